@@ -1,0 +1,215 @@
+"""The numbers that define one accelerator. Imports nothing of ours, nor Amaranth, nor NumPy."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ACTS_PER_WORD", "PRESETS", "ConfigError", "EIEConfig", "clog2"]
+
+#: Activations in one word of the activation SRAM; the width of the local LNZD.
+ACTS_PER_WORD = 4
+
+
+class ConfigError(ValueError):
+    """A configuration that no accelerator can have; the message names field, value and range."""
+
+
+def clog2(n: int) -> int:
+    """Bits that number `n` things."""
+    return (n - 1).bit_length()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Range:
+    low: int
+    high: int
+    power_of_two: bool = False
+
+    def __str__(self) -> str:
+        kind = "a power of two" if self.power_of_two else "an integer"
+        return f"{kind} from {self.low} to {self.high}"
+
+    def check(self, name: str, value: object) -> None:
+        if type(value) is not int:
+            raise ConfigError(f"{name} must be {self}, not {value!r}")
+        if not self.low <= value <= self.high or self.power_of_two and value.bit_count() != 1:
+            raise ConfigError(f"{name} must be {self}, not {value}")
+
+
+def _size(default: int, low: int, high: int, *, power_of_two: bool = False) -> int:
+    """Field with the range that is allowed for it."""
+    return dataclasses.field(default=default,
+                             metadata={"range": _Range(low, high, power_of_two)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EIEConfig:
+    """Sizes of an EIE accelerator. The defaults are the tuned machine, sized for an ECP5-85.
+
+    :meth:`isca2016` is the published one. All numbers are two's complement fixed point.
+
+    Parameters
+    ----------
+    n_pe : :class:`int`, power of two, 1 to 256
+        Processing elements.
+    v_width : :class:`int`, 2 to 8
+        Bits of a codebook index; a codebook has ``2 ** v_width`` entries, entry 0 is the number 0.
+    z_width : :class:`int`, 2 to 8
+        Bits of a zero run; a longer run needs a padding entry. With ``log2(acc_depth)`` bits no
+        run is too long.
+    entries_per_word : :class:`int`, power of two, 1 to 16
+        Entries in a word of the spmat SRAM; a power of two, so that a pointer is (word, lane).
+    queue_depth : :class:`int`, 2 to 256
+        Columns that wait in the activation queue of a PE before the broadcast is stopped.
+    drop_empty_columns : :class:`bool`
+        Whether a column that is empty in a PE is dropped before its queue. If not, it takes a slot
+        and a cycle, as in the paper.
+    act_width, codebook_width : :class:`int`, 4 to 24
+        Bits of an activation (and of a bias) and of a codebook entry.
+    acc_width : :class:`int`, ``act_width + codebook_width`` to 60
+        Bits of an accumulator.
+    acc_depth : :class:`int`, power of two, 4 to 1024
+        Accumulators of a PE: rows of one tile.
+    spmat_depth, ptr_depth, act_depth : :class:`int`
+        Words of the spmat SRAM, of *each* of the two pointer banks, and of the activation SRAM,
+        which holds four activations a word.
+    n_codebooks : :class:`int`, 1 to 256
+        Codebooks that a PE holds.
+    program_depth : :class:`int`
+        Descriptors that the CCU holds.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed. The message names the field, the value and what is allowed.
+    """
+
+    n_pe: int = _size(16, 1, 256, power_of_two=True)
+    v_width: int = _size(4, 2, 8)
+    z_width: int = _size(6, 2, 8)
+    entries_per_word: int = _size(8, 1, 16, power_of_two=True)
+    queue_depth: int = _size(16, 2, 256)
+    drop_empty_columns: bool = True
+    act_width: int = _size(16, 4, 24)
+    codebook_width: int = _size(16, 4, 24)
+    acc_width: int = _size(40, 8, 60)
+    acc_depth: int = _size(64, 4, 1024, power_of_two=True)
+    spmat_depth: int = _size(1024, 2, 1 << 20)
+    ptr_depth: int = _size(1024, 2, 1 << 20)
+    act_depth: int = _size(512, 2, 1 << 16)
+    n_codebooks: int = _size(4, 1, 256)
+    program_depth: int = _size(64, 2, 4096)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if "range" in field.metadata:
+                field.metadata["range"].check(field.name, value)
+            elif type(value) is not bool:
+                raise ConfigError(f"{field.name} must be true or false, not {value!r}")
+        if self.acc_width < self.act_width + self.codebook_width:
+            raise ConfigError(
+                f"acc_width must hold a product, act_width + codebook_width = "
+                f"{self.act_width + self.codebook_width} bits or more, not {self.acc_width}")
+        if self.spmat_depth * self.entries_per_word <= self.acc_depth:
+            raise ConfigError(
+                f"spmat_depth must hold more than one full column, more than acc_depth = "
+                f"{self.acc_depth} entries at {self.entries_per_word} per word, "
+                f"not {self.spmat_depth} words")
+
+    @classmethod
+    def isca2016(cls, **changes: Any) -> "EIEConfig":
+        """The machine of the paper (Han et al., ISCA 2016, sections 3 to 5), with `changes`.
+
+        64 PEs; 4-bit codes and runs; 128 KB spmat, 32 KB pointers and 2 KB activations per PE;
+        a queue of 8; an empty column takes a cycle. The paper states no accumulator width: 32 bits
+        hold one full product.
+        """
+        return cls(**{
+            "n_pe": 64, "z_width": 4, "queue_depth": 8, "drop_empty_columns": False,
+            "acc_width": 32, "spmat_depth": 16384, "ptr_depth": 8192, "act_depth": 256, **changes})
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "EIEConfig":
+        """Build from names and values; ``preset`` names what the others change.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown or a value not allowed.
+        """
+        changes = dict(values)
+        preset = changes.pop("preset", "default")
+        names = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(preset, str) or preset not in PRESETS:
+            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+        for name in changes:
+            if name not in names:
+                raise ConfigError(f"{name} is not a parameter; those are {', '.join(names)}")
+        return dataclasses.replace(PRESETS[preset], **changes)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "EIEConfig":
+        """Read a TOML file of ``name = value`` lines, with an optional ``preset = "name"``.
+
+        Raises
+        ------
+        ConfigError
+            If the file is no TOML or holds a wrong value; the message names the file.
+        """
+        try:
+            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names and values; :meth:`from_mapping` takes them back."""
+        return dataclasses.asdict(self)
+
+    @property
+    def entry_width(self) -> int:
+        """Bits of an entry: codebook index and zero run."""
+        return self.v_width + self.z_width
+
+    @property
+    def max_run(self) -> int:
+        """Longest run of zeros that one entry can skip."""
+        return (1 << self.z_width) - 1
+
+    @property
+    def n_entries(self) -> int:
+        """Entries that the spmat SRAM of a PE holds."""
+        return self.spmat_depth * self.entries_per_word
+
+    @property
+    def n_pointers(self) -> int:
+        """Pointers that both banks of a PE hold."""
+        return 2 * self.ptr_depth
+
+    @property
+    def tile_words(self) -> int:
+        """Activation words that a full tile of ``acc_depth`` rows is written to."""
+        return self.acc_depth // ACTS_PER_WORD
+
+    @property
+    def n_levels(self) -> int:
+        """Levels of 4:1 nodes between the CCU and the PEs."""
+        return -(-clog2(self.n_pe) // 2)
+
+    @property
+    def max_bias_shift(self) -> int:
+        """Greatest left shift of a bias: ``2 ** shift`` enters the multiplier as a weight."""
+        return self.codebook_width - 2
+
+
+#: Configurations by name, as the command line and TOML files know them.
+PRESETS: dict[str, EIEConfig] = {
+    "default": EIEConfig(),
+    "isca2016": EIEConfig.isca2016(),
+    # For tests: every width odd, every memory small.
+    "tiny": EIEConfig(n_pe=4, v_width=3, z_width=2, entries_per_word=2, queue_depth=4,
+                      act_width=8, codebook_width=7, acc_width=20, acc_depth=16, spmat_depth=256,
+                      ptr_depth=128, act_depth=64, n_codebooks=3, program_depth=16),
+}

@@ -1,0 +1,120 @@
+"""Verilog of an accelerator: each distinct module once, memories as instances."""
+
+import re
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockSignal, Const, Instance, ResetSignal, Shape
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from .config import EIEConfig
+from .shared import Shared, ports
+from .sram import Sram
+from .top import Eie
+
+__all__ = ["Emitted", "emit", "to_verilog"]
+
+#: Declares how the images of an instance's memories begin.
+IMAGE_PARAMETER = 'parameter IMAGE = ""'
+
+#: Hand-written modules that the rest instantiates.
+MEMORIES = ("eie_sram.v", "eie_regfile.v")
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """Verilog of an accelerator.
+
+    Attributes
+    ----------
+    files : :class:`dict` of :class:`str` to :class:`str`
+        Text by file name: ``eie.v``, the memories, the lint waivers ``eie.vlt``, and ``eie.f``,
+        which lists what a tool must read.
+    """
+    files: dict[str, str] = field(default_factory=dict)
+
+    def write(self, folder: str | Path) -> None:
+        """Write all files into `folder`, which is made if need be."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in self.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+class VerilogPlatform:
+    """Platform of Amaranth that leaves instances of memories and of modules that occur often.
+
+    Attributes
+    ----------
+    modules : :class:`dict` of :class:`str` to :class:`str`
+        Text of the modules that instances were left of, by name.
+    """
+    def __init__(self) -> None:
+        self.modules: dict[str, str] = {}
+
+    def convert(self, component: wiring.Component, name: str) -> str:
+        """Text of `component` as module `name`, without what is in :attr:`modules`."""
+        text = verilog.convert(
+            component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
+            ports={port: (value, PortDirection.Input if flow == In else PortDirection.Output)
+                   for port, flow, value in ports(component)})
+        # Amaranth knows no module parameters; the one that names memory images is added here.
+        text, n_images = re.subn(r'\.IMAGE\("(\.[^"]*)"\)', r'.IMAGE({IMAGE, "\1"})', text)
+        if n_images:
+            text = text.replace(f"module {name}(", f"module {name} #({IMAGE_PARAMETER}) (", 1)
+        # A submodule is called "top.queue"; not all tools get along with the dot.
+        text = re.sub(r"\\(\w+(?:\.\w+)+) ", lambda match: match[1].replace(".", "_") + " ", text)
+        return text.split("\n", 1)[1]    # the first line names a version of Yosys
+
+    def get_shared(self, shared: Shared) -> Instance:
+        if shared.module not in self.modules:
+            self.modules[shared.module] = self.convert(shared.make(), shared.module)
+        wires: dict[str, Any] = {("i_" if flow == In else "o_") + port: value
+                                 for port, flow, value in ports(shared)}
+        if IMAGE_PARAMETER in self.modules[shared.module]:
+            wires["p_IMAGE"] = shared.place
+        return Instance(shared.module, i_clk=ClockSignal(), i_rst=ResetSignal(), **wires)
+
+    def get_sram(self, sram: Sram) -> Instance:
+        return _memory("eie_sram" if sram.block else "eie_regfile",
+                       sram.r, sram.w, depth=sram.depth, image=sram.image)
+
+    def get_memory(self, memory) -> Instance:
+        """Queues of Amaranth's library hold a memory of their own."""
+        (r,), (w,) = memory.read_ports, memory.write_ports
+        return _memory("eie_regfile", r, w, depth=memory.depth, image="")
+
+
+def _memory(module, r, w, *, depth, image) -> Instance:
+    return Instance(module, p_WIDTH=Shape.cast(r.data.shape()).width, p_DEPTH=depth,
+                    p_ADDR_WIDTH=len(r.addr), p_IMAGE=image, i_clk=ClockSignal(),
+                    i_r_en=r.en, i_r_addr=r.addr, o_r_data=r.data,
+                    i_w_en=w.en, i_w_addr=w.addr, i_w_data=w.data)
+
+
+def to_verilog(component: wiring.Component, name: str) -> str:
+    """Convert `component` to Verilog module `name`, with the modules it instantiates behind it.
+
+    The text depends on nothing but the component and the version of Amaranth and its Yosys.
+    Memories are instances of ``eie_sram`` and ``eie_regfile``.
+    """
+    platform = VerilogPlatform()
+    return "".join([platform.convert(component, name), *platform.modules.values()])
+
+
+def emit(config: EIEConfig) -> Emitted:
+    """Verilog of the accelerator that `config` describes. The top module is ``eie``."""
+    verilog_files = {"eie.v": to_verilog(Eie(config), "eie")}
+    folder = resources.files(__package__) / "verilog"
+    for name in MEMORIES:
+        verilog_files[name] = (folder / name).read_text(encoding="utf-8")
+    return Emitted({
+        **verilog_files,
+        "eie.vlt": (folder / "eie.vlt").read_text(encoding="utf-8"),
+        "eie.f": "".join(f"{name}\n" for name in verilog_files),
+    })

@@ -1,0 +1,301 @@
+"""Every bit that crosses a boundary, laid out once: RTL, compiler and golden model import this."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from amaranth.hdl import Shape, ShapeLike, signed, unsigned
+from amaranth.lib import data, enum
+from numpy.typing import NDArray
+
+from .config import ACTS_PER_WORD, EIEConfig, clog2
+
+__all__ = ["BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind", "Layouts", "Memory", "image_file",
+           "n_beats", "pack", "unpack"]
+
+#: Changes whenever a build made before can no longer be run.
+FORMAT_VERSION = 1
+
+#: Bits of a beat of the load stream.
+BEAT_WIDTH = 64
+
+#: Bits of a counter.
+COUNTER_WIDTH = 48
+
+#: What the machine counts from the start of a program on, and what is meant.
+COUNTERS = {
+    "cycles": "clock cycles from the start of the program to its end",
+    "broadcasts": "nonzero activations broadcast",
+    "macs": "entries multiplied and accumulated, in all PEs",
+    "paddings": "padding entries walked, in all PEs",
+    "spmat_reads": "words read from the spmat SRAMs, in all PEs",
+    "stall_full": "cycles an activation waited because an activation queue was full",
+    "stall_scan": "cycles of an open tile in which no activation was there to broadcast",
+    "stall_barrier": "cycles spent waiting until the PEs had written earlier tiles",
+}
+
+
+class Kind(enum.Enum, shape=2):
+    """What a message of the broadcast is. All kinds travel the same way and keep their order."""
+
+    #: A nonzero activation, to be multiplied by its column.
+    ACTIVATION = 0
+    #: A tile begins: scan the source, use this codebook.
+    START = 1
+    #: A tile ends: drain the accumulators.
+    END = 2
+    #: A word for a memory.
+    LOAD = 3
+
+
+class Memory(enum.Enum, shape=3):
+    """Memories that the host loads."""
+
+    #: Entries; addressed by word.
+    SPMAT = 0
+    #: Pointers; addressed by pointer, even ones in one bank and odd ones in the other.
+    PTR = 1
+    #: Activations and biases; addressed by word of four.
+    ACT = 2
+    #: Codebooks, one after the other; addressed by entry.
+    CODEBOOK = 3
+    #: Descriptors; addressed by descriptor. There is one, in the CCU.
+    PROGRAM = 4
+
+
+class Image(NamedTuple):
+    """One memory instance: the words it holds, and how many."""
+
+    shape: ShapeLike
+    depth: int
+
+
+class Layouts:
+    """Layouts of all words of an accelerator.
+
+    Attributes
+    ----------
+    entry : :class:`~amaranth.lib.data.StructLayout`
+        One nonzero weight: `v` indexes the codebook, `z` counts the zeros of this PE's rows that
+        are skipped before it. `v` = 0 is padding: it only skips.
+    spmat_word : :class:`~amaranth.lib.data.ArrayLayout` of `entry`
+        One spmat row; entry 0 is in the least significant bits.
+    ptr : :class:`~amaranth.hdl.Shape`
+        Entry number at which a column starts, modulo ``2 ** width``: the pointer after the last
+        column of a full SRAM is 0.
+    count : :class:`~amaranth.hdl.Shape`
+        Entries of a column: no more than ``acc_depth``, as each takes a row or more.
+    value, weight, acc : :class:`~amaranth.hdl.Shape`
+        An activation or bias, a codebook entry, an accumulator.
+    act_word : :class:`~amaranth.lib.data.ArrayLayout` of `value`
+        One row of the activation SRAM; the lowest slot is in the least significant bits.
+    scan : :class:`~amaranth.lib.data.StructLayout`
+        What a scanner finds: `column` = slot · n_pe + PE and its `value`; or, if `end`, that there
+        is nothing more. `dense` if zeros are reported as well.
+    activation, start, end, load : :class:`~amaranth.lib.data.StructLayout`
+        Bodies of a message, by :class:`Kind`. `pointer` is that of the column's first entry;
+        `source`, `destination` and `bias` are rows of the activation SRAM and `last_word` is one
+        less than the number of such rows; `load` is for PE `pe`, or for all if `everyone`.
+    message : :class:`~amaranth.lib.data.StructLayout`
+        What the CCU broadcasts: a `kind` and a `body`.
+    column : :class:`~amaranth.lib.data.StructLayout`
+        A message behind the pointers: a `kind` and a `body`; an activation has become `count`
+        entries from `begin`, all to be multiplied by `value`.
+    work : :class:`~amaranth.lib.data.StructLayout`
+        A message behind the spmat: an activation has become single entries, the `first` of a
+        column marked.
+    operation : :class:`~amaranth.lib.data.StructLayout`
+        A message behind the decoder: an entry has its `row`, and `code` is an address of the
+        codebook memory (codebook number above index).
+    operand : :class:`~amaranth.lib.data.StructLayout`
+        What enters the MAC: `value` is multiplied by the codebook entry at `code` and added to
+        accumulator `row`. If `drain`, it is multiplied by ``2 ** bias_shift`` instead and the
+        accumulator is read out and cleared; not read out if `discard`; `last` of its tile.
+    descriptor : :class:`~amaranth.lib.data.StructLayout`
+        One step of a program. Starts a tile with `start`, adds `ptr_base` to each column number to
+        find its pointer, and finishes it with `end`. With `barrier` it first waits until all
+        earlier tiles are written. With `start.dense` it sends the source to the host instead, and
+        `end` does not matter. `final` ends the program.
+    load_header : :class:`~amaranth.lib.data.StructLayout`
+        First beat of a load packet; `count` words follow, each in :func:`n_beats` beats, low first.
+    result : :class:`~amaranth.lib.data.StructLayout`
+        One activation sent to the host; `last` of its vector.
+    memories : :class:`dict` of :class:`Memory` to :class:`Image`
+        Words and depth of each memory, as the load stream addresses it.
+    """
+
+    def __init__(self, config: EIEConfig) -> None:
+        act_addr = unsigned(clog2(config.act_depth))
+        pe = unsigned(clog2(config.n_pe))
+        row = unsigned(clog2(config.acc_depth))
+        codebook = unsigned(clog2(config.n_codebooks))
+        code = unsigned(clog2(config.n_codebooks << config.v_width))
+        pointer = unsigned(clog2(config.n_pointers))
+
+        self.entry = data.StructLayout({"v": config.v_width, "z": config.z_width})
+        self.spmat_word = data.ArrayLayout(self.entry, config.entries_per_word)
+        self.ptr = unsigned(clog2(config.n_entries))
+        self.count = unsigned(clog2(config.acc_depth + 1))
+        self.value = signed(config.act_width)
+        self.weight = signed(config.codebook_width)
+        self.acc = signed(config.acc_width)
+        self.act_word = data.ArrayLayout(self.value, ACTS_PER_WORD)
+
+        column_number = unsigned(clog2(config.act_depth * ACTS_PER_WORD * config.n_pe))
+        self.scan = data.StructLayout({
+            "column": column_number, "value": self.value, "dense": 1, "end": 1})
+
+        self.activation = data.StructLayout({"pointer": pointer, "value": self.value})
+        self.start = data.StructLayout({
+            "source": act_addr, "last_word": act_addr, "codebook": codebook, "dense": 1})
+        self.end = data.StructLayout({
+            "destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
+            "shift": clog2(config.acc_width), "bias_shift": clog2(config.codebook_width - 1),
+            "relu": 1})
+
+        self.descriptor = data.StructLayout({
+            "start": self.start, "end": self.end, "ptr_base": pointer, "barrier": 1, "final": 1})
+
+        self.memories = {
+            Memory.SPMAT: Image(self.spmat_word, config.spmat_depth),
+            Memory.PTR: Image(self.ptr, config.n_pointers),
+            Memory.ACT: Image(self.act_word, config.act_depth),
+            Memory.CODEBOOK: Image(self.weight, config.n_codebooks << config.v_width),
+            Memory.PROGRAM: Image(self.descriptor, config.program_depth),
+        }
+        self.load_header = data.StructLayout({
+            "address": 24, "count": 24, "pe": 8, "everyone": 1, "memory": Memory})
+        self.load = data.StructLayout({
+            "address": max(clog2(image.depth) for image in self.memories.values()),
+            "data": max(Shape.cast(image.shape).width for image in self.memories.values()),
+            "pe": pe, "everyone": 1, "memory": Memory})
+        self.message = _message(activation=self.activation, start=self.start, end=self.end,
+                                load=self.load)
+
+        begin = data.StructLayout({"codebook": codebook})
+        self.column = _message(
+            activation=data.StructLayout({
+                "begin": self.ptr, "count": self.count, "value": self.value}),
+            start=begin, end=self.end)
+        self.work = _message(
+            activation=data.StructLayout({"entry": self.entry, "first": 1, "value": self.value}),
+            start=begin, end=self.end)
+        self.operation = _message(
+            activation=data.StructLayout({"row": row, "code": code, "value": self.value}),
+            end=self.end)
+
+        self.operand = data.StructLayout({
+            "row": row, "code": code, "value": self.value, "drain": 1, "discard": 1, "last": 1,
+            "bias_shift": self.end.members["bias_shift"]})
+
+        self.result = data.StructLayout({"column": column_number, "value": self.value, "last": 1})
+
+    def images(self, config: EIEConfig) -> Iterator[tuple[str, Memory, int | None, Image]]:
+        """Every memory instance: its name in the hierarchy, what it is, its PE, its words."""
+        yield "ccu.program", Memory.PROGRAM, None, self.memories[Memory.PROGRAM]
+        for pe in range(config.n_pe):
+            bank = Image(self.ptr, config.ptr_depth)
+            yield f"pe_{pe}.ptr_even", Memory.PTR, pe, bank
+            yield f"pe_{pe}.ptr_odd", Memory.PTR, pe, bank
+            for memory in (Memory.SPMAT, Memory.ACT, Memory.CODEBOOK):
+                yield f"pe_{pe}.{memory.name.lower()}", memory, pe, self.memories[memory]
+
+
+def _message(**bodies: data.Layout) -> data.StructLayout:
+    return data.StructLayout({"kind": Kind, "body": data.UnionLayout(bodies)})
+
+
+def image_file(instance: str) -> str:
+    """File that ``$readmemh`` loads into a memory instance."""
+    return f"{instance}.hex"
+
+
+def n_beats(shape: ShapeLike) -> int:
+    """Beats of the load stream that a word takes."""
+    return -(-Shape.cast(shape).width // BEAT_WIDTH)
+
+
+def pack(shape: ShapeLike, values: Any) -> NDArray[np.uint64]:
+    """Pack field values into words, as ``shape.const(...)`` would, a whole array at a time.
+
+    `values` mirrors `shape`: a mapping for a structure, an array whose last axis is the elements
+    for an array, and an array of integers for anything else. The result has one more axis than the
+    fields, of the :func:`n_beats` beats of a word, low first.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit its field.
+    """
+    leaves = [(offset, field, _check(field, _get_path(values, path), path))
+              for path, offset, field in _leaves(shape)]
+    words = np.zeros((*np.broadcast_shapes(*(value.shape for *_, value in leaves)),
+                      n_beats(shape)), np.uint64)
+    for offset, field, value in leaves:
+        bits = value.astype(np.int64).view(np.uint64) & np.uint64((1 << field.width) - 1)
+        beat, low = divmod(offset, BEAT_WIDTH)
+        words[..., beat] |= bits << np.uint64(low)
+        if low + field.width > BEAT_WIDTH:
+            words[..., beat + 1] |= bits >> np.uint64(BEAT_WIDTH - low)
+    return words
+
+
+def unpack(shape: ShapeLike, words: NDArray[np.uint64]) -> Any:
+    """Invert :func:`pack`; the last axis of `words` is the beats of a word."""
+    return _unpack(shape, words, 0)
+
+
+def _leaves(shape: ShapeLike, path: tuple[str | int, ...] = (), offset: int = 0
+            ) -> Iterator[tuple[tuple[str | int, ...], int, Shape]]:
+    """Path, offset and shape of each number in a word. A union cannot be packed: name a member."""
+    if isinstance(shape, data.UnionLayout):
+        raise TypeError(f"Word must not contain a union, such as {shape!r}")
+    if isinstance(shape, data.Layout):
+        for key, field in shape:
+            yield from _leaves(field.shape, (*path, key), offset + field.offset)
+    elif width := Shape.cast(shape).width:
+        if width > BEAT_WIDTH:
+            raise TypeError(f"Field must be at most {BEAT_WIDTH} bits wide, not {width}")
+        yield path, offset, Shape.cast(shape)
+
+
+def _get_path(values: Any, path: tuple[str | int, ...]) -> Any:
+    elements = tuple(key for key in path if isinstance(key, int))
+    for key in path:
+        if isinstance(key, str):
+            values = values[key]
+    return np.asarray(values)[(..., *elements)]
+
+
+def _check(shape: Shape, values: NDArray[Any], path: tuple[str | int, ...]) -> NDArray[Any]:
+    low = -(1 << shape.width - 1) if shape.signed else 0
+    high = low + (1 << shape.width) - 1
+    if values.size and not low <= values.min() <= values.max() <= high:
+        name = ".".join(str(key) for key in path if isinstance(key, str)) or "Values"
+        raise ValueError(f"{name} must be from {low} to {high}, not from {values.min()} "
+                         f"to {values.max()}")
+    return values
+
+
+def _unpack(shape: ShapeLike, words: NDArray[np.uint64], offset: int) -> Any:
+    if isinstance(shape, data.UnionLayout):
+        raise TypeError(f"Word must not contain a union, such as {shape!r}")
+    if isinstance(shape, data.Layout):
+        fields = {key: _unpack(field.shape, words, offset + field.offset) for key, field in shape}
+        return _stack(list(fields.values())) if isinstance(shape, data.ArrayLayout) else fields
+    shape = Shape.cast(shape)
+    if shape.width == 0:
+        return np.zeros(words.shape[:-1], np.int64)
+    beat, low = divmod(offset, BEAT_WIDTH)
+    field = words[..., beat] >> np.uint64(low)
+    if low + shape.width > BEAT_WIDTH:
+        field = field | words[..., beat + 1] << np.uint64(BEAT_WIDTH - low)
+    field = (field & np.uint64((1 << shape.width) - 1)).view(np.int64)
+    sign = 1 << shape.width - 1
+    return (field ^ sign) - sign if shape.signed else field
+
+
+def _stack(elements: list[Any]) -> Any:
+    if isinstance(elements[0], Mapping):
+        return {name: _stack([element[name] for element in elements]) for name in elements[0]}
+    return np.stack(elements, axis=-1)

@@ -1,0 +1,80 @@
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig
+from ..format import Kind, Layouts
+
+__all__ = ["EntryDecode"]
+
+
+class EntryDecode(wiring.Component):
+    """Turns zero runs into rows: each entry is `z` + 1 rows behind the one before it.
+
+    (Han et al., ISCA 2016, section 3.) The first entry of a column counts from row -1. Padding
+    (`v` = 0) moves the row and goes no further. A start selects the codebook and goes no further
+    either. One entry a cycle; latency is one cycle.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(layouts.work))`
+        Entries.
+    o : :py:`Out(stream.Signature(layouts.operation))`
+        Rows and addresses of the codebook. A register.
+    padding : :py:`Out(1)`
+        A padding entry was taken in this cycle.
+    """
+    i: stream.Interface
+    o: stream.Interface
+    padding: Signal
+
+    def __init__(self, config: EIEConfig):
+        self._layouts = layouts = Layouts(config)
+        super().__init__({
+            "i": In(stream.Signature(layouts.work)),
+            "o": Out(stream.Signature(layouts.operation)),
+            "padding": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        operation = self.o.p.body.activation
+        codebook  = Signal(self._layouts.start.members["codebook"])
+        next_row  = Signal.like(operation.row)
+        row       = Signal.like(operation.row)
+        work      = self.i.p.body.activation
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid | self.o.ready),
+            row.eq(Mux(work.first, 0, next_row) + work.entry.z),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                self.o.valid.eq(0),
+                self.o.p.kind.eq(self.i.p.kind),
+            ]
+            with m.If(self.i.valid):
+                with m.Switch(self.i.p.kind):
+                    with m.Case(Kind.ACTIVATION):
+                        m.d.comb += self.padding.eq(work.entry.v == 0)
+                        m.d.sync += [
+                            next_row.eq(row + 1),
+                            operation.row.eq(row),
+                            operation.code.eq(Cat(work.entry.v, codebook)),
+                            operation.value.eq(work.value),
+                            self.o.valid.eq(~self.padding),
+                        ]
+                    with m.Case(Kind.START):
+                        m.d.sync += codebook.eq(self.i.p.body.start.codebook)
+                    with m.Case(Kind.END):
+                        m.d.sync += [
+                            self.o.p.body.end.eq(self.i.p.body.end),
+                            self.o.valid.eq(1),
+                        ]
+
+        return m

@@ -1,0 +1,125 @@
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import ACTS_PER_WORD, EIEConfig, clog2
+from ..format import Kind, Layouts
+
+__all__ = ["Drain"]
+
+
+class Drain(wiring.Component):
+    """Lets entries through to the MAC, and at the end of a tile sends every row through it once.
+
+    A row that drains is one more operand of the MAC: the row's bias with the weight
+    ``2 ** bias_shift``, as if it were one more column. It finds the accumulator complete, because
+    it comes behind all entries, and leaves it cleared for the next tile. One row a cycle; the
+    entries of the next tile wait meanwhile. After reset all accumulators are cleared in this way.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(layouts.operation))`
+        Entries and ends of tiles.
+    tile : :py:`Out(stream.Signature(layouts.end))`
+        The tile whose rows follow at `o`; they wait until it is accepted.
+    o : :py:`Out(stream.Signature(layouts.operand, always_ready=True))`
+        Operands, one cycle after `i`. A register.
+    hold : :py:`Out(1)`
+        `bias` is in use: nobody else may read the SRAM.
+    bias : :py:`In(memory.ReadPort.Signature(...))`
+        The activation SRAM.
+    """
+    i: stream.Interface
+    tile: stream.Interface
+    o: stream.Interface
+    hold: Signal
+    bias: memory.ReadPort
+
+    def __init__(self, config: EIEConfig):
+        self._layouts = layouts = Layouts(config)
+        self._acc_depth = config.acc_depth
+        super().__init__({
+            "i":    In(stream.Signature(layouts.operation)),
+            "tile": Out(stream.Signature(layouts.end)),
+            "o":    Out(stream.Signature(layouts.operand, always_ready=True)),
+            "hold": Out(1),
+            "bias": In(memory.ReadPort.Signature(
+                addr_width=clog2(config.act_depth), shape=layouts.act_word.size)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        entry = self.i.p.body.activation
+        end   = self.i.p.body.end
+        row   = Signal(range(self._acc_depth))
+        lane  = row[:clog2(ACTS_PER_WORD)]
+        word  = row[clog2(ACTS_PER_WORD):]
+        biases = self._layouts.act_word(self.bias.data)
+
+        m.d.comb += self.tile.payload.eq(end)
+        m.d.sync += [
+            self.o.valid.eq(0),
+            self.o.p.drain.eq(0),
+            self.o.p.discard.eq(0),
+            self.o.p.row.eq(row),
+            self.o.p.bias_shift.eq(end.bias_shift),
+        ]
+
+        with m.FSM(init="CLEAR"):
+            with m.State("CLEAR"):
+                m.d.sync += [
+                    row.eq(row + 1),
+                    self.o.valid.eq(1),
+                    self.o.p.drain.eq(1),
+                    self.o.p.discard.eq(1),
+                ]
+                with m.If(row == self._acc_depth - 1):
+                    m.next = "ENTRIES"
+
+            with m.State("ENTRIES"):
+                with m.If(self.i.p.kind == Kind.END):
+                    m.d.comb += [
+                        self.tile.valid.eq(self.i.valid),
+                        self.hold.eq(self.i.valid),
+                        self.bias.addr.eq(end.bias),
+                    ]
+                    with m.If(self.tile.valid & self.tile.ready):
+                        m.next = "ROWS"
+                with m.Else():
+                    m.d.comb += self.i.ready.eq(1)
+                    m.d.sync += [
+                        self.o.valid.eq(self.i.valid),
+                        self.o.p.row.eq(entry.row),
+                        self.o.p.code.eq(entry.code),
+                        self.o.p.value.eq(entry.value),
+                    ]
+
+            with m.State("ROWS"):
+                is_last = Signal()
+                m.d.comb += [
+                    is_last.eq((lane == ACTS_PER_WORD - 1) & (word == end.last_word)),
+                    self.hold.eq(1),
+                    self.bias.addr.eq(end.bias + word + 1),
+                    self.i.ready.eq(is_last),
+                ]
+                m.d.sync += [
+                    row.eq(row + 1),
+                    self.o.valid.eq(1),
+                    self.o.p.drain.eq(1),
+                    self.o.p.last.eq(is_last),
+                    self.o.p.value.eq(biases[lane]),
+                ]
+                with m.If(is_last):
+                    m.d.sync += row.eq(0)
+                    m.next = "ENTRIES"
+
+        # The first word of biases is read ahead, each further one with the last lane before it.
+        m.d.comb += self.bias.en.eq(self.tile.valid | (lane == ACTS_PER_WORD - 1))
+
+        return m

@@ -1,0 +1,142 @@
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import Layouts
+
+__all__ = ["Mac"]
+
+
+class Mac(wiring.Component):
+    """Multiply-accumulate in four stages, one operand a cycle, whatever the rows.
+
+    (Han et al., ISCA 2016, section 4, "Arithmetic Unit".)
+
+    1. The codebook is read.
+    2. The weight is multiplied, the accumulator read.
+    3. Product and accumulator are added. An accumulator that one of the two operands ahead has
+       changed comes by a bypass, as its new value was not written when it was read.
+    4. The sum is written, or zero if the row drains.
+
+    Sums wrap at ``acc_width``.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(layouts.operand, always_ready=True))`
+        Operands.
+    o : :py:`Out(stream.Signature(sum, always_ready=True))`
+        Drained rows, three cycles after `i`: the accumulator `acc`, `last` of the tile, and with
+        the last whether any addition of the tile did `overflow`.
+    accumulated : :py:`Out(1)`
+        An entry was accumulated in this cycle.
+    codebook, acc_r, acc_w : :py:`In(memory...Port.Signature(...))`
+        Codebook memory and accumulators.
+    """
+    i: stream.Interface
+    o: stream.Interface
+    accumulated: Signal
+    codebook: memory.ReadPort
+    acc_r: memory.ReadPort
+    acc_w: memory.WritePort
+
+    @staticmethod
+    def sum_layout(config: EIEConfig) -> data.StructLayout:
+        """Payload of `o`."""
+        return data.StructLayout({"acc": signed(config.acc_width), "last": 1, "overflow": 1})
+
+    def __init__(self, config: EIEConfig):
+        self._layouts = layouts = Layouts(config)
+        self._config = config
+        acc = {"addr_width": clog2(config.acc_depth), "shape": layouts.acc}
+        super().__init__({
+            "i": In(stream.Signature(layouts.operand, always_ready=True)),
+            "o": Out(stream.Signature(self.sum_layout(config), always_ready=True)),
+            "accumulated": Out(1),
+            "codebook": In(memory.ReadPort.Signature(
+                addr_width=clog2(config.n_codebooks << config.v_width), shape=layouts.weight)),
+            "acc_r": In(memory.ReadPort.Signature(**acc)),
+            "acc_w": In(memory.WritePort.Signature(**acc)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        config, layouts = self._config, self._layouts
+
+        # Stage 1: read the codebook.
+        s2          = Signal(layouts.operand)
+        s2_valid    = Signal()
+        bias_weight = Signal(layouts.weight)
+        m.d.comb += [
+            self.codebook.addr.eq(self.i.p.code),
+            self.codebook.en.eq(self.i.valid),
+        ]
+        m.d.sync += [
+            s2_valid.eq(self.i.valid),
+            s2.eq(self.i.payload),
+            bias_weight.eq(1 << self.i.p.bias_shift),
+        ]
+
+        # Stage 2: multiply and read the accumulator.
+        product    = Signal(signed(config.act_width + config.codebook_width))
+        s3         = Signal(layouts.operand)
+        s3_valid   = Signal()
+        is_next    = Signal()    # the operand one ahead has the same row
+        is_second  = Signal()    # the operand two ahead has
+        s4_row     = Signal.like(s2.row)
+        s4_valid   = Signal()
+        m.d.comb += [
+            self.acc_r.addr.eq(s2.row),
+            self.acc_r.en.eq(s2_valid),
+        ]
+        m.d.sync += [
+            product.eq(Mux(s2.drain, bias_weight, self.codebook.data) * s2.value),
+            s3_valid.eq(s2_valid),
+            s3.eq(s2),
+            is_next.eq(s3_valid & (s3.row == s2.row)),
+            is_second.eq(s4_valid & (s4_row == s2.row)),
+        ]
+
+        # Stage 3: add.
+        latest     = Signal(layouts.acc)    # what is being written
+        previous   = Signal(layouts.acc)    # what was written before that
+        old        = Signal(layouts.acc)
+        total      = Signal(signed(config.acc_width + 1))
+        overflow   = Signal()
+        overflowed = Signal()    # since the tile began
+        m.d.comb += [
+            old.eq(Mux(is_next, latest, Mux(is_second, previous, self.acc_r.data))),
+            total.eq(old + product),
+            overflow.eq(overflowed | (s3_valid & ~s3.discard & (total[-1] != total[-2]))),
+            self.accumulated.eq(s3_valid & ~s3.drain),
+        ]
+        m.d.sync += [
+            s4_valid.eq(s3_valid),
+            s4_row.eq(s3.row),
+            latest.eq(total),
+            previous.eq(latest),
+            overflowed.eq(overflow),
+            self.o.valid.eq(s3_valid & s3.drain & ~s3.discard),
+            self.o.p.acc.eq(total),
+            self.o.p.last.eq(s3.last),
+            self.o.p.overflow.eq(overflow),
+        ]
+        with m.If(s3_valid & s3.drain):
+            m.d.sync += latest.eq(0)
+            with m.If(s3.last):
+                m.d.sync += overflowed.eq(0)
+
+        # Stage 4: write.
+        m.d.comb += [
+            self.acc_w.addr.eq(s4_row),
+            self.acc_w.data.eq(latest),
+            self.acc_w.en.eq(s4_valid),
+        ]
+
+        return m

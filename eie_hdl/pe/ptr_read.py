@@ -1,0 +1,106 @@
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import Kind, Layouts
+
+__all__ = ["PtrRead"]
+
+
+class PtrRead(wiring.Component):
+    """Turns a broadcast activation into the entries of its column.
+
+    Pointer `p` and pointer `p + 1` are read in the same cycle because even and odd pointers live in
+    different banks (Han et al., ISCA 2016, section 4, "Pointer Read Unit"). With
+    ``drop_empty_columns``, an activation whose column is empty in this PE goes no further. One
+    message a cycle; latency is two cycles. Nothing stalls here: the queue behind has a slot for
+    whatever is in flight.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(layouts.message, always_ready=True))`
+        Messages other than loads.
+    o : :py:`Out(stream.Signature(layouts.column, always_ready=True))`
+        The same with pointers looked up.
+    even, odd : :py:`In(memory.ReadPort.Signature(...))`
+        Banks of pointers.
+    """
+    i: stream.Interface
+    o: stream.Interface
+    even: memory.ReadPort
+    odd: memory.ReadPort
+
+    def __init__(self, config: EIEConfig):
+        self._layouts = layouts = Layouts(config)
+        self._drop_empty_columns = config.drop_empty_columns
+        port = memory.ReadPort.Signature(addr_width=clog2(config.ptr_depth), shape=layouts.ptr)
+        super().__init__({
+            "i":    In(stream.Signature(layouts.message, always_ready=True)),
+            "o":    Out(stream.Signature(layouts.column, always_ready=True)),
+            "even": In(port),
+            "odd":  In(port),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Stage 1: address both banks. An odd pointer has its successor in the next even row.
+        pointer = self.i.p.body.activation.pointer
+        m.d.comb += [
+            self.odd.addr.eq(pointer >> 1),
+            self.even.addr.eq((pointer + 1) >> 1),
+            self.odd.en.eq(self.i.valid),
+            self.even.en.eq(self.i.valid),
+        ]
+
+        # Stage 2: the banks have answered.
+        body      = self._layouts.column.members["body"]
+        s2_valid  = Signal()
+        s2_is_odd = Signal()
+        s2_kind   = Signal(Kind)
+        s2_column = Signal(body)
+        m.d.sync += s2_valid.eq(self.i.valid)
+        with m.If(self.i.valid):
+            m.d.sync += [s2_is_odd.eq(pointer[0]), s2_kind.eq(self.i.p.kind)]
+            with m.Switch(self.i.p.kind):
+                with m.Case(Kind.ACTIVATION):
+                    m.d.sync += s2_column.activation.value.eq(self.i.p.body.activation.value)
+                with m.Case(Kind.START):
+                    m.d.sync += s2_column.start.codebook.eq(self.i.p.body.start.codebook)
+                with m.Case(Kind.END):
+                    m.d.sync += s2_column.end.eq(self.i.p.body.end)
+
+        # Stage 3: how many entries are between them? The block RAMs' data is late: register first.
+        s3_valid  = Signal()
+        s3_kind   = Signal(Kind)
+        s3_column = Signal(body)
+        s3_begin  = Signal(self._layouts.ptr)
+        s3_end    = Signal(self._layouts.ptr)
+        m.d.sync += s3_valid.eq(s2_valid)
+        with m.If(s2_valid):
+            m.d.sync += [
+                s3_kind.eq(s2_kind),
+                s3_column.eq(s2_column),
+                s3_begin.eq(Mux(s2_is_odd, self.odd.data, self.even.data)),
+                s3_end.eq(Mux(s2_is_odd, self.even.data, self.odd.data)),
+            ]
+        is_activation = s3_kind == Kind.ACTIVATION
+        is_empty      = is_activation & (s3_begin == s3_end)
+        m.d.comb += [
+            self.o.valid.eq(s3_valid & ~is_empty if self._drop_empty_columns else s3_valid),
+            self.o.p.kind.eq(s3_kind),
+            self.o.p.body.eq(s3_column),
+        ]
+        with m.If(is_activation):
+            m.d.comb += [
+                self.o.p.body.activation.begin.eq(s3_begin),
+                self.o.p.body.activation.count.eq(s3_end - s3_begin),
+            ]
+
+        return m

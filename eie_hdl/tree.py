@@ -1,0 +1,145 @@
+"""The registered tree between the CCU and the PEs: whatever the number of PEs, no wire is long."""
+
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .config import EIEConfig, clog2
+from .format import Layouts
+from .lnzd import LnzdNode
+
+__all__ = ["Link", "TreeNode", "TreeNodeSignature", "n_in_flight"]
+
+#: Events that every PE counts and the tree sums.
+EVENTS = ("macs", "paddings", "spmat_reads")
+
+
+def n_in_flight(config: EIEConfig) -> int:
+    """Messages that still arrive at an activation queue after it has called for a stop.
+
+    A message takes a cycle to leave the CCU, one in each level of the tree, one in the input
+    register of the PE and three in the pointer read; the call takes one in the PE and one in each
+    level. (Checked by a test that fills every slot.)
+    """
+    return 2 * config.n_levels + 5
+
+
+class Link(wiring.Signature):
+    """All that passes between the CCU and a PE, or a part of the tree, as the PE sees it.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    message : :py:`In(stream.Signature(layouts.message, always_ready=True))`
+        Broadcast.
+    scan : :py:`Out(stream.Signature(layouts.scan))`
+        What was found in the activation SRAM.
+    written : :py:`Out(stream.Signature(1))`
+        One token for each tile that has been written back; its payload is set if an accumulator
+        overflowed in it.
+    full : :py:`Out(1)`
+        An activation queue is full: send no more.
+    events : :py:`Out(data.StructLayout(...))`
+        How many PEs did something in this cycle, for the counters.
+    """
+    def __init__(self, config: EIEConfig) -> None:
+        layouts = Layouts(config)
+        count = unsigned(clog2(config.n_pe + 1))
+        super().__init__({
+            "message": In(stream.Signature(layouts.message, always_ready=True)),
+            "scan":    Out(stream.Signature(layouts.scan)),
+            "written": Out(stream.Signature(1)),
+            "full":    Out(1),
+            "events":  Out(data.StructLayout(dict.fromkeys(EVENTS, count))),
+        })
+
+
+class TreeNodeSignature(wiring.Signature):
+    """Links of a node.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+    n_children : :class:`int`
+        2 or 4.
+
+    Members
+    -------
+    parent : :py:`Out(Link(config))`
+        Towards the CCU.
+    child : :py:`In(Link(config)).array(n_children)`
+        Towards the PEs.
+    """
+    def __init__(self, config: EIEConfig, *, n_children: int) -> None:
+        super().__init__({
+            "parent": Out(Link(config)),
+            "child":  In(Link(config)).array(n_children),
+        })
+
+
+class TreeNode(wiring.Component):
+    """Joins the links of its children into one; everything that passes is registered once.
+
+    Downwards the broadcast is repeated. Upwards, activations are merged by an
+    :class:`~eie_hdl.lnzd.LnzdNode`, a tile is written when all children have written it, the queue
+    is full when that of any child is, and events are added up.
+
+    Parameters
+    ----------
+    config, n_children
+        As for :class:`TreeNodeSignature`.
+
+    Members
+    -------
+    parent, child
+        As in :class:`TreeNodeSignature`.
+    """
+    def __init__(self, config: EIEConfig, *, n_children):
+        self._config = config
+        super().__init__(TreeNodeSignature(config, n_children=n_children))
+
+    def elaborate(self, platform):
+        m = Module()
+
+        parent, children = self.parent, self.child
+
+        # Down: the broadcast.
+        message = Signal.like(parent.message.payload)
+        valid   = Signal()
+        m.d.sync += valid.eq(parent.message.valid)
+        with m.If(parent.message.valid):
+            m.d.sync += message.eq(parent.message.payload)
+        for child in children:
+            m.d.comb += [
+                child.message.payload.eq(message),
+                child.message.valid.eq(valid),
+            ]
+
+        # Up: nonzero activations.
+        m.submodules.lnzd = lnzd = LnzdNode(Layouts(self._config), n_children=len(children))
+        for child, lnzd_i in zip(children, lnzd.i):
+            connect(m, flipped(child).scan, lnzd_i)
+        connect(m, lnzd.o, flipped(parent).scan)
+
+        # Up: written tiles.
+        all_written = Cat(child.written.valid for child in children).all()
+        with m.If(~parent.written.valid):
+            m.d.comb += [child.written.ready.eq(all_written) for child in children]
+            m.d.sync += [
+                parent.written.valid.eq(all_written),
+                parent.written.payload.eq(Cat(child.written.payload for child in children).any()),
+            ]
+        with m.Elif(parent.written.ready):
+            m.d.sync += parent.written.valid.eq(0)
+
+        # Up: full queues and events.
+        m.d.sync += parent.full.eq(Cat(child.full for child in children).any())
+        m.d.sync += [parent.events[name].eq(sum(child.events[name] for child in children))
+                     for name in EVENTS]
+
+        return m

@@ -1,0 +1,74 @@
+// Small memory in LUT RAM or registers. Its output register is outside the array.
+//
+// Read data follows r_addr by one cycle and is held while r_en is low. A row that is read in the
+// cycle in which it is written gives its old contents.
+//
+// IMAGE names the file of the first contents, one word a line in hexadecimal, and may be shorter
+// than the memory. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation
+// the plusarg +eie_images=FOLDER loads it. With neither, nothing is known about the contents.
+module eie_regfile #(
+    parameter WIDTH = 1,
+    parameter DEPTH = 2,
+    parameter ADDR_WIDTH = 1,
+    parameter IMAGE = ""
+) (
+    input  wire                  clk,
+    input  wire                  r_en,
+    input  wire [ADDR_WIDTH-1:0] r_addr,
+    output reg  [WIDTH-1:0]      r_data,
+    input  wire                  w_en,
+    input  wire [ADDR_WIDTH-1:0] w_addr,
+    input  wire [WIDTH-1:0]      w_data
+);
+    (* ram_style = "distributed" *)
+    reg [WIDTH-1:0] rows [0:DEPTH-1];
+
+    always @(posedge clk) begin
+        if (r_en) r_data <= rows[r_addr];
+        if (w_en) rows[w_addr] <= w_data;
+    end
+
+`ifdef EIE_IMAGES
+    generate
+        if (IMAGE != "") begin : built_in
+            initial $readmemh({`EIE_IMAGES, "/", IMAGE}, rows);
+        end
+    endgenerate
+`endif
+
+`ifndef SYNTHESIS
+    generate
+        if (IMAGE != "") begin : loaded
+            reg [8*1024-1:0] folder;
+            /* verilator lint_off UNUSEDSIGNAL */
+            reg [WIDTH-1:0] word;    // read to be counted
+            /* verilator lint_on UNUSEDSIGNAL */
+            integer file, n_words;
+
+            // Simulators warn of a file that ends early unless they are told where it ends, and
+            // go on after a fault that must stop them.
+            initial if ($value$plusargs("eie_images=%s", folder)) begin
+                file = $fopen({folder, "/", IMAGE}, "r");
+                n_words = 0;
+                if (file != 0)
+                    while ($fscanf(file, "%h", word) == 1) n_words = n_words + 1;
+
+                if (file == 0) begin
+                    $display("ERROR: %m: cannot read the image %0s/%0s", folder, IMAGE);
+                    $finish;
+                end else if ($feof(file) == 0) begin
+                    $display("ERROR: %m: word %0d of the image %0s/%0s is not hexadecimal",
+                             n_words, folder, IMAGE);
+                    $finish;
+                end else if (n_words > DEPTH) begin
+                    $display("ERROR: %m: the image %0s/%0s has %0d words, the memory %0d",
+                             folder, IMAGE, n_words, DEPTH);
+                    $finish;
+                end else if (n_words > 0)
+                    $readmemh({folder, "/", IMAGE}, rows, 0, n_words - 1);
+                if (file != 0) $fclose(file);
+            end
+        end
+    endgenerate
+`endif
+endmodule
