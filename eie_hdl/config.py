@@ -199,6 +199,11 @@ class EIEConfig:
         return -(-clog2(self.n_pe) // 2)
 
     @property
+    def max_shift(self) -> int:
+        """Greatest right shift of an accumulator: enough to bring its highest bits into range."""
+        return (1 << clog2(self.acc_width - self.act_width + 1)) - 1
+
+    @property
     def max_bias_shift(self) -> int:
         """Greatest left shift of a bias: ``2 ** shift`` enters the multiplier as a weight."""
         return self.codebook_width - 2

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockSignal, Const, Instance, ResetSignal, Shape
+from amaranth.hdl import ClockSignal, Instance, ResetSignal
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -81,20 +81,11 @@ class VerilogPlatform:
         return Instance(shared.module, i_clk=ClockSignal(), i_rst=ResetSignal(), **wires)
 
     def get_sram(self, sram: Sram) -> Instance:
-        return _memory("eie_sram" if sram.block else "eie_regfile",
-                       sram.r, sram.w, depth=sram.depth, image=sram.image)
-
-    def get_memory(self, memory) -> Instance:
-        """Queues of Amaranth's library hold a memory of their own."""
-        (r,), (w,) = memory.read_ports, memory.write_ports
-        return _memory("eie_regfile", r, w, depth=memory.depth, image="")
-
-
-def _memory(module, r, w, *, depth, image) -> Instance:
-    return Instance(module, p_WIDTH=Shape.cast(r.data.shape()).width, p_DEPTH=depth,
-                    p_ADDR_WIDTH=len(r.addr), p_IMAGE=image, i_clk=ClockSignal(),
-                    i_r_en=r.en, i_r_addr=r.addr, o_r_data=r.data,
-                    i_w_en=w.en, i_w_addr=w.addr, i_w_data=w.data)
+        return Instance("eie_sram" if sram.block else "eie_regfile",
+                        p_WIDTH=sram.width, p_DEPTH=sram.depth, p_ADDR_WIDTH=len(sram.r.addr),
+                        p_IMAGE=sram.image, i_clk=ClockSignal(),
+                        i_r_en=sram.r.en, i_r_addr=sram.r.addr, o_r_data=sram.r.data,
+                        i_w_en=sram.w.en, i_w_addr=sram.w.addr, i_w_data=sram.w.data)
 
 
 def to_verilog(component: wiring.Component, name: str) -> str:

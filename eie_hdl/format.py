@@ -145,12 +145,14 @@ class Layouts:
         self.scan = data.StructLayout({
             "column": column_number, "value": self.value, "dense": 1, "end": 1})
 
-        self.activation = data.StructLayout({"pointer": pointer, "value": self.value})
+        # Bodies begin alike in every layout that a message goes through, so that passing one on
+        # takes no multiplexers.
+        self.activation = data.StructLayout({"value": self.value, "pointer": pointer})
         self.start = data.StructLayout({
-            "source": act_addr, "last_word": act_addr, "codebook": codebook, "dense": 1})
+            "codebook": codebook, "source": act_addr, "last_word": act_addr, "dense": 1})
         self.end = data.StructLayout({
             "destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
-            "shift": clog2(config.acc_width), "bias_shift": clog2(config.codebook_width - 1),
+            "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
             "relu": 1})
 
         self.descriptor = data.StructLayout({
@@ -175,13 +177,13 @@ class Layouts:
         begin = data.StructLayout({"codebook": codebook})
         self.column = _message(
             activation=data.StructLayout({
-                "begin": self.ptr, "count": self.count, "value": self.value}),
+                "value": self.value, "begin": self.ptr, "count": self.count}),
             start=begin, end=self.end)
         self.work = _message(
-            activation=data.StructLayout({"entry": self.entry, "first": 1, "value": self.value}),
+            activation=data.StructLayout({"value": self.value, "entry": self.entry, "first": 1}),
             start=begin, end=self.end)
         self.operation = _message(
-            activation=data.StructLayout({"row": row, "code": code, "value": self.value}),
+            activation=data.StructLayout({"value": self.value, "row": row, "code": code}),
             end=self.end)
 
         self.operand = data.StructLayout({

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import clog2
 from .format import Layouts
-from .stream import RegisterSlice
+from .stream import StreamQueue
 
 __all__ = ["LeadingNonZero", "LnzdNode"]
 
@@ -102,7 +102,7 @@ class LnzdNode(wiring.Component):
         m = Module()
 
         n_children = len(self.i)
-        m.submodules.slice = output = RegisterSlice(self._layouts.scan)
+        m.submodules.output = output = StreamQueue(self._layouts.scan, depth=2)
         m.submodules.in_turn = in_turn = LeadingNonZero(n_children)
         m.submodules.wrapped = wrapped = LeadingNonZero(n_children)
         connect(m, output.o, flipped(self.o))

@@ -10,9 +10,14 @@ __all__ = ["Sram"]
 class Sram(wiring.Component):
     """Single-clock memory with one read and one write port.
 
-    Read data is valid one cycle after `r.addr` and is held while `r.en` is low: a stalled pipeline
-    needs no register after it. A row read in the cycle in which it is written gives its old
-    contents. A row is plain bits, as it is in a macro; who reads it looks at it through a layout of
+    Read data is valid one cycle after `r.addr`. There are two kinds:
+
+    * Block RAM has a register behind the array. Data is held while `r.en` is low: a stalled
+      pipeline needs no register after it. A row must not be read while it is written.
+    * A register file, or LUT RAM, has a register before it, for the address. A row read while it is
+      written gives its new contents, and its data follows what is written later.
+
+    A row is plain bits, as it is in a macro; who reads it looks at it through a layout of
     :class:`~eie_hdl.format.Layouts`.
 
     In Amaranth's simulator this is a :class:`~amaranth.lib.memory.Memory`. For Verilog the platform
@@ -24,7 +29,7 @@ class Sram(wiring.Component):
     width, depth : :class:`int`
         Bits in a row, and rows.
     block : :class:`bool`
-        Whether it belongs in block RAM or a macro, rather than in LUTs or a register file.
+        Whether it is block RAM, or a macro, rather than a register file.
     image : :class:`str`
         File of contents to load in simulation; one that begins with a dot is prefixed by the name
         of the instance around it. Empty if there is none.
@@ -70,8 +75,8 @@ class Sram(wiring.Component):
         m = Module()
 
         m.submodules.mem = mem = memory.Memory(self.data)
-        r_port = mem.read_port()
         w_port = mem.write_port()
+        r_port = mem.read_port(transparent_for=() if self.block else (w_port,))
         connect(m, flipped(self.r), r_port)
         connect(m, flipped(self.w), w_port)
 

@@ -1,58 +1,80 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RegisterSlice"]
+from .sram import Sram
+
+__all__ = ["StreamQueue"]
 
 
-class RegisterSlice(wiring.Component):
-    """Cuts a stream in two: no path leads through it, neither forwards nor backwards.
+class StreamQueue(wiring.Component):
+    """First-in first-out queue between two streams of the same payload.
 
-    Holds up to two payloads, so that one passes every cycle. Latency is one cycle.
+    No path leads through it, neither forwards nor backwards: with two payloads or more it cuts a
+    stream in two and still passes one every cycle. Latency is one cycle.
 
     Parameters
     ----------
     shape : :class:`~amaranth.hdl.ShapeLike`
         Shape of the payload.
+    depth : :class:`int`
+        Payloads held when full, at least 2.
 
     Members
     -------
     i : :py:`In(stream.Signature(shape))`
         Input.
     o : :py:`Out(stream.Signature(shape))`
-        Output; both its payload and its valid are registers.
+        Output.
+    level : :py:`Out(range(depth + 1))`
+        Number of payloads held.
     """
     i: stream.Interface
     o: stream.Interface
+    level: Signal
 
-    def __init__(self, shape):
-        self._shape = shape
+    def __init__(self, shape, *, depth):
+        if not isinstance(depth, int) or depth < 2:
+            raise TypeError(f"Queue depth must be an integer of at least 2, not {depth!r}")
+
+        self._depth = depth
+        self._rows = Sram(width=Shape.cast(shape).width, depth=depth, block=False)
+
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
+            "level": Out(range(depth + 1)),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        # What was accepted while the output was waiting.
-        spare       = Signal(self._shape)
-        spare_valid = Signal()
-        m.d.comb += self.i.ready.eq(~spare_valid)
+        m.submodules.rows = rows = self._rows
+        put = self.i.valid & self.i.ready
+        get = self.o.valid & self.o.ready
+        m.d.sync += self.level.eq(self.level + put - get)
 
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [
-                self.o.valid.eq(spare_valid | self.i.valid),
-                spare_valid.eq(0),
-            ]
-            with m.If(spare_valid):
-                m.d.sync += self.o.payload.eq(spare)
-            with m.Else():
-                m.d.sync += self.o.payload.eq(self.i.payload)
-        with m.Elif(~spare_valid):
-            m.d.sync += [
-                spare.eq(self.i.payload),
-                spare_valid.eq(self.i.valid),
-            ]
+        head = Signal(range(self._depth))
+        tail = Signal(range(self._depth))
+        after_head = Signal.like(head)
+        m.d.comb += after_head.eq(Mux(get, self._following(head), head))
+        m.d.sync += head.eq(after_head)
+        with m.If(put):
+            m.d.sync += tail.eq(self._following(tail))
+
+        # The row at the head is read in every cycle: what is written there is seen at once.
+        m.d.comb += [
+            self.i.ready.eq(self.level != self._depth),
+            rows.w.addr.eq(tail),
+            rows.w.data.eq(self.i.payload),
+            rows.w.en.eq(put),
+            rows.r.addr.eq(after_head),
+            rows.r.en.eq(1),
+            self.o.payload.eq(rows.r.data),
+            self.o.valid.eq(self.level != 0),
+        ]
 
         return m
+
+    def _following(self, row):
+        return Mux(row == self._depth - 1, 0, row + 1)

@@ -1,11 +1,11 @@
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import Layouts
 from ..lnzd import LeadingNonZero
-from ..stream import RegisterSlice
+from ..stream import StreamQueue
 
 __all__ = ["ActScan"]
 
@@ -15,7 +15,7 @@ class ActScan(wiring.Component):
 
     Reads the source vector word by word, and from each word of four sends the nonzero ones in
     order, each with its column number; then one end. One activation a cycle, with no gap between
-    words that hold any; a word of zeros takes one cycle. The first activation is at `o` four
+    words that hold any; a word of zeros takes one cycle. The first activation is at `o` five
     cycles after `i`. (Han et al., ISCA 2016, section 4, "Distributed Leading Non-Zero Detection".)
 
     Parameters
@@ -56,58 +56,71 @@ class ActScan(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.slice = output = RegisterSlice(self._layouts.scan)
+        m.submodules.output = output = StreamQueue(self._layouts.scan, depth=2)
         connect(m, output.o, flipped(self.o))
         found = output.i
 
         # Stage 1: read. The SRAM holds its word until stage 2 takes it, unless somebody else reads.
-        fetching   = Signal()    # there are words that stage 2 has not taken
-        fetched    = Signal()    # the SRAM holds the word at `addr`
-        addr       = Signal.like(self.r.addr)
-        words_left = Signal.like(self.r.addr)
-        take       = Signal()
-        want       = Signal()
+        source    = Signal.like(self.r.addr)
+        last_word = Signal.like(self.r.addr)
+        taken     = Signal.like(self.r.addr)    # words taken so far
+        fetching  = Signal()                    # not all words are taken
+        fetched   = Signal()                    # the SRAM holds the next one
+        take      = Signal()
+        is_last   = taken == last_word
         m.d.comb += [
-            want.eq((take & (words_left != 0)) | (fetching & ~fetched)),
-            self.r.addr.eq(addr + take),
-            self.r.en.eq(want & ~self.hold),
+            self.r.addr.eq((Cat(1, source) + Cat(take, taken)) >> 1),    # source + taken + take
+            self.r.en.eq(Mux(take, ~is_last, fetching & ~fetched) & ~self.hold),
         ]
         m.d.sync += fetched.eq(self.r.en | (fetched & ~take & ~self.hold))
         with m.If(take):
             m.d.sync += [
-                addr.eq(addr + 1),
-                words_left.eq(words_left - 1),
-                fetching.eq(words_left != 0),
+                taken.eq(taken + 1),
+                fetching.eq(~is_last),
             ]
 
-        # Stage 2: the word, and which of its activations are still to be sent.
-        word        = Signal(self._layouts.act_word)
-        word_number = Signal.like(self.r.addr)
-        pending     = Signal(ACTS_PER_WORD)
-        dense       = Signal()
+        # Stage 2: the word. A block RAM answers too late to look at it in the same cycle.
+        s2_word   = Signal(self._layouts.act_word)
+        s2_number = Signal.like(self.r.addr)
+        s2_valid  = Signal()
+        s2_ready  = Signal()
+        m.d.comb += take.eq(fetched & (~s2_valid | s2_ready))
+        with m.If(s2_ready):
+            m.d.sync += s2_valid.eq(0)
+        with m.If(take):
+            m.d.sync += [
+                s2_word.eq(self.r.data),
+                s2_number.eq(taken),
+                s2_valid.eq(1),
+            ]
+
+        # Stage 3: which of its activations are still to be sent.
+        word    = Signal(self._layouts.act_word)
+        number  = Signal.like(self.r.addr)
+        pending = Signal(ACTS_PER_WORD)
+        dense   = Signal()
         m.submodules.first = first = LeadingNonZero(ACTS_PER_WORD)
-        rest     = pending & ~(1 << first.index)
-        fetched_word = self._layouts.act_word(self.r.data)
+        rest = pending & ~(1 << first.index)
         m.d.comb += [
             first.mask.eq(pending),
-            take.eq(fetched & (~first.found | ((rest == 0) & found.ready))),
+            s2_ready.eq(~first.found | ((rest == 0) & found.ready)),
         ]
         with m.If(found.ready):
             m.d.sync += pending.eq(rest)
-        with m.If(take):
+        with m.If(s2_valid & s2_ready):
             m.d.sync += [
-                word.eq(fetched_word),
-                word_number.eq(word_number + 1),
-                pending.eq(Cat((fetched_word[n] != 0) | dense for n in range(ACTS_PER_WORD))),
+                word.eq(s2_word),
+                number.eq(s2_number),
+                pending.eq(Cat((s2_word[n] != 0) | dense for n in range(ACTS_PER_WORD))),
             ]
 
         # The end follows when nothing is left.
         busy   = Signal()
         is_end = Signal()
         m.d.comb += [
-            is_end.eq(busy & ~fetching & ~first.found),
+            is_end.eq(busy & ~fetching & ~s2_valid & ~first.found),
             found.valid.eq(first.found | is_end),
-            found.p.column.eq(Cat(self.index, first.index, word_number)),
+            found.p.column.eq(Cat(self.index, first.index, number)),
             found.p.value.eq(word[first.index]),
             found.p.dense.eq(dense),
             found.p.end.eq(is_end),
@@ -118,9 +131,9 @@ class ActScan(wiring.Component):
             m.d.sync += [
                 busy.eq(1),
                 fetching.eq(1),
-                addr.eq(self.i.p.source),
-                words_left.eq(self.i.p.last_word),
-                word_number.eq(-1),
+                source.eq(self.i.p.source),
+                last_word.eq(self.i.p.last_word),
+                taken.eq(0),
                 dense.eq(self.i.p.dense),
             ]
 

@@ -57,6 +57,7 @@ class EntryDecode(wiring.Component):
             m.d.sync += [
                 self.o.valid.eq(0),
                 self.o.p.kind.eq(self.i.p.kind),
+                self.o.p.body.eq(self.i.p.body.as_value()),
             ]
             with m.If(self.i.valid):
                 with m.Switch(self.i.p.kind):
@@ -66,15 +67,11 @@ class EntryDecode(wiring.Component):
                             next_row.eq(row + 1),
                             operation.row.eq(row),
                             operation.code.eq(Cat(work.entry.v, codebook)),
-                            operation.value.eq(work.value),
                             self.o.valid.eq(~self.padding),
                         ]
                     with m.Case(Kind.START):
                         m.d.sync += codebook.eq(self.i.p.body.start.codebook)
                     with m.Case(Kind.END):
-                        m.d.sync += [
-                            self.o.p.body.end.eq(self.i.p.body.end),
-                            self.o.valid.eq(1),
-                        ]
+                        m.d.sync += self.o.valid.eq(1)
 
         return m

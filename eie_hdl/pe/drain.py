@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,7 @@ class Drain(wiring.Component):
     tile : :py:`Out(stream.Signature(layouts.end))`
         The tile whose rows follow at `o`; they wait until it is accepted.
     o : :py:`Out(stream.Signature(layouts.operand, always_ready=True))`
-        Operands, one cycle after `i`. A register.
+        Operands, in the same cycle as `i`.
     hold : :py:`Out(1)`
         `bias` is in use: nobody else may read the SRAM.
     bias : :py:`In(memory.ReadPort.Signature(...))`
@@ -62,19 +62,18 @@ class Drain(wiring.Component):
         word  = row[clog2(ACTS_PER_WORD):]
         biases = self._layouts.act_word(self.bias.data)
 
-        m.d.comb += self.tile.payload.eq(end)
-        m.d.sync += [
-            self.o.valid.eq(0),
-            self.o.p.drain.eq(0),
-            self.o.p.discard.eq(0),
+        m.d.comb += [
+            self.tile.payload.eq(end),
             self.o.p.row.eq(row),
+            self.o.p.code.eq(entry.code),
+            self.o.p.value.eq(biases[lane]),
             self.o.p.bias_shift.eq(end.bias_shift),
         ]
 
         with m.FSM(init="CLEAR"):
             with m.State("CLEAR"):
-                m.d.sync += [
-                    row.eq(row + 1),
+                m.d.sync += row.eq(row + 1)
+                m.d.comb += [
                     self.o.valid.eq(1),
                     self.o.p.drain.eq(1),
                     self.o.p.discard.eq(1),
@@ -92,11 +91,10 @@ class Drain(wiring.Component):
                     with m.If(self.tile.valid & self.tile.ready):
                         m.next = "ROWS"
                 with m.Else():
-                    m.d.comb += self.i.ready.eq(1)
-                    m.d.sync += [
+                    m.d.comb += [
+                        self.i.ready.eq(1),
                         self.o.valid.eq(self.i.valid),
                         self.o.p.row.eq(entry.row),
-                        self.o.p.code.eq(entry.code),
                         self.o.p.value.eq(entry.value),
                     ]
 
@@ -107,16 +105,12 @@ class Drain(wiring.Component):
                     self.hold.eq(1),
                     self.bias.addr.eq(end.bias + word + 1),
                     self.i.ready.eq(is_last),
-                ]
-                m.d.sync += [
-                    row.eq(row + 1),
                     self.o.valid.eq(1),
                     self.o.p.drain.eq(1),
                     self.o.p.last.eq(is_last),
-                    self.o.p.value.eq(biases[lane]),
                 ]
+                m.d.sync += row.eq(Mux(is_last, 0, row + 1))
                 with m.If(is_last):
-                    m.d.sync += row.eq(0)
                     m.next = "ENTRIES"
 
         # The first word of biases is read ahead, each further one with the last lane before it.

@@ -13,10 +13,10 @@ class Mac(wiring.Component):
 
     (Han et al., ISCA 2016, section 4, "Arithmetic Unit".)
 
-    1. The codebook is read.
+    1. The weight arrives from the codebook, which `i` has addressed.
     2. The weight is multiplied, the accumulator read.
-    3. Product and accumulator are added. An accumulator that one of the two operands ahead has
-       changed comes by a bypass, as its new value was not written when it was read.
+    3. Product and accumulator are added. An accumulator that the operand ahead has changed comes by
+       a bypass, as its new value is only being written.
     4. The sum is written, or zero if the row drains.
 
     Sums wrap at ``acc_width``.
@@ -31,7 +31,7 @@ class Mac(wiring.Component):
     i : :py:`In(stream.Signature(layouts.operand, always_ready=True))`
         Operands.
     o : :py:`Out(stream.Signature(sum, always_ready=True))`
-        Drained rows, three cycles after `i`: the accumulator `acc`, `last` of the tile, and with
+        Drained rows, four cycles after `i`: the accumulator `acc`, `last` of the tile, and with
         the last whether any addition of the tile did `overflow`.
     accumulated : :py:`Out(1)`
         An entry was accumulated in this cycle.
@@ -69,49 +69,56 @@ class Mac(wiring.Component):
 
         config, layouts = self._config, self._layouts
 
-        # Stage 1: read the codebook.
-        s2          = Signal(layouts.operand)
-        s2_valid    = Signal()
+        # Before: the codebook is addressed.
+        s1          = Signal(layouts.operand)
+        s1_valid    = Signal()
         bias_weight = Signal(layouts.weight)
         m.d.comb += [
             self.codebook.addr.eq(self.i.p.code),
             self.codebook.en.eq(self.i.valid),
+            bias_weight.eq(1 << s1.bias_shift),
         ]
         m.d.sync += [
-            s2_valid.eq(self.i.valid),
-            s2.eq(self.i.payload),
-            bias_weight.eq(1 << self.i.p.bias_shift),
+            s1_valid.eq(self.i.valid),
+            s1.eq(self.i.payload),
+        ]
+
+        # Stage 1: the codebook has answered.
+        s2        = Signal(layouts.operand)
+        s2_valid  = Signal()
+        s2_weight = Signal(layouts.weight)
+        m.d.sync += [
+            s2_valid.eq(s1_valid),
+            s2.eq(s1),
+            s2_weight.eq(Mux(s1.drain, bias_weight, self.codebook.data)),
         ]
 
         # Stage 2: multiply and read the accumulator.
         product    = Signal(signed(config.act_width + config.codebook_width))
         s3         = Signal(layouts.operand)
         s3_valid   = Signal()
-        is_next    = Signal()    # the operand one ahead has the same row
-        is_second  = Signal()    # the operand two ahead has
-        s4_row     = Signal.like(s2.row)
-        s4_valid   = Signal()
+        is_same    = Signal()    # the operand ahead has the same row
         m.d.comb += [
             self.acc_r.addr.eq(s2.row),
             self.acc_r.en.eq(s2_valid),
         ]
         m.d.sync += [
-            product.eq(Mux(s2.drain, bias_weight, self.codebook.data) * s2.value),
+            product.eq(s2_weight * s2.value),
             s3_valid.eq(s2_valid),
             s3.eq(s2),
-            is_next.eq(s3_valid & (s3.row == s2.row)),
-            is_second.eq(s4_valid & (s4_row == s2.row)),
+            is_same.eq(s3_valid & (s3.row == s2.row)),
         ]
 
         # Stage 3: add.
-        latest     = Signal(layouts.acc)    # what is being written
-        previous   = Signal(layouts.acc)    # what was written before that
+        s4_row     = Signal.like(s2.row)
+        s4_valid   = Signal()
+        s4_acc     = Signal(layouts.acc)
         old        = Signal(layouts.acc)
         total      = Signal(signed(config.acc_width + 1))
         overflow   = Signal()
         overflowed = Signal()    # since the tile began
         m.d.comb += [
-            old.eq(Mux(is_next, latest, Mux(is_second, previous, self.acc_r.data))),
+            old.eq(Mux(is_same, s4_acc, self.acc_r.data)),
             total.eq(old + product),
             overflow.eq(overflowed | (s3_valid & ~s3.discard & (total[-1] != total[-2]))),
             self.accumulated.eq(s3_valid & ~s3.drain),
@@ -119,8 +126,7 @@ class Mac(wiring.Component):
         m.d.sync += [
             s4_valid.eq(s3_valid),
             s4_row.eq(s3.row),
-            latest.eq(total),
-            previous.eq(latest),
+            s4_acc.eq(total),
             overflowed.eq(overflow),
             self.o.valid.eq(s3_valid & s3.drain & ~s3.discard),
             self.o.p.acc.eq(total),
@@ -128,14 +134,14 @@ class Mac(wiring.Component):
             self.o.p.overflow.eq(overflow),
         ]
         with m.If(s3_valid & s3.drain):
-            m.d.sync += latest.eq(0)
+            m.d.sync += s4_acc.eq(0)
             with m.If(s3.last):
                 m.d.sync += overflowed.eq(0)
 
         # Stage 4: write.
         m.d.comb += [
             self.acc_w.addr.eq(s4_row),
-            self.acc_w.data.eq(latest),
+            self.acc_w.data.eq(s4_acc),
             self.acc_w.en.eq(s4_valid),
         ]
 

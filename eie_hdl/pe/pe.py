@@ -67,7 +67,7 @@ class Pe(wiring.Component):
         self.ptr_odd  = sram(Memory.PTR, config.ptr_depth, image=".ptr_odd.hex")
         self.spmat    = sram(Memory.SPMAT, image=".spmat.hex")
         self.act      = sram(Memory.ACT, image=".act.hex")
-        self.codebook = sram(Memory.CODEBOOK, image=".codebook.hex", block=False)
+        self.codebook = sram(Memory.CODEBOOK, image=".codebook.hex")
         self.acc      = Sram(width=config.acc_width, depth=config.acc_depth, block=False)
 
     def elaborate(self, platform):

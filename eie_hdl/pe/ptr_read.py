@@ -64,43 +64,41 @@ class PtrRead(wiring.Component):
         s2_valid  = Signal()
         s2_is_odd = Signal()
         s2_kind   = Signal(Kind)
-        s2_column = Signal(body)
+        s2_body   = Signal(body)
         m.d.sync += s2_valid.eq(self.i.valid)
         with m.If(self.i.valid):
-            m.d.sync += [s2_is_odd.eq(pointer[0]), s2_kind.eq(self.i.p.kind)]
-            with m.Switch(self.i.p.kind):
-                with m.Case(Kind.ACTIVATION):
-                    m.d.sync += s2_column.activation.value.eq(self.i.p.body.activation.value)
-                with m.Case(Kind.START):
-                    m.d.sync += s2_column.start.codebook.eq(self.i.p.body.start.codebook)
-                with m.Case(Kind.END):
-                    m.d.sync += s2_column.end.eq(self.i.p.body.end)
+            m.d.sync += [
+                s2_is_odd.eq(pointer[0]),
+                s2_kind.eq(self.i.p.kind),
+                s2_body.eq(self.i.p.body.as_value()[:body.size]),
+            ]
 
         # Stage 3: how many entries are between them? The block RAMs' data is late: register first.
         s3_valid  = Signal()
         s3_kind   = Signal(Kind)
-        s3_column = Signal(body)
+        s3_body   = Signal(body)
         s3_begin  = Signal(self._layouts.ptr)
-        s3_end    = Signal(self._layouts.ptr)
+        s3_end    = Signal(self._layouts.count)    # the low bits are enough to count by
         m.d.sync += s3_valid.eq(s2_valid)
         with m.If(s2_valid):
             m.d.sync += [
                 s3_kind.eq(s2_kind),
-                s3_column.eq(s2_column),
+                s3_body.eq(s2_body),
                 s3_begin.eq(Mux(s2_is_odd, self.odd.data, self.even.data)),
                 s3_end.eq(Mux(s2_is_odd, self.even.data, self.odd.data)),
             ]
         is_activation = s3_kind == Kind.ACTIVATION
-        is_empty      = is_activation & (s3_begin == s3_end)
+        count         = (s3_end - s3_begin)[:len(s3_end)]
+        is_empty      = is_activation & (count == 0)
         m.d.comb += [
             self.o.valid.eq(s3_valid & ~is_empty if self._drop_empty_columns else s3_valid),
             self.o.p.kind.eq(s3_kind),
-            self.o.p.body.eq(s3_column),
+            self.o.p.body.eq(s3_body),
         ]
         with m.If(is_activation):
             m.d.comb += [
                 self.o.p.body.activation.begin.eq(s3_begin),
-                self.o.p.body.activation.count.eq(s3_end - s3_begin),
+                self.o.p.body.activation.count.eq(count),
             ]
 
         return m

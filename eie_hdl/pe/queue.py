@@ -1,9 +1,10 @@
 from amaranth.hdl import Module, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig
 from ..format import Layouts
+from ..stream import StreamQueue
 from ..tree import n_in_flight
 
 __all__ = ["ActivationQueue"]
@@ -14,7 +15,7 @@ class ActivationQueue(wiring.Component):
 
     (Han et al., ISCA 2016, section 4, "Activation Queue and Load Balancing".) When
     ``queue_depth`` columns wait it calls for a stop, and has room for what is then in flight. A
-    column put into an empty queue is at the output two cycles later.
+    column put into an empty queue is at the output one cycle later.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class ActivationQueue(wiring.Component):
     full: Signal
 
     def __init__(self, config: EIEConfig):
-        layouts = Layouts(config)
+        self._layouts = layouts = Layouts(config)
         self._queue_depth = config.queue_depth
         self.n_slots = config.queue_depth + n_in_flight(config)
         super().__init__({
@@ -51,14 +52,13 @@ class ActivationQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.fifo = queue = fifo.SyncFIFOBuffered(
-            width=len(self.i.payload.as_value()), depth=self.n_slots)
+        m.submodules.slots = slots = StreamQueue(self._layouts.column, depth=self.n_slots)
         m.d.comb += [
-            queue.w_data.eq(self.i.payload),
-            queue.w_en.eq(self.i.valid),
-            self.level.eq(queue.level),
+            slots.i.payload.eq(self.i.payload),
+            slots.i.valid.eq(self.i.valid),
+            self.level.eq(slots.level),
         ]
-        connect(m, queue.r_stream, flipped(self.o))
-        m.d.sync += self.full.eq(queue.level >= self._queue_depth)
+        connect(m, slots.o, flipped(self.o))
+        m.d.sync += self.full.eq(slots.level >= self._queue_depth)
 
         return m

@@ -1,5 +1,5 @@
-from amaranth.hdl import Module, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
@@ -13,7 +13,7 @@ class SpmatRead(wiring.Component):
 
     (Han et al., ISCA 2016, section 4, "Sparse Matrix Read Unit".) The last word read is kept: it is
     not read again for the entries or columns that share it, until a tile starts. A column without
-    entries takes one cycle and gives nothing. Latency is three cycles.
+    entries takes one cycle and gives nothing. Latency is four cycles.
 
     Parameters
     ----------
@@ -47,37 +47,37 @@ class SpmatRead(wiring.Component):
 
         lane_width = clog2(self._layouts.spmat_word.length)
 
-        # Stage 1: `begin` is the entry to read next, `count` what is left of the column.
+        # All stages move, or none.
+        advance = Signal()
+        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+
+        # Stage 1: entry `n` of a column.
         s1       = Signal(self._layouts.column)
         s1_valid = Signal()
-        s1_first = Signal()
-        s2_ready = Signal()
+        n        = Signal(self._layouts.count)
         column        = s1.body.activation
         is_activation = s1.kind == Kind.ACTIVATION
-        has_output    = ~is_activation | (column.count != 0)
-        is_last       = ~is_activation | (column.count[1:] == 0)
-        m.d.comb += self.i.ready.eq(~s1_valid | (s2_ready & is_last))
-        with m.If(s1_valid & s2_ready & is_activation):
-            m.d.sync += [
-                column.begin.eq(column.begin + 1),
-                column.count.eq(column.count - 1),
-                s1_first.eq(0),
-            ]
+        is_empty      = is_activation & (column.count == 0)
+        is_last       = ~is_activation | is_empty | (n + 1 == column.count)
+        m.d.comb += self.i.ready.eq(~s1_valid | (advance & is_last))
+        with m.If(s1_valid & advance):
+            m.d.sync += n.eq(Mux(is_last, 0, n + 1))
         with m.If(self.i.ready):
-            m.d.sync += s1_valid.eq(self.i.valid)
-            with m.If(self.i.valid):
-                m.d.sync += [
-                    s1.eq(self.i.payload),
-                    s1_first.eq(1),
-                ]
+            m.d.sync += [
+                s1_valid.eq(self.i.valid),
+                s1.eq(self.i.payload),
+            ]
 
-        # The word that the SRAM holds need not be read again.
-        held       = Signal.like(self.r.addr)
+        # A word is read where it begins, or where the column does; but not if the SRAM holds it.
+        position   = Signal(self._layouts.ptr)
+        first_word = column.begin[lane_width:]
+        held       = Signal.like(first_word)
         held_valid = Signal()
+        must_read  = Mux(n == 0, ~held_valid | (held != first_word), position[:lane_width] == 0)
         m.d.comb += [
-            self.r.addr.eq(column.begin >> lane_width),
-            self.r.en.eq(s1_valid & s2_ready & is_activation & (column.count != 0)
-                         & ~(held_valid & (held == self.r.addr))),
+            position.eq(column.begin + n),
+            self.r.addr.eq(position[lane_width:]),
+            self.r.en.eq(s1_valid & advance & is_activation & ~is_empty & must_read),
         ]
         with m.If(self.r.en):
             m.d.sync += [held.eq(self.r.addr), held_valid.eq(1)]
@@ -85,34 +85,55 @@ class SpmatRead(wiring.Component):
             m.d.sync += held_valid.eq(0)
 
         # Stage 2: the SRAM has answered.
-        s2       = Signal(self._layouts.column)
+        body_width = len(self.o.p.body.as_value())
         s2_valid = Signal()
         s2_first = Signal()
-        s3_ready = Signal()
-        m.d.comb += s2_ready.eq(~s2_valid | s3_ready)
-        with m.If(s2_ready):
-            m.d.sync += s2_valid.eq(s1_valid & has_output)
-            with m.If(s1_valid):
-                m.d.sync += [s2.eq(s1), s2_first.eq(s1_first)]
+        s2_lane  = Signal(lane_width)
+        s2_kind  = Signal(Kind)
+        s2_body  = Signal(body_width)
+        with m.If(advance):
+            m.d.sync += [
+                s2_valid.eq(s1_valid & ~is_empty),
+                s2_first.eq(n == 0),
+                s2_lane.eq(position),
+                s2_kind.eq(s1.kind),
+                s2_body.eq(s1.body.as_value()),
+            ]
 
-        # Stage 3: pick the lane.
-        word = self._layouts.spmat_word(self.r.data)
-        work = self.o.p.body
-        m.d.comb += s3_ready.eq(~self.o.valid | self.o.ready)
-        with m.If(s3_ready):
-            m.d.sync += self.o.valid.eq(s2_valid)
-            with m.If(s2_valid):
-                m.d.sync += self.o.p.kind.eq(s2.kind)
-                with m.Switch(s2.kind):
-                    with m.Case(Kind.ACTIVATION):
-                        m.d.sync += [
-                            work.activation.entry.eq(word[s2.body.activation.begin[:lane_width]]),
-                            work.activation.first.eq(s2_first),
-                            work.activation.value.eq(s2.body.activation.value),
-                        ]
-                    with m.Case(Kind.START):
-                        m.d.sync += work.start.eq(s2.body.start)
-                    with m.Case(Kind.END):
-                        m.d.sync += work.end.eq(s2.body.end)
+        # Stage 3: half of the word. The whole way to a lane would take too long.
+        word  = self.r.data
+        lower = word[:-(-len(word) // 2)] if lane_width else word
+        s3_valid   = Signal()
+        s3_first   = Signal()
+        s3_lane    = Signal(max(lane_width - 1, 0))
+        s3_kind    = Signal(Kind)
+        s3_body    = Signal(body_width)
+        s3_entries = Signal(data.ArrayLayout(self._layouts.entry, 1 << len(s3_lane)))
+        with m.If(advance):
+            m.d.sync += [
+                s3_valid.eq(s2_valid),
+                s3_first.eq(s2_first),
+                s3_lane.eq(s2_lane),
+                s3_kind.eq(s2_kind),
+                s3_body.eq(s2_body),
+                s3_entries.eq(lower),
+            ]
+            if lane_width:
+                with m.If(s2_lane[-1]):
+                    m.d.sync += s3_entries.eq(word[len(lower):])
+
+        # Stage 4: the lane.
+        body = self.o.p.body
+        with m.If(advance):
+            m.d.sync += [
+                self.o.valid.eq(s3_valid),
+                self.o.p.kind.eq(s3_kind),
+                body.eq(s3_body),
+            ]
+            with m.If(s3_kind == Kind.ACTIVATION):
+                m.d.sync += [
+                    body.activation.entry.eq(s3_entries[s3_lane]),
+                    body.activation.first.eq(s3_first),
+                ]
 
         return m

@@ -1,4 +1,6 @@
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +10,22 @@ from ..numeric import limits
 from .mac import Mac
 
 __all__ = ["WriteBack"]
+
+
+class _Number(NamedTuple):
+    """A number that loses its highest bits as it is shifted: its `low` bits and its `sign`.
+
+    `outside` is set if bits that were lost differed from the sign.
+    """
+    low: Value
+    sign: Value
+    outside: Value
+
+    def register(self, m, name):
+        registers = _Number(*(Signal(len(value), name=f"{name}_{field}")
+                              for field, value in self._asdict().items()))
+        m.d.sync += [register.eq(value) for register, value in zip(registers, self)]
+        return registers
 
 
 class WriteBack(wiring.Component):
@@ -61,39 +79,44 @@ class WriteBack(wiring.Component):
                 busy.eq(1),
                 shift.eq(self.tile.p.shift),
                 relu.eq(self.tile.p.relu),
-                self.w.addr.eq(self.tile.p.destination - 1),
+                self.w.addr.eq(self.tile.p.destination),
             ]
 
-        # Two stages of shift, by multiples of eight and by the rest. One bit more is kept below
-        # the point, to round by.
-        s2_valid = Signal()
-        s2_last  = Signal()
-        s2_value = Signal(signed(config.acc_width + 1))
-        s3_valid = Signal()
-        s3_last  = Signal()
-        s3_value = Signal(signed(config.acc_width + 1))
+        # Shift by the highest powers of two first. What a smaller shift can no longer bring into
+        # range is not carried along: it is only noted whether it was more than the sign. One bit is
+        # kept below the point, to round by.
+        steps = [1 << n for n in reversed(range(len(shift)))]
+        half  = len(steps) // 2
+        s1 = _Number(Cat(0, self.i.p.acc), self.i.p.acc[-1], Const(0, 1))
+        s1_shifted = self._shifted(s1, shift, steps[:half])
+        s2_valid, s2_last, s2 = Signal(), Signal(), s1_shifted.register(m, "s2")
+        s2_shifted = self._shifted(s2, shift, steps[half:])
+        s3_valid, s3_last, s3 = Signal(), Signal(), s2_shifted.register(m, "s3")
         m.d.sync += [
             s2_valid.eq(self.i.valid),
             s2_last.eq(self.i.p.last),
-            s2_value.eq(Cat(Const(0, 1), self.i.p.acc).as_signed() >> Cat(Const(0, 3), shift[3:])),
             s3_valid.eq(s2_valid),
             s3_last.eq(s2_last),
-            s3_value.eq(s2_value >> shift[:3]),
         ]
 
-        # Then round, and what does not fit is replaced.
+        # Round, and replace what does not fit.
         low, high = limits(config.act_width)
-        rounded = (s3_value + 1) >> 1
-        fits    = rounded[config.act_width - 1:].all() | ~rounded[config.act_width - 1:].any()
+        rounded  = Signal(config.act_width + 1)
+        overflow = Signal()
         s4_valid = Signal()
         s4_last  = Signal()
         s4_value = Signal(self._layouts.value)
+        m.d.comb += [
+            rounded.eq((s3.low.as_signed() + 1) >> 1),
+            overflow.eq(s3.outside | (s3.low[-1] != s3.sign) | (rounded[-1] != rounded[-2])),
+        ]
         m.d.sync += [
             s4_valid.eq(s3_valid),
             s4_last.eq(s3_last),
-            s4_value.eq(Mux(relu & s3_value[-1], 0,
-                            Mux(fits, rounded, Mux(s3_value[-1], low, high)))),
+            s4_value.eq(Mux(overflow, Mux(s3.sign, low, high), rounded)),
         ]
+        with m.If(relu & s3.sign):
+            m.d.sync += s4_value.eq(0)
 
         # Collect a word; it is written in the cycle after its last row.
         lane = Signal(range(ACTS_PER_WORD))
@@ -107,9 +130,10 @@ class WriteBack(wiring.Component):
             with m.If(lane == ACTS_PER_WORD - 1):
                 m.d.sync += [
                     self.w.en.eq(1),
-                    self.w.addr.eq(self.w.addr + 1),
                     done.eq(s4_last),
                 ]
+        with m.If(self.w.en):
+            m.d.sync += self.w.addr.eq(self.w.addr + 1)
         with m.If(done):
             m.d.sync += [
                 done.eq(0),
@@ -122,3 +146,15 @@ class WriteBack(wiring.Component):
             m.d.sync += self.written.payload.eq(self.i.p.overflow)
 
         return m
+
+    def _shifted(self, number, shift, steps):
+        """Shift by those of `steps` whose bits are set in `shift`."""
+        low, sign, outside = number
+        for step in steps:
+            chosen = shift[clog2(step)]
+            kept   = self._config.act_width + step
+            low    = Cat(low, sign.replicate(max(0, kept + step - len(low))))
+            lost   = low[kept:]
+            outside = outside | (~chosen & (lost != sign.replicate(len(lost))))
+            low    = Mux(chosen, low[step:], low)[:kept]
+        return _Number(low, sign, outside)

@@ -1,7 +1,7 @@
-// Small memory in LUT RAM or registers. Its output register is outside the array.
+// Small memory in LUT RAM or registers. Its register is before the array, for the address.
 //
-// Read data follows r_addr by one cycle and is held while r_en is low. A row that is read in the
-// cycle in which it is written gives its old contents.
+// Read data follows r_addr by one cycle; while r_en is low the address is kept. A row that is read
+// in the cycle in which it is written gives its new contents.
 //
 // IMAGE names the file of the first contents, one word a line in hexadecimal, and may be shorter
 // than the memory. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation
@@ -15,7 +15,7 @@ module eie_regfile #(
     input  wire                  clk,
     input  wire                  r_en,
     input  wire [ADDR_WIDTH-1:0] r_addr,
-    output reg  [WIDTH-1:0]      r_data,
+    output wire [WIDTH-1:0]      r_data,
     input  wire                  w_en,
     input  wire [ADDR_WIDTH-1:0] w_addr,
     input  wire [WIDTH-1:0]      w_data
@@ -23,8 +23,11 @@ module eie_regfile #(
     (* ram_style = "distributed" *)
     reg [WIDTH-1:0] rows [0:DEPTH-1];
 
+    reg [ADDR_WIDTH-1:0] addr;
+    assign r_data = rows[addr];
+
     always @(posedge clk) begin
-        if (r_en) r_data <= rows[r_addr];
+        if (r_en) addr <= r_addr;
         if (w_en) rows[w_addr] <= w_data;
     end
 
