@@ -1,0 +1,180 @@
+"""A compiled network: memory images, where its vectors are, and a manifest that explains them."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import ConfigError, EIEConfig
+from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
+
+from .archive import ArchiveError, read_arrays
+from .images import ImageError, from_hex, to_hex
+
+__all__ = ["MANIFEST", "Build", "BuildError", "Vector"]
+
+#: File that names and seals all others.
+MANIFEST = "manifest.json"
+
+_KIND = "eie-build"
+_PLACES = "vectors.npz"
+
+
+class BuildError(ValueError):
+    """A folder that is no intact build; the message names the file."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Vector:
+    """A vector of activations in the activation SRAMs.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        ``input``, or the layer that makes it.
+    base_word : :class:`int`
+        First row, in each PE.
+    columns : int64, n_elements
+        Column number, slot · n_pe + PE, of each logical element.
+    frac : :class:`int`
+        Fraction bits: a word `a` means ``a / 2 ** frac``.
+    """
+
+    name: str
+    base_word: int
+    columns: NDArray[np.int64]
+    frac: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Build:
+    """Everything that a machine needs to run a network.
+
+    Attributes
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine it was made for.
+    images : :class:`dict` of :class:`str` to uint64, n_words × n_beats
+        Contents of each memory instance, as from :func:`~eie_hdl.format.pack`; what is behind is
+        zero. The program starts at descriptor 0.
+    input : :class:`Vector`
+        Where the inputs go.
+    outputs : :class:`tuple` of :class:`Vector`
+        What is sent to the host, in this order.
+    layers : :class:`tuple` of :class:`Vector`
+        Results of every layer, sent or not.
+    manifest : :class:`dict`
+        Sizes, formats, bounds and balance; see docs/build-folder.md.
+    """
+
+    config: EIEConfig
+    images: dict[str, NDArray[np.uint64]]
+    input: Vector
+    outputs: tuple[Vector, ...]
+    manifest: dict[str, Any]
+    layers: tuple[Vector, ...] = ()
+
+    def save(self, folder: str | Path) -> None:
+        """Write one file per memory instance, the places of the vectors, and the manifest."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        sums = {}
+        for instance, image in _instances(self.config).items():
+            text = to_hex(image.shape, self.images[instance])
+            (folder / image_file(instance)).write_bytes(text)
+            sums[image_file(instance)] = hashlib.sha256(text).hexdigest()
+        vectors = {"input": self.input} | {f"layer{number}": vector
+                                           for number, vector in enumerate(self.layers)}
+        with (folder / _PLACES).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False,
+                                **{key: vector.columns for key, vector in vectors.items()})
+        sums[_PLACES] = hashlib.sha256((folder / _PLACES).read_bytes()).hexdigest()
+        names = [vector.name for vector in self.layers]
+        manifest = {
+            "kind": _KIND, "format": FORMAT_VERSION, "config": self.config.as_dict(),
+            "vectors": {key: {"name": vector.name, "base_word": vector.base_word,
+                              "frac": vector.frac} for key, vector in vectors.items()},
+            "sent": [names.index(vector.name) for vector in self.outputs],
+            "report": self.manifest, "files": sums}
+        manifest["checksum"] = _seal(manifest)
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
+                                       encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Build":
+        """Read what :meth:`save` wrote, and check that not a bit of it has changed.
+
+        Raises
+        ------
+        BuildError
+            If a file is missing, was changed, or comes from another version.
+        """
+        folder = Path(folder)
+        manifest = _read_manifest(folder / MANIFEST)
+        config = EIEConfig.from_mapping(manifest["config"])
+        images = {}
+        for instance, image in _instances(config).items():
+            name = image_file(instance)
+            try:
+                images[instance] = from_hex(image, _read(folder, name, manifest["files"]))
+            except ImageError as error:
+                raise BuildError(f"{folder / name}: {error}") from error
+        _read(folder, _PLACES, manifest["files"])
+        try:
+            columns = read_arrays(folder / _PLACES)
+        except ArchiveError as error:
+            raise BuildError(f"{folder / _PLACES}: {error}") from error
+        vectors = [Vector(fields["name"], fields["base_word"], columns[key], fields["frac"])
+                   for key, fields in manifest["vectors"].items()]
+        layers = tuple(vectors[1:])
+        return cls(config=config, images=images, input=vectors[0], layers=layers,
+                   outputs=tuple(layers[number] for number in manifest["sent"]),
+                   manifest=manifest["report"])
+
+
+def _instances(config: EIEConfig) -> dict[str, Image]:
+    return {instance: image for instance, _, _, image in Layouts(config).images(config)}
+
+
+def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise BuildError(f"{folder / name} must be readable: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sums.get(name):
+        raise BuildError(f"{folder / name} must be as it was written, but its checksum differs "
+                         f"from that in {MANIFEST}: compile again")
+    return content
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """Checksum of all of a manifest but the checksum itself."""
+    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BuildError(f"{path} must be readable: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise BuildError(f"{path} must be JSON: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
+        raise BuildError(f"{path} must be the manifest of a build, with kind {_KIND!r}")
+    if manifest.get("format") != FORMAT_VERSION:
+        raise BuildError(f"{path}: format must be {FORMAT_VERSION}, not "
+                         f"{manifest.get('format')!r}: compile again")
+    if manifest.get("checksum") != _seal(manifest):
+        raise BuildError(f"{path} must be as it was written, but its checksum differs: "
+                         f"compile again")
+    try:
+        EIEConfig.from_mapping(manifest["config"])
+    except (ConfigError, KeyError, TypeError) as error:
+        raise BuildError(f"{path}: {error}") from error
+    return manifest

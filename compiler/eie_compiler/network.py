@@ -1,0 +1,303 @@
+"""A compressed network: what the compiler is given, and the one file it is kept in."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from .archive import ArchiveError, read_arrays
+
+__all__ = ["FILE_VERSION", "MAX_FRAC", "CompressedNetwork", "Layer", "NetworkError"]
+
+#: Version of the file; see docs/network-file.md.
+FILE_VERSION = 1
+
+#: Fraction bits are from minus this to this.
+MAX_FRAC = 64
+
+_FILE_KIND = "eie-network"
+_TOP_FIELDS = ("kind", "version", "v_width", "input_frac", "n_layers")
+_LAYER_FIELDS = ("name", "shape", "indptr", "indices", "codes", "codebook", "bias", "relu",
+                 "output_frac")
+
+
+class NetworkError(ValueError):
+    """A network that cannot be; the message names file (if any), layer and field."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer: ``y = relu?(codebook[codes] @ x + bias)``.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        For people and for messages.
+    codes : :class:`scipy.sparse.csc_array` of uint8, n_rows × n_cols
+        Codebook index of each weight that is not zero; 0 is not stored. The rows of each column
+        ascend.
+    codebook : float64, ``2 ** v_width``
+        Weight of each index; entry 0 is 0.
+    bias : float64, n_rows
+        Added to each row.
+    relu : :class:`bool`
+        Whether negative results become zero.
+    output_frac : :class:`int`
+        Fraction bits of the results: an output word `y` means ``y / 2 ** output_frac``.
+
+    Raises
+    ------
+    NetworkError
+        If a field has a wrong type, shape or value.
+    """
+
+    name: str
+    codes: csc_array
+    codebook: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    relu: bool
+    output_frac: int
+
+    def __post_init__(self) -> None:
+        try:
+            _check_name(self.name)
+            _check_codes(self.codes)
+            _check_numbers("codebook", self.codebook)
+            _check_codebook(self.codebook, self.codes.data)
+            _check_numbers("bias", self.bias)
+            if self.bias.shape != (self.n_rows,):
+                raise NetworkError(f"bias must have a number for each of {self.n_rows} rows, "
+                                   f"not shape {self.bias.shape}")
+            if type(self.relu) is not bool:
+                raise NetworkError(f"relu must be true or false, not {self.relu!r}")
+            _check_int("output_frac", self.output_frac, -MAX_FRAC, MAX_FRAC)
+        except NetworkError as error:
+            raise NetworkError(f"layer {self.name!r}: {error}") from error
+
+    @property
+    def n_rows(self) -> int:
+        """Outputs."""
+        return int(self.codes.shape[0])
+
+    @property
+    def n_cols(self) -> int:
+        """Inputs."""
+        return int(self.codes.shape[1])
+
+    @property
+    def n_nonzeros(self) -> int:
+        """Weights that are stored."""
+        return int(self.codes.nnz)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CompressedNetwork:
+    """Layers that follow one another, with their number formats.
+
+    Parameters
+    ----------
+    layers : :class:`tuple` of :class:`Layer`
+        In order of computation; each has as many columns as the one before has rows.
+    input_frac : :class:`int`
+        Fraction bits of the inputs of the first layer.
+    v_width : :class:`int`, 2 to 8
+        Bits of a codebook index, in all layers.
+
+    Raises
+    ------
+    NetworkError
+        If the layers do not fit together.
+    """
+
+    layers: tuple[Layer, ...]
+    input_frac: int
+    v_width: int
+
+    def __post_init__(self) -> None:
+        if type(self.layers) is not tuple or not self.layers:
+            raise NetworkError("layers must be a tuple of one layer or more")
+        _check_int("input_frac", self.input_frac, -MAX_FRAC, MAX_FRAC)
+        _check_int("v_width", self.v_width, 2, 8)
+        for before, layer in zip(self.layers, self.layers[1:]):
+            if layer.n_cols != before.n_rows:
+                raise NetworkError(f"layer {layer.name!r}: shape must have {before.n_rows} "
+                                   f"columns, one for each row of {before.name!r}, "
+                                   f"not {layer.n_cols}")
+        names = [layer.name for layer in self.layers]
+        for layer in self.layers:
+            if names.count(layer.name) > 1:
+                raise NetworkError(f"layer {layer.name!r}: name must belong to one layer only")
+            if layer.codebook.shape != (1 << self.v_width,):
+                raise NetworkError(f"layer {layer.name!r}: codebook must have 2 ** v_width = "
+                                   f"{1 << self.v_width} entries, not {len(layer.codebook)}")
+
+    def save(self, path: str | Path) -> None:
+        """Write the file of docs/network-file.md; the same network always gives the same bytes."""
+        arrays: dict[str, Any] = {
+            "kind": _FILE_KIND, "version": FILE_VERSION, "v_width": self.v_width,
+            "input_frac": self.input_frac, "n_layers": len(self.layers)}
+        for number, layer in enumerate(self.layers):
+            fields = {
+                "name": layer.name, "shape": np.array(layer.codes.shape, np.int64),
+                "indptr": layer.codes.indptr.astype(np.int64),
+                "indices": layer.codes.indices.astype(np.int32),
+                "codes": layer.codes.data, "codebook": layer.codebook, "bias": layer.bias,
+                "relu": layer.relu, "output_frac": layer.output_frac}
+            arrays |= {f"layer{number}.{field}": value for field, value in fields.items()}
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "CompressedNetwork":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        NetworkError
+            If the file is broken, or a field is missing, superfluous or wrong.
+        """
+        try:
+            return _parse(read_arrays(path))
+        except (ArchiveError, NetworkError) as error:
+            raise NetworkError(f"{path}: {error}") from error
+
+
+def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
+    if "kind" not in arrays or arrays["kind"].tolist() != _FILE_KIND:
+        raise NetworkError(f"kind must be there and be {_FILE_KIND!r}: this is no network file")
+    version = _scalar(arrays, "version", "iu")
+    if version != FILE_VERSION:
+        raise NetworkError(f"version must be {FILE_VERSION}, not {version}: compress the network "
+                           f"again, or use the release that wrote it")
+    n_layers = _scalar(arrays, "n_layers", "iu")
+    # Names are counted before any is made up, lest a wrong number of layers fill the memory.
+    if n_layers * len(_LAYER_FIELDS) + len(_TOP_FIELDS) != len(arrays):
+        raise NetworkError(f"n_layers must be the number of layers in the file, not {n_layers}: "
+                           f"there are {len(arrays)} arrays, not {len(_TOP_FIELDS)} and "
+                           f"{len(_LAYER_FIELDS)} for each layer")
+    return CompressedNetwork(
+        layers=tuple(_parse_layer(arrays, f"layer{number}") for number in range(n_layers)),
+        input_frac=_scalar(arrays, "input_frac", "iu"), v_width=_scalar(arrays, "v_width", "iu"))
+
+
+def _parse_layer(arrays: Mapping[str, NDArray[Any]], layer: str) -> Layer:
+    shape = _field(arrays, f"{layer}.shape", "iu", 1)
+    if shape.shape != (2,) or shape.min() < 1 or shape.max() >= 1 << 31:
+        raise NetworkError(f"{layer}.shape must be two positive numbers below 2 ** 31, "
+                           f"not {shape.tolist()}")
+    n_rows, n_cols = shape.tolist()
+    codes = _field(arrays, f"{layer}.codes", "u", 1)
+    indices = _field(arrays, f"{layer}.indices", "iu", 1)
+    indptr = _field(arrays, f"{layer}.indptr", "iu", 1)
+    if codes.dtype != np.uint8:
+        raise NetworkError(f"{layer}.codes must be uint8, not {codes.dtype}")
+    if len(indices) != len(codes):
+        raise NetworkError(f"{layer}.indices must have a row for each of {len(codes)} codes, "
+                           f"not {len(indices)}")
+    _check_indptr(f"{layer}.indptr", indptr, n_cols, len(codes))
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_rows:
+        raise NetworkError(f"{layer}.indices must be rows from 0 to {n_rows - 1}, not from "
+                           f"{indices.min()} to {indices.max()}")
+    return Layer(
+        name=_scalar(arrays, f"{layer}.name", "U"),
+        codes=csc_array((codes, indices.astype(np.int32), indptr.astype(np.int64)),
+                        shape=(n_rows, n_cols)),
+        codebook=_field(arrays, f"{layer}.codebook", "f", 1).astype(np.float64),
+        bias=_field(arrays, f"{layer}.bias", "f", 1).astype(np.float64),
+        relu=_scalar(arrays, f"{layer}.relu", "b"),
+        output_frac=_scalar(arrays, f"{layer}.output_frac", "iu"))
+
+
+_KINDS = {"iu": "integers", "u": "unsigned integers", "f": "floating-point numbers",
+          "b": "booleans", "U": "text"}
+
+
+def _field(arrays: Mapping[str, NDArray[Any]], name: str, kinds: str, ndim: int) -> NDArray[Any]:
+    if name not in arrays:
+        raise NetworkError(f"{name} must be there; the file has {', '.join(arrays)}")
+    array = arrays[name]
+    if array.dtype.kind not in kinds or array.ndim != ndim:
+        raise NetworkError(f"{name} must be {_KINDS[kinds]} of {ndim} dimensions, "
+                           f"not {array.dtype} of {array.ndim}")
+    return array
+
+
+def _scalar(arrays: Mapping[str, NDArray[Any]], name: str, kinds: str) -> Any:
+    return _field(arrays, name, kinds, 0).item()
+
+
+def _check_int(name: str, value: object, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise NetworkError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+
+
+def _check_name(name: object) -> None:
+    if type(name) is not str or not name or not name.isprintable():
+        raise NetworkError(f"name must be printable text, not {name!r}")
+
+
+def _check_numbers(name: str, values: object) -> None:
+    if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
+        raise NetworkError(f"{name} must be float64 of one dimension, "
+                           f"not {getattr(values, 'dtype', type(values).__name__)} "
+                           f"of shape {getattr(values, 'shape', '()')}")
+    if not (finite := np.isfinite(values)).all():
+        first = int(np.argmin(finite))
+        raise NetworkError(f"{name}[{first}] must be finite, not {values[first]}")
+
+
+def _check_codebook(codebook: NDArray[np.float64], codes: NDArray[np.uint8]) -> None:
+    # Which length it is is a matter of the network's v_width.
+    if len(codebook) not in (1 << width for width in range(2, 9)):
+        raise NetworkError(f"codebook must have a power of two from 4 to 256 entries, "
+                           f"not {len(codebook)}")
+    if codebook[0] != 0:
+        raise NetworkError(f"codebook[0] must be 0, not {codebook[0]}")
+    if len(codes) and codes.max() >= len(codebook):
+        raise NetworkError(f"codes must be below {len(codebook)}, the length of the codebook, "
+                           f"not {codes.max()}")
+
+
+def _check_indptr(name: str, indptr: NDArray[Any], n_cols: int, n_codes: int) -> None:
+    if indptr.shape != (n_cols + 1,):
+        raise NetworkError(f"{name} must have {n_cols + 1} numbers, one more than there are "
+                           f"columns, not {len(indptr)}")
+    if indptr[0] != 0 or indptr[-1] != n_codes or (indptr[1:] < indptr[:-1]).any():
+        raise NetworkError(f"{name} must ascend from 0 to {n_codes}, the number of codes")
+
+
+def _check_codes(codes: Any) -> None:
+    if not isinstance(codes, csc_array) or codes.dtype != np.uint8 or codes.ndim != 2:
+        raise NetworkError(f"codes must be a csc_array of uint8, not {type(codes).__name__} "
+                           f"of {getattr(codes, 'dtype', 'nothing')}")
+    n_rows, n_cols = codes.shape
+    if n_rows < 1 or n_cols < 1:
+        raise NetworkError(f"shape must have one row and one column or more, "
+                           f"not {n_rows} × {n_cols}")
+    if len(codes.data) != codes.indptr[-1] or len(codes.indices) != codes.indptr[-1]:
+        raise NetworkError(f"codes must hold the {codes.indptr[-1]} numbers that indptr ends at, "
+                           f"not {len(codes.data)} and {len(codes.indices)} indices")
+    _check_indptr("indptr", codes.indptr, n_cols, len(codes.data))
+    if codes.data.size and codes.data.min() == 0:
+        raise NetworkError("codes must not store code 0: zero weights are left out "
+                           "(call eliminate_zeros)")
+    rows = codes.indices
+    if rows.size and not 0 <= rows.min() <= rows.max() < n_rows:
+        raise NetworkError(f"indices must be rows from 0 to {n_rows - 1}, "
+                           f"not from {rows.min()} to {rows.max()}")
+    _check_order(rows, codes.indptr)
+
+
+def _check_order(rows: NDArray[Any], indptr: NDArray[Any]) -> None:
+    descends = np.flatnonzero(rows[1:] <= rows[:-1]) + 1
+    wrong = descends[~np.isin(descends, indptr)]    # where a column begins, rows may fall back
+    if wrong.size:
+        column = int(np.searchsorted(indptr, wrong[0], side="right")) - 1
+        raise NetworkError(f"indices must ascend in column {column}, and no row must be there "
+                           f"twice: {rows[wrong[0]]} follows {rows[wrong[0] - 1]}")
