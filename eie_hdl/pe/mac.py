@@ -110,39 +110,37 @@ class Mac(wiring.Component):
         ]
 
         # Stage 3: add.
-        s4_row     = Signal.like(s2.row)
-        s4_valid   = Signal()
-        s4_acc     = Signal(layouts.acc)
-        old        = Signal(layouts.acc)
-        total      = Signal(signed(config.acc_width + 1))
-        overflow   = Signal()
-        overflowed = Signal()    # since the tile began
+        s4_row      = Signal.like(s2.row)
+        s4_valid    = Signal()
+        s4_acc      = Signal(layouts.acc)
+        s4_overflow = Signal()
+        old         = Signal(layouts.acc)
+        total       = Signal(signed(config.acc_width + 1))
         m.d.comb += [
             old.eq(Mux(is_same, s4_acc, self.acc_r.data)),
             total.eq(old + product),
-            overflow.eq(overflowed | (s3_valid & ~s3.discard & (total[-1] != total[-2]))),
             self.accumulated.eq(s3_valid & ~s3.drain),
         ]
         m.d.sync += [
             s4_valid.eq(s3_valid),
             s4_row.eq(s3.row),
             s4_acc.eq(total),
-            overflowed.eq(overflow),
+            s4_overflow.eq(s3_valid & ~s3.discard & (total[-1] != total[-2])),
             self.o.valid.eq(s3_valid & s3.drain & ~s3.discard),
             self.o.p.acc.eq(total),
             self.o.p.last.eq(s3.last),
-            self.o.p.overflow.eq(overflow),
         ]
-        with m.If(s3_valid & s3.drain):
+        with m.If(s3.drain):
             m.d.sync += s4_acc.eq(0)
-            with m.If(s3.last):
-                m.d.sync += overflowed.eq(0)
 
         # Stage 4: write.
+        overflowed = Signal()    # since the tile began
         m.d.comb += [
             self.acc_w.addr.eq(s4_row),
             self.acc_w.data.eq(s4_acc),
             self.acc_w.en.eq(s4_valid),
+            self.o.p.overflow.eq(overflowed | s4_overflow),
         ]
+        m.d.sync += overflowed.eq(self.o.p.overflow & ~(self.o.valid & self.o.p.last))
 
         return m

@@ -1,0 +1,45 @@
+"""The command line: `eie`."""
+
+import sys
+from typing import Any
+
+import click
+
+from .build import compile_command, compress_command, info_command
+from .hardware import doctor_command, verilog_command
+from .simulate import demo_command, run_command
+
+__all__ = ["main"]
+
+#: Packages whose own exceptions are answers to the user. Any other exception is a fault of ours.
+_OURS = ("eie_hdl", "eie_compiler", "eie_sim", "eie_cli")
+
+
+class _Group(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except Exception as error:
+            expected = type(error).__module__.startswith(_OURS) or isinstance(error, OSError)
+            if not expected or context.params["traceback"]:
+                raise
+            click.echo(f"eie: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"],
+                                           "max_content_width": 100})
+@click.version_option(package_name="eie-hdl")
+@click.option("--traceback", is_flag=True, help="Show where in the program an error arose.")
+def main(traceback: bool) -> None:
+    """Sparse neural networks on the EIE accelerator.
+
+    \b
+    weights ──compress──► network ──compile──► build ──run──► results
+    configuration ──verilog──► hardware
+    """
+
+
+for command in (demo_command, doctor_command, verilog_command, compress_command, compile_command,
+                run_command, info_command):
+    main.add_command(command)

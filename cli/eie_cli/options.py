@@ -1,0 +1,40 @@
+"""Options that several subcommands have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eie_hdl.config import PRESETS, ConfigError, EIEConfig
+
+__all__ = ["FILE", "FOLDER", "machine_options"]
+
+#: A file that must be there, and a folder that need not.
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def machine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--config``, ``--preset`` and ``--pes``, and pass them on as one `config`."""
+    @click.option("--config", "file", type=FILE,
+                  help="TOML file of parameters, such as 'n_pe = 64', one a line.")
+    @click.option("--preset", type=click.Choice(list(PRESETS)),
+                  help="Configuration by name.  [default: default]")
+    @click.option("--pes", type=int, help="Processing elements, instead of what was configured.")
+    @click.pass_context
+    def with_machine(context: click.Context, /, file: Path | None, preset: str | None,
+                     pes: int | None, **others: Any) -> None:
+        if file and preset:
+            raise ConfigError("--config and --preset must not both be given: write "
+                              f"preset = \"{preset}\" into {file}")
+        config = EIEConfig.from_toml(file) if file else PRESETS[preset or "default"]
+        if pes is not None:
+            config = EIEConfig.from_mapping({**config.as_dict(), "n_pe": pes})
+        context.invoke(command, config=config, **others)
+
+    with_machine.__name__ = command.__name__
+    with_machine.__doc__ = command.__doc__
+    # Options that were declared below this one.
+    with_machine.__click_params__ += getattr(command, "__click_params__", [])    # type: ignore[attr-defined]
+    return with_machine

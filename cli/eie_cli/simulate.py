@@ -1,0 +1,89 @@
+"""`eie run` and `eie demo`: inferences."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from .options import FILE, FOLDER
+
+__all__ = ["demo_command", "run_command"]
+
+_simulator = click.option(
+    "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",
+    show_default=True, help="Simulator of the hardware.")
+
+
+@click.command("run")
+@click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--input", "inputs", type=FILE, required=True, metavar="X.npy",
+              help="Inputs, one a row. Floating-point numbers are rounded to the format of the "
+                   "network; integers are taken as fixed-point words.")
+@click.option("--engine", type=click.Choice(["golden", "rtl"]), default="golden",
+              show_default=True, help="The golden model alone, or the hardware compared with it.")
+@_simulator
+@click.option("--waves", is_flag=False, flag_value="", metavar="[INSTANCE]",
+              help="Record a waveform of everything, or of one instance such as pe_3.")
+@click.option("-o", "--output", "folder", type=FOLDER, required=True,
+              help="Folder for the outputs, one .npy file a layer, and statistics.json.")
+def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl"], simulator: str,
+                waves: str | None, folder: Path) -> None:
+    """Run inferences, one for each row of the inputs.
+
+    BUILD is a folder written by `eie compile`. With --engine rtl every bit that comes out is
+    compared with the golden model, and the exit code is 1 if one differs.
+    """
+    import numpy as np
+
+    from eie_compiler.build import Build
+    from eie_hdl.format import Layouts
+    from eie_sim.inference import infer, prepare
+
+    from .arrays import read_array
+    from .tables import show_inference, working
+
+    if waves is not None and engine != "rtl":
+        raise click.UsageError("--waves needs --engine rtl: the golden model has no signals")
+    loaded = Build.load(build)
+    layouts = Layouts(loaded.config)
+    instances = {name.partition(".")[0] for name, *_ in layouts.images(loaded.config)}
+    if waves and waves not in instances:
+        raise click.UsageError(f"--waves must name one of {', '.join(sorted(instances))}, "
+                               f"not {waves}")
+    words = prepare(loaded, read_array(inputs))
+    with working(f"running {len(words)} inferences"):
+        inference = infer(loaded, words, engine=engine, simulator=simulator, waves=waves,
+                          folder=folder / "rtl" if engine == "rtl" else None)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, output in zip(inference.names, inference.outputs):
+        np.save(folder / f"{name}.npy", output, allow_pickle=False)
+    (folder / "statistics.json").write_text(json.dumps(inference.summary(), indent=1) + "\n",
+                                          encoding="utf-8")
+    show_inference(str(folder), inference)
+    if not inference.ok:
+        sys.exit(1)
+
+
+@click.command("demo")
+@click.option("--pes", type=int, default=16, show_default=True, help="Processing elements.")
+@click.option("--images", type=click.IntRange(min=1), help="Images to run.  [default: all 360]")
+@_simulator
+@click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/demo"),
+              show_default=True, help="Folder for Verilog, images and report.json.")
+def demo_command(pes: int, images: int | None, simulator: str, folder: Path) -> None:
+    """Recognise handwritten digits in the hardware.
+
+    Writes the Verilog, compiles the network, simulates every image that it was not trained
+    on, and compares every bit with the golden model. The exit code is 1 if one differs.
+    """
+    from eie_sim.demo import demo
+
+    from .tables import show_demo, working
+
+    with working("starting") as progress:
+        result = demo(folder, n_pe=pes, images=images, simulator=simulator, progress=progress)
+    show_demo(str(folder), result)
+    if not result.inference.ok:
+        sys.exit(1)

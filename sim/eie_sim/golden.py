@@ -1,0 +1,242 @@
+"""What the machine must compute, bit by bit, from the same images that it is given."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
+
+from .tile import GoldenError, Memories, Tile
+
+__all__ = ["GoldenError", "GoldenModel", "Statistics"]
+
+#: Activations that are simulated at a time: 16 MB of them.
+_CHUNK = 1 << 21
+
+
+class Statistics(NamedTuple):
+    """What each inference costs, as the counters of the machine count it.
+
+    Attributes
+    ----------
+    broadcasts, macs, paddings : int64 (batch,)
+        As in :data:`eie_hdl.format.COUNTERS`.
+    entries : int64 (batch, n_pe)
+        Entries, padding included, that each PE walks.
+    """
+
+    broadcasts: NDArray[np.int64]
+    macs: NDArray[np.int64]
+    paddings: NDArray[np.int64]
+    entries: NDArray[np.int64]
+
+
+class _Step(NamedTuple):
+    """A descriptor, decoded. `tile` is `None` if it is an output."""
+
+    source: slice
+    tile: Tile | None = None
+    destination: slice = slice(0, 0)
+    bias: slice = slice(0, 0)
+    bias_shift: int = 0
+    shift: int = 0
+    relu: bool = False
+
+
+class GoldenModel:
+    """Runs the program that is in the images, on integers, many inferences at once.
+
+    Every inference meets a machine that has just been loaded, so that nothing it computes can
+    depend on an earlier one. Activations are kept where the machine keeps them: a vector that
+    overwrites another one by mistake shows.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    images : :class:`dict` of :class:`str` to uint64 array (n_words, n_beats)
+        Words of each memory instance, as :func:`eie_hdl.format.pack` makes them.
+    first : :class:`int`
+        Descriptor at which the program starts.
+
+    Raises
+    ------
+    GoldenError
+        If the images do not fit the machine, or the program has no end, addresses what is not
+        there, or scans what may not be written yet.
+    """
+
+    def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
+                 first: int = 0) -> None:
+        self._config = config
+        self._memories = Memories(config, images)
+        self._numbers = self._descriptors(first)
+        self._steps = [self._decode(number) for number in self._numbers]
+        self._check_barriers()
+
+    def run(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.int64]]:
+        """Outputs of a batch; :meth:`run_counted` without the statistics."""
+        return self.run_counted(inputs, base)[0]
+
+    def run_counted(self, inputs: NDArray[np.int64], base: int = 0
+                    ) -> tuple[list[NDArray[np.int64]], Statistics]:
+        """Run the program once for each input vector.
+
+        Parameters
+        ----------
+        inputs : int64 (batch, n_columns)
+            Activations in order of column number.
+        base : :class:`int`
+            Row of the activation SRAMs at which the inputs begin. A row that they fill in part
+            is filled up with zeros.
+
+        Returns
+        -------
+        outputs : :class:`list` of int64 (batch, n_columns)
+            One array for each output of the program, in order of column number.
+        statistics : :class:`Statistics`
+            What was done for it.
+
+        Raises
+        ------
+        GoldenError
+            If the inputs do not fit, or an activation needs a column that cannot be walked.
+        """
+        config = self._config
+        inputs = np.asarray(inputs)
+        low, high = limits(config.act_width)
+        if inputs.ndim != 2 or inputs.dtype.kind not in "iu":
+            raise GoldenError(f"Inputs must be integers, batch by columns, not {inputs.dtype} of "
+                              f"shape {inputs.shape}")
+        if inputs.size and not low <= inputs.min() <= inputs.max() <= high:
+            raise GoldenError(f"Inputs must be from {low} to {high}, not from {inputs.min()} to "
+                              f"{inputs.max()}")
+        group = ACTS_PER_WORD * config.n_pe
+        n_rows = -(-inputs.shape[1] // group)
+        if base < 0 or base + n_rows > config.act_depth:
+            raise GoldenError(f"Inputs must fit rows 0 to {config.act_depth - 1} of the activation "
+                              f"SRAMs, not need rows {base} to {base + n_rows - 1}")
+        padded = np.zeros((len(inputs), n_rows * group), np.int64)
+        padded[:, :inputs.shape[1]] = inputs
+
+        # Rows that nothing uses need no room.
+        n_slots = max([(base + n_rows) * ACTS_PER_WORD,
+                       *(rows.stop for step in self._steps
+                         for rows in (step.source, step.destination, step.bias))])
+        size = max(1, _CHUNK // (config.n_pe * n_slots))
+        # One chunk at least, so that the shapes are right for a batch of nothing as well.
+        starts = range(0, max(1, len(padded)), size)
+        results = [self._run_chunk(padded[start:start + size], base, n_slots) for start in starts]
+        outputs, statistics = zip(*results)
+        return ([np.concatenate(parts) for parts in zip(*outputs)],
+                Statistics(*(np.concatenate(parts) for parts in zip(*statistics))))
+
+    def _run_chunk(self, inputs: NDArray[np.int64], base: int, n_slots: int
+                   ) -> tuple[list[NDArray[np.int64]], Statistics]:
+        config = self._config
+        batch = len(inputs)
+        slots = self._memories.activations[:, :n_slots]
+        # Slots come last in memory but first in a column number: all is (PE, slot, image).
+        state = np.repeat(slots[:, :, np.newaxis], batch, axis=2)
+        for pe in range(config.n_pe):
+            columns = inputs[:, pe::config.n_pe]
+            state[pe, base * ACTS_PER_WORD:][:columns.shape[1]] = columns.T
+
+        outputs = []
+        broadcasts = np.zeros(batch, np.int64)
+        macs = np.zeros((config.n_pe, batch), np.int64)
+        paddings = np.zeros((config.n_pe, batch), np.int64)
+        for number, step in zip(self._numbers, self._steps):
+            source = np.concatenate(state[:, step.source].swapaxes(0, 1))
+            if (tile := step.tile) is None:
+                outputs.append(source.T.copy())
+                continue
+            nonzero = source != 0
+            self._check_columns(number, tile, nonzero.any(axis=1))
+            broadcasts += nonzero.sum(axis=0)
+            weighed = nonzero.astype(np.float64)
+            macs += (tile.macs @ weighed).astype(np.int64)
+            paddings += (tile.paddings @ weighed).astype(np.int64)
+            bias = state[:, step.bias]
+            state[:, step.destination] = self._finish(
+                step, (tile.weights @ source).reshape(bias.shape), bias)
+        return outputs, Statistics(broadcasts, macs.sum(axis=0), paddings.sum(axis=0),
+                                   (macs + paddings).T)
+
+    def _finish(self, step: _Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
+                ) -> NDArray[np.int64]:
+        config = self._config
+        # Sums of int64 may have wrapped at 64 bits, which leaves the acc_width lowest ones right.
+        acc = wrap(acc + (bias << step.bias_shift), config.acc_width)
+        rounded = round_shift(acc, step.shift)
+        return saturate(relu(rounded) if step.relu else rounded, config.act_width)
+
+    def _check_columns(self, number: int, tile: Tile, broadcast: NDArray[np.bool_]) -> None:
+        bad = np.argwhere((tile.wrong != 0) & broadcast)
+        if bad.size:
+            raise GoldenError(f"Descriptor {number}: {tile.explain(*bad[0].tolist())}")
+
+    def _descriptors(self, first: int) -> list[int]:
+        final = self._memories.program["final"]
+        if not 0 <= first < final.size:
+            raise GoldenError(f"Program must start at a descriptor from 0 to {final.size - 1}, "
+                              f"not {first}")
+        last = np.flatnonzero(final[first:])
+        if not last.size:
+            raise GoldenError(f"Program must have a final descriptor from {first} on; none of "
+                              f"those up to {final.size - 1} is")
+        return list(range(first, first + int(last[0]) + 1))
+
+    def _decode(self, number: int) -> _Step:
+        config = self._config
+        fields = _at(self._memories.program, number)
+        start, end = fields["start"], fields["end"]
+        source = self._rows(number, "start.source", start["source"], start["last_word"])
+        if start["dense"]:
+            return _Step(source)
+        if end["bias_shift"] > config.max_bias_shift:
+            raise GoldenError(f"Descriptor {number}: end.bias_shift must be at most "
+                              f"{config.max_bias_shift}, not {end['bias_shift']}")
+        destination, bias = (self._rows(number, f"end.{name}", end[name], end["last_word"])
+                             for name in ("destination", "bias"))
+        if _overlap(destination, bias):
+            raise GoldenError(f"Descriptor {number}: end.destination must not be over the biases, "
+                              f"at {end['bias']}, but is at {end['destination']}")
+        n_slots = source.stop - source.start
+        tile = Tile.decode(
+            config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
+            n_columns=n_slots * config.n_pe, n_rows=(end["last_word"] + 1) * ACTS_PER_WORD)
+        return _Step(source, tile, destination, bias, end["bias_shift"], end["shift"],
+                     bool(end["relu"]))
+
+    def _rows(self, number: int, name: str, first: int, last_word: int) -> slice:
+        """Slots of some rows of the activation SRAM."""
+        if first + last_word >= self._config.act_depth:
+            raise GoldenError(f"Descriptor {number}: {name} must leave its {last_word + 1} rows "
+                              f"below act_depth = {self._config.act_depth}, not begin at {first}")
+        return slice(first * ACTS_PER_WORD, (first + last_word + 1) * ACTS_PER_WORD)
+
+    def _check_barriers(self) -> None:
+        """A PE may be a tile behind: what it has still to write must not be scanned."""
+        unwritten: dict[int, slice] = {}
+        for number, step in zip(self._numbers, self._steps):
+            if self._memories.program["barrier"][number]:
+                unwritten.clear()
+            for writer, rows in unwritten.items():
+                if _overlap(rows, step.source):
+                    raise GoldenError(f"Descriptor {number}: barrier must be set, as it scans "
+                                      f"what descriptor {writer} writes")
+            unwritten[number] = step.destination
+
+
+def _overlap(one: slice, other: slice) -> bool:
+    return max(one.start, other.start) < min(one.stop, other.stop)
+
+
+def _at(fields: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Fields of one word out of many."""
+    return {name: _at(value, number) if isinstance(value, Mapping) else int(value[number])
+            for name, value in fields.items()}

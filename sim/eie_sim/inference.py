@@ -1,0 +1,160 @@
+"""Inferences by the golden model or by the hardware, and what they cost: behind `eie run`."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie_compiler.build import Build
+from eie_hdl.format import COUNTERS
+
+from . import rtl
+from .golden import GoldenModel, Statistics
+from .vectors import VectorError, gather, quantise, scatter
+
+__all__ = ["Inference", "infer", "prepare"]
+
+#: Mismatches that are told one by one.
+_MAX_TOLD = 100
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Inference:
+    """What came out for a batch.
+
+    Attributes
+    ----------
+    engine : :class:`str`
+        ``golden``, or the simulator of the hardware.
+    names : :class:`list` of :class:`str`
+        Layers whose results came out.
+    outputs : :class:`list` of int64 (batch, n_elements)
+        Their results as fixed-point words, in logical order.
+    counters : :class:`dict` of :class:`str` to int64 (batch,)
+        Counters by name. The golden model knows only what does not depend on time.
+    entries : int64 (batch, n_pe)
+        Entries that each PE walked, after the golden model.
+    mismatches : :class:`list` of :class:`~.rtl.Mismatch`
+        Where hardware and golden model differ.
+    overflows : :class:`int`
+        Images for which the hardware reported an overflow.
+    seconds : :class:`float`
+        Time taken, the making of a simulator aside.
+    """
+
+    engine: str
+    names: list[str]
+    outputs: list[NDArray[np.int64]]
+    counters: dict[str, NDArray[np.int64]]
+    entries: NDArray[np.int64]
+    mismatches: list[rtl.Mismatch]
+    overflows: int
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether hardware and golden model agree, without an overflow."""
+        return not self.mismatches and not self.overflows
+
+    @property
+    def balance(self) -> float:
+        """Mean over greatest work of a PE, in entries; 1 is perfect, or nothing to do."""
+        busiest = self.entries.max(axis=1).sum()
+        return float(self.entries.mean(axis=1).sum() / busiest) if busiest else 1.0
+
+    @property
+    def utilisation(self) -> float | None:
+        """Share of the cycles of all multipliers in which they had work; `None` without a clock."""
+        if "cycles" not in self.counters:
+            return None
+        cycles = self.counters["cycles"].sum() * self.entries.shape[1]
+        return float(self.counters["macs"].sum() / cycles) if cycles else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """All but the outputs, as plain JSON."""
+        return {
+            "engine": self.engine, "images": len(self.entries), "seconds": self.seconds,
+            "outputs": self.names,
+            "counters": {name: {"mean": float(values.mean()), "values": values.tolist()}
+                         for name, values in self.counters.items()},
+            "mac_utilisation": self.utilisation, "load_balance": self.balance,
+            "overflows": self.overflows, "n_mismatches": len(self.mismatches),
+            "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_TOLD]]}
+
+
+def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
+    """Fixed-point words of inputs.
+
+    Parameters
+    ----------
+    inputs : (batch, n_inputs) or (n_inputs,)
+        Floating-point numbers, which are rounded to the format of the network's input; or
+        integers, which are such words already.
+
+    Raises
+    ------
+    VectorError
+        If there are none, or of another number than the network has, or they are not numbers.
+    """
+    array = np.atleast_2d(np.asarray(inputs))
+    n_inputs = len(build.input.columns)
+    if array.ndim != 2 or array.shape[1] != n_inputs or not len(array) \
+            or array.dtype.kind not in "iuf":
+        raise VectorError(f"Inputs must be numbers, one row or more of {n_inputs}, not "
+                          f"{array.dtype} of shape {np.shape(inputs)}")
+    if array.dtype.kind == "f":
+        return quantise(array, build.input.frac, build.config.act_width)
+    return array.astype(np.int64)
+
+
+def infer(build: Build, words: NDArray[np.int64], *, engine: Literal["golden", "rtl"],
+          simulator: str = "verilator", waves: str | None = None,
+          folder: str | Path | None = None, build_root: str | Path | None = None) -> Inference:
+    """Run a batch. What the hardware answers is compared with the golden model, bit by bit.
+
+    Parameters
+    ----------
+    words : int64 (batch, n_inputs)
+        Inputs as from :func:`prepare`.
+    engine : ``"golden"`` or ``"rtl"``
+        The golden model alone, or the hardware as well.
+    simulator, waves, folder, build_root
+        As for :func:`.rtl.run`.
+
+    Raises
+    ------
+    GoldenError, SimulationError, ToolError
+        If images are broken, the hardware hangs, or the simulator is missing.
+    """
+    start = time.perf_counter()
+    model = GoldenModel(build.config, build.images)
+    placed, statistics = model.run_counted(scatter(build.input, words, build.config.n_pe),
+                                           build.input.base_word)
+    expected = [gather(vector, output) for vector, output in zip(build.outputs, placed)]
+    names = [vector.name for vector in build.outputs]
+    if engine == "golden":
+        counters = {name: getattr(statistics, name) for name in COUNTERS
+                    if name in Statistics._fields}
+        return Inference("golden", names, expected, counters, statistics.entries, [], 0,
+                         time.perf_counter() - start)
+    result = rtl.run(build, words, simulator=simulator, waves=waves, folder=folder,
+                     build_root=build_root or rtl.BUILD_ROOT)
+    counters = {name: np.array([one[name] for one in result.counters], np.int64)
+                for name in COUNTERS}
+    return Inference(
+        simulator, names, result.outputs, counters, statistics.entries,
+        [*rtl.compare(build, result.outputs, expected), *_compare_counters(counters, statistics)],
+        int(result.overflow.sum()), result.seconds)
+
+
+def _compare_counters(counters: dict[str, NDArray[np.int64]], statistics: Statistics
+                      ) -> list[rtl.Mismatch]:
+    """Counters that both sides know."""
+    return [rtl.Mismatch(f"counter {name}", 0, image, int(counters[name][image]),
+                         int(expected[image]))
+            for name in counters if name in Statistics._fields
+            for expected in [getattr(statistics, name)]
+            for image in np.flatnonzero(counters[name] != expected).tolist()]

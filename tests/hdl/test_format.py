@@ -1,0 +1,254 @@
+"""Words: NumPy's packing against Amaranth's constants, and what the layouts can hold."""
+
+import re
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data, enum
+
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.format import BEAT_WIDTH, Kind, Layouts, Memory, image_file, n_beats, pack, unpack
+
+CONFIGS = {
+    **PRESETS,
+    "one of all": EIEConfig(n_pe=1, v_width=2, z_width=2, entries_per_word=1, acc_depth=4,
+                            n_codebooks=1, act_depth=2, spmat_depth=5, ptr_depth=2,
+                            program_depth=2),
+    "widest": EIEConfig(n_pe=256, v_width=8, z_width=8, entries_per_word=16, act_width=24,
+                        codebook_width=24, acc_width=60, acc_depth=1024, n_codebooks=256),
+    "no power of two": EIEConfig(spmat_depth=1000, act_depth=300, ptr_depth=77, z_width=7,
+                                 v_width=5, act_width=11, n_codebooks=3),
+}
+
+#: Words that can be packed.
+WORDS = ["entry", "spmat_word", "ptr", "count", "value", "weight", "acc", "act_word", "scan",
+         "activation", "start", "end", "operand", "descriptor", "load_header", "result"]
+
+N_WORDS = 6
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request):
+    return CONFIGS[request.param]
+
+
+def random_values(shape, rng):
+    """Field values of some words; the first holds the least and the second the greatest."""
+    if isinstance(shape, data.StructLayout):
+        return {name: random_values(field.shape, rng) for name, field in shape}
+    if isinstance(shape, data.ArrayLayout):
+        elements = [random_values(shape.elem_shape, rng) for _ in range(shape.length)]
+        if isinstance(shape.elem_shape, data.StructLayout):
+            return {name: np.stack([element[name] for element in elements], axis=-1)
+                    for name in elements[0]}
+        return np.stack(elements, axis=-1)
+    if isinstance(shape, enum.EnumType):
+        low, high = 0, max(member.value for member in shape)
+    else:
+        shape = Shape.cast(shape)
+        low = -(2 ** (shape.width - 1)) if shape.signed else 0
+        high = low + 2 ** shape.width - 1
+    values = rng.integers(low, high, N_WORDS, endpoint=True)
+    values[:2] = low, high
+    return values
+
+
+def word(shape, values, n):
+    """Plain number of the `n`-th word, as Amaranth makes it."""
+    def initial(shape, values):
+        if isinstance(shape, data.StructLayout):
+            return {name: initial(field.shape, values[name]) for name, field in shape}
+        if isinstance(shape, data.ArrayLayout) and isinstance(values, dict):
+            return [initial(shape.elem_shape, {name: value[i] for name, value in values.items()})
+                    for i in range(shape.length)]
+        return values.tolist()
+
+    if isinstance(values, dict):
+        values = {name: _pick(value, n) for name, value in values.items()}
+        return shape.const(initial(shape, values)).as_bits()
+    if isinstance(shape, data.Layout):
+        return shape.const(values[n].tolist()).as_bits()
+    return int(values[n]) & ((1 << shape.width) - 1)
+
+
+def _pick(value, n):
+    return {name: _pick(inner, n) for name, inner in value.items()} \
+        if isinstance(value, dict) else value[n]
+
+
+def joined(beats):
+    return sum(int(beat) << BEAT_WIDTH * n for n, beat in enumerate(beats))
+
+
+def same(values, others):
+    if isinstance(values, dict):
+        return values.keys() == others.keys() and all(
+            same(values[name], others[name]) for name in values)
+    return others.dtype == np.int64 and np.array_equal(values, others)
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_packed_words_are_amaranths_constants(config, name):
+    shape = getattr(Layouts(config), name)
+    values = random_values(shape, np.random.default_rng(1))
+    words = pack(shape, values)
+    assert words.shape == (N_WORDS, n_beats(shape))
+    assert words.dtype == np.uint64
+    assert [joined(beats) for beats in words] == [word(shape, values, n) for n in range(N_WORDS)]
+    assert same(values, unpack(shape, words))
+
+
+def test_field_may_lie_across_two_beats():
+    shape = data.StructLayout({"low": 60, "across": signed(10), "high": 60})
+    words = pack(shape, {"low": [0], "across": [-2], "high": [3]})
+    assert words.tolist() == [[0xE << 60, 0x3F | 3 << 6, 0]]
+    assert unpack(shape, words)["across"].tolist() == [-2]
+
+
+def test_entry_is_code_and_run():
+    shape = Layouts(PRESETS["tiny"]).spmat_word
+    assert pack(shape, {"v": [[5, 1]], "z": [[2, 3]]}).tolist() == [[5 | 2 << 3 | 1 << 5 | 3 << 8]]
+
+
+def test_fields_are_broadcast_against_each_other():
+    shape = Layouts(EIEConfig()).entry
+    words = pack(shape, {"v": np.arange(6).reshape(2, 3), "z": 1})
+    assert words[..., 0].tolist() == [[16, 17, 18], [19, 20, 21]]
+    assert unpack(shape, words)["z"].tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_no_words_pack_into_no_words():
+    shape = Layouts(EIEConfig()).spmat_word
+    words = pack(shape, {"v": np.zeros((0, 8), int), "z": np.zeros((0, 8), int)})
+    assert words.shape == (0, 2)
+    assert unpack(shape, words)["v"].shape == (0, 8)
+
+
+def test_fields_of_no_bits_are_zero():
+    shape = Layouts(EIEConfig(n_codebooks=1)).start
+    words = pack(shape, {"codebook": [0], "source": [3], "last_word": [1], "dense": [1]})
+    assert unpack(shape, words)["codebook"].tolist() == [0]
+
+
+@pytest.mark.parametrize("name, values, message", [
+    ("entry", {"v": [0, 16], "z": 0}, "v must be from 0 to 15, not from 0 to 16"),
+    ("entry", {"v": 1, "z": [-1, 3]}, "z must be from 0 to 63, not from -1 to 3"),
+    ("spmat_word", {"v": [[0] * 7 + [99]], "z": [[0] * 8]},
+     "v must be from 0 to 15, not from 99 to 99"),
+    ("value", [-32769], "Values must be from -32768 to 32767, not from -32769 to -32769"),
+    ("act_word", [[0, 0, 0, 32768]],
+     "Values must be from -32768 to 32767, not from 32768 to 32768"),
+])
+def test_value_that_does_not_fit_is_refused(name, values, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        pack(getattr(Layouts(EIEConfig()), name), values)
+
+
+def test_value_that_does_not_fit_is_named_by_its_path():
+    shape = Layouts(EIEConfig()).descriptor
+    values = {name: 0 for name in shape.members}
+    values["start"] = dict.fromkeys(shape.members["start"].members, 0)
+    values["end"] = {**dict.fromkeys(shape.members["end"].members, 0), "shift": 32}
+    with pytest.raises(ValueError, match=r"^end\.shift must be from 0 to 31, not from 32 to 32$"):
+        pack(shape, values)
+
+
+def test_value_for_a_field_of_no_bits_must_be_zero():
+    shape = Layouts(EIEConfig(n_codebooks=1)).start
+    with pytest.raises(ValueError, match="^codebook must be from 0 to 0, not from 1 to 1$"):
+        pack(shape, {"codebook": [1], "source": [3], "last_word": [1], "dense": [1]})
+
+
+def test_union_is_refused():
+    shape = data.UnionLayout({"a": 3, "b": 5})
+    for attempt in (lambda: pack(shape, {"a": 1}),
+                    lambda: unpack(shape, np.zeros((1, 1), np.uint64))):
+        with pytest.raises(TypeError, match="^" + re.escape(
+                f"Word must not contain a union, such as {shape!r}") + "$"):
+            attempt()
+
+
+def test_field_wider_than_a_beat_is_refused():
+    with pytest.raises(TypeError, match="^Field must be at most 64 bits wide, not 65$"):
+        pack(unsigned(65), [0])
+
+
+def test_values_stay_in_place_from_message_to_operation(config):
+    layouts = Layouts(config)
+    bodies = {name: getattr(layouts, name).members["body"]
+              for name in ("message", "column", "work", "operation")}
+    for name, body in bodies.items():
+        activation, end = body.members["activation"], body.members["end"]
+        assert activation["value"].offset == 0, name
+        assert end is layouts.end, name
+    for name in ("message", "column", "work"):
+        assert bodies[name].members["start"]["codebook"].offset == 0, name
+
+
+def test_fields_hold_all_that_a_configuration_has(config):
+    layouts = Layouts(config)
+
+    def holds(shape, greatest):
+        assert Shape.cast(shape).width == greatest.bit_length()
+
+    holds(layouts.count, config.acc_depth)
+    holds(layouts.ptr, config.n_entries - 1)
+    holds(layouts.scan.members["column"], config.act_depth * 4 * config.n_pe - 1)
+    holds(layouts.result.members["column"], config.act_depth * 4 * config.n_pe - 1)
+    holds(layouts.activation.members["pointer"], config.n_pointers - 1)
+    holds(layouts.descriptor.members["ptr_base"], config.n_pointers - 1)
+    for name in ("source", "last_word"):
+        holds(layouts.start.members[name], config.act_depth - 1)
+    for name in ("destination", "bias"):
+        holds(layouts.end.members[name], config.act_depth - 1)
+    holds(layouts.start.members["codebook"], config.n_codebooks - 1)
+    holds(layouts.end.members["last_word"], config.acc_depth // 4 - 1)
+    holds(layouts.end.members["shift"], config.max_shift)
+    holds(layouts.operand.members["row"], config.acc_depth - 1)
+    holds(layouts.operand.members["code"], (config.n_codebooks << config.v_width) - 1)
+
+
+def test_loads_reach_every_word_of_every_memory(config):
+    layouts = Layouts(config)
+    assert set(layouts.memories) == set(Memory)
+    for shape, depth in layouts.memories.values():
+        assert 1 << layouts.load.members["address"] >= depth
+        assert layouts.load.members["data"] >= Shape.cast(shape).width
+        assert 1 << layouts.load_header.members["address"] >= depth
+        assert 1 << layouts.load_header.members["count"] > depth
+    assert 1 << layouts.load_header.members["pe"] >= config.n_pe
+    assert n_beats(layouts.load_header) == 1
+
+
+def test_every_instance_has_an_image(config):
+    images = list(Layouts(config).images(config))
+    assert len({name for name, *_ in images}) == len(images) == 1 + 5 * config.n_pe
+    of_last = {name: (memory, image.depth) for name, memory, pe, image in images
+               if pe == config.n_pe - 1}
+    pe = f"pe_{config.n_pe - 1}"
+    assert of_last == {
+        f"{pe}.ptr_even": (Memory.PTR, config.ptr_depth),
+        f"{pe}.ptr_odd": (Memory.PTR, config.ptr_depth),
+        f"{pe}.spmat": (Memory.SPMAT, config.spmat_depth),
+        f"{pe}.act": (Memory.ACT, config.act_depth),
+        f"{pe}.codebook": (Memory.CODEBOOK, config.n_codebooks << config.v_width),
+    }
+    assert images[0][:3] == ("ccu.program", Memory.PROGRAM, None)
+    assert images[0][3].depth == config.program_depth
+
+
+def test_image_files_are_named_after_their_instance():
+    assert image_file("pe_3.spmat") == "pe_3.spmat.hex"
+
+
+@pytest.mark.parametrize("width, beats", [(1, 1), (64, 1), (65, 2), (128, 2), (256, 4)])
+def test_words_take_as_many_beats_as_they_need(width, beats):
+    assert n_beats(unsigned(width)) == beats
+
+
+def test_kinds_and_memories_have_the_numbers_that_the_host_sends():
+    assert [kind.name for kind in sorted(Kind, key=lambda kind: kind.value)] == [
+        "ACTIVATION", "START", "END", "LOAD"]
+    assert {memory.name: memory.value for memory in Memory} == {
+        "SPMAT": 0, "PTR": 1, "ACT": 2, "CODEBOOK": 3, "PROGRAM": 4}
