@@ -4,7 +4,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import EIEConfig, clog2
 from .counters import Counters
-from .format import BEAT_WIDTH, COUNTERS, COUNTER_WIDTH, Kind, Layouts, Memory
+from .format import BEAT_WIDTH, COUNTER_WIDTH, COUNTERS, Kind, Layouts, Memory
 from .host.loader import Loader
 from .host.result import ResultReader
 from .sram import Sram

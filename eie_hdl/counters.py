@@ -2,7 +2,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .format import COUNTERS, COUNTER_WIDTH
+from .format import COUNTER_WIDTH, COUNTERS
 
 __all__ = ["Counters"]
 

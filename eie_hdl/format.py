@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from .config import ACTS_PER_WORD, EIEConfig, clog2
 
-__all__ = ["BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind", "Layouts", "Memory", "image_file",
-           "n_beats", "pack", "unpack"]
+__all__ = [
+    "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind", "Layouts",
+    "Memory", "image_file", "n_beats", "pack", "unpack",
+]
 
 #: Changes whenever a build made before can no longer be run.
 FORMAT_VERSION = 1
@@ -262,11 +264,11 @@ def _leaves(shape: ShapeLike, path: tuple[str | int, ...] = (), offset: int = 0
 
 
 def _get_path(values: Any, path: tuple[str | int, ...]) -> Any:
-    elements = tuple(key for key in path if isinstance(key, int))
+    elements: tuple[Any, ...] = (..., *(key for key in path if isinstance(key, int)))
     for key in path:
         if isinstance(key, str):
             values = values[key]
-    return np.asarray(values)[(..., *elements)]
+    return np.asarray(values)[elements]
 
 
 def _check(shape: Shape, values: NDArray[Any], path: tuple[str | int, ...]) -> NDArray[Any]:

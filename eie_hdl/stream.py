@@ -49,7 +49,7 @@ class StreamQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.rows = rows = self._rows
+        m.submodules.storage = rows = self._rows
         put = self.i.valid & self.i.ready
         get = self.o.valid & self.o.ready
         m.d.sync += self.level.eq(self.level + put - get)

@@ -53,15 +53,15 @@ class Mac(wiring.Component):
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts(config)
         self._config = config
-        acc = {"addr_width": clog2(config.acc_depth), "shape": layouts.acc}
+        row_width = clog2(config.acc_depth)
         super().__init__({
             "i": In(stream.Signature(layouts.operand, always_ready=True)),
             "o": Out(stream.Signature(self.sum_layout(config), always_ready=True)),
             "accumulated": Out(1),
             "codebook": In(memory.ReadPort.Signature(
                 addr_width=clog2(config.n_codebooks << config.v_width), shape=layouts.weight)),
-            "acc_r": In(memory.ReadPort.Signature(**acc)),
-            "acc_w": In(memory.WritePort.Signature(**acc)),
+            "acc_r": In(memory.ReadPort.Signature(addr_width=row_width, shape=layouts.acc)),
+            "acc_w": In(memory.WritePort.Signature(addr_width=row_width, shape=layouts.acc)),
         })
 
     def elaborate(self, platform):

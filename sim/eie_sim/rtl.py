@@ -19,11 +19,10 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.emit import emit
 from eie_hdl.format import COUNTERS, Layouts, Memory, image_file, unpack
 
-from .golden import GoldenModel
 from .simulators import SimulationError, build_model, run_bench
-from .vectors import gather, input_packets, packet, scatter
+from .vectors import gather, input_packets, packet
 
-__all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "golden_outputs", "run"]
+__all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "run"]
 
 #: Where models are kept from one run to the next.
 BUILD_ROOT = Path("build/models")
@@ -120,10 +119,11 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     _check_instance(build, waves)
     lengths = _output_lengths(build)
     nothing = np.zeros(0, np.uint64)
-    job = {"model": _model_packets(build) if load == "stream" else nothing,
-           "inputs": input_packets(build.config, build.input, inputs), "start": 0,
-           "deadline": _deadline(build), "n_vectors": len(lengths),
-           "counters": np.array(list(COUNTERS)), "pause": pause, "seed": seed}
+    job: dict[str, Any] = {
+        "model": _model_packets(build) if load == "stream" else nothing,
+        "inputs": input_packets(build.config, build.input, inputs), "start": 0,
+        "deadline": _deadline(build), "n_vectors": len(lengths),
+        "counters": np.array(list(COUNTERS)), "pause": pause, "seed": seed}
 
     model = build_model(_verilog(build.config), top="eie", simulator=simulator,
                         build_root=build_root, waves=waves, repeated=["eie_pe"])
@@ -148,13 +148,6 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         overflow=np.array([inference["overflow"] for inference in inferences], np.bool_),
         overflow_tile=np.array([inference["overflow_tile"] for inference in inferences], np.int64),
         cycles=answer["cycles"], seconds=seconds)
-
-
-def golden_outputs(build: Build, inputs: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """What :func:`run` must answer, by the golden model: outputs in logical order."""
-    placed = GoldenModel(build.config, build.images).run(
-        scatter(build.input, inputs, build.config.n_pe), build.input.base_word)
-    return [gather(vector, output) for vector, output in zip(build.outputs, placed)]
 
 
 def compare(build: Build, got: Sequence[NDArray[np.int64]],

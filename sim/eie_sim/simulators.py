@@ -138,10 +138,10 @@ def run_bench(model: Model, bench: str, folder: str | Path, *, plusargs: Sequenc
     results.unlink(missing_ok=True)
     job = {"simulator": model.simulator, "build_dir": str(model.folder), "top": model.top,
            "bench": bench, "test_dir": str(folder), "results": str(results),
-           "plusargs": [*plusargs], "waves": model.waves}
-    # Runs of the same make the same waveform, hence Verilator's random start is no accident.
-    if model.simulator == "verilator":
-        job["plusargs"] += ["+verilator+rand+reset+2", "+verilator+seed+1"]
+           # What is unknown at power-on is random in Verilator, but alike in every run.
+           "plusargs": [*plusargs, *(["+verilator+rand+reset+2", "+verilator+seed+1"]
+                                     if model.simulator == "verilator" else [])],
+           "waves": model.waves}
 
     variables = tools.tool_environment()
     variables |= {"PYTHONPATH": os.pathsep.join([str(_BENCHES), *filter(None, sys.path)]),

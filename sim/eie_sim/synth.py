@@ -19,7 +19,7 @@ from eie_hdl.emit import emit
 
 from .tools import ToolError, check_tools, require
 
-__all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "main", "synthesise"]
+__all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "main", "map_cells", "summarise", "synthesise"]
 
 #: What one PE of the default configuration must reach.
 MIN_MHZ = 100
@@ -49,7 +49,7 @@ class Report:
     memories : :class:`dict`
         Cells of each memory by kind.
     mhz : :class:`float`
-        Highest clock rate after place and route, at the slow corner.
+        Highest clock rate after place and route, by nextpnr's timing model.
     critical : :class:`tuple` of :class:`str`
         Start and end of the longest path.
     seed : :class:`int`
@@ -128,10 +128,29 @@ def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_
     ToolError
         If a tool is missing or fails. The message ends with the end of its log.
     """
-    for tool in check_tools():
-        if tool.purpose in ("synthesis", "place and route"):
-            require(tool)
     folder = Path(folder)
+    cells = map_cells(files, folder, top=top)
+    _require("place and route")
+    _run(_NEXTPNR, [*_DEVICE, "--json", "flat.json", "--report", "report.json", "--seed",
+                    str(seed), "--freq", str(MIN_MHZ), "--timing-allow-fail",
+                    "--lpf-allow-unconstrained"], folder, "nextpnr.log")
+    return summarise(cells, json.loads((folder / "report.json").read_text()), seed)
+
+
+def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, Any]:
+    """Synthesise a module between its chains of flip-flops, into ``flat.json`` in `folder`.
+
+    Returns
+    -------
+    :class:`dict`
+        Cells of the module alone by name, as Yosys writes them in JSON.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    _require("synthesis")
     folder.mkdir(parents=True, exist_ok=True)
     sources = [name for name in sorted(files) if name.endswith(".v")]
     for name in sources:
@@ -150,12 +169,26 @@ def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_
         "opt_clean -purge", "synth_ecp5 -top harness", "write_json mapped.json",
         f"setattr -mod -unset keep_hierarchy {top}", "flatten", "write_json flat.json"],
         folder, "yosys.log")
-    _run(_NEXTPNR, [*_DEVICE, "--json", "flat.json", "--report", "report.json", "--seed",
-                    str(seed), "--freq", str(MIN_MHZ), "--timing-allow-fail",
-                    "--lpf-allow-unconstrained"], folder, "nextpnr.log")
-    mapped = json.loads((folder / "mapped.json").read_text())["modules"][top]
-    timing = json.loads((folder / "report.json").read_text())
-    return _summarise(mapped["cells"], timing, seed)
+    mapped = json.loads((folder / "mapped.json").read_text())
+    cells: dict[str, Any] = mapped["modules"][top]["cells"]
+    return cells
+
+
+def summarise(cells: Mapping[str, Any], timing: Mapping[str, Any], seed: int) -> Report:
+    """Count the cells of the module, and find its longest path in nextpnr's report."""
+    kinds = Counter(cell["type"] for cell in cells.values())
+    memories: dict[str, Counter[str]] = {name: Counter() for name in _MEMORIES}
+    for path, cell in cells.items():
+        if (name := path.split(".")[0]) in memories and cell["type"] in (_BLOCK_RAM, _LUT_RAM):
+            memories[name][cell["type"]] += 1
+    clock, rate = next(iter(timing["fmax"].items()))
+    path = next(path["path"] for path in timing["critical_paths"]
+                if path["from"].endswith(clock) and path["to"].endswith(clock))
+    return Report(
+        lut4=kinds["LUT4"], carry=kinds["CCU2C"], flipflops=kinds["TRELLIS_FF"],
+        lut_ram=kinds[_LUT_RAM], block_ram=kinds[_BLOCK_RAM], dsp=kinds[_DSP],
+        memories={name: dict(count) for name, count in memories.items()},
+        mhz=rate["achieved"], critical=(_end(path[0]["from"]), _end(path[-1]["to"])), seed=seed)
 
 
 def _harness(top: str, ports: Mapping[str, Any]) -> str:
@@ -182,27 +215,16 @@ endmodule
 """
 
 
-def _summarise(cells: Mapping[str, Any], timing: Mapping[str, Any], seed: int) -> Report:
-    """Count the cells of the module, and find its longest path."""
-    kinds = Counter(cell["type"] for cell in cells.values())
-    memories: dict[str, Counter[str]] = {name: Counter() for name in _MEMORIES}
-    for path, cell in cells.items():
-        if (name := path.split(".")[0]) in memories and cell["type"] in (_BLOCK_RAM, _LUT_RAM):
-            memories[name][cell["type"]] += 1
-    clock, rate = next(iter(timing["fmax"].items()))
-    path = next(path["path"] for path in timing["critical_paths"]
-                if path["from"].endswith(clock) and path["to"].endswith(clock))
-    return Report(
-        lut4=kinds["LUT4"], carry=kinds["CCU2C"], flipflops=kinds["TRELLIS_FF"],
-        lut_ram=kinds[_LUT_RAM], block_ram=kinds[_BLOCK_RAM], dsp=kinds[_DSP],
-        memories={name: dict(count) for name, count in memories.items()},
-        mhz=rate["achieved"], critical=(_end(path[0]["from"]), _end(path[-1]["to"])), seed=seed)
-
-
 def _end(end: Mapping[str, str]) -> str:
     """Pin of a netlist, without what the packer adds to its name."""
-    return re.sub(r"_(TRELLIS_FF|LUT4|PFUMX|L6MUX21|CCU2C)\w*", "", end["cell"]) + \
-        f".{end['port']}"
+    cell = re.sub(r"_(TRELLIS_FF|LUT4|PFUMX|L6MUX21|CCU2C)\w*", "", end["cell"])
+    return f"{cell.removeprefix('dut.')}.{end['port']}"
+
+
+def _require(purpose: str) -> None:
+    for tool in check_tools():
+        if tool.purpose == purpose:
+            require(tool)
 
 
 def _run(script: str, arguments: Sequence[str], folder: Path, log: str) -> None:

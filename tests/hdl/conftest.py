@@ -1,8 +1,7 @@
 """Fixtures of the hardware's tests: when a stream gives what, and a memory that can be watched."""
 
-from types import SimpleNamespace
-
 import pytest
+from amaranth.hdl import Const
 
 
 @pytest.fixture
@@ -29,23 +28,25 @@ def transfers():
 def rows():
     """Make a background bench that serves a read port from `words`, and notes what is read.
 
-    Block RAM as in a netlist: data comes a cycle later and stays until the next read. While
-    somebody else reads, as `taken` tells, the port has no effect and its data is of no use.
+    Block RAM: data comes a cycle later and stays until the next read. A row that is not there, and
+    a row that somebody else reads, when `taken` is set, is of no use; the port has no effect then.
     """
     def make(port, words, *, taken=None):
         reads = []
-        use = SimpleNamespace(cycle=0)
+        mask = (1 << len(port.data)) - 1
 
         async def serve(ctx):
+            cycle = 0
             while True:
                 *_, en, addr, other = await ctx.tick().sample(
-                    port.en, port.addr, port.en & 0 if taken is None else taken)
+                    port.en, port.addr, Const(0) if taken is None else taken)
+                word = words[addr] if addr < len(words) else cycle & mask
                 if other:
-                    ctx.set(port.data, ~words[addr] & ((1 << len(port.data)) - 1))
+                    ctx.set(port.data, ~word & mask)
                 elif en:
-                    reads.append((use.cycle, addr))
-                    ctx.set(port.data, words[addr])
-                use.cycle += 1
+                    reads.append((cycle, addr))
+                    ctx.set(port.data, word)
+                cycle += 1
 
         return reads, serve
 

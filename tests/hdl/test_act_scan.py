@@ -136,11 +136,11 @@ def test_vector_of_zeros_gives_zeros_only_to_a_dense_scan(simulate, rows, dense)
     simulate(dut, bench, background=[serve])
 
 
-def test_first_activation_comes_four_cycles_after_the_start(simulate, transfers, rows):
+def test_first_activation_comes_five_cycles_after_the_start(simulate, transfers, rows):
     vector = sparse([[0, 0, 7, 0]])
     when, reads = cycles(simulate, transfers, rows, vector,
                          {"source": 0, "last_word": 0, "dense": 0})
-    assert when == [4, 5]
+    assert when == [5, 6]
     assert reads == [(1, 0)]
 
 
@@ -153,32 +153,35 @@ def test_no_cycle_is_lost_between_words_that_hold_any(simulate, transfers, rows,
     vector = sparse(words)
     start = {"source": 0, "last_word": len(words) - 1, "dense": 0}
     when, reads = cycles(simulate, transfers, rows, vector, start)
-    assert when == list(range(4, 4 + len(vector.found(start))))
+    assert when == list(range(5, 5 + len(vector.found(start))))
     assert [addr for _, addr in reads] == list(range(len(words)))    # each word once
 
 
 def test_dense_scan_sends_an_activation_every_cycle(simulate, transfers, rows):
     vector = sparse([[0, 0, 0, 0], [1, 0, 0, 2]])
     when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7, "dense": 1})
-    assert when == list(range(4, 4 + 33))
+    assert when == list(range(5, 5 + 33))
 
 
 def test_word_of_zeros_takes_one_cycle(simulate, transfers, rows):
     nothing_in, one = [0, 0, 0, 0], [0, 5, 0, 0]
     vector = sparse([nothing_in, one, nothing_in, nothing_in, nothing_in, one, one, nothing_in])
     when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7, "dense": 0})
-    assert when == [5, 9, 10, 12]
+    # The end comes in the cycle of the last word, if that has nothing.
+    assert when == [6, 10, 11, 12]
 
 
 def test_word_is_read_again_only_if_somebody_else_has_read_since(simulate, transfers, rows):
     vector = sparse([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]])
     start = {"source": 0, "last_word": 2, "dense": 0}
-    # Word 1 is read in cycle 2 and taken in cycle 6, when word 2 is read.
-    _, reads = cycles(simulate, transfers, rows, vector, start, hold=[4])
-    assert reads == [(1, 0), (2, 1), (5, 1), (6, 2)]
-    when, reads = cycles(simulate, transfers, rows, vector, start, hold=[6, 7])
-    assert reads == [(1, 0), (2, 1), (8, 2)]
-    assert when == list(range(4, 17))
+    # Two words are taken at once, the third waits in the SRAM until the first is sent.
+    for hold, expected in [([], [(1, 0), (2, 1), (3, 2)]),
+                           ([4], [(1, 0), (2, 1), (3, 2), (5, 2)]),
+                           ([5, 6], [(1, 0), (2, 1), (3, 2), (7, 2)]),
+                           ([2, 3], [(1, 0), (4, 1), (5, 2)])]:
+        when, reads = cycles(simulate, transfers, rows, vector, start, hold=hold)
+        assert reads == expected
+        assert when == list(range(5, 18))    # it was read again in time
 
 
 def test_next_scan_may_start_when_the_end_is_taken(simulate, rows, transfers):
@@ -199,4 +202,4 @@ def test_next_scan_may_start_when_the_end_is_taken(simulate, rows, transfers):
 
     simulate(dut, bench, background=[serve, note])
     assert [plain(payload) for _, payload in log] == sum(map(vector.found, starts), [])
-    assert [cycle for cycle, _ in log] == [7 * n + k for n in range(4) for k in (4, 5, 6)]
+    assert [cycle for cycle, _ in log] == [8 * n + k for n in range(4) for k in (5, 6, 7)]

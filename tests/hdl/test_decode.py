@@ -3,11 +3,11 @@
 import random
 
 import pytest
-from eie_sim.testing import get, nothing, put
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Kind, Layouts
 from eie_hdl.pe.decode import EntryDecode
+from eie_sim.testing import get, nothing, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],

@@ -6,12 +6,12 @@ import pytest
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from eie_sim.testing import get, put
 
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
 from eie_hdl.format import Kind, Layouts
 from eie_hdl.pe.drain import Drain
 from eie_hdl.sram import Sram
+from eie_sim.testing import get, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],

@@ -56,25 +56,16 @@ def random_values(shape, rng):
 
 def word(shape, values, n):
     """Plain number of the `n`-th word, as Amaranth makes it."""
-    def initial(shape, values):
+    def initial(shape, values, *index):
         if isinstance(shape, data.StructLayout):
-            return {name: initial(field.shape, values[name]) for name, field in shape}
-        if isinstance(shape, data.ArrayLayout) and isinstance(values, dict):
-            return [initial(shape.elem_shape, {name: value[i] for name, value in values.items()})
-                    for i in range(shape.length)]
-        return values.tolist()
+            return {name: initial(field.shape, values[name], *index) for name, field in shape}
+        if isinstance(shape, data.ArrayLayout):
+            return [initial(shape.elem_shape, values, *index, i) for i in range(shape.length)]
+        return int(values[index])
 
-    if isinstance(values, dict):
-        values = {name: _pick(value, n) for name, value in values.items()}
-        return shape.const(initial(shape, values)).as_bits()
     if isinstance(shape, data.Layout):
-        return shape.const(values[n].tolist()).as_bits()
-    return int(values[n]) & ((1 << shape.width) - 1)
-
-
-def _pick(value, n):
-    return {name: _pick(inner, n) for name, inner in value.items()} \
-        if isinstance(value, dict) else value[n]
+        return shape.const(initial(shape, values, n)).as_bits()
+    return initial(shape, values, n) & ((1 << shape.width) - 1)
 
 
 def joined(beats):
@@ -147,7 +138,7 @@ def test_value_that_does_not_fit_is_refused(name, values, message):
 
 def test_value_that_does_not_fit_is_named_by_its_path():
     shape = Layouts(EIEConfig()).descriptor
-    values = {name: 0 for name in shape.members}
+    values = dict.fromkeys(shape.members, 0)
     values["start"] = dict.fromkeys(shape.members["start"].members, 0)
     values["end"] = {**dict.fromkeys(shape.members["end"].members, 0), "shift": 32}
     with pytest.raises(ValueError, match=r"^end\.shift must be from 0 to 31, not from 32 to 32$"):

@@ -4,11 +4,11 @@ import random
 
 import pytest
 from amaranth.hdl import Shape
-from eie_sim.testing import get, nothing, put
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
 from eie_hdl.host.loader import Loader
+from eie_sim.testing import get, nothing, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],

@@ -6,13 +6,13 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from eie_sim.testing import get, put
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.numeric import limits, wrap
 from eie_hdl.pe.mac import Mac
 from eie_hdl.sram import Sram
+from eie_sim.testing import get, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],

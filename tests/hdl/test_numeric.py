@@ -67,10 +67,10 @@ def test_saturated_number_is_the_nearest_that_fits(value, width):
     assert result == (value if low <= value <= high else low if value < low else high)
 
 
-@EXAMPLES
-@given(st.integers(-40, 40))
+@pytest.mark.parametrize("value", range(-40, 41))
 def test_small_numbers_meet_every_edge_of_four_bits(value):
     assert both(saturate, value, 4) == sorted([-8, value, 7])[1]
+    assert both(relu, value) == sorted([0, value, 40])[1]
     assert both(wrap, value, 4) == next(n for n in range(-8, 8) if (n - value) % 16 == 0)
 
 

@@ -12,6 +12,7 @@ from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Kind, Layouts
 from eie_hdl.pe.ptr_read import PtrRead
 from eie_hdl.pe.queue import ActivationQueue
+from eie_hdl.sram import Sram
 from eie_hdl.tree import Link, TreeNode, n_in_flight
 from eie_sim.testing import get, nothing, put
 
@@ -35,6 +36,9 @@ class Path(wiring.Component):
         self._config = config
         layouts = Layouts(config)
         self.queue = ActivationQueue(config)
+        # A column of one entry each: pointer `p` is `p`.
+        self._banks = [Sram(width=layouts.ptr.width, depth=config.ptr_depth,
+                            init=range(first, config.n_pointers, 2)) for first in (0, 1)]
         super().__init__({"i": In(stream.Signature(layouts.message)),
                           "o": Out(stream.Signature(layouts.column))})
 
@@ -43,6 +47,10 @@ class Path(wiring.Component):
         root = Link(self._config).flip().create()
         m.submodules.queue = queue = self.queue
         m.submodules.ptr_read = ptr_read = PtrRead(self._config)
+
+        m.submodules.even, m.submodules.odd = even, odd = self._banks
+        connect(m, ptr_read.even, even.r)
+        connect(m, ptr_read.odd, odd.r)
 
         # As the CCU: stop when it is full, and register.
         m.d.comb += self.i.ready.eq(~root.full)
@@ -135,20 +143,20 @@ def test_full_is_called_at_the_depth_and_what_is_in_flight_has_room(simulate, na
         assert ctx.get(dut.full)
         await put(ctx, dut.i, [column(config.queue_depth + n) for n in range(1, n_late)])
         assert ctx.get(dut.level) == dut.n_slots
-        received = await get(ctx, dut.o, dut.n_slots)
-        assert received == [Layouts(config).column.const(column(n)) for n in range(dut.n_slots)]
-        assert ctx.get(dut.full)
+        received = await get(ctx, dut.o, n_late + 1)
+        assert (ctx.get(dut.level), ctx.get(dut.full)) == (config.queue_depth - 1, 1)
         await ctx.tick()
         assert not ctx.get(dut.full)
+        received += await get(ctx, dut.o, config.queue_depth - 1)
+        assert received == [Layouts(config).column.const(column(n)) for n in range(dut.n_slots)]
 
     simulate(dut, bench)
 
 
 @pytest.mark.parametrize("n_pe", [1, 4, 16, 64])
-def test_messages_in_flight_fill_every_slot_and_none_is_lost(simulate, rows, n_pe):
+def test_messages_in_flight_fill_every_slot_and_none_is_lost(simulate, n_pe):
     config = EIEConfig(n_pe=n_pe, queue_depth=3, ptr_depth=128, spmat_depth=512)
-    dut = Path(config)
-    queue, levels = dut.queue, []
+    dut, levels = Path(config), []
     sent = [{"kind": Kind.ACTIVATION, "body": {"activation": {"value": n, "pointer": n % 64}}}
             for n in range(60)]
 
@@ -162,13 +170,8 @@ def test_messages_in_flight_fill_every_slot_and_none_is_lost(simulate, rows, n_p
 
     async def watch(ctx):
         while True:
-            *_, level = await ctx.tick().sample(queue.level)
+            *_, level = await ctx.tick().sample(dut.queue.level)
             levels.append(level)
 
-    # Column `p` begins at entry `p`: both banks are wired to their addresses in effect.
-    simulate(dut, producer, consumer, background=[watch, *banks(dut)])
-    assert max(levels) == queue.n_slots
-
-
-def banks(dut):
-    return []
+    simulate(dut, producer, consumer, background=[watch])
+    assert max(levels) == dut.queue.n_slots

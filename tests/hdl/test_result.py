@@ -3,11 +3,11 @@
 import random
 
 import pytest
-from eie_sim.testing import get, nothing, put
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.host.result import ResultReader
+from eie_sim.testing import get, nothing, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -51,7 +51,7 @@ def test_elements_pass_in_order_and_the_last_of_each_vector_is_marked(simulate, 
 
 
 def test_an_element_passes_in_every_cycle_one_behind(simulate):
-    """It goes on as soon as the next one is there; between vectors there is no more than the end."""
+    """It goes on once the next one is there; vectors are no further apart than by the end."""
     config = PRESETS["tiny"]
     vector = random_vector(random.Random(1), config, 6)
     dut = ResultReader(Layouts(config))

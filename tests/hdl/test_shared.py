@@ -7,13 +7,13 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from eie_sim.testing import get, put
 
 from eie_hdl.config import PRESETS
 from eie_hdl.pe.pe import Pe, PeSignature
 from eie_hdl.shared import Shared, ports
 from eie_hdl.stream import StreamQueue
 from eie_hdl.tree import TreeNode, TreeNodeSignature
+from eie_sim.testing import get, put
 
 CONFIG = PRESETS["tiny"]
 PAIR = data.StructLayout({"x": 3, "y": data.ArrayLayout(2, 2)})

@@ -122,9 +122,9 @@ def test_columns_are_walked_in_order_and_words_read_once(
 
 @pytest.mark.parametrize("message", [start(1), end(), Matrix(PRESETS["tiny"]).column(5, 1)],
                          ids=["start", "end", "column"])
-def test_message_leaves_two_cycles_later(simulate, transfers, rows, message):
+def test_message_leaves_four_cycles_later(simulate, transfers, rows, message):
     outputs, inputs, _ = run(simulate, transfers, rows, Matrix(PRESETS["tiny"]), [message])
-    assert (inputs, outputs) == ([0], [2])
+    assert (inputs, outputs) == ([0], [4])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -135,7 +135,7 @@ def test_one_entry_leaves_every_cycle_whatever_the_columns(simulate, transfers, 
                        for n, length in enumerate(lengths)), end(), start(),
             matrix.column(30, 4), matrix.column(3, 2), end()]
     outputs, _, _ = run(simulate, transfers, rows, matrix, sent)
-    assert outputs == list(range(2, 2 + 20 + 6 + 5))
+    assert outputs == list(range(4, 4 + 30))
 
 
 def test_column_without_entries_takes_one_cycle(simulate, transfers, rows):
@@ -143,8 +143,8 @@ def test_column_without_entries_takes_one_cycle(simulate, transfers, rows):
     sent = [matrix.column(0, 2), *3 * [matrix.column(2, 0)], matrix.column(2, 1),
             matrix.column(3, 0), end()]
     outputs, inputs, _ = run(simulate, transfers, rows, matrix, sent)
-    assert inputs == [1, 2, 3, 4, 5, 6, 7]
-    assert outputs == [2, 3, 7, 9]
+    assert inputs == [0, 2, 3, 4, 5, 6, 7]
+    assert outputs == [4, 5, 9, 11]
 
 
 def test_word_is_kept_for_columns_that_share_it(simulate, transfers, rows):
@@ -170,7 +170,7 @@ def test_word_that_was_loaded_anew_is_seen_after_a_start(simulate, rows):
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
         await put(ctx, dut.i, [start(), matrix.column(0, 2), end()])
-        await ctx.tick().repeat(4)
+        await ctx.tick().repeat(8)
         matrix.words[0] = 0
         await put(ctx, dut.i, [start(), matrix.column(1, 1)])
         (work,) = await get(ctx, dut.o, 1)

@@ -16,8 +16,8 @@ PAIR = data.StructLayout({"x": 5, "y": 3})
 @pytest.mark.parametrize("depth", [2, 3, 5, 8])
 def test_payloads_come_out_in_order(simulate, stalls, depth):
     dut = StreamQueue(16, depth=depth)
-    sent = [random.Random(depth).getrandbits(16) for _ in range(150)]
-    held = []
+    rng, held = random.Random(depth), []
+    sent = [rng.getrandbits(16) for _ in range(150)]
 
     async def producer(ctx):
         await put(ctx, dut.i, sent, stall=stalls.input, rng=random.Random(1))

@@ -206,7 +206,8 @@ def test_activations_of_a_dense_scan_come_in_order_of_column(simulate, n_pe):
     n_slots = 3
 
     def scanner(pe):
-        found = [{"column": slot * n_pe + pe, "value": pe - 8, "dense": 1} for slot in range(n_slots)]
+        found = [{"column": slot * n_pe + pe, "value": pe - 8, "dense": 1}
+                 for slot in range(n_slots)]
 
         async def bench(ctx):
             await put(ctx, dut.child[pe].scan, [*found, {"dense": 1, "end": 1}], stall=0.3,

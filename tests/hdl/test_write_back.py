@@ -3,12 +3,12 @@
 import random
 
 import pytest
-from eie_sim.testing import get, nothing, put
 
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.numeric import limits, relu, round_shift, saturate
 from eie_hdl.pe.write_back import WriteBack
+from eie_sim.testing import get, nothing, put
 
 SMALL = EIEConfig(act_width=4, codebook_width=4, acc_width=8, act_depth=64, acc_depth=4)
 CONFIGS = {
