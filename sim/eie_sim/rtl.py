@@ -42,7 +42,8 @@ class RtlResult:
     overflow : bool (batch,)
         Whether an accumulator has overflowed.
     overflow_tile : int64 (batch,)
-        Descriptor during which it did so first; of no meaning where there was none.
+        Number of the tile in which it did so first, counted from the start of the program; of no
+        meaning where there was none.
     cycles : :class:`int`
         Clock cycles of all, loading included.
     seconds : :class:`float`

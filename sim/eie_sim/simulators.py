@@ -25,7 +25,7 @@ SIMULATORS = ("verilator", "icarus")
 
 #: Changes when the way models are built does, so that older ones are not taken.
 _RECIPE = 1
-_BENCHES = Path(__file__).parents[1] / "benches"
+_BENCHES = Path(__file__).parent / "benches"
 _TAIL_LINES = 40
 _TIMESCALE = "1ns/1ns"
 

@@ -127,6 +127,19 @@ def test_message_leaves_four_cycles_later(simulate, transfers, rows, message):
     assert (inputs, outputs) == ([0], [4])
 
 
+def test_message_is_offered_before_anybody_is_ready(simulate):
+    dut = SpmatRead(PRESETS["tiny"])
+
+    async def bench(ctx):
+        await put(ctx, dut.i, [start(2)])
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.o.valid)
+        await ctx.tick().repeat(3)
+        assert plain(ctx.get(dut.o.payload)) == (Kind.START, {"codebook": 2})
+
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_one_entry_leaves_every_cycle_whatever_the_columns(simulate, transfers, rows, name):
     matrix = Matrix(CONFIGS[name])
