@@ -43,9 +43,12 @@ $(VENV)/.dev: EXTRAS := sim,train,synth,test,lint
 $(VENV)/.dev: $(VENV)/.run
 
 $(VENV)/.run $(VENV)/.dev: pyproject.toml
-	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo \
-	    "No virtual environment: install Python's venv module (Debian: apt-get install python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/install-packages.sh python3-venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@# cocotb runs Python inside the simulator, from its shared library.
+	@test -n "$$($(BIN)/find_libpython)" || scripts/install-packages.sh $$($(BIN)/python -c \
+	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
 .PHONY: help demo test lint synth-pe doctor train venv clean

@@ -169,7 +169,7 @@ async def run_job(dut):
     with np.load(folder / "job.npz", allow_pickle=False) as arrays:
         job = dict(arrays)
     bench = Bench(dut, job)
-    cocotb.start_soon(Clock(dut.clk, PERIOD_NS, "ns").start())
+    Clock(dut.clk, PERIOD_NS, "ns").start()
     error = None
     try:
         await bench.reset()
