@@ -230,12 +230,16 @@ def pack(shape: ShapeLike, values: Any) -> NDArray[np.uint64]:
     ------
     ValueError
         If a value does not fit its field.
+    TypeError
+        If values are no integers, or `shape` has a union: name one of its members.
     """
     leaves = [(offset, field, _check(field, _get_path(values, path), path))
               for path, offset, field in _leaves(shape)]
     words = np.zeros((*np.broadcast_shapes(*(value.shape for *_, value in leaves)),
                       n_beats(shape)), np.uint64)
     for offset, field, value in leaves:
+        if field.width == 0:    # it may lie behind the last beat
+            continue
         bits = value.astype(np.int64).view(np.uint64) & np.uint64((1 << field.width) - 1)
         beat, low = divmod(offset, BEAT_WIDTH)
         words[..., beat] |= bits << np.uint64(low)
@@ -257,8 +261,8 @@ def _leaves(shape: ShapeLike, path: tuple[str | int, ...] = (), offset: int = 0
     if isinstance(shape, data.Layout):
         for key, field in shape:
             yield from _leaves(field.shape, (*path, key), offset + field.offset)
-    elif width := Shape.cast(shape).width:
-        if width > BEAT_WIDTH:
+    else:
+        if (width := Shape.cast(shape).width) > BEAT_WIDTH:
             raise TypeError(f"Field must be at most {BEAT_WIDTH} bits wide, not {width}")
         yield path, offset, Shape.cast(shape)
 
@@ -272,13 +276,18 @@ def _get_path(values: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def _check(shape: Shape, values: NDArray[Any], path: tuple[str | int, ...]) -> NDArray[Any]:
-    low = -(1 << shape.width - 1) if shape.signed else 0
+    low = -(1 << shape.width >> 1) if shape.signed else 0
     high = low + (1 << shape.width) - 1
+    if values.dtype.kind not in "iub":
+        raise TypeError(f"{_name(path)} must be integers, not {values.dtype}")
     if values.size and not low <= values.min() <= values.max() <= high:
-        name = ".".join(str(key) for key in path if isinstance(key, str)) or "Values"
-        raise ValueError(f"{name} must be from {low} to {high}, not from {values.min()} "
+        raise ValueError(f"{_name(path)} must be from {low} to {high}, not from {values.min()} "
                          f"to {values.max()}")
     return values
+
+
+def _name(path: tuple[str | int, ...]) -> str:
+    return ".".join(str(key) for key in path if isinstance(key, str)) or "Values"
 
 
 def _unpack(shape: ShapeLike, words: NDArray[np.uint64], offset: int) -> Any:

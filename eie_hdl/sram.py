@@ -75,9 +75,13 @@ class Sram(wiring.Component):
         m = Module()
 
         m.submodules.mem = mem = memory.Memory(self.data)
-        w_port = mem.write_port()
-        r_port = mem.read_port(transparent_for=() if self.block else (w_port,))
-        connect(m, flipped(self.r), r_port)
-        connect(m, flipped(self.w), w_port)
+        connect(m, flipped(self.w), mem.write_port())
+        if self.block:
+            connect(m, flipped(self.r), mem.read_port())
+        else:
+            r_port = mem.read_port(domain="comb")
+            m.d.comb += self.r.data.eq(r_port.data)
+            with m.If(self.r.en):
+                m.d.sync += r_port.addr.eq(self.r.addr)
 
         return m

@@ -25,7 +25,8 @@ class ActivationQueue(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.column, always_ready=True))`
-        Input. Must stop :func:`~eie_hdl.tree.n_in_flight` payloads after `full` at the latest.
+        Input. Must stop :func:`~eie_hdl.tree.n_in_flight` payloads after `level` has reached
+        ``queue_depth``, at the latest.
     o : :py:`Out(stream.Signature(layouts.column))`
         Output.
     level : :py:`Out(...)`

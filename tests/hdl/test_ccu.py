@@ -159,36 +159,37 @@ async def run(ctx, dut, first=0):
 def test_program_runs_as_the_model_does(simulate, stalls, name):
     """Messages and results in order, barriers kept, everything counted, all tiles written.
 
-    It runs twice, the second time with queues that are full half of the time.
+    It runs three times, the last with queues that are full half of the time. An accumulator
+    overflows late in the first run and early in the last.
     """
     config = CONFIGS[name]
     rng = random.Random(29)
-    program, found = random_program(rng, config, min(12, config.program_depth))
+    program, found = random_program(rng, config, min(9, config.program_depth))
     n_tiles = sum(not descriptor["start"]["dense"] for descriptor in program)
-    overflows = [int(rng.random() < 0.3) for _ in range(2 * n_tiles)]
+    tokens = [[int(tile in tiles) for tile in range(n_tiles)] for tiles in (
+        {n_tiles - 1, n_tiles - 2}, {}, {0, n_tiles - 1})]
     expected = results(config, program, found)
     dut = Ccu(config)
-    pes = Pes(dut, program * 2, found * 2, overflows, stalls=stalls)
+    pes = Pes(dut, program * 3, found * 3, sum(tokens, []), stalls=stalls)
 
     async def host(ctx):
         await put(ctx, dut.host.load, beats(config, program), stall=stalls.input)
-        for turn in range(2):
+        for turn in range(3):
             pes.messages.clear()
-            pes.full = turn / 2
+            pes.full = 0.5 * (turn == 2)
             await run(ctx, dut)
             assert pes.messages == list(messages(config, program, found))
             assert pes.n_written == pes.n_ended == (turn + 1) * n_tiles
-            tokens = overflows[turn * n_tiles:][:n_tiles]
-            assert ctx.get(dut.host.overflow) == any(tokens)
-            if any(tokens):
-                assert ctx.get(dut.host.overflow_tile) == tokens.index(1)
+            assert ctx.get(dut.host.overflow) == any(tokens[turn])
+            if any(tokens[turn]):
+                assert ctx.get(dut.host.overflow_tile) == tokens[turn].index(1)
             assert pes.counts == {name: ctx.get(getattr(dut.host.counters, name))
                                   for name in pes.counts}
             assert pes.counts["macs"] > 0
 
     async def consumer(ctx):
-        received = await get(ctx, dut.host.result, 2 * len(expected), stall=stalls.output)
-        assert [(got.column, got.value, bool(got.last)) for got in received] == expected * 2
+        received = await get(ctx, dut.host.result, 3 * len(expected), stall=stalls.output)
+        assert [(got.column, got.value, bool(got.last)) for got in received] == expected * 3
         await nothing(ctx, dut.host.result)
 
     simulate(dut, host, consumer, background=pes.benches())

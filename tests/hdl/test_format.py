@@ -243,3 +243,8 @@ def test_kinds_and_memories_have_the_numbers_that_the_host_sends():
         "ACTIVATION", "START", "END", "LOAD"]
     assert {memory.name: memory.value for memory in Memory} == {
         "SPMAT": 0, "PTR": 1, "ACT": 2, "CODEBOOK": 3, "PROGRAM": 4}
+
+
+def test_pack_rejects_what_is_no_integer():
+    with pytest.raises(TypeError, match=r"^Values must be integers, not float64$"):
+        pack(signed(4), np.array([1.5]))

@@ -252,3 +252,28 @@ def test_empty_column_takes_a_cycle_only_if_it_is_not_dropped(simulate, drop):
         assert macs == ([1] * 3 + [0] * gap + [1] + [0] * 8)[:12]
 
     simulate(dut, producer, consumer)
+
+
+def test_stop_is_called_for_when_queue_depth_columns_wait(simulate):
+    """The one whose entries are being read still waits. Loads are none."""
+    config = PRESETS["tiny"]
+    dut = Pe(config)
+
+    async def is_ever_full(ctx, messages):
+        seen = 0
+        await put(ctx, dut.link.message, messages)
+        for _ in range(10):
+            seen |= ctx.get(dut.link.full)
+            await ctx.tick()
+        return seen
+
+    async def bench(ctx):
+        assert not await is_ever_full(ctx, one_tile(1, config.acc_depth, config))
+        columns = [activation(0)] * config.queue_depth
+        assert not await is_ever_full(ctx, columns[1:])
+        await ctx.tick().repeat(config.queue_depth * config.acc_depth)
+        assert await is_ever_full(ctx, columns)
+        await ctx.tick().repeat(config.acc_depth)
+        assert not ctx.get(dut.link.full)
+
+    simulate(dut, bench)

@@ -1,0 +1,46 @@
+"""Machines of random parameters, each with a random network: whatever can be configured works."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eie_compiler.compile import compile_network
+from eie_compiler.testing import random_network
+from eie_hdl.config import EIEConfig
+from eie_hdl.numeric import limits
+from eie_sim import rtl, tools
+from eie_sim.inference import infer
+
+BUILD_ROOT = Path(__file__).parents[2] / rtl.BUILD_ROOT
+
+
+def random_config(rng: np.random.Generator) -> EIEConfig:
+    """Any machine that is small enough to be simulated in a second."""
+    act_width, codebook_width = rng.integers(6, 20, 2).tolist()
+    return EIEConfig(
+        n_pe=2 ** int(rng.integers(5)), v_width=int(rng.integers(2, 9)),
+        z_width=int(rng.integers(2, 9)), entries_per_word=2 ** int(rng.integers(5)),
+        queue_depth=int(rng.integers(2, 20)), drop_empty_columns=bool(rng.integers(2)),
+        act_width=act_width, codebook_width=codebook_width,
+        acc_width=act_width + codebook_width + int(rng.integers(8, 16)),
+        acc_depth=2 ** int(rng.integers(2, 7)), spmat_depth=int(rng.integers(2500, 4000)),
+        ptr_depth=int(rng.integers(1000, 1500)), act_depth=int(rng.integers(100, 300)),
+        n_codebooks=int(rng.integers(2, 6)), program_depth=int(rng.integers(40, 70)))
+
+
+@pytest.mark.skipif(not tools.find_icarus().ok, reason="Icarus is not installed")
+@pytest.mark.parametrize("seed", range(16))
+def test_a_random_machine_runs_a_random_network(seed):
+    rng = np.random.default_rng(seed)
+    config = random_config(rng)
+    sizes = rng.integers(1, 60, 3).tolist()
+    network = random_network(rng, sizes, density=rng.uniform(0.05, 0.6), v_width=config.v_width,
+                             frac=config.act_width // 2)
+    build = compile_network(network, config, outputs="all",
+                            mapping=["balanced", "interleaved"][seed % 2])
+    low, high = limits(config.act_width)
+    inputs = rng.integers(low, high, (3, sizes[0]), endpoint=True) * rng.integers(0, 2, sizes[0])
+    result = infer(build, inputs, engine="rtl", simulator="icarus", build_root=BUILD_ROOT)
+    assert [str(mismatch) for mismatch in result.mismatches] == [], config
+    assert result.overflows == 0
