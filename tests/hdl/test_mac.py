@@ -215,8 +215,12 @@ def test_a_row_drains_in_every_cycle(simulate):
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("cause", ["entry", "bias"])
-def test_overflow_is_told_once_with_the_last_row_of_its_tile(simulate, sign, cause):
-    """The sum wraps; the tiles before and after, and one that fills the range, are innocent."""
+@pytest.mark.parametrize("gap", [False, True])
+def test_overflow_is_told_once_with_the_last_row_of_its_tile(simulate, sign, cause, gap):
+    """The sum wraps; the tiles before and after, which fill the range, are innocent.
+
+    In the gaps there are operands that would overflow if they were valid.
+    """
     config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4)
     low, high = limits(16)
     extreme = high if sign > 0 else low
@@ -235,7 +239,11 @@ def test_overflow_is_told_once_with_the_last_row_of_its_tile(simulate, sign, cau
     dut = MacAndMemories(config, codebook)
 
     async def producer(ctx):
-        await put(ctx, dut.i, operands)
+        for operand in operands:
+            await put(ctx, dut.i, [operand])
+            if gap:
+                ctx.set(dut.i.payload, {"row": 1, "code": 1, "value": sign * 127})
+                await ctx.tick()
 
     async def consumer(ctx):
         received = await get(ctx, dut.o, 12)

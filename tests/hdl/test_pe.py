@@ -255,7 +255,7 @@ def test_empty_column_takes_a_cycle_only_if_it_is_not_dropped(simulate, drop):
 
 
 def test_stop_is_called_for_when_queue_depth_columns_wait(simulate):
-    """The one whose entries are being read still waits. Loads are none."""
+    """The one whose entries are being read does not wait any more, and loads never do."""
     config = PRESETS["tiny"]
     dut = Pe(config)
 
@@ -269,9 +269,9 @@ def test_stop_is_called_for_when_queue_depth_columns_wait(simulate):
 
     async def bench(ctx):
         assert not await is_ever_full(ctx, one_tile(1, config.acc_depth, config))
-        columns = [activation(0)] * config.queue_depth
+        columns = [activation(0)] * (1 + config.queue_depth)
         assert not await is_ever_full(ctx, columns[1:])
-        await ctx.tick().repeat(config.queue_depth * config.acc_depth)
+        await ctx.tick().repeat(len(columns) * config.acc_depth)
         assert await is_ever_full(ctx, columns)
         await ctx.tick().repeat(config.acc_depth)
         assert not ctx.get(dut.link.full)
