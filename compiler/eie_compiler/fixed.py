@@ -106,7 +106,7 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
     used = counts.any(axis=0)
     # The accumulator has weight_frac + input_frac fraction bits; this many are shifted out.
     reason = ""
-    for shift in range(config.acc_width - 1, -1, -1):
+    for shift in range(config.max_shift, -1, -1):
         weight_frac = shift + layer.output_frac - input_frac
         codebook = _scale(layer.codebook, weight_frac)
         if layer.codebook[used].any() and not codebook[used].any():

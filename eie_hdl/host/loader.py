@@ -2,7 +2,7 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..format import BEAT_WIDTH, Layouts, Memory, n_beats
+from ..format import BEAT_WIDTH, Layouts, n_beats
 
 __all__ = ["Loader"]
 
@@ -10,8 +10,9 @@ __all__ = ["Loader"]
 class Loader(wiring.Component):
     """Unpacks load packets: a header, then words for consecutive addresses of a memory.
 
-    Takes one beat a cycle as long as its words are taken. A packet for a memory that does not exist
-    is taken and comes to nothing. No latency: the last beat of a word completes it.
+    Takes one beat a cycle as long as its words are taken. A word for a memory, a PE or an address
+    that does not exist is taken and comes to nothing. No latency: the last beat of a word
+    completes it.
 
     Parameters
     ----------
@@ -45,19 +46,21 @@ class Loader(wiring.Component):
 
         header = self._layouts.load_header(self.i.payload[:self._layouts.load_header.size])
         packet = Signal(self._layouts.load_header)    # its address and count are those that remain
-        known  = packet.memory.as_value() <= max(memory.value for memory in Memory)
 
         # Beats of the word before the last one.
         most_beats = n_beats(Shape.cast(self.o.payload.data.shape()))
         earlier    = Signal(BEAT_WIDTH * (most_beats - 1))
         beat       = Signal(range(most_beats))
         last_beat  = Signal.like(beat)
+        has_place  = Signal()
+        no_such_pe = ~packet.everyone & (packet.pe >> len(self.o.p.pe) != 0)
         with m.Switch(packet.memory):
             for memory, image in self._layouts.memories.items():
                 with m.Case(memory):
                     beats = n_beats(image.shape)
                     m.d.comb += [
                         last_beat.eq(beats - 1),
+                        has_place.eq((packet.address < image.depth) & ~no_such_pe),
                         self.o.p.data.eq(Cat(earlier[BEAT_WIDTH * (most_beats - beats):],
                                              self.i.payload)),
                     ]
@@ -72,8 +75,8 @@ class Loader(wiring.Component):
         m.d.comb += [
             self.idle.eq(packet.count == 0),
             is_word.eq(~self.idle & (beat == last_beat)),
-            self.o.valid.eq(self.i.valid & is_word & known),
-            self.i.ready.eq(Mux(is_word & known, self.o.ready, 1)),
+            self.o.valid.eq(self.i.valid & is_word & has_place),
+            self.i.ready.eq(Mux(is_word & has_place, self.o.ready, 1)),
         ]
         with m.If(self.i.valid & self.i.ready):
             with m.If(self.idle):

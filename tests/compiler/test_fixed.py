@@ -86,7 +86,7 @@ def test_one_more_bit_of_scale_is_impossible(seed, scale, config):
     finer = Fraction(2) ** (chosen.weight_frac + 1)
     codebook = [round(Fraction(weight) * finer) for weight in layer.codebook]
     minimum, maximum = limits(config.codebook_width)
-    if chosen.shift == config.acc_width - 1 or not minimum <= min(codebook) <= max(codebook) <= \
+    if chosen.shift == config.max_shift or not minimum <= min(codebook) <= max(codebook) <= \
             maximum:
         return
     acc_scale = finer * 2 ** 4
@@ -172,7 +172,7 @@ def test_a_layer_without_weights_has_a_format():
     ({"codebook": [0, 1e6, 0, 0]}, EIEConfig(),
      "at a shift of 0 a weight is 16000000, which codebook_width = 16 bits do not hold"),
     ({"codebook": [0, 1e-6, 0, 0], "output_frac": -32}, EIEConfig(),
-     "at a shift of 39 all weights round to zero"),
+     "at a shift of 31 all weights round to zero"),
     ({"codebook": [0, 1, 0, 0], "bias": np.array([1e9])}, EIEConfig(),
      "at a shift of 0 a bias of 1e+09 does not fit act_width = 16 bits, shifted left by 14"),
     ({"codebook": [0, 100, 0, 0], "codes": np.ones((1, 5000), np.uint8), "output_frac": 12},

@@ -173,3 +173,37 @@ def test_packet_for_an_unknown_memory_is_taken_though_nobody_takes_its_words(sim
             assert not valid
 
     simulate(dut, bench, background=[observer], deadline=20)
+
+
+@pytest.mark.parametrize("memory", Memory)
+@pytest.mark.parametrize("fields, n_placed", [
+    ({"pe": PRESETS["tiny"].n_pe}, 0),
+    ({"pe": 255}, 0),
+    ({"pe": 255, "everyone": 1}, 3),
+    ({"address": -1}, 1),
+    ({"address": 0}, 0),
+], ids=["pe-one-too-high", "pe-far-too-high", "everyone", "last-address", "behind-the-last"])
+def test_words_without_a_place_are_taken_and_ignored(simulate, memory, fields, n_placed):
+    """Packets of three words; addresses count from the end of the memory."""
+    layouts = Layouts(PRESETS["tiny"])
+    dut = Loader(layouts)
+    image = layouts.memories[memory]
+    place = {"address": 0, "pe": 0, **fields}
+    if "address" in fields:
+        place["address"] = image.depth + fields["address"]
+    beats = [0] * (3 * n_beats(image.shape))
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        await put(ctx, dut.i, [header(layouts, memory, count=3, **place), *beats])
+        assert ctx.get(dut.idle)
+
+    n_seen = 0
+
+    async def observer(ctx):
+        nonlocal n_seen
+        async for *_, valid in ctx.tick().sample(dut.o.valid):
+            n_seen += valid
+
+    simulate(dut, bench, background=[observer], deadline=40)
+    assert n_seen == n_placed

@@ -19,7 +19,8 @@ CONFIGS = {
                            act_width=4, codebook_width=4, acc_width=8, n_codebooks=1,
                            queue_depth=2, act_depth=64),
     "widest": EIEConfig(n_pe=2, v_width=8, z_width=8, entries_per_word=16, act_width=24,
-                        codebook_width=24, acc_width=60, acc_depth=16, n_codebooks=2),
+                        codebook_width=24, acc_width=60, acc_depth=16, n_codebooks=2,
+                        spmat_depth=64, ptr_depth=64, act_depth=64),
 }
 N_COLUMNS = 6    # of a tile
 N_TILES = 4
