@@ -1,11 +1,16 @@
 """Fixtures of all tests; what they are made of is in eie_sim.testing."""
 
+import collections
 import functools
+import os
 import re
+from pathlib import Path
 
 import pytest
 
-from eie_sim import testing
+from eie_sim import rtl, testing, tools
+
+SIMULATORS = {"icarus": tools.find_icarus, "verilator": tools.find_verilator}
 
 
 def pytest_addoption(parser):
@@ -25,3 +30,46 @@ def simulate(request):
 def stalls(request):
     """Probabilities of stalling the inputs and the outputs."""
     return request.param
+
+
+@pytest.fixture
+def models():
+    """Folder of simulator models: they are named by what they are made of, and kept."""
+    return Path(__file__).parents[1] / rtl.BUILD_ROOT
+
+
+def _present(request, name):
+    """Name of a simulator, if it is there. In CI a test must not be skipped for the lack of it."""
+    tool = SIMULATORS[name]()
+    if not tool.ok:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            f"{name} is missing: {tool.advice}")
+    request.node.user_properties.append(("simulator", name))
+    return name
+
+
+@pytest.fixture(params=SIMULATORS)
+def simulator(request):
+    """Name of a simulator of Verilog: the test runs on each."""
+    return _present(request, request.param)
+
+
+@pytest.fixture
+def icarus(request):
+    """Name of the simulator that builds at once and knows x."""
+    return _present(request, "icarus")
+
+
+@pytest.fixture
+def verilator(request):
+    """Name of the simulator that is fast."""
+    return _present(request, "verilator")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tell how many tests each simulator has passed."""
+    passed = collections.Counter(
+        value for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties if name == "simulator")
+    for name in SIMULATORS:
+        terminalreporter.write_line(f"tests on {name}: {passed[name]} passed")

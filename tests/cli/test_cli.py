@@ -13,7 +13,7 @@ from eie_compiler.build import Build
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
 from eie_sim import inference, rtl
-from eie_sim.tools import Tool, find_icarus
+from eie_sim.tools import Tool
 
 COMMANDS = ["compile", "compress", "demo", "doctor", "info", "run", "verilog"]
 
@@ -272,10 +272,9 @@ def test_overflow_is_told(tmp_path, build, inputs, eie, pretended):
     assert "An accumulator overflowed in 1 images." in text
 
 
-@pytest.mark.skipif(not find_icarus().ok, reason="needs Icarus Verilog")
-def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch):
+def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch, icarus):
     monkeypatch.chdir(tmp_path)
-    code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "--sim", "icarus",
+    code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "--sim", icarus,
                      "-o", tmp_path / "out")
     assert code == 0, text
     assert "All 36 outputs and all counters" in text
@@ -283,9 +282,8 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch):
     assert min(statistics["counters"]["cycles"]["values"]) > 10
 
 
-@pytest.mark.skipif(not find_icarus().ok, reason="needs Icarus Verilog")
-def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie):
-    code, text = eie("demo", "--pes", 2, "--images", 2, "--sim", "icarus", "-o", tmp_path)
+def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
+    code, text = eie("demo", "--pes", 2, "--images", 2, "--sim", icarus, "-o", tmp_path)
     assert code == 0, text
     for figure in ("accuracy, hardware", "cycles per image", "MAC utilisation", "padding",
                    "load balance", "memory used"):

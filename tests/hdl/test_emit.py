@@ -11,7 +11,7 @@ import pytest
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.emit import emit
 from eie_hdl.format import COUNTERS
-from eie_sim.tools import find_icarus, find_verilator, tool_environment
+from eie_sim.tools import find_verilator, tool_environment
 
 #: Every shape of tree, and every width that can become zero.
 CONFIGS = {
@@ -32,30 +32,25 @@ def folder(request, tmp_path_factory):
 
 
 def lint(folder, *waivers):
-    verilator = find_verilator()
-    if not verilator.ok:
-        pytest.skip(verilator.advice)
     return subprocess.run(
-        [verilator.path, "--lint-only", "-Wall", *waivers, "-f", "eie.f", "--top-module", "eie"],
+        [find_verilator().path, "--lint-only", "-Wall", *waivers, "-f", "eie.f",
+         "--top-module", "eie"],
         cwd=folder, env=tool_environment(), capture_output=True, text=True)
 
 
-def test_verilator_has_nothing_to_say(folder):
+def test_verilator_has_nothing_to_say(folder, verilator):
     run = lint(folder, "eie.vlt")
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_each_waiver_is_needed_and_only_for_generated_text(folder):
+def test_each_waiver_is_needed_and_only_for_generated_text(folder, verilator):
     run = lint(folder)
     found = set(re.findall(r"%Warning-(\w+): (\S+?\.v)", run.stderr))
     waived = set(re.findall(r"-rule (\w+)", (folder / "eie.vlt").read_text()))
     assert found == {(rule, "eie.v") for rule in waived}
 
 
-def test_icarus_has_nothing_to_say(folder):
-    icarus = find_icarus()
-    if not icarus.ok:
-        pytest.skip(icarus.advice)
+def test_icarus_has_nothing_to_say(folder, icarus):
     run = subprocess.run(["iverilog", "-g2005", "-Wall", "-t", "null", "-s", "eie", "-c", "eie.f"],
                          cwd=folder, capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -1,7 +1,5 @@
 """Machines of random parameters, each with a random network: whatever can be configured works."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,10 +7,7 @@ from eie_compiler.compile import compile_network
 from eie_compiler.testing import random_network
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
-from eie_sim import rtl, tools
 from eie_sim.inference import infer
-
-BUILD_ROOT = Path(__file__).parents[2] / rtl.BUILD_ROOT
 
 
 def random_config(rng: np.random.Generator) -> EIEConfig:
@@ -29,9 +24,8 @@ def random_config(rng: np.random.Generator) -> EIEConfig:
         n_codebooks=int(rng.integers(2, 6)), program_depth=int(rng.integers(40, 70)))
 
 
-@pytest.mark.skipif(not tools.find_icarus().ok, reason="Icarus is not installed")
 @pytest.mark.parametrize("seed", range(16))
-def test_a_random_machine_runs_a_random_network(seed):
+def test_a_random_machine_runs_a_random_network(seed, icarus, models):
     rng = np.random.default_rng(seed)
     config = random_config(rng)
     sizes = rng.integers(1, 60, 3).tolist()
@@ -41,6 +35,6 @@ def test_a_random_machine_runs_a_random_network(seed):
                             mapping=["balanced", "interleaved"][seed % 2])
     low, high = limits(config.act_width)
     inputs = rng.integers(low, high, (3, sizes[0]), endpoint=True) * rng.integers(0, 2, sizes[0])
-    result = infer(build, inputs, engine="rtl", simulator="icarus", build_root=BUILD_ROOT)
+    result = infer(build, inputs, engine="rtl", simulator=icarus, build_root=models)
     assert [str(mismatch) for mismatch in result.mismatches] == [], config
     assert result.overflows == 0

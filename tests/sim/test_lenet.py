@@ -9,7 +9,6 @@ from eie_compiler.compile import compile_network
 from eie_compiler.compress import compress_dense, read_weights
 from eie_hdl.config import EIEConfig
 from eie_sim.inference import infer, prepare
-from eie_sim.tools import find_verilator
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -37,11 +36,10 @@ def test_ten_thousand_digits_are_recognised_by_the_golden_model(lenet):
     assert (scores.argmax(axis=1) == labels).mean() >= 0.975
 
 
-@pytest.mark.skipif(not find_verilator().ok, reason="needs Verilator")
-def test_a_hundred_digits_are_right_in_the_hardware_bit_by_bit(lenet):
+def test_a_hundred_digits_are_right_in_the_hardware_bit_by_bit(lenet, verilator, models):
     build, words, labels = lenet
     chosen = np.random.default_rng(300).choice(len(words), 100, replace=False)
-    inference = infer(build, words[chosen], engine="rtl")
+    inference = infer(build, words[chosen], engine="rtl", simulator=verilator, build_root=models)
     assert inference.mismatches == []
     assert inference.overflows == 0
     assert (inference.outputs[-1].argmax(axis=1) == labels[chosen]).mean() >= 0.9

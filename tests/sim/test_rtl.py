@@ -1,7 +1,6 @@
 """What is done to run a build in a simulator, and what is said when that goes wrong."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +10,8 @@ from eie_compiler.compile import compile_network
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts, pack, unpack
-from eie_sim import rtl, tools
+from eie_sim import rtl
 from eie_sim.simulators import SimulationError
-
-BUILD_ROOT = Path(__file__).parents[2] / rtl.BUILD_ROOT
-needs_icarus = pytest.mark.skipif(not tools.find_icarus().ok, reason="Icarus is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +48,7 @@ def test_wrong_options_are_refused(build, inputs, options, message):
     assert str(error.value) == message
 
 
-@needs_icarus
-def test_a_machine_that_sends_too_little_is_reported_with_its_state(build, inputs):
+def test_a_machine_that_sends_too_little_is_reported_with_its_state(build, inputs, icarus, models):
     def forget_output(fields):
         fields["start"]["dense"][-1] = 0
 
@@ -62,38 +57,35 @@ def test_a_machine_that_sends_too_little_is_reported_with_its_state(build, input
     assert rtl._output_lengths(broken) == []
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SimulationError) as error:
         patch.setattr(rtl, "_output_lengths", lambda _: expected)
-        rtl.run(broken, inputs, simulator="icarus", build_root=BUILD_ROOT)
+        rtl.run(broken, inputs, simulator=icarus, build_root=models)
     assert "nothing moved for" in str(error.value)
     assert "in inference 0, waiting for result vector 0 of 1; 0 results so far" in str(error.value)
     assert "'busy': 0" in str(error.value)
 
 
-@needs_icarus
-def test_a_vector_too_many_is_reported(build, inputs):
+def test_a_vector_too_many_is_reported(build, inputs, icarus, models):
     with pytest.MonkeyPatch.context() as patch, \
             pytest.raises(SimulationError, match="more than 0 vectors of results"):
         patch.setattr(rtl, "_output_lengths", lambda _: [])
-        rtl.run(build, inputs, simulator="icarus", build_root=BUILD_ROOT)
+        rtl.run(build, inputs, simulator=icarus, build_root=models)
 
 
-@needs_icarus
-def test_results_that_were_never_computed_are_reported(build, inputs):
+def test_results_that_were_never_computed_are_reported(build, inputs, icarus, models):
     # Biases from beyond the image: nobody knows what is there.
     def move(fields):
         fields["end"]["bias"][0] = build.config.act_depth - 8
 
     with pytest.raises(SimulationError, match="^Result 0 has unknown bits, not column 0 with "
                                               "last = 0$"):
-        rtl.run(with_program(build, move), inputs, simulator="icarus", build_root=BUILD_ROOT)
+        rtl.run(with_program(build, move), inputs, simulator=icarus, build_root=models)
 
 
-@needs_icarus
-def test_a_result_out_of_place_is_reported(build, inputs):
+def test_a_result_out_of_place_is_reported(build, inputs, icarus, models):
     lengths = rtl._output_lengths(build)
     with pytest.MonkeyPatch.context() as patch, \
             pytest.raises(SimulationError, match="^32 results came out, not 16$"):
         patch.setattr(rtl, "_output_lengths", lambda _: [lengths[0] // 2])
-        rtl.run(build, inputs, simulator="icarus", build_root=BUILD_ROOT)
+        rtl.run(build, inputs, simulator=icarus, build_root=models)
 
 
 def test_a_column_out_of_order_is_reported(build):
@@ -133,9 +125,8 @@ def test_memories_that_are_alike_are_sent_once(build):
     assert headers["everyone"][-count - 1] == 1
 
 
-@needs_icarus
-def test_folder_keeps_the_log_and_the_waveform(build, inputs, tmp_path):
-    rtl.run(build, inputs, simulator="icarus", build_root=BUILD_ROOT, folder=tmp_path,
+def test_folder_keeps_the_log_and_the_waveform(build, inputs, tmp_path, icarus, models):
+    rtl.run(build, inputs, simulator=icarus, build_root=models, folder=tmp_path,
             waves="pe_3")
     assert (tmp_path / "waves.fst").stat().st_size > 0
     assert (tmp_path / "simulator.log").exists()

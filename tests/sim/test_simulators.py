@@ -5,17 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from eie_sim import tools
-from eie_sim.rtl import BUILD_ROOT
 from eie_sim.simulators import SimulationError, build_model, run_bench
 
 VERILOG = Path(__file__).parents[2] / "eie_hdl/verilog"
-
-needs_icarus = pytest.mark.skipif(not tools.find_icarus().ok, reason="Icarus is not installed")
-needs_verilator = pytest.mark.skipif(not tools.find_verilator().ok,
-                                     reason="Verilator is not installed")
-SIMULATORS = [pytest.param("icarus", marks=needs_icarus),
-              pytest.param("verilator", marks=needs_verilator)]
 
 #: A row of a memory, to be seen on a port.
 SHOW = {"show.v": """
@@ -43,12 +35,6 @@ async def rows_are_those_of_the_file(dut):
 
 
 @pytest.fixture
-def models():
-    """Folder of models: they are named by what they are made of, and kept from run to run."""
-    return Path(__file__).parents[2] / BUILD_ROOT
-
-
-@pytest.fixture
 def bench(tmp_path, monkeypatch):
     """Write a bench, of which the name is given back."""
     monkeypatch.syspath_prepend(tmp_path)
@@ -59,9 +45,9 @@ def bench(tmp_path, monkeypatch):
     return write
 
 
-@pytest.fixture(params=SIMULATORS)
-def model(request, models):
-    return build_model(SHOW, top="show", simulator=request.param, build_root=models)
+@pytest.fixture
+def model(simulator, models):
+    return build_model(SHOW, top="show", simulator=simulator, build_root=models)
 
 
 def images(folder, text="123456789abcdef01\n2\n"):
@@ -128,15 +114,13 @@ def test_a_model_is_made_once(model, models):
     assert again.folder.stat().st_mtime_ns == stamp
 
 
-@needs_icarus
-def test_another_text_makes_another_model(models):
+def test_another_text_makes_another_model(models, icarus):
     other = {**SHOW, "show.v": SHOW["show.v"] + "\n// changed\n"}
-    first, second = (build_model(files, top="show", simulator="icarus", build_root=models)
+    first, second = (build_model(files, top="show", simulator=icarus, build_root=models)
                      for files in (SHOW, other))
     assert first.folder != second.folder
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
 def test_verilog_that_does_not_compile_is_reported(simulator, tmp_path):
     with pytest.raises(SimulationError, match=r"(?s)(verilator|iverilog) failed.*bad\.v"):
         build_model({"bad.v": "module bad(; endmodule\n"}, top="bad", simulator=simulator,
@@ -144,10 +128,9 @@ def test_verilog_that_does_not_compile_is_reported(simulator, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
-@needs_verilator
-def test_a_folder_that_make_cannot_work_in_is_refused(tmp_path):
+def test_a_folder_that_make_cannot_work_in_is_refused(tmp_path, verilator):
     with pytest.raises(SimulationError, match="choose a build folder without spaces in its name"):
-        build_model(SHOW, top="show", simulator="verilator", build_root=tmp_path / "a b")
+        build_model(SHOW, top="show", simulator=verilator, build_root=tmp_path / "a b")
 
 
 def test_an_unknown_simulator_is_refused(tmp_path):
@@ -156,7 +139,6 @@ def test_an_unknown_simulator_is_refused(tmp_path):
         build_model(SHOW, top="show", simulator="spice", build_root=tmp_path)
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
 def test_waveforms_can_be_limited_to_an_instance(simulator, models, bench, tmp_path):
     sizes = []
     for waves in ("", "pe_0"):

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,15 +14,8 @@ from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts, pack, unpack
 from eie_hdl.numeric import limits
-from eie_sim import rtl, tools
+from eie_sim import rtl
 from eie_sim.inference import Inference, infer
-
-BUILD_ROOT = Path(__file__).parents[2] / rtl.BUILD_ROOT
-SIMULATORS = [
-    pytest.param("icarus", marks=pytest.mark.skipif(
-        not tools.find_icarus().ok, reason="Icarus is not installed")),
-    pytest.param("verilator", marks=pytest.mark.skipif(
-        not tools.find_verilator().ok, reason="Verilator is not installed"))]
 
 #: 4 PEs of 16 accumulators, runs of up to 3 zeros, 8-bit activations.
 TINY = PRESETS["tiny"]
@@ -161,12 +153,11 @@ def compiled(case: Case) -> Build:
     return compile_network(network, case.config, mapping=case.mapping, outputs="all")
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("name", CASES)
-def test_hardware_is_the_golden_model(name, simulator):
+def test_hardware_is_the_golden_model(name, simulator, models):
     case = CASES[name]()
     result = infer(compiled(case), case.inputs, engine="rtl", simulator=simulator,
-                   build_root=BUILD_ROOT)
+                   build_root=models)
     assert [str(mismatch) for mismatch in result.mismatches] == []
     assert result.overflows == 0
     assert case.holds(result)
@@ -179,24 +170,22 @@ def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
     return build, case.inputs, infer(build, case.inputs, engine="golden").outputs
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize(("load", "pause"), [("images", 0.5), ("stream", 0.0), ("stream", 0.3)])
-def test_loading_and_pauses_do_not_change_results(load, pause, simulator):
+def test_loading_and_pauses_do_not_change_results(load, pause, simulator, models):
     build, inputs, expected = three_layers()
-    result = rtl.run(build, inputs, simulator=simulator, build_root=BUILD_ROOT, load=load,
+    result = rtl.run(build, inputs, simulator=simulator, build_root=models, load=load,
                      pause=pause, seed=7)
     assert rtl.compare(build, result.outputs, expected) == []
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
-def test_an_accumulator_that_overflows_is_reported(simulator):
+def test_an_accumulator_that_overflows_is_reported(simulator, models):
     case = Case([layer(_keep(random_codes(8, 200, 1.0), np.arange(8)[:, np.newaxis] == 5))],
                 np.array([[-128] * 200, [1] + [0] * 199]))
     build = compiled(case)
     # The compiler would never choose it: all weights at their limit.
     weights = pack(Layouts(TINY).weight, np.full(len(build.images["pe_1.codebook"]), 63))
     build = dataclasses.replace(build, images={**build.images, "pe_1.codebook": weights})
-    result = rtl.run(build, case.inputs, simulator=simulator, build_root=BUILD_ROOT)
+    result = rtl.run(build, case.inputs, simulator=simulator, build_root=models)
     assert result.overflow.tolist() == [True, False]
     assert result.overflow_tile[0] == 0
     expected = infer(build, case.inputs, engine="golden").outputs
@@ -220,12 +209,11 @@ def _flip_relu(build: Build) -> Build:
     return dataclasses.replace(build, images={**build.images, "ccu.program": image})
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("corrupt", [lambda build: _flip(build, "pe_0.spmat", 0, 1), _flip_relu],
                          ids=["image", "program"])
-def test_a_corrupted_bit_in_the_machine_is_reported(corrupt, simulator):
+def test_a_corrupted_bit_in_the_machine_is_reported(corrupt, simulator, models):
     build, inputs, expected = three_layers()
-    result = rtl.run(corrupt(build), inputs, simulator=simulator, build_root=BUILD_ROOT)
+    result = rtl.run(corrupt(build), inputs, simulator=simulator, build_root=models)
     mismatches = rtl.compare(build, result.outputs, expected)
     assert mismatches
     for one in mismatches:
@@ -236,10 +224,9 @@ def test_a_corrupted_bit_in_the_machine_is_reported(corrupt, simulator):
     assert mismatches[0].layer == "fc1"
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
-def test_a_corrupted_bit_in_an_expected_output_is_reported(simulator):
+def test_a_corrupted_bit_in_an_expected_output_is_reported(simulator, models):
     build, inputs, expected = three_layers()
-    result = rtl.run(build, inputs, simulator=simulator, build_root=BUILD_ROOT)
+    result = rtl.run(build, inputs, simulator=simulator, build_root=models)
     right = int(expected[1][2, 11])
     expected[1][2, 11] ^= 1
     assert [str(one) for one in rtl.compare(build, result.outputs, expected)] == [
