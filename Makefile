@@ -26,7 +26,7 @@ lint: $(VENV)/.dev ## style and types
 synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
 	$(BIN)/python -m eie_sim.synth -o $(BUILD)/synth-pe
 
-doctor: $(VENV)/.run ## which tools are here, and whether they are good enough
+doctor: $(VENV)/.dev ## which tools are here, and whether they are good enough
 	$(BIN)/eie doctor
 
 train: $(VENV)/.run ## train and compress the digits network anew

@@ -100,7 +100,7 @@ class Ccu(wiring.Component):
         address    = Signal.like(program.r.addr)
         message    = link.message.p
         found      = link.scan
-        m.d.comb += program.r.addr.eq(address)
+        m.d.comb += [program.r.addr.eq(address), program.r.en.eq(0)]
         m.d.sync += link.message.valid.eq(0)
 
         # Tiles that not all PEs have written yet.
@@ -140,6 +140,7 @@ class Ccu(wiring.Component):
                     m.next = "FETCH"
 
             with m.State("FETCH"):
+                m.d.comb += program.r.en.eq(1)
                 m.next = "DECODE"
 
             with m.State("DECODE"):

@@ -104,11 +104,7 @@ class EIEConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if "range" in field.metadata:
-                field.metadata["range"].check(field.name, value)
-            elif type(value) is not bool:
-                raise ConfigError(f"{field.name} must be true or false, not {value!r}")
+            self.check(field.name, getattr(self, field.name))
         if self.acc_width < self.act_width + self.codebook_width:
             raise ConfigError(
                 f"acc_width must hold a product, act_width + codebook_width = "
@@ -118,6 +114,15 @@ class EIEConfig:
                 f"spmat_depth must hold more than one full column, more than acc_depth = "
                 f"{self.acc_depth} entries at {self.entries_per_word} per word, "
                 f"not {self.spmat_depth} words")
+
+    @classmethod
+    def check(cls, name: str, value: object) -> None:
+        """Raise :class:`ConfigError` unless `value` is allowed for the parameter `name`."""
+        field = cls.__dataclass_fields__[name]
+        if "range" in field.metadata:
+            field.metadata["range"].check(name, value)
+        elif type(value) is not bool:
+            raise ConfigError(f"{name} must be true or false, not {value!r}")
 
     @classmethod
     def isca2016(cls, **changes: Any) -> "EIEConfig":

@@ -17,6 +17,7 @@ from .config import EIEConfig
 from .shared import Shared, ports
 from .sram import Sram
 from .top import Eie
+from .words import describe_words
 
 __all__ = ["Emitted", "emit", "to_verilog"]
 
@@ -25,6 +26,9 @@ IMAGE_PARAMETER = 'parameter IMAGE = ""'
 
 #: Hand-written modules that the rest instantiates.
 MEMORIES = ("eie_sram.v", "eie_regfile.v")
+
+#: Tables for those who wire it up.
+WORDS = "eie_words.md"
 
 #: What Verilator's lint need not report.
 WAIVERS = "eie.vlt"
@@ -37,8 +41,8 @@ class Emitted:
     Attributes
     ----------
     files : :class:`dict` of :class:`str` to :class:`str`
-        Text by file name: ``eie.v``, the memories, the lint waivers ``eie.vlt``, and ``eie.f``,
-        which lists what a tool must read.
+        Text by file name: ``eie.v``, the memories, ``eie.f``, which lists what a tool must read,
+        tables of the words, and the lint waivers.
     """
     files: dict[str, str] = field(default_factory=dict)
 
@@ -114,6 +118,7 @@ def emit(config: EIEConfig) -> Emitted:
         verilog_files[name] = (folder / name).read_text(encoding="utf-8")
     return Emitted({
         **verilog_files,
+        WORDS: describe_words(config),
         WAIVERS: (folder / WAIVERS).read_text(encoding="utf-8"),
         "eie.f": "".join(f"{name}\n" for name in verilog_files),
     })

@@ -1,5 +1,4 @@
 from functools import partial
-from operator import itemgetter
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -9,7 +8,7 @@ from .ccu import Ccu, CcuSignature
 from .config import EIEConfig
 from .pe.pe import Pe, PeSignature
 from .shared import Shared
-from .tree import TreeNode, TreeNodeSignature
+from .tree import grow_tree
 
 __all__ = ["Eie"]
 
@@ -43,24 +42,7 @@ class Eie(wiring.Component):
             else:
                 m.d.comb += getattr(self, name).eq(member)
 
-        # Grow the tree from the root. A child's number is the next digit of the numbers of the PEs
-        # below it, lowest first: then taking turns at every node is taking turns over all PEs.
-        links = [(0, ccu.link)]
-        stride, level = 1, 0
-        while stride < config.n_pe:
-            n_children = 2 if (config.n_pe // stride).bit_length() % 2 == 0 else 4
-            children = []
-            for first, link in links:
-                place = f"node_{level}_{first}"
-                m.submodules[place] = node = Shared(
-                    place, f"eie_node{n_children}",
-                    TreeNodeSignature(config, n_children=n_children),
-                    partial(TreeNode, config, n_children=n_children))
-                connect(m, link, node.parent)
-                children += [(first + n * stride, child) for n, child in enumerate(node.child)]
-            links, stride, level = children, stride * n_children, level + 1
-
-        for index, link in sorted(links, key=itemgetter(0)):
+        for index, link in enumerate(grow_tree(m, ccu.link, config)):
             place = f"pe_{index}"
             m.submodules[place] = pe = Shared(
                 place, "eie_pe", PeSignature(config), partial(Pe, config))

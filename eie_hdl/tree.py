@@ -1,5 +1,7 @@
 """The registered tree between the CCU and the PEs: whatever the number of PEs, no wire is long."""
 
+from functools import partial
+
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -7,8 +9,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .config import EIEConfig, clog2
 from .format import Layouts
 from .lnzd import LnzdNode
+from .shared import Shared
+from .stream import StreamQueue
 
-__all__ = ["Link", "TreeNode", "TreeNodeSignature", "n_in_flight"]
+__all__ = ["Link", "TreeNode", "TreeNodeSignature", "grow_tree", "n_in_flight"]
 
 #: Events that every PE counts and the tree sums.
 EVENTS = ("macs", "paddings", "spmat_reads")
@@ -18,8 +22,8 @@ def n_in_flight(config: EIEConfig) -> int:
     """Messages that still arrive at an activation queue after it has called for a stop.
 
     A message takes a cycle to leave the CCU, one in each level of the tree, one in the input
-    register of the PE and three in the pointer read; the call takes one in the PE and one in each
-    level. (Checked by a test that fills every slot.)
+    register of the PE, and two in the pointer read; the call takes one in the PE and one in each
+    level. (Tests fill every slot.)
     """
     return 2 * config.n_levels + 5
 
@@ -83,11 +87,12 @@ class TreeNodeSignature(wiring.Signature):
 
 
 class TreeNode(wiring.Component):
-    """Joins the links of its children into one; everything that passes is registered once.
+    """Joins the links of its children into one; whatever passes is registered.
 
     Downwards the broadcast is repeated. Upwards, activations are merged by an
     :class:`~eie_hdl.lnzd.LnzdNode`, a tile is written when all children have written it, the queue
-    is full when that of any child is, and events are added up.
+    is full when that of any child is, and events are added up. Latency is one cycle, of activations
+    and written tiles two.
 
     Parameters
     ----------
@@ -120,22 +125,31 @@ class TreeNode(wiring.Component):
                 child.message.valid.eq(valid),
             ]
 
-        # Up: nonzero activations.
-        m.submodules.lnzd = lnzd = LnzdNode(Layouts(self._config), n_children=len(children))
-        for child, lnzd_i in zip(children, lnzd.i):
-            connect(m, flipped(child).scan, lnzd_i)
+        # Up: nonzero activations. A queue on each side of the node keeps its choice away from the
+        # wires to its neighbours.
+        layouts = Layouts(self._config)
+        m.submodules.lnzd = lnzd = LnzdNode(layouts, n_children=len(children))
+        for n, child in enumerate(children):
+            m.submodules[f"scan_{n}"] = scan = StreamQueue(layouts.scan, depth=2)
+            connect(m, flipped(child).scan, scan.i)
+            connect(m, scan.o, lnzd.i[n])
         connect(m, lnzd.o, flipped(parent).scan)
 
-        # Up: written tiles.
-        all_written = Cat(child.written.valid for child in children).all()
-        with m.If(~parent.written.valid):
-            m.d.comb += [child.written.ready.eq(all_written) for child in children]
-            m.d.sync += [
-                parent.written.valid.eq(all_written),
-                parent.written.payload.eq(Cat(child.written.payload for child in children).any()),
-            ]
-        with m.Elif(parent.written.ready):
+        # Up: written tiles. What a child has written is noted until all have.
+        written  = Signal(len(children))
+        overflow = Signal(len(children))
+        with m.If(parent.written.ready):
             m.d.sync += parent.written.valid.eq(0)
+        for n, child in enumerate(children):
+            m.d.comb += child.written.ready.eq(~written[n])
+            with m.If(child.written.valid & ~written[n]):
+                m.d.sync += [written[n].eq(1), overflow[n].eq(child.written.payload)]
+        with m.If(written.all() & (~parent.written.valid | parent.written.ready)):
+            m.d.sync += [
+                written.eq(0),
+                parent.written.valid.eq(1),
+                parent.written.payload.eq(overflow.any()),
+            ]
 
         # Up: full queues and events.
         m.d.sync += parent.full.eq(Cat(child.full for child in children).any())
@@ -143,3 +157,40 @@ class TreeNode(wiring.Component):
                      for name in EVENTS]
 
         return m
+
+
+def grow_tree(m, root, config):
+    """Add the nodes between the CCU and the PEs to module `m`.
+
+    The tree grows from the root. The number of a child is the next digit of the numbers of the PEs
+    below it, lowest first: then taking turns at every node is taking turns over all PEs.
+
+    Parameters
+    ----------
+    m : :class:`~amaranth.hdl.Module`
+        Where the nodes go, as ``node_LEVEL_FIRST``.
+    root : :class:`Link`
+        As the CCU sees it.
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Returns
+    -------
+    :class:`list` of :class:`Link`
+        To each PE, in order of number.
+    """
+    links = {0: root}
+    stride = 1
+    for level in range(config.n_levels):
+        n_below = config.n_pe // stride
+        n_children = 2 if clog2(n_below) % 2 else 4
+        children = {}
+        for first, link in links.items():
+            place = f"node_{level}_{first}"
+            m.submodules[place] = node = Shared(
+                place, f"eie_node{n_children}", TreeNodeSignature(config, n_children=n_children),
+                partial(TreeNode, config, n_children=n_children))
+            connect(m, link, node.parent)
+            children |= {first + n * stride: child for n, child in enumerate(node.child)}
+        links, stride = children, stride * n_children
+    return [links[pe] for pe in range(config.n_pe)]

@@ -23,6 +23,9 @@ class _Group(click.Group):
             expected = type(error).__module__.startswith(_OURS) or isinstance(error, OSError)
             if not expected or context.params["traceback"]:
                 raise
+            if isinstance(error, OSError) and error.filename:
+                error = OSError(f"cannot use {error.filename}: {error.strerror}; check the path, "
+                                f"or choose another one")
             click.echo(f"eie: {error}", err=True)
             sys.exit(2)
 

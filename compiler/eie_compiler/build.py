@@ -83,6 +83,9 @@ class Build:
         """Write one file per memory instance, the places of the vectors, and the manifest."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / MANIFEST).exists():    # of a larger machine, some images would be left
+            for stale in folder.glob(image_file("*")):
+                stale.unlink()
         sums = {}
         for instance, image in _instances(self.config).items():
             text = to_hex(image.shape, self.images[instance])

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from eie_hdl.config import EIEConfig
+
 from .archive import ArchiveError, read_arrays
 from .network import MAX_FRAC, CompressedNetwork, Layer
 
@@ -55,7 +57,7 @@ def compress_dense(weights: Sequence[tuple[str, Floats, Floats | None]], *,
 
     Raises
     ------
-    CompressError
+    CompressError, ConfigError
         If a matrix or an option is wrong.
     """
     densities = _per_layer("density", density, len(weights))
@@ -64,6 +66,7 @@ def compress_dense(weights: Sequence[tuple[str, Floats, Floats | None]], *,
     _per_layer("relu", relus, len(weights))
     if type(v_width) is not int or not 2 <= v_width <= 8:
         raise CompressError(f"v_width must be an integer from 2 to 8, not {v_width!r}")
+    EIEConfig.check("act_width", act_width)
     _check_chain(weights)
     parts = []
     for (name, dense, bias), kept in zip(weights, densities):

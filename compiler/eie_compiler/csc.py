@@ -124,7 +124,8 @@ def pack_pointers(config: EIEConfig, layers: list[Encoded]) -> NDArray[np.uint64
     counts = np.concatenate([layer.counts.reshape(config.n_pe, -1) for layer in layers], axis=1)
     pointers = np.zeros((config.n_pe, counts.shape[1] + 1), np.int64)
     np.cumsum(counts, axis=1, out=pointers[:, 1:])
-    return pack(Layouts(config).ptr, pointers % config.n_entries)
+    ptr = Layouts(config).ptr
+    return pack(ptr, pointers % (1 << ptr.width))
 
 
 def pack_entries(config: EIEConfig, layers: list[Encoded]) -> list[NDArray[np.uint64]]:
@@ -268,7 +269,7 @@ def _decode_columns(config: EIEConfig, memories: _Memories, step: int, pe: int,
     """Row, column and code of all nonzeros of one tile in one PE."""
     where = f"descriptor {step}, PE {pe}"
     begin = pointers[:-1]
-    counts = (pointers[1:] - begin) % config.n_entries
+    counts = (pointers[1:] - begin) % (1 << Layouts(config).ptr.width)
     if counts.max() > config.acc_depth:
         wrong = int(np.argmax(counts))
         raise DecodeError(f"{where}, column {wrong}: pointers must be acc_depth = "

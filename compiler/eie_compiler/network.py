@@ -1,6 +1,7 @@
 """A compressed network: what the compiler is given, and the one file it is kept in."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -238,8 +239,10 @@ def _check_int(name: str, value: object, low: int, high: int) -> None:
 
 
 def _check_name(name: object) -> None:
-    if type(name) is not str or not name or not name.isprintable():
-        raise NetworkError(f"name must be printable text, not {name!r}")
+    """Results are written to files of this name."""
+    if type(name) is not str or not name.isprintable() or not re.fullmatch(r"[^/\\.][^/\\]*", name):
+        raise NetworkError(f"name must be printable text without slashes that does not begin with "
+                           f"a dot, not {name!r}")
 
 
 def _check_numbers(name: str, values: object) -> None:

@@ -31,7 +31,8 @@ class PeSignature(wiring.Signature):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     link : :py:`Out(Link(config))`
-        To the tree. All its outputs are registers.
+        To the tree. All its outputs come from registers, or from the LUT RAM of a queue, and all
+        its inputs end in some.
     """
     def __init__(self, config: EIEConfig) -> None:
         super().__init__({"index": In(clog2(config.n_pe)), "link": Out(Link(config))})

@@ -54,12 +54,13 @@ module eie_regfile #(
                 file = $fopen({folder, "/", IMAGE}, "r");
                 n_words = 0;
                 if (file != 0)
-                    while ($fscanf(file, "%h", word) == 1) n_words = n_words + 1;
+                    while ($fscanf(file, "%h", word) == 1 && ^word !== 1'bx)
+                        n_words = n_words + 1;
 
                 if (file == 0) begin
                     $display("ERROR: %m: cannot read the image %0s/%0s", folder, IMAGE);
                     $finish;
-                end else if ($feof(file) == 0) begin
+                end else if ($feof(file) == 0 || ^word === 1'bx) begin
                     $display("ERROR: %m: word %0d of the image %0s/%0s is not hexadecimal",
                              n_words, folder, IMAGE);
                     $finish;

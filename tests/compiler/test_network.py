@@ -142,7 +142,9 @@ def test_a_missing_file_is_missing(tmp_path):
     ({"layer0.bias": np.zeros(3)},
      "layer 'fc1': bias must have a number for each of 4 rows, not shape (3,)"),
     ({"layer0.name": 3}, "layer0.name must be text of 0 dimensions, not int64 of 0"),
-    ({"layer0.name": "a\nb"}, r"layer 'a\nb': name must be printable text, not 'a\nb'"),
+    *(({"layer0.name": name}, f"layer {name!r}: name must be printable text without slashes that "
+                               f"does not begin with a dot, not {name!r}")
+      for name in ("a\nb", "", "..", "../a", "a/b", "a\\b", ".a")),
     ({"layer0.relu": 1}, "layer0.relu must be booleans of 0 dimensions, not int64 of 0"),
     ({"layer0.output_frac": 65},
      "layer 'fc1': output_frac must be an integer from -64 to 64, not 65"),

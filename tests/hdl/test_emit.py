@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.emit import emit
-from eie_hdl.format import COUNTERS
+from eie_hdl.format import COUNTERS, Layouts, unpack
+from eie_hdl.words import describe_words
 from eie_sim.tools import find_verilator, tool_environment
 
 #: Every shape of tree, and every width that can become zero.
@@ -121,3 +123,33 @@ def test_the_title_tells_every_parameter():
     title = emit(PRESETS["tiny"]).files["eie.v"].split("module")[0]
     for name, value in PRESETS["tiny"].as_dict().items():
         assert f"//   {name} = {value}\n" in title
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_the_table_of_words_has_the_bits_of_the_layouts(config):
+    text = describe_words(config)
+    layouts = Layouts(config)
+    tables = {"Header of a load packet": layouts.load_header, "PROGRAM: a descriptor":
+              layouts.descriptor, "`result_payload`": layouts.result}
+    for title, layout in tables.items():
+        table = text.split(f"## {title}\n")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| `(\S+)` \| (\d+)(?::(\d+))? \|$", table, re.MULTILINE)
+        covered = 0
+        for name, high, low in rows:
+            mask = (1 << int(high) + 1) - (1 << int(low or high))
+            beats = np.array([mask >> 64 * n & (1 << 64) - 1 for n in range(2)], np.uint64)
+            # Nothing but the named field has bits, and that has all of its own.
+            fields = dict(flatten(unpack(layout, beats)))
+            width = int(high) - int(low or high) + 1
+            assert fields.pop(name) in (-1, (1 << width) - 1)
+            assert not any(fields.values())
+            covered |= mask
+        assert covered == (1 << layout.size) - 1
+
+
+def flatten(fields, prefix=""):
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, int(value)

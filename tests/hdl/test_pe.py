@@ -80,7 +80,7 @@ class Case:
         words = [(Memory.SPMAT, row, self.layouts.spmat_word.const(
             [{"v": v, "z": z} for v, z in padded[row * lanes:][:lanes]]).as_value().value)
             for row in range(len(padded) // lanes)]
-        words += [(Memory.PTR, row, pointer % self.config.n_entries)
+        words += [(Memory.PTR, row, pointer % (1 << self.layouts.ptr.width))
                   for row, pointer in enumerate(self.pointers)]
         words += [(Memory.ACT, row, self.layouts.act_word.const(word).as_value().value)
                   for row, word in enumerate(self.acts)]

@@ -81,7 +81,7 @@ class Machine:
             entries = np.zeros((-(-len(self.entries[pe]) // lanes) * lanes, 2), np.int64)
             entries[:len(self.entries[pe])] = np.array(self.entries[pe]).reshape(-1, 2)
             entries = entries.reshape(-1, lanes, 2)
-            pointers = np.array(self.pointers[pe]) % (1 << layouts.ptr.width)
+            pointers = np.array(self.pointers[pe], np.int64) % (1 << layouts.ptr.width)
             images |= {
                 f"pe_{pe}.spmat": pack(layouts.spmat_word,
                                        {"v": entries[..., 0], "z": entries[..., 1]}),

@@ -209,19 +209,28 @@ def _flip_relu(build: Build) -> Build:
     return dataclasses.replace(build, images={**build.images, "ccu.program": image})
 
 
-@pytest.mark.parametrize("corrupt", [lambda build: _flip(build, "pe_0.spmat", 0, 1), _flip_relu],
-                         ids=["image", "program"])
-def test_a_corrupted_bit_in_the_machine_is_reported(corrupt, simulator, models):
+@pytest.mark.parametrize("instance, bit", [
+    ("spmat", 1), ("ptr_odd", 0), ("act", 5), ("codebook", 4)])
+def test_a_corrupted_bit_in_an_image_is_reported(instance, bit, simulator, models):
     build, inputs, expected = three_layers()
-    result = rtl.run(corrupt(build), inputs, simulator=simulator, build_root=models)
+    result = rtl.run(_flip(build, f"pe_2.{instance}", 1 if instance == "codebook" else 0, bit),
+                     inputs, simulator=simulator, build_root=models)
     mismatches = rtl.compare(build, result.outputs, expected)
-    assert mismatches
-    for one in mismatches:
-        at = [vector.name for vector in build.outputs].index(one.layer)
-        assert one.got == result.outputs[at][one.image, one.row]
-        assert one.expected == expected[at][one.image, one.row]
-        assert one.got != one.expected
-    assert mismatches[0].layer == "fc1"
+    first = [one for one in mismatches if one.layer == "fc1"]
+    assert first
+    # The image is that of PE 2, so that in the first layer only the rows that live there change.
+    place = dict(enumerate(build.outputs[0].columns % build.config.n_pe))
+    assert {int(place[one.row]) for one in first} == {2}
+
+
+def test_a_corrupted_bit_in_the_program_is_reported(simulator, models):
+    """Without its ReLU the first layer has negative results where there were zeros."""
+    build, inputs, expected = three_layers()
+    result = rtl.run(_flip_relu(build), inputs, simulator=simulator, build_root=models)
+    first = [one for one in rtl.compare(build, result.outputs, expected) if one.layer == "fc1"]
+    assert len(first) == np.count_nonzero(result.outputs[0] < 0) > 0
+    assert {one.expected for one in first} == {0}
+    assert max(one.got for one in first) < 0
 
 
 def test_a_corrupted_bit_in_an_expected_output_is_reported(simulator, models):
