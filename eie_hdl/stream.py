@@ -1,7 +1,8 @@
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .config import clog2
 from .sram import Sram
 
 __all__ = ["StreamQueue"]
@@ -38,7 +39,8 @@ class StreamQueue(wiring.Component):
             raise TypeError(f"Queue depth must be an integer of at least 2, not {depth!r}")
 
         self._depth = depth
-        self._rows = Sram(width=Shape.cast(shape).width, depth=depth, block=False)
+        # A power of two of rows, so that head and tail wrap by themselves.
+        self._rows = Sram(width=Shape.cast(shape).width, depth=1 << clog2(depth), block=False)
 
         super().__init__({
             "i": In(stream.Signature(shape)),
@@ -54,13 +56,14 @@ class StreamQueue(wiring.Component):
         get = self.o.valid & self.o.ready
         m.d.sync += self.level.eq(self.level + put - get)
 
-        head = Signal(range(self._depth))
-        tail = Signal(range(self._depth))
+        head = Signal.like(rows.r.addr)
+        tail = Signal.like(rows.w.addr)
         after_head = Signal.like(head)
-        m.d.comb += after_head.eq(Mux(get, self._following(head), head))
-        m.d.sync += head.eq(after_head)
-        with m.If(put):
-            m.d.sync += tail.eq(self._following(tail))
+        m.d.comb += after_head.eq(head + get)
+        m.d.sync += [
+            head.eq(after_head),
+            tail.eq(tail + put),
+        ]
 
         # The row at the head is read in every cycle: what is written there is seen at once.
         m.d.comb += [
@@ -75,6 +78,3 @@ class StreamQueue(wiring.Component):
         ]
 
         return m
-
-    def _following(self, row):
-        return Mux(row == self._depth - 1, 0, row + 1)

@@ -60,19 +60,23 @@ class ActScan(wiring.Component):
         connect(m, output.o, flipped(self.o))
         found = output.i
 
-        # Stage 1: read. The SRAM holds its word until stage 2 takes it, unless somebody else reads.
-        source    = Signal.like(self.r.addr)
+        # Stage 1: read. The SRAM holds its word until stage 2 takes it; if somebody else reads
+        # meanwhile, it is read again.
+        addr      = Signal.like(self.r.addr)    # the word to be read next
         last_word = Signal.like(self.r.addr)
         taken     = Signal.like(self.r.addr)    # words taken so far
         fetching  = Signal()                    # not all words are taken
         fetched   = Signal()                    # the SRAM holds the next one
         take      = Signal()
         is_last   = taken == last_word
+        is_lost   = fetched & ~take & self.hold
         m.d.comb += [
-            self.r.addr.eq((Cat(1, source) + Cat(take, taken)) >> 1),    # source + taken + take
+            self.r.addr.eq(addr),
             self.r.en.eq(Mux(take, ~is_last, fetching & ~fetched) & ~self.hold),
         ]
         m.d.sync += fetched.eq(self.r.en | (fetched & ~take & ~self.hold))
+        with m.If(self.r.en | is_lost):
+            m.d.sync += addr.eq(addr + Mux(is_lost, -1, 1))
         with m.If(take):
             m.d.sync += [
                 taken.eq(taken + 1),
@@ -131,7 +135,7 @@ class ActScan(wiring.Component):
             m.d.sync += [
                 busy.eq(1),
                 fetching.eq(1),
-                source.eq(self.i.p.source),
+                addr.eq(self.i.p.source),
                 last_word.eq(self.i.p.last_word),
                 taken.eq(0),
                 dense.eq(self.i.p.dense),
