@@ -7,6 +7,7 @@ from .counters import Counters
 from .format import BEAT_WIDTH, COUNTER_WIDTH, COUNTERS, Kind, Layouts, Memory
 from .host.loader import Loader
 from .host.result import ResultReader
+from .ledger import TileLedger
 from .sram import Sram
 from .tree import Link
 
@@ -87,56 +88,47 @@ class Ccu(wiring.Component):
         m.submodules.program  = program  = self.program
         m.submodules.loader   = loader   = Loader(layouts)
         m.submodules.results  = results  = ResultReader(layouts)
+        m.submodules.ledger   = ledger   = TileLedger(self._config)
         m.submodules.counters = counters = Counters(link.events.shape())
         connect(m, flipped(host).load, loader.i)
         connect(m, results.o, flipped(host).result)
+        connect(m, flipped(link).written, ledger.written)
         connect(m, counters.counts, flipped(host).counters)
+
+        # The next descriptor, and the one that is being carried out.
+        address    = Signal.like(program.r.addr)
+        descriptor = Signal(layouts.descriptor)
+        is_tile    = ~descriptor.start.dense
+        is_final   = descriptor.final | (address == self._config.program_depth - 1)
+        must_wait  = descriptor.barrier & ledger.waiting
+        can_send   = ~link.full
+        start      = host.run.valid & host.run.ready
         m.d.comb += [
+            program.r.addr.eq(address),
+            program.r.en.eq(0),
             counters.events.eq(link.events),
-            results.i.payload.eq(link.scan.payload),
+            counters.clear.eq(start),
+            ledger.clear.eq(start),
+            host.overflow.eq(ledger.overflow),
+            host.overflow_tile.eq(ledger.overflow_tile),
         ]
 
-        descriptor = Signal(layouts.descriptor)
-        address    = Signal.like(program.r.addr)
-        message    = link.message.p
-        found      = link.scan
-        m.d.comb += [program.r.addr.eq(address), program.r.en.eq(0)]
-        m.d.sync += link.message.valid.eq(0)
-
-        # Tiles that not all PEs have written yet.
-        n_unwritten  = Signal(range(self._config.program_depth + 1))
-        tile         = Signal.like(address)
-        ended        = Signal()
-        m.d.comb += link.written.ready.eq(1)
-        m.d.sync += n_unwritten.eq(n_unwritten + ended - link.written.valid)
-        with m.If(link.written.valid):
-            m.d.sync += tile.eq(tile + 1)
-            with m.If(link.written.payload & ~host.overflow):
-                m.d.sync += [host.overflow.eq(1), host.overflow_tile.eq(tile)]
+        # What is broadcast is kind, body and valid of the state.
+        kind  = Signal(Kind)
+        body  = Signal(layouts.message.members["body"])
+        valid = Signal()
+        m.d.sync += [
+            link.message.p.kind.eq(kind),
+            link.message.p.body.eq(body),
+            link.message.valid.eq(valid),
+        ]
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
-                load = loader.o.p
-                is_program = load.memory == Memory.PROGRAM
-                m.d.comb += [
-                    program.w.addr.eq(load.address),
-                    program.w.data.eq(load.data),
-                    program.w.en.eq(loader.o.valid & is_program),
-                    loader.o.ready.eq(1),
-                ]
-                m.d.sync += [
-                    message.kind.eq(Kind.LOAD),
-                    message.body.load.eq(load),
-                    link.message.valid.eq(loader.o.valid & ~is_program),
-                ]
+                self._load(m, loader.o, kind, body, valid)
                 m.d.comb += host.run.ready.eq(loader.idle)
-                with m.If(host.run.valid & host.run.ready):
-                    m.d.comb += counters.clear.eq(1)
-                    m.d.sync += [
-                        address.eq(host.run.payload),
-                        host.overflow.eq(0),
-                        tile.eq(0),
-                    ]
+                with m.If(start):
+                    m.d.sync += address.eq(host.run.payload)
                     m.next = "FETCH"
 
             with m.State("FETCH"):
@@ -144,61 +136,45 @@ class Ccu(wiring.Component):
                 m.next = "DECODE"
 
             with m.State("DECODE"):
-                m.d.sync += descriptor.eq(layouts.descriptor(program.r.data))
+                m.d.sync += descriptor.eq(program.r.data)
                 m.next = "START"
 
             with m.State("START"):
-                must_wait = descriptor.barrier & (n_unwritten != 0)
-                m.d.comb += counters.strobes["stall_barrier"].eq(must_wait)
-                m.d.sync += [
-                    message.kind.eq(Kind.START),
-                    message.body.start.eq(descriptor.start),
+                m.d.comb += [
+                    kind.eq(Kind.START),
+                    body.start.eq(descriptor.start),
+                    valid.eq(~must_wait & can_send),
+                    counters.strobes["stall_barrier"].eq(must_wait),
                 ]
-                with m.If(~must_wait & ~link.full):
-                    m.d.sync += link.message.valid.eq(1)
+                with m.If(valid):
                     m.next = "SCAN"
 
             with m.State("SCAN"):
-                is_activation = found.valid & ~found.p.end
-                m.d.sync += [
-                    message.kind.eq(Kind.ACTIVATION),
-                    message.body.activation.pointer.eq(descriptor.ptr_base + found.p.column),
-                    message.body.activation.value.eq(found.p.value),
+                m.d.comb += [
+                    kind.eq(Kind.ACTIVATION),
+                    body.activation.pointer.eq(descriptor.ptr_base + link.scan.p.column),
+                    body.activation.value.eq(link.scan.p.value),
                 ]
-                with m.If(descriptor.start.dense):
-                    m.d.comb += [
-                        results.i.valid.eq(found.valid),
-                        found.ready.eq(results.i.ready),
-                    ]
-                with m.Else():
-                    m.d.comb += [
-                        found.ready.eq(~link.full),
-                        counters.strobes["broadcasts"].eq(is_activation & ~link.full),
-                        counters.strobes["stall_full"].eq(is_activation & link.full),
-                        counters.strobes["stall_scan"].eq(~found.valid),
-                    ]
-                    m.d.sync += link.message.valid.eq(is_activation & ~link.full)
-                with m.If(found.valid & found.ready & found.p.end):
+                self._scan(m, is_tile, can_send, valid, results.i, counters.strobes)
+                with m.If(link.scan.valid & link.scan.ready & link.scan.p.end):
                     m.next = "END"
 
             with m.State("END"):
-                m.d.sync += [
-                    message.kind.eq(Kind.END),
-                    message.body.end.eq(descriptor.end),
+                m.d.comb += [
+                    kind.eq(Kind.END),
+                    body.end.eq(descriptor.end),
+                    valid.eq(is_tile & can_send),
+                    ledger.sent.eq(valid),
                 ]
-                with m.If(descriptor.start.dense | ~link.full):
-                    m.d.comb += ended.eq(~descriptor.start.dense)
-                    m.d.sync += [
-                        link.message.valid.eq(ended),
-                        address.eq(address + 1),
-                    ]
+                with m.If(~is_tile | can_send):
+                    m.d.sync += address.eq(address + 1)
                     m.next = "FETCH"
-                    with m.If(descriptor.final | (address == self._config.program_depth - 1)):
+                    with m.If(is_final):
                         m.next = "FINISH"
 
             with m.State("FINISH"):
-                m.d.comb += counters.strobes["stall_barrier"].eq(n_unwritten != 0)
-                with m.If(n_unwritten == 0):
+                m.d.comb += counters.strobes["stall_barrier"].eq(ledger.waiting)
+                with m.If(~ledger.waiting):
                     m.next = "IDLE"
 
         m.d.comb += [
@@ -207,3 +183,36 @@ class Ccu(wiring.Component):
         ]
 
         return m
+
+    def _load(self, m, words, kind, body, valid):
+        """Words of load packets go into the program or, by broadcast, to the PEs."""
+        load = words.p
+        is_program = load.memory == Memory.PROGRAM
+        m.d.comb += [
+            self.program.w.addr.eq(load.address),
+            self.program.w.data.eq(load.data),
+            self.program.w.en.eq(words.valid & is_program),
+            words.ready.eq(1),
+            kind.eq(Kind.LOAD),
+            body.load.eq(load),
+            valid.eq(words.valid & ~is_program),
+        ]
+
+    def _scan(self, m, is_tile, can_send, valid, results, strobes):
+        """What is found in the source is broadcast or, of a dense scan, goes to the host."""
+        found = self.link.scan
+        is_activation = found.valid & ~found.p.end
+        m.d.comb += results.payload.eq(found.payload)
+        with m.If(is_tile):
+            m.d.comb += [
+                found.ready.eq(can_send),
+                valid.eq(is_activation & can_send),
+                strobes["broadcasts"].eq(valid),
+                strobes["stall_full"].eq(is_activation & ~can_send),
+                strobes["stall_scan"].eq(~found.valid),
+            ]
+        with m.Else():
+            m.d.comb += [
+                results.valid.eq(found.valid),
+                found.ready.eq(results.ready),
+            ]
