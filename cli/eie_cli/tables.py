@@ -106,8 +106,8 @@ def show_demo(title: str, demo: "Demo") -> None:
         ["MAC utilisation", f"{inference.utilisation:.1%}"],
         ["padding", _share(int(inference.counters["paddings"].sum()), int(walked))],
         ["load balance", f"{inference.balance:.1%}"],
-        ["memory used", f"{used:,.1f} of {there:,.1f} KB"],
-        ["Verilog", f"{sum(demo.verilog.values()) / 1024:,.1f} KB"],
+        ["memory used", f"{used:,.1f} of {there:,.1f} KiB"],
+        ["Verilog", f"{sum(demo.verilog.values()) / 1024:,.1f} KiB"],
         ["simulated in", f"{inference.seconds:.1f} s"]])
     _show_verdict(inference)
 
