@@ -6,9 +6,15 @@ import os
 import re
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from eie_sim import rtl, testing, tools
+
+# A busy machine must not fail a test, and CI must not find what nobody has changed.
+hypothesis.settings.register_profile("eie", deadline=None, print_blob=True,
+                                     derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("eie")
 
 SIMULATORS = {"icarus": tools.find_icarus, "verilator": tools.find_verilator}
 

@@ -40,7 +40,7 @@ def run_dense(build, inputs):
         yield result
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(1, 70), min_size=2, max_size=4), seed=st.integers(0, 1 << 32),
        mapping=st.sampled_from(["balanced", "interleaved"]), negative=st.booleans())
 def test_the_compiled_network_computes_what_the_network_says(sizes, seed, mapping, negative):
@@ -74,7 +74,7 @@ def test_unused_slots_stay_zero():
         assert not result[unused].any()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sizes=st.lists(st.integers(1, 400), min_size=2, max_size=6))
 def test_no_layer_overwrites_its_source_or_a_bias(sizes):
     config, network = ROOMY, network_of(sizes, density=0.01)

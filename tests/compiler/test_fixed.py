@@ -35,7 +35,7 @@ def partial_sums(addends):
         yield total
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 32), relu=st.booleans())
 def test_adversarial_inputs_reach_the_bound_and_never_pass_it(seed, relu):
     layer = random_layer(np.random.default_rng(seed))
@@ -58,7 +58,7 @@ def test_adversarial_inputs_reach_the_bound_and_never_pass_it(seed, relu):
     assert chosen.lowest < minimum or chosen.highest > maximum
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 32), relu=st.booleans())
 def test_no_input_in_no_order_passes_the_bound(seed, relu):
     rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def test_no_input_in_no_order_passes_the_bound(seed, relu):
         assert max(sums) <= chosen.highest
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1 << 32), scale=st.sampled_from([1e-3, 0.1, 1.0, 30.0]),
        config=st.sampled_from([NARROW, EIEConfig(n_pe=4), EIEConfig(n_pe=4, acc_width=60)]))
 def test_one_more_bit_of_scale_is_impossible(seed, scale, config):

@@ -29,7 +29,7 @@ def fields(network):
                layer.codes.data.tolist(), layer.codebook.tolist(), layer.bias.tolist())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(1, 20), min_size=2, max_size=4), v_width=st.integers(2, 8),
        density=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 1 << 32))
 def test_loaded_is_what_was_saved(tmp_path_factory, sizes, v_width, density, seed):

@@ -14,7 +14,7 @@ from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 NUMBERS = st.integers(-1 << 61, (1 << 61) - 1)
 WIDTHS = st.integers(1, 60)
 
-EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
+EXAMPLES = settings(max_examples=60)
 
 
 def both(function, value, *args):
