@@ -4,7 +4,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import EIEConfig, clog2
 from .counters import Counters
-from .format import BEAT_WIDTH, COUNTER_WIDTH, COUNTERS, Kind, Layouts, Memory
+from .format import BEAT_WIDTH, COUNTER_WIDTH, COUNTERS, Kind, Layouts, Memory, image_file
 from .host.loader import Loader
 from .host.result import ResultReader
 from .ledger import TileLedger
@@ -79,7 +79,7 @@ class Ccu(wiring.Component):
 
         program = layouts.memories[Memory.PROGRAM]
         self.program = Sram(width=Shape.cast(program.shape).width, depth=program.depth,
-                            image="ccu.program.hex")
+                            image=image_file("ccu.program"))
 
     def elaborate(self, platform):
         m = Module()

@@ -35,12 +35,7 @@ class Eie(wiring.Component):
 
         config = self._config
         m.submodules.ccu = ccu = Ccu(config)
-        for name in self.signature.members:
-            member = getattr(ccu.host, name)
-            if self.signature.members[name].is_signature:
-                connect(m, member, flipped(getattr(self, name)))
-            else:
-                m.d.comb += getattr(self, name).eq(member)
+        connect(m, flipped(self), ccu.host)
 
         for index, link in enumerate(grow_tree(m, ccu.link, config)):
             place = f"pe_{index}"

@@ -79,18 +79,24 @@ class Build:
     manifest: dict[str, Any]
     layers: tuple[Vector, ...] = ()
 
-    def save(self, folder: str | Path) -> None:
-        """Write one file per memory instance, the places of the vectors, and the manifest."""
+    def write_images(self, folder: str | Path) -> dict[str, str]:
+        """Write one file per memory instance into `folder`; return the SHA-256 of each file."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / MANIFEST).exists():    # of a larger machine, some images would be left
-            for stale in folder.glob(image_file("*")):
-                stale.unlink()
         sums = {}
         for instance, image in _instances(self.config).items():
             text = to_hex(image.shape, self.images[instance])
             (folder / image_file(instance)).write_bytes(text)
             sums[image_file(instance)] = hashlib.sha256(text).hexdigest()
+        return sums
+
+    def save(self, folder: str | Path) -> None:
+        """Write the images, the places of the vectors, and the manifest."""
+        folder = Path(folder)
+        if (folder / MANIFEST).exists():    # of a larger machine, some images would be left
+            for stale in folder.glob(image_file("*")):
+                stale.unlink()
+        sums = self.write_images(folder)
         vectors = {"input": self.input} | {f"layer{number}": vector
                                            for number, vector in enumerate(self.layers)}
         with (folder / _PLACES).open("wb") as file:

@@ -69,10 +69,11 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     pointers = pack_pointers(config, encoded)
     spmat = pack_entries(config, encoded)
     act = pack(layouts.act_word, _place_biases(config, act_map, vectors[1:], formats))
+    codebook = pack(layouts.weight, codebooks.ravel())    # the same in every PE
     for pe in range(config.n_pe):
         images |= {f"pe_{pe}.ptr_even": pointers[pe, 0::2], f"pe_{pe}.ptr_odd": pointers[pe, 1::2],
                    f"pe_{pe}.spmat": spmat[pe], f"pe_{pe}.act": act[pe],
-                   f"pe_{pe}.codebook": pack(layouts.weight, codebooks.ravel())}
+                   f"pe_{pe}.codebook": codebook}
     return Build(
         config=config, images=images, input=vectors[0], layers=tuple(vectors[1:]),
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),

@@ -3,7 +3,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import Kind, Layouts, Memory
+from ..format import Kind, Layouts, Memory, image_file
 from ..sram import Sram
 from ..tree import Link
 from .act_scan import ActScan
@@ -64,11 +64,11 @@ class Pe(wiring.Component):
             image = layouts.memories[memory]
             return Sram(width=Shape.cast(image.shape).width, depth=depth or image.depth, **options)
 
-        self.ptr_even = sram(Memory.PTR, config.ptr_depth, image=".ptr_even.hex")
-        self.ptr_odd  = sram(Memory.PTR, config.ptr_depth, image=".ptr_odd.hex")
-        self.spmat    = sram(Memory.SPMAT, image=".spmat.hex")
-        self.act      = sram(Memory.ACT, image=".act.hex")
-        self.codebook = sram(Memory.CODEBOOK, image=".codebook.hex")
+        self.ptr_even = sram(Memory.PTR, config.ptr_depth, image=image_file(".ptr_even"))
+        self.ptr_odd  = sram(Memory.PTR, config.ptr_depth, image=image_file(".ptr_odd"))
+        self.spmat    = sram(Memory.SPMAT, image=image_file(".spmat"))
+        self.act      = sram(Memory.ACT, image=image_file(".act"))
+        self.codebook = sram(Memory.CODEBOOK, image=image_file(".codebook"))
         self.acc      = Sram(width=config.acc_width, depth=config.acc_depth, block=False)
 
     def elaborate(self, platform):

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.images import to_hex
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.emit import emit
-from eie_hdl.format import COUNTERS, Layouts, Memory, image_file, unpack
+from eie_hdl.format import COUNTERS, Layouts, unpack
 
 from .simulators import SimulationError, build_model, run_bench
-from .vectors import gather, input_packets, packet
+from .vectors import gather, input_packets, model_packets
 
 __all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "run"]
 
@@ -121,7 +120,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     lengths = _output_lengths(build)
     nothing = np.zeros(0, np.uint64)
     job: dict[str, Any] = {
-        "model": _model_packets(build) if load == "stream" else nothing,
+        "model": model_packets(build.config, build.images) if load == "stream" else nothing,
         "inputs": input_packets(build.config, build.input, inputs), "start": 0,
         "deadline": _deadline(build), "n_vectors": len(lengths),
         "counters": np.array(list(COUNTERS)), "pause": pause, "seed": seed}
@@ -131,7 +130,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     with _job_folder(folder) as path:
         plusargs = []
         if load == "images":
-            _write_images(build, path / "images")
+            build.write_images(path / "images")
             plusargs = ["+eie_images=images"]
         np.savez(path / "job.npz", allow_pickle=False, **job)
         begin = time.perf_counter()
@@ -205,36 +204,6 @@ def _deadline(build: Build) -> int:
     entries = config.entries_per_word * max(
         len(image) for name, image in build.images.items() if name.endswith(".spmat"))
     return 4 * (scanned + entries + len(start["dense"]) * (8 * config.acc_depth + 500))
-
-
-def _model_packets(build: Build) -> NDArray[np.uint64]:
-    """Beats that load all memories. What is the same for all PEs is sent once."""
-    config, images = build.config, build.images
-    beats = [packet(config, Memory.PROGRAM, images["ccu.program"], pe=0)]
-    for memory in (Memory.SPMAT, Memory.PTR, Memory.ACT, Memory.CODEBOOK):
-        words = [_memory_words(build, memory, pe) for pe in range(config.n_pe)]
-        if all(np.array_equal(words[0], other) for other in words[1:]):
-            beats.append(packet(config, memory, words[0]))
-        else:
-            beats += [packet(config, memory, word, pe=pe) for pe, word in enumerate(words)]
-    return np.concatenate(beats)
-
-
-def _memory_words(build: Build, memory: Memory, pe: int) -> NDArray[np.uint64]:
-    """Words of a memory of a PE, as the load stream addresses them."""
-    if memory is not Memory.PTR:
-        return build.images[f"pe_{pe}.{memory.name.lower()}"]
-    banks = [build.images[f"pe_{pe}.ptr_{parity}"] for parity in ("even", "odd")]
-    words = np.zeros((2 * max(map(len, banks)), banks[0].shape[1]), np.uint64)
-    for parity, bank in enumerate(banks):
-        words[parity::2][:len(bank)] = bank
-    return words
-
-
-def _write_images(build: Build, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for instance, _, _, image in Layouts(build.config).images(build.config):
-        (folder / image_file(instance)).write_bytes(to_hex(image.shape, build.images[instance]))
 
 
 @contextlib.contextmanager

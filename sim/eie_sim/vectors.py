@@ -1,5 +1,6 @@
 """Vectors on their way in and out: numbers, fixed-point words, places in memory, load packets."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +10,8 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts, Memory, pack
 from eie_hdl.numeric import limits
 
-__all__ = ["VectorError", "dequantise", "gather", "input_packets", "packet", "quantise", "scatter"]
+__all__ = ["VectorError", "dequantise", "gather", "input_packets", "model_packets", "packet",
+           "quantise", "scatter"]
 
 
 class VectorError(ValueError):
@@ -151,3 +153,41 @@ def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64]
     beats = packet(config, Memory.ACT, pack(shape, rows), address=vector.base_word,
                    pe=np.arange(config.n_pe))
     return beats.reshape(len(values), -1)
+
+
+def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
+                  ) -> NDArray[np.uint64]:
+    """Beats that load all memories. What is the same for all PEs is sent once.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    images : mapping of instance name to uint64 (n_words, n_beats)
+        Contents of each memory instance.
+
+    Returns
+    -------
+    uint64 (n_beats,)
+        What to send.
+    """
+    beats = [packet(config, Memory.PROGRAM, images["ccu.program"], pe=0)]
+    for memory in (Memory.SPMAT, Memory.PTR, Memory.ACT, Memory.CODEBOOK):
+        words = [_memory_words(images, memory, pe) for pe in range(config.n_pe)]
+        if all(np.array_equal(words[0], other) for other in words[1:]):
+            beats.append(packet(config, memory, words[0]))
+        else:
+            beats += [packet(config, memory, word, pe=pe) for pe, word in enumerate(words)]
+    return np.concatenate(beats)
+
+
+def _memory_words(images: Mapping[str, NDArray[np.uint64]], memory: Memory, pe: int
+                  ) -> NDArray[np.uint64]:
+    """Words of a memory of a PE, as the load stream addresses them."""
+    if memory is not Memory.PTR:
+        return images[f"pe_{pe}.{memory.name.lower()}"]
+    banks = [images[f"pe_{pe}.ptr_{parity}"] for parity in ("even", "odd")]
+    words = np.zeros((2 * max(map(len, banks)), banks[0].shape[1]), np.uint64)
+    for parity, bank in enumerate(banks):
+        words[parity::2][:len(bank)] = bank
+    return words

@@ -9,29 +9,16 @@ from eie_compiler.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.testing import make_layer, random_network
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import COUNTERS, Memory
+from eie_hdl.format import COUNTERS
 from eie_hdl.pe import queue
 from eie_hdl.stream import StreamQueue
 from eie_hdl.top import Eie
 from eie_hdl.tree import n_in_flight
 from eie_sim.golden import GoldenModel
 from eie_sim.testing import get, nothing, put
-from eie_sim.vectors import input_packets, packet, scatter
+from eie_sim.vectors import input_packets, model_packets, scatter
 
 SMALL = dataclasses.replace(PRESETS["tiny"], act_depth=32)
-
-
-def load_packets(build):
-    """Beats that load program, weights and biases."""
-    beats = [packet(build.config, Memory.PROGRAM, build.images["ccu.program"], pe=0)]
-    for pe in range(build.config.n_pe):
-        even, odd = (build.images[f"pe_{pe}.ptr_{parity}"] for parity in ("even", "odd"))
-        pointers = np.zeros((2 * max(len(even), len(odd)), 1), np.uint64)
-        pointers[0::2][:len(even)], pointers[1::2][:len(odd)] = even, odd
-        beats.append(packet(build.config, Memory.PTR, pointers, pe=pe))
-        beats += [packet(build.config, memory, build.images[f"pe_{pe}.{memory.name.lower()}"],
-                         pe=pe) for memory in (Memory.SPMAT, Memory.ACT, Memory.CODEBOOK)]
-    return np.concatenate(beats).tolist()
 
 
 def inference(dut, build, inputs, *, stalls=(0, 0), counts=None):
@@ -41,7 +28,7 @@ def inference(dut, build, inputs, *, stalls=(0, 0), counts=None):
         placed, build.input.base_word)
 
     async def host(ctx):
-        await put(ctx, dut.load, load_packets(build))
+        await put(ctx, dut.load, model_packets(build.config, build.images).tolist())
         for image in range(len(inputs)):
             beats = input_packets(build.config, build.input, inputs[image:image + 1])
             await put(ctx, dut.load, beats[0].tolist(), stall=stalls[0])

@@ -12,6 +12,7 @@ from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts, pack, unpack
 from eie_sim import rtl
 from eie_sim.simulators import SimulationError
+from eie_sim.vectors import model_packets
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +116,13 @@ def test_every_number_that_differs_is_listed(build):
 
 def test_memories_that_are_alike_are_sent_once(build):
     config = build.config
-    beats = rtl._model_packets(build)
+    beats = model_packets(build.config, build.images)
     headers = unpack(Layouts(config).load_header, beats[:, np.newaxis])
     own = dataclasses.replace(build, images={
         **build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)})
     # All four PEs have the same codebook of `count` one-beat words; then each needs its own.
     count = len(build.images["pe_0.codebook"])
-    assert len(rtl._model_packets(own)) - len(beats) == 3 * (count + 1)
+    assert len(model_packets(own.config, own.images)) - len(beats) == 3 * (count + 1)
     assert headers["everyone"][-count - 1] == 1
 
 
