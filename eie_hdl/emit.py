@@ -1,7 +1,7 @@
 """Verilog of an accelerator: each distinct module once, memories as instances."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -44,7 +44,7 @@ class Emitted:
         Text by file name: ``eie.v``, the memories, ``eie.f``, which lists what a tool must read,
         tables of the words, and the lint waivers.
     """
-    files: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: str | Path) -> None:
         """Write all files into `folder`, which is made if need be."""
