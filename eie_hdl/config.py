@@ -79,6 +79,8 @@ class EIEConfig:
         Codebooks that a PE holds.
     program_depth : :class:`int`
         Descriptors that the CCU holds.
+    readback : :class:`bool`
+        Whether the host can read the memories of the PEs back. Activations it always can.
 
     Raises
     ------
@@ -101,6 +103,7 @@ class EIEConfig:
     act_depth: int = _size(512, 2, 1 << 16)
     n_codebooks: int = _size(4, 1, 256)
     program_depth: int = _size(64, 2, 4096)
+    readback: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -221,5 +224,6 @@ PRESETS: dict[str, EIEConfig] = {
     # For tests: every width odd, every memory small.
     "tiny": EIEConfig(n_pe=4, v_width=3, z_width=2, entries_per_word=2, queue_depth=4,
                       act_width=8, codebook_width=7, acc_width=20, acc_depth=16, spmat_depth=256,
-                      ptr_depth=128, act_depth=64, n_codebooks=3, program_depth=16),
+                      ptr_depth=128, act_depth=64, n_codebooks=3, program_depth=16,
+                      readback=True),
 }

@@ -16,24 +16,31 @@ __all__ = [
 ]
 
 #: Changes whenever a build made before can no longer be run.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: Bits of a beat of the load stream.
 BEAT_WIDTH = 64
 
 #: Bits of a counter.
-COUNTER_WIDTH = 48
+COUNTER_WIDTH = 64
 
-#: What the machine counts from the start of a program on, and what is meant.
+#: What the machine counts from the start of a program on, and what is meant. A cycle is one of
+#: `phase_control`, `phase_compute`, `phase_output` or `stall_barrier`.
 COUNTERS = {
     "cycles": "clock cycles from the start of the program to its end",
+    "phase_control": "cycles in which a descriptor was fetched, begun or ended",
+    "phase_compute": "cycles in which the source of a tile was scanned and broadcast",
+    "phase_output": "cycles in which a vector was sent to the host",
     "broadcasts": "nonzero activations broadcast",
     "macs": "entries multiplied and accumulated, in all PEs",
     "paddings": "padding entries walked, in all PEs",
     "spmat_reads": "words read from the spmat SRAMs, in all PEs",
+    "ptr_reads": "pairs of pointers read, in all PEs",
+    "pe_busy": "cycles in which the chosen PE walked an entry, padding or not",
     "stall_full": "cycles an activation waited because an activation queue was full",
     "stall_scan": "cycles of an open tile in which no activation was there to broadcast",
     "stall_barrier": "cycles spent waiting until the PEs had written earlier tiles",
+    "stall_result": "cycles an element of an output waited for the host to take it",
 }
 
 
@@ -63,6 +70,9 @@ class Memory(enum.Enum, shape=3):
     CODEBOOK = 3
     #: Descriptors; addressed by descriptor. There is one, in the CCU.
     PROGRAM = 4
+    #: An input buffer, which is part of the activation SRAMs; addressed by row of the buffer. Words
+    #: go to the PEs in turn, PE 0 first: a row of all PEs, then the next row.
+    INPUT = 5
 
 
 class Image(NamedTuple):
@@ -97,7 +107,9 @@ class Layouts:
     activation, start, end, load : :class:`~amaranth.lib.data.StructLayout`
         Bodies of a message, by :class:`Kind`. `pointer` is that of the column's first entry;
         `source`, `destination` and `bias` are rows of the activation SRAM and `last_word` is one
-        less than the number of such rows; `load` is for PE `pe`, or for all if `everyone`.
+        less than the number of such rows; the busy cycles of PE `watched` are counted; `load` is
+        for PE `pe`, or for all if `everyone`. If `read`, which exists only with ``readback``, the
+        PE answers with the value at the address instead: bits ``data * act_width`` and up of it.
     message : :class:`~amaranth.lib.data.StructLayout`
         What the CCU broadcasts: a `kind` and a `body`.
     column : :class:`~amaranth.lib.data.StructLayout`
@@ -117,9 +129,19 @@ class Layouts:
         One step of a program. Starts a tile with `start`, adds `ptr_base` to each column number to
         find its pointer, and finishes it with `end`. With `barrier` it first waits until all
         earlier tiles are written. With `start.dense` it sends the source to the host instead, and
-        `end` does not matter. `final` ends the program.
+        `end` does not matter. With `input` the source is in the input buffer that was chosen at the
+        start. `final` ends the program. `valid` is set in all descriptors: an empty memory is no
+        program.
+    run : :class:`~amaranth.lib.data.StructLayout`
+        Start of a program: the first `descriptor`, and the `offset` in rows that is added to the
+        source of those with `input`.
+    read : :class:`~amaranth.lib.data.StructLayout`
+        Request for the `count` words of a `memory` from `address` on: of PE `pe`; of `ACT`, those
+        of all PEs, in order of column number.
     load_header : :class:`~amaranth.lib.data.StructLayout`
         First beat of a load packet; `count` words follow, each in :func:`n_beats` beats, low first.
+        `address`, `pe` and `everyone` say where they go, `buffer` which input buffer is meant;
+        `reserved` must be zero.
     result : :class:`~amaranth.lib.data.StructLayout`
         One activation sent to the host; `last` of its vector.
     memories : :class:`dict` of :class:`Memory` to :class:`Image`
@@ -150,15 +172,16 @@ class Layouts:
         # Bodies begin alike in every layout that a message goes through, so that passing one on
         # takes no multiplexers.
         self.activation = data.StructLayout({"value": self.value, "pointer": pointer})
-        self.start = data.StructLayout({
-            "codebook": codebook, "source": act_addr, "last_word": act_addr, "dense": 1})
+        start = {"codebook": codebook, "source": act_addr, "last_word": act_addr, "dense": 1}
+        self.start = data.StructLayout({**start, "watched": pe})
         self.end = data.StructLayout({
             "destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
             "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
             "relu": 1})
 
         self.descriptor = data.StructLayout({
-            "start": self.start, "end": self.end, "ptr_base": pointer, "barrier": 1, "final": 1})
+            "start": data.StructLayout(start), "end": self.end, "ptr_base": pointer, "input": 1,
+            "barrier": 1, "final": 1, "valid": 1})
 
         self.memories = {
             Memory.SPMAT: Image(self.spmat_word, config.spmat_depth),
@@ -168,11 +191,18 @@ class Layouts:
             Memory.PROGRAM: Image(self.descriptor, config.program_depth),
         }
         self.load_header = data.StructLayout({
-            "address": 24, "count": 24, "pe": 8, "everyone": 1, "memory": Memory})
+            "address": 24, "count": 24, "pe": 8, "everyone": 1, "memory": Memory, "buffer": 1,
+            "reserved": 3})
+        address = unsigned(max(clog2(image.depth) for image in self.memories.values()))
         self.load = data.StructLayout({
-            "address": max(clog2(image.depth) for image in self.memories.values()),
+            "address": address,
             "data": max(Shape.cast(image.shape).width for image in self.memories.values()),
-            "pe": pe, "everyone": 1, "memory": Memory})
+            "pe": pe, "everyone": 1, "memory": Memory,
+            **({"read": 1} if config.readback else {})})
+        self.run = data.StructLayout({"descriptor": clog2(config.program_depth),
+                                      "offset": act_addr})
+        self.read = data.StructLayout({
+            "memory": Memory, "pe": pe, "address": address, "count": address.width + 1})
         self.message = _message(activation=self.activation, start=self.start, end=self.end,
                                 load=self.load)
 

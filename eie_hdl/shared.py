@@ -1,6 +1,6 @@
 """Components of which there are many alike: emitted once, instantiated often."""
 
-from amaranth.hdl import Const, Elaboratable, Module, Shape, Value, unsigned
+from amaranth.hdl import Const, Elaboratable, Module, ResetInserter, Shape, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
@@ -59,12 +59,15 @@ class Shared(Elaboratable):
         Signature of the component. The members are here as plain bits.
     make : callable
         Makes the component.
+    reset : :class:`~amaranth.hdl.Signal`, optional
+        Resets it, as the reset of its clock domain does.
     """
-    def __init__(self, place, module, signature, make):
+    def __init__(self, place, module, signature, make, *, reset=None):
         self.signature = _plain(signature)
         self.place = place
         self.module = module
         self.make = make
+        self.reset = Const(0) if reset is None else reset
         self.__dict__.update(self.signature.members.create(path=(place,)))
 
     def elaborate(self, platform):
@@ -73,7 +76,8 @@ class Shared(Elaboratable):
 
         m = Module()
 
-        m.submodules.inner = inner = self.make()
+        inner = self.make()
+        m.submodules.inner = ResetInserter(self.reset)(inner)
         for (_, flow, outer), (_, _, port) in zip(ports(self), ports(inner)):
             m.d.comb += port.eq(outer) if flow == In else outer.eq(port)
 

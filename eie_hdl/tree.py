@@ -15,7 +15,7 @@ from .stream import StreamQueue
 __all__ = ["Link", "TreeNode", "TreeNodeSignature", "grow_tree", "n_in_flight"]
 
 #: Events that every PE counts and the tree sums.
-EVENTS = ("macs", "paddings", "spmat_reads")
+EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
 
 
 def n_in_flight(config: EIEConfig) -> int:

@@ -64,6 +64,8 @@ class Build:
         zero. The program starts at descriptor 0.
     input : :class:`Vector`
         Where the inputs go.
+    input_words, input_buffers : :class:`int`
+        Rows of an input buffer, and how many buffers there are, one behind the other: 1 or 2.
     outputs : :class:`tuple` of :class:`Vector`
         What is sent to the host, in this order.
     layers : :class:`tuple` of :class:`Vector`
@@ -75,6 +77,8 @@ class Build:
     config: EIEConfig
     images: dict[str, NDArray[np.uint64]]
     input: Vector
+    input_words: int
+    input_buffers: int
     outputs: tuple[Vector, ...]
     manifest: dict[str, Any]
     layers: tuple[Vector, ...] = ()
@@ -108,6 +112,7 @@ class Build:
             "kind": _KIND, "format": FORMAT_VERSION, "config": self.config.as_dict(),
             "vectors": {key: {"name": vector.name, "base_word": vector.base_word,
                               "frac": vector.frac} for key, vector in vectors.items()},
+            "input_words": self.input_words, "input_buffers": self.input_buffers,
             "sent": [names.index(vector.name) for vector in self.outputs],
             "report": self.manifest, "files": sums}
         manifest["checksum"] = _seal(manifest)
@@ -141,7 +146,9 @@ class Build:
         vectors = [Vector(fields["name"], fields["base_word"], columns[key], fields["frac"])
                    for key, fields in manifest["vectors"].items()]
         layers = tuple(vectors[1:])
-        return cls(config=config, images=images, input=vectors[0], layers=layers,
+        return cls(config=config, images=images, input=vectors[0],
+                   input_words=manifest["input_words"],
+                   input_buffers=manifest["input_buffers"], layers=layers,
                    outputs=tuple(layers[number] for number in manifest["sent"]),
                    manifest=manifest["report"])
 

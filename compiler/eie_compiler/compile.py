@@ -55,7 +55,8 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     require_entries(config, [layer.counts for layer in encoded])
     codebooks, numbers = _share_codebooks(config, formats)
     plans = [
-        LayerPlan(source=act_map.vectors[at], source_words=n_words(layer.n_cols, config.n_pe),
+        LayerPlan(source=act_map.vectors[at], reads_input=at == 0,
+                  source_words=n_words(layer.n_cols, config.n_pe),
                   destination=act_map.vectors[at + 1], bias=act_map.biases[at],
                   slots=n_slots(layer.n_rows, config.n_pe),
                   columns=n_slots(layer.n_cols, config.n_pe) * config.n_pe,
@@ -75,7 +76,9 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
                    f"pe_{pe}.spmat": spmat[pe], f"pe_{pe}.act": act[pe],
                    f"pe_{pe}.codebook": codebook}
     return Build(
-        config=config, images=images, input=vectors[0], layers=tuple(vectors[1:]),
+        config=config, images=images, input=vectors[0],
+        input_words=plans[0].source_words, input_buffers=act_map.input_buffers,
+        layers=tuple(vectors[1:]),
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
         manifest=describe(config, network, mapping, plans, formats, encoded, images,
                           act_map.n_words))

@@ -21,6 +21,8 @@ class LayerPlan:
     ----------
     source, destination, bias : :class:`int`
         First rows.
+    reads_input : :class:`bool`
+        Whether the source is an input buffer.
     source_words : :class:`int`
         Rows of the source.
     slots, columns : :class:`int`
@@ -34,6 +36,7 @@ class LayerPlan:
     """
 
     source: int
+    reads_input: bool
     source_words: int
     destination: int
     bias: int
@@ -65,7 +68,8 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
             slots = min(config.acc_depth, layer.slots - tile * config.acc_depth)
             row = tile * config.tile_words
             fields.append({
-                "source": layer.source, "last_word": layer.source_words - 1,
+                "source": layer.source, "input": layer.reads_input,
+                "last_word": layer.source_words - 1,
                 "codebook": layer.codebook, "dense": 0,
                 "destination": layer.destination + row, "bias": layer.bias + row,
                 "end_last_word": -(-slots // ACTS_PER_WORD) - 1,
@@ -86,5 +90,5 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
         "end": {"last_word": get("end_last_word"),
                 **{name: get(name)
                    for name in ("destination", "bias", "shift", "bias_shift", "relu")}},
-        "ptr_base": get("ptr_base"), "barrier": get("barrier"),
-        "final": np.arange(len(fields)) == len(fields) - 1})
+        "ptr_base": get("ptr_base"), "input": get("input"), "barrier": get("barrier"),
+        "final": np.arange(len(fields)) == len(fields) - 1, "valid": np.ones(len(fields), bool)})

@@ -26,11 +26,12 @@ class EntryDecode(wiring.Component):
         Entries.
     o : :py:`Out(stream.Signature(layouts.operation))`
         Rows and addresses of the codebook. A register.
-    padding : :py:`Out(1)`
-        A padding entry was taken in this cycle.
+    walked, padding : :py:`Out(1)`
+        An entry, a padding entry was taken in this cycle.
     """
     i: stream.Interface
     o: stream.Interface
+    walked: Signal
     padding: Signal
 
     def __init__(self, config: EIEConfig):
@@ -38,6 +39,7 @@ class EntryDecode(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(layouts.work)),
             "o": Out(stream.Signature(layouts.operation)),
+            "walked": Out(1),
             "padding": Out(1),
         })
 
@@ -62,7 +64,10 @@ class EntryDecode(wiring.Component):
             with m.If(self.i.valid):
                 with m.Switch(self.i.p.kind):
                     with m.Case(Kind.ACTIVATION):
-                        m.d.comb += self.padding.eq(work.entry.v == 0)
+                        m.d.comb += [
+                            self.walked.eq(1),
+                            self.padding.eq(work.entry.v == 0),
+                        ]
                         m.d.sync += [
                             next_row.eq(row + 1),
                             operation.row.eq(row),

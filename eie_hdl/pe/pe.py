@@ -1,5 +1,5 @@
 from amaranth.hdl import Module, Mux, Shape, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
@@ -12,6 +12,7 @@ from .drain import Drain
 from .mac import Mac
 from .ptr_read import PtrRead
 from .queue import ActivationQueue
+from .readback import Readback
 from .spmat_read import SpmatRead
 from .write_back import WriteBack
 
@@ -110,10 +111,20 @@ class Pe(wiring.Component):
         connect(m, drain.tile, write_back.tile)
 
         # The memories are read.
-        connect(m, ptr_read.even, self.ptr_even.r)
-        connect(m, ptr_read.odd, self.ptr_odd.r)
-        connect(m, spmat_read.r, self.spmat.r)
-        connect(m, mac.codebook, self.codebook.r)
+        load = message.body.load
+        readers = [(ptr_read.even, self.ptr_even.r, load.address >> 1),
+                   (ptr_read.odd, self.ptr_odd.r, load.address >> 1),
+                   (spmat_read.r, self.spmat.r, load.address),
+                   (mac.codebook, self.codebook.r, load.address)]
+        if config.readback:
+            is_request = Signal()
+            m.d.comb += is_request.eq(valid & (message.kind == Kind.LOAD) & load.read)
+            scanned = self._read_back(m, is_request, load, readers, scan.o)
+        else:
+            is_request = 0
+            scanned = scan.o
+            for reader, port, _ in readers:
+                connect(m, reader, port)
         connect(m, mac.acc_r, self.acc.r)
         m.d.comb += [
             scan.hold.eq(drain.hold),
@@ -123,13 +134,19 @@ class Pe(wiring.Component):
             self.act.r.en.eq(Mux(drain.hold, drain.bias.en, scan.r.en)),
         ]
 
-        # And written: accumulators by the MAC, activations by the write-back, all by loads.
-        load    = message.body.load
-        loading = Signal()
-        is_odd  = load.address[0]
-        is_act  = load.memory == Memory.ACT
-        m.d.comb += loading.eq(valid & (message.kind == Kind.LOAD)
-                               & (load.everyone | (load.pe == self.index)))
+        # And written: accumulators by the MAC, activations by the write-back, all by loads. An
+        # activation that is loaded waits if the write-back has a word: it has one in four cycles at
+        # most, and behind a load that is sent while a program runs nothing follows for a cycle.
+        loading     = Signal()
+        loading_act = Signal()
+        act_waits   = Signal()
+        is_odd      = load.address[0]
+        m.d.comb += [
+            loading.eq(valid & (message.kind == Kind.LOAD) & ~is_request
+                       & (load.everyone | (load.pe == self.index))),
+            loading_act.eq(loading & (load.memory == Memory.ACT)),
+        ]
+        m.d.sync += act_waits.eq(loading_act & write_back.w.en)
         connect(m, mac.acc_w, self.acc.w)
         for port, address, selected in [
             (self.ptr_even.w, load.address >> 1, (load.memory == Memory.PTR) & ~is_odd),
@@ -142,17 +159,50 @@ class Pe(wiring.Component):
         m.d.comb += [
             self.act.w.addr.eq(Mux(write_back.w.en, write_back.w.addr, load.address)),
             self.act.w.data.eq(Mux(write_back.w.en, write_back.w.data, load.data)),
-            self.act.w.en.eq(write_back.w.en | (loading & is_act)),
+            self.act.w.en.eq(write_back.w.en | loading_act | act_waits),
         ]
 
         # What is found, what is written and what is counted leaves.
-        connect(m, scan.o, flipped(link).scan)
+        connect(m, scanned, flipped(link).scan)
         connect(m, write_back.written, flipped(link).written)
         m.d.comb += link.full.eq(queue.full)
+        watched = Signal()
+        with m.If(scan.i.valid):
+            m.d.sync += watched.eq(message.body.start.watched == self.index)
         m.d.sync += [
             link.events.macs.eq(mac.accumulated),
             link.events.paddings.eq(decode.padding),
             link.events.spmat_reads.eq(spmat_read.r.en),
+            link.events.pe_busy.eq(decode.walked & watched),
         ]
 
         return m
+
+    def _read_back(self, m, is_request, load, readers, scanned):
+        """Let requests read the memories, and their answers go where the scanner's do."""
+        m.submodules.readback = readback = Readback(self._config)
+        m.d.comb += [
+            readback.index.eq(self.index),
+            readback.i.payload.eq(load),
+            readback.i.valid.eq(is_request),
+            *(word.eq(port.data) for word, port in [
+                (readback.words.spmat, self.spmat.r), (readback.words.ptr_even, self.ptr_even.r),
+                (readback.words.ptr_odd, self.ptr_odd.r),
+                (readback.words.codebook, self.codebook.r)]),
+        ]
+        for reader, port, address in readers:
+            m.d.comb += [
+                port.addr.eq(Mux(is_request, address, reader.addr)),
+                port.en.eq(is_request | reader.en),
+                reader.data.eq(port.data),
+            ]
+
+        # No program runs while memory is read: the scanner is silent.
+        merged = stream.Signature(self._layouts.scan).create(path=("scanned",))
+        m.d.comb += [
+            merged.payload.eq(Mux(readback.o.valid, readback.o.payload, scanned.payload)),
+            merged.valid.eq(readback.o.valid | scanned.valid),
+            readback.o.ready.eq(merged.ready),
+            scanned.ready.eq(merged.ready),
+        ]
+        return merged

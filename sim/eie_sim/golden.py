@@ -61,6 +61,9 @@ class GoldenModel:
         Words of each memory instance, as :func:`eie_hdl.format.pack` makes them.
     first : :class:`int`
         Descriptor at which the program starts.
+    input_offset : :class:`int`
+        Rows that are added to the source of descriptors with `input`: where the chosen input buffer
+        is.
 
     Raises
     ------
@@ -70,8 +73,9 @@ class GoldenModel:
     """
 
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
-                 first: int = 0) -> None:
+                 first: int = 0, input_offset: int = 0) -> None:
         self._config = config
+        self._input_offset = input_offset
         self._memories = Memories(config, images)
         self._numbers = self._descriptors(first)
         self._steps = [self._decode(number) for number in self._numbers]
@@ -188,13 +192,18 @@ class GoldenModel:
         if not last.size:
             raise GoldenError(f"Program must have a final descriptor from {first} on; none of "
                               f"those up to {final.size - 1} is")
-        return list(range(first, first + int(last[0]) + 1))
+        numbers = np.arange(first, first + int(last[0]) + 1)
+        empty = numbers[self._memories.program["valid"][numbers] == 0]
+        if empty.size:
+            raise GoldenError(f"Descriptor {empty[0]}: valid must be set, as in all descriptors")
+        return [int(number) for number in numbers]
 
     def _decode(self, number: int) -> _Step:
         config = self._config
         fields = _at(self._memories.program, number)
         start, end = fields["start"], fields["end"]
-        source = self._rows(number, "start.source", start["source"], start["last_word"])
+        first = start["source"] + (self._input_offset if fields["input"] else 0)
+        source = self._rows(number, "start.source", first, start["last_word"])
         if start["dense"]:
             return _Step(source)
         if end["bias_shift"] > config.max_bias_shift:

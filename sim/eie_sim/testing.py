@@ -1,17 +1,24 @@
-"""Simulation of Amaranth components in one line, with streams that stall."""
+"""Simulation of Amaranth components in one line, with streams that stall, and words to load."""
 
 import contextlib
 import random
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
 
 from .stream_rules import StreamRules
+from .vectors import Placed, input_packets
 
-__all__ = ["STALLS", "Stalls", "get", "nothing", "put", "simulate", "streams"]
+__all__ = ["STALLS", "Stalls", "Unwatched", "get", "input_words", "model_words", "nothing", "put",
+           "simulate", "streams"]
 
 #: Length of a clock cycle in seconds; nothing but the time axis of a waveform shows it.
 PERIOD = 10e-9
@@ -123,6 +130,47 @@ def _plain(payload: Any) -> Any:
     if isinstance(payload, (list, tuple)):
         return [_plain(value) for value in payload]
     return payload.tolist() if hasattr(payload, "tolist") else payload
+
+
+def model_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
+                ) -> Iterator[dict[str, Any]]:
+    """What a core is loaded with before a program, word by word: payloads of `layouts.load`."""
+    for name, memory, pe, _ in Layouts(config).images(config):
+        step, first = (2, int(name.endswith("odd"))) if memory is Memory.PTR else (1, 0)
+        for row, word in enumerate(_numbers(images[name])):
+            yield {"memory": memory, "pe": pe or 0, "address": first + step * row, "data": word}
+
+
+def input_words(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *, base: int
+                ) -> Iterator[dict[str, Any]]:
+    """The words of an input vector (n,) for rows `base` and up, as :func:`model_words`."""
+    _, *beats = input_packets(config, vector, values[np.newaxis])[0]
+    words = np.array(beats).reshape(-1, n_beats(Layouts(config).act_word))
+    for number, word in enumerate(_numbers(words)):
+        row, pe = divmod(number, config.n_pe)
+        yield {"memory": Memory.ACT, "pe": pe, "address": base + row, "data": word}
+
+
+def _numbers(words: NDArray[np.uint64]) -> list[int]:
+    """Words (n_words, n_beats) as Python's numbers."""
+    return [sum(beat << BEAT_WIDTH * n for n, beat in enumerate(word)) for word in words.tolist()]
+
+
+class Unwatched(Elaboratable):
+    """A component that may take back what it offers, such as one that is reset.
+
+    Parameters
+    ----------
+    component : :class:`~amaranth.hdl.Elaboratable`
+        The component.
+    """
+    signature = wiring.Signature({})
+
+    def __init__(self, component: Elaboratable) -> None:
+        self._component = component
+
+    def elaborate(self, platform: Any) -> Elaboratable:
+        return self._component
 
 
 def streams(component: Any) -> Iterator[tuple[str, Any, bool]]:

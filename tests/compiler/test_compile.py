@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -88,8 +89,26 @@ def test_no_layer_overwrites_its_source_or_a_bias(sizes):
     assert not set.union(*biases) & set.union(*vectors)
     assert sum(map(len, biases)) == len(set.union(*biases))
     assert max(set.union(*biases, *vectors)) < places.n_words
-    largest = max(len(a) + len(b) for a, b in zip(vectors, vectors[1:]))
-    assert places.n_words == sum(map(len, biases)) + largest
+    largest = max(len(a) + len(b) for a, b in zip(vectors[1:], [*vectors[2:], ()]))
+    assert places.n_words == sum(map(len, biases)) + largest + 2 * len(vectors[0])
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_the_input_has_a_second_buffer_where_there_is_room(spare):
+    network = network_of([64, 40, 64, 24], density=0.1)
+    roomy = place_activations(ROOMY, network)
+    config = dataclasses.replace(ROOMY, act_depth=roomy.n_words + spare)
+    places = place_activations(config, network)
+    build = compile_network(network, config)
+    assert build.input_words == 4
+    assert build.input_buffers == places.input_buffers == (1 if spare else 2)
+    assert program_of(build)["input"].tolist() == [1, 0, 0, 0]
+    buffers = range(places.vectors[0], places.vectors[0] + 4 * places.input_buffers)
+    assert buffers.stop <= config.act_depth
+    if places.input_buffers == 2:
+        # A program must not touch the other buffer.
+        for base, size in zip(places.vectors[1:], [40, 64, 24]):
+            assert not set(buffers) & set(range(base, base + n_words(size, config.n_pe)))
 
 
 def test_a_layer_with_more_rows_than_accumulators_is_several_tiles():
@@ -212,7 +231,7 @@ def test_a_network_that_just_fits_compiles():
         spmat_depth=needed["spmat"]["words_used"], program_depth=needed["program"]["words_used"],
         n_codebooks=2)
     build = compile_network(network, config)
-    assert build.manifest["memory"]["act"]["words"] == 14
+    assert build.manifest["memory"]["act"]["words"] == needed["act"]["words_used"]
     # The pointer behind a full SRAM is the only one that wraps, and that not in every SRAM.
     assert config.n_entries.bit_count() > 1
     for exact, layer in zip(network.layers, decode(config, build.images), strict=True):

@@ -1,15 +1,17 @@
 """Ccu running programs, with a script in place of the tree and the PEs."""
 
+import dataclasses
 import random
 
 import pytest
+from amaranth.hdl import Shape
 
 from eie_hdl.ccu import Ccu
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Kind, Layouts, Memory, pack
+from eie_hdl.format import COUNTERS, Kind, Layouts, Memory
+from eie_hdl.registers import Error
 from eie_hdl.tree import EVENTS
 from eie_sim.testing import get, nothing, put
-from eie_sim.vectors import packet
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -22,43 +24,70 @@ END = {"end": 1}
 
 def random_fields(rng, layout):
     return {name: random_fields(rng, field.shape) if hasattr(field.shape, "members")
-            else rng.getrandbits(field.width) for name, field in layout}
+            else rng.getrandbits(Shape.cast(field.shape).width) for name, field in layout}
 
 
-def random_program(rng, config, count):
+def random_descriptor(rng, config, offset):
+    """With rows that exist, the offset of the input buffer added, and a destination elsewhere."""
+    layouts = Layouts(config)
+    while True:
+        descriptor = random_fields(rng, layouts.descriptor)
+        start, end = descriptor["start"], descriptor["end"]
+        start["dense"] = int(rng.random() < 0.3)
+        start["codebook"] %= config.n_codebooks
+        end["bias_shift"] %= config.max_bias_shift + 1
+        # Vectors are short: most random ones would not fit.
+        start["last_word"] %= max(1, config.act_depth // 4)
+        end["last_word"] %= max(1, min(config.tile_words, config.act_depth // 4))
+        source = start["source"] + offset * descriptor["input"]
+        read = range(source, source + start["last_word"] + 1)
+        written = range(end["destination"], end["destination"] + end["last_word"] + 1)
+        biases = range(end["bias"], end["bias"] + end["last_word"] + 1)
+        if max(read[-1], written[-1], biases[-1]) < config.act_depth \
+                and not set(read) & set(written):
+            return {**descriptor, "valid": 1}
+
+
+def random_program(rng, config, count, offset):
     """Descriptors, and what the scanners find for each; only the last one is final."""
     layouts = Layouts(config)
     program, found = [], []
     for number in range(count):
-        descriptor = random_fields(rng, layouts.descriptor)
-        descriptor["start"]["dense"] = dense = int(rng.random() < 0.3)
+        descriptor = random_descriptor(rng, config, offset)
         descriptor["final"] = int(number == count - 1)
         program.append(descriptor)
         # A vector that is sent to the host has elements.
-        length = rng.randint(1, 12) if dense else rng.choice([0, 1, 9])
-        found.append([{**random_fields(rng, layouts.scan), "end": 0} for _ in range(length)])
+        length = rng.randint(1, 12) if descriptor["start"]["dense"] else rng.choice([0, 1, 9])
+        elements = [{**random_fields(rng, layouts.scan), "end": 0} for _ in range(length)]
+        for element in elements:
+            element["column"] %= config.n_pointers - 1 - descriptor["ptr_base"] % (
+                config.n_pointers - 1)
+        descriptor["ptr_base"] %= config.n_pointers - 1
+        found.append(elements)
     return program, found
 
 
-def beats(config, program, address=0):
-    def stack(items):
-        return {name: stack([item[name] for item in items]) if isinstance(value, dict)
-                else [item[name] for item in items] for name, value in items[0].items()}
+def words(config, program):
+    """Descriptors on their way to the program memory, from its first word on."""
+    layout = Layouts(config).descriptor
+    return [{"memory": Memory.PROGRAM, "address": address,
+             "data": layout.const(descriptor).as_value().value}
+            for address, descriptor in enumerate(program)]
 
-    words = pack(Layouts(config).descriptor, stack(program))
-    return packet(config, Memory.PROGRAM, words, address=address, pe=0).tolist()
 
-
-def messages(config, program, found):
+def messages(config, program, found, offset, watched):
     """What must be broadcast."""
     layouts = Layouts(config)
     for descriptor, elements in zip(program, found):
-        yield Kind.START, layouts.start.const(descriptor["start"])
-        if not descriptor["start"]["dense"]:
+        start = descriptor["start"]
+        yield Kind.START, layouts.start.const({
+            **start, "source": start["source"] + offset * descriptor["input"],
+            "watched": watched})
+        if not start["dense"]:
             for element in elements:
-                pointer = (descriptor["ptr_base"] + element["column"]) % (2 * config.ptr_depth)
                 yield Kind.ACTIVATION, layouts.activation.const({
-                    "pointer": pointer, "value": wrapped(element["value"], config)})
+                    "pointer": descriptor["ptr_base"] + element["column"],
+                    "value": wrapped(element["value"], config)})
             yield Kind.END, layouts.end.const(descriptor["end"])
 
 
@@ -81,8 +110,9 @@ class Pes:
 
     `found` is what the scanners find after each start, `overflows` the token of each tile.
     """
-    def __init__(self, dut, program, found, overflows, *, stalls=(0, 0), full=0.0, seed=1):
+    def __init__(self, dut, program, found, overflows, *, n_pe=4, stalls=(0, 0), full=0.0, seed=1):
         self.dut, self.program, self.found, self.overflows = dut, program, found, overflows
+        self.n_pe = n_pe
         self.input_stall, self.full = stalls[0], full
         self.seed = seed
         self.messages, self.n_started, self.n_ended, self.n_written = [], 0, 0, 0
@@ -121,84 +151,125 @@ class Pes:
     async def listen(self, ctx):
         """Note messages, hold them against the rules, and count."""
         link, host = self.dut.link, self.dut.host
-        is_open = was_full = False
+        opened = was_full = was_load = False
         watched = [host.busy, link.full, link.events, link.message.valid, link.message.payload,
                    link.scan.valid, link.scan.ready, link.scan.payload,
-                   host.run.valid & host.run.ready]
-        async for _, _, busy, full, events, given, message, found, taken, element, run in \
-                ctx.tick().sample(*watched):
+                   host.result.valid & ~host.result.ready, host.run.valid & host.run.ready]
+        async for (_, _, busy, full, events, given, message, found, taken, element, refused,
+                   run) in ctx.tick().sample(*watched):
+            assert not (given and was_load), "A word has no time to be written"
+            was_load = given and busy and message.kind is Kind.LOAD
             if given:
                 kind, body = seen(message)
                 self.messages.append((kind, body))
                 assert not was_full or kind is Kind.LOAD, "The queues are full"
                 if kind is Kind.START:
-                    is_open = not body.dense
-                    if self.program[self.n_started]["barrier"]:
+                    opened = "output" if body.dense else "compute"
+                    if self.program[self.n_started].get("barrier"):
                         assert self.n_written == self.n_ended, "A tile is not yet written"
                     self.n_started += 1
                 self.n_ended += kind is Kind.END
-            is_activation = is_open and found and not element.end
-            step = {"cycles": busy, "broadcasts": is_activation and not full,
-                    "stall_full": is_activation and full, "stall_scan": is_open and not found,
+            is_tile, is_output = opened == "compute", opened == "output"
+            is_activation = is_tile and found and not element.end
+            step = {"cycles": busy, "broadcasts": is_activation and taken,
+                    "ptr_reads": self.n_pe * (is_activation and taken),
+                    "phase_compute": is_tile, "phase_output": is_output,
+                    "stall_full": is_activation and full, "stall_scan": is_tile and not found,
+                    "stall_result": is_output and refused,
                     **{name: events[name] for name in EVENTS}}
             self.counts = {name: 0 if run else self.counts.get(name, 0) + step[name]
                            for name in step}
-            is_open = is_open and not (found and taken and element.end)
+            if found and taken and element.end:
+                opened = False
             was_full = full
 
 
-async def run(ctx, dut, first=0):
-    await put(ctx, dut.host.run, [first])
+async def run(ctx, dut, first=0, offset=0):
+    await put(ctx, dut.host.run, [{"descriptor": first, "offset": offset}])
     assert ctx.get(dut.host.busy)
     while ctx.get(dut.host.busy):
         await ctx.tick()
     await ctx.tick()    # for the benches in the background to have seen all
 
 
+def counters(ctx, dut):
+    return {name: ctx.get(getattr(dut.host.counters, name)) for name in COUNTERS}
+
+
+def random_activations(rng, config, count):
+    """Words for the activation SRAMs."""
+    return [{"memory": Memory.ACT, "address": rng.randrange(config.act_depth),
+             "data": rng.getrandbits(4 * config.act_width), "pe": rng.randrange(config.n_pe),
+             "everyone": rng.randrange(2)} for _ in range(count)]
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_program_runs_as_the_model_does(simulate, stalls, name):
     """Messages and results in order, barriers kept, everything counted, all tiles written.
 
-    It runs three times, the last with queues that are full half of the time. An accumulator
-    overflows late in the first run and early in the last.
+    It runs three times, the last with queues that are full half of the time, and with words for the
+    activation SRAMs in between. An accumulator overflows late in the first run and early in the
+    last.
     """
     config = CONFIGS[name]
+    layouts = Layouts(config)
     rng = random.Random(29)
-    program, found = random_program(rng, config, min(9, config.program_depth))
+    offset, watched = rng.randrange(config.act_depth), rng.randrange(config.n_pe)
+    program, found = random_program(rng, config, min(9, config.program_depth), offset)
     n_tiles = sum(not descriptor["start"]["dense"] for descriptor in program)
     tokens = [[int(tile in tiles) for tile in range(n_tiles)] for tiles in (
         {n_tiles - 1, n_tiles - 2}, {}, {0, n_tiles - 1})]
+    loads = random_activations(rng, config, 12)
     expected = results(config, program, found)
     dut = Ccu(config)
-    pes = Pes(dut, program * 3, found * 3, sum(tokens, []), stalls=stalls)
+    pes = Pes(dut, program * 3, found * 3, sum(tokens, []), n_pe=config.n_pe, stalls=stalls)
+    last_run = False
 
     async def host(ctx):
-        await put(ctx, dut.host.load, beats(config, program), stall=stalls.input)
+        nonlocal last_run
+        ctx.set(dut.host.watched, watched)
+        await put(ctx, dut.host.load, words(config, program), stall=stalls.input)
         for turn in range(3):
             pes.messages.clear()
-            pes.full = 0.5 * (turn == 2)
-            await run(ctx, dut)
-            assert pes.messages == list(messages(config, program, found))
+            last_run = turn == 2
+            pes.full = 0.5 * last_run
+            await run(ctx, dut, offset=offset)
+            sent = [(kind, body) for kind, body in pes.messages if kind is not Kind.LOAD]
+            assert sent == list(messages(config, program, found, offset, watched))
             assert pes.n_written == pes.n_ended == (turn + 1) * n_tiles
             assert ctx.get(dut.host.overflow) == any(tokens[turn])
             if any(tokens[turn]):
                 assert ctx.get(dut.host.overflow_tile) == tokens[turn].index(1)
-            assert pes.counts == {name: ctx.get(getattr(dut.host.counters, name))
-                                  for name in pes.counts}
-            assert pes.counts["macs"] > 0
+            counts = counters(ctx, dut)
+            assert pes.counts == {name: counts[name] for name in pes.counts}
+            assert counts["cycles"] == sum(counts[name] for name in (
+                "phase_control", "phase_compute", "phase_output", "stall_barrier"))
+            assert counts["macs"] > 0
+        await ctx.tick().repeat(30)
+        assert [body for kind, body in pes.messages if kind is Kind.LOAD] == [
+            layouts.load.const(load) for load in loads]
+
+    async def loader(ctx):
+        while not last_run:
+            await ctx.tick()
+        await put(ctx, dut.host.load, loads, stall=0.5, rng=rng)
 
     async def consumer(ctx):
         received = await get(ctx, dut.host.result, 3 * len(expected), stall=stalls.output)
         assert [(got.column, got.value, bool(got.last)) for got in received] == expected * 3
         await nothing(ctx, dut.host.result)
 
-    simulate(dut, host, consumer, background=pes.benches())
+    simulate(dut, host, loader, consumer, background=pes.benches())
 
 
 def tile(**fields):
-    return {"start": {"source": 0, "last_word": 0, "codebook": 0, "dense": 0},
-            "end": {"destination": 0, "bias": 0, "last_word": 0, "shift": 0, "bias_shift": 0,
-                    "relu": 0}, "ptr_base": 0, "barrier": 0, "final": 0, **fields}
+    """A descriptor of a tile that scans row 0 and writes row 1."""
+    return {"start": {}, "end": {"destination": 1}, "valid": 1, **fields}
+
+
+def output(**fields):
+    """A descriptor that sends row 0."""
+    return {"start": {"dense": 1}, "end": {}, "valid": 1, **fields}
 
 
 def test_activation_is_broadcast_in_every_cycle_one_behind_the_scanner(simulate):
@@ -208,8 +279,8 @@ def test_activation_is_broadcast_in_every_cycle_one_behind_the_scanner(simulate)
     dut = Ccu(config)
 
     async def bench(ctx):
-        await put(ctx, dut.host.load, beats(config, program))
-        await put(ctx, dut.host.run, [0])
+        await put(ctx, dut.host.load, words(config, program))
+        await put(ctx, dut.host.run, [{}])
         await ctx.tick().until(dut.link.scan.ready)
         ctx.set(dut.link.scan.valid, 1)
         for element in elements:
@@ -231,8 +302,8 @@ def test_tiles_without_a_barrier_do_not_wait_to_be_written(simulate):
     pes.may_write = False
 
     async def bench(ctx):
-        await put(ctx, dut.host.load, beats(config, program))
-        await put(ctx, dut.host.run, [0])
+        await put(ctx, dut.host.load, words(config, program))
+        await put(ctx, dut.host.run, [{}])
         while pes.n_ended < 8:
             await ctx.tick()
         await ctx.tick().repeat(20)
@@ -254,10 +325,10 @@ def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
     counts = []
 
     async def bench(ctx):
-        await put(ctx, dut.host.load, beats(config, program))
+        await put(ctx, dut.host.load, words(config, program))
         for turn, delays in enumerate([(20, 20), (30, 20), (20, 30)]):
             pes.may_write = False
-            await put(ctx, dut.host.run, [0])
+            await put(ctx, dut.host.run, [{}])
             for n_tiles, delay in zip((1, 3), delays):
                 while pes.n_ended < 3 * turn + n_tiles:
                     await ctx.tick()
@@ -277,19 +348,89 @@ def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
         "stall_barrier": counts[0]["stall_barrier"] + 10}
 
 
-def test_program_starts_where_it_is_told_and_ends_with_the_last_descriptor_of_the_memory(simulate):
-    """Which need not be final."""
-    config = PRESETS["tiny"]
-    program = [tile(ptr_base=n) for n in range(config.program_depth)]
-    found = [[{"column": 0, "value": 1}]] * config.program_depth
+@pytest.mark.parametrize("config", [CONFIGS["tiny"],
+                                    dataclasses.replace(CONFIGS["tiny"], program_depth=13)],
+                         ids=["power of two", "other"])
+def test_program_starts_where_it_is_told_and_may_end_with_the_last_word(simulate, config):
+    depth = config.program_depth
+    program = [tile(ptr_base=n, final=int(n == depth - 1)) for n in range(depth)]
+    found = [[{"column": 0, "value": 1}]] * depth
     dut = Ccu(config)
-    pes = Pes(dut, program, found, [0] * config.program_depth)
+    pes = Pes(dut, program, found, [0] * depth)
 
     async def bench(ctx):
-        await put(ctx, dut.host.load, beats(config, program))
-        await run(ctx, dut, config.program_depth - 3)
+        await put(ctx, dut.host.load, words(config, program))
+        await run(ctx, dut, depth - 3)
         await ctx.tick().repeat(20)
+        assert ctx.get(dut.host.fault.code) == Error.NONE
         assert [body.pointer for kind, body in pes.messages if kind is Kind.ACTIVATION] == [
-            config.program_depth - n for n in (3, 2, 1)]
+            depth - n for n in (3, 2, 1)]
+
+    simulate(dut, bench, background=pes.benches())
+
+
+LAST = CONFIGS["tiny"].program_depth - 1
+N_POINTERS = CONFIGS["tiny"].n_pointers
+
+
+@pytest.mark.parametrize("address, wrong, offset, error", [
+    (1, tile(start={"last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (0, tile(start={"last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(start={"source": 2, "codebook": 3}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 63, "last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 1, "bias": 63, "last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 1, "bias_shift": 6}), 0, Error.BAD_DESCRIPTOR),
+    (1, output(start={"dense": 1, "source": 60, "last_word": 4}), 0, Error.BAD_DESCRIPTOR),
+    (1, output(start={"dense": 1, "last_word": 4}, input=1), 60, Error.BAD_DESCRIPTOR),
+    (1, output(start={"dense": 1, "source": 63}, input=1), 63, Error.BAD_DESCRIPTOR),
+    (1, tile(input=1), 1, Error.BAD_DESCRIPTOR),
+    (1, tile(barrier=1, valid=0), 0, Error.NO_END),
+    (1, {"start": {}, "end": {}}, 0, Error.NO_END),
+    (LAST, tile(), 0, Error.NO_END),
+    (LAST, output(), 0, Error.NO_END),
+    (1, tile(ptr_base=N_POINTERS - 1), 0, Error.BAD_POINTER),
+    (1, tile(ptr_base=N_POINTERS - 3, final=1), 0, Error.BAD_POINTER),
+])
+def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, error):
+    """At most its start is broadcast, or activations before the one that has no pointers."""
+    config = CONFIGS["tiny"]
+    good = {"start": {"source": 8}, "end": {"destination": 20}, "valid": 1}
+    program = [*[good] * address, wrong]
+    elements = [{"column": n, "value": 1} for n in range(3)]
+    dut = Ccu(config)
+    pes = Pes(dut, program, [elements] * (address + 1), [0] * address)
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        await put(ctx, dut.host.run, [{"offset": offset}])
+        ctx.set(dut.host.result.ready, 1)
+        await ctx.tick().until(dut.host.fault.code)
+        for _ in range(30):
+            assert ctx.get(dut.host.busy) and not ctx.get(dut.host.done)
+            assert not ctx.get(dut.host.result.valid) and not ctx.get(dut.host.run.ready)
+            await ctx.tick()
+        assert ctx.get(dut.host.fault) == dut.host.fault.shape().const(
+            {"code": error, "address": address})
+        kinds = [kind for kind, _ in pes.messages]
+        n_sent = 0
+        if error is Error.BAD_POINTER:    # the pointer after the column must be there, too
+            n_sent = config.n_pointers - 1 - wrong["ptr_base"] + 1
+        assert kinds[:5 * address] == [Kind.START, *[Kind.ACTIVATION] * 3, Kind.END] * address
+        assert kinds[5 * address:] == [Kind.START] + [Kind.ACTIVATION] * n_sent
+
+    simulate(dut, bench, background=pes.benches())
+
+
+def test_column_may_have_the_last_two_pointers(simulate):
+    config = CONFIGS["tiny"]
+    program = [tile(ptr_base=config.n_pointers - 4, final=1)]
+    dut = Ccu(config)
+    pes = Pes(dut, program, [[{"column": n, "value": 1} for n in range(3)]], [0])
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        await run(ctx, dut)
+        assert ctx.get(dut.host.fault.code) == Error.NONE
+        assert pes.messages[3][1].pointer == config.n_pointers - 2
 
     simulate(dut, bench, background=pes.benches())

@@ -28,12 +28,14 @@ RANGES = {
     "program_depth": (2, 4096, False),
 }
 
+FLAGS = ("drop_empty_columns", "readback")
+
 #: Sizes with which every size may have its least and its greatest value.
 ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
          "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
-         "program_depth")
+         "program_depth, readback")
 
 
 def refuses(message, make):
@@ -50,7 +52,7 @@ def allowed(name):
 
 def test_every_size_has_a_range():
     fields = {field.name for field in dataclasses.fields(EIEConfig)}
-    assert fields == {*RANGES, "drop_empty_columns"}
+    assert fields == {*RANGES, *FLAGS}
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -80,10 +82,10 @@ def test_what_is_no_integer_is_refused(name, value):
     refuses(f"{allowed(name)}{value!r}", lambda: EIEConfig(**{name: value}))
 
 
+@pytest.mark.parametrize("name", FLAGS)
 @pytest.mark.parametrize("value", [1, 0, "yes", None])
-def test_drop_empty_columns_must_be_a_bool(value):
-    refuses(f"drop_empty_columns must be true or false, not {value!r}",
-            lambda: EIEConfig(drop_empty_columns=value))
+def test_a_flag_must_be_a_bool(name, value):
+    refuses(f"{name} must be true or false, not {value!r}", lambda: EIEConfig(**{name: value}))
 
 
 def test_accumulator_must_hold_a_product():

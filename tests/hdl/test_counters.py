@@ -4,47 +4,67 @@
 import random
 
 import pytest
-from amaranth.hdl import unsigned
-from amaranth.lib import data
 
+from eie_hdl.config import EIEConfig
 from eie_hdl.counters import Counters
 from eie_hdl.format import COUNTER_WIDTH, COUNTERS
 from eie_hdl.tree import EVENTS
 
+STROBES = [name for name in COUNTERS if name not in EVENTS and name != "ptr_reads"]
 
-def layout(n_pe):
-    return data.StructLayout(dict.fromkeys(EVENTS, unsigned(n_pe.bit_length())))
+
+def counts(ctx, dut):
+    return {name: ctx.get(getattr(dut.counts, name)) for name in COUNTERS}
 
 
 @pytest.mark.parametrize("n_pe", [1, 4, 256])
-def test_everything_is_summed_from_clear_to_clear(simulate, n_pe):
-    dut = Counters(layout(n_pe))
+def test_everything_is_summed_from_clear_to_clear_while_enabled(simulate, n_pe):
+    dut = Counters(EIEConfig(n_pe=n_pe))
     rng = random.Random(n_pe)
 
     async def bench(ctx):
-        sums = dict.fromkeys(COUNTERS, 0)
-        for _ in range(100):
-            clear = rng.random() < 0.05
-            step = {name: rng.choice([0, n_pe, rng.randint(0, n_pe)]) if name in EVENTS
-                    else rng.randrange(2) for name in COUNTERS}
+        sums, seen = dict.fromkeys(COUNTERS, 0), set()
+        for _ in range(200):
+            clear, enable = rng.random() < 0.05, rng.random() < 0.7
+            step = {name: rng.choice([0, n_pe, rng.randint(0, n_pe)]) for name in EVENTS}
+            step |= {name: rng.randrange(2) for name in STROBES}
+            step["ptr_reads"] = n_pe * step["broadcasts"]
             ctx.set(dut.clear, clear)
+            ctx.set(dut.enable, enable)
             ctx.set(dut.events, {name: step[name] for name in EVENTS})
-            ctx.set(dut.strobes, {name: step[name] for name in COUNTERS if name not in EVENTS})
-            assert {name: ctx.get(getattr(dut.counts, name)) for name in COUNTERS} == sums
+            ctx.set(dut.strobes, {name: step[name] for name in STROBES})
+            assert counts(ctx, dut) == sums
             await ctx.tick()
-            sums = {name: 0 if clear else sums[name] + step[name] for name in COUNTERS}
+            sums = {name: 0 if clear else sums[name] + enable * step[name] for name in COUNTERS}
+            seen |= {name for name in COUNTERS if sums[name] > 1}
+        assert seen == set(COUNTERS)
 
     simulate(dut, bench)
 
 
-def test_every_counter_is_there_and_has_48_bits():
-    dut = Counters(layout(4))
+def test_counts_do_not_end_at_32_bits(simulate):
+    dut = Counters(EIEConfig())
+    most = (1 << 32) - 1
+
+    async def bench(ctx):
+        ctx.set(dut.counts.cycles, most)
+        ctx.set(dut.counts.broadcasts, most)
+        ctx.set(dut.enable, 1)
+        ctx.set(dut.strobes, {"cycles": 1, "broadcasts": 1})
+        await ctx.tick()
+        assert counts(ctx, dut) == {**dict.fromkeys(COUNTERS, 0), "cycles": most + 1,
+                                    "broadcasts": most + 1, "ptr_reads": 16 * (most + 1)}
+
+    simulate(dut, bench)
+
+
+def test_every_counter_is_there_at_its_full_width():
+    dut = Counters(EIEConfig())
     widths = {name: len(getattr(dut.counts, name)) for name in dut.counts.signature.members}
     assert widths == dict.fromkeys(COUNTERS, COUNTER_WIDTH)
-    assert COUNTER_WIDTH == 48
 
 
 def test_what_the_tree_does_not_sum_is_counted_by_strobes():
-    dut = Counters(layout(4))
+    dut = Counters(EIEConfig())
     strobes = {name: field.width for name, field in dut.strobes.shape()}
-    assert strobes == {name: 1 for name in COUNTERS if name not in EVENTS}
+    assert strobes == dict.fromkeys(STROBES, 1)

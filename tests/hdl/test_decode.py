@@ -78,6 +78,10 @@ def seen(operation):
     return body.row, body.code, body.value
 
 
+def count_entries(work):
+    return sum(message["kind"] is Kind.ACTIVATION for message in work)
+
+
 def count_paddings(work):
     return sum(message["kind"] is Kind.ACTIVATION
                and message["body"]["activation"]["entry"]["v"] == 0 for message in work)
@@ -89,7 +93,7 @@ def test_rows_and_codes_follow_the_model(simulate, stalls, name):
     rng = random.Random(7)
     work = random_work(rng, config)
     expected = decode(work, config)
-    paddings = 0
+    walked, paddings = 0, 0
     dut = EntryDecode(config)
 
     async def producer(ctx):
@@ -101,11 +105,13 @@ def test_rows_and_codes_follow_the_model(simulate, stalls, name):
         await nothing(ctx, dut.o)
 
     async def observer(ctx):
-        nonlocal paddings
-        async for *_, padding in ctx.tick().sample(dut.padding):
+        nonlocal walked, paddings
+        async for *_, entry, padding in ctx.tick().sample(dut.walked, dut.padding):
+            walked += entry
             paddings += padding
 
     simulate(dut, producer, consumer, background=[observer])
+    assert walked == count_entries(work)
     assert paddings == count_paddings(work) > 0
 
 
@@ -155,6 +161,7 @@ def test_each_cycle_takes_an_entry_and_shows_it_in_the_next(simulate):
             assert ctx.get(dut.i.ready)
             is_padding = bool(count_paddings([message]))
             assert ctx.get(dut.padding) == is_padding
+            assert ctx.get(dut.walked) == count_entries([message])
             await ctx.tick()
             goes_on = message["kind"] is not Kind.START and not is_padding
             assert ctx.get(dut.o.valid) == goes_on
@@ -165,17 +172,18 @@ def test_each_cycle_takes_an_entry_and_shows_it_in_the_next(simulate):
     simulate(dut, bench)
 
 
-def test_padding_is_not_counted_while_the_output_is_refused(simulate):
+def test_no_entry_is_counted_while_the_output_is_refused(simulate):
     dut = EntryDecode(PRESETS["tiny"])
 
     async def bench(ctx):
         await put(ctx, dut.i, [entry(1, 0, first=True)])
         ctx.set(dut.i.payload, entry(0, 3))
         ctx.set(dut.i.valid, 1)
+        counted = [dut.i.ready, dut.walked, dut.padding]
         for _ in range(3):
-            assert (ctx.get(dut.i.ready), ctx.get(dut.padding)) == (0, 0)
+            assert [ctx.get(signal) for signal in counted] == [0, 0, 0]
             await ctx.tick()
         ctx.set(dut.o.ready, 1)
-        assert (ctx.get(dut.i.ready), ctx.get(dut.padding)) == (1, 1)
+        assert [ctx.get(signal) for signal in counted] == [1, 1, 1]
 
     simulate(dut, bench)

@@ -1,19 +1,24 @@
 """The Verilog that users get: deterministic, small, and accepted by their tools without a word."""
 
 import dataclasses
+import functools
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Shape
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.emit import emit
-from eie_hdl.format import COUNTERS, Layouts, unpack
+from eie_hdl.format import Layouts, Memory, n_beats, unpack
 from eie_hdl.words import describe_words
 from eie_sim.tools import find_verilator, tool_environment
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 #: Every shape of tree, and every width that can become zero.
 CONFIGS = {
@@ -25,11 +30,17 @@ CONFIGS = {
 }
 
 
+@functools.cache
+def emitted(name):
+    """What is emitted for a configuration."""
+    return emit(CONFIGS[name])
+
+
 @pytest.fixture(scope="module", params=CONFIGS)
 def folder(request, tmp_path_factory):
     """Folder with the files of a configuration."""
     path = tmp_path_factory.mktemp(request.param)
-    emit(CONFIGS[request.param]).write(path)
+    emitted(request.param).write(path)
     return path
 
 
@@ -71,9 +82,10 @@ def test_yosys_finds_no_problem(folder):
 
 
 def test_each_module_is_there_once(folder):
-    modules = re.findall(r"^module (\S+?)\b", (folder / "eie.v").read_text(), re.MULTILINE)
+    modules = re.findall(r"^module (\S+?)(?: |\()", (folder / "eie.v").read_text(), re.MULTILINE)
     assert len(modules) == len(set(modules))
-    assert {"eie", "eie_ccu", "eie_pe"} <= set(modules)
+    assert {"eie", "eie_core", "eie_pe"} <= set(modules)
+    assert [name for name in modules if not re.fullmatch(r"\w+", name)] == []
 
 
 def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
@@ -94,15 +106,35 @@ def test_text_names_no_place_on_this_machine(folder):
         assert not re.search(r'["( ]/\w+/', text), path.name
 
 
-def test_ports_have_the_names_that_users_connect():
-    text = emit(PRESETS["tiny"]).files["eie.v"]
+def test_ports_have_the_names_that_tools_infer_buses_by():
+    channel = ("valid", "ready")
+    access = {"aw": ("addr", "prot"), "w": ("data", "strb"), "b": ("resp",),
+              "ar": ("addr", "prot"), "r": ("data", "resp")}
+    assert set(find_ports(emitted("tiny").files["eie.v"])) == {
+        "aclk", "aresetn", "irq",
+        *(f"s_axil_{name}{signal}" for name, signals in access.items()
+          for signal in (*channel, *signals)),
+        *(f"{stream}_t{signal}" for stream in ("s_axis", "m_axis")
+          for signal in (*channel, "data", "keep", "last"))}
+
+
+def find_ports(text):
+    """Direction and width of each port of the top module."""
     top = text[text.index("module eie("):text.index("endmodule")]
-    ports = set(re.findall(r"^  (?:in|out)put (?:\[.*?\] )?(\w+);", top, re.MULTILINE))
-    assert ports == {
-        "clk", "rst", "busy", "overflow", "overflow_tile",
-        *(f"{stream}_{signal}" for stream in ("load", "run", "result")
-          for signal in ("payload", "valid", "ready")),
-        *(f"counters_{name}" for name in COUNTERS)}
+    declared = re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", top, re.MULTILINE)
+    return {name: (direction, int(high or 0) + 1) for direction, high, name in declared}
+
+
+def test_the_docs_list_the_ports():
+    table = (DOCS / "verilog.md").read_text().split("## Ports")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    listed = {}
+    for _, names, directions, *_ in rows:
+        for name, direction in zip(names.split(","), directions.split(","), strict=True):
+            port, high = re.fullmatch(r" `(\w+)(?:\[(\d+):0\])?` ?", name).groups()
+            listed[port] = (direction.strip(), int(high or 0) + 1)
+    for name in ("tiny", "isca2016"):
+        assert listed == find_ports(emitted(name).files["eie.v"])
 
 
 def test_text_is_the_same_whatever_the_hash_seed():
@@ -116,21 +148,21 @@ def test_text_is_the_same_whatever_the_hash_seed():
 
 
 def test_sixty_four_pes_take_less_than_a_megabyte():
-    assert sum(map(len, emit(PRESETS["isca2016"]).files.values())) < 1_000_000
+    assert sum(map(len, emitted("isca2016").files.values())) < 1_000_000
 
 
 def test_the_title_tells_every_parameter():
-    title = emit(PRESETS["tiny"]).files["eie.v"].split("module")[0]
+    title = emitted("tiny").files["eie.v"].split("module")[0]
     for name, value in PRESETS["tiny"].as_dict().items():
         assert f"//   {name} = {value}\n" in title
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-def test_the_table_of_words_has_the_bits_of_the_layouts(config):
+def test_the_tables_of_words_have_the_bits_of_the_layouts(config):
     text = describe_words(config)
     layouts = Layouts(config)
-    tables = {"Header of a load packet": layouts.load_header, "PROGRAM: a descriptor":
-              layouts.descriptor, "`result_payload`": layouts.result}
+    tables = {"Header of a load packet": layouts.load_header,
+              "PROGRAM: a descriptor": layouts.descriptor}
     for title, layout in tables.items():
         table = text.split(f"## {title}\n")[1].split("\n## ")[0]
         rows = re.findall(r"^\| `(\S+)` \| (\d+)(?::(\d+))? \|$", table, re.MULTILINE)
@@ -145,6 +177,35 @@ def test_the_table_of_words_has_the_bits_of_the_layouts(config):
             assert not any(fields.values())
             covered |= mask
         assert covered == (1 << layout.size) - 1
+
+
+def test_the_table_of_memories_has_all_that_packets_can_name():
+    table = describe_words(PRESETS["tiny"]).split("## Memories\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d) \| (\w+) \| (\d+)(?: a row)? \| (\d+) \| (\d+) \|", table,
+                      re.MULTILINE)
+    assert [(int(number), name) for number, name, *_ in rows] == [
+        (memory.value, memory.name) for memory in Memory]
+    images = Layouts(PRESETS["tiny"]).memories
+    for number, _, depth, width, beats in rows[:-1]:
+        image = images[Memory(int(number))]
+        assert (int(depth), int(width)) == (image.depth, Shape.cast(image.shape).width)
+        assert int(beats) == n_beats(image.shape)
+    assert rows[-1][2:] == (str(PRESETS["tiny"].n_pe), *rows[Memory.ACT.value][3:])
+
+
+@pytest.mark.parametrize("act_width, lanes", [(8, 8), (9, 4), (16, 4), (17, 2), (24, 2)])
+def test_the_table_of_results_has_lanes_of_whole_bytes(act_width, lanes):
+    text = describe_words(dataclasses.replace(PRESETS["default"], act_width=act_width))
+    table = text.split("## Beat of a packet on `m_axis`\n")[1]
+    assert re.findall(r"^\| `\[(\d)\]` \| (\d+):(\d+) \|$", table, re.MULTILINE) == [
+        (str(lane), str((lane + 1) * 64 // lanes - 1), str(lane * 64 // lanes))
+        for lane in range(lanes)]
+
+
+def test_only_a_machine_with_readback_has_a_table_of_reads():
+    titles = {readback: "elements of a word" in describe_words(
+        dataclasses.replace(PRESETS["tiny"], readback=readback)) for readback in (False, True)}
+    assert titles == {False: False, True: True}
 
 
 def flatten(fields, prefix=""):

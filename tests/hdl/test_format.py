@@ -18,12 +18,13 @@ CONFIGS = {
     "widest": EIEConfig(n_pe=256, v_width=8, z_width=8, entries_per_word=16, act_width=24,
                         codebook_width=24, acc_width=60, acc_depth=1024, n_codebooks=256),
     "no power of two": EIEConfig(spmat_depth=1000, act_depth=300, ptr_depth=77, z_width=7,
-                                 v_width=5, act_width=11, n_codebooks=3),
+                                 v_width=5, act_width=11, n_codebooks=3, readback=True),
 }
 
 #: Words that can be packed.
 WORDS = ["entry", "spmat_word", "ptr", "count", "value", "weight", "acc", "act_word", "scan",
-         "activation", "start", "end", "operand", "descriptor", "load_header", "result"]
+         "activation", "start", "end", "operand", "descriptor", "load_header", "run", "read",
+         "result"]
 
 N_WORDS = 6
 
@@ -118,7 +119,8 @@ def test_no_words_pack_into_no_words():
 
 def test_fields_of_no_bits_are_zero():
     shape = Layouts(EIEConfig(n_codebooks=1)).start
-    words = pack(shape, {"codebook": [0], "source": [3], "last_word": [1], "dense": [1]})
+    words = pack(shape, {"codebook": [0], "source": [3], "last_word": [1], "dense": [1],
+                         "watched": [2]})
     assert unpack(shape, words)["codebook"].tolist() == [0]
 
 
@@ -148,7 +150,8 @@ def test_value_that_does_not_fit_is_named_by_its_path():
 def test_value_for_a_field_of_no_bits_must_be_zero():
     shape = Layouts(EIEConfig(n_codebooks=1)).start
     with pytest.raises(ValueError, match="^codebook must be from 0 to 0, not from 1 to 1$"):
-        pack(shape, {"codebook": [1], "source": [3], "last_word": [1], "dense": [1]})
+        pack(shape, {"codebook": [1], "source": [3], "last_word": [1], "dense": [1],
+                     "watched": [2]})
 
 
 def test_union_is_refused():
@@ -202,14 +205,38 @@ def test_fields_hold_all_that_a_configuration_has(config):
 
 def test_loads_reach_every_word_of_every_memory(config):
     layouts = Layouts(config)
-    assert set(layouts.memories) == set(Memory)
+    assert set(layouts.memories) == set(Memory) - {Memory.INPUT}    # which is part of another
     for shape, depth in layouts.memories.values():
-        assert 1 << layouts.load.members["address"] >= depth
+        assert 1 << layouts.load.members["address"].width >= depth
         assert layouts.load.members["data"] >= Shape.cast(shape).width
         assert 1 << layouts.load_header.members["address"] >= depth
         assert 1 << layouts.load_header.members["count"] > depth
     assert 1 << layouts.load_header.members["pe"] >= config.n_pe
-    assert n_beats(layouts.load_header) == 1
+    assert layouts.load_header.size == BEAT_WIDTH
+
+
+def test_starts_and_reads_reach_every_word(config):
+    layouts = Layouts(config)
+    assert 1 << layouts.run.members["descriptor"] >= config.program_depth
+    assert layouts.run.members["offset"] == layouts.start.members["source"]
+    for _, depth in layouts.memories.values():
+        assert 1 << layouts.read.members["address"].width >= depth
+        assert 1 << layouts.read.members["count"] > depth
+    assert 1 << layouts.read.members["pe"].width >= config.n_pe
+    assert 1 << layouts.start.members["watched"].width >= config.n_pe
+
+
+def test_a_load_can_ask_for_an_answer_only_with_readback(config):
+    assert ("read" in Layouts(config).load.members) == config.readback
+
+
+def test_a_descriptor_starts_a_tile_with_the_bits_that_are_broadcast(config):
+    """But for the watched PE, which is not the program's to choose."""
+    layouts = Layouts(config)
+    start, sent = layouts.descriptor.members["start"], layouts.start
+    assert [(name, field.offset) for name, field in start] \
+        == [(name, field.offset) for name, field in sent if name != "watched"]
+    assert sent["watched"].offset == start.size
 
 
 def test_every_instance_has_an_image(config):
@@ -242,7 +269,7 @@ def test_kinds_and_memories_have_the_numbers_that_the_host_sends():
     assert [kind.name for kind in sorted(Kind, key=lambda kind: kind.value)] == [
         "ACTIVATION", "START", "END", "LOAD"]
     assert {memory.name: memory.value for memory in Memory} == {
-        "SPMAT": 0, "PTR": 1, "ACT": 2, "CODEBOOK": 3, "PROGRAM": 4}
+        "SPMAT": 0, "PTR": 1, "ACT": 2, "CODEBOOK": 3, "PROGRAM": 4, "INPUT": 5}
 
 
 def test_pack_rejects_what_is_no_integer():

@@ -278,3 +278,50 @@ def test_stop_is_called_for_when_queue_depth_columns_wait(simulate):
         assert not ctx.get(dut.link.full)
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("first, meets", [(0, True), (1, False)])
+def test_activations_loaded_during_write_back_arrive_in_their_place(simulate, first, meets):
+    """Every other cycle, as the CCU sends them while a program runs.
+
+    A row is written every fourth cycle: they meet with each of them, or with none.
+    """
+    config = PRESETS["tiny"]
+    layouts = Layouts(config)
+    destination, n_words = 8, config.tile_words
+    rows = range(20, 60)
+    dut = Pe(config)
+    n_together = 0
+
+    async def producer(ctx):
+        await put(ctx, dut.link.message, one_tile(1, config.acc_depth, config))
+        await put(ctx, dut.link.message, [
+            load(memory=Memory.CODEBOOK, address=1, data=1, everyone=1), activation(0, 5)])
+        await ctx.tick().repeat(40)
+        await put(ctx, dut.link.message, [{"kind": Kind.END, "body": {"end": {
+            "destination": destination, "last_word": n_words - 1}}}])
+        await ctx.tick().repeat(1 + first)
+        for row in rows:
+            await put(ctx, dut.link.message, [
+                load(memory=Memory.ACT, address=row, data=row, everyone=1)])
+            await ctx.tick()
+        await ctx.tick().repeat(20)
+        for row in rows:
+            assert ctx.get(dut.act.data[row]) == row
+        for row in range(destination, destination + n_words):
+            assert list(layouts.act_word.from_bits(ctx.get(dut.act.data[row]))) == [5] * 4
+
+    async def consumer(ctx):
+        await get(ctx, dut.link.scan, 1)
+        assert await get(ctx, dut.link.written, 1) == [0]
+
+    async def observer(ctx):
+        nonlocal n_together
+        was_loaded = False
+        async for *_, valid, message, en, addr in ctx.tick().sample(
+                dut.link.message.valid, dut.link.message.payload, dut.act.w.en, dut.act.w.addr):
+            n_together += bool(was_loaded and en and addr < rows[0])
+            was_loaded = valid and message.kind is Kind.LOAD
+
+    simulate(dut, producer, consumer, background=[observer])
+    assert n_together == n_words * meets

@@ -47,7 +47,8 @@ def messages(rng, count):
     bodies = [
         lambda: (Kind.ACTIVATION, {"activation": {"value": rng.randrange(-128, 128),
                                                   "pointer": rng.randrange(2048)}}),
-        lambda: (Kind.START, {"start": {"source": rng.randrange(16), "dense": rng.randrange(2)}}),
+        lambda: (Kind.START, {"start": {"source": rng.randrange(16), "dense": rng.randrange(2),
+                                        "watched": rng.randrange(2)}}),
         lambda: (Kind.END, {"end": {"destination": rng.randrange(16), "shift": rng.randrange(8)}}),
         lambda: (Kind.LOAD, {"load": {"address": rng.randrange(256), "data": rng.getrandbits(60),
                                       "memory": Memory.SPMAT, "pe": rng.randrange(2)}}),
@@ -126,24 +127,23 @@ def test_any_full_queue_is_reported_one_cycle_later_per_level(simulate, n_pe):
 
 
 @TREES
-@pytest.mark.parametrize("name", EVENTS)
-def test_events_are_added_up_one_cycle_later_per_level(simulate, n_pe, name):
+def test_events_are_added_up_one_cycle_later_per_level(simulate, n_pe):
     dut, rng, seen = tree(n_pe), random.Random(n_pe), []
     n_levels = EIEConfig(n_pe=n_pe).n_levels
 
     async def bench(ctx):
-        for cycle in range(20):
+        for cycle in range(30):
             for child in dut.child:
-                ctx.set(child.events[name], cycle == 3 or rng.randrange(2))
+                # Each of them alone, all together, then any.
+                ctx.set(child.events, {name: cycle in (n, len(EVENTS)) or (
+                    cycle > len(EVENTS) and rng.randrange(2)) for n, name in enumerate(EVENTS)})
             await ctx.tick()
 
-    simulate(dut, bench, background=[
-        watch(dut, lambda link: link.events[name], seen),
-        watch(dut, lambda link: sum(link.events[n] for n in EVENTS if n != name), others := [])])
-    sums = [sum(children) for _, children in seen]
-    assert max(sums) == n_pe    # which needs one bit more than a PE's number
-    assert [parent for parent, _ in seen[n_levels:]] == sums[:len(seen) - n_levels]
-    assert {parent for parent, _ in others} == {0}
+    simulate(dut, bench, background=[watch(dut, lambda link: link.events, seen)])
+    for name in EVENTS:
+        sums = [sum(child[name] for child in children) for _, children in seen]
+        assert max(sums) == n_pe    # which needs one bit more than a PE's number
+        assert [parent[name] for parent, _ in seen[n_levels:]] == sums[:len(seen) - n_levels]
 
 
 @CHILDREN

@@ -51,7 +51,7 @@ class Machine:
                     self.entries[pe].pop()
             self.pointers[pe].append(len(self.entries[pe]))
         defaults = {"codebook": 0, "bias": 0, "shift": 0, "bias_shift": 0, "relu": 0, "barrier": 1,
-                    "final": 0}
+                    "final": 0, "input": 0, "valid": 1}
         assert fields.keys() <= defaults.keys()
         self.program.append({
             **defaults, **fields, "dense": 0, "ptr_base": ptr_base, "source": source,
@@ -61,7 +61,8 @@ class Machine:
     def output(self, source, words, *, final=1):
         self.program.append({
             "codebook": 0, "bias": 0, "shift": 0, "bias_shift": 0, "relu": 0, "barrier": 1,
-            "final": final, "dense": 1, "ptr_base": 0, "source": source, "words": words,
+            "final": final, "input": 0, "valid": 1, "dense": 1, "ptr_base": 0, "source": source,
+            "words": words,
             "destination": 0, "results": 1})
 
     def images(self):
@@ -74,8 +75,9 @@ class Machine:
             "end": {"destination": program["destination"], "bias": program["bias"],
                     "last_word": program["results"] - 1, "shift": program["shift"],
                     "bias_shift": program["bias_shift"], "relu": program["relu"]},
-            "ptr_base": program["ptr_base"], "barrier": program["barrier"],
-            "final": program["final"]})}
+            "ptr_base": program["ptr_base"], "input": program["input"],
+            "barrier": program["barrier"], "final": program["final"],
+            "valid": program["valid"]})}
         for pe in range(config.n_pe):
             lanes = config.entries_per_word
             entries = np.zeros((-(-len(self.entries[pe]) // lanes) * lanes, 2), np.int64)
@@ -334,7 +336,7 @@ def matters(machine, name, address, bit):
     if kind == "act":    # what the input and the results are written over
         return address >= 6
     if kind == "program":
-        return field_of(machine.layouts.descriptor, bit) not in (
+        return field_of(machine.layouts.descriptor, bit) not in {"input"} | (
             {"barrier"} if address < 2 else
             {"ptr_base", "start.codebook", "end.destination", "end.bias",
              "end.last_word", "end.shift", "end.bias_shift", "end.relu"} if address == 3 else set())
@@ -383,6 +385,23 @@ def test_program_without_end_is_rejected():
     with pytest.raises(GoldenError, match=r"^Program must have a final descriptor from 0 on; none "
                                           r"of those up to 1 is$"):
         run(machine, [[1] * 8])
+
+
+def test_word_that_is_no_descriptor_is_rejected():
+    machine = identity()
+    machine.program[1]["valid"] = 0
+    with pytest.raises(GoldenError, match=r"^Descriptor 1: valid must be set, as in all "
+                                          r"descriptors$"):
+        run(machine, [[1] * 8])
+
+
+@pytest.mark.parametrize("reads_input", [0, 1])
+def test_only_what_reads_the_input_is_offset(reads_input):
+    machine = identity(input=reads_input)
+    model = GoldenModel(SMALL, machine.images(), input_offset=1)
+    inputs = np.arange(1, 9)[np.newaxis]
+    assert model.run(inputs, base=reads_input)[0].tolist() == inputs.tolist()
+    assert model.run(inputs, base=1 - reads_input)[0].tolist() != inputs.tolist()
 
 
 def test_start_after_the_program_is_rejected():

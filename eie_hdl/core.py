@@ -1,0 +1,47 @@
+from functools import partial
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+
+from .ccu import Ccu, CcuSignature
+from .config import EIEConfig
+from .pe.pe import Pe, PeSignature
+from .shared import Shared
+from .tree import grow_tree
+
+__all__ = ["Core"]
+
+
+class Core(wiring.Component):
+    """The machine without its buses: CCU, tree and PEs.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    load, run, read, watched, result, busy, done, fault, overflow, overflow_tile, counters
+        As in :class:`~eie_hdl.ccu.CcuSignature`.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        super().__init__(CcuSignature(config))
+
+    def elaborate(self, platform):
+        m = Module()
+
+        config = self._config
+        m.submodules.ccu = ccu = Ccu(config)
+        connect(m, flipped(self), ccu.host)
+
+        for index, link in enumerate(grow_tree(m, ccu.link, config)):
+            place = f"pe_{index}"
+            m.submodules[place] = pe = Shared(
+                place, "eie_pe", PeSignature(config), partial(Pe, config))
+            m.d.comb += pe.index.eq(index)
+            connect(m, link, pe.link)
+
+        return m

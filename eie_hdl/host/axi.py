@@ -1,0 +1,58 @@
+"""Buses of the outside, with the port names that tools infer them by."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..format import BEAT_WIDTH
+from ..registers import REGISTER_WIDTH
+
+__all__ = ["BEAT_BYTES", "AxiLiteSignature", "AxiStreamSignature", "Response", "stream_beat"]
+
+#: Bytes of a beat, each with a bit of TKEEP.
+BEAT_BYTES = BEAT_WIDTH // 8
+
+#: Payload of an AXI4-Stream where it is a `lib.stream`: field names are those of the bus, without
+#: the `t`.
+stream_beat = data.StructLayout({"data": BEAT_WIDTH, "keep": BEAT_BYTES, "last": 1})
+
+
+class Response(enum.Enum, shape=2):
+    """Answer to an access (AMBA AXI, A3.4.5)."""
+
+    OKAY = 0
+    #: The register does not exist, or cannot be accessed in this way.
+    SLVERR = 2
+
+
+class AxiLiteSignature(wiring.Signature):
+    """AXI4-Lite with 32 bits of data, as the manager sees it.
+
+    Parameters
+    ----------
+    addr_width : :class:`int`
+        Bits of a byte address.
+    """
+    def __init__(self, addr_width: int) -> None:
+        protection = unsigned(3)
+        super().__init__({
+            "awaddr": Out(addr_width), "awprot": Out(protection),
+            "awvalid": Out(1), "awready": In(1),
+            "wdata": Out(REGISTER_WIDTH), "wstrb": Out(REGISTER_WIDTH // 8),
+            "wvalid": Out(1), "wready": In(1),
+            "bresp": In(Response), "bvalid": In(1), "bready": Out(1),
+            "araddr": Out(addr_width), "arprot": Out(protection),
+            "arvalid": Out(1), "arready": In(1),
+            "rdata": In(REGISTER_WIDTH), "rresp": In(Response),
+            "rvalid": In(1), "rready": Out(1),
+        })
+
+
+class AxiStreamSignature(wiring.Signature):
+    """AXI4-Stream of 64-bit beats, as the transmitter sees it."""
+
+    def __init__(self) -> None:
+        super().__init__({
+            "tdata": Out(BEAT_WIDTH), "tkeep": Out(BEAT_BYTES), "tlast": Out(1),
+            "tvalid": Out(1), "tready": In(1),
+        })

@@ -1,0 +1,220 @@
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..registers import REGISTER_WIDTH, Access, Field, Register
+from .axi import AxiLiteSignature, Response
+
+__all__ = ["RegisterBank", "member_name"]
+
+
+def member_name(register: Register, field: Field) -> str:
+    """Member of a :class:`RegisterBank` that is this field."""
+    return f"{register.name.lower()}_{field.name}"
+
+
+class RegisterBank(wiring.Component):
+    """Registers on an AXI4-Lite bus.
+
+    Reading and writing go on side by side. Addresses and data of writes may come in any order.
+    A read is answered in the cycle after its address; it sees the registers as they are when the
+    address is taken. A write happens one cycle after address and data are there, or after the
+    answer before it is taken, and is answered a cycle later. So each direction carries an access
+    every two cycles. No output of the bus depends on an input in the same cycle.
+
+    The lowest two bits of addresses and ``awprot`` and ``arprot`` are ignored. Fields are written
+    by bytes, as strobed; a command needs the strobes of all bytes that it has fields in. The answer
+    to what is not possible is `Response.SLVERR`, and nothing happens: to use an address without a
+    register, to write a register that can only be read, or one that is locked, or a part of a
+    command.
+
+    Parameters
+    ----------
+    registers : sequence of :class:`~eie_hdl.registers.Register`
+        Registers, no two of them at the same address.
+    addr_width : :class:`int`
+        Bits of a byte address.
+
+    Members
+    -------
+    bus : :py:`In(AxiLiteSignature(addr_width))`
+        Where the host is.
+    lock : :py:`In(1)`
+        Refuse to write registers that are `locked`.
+    restore : :py:`In(1)`
+        Strobe. Fields that the host writes or clears take their reset values; this has precedence
+        over everything else. Accesses are not disturbed.
+    {register}_{field} : :py:`In(width)` or :py:`Out(width)`
+        The field. An input for `Access.READ`. The value for `Access.WRITE` and `Access.STICKY`.
+        For `Access.COMMAND`, what is being written while {register}_write is set.
+    {register}_{field}_set : :py:`In(width)`
+        Bits of a field with `Access.STICKY` to set; they are set even if just cleared.
+    {register}_write : :py:`Out(1)`
+        Strobe. A register with `Access.COMMAND` is being written.
+
+    Raises
+    ------
+    ValueError
+        If the registers need longer addresses.
+    """
+    lock: Signal
+    restore: Signal
+
+    def __init__(self, registers: Sequence[Register], *, addr_width: int):
+        needed = max(register.address for register in registers).bit_length()
+        if addr_width < needed:
+            raise ValueError(f"addr_width must be at least {needed} for these registers, "
+                             f"not {addr_width}")
+        self._registers = tuple(registers)
+        members = {"bus": In(AxiLiteSignature(addr_width)), "lock": In(1), "restore": In(1)}
+        for register in registers:
+            for field in register.fields:
+                name = member_name(register, field)
+                flow = In if register.access == Access.READ else Out
+                # The stubs know `init` by the name that it had before.
+                members[name] = flow(field.width, init=field.reset)    # type: ignore[call-arg]
+                if register.access == Access.STICKY:
+                    members[f"{name}_set"] = In(field.width)
+            if register.access == Access.COMMAND:
+                members[f"{register.name.lower()}_write"] = Out(1)
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+
+        self._read(m)
+        address, data, strobe, execute, response = self._write(m)
+
+        with m.Switch(address[2:]):
+            for register in self._registers:
+                with m.Case(register.address >> 2):
+                    m.d.comb += response.eq(self._judge(register, strobe))
+        allowed = Signal()
+        m.d.comb += allowed.eq(execute & (response == Response.OKAY))
+
+        bits = Signal.like(data)
+        m.d.comb += bits.eq(Cat(byte.replicate(8) for byte in strobe))
+        for register in self._registers:
+            if register.access != Access.READ:
+                selected = Signal(name=f"{register.name.lower()}_selected")
+                m.d.comb += selected.eq(allowed & (address[2:] == register.address >> 2))
+                self._update(m, register, selected, data, bits)
+
+        return m
+
+    def _read(self, m):
+        """Read channels: the register's word goes into the answer as the address is taken."""
+        bus = self.bus
+        found = {register.address >> 2: Cat(self._word(register), Const(1))
+                 for register in self._registers}
+        word  = Signal.like(bus.rdata)
+        known = Signal()
+        m.d.comb += Cat(word, known).eq(_choose(found, bus.araddr[2:], REGISTER_WIDTH + 1))
+
+        m.d.comb += bus.arready.eq(~bus.rvalid)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(word), bus.rresp.eq(Response.SLVERR)]
+            with m.If(known):
+                m.d.sync += bus.rresp.eq(Response.OKAY)
+        with m.Elif(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+
+    def _word(self, register):
+        """What is read."""
+        word, end = [], 0
+        for field in register.fields if register.access != Access.COMMAND else ():
+            word += [Const(0, field.low - end), self._member(register, field)]
+            end = field.low + field.width
+        return Cat(*word, Const(0, REGISTER_WIDTH - end))
+
+    def _write(self, m):
+        """Write channels: address and data are kept until both are there, and then executed.
+
+        Returns
+        -------
+        address, data, strobe : :class:`~amaranth.hdl.Signal`
+            The write.
+        execute : :class:`~amaranth.hdl.Signal`
+            It happens in this cycle.
+        response : :class:`~amaranth.lib.enum.EnumView`
+            To be driven with its answer; `Response.SLVERR` if it is not.
+        """
+        bus = self.bus
+        write_address = Signal.like(bus.awaddr)
+        write_data    = Signal.like(bus.wdata)
+        write_strobe  = Signal.like(bus.wstrb)
+        has_address   = Signal()
+        has_data      = Signal()
+        execute       = Signal()
+        response      = Signal(Response, init=Response.SLVERR)
+        m.d.comb += [
+            bus.awready.eq(~has_address),
+            bus.wready.eq(~has_data),
+            execute.eq(has_address & has_data & ~bus.bvalid),
+        ]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [has_address.eq(1), write_address.eq(bus.awaddr)]
+        with m.If(bus.wvalid & bus.wready):
+            m.d.sync += [has_data.eq(1), write_data.eq(bus.wdata), write_strobe.eq(bus.wstrb)]
+        with m.If(execute):
+            m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1),
+                         bus.bresp.eq(response)]
+        with m.Elif(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        return write_address, write_data, write_strobe, execute, response
+
+    def _judge(self, register, strobe):
+        """Answer to a write of this register, with these strobes."""
+        possible = register.access != Access.READ
+        if register.access == Access.COMMAND:
+            needed = sum({1 << bit // 8 for field in register.fields
+                          for bit in range(field.low, field.low + field.width)})
+            possible = strobe & needed == needed
+        if register.locked:
+            possible &= ~self.lock
+        return Mux(possible, Response.OKAY, Response.SLVERR)
+
+    def _update(self, m, register, selected, data, bits):
+        """Fields of a register that is written if `selected`, where `bits` are set."""
+        if register.access == Access.COMMAND:
+            m.d.comb += getattr(self, f"{register.name.lower()}_write").eq(selected)
+        for field in register.fields:
+            value = self._member(register, field)
+            new   = _part(data, field)
+            mask  = _part(bits, field)
+            match register.access:
+                case Access.COMMAND:
+                    m.d.comb += value.eq(new)
+                    continue
+                case Access.WRITE:
+                    with m.If(selected):
+                        m.d.sync += value.eq(new & mask | value & ~mask)
+                case Access.STICKY:
+                    clear = new & mask & selected.replicate(field.width)
+                    raised = getattr(self, f"{member_name(register, field)}_set")
+                    m.d.sync += value.eq(value & ~clear | raised)
+            with m.If(self.restore):
+                m.d.sync += value.eq(field.reset)
+
+    def _member(self, register, field):
+        return getattr(self, member_name(register, field))
+
+
+def _choose(values, index, width):
+    """The value at an index, zero if there is none.
+
+    A tree of multiplexers with two inputs takes fewer cells than a comparison with each index.
+    """
+    if not values or not len(index):
+        return values.get(0, Const(0, width))
+    half = 1 << len(index) - 1
+    low  = {n: value for n, value in values.items() if n < half}
+    high = {n - half: value for n, value in values.items() if n >= half}
+    return Mux(index[-1], _choose(high, index[:-1], width), _choose(low, index[:-1], width))
+
+
+def _part(word, field):
+    """Bits of a word that are this field."""
+    return word[field.low:field.low + field.width]

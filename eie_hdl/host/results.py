@@ -1,0 +1,83 @@
+from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import BEAT_WIDTH, Layouts
+from .axi import BEAT_BYTES, stream_beat
+
+__all__ = ["ResultPacker", "result_lane_width"]
+
+
+def result_lane_width(act_width: int) -> int:
+    """Bits that an element of a result takes in a beat: whole bytes, a number type of software."""
+    return max(BEAT_WIDTH // BEAT_BYTES, 1 << clog2(act_width))
+
+
+class ResultPacker(wiring.Component):
+    """Packs the elements of results into beats of an AXI4-Stream.
+
+    Elements are extended with their sign to :func:`result_lane_width` bits; the first one is in the
+    least significant bits. A beat leaves when it is full, and at the last element of a vector: its
+    `last` is set, and bytes that hold no element are zero with their `keep` bits clear.
+
+    One element a cycle. A beat leaves in the cycle after its last element; elements of the next
+    one are taken while it waits. The number of the column is ignored.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Parameters of the accelerator.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(layouts.result))`
+        Elements of vectors, in order of column number.
+    o : :py:`Out(stream.Signature(stream_beat))`
+        Beats; a packet is a vector.
+    """
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: EIEConfig):
+        self._lane_width = result_lane_width(config.act_width)
+        super().__init__({
+            "i": In(stream.Signature(Layouts(config).result)),
+            "o": Out(stream.Signature(stream_beat)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        n_lanes  = BEAT_WIDTH // self._lane_width
+        gathered = Signal(BEAT_WIDTH)    # lanes from `lane` on are zero
+        lane     = Signal(range(n_lanes))
+        kept     = Signal(BEAT_BYTES)    # bytes of `gathered`
+        beat     = Signal(BEAT_WIDTH)
+        keep     = Signal(BEAT_BYTES)
+        m.d.comb += [
+            beat.eq(gathered),
+            beat.word_select(lane, self._lane_width).eq(self.i.p.value),
+            keep.eq(Cat(Const(-1, signed(BEAT_BYTES // n_lanes)), kept)),
+        ]
+
+        leaves   = self.i.p.last | (lane == n_lanes - 1)
+        has_room = ~self.o.valid | self.o.ready
+        m.d.comb += self.i.ready.eq(~leaves | has_room)
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            with m.If(leaves):
+                m.d.sync += [
+                    self.o.valid.eq(1),
+                    self.o.p.data.eq(beat),
+                    self.o.p.keep.eq(keep),
+                    self.o.p.last.eq(self.i.p.last),
+                    gathered.eq(0),
+                    kept.eq(0),
+                    lane.eq(0),
+                ]
+            with m.Else():
+                m.d.sync += [gathered.eq(beat), kept.eq(keep), lane.eq(lane + 1)]
+
+        return m

@@ -1,0 +1,87 @@
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import Layouts, Memory
+
+__all__ = ["Readback"]
+
+
+class Readback(wiring.Component):
+    """Answers a request for a piece of a word of this PE's memories; of others, with an end alone.
+
+    A value, if the PE is meant, and an end go to the tree like what a scanner finds, so that every
+    node is left as it was. Latency is two cycles.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    index : :py:`In(clog2(n_pe))`
+        Number of this PE. Constant.
+    i : :py:`In(stream.Signature(layouts.load, always_ready=True))`
+        Requests. One must not come before the end of the answer to the one before has been taken.
+    words : :py:`In(data.StructLayout({"spmat": ..., "ptr_even": ..., ...}))`
+        What the memories answer a cycle after the request, all at its address.
+    o : :py:`Out(stream.Signature(layouts.scan))`
+        Answers. A register.
+    """
+    index: Signal
+    i: stream.Interface
+    words: data.View
+    o: stream.Interface
+
+    def __init__(self, config: EIEConfig):
+        layouts = Layouts(config)
+        super().__init__({
+            "index": In(clog2(config.n_pe)),
+            "i":     In(stream.Signature(layouts.load, always_ready=True)),
+            "words": In(data.StructLayout({
+                "spmat": layouts.spmat_word.size, "ptr_even": layouts.ptr,
+                "ptr_odd": layouts.ptr, "codebook": Shape.cast(layouts.weight).width})),
+            "o":     Out(stream.Signature(layouts.scan)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # The memories are answering.
+        request = Signal.like(self.i.payload)
+        asked   = Signal()
+        m.d.sync += asked.eq(self.i.valid)
+        with m.If(self.i.valid):
+            m.d.sync += request.eq(self.i.payload)
+
+        word = Signal(max(field.width for _, field in self.words.shape()))
+        with m.Switch(request.memory):
+            with m.Case(Memory.SPMAT):
+                m.d.comb += word.eq(self.words.spmat)
+            with m.Case(Memory.PTR):
+                m.d.comb += word.eq(self.words.ptr_even)
+                with m.If(request.address[0]):
+                    m.d.comb += word.eq(self.words.ptr_odd)
+            with m.Case(Memory.CODEBOOK):
+                m.d.comb += word.eq(self.words.codebook)
+
+        # The value first, the end after it.
+        act_width = len(self.o.p.value)
+        n_pieces  = -(-len(word) // act_width)
+        has_value = Signal()
+        m.d.comb += self.o.p.end.eq(~has_value)
+        with m.If(asked):
+            m.d.sync += [
+                has_value.eq(request.pe == self.index),
+                self.o.valid.eq(1),
+                self.o.p.value.eq(word.word_select(request.data[:clog2(n_pieces)], act_width)),
+            ]
+        with m.Elif(self.o.valid & self.o.ready):
+            m.d.sync += [
+                has_value.eq(0),
+                self.o.valid.eq(has_value),
+            ]
+
+        return m
