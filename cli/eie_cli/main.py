@@ -6,7 +6,9 @@ from typing import Any
 import click
 
 from .build import compile_command, compress_command, info_command
+from .export import export_command
 from .hardware import doctor_command, verilog_command
+from .registers import registers_command
 from .simulate import demo_command, run_command
 
 __all__ = ["main"]
@@ -44,5 +46,5 @@ def main(traceback: bool) -> None:
 
 
 for command in (demo_command, doctor_command, verilog_command, compress_command, compile_command,
-                run_command, info_command):
+                export_command, registers_command, run_command, info_command):
     main.add_command(command)

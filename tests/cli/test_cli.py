@@ -12,10 +12,12 @@ from eie_cli.main import main
 from eie_compiler.build import Build
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
+from eie_hdl.format import COUNTERS
 from eie_sim import inference, rtl
 from eie_sim.tools import Tool
 
-COMMANDS = ["compile", "compress", "demo", "doctor", "info", "run", "verilog"]
+COMMANDS = ["compile", "compress", "demo", "doctor", "export", "info", "registers", "run",
+            "verilog"]
 
 
 @pytest.fixture
@@ -220,7 +222,7 @@ def pretended(monkeypatch):
         model = inference.infer(build, words, engine="golden")
         outputs = [output.copy() for output in model.outputs]
         counters = [{name: int(model.counters[name][image]) if name in model.counters else 100
-                     for name in rtl.COUNTERS} for image in range(len(words))]
+                     for name in COUNTERS} for image in range(len(words))]
         result = rtl.RtlResult(outputs, counters, np.zeros(len(words), bool),
                                np.zeros(len(words), np.int64), 100, 1.0)
         for change in changes:
