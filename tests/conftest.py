@@ -21,6 +21,7 @@ SIMULATORS = {"icarus": tools.find_icarus, "verilator": tools.find_verilator}
 
 def pytest_addoption(parser):
     parser.addoption("--vcd", action="store_true", help="write a waveform of every simulation")
+    parser.addoption("--seed", type=int, default=1, help="seed of the tests of the whole machine")
 
 
 @pytest.fixture
@@ -79,3 +80,32 @@ def pytest_terminal_summary(terminalreporter):
         for name, value in report.user_properties if name == "simulator")
     for name in SIMULATORS:
         terminalreporter.write_line(f"tests on {name}: {passed[name]} passed")
+    _tell_about_buses(terminalreporter, [
+        value for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties if name == "axi"])
+
+
+def _tell_about_buses(terminalreporter, figures):
+    """Tell what the tests of the whole machine have done on its buses, by simulator."""
+    def write(what, cells):
+        terminalreporter.write_line(f"{what:<60}" + "".join(f"{cell:>12}" for cell in cells))
+
+    if not figures:
+        return
+    terminalreporter.section("on the buses of the whole machine")
+    write("", SIMULATORS)
+    for kind, begin in [("counts", ""), ("errors", "error ")]:
+        totals = [sum((collections.Counter(each[kind]) for each in figures
+                       if each["simulator"] == simulator), collections.Counter())
+                  for simulator in SIMULATORS]
+        if kind == "errors":
+            write("errors provoked", [total.total() for total in totals])
+        for what in sorted(set().union(*totals)):
+            write(begin + what, [total[what] for total in totals])
+    # By what is measured, and by simulator.
+    cycles = collections.defaultdict(dict)
+    for each in figures:
+        for what, number in each["cycles"].items():
+            cycles[what][each["simulator"]] = f"{number:.1f}"
+    for what, numbers in cycles.items():
+        write(what, [numbers.get(simulator, "") for simulator in SIMULATORS])

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,9 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.emit import emit
-from eie_hdl.format import COUNTERS, Layouts, unpack
+from eie_hdl.format import Layouts, unpack
 
-from .simulators import SimulationError, build_model, run_bench
-from .vectors import gather, input_packets, model_packets
+from .simulators import build_model, run_bench
 
 __all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "run"]
 
@@ -39,7 +37,7 @@ class RtlResult:
         The counters at the end of each inference, by the names of
         :data:`eie_hdl.format.COUNTERS`.
     overflow : bool (batch,)
-        Whether an accumulator has overflowed.
+        Whether an accumulator has overflowed; empty if counters were not wanted.
     overflow_tile : int64 (batch,)
         Number of the tile in which it did so first, counted from the start of the program; of no
         meaning where there was none.
@@ -47,6 +45,9 @@ class RtlResult:
         Clock cycles of all, loading included.
     seconds : :class:`float`
         Time that the simulation took, the making of the model aside.
+    traffic : :class:`dict` of :class:`str` to :class:`int`
+        What went over the buses: ``reads`` and ``writes`` of registers, ``packets`` and ``beats``
+        to the machine, ``result_packets`` and ``result_beats`` from it.
     """
 
     outputs: list[NDArray[np.int64]]
@@ -55,6 +56,7 @@ class RtlResult:
     overflow_tile: NDArray[np.int64]
     cycles: int
     seconds: float
+    traffic: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +76,9 @@ class Mismatch:
 
 def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator",
         build_root: str | Path = BUILD_ROOT, folder: str | Path | None = None,
-        waves: str | None = None, load: str = "images", pause: float = 0.0, seed: int = 1,
-        timeout: float = 600) -> RtlResult:
-    """Run inferences, one after the other, in a simulation of the Verilog.
+        waves: str | None = None, load: str = "stream", count: bool = True, pause: float = 0.0,
+        seed: int = 1, timeout: float = 600, bench: str = "bench_eie") -> RtlResult:
+    """Run inferences in a simulation of the Verilog, through its AXI buses and its driver.
 
     Parameters
     ----------
@@ -89,24 +91,30 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     build_root : :class:`str` or :class:`~pathlib.Path`
         Where models are kept from one run to the next.
     folder : :class:`str` or :class:`~pathlib.Path`, optional
-        Where the images, the log and the waveform go. Left out, it is a temporary one.
+        Where the build, the log and the waveform go. Left out, it is a temporary one.
     waves : :class:`str`, optional
         Instance that is recorded with what is in it, such as ``pe_3``; everything if empty.
         Needs `folder`.
     load : :class:`str`
-        ``images`` puts the network into the memories by ``$readmemh``, ``stream`` sends it through
-        the load stream.
+        ``stream`` sends the network as a host does; ``images`` puts it into the memories by
+        ``$readmemh``.
+    count : :class:`bool`
+        Whether counters are wanted, as for :meth:`.driver.accelerator.Accelerator.run`.
     pause : :class:`float`
-        Probability, at each beat, of a cycle in which the host does not offer or does not take.
+        Probability, in each cycle and on each channel of the buses, that the host does not offer
+        or does not take.
     seed : :class:`int`
         Of the pauses.
     timeout : :class:`float`, seconds
         Then the simulator is killed.
+    bench : :class:`str`
+        Module that reaches the machine, as for :func:`.simulators.run_bench`.
 
     Raises
     ------
     SimulationError
-        If the machine hangs, sends something that is no result, or the simulation fails.
+        If the machine hangs, reports an error, sends something that is no result, or the
+        simulation fails.
     ToolError
         If the simulator is missing.
     """
@@ -117,37 +125,30 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     if waves is not None and folder is None:
         raise ValueError("folder must be given where waves are wanted: it is where they go")
     _check_instance(build, waves)
-    lengths = _output_lengths(build)
-    nothing = np.zeros(0, np.uint64)
-    job: dict[str, Any] = {
-        "model": model_packets(build.config, build.images) if load == "stream" else nothing,
-        "inputs": input_packets(build.config, build.input, inputs), "start": 0,
-        "deadline": _deadline(build), "n_vectors": len(lengths),
-        "counters": np.array(list(COUNTERS)), "pause": pause, "seed": seed}
+    job = {"deadline": _deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
+           "driver": {"send": load == "stream", "count": count}}
 
     model = build_model(_verilog(build.config), top="eie", simulator=simulator,
-                        build_root=build_root, waves=waves, repeated=["eie_pe"])
+                        build_root=build_root, waves=waves and f"core.{waves}",
+                        repeated=["eie_pe"])
     with _job_folder(folder) as path:
-        plusargs = []
-        if load == "images":
-            build.write_images(path / "images")
-            plusargs = ["+eie_images=images"]
-        np.savez(path / "job.npz", allow_pickle=False, **job)
+        build.save(path / "build")
+        np.save(path / "inputs.npy", inputs, allow_pickle=False)
+        (path / "job.json").write_text(json.dumps(job))
         begin = time.perf_counter()
-        run_bench(model, "bench_eie", path, plusargs=plusargs, timeout=timeout,
-                  environment={"EIE_JOB": str(path)})
+        run_bench(model, bench, path, timeout=timeout, environment={"EIE_JOB": str(path)},
+                  plusargs=["+eie_images=build"] if load == "images" else [])
         seconds = time.perf_counter() - begin
         with np.load(path / "results.npz", allow_pickle=False) as arrays:
-            payloads, unknown = arrays["payloads"], arrays["unknown"]
+            outputs = [arrays[f"output{number}"] for number in range(len(build.outputs))]
         answer = json.loads((path / "results.json").read_text())
 
-    inferences = answer["inferences"]
+    tiles = answer["overflow_tiles"]
     return RtlResult(
-        outputs=_split(build, lengths, len(inputs), payloads, unknown),
-        counters=[{name: inference[name] for name in COUNTERS} for inference in inferences],
-        overflow=np.array([inference["overflow"] for inference in inferences], np.bool_),
-        overflow_tile=np.array([inference["overflow_tile"] for inference in inferences], np.int64),
-        cycles=answer["cycles"], seconds=seconds)
+        outputs=outputs, counters=answer["counters"],
+        overflow=np.array([tile is not None for tile in tiles], np.bool_),
+        overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
+        cycles=answer["cycles"], seconds=seconds, traffic=answer["traffic"])
 
 
 def compare(build: Build, got: Sequence[NDArray[np.int64]],
@@ -181,29 +182,15 @@ def _check_instance(build: Build, waves: str | None) -> None:
                          f"not {waves!r}")
 
 
-def _program(build: Build) -> dict[str, Any]:
-    """Fields of the descriptors, up to the first that is final."""
-    shape = Layouts(build.config).descriptor
-    words = build.images["ccu.program"]
-    final = np.flatnonzero(unpack(shape, words)["final"])
-    return unpack(shape, words[:final[0] + 1] if final.size else words)
-
-
-def _output_lengths(build: Build) -> list[int]:
-    """Elements of each vector that the program sends to the host."""
-    start = _program(build)["start"]
-    words = start["last_word"][start["dense"] == 1] + 1
-    lengths: list[int] = (words * ACTS_PER_WORD * build.config.n_pe).tolist()
-    return lengths
-
-
 def _deadline(build: Build) -> int:
-    """Cycles in which any program of this length moves something, with room to spare."""
-    config, start = build.config, _program(build)["start"]
+    """Cycles in which a machine does whatever it is asked to, with room to spare."""
+    config = build.config
+    start = unpack(Layouts(config).descriptor, build.images["ccu.program"])["start"]
     scanned = int((start["last_word"] + 1).sum()) * ACTS_PER_WORD * config.n_pe
+    loaded = max(image.size for image in build.images.values())
     entries = config.entries_per_word * max(
         len(image) for name, image in build.images.items() if name.endswith(".spmat"))
-    return 4 * (scanned + entries + len(start["dense"]) * (8 * config.acc_depth + 500))
+    return 4 * (loaded + scanned + entries + len(start["dense"]) * (8 * config.acc_depth + 500))
 
 
 @contextlib.contextmanager
@@ -215,25 +202,3 @@ def _job_folder(folder: str | Path | None) -> Iterator[Path]:
         path = Path(folder).resolve()
         path.mkdir(parents=True, exist_ok=True)
         yield path
-
-
-def _split(build: Build, lengths: list[int], batch: int, payloads: NDArray[np.uint64],
-           unknown: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Sort what came out into vectors, checked to be whole and in order."""
-    fields = unpack(Layouts(build.config).result, payloads[:, np.newaxis])
-    last = np.tile(np.concatenate([np.arange(length) == length - 1 for length in lengths]), batch)
-    column = np.tile(np.concatenate([np.arange(length) for length in lengths]), batch)
-    if len(payloads) != len(column):
-        raise SimulationError(f"{len(payloads)} results came out, not {len(column)}")
-    bad = (fields["column"] != column) | (fields["last"] != last)
-    bad[unknown] = True
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        what = "has unknown bits" if first in unknown else \
-            f"is column {fields['column'][first]} with last = {fields['last'][first]}"
-        raise SimulationError(f"Result {first} {what}, not column {column[first]} with last = "
-                              f"{int(last[first])}")
-    values = fields["value"].reshape(batch, -1)
-    ends = np.cumsum(lengths)
-    return [gather(vector, values[:, end - length:end])
-            for vector, length, end in zip(build.outputs, lengths, ends, strict=True)]

@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from . import tools
 
-__all__ = ["SIMULATORS", "Model", "SimulationError", "build_model", "run_bench"]
+__all__ = ["MAKE", "SIMULATORS", "VERILATE", "Model", "SimulationError", "build_model", "call",
+           "make_once", "run_bench"]
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -28,6 +29,17 @@ _RECIPE = 1
 _BENCHES = Path(__file__).parent / "benches"
 _TAIL_LINES = 40
 _TIMESCALE = "1ns/1ns"
+
+#: Options of Verilator, whatever drives the model.
+VERILATE = ("--cc", "--exe", "--no-timing", "-Wno-lint", "-Wno-style",
+            # What the design must not depend on is random: see the plusargs of run_bench.
+            "--x-initial", "unique", "--x-assign", "unique",
+            "--timescale", _TIMESCALE, "--prefix", "Vtop", "-Mdir", "obj")
+
+#: Compiles what it has written.
+MAKE = ("make", "-j", str(os.cpu_count() or 1), "-C", "obj", "-f", "Vtop.mk",
+        # Much of the code runs once, at the start; only the rest is worth optimising.
+        "OPT_FAST=-O2", "OPT_SLOW=")
 
 
 class SimulationError(RuntimeError):
@@ -90,22 +102,43 @@ def build_model(files: Mapping[str, str], *, top: str, simulator: str, build_roo
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     sources = {name: text for name, text in sorted(files.items()) if name.endswith(".v")}
     build = _Verilator(top, waves, repeated) if simulator == "verilator" else _Icarus(top, waves)
-    key = json.dumps([_RECIPE, sources, build.identity()])
-    name = f"{top}-{simulator}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
+    def make(folder: Path) -> None:
+        for file, text in sources.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        build.make(folder, list(sources), Path(build_root).resolve())
+
+    folder = make_once(build_root, f"{top}-{simulator}", [sources, build.identity()], make)
+    return Model(simulator, folder, top, build.waves_file)
+
+
+def make_once(build_root: str | Path, name: str, identity: object, make: Callable[[Path], None]
+              ) -> Path:
+    """Make what takes long, or take what was made before of the same.
+
+    Parameters
+    ----------
+    build_root : :class:`str` or :class:`~pathlib.Path`
+        Folder of all that is kept. Several processes may use it at once.
+    name : :class:`str`
+        Beginning of the name of the folder; the rest is a hash.
+    identity
+        All that the result depends on, as plain JSON.
+    make : function of :class:`~pathlib.Path`
+        Fills the folder, which is moved when it is done.
+    """
     root = Path(build_root).resolve()
+    key = json.dumps([_RECIPE, identity])
+    made = root / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     root.mkdir(parents=True, exist_ok=True)
-    model = Model(simulator, root / name, top, build.waves_file)
-    with _locked(root / f"{name}.lock"):
-        if not model.folder.exists():
+    with _locked(made.with_name(f"{made.name}.lock")):
+        if not made.exists():
             with tempfile.TemporaryDirectory(dir=root, prefix="making-") as making:
                 folder = Path(making) / "model"
                 folder.mkdir()
-                for file, text in sources.items():
-                    (folder / file).write_text(text, encoding="utf-8")
-                build.make(folder, list(sources), root)
-                folder.rename(model.folder)
-    return model
+                make(folder)
+                folder.rename(made)
+    return made
 
 
 def run_bench(model: Model, bench: str, folder: str | Path, *, plusargs: Sequence[str] = (),
@@ -195,8 +228,14 @@ def _tail(log: Path) -> str:
     return "\n".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
 
 
-def _call(command: Sequence[str], folder: Path) -> None:
-    """Run a step of a build, with its output in ``build.log``."""
+def call(command: Sequence[str], folder: Path) -> None:
+    """Run a step of a build in `folder`, with its output in ``build.log``.
+
+    Raises
+    ------
+    SimulationError
+        If it fails. The message ends with the end of the log.
+    """
     log = folder / "build.log"
     with log.open("a") as output:
         code = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT,
@@ -229,8 +268,8 @@ class _Icarus:
                 "    end\nendmodule\n")
             sources = [*sources, "eie_waves.v"]
             tops += ["-s", "eie_waves"]
-        _call([self.tool.path, "-g2005", "-Wall", "-o", "sim.vvp", "-f", "options.f", *tops,
-               *sources], folder)
+        call([self.tool.path, "-g2005", "-Wall", "-o", "sim.vvp", "-f", "options.f", *tops,
+              *sources], folder)
 
 
 class _Verilator:
@@ -261,17 +300,12 @@ class _Verilator:
         libs = _cocotb().libs_dir
         (folder / "options.vlt").write_text(self._options())
         trace = [] if self.waves is None else ["--trace-fst" if self.fst else "--trace"]
-        _call([self.tool.path, "--cc", "--exe", "--vpi", "--no-timing", "-Wno-lint", "-Wno-style",
-               # What the design must not depend on is random: see the plusargs of run_bench.
-               "--x-initial", "unique", "--x-assign", "unique",
-               "--timescale", _TIMESCALE, "--top-module", self.top, "--prefix", "Vtop",
-               "-Mdir", "obj", "-o", f"../{self.top}", *trace,
-               "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator", "options.vlt",
-               str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"), *sources], folder)
+        call([self.tool.path, *VERILATE, "--vpi", "--top-module", self.top, "-o", f"../{self.top}",
+              *trace, "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
+              "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
+              *sources], folder)
         with self._runtime(folder / "obj", root):
-            _call(["make", "-j", str(os.cpu_count() or 1), "-C", "obj", "-f", "Vtop.mk",
-                   # Much of the code runs once, at the start; only the rest is worth optimising.
-                   "OPT_FAST=-O2", "OPT_SLOW="], folder)
+            call(MAKE, folder)
         shutil.rmtree(folder / "obj")
 
     def _options(self) -> str:

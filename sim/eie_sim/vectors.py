@@ -1,17 +1,21 @@
 """Vectors on their way in and out: numbers, fixed-point words, places in memory, load packets."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from amaranth.hdl import Shape, ShapeLike
 from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, Memory, pack
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, pack, unpack
+from eie_hdl.host.results import result_lane_width
 from eie_hdl.numeric import limits
 
-__all__ = ["VectorError", "dequantise", "gather", "input_packets", "model_packets", "packet",
-           "quantise", "scatter"]
+__all__ = [
+    "VectorError", "dequantise", "gather", "input_packets", "model_packets", "n_pieces",
+    "output_columns", "packet", "quantise", "read_words", "result_type", "scatter",
+]
 
 
 class VectorError(ValueError):
@@ -100,8 +104,8 @@ def gather(vector: Placed, placed: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, address: int = 0,
-           pe: int | NDArray[np.int64] | None = None) -> NDArray[np.uint64]:
-    """Beats of load packets, a header and the words after it.
+           pe: int | None = None, buffer: int = 0) -> NDArray[np.uint64]:
+    """Load packet: a header, and words for consecutive addresses of a memory.
 
     Parameters
     ----------
@@ -110,11 +114,13 @@ def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, addr
     memory : :class:`~eie_hdl.format.Memory`
         What is loaded.
     words : uint64 (..., n_words, n_beats)
-        As :func:`eie_hdl.format.pack` makes them; the leading axes are packets.
+        Words as from :func:`~eie_hdl.format.pack`; packets of the same kind are made at once.
     address : :class:`int`
         Where the first word goes.
-    pe : :class:`int` or array of the leading axes
-        PE it is for; all of them if left out.
+    pe : :class:`int`, optional
+        PE that is meant; all of them if left out.
+    buffer : :class:`int`
+        Input buffer that is meant, if it is one.
 
     Returns
     -------
@@ -122,16 +128,16 @@ def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, addr
         Beats of each packet.
     """
     packets, count = words.shape[:-2], words.shape[-2]
-    numbers = np.zeros(packets, np.int64) if pe is None else np.broadcast_to(pe, packets)
     header = pack(Layouts(config).load_header, {
-        "address": address, "count": count, "pe": numbers, "everyone": int(pe is None),
-        "memory": memory.value})
-    return np.concatenate([header, words.reshape(*packets, -1)], axis=-1)
+        "address": address, "count": count, "pe": pe or 0, "everyone": int(pe is None),
+        "memory": memory.value, "buffer": buffer, "reserved": 0})
+    beats = words.reshape(*packets, count * words.shape[-1])
+    return np.concatenate([np.broadcast_to(header, (*packets, 1)), beats], axis=-1)
 
 
-def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64]
+def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *, buffer: int = 0
                   ) -> NDArray[np.uint64]:
-    """Beats that load an input vector, one packet for each PE.
+    """Packets that load an input vector into an input buffer.
 
     Parameters
     ----------
@@ -141,23 +147,25 @@ def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64]
         Where the compiler placed the elements.
     values : int64 (batch, n)
         Elements in logical order.
+    buffer : :class:`int`
+        Input buffer.
 
     Returns
     -------
     uint64 (batch, n_beats)
-        What to send for each of the batch.
+        Packet of each of the batch.
     """
-    shape = Layouts(config).act_word
-    by_slot = scatter(vector, values, config.n_pe).reshape(len(values), -1, config.n_pe)
-    rows = by_slot.swapaxes(1, 2).reshape(len(values), config.n_pe, -1, ACTS_PER_WORD)
-    beats = packet(config, Memory.ACT, pack(shape, rows), address=vector.base_word,
-                   pe=np.arange(config.n_pe))
-    return beats.reshape(len(values), -1)
+    placed = scatter(vector, values, config.n_pe)
+    n_rows = placed.shape[1] // (ACTS_PER_WORD * config.n_pe)
+    by_slot = placed.reshape(len(values), n_rows, ACTS_PER_WORD, config.n_pe)
+    words = pack(Layouts(config).act_word, by_slot.swapaxes(2, 3))
+    return packet(config, Memory.INPUT, buffer=buffer, words=words.reshape(
+        len(values), n_rows * config.n_pe, n_beats(Layouts(config).act_word)))
 
 
 def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
-                  ) -> NDArray[np.uint64]:
-    """Beats that load all memories. What is the same for all PEs is sent once.
+                  ) -> list[NDArray[np.uint64]]:
+    """Packets that load all memories. What is the same for all PEs is sent once.
 
     Parameters
     ----------
@@ -168,17 +176,65 @@ def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
 
     Returns
     -------
-    uint64 (n_beats,)
+    :class:`list` of uint64 (n_beats,)
         What to send.
     """
-    beats = [packet(config, Memory.PROGRAM, images["ccu.program"], pe=0)]
+    packets = [packet(config, Memory.PROGRAM, images["ccu.program"])]
     for memory in (Memory.SPMAT, Memory.PTR, Memory.ACT, Memory.CODEBOOK):
         words = [_memory_words(images, memory, pe) for pe in range(config.n_pe)]
         if all(np.array_equal(words[0], other) for other in words[1:]):
-            beats.append(packet(config, memory, words[0]))
+            packets.append(packet(config, memory, words[0]))
         else:
-            beats += [packet(config, memory, word, pe=pe) for pe, word in enumerate(words)]
-    return np.concatenate(beats)
+            packets += [packet(config, memory, word, pe=pe) for pe, word in enumerate(words)]
+    return packets
+
+
+def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
+    """Elements of each vector that a program sends to the host, unused places included.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    program : uint64 (n_descriptors, n_beats)
+        Descriptors, from the one that it starts with.
+    """
+    fields = unpack(Layouts(config).descriptor, program)
+    ends = np.flatnonzero(fields["final"])
+    used = slice(ends[0] + 1 if ends.size else None)
+    rows = fields["start"]["last_word"][used][fields["start"]["dense"][used] == 1] + 1
+    columns: list[int] = (rows * ACTS_PER_WORD * config.n_pe).tolist()
+    return columns
+
+
+def result_type(config: EIEConfig) -> np.dtype[np.signedinteger[Any]]:
+    """Type of an activation in a packet of results."""
+    return np.dtype(f"<i{result_lane_width(config.act_width) // 8}")
+
+
+def n_pieces(config: EIEConfig, shape: ShapeLike) -> int:
+    """Elements of a packet of results that a word takes when its memory is read back."""
+    return -(-Shape.cast(shape).width // config.act_width)
+
+
+def read_words(config: EIEConfig, shape: ShapeLike, pieces: NDArray[np.int64]
+               ) -> NDArray[np.uint64]:
+    """Words (n_words, n_beats) out of the pieces in which a memory is read back.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    shape
+        Shape of a word.
+    pieces : int64 (n_words * n_pieces,)
+        Elements of the packet: `act_width` bits each, low piece first, as signed numbers.
+    """
+    width = Shape.cast(shape).width
+    bits = pieces.reshape(-1, n_pieces(config, shape), 1) >> np.arange(config.act_width) & 1
+    padded = np.zeros((len(bits), n_beats(shape) * BEAT_WIDTH), np.uint8)
+    padded[:, :width] = bits.reshape(len(bits), -1)[:, :width]
+    return np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64)
 
 
 def _memory_words(images: Mapping[str, NDArray[np.uint64]], memory: Memory, pe: int

@@ -12,7 +12,6 @@ from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts, pack, unpack
 from eie_sim import rtl
 from eie_sim.simulators import SimulationError
-from eie_sim.vectors import model_packets
 
 
 @pytest.fixture(scope="module")
@@ -49,56 +48,32 @@ def test_wrong_options_are_refused(build, inputs, options, message):
     assert str(error.value) == message
 
 
-def test_a_machine_that_sends_too_little_is_reported_with_its_state(build, inputs, icarus, models):
-    def forget_output(fields):
-        fields["start"]["dense"][-1] = 0
-
-    broken = with_program(build, forget_output)
-    expected = rtl._output_lengths(build)
-    assert rtl._output_lengths(broken) == []
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SimulationError) as error:
-        patch.setattr(rtl, "_output_lengths", lambda _: expected)
-        rtl.run(broken, inputs, simulator=icarus, build_root=models)
-    assert "nothing moved for" in str(error.value)
-    assert "in inference 0, waiting for result vector 0 of 1; 0 results so far" in str(error.value)
-    assert "'busy': 0" in str(error.value)
-
-
-def test_a_vector_too_many_is_reported(build, inputs, icarus, models):
-    with pytest.MonkeyPatch.context() as patch, \
-            pytest.raises(SimulationError, match="more than 0 vectors of results"):
-        patch.setattr(rtl, "_output_lengths", lambda _: [])
-        rtl.run(build, inputs, simulator=icarus, build_root=models)
-
-
 def test_results_that_were_never_computed_are_reported(build, inputs, icarus, models):
     # Biases from beyond the image: nobody knows what is there.
     def move(fields):
         fields["end"]["bias"][0] = build.config.act_depth - 8
 
-    with pytest.raises(SimulationError, match="^Result 0 has unknown bits, not column 0 with "
-                                              "last = 0$"):
+    with pytest.raises(SimulationError, match="Packet of results must be known, but one of its "
+                                              "beats is [01xX]*[xX]"):
         rtl.run(with_program(build, move), inputs, simulator=icarus, build_root=models)
 
 
-def test_a_result_out_of_place_is_reported(build, inputs, icarus, models):
-    lengths = rtl._output_lengths(build)
-    with pytest.MonkeyPatch.context() as patch, \
-            pytest.raises(SimulationError, match="^32 results came out, not 16$"):
-        patch.setattr(rtl, "_output_lengths", lambda _: [lengths[0] // 2])
-        rtl.run(build, inputs, simulator=icarus, build_root=models)
+def test_an_error_of_the_machine_is_reported_with_its_state(build, inputs, icarus, models):
+    def choose_missing_codebook(fields):
+        fields["start"]["codebook"][0] = build.config.n_codebooks
+
+    with pytest.raises(SimulationError, match=(
+            "failed: Machine must be cleared: BAD_DESCRIPTOR at 0, .*; STATUS: .*error")):
+        rtl.run(with_program(build, choose_missing_codebook), inputs, simulator=icarus,
+                build_root=models)
 
 
-def test_a_column_out_of_order_is_reported(build):
-    shape = Layouts(build.config).result
-    n = rtl._output_lengths(build)[0]
-    columns = np.arange(n)
-    columns[[3, 4]] = 4, 3
-    payloads = pack(shape, {"column": columns, "value": np.zeros(n, np.int64),
-                            "last": np.arange(n) == n - 1})[:, 0]
-    with pytest.raises(SimulationError, match="^Result 3 is column 4 with last = 0, not column 3 "
-                                              "with last = 0$"):
-        rtl._split(build, [n], 1, payloads, np.zeros(0, np.int64))
+def test_a_machine_that_takes_too_long_is_reported_with_its_state(build, inputs, icarus, models,
+                                                                 monkeypatch):
+    monkeypatch.setattr(rtl, "_deadline", lambda build: 40)
+    with pytest.raises(SimulationError, match="failed: The next packet of results must come "
+                                              "within 4e-07 s; STATUS: busy"):
+        rtl.run(build, inputs, simulator=icarus, build_root=models, load="images")
 
 
 def test_outputs_of_another_shape_are_not_compared(build):
@@ -114,21 +89,9 @@ def test_every_number_that_differs_is_listed(build):
         rtl.Mismatch("fc", 8, 0, 0, 7), rtl.Mismatch("fc", 4, 1, -3, 0)]
 
 
-def test_memories_that_are_alike_are_sent_once(build):
-    config = build.config
-    beats = model_packets(build.config, build.images)
-    headers = unpack(Layouts(config).load_header, beats[:, np.newaxis])
-    own = dataclasses.replace(build, images={
-        **build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)})
-    # All four PEs have the same codebook of `count` one-beat words; then each needs its own.
-    count = len(build.images["pe_0.codebook"])
-    assert len(model_packets(own.config, own.images)) - len(beats) == 3 * (count + 1)
-    assert headers["everyone"][-count - 1] == 1
-
-
 def test_folder_keeps_the_log_and_the_waveform(build, inputs, tmp_path, icarus, models):
     rtl.run(build, inputs, simulator=icarus, build_root=models, folder=tmp_path,
             waves="pe_3")
     assert (tmp_path / "waves.fst").stat().st_size > 0
     assert (tmp_path / "simulator.log").exists()
-    assert (tmp_path / "images/pe_3.spmat.hex").exists()
+    assert (tmp_path / "build/pe_3.spmat.hex").exists()

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -170,12 +171,22 @@ def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
     return build, case.inputs, infer(build, case.inputs, engine="golden").outputs
 
 
-@pytest.mark.parametrize(("load", "pause"), [("images", 0.5), ("stream", 0.0), ("stream", 0.3)])
-def test_loading_and_pauses_do_not_change_results(load, pause, simulator, models):
+@pytest.mark.parametrize(("load", "pause", "count"), [
+    ("images", 0.0, True), ("images", 0.5, False), ("stream", 0.0, False), ("stream", 0.3, True)])
+def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator, models):
     build, inputs, expected = three_layers()
     result = rtl.run(build, inputs, simulator=simulator, build_root=models, load=load,
-                     pause=pause, seed=7)
+                     pause=pause, count=count, seed=7)
     assert rtl.compare(build, result.outputs, expected) == []
+
+
+def test_the_way_to_an_fpga_gives_the_same_results(simulator, models, monkeypatch):
+    """PYNQ's classes are imitated by `bench_pynq`."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    build, inputs, expected = three_layers()
+    result = rtl.run(build, inputs, simulator=simulator, build_root=models, bench="bench_pynq")
+    assert rtl.compare(build, result.outputs, expected) == []
+    assert result.traffic["result_packets"] == len(expected) * len(inputs)
 
 
 def test_an_accumulator_that_overflows_is_reported(simulator, models):

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from eie_sim import tools
 from eie_sim.tools import Tool, ToolError, check_tools, require, tool_environment
 
 
@@ -40,12 +41,18 @@ def test_a_missing_tool_says_what_to_install():
 def test_all_tools_are_told_apart_by_name():
     names = [tool.name for tool in check_tools()]
     assert len(names) == len(set(names))
-    assert {"verilator", "iverilog", "cocotb", "g++", "pyosys"} <= set(names)
+    assert {"verilator", "iverilog", "cocotb", "cocotbext-axi", "g++", "pyosys"} <= set(names)
 
 
 def test_every_tool_that_is_not_good_has_advice():
     for tool in check_tools():
         assert tool.ok == (not tool.advice)
+
+
+def test_a_package_without_the_one_around_it_is_not_found(monkeypatch):
+    monkeypatch.setitem(tools._MODULES, "cocotbext-axi", "no_such_package.axi")
+    found = next(tool for tool in check_tools() if tool.name == "cocotbext-axi")
+    assert found.advice == "not found: pip install 'cocotbext-axi>=0.1.28'"
 
 
 def test_the_python_that_runs_this_is_good():
@@ -60,8 +67,6 @@ def test_what_make_tells_its_children_is_not_passed_on():
 
 
 def test_programs_are_asked_for_their_version(tmp_path, monkeypatch):
-    from eie_sim import tools
-
     program = tmp_path / "g++"
     program.write_text("#!/bin/sh\necho 'g++ (Debian 8.3.0-6) 8.3.0'\n")
     program.chmod(0o755)

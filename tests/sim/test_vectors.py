@@ -4,17 +4,26 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from amaranth.hdl import unsigned
 from numpy.typing import NDArray
 
+from eie_compiler.compile import compile_network
+from eie_compiler.testing import random_network
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, Memory, pack, unpack
+from eie_hdl.format import Layouts, Memory, n_beats, pack, unpack
+from eie_hdl.numeric import wrap
 from eie_sim.vectors import (
     VectorError,
     dequantise,
     gather,
     input_packets,
+    model_packets,
+    n_pieces,
+    output_columns,
     packet,
     quantise,
+    read_words,
+    result_type,
     scatter,
 )
 
@@ -28,6 +37,11 @@ class Vector(NamedTuple):
 
 
 SHUFFLED = Vector("x", 5, np.array([18, 0, 3, 7]))
+
+
+def small_build():
+    network = random_network(np.random.default_rng(1), [10, 9], v_width=3, frac=4)
+    return compile_network(network, TINY)
 
 
 def test_halves_are_rounded_up_and_what_is_out_of_range_is_clipped():
@@ -80,7 +94,8 @@ def test_packet_is_a_header_and_the_words_low_beat_first():
     beats = packet(config, Memory.SPMAT, words, address=7, pe=3)
     assert beats.shape == (1 + 2 * 3,)
     assert unpack(layouts.load_header, beats[np.newaxis, :1]) == {
-        "address": 7, "count": 2, "pe": 3, "everyone": 0, "memory": Memory.SPMAT.value}
+        "address": 7, "count": 2, "pe": 3, "everyone": 0, "memory": Memory.SPMAT.value,
+        "buffer": 0, "reserved": 0}
     assert beats[1:].reshape(2, 3).tolist() == words.tolist()
 
 
@@ -92,25 +107,61 @@ def test_packet_for_no_pe_is_for_everyone():
 
 @pytest.mark.parametrize("config", [TINY, EIEConfig(act_width=24, n_pe=8), EIEConfig(n_pe=1)],
                          ids=["tiny", "two-beats", "one-pe"])
-def test_input_packets_fill_the_memories_as_placed(config):
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_input_packets_fill_the_buffer_as_placed(config, buffer):
     layouts = Layouts(config)
     rng = np.random.default_rng(5)
     vector = Vector("x", 5, rng.permutation(100)[:60])
     values = rng.integers(-100, 100, (3, 60))
-    for sent, expected in zip(input_packets(config, vector, values),
-                              scatter(vector, values, config.n_pe)):
-        memory = np.zeros((config.n_pe, config.act_depth, 4), np.int64)
-        while len(sent):
-            header = {name: int(field[0]) for name, field in unpack(
-                layouts.load_header, sent[np.newaxis, :1]).items()}
-            n_beats = header["count"] * (2 if config.act_width == 24 else 1)
-            rows = slice(header["address"], header["address"] + header["count"])
-            assert header["memory"] == Memory.ACT.value and not header["everyone"]
-            words = sent[1:1 + n_beats].reshape(header["count"], -1)
-            memory[header["pe"], rows] = unpack(layouts.act_word, words)
-            sent = sent[1 + n_beats:]
-        assert not memory[:, :5].any()
-        slots = memory[:, 5:].reshape(config.n_pe, -1)
-        by_column = slots.T.ravel()
-        assert by_column[:len(expected)].tolist() == expected.tolist()
-        assert not by_column[len(expected):].any()
+    sent = input_packets(config, vector, values, buffer=buffer)
+    assert len(sent) == 3
+    for beats, expected in zip(sent, scatter(vector, values, config.n_pe)):
+        header = {name: int(field[0]) for name, field in unpack(
+            layouts.load_header, beats[np.newaxis, :1]).items()}
+        assert (header["memory"], header["address"], header["buffer"]) == (
+            Memory.INPUT.value, 0, buffer)
+        words = beats[1:].reshape(header["count"], n_beats(layouts.act_word))
+        # Words of a row come PE by PE; column numbers count slot by slot.
+        rows = unpack(layouts.act_word, words).reshape(-1, config.n_pe, 4)
+        assert rows.swapaxes(1, 2).ravel().tolist() == expected.tolist()
+
+
+def test_memories_that_are_alike_are_sent_once():
+    build = small_build()
+    packets = model_packets(build.config, build.images)
+    own = {**build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)}
+    # All four PEs have the same codebook, until one has another.
+    assert len(model_packets(build.config, own)) - len(packets) == 4 - 1
+    header = unpack(Layouts(build.config).load_header, packets[-1][np.newaxis, :1])
+    assert (header["memory"], header["everyone"]) == (Memory.CODEBOOK.value, 1)
+
+
+def test_every_dense_descriptor_up_to_the_final_one_sends_a_vector():
+    config = TINY
+    shape = Layouts(config).descriptor
+    build = small_build()
+    fields = unpack(shape, np.repeat(build.images["ccu.program"][:1], 4, axis=0))
+    fields["start"]["dense"] = np.array([1, 0, 1, 1])
+    fields["start"]["last_word"] = np.array([2, 5, 0, 7])
+    fields["final"] = np.array([0, 0, 1, 0])
+    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1 * 16]
+    fields["final"][:] = 0
+    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1 * 16, 8 * 16]
+
+
+@pytest.mark.parametrize(("width", "bits"), [(4, 8), (8, 8), (9, 16), (16, 16), (17, 32), (24, 32)])
+def test_results_take_the_smallest_type_that_holds_them(width, bits):
+    assert result_type(EIEConfig(act_width=width)).itemsize * 8 == bits
+
+
+@pytest.mark.parametrize("width", [1, 8, 9, 63, 64, 65, 160])
+def test_words_are_put_together_from_the_pieces_that_are_read(width):
+    rng = np.random.default_rng(width)
+    words = [rng.bytes(-(-width // 8)) for _ in range(5)]
+    numbers = [int.from_bytes(word, "little") % (1 << width) for word in words]
+    n = n_pieces(TINY, unsigned(width))
+    pieces = [wrap(number >> 8 * piece & 255, 8) for number in numbers for piece in range(n)]
+    got = read_words(TINY, unsigned(width), np.array(pieces))
+    assert got.shape == (5, n_beats(unsigned(width)))
+    assert [sum(int(beat) << 64 * place for place, beat in enumerate(word))
+            for word in got] == numbers

@@ -1,0 +1,52 @@
+"""Whether there is a machine, and which."""
+
+import dataclasses
+from typing import Any
+
+from eie_hdl.config import ConfigError, EIEConfig
+from eie_hdl.format import FORMAT_VERSION
+from eie_hdl.registers import PRODUCT_ID, VERSION
+
+from .errors import ConfigMismatch, DriverError
+from .registers import Registers
+
+__all__ = ["check_config", "identify"]
+
+
+def identify(registers: Registers) -> EIEConfig:
+    """Find out what the machine is.
+
+    Raises
+    ------
+    DriverError
+        If it is none of ours, or of a version that this software does not know.
+    """
+    if (product := registers.value("ID")) != PRODUCT_ID:
+        raise DriverError(f"ID must be 0x{PRODUCT_ID:08X}, not 0x{product:08X}: there is no EIE at "
+                          f"this address")
+    if (major := registers.read("VERSION")["major"]) != VERSION[0]:
+        raise DriverError(f"VERSION.major must be {VERSION[0]}, not {major}: use the "
+                          f"software that came with the hardware")
+    if (number := registers.value("FORMAT")) != FORMAT_VERSION:
+        raise DriverError(f"FORMAT must be {FORMAT_VERSION}, not {number}: use the software that "
+                          f"came with the hardware")
+    fields = dataclasses.fields(EIEConfig)
+    numbers = registers.values([f"CONFIG_{field.name.upper()}" for field in fields])
+    values: dict[str, Any] = {
+        field.name: bool(number) if field.type is bool else number
+        for field, number in zip(fields, numbers)}
+    try:
+        return EIEConfig(**values)
+    except ConfigError as error:
+        raise DriverError(f"Machine must have a configuration that is possible, but {error}"
+                          ) from error
+
+
+def check_config(build: EIEConfig, machine: EIEConfig) -> None:
+    """Raise :class:`~.errors.ConfigMismatch` unless a build is for the machine."""
+    ours, theirs = build.as_dict(), machine.as_dict()
+    differing = [f"{name} = {theirs[name]}, not {value}" for name, value in ours.items()
+                 if value != theirs[name]]
+    if differing:
+        raise ConfigMismatch(f"Build must be for a machine with {'; '.join(differing)}: compile "
+                             f"it for this one")
