@@ -1,0 +1,334 @@
+#include "eie.h"
+
+enum {
+    BEAT_WIDTH = 64,
+    BEAT_BYTES = 8,
+    QUIET_POLLS = 100,  /* in which results that are left over come */
+    ACTIVE = EIE_STATUS_BUSY_MASK | EIE_STATUS_RESETTING_MASK,
+};
+
+static uint32_t read_register(const struct eie *eie, uint32_t address)
+{
+    return eie->port->read(eie->port->context, address);
+}
+
+static void write_register(const struct eie *eie, uint32_t address, uint32_t value)
+{
+    eie->port->write(eie->port->context, address, value);
+}
+
+static bool has_error(const struct eie *eie)
+{
+    return read_register(eie, EIE_STATUS) & EIE_STATUS_ERROR_MASK;
+}
+
+/* Wait until some bits of STATUS are all as wanted. */
+static enum eie_status await_status(const struct eie *eie, uint32_t mask, uint32_t wanted)
+{
+    for (uint32_t polls = 0; polls < eie->port->patience; polls++)
+        if ((read_register(eie, EIE_STATUS) & mask) == wanted)
+            return EIE_OK;
+    return EIE_FAIL_TIMEOUT;
+}
+
+/* Send a packet. The machine takes packets even after an error, and drops them. */
+static enum eie_status send(const struct eie *eie, const uint64_t *beats, uint32_t n_beats)
+{
+    const struct eie_port *port = eie->port;
+    if (!port->send(port->context, beats, n_beats))
+        return EIE_FAIL_TRANSFER;
+    for (uint32_t polls = 0; polls < port->patience; polls++)
+        if (port->sent(port->context))
+            return EIE_OK;
+    return EIE_FAIL_TIMEOUT;
+}
+
+static uint32_t result_beats(const struct eie_output *output)
+{
+    return (output->n_bytes + BEAT_BYTES - 1) / BEAT_BYTES;
+}
+
+static enum eie_status receive(const struct eie *eie, size_t number)
+{
+    const struct eie_port *port = eie->port;
+    uint64_t *beats = eie->memory.results;
+    for (size_t earlier = 0; earlier < number; earlier++)
+        beats += result_beats(&eie->model->outputs[earlier]);
+    return port->receive(port->context, beats, eie->model->outputs[number].n_bytes)
+        ? EIE_OK : EIE_FAIL_TRANSFER;
+}
+
+/* Wait for an output of the oldest inference; for the last one, until the program has ended, too:
+ * its input buffer is free then. */
+static enum eie_status await_output(struct eie *eie, size_t number)
+{
+    const struct eie_port *port = eie->port;
+    const bool last = number + 1 == eie->model->n_outputs;
+    for (uint32_t polls = 0; polls < port->patience; polls++) {
+        size_t n_bytes;
+        const bool received = port->received(port->context, &n_bytes);
+        const bool runs = eie->ended == eie->collected;
+        if (eie->failed)
+            return EIE_FAIL_MACHINE;
+        if (received && n_bytes != eie->model->outputs[number].n_bytes)
+            return has_error(eie) ? EIE_FAIL_MACHINE : EIE_FAIL_LENGTH;
+        if (received && !(last && runs))
+            return EIE_OK;
+        if (port->wait == NULL)
+            eie_interrupt(eie);
+        else if (last && runs)  /* no interrupt comes earlier or later */
+            port->wait(port->context);
+    }
+    return EIE_FAIL_TIMEOUT;
+}
+
+/* Take all results that nobody wants, until the machine is at rest: it keeps what it has offered,
+ * and a program that did not fail goes on to its end only if they are taken. */
+static enum eie_status drain(const struct eie *eie, const struct eie_model *model,
+                             const struct eie_memory *memory)
+{
+    const struct eie_port *port = eie->port;
+    size_t n_bytes = 0;
+    for (size_t number = 0; number < model->n_outputs; number++)
+        n_bytes += result_beats(&model->outputs[number]) * BEAT_BYTES;
+    bool received = true;
+    uint32_t quiet = 0;     /* polls in a row */
+    for (uint32_t polls = 0; quiet < QUIET_POLLS && polls < port->patience; polls += quiet == 0) {
+        if (received && !port->receive(port->context, memory->results, n_bytes))
+            return EIE_FAIL_TRANSFER;
+        received = port->received(port->context, &(size_t){0});
+        quiet = received || (read_register(eie, EIE_STATUS) & ACTIVE) ? 0 : quiet + 1;
+    }
+    port->stop(port->context);
+    return quiet == QUIET_POLLS ? EIE_OK : EIE_FAIL_TIMEOUT;
+}
+
+/* Put an input vector into its packet; what lies between the elements is zero. */
+static enum eie_status pack(const struct eie_model *model, uint32_t buffer, const int32_t *inputs,
+                            uint64_t *beats)
+{
+    const int32_t high = (int32_t)(((uint32_t)1 << (model->input_width - 1)) - 1);
+    const uint64_t mask = ((uint64_t)1 << model->input_width) - 1;
+    beats[0] = model->input_headers[buffer];
+    for (uint32_t beat = 1; beat < model->input_beats; beat++)
+        beats[beat] = 0;
+    for (uint32_t element = 0; element < model->n_inputs; element++) {
+        if (inputs[element] > high || inputs[element] < -high - 1)
+            return EIE_FAIL_VALUE;
+        const uint64_t bits = (uint64_t)inputs[element] & mask;
+        const uint32_t beat = model->input_places[element] / BEAT_WIDTH;
+        const uint32_t low = model->input_places[element] % BEAT_WIDTH;
+        beats[beat] |= bits << low;
+        if (low + model->input_width > BEAT_WIDTH)
+            beats[beat + 1] |= bits >> (BEAT_WIDTH - low);
+    }
+    return EIE_OK;
+}
+
+/* Take the elements of all outputs out of their packets. */
+static void unpack(const struct eie_model *model, const uint64_t *beats, int32_t *outputs)
+{
+    const uint64_t mask = ((uint64_t)1 << model->result_width) - 1;
+    const int64_t sign = (int64_t)1 << (model->result_width - 1);
+    for (size_t number = 0; number < model->n_outputs; number++) {
+        const struct eie_output *output = &model->outputs[number];
+        for (uint32_t element = 0; element < output->n_elements; element++) {
+            const uint32_t place = output->places[element];
+            const int64_t bits = (int64_t)(beats[place / BEAT_WIDTH] >> place % BEAT_WIDTH & mask);
+            *outputs++ = (int32_t)((bits ^ sign) - sign);
+        }
+        beats += result_beats(output);
+    }
+}
+
+/* Forget what was on its way. */
+static void begin_anew(struct eie *eie)
+{
+    const struct eie_port *port = eie->port;
+    const uint32_t events = EIE_IRQ_STATUS_DONE_MASK | EIE_IRQ_STATUS_ERROR_MASK;
+    write_register(eie, EIE_IRQ_STATUS, events);
+    write_register(eie, EIE_IRQ_ENABLE, port->wait == NULL ? 0 : events);
+    eie->ended = eie->submitted = eie->collected = read_register(eie, EIE_PROGRAMS);
+    eie->failed = false;
+}
+
+enum eie_status eie_init(struct eie *eie, const struct eie_port *port)
+{
+    *eie = (struct eie){.port = port};
+    if (read_register(eie, EIE_ID) != EIE_PRODUCT_ID)
+        return EIE_FAIL_ID;
+    const uint32_t version = read_register(eie, EIE_VERSION);
+    if ((version & EIE_VERSION_MAJOR_MASK) >> EIE_VERSION_MAJOR_SHIFT != EIE_VERSION_MAJOR)
+        return EIE_FAIL_VERSION;
+    return eie_reset(eie);
+}
+
+enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
+                         const struct eie_memory *memory)
+{
+    if (eie->submitted != eie->collected)
+        return EIE_FAIL_BUSY;
+    eie->model = NULL;
+    for (size_t number = 0; number < model->n_expected; number++) {
+        eie->address = model->expected[number].address;
+        if (read_register(eie, eie->address) != model->expected[number].value)
+            return EIE_FAIL_CONFIG;
+    }
+    enum eie_status status = drain(eie, model, memory);
+    write_register(eie, EIE_CONTROL, EIE_CONTROL_NEW_MODEL_MASK);
+    const uint64_t *beats = model->beats;
+    for (size_t number = 0; status == EIE_OK && number < model->n_packets; number++) {
+        status = send(eie, beats, model->packets[number]);
+        beats += model->packets[number];
+    }
+    if (status == EIE_OK)
+        status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
+    if (status != EIE_OK)
+        return status;
+    if (has_error(eie))
+        return EIE_FAIL_MACHINE;
+    if (read_register(eie, EIE_CHECKSUM) != model->checksum)
+        return EIE_FAIL_CHECKSUM;
+    for (size_t number = 0; number < model->n_settings; number++)
+        write_register(eie, model->settings[number].address, model->settings[number].value);
+    eie->model = model;
+    eie->memory = *memory;
+    return EIE_OK;
+}
+
+enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
+{
+    const struct eie_model *model = eie->model;
+    if (model == NULL)
+        return EIE_FAIL_EMPTY;
+    if (eie->submitted - eie->collected >= model->n_buffers)
+        return EIE_FAIL_BUSY;
+    const uint32_t buffer = eie->submitted % model->n_buffers;
+    uint64_t *beats = eie->memory.inputs[buffer];
+    enum eie_status status = pack(model, buffer, inputs, beats);
+    if (status == EIE_OK && eie->submitted == eie->collected)
+        status = receive(eie, 0);
+    if (status == EIE_OK)
+        status = send(eie, beats, model->input_beats);
+    if (status != EIE_OK)
+        return status;
+    eie->submitted++;
+    write_register(eie, EIE_START, buffer << EIE_START_BUFFER_SHIFT);
+    return EIE_OK;
+}
+
+enum eie_status eie_collect(struct eie *eie, int32_t *outputs)
+{
+    const struct eie_model *model = eie->model;
+    if (model == NULL || eie->submitted == eie->collected)
+        return EIE_FAIL_EMPTY;
+    for (size_t number = 0; number < model->n_outputs; number++) {
+        enum eie_status status = number == 0 ? EIE_OK : receive(eie, number);
+        if (status == EIE_OK)
+            status = await_output(eie, number);
+        if (status != EIE_OK)
+            return status;
+    }
+    unpack(model, eie->memory.results, outputs);
+    eie->collected++;
+    return eie->submitted == eie->collected ? EIE_OK : receive(eie, 0);
+}
+
+enum eie_status eie_infer(struct eie *eie, const int32_t *inputs, int32_t *outputs)
+{
+    return eie_infer_batch(eie, 1, inputs, outputs);
+}
+
+enum eie_status eie_infer_batch(struct eie *eie, size_t count, const int32_t *inputs,
+                                int32_t *outputs)
+{
+    if (eie->model == NULL)
+        return EIE_FAIL_EMPTY;
+    if (eie->submitted != eie->collected)
+        return EIE_FAIL_BUSY;
+    const struct eie_model *model = eie->model;
+    size_t n_outputs = 0;
+    for (size_t number = 0; number < model->n_outputs; number++)
+        n_outputs += model->outputs[number].n_elements;
+    for (size_t submitted = 0, collected = 0; collected < count;) {
+        enum eie_status status;
+        if (submitted < count && submitted - collected < model->n_buffers)
+            status = eie_submit(eie, inputs + submitted++ * model->n_inputs);
+        else
+            status = eie_collect(eie, outputs + collected++ * n_outputs);
+        if (status != EIE_OK)
+            return status;
+    }
+    return EIE_OK;
+}
+
+void eie_interrupt(struct eie *eie)
+{
+    const uint32_t events = read_register(eie, EIE_IRQ_STATUS);
+    if (events == 0)
+        return;
+    /* Cleared before it is acted upon: what happens from now on sets it again. */
+    write_register(eie, EIE_IRQ_STATUS, events);
+    if (events & EIE_IRQ_STATUS_ERROR_MASK)
+        eie->failed = true;
+    if (events & EIE_IRQ_STATUS_DONE_MASK)
+        eie->ended = read_register(eie, EIE_PROGRAMS);
+}
+
+enum eie_status eie_clear(struct eie *eie)
+{
+    eie->port->stop(eie->port->context);
+    const enum eie_status status = eie->model == NULL
+        ? await_status(eie, ACTIVE, 0) : drain(eie, eie->model, &eie->memory);
+    if (status != EIE_OK)
+        return status;
+    write_register(eie, EIE_CONTROL, EIE_CONTROL_CLEAR_MASK);
+    begin_anew(eie);
+    return EIE_OK;
+}
+
+enum eie_status eie_reset(struct eie *eie)
+{
+    eie->model = NULL;
+    eie->port->stop(eie->port->context);
+    write_register(eie, EIE_CONTROL, EIE_CONTROL_SOFT_RESET_MASK);
+    const enum eie_status status = await_status(eie, EIE_STATUS_RESETTING_MASK, 0);
+    if (status == EIE_OK)
+        begin_anew(eie);
+    return status;
+}
+
+struct eie_error eie_error(const struct eie *eie)
+{
+    const uint32_t error = read_register(eie, EIE_ERROR);
+    return (struct eie_error){
+        .code = (error & EIE_ERROR_CODE_MASK) >> EIE_ERROR_CODE_SHIFT,
+        .memory = (error & EIE_ERROR_MEMORY_MASK) >> EIE_ERROR_MEMORY_SHIFT,
+        .pe = (error & EIE_ERROR_PE_MASK) >> EIE_ERROR_PE_SHIFT,
+        .address = read_register(eie, EIE_ERROR_ADDRESS),
+    };
+}
+
+uint64_t eie_counter(const struct eie *eie, uint32_t register_lo)
+{
+    const uint32_t low = read_register(eie, register_lo);
+    return (uint64_t)read_register(eie, register_lo + (uint32_t)sizeof low) << 32 | low;
+}
+
+const char *eie_status_text(enum eie_status status)
+{
+#define TEXT(name, text) text,
+    static const char *const texts[] = {EIE_STATUSES(TEXT)};
+#undef TEXT
+    return status < EIE_N_STATUSES ? texts[status] : "no status of the driver";
+}
+
+const char *eie_error_text(uint32_t code)
+{
+#define TEXT(name, code, text) case code: return text;
+    switch (code) {
+    EIE_ERROR_CODES(TEXT)
+    default: return "no error code of the machine";
+    }
+#undef TEXT
+}
