@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BUILD  ?= build
 JOBS   ?= $(shell nproc)
+SEED   ?= 1
 
 BIN := $(VENV)/bin
 
@@ -16,8 +17,14 @@ help: ## list the targets
 demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit compared
 	$(BIN)/eie demo -o $(BUILD)/demo
 
+demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
+	$(BIN)/python -m eie_sim.c_driver -o $(BUILD)/demo-c
+
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
 	$(BIN)/python -m pytest -n $(JOBS)
+
+test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
+	$(BIN)/python -m pytest -n $(JOBS) tests/sim/test_axi.py --seed $(SEED)
 
 lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check
@@ -25,6 +32,15 @@ lint: $(VENV)/.dev ## style and types
 
 synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
 	$(BIN)/python -m eie_sim.synth -o $(BUILD)/synth-pe
+
+registers: $(VENV)/.dev ## the registers as C header and reference, anew
+	$(BIN)/eie registers -o $(BUILD)/registers
+	cp $(BUILD)/registers/eie_registers.h drivers/c
+	cp $(BUILD)/registers/registers.md docs
+
+waves: $(VENV)/.dev ## the timing diagrams of the docs, anew
+	@for source in docs/waves/*.json; do \
+	    $(BIN)/wavedrompy --input $$source --svg $${source%.json}.svg || exit; done
 
 doctor: $(VENV)/.dev ## which tools are here, and whether they are good enough
 	$(BIN)/eie doctor
@@ -39,7 +55,7 @@ clean: ## remove what was built, .venv excepted
 
 # Stamps: what a user needs, and on top of it what a developer needs. Redone when the list changes.
 $(VENV)/.run: EXTRAS := sim,train
-$(VENV)/.dev: EXTRAS := sim,train,synth,test,lint
+$(VENV)/.dev: EXTRAS := sim,train,synth,registers,test,lint
 $(VENV)/.dev: $(VENV)/.run
 
 $(VENV)/.run $(VENV)/.dev: pyproject.toml
@@ -51,4 +67,4 @@ $(VENV)/.run $(VENV)/.dev: pyproject.toml
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo test lint synth-pe doctor train venv clean
+.PHONY: help demo demo-c test test-axi lint synth-pe registers waves doctor train venv clean
