@@ -112,7 +112,8 @@ def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
 
 def infer(build: Build, words: NDArray[np.int64], *, engine: Literal["golden", "rtl"],
           simulator: str = "verilator", waves: str | None = None,
-          folder: str | Path | None = None, build_root: str | Path | None = None) -> Inference:
+          folder: str | Path | None = None, build_root: str | Path | None = None,
+          load: str = "stream") -> Inference:
     """Run a batch. What the hardware answers is compared with the golden model, bit by bit.
 
     Parameters
@@ -121,7 +122,7 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Literal["golden", "
         Inputs as from :func:`prepare`.
     engine : ``"golden"`` or ``"rtl"``
         The golden model alone, or the hardware as well.
-    simulator, waves, folder, build_root
+    simulator, waves, folder, build_root, load
         As for :func:`.rtl.run`.
 
     Raises
@@ -141,7 +142,7 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Literal["golden", "
         return Inference("golden", names, expected, counters, statistics.entries, [], 0,
                          time.perf_counter() - start)
     result = rtl.run(build, words, simulator=simulator, waves=waves, folder=folder,
-                     build_root=build_root or rtl.BUILD_ROOT)
+                     build_root=build_root or rtl.BUILD_ROOT, load=load)
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(

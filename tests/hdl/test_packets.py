@@ -14,7 +14,7 @@ from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, unpack
 from eie_hdl.host.axi import BEAT_BYTES
 from eie_hdl.host.packets import PacketReader
 from eie_hdl.registers import Error
-from eie_sim.testing import get, nothing, put
+from eie_sim.testing import STALLS, get, nothing, put
 
 TINY = PRESETS["tiny"]
 CONFIGS = {
@@ -197,10 +197,12 @@ def crc(data):
     return zlib.crc32(np.array(data, "<u8").tobytes())
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_random_packets_follow_the_rules(simulate, stalls, transfers, name):
+@pytest.mark.parametrize(("name", "mixture"), [
+    *(("tiny", mixture) for mixture in STALLS),
+    *((name, "slow-both") for name in CONFIGS if name != "tiny")])
+def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
     """Many are wrong in some way; nothing stands, so that each of them is judged."""
-    config = CONFIGS[name]
+    config, stalls = CONFIGS[name], STALLS[mixture]
     rng, pauses = random.Random(29), random.Random(30)    # the same packets whatever stalls
     dut = PacketReader(config)
     errors, watch = watch_errors(dut)

@@ -29,7 +29,7 @@ SMALL = tuple(
         ("EVENTS",    0x20, RW1C, False, [("x", 0, 1), ("y", 5, 7)]),
     ])
 #: Registers, bits of an address, and how many reads and how many writes to try.
-MAPS = {"small": (SMALL, 7, 300), "ours": (REGISTERS, ADDRESS_WIDTH, 400)}
+MAPS = {"small": (SMALL, 7, 300), "ours": (REGISTERS, ADDRESS_WIDTH, 150)}
 
 ADDRESS = {register.name: register.address for register in SMALL}
 ALL_BYTES = 0b1111
