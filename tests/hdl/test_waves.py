@@ -126,6 +126,7 @@ class Machine:
         await self.tick()
         self.set(aresetn=1)
         await self.send(header(Memory.PROGRAM, 1), echo())
+        await self.tick(4)    # until it is idle: the input buffers cannot be changed before
         await self.write("INPUT_BASE", value=INPUT_BASE)
         await self.write("INPUT_WORDS", words=1, double=1)
         await self.write("IRQ_ENABLE", done=1)
