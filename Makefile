@@ -21,7 +21,7 @@ demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
 	$(BIN)/python -m eie_sim.c_driver -o $(BUILD)/demo-c
 
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/sim/test_axi.py --seed $(SEED)
