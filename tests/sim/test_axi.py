@@ -73,4 +73,4 @@ def test_random_packets_do_what_they_must(run, simulator):
 
 
 def test_random_packets_of_longer_words_do_what_they_must(run, icarus):
-    run("bench_axi_fuzz", icarus, WIDE, n_packets=300)
+    run("bench_axi_fuzz", icarus, WIDE, n_packets=150)

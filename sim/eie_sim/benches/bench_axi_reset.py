@@ -14,7 +14,7 @@ from eie_sim.packet_rules import Fault, HostModel
 from eie_sim.vectors import input_packets, model_packets, packet
 
 #: Resets of each kind, each at a random moment.
-_N = 5
+_N = 3
 
 _PAUSE = 0.1
 
