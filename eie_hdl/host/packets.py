@@ -2,13 +2,13 @@ from typing import NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc import catalog  # type: ignore[import-untyped]
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import BEAT_WIDTH, Layouts, Memory, n_beats
-from ..registers import Error
+from ..registers import REGISTER, Error
 from .axi import stream_beat
+from .checksum import Checksum
 from .errors import error_layout
 
 __all__ = ["PacketReader"]
@@ -112,8 +112,8 @@ class PacketReader(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(stream_beat)),
             "o": Out(stream.Signature(layouts.load)),
-            "input_base": In(16),
-            "input_words": In(16),
+            "input_base": In(REGISTER["INPUT_BASE"].width()),
+            "input_words": In(REGISTER["INPUT_WORDS"].width("words")),
             "input_double": In(1),
             "in_use": In(1),
             "buffer_in_use": In(2),
@@ -124,7 +124,7 @@ class PacketReader(wiring.Component):
             "receiving_model": Out(1),
             "receiving_input": Out(2),
             "error": Out(error_layout),
-            "checksum": Out(32),
+            "checksum": Out(REGISTER["CHECKSUM"].width()),
             "checksum_clear": In(1),
         })
 
@@ -335,7 +335,7 @@ class PacketReader(wiring.Component):
         """Checksum of the beats `taken`: those that it `counts` a cycle later, but no header that
         is bad another cycle later.
         """
-        m.submodules.summer = summer = catalog.CRC32_ISO_HDLC(BEAT_WIDTH).create()
+        m.submodules.summer = summer = Checksum()
         s1_taken, s1_beat = Signal(), Signal(BEAT_WIDTH)
         s2_counts, s2_beat = Signal(), Signal(BEAT_WIDTH)
         m.d.sync += [
@@ -345,10 +345,10 @@ class PacketReader(wiring.Component):
             s2_beat.eq(s1_beat),
         ]
         m.d.comb += [
-            summer.data.eq(s2_beat),
-            summer.valid.eq(s2_counts & ~is_bad & ~self.checksum_clear),
-            summer.start.eq(self.checksum_clear),
-            self.checksum.eq(summer.crc),
+            summer.beat.eq(s2_beat),
+            summer.valid.eq(s2_counts & ~is_bad),
+            summer.clear.eq(self.checksum_clear),
+            self.checksum.eq(summer.checksum),
         ]
 
     def _tell_what_is_under_way(self, m, packet, in_words, in_packet):
