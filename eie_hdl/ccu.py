@@ -9,7 +9,7 @@ from .format import COUNTER_WIDTH, COUNTERS, Kind, Layouts, Memory, image_file
 from .host.result import ResultReader
 from .ledger import TileLedger
 from .memory_read import MemoryRead
-from .registers import Error
+from .registers import REGISTER, Error
 from .sram import Sram
 from .tree import Link
 
@@ -63,7 +63,8 @@ class CcuSignature(wiring.Signature):
             "result":   Out(stream.Signature(layouts.result)),
             "busy":     Out(1),
             "done":     Out(1),
-            "fault":    Out(data.StructLayout({"code": 8, "address": address})),
+            "fault":    Out(data.StructLayout({"code": REGISTER["ERROR"].width("code"),
+                                               "address": address})),
             "overflow": Out(1),
             "overflow_tile": Out(address),
             "counters": Out(wiring.Signature({name: Out(COUNTER_WIDTH) for name in COUNTERS})),

@@ -4,7 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import EIEConfig
 from .format import Layouts
-from .registers import Error
+from .registers import REGISTER, Error
 
 __all__ = ["DescriptorCheck"]
 
@@ -38,7 +38,7 @@ class DescriptorCheck(wiring.Component):
             "descriptor": In(layouts.descriptor),
             "source":     In(unsigned(source.width + 1)),
             "last":       In(1),
-            "code":       Out(8),
+            "code":       Out(REGISTER["ERROR"].width("code")),
         })
 
     def elaborate(self, platform):

@@ -12,7 +12,7 @@ from .config import ACTS_PER_WORD, EIEConfig, clog2
 
 __all__ = [
     "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind", "Layouts",
-    "Memory", "image_file", "n_beats", "pack", "unpack",
+    "Memory", "image_file", "n_beats", "n_pieces", "pack", "unpack",
 ]
 
 #: Changes whenever a build made before can no longer be run.
@@ -247,6 +247,11 @@ def image_file(instance: str) -> str:
 def n_beats(shape: ShapeLike) -> int:
     """Beats of the load stream that a word takes."""
     return -(-Shape.cast(shape).width // BEAT_WIDTH)
+
+
+def n_pieces(config: EIEConfig, shape: ShapeLike) -> int:
+    """Elements of a packet of results that a word takes when its memory is read back."""
+    return -(-Shape.cast(shape).width // config.act_width)
 
 
 def pack(shape: ShapeLike, values: Any) -> NDArray[np.uint64]:

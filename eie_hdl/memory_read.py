@@ -1,9 +1,9 @@
-from amaranth.hdl import Array, Module, Mux, Shape, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EIEConfig, clog2
-from .format import Layouts, Memory
+from .format import Layouts, Memory, n_pieces
 
 __all__ = ["MemoryRead"]
 
@@ -54,13 +54,13 @@ class MemoryRead(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        n_pieces = {place.value: -(-Shape.cast(image.shape).width // self._config.act_width)
+        counts   = {place.value: n_pieces(self._config, image.shape)
                     for place, image in self._layouts.memories.items()}
         offset   = Signal.like(self.i.p.count)    # words read
-        piece    = Signal(range(max(n_pieces.values())))
+        piece    = Signal(range(max(counts.values())))
         address  = Signal(self._layouts.load.members["address"])
         which    = self.i.p.memory.as_value()
-        pieces   = Array(n_pieces.get(place, 1) for place in range(1 << len(which)))
+        pieces   = Array(counts.get(place, 1) for place in range(1 << len(which)))
         is_last_piece = piece + 1 == pieces[which]
         is_last  = is_last_piece & (offset + 1 == self.i.p.count)
         is_program = self.i.p.memory == Memory.PROGRAM

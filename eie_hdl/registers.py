@@ -12,8 +12,8 @@ from .config import EIEConfig
 from .format import COUNTER_WIDTH, COUNTERS, Memory
 
 __all__ = [
-    "ADDRESS_WIDTH", "PRODUCT_ID", "REGISTERS", "REGISTER_WIDTH", "Access", "Error", "Field",
-    "Register", "VERSION",
+    "ADDRESS_WIDTH", "PRODUCT_ID", "REGISTER", "REGISTERS", "REGISTER_WIDTH", "VERSION", "Access",
+    "Error", "Field", "Register",
 ]
 
 #: Bits of a register.
@@ -137,6 +137,37 @@ class Register:
         """Who does what with its fields."""
         return self.fields[0].access
 
+    def width(self, field: str = "value") -> int:
+        """Bits of a field."""
+        return self._field(field).width
+
+    def pack(self, **values: int) -> int:
+        """Word with these values of fields; those that are not given are zero.
+
+        Raises
+        ------
+        ValueError
+            If there is no such field, or a value does not fit.
+        """
+        word = 0
+        for name, value in values.items():
+            field = self._field(name)
+            if not 0 <= value < 1 << field.width:
+                raise ValueError(f"{self.name}.{name} must be from 0 to {(1 << field.width) - 1}, "
+                                 f"not {value}")
+            word |= int(value) << field.low
+        return word
+
+    def unpack(self, word: int) -> dict[str, int]:
+        """Values of all fields in a word."""
+        return {field.name: word >> field.low & (1 << field.width) - 1 for field in self.fields}
+
+    def _field(self, name: str) -> Field:
+        fields = {field.name: field for field in self.fields}
+        if name not in fields:
+            raise ValueError(f"Field of {self.name} must be one of {', '.join(fields)}, not {name}")
+        return fields[name]
+
 
 def _fields(*fields: tuple[str, int, int, Access, str] | tuple[str, int, int, Access, str, int]
             ) -> tuple[Field, ...]:
@@ -259,3 +290,6 @@ def _place(base: int, registers: Iterator[tuple[str, str, tuple[Field, ...]]]
 REGISTERS: tuple[Register, ...] = (
     *_place(0, _identification()), *_place(_CONFIG_BASE, _configuration()),
     *_place(_CONTROL_BASE, _control()), *_place(_COUNTER_BASE, _counters()))
+
+#: The same by name.
+REGISTER = {register.name: register for register in REGISTERS}

@@ -6,7 +6,7 @@ from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data
 
 from .config import EIEConfig
-from .format import BEAT_WIDTH, Layouts, Memory, n_beats
+from .format import BEAT_WIDTH, Layouts, Memory, n_beats, n_pieces
 from .host.results import result_lane_width
 
 __all__ = ["describe_words"]
@@ -62,7 +62,7 @@ def _describe_results(config: EIEConfig) -> str:
         f"elements.\n")
     if config.readback:
         pieces = "".join(
-            f"| {memory.name} | {-(-Shape.cast(image.shape).width // config.act_width)} |\n"
+            f"| {memory.name} | {n_pieces(config, image.shape)} |\n"
             for memory, image in Layouts(config).memories.items() if memory is not Memory.ACT)
         text += ("\nA READ of another memory sends each word as several elements, its low bits "
                  f"first:\n\n| memory | elements of a word |\n|---|---|\n{pieces}")

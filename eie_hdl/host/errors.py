@@ -2,13 +2,15 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..registers import Error
+from ..registers import REGISTER, Error
 
 __all__ = ["ErrorLog", "Watchdog", "error_layout"]
 
 #: What went wrong: an :class:`~eie_hdl.registers.Error`, if it is not 0; its address; and of a
 #: packet, the memory and PE of its header.
-error_layout = data.StructLayout({"code": 8, "address": 24, "memory": 3, "pe": 8})
+error_layout = data.StructLayout({
+    "code": REGISTER["ERROR"].width("code"), "address": REGISTER["ERROR_ADDRESS"].width(),
+    "memory": REGISTER["ERROR"].width("memory"), "pe": REGISTER["ERROR"].width("pe")})
 
 
 class ErrorLog(wiring.Component):
@@ -93,8 +95,9 @@ class Watchdog(wiring.Component):
 
     def __init__(self):
         super().__init__({
-            "limit": In(32), "active": In(1), "restart": In(1), "blocked": In(1),
-            "descriptor": In(16), "error": Out(error_layout),
+            "limit": In(REGISTER["WATCHDOG"].width()),
+            "active": In(1), "restart": In(1), "blocked": In(1),
+            "descriptor": In(REGISTER["START"].width("descriptor")), "error": Out(error_layout),
         })
 
     def elaborate(self, platform):

@@ -4,16 +4,21 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
 from ..format import Layouts, Memory
-from ..registers import Error
+from ..registers import REGISTER, Error
 from .errors import error_layout
 
 __all__ = ["ReadStart", "StartQueue", "read_layout", "start_layout"]
 
 #: Write to register START.
-start_layout = data.StructLayout({"valid": 1, "descriptor": 16, "buffer": 1})
+start_layout = data.StructLayout({
+    "valid": 1, "descriptor": REGISTER["START"].width("descriptor"),
+    "buffer": REGISTER["START"].width("buffer")})
 
 #: Write to register READ, with what it reads.
-read_layout = data.StructLayout({"valid": 1, "memory": 3, "pe": 8, "address": 24, "count": 24})
+read_layout = data.StructLayout({
+    "valid": 1, "memory": REGISTER["READ_PLACE"].width("memory"),
+    "pe": REGISTER["READ_PLACE"].width("pe"), "address": REGISTER["READ_ADDRESS"].width(),
+    "count": REGISTER["READ"].width("count")})
 
 
 class StartQueue(wiring.Component):
@@ -59,10 +64,11 @@ class StartQueue(wiring.Component):
         self._config = config
         super().__init__({
             "i": In(start_layout), "drop": In(1), "hold": In(1), "refuse": In(1),
-            "input_words": In(16), "input_double": In(1),
+            "input_words": In(REGISTER["INPUT_WORDS"].width("words")), "input_double": In(1),
             "receiving_model": In(1), "receiving_input": In(2), "reading": In(1), "running": In(1),
             "run": Out(stream.Signature(Layouts(config).run)),
-            "waiting": Out(1), "buffer": Out(1), "descriptor": Out(16), "buffer_in_use": Out(2),
+            "waiting": Out(1), "buffer": Out(1),
+            "descriptor": Out(start_layout["descriptor"].shape), "buffer_in_use": Out(2),
             "error": Out(error_layout),
         })
 
@@ -71,7 +77,7 @@ class StartQueue(wiring.Component):
 
         # The start that waits, and the one that was let go.
         next_ = Signal(start_layout)
-        first = Signal(16)
+        first = Signal.like(self.descriptor)
         is_receiving = self.receiving_model | self.receiving_input.bit_select(next_.buffer, 1)
         m.d.comb += [
             self.waiting.eq(next_.valid),

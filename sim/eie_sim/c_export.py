@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
-from eie_hdl.registers import REGISTERS
+from eie_hdl.registers import REGISTER
 
 from .vectors import input_packets, model_packets, output_columns, result_type
 
@@ -106,9 +106,9 @@ def _source(build: Build, name: str) -> str:
         f"CONFIG_{field.name.upper()}": int(getattr(config, field.name))
         for field in dataclasses.fields(config)}}
     settings = {
-        "INPUT_BASE": _register("INPUT_BASE", value=build.input.base_word),
-        "INPUT_WORDS": _register("INPUT_WORDS", words=build.input_words,
-                                 double=int(build.input_buffers > 1))}
+        "INPUT_BASE": REGISTER["INPUT_BASE"].pack(value=build.input.base_word),
+        "INPUT_WORDS": REGISTER["INPUT_WORDS"].pack(words=build.input_words,
+                                                    double=int(build.input_buffers > 1))}
     places = "".join(
         array("static const uint32_t", f"places_{number}",
               _decimal(vector.columns * _result_width(build)))
@@ -161,12 +161,6 @@ def _input_places(build: Build) -> NDArray[np.int64]:
 
 def _result_width(build: Build) -> int:
     return result_type(build.config).itemsize * _BITS_PER_BYTE
-
-
-def _register(name: str, **values: int) -> int:
-    """Value of a register whose fields have these values."""
-    (register,) = (one for one in REGISTERS if one.name == name)
-    return sum(values[field.name] << field.low for field in register.fields)
 
 
 def _settings(name: str, values: Mapping[str, int]) -> str:

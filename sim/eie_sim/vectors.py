@@ -8,13 +8,13 @@ from amaranth.hdl import Shape, ShapeLike
 from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, pack, unpack
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, n_pieces, pack, unpack
 from eie_hdl.host.results import result_lane_width
 from eie_hdl.numeric import limits
 
 __all__ = [
-    "VectorError", "dequantise", "gather", "input_packets", "model_packets", "n_pieces",
-    "output_columns", "packet", "quantise", "read_words", "result_type", "scatter",
+    "VectorError", "dequantise", "gather", "input_packets", "model_packets", "output_columns",
+    "packet", "quantise", "read_words", "result_type", "scatter",
 ]
 
 
@@ -210,11 +210,6 @@ def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
 def result_type(config: EIEConfig) -> np.dtype[np.signedinteger[Any]]:
     """Type of an activation in a packet of results."""
     return np.dtype(f"<i{result_lane_width(config.act_width) // 8}")
-
-
-def n_pieces(config: EIEConfig, shape: ShapeLike) -> int:
-    """Elements of a packet of results that a word takes when its memory is read back."""
-    return -(-Shape.cast(shape).width // config.act_width)
 
 
 def read_words(config: EIEConfig, shape: ShapeLike, pieces: NDArray[np.int64]

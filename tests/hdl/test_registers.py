@@ -2,6 +2,9 @@
 
 import dataclasses
 import itertools
+import re
+
+import pytest
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import COUNTER_WIDTH, COUNTERS, Layouts, Memory
@@ -9,20 +12,19 @@ from eie_hdl.host.register_bank import member_name
 from eie_hdl.registers import (
     ADDRESS_WIDTH,
     PRODUCT_ID,
+    REGISTER,
     REGISTER_WIDTH,
     REGISTERS,
     Access,
     Error,
 )
 
-BY_NAME = {register.name: register for register in REGISTERS}
-
 FIELDS = [(register, field) for register in REGISTERS for field in register.fields]
 
 
 def test_every_register_has_a_name_of_its_own_that_is_an_identifier():
-    assert len(BY_NAME) == len(REGISTERS)
-    assert all(name.isidentifier() and name == name.upper() for name in BY_NAME)
+    assert len(REGISTER) == len(REGISTERS)
+    assert all(name.isidentifier() and name == name.upper() for name in REGISTER)
 
 
 def test_every_register_has_a_word_of_its_own_within_the_range_in_order():
@@ -87,9 +89,9 @@ def test_everything_is_explained():
 
 def test_every_parameter_of_the_configuration_has_a_register_in_their_order():
     names = [f"CONFIG_{field.name.upper()}" for field in dataclasses.fields(EIEConfig)]
-    assert [name for name in BY_NAME if name.startswith("CONFIG_")] == names
+    assert [name for name in REGISTER if name.startswith("CONFIG_")] == names
     for field in dataclasses.fields(EIEConfig):
-        register = BY_NAME[f"CONFIG_{field.name.upper()}"]
+        register = REGISTER[f"CONFIG_{field.name.upper()}"]
         assert register.access == Access.READ
         if "range" in field.metadata:
             assert field.metadata["range"].high < 1 << register.fields[0].width
@@ -97,7 +99,7 @@ def test_every_parameter_of_the_configuration_has_a_register_in_their_order():
 
 def test_every_counter_has_its_halves_one_after_the_other():
     for name in COUNTERS:
-        low, high = (BY_NAME[f"{name.upper()}_{half}"] for half in ("LO", "HI"))
+        low, high = (REGISTER[f"{name.upper()}_{half}"] for half in ("LO", "HI"))
         assert high.address == low.address + REGISTER_WIDTH // 8
         assert low.access == high.access == Access.READ
         assert low.fields[0].width + high.fields[0].width == COUNTER_WIDTH
@@ -132,3 +134,24 @@ def test_every_error_code_is_explained_in_its_own_words():
 def test_the_first_register_tells_what_this_is():
     assert REGISTERS[0].name == "ID" and REGISTERS[0].address == 0
     assert PRODUCT_ID.to_bytes(REGISTER_WIDTH // 8)[:3] == b"EIE"
+
+
+@pytest.mark.parametrize("register", REGISTERS, ids=lambda register: register.name)
+def test_a_word_has_the_values_of_its_fields(register):
+    values = {field.name: (1 << field.width) - 1 - number
+              for number, field in enumerate(register.fields) if field.width > number}
+    word = register.pack(**values)
+    assert register.unpack(word) == {field.name: values.get(field.name, 0)
+                                     for field in register.fields}
+    assert all(word >> field.low & (1 << field.width) - 1 == values.get(field.name, 0)
+               for field in register.fields)
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"half": 1}, "Field of START must be one of descriptor, buffer, not half"),
+    ({"buffer": 2}, "START.buffer must be from 0 to 1, not 2"),
+    ({"descriptor": -1}, "START.descriptor must be from 0 to 65535, not -1"),
+])
+def test_what_is_no_value_of_a_field_is_refused(values, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        REGISTER["START"].pack(**values)

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts, Memory, pack
-from eie_hdl.registers import REGISTERS
+from eie_hdl.registers import REGISTER
 from eie_hdl.top import Eie
 
 WAVES = Path(__file__).parents[2] / "docs" / "waves"
@@ -18,16 +18,10 @@ NAMES = sorted(path.stem for path in WAVES.glob("*.json"))
 
 CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts(CONFIG)
-REGISTER = {register.name: register for register in REGISTERS}
 INPUT_BASE = 8
 
 #: Cycles that the mark of a gap may stand for.
 GAP = 100
-
-
-def word(register, **fields):
-    """What is written into a register."""
-    return sum(fields.get(field.name, 0) << field.low for field in REGISTER[register].fields)
 
 
 def header(memory, count, buffer=0):
@@ -47,11 +41,11 @@ def echo():
 
 def meaning(inputs):
     """Values that the labels of the diagrams stand for."""
-    labels = {"done": word("IRQ_STATUS", done=1)}
+    labels = {"done": REGISTER["IRQ_STATUS"].pack(done=1)}
     labels |= {name: register.address for name, register in REGISTER.items()}
     for number, vector in enumerate(inputs):
         labels[f"head {number}"] = header(Memory.INPUT, CONFIG.n_pe, number)
-        labels[f"buffer {number}"] = word("START", buffer=number)
+        labels[f"buffer {number}"] = REGISTER["START"].pack(buffer=number)
         labels |= {f"x{number}[{pe}]": row for pe, row in enumerate(vector)}
         # In order of column number: slot 0 of all PEs, then slot 1, ..
         elements = bytes(row >> 8 * slot & 0xff for slot in range(4) for row in vector)
@@ -115,7 +109,7 @@ class Machine:
 
     async def write(self, register, **fields):
         self.set(s_axil_awvalid=1, s_axil_awaddr=REGISTER[register].address,
-                 s_axil_wvalid=1, s_axil_wdata=word(register, **fields))
+                 s_axil_wvalid=1, s_axil_wdata=REGISTER[register].pack(**fields))
         await self.tick()
         self.set(s_axil_awvalid=0, s_axil_wvalid=0)
         await self.tick(3)

@@ -24,12 +24,11 @@ from cocotbext.axi import (
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.host.axi import BEAT_BYTES
-from eie_hdl.registers import REGISTER_WIDTH, REGISTERS
+from eie_hdl.registers import REGISTER, REGISTER_WIDTH
 from eie_sim.vectors import result_type
 
 #: The machine.
 CONFIG = EIEConfig.from_mapping(json.loads(os.environ["EIE_CONFIG"]))
-REGISTER = {register.name: register for register in REGISTERS}
 REGISTER_BYTES = REGISTER_WIDTH // 8
 
 _PERIOD_NS = 10
@@ -149,9 +148,7 @@ class Buses:
 
     async def read(self, name):
         """Fields of a register."""
-        word = await self.read_word(name)
-        return {field.name: word >> field.low & (1 << field.width) - 1
-                for field in REGISTER[name].fields}
+        return REGISTER[name].unpack(await self.read_word(name))
 
     async def value(self, name):
         """Register with one field."""
@@ -168,8 +165,7 @@ class Buses:
 
     async def try_write(self, name, **fields):
         """Write a register; what the bus answers."""
-        word = sum(fields[field.name] << field.low for field in REGISTER[name].fields
-                   if field.name in fields)
+        word = REGISTER[name].pack(**fields)
         resp, _ = await self.access(REGISTER[name].address,
                                     word.to_bytes(REGISTER_BYTES, "little"))
         return resp

@@ -7,8 +7,8 @@ from eie_compiler.testing import random_network
 from eie_hdl.format import FORMAT_VERSION, Layouts, Memory, n_beats, pack, unpack
 from eie_hdl.host.axi import BEAT_BYTES
 from eie_hdl.numeric import limits
-from eie_hdl.registers import PRODUCT_ID, REGISTERS, VERSION, Error
-from eie_sim.benches.axi_buses import CONFIG, REGISTER, seed
+from eie_hdl.registers import PRODUCT_ID, REGISTER, REGISTERS, VERSION, Error
+from eie_sim.benches.axi_buses import CONFIG, seed
 from eie_sim.vectors import packet
 
 #: TKEEP of a beat.
@@ -19,8 +19,7 @@ LAYOUTS = Layouts(CONFIG)
 #: Those that say something before anything has happened; all other fields that are read are zero.
 KNOWN = {
     "ID": PRODUCT_ID,
-    "VERSION": sum(number << field.low for field, number in zip(
-        REGISTER["VERSION"].fields, reversed(VERSION))),
+    "VERSION": REGISTER["VERSION"].pack(**dict(zip(("major", "minor", "patch"), VERSION))),
     "FORMAT": FORMAT_VERSION,
     "STATUS": 1,
     **{f"CONFIG_{name.upper()}": int(value) for name, value in CONFIG.as_dict().items()},

@@ -4,8 +4,8 @@ import cocotb
 import numpy as np
 
 from eie_hdl.format import Memory
-from eie_hdl.registers import Error
-from eie_sim.benches.axi_buses import CONFIG, REGISTER, seed
+from eie_hdl.registers import REGISTER, Error
+from eie_sim.benches.axi_buses import CONFIG, seed
 from eie_sim.benches.axi_cases import LAYOUTS, WHOLE, bad_packets, random_words, raw_packet
 from eie_sim.benches.axi_steps import let_end, nothing_comes, nothing_happens, prepare, start_held
 from eie_sim.packet_rules import Fault

@@ -5,8 +5,8 @@ import random
 import cocotb
 from cocotbext.axi import AxiResp
 
-from eie_hdl.registers import ADDRESS_WIDTH, REGISTERS, Access
-from eie_sim.benches.axi_buses import REGISTER, REGISTER_BYTES, seed
+from eie_hdl.registers import ADDRESS_WIDTH, REGISTER, REGISTERS, Access
+from eie_sim.benches.axi_buses import REGISTER_BYTES, seed
 from eie_sim.benches.axi_cases import expect_words, random_build, random_inputs, reset_word
 from eie_sim.benches.axi_host import Host
 

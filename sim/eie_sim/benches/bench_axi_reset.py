@@ -6,8 +6,8 @@ import cocotb
 import numpy as np
 
 from eie_hdl.format import Memory
-from eie_hdl.registers import Error
-from eie_sim.benches.axi_buses import CONFIG, REGISTER, seed
+from eie_hdl.registers import REGISTER, Error
+from eie_sim.benches.axi_buses import CONFIG, seed
 from eie_sim.benches.axi_cases import expect_words, random_build, random_inputs, reset_word
 from eie_sim.benches.axi_host import Host
 from eie_sim.packet_rules import Fault, HostModel

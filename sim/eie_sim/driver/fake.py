@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, unpack
+from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, n_pieces, unpack
 from eie_hdl.numeric import wrap
 from eie_hdl.registers import PRODUCT_ID, REGISTER_WIDTH, REGISTERS, VERSION, Access, Error
 
 from ..golden import GoldenModel
-from ..vectors import n_pieces, result_type
+from ..vectors import result_type
 from .bus import Bus, BusError
 
 __all__ = ["FakeMachine"]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, Memory
+from eie_hdl.format import Layouts, Memory, n_pieces
 from eie_hdl.registers import Error
 
-from ..vectors import n_pieces, result_type
+from ..vectors import result_type
 from .bus import Bus
 from .errors import DriverError, DriverTimeout, MachineError
 from .identity import identify

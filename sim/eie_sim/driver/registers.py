@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eie_hdl.registers import REGISTERS, Register
+from eie_hdl.registers import REGISTER, Register
 
 from .bus import Bus
 
@@ -18,8 +18,6 @@ class Registers:
         Way to the machine.
     """
 
-    _MAP = {register.name: register for register in REGISTERS}
-
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
@@ -32,9 +30,7 @@ class Registers:
             If the bus does not allow it.
         """
         register = self._register(name)
-        word = self._bus.read(register.address)
-        return {field.name: word >> field.low & (1 << field.width) - 1
-                for field in register.fields}
+        return register.unpack(self._bus.read(register.address))
 
     def value(self, name: str) -> int:
         """Read a register with a single field."""
@@ -56,18 +52,9 @@ class Registers:
             If a value does not fit its field, or there is no such field or register.
         """
         register = self._register(name)
-        places = {field.name: field for field in register.fields}
-        word = 0
-        for key, value in fields.items():
-            if key not in places:
-                raise ValueError(f"Field of {name} must be one of {', '.join(places)}, not {key}")
-            if not 0 <= value < 1 << places[key].width:
-                raise ValueError(f"{name}.{key} must be from 0 to {(1 << places[key].width) - 1}, "
-                                 f"not {value}")
-            word |= int(value) << places[key].low
-        self._bus.write(register.address, word)
+        self._bus.write(register.address, register.pack(**fields))
 
     def _register(self, name: str) -> Register:
-        if name not in self._MAP:
-            raise ValueError(f"Register must be one of {', '.join(self._MAP)}, not {name}")
-        return self._MAP[name]
+        if name not in REGISTER:
+            raise ValueError(f"Register must be one of {', '.join(REGISTER)}, not {name}")
+        return REGISTER[name]
