@@ -94,7 +94,7 @@ def random_build(n_pe, sizes=(13, 18, 5), outputs="all"):
     return compile_network(network, config, outputs=outputs)
 
 
-@pytest.mark.parametrize("n_pe", [1, 4])
+@pytest.mark.parametrize("n_pe", [1, 2, 4, 8])
 def test_network_gives_what_the_golden_model_says(simulate, n_pe):
     build = random_build(n_pe)
     dut = Core(build.config)
@@ -129,7 +129,7 @@ def test_network_gives_the_same_at_the_limits_of_widths(simulate, config):
     simulate(dut, *inference(dut, build, random_inputs(rng, 1, 11, width=16)))
 
 
-@pytest.mark.parametrize("n_pe", [2])
+@pytest.mark.parametrize("n_pe", [1, 2, 8])
 def test_no_queue_overflows_while_a_pe_that_has_all_the_work_fills_every_slot(
         simulate, monkeypatch, n_pe):
     """All weights are in PE 0, a full column of the tile for every input."""
@@ -159,7 +159,7 @@ def test_no_queue_overflows_while_a_pe_that_has_all_the_work_fills_every_slot(
     assert max(levels) == config.queue_depth + n_in_flight(config)
 
 
-@pytest.mark.parametrize("n_pe", [4])
+@pytest.mark.parametrize("n_pe", [1, 4])
 def test_busy_cycles_of_all_pes_are_the_entries_that_were_walked(simulate, n_pe):
     """One PE is watched at a time; what is watched may change while the program runs."""
     build = random_build(n_pe, sizes=(9, 14), outputs="last")
@@ -183,7 +183,7 @@ def test_busy_cycles_of_all_pes_are_the_entries_that_were_walked(simulate, n_pe)
     simulate(dut, host, consumer)
 
 
-@pytest.mark.parametrize("n_pe", [2])
+@pytest.mark.parametrize("n_pe", [1, 4])
 def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_pe):
     """And all rows that no program uses are overwritten meanwhile, some of them often."""
     build = random_build(n_pe, outputs="last")

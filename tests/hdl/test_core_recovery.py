@@ -102,7 +102,7 @@ class Machine(Host):
         assert ctx.get(self.core.fault.code) == Error.NONE
 
 
-@pytest.mark.parametrize("n_pe", [2])
+@pytest.mark.parametrize("n_pe", [1, 4])
 def test_every_memory_reads_as_it_was_loaded(simulate, n_pe):
     """Random contents, random ranges; activations are in order of column between other reads."""
     config = dataclasses.replace(TINY, n_pe=n_pe, spmat_depth=9, ptr_depth=3, act_depth=6,
@@ -185,7 +185,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("n_pe", [2])
+@pytest.mark.parametrize("n_pe", [1, 2])
 def test_program_that_fails_writes_nothing_and_the_next_one_is_right(simulate, n_pe):
     """Each wrong descriptor in turn; only a reset gets the machine out of it."""
     machine = Machine(n_pe, seed=5)
@@ -239,7 +239,7 @@ def test_tiles_before_a_wrong_descriptor_are_not_harmed_by_a_program_that_runs_o
     simulate(machine.reset_inserted(), bench, background=[machine.ask])
 
 
-@pytest.mark.parametrize("n_pe", [2])
+@pytest.mark.parametrize("n_pe", [1, 2])
 def test_reset_in_any_cycle_leaves_the_memories_and_a_machine_that_is_right(simulate, n_pe):
     """Of a program, with a host that is slow or not, or of a read."""
     machine = Machine(n_pe, seed=11)

@@ -154,24 +154,12 @@ def compiled(case: Case) -> Build:
     return compile_network(network, case.config, mapping=case.mapping, outputs="all")
 
 
-#: Icarus is slow: it runs some cases, and is given their networks.
-ON_ICARUS = ("empty-columns", "longest-runs-of-zeros", "saturation-at-both-ends", "one-by-one",
-             "three-layers-on-one-pe", "tiles-of-several-layers")
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_hardware_is_the_golden_model(name, verilator, models):
-    check_case(CASES[name](), verilator, models, load="stream")
-
-
-@pytest.mark.parametrize("name", ON_ICARUS)
-def test_hardware_is_the_golden_model_where_unknown_bits_show(name, icarus, models):
-    check_case(CASES[name](), icarus, models, load="images")
-
-
-def check_case(case: Case, simulator: str, models: Path, *, load: str) -> None:
+def test_hardware_is_the_golden_model(name, simulator, models):
+    case = CASES[name]()
+    # Icarus is slow: it is given the network.
     result = infer(compiled(case), case.inputs, engine="rtl", simulator=simulator,
-                   build_root=models, load=load)
+                   build_root=models, load="images" if simulator == "icarus" else "stream")
     assert [str(mismatch) for mismatch in result.mismatches] == []
     assert result.overflows == 0
     assert case.holds(result)
