@@ -71,7 +71,7 @@ def _read_array(name: str, content: bytes) -> NDArray[Any]:
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
     except (ValueError, TypeError, SyntaxError, EOFError) as error:
         raise ArchiveError(f"{name} must be an array in NumPy's format: {error}") from error
-    if dtype.kind not in "biufU":
+    if dtype.kind not in "biufSU":
         raise ArchiveError(f"{name} must hold numbers or text, not {dtype}")
     body = content[stream.tell():]
     count = 1

@@ -1,8 +1,7 @@
-"""A compressed network: what the compiler is given, and the one file it is kept in."""
+"""A compressed network: what the compiler is given."""
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from .archive import ArchiveError, read_arrays
+from .patches import Patches
 
-__all__ = ["FILE_VERSION", "MAX_FRAC", "CompressedNetwork", "Layer", "NetworkError"]
-
-#: Version of the file; see docs/network-file.md.
-FILE_VERSION = 1
+__all__ = ["MAX_FRAC", "CompressedNetwork", "Layer", "NetworkError", "check_int"]
 
 #: Fraction bits are from minus this to this.
 MAX_FRAC = 64
-
-_FILE_KIND = "eie-network"
-_TOP_FIELDS = ("kind", "version", "v_width", "input_frac", "n_layers")
-_LAYER_FIELDS = ("name", "shape", "indptr", "indices", "codes", "codebook", "bias", "relu",
-                 "output_frac")
 
 
 class NetworkError(ValueError):
@@ -75,7 +66,7 @@ class Layer:
                                    f"not shape {self.bias.shape}")
             if type(self.relu) is not bool:
                 raise NetworkError(f"relu must be true or false, not {self.relu!r}")
-            _check_int("output_frac", self.output_frac, -MAX_FRAC, MAX_FRAC)
+            check_int("output_frac", self.output_frac, -MAX_FRAC, MAX_FRAC)
         except NetworkError as error:
             raise NetworkError(f"layer {self.name!r}: {error}") from error
 
@@ -107,6 +98,8 @@ class CompressedNetwork:
         Fraction bits of the inputs of the first layer.
     v_width : :class:`int`, 2 to 8
         Bits of a codebook index, in all layers.
+    patches : :class:`~.patches.Patches`, optional
+        If the first layer is a convolution: how its input vectors are cut out of images.
 
     Raises
     ------
@@ -117,12 +110,13 @@ class CompressedNetwork:
     layers: tuple[Layer, ...]
     input_frac: int
     v_width: int
+    patches: Patches | None = None
 
     def __post_init__(self) -> None:
         if type(self.layers) is not tuple or not self.layers:
             raise NetworkError("layers must be a tuple of one layer or more")
-        _check_int("input_frac", self.input_frac, -MAX_FRAC, MAX_FRAC)
-        _check_int("v_width", self.v_width, 2, 8)
+        check_int("input_frac", self.input_frac, -MAX_FRAC, MAX_FRAC)
+        check_int("v_width", self.v_width, 2, 8)
         for before, layer in zip(self.layers, self.layers[1:]):
             if layer.n_cols != before.n_rows:
                 raise NetworkError(f"layer {layer.name!r}: shape must have {before.n_rows} "
@@ -135,22 +129,16 @@ class CompressedNetwork:
             if layer.codebook.shape != (1 << self.v_width,):
                 raise NetworkError(f"layer {layer.name!r}: codebook must have 2 ** v_width = "
                                    f"{1 << self.v_width} entries, not {len(layer.codebook)}")
+        if self.patches is not None and self.patches.n_inputs != self.layers[0].n_cols:
+            raise NetworkError(f"layer {self.layers[0].name!r}: shape must have "
+                               f"{self.patches.n_inputs} columns, one for each number of a patch, "
+                               f"not {self.layers[0].n_cols}")
 
     def save(self, path: str | Path) -> None:
         """Write the file of docs/network-file.md; the same network always gives the same bytes."""
-        arrays: dict[str, Any] = {
-            "kind": _FILE_KIND, "version": FILE_VERSION, "v_width": self.v_width,
-            "input_frac": self.input_frac, "n_layers": len(self.layers)}
-        for number, layer in enumerate(self.layers):
-            fields = {
-                "name": layer.name, "shape": np.array(layer.codes.shape, np.int64),
-                "indptr": layer.codes.indptr.astype(np.int64),
-                "indices": layer.codes.indices.astype(np.int32),
-                "codes": layer.codes.data, "codebook": layer.codebook, "bias": layer.bias,
-                "relu": layer.relu, "output_frac": layer.output_frac}
-            arrays |= {f"layer{number}.{field}": value for field, value in fields.items()}
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        from .network_file import write_network
+
+        write_network(path, self)
 
     @classmethod
     def load(cls, path: str | Path) -> "CompressedNetwork":
@@ -163,77 +151,13 @@ class CompressedNetwork:
         NetworkError
             If the file is broken, or a field is missing, superfluous or wrong.
         """
-        try:
-            return _parse(read_arrays(path))
-        except (ArchiveError, NetworkError) as error:
-            raise NetworkError(f"{path}: {error}") from error
+        from .network_file import read_network
+
+        return read_network(path)
 
 
-def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
-    if "kind" not in arrays or arrays["kind"].tolist() != _FILE_KIND:
-        raise NetworkError(f"kind must be there and be {_FILE_KIND!r}: this is no network file")
-    version = _scalar(arrays, "version", "iu")
-    if version != FILE_VERSION:
-        raise NetworkError(f"version must be {FILE_VERSION}, not {version}: compress the network "
-                           f"again, or use the release that wrote it")
-    n_layers = _scalar(arrays, "n_layers", "iu")
-    # Names are counted before any is made up, lest a wrong number of layers fill the memory.
-    if n_layers * len(_LAYER_FIELDS) + len(_TOP_FIELDS) != len(arrays):
-        raise NetworkError(f"n_layers must be the number of layers in the file, not {n_layers}: "
-                           f"there are {len(arrays)} arrays, not {len(_TOP_FIELDS)} and "
-                           f"{len(_LAYER_FIELDS)} for each layer")
-    return CompressedNetwork(
-        layers=tuple(_parse_layer(arrays, f"layer{number}") for number in range(n_layers)),
-        input_frac=_scalar(arrays, "input_frac", "iu"), v_width=_scalar(arrays, "v_width", "iu"))
-
-
-def _parse_layer(arrays: Mapping[str, NDArray[Any]], layer: str) -> Layer:
-    shape = _field(arrays, f"{layer}.shape", "iu", 1)
-    if shape.shape != (2,) or shape.min() < 1 or shape.max() >= 1 << 31:
-        raise NetworkError(f"{layer}.shape must be two positive numbers below 2 ** 31, "
-                           f"not {shape.tolist()}")
-    n_rows, n_cols = shape.tolist()
-    codes = _field(arrays, f"{layer}.codes", "u", 1)
-    indices = _field(arrays, f"{layer}.indices", "iu", 1)
-    indptr = _field(arrays, f"{layer}.indptr", "iu", 1)
-    if codes.dtype != np.uint8:
-        raise NetworkError(f"{layer}.codes must be uint8, not {codes.dtype}")
-    if len(indices) != len(codes):
-        raise NetworkError(f"{layer}.indices must have a row for each of {len(codes)} codes, "
-                           f"not {len(indices)}")
-    _check_indptr(f"{layer}.indptr", indptr, n_cols, len(codes))
-    if len(indices) and not 0 <= indices.min() <= indices.max() < n_rows:
-        raise NetworkError(f"{layer}.indices must be rows from 0 to {n_rows - 1}, not from "
-                           f"{indices.min()} to {indices.max()}")
-    return Layer(
-        name=_scalar(arrays, f"{layer}.name", "U"),
-        codes=csc_array((codes, indices.astype(np.int32), indptr.astype(np.int64)),
-                        shape=(n_rows, n_cols)),
-        codebook=_field(arrays, f"{layer}.codebook", "f", 1).astype(np.float64),
-        bias=_field(arrays, f"{layer}.bias", "f", 1).astype(np.float64),
-        relu=_scalar(arrays, f"{layer}.relu", "b"),
-        output_frac=_scalar(arrays, f"{layer}.output_frac", "iu"))
-
-
-_KINDS = {"iu": "integers", "u": "unsigned integers", "f": "floating-point numbers",
-          "b": "booleans", "U": "text"}
-
-
-def _field(arrays: Mapping[str, NDArray[Any]], name: str, kinds: str, ndim: int) -> NDArray[Any]:
-    if name not in arrays:
-        raise NetworkError(f"{name} must be there; the file has {', '.join(arrays)}")
-    array = arrays[name]
-    if array.dtype.kind not in kinds or array.ndim != ndim:
-        raise NetworkError(f"{name} must be {_KINDS[kinds]} of {ndim} dimensions, "
-                           f"not {array.dtype} of {array.ndim}")
-    return array
-
-
-def _scalar(arrays: Mapping[str, NDArray[Any]], name: str, kinds: str) -> Any:
-    return _field(arrays, name, kinds, 0).item()
-
-
-def _check_int(name: str, value: object, low: int, high: int) -> None:
+def check_int(name: str, value: object, low: int, high: int) -> None:
+    """Check that a field is an integer within its range."""
     if type(value) is not int or not low <= value <= high:
         raise NetworkError(f"{name} must be an integer from {low} to {high}, not {value!r}")
 

@@ -1,0 +1,69 @@
+"""What the subcommands print about network files."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .tables import format_size, make_table, print_table
+
+if TYPE_CHECKING:
+    from eie_compiler.network import CompressedNetwork
+    from eie_compiler.storage import Storage
+
+__all__ = ["describe_network", "show_network"]
+
+
+def describe_network(path: Path, network: "CompressedNetwork") -> dict[str, Any]:
+    """A network and the file that it is in, as plain JSON, without its weights."""
+    from eie_compiler.storage import measure_storage
+
+    storages, total = measure_storage(network)
+    size = path.stat().st_size
+    return {"v_width": network.v_width, "input_frac": network.input_frac,
+            "patches": network.patches and dataclasses.asdict(network.patches),
+            "layers": [{"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
+                        "relu": layer.relu, "output_frac": layer.output_frac,
+                        **_describe_storage(storage)}
+                       for layer, storage in zip(network.layers, storages)],
+            "total": _describe_storage(total),
+            "file": {"bytes": size, "ratio": total.dense_bytes / size}}
+
+
+def show_network(path: Path, network: "CompressedNetwork") -> None:
+    """Layers of a network, and what they take up in its file: the table of Deep Compression."""
+    described = describe_network(path, network)
+    layers, total, file = described["layers"], described["total"], described["file"]
+    images = network.patches and f": images of {' × '.join(map(str, network.patches.shape))}"
+    title = f"{path}{images or ''}"
+    print_table(make_table("layer", "rows × columns", "", "fraction bits", title=title), [
+        [layer["name"], format_size(layer["shape"]), "ReLU" if layer["relu"] else "",
+         str(layer["output_frac"])] for layer in layers])
+    rows = [_row(layer["name"], layer) for layer in layers]
+    if len(rows) > 1:
+        rows.append(_row("all", total))
+    rows.append(["file", *[""] * 7, f"{file['bytes']:,}", f"{file['ratio']:.1f}"])
+    print_table(make_table("layer", "weights", "density", "padding", "bits a code", "bits a run",
+                           "codebook", "bias", "bytes", "ratio",
+                           title="in the file; bits before → after Huffman coding"), rows)
+
+
+def _describe_storage(storage: "Storage") -> dict[str, Any]:
+    counts = dataclasses.asdict(storage)
+    del counts["name"]
+    return counts | {
+        "density": storage.density, "ratio": storage.ratio,
+        "bits_per_code": {"plain": storage.per_entry(storage.plain_code_bits),
+                          "huffman": storage.per_entry(storage.code_bits)},
+        "bits_per_run": {"plain": storage.per_entry(storage.plain_run_bits),
+                         "huffman": storage.per_entry(storage.run_bits)}}
+
+
+def _row(name: str, storage: dict[str, Any]) -> list[str]:
+    padding = storage["entries"] - storage["nonzeros"]
+    code, run = storage["bits_per_code"], storage["bits_per_run"]
+    return [name, f"{storage['weights']:,}", f"{storage['density']:.1%}",
+            f"{padding / max(storage['entries'], 1):.1%}",
+            f"{code['plain']:.1f} → {code['huffman']:.2f}",
+            f"{run['plain']:.1f} → {run['huffman']:.2f}", f"{storage['codebook_bytes']:,}",
+            f"{storage['bias_bytes']:,}", f"{storage['compressed_bytes']:,}",
+            f"{storage['ratio']:.1f}"]

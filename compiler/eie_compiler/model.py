@@ -1,0 +1,122 @@
+"""A trained network as the front ends give it: real weights, layer after layer."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, sparray
+
+from .patches import Patches
+
+__all__ = ["Model", "ModelError", "ModelLayer"]
+
+
+class ModelError(ValueError):
+    """A model that cannot be; the message names the layer and what of it is wrong."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelLayer:
+    """One layer: ``y = relu?(weight @ x + bias)``.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        For people and for messages.
+    weight : n_rows × n_cols
+        Weights: a matrix of floating-point numbers, or a sparse array of them. Kept as a
+        :class:`scipy.sparse.csc_array` of float64 if sparse, as float64 otherwise.
+    bias : n_rows or None
+        Added to each row; kept as float64. None: zeros.
+    relu : :class:`bool`
+        Whether negative results become zero.
+
+    Raises
+    ------
+    ModelError
+        If a field has a wrong type or shape, or a number is not finite.
+    """
+
+    name: str
+    weight: Any
+    bias: Any = None
+    relu: bool = False
+
+    def __post_init__(self) -> None:
+        weight = self.weight
+        if not isinstance(weight, (np.ndarray, sparray)) or weight.dtype.kind != "f" \
+                or weight.ndim != 2 or 0 in weight.shape:
+            raise ModelError(f"layer {self.name!r}: weight must be a matrix of floating-point "
+                             f"numbers, not {getattr(weight, 'dtype', type(weight).__name__)} of "
+                             f"shape {getattr(weight, 'shape', '()')}")
+        if isinstance(weight, sparray):
+            weight = csc_array(weight, dtype=np.float64)
+            weight.sum_duplicates()
+        else:
+            weight = weight.astype(np.float64, copy=False)
+        bias = np.zeros(weight.shape[0]) if self.bias is None else np.asarray(self.bias)
+        if bias.dtype.kind != "f" or bias.shape != weight.shape[:1]:
+            raise ModelError(f"layer {self.name!r}: bias must be floating-point numbers of shape "
+                             f"{weight.shape[:1]}, not {bias.dtype} of shape {bias.shape}")
+        numbers = weight if isinstance(weight, np.ndarray) else weight.data
+        if not np.isfinite(numbers).all() or not np.isfinite(bias).all():
+            raise ModelError(f"layer {self.name!r}: weight and bias must be finite")
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "bias", bias.astype(np.float64))
+
+    @property
+    def n_rows(self) -> int:
+        """Outputs."""
+        return int(self.weight.shape[0])
+
+    @property
+    def n_cols(self) -> int:
+        """Inputs."""
+        return int(self.weight.shape[1])
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Outputs (batch, n_rows) for inputs (batch, n_cols)."""
+        y = (self.weight @ x.T).T + self.bias
+        return np.maximum(y, 0) if self.relu else y
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """Layers that follow one another.
+
+    Parameters
+    ----------
+    layers : :class:`tuple` of :class:`ModelLayer`
+        In order of computation; each has as many columns as the one before has rows.
+    patches : :class:`~.patches.Patches`, optional
+        If the first layer is a convolution: how its input vectors are cut out of images. Every
+        pixel is then an inference of its own, and all layers behind are 1 × 1 convolutions.
+
+    Raises
+    ------
+    ModelError
+        If the layers do not fit together.
+    """
+
+    layers: tuple[ModelLayer, ...]
+    patches: Patches | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.layers) is not tuple or not self.layers:
+            raise ModelError("layers must be a tuple of one layer or more")
+        for before, layer in zip(self.layers, self.layers[1:]):
+            if layer.n_cols != before.n_rows:
+                raise ModelError(f"layer {layer.name!r}: weight must have {before.n_rows} "
+                                 f"columns, one for each row of {before.name!r}, not "
+                                 f"{layer.n_cols}: layers are computed in the order given")
+        if self.patches is not None and self.patches.n_inputs != self.layers[0].n_cols:
+            raise ModelError(f"layer {self.layers[0].name!r}: weight must have "
+                             f"{self.patches.n_inputs} columns, one for each number of a patch, "
+                             f"not {self.layers[0].n_cols}")
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Outputs (batch, n_outputs) for inputs (batch, n_inputs), in floating point."""
+        for layer in self.layers:
+            x = layer(x)
+        return x

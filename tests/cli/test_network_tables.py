@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from eie_cli.main import main
+from eie_compiler.network import CompressedNetwork
+from eie_compiler.patches import Patches
+from eie_compiler.testing import random_network
+
+
+@pytest.fixture
+def network(tmp_path):
+    """File of a network with the patches of a convolution."""
+    layers = random_network(np.random.default_rng(2), [12, 40, 5], density=0.3).layers
+    CompressedNetwork(layers, 8, 4, Patches((3, 6, 7), (2, 2))).save(tmp_path / "net.npz")
+    return tmp_path / "net.npz"
+
+
+def info(*arguments):
+    result = CliRunner().invoke(main, ["info", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_figures_of_the_table_are_those_of_the_json(network):
+    text, described = info(network), json.loads(info("--json", network))
+    assert [layer["shape"] for layer in described["layers"]] == [[40, 12], [5, 40]]
+    assert [layer["relu"] for layer in described["layers"]] == [True, False]
+    rows = {line.split()[0]: line for line in text.splitlines() if line}
+    for name, figures in [*((layer["name"], layer) for layer in described["layers"]),
+                          ("all", described["total"])]:
+        code, run = figures["bits_per_code"], figures["bits_per_run"]
+        assert rows[name].split() == [
+            name, f"{figures['weights']:,}", f"{figures['density']:.1%}", "0.0%",
+            f"{code['plain']:.1f}", "→", f"{code['huffman']:.2f}",
+            f"{run['plain']:.1f}", "→", f"{run['huffman']:.2f}", f"{figures['codebook_bytes']:,}",
+            f"{figures['bias_bytes']:,}", f"{figures['compressed_bytes']:,}",
+            f"{figures['ratio']:.1f}"]
+
+
+def test_the_file_is_as_large_as_it_is(network):
+    text, described = info(network), json.loads(info("--json", network))
+    size = network.stat().st_size
+    ratio = 4 * (12 * 40 + 40 + 40 * 5 + 5) / size
+    assert described["file"] == {"bytes": size, "ratio": pytest.approx(ratio)}
+    assert text.split()[-3:] == ["file", f"{size:,}", f"{ratio:.1f}"]
+
+
+def test_patches_are_shown(network):
+    assert f"{network}: images of 3 × 6 × 7" in info(network).replace("\n", "")
+    assert json.loads(info("--json", network))["patches"]["kernel"] == [2, 2]
+
+
+def test_a_network_of_one_layer_has_no_sum(tmp_path):
+    random_network(np.random.default_rng(2), [4, 3], density=1).save(tmp_path / "net.npz")
+    assert "\nall" not in info(tmp_path / "net.npz")
