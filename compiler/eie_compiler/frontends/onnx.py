@@ -1,0 +1,180 @@
+"""Models in ONNX, or a part of one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from ..model import Model
+from .chain import Chain, Geometry
+from .common import FrontEndError, at
+from .onnx_data import load_data
+from .onnx_graph import CHOOSE, FLOATS, INTEGERS, Graph, attributes, label
+
+__all__ = ["from_onnx", "read_onnx"]
+
+_ARITHMETIC = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
+
+
+def read_onnx(path: str | Path, *, first: str | None = None, last: str | None = None,
+              image: Sequence[int] | None = None) -> Model:
+    """As :func:`from_onnx`, from a file."""
+    try:
+        model = onnx.load_model_from_string(Path(path).read_bytes())
+    except DecodeError as error:
+        raise FrontEndError(f"must be a valid model in ONNX: {error}") from error
+    load_data(model, Path(path).parent)
+    return from_onnx(model, first=first, last=last, image=image)
+
+
+def from_onnx(model: "onnx.ModelProto", *, first: str | None = None, last: str | None = None,
+              image: Sequence[int] | None = None) -> Model:
+    """Read a model, or the part of it that computes tensor `last` from tensor `first`.
+
+    Parameters
+    ----------
+    model : :class:`onnx.ModelProto`
+        From anywhere: everything in it is checked.
+    first, last : :class:`str`, optional
+        Names of tensors. None: the input and the output of the graph.
+    image : (channels, height, width), optional
+        Shape of the input of the first convolution, if the model leaves it open or shall be run
+        with another one.
+
+    Raises
+    ------
+    FrontEndError, ModelError
+        If it is broken or has an operation that cannot be run; the message names the node and the
+        tensors around it, or the layer.
+    """
+    graph = Graph(model)
+    chain = Chain(image=image, choose=CHOOSE)
+    for node, data in graph.path(first, last, _STEPS):
+        with at(label(node)):
+            _STEPS[node.op_type](chain, graph, node, data)
+    return chain.model()
+
+
+def _pass(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    """Changes nothing in an inference."""
+
+
+def _cast(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    if attributes(node)["to"] not in FLOATS:
+        raise FrontEndError("must be a cast to floating-point numbers, which loses nothing of "
+                            f"them; {CHOOSE}")
+
+
+def _relu(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    chain.relu()
+
+
+def _arithmetic(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    constant_first = node.input[1] == data
+    constant = graph.constant(node.input[0 if constant_first else 1])
+    chain.arithmetic(_ARITHMETIC[node.op_type], constant, constant_first=constant_first)
+
+
+def _gemm(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    options = attributes(node)
+    if node.input[0] != data or options.get("transA", 0):
+        raise FrontEndError("first input must be the computed one, not transposed")
+    matrix = _matrix(graph, node.input[1])
+    weight = matrix if options.get("transB", 0) else matrix.T
+    chain.linear(_name(node, 1), options.get("alpha", 1.0) * weight)
+    if len(node.input) > 2 and node.input[2]:
+        chain.affine(1, options.get("beta", 1.0) * graph.constant(node.input[2]))
+
+
+def _matmul(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    if node.input[0] == data:
+        chain.linear(_name(node, 1), _matrix(graph, node.input[1]).T)
+    else:
+        chain.linear(_name(node, 0), _matrix(graph, node.input[0]), axis=-2)
+
+
+def _conv(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    options = attributes(node)
+    weight = graph.constant(node.input[1])
+    kernel = weight.shape[2:]
+    if len(kernel) not in (1, 2) or not weight.size:
+        raise FrontEndError(f"weight must have one or two dimensions behind the channels, not "
+                            f"shape {weight.shape}")
+    n = len(kernel)
+    padding = options.get("auto_pad", b"NOTSET").decode("utf-8", "replace")
+    if padding == "NOTSET":
+        padding = options.get("pads", (0,) * 2 * n)
+    geometry = Geometry(kernel, options.get("strides", (1,) * n),
+                        options.get("dilations", (1,) * n), padding, options.get("group", 1))
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    sizes = [size for size in (graph.shape(data) or ())[1:] if size is not None]    # less the batch
+    image = [sizes[0], *[1] * (2 - n), *sizes[1:]] if len(sizes) == 1 + n else None
+    chain.convolve(_name(node, 1), weight.reshape(len(weight), -1), geometry, bias, shape=image)
+
+
+def _batch_normalization(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    options = attributes(node)
+    if options.get("training_mode", 0):
+        raise FrontEndError("training_mode must be 0: export the model for inference")
+    shape = graph.shape(data)
+    if shape is None:
+        raise FrontEndError(f"shape of {data!r} must be known: onnx.shape_inference.infer_shapes "
+                            "finds it if the shape of the input is declared")
+    gamma, beta, mean, variance = (graph.constant(name) for name in node.input[1:5])
+    chain.normalise(gamma, beta, mean, variance, options.get("epsilon", 1e-5),
+                    n_dimensions=len(shape) - 2)
+
+
+def _reshape(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    """Flatten, Squeeze and Unsqueeze as well."""
+    shape = graph.shape(node.output[0])
+    last = shape[-1] if shape else None
+    if last is None and not _keeps_vectors(graph, node, chain.n_rows):
+        raise FrontEndError("shape of the result must be known: onnx.shape_inference.infer_shapes "
+                            f"finds it if the shape of the input is declared; {CHOOSE}")
+    chain.reshape(last)
+
+
+def _keeps_vectors(graph: Graph, node: "onnx.NodeProto", n_rows: int | None) -> bool:
+    """Whether the result is one vector a sample, though its shape is open."""
+    if n_rows is None:
+        return True    # the columns of the layer behind tell
+    if node.op_type == "Flatten":
+        return attributes(node).get("axis", 1) == 1
+    if node.op_type != "Reshape" or not graph.is_constant(node.input[1]):
+        return False
+    target = graph.constant(node.input[1], INTEGERS).tolist()
+    return target[-1:] == [n_rows] or target in ([0, -1], [1, -1])
+
+
+def _matrix(graph: Graph, name: str) -> np.ndarray:
+    matrix = graph.constant(name)
+    if matrix.ndim != 2 or not matrix.size:
+        raise FrontEndError(f"constant {name!r} must be a matrix, not of shape {matrix.shape}")
+    return matrix
+
+
+def _name(node: "onnx.NodeProto", weight: int) -> str:
+    """Name of a layer: that of its weight, if it was named by a human, or that of the node."""
+    name = str(node.input[weight])
+    if name.endswith(".weight"):
+        return name.removesuffix(".weight")
+    return str(node.name)
+
+
+_Step = Callable[[Chain, Graph, "onnx.NodeProto", str], None]
+
+#: What can be read.
+_STEPS: dict[str, _Step] = {
+    **dict.fromkeys(("Identity", "Dropout"), _pass),
+    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(_ARITHMETIC, _arithmetic),
+    "BatchNormalization": _batch_normalization,
+    "Cast": _cast,
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Relu": _relu,
+}

@@ -1,0 +1,207 @@
+"""The graph of a model in ONNX: the nodes between two tensors, its constants and shapes."""
+
+import difflib
+from collections.abc import Container, Iterable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.checker
+import onnx.shape_inference
+from numpy.typing import NDArray
+
+from .common import FrontEndError, at
+from .onnx_data import tensors
+
+__all__ = ["CHOOSE", "FLOATS", "INTEGERS", "Graph", "attributes", "label"]
+
+#: How the user chooses a part of the model.
+CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
+
+_TYPES = onnx.TensorProto
+
+#: Types of constants.
+FLOATS = (_TYPES.FLOAT, _TYPES.DOUBLE, _TYPES.FLOAT16, _TYPES.BFLOAT16)
+INTEGERS = (_TYPES.INT64, _TYPES.INT32)
+
+#: BatchNormalization and Gemm meant something else before.
+_MIN_OPSET = 9
+
+#: Change no number.
+_NEUTRAL = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
+
+#: At the end, what is in front of them has the same order.
+_ORDER_KEEPING = ("Softmax", "LogSoftmax", "Sigmoid")
+
+#: Their further inputs say how, and may be computed: what counts is the shape of the result.
+_SHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Dropout")
+
+
+class Graph:
+    """A checked graph.
+
+    Parameters
+    ----------
+    model : :class:`onnx.ModelProto`
+        From anywhere.
+
+    Raises
+    ------
+    FrontEndError
+        By all methods too, if it is broken; the message names the tensor or the node.
+    """
+
+    def __init__(self, model: "onnx.ModelProto") -> None:
+        _check(model)
+        self._model = model
+        self._producers = {name: node for node in model.graph.node for name in node.output if name}
+        #: Tensor, and the permutations of its axes.
+        self._constants: dict[str, tuple[Any, tuple[Any, ...]]] = {
+            tensor.name: (tensor, ()) for tensor in model.graph.initializer}
+        for node in model.graph.node:
+            if node.op_type == "Constant":
+                self._constants[node.output[0]] = _constant_of(node), ()
+            elif node.op_type in ("Identity", "Transpose") and node.input[0] in self._constants:
+                tensor, permutations = self._constants[node.input[0]]
+                if node.op_type == "Transpose":
+                    permutations = (*permutations, attributes(node).get("perm"))
+                self._constants[node.output[0]] = tensor, permutations
+        self._types: dict[str, Any] = {}
+
+    def constant(self, name: str, types: tuple[int, ...] = FLOATS) -> NDArray[np.float64]:
+        """Value of a constant of one of the types."""
+        if name not in self._constants:
+            raise FrontEndError(f"input {name!r} must be a constant")
+        tensor, permutations = self._constants[name]
+        with at(f"constant {name!r}"):
+            return _array(tensor, permutations, types)
+
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor is known without an input."""
+        return name in self._constants
+
+    def shape(self, name: str) -> list[int | None] | None:
+        """Sizes of a tensor, None for those that are open; None if nothing is known."""
+        if not self._types:
+            try:
+                model = onnx.shape_inference.infer_shapes(self._model, data_prop=True)
+            except onnx.shape_inference.InferenceError:
+                model = self._model
+            graph = model.graph
+            self._types = {value.name: value.type.tensor_type
+                           for value in (*graph.input, *graph.value_info, *graph.output)}
+        kind = self._types.get(name)
+        if kind is None or not kind.HasField("shape"):
+            return None
+        return [size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim]
+
+    def path(self, first: str | None, last: str | None, supported: Container[str]
+             ) -> list[tuple["onnx.NodeProto", str]]:
+        """Nodes that compute `last` from `first`, first one first, each with its computed input.
+
+        None: the input and the output of the graph. All operations must be `supported` ones.
+        """
+        for option, name in (("first", first), ("last", last)):
+            self._check_tensor(option, name)
+        if last is None:
+            outputs = [value.name for value in self._model.graph.output]
+            if len(outputs) != 1:
+                raise FrontEndError(f"graph must have one output, not {len(outputs)}: choose one "
+                                    f"of {', '.join(map(repr, outputs))} with last=TENSOR")
+            last = outputs[0]
+        found: list[tuple[onnx.NodeProto, str]] = []
+        name = last
+        while name != first and name in self._producers:
+            node = self._producers[name]
+            with at(label(node)):
+                is_last = all(after.op_type in _NEUTRAL for after, _ in found)
+                data = self._data_input(node, name, supported, is_last)
+            found.append((node, data))
+            name = data
+        if first not in (None, name):
+            raise FrontEndError(f"first must be on the way from {name!r} to {last!r}, and "
+                                f"{first!r} is not")
+        return found[::-1]
+
+    def _check_tensor(self, option: str, name: str | None) -> None:
+        inputs = [value.name for value in self._model.graph.input]
+        names = [name for name in (*inputs, *self._producers) if name not in self._constants]
+        if name is not None and name not in names:
+            near = [other for other in names if name in other] \
+                or difflib.get_close_matches(name, names) or names
+            raise FrontEndError(f"{option} must be a computed tensor of the graph, such as "
+                                f"{', '.join(map(repr, near[-5:]))}, not {name!r}")
+
+    def _data_input(self, node: "onnx.NodeProto", output: str, supported: Any, is_last: bool
+                    ) -> str:
+        if node.op_type in _ORDER_KEEPING and is_last:
+            raise FrontEndError("has the order of its inputs, which are what can be computed: "
+                                f"end before it with last={node.input[0]!r}")
+        if node.domain not in ("", "ai.onnx") or node.op_type not in supported:
+            raise FrontEndError(f"operation must be one of {', '.join(sorted(supported))}; "
+                                f"{CHOOSE}, behind or before it")
+        if output != node.output[0]:
+            raise FrontEndError(f"only its first output can be computed, not {output!r}; {CHOOSE}")
+        names = node.input[:1] if node.op_type in _SHAPING else node.input
+        data = [name for name in names if name and name not in self._constants]
+        if len(data) != 1:
+            raise FrontEndError(f"must have one computed input, and constants, not {len(data)} "
+                                f"computed ones; {CHOOSE}")
+        return str(data[0])
+
+
+def attributes(node: "onnx.NodeProto") -> dict[str, Any]:
+    """Attributes of a node by name, as Python's objects."""
+    return {attribute.name: onnx.helper.get_attribute_value(attribute)
+            for attribute in node.attribute}
+
+
+def label(node: "onnx.NodeProto") -> str:
+    """A node for messages, with the tensors that it stands between."""
+    name = f" {node.name!r}" if node.name else ""
+    return f"{node.op_type} node{name} ({', '.join(node.input)} -> {', '.join(node.output)})"
+
+
+def _check(model: "onnx.ModelProto") -> None:
+    for tensor in tensors(model):
+        if tensor.data_location == _TYPES.EXTERNAL:
+            raise FrontEndError(f"constant {tensor.name!r} must be in the model itself, not in a "
+                                "file beside it: onnx.load puts it there")
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise FrontEndError(f"must be a valid model in ONNX: {error}") from error
+    opset = max((opset.version for opset in model.opset_import
+                 if opset.domain in ("", "ai.onnx")), default=0)
+    if opset < _MIN_OPSET:
+        raise FrontEndError(f"opset must be {_MIN_OPSET} or later, not {opset}: "
+                            "onnx.version_converter changes it")
+
+
+def _constant_of(node: "onnx.NodeProto") -> Any:
+    (name, value), = attributes(node).items()
+    if name == "value":
+        return value
+    kind = {"value_float": np.float32, "value_floats": np.float32,
+            "value_int": np.int64, "value_ints": np.int64}.get(name)
+    # Of a type that nothing takes: only what uses it must fail.
+    return _TYPES() if kind is None else onnx.numpy_helper.from_array(np.array(value, kind))
+
+
+@np.errstate(invalid="ignore")    # what is not finite is refused as part of a layer
+def _array(tensor: "onnx.TensorProto", permutations: Iterable[Any], types: tuple[int, ...]
+           ) -> NDArray[np.float64]:
+    if tensor.data_type not in types:
+        names = {number: name for name, number in _TYPES.DataType.items()}
+        raise FrontEndError(f"type must be {', '.join(names[number] for number in types)}, not "
+                            f"{names.get(tensor.data_type, tensor.data_type)}")
+    try:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.shape != tuple(tensor.dims):
+            raise ValueError(f"{array.shape} are there")
+        for permutation in permutations:
+            array = array.transpose(permutation)
+    except ValueError as error:
+        raise FrontEndError(f"shape must be that of the numbers that are there, not "
+                            f"{tuple(tensor.dims)}: {error}") from error
+    return array.astype(np.float64)

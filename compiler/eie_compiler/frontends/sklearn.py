@@ -1,0 +1,73 @@
+"""Perceptrons of scikit-learn."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from ..model import Model
+from .chain import Chain
+from .common import FrontEndError, at
+
+__all__ = ["from_sklearn"]
+
+
+def from_sklearn(estimator: Any) -> Model:
+    """Read a perceptron, or a pipeline of scalers with one at the end.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier, MLPRegressor or Pipeline
+        Fitted; its activation is ``relu`` or ``identity``.
+
+    Returns
+    -------
+    :class:`~..model.Model`
+        Its results are the scores before the softmax or the logistic function of the output, which
+        keep their order: the greatest is the class; with two classes there is one, of the second
+        class if it is positive.
+
+    Raises
+    ------
+    FrontEndError
+        If it is anything else or not fitted.
+    """
+    chain = Chain(choose="pass the part of it that can be read")
+    steps = list(estimator.named_steps.items()) if isinstance(estimator, Pipeline) \
+        else [(type(estimator).__name__, estimator)]
+    for number, (name, step) in enumerate(steps, 1):
+        with at(f"step {name!r}"):
+            is_last = number == len(steps)
+            kinds = (MLPClassifier, MLPRegressor) if is_last else (StandardScaler,)
+            if not isinstance(step, kinds):
+                raise FrontEndError(f"must be {' or '.join(kind.__name__ for kind in kinds)}, not "
+                                    f"{type(step).__name__}")
+            try:
+                check_is_fitted(step)
+            except ValueError as error:
+                raise FrontEndError("must be fitted") from error
+            if is_last:
+                _perceptron(chain, step)
+            else:
+                _scaler(chain, step)
+    return chain.model()
+
+
+def _scaler(chain: Chain, scaler: Any) -> None:
+    if scaler.with_mean:
+        chain.arithmetic("-", scaler.mean_)
+    if scaler.with_std:
+        chain.arithmetic("/", scaler.scale_)
+
+
+def _perceptron(chain: Chain, estimator: Any) -> None:
+    if estimator.activation not in ("relu", "identity"):
+        raise FrontEndError(f"activation must be relu or identity, not {estimator.activation}")
+    n = len(estimator.coefs_)
+    for number, (weight, bias) in enumerate(zip(estimator.coefs_, estimator.intercepts_), 1):
+        chain.linear(f"layer{number}", np.ascontiguousarray(weight.T), bias)
+        if number < n and estimator.activation == "relu":
+            chain.relu()

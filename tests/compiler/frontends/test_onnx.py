@@ -1,0 +1,575 @@
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eie_compiler.frontends import KINDS, FrontEndError, read_model
+from eie_compiler.model import ModelError
+from eie_compiler.patches import Patches
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
+
+FLOAT = TensorProto.FLOAT
+RNG = np.random.default_rng(0)
+
+
+def graph_of(nodes, constants, shape, *, opset=17):
+    """A model of nodes (op, inputs, output, attributes) from ``x`` to ``y``."""
+    rank = 2 if {"Flatten", "Gemm"} & {node[0] for node in nodes} else len(shape)
+    return helper.make_model(
+        helper.make_graph(
+            [helper.make_node(op, inputs.split(), [result], **attributes)
+             for op, inputs, result, attributes in nodes], "g",
+            [helper.make_tensor_value_info("x", FLOAT, shape)],
+            [helper.make_tensor_value_info("y", FLOAT, [None] * rank)],
+            [numpy_helper.from_array(np.asarray(value, getattr(value, "dtype", np.float32)), name)
+             for name, value in constants.items()]),
+        opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("odd", 1)],
+        ir_version=9)
+
+
+def run(model, x, tensor=None):
+    """What onnxruntime computes, of the output or of a tensor between."""
+    if tensor is not None:
+        model = onnx.ModelProto.FromString(model.SerializeToString())
+        del model.graph.output[:]
+        model.graph.output.append(helper.make_tensor_value_info(tensor, FLOAT, None))
+    session = onnxruntime.InferenceSession(model.SerializeToString(),
+                                           providers=["CPUExecutionProvider"])
+    result, = session.run(None, {model.graph.input[0].name: x.astype(np.float32)})
+    return result
+
+
+def check(model, x, **options):
+    """The model read computes what onnxruntime computes."""
+    read = from_onnx(model, **options)
+    if read.patches is None:
+        got = read(x)
+    else:
+        got = read.patches.join(read(read.patches.cut(x)))
+    expected = run(model, x)
+    np.testing.assert_allclose(got.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
+    return read
+
+
+def floats(*shape):
+    """Random numbers."""
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Files of a perceptron and of a small network of convolutions, and the modules."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    nn = torch.nn
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("onnx")
+    perceptron = nn.Sequential(nn.Flatten(), nn.Linear(24, 40), nn.BatchNorm1d(40), nn.ReLU(),
+                               nn.Dropout(), nn.Linear(40, 16), nn.ReLU(), nn.Linear(16, 5))
+    images = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+                           nn.Conv2d(8, 6, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 4, 3))
+    for module in (perceptron, images):
+        for layer in module:
+            if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                nn.init.uniform_(layer.weight, 0.5, 2)
+                nn.init.normal_(layer.bias)
+                nn.init.normal_(layer.running_mean)
+                nn.init.uniform_(layer.running_var, 0.5, 2)
+        module.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")    # of torch about itself
+        torch.onnx.export(perceptron, (torch.zeros(2, 4, 6),), folder / "perceptron.onnx",
+                          dynamic_shapes=({0: torch.export.Dim("n")},), verbose=False)
+        torch.onnx.export(images, (torch.zeros(1, 3, 11, 12),), folder / "images.onnx",
+                          verbose=False)
+    return folder, perceptron, images
+
+
+def test_a_perceptron_exported_by_torch_computes_what_it_did(exported):
+    torch = pytest.importorskip("torch")
+    folder, perceptron, _ = exported
+    model = read_model(folder / "perceptron.onnx")
+    x = floats(5, 4, 6)
+    expected = perceptron(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(model(x.reshape(5, -1)), expected, rtol=1e-4, atol=1e-5)
+    assert [(layer.name, layer.relu) for layer in model.layers] \
+        == [("1", True), ("5", True), ("7", False)]
+
+
+def test_layers_of_pixels_exported_by_torch_compute_what_they_did(exported):
+    torch = pytest.importorskip("torch")
+    folder, _, images = exported
+    model = read_model(folder / "images.onnx", last="relu_1")
+    assert model.patches == Patches((3, 11, 12), (3, 3), stride=(2, 2), padding=(1, 1, 1, 1))
+    assert [layer.relu for layer in model.layers] == [True, True]
+    x = floats(2, 3, 11, 12)
+    expected = images[:5](torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(model.patches.join(model(model.patches.cut(x))), expected,
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_the_part_behind_an_operation_can_be_chosen(exported):
+    torch = pytest.importorskip("torch")
+    folder, _, images = exported
+    model = read_model(folder / "images.onnx", first="max_pool2d")
+    assert model.patches == Patches((6, 3, 3), (3, 3))
+    x = floats(4, 6, 3, 3)
+    expected = images[6](torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(model.patches.join(model(model.patches.cut(x))), expected,
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_run_is_named_with_its_tensors(exported):
+    with pytest.raises(FrontEndError, match=(
+            r"images\.onnx: MaxPool node 'node_max_pool2d' \(relu_1 -> max_pool2d\): operation "
+            r"must be one of Add, BatchNormalization, Cast, Conv, Div, Dropout, Flatten, Gemm, "
+            r"Identity, MatMul, Mul, Relu, Reshape, Squeeze, Sub, Unsqueeze; choose a part of the "
+            r"graph with first=TENSOR and last=TENSOR, behind or before it$")):
+        read_model(exported[0] / "images.onnx")
+
+
+def test_a_classifier_of_scikit_learn_is_read_up_to_its_scores():
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    skl2onnx = pytest.importorskip("skl2onnx")
+    x = floats(60, 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")    # it need not converge
+        classifier = neural_network.MLPClassifier((12, 7), max_iter=5, random_state=0).fit(
+            x, np.arange(60) % 3)
+        model = skl2onnx.to_onnx(classifier, x[:1], target_opset=17, options={"zipmap": False})
+    with pytest.raises(FrontEndError, match=r"outputs?.* choose one of 'label', 'probabilities' "
+                                            r"with last=TENSOR$"):
+        from_onnx(model)
+    with pytest.raises(FrontEndError, match="end before it with last='(.*)'$") as caught:
+        from_onnx(model, last="probabilities")
+    scores = re.search("last='(.*)'$", str(caught.value))[1]
+    got = from_onnx(model, last=scores)(x)
+    np.testing.assert_allclose(got, run(model, x, scores), rtol=1e-4, atol=1e-5)
+    assert classifier.classes_[got.argmax(axis=1)].tolist() == classifier.predict(x).tolist()
+
+
+W, V = floats(6, 4), floats(4, 3)
+
+
+@pytest.mark.parametrize("nodes, constants", [
+    ([("Gemm", "x w c", "y", {"alpha": 0.5, "beta": -2.0})], {"w": W, "c": floats(4)}),
+    ([("Gemm", "x w c", "y", {"transB": 1})], {"w": W.T.copy(), "c": floats(1, 4)}),
+    ([("Gemm", "x w", "y", {})], {"w": W}),
+    ([("Gemm", "x w c", "y", {})], {"w": W, "c": np.float32(3)}),
+    ([("MatMul", "x w", "h", {}), ("Add", "c h", "y", {})], {"w": W, "c": floats(4)}),
+    ([("MatMul", "x w", "h", {}), ("Relu", "h", "r", {}), ("Relu", "r", "s", {}),
+      ("MatMul", "s v", "y", {})], {"w": W, "v": V}),
+    ([("MatMul", "x w", "h", {}), ("MatMul", "h v", "y", {})], {"w": W, "v": V}),
+    ([("Sub", "x m", "a", {}), ("Div", "a s", "b", {}), ("MatMul", "b w", "y", {})],
+     {"m": floats(6), "s": 1 + np.abs(floats(1, 6)), "w": W}),
+    ([("Sub", "m x", "a", {}), ("Mul", "s a", "b", {}), ("MatMul", "b w", "h", {}),
+      ("Relu", "h", "r", {}), ("Mul", "r t", "u", {}), ("Add", "u o", "p", {}),
+      ("MatMul", "p v", "z", {}), ("Sub", "o2 z", "q", {}), ("Div", "q t", "y", {})],
+     {"m": floats(6), "s": np.float32(0.25), "w": W, "t": np.float32(-2), "o": floats(4), "v": V,
+      "o2": floats(3)}),
+    ([("MatMul", "x w", "h", {}), ("BatchNormalization", "h g b m s", "n", {"epsilon": 0.1}),
+      ("Relu", "n", "r", {}), ("BatchNormalization", "r g b m s", "p", {}),
+      ("MatMul", "p v", "y", {})],
+     {"w": W, "v": V, "g": floats(4), "b": floats(4), "m": floats(4), "s": np.abs(floats(4))}),
+    ([("Identity", "x", "a", {}), ("Dropout", "a", "b", {}), ("Cast", "b", "c", {"to": FLOAT}),
+      ("Flatten", "c", "d", {}), ("MatMul", "d w", "h", {}), ("Flatten", "h", "e", {}),
+      ("Reshape", "e shape", "f", {}), ("Unsqueeze", "f one", "k", {}),
+      ("Squeeze", "k one", "l", {}), ("MatMul", "l v", "y", {})],
+     {"w": W, "v": V, "shape": np.array([-1, 4]), "one": np.array([1])}),
+    ([("Constant", "", "w", {"value": numpy_helper.from_array(W.T.copy())}),
+      ("Transpose", "w", "wt", {"perm": [1, 0]}), ("Identity", "wt", "wi", {}),
+      ("Constant", "", "c", {"value_floats": [1.0, 2.0, 3.0, 4.0]}),
+      ("Constant", "", "s", {"value_float": 0.5}),
+      ("MatMul", "x wi", "h", {}), ("Add", "h c", "a", {}), ("Mul", "s a", "y", {})], {}),
+])
+@pytest.mark.parametrize("batch", [5, "n"])
+def test_layers_of_rows_compute_what_onnxruntime_does(nodes, constants, batch):
+    check(graph_of(nodes, constants, [batch, 6]), floats(5, 6))
+
+
+def test_a_vector_for_each_of_several_is_an_inference_each():
+    model = graph_of([("MatMul", "x w", "h", {}), ("Add", "h c", "y", {})],
+                     {"w": W, "c": floats(1, 1, 4)}, [2, 3, 6])
+    x = floats(2, 3, 6)
+    np.testing.assert_allclose(from_onnx(model)(x.reshape(-1, 6)), run(model, x).reshape(-1, 4),
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_constants_on_the_left_multiply_columns():
+    model = graph_of([("MatMul", "w x", "h", {}), ("Add", "h c", "a", {}), ("Relu", "a", "r", {}),
+                      ("MatMul", "v r", "y", {})],
+                     {"w": W.T.copy(), "c": floats(4, 1), "v": V.T.copy()}, [6, 5])
+    x = floats(6, 5)
+    np.testing.assert_allclose(from_onnx(model)(x.T), run(model, x).T, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_constants_of_all_floating_point_types_are_read(kind):
+    weight = floats(6, 4).astype(kind)
+    model = graph_of([("MatMul", "x w", "y", {})], {"w": weight}, [1, 6])
+    np.testing.assert_array_equal(from_onnx(model).layers[0].weight, weight.T.astype(np.float64))
+
+
+def test_constants_of_bfloat16_are_read():
+    model = graph_of([("MatMul", "x w", "y", {})], {}, [1, 2])
+    model.graph.initializer.append(helper.make_tensor("w", TensorProto.BFLOAT16, [2, 2],
+                                                      [1.0, -0.5, 3.0, 0.0]))
+    assert from_onnx(model).layers[0].weight.tolist() == [[1, 3], [-0.5, 0]]
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"strides": [2, 3], "pads": [0, 1, 2, 1]}, {"dilations": [2, 1], "pads": [1, 1, 1, 1]},
+    {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"auto_pad": "SAME_LOWER", "strides": [2, 3]},
+    {"auto_pad": "VALID"},
+])
+def test_convolutions_compute_what_onnxruntime_does(options):
+    model = graph_of([("Conv", "x w b", "h", options), ("Relu", "h", "r", {}),
+                      ("Conv", "r v", "p", {}), ("Add", "p c", "y", {})],
+                     {"w": floats(8, 2, 3, 2), "b": floats(8), "v": floats(5, 8, 1, 1),
+                      "c": floats(1, 5, 1, 1)}, ["n", 2, 9, 8])
+    check(model, floats(3, 2, 9, 8))
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_of_channels_do_not_see_each_other(groups):
+    model = graph_of([("Conv", "x w b", "h", {"group": groups}), ("Relu", "h", "r", {}),
+                      ("Conv", "r v", "y", {"group": 2})],
+                     {"w": floats(8, 4 // groups, 3, 3), "b": floats(8), "v": floats(6, 4, 1, 1)},
+                     ["n", 4, 6, 7])
+    layer = check(model, floats(2, 4, 6, 7)).layers[0]
+    assert layer.weight.shape == (8, 36) and layer.weight.nnz == 8 * 36 // groups
+
+
+def test_constants_of_channels_fold_into_convolutions():
+    model = graph_of([("Mul", "x s", "a", {}), ("Add", "a c", "d", {}), ("Conv", "d w", "h", {}),
+                      ("BatchNormalization", "h g b m v", "n", {}), ("Relu", "n", "r", {}),
+                      ("BatchNormalization", "r g b m v", "p", {}), ("Conv", "p u", "y", {})],
+                     {"s": floats(2, 1, 1), "c": floats(1, 2, 1, 1), "w": floats(5, 2, 2, 3),
+                      "g": floats(5), "b": floats(5), "m": floats(5), "v": np.abs(floats(5)),
+                      "u": floats(3, 5, 1, 1)}, ["n", 2, 6, 7])
+    check(model, floats(2, 2, 6, 7))
+
+
+def test_a_convolution_of_one_dimension_has_images_of_one_row():
+    model = graph_of([("Conv", "x w b", "h", {"strides": [2], "pads": [1, 2]}),
+                      ("BatchNormalization", "h g b m v", "n", {}), ("Relu", "n", "r", {}),
+                      ("MatMul", "u r", "y", {})],
+                     {"w": floats(4, 3, 5), "b": floats(4), "g": floats(4), "m": floats(4),
+                      "v": np.abs(floats(4)), "u": floats(2, 4)}, ["n", 3, 20])
+    x = floats(2, 3, 20)
+    read = from_onnx(model)
+    assert read.patches == Patches((3, 1, 20), (1, 5), (1, 2), padding=(0, 1, 0, 2))
+    got = read.patches.join(read(read.patches.cut(x[:, :, None])))[:, :, 0]
+    np.testing.assert_allclose(got, run(model, x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_of_the_whole_image_may_be_flattened():
+    model = graph_of([("Conv", "x w", "h", {}), ("Relu", "h", "r", {}), ("Flatten", "r", "f", {}),
+                      ("Gemm", "f v", "y", {})],
+                     {"w": floats(6, 2, 5, 4), "v": floats(6, 3)}, ["n", 2, 5, 4])
+    read = check(model, floats(1, 2, 5, 4))
+    x = floats(7, 2, 5, 4)
+    np.testing.assert_allclose(read(read.patches.cut(x)), run(model, x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_shape_of_images_that_the_model_leaves_open_is_given():
+    model = graph_of([("Conv", "x w", "y", {})], {"w": floats(6, 2, 3, 3)}, ["n", 2, "h", "w"])
+    with pytest.raises(FrontEndError, match=r"shape of the image must be known: say "
+                                            r"image=\(channels, height, width\)$"):
+        from_onnx(model)
+    check(model, floats(1, 2, 7, 9), image=(2, 7, 9))
+    with pytest.raises(ModelError, match="weight must have 27 columns, one for each number of a "
+                                         "patch, not 18"):
+        from_onnx(model, image=(3, 7, 9))
+
+
+def test_the_docs_name_all_that_can_be_read():
+    docs = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    known = re.search("must be one of (.*?);", str(refusal_of("Tanh")))[1].split(", ")
+    assert "Gemm" in known
+    for name in (*known, *KINDS):
+        assert re.search(rf"\W{re.escape(name)}\W", docs), name
+
+
+def refusal_of(op):
+    """What is said of an operation that cannot be run."""
+    with pytest.raises(FrontEndError) as caught:
+        from_onnx(graph_of([(op, "x", "y", {})], {}, [1, 6]))
+    return caught.value
+
+
+def test_names_of_layers_are_short_and_differ():
+    model = helper.make_model(helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["a"], "/net/fc/MatMul"),
+         helper.make_node("MatMul", ["a", "net.fc.weight"], ["b"], "node"),
+         helper.make_node("MatMul", ["b", "w"], ["c"], "/net/fc/MatMul"),
+         helper.make_node("MatMul", ["c", "w"], ["d"], "\n"),
+         helper.make_node("MatMul", ["d", "w"], ["y"])], "g",
+        [helper.make_tensor_value_info("x", FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", FLOAT, [1, 2])],
+        [numpy_helper.from_array(np.eye(2, dtype=np.float32), name)
+         for name in ("w", "net.fc.weight")]))
+    assert [layer.name for layer in from_onnx(model).layers] \
+        == ["fc.MatMul", "net.fc", "fc.MatMul_2", "layer4", "layer5"]
+
+
+CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
+IMAGE = [1, 2, 4, 4]
+
+
+@pytest.mark.parametrize("nodes, constants, shape, message", [
+    ([("MatMul", "x w", "h", {}), ("Softmax", "h", "y", {})], {"w": W}, [1, 6],
+     "Softmax node (h -> y): has the order of its inputs, which are what can be computed: end "
+     "before it with last='h'"),
+    ([("Softmax", "x", "h", {}), ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
+     "Softmax node (x -> h): operation must be one of Add, "),
+    ([("Add", "x x", "y", {})], {}, [1, 6], "Add node (x, x -> y): must have one computed input, "
+     f"and constants, not 2 computed ones; {CHOOSE}"),
+    ([("Identity", "x", "y", {})], {}, [1, 6], "model must have a linear layer or a convolution"),
+    ([("Relu", "x", "h", {}), ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
+     f"Relu node (x -> h): ReLU must follow a linear layer or a convolution directly; {CHOOSE}"),
+    ([("MatMul", "x w", "h", {}), ("Relu", "h", "r", {}), ("Add", "r c", "y", {})],
+     {"w": W, "c": floats(4)}, [1, 6], "constant scale or shift behind a ReLU must be followed by "
+     f"a layer that takes it up; {CHOOSE}"),
+    ([("MatMul", "x w", "h", {}), ("Add", "h c", "y", {})], {"w": W, "c": floats(5, 4)}, [5, 6],
+     "Add node (h, c -> y): constant must be one number, or 4 along axis -1, one for each of a "
+     "vector, not of shape (5, 4)"),
+    ([("MatMul", "x w", "h", {}), ("Div", "c h", "y", {})], {"w": W, "c": floats(4)}, [1, 6],
+     "Div node (c, h -> y): division must be by a constant other than 0"),
+    ([("MatMul", "x w", "h", {}), ("Div", "h c", "y", {})], {"w": W, "c": np.zeros(4, "f4")},
+     [1, 6], "Div node (h, c -> y): division must be by a constant other than 0"),
+    ([("MatMul", "x w", "h", {}), ("Mul", "h c", "y", {})],
+     {"w": np.full((6, 4), 1e308), "c": np.float64(1e308)}, [1, 6],
+     "Mul node (h, c -> y): layer 'layer1': weight and bias must be finite"),
+    ([("Gemm", "x w", "y", {"transA": 1})], {"w": W}, [6, 1],
+     "Gemm node (x, w -> y): first input must be the computed one, not transposed"),
+    ([("Gemm", "w x", "y", {})], {"w": W}, [4, 1],
+     "Gemm node (w, x -> y): first input must be the computed one, not transposed"),
+    ([("MatMul", "x w", "y", {})], {"w": floats(6)}, [1, 6],
+     "MatMul node (x, w -> y): constant 'w' must be a matrix, not of shape (6,)"),
+    ([("MatMul", "x w", "y", {})], {"w": np.ones((6, 4), np.int64)}, [1, 6],
+     "MatMul node (x, w -> y): constant 'w': type must be FLOAT, DOUBLE, FLOAT16, BFLOAT16, not "
+     "INT64"),
+    ([("MatMul", "x w", "h", {}), ("MatMul", "v h", "y", {})], {"w": W, "v": floats(5, 2)},
+     [2, 6], "MatMul node (v, h -> y): vectors must lie along the same axis in all layers: "
+     f"multiply by constants on the same side; {CHOOSE}"),
+    ([("Cast", "x", "h", {"to": TensorProto.INT32}), ("Cast", "h", "i", {"to": FLOAT}),
+      ("MatMul", "i w", "y", {})], {"w": W}, [1, 6], "Cast node (x -> h): must be a cast to "
+     f"floating-point numbers, which loses nothing of them; {CHOOSE}"),
+    ([("Add", "x c", "a", {}), ("Flatten", "a", "f", {}), ("MatMul", "f w", "y", {})],
+     {"w": W, "c": floats(3)}, [1, 2, 3], "Flatten node (a -> f): shape must not change between "
+     f"constants and the layer that takes them up; {CHOOSE}"),
+    ([("Conv", "x w", "h", {}), ("Flatten", "h", "f", {}), ("Gemm", "f v", "y", {})],
+     {"w": floats(3, 2, 3, 3), "v": floats(12, 2)}, IMAGE, "Flatten node (h -> f): shape must not "
+     "change so that vectors of 3 numbers are joined or split, as those of the pixels of an image "
+     f"are by a Flatten; {CHOOSE}"),
+    ([("MatMul", "x w", "h", {}), ("Reshape", "h s", "y", {})], {"w": W, "s": np.array([-1, 2])},
+     [1, 6], "Reshape node (h, s -> y): shape must not change so that vectors of 4 numbers"),
+    ([("Odd", "x", "o", {"domain": "odd"}), ("MatMul", "o w", "h", {}), ("Shape", "x", "s", {}),
+      ("Reshape", "h s", "y", {})], {"w": W}, [None, None],
+     "Reshape node (h, s -> y): shape of the result must be known: "
+     "onnx.shape_inference.infer_shapes finds it if the shape of the input is declared; "
+     f"{CHOOSE}"),
+    ([("Conv", "x w", "h", {}), ("Conv", "h v", "y", {})],
+     {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 2, 2)}, IMAGE, "Conv node (h, v -> y): "
+     "convolution behind another layer must be 1 × 1, with stride 1, without padding, on the "
+     f"pixels of a convolution before it; {CHOOSE}"),
+    ([("Conv", "x w", "h", {}), ("Conv", "h v", "y", {"strides": [2, 2]})],
+     {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 1, 1)}, IMAGE, "Conv node (h, v -> y): "
+     "convolution behind another layer must be 1 × 1"),
+    ([("Add", "x c", "h", {}), ("Conv", "h w", "y", {"pads": [1, 1, 1, 1]})],
+     {"w": floats(3, 2, 2, 2), "c": np.float32(1)}, IMAGE, "Conv node (h, w -> y): constant must "
+     "not be added before a convolution with padding, whose zeros have none: add it to the images"),
+    ([("Conv", "x w", "h", {}), ("MatMul", "h v", "y", {})],
+     {"w": floats(3, 2, 2, 2), "v": floats(3, 3)}, IMAGE, "MatMul node (h, v -> y): layer of rows "
+     "must not come behind vectors along another axis, such as the channels of a convolution, "
+     f"without a Flatten; {CHOOSE}"),
+    ([("Conv", "x w", "y", {"group": 2})], {"w": floats(3, 1, 2, 2)}, IMAGE,
+     "Conv node (x, w -> y): groups must divide the 3 outputs, not be 2"),
+    ([("Conv", "x w", "y", {"strides": [0, 1], "auto_pad": "SAME_UPPER"})],
+     {"w": floats(3, 2, 2, 2)}, IMAGE,
+     "Conv node (x, w -> y): stride must be 2 integers of 1 or more, not (0, 1)"),
+    ([("Conv", "x w", "y", {"auto_pad": "MORE"})], {"w": floats(3, 2, 2, 2)}, IMAGE,
+     "Conv node (x, w -> y): padding must be VALID, SAME_UPPER or SAME_LOWER, not 'MORE'"),
+    ([("Conv", "x w", "y", {"pads": [1]})], {"w": floats(3, 2, 2)}, [1, 2, 4],
+     "Conv node (x, w -> y): padding must be 4 integers of 0 or more, not (0, 1, 0)"),
+    ([("Conv", "x w", "y", {})], {"w": floats(3, 2, 2, 2, 2)}, [1, 2, 4, 4, 4],
+     "Conv node (x, w -> y): weight must have one or two dimensions behind the channels, not shape "
+     "(3, 2, 2, 2, 2)"),
+    ([("BatchNormalization", "x g g g s", "h", {}), ("MatMul", "h w", "y", {})],
+     {"w": W, "g": floats(6), "s": np.full(6, -1, "f4")}, [1, 6], "BatchNormalization node (x, g, "
+     "g, g, s -> h): variance and epsilon of a normalisation must be above 0 in all"),
+    ([("BatchNormalization", "x g g g g", "h", {"training_mode": 1}), ("MatMul", "h w", "y", {})],
+     {"w": W, "g": floats(6)}, [1, 6], "BatchNormalization node (x, g, g, g, g -> h): "
+     "training_mode must be 0: export the model for inference"),
+    ([("Odd", "x", "o", {"domain": "odd"}), ("BatchNormalization", "o g g g g", "h", {}),
+      ("MatMul", "h w", "y", {})],
+     {"w": W, "g": floats(6)}, [1, 6], "BatchNormalization node (o, g, g, g, g -> h): shape of 'o' "
+     "must be known: onnx.shape_inference.infer_shapes finds it if the shape of the input is "
+     "declared"),
+])
+def test_what_cannot_be_run_is_refused_with_the_reason(nodes, constants, shape, message):
+    model = graph_of(nodes, constants, shape)
+    is_odd = model.graph.node[0].domain == "odd"
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
+        from_onnx(model, first="o" if is_odd else None)
+
+
+def test_layers_that_do_not_fit_are_refused():
+    model = graph_of([("MatMul", "x w", "h", {}), ("MatMul", "h v", "y", {})],
+                     {"w": W, "v": floats(5, 2)}, [1, 6])
+    with pytest.raises(ModelError, match="layer 'layer2': weight must have 4 columns, one for each "
+                                         "row of 'layer1', not 5"):
+        from_onnx(model)
+
+
+LINEAR = [("MatMul", "x w", "hidden", {}), ("Relu", "hidden", "y", {})]
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"last": "hiden"}, "last must be a computed tensor of the graph, such as 'hidden', not "
+     "'hiden'"),
+    ({"first": "w"}, "first must be a computed tensor of the graph, such as 'x', 'hidden', 'y', "
+     "not 'w'"),
+    ({"first": "y", "last": "hidden"}, "first must be on the way from 'x' to 'hidden', and 'y' is "
+     "not"),
+])
+def test_tensors_that_are_no_ends_of_a_part_are_refused(options, message):
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
+        from_onnx(graph_of(LINEAR, {"w": W}, [1, 6]), **options)
+
+
+def test_constants_can_only_be_transposed_as_they_are():
+    model = graph_of([("Transpose", "w", "t", {"perm": [0, 0]}), ("MatMul", "x t", "y", {})],
+                     {"w": W}, [1, 6])
+    with pytest.raises(FrontEndError, match="constant 't': shape must be that of the numbers that "
+                                            r"are there, not \(6, 4\): repeated axis"):
+        from_onnx(model)
+
+
+def test_other_outputs_and_other_domains_are_refused():
+    model = graph_of([("MatMul", "x w", "h", {}), ("Dropout", "h", "y", {})], {"w": W}, [1, 6])
+    model.graph.node[1].output.append("mask")
+    with pytest.raises(FrontEndError, match="only its first output can be computed, not 'mask'"):
+        from_onnx(model, last="mask")
+    model = graph_of([("MatMul", "x w", "y", {})], {"w": W}, [1, 6])
+    model.graph.node[0].domain = "odd"
+    with pytest.raises(FrontEndError, match="MatMul node .*: operation must be one of"):
+        from_onnx(model)
+
+
+def test_models_that_are_not_valid_are_refused(tmp_path):
+    path = tmp_path / "m.onnx"
+    model = graph_of(LINEAR, {"w": W}, [1, 6])
+    content = model.SerializeToString()
+    for broken in (b"", b"nonsense", content[:-40]):
+        path.write_bytes(broken)
+        with pytest.raises(FrontEndError, match=r"m\.onnx: must be a valid model in ONNX"):
+            read_model(path)
+    model.graph.node.reverse()
+    with pytest.raises(FrontEndError, match="^must be a valid model in ONNX"):
+        from_onnx(model)
+    with pytest.raises(FrontEndError, match="^opset must be 9 or later, not 8: "
+                                            "onnx.version_converter changes it$"):
+        from_onnx(graph_of(LINEAR, {"w": W}, [1, 6], opset=8))
+
+
+def test_whatever_byte_is_changed_there_is_an_answer(tmp_path):
+    rng = np.random.default_rng(1)
+    content = graph_of([("Conv", "x w b", "h", {"auto_pad": "SAME_UPPER", "group": 2}),
+                        ("BatchNormalization", "h b b b v", "n", {}), ("Relu", "n", "r", {}),
+                        ("Transpose", "u", "t", {"perm": [1, 0, 2, 3]}), ("Conv", "r t", "y", {})],
+                       {"w": floats(4, 1, 2, 2), "b": floats(4), "v": np.abs(floats(4)),
+                        "u": floats(4, 3, 1, 1)}, [1, 2, 3, 4]).SerializeToString()
+    answers = []
+    for place in rng.integers(len(content), size=200):
+        changed = bytearray(content)
+        changed[place] = rng.choice([0, 1, 127, 255, rng.integers(256)])
+        (tmp_path / "m.onnx").write_bytes(changed)
+        try:
+            answers.append(read_model(tmp_path / "m.onnx"))
+        except FrontEndError as error:
+            answers.append(error)
+    assert len({type(answer) for answer in answers}) == 2
+
+
+@pytest.mark.parametrize("dims", [[6, 5], [1 << 40, 1 << 40], [-1, 4], [6, 4, 0]])
+def test_shapes_must_be_those_of_the_numbers_that_are_there(dims):
+    model = graph_of(LINEAR, {"w": W}, [1, 6])
+    del model.graph.initializer[0].dims[:]
+    model.graph.initializer[0].dims.extend(dims)
+    with pytest.raises(FrontEndError, match="shape must be that of the numbers that are there, not"
+                                            "|must be a valid model"):
+        from_onnx(model)
+
+
+def external(tmp_path, size=96, **said):
+    """Path of a model whose weight is said to be in a file of some size beside it."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "w.bin").write_bytes(W.tobytes()[:size])
+    (tmp_path / "outside.bin").write_bytes(W.tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "outside.bin")
+    model = graph_of(LINEAR, {"w": W}, [1, 6])
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in ({"location": "w.bin"} | said).items():
+        tensor.external_data.add(key=key, value=str(value))
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+    return folder / "m.onnx"
+
+
+@pytest.mark.parametrize("said", [{}, {"offset": 0, "length": 96}])
+def test_weights_in_a_file_beside_the_model_are_read(tmp_path, said):
+    model = read_model(external(tmp_path, **said))
+    np.testing.assert_array_equal(model.layers[0].weight, W.T)
+
+
+@pytest.mark.parametrize("size, said, message", [
+    (96, {"location": "../outside.bin"},
+     "must be in a file in the folder of the model, not in '../outside.bin'"),
+    (96, {"location": "/etc/passwd"},
+     "must be in a file in the folder of the model, not in '/etc/passwd'"),
+    (96, {"location": "link.bin"}, "must be in a file in the folder of the model, not in "
+     "'link.bin'"),
+    (96, {"location": ".."}, "must be in a file in the folder of the model, not in '..'"),
+    (96, {"location": ""}, "must be in a file in the folder of the model, not in ''"),
+    (95, {"length": 96}, "must have bytes of its own in the 95 of w.bin, not 96 from offset 0"),
+    (96, {"offset": 4, "length": 96}, "must have bytes of its own in the 96 of w.bin, not 96 from "
+     "offset 4"),
+    (96, {"offset": -96, "length": 96}, "must have bytes of its own in the 96 of w.bin, not 96 "
+     "from offset -96"),
+    (96, {"length": -1}, "must have bytes of its own in the 96 of w.bin, not -1 from offset 0"),
+    (96, {"length": "all"}, "offset and length must be integers: invalid literal"),
+])
+def test_other_files_are_never_read(tmp_path, size, said, message):
+    path = external(tmp_path, size, **said)
+    message = f"{path}: constant 'w': {message}"
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
+        read_model(path)
+
+
+def test_without_its_package_the_error_tells_what_to_install(tmp_path, monkeypatch):
+    for module in ("onnx", "onnx_data", "onnx_graph"):
+        monkeypatch.delitem(sys.modules, f"eie_compiler.frontends.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(FrontEndError, match=r"m\.onnx: onnx must be installed to read it: "
+                                            r"pip install 'eie-hdl\[onnx\]'$"):
+        read_model(tmp_path / "m.onnx")
+
+
+def test_a_model_in_memory_must_have_its_weights(tmp_path):
+    model = onnx.load(external(tmp_path), load_external_data=False)
+    with pytest.raises(FrontEndError, match="^constant 'w' must be in the model itself, not in a "
+                                            "file beside it: onnx.load puts it there$"):
+        from_onnx(model)

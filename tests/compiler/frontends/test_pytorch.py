@@ -1,0 +1,270 @@
+import re
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+
+from eie_compiler.frontends import FrontEndError, read_model
+from eie_compiler.patches import Patches
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from safetensors.torch import save_file  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
+
+from eie_compiler.frontends.pytorch import from_state_dict, from_torch  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """The same numbers each time."""
+    torch.manual_seed(0)
+
+
+def trained(module):
+    """The module with statistics as training leaves them, ready for inference."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.normal_(layer.running_mean)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
+            if layer.affine:
+                nn.init.normal_(layer.weight)
+                nn.init.normal_(layer.bias)
+    return module.eval()
+
+
+def check(module, *shape, image=None):
+    """The model read computes what the module computes; also if that was last in training."""
+    x = torch.randn(4, *shape)
+    expected = trained(module)(x).detach().numpy()
+    model = from_torch(module.train(), image=image)
+    if model.patches is None:
+        got = model(x.numpy().reshape(4, -1))
+    else:
+        got = model.patches.join(model(model.patches.cut(x.numpy().reshape(4, *image))))
+    np.testing.assert_allclose(got.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
+    return model
+
+
+class Perceptron(nn.Module):
+    """Registers its layers in another order than it computes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+        self.body = nn.Sequential(nn.Linear(12, 8), nn.Identity())
+        self.register_buffer("mean", torch.randn(12))
+        self.scale = nn.Parameter(torch.randn(1))
+
+    def forward(self, x):
+        x = (x.view(x.size(0), -1) - self.mean) / 0.3
+        x = functional.dropout(functional.relu(self.body(x)), training=self.training)
+        return 2 - self.scale * self.head(x)
+
+
+@pytest.mark.parametrize("module, shape", [
+    (nn.Linear(5, 3), (5,)),
+    (nn.Sequential(nn.Flatten(), nn.Linear(6, 4, bias=False), nn.ReLU(), nn.Dropout(),
+                   nn.Sequential(nn.Linear(4, 4), nn.Identity(), nn.ReLU()), nn.Linear(4, 2)),
+     (2, 3)),
+    (nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4), nn.BatchNorm1d(4, affine=False), nn.ReLU(),
+                   nn.BatchNorm1d(4), nn.Linear(4, 2)), (6,)),
+    (Perceptron(), (3, 4)),
+])
+def test_linear_layers_compute_what_they_did(module, shape):
+    check(module, *shape)
+
+
+def test_names_of_layers_are_those_of_the_modules():
+    model = from_torch(Perceptron())
+    assert [(layer.name, layer.relu) for layer in model.layers] == [("body.0", True),
+                                                                    ("head", False)]
+
+
+class Images(nn.Module):
+    """A convolution and one of pixels, by functions."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide = nn.Conv2d(4, 6, (3, 2), stride=(1, 2), padding=(2, 1), dilation=2, groups=2)
+        self.norm = nn.BatchNorm2d(6)
+        self.pixel = nn.Conv2d(6, 5, 1)
+
+    def forward(self, x):
+        return self.pixel(torch.relu(self.norm(self.wide(x)))).relu()
+
+
+@pytest.mark.parametrize("module, image", [
+    (Images(), (4, 7, 8)),
+    (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3, padding="valid")), (2, 6, 5)),
+    (nn.Conv2d(2, 3, 4, padding="same"), (2, 6, 5)),
+    (nn.Sequential(nn.Conv2d(2, 3, (4, 5), bias=False), nn.Flatten(), nn.Linear(3, 2)), (2, 4, 5)),
+])
+def test_convolutions_compute_what_they_did(module, image):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using padding='same' with even kernel")
+        assert check(module, *image, image=image).patches.shape == image
+
+
+def test_a_convolution_of_one_dimension_has_images_of_one_row():
+    module = nn.Sequential(nn.Conv1d(3, 4, 5, stride=2, padding=1), nn.BatchNorm1d(4), nn.ReLU(),
+                           nn.Conv1d(4, 2, 1))
+    model = check(module, 3, 20, image=(3, 1, 20))
+    assert model.patches == Patches((3, 1, 20), (1, 5), (1, 2), padding=(0, 1, 0, 1))
+
+
+def test_pruned_modules_are_read_as_they_compute():
+    module = nn.Linear(20, 10)
+    prune.l1_unstructured(module, "weight", amount=0.8)
+    layer, = check(module, 20).layers
+    assert np.count_nonzero(layer.weight) == 40
+
+
+class Function(nn.Module):
+    """A linear layer before a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.fc(x))
+
+
+@pytest.mark.parametrize("module, message", [
+    (nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Tanh())),
+     "module '1.0': module must be one of Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, "
+     "Flatten, Identity, Dropout, Dropout1d, Dropout2d, not Tanh; pass a part of the module, such "
+     "as module.classifier"),
+    (Function(torch.sin), "function sin: function must be one of relu, flatten, view, reshape, "
+     "dropout and the four operations with a constant; pass"),
+    (Function(lambda x: x + x), "function add: must be computed from one input, and constants; "),
+    (Function(lambda x: (x, x)), "output: must be computed from one input, and constants; "),
+    (Function(lambda x: x if x.sum() > 0 else -x), "module must be one that torch.fx can trace: "),
+    (Function(torch.flatten), "function flatten: start_dim must be 1, the first behind the batch, "
+     "not 0"),
+    (Function(lambda x: x.reshape(2, 2, -1)),
+     "function reshape: must be (x.size(0), -1) or (-1, N), not (2, 2, -1)"),
+    (Function(lambda x: x.view(2, -1)),
+     "function view: must be (x.size(0), -1) or (-1, N), not (2, -1)"),
+    (Function(lambda x: x.view(-1, 2)), "function view: shape must not change so that vectors of 4 "
+     "numbers are joined or split"),
+    (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
+     "module '1': track_running_stats must be true: nothing else is known in inference"),
+    (nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"),
+     "module '0': padding_mode must be zeros, not circular"),
+    (nn.Conv2d(1, 1, 3), "module '0': shape of the image must be known: say image="),
+    (nn.Sequential(nn.Flatten(0), nn.Linear(4, 4)), "module '0': start_dim must be 1"),
+    (nn.Sequential(nn.Flatten(1, 2), nn.Linear(4, 4)), "module '0': end_dim must be -1, the last, "
+     "not 2"),
+])
+def test_other_modules_are_refused(module, message):
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
+        from_torch(module)
+
+
+MODULE = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+
+
+def save_pt(path):
+    """A checkpoint."""
+    torch.save({"state_dict": MODULE.state_dict(), "epoch": 3}, path)
+
+
+@pytest.mark.parametrize("suffix, save", [
+    (".pt", lambda path: torch.save(MODULE.state_dict(), path)),
+    (".pth", save_pt),
+    (".safetensors", lambda path: save_file(MODULE.state_dict(), path)),
+])
+def test_state_dicts_of_files_compute_what_the_module_did(tmp_path, suffix, save):
+    path = tmp_path / f"state{suffix}"
+    save(path)
+    model = read_model(path)
+    x = torch.randn(5, 6)
+    np.testing.assert_allclose(model(x.numpy()), MODULE(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+    assert [layer.name for layer in model.layers] == ["0", "2"]
+
+
+def test_layers_of_a_state_dict_can_be_chosen():
+    state = {"embed.weight": torch.zeros(5, dtype=torch.int8), "b.weight": torch.ones(2, 3),
+             "a.weight": torch.full((3, 4), 0.5, dtype=torch.bfloat16), "a.bias": torch.ones(3)}
+    model = from_state_dict(state, layers=["a", "b"], relu=[True, True])
+    assert [(layer.name, layer.relu) for layer in model.layers] == [("a", True), ("b", True)]
+    np.testing.assert_array_equal(model(np.ones((1, 4))), [[9, 9]])
+
+
+def test_convolutions_of_a_state_dict_have_stride_one():
+    module = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 1))
+    model = from_state_dict(module.state_dict(), image=(2, 5, 6))
+    x = torch.randn(3, 2, 5, 6)
+    np.testing.assert_allclose(model.patches.join(model(model.patches.cut(x.numpy()))),
+                               module(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_numbers_in_names_of_safetensors_are_ordered_by_value(tmp_path):
+    path = tmp_path / "s.safetensors"
+    save_file({f"{number}.weight": torch.eye(2) for number in (10, 9, 0)}, path)
+    model = read_model(path)
+    assert [layer.name for layer in model.layers] == ["0", "9", "10"]
+
+
+@pytest.mark.parametrize("state, message", [
+    (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).state_dict(),
+     "state dict must be without batch normalisation, which it does not tell all of: pass the "
+     "module to from_torch, or export it to ONNX"),
+    ({"a.weight": [1.0]}, "a.weight must be a dense tensor of floating-point numbers, not list"),
+    ({"a.weight": torch.ones(2, 2, dtype=torch.int8)},
+     "a.weight must be a dense tensor of floating-point numbers, not torch.int8"),
+    ({"a.weight": torch.eye(2).to_sparse()},
+     "a.weight must be a dense tensor of floating-point numbers, not torch.float32"),
+    ({"a.weight": torch.ones(1).expand(1 << 30, 1 << 30)},
+     "a.weight must have the numbers that are there, not (1073741824, 1073741824)"),
+    ({}, "arrays must be named NAME.weight and NAME.bias; there are none"),
+])
+def test_other_state_dicts_are_refused(state, message):
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
+        from_state_dict(state)
+
+
+class Bomb:
+    """What a file would do, if it could."""
+
+    def __reduce__(self):
+        return print, ("code of the file has run",)
+
+
+@pytest.mark.parametrize("content", [MODULE, {"a.weight": Bomb()}, torch.ones(3)])
+def test_no_code_of_a_file_is_run(tmp_path, capsys, content):
+    torch.save(content, tmp_path / "m.pt")
+    with pytest.raises(FrontEndError, match=(
+            r"m\.pt: must be a state dict of tensors, as torch\.save\(module\.state_dict\(\), "
+            r"path\) writes: a whole module would be code$")):
+        read_model(tmp_path / "m.pt")
+    assert capsys.readouterr().out == ""
+
+
+def test_broken_files_are_refused(tmp_path):
+    pt, tensors = tmp_path / "m.pt", tmp_path / "m.safetensors"
+    torch.save(MODULE.state_dict(), pt)
+    save_file(MODULE.state_dict(), tensors)
+    for path, message in ((pt, "must be a state dict of tensors"),
+                          (tensors, "must be a whole file of safetensors: ")):
+        for content in (b"", b"nonsense", path.read_bytes()[:-20]):
+            path.write_bytes(content)
+            with pytest.raises(FrontEndError, match=f"^{re.escape(f'{path}: {message}')}"):
+                read_model(path)
+        with pytest.raises(FileNotFoundError):
+            read_model(path.with_name(f"none{path.suffix}"))
+
+
+def test_a_deflated_file_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/data.pkl", b"\0" * 1000)
+    with pytest.raises(FrontEndError, match=r"m\.pt: must not be deflated, as no file of "
+                                            r"torch\.save is$"):
+        read_model(tmp_path / "m.pt")
