@@ -19,33 +19,39 @@ _simulator = click.option(
 @click.command("run")
 @click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--input", "inputs", type=FILE, required=True, metavar="X.npy",
-              help="Inputs, one a row. Floating-point numbers are rounded to the format of the "
-                   "network; integers are taken as fixed-point words.")
-@click.option("--engine", type=click.Choice(["golden", "rtl"]), default="golden",
-              show_default=True, help="The golden model alone, or the hardware compared with it.")
+              help="Inputs, one a row; of a convolution, images (batch, channels, height, width). "
+                   "Floating-point numbers are rounded to the format of the network; integers are "
+                   "taken as fixed-point words.")
+@click.option("--engine", type=click.Choice(["golden", "rtl", "fast"]), default="golden",
+              show_default=True,
+              help="The golden model alone; the hardware compared with it, in cocotb; or the same "
+                   "without cocotb, many times as fast.")
 @_simulator
 @click.option("--waves", is_flag=False, flag_value="", metavar="[INSTANCE]",
               help="Record a waveform of everything, or of one instance such as pe_3.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
               help="Folder for the outputs, one .npy file a layer, and statistics.json.")
-def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl"], simulator: str,
+def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fast"], simulator: str,
                 waves: str | None, folder: Path) -> None:
-    """Run inferences, one for each row of the inputs.
+    """Run inferences.
 
-    BUILD is a folder written by `eie compile`. With --engine rtl every bit that comes out is
-    compared with the golden model, and the exit code is 1 if one differs.
+    There is one for each row of the inputs, or for each pixel of a convolution. BUILD is a folder
+    written by `eie compile`. With --engine rtl or fast every bit that comes
+    out is compared with the golden model, and the exit code is 1 if one differs.
     """
     import numpy as np
 
     from eie_compiler.build import Build
     from eie_hdl.format import Layouts
-    from eie_sim.inference import infer, prepare
+    from eie_sim.inference import infer, prepare, shape_output
 
     from .arrays import read_array
     from .tables import show_inference, working
 
     if waves is not None and engine != "rtl":
-        raise click.UsageError("--waves needs --engine rtl: the golden model has no signals")
+        raise click.UsageError("--waves needs --engine rtl: nothing else records signals")
+    if engine == "fast" and simulator != "verilator":
+        raise click.UsageError("--engine fast needs --sim verilator: it is made by Verilator")
     loaded = Build.load(build)
     layouts = Layouts(loaded.config)
     instances = {name.partition(".")[0] for name, *_ in layouts.images(loaded.config)}
@@ -58,7 +64,7 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl"], sim
                           folder=folder / "rtl" if engine == "rtl" else None)
     folder.mkdir(parents=True, exist_ok=True)
     for name, output in zip(inference.names, inference.outputs):
-        np.save(folder / f"{name}.npy", output, allow_pickle=False)
+        np.save(folder / f"{name}.npy", shape_output(loaded, output), allow_pickle=False)
     (folder / "statistics.json").write_text(json.dumps(inference.summary(), indent=1) + "\n",
                                           encoding="utf-8")
     show_inference(str(folder), inference)

@@ -15,6 +15,7 @@ from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
 
 from .archive import ArchiveError, read_arrays
 from .images import ImageError, from_hex, to_hex
+from .patches import Patches
 
 __all__ = ["MANIFEST", "Build", "BuildError", "Vector"]
 
@@ -70,6 +71,8 @@ class Build:
         What is sent to the host, in this order.
     layers : :class:`tuple` of :class:`Vector`
         Results of every layer, sent or not.
+    patches : :class:`~.patches.Patches`, optional
+        If the network is a convolution: how the inputs are cut out of images.
     manifest : :class:`dict`
         Sizes, formats, bounds and balance; see docs/build-folder.md.
     """
@@ -82,6 +85,7 @@ class Build:
     outputs: tuple[Vector, ...]
     manifest: dict[str, Any]
     layers: tuple[Vector, ...] = ()
+    patches: Patches | None = None
 
     def write_images(self, folder: str | Path) -> dict[str, str]:
         """Write one file per memory instance into `folder`; return the SHA-256 of each file."""
@@ -112,6 +116,7 @@ class Build:
             "kind": _KIND, "format": FORMAT_VERSION, "config": self.config.as_dict(),
             "vectors": {key: {"name": vector.name, "base_word": vector.base_word,
                               "frac": vector.frac} for key, vector in vectors.items()},
+            "patches": self.patches and dataclasses.asdict(self.patches),
             "input_words": self.input_words, "input_buffers": self.input_buffers,
             "sent": [names.index(vector.name) for vector in self.outputs],
             "report": self.manifest, "files": sums}
@@ -146,11 +151,14 @@ class Build:
         vectors = [Vector(fields["name"], fields["base_word"], columns[key], fields["frac"])
                    for key, fields in manifest["vectors"].items()]
         layers = tuple(vectors[1:])
+        patches = manifest.get("patches")    # there are builds from before there were any
         return cls(config=config, images=images, input=vectors[0],
                    input_words=manifest["input_words"],
                    input_buffers=manifest["input_buffers"], layers=layers,
                    outputs=tuple(layers[number] for number in manifest["sent"]),
-                   manifest=manifest["report"])
+                   manifest=manifest["report"],
+                   patches=patches and Patches(**{key: tuple(numbers) for key, numbers
+                                                  in patches.items()}))
 
 
 def _instances(config: EIEConfig) -> dict[str, Image]:

@@ -81,7 +81,8 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         layers=tuple(vectors[1:]),
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
         manifest=describe(config, network, mapping, plans, formats, encoded, images,
-                          act_map.n_words))
+                          act_map.n_words),
+        patches=network.patches)
 
 
 def _check_pointers(config: EIEConfig, network: CompressedNetwork) -> None:

@@ -1,10 +1,14 @@
-"""What the compiler says when a network does not fit a machine."""
+"""What is said when weights make no network, or a network does not fit a machine."""
 
-__all__ = ["CompileError", "require_words"]
+__all__ = ["CompileError", "CompressError", "require_words"]
 
 
 class CompileError(ValueError):
     """A network that this configuration cannot run; the message says what to change."""
+
+
+class CompressError(ValueError):
+    """Weights or options that make no compressed network; the message names layer or option."""
 
 
 def require_words(memory: str, needed: int, available: int, parameter: str, *,

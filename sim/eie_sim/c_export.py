@@ -89,11 +89,21 @@ def _header(build: Build, name: str) -> str:
     lines = "".join(f"    {name.upper()}_{key} = {value},\n" for key, value in sizes.items())
     return (f"/* {name}: a network for an EIE accelerator with {config.n_pe} PEs, written by `eie "
             f"export`.\n   N_ are numbers of elements, of all outputs together; _BEATS are sizes "
-            f"of eie_memory. */\n"
+            f"of eie_memory.{_patches(build)} */\n"
             f"#ifndef {name.upper()}_H\n#define {name.upper()}_H\n\n#include \"eie.h\"\n\n"
             f"enum {{\n{lines}}};\n\n"
             f"#ifdef __cplusplus\nextern \"C\"\n#endif\nextern const struct eie_model {name};\n\n"
             f"#endif\n")
+
+
+def _patches(build: Build) -> str:
+    """What an inference of a convolution is, since the driver knows no images."""
+    if build.patches is None:
+        return ""
+    patches, (down, across) = build.patches, build.patches.output_shape
+    return (f"\n   A convolution: an inference is one of the {down} × {across} pixels of a result. "
+            f"Its input is the\n   patch of the image under it, {patches.shape[0]} channels × "
+            f"{patches.kernel[0]} rows × {patches.kernel[1]} columns.")
 
 
 def _source(build: Build, name: str) -> str:

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from eie_compiler.build import Build
 from eie_compiler.compile import compile_network
-from eie_compiler.compress import read_weights
+from eie_compiler.decompress import decompress
+from eie_compiler.frontends import read_model
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
 from eie_hdl.emit import emit
@@ -20,10 +18,7 @@ from .digits import FOLDER, load_digits
 from .inference import Inference, infer, prepare
 from .vectors import dequantise
 
-__all__ = ["Demo", "Layers", "compressed_layers", "demo", "forward"]
-
-#: Weights, bias and whether a ReLU follows, of each layer.
-Layers = list[tuple[NDArray[np.float64], NDArray[np.float64], bool]]
+__all__ = ["Demo", "demo"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,12 +93,9 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     inference = infer(build, words, engine="rtl", simulator=simulator, folder=folder / "rtl",
                       build_root=folder / "models")
 
-    dense = read_weights(FOLDER / "dense.npz")
-    relus = [layer.relu for layer in network.layers]
     scores = {
-        "dense": forward([(weight.astype(np.float64), np.asarray(bias, np.float64), relu)
-                          for (_, weight, bias), relu in zip(dense, relus)], test),
-        "compressed": forward(compressed_layers(network), test),
+        "dense": read_model(FOLDER / "dense.npz")(test),
+        "compressed": decompress(network)(test),
         "hardware": dequantise(inference.outputs[-1], build.outputs[-1].frac)}
     result = Demo(
         build, inference, len(test),
@@ -112,18 +104,3 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     (folder / "report.json").write_text(json.dumps(result.summary(), indent=1) + "\n",
                                         encoding="utf-8")
     return result
-
-
-def compressed_layers(network: CompressedNetwork) -> Layers:
-    """Weights of a compressed network as ordinary matrices."""
-    return [(layer.codebook[layer.codes.toarray()], layer.bias, layer.relu)
-            for layer in network.layers]
-
-
-def forward(layers: Layers, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Outputs (batch, n_outputs) of a network in floating point."""
-    for weight, bias, relu in layers:
-        inputs = inputs @ weight.T + bias
-        if relu:
-            inputs = np.maximum(inputs, 0)
-    return inputs

@@ -11,11 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from eie_compiler.build import Build
 from eie_hdl.format import COUNTERS
 
-from . import rtl
+from . import fast, rtl
 from .golden import GoldenModel, Statistics
 from .vectors import VectorError, gather, quantise, scatter
 
-__all__ = ["Inference", "infer", "prepare"]
+__all__ = ["Engine", "Inference", "infer", "prepare", "shape_output"]
+
+#: What can run inferences.
+Engine = Literal["golden", "rtl", "fast"]
 
 #: Mismatches that are told one by one.
 _MAX_TOLD = 100
@@ -90,27 +93,42 @@ def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    inputs : (batch, n_inputs) or (n_inputs,)
+    inputs : (batch, n_inputs) or (n_inputs,); of a convolution (batch, channels, height, width)
         Floating-point numbers, which are rounded to the format of the network's input; or
         integers, which are such words already.
+
+    Returns
+    -------
+    int64 (batch, n_inputs); of a convolution (batch · patches, n_inputs)
 
     Raises
     ------
     VectorError
         If there are none, or of another number than the network has, or they are not numbers.
     """
-    array = np.atleast_2d(np.asarray(inputs))
-    n_inputs = len(build.input.columns)
-    if array.ndim != 2 or array.shape[1] != n_inputs or not len(array) \
-            or array.dtype.kind not in "iuf":
-        raise VectorError(f"Inputs must be numbers, one row or more of {n_inputs}, not "
-                          f"{array.dtype} of shape {np.shape(inputs)}")
-    if array.dtype.kind == "f":
-        return quantise(array, build.input.frac, build.config.act_width)
-    return array.astype(np.int64)
+    array = np.asarray(inputs)
+    what = "row"
+    shape: tuple[int, ...] = (len(build.input.columns),)
+    if build.patches is not None:
+        what, shape = "image", build.patches.shape
+    if array.ndim == len(shape):
+        array = array[np.newaxis]
+    if array.shape[1:] != shape or not len(array) or array.dtype.kind not in "iuf":
+        raise VectorError(f"Inputs must be numbers, one {what} or more of "
+                          f"{' × '.join(map(str, shape))}, not {array.dtype} of shape "
+                          f"{np.shape(inputs)}")
+    words = (quantise(array, build.input.frac, build.config.act_width)
+             if array.dtype.kind == "f" else array.astype(np.int64))
+    return words if build.patches is None else build.patches.cut(words)
 
 
-def infer(build: Build, words: NDArray[np.int64], *, engine: Literal["golden", "rtl"],
+def shape_output(build: Build, output: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Results (batch, n_elements) as they are; of a convolution (batch, n_elements, height, width).
+    """
+    return output if build.patches is None else build.patches.join(output)
+
+
+def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
           simulator: str = "verilator", waves: str | None = None,
           folder: str | Path | None = None, build_root: str | Path | None = None,
           load: str = "stream") -> Inference:
@@ -120,14 +138,16 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Literal["golden", "
     ----------
     words : int64 (batch, n_inputs)
         Inputs as from :func:`prepare`.
-    engine : ``"golden"`` or ``"rtl"``
-        The golden model alone, or the hardware as well.
-    simulator, waves, folder, build_root, load
+    engine : ``"golden"``, ``"rtl"`` or ``"fast"``
+        The golden model alone; the hardware as well, in cocotb; or without it, many times as fast.
+    simulator, waves, folder, load
+        As for :func:`.rtl.run`, with cocotb only.
+    build_root
         As for :func:`.rtl.run`.
 
     Raises
     ------
-    GoldenError, SimulationError, ToolError
+    GoldenError, SimulationError, ToolError, DriverError, BusError
         If images are broken, the hardware hangs, or the simulator is missing.
     """
     start = time.perf_counter()
@@ -141,8 +161,13 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Literal["golden", "
                     if name in Statistics._fields}
         return Inference("golden", names, expected, counters, statistics.entries, [], 0,
                          time.perf_counter() - start)
-    result = rtl.run(build, words, simulator=simulator, waves=waves, folder=folder,
-                     build_root=build_root or rtl.BUILD_ROOT, load=load)
+    root = build_root or rtl.BUILD_ROOT
+    if engine == "fast":
+        simulator = "verilator"
+        result = fast.run(build, words, build_root=root)
+    else:
+        result = rtl.run(build, words, simulator=simulator, waves=waves, folder=folder,
+                         build_root=root, load=load)
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(

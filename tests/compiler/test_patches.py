@@ -1,0 +1,98 @@
+import re
+
+import numpy as np
+import pytest
+from scipy.signal import correlate2d
+
+from eie_compiler.build import Build
+from eie_compiler.compile import compile_network
+from eie_compiler.compress import compress
+from eie_compiler.model import Model, ModelError, ModelLayer
+from eie_compiler.patches import PatchError, Patches
+from eie_hdl.config import EIEConfig
+
+SHAPE = (3, 9, 8)
+
+
+def convolve(images, weight, patches):
+    """A convolution as its definition says, one pair of channels after another, in integers."""
+    top, left, bottom, right = patches.padding
+    images = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    spread = np.zeros((*weight.shape[:2], *(step * (size - 1) + 1 for step, size
+                                            in zip(patches.dilation, patches.kernel))), np.int64)
+    spread[:, :, ::patches.dilation[0], ::patches.dilation[1]] = weight
+    return np.array([[sum(correlate2d(channel, kernel, "valid")
+                          for channel, kernel in zip(image, kernels))
+                      [::patches.stride[0], ::patches.stride[1]] for kernels in spread]
+                     for image in images])
+
+
+@pytest.mark.parametrize("options", [
+    {},
+    {"kernel": (3, 2)},
+    {"kernel": (3, 3), "padding": (1, 1, 1, 1)},
+    {"kernel": (2, 3), "padding": (0, 1, 2, 3)},
+    {"kernel": (3, 3), "stride": (2, 3), "padding": (1, 0, 0, 1)},
+    {"kernel": (3, 2), "dilation": (2, 3)},
+    {"kernel": (2, 2), "stride": (3, 2), "dilation": (4, 1), "padding": (2, 0, 1, 1)},
+    {"kernel": (9, 8)},
+    {"stride": (2, 2)},
+])
+def test_a_matrix_times_patches_is_a_convolution(options):
+    rng = np.random.default_rng(61)
+    patches = Patches(SHAPE, **options)
+    images = rng.integers(-50, 50, (2, *SHAPE))
+    weight = rng.integers(-9, 9, (4, SHAPE[0], *patches.kernel))
+    expected = convolve(images, weight, patches)
+    assert expected.shape == (2, 4, *patches.output_shape)
+    cut = patches.cut(images)
+    assert cut.shape == (2 * expected[0, 0].size, patches.n_inputs)
+    np.testing.assert_array_equal(patches.join(cut @ weight.reshape(4, -1).T), expected)
+
+
+def test_patches_of_one_pixel_are_the_pixels():
+    images = np.arange(24.0).reshape(1, 2, 3, 4)
+    patches = Patches((2, 3, 4))
+    np.testing.assert_array_equal(patches.cut(images)[5], images[0, :, 1, 1])
+    np.testing.assert_array_equal(patches.join(patches.cut(images)), images)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"shape": (3, 9)}, "shape must be 3 integers of 1 or more, not (3, 9)"),
+    ({"shape": [3, 9, 8]}, "shape must be 3 integers of 1 or more, not [3, 9, 8]"),
+    ({"shape": (3, 0, 8)}, "shape must be 3 integers of 1 or more, not (3, 0, 8)"),
+    ({"kernel": (3, 1 << 31)}, "kernel must be 2 integers of 1 or more, not (3, 2147483648)"),
+    ({"stride": (0, 1)}, "stride must be 2 integers of 1 or more, not (0, 1)"),
+    ({"dilation": (1, 1.0)}, "dilation must be 2 integers of 1 or more, not (1, 1.0)"),
+    ({"padding": (0, 0, -1, 0)}, "padding must be 4 integers of 0 or more, not (0, 0, -1, 0)"),
+    ({"kernel": (5, 5), "dilation": (2, 2), "padding": (1, 0, 0, 0)},
+     "kernel must fit the padded image, but (5, 5) with dilation (2, 2) does not fit (3, 9, 8) "
+     "with padding (1, 0, 0, 0)"),
+])
+def test_a_convolution_that_cannot_be_is_refused(options, message):
+    with pytest.raises(PatchError, match=f"^{re.escape(message)}$"):
+        Patches(**{"shape": SHAPE, **options})
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 8), (2, 3, 8, 9)])
+def test_images_of_another_shape_are_refused(shape):
+    with pytest.raises(PatchError, match=re.escape(
+            f"Images must have the shape (batch, 3, 9, 8), not {shape}")):
+        Patches(SHAPE).cut(np.zeros(shape))
+
+
+def test_a_model_must_have_a_column_for_each_number_of_a_patch():
+    with pytest.raises(ModelError, match=re.escape(
+            "layer 'conv': weight must have 12 columns, one for each number of a patch, not 3")):
+        Model((ModelLayer("conv", np.ones((2, 3))),), Patches(SHAPE, kernel=(2, 2)))
+
+
+def test_a_build_keeps_its_patches(tmp_path):
+    patches = Patches(SHAPE, kernel=(3, 2), stride=(2, 1), padding=(1, 0, 0, 1))
+    model = Model((ModelLayer("conv", np.ones((5, patches.n_inputs))),), patches)
+    build = compile_network(compress(model), EIEConfig(n_pe=2))
+    assert build.patches == patches
+    build.save(tmp_path / "conv")
+    assert Build.load(tmp_path / "conv").patches == patches
+    compile_network(compress(Model(model.layers)), EIEConfig(n_pe=2)).save(tmp_path / "fc")
+    assert Build.load(tmp_path / "fc").patches is None
