@@ -22,6 +22,8 @@ SIMULATORS = {"icarus": tools.find_icarus, "verilator": tools.find_verilator}
 def pytest_addoption(parser):
     parser.addoption("--vcd", action="store_true", help="write a waveform of every simulation")
     parser.addoption("--seed", type=int, default=1, help="seed of the tests of the whole machine")
+    parser.addoption("--packets", type=int, default=500,
+                     help="random packets that the whole machine is sent on each simulator")
 
 
 @pytest.fixture

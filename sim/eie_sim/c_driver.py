@@ -1,7 +1,5 @@
 """The C driver on the simulated Verilog: compile, link, run; and the digits, recognised by it."""
 
-import functools
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -14,14 +12,13 @@ from eie_compiler.build import Build
 from eie_compiler.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
-from eie_hdl.emit import emit
 
-from . import tools
 from .c_export import array, export_files
 from .digits import FOLDER, load_digits
 from .inference import infer, prepare
 from .rtl import BUILD_ROOT
-from .simulators import MAKE, VERILATE, SimulationError, call, make_once
+from .simulators import SimulationError, call
+from .verilated import make_host
 
 __all__ = ["C_FLAGS", "DIGITS", "DRIVER", "FAULTS", "compile_digits", "compile_example",
            "make_machine", "run_program"]
@@ -40,7 +37,6 @@ FAULTS = DRIVER / "sim" / "faults.c"
 _BRIDGE = DRIVER / "sim" / "bridge.cpp"
 
 
-@functools.cache
 def make_machine(config: EIEConfig, *, build_root: str | Path = BUILD_ROOT) -> Path:
     """Object file of a machine in Verilator with the port of the driver, made once.
 
@@ -51,27 +47,8 @@ def make_machine(config: EIEConfig, *, build_root: str | Path = BUILD_ROOT) -> P
     SimulationError
         If it does not compile.
     """
-    tool = tools.require(tools.find_verilator())
-    for compiler in tools.find_compilers():
-        tools.require(compiler)
-    assert tool.path is not None
-    command = [tool.path, *VERILATE, "--top-module", "eie", "-o", "../machine.o",
-               "-CFLAGS", f"-I{DRIVER} -I{DRIVER / 'example'}", "options.vlt", str(_BRIDGE)]
-    sources = {name: text for name, text in emit(config).files.items() if name.endswith(".v")}
-
-    def make(folder: Path) -> None:
-        for name, text in sources.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        # As in eie_sim.simulators: PEs that are not dissolved take half the time to compile.
-        (folder / "options.vlt").write_text('`verilator_config\nno_inline -module "eie_pe"\n')
-        call([*command, *sources], folder)
-        # One object of everything, so that nobody has to know what it consists of.
-        call([*MAKE, "LINK=g++ -r -nostdlib"], folder)
-        shutil.rmtree(folder / "obj")
-
-    headers = [path.read_text() for path in [_BRIDGE, *sorted(DRIVER.rglob("*.h"))]]
-    return make_once(build_root, "eie-bridge", [sources, tool.version, command, headers],
-                     make) / "machine.o"
+    return make_host(config, _BRIDGE, "-r -nostdlib", headers=sorted(DRIVER.rglob("*.h")),
+                     build_root=build_root)
 
 
 def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64],

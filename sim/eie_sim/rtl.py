@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import json
 import tempfile
 import time
@@ -13,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.emit import emit
+from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts, unpack
 
 from .simulators import build_model, run_bench
+from .verilated import verilog
 
-__all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "run"]
+__all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "deadline", "run"]
 
 #: Where models are kept from one run to the next.
 BUILD_ROOT = Path("build/models")
@@ -125,10 +124,10 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     if waves is not None and folder is None:
         raise ValueError("folder must be given where waves are wanted: it is where they go")
     _check_instance(build, waves)
-    job = {"deadline": _deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
+    job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
            "driver": {"send": load == "stream", "count": count}}
 
-    model = build_model(_verilog(build.config), top="eie", simulator=simulator,
+    model = build_model(verilog(build.config, build_root), top="eie", simulator=simulator,
                         build_root=build_root, waves=waves and f"core.{waves}",
                         repeated=["eie_pe"])
     with _job_folder(folder) as path:
@@ -168,12 +167,6 @@ def compare(build: Build, got: Sequence[NDArray[np.int64]],
             for image, row in np.argwhere(ours != theirs).tolist()]
 
 
-@functools.cache
-def _verilog(config: EIEConfig) -> dict[str, str]:
-    """Seconds of work, often for the same machine again."""
-    return emit(config).files
-
-
 def _check_instance(build: Build, waves: str | None) -> None:
     """Verilator says nothing of an instance that does not exist, and records nothing."""
     n_pe = build.config.n_pe
@@ -182,7 +175,7 @@ def _check_instance(build: Build, waves: str | None) -> None:
                          f"not {waves!r}")
 
 
-def _deadline(build: Build) -> int:
+def deadline(build: Build) -> int:
     """Cycles in which a machine does whatever it is asked to, with room to spare."""
     config = build.config
     start = unpack(Layouts(config).descriptor, build.images["ccu.program"])["start"]

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from . import tools
 
 __all__ = ["MAKE", "SIMULATORS", "VERILATE", "Model", "SimulationError", "build_model", "call",
-           "make_once", "run_bench"]
+           "lend_runtime", "make_once", "run_bench"]
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -31,7 +31,7 @@ _TAIL_LINES = 40
 _TIMESCALE = "1ns/1ns"
 
 #: Options of Verilator, whatever drives the model.
-VERILATE = ("--cc", "--exe", "--no-timing", "-Wno-lint", "-Wno-style",
+VERILATE = ("--cc", "--no-timing", "-Wno-lint", "-Wno-style",
             # What the design must not depend on is random: see the plusargs of run_bench.
             "--x-initial", "unique", "--x-assign", "unique",
             "--timescale", _TIMESCALE, "--prefix", "Vtop", "-Mdir", "obj")
@@ -245,6 +245,35 @@ def call(command: Sequence[str], folder: Path) -> None:
         raise SimulationError(f"{Path(command[0]).name} failed ({code})\n{_tail(log)}")
 
 
+@contextlib.contextmanager
+def lend_runtime(objects: Path, root: Path, kind: object) -> Iterator[None]:
+    """Lend a build Verilator's run-time library, compiled once: most of a small build.
+
+    Parameters
+    ----------
+    objects : :class:`~pathlib.Path`
+        Where the build is compiled meanwhile.
+    root : :class:`~pathlib.Path`
+        Where the library is kept.
+    kind
+        What it depends on besides Verilator, as plain JSON.
+    """
+    tool = tools.find_verilator()
+    key = json.dumps([_RECIPE, tool.version, tool.path, kind])
+    kept = root / f"verilator-runtime-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    if kept.exists():
+        for file in kept.iterdir():
+            shutil.copyfile(file, objects / file.name)
+    yield
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir=root, prefix="making-") as making:
+            (folder := Path(making) / "runtime").mkdir()
+            for file in objects.glob("verilated*.o"):
+                shutil.copyfile(file, folder / file.name)
+            with contextlib.suppress(OSError):    # another process was faster
+                folder.rename(kept)
+
+
 class _Icarus:
     """How Icarus compiles: a second top module starts the waveform."""
 
@@ -300,11 +329,12 @@ class _Verilator:
         libs = _cocotb().libs_dir
         (folder / "options.vlt").write_text(self._options())
         trace = [] if self.waves is None else ["--trace-fst" if self.fst else "--trace"]
-        call([self.tool.path, *VERILATE, "--vpi", "--top-module", self.top, "-o", f"../{self.top}",
-              *trace, "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
+        call([self.tool.path, *VERILATE, "--exe", "--vpi", "--top-module", self.top,
+              "-o", f"../{self.top}", *trace, "-LDFLAGS",
+              f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
               "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
               *sources], folder)
-        with self._runtime(folder / "obj", root):
+        with lend_runtime(folder / "obj", root, ["vpi", self.waves_file]):
             call(MAKE, folder)
         shutil.rmtree(folder / "obj")
 
@@ -315,23 +345,6 @@ class _Verilator:
             lines += [f'tracing_off -scope "{self.top}"',
                       f'tracing_on -scope "{self.top}.{self.waves}"']
         return "\n".join([*lines, ""])
-
-    @contextlib.contextmanager
-    def _runtime(self, objects: Path, root: Path) -> Iterator[None]:
-        """Lend the build Verilator's run-time library, compiled once: most of a small build."""
-        key = json.dumps([_RECIPE, self.tool.version, self.tool.path, self.waves_file])
-        kept = root / f"verilator-runtime-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-        if kept.exists():
-            for file in kept.iterdir():
-                shutil.copyfile(file, objects / file.name)
-        yield
-        if not kept.exists():
-            with tempfile.TemporaryDirectory(dir=root, prefix="making-") as making:
-                (folder := Path(making) / "runtime").mkdir()
-                for file in objects.glob("verilated*.o"):
-                    shutil.copyfile(file, folder / file.name)
-                with contextlib.suppress(OSError):    # another process was faster
-                    folder.rename(kept)
 
 
 @functools.cache

@@ -16,9 +16,9 @@ from eie_compiler.build import Build
 from eie_compiler.compile import compile_network
 from eie_compiler.testing import random_network
 from eie_hdl.config import PRESETS
-from eie_hdl.emit import emit
 from eie_hdl.format import FORMAT_VERSION, Layouts, Memory
 from eie_hdl.registers import PRODUCT_ID, VERSION, Error
+from eie_sim.benches import driver_cases
 from eie_sim.driver.accelerator import Accelerator
 from eie_sim.driver.bus import BusError
 from eie_sim.driver.errors import (
@@ -31,9 +31,12 @@ from eie_sim.driver.errors import (
 from eie_sim.driver.fake import FakeMachine
 from eie_sim.driver.pynq import PynqBus
 from eie_sim.driver.registers import Registers
+from eie_sim.driver.verilated import VerilatedBus
+from eie_sim.fast import make_library
 from eie_sim.inference import infer
 from eie_sim.simulators import build_model, run_bench
 from eie_sim.vectors import VectorError, dequantise, input_packets, quantise
+from eie_sim.verilated import verilog
 
 TINY = PRESETS["tiny"]
 
@@ -435,14 +438,27 @@ def test_no_longer_packet_can_be_expected_while_the_dma_waits(fake, monkeypatch)
         bus.expect(65)
 
 
-def test_a_host_can_do_all_of_it_with_the_hardware(simulator, models, tmp_path, monkeypatch):
-    """What is done and expected is in `bench_driver`."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
+@pytest.fixture
+def two_networks(tmp_path, monkeypatch):
+    """Folder with the networks of `driver_cases`."""
     compiled(outputs="all").save(tmp_path / "first")
     compiled((7, 8), seed=5).save(tmp_path / "second")
-    model = build_model(emit(TINY).files, top="eie", simulator=simulator, build_root=models,
+    monkeypatch.setenv("EIE_JOB", str(tmp_path))
+    return tmp_path
+
+
+def test_a_host_can_do_it_where_x_is_known(icarus, models, two_networks):
+    """What is done and expected is in `driver_cases`."""
+    model = build_model(verilog(TINY, models), top="eie", simulator=icarus, build_root=models,
                         repeated=["eie_pe"])
-    run_bench(model, "bench_driver", tmp_path, environment={"EIE_JOB": str(tmp_path)})
+    run_bench(model, "bench_driver", two_networks)
+
+
+@pytest.mark.parametrize("case", driver_cases.CASES.values(), ids=driver_cases.CASES.keys())
+def test_a_host_can_do_it_without_cocotb(verilator, models, two_networks, case):
+    bus = VerilatedBus(make_library(TINY, models), pause=driver_cases.PAUSE)
+    case(Accelerator(bus, timeout=driver_cases.TIMEOUT))
+    bus.close()
 
 
 # Registers by name.

@@ -292,8 +292,10 @@ def test_a_program_can_start_anywhere():
     assert model.run(np.array([[5] * 8]))[0].tolist() == [[0] * 8]
 
 
-#: As small as can be, since every bit of it is tried.
+#: As small as can be, since so many of its bits are tried.
 FULL = dataclasses.replace(SMALL, act_depth=13)
+#: Share of the bits in the memories of the PEs that a run tries.
+SHARE = 0.25
 #: With this seed no activation is zero and no flip makes up for itself.
 SEED = 0
 
@@ -352,13 +354,17 @@ def field_of(layout, bit, prefix=""):
     raise AssertionError(f"no field has bit {bit}")
 
 
-def test_every_flipped_bit_is_seen():
+def test_flipped_bits_are_seen(request):
     machine, inputs = full_machine()
     images = machine.images()
     expected = GoldenModel(FULL, images).run(inputs)
     assert expected[0].all()
     seen = {"spmat": 0, "ptr_even": 0, "ptr_odd": 0, "act": 0, "codebook": 0, "program": 0}
+    rng = np.random.default_rng(request.config.getoption("seed"))
     for name, address, bit, meaningful in flips(machine):
+        # All bits of the program; of what the PEs have alike, some.
+        if name.startswith("pe_") and rng.random() > SHARE:
+            continue
         flipped = images[name].copy()
         flipped[address, bit // 64] ^= np.uint64(1 << bit % 64)
         try:
@@ -368,7 +374,7 @@ def test_every_flipped_bit_is_seen():
             same = False
         assert same != meaningful, f"{name}, word {address}, bit {bit}"
         seen[name.split(".")[1]] += meaningful
-    assert min(seen.values()) > 20
+    assert min(seen.values()) > 10
 
 
 def test_missing_barrier_is_rejected():

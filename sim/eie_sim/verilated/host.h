@@ -1,0 +1,243 @@
+// The accelerator in Verilator with a host around it: AXI4-Lite, a DMA for its streams, interrupts.
+//
+// A call lets clock cycles go by; the DMA and the machine work in all of them. What the machine must
+// not do is thrown as a Failure, which tells the state of the buses.
+#ifndef EIE_HOST_H
+#define EIE_HOST_H
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#include "Vtop.h"
+#include "verilated.h"
+
+namespace axi {
+
+constexpr unsigned BEAT_BYTES = 8, KEEP_ALL = 0xFF, STROBE_ALL = 0xF, OKAY = 0;
+
+struct Failure : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct Settings {
+    double stall = 0;             // probability of a cycle's rest, on each channel
+    unsigned seed = 1;            // of the stalls, and of what is unknown at power-on
+    uint64_t patience = 1000000;  // cycles that the machine may take to answer on a bus
+};
+
+class Host {
+public:
+    explicit Host(const Settings &settings)
+        : settings(settings), random(settings.seed), context(settings.seed), top(&context)
+    {
+        // Verilator gives ports random values, too.
+        top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_bready = 0;
+        top.s_axil_arvalid = top.s_axil_rready = 0;
+        top.s_axis_tvalid = 0;
+        top.aresetn = 0;
+        tick();
+        tick();
+        top.aresetn = 1;
+    }
+
+    ~Host()
+    {
+        top.final();
+    }
+
+    uint32_t read(uint32_t address)
+    {
+        top.s_axil_araddr = address;
+        bool asked = false, answered = false;
+        uint32_t value = 0;
+        const uint64_t end = n_cycles + settings.patience;
+        while (!answered) {
+            top.s_axil_arvalid = !asked && (top.s_axil_arvalid || goes());
+            top.s_axil_rready = goes();
+            step([&] {
+                asked |= top.s_axil_arvalid && top.s_axil_arready;
+                if ((answered = top.s_axil_rvalid && top.s_axil_rready)) {
+                    value = top.s_axil_rdata;
+                    check(top.s_axil_rresp == OKAY, "read of 0x%03x must be answered OKAY",
+                          address);
+                }
+            });
+            check(n_cycles < end, "read of 0x%03x must end", address);
+        }
+        top.s_axil_rready = 0;
+        n_reads++;
+        return value;
+    }
+
+    void write(uint32_t address, uint32_t value)
+    {
+        top.s_axil_awaddr = address;
+        top.s_axil_wdata = value;
+        top.s_axil_wstrb = STROBE_ALL;
+        bool addressed = false, given = false, answered = false;
+        const uint64_t end = n_cycles + settings.patience;
+        while (!answered) {
+            top.s_axil_awvalid = !addressed && (top.s_axil_awvalid || goes());
+            top.s_axil_wvalid = !given && (top.s_axil_wvalid || goes());
+            top.s_axil_bready = goes();
+            step([&] {
+                addressed |= top.s_axil_awvalid && top.s_axil_awready;
+                given |= top.s_axil_wvalid && top.s_axil_wready;
+                if ((answered = top.s_axil_bvalid && top.s_axil_bready))
+                    check(top.s_axil_bresp == OKAY, "write of 0x%08x to 0x%03x must be answered "
+                          "OKAY", value, address);
+            });
+            check(n_cycles < end, "write of 0x%08x to 0x%03x must end", value, address);
+        }
+        top.s_axil_bready = 0;
+        n_writes++;
+    }
+
+    // Begin to send a packet; false while another one is being sent.
+    bool send(const uint64_t *beats, size_t n_beats)
+    {
+        if (out_left)
+            return false;
+        out = beats;
+        out_left = n_beats;
+        return true;
+    }
+
+    bool sent() const
+    {
+        return !out_left;
+    }
+
+    // Begin to receive a packet; false while another one is expected.
+    bool receive(void *buffer, size_t n_bytes)
+    {
+        if (in_armed)
+            return false;
+        in = static_cast<uint8_t *>(buffer);
+        in_size = n_bytes;
+        in_bytes = 0;
+        in_armed = true;
+        in_complete = false;
+        return true;
+    }
+
+    // Whether the packet has come; `n_bytes` is its length so far, which may be beyond the buffer.
+    bool received(size_t *n_bytes) const
+    {
+        *n_bytes = in_bytes;
+        return in_complete;
+    }
+
+    // Forget the packets that are being sent and received.
+    void stop()
+    {
+        out_left = 0;
+        in_armed = in_complete = false;
+    }
+
+    void tick()
+    {
+        step([] {});
+    }
+
+    bool irq() const
+    {
+        return top.irq;
+    }
+
+    uint64_t n_cycles = 0, n_reads = 0, n_writes = 0, n_sent = 0, n_received = 0;
+
+    // Throw a Failure with the state of the buses, unless all is right.
+    template <typename... Values> void check(bool right, const char *format, Values... values) const
+    {
+        if (right)
+            return;
+        char what[200], state[200];
+        std::snprintf(what, sizeof what, format, values...);
+        std::snprintf(state, sizeof state, "\nirq %d; s_axis valid %d ready %d, %zu beats left; "
+                      "m_axis valid %d ready %d, %zu bytes taken", top.irq, top.s_axis_tvalid,
+                      top.s_axis_tready, out_left, top.m_axis_tvalid, top.m_axis_tready, in_bytes);
+        throw Failure(std::string(what) + state);
+    }
+
+private:
+    // One clock cycle; `sample` sees the handshakes of the rising edge.
+    template <typename Sample> void step(Sample sample)
+    {
+        top.s_axis_tvalid = out_left && (top.s_axis_tvalid || goes());
+        if (out_left) {
+            top.s_axis_tdata = *out;
+            top.s_axis_tkeep = KEEP_ALL;
+            top.s_axis_tlast = out_left == 1;
+        }
+        top.m_axis_tready = in_armed && goes();
+        top.aclk = 0;
+        top.eval();
+        sample();
+        const bool taken = top.s_axis_tvalid && top.s_axis_tready;
+        if (top.m_axis_tvalid && top.m_axis_tready)
+            take();
+        top.aclk = 1;
+        top.eval();
+        if (taken) {
+            out++;
+            out_left--;
+            n_sent++;
+            top.s_axis_tvalid = 0;
+        }
+        n_cycles++;
+    }
+
+    // Take a beat of results. TKEEP marks the lowest bytes: all of them, but in the last beat.
+    void take()
+    {
+        const unsigned keep = top.m_axis_tkeep;
+        const uint64_t data = top.m_axis_tdata;
+        unsigned n_bytes = 0;
+        while (n_bytes < BEAT_BYTES && keep >> n_bytes & 1)
+            n_bytes++;
+        check(keep == (1u << n_bytes) - 1 && (n_bytes == BEAT_BYTES || top.m_axis_tlast),
+              "TKEEP must not be 0x%02x", keep);
+        if (in_bytes < in_size)
+            std::memcpy(in + in_bytes, &data, std::min<size_t>(n_bytes, in_size - in_bytes));
+        in_bytes += n_bytes;
+        in_complete = top.m_axis_tlast;
+        in_armed = !in_complete;
+        n_received++;
+    }
+
+    bool goes()
+    {
+        return settings.stall == 0 || chance(random) >= settings.stall;
+    }
+
+    // What is unknown at power-on is random.
+    struct Context : VerilatedContext {
+        explicit Context(unsigned seed)
+        {
+            commandArgs(0, static_cast<const char **>(nullptr));    // the memories look for theirs
+            randReset(2);
+            randSeed(static_cast<int>(seed));
+        }
+    };
+
+    const Settings settings;
+    std::mt19937 random;
+    std::uniform_real_distribution<double> chance;
+    Context context;
+    Vtop top;
+    const uint64_t *out = nullptr;
+    size_t out_left = 0;
+    uint8_t *in = nullptr;
+    size_t in_size = 0, in_bytes = 0;
+    bool in_armed = false, in_complete = false;
+};
+
+}  // namespace axi
+
+#endif
