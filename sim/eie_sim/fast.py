@@ -1,8 +1,10 @@
 """The hardware without cocotb: the same Verilog and the same driver, many times as fast."""
 
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +22,9 @@ from .rtl import BUILD_ROOT, RtlResult, deadline
 from .verilated import FOLDER, make_host
 
 __all__ = ["make_library", "run"]
+
+#: Inferences after which a machine looks whether another one has failed.
+_AT_ONCE = 100
 
 
 def make_library(config: EIEConfig, build_root: str | Path = BUILD_ROOT) -> Path:
@@ -48,23 +53,37 @@ def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path = BUI
         If the machine cannot be built, or Verilator is missing.
     """
     library = make_library(build.config, build_root)
-    limit = deadline(build)
-    parts = np.array_split(inputs, min(machines or os.cpu_count() or 1, len(inputs)))
+    cycles = round(deadline(build) / (1 - pause))
+    n_machines = max(1, min(machines or len(os.sched_getaffinity(0)), len(inputs)))
+    parts = np.array_split(inputs, n_machines)
+    failed = threading.Event()
     begin = time.perf_counter()
 
-    def work(number: int) -> tuple[Run, VerilatedBus, int]:
-        bus = VerilatedBus(library, patience=round(limit / (1 - pause)), pause=pause,
-                           seed=seed + number)
-        try:
-            machine = Accelerator(bus, timeout=limit / (1 - pause) * PERIOD)
+    def work(number: int) -> tuple[list[Run], VerilatedBus, int]:
+        bus = VerilatedBus(library, patience=cycles, pause=pause, seed=seed + number)
+        runs = []
+        with contextlib.closing(bus), _told(failed):
+            machine = Accelerator(bus, timeout=cycles * PERIOD)
             machine.load(build)
-            return machine.run(parts[number], count=count), bus, bus.cycles
-        finally:
-            bus.close()
+            for start in range(0, max(1, len(parts[number])), _AT_ONCE):
+                if not failed.is_set():
+                    runs.append(machine.run(parts[number][start:start + _AT_ONCE], count=count))
+            return runs, bus, bus.cycles
 
-    with ThreadPoolExecutor(len(parts)) as pool:
-        runs, buses, cycles = zip(*pool.map(work, range(len(parts))))
-    return _join(runs, buses, cycles, time.perf_counter() - begin)
+    with ThreadPoolExecutor(n_machines) as pool, _told(failed):
+        done = list(pool.map(work, range(n_machines)))
+    return _join([run for runs, _, _ in done for run in runs], [bus for _, bus, _ in done],
+                 [cycles for _, _, cycles in done], time.perf_counter() - begin)
+
+
+@contextlib.contextmanager
+def _told(event: threading.Event) -> Iterator[None]:
+    """Set the event if the body fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        event.set()
+        raise
 
 
 def _join(runs: Sequence[Run], buses: Sequence[VerilatedBus], cycles: Sequence[int],

@@ -1,5 +1,6 @@
 """The hardware without cocotb: that it is the same, and what is told when it is not."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from eie_compiler.compile import compile_network
 from eie_compiler.testing import random_network
 from eie_hdl.config import PRESETS
+from eie_hdl.format import Memory
 from eie_sim import fast, rtl
+from eie_sim.driver.accelerator import Accelerator
 from eie_sim.driver.bus import BusError
 from eie_sim.driver.errors import DriverTimeout
 from eie_sim.driver.verilated import VerilatedBus
@@ -69,27 +72,87 @@ def test_a_flipped_bit_of_an_image_is_seen(network, models, instance):
     assert rtl.compare(build, result.outputs, expected) != []
 
 
+@pytest.fixture
+def bus(network, models):
+    """Bus to a machine that is loaded."""
+    with contextlib.closing(VerilatedBus(fast.make_library(network[0].config, models))) as bus:
+        yield bus
+
+
+@pytest.fixture
+def machine(network, bus):
+    machine = Accelerator(bus, timeout=1e-3)
+    machine.load(network[0])
+    return machine
+
+
+def read_activations(machine, *, expected):
+    """The packet of two rows of activations, of which that many bytes are expected."""
+    machine.bus.expect(expected)
+    machine.registers.write("READ_PLACE", memory=Memory.ACT.value)
+    machine.registers.write("READ", count=2)
+    for _ in range(3):
+        machine.bus.wait(1e-6)
+    return machine.bus.receive()
+
+
+def test_a_packet_that_is_longer_than_expected_loses_its_end_only(machine):
+    whole = read_activations(machine, expected=32)
+    assert len(whole) == 32 and whole[8:].any()
+    cut = read_activations(machine, expected=8)
+    assert cut.tolist() == [*whole[:8], *[0] * 24]
+
+
+def test_a_packet_that_nobody_expects_waits(machine):
+    assert read_activations(machine, expected=32) is not None
+    machine.registers.write("READ", count=2)
+    machine.bus.wait(1e-6)
+    assert machine.bus.receive() is None
+    assert machine.status()["busy"]
+    machine.bus.expect(32)
+    machine.bus.wait(1e-6)
+    assert len(machine.bus.receive()) == 32
+
+
 def test_a_machine_that_does_not_answer_is_given_up(network, models):
     build, _ = network
-    bus = VerilatedBus(fast.make_library(build.config, models), patience=1)
-    with pytest.raises(BusError, match=r"(?s)^read of 0x000 must end\nirq \d; s_axis valid \d .*"
-                                       r"; cycle \d"):
+    with contextlib.closing(VerilatedBus(fast.make_library(build.config, models), patience=1)
+                            ) as bus:
+        with pytest.raises(BusError, match=r"(?s)^read of 0x000 must end\nirq \d; s_axis valid \d .*"
+                                           r"; cycle \d"):
+            bus.read(0)
+        with pytest.raises(BusError, match="^machine must answer, but did not when it was asked"):
+            bus.read(0)
+
+
+def test_an_access_that_is_refused_is_told_and_the_next_one_answered(bus):
+    known = bus.read(0)
+    for _ in range(2):
+        with pytest.raises(BusError, match=r"(?s)^read of 0x3fc must be answered OKAY\nirq"):
+            bus.read(0x3FC)
+        assert bus.read(0) == known
+        with pytest.raises(BusError, match="^write of 0x00000001 to 0x000 must be answered OKAY"):
+            bus.write(0, 1)
+        assert bus.read(0) == known
+
+
+def test_a_bus_that_is_closed_is_an_error(network, models):
+    bus = VerilatedBus(fast.make_library(network[0].config, models))
+    bus.close()
+    bus.close()
+    with pytest.raises(BusError, match="^Bus must be open, and was closed$"):
         bus.read(0)
-    bus.close()
 
 
-def test_an_access_that_is_refused_is_told(network, models):
-    build, _ = network
-    bus = VerilatedBus(fast.make_library(build.config, models))
-    with pytest.raises(BusError, match=r"(?s)^read of 0x3fc must be answered OKAY\nirq"):
-        bus.read(0x3FC)
-    with pytest.raises(BusError, match=r"(?s)^write of 0x00000001 to 0x000 must be answered OKAY"):
-        bus.write(0, 1)
-    bus.close()
-
-
-def test_a_program_that_takes_too_long_is_told(network, models, monkeypatch):
+@pytest.mark.parametrize("machines", [1, 2])
+def test_a_program_that_takes_too_long_is_told(network, models, monkeypatch, machines):
     build, inputs = network
     monkeypatch.setattr(fast, "deadline", lambda build: 60)
     with pytest.raises((DriverTimeout, BusError), match="must (come|be taken|end)"):
-        fast.run(build, inputs, build_root=models)
+        fast.run(build, inputs, build_root=models, machines=machines)
+
+
+def test_no_inputs_have_no_outputs(network, models):
+    build, inputs = network
+    result = fast.run(build, inputs[:0], build_root=models)
+    assert [output.shape for output in result.outputs] == [(0, 40), (0, 9)]

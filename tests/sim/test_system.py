@@ -15,7 +15,7 @@ from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts, pack, unpack
 from eie_hdl.numeric import limits
-from eie_sim import rtl
+from eie_sim import fast, rtl
 from eie_sim.inference import Inference, infer
 
 #: 4 PEs of 16 accumulators, runs of up to 3 zeros, 8-bit activations.
@@ -199,18 +199,29 @@ def test_the_way_to_an_fpga_gives_the_same_results(simulator, models, monkeypatc
     assert result.traffic["result_packets"] == len(expected) * len(inputs)
 
 
-def test_an_accumulator_that_overflows_is_reported(simulator, models):
+def overflowing() -> tuple[Build, np.ndarray]:
+    """Build and two inputs, of which the first makes an accumulator overflow."""
     case = Case([layer(_keep(random_codes(8, 200, 1.0), np.arange(8)[:, np.newaxis] == 5))],
                 np.array([[-128] * 200, [1] + [0] * 199]))
     build = compiled(case)
     # The compiler would never choose it: all weights at their limit.
     weights = pack(Layouts(TINY).weight, np.full(len(build.images["pe_1.codebook"]), 63))
-    build = dataclasses.replace(build, images={**build.images, "pe_1.codebook": weights})
-    result = rtl.run(build, case.inputs, simulator=simulator, build_root=models,
-                     load="images")
+    return dataclasses.replace(build, images={**build.images, "pe_1.codebook": weights}), \
+        case.inputs
+
+
+@pytest.mark.parametrize("engine", ["rtl", "fast"])
+def test_an_accumulator_that_overflows_is_reported(engine, request, models):
+    build, inputs = overflowing()
+    if engine == "fast":
+        request.getfixturevalue("verilator")
+        result = fast.run(build, inputs, build_root=models)
+    else:
+        result = rtl.run(build, inputs, simulator=request.getfixturevalue("icarus"),
+                         build_root=models, load="images")
     assert result.overflow.tolist() == [True, False]
     assert result.overflow_tile[0] == 0
-    expected = infer(build, case.inputs, engine="golden").outputs
+    expected = infer(build, inputs, engine="golden").outputs
     assert rtl.compare(build, result.outputs, expected) == []
 
 

@@ -26,7 +26,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "read": (_TEXT, [_MACHINE, _SIZE, ctypes.c_void_p, ctypes.c_void_p]),
     "write": (_TEXT, [_MACHINE, _U32, _U32]),
     "send": (_TEXT, [_MACHINE, ctypes.c_void_p, _SIZE]),
-    "expect": (None, [_MACHINE, _SIZE]),
+    "expect": (_TEXT, [_MACHINE, _SIZE]),
     "receive": (ctypes.c_void_p, [_MACHINE, ctypes.POINTER(_SIZE)]),
     "wait": (_TEXT, [_MACHINE, _U64]),
     "cycles": (_U64, [_MACHINE]),
@@ -65,15 +65,18 @@ class VerilatedBus(Bus):
             function.restype, function.argtypes = result, arguments
             self._functions[name] = function
         self._machine = self._functions["open"](pause, seed, patience)
+        if self._machine is None:
+            raise BusError("Machine must fit the memory, and does not")
 
     def close(self) -> None:
-        """Free the machine; nothing else may be called then."""
-        self._functions["close"](self._machine)
+        """Free the machine. Every other call is an error from then on."""
+        machine, self._machine = self._machine, None
+        self._functions["close"](machine)
 
     @property
     def cycles(self) -> int:
         """Clock cycles since the beginning."""
-        return self._functions["cycles"](self._machine)
+        return self._call("cycles")
 
     def read(self, address: int) -> int:
         return self.read_all([address])[0]
@@ -96,18 +99,16 @@ class VerilatedBus(Bus):
         self._try("send", packet.ctypes.data, len(packet))
 
     def expect(self, n_bytes: int) -> None:
-        self._functions["expect"](self._machine, n_bytes)
+        self._try("expect", n_bytes)
 
     def receive(self) -> NDArray[np.uint8] | None:
         n_bytes = _SIZE()
-        packet = self._functions["receive"](self._machine, ctypes.byref(n_bytes))
+        packet = self._call("receive", ctypes.byref(n_bytes))
         if packet is None:
             return None
         self.statistics["result_packets"] += 1
         self.statistics["result_beats"] += -(-n_bytes.value // BEAT_BYTES)
-        content = np.frombuffer(ctypes.string_at(packet, n_bytes.value), np.uint8)
-        self.expect(0)
-        return content
+        return np.frombuffer(ctypes.string_at(packet, n_bytes.value), np.uint8)
 
     def wait(self, seconds: float) -> None:
         self._try("wait", max(1, round(seconds / PERIOD)))
@@ -115,6 +116,11 @@ class VerilatedBus(Bus):
     def now(self) -> float:
         return self.cycles * PERIOD
 
+    def _call(self, name: str, *arguments: Any) -> Any:
+        if self._machine is None:
+            raise BusError("Bus must be open, and was closed")
+        return self._functions[name](self._machine, *arguments)
+
     def _try(self, name: str, *arguments: Any) -> None:
-        if failure := self._functions[name](self._machine, *arguments):
+        if failure := self._call(name, *arguments):
             raise BusError(f"{failure.decode()}; cycle {self.cycles:,}")

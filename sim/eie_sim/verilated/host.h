@@ -1,7 +1,8 @@
 // The accelerator in Verilator with a host around it: AXI4-Lite, a DMA for its streams, interrupts.
 //
 // A call lets clock cycles go by; the DMA and the machine work in all of them. What the machine must
-// not do is thrown as a Failure, which tells the state of the buses.
+// not do is thrown as a Failure, which tells the state of the buses. A machine that has not answered
+// in time is asked nothing any more: its answer would be taken for that to another question.
 #ifndef EIE_HOST_H
 #define EIE_HOST_H
 
@@ -27,7 +28,7 @@ struct Failure : std::runtime_error {
 struct Settings {
     double stall = 0;             // probability of a cycle's rest, on each channel
     unsigned seed = 1;            // of the stalls, and of what is unknown at power-on
-    uint64_t patience = 1000000;  // cycles that the machine may take to answer on a bus
+    uint64_t patience = 1000000;  // cycles that the machine may take to answer, or to take a beat
 };
 
 class Host {
@@ -55,21 +56,21 @@ public:
         top.s_axil_araddr = address;
         bool asked = false, answered = false;
         uint32_t value = 0;
-        const uint64_t end = n_cycles + settings.patience;
-        while (!answered) {
+        unsigned response = OKAY;
+        for (const uint64_t end = deadline(); !answered && n_cycles < end;) {
             top.s_axil_arvalid = !asked && (top.s_axil_arvalid || goes());
             top.s_axil_rready = goes();
             step([&] {
                 asked |= top.s_axil_arvalid && top.s_axil_arready;
                 if ((answered = top.s_axil_rvalid && top.s_axil_rready)) {
                     value = top.s_axil_rdata;
-                    check(top.s_axil_rresp == OKAY, "read of 0x%03x must be answered OKAY",
-                          address);
+                    response = top.s_axil_rresp;
                 }
             });
-            check(n_cycles < end, "read of 0x%03x must end", address);
         }
-        top.s_axil_rready = 0;
+        top.s_axil_arvalid = top.s_axil_rready = 0;
+        check_in_time(answered, "read of 0x%03x must end", address);
+        check(response == OKAY, "read of 0x%03x must be answered OKAY", address);
         n_reads++;
         return value;
     }
@@ -80,8 +81,8 @@ public:
         top.s_axil_wdata = value;
         top.s_axil_wstrb = STROBE_ALL;
         bool addressed = false, given = false, answered = false;
-        const uint64_t end = n_cycles + settings.patience;
-        while (!answered) {
+        unsigned response = OKAY;
+        for (const uint64_t end = deadline(); !answered && n_cycles < end;) {
             top.s_axil_awvalid = !addressed && (top.s_axil_awvalid || goes());
             top.s_axil_wvalid = !given && (top.s_axil_wvalid || goes());
             top.s_axil_bready = goes();
@@ -89,12 +90,12 @@ public:
                 addressed |= top.s_axil_awvalid && top.s_axil_awready;
                 given |= top.s_axil_wvalid && top.s_axil_wready;
                 if ((answered = top.s_axil_bvalid && top.s_axil_bready))
-                    check(top.s_axil_bresp == OKAY, "write of 0x%08x to 0x%03x must be answered "
-                          "OKAY", value, address);
+                    response = top.s_axil_bresp;
             });
-            check(n_cycles < end, "write of 0x%08x to 0x%03x must end", value, address);
         }
-        top.s_axil_bready = 0;
+        top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_bready = 0;
+        check_in_time(answered, "write of 0x%08x to 0x%03x must end", value, address);
+        check(response == OKAY, "write of 0x%08x to 0x%03x must be answered OKAY", value, address);
         n_writes++;
     }
 
@@ -133,11 +134,26 @@ public:
         return in_complete;
     }
 
+    // Send a packet; return when it is taken.
+    void send_all(const uint64_t *beats, size_t n_beats)
+    {
+        check(send(beats, n_beats), "packet before must be sent");
+        for (const uint64_t end = deadline() + n_beats; !sent() && n_cycles < end;)
+            tick();
+        check_in_time(sent(), "packet of %zu beats must be taken", n_beats);
+    }
+
+    // Expect no packet any more, and forget the one that has come.
+    void stop_receiving()
+    {
+        in_armed = in_complete = false;
+    }
+
     // Forget the packets that are being sent and received.
     void stop()
     {
         out_left = 0;
-        in_armed = in_complete = false;
+        stop_receiving();
     }
 
     void tick()
@@ -166,7 +182,23 @@ public:
     }
 
 private:
-    // One clock cycle; `sample` sees the handshakes of the rising edge.
+    // Cycle by which an answer must come.
+    uint64_t deadline() const
+    {
+        check(!hung, "machine must answer, but did not when it was asked before");
+        return n_cycles + settings.patience;
+    }
+
+    // As check; but if it is not right, the machine is done with.
+    template <typename... Values> void check_in_time(bool right, const char *format,
+                                                     Values... values)
+    {
+        hung = !right;
+        check(right, format, values...);
+    }
+
+    // One clock cycle; `sample` sees the handshakes of the rising edge. It throws nothing, lest the
+    // edge be missed.
     template <typename Sample> void step(Sample sample)
     {
         top.s_axis_tvalid = out_left && (top.s_axis_tvalid || goes());
@@ -191,18 +223,18 @@ private:
             top.s_axis_tvalid = 0;
         }
         n_cycles++;
+        check(!keep_wrong, "TKEEP must not be 0x%02x", keep);
     }
 
     // Take a beat of results. TKEEP marks the lowest bytes: all of them, but in the last beat.
     void take()
     {
-        const unsigned keep = top.m_axis_tkeep;
+        keep = top.m_axis_tkeep;
         const uint64_t data = top.m_axis_tdata;
         unsigned n_bytes = 0;
         while (n_bytes < BEAT_BYTES && keep >> n_bytes & 1)
             n_bytes++;
-        check(keep == (1u << n_bytes) - 1 && (n_bytes == BEAT_BYTES || top.m_axis_tlast),
-              "TKEEP must not be 0x%02x", keep);
+        keep_wrong = keep != (1u << n_bytes) - 1 || (n_bytes < BEAT_BYTES && !top.m_axis_tlast);
         if (in_bytes < in_size)
             std::memcpy(in + in_bytes, &data, std::min<size_t>(n_bytes, in_size - in_bytes));
         in_bytes += n_bytes;
@@ -235,7 +267,8 @@ private:
     size_t out_left = 0;
     uint8_t *in = nullptr;
     size_t in_size = 0, in_bytes = 0;
-    bool in_armed = false, in_complete = false;
+    bool in_armed = false, in_complete = false, hung = false, keep_wrong = false;
+    unsigned keep = KEEP_ALL;
 };
 
 }  // namespace axi
