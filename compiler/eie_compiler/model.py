@@ -9,7 +9,7 @@ from scipy.sparse import csc_array, sparray
 
 from .patches import Patches
 
-__all__ = ["Model", "ModelError", "ModelLayer"]
+__all__ = ["Model", "ModelError", "ModelLayer", "check_columns"]
 
 
 class ModelError(ValueError):
@@ -51,7 +51,9 @@ class ModelLayer:
                              f"numbers, not {getattr(weight, 'dtype', type(weight).__name__)} of "
                              f"shape {getattr(weight, 'shape', '()')}")
         if isinstance(weight, sparray):
-            weight = csc_array(weight, dtype=np.float64)
+            # What has to be put in order is a copy: the caller's stays as it is.
+            canonical = getattr(weight, "has_canonical_format", False)
+            weight = csc_array(weight, dtype=np.float64, copy=not canonical)
             weight.sum_duplicates()
         else:
             weight = weight.astype(np.float64, copy=False)
@@ -106,10 +108,7 @@ class Model:
         if type(self.layers) is not tuple or not self.layers:
             raise ModelError("layers must be a tuple of one layer or more")
         for before, layer in zip(self.layers, self.layers[1:]):
-            if layer.n_cols != before.n_rows:
-                raise ModelError(f"layer {layer.name!r}: weight must have {before.n_rows} "
-                                 f"columns, one for each row of {before.name!r}, not "
-                                 f"{layer.n_cols}: layers are computed in the order given")
+            check_columns(layer.name, layer.n_cols, before)
         if self.patches is not None and self.patches.n_inputs != self.layers[0].n_cols:
             raise ModelError(f"layer {self.layers[0].name!r}: weight must have "
                              f"{self.patches.n_inputs} columns, one for each number of a patch, "
@@ -120,3 +119,11 @@ class Model:
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+def check_columns(name: str, n_cols: int, before: ModelLayer) -> None:
+    """Check that a layer of this name has a column for each row of the one before."""
+    if n_cols != before.n_rows:
+        raise ModelError(f"layer {name!r}: weight must have {before.n_rows} columns, one for each "
+                         f"row of {before.name!r}, not {n_cols}: layers are computed in the order "
+                         "given")

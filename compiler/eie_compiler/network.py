@@ -2,6 +2,9 @@
 
 import dataclasses
 import re
+import reprlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,14 @@ from scipy.sparse import csc_array
 
 from .patches import Patches
 
-__all__ = ["MAX_FRAC", "CompressedNetwork", "Layer", "NetworkError", "check_int"]
+__all__ = ["MAX_FRAC", "MAX_SIDE", "CompressedNetwork", "Layer", "NetworkError", "check_chain",
+           "check_int", "check_shape"]
 
 #: Fraction bits are from minus this to this.
 MAX_FRAC = 64
+
+#: Most rows or columns of a matrix, of which a file may promise more than it has numbers for.
+MAX_SIDE = 1 << 24
 
 
 class NetworkError(ValueError):
@@ -117,14 +124,10 @@ class CompressedNetwork:
             raise NetworkError("layers must be a tuple of one layer or more")
         check_int("input_frac", self.input_frac, -MAX_FRAC, MAX_FRAC)
         check_int("v_width", self.v_width, 2, 8)
-        for before, layer in zip(self.layers, self.layers[1:]):
-            if layer.n_cols != before.n_rows:
-                raise NetworkError(f"layer {layer.name!r}: shape must have {before.n_rows} "
-                                   f"columns, one for each row of {before.name!r}, "
-                                   f"not {layer.n_cols}")
-        names = [layer.name for layer in self.layers]
+        check_chain([(layer.name, layer.codes.shape) for layer in self.layers])
+        names = Counter(layer.name for layer in self.layers)
         for layer in self.layers:
-            if names.count(layer.name) > 1:
+            if names[layer.name] > 1:
                 raise NetworkError(f"layer {layer.name!r}: name must belong to one layer only")
             if layer.codebook.shape != (1 << self.v_width,):
                 raise NetworkError(f"layer {layer.name!r}: codebook must have 2 ** v_width = "
@@ -160,6 +163,21 @@ def check_int(name: str, value: object, low: int, high: int) -> None:
     """Check that a field is an integer within its range."""
     if type(value) is not int or not low <= value <= high:
         raise NetworkError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+
+
+def check_shape(name: str, shape: Sequence[Any]) -> None:
+    """Check that rows and columns are within their range."""
+    if len(shape) != 2 or not all(type(n) is int and 1 <= n <= MAX_SIDE for n in shape):
+        raise NetworkError(f"{name} must be two integers, rows and columns, from 1 to {MAX_SIDE}, "
+                           f"not {reprlib.repr(shape)}")
+
+
+def check_chain(shapes: Sequence[tuple[str, Sequence[int]]]) -> None:
+    """Check names and shapes of layers: each must have the columns that the one before has rows."""
+    for (before, (n_rows, _)), (name, (_, n_cols)) in zip(shapes, shapes[1:]):
+        if n_cols != n_rows:
+            raise NetworkError(f"layer {name!r}: shape must have {n_rows} columns, one for each "
+                               f"row of {before!r}, not {n_cols}")
 
 
 def _check_name(name: object) -> None:
@@ -203,10 +221,8 @@ def _check_codes(codes: Any) -> None:
     if not isinstance(codes, csc_array) or codes.dtype != np.uint8 or codes.ndim != 2:
         raise NetworkError(f"codes must be a csc_array of uint8, not {type(codes).__name__} "
                            f"of {getattr(codes, 'dtype', 'nothing')}")
+    check_shape("shape", codes.shape)
     n_rows, n_cols = codes.shape
-    if n_rows < 1 or n_cols < 1:
-        raise NetworkError(f"shape must have one row and one column or more, "
-                           f"not {n_rows} × {n_cols}")
     if len(codes.data) != codes.indptr[-1] or len(codes.indices) != codes.indptr[-1]:
         raise NetworkError(f"codes must hold the {codes.indptr[-1]} numbers that indptr ends at, "
                            f"not {len(codes.data)} and {len(codes.indices)} indices")

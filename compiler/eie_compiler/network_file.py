@@ -4,7 +4,7 @@ import dataclasses
 import io
 import json
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import huffman
 from .archive import ArchiveError, read_arrays
 from .huffman import MAX_LENGTH, HuffmanError
-from .network import CompressedNetwork, Layer, NetworkError, check_int
+from .network import CompressedNetwork, Layer, NetworkError, check_chain, check_int, check_shape
 from .patches import PatchError, Patches
 from .runs import MAX_RUN_WIDTH, Entries, RunError, from_entries, to_entries
 
@@ -76,7 +76,6 @@ def write_network(path: str | Path, network: CompressedNetwork) -> None:
               "patches": network.patches and dataclasses.asdict(network.patches),
               "layers": [layer.header for layer in layers]}
     data = b"".join(part for layer in layers for part in layer.parts)
-    data = data.ljust(_least_bytes(layer.n_cols for layer in network.layers), b"\0")
     text = json.dumps(header, separators=(",", ":"))
     content = io.BytesIO()
     np.savez_compressed(content, header=np.frombuffer(text.encode(), np.uint8),
@@ -129,11 +128,6 @@ def _store_symbols(symbols: NDArray[Any], width: int) -> tuple[dict[str, Any], b
     return {"bits": n_bits, "lengths": np.trim_zeros(lengths, "b").tolist()}, content
 
 
-def _least_bytes(columns: Iterable[int]) -> int:
-    """A bit for each column of each layer: a reader takes memory for columns without weights."""
-    return -(-sum(columns) // 8)
-
-
 class _Data:
     """The data of a file, taken from it piece by piece."""
 
@@ -161,22 +155,20 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
     header = _parse_header(arrays["header"].tobytes())
     layers = [_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
               for number, layer in enumerate(header["layers"])]
-    shapes = [_parse_shape(f"layers[{number}].shape", layer["shape"])
-              for number, layer in enumerate(layers)]
+    for number, layer in enumerate(layers):
+        check_shape(f"layers[{number}].shape", layer["shape"])
+    # Before memory is taken for columns: only those of the first layer have no bias before them.
+    check_chain([(layer["name"], layer["shape"]) for layer in layers])
     data = _Data(arrays["data"].tobytes())
-    if len(data.content) < (least := _least_bytes(n_cols for _, n_cols in shapes)):
-        raise NetworkError(f"data must have a bit for each column of all layers, {least} bytes "
-                           f"or more, not {len(data.content)}")
     check_int("v_width", header["v_width"], 2, 8)
     network = CompressedNetwork(
-        layers=tuple(_parse_layer(f"layers[{number}]", layer, shape, header["v_width"], data)
-                     for number, (layer, shape) in enumerate(zip(layers, shapes))),
+        layers=tuple(_parse_layer(f"layers[{number}]", layer, header["v_width"], data)
+                     for number, layer in enumerate(layers)),
         input_frac=header["input_frac"], v_width=header["v_width"],
         patches=_parse_patches(header["patches"]))
-    rest = data.content[data.taken:]
-    if len(data.content) > max(data.taken, least) or rest.strip(b"\0"):
-        raise NetworkError(f"data must end at byte {data.taken}, behind the last layer, with zeros "
-                           f"up to byte {least} if that is more, not at byte {len(data.content)}")
+    if len(data.content) > data.taken:
+        raise NetworkError(f"data must end at byte {data.taken}, behind the last layer, not at "
+                           f"byte {len(data.content)}")
     return network
 
 
@@ -213,23 +205,17 @@ def _fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _parse_shape(where: str, shape: list[Any]) -> tuple[int, int]:
-    if len(shape) != 2 or not all(type(n) is int and 1 <= n < 1 << 31 for n in shape):
-        raise NetworkError(f"{where} must be two positive integers below 2 ** 31, "
-                           f"not {reprlib.repr(shape)}")
-    return shape[0], shape[1]
-
-
-def _parse_layer(where: str, header: dict[str, Any], shape: tuple[int, int], v_width: int,
-                 data: _Data) -> Layer:
+def _parse_layer(where: str, header: dict[str, Any], v_width: int, data: _Data) -> Layer:
+    n_rows, n_cols = header["shape"]
     codebook = _parse_numbers(f"{where}.codebook", header["codebook"], 1 << v_width, data)
-    bias = _parse_numbers(f"{where}.bias", header["bias"], shape[0], data)
+    bias = _parse_numbers(f"{where}.bias", header["bias"], n_rows, data)
     check_int(f"{where}.run_width", header["run_width"], 1, MAX_RUN_WIDTH)
     v = _parse_symbols(f"{where}.codes", header["codes"], header["entries"], v_width, data)
     z = _parse_symbols(f"{where}.runs", header["runs"], header["entries"], header["run_width"],
                        data)
     try:
-        codes = from_entries(Entries(v.astype(np.uint8), z, header["run_width"]), shape)
+        codes = from_entries(Entries(v.astype(np.uint8), z, header["run_width"]),
+                             (n_rows, n_cols))
     except RunError as error:
         raise NetworkError(f"{where}.{error}") from error
     return Layer(header["name"], codes, codebook, bias, header["relu"], header["output_frac"])

@@ -1,6 +1,7 @@
 """Convolutions as products of a matrix and a vector for each pixel (im2col)."""
 
 import dataclasses
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -8,6 +9,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 __all__ = ["PatchError", "Patches"]
+
+#: Most numbers of an image with its padding, or of all its patches: what :meth:`Patches.cut` takes
+#: memory for, which a few bytes in a file may ask for.
+_MAX_NUMBERS = 1 << 26
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -36,7 +41,7 @@ class Patches:
     Raises
     ------
     PatchError
-        If a number is out of range or no patch fits the image.
+        If a number is out of range, no patch fits the image, or image and patches are too large.
     """
 
     shape: tuple[int, int, int]
@@ -57,6 +62,12 @@ class Patches:
             raise PatchError(f"kernel must fit the padded image, but {self.kernel} with dilation "
                              f"{self.dilation} does not fit {self.shape} with padding "
                              f"{self.padding}")
+        channels, (height, width) = self.shape[0], self._padded_shape
+        for what, count in (("image with its padding", channels * height * width),
+                            ("patches of an image", math.prod(self.output_shape) * self.n_inputs)):
+            if count > _MAX_NUMBERS:
+                raise PatchError(f"{what} must have at most {_MAX_NUMBERS} numbers, not {count}: "
+                                 "take a smaller image")
 
     @property
     def n_inputs(self) -> int:
@@ -66,11 +77,15 @@ class Patches:
     @property
     def output_shape(self) -> tuple[int, int]:
         """Height and width of the result: patches down and across."""
-        def count(axis: int) -> int:
-            there = self.shape[1 + axis] + self.padding[axis] + self.padding[2 + axis]
-            return (there - self.dilation[axis] * (self.kernel[axis] - 1) - 1) \
-                // self.stride[axis] + 1
-        return count(0), count(1)
+        height, width = ((there - step * (size - 1) - 1) // stride + 1
+                         for there, step, size, stride in zip(self._padded_shape, self.dilation,
+                                                              self.kernel, self.stride))
+        return height, width
+
+    @property
+    def _padded_shape(self) -> tuple[int, int]:
+        (_, height, width), (top, left, bottom, right) = self.shape, self.padding
+        return top + height + bottom, left + width + right
 
     def cut(self, images: NDArray[_Number]) -> NDArray[_Number]:
         """Patches of images.

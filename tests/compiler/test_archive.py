@@ -1,6 +1,7 @@
 import io
 import re
 import resource
+import struct
 import zipfile
 
 import numpy as np
@@ -71,7 +72,8 @@ def test_an_empty_array_of_an_impossible_shape_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00\x00\x00",
-                                     npy(np.arange(3))[:60], b"\x93NUMPY\x01\x00\x02\x00{]"])
+                                     npy(np.arange(3))[:60], b"\x93NUMPY\x01\x00\x02\x00{]",
+                                     b"\x93NUMPY\x01\x00\x0b\x00{'descr': ("])
 def test_a_broken_header_is_refused(tmp_path, content):
     path = write(tmp_path / "a.npz", [("a.npy", content)])
     with pytest.raises(ArchiveError, match="^a must be an array in NumPy's format: "):
@@ -83,7 +85,31 @@ def test_a_member_that_promises_more_than_it_can_hold_is_refused(tmp_path):
     content = path.read_bytes()
     size = len(npy(np.arange(8))).to_bytes(4, "little")
     path.write_bytes(content.replace(size, (1 << 30).to_bytes(4, "little")))
-    with pytest.raises(ArchiveError, match=r"^a\.npy cannot hold 1073741824 bytes in \d+$"):
+    with pytest.raises(ArchiveError, match=rf"^File must be a whole \.npz archive: its "
+                                           rf"{len(content)} bytes cannot hold arrays of "
+                                           r"1073741824$"):
+        read_arrays(path)
+
+
+def test_members_that_overlap_are_refused(tmp_path):
+    path = write(tmp_path / "a.npz", [("0.npy", npy(np.zeros(50_000)))])
+    content = path.read_bytes()
+    start = content.rindex(b"PK\x01\x02")
+    entry, end = content[start:-22], content[-22:]
+    n = 5000
+    entries = b"".join(entry[:-5] + b"%05d" % number for number in range(n))
+    path.write_bytes(content[:start] + entries + struct.pack(
+        "<4sHHHHIIH", end[:4], 0, 0, n, n, len(entries), start, 0))
+    size = len(npy(np.zeros(50_000)))
+    with pytest.raises(ArchiveError, match=f"^File must be .* cannot hold arrays of {n * size}$"):
+        read_arrays(path)
+
+
+def test_text_of_no_length_is_refused(tmp_path):
+    header = b"{'descr': '|S0', 'fortran_order': False, 'shape': (1073741824,), }"
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+    path = write(tmp_path / "a.npz", [("a.npy", content)])
+    with pytest.raises(ArchiveError, match=r"^a must hold numbers or text, not \|S0$"):
         read_arrays(path)
 
 

@@ -1,4 +1,6 @@
+import copy
 import re
+import time
 
 import numpy as np
 import pytest
@@ -23,7 +25,9 @@ CODES = csc_array(np.array([[1, 0], [2, 3]], np.uint8))
     ({"codes": csc_array((np.array([1, 1], np.uint8), [1, 1], [0, 0, 2]), shape=(2, 2))},
      "indices must ascend in column 1, and no row must be there twice: 1 follows 1"),
     ({"codes": csc_array((2, 0), dtype=np.uint8)},
-     "shape must have one row and one column or more, not 2 × 0"),
+     "shape must be two integers, rows and columns, from 1 to 16777216, not (2, 0)"),
+    ({"codes": csc_array(((1 << 24) + 1, 1), dtype=np.uint8)},
+     "shape must be two integers, rows and columns, from 1 to 16777216, not (16777217, 1)"),
     ({"codebook": [0.0]}, "codebook must be float64 of one dimension, not list of shape ()"),
     ({"codebook": np.zeros(5)},
      "codebook must have a power of two from 4 to 256 entries, not 5"),
@@ -97,3 +101,13 @@ def test_two_layers_of_one_name_are_refused():
     layer = random_network(np.random.default_rng(0), [2, 2]).layers[0]
     with pytest.raises(NetworkError, match="^layer 'fc1': name must belong to one layer only$"):
         CompressedNetwork((layer, layer), 8, 4)
+
+
+def test_names_of_many_layers_are_compared_in_no_time():
+    layer = make_layer(np.ones((1, 1), np.uint8), codebook=CODEBOOK)
+    layers = [copy.copy(layer) for _ in range(5000)]
+    for number, layer in enumerate(layers):
+        object.__setattr__(layer, "name", f"layer{number}")
+    start = time.process_time()
+    CompressedNetwork(tuple(layers), 8, 2)
+    assert time.process_time() - start < 0.1

@@ -68,6 +68,12 @@ def test_patches_of_one_pixel_are_the_pixels():
     ({"kernel": (5, 5), "dilation": (2, 2), "padding": (1, 0, 0, 0)},
      "kernel must fit the padded image, but (5, 5) with dilation (2, 2) does not fit (3, 9, 8) "
      "with padding (1, 0, 0, 0)"),
+    ({"stride": (1 << 30, 1 << 30), "padding": (0, 1 << 30, 0, 7)},
+     "image with its padding must have at most 67108864 numbers, not 28991029653: take a smaller "
+     "image"),
+    ({"shape": (1, 1, 1), "kernel": (512, 512), "padding": (511,) * 4},
+     "patches of an image must have at most 67108864 numbers, not 68719476736: take a smaller image"
+     ),
 ])
 def test_a_convolution_that_cannot_be_is_refused(options, message):
     with pytest.raises(PatchError, match=f"^{re.escape(message)}$"):

@@ -11,8 +11,9 @@ from scipy.sparse import coo_array, csc_array, csr_array, issparse
 
 from ..archive import read_arrays
 from ..model import Model
+from ..network import MAX_SIDE
 from .chain import Geometry
-from .common import MAX_LENGTH, FrontEndError, at
+from .common import FrontEndError, at
 from .parts import Part, join_parts, require_layers
 
 __all__ = ["from_arrays", "from_sparse", "of_layers", "read_npz"]
@@ -138,8 +139,8 @@ def _matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> 
                             " matrix.tocsc() changes it")
     sizes = shape.tolist()
     if shape.dtype.kind not in "iu" or shape.shape != (2,) \
-            or not all(1 <= size <= MAX_LENGTH for size in sizes):
-        raise FrontEndError(f"shape must be two integers from 1 to {MAX_LENGTH}, not {sizes}")
+            or not all(1 <= size <= MAX_SIDE for size in sizes):
+        raise FrontEndError(f"shape must be two integers from 1 to {MAX_SIDE}, not {sizes}")
     data = _pop(arrays, "data")
     indices = [_pop(arrays, name) for name in _FIELDS[kind]]
     if data.dtype.kind != "f" or any(numbers.dtype.kind not in "iu" for numbers in indices) \

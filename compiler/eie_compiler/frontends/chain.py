@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csc_array, diags_array
 
-from ..model import Model, ModelLayer
+from ..model import Model, ModelLayer, check_columns
 from ..patches import Patches
 from .common import FrontEndError
 
@@ -79,6 +79,8 @@ class Chain:
         Shape of the images of a convolution; goes before what its operation says.
     choose : :class:`str`
         How the user chooses a part of the model, for messages.
+    axis : :class:`int`, optional
+        Along which the vectors of the first layer will lie, if known before it comes.
 
     Raises
     ------
@@ -86,12 +88,13 @@ class Chain:
         By all methods, if an operation cannot follow those before it.
     """
 
-    def __init__(self, *, image: Sequence[int] | None = None, choose: str) -> None:
+    def __init__(self, *, image: Sequence[int] | None = None, choose: str,
+                 axis: int | None = None) -> None:
         self._image = image
         self._choose = choose
         self._layers: list[ModelLayer] = []
         self._patches: Patches | None = None
-        self._axis: int | None = None
+        self._axis = axis
         #: Scales and shifts that no matrix has taken up yet; behind a layer, one number a row.
         self._pending: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
@@ -102,7 +105,7 @@ class Chain:
 
     @property
     def axis(self) -> int | None:
-        """Along which the vectors lie, from the last, -1; None before the first layer."""
+        """Along which the vectors lie, from the last, -1; None if not known yet."""
         return self._axis
 
     def linear(self, name: str, weight: Matrix, bias: Any = None, *, axis: int = -1) -> None:
@@ -214,7 +217,11 @@ class Chain:
 
     @np.errstate(all="ignore")
     def _append(self, name: str, weight: Matrix, bias: Any, axis: int, area: int) -> None:
-        layer = ModelLayer(self._plain(name), weight, bias)
+        name = self._plain(name)
+        if self._layers and len(shape := np.shape(weight)) == 2:
+            # Before memory is taken for the zeros of a bias that is not there.
+            check_columns(name, shape[1], self._layers[-1])
+        layer = ModelLayer(name, weight, bias)
         weight, bias = layer.weight, layer.bias
         self._axis = axis
         # The one before the matrix first: W (s x + t) + b = (W s) x + (W t + b).

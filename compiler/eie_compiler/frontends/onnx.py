@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from ..model import Model
 from .chain import Chain, Geometry
 from .common import FrontEndError, at
 from .onnx_data import load_data
-from .onnx_graph import CHOOSE, FLOATS, INTEGERS, Graph, attributes, label
+from .onnx_graph import BOOLS, CHOOSE, FLOATS, INTEGERS, Graph, attributes, label
 
 __all__ = ["from_onnx", "read_onnx"]
 
@@ -61,6 +62,15 @@ def _pass(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
     """Changes nothing in an inference."""
 
 
+def _dropout(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    if len(node.input) > 2 and node.input[2] and graph.constant(node.input[2], BOOLS).any():
+        _refuse_training()
+
+
+def _refuse_training() -> NoReturn:
+    raise FrontEndError("training_mode must be 0: export the model for inference")
+
+
 def _cast(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     if attributes(node)["to"] not in FLOATS:
         raise FrontEndError("must be a cast to floating-point numbers, which loses nothing of "
@@ -74,6 +84,10 @@ def _relu(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
 def _arithmetic(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     constant_first = node.input[1] == data
     constant = graph.constant(node.input[0 if constant_first else 1])
+    sizes = (reversed(graph.shape(name) or ()) for name in (data, node.output[0]))
+    if any(None not in pair and pair[0] != pair[1] for pair in zip(*sizes)):
+        raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
+                            f"{constant.shape} does: give the input its whole shape")
     chain.arithmetic(_ARITHMETIC[node.op_type], constant, constant_first=constant_first)
 
 
@@ -116,8 +130,9 @@ def _conv(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
 
 def _batch_normalization(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     options = attributes(node)
-    if options.get("training_mode", 0):
-        raise FrontEndError("training_mode must be 0: export the model for inference")
+    # Before opset 14, further outputs were what said so.
+    if options.get("training_mode", 0) or any(node.output[1:]):
+        _refuse_training()
     shape = graph.shape(data)
     if shape is None:
         raise FrontEndError(f"shape of {data!r} must be known: onnx.shape_inference.infer_shapes "
@@ -168,13 +183,14 @@ _Step = Callable[[Chain, Graph, "onnx.NodeProto", str], None]
 
 #: What can be read.
 _STEPS: dict[str, _Step] = {
-    **dict.fromkeys(("Identity", "Dropout"), _pass),
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(_ARITHMETIC, _arithmetic),
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
     "Conv": _conv,
+    "Dropout": _dropout,
     "Gemm": _gemm,
+    "Identity": _pass,
     "MatMul": _matmul,
     "Relu": _relu,
 }

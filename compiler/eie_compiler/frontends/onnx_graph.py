@@ -1,7 +1,7 @@
 """The graph of a model in ONNX: the nodes between two tensors, its constants and shapes."""
 
 import difflib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ import onnx.checker
 import onnx.shape_inference
 from numpy.typing import NDArray
 
-from .common import FrontEndError, at
+from .common import FrontEndError, Repeats, at
 from .onnx_data import tensors
 
-__all__ = ["CHOOSE", "FLOATS", "INTEGERS", "Graph", "attributes", "label"]
+__all__ = ["BOOLS", "CHOOSE", "FLOATS", "INTEGERS", "Graph", "attributes", "label"]
 
 #: How the user chooses a part of the model.
 CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
@@ -23,6 +23,13 @@ _TYPES = onnx.TensorProto
 #: Types of constants.
 FLOATS = (_TYPES.FLOAT, _TYPES.DOUBLE, _TYPES.FLOAT16, _TYPES.BFLOAT16)
 INTEGERS = (_TYPES.INT64, _TYPES.INT32)
+BOOLS = (_TYPES.BOOL,)
+
+#: Most dimensions of a constant; no operation that is read has more than four.
+_MAX_DIMENSIONS = 32
+
+#: Domain of the operations that ONNX itself defines, by both its names.
+_OWN = ("", "ai.onnx")
 
 #: BatchNormalization and Gemm meant something else before.
 _MIN_OPSET = 9
@@ -55,26 +62,34 @@ class Graph:
         _check(model)
         self._model = model
         self._producers = {name: node for node in model.graph.node for name in node.output if name}
-        #: Tensor, and the permutations of its axes.
-        self._constants: dict[str, tuple[Any, tuple[Any, ...]]] = {
-            tensor.name: (tensor, ()) for tensor in model.graph.initializer}
+        self._repeats = Repeats()
+        #: Tensor, and the order of its axes.
+        self._constants: dict[str, tuple[Any, tuple[int, ...]]] = {
+            tensor.name: (tensor, _axes(tensor)) for tensor in model.graph.initializer}
         for node in model.graph.node:
+            if node.domain not in _OWN:
+                continue
             if node.op_type == "Constant":
-                self._constants[node.output[0]] = _constant_of(node), ()
+                tensor = _constant_of(node)
+                self._constants[node.output[0]] = tensor, _axes(tensor)
             elif node.op_type in ("Identity", "Transpose") and node.input[0] in self._constants:
-                tensor, permutations = self._constants[node.input[0]]
+                tensor, axes = self._constants[node.input[0]]
                 if node.op_type == "Transpose":
-                    permutations = (*permutations, attributes(node).get("perm"))
-                self._constants[node.output[0]] = tensor, permutations
+                    with at(label(node)):
+                        axes = _permute(axes, attributes(node).get("perm", range(len(axes))[::-1]))
+                self._constants[node.output[0]] = tensor, axes
         self._types: dict[str, Any] = {}
 
+    @np.errstate(invalid="ignore")    # what is not finite is refused as part of a layer
     def constant(self, name: str, types: tuple[int, ...] = FLOATS) -> NDArray[np.float64]:
         """Value of a constant of one of the types."""
         if name not in self._constants:
             raise FrontEndError(f"input {name!r} must be a constant")
-        tensor, permutations = self._constants[name]
+        tensor, axes = self._constants[name]
         with at(f"constant {name!r}"):
-            return _array(tensor, permutations, types)
+            array = _array(tensor, axes, types)
+            self._repeats.take(id(tensor), array.size, array.size)
+            return array.astype(np.float64)
 
     def is_constant(self, name: str) -> bool:
         """Whether a tensor is known without an input."""
@@ -85,7 +100,7 @@ class Graph:
         if not self._types:
             try:
                 model = onnx.shape_inference.infer_shapes(self._model, data_prop=True)
-            except onnx.shape_inference.InferenceError:
+            except (onnx.shape_inference.InferenceError, ValueError):
                 model = self._model
             graph = model.graph
             self._types = {value.name: value.type.tensor_type
@@ -137,7 +152,7 @@ class Graph:
         if node.op_type in _ORDER_KEEPING and is_last:
             raise FrontEndError("has the order of its inputs, which are what can be computed: "
                                 f"end before it with last={node.input[0]!r}")
-        if node.domain not in ("", "ai.onnx") or node.op_type not in supported:
+        if node.domain not in _OWN or node.op_type not in supported:
             raise FrontEndError(f"operation must be one of {', '.join(sorted(supported))}; "
                                 f"{CHOOSE}, behind or before it")
         if output != node.output[0]:
@@ -167,19 +182,23 @@ def _check(model: "onnx.ModelProto") -> None:
         if tensor.data_location == _TYPES.EXTERNAL:
             raise FrontEndError(f"constant {tensor.name!r} must be in the model itself, not in a "
                                 "file beside it: onnx.load puts it there")
+        if len(tensor.dims) > _MAX_DIMENSIONS:
+            raise FrontEndError(f"constant {tensor.name!r} must have at most {_MAX_DIMENSIONS} "
+                                f"dimensions, not {len(tensor.dims)}")
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise FrontEndError(f"must be a valid model in ONNX: {error}") from error
     opset = max((opset.version for opset in model.opset_import
-                 if opset.domain in ("", "ai.onnx")), default=0)
+                 if opset.domain in _OWN), default=0)
     if opset < _MIN_OPSET:
         raise FrontEndError(f"opset must be {_MIN_OPSET} or later, not {opset}: "
                             "onnx.version_converter changes it")
 
 
 def _constant_of(node: "onnx.NodeProto") -> Any:
-    (name, value), = attributes(node).items()
+    # The checker lets any number of them pass.
+    name, value = attributes(node).popitem() if len(node.attribute) == 1 else ("", None)
     if name == "value":
         return value
     kind = {"value_float": np.float32, "value_floats": np.float32,
@@ -188,9 +207,19 @@ def _constant_of(node: "onnx.NodeProto") -> Any:
     return _TYPES() if kind is None else onnx.numpy_helper.from_array(np.array(value, kind))
 
 
-@np.errstate(invalid="ignore")    # what is not finite is refused as part of a layer
-def _array(tensor: "onnx.TensorProto", permutations: Iterable[Any], types: tuple[int, ...]
-           ) -> NDArray[np.float64]:
+def _axes(tensor: "onnx.TensorProto") -> tuple[int, ...]:
+    return tuple(range(len(tensor.dims)))
+
+
+def _permute(axes: tuple[int, ...], order: Sequence[int]) -> tuple[int, ...]:
+    if sorted(order) != list(range(len(axes))):
+        raise FrontEndError(f"perm must have each of the {len(axes)} axes once, not be "
+                            f"{list(order)}")
+    return tuple(axes[place] for place in order)
+
+
+def _array(tensor: "onnx.TensorProto", axes: tuple[int, ...], types: tuple[int, ...]
+           ) -> NDArray[Any]:
     if tensor.data_type not in types:
         names = {number: name for name, number in _TYPES.DataType.items()}
         raise FrontEndError(f"type must be {', '.join(names[number] for number in types)}, not "
@@ -199,9 +228,7 @@ def _array(tensor: "onnx.TensorProto", permutations: Iterable[Any], types: tuple
         array = onnx.numpy_helper.to_array(tensor)
         if array.shape != tuple(tensor.dims):
             raise ValueError(f"{array.shape} are there")
-        for permutation in permutations:
-            array = array.transpose(permutation)
     except ValueError as error:
         raise FrontEndError(f"shape must be that of the numbers that are there, not "
                             f"{tuple(tensor.dims)}: {error}") from error
-    return array.astype(np.float64)
+    return array.transpose(axes)

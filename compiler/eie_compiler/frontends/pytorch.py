@@ -1,5 +1,6 @@
 """Modules and state dicts of PyTorch."""
 
+import numbers
 import operator
 import re
 import zipfile
@@ -14,17 +15,24 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.weight_norm import WeightNorm
 
 from ..model import Model
 from .arrays import from_arrays, of_layers
 from .chain import Chain, Geometry
-from .common import FrontEndError, at
+from .common import FrontEndError, Repeats, at
+from .pytorch_graph import ARITHMETIC, CHOOSE, check_others, find_path, inference, label, trace
 
 __all__ = ["from_state_dict", "from_torch", "read_safetensors", "read_state_dict"]
 
-_ARITHMETIC = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/"}
-_CHOOSE = "pass a part of the module, such as module.classifier"
 _PADDING = {"valid": "VALID", "same": "SAME_UPPER"}
+
+_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+#: Hooks that only compute the weight before it is used.
+_WEIGHT_HOOKS = (BasePruningMethod, WeightNorm)
 
 
 def from_torch(module: "nn.Module", *, image: Sequence[int] | None = None) -> Model:
@@ -34,7 +42,8 @@ def from_torch(module: "nn.Module", *, image: Sequence[int] | None = None) -> Mo
     ----------
     module : :class:`torch.nn.Module`
         Of linear layers, convolutions and what folds into them, one after another; its `forward`
-        is traced by :mod:`torch.fx`.
+        is traced by :mod:`torch.fx`. The input of a BatchNorm1d beside linear layers has two
+        dimensions, (batch, features): with a third one, PyTorch would normalise along that between.
     image : (channels, height, width), optional
         Shape of the images, if it begins with a convolution; its height is 1 for a Conv1d.
 
@@ -44,27 +53,21 @@ def from_torch(module: "nn.Module", *, image: Sequence[int] | None = None) -> Mo
         If it does anything else; the message names the submodule or the function.
     """
     root = nn.Sequential(module)    # so that a module of one layer is traced as a layer
-    try:
-        nodes = fx.symbolic_trace(root).graph
-    except Exception as error:    # whatever the code of the module raises
-        raise FrontEndError(f"module must be one that torch.fx can trace: {error}; {_CHOOSE}, or "
-                            "export it to ONNX") from error
-    output = next(node for node in nodes.nodes if node.op == "output")
-    chain = Chain(image=image, choose=_CHOOSE)
-    for node in _path(root, output.args[0]):
-        with at(_label(node)):
-            if node.op == "call_module":
-                layer = root.get_submodule(node.target)
-                step = next((step for kind, step in _MODULES.items() if isinstance(layer, kind)),
-                            None)
-                if step is None:
-                    names = ", ".join(kind.__name__ for kind in _MODULES)
-                    raise FrontEndError(f"module must be one of {names}, not "
-                                        f"{type(layer).__name__}; {_CHOOSE}")
-                step(chain, node.target.removeprefix("0."), layer)
-            else:
-                _call(chain, root, node)
-    return chain.model()
+    with inference(root):
+        nodes = trace(root)
+        path = find_path(nodes)
+        layers = [root.get_submodule(node.target) for node in path if node.op == "call_module"]
+        first = next((layer for layer in layers if isinstance(layer, _MATRICES)), None)
+        chain = Chain(image=image, choose=CHOOSE, axis=-1 - len(getattr(first, "kernel_size", ())))
+        for node in path:
+            with at(label(node)):
+                if node.op == "call_module":
+                    layer = root.get_submodule(node.target)
+                    _step(layer)(chain, node.target.removeprefix("0."), layer)
+                else:
+                    _call(chain, root, node)
+        check_others(nodes, path)
+        return chain.model()
 
 
 def from_state_dict(state: Mapping[str, Any], *, layers: Sequence[str] | None = None,
@@ -84,7 +87,8 @@ def from_state_dict(state: Mapping[str, Any], *, layers: Sequence[str] | None = 
     if any(key.endswith(".running_mean") for key in tensors):
         raise FrontEndError("state dict must be without batch normalisation, which it does not "
                             "tell all of: pass the module to from_torch, or export it to ONNX")
-    return from_arrays({key: _numpy(key, value) for key, value in tensors.items()},
+    repeats = Repeats()
+    return from_arrays({key: _numpy(key, value, repeats) for key, value in tensors.items()},
                        layers=layers, relu=relu, image=image)
 
 
@@ -94,12 +98,15 @@ def read_safetensors(path: str | Path, **options: Any) -> Model:
     It does not keep the order of its tensors: they are taken in that of their names, numbers in
     them by value.
     """
+    Path(path).open("rb").close()    # safetensors does not say which file it cannot open
     try:
         tensors = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise FrontEndError(f"must be a whole file of safetensors: {error}") from error
     def order(key: str) -> list[Any]:
-        return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", key)]
+        parts: list[Any] = re.split("0*([0-9]+)", key)
+        parts[1::2] = [(len(number), number) for number in parts[1::2]]
+        return parts
     return from_state_dict({key: tensors[key] for key in sorted(tensors, key=order)}, **options)
 
 
@@ -109,8 +116,11 @@ def read_state_dict(path: str | Path, **options: Any) -> Model:
                "a whole module would be code")
     try:
         with zipfile.ZipFile(path) as archive:    # opened before torch, which would inflate it
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise FrontEndError("must not be deflated, as no file of torch.save is")
+            members = archive.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
+                    or sum(member.file_size for member in members) > Path(path).stat().st_size:
+                raise FrontEndError("must not be deflated, nor have parts that overlap, as no file "
+                                    "of torch.save is")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (FrontEndError, OSError):
         raise
@@ -123,68 +133,67 @@ def read_state_dict(path: str | Path, **options: Any) -> Model:
     return from_state_dict(state, **options)
 
 
-def _numpy(key: str, tensor: Any) -> NDArray[np.float64]:
+def _numpy(key: str, tensor: Any, repeats: Repeats | None = None) -> NDArray[np.float64]:
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided \
-            or not tensor.is_floating_point():
-        raise FrontEndError(f"{key} must be a dense tensor of floating-point numbers, not "
-                            f"{getattr(tensor, 'dtype', type(tensor).__name__)}")
+            or tensor.dtype not in _FLOATS or tensor.is_meta or is_lazy(tensor):
+        there = f"{tensor.dtype} ({tensor.layout}, {tensor.device})" \
+            if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+        raise FrontEndError(f"{key} must be a dense tensor of numbers that are there, of type "
+                            f"{', '.join(map(str, _FLOATS))}, not {there}")
     tensor = tensor.detach()
-    # A few numbers that are repeated could be made as large as one likes.
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise FrontEndError(f"{key} must have the numbers that are there, not "
-                            f"{tuple(tensor.shape)}")
+    storage = tensor.untyped_storage()
+    with at(key):
+        (repeats or Repeats()).take(storage.data_ptr(), tensor.numel(),
+                                    storage.nbytes() // tensor.element_size())
     return tensor.cpu().double().numpy()
 
 
-def _path(root: "nn.Module", value: Any) -> list["fx.Node"]:
-    """Nodes from the input to a value, each with one computed argument."""
-    found = []
-    while not isinstance(value, fx.Node) or value.op != "placeholder":
-        inputs = [argument for argument in getattr(value, "args", ())
-                  if isinstance(argument, fx.Node) and argument.op != "get_attr"]
-        # What a view takes beside its input are sizes.
-        if not isinstance(value, fx.Node) or len(inputs) != 1 and value.target not in _VIEWS:
-            raise FrontEndError(f"{_label(value)}: must be computed from one input, and constants; "
-                                f"{_CHOOSE}")
-        found.append(value)
-        value = inputs[0]
-    return found[::-1]
-
-
-def _label(node: Any) -> str:
-    if not isinstance(node, fx.Node):
-        return "output"
-    if node.op == "call_module":
-        return f"module {str(node.target).removeprefix('0.')!r}"
-    return f"function {getattr(node.target, '__name__', node.target)}"
+def _step(layer: "nn.Module") -> Callable[[Chain, str, Any], None]:
+    """What a layer is for the chain, checked to compute what its class does."""
+    kind = next((kind for kind in _MODULES if isinstance(layer, kind)), None)
+    if kind is None:
+        raise FrontEndError(f"module must be one of {', '.join(kind.__name__ for kind in _MODULES)}"
+                            f", not {type(layer).__name__}; {CHOOSE}")
+    hooks = [*layer._forward_hooks.values(), *layer._forward_pre_hooks.values()]
+    if type(layer).forward is not kind.forward or "forward" in vars(layer) \
+            or not all(isinstance(hook, _WEIGHT_HOOKS) for hook in hooks):
+        raise FrontEndError(f"forward must be that of {kind.__name__}, with no hooks but those of "
+                            "pruning and weight_norm: remove others, run a lazy module once, or "
+                            f"export to ONNX; {CHOOSE}")
+    for hook in hooks:
+        hook(layer, ())
+    return _MODULES[kind]
 
 
 def _call(chain: Chain, root: "nn.Module", node: "fx.Node") -> None:
     target = node.target
-    if target in _ARITHMETIC:
+    if target in ARITHMETIC:
         constant_first = not isinstance(node.args[0], fx.Node) or node.args[0].op == "get_attr"
-        constant = node.args[0 if constant_first else 1]
-        if isinstance(constant, fx.Node):
-            value: Any = root
-            for name in str(constant.target).split("."):
-                value = getattr(value, name)
+        constant: Any = node.args[0 if constant_first else 1]
+        if isinstance(constant, fx.Node) and constant.op == "get_attr":
+            value = operator.attrgetter(str(constant.target))(root)
             constant = _numpy(str(constant.target), value)
-        chain.arithmetic(_ARITHMETIC[target], constant, constant_first=constant_first)
+        elif not isinstance(constant, numbers.Real):
+            raise FrontEndError(f"constant must be a number or a tensor, not {constant}")
+        chain.arithmetic(ARITHMETIC[target], constant, constant_first=constant_first)
     elif target in (torch.relu, functional.relu, "relu"):
         chain.relu()
     elif target in (torch.flatten, "flatten"):
         said = dict(zip(("start_dim", "end_dim"), node.args[1:])) | node.kwargs
         _flatten(chain, said.get("start_dim", 0), said.get("end_dim", -1))
     elif target in _VIEWS:
-        sizes: Any = node.args[1:]
-        if isinstance(sizes[0], (tuple, list)):
-            sizes = sizes[0]
+        sizes: Any = (*node.args[1:], *node.kwargs.values())
+        if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+            sizes = tuple(sizes[0])
         if len(sizes) != 2 or sizes[1] == -1 and not isinstance(sizes[0], fx.Node):
             raise FrontEndError(f"must be (x.size(0), -1) or (-1, N), not {sizes}")
         chain.reshape(None if sizes[1] == -1 else sizes[1])
-    elif target is not functional.dropout:
+    elif target is functional.dropout:
+        if (*node.args[2:], node.kwargs.get("training", True))[0]:
+            raise FrontEndError("training must be self.training, which is false in an inference")
+    else:
         raise FrontEndError("function must be one of relu, flatten, view, reshape, dropout and the "
-                            f"four operations with a constant; {_CHOOSE}")
+                            f"four operations with a constant; {CHOOSE}")
 
 
 def _flatten(chain: Chain, start: int, end: int) -> None:
@@ -216,7 +225,8 @@ def _normalisation(chain: Chain, name: str, layer: Any) -> None:
     mean, variance = _numpy("mean", layer.running_mean), _numpy("variance", layer.running_var)
     gamma, beta = (_numpy("weight", layer.weight), _numpy("bias", layer.bias)) if layer.affine \
         else (np.ones(1), np.zeros(1))
-    n_dimensions = 2 if isinstance(layer, nn.BatchNorm2d) else -1 - (chain.axis or -1)
+    assert chain.axis is not None
+    n_dimensions = 2 if isinstance(layer, nn.BatchNorm2d) else -1 - chain.axis
     chain.normalise(gamma, beta, mean, variance, layer.eps, n_dimensions=n_dimensions)
 
 
@@ -225,6 +235,8 @@ def _pass(chain: Chain, name: str, layer: Any) -> None:
 
 
 _VIEWS = ("view", "reshape")
+
+_MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 _MODULES: dict[Any, Callable[[Chain, str, Any], None]] = {
     nn.Linear: _linear,

@@ -21,7 +21,8 @@ def from_sklearn(estimator: Any) -> Model:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor or Pipeline
-        Fitted; its activation is ``relu`` or ``identity``.
+        Fitted; its activation is ``relu`` or ``identity``. A regressor has no function behind the
+        last layer, as it has with the loss ``poisson``.
 
     Returns
     -------
@@ -66,6 +67,10 @@ def _scaler(chain: Chain, scaler: Any) -> None:
 def _perceptron(chain: Chain, estimator: Any) -> None:
     if estimator.activation not in ("relu", "identity"):
         raise FrontEndError(f"activation must be relu or identity, not {estimator.activation}")
+    if isinstance(estimator, MLPRegressor) and estimator.out_activation_ != "identity":
+        raise FrontEndError("out_activation_ of a regressor must be identity, not "
+                            f"{estimator.out_activation_}, as it is with loss="
+                            f"{estimator.loss!r}: fit it with loss='squared_error'")
     n = len(estimator.coefs_)
     for number, (weight, bias) in enumerate(zip(estimator.coefs_, estimator.intercepts_), 1):
         chain.linear(f"layer{number}", np.ascontiguousarray(weight.T), bias)

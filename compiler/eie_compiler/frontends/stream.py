@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ..model import Model
+from ..network import MAX_SIDE
 from .chain import Geometry
-from .common import MAX_LENGTH, FrontEndError, at
+from .common import FrontEndError, at
 from .parts import Part, join_parts
 
 __all__ = ["LayerShape", "read_parts", "read_shapes", "read_stream"]
@@ -58,8 +59,8 @@ class LayerShape:
             number = getattr(self, name)
             if type(number) is not int or number < low:
                 raise FrontEndError(f"{name} must be an integer of {low} or more, not {number!r}")
-        if (n_inputs := math.prod(self.shape[1:]) * self.groups) > MAX_LENGTH:
-            raise FrontEndError(f"shape must make at most {MAX_LENGTH} inputs, not {n_inputs}")
+        if (n_inputs := math.prod(self.shape[1:]) * self.groups) > MAX_SIDE:
+            raise FrontEndError(f"shape must make at most {MAX_SIDE} inputs, not {n_inputs}")
 
     @property
     def geometry(self) -> Geometry | None:

@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -179,6 +180,27 @@ def test_kinds_of_files_and_their_options_are_checked(name, options, message):
 def test_a_layer_may_be_computed_twice():
     model = from_arrays({"a.weight": -np.eye(2)}, layers=["a", "a"])
     assert [(layer.name, layer.relu) for layer in model.layers] == [("a", True), ("a_2", False)]
+
+
+def test_matrices_of_the_caller_stay_as_they_are():
+    parts = np.array([1.0, 2.0, 3.0]), np.array([1, 0, 0], np.int32), np.array([0, 3, 3], np.int32)
+    for part in parts:
+        part.flags.writeable = False
+    layer, = from_sparse([sp.csc_array(parts, shape=(2, 2))]).layers
+    assert layer.weight.toarray().tolist() == [[5, 0], [1, 0]]
+
+
+def test_a_layer_that_does_not_fit_takes_no_memory_for_its_bias():
+    column = sp.csc_array((np.ones(1), [0], [0, 1]), shape=(1 << 20, 1))
+    arrays = sparse_arrays("a", column) | sparse_arrays("b", column)
+    tracemalloc.start()
+    with pytest.raises(FrontEndError, match="^layer 'b': weight must have 1048576 columns, one for "
+                                            "each row of 'a', not 1: layers are computed in the "
+                                            "order given$"):
+        from_arrays(arrays)
+    # The zeros of one bias and two copies of them, not three.
+    assert tracemalloc.get_traced_memory()[1] < 2.5 * 8 * (1 << 20)
+    tracemalloc.stop()
 
 
 def test_a_layer_that_is_not_there_is_refused():

@@ -1,5 +1,6 @@
 import re
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
+from eie_compiler.frontends.onnx_graph import Graph  # noqa: E402
 
 FLOAT = TensorProto.FLOAT
 RNG = np.random.default_rng(0)
@@ -408,6 +410,23 @@ IMAGE = [1, 2, 4, 4]
     ([("BatchNormalization", "x g g g s", "h", {}), ("MatMul", "h w", "y", {})],
      {"w": W, "g": floats(6), "s": np.full(6, -1, "f4")}, [1, 6], "BatchNormalization node (x, g, "
      "g, g, s -> h): variance and epsilon of a normalisation must be above 0 in all"),
+    ([("MatMul", "x w", "h", {}), ("Dropout", "h r t", "y", {})],
+     {"w": W, "r": np.float32(0.5), "t": np.array(True)}, [1, 6],
+     "Dropout node (h, r, t -> y): training_mode must be 0: export the model for inference"),
+    ([("Add", "x c", "h", {}), ("MatMul", "h w", "y", {})], {"w": W, "c": floats(6)}, [5, 1],
+     "Add node (x, c -> h): constant must not make the tensor larger, as one of shape (6,) does: "
+     "give the input its whole shape"),
+    ([("Constant", "", "w", {"domain": "odd", "value": numpy_helper.from_array(W)}),
+      ("MatMul", "x w", "y", {})], {}, [1, 6],
+     "MatMul node (x, w -> y): must have one computed input, and constants, not 2 computed ones"),
+    ([("Transpose", "v", "w", {"domain": "odd"}), ("MatMul", "x w", "y", {})], {"v": W.T.copy()},
+     [1, 6], "MatMul node (x, w -> y): must have one computed input, and constants, not 2"),
+    ([("Constant", "", "c", {"value_float": 1.0, "value_int": 3}), ("Add", "x c", "h", {}),
+      ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
+     "Add node (x, c -> h): constant 'c': type must be FLOAT, DOUBLE, FLOAT16, BFLOAT16, not "
+     "UNDEFINED"),
+    ([("MatMul", "x w", "y", {})], {"w": np.ones((1,) * 33)}, [1, 6],
+     "constant 'w' must have at most 32 dimensions, not 33"),
     ([("BatchNormalization", "x g g g g", "h", {"training_mode": 1}), ("MatMul", "h w", "y", {})],
      {"w": W, "g": floats(6)}, [1, 6], "BatchNormalization node (x, g, g, g, g -> h): "
      "training_mode must be 0: export the model for inference"),
@@ -419,7 +438,7 @@ IMAGE = [1, 2, 4, 4]
 ])
 def test_what_cannot_be_run_is_refused_with_the_reason(nodes, constants, shape, message):
     model = graph_of(nodes, constants, shape)
-    is_odd = model.graph.node[0].domain == "odd"
+    is_odd = model.graph.node[0].op_type == "Odd"
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
         from_onnx(model, first="o" if is_odd else None)
 
@@ -427,8 +446,9 @@ def test_what_cannot_be_run_is_refused_with_the_reason(nodes, constants, shape, 
 def test_layers_that_do_not_fit_are_refused():
     model = graph_of([("MatMul", "x w", "h", {}), ("MatMul", "h v", "y", {})],
                      {"w": W, "v": floats(5, 2)}, [1, 6])
-    with pytest.raises(ModelError, match="layer 'layer2': weight must have 4 columns, one for each "
-                                         "row of 'layer1', not 5"):
+    with pytest.raises(FrontEndError, match=r"^MatMul node \(h, v -> y\): layer 'layer2': weight "
+                                            "must have 4 columns, one for each row of 'layer1', "
+                                            "not 5: "):
         from_onnx(model)
 
 
@@ -451,9 +471,24 @@ def test_tensors_that_are_no_ends_of_a_part_are_refused(options, message):
 def test_constants_can_only_be_transposed_as_they_are():
     model = graph_of([("Transpose", "w", "t", {"perm": [0, 0]}), ("MatMul", "x t", "y", {})],
                      {"w": W}, [1, 6])
-    with pytest.raises(FrontEndError, match="constant 't': shape must be that of the numbers that "
-                                            r"are there, not \(6, 4\): repeated axis"):
+    with pytest.raises(FrontEndError, match=r"^Transpose node \(w -> t\): perm must have each of "
+                                            r"the 2 axes once, not be \[0, 0\]$"):
         from_onnx(model)
+
+
+def test_many_transpositions_are_one():
+    orders = RNG.permuted([range(4)] * 4999, axis=1)
+    weight = floats(3, 2, 1, 5)
+    nodes = [("Transpose", f"w{n}", f"w{n + 1}", {"perm": order.tolist()})
+             for n, order in enumerate(orders)] + [("Transpose", "w4999", "w5000", {})]
+    model = graph_of([*nodes, ("Conv", "x w5000", "y", {})], {"w0": weight}, IMAGE)
+    tracemalloc.start()
+    graph = Graph(model)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    for order in orders:
+        weight = weight.transpose(order)
+    np.testing.assert_array_equal(graph.constant("w5000"), weight.T)
 
 
 def test_other_outputs_and_other_domains_are_refused():
@@ -464,6 +499,44 @@ def test_other_outputs_and_other_domains_are_refused():
     model = graph_of([("MatMul", "x w", "y", {})], {"w": W}, [1, 6])
     model.graph.node[0].domain = "odd"
     with pytest.raises(FrontEndError, match="MatMul node .*: operation must be one of"):
+        from_onnx(model)
+
+
+def test_normalisation_by_the_batch_is_refused_as_it_was_before_opset_14():
+    model = graph_of([("MatMul", "x w", "h", {}), ("BatchNormalization", "h s s s s", "y", {})],
+                     {"w": W, "s": np.abs(floats(4))}, [5, 6], opset=13)
+    from_onnx(model)
+    model.graph.node[1].output.extend(["mean", "var", "saved_mean", "saved_var"])
+    with pytest.raises(FrontEndError, match="^BatchNormalization node .*: training_mode must be 0"):
+        from_onnx(model)
+
+
+@pytest.mark.parametrize("node", [("Identity", "", "i", {"domain": "odd"}),
+                                  ("Constant", "", "i", {"domain": "odd"}),
+                                  ("Constant", "", "i", {})])
+def test_nodes_that_nothing_uses_may_be_odd(node):
+    assert len(from_onnx(graph_of([node, *LINEAR], {"w": W}, [1, 6])).layers) == 1
+
+
+def test_shapes_of_tensors_of_no_type_are_not_known():
+    model = graph_of([("MatMul", "x w", "h", {}), ("Reshape", "h s", "y", {})],
+                     {"w": W, "s": np.array([-1, 4])}, [1, 6])
+    model.graph.initializer[1].data_type = 127
+    with pytest.raises(FrontEndError, match=r"^Reshape node \(h, s -> y\): constant 's': type must "
+                                            "be INT64, INT32, not 127$"):
+        from_onnx(model)
+
+
+def test_constants_may_be_used_again_but_not_without_end(monkeypatch):
+    monkeypatch.setattr("eie_compiler.frontends.common._MAX_REPEATED", 32)
+    nodes = [("MatMul", "x w", "a", {}), ("MatMul", "a w", "b", {}), ("MatMul", "b w", "y", {})]
+    w = floats(4, 4)
+    check(graph_of(nodes, {"w": w}, [3, 4]), floats(3, 4))
+    model = graph_of([*nodes[:2], ("MatMul", "b w", "c", {}), ("MatMul", "c w", "y", {})],
+                     {"w": w}, [3, 4])
+    with pytest.raises(FrontEndError, match=(
+            r"^MatMul node \(c, w -> y\): constant 'w': numbers must be those that are there, and "
+            "at most 32 be used again, not 48: layers must not share so many$")):
         from_onnx(model)
 
 

@@ -1,6 +1,7 @@
 import re
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ pytest.importorskip("safetensors")
 from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
-from torch.nn.utils import prune  # noqa: E402
+from torch.nn.utils import prune, weight_norm  # noqa: E402
 
 from eie_compiler.frontends.pytorch import from_state_dict, from_torch  # noqa: E402
 
@@ -117,11 +118,53 @@ def test_a_convolution_of_one_dimension_has_images_of_one_row():
     assert model.patches == Patches((3, 1, 20), (1, 5), (1, 2), padding=(0, 1, 0, 1))
 
 
+def test_a_normalisation_before_a_convolution_of_one_dimension_is_along_its_channels():
+    check(nn.Sequential(nn.BatchNorm1d(3), nn.Conv1d(3, 2, 5)), 3, 20, image=(3, 1, 20))
+
+
 def test_pruned_modules_are_read_as_they_compute():
     module = nn.Linear(20, 10)
     prune.l1_unstructured(module, "weight", amount=0.8)
     layer, = check(module, 20).layers
     assert np.count_nonzero(layer.weight) == 40
+
+
+@pytest.mark.parametrize("reparametrise", [
+    lambda layer: prune.l1_unstructured(layer, "weight", amount=0.5), weight_norm])
+def test_weights_are_those_of_the_next_inference_not_of_the_last(reparametrise):
+    layer = nn.Linear(4, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")    # weight_norm is an old one
+        reparametrise(layer)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(2)
+    got = from_torch(layer)(np.eye(4))    # before the module computes again
+    np.testing.assert_allclose(got, layer(torch.eye(4)).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+class Switch(nn.Module):
+    """Computes something else in training, and beside that uses sizes and keywords."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.drop = nn.Dropout()
+
+    def forward(self, x):
+        y = self.fc(input=self.drop(x).reshape(shape=(x.shape[0] * x.size(1), -1)))
+        return y if self.training else functional.relu(input=3 * y, inplace=True)
+
+
+def test_what_is_read_is_the_inference_and_the_module_stays_in_training():
+    module = Switch()
+    x = torch.randn(5, 1, 4)
+    got = from_torch(module.train())(x.numpy()[:, 0])
+    assert all(part.training for part in module.modules())
+    module.drop.training = False
+    from_torch(module)
+    assert module.training and not module.drop.training
+    np.testing.assert_allclose(got, module.eval()(x).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 class Function(nn.Module):
@@ -136,11 +179,81 @@ class Function(nn.Module):
         return self.function(self.fc(x))
 
 
+class Throws(Function):
+    """Forgets that its ReLU works in place."""
+
+    def __init__(self):
+        super().__init__(None)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        y = self.fc(x)
+        self.relu(y)
+        return y
+
+
+class Weight(Function):
+    """Computes nothing of its input."""
+
+    def __init__(self):
+        super().__init__(None)
+
+    def forward(self, x):
+        return self.fc.weight.view(4, -1)
+
+
+class QuantisedLinear(nn.Linear):
+    """As there are in torch.ao.nn.qat: rounds its weights."""
+
+    __module__ = "torch.ao.nn.qat.modules.linear"
+
+    def forward(self, x):
+        return functional.linear(x, self.weight.round(), self.bias)
+
+
+def hooked(layer, before=False):
+    """A layer with a hook that changes what it computes."""
+    if before:
+        layer.register_forward_pre_hook(lambda layer, inputs: inputs)
+    else:
+        layer.register_forward_hook(lambda layer, inputs, output: 2 * output)
+    return layer
+
+
+def replaced(layer):
+    """A layer with another forward than that of its class."""
+    layer.forward = lambda x: 2 * x
+    return layer
+
+
+UNUSED = ("result must be used by what follows, not be thrown away or its input be changed in "
+          "place; pass a part of the module")
+
+
 @pytest.mark.parametrize("module, message", [
     (nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Tanh())),
      "module '1.0': module must be one of Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, "
      "Flatten, Identity, Dropout, Dropout1d, Dropout2d, not Tanh; pass a part of the module, such "
      "as module.classifier"),
+    (Function(lambda x: (nn.functional.relu(x, True), x)[1]), f"function relu: {UNUSED}"),
+    (Function(lambda x: (x.relu_(), x)[1]), f"function relu_: {UNUSED}"),
+    (Function(lambda x: (x + 1, x)[1]), f"function add: {UNUSED}"),
+    (Throws(), f"module 'relu': {UNUSED}"),
+    (hooked(nn.Linear(4, 4)), "module '0': forward must be that of Linear, with no hooks but those "
+     "of pruning and weight_norm: remove others, run a lazy module once, or export to ONNX; "),
+    (hooked(nn.Linear(4, 4), before=True), "module '0': forward must be that of Linear, "),
+    (replaced(nn.Linear(4, 4)), "module '0': forward must be that of Linear, "),
+    (QuantisedLinear(4, 4), "module '0': forward must be that of Linear, "),
+    (nn.LazyLinear(4), "module '0': forward must be that of Linear, "),
+    (nn.Linear(4, 4, device="meta"), "module '0': weight must be a dense tensor of numbers that "
+     "are there, of type torch.float32, "),
+    (Function(lambda x: x * 1j), "function mul: constant must be a number or a tensor, not 1j"),
+    (Function(lambda x: x / x.size(1)),
+     "function truediv: constant must be a number or a tensor, not size"),
+    (Function(functional.dropout),
+     "function dropout: training must be self.training, which is false in an inference"),
+    (Weight(), "function view: must be computed from one input, and constants; "),
+    (Function(lambda x: x.view()), "function view: must be (x.size(0), -1) or (-1, N), not ()"),
     (Function(torch.sin), "function sin: function must be one of relu, flatten, view, reshape, "
      "dropout and the four operations with a constant; pass"),
     (Function(lambda x: x + x), "function add: must be computed from one input, and constants; "),
@@ -208,27 +321,43 @@ def test_convolutions_of_a_state_dict_have_stride_one():
 
 def test_numbers_in_names_of_safetensors_are_ordered_by_value(tmp_path):
     path = tmp_path / "s.safetensors"
-    save_file({f"{number}.weight": torch.eye(2) for number in (10, 9, 0)}, path)
+    names = ["0", "09", "10", "a" + "9" * 5000, "a1" + "0" * 5000, "²"]
+    save_file({f"{name}.weight": torch.eye(2) for name in names[::-1]}, path)
     model = read_model(path)
-    assert [layer.name for layer in model.layers] == ["0", "9", "10"]
+    assert [layer.name for layer in model.layers] == names
 
 
 @pytest.mark.parametrize("state, message", [
     (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).state_dict(),
      "state dict must be without batch normalisation, which it does not tell all of: pass the "
      "module to from_torch, or export it to ONNX"),
-    ({"a.weight": [1.0]}, "a.weight must be a dense tensor of floating-point numbers, not list"),
-    ({"a.weight": torch.ones(2, 2, dtype=torch.int8)},
-     "a.weight must be a dense tensor of floating-point numbers, not torch.int8"),
-    ({"a.weight": torch.eye(2).to_sparse()},
-     "a.weight must be a dense tensor of floating-point numbers, not torch.float32"),
+    *(({"a.weight": tensor}, "a.weight must be a dense tensor of numbers that are there, of type "
+       f"torch.float32, torch.float64, torch.float16, torch.bfloat16, not {what}")
+      for tensor, what in (
+          ([1.0], "list"),
+          (torch.ones(2, 2, dtype=torch.int8), "torch.int8 (torch.strided, cpu)"),
+          (torch.eye(2).to_sparse(), "torch.float32 (torch.sparse_coo, cpu)"),
+          (torch.empty(2, 2, device="meta"), "torch.float32 (torch.strided, meta)"),
+          (nn.LazyLinear(4).weight, "torch.float32 (torch.strided, cpu)"),
+          *((torch.zeros(2, 2, dtype=torch.uint8).view(dtype), f"{dtype} (torch.strided, cpu)")
+            for dtype in (torch.float8_e4m3fn, torch.float4_e2m1fn_x2)))),
     ({"a.weight": torch.ones(1).expand(1 << 30, 1 << 30)},
-     "a.weight must have the numbers that are there, not (1073741824, 1073741824)"),
+     "a.weight: numbers must be those that are there, and at most 16777216 be used again, not "
+     "1152921504606846975: layers must not share so many"),
     ({}, "arrays must be named NAME.weight and NAME.bias; there are none"),
 ])
 def test_other_state_dicts_are_refused(state, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
         from_state_dict(state)
+
+
+def test_tensors_may_share_numbers_but_not_without_end(monkeypatch):
+    monkeypatch.setattr("eie_compiler.frontends.common._MAX_REPEATED", 8)
+    state = {f"{number}.weight": MODULE[2].weight[:2, :2] for number in range(5)}
+    assert len(from_state_dict(state).layers) == 5    # 20 of 12 numbers
+    with pytest.raises(FrontEndError, match="^5.weight: numbers must be those that are there, and "
+                                            "at most 8 be used again, not 12: layers must not"):
+        from_state_dict(state | {"5.weight": state["0.weight"]})
 
 
 class Bomb:
@@ -262,9 +391,21 @@ def test_broken_files_are_refused(tmp_path):
             read_model(path.with_name(f"none{path.suffix}"))
 
 
-def test_a_deflated_file_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "m.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+def test_a_folder_is_named_as_one(tmp_path):
+    for name in ("m.pt", "m.safetensors"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(IsADirectoryError) as caught:
+            read_model(tmp_path / name)
+        assert Path(caught.value.filename).name == name
+
+
+@pytest.mark.parametrize("compression, copies", [(zipfile.ZIP_DEFLATED, 1),
+                                                 (zipfile.ZIP_STORED, 9)])
+def test_a_file_that_is_more_than_its_bytes_is_refused(tmp_path, compression, copies):
+    path = tmp_path / "m.pt"
+    with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("m/data.pkl", b"\0" * 1000)
-    with pytest.raises(FrontEndError, match=r"m\.pt: must not be deflated, as no file of "
-                                            r"torch\.save is$"):
-        read_model(tmp_path / "m.pt")
+        archive.filelist *= copies    # parts of the same bytes
+    with pytest.raises(FrontEndError, match=r"m\.pt: must not be deflated, nor have parts that "
+                                            r"overlap, as no file of torch\.save is$"):
+        read_model(path)

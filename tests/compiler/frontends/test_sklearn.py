@@ -70,6 +70,14 @@ def test_other_estimators_are_refused(estimator, message):
         from_sklearn(fit(estimator, np.arange(80) % 2))
 
 
+def test_a_function_behind_the_last_layer_of_a_regressor_is_refused():
+    regressor = fit(MLPRegressor(**OPTIONS), X[:, 0])
+    regressor.out_activation_ = "exp"    # what the loss poisson makes of it
+    with pytest.raises(FrontEndError, match="^step 'MLPRegressor': out_activation_ of a regressor "
+                                            "must be identity, not exp, "):
+        from_sklearn(regressor)
+
+
 def test_an_estimator_must_be_fitted():
     with pytest.raises(FrontEndError, match="^step 'MLPClassifier': must be fitted$"):
         from_sklearn(MLPClassifier())

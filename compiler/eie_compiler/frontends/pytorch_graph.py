@@ -1,0 +1,95 @@
+"""The graph of a module of PyTorch: what it computes from its input to its output."""
+
+import contextlib
+import operator
+from collections.abc import Iterator, Sequence
+
+from torch import fx, nn
+
+from .common import FrontEndError
+
+__all__ = ["ARITHMETIC", "CHOOSE", "check_others", "find_path", "inference", "label", "trace"]
+
+ARITHMETIC = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/"}
+
+#: How the user chooses a part of the model.
+CHOOSE = "pass a part of the module, such as module.classifier"
+
+
+@contextlib.contextmanager
+def inference(module: "nn.Module") -> Iterator[None]:
+    """Let the module compute an inference, and afterwards what it did before."""
+    training = {part: part.training for part in module.modules()}
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, flag in training.items():
+            part.training = flag
+
+
+def trace(module: "nn.Module") -> list["fx.Node"]:
+    """Nodes in order of computation, the output last.
+
+    Raises
+    ------
+    FrontEndError
+        If :mod:`torch.fx` cannot tell them.
+    """
+    try:
+        return list(fx.symbolic_trace(module).graph.nodes)
+    except Exception as error:    # whatever the code of the module raises
+        raise FrontEndError(f"module must be one that torch.fx can trace: {error}; {CHOOSE}, or "
+                            "export it to ONNX") from error
+
+
+def find_path(nodes: Sequence["fx.Node"]) -> list["fx.Node"]:
+    """Nodes between the input and the output, each computed from the one before.
+
+    Raises
+    ------
+    FrontEndError
+        If one is computed from several, or from none.
+    """
+    found = [nodes[-1]]
+    while found[-1].op != "placeholder":
+        inputs: list[fx.Node] = []
+        fx.node.map_arg((found[-1].args, found[-1].kwargs), inputs.append)
+        inputs = [node for node in inputs if node.op != "get_attr" and not _is_size(node)]
+        if len(inputs) != 1:
+            raise FrontEndError(f"{label(found[-1])}: must be computed from one input, and "
+                                f"constants; {CHOOSE}")
+        found += inputs
+    return found[-2:0:-1]
+
+
+def check_others(nodes: Sequence["fx.Node"], path: Sequence["fx.Node"]) -> None:
+    """Check that nothing is computed beside the path but sizes.
+
+    Raises
+    ------
+    FrontEndError
+        If something is: it may change in place what is computed on the path.
+    """
+    known = set(path)
+    for node in nodes:
+        if node.op.startswith("call") and node not in known and not _is_size(node):
+            raise FrontEndError(f"{label(node)}: result must be used by what follows, not be "
+                                f"thrown away or its input be changed in place; {CHOOSE}")
+
+
+def label(node: "fx.Node") -> str:
+    """A node for messages."""
+    if node.op == "output":
+        return "output"
+    if node.op == "call_module":
+        return f"module {str(node.target).removeprefix('0.')!r}"
+    return f"function {getattr(node.target, '__name__', node.target)}"
+
+
+def _is_size(node: "fx.Node") -> bool:
+    """Whether it computes sizes of a tensor, not what is in it."""
+    if node.target in (operator.getitem, *ARITHMETIC):
+        return all(map(_is_size, node.all_input_nodes))
+    return node.target == "size" or node.target is getattr and node.args[1] == "shape"
