@@ -6,6 +6,10 @@ BUILD  ?= build
 JOBS   ?= $(shell nproc)
 SEED   ?= 1
 
+# Data that are not part of the project; see examples/lenet/README.md.
+MNIST     ?= $(firstword $(wildcard mnist.npz ../shared/data/mnist.npz))
+PUBLISHED ?= $(firstword $(wildcard lenet300100_pruned.npz ../shared/data/lenet300100_pruned.npz))
+
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -24,7 +28,7 @@ test: $(VENV)/.dev ## all tests, with every simulator that is installed
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
-	$(BIN)/python -m pytest -n $(JOBS) tests/sim/test_axi.py --seed $(SEED)
+	$(BIN)/python -m pytest -n $(JOBS) tests/sim/test_axi.py --seed $(SEED) --packets 2000
 
 lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check
@@ -45,8 +49,22 @@ waves: $(VENV)/.dev ## the timing diagrams of the docs, anew
 doctor: $(VENV)/.dev ## which tools are here, and whether they are good enough
 	$(BIN)/eie doctor
 
-train: $(VENV)/.run ## train and compress the digits network anew
+train: $(VENV)/.train ## train and compress the digits network anew
 	$(BIN)/python examples/digits/train.py
+
+lenet: $(VENV)/.train have-mnist ## train, compress and run LeNet-300-100; MNIST=file SEED=n
+	$(BIN)/python examples/lenet/lenet.py $(MNIST) $(PUBLISHED:%=--published %) --seed $(SEED) \
+	    -o $(BUILD)/lenet
+
+dsd: $(VENV)/.train have-mnist ## the effect of dense-sparse-dense training; MNIST=file
+	$(BIN)/python examples/lenet/dsd.py $(MNIST) -o $(BUILD)/dsd
+
+magika: $(VENV)/.magika ## parts of a published network, compressed without retraining and run
+	$(BIN)/python examples/magika/measure.py -o $(BUILD)/magika
+
+have-mnist:
+	@test -f "$(MNIST)" || { echo "MNIST must be a file, such as mnist.npz here, not '$(MNIST)':" \
+	    "'python examples/lenet/mnist.py FOLDER' makes it of the four published files" >&2; exit 2; }
 
 venv: $(VENV)/.dev ## everything that development needs, in .venv
 
@@ -54,11 +72,13 @@ clean: ## remove what was built, .venv excepted
 	rm -rf $(BUILD) dist
 
 # Stamps: what a user needs, and on top of it what a developer needs. Redone when the list changes.
-$(VENV)/.run: EXTRAS := sim,train
-$(VENV)/.dev: EXTRAS := sim,train,synth,registers,test,lint
-$(VENV)/.dev: $(VENV)/.run
+$(VENV)/.run: EXTRAS := sim,demo
+$(VENV)/.dev: EXTRAS := sim,demo,train,onnx,synth,registers,test,lint
+$(VENV)/.train: EXTRAS := sim,demo,train
+$(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
+$(VENV)/.train $(VENV)/.magika $(VENV)/.dev: $(VENV)/.run
 
-$(VENV)/.run $(VENV)/.dev: pyproject.toml
+$(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.dev: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/install-packages.sh python3-venv
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
@@ -67,4 +87,5 @@ $(VENV)/.run $(VENV)/.dev: pyproject.toml
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c test test-axi lint synth-pe registers waves doctor train venv clean
+.PHONY: help demo demo-c test test-axi lint synth-pe registers waves doctor train lenet dsd magika \
+    have-mnist venv clean

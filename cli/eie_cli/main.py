@@ -5,11 +5,13 @@ from typing import Any
 
 import click
 
-from .build import compile_command, compress_command, info_command
+from .build import compile_command, info_command
+from .compress import compress_command
 from .export import export_command
 from .hardware import doctor_command, verilog_command
 from .registers import registers_command
 from .simulate import demo_command, run_command
+from .train import train_command
 
 __all__ = ["main"]
 
@@ -40,11 +42,11 @@ def main(traceback: bool) -> None:
     """Sparse neural networks on the EIE accelerator.
 
     \b
-    weights ──compress──► network ──compile──► build ──run──► results
+    data ──train──► weights ──compress──► network ──compile──► build ──run──► results
     configuration ──verilog──► hardware
     """
 
 
-for command in (demo_command, doctor_command, verilog_command, compress_command, compile_command,
-                export_command, registers_command, run_command, info_command):
+for command in (demo_command, doctor_command, verilog_command, train_command, compress_command,
+                compile_command, export_command, registers_command, run_command, info_command):
     main.add_command(command)

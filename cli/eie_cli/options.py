@@ -8,7 +8,7 @@ import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 
-__all__ = ["FILE", "FOLDER", "machine_options"]
+__all__ = ["FILE", "FOLDER", "machine_options", "numbers"]
 
 #: A file that must be there, and a folder that need not.
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -38,3 +38,17 @@ def machine_options(command: Callable[..., None]) -> Callable[..., None]:
     # Options that were declared below this one.
     with_machine.__click_params__ += getattr(command, "__click_params__", [])    # type: ignore[attr-defined]
     return with_machine
+
+
+def numbers(kind: type[int] | type[float]) -> Callable[..., Any]:
+    """Callback for an option of numbers with commas between, which makes a tuple of them."""
+    def parse(context: click.Context, parameter: click.Parameter, text: str | None
+              ) -> tuple[int | float, ...] | None:
+        if text is None:
+            return None
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError as error:
+            what = "integers" if kind is int else "numbers"
+            raise click.BadParameter(f"must be {what} with commas between, not {text!r}") from error
+    return parse

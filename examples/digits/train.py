@@ -1,149 +1,64 @@
 """Train, prune and compress the network of the demo: 64-128-64-10 on scikit-learn's digits.
 
 Writes `dense.npz`, the weights before compression in the form that `eie compress` reads, and
-`digits.npz`, the compressed network. Takes ten seconds. The method is that of Deep Compression:
-train; prune the smallest weights in steps and retrain what is left; share 15 values a layer, by
-k-means, and train these.
+`digits.npz`, the compressed network. Takes half a minute; needs the extras [train] and [demo]. The
+method is that of Deep Compression: train; prune the smallest weights in steps and retrain what is
+left; share 15 values a layer, and train these.
 """
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eie_compiler.compress import compress_dense
-from eie_compiler.network import CompressedNetwork
-from eie_sim.digits import Digits, load_digits
+from eie_compiler.compress import compress
+from eie_compiler.training.data import Data, Part
+from eie_compiler.training.loop import Stage, train
+from eie_compiler.training.module import Module
+from eie_compiler.training.recipes import dense_stages, pruning_stages, sharing_stage
+from eie_compiler.training.weights import write_weights
+from eie_sim.digits import FOLDER, load_digits
 
-Floats = NDArray[np.float64]
-
-FOLDER = Path(__file__).parent
 SEED = 1602
-SIZES = [64, 128, 64, 10]
-NAMES = ["fc1", "fc2", "fc3"]
+HIDDEN = [128, 64]
 
-#: Share of the weights that is left in each layer after each step; 19 % of all at the end.
-DENSITIES = [(0.5, 0.5, 0.8), (0.3, 0.3, 0.6), (0.19, 0.17, 0.5)]
+#: Share of the weights that is left in each layer; 19 % of all.
+DENSITIES = [0.19, 0.17, 0.5]
+
 V_WIDTH = 4
-
+HOW = {"rate": 2e-3, "decay": 0.1, "dropout": 0.1}
 EPOCHS_DENSE, EPOCHS_PRUNED, EPOCHS_SHARED = 80, 60, 30
-BATCH = 32
-DECAY = 1e-4
+STEPS = 3
 
 
-def forward(weights: list[Floats], biases: list[Floats], x: Floats) -> list[Floats]:
-    """Values of all layers, the input first; ReLU after all but the last."""
-    values = [x]
-    for layer, (weight, bias) in enumerate(zip(weights, biases)):
-        x = x @ weight.T + bias
-        values.append(np.maximum(x, 0) if layer < len(weights) - 1 else x)
-        x = values[-1]
-    return values
+def load() -> Data:
+    """The digits; no validation data are held out, since nothing is chosen."""
+    digits = load_digits()
+    parts = [Part(inputs.astype(np.float32), labels) for inputs, labels
+             in ((digits.train, digits.train_labels), (digits.test, digits.test_labels))]
+    nothing = Part(parts[0].inputs[:0], parts[0].targets[:0])
+    return Data(parts[0], nothing, parts[1])
 
 
-def gradients(weights: list[Floats], biases: list[Floats], x: Floats, labels: NDArray[np.int64]
-              ) -> tuple[list[Floats], list[Floats]]:
-    """Gradients of the cross entropy by weights and biases."""
-    values = forward(weights, biases, x)
-    scores = np.exp(values[-1] - values[-1].max(axis=1, keepdims=True))
-    error = scores / scores.sum(axis=1, keepdims=True)
-    error[np.arange(len(x)), labels] -= 1
-    error /= len(x)
-    by_weight, by_bias = [], []
-    for weight, below in zip(reversed(weights), reversed(values[:-1])):
-        by_weight.append(error.T @ below)
-        by_bias.append(error.sum(axis=0))
-        error = (error @ weight) * (below > 0)
-    return by_weight[::-1], by_bias[::-1]
+def main(folder: Path) -> None:
+    """Write both files to a folder."""
+    data = load()
+    module = Module.new([data.n_inputs, *HIDDEN, data.n_outputs], SEED)
 
+    def learn(stages: list[Stage]) -> None:
+        for record in train(module, data, stages, seed=SEED, batch=32):
+            if "test" in record:
+                print(f"{record['stage']:8}{record['density']:7.1%} left   "
+                      f"{1 - record['test']:.2%} right")
 
-def fit(parameters: list[Floats], biases: list[Floats], digits: Digits, epochs: int, rate: float,
-        rng: np.random.Generator, expand: Callable[[int, Floats], Floats],
-        reduce: Callable[[int, Floats], Floats]) -> None:
-    """Train `parameters` and `biases` in place, with Adam.
-
-    `expand` makes the weights of a layer of its parameters; `reduce` makes the gradient by the
-    parameters of that by the weights.
-    """
-    trained = [*parameters, *biases]
-    first, second = [[np.zeros_like(value) for value in trained] for _ in range(2)]
-    step = 0
-    for epoch in range(epochs):
-        order = rng.permutation(len(digits.train))
-        for start in range(0, len(order), BATCH):
-            chosen = order[start:start + BATCH]
-            step += 1
-            weights = [expand(layer, value) for layer, value in enumerate(parameters)]
-            by_weight, by_bias = gradients(weights, biases, digits.train[chosen],
-                                           digits.train_labels[chosen])
-            by_parameter = [reduce(layer, gradient + DECAY * weight) for layer, (gradient, weight)
-                            in enumerate(zip(by_weight, weights))]
-            pace = rate * (1 - epoch / epochs)
-            for value, mean, square, gradient in zip(trained, first, second,
-                                                     [*by_parameter, *by_bias]):
-                mean += 0.1 * (gradient - mean)
-                square += 0.001 * (gradient ** 2 - square)
-                value -= pace * (mean / (1 - 0.9 ** step)) / (
-                    np.sqrt(square / (1 - 0.999 ** step)) + 1e-8)
-
-
-def accuracy(weights: list[Floats], biases: list[Floats], digits: Digits) -> float:
-    """Share of the held-out images that are recognised."""
-    scores = forward(weights, biases, digits.test)[-1]
-    return float((scores.argmax(axis=1) == digits.test_labels).mean())
-
-
-def train(digits: Digits) -> tuple[dict[str, NDArray[np.float32]], CompressedNetwork]:
-    """Dense weights and the compressed network; prints the accuracy after every step."""
-    rng = np.random.default_rng(SEED)
-    weights = [rng.normal(0, np.sqrt(2 / n_in), (n_out, n_in))
-               for n_in, n_out in zip(SIZES, SIZES[1:])]
-    biases = [np.zeros(n_out) for n_out in SIZES[1:]]
-
-    fit(weights, biases, digits, EPOCHS_DENSE, 2e-3, rng,
-        expand=lambda _, value: value, reduce=lambda _, gradient: gradient)
-    print(f"dense       {accuracy(weights, biases, digits):.2%}")
-    dense = {f"{name}.{kind}": value.astype(np.float32)
-             for name, *pair in zip(NAMES, weights, biases)
-             for kind, value in zip(("weight", "bias"), pair)}
-
-    for densities in DENSITIES:
-        masks = [np.abs(weight) >= np.quantile(np.abs(weight), 1 - density)
-                 for weight, density in zip(weights, densities)]
-        for weight, mask in zip(weights, masks):
-            weight *= mask
-        fit(weights, biases, digits, EPOCHS_PRUNED, 1e-3, rng, expand=lambda _, value: value,
-            reduce=lambda layer, gradient, masks=masks: gradient * masks[layer])    # type: ignore[misc]
-        kept = sum(mask.sum() for mask in masks) / sum(mask.size for mask in masks)
-        print(f"{kept:6.1%} left {accuracy(weights, biases, digits):.2%}")
-
-    shared = compress(weights, biases, digits)
-    codes = [layer.codes.toarray() for layer in shared.layers]
-    books = [layer.codebook.copy() for layer in shared.layers]
-
-    def members(layer: int, gradient: Floats) -> Floats:
-        """Gradient by a shared value: the sum of those by its weights. Code 0 stays zero."""
-        total = np.zeros(1 << V_WIDTH)
-        np.add.at(total, codes[layer], gradient)
-        total[0] = 0
-        return total
-
-    fit(books, biases, digits, EPOCHS_SHARED, 2e-4, rng,
-        expand=lambda layer, book: book[codes[layer]], reduce=members)
-    weights = [book[code] for book, code in zip(books, codes)]
-    print(f"shared      {accuracy(weights, biases, digits):.2%}")
-    return dense, compress(weights, biases, digits)
-
-
-def compress(weights: list[Floats], biases: list[Floats], digits: Digits) -> CompressedNetwork:
-    """Share values by k-means; what is pruned already is all that is pruned."""
-    return compress_dense(list(zip(NAMES, weights, biases)), density=1.0, v_width=V_WIDTH,
-                          calibration=digits.train)
+    learn(dense_stages(EPOCHS_DENSE, **HOW))
+    write_weights(folder / "dense.npz", module.to_model())
+    learn([*pruning_stages(STEPS, EPOCHS_PRUNED, len(DENSITIES), density=DENSITIES, **HOW),
+           sharing_stage(EPOCHS_SHARED, v_width=V_WIDTH, start="exact", rate=HOW["rate"])])
+    network = compress(module.to_model(), v_width=V_WIDTH, calibration=data.train.inputs)
+    network.save(folder / "digits.npz")
+    print(f"{(folder / 'digits.npz').stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    dense, network = train(load_digits())
-    np.savez_compressed(FOLDER / "dense.npz", allow_pickle=False, **dense)
-    network.save(FOLDER / "digits.npz")
-    print(f"{(FOLDER / 'digits.npz').stat().st_size:,} bytes")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -17,7 +17,7 @@ from eie_sim import inference, rtl
 from eie_sim.tools import Tool
 
 COMMANDS = ["compile", "compress", "demo", "doctor", "export", "info", "registers", "run",
-            "verilog"]
+            "train", "verilog"]
 
 
 @pytest.fixture
@@ -282,6 +282,19 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch, ica
     assert "All 36 outputs and all counters" in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
     assert min(statistics["counters"]["cycles"]["values"]) > 10
+
+
+def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, monkeypatch, verilator,
+                                     models):
+    monkeypatch.setattr(rtl, "BUILD_ROOT", models)
+    assert eie("compile", network, "--pes", 4, "-o", tmp_path / "build")[0] == 0
+    run = ("run", tmp_path / "build", "--input", inputs, "--engine", "fast",
+           "-o", tmp_path / "out")
+    code, text = eie(*run)
+    assert code == 0, text
+    assert "All 9 outputs and all counters" in text
+    code, text = eie(*run, "--sim", "icarus")
+    assert code == 2 and "--engine fast needs --sim verilator" in text
 
 
 def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):

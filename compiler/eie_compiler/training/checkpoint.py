@@ -1,0 +1,91 @@
+"""The state of a training run in a file, so that it can go on later and end with the same bits."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..archive import ArchiveError, read_arrays
+from . import TrainingError
+from .module import FreeWeight, Module, SharedWeight
+
+__all__ = ["Progress", "read_checkpoint", "write_checkpoint"]
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run has come: epochs of a stage that are done, and the records of all so far."""
+
+    stage: int = 0
+    epoch: int = 0
+    records: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+def write_checkpoint(path: Path, plan: str, progress: Progress, module: Module,
+                     optimiser: torch.optim.Optimizer) -> None:
+    """Write a checkpoint; a file that is there is replaced at once, or not at all.
+
+    Random numbers have no state: each epoch draws its own from the seed.
+
+    Parameters
+    ----------
+    plan : :class:`str`
+        What tells this run from others.
+    """
+    arrays = {"plan": np.array(plan),
+              "progress": np.array(json.dumps(dataclasses.asdict(progress)))}
+    arrays |= {f"module.{name}": tensor.numpy() for name, tensor in module.state_dict().items()}
+    arrays |= {f"optimiser.{number}.{name}": tensor.numpy()
+               for number, state in optimiser.state_dict()["state"].items()
+               for name, tensor in state.items()}
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    os.replace(unfinished, path)
+
+
+def read_checkpoint(path: Path, plan: str, module: Module
+                    ) -> tuple[Progress, dict[int, dict[str, torch.Tensor]]]:
+    """Put `module` into the state of a checkpoint.
+
+    Returns
+    -------
+    progress : :class:`Progress`
+        How far the run had come.
+    state : :class:`dict`
+        That of the optimiser, by number of parameter and by name.
+
+    Raises
+    ------
+    TrainingError
+        If the file is broken, or the checkpoint of another run.
+    """
+    try:
+        arrays = read_arrays(path)
+    except ArchiveError as error:
+        raise TrainingError(f"{path}: {error}") from error
+    if "plan" not in arrays or arrays["plan"].tolist() != plan:
+        raise TrainingError(f"{path}: checkpoint must be of the same model, data and options, but "
+                            f"is of others: give those, or begin anew without --resume")
+    try:
+        progress = Progress(**json.loads(arrays["progress"].item()))
+        for number in range(len(module.weights)):
+            prefix = f"module.weights.{number}."
+            fields = {name.removeprefix(prefix): torch.tensor(array)
+                      for name, array in arrays.items() if name.startswith(prefix)}
+            module.weights[number] = (SharedWeight(**fields) if "codebook" in fields
+                                      else FreeWeight(**fields))
+        module.load_state_dict({name.removeprefix("module."): torch.tensor(array)
+                                for name, array in arrays.items() if name.startswith("module.")})
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, array in arrays.items():
+            if name.startswith("optimiser."):
+                _, parameter, field = name.split(".")
+                state.setdefault(int(parameter), {})[field] = torch.tensor(array)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{path}: checkpoint must be whole: {error}") from error
+    return progress, state

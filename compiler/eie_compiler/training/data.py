@@ -1,0 +1,137 @@
+"""Data sets: inputs with what should come out, to learn from, to watch, and to report."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..archive import ArchiveError, read_arrays
+from . import TrainingError
+
+__all__ = ["Data", "Part", "read_data"]
+
+Floats = NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Inputs, float32 (n, n_inputs), and targets.
+
+    Targets are classes, int64 (n,), or numbers to come near to, float32 (n, n_outputs).
+    """
+
+    inputs: Floats
+    targets: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Data:
+    """A data set in three parts.
+
+    Attributes
+    ----------
+    train : :class:`Part`
+        To learn from.
+    validation : :class:`Part`
+        Held out of the training data, to watch the training and to choose by. May be empty.
+    test : :class:`Part`
+        For reports only: nothing is ever chosen by it.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+
+    @property
+    def classifies(self) -> bool:
+        """Whether targets are classes."""
+        return self.train.targets.dtype.kind == "i"
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers of an input."""
+        return self.train.inputs.shape[1]
+
+    @property
+    def n_outputs(self) -> int:
+        """Classes, or numbers of a target."""
+        targets = self.train.targets
+        return int(targets.max()) + 1 if self.classifies else targets.shape[1]
+
+
+def read_data(path: str | Path, *, validation: float = 0.1, seed: int = 0) -> Data:
+    """Read a data set from an .npz file, without pickle.
+
+    It holds ``train_inputs`` and ``test_inputs``, (n, n_inputs) floating-point numbers, or instead
+    ``train_images`` and ``test_images``, (n, ...) of uint8, which are flattened and divided by 256;
+    and ``train_labels`` and ``test_labels``, integers (n,) from 0 for classes or floating-point
+    numbers (n, n_outputs) for regression.
+
+    Parameters
+    ----------
+    validation : :class:`float`, 0 to below 1
+        Share of the training data that is held out.
+    seed : :class:`int`
+        Of the choice of what is held out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TrainingError
+        If the file is broken or an array is missing or wrong.
+    """
+    if not 0 <= validation < 1:
+        raise TrainingError(f"validation must be a share from 0 to below 1, not {validation}")
+    try:
+        arrays = read_arrays(path)
+        train, test = (_read_part(arrays, which) for which in ("train", "test"))
+        if test.inputs.shape[1:] != train.inputs.shape[1:] \
+                or test.targets.dtype != train.targets.dtype \
+                or test.targets.shape[1:] != train.targets.shape[1:]:
+            raise TrainingError("training and test data must be of the same kind and size")
+        if train.targets.dtype.kind == "i" and test.targets.max() > train.targets.max():
+            raise TrainingError(f"test_labels must be classes of train_labels, 0 to "
+                                f"{train.targets.max()}, not {test.targets.max()}")
+    except (ArchiveError, TrainingError) as error:
+        raise TrainingError(f"{path}: {error}") from error
+    order = np.random.default_rng(seed).permutation(len(train))
+    n_held_out = round(validation * len(train))
+    if n_held_out == len(train):
+        raise TrainingError(f"{path}: validation must leave training data, but {validation} of "
+                            f"{len(train)} leaves none")
+    held_out, kept = (Part(train.inputs[chosen], train.targets[chosen])
+                      for chosen in (order[:n_held_out], order[n_held_out:]))
+    return Data(kept, held_out, test)
+
+
+def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
+    images, inputs, labels = f"{which}_images", f"{which}_inputs", f"{which}_labels"
+    if labels not in arrays or (images in arrays) == (inputs in arrays):
+        raise TrainingError(f"arrays must be {labels} and either {inputs} or {images}, "
+                            f"not {', '.join(arrays)}")
+    if images in arrays:
+        values, targets = arrays[images], arrays[labels]
+        if values.dtype != np.uint8 or values.ndim < 2 or not values.size:
+            raise TrainingError(f"{images} must be pixels of uint8, one image or more, not "
+                                f"{values.dtype} of shape {values.shape}")
+        values = values.reshape(len(values), -1) / np.float32(256)
+    else:
+        values, targets = arrays[inputs], arrays[labels]
+        if values.dtype.kind != "f" or values.ndim != 2 or not values.size \
+                or not np.isfinite(values).all():
+            raise TrainingError(f"{inputs} must be finite floating-point numbers, one row or more, "
+                                f"not {values.dtype} of shape {values.shape}")
+    whole = targets.dtype.kind in "iu" and targets.ndim == 1
+    if not (whole or targets.dtype.kind == "f" and targets.ndim == 2 and targets.size) \
+            or len(targets) != len(values) or whole and targets.min() < 0 \
+            or not np.isfinite(targets).all():
+        raise TrainingError(f"{labels} must be classes from 0 or rows of finite floating-point "
+                            f"numbers, one for each of {len(values)} inputs, not "
+                            f"{targets.dtype} of shape {targets.shape}")
+    return Part(values.astype(np.float32), targets.astype(np.int64 if whole else np.float32))

@@ -1,0 +1,227 @@
+"""The training loop: stages of epochs of batches, the same in every run of a seed."""
+
+import contextlib
+import dataclasses
+import json
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from . import TrainingError
+from .changes import Change
+from .checkpoint import Progress, read_checkpoint, write_checkpoint
+from .data import Data, Part
+from .module import FreeWeight, Module, SharedWeight
+
+__all__ = ["Stage", "error_rate", "train"]
+
+#: Inputs in one product where nothing is learnt.
+_MANY = 5000
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A part of a run, with an optimiser of its own.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        For people.
+    epochs : :class:`int`, 0 or more
+        Passes over the training data.
+    rate : :class:`float`
+        Of learning (AdamW); falls evenly to 0 from the first batch to the last.
+    decay : :class:`float`
+        Of the weights, by ``rate * decay`` in each step. Biases and centroids have none.
+    dropout : :class:`float`, 0 to below 1
+        Share of the inputs that is left out in all layers but the first. A layer that was pruned
+        has less, times the root of its density (Han et al., NIPS 2015, section 3.2).
+    change : :data:`~.changes.Change`, optional
+        What it begins with.
+    """
+
+    name: str
+    epochs: int
+    rate: float
+    decay: float = 0.0
+    dropout: float = 0.0
+    change: Change | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "rate", "decay", "dropout"):
+            if not 0 <= getattr(self, field) < float("inf"):
+                raise TrainingError(f"{field} must be 0 or more and finite, not "
+                                    f"{getattr(self, field)}")
+        if self.dropout >= 1:
+            raise TrainingError(f"dropout must be below 1, not {self.dropout}")
+
+
+def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0, batch: int = 100,
+          threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
+          tell: Callable[[dict[str, Any]], None] = lambda record: None) -> list[dict[str, Any]]:
+    """Train `module` in place.
+
+    The weights at the end of the last epoch are the result: none is chosen afterwards.
+
+    Parameters
+    ----------
+    seed : :class:`int`
+        Of the order of the training data and of dropout.
+    batch : :class:`int`
+        Inputs of one step.
+    threads : :class:`int`
+        Of PyTorch. The same seed gives the same bits with the same number of them, on processors
+        of one kind.
+    checkpoint : :class:`~pathlib.Path`, optional
+        File that is written after each epoch.
+    resume : :class:`bool`
+        Whether to go on from the checkpoint, if it is there.
+    tell : function of a record
+        Called for each epoch that is done, those from a checkpoint included.
+
+    Returns
+    -------
+    list of :class:`dict`
+        Records as plain JSON: ``stage``, ``epoch`` (0: when nothing has been learnt yet),
+        ``epochs``, ``rate`` and ``loss``; ``validation`` and, at the end of a stage, ``test``, the
+        share of inputs that is recognised wrong or the mean squared error; ``density``,
+        ``densities``, ``seconds``.
+
+    Raises
+    ------
+    TrainingError
+        If the data do not fit the module, the loss is no longer finite, or a checkpoint is of
+        another run.
+    """
+    _check(module, data)
+    plan = _plan(module, data, stages, seed, batch, threads)
+    progress, state = Progress(), None
+    with _reproducible(threads):
+        if checkpoint and resume and checkpoint.exists():
+            progress, state = read_checkpoint(checkpoint, plan, module)
+            for record in progress.records:
+                tell(record)
+        for number, stage in list(enumerate(stages))[progress.stage:]:
+            if state is None and stage.change:
+                stage.change(module)
+            optimiser = _optimiser(module, stage, state)
+            for epoch in range(0 if state is None else progress.epoch + 1, stage.epochs + 1):
+                start = time.perf_counter()
+                record = {"stage": stage.name, "epoch": epoch, "epochs": stage.epochs}
+                if epoch:
+                    generator = _generator(seed, number, epoch)
+                    record |= _epoch(module, data, stage, optimiser, batch, epoch, generator)
+                record["validation"] = error_rate(module, data.validation)
+                if epoch == stage.epochs:
+                    record["test"] = error_rate(module, data.test)
+                record |= {"density": module.density, "densities": module.densities,
+                           "seconds": time.perf_counter() - start}
+                progress.stage, progress.epoch = number, epoch
+                progress.records.append(record)
+                tell(record)
+                if checkpoint:
+                    write_checkpoint(checkpoint, plan, progress, module, optimiser)
+            state = None
+    return progress.records
+
+
+def error_rate(module: Module, part: Part) -> float | None:
+    """Share of inputs that are recognised wrong, or the mean squared error; None if none are."""
+    if not len(part):
+        return None
+    with torch.no_grad():
+        scores = torch.cat([module(inputs) for inputs
+                            in torch.from_numpy(part.inputs).split(_MANY)]).numpy()
+    if part.targets.ndim == 1:
+        return float((scores.argmax(axis=1) != part.targets).mean())
+    return float(((scores - part.targets) ** 2).mean())
+
+
+def _epoch(module: Module, data: Data, stage: Stage, optimiser: torch.optim.Optimizer, batch: int,
+           epoch: int, generator: torch.Generator) -> dict[str, Any]:
+    inputs, targets = map(torch.from_numpy, (data.train.inputs, data.train.targets))
+    dropout = [0.0, *(stage.dropout * density ** 0.5 for density in module.densities[1:])]
+    batches = torch.randperm(len(inputs), generator=generator).split(batch)
+    total = 0.0
+    for number, chosen in enumerate(batches):
+        rate = stage.rate * (1 - ((epoch - 1) + number / len(batches)) / stage.epochs)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad()
+        loss = _loss(module(inputs[chosen], dropout, generator), targets[chosen])
+        loss.backward()
+        optimiser.step()
+        total += loss.item() * len(chosen)
+    if not np.isfinite(total):
+        raise TrainingError(f"loss must stay finite, but in stage {stage.name!r}, epoch {epoch}, "
+                            f"it is {total}: choose a lower rate")
+    return {"rate": rate, "loss": total / len(inputs)}
+
+
+def _loss(scores: Tensor, targets: Tensor) -> Tensor:
+    if targets.dim() == 1:
+        return functional.cross_entropy(scores, targets)
+    return functional.mse_loss(scores, targets)
+
+
+def _optimiser(module: Module, stage: Stage, state: dict[int, dict[str, Tensor]] | None
+               ) -> torch.optim.Optimizer:
+    matrices = [weight.matrix for weight in module.weights if isinstance(weight, FreeWeight)]
+    codebooks = [weight.codebook for weight in module.weights if isinstance(weight, SharedWeight)]
+    optimiser = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": stage.decay},
+         {"params": [*codebooks, *module.biases], "weight_decay": 0.0}], lr=stage.rate, fused=True)
+    if state is not None:
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    return optimiser
+
+
+def _generator(seed: int, stage: int, epoch: int) -> torch.Generator:
+    """Random numbers of one epoch, which depend on no other."""
+    state = np.random.SeedSequence([seed, 1, stage, epoch]).generate_state(1)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+@contextlib.contextmanager
+def _reproducible(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def _check(module: Module, data: Data) -> None:
+    matrices = [weight() for weight in module.weights]
+    n_inputs, n_outputs = matrices[0].shape[1], matrices[-1].shape[0]
+    if data.n_inputs != n_inputs:
+        raise TrainingError(f"data must have {n_inputs} numbers an input, as layer "
+                            f"{module.names[0]!r} has columns, not {data.n_inputs}")
+    if data.classifies and data.n_outputs > n_outputs:
+        raise TrainingError(f"data must have {n_outputs} classes or fewer, as layer "
+                            f"{module.names[-1]!r} has rows, not {data.n_outputs}")
+    if not data.classifies and data.n_outputs != n_outputs:
+        raise TrainingError(f"data must have {n_outputs} numbers a target, as layer "
+                            f"{module.names[-1]!r} has rows, not {data.n_outputs}")
+
+
+def _plan(module: Module, data: Data, stages: Sequence[Stage], seed: int, batch: int, threads: int
+          ) -> str:
+    """What makes a run what it is, checksums of weights and data among it."""
+    arrays = [*(tensor.numpy() for tensor in module.state_dict().values()),
+              data.train.inputs, data.train.targets]
+    return json.dumps({
+        "seed": seed, "batch": batch, "threads": threads, "torch": torch.__version__,
+        "checksums": [zlib.crc32(array.tobytes()) for array in arrays],
+        "stages": [{**dataclasses.asdict(stage), "change": repr(stage.change)}
+                   for stage in stages]})

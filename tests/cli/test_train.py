@@ -1,0 +1,199 @@
+"""`eie train` and `eie compress --retrain`: from data to a network."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from eie_cli.main import main
+from eie_compiler.decompress import decompress
+from eie_compiler.network import CompressedNetwork
+
+needs_torch = pytest.mark.usefixtures("torch")
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="needs PyTorch: pip install 'eie-hdl[train]'")
+
+
+@pytest.fixture(scope="module")
+def eie():
+    """Run `eie` with arguments; gives exit code, and what was printed to both outputs."""
+    def run(*arguments):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Three classes, each a cloud around a point of six dimensions."""
+    rng = np.random.default_rng(61)
+    centres = rng.uniform(-1, 1, (3, 6))
+    arrays = {}
+    for which, count in (("train", 300), ("test", 100)):
+        labels = rng.integers(0, 3, count)
+        arrays |= {f"{which}_inputs": centres[labels] + rng.normal(0, 0.3, (count, 6)),
+                   f"{which}_labels": labels}
+    path = tmp_path_factory.mktemp("data") / "data.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory, data, eie):
+    path = tmp_path_factory.mktemp("dense") / "dense.npz"
+    assert eie("train", data, "--layers", "16,8", "--epochs", 10, "--rate", 0.01,
+               "-o", path)[0] == 0
+    return path
+
+
+def accuracy(data, path):
+    """Of a network file, on the test data."""
+    with np.load(data) as arrays:
+        scores = decompress(CompressedNetwork.load(path))(arrays["test_inputs"])
+        return (scores.argmax(axis=1) == arrays["test_labels"]).mean()
+
+
+
+@needs_torch
+def test_a_network_is_trained_and_its_stages_are_told(tmp_path, data, eie):
+    path, log = tmp_path / "dense.npz", tmp_path / "log.jsonl"
+    code, text = eie("train", data, "--layers", "16,8", "--epochs", 3, "--dropout", 0.1, "-o", path,
+                     "--log", log)
+    assert code == 0
+    assert re.search(r"dense +3 +100\.0% +\d+\.\d\d% +\d+\.\d\d%", text)
+    with np.load(path) as arrays:
+        assert {name: array.shape for name, array in arrays.items()} == {
+            "fc1.weight": (16, 6), "fc1.bias": (16,), "fc2.weight": (8, 16), "fc2.bias": (8,),
+            "fc3.weight": (3, 8), "fc3.bias": (3,)}
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [0, 1, 2, 3]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["dense.npz", "log.jsonl"]
+
+
+@needs_torch
+def test_a_seed_gives_the_same_file(tmp_path, data, eie):
+    def train(name, *options):
+        assert eie("train", data, "--layers", 8, "--epochs", 1, "-o", tmp_path / name,
+                   *options)[0] == 0
+        with np.load(tmp_path / name) as arrays:
+            return {key: array.tobytes() for key, array in arrays.items()}
+
+    assert train("a.npz") == train("b.npz") != train("c.npz", "--seed", 1)
+
+
+@needs_torch
+def test_dsd_has_three_stages(tmp_path, data, eie):
+    code, text = eie("train", data, "--layers", "16", "--epochs", 1, "--dsd", 0.25, "-o",
+                     tmp_path / "dsd.npz")
+    assert code == 0
+    assert re.findall(r"^(dense again|dense|sparse) +1 +(\S+)", text, re.M) == [
+        ("dense", "100.0%"), ("sparse", "75.0%"), ("dense again", "100.0%")]
+
+
+@needs_torch
+def test_a_run_that_was_stopped_is_resumed(tmp_path, data, eie, monkeypatch):
+    arguments = ["train", data, "--layers", 8, "--epochs", 4, "-o", tmp_path / "net.npz", "--log",
+                 tmp_path / "log.jsonl"]
+    from eie_compiler.training import loop
+
+    write, left = loop.write_checkpoint, [3]
+
+    def stop(*details):
+        write(*details)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "write_checkpoint", stop)
+    assert eie(*arguments)[0] == 1
+    assert (tmp_path / "net.npz.checkpoint.npz").exists() and not (tmp_path / "net.npz").exists()
+    monkeypatch.undo()
+    code, text = eie(*arguments, "--seed", 1, "--resume")
+    assert code == 2
+    assert "net.npz.checkpoint.npz: checkpoint must be of the same model, data and options" in text
+    assert eie(*arguments, "--resume")[0] == 0
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [0, 1, 2, 3, 4]
+    assert not (tmp_path / "net.npz.checkpoint.npz").exists()
+
+
+@needs_torch
+@pytest.mark.parametrize("pruning, nonzeros", [
+    (["--density", "0.25,0.5,1"], (24, 64, 24)),
+    (["--density", "0.5", "--balance", "pes=4"], (48, 64, 12)),
+    (["--quality", "0.9"], None),
+    ([], (96, 128, 24)),
+])
+def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonzeros):
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", dense, "--retrain", data, "--epochs", 8, "--steps", 2, "--rate",
+                     0.01, "--batch", 16, "--v-width", 3, *pruning, "-o", path)
+    assert code == 0
+    assert re.findall(r"^(prune \d|share) ", text, re.M) == [
+        *(["prune 1", "prune 2"] if pruning else []), "share"]
+    network = CompressedNetwork.load(path)
+    assert network.v_width == 3
+    counts = tuple(layer.n_nonzeros for layer in network.layers)
+    assert counts == nonzeros if nonzeros else all(np.less(counts, (80, 110, 20)))
+    assert accuracy(data, path) > 0.85
+    # What the table tells is what the file holds.
+    error = float(re.findall(r"^share .* (\d+\.\d\d)% +\S+$", text, re.M)[0])
+    assert error == pytest.approx(100 - 100 * accuracy(data, path), abs=0.01)
+
+
+@needs_torch
+def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", dense, "--quality", 1, "--pin", "fc2=9", "--pin", "input=10",
+                     "--start", "density", "-o", path)
+    assert code == 0
+    network = CompressedNetwork.load(path)
+    assert (network.input_frac, network.layers[1].output_frac) == (10, 9)
+    assert re.search(r"^fc2 +\S+ +\S+ +9 +0\.002 ", text, re.M)
+
+
+@needs_torch
+@pytest.mark.parametrize("options, message", [
+    (["--balance", "4"], "must be pes=N, not '4'"),
+    (["--pin", "fc1"], "must be LAYER=BITS, not 'fc1'"),
+    (["--pin", "fc9=3"], "eie: pins must be of input, fc1, fc2, fc3, not of 'fc9'"),
+    (["--density", "0.5", "--quality", "1"], "eie: density or quality must be given, and not both"),
+    (["--retrain", "DATA", "--density", "-1"], "eie: density must be above 0 and at most 1, not "
+                                               "-1.0"),
+    (["--retrain", "DATA", "--density", "1,1"], "eie: density must be one for each of 3 layers, "
+                                                "not 2"),
+    (["--start", "nowhere"], "eie: start must be exact, linear, density or random, not 'nowhere'"),
+])
+def test_wrong_options_are_refused(tmp_path, data, dense, eie, options, message):
+    options = [str(data) if option == "DATA" else option for option in options]
+    code, text = eie("compress", dense, *options, "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert message in text
+    assert not (tmp_path / "net.npz").exists()
+
+
+def test_without_pytorch_the_error_says_what_to_install(tmp_path, data):
+    program = ("import sys; sys.modules['torch'] = None; from eie_cli.main import main; "
+               f"main(['train', {str(data)!r}, '--layers', '8', '-o', 'dense.npz'])")
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                         cwd=tmp_path, timeout=60)
+    assert run.returncode == 2
+    assert run.stderr == ("eie: PyTorch must be installed to train, but was not found: "
+                          "pip install 'eie-hdl[train]'\n")
+
+
+@pytest.mark.parametrize("option", ["--steps", "--epochs", "--seed"])
+def test_options_of_retraining_need_it(tmp_path, eie, option):
+    np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
+    code, text = eie("compress", tmp_path / "w.npz", option, 3, "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert f"{option} needs --retrain" in text

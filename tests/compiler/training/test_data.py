@@ -1,0 +1,88 @@
+import re
+
+import numpy as np
+import pytest
+
+from eie_compiler.training import TrainingError
+from eie_compiler.training.data import read_data
+
+
+def test_validation_data_are_taken_from_the_training_data_by_seed(data_file, blobs):
+    one, same, other = (read_data(data_file, validation=0.25, seed=seed) for seed in (1, 1, 2))
+    assert (len(one.train), len(one.validation), len(one.test)) == (300, 100, 200)
+    both = np.concatenate([one.train.inputs, one.validation.inputs])
+    np.testing.assert_array_equal(np.sort(both, axis=0),
+                                  np.sort(blobs["train_inputs"].astype(np.float32), axis=0))
+    np.testing.assert_array_equal(one.validation.inputs, same.validation.inputs)
+    assert not np.array_equal(one.validation.inputs, other.validation.inputs)
+    np.testing.assert_array_equal(one.test.inputs, blobs["test_inputs"].astype(np.float32))
+
+
+def test_targets_stay_with_their_inputs(data_file, blobs):
+    data = read_data(data_file, seed=5)
+    label = {row.tobytes(): target for row, target
+             in zip(blobs["train_inputs"].astype(np.float32), blobs["train_labels"])}
+    for part in (data.train, data.validation):
+        assert [label[row.tobytes()] for row in part.inputs] == part.targets.tolist()
+
+
+def test_pixels_are_flattened_and_divided_by_256(tmp_path):
+    images = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+    np.savez(tmp_path / "d.npz", train_images=images, train_labels=np.arange(4, dtype=np.uint8),
+             test_images=images[:1], test_labels=np.zeros(1, np.uint8))
+    data = read_data(tmp_path / "d.npz", validation=0)
+    assert data.classifies and data.n_inputs == 6 and data.n_outputs == 4
+    assert len(data.validation) == 0
+    np.testing.assert_array_equal(data.test.inputs, images[:1].reshape(1, 6) / 256)
+
+
+def test_floating_point_targets_are_numbers_to_come_near_to(tmp_path):
+    np.savez(tmp_path / "d.npz", train_inputs=np.ones((9, 2)), train_labels=np.ones((9, 3)),
+             test_inputs=np.ones((2, 2)), test_labels=np.ones((2, 3)))
+    data = read_data(tmp_path / "d.npz")
+    assert not data.classifies and data.n_outputs == 3
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"test_labels": None}, "arrays must be test_labels and either test_inputs or test_images, "
+                            "not train_inputs, train_labels, test_inputs"),
+    ({"train_images": np.zeros((400, 8), np.uint8)},
+     "arrays must be train_labels and either train_inputs or train_images, not train_inputs, "
+     "train_labels, test_inputs, test_labels, train_images"),
+    ({"train_inputs": None, "train_images": np.zeros((400, 8))},
+     "train_images must be pixels of uint8, one image or more, not float64 of shape (400, 8)"),
+    ({"train_inputs": np.full((400, 8), np.inf)},
+     "train_inputs must be finite floating-point numbers, one row or more, not float64 of shape "
+     "(400, 8)"),
+    ({"train_labels": np.full(400, -1)},
+     "train_labels must be classes from 0 or rows of finite floating-point numbers, one for each "
+     "of 400 inputs, not int64 of shape (400,)"),
+    ({"train_labels": np.zeros(300, int)},
+     "train_labels must be classes from 0 or rows of finite floating-point numbers, one for each "
+     "of 400 inputs, not int64 of shape (300,)"),
+    ({"test_inputs": np.zeros((200, 9))},
+     "training and test data must be of the same kind and size"),
+    ({"test_labels": np.full(200, 7)},
+     "test_labels must be classes of train_labels, 0 to 3, not 7"),
+])
+def test_wrong_data_are_refused(tmp_path, blobs, changes, message):
+    arrays = {name: array for name, array in {**blobs, **changes}.items() if array is not None}
+    path = tmp_path / "d.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(TrainingError, match=f"^{re.escape(f'{path}: {message}')}$"):
+        read_data(path)
+
+
+def test_a_broken_file_is_refused(tmp_path):
+    (tmp_path / "d.npz").write_bytes(b"PK")
+    with pytest.raises(TrainingError, match=r"d\.npz: File must be a whole \.npz archive"):
+        read_data(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("share, message", [
+    (1.0, "validation must be a share from 0 to below 1, not 1.0"),
+    (0.999, "validation must leave training data, but 0.999 of 400 leaves none"),
+])
+def test_validation_must_leave_training_data(data_file, share, message):
+    with pytest.raises(TrainingError, match=f"{re.escape(message)}$"):
+        read_data(data_file, validation=share)

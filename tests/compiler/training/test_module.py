@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+
+from eie_compiler.model import Model, ModelLayer
+from eie_compiler.patches import Patches
+from eie_compiler.training import TrainingError
+from eie_compiler.training.changes import Prune, Restore, Share
+from eie_compiler.training.module import Module, SharedWeight
+
+
+def weights(module):
+    return [weight().detach().numpy() for weight in module.weights]
+
+
+def test_a_module_computes_what_its_model_does():
+    module = Module.new([8, 16, 4], seed=1)
+    module.biases[0].data.normal_(generator=torch.Generator().manual_seed(1))
+    x = np.random.default_rng(52).normal(size=(10, 8)).astype(np.float32)
+    outputs = module(torch.from_numpy(x)).detach().numpy()
+    model = module.to_model()
+    assert [layer.name for layer in model.layers] == ["fc1", "fc2"]
+    assert [layer.relu for layer in model.layers] == [True, False]
+    np.testing.assert_allclose(outputs, model(x), rtol=1e-5, atol=1e-5)
+    again = Module.from_model(model)(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_array_equal(outputs, again)
+
+
+def test_weights_that_are_zero_in_a_model_are_pruned_already():
+    weight = np.array([[1.0, 0, 2], [0, 0, 3]])
+    module = Module.from_model(Model((ModelLayer("a", weight),)))
+    assert module.density == 0.5
+    module.weights[0].matrix.data += 1
+    np.testing.assert_array_equal(weights(module)[0], [[2, 0, 3], [0, 0, 4]])
+
+
+def test_a_convolution_is_refused():
+    model = Model((ModelLayer("a", np.ones((1, 4))),), Patches((1, 3, 3), (2, 2)))
+    message = ("^a model to retrain must be of fully connected layers, not a convolution: "
+               "compress it without retraining, or choose layers$")
+    with pytest.raises(TrainingError, match=message):
+        Module.from_model(model)
+
+
+def test_pruning_reaches_density_quality_and_balance():
+    module = Module.new([64, 32, 16], seed=2)
+    Prune((0.25, 0.5), (None,) * 2)(module)
+    assert module.densities == [0.25, 0.5]
+    deviation = [weight[weight != 0].std() for weight in weights(module)]
+    Prune((None,) * 2, (1.0, 0.0))(module)
+    assert 0.05 < module.densities[0] < 0.25 and module.densities[1] == 0.5
+    assert np.abs(weights(module)[0][module.kept[0]]).min() >= deviation[0]
+    Prune((0.04, 0.25), (None,) * 2, balance=4)(module)
+    for kept, total in zip(module.kept, (0.04 * 2048, 0.25 * 512)):
+        assert len({int(kept[pe::4].sum()) for pe in range(4)}) == 1
+        assert abs(kept.sum() - total) <= 2
+
+
+def test_restored_weights_start_at_zero_and_learn():
+    module = Module.new([16, 8], seed=3)
+    Prune((0.5,), (None,) * 1)(module)
+    pruned, = weights(module)
+    Restore()(module)
+    assert module.density == 1
+    np.testing.assert_array_equal(weights(module)[0], pruned)
+    module(torch.ones(1, 16)).sum().backward()
+    assert (module.weights[0].matrix.grad != 0).all()
+
+
+def test_the_gradient_of_a_centroid_is_the_sum_of_its_members():
+    module = Module.new([12, 10, 4], seed=4)
+    Prune((0.5, 0.8), (None,) * 2)(module)
+    Share(v_width=3, start="linear")(module)
+    x = torch.randn(20, 12, generator=torch.Generator().manual_seed(4))
+    labels = torch.arange(20) % 4
+
+    def loss(codebook, number):
+        """Computed without any of what is tested."""
+        values = x
+        for layer, (weight, bias) in enumerate(zip(module.weights, module.biases)):
+            book = codebook if layer == number else weight.codebook.detach()
+            values = values @ book[weight.codes].T + bias.detach()
+            values = values.relu() if layer == 0 else values
+        return torch.nn.functional.cross_entropy(values, labels)
+
+    torch.nn.functional.cross_entropy(module(x), labels).backward()
+    for number, weight in enumerate(module.weights):
+        book = weight.codebook.detach().requires_grad_()
+        expected, = torch.autograd.grad(loss(book, number), book)
+        assert weight.codebook.grad[0] == 0
+        torch.testing.assert_close(weight.codebook.grad[1:], expected[1:])
+
+
+def test_sharing_keeps_zeros_and_needs_no_more_values_than_it_may():
+    module = Module.new([40, 30], seed=5)
+    Prune((0.3,), (None,) * 1)(module)
+    before, = weights(module)
+    Share(v_width=4, start="linear")(module)
+    after, = weights(module)
+    assert isinstance(module.weights[0], SharedWeight)
+    np.testing.assert_array_equal(after == 0, before == 0)
+    assert 8 < len(np.unique(after)) <= 16
+    assert np.abs(after - before).max() < np.ptp(before) / 14
