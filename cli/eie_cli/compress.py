@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from eie_compiler.sharing import STARTS
 from eie_hdl.config import EIEConfig
 
 from .learning import Learning, learn, learning_options
 from .options import FILE, numbers
+from .tables import working
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,9 +37,13 @@ def _per_layer(context: click.Context, parameter: click.Parameter, text: str | N
 def _balance(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.startswith("pes=") or not text[4:].isdigit():
-        raise click.BadParameter(f"must be pes=N, not {text!r}")
-    return int(text[4:])
+    name, _, count = text.partition("=")
+    try:
+        if name == "pes":
+            return int(count)
+    except ValueError:
+        pass
+    raise click.BadParameter(f"must be pes=N, not {text!r}")
 
 
 def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
@@ -68,9 +74,8 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
               help="Keep as many weights for each of N PEs; for compile --mapping interleaved.")
 @click.option("--v-width", type=click.IntRange(2, 8), default=4, show_default=True,
               help="Bits of a codebook index: 4 make 15 shared weights beside zero.")
-@click.option("--start", default="exact", show_default=True,
-              help="How to find the shared weights: exact, or k-means from a linear, density or "
-                   "random start.")
+@click.option("--start", type=click.Choice(list(STARTS)), default="exact", show_default=True,
+              help="Where k-means of the shared weights begins.")
 @click.option("--act-width", type=int, default=16, show_default=True,
               help="Bits of the activations of the machine it is for.")
 @click.option("--calibrate", type=FILE, metavar="X.npy",
@@ -105,36 +110,45 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
     if given and not retrain:
         raise click.UsageError(f"--{given[0]} needs --retrain")
 
+    from eie_compiler.archive import read_array
     from eie_compiler.calibration import report
-    from eie_compiler.compress import compress
+    from eie_compiler.compress import check_options, compress, densities
     from eie_compiler.frontends import read_model
 
-    from .arrays import read_array
     from .format_tables import show_formats
     from .network_tables import show_network
 
     loaded = read_model(model, first=first, last=last, layers=layers or None, image=image,
                         shapes=shapes)
     samples = read_array(calibrate) if calibrate else None
-    pruning: dict[str, Any] = {"density": density, "quality": quality, "balance": balance}
+    options: dict[str, Any] = {"v_width": v_width, "start": start, "act_width": act_width,
+                               "pins": pins}
+    shares = densities(loaded, density=density, quality=quality)
+    pruning: dict[str, Any] = {"density": shares, "balance": balance}
     with contextlib.ExitStack() as stack:
         if retrain:
+            check_options(loaded, calibration=samples, **options)    # not when hours have passed
+            if density is None and quality is None and balance is None:
+                steps = 0
             # What comes back is pruned and shared: nothing of it changes any more.
             loaded, seen = stack.enter_context(_retrained(
-                loaded, retrain, network, steps, v_width, start, learning, **pruning))
+                loaded, retrain, network, steps, shares, balance, v_width, start, learning))
             samples = seen if samples is None else samples
             pruning = {}
-        compressed = compress(loaded, v_width=v_width, start=start, act_width=act_width,
-                              calibration=samples, pins=pins, **pruning)
-        compressed.save(network)
+        with working("compressing") as progress:
+            compressed = compress(loaded, calibration=samples, progress=progress, **options,
+                                  **pruning)
+            compressed.save(network)
+            formats = report(compressed, EIEConfig(v_width=v_width, act_width=act_width),
+                             samples=samples)
     show_network(network, compressed)
-    config = EIEConfig(v_width=v_width, act_width=act_width)
-    show_formats(report(compressed, config, samples=samples))
+    show_formats(formats)
 
 
 @contextlib.contextmanager
-def _retrained(model: "Model", data: Path, network: Path, steps: int, v_width: int, start: str,
-               learning: Learning, **pruning: Any) -> "Iterator[tuple[Model, NDArray[np.float32]]]":
+def _retrained(model: "Model", data: Path, network: Path, steps: int, densities: list[float],
+               balance: int | None, v_width: int, start: str, learning: Learning
+               ) -> "Iterator[tuple[Model, NDArray[np.float32]]]":
     """The model as it is after retraining, and some of the inputs that it was retrained with."""
     from eie_compiler.training.data import read_data
     from eie_compiler.training.module import Module
@@ -142,10 +156,8 @@ def _retrained(model: "Model", data: Path, network: Path, steps: int, v_width: i
 
     loaded = read_data(data, validation=learning.validation, seed=learning.seed)
     module = Module.from_model(model)
-    stages = [sharing_stage(learning.epochs, v_width=v_width, start=start, rate=learning.rate)]
-    if any(option is not None for option in pruning.values()):
-        stages = pruning_stages(steps, learning.epochs, len(model.layers), rate=learning.rate,
-                                decay=learning.decay, dropout=learning.dropout,
-                                **pruning) + stages
+    stages = [*pruning_stages(steps, learning.epochs, densities, balance=balance,
+                              rate=learning.rate, decay=learning.decay, dropout=learning.dropout),
+              sharing_stage(learning.epochs, v_width=v_width, start=start, rate=learning.rate)]
     with learn(module, loaded, stages, learning, network):
         yield module.to_model(), loaded.train.inputs[:_CALIBRATION]

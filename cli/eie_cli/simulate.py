@@ -41,11 +41,11 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fas
     """
     import numpy as np
 
+    from eie_compiler.archive import read_array
     from eie_compiler.build import Build
     from eie_hdl.format import Layouts
     from eie_sim.inference import infer, prepare, shape_output
 
-    from .arrays import read_array
     from .tables import show_inference, working
 
     if waves is not None and engine != "rtl":

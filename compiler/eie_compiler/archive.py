@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArchiveError", "read_arrays"]
+__all__ = ["ArchiveError", "read_array", "read_arrays"]
 
 #: Deflate makes at most 1032 bytes of one.
 _MAX_RATIO = 1032
@@ -55,6 +55,19 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
         raise
     except _BROKEN as error:
         raise ArchiveError(f"File must be a whole .npz archive: {error}") from error
+
+
+def read_array(path: str | Path) -> NDArray[Any]:
+    """Read an .npy file, as :func:`read_arrays` reads one of .npz.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ArchiveError
+        If it is broken, or holds Python objects; the message names the file.
+    """
+    return _read_array(str(path), Path(path).read_bytes())
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -17,7 +17,7 @@ from .fixed import activation_range, choose_format
 from .model import Model
 from .network import MAX_FRAC, CompressedNetwork
 
-__all__ = ["calibrate", "fit_frac", "report"]
+__all__ = ["calibrate", "check_calibration", "fit_frac", "report"]
 
 Samples = NDArray[np.floating[Any]]
 
@@ -71,9 +71,17 @@ def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
     Raises
     ------
     CompressError, PatchError
-        If samples do not fit the model, or an option is wrong.
+        If samples do not fit the model, an option is wrong, or a result is not finite.
     """
     pins = pins or {}
+    check_calibration(model, samples=samples, input_magnitude=input_magnitude, pins=pins)
+    return [pins[vector.name] if vector.name in pins else fit_frac(vector.magnitude, act_width)
+            for vector in _ranges(model, samples, input_magnitude)]
+
+
+def check_calibration(model: Model, *, samples: Samples | None, input_magnitude: float,
+                      pins: Mapping[str, int]) -> None:
+    """Raise :class:`CompressError` or :class:`PatchError` if :func:`calibrate` must."""
     names = ["input", *(layer.name for layer in model.layers)]
     for name, frac in pins.items():
         if name not in names:
@@ -81,17 +89,17 @@ def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
         if type(frac) is not int or not -MAX_FRAC <= frac <= MAX_FRAC:
             raise CompressError(f"pin of {name!r} must be fraction bits from {-MAX_FRAC} to "
                                 f"{MAX_FRAC}, not {frac!r}")
-    return [pins[vector.name] if vector.name in pins else fit_frac(vector.magnitude, act_width)
-            for vector in _ranges(model, samples, input_magnitude)]
+    next(_ranges(model, samples, input_magnitude))    # that of the input, which checks the others
 
 
 def fit_frac(magnitude: float, act_width: int) -> int:
     """Most fraction bits with which numbers up to `magnitude` fit `act_width` bits."""
-    limit = (1 << act_width - 1) - 1
     if magnitude == 0:
         return act_width - 1
-    frac = math.floor(math.log2(limit) - math.log2(magnitude))
-    return min(max(frac, -MAX_FRAC), MAX_FRAC)
+    # Exactly: fraction · 2 ** exponent, with a fraction from 1/2 to below 1.
+    fraction, exponent = math.frexp(magnitude)
+    too_great = math.ldexp(fraction, act_width - 1) > limits(act_width)[1]
+    return min(max(act_width - 1 - exponent - too_great, -MAX_FRAC), MAX_FRAC)
 
 
 def report(network: CompressedNetwork, config: EIEConfig, *, samples: Samples | None = None,
@@ -159,6 +167,9 @@ def _ranges(model: Model, samples: Samples | None, input_magnitude: float) -> It
 
 def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
     """What is seen with samples."""
+    samples = np.asarray(samples)
+    if samples.dtype.kind not in "iuf":
+        raise CompressError(f"calibration must be real numbers, not {samples.dtype}")
     values = np.asarray(samples if model.patches is None else model.patches.cut(samples),
                         np.float64)
     if values.ndim != 2 or values.shape[1] != model.layers[0].n_cols or not len(values):
@@ -168,8 +179,9 @@ def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
         raise CompressError("calibration must be finite")
     yield _Range("input", values)
     for layer in model.layers:
-        values = layer(values)
-        yield _Range(layer.name, values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = layer(values)
+        yield _results(layer.name, values)
 
 
 def _bound(model: Model, magnitude: float) -> Iterator[_Range]:
@@ -178,9 +190,17 @@ def _bound(model: Model, magnitude: float) -> Iterator[_Range]:
     high = -low
     yield _Range("input", np.stack([low, high]))
     for layer in model.layers:
-        middle = layer.weight @ ((low + high) / 2) + layer.bias
-        reach = abs(layer.weight) @ ((high - low) / 2)
-        low, high = middle - reach, middle + reach
+        with np.errstate(over="ignore", invalid="ignore"):
+            middle = layer.weight @ ((low + high) / 2) + layer.bias
+            reach = abs(layer.weight) @ ((high - low) / 2)
+            low, high = middle - reach, middle + reach
         if layer.relu:
             low, high = np.maximum(low, 0), np.maximum(high, 0)
-        yield _Range(layer.name, np.stack([low, high]))
+        yield _results(layer.name, np.stack([low, high]))
+
+
+def _results(name: str, values: NDArray[np.float64]) -> _Range:
+    if not np.isfinite(values).all():
+        raise CompressError(f"layer {name!r}: results must be finite, but are too great for "
+                            "floating-point numbers: scale the weights down")
+    return _Range(name, values)

@@ -8,7 +8,7 @@ from scipy.sparse import csc_array
 
 from .errors import CompressError
 
-__all__ = ["check_options", "prune"]
+__all__ = ["check_pruning", "density_of", "prune"]
 
 
 def prune(weight: NDArray[np.floating[Any]] | csc_array, *, density: float | None = None,
@@ -40,27 +40,44 @@ def prune(weight: NDArray[np.floating[Any]] | csc_array, *, density: float | Non
     CompressError
         If an option is out of range.
     """
-    check_options(density, quality, balance)
-    sparse = csc_array(weight, dtype=np.float64, copy=True)
-    sparse.sum_duplicates()
-    sparse.eliminate_zeros()
+    check_pruning(density, quality, balance)
+    sparse = _nonzeros(weight)
+    if quality is not None:
+        density = density_of(sparse, quality)
     magnitude = np.abs(sparse.data)
-    if density is not None:
-        n_kept = min(round(density * sparse.shape[0] * sparse.shape[1]), sparse.nnz)
-    else:
-        n_kept = np.count_nonzero(magnitude >= quality * sparse.data.std()) if sparse.nnz else 0
+    n_kept = min(round(density * sparse.shape[0] * sparse.shape[1]), sparse.nnz)
     kept = np.zeros(sparse.nnz, bool)
     if balance is None:
         kept[_greatest(magnitude, max(n_kept, 1))] = True
     else:
-        owner = sparse.indices % balance
-        n_owners = min(balance, sparse.shape[0])
+        n_owners = min(balance, sparse.shape[0])    # PEs that have rows
+        owner = sparse.indices % n_owners
         ends = np.cumsum(np.bincount(owner, minlength=n_owners))
         for mine in np.split(np.argsort(owner, kind="stable"), ends[:-1]):
             kept[mine[_greatest(magnitude[mine], max(round(n_kept / n_owners), 1))]] = True
     before = np.concatenate([[0], np.cumsum(kept)])    # kept ones in front of each
     return csc_array((sparse.data[kept], sparse.indices[kept], before[sparse.indptr]),
                      shape=sparse.shape)
+
+
+def density_of(weight: NDArray[np.floating[Any]] | csc_array, quality: float) -> float:
+    """Share of the weights of a layer that a quality leaves, as for :func:`prune`; above 0.
+
+    It is what pruning in steps must go by: of the weights that are left, the standard deviation is
+    greater after each of them.
+    """
+    sparse = _nonzeros(weight)
+    threshold = quality * sparse.data.std() if sparse.nnz else 0.0
+    n_kept = np.count_nonzero(np.abs(sparse.data) >= threshold)
+    return max(int(n_kept), 1) / (sparse.shape[0] * sparse.shape[1])
+
+
+def _nonzeros(weight: NDArray[np.floating[Any]] | csc_array) -> csc_array:
+    """A copy without stored zeros, in order."""
+    sparse = csc_array(weight, dtype=np.float64, copy=True)
+    sparse.sum_duplicates()
+    sparse.eliminate_zeros()
+    return sparse
 
 
 def _greatest(magnitude: NDArray[np.float64], count: int) -> NDArray[np.int64]:
@@ -70,7 +87,8 @@ def _greatest(magnitude: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     return np.argpartition(magnitude, len(magnitude) - count)[len(magnitude) - count:]
 
 
-def check_options(density: float | None, quality: float | None, balance: int | None) -> None:
+def check_pruning(density: float | None, quality: float | None, balance: int | None = None
+                  ) -> None:
     """Raise :class:`CompressError` if an option of :func:`prune` is out of range."""
     if (density is None) == (quality is None):
         raise CompressError("density or quality must be given, and not both")

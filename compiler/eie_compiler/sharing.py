@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from .errors import CompressError
 
-__all__ = ["STARTS", "share_weights"]
+__all__ = ["STARTS", "check_sharing", "share_weights"]
 
 #: Lloyd's iteration ends by itself; this only bounds it.
 _MAX_ROUNDS = 1000
@@ -41,7 +41,7 @@ def share_weights(values: NDArray[np.float64], n_shared: int, start: str = "exac
     Returns
     -------
     codebook : float64, n_shared + 1
-        0, then the shared values in ascending order. What no code needs is 0.
+        0, then the shared values in ascending order, then 0 where no code needs one.
     codes : uint8, like `values`
         Index of each value, 1 or more.
 
@@ -50,18 +50,32 @@ def share_weights(values: NDArray[np.float64], n_shared: int, start: str = "exac
     CompressError
         If there is no such start.
     """
-    if start not in STARTS:
-        *most, last = STARTS
-        raise CompressError(f"start must be {', '.join(most)} or {last}, not {start!r}")
+    _check_start(start)
     codebook = np.zeros(n_shared + 1)
     ordered = np.sort(values)
-    distinct = ordered[np.diff(ordered, prepend=-np.inf) > 0]
+    distinct = np.unique(ordered)
     if len(distinct) <= n_shared:
         codebook[1:len(distinct) + 1] = distinct
         return codebook, (np.searchsorted(distinct, values) + 1).astype(np.uint8)
     centroids = _improve(ordered, STARTS[start](ordered, n_shared, seed))
-    codebook[1:] = centroids
-    return codebook, (np.searchsorted(_between(centroids), values) + 1).astype(np.uint8)
+    nearest = np.searchsorted(_between(centroids), values)
+    # A centroid that began among no weights, as beside an outlier, may have no members at the end.
+    used = np.bincount(nearest, minlength=n_shared) > 0
+    codebook[1:np.count_nonzero(used) + 1] = centroids[used]
+    return codebook, np.cumsum(used)[nearest].astype(np.uint8)
+
+
+def check_sharing(v_width: int, start: str) -> None:
+    """Raise :class:`CompressError` if there are no codes so wide, or no such start."""
+    if type(v_width) is not int or not 2 <= v_width <= 8:
+        raise CompressError(f"v_width must be an integer from 2 to 8, not {v_width!r}")
+    _check_start(start)
+
+
+def _check_start(start: str) -> None:
+    if start not in STARTS:
+        *most, last = STARTS
+        raise CompressError(f"start must be {', '.join(most)} or {last}, not {start!r}")
 
 
 def _exact(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
 
     learn(dense_stages(EPOCHS_DENSE, **HOW))
     write_weights(folder / "dense.npz", module.to_model())
-    learn([*pruning_stages(STEPS, EPOCHS_PRUNED, len(DENSITIES), density=DENSITIES, **HOW),
+    learn([*pruning_stages(STEPS, EPOCHS_PRUNED, DENSITIES, **HOW),
            sharing_stage(EPOCHS_SHARED, v_width=V_WIDTH, start="exact", rate=HOW["rate"])])
     network = compress(module.to_model(), v_width=V_WIDTH, calibration=data.train.inputs)
     network.save(folder / "digits.npz")

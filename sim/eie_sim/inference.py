@@ -79,7 +79,7 @@ class Inference:
     def summary(self) -> dict[str, Any]:
         """All but the outputs, as plain JSON."""
         return {
-            "engine": self.engine, "images": len(self.entries), "seconds": self.seconds,
+            "engine": self.engine, "inferences": len(self.entries), "seconds": self.seconds,
             "outputs": self.names,
             "counters": {name: {"mean": float(values.mean()), "values": values.tolist()}
                          for name, values in self.counters.items()},

@@ -1,5 +1,7 @@
 """`eie train` and `eie compress --retrain`: from data to a network."""
 
+import contextlib
+import io
 import json
 import re
 import subprocess
@@ -131,6 +133,7 @@ def test_a_run_that_was_stopped_is_resumed(tmp_path, data, eie, monkeypatch):
     (["--density", "0.25,0.5,1"], (24, 64, 24)),
     (["--density", "0.5", "--balance", "pes=4"], (48, 64, 12)),
     (["--quality", "0.9"], None),
+    (["--balance", "pes=4"], (96, 128, 24)),
     ([], (96, 128, 24)),
 ])
 def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonzeros):
@@ -171,14 +174,74 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
                                                "-1.0"),
     (["--retrain", "DATA", "--density", "1,1"], "eie: density must be one for each of 3 layers, "
                                                 "not 2"),
-    (["--start", "nowhere"], "eie: start must be exact, linear, density or random, not 'nowhere'"),
+    (["--start", "nowhere"], "'nowhere' is not one of 'exact', 'linear', 'density', 'random'"),
+    (["--balance", "pes=²"], "must be pes=N, not 'pes=²'"),
+    (["--balance", "pes="], "must be pes=N, not 'pes='"),
+    (["--balance", "pes=0"], "eie: balance must be a number of PEs, 1 or more, not 0"),
+    # Not after hours of training.
+    (["--retrain", "DATA", "--balance", "pes=0"],
+     "eie: balance must be a number of PEs, 1 or more, not 0"),
+    (["--retrain", "DATA", "--pin", "fc9=3"],
+     "eie: pins must be of input, fc1, fc2, fc3, not of 'fc9'"),
+    (["--retrain", "DATA", "--act-width", "99"],
+     "eie: act_width must be an integer from 4 to 24, not 99"),
+    (["--retrain", "DATA", "--calibrate", "WRONG"],
+     "eie: calibration must be one or more inputs of 6 numbers, not of shape (2, 3)"),
 ])
-def test_wrong_options_are_refused(tmp_path, data, dense, eie, options, message):
-    options = [str(data) if option == "DATA" else option for option in options]
-    code, text = eie("compress", dense, *options, "-o", tmp_path / "net.npz")
+def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, options, message):
+    import eie_compiler.training.loop
+
+    monkeypatch.setattr(eie_compiler.training.loop, "train", None)
+    np.save(tmp_path / "wrong.npy", np.ones((2, 3)))
+    files = {"DATA": data, "WRONG": tmp_path / "wrong.npy"}
+    code, text = eie("compress", dense, *[files.get(option, option) for option in options],
+                     "-o", tmp_path / "net.npz")
     assert code == 2
     assert message in text
     assert not (tmp_path / "net.npz").exists()
+
+
+@needs_torch
+@pytest.mark.parametrize("options, message", [
+    (["--layers", "0"], "eie: layers must have 1 output or more, not 0"),
+    (["--layers", "99999999999"], "eie: layers must have 134,217,728 weights or fewer together"),
+    (["--layers", "8", "--dsd", "1.0"], "eie: dsd must be a share from 0 to below 1, not 1.0"),
+])
+def test_wrong_options_of_training_are_refused(tmp_path, data, eie, monkeypatch, options, message):
+    import eie_compiler.training.loop
+
+    monkeypatch.setattr(eie_compiler.training.loop, "train", None)
+    code, text = eie("train", data, *options, "-o", tmp_path / "dense.npz")
+    assert code == 2
+    assert text.startswith(message)
+
+
+def test_inputs_take_memory_for_the_bytes_that_are_there_only(tmp_path, eie):
+    np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10 ** 13,)})
+    path = tmp_path / "x.npy"
+    path.write_bytes(header.getvalue() + bytes(16))
+    code, text = eie("compress", tmp_path / "w.npz", "--calibrate", path,
+                     "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert text == (f"eie: {path} must hold the 16 bytes that are there, not (10000000000000,) of "
+                    "float64\n")
+
+
+def test_what_compress_does_is_shown(tmp_path, eie, monkeypatch):
+    steps = []
+
+    @contextlib.contextmanager
+    def working(what):
+        steps.append(what)
+        yield steps.append
+
+    monkeypatch.setattr("eie_cli.compress.working", working)
+    np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
+    assert eie("compress", tmp_path / "w.npz", "-o", tmp_path / "net.npz")[0] == 0
+    assert steps == ["compressing", "compressing a", "choosing formats"]
 
 
 def test_without_pytorch_the_error_says_what_to_install(tmp_path, data):

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from eie_compiler.archive import ArchiveError, read_arrays
+from eie_compiler.archive import ArchiveError, read_array, read_arrays
 
 
 def npy(array, **options):
@@ -39,6 +39,15 @@ def test_reads_what_numpy_writes(tmp_path, array, save):
 def test_the_order_is_that_of_writing(tmp_path):
     np.savez(tmp_path / "a.npz", b=1, a=2, c=3)
     assert list(read_arrays(tmp_path / "a.npz")) == ["b", "a", "c"]
+
+
+def test_a_single_array_is_read_as_numpy_writes_it(tmp_path):
+    array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    np.save(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(read_array(tmp_path / "a.npy"), array, strict=True)
+    np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(ArchiveError, match=r"a\.npy must hold numbers or text, not object$"):
+        read_array(tmp_path / "a.npy")
 
 
 def test_objects_are_refused(tmp_path):

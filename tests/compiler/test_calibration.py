@@ -46,6 +46,24 @@ def test_fraction_bits_fill_the_word(magnitude, frac):
     assert fit_frac(magnitude, 16) == frac
 
 
+@pytest.mark.parametrize("act_width", range(4, 25))
+def test_a_magnitude_that_just_fits_loses_no_bit(act_width):
+    greatest = 2.0 ** (act_width - 1) - 1
+    for frac in range(-64, 65):
+        fits = greatest * 0.5 ** frac
+        assert fit_frac(fits, act_width) == frac
+        assert fit_frac(np.nextafter(fits, np.inf), act_width) == max(frac - 1, -64)
+
+
+@pytest.mark.parametrize("samples", [None, np.ones((1, 1))])
+def test_results_that_are_not_finite_are_refused(samples):
+    layer = ModelLayer("fc1", np.full((1, 1), 1e308), np.full(1, 1e308))
+    with pytest.raises(CompressError, match="^layer 'fc1': results must be finite, but are too "
+                                            "great for floating-point numbers: scale the weights "
+                                            "down$"):
+        calibrate(Model((layer,)), act_width=16, samples=samples)
+
+
 @pytest.mark.parametrize("act_width", [8, 16])
 def test_samples_fill_the_formats_and_do_not_saturate(rng, model, act_width):
     x = rng.normal(size=(100, 40))
@@ -108,6 +126,8 @@ def test_pins_win_and_leave_the_others_alone(rng, model):
     ({"samples": np.ones((0, 40))},
      "calibration must be one or more inputs of 40 numbers, not of shape (0, 40)"),
     ({"samples": np.full((1, 40), np.nan)}, "calibration must be finite"),
+    ({"samples": np.full((1, 40), "1.5")}, "calibration must be real numbers, not <U3"),
+    ({"samples": np.full((1, 40), 1j)}, "calibration must be real numbers, not complex128"),
     ({"pins": {"fc3": 4}}, "pins must be of input, fc1, fc2, not of 'fc3'"),
     ({"pins": {"fc1": 65}}, "pin of 'fc1' must be fraction bits from -64 to 64, not 65"),
     ({"pins": {"fc1": 4.0}}, "pin of 'fc1' must be fraction bits from -64 to 64, not 4.0"),

@@ -81,6 +81,27 @@ def test_the_start_of_sharing_can_be_chosen(rng):
     assert (books[0] != books[1]).any()
 
 
+def test_weights_whose_results_are_not_finite_are_refused():
+    weight = np.array([[1e308, -1e308], [1e308, 1e308]])
+    with pytest.raises(CompressError, match="^layer 'fc1': results must be finite, "):
+        compress(Model((ModelLayer("fc1", weight),)))
+
+
+def test_what_goes_on_is_told(rng):
+    steps = []
+    compress(make_model(rng, 6, 5, 4), progress=steps.append)
+    assert steps == ["compressing fc1", "compressing fc2", "choosing formats"]
+
+
+@pytest.mark.parametrize("options", [{"pins": {"fc9": 3}}, {"calibration": np.ones((1, 3))},
+                                     {"act_width": 99}, {"start": "nowhere"}, {"density": 2.0}])
+def test_wrong_options_are_found_before_anything_is_done(rng, options):
+    steps = []
+    with pytest.raises((CompressError, ConfigError)):
+        compress(make_model(rng, 6, 5), progress=steps.append, **options)
+    assert steps == []
+
+
 @pytest.mark.parametrize("v_width", [2, 4, 8])
 def test_what_was_compressed_stays_exactly_as_it_is(rng, v_width):
     network = compress(make_model(rng, 90, 60, 5), density=0.3, v_width=v_width)

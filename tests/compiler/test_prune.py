@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csc_array, csr_array
 
 from eie_compiler.errors import CompressError
-from eie_compiler.prune import prune
+from eie_compiler.prune import density_of, prune
 
 
 @pytest.fixture
@@ -100,6 +100,20 @@ def test_balance_alone_cuts_off_what_is_above_the_mean(dense):
 
 def test_balance_leaves_out_pes_without_rows(dense):
     assert per_pe(prune(dense, density=0.5, balance=32), 32) == [15] * 20 + [0] * 12
+
+
+def test_balance_takes_any_number_of_pes(dense):
+    assert (prune(dense, density=0.5, balance=10 ** 30) != prune(dense, density=0.5, balance=20)
+            ).nnz == 0
+
+
+@pytest.mark.parametrize("quality, kept", [(0.0, 300), (1.0, None), (99.0, 1)])
+def test_the_density_of_a_quality_is_what_it_leaves(dense, quality, kept):
+    dense[10:] = 0
+    left = prune(dense, quality=quality)
+    assert kept in (None, left.nnz)
+    assert round(density_of(dense, quality) * 600) == left.nnz
+    assert (prune(dense, density=density_of(dense, quality)) != left).nnz == 0
 
 
 @pytest.mark.parametrize("options, message", [

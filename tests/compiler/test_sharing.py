@@ -33,18 +33,20 @@ def test_shared_weights_are_the_means_of_their_members(pruned, start, n_shared):
     assert codebook[0] == 0
     assert codes.dtype == np.uint8
     assert codes.min() >= 1
-    assert (np.diff(codebook[1:]) > 0).all()
-    counts = np.bincount(codes, minlength=n_shared + 1)
-    sums = np.bincount(codes, pruned, minlength=n_shared + 1)
-    np.testing.assert_allclose(codebook[counts > 0], sums[counts > 0] / counts[counts > 0])
+    n_used = int(codes.max())
+    assert (np.diff(codebook[1:n_used + 1]) > 0).all()
+    assert (codebook[n_used + 1:] == 0).all()
+    counts = np.bincount(codes)[1:]
+    np.testing.assert_allclose(codebook[1:n_used + 1], np.bincount(codes, pruned)[1:] / counts)
     # Every value has the nearest one.
-    nearest = np.abs(pruned[:, None] - codebook[1:]).min(axis=1)
+    nearest = np.abs(pruned[:, None] - codebook[1:n_used + 1]).min(axis=1)
     np.testing.assert_allclose(np.abs(pruned - codebook[codes]), nearest, atol=1e-12)
 
 
-def test_a_linear_start_is_at_even_distances(pruned, monkeypatch):
-    codebook, _ = start_alone(pruned, 15, "linear", monkeypatch)
-    np.testing.assert_allclose(codebook[1:], np.linspace(pruned.min(), pruned.max(), 15))
+def test_a_linear_start_is_at_even_distances(monkeypatch):
+    values = np.random.default_rng(34).uniform(-1, 3, 2000)
+    codebook, _ = start_alone(values, 15, "linear", monkeypatch)
+    np.testing.assert_allclose(codebook[1:], np.linspace(values.min(), values.max(), 15))
 
 
 def test_a_density_start_gives_all_the_same_number(pruned, monkeypatch):
@@ -79,6 +81,13 @@ def test_an_outlier_keeps_a_weight_of_its_own():
     codebook, codes = share_weights(values, 7)
     assert codebook[codes[-1]] == 100
     assert np.count_nonzero(codes == codes[-1]) == 1
+
+
+def test_what_no_code_needs_is_zero_and_last():
+    values = np.append(np.linspace(1, 2, 1000), [5.0, 100.0])
+    codebook, codes = share_weights(values, 15, "linear")
+    assert codebook.tolist() == [0, pytest.approx(1.5), 5, 100, *[0] * 12]
+    assert np.unique(codes).tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("start", STARTS)

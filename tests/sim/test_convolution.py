@@ -118,7 +118,8 @@ def test_run_reads_and_writes_images(conv, tmp_path):
     for layer, expected in zip(network.layers, direct(network, build, images)):
         np.testing.assert_array_equal(np.load(tmp_path / "out" / f"{layer.name}.npy"), expected)
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
-    assert len(statistics["counters"]["macs"]["values"]) == 18
+    # Each pixel is an inference: 3 × 3 of 2 images.
+    assert statistics["inferences"] == len(statistics["counters"]["macs"]["values"]) == 18
 
 
 def test_exported_c_says_that_inputs_are_patches(conv):

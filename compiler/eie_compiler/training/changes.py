@@ -17,21 +17,21 @@ class Prune:
 
     Parameters
     ----------
-    densities, qualities : one :class:`float` or None a layer
-        One of the two is a number.
+    densities : one :class:`float` a layer
+        Share of its weights that stays.
     balance : :class:`int`, optional
         Processing elements that shall have the same number of weights.
     """
 
-    densities: tuple[float | None, ...]
-    qualities: tuple[float | None, ...]
+    densities: tuple[float, ...]
     balance: int | None = None
 
     def __call__(self, module: Module) -> None:
-        for number, (density, quality) in enumerate(zip(self.densities, self.qualities)):
+        for number, density in enumerate(self.densities):
             matrix = module.weights[number]().detach()
-            kept = prune(matrix.numpy(), density=density, quality=quality, balance=self.balance)
-            mask = torch.from_numpy(kept.toarray() != 0)
+            kept = prune(matrix.numpy(), density=density, balance=self.balance)
+            # In the order of the matrix, as a mask that comes from a checkpoint is.
+            mask = torch.from_numpy(kept.toarray(order="C") != 0)
             module.weights[number] = FreeWeight(matrix * mask, mask)
 
 

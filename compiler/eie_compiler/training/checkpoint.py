@@ -64,13 +64,14 @@ def read_checkpoint(path: Path, plan: str, module: Module
     TrainingError
         If the file is broken, or the checkpoint of another run.
     """
+    anew = f"delete {path} to begin anew"
     try:
         arrays = read_arrays(path)
     except ArchiveError as error:
-        raise TrainingError(f"{path}: {error}") from error
+        raise TrainingError(f"{path}: {error}: {anew}") from error
     if "plan" not in arrays or arrays["plan"].tolist() != plan:
         raise TrainingError(f"{path}: checkpoint must be of the same model, data and options, but "
-                            f"is of others: give those, or begin anew without --resume")
+                            f"is of others: give those, or {anew}")
     try:
         progress = Progress(**json.loads(arrays["progress"].item()))
         for number in range(len(module.weights)):
@@ -87,5 +88,5 @@ def read_checkpoint(path: Path, plan: str, module: Module
                 _, parameter, field = name.split(".")
                 state.setdefault(int(parameter), {})[field] = torch.tensor(array)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{path}: checkpoint must be whole: {error}") from error
+        raise TrainingError(f"{path}: checkpoint must be whole, but {error}: {anew}") from error
     return progress, state

@@ -14,6 +14,9 @@ __all__ = ["Data", "Part", "read_data"]
 
 Floats = NDArray[np.float32]
 
+#: A layer has a row for each class: a single label must not ask for terabytes.
+_MAX_CLASSES = 1 << 20
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
@@ -60,8 +63,11 @@ class Data:
     @property
     def n_outputs(self) -> int:
         """Classes, or numbers of a target."""
-        targets = self.train.targets
-        return int(targets.max()) + 1 if self.classifies else targets.shape[1]
+        if not self.classifies:
+            return int(self.train.targets.shape[1])
+        # All that are of a rare class may be held out.
+        return 1 + max(int(part.targets.max()) for part in (self.train, self.validation)
+                       if len(part))
 
 
 def read_data(path: str | Path, *, validation: float = 0.1, seed: int = 0) -> Data:
@@ -129,9 +135,12 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
                                 f"not {values.dtype} of shape {values.shape}")
     whole = targets.dtype.kind in "iu" and targets.ndim == 1
     if not (whole or targets.dtype.kind == "f" and targets.ndim == 2 and targets.size) \
-            or len(targets) != len(values) or whole and targets.min() < 0 \
-            or not np.isfinite(targets).all():
+            or len(targets) != len(values) or not np.isfinite(targets).all():
         raise TrainingError(f"{labels} must be classes from 0 or rows of finite floating-point "
                             f"numbers, one for each of {len(values)} inputs, not "
                             f"{targets.dtype} of shape {targets.shape}")
+    for label in (targets.min(), targets.max()) if whole else ():
+        if not 0 <= label < _MAX_CLASSES:
+            raise TrainingError(f"{labels} must be classes from 0 to {_MAX_CLASSES - 1}, "
+                                f"not {label}")
     return Part(values.astype(np.float32), targets.astype(np.int64 if whole else np.float32))

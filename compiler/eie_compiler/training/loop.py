@@ -223,5 +223,6 @@ def _plan(module: Module, data: Data, stages: Sequence[Stage], seed: int, batch:
     return json.dumps({
         "seed": seed, "batch": batch, "threads": threads, "torch": torch.__version__,
         "checksums": [zlib.crc32(array.tobytes()) for array in arrays],
+        "layers": list(zip(module.names, module.relus)),
         "stages": [{**dataclasses.asdict(stage), "change": repr(stage.change)}
                    for stage in stages]})

@@ -13,6 +13,10 @@ from . import TrainingError
 
 __all__ = ["FreeWeight", "Module", "SharedWeight"]
 
+#: Most weights of a new network, which take 3 GB while they learn; VGG-16 has 124 million in its
+#: fully connected layers.
+_MAX_WEIGHTS = 1 << 27
+
 
 class FreeWeight(nn.Module):
     """A matrix of weights of its own; those outside the mask are zero and stay it.
@@ -122,7 +126,18 @@ class Module(nn.Module):
             Inputs, then the outputs of each layer.
         seed : :class:`int`
             Of the weights.
+
+        Raises
+        ------
+        TrainingError
+            If a layer has no outputs, or there are too many weights.
         """
+        if min(sizes) < 1:
+            raise TrainingError(f"layers must have 1 output or more, not {min(sizes)}")
+        n_weights = sum(n_rows * n_cols for n_cols, n_rows in zip(sizes, sizes[1:]))
+        if n_weights > _MAX_WEIGHTS:
+            raise TrainingError(f"layers must have {_MAX_WEIGHTS:,} weights or fewer together, not "
+                                f"{n_weights:,}: choose smaller ones")
         rng = np.random.default_rng([seed, 0])
         weights, biases = [], []
         for n_cols, n_rows in zip(sizes, sizes[1:]):

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from ..compress import per_layer
-from ..prune import check_options
+from ..prune import check_pruning
+from ..sharing import check_sharing
+from . import TrainingError
 from .changes import Prune, Restore, Share
 from .loop import Stage
 
@@ -27,8 +28,15 @@ def dsd_stages(epochs: int, share: float, n_layers: int, *, rate: float, decay: 
     share : :class:`float`, 0 to below 1
         Of the weights of each layer that are held at zero in the second phase; the paper's are
         0.25 to 0.5. With 0 nothing is, which is the control: dense training just as long.
+
+    Raises
+    ------
+    TrainingError
+        If it is out of range.
     """
-    sparse = Prune((1 - share,) * n_layers, (None,) * n_layers) if share else None
+    if not 0 <= share < 1:
+        raise TrainingError(f"dsd must be a share from 0 to below 1, not {share}")
+    sparse = Prune((1 - share,) * n_layers) if share else None
     return [Stage("dense", epochs, rate, decay=decay, dropout=dropout),
             Stage("sparse", epochs, rate, decay=decay, dropout=dropout, change=sparse),
             # At a tenth of the rate, as in the paper: it is to refine what the others have found.
@@ -36,23 +44,19 @@ def dsd_stages(epochs: int, share: float, n_layers: int, *, rate: float, decay: 
                   change=Restore() if share else None)]
 
 
-def pruning_stages(steps: int, epochs: int, n_layers: int, *,
-                   density: float | Sequence[float] | None = None,
-                   quality: float | Sequence[float] | None = None, balance: int | None = None,
-                   rate: float, decay: float, dropout: float) -> list[Stage]:
+def pruning_stages(steps: int, epochs: int, densities: Sequence[float], *,
+                   balance: int | None = None, rate: float, decay: float, dropout: float
+                   ) -> list[Stage]:
     """Pruning in steps, with retraining after each (Han et al., NIPS 2015).
 
     Parameters
     ----------
-    steps : :class:`int`, 1 or more
-        The density goes down to its end by the same factor in each; the quality goes up to it
-        evenly.
+    steps : :class:`int`, 0 or more
+        The density goes down to its end by the same factor in each. Without any, nothing is pruned.
     epochs : :class:`int`
         Of retraining, in each step.
-    n_layers : :class:`int`
-        Of the network.
-    density, quality : :class:`float`, or one for each layer
-        At the end. Just one of them is given.
+    densities : one :class:`float` a layer, above 0 to 1
+        Share of its weights that is left at the end: :func:`eie_compiler.compress.densities`.
     balance : :class:`int`, optional
         Processing elements that shall have the same number of weights.
 
@@ -61,16 +65,20 @@ def pruning_stages(steps: int, epochs: int, n_layers: int, *,
     CompressError
         If one of these is out of range.
     """
-    densities, qualities = (per_layer(option, ends, n_layers)
-                            for option, ends in (("density", density), ("quality", quality)))
-    for ends in zip(densities, qualities):
-        check_options(*ends, balance)
+    for end in densities:
+        check_pruning(end, None, balance)
     return [Stage(f"prune {step}", epochs, rate, decay=decay, dropout=dropout, change=Prune(
-        tuple(end and end ** (step / steps) for end in densities),
-        tuple(end and end * step / steps for end in qualities), balance))
+        tuple(end ** (step / steps) for end in densities), balance))
         for step in range(1, steps + 1)]
 
 
 def sharing_stage(epochs: int, *, v_width: int, start: str, rate: float) -> Stage:
-    """Sharing, with training of the centroids."""
+    """Sharing, with training of the centroids.
+
+    Raises
+    ------
+    CompressError
+        If there are no codes so wide, or no such start.
+    """
+    check_sharing(v_width, start)
     return Stage("share", epochs, rate * _SHARING_RATE, change=Share(v_width, start))

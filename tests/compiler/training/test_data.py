@@ -18,6 +18,14 @@ def test_validation_data_are_taken_from_the_training_data_by_seed(data_file, blo
     np.testing.assert_array_equal(one.test.inputs, blobs["test_inputs"].astype(np.float32))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_that_is_held_out_is_counted(tmp_path, seed):
+    inputs, labels = np.eye(4), np.array([0, 1, 0, 2])
+    np.savez(tmp_path / "d.npz", train_inputs=inputs, train_labels=labels,
+             test_inputs=inputs, test_labels=labels)
+    assert read_data(tmp_path / "d.npz", validation=0.5, seed=seed).n_outputs == 3
+
+
 def test_targets_stay_with_their_inputs(data_file, blobs):
     data = read_data(data_file, seed=5)
     label = {row.tobytes(): target for row, target
@@ -54,9 +62,11 @@ def test_floating_point_targets_are_numbers_to_come_near_to(tmp_path):
     ({"train_inputs": np.full((400, 8), np.inf)},
      "train_inputs must be finite floating-point numbers, one row or more, not float64 of shape "
      "(400, 8)"),
-    ({"train_labels": np.full(400, -1)},
-     "train_labels must be classes from 0 or rows of finite floating-point numbers, one for each "
-     "of 400 inputs, not int64 of shape (400,)"),
+    ({"train_labels": np.full(400, -1)}, "train_labels must be classes from 0 to 1048575, not -1"),
+    ({"train_labels": np.full(400, 10 ** 12)},
+     "train_labels must be classes from 0 to 1048575, not 1000000000000"),
+    ({"test_labels": np.full(200, 2 ** 64 - 1, np.uint64)},
+     "test_labels must be classes from 0 to 1048575, not 18446744073709551615"),
     ({"train_labels": np.zeros(300, int)},
      "train_labels must be classes from 0 or rows of finite floating-point numbers, one for each "
      "of 400 inputs, not int64 of shape (300,)"),

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from eie_compiler.compress import densities
+from eie_compiler.errors import CompressError
 from eie_compiler.model import Model, ModelLayer
+from eie_compiler.prune import prune
 from eie_compiler.training import TrainingError
 from eie_compiler.training.data import Data, Part
 from eie_compiler.training.loop import Stage, train
@@ -20,7 +23,7 @@ from eie_compiler.training.recipes import (
 HOW = {"rate": 1e-2, "decay": 1e-3, "dropout": 0.2}
 
 #: Everything there is, in little.
-STAGES = [*dense_stages(2, **HOW), *pruning_stages(2, 1, 2, density=(0.4, 0.6), **HOW),
+STAGES = [*dense_stages(2, **HOW), *pruning_stages(2, 1, (0.4, 0.6), **HOW),
           sharing_stage(2, v_width=3, start="linear", rate=1e-2)]
 
 
@@ -105,9 +108,22 @@ def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
     learn(data, STAGES[:1], checkpoint=path)
     with pytest.raises(TrainingError, match=f"^{re.escape(str(path))}: checkpoint must be of the "
                                             "same model, data and options, but is of others: give "
-                                            "those, or begin anew without --resume$"):
+                                            f"those, or delete {re.escape(str(path))} to begin "
+                                            "anew$"):
         learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)
-    learn(data, STAGES[:1], seed=8, checkpoint=path)    # which is what happens then
+    path.unlink()
+    learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)    # which is what happens then
+
+
+@pytest.mark.parametrize("field, other", [("names", ["a", "fc2"]), ("relus", [False, False])])
+def test_a_checkpoint_of_layers_that_differ_in_name_or_relu_is_refused(data, tmp_path, field,
+                                                                       other):
+    path = tmp_path / "checkpoint.npz"
+    learn(data, STAGES[:1], checkpoint=path)
+    module = Module.new([8, 16, 4], 7)
+    setattr(module, field, other)
+    with pytest.raises(TrainingError, match="must be of the same model, data and options"):
+        train(module, data, STAGES[:1], seed=7, batch=50, checkpoint=path, resume=True)
 
 
 def test_a_broken_checkpoint_is_refused(data, tmp_path):
@@ -116,10 +132,11 @@ def test_a_broken_checkpoint_is_refused(data, tmp_path):
     with np.load(path) as arrays:
         part = {name: array for name, array in arrays.items() if name != "module.biases.0"}
     np.savez(path, **part)
-    with pytest.raises(TrainingError, match=r"checkpoint\.npz: checkpoint must be whole: "):
+    with pytest.raises(TrainingError, match=r"(?s)checkpoint\.npz: checkpoint must be whole, but "
+                                            r".*: delete .*checkpoint\.npz to begin anew$"):
         learn(data, STAGES[:1], checkpoint=path, resume=True)
     path.write_bytes(b"PK")
-    with pytest.raises(TrainingError, match=r"checkpoint\.npz: File must be a whole"):
+    with pytest.raises(TrainingError, match=r"checkpoint\.npz: File must be a whole.*: delete "):
         learn(data, STAGES[:1], checkpoint=path, resume=True)
 
 
@@ -138,11 +155,40 @@ def test_the_control_of_dsd_differs_in_nothing_but_its_density(data):
     assert {record["density"] for record in records} == {1}
 
 
-def test_quality_rises_evenly_to_its_end():
-    stages = pruning_stages(3, 1, 2, quality=(0.9, 0.3), balance=4, **HOW)
-    assert [stage.change.qualities for stage in stages] == [
-        pytest.approx((0.3, 0.1)), pytest.approx((0.6, 0.2)), pytest.approx((0.9, 0.3))]
+def test_density_falls_by_the_same_factor_to_its_end():
+    stages = pruning_stages(3, 1, (0.729, 1.0), balance=4, **HOW)
+    assert [stage.change.densities for stage in stages] == [
+        pytest.approx((0.9, 1)), pytest.approx((0.81, 1)), (0.729, 1)]
     assert {stage.change.balance for stage in stages} == {4}
+
+
+@pytest.mark.parametrize("steps", [1, 4, 8])
+def test_quality_leaves_the_same_in_however_many_steps(steps):
+    module = Module.new([60, 50, 40], 9)
+    model = module.to_model()
+    for stage in pruning_stages(steps, 0, densities(model, quality=(1.5, 0.5)), **HOW):
+        stage.change(module)
+    for after, before, quality in zip(module.to_model().layers, model.layers, (1.5, 0.5)):
+        np.testing.assert_array_equal(after.weight, prune(before.weight, quality=quality).toarray())
+
+
+@pytest.mark.parametrize("make, error, message", [
+    (lambda: dsd_stages(1, 1.0, 2, **HOW), TrainingError,
+     "dsd must be a share from 0 to below 1, not 1.0"),
+    (lambda: dsd_stages(1, float("nan"), 2, **HOW), TrainingError,
+     "dsd must be a share from 0 to below 1, not nan"),
+    (lambda: pruning_stages(1, 1, (0.5, 2.0), **HOW), CompressError,
+     "density must be above 0 and at most 1, not 2.0"),
+    (lambda: pruning_stages(1, 1, (0.5,), balance=0, **HOW), CompressError,
+     "balance must be a number of PEs, 1 or more, not 0"),
+    (lambda: sharing_stage(1, v_width=4, start="nowhere", rate=1e-2), CompressError,
+     "start must be exact, linear, density or random, not 'nowhere'"),
+    (lambda: sharing_stage(1, v_width=9, start="exact", rate=1e-2), CompressError,
+     "v_width must be an integer from 2 to 8, not 9"),
+])
+def test_stages_that_cannot_be_are_refused_before_any_training(make, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        make()
 
 
 def test_regression_comes_near_to_its_targets():
