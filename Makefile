@@ -73,7 +73,7 @@ clean: ## remove what was built, .venv excepted
 
 # Stamps: what a user needs, and on top of it what a developer needs. Redone when the list changes.
 $(VENV)/.run: EXTRAS := sim,demo
-$(VENV)/.dev: EXTRAS := sim,demo,train,onnx,synth,registers,test,lint
+$(VENV)/.dev: EXTRAS := sim,demo,train,onnx,magika,synth,registers,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
 $(VENV)/.train $(VENV)/.magika $(VENV)/.dev: $(VENV)/.run

@@ -60,14 +60,14 @@ def show_build(title: str, build: "Build") -> None:
 
 def show_inference(title: str, inference: "Inference") -> None:
     """Counters, and whether all is as it should be."""
-    images = len(inference.entries)
+    inferences = len(inference.entries)
     rows = [[name, COUNTERS[name], f"{values.mean():,.1f}"]
             for name, values in inference.counters.items()]
     if inference.utilisation is not None:
         rows.append(["MAC utilisation", "macs / (cycles · PEs)", f"{inference.utilisation:.1%}"])
     rows.append(["load balance", "entries of a PE, mean / greatest", f"{inference.balance:.1%}"])
-    print_table(make_table("per image", "", "",
-                           title=f"{title}: {images} images, {inference.engine}"), rows)
+    print_table(make_table("per inference", "", "",
+                           title=f"{title}: {inferences} inferences, {inference.engine}"), rows)
     _show_verdict(inference)
 
 
@@ -109,7 +109,7 @@ def _show_verdict(inference: "Inference") -> None:
         console.print(f"[red]{len(inference.mismatches):,} numbers are not those of the golden "
                        f"model.")
     if inference.overflows:
-        console.print(f"[red]An accumulator overflowed in {inference.overflows} images.")
+        console.print(f"[red]An accumulator overflowed in {inference.overflows} inferences.")
 
 
 def make_table(*columns: str, title: str | None = None) -> Table:

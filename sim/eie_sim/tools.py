@@ -88,6 +88,8 @@ def check_tools() -> list[Tool]:
         _package("cocotbext-axi", "simulation of the Verilog", "0.1.28"),
         _libpython(),
         _package("scikit-learn", "the demo's data", "1.5"),
+        _package("onnx", "models in ONNX", "1.16"),
+        _package("torch", "training, models of PyTorch", "2.13"),
         find_verilator(),
         *find_compilers(),
         find_icarus(),

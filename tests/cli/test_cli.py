@@ -177,7 +177,7 @@ def test_traceback_is_shown_on_request(tmp_path, eie):
 def test_golden_model_writes_outputs_and_statistics(tmp_path, build, inputs, eie):
     code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out")
     assert code == 0
-    assert "3 images, golden" in text and "broadcasts" in text
+    assert "3 inferences, golden" in text and "broadcasts" in text
     loaded = Build.load(build)
     expected = inference.infer(loaded, inference.prepare(loaded, np.load(inputs)), engine="golden")
     for name, output in zip(["a", "b"], expected.outputs):
@@ -271,7 +271,7 @@ def test_overflow_is_told(tmp_path, build, inputs, eie, pretended):
     pretended.append(lambda result: result.overflow.put(1, True))
     code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "-o", tmp_path / "out")
     assert code == 1
-    assert "An accumulator overflowed in 1 images." in text
+    assert "An accumulator overflowed in 1 inferences." in text
 
 
 def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch, icarus):

@@ -56,6 +56,7 @@ def test_verilator_has_nothing_to_say(folder, verilator):
     assert (run.returncode, run.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("folder", ["default", "one_pe"], indirect=True)
 def test_each_waiver_is_needed_and_only_for_generated_text(folder, verilator):
     run = lint(folder)
     found = set(re.findall(r"%Warning-(\w+): (\S+?\.v)", run.stderr))

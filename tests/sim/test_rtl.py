@@ -70,7 +70,7 @@ def test_an_error_of_the_machine_is_reported_with_its_state(build, inputs, icaru
 
 def test_a_machine_that_takes_too_long_is_reported_with_its_state(build, inputs, icarus, models,
                                                                  monkeypatch):
-    monkeypatch.setattr(rtl, "_deadline", lambda build: 40)
+    monkeypatch.setattr(rtl, "deadline", lambda build: 40)
     with pytest.raises(SimulationError, match="failed: The next packet of results must come "
                                               "within 4e-07 s; STATUS: busy"):
         rtl.run(build, inputs, simulator=icarus, build_root=models, load="images")
