@@ -81,9 +81,13 @@ def learn(module: "Module", data: "Data", stages: "Sequence[Stage]", learning: L
 
     The checkpoint is a file beside it, which goes when the result is there.
     """
+    from eie_compiler.training import TrainingError
     from eie_compiler.training.loop import train
 
     checkpoint = output.with_name(f"{output.name}.checkpoint.npz")
+    if checkpoint.exists() and not learning.resume:
+        raise TrainingError(f"{checkpoint} must not be there, but is, of a run that was stopped: "
+                            f"go on with --resume, or delete it to begin anew")
     with contextlib.ExitStack() as stack:
         advance = stack.enter_context(_bar(stages))
         log = learning.log and stack.enter_context(learning.log.open("w", encoding="utf-8"))
@@ -94,9 +98,14 @@ def learn(module: "Module", data: "Data", stages: "Sequence[Stage]", learning: L
                 log.write(json.dumps(record) + "\n")
                 log.flush()
 
-        records = train(module, data, stages, seed=learning.seed, batch=learning.batch,
-                        threads=learning.threads, checkpoint=checkpoint, resume=learning.resume,
-                        tell=tell)
+        try:
+            records = train(module, data, stages, seed=learning.seed, batch=learning.batch,
+                            threads=learning.threads, checkpoint=checkpoint,
+                            resume=learning.resume, tell=tell)
+        except KeyboardInterrupt:
+            if checkpoint.exists():
+                click.echo("\nstopped: the same command with --resume goes on", err=True)
+            raise
     _show_stages(str(output), data.classifies, records)
     yield
     checkpoint.unlink()

@@ -36,7 +36,8 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fas
     """Run inferences.
 
     There is one for each row of the inputs, or for each pixel of a convolution. BUILD is a folder
-    written by `eie compile`. With --engine rtl or fast every bit that comes
+    written by `eie compile`. Outputs are fixed-point words: a word y means y / 2 ** f, with the
+    fraction_bits f in statistics.json. With --engine rtl or fast every bit that comes
     out is compared with the golden model, and the exit code is 1 if one differs.
     """
     import numpy as np
@@ -65,7 +66,9 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fas
     folder.mkdir(parents=True, exist_ok=True)
     for name, output in zip(inference.names, inference.outputs):
         np.save(folder / f"{name}.npy", shape_output(loaded, output), allow_pickle=False)
-    (folder / "statistics.json").write_text(json.dumps(inference.summary(), indent=1) + "\n",
+    statistics = inference.summary() | {
+        "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs}}
+    (folder / "statistics.json").write_text(json.dumps(statistics, indent=1) + "\n",
                                           encoding="utf-8")
     show_inference(str(folder), inference)
     if not inference.ok:

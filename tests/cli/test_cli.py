@@ -184,6 +184,7 @@ def test_golden_model_writes_outputs_and_statistics(tmp_path, build, inputs, eie
         assert np.load(tmp_path / "out" / f"{name}.npy").tolist() == output.tolist()
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
     assert statistics["engine"] == "golden" and statistics["outputs"] == ["a", "b"]
+    assert statistics["fraction_bits"] == {one.name: one.frac for one in loaded.outputs}
     assert statistics["counters"]["macs"]["values"] == expected.counters["macs"].tolist()
     assert statistics["mac_utilisation"] is None
     assert 0 < statistics["load_balance"] <= 1

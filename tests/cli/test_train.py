@@ -116,9 +116,12 @@ def test_a_run_that_was_stopped_is_resumed(tmp_path, data, eie, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "write_checkpoint", stop)
-    assert eie(*arguments)[0] == 1
+    code, text = eie(*arguments)
+    assert code == 1 and "stopped: the same command with --resume goes on" in text
     assert (tmp_path / "net.npz.checkpoint.npz").exists() and not (tmp_path / "net.npz").exists()
     monkeypatch.undo()
+    code, text = eie(*arguments)
+    assert code == 2 and "go on with --resume, or delete it to begin anew" in text
     code, text = eie(*arguments, "--seed", 1, "--resume")
     assert code == 2
     assert "net.npz.checkpoint.npz: checkpoint must be of the same model, data and options" in text
