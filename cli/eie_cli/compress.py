@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from eie_compiler.sharing import STARTS
+from eie_compiler.starts import START_NAMES
 from eie_hdl.config import EIEConfig
 
 from .learning import Learning, learn, learning_options
@@ -74,7 +74,7 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
               help="Keep as many weights for each of N PEs; for compile --mapping interleaved.")
 @click.option("--v-width", type=click.IntRange(2, 8), default=4, show_default=True,
               help="Bits of a codebook index: 4 make 15 shared weights beside zero.")
-@click.option("--start", type=click.Choice(list(STARTS)), default="exact", show_default=True,
+@click.option("--start", type=click.Choice(START_NAMES), default=START_NAMES[0], show_default=True,
               help="Where k-means of the shared weights begins.")
 @click.option("--act-width", type=int, default=16, show_default=True,
               help="Bits of the activations of the machine it is for.")

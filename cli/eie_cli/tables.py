@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from eie_hdl.format import COUNTERS
-
 if TYPE_CHECKING:
     from eie_compiler.build import Build
     from eie_sim.demo import Demo
@@ -60,6 +58,8 @@ def show_build(title: str, build: "Build") -> None:
 
 def show_inference(title: str, inference: "Inference") -> None:
     """Counters, and whether all is as it should be."""
+    from eie_hdl.format import COUNTERS
+
     inferences = len(inference.entries)
     rows = [[name, COUNTERS[name], f"{values.mean():,.1f}"]
             for name, values in inference.counters.items()]

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CompressError
+from .starts import START_NAMES
 
 __all__ = ["STARTS", "check_sharing", "share_weights"]
 
@@ -96,7 +97,7 @@ def _random(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[n
 
 
 #: Centroids to start from, ascending, by name: of sorted values, their number and a seed.
-STARTS = {"exact": _exact, "linear": _linear, "density": _density, "random": _random}
+STARTS = dict(zip(START_NAMES, (_exact, _linear, _density, _random), strict=True))
 
 
 def _improve(ordered: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from eie_hdl.config import EIEConfig
 
 from .driver.accelerator import Accelerator
 from .driver.batch import Run
-from .driver.simulated import PERIOD
+from .driver.bus import PERIOD
 from .driver.verilated import VerilatedBus
 from .rtl import BUILD_ROOT, RtlResult, deadline
 from .verilated import FOLDER, make_host

@@ -309,9 +309,7 @@ class _Verilator:
     """
 
     def __init__(self, top: str, waves: str | None, repeated: Sequence[str]) -> None:
-        self.tool = tools.require(tools.find_verilator())
-        for compiler in tools.find_compilers():
-            tools.require(compiler)
+        self.tool = tools.require_verilator()
         self.top, self.waves, self.repeated = top, waves, repeated
         self.fst = waves is not None and _has_fst_headers()
         self.waves_file = None if waves is None else "waves.fst" if self.fst else "waves.vcd"

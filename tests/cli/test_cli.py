@@ -2,11 +2,12 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from eie_cli.main import main
 from eie_compiler.build import Build
@@ -18,17 +19,6 @@ from eie_sim.tools import Tool
 
 COMMANDS = ["compile", "compress", "demo", "doctor", "export", "info", "registers", "run",
             "train", "verilog"]
-
-
-@pytest.fixture
-def eie():
-    """Run `eie` with arguments; gives exit code, and what was printed to both outputs."""
-    def run(*arguments):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.output
-    return run
 
 
 @pytest.fixture
@@ -60,6 +50,14 @@ def inputs(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.random.default_rng(9).uniform(-1, 1, (3, 6)))
     return path
+
+
+def test_help_waits_for_nothing_heavy():
+    """NumPy and what is greater are imported by the command that needs them."""
+    script = ("import sys, eie_cli.main; "
+              "print(sorted({'amaranth', 'numpy', 'scipy', 'torch'} & set(sys.modules)))")
+    run = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True)
+    assert run.stdout == "[]\n"
 
 
 def test_every_command_and_option_is_explained(eie):

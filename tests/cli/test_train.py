@@ -9,9 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from eie_cli.main import main
 from eie_compiler.decompress import decompress
 from eie_compiler.network import CompressedNetwork
 
@@ -21,17 +19,6 @@ needs_torch = pytest.mark.usefixtures("torch")
 @pytest.fixture
 def torch():
     return pytest.importorskip("torch", reason="needs PyTorch: pip install 'eie-hdl[train]'")
-
-
-@pytest.fixture(scope="module")
-def eie():
-    """Run `eie` with arguments; gives exit code, and what was printed to both outputs."""
-    def run(*arguments):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.output
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -150,6 +152,12 @@ def test_a_program_that_takes_too_long_is_told(network, models, monkeypatch, mac
     monkeypatch.setattr(fast, "deadline", lambda build: 60)
     with pytest.raises((DriverTimeout, BusError), match="must (come|be taken|end)"):
         fast.run(build, inputs, build_root=models, machines=machines)
+
+
+def test_inferences_can_be_had_without_cocotb():
+    script = ("import sys; sys.modules['cocotb'] = sys.modules['cocotbext'] = None; "
+              "import eie_sim.inference")
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_no_inputs_have_no_outputs(network, models):

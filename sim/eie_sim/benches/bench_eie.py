@@ -14,7 +14,8 @@ from cocotb.task import bridge
 
 from eie_compiler.build import Build
 from eie_sim.driver.accelerator import Accelerator
-from eie_sim.driver.simulated import PERIOD, SimulatedBus
+from eie_sim.driver.bus import PERIOD
+from eie_sim.driver.simulated import SimulatedBus
 
 
 def infer(bus, folder, *, timeout, send, count):

@@ -6,7 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bus", "BusError"]
+__all__ = ["PERIOD", "Bus", "BusError"]
+
+#: Seconds of a clock cycle, where the machine is simulated.
+PERIOD = 1e-8
 
 
 class BusError(RuntimeError):

@@ -29,12 +29,9 @@ from numpy.typing import NDArray
 from eie_hdl.host.axi import BEAT_BYTES
 from eie_hdl.registers import REGISTER_WIDTH
 
-from .bus import Bus, BusError
+from .bus import PERIOD, Bus, BusError
 
-__all__ = ["PERIOD", "SimulatedBus"]
-
-#: Seconds of a clock cycle.
-PERIOD = 1e-8
+__all__ = ["SimulatedBus"]
 
 T = TypeVar("T")
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from eie_hdl.host.axi import BEAT_BYTES
 
-from .bus import Bus, BusError
-from .simulated import PERIOD
+from .bus import PERIOD, Bus, BusError
 
 __all__ = ["VerilatedBus"]
 

@@ -84,9 +84,7 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
 
 def _make_model(config: EIEConfig, build_root: str | Path) -> Path:
     """Library of a machine without anything around it, and its headers; whatever the host is."""
-    tool = tools.require(tools.find_verilator())
-    for compiler in tools.find_compilers():
-        tools.require(compiler)
+    tool = tools.require_verilator()
     assert tool.path is not None
     texts = {name: text for name, text in verilog(config, build_root).items()
              if name.endswith(".v")}
