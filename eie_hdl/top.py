@@ -35,7 +35,8 @@ class Eie(wiring.Component):
     Members
     -------
     aclk, aresetn : :py:`In(1)`
-        Clock, and synchronous reset, active low.
+        Clock, and synchronous reset, active low. It is taken into a register first, which has a
+        whole cycle to reach every flip-flop; until it has, nothing is taken or offered on a bus.
     s_axil : :py:`In(AxiLiteSignature(ADDRESS_WIDTH))`
         Registers.
     s_axis : :py:`In(AxiStreamSignature())`
@@ -59,8 +60,12 @@ class Eie(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.domains += ClockDomain("sync", local=True)
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        in_reset = Signal(init=1)
+        m.domains += [ClockDomain("sync", local=True),
+                      ClockDomain("always", local=True, reset_less=True)]
+        m.d.always += in_reset.eq(~self.aresetn)
+        m.d.comb += [ClockSignal().eq(self.aclk), ClockSignal("always").eq(self.aclk),
+                     ResetSignal().eq(in_reset)]
 
         config = self._config
         reset_core = Signal()
@@ -127,6 +132,12 @@ class Eie(wiring.Component):
         ]
         m.d.sync += self.irq.eq((bank.irq_status_done & bank.irq_enable_done)
                                 | (bank.irq_status_error & bank.irq_enable_error))
+
+        # A host may begin in the cycle in which aresetn rises, one before what is in here can.
+        with m.If(in_reset):
+            m.d.comb += [port.eq(0) for port in (
+                self.s_axil.awready, self.s_axil.wready, self.s_axil.bvalid, self.s_axil.arready,
+                self.s_axil.rvalid, self.s_axis.tready, self.m_axis.tvalid)]
 
         return m
 

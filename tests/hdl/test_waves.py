@@ -119,6 +119,7 @@ class Machine:
         self.set(s_axis_tkeep=0xff, s_axil_wstrb=0xf, s_axil_bready=1, m_axis_tready=1)
         await self.tick()
         self.set(aresetn=1)
+        await self.tick()    # its end, too, comes an edge later
         await self.send(header(Memory.PROGRAM, 1), echo())
         await self.tick(4)    # until it is idle: the input buffers cannot be changed before
         await self.write("INPUT_BASE", value=INPUT_BASE)
