@@ -11,6 +11,7 @@ from .ledger import TileLedger
 from .memory_read import MemoryRead
 from .registers import REGISTER, Error
 from .sram import Sram
+from .throttle import Throttle
 from .tree import Link
 
 __all__ = ["Ccu", "CcuSignature"]
@@ -76,7 +77,7 @@ class Ccu(wiring.Component):
 
     (Han et al., ISCA 2016, section 4, "Central Control Unit": its I/O and computing mode.) For each
     tile it broadcasts a start, the nonzero activations as the scanners find them, one a cycle
-    unless a queue is full, and an end. It does not wait for a tile to be written unless the next
+    unless a queue fills, and an end. It does not wait for a tile to be written unless the next
     descriptor has its `barrier` set. A descriptor that is wrong stops it.
 
     Parameters
@@ -109,6 +110,7 @@ class Ccu(wiring.Component):
         m.submodules.results  = results  = ResultReader(self._layouts)
         m.submodules.ledger   = ledger   = TileLedger(self._config)
         m.submodules.counters = counters = Counters(self._config)
+        m.submodules.throttle = throttle = Throttle(self._config)
         connect(m, results.o, flipped(host).result)
         connect(m, flipped(link).written, ledger.written)
         connect(m, counters.counts, flipped(host).counters)
@@ -143,7 +145,7 @@ class Ccu(wiring.Component):
         valid     = Signal()
         has_word  = Signal()    # a word was sent in the cycle before
         is_sound  = host.fault.code == Error.NONE
-        can_send  = is_sound & ~link.full & ~has_word
+        can_send  = is_sound & ~throttle.stop & ~has_word
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -198,7 +200,7 @@ class Ccu(wiring.Component):
                     body.activation.pointer.eq(pointer),
                     body.activation.value.eq(link.scan.p.value),
                 ]
-                self._scan(m, is_tile, is_sound, can_send, valid, results.i, strobes)
+                self._scan(m, is_tile, is_sound, can_send, throttle.stop, valid, results.i, strobes)
                 with m.If(valid & (pointer > self._config.n_pointers - 2)):
                     m.d.sync += [host.fault.code.eq(Error.BAD_POINTER),
                                  host.fault.address.eq(address)]
@@ -226,6 +228,11 @@ class Ccu(wiring.Component):
                     m.next = "IDLE"
 
         self._broadcast(m, kind, body, valid, has_word)
+        m.d.comb += [
+            throttle.filling.eq(link.filling),
+            throttle.full.eq(link.full),
+            throttle.sent.eq(valid),
+        ]
         with m.If(fsm.ongoing("FETCH")):
             m.d.comb += [program.r.en.eq(1), program.r.addr.eq(address)]
         m.d.comb += [
@@ -255,7 +262,7 @@ class Ccu(wiring.Component):
             message.valid.eq(valid | (words.valid & words.ready & ~is_program)),
         ]
 
-    def _scan(self, m, is_tile, is_sound, can_send, valid, results, strobes):
+    def _scan(self, m, is_tile, is_sound, can_send, stop, valid, results, strobes):
         """What is found in the source is broadcast or, of a dense scan, goes to the host."""
         found = self.link.scan
         is_activation = found.valid & ~found.p.end
@@ -266,7 +273,7 @@ class Ccu(wiring.Component):
                 valid.eq(is_activation & can_send),
                 strobes["phase_compute"].eq(1),
                 strobes["broadcasts"].eq(valid),
-                strobes["stall_full"].eq(is_activation & self.link.full),
+                strobes["stall_full"].eq(is_activation & stop),
                 strobes["stall_scan"].eq(~found.valid),
             ]
         with m.Else():

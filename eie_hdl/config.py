@@ -62,7 +62,9 @@ class EIEConfig:
     entries_per_word : :class:`int`, power of two, 1 to 16
         Entries in a word of the spmat SRAM; a power of two, so that a pointer is (word, lane).
     queue_depth : :class:`int`, 2 to 256
-        Columns that wait in the activation queue of a PE before the broadcast is stopped.
+        Columns that wait in the activation queue of a PE before the broadcast is slowed down. It
+        has `2 · n_levels + 5` slots more, for what is in flight, and with 16 or 64 PEs the default
+        fills the 32 that LUT RAM has.
     drop_empty_columns : :class:`bool`
         Whether a column that is empty in a PE is dropped before its queue. If not, it takes a slot
         and a cycle, as in the paper.
@@ -92,7 +94,7 @@ class EIEConfig:
     v_width: int = _size(4, 2, 8)
     z_width: int = _size(6, 2, 8)
     entries_per_word: int = _size(8, 1, 16, power_of_two=True)
-    queue_depth: int = _size(16, 2, 256)
+    queue_depth: int = _size(21, 2, 256)
     drop_empty_columns: bool = True
     act_width: int = _size(16, 4, 24)
     codebook_width: int = _size(16, 4, 24)

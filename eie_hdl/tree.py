@@ -12,18 +12,22 @@ from .lnzd import LnzdNode
 from .shared import Shared
 from .stream import StreamQueue
 
-__all__ = ["Link", "TreeNode", "TreeNodeSignature", "grow_tree", "n_in_flight"]
+__all__ = ["N_SPARSE", "Link", "TreeNode", "TreeNodeSignature", "grow_tree", "n_in_flight"]
 
 #: Events that every PE counts and the tree sums.
 EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
 
 
+#: Messages that may be in flight to an activation queue that is filling.
+N_SPARSE = 4
+
+
 def n_in_flight(config: EIEConfig) -> int:
-    """Messages that still arrive at an activation queue after it has called for a stop.
+    """Messages that an activation queue may still get after what it tells the CCU.
 
     A message takes a cycle to leave the CCU, one in each level of the tree, one in the input
-    register of the PE, and two in the pointer read; the call takes one in the PE and one in each
-    level. (Tests fill every slot.)
+    register of the PE, and two in the pointer read; what the queue tells takes one in the PE and
+    one in each level. (Tests fill every slot.)
     """
     return 2 * config.n_levels + 5
 
@@ -45,8 +49,9 @@ class Link(wiring.Signature):
     written : :py:`Out(stream.Signature(1))`
         One token for each tile that has been written back; its payload is set if an accumulator
         overflowed in it.
-    full : :py:`Out(1)`
-        An activation queue is full: send no more.
+    filling, full : :py:`Out(1)`
+        An activation queue has no room for a message in every cycle: send none while more than
+        :data:`N_SPARSE` may be in flight; it has no room for more than those: send none.
     events : :py:`Out(data.StructLayout(...))`
         How many PEs did something in this cycle, for the counters.
     """
@@ -57,6 +62,7 @@ class Link(wiring.Signature):
             "message": In(stream.Signature(layouts.message, always_ready=True)),
             "scan":    Out(stream.Signature(layouts.scan)),
             "written": Out(stream.Signature(1)),
+            "filling": Out(1),
             "full":    Out(1),
             "events":  Out(data.StructLayout(dict.fromkeys(EVENTS, count))),
         })
@@ -90,9 +96,9 @@ class TreeNode(wiring.Component):
     """Joins the links of its children into one; whatever passes is registered.
 
     Downwards the broadcast is repeated. Upwards, activations are merged by an
-    :class:`~eie_hdl.lnzd.LnzdNode`, a tile is written when all children have written it, the queue
-    is full when that of any child is, and events are added up. Latency is one cycle, of activations
-    and written tiles two.
+    :class:`~eie_hdl.lnzd.LnzdNode`, a tile is written when all children have written it, a queue
+    is filling or full when that of any child is, and events are added up. Latency is one cycle, of
+    activations and written tiles two.
 
     Parameters
     ----------
@@ -152,7 +158,10 @@ class TreeNode(wiring.Component):
             ]
 
         # Up: full queues and events.
-        m.d.sync += parent.full.eq(Cat(child.full for child in children).any())
+        m.d.sync += [
+            parent.filling.eq(Cat(child.filling for child in children).any()),
+            parent.full.eq(Cat(child.full for child in children).any()),
+        ]
         m.d.sync += [parent.events[name].eq(sum(child.events[name] for child in children))
                      for name in EVENTS]
 

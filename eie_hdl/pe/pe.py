@@ -165,7 +165,7 @@ class Pe(wiring.Component):
         # What is found, what is written and what is counted leaves.
         connect(m, scanned, flipped(link).scan)
         connect(m, write_back.written, flipped(link).written)
-        m.d.comb += link.full.eq(queue.full)
+        m.d.comb += [link.filling.eq(queue.filling), link.full.eq(queue.full)]
         watched = Signal()
         with m.If(scan.i.valid):
             m.d.sync += watched.eq(message.body.start.watched == self.index)

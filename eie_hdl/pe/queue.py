@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import EIEConfig
 from ..format import Layouts
 from ..stream import StreamQueue
-from ..tree import n_in_flight
+from ..tree import N_SPARSE, n_in_flight
 
 __all__ = ["ActivationQueue"]
 
@@ -13,9 +13,11 @@ __all__ = ["ActivationQueue"]
 class ActivationQueue(wiring.Component):
     """Columns that wait for this PE: evens out the load between PEs.
 
-    (Han et al., ISCA 2016, section 4, "Activation Queue and Load Balancing".) When
-    ``queue_depth`` columns wait it calls for a stop, and has room for what is then in flight. A
-    column put into an empty queue is at the output one cycle later.
+    (Han et al., ISCA 2016, section 4, "Activation Queue and Load Balancing".) It has room for
+    ``queue_depth`` columns and all that can be in flight. When ``queue_depth`` wait, another one in
+    every cycle would be too much: it is filling. But rarely is so much in flight: it is full only
+    when there is no more room than for :data:`~eie_hdl.tree.N_SPARSE`. A column put into an empty
+    queue is at the output one cycle later.
 
     Parameters
     ----------
@@ -25,14 +27,14 @@ class ActivationQueue(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.column, always_ready=True))`
-        Input. Must stop :func:`~eie_hdl.tree.n_in_flight` payloads after `level` has reached
-        ``queue_depth``, at the latest.
+        Input. At most :func:`~eie_hdl.tree.n_in_flight` payloads come after `level` has reached
+        ``queue_depth``, and :data:`~eie_hdl.tree.N_SPARSE` after ``n_slots - N_SPARSE``.
     o : :py:`Out(stream.Signature(layouts.column))`
         Output.
     level : :py:`Out(...)`
         Columns in the queue.
-    full : :py:`Out(1)`
-        The producer must stop. A register.
+    filling, full : :py:`Out(1)`
+        The producer must send sparsely; it must stop. Registers.
     """
     i: stream.Interface
     o: stream.Interface
@@ -47,6 +49,7 @@ class ActivationQueue(wiring.Component):
             "i":     In(stream.Signature(layouts.column, always_ready=True)),
             "o":     Out(stream.Signature(layouts.column)),
             "level": Out(range(self.n_slots + 1)),
+            "filling": Out(1),
             "full":  Out(1),
         })
 
@@ -60,6 +63,9 @@ class ActivationQueue(wiring.Component):
             self.level.eq(slots.level),
         ]
         connect(m, slots.o, flipped(self.o))
-        m.d.sync += self.full.eq(slots.level >= self._queue_depth)
+        m.d.sync += [
+            self.filling.eq(slots.level >= self._queue_depth),
+            self.full.eq(slots.level >= self.n_slots - N_SPARSE),
+        ]
 
         return m

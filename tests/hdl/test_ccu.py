@@ -1,5 +1,6 @@
 """Ccu running programs, with a script in place of the tree and the PEs."""
 
+import collections
 import dataclasses
 import random
 
@@ -10,7 +11,7 @@ from eie_hdl.ccu import Ccu
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import COUNTERS, Kind, Layouts, Memory
 from eie_hdl.registers import Error
-from eie_hdl.tree import EVENTS
+from eie_hdl.tree import EVENTS, N_SPARSE, n_in_flight
 from eie_sim.testing import get, nothing, put
 
 CONFIGS = {
@@ -143,6 +144,7 @@ class Pes:
     async def fill_queues(self, ctx):
         rng = random.Random(self.seed + 2)
         while True:
+            ctx.set(self.dut.link.filling, rng.random() < self.full)
             ctx.set(self.dut.link.full, rng.random() < self.full)
             busy = ctx.get(self.dut.host.busy)
             ctx.set(self.dut.link.events, {name: busy and rng.randrange(2) for name in EVENTS})
@@ -151,37 +153,40 @@ class Pes:
     async def listen(self, ctx):
         """Note messages, hold them against the rules, and count."""
         link, host = self.dut.link, self.dut.host
-        opened = was_full = was_load = False
-        watched = [host.busy, link.full, link.events, link.message.valid, link.message.payload,
-                   link.scan.valid, link.scan.ready, link.scan.payload,
+        opened = was_stopped = was_load = False
+        recent = collections.deque([0], n_in_flight(EIEConfig(n_pe=self.n_pe)))
+        watched = [host.busy, link.filling, link.full, link.events, link.message.valid,
+                   link.message.payload, link.scan.valid, link.scan.ready, link.scan.payload,
                    host.result.valid & ~host.result.ready, host.run.valid & host.run.ready]
-        async for (_, _, busy, full, events, given, message, found, taken, element, refused,
-                   run) in ctx.tick().sample(*watched):
+        async for (_, _, busy, filling, full, events, given, message, found, taken, element,
+                   refused, run) in ctx.tick().sample(*watched):
             assert not (given and was_load), "A word has no time to be written"
             was_load = given and busy and message.kind is Kind.LOAD
             if given:
                 kind, body = seen(message)
                 self.messages.append((kind, body))
-                assert not was_full or kind is Kind.LOAD, "The queues are full"
+                assert not was_stopped or kind is Kind.LOAD, "The queues are full"
                 if kind is Kind.START:
                     opened = "output" if body.dense else "compute"
                     if self.program[self.n_started].get("barrier"):
                         assert self.n_written == self.n_ended, "A tile is not yet written"
                     self.n_started += 1
                 self.n_ended += kind is Kind.END
+            recent.append(given and message.kind is not Kind.LOAD)
+            stopped = full or (filling and sum(recent) > N_SPARSE)
             is_tile, is_output = opened == "compute", opened == "output"
             is_activation = is_tile and found and not element.end
             step = {"cycles": busy, "broadcasts": is_activation and taken,
                     "ptr_reads": self.n_pe * (is_activation and taken),
                     "phase_compute": is_tile, "phase_output": is_output,
-                    "stall_full": is_activation and full, "stall_scan": is_tile and not found,
+                    "stall_full": is_activation and stopped, "stall_scan": is_tile and not found,
                     "stall_result": is_output and refused,
                     **{name: events[name] for name in EVENTS}}
             self.counts = {name: 0 if run else self.counts.get(name, 0) + step[name]
                            for name in step}
             if found and taken and element.end:
                 opened = False
-            was_full = full
+            was_stopped = stopped
 
 
 async def run(ctx, dut, first=0, offset=0):
@@ -207,7 +212,7 @@ def random_activations(rng, config, count):
 def test_program_runs_as_the_model_does(simulate, stalls, name):
     """Messages and results in order, barriers kept, everything counted, all tiles written.
 
-    It runs three times, the last with queues that are full half of the time, and with words for the
+    It runs three times, the last with queues that fill half of the time, and with words for the
     activation SRAMs in between. An accumulator overflows late in the first run and early in the
     last.
     """

@@ -255,27 +255,27 @@ def test_empty_column_takes_a_cycle_only_if_it_is_not_dropped(simulate, drop):
     simulate(dut, producer, consumer)
 
 
-def test_stop_is_called_for_when_queue_depth_columns_wait(simulate):
+def test_queue_is_filling_when_queue_depth_columns_wait(simulate):
     """The one whose entries are being read does not wait any more, and loads never do."""
     config = PRESETS["tiny"]
     dut = Pe(config)
 
-    async def is_ever_full(ctx, messages):
+    async def is_ever_filling(ctx, messages):
         seen = 0
         await put(ctx, dut.link.message, messages)
         for _ in range(10):
-            seen |= ctx.get(dut.link.full)
+            seen |= ctx.get(dut.link.filling)
             await ctx.tick()
         return seen
 
     async def bench(ctx):
-        assert not await is_ever_full(ctx, one_tile(1, config.acc_depth, config))
+        assert not await is_ever_filling(ctx, one_tile(1, config.acc_depth, config))
         columns = [activation(0)] * (1 + config.queue_depth)
-        assert not await is_ever_full(ctx, columns[1:])
+        assert not await is_ever_filling(ctx, columns[1:])
         await ctx.tick().repeat(len(columns) * config.acc_depth)
-        assert await is_ever_full(ctx, columns)
+        assert await is_ever_filling(ctx, columns)
         await ctx.tick().repeat(config.acc_depth)
-        assert not ctx.get(dut.link.full)
+        assert not ctx.get(dut.link.filling)
 
     simulate(dut, bench)
 

@@ -108,7 +108,8 @@ def test_broadcast_arrives_everywhere_one_cycle_later_per_level(simulate, n_pe, 
 
 
 @TREES
-def test_any_full_queue_is_reported_one_cycle_later_per_level(simulate, n_pe):
+@pytest.mark.parametrize("name", ["filling", "full"])
+def test_any_queue_is_reported_one_cycle_later_per_level(simulate, n_pe, name):
     dut, rng, seen = tree(n_pe), random.Random(n_pe), []
     n_levels = EIEConfig(n_pe=n_pe).n_levels
 
@@ -116,11 +117,11 @@ def test_any_full_queue_is_reported_one_cycle_later_per_level(simulate, n_pe):
         for cycle in range(40 + 4 * n_pe):
             for n, child in enumerate(dut.child):
                 # Each of them alone first, then any.
-                ctx.set(child.full, cycle == 2 * n or (cycle > 2 * n_pe
-                                                       and rng.random() < 0.5 / n_pe))
+                ctx.set(getattr(child, name), cycle == 2 * n or (
+                    cycle > 2 * n_pe and rng.random() < 0.5 / n_pe))
             await ctx.tick()
 
-    simulate(dut, bench, background=[watch(dut, lambda link: link.full, seen)])
+    simulate(dut, bench, background=[watch(dut, lambda link: getattr(link, name), seen)])
     fulls = [any(children) for _, children in seen]
     assert n_pe < sum(fulls) < len(fulls) - 5
     assert [parent for parent, _ in seen[n_levels:]] == fulls[:len(seen) - n_levels]
