@@ -40,8 +40,9 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
     """Give all PEs the same work in every tile: heaviest row first, to the PE with the least.
 
     Each tile gets its share of heavy and of light rows, and within a tile a PE takes rows while it
-    has slots. Rows of equal work stay in order, and so do the rows of a PE, so that the result does
-    not depend on the machine it is computed on.
+    has slots. What differs then is evened out by exchange: if the rows cannot be shared out
+    equally, the PEs with one more end up with light ones. Rows of equal work stay in order, and so
+    do the rows of a PE, so that the result does not depend on the machine it is computed on.
 
     Parameters
     ----------
@@ -60,7 +61,9 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
     for tile in range(-(-slots // config.acc_depth)):
         rows = heaviest_first[tile_of_rank == tile]
         first_slot = tile * config.acc_depth
-        pes = _least_loaded(weights[rows], n_pe, min(config.acc_depth, slots - first_slot))
+        capacity = min(config.acc_depth, slots - first_slot)
+        pes = _least_loaded(weights[rows], n_pe, capacity)
+        _even_out(weights[rows], pes, n_pe, capacity)
         order = np.lexsort((rows, pes))
         rows, pes = rows[order], pes[order]
         slot = np.arange(len(rows)) - np.searchsorted(pes, pes)    # rank within the PE
@@ -88,6 +91,34 @@ def _least_loaded(weights: NDArray[np.int64], n_pe: int, capacity: int) -> NDArr
         else:
             heapq.heappop(heap)
     return pes
+
+
+def _even_out(weights: NDArray[np.int64], pes: NDArray[np.int64], n_pe: int, capacity: int
+              ) -> None:
+    """Exchange rows, or a row and a free slot, between the PEs with the most and the least work.
+
+    Each exchange brings the two as close as can be; it goes on while they come closer. `pes` is
+    changed.
+    """
+    order = np.argsort(pes, kind="stable")
+    place = np.arange(len(pes)) - np.searchsorted(pes[order], pes[order])
+    seats = np.full((n_pe, capacity), -1)    # the row in each slot; -1 is one of no weight
+    seats[pes[order], place] = order
+    weight = np.append(weights, 0)[seats]
+    work = weight.sum(axis=1)
+    while True:
+        most, least = np.argmax(work), np.argmin(work)
+        excess = work[most] - work[least]
+        moves = weight[most][:, np.newaxis] - weight[least]
+        a, b = np.unravel_index(np.argmin(np.abs(2 * moves - excess)), moves.shape)
+        if not 0 < moves[a, b] < excess:
+            break
+        work[most] -= moves[a, b]
+        work[least] += moves[a, b]
+        for table in (seats, weight):
+            table[most, a], table[least, b] = table[least, b], table[most, a]
+    for pe, rows in enumerate(seats):
+        pes[rows[rows >= 0]] = pe
 
 
 #: Mappings by name.

@@ -60,6 +60,20 @@ def test_balanced_gives_the_heaviest_row_to_the_pe_with_the_fewest_rows():
     assert np.count_nonzero(pe == pe[5]) == 3
 
 
+@pytest.mark.parametrize("n_rows, bound", [(1000, 1.01), (600, 1.03), (2400, 1.001)])
+def test_balanced_gives_the_pes_with_one_row_more_light_ones(n_rows, bound):
+    """Heaviest first alone would leave those PEs with about half a row too much."""
+    config = EIEConfig(n_pe=64, acc_depth=64)
+    weights = np.random.default_rng(n_rows).binomial(4096, 0.1, n_rows)
+    columns = balanced(config, weights)
+    n_rows_of_pe = np.bincount(columns % 64, minlength=64)
+    assert n_rows_of_pe.max() == n_rows_of_pe.min() + 1
+    (work,) = work_per_tile(config, weights, columns)
+    assert work.max() < bound * work.mean()
+    mean_row = work / n_rows_of_pe
+    assert mean_row[n_rows_of_pe.argmax()] < mean_row[n_rows_of_pe.argmin()]
+
+
 def test_balanced_does_not_depend_on_anything_but_the_weights():
     weights = np.random.default_rng(2).integers(0, 5, 500)    # many ties
     config = EIEConfig(n_pe=8)
