@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import re
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from eie_sim import fast, rtl
 from eie_sim.driver.accelerator import Accelerator
 from eie_sim.driver.bus import BusError
 from eie_sim.driver.errors import DriverTimeout
+from eie_sim.driver.registers import Registers
 from eie_sim.driver.verilated import VerilatedBus
 from eie_sim.inference import infer
+from eie_sim.vectors import packet
 
 N_IMAGES = 5
 
@@ -125,6 +129,27 @@ def test_a_machine_that_does_not_answer_is_given_up(network, models):
             bus.read(0)
         with pytest.raises(BusError, match="^machine must answer, but did not when it was asked"):
             bus.read(0)
+
+
+@pytest.mark.parametrize("begin", ["write", "send"])
+def test_a_host_may_begin_in_the_cycle_in_which_the_reset_ends(network, bus, begin):
+    """A read does in most other tests."""
+    registers = Registers(bus)
+    if begin == "write":
+        registers.write("PE_INDEX", value=1)
+        assert registers.value("PE_INDEX") == 1
+    else:
+        beats = packet(network[0].config, Memory.SPMAT, np.ones((1, 1), np.uint64))
+        bus.send(beats)
+        bus.wait(1e-6)
+        assert registers.value("CHECKSUM") == zlib.crc32(beats.tobytes())
+
+
+def test_all_pes_share_one_code(network, models):
+    """Which is what makes the simulation of many of them fast."""
+    library = fast.make_library(network[0].config, models)
+    steps = re.findall(rb"Vtop_eie_pe___nba_\w*?(pe_\d+)", library.read_bytes())
+    assert len(set(steps)) == 1 < network[0].config.n_pe
 
 
 def test_an_access_that_is_refused_is_told_and_the_next_one_answered(bus):
