@@ -13,8 +13,8 @@ from .tile import GoldenError, Memories, Tile
 
 __all__ = ["GoldenError", "GoldenModel", "Statistics"]
 
-#: Activations that are simulated at a time: 16 MB of them.
-_CHUNK = 1 << 21
+#: Activations that are simulated at a time: 2 MB of them, which the caches of most processors hold.
+_CHUNK = 1 << 18
 
 
 class Statistics(NamedTuple):
@@ -109,6 +109,30 @@ class GoldenModel:
         GoldenError
             If the inputs do not fit, or an activation needs a column that cannot be walked.
         """
+        padded, first, n_columns = self._place(inputs, base)
+        size = max(1, _CHUNK // n_columns)
+        # One chunk at least, so that the shapes are right for a batch of nothing as well.
+        starts = range(0, max(1, len(padded)), size)
+        results = [self._run_chunk(padded[start:start + size], first, n_columns)
+                   for start in starts]
+        outputs, _, statistics = zip(*results)
+        return ([np.concatenate(parts) for parts in zip(*outputs)],
+                Statistics(*(np.concatenate(parts) for parts in zip(*statistics))))
+
+    def broadcasts(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.bool_]]:
+        """Which activations each descriptor finds not to be zero, in its source.
+
+        Parameters and errors are those of :meth:`run_counted`.
+
+        Returns
+        -------
+        :class:`list` of bool (batch, n_columns)
+            By column number; one array for each descriptor, outputs among them.
+        """
+        return self._run_chunk(*self._place(inputs, base))[1]
+
+    def _place(self, inputs: NDArray[np.int64], base: int) -> tuple[NDArray[np.int64], int, int]:
+        """Inputs filled up to whole rows, column number of the first, and how many are used."""
         config = self._config
         inputs = np.asarray(inputs)
         low, high = limits(config.act_width)
@@ -127,48 +151,37 @@ class GoldenModel:
         padded[:, :inputs.shape[1]] = inputs
 
         # Rows that nothing uses need no room.
-        n_slots = max([(base + n_rows) * ACTS_PER_WORD,
-                       *(rows.stop for step in self._steps
-                         for rows in (step.source, step.destination, step.bias))])
-        size = max(1, _CHUNK // (config.n_pe * n_slots))
-        # One chunk at least, so that the shapes are right for a batch of nothing as well.
-        starts = range(0, max(1, len(padded)), size)
-        results = [self._run_chunk(padded[start:start + size], base, n_slots) for start in starts]
-        outputs, statistics = zip(*results)
-        return ([np.concatenate(parts) for parts in zip(*outputs)],
-                Statistics(*(np.concatenate(parts) for parts in zip(*statistics))))
+        n_columns = max([(base + n_rows) * group,
+                         *(rows.stop for step in self._steps
+                           for rows in (step.source, step.destination, step.bias))])
+        return padded, base * group, n_columns
 
-    def _run_chunk(self, inputs: NDArray[np.int64], base: int, n_slots: int
-                   ) -> tuple[list[NDArray[np.int64]], Statistics]:
-        config = self._config
+    def _run_chunk(self, inputs: NDArray[np.int64], first: int, n_columns: int
+                   ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], Statistics]:
         batch = len(inputs)
-        slots = self._memories.activations[:, :n_slots]
-        # Slots come last in memory but first in a column number: all is (PE, slot, image).
-        state = np.repeat(slots[:, :, np.newaxis], batch, axis=2)
-        for pe in range(config.n_pe):
-            columns = inputs[:, pe::config.n_pe]
-            state[pe, base * ACTS_PER_WORD:][:columns.shape[1]] = columns.T
+        # Of all activations, in order of column number; a vector is then some adjacent rows.
+        state = np.empty((n_columns, batch), np.int64)
+        state[:] = self._memories.activations[:n_columns, np.newaxis]
+        state[first:first + inputs.shape[1]] = inputs.T
 
-        outputs = []
+        outputs, found = [], []
         broadcasts = np.zeros(batch, np.int64)
-        macs = np.zeros((config.n_pe, batch), np.int64)
-        paddings = np.zeros((config.n_pe, batch), np.int64)
+        macs = np.zeros(batch, np.int64)
+        entries = np.zeros((batch, self._config.n_pe), np.int64)
         for number, step in zip(self._numbers, self._steps):
-            source = np.concatenate(state[:, step.source].swapaxes(0, 1))
+            source = state[step.source]
+            nonzero = source != 0
+            found.append(nonzero.T)
             if (tile := step.tile) is None:
                 outputs.append(source.T.copy())
                 continue
-            nonzero = source != 0
-            self._check_columns(number, tile, nonzero.any(axis=1))
-            broadcasts += nonzero.sum(axis=0)
-            weighed = nonzero.astype(np.float64)
-            macs += (tile.macs @ weighed).astype(np.int64)
-            paddings += (tile.paddings @ weighed).astype(np.int64)
-            bias = state[:, step.bias]
-            state[:, step.destination] = self._finish(
-                step, (tile.weights @ source).reshape(bias.shape), bias)
-        return outputs, Statistics(broadcasts, macs.sum(axis=0), paddings.sum(axis=0),
-                                   (macs + paddings).T)
+            self._check_columns(number, tile, nonzero)
+            once = nonzero.astype(np.int32)
+            broadcasts += once.sum(axis=0)
+            macs += tile.macs @ once
+            entries += np.einsum("ck,cb->bk", tile.entries, once)
+            state[step.destination] = self._finish(step, tile.weights @ source, state[step.bias])
+        return outputs, found, Statistics(broadcasts, macs, entries.sum(axis=1) - macs, entries)
 
     def _finish(self, step: _Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
                 ) -> NDArray[np.int64]:
@@ -178,10 +191,10 @@ class GoldenModel:
         rounded = round_shift(acc, step.shift)
         return saturate(relu(rounded) if step.relu else rounded, config.act_width)
 
-    def _check_columns(self, number: int, tile: Tile, broadcast: NDArray[np.bool_]) -> None:
-        bad = np.argwhere((tile.wrong != 0) & broadcast)
+    def _check_columns(self, number: int, tile: Tile, nonzero: NDArray[np.bool_]) -> None:
+        bad = tile.wrong[nonzero[tile.wrong].any(axis=1)]
         if bad.size:
-            raise GoldenError(f"Descriptor {number}: {tile.explain(*bad[0].tolist())}")
+            raise GoldenError(f"Descriptor {number}: {tile.explain(int(bad[0]))}")
 
     def _descriptors(self, first: int) -> list[int]:
         final = self._memories.program["final"]
@@ -214,19 +227,19 @@ class GoldenModel:
         if _overlap(destination, bias):
             raise GoldenError(f"Descriptor {number}: end.destination must not be over the biases, "
                               f"at {end['bias']}, but is at {end['destination']}")
-        n_slots = source.stop - source.start
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
-            n_columns=n_slots * config.n_pe, n_rows=(end["last_word"] + 1) * ACTS_PER_WORD)
+            n_columns=source.stop - source.start, n_rows=(end["last_word"] + 1) * ACTS_PER_WORD)
         return _Step(source, tile, destination, bias, end["bias_shift"], end["shift"],
                      bool(end["relu"]))
 
     def _rows(self, number: int, name: str, first: int, last_word: int) -> slice:
-        """Slots of some rows of the activation SRAM."""
+        """Some rows of the activation SRAMs, as numbers of columns."""
         if first + last_word >= self._config.act_depth:
             raise GoldenError(f"Descriptor {number}: {name} must leave its {last_word + 1} rows "
                               f"below act_depth = {self._config.act_depth}, not begin at {first}")
-        return slice(first * ACTS_PER_WORD, (first + last_word + 1) * ACTS_PER_WORD)
+        group = ACTS_PER_WORD * self._config.n_pe
+        return slice(first * group, (first + last_word + 1) * group)
 
     def _check_barriers(self) -> None:
         """A PE may be a tile behind: what it has still to write must not be scanned."""

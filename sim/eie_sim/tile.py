@@ -13,7 +13,7 @@ from eie_hdl.format import Layouts, unpack
 
 __all__ = ["GoldenError", "Memories", "Tile"]
 
-#: Why the entries of a column cannot be walked; the number is what :attr:`Tile.wrong` holds.
+#: Why the entries of a column cannot be walked; the number is what :meth:`Tile.decode` notes.
 _REASONS = {
     1: "its pointers, {pointer} and {pointer} + 1, are not in the image of the pointers",
     2: "its pointers lead from entry {begin} to {end}, {count} entries; "
@@ -53,8 +53,8 @@ class Memories:
         Weights; those from `n_weights` of the PE on are not in the image.
     n_weights : int64 (n_pe,)
         Weights in each image.
-    activations : int64 (n_pe, act_depth * 4)
-        Activations and biases by slot.
+    activations : int64 (act_depth * 4 * n_pe,)
+        Activations and biases in order of column number, as if all were one vector.
 
     Raises
     ------
@@ -85,15 +85,16 @@ class Memories:
         self.first_entry = np.cumsum([0, *(entry["v"].size for entry in entries)])
         self.pointers = np.full((config.n_pe, config.n_pointers), -1)
         self.codebooks = np.zeros((config.n_pe, config.n_codebooks << config.v_width), np.int64)
-        self.activations = np.zeros((config.n_pe, config.act_depth * ACTS_PER_WORD), np.int64)
+        activations = np.zeros((config.act_depth * ACTS_PER_WORD, config.n_pe), np.int64)
         for pe in pes:
             for bank, name in enumerate(("ptr_even", "ptr_odd")):
                 pointers = fields[f"pe_{pe}.{name}"]
                 self.pointers[pe, bank:2 * len(pointers):2] = pointers
             weights = fields[f"pe_{pe}.codebook"]
             self.codebooks[pe, :len(weights)] = weights
-            activations = fields[f"pe_{pe}.act"].ravel()
-            self.activations[pe, :len(activations)] = activations
+            slots = fields[f"pe_{pe}.act"].ravel()
+            activations[:len(slots), pe] = slots
+        self.activations = activations.ravel()
         self.n_weights = np.array([len(fields[f"pe_{pe}.codebook"]) for pe in pes])
 
 
@@ -104,17 +105,20 @@ class Tile:
     Attributes
     ----------
     weights : :class:`scipy.sparse.csr_array` of int64, n_pe * n_rows × n_columns
-        Accumulator `r` of PE `k` is row ``k * n_rows + r``.
-    macs, paddings : float64 (n_pe, n_columns)
-        Entries of each kind in each column; floats, so that products of them are fast.
-    wrong : int64 (n_pe, n_columns)
-        Reason why a column cannot be walked, or 0. It matters only if the column is broadcast.
+        Accumulator `r` of PE `k` is row ``r * n_pe + k``, which is the result's column number.
+    entries : int32 (n_columns, n_pe)
+        Entries of each column, padding included. No sum overflows, as all are in memory at once.
+    macs : int32 (n_columns,)
+        Those that are not padding, of all PEs.
+    wrong : int64 (n_wrong,)
+        Columns that some PE cannot walk. It matters only if they are broadcast.
     """
 
     weights: csr_array
-    macs: NDArray[np.float64]
-    paddings: NDArray[np.float64]
+    entries: NDArray[np.int32]
+    macs: NDArray[np.int32]
     wrong: NDArray[np.int64]
+    _reasons: NDArray[np.int64]
     _texts: Mapping[str, Any]
 
     @classmethod
@@ -136,9 +140,9 @@ class Tile:
         count = (end - begin) & ((1 << Layouts(config).ptr.width) - 1)
 
         n_entries = np.diff(memories.first_entry)[:, np.newaxis]
-        wrong = np.select([(begin < 0) | (end < 0), count > config.acc_depth,
-                           (count > 0) & (begin + count > n_entries)], [1, 2, 3])
-        walked = np.where(wrong, 0, count).ravel()
+        reasons = np.select([(begin < 0) | (end < 0), count > config.acc_depth,
+                             (count > 0) & (begin + count > n_entries)], [1, 2, 3])
+        walked = np.where(reasons, 0, count).ravel()
 
         # From here on one element is one entry; `place` is its PE and column as one number.
         place = np.repeat(np.arange(walked.size), walked)
@@ -153,23 +157,25 @@ class Tile:
         used = code != 0    # the row of padding may not exist
         reason = np.select([used & (row >= n_rows), used & (weight >= memories.n_weights[pe])],
                            [4, 5])
-        np.maximum.at(wrong.reshape(-1), place, reason)
-        macs = np.bincount(place[used], minlength=walked.size).reshape(wrong.shape)
-        paddings = np.bincount(place[~used], minlength=walked.size).reshape(wrong.shape)
-
+        bad = np.flatnonzero(reason)
+        np.maximum.at(reasons.reshape(-1), place[bad], reason[bad])
         kept = used & (reason == 0)
         weights = csr_array(
             (memories.codebooks[pe[kept], weight[kept]],
-             (pe[kept] * n_rows + row[kept], column[kept])),
-            shape=(config.n_pe * n_rows, n_columns))
-        return cls(weights, macs.astype(np.float64), paddings.astype(np.float64), wrong,
+             ((row[kept] * config.n_pe + pe[kept]).astype(np.int32),
+              column[kept].astype(np.int32))),
+            shape=(n_rows * config.n_pe, n_columns))
+        return cls(weights, walked.reshape(reasons.shape).T.astype(np.int32, order="C"),
+                   np.bincount(column[used], minlength=n_columns).astype(np.int32),
+                   np.flatnonzero(reasons.any(axis=0)), reasons,
                    {"ptr_base": ptr_base, "begin": begin, "count": count, "given": n_entries,
                     "depth": config.acc_depth, "rows": n_rows})
 
-    def explain(self, pe: int, column: int) -> str:
-        """What is wrong with a column."""
+    def explain(self, column: int) -> str:
+        """What is wrong with a column; of the first PE that cannot walk it."""
+        pe = int(np.flatnonzero(self._reasons[:, column])[0])
         begin, count = int(self._texts["begin"][pe, column]), int(self._texts["count"][pe, column])
-        reason = _REASONS[int(self.wrong[pe, column])].format(
+        reason = _REASONS[int(self._reasons[pe, column])].format(
             pointer=self._texts["ptr_base"] + column, begin=begin, end=begin + count, count=count,
             depth=self._texts["depth"], given=self._texts["given"][pe, 0],
             rows=self._texts["rows"])

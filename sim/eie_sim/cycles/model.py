@@ -1,0 +1,157 @@
+"""Cycle model: every counter of the machine, exactly, without simulating its Verilog.
+
+It takes what decides about time, and nothing else: which activations are not zero, and how many
+entries their columns have in each PE. The host is one that takes results at once, and loads nothing
+while a program runs.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.build import Build
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import COUNTERS
+from eie_hdl.tree import N_SPARSE, n_in_flight
+
+from .steps import Step, build_steps
+from .tree import make_tree
+
+__all__ = ["CycleModelError", "Prediction", "predict", "predict_build"]
+
+#: Cycles that a machine may take besides those in which one of its PEs has work.
+_SLACK = 1000
+
+
+class CycleModelError(RuntimeError):
+    """The model does not come to an end, which is a fault of its own, or Numba is missing."""
+
+
+class Prediction(NamedTuple):
+    """What a program takes.
+
+    Attributes
+    ----------
+    counters : :class:`dict` of :class:`str` to :class:`int`
+        All of :data:`eie_hdl.format.COUNTERS`; the busy cycles are those of PE 0.
+    entries : int64 (n_pe,)
+        Entries that each PE walks: the cycles in which it is busy.
+    """
+
+    counters: dict[str, int]
+    entries: NDArray[np.int64]
+
+
+def predict(config: EIEConfig, steps: Sequence[Step]) -> Prediction:
+    """Time of a program on a machine at rest.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        The machine.
+    steps : sequence of :class:`Step`
+        Its program.
+
+    Raises
+    ------
+    CycleModelError
+        If Numba is not installed.
+    """
+    try:
+        from . import kernel
+    except ModuleNotFoundError as error:
+        raise CycleModelError("The cycle model needs Numba: pip install 'eie-hdl[bench]'"
+                              ) from error
+    n_sent = sum(int(step.nonzero.sum()) for step in steps if step.words)
+    entries = sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
+                  np.zeros(config.n_pe, np.int64))
+    clock = kernel.run(_machine(config), _program(config, steps), n_sent,
+                       deadline=_deadline(config, steps, entries))
+    if clock.state != kernel.ENDED:
+        raise CycleModelError(f"The cycle model must end within {clock.cycles} cycles, but the CCU "
+                              f"is in state {clock.state} after {len(clock.order)} of {n_sent} "
+                              f"broadcasts")
+    return Prediction(_count(config, steps, clock, entries), entries)
+
+
+def predict_build(build: Build, words: NDArray[np.int64]) -> list[Prediction]:
+    """Time of the program of a build, for each input of a batch (batch, n_inputs).
+
+    Raises
+    ------
+    CycleModelError
+        If Numba is not installed.
+    GoldenError, VectorError
+        If images or inputs are broken.
+    """
+    return [predict(build.config, build_steps(build, word)) for word in words]
+
+
+def _machine(config: EIEConfig):
+    from .kernel import Machine
+
+    late = n_in_flight(config)
+    return Machine(config.n_levels, config.drop_empty_columns, config.queue_depth,
+                   config.queue_depth + late - N_SPARSE, late, N_SPARSE, *make_tree(config))
+
+
+def _program(config: EIEConfig, steps: Sequence[Step]):
+    from .kernel import Program
+
+    def starts(sizes: list[int]) -> NDArray[np.int64]:
+        return np.cumsum([0, *sizes[:-1]])
+
+    bits = 1 << np.arange(ACTS_PER_WORD)
+    words = [step.nonzero.reshape(-1, ACTS_PER_WORD, config.n_pe) for step in steps]
+    pes = make_tree(config).pes
+    return Program(
+        dense=np.array([step.words == 0 for step in steps]),
+        barrier=np.array([step.barrier for step in steps]),
+        n_words=np.array([len(word) for word in words]),
+        first_word=starts([len(word) for word in words]),
+        n_rows=np.array([step.words * ACTS_PER_WORD for step in steps]),
+        first_column=starts([len(step.nonzero) for step in steps]),
+        mask=np.concatenate([np.einsum("wlp,l->pw", word, bits) for word in words], axis=1
+                            )[pes].astype(np.uint8),
+        entries=np.concatenate([step.entries for step in steps], axis=1)[pes].astype(np.uint16))
+
+
+def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int64]) -> int:
+    """As if nothing were done at the same time, and every cycle of the CCU were lost."""
+    columns = sum(len(step.nonzero) for step in steps)
+    rows = sum(step.words * ACTS_PER_WORD + _SLACK for step in steps)
+    return int(entries.sum()) + 2 * config.n_pe * columns + rows
+
+
+def _count(config: EIEConfig, steps: Sequence[Step], clock, entries: NDArray[np.int64]
+           ) -> dict[str, int]:
+    broadcasts = len(clock.order)
+    paddings = sum(int(step.padding[:, step.nonzero].sum()) for step in steps)
+    known = {
+        "cycles": clock.cycles, "phase_control": clock.control, "phase_compute": clock.compute,
+        "phase_output": clock.output, "broadcasts": broadcasts,
+        "macs": int(entries.sum()) - paddings, "paddings": paddings,
+        "spmat_reads": _spmat_reads(config, steps, clock.order),
+        "ptr_reads": broadcasts * config.n_pe, "pe_busy": int(entries[0]),
+        "stall_full": clock.full, "stall_scan": clock.scan, "stall_barrier": clock.barrier,
+        "stall_result": 0}
+    return {name: known[name] for name in COUNTERS}
+
+
+def _spmat_reads(config: EIEConfig, steps: Sequence[Step], order: NDArray[np.int64]) -> int:
+    """Words read: those of each column, but for the first if the column before ended in it."""
+    reads = first = 0
+    for step in steps:
+        behind = first + len(step.nonzero)
+        columns = order[(order >= first) & (order < behind)] - first
+        first = behind
+        # By PE, in the order of the broadcast; columns without entries leave no trace.
+        begin, entries = step.begin[:, columns], step.entries[:, columns]
+        pe, place = np.nonzero(entries)
+        begin, end = begin[pe, place], (begin + entries)[pe, place] - 1
+        first_word, last_word = begin // config.entries_per_word, end // config.entries_per_word
+        held = (pe[1:] == pe[:-1]) & (first_word[1:] == last_word[:-1])
+        reads += int((last_word - first_word + 1).sum() - held.sum())
+    return reads

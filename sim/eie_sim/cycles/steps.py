@@ -1,0 +1,138 @@
+"""What the cycle model needs to know of a program: of memory images, or of a single layer."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.build import Build
+from eie_compiler.csc import encode
+from eie_compiler.mapping import MAPPINGS, n_slots
+from eie_compiler.memory_map import n_words
+from eie_compiler.network import Layer
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import Layouts
+
+from ..golden import GoldenModel
+from ..tile import Memories
+from ..vectors import scatter
+
+__all__ = ["Step", "build_steps", "layer_steps"]
+
+
+class Step(NamedTuple):
+    """One descriptor, as far as it matters when things happen.
+
+    Attributes
+    ----------
+    nonzero : bool (n_columns,)
+        Which columns of the source are sent, by column number: slot · n_pe + PE. The slots are
+        whole words of the activation SRAM. To the host, all are sent.
+    begin, entries, padding : int64 (n_pe, n_columns)
+        First entry of each column, its entries, and how many of those are padding. Zeros if the
+        source is sent to the host.
+    words : :class:`int`
+        Words of results that each PE writes; 0 if the source is sent to the host.
+    barrier : :class:`bool`
+        Whether all tiles before must have been written.
+    """
+
+    nonzero: NDArray[np.bool_]
+    begin: NDArray[np.int64]
+    entries: NDArray[np.int64]
+    padding: NDArray[np.int64]
+    words: int
+    barrier: bool
+
+    @classmethod
+    def output(cls, n_pe: int, words: int, *, barrier: bool = True) -> "Step":
+        """Sends so many `words` of each PE to the host."""
+        n_columns = words * ACTS_PER_WORD * n_pe
+        zeros = np.broadcast_to(np.int64(0), (n_pe, n_columns))
+        return cls(np.ones(n_columns, np.bool_), zeros, zeros, zeros, 0, barrier)
+
+
+def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "interleaved"],
+                x: NDArray[np.int64]) -> list[Step]:
+    """A program of one layer, which ends with the sending of its results; without making images.
+
+    Parameters
+    ----------
+    layer : :class:`~eie_compiler.network.Layer`
+        Its weights.
+    mapping : ``"balanced"`` or ``"interleaved"``
+        How its rows are spread over the PEs. The inputs are interleaved.
+    x : int64 (n_cols,)
+        Activations.
+
+    Raises
+    ------
+    CompileError
+        If the spmat SRAM of a PE cannot hold the entries.
+    """
+    n_pe = config.n_pe
+    rows = MAPPINGS[mapping](config, np.bincount(layer.codes.indices, minlength=layer.n_rows))
+    encoded = encode(config, layer.codes, rows, np.arange(layer.n_cols))
+    # Up to whole words of the activation SRAM.
+    n_columns = n_words(layer.n_cols, n_pe) * ACTS_PER_WORD * n_pe
+    entries = np.zeros((*encoded.counts.shape[:2], n_columns), np.int64)
+    entries[:, :, :encoded.counts.shape[2]] = encoded.counts
+    begin = np.cumsum(entries).reshape(entries.shape) - entries
+    paddings = np.concatenate([[0], np.cumsum(encoded.v == 0)])
+    padding = paddings[begin + entries] - paddings[begin]
+    begin -= begin[:, :1, :1]
+    nonzero = np.zeros(n_columns, np.bool_)
+    nonzero[:layer.n_cols] = x != 0
+    slots = n_slots(layer.n_rows, n_pe)
+    return [
+        *(Step(nonzero, begin[:, tile], entries[:, tile], padding[:, tile],
+               -(-min(config.acc_depth, slots - tile * config.acc_depth) // ACTS_PER_WORD),
+               tile == 0)
+          for tile in range(entries.shape[1])),
+        Step.output(n_pe, n_words(layer.n_rows, n_pe))]
+
+
+def build_steps(build: Build, words: NDArray[np.int64]) -> list[Step]:
+    """The program of a build, for one input.
+
+    Which activations are zero is what the golden model says; pointers and padding are read from the
+    images.
+
+    Parameters
+    ----------
+    words : int64 (n_inputs,)
+        Input as from :func:`eie_sim.inference.prepare`.
+
+    Raises
+    ------
+    GoldenError, VectorError
+        If images or input are broken.
+    """
+    config = build.config
+    model = GoldenModel(config, build.images)
+    found = model.broadcasts(scatter(build.input, words[np.newaxis], config.n_pe),
+                             build.input.base_word)
+    memories = Memories(config, build.images)
+    paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
+    program = memories.program
+    return [_step(config, memories, paddings, program, number, nonzero[0])
+            for number, nonzero in enumerate(found)]
+
+
+def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], program: Any,
+          number: int, nonzero: NDArray[np.bool_]) -> Step:
+    barrier = bool(program["barrier"][number])
+    if program["start"]["dense"][number]:
+        return Step.output(config.n_pe, int(program["start"]["last_word"][number]) + 1,
+                           barrier=barrier)
+    # Columns that are not sent may have no pointers: they count as empty.
+    base = int(program["ptr_base"][number])
+    columns = np.flatnonzero(nonzero)
+    begin, entries, padding = np.zeros((3, config.n_pe, len(nonzero)), np.int64)
+    begin[:, columns] = memories.pointers[:, base + columns]
+    behind = memories.pointers[:, base + columns + 1]
+    entries[:, columns] = (behind - begin[:, columns]) % (1 << Layouts(config).ptr.width)
+    first = begin + memories.first_entry[:-1, np.newaxis]
+    padding[:] = paddings[first + entries] - paddings[first]
+    return Step(nonzero, begin, entries, padding, int(program["end"]["last_word"][number]) + 1,
+                barrier)

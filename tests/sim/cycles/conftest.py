@@ -1,0 +1,5 @@
+"""The cycle model needs Numba."""
+
+import pytest
+
+pytest.importorskip("numba", reason="Numba is not installed: pip install 'eie-hdl[bench]'")

@@ -1,0 +1,151 @@
+"""The cycle model against the machine: every counter, on many machines and layers."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.compile import compile_network
+from eie_compiler.testing import random_network
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_sim.cycles import model
+from eie_sim.cycles.model import CycleModelError, predict, predict_build
+from eie_sim.cycles.steps import Step, build_steps, layer_steps
+from eie_sim.driver.accelerator import Accelerator
+from eie_sim.driver.verilated import VerilatedBus
+from eie_sim.fast import make_library
+from eie_sim.inference import infer
+
+#: Layers that each machine runs.
+N_LAYERS = 25
+
+#: Memories of the published machine that are enough here: those of 64 PEs take time to simulate.
+SMALL = {"spmat_depth": 256, "ptr_depth": 1024, "act_depth": 64}
+
+
+def random_machine(seed: int) -> EIEConfig:
+    """1 to 64 PEs; what decides about time is that of a preset, between them, or extreme."""
+    rng = np.random.default_rng(seed)
+    return EIEConfig(
+        n_pe=1 << seed % 7, z_width=int(rng.choice([2, 4, 5, 6])),
+        entries_per_word=1 << int(rng.integers(5)),
+        queue_depth=int(rng.choice([2, 3, 5, 8, 13, 21, 40])),
+        drop_empty_columns=bool(rng.integers(2)), acc_depth=1 << int(rng.integers(2, 8)),
+        spmat_depth=4000, ptr_depth=2000, act_depth=256, n_codebooks=3,
+        program_depth=int(rng.integers(40, 70)))
+
+
+def random_build(rng: np.random.Generator, config: EIEConfig):
+    """One layer or two, and an input, of few or many nonzeros; more PEs have more rows."""
+    scale = 20 + config.n_pe * int(rng.choice([0, 1, 4]))
+    sizes = rng.integers(1, min(scale, 200), int(rng.integers(2, 4))).tolist()
+    network = random_network(rng, sizes, density=rng.choice([0.02, 0.1, 0.3, 0.9]), frac=4,
+                             v_width=config.v_width, relu=bool(rng.integers(2)))
+    build = compile_network(network, config, outputs=rng.choice(["last", "all"]),
+                            mapping=rng.choice(["balanced", "interleaved"]))
+    words = rng.integers(1, 128, sizes[0]) * (rng.random(sizes[0]) < rng.choice([0, 0.3, 1]))
+    return build, words
+
+
+def pytest_generate_tests(metafunc):
+    if "config" in metafunc.fixturenames:
+        machines = {
+            **{name: PRESETS[name] for name in ("tiny", "default")},
+            "isca2016": dataclasses.replace(PRESETS["isca2016"], **SMALL),
+            **{f"seed {seed}": random_machine(seed)
+               for seed in range(metafunc.config.getoption("--machines"))}}
+        metafunc.parametrize("config", machines.values(), ids=list(machines))
+
+
+def test_every_counter_is_predicted(config, verilator, models):
+    rng = np.random.default_rng(config.n_pe)
+    bus = VerilatedBus(make_library(config, models), patience=1_000_000)
+    with contextlib.closing(bus):
+        machine = Accelerator(bus, timeout=1.0)
+        for number in range(N_LAYERS):
+            build, words = random_build(rng, config)
+            machine.load(build)
+            (counters,) = machine.run(words[np.newaxis]).counters
+            (prediction,) = predict_build(build, words[np.newaxis])
+            assert prediction.counters == counters, f"layer {number} of {config}"
+
+
+@pytest.fixture
+def build_and_words():
+    config = dataclasses.replace(PRESETS["tiny"], v_width=4, z_width=2)
+    rng = np.random.default_rng(3)
+    build = compile_network(random_network(rng, [30, 40], density=0.2), config,
+                            mapping="balanced")
+    return build, rng.integers(1, 100, 30) * (rng.random(30) < 0.6)
+
+
+def test_golden_model_counts_the_same(build_and_words):
+    build, words = build_and_words
+    (prediction,) = predict_build(build, words[np.newaxis])
+    golden = infer(build, words[np.newaxis], engine="golden")
+    assert golden.counters.keys() == {"broadcasts", "macs", "paddings"}
+    for name, (value,) in golden.counters.items():
+        assert prediction.counters[name] == value > 0
+    assert prediction.entries.tolist() == golden.entries[0].tolist()
+
+
+def test_a_layer_without_images_is_the_same_program(build_and_words):
+    build, words = build_and_words
+    rng = np.random.default_rng(3)
+    layer = random_network(rng, [30, 40], density=0.2).layers[0]
+    steps = layer_steps(build.config, layer, "balanced", words)
+    expected = build_steps(build, words)
+    assert len(steps) == len(expected) == 2
+    for step, other in zip(steps, expected):
+        used = other.nonzero
+        assert (step.words, step.barrier) == (other.words, other.barrier)
+        assert np.array_equal(step.nonzero, used) or not step.words
+        for name in ("entries", "padding", "begin"):
+            where = other.entries[:, used] > 0
+            assert np.array_equal(getattr(step, name)[:, used][where],
+                                  getattr(other, name)[:, used][where])
+    assert predict(build.config, steps)[0] == predict(build.config, expected)[0]
+
+
+def test_one_entry_more_is_noticed(build_and_words):
+    """So that the comparison above can fail."""
+    build, words = build_and_words
+    tile, output = build_steps(build, words)
+    pe = int(np.argmax(tile.entries[:, tile.nonzero].sum(axis=1)))
+    column = int(np.flatnonzero(tile.nonzero & (tile.entries[pe] > 0))[-1])
+    more = tile.entries.copy()
+    more[pe, column] += 1
+    one, other = (predict(build.config, [step, output]).counters
+                  for step in (tile, tile._replace(entries=more)))
+    assert other["cycles"] == one["cycles"] + 1
+    assert other["macs"] == one["macs"] + 1
+
+
+def test_a_broadcast_less_is_noticed():
+    config = dataclasses.replace(PRESETS["tiny"], queue_depth=16)
+    nonzero = np.ones(64, np.bool_)
+    count = np.ones((4, 64), np.int64)
+    begin = np.cumsum(count, axis=1) - count
+    step = Step(nonzero, begin, count, 0 * count, 1, True)
+    fewer = nonzero.copy()
+    fewer[-1] = False
+    all_, one_less = (predict(config, [step._replace(nonzero=which)]).counters["cycles"]
+                      for which in (nonzero, fewer))
+    assert all_ == one_less + 1
+
+
+def test_a_model_that_does_not_end_is_an_error(build_and_words, monkeypatch):
+    build, words = build_and_words
+    monkeypatch.setattr(model, "_deadline", lambda *_: 40)
+    with pytest.raises(CycleModelError, match=r"^The cycle model must end within 40 cycles, but "
+                                              r"the CCU is in state 3 after \d+ of \d+ broad"):
+        predict_build(build, words[np.newaxis])
+
+
+def test_without_numba_the_error_says_what_to_install(build_and_words, monkeypatch):
+    build, words = build_and_words
+    monkeypatch.setitem(__import__("sys").modules, "eie_sim.cycles.kernel", None)
+    monkeypatch.delattr("eie_sim.cycles.kernel", raising=False)
+    with pytest.raises(CycleModelError, match=r"needs Numba: pip install 'eie-hdl\[bench\]'"):
+        predict_build(build, words[np.newaxis])

@@ -1,0 +1,26 @@
+"""The cycle model's table of the tree against the tree that is built."""
+
+import pytest
+from amaranth.hdl import Module
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.tree import Link, grow_tree
+from eie_sim.cycles.tree import make_tree
+
+
+@pytest.mark.parametrize("n_pe", [1, 2, 4, 8, 16, 32, 64])
+def test_nodes_have_the_children_that_they_have_in_the_machine(n_pe):
+    config, m = EIEConfig(n_pe=n_pe), Module()
+    grow_tree(m, Link(config).flip().create(), config)
+    for node, _ in m._named_submodules.values():
+        node._MustUse__used = True    # for their names only: nothing is elaborated
+    names = [name for name in m._named_submodules if name.startswith("node_")]
+    table = make_tree(config)
+    assert len(names) == len(table.first_child) - 1
+    assert sorted(table.pes.tolist()) == list(range(n_pe))
+    # A node is named by its level and the lowest of its PEs; numbers go by level.
+    lowest = [*(int(name.rsplit("_", 1)[1]) for name in names), *table.pes.tolist()]
+    assert sorted(names, key=lambda name: int(name.split("_")[1])) == names
+    for node, (first, behind) in enumerate(zip(table.first_child, table.first_child[1:])):
+        assert min(lowest[first:behind]) == lowest[node]
+        assert set(table.parent[first:behind]) == {node}
