@@ -7,6 +7,7 @@ import click
 
 from .build import compile_command, info_command
 from .compress import compress_command
+from .explore import explore_command
 from .export import export_command
 from .hardware import doctor_command, verilog_command
 from .registers import registers_command
@@ -48,5 +49,6 @@ def main(traceback: bool) -> None:
 
 
 for command in (demo_command, doctor_command, verilog_command, train_command, compress_command,
-                compile_command, export_command, registers_command, run_command, info_command):
+                compile_command, export_command, registers_command, run_command, info_command,
+                explore_command):
     main.add_command(command)

@@ -1,0 +1,119 @@
+"""`eie explore`: parameters of the machine against time."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from click.core import ParameterSource
+
+from eie_hdl.config import EIEConfig
+
+from .options import FILE, FOLDER, machine_options
+
+if TYPE_CHECKING:
+    from eie_sim.explore.workloads import Workload
+    from eie_sim.paper.layers import Machine
+
+__all__ = ["explore_command"]
+
+
+@click.command("explore")
+@click.argument("network", type=FILE, required=False)
+@click.option("--input", "inputs", type=FILE, metavar="X.npy",
+              help="Inputs of NETWORK, one a row, as for `eie run`. Cycles are summed over them.")
+@machine_options
+@click.option("--mapping", type=click.Choice(["balanced", "interleaved"]), default="balanced",
+              help="How the rows are spread over the PEs.  [default: balanced]")
+@click.option("--layers", metavar="NAME[,NAME...]", help="Layers to take.  [default: all]")
+@click.option("--set", "axes", multiple=True, metavar="NAME=V[,V...]",
+              help="Values of a parameter of the machine, or of the mapping. Given more than once, "
+                   "all combinations are swept; the first one is the axis of the figure.")
+@click.option("--figure", type=click.Choice(["all", "queue", "pes", "words"]), default="all",
+              show_default=True,
+              help="Figures of the paper to draw: load balance against queue depth; speed-up, "
+                   "padding and load balance against PEs; spmat reads against entries in a word.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N",
+              help="Processes of this computer.  [default: one for each core]")
+@click.option("--scheduler", metavar="ADDRESS",
+              help="Use the workers of a dask scheduler instead, such as tcp://host:8786.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True,
+              help="Of the weights and inputs of the paper's layers.")
+@click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
+@click.pass_context
+def explore_command(context: click.Context, network: Path | None, inputs: Path | None,
+                    config: EIEConfig, mapping: Literal["balanced", "interleaved"],
+                    layers: str | None, axes: tuple[str, ...], figure: str, jobs: int | None,
+                    scheduler: str | None, seed: int, folder: Path) -> None:
+    """Sweep parameters of the machine with the cycle model.
+
+    The layers are the nine of the paper, or those of NETWORK, a file written by `eie compress`.
+    What is changed is the published machine and the tuned one, 64 PEs each, or the machine that is
+    given. Without --set the figures of the paper are drawn. Memories are made as deep as a point
+    needs. Writes explore.json, a CSV table for each sweep, and figures as PNG and SVG; needs the
+    extra [bench].
+    """
+    given = {name for name in context.params
+             if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    if (network is None) != (inputs is None):
+        raise click.UsageError("NETWORK and --input must be given together: the time of a layer "
+                               "depends on its activations")
+    for one, other in (("axes", "figure"), ("network", "seed"), ("jobs", "scheduler")):
+        if {one, other} <= given:
+            raise click.UsageError(f"{_NAMES[one]} and --{other} must not both be given: leave one "
+                                   f"of them out")
+
+    from eie_sim.explore.explore import explore
+    from eie_sim.explore.sweep import GIVEN, SWEEPS, Sweep, parse_axes
+    from eie_sim.paper.layers import MACHINES, Machine
+
+    from .explore_tables import show_errors, show_sweep
+
+    machines = MACHINES
+    if given & {"file", "preset", "pes", "mapping"}:
+        file = context.params["file"]
+        name = context.params["preset"] or (file.stem if file else "default")
+        machines = {name: Machine(config, mapping)}
+    sweeps = ([Sweep(GIVEN, parse_axes(axes))] if axes else
+              [sweep for name, sweep in SWEEPS.items() if figure in ("all", name)])
+    workloads = _workloads(network, inputs, machines, layers.split(",") if layers else [], seed)
+    about = {"seed": seed} if network is None else {"network": network.name}
+    with _bar() as progress:
+        tables = explore(folder, sweeps, machines, workloads, jobs=jobs, scheduler=scheduler,
+                         about=about, progress=progress)
+    for table in tables:
+        show_sweep(folder, table)
+        show_errors(table)
+    if not any(row.measurement for table in tables for row in table.rows):
+        sys.exit(1)
+
+
+_NAMES = {"axes": "--set", "network": "NETWORK", "jobs": "--jobs"}
+
+
+def _workloads(network: Path | None, inputs: Path | None, machines: "dict[str, Machine]",
+               names: list[str], seed: int) -> "list[Workload]":
+    from eie_compiler.archive import read_array
+    from eie_compiler.network import CompressedNetwork
+    from eie_sim.explore.workloads import network_workloads, paper_workloads
+
+    if network is None or inputs is None:
+        return [*paper_workloads(names, seed)]
+    arithmetic = next(iter(machines.values())).config
+    return [*network_workloads(CompressedNetwork.load(network), read_array(inputs), arithmetic,
+                               names)]
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar of all points on the error output; silent in a pipe."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(),
+                  console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("exploring", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

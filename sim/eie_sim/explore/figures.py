@@ -1,0 +1,164 @@
+"""Sweeps as figures, those of the paper among them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import ExploreError
+from .sweep import GIVEN
+from .tables import Table, show_value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+__all__ = ["AXES", "PLOTS", "Plot", "Series", "draw", "require_matplotlib", "series"]
+
+
+class Plot(NamedTuple):
+    """One quantity against the first axis of a sweep.
+
+    Attributes
+    ----------
+    name, sweep : :class:`str`
+        What the files are called; the sweep that it shows.
+    quantity : :class:`str`
+        Figure of a :class:`~.measure.Measurement`.
+    label : :class:`str`
+        In words.
+    relative : :class:`bool`
+        Whether it is shown as the first one over each, as a speed-up is.
+    percent, log : :class:`bool`
+        Whether it is shown in percent; on a logarithmic scale.
+    """
+
+    name: str
+    sweep: str
+    quantity: str
+    label: str
+    relative: bool = False
+    percent: bool = False
+    log: bool = False
+
+
+#: What is drawn. The numbers are those of the figures in Han et al., ISCA 2016.
+PLOTS = [
+    Plot("queue", "queue", "load_balance", "load balance (fig. 8)", percent=True),
+    Plot("speedup", "pes", "cycles", "speed-up (fig. 11)", relative=True, log=True),
+    Plot("padding", "pes", "real_work", "real work / all work (fig. 12)", percent=True),
+    Plot("balance", "pes", "load_balance", "load balance (fig. 13)", percent=True),
+    Plot("reads", "words", "spmat_reads", "spmat reads (fig. 9)", log=True),
+    Plot("energy", "words", "spmat_nj", "energy of spmat reads, nJ (fig. 9)", log=True),
+    Plot(GIVEN, GIVEN, "ratio", "cycles / ideal"),
+]
+
+#: Parameters in words.
+AXES = {"n_pe": "PEs", "queue_depth": "queue depth",
+         "entries_per_word": "entries in a spmat word"}
+
+#: Panels side by side.
+_COLUMNS = 4
+
+#: A layer keeps its marker, so that lines are told apart without colours.
+_MARKERS = "osD^v<>Ph*"
+
+
+class Series(NamedTuple):
+    """A line: what it is about, and its points by the value on the axis; None is impossible."""
+
+    panel: str
+    layer: str
+    points: dict[str, float | None]
+
+
+def series(plot: Plot, table: Table) -> list[Series]:
+    """Lines of a plot; a panel for each machine and for each choice of the other axes."""
+    axis = next(iter(table.sweep.axes))
+    found: dict[tuple[str, str], dict[str, float | None]] = {}
+    for row in table.rows:
+        others = [f"{name} = {show_value(value)}" for name, value in row.point.values.items()
+                  if name != axis]
+        line = found.setdefault((", ".join([row.point.base, *others]), row.point.layer), {})
+        line[show_value(row.point.values[axis])] = (
+            None if row.measurement is None else getattr(row.measurement, plot.quantity))
+    return [Series(panel, layer, _relate(line) if plot.relative else line)
+            for (panel, layer), line in found.items()]
+
+
+def _relate(line: Mapping[str, float | None]) -> dict[str, float | None]:
+    first = next(iter(line.values()))
+    return {tick: first / value if first and value else None for tick, value in line.items()}
+
+
+def require_matplotlib() -> None:
+    """Raise :class:`ExploreError` if there is no matplotlib, before anything takes time."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ExploreError("matplotlib must be installed to draw figures, but was not found: "
+                           "pip install 'eie-hdl[bench]'") from error
+
+
+def draw(plot: Plot, table: Table, folder: Path) -> list[Path]:
+    """Draw a plot as PNG and SVG; return the files: none if all points are impossible.
+
+    Raises
+    ------
+    ExploreError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    lines = [line for line in series(plot, table)
+             if any(value is not None for value in line.points.values())]
+    panels = list(dict.fromkeys(line.panel for line in lines))
+    if not panels:
+        return []
+    layers = list(dict.fromkeys(line.layer for line in lines))
+    columns = min(len(panels), _COLUMNS)
+    n_rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(1.6 + 4.2 * columns, 0.6 + 3.2 * n_rows), layout="constrained")
+    places = list(figure.subplots(n_rows, columns, sharey=True, squeeze=False).flat)
+    axis = next(iter(table.sweep.axes))
+    handles: dict[str, Line2D] = {}
+    for place, panel in zip(places, panels):
+        handles |= _draw_panel(place, plot, layers, [line for line in lines if line.panel == panel])
+        place.set(title=panel, xlabel=AXES.get(axis, axis))
+    for place in places[len(panels):]:
+        place.set_axis_off()
+    figure.legend([handles[layer] for layer in layers], layers, loc="outside right center",
+                  frameon=False)
+    paths = [folder / f"{plot.name}.{kind}" for kind in ("png", "svg")]
+    # The same points give the same bytes; letters stay letters.
+    with matplotlib.rc_context({"svg.hashsalt": plot.name, "svg.fonttype": "none"}):
+        figure.savefig(paths[0], dpi=110)
+        figure.savefig(paths[1], metadata={"Date": None})
+    return paths
+
+
+def _draw_panel(place: "Axes", plot: Plot, layers: Sequence[str], lines: Sequence[Series]
+                ) -> "dict[str, Line2D]":
+    ticks = list(lines[0].points)
+    handles = {}
+    for line in lines:
+        number = layers.index(line.layer)
+        # At even distances: powers of two lie as on a logarithmic scale, and names have a place.
+        handles[line.layer], = place.plot(
+            range(len(ticks)),
+            [float("nan") if value is None else value for value in line.points.values()],
+            color=f"C{number}", marker=_MARKERS[number % len(_MARKERS)], markersize=4,
+            linewidth=1.2)
+    place.set_xticks(range(len(ticks)), ticks)
+    place.set_ylabel(plot.label)
+    place.label_outer()
+    place.grid(alpha=0.3)
+    if plot.log:
+        place.set_yscale("log", base=2 if plot.relative else 10)
+    if plot.relative:
+        place.yaxis.set_major_formatter("{x:g}")
+    if plot.percent:
+        place.set_ylim(0, 1.02)
+        place.yaxis.set_major_formatter("{x:.0%}")
+    return handles

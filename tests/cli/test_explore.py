@@ -1,0 +1,96 @@
+"""`eie explore`: what it writes, what it answers, and how it fails."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from eie_compiler.testing import random_network
+
+for package in ("numba", "matplotlib"):
+    pytest.importorskip(package, reason=f"needs {package}: pip install 'eie-hdl[bench]'")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A network of two layers, and its inputs."""
+    folder = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(6)
+    random_network(rng, [64, 48, 32], density=0.5, v_width=3).save(folder / "net.npz")
+    np.save(folder / "x.npy", rng.uniform(-1, 1, (2, 64)))
+    return folder / "net.npz", "--input", folder / "x.npy"
+
+
+def test_network_is_swept_into_tables_and_figures(tmp_path, eie, files):
+    code, text = eie("explore", *files, "--preset", "tiny", "--set", "queue_depth=2,1000",
+                     "--set", "mapping=balanced,interleaved", "--jobs", 1, "-o", tmp_path / "e")
+    assert code == 0
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {
+        "explore.json", "sweep.csv", "sweep.png", "sweep.svg"}
+    content = json.loads((tmp_path / "e" / "explore.json").read_text())
+    assert content["network"] == "net.npz"
+    assert list(content["machines"]) == ["tiny"]
+    points = content["sweeps"][0]["points"]
+    assert len(points) == 8
+    assert ["error" in point for point in points] == [False, False, True, True] * 2
+    for point in points[::4]:
+        line = next(line for line in text.splitlines()
+                    if line.startswith("tiny, mapping = balanced") and point["layer"] in line)
+        assert line.split()[-2:] == [f"{point['ratio']:.3f}", "–"]
+    assert ("4 of 8 points are impossible, such as tiny, fc1, queue_depth = 1000, mapping = "
+            "balanced: queue_depth must be an integer from 2 to 256, not 1000\n") in text
+
+
+def test_figures_of_the_paper_are_drawn_for_the_machine_that_is_given(tmp_path, eie, files,
+                                                                      monkeypatch):
+    # A process takes seconds to begin, and the test above has one.
+    monkeypatch.setattr("eie_sim.explore.explore.open_executor",
+                        lambda jobs, scheduler: ThreadPoolExecutor(jobs))
+    code, text = eie("explore", *files, "--layers", "fc2", "--preset", "tiny", "--mapping",
+                     "interleaved", "--figure", "words", "--jobs", 1, "-o", tmp_path)
+    assert code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "explore.json", "words.csv", "reads.png", "reads.svg", "energy.png", "energy.svg"}
+    content = json.loads((tmp_path / "explore.json").read_text())
+    assert content["machines"]["tiny"]["mapping"] == "interleaved"
+    points = content["sweeps"][0]["points"]
+    assert [(point["layer"], point["word_bits"]) for point in points] == [
+        ("fc2", 5 * entries) for entries in (1, 2, 4, 8, 16)]
+    reads = [point["spmat_reads"] for point in points]
+    assert reads == sorted(reads, reverse=True)
+    assert f"{reads[0]:,}" in text
+
+
+def test_machines_of_the_benchmark_are_swept_if_none_is_given(tmp_path, eie, files):
+    eie("explore", *files, "--set", "n_pe=3", "-o", tmp_path)
+    machines = json.loads((tmp_path / "explore.json").read_text())["machines"]
+    assert {name: machine["mapping"] for name, machine in machines.items()} == {
+        "isca2016": "interleaved", "tuned": "balanced"}
+
+
+def test_exit_code_tells_if_no_point_is_possible(tmp_path, eie, files):
+    code, text = eie("explore", *files, "--preset", "tiny", "--set", "n_pe=3", "-o", tmp_path)
+    assert code == 1
+    assert ("2 of 2 points are impossible, such as tiny, fc1, n_pe = 3: n_pe must be a power of "
+            "two from 1 to 256, not 3\n") in text
+    assert {path.name for path in tmp_path.iterdir()} == {"explore.json", "sweep.csv"}
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["NET"], "NETWORK and --input must be given together: the time of a layer depends on its "
+              "activations"),
+    (["--input", "NET"], "NETWORK and --input must be given together"),
+    (["--set", "n_pe=2", "--figure", "queue"], "--set and --figure must not both be given: leave "
+                                               "one of them out"),
+    (["NET", "--input", "NET", "--seed", 2], "NETWORK and --seed must not both be given"),
+    (["--jobs", 2, "--scheduler", "tcp://a:1"], "--jobs and --scheduler must not both be given"),
+    (["--layers", "fc9"], "eie: layers must be some of Alex-6, "),
+    (["--set", "n_pes=2"], "eie: n_pes is not a parameter; those are "),
+])
+def test_options_that_make_no_sense_are_refused(tmp_path, eie, files, arguments, message):
+    code, text = eie("explore", *(files[0] if argument == "NET" else argument
+                                  for argument in arguments), "-o", tmp_path / "e")
+    assert code == 2
+    assert message in text
+    assert not (tmp_path / "e").exists()
