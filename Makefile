@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit compared
 	$(BIN)/eie demo -o $(BUILD)/demo
@@ -25,7 +25,8 @@ demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
 	$(BIN)/python -m eie_sim.c_driver -o $(BUILD)/demo-c
 
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	@# There are as many processes as processors: threads of libraries would only be in their way.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/sim/test_axi.py --seed $(SEED) --packets 2000
@@ -36,6 +37,25 @@ lint: $(VENV)/.dev ## style and types
 
 synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
 	$(BIN)/python -m eie_sim.synth -o $(BUILD)/synth-pe
+
+bench-sim: $(VENV)/.bench ## cycles a second of the simulated machine, and how long it takes to build
+	$(BIN)/python benchmarks/simulation.py --json $(BUILD)/bench-sim.json
+
+explore: $(VENV)/.bench ## the figures of the paper by the cycle model; SEED=n
+	$(BIN)/eie explore --seed $(SEED) -o $(BUILD)/explore
+
+test-cycles: $(VENV)/.dev ## the cycle model against 40 random machines
+	$(BIN)/python -m pytest -n $(JOBS) tests/sim/cycles --machines 40
+
+bench: $(VENV)/.bench ## the nine layers of the paper in Verilog, every number compared; SEED=n
+	$(BIN)/python benchmarks/nine_layers.py --seed $(SEED) -o $(BUILD)/bench --models $(BUILD)/models
+
+bench-quick: $(VENV)/.bench ## three of them; SEED=n
+	$(BIN)/python benchmarks/nine_layers.py --quick --seed $(SEED) -o $(BUILD)/bench-quick \
+	    --models $(BUILD)/models
+
+bench-host: $(VENV)/.bench ## the time that the host needs for the nine layers; SEED=n
+	$(BIN)/python benchmarks/host.py --seed $(SEED) -o $(BUILD)/bench-host.json
 
 registers: $(VENV)/.dev ## the registers as C header and reference, anew
 	$(BIN)/eie registers -o $(BUILD)/registers
@@ -73,12 +93,13 @@ clean: ## remove what was built, .venv excepted
 
 # Stamps: what a user needs, and on top of it what a developer needs. Redone when the list changes.
 $(VENV)/.run: EXTRAS := sim,demo
-$(VENV)/.dev: EXTRAS := sim,demo,train,onnx,magika,synth,registers,test,lint
+$(VENV)/.dev: EXTRAS := sim,demo,train,onnx,magika,synth,registers,bench,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
-$(VENV)/.train $(VENV)/.magika $(VENV)/.dev: $(VENV)/.run
+$(VENV)/.bench: EXTRAS := sim,bench
+$(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: $(VENV)/.run
 
-$(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.dev: pyproject.toml
+$(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/install-packages.sh python3-venv
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
@@ -87,5 +108,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.dev: pyproject.toml
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c test test-axi lint synth-pe registers waves doctor train lenet dsd magika \
-    have-mnist venv clean
+.PHONY: help demo demo-c test test-axi test-cycles lint synth-pe bench bench-quick bench-host \
+    bench-sim explore registers waves doctor train lenet dsd magika have-mnist venv clean

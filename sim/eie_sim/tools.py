@@ -90,6 +90,8 @@ def check_tools() -> list[Tool]:
         _package("scikit-learn", "the demo's data", "1.5"),
         _package("onnx", "models in ONNX", "1.16"),
         _package("torch", "training, models of PyTorch", "2.13"),
+        _package("numba", "the cycle model", "0.61"),
+        _package("matplotlib", "figures", "3.9"),
         find_verilator(),
         *find_compilers(),
         find_icarus(),
