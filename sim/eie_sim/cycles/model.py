@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
     entries: NDArray[np.int64]
 
 
-def predict(config: EIEConfig, steps: Sequence[Step]) -> Prediction:
+def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE) -> Prediction:
     """Time of a program on a machine at rest.
 
     Parameters
@@ -53,6 +53,10 @@ def predict(config: EIEConfig, steps: Sequence[Step]) -> Prediction:
         The machine.
     steps : sequence of :class:`Step`
         Its program.
+    sparse : :class:`int`
+        Messages that may be in flight to an activation queue that is filling: to see what another
+        number than the machine's would do. With :func:`~eie_hdl.tree.n_in_flight` the broadcast
+        stops as soon as ``queue_depth`` columns wait.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def predict(config: EIEConfig, steps: Sequence[Step]) -> Prediction:
     n_sent = sum(int(step.nonzero.sum()) for step in steps if step.words)
     entries = sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
                   np.zeros(config.n_pe, np.int64))
-    clock = kernel.run(_machine(config), _program(config, steps), n_sent,
+    clock = kernel.run(_machine(config, sparse), _program(config, steps), n_sent,
                        deadline=_deadline(config, steps, entries))
     if clock.state != kernel.ENDED:
         raise CycleModelError(f"The cycle model must end within {clock.cycles} cycles, but the CCU "
@@ -89,12 +93,12 @@ def predict_build(build: Build, words: NDArray[np.int64]) -> list[Prediction]:
     return [predict(build.config, build_steps(build, word)) for word in words]
 
 
-def _machine(config: EIEConfig):
+def _machine(config: EIEConfig, sparse: int):
     from .kernel import Machine
 
     late = n_in_flight(config)
     return Machine(config.n_levels, config.drop_empty_columns, config.queue_depth,
-                   config.queue_depth + late - N_SPARSE, late, N_SPARSE, *make_tree(config))
+                   config.queue_depth + late - sparse, late, sparse, *make_tree(config))
 
 
 def _program(config: EIEConfig, steps: Sequence[Step]):

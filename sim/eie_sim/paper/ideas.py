@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from eie_hdl.tree import N_SPARSE, n_in_flight
+
 from ..cycles.model import predict
 from ..cycles.steps import layer_steps
 from .bench import count_products, net_cycles
@@ -13,8 +15,9 @@ __all__ = ["IDEAS", "Step", "measure_ideas", "steps"]
 
 
 #: What the tuned machine does otherwise, in the order in which it is added: a title, and the
-#: parameter that changes, or the mapping.
+#: parameter that changes, or the mapping; or `sparse` of the cycle model, which both machines have.
 IDEAS = {
+    "sparse": "what is in flight counted",
     "z_width": "zero runs of {z_width} bits, no padding",
     "queue_depth": "queue of {queue_depth}",
     "drop_empty_columns": "empty columns dropped",
@@ -28,19 +31,23 @@ class Step(NamedTuple):
 
     title: str
     machine: Machine
+    sparse: int
     ratios: dict[str, float]
 
 
-def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine]]:
-    """The machine as it is, then with one idea after another of those in the tuned one."""
-    found, values = [("as published", machine)], tuned.config.as_dict()
+def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
+    """The machine, with a stop when a queue is full, then with one idea after another."""
+    sparse, values = n_in_flight(machine.config), tuned.config.as_dict()
+    found = [("as published", machine, sparse)]
     for changed, title in IDEAS.items():
-        if changed == "mapping":
+        if changed == "sparse":
+            sparse = N_SPARSE
+        elif changed == "mapping":
             machine = machine._replace(mapping=tuned.mapping)
         else:
             machine = machine._replace(
                 config=dataclasses.replace(machine.config, **{changed: values[changed]}))
-        found.append((f"+ {title.format(**values)}", machine))
+        found.append((f"+ {title.format(**values)}", machine, sparse))
     return found
 
 
@@ -55,13 +62,13 @@ def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine],
     told
         Called with each layer that is done.
     """
-    found = [Step(title, machine, {})
-             for title, machine in steps(machines["isca2016"], machines["tuned"])]
+    found = [Step(*step, {}) for step in steps(machines["isca2016"], machines["tuned"])]
     for layer in layers:
         network, words = make_network(layer, seed), make_inputs(layer, seed)
         products = count_products(network, words)
-        for _, (config, mapping), ratios in found:
-            prediction = predict(config, layer_steps(config, network.layers[0], mapping, words))
+        for _, (config, mapping), sparse, ratios in found:
+            program = layer_steps(config, network.layers[0], mapping, words)
+            prediction = predict(config, program, sparse=sparse)
             ratios[layer.name] = net_cycles(prediction.counters) * config.n_pe / products
         told(layer)
     return found

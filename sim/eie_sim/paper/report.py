@@ -62,8 +62,8 @@ class Report:
             "mean_ratio": {machine: geometric_mean(one.ratio for one in self._of(machine))
                            for machine in self.machines},
             "ideas": [{"title": step.title, "config": step.machine.config.as_dict(),
-                       "mapping": step.machine.mapping, "ratios": step.ratios,
-                       "mean_ratio": geometric_mean(step.ratios.values())}
+                       "mapping": step.machine.mapping, "sparse": step.sparse,
+                       "ratios": step.ratios, "mean_ratio": geometric_mean(step.ratios.values())}
                       for step in self.ideas],
             "energy_terms": {machine: [dataclasses.asdict(term) for term in count_energy(one)]
                              for machine, one in self._first().items()}}
