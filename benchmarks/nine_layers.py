@@ -58,9 +58,12 @@ def main(layers: list[str], quick: bool, presets: list[str], engine: Engine, see
          models: Path, doc: Path | None, folder: Path) -> None:
     """Run the nine layers of the paper."""
     require_matplotlib()    # before anything takes time
+    folder.mkdir(parents=True, exist_ok=True)
+    if doc and (engine, layers, presets, quick) != ("rtl", list(LAYERS), list(MACHINES), False):
+        raise click.UsageError("--doc must be given with all layers on all machines in RTL: what a "
+                               "document shows is complete and compared")
     report = run(list(QUICK) if quick else layers, presets, engine, seed, models)
     tables = report.tables()
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "bench.json").write_text(json.dumps(report.summary(), indent=1) + "\n",
                                        encoding="utf-8")
     (folder / "bench.md").write_text("\n".join(

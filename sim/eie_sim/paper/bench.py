@@ -1,6 +1,7 @@
 """Runs layers on machines: in RTL with every number compared, or by the cycle model alone."""
 
 import dataclasses
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from eie_compiler.build import Build
 from eie_compiler.compile import compile_network
+from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import Layouts, unpack
 
 from ..cycles.model import Prediction, predict
-from ..cycles.steps import build_steps
+from ..cycles.steps import build_steps, layer_steps
 from ..fast import make_library
 from ..inference import infer
 from ..rtl import BUILD_ROOT, Mismatch
@@ -81,8 +83,9 @@ class Measurement:
         Results that were compared with the golden model; none by the cycle model.
     differences : :class:`list` of :class:`~eie_sim.rtl.Mismatch`
         What came out of the machine and is not what it should be.
-    seconds : :class:`float`
-        Time that the simulation took.
+    seconds, model_seconds : :class:`float`
+        Time that the simulation took, with the loading of the memories, and none by the cycle
+        model; and that of the cycle model, from the weights to the prediction.
     """
 
     layer: PaperLayer
@@ -98,6 +101,7 @@ class Measurement:
     outputs: int
     differences: list[Mismatch]
     seconds: float
+    model_seconds: float
 
     @property
     def ideal(self) -> float:
@@ -139,6 +143,7 @@ class Measurement:
             "counters": self.counters, "entries": self.entries.tolist(),
             "stored": self.stored._asdict(), "bounds": self.bounds._asdict(),
             "outputs_compared": self.outputs, "seconds": self.seconds,
+            "model_seconds": self.model_seconds,
             "differences": [dataclasses.asdict(one) for one in self.differences]}
 
 
@@ -200,6 +205,10 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int, engine
     network = make_network(layer, seed, v_width=config.v_width)
     words = make_inputs(layer, seed, act_width=config.act_width)
     build = compile_network(network, config, mapping=machine.mapping)
+    start = time.perf_counter()
+    predict(config, layer_steps(config, network.layers[0], machine.mapping, words))
+    model_seconds = time.perf_counter() - start
+    # From the images, so that what is compared with the machine is what the machine is given.
     steps = build_steps(build, words)
     prediction = predict(config, steps)
     products = count_products(network, words)
@@ -215,10 +224,10 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int, engine
     return Measurement(
         layer, name, engine, config, network.layers[0].n_nonzeros, products, counters,
         prediction.entries, _describe(build), find_bounds(config, steps), outputs, differences,
-        seconds)
+        seconds, model_seconds)
 
 
-def count_products(network: Any, words: NDArray[np.int64]) -> int:
+def count_products(network: CompressedNetwork, words: NDArray[np.int64]) -> int:
     """Weights of the first layer, not zero, in columns whose activation is not zero."""
     return int(np.diff(network.layers[0].codes.indptr)[words != 0].sum())
 

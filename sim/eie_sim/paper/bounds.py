@@ -1,4 +1,4 @@
-"""Where the cycles go: what a layer takes at least, if only one thing costs any."""
+"""Where the cycles go: what a layer takes if only one thing costs any, and a simple model of it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ __all__ = ["Bounds", "find_bounds"]
 
 
 class Bounds(NamedTuple):
-    """Cycles of machines that are better than the real one; without fill and drain.
+    """Cycles without fill and drain: three bounds, and what a simple model says.
 
     Attributes
     ----------
@@ -24,16 +24,17 @@ class Bounds(NamedTuple):
         The same, but an empty column takes a cycle if it is not dropped.
     broadcasts : :class:`int`
         With PEs that take any column in a cycle.
-    prompt : :class:`int`
-        With queues as they are, whose state everybody knows in the same cycle. It is the usual
-        model of the published machine, where the broadcast stops and starts at once; in the real
-        one a column is on its way for some cycles, and so is the news that a queue is full.
+    simple_model : :class:`int`
+        With queues of ``queue_depth`` columns, whose state everybody knows in the same cycle: the
+        usual model of the published machine, where the broadcast stops and starts at once. The real
+        one has more slots, as a column is on its way for some cycles, and so is the news that a
+        queue is full; it may be better or worse.
     """
 
     entries: int
     columns: int
     broadcasts: int
-    prompt: int
+    simple_model: int
 
 
 def find_bounds(config: EIEConfig, steps: Sequence[Step]) -> Bounds:

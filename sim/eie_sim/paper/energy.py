@@ -12,15 +12,16 @@ It is a proxy, to compare machines with, not a measurement. The assumptions are 
 - Capacities are those of the machine, whether full or not.
 - A column that is broadcast is written to and read from the queue of every PE, even if it is empty
   there and dropped.
-- A broadcast is worth a cycle of every node of the LNZD tree, each of 0.023 mW at 800 MHz (the
-  same, table II). The wires between the PEs, clocks, registers of the pipeline and leakage are left
-  out.
+- Every node of the LNZD tree takes 0.023 mW at 800 MHz (the same, table II), in all cycles.
+- Left out are the wires between the PEs, clocks, registers of the pipeline and leakage, and the
+  loading of inputs and sending of results.
 """
 
 import dataclasses
 
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts
+from eie_hdl.tree import n_in_flight
 
 from .bench import Measurement
 from .layers import CLOCK_MHZ
@@ -94,15 +95,15 @@ def count_energy(measured: Measurement) -> list[Term]:
         Term("arithmetic", f"{config.acc_width} bits added", operands,
              ADD_PJ * config.acc_width / _ALU_BITS),
         Term("arithmetic", f"codebook entry of {config.codebook_width} bits read",
-             counters["macs"],
+             operands,
              access_pj(config.codebook_width, config.n_codebooks << config.v_width)),
         Term("activations", f"accumulator of {config.acc_width} bits read and written", operands,
              2 * accumulator),
         Term("activations", f"word of {act_bits} bits scanned, read as bias, or written",
              act_words, access_pj(act_bits, config.act_depth)),
         Term("queue", f"column of {message_bits} bits written and read", columns,
-             2 * access_pj(message_bits, config.queue_depth)),
-        Term("broadcast", f"broadcast through {n_nodes} LNZD nodes", counters["broadcasts"],
+             2 * access_pj(message_bits, config.queue_depth + n_in_flight(config))),
+        Term("broadcast", f"cycle of {n_nodes} LNZD nodes", measured.cycles,
              n_nodes * NODE_MW / CLOCK_MHZ * 1000),
     ]
 

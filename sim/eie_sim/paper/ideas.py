@@ -11,7 +11,7 @@ from ..cycles.steps import layer_steps
 from .bench import count_products, net_cycles
 from .layers import Machine, PaperLayer, make_inputs, make_network
 
-__all__ = ["IDEAS", "Step", "measure_ideas", "steps"]
+__all__ = ["IDEAS", "Idea", "measure_ideas", "steps"]
 
 
 #: What the tuned machine does otherwise, in the order in which it is added: a title, and the
@@ -22,11 +22,10 @@ IDEAS = {
     "queue_depth": "queue of {queue_depth}",
     "drop_empty_columns": "empty columns dropped",
     "mapping": "rows balanced by weight",
-    "acc_depth": "tiles of {acc_depth} rows",
 }
 
 
-class Step(NamedTuple):
+class Idea(NamedTuple):
     """A machine on the way, and the ratio that it reaches on each layer."""
 
     title: str
@@ -52,7 +51,7 @@ def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
 
 
 def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
-                  told: Callable[[PaperLayer], None] = lambda layer: None) -> list[Step]:
+                  told: Callable[[PaperLayer], None] = lambda layer: None) -> list[Idea]:
     """Predict the ratio of every layer on every machine on the way from ``isca2016`` to ``tuned``.
 
     Parameters
@@ -62,7 +61,7 @@ def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine],
     told
         Called with each layer that is done.
     """
-    found = [Step(*step, {}) for step in steps(machines["isca2016"], machines["tuned"])]
+    found = [Idea(*step, {}) for step in steps(machines["isca2016"], machines["tuned"])]
     for layer in layers:
         network, words = make_network(layer, seed), make_inputs(layer, seed)
         products = count_products(network, words)

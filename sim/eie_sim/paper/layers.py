@@ -9,8 +9,8 @@ from scipy.sparse import csc_array
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import EIEConfig
 
-__all__ = ["CLOCK_MHZ", "LAYERS", "MACHINES", "QUICK", "TARGET_MEAN", "TOLERANCE", "Machine",
-           "PaperLayer", "make_inputs", "make_network"]
+__all__ = ["CLOCK_MHZ", "LAYERS", "MACHINES", "PAPER_POINTER_BITS", "QUICK", "TARGET_MEAN",
+           "TOLERANCE", "Machine", "PaperLayer", "make_inputs", "make_network"]
 
 #: Clock of the published machine (Han et al., ISCA 2016, section 6).
 CLOCK_MHZ = 800
@@ -85,11 +85,15 @@ class Machine(NamedTuple):
 #: Words that the largest layer needs of a pointer bank: VGG-6 has 25,089 pointers.
 _PTR_DEPTH = 12545
 
-#: Both machines by name. Memories are as deep as the layers need, nothing else is changed; 256
-#: accumulators hold the 138 rows that a PE has of NT-Wd at once, as the paper's machine does.
+#: Pointers of the paper have so many bits (section 4).
+PAPER_POINTER_BITS = 16
+
+#: Both machines by name. The pointer SRAMs are as deep as the layers need; the spmat SRAMs of both
+#: have the depth of the paper's, so that their energy can be compared. Nothing else is changed.
 MACHINES: dict[str, Machine] = {
-    "isca2016": Machine(EIEConfig.isca2016(ptr_depth=_PTR_DEPTH, acc_depth=256), "interleaved"),
-    "tuned": Machine(EIEConfig(n_pe=64, spmat_depth=8192, ptr_depth=_PTR_DEPTH), "balanced"),
+    "isca2016": Machine(EIEConfig.isca2016(ptr_depth=_PTR_DEPTH), "interleaved"),
+    "tuned": Machine(EIEConfig(n_pe=64, spmat_depth=EIEConfig.isca2016().spmat_depth,
+                               ptr_depth=_PTR_DEPTH), "balanced"),
 }
 
 

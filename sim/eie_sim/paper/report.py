@@ -7,8 +7,8 @@ from typing import Any
 
 from .bench import Measurement
 from .energy import PAPER_POWER_MW, PARTS, PE_POWER_MW, count_energy, sum_parts
-from .ideas import Step
-from .layers import CLOCK_MHZ, LAYERS, TARGET_MEAN, TOLERANCE
+from .ideas import Idea
+from .layers import CLOCK_MHZ, LAYERS, PAPER_POINTER_BITS, TARGET_MEAN, TOLERANCE
 from .tables import Table
 
 __all__ = ["Report"]
@@ -22,14 +22,14 @@ class Report:
     ----------
     measured : sequence of :class:`~.bench.Measurement`
         Layers in the order in which they are to be shown.
-    ideas : sequence of :class:`~.ideas.Step`
+    ideas : sequence of :class:`~.ideas.Idea`
         Machines on the way from the published one to the tuned one.
     seed : :class:`int`
         Of layers and inputs.
     """
 
     measured: Sequence[Measurement]
-    ideas: Sequence[Step]
+    ideas: Sequence[Idea]
     seed: int
 
     @property
@@ -48,6 +48,7 @@ class Report:
         """All tables by a short name."""
         return {**{machine: self._cycles(machine) for machine in self.machines},
                 **{f"{machine}-bounds": self._bounds(machine) for machine in self.machines},
+                "simulation": self._simulation(),
                 "time": self._time(), "ideas": self._ideas(), "memory": self._memory(),
                 "energy": self._energy(), "terms": self._terms(), "power": self._power()}
 
@@ -101,8 +102,21 @@ class Report:
         rows = [[one.layer.name, *(f"{cycles / one.ideal:.3f}" for cycles in one.bounds),
                  f"{one.ratio:.3f}"] for one in self._of(machine)]
         return Table(f"{machine}: ratio if nothing cost a cycle but …", [
-            "layer", "entries", "and empty columns", "broadcasts", "and full queues, at once known",
-            "everything"], rows)
+            "layer", "entries", "and empty columns", "broadcasts", "simple model", "everything"],
+            rows)
+
+    def _simulation(self) -> Table:
+        """What was run, and what it took. The time of the cycle model begins with the weights."""
+        rows = [[one.layer.name, one.machine, one.engine, f"{one.outputs:,}",
+                 f"{len(one.differences)}", f"{one.seconds:.2f}", f"{one.model_seconds:.2f}",
+                 f"{one.seconds / one.model_seconds:.0f}×" if one.seconds else ""]
+                for one in self.measured]
+        rows.append(["all", "", "", f"{sum(one.outputs for one in self.measured):,}",
+                     f"{sum(len(one.differences) for one in self.measured)}",
+                     f"{sum(one.seconds for one in self.measured):.2f}",
+                     f"{sum(one.model_seconds for one in self.measured):.2f}", ""])
+        return Table("simulation", ["layer", "machine", "engine", "results compared", "differences",
+                                    "engine, s", "cycle model, s", "factor"], rows)
 
     def _time(self) -> Table:
         rows = [[same[0].layer.name, f"{same[0].layer.theoretical_us:.1f}",
@@ -130,13 +144,17 @@ class Report:
     def _memory(self) -> Table:
         rows = []
         for same in self._by_layer():
-            cells = [same[0].layer.name, f"{same[0].nonzeros:,}"]
+            stored, nonzeros = same[0].stored, same[0].nonzeros
+            paper = (stored.entries * stored.entry_bits
+                     + stored.pointers * PAPER_POINTER_BITS) / nonzeros
+            cells = [same[0].layer.name, f"{nonzeros:,}", f"{paper:.2f}"]
             for one in same:
                 entries = one.stored.entries * one.stored.entry_bits / one.nonzeros
                 pointers = one.stored.pointers * one.stored.pointer_bits / one.nonzeros
                 cells += [f"{entries:.2f}", f"{pointers:.2f}", f"{entries + pointers:.2f}"]
             rows.append(cells)
-        return Table("bits stored per nonzero weight", ["layer", "nonzeros", *(
+        return Table("bits stored per nonzero weight", [
+            "layer", "nonzeros", f"{self.machines[0]}, {PAPER_POINTER_BITS}-bit pointers", *(
             f"{machine}, {what}" for machine in self.machines
             for what in ("entries", "pointers", "both"))], rows)
 

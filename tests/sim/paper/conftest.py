@@ -32,7 +32,7 @@ def measurement():
             products=1000, counters=counters, entries=np.array([250, 250, 300, 300]),
             stored=Stored(entries=2200, paddings=200, entry_bits=5, pointers=400, pointer_bits=9,
                           tiles=2, source_words=6, drained_words=7),
-            bounds=Bounds(entries=260, columns=270, broadcasts=20, prompt=280), outputs=100,
-            differences=list(differences), seconds=1.0)
+            bounds=Bounds(entries=260, columns=270, broadcasts=20, simple_model=280), outputs=100,
+            differences=list(differences), seconds=1.0, model_seconds=0.1)
 
     return make

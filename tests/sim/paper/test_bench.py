@@ -75,16 +75,28 @@ def test_a_wrong_prediction_is_a_difference(verilator, models, small, monkeypatc
     assert difference.expected == difference.got + 1 == one.counters["cycles"] + 1
 
 
-def test_the_model_alone_writes_all_files_and_refreshes_the_document(script, tmp_path):
+def test_the_benchmark_writes_all_files_and_refreshes_the_document(verilator, models, script,
+                                                                  tmp_path):
     document, folder = tmp_path / "benchmark.md", tmp_path / "bench"
     document.write_text(DOC.read_text())
-    result = run(script, "--engine", "model", "-o", folder, "--doc", document)
+    result = run(script, "--models", models, "-o", folder, "--doc", document)
     assert result.exit_code == 0, result.output
     assert {path.name for path in folder.iterdir()} == {
         "bench.json", "bench.md", *(f"{plot}.{kind}" for kind in ("png", "svg")
                                     for plot in ("ratio", "time", "ideas", "energy"))}
     assert min(path.stat().st_size for path in folder.iterdir()) > 1000
     assert document.read_text().count("| small |") >= 6
+
+
+def test_a_document_shows_nothing_that_is_only_predicted(script, tmp_path):
+    document = tmp_path / "benchmark.md"
+    document.write_text("as it was")
+    result = run(script, "--engine", "model", "-o", tmp_path, "--doc", document)
+    assert result.exit_code == 2
+    assert "--doc must be given with all layers on all machines in RTL" in result.output
+    assert document.read_text() == "as it was"
+    assert run(script, "--engine", "model", "-o", tmp_path).exit_code == 0
+    assert "| small | tuned | model | 0 |" in (tmp_path / "bench.md").read_text()
 
 
 def test_an_unknown_layer_is_refused(script, tmp_path):

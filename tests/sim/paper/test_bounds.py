@@ -30,7 +30,7 @@ def test_an_empty_column_takes_a_cycle_unless_it_is_dropped(config, columns):
 
 
 def test_columns_of_one_entry_take_a_cycle_each():
-    assert bounds(KEEPS, *[[1, 1]] * 9).prompt == 9
+    assert bounds(KEEPS, *[[1, 1]] * 9).simple_model == 9
 
 
 def test_a_full_queue_holds_the_others_up():
@@ -39,12 +39,12 @@ def test_a_full_queue_holds_the_others_up():
     With a longer queue PE 1 would have its four entries earlier.
     """
     columns = [[4, 0], [4, 0], [4, 0], [0, 4]]
-    assert bounds(DROPS, *columns).prompt == 12
+    assert bounds(DROPS, *columns).simple_model == 12
     late = [[4, 0], [4, 0], [4, 0], [4, 0], [0, 9]]
-    assert bounds(DROPS, *late).prompt == 9 + 9
-    assert bounds(dataclasses.replace(DROPS, queue_depth=8), *late).prompt == 16
+    assert bounds(DROPS, *late).simple_model == 9 + 9
+    assert bounds(dataclasses.replace(DROPS, queue_depth=8), *late).simple_model == 16
 
 
 def test_a_dropped_column_takes_no_place_in_a_queue():
     late = [[4, 0], [4, 0], [4, 0], [0, 0], [0, 0], [0, 9]]
-    assert bounds(DROPS, *late).prompt == bounds(DROPS, *late[:3], late[-1]).prompt + 2
+    assert bounds(DROPS, *late).simple_model == bounds(DROPS, *late[:3], late[-1]).simple_model + 2

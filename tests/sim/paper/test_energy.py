@@ -31,8 +31,8 @@ def test_terms_are_counts_times_energies(measurement):
     assert multiplications.picojoules == pytest.approx(3.1 * 56 / 1024)
     # 4 PEs: 6 words scanned; 7 words of biases read and 7 of results written.
     assert terms["word of 32 bits scanned, read as bias, or written"].count == 4 * (6 + 7 + 7)
-    assert terms["broadcast through 1 LNZD nodes"].count == 20
-    assert terms["broadcast through 1 LNZD nodes"].picojoules == pytest.approx(0.02875)
+    assert terms["cycle of 1 LNZD nodes"].count == 310
+    assert terms["cycle of 1 LNZD nodes"].picojoules == pytest.approx(0.02875)
 
 
 def test_parts_add_up(measurement):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eie_sim.paper.ideas import Step
+from eie_sim.paper.ideas import Idea
 from eie_sim.paper.layers import LAYERS, Machine
 from eie_sim.paper.report import Report
 from eie_sim.paper.tables import DocumentError, Table, refresh, to_markdown
@@ -16,8 +16,8 @@ def report(measurement, small):
     """Two layers on two machines: ratios 1.24 and 1.6, and 1.0 and 1.6."""
     other = small._replace(name="other", expected=1.6, target=1.5)
     config = measurement().config
-    ideas = [Step("as published", Machine(config, "interleaved"), 9, {"small": 2.0, "other": 8.0}),
-             Step("+ better", Machine(config, "balanced"), 4, {"small": 1.0, "other": 4.0})]
+    ideas = [Idea("as published", Machine(config, "interleaved"), 9, {"small": 2.0, "other": 8.0}),
+             Idea("+ better", Machine(config, "balanced"), 4, {"small": 1.0, "other": 4.0})]
     return Report([measurement("isca2016"), measurement("isca2016", cycles=400, layer=other),
                    measurement("tuned", cycles=250), measurement("tuned", cycles=400, layer=other)],
                   ideas, seed=5)
@@ -48,7 +48,7 @@ def test_the_published_machine_is_compared_with_what_is_expected(report):
 
 def test_a_difference_of_more_than_four_percent_is_marked(measurement, small):
     ratios = {cycles: cell(Report([measurement(cycles=cycles)], [
-        Step("as published", Machine(measurement().config, "interleaved"), 9, {"small": 1.0})],
+        Idea("as published", Machine(measurement().config, "interleaved"), 9, {"small": 1.0})],
         1).tables()["isca2016"], 0, "difference") for cycles in (299, 301, 324, 326)}
     assert ratios == {299: "-4.3% **!**", 301: "-3.7%", 324: "+3.7%", 326: "+4.3% **!**"}
 
@@ -62,7 +62,7 @@ def test_the_tuned_machine_is_judged_by_its_targets(report):
 @pytest.mark.parametrize("cycles, met", [(265, "yes"), (266, "**no**")])
 def test_the_mean_is_judged_if_all_layers_are_there(measurement, cycles, met):
     measured = [measurement("tuned", cycles=cycles, layer=layer) for layer in LAYERS.values()]
-    ideas = [Step("as published", Machine(measurement().config, "interleaved"), 9,
+    ideas = [Idea("as published", Machine(measurement().config, "interleaved"), 9,
                   dict.fromkeys(LAYERS, 1.0))]
     table = Report(measured, ideas, 1).tables()["tuned"]
     assert (cell(table, 9, "at most"), cell(table, 9, "met")) == ("1.06", met)
