@@ -63,8 +63,8 @@ class EIEConfig:
         Entries in a word of the spmat SRAM; a power of two, so that a pointer is (word, lane).
     queue_depth : :class:`int`, 2 to 256
         Columns that wait in the activation queue of a PE before the broadcast is slowed down. It
-        has `2 · n_levels + 5` slots more, for what is in flight, and with 16 or 64 PEs the default
-        fills the 32 that LUT RAM has.
+        has `2 · n_levels + 5` slots more, for what is in flight; with 64 PEs the default fills the
+        32 that two LUT RAMs have.
     drop_empty_columns : :class:`bool`
         Whether a column that is empty in a PE is dropped before its queue. If not, it takes a slot
         and a cycle, as in the paper.

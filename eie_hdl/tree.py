@@ -18,7 +18,7 @@ __all__ = ["N_SPARSE", "Link", "TreeNode", "TreeNodeSignature", "grow_tree", "n_
 EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
 
 
-#: Messages that may be in flight to an activation queue that is filling.
+#: While an activation queue is filling, another message is sent if at most so many are in flight.
 N_SPARSE = 4
 
 
@@ -51,7 +51,7 @@ class Link(wiring.Signature):
         overflowed in it.
     filling, full : :py:`Out(1)`
         An activation queue has no room for a message in every cycle: send none while more than
-        :data:`N_SPARSE` may be in flight; it has no room for more than those: send none.
+        :data:`N_SPARSE` may be in flight; it has room for no more than those: send none.
     events : :py:`Out(data.StructLayout(...))`
         How many PEs did something in this cycle, for the counters.
     """

@@ -41,8 +41,9 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
 
     Each tile gets its share of heavy and of light rows, and within a tile a PE takes rows while it
     has slots. What differs then is evened out by exchange: if the rows cannot be shared out
-    equally, the PEs with one more end up with light ones. Rows of equal work stay in order, and so
-    do the rows of a PE, so that the result does not depend on the machine it is computed on.
+    equally, the PEs with one more end up with light ones. Of equal rows and PEs the first is taken,
+    and the rows of a PE stay in order, so that the result does not depend on the machine it is
+    computed on.
 
     Parameters
     ----------

@@ -27,8 +27,7 @@ class ActivationQueue(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.column, always_ready=True))`
-        Input. At most :func:`~eie_hdl.tree.n_in_flight` payloads come after `level` has reached
-        ``queue_depth``, and :data:`~eie_hdl.tree.N_SPARSE` after ``n_slots - N_SPARSE``.
+        Input. Never so many payloads come that `level` would exceed ``n_slots``.
     o : :py:`Out(stream.Signature(layouts.column))`
         Output.
     level : :py:`Out(...)`

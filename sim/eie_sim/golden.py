@@ -113,9 +113,10 @@ class GoldenModel:
         size = max(1, _CHUNK // n_columns)
         # One chunk at least, so that the shapes are right for a batch of nothing as well.
         starts = range(0, max(1, len(padded)), size)
-        results = [self._run_chunk(padded[start:start + size], first, n_columns)
+        # What was found is as large as the sources: it is not kept.
+        results = [self._run_chunk(padded[start:start + size], first, n_columns)[::2]
                    for start in starts]
-        outputs, _, statistics = zip(*results)
+        outputs, statistics = zip(*results)
         return ([np.concatenate(parts) for parts in zip(*outputs)],
                 Statistics(*(np.concatenate(parts) for parts in zip(*statistics))))
 
@@ -224,6 +225,9 @@ class GoldenModel:
                               f"{config.max_bias_shift}, not {end['bias_shift']}")
         destination, bias = (self._rows(number, f"end.{name}", end[name], end["last_word"])
                              for name in ("destination", "bias"))
+        if _overlap(destination, source):
+            raise GoldenError(f"Descriptor {number}: end.destination must not be over its source, "
+                              f"at {start['source']}, but is at {end['destination']}")
         if _overlap(destination, bias):
             raise GoldenError(f"Descriptor {number}: end.destination must not be over the biases, "
                               f"at {end['bias']}, but is at {end['destination']}")

@@ -365,7 +365,7 @@ def _step_pes(pes, outers, until, due, n_above, now, messages, step, program, ma
         if pe.level < level:
             n_above[0] -= level == machine.filling
             n_above[1] -= level == machine.full
-        if outer.level != n_found:
+        if n_nodes and outer.level != n_found:
             until[machine.parent[n_nodes + number]] = now + 1
         if pe.n_controls or pe.writing or outer.offered or (pe.busy and not _is_blocked(pe, outer)):
             due[number] = now + 1

@@ -63,11 +63,7 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE)
     CycleModelError
         If Numba is not installed.
     """
-    try:
-        from . import kernel
-    except ModuleNotFoundError as error:
-        raise CycleModelError("The cycle model needs Numba: pip install 'eie-hdl[bench]'"
-                              ) from error
+    kernel = _import_kernel()
     n_sent = sum(int(step.nonzero.sum()) for step in steps if step.words)
     entries = sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
                   np.zeros(config.n_pe, np.int64))
@@ -90,7 +86,19 @@ def predict_build(build: Build, words: NDArray[np.int64]) -> list[Prediction]:
     GoldenError, VectorError
         If images or inputs are broken.
     """
-    return [predict(build.config, build_steps(build, word)) for word in words]
+    return [predict(build.config, steps) for steps in build_steps(build, words)]
+
+
+def _import_kernel():
+    try:
+        from . import kernel
+    except ModuleNotFoundError as error:
+        raise CycleModelError("The cycle model needs Numba: pip install 'eie-hdl[bench]'"
+                              ) from error
+    except RuntimeError as error:
+        raise CycleModelError(f"The cycle model must be able to keep its compiled code ({error}): "
+                              f"set NUMBA_CACHE_DIR to a folder that can be written") from error
+    return kernel
 
 
 def _machine(config: EIEConfig, sparse: int):

@@ -92,31 +92,30 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
         Step.output(n_pe, n_words(layer.n_rows, n_pe))]
 
 
-def build_steps(build: Build, words: NDArray[np.int64]) -> list[Step]:
-    """The program of a build, for one input.
+def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
+    """The program of a build, for each input of a batch.
 
     Which activations are zero is what the golden model says; pointers and padding are read from the
     images.
 
     Parameters
     ----------
-    words : int64 (n_inputs,)
-        Input as from :func:`eie_sim.inference.prepare`.
+    words : int64 (batch, n_inputs)
+        Inputs as from :func:`eie_sim.inference.prepare`.
 
     Raises
     ------
     GoldenError, VectorError
-        If images or input are broken.
+        If images or inputs are broken.
     """
     config = build.config
     model = GoldenModel(config, build.images)
-    found = model.broadcasts(scatter(build.input, words[np.newaxis], config.n_pe),
-                             build.input.base_word)
+    found = model.broadcasts(scatter(build.input, words, config.n_pe), build.input.base_word)
     memories = Memories(config, build.images)
     paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
     program = memories.program
-    return [_step(config, memories, paddings, program, number, nonzero[0])
-            for number, nonzero in enumerate(found)]
+    return [[_step(config, memories, paddings, program, number, nonzero[image])
+             for number, nonzero in enumerate(found)] for image in range(len(words))]
 
 
 def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], program: Any,

@@ -209,7 +209,7 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int, engine
     predict(config, layer_steps(config, network.layers[0], machine.mapping, words))
     model_seconds = time.perf_counter() - start
     # From the images, so that what is compared with the machine is what the machine is given.
-    steps = build_steps(build, words)
+    (steps,) = build_steps(build, words[np.newaxis])
     prediction = predict(config, steps)
     products = count_products(network, words)
 

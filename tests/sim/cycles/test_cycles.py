@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ from eie_sim.driver.verilated import VerilatedBus
 from eie_sim.fast import make_library
 from eie_sim.inference import infer
 
+#: PEs of random machines, by turns.
+PES = (1, 2, 8, 32, 4, 16, 64)
+
 #: Layers that each machine runs.
 N_LAYERS = 25
 
@@ -28,10 +33,10 @@ def random_machine(seed: int) -> EIEConfig:
     """1 to 64 PEs; what decides about time is that of a preset, between them, or extreme."""
     rng = np.random.default_rng(seed)
     return EIEConfig(
-        n_pe=1 << seed % 7, z_width=int(rng.choice([2, 4, 5, 6])),
+        n_pe=PES[seed % len(PES)], z_width=int(rng.choice([2, 4, 5, 6])),
         entries_per_word=1 << int(rng.integers(5)),
-        queue_depth=int(rng.choice([2, 3, 5, 8, 13, 21, 40])),
-        drop_empty_columns=bool(rng.integers(2)), acc_depth=1 << int(rng.integers(2, 8)),
+        queue_depth=int(rng.choice([2, 3, 5, 8, 13, 21, 256])),
+        drop_empty_columns=bool(rng.integers(2)), acc_depth=1 << int(rng.integers(2, 11)),
         spmat_depth=4000, ptr_depth=2000, act_depth=256, n_codebooks=3,
         program_depth=int(rng.integers(40, 70)))
 
@@ -44,7 +49,7 @@ def random_build(rng: np.random.Generator, config: EIEConfig):
                              v_width=config.v_width, relu=bool(rng.integers(2)))
     build = compile_network(network, config, outputs=rng.choice(["last", "all"]),
                             mapping=rng.choice(["balanced", "interleaved"]))
-    words = rng.integers(1, 128, sizes[0]) * (rng.random(sizes[0]) < rng.choice([0, 0.3, 1]))
+    words = rng.integers(-127, 128, sizes[0]) * (rng.random(sizes[0]) < rng.choice([0, 0.3, 1]))
     return build, words
 
 
@@ -59,7 +64,7 @@ def pytest_generate_tests(metafunc):
 
 
 def test_every_counter_is_predicted(config, verilator, models):
-    rng = np.random.default_rng(config.n_pe)
+    rng = np.random.default_rng([config.n_pe, config.queue_depth, config.acc_depth])
     bus = VerilatedBus(make_library(config, models), patience=1_000_000)
     with contextlib.closing(bus):
         machine = Accelerator(bus, timeout=1.0)
@@ -72,8 +77,9 @@ def test_every_counter_is_predicted(config, verilator, models):
 
 
 @pytest.fixture
-def build_and_words():
-    config = dataclasses.replace(PRESETS["tiny"], v_width=4, z_width=2)
+def build_and_words(request):
+    acc_depth = getattr(request, "param", 16)
+    config = dataclasses.replace(PRESETS["tiny"], v_width=4, acc_depth=acc_depth)
     rng = np.random.default_rng(3)
     build = compile_network(random_network(rng, [30, 40], density=0.2), config,
                             mapping="balanced")
@@ -90,13 +96,15 @@ def test_golden_model_counts_the_same(build_and_words):
     assert prediction.entries.tolist() == golden.entries[0].tolist()
 
 
-def test_a_layer_without_images_is_the_same_program(build_and_words):
+@pytest.mark.parametrize("build_and_words, n_tiles", [(16, 1), (4, 3)],
+                         indirect=["build_and_words"])
+def test_a_layer_without_images_is_the_same_program(build_and_words, n_tiles):
     build, words = build_and_words
     rng = np.random.default_rng(3)
     layer = random_network(rng, [30, 40], density=0.2).layers[0]
     steps = layer_steps(build.config, layer, "balanced", words)
-    expected = build_steps(build, words)
-    assert len(steps) == len(expected) == 2
+    (expected,) = build_steps(build, words[np.newaxis])
+    assert len(steps) == len(expected) == n_tiles + 1
     for step, other in zip(steps, expected):
         used = other.nonzero
         assert (step.words, step.barrier) == (other.words, other.barrier)
@@ -111,7 +119,7 @@ def test_a_layer_without_images_is_the_same_program(build_and_words):
 def test_one_entry_more_is_noticed(build_and_words):
     """So that the comparison above can fail."""
     build, words = build_and_words
-    tile, output = build_steps(build, words)
+    ((tile, output),) = build_steps(build, words[np.newaxis])
     pe = int(np.argmax(tile.entries[:, tile.nonzero].sum(axis=1)))
     column = int(np.flatnonzero(tile.nonzero & (tile.entries[pe] > 0))[-1])
     more = tile.entries.copy()
@@ -145,7 +153,16 @@ def test_a_model_that_does_not_end_is_an_error(build_and_words, monkeypatch):
 
 def test_without_numba_the_error_says_what_to_install(build_and_words, monkeypatch):
     build, words = build_and_words
-    monkeypatch.setitem(__import__("sys").modules, "eie_sim.cycles.kernel", None)
+    monkeypatch.setitem(sys.modules, "eie_sim.cycles.kernel", None)
     monkeypatch.delattr("eie_sim.cycles.kernel", raising=False)
     with pytest.raises(CycleModelError, match=r"needs Numba: pip install 'eie-hdl\[bench\]'"):
         predict_build(build, words[np.newaxis])
+
+
+def test_code_that_cannot_be_kept_is_an_error_that_says_what_to_do(build_and_words):
+    """Numba refuses to compile what it is to keep and cannot."""
+    script = ("import numba.core.caching as caching; caching.CacheImpl._locator_classes = []; "
+              "from eie_sim.cycles.model import CycleModelError, _import_kernel\n"
+              "try:\n    _import_kernel()\nexcept CycleModelError as error:\n    print(error)")
+    run = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True)
+    assert "set NUMBA_CACHE_DIR to a folder that can be written" in run.stdout

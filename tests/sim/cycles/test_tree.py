@@ -8,7 +8,7 @@ from eie_hdl.tree import Link, grow_tree
 from eie_sim.cycles.tree import make_tree
 
 
-@pytest.mark.parametrize("n_pe", [1, 2, 4, 8, 16, 32, 64])
+@pytest.mark.parametrize("n_pe", [1, 2, 4, 8, 16, 32, 64, 128, 256])
 def test_nodes_have_the_children_that_they_have_in_the_machine(n_pe):
     config, m = EIEConfig(n_pe=n_pe), Module()
     grow_tree(m, Link(config).flip().create(), config)
