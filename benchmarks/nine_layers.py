@@ -12,13 +12,13 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from eie_cli.tables import console, make_table, print_table
-from eie_sim.explore.figures import require_matplotlib
 from eie_sim.paper.bench import Engine, Measurement, make_simulators, measure_all
 from eie_sim.paper.ideas import measure_ideas
 from eie_sim.paper.layers import LAYERS, MACHINES, QUICK
 from eie_sim.paper.plots import draw
 from eie_sim.paper.report import Report
 from eie_sim.paper.tables import Table, refresh, to_markdown
+from eie_sim.plotting import require_matplotlib
 from eie_sim.rtl import BUILD_ROOT
 
 

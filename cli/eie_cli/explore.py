@@ -26,7 +26,8 @@ __all__ = ["explore_command"]
               help="Inputs of NETWORK, one a row, as for `eie run`. Cycles are summed over them.")
 @machine_options
 @click.option("--mapping", type=click.Choice(["balanced", "interleaved"]), default="balanced",
-              help="How the rows are spread over the PEs.  [default: balanced]")
+              help="How the rows are spread over the PEs of the machine that is given.  "
+                   "[default: balanced]")
 @click.option("--layers", metavar="NAME[,NAME...]", help="Layers to take.  [default: all]")
 @click.option("--set", "axes", multiple=True, metavar="NAME=V[,V...]",
               help="Values of a parameter of the machine, or of the mapping. Given more than once, "
@@ -50,10 +51,11 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
     """Sweep parameters of the machine with the cycle model.
 
     The layers are the nine of the paper, or those of NETWORK, a file written by `eie compress`.
-    What is changed is the published machine and the tuned one, 64 PEs each, or the machine that is
-    given. Without --set the figures of the paper are drawn. Memories are made as deep as a point
-    needs. Writes explore.json, a CSV table for each sweep, and figures as PNG and SVG; needs the
-    extra [bench].
+    What is changed is the machine that is given by --config, --preset, --pes or --mapping; if none
+    is, the published machine, its rows interleaved, and the tuned one, its rows balanced, 64 PEs
+    each. Without --set the figures of the paper are drawn. Memories are made as deep as a machine
+    can have them, unless --set names them. Writes explore.json, a CSV table for each sweep, and
+    figures as PNG and SVG; needs the extra [bench].
     """
     given = {name for name in context.params
              if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
@@ -71,13 +73,15 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
 
     from .explore_tables import show_errors, show_sweep
 
+    sweeps = ([Sweep(GIVEN, parse_axes(axes))] if axes else
+              [sweep for name, sweep in SWEEPS.items() if figure in ("all", name)])
     machines = MACHINES
     if given & {"file", "preset", "pes", "mapping"}:
         file = context.params["file"]
         name = context.params["preset"] or (file.stem if file else "default")
+        if not any("mapping" in sweep.axes for sweep in sweeps):
+            name += f" ({mapping})"    # a preset is not the benchmark's machine of that name
         machines = {name: Machine(config, mapping)}
-    sweeps = ([Sweep(GIVEN, parse_axes(axes))] if axes else
-              [sweep for name, sweep in SWEEPS.items() if figure in ("all", name)])
     workloads = _workloads(network, inputs, machines, layers.split(",") if layers else [], seed)
     about = {"seed": seed} if network is None else {"network": network.name}
     with _bar() as progress:

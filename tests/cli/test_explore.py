@@ -1,6 +1,7 @@
 """`eie explore`: what it writes, what it answers, and how it fails."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -53,7 +54,9 @@ def test_figures_of_the_paper_are_drawn_for_the_machine_that_is_given(tmp_path, 
     assert {path.name for path in tmp_path.iterdir()} == {
         "explore.json", "words.csv", "reads.png", "reads.svg", "energy.png", "energy.svg"}
     content = json.loads((tmp_path / "explore.json").read_text())
-    assert content["machines"]["tiny"]["mapping"] == "interleaved"
+    machine, = content["machines"].items()
+    assert (machine[0], machine[1]["mapping"]) == ("tiny (interleaved)", "interleaved")
+    assert ">tiny (interleaved)</text>" in (tmp_path / "reads.svg").read_text()
     points = content["sweeps"][0]["points"]
     assert [(point["layer"], point["word_bits"]) for point in points] == [
         ("fc2", 5 * entries) for entries in (1, 2, 4, 8, 16)]
@@ -72,9 +75,23 @@ def test_machines_of_the_benchmark_are_swept_if_none_is_given(tmp_path, eie, fil
 def test_exit_code_tells_if_no_point_is_possible(tmp_path, eie, files):
     code, text = eie("explore", *files, "--preset", "tiny", "--set", "n_pe=3", "-o", tmp_path)
     assert code == 1
-    assert ("2 of 2 points are impossible, such as tiny, fc1, n_pe = 3: n_pe must be a power of "
-            "two from 1 to 256, not 3\n") in text
+    assert ("2 of 2 points are impossible, such as tiny (balanced), fc1, n_pe = 3: n_pe must be a "
+            "power of two from 1 to 256, not 3\n") in text
     assert {path.name for path in tmp_path.iterdir()} == {"explore.json", "sweep.csv"}
+
+
+@pytest.mark.parametrize("folder", ["net.npz/e", "closed"])
+def test_folder_that_cannot_be_written_is_refused_before_anything_is_computed(eie, files, folder,
+                                                                              monkeypatch):
+    path = files[0].parent / folder
+    if folder == "closed":
+        path.mkdir(0o500)
+        if os.access(path, os.W_OK):
+            pytest.skip("root may write everywhere")
+    monkeypatch.delattr("eie_sim.explore.explore.run")
+    code, text = eie("explore", *files, "--preset", "tiny", "--set", "n_pe=2", "-o", path)
+    assert code == 2
+    assert f"eie: cannot use {path}: " in text
 
 
 @pytest.mark.parametrize("arguments, message", [

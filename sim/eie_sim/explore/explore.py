@@ -1,13 +1,15 @@
 """A whole exploration: points, results, files."""
 
+import errno
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eie_sim.paper.layers import Machine
-
+from ..paper.layers import Machine
+from ..plotting import require_matplotlib
 from .executors import open_executor
-from .figures import PLOTS, draw, require_matplotlib
+from .figures import PLOTS, draw
 from .parallel import count_points, run
 from .sweep import Sweep, plan
 from .tables import Table, make_table, write_csv, write_json
@@ -28,7 +30,7 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
     Parameters
     ----------
     folder
-        Where to write; nothing is written before all points are there.
+        Where to write. It is made at once; files are written when all points are there.
     machines
         Machines that the sweeps change, by name.
     jobs, scheduler
@@ -41,11 +43,16 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
     Raises
     ------
     ExploreError
-        If matplotlib or dask is not installed, or the scheduler does not answer.
-    CycleModelError
-        If Numba is not installed.
+        If dask is not installed, or the scheduler does not answer.
+    PlottingError, CycleModelError
+        If matplotlib or Numba is not installed.
+    OSError
+        If `folder` cannot be made or written to; then nothing has been computed.
     """
     require_matplotlib()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):    # it may be there, but somebody else's
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     plans = [plan(sweep, machines, [workload.name for workload in workloads]) for sweep in sweeps]
     points = [point for plan in plans for point in plan]
     done, total = 0, count_points(points)
@@ -59,7 +66,6 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
     with open_executor(jobs, scheduler) as executor:
         results = run(points, workloads, executor, advance)
     tables = [make_table(sweep, plan, results) for sweep, plan in zip(sweeps, plans)]
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / JSON_FILE, tables, machines, about)
     for table in tables:
         write_csv(folder / f"{table.sweep.name}.csv", table)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import ExploreError
+from ..plotting import require_matplotlib, save_figure
 from .sweep import GIVEN
 from .tables import Table, show_value
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-__all__ = ["AXES", "PLOTS", "Plot", "Series", "draw", "require_matplotlib", "series"]
+__all__ = ["AXES", "PLOTS", "Plot", "Series", "draw", "series"]
 
 
 class Plot(NamedTuple):
@@ -54,7 +54,7 @@ PLOTS = [
 
 #: Parameters in words.
 AXES = {"n_pe": "PEs", "queue_depth": "queue depth",
-         "entries_per_word": "entries in a spmat word"}
+        "entries_per_word": "entries in a spmat word"}
 
 #: Panels side by side.
 _COLUMNS = 4
@@ -90,25 +90,15 @@ def _relate(line: Mapping[str, float | None]) -> dict[str, float | None]:
     return {tick: first / value if first and value else None for tick, value in line.items()}
 
 
-def require_matplotlib() -> None:
-    """Raise :class:`ExploreError` if there is no matplotlib, before anything takes time."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ExploreError("matplotlib must be installed to draw figures, but was not found: "
-                           "pip install 'eie-hdl[bench]'") from error
-
-
 def draw(plot: Plot, table: Table, folder: Path) -> list[Path]:
     """Draw a plot as PNG and SVG; return the files: none if all points are impossible.
 
     Raises
     ------
-    ExploreError
+    PlottingError
         If matplotlib is not installed.
     """
     require_matplotlib()
-    import matplotlib
     from matplotlib.figure import Figure
 
     lines = [line for line in series(plot, table)
@@ -130,12 +120,7 @@ def draw(plot: Plot, table: Table, folder: Path) -> list[Path]:
         place.set_axis_off()
     figure.legend([handles[layer] for layer in layers], layers, loc="outside right center",
                   frameon=False)
-    paths = [folder / f"{plot.name}.{kind}" for kind in ("png", "svg")]
-    # The same points give the same bytes; letters stay letters.
-    with matplotlib.rc_context({"svg.hashsalt": plot.name, "svg.fonttype": "none"}):
-        figure.savefig(paths[0], dpi=110)
-        figure.savefig(paths[1], metadata={"Date": None})
-    return paths
+    return save_figure(figure, folder, plot.name)
 
 
 def _draw_panel(place: "Axes", plot: Plot, layers: Sequence[str], lines: Sequence[Series]
@@ -153,7 +138,7 @@ def _draw_panel(place: "Axes", plot: Plot, layers: Sequence[str], lines: Sequenc
     place.set_xticks(range(len(ticks)), ticks)
     place.set_ylabel(plot.label)
     place.label_outer()
-    place.grid(alpha=0.3)
+    place.grid(axis="y", alpha=0.3)
     if plot.log:
         place.set_yscale("log", base=2 if plot.relative else 10)
     if plot.relative:

@@ -8,12 +8,12 @@ import numpy as np
 from eie_compiler.errors import CompileError
 from eie_compiler.mapping import n_slots
 from eie_compiler.network import Layer
-from eie_sim.cycles.model import predict
-from eie_sim.cycles.steps import Step, layer_steps
-from eie_sim.paper.bench import net_cycles
-from eie_sim.paper.energy import access_pj
-from eie_sim.paper.layers import MACHINES, Machine
 
+from ..cycles.model import predict
+from ..cycles.steps import Step, layer_steps
+from ..paper.bench import net_cycles
+from ..paper.energy import access_pj
+from ..paper.layers import MACHINES, Machine
 from .workloads import GivenLayer, Workload
 
 __all__ = ["Measurement", "entries_key", "measure", "read_pj"]

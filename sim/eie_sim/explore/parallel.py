@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
 from typing import Any
 
-from eie_sim.paper.layers import Machine
-
+from ..paper.layers import Machine
 from .measure import Measurement, entries_key, measure
 from .sweep import Point
 from .workloads import Workload

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from eie_compiler.mapping import MAPPINGS
 from eie_hdl.config import ConfigError, EIEConfig
-from eie_sim.paper.layers import Machine
 
+from ..paper.layers import Machine
 from . import ExploreError
 
 __all__ = ["GIVEN", "SWEEPS", "Point", "Sweep", "fit", "parse_axes", "plan"]
@@ -73,7 +73,9 @@ def _powers(name: str) -> tuple[int, ...]:
 #: Sweep that is given by the user.
 GIVEN = "sweep"
 
-#: Sweeps behind the figures of the paper: 8; 11, 12 and 13; 9.
+#: Sweeps behind the figures of the paper: 8; 11, 12 and 13; 9. A queue is not quite that of the
+#: paper: from ``queue_depth`` waiting columns on, the broadcast is slowed down, not stopped, and
+#: the slots for what is in flight are used too (:class:`~eie_hdl.throttle.Throttle`).
 SWEEPS = {name: Sweep(name, {axis: _powers(axis)}) for name, axis in
           {"queue": "queue_depth", "pes": "n_pe", "words": "entries_per_word"}.items()}
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eie_sim.paper.layers import Machine
-
+from ..paper.layers import Machine
 from .measure import Measurement
 from .parallel import Results
 from .sweep import Point, Sweep

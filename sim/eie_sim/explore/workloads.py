@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from eie_compiler.compile import compile_network
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import EIEConfig
-from eie_sim.inference import infer, prepare
-from eie_sim.paper.layers import LAYERS, make_inputs, make_network
 
+from ..inference import infer, prepare
+from ..paper.layers import LAYERS, make_inputs, make_network
 from . import ExploreError
 from .sweep import fit
 

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..explore.figures import require_matplotlib
+from ..plotting import require_matplotlib, save_figure
 from .bench import Measurement
 from .energy import PARTS, count_energy, sum_parts
 from .layers import CLOCK_MHZ
 from .report import Report
 
 __all__ = ["draw"]
-
-_FORMATS = ("png", "svg")
 
 #: Characters of a line of a label.
 _LABEL_WIDTH = 16
@@ -26,25 +24,21 @@ def draw(report: Report, folder: Path) -> list[Path]:
 
     Raises
     ------
-    ExploreError
-        If Matplotlib is not installed.
+    PlottingError
+        If matplotlib is not installed.
     """
     require_matplotlib()
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     paths = []
-    # The same numbers always give the same file.
-    with rc_context({"svg.hashsalt": "eie", "axes.grid": True, "axes.grid.axis": "y",
-                     "axes.axisbelow": True, "grid.alpha": 0.3}):
+    with rc_context({"axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True,
+                     "grid.alpha": 0.3}):
         for name, plot in _PLOTS.items():
             figure = Figure(figsize=(9, 4), layout="constrained")
             plot(figure.add_subplot(), report)
             figure.legend(loc="outside upper center", ncols=6)
-            for kind in _FORMATS:
-                paths.append(folder / f"{name}.{kind}")
-                figure.savefig(paths[-1], dpi=150,
-                               metadata={"Date": None} if kind == "svg" else None)
+            paths += save_figure(figure, folder, name)
     return paths
 
 

@@ -1,0 +1,38 @@
+"""Figures as files, the same bytes for the same numbers; all that needs matplotlib shares this."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["PlottingError", "require_matplotlib", "save_figure"]
+
+#: Dots per inch of a PNG file.
+_DPI = 150
+
+
+class PlottingError(RuntimeError):
+    """There is nothing to draw with; the message says what to install."""
+
+
+def require_matplotlib() -> None:
+    """Raise :class:`PlottingError` if there is no matplotlib, before anything takes time."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise PlottingError("matplotlib must be installed to draw figures, but was not found: "
+                            "pip install 'eie-hdl[bench]'") from error
+
+
+def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
+    """Write a figure as ``name.png`` and ``name.svg``; return both paths."""
+    from matplotlib import rc_context
+
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+    # Neither chance nor date is in an SVG file; its text stays text, in one font or any like it.
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "none",
+                     "font.sans-serif": ["DejaVu Sans"]}):
+        figure.savefig(png, dpi=_DPI)
+        figure.savefig(svg, metadata={"Date": None})
+    return [png, svg]
