@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.emit import emit
+from eie_hdl.emit import Emitted
 from eie_sim.tools import find_verilator, tool_environment
+from eie_sim.verilated import verilog
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "integration"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(models, tmp_path_factory):
     """Folder with the Verilog of a small machine."""
     path = tmp_path_factory.mktemp("rtl")
-    emit(EIEConfig(n_pe=4)).write(path)
+    Emitted(verilog(EIEConfig(n_pe=4), models)).write(path)
     return path
 
 

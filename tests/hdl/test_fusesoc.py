@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from eie_hdl.config import PRESETS
-from eie_hdl.emit import emit
+from eie_hdl.emit import Emitted
 from eie_sim.tools import tool_environment
+from eie_sim.verilated import verilog
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(models, tmp_path_factory):
     path = tmp_path_factory.mktemp("core")
-    emit(PRESETS["tiny"]).write(path)
+    Emitted(verilog(PRESETS["tiny"], models)).write(path)
     return path
 
 

@@ -47,7 +47,7 @@ def test_registers_are_what_the_map_says(run, simulator):
 
 
 def test_networks_are_loaded_run_read_back_and_replaced(run, simulator):
-    run("bench_axi", simulator)
+    run("bench_axi", simulator, MACHINES[simulator])
 
 
 def test_every_misuse_has_its_error_and_no_other_effect(run, simulator):
