@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from eie_cli.errors import Command
 from eie_cli.tables import console, make_table, print_table
 from eie_sim.paper.bench import Engine, Measurement, make_simulators, measure_all
 from eie_sim.paper.ideas import measure_ideas
@@ -38,7 +39,7 @@ class Names(click.ParamType):
         return [name for name in self._known if name in names]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--layers", type=Names(LAYERS), default=",".join(LAYERS), show_default=True,
               help="Layers, separated by commas.")
 @click.option("--quick", is_flag=True, help=f"The same as --layers {','.join(QUICK)}.")

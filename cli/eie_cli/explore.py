@@ -79,8 +79,10 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
     if given & {"file", "preset", "pes", "mapping"}:
         file = context.params["file"]
         name = context.params["preset"] or (file.stem if file else "default")
-        if not any("mapping" in sweep.axes for sweep in sweeps):
-            name += f" ({mapping})"    # a preset is not the benchmark's machine of that name
+        # It is not the benchmark's machine of that name.
+        for axis, text in (("n_pe", f", {config.n_pe} PEs"), ("mapping", f" ({mapping})")):
+            if not any(axis in sweep.axes for sweep in sweeps):
+                name += text
         machines = {name: Machine(config, mapping)}
     workloads = _workloads(network, inputs, machines, layers.split(",") if layers else [], seed)
     about = {"seed": seed} if network is None else {"network": network.name}

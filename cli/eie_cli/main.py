@@ -1,12 +1,10 @@
 """The command line: `eie`."""
 
-import sys
-from typing import Any
-
 import click
 
 from .build import compile_command, info_command
 from .compress import compress_command
+from .errors import Group
 from .explore import explore_command
 from .export import export_command
 from .hardware import doctor_command, verilog_command
@@ -16,26 +14,7 @@ from .train import train_command
 
 __all__ = ["main"]
 
-#: Packages whose own exceptions are answers to the user. Any other exception is a fault of ours.
-_OURS = ("eie_hdl", "eie_compiler", "eie_sim", "eie_cli")
-
-
-class _Group(click.Group):
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except Exception as error:
-            expected = type(error).__module__.startswith(_OURS) or isinstance(error, OSError)
-            if not expected or context.params["traceback"]:
-                raise
-            if isinstance(error, OSError) and error.filename:
-                error = OSError(f"cannot use {error.filename}: {error.strerror}; check the path, "
-                                f"or choose another one")
-            click.echo(f"eie: {error}", err=True)
-            sys.exit(2)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"],
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"],
                                            "max_content_width": 100})
 @click.version_option(package_name="eie-hdl")
 @click.option("--traceback", is_flag=True, help="Show where in the program an error arose.")

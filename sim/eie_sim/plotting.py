@@ -22,7 +22,7 @@ def require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise PlottingError("matplotlib must be installed to draw figures, but was not found: "
-                            "pip install 'eie-hdl[bench]'") from error
+                            "pip install 'eie-hdl[bench]', or in a checkout `make venv`") from error
 
 
 def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:

@@ -31,13 +31,13 @@ def test_network_is_swept_into_tables_and_figures(tmp_path, eie, files):
         "explore.json", "sweep.csv", "sweep.png", "sweep.svg"}
     content = json.loads((tmp_path / "e" / "explore.json").read_text())
     assert content["network"] == "net.npz"
-    assert list(content["machines"]) == ["tiny"]
+    assert list(content["machines"]) == ["tiny, 4 PEs"]
     points = content["sweeps"][0]["points"]
     assert len(points) == 8
     assert ["error" in point for point in points] == [False, False, True, True] * 2
     for point in points[::4]:
         line = next(line for line in text.splitlines()
-                    if line.startswith("tiny, mapping = balanced") and point["layer"] in line)
+                    if line.startswith("tiny, 4 PEs, mapping = balanced") and point["layer"] in line)
         assert line.split()[-2:] == [f"{point['ratio']:.3f}", "–"]
     assert ("4 of 8 points are impossible, such as tiny, fc1, queue_depth = 1000, mapping = "
             "balanced: queue_depth must be an integer from 2 to 256, not 1000\n") in text
@@ -55,8 +55,8 @@ def test_figures_of_the_paper_are_drawn_for_the_machine_that_is_given(tmp_path, 
         "explore.json", "words.csv", "reads.png", "reads.svg", "energy.png", "energy.svg"}
     content = json.loads((tmp_path / "explore.json").read_text())
     machine, = content["machines"].items()
-    assert (machine[0], machine[1]["mapping"]) == ("tiny (interleaved)", "interleaved")
-    assert ">tiny (interleaved)</text>" in (tmp_path / "reads.svg").read_text()
+    assert (machine[0], machine[1]["mapping"]) == ("tiny, 4 PEs (interleaved)", "interleaved")
+    assert ">tiny, 4 PEs (interleaved)</text>" in (tmp_path / "reads.svg").read_text()
     points = content["sweeps"][0]["points"]
     assert [(point["layer"], point["word_bits"]) for point in points] == [
         ("fc2", 5 * entries) for entries in (1, 2, 4, 8, 16)]

@@ -5,7 +5,9 @@ they were when the cycle began: the part downstream takes first, and notes for t
 whether there was room. A part is looked at only when something can change in it: that of a node
 until the cycle after a change near it, and a PE when it is due.
 
-All functions are inlined into one: calls would count references to every array that they pass.
+All functions are inlined into one, as calls would count references to every array that they pass;
+and all are in this file, since Numba notices no change in another one when it keeps what it has
+compiled.
 """
 
 from typing import NamedTuple

@@ -93,8 +93,8 @@ def _import_kernel():
     try:
         from . import kernel
     except ModuleNotFoundError as error:
-        raise CycleModelError("The cycle model needs Numba: pip install 'eie-hdl[bench]'"
-                              ) from error
+        raise CycleModelError("The cycle model needs Numba: pip install 'eie-hdl[bench]', or "
+                              "in a checkout `make venv`") from error
     except RuntimeError as error:
         raise CycleModelError(f"The cycle model must be able to keep its compiled code ({error}): "
                               f"set NUMBA_CACHE_DIR to a folder that can be written") from error

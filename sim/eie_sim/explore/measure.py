@@ -5,15 +5,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eie_compiler.errors import CompileError
+from eie_compiler.errors import CompileError, require_words
 from eie_compiler.mapping import n_slots
-from eie_compiler.network import Layer
+from eie_compiler.memory_map import place_activations
+from eie_compiler.network import CompressedNetwork, Layer
+from eie_hdl.config import clog2
 
 from ..cycles.model import predict
 from ..cycles.steps import Step, layer_steps
 from ..paper.bench import net_cycles
 from ..paper.energy import access_pj
 from ..paper.layers import MACHINES, Machine
+from .sweep import fit
 from .workloads import GivenLayer, Workload
 
 __all__ = ["Measurement", "entries_key", "measure", "read_pj"]
@@ -93,12 +96,18 @@ def measure(workload: Workload, machines: Sequence[Machine]) -> list[Measurement
         runs = _programs(given, machines[0])
     except CompileError as error:
         return [str(error)] * len(machines)
-    return [_measure(machine, given.layer, runs) for machine in machines]
+    figures: list[Measurement | str] = []
+    for machine in machines:
+        try:
+            figures.append(_measure(machine, given.layer, runs))
+        except CompileError as error:
+            figures.append(str(error))
+    return figures
 
 
 def _programs(given: GivenLayer, machine: Machine) -> list[list[Step]]:
     """Steps for each input vector."""
-    config = machine.config
+    config = fit(machine.config)    # the depths may differ between those that share the entries
     needed = int(given.layer.codes.data.max(initial=0)).bit_length()
     if needed > config.v_width:
         raise CompileError(f"v_width must be {needed} or more for the codes of the layer, not "
@@ -115,6 +124,7 @@ def _programs(given: GivenLayer, machine: Machine) -> list[list[Step]]:
 
 
 def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> Measurement:
+    """Figures of one machine; a CompileError if its memories are not deep enough."""
     config = machine.config
     counters = [predict(config, steps).counters for steps in runs]
     total = {name: sum(counter[name] for counter in counters) for name in counters[0]}
@@ -124,11 +134,18 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     n_tiles = sum(step.words > 0 for step in runs[0])
     n_pointers = n_tiles * n_slots(layer.n_cols, config.n_pe) * config.n_pe + 1
     word_bits = config.entry_width * config.entries_per_word
+    spmat_words = -(-int(entries.max()) // config.entries_per_word)
+    ptr_words = -(-n_pointers // 2)
+    require_words("spmat SRAM", spmat_words, config.spmat_depth, "spmat_depth", where="",
+                  instead=", or n_pe")
+    require_words("each of the two pointer SRAMs of a PE", ptr_words, config.ptr_depth,
+                  "ptr_depth", where="", instead=", or acc_depth or n_pe for fewer tiles")
+    place_activations(config, CompressedNetwork((layer,), input_frac=0,
+                                                v_width=clog2(len(layer.codebook))))
     return Measurement(
         inputs=len(runs), cycles=cycles, ideal=macs / config.n_pe,
         ratio=cycles * config.n_pe / macs if macs else None,
         load_balance=walked / (cycles * config.n_pe), real_work=macs / walked if walked else 1.0,
         **{name: total[name] for name in total if name in Measurement._fields and name != "cycles"},
         word_bits=word_bits, spmat_nj=total["spmat_reads"] * read_pj(word_bits) / 1000,
-        spmat_words=-(-int(entries.max()) // config.entries_per_word),
-        ptr_words=-(-n_pointers // 2))
+        spmat_words=spmat_words, ptr_words=ptr_words)

@@ -94,7 +94,7 @@ def parse_axes(texts: Sequence[str]) -> dict[str, tuple[Value, ...]]:
     for text in texts:
         name, equals, values = text.partition("=")
         if not equals:
-            raise ExploreError(f"set must be NAME=VALUE,VALUE,..., not {text!r}")
+            raise ExploreError(f"--set must be NAME=VALUE,VALUE,..., not {text!r}")
         if name in axes:
             raise ExploreError(f"{name} must be set once only: give all its values with commas "
                                f"between")

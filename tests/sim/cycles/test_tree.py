@@ -12,8 +12,9 @@ from eie_sim.cycles.tree import make_tree
 def test_nodes_have_the_children_that_they_have_in_the_machine(n_pe):
     config, m = EIEConfig(n_pe=n_pe), Module()
     grow_tree(m, Link(config).flip().create(), config)
-    for node, _ in m._named_submodules.values():
-        node._MustUse__used = True    # for their names only: nothing is elaborated
+    # Only for the names: nothing is elaborated.
+    for module in (m, *(node for node, _ in m._named_submodules.values())):
+        module._MustUse__used = True
     names = [name for name in m._named_submodules if name.startswith("node_")]
     table = make_tree(config)
     assert len(names) == len(table.first_child) - 1

@@ -88,6 +88,8 @@ def test_nothing_to_multiply_has_no_ratio(given, machine):
     ({"v_width": 2}, "v_width must be 3 or more for the codes of the layer, not 2: raise it, or "
                      "compress to fewer bits"),
     ({"spmat_depth": 10}, "spmat SRAM must have "),
+    ({"ptr_depth": 4}, "each of the two pointer SRAMs of a PE must have "),
+    ({"act_depth": 2}, "activation SRAM must have "),
 ])
 def test_layer_that_a_machine_cannot_hold_has_a_reason(given, machine, changes, reason):
     small = Machine(dataclasses.replace(machine.config, **changes), machine.mapping)
