@@ -37,9 +37,10 @@ def test_network_is_swept_into_tables_and_figures(tmp_path, eie, files):
     assert ["error" in point for point in points] == [False, False, True, True] * 2
     for point in points[::4]:
         line = next(line for line in text.splitlines()
-                    if line.startswith("tiny, 4 PEs, mapping = balanced") and point["layer"] in line)
+                    if line.startswith("tiny, 4 PEs, mapping = balanced")
+                    and point["layer"] in line)
         assert line.split()[-2:] == [f"{point['ratio']:.3f}", "–"]
-    assert ("4 of 8 points are impossible, such as tiny, fc1, queue_depth = 1000, mapping = "
+    assert ("4 of 8 points are impossible, such as tiny, 4 PEs, fc1, queue_depth = 1000, mapping = "
             "balanced: queue_depth must be an integer from 2 to 256, not 1000\n") in text
 
 
