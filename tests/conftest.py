@@ -24,7 +24,7 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=1, help="seed of the tests of the whole machine")
     parser.addoption("--packets", type=int, default=300,
                      help="random packets that the whole machine is sent on each simulator")
-    parser.addoption("--machines", type=int, default=5,
+    parser.addoption("--machines", type=int, default=3,
                      help="random machines that the cycle model is compared with")
 
 
