@@ -1,9 +1,9 @@
 """What `eie explore` prints; all of it, and more, is in the files."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import geometric_mean
 from typing import TYPE_CHECKING
 
 from .tables import console, make_table, print_table
@@ -58,8 +58,8 @@ def _means(lines: "Sequence[Series]") -> "list[Series]":
 
 
 def _mean(values: "Sequence[float | None]") -> float | None:
-    logarithms = [math.log(value) for value in values if value]
-    return math.exp(sum(logarithms) / len(values)) if len(logarithms) == len(values) else None
+    known = [value for value in values if value]
+    return geometric_mean(known) if len(known) == len(values) else None
 
 
 def _show(plot: "Plot", value: float | None) -> str:

@@ -18,7 +18,7 @@ from .memory_map import ActMap, n_words, place_activations
 from .network import CompressedNetwork, Layer
 from .program import LayerPlan, pack_program
 
-__all__ = ["compile_network"]
+__all__ = ["compile_network", "require_pointers"]
 
 
 def compile_network(network: CompressedNetwork, config: EIEConfig, *,
@@ -46,7 +46,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         raise CompileError(f"v_width must be {network.v_width} or more for the codes of the "
                            f"network, not {config.v_width}: raise it, or compress to fewer bits")
     act_map = place_activations(config, network)
-    _check_pointers(config, network)
+    require_pointers(config, network)
 
     formats = _choose_formats(config, network)
     vectors = _place_vectors(config, network, act_map, mapping)
@@ -85,14 +85,23 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         patches=network.patches)
 
 
-def _check_pointers(config: EIEConfig, network: CompressedNetwork) -> None:
+def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:
+    """Words that the pointers of all layers take in each of the two SRAMs of a PE.
+
+    Raises
+    ------
+    CompileError
+        If they are not that deep.
+    """
     needed = 1    # the last of a tile is the first of the next
     for layer in network.layers:
         n_tiles = -(-n_slots(layer.n_rows, config.n_pe) // config.acc_depth)
         needed += n_tiles * n_slots(layer.n_cols, config.n_pe) * config.n_pe
-    require_words("each of the two pointer SRAMs of a PE", -(-needed // 2), config.ptr_depth,
+    words = -(-needed // 2)
+    require_words("each of the two pointer SRAMs of a PE", words, config.ptr_depth,
                   "ptr_depth", where=f" for {needed} pointers, one for each column of each tile",
                   instead=", or acc_depth or n_pe for fewer tiles")
+    return words
 
 
 def _choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerFormat]:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eie_compiler.errors import CompileError, require_words
-from eie_compiler.mapping import n_slots
+from eie_compiler.compile import require_pointers
+from eie_compiler.csc import require_entries
+from eie_compiler.errors import CompileError
 from eie_compiler.memory_map import place_activations
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import clog2
@@ -130,18 +131,13 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     total = {name: sum(counter[name] for counter in counters) for name in counters[0]}
     cycles, macs = net_cycles(total), total["macs"]
     walked = macs + total["paddings"]
-    entries = sum(step.entries.sum(axis=1) for step in runs[0])
-    n_tiles = sum(step.words > 0 for step in runs[0])
-    n_pointers = n_tiles * n_slots(layer.n_cols, config.n_pe) * config.n_pe + 1
+    entries = np.stack([step.entries for step in runs[0] if step.words], axis=1)
+    network = CompressedNetwork((layer,), input_frac=0, v_width=clog2(len(layer.codebook)))
+    require_entries(config, [entries])
+    ptr_words = require_pointers(config, network)
+    place_activations(config, network)
     word_bits = config.entry_width * config.entries_per_word
-    spmat_words = -(-int(entries.max()) // config.entries_per_word)
-    ptr_words = -(-n_pointers // 2)
-    require_words("spmat SRAM", spmat_words, config.spmat_depth, "spmat_depth", where="",
-                  instead=", or n_pe")
-    require_words("each of the two pointer SRAMs of a PE", ptr_words, config.ptr_depth,
-                  "ptr_depth", where="", instead=", or acc_depth or n_pe for fewer tiles")
-    place_activations(config, CompressedNetwork((layer,), input_frac=0,
-                                                v_width=clog2(len(layer.codebook))))
+    spmat_words = -(-int(entries.sum(axis=(1, 2)).max()) // config.entries_per_word)
     return Measurement(
         inputs=len(runs), cycles=cycles, ideal=macs / config.n_pe,
         ratio=cycles * config.n_pe / macs if macs else None,
