@@ -22,21 +22,21 @@ demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit comp
 	$(BIN)/eie demo -o $(BUILD)/demo
 
 demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
-	$(BIN)/python -m eie_sim.c_driver -o $(BUILD)/demo-c
+	$(BIN)/python -m eie_sim.c_driver.program -o $(BUILD)/demo-c
 
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
 	@# There are as many processes as processors: threads of libraries would only be in their way.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
-	$(BIN)/python -m pytest -n $(JOBS) tests/sim/test_axi.py --seed $(SEED) --packets 2000
+	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
 
 lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
 synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
-	$(BIN)/python -m eie_sim.synth -o $(BUILD)/synth-pe
+	$(BIN)/python -m eie_flows.ecp5 -o $(BUILD)/synth-pe
 
 bench-sim: $(VENV)/.bench ## cycles a second of the simulated machine, and how long it takes to build
 	$(BIN)/python benchmarks/simulation.py --json $(BUILD)/bench-sim.json

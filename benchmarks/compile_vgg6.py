@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from eie_compiler.build import Build
-from eie_compiler.compile import compile_network
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import EIEConfig
 

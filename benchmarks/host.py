@@ -16,15 +16,22 @@ from numpy.typing import NDArray
 from rich.progress import track
 from scipy.sparse import csr_array
 
-from eie_cli.tables import console, make_table, print_table
+from eie_bench.paper.nine_layers import (
+    LAYERS,
+    MACHINES,
+    Machine,
+    PaperLayer,
+    make_inputs,
+    make_network,
+)
+from eie_cli.console import console, make_table, print_table
 from eie_compiler.build import Build
-from eie_compiler.compile import compile_network
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
+from eie_compiler.vectors import scatter
 from eie_hdl.format import Layouts, unpack
 from eie_sim.cycles.model import predict_build
-from eie_sim.golden import GoldenModel
-from eie_sim.paper.layers import LAYERS, MACHINES, Machine, PaperLayer, make_inputs, make_network
-from eie_sim.vectors import scatter
+from eie_sim.golden.model import GoldenModel
 
 #: Images that are computed at once, besides one alone.
 BATCH = 64

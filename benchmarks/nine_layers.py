@@ -11,16 +11,16 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from eie_bench.paper.ablation import measure_ideas
+from eie_bench.paper.measure import Engine, Measurement, make_simulators, measure_all
+from eie_bench.paper.nine_layers import LAYERS, MACHINES, QUICK
+from eie_bench.paper.plots import draw
+from eie_bench.paper.report import Report
+from eie_bench.paper.tables import Table, refresh, to_markdown
+from eie_bench.plotting import require_matplotlib
+from eie_cli.console import console, make_table, print_table
 from eie_cli.errors import Command
-from eie_cli.tables import console, make_table, print_table
-from eie_sim.paper.bench import Engine, Measurement, make_simulators, measure_all
-from eie_sim.paper.ideas import measure_ideas
-from eie_sim.paper.layers import LAYERS, MACHINES, QUICK
-from eie_sim.paper.plots import draw
-from eie_sim.paper.report import Report
-from eie_sim.paper.tables import Table, refresh, to_markdown
-from eie_sim.plotting import require_matplotlib
-from eie_sim.rtl import BUILD_ROOT
+from eie_sim.rtl.cocotb_engine import BUILD_ROOT
 
 
 class Names(click.ParamType):

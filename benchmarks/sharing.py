@@ -10,11 +10,11 @@ import argparse
 
 import numpy as np
 
-from eie_compiler.compress import compress
-from eie_compiler.decompress import decompress
+from eie_compiler.compression.compress import compress
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.compression.weight_sharing import STARTS
 from eie_compiler.frontends import read_model
 from eie_compiler.model import Model
-from eie_compiler.sharing import STARTS
 
 
 def squared_error(model: Model, shared: Model) -> float:

@@ -16,12 +16,12 @@ import click
 import numpy as np
 from rich.progress import track
 
-from eie_cli.tables import console, make_table, print_table
-from eie_compiler.compile import compile_network
-from eie_compiler.testing import random_network
-from eie_sim import fast
-from eie_sim.paper.layers import MACHINES
-from eie_sim.verilated import verilog
+from eie_bench.paper.nine_layers import MACHINES
+from eie_cli.console import console, make_table, print_table
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_sim.rtl import verilator_engine
+from eie_sim.rtl.verilated import verilog
 
 PES = (1, 16, 64)
 
@@ -64,7 +64,7 @@ def measure(n_pe: int, root: Path) -> Row:
     """Build a machine in an empty folder, and let it run."""
     config = dataclasses.replace(CONFIG, n_pe=n_pe)
     emission = _seconds(lambda: verilog(config, root))
-    making = _seconds(lambda: fast.make_library(config, root))
+    making = _seconds(lambda: verilator_engine.make_library(config, root))
 
     rng = np.random.default_rng(n_pe)
     build = compile_network(random_network(rng, [N_COLS, ROWS_PER_PE * n_pe], density=DENSITY),
@@ -73,7 +73,7 @@ def measure(n_pe: int, root: Path) -> Row:
     words = rng.integers(1, 1000, shape) * (rng.random(shape) < ACTIVE)
 
     def rate(machines: int | None) -> float:
-        runs = [fast.run(build, words, build_root=root, machines=machines, count=False)
+        runs = [verilator_engine.run(build, words, build_root=root, machines=machines, count=False)
                 for _ in range(ROUNDS)]
         return max(run.cycles / run.seconds for run in runs)
 

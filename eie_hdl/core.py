@@ -4,11 +4,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
-from .ccu import Ccu, CcuSignature
+from .ccu.ccu import Ccu, CcuSignature
 from .config import EIEConfig
+from .lib.shared_module import Shared
 from .pe.pe import Pe, PeSignature
-from .shared import Shared
-from .tree import grow_tree
+from .tree.tree import grow_tree
 
 __all__ = ["Core"]
 
@@ -24,7 +24,7 @@ class Core(wiring.Component):
     Members
     -------
     load, run, read, watched, result, busy, done, fault, overflow, overflow_tile, counters
-        As in :class:`~eie_hdl.ccu.CcuSignature`.
+        As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     """
     def __init__(self, config: EIEConfig):
         self._config = config

@@ -4,22 +4,22 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, Mux, ResetInserter, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .ccu import CcuSignature
+from .ccu.ccu import CcuSignature
 from .config import EIEConfig
 from .core import Core
 from .format import COUNTER_WIDTH, COUNTERS, FORMAT_VERSION
 from .host.axi import AxiLiteSignature, AxiStreamSignature, stream_beat
-from .host.cut import PacketCut
-from .host.errors import ErrorLog, Watchdog
-from .host.packets import PacketReader
+from .host.error_log import ErrorLog, Watchdog
+from .host.memory_wiper import Wipe
+from .host.packet_reader import PacketReader
+from .host.packet_terminator import PacketCut
 from .host.register_bank import RegisterBank
-from .host.resets import ResetControl
-from .host.results import ResultPacker
-from .host.starts import ReadStart, StartQueue
-from .host.wipe import Wipe
+from .host.reset_control import ResetControl
+from .host.result_packer import ResultPacker
+from .host.start_queue import ReadStart, StartQueue
+from .lib.shared_module import Shared
+from .lib.stream_queue import StreamQueue
 from .registers import ADDRESS_WIDTH, PRODUCT_ID, REGISTER_WIDTH, REGISTERS, VERSION
-from .shared import Shared
-from .stream import StreamQueue
 
 __all__ = ["Eie"]
 

@@ -1,4 +1,4 @@
-"""Fixtures of all tests; what they are made of is in eie_sim.testing."""
+"""Fixtures of all tests; what they are made of is in support.simulation."""
 
 import collections
 import functools
@@ -9,14 +9,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from eie_sim import rtl, testing, tools
+from eie_sim.rtl import cocotb_engine, toolchain
+from support import simulation
 
 # A busy machine must not fail a test, and CI must not find what nobody has changed.
 hypothesis.settings.register_profile("eie", deadline=None, print_blob=True,
                                      derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("eie")
 
-SIMULATORS = {"icarus": tools.find_icarus, "verilator": tools.find_verilator}
+SIMULATORS = {"icarus": toolchain.find_icarus, "verilator": toolchain.find_verilator}
 
 
 def pytest_addoption(parser):
@@ -30,14 +31,14 @@ def pytest_addoption(parser):
 
 @pytest.fixture
 def simulate(request):
-    """:func:`eie_sim.testing.simulate`, with a waveform named after the test if one is wanted."""
+    """:func:`support.simulation.simulate`, with a waveform named after the test on request."""
     vcd = None
     if request.config.getoption("vcd"):
         vcd = re.sub(r"[^\w.-]+", "_", request.node.name) + ".vcd"
-    return functools.partial(testing.simulate, vcd=vcd)
+    return functools.partial(simulation.simulate, vcd=vcd)
 
 
-@pytest.fixture(params=testing.STALLS.values(), ids=testing.STALLS.keys())
+@pytest.fixture(params=simulation.STALLS.values(), ids=simulation.STALLS.keys())
 def stalls(request):
     """Probabilities of stalling the inputs and the outputs."""
     return request.param
@@ -46,7 +47,7 @@ def stalls(request):
 @pytest.fixture(scope="session")
 def models():
     """Folder of simulator models: they are named by what they are made of, and kept."""
-    return Path(__file__).parents[1] / rtl.BUILD_ROOT
+    return Path(__file__).parents[1] / cocotb_engine.BUILD_ROOT
 
 
 def _present(request, name):

@@ -27,10 +27,10 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
     among them, and a manifest.
     """
-    from eie_compiler.compile import compile_network
+    from eie_compiler.lowering.compile import compile_network
     from eie_compiler.network import CompressedNetwork
 
-    from .tables import show_build
+    from .console import show_build
 
     build = compile_network(CompressedNetwork.load(network), config,
                             mapping=mapping, outputs=outputs)    # type: ignore[arg-type]
@@ -49,8 +49,8 @@ def info_command(path: Path, as_json: bool) -> None:
     from eie_compiler.build import Build
     from eie_compiler.network import CompressedNetwork
 
+    from .console import show_build
     from .network_tables import describe_network, show_network
-    from .tables import show_build
 
     if path.is_dir():
         build = Build.load(path)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from eie_compiler.starts import START_NAMES
+from eie_compiler.compression.kmeans_inits import START_NAMES
 from eie_hdl.config import EIEConfig
 
-from .learning import Learning, learn, learning_options
+from .console import working
 from .options import FILE, numbers
-from .tables import working
+from .training_options import Learning, learn, learning_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,9 +110,9 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
     if given and not retrain:
         raise click.UsageError(f"--{given[0]} needs --retrain")
 
-    from eie_compiler.archive import read_array
-    from eie_compiler.calibration import report
-    from eie_compiler.compress import check_options, compress, densities
+    from eie_compiler.compression.calibration import report
+    from eie_compiler.compression.compress import check_options, compress, densities
+    from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.frontends import read_model
 
     from .format_tables import show_formats

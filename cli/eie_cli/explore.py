@@ -14,8 +14,8 @@ from eie_hdl.config import EIEConfig
 from .options import FILE, FOLDER, machine_options
 
 if TYPE_CHECKING:
-    from eie_sim.explore.workloads import Workload
-    from eie_sim.paper.layers import Machine
+    from eie_bench.explore.workloads import Workload
+    from eie_bench.paper.nine_layers import Machine
 
 __all__ = ["explore_command"]
 
@@ -67,9 +67,9 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
             raise click.UsageError(f"{_NAMES[one]} and --{other} must not both be given: leave one "
                                    f"of them out")
 
-    from eie_sim.explore.explore import explore
-    from eie_sim.explore.sweep import GIVEN, SWEEPS, Sweep, parse_axes
-    from eie_sim.paper.layers import MACHINES, Machine
+    from eie_bench.explore.explore import explore
+    from eie_bench.explore.sweep import GIVEN, SWEEPS, Sweep, parse_axes
+    from eie_bench.paper.nine_layers import MACHINES, Machine
 
     from .explore_tables import show_errors, show_sweep
 
@@ -101,9 +101,9 @@ _NAMES = {"axes": "--set", "network": "NETWORK", "jobs": "--jobs"}
 
 def _workloads(network: Path | None, inputs: Path | None, machines: "dict[str, Machine]",
                names: list[str], seed: int) -> "list[Workload]":
-    from eie_compiler.archive import read_array
+    from eie_bench.explore.workloads import network_workloads, paper_workloads
+    from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.network import CompressedNetwork
-    from eie_sim.explore.workloads import network_workloads, paper_workloads
 
     if network is None or inputs is None:
         return [*paper_workloads(names, seed)]

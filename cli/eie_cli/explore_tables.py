@@ -6,19 +6,19 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING
 
-from .tables import console, make_table, print_table
+from .console import console, make_table, print_table
 
 if TYPE_CHECKING:
-    from eie_sim.explore.figures import Plot, Series
-    from eie_sim.explore.tables import Table
+    from eie_bench.explore.figures import Plot, Series
+    from eie_bench.explore.tables import Table
 
 __all__ = ["show_errors", "show_sweep"]
 
 
 def show_sweep(folder: Path, table: "Table") -> None:
     """The lines of a sweep: of a given one each, of others the mean of the layers."""
-    from eie_sim.explore.figures import AXES, PLOTS, series
-    from eie_sim.explore.sweep import GIVEN
+    from eie_bench.explore.figures import AXES, PLOTS, series
+    from eie_bench.explore.sweep import GIVEN
 
     axis = next(iter(table.sweep.axes))
     each = table.sweep.name == GIVEN

@@ -21,7 +21,7 @@ def export_command(build: Path, name: str, folder: Path) -> None:
     depend on nothing but the build.
     """
     from eie_compiler.build import Build
-    from eie_sim.c_export import export
+    from eie_driver.c_export import export
 
     sizes = export(Build.load(build), folder, name=name)
     click.echo("\n".join(f"{folder / file}: {size:,} bytes" for file, size in sizes.items()))

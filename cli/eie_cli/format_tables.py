@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from .tables import make_table, print_table
+from .console import make_table, print_table
 
 __all__ = ["show_formats"]
 
 
 def show_formats(rows: list[dict[str, Any]]) -> None:
-    """Ranges and formats, as from :func:`eie_compiler.calibration.report`."""
+    """Ranges and formats, as from :func:`eie_compiler.compression.calibration.report`."""
     what = "seen" if rows[0]["seen"] else "possible"
     print_table(make_table("numbers", f"least {what}", f"greatest {what}", "fraction bits",
                            "resolution", "clipped", "accumulator bits"), [

@@ -24,7 +24,7 @@ def verilog_command(config: EIEConfig, folder: Path) -> None:
     The top module is `eie`; eie.f lists the files that a tool must read. The text depends on
     nothing but the configuration.
     """
-    from eie_hdl.emit import emit
+    from eie_hdl.export.verilog import emit
 
     start = time.perf_counter()
     emitted = emit(config)
@@ -41,13 +41,13 @@ def doctor_command(as_json: bool) -> None:
 
     The exit code is 1 if one is not.
     """
-    from eie_sim.tools import check_tools
+    from eie_sim.rtl.toolchain import check_tools
 
     tools = check_tools()
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(tool) for tool in tools], indent=1))
     else:
-        from .tables import show_tools
+        from .console import show_tools
 
         show_tools(tools)
     if not all(tool.ok for tool in tools):

@@ -4,18 +4,18 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .tables import format_size, make_table, print_table
+from .console import format_size, make_table, print_table
 
 if TYPE_CHECKING:
+    from eie_compiler.files.size_report import Storage
     from eie_compiler.network import CompressedNetwork
-    from eie_compiler.storage import Storage
 
 __all__ = ["describe_network", "show_network"]
 
 
 def describe_network(path: Path, network: "CompressedNetwork") -> dict[str, Any]:
     """A network and the file that it is in, as plain JSON, without its weights."""
-    from eie_compiler.storage import measure_storage
+    from eie_compiler.files.size_report import measure_storage
 
     storages, total = measure_storage(network)
     size = path.stat().st_size

@@ -19,7 +19,7 @@ def registers_command(no_peakrdl: bool, folder: Path) -> None:
     Writes SystemRDL and a reference in Markdown, and by PeakRDL a C header, IP-XACT and HTML. All
     machines have the same registers.
     """
-    from eie_hdl.register_files import write_descriptions, write_exports
+    from eie_hdl.export.peakrdl import write_descriptions, write_exports
 
     paths = write_descriptions(folder)
     if not no_peakrdl:

@@ -42,12 +42,12 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fas
     """
     import numpy as np
 
-    from eie_compiler.archive import read_array
     from eie_compiler.build import Build
+    from eie_compiler.files.untrusted_npz import read_array
     from eie_hdl.format import Layouts
     from eie_sim.inference import infer, prepare, shape_output
 
-    from .tables import show_inference, working
+    from .console import show_inference, working
 
     if waves is not None and engine != "rtl":
         raise click.UsageError("--waves needs --engine rtl: nothing else records signals")
@@ -87,9 +87,9 @@ def demo_command(pes: int, images: int | None, simulator: str, folder: Path) -> 
     Writes the Verilog, compiles the network, simulates every image that it was not trained
     on, and compares every bit with the golden model. The exit code is 1 if one differs.
     """
-    from eie_sim.demo import demo
+    from eie_sim.demo.demo import demo
 
-    from .tables import show_demo, working
+    from .console import show_demo, working
 
     with working("starting") as progress:
         result = demo(folder, n_pe=pes, images=images, simulator=simulator, progress=progress)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from .learning import Learning, learn, learning_options
 from .options import FILE, numbers
+from .training_options import Learning, learn, learning_options
 
 __all__ = ["train_command"]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from eie_hdl.config import ConfigError, EIEConfig
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
 
-from .archive import ArchiveError, read_arrays
-from .images import ImageError, from_hex, to_hex
+from .files.hex_images import ImageError, from_hex, to_hex
+from .files.untrusted_npz import ArchiveError, read_arrays
 from .patches import Patches
 
 __all__ = ["MANIFEST", "Build", "BuildError", "Vector"]

@@ -139,7 +139,7 @@ class CompressedNetwork:
 
     def save(self, path: str | Path) -> None:
         """Write the file of docs/network-file.md; the same network always gives the same bytes."""
-        from .network_file import write_network
+        from .files.network_file import write_network
 
         write_network(path, self)
 
@@ -154,7 +154,7 @@ class CompressedNetwork:
         NetworkError
             If the file is broken, or a field is missing, superfluous or wrong.
         """
-        from .network_file import read_network
+        from .files.network_file import read_network
 
         return read_network(path)
 

@@ -4,8 +4,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import Layouts
-from ..lnzd import LeadingNonZero
-from ..stream import StreamQueue
+from ..lib.stream_queue import StreamQueue
+from ..tree.lnzd import LeadingNonZero
 
 __all__ = ["ActScan"]
 

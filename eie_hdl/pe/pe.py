@@ -4,8 +4,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
 from ..format import Kind, Layouts, Memory, image_file
-from ..sram import Sram
-from ..tree import Link
+from ..lib.sram import Sram
+from ..tree.tree import Link
 from .act_scan import ActScan
 from .decode import EntryDecode
 from .drain import Drain

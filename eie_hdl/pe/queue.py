@@ -4,8 +4,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig
 from ..format import Layouts
-from ..stream import StreamQueue
-from ..tree import N_SPARSE, n_in_flight
+from ..lib.stream_queue import StreamQueue
+from ..tree.tree import N_SPARSE, n_in_flight
 
 __all__ = ["ActivationQueue"]
 
@@ -16,8 +16,8 @@ class ActivationQueue(wiring.Component):
     (Han et al., ISCA 2016, section 4, "Activation Queue and Load Balancing".) It has room for
     ``queue_depth`` columns and all that can be in flight. When ``queue_depth`` wait, another one in
     every cycle would be too much: it is filling. But rarely is so much in flight: it is full only
-    when there is no more room than for :data:`~eie_hdl.tree.N_SPARSE`. A column put into an empty
-    queue is at the output one cycle later.
+    when there is no more room than for :data:`~eie_hdl.tree.tree.N_SPARSE`. A column put into
+    an empty queue is at the output one cycle later.
 
     Parameters
     ----------

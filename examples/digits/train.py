@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from eie_compiler.compress import compress
+from eie_compiler.compression.compress import compress
 from eie_compiler.training.data import Data, Part
 from eie_compiler.training.loop import Stage, train
 from eie_compiler.training.module import Module
 from eie_compiler.training.recipes import dense_stages, pruning_stages, sharing_stage
 from eie_compiler.training.weights import write_weights
-from eie_sim.digits import FOLDER, load_digits
+from eie_sim.demo.digits import FOLDER, load_digits
 
 SEED = 1602
 HIDDEN = [128, 64]

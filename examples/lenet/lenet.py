@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from eie_compiler.archive import read_arrays
-from eie_compiler.compile import compile_network
-from eie_compiler.decompress import decompress
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.frontends import read_model
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
 from eie_sim.inference import infer, prepare

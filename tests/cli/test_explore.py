@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from eie_compiler.testing import random_network
+from eie_compiler.random_networks import random_network
 
 for package in ("numba", "matplotlib"):
     pytest.importorskip(package, reason=f"needs {package}: pip install 'eie-hdl[bench]'")
@@ -47,7 +47,7 @@ def test_network_is_swept_into_tables_and_figures(tmp_path, eie, files):
 def test_figures_of_the_paper_are_drawn_for_the_machine_that_is_given(tmp_path, eie, files,
                                                                       monkeypatch):
     # A process takes seconds to begin, and the test above has one.
-    monkeypatch.setattr("eie_sim.explore.explore.open_executor",
+    monkeypatch.setattr("eie_bench.explore.explore.open_executor",
                         lambda jobs, scheduler: ThreadPoolExecutor(jobs))
     code, text = eie("explore", *files, "--layers", "fc2", "--preset", "tiny", "--mapping",
                      "interleaved", "--figure", "words", "--jobs", 1, "-o", tmp_path)
@@ -89,7 +89,7 @@ def test_folder_that_cannot_be_written_is_refused_before_anything_is_computed(ei
         path.mkdir(0o500)
         if os.access(path, os.W_OK):
             pytest.skip("root may write everywhere")
-    monkeypatch.delattr("eie_sim.explore.explore.run")
+    monkeypatch.delattr("eie_bench.explore.explore.run")
     code, text = eie("explore", *files, "--preset", "tiny", "--set", "n_pe=2", "-o", path)
     assert code == 2
     assert f"eie: cannot use {path}: " in text

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from eie_cli.main import main
-from eie_compiler.compile import compile_network
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
-from eie_compiler.testing import make_layer, random_network
+from eie_compiler.random_networks import make_layer, random_network
+from eie_compiler.vectors import input_packets, model_packets
+from eie_driver.c_export import ExportError, array, export_files
 from eie_hdl.config import PRESETS
-from eie_sim.c_driver import C_FLAGS
-from eie_sim.c_export import ExportError, array, export_files
-from eie_sim.vectors import input_packets, model_packets
+from eie_sim.c_driver.program import C_FLAGS
 
 TINY = PRESETS["tiny"]
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from eie_cli.main import main
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.patches import Patches
-from eie_compiler.testing import random_network
+from eie_compiler.random_networks import random_network
 
 
 @pytest.fixture

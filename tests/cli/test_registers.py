@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from eie_cli.main import main
-from eie_hdl import register_files
-from eie_hdl.rdl import to_systemrdl
-from eie_hdl.register_reference import describe_registers
+from eie_hdl.export import peakrdl
+from eie_hdl.export.register_reference import describe_registers
+from eie_hdl.export.systemrdl import to_systemrdl
 from eie_hdl.registers import REGISTERS
 
 
@@ -35,7 +35,7 @@ def test_systemrdl_and_the_reference_need_no_peakrdl(registers, monkeypatch):
 
 
 def test_what_peakrdl_makes_is_written_and_listed(registers, monkeypatch):
-    monkeypatch.setattr(register_files, "write_exports", lambda folder: [folder / "more"])
+    monkeypatch.setattr(peakrdl, "write_exports", lambda folder: [folder / "more"])
     code, text, folder = registers()
     assert code == 0
     assert text.splitlines() == [f"{folder / name}" for name in ("eie.rdl", "registers.md", "more")]

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from eie_compiler.decompress import decompress
+from eie_compiler.compression.decompress import decompress
 from eie_compiler.network import CompressedNetwork
 
 needs_torch = pytest.mark.usefixtures("torch")

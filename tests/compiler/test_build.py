@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from eie_compiler.build import MANIFEST, Build, BuildError, _seal
-from eie_compiler.compile import compile_network
-from eie_compiler.testing import random_network
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS
 from eie_hdl.format import FORMAT_VERSION, Layouts, image_file
 

@@ -8,7 +8,7 @@ from scipy.sparse import csc_array, csr_array
 
 from eie_compiler.network import CompressedNetwork, Layer, NetworkError
 from eie_compiler.patches import Patches
-from eie_compiler.testing import make_layer, random_codes, random_network
+from eie_compiler.random_networks import make_layer, random_codes, random_network
 
 CODEBOOK = np.array([0, 1.0, 2.0, 3.0])
 CODES = csc_array(np.array([[1, 0], [2, 3]], np.uint8))

@@ -5,8 +5,8 @@ import pytest
 from scipy.signal import correlate2d
 
 from eie_compiler.build import Build
-from eie_compiler.compile import compile_network
-from eie_compiler.compress import compress
+from eie_compiler.compression.compress import compress
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model, ModelError, ModelLayer
 from eie_compiler.patches import PatchError, Patches
 from eie_hdl.config import EIEConfig

@@ -6,18 +6,18 @@ import random
 import numpy as np
 import pytest
 
-from eie_compiler.compile import compile_network
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
-from eie_compiler.testing import make_layer, random_network
+from eie_compiler.random_networks import make_layer, random_network
+from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
 from eie_hdl.core import Core
 from eie_hdl.format import COUNTERS, Layouts, Memory
+from eie_hdl.lib.stream_queue import StreamQueue
 from eie_hdl.pe import queue
-from eie_hdl.stream import StreamQueue
-from eie_hdl.tree import n_in_flight
-from eie_sim.golden import GoldenModel
-from eie_sim.testing import get, input_words, model_words, nothing, put
-from eie_sim.vectors import scatter
+from eie_hdl.tree.tree import n_in_flight
+from eie_sim.golden.model import GoldenModel
+from support.simulation import get, input_words, model_words, nothing, put
 
 SMALL = dataclasses.replace(PRESETS["tiny"], act_depth=32)
 PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")

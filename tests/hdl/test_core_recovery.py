@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Shape, Signal
 
-from eie_compiler.compile import compile_network
-from eie_compiler.testing import random_network
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS
 from eie_hdl.core import Core
 from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.numeric import wrap
 from eie_hdl.registers import Error
-from eie_sim.golden import GoldenModel
-from eie_sim.testing import Unwatched, get, input_words, model_words, nothing, put
-from eie_sim.vectors import scatter
+from eie_sim.golden.model import GoldenModel
+from support.simulation import Unwatched, get, input_words, model_words, nothing, put
 
 TINY = PRESETS["tiny"]
 

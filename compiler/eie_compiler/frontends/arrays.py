@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, csr_array, issparse
 
-from ..archive import read_arrays
+from ..files.untrusted_npz import read_arrays
 from ..model import Model
 from ..network import MAX_SIDE
 from .chain import Geometry

@@ -4,7 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Hashable, Iterator
 
-from ..archive import ArchiveError
+from ..files.untrusted_npz import ArchiveError
 from ..model import ModelError
 from ..patches import PatchError
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import torch
 
-from ..prune import prune
-from ..sharing import share_weights
+from ..compression.prune import prune
+from ..compression.weight_sharing import share_weights
 from .module import FreeWeight, Module, SharedWeight
 
 __all__ = ["Change", "Prune", "Restore", "Share"]
@@ -13,7 +13,7 @@ __all__ = ["Change", "Prune", "Restore", "Share"]
 
 @dataclasses.dataclass(frozen=True)
 class Prune:
-    """Hold at zero what is small, as :func:`eie_compiler.prune.prune` says.
+    """Hold at zero what is small, as :func:`eie_compiler.compression.prune.prune` says.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Share:
     v_width : :class:`int`
         Bits of a code: ``2 ** v_width - 1`` values beside zero.
     start : :class:`str`
-        As for :func:`eie_compiler.sharing.share_weights`.
+        As for :func:`eie_compiler.compression.weight_sharing.share_weights`.
     """
 
     v_width: int

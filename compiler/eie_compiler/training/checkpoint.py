@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..archive import ArchiveError, read_arrays
+from ..files.untrusted_npz import ArchiveError, read_arrays
 from . import TrainingError
 from .module import FreeWeight, Module, SharedWeight
 

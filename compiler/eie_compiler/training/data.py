@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..archive import ArchiveError, read_arrays
+from ..files.untrusted_npz import ArchiveError, read_arrays
 from . import TrainingError
 
 __all__ = ["Data", "Part", "read_data"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..prune import check_pruning
-from ..sharing import check_sharing
+from ..compression.prune import check_pruning
+from ..compression.weight_sharing import check_sharing
 from . import TrainingError
 from .changes import Prune, Restore, Share
 from .loop import Stage
@@ -56,7 +56,8 @@ def pruning_stages(steps: int, epochs: int, densities: Sequence[float], *,
     epochs : :class:`int`
         Of retraining, in each step.
     densities : one :class:`float` a layer, above 0 to 1
-        Share of its weights that is left at the end: :func:`eie_compiler.compress.densities`.
+        Share of its weights that is left at the end:
+        :func:`eie_compiler.compression.compress.densities`.
     balance : :class:`int`, optional
         Processing elements that shall have the same number of weights.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import COUNTERS
-from eie_hdl.tree import N_SPARSE, n_in_flight
+from eie_hdl.tree.tree import N_SPARSE, n_in_flight
 
 from .steps import Step, build_steps
 from .tree import make_tree
@@ -55,8 +55,8 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE)
         Its program.
     sparse : :class:`int`
         Messages that may be in flight to an activation queue that is filling: to see what another
-        number than the machine's would do. With :func:`~eie_hdl.tree.n_in_flight` the broadcast
-        stops as soon as ``queue_depth`` columns wait.
+        number than the machine's would do. With :func:`~eie_hdl.tree.tree.n_in_flight` the
+        broadcast stops as soon as ``queue_depth`` columns wait.
 
     Raises
     ------

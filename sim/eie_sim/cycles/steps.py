@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.csc import encode
-from eie_compiler.mapping import MAPPINGS, n_slots
-from eie_compiler.memory_map import n_words
+from eie_compiler.lowering.csc import encode
+from eie_compiler.lowering.memory_map import n_words
+from eie_compiler.lowering.row_mapping import MAPPINGS, n_slots
 from eie_compiler.network import Layer
+from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts
 
-from ..golden import GoldenModel
-from ..tile import Memories
-from ..vectors import scatter
+from ..golden.model import GoldenModel
+from ..golden.tile import Memories
 
 __all__ = ["Step", "build_steps", "layer_steps"]
 

@@ -29,7 +29,7 @@ class Tree(NamedTuple):
 
 
 def make_tree(config: EIEConfig) -> Tree:
-    """Tree of a machine: as :func:`eie_hdl.tree.grow_tree` grows it."""
+    """Tree of a machine: as :func:`eie_hdl.tree.tree.grow_tree` grows it."""
     level, first_child = [0], [1]
     while len(level) < config.n_pe:
         n_children = 2 if clog2(config.n_pe // len(level)) % 2 else 4

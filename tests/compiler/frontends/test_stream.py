@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from eie_compiler.compress import compress
+from eie_compiler.compression.compress import compress
 from eie_compiler.frontends import FrontEndError, read_model
 from eie_compiler.frontends.stream import LayerShape, read_parts
 from eie_compiler.patches import Patches

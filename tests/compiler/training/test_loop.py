@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from eie_compiler.compress import densities
+from eie_compiler.compression.compress import densities
+from eie_compiler.compression.prune import prune
 from eie_compiler.errors import CompressError
 from eie_compiler.model import Model, ModelLayer
-from eie_compiler.prune import prune
 from eie_compiler.training import TrainingError
 from eie_compiler.training.data import Data, Part
 from eie_compiler.training.loop import Stage, train

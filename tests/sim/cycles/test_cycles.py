@@ -8,16 +8,16 @@ import sys
 import numpy as np
 import pytest
 
-from eie_compiler.compile import compile_network
-from eie_compiler.testing import random_network
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_driver.accelerator import Accelerator
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.cycles import model
 from eie_sim.cycles.model import CycleModelError, predict, predict_build
 from eie_sim.cycles.steps import Step, build_steps, layer_steps
-from eie_sim.driver.accelerator import Accelerator
-from eie_sim.driver.verilated import VerilatedBus
-from eie_sim.fast import make_library
 from eie_sim.inference import infer
+from eie_sim.rtl.verilator_bus import VerilatedBus
+from eie_sim.rtl.verilator_engine import make_library
 
 #: PEs of random machines, by turns.
 PES = (1, 2, 8, 32, 4, 16, 64)

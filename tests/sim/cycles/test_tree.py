@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Module
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.tree import Link, grow_tree
+from eie_hdl.tree.tree import Link, grow_tree
 from eie_sim.cycles.tree import make_tree
 
 

@@ -1,0 +1,75 @@
+"""A whole exploration: points, results, files."""
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..paper.nine_layers import Machine
+from ..plotting import require_matplotlib
+from .executors import open_executor
+from .figures import PLOTS, draw
+from .parallel import count_points, run
+from .sweep import Sweep, plan
+from .tables import Table, make_table, write_csv, write_json
+from .workloads import Workload
+
+__all__ = ["JSON_FILE", "explore"]
+
+#: File with everything; the others are made from it.
+JSON_FILE = "explore.json"
+
+
+def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machine],
+            workloads: Sequence[Workload], *, jobs: int | None = None,
+            scheduler: str | None = None, about: Mapping[str, Any],
+            progress: Callable[[int, int], None] = lambda done, total: None) -> list[Table]:
+    """Compute sweeps, and write them as JSON, CSV and figures.
+
+    Parameters
+    ----------
+    folder
+        Where to write. It is made at once; files are written when all points are there.
+    machines
+        Machines that the sweeps change, by name.
+    jobs, scheduler
+        As for :func:`.executors.open_executor`.
+    about
+        What else is to be noted in the JSON.
+    progress
+        Called with the points that are done, and all.
+
+    Raises
+    ------
+    ExploreError
+        If dask is not installed, or the scheduler does not answer.
+    PlottingError, CycleModelError
+        If matplotlib or Numba is not installed.
+    OSError
+        If `folder` cannot be made or written to; then nothing has been computed.
+    """
+    require_matplotlib()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):    # it may be there, but somebody else's
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    plans = [plan(sweep, machines, [workload.name for workload in workloads]) for sweep in sweeps]
+    points = [point for plan in plans for point in plan]
+    done, total = 0, count_points(points)
+    progress(done, total)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
+    with open_executor(jobs, scheduler) as executor:
+        results = run(points, workloads, executor, advance)
+    tables = [make_table(sweep, plan, results) for sweep, plan in zip(sweeps, plans)]
+    write_json(folder / JSON_FILE, tables, machines, about)
+    for table in tables:
+        write_csv(folder / f"{table.sweep.name}.csv", table)
+        for plot in PLOTS:
+            if plot.sweep == table.sweep.name:
+                draw(plot, table, folder)
+    return tables

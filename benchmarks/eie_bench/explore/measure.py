@@ -1,0 +1,147 @@
+"""What a machine needs for a layer, by the cycle model; this is what the workers do."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eie_compiler.errors import CompileError
+from eie_compiler.lowering.compile import require_pointers
+from eie_compiler.lowering.csc import require_entries
+from eie_compiler.lowering.memory_map import place_activations
+from eie_compiler.network import CompressedNetwork, Layer
+from eie_hdl.config import clog2
+from eie_sim.cycles.model import predict
+from eie_sim.cycles.steps import Step, layer_steps
+
+from ..paper.energy import access_pj
+from ..paper.measure import net_cycles
+from ..paper.nine_layers import MACHINES, Machine
+from .sweep import fit
+from .workloads import GivenLayer, Workload
+
+__all__ = ["Measurement", "entries_key", "measure", "read_pj"]
+
+
+class Measurement(NamedTuple):
+    """Figures of a layer, summed over its inputs.
+
+    Attributes
+    ----------
+    inputs : :class:`int`
+        Input vectors.
+    cycles : :class:`int`
+        From the start of the program to the last result written; none for sending results.
+    ideal : :class:`float`
+        Cycles if every PE multiplied in every cycle: `macs` / PEs.
+    ratio : :class:`float`, or None
+        `cycles` / `ideal`, if there is anything to multiply.
+    load_balance : :class:`float`
+        That of the paper (section 6.3, figures 8 and 13): share of the cycles of all PEs in which
+        one walks an entry, padding or not; entries walked / (`cycles` · PEs). The rest are
+        bubbles; the filling and draining of the machine, and empty columns, are among them.
+    real_work : :class:`float`
+        Share of the entries walked that are no padding (figure 12).
+    macs, paddings, broadcasts, spmat_reads, ptr_reads, stall_full, stall_scan, stall_barrier
+        Counters of the machine (:data:`eie_hdl.format.COUNTERS`).
+    word_bits : :class:`int`
+        Bits of a word of the spmat SRAM.
+    spmat_nj : :class:`float`
+        Energy of `spmat_reads` in nJ, each :func:`read_pj` (figure 9).
+    spmat_words, ptr_words : :class:`int`
+        Words that the layer takes of the spmat SRAM of the fullest PE, and of each pointer bank.
+    """
+
+    inputs: int
+    cycles: int
+    ideal: float
+    ratio: float | None
+    load_balance: float
+    real_work: float
+    macs: int
+    paddings: int
+    broadcasts: int
+    spmat_reads: int
+    ptr_reads: int
+    stall_full: int
+    stall_scan: int
+    stall_barrier: int
+    word_bits: int
+    spmat_nj: float
+    spmat_words: int
+    ptr_words: int
+
+
+def read_pj(word_bits: int) -> float:
+    """Energy of reading a word of the spmat SRAM in pJ, for an SRAM of the published size.
+
+    Half of what the published word takes is there for any word, as a row of the array is driven
+    whole; the other half is for the sense amplifiers and wires of every bit. It is an assumption,
+    to see where an optimum lies; the paper asks Cacti.
+    """
+    config = MACHINES["isca2016"].config
+    published = config.entry_width * config.entries_per_word
+    return access_pj(published, config.spmat_depth) * (1 + word_bits / published) / 2
+
+
+def entries_key(machine: Machine) -> tuple[Any, ...]:
+    """What the entries of a layer depend on: machines of one key share them."""
+    config = machine.config
+    return machine.mapping, config.n_pe, config.acc_depth, config.v_width, config.z_width
+
+
+def measure(workload: Workload, machines: Sequence[Machine]) -> list[Measurement | str]:
+    """Run a layer on machines of one :func:`entries_key`: figures, or why there are none."""
+    given = workload.load()
+    try:
+        runs = _programs(given, machines[0])
+    except CompileError as error:
+        return [str(error)] * len(machines)
+    figures: list[Measurement | str] = []
+    for machine in machines:
+        try:
+            figures.append(_measure(machine, given.layer, runs))
+        except CompileError as error:
+            figures.append(str(error))
+    return figures
+
+
+def _programs(given: GivenLayer, machine: Machine) -> list[list[Step]]:
+    """Steps for each input vector."""
+    config = fit(machine.config)    # the depths may differ between those that share the entries
+    needed = int(given.layer.codes.data.max(initial=0)).bit_length()
+    if needed > config.v_width:
+        raise CompileError(f"v_width must be {needed} or more for the codes of the layer, not "
+                           f"{config.v_width}: raise it, or compress to fewer bits")
+    steps = layer_steps(config, given.layer, machine.mapping, given.inputs[0])
+    programs = []
+    for x in given.inputs:
+        # The entries are the same for all inputs, and most of the work.
+        nonzero = np.zeros(len(steps[0].nonzero), np.bool_)
+        nonzero[:len(x)] = x != 0
+        programs.append([step._replace(nonzero=nonzero) if step.words else step
+                         for step in steps])
+    return programs
+
+
+def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> Measurement:
+    """Figures of one machine; a CompileError if its memories are not deep enough."""
+    config = machine.config
+    counters = [predict(config, steps).counters for steps in runs]
+    total = {name: sum(counter[name] for counter in counters) for name in counters[0]}
+    cycles, macs = net_cycles(total), total["macs"]
+    walked = macs + total["paddings"]
+    entries = np.stack([step.entries for step in runs[0] if step.words], axis=1)
+    network = CompressedNetwork((layer,), input_frac=0, v_width=clog2(len(layer.codebook)))
+    require_entries(config, [entries])
+    ptr_words = require_pointers(config, network)
+    place_activations(config, network)
+    word_bits = config.entry_width * config.entries_per_word
+    spmat_words = -(-int(entries.sum(axis=(1, 2)).max()) // config.entries_per_word)
+    return Measurement(
+        inputs=len(runs), cycles=cycles, ideal=macs / config.n_pe,
+        ratio=cycles * config.n_pe / macs if macs else None,
+        load_balance=walked / (cycles * config.n_pe), real_work=macs / walked if walked else 1.0,
+        **{name: total[name] for name in total if name in Measurement._fields and name != "cycles"},
+        word_bits=word_bits, spmat_nj=total["spmat_reads"] * read_pj(word_bits) / 1000,
+        spmat_words=spmat_words, ptr_words=ptr_words)

@@ -1,0 +1,56 @@
+"""Points of a sweep, computed side by side."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, as_completed
+from typing import Any
+
+from ..paper.nine_layers import Machine
+from .measure import Measurement, entries_key, measure
+from .sweep import Point
+from .workloads import Workload
+
+__all__ = ["Result", "Results", "count_points", "run"]
+
+#: Figures of a point, or why there are none.
+Result = Measurement | str
+
+#: Results by layer and machine.
+Results = dict[tuple[str, Machine], Result]
+
+
+def run(points: Sequence[Point], workloads: Sequence[Workload], executor: Executor,
+        advance: Callable[[int], None] = lambda count: None) -> Results:
+    """Compute all points; those that are equal only once.
+
+    Parameters
+    ----------
+    advance
+        Called with the number of results that have come.
+
+    Returns
+    -------
+    :class:`dict`
+        The same whatever the order in which the results came.
+    """
+    layers = {workload.name: workload for workload in workloads}
+    groups: dict[tuple[str, tuple[Any, ...]], dict[Machine, None]] = defaultdict(dict)
+    for point in points:
+        if point.machine is not None:
+            groups[point.layer, entries_key(point.machine)][point.machine] = None
+    # Layer by layer, as a worker keeps the weights of one.
+    order = sorted(groups, key=lambda group: list(layers).index(group[0]))
+    futures = {executor.submit(measure, layers[group[0]], list(groups[group])): group
+               for group in order}
+    results: Results = {}
+    for future in as_completed(futures):
+        group = futures[future]
+        for machine, result in zip(groups[group], future.result()):
+            results[group[0], machine] = result
+        advance(len(groups[group]))
+    return results
+
+
+def count_points(points: Sequence[Point]) -> int:
+    """Points that :func:`run` computes."""
+    return len({(point.layer, point.machine) for point in points if point.machine is not None})

@@ -1,0 +1,111 @@
+"""What a sweep runs: single layers and their inputs."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.network import CompressedNetwork, Layer
+from eie_hdl.config import EIEConfig
+from eie_sim.inference import infer, prepare
+
+from ..paper.nine_layers import LAYERS, make_inputs, make_network
+from . import ExploreError
+from .sweep import fit
+
+__all__ = ["GivenLayer", "PublishedLayer", "Workload", "network_workloads", "paper_workloads"]
+
+
+class GivenLayer(NamedTuple):
+    """A layer and what it is given.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Of the layer.
+    layer : :class:`~eie_compiler.network.Layer`
+        Its weights.
+    inputs : int64 (batch, n_cols)
+        Activations in logical order.
+    """
+
+    name: str
+    layer: Layer
+    inputs: NDArray[np.int64]
+
+    def load(self) -> "GivenLayer":
+        """It is here already."""
+        return self
+
+
+class PublishedLayer(NamedTuple):
+    """One of the nine layers of the paper: a name and a seed, from which all else is made."""
+
+    name: str
+    seed: int
+
+    def load(self) -> GivenLayer:
+        """Make weights and inputs."""
+        return _make(self.name, self.seed)
+
+
+class Workload(Protocol):
+    """What is sent to a worker."""
+
+    @property
+    def name(self) -> str:
+        """Of the layer."""
+
+    def load(self) -> GivenLayer:
+        """Weights and inputs."""
+
+
+@functools.lru_cache(maxsize=1)    # points come layer by layer, and the largest takes 40 MB
+def _make(name: str, seed: int) -> GivenLayer:
+    published = LAYERS[name]
+    return GivenLayer(name, make_network(published, seed).layers[0],
+                      make_inputs(published, seed)[np.newaxis])
+
+
+def paper_workloads(names: Sequence[str], seed: int) -> list[PublishedLayer]:
+    """Layers of the paper by name; all nine if there are no names."""
+    return [PublishedLayer(name, seed) for name in _choose(names, list(LAYERS))]
+
+
+def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIEConfig,
+                      names: Sequence[str] = ()) -> list[GivenLayer]:
+    """Layers of a network, each with the activations that the ones before it make.
+
+    Parameters
+    ----------
+    inputs
+        As for :func:`eie_sim.inference.prepare`.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        Machine whose arithmetic the activations are computed with.
+    names : sequence of :class:`str`
+        Layers to take; all if there are none.
+
+    Raises
+    ------
+    ExploreError, VectorError, CompileError
+        If there is no layer of a name, or `inputs` are none of the network, or no machine of
+        that arithmetic can run it.
+    """
+    chosen = _choose(names, [layer.name for layer in network.layers])
+    # One PE: an answer of the golden model does not depend on their number, but its memory does.
+    tall = fit(config, n_pe=1, acc_depth=1024, v_width=max(config.v_width, network.v_width))
+    build = compile_network(network, tall, outputs="all")
+    words = prepare(build, inputs)
+    results = infer(build, words, engine="golden").outputs
+    return [GivenLayer(layer.name, layer, given)
+            for layer, given in zip(network.layers, [words, *results]) if layer.name in chosen]
+
+
+def _choose(names: Sequence[str], there: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if name not in there:
+            raise ExploreError(f"layers must be some of {', '.join(there)}, not {name!r}")
+    return [name for name in there if name in names or not names]

@@ -1,0 +1,73 @@
+"""What each idea gains: from the published machine to the tuned one, one step after another."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from eie_hdl.tree.tree import N_SPARSE, n_in_flight
+from eie_sim.cycles.model import predict
+from eie_sim.cycles.steps import layer_steps
+
+from .measure import count_products, net_cycles
+from .nine_layers import Machine, PaperLayer, make_inputs, make_network
+
+__all__ = ["IDEAS", "Idea", "measure_ideas", "steps"]
+
+
+#: What the tuned machine does otherwise, in the order in which it is added: a title, and the
+#: parameter that changes, or the mapping; or `sparse` of the cycle model, which both machines have.
+IDEAS = {
+    "sparse": "what is in flight counted",
+    "z_width": "zero runs of {z_width} bits, no padding",
+    "queue_depth": "queue of {queue_depth}",
+    "drop_empty_columns": "empty columns dropped",
+    "mapping": "rows balanced by weight",
+}
+
+
+class Idea(NamedTuple):
+    """A machine on the way, and the ratio that it reaches on each layer."""
+
+    title: str
+    machine: Machine
+    sparse: int
+    ratios: dict[str, float]
+
+
+def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
+    """The machine, with a stop when a queue is full, then with one idea after another."""
+    sparse, values = n_in_flight(machine.config), tuned.config.as_dict()
+    found = [("as published", machine, sparse)]
+    for changed, title in IDEAS.items():
+        if changed == "sparse":
+            sparse = N_SPARSE
+        elif changed == "mapping":
+            machine = machine._replace(mapping=tuned.mapping)
+        else:
+            machine = machine._replace(
+                config=dataclasses.replace(machine.config, **{changed: values[changed]}))
+        found.append((f"+ {title.format(**values)}", machine, sparse))
+    return found
+
+
+def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
+                  told: Callable[[PaperLayer], None] = lambda layer: None) -> list[Idea]:
+    """Predict the ratio of every layer on every machine on the way from ``isca2016`` to ``tuned``.
+
+    Parameters
+    ----------
+    layers, machines, seed
+        As for :func:`.measure.measure_all`.
+    told
+        Called with each layer that is done.
+    """
+    found = [Idea(*step, {}) for step in steps(machines["isca2016"], machines["tuned"])]
+    for layer in layers:
+        network, words = make_network(layer, seed), make_inputs(layer, seed)
+        products = count_products(network, words)
+        for _, (config, mapping), sparse, ratios in found:
+            program = layer_steps(config, network.layers[0], mapping, words)
+            prediction = predict(config, program, sparse=sparse)
+            ratios[layer.name] = net_cycles(prediction.counters) * config.n_pe / products
+        told(layer)
+    return found

@@ -1,0 +1,255 @@
+"""The file of a compressed network; docs/network-file.md describes it."""
+
+import dataclasses
+import io
+import json
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..network import CompressedNetwork, Layer, NetworkError, check_chain, check_int, check_shape
+from ..patches import PatchError, Patches
+from . import huffman
+from .huffman import MAX_LENGTH, HuffmanError
+from .run_length import MAX_RUN_WIDTH, Entries, RunError, from_entries, to_entries
+from .untrusted_npz import ArchiveError, read_arrays
+
+__all__ = ["FILE_VERSION", "StoredLayer", "read_network", "store_layers", "write_network"]
+
+FILE_VERSION = 2
+
+_KIND = "eie-network"
+
+#: Fields of the header, and what they must be in JSON.
+_FIELDS = {"kind": str, "version": int, "v_width": int, "input_frac": int,
+           "patches": (dict, NoneType), "layers": list}
+_LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "codebook": str,
+                 "bias": str, "run_width": int, "entries": int, "codes": dict, "runs": dict}
+_STREAM_FIELDS = {"bits": int, "lengths": list}
+_PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)}
+
+_JSON = {str: "text", int: "an integer", bool: "true or false", list: "a list", dict: "an object",
+         NoneType: "null"}
+
+_FLOATS = {"float32": "<f4", "float64": "<f8"}
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredLayer:
+    """A layer as the file has it.
+
+    Attributes
+    ----------
+    header : :class:`dict`
+        Its object in the header.
+    codebook, bias, codes, runs : :class:`bytes`
+        Its parts of the data.
+    """
+
+    header: dict[str, Any]
+    codebook: bytes
+    bias: bytes
+    codes: bytes
+    runs: bytes
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """All of the data, in order."""
+        return self.codebook, self.bias, self.codes, self.runs
+
+
+def store_layers(network: CompressedNetwork) -> list[StoredLayer]:
+    """Encode all layers."""
+    return [_store_layer(layer, network.v_width) for layer in network.layers]
+
+
+def write_network(path: str | Path, network: CompressedNetwork) -> None:
+    """Write the file; the same network always gives the same bytes."""
+    layers = store_layers(network)
+    header = {"kind": _KIND, "version": FILE_VERSION, "v_width": network.v_width,
+              "input_frac": network.input_frac,
+              "patches": network.patches and dataclasses.asdict(network.patches),
+              "layers": [layer.header for layer in layers]}
+    data = b"".join(part for layer in layers for part in layer.parts)
+    text = json.dumps(header, separators=(",", ":"))
+    content = io.BytesIO()
+    np.savez_compressed(content, header=np.frombuffer(text.encode(), np.uint8),
+                        data=np.frombuffer(data, np.uint8))
+    Path(path).write_bytes(content.getvalue())
+
+
+def read_network(path: str | Path) -> CompressedNetwork:
+    """Read what :func:`write_network` wrote, or anybody else; the file is not trusted.
+
+    Memory is taken for bytes that are there, never for those that a header announces.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    NetworkError
+        If the file is broken, or a field is missing, superfluous or wrong.
+    """
+    try:
+        return _parse(read_arrays(path))
+    except (ArchiveError, NetworkError) as error:
+        raise NetworkError(f"{path}: {error}") from error
+
+
+def _store_layer(layer: Layer, v_width: int) -> StoredLayer:
+    entries = to_entries(layer.codes)
+    codebook_type, codebook = _store_numbers(layer.codebook)
+    bias_type, bias = _store_numbers(layer.bias)
+    codes_header, codes = _store_symbols(entries.v, v_width)
+    runs_header, runs = _store_symbols(entries.z, entries.run_width)
+    header = {"name": layer.name, "shape": list(layer.codes.shape), "relu": layer.relu,
+              "output_frac": layer.output_frac, "codebook": codebook_type, "bias": bias_type,
+              "run_width": entries.run_width, "entries": len(entries.v),
+              "codes": codes_header, "runs": runs_header}
+    return StoredLayer(header, codebook, bias, codes, runs)
+
+
+def _store_numbers(values: NDArray[np.float64]) -> tuple[str, bytes]:
+    """The smallest type that holds all of them exactly, and its bytes."""
+    with np.errstate(over="ignore", under="ignore"):
+        exact = (values.astype("<f4") == values).all()
+    kind = "float32" if exact else "float64"
+    return kind, values.astype(_FLOATS[kind]).tobytes()
+
+
+def _store_symbols(symbols: NDArray[Any], width: int) -> tuple[dict[str, Any], bytes]:
+    lengths = huffman.code_lengths(np.bincount(symbols, minlength=1 << width))
+    content, n_bits = huffman.encode(symbols, lengths)
+    return {"bits": n_bits, "lengths": np.trim_zeros(lengths, "b").tolist()}, content
+
+
+class _Data:
+    """The data of a file, taken from it piece by piece."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.taken = content, 0
+
+    def take(self, n_bytes: int, what: str) -> bytes:
+        if n_bytes > len(self.content) - self.taken:
+            raise NetworkError(f"data must hold {n_bytes} bytes for {what} from byte {self.taken}, "
+                               f"not end at byte {len(self.content)}")
+        self.taken += n_bytes
+        return self.content[self.taken - n_bytes:self.taken]
+
+
+def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
+    if "version" in arrays:    # as in version 1, an array for each field
+        _check_version(arrays["version"].tolist())
+    if set(arrays) != {"header", "data"}:
+        raise NetworkError(f"File must hold the arrays header and data, not "
+                           f"{reprlib.repr(list(arrays))}: this is no network file")
+    for name, array in arrays.items():
+        if array.dtype != np.uint8 or array.ndim != 1:
+            raise NetworkError(f"{name} must be uint8 of 1 dimension, "
+                               f"not {array.dtype} of {array.ndim}")
+    header = _parse_header(arrays["header"].tobytes())
+    layers = [_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
+              for number, layer in enumerate(header["layers"])]
+    for number, layer in enumerate(layers):
+        check_shape(f"layers[{number}].shape", layer["shape"])
+    # Before memory is taken for columns: only those of the first layer have no bias before them.
+    check_chain([(layer["name"], layer["shape"]) for layer in layers])
+    data = _Data(arrays["data"].tobytes())
+    check_int("v_width", header["v_width"], 2, 8)
+    network = CompressedNetwork(
+        layers=tuple(_parse_layer(f"layers[{number}]", layer, header["v_width"], data)
+                     for number, layer in enumerate(layers)),
+        input_frac=header["input_frac"], v_width=header["v_width"],
+        patches=_parse_patches(header["patches"]))
+    if len(data.content) > data.taken:
+        raise NetworkError(f"data must end at byte {data.taken}, behind the last layer, not at "
+                           f"byte {len(data.content)}")
+    return network
+
+
+def _check_version(version: object) -> None:
+    if version != FILE_VERSION:
+        raise NetworkError(f"version must be {FILE_VERSION}, not {reprlib.repr(version)}: compress "
+                           f"the network again, or use the release that wrote it")
+
+
+def _parse_header(content: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise NetworkError(f"header must be JSON in UTF-8: {error}") from error
+    if type(header) is not dict or header.get("kind") != _KIND:
+        raise NetworkError(f"kind must be in the header and be {_KIND!r}: this is no network file")
+    if "version" in header:
+        _check_version(header["version"])
+    return _fields("header", header, _FIELDS)
+
+
+def _fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """`value`, checked to be an object that has just these fields of these types."""
+    if type(value) is not dict or set(value) != set(kinds):
+        there = list(value) if type(value) is dict else value
+        raise NetworkError(f"{where} must be an object with the fields {', '.join(kinds)}, "
+                           f"not {reprlib.repr(there)}")
+    for name, kind in kinds.items():
+        allowed = kind if type(kind) is tuple else (kind,)
+        if type(value[name]) not in allowed:
+            expected = " or ".join(_JSON[each] for each in allowed)
+            raise NetworkError(f"{where}.{name} must be {expected}, "
+                               f"not {reprlib.repr(value[name])}")
+    return value
+
+
+def _parse_layer(where: str, header: dict[str, Any], v_width: int, data: _Data) -> Layer:
+    n_rows, n_cols = header["shape"]
+    codebook = _parse_numbers(f"{where}.codebook", header["codebook"], 1 << v_width, data)
+    bias = _parse_numbers(f"{where}.bias", header["bias"], n_rows, data)
+    check_int(f"{where}.run_width", header["run_width"], 1, MAX_RUN_WIDTH)
+    v = _parse_symbols(f"{where}.codes", header["codes"], header["entries"], v_width, data)
+    z = _parse_symbols(f"{where}.runs", header["runs"], header["entries"], header["run_width"],
+                       data)
+    try:
+        codes = from_entries(Entries(v.astype(np.uint8), z, header["run_width"]),
+                             (n_rows, n_cols))
+    except RunError as error:
+        raise NetworkError(f"{where}.{error}") from error
+    return Layer(header["name"], codes, codebook, bias, header["relu"], header["output_frac"])
+
+
+def _parse_numbers(where: str, kind: str, count: int, data: _Data) -> NDArray[np.float64]:
+    if kind not in _FLOATS:
+        raise NetworkError(f"{where} must be {' or '.join(map(repr, _FLOATS))}, "
+                           f"not {reprlib.repr(kind)}")
+    size = np.dtype(_FLOATS[kind]).itemsize
+    return np.frombuffer(data.take(count * size, where), _FLOATS[kind]).astype(np.float64)
+
+
+def _parse_symbols(where: str, stream: Any, entries: int, width: int, data: _Data
+                   ) -> NDArray[np.uint16]:
+    stream = _fields(where, stream, _STREAM_FIELDS)
+    lengths = stream["lengths"]
+    if len(lengths) > 1 << width or not all(type(n) is int and 0 <= n <= MAX_LENGTH
+                                            for n in lengths):
+        raise NetworkError(f"{where}.lengths must be at most {1 << width} integers from 0 to "
+                           f"{MAX_LENGTH}, not {len(lengths)}: {reprlib.repr(lengths)}")
+    check_int(f"{where}.bits", stream["bits"], 0, 8 * len(data.content))
+    content = data.take(-(-stream["bits"] // 8), where)
+    try:
+        return huffman.decode(content, stream["bits"], entries, np.array(lengths, np.uint8))
+    except HuffmanError as error:
+        raise NetworkError(f"{where}: {error}") from error
+
+
+def _parse_patches(patches: Any) -> Patches | None:
+    if patches is None:
+        return None
+    try:
+        return Patches(**{name: tuple(numbers) for name, numbers
+                          in _fields("patches", patches, _PATCHES_FIELDS).items()})
+    except PatchError as error:
+        raise NetworkError(f"patches: {error}") from error

@@ -1,0 +1,83 @@
+"""What a build tells about itself: sizes, balance, formats and bounds, as plain JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Shape
+from numpy.typing import NDArray
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.format import Layouts
+
+from ..network import CompressedNetwork, Layer
+from .csc import Encoded
+from .fixed_point import LayerFormat
+from .program import LayerPlan
+
+__all__ = ["describe"]
+
+
+def describe(config: EIEConfig, network: CompressedNetwork, mapping: str, plans: list[LayerPlan],
+             formats: list[LayerFormat], encoded: list[Encoded],
+             images: Mapping[str, NDArray[np.uint64]], act_words: int) -> dict[str, Any]:
+    """Describe a build; docs/build-folder.md says what each number means."""
+    fracs = [network.input_frac, *(layer.output_frac for layer in network.layers)]
+    layers = [
+        {"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
+         **_describe_work(config, layer, plan, entries),
+         "formats": _describe_formats(layer, chosen, frac),
+         "overflow": {"lowest": chosen.lowest, "highest": chosen.highest,
+                      "acc_width": config.acc_width, "spare_bits": chosen.spare_bits},
+         "codebook": plan.codebook, "source": plan.source, "destination": plan.destination,
+         "bias": plan.bias, "sent": plan.sent}
+        for layer, plan, chosen, entries, frac in zip(network.layers, plans, formats, encoded,
+                                                      fracs)]
+    return {
+        "mapping": mapping, "layers": layers,
+        "total": {name: sum(layer[name] for layer in layers)
+                  for name in ("nonzeros", "entries", "paddings", "macs_dense_input")},
+        "memory": _describe_memory(config, images, act_words)}
+
+
+def _describe_work(config: EIEConfig, layer: Layer, plan: LayerPlan,
+                   encoded: Encoded) -> dict[str, Any]:
+    per_tile = encoded.counts.sum(axis=2)
+    per_pe = per_tile.sum(axis=1)
+    busiest = int(per_tile.max(axis=0).sum())    # tiles come one after another
+    return {
+        "nonzeros": layer.n_nonzeros,
+        "density": layer.n_nonzeros / (layer.n_rows * layer.n_cols),
+        "tiles": plan.n_tiles(config), "slots": plan.slots, "columns": plan.columns,
+        "entries": len(encoded.v), "paddings": encoded.n_paddings,
+        "entries_per_pe": {"mean": float(per_pe.mean()), "max": int(per_pe.max()),
+                           "min": int(per_pe.min())},
+        "load_balance": len(encoded.v) / (config.n_pe * busiest) if busiest else 1.0,
+        "macs_dense_input": layer.n_nonzeros}
+
+
+def _describe_formats(layer: Layer, chosen: LayerFormat, input_frac: int) -> dict[str, Any]:
+    return {
+        "input_frac": input_frac, "weight_frac": chosen.weight_frac,
+        "acc_frac": input_frac + chosen.weight_frac,
+        "bias_frac": input_frac + chosen.weight_frac - chosen.bias_shift,
+        "bias_shift": chosen.bias_shift, "shift": chosen.shift,
+        "output_frac": layer.output_frac, "relu": layer.relu,
+        "codebook": chosen.codebook.tolist()}
+
+
+def _describe_memory(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
+                     act_words: int) -> dict[str, Any]:
+    """Words used in the PE that uses most, words there are, and bits of all instances."""
+    memory: dict[str, Any] = {}
+    for instance, _, _, image in Layouts(config).images(config):
+        name = instance.partition(".")[2]
+        row = memory.setdefault(name, {"words_used": 0, "words": image.depth, "instances": 0,
+                                       "word_bits": Shape.cast(image.shape).width})
+        row["instances"] += 1
+        row["words_used"] = max(row["words_used"],
+                                act_words if name == "act" else len(images[instance]))
+    for row in memory.values():
+        row["bits_used"] = row["words_used"] * row["word_bits"] * row["instances"]
+        row["bits"] = row["words"] * row["word_bits"] * row["instances"]
+    return memory

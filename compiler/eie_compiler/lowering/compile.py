@@ -1,0 +1,154 @@
+"""From a compressed network to memory images."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import Layouts, pack
+
+from ..build import Build, Vector
+from ..errors import CompileError, require_words
+from ..network import CompressedNetwork, Layer
+from .build_report import describe
+from .csc import encode, pack_entries, pack_pointers, require_entries
+from .fixed_point import LayerFormat, activation_range, choose_format
+from .memory_map import ActMap, n_words, place_activations
+from .program import LayerPlan, pack_program
+from .row_mapping import MAPPINGS, n_slots
+
+__all__ = ["compile_network", "require_pointers"]
+
+
+def compile_network(network: CompressedNetwork, config: EIEConfig, *,
+                    mapping: Literal["balanced", "interleaved"] = "balanced",
+                    outputs: Literal["last", "all"] = "last") -> Build:
+    """Compile a network for a machine.
+
+    Parameters
+    ----------
+    mapping : ``"balanced"`` or ``"interleaved"``
+        How rows are spread over the PEs. The inputs of the first layer are always interleaved.
+    outputs : ``"last"`` or ``"all"``
+        Whether the results of the last layer or of every layer go to the host.
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot run the network; the message says what to change.
+    """
+    if mapping not in MAPPINGS:
+        raise CompileError(f"mapping must be {' or '.join(MAPPINGS)}, not {mapping!r}")
+    if outputs not in ("last", "all"):
+        raise CompileError(f"outputs must be last or all, not {outputs!r}")
+    if network.v_width > config.v_width:
+        raise CompileError(f"v_width must be {network.v_width} or more for the codes of the "
+                           f"network, not {config.v_width}: raise it, or compress to fewer bits")
+    act_map = place_activations(config, network)
+    require_pointers(config, network)
+
+    formats = _choose_formats(config, network)
+    vectors = _place_vectors(config, network, act_map, mapping)
+    encoded = [encode(config, layer.codes, after.columns, before.columns)
+               for layer, before, after in zip(network.layers, vectors, vectors[1:])]
+    require_entries(config, [layer.counts for layer in encoded])
+    codebooks, numbers = _share_codebooks(config, formats)
+    plans = [
+        LayerPlan(source=act_map.vectors[at], reads_input=at == 0,
+                  source_words=n_words(layer.n_cols, config.n_pe),
+                  destination=act_map.vectors[at + 1], bias=act_map.biases[at],
+                  slots=n_slots(layer.n_rows, config.n_pe),
+                  columns=n_slots(layer.n_cols, config.n_pe) * config.n_pe,
+                  codebook=numbers[at], shift=formats[at].shift,
+                  bias_shift=formats[at].bias_shift, relu=layer.relu,
+                  sent=outputs == "all" or layer is network.layers[-1])
+        for at, layer in enumerate(network.layers)]
+
+    layouts = Layouts(config)
+    images = {"ccu.program": pack_program(config, plans)}
+    pointers = pack_pointers(config, encoded)
+    spmat = pack_entries(config, encoded)
+    act = pack(layouts.act_word, _place_biases(config, act_map, vectors[1:], formats))
+    codebook = pack(layouts.weight, codebooks.ravel())    # the same in every PE
+    for pe in range(config.n_pe):
+        images |= {f"pe_{pe}.ptr_even": pointers[pe, 0::2], f"pe_{pe}.ptr_odd": pointers[pe, 1::2],
+                   f"pe_{pe}.spmat": spmat[pe], f"pe_{pe}.act": act[pe],
+                   f"pe_{pe}.codebook": codebook}
+    return Build(
+        config=config, images=images, input=vectors[0],
+        input_words=plans[0].source_words, input_buffers=act_map.input_buffers,
+        layers=tuple(vectors[1:]),
+        outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
+        manifest=describe(config, network, mapping, plans, formats, encoded, images,
+                          act_map.n_words),
+        patches=network.patches)
+
+
+def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:
+    """Words that the pointers of all layers take in each of the two SRAMs of a PE.
+
+    Raises
+    ------
+    CompileError
+        If they are not that deep.
+    """
+    needed = 1    # the last of a tile is the first of the next
+    for layer in network.layers:
+        n_tiles = -(-n_slots(layer.n_rows, config.n_pe) // config.acc_depth)
+        needed += n_tiles * n_slots(layer.n_cols, config.n_pe) * config.n_pe
+    words = -(-needed // 2)
+    require_words("each of the two pointer SRAMs of a PE", words, config.ptr_depth,
+                  "ptr_depth", where=f" for {needed} pointers, one for each column of each tile",
+                  instead=", or acc_depth or n_pe for fewer tiles")
+    return words
+
+
+def _choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerFormat]:
+    formats, frac, relu = [], network.input_frac, False
+    for layer in network.layers:
+        formats.append(choose_format(config, layer, frac, activation_range(config, relu=relu)))
+        frac, relu = layer.output_frac, layer.relu
+    return formats
+
+
+def _place_vectors(config: EIEConfig, network: CompressedNetwork, act_map: ActMap,
+                   mapping: str) -> list[Vector]:
+    """Place the input and the results of each layer."""
+    vectors = [Vector("input", act_map.vectors[0], np.arange(network.layers[0].n_cols),
+                      network.input_frac)]
+    for layer, base in zip(network.layers, act_map.vectors[1:]):
+        columns = MAPPINGS[mapping](config, _row_weights(layer))
+        vectors.append(Vector(layer.name, base, columns, layer.output_frac))
+    return vectors
+
+
+def _row_weights(layer: Layer) -> NDArray[np.int64]:
+    return np.bincount(layer.codes.indices, minlength=layer.n_rows)
+
+
+def _share_codebooks(config: EIEConfig, formats: list[LayerFormat]
+                     ) -> tuple[NDArray[np.int64], list[int]]:
+    """Codebooks that differ, and the number of each layer's."""
+    size = 1 << config.v_width
+    numbers: dict[bytes, int] = {}
+    of_layer = [numbers.setdefault(chosen.codebook.tobytes(), len(numbers)) for chosen in formats]
+    require_words("codebook memory", len(numbers) * size, config.n_codebooks * size,
+                  "n_codebooks", where=f" for {len(numbers)} codebooks of {size}",
+                  raise_to=len(numbers))
+    codebooks = np.zeros((len(numbers), size), np.int64)
+    for number, chosen in zip(of_layer, formats):
+        codebooks[number, :len(chosen.codebook)] = chosen.codebook
+    return codebooks, of_layer
+
+
+def _place_biases(config: EIEConfig, act_map: ActMap, vectors: list[Vector],
+                  formats: list[LayerFormat]) -> NDArray[np.int64]:
+    """Activation SRAMs as far as biases go, n_pe × n_words × 4: behind them, all is zero."""
+    words = max(base + n_words(len(vector.columns), config.n_pe)
+                for base, vector in zip(act_map.biases, vectors))
+    slots = np.zeros((config.n_pe, words * ACTS_PER_WORD), np.int64)
+    for base, vector, chosen in zip(act_map.biases, vectors, formats):
+        slot, pe = np.divmod(vector.columns, config.n_pe)
+        slots[pe, base * ACTS_PER_WORD + slot] = chosen.bias
+    return slots.reshape(config.n_pe, words, ACTS_PER_WORD)

@@ -1,0 +1,164 @@
+"""Number formats of a layer, and the proof that its accumulators never overflow."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.numeric import limits
+
+from ..errors import CompileError
+from ..network import Layer
+
+__all__ = ["LayerFormat", "activation_range", "choose_format", "reach"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LayerFormat:
+    """Integers that stand for the numbers of one layer.
+
+    Attributes
+    ----------
+    weight_frac : :class:`int`
+        Fraction bits of the codebook.
+    bias_shift : :class:`int`
+        Left shift of a bias into the accumulator.
+    shift : :class:`int`
+        Right shift of an accumulator into a result.
+    codebook : int64, ``2 ** v_width``
+        Codebook entries.
+    bias : int64, n_rows
+        Biases.
+    lowest, highest : :class:`int`
+        No sum of any of a row's products, with or without its bias, is below or above, whatever
+        the inputs are; and there are inputs for which a sum is just that.
+    spare_bits : :class:`int`
+        Bits of the accumulator that are always copies of the sign bit, itself not counted.
+    """
+
+    weight_frac: int
+    bias_shift: int
+    shift: int
+    codebook: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    lowest: int
+    highest: int
+    spare_bits: int
+
+
+def activation_range(config: EIEConfig, *, relu: bool) -> tuple[int, int]:
+    """Least and greatest word that a vector can hold; `relu` if it was made by a ReLU."""
+    low, high = limits(config.act_width)
+    return (0 if relu else low), high
+
+
+def reach(counts: NDArray[np.int64], codebook: NDArray[np.int64], bias: NDArray[np.int64],
+          act_range: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the least and the greatest partial sum of each row, over all inputs and all orders.
+
+    Every weight of a row belongs to another column, so that every activation can be the one that
+    suits it best. A partial sum is greatest when it has all terms that can be positive and no other
+    one, hence ``sum(max(0, w · low, w · high)) + max(0, bias)``; likewise the least. As one input
+    and one order reach it, the bound is exact and not merely safe.
+
+    Parameters
+    ----------
+    counts : int64, n_rows × 2 ** v_width
+        How often each code stands in each row.
+    codebook : int64, 2 ** v_width
+        Weight of each code.
+    bias : int64, n_rows
+        Biases, shifted as they enter the accumulator.
+    act_range : pair of :class:`int`
+        Least and greatest activation.
+
+    Returns
+    -------
+    pair of int64, n_rows
+        Lowest and highest; ``2 ** 62`` stands for all that is greater than that.
+    """
+    extremes = np.stack([codebook * act_range[0], codebook * act_range[1]])
+    return (_sums(counts, np.minimum(extremes.min(0), 0), np.minimum(bias, 0)),
+            _sums(counts, np.maximum(extremes.max(0), 0), np.maximum(bias, 0)))
+
+
+def _sums(counts: NDArray[np.int64], terms: NDArray[np.int64],
+          bias: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``counts @ terms + bias`` where this fits 62 bits, else ±2 ** 62."""
+    # Both are all positive or all negative: an exact sum that stays small has no large part.
+    rough = counts.astype(np.float64) @ terms.astype(np.float64) + bias.astype(np.float64)
+    large = np.abs(rough) > 2.0 ** 61
+    exact = np.where(large[:, None], 0, counts) @ terms + bias
+    return np.where(large, np.sign(rough).astype(np.int64) << 62, exact)
+
+
+def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
+                  act_range: tuple[int, int]) -> LayerFormat:
+    """Choose the finest codebook scale for which everything fits and nothing can overflow.
+
+    Raises
+    ------
+    CompileError
+        If there is none.
+    """
+    counts = _count_codes(layer)
+    used = counts.any(axis=0)
+    # The accumulator has weight_frac + input_frac fraction bits; this many are shifted out.
+    reason = ""
+    for shift in range(config.max_shift, -1, -1):
+        weight_frac = shift + layer.output_frac - input_frac
+        codebook = _scale(layer.codebook, weight_frac)
+        if layer.codebook[used].any() and not codebook[used].any():
+            reason = reason or f"at a shift of {shift} all weights round to zero"
+            break
+        low, high = limits(config.codebook_width)
+        if not low <= codebook.min() <= codebook.max() <= high:
+            reason = (f"at a shift of {shift} a weight is {np.abs(codebook).max():.0f}, which "
+                      f"codebook_width = {config.codebook_width} bits do not hold")
+            continue
+        bias_shift = _bias_shift(config, layer, weight_frac + input_frac)
+        if bias_shift is None:
+            reason = (f"at a shift of {shift} a bias of {np.abs(layer.bias).max():g} does not fit "
+                      f"act_width = {config.act_width} bits, shifted left by "
+                      f"{config.max_bias_shift}")
+            continue
+        integers = codebook.astype(np.int64)
+        bias = _scale(layer.bias, weight_frac + input_frac - bias_shift).astype(np.int64)
+        lowest, highest = reach(counts, integers, bias << bias_shift, act_range)
+        spare = config.acc_width - 1 - max(int(highest.max()).bit_length(),
+                                           (~int(lowest.min())).bit_length())
+        if spare >= 0:
+            return LayerFormat(weight_frac, bias_shift, shift, integers, bias,
+                               int(lowest.min()), int(highest.max()), spare)
+        worst = int(np.argmax(np.maximum(highest, ~lowest)))
+        reason = (f"at a shift of {shift} sums of row {worst} need {config.acc_width - spare} "
+                  f"bits, and acc_width is {config.acc_width}")
+    raise CompileError(
+        f"layer {layer.name!r}: some codebook scale must fit input_frac = {input_frac} and "
+        f"output_frac = {layer.output_frac}, but {reason}: change output_frac, or widen the "
+        f"machine")
+
+
+def _scale(values: NDArray[np.float64], frac: int) -> NDArray[np.float64]:
+    """Nearest integers to values with `frac` fraction bits; infinite if there is none."""
+    with np.errstate(over="ignore"):
+        return np.rint(np.ldexp(values, frac))
+
+
+def _count_codes(layer: Layer) -> NDArray[np.int64]:
+    """How often each code stands in each row."""
+    shape = (layer.n_rows, len(layer.codebook))
+    at = layer.codes.indices.astype(np.int64) * shape[1] + layer.codes.data
+    return np.bincount(at, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _bias_shift(config: EIEConfig, layer: Layer, acc_frac: int) -> int | None:
+    """Least left shift at which all biases fit an activation word: the finest bias."""
+    low, high = limits(config.act_width)
+    extremes = np.array([layer.bias.min(), layer.bias.max()])
+    for shift in range(config.max_bias_shift + 1):
+        least, greatest = _scale(extremes, acc_frac - shift)
+        if low <= least and greatest <= high:
+            return shift
+    return None

@@ -1,0 +1,79 @@
+"""Where biases and vectors are in the activation SRAM."""
+
+import dataclasses
+
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+
+from ..errors import require_words
+from ..network import CompressedNetwork
+from .row_mapping import n_slots
+
+__all__ = ["ActMap", "n_words", "place_activations"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ActMap:
+    """First rows, the same in all PEs.
+
+    Attributes
+    ----------
+    biases : :class:`tuple` of :class:`int`
+        Biases of each layer.
+    vectors : :class:`tuple` of :class:`int`
+        The input, then the results of each layer. Of two input buffers, the first one.
+    input_buffers : :class:`int`
+        2 if there is room for the next input while a program runs, else 1.
+    n_words : :class:`int`
+        Rows that are used.
+    """
+
+    biases: tuple[int, ...]
+    vectors: tuple[int, ...]
+    input_buffers: int
+    n_words: int
+
+
+def n_words(n_elements: int, n_pe: int) -> int:
+    """Rows of the activation SRAM that a vector takes in each PE."""
+    return -(-n_slots(n_elements, n_pe) // ACTS_PER_WORD)
+
+
+def place_activations(config: EIEConfig, network: CompressedNetwork) -> ActMap:
+    """Place biases first and behind them, growing towards each other, source and destination.
+
+    A vector lives from the layer that makes it to the one that reads it. So only neighbours must
+    not overlap: every other vector starts at the bottom, the rest end at the top, of a space that
+    the largest pair of neighbours just fills. No other placement needs less.
+
+    If there is room, the input has two buffers of its own instead, at the top: one is filled while
+    a program uses the other.
+
+    Raises
+    ------
+    CompileError
+        If they do not fit.
+    """
+    biases, base = [], 0
+    for layer in network.layers:
+        biases.append(base)
+        base += n_words(layer.n_rows, config.n_pe)
+    elements = [network.layers[0].n_cols, *(layer.n_rows for layer in network.layers)]
+    sizes = [n_words(count, config.n_pe) for count in elements]
+
+    vectors, top = _alternate(base, sizes[1:])
+    if top + 2 * sizes[0] <= config.act_depth:
+        return ActMap(tuple(biases), (top, *vectors), 2, top + 2 * sizes[0])
+
+    pairs = [a + b for a, b in zip(sizes, sizes[1:])]
+    widest = network.layers[pairs.index(max(pairs))].name
+    vectors, top = _alternate(base, sizes)
+    require_words("activation SRAM", top, config.act_depth, "act_depth",
+                  where=f" ({base} of biases, {max(pairs)} of inputs and outputs of layer "
+                        f"{widest!r})", instead=", or n_pe")
+    return ActMap(tuple(biases), vectors, 1, top)
+
+
+def _alternate(base: int, sizes: list[int]) -> tuple[tuple[int, ...], int]:
+    """Place vectors of which neighbours must not overlap; return first rows, and where it ends."""
+    top = base + max(a + b for a, b in zip(sizes, [*sizes[1:], 0]))
+    return tuple(top - size if number % 2 else base for number, size in enumerate(sizes)), top

@@ -1,0 +1,94 @@
+"""The descriptors that make the CCU run a network."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import Layouts, pack
+
+from ..errors import require_words
+
+__all__ = ["LayerPlan", "pack_program"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerPlan:
+    """What the program needs to know of a layer; rows are those of the activation SRAM.
+
+    Attributes
+    ----------
+    source, destination, bias : :class:`int`
+        First rows.
+    reads_input : :class:`bool`
+        Whether the source is an input buffer.
+    source_words : :class:`int`
+        Rows of the source.
+    slots, columns : :class:`int`
+        Slots of the results, and column numbers of the source.
+    codebook : :class:`int`
+        Number of the codebook.
+    shift, bias_shift : :class:`int`
+        Shifts of an accumulator and of a bias.
+    relu, sent : :class:`bool`
+        Whether negative results become zero; whether the results go to the host.
+    """
+
+    source: int
+    reads_input: bool
+    source_words: int
+    destination: int
+    bias: int
+    slots: int
+    columns: int
+    codebook: int
+    shift: int
+    bias_shift: int
+    relu: bool
+    sent: bool
+
+    def n_tiles(self, config: EIEConfig) -> int:
+        """Tiles of the layer."""
+        return -(-self.slots // config.acc_depth)
+
+
+def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint64]:
+    """Pack the program: the tiles of each layer, and an output where one is sent.
+
+    Raises
+    ------
+    CompileError
+        If it does not fit.
+    """
+    fields: list[dict[str, int]] = []
+    ptr_base = 0
+    for layer in layers:
+        for tile in range(layer.n_tiles(config)):
+            slots = min(config.acc_depth, layer.slots - tile * config.acc_depth)
+            row = tile * config.tile_words
+            fields.append({
+                "source": layer.source, "input": layer.reads_input,
+                "last_word": layer.source_words - 1,
+                "codebook": layer.codebook, "dense": 0,
+                "destination": layer.destination + row, "bias": layer.bias + row,
+                "end_last_word": -(-slots // ACTS_PER_WORD) - 1,
+                "shift": layer.shift, "bias_shift": layer.bias_shift, "relu": layer.relu,
+                "ptr_base": ptr_base, "barrier": tile == 0})
+            ptr_base += layer.columns
+        if layer.sent:
+            fields.append({"source": layer.destination, "dense": 1, "barrier": 1,
+                           "last_word": -(-layer.slots // ACTS_PER_WORD) - 1})
+    require_words("program memory", len(fields), config.program_depth, "program_depth",
+                  where=", one for each tile and each output", instead=", or acc_depth")
+
+    def get(name: str) -> NDArray[np.int64]:
+        return np.array([step.get(name, 0) for step in fields], np.int64)
+
+    return pack(Layouts(config).descriptor, {
+        "start": {name: get(name) for name in ("source", "last_word", "codebook", "dense")},
+        "end": {"last_word": get("end_last_word"),
+                **{name: get(name)
+                   for name in ("destination", "bias", "shift", "bias_shift", "relu")}},
+        "ptr_base": get("ptr_base"), "input": get("input"), "barrier": get("barrier"),
+        "final": np.arange(len(fields)) == len(fields) - 1, "valid": np.ones(len(fields), bool)})

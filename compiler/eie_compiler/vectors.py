@@ -1,0 +1,244 @@
+"""Vectors on their way in and out: numbers, fixed-point words, places in memory, load packets."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from amaranth.hdl import Shape, ShapeLike
+from numpy.typing import ArrayLike, NDArray
+
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, n_pieces, pack, unpack
+from eie_hdl.host.result_packer import result_lane_width
+from eie_hdl.numeric import limits
+
+__all__ = [
+    "VectorError", "dequantise", "gather", "input_packets", "model_packets", "output_columns",
+    "packet", "quantise", "read_words", "result_type", "scatter",
+]
+
+
+class VectorError(ValueError):
+    """Numbers that are no vectors of the machine; the message says which and why."""
+
+
+class Placed(Protocol):
+    """What is needed of a compiler's vector: where its elements are."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def base_word(self) -> int:
+        """Row of the activation SRAMs at which it begins."""
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Column number of each element."""
+
+
+def quantise(values: ArrayLike, frac: int, width: int) -> NDArray[np.int64]:
+    """Round to fixed point: halves up, and what is out of range to the nearest that is in it.
+
+    Parameters
+    ----------
+    values
+        Numbers, of any shape.
+    frac : :class:`int`
+        Fraction bits.
+    width : :class:`int`
+        Bits in all.
+
+    Raises
+    ------
+    VectorError
+        If one of `values` is not a number, or infinite.
+    """
+    numbers = np.asarray(values, np.float64)
+    if not (finite := np.isfinite(numbers)).all():
+        where = np.argwhere(~finite)[0].tolist()
+        raise VectorError(f"Element {where} must be a number, not {numbers[tuple(where)]}")
+    low, high = limits(width)
+    # Clipped as floats, since what is beyond 64 bits has no integer.
+    return np.clip(np.floor(np.ldexp(numbers, frac) + 0.5), low, high).astype(np.int64)
+
+
+def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
+    """Invert :func:`quantise`, as far as can be."""
+    return np.ldexp(words.astype(np.float64), -frac)
+
+
+def scatter(vector: Placed, values: NDArray[np.int64], n_pe: int) -> NDArray[np.int64]:
+    """Put elements (batch, n) where the compiler placed them: (batch, n_columns) by column number.
+
+    Whole rows of the activation SRAMs are filled; what lies between the elements is zero.
+
+    Raises
+    ------
+    VectorError
+        If there is another number of elements than the vector has.
+    """
+    if values.ndim != 2 or values.shape[1] != len(vector.columns):
+        raise VectorError(f"{vector.name} must have {len(vector.columns)} elements for each of a "
+                          f"batch, not shape {values.shape}")
+    group = ACTS_PER_WORD * n_pe
+    n_columns = -(-(int(vector.columns.max()) + 1) // group) * group
+    placed = np.zeros((len(values), n_columns), np.int64)
+    placed[:, vector.columns] = values
+    return placed
+
+
+def gather(vector: Placed, placed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Invert :func:`scatter`.
+
+    Raises
+    ------
+    VectorError
+        If there are fewer columns than the vector needs.
+    """
+    if placed.shape[-1] <= vector.columns.max():
+        raise VectorError(f"{vector.name} must have {vector.columns.max() + 1} columns or more, "
+                          f"not {placed.shape[-1]}")
+    return placed[..., vector.columns]
+
+
+def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, address: int = 0,
+           pe: int | None = None, buffer: int = 0) -> NDArray[np.uint64]:
+    """Load packet: a header, and words for consecutive addresses of a memory.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    memory : :class:`~eie_hdl.format.Memory`
+        What is loaded.
+    words : uint64 (..., n_words, n_beats)
+        Words as from :func:`~eie_hdl.format.pack`; packets of the same kind are made at once.
+    address : :class:`int`
+        Where the first word goes.
+    pe : :class:`int`, optional
+        PE that is meant; all of them if left out.
+    buffer : :class:`int`
+        Input buffer that is meant, if it is one.
+
+    Returns
+    -------
+    uint64 (..., 1 + n_words * n_beats)
+        Beats of each packet.
+    """
+    packets, count = words.shape[:-2], words.shape[-2]
+    header = pack(Layouts(config).load_header, {
+        "address": address, "count": count, "pe": pe or 0, "everyone": int(pe is None),
+        "memory": memory.value, "buffer": buffer, "reserved": 0})
+    beats = words.reshape(*packets, count * words.shape[-1])
+    return np.concatenate([np.broadcast_to(header, (*packets, 1)), beats], axis=-1)
+
+
+def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *, buffer: int = 0
+                  ) -> NDArray[np.uint64]:
+    """Packets that load an input vector into an input buffer.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    vector
+        Where the compiler placed the elements.
+    values : int64 (batch, n)
+        Elements in logical order.
+    buffer : :class:`int`
+        Input buffer.
+
+    Returns
+    -------
+    uint64 (batch, n_beats)
+        Packet of each of the batch.
+    """
+    placed = scatter(vector, values, config.n_pe)
+    n_rows = placed.shape[1] // (ACTS_PER_WORD * config.n_pe)
+    by_slot = placed.reshape(len(values), n_rows, ACTS_PER_WORD, config.n_pe)
+    words = pack(Layouts(config).act_word, by_slot.swapaxes(2, 3))
+    return packet(config, Memory.INPUT, buffer=buffer, words=words.reshape(
+        len(values), n_rows * config.n_pe, n_beats(Layouts(config).act_word)))
+
+
+def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
+                  ) -> list[NDArray[np.uint64]]:
+    """Packets that load all memories. What is the same for all PEs is sent once.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    images : mapping of instance name to uint64 (n_words, n_beats)
+        Contents of each memory instance.
+
+    Returns
+    -------
+    :class:`list` of uint64 (n_beats,)
+        What to send.
+    """
+    packets = [packet(config, Memory.PROGRAM, images["ccu.program"])]
+    for memory in (Memory.SPMAT, Memory.PTR, Memory.ACT, Memory.CODEBOOK):
+        words = [_memory_words(images, memory, pe) for pe in range(config.n_pe)]
+        if all(np.array_equal(words[0], other) for other in words[1:]):
+            packets.append(packet(config, memory, words[0]))
+        else:
+            packets += [packet(config, memory, word, pe=pe) for pe, word in enumerate(words)]
+    return packets
+
+
+def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
+    """Elements of each vector that a program sends to the host, unused places included.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    program : uint64 (n_descriptors, n_beats)
+        Descriptors, from the one that it starts with.
+    """
+    fields = unpack(Layouts(config).descriptor, program)
+    ends = np.flatnonzero(fields["final"])
+    used = slice(ends[0] + 1 if ends.size else None)
+    rows = fields["start"]["last_word"][used][fields["start"]["dense"][used] == 1] + 1
+    columns: list[int] = (rows * ACTS_PER_WORD * config.n_pe).tolist()
+    return columns
+
+
+def result_type(config: EIEConfig) -> np.dtype[np.signedinteger[Any]]:
+    """Type of an activation in a packet of results."""
+    return np.dtype(f"<i{result_lane_width(config.act_width) // 8}")
+
+
+def read_words(config: EIEConfig, shape: ShapeLike, pieces: NDArray[np.int64]
+               ) -> NDArray[np.uint64]:
+    """Words (n_words, n_beats) out of the pieces in which a memory is read back.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    shape
+        Shape of a word.
+    pieces : int64 (n_words * n_pieces,)
+        Elements of the packet: `act_width` bits each, low piece first, as signed numbers.
+    """
+    width = Shape.cast(shape).width
+    bits = pieces.reshape(-1, n_pieces(config, shape), 1) >> np.arange(config.act_width) & 1
+    padded = np.zeros((len(bits), n_beats(shape) * BEAT_WIDTH), np.uint8)
+    padded[:, :width] = bits.reshape(len(bits), -1)[:, :width]
+    return np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def _memory_words(images: Mapping[str, NDArray[np.uint64]], memory: Memory, pe: int
+                  ) -> NDArray[np.uint64]:
+    """Words of a memory of a PE, as the load stream addresses them."""
+    if memory is not Memory.PTR:
+        return images[f"pe_{pe}.{memory.name.lower()}"]
+    banks = [images[f"pe_{pe}.ptr_{parity}"] for parity in ("even", "odd")]
+    words = np.zeros((2 * max(map(len, banks)), banks[0].shape[1]), np.uint64)
+    for parity, bank in enumerate(banks):
+        words[parity::2][:len(bank)] = bank
+    return words

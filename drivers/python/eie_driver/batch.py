@@ -1,0 +1,109 @@
+"""A batch of inferences: inputs go in and results come out while the machine computes."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.vectors import gather, input_packets, output_columns
+from eie_hdl.registers import REGISTER_WIDTH
+
+if TYPE_CHECKING:
+    from .accelerator import Accelerator
+
+__all__ = ["Run", "run_batch"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What came out for a batch.
+
+    Attributes
+    ----------
+    outputs : :class:`list` of int64 (batch, n_elements)
+        Each output of the program as fixed-point words, in logical order.
+    counters : :class:`list` of :class:`dict`
+        Counters of each inference, by name; empty if they were not wanted.
+    overflow_tiles : :class:`list` of :class:`int` or None
+        Tile of each inference in which an accumulator overflowed first, counted from the start of
+        the program; None if none did. Empty if counters were not wanted.
+    """
+
+    outputs: list[NDArray[np.int64]]
+    counters: list[dict[str, int]]
+    overflow_tiles: list[int | None]
+
+
+def run_batch(machine: "Accelerator", words: NDArray[np.int64], *, count: bool) -> Run:
+    """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
+    build = machine.loaded()
+    packets = [input_packets(machine.config, build.input, words, buffer=buffer)
+               for buffer in range(build.input_buffers)]
+    columns = output_columns(machine.config, build.images["ccu.program"])
+    loads_ahead = len(packets) > 1
+    starts_ahead = loads_ahead and not count
+
+    def load(number: int) -> None:
+        if number < len(words):
+            machine.bus.send(packets[number % len(packets)][number])
+
+    def start(number: int) -> None:
+        if number < len(words):
+            machine.registers.write("START", buffer=number % len(packets))
+
+    already = machine.registers.value("PROGRAMS")
+    results = _Results(machine, columns * len(words))
+    vectors: list[list[NDArray[np.int64]]] = []
+    counters: list[dict[str, int]] = []
+    overflow_tiles: list[int | None] = []
+    load(0)
+    start(0)
+    for number in range(len(words)):
+        if loads_ahead:
+            load(number + 1)
+        if starts_ahead:
+            start(number + 1)
+        vectors.append([results.take() for _ in columns])
+        _wait_programs(machine, already + number + 1)
+        if count:
+            counters.append(machine.counters())
+            overflow = machine.registers.read("OVERFLOW")
+            overflow_tiles.append(overflow["tile"] if overflow["any"] else None)
+        if not loads_ahead:
+            load(number + 1)
+        if not starts_ahead:
+            start(number + 1)
+    outputs = [gather(vector, np.array([each[place] for each in vectors], np.int64)
+                      .reshape(len(words), n))
+               for place, (vector, n) in enumerate(zip(build.outputs, columns, strict=True))]
+    return Run(outputs, counters, overflow_tiles)
+
+
+class _Results:
+    """Vectors of results, of these lengths; each is expected as soon as the one before has come."""
+
+    def __init__(self, machine: "Accelerator", lengths: list[int]) -> None:
+        self._machine = machine
+        self._lengths = iter(lengths)
+        self._expect()
+
+    def take(self) -> NDArray[np.int64]:
+        """Wait for the next vector."""
+        values = self._machine.take(self._length)
+        self._expect()
+        return values
+
+    def _expect(self) -> None:
+        self._length = next(self._lengths, 0)
+        if self._length:
+            self._machine.expect(self._length)
+
+
+def _wait_programs(machine: "Accelerator", number: int) -> None:
+    """Wait until as many programs have ended since reset."""
+    def ended() -> bool | None:
+        ahead = (machine.registers.value("PROGRAMS") - number) % (1 << REGISTER_WIDTH)
+        return True if ahead < 1 << REGISTER_WIDTH - 1 else None
+
+    machine.until(ended, "The end of the program")

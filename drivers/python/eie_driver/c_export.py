@@ -1,0 +1,190 @@
+"""A build as C99 source: constants that the C driver sends, compares and looks things up in."""
+
+import dataclasses
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.build import Build
+from eie_compiler.vectors import input_packets, model_packets, output_columns, result_type
+from eie_hdl.config import ACTS_PER_WORD
+from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
+from eie_hdl.registers import REGISTER
+
+__all__ = ["ExportError", "array", "export", "export_files"]
+
+#: What a line of an array may take.
+_LINE = 100
+
+_BITS_PER_BYTE = 8
+
+
+class ExportError(ValueError):
+    """A name that C cannot have."""
+
+
+def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str, int]:
+    """Write a build as C source; return the bytes of each file.
+
+    Parameters
+    ----------
+    build : :class:`~eie_compiler.build.Build`
+        The network, compiled.
+    folder : :class:`str` or :class:`~pathlib.Path`
+        Where the files go.
+    name : :class:`str`
+        Name of the model in C, and of its files.
+
+    Raises
+    ------
+    ExportError
+        If `name` is no name in C.
+    """
+    files = export_files(build, name=name)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return {file: len(text.encode()) for file, text in files.items()}
+
+
+def export_files(build: Build, *, name: str = "model") -> dict[str, str]:
+    """Text of each file that :func:`export` writes, by name; it depends on nothing but the build.
+
+    Raises
+    ------
+    ExportError
+        If `name` is no name in C.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "eie":
+        raise ExportError(f"name must be lower-case letters, digits and underscores, the first a "
+                          f"letter, and not eie, not {name!r}")
+    return {f"{name}.h": _header(build, name), f"{name}.c": _source(build, name)}
+
+
+def array(kind: str, name: str, values: Iterable[str]) -> str:
+    """Definition of a constant array, with as many elements in a line as fit."""
+    lines = [""]
+    for value in values:
+        if len(lines[-1]) + len(value) + len("     ,") > _LINE:
+            lines.append("")
+        lines[-1] += f" {value},"
+    body = "".join(f"   {line}\n" for line in lines)
+    return f"{kind} {name}[] = {{\n{body}}};\n"
+
+
+def _header(build: Build, name: str) -> str:
+    config = build.config
+    columns = output_columns(config, build.images["ccu.program"])
+    sizes = {
+        "N_INPUTS": len(build.input.columns),
+        "N_OUTPUTS": sum(len(vector.columns) for vector in build.outputs),
+        "INPUT_BEATS": len(_input_packet(build, 0)),
+        "RESULT_BEATS": sum(-(-n * _result_width(build) // BEAT_WIDTH) for n in columns)}
+    lines = "".join(f"    {name.upper()}_{key} = {value},\n" for key, value in sizes.items())
+    return (f"/* {name}: a network for an EIE accelerator with {config.n_pe} PEs, written by `eie "
+            f"export`.\n   N_ are numbers of elements, of all outputs together; _BEATS are sizes "
+            f"of eie_memory.{_patches(build)} */\n"
+            f"#ifndef {name.upper()}_H\n#define {name.upper()}_H\n\n#include \"eie.h\"\n\n"
+            f"enum {{\n{lines}}};\n\n"
+            f"#ifdef __cplusplus\nextern \"C\"\n#endif\nextern const struct eie_model {name};\n\n"
+            f"#endif\n")
+
+
+def _patches(build: Build) -> str:
+    """What an inference of a convolution is, since the driver knows no images."""
+    if build.patches is None:
+        return ""
+    patches, (down, across) = build.patches, build.patches.output_shape
+    return (f"\n   A convolution: an inference is one of the {down} × {across} pixels of a result. "
+            f"Its input is the\n   patch of the image under it, {patches.shape[0]} channels × "
+            f"{patches.kernel[0]} rows × {patches.kernel[1]} columns.")
+
+
+def _source(build: Build, name: str) -> str:
+    config = build.config
+    packets = model_packets(config, build.images)
+    beats = np.concatenate(packets).astype("<u8")
+    headers = [_input_packet(build, buffer)[0] for buffer in range(build.input_buffers)]
+    columns = output_columns(config, build.images["ccu.program"])
+    expected = {"FORMAT": FORMAT_VERSION, **{
+        f"CONFIG_{field.name.upper()}": int(getattr(config, field.name))
+        for field in dataclasses.fields(config)}}
+    settings = {
+        "INPUT_BASE": REGISTER["INPUT_BASE"].pack(value=build.input.base_word),
+        "INPUT_WORDS": REGISTER["INPUT_WORDS"].pack(words=build.input_words,
+                                                    double=int(build.input_buffers > 1))}
+    places = "".join(
+        array("static const uint32_t", f"places_{number}",
+              _decimal(vector.columns * _result_width(build)))
+        for number, vector in enumerate(build.outputs))
+    outputs = "".join(
+        f"    {{{_string(vector.name)}, {len(vector.columns)}, {vector.frac}, "
+        f"{n * _result_width(build) // _BITS_PER_BYTE}, places_{number}}},\n"
+        for number, (vector, n) in enumerate(zip(build.outputs, columns, strict=True)))
+    fields = {
+        "name": f'"{name}"',
+        "expected": "expected", "n_expected": len(expected),
+        "settings": "settings", "n_settings": len(settings),
+        "beats": "beats", "packets": "packets", "n_packets": len(packets),
+        "checksum": f"0x{zlib.crc32(beats.tobytes()):08x}u",
+        "n_inputs": len(build.input.columns), "input_frac": build.input.frac,
+        "input_width": config.act_width, "input_beats": len(_input_packet(build, 0)),
+        "input_headers": "input_headers", "n_buffers": len(headers),
+        "input_places": "input_places",
+        "outputs": "outputs", "n_outputs": len(build.outputs),
+        "result_width": _result_width(build)}
+    model = "".join(f"    .{key} = {value},\n" for key, value in fields.items())
+    return "\n".join([
+        f"#include \"{name}.h\"\n",
+        _settings("expected", expected), _settings("settings", settings),
+        array("static const uint64_t", "beats", _hexadecimal(beats)),
+        array("static const uint32_t", "packets", map(str, map(len, packets))),
+        array("static const uint64_t", "input_headers", _hexadecimal(headers)),
+        array("static const uint32_t", "input_places", _decimal(_input_places(build))),
+        places,
+        f"static const struct eie_output outputs[] = {{\n{outputs}}};\n",
+        f"const struct eie_model {name} = {{\n{model}}};\n"])
+
+
+def _input_packet(build: Build, buffer: int) -> NDArray[np.uint64]:
+    """Packet that loads zeros."""
+    zeros = np.zeros((1, len(build.input.columns)), np.int64)
+    beats: NDArray[np.uint64] = input_packets(build.config, build.input, zeros, buffer=buffer)[0]
+    return beats
+
+
+def _input_places(build: Build) -> NDArray[np.int64]:
+    """Bit of the packet of an input vector at which each element begins."""
+    layouts, n_pe = Layouts(build.config), build.config.n_pe
+    slot, pe = np.divmod(build.input.columns, n_pe)
+    row, lane = np.divmod(slot, ACTS_PER_WORD)
+    beat = n_beats(layouts.load_header) + (row * n_pe + pe) * n_beats(layouts.act_word)
+    offsets = np.array([field.offset for _, field in layouts.act_word])
+    return beat * BEAT_WIDTH + offsets[lane]
+
+
+def _result_width(build: Build) -> int:
+    return result_type(build.config).itemsize * _BITS_PER_BYTE
+
+
+def _settings(name: str, values: Mapping[str, int]) -> str:
+    lines = "".join(f"    {{EIE_{register}, {value}u}},\n" for register, value in values.items())
+    return f"static const struct eie_setting {name}[] = {{\n{lines}}};\n"
+
+
+def _string(text: str) -> str:
+    """Text as a string of C; a question mark must not begin a trigraph."""
+    return '"' + re.sub(r'(["\\?])', r"\\\1", text) + '"'
+
+
+def _decimal(values: NDArray[np.int64]) -> Iterable[str]:
+    return map(str, values.tolist())
+
+
+def _hexadecimal(values: Iterable[np.uint64]) -> Iterable[str]:
+    return (f"0x{int(value):016x}u" for value in values)

@@ -1,0 +1,65 @@
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import COUNTER_WIDTH, COUNTERS
+from ..tree.tree import EVENTS, Link
+
+__all__ = ["Counters"]
+
+
+class Counters(wiring.Component):
+    """Performance counters: what :data:`~eie_hdl.format.COUNTERS` lists.
+
+    Each activation that is broadcast makes every PE read a pair of pointers: these are not counted
+    apart.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    clear : :py:`In(1)`
+        Strobe. Start again from zero.
+    enable : :py:`In(1)`
+        Count.
+    events : :py:`In(...)`
+        How many PEs did what, in this cycle.
+    strobes : :py:`In(data.StructLayout(...))`
+        What the CCU did in this cycle: all that is not in `events`.
+    counts : :py:`Out(wiring.Signature({name: Out(64) for name in COUNTERS}))`
+        Sums, one cycle later.
+    """
+    clear: Signal
+    enable: Signal
+    events: data.View
+    strobes: data.View
+
+    def __init__(self, config: EIEConfig):
+        self._n_pe = config.n_pe
+        derived = {*EVENTS, "ptr_reads"}
+        super().__init__({
+            "clear":   In(1),
+            "enable":  In(1),
+            "events":  In(Link(config).members["events"].shape),
+            "strobes": In(data.StructLayout({
+                name: unsigned(1) for name in COUNTERS if name not in derived})),
+            "counts":  Out(wiring.Signature({name: Out(COUNTER_WIDTH) for name in COUNTERS})),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        for counted in (self.events, self.strobes):
+            for name in counted.shape().members:
+                count = getattr(self.counts, name)
+                with m.If(self.enable):
+                    m.d.sync += count.eq(count + counted[name])
+                with m.If(self.clear):
+                    m.d.sync += count.eq(0)
+        m.d.comb += self.counts.ptr_reads.eq(self.counts.broadcasts << clog2(self._n_pe))
+
+        return m

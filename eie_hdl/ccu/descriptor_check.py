@@ -1,0 +1,68 @@
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig
+from ..format import Layouts
+from ..registers import REGISTER, Error
+
+__all__ = ["DescriptorCheck"]
+
+
+class DescriptorCheck(wiring.Component):
+    """Says what is wrong with a descriptor, before it can do harm.
+
+    Combinational.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    descriptor : :py:`In(layouts.descriptor)`
+        The descriptor.
+    source : :py:`In(layouts.start.source + 1 bit)`
+        First row of its source, the offset of the input buffer added.
+    last : :py:`In(1)`
+        It is the last word of the program memory.
+    code : :py:`Out(8)`
+        An :class:`~eie_hdl.registers.Error`.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        layouts = Layouts(config)
+        source = layouts.start.members["source"]
+        super().__init__({
+            "descriptor": In(layouts.descriptor),
+            "source":     In(unsigned(source.width + 1)),
+            "last":       In(1),
+            "code":       Out(REGISTER["ERROR"].width("code")),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        config, start, end = self._config, self.descriptor.start, self.descriptor.end
+        # Sums keep their carry: a tile may be larger than the memory.
+        source_end      = self.source + start.last_word
+        destination_end = end.destination + end.last_word
+        bias_end        = end.bias + end.last_word
+        overlaps        = Signal()
+        bad_source      = Signal()
+        bad_tile        = Signal()
+        m.d.comb += [
+            overlaps.eq((end.destination <= source_end) & (self.source <= destination_end)),
+            bad_source.eq(source_end >= config.act_depth),
+            bad_tile.eq(~start.dense & (
+                overlaps | (destination_end >= config.act_depth) | (bias_end >= config.act_depth)
+                | (start.codebook >= config.n_codebooks)
+                | (end.bias_shift > config.max_bias_shift))),
+        ]
+        with m.If(~self.descriptor.valid | (self.last & ~self.descriptor.final)):
+            m.d.comb += self.code.eq(Error.NO_END)
+        with m.Elif(bad_source | bad_tile):
+            m.d.comb += self.code.eq(Error.BAD_DESCRIPTOR)
+
+        return m

@@ -1,0 +1,120 @@
+"""The registers in the formats of others: C, IP-XACT and HTML, by PeakRDL from SystemRDL."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..format import FORMAT_VERSION, Memory
+from ..registers import PRODUCT_ID, REGISTERS, VERSION, Error, Register
+from .register_reference import describe_registers
+from .systemrdl import to_systemrdl
+
+__all__ = ["C_HEADER", "REFERENCE", "PeakrdlError", "write_descriptions", "write_exports"]
+
+SYSTEMRDL = "eie.rdl"
+REFERENCE = "registers.md"
+C_HEADER  = "eie_registers.h"
+IP_XACT   = "eie.ipxact.xml"
+HTML      = "html"
+
+
+class PeakrdlError(RuntimeError):
+    """PeakRDL is not installed; the message names what is missing and what to do."""
+
+
+def write_descriptions(folder: Path) -> list[Path]:
+    """Write what needs no other tool: SystemRDL and the reference.
+
+    Parameters
+    ----------
+    folder : :class:`~pathlib.Path`
+        Where to write; it is made if need be.
+
+    Returns
+    -------
+    list of :class:`~pathlib.Path`
+        What was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {SYSTEMRDL: to_systemrdl(REGISTERS), REFERENCE: describe_registers(REGISTERS)}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def write_exports(folder: Path) -> list[Path]:
+    """Write what PeakRDL makes of the SystemRDL that is in `folder`. It is the same every time.
+
+    Parameters
+    ----------
+    folder : :class:`~pathlib.Path`
+        Where :func:`write_descriptions` has written.
+
+    Returns
+    -------
+    list of :class:`~pathlib.Path`
+        What was written: a C header, IP-XACT, and a folder of HTML.
+
+    Raises
+    ------
+    PeakrdlError
+        If a part of PeakRDL is not installed.
+    """
+    try:
+        from peakrdl_cheader.c_standards import CStandard
+        from peakrdl_cheader.exporter import CHeaderExporter
+        from peakrdl_html import HTMLExporter
+        from peakrdl_ipxact import IPXACTExporter
+        from systemrdl import RDLCompiler
+    except ImportError as error:
+        raise PeakrdlError("PeakRDL must be installed to describe the registers in C, IP-XACT and "
+                           f"HTML, but {error.name} was not found: pip install "
+                           "'eie-hdl[registers]', or use --no-peakrdl") from error
+
+    paths = [folder / name for name in (C_HEADER, IP_XACT, HTML)]
+    header, ip_xact, html = map(str, paths)
+    compiler = RDLCompiler()
+    compiler.compile_file(str(folder / SYSTEMRDL))
+    root: Any = compiler.elaborate()
+    CHeaderExporter().export(root, header, std=CStandard.gnu99)
+    paths[0].write_text(_complete(paths[0].read_text(encoding="utf-8"), REGISTERS),
+                        encoding="utf-8")
+    IPXACTExporter(vendor="eie-hdl", library="eie", version=".".join(map(str, VERSION))).export(
+        root, ip_xact)
+    # Otherwise the time is in it.
+    HTMLExporter(user_context={"build_ts": 0}).export(root, html)
+    return paths
+
+
+def _complete(header: str, registers: Sequence[Register]) -> str:
+    """PeakRDL's C header with short names, and with what it leaves out."""
+    # All members are aligned words. Packed, they would be accessed by bytes where the processor
+    # cannot access words at any address, and commands would be refused.
+    header = header.replace(" __attribute__ ((__packed__))", "")
+    names = {"bm": "MASK", "bp": "SHIFT", "bw": "WIDTH", "reset": "RESET"}
+    header = re.sub(r"EIE__(\w+)__(\w+)_(bm|bp|bw|reset) (\w+)",
+                    lambda match: f"EIE_{match[1]}_{match[2]}_{names[match[3]]} {match[4]}u",
+                    header)
+    body, end = header.rstrip().rsplit("\n\n#ifdef __cplusplus", 1)
+    return "\n".join([body.rstrip(), *_constants(registers), "", f"#ifdef __cplusplus{end}", ""])
+
+
+def _constants(registers: Sequence[Register]) -> Iterator[str]:
+    yield from ("", "// Addresses of the registers, in bytes")
+    for register in registers:
+        yield f"#define EIE_{register.name} 0x{register.address:03x}u"
+    yield from ("", "// What registers ID, VERSION and FORMAT read")
+    yield f"#define EIE_PRODUCT_ID 0x{PRODUCT_ID:08x}u"
+    for part, number in zip(("MAJOR", "MINOR", "PATCH"), VERSION):
+        yield f"#define EIE_VERSION_{part} {number}u"
+    yield f"#define EIE_FORMAT_VERSION {FORMAT_VERSION}u"
+    yield from ("", "// Numbers of memories")
+    for memory in Memory:
+        yield f"#define EIE_MEMORY_{memory.name} {memory.value}u"
+    yield from ("", "// Error codes: X(name, code, text)", "#define EIE_ERROR_CODES(X) \\")
+    yield " \\\n".join(f'    X({error.name}, {error.value}, {json.dumps(error.doc)})'
+                       for error in Error)
+    yield from ("", "enum eie_error_code {",
+                *(f"    EIE_ERROR_{error.name} = {error.value}," for error in Error), "};")

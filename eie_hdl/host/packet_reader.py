@@ -1,0 +1,365 @@
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import BEAT_WIDTH, Layouts, Memory, n_beats
+from ..registers import REGISTER, Error
+from .axi import stream_beat
+from .crc32 import Checksum
+from .error_log import error_layout
+
+__all__ = ["PacketReader"]
+
+
+class Word(NamedTuple):
+    """The word that is being received: with this beat it `ends`, it `is_final` in its packet.
+
+    It `has_room` if it can end now.
+    """
+
+    ends: Value
+    is_final: Value
+    has_room: Value
+    next_address: Value
+
+
+class PacketReader(wiring.Component):
+    """Unpacks load packets: a header, then words for consecutive addresses of a memory.
+
+    Takes one beat a cycle, inside and across packets, as long as its words are taken; only the
+    last beat of a word waits for the word before it. The last beat of a word is followed by the
+    word a cycle later.
+
+    A header is judged in the cycle after it has been taken, while the first beat of a word comes
+    in, which comes to nothing if the header is wrong. Errors are told two cycles after the header,
+    one cycle after a beat. Of several faults of a header that one is reported which stands first
+    in: PARTIAL_BEAT, BAD_HEADER, BAD_PE, BAD_ADDRESS, LOAD_IN_USE, TRUNCATED, OVERLONG. Of a beat
+    of a word: PARTIAL_BEAT, then TRUNCATED or OVERLONG. After a fault, beats are dropped until
+    `last`; words completed before stay written, and so does the last word of an overlong packet. Of
+    a header with PARTIAL_BEAT nothing is known: memory, PE and address are zero.
+
+    Words of a packet for an input buffer go to row ``input_base + address`` of the activation SRAM,
+    or ``input_words`` behind that for buffer 1, of PE 0, 1, ..; the address in an error is that in
+    the buffer. If the input buffers do not fit into the SRAM, such a packet is a BAD_ADDRESS.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Parameters of the accelerator.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(stream_beat))`
+        Packets: a ``layouts.load_header``, then words of :func:`~eie_hdl.format.n_beats` beats,
+        low beat first.
+    o : :py:`Out(stream.Signature(layouts.load))`
+        Words and where they belong. One that is offered stays, whatever `restart` and `discard`
+        say; a reset of the component withdraws it.
+    input_base, input_words : :py:`In(16)`
+        First row of the input buffers in the activation SRAMs, and rows of each.
+    input_double : :py:`In(1)`
+        Whether there is an input buffer 1.
+    in_use : :py:`In(1)`
+        A program runs or waits: all packets but those for input buffers are wrong.
+    buffer_in_use : :py:`In(2)`
+        By input buffer: a program that runs or waits uses it.
+    restart : :py:`In(1)`
+        Strobe: forget the packet under way and expect a header. Nothing is taken in this cycle.
+    discard : :py:`In(1)`
+        An error stands: the packet under way and those that begin are dropped, without an error.
+    hold : :py:`In(1)`
+        Take nothing.
+    receiving : :py:`Out(1)`
+        A packet has begun, dropped or not, and has not ended; or its last word is still offered.
+    receiving_model : :py:`Out(1)`
+        So it is, of a packet that is not dropped and not for an input buffer.
+    receiving_input : :py:`Out(2)`
+        By input buffer: so it is, of a packet for this buffer that is not dropped.
+    error : :py:`Out(error_layout)`
+        What is wrong with a packet, for one cycle.
+    checksum : :py:`Out(32)`
+        CRC-32 as ``zlib.crc32`` of the beats since `checksum_clear`, three cycles behind. What
+        counts is each header that was found right, unless for an input buffer, and each beat behind
+        it up to the end of the packet or the fault; that which shows the fault as well, unless
+        partial.
+    checksum_clear : :py:`In(1)`
+        Strobe: begin the checksum anew, with a beat that is taken in this cycle.
+    """
+    i: stream.Interface
+    o: stream.Interface
+    input_base: Signal
+    input_words: Signal
+    input_double: Signal
+    in_use: Signal
+    buffer_in_use: Signal
+    restart: Signal
+    discard: Signal
+    hold: Signal
+    receiving: Signal
+    receiving_model: Signal
+    receiving_input: Signal
+    error: data.View
+    checksum: Signal
+    checksum_clear: Signal
+
+    def __init__(self, config: EIEConfig):
+        self._config  = config
+        self._layouts = layouts = Layouts(config)
+        self._images  = {**layouts.memories, Memory.INPUT: layouts.memories[Memory.ACT]}
+        super().__init__({
+            "i": In(stream.Signature(stream_beat)),
+            "o": Out(stream.Signature(layouts.load)),
+            "input_base": In(REGISTER["INPUT_BASE"].width()),
+            "input_words": In(REGISTER["INPUT_WORDS"].width("words")),
+            "input_double": In(1),
+            "in_use": In(1),
+            "buffer_in_use": In(2),
+            "restart": In(1),
+            "discard": In(1),
+            "hold": In(1),
+            "receiving": Out(1),
+            "receiving_model": Out(1),
+            "receiving_input": Out(2),
+            "error": Out(error_layout),
+            "checksum": Out(REGISTER["CHECKSUM"].width()),
+            "checksum_clear": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        packet    = Signal(self._layouts.load_header)    # address and count are those that remain
+        is_input  = packet.memory == Memory.INPUT
+        is_header = Signal()    # a header is taken
+        is_beat   = Signal()    # a beat of words is taken
+        is_bad    = Signal()    # the verdict on the header of two cycles ago
+        is_fault  = Signal()    # the beat is wrong
+        with m.FSM() as fsm:
+            with m.State("HEADER"):
+                m.d.comb += is_header.eq(self.i.valid & self.i.ready)
+                with m.If(is_header & ~self.i.p.last):
+                    m.next = "WORDS"
+                    with m.If(self.discard):
+                        m.next = "DROP"
+            with m.State("WORDS"):
+                m.d.comb += is_beat.eq(self.i.valid & self.i.ready)
+                with m.If(self.restart | is_beat & self.i.p.last):
+                    m.next = "HEADER"
+                with m.Elif(self.discard | is_bad | is_fault):
+                    m.next = "DROP"
+            with m.State("DROP"):
+                with m.If(self.restart | self.i.valid & self.i.ready & self.i.p.last):
+                    m.next = "HEADER"
+        in_words = fsm.ongoing("WORDS")
+
+        # A header is judged in the cycle behind it, and the verdict is there in the next: what the
+        # beat in between has made is not offered before. `used` is a beat that is to be written.
+        checking = Signal()
+        judged   = Signal()
+        stopped  = self.restart | self.discard
+        verdict  = self._judge_header(m, packet, is_header)
+        m.d.comb += is_bad.eq(judged & (verdict.code != Error.NONE))
+        m.d.sync += [
+            checking.eq(is_header & ~self.discard),
+            judged.eq(checking & ~stopped & ~is_bad),
+        ]
+        whole = self.i.p.keep.all()
+        used  = is_beat & whole & ~stopped & ~is_bad
+
+        with m.If(is_header):
+            m.d.sync += packet.as_value().eq(Mux(whole, self.i.p.data, 0))
+        word = self._put_words(m, packet, is_header, used, is_bad)
+        fault = self._find_fault(m, packet, word, is_beat & ~stopped & ~is_bad)
+        m.d.comb += [
+            is_fault.eq(fault.code != Error.NONE),
+            self.i.ready.eq(~self.hold & ~self.restart & (~in_words | ~word.ends | word.has_room)),
+        ]
+        self._report(m, is_bad, verdict, fault)
+        self._sum(m, (is_header & ~self.discard) | used,
+                  ~is_input & ~(checking & stopped) & ~is_bad, is_bad)
+        self._tell_what_is_under_way(m, packet, in_words, ~fsm.ongoing("HEADER"))
+
+        return m
+
+    def _judge_header(self, m, packet, is_header):
+        """What is wrong with the header that was taken two cycles before."""
+        log_n_pe = clog2(self._config.n_pe)
+        header   = self._layouts.load_header(self.i.p.data)
+
+        # Summed up a cycle earlier, since what follows takes its time.
+        last = Signal()
+        part = Signal()
+        end  = Signal(len(header.address) + log_n_pe + 1)    # words up to the end of the packet
+        with m.If(is_header):
+            m.d.sync += [
+                last.eq(self.i.p.last),
+                part.eq(~self.i.p.keep.all()),
+                end.eq((header.address << Mux(header.memory == Memory.INPUT, log_n_pe, 0))
+                       + header.count),
+            ]
+
+        in_sram    = Signal()            # the input buffers are
+        limit      = Signal.like(end)    # words of the memory
+        has_memory = Signal(init=1)
+        has_pe     = Signal(init=1)
+        has_buffer = Signal(init=1)
+        is_free    = Signal()
+        m.d.comb += is_free.eq(~self.in_use)
+        m.d.sync += in_sram.eq(self.input_base + (self.input_words << self.input_double)
+                               <= self._config.act_depth)
+        with m.Switch(packet.memory):
+            for memory, image in self._layouts.memories.items():
+                with m.Case(memory):
+                    m.d.comb += limit.eq(image.depth)
+                    if memory is not Memory.PROGRAM:
+                        m.d.comb += has_pe.eq(packet.everyone | ~packet.pe[log_n_pe:].any())
+            with m.Case(Memory.INPUT):
+                m.d.comb += [
+                    limit.eq(self.input_words << log_n_pe),
+                    has_buffer.eq(in_sram & (self.input_double | ~packet.buffer)),
+                    is_free.eq(~self.buffer_in_use.bit_select(packet.buffer, 1)),
+                ]
+            with m.Default():
+                m.d.comb += has_memory.eq(0)
+
+        code = Signal.like(self.error.code)
+        with m.If(part):
+            m.d.comb += code.eq(Error.PARTIAL_BEAT)
+        with m.Elif(~has_memory | packet.reserved.any()):
+            m.d.comb += code.eq(Error.BAD_HEADER)
+        with m.Elif(~has_pe):
+            m.d.comb += code.eq(Error.BAD_PE)
+        with m.Elif(~has_buffer | (end > limit)):
+            m.d.comb += code.eq(Error.BAD_ADDRESS)
+        with m.Elif(~is_free):
+            m.d.comb += code.eq(Error.LOAD_IN_USE)
+        with m.Elif(last & packet.count.any()):
+            m.d.comb += code.eq(Error.TRUNCATED)
+        with m.Elif(~last & ~packet.count.any()):
+            m.d.comb += code.eq(Error.OVERLONG)
+
+        verdict = Signal(error_layout)
+        m.d.sync += [
+            verdict.code.eq(code),
+            verdict.address.eq(packet.address),
+            verdict.memory.eq(packet.memory),
+            verdict.pe.eq(packet.pe),
+        ]
+        return verdict
+
+    def _put_words(self, m, packet, is_header, used, is_bad):
+        """Beats become words, and words are offered with the place where they belong."""
+        # Beats of the word before the last one.
+        most_beats = max(n_beats(image.shape) for image in self._images.values())
+        earlier    = Signal(BEAT_WIDTH * (most_beats - 1))
+        beat       = Signal(range(most_beats))
+        last_beat  = Signal.like(beat)
+        bits       = Signal.like(self.o.p.data)
+        with m.Switch(packet.memory):
+            for memory, image in self._images.items():
+                with m.Case(memory):
+                    beats = n_beats(image.shape)
+                    m.d.comb += [
+                        last_beat.eq(beats - 1),
+                        bits.eq(Cat(earlier[BEAT_WIDTH * (most_beats - beats):], self.i.p.data)),
+                    ]
+
+        # An input buffer is filled row by row, each of them PE by PE.
+        is_input = packet.memory == Memory.INPUT
+        turn     = Signal.like(self.o.p.pe)
+        row      = self.input_base + Mux(packet.buffer, self.input_words, 0) + packet.address
+        offered = Signal()
+        is_new  = Signal()    # since this cycle
+        word = Word(ends=beat == last_beat, is_final=packet.count == 1,
+                    has_room=~offered | self.o.ready,
+                    next_address=packet.address + (~is_input | (turn == self._config.n_pe - 1)))
+
+        # A new word is withdrawn if its header turns out to be bad.
+        is_withdrawn = is_bad & is_new
+        m.d.comb += self.o.valid.eq(offered & ~is_withdrawn)
+        m.d.sync += is_new.eq(used & word.ends)
+        with m.If(self.o.ready | is_withdrawn):
+            m.d.sync += offered.eq(0)
+        with m.If(is_header):
+            m.d.sync += [beat.eq(0), turn.eq(0)]
+        with m.If(used):
+            m.d.sync += [
+                beat.eq(beat + 1),
+                earlier.eq(Cat(earlier, self.i.p.data)[BEAT_WIDTH:]),
+            ]
+        with m.If(used & word.ends):
+            m.d.sync += [
+                beat.eq(0),
+                turn.eq(turn + 1),
+                packet.address.eq(word.next_address),
+                packet.count.eq(packet.count - 1),
+                offered.eq(1),
+                self.o.p.address.eq(Mux(is_input, row, packet.address)),
+                self.o.p.data.eq(bits),
+                self.o.p.pe.eq(Mux(is_input, turn, packet.pe)),
+                self.o.p.everyone.eq(packet.everyone & ~is_input),
+                self.o.p.memory.eq(Mux(is_input, Memory.ACT, packet.memory)),
+            ]
+        return word
+
+    def _find_fault(self, m, packet, word, is_beat):
+        """What is wrong with a beat of words."""
+        is_end = word.ends & word.is_final
+        code   = Signal.like(self.error.code)
+        fault  = Signal(error_layout)
+        m.d.comb += [
+            fault.code.eq(code),
+            fault.address.eq(packet.address),
+            fault.memory.eq(packet.memory),
+            fault.pe.eq(packet.pe),
+        ]
+        with m.If(is_beat & ~self.i.p.keep.all()):
+            m.d.comb += code.eq(Error.PARTIAL_BEAT)
+        with m.Elif(is_beat & (self.i.p.last != is_end)):
+            m.d.comb += code.eq(Mux(is_end, Error.OVERLONG, Error.TRUNCATED))
+            with m.If(word.ends):
+                m.d.comb += fault.address.eq(word.next_address)
+        return fault
+
+    def _report(self, m, is_bad, verdict, fault):
+        """A fault waits for the verdict on the header before it."""
+        earlier = Signal.like(fault)
+        m.d.sync += earlier.eq(fault)
+        with m.If(~self.restart):
+            m.d.comb += self.error.eq(Mux(is_bad, verdict, earlier))
+
+    def _sum(self, m, taken, counts, is_bad):
+        """Checksum of the beats `taken`: those that it `counts` a cycle later, but no header that
+        is bad another cycle later.
+        """
+        m.submodules.summer = summer = Checksum()
+        s1_taken, s1_beat = Signal(), Signal(BEAT_WIDTH)
+        s2_counts, s2_beat = Signal(), Signal(BEAT_WIDTH)
+        m.d.sync += [
+            s1_taken.eq(taken),
+            s1_beat.eq(self.i.p.data),
+            s2_counts.eq(s1_taken & counts & ~self.checksum_clear),
+            s2_beat.eq(s1_beat),
+        ]
+        m.d.comb += [
+            summer.beat.eq(s2_beat),
+            summer.valid.eq(s2_counts & ~is_bad),
+            summer.clear.eq(self.checksum_clear),
+            self.checksum.eq(summer.checksum),
+        ]
+
+    def _tell_what_is_under_way(self, m, packet, in_words, in_packet):
+        """Until its last word is taken, a packet has not ended for those who wait for that."""
+        is_input = packet.memory == Memory.INPUT
+        buffer   = Mux(is_input, 1 << packet.buffer, 0)
+        offered  = Signal(2)    # input buffer that the offered word is for
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += offered.eq(buffer)
+        m.d.comb += [
+            self.receiving.eq(in_packet | self.o.valid),
+            self.receiving_model.eq((in_words & ~is_input) | (self.o.valid & ~offered.any())),
+            self.receiving_input.eq(Mux(in_words, buffer, 0) | Mux(self.o.valid, offered, 0)),
+        ]

@@ -1,0 +1,96 @@
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig
+from ..tree.tree import n_in_flight
+
+__all__ = ["ResetControl"]
+
+
+class ResetControl(wiring.Component):
+    """Resets the core: after a program has failed, and in a soft reset, which wipes its memories.
+
+    A core that failed is reset when the words on their way to its memories have arrived there.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    failed : :py:`In(1)`
+        The core must be stopped.
+    soft_reset : :py:`In(1)`
+        Strobe. Nothing more comes of it while the memories are being wiped.
+    wiping : :py:`In(1)`
+        The wiper is at work.
+    wipe : :py:`Out(1)`
+        Strobe: begin to wipe.
+    reset_core : :py:`Out(1)`
+        Reset of the core, for a cycle.
+    stopping : :py:`Out(1)`
+        A core that failed is being stopped.
+    resetting : :py:`Out(1)`
+        In a soft reset.
+    """
+    failed: Signal
+    soft_reset: Signal
+    wiping: Signal
+    wipe: Signal
+    reset_core: Signal
+    stopping: Signal
+    resetting: Signal
+
+    def __init__(self, config: EIEConfig):
+        # More than a message, and a word behind it, take to the memories.
+        self._settle_cycles = 2 * n_in_flight(config)
+        super().__init__({
+            "failed": In(1), "soft_reset": In(1), "wiping": In(1), "wipe": Out(1),
+            "reset_core": Out(1), "stopping": Out(1), "resetting": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        settled  = Signal(range(self._settle_cycles + 1))
+        is_quiet = settled == self._settle_cycles
+
+        with m.FSM():
+            with m.State("READY"):
+                m.d.sync += settled.eq(0)
+                with m.If(self.soft_reset):
+                    m.next = "RESET"
+                with m.Elif(self.failed):
+                    m.next = "STOP"
+
+            with m.State("STOP"):
+                m.d.comb += [
+                    self.stopping.eq(1),
+                    self.reset_core.eq(is_quiet),
+                ]
+                m.d.sync += settled.eq(settled + 1)
+                with m.If(self.soft_reset):
+                    m.next = "RESET"
+                with m.Elif(is_quiet):
+                    m.next = "READY"
+
+            with m.State("RESET"):
+                m.d.comb += [
+                    self.resetting.eq(1),
+                    self.reset_core.eq(1),
+                    self.wipe.eq(1),
+                ]
+                m.d.sync += settled.eq(0)
+                m.next = "WIPE"
+
+            with m.State("WIPE"):
+                m.d.comb += self.resetting.eq(1)
+                m.d.sync += settled.eq(settled + 1)
+                with m.If(self.wiping):
+                    m.d.sync += settled.eq(0)
+                with m.Elif(is_quiet):
+                    m.next = "READY"
+
+        return m

@@ -1,0 +1,190 @@
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig
+from ..format import Layouts, Memory
+from ..registers import REGISTER, Error
+from .error_log import error_layout
+
+__all__ = ["ReadStart", "StartQueue", "read_layout", "start_layout"]
+
+#: Write to register START.
+start_layout = data.StructLayout({
+    "valid": 1, "descriptor": REGISTER["START"].width("descriptor"),
+    "buffer": REGISTER["START"].width("buffer")})
+
+#: Write to register READ, with what it reads.
+read_layout = data.StructLayout({
+    "valid": 1, "memory": REGISTER["READ_PLACE"].width("memory"),
+    "pe": REGISTER["READ_PLACE"].width("pe"), "address": REGISTER["READ_ADDRESS"].width(),
+    "count": REGISTER["READ"].width("count")})
+
+
+class StartQueue(wiring.Component):
+    """Holds a start until the machine is free, and knows which input buffers are in use.
+
+    A start waits for a packet that is half received, unless it fills the other input buffer.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(start_layout)`
+        Strobe: a start is wanted.
+    drop : :py:`In(1)`
+        Strobe: forget the start that waits.
+    hold : :py:`In(1)`
+        An error stands: starts are ignored, and the one that waits goes on waiting.
+    refuse : :py:`In(1)`
+        The machine is being reset: a start is an error.
+    input_words, input_double : :py:`In(16)`, :py:`In(1)`
+        Register INPUT_WORDS.
+    receiving_model, receiving_input : :py:`In(1)`, :py:`In(2)`
+        A packet is written, but not to an input buffer; to this input buffer.
+    reading, running : :py:`In(1)`
+        Memory is read; a program runs.
+    run : :py:`Out(stream.Signature(layouts.run))`
+        Starts of programs. What is offered may be withdrawn: the core need not take it.
+    waiting : :py:`Out(1)`
+        A start waits.
+    buffer : :py:`Out(1)`
+        Input buffer of the program that runs or ran last.
+    descriptor : :py:`Out(16)`
+        Where that program started, or if none runs, the one that waits.
+    buffer_in_use : :py:`Out(2)`
+        Input buffers that must not be written.
+    error : :py:`Out(error_layout)`
+        For one cycle, START_BUSY or START_RANGE.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        super().__init__({
+            "i": In(start_layout), "drop": In(1), "hold": In(1), "refuse": In(1),
+            "input_words": In(REGISTER["INPUT_WORDS"].width("words")), "input_double": In(1),
+            "receiving_model": In(1), "receiving_input": In(2), "reading": In(1), "running": In(1),
+            "run": Out(stream.Signature(Layouts(config).run)),
+            "waiting": Out(1), "buffer": Out(1),
+            "descriptor": Out(start_layout["descriptor"].shape), "buffer_in_use": Out(2),
+            "error": Out(error_layout),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # The start that waits, and the one that was let go.
+        next_ = Signal(start_layout)
+        first = Signal.like(self.descriptor)
+        is_receiving = self.receiving_model | self.receiving_input.bit_select(next_.buffer, 1)
+        m.d.comb += [
+            self.waiting.eq(next_.valid),
+            self.run.p.descriptor.eq(next_.descriptor),
+            self.run.p.offset.eq(Mux(next_.buffer, self.input_words, 0)),
+            self.run.valid.eq(next_.valid & ~self.hold & ~self.refuse & ~is_receiving),
+            self.descriptor.eq(Mux(self.running, first, next_.descriptor)),
+            self.buffer_in_use.eq(
+                Cat((self.running & (self.buffer == number))
+                    | (next_.valid & (next_.buffer == number)) | self.reading
+                    for number in range(2))),
+        ]
+        with m.If(self.run.valid & self.run.ready):
+            m.d.sync += [
+                next_.valid.eq(0),
+                first.eq(next_.descriptor),
+                self.buffer.eq(next_.buffer),
+            ]
+
+        # An offset that long could not be told to the core.
+        has_buffer = ~self.i.buffer | (self.input_double
+                                       & (self.input_words < self._config.act_depth))
+        is_there = (self.i.descriptor < self._config.program_depth) & has_buffer
+        code = Signal(Error)
+        m.d.comb += [
+            self.error.code.eq(code),
+            self.error.address.eq(self.i.descriptor),
+        ]
+        with m.If(self.i.valid & ~self.hold):
+            with m.If(next_.valid | self.refuse):
+                m.d.comb += code.eq(Error.START_BUSY)
+            with m.Elif(~is_there):
+                m.d.comb += code.eq(Error.START_RANGE)
+            with m.Else():
+                m.d.sync += next_.eq(self.i)
+        with m.If(self.drop):
+            m.d.sync += next_.valid.eq(0)
+
+        return m
+
+
+class ReadStart(wiring.Component):
+    """Checks a request for memory before the core sees it.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(read_layout)`
+        Strobe: memory is to be read.
+    hold : :py:`In(1)`
+        An error stands: requests are ignored.
+    refuse : :py:`In(1)`
+        The machine is not idle: a request is an error.
+    drop : :py:`In(1)`
+        Strobe: the core is reset; forget the request.
+    read : :py:`Out(stream.Signature(layouts.read))`
+        Requests for words that exist. `drop` withdraws one.
+    error : :py:`Out(error_layout)`
+        For one cycle, BAD_READ.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        self._layouts = layouts = Layouts(config)
+        super().__init__({
+            "i": In(read_layout), "hold": In(1), "refuse": In(1), "drop": In(1),
+            "read": Out(stream.Signature(layouts.read)),
+            "error": Out(error_layout),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        end      = Signal(len(self.i.address) + 1)
+        is_there = Signal()
+        m.d.comb += end.eq(self.i.address + self.i.count)
+        with m.Switch(self.i.memory):
+            for memory, image in self._layouts.memories.items():
+                if memory is Memory.ACT or self._config.readback:
+                    has_pe = memory in (Memory.ACT, Memory.PROGRAM)
+                    with m.Case(memory):
+                        m.d.comb += is_there.eq(
+                            (end <= image.depth) & (self.i.count != 0)
+                            & (has_pe | (self.i.pe < self._config.n_pe)))
+
+        code = Signal(Error)
+        with m.If(self.read.ready | self.drop):
+            m.d.sync += self.read.valid.eq(0)
+        with m.If(self.i.valid & ~self.hold):
+            with m.If(is_there & ~self.refuse):
+                m.d.sync += [
+                    self.read.valid.eq(1),
+                    self.read.p.memory.eq(self.i.memory),
+                    self.read.p.pe.eq(self.i.pe),
+                    self.read.p.address.eq(self.i.address),
+                    self.read.p.count.eq(self.i.count),
+                ]
+            with m.Else():
+                m.d.comb += code.eq(Error.BAD_READ)
+        m.d.comb += [
+            self.error.code.eq(code),
+            self.error.address.eq(self.i.address),
+            self.error.memory.eq(self.i.memory),
+            self.error.pe.eq(self.i.pe),
+        ]
+
+        return m

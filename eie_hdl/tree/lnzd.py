@@ -1,0 +1,139 @@
+"""Leading-nonzero detection (Han et al., ISCA 2016, section 4): inside a word, and over the PEs."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import clog2
+from ..format import Layouts
+from ..lib.stream_queue import StreamQueue
+
+__all__ = ["LeadingNonZero", "LnzdNode"]
+
+
+class LeadingNonZero(wiring.Component):
+    """Position of the first set bit of a mask, by a balanced tree of multiplexers.
+
+    Combinational.
+
+    Parameters
+    ----------
+    width : :class:`int`
+        Width of the mask.
+
+    Members
+    -------
+    mask : :py:`In(width)`
+        One bit per activation, set where it is not zero.
+    index : :py:`Out(range(width))`
+        Least `n` for which ``mask[n]`` is set; zero if there is none.
+    found : :py:`Out(1)`
+        Whether any bit is set.
+    """
+    mask: Signal
+    index: Signal
+    found: Signal
+
+    def __init__(self, width):
+        if not isinstance(width, int) or width <= 0:
+            raise TypeError(f"Mask width must be a positive integer, not {width!r}")
+
+        super().__init__({
+            "mask":  In(width),
+            "index": Out(range(width)),
+            "found": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        def first(lo, hi):
+            if hi - lo == 1:
+                return self.mask[lo], Const(lo, self.index.shape())
+            mid = (lo + hi) // 2
+            (any_lo, index_lo), (any_hi, index_hi) = first(lo, mid), first(mid, hi)
+            return any_lo | any_hi, Mux(any_lo, index_lo, index_hi)
+
+        found, index = first(0, len(self.mask))
+        m.d.comb += [
+            self.found.eq(found),
+            self.index.eq(Mux(found, index, 0)),
+        ]
+
+        return m
+
+
+class LnzdNode(wiring.Component):
+    """One node of the LNZD quadtree: merges what the scanners below it found.
+
+    The children take turns, so that columns come in nearly ascending order and neighbours share
+    spmat words; a child that has nothing is passed over. Only in a dense scan, in which each child
+    sends equally many, its turn is waited for: the order is then exact. When all children have
+    come to their end, one end goes up. One item a cycle; latency is one cycle.
+
+    Parameters
+    ----------
+    layouts : :class:`Layouts`
+        Layouts of the words; the payload is ``layouts.scan``.
+    n_children : :class:`int`, power of two
+        Children: 4, or 2 at the root of a tree that is no power of four.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(layouts.scan)).array(n_children)`
+        Children.
+    o : :py:`Out(stream.Signature(layouts.scan))`
+        Parent.
+    """
+    i: list[stream.Interface]
+    o: stream.Interface
+
+    def __init__(self, layouts: Layouts, *, n_children):
+        if n_children not in (2, 4):
+            raise ValueError(f"Number of children must be 2 or 4, not {n_children!r}")
+
+        self._layouts = layouts
+        super().__init__({
+            "i": In(stream.Signature(layouts.scan)).array(n_children),
+            "o": Out(stream.Signature(layouts.scan)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        n_children = len(self.i)
+        m.submodules.output = output = StreamQueue(self._layouts.scan, depth=2)
+        m.submodules.in_turn = in_turn = LeadingNonZero(n_children)
+        m.submodules.wrapped = wrapped = LeadingNonZero(n_children)
+        connect(m, output.o, flipped(self.o))
+
+        valid = Cat(child.valid for child in self.i)
+        end   = Cat(child.valid & child.payload.end for child in self.i)
+        dense = Cat(child.valid & child.payload.dense for child in self.i)
+
+        # Whose turn it is: a child of this number or above, else the lowest.
+        turn    = Signal(clog2(n_children))
+        offered = Signal(n_children)
+        m.d.comb += [
+            offered.eq(valid & ~end & Mux(dense.any(), 1 << turn, -1)),
+            in_turn.mask.eq(offered & (-1 << turn)),
+            wrapped.mask.eq(offered),
+        ]
+
+        granted = Signal(clog2(n_children))
+        all_end = Signal()
+        m.d.comb += [
+            granted.eq(Mux(in_turn.found, in_turn.index, wrapped.index)),
+            all_end.eq(end.all()),
+            output.i.payload.eq(Array(child.payload for child in self.i)[granted]),
+            output.i.valid.eq(wrapped.found | all_end),
+        ]
+        with m.If(output.i.ready):
+            with m.If(all_end):
+                m.d.comb += [child.ready.eq(1) for child in self.i]
+                m.d.sync += turn.eq(0)
+            with m.Elif(wrapped.found):
+                m.d.comb += Array(child.ready for child in self.i)[granted].eq(1)
+                m.d.sync += turn.eq(granted + 1)
+
+        return m

@@ -1,0 +1,205 @@
+"""The registered tree between the CCU and the PEs: whatever the number of PEs, no wire is long."""
+
+from functools import partial
+
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import EIEConfig, clog2
+from ..format import Layouts
+from ..lib.shared_module import Shared
+from ..lib.stream_queue import StreamQueue
+from .lnzd import LnzdNode
+
+__all__ = ["N_SPARSE", "Link", "TreeNode", "TreeNodeSignature", "grow_tree", "n_in_flight"]
+
+#: Events that every PE counts and the tree sums.
+EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
+
+
+#: While an activation queue is filling, another message is sent if at most so many are in flight.
+N_SPARSE = 4
+
+
+def n_in_flight(config: EIEConfig) -> int:
+    """Messages that an activation queue may still get after what it tells the CCU.
+
+    A message takes a cycle to leave the CCU, one in each level of the tree, one in the input
+    register of the PE, and two in the pointer read; what the queue tells takes one in the PE and
+    one in each level. (Tests fill every slot.)
+    """
+    return 2 * config.n_levels + 5
+
+
+class Link(wiring.Signature):
+    """All that passes between the CCU and a PE, or a part of the tree, as the PE sees it.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    message : :py:`In(stream.Signature(layouts.message, always_ready=True))`
+        Broadcast.
+    scan : :py:`Out(stream.Signature(layouts.scan))`
+        What was found in the activation SRAM.
+    written : :py:`Out(stream.Signature(1))`
+        One token for each tile that has been written back; its payload is set if an accumulator
+        overflowed in it.
+    filling, full : :py:`Out(1)`
+        An activation queue has no room for a message in every cycle: send none while more than
+        :data:`N_SPARSE` may be in flight; it has room for no more than those: send none.
+    events : :py:`Out(data.StructLayout(...))`
+        How many PEs did something in this cycle, for the counters.
+    """
+    def __init__(self, config: EIEConfig) -> None:
+        layouts = Layouts(config)
+        count = unsigned(clog2(config.n_pe + 1))
+        super().__init__({
+            "message": In(stream.Signature(layouts.message, always_ready=True)),
+            "scan":    Out(stream.Signature(layouts.scan)),
+            "written": Out(stream.Signature(1)),
+            "filling": Out(1),
+            "full":    Out(1),
+            "events":  Out(data.StructLayout(dict.fromkeys(EVENTS, count))),
+        })
+
+
+class TreeNodeSignature(wiring.Signature):
+    """Links of a node.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+    n_children : :class:`int`
+        2 or 4.
+
+    Members
+    -------
+    parent : :py:`Out(Link(config))`
+        Towards the CCU.
+    child : :py:`In(Link(config)).array(n_children)`
+        Towards the PEs.
+    """
+    def __init__(self, config: EIEConfig, *, n_children: int) -> None:
+        super().__init__({
+            "parent": Out(Link(config)),
+            "child":  In(Link(config)).array(n_children),
+        })
+
+
+class TreeNode(wiring.Component):
+    """Joins the links of its children into one; whatever passes is registered.
+
+    Downwards the broadcast is repeated. Upwards, activations are merged by an
+    :class:`~eie_hdl.tree.lnzd.LnzdNode`, a tile is written when all children have written it, a
+    queue is filling or full when that of any child is, and events are added up. Latency is one
+    cycle, of activations and written tiles two.
+
+    Parameters
+    ----------
+    config, n_children
+        As for :class:`TreeNodeSignature`.
+
+    Members
+    -------
+    parent, child
+        As in :class:`TreeNodeSignature`.
+    """
+    def __init__(self, config: EIEConfig, *, n_children):
+        self._config = config
+        super().__init__(TreeNodeSignature(config, n_children=n_children))
+
+    def elaborate(self, platform):
+        m = Module()
+
+        parent, children = self.parent, self.child
+
+        # Down: the broadcast.
+        message = Signal.like(parent.message.payload)
+        valid   = Signal()
+        m.d.sync += valid.eq(parent.message.valid)
+        with m.If(parent.message.valid):
+            m.d.sync += message.eq(parent.message.payload)
+        for child in children:
+            m.d.comb += [
+                child.message.payload.eq(message),
+                child.message.valid.eq(valid),
+            ]
+
+        # Up: nonzero activations. A queue on each side of the node keeps its choice away from the
+        # wires to its neighbours.
+        layouts = Layouts(self._config)
+        m.submodules.lnzd = lnzd = LnzdNode(layouts, n_children=len(children))
+        for n, child in enumerate(children):
+            m.submodules[f"scan_{n}"] = scan = StreamQueue(layouts.scan, depth=2)
+            connect(m, flipped(child).scan, scan.i)
+            connect(m, scan.o, lnzd.i[n])
+        connect(m, lnzd.o, flipped(parent).scan)
+
+        # Up: written tiles. What a child has written is noted until all have.
+        written  = Signal(len(children))
+        overflow = Signal(len(children))
+        with m.If(parent.written.ready):
+            m.d.sync += parent.written.valid.eq(0)
+        for n, child in enumerate(children):
+            m.d.comb += child.written.ready.eq(~written[n])
+            with m.If(child.written.valid & ~written[n]):
+                m.d.sync += [written[n].eq(1), overflow[n].eq(child.written.payload)]
+        with m.If(written.all() & (~parent.written.valid | parent.written.ready)):
+            m.d.sync += [
+                written.eq(0),
+                parent.written.valid.eq(1),
+                parent.written.payload.eq(overflow.any()),
+            ]
+
+        # Up: full queues and events.
+        m.d.sync += [
+            parent.filling.eq(Cat(child.filling for child in children).any()),
+            parent.full.eq(Cat(child.full for child in children).any()),
+        ]
+        m.d.sync += [parent.events[name].eq(sum(child.events[name] for child in children))
+                     for name in EVENTS]
+
+        return m
+
+
+def grow_tree(m, root, config):
+    """Add the nodes between the CCU and the PEs to module `m`.
+
+    The tree grows from the root. The number of a child is the next digit of the numbers of the PEs
+    below it, lowest first: then taking turns at every node is taking turns over all PEs.
+
+    Parameters
+    ----------
+    m : :class:`~amaranth.hdl.Module`
+        Where the nodes go, as ``node_LEVEL_FIRST``.
+    root : :class:`Link`
+        As the CCU sees it.
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Returns
+    -------
+    :class:`list` of :class:`Link`
+        To each PE, in order of number.
+    """
+    links = {0: root}
+    stride = 1
+    for level in range(config.n_levels):
+        n_below = config.n_pe // stride
+        n_children = 2 if clog2(n_below) % 2 else 4
+        children = {}
+        for first, link in links.items():
+            place = f"node_{level}_{first}"
+            m.submodules[place] = node = Shared(
+                place, f"eie_node{n_children}", TreeNodeSignature(config, n_children=n_children),
+                partial(TreeNode, config, n_children=n_children))
+            connect(m, link, node.parent)
+            children |= {first + n * stride: child for n, child in enumerate(node.child)}
+        links, stride = children, stride * n_children
+    return [links[pe] for pe in range(config.n_pe)]

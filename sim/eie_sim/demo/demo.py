@@ -1,0 +1,106 @@
+"""The whole way once: a trained network in, Verilog and memory images out, and every bit right."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from eie_compiler.build import Build
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.frontends import read_model
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.network import CompressedNetwork
+from eie_compiler.vectors import dequantise
+from eie_hdl.config import EIEConfig
+from eie_hdl.export.verilog import emit
+
+from ..inference import Inference, infer, prepare
+from .digits import FOLDER, load_digits
+
+__all__ = ["Demo", "demo"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Demo:
+    """What the demo found.
+
+    Attributes
+    ----------
+    build : :class:`~eie_compiler.build.Build`
+        The compiled network.
+    inference : :class:`~..inference.Inference`
+        What the hardware answered, compared with the golden model.
+    images : :class:`int`
+        Images, none of which the network was trained on.
+    accuracy : :class:`dict` of :class:`str` to :class:`float`
+        Share of the images recognised: by the ``dense`` network, in floating point; by the
+        ``compressed`` one, in floating point; and by the ``hardware``.
+    verilog : :class:`dict` of :class:`str` to :class:`int`
+        Bytes of each file of Verilog.
+    """
+
+    build: Build
+    inference: Inference
+    images: int
+    accuracy: dict[str, float]
+    verilog: dict[str, int]
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as plain JSON."""
+        return {"images": self.images, "accuracy": self.accuracy, "verilog": self.verilog,
+                "network": self.build.manifest, "inference": self.inference.summary()}
+
+
+def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
+         simulator: str = "verilator", progress: Callable[[str], None] = lambda step: None) -> Demo:
+    """Recognise handwritten digits with the accelerator.
+
+    Parameters
+    ----------
+    folder : :class:`str` or :class:`~pathlib.Path`
+        Where Verilog, images and results go: ``verilog``, ``build``, ``report.json``.
+    n_pe : :class:`int`
+        Processing elements.
+    images : :class:`int`, optional
+        How many of the held-out images; all if left out.
+    simulator : :class:`str`
+        ``verilator`` or ``icarus``.
+    progress : function of :class:`str`
+        Told what is being done.
+
+    Raises
+    ------
+    ToolError
+        If the simulator or scikit-learn is missing.
+    """
+    folder = Path(folder)
+    config = EIEConfig(n_pe=n_pe)
+    digits = load_digits()
+    test, labels = digits.test[:images], digits.test_labels[:images]
+
+    progress(f"writing the Verilog of {n_pe} PEs")
+    verilog = emit(config)
+    verilog.write(folder / "verilog")
+
+    progress("compiling the network")
+    network = CompressedNetwork.load(FOLDER / "digits.npz")
+    build = compile_network(network, config)
+    build.save(folder / "build")
+
+    progress(f"running {len(test)} images through the hardware in {simulator}")
+    words = prepare(build, test)
+    inference = infer(build, words, engine="rtl", simulator=simulator, folder=folder / "rtl",
+                      build_root=folder / "models")
+
+    scores = {
+        "dense": read_model(FOLDER / "dense.npz")(test),
+        "compressed": decompress(network)(test),
+        "hardware": dequantise(inference.outputs[-1], build.outputs[-1].frac)}
+    result = Demo(
+        build, inference, len(test),
+        {name: float((score.argmax(axis=1) == labels).mean()) for name, score in scores.items()},
+        {name: len(text.encode()) for name, text in verilog.files.items()})
+    (folder / "report.json").write_text(json.dumps(result.summary(), indent=1) + "\n",
+                                        encoding="utf-8")
+    return result

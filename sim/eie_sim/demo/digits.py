@@ -1,0 +1,47 @@
+"""Handwritten digits of scikit-learn: those to learn from, and those that are held out."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rtl.toolchain import ToolError
+
+__all__ = ["FOLDER", "HELD_OUT", "Digits", "load_digits"]
+
+#: Where the example is, in a checkout of the project.
+FOLDER = Path(__file__).parents[3] / "examples" / "digits"
+
+#: A fifth of the 1,797 images, rounded up.
+HELD_OUT = 360
+
+_SEED = 2016
+
+
+class Digits(NamedTuple):
+    """Images, as vectors of 64 numbers from 0 to 1, and which digit each one is."""
+
+    train: NDArray[np.float64]
+    train_labels: NDArray[np.int64]
+    test: NDArray[np.float64]
+    test_labels: NDArray[np.int64]
+
+
+def load_digits() -> Digits:
+    """Load the digits; the held-out images are the same in every call, and fair to each digit.
+
+    Raises
+    ------
+    ToolError
+        If scikit-learn, in which they come, is not installed.
+    """
+    try:
+        from sklearn import datasets, model_selection
+    except ImportError as error:
+        raise ToolError("scikit-learn, needed for the handwritten digits: not found: "
+                        "pip install scikit-learn") from error
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    train, test, train_labels, test_labels = model_selection.train_test_split(
+        pixels / 16, labels, test_size=HELD_OUT, stratify=labels, random_state=_SEED)
+    return Digits(train, train_labels, test, test_labels)

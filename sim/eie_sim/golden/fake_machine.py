@@ -1,0 +1,227 @@
+"""A machine made of Python: what a driver sees of a real one, for tests of drivers.
+
+It has no time. A packet is taken apart when it is sent, and a program runs, by the golden model,
+when it is started; only its results wait until they are expected.
+"""
+
+import zlib
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.vectors import result_type
+from eie_driver.bus import Bus, BusError
+from eie_hdl.config import EIEConfig
+from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, n_pieces, unpack
+from eie_hdl.numeric import wrap
+from eie_hdl.registers import PRODUCT_ID, REGISTER_WIDTH, REGISTERS, VERSION, Access, Error
+
+from .model import GoldenModel
+
+__all__ = ["FakeMachine"]
+
+
+class FakeMachine(Bus):
+    """Bus to an imitation of a machine.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+
+    Attributes
+    ----------
+    words : :class:`dict` of :class:`str` to :class:`int`
+        Contents of the registers, by name.
+    images : :class:`dict` of :class:`str` to uint64 (n_words, n_beats)
+        Contents of the memory instances.
+    results : :class:`~collections.deque` of uint8 arrays
+        Packets that nobody has taken.
+    log : :class:`list` of :class:`str`
+        What has been done: names of registers that were written, ``send``, ``receive``.
+    """
+
+    def __init__(self, config: EIEConfig) -> None:
+        self.config = config
+        self.log: list[str] = []
+        self._map = {register.address: register for register in REGISTERS}
+        self._fields = {(register.name, field.name): field for register in REGISTERS
+                        for field in register.fields}
+        self._time = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.words = dict.fromkeys((register.name for register in REGISTERS), 0)
+        for (name, field), place in self._fields.items():
+            self.set(name, **{field: place.reset})
+        self.set("ID", value=PRODUCT_ID)
+        self.set("VERSION", major=VERSION[0])
+        self.set("FORMAT", value=FORMAT_VERSION)
+        for name, value in self.config.as_dict().items():
+            self.set(f"CONFIG_{name.upper()}", value=int(value))
+        self.set("STATUS", idle=1)
+        self.images = {name: np.zeros((image.depth, n_beats(image.shape)), np.uint64)
+                       for name, *_, image in Layouts(self.config).images(self.config)}
+        self.results: deque[NDArray[np.uint8]] = deque()
+        self._expects = False
+
+    def set(self, name: str, **fields: int) -> None:
+        """Change fields of a register from the inside."""
+        for key, value in fields.items():
+            field = self._fields[name, key]
+            mask = (1 << field.width) - 1
+            self.words[name] = self.words[name] & ~(mask << field.low) | (value & mask) << field.low
+
+    def get(self, name: str, field: str = "value") -> int:
+        """Look at a field of a register."""
+        place = self._fields[name, field]
+        return self.words[name] >> place.low & (1 << place.width) - 1
+
+    def fail(self, code: Error, address: int = 0) -> None:
+        """Report an error, unless there is one."""
+        if not self.get("ERROR", "code"):
+            self.set("ERROR", code=code)
+            self.set("ERROR_ADDRESS", value=address)
+            self.set("STATUS", error=1)
+            self.set("IRQ_STATUS", error=1)
+
+    # What follows is the bus.
+
+    def read(self, address: int) -> int:
+        if address not in self._map:
+            raise BusError(f"Read of 0x{address:X} was answered by SLVERR")
+        return self.words[self._map[address].name]
+
+    def write(self, address: int, value: int) -> None:
+        if address not in self._map or self._map[address].access == Access.READ:
+            raise BusError(f"Write to 0x{address:X} was answered by SLVERR")
+        register = self._map[address]
+        self.log.append(register.name)
+        if register.access == Access.WRITE:
+            self.words[register.name] = value
+        elif register.access == Access.STICKY:
+            self.words[register.name] &= ~value
+        else:
+            self.words[register.name] = value    # for a moment
+            {"CONTROL": self._control, "START": self._start, "READ": self._read}[register.name]()
+            self.words[register.name] = 0
+
+    def send(self, beats: NDArray[np.uint64]) -> None:
+        self.log.append("send")
+        if self.get("ERROR", "code"):
+            return
+        layouts = Layouts(self.config)
+        header = {name: int(field[0]) for name, field
+                  in unpack(layouts.load_header, beats[np.newaxis, :1]).items()}
+        memory, count = Memory(header["memory"]), header["count"]
+        words = beats[1:].reshape(count, -1) if count else beats[1:].reshape(0, 1)
+        if memory == Memory.INPUT:
+            base = self._input_row(header["buffer"]) + header["address"]
+            for pe in range(self.config.n_pe):
+                rows = words[pe::self.config.n_pe]
+                self.images[f"pe_{pe}.act"][base:base + len(rows)] = rows
+            return
+        checksum = zlib.crc32(beats.astype("<u8").tobytes(), self.get("CHECKSUM"))
+        self.set("CHECKSUM", value=checksum)
+        pes = range(self.config.n_pe) if header["everyone"] else [header["pe"]]
+        for pe in pes if memory != Memory.PROGRAM else [0]:
+            view = self._memory(memory, pe)
+            if header["address"] + count > sum(map(len, view)):
+                self.fail(Error.BAD_ADDRESS, header["address"])
+                return
+            for lane, image in enumerate(view):
+                first = -(-(header["address"] - lane) // len(view))
+                part = words[(lane - header["address"]) % len(view)::len(view)]
+                image[first:first + len(part)] = part
+
+    def expect(self, n_bytes: int) -> None:
+        if self._expects and self.results:
+            self.results.popleft()    # it has come, and nobody wanted it
+        self._expects = True
+
+    def receive(self) -> NDArray[np.uint8] | None:
+        if not self._expects or not self.results:
+            return None
+        self.log.append("receive")
+        self._expects = False
+        return self.results.popleft()
+
+    def wait(self, seconds: float) -> None:
+        self._time += seconds
+
+    def now(self) -> float:
+        return self._time
+
+    # What commands do.
+
+    def _control(self) -> None:
+        if self.get("CONTROL", "soft_reset"):
+            self.reset()
+            return
+        if self.get("CONTROL", "clear"):
+            self.set("ERROR", code=Error.NONE)
+            self.set("STATUS", error=0)
+        if self.get("CONTROL", "new_model"):
+            self.set("CHECKSUM", value=0)
+
+    def _start(self) -> None:
+        if self.get("ERROR", "code"):
+            return
+        layouts = Layouts(self.config)
+        row = self._input_row(self.get("START", "buffer"))
+        rows = slice(row, row + self.get("INPUT_WORDS", "words"))
+        inputs = np.stack([unpack(layouts.act_word, self.images[f"pe_{pe}.act"][rows])
+                           for pe in range(self.config.n_pe)], axis=-1)
+        model = GoldenModel(self.config, self.images, self.get("START", "descriptor"),
+                            input_offset=row - self._input_row(0))
+        outputs, statistics = model.run_counted(inputs.reshape(1, -1), row)
+        self.results += [self._packet(output[0]) for output in outputs]
+        self._latch({"broadcasts": statistics.broadcasts[0], "macs": statistics.macs[0],
+                     "paddings": statistics.paddings[0],
+                     "pe_busy": statistics.entries[0, self.get("PE_INDEX")]})
+        self.set("PROGRAMS", value=self.get("PROGRAMS") + 1)
+        self.set("IRQ_STATUS", done=1)
+
+    def _read(self) -> None:
+        config, count = self.config, self.get("READ", "count")
+        memory, pe = Memory(self.get("READ_PLACE", "memory")), self.get("READ_PLACE", "pe")
+        address = self.get("READ_ADDRESS")
+        shape, depth = Layouts(config).memories[memory]
+        if address + count > depth:
+            self.fail(Error.BAD_READ, address)
+        elif memory == Memory.ACT:
+            words = np.stack([self.images[f"pe_{pe}.act"][address:address + count]
+                              for pe in range(config.n_pe)])
+            self.results.append(self._packet(unpack(shape, words).transpose(1, 2, 0).ravel()))
+        elif not config.readback:
+            self.fail(Error.BAD_READ, address)
+        else:
+            view = self._memory(memory, pe)
+            words = np.stack([view[n % len(view)][n // len(view)]
+                              for n in range(address, address + count)])
+            bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").astype(np.int64)
+            n_bits = n_pieces(config, shape) * config.act_width
+            bits = np.pad(bits, ((0, 0), (0, max(0, n_bits - bits.shape[1]))))[:, :n_bits]
+            pieces = bits.reshape(-1, config.act_width) << np.arange(config.act_width)
+            self.results.append(self._packet(wrap(pieces.sum(axis=1), config.act_width)))
+
+    def _packet(self, elements: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return elements.astype(result_type(self.config)).view(np.uint8)
+
+    def _latch(self, counters: dict[str, int]) -> None:
+        for name in COUNTERS:
+            value = int(counters.get(name, 0))
+            self.set(f"{name.upper()}_LO", value=value)
+            self.set(f"{name.upper()}_HI", value=value >> REGISTER_WIDTH)
+
+    def _input_row(self, buffer: int) -> int:
+        return self.get("INPUT_BASE") + buffer * self.get("INPUT_WORDS", "words")
+
+    def _memory(self, memory: Memory, pe: int) -> list[NDArray[np.uint64]]:
+        """Images of a memory; several if it is in banks, which are addressed in turn."""
+        names = {Memory.PROGRAM: ["ccu.program"],
+                 Memory.PTR: [f"pe_{pe}.ptr_even", f"pe_{pe}.ptr_odd"]}
+        return [self.images[name]
+                for name in names.get(memory, [f"pe_{pe}.{memory.name.lower()}"])]

@@ -1,0 +1,216 @@
+"""A machine in a simulator, on AXI: runs in cocotb, with the buses of cocotbext-axi."""
+
+import collections
+import itertools
+import logging
+import math
+import random
+import warnings
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.task import resume
+from cocotb.triggers import ClockCycles, First, RisingEdge, SimTimeoutError, Timer, with_timeout
+from cocotb.utils import get_sim_time
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiResp,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+from numpy.typing import NDArray
+
+from eie_driver.bus import PERIOD, Bus, BusError
+from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.registers import REGISTER_WIDTH
+
+__all__ = ["SimulatedBus"]
+
+T = TypeVar("T")
+
+_PERIOD_NS = round(PERIOD * 1e9)
+_RESET_CYCLES = 4
+
+# It uses what cocotb is going to change, and would say so at each run.
+warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
+
+
+class SimulatedBus(Bus):
+    """Bus to a machine in a simulator.
+
+    It is made, and started, in a coroutine of cocotb; the rest is called from a function that is
+    on the other side of ``cocotb.task.bridge``.
+
+    Parameters
+    ----------
+    dut
+        The top module.
+    timeout : :class:`float`, seconds
+        Simulated time after which a transfer is given up.
+    pause : :class:`float`
+        Probability, in each cycle and on each channel, that the host does not offer or not take.
+    seed : :class:`int`
+        Of the pauses.
+
+    Attributes
+    ----------
+    statistics : :class:`~collections.Counter`
+        What has been done: ``reads`` and ``writes`` of registers, ``packets`` and ``beats``
+        sent, ``result_packets`` and ``result_beats`` taken.
+    """
+
+    def __init__(self, dut: Any, *, timeout: float = 1e-3, pause: float = 0.0, seed: int = 1
+                 ) -> None:
+        # Every transfer would be told, which takes longer than the transfer.
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
+        self.statistics: collections.Counter[str] = collections.Counter()
+        self._dut = dut
+        self._timeout_ns = math.ceil(timeout * 1e9)
+        domain = (dut.aclk, dut.aresetn, False)
+        self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *domain)
+        self._source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *domain)
+        results = AxiStreamBus.from_prefix(dut, "m_axis")
+        results.tdata = self._data = _Known(results.tdata)
+        self._sink = _Receiver(results, *domain)
+        if pause:
+            read, write = self._registers.read_if, self._registers.write_if
+            for number, channel in enumerate([
+                    write.aw_channel, write.w_channel, write.b_channel, read.ar_channel,
+                    read.r_channel, self._source, self._sink]):
+                channel.set_pause_generator(_pauses(pause, f"{seed} {number}"))
+
+    async def start(self) -> None:
+        """Reset the machine and start the clock."""
+        self._dut.aresetn.value = 0
+        await Timer(_PERIOD_NS, "ns")
+        # The clock of the simulator itself takes half the time of cocotb's.
+        Clock(self._dut.aclk, _PERIOD_NS, "ns", impl="gpi").start()
+        await ClockCycles(self._dut.aclk, _RESET_CYCLES)
+        self._dut.aresetn.value = 1
+        await ClockCycles(self._dut.aclk, _RESET_CYCLES)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles since the beginning."""
+        return int(get_sim_time("ns")) // _PERIOD_NS
+
+    def read(self, address: int) -> int:
+        return self.read_all([address])[0]
+
+    @resume
+    async def read_all(self, addresses: Sequence[int]) -> list[int]:
+        self.statistics["reads"] += len(addresses)
+        # They follow each other as fast as the machine can answer.
+        reads = [cocotb.start_soon(self._registers.read(address, REGISTER_WIDTH // 8))
+                 for address in addresses]
+        values = []
+        for address, read in zip(addresses, reads):
+            answer = await self._access(read, f"Read of 0x{address:X}")
+            values.append(int.from_bytes(answer.data, "little"))
+        return values
+
+    @resume
+    async def write(self, address: int, value: int) -> None:
+        self.statistics["writes"] += 1
+        data = value.to_bytes(REGISTER_WIDTH // 8, "little")
+        await self._access(self._registers.write(address, data),
+                           f"Write of 0x{value:X} to 0x{address:X}")
+
+    @resume
+    async def send(self, beats: NDArray[np.uint64]) -> None:
+        self.statistics["packets"] += 1
+        self.statistics["beats"] += len(beats)
+        await self._source.send(AxiStreamFrame(beats.astype("<u8").tobytes()))
+        await self._in_time(self._source.wait(), f"Packet of {len(beats)} beats")
+
+    def expect(self, n_bytes: int) -> None:
+        self._sink.expect()
+
+    def receive(self) -> NDArray[np.uint8] | None:
+        if (frame := self._sink.take()) is None:
+            return None
+        self.statistics["result_packets"] += 1
+        self.statistics["result_beats"] += len(frame.tkeep) // BEAT_BYTES
+        n_bytes = sum(frame.tkeep)
+        # The last beat of a packet that was cut short is empty.
+        if not all(frame.tkeep[:n_bytes]) or len(frame.tkeep) - n_bytes > BEAT_BYTES:
+            raise BusError("Packet of results must have TKEEP set but at its end, not "
+                           f"{''.join(map(str, frame.tkeep))}")
+        if self._data.unknown:
+            raise BusError(f"Packet of results must be known, but one of its beats is "
+                           f"{self._data.unknown}")
+        return np.frombuffer(frame.tdata, np.uint8)[:n_bytes]
+
+    @resume
+    async def wait(self, seconds: float) -> None:
+        if self._dut.irq.value != 1 and self._sink.empty():
+            await First(RisingEdge(self._dut.irq), self._sink.active_event.wait(),
+                        Timer(max(1, round(seconds * 1e9)), "ns"))
+
+    def now(self) -> float:
+        return get_sim_time("sec")
+
+    async def _access(self, transfer: Awaitable[Any], what: str) -> Any:
+        answer = await self._in_time(transfer, what)
+        if answer.resp != AxiResp.OKAY:
+            raise BusError(f"{what} was answered by {answer.resp.name}")
+        return answer
+
+    async def _in_time(self, transfer: Awaitable[T], what: str) -> T:
+        try:
+            return await with_timeout(transfer, self._timeout_ns, "ns")
+        except SimTimeoutError:
+            raise BusError(f"{what} must end within {self._timeout_ns // _PERIOD_NS} cycles"
+                           ) from None
+
+
+class _Receiver(AxiStreamSink):
+    """Sink that takes a packet only when one is expected, as a DMA does."""
+
+    def __init__(self, *args: Any) -> None:
+        self._expecting = False
+        super().__init__(*args)
+
+    def expect(self) -> None:
+        self.take()    # what nobody wanted
+        self._expecting = True
+        self.wake_event.set()
+
+    def take(self) -> AxiStreamFrame | None:
+        if self.empty():
+            return None
+        self._expecting = False
+        return self.recv_nowait(compact=False)
+
+    def full(self) -> bool:
+        return not self._expecting or not self.empty()
+
+
+class _Known:
+    """Signal of which it is noticed if bits were unknown: cocotbext-axi asks for their number."""
+
+    def __init__(self, signal: Any) -> None:
+        self._signal = signal
+        self.unknown = ""
+
+    def __len__(self) -> int:
+        return len(self._signal)
+
+    @property
+    def value(self) -> int:
+        bits = str(self._signal.value)
+        if bits.strip("01"):
+            self.unknown = bits
+            return 0
+        return int(bits, 2)
+
+
+def _pauses(probability: float, seed: str) -> Any:
+    rng = random.Random(seed)
+    return (rng.random() < probability for _ in itertools.count())

@@ -1,0 +1,197 @@
+"""Inferences in the simulated Verilog, and the comparison of what comes out."""
+
+import contextlib
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.build import Build
+from eie_hdl.config import ACTS_PER_WORD
+from eie_hdl.format import Layouts, unpack
+
+from .simulators import build_model, run_bench
+from .verilated import verilog
+
+__all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "deadline", "run"]
+
+#: Where models are kept from one run to the next.
+BUILD_ROOT = Path("build/models")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RtlResult:
+    """What the hardware answered.
+
+    Attributes
+    ----------
+    outputs : :class:`list` of int64 (batch, n_elements)
+        Each output of the program, in logical order.
+    counters : :class:`list` of :class:`dict`
+        The counters at the end of each inference, by the names of
+        :data:`eie_hdl.format.COUNTERS`.
+    overflow : bool (batch,)
+        Whether an accumulator has overflowed; empty if counters were not wanted.
+    overflow_tile : int64 (batch,)
+        Number of the tile in which it did so first, counted from the start of the program; of no
+        meaning where there was none.
+    cycles : :class:`int`
+        Clock cycles of all, loading included.
+    seconds : :class:`float`
+        Time that the simulation took, the making of the model aside.
+    traffic : :class:`dict` of :class:`str` to :class:`int`
+        What went over the buses: ``reads`` and ``writes`` of registers, ``packets`` and ``beats``
+        to the machine, ``result_packets`` and ``result_beats`` from it.
+    """
+
+    outputs: list[NDArray[np.int64]]
+    counters: list[dict[str, int]]
+    overflow: NDArray[np.bool_]
+    overflow_tile: NDArray[np.int64]
+    cycles: int
+    seconds: float
+    traffic: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mismatch:
+    """One number that is not what it should be."""
+
+    layer: str
+    row: int
+    image: int
+    got: int
+    expected: int
+
+    def __str__(self) -> str:
+        return (f"layer {self.layer}, row {self.row}, image {self.image}: got {self.got}, "
+                f"expected {self.expected}")
+
+
+def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator",
+        build_root: str | Path = BUILD_ROOT, folder: str | Path | None = None,
+        waves: str | None = None, load: str = "stream", count: bool = True, pause: float = 0.0,
+        seed: int = 1, timeout: float = 600, bench: str = "bench_eie") -> RtlResult:
+    """Run inferences in a simulation of the Verilog, through its AXI buses and its driver.
+
+    Parameters
+    ----------
+    build : :class:`~eie_compiler.build.Build`
+        Network to run, and the machine that runs it.
+    inputs : int64 (batch, n_inputs)
+        Fixed-point inputs, in logical order.
+    simulator : :class:`str`
+        ``verilator`` or ``icarus``.
+    build_root : :class:`str` or :class:`~pathlib.Path`
+        Where models are kept from one run to the next.
+    folder : :class:`str` or :class:`~pathlib.Path`, optional
+        Where the build, the log and the waveform go. Left out, it is a temporary one.
+    waves : :class:`str`, optional
+        Instance that is recorded with what is in it, such as ``pe_3``; everything if empty.
+        Needs `folder`.
+    load : :class:`str`
+        ``stream`` sends the network as a host does; ``images`` puts it into the memories by
+        ``$readmemh``.
+    count : :class:`bool`
+        Whether counters are wanted, as for :meth:`eie_driver.accelerator.Accelerator.run`.
+    pause : :class:`float`
+        Probability, in each cycle and on each channel of the buses, that the host does not offer
+        or does not take.
+    seed : :class:`int`
+        Of the pauses.
+    timeout : :class:`float`, seconds
+        Then the simulator is killed.
+    bench : :class:`str`
+        Module that reaches the machine, as for :func:`.simulators.run_bench`.
+
+    Raises
+    ------
+    SimulationError
+        If the machine hangs, reports an error, sends something that is no result, or the
+        simulation fails.
+    ToolError
+        If the simulator is missing.
+    """
+    if load not in ("images", "stream"):
+        raise ValueError(f"load must be images or stream, not {load!r}")
+    if not 0 <= pause < 1:
+        raise ValueError(f"pause must be a probability below 1, not {pause}")
+    if waves is not None and folder is None:
+        raise ValueError("folder must be given where waves are wanted: it is where they go")
+    _check_instance(build, waves)
+    job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
+           "driver": {"send": load == "stream", "count": count}}
+
+    model = build_model(verilog(build.config, build_root), top="eie", simulator=simulator,
+                        build_root=build_root, waves=waves and f"core.{waves}",
+                        repeated=["eie_pe"])
+    with _job_folder(folder) as path:
+        build.save(path / "build")
+        np.save(path / "inputs.npy", inputs, allow_pickle=False)
+        (path / "job.json").write_text(json.dumps(job))
+        begin = time.perf_counter()
+        run_bench(model, bench, path, timeout=timeout, environment={"EIE_JOB": str(path)},
+                  plusargs=["+eie_images=build"] if load == "images" else [])
+        seconds = time.perf_counter() - begin
+        with np.load(path / "results.npz", allow_pickle=False) as arrays:
+            outputs = [arrays[f"output{number}"] for number in range(len(build.outputs))]
+        answer = json.loads((path / "results.json").read_text())
+
+    tiles = answer["overflow_tiles"]
+    return RtlResult(
+        outputs=outputs, counters=answer["counters"],
+        overflow=np.array([tile is not None for tile in tiles], np.bool_),
+        overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
+        cycles=answer["cycles"], seconds=seconds, traffic=answer["traffic"])
+
+
+def compare(build: Build, got: Sequence[NDArray[np.int64]],
+            expected: Sequence[NDArray[np.int64]]) -> list[Mismatch]:
+    """Every number that differs, in outputs in logical order.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, so that numbers cannot be compared.
+    """
+    shapes = [array.shape for array in got], [array.shape for array in expected]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"Outputs must have the shapes {shapes[1]}, not {shapes[0]}")
+    return [Mismatch(vector.name, row, image, int(ours[image, row]), int(theirs[image, row]))
+            for vector, ours, theirs in zip(build.outputs, got, expected, strict=True)
+            for image, row in np.argwhere(ours != theirs).tolist()]
+
+
+def _check_instance(build: Build, waves: str | None) -> None:
+    """Verilator says nothing of an instance that does not exist, and records nothing."""
+    n_pe = build.config.n_pe
+    if waves and waves not in {"ccu", *(f"pe_{pe}" for pe in range(n_pe))}:
+        raise ValueError(f"waves must be ccu, or pe_0 to pe_{n_pe - 1}, or empty for everything, "
+                         f"not {waves!r}")
+
+
+def deadline(build: Build) -> int:
+    """Cycles in which a machine does whatever it is asked to, with room to spare."""
+    config = build.config
+    start = unpack(Layouts(config).descriptor, build.images["ccu.program"])["start"]
+    scanned = int((start["last_word"] + 1).sum()) * ACTS_PER_WORD * config.n_pe
+    loaded = max(image.size for image in build.images.values())
+    entries = config.entries_per_word * max(
+        len(image) for name, image in build.images.items() if name.endswith(".spmat"))
+    return 4 * (loaded + scanned + entries + len(start["dense"]) * (8 * config.acc_depth + 500))
+
+
+@contextlib.contextmanager
+def _job_folder(folder: str | Path | None) -> Iterator[Path]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="eie-") as temporary:
+            yield Path(temporary)
+    else:
+        path = Path(folder).resolve()
+        path.mkdir(parents=True, exist_ok=True)
+        yield path

@@ -1,0 +1,27 @@
+"""Body of the process in which :func:`eie_sim.rtl.simulators.run_bench` runs cocotb's runner.
+
+The runner knows no time limit and ends the process that calls it when a test fails.
+"""
+
+import json
+import sys
+
+from cocotb_tools.runner import get_runner
+
+__all__ = ["main"]
+
+
+def main(text: str) -> None:
+    """Run the job that `text`, JSON, describes."""
+    job = json.loads(text)
+    traced = job["waves"] is not None
+    get_runner(job["simulator"]).test(
+        hdl_toplevel=job["top"], hdl_toplevel_lang="verilog", test_module=job["bench"],
+        build_dir=job["build_dir"], test_dir=job["test_dir"], results_xml=job["results"],
+        plusargs=job["plusargs"], waves=traced,
+        test_args=["--trace-file", job["waves"]]
+        if traced and job["simulator"] == "verilator" else [])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,359 @@
+"""Verilog text to simulator, once for each text; cocotb benches in it, watched."""
+
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from . import toolchain
+
+__all__ = ["BENCHES", "MAKE", "SIMULATORS", "VERILATE", "Model", "SimulationError",
+           "build_model", "call", "lend_runtime", "make_once", "run_bench"]
+
+SIMULATORS = ("verilator", "icarus")
+
+#: Changes when the way models are built does, so that older ones are not taken.
+_RECIPE = 1
+#: Folder of the benches that the engines run.
+BENCHES = Path(__file__).parent / "benches"
+_TAIL_LINES = 40
+_TIMESCALE = "1ns/1ns"
+
+#: Options of Verilator, whatever drives the model.
+VERILATE = ("--cc", "--no-timing", "-Wno-lint", "-Wno-style",
+            # What the design must not depend on is random: see the plusargs of run_bench.
+            "--x-initial", "unique", "--x-assign", "unique",
+            "--timescale", _TIMESCALE, "--prefix", "Vtop", "-Mdir", "obj")
+
+#: Compiles what it has written.
+MAKE = ("make", "-j", str(os.cpu_count() or 1), "-C", "obj", "-f", "Vtop.mk",
+        # Much of the code runs once, at the start; only the rest is worth optimising.
+        "OPT_FAST=-O2", "OPT_SLOW=")
+
+
+class SimulationError(RuntimeError):
+    """A model that cannot be built, or a bench that fails; the message ends with the log's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A design that is ready to be simulated.
+
+    Attributes
+    ----------
+    simulator : :class:`str`
+        One of :data:`SIMULATORS`.
+    folder : :class:`~pathlib.Path`
+        Where it is.
+    top : :class:`str`
+        Name of the top module.
+    waves : :class:`str`, optional
+        File name of the waveform that it writes; None if it writes none.
+    """
+
+    simulator: str
+    folder: Path
+    top: str
+    waves: str | None
+
+
+def build_model(files: Mapping[str, str], *, top: str, simulator: str, build_root: str | Path,
+                waves: str | None = None, repeated: Sequence[str] = ()) -> Model:
+    """Make a simulator of Verilog texts, or take the one made before of the same.
+
+    Parameters
+    ----------
+    files : mapping of file name to text
+        Those that end in ``.v`` are compiled.
+    top : :class:`str`
+        Top module. With Verilator its ports are all that a bench sees.
+    simulator : :class:`str`
+        One of :data:`SIMULATORS`.
+    build_root : :class:`str` or :class:`~pathlib.Path`
+        Folder of all models, each in a folder of its own, named by a hash. Several processes may
+        use it at once.
+    waves : :class:`str`, optional
+        Record waveforms of this instance and what is in it, such as ``pe_3``, or of everything if
+        empty. Icarus writes FST; so does Verilator if zlib's and LZ4's headers are installed, and
+        VCD if not.
+    repeated : sequence of :class:`str`
+        Modules of which there are many instances. Verilator does not dissolve them in what is
+        around them, which halves the time of the C++ compiler and costs none in the simulation.
+
+    Raises
+    ------
+    ToolError
+        If the simulator is missing or too old.
+    SimulationError
+        If it does not accept the Verilog.
+    """
+    if simulator not in SIMULATORS:
+        raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    sources = {name: text for name, text in sorted(files.items()) if name.endswith(".v")}
+    build = _Verilator(top, waves, repeated) if simulator == "verilator" else _Icarus(top, waves)
+
+    def make(folder: Path) -> None:
+        for file, text in sources.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        build.make(folder, list(sources), Path(build_root).resolve())
+
+    folder = make_once(build_root, f"{top}-{simulator}", [sources, build.identity()], make)
+    return Model(simulator, folder, top, build.waves_file)
+
+
+def make_once(build_root: str | Path, name: str, identity: object, make: Callable[[Path], None]
+              ) -> Path:
+    """Make what takes long, or take what was made before of the same.
+
+    Parameters
+    ----------
+    build_root : :class:`str` or :class:`~pathlib.Path`
+        Folder of all that is kept. Several processes may use it at once.
+    name : :class:`str`
+        Beginning of the name of the folder; the rest is a hash.
+    identity
+        All that the result depends on, as plain JSON.
+    make : function of :class:`~pathlib.Path`
+        Fills the folder, which is moved when it is done.
+    """
+    root = Path(build_root).resolve()
+    key = json.dumps([_RECIPE, identity])
+    made = root / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(made.with_name(f"{made.name}.lock")):
+        if not made.exists():
+            with tempfile.TemporaryDirectory(dir=root, prefix="making-") as making:
+                folder = Path(making) / "model"
+                folder.mkdir()
+                make(folder)
+                folder.rename(made)
+    return made
+
+
+def run_bench(model: Model, bench: str, folder: str | Path, *, plusargs: Sequence[str] = (),
+              environment: Mapping[str, str] | None = None, timeout: float = 600) -> None:
+    """Run the cocotb tests of a module in a simulator; return if there were some, and all passed.
+
+    Parameters
+    ----------
+    model : :class:`Model`
+        What to simulate.
+    bench : :class:`str`
+        Module in ``benches``, or anywhere on the path.
+    folder : :class:`str` or :class:`~pathlib.Path`
+        Where the simulator runs. Gets ``simulator.log``, ``results.xml`` and the waveform.
+    plusargs : sequence of :class:`str`
+        Given to the simulator, each with its ``+``.
+    environment : mapping, optional
+        Added to the bench's environment.
+    timeout : :class:`float`, seconds
+        Then the simulator is killed.
+
+    Raises
+    ------
+    SimulationError
+        If a test fails, none ran, or the time is over. The message ends with the end of the log.
+    """
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    log, results = folder / "simulator.log", folder / "results.xml"
+    results.unlink(missing_ok=True)
+    job = {"simulator": model.simulator, "build_dir": str(model.folder), "top": model.top,
+           "bench": bench, "test_dir": str(folder), "results": str(results),
+           # What is unknown at power-on is random in Verilator, but alike in every run.
+           "plusargs": [*plusargs, *(["+verilator+rand+reset+2", "+verilator+seed+1"]
+                                     if model.simulator == "verilator" else [])],
+           "waves": model.waves}
+
+    variables = toolchain.tool_environment()
+    variables |= {"PYTHONPATH": os.pathsep.join([str(BENCHES), *filter(None, sys.path)]),
+                  "COCOTB_ANSI_OUTPUT": "0", "COCOTB_RANDOM_SEED": "1", **(environment or {})}
+    # The runner changes its behaviour under pytest, and reads these from the environment.
+    for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER"):
+        variables.pop(name, None)
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "eie_sim.rtl.cocotb_process", json.dumps(job)], stdout=output,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=variables, cwd=folder,
+            start_new_session=True)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise SimulationError(f"{model.simulator} did not end within {timeout:g} s"
+                                  f"\n{_tail(log)}") from None
+        finally:
+            # The simulator is a child of it, and must not outlive us either.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    _check_results(results, log, f"{bench} in {model.simulator}")
+
+
+def _check_results(results: Path, log: Path, what: str) -> None:
+    """Raise unless tests ran and passed."""
+    if not results.exists():
+        raise SimulationError(f"{what} ended without results\n{_tail(log)}")
+    suites = ElementTree.parse(results).getroot()
+    cases = list(suites.iter("testcase"))
+    failures = [failure for case in cases for failure in [*case.iter("failure"),
+                                                          *case.iter("error")]]
+    if failures:
+        message = failures[0].get("error_msg") or failures[0].get("message") or ""
+        raise SimulationError(f"{what} failed: {message}\n{_tail(log)}")
+    if not [case for case in cases if case.find("skipped") is None]:
+        raise SimulationError(f"{what} ran no test\n{_tail(log)}")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes; it is free again when this one ends, however it ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
+
+
+def call(command: Sequence[str], folder: Path) -> None:
+    """Run a step of a build in `folder`, with its output in ``build.log``.
+
+    Raises
+    ------
+    SimulationError
+        If it fails. The message ends with the end of the log.
+    """
+    log = folder / "build.log"
+    with log.open("a") as output:
+        code = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+                              stdin=subprocess.DEVNULL, env=toolchain.tool_environment(),
+                              check=False).returncode
+    if code:
+        raise SimulationError(f"{Path(command[0]).name} failed ({code})\n{_tail(log)}")
+
+
+@contextlib.contextmanager
+def lend_runtime(objects: Path, root: Path, kind: object) -> Iterator[None]:
+    """Lend a build Verilator's run-time library, compiled once: most of a small build.
+
+    Parameters
+    ----------
+    objects : :class:`~pathlib.Path`
+        Where the build is compiled meanwhile.
+    root : :class:`~pathlib.Path`
+        Where the library is kept.
+    kind
+        What it depends on besides Verilator, as plain JSON.
+    """
+    tool = toolchain.find_verilator()
+    key = json.dumps([_RECIPE, tool.version, tool.path, kind])
+    kept = root / f"verilator-runtime-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    if kept.exists():
+        for file in kept.iterdir():
+            shutil.copyfile(file, objects / file.name)
+    yield
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir=root, prefix="making-") as making:
+            (folder := Path(making) / "runtime").mkdir()
+            for file in objects.glob("verilated*.o"):
+                shutil.copyfile(file, folder / file.name)
+            with contextlib.suppress(OSError):    # another process was faster
+                folder.rename(kept)
+
+
+class _Icarus:
+    """How Icarus compiles: a second top module starts the waveform."""
+
+    def __init__(self, top: str, waves: str | None) -> None:
+        self.tool = toolchain.require(toolchain.find_icarus())
+        self.top, self.waves = top, waves
+        self.waves_file = None if waves is None else "waves.fst"
+
+    def identity(self) -> list[str | None]:
+        return [self.top, self.waves, self.tool.version, _TIMESCALE]
+
+    def make(self, folder: Path, sources: list[str], root: Path) -> None:
+        assert self.tool.path is not None
+        tops = ["-s", self.top]
+        (folder / "options.f").write_text(f"+timescale+{_TIMESCALE}\n")
+        if self.waves is not None:
+            scope = ".".join(filter(None, [self.top, self.waves]))
+            (folder / "eie_waves.v").write_text(
+                "module eie_waves;\n    initial begin\n"
+                f'        $dumpfile("{self.waves_file}");\n        $dumpvars(0, {scope});\n'
+                "    end\nendmodule\n")
+            sources = [*sources, "eie_waves.v"]
+            tops += ["-s", "eie_waves"]
+        call([self.tool.path, "-g2005", "-Wall", "-o", "sim.vvp", "-f", "options.f", *tops,
+              *sources], folder)
+
+
+class _Verilator:
+    """How Verilator compiles.
+
+    cocotb's own runner makes every signal of the design public, which halves the speed. Here only
+    the ports of the top module are.
+    """
+
+    def __init__(self, top: str, waves: str | None, repeated: Sequence[str]) -> None:
+        self.tool = toolchain.require_verilator()
+        self.top, self.waves, self.repeated = top, waves, repeated
+        self.fst = waves is not None and _has_fst_headers()
+        self.waves_file = None if waves is None else "waves.fst" if self.fst else "waves.vcd"
+
+    def identity(self) -> list[str | None]:
+        return [self.top, self.waves, self.waves_file, self.tool.version, self.tool.path,
+                importlib.metadata.version("cocotb"), str(_cocotb().libs_dir), _TIMESCALE,
+                *self.repeated]
+
+    def make(self, folder: Path, sources: list[str], root: Path) -> None:
+        assert self.tool.path is not None
+        if len(str(folder).split()) > 1:
+            raise SimulationError(f"Verilator's makefiles cannot work in {str(folder)!r}: choose a "
+                                  f"build folder without spaces in its name")
+        libs = _cocotb().libs_dir
+        (folder / "options.vlt").write_text(self._options())
+        trace = [] if self.waves is None else ["--trace-fst" if self.fst else "--trace"]
+        call([self.tool.path, *VERILATE, "--exe", "--vpi", "--top-module", self.top,
+              "-o", f"../{self.top}", *trace, "-LDFLAGS",
+              f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
+              "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
+              *sources], folder)
+        with lend_runtime(folder / "obj", root, ["vpi", self.waves_file]):
+            call(MAKE, folder)
+        shutil.rmtree(folder / "obj")
+
+    def _options(self) -> str:
+        lines = ["`verilator_config", f'public_flat_rw -module "{self.top}" -port "*"',
+                 *(f'no_inline -module "{module}"' for module in self.repeated)]
+        if self.waves:
+            lines += [f'tracing_off -scope "{self.top}"',
+                      f'tracing_on -scope "{self.top}.{self.waves}"']
+        return "\n".join([*lines, ""])
+
+
+@functools.cache
+def _has_fst_headers() -> bool:
+    """Whether Verilator's FST writer can be compiled."""
+    return subprocess.run(["g++", "-E", "-x", "c++", "-"], check=False, capture_output=True,
+                          input=b"#include <lz4.h>\n#include <zlib.h>\n").returncode == 0
+
+
+def _cocotb():
+    """Where cocotb keeps its libraries."""
+    import cocotb_tools.config  # an optional dependency
+    return cocotb_tools.config

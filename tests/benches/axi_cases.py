@@ -1,0 +1,113 @@
+"""What benches of the buses send: networks, programs that are wrong, packets that are wrong."""
+
+import numpy as np
+
+from benches.axi_buses import CONFIG, seed
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import packet
+from eie_hdl.format import FORMAT_VERSION, Layouts, Memory, n_beats, pack, unpack
+from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.numeric import limits
+from eie_hdl.registers import PRODUCT_ID, REGISTER, REGISTERS, VERSION, Error
+
+#: TKEEP of a beat.
+WHOLE = (1 << BEAT_BYTES) - 1
+
+LAYOUTS = Layouts(CONFIG)
+
+#: Those that say something before anything has happened; all other fields that are read are zero.
+KNOWN = {
+    "ID": PRODUCT_ID,
+    "VERSION": REGISTER["VERSION"].pack(**dict(zip(("major", "minor", "patch"), VERSION))),
+    "FORMAT": FORMAT_VERSION,
+    "STATUS": 1,
+    **{f"CONFIG_{name.upper()}": int(value) for name, value in CONFIG.as_dict().items()},
+}
+
+
+def reset_word(register):
+    """What a register reads after reset."""
+    return sum(field.reset << field.low for field in register.fields) | KNOWN.get(register.name, 0)
+
+
+async def expect_words(host, words):
+    """Registers must read as given, and those that are not must read as after reset."""
+    for register in REGISTERS:
+        word = await host.read_word(register.name)
+        expected = words.get(register.name, reset_word(register))
+        assert word == expected, f"{register.name} reads 0x{word:X}, not 0x{expected:X}"
+
+
+def random_build(number, sizes=(40, 20, 10), density=0.3):
+    """Network all of whose layers are sent."""
+    network = random_network(np.random.default_rng([seed(), number]), sizes, density=density,
+                             v_width=CONFIG.v_width, frac=4)
+    return compile_network(network, CONFIG, outputs="all")
+
+
+def random_inputs(build, n):
+    """Input vectors (n, n_inputs) without zeros."""
+    low, high = limits(CONFIG.act_width)
+    values = np.random.default_rng(seed()).integers(low, high, (n, len(build.input.columns)))
+    return values + (values >= 0)
+
+
+def program_packet(build, change=lambda fields: None):
+    """Packet with the program of a build, its fields changed."""
+    fields = unpack(LAYOUTS.descriptor, build.images["ccu.program"])
+    change(fields)
+    return packet(CONFIG, Memory.PROGRAM, pack(LAYOUTS.descriptor, fields))
+
+
+def random_words(rng, memory, n):
+    """Beats of `n` random words of a memory; unused bits are random as well."""
+    shape = LAYOUTS.memories[Memory.ACT if memory == Memory.INPUT else memory].shape
+    return rng.integers(0, 1 << 64, n * n_beats(shape), np.uint64)
+
+
+def raw_packet(words, **header):
+    """Packet of these beats behind a header of these fields, the others being zero."""
+    fields = {name: 0 for name, _ in LAYOUTS.load_header}
+    return np.concatenate([pack(LAYOUTS.load_header, fields | header), words])
+
+
+def bad_packets(rng, input_words):
+    """Packets with one fault each: its code, the beats, and TKEEP of each."""
+    def case(code, *, given, keep=None, **header):
+        beats = raw_packet(rng.integers(0, 1 << 64, given, np.uint64), **header)
+        whole = np.full(len(beats), WHOLE, np.uint8)
+        for place, bits in (keep or {}).items():
+            whole[place] = bits
+        return code, beats, whole
+
+    memories = {memory.value: image.depth for memory, image in LAYOUTS.memories.items()}
+    for number in set(range(8)) - {memory.value for memory in Memory}:
+        yield case(Error.BAD_HEADER, given=2, memory=number, count=2)
+    for reserved in (1, 2, 4, 7):
+        yield case(Error.BAD_HEADER, given=2, reserved=reserved, count=2)
+    for memory in set(memories) - {Memory.PROGRAM.value}:
+        for pe in (CONFIG.n_pe, 255):
+            yield case(Error.BAD_PE, given=2, memory=memory, count=2, pe=pe)
+
+    far = (1 << 24) - 1
+    for memory, depth in (memories | {Memory.INPUT.value: input_words}).items():
+        words = CONFIG.n_pe if memory == Memory.INPUT.value else 1    # of a row
+        for address, count in [(depth, words), (depth - 1, words + 1), (0, depth * words + 1),
+                               (far, words), (0, far), (far, far)]:
+            yield case(Error.BAD_ADDRESS, given=3, memory=memory, address=address, count=count)
+    for memory in (*memories, Memory.INPUT.value):
+        for given in range(4):
+            yield case(Error.TRUNCATED, given=given, memory=memory, address=3 % input_words,
+                       count=4, pe=1)
+        for count, given in [(0, 1), (1, 2), (4, 5), (4, 13)]:
+            yield case(Error.OVERLONG, given=given, memory=memory, count=count, pe=2)
+        for place in range(5):
+            bits = int(rng.integers(0, WHOLE))
+            yield case(Error.PARTIAL_BEAT, given=4, keep={place: bits}, memory=memory, count=4)
+    for bits in (0, WHOLE >> 1, WHOLE - 1):
+        yield case(Error.PARTIAL_BEAT, given=2, keep={2: bits}, memory=0, count=2)
+    # The beat that is too early or too late is a part as well.
+    yield case(Error.PARTIAL_BEAT, given=2, keep={2: 1}, memory=0, count=3)
+    yield case(Error.PARTIAL_BEAT, given=3, keep={2: 1}, memory=0, count=2)
+    yield case(Error.OVERLONG, given=3, keep={3: 1}, memory=0, count=2)

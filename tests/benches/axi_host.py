@@ -1,0 +1,174 @@
+"""A host in a bench, that knows what the machine must be like."""
+
+import collections
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+
+from benches.axi_buses import CONFIG, Buses, seed
+from eie_compiler.vectors import input_packets, model_packets, read_words
+from eie_hdl.config import ACTS_PER_WORD
+from eie_hdl.format import Layouts, Memory, pack
+from eie_hdl.registers import Error
+from eie_sim.golden.host_model import Fault, HostModel
+
+#: Where the counts of a bench are kept, in the folder that it runs in.
+_FIGURES = Path("figures.json")
+
+
+class Host(Buses):
+    """Uses a machine, and compares it with a model.
+
+    Attributes
+    ----------
+    errors : :class:`~collections.Counter`
+        Errors that were provoked, and expected, by the name of their code.
+    cycle_counts : :class:`dict`
+        What took how many cycles, for the summary.
+    model : :class:`~eie_sim.golden.host_model.HostModel`
+        What the machine should be like.
+    """
+
+    def __init__(self, dut, *, pause=0.0):
+        super().__init__(dut, pause=pause)
+        self.errors: collections.Counter[str] = collections.Counter()
+        self.cycle_counts: dict[str, float] = {}
+        self.model = HostModel(CONFIG)
+
+    @classmethod
+    async def start(cls, dut, *, pause=0.0):
+        """Host of a machine that has been reset, its memories wiped."""
+        host = cls(dut, pause=pause)
+        await host.reset(4)
+        await host.soft_reset()
+        return host
+
+    def finish(self):
+        """Add the counts to those of the run."""
+        known = json.loads(_FIGURES.read_text()) if _FIGURES.exists() else {}
+        figures = {name: collections.Counter(known.get(name, {})) + mine
+                   for name, mine in [("counts", self.counts), ("errors", self.errors)]}
+        _FIGURES.write_text(json.dumps({
+            **figures, "cycles": known.get("cycles", {}) | self.cycle_counts}))
+
+    async def soft_reset(self):
+        """Begin a soft reset, and wait for its end."""
+        self.counts["resets"] += 1
+        await self.write("CONTROL", soft_reset=1)
+        self.model = HostModel(CONFIG)
+        await self.until("The end of a soft reset", "STATUS", resetting=0)
+
+    # Errors
+
+    async def fault(self):
+        """The error that stands, or None."""
+        error = await self.read("ERROR")
+        found = Fault(Error(error["code"]), await self.value("ERROR_ADDRESS"), error["memory"],
+                      error["pe"])
+        return None if found.code is Error.NONE else found
+
+    async def expect_fault(self, expected, what):
+        """Wait for an error; it must be this one. It is told by STATUS, and by an interrupt."""
+        await self.until(f"{what}: {expected}", "STATUS", error=1)
+        found = await self.fault()
+        assert found == expected, f"{what}: {found} must be {expected}; {self.pins()}"
+        assert (await self.read("IRQ_STATUS"))["error"], f"{what}: no interrupt; {self.pins()}"
+        self.errors[found.code.name] += 1
+
+    async def clear(self):
+        """Forget the error, its interrupt, and the start that waits."""
+        self.model.clear()
+        await self.write("CONTROL", clear=1)
+        await self.write("IRQ_STATUS", error=1, done=1)
+        await self.rest()
+        assert await self.fault() is None
+
+    async def rest(self):
+        """Wait until the machine is idle."""
+        await self.until("Rest", "STATUS", idle=1)
+
+    async def received(self):
+        """Wait until all packets that were sent are over."""
+        await self.within("The end of packets", self.source.wait())
+        await self.until("The end of packets", "STATUS", receiving=0)
+
+    # Networks
+
+    async def load(self, build):
+        """Load a build, as a driver does."""
+        await self.write("CONTROL", new_model=1)
+        await self.set_input(build.input.base_word, build.input_words, build.input_buffers > 1)
+        self.model.checksum = 0
+        for packet in model_packets(CONFIG, build.images):
+            self.post(packet)
+            assert self.model.take(packet) is None
+        await self.received()
+        assert await self.value("CHECKSUM") == self.model.checksum
+        assert await self.fault() is None
+
+    async def set_input(self, base, words, double):
+        """Say where the input buffers are."""
+        await self.write("INPUT_BASE", value=base)
+        await self.write("INPUT_WORDS", words=words, double=int(double))
+        self.model.input_base, self.model.input_words = base, words
+        self.model.input_double = int(double)
+
+    def post_input(self, build, inputs, buffer=0):
+        """Send an input vector (n,)."""
+        (packet,) = input_packets(CONFIG, build.input, inputs[np.newaxis], buffer=buffer)
+        self.post(packet)
+        assert self.model.take(packet) is None
+
+    async def infer(self, build, inputs, buffer=0):
+        """Load an input, run, and compare: the machine must be as the model says."""
+        self.post_input(build, inputs, buffer)
+        await self.received()
+        await self.write("START", descriptor=0, buffer=buffer)
+        await self.expect_outputs(buffer)
+        await self.rest()
+
+    async def expect_result(self, expected, what):
+        """The next packet of results must hold this."""
+        result = await self.receive()
+        assert not result.cut and result.elements.tolist() == list(expected), (
+            f"{what}: {result} must be {expected}; {self.pins()}")
+
+    async def expect_outputs(self, buffer=0, descriptor=0):
+        """Take the results of a program that was started, and compare them with the model's."""
+        for number, output in enumerate(self.model.run(descriptor, buffer)):
+            await self.expect_result(output, f"Vector {number}")
+        self.counts["inferences"] += 1
+
+    # Memories
+
+    async def ask(self, memory, address, count, pe=0):
+        """Ask for memory; it comes as a packet of results."""
+        await self.write("READ_PLACE", memory=memory, pe=pe)
+        await self.write("READ_ADDRESS", value=address)
+        await self.write("READ", count=count)
+
+    async def read_memory(self, memory, pe, address, count):
+        """Words (count, n_beats) of a memory; of ACT, those of all PEs, (n_pe, count, n_beats)."""
+        shape = Layouts(CONFIG).memories[memory].shape
+        await self.ask(memory.value, address, count, 0 if memory is Memory.ACT else pe)
+        elements = (await self.receive()).elements
+        if memory is Memory.ACT:
+            return pack(shape, elements.reshape(count, ACTS_PER_WORD, -1).transpose(2, 0, 1))
+        return read_words(CONFIG, shape, elements)
+
+    async def compare_memories(self, n_words=None, begin=None):
+        """All memories must hold what the model says; or `n_words` of each, from anywhere on."""
+        rng = random.Random(f"{seed()} memories")
+        for memory, contents in self.model.words.items():
+            n_pe, depth = contents.shape[:2]
+            count = min(depth, n_words or depth)
+            for pe in [slice(None)] if memory is Memory.ACT else range(n_pe):
+                first = rng.randrange(depth - count + 1) if begin is None else begin
+                found = await self.read_memory(memory, pe, first, count)
+                expected = contents[pe, first:first + count]
+                wrong = np.argwhere(found != expected).tolist()
+                assert not wrong, (f"{memory.name} of PE {pe} from {first} on is wrong at "
+                                   f"{wrong[:9]}: {found.tolist()}; {self.pins()}")
+                self.counts["words read back"] += found.size

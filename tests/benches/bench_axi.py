@@ -1,0 +1,212 @@
+"""A machine that is used as it should be, on its buses: cocotb runs this for tests."""
+
+import cocotb
+import numpy as np
+
+from benches.axi_buses import CONFIG, seed
+from benches.axi_cases import random_build, random_inputs, random_words
+from benches.axi_host import Host
+from eie_compiler.vectors import input_packets, packet, scatter
+from eie_hdl.format import COUNTERS, Memory
+from eie_hdl.registers import REGISTER_WIDTH
+from eie_sim.golden.model import GoldenModel
+
+#: Cycles of a bus access and a start, which no design can hide.
+_OVERHEAD = 20
+
+#: Cycles are alike in all simulators, and counted in the one that is fast.
+_IS_SLOW = cocotb.SIM_NAME.startswith("Icarus")
+
+
+def expected_outputs(build, inputs):
+    """Vectors that a build must send for inputs (n,), from its images alone."""
+    placed = scatter(build.input, inputs[np.newaxis], CONFIG.n_pe)
+    return GoldenModel(CONFIG, build.images).run(placed, build.input.base_word)
+
+
+async def counters(host):
+    """The counters that were latched, by name."""
+    return {name: await host.value(f"{name.upper()}_LO")
+            | await host.value(f"{name.upper()}_HI") << REGISTER_WIDTH for name in COUNTERS}
+
+
+async def take(host, vectors):
+    """Take the results of an inference, which must be these."""
+    for number, vector in enumerate(vectors):
+        await host.expect_result(vector[0], f"Vector {number}")
+    host.counts["inferences"] += 1
+
+
+@cocotb.test()
+async def models_are_loaded_run_read_back_and_replaced(dut):
+    host = await Host.start(dut, pause=0.3)
+    sizes = [(40, 20, 10), (30, 40, 6), (12, 9)]
+    for number, size in enumerate(sizes):
+        build = random_build(number, size)
+        await host.load(build)
+        for buffer, inputs in enumerate(random_inputs(build, build.input_buffers)):
+            host.post_input(build, inputs, buffer)
+            await host.received()
+            await host.write("START", buffer=buffer)
+            await take(host, expected_outputs(build, inputs))
+            await host.rest()
+            host.model.run(0, buffer)    # what it leaves in the memories
+        await host.compare_memories(8)
+    assert await host.value("PROGRAMS") == sum(
+        random_build(number, size).input_buffers for number, size in enumerate(sizes))
+    assert await host.fault() is None
+    host.finish()
+
+
+@cocotb.test()
+async def every_word_that_was_loaded_can_be_read(dut):
+    host = await Host.start(dut)
+    rng = np.random.default_rng(seed())
+    for memory, contents in host.model.words.items():
+        for pe in range(len(contents)):
+            beats = packet(CONFIG, memory, random_words(rng, memory, contents.shape[1]).reshape(
+                contents.shape[1:]), pe=pe)
+            await host.send(beats)
+            assert host.model.take(beats) is None
+    await host.received()
+    assert await host.value("CHECKSUM") == host.model.checksum
+    await host.compare_memories()
+    host.finish()
+
+
+@cocotb.test(skip=_IS_SLOW)
+async def loading_takes_a_beat_a_cycle(dut):
+    host = await Host.start(dut)
+    rng = np.random.default_rng(seed())
+    for memory in Memory:
+        n = {Memory.INPUT: CONFIG.act_depth * CONFIG.n_pe // 2}.get(memory) \
+            or host.model.words[memory].shape[1]
+        await host.set_input(0, CONFIG.act_depth // 2, True)
+        # A beat is a word here, and packets follow each other without a gap.
+        beats = packet(CONFIG, memory, random_words(rng, memory, n).reshape(n, 1))
+        await host.cycles(1)
+        begin, n_packets = host.cycle, 3
+        for _ in range(n_packets):
+            host.post(beats)
+        await host.within("Packets", host.source.wait())
+        assert host.cycle - begin <= n_packets * len(beats) + 4, (
+            f"{n_packets * len(beats)} beats for {memory.name} took {host.cycle - begin} cycles")
+    await host.received()
+    assert await host.fault() is None
+    host.finish()
+
+
+@cocotb.test(skip=_IS_SLOW)
+async def inferences_follow_each_other_without_a_gap(dut):
+    """With two input buffers, inputs are loaded while the inference before is computed."""
+    n = 12
+    host = await Host.start(dut)
+    for density in (0.3, 1.0):
+        build = random_build(0, density=density)
+        assert build.input_buffers == 2
+        await host.load(build)
+        inputs = random_inputs(build, n)
+        expected = [expected_outputs(build, each) for each in inputs]
+
+        # One after another: load, start, wait for the results.
+        begin = host.cycle
+        for number in range(n):
+            host.post_input(build, inputs[number])
+            await host.received()
+            await host.write("START", buffer=0)
+            await take(host, expected[number])
+            await host.rest()
+        single = (host.cycle - begin) / n
+        program = (await counters(host))["cycles"]
+
+        # All that the host does is hidden behind the program.
+        before = await host.value("PROGRAMS")
+        begin = host.cycle
+        host.post_input(build, inputs[0])
+        await host.received()
+        await host.write("START", buffer=0)
+        for number in range(1, n):
+            host.post_input(build, inputs[number], number % 2)
+            await host.received()
+            await host.write("START", buffer=number % 2)
+            await take(host, expected[number - 1])
+        await take(host, expected[n - 1])
+        await host.rest()
+        together = (host.cycle - begin) / n
+        assert await host.value("PROGRAMS") == before + n
+        assert together <= program + _OVERHEAD < single, (single, together, program)
+        for what, number in [("program", program), ("inference, one after another", single),
+                             ("inference, back to back", together)]:
+            host.cycle_counts[f"cycles, {density:.0%} of weights: {what}"] = number
+    host.finish()
+
+
+@cocotb.test()
+async def a_start_waits_for_the_packet_that_is_under_way(dut):
+    host = await Host.start(dut, pause=0.2)
+    build = random_build(1)
+    await host.load(build)
+    inputs = random_inputs(build, 2)
+    first, second = (input_packets(CONFIG, build.input, each[np.newaxis], buffer=buffer)[0]
+                     for buffer, each in enumerate(inputs))
+
+    for split in (1, len(first) // 2):
+        await host.send_part(first[:split])
+        await host.write("START", buffer=0)
+        await host.cycles(50)
+        status = await host.read("STATUS")
+        assert status["queued"] and status["receiving"] and not status["busy"]
+        await host.send(first[split:])
+        assert host.model.take(first) is None
+        await host.expect_outputs()
+        await host.rest()
+
+        # Not if it is for the other buffer.
+        host.post_input(build, inputs[0])
+        await host.received()
+        await host.send_part(second[:split])
+        await host.write("START", buffer=0)
+        await host.expect_outputs()
+        assert (await host.read("STATUS"))["receiving"]
+        await host.send(second[split:])
+        assert host.model.take(second) is None
+        await host.received()
+        await host.write("START", buffer=1)
+        await host.expect_outputs(1)
+        await host.rest()
+    host.finish()
+
+
+@cocotb.test()
+async def counters_are_copied_together(dut):
+    host = await Host.start(dut, pause=0.1)
+    build = random_build(1)
+    await host.load(build)
+    (inputs,) = random_inputs(build, 1)
+    await host.infer(build, inputs)
+    ended = await counters(host)
+    (_, statistics) = GoldenModel(CONFIG, build.images).run_counted(
+        scatter(build.input, inputs[np.newaxis], CONFIG.n_pe), build.input.base_word)
+    assert (ended["broadcasts"], ended["macs"], ended["paddings"]) == (
+        statistics.broadcasts[0], statistics.macs[0], statistics.paddings[0])
+    phases = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
+    assert ended["cycles"] == sum(ended[name] for name in phases)
+
+    # Those of a program that runs are seen when they are latched.
+    host.hold_results(True)
+    host.post_input(build, inputs)
+    await host.received()
+    await host.write("START", buffer=0)
+    await host.cycles(2000)
+    assert await counters(host) == ended
+    now = []
+    for _ in range(2):
+        await host.write("CONTROL", latch=1)
+        now.append(await counters(host))
+    assert all(each["cycles"] == sum(each[name] for name in phases) for each in now)
+    assert ended["cycles"] < now[0]["cycles"] < now[1]["cycles"]
+    assert ended["stall_result"] < now[0]["stall_result"]
+    host.hold_results(False)
+    await host.expect_outputs()
+    await host.rest()
+    host.finish()

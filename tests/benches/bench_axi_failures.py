@@ -1,0 +1,198 @@
+"""Programs that fail, each in its own way, stop nothing else: cocotb runs this for tests."""
+
+import cocotb
+import numpy as np
+
+from benches.axi_buses import CONFIG
+from benches.axi_cases import LAYOUTS, program_packet
+from benches.axi_host import Host
+from benches.axi_steps import drain, nothing_happens, prepare
+from eie_compiler.vectors import packet, read_words, result_type
+from eie_hdl.format import Memory, pack, unpack
+from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.registers import Error
+from eie_sim.golden.host_model import Fault
+
+
+def bad_programs(build):
+    """Programs that fail: code, descriptor, changes of the program, and outputs before."""
+    depth, last = CONFIG.act_depth, len(build.images["ccu.program"]) - 1
+
+    def put(at, place, name, value):
+        def change(fields):
+            (fields[place] if place else fields)[name][at] = value
+        return change
+
+    def overlap(fields):
+        fields["end"]["destination"][0] = fields["start"]["source"][0]
+
+    # The last row of the memory, and one beyond.
+    for place, name in [("start", "source"), ("end", "destination"), ("end", "bias")]:
+        def change(fields, place=place, name=name):
+            fields[place][name][2], fields[place]["last_word"][2] = depth - 1, 1
+        yield Error.BAD_DESCRIPTOR, 2, change
+    yield Error.BAD_DESCRIPTOR, 0, put(0, "start", "codebook", CONFIG.n_codebooks)
+    yield Error.BAD_DESCRIPTOR, 0, put(0, "end", "bias_shift", CONFIG.max_bias_shift + 1)
+    yield Error.BAD_DESCRIPTOR, 0, overlap
+    yield Error.BAD_DESCRIPTOR, 1, put(1, "start", "source", depth - 1)
+    yield Error.NO_END, 0, put(0, None, "valid", 0)
+    yield Error.NO_END, last, put(last, None, "valid", 0)
+    yield Error.NO_END, last + 1, put(last, None, "final", 0)
+    yield Error.BAD_POINTER, 0, put(0, None, "ptr_base", CONFIG.n_pointers - 1)
+    yield Error.BAD_POINTER, 0, put(0, None, "ptr_base", CONFIG.n_pointers - 4)
+
+
+@cocotb.test()
+async def programs_that_fail_are_stopped(dut):
+    host, build, inputs = await prepare(dut, pause=0.1)
+    n_ended = 0
+    for code, number, change in bad_programs(build):
+        await host.send(program_packet(build, change))
+        host.post_input(build, inputs[0])
+        await host.received()
+        await host.write("START", descriptor=0)
+        fault = Fault(code, number)
+        await host.expect_fault(fault, "Program")
+        await nothing_happens(host, fault)
+        await host.clear()
+        await host.send(program_packet(build))
+        host.post_input(build, inputs[0])
+        await drain(host, host.model.run())
+        await host.infer(build, inputs[1])
+        n_ended += 1
+        assert await host.value("PROGRAMS") == n_ended
+
+    # Input buffer 1 is beyond the end.
+    await host.set_input(build.input.base_word, CONFIG.act_depth - 1, True)
+    await host.write("START", buffer=1)
+    await host.expect_fault(Fault(Error.BAD_DESCRIPTOR, 0), "Program")
+    await host.clear()
+    await host.load(build)
+    await host.infer(build, inputs[0])
+    host.finish()
+
+
+@cocotb.test()
+async def a_program_must_end_in_the_memory(dut):
+    host = await Host.start(dut, pause=0.1)
+    depth = CONFIG.program_depth
+    fields = unpack(LAYOUTS.descriptor, np.zeros((depth, 1), np.uint64))
+    fields["start"]["dense"][:] = fields["valid"][:] = 1
+    await host.send(packet(CONFIG, Memory.PROGRAM, pack(LAYOUTS.descriptor, fields)))
+    await host.received()
+    await host.write("START", descriptor=depth - 3)
+    await host.expect_fault(Fault(Error.NO_END, depth - 1), "Program")
+    await host.clear()
+    zeros = np.zeros(CONFIG.n_pe * 4)
+    assert len(await drain(host, [zeros, zeros])) == 2
+    host.finish()
+
+
+@cocotb.test()
+async def a_program_that_takes_too_long_is_stopped(dut):
+    host, build, inputs = await prepare(dut, pause=0.1)
+    await host.write("WATCHDOG", value=20)
+    for _ in range(2):
+        host.post_input(build, inputs[0])
+        await host.received()
+        await host.write("START", descriptor=0)
+        fault = Fault(Error.TIMEOUT, 0)
+        await host.expect_fault(fault, "Program")
+        await nothing_happens(host, fault)
+        await host.clear()
+        await drain(host, host.model.run())
+    await host.write("WATCHDOG", value=0)
+    await host.infer(build, inputs[1])
+
+    # A start that waits for a packet which never ends takes too long as well.
+    await host.write("WATCHDOG", value=1000)
+    beats = packet(CONFIG, Memory.CODEBOOK, np.ones((4, 1), np.uint64))
+    await host.send_part(beats[:2])
+    await host.write("START", descriptor=1)
+    assert (await host.read("STATUS"))["queued"]
+    await host.expect_fault(Fault(Error.TIMEOUT, 1), "Start that waits")
+    await host.send(beats[2:])    # dropped
+    await host.received()
+    await host.clear()
+    await host.load(build)
+    await host.infer(build, inputs[0])
+    host.finish()
+
+
+@cocotb.test()
+async def a_program_has_all_the_time_for_itself_that_it_may_take(dut):
+    """Each takes exactly the time that is allowed, and the next one follows at once."""
+    host, build, inputs = await prepare(dut, pause=0)
+    await host.infer(build, inputs[0])
+    n_cycles = await host.value("CYCLES_LO")
+    for limit, fits in [(n_cycles, True), (n_cycles - 2, False)]:
+        await host.write("WATCHDOG", value=limit)
+        for buffer in range(2):
+            host.post_input(build, inputs[0], buffer)
+        await host.received()
+        for buffer in range(2):
+            await host.write("START", descriptor=0, buffer=buffer)
+        if fits:
+            for buffer in range(2):
+                await host.expect_outputs(buffer)
+            await host.rest()
+            assert await host.fault() is None
+        else:
+            await host.expect_fault(Fault(Error.TIMEOUT, 0), "Program")
+            await host.clear()
+            await drain(host, host.model.run())
+    host.finish()
+
+
+@cocotb.test()
+async def a_read_goes_on_through_clear_and_is_stopped_like_a_program(dut):
+    host, build, inputs = await prepare(dut, pause=0.1)
+    n_words = 16    # more than fit between core and host
+    words = await host.read_memory(Memory.SPMAT, 1, 0, n_words)
+    host.hold_results(True)
+    await host.ask(Memory.SPMAT.value, 0, n_words, pe=1)
+    await host.write("CONTROL", clear=1)
+    host.hold_results(False)
+    elements = (await host.receive()).elements
+    assert (read_words(CONFIG, LAYOUTS.spmat_word, elements) == words).all()
+    await host.rest()
+
+    await host.write("WATCHDOG", value=500)
+    for memory in (Memory.SPMAT, Memory.PROGRAM, Memory.ACT):
+        host.hold_results(True)
+        await host.ask(memory.value, 0, n_words, pe=1)
+        await host.until("The end of a read that nobody takes", "STATUS", error=1)
+        assert (await host.fault()).code is Error.RESULT_BLOCKED
+        host.errors[Error.RESULT_BLOCKED.name] += 1
+        await host.clear()
+        host.hold_results(False)
+        assert (await host.receive()).cut
+        await host.cycles(1000)
+        assert host.sink.empty() and await host.fault() is None
+    await host.infer(build, inputs[0])
+    host.finish()
+
+
+@cocotb.test()
+async def a_host_that_takes_no_results_blocks_nothing_for_ever(dut):
+    host, build, inputs = await prepare(dut, pause=0.1)
+    for n_taken in (0, 1, 3):
+        host.hold_results(True)
+        await host.write("WATCHDOG", value=2000)
+        host.post_input(build, inputs[0])
+        await host.received()
+        await host.write("START", descriptor=0)
+        for _ in range(n_taken):
+            await host.take_beat()
+        fault = Fault(Error.RESULT_BLOCKED, 0)
+        await host.expect_fault(fault, "Program")
+        await nothing_happens(host, fault)
+        await host.clear()
+        outputs = host.model.run()
+        results = await drain(host, outputs)
+        # The beats that were taken, and one that was offered.
+        assert len(results) == 1
+        n_elements = BEAT_BYTES // result_type(CONFIG).itemsize    # of a beat
+        assert len(results[0].elements) == (n_taken + 1) * n_elements <= len(outputs[0])
+        await host.infer(build, inputs[1])
+    host.finish()

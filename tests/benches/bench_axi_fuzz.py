@@ -1,0 +1,181 @@
+"""Random packets, right and wrong, against a model of what must become of them: for tests."""
+
+import os
+import random
+
+import cocotb
+import numpy as np
+
+from benches.axi_buses import CONFIG, seed
+from benches.axi_cases import (
+    LAYOUTS,
+    WHOLE,
+    random_build,
+    random_inputs,
+    random_words,
+    raw_packet,
+)
+from benches.axi_host import Host
+from eie_compiler.vectors import input_packets
+from eie_hdl.format import Memory, unpack
+
+#: Packets that are sent one behind the other; errors are looked for behind them.
+_MOST_IN_A_BURST = 4
+#: Bursts while the machine is idle, and then while a program runs.
+_IDLE_BURSTS, _BUSY_BURSTS, _RUNS = 40, 8, 4
+
+
+class Fuzz:
+    """Makes random packets, sends them, and compares what becomes of them.
+
+    Every packet is right at first: for a random place in a random memory, with random words. Then
+    it may be broken, more than once, in any of the ways that are methods called ``_break_...``.
+    """
+
+    def __init__(self, host):
+        self.host = host
+        self.rng = random.Random(f"{seed()} fuzz")
+        self.words = np.random.default_rng(seed())
+        self.sent = 0
+        self._ways = [getattr(self, name) for name in sorted(vars(Fuzz))
+                      if name.startswith("_break_")]
+
+    def make(self):
+        """A packet, and TKEEP of its beats."""
+        rng, model = self.rng, self.host.model
+        memory = rng.choice(list(Memory))
+        is_input = memory is Memory.INPUT
+        depth = model.input_words if is_input else model.words[memory].shape[1]
+        count = rng.randint(0, min(6, depth))
+        address = rng.choice([0, depth - count, rng.randint(0, depth - count)])
+        n = count * CONFIG.n_pe if is_input and rng.random() < 0.5 else count
+        beats = raw_packet(
+            random_words(self.words, memory, n), memory=memory.value, count=n, address=address,
+            pe=rng.randrange(CONFIG.n_pe), everyone=rng.randrange(2),
+            buffer=rng.randint(0, model.input_double) if is_input else rng.randrange(2))
+        keep = np.full(len(beats), WHOLE, np.uint8)
+        while rng.random() < 0.3:
+            beats, keep = rng.choice(self._ways)(beats, keep)
+        return beats, keep
+
+    def _break_header(self, beats, keep):
+        fields = dict(LAYOUTS.load_header)
+        field = self.rng.choice(sorted(fields))
+        bit = fields[field].offset + self.rng.randrange(fields[field].width)
+        return np.concatenate([beats[:1] ^ np.uint64(1 << bit), beats[1:]]), keep
+
+    def _break_pe(self, beats, keep):
+        header = {name: int(field[0]) for name, field in unpack(
+            LAYOUTS.load_header, beats[:1, np.newaxis]).items()}
+        header |= {"everyone": 0, "pe": self.rng.randrange(CONFIG.n_pe, 256)}
+        return raw_packet(beats[1:], **header), keep
+
+    def _break_keep(self, beats, keep):
+        keep = keep.copy()
+        keep[self.rng.randrange(len(keep))] = self.rng.randrange(WHOLE)
+        return beats, keep
+
+    def _break_by_too_early_an_end(self, beats, keep):
+        n = self.rng.randint(1, len(beats))
+        return beats[:n], keep[:n]
+
+    def _break_by_too_late_an_end(self, beats, keep):
+        more = self.rng.randint(1, 4)
+        return (np.concatenate([beats, self.words.integers(0, 1 << 64, more, np.uint64)]),
+                np.concatenate([keep, np.full(more, WHOLE, np.uint8)]))
+
+    def _break_into_noise(self, beats, keep):
+        return self.words.integers(0, 1 << 64, len(beats), np.uint64), keep
+
+    async def burst(self):
+        """Send some packets; the first fault, if there is any, must be reported."""
+        host, model = self.host, self.host.model
+        before = model.error
+        log = []
+        for _ in range(self.rng.randint(1, _MOST_IN_A_BURST)):
+            beats, keep = self.make()
+            log.append((model.take(beats, keep == WHOLE), [hex(int(beat)) for beat in beats],
+                        keep.tolist()))
+            host.post(beats, keep)
+            self.sent += 1
+        await host.received()
+        found = await host.fault()
+        assert found == model.error, f"{found} must be {model.error} after {log}; seed {seed()}"
+        if model.error is not None and before is None:
+            host.errors[model.error.code.name] += 1
+
+    async def clear(self):
+        """Forget the error; sometimes there is none, and sometimes it stays for a while."""
+        if self.rng.random() < (0.9 if self.host.model.error else 0.1):
+            self.host.model.clear()
+            await self.host.write("CONTROL", clear=1)
+            return True
+        return False
+
+    async def idle(self):
+        """Bursts for a machine that does nothing."""
+        rows = self.rng.randint(1, CONFIG.act_depth // 2)
+        fits = self.rng.random() < 0.8
+        await self.host.set_input(
+            self.rng.randint(0, CONFIG.act_depth - 2 * rows) if fits
+            else CONFIG.act_depth - rows + 1, rows, self.rng.randrange(2))
+        for _ in range(_IDLE_BURSTS):
+            await self.burst()
+            await self.clear()
+
+    async def busy(self, build):
+        """Bursts while programs run, or wait: they must not change what comes out."""
+        host, rng = self.host, self.rng
+        buffer = rng.randrange(2)
+        if queued := rng.random() < 0.5:
+            await self.input(build, 1 - buffer)
+        await self.input(build, buffer)
+        host.hold_results(True)
+        host.model.running, host.model.buffers_in_use = True, {buffer}
+        await host.write("START", buffer=buffer)
+        if queued:
+            host.model.buffers_in_use = {0, 1}
+            await host.write("START", buffer=1 - buffer)
+        for _ in range(_BUSY_BURSTS):
+            await self.burst()
+            if await self.clear() and queued:
+                queued, host.model.buffers_in_use = False, {buffer}
+        host.hold_results(False)
+        await host.expect_outputs(buffer)
+        if host.model.error:    # the start that waits goes on waiting
+            await host.write("CONTROL", clear=1)
+            host.model.clear()
+        elif queued:
+            await host.expect_outputs(1 - buffer)
+        host.model.running, host.model.buffers_in_use = False, set()
+        await host.rest()
+
+    async def input(self, build, buffer):
+        """An input that is right."""
+        (values,) = random_inputs(build, 1)
+        (beats,) = input_packets(CONFIG, build.input, values[np.newaxis], buffer=buffer)
+        assert self.host.model.take(beats) is None
+        self.host.post(beats)
+        await self.host.received()
+
+
+@cocotb.test()
+async def random_packets_do_what_they_must(dut):
+    host = await Host.start(dut, pause=0.15)
+    fuzz = Fuzz(host)
+    chapter = 0
+    while fuzz.sent < int(os.environ["EIE_PACKETS"]):
+        await fuzz.idle()
+        await host.clear()
+        build = random_build(chapter)
+        await host.load(build)
+        for _ in range(_RUNS):
+            await fuzz.busy(build)
+        chapter += 1
+    host.counts["fuzz packets"] = fuzz.sent
+    host.set_pauses(0)
+    assert await host.value("CHECKSUM") == host.model.checksum
+    await host.compare_memories()
+    await host.load(build)
+    await host.infer(build, random_inputs(build, 1)[0])
+    host.finish()

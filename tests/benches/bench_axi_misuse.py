@@ -1,0 +1,214 @@
+"""Whatever a host does wrong has its error, and nothing else: cocotb runs this for tests."""
+
+import cocotb
+import numpy as np
+
+from benches.axi_buses import CONFIG, seed
+from benches.axi_cases import LAYOUTS, WHOLE, bad_packets, random_words, raw_packet
+from benches.axi_steps import let_end, nothing_comes, nothing_happens, prepare, start_held
+from eie_compiler.vectors import packet
+from eie_hdl.format import Memory
+from eie_hdl.registers import REGISTER, Error
+from eie_sim.golden.host_model import Fault
+
+
+@cocotb.test()
+async def bad_packets_are_told_apart(dut):
+    host, build, inputs = await prepare(dut, pause=0.2)
+    good = packet(CONFIG, Memory.CODEBOOK, np.array([[1], [2]], np.uint64), pe=3, address=5)
+    for code, beats, keep in bad_packets(np.random.default_rng(seed()), build.input_words):
+        fault = host.model.take(beats, keep == WHOLE)
+        assert fault is not None and fault.code is code, f"{fault} must have code {code.name}"
+        await host.send(beats, keep)
+        await host.received()
+        await host.expect_fault(fault, f"Packet {[hex(int(beat)) for beat in beats]}")
+        await host.send(good)    # dropped
+        await host.received()
+        await host.clear()
+        assert host.model.take(good) is None
+        await host.send(good)
+        await host.received()
+        assert await host.fault() is None
+    assert await host.value("CHECKSUM") == host.model.checksum
+    await host.compare_memories(16, begin=0)    # further up, nothing was written
+    await host.load(build)
+    await host.infer(build, inputs[0])
+    host.finish()
+
+
+@cocotb.test()
+async def input_buffers_that_do_not_fit_are_refused(dut):
+    host, build, inputs = await prepare(dut, pause=0.2)
+    for base, words, double, buffer in [(0, 4, 0, 1), (CONFIG.act_depth - 3, 4, 0, 0),
+                                        (CONFIG.act_depth - 7, 4, 1, 0), (0xFFFF, 0xFFFF, 1, 0)]:
+        await host.set_input(base, words, double)
+        beats = raw_packet(np.zeros(4, np.uint64), memory=Memory.INPUT.value, count=4,
+                           buffer=buffer)
+        fault = host.model.take(beats)
+        assert fault == Fault(Error.BAD_ADDRESS, 0, Memory.INPUT.value)
+        await host.send(beats)
+        await host.expect_fault(fault, f"Input at {base}, {words} words")
+        await host.clear()
+    await host.load(build)
+    await host.infer(build, inputs[0])
+    host.finish()
+
+
+@cocotb.test()
+async def memory_in_use_is_not_loaded(dut):
+    host, build, inputs = await prepare(dut, pause=0.1)
+    await start_held(host, build, inputs[0])
+    rng = np.random.default_rng(seed())
+    for memory in Memory:
+        n = CONFIG.n_pe if memory is Memory.INPUT else 1
+        beats = raw_packet(random_words(rng, memory, n), memory=memory.value, count=n)
+        fault = host.model.take(beats)
+        assert fault == Fault(Error.LOAD_IN_USE, 0, memory.value)
+        await host.send(beats)
+        await host.expect_fault(fault, f"{memory.name} while a program runs")
+        await nothing_happens(host, fault)
+        host.model.clear()
+        await host.write("CONTROL", clear=1)
+        await host.write("IRQ_STATUS", error=1)
+    # The other input buffer is free, until a start waits that reads it.
+    host.post_input(build, inputs[1], 1)
+    await host.received()
+    assert await host.fault() is None
+    await host.write("START", buffer=1)
+    assert (await host.read("STATUS"))["queued"]
+    beats = raw_packet(random_words(rng, Memory.INPUT, 4), memory=Memory.INPUT.value, count=4,
+                       buffer=1)
+    host.model.buffers_in_use = {0, 1}
+    fault = host.model.take(beats)
+    await host.send(beats)
+    await host.expect_fault(fault, "Input buffer of the start that waits")
+    # An error does not stop what runs; the start that waits is forgotten.
+    await let_end(host)
+    await host.until("The end of the program", "PROGRAMS", value=1)
+    assert (await host.read("STATUS"))["queued"]
+    await host.clear()
+    await host.infer(build, inputs[1], 1)
+    assert await host.value("PROGRAMS") == 2
+    host.finish()
+
+
+@cocotb.test()
+async def wrong_starts_are_refused(dut):
+    host, build, inputs = await prepare(dut, pause=0.2)
+    for descriptor in (CONFIG.program_depth, 0xFFFF):
+        fault = Fault(Error.START_RANGE, descriptor)
+        await host.write("START", descriptor=descriptor)
+        await host.expect_fault(fault, "Start")
+        await nothing_happens(host, fault)
+        await host.clear()
+    for words, double in [(build.input_words, False), (CONFIG.act_depth, True), (0xFFFF, True)]:
+        await host.set_input(build.input.base_word, words, double)
+        await host.write("START", descriptor=2, buffer=1)
+        await host.expect_fault(Fault(Error.START_RANGE, 2), f"Start from buffer 1, {words} words")
+        await host.clear()
+    await host.set_input(build.input.base_word, build.input_words, True)
+
+    await start_held(host, build, inputs[0])
+    host.post_input(build, inputs[1], 1)
+    await host.received()
+    await host.write("START", buffer=1)
+    await host.write("START", descriptor=7)
+    await host.expect_fault(Fault(Error.START_BUSY, 7), "The third start")
+    await host.write("START", descriptor=CONFIG.program_depth)    # the first error stays
+    assert await host.fault() == Fault(Error.START_BUSY, 7)
+    await let_end(host)
+    await host.clear()
+    assert await host.value("PROGRAMS") == 1
+    await host.infer(build, inputs[1])
+    host.finish()
+
+
+@cocotb.test()
+async def words_that_cannot_be_read_are_not_sent(dut):
+    host, build, inputs = await prepare(dut, pause=0.1)
+    depths = {memory.value: image.depth for memory, image in LAYOUTS.memories.items()}
+    far = (1 << 24) - 1
+    requests = [request for memory, depth in depths.items() for request in [
+        (memory, depth, 1, 0), (memory, depth - 1, 2, 0), (memory, 0, depth + 1, 0),
+        (memory, 0, 0, 0), (memory, far, 1, 0), (memory, 1, far, 0)]]
+    requests += [(memory, 0, 1, CONFIG.n_pe) for memory in depths
+                 if memory not in (Memory.ACT.value, Memory.PROGRAM.value)]
+    requests += [(memory, 0, 1, 0) for memory in range(8) if memory not in depths]
+    for memory, address, count, pe in requests:
+        await host.ask(memory, address, count, pe)
+        fault = Fault(Error.BAD_READ, address, memory, pe)
+        await host.expect_fault(fault, f"Read of {count} words")
+        await host.clear()
+    await nothing_comes(host)
+
+    # Nor may they be read while a program runs, or a packet is under way.
+    await start_held(host, build, inputs[0])
+    await host.ask(Memory.ACT.value, 2, 1)
+    await host.expect_fault(Fault(Error.BAD_READ, 2, Memory.ACT.value), "Read during a program")
+    await let_end(host)
+    await host.clear()
+    beats = packet(CONFIG, Memory.CODEBOOK, build.images["pe_0.codebook"])
+    await host.send_part(beats[:2])
+    await host.ask(Memory.PTR.value, 7, 1, 1)
+    await host.expect_fault(Fault(Error.BAD_READ, 7, Memory.PTR.value, 1), "Read during a packet")
+    await host.send(beats[2:])
+    await host.received()
+    await host.clear()
+    await nothing_comes(host)
+    await host.load(build)
+    await host.infer(build, inputs[1])
+    host.finish()
+
+
+@cocotb.test()
+async def the_interrupt_is_the_events_that_are_enabled(dut):
+    host, build, inputs = await prepare(dut, pause=0.2)
+
+    async def expect(irq, **events):
+        await host.cycles(2)
+        assert host.dut.irq.value == irq
+        assert await host.read("IRQ_STATUS") == {"done": 0, "error": 0} | events
+
+    await expect(0)
+    await host.write("START", descriptor=CONFIG.program_depth)
+    await expect(0, error=1)
+    for error in (1, 0, 1):
+        await host.write("IRQ_ENABLE", error=error, done=1 - error)
+        await expect(error, error=1)
+    await host.write("IRQ_STATUS", done=1)
+    await expect(1, error=1)
+    await host.access(REGISTER["IRQ_STATUS"].address + 1, b"\xFF" * 3)
+    await expect(1, error=1)
+    await host.write("IRQ_STATUS", error=1)    # while the error still stands
+    await expect(0)
+    assert (await host.read("STATUS"))["error"]
+    await host.clear()
+
+    await host.infer(build, inputs[0])
+    await expect(0, done=1)
+    await host.write("IRQ_ENABLE", done=1)
+    await expect(1, done=1)
+    await host.write("IRQ_STATUS", error=1)
+    await expect(1, done=1)
+    await host.write("IRQ_STATUS", done=1)
+    await expect(0)
+    host.finish()
+
+
+@cocotb.test()
+async def clear_in_a_packet_makes_the_rest_a_packet(dut):
+    host, build, inputs = await prepare(dut, pause=0.2)
+    inner = packet(CONFIG, Memory.CODEBOOK, np.arange(6, dtype=np.uint64).reshape(6, 1), pe=1)
+    outer = raw_packet(inner, memory=Memory.SPMAT.value, count=len(inner) + 2)
+    await host.send_part(outer[:1])
+    assert (await host.read("STATUS"))["receiving"]
+    await host.write("CONTROL", clear=1)
+    assert not (await host.read("STATUS"))["receiving"]
+    assert host.model.take(inner) is None
+    await host.send(inner)
+    await host.received()
+    assert await host.fault() is None
+    await host.compare_memories(8, begin=0)
+    await host.load(build)
+    await host.infer(build, inputs[0])
+    host.finish()

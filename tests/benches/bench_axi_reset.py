@@ -1,0 +1,184 @@
+"""Resets in any cycle leave a machine that works, and nothing else: cocotb runs this for tests."""
+
+import random
+
+import cocotb
+import numpy as np
+
+from benches.axi_buses import CONFIG, seed
+from benches.axi_cases import expect_words, random_build, random_inputs, reset_word
+from benches.axi_host import Host
+from eie_compiler.vectors import input_packets, model_packets, packet
+from eie_hdl.format import Memory
+from eie_hdl.registers import REGISTER, Error
+from eie_sim.golden.host_model import Fault, HostModel
+
+#: Resets of each kind, each at a random moment.
+_N = 3
+
+_PAUSE = 0.1
+
+#: Bits that no word of this machine has. If they are set, a beat of words is no header.
+_POISON = np.uint64(7 << 61)
+
+
+class Work:
+    """Load, run, take results, and so on: what a reset interrupts."""
+
+    def __init__(self, host, build):
+        self.host = host
+        (self.inputs,) = random_inputs(build, 1)
+        packets = [*model_packets(CONFIG, build.images),
+                   *input_packets(CONFIG, build.input, self.inputs[np.newaxis])]
+        for beats in packets:
+            beats[1:] |= _POISON
+        self._build, self._packets = build, packets
+        self.outputs = []
+        self.results = []
+
+    async def once(self):
+        """Load the network, and run it."""
+        host, build = self.host, self._build
+        await host.set_input(build.input.base_word, build.input_words, True)
+        for beats in self._packets:
+            host.post(beats)
+        await host.received()
+        await host.write("START", buffer=0)
+        for _ in build.outputs:
+            self.results.append(await host.receive())
+        await host.rest()
+
+    async def interrupted(self, after):
+        """Begin, and break off after some cycles."""
+        self.results.clear()
+        task = cocotb.start_soon(self.once())
+        await self.host.cycles(after)
+        task.cancel()
+        self.host.source.clear()    # what has begun goes on
+
+
+async def prepare(dut):
+    """A host, its work, how many cycles that takes, and what comes of it."""
+    host = await Host.start(dut, pause=_PAUSE)
+    cocotb.start_soon(host.watch_offers())
+    build = random_build(1)
+    work = Work(host, build)
+    begin = host.cycle
+    await work.once()
+    return host, build, work, host.cycle - begin, list(work.results)
+
+
+@cocotb.test()
+async def a_reset_of_one_cycle_can_come_at_any_time(dut):
+    host, build, work, duration, _ = await prepare(dut)
+    rng = random.Random(f"{seed()} aresetn")
+    for _ in range(_N):
+        await work.interrupted(rng.randrange(duration))
+        await host.reset(1)
+        assert host.dut.m_axis_tvalid.value == 0
+        await expect_words(host, {})
+        await host.load(build)
+        await host.infer(build, work.inputs)
+    host.finish()
+
+
+@cocotb.test()
+async def nothing_is_left_by_a_soft_reset(dut):
+    host, build, work, duration, expected = await prepare(dut)
+    rng = random.Random(f"{seed()} soft reset")
+    for number in range(_N):
+        # Every other time nobody takes results, so that it comes in the middle of one.
+        is_held = number % 2 == 1
+        host.hold_results(is_held)
+        await work.interrupted(duration if is_held else rng.randrange(duration))
+        await host.soft_reset()
+        host.hold_results(False)
+
+        # A packet that was broken off goes on as one that is none.
+        await host.received()
+        fault = await host.fault()
+        assert fault is None or fault.code is Error.BAD_HEADER, fault
+        await host.clear()
+        await check_results(host, work, expected)
+
+        await expect_words(host, {})
+        if number == 0:
+            host.set_pauses(0)
+            await host.compare_memories()
+            host.set_pauses(_PAUSE)
+        await host.compare_memories(8)
+        for descriptor in range(0, CONFIG.program_depth, 5):
+            await host.write("START", descriptor=descriptor)
+            await host.expect_fault(Fault(Error.NO_END, descriptor), "Start after a soft reset")
+            await host.clear()
+        await host.load(build)
+        await host.infer(build, work.inputs)
+    assert host.counts["packets cut"]
+    host.finish()
+
+
+async def check_results(host, work, expected):
+    """What has come are the results, the last one cut if the reset came in between."""
+    await host.cycles(100)
+    results = work.results + [await host.receive() for _ in range(host.sink.count())]
+    assert len(results) <= len(expected)
+    for number, (result, whole) in enumerate(zip(results, expected)):
+        n = len(result.elements)
+        assert result.elements.tolist() == whole.elements[:n].tolist()
+        assert result.cut == (n < len(whole.elements))
+        assert not result.cut or number == len(results) - 1
+    host.counts["packets cut"] += sum(result.cut for result in results)
+
+
+@cocotb.test()
+async def the_host_waits_for_the_end_of_a_soft_reset(dut):
+    host, build, work, *_ = await prepare(dut)
+    await host.write("CONTROL", soft_reset=1)
+    assert (await host.read("STATUS"))["resetting"]
+    await host.write("START", descriptor=3)
+    await host.expect_fault(Fault(Error.START_BUSY, 3), "Start during a soft reset")
+    await host.write("CONTROL", clear=1)
+    await host.ask(Memory.ACT.value, 5, 1)
+    await host.expect_fault(Fault(Error.BAD_READ, 5, Memory.ACT.value), "Read during a soft reset")
+    await host.write("CONTROL", clear=1)
+    await host.write("IRQ_STATUS", error=1)
+    # Packets are kept waiting, and are good.
+    words = np.arange(4, dtype=np.uint64).reshape(4, 1)
+    host.post(packet(CONFIG, Memory.SPMAT, words))
+    await host.cycles(20)
+    status = await host.read("STATUS")
+    assert status["resetting"] and not status["receiving"] and not status["idle"]
+    assert dut.s_axis_tready.value == 0
+
+    await host.write("CONTROL", soft_reset=1)    # once more
+    await host.rest()
+    await host.received()
+    host.model = HostModel(CONFIG)
+    host.model.take(packet(CONFIG, Memory.SPMAT, words))
+    await host.compare_memories(8, begin=0)
+    await host.load(build)
+    await host.infer(build, work.inputs)
+    host.finish()
+
+
+@cocotb.test()
+async def a_soft_reset_at_the_end_of_a_program_leaves_nothing_of_it(dut):
+    host = await Host.start(dut)
+    build = random_build(1)
+    (inputs,) = random_inputs(build, 1)
+    await host.load(build)
+    await host.infer(build, inputs)
+    n_cycles = await host.value("CYCLES_LO")
+    # A write takes a few cycles to get there.
+    for delay in range(n_cycles - 7, n_cycles + 1):
+        await host.load(build)
+        host.post_input(build, inputs)
+        await host.received()
+        await host.write("START", descriptor=0)
+        await host.cycles(delay)
+        await host.soft_reset()
+        for name in ("STATUS", "ERROR", "IRQ_STATUS", "PROGRAMS", "OVERFLOW", "CYCLES_LO"):
+            assert await host.read_word(name) == reset_word(REGISTER[name]), (name, delay)
+        while not host.sink.empty():
+            await host.receive()
+    host.finish()

@@ -1,0 +1,49 @@
+"""A small layer with inputs, a sweep of it, and an executor that needs no process."""
+
+from concurrent.futures import Executor, Future
+
+import numpy as np
+import pytest
+
+from eie_bench.paper.nine_layers import Machine
+from eie_compiler.random_networks import random_network
+from eie_hdl.config import PRESETS
+
+pytest.importorskip("numba", reason="needs Numba: pip install 'eie-hdl[bench]'")
+
+
+@pytest.fixture(scope="session")
+def network():
+    """A network of one layer, 40 × 50."""
+    return random_network(np.random.default_rng(11), [50, 40], density=0.2, v_width=3)
+
+
+@pytest.fixture(scope="session")
+def given(network):
+    """The layer with two inputs that have zeros."""
+    from eie_bench.explore.workloads import GivenLayer
+
+    rng = np.random.default_rng(12)
+    inputs = rng.integers(-99, 99, (2, 50)) * (rng.random((2, 50)) < 0.6)
+    return GivenLayer("fc1", network.layers[0], inputs)
+
+
+@pytest.fixture(scope="session")
+def machine():
+    """The machine of the tests: 4 PEs, short runs, several tiles."""
+    return Machine(PRESETS["tiny"], "balanced")
+
+
+@pytest.fixture
+def inline():
+    """Executor that does a task when it gets it, and counts them."""
+    class Inline(Executor):
+        n_tasks = 0
+
+        def submit(self, function, /, *arguments):
+            self.n_tasks += 1
+            future = Future()
+            future.set_result(function(*arguments))
+            return future
+
+    return Inline()

@@ -1,0 +1,95 @@
+"""Tables and figures of a sweep."""
+
+import csv
+import json
+
+import pytest
+
+from eie_bench.explore.figures import PLOTS, draw, series
+from eie_bench.explore.measure import Measurement
+from eie_bench.explore.parallel import run
+from eie_bench.explore.sweep import GIVEN, SWEEPS, Sweep, plan
+from eie_bench.explore.tables import make_table, write_csv, write_json
+
+BY_NAME = {plot.name: plot for plot in PLOTS}
+
+
+@pytest.fixture
+def table(machine, given, inline):
+    """Queue depths, one of them impossible, with and without empty columns."""
+    sweep = Sweep(GIVEN, {"queue_depth": (2, 1, 8), "drop_empty_columns": (True, False)})
+    points = plan(sweep, {"tiny": machine}, [given.name])
+    return make_table(sweep, points, run(points, [given], inline))
+
+
+def test_every_sweep_is_drawn_and_every_quantity_measured():
+    assert {plot.sweep for plot in PLOTS} == {*SWEEPS, GIVEN}
+    assert {plot.quantity for plot in PLOTS} <= set(Measurement._fields)
+
+
+def test_json_has_every_point_with_figures_or_reason(tmp_path, table, machine):
+    write_json(tmp_path / "e.json", [table], {"tiny": machine}, {"seed": 7})
+    content = json.loads((tmp_path / "e.json").read_text())
+    assert (content["kind"], content["version"], content["seed"]) == ("eie-explore", 1, 7)
+    assert content["machines"] == {"tiny": {"config": machine.config.as_dict(),
+                                            "mapping": "balanced"}}
+    sweep, = content["sweeps"]
+    assert sweep["axes"] == {"queue_depth": [2, 1, 8], "drop_empty_columns": [True, False]}
+    for point, row in zip(sweep["points"], table.rows, strict=True):
+        values = point.pop("values")
+        assert (point.pop("machine"), point.pop("layer")) == ("tiny", "fc1")
+        assert values == row.point.values
+        if values["queue_depth"] == 1:
+            assert point == {"error": "queue_depth must be an integer from 2 to 256, not 1"}
+        else:
+            assert point == row.measurement._asdict()
+
+
+def test_csv_has_a_row_for_every_point(tmp_path, table):
+    write_csv(tmp_path / "s.csv", table)
+    with (tmp_path / "s.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["machine", "layer", "queue_depth", "drop_empty_columns",
+                             *Measurement._fields, "error"]
+    assert [(row["queue_depth"], row["drop_empty_columns"]) for row in rows] == [
+        (depth, drop) for depth in ("2", "1", "8") for drop in ("true", "false")]
+    for row, expected in zip(rows, table.rows, strict=True):
+        assert row["error"] == expected.error
+        assert row["cycles"] == ("" if expected.error else str(expected.measurement.cycles))
+
+
+def test_lines_run_along_the_first_axis_and_other_axes_are_panels(table):
+    lines = series(BY_NAME[GIVEN], table)
+    assert [(line.panel, line.layer) for line in lines] == [
+        ("tiny, drop_empty_columns = true", "fc1"), ("tiny, drop_empty_columns = false", "fc1")]
+    ratios = [row.measurement and row.measurement.ratio for row in table.rows]
+    assert [list(line.points.items()) for line in lines] == [
+        [("2", ratios[0]), ("1", None), ("8", ratios[4])],
+        [("2", ratios[1]), ("1", None), ("8", ratios[5])]]
+
+
+def test_speed_up_is_relative_to_the_first_machine(machine, given, inline):
+    sweep = Sweep("pes", {"n_pe": (1, 3, 4)})
+    points = plan(sweep, {"tiny": machine}, [given.name])
+    table = make_table(sweep, points, run(points, [given], inline))
+    line, = series(BY_NAME["speedup"], table)
+    one, _, four = (row.measurement for row in table.rows)
+    assert line.points == {"1": 1, "3": None, "4": one.cycles / four.cycles}
+    assert line.points["4"] > 1.5
+
+
+def test_figures_say_what_they_show(tmp_path, table):
+    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'eie-hdl[bench]'")
+    png, svg = draw(BY_NAME[GIVEN], table, tmp_path)
+    assert png.exists()
+    text = svg.read_text()
+    for label in ("fc1", "queue depth", "cycles / ideal", "tiny, drop_empty_columns = false"):
+        assert f">{label}</text>" in text
+
+
+def test_sweep_without_any_possible_point_is_not_drawn(tmp_path, machine, given):
+    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'eie-hdl[bench]'")
+    sweep = Sweep(GIVEN, {"n_pe": (3, 5)})
+    table = make_table(sweep, plan(sweep, {"tiny": machine}, [given.name]), {})
+    assert draw(BY_NAME[GIVEN], table, tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,137 @@
+"""Figures of a point, against the golden model and the cycle model of what the compiler made."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_bench.explore import ExploreError
+from eie_bench.explore.measure import entries_key, measure, read_pj
+from eie_bench.explore.sweep import fit
+from eie_bench.explore.workloads import GivenLayer, network_workloads, paper_workloads
+from eie_bench.paper.nine_layers import LAYERS, Machine, make_inputs, make_network
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.network import CompressedNetwork
+from eie_compiler.random_networks import random_network
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_sim.cycles.model import predict, predict_build
+from eie_sim.cycles.steps import layer_steps
+from eie_sim.inference import infer, prepare
+
+
+@pytest.fixture(scope="module")
+def build(network, machine):
+    return compile_network(network, machine.config, mapping=machine.mapping)
+
+
+def test_figures_are_those_of_the_compiled_layer(given, machine, build):
+    found, = measure(given, [machine])
+    golden = infer(build, given.inputs, engine="golden").counters
+    assert found.inputs == 2
+    assert found.macs == golden["macs"].sum() > 0
+    assert found.paddings == golden["paddings"].sum() > 0
+    assert found.broadcasts == golden["broadcasts"].sum()
+    memory = build.manifest["memory"]
+    assert found.spmat_words == memory["spmat"]["words_used"]
+    assert found.ptr_words == memory["ptr_even"]["words_used"]
+    assert found.word_bits == memory["spmat"]["word_bits"]
+
+
+def test_cycles_are_those_of_the_program_without_its_output(given, machine, build):
+    found, = measure(given, [machine])
+    counters = [prediction.counters for prediction in predict_build(build, given.inputs)]
+    assert all(counter["phase_output"] > 0 for counter in counters)
+    assert found.cycles == sum(counter["cycles"] - counter["phase_output"] for counter in counters)
+    assert found.spmat_reads == sum(counter["spmat_reads"] for counter in counters)
+
+
+def test_shares_are_of_the_cycles_of_all_pes(given, machine):
+    found, = measure(given, [machine])
+    n_pe = machine.config.n_pe
+    assert found.ideal == found.macs / n_pe
+    assert found.ratio == pytest.approx(found.cycles * n_pe / found.macs)
+    assert found.load_balance == pytest.approx(
+        (found.macs + found.paddings) / (n_pe * found.cycles))
+    assert found.real_work == pytest.approx(found.macs / (found.macs + found.paddings))
+    assert found.spmat_nj == pytest.approx(found.spmat_reads * read_pj(found.word_bits) / 1000)
+
+
+def test_several_inputs_are_added(given, machine):
+    both, = measure(given, [machine])
+    each = [measure(given._replace(inputs=x[np.newaxis]), [machine])[0] for x in given.inputs]
+    assert both.cycles == sum(one.cycles for one in each)
+    counters = [predict(machine.config, layer_steps(machine.config, given.layer, machine.mapping, x)
+                        ).counters for x in given.inputs]
+    for name in ("macs", "paddings", "spmat_reads", "stall_full"):
+        assert getattr(both, name) == sum(counter[name] for counter in counters) > 0
+
+
+def test_machines_that_share_entries_are_measured_as_if_alone(machine):
+    # Many columns of few and unequal entries: a PE can get far behind the others.
+    layer, = random_network(np.random.default_rng(13), [400, 16], density=0.2, v_width=3).layers
+    given = GivenLayer("wide", layer, np.ones((1, 400), np.int64))
+    machines = [Machine(fit(machine.config, queue_depth=depth, drop_empty_columns=drops),
+                        machine.mapping)
+                for depth, drops in ((2, True), (16, True), (2, False))]
+    assert len(set(map(entries_key, machines))) == 1
+    shallow, deep, slow = together = measure(given, machines)
+    assert together == [measure(given, [one])[0] for one in machines]
+    assert deep.cycles < shallow.cycles < slow.cycles
+
+
+def test_nothing_to_multiply_has_no_ratio(given, machine):
+    found, = measure(given._replace(inputs=np.zeros((1, 50), np.int64)), [machine])
+    assert (found.macs, found.ratio, found.load_balance, found.real_work) == (0, None, 0, 1)
+
+
+@pytest.mark.parametrize("changes, reason", [
+    ({"v_width": 2}, "v_width must be 3 or more for the codes of the layer, not 2: raise it, or "
+                     "compress to fewer bits"),
+    ({"spmat_depth": 10}, "spmat SRAM must have "),
+    ({"ptr_depth": 4}, "each of the two pointer SRAMs of a PE must have "),
+    ({"act_depth": 2}, "activation SRAM must have "),
+])
+def test_layer_that_a_machine_cannot_hold_has_a_reason(given, machine, changes, reason):
+    small = Machine(dataclasses.replace(machine.config, **changes), machine.mapping)
+    for found in measure(given, [small, small]):
+        assert found.startswith(reason)
+
+
+def test_wider_words_take_more_energy_but_less_a_bit():
+    config = EIEConfig.isca2016()
+    energies = [read_pj(config.entry_width * entries) for entries in (1, 2, 4, 8, 16)]
+    assert energies == sorted(energies)
+    per_bit = [energy / entries for energy, entries in zip(energies, (1, 2, 4, 8, 16))]
+    assert per_bit == sorted(per_bit, reverse=True)
+
+
+def test_layers_of_the_paper_come_by_name_in_its_order():
+    assert [one.name for one in paper_workloads([], 1)] == list(LAYERS)
+    assert [one.name for one in paper_workloads(["NT-We", "Alex-7"], 1)] == ["Alex-7", "NT-We"]
+    published, = paper_workloads(["NT-We"], 3)
+    given = published.load()
+    assert isinstance(given, GivenLayer)
+    expected = make_network(LAYERS["NT-We"], 3).layers[0]
+    assert (given.layer.codes != expected.codes).nnz == 0
+    np.testing.assert_array_equal(given.inputs, [make_inputs(LAYERS["NT-We"], 3)])
+    with pytest.raises(ExploreError, match="^layers must be some of Alex-6, .*, not 'fc9'$"):
+        paper_workloads(["NT-We", "fc9"], 1)
+
+
+def test_layers_of_a_network_get_the_results_of_the_ones_before(network):
+    rng = np.random.default_rng(4)
+    second = dataclasses.replace(network.layers[0], name="fc2", codes=network.layers[0].codes.T
+                                 .tocsc(), bias=rng.normal(size=50))
+    chain = CompressedNetwork((network.layers[0], second), network.input_frac, network.v_width)
+    inputs = rng.uniform(-1, 1, (3, 50))
+    config = fit(PRESETS["tiny"])
+    build = compile_network(chain, config, outputs="all")
+    words = prepare(build, inputs)
+    first, last = network_workloads(chain, inputs, config)
+    assert (first.name, last.name) == ("fc1", "fc2")
+    np.testing.assert_array_equal(first.inputs, words)
+    np.testing.assert_array_equal(last.inputs, infer(build, words, engine="golden").outputs[0])
+    only, = network_workloads(chain, inputs, config, ["fc2"])
+    np.testing.assert_array_equal(only.inputs, last.inputs)
+    with pytest.raises(ExploreError, match="^layers must be some of fc1, fc2, not 'fc3'$"):
+        network_workloads(chain, inputs, config, ["fc3"])

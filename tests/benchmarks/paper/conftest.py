@@ -1,0 +1,38 @@
+"""A small layer, and a measurement of it in round numbers."""
+
+import numpy as np
+import pytest
+
+from eie_bench.paper.bounds import Bounds
+from eie_bench.paper.measure import Measurement, Stored
+from eie_bench.paper.nine_layers import PaperLayer
+from eie_hdl.config import PRESETS
+from eie_hdl.format import COUNTERS
+
+#: 25 rows for each of 4 PEs: two tiles.
+SMALL = PaperLayer("small", n_inputs=40, n_outputs=100, weight_density=0.2, activation_density=0.5,
+                   theoretical_us=2.0, actual_us=3.0, expected=1.25, target=1.5)
+
+
+@pytest.fixture
+def small():
+    return SMALL
+
+
+@pytest.fixture
+def measurement():
+    """Makes a measurement of 1,000 products on 4 PEs."""
+    def make(machine="isca2016", *, cycles=310, layer=SMALL, differences=()):
+        counters = dict.fromkeys(COUNTERS, 0) | {
+            "cycles": cycles + 40, "phase_output": 40, "broadcasts": 20, "macs": 1000,
+            "paddings": 100, "spmat_reads": 300, "ptr_reads": 80, "stall_full": 7,
+            "stall_scan": 8, "stall_barrier": 9}
+        return Measurement(
+            layer=layer, machine=machine, engine="rtl", config=PRESETS["tiny"], nonzeros=2000,
+            products=1000, counters=counters, entries=np.array([250, 250, 300, 300]),
+            stored=Stored(entries=2200, paddings=200, entry_bits=5, pointers=400, pointer_bits=9,
+                          tiles=2, source_words=6, drained_words=7),
+            bounds=Bounds(entries=260, columns=270, broadcasts=20, simple_model=280), outputs=100,
+            differences=list(differences), seconds=1.0, model_seconds=0.1)
+
+    return make

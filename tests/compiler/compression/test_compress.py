@@ -1,0 +1,161 @@
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.sparse import random_array
+
+from eie_compiler.compression.compress import compress
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.compression.prune import prune
+from eie_compiler.errors import CompressError
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.model import Model, ModelLayer
+from eie_compiler.patches import Patches
+from eie_hdl.config import ConfigError, EIEConfig
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(34)
+
+
+def make_model(rng, *sizes):
+    n_layers = len(sizes) - 1
+    return Model(tuple(
+        ModelLayer(f"fc{number}", rng.normal(0, n_cols ** -0.5, (n_rows, n_cols)),
+                   rng.normal(0, 0.1, n_rows), relu=number < n_layers)
+        for number, (n_cols, n_rows) in enumerate(zip(sizes, sizes[1:]), 1)))
+
+
+def test_nothing_but_weights_and_formats_changes(rng):
+    model = make_model(rng, 40, 30, 5)
+    network = compress(model, density=0.5)
+    for before, layer in zip(model.layers, network.layers):
+        assert layer.name == before.name
+        assert layer.relu == before.relu
+        assert layer.codes.shape == before.weight.shape
+        np.testing.assert_array_equal(layer.bias, before.bias)
+
+
+def test_a_layer_is_pruned_then_shared(rng):
+    model = make_model(rng, 40, 30)
+    (layer,) = compress(model, density=0.25, v_width=3).layers
+    kept = prune(model.layers[0].weight, density=0.25)
+    np.testing.assert_array_equal(layer.codes.indices, kept.indices)
+    np.testing.assert_array_equal(layer.codes.indptr, kept.indptr)
+    shared = layer.codebook[layer.codes.data]
+    assert len(np.unique(shared)) == 7
+    assert np.abs(shared - kept.data).max() < 0.5 * np.abs(kept.data).max()
+
+
+def test_each_layer_can_have_its_own_density_or_quality(rng):
+    model = make_model(rng, 40, 30, 5)
+    by_density = compress(model, density=[0.5, 0.8])
+    assert [layer.n_nonzeros for layer in by_density.layers] == [600, 120]
+    by_quality = compress(model, quality=(1.0, 0.5))
+    assert [layer.n_nonzeros for layer in by_quality.layers] == [
+        np.count_nonzero(np.abs(layer.weight) >= quality * layer.weight.std())
+        for layer, quality in zip(model.layers, (1.0, 0.5))]
+
+
+def test_all_nonzeros_stay_if_nothing_is_said(rng):
+    model = make_model(rng, 40, 30)
+    model.layers[0].weight[:, ::3] = 0
+    assert compress(model).layers[0].n_nonzeros == np.count_nonzero(model.layers[0].weight)
+
+
+def test_balance_gives_all_pes_the_same_work_in_every_layer(rng):
+    model = make_model(rng, 40, 32, 5)
+    build = compile_network(compress(model, density=0.3, balance=4), EIEConfig(n_pe=4),
+                            mapping="interleaved")
+    assert [layer["load_balance"] for layer in build.manifest["layers"]] == [1, 1]
+    unbalanced = compile_network(compress(model, density=0.3), EIEConfig(n_pe=4),
+                                 mapping="interleaved")
+    assert all(layer["load_balance"] < 1 for layer in unbalanced.manifest["layers"])
+
+
+def test_the_start_of_sharing_can_be_chosen(rng):
+    model = make_model(rng, 400, 30)
+    books = [compress(model, start=start).layers[0].codebook for start in ("linear", "density")]
+    assert (books[0] != books[1]).any()
+
+
+def test_weights_whose_results_are_not_finite_are_refused():
+    weight = np.array([[1e308, -1e308], [1e308, 1e308]])
+    with pytest.raises(CompressError, match="^layer 'fc1': results must be finite, "):
+        compress(Model((ModelLayer("fc1", weight),)))
+
+
+def test_what_goes_on_is_told(rng):
+    steps = []
+    compress(make_model(rng, 6, 5, 4), progress=steps.append)
+    assert steps == ["compressing fc1", "compressing fc2", "choosing formats"]
+
+
+@pytest.mark.parametrize("options", [{"pins": {"fc9": 3}}, {"calibration": np.ones((1, 3))},
+                                     {"act_width": 99}, {"start": "nowhere"}, {"density": 2.0}])
+def test_wrong_options_are_found_before_anything_is_done(rng, options):
+    steps = []
+    with pytest.raises((CompressError, ConfigError)):
+        compress(make_model(rng, 6, 5), progress=steps.append, **options)
+    assert steps == []
+
+
+@pytest.mark.parametrize("v_width", [2, 4, 8])
+def test_what_was_compressed_stays_exactly_as_it_is(rng, v_width):
+    network = compress(make_model(rng, 90, 60, 5), density=0.3, v_width=v_width)
+    again = compress(decompress(network), v_width=v_width)
+    for before, after in zip(decompress(network).layers, decompress(again).layers):
+        np.testing.assert_array_equal(after.weight.toarray(), before.weight.toarray())
+    assert [layer.output_frac for layer in again.layers] == [layer.output_frac
+                                                             for layer in network.layers]
+
+
+def test_the_width_of_activations_is_what_the_formats_fill(rng):
+    assert compress(make_model(rng, 10, 8), act_width=8).input_frac == 6
+
+
+def test_a_layer_without_bias_has_none():
+    network = compress(Model((ModelLayer("fc1", np.eye(3)),)))
+    assert network.layers[0].bias.tolist() == [0, 0, 0]
+    assert network.layers[0].codes.toarray().tolist() == np.eye(3).tolist()
+
+
+def test_a_convolution_keeps_its_patches(rng):
+    patches = Patches((3, 8, 8), kernel=(3, 3))
+    network = compress(Model(make_model(rng, 27, 4).layers, patches),
+                       calibration=rng.uniform(-4, 4, (5, 3, 8, 8)))
+    assert network.patches == patches
+    assert network.input_frac == 13    # of images, not of vectors
+
+
+def test_sparse_weights_are_never_made_dense(rng):
+    weight = random_array((4096, 25088), density=1e-4, rng=rng)
+    model = Model((ModelLayer("fc6", weight),))
+    tracemalloc.start()
+    network = compress(model, density=5e-5, calibration=rng.uniform(size=(2, 25088)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert network.layers[0].n_nonzeros == round(5e-5 * 4096 * 25088)
+    assert peak < 0.05 * 4096 * 25088
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"density": 0.0}, "density must be above 0 and at most 1, not 0.0"),
+    ({"density": [0.5, 0.5]}, "density must be one for each of 1 layers, not 2"),
+    ({"quality": [0.5, 0.5]}, "quality must be one for each of 1 layers, not 2"),
+    ({"density": 0.5, "quality": 1}, "density or quality must be given, and not both"),
+    ({"v_width": 1}, "v_width must be an integer from 2 to 8, not 1"),
+    ({"v_width": 9}, "v_width must be an integer from 2 to 8, not 9"),
+])
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(CompressError, match=f"^{re.escape(message)}$"):
+        compress(Model((ModelLayer("fc1", np.ones((3, 2))),)), **options)
+
+
+@pytest.mark.parametrize("act_width", [-5, 0, 3, 25, 8.0])
+def test_a_width_that_no_machine_has_is_refused(act_width):
+    with pytest.raises(ConfigError, match=f"^act_width must be an integer from 4 to 24, "
+                                          f"not {act_width}$"):
+        compress(Model((ModelLayer("fc", np.ones((2, 2))),)), act_width=act_width)

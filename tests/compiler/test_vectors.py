@@ -1,0 +1,167 @@
+"""Vectors on their way in and out."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from amaranth.hdl import unsigned
+from numpy.typing import NDArray
+
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import (
+    VectorError,
+    dequantise,
+    gather,
+    input_packets,
+    model_packets,
+    n_pieces,
+    output_columns,
+    packet,
+    quantise,
+    read_words,
+    result_type,
+    scatter,
+)
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.format import Layouts, Memory, n_beats, pack, unpack
+from eie_hdl.numeric import wrap
+
+TINY = PRESETS["tiny"]    # 4 PEs, 8-bit activations
+
+
+class Vector(NamedTuple):
+    name: str
+    base_word: int
+    columns: NDArray[np.int64]
+
+
+SHUFFLED = Vector("x", 5, np.array([18, 0, 3, 7]))
+
+
+def small_build():
+    network = random_network(np.random.default_rng(1), [10, 9], v_width=3, frac=4)
+    return compile_network(network, TINY)
+
+
+def test_halves_are_rounded_up_and_what_is_out_of_range_is_clipped():
+    values = [0.5, -0.5, 0.124, 0.125, 15.9, 16, 1e300, -1e300, -16]
+    assert quantise(values, 2, 7).tolist() == [2, -2, 0, 1, 63, 63, 63, -64, -64]
+
+
+def test_negative_fraction_bits_make_a_word_worth_more():
+    assert quantise([8, 11, -8], -3, 8).tolist() == [1, 1, -1]
+    assert dequantise(np.array([1, -1]), -3).tolist() == [8, -8]
+
+
+def test_words_survive_the_way_to_numbers_and_back():
+    words = np.arange(-128, 128)
+    for frac in (-3, 0, 7, 12):
+        assert quantise(dequantise(words, frac), frac, 8).tolist() == words.tolist()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_a_number_is_rejected(value):
+    with pytest.raises(VectorError, match=rf"^Element \[1, 0\] must be a number, not {value}$"):
+        quantise([[0.0], [value]], 0, 8)
+
+
+def test_elements_are_scattered_and_gathered():
+    values = np.array([[1, 2, 3, 4], [-1, -2, -3, -4]])
+    placed = scatter(SHUFFLED, values, 4)
+    assert placed.shape == (2, 32)
+    assert placed[0, [18, 0, 3, 7]].tolist() == [1, 2, 3, 4]
+    assert np.count_nonzero(placed) == 8
+    assert gather(SHUFFLED, placed).tolist() == values.tolist()
+
+
+def test_wrong_number_of_elements_is_rejected():
+    with pytest.raises(VectorError, match=r"^x must have 4 elements for each of a batch, not "
+                                          r"shape \(2, 3\)$"):
+        scatter(SHUFFLED, np.zeros((2, 3), np.int64), 4)
+
+
+def test_too_few_columns_are_rejected():
+    with pytest.raises(VectorError, match=r"^x must have 19 columns or more, not 16$"):
+        gather(SHUFFLED, np.zeros((2, 16), np.int64))
+
+
+def test_packet_is_a_header_and_the_words_low_beat_first():
+    config = EIEConfig(entries_per_word=16)    # 160 bits in three beats
+    layouts = Layouts(config)
+    entries = np.arange(32).reshape(2, 16)
+    words = pack(layouts.spmat_word, {"v": entries % 16, "z": entries})
+    beats = packet(config, Memory.SPMAT, words, address=7, pe=3)
+    assert beats.shape == (1 + 2 * 3,)
+    assert unpack(layouts.load_header, beats[np.newaxis, :1]) == {
+        "address": 7, "count": 2, "pe": 3, "everyone": 0, "memory": Memory.SPMAT.value,
+        "buffer": 0, "reserved": 0}
+    assert beats[1:].reshape(2, 3).tolist() == words.tolist()
+
+
+def test_packet_for_no_pe_is_for_everyone():
+    beats = packet(TINY, Memory.CODEBOOK, pack(Layouts(TINY).weight, np.arange(3)))
+    header = unpack(Layouts(TINY).load_header, beats[np.newaxis, :1])
+    assert (header["everyone"], header["pe"], header["count"]) == (1, 0, 3)
+
+
+@pytest.mark.parametrize("config", [TINY, EIEConfig(act_width=24, n_pe=8), EIEConfig(n_pe=1)],
+                         ids=["tiny", "two-beats", "one-pe"])
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_input_packets_fill_the_buffer_as_placed(config, buffer):
+    layouts = Layouts(config)
+    rng = np.random.default_rng(5)
+    vector = Vector("x", 5, rng.permutation(100)[:60])
+    values = rng.integers(-100, 100, (3, 60))
+    sent = input_packets(config, vector, values, buffer=buffer)
+    assert len(sent) == 3
+    for beats, expected in zip(sent, scatter(vector, values, config.n_pe)):
+        header = {name: int(field[0]) for name, field in unpack(
+            layouts.load_header, beats[np.newaxis, :1]).items()}
+        assert (header["memory"], header["address"], header["buffer"]) == (
+            Memory.INPUT.value, 0, buffer)
+        words = beats[1:].reshape(header["count"], n_beats(layouts.act_word))
+        # Words of a row come PE by PE; column numbers count slot by slot.
+        rows = unpack(layouts.act_word, words).reshape(-1, config.n_pe, 4)
+        assert rows.swapaxes(1, 2).ravel().tolist() == expected.tolist()
+
+
+def test_memories_that_are_alike_are_sent_once():
+    build = small_build()
+    packets = model_packets(build.config, build.images)
+    own = {**build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)}
+    # All four PEs have the same codebook, until one has another.
+    assert len(model_packets(build.config, own)) - len(packets) == 4 - 1
+    header = unpack(Layouts(build.config).load_header, packets[-1][np.newaxis, :1])
+    assert (header["memory"], header["everyone"]) == (Memory.CODEBOOK.value, 1)
+
+
+def test_every_dense_descriptor_up_to_the_final_one_sends_a_vector():
+    config = TINY
+    shape = Layouts(config).descriptor
+    build = small_build()
+    fields = unpack(shape, np.repeat(build.images["ccu.program"][:1], 4, axis=0))
+    fields["start"]["dense"] = np.array([1, 0, 1, 1])
+    fields["start"]["last_word"] = np.array([2, 5, 0, 7])
+    fields["final"] = np.array([0, 0, 1, 0])
+    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1 * 16]
+    fields["final"][:] = 0
+    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1 * 16, 8 * 16]
+
+
+@pytest.mark.parametrize(("width", "bits"), [(4, 8), (8, 8), (9, 16), (16, 16), (17, 32), (24, 32)])
+def test_results_take_the_smallest_type_that_holds_them(width, bits):
+    assert result_type(EIEConfig(act_width=width)).itemsize * 8 == bits
+
+
+@pytest.mark.parametrize("width", [1, 8, 9, 63, 64, 65, 160])
+def test_words_are_put_together_from_the_pieces_that_are_read(width):
+    rng = np.random.default_rng(width)
+    words = [rng.bytes(-(-width // 8)) for _ in range(5)]
+    numbers = [int.from_bytes(word, "little") % (1 << width) for word in words]
+    n = n_pieces(TINY, unsigned(width))
+    pieces = [wrap(number >> 8 * piece & 255, 8) for number in numbers for piece in range(n)]
+    got = read_words(TINY, unsigned(width), np.array(pieces))
+    assert got.shape == (5, n_beats(unsigned(width)))
+    assert [sum(int(beat) << 64 * place for place, beat in enumerate(word))
+            for word in got] == numbers

@@ -1,0 +1,441 @@
+"""Ccu running programs, with a script in place of the tree and the PEs."""
+
+import collections
+import dataclasses
+import random
+
+import pytest
+from amaranth.hdl import Shape
+
+from eie_hdl.ccu.ccu import Ccu
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.format import COUNTERS, Kind, Layouts, Memory
+from eie_hdl.registers import Error
+from eie_hdl.tree.tree import EVENTS, N_SPARSE, n_in_flight
+from support.simulation import get, nothing, put
+
+CONFIGS = {
+    "tiny": PRESETS["tiny"],
+    "default": EIEConfig(),
+    "smallest": EIEConfig(n_pe=1, n_codebooks=1, acc_depth=4, act_depth=2, ptr_depth=2,
+                          program_depth=2),
+}
+END = {"end": 1}
+
+
+def random_fields(rng, layout):
+    return {name: random_fields(rng, field.shape) if hasattr(field.shape, "members")
+            else rng.getrandbits(Shape.cast(field.shape).width) for name, field in layout}
+
+
+def random_descriptor(rng, config, offset):
+    """With rows that exist, the offset of the input buffer added, and a destination elsewhere."""
+    layouts = Layouts(config)
+    while True:
+        descriptor = random_fields(rng, layouts.descriptor)
+        start, end = descriptor["start"], descriptor["end"]
+        start["dense"] = int(rng.random() < 0.3)
+        start["codebook"] %= config.n_codebooks
+        end["bias_shift"] %= config.max_bias_shift + 1
+        # Vectors are short: most random ones would not fit.
+        start["last_word"] %= max(1, config.act_depth // 4)
+        end["last_word"] %= max(1, min(config.tile_words, config.act_depth // 4))
+        source = start["source"] + offset * descriptor["input"]
+        read = range(source, source + start["last_word"] + 1)
+        written = range(end["destination"], end["destination"] + end["last_word"] + 1)
+        biases = range(end["bias"], end["bias"] + end["last_word"] + 1)
+        if max(read[-1], written[-1], biases[-1]) < config.act_depth \
+                and not set(read) & set(written):
+            return {**descriptor, "valid": 1}
+
+
+def random_program(rng, config, count, offset):
+    """Descriptors, and what the scanners find for each; only the last one is final."""
+    layouts = Layouts(config)
+    program, found = [], []
+    for number in range(count):
+        descriptor = random_descriptor(rng, config, offset)
+        descriptor["final"] = int(number == count - 1)
+        program.append(descriptor)
+        # A vector that is sent to the host has elements.
+        length = rng.randint(1, 12) if descriptor["start"]["dense"] else rng.choice([0, 1, 9])
+        elements = [{**random_fields(rng, layouts.scan), "end": 0} for _ in range(length)]
+        for element in elements:
+            element["column"] %= config.n_pointers - 1 - descriptor["ptr_base"] % (
+                config.n_pointers - 1)
+        descriptor["ptr_base"] %= config.n_pointers - 1
+        found.append(elements)
+    return program, found
+
+
+def words(config, program):
+    """Descriptors on their way to the program memory, from its first word on."""
+    layout = Layouts(config).descriptor
+    return [{"memory": Memory.PROGRAM, "address": address,
+             "data": layout.const(descriptor).as_value().value}
+            for address, descriptor in enumerate(program)]
+
+
+def messages(config, program, found, offset, watched):
+    """What must be broadcast."""
+    layouts = Layouts(config)
+    for descriptor, elements in zip(program, found):
+        start = descriptor["start"]
+        yield Kind.START, layouts.start.const({
+            **start, "source": start["source"] + offset * descriptor["input"],
+            "watched": watched})
+        if not start["dense"]:
+            for element in elements:
+                yield Kind.ACTIVATION, layouts.activation.const({
+                    "pointer": descriptor["ptr_base"] + element["column"],
+                    "value": wrapped(element["value"], config)})
+            yield Kind.END, layouts.end.const(descriptor["end"])
+
+
+def wrapped(value, config):
+    return value - ((value >> config.act_width - 1) << config.act_width)
+
+
+def results(config, program, found):
+    return [(element["column"], wrapped(element["value"], config), n == len(elements) - 1)
+            for descriptor, elements in zip(program, found) if descriptor["start"]["dense"]
+            for n, element in enumerate(elements)]
+
+
+def seen(message):
+    return message.kind, message.body[message.kind.name.lower()]
+
+
+class Pes:
+    """Script of the other end of the link, and what it has seen.
+
+    `found` is what the scanners find after each start, `overflows` the token of each tile.
+    """
+    def __init__(self, dut, program, found, overflows, *, n_pe=4, stalls=(0, 0), full=0.0, seed=1):
+        self.dut, self.program, self.found, self.overflows = dut, program, found, overflows
+        self.n_pe = n_pe
+        self.input_stall, self.full = stalls[0], full
+        self.seed = seed
+        self.messages, self.n_started, self.n_ended, self.n_written = [], 0, 0, 0
+        self.counts = {}
+        self.may_write = True
+
+    def benches(self):
+        return [self.listen, self.scan, self.write, self.fill_queues]
+
+    async def scan(self, ctx):
+        rng, n_scanned = random.Random(self.seed), 0
+        while True:
+            while n_scanned == self.n_started:
+                await ctx.tick()
+            await put(ctx, self.dut.link.scan, [*self.found[n_scanned], END],
+                      stall=self.input_stall, rng=rng)
+            n_scanned += 1
+
+    async def write(self, ctx):
+        rng = random.Random(self.seed + 1)
+        while True:
+            while self.n_written == self.n_ended or not self.may_write:
+                await ctx.tick()
+            await put(ctx, self.dut.link.written, [self.overflows[self.n_written]],
+                      stall=self.input_stall and 0.9, rng=rng)
+            self.n_written += 1
+
+    async def fill_queues(self, ctx):
+        rng = random.Random(self.seed + 2)
+        while True:
+            ctx.set(self.dut.link.filling, rng.random() < self.full)
+            ctx.set(self.dut.link.full, rng.random() < self.full)
+            busy = ctx.get(self.dut.host.busy)
+            ctx.set(self.dut.link.events, {name: busy and rng.randrange(2) for name in EVENTS})
+            await ctx.tick()
+
+    async def listen(self, ctx):
+        """Note messages, hold them against the rules, and count."""
+        link, host = self.dut.link, self.dut.host
+        opened = was_stopped = was_load = False
+        recent = collections.deque([0], n_in_flight(EIEConfig(n_pe=self.n_pe)))
+        watched = [host.busy, link.filling, link.full, link.events, link.message.valid,
+                   link.message.payload, link.scan.valid, link.scan.ready, link.scan.payload,
+                   host.result.valid & ~host.result.ready, host.run.valid & host.run.ready]
+        async for (_, _, busy, filling, full, events, given, message, found, taken, element,
+                   refused, run) in ctx.tick().sample(*watched):
+            assert not (given and was_load), "A word has no time to be written"
+            was_load = given and busy and message.kind is Kind.LOAD
+            if given:
+                kind, body = seen(message)
+                self.messages.append((kind, body))
+                assert not was_stopped or kind is Kind.LOAD, "The queues are full"
+                if kind is Kind.START:
+                    opened = "output" if body.dense else "compute"
+                    if self.program[self.n_started].get("barrier"):
+                        assert self.n_written == self.n_ended, "A tile is not yet written"
+                    self.n_started += 1
+                self.n_ended += kind is Kind.END
+            recent.append(given and message.kind is not Kind.LOAD)
+            stopped = full or (filling and sum(recent) > N_SPARSE)
+            is_tile, is_output = opened == "compute", opened == "output"
+            is_activation = is_tile and found and not element.end
+            step = {"cycles": busy, "broadcasts": is_activation and taken,
+                    "ptr_reads": self.n_pe * (is_activation and taken),
+                    "phase_compute": is_tile, "phase_output": is_output,
+                    "stall_full": is_activation and stopped, "stall_scan": is_tile and not found,
+                    "stall_result": is_output and refused,
+                    **{name: events[name] for name in EVENTS}}
+            self.counts = {name: 0 if run else self.counts.get(name, 0) + step[name]
+                           for name in step}
+            if found and taken and element.end:
+                opened = False
+            was_stopped = stopped
+
+
+async def run(ctx, dut, first=0, offset=0):
+    await put(ctx, dut.host.run, [{"descriptor": first, "offset": offset}])
+    assert ctx.get(dut.host.busy)
+    while ctx.get(dut.host.busy):
+        await ctx.tick()
+    await ctx.tick()    # for the benches in the background to have seen all
+
+
+def counters(ctx, dut):
+    return {name: ctx.get(getattr(dut.host.counters, name)) for name in COUNTERS}
+
+
+def random_activations(rng, config, count):
+    """Words for the activation SRAMs."""
+    return [{"memory": Memory.ACT, "address": rng.randrange(config.act_depth),
+             "data": rng.getrandbits(4 * config.act_width), "pe": rng.randrange(config.n_pe),
+             "everyone": rng.randrange(2)} for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_program_runs_as_the_model_does(simulate, stalls, name):
+    """Messages and results in order, barriers kept, everything counted, all tiles written.
+
+    It runs three times, the last with queues that fill half of the time, and with words for the
+    activation SRAMs in between. An accumulator overflows late in the first run and early in the
+    last.
+    """
+    config = CONFIGS[name]
+    layouts = Layouts(config)
+    rng = random.Random(29)
+    offset, watched = rng.randrange(config.act_depth), rng.randrange(config.n_pe)
+    program, found = random_program(rng, config, min(9, config.program_depth), offset)
+    n_tiles = sum(not descriptor["start"]["dense"] for descriptor in program)
+    tokens = [[int(tile in tiles) for tile in range(n_tiles)] for tiles in (
+        {n_tiles - 1, n_tiles - 2}, {}, {0, n_tiles - 1})]
+    loads = random_activations(rng, config, 12)
+    expected = results(config, program, found)
+    dut = Ccu(config)
+    pes = Pes(dut, program * 3, found * 3, sum(tokens, []), n_pe=config.n_pe, stalls=stalls)
+    last_run = False
+
+    async def host(ctx):
+        nonlocal last_run
+        ctx.set(dut.host.watched, watched)
+        await put(ctx, dut.host.load, words(config, program), stall=stalls.input)
+        for turn in range(3):
+            pes.messages.clear()
+            last_run = turn == 2
+            pes.full = 0.5 * last_run
+            await run(ctx, dut, offset=offset)
+            sent = [(kind, body) for kind, body in pes.messages if kind is not Kind.LOAD]
+            assert sent == list(messages(config, program, found, offset, watched))
+            assert pes.n_written == pes.n_ended == (turn + 1) * n_tiles
+            assert ctx.get(dut.host.overflow) == any(tokens[turn])
+            if any(tokens[turn]):
+                assert ctx.get(dut.host.overflow_tile) == tokens[turn].index(1)
+            counts = counters(ctx, dut)
+            assert pes.counts == {name: counts[name] for name in pes.counts}
+            assert counts["cycles"] == sum(counts[name] for name in (
+                "phase_control", "phase_compute", "phase_output", "stall_barrier"))
+            assert counts["macs"] > 0
+        await ctx.tick().repeat(30)
+        assert [body for kind, body in pes.messages if kind is Kind.LOAD] == [
+            layouts.load.const(load) for load in loads]
+
+    async def loader(ctx):
+        while not last_run:
+            await ctx.tick()
+        await put(ctx, dut.host.load, loads, stall=0.5, rng=rng)
+
+    async def consumer(ctx):
+        received = await get(ctx, dut.host.result, 3 * len(expected), stall=stalls.output)
+        assert [(got.column, got.value, bool(got.last)) for got in received] == expected * 3
+        await nothing(ctx, dut.host.result)
+
+    simulate(dut, host, loader, consumer, background=pes.benches())
+
+
+def tile(**fields):
+    """A descriptor of a tile that scans row 0 and writes row 1."""
+    return {"start": {}, "end": {"destination": 1}, "valid": 1, **fields}
+
+
+def output(**fields):
+    """A descriptor that sends row 0."""
+    return {"start": {"dense": 1}, "end": {}, "valid": 1, **fields}
+
+
+def test_activation_is_broadcast_in_every_cycle_one_behind_the_scanner(simulate):
+    config = PRESETS["tiny"]
+    program = [tile(final=1)]
+    elements = [{"column": n, "value": n + 1} for n in range(10)]
+    dut = Ccu(config)
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        await put(ctx, dut.host.run, [{}])
+        await ctx.tick().until(dut.link.scan.ready)
+        ctx.set(dut.link.scan.valid, 1)
+        for element in elements:
+            ctx.set(dut.link.scan.payload, element)
+            assert ctx.get(dut.link.scan.ready)
+            await ctx.tick()
+            assert ctx.get(dut.link.message.valid)
+            assert ctx.get(dut.link.message.payload.body.activation.pointer) == element["column"]
+
+    simulate(dut, bench)
+
+
+def test_tiles_without_a_barrier_do_not_wait_to_be_written(simulate):
+    """Tokens are held back until all messages are out; the program ends with the last token."""
+    config = PRESETS["tiny"]
+    program = [tile(barrier=int(n == 0), final=int(n == 7)) for n in range(8)]
+    dut = Ccu(config)
+    pes = Pes(dut, program, [[]] * 8, [0] * 8)
+    pes.may_write = False
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        await put(ctx, dut.host.run, [{}])
+        while pes.n_ended < 8:
+            await ctx.tick()
+        await ctx.tick().repeat(20)
+        assert ctx.get(dut.host.busy)
+        pes.may_write = True
+        while ctx.get(dut.host.busy):
+            await ctx.tick()
+        assert pes.n_written == 8
+
+    simulate(dut, bench, background=pes.benches())
+
+
+def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
+    """Ten cycles more of it are ten cycles more in all, and nothing else changes."""
+    config = PRESETS["tiny"]
+    program = [tile(), tile(barrier=1), tile(final=1)]
+    dut = Ccu(config)
+    pes = Pes(dut, program * 3, [[]] * 9, [0] * 9)
+    counts = []
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        for turn, delays in enumerate([(20, 20), (30, 20), (20, 30)]):
+            pes.may_write = False
+            await put(ctx, dut.host.run, [{}])
+            for n_tiles, delay in zip((1, 3), delays):
+                while pes.n_ended < 3 * turn + n_tiles:
+                    await ctx.tick()
+                await ctx.tick().repeat(delay)
+                pes.may_write = True
+                while pes.n_written < 3 * turn + n_tiles:
+                    await ctx.tick()
+                pes.may_write = False
+            while ctx.get(dut.host.busy):
+                await ctx.tick()
+            counts.append({name: ctx.get(getattr(dut.host.counters, name))
+                           for name in ("cycles", "stall_barrier", "stall_full", "stall_scan")})
+
+    simulate(dut, bench, background=pes.benches())
+    assert counts[1] == counts[2] == {
+        **counts[0], "cycles": counts[0]["cycles"] + 10,
+        "stall_barrier": counts[0]["stall_barrier"] + 10}
+
+
+@pytest.mark.parametrize("config", [CONFIGS["tiny"],
+                                    dataclasses.replace(CONFIGS["tiny"], program_depth=13)],
+                         ids=["power of two", "other"])
+def test_program_starts_where_it_is_told_and_may_end_with_the_last_word(simulate, config):
+    depth = config.program_depth
+    program = [tile(ptr_base=n, final=int(n == depth - 1)) for n in range(depth)]
+    found = [[{"column": 0, "value": 1}]] * depth
+    dut = Ccu(config)
+    pes = Pes(dut, program, found, [0] * depth)
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        await run(ctx, dut, depth - 3)
+        await ctx.tick().repeat(20)
+        assert ctx.get(dut.host.fault.code) == Error.NONE
+        assert [body.pointer for kind, body in pes.messages if kind is Kind.ACTIVATION] == [
+            depth - n for n in (3, 2, 1)]
+
+    simulate(dut, bench, background=pes.benches())
+
+
+LAST = CONFIGS["tiny"].program_depth - 1
+N_POINTERS = CONFIGS["tiny"].n_pointers
+
+
+@pytest.mark.parametrize("address, wrong, offset, error", [
+    (1, tile(start={"last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (0, tile(start={"last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(start={"source": 2, "codebook": 3}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 63, "last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 1, "bias": 63, "last_word": 1}), 0, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 1, "bias_shift": 6}), 0, Error.BAD_DESCRIPTOR),
+    (1, output(start={"dense": 1, "source": 60, "last_word": 4}), 0, Error.BAD_DESCRIPTOR),
+    (1, output(start={"dense": 1, "last_word": 4}, input=1), 60, Error.BAD_DESCRIPTOR),
+    (1, output(start={"dense": 1, "source": 63}, input=1), 63, Error.BAD_DESCRIPTOR),
+    (1, tile(input=1), 1, Error.BAD_DESCRIPTOR),
+    (1, tile(barrier=1, valid=0), 0, Error.NO_END),
+    (1, {"start": {}, "end": {}}, 0, Error.NO_END),
+    (LAST, tile(), 0, Error.NO_END),
+    (LAST, output(), 0, Error.NO_END),
+    (1, tile(ptr_base=N_POINTERS - 1), 0, Error.BAD_POINTER),
+    (1, tile(ptr_base=N_POINTERS - 3, final=1), 0, Error.BAD_POINTER),
+])
+def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, error):
+    """At most its start is broadcast, or activations before the one that has no pointers."""
+    config = CONFIGS["tiny"]
+    good = {"start": {"source": 8}, "end": {"destination": 20}, "valid": 1}
+    program = [*[good] * address, wrong]
+    elements = [{"column": n, "value": 1} for n in range(3)]
+    dut = Ccu(config)
+    pes = Pes(dut, program, [elements] * (address + 1), [0] * address)
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        await put(ctx, dut.host.run, [{"offset": offset}])
+        ctx.set(dut.host.result.ready, 1)
+        await ctx.tick().until(dut.host.fault.code)
+        for _ in range(30):
+            assert ctx.get(dut.host.busy) and not ctx.get(dut.host.done)
+            assert not ctx.get(dut.host.result.valid) and not ctx.get(dut.host.run.ready)
+            await ctx.tick()
+        assert ctx.get(dut.host.fault) == dut.host.fault.shape().const(
+            {"code": error, "address": address})
+        kinds = [kind for kind, _ in pes.messages]
+        n_sent = 0
+        if error is Error.BAD_POINTER:    # the pointer after the column must be there, too
+            n_sent = config.n_pointers - 1 - wrong["ptr_base"] + 1
+        assert kinds[:5 * address] == [Kind.START, *[Kind.ACTIVATION] * 3, Kind.END] * address
+        assert kinds[5 * address:] == [Kind.START] + [Kind.ACTIVATION] * n_sent
+
+    simulate(dut, bench, background=pes.benches())
+
+
+def test_column_may_have_the_last_two_pointers(simulate):
+    config = CONFIGS["tiny"]
+    program = [tile(ptr_base=config.n_pointers - 4, final=1)]
+    dut = Ccu(config)
+    pes = Pes(dut, program, [[{"column": n, "value": 1} for n in range(3)]], [0])
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, words(config, program))
+        await run(ctx, dut)
+        assert ctx.get(dut.host.fault.code) == Error.NONE
+        assert pes.messages[3][1].pointer == config.n_pointers - 2
+
+    simulate(dut, bench, background=pes.benches())

@@ -1,0 +1,137 @@
+"""DescriptorCheck, against the rules in Python."""
+
+import dataclasses
+import random
+
+import pytest
+
+from eie_hdl.ccu.descriptor_check import DescriptorCheck
+from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
+from eie_hdl.format import Layouts
+from eie_hdl.registers import Error
+
+CONFIGS = {
+    "tiny": PRESETS["tiny"],
+    "default": EIEConfig(),
+    "no power of two": dataclasses.replace(PRESETS["tiny"], act_depth=50, codebook_width=8,
+                                           acc_width=18),
+    "smallest": EIEConfig(n_pe=1, n_codebooks=1, acc_depth=4, act_depth=2, ptr_depth=2,
+                          program_depth=2),
+    # A whole tile would be larger than the memory.
+    "shallow": dataclasses.replace(PRESETS["tiny"], act_depth=3, acc_depth=64),
+}
+#: A descriptor of the tiny machine with which nothing is wrong, and which ends at every edge.
+GOOD = {"source": 8, "last_word": 7, "codebook": 2, "dense": 0, "destination": 60,
+        "bias": 60, "end_last_word": 3, "bias_shift": 5, "final": 0, "valid": 1}
+
+
+def descriptor(layouts, fields):
+    start = {name: fields[name] for name in ("source", "last_word", "codebook", "dense")}
+    end = {name: fields[name] for name in ("destination", "bias", "bias_shift")}
+    return layouts.descriptor.const({
+        "start": start, "end": {**end, "last_word": fields["end_last_word"]},
+        "final": fields["final"], "valid": fields["valid"]})
+
+
+def model(config, fields, source, is_last):
+    """What is wrong; rows are counted without an end."""
+    if not fields["valid"] or is_last and not fields["final"]:
+        return Error.NO_END
+    read = set(range(source, source + fields["last_word"] + 1))
+    n_written = fields["end_last_word"] + 1
+    written = set(range(fields["destination"], fields["destination"] + n_written))
+    biases = set(range(fields["bias"], fields["bias"] + n_written))
+    used = read if fields["dense"] else read | written | biases
+    bad = max(used) >= config.act_depth
+    if not fields["dense"]:
+        bad |= bool(read & written) or fields["codebook"] >= config.n_codebooks
+        bad |= 1 << fields["bias_shift"] >= 1 << config.codebook_width - 1    # a positive weight
+    return Error.BAD_DESCRIPTOR if bad else Error.NONE
+
+
+def code(ctx, dut, layouts, fields, source, is_last):
+    ctx.set(dut.descriptor, descriptor(layouts, fields))
+    ctx.set(dut.source, source)
+    ctx.set(dut.last, is_last)
+    return Error(ctx.get(dut.code))
+
+
+@pytest.mark.parametrize("changes, source, is_last, error", [
+    ({}, 8, 0, Error.NONE),
+    ({"valid": 0}, 8, 0, Error.NO_END),
+    ({}, 8, 1, Error.NO_END),
+    ({"final": 1}, 8, 1, Error.NONE),
+    ({"final": 1, "valid": 0}, 8, 1, Error.NO_END),
+    # The last row is in the memory, or not; also where an input buffer's offset has moved it.
+    ({"dense": 1}, 56, 0, Error.NONE),
+    ({"dense": 1}, 57, 0, Error.BAD_DESCRIPTOR),
+    ({"dense": 1}, 2 * 64 - 1, 0, Error.BAD_DESCRIPTOR),
+    ({"dense": 1, "last_word": 63}, 0, 0, Error.NONE),
+    ({"dense": 1, "last_word": 63}, 1, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 61}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"bias": 61}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 63, "bias": 63, "end_last_word": 0}, 8, 0, Error.NONE),
+    # The destination may touch the source on both sides, no more.
+    ({}, 52, 0, Error.NONE),
+    ({}, 53, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 4}, 8, 0, Error.NONE),
+    ({"destination": 5}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 15}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 16}, 8, 0, Error.NONE),
+    ({"destination": 10, "end_last_word": 0}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 5, "last_word": 0}, 7, 0, Error.BAD_DESCRIPTOR),
+    ({"bias": 8}, 8, 0, Error.NONE),
+    ({"codebook": 3}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"bias_shift": 6}, 8, 0, Error.BAD_DESCRIPTOR),
+    # A vector that is sent needs no tile.
+    ({"dense": 1, "destination": 63, "bias": 63, "codebook": 3, "bias_shift": 7}, 8, 0,
+     Error.NONE),
+])
+def test_every_rule_has_its_edge(simulate, changes, source, is_last, error):
+    config = CONFIGS["tiny"]
+    assert (config.act_depth, config.n_codebooks, config.max_bias_shift) == (64, 3, 5)
+    dut = DescriptorCheck(config)
+
+    async def bench(ctx):
+        assert code(ctx, dut, Layouts(config), {**GOOD, **changes}, source, is_last) is error
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_any_descriptor_is_judged_as_by_the_model(simulate, name):
+    """Half of them have rows that are likely to exist."""
+    config = CONFIGS[name]
+    layouts = Layouts(config)
+    rng = random.Random(101)
+    dut = DescriptorCheck(config)
+
+    def random_fields():
+        widths = {"last_word": layouts.start.members["last_word"].width,
+                  "codebook": layouts.start.members["codebook"].width, "dense": 1,
+                  "destination": layouts.end.members["destination"].width,
+                  "bias": layouts.end.members["bias"].width,
+                  "bias_shift": layouts.end.members["bias_shift"],
+                  "end_last_word": layouts.end.members["last_word"]}
+        fields = {field: rng.getrandbits(width) for field, width in widths.items()}
+        if rng.random() < 0.5:
+            room = max(1, config.act_depth - config.acc_depth // ACTS_PER_WORD + 1)
+            fields |= {"last_word": rng.randrange(config.act_depth // 2),
+                       "end_last_word": rng.randrange(min(config.tile_words, config.act_depth)),
+                       "destination": rng.randrange(room), "bias": rng.randrange(room),
+                       "codebook": rng.randrange(config.n_codebooks),
+                       "bias_shift": rng.randint(0, config.max_bias_shift)}
+        return {**fields, "source": rng.getrandbits(widths["bias"]),
+                "final": rng.randrange(2), "valid": rng.random() < 0.9}
+
+    async def bench(ctx):
+        seen = dict.fromkeys((Error.NONE, Error.NO_END, Error.BAD_DESCRIPTOR), 0)
+        for _ in range(500):
+            fields, is_last = random_fields(), rng.random() < 0.1
+            source = rng.randrange(2 * config.act_depth >> rng.randrange(3))
+            expected = model(config, fields, source, is_last)
+            assert code(ctx, dut, layouts, fields, source, is_last) is expected, fields
+            seen[expected] += 1
+        assert min(seen.values()) > 10
+
+    simulate(dut, bench)

@@ -1,0 +1,222 @@
+"""The Verilog that users get: deterministic, small, and accepted by their tools without a word."""
+
+import dataclasses
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape
+
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.export.verilog import Emitted
+from eie_hdl.export.word_tables import describe_words
+from eie_hdl.format import Layouts, Memory, n_beats, unpack
+from eie_sim.rtl.toolchain import find_verilator, tool_environment
+from eie_sim.rtl.verilated import verilog
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+#: Every shape of tree, and every width that can become zero.
+CONFIGS = {
+    **PRESETS,
+    "one_pe": dataclasses.replace(PRESETS["tiny"], n_pe=1, n_codebooks=1),
+    "two_pes_wide": EIEConfig(n_pe=2, v_width=8, z_width=8, entries_per_word=1),
+    "eight_pes_shallow": dataclasses.replace(PRESETS["tiny"], n_pe=8, acc_depth=4,
+                                             entries_per_word=16, drop_empty_columns=False),
+}
+
+
+@pytest.fixture(scope="module")
+def emitted(models):
+    """Function that tells what is emitted for a configuration, by file name."""
+    return lambda name: verilog(CONFIGS[name], models)
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def folder(request, emitted, tmp_path_factory):
+    """Folder with the files of a configuration."""
+    path = tmp_path_factory.mktemp(request.param)
+    Emitted(emitted(request.param)).write(path)
+    return path
+
+
+def lint(folder, *waivers):
+    return subprocess.run(
+        [find_verilator().path, "--lint-only", "-Wall", *waivers, "-f", "eie.f",
+         "--top-module", "eie"],
+        cwd=folder, env=tool_environment(), capture_output=True, text=True)
+
+
+# Of 64 PEs Verilator takes longer to say nothing than of all others together.
+@pytest.mark.parametrize("folder", sorted(CONFIGS.keys() - {"isca2016"}), indirect=True)
+def test_verilator_has_nothing_to_say(folder, verilator):
+    run = lint(folder, "eie.vlt")
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("folder", ["default", "one_pe"], indirect=True)
+def test_each_waiver_is_needed_and_only_for_generated_text(folder, verilator):
+    run = lint(folder)
+    found = set(re.findall(r"%Warning-(\w+): (\S+?\.v)", run.stderr))
+    waived = set(re.findall(r"-rule (\w+)", (folder / "eie.vlt").read_text()))
+    assert found == {(rule, "eie.v") for rule in waived}
+
+
+def test_icarus_has_nothing_to_say(folder, icarus):
+    run = subprocess.run(["iverilog", "-g2005", "-Wall", "-t", "null", "-s", "eie", "-c", "eie.f"],
+                         cwd=folder, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_yosys_finds_no_problem(folder):
+    pytest.importorskip("pyosys")
+    script = ("from pyosys import libyosys as yosys; design = yosys.Design(); "
+              "[yosys.run_pass(line, design) for line in ("
+              "'read_verilog eie.v eie_sram.v eie_regfile.v', 'hierarchy -check -top eie', "
+              "'proc', 'check -assert')]")
+    run = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+    assert "Found and reported 0 problems." in run.stdout
+    assert "Warning" not in run.stdout
+
+
+def test_each_module_is_there_once(folder):
+    modules = re.findall(r"^module (\S+?)(?: |\()", (folder / "eie.v").read_text(), re.MULTILINE)
+    assert len(modules) == len(set(modules))
+    assert {"eie", "eie_core", "eie_pe"} <= set(modules)
+    assert [name for name in modules if not re.fullmatch(r"\w+", name)] == []
+
+
+def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
+    text = (folder / "eie.v").read_text()
+    assert "initial" not in text
+    assert not re.search(r"^\s*reg \[.*\] \S+ \[", text, re.MULTILINE)
+    for image in ("ptr_even", "ptr_odd", "spmat", "act", "codebook"):
+        assert f'.IMAGE({{IMAGE, ".{image}.hex"}})' in text
+    assert '.IMAGE("ccu.program.hex")' in text
+    assert '.IMAGE("pe_0")' in text
+
+
+def test_text_names_no_place_on_this_machine(folder):
+    for path in folder.iterdir():
+        text = path.read_text()
+        assert os.getcwd() not in text
+        assert sys.prefix not in text
+        assert not re.search(r'["( ]/\w+/', text), path.name
+
+
+def test_ports_have_the_names_that_tools_infer_buses_by(emitted):
+    channel = ("valid", "ready")
+    access = {"aw": ("addr", "prot"), "w": ("data", "strb"), "b": ("resp",),
+              "ar": ("addr", "prot"), "r": ("data", "resp")}
+    assert set(find_ports(emitted("tiny")["eie.v"])) == {
+        "aclk", "aresetn", "irq",
+        *(f"s_axil_{name}{signal}" for name, signals in access.items()
+          for signal in (*channel, *signals)),
+        *(f"{stream}_t{signal}" for stream in ("s_axis", "m_axis")
+          for signal in (*channel, "data", "keep", "last"))}
+
+
+def find_ports(text):
+    """Direction and width of each port of the top module."""
+    top = text[text.index("module eie("):text.index("endmodule")]
+    declared = re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", top, re.MULTILINE)
+    return {name: (direction, int(high or 0) + 1) for direction, high, name in declared}
+
+
+def test_the_docs_list_the_ports(emitted):
+    table = (DOCS / "verilog.md").read_text().split("## Ports")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    listed = {}
+    for _, names, directions, *_ in rows:
+        for name, direction in zip(names.split(","), directions.split(","), strict=True):
+            port, high = re.fullmatch(r" `(\w+)(?:\[(\d+):0\])?` ?", name).groups()
+            listed[port] = (direction.strip(), int(high or 0) + 1)
+    for name in ("tiny", "isca2016"):
+        assert listed == find_ports(emitted(name)["eie.v"])
+
+
+def test_text_is_the_same_whatever_the_hash_seed(emitted):
+    script = ("import hashlib; from eie_hdl.config import PRESETS; "
+              "from eie_hdl.export.verilog import emit; "
+              "print(hashlib.sha256(repr(sorted(emit(PRESETS['tiny']).files.items())).encode())"
+              ".hexdigest())")
+    # What is kept was emitted with another seed, which Python takes at random.
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                         check=True, env={**os.environ, "PYTHONHASHSEED": "4711"})
+    files = repr(sorted(emitted("tiny").items())).encode()
+    assert run.stdout.strip() == hashlib.sha256(files).hexdigest()
+
+
+def test_sixty_four_pes_take_less_than_a_megabyte(emitted):
+    assert sum(map(len, emitted("isca2016").values())) < 1_000_000
+
+
+def test_the_title_tells_every_parameter(emitted):
+    title = emitted("tiny")["eie.v"].split("module")[0]
+    for name, value in PRESETS["tiny"].as_dict().items():
+        assert f"//   {name} = {value}\n" in title
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_the_tables_of_words_have_the_bits_of_the_layouts(config):
+    text = describe_words(config)
+    layouts = Layouts(config)
+    tables = {"Header of a load packet": layouts.load_header,
+              "PROGRAM: a descriptor": layouts.descriptor}
+    for title, layout in tables.items():
+        table = text.split(f"## {title}\n")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| `(\S+)` \| (\d+)(?::(\d+))? \|$", table, re.MULTILINE)
+        covered = 0
+        for name, high, low in rows:
+            mask = (1 << int(high) + 1) - (1 << int(low or high))
+            beats = np.array([mask >> 64 * n & (1 << 64) - 1 for n in range(2)], np.uint64)
+            # Nothing but the named field has bits, and that has all of its own.
+            fields = dict(flatten(unpack(layout, beats)))
+            width = int(high) - int(low or high) + 1
+            assert fields.pop(name) in (-1, (1 << width) - 1)
+            assert not any(fields.values())
+            covered |= mask
+        assert covered == (1 << layout.size) - 1
+
+
+def test_the_table_of_memories_has_all_that_packets_can_name():
+    table = describe_words(PRESETS["tiny"]).split("## Memories\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d) \| (\w+) \| (\d+)(?: a row)? \| (\d+) \| (\d+) \|", table,
+                      re.MULTILINE)
+    assert [(int(number), name) for number, name, *_ in rows] == [
+        (memory.value, memory.name) for memory in Memory]
+    images = Layouts(PRESETS["tiny"]).memories
+    for number, _, depth, width, beats in rows[:-1]:
+        image = images[Memory(int(number))]
+        assert (int(depth), int(width)) == (image.depth, Shape.cast(image.shape).width)
+        assert int(beats) == n_beats(image.shape)
+    assert rows[-1][2:] == (str(PRESETS["tiny"].n_pe), *rows[Memory.ACT.value][3:])
+
+
+@pytest.mark.parametrize("act_width, lanes", [(8, 8), (9, 4), (16, 4), (17, 2), (24, 2)])
+def test_the_table_of_results_has_lanes_of_whole_bytes(act_width, lanes):
+    text = describe_words(dataclasses.replace(PRESETS["default"], act_width=act_width))
+    table = text.split("## Beat of a packet on `m_axis`\n")[1]
+    assert re.findall(r"^\| `\[(\d)\]` \| (\d+):(\d+) \|$", table, re.MULTILINE) == [
+        (str(lane), str((lane + 1) * 64 // lanes - 1), str(lane * 64 // lanes))
+        for lane in range(lanes)]
+
+
+def test_only_a_machine_with_readback_has_a_table_of_reads():
+    titles = {readback: "elements of a word" in describe_words(
+        dataclasses.replace(PRESETS["tiny"], readback=readback)) for readback in (False, True)}
+    assert titles == {False: False, True: True}
+
+
+def flatten(fields, prefix=""):
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, int(value)

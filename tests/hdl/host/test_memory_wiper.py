@@ -1,0 +1,70 @@
+"""Wipe."""
+
+import dataclasses
+
+import pytest
+
+from eie_hdl.config import PRESETS
+from eie_hdl.format import Layouts
+from eie_hdl.host.memory_wiper import Wipe
+from support.simulation import get, nothing
+
+TINY = PRESETS["tiny"]
+CONFIGS = {
+    "tiny": TINY,
+    # Depths that are no powers of two, no bits for a PE, and no field `read`.
+    "one-pe": dataclasses.replace(TINY, n_pe=1, spmat_depth=37, ptr_depth=11, act_depth=2,
+                                  program_depth=3, readback=False),
+}
+
+
+def every_word(config):
+    return [(memory, address) for memory, image in Layouts(config).memories.items()
+            for address in range(image.depth)]
+
+
+def pulse(dut):
+    async def bench(ctx):
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+
+    return bench
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, name):
+    """Twice, with a strobe in between that changes nothing."""
+    config = CONFIGS[name]
+    dut = Wipe(config)
+    expected = every_word(config)
+
+    async def bench(ctx):
+        assert not ctx.get(dut.busy)
+        await nothing(ctx, dut.o)
+        for _ in range(2):
+            await pulse(dut)(ctx)
+            received = await get(ctx, dut.o, 5, stall=stalls.output)
+            await pulse(dut)(ctx)
+            received += await get(ctx, dut.o, len(expected) - 5, stall=stalls.output)
+            assert [(word.memory, word.address) for word in received] == expected
+            assert all(word.everyone and not word.data and not getattr(word, "read", 0)
+                       for word in received)
+            assert not ctx.get(dut.busy)
+            await nothing(ctx, dut.o)
+
+    simulate(dut, bench)
+
+
+def test_a_word_is_written_in_every_cycle_from_that_after_the_start_on(simulate):
+    dut = Wipe(TINY)
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        await pulse(dut)(ctx)
+        for _ in every_word(TINY):
+            assert ctx.get(dut.o.valid) and ctx.get(dut.busy)
+            await ctx.tick()
+        assert not ctx.get(dut.o.valid) and not ctx.get(dut.busy)
+
+    simulate(dut, bench)

@@ -1,0 +1,122 @@
+"""ResetControl, cycle by cycle against a model."""
+
+import random
+
+import pytest
+
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.host.reset_control import ResetControl
+from eie_hdl.tree.tree import n_in_flight
+
+CONFIG = PRESETS["tiny"]
+OUTPUTS = ("wipe", "reset_core", "stopping", "resetting")
+
+
+def outputs(ctx, dut):
+    return {name for name in OUTPUTS if ctx.get(getattr(dut, name))}
+
+
+def settle_cycles(config):
+    """Twice what a message takes through the tree and back: words have arrived by then."""
+    return 2 * n_in_flight(config)
+
+
+@pytest.mark.parametrize("n_pe", [1, 4, 64])
+def test_core_that_failed_is_reset_for_a_cycle_when_all_words_have_arrived(simulate, n_pe):
+    config = EIEConfig(n_pe=n_pe)
+    dut = ResetControl(config)
+
+    async def bench(ctx):
+        for _ in range(2):
+            assert outputs(ctx, dut) == set()
+            ctx.set(dut.failed, 1)
+            await ctx.tick()
+            for _ in range(settle_cycles(config)):
+                assert outputs(ctx, dut) == {"stopping"}
+                await ctx.tick()
+            assert outputs(ctx, dut) == {"stopping", "reset_core"}
+            ctx.set(dut.failed, 0)    # by the reset
+            await ctx.tick()
+            assert outputs(ctx, dut) == set()
+            await ctx.tick().repeat(3)
+            assert outputs(ctx, dut) == set()
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("wiping_cycles", [0, 1, 50])
+def test_soft_reset_resets_the_core_then_wipes_and_waits_for_the_last_zero(simulate,
+                                                                          wiping_cycles):
+    dut = ResetControl(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.soft_reset, 1)
+        await ctx.tick()
+        ctx.set(dut.soft_reset, 0)
+        assert outputs(ctx, dut) == {"reset_core", "wipe", "resetting"}
+        await ctx.tick()
+        for cycle in range(wiping_cycles + settle_cycles(CONFIG) + 1):
+            ctx.set(dut.wiping, cycle < wiping_cycles)
+            assert outputs(ctx, dut) == {"resetting"}
+            await ctx.tick()
+        assert outputs(ctx, dut) == set()
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("at", range(settle_cycles(CONFIG) + 3))
+def test_soft_reset_comes_at_once_whatever_a_core_that_failed_is_doing(simulate, at):
+    dut = ResetControl(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.failed, 1)
+        for _ in range(at):
+            await ctx.tick()
+        ctx.set(dut.soft_reset, 1)
+        await ctx.tick()
+        ctx.set(dut.soft_reset, 0)
+        assert outputs(ctx, dut) == {"reset_core", "wipe", "resetting"}
+        ctx.set(dut.failed, 0)
+        await ctx.tick()
+        for _ in range(settle_cycles(CONFIG) + 1):
+            assert outputs(ctx, dut) == {"resetting"}
+            await ctx.tick()
+        assert outputs(ctx, dut) == set()
+
+    simulate(dut, bench)
+
+
+def model(state, settled, failed, soft_reset, wiping):
+    """Next state, and the outputs of this cycle."""
+    is_quiet = settled == settle_cycles(CONFIG)
+    if state == "ready":
+        return ("reset" if soft_reset else "stop" if failed else "ready"), 0, set()
+    if state == "stop":
+        following = "reset" if soft_reset else "ready" if is_quiet else "stop"
+        return following, settled + 1, {"stopping"} | ({"reset_core"} if is_quiet else set())
+    if state == "reset":
+        return "wipe", 0, {"resetting", "reset_core", "wipe"}
+    following = "ready" if is_quiet and not wiping else "wipe"
+    return following, 0 if wiping else settled + 1, {"resetting"}
+
+
+def test_any_sequence_of_failures_and_soft_resets_follows_the_model(simulate):
+    rng = random.Random(67)
+    dut = ResetControl(CONFIG)
+
+    async def bench(ctx):
+        state, settled, remaining, visits = "ready", 0, 0, dict.fromkeys(OUTPUTS, 0)
+        for _ in range(3000):
+            inputs = {"failed": rng.random() < 0.05, "soft_reset": rng.random() < 0.02,
+                      "wiping": remaining > 0}
+            for name, value in inputs.items():
+                ctx.set(getattr(dut, name), value)
+            state, settled, expected = model(state, settled, **inputs)
+            assert outputs(ctx, dut) == expected
+            for name in expected:
+                visits[name] += 1
+            remaining = rng.randint(0, 30) if "wipe" in expected else max(0, remaining - 1)
+            await ctx.tick()
+        assert visits["reset_core"] > visits["wipe"] > 10
+
+    simulate(dut, bench)

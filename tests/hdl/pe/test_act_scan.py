@@ -1,0 +1,205 @@
+"""The scanner of activations against a plain walk over the vector."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.format import Layouts
+from eie_hdl.pe.act_scan import ActScan
+from support.simulation import get, nothing, put
+
+CONFIGS = {
+    "tiny": PRESETS["tiny"],
+    "default": EIEConfig(act_depth=32),
+    "one PE, no power of two": replace(PRESETS["tiny"], n_pe=1, act_depth=21),
+    "least": EIEConfig(n_pe=256, act_width=4, act_depth=2),
+}
+
+
+class Vector:
+    """Contents of an activation SRAM, some of it sparse."""
+
+    def __init__(self, config, index, seed=0, density=0.4):
+        self.config, self.index, self.rng = config, index, random.Random(seed)
+        high = 1 << config.act_width - 1
+        self.slots = [self.rng.randrange(-high, high) if self.rng.random() < density else 0
+                      for _ in range(4 * config.act_depth)]
+        self.slots[-1] = -high
+
+    @property
+    def words(self):
+        shape = Layouts(self.config).act_word
+        return [shape.const(self.slots[n:n + 4]).as_bits() for n in range(0, len(self.slots), 4)]
+
+    def found(self, start):
+        """What a scan gives: columns are numbered from its first slot on."""
+        first, count = 4 * start["source"], 4 * start["last_word"] + 4
+        return [*(((n * self.config.n_pe + self.index), value, start["dense"], 0)
+                  for n, value in enumerate(self.slots[first:first + count])
+                  if value or start["dense"]), "end"]
+
+    def scans(self, count):
+        """Some scans; the first is of the whole SRAM, and the second of its last word."""
+        depth = self.config.act_depth
+        yield {"source": 0, "last_word": depth - 1, "dense": 0}
+        yield {"source": depth - 1, "last_word": 0, "dense": 1}
+        for _ in range(count - 2):
+            source = self.rng.randrange(depth)
+            yield {"source": source, "last_word": self.rng.randrange(depth - source),
+                   "dense": self.rng.randrange(2)}
+
+
+def plain(payload):
+    if payload.end:
+        return "end"
+    return payload.column, payload.value, payload.dense, payload.end
+
+
+async def scan(ctx, dut, start, *, stall=0.0, rng=None):
+    """Start one scan and give all that it finds."""
+    found = []
+    await put(ctx, dut.i, [start])
+    while not found or found[-1] != "end":
+        found += map(plain, await get(ctx, dut.o, 1, stall=stall, rng=rng))
+    return found
+
+
+def sparse(words):
+    """Default machine whose SRAM holds `words`, of four numbers."""
+    vector = Vector(CONFIGS["default"], index=5)
+    vector.slots[:4 * len(words)] = sum(words, [])
+    return vector
+
+
+def cycles(simulate, transfers, rows, vector, start, hold=()):
+    """Cycle of each item, counted from that of the start, and the reads."""
+    dut = ActScan(vector.config)
+    reads, serve = rows(dut.r, vector.words, taken=dut.hold)
+    log, note = transfers(dut.o)
+
+    async def bench(ctx):
+        ctx.set(dut.index, vector.index)
+        ctx.set(dut.o.ready, 1)
+        await put(ctx, dut.i, [start])
+        await ctx.tick().repeat(len(vector.found(start)) + 2 * start["last_word"] + 40)
+
+    async def holder(ctx):
+        for cycle in range(60):
+            ctx.set(dut.hold, cycle in hold)
+            await ctx.tick()
+
+    simulate(dut, bench, background=[serve, note, holder])
+    assert [plain(payload) for _, payload in log] == vector.found(start)
+    return [cycle for cycle, _ in log], reads
+
+
+@pytest.mark.parametrize("hold", [0, 0.5], ids=["alone", "held"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_nonzero_activations_are_found_in_order(simulate, rows, stalls, name, hold):
+    config = CONFIGS[name]
+    vector = Vector(config, index=config.n_pe - 1, seed=len(name))
+    dut = ActScan(config)
+    _, serve = rows(dut.r, vector.words, taken=dut.hold)
+    rng = random.Random(3)
+
+    async def bench(ctx):
+        ctx.set(dut.index, vector.index)
+        for start in vector.scans(8):
+            while rng.random() < stalls.input:
+                await ctx.tick()
+            found = await scan(ctx, dut, start, stall=stalls.output, rng=rng)
+            assert found == vector.found(start)
+        await nothing(ctx, dut.o)
+
+    async def holder(ctx):
+        while True:
+            ctx.set(dut.hold, vector.rng.random() < hold)
+            await ctx.tick()
+
+    simulate(dut, bench, background=[serve, holder])
+
+
+@pytest.mark.parametrize("dense", [0, 1])
+def test_vector_of_zeros_gives_zeros_only_to_a_dense_scan(simulate, rows, dense):
+    vector = Vector(CONFIGS["default"], index=5, density=0)
+    start = {"source": 0, "last_word": 5, "dense": dense}
+    dut = ActScan(vector.config)
+    _, serve = rows(dut.r, vector.words)
+
+    async def bench(ctx):
+        ctx.set(dut.index, 5)
+        found = await scan(ctx, dut, start)
+        assert found == [*((16 * n + 5, 0, 1, 0) for n in range(24 * dense)), "end"]
+
+    simulate(dut, bench, background=[serve])
+
+
+def test_first_activation_comes_five_cycles_after_the_start(simulate, transfers, rows):
+    vector = sparse([[0, 0, 7, 0]])
+    when, reads = cycles(simulate, transfers, rows, vector,
+                         {"source": 0, "last_word": 0, "dense": 0})
+    assert when == [5, 6]
+    assert reads == [(1, 0)]
+
+
+@pytest.mark.parametrize("words", [
+    [[1, 2, 3, 4]] * 6,
+    [[0, 0, 0, 9], [8, 0, 0, 0], [0, 7, 0, 0], [0, 0, 6, 0], [1, 0, 0, 1]],
+    [[1, 0, 0, 0]] * 8,
+], ids=["full", "one each", "lowest"])
+def test_no_cycle_is_lost_between_words_that_hold_any(simulate, transfers, rows, words):
+    vector = sparse(words)
+    start = {"source": 0, "last_word": len(words) - 1, "dense": 0}
+    when, reads = cycles(simulate, transfers, rows, vector, start)
+    assert when == list(range(5, 5 + len(vector.found(start))))
+    assert [addr for _, addr in reads] == list(range(len(words)))    # each word once
+
+
+def test_dense_scan_sends_an_activation_every_cycle(simulate, transfers, rows):
+    vector = sparse([[0, 0, 0, 0], [1, 0, 0, 2]])
+    when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7, "dense": 1})
+    assert when == list(range(5, 5 + 33))
+
+
+def test_word_of_zeros_takes_one_cycle(simulate, transfers, rows):
+    nothing_in, one = [0, 0, 0, 0], [0, 5, 0, 0]
+    vector = sparse([nothing_in, one, nothing_in, nothing_in, nothing_in, one, one, nothing_in])
+    when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7, "dense": 0})
+    # The end comes in the cycle of the last word, if that has nothing.
+    assert when == [6, 10, 11, 12]
+
+
+def test_word_is_read_again_only_if_somebody_else_has_read_since(simulate, transfers, rows):
+    vector = sparse([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]])
+    start = {"source": 0, "last_word": 2, "dense": 0}
+    # Two words are taken at once, the third waits in the SRAM until the first is sent.
+    for hold, expected in [([], [(1, 0), (2, 1), (3, 2)]),
+                           ([4], [(1, 0), (2, 1), (3, 2), (5, 2)]),
+                           ([5, 6], [(1, 0), (2, 1), (3, 2), (7, 2)]),
+                           ([2, 3], [(1, 0), (4, 1), (5, 2)])]:
+        when, reads = cycles(simulate, transfers, rows, vector, start, hold=hold)
+        assert reads == expected
+        assert when == list(range(5, 18))    # it was read again in time
+
+
+def test_next_scan_may_start_when_the_end_is_taken(simulate, rows, transfers):
+    vector = sparse([[1, 0, 0, 2], [3, 0, 0, 4]])
+    dut = ActScan(vector.config)
+    _, serve = rows(dut.r, vector.words)
+    log, note = transfers(dut.o)
+    starts = [{"source": n % 2, "last_word": 0, "dense": 0} for n in range(4)]
+
+    async def bench(ctx):
+        ctx.set(dut.index, vector.index)
+        ctx.set(dut.o.ready, 1)
+        await put(ctx, dut.i, starts[:1])
+        for start in starts[1:]:
+            await ctx.tick().until(dut.o.valid & dut.o.payload.end)
+            await put(ctx, dut.i, [start])
+        await ctx.tick().repeat(12)
+
+    simulate(dut, bench, background=[serve, note])
+    assert [plain(payload) for _, payload in log] == sum(map(vector.found, starts), [])
+    assert [cycle for cycle, _ in log] == [8 * n + k for n in range(4) for k in (5, 6, 7)]

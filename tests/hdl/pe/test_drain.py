@@ -1,0 +1,223 @@
+"""Drain, with an activation SRAM that somebody else reads whenever he may."""
+
+import random
+
+import pytest
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
+from eie_hdl.format import Kind, Layouts
+from eie_hdl.lib.sram import Sram
+from eie_hdl.pe.drain import Drain
+from support.simulation import get, put
+
+CONFIGS = {
+    "tiny": PRESETS["tiny"],
+    "default": EIEConfig(act_depth=32),
+    "one-word": EIEConfig(n_pe=1, acc_depth=4, act_depth=5, v_width=2, n_codebooks=1),
+}
+
+
+class DrainAndSram(wiring.Component):
+    """Drain and the SRAM of biases. While it does not `hold` the SRAM, other rows are read."""
+
+    def __init__(self, config, biases):
+        layouts = Layouts(config)
+        self._drain = Drain(config)
+        width = layouts.act_word.size
+        self._sram = Sram(width=width, depth=config.act_depth, init=[
+            sum((bias & (1 << config.act_width) - 1) << n * config.act_width
+                for n, bias in enumerate(word)) for word in biases])
+        super().__init__({
+            "i":    In(stream.Signature(layouts.operation)),
+            "tile": Out(stream.Signature(layouts.end)),
+            "o":    Out(stream.Signature(layouts.operand, always_ready=True)),
+            "hold": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.drain = drain = self._drain
+        m.submodules.sram = sram = self._sram
+        connect(m, flipped(self.i), drain.i)
+        connect(m, drain.tile, flipped(self.tile))
+        connect(m, drain.o, flipped(self.o))
+        other = Signal.like(sram.r.addr)
+        m.d.sync += other.eq(Mux(other == sram.depth - 1, 0, other + 1))
+        m.d.comb += [
+            self.hold.eq(drain.hold),
+            drain.bias.data.eq(sram.r.data),
+            sram.r.addr.eq(Mux(drain.hold, drain.bias.addr, other)),
+            sram.r.en.eq(Mux(drain.hold, drain.bias.en, 1)),
+        ]
+        return m
+
+
+def random_biases(rng, config):
+    limit = 1 << config.act_width - 1
+    return [[rng.randrange(-limit, limit) for _ in range(ACTS_PER_WORD)]
+            for _ in range(config.act_depth)]
+
+
+def entry(rng, config):
+    return {"kind": Kind.ACTIVATION, "body": {"activation": {
+        "row": rng.randrange(config.acc_depth), "value": rng.randrange(-8, 8),
+        "code": rng.randrange(config.n_codebooks << config.v_width)}}}
+
+
+def end(rng, config):
+    n_words = rng.choice([1, rng.randint(1, config.tile_words), config.tile_words])
+    return {"kind": Kind.END, "body": {"end": {
+        "destination": rng.randrange(config.act_depth), "last_word": n_words - 1,
+        "bias": rng.randint(0, config.act_depth - n_words), "relu": rng.randrange(2),
+        "shift": rng.randint(0, config.max_shift),
+        "bias_shift": rng.randint(0, config.max_bias_shift)}}}
+
+
+def random_operations(rng, config, tiles=6):
+    operations = []
+    for _ in range(tiles):
+        operations += [entry(rng, config) for _ in range(rng.choice([0, 1, 2, 9]))]
+        operations.append(end(rng, config))
+    return operations + [entry(rng, config)]
+
+
+def cleared(config):
+    return [("clear", row) for row in range(config.acc_depth)]
+
+
+def operands(operations, biases):
+    """What the MAC must be given, in order."""
+    for operation in operations:
+        if operation["kind"] is Kind.ACTIVATION:
+            fields = operation["body"]["activation"]
+            yield "entry", fields["row"], fields["code"], fields["value"]
+        else:
+            fields = operation["body"]["end"]
+            rows = [bias for word in biases[fields["bias"]:][:fields["last_word"] + 1]
+                    for bias in word]
+            for row, bias in enumerate(rows):
+                yield "row", row, bias, fields["bias_shift"], row == len(rows) - 1
+
+
+def seen(operand):
+    if not operand.drain:
+        assert not operand.last and not operand.discard
+        return "entry", operand.row, operand.code, operand.value
+    if operand.discard:
+        assert not operand.last
+        return "clear", operand.row
+    return "row", operand.row, operand.value, operand.bias_shift, bool(operand.last)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
+    config = CONFIGS[name]
+    rng = random.Random(11)
+    biases = random_biases(rng, config)
+    operations = random_operations(rng, config)
+    expected = cleared(config) + list(operands(operations, biases))
+    tiles = [operation["body"]["end"] for operation in operations
+             if operation["kind"] is Kind.END]
+    dut = DrainAndSram(config, biases)
+
+    async def producer(ctx):
+        await put(ctx, dut.i, operations, stall=stalls.input, rng=rng)
+
+    async def tile_consumer(ctx):
+        received = await get(ctx, dut.tile, len(tiles), stall=stalls.output)
+        assert received == [Layouts(config).end.const(tile) for tile in tiles]
+
+    async def consumer(ctx):
+        received = [seen(operand) for operand in await get(ctx, dut.o, len(expected))]
+        assert received == expected
+
+    simulate(dut, producer, tile_consumer, consumer)
+
+
+def test_accumulators_are_cleared_after_reset_before_anything_else(simulate):
+    """One row a cycle from the first cycle on, whatever waits at the input."""
+    config = PRESETS["tiny"]
+    rng = random.Random(2)
+    first = entry(rng, config)
+    dut = DrainAndSram(config, random_biases(rng, config))
+
+    async def bench(ctx):
+        ctx.set(dut.i.payload, first)
+        ctx.set(dut.i.valid, 1)
+        for row in range(config.acc_depth):
+            assert ctx.get(dut.o.valid) and not ctx.get(dut.i.ready)
+            assert not ctx.get(dut.tile.valid)
+            assert seen(ctx.get(dut.o.payload)) == ("clear", row)
+            await ctx.tick()
+        assert ctx.get(dut.o.valid) and ctx.get(dut.i.ready)
+        assert [seen(ctx.get(dut.o.payload))] == list(operands([first], []))
+
+    simulate(dut, bench)
+
+
+def test_nothing_is_cleared_without_a_reset(simulate):
+    config = PRESETS["tiny"]
+    dut = DrainAndSram(config, [])
+
+    async def bench(ctx):
+        await ctx.tick().repeat(config.acc_depth)
+        for _ in range(50):
+            *_, valid = await ctx.tick().sample(dut.o.valid)
+            assert not valid
+
+    simulate(dut, bench)
+
+
+def test_rows_wait_for_their_tile_to_be_accepted_and_then_come_one_a_cycle(simulate):
+    """The accepting cycle shows no row; the next tile's entries follow the last one at once."""
+    config = PRESETS["tiny"]
+    rng = random.Random(3)
+    biases = random_biases(rng, config)
+    tile, after = end(rng, config), entry(rng, config)
+    tile["body"]["end"]["last_word"] = config.tile_words - 1
+    tile["body"]["end"]["bias"] = 5
+    rows = list(operands([tile], biases))
+    dut = DrainAndSram(config, biases)
+
+    async def bench(ctx):
+        await ctx.tick().repeat(config.acc_depth)
+        assert not ctx.get(dut.hold)
+        ctx.set(dut.i.payload, tile)
+        ctx.set(dut.i.valid, 1)
+        for ready in (0, 0, 0, 1):
+            ctx.set(dut.tile.ready, ready)
+            assert ctx.get(dut.hold) and ctx.get(dut.tile.valid)
+            assert not ctx.get(dut.o.valid) and not ctx.get(dut.i.ready)
+            await ctx.tick()
+        for row in rows:
+            assert ctx.get(dut.o.valid) and ctx.get(dut.hold) and not ctx.get(dut.tile.valid)
+            assert seen(ctx.get(dut.o.payload)) == row
+            assert ctx.get(dut.i.ready) == (row == rows[-1])
+            await ctx.tick()
+        ctx.set(dut.i.payload, after)
+        assert ctx.get(dut.o.valid) and ctx.get(dut.i.ready) and not ctx.get(dut.hold)
+        assert seen(ctx.get(dut.o.payload)) == next(operands([after], biases))
+
+    simulate(dut, bench)
+
+
+def test_entries_pass_in_the_cycle_they_arrive_and_leave_the_sram_alone(simulate):
+    config = PRESETS["tiny"]
+    rng = random.Random(4)
+    dut = DrainAndSram(config, [])
+
+    async def bench(ctx):
+        await ctx.tick().repeat(config.acc_depth)
+        for _ in range(20):
+            offered, valid = entry(rng, config), rng.randrange(2)
+            ctx.set(dut.i.payload, offered)
+            ctx.set(dut.i.valid, valid)
+            assert ctx.get(dut.o.valid) == valid
+            assert ctx.get(dut.i.ready) and not ctx.get(dut.hold)
+            assert seen(ctx.get(dut.o.payload)) == next(operands([offered], []))
+            await ctx.tick()
+
+    simulate(dut, bench)

@@ -1,0 +1,271 @@
+"""Mac with its memories, against sums that are wrapped one by one."""
+
+import random
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.format import Layouts
+from eie_hdl.lib.sram import Sram
+from eie_hdl.numeric import limits, wrap
+from eie_hdl.pe.mac import Mac
+from support.simulation import get, put
+
+CONFIGS = {
+    "tiny": PRESETS["tiny"],
+    "default": EIEConfig(),
+    # One full product fits: two full ones overflow.
+    "narrowest-sums": EIEConfig(act_width=8, codebook_width=6, acc_width=14, acc_depth=4,
+                                n_codebooks=1, v_width=2),
+    "widest": EIEConfig(act_width=24, codebook_width=24, acc_width=60, v_width=8),
+}
+
+
+class MacAndMemories(wiring.Component):
+    """Mac, its codebook memory and its accumulators, all with given contents."""
+
+    def __init__(self, config, codebook, accumulators=()):
+        self._mac = Mac(config)
+        self._codebook = Sram(
+            width=config.codebook_width, depth=config.n_codebooks << config.v_width, init=[
+                weight & (1 << config.codebook_width) - 1 for weight in codebook])
+        self._acc = Sram(width=config.acc_width, depth=config.acc_depth, block=False, init=[
+            acc & (1 << config.acc_width) - 1 for acc in accumulators])
+        super().__init__({
+            "i": In(stream.Signature(Layouts(config).operand, always_ready=True)),
+            "o": Out(stream.Signature(Mac.sum_layout(config), always_ready=True)),
+            "accumulated": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.mac = mac = self._mac
+        m.submodules.codebook = codebook = self._codebook
+        m.submodules.acc = acc = self._acc
+        connect(m, mac.codebook, codebook.r)
+        connect(m, mac.acc_r, acc.r)
+        connect(m, mac.acc_w, acc.w)
+        connect(m, flipped(self.i), mac.i)
+        connect(m, mac.o, flipped(self.o))
+        m.d.comb += self.accumulated.eq(mac.accumulated)
+        return m
+
+
+def random_number(rng, width):
+    """Mostly the ends of the range, where carries and signs go wrong."""
+    low, high = limits(width)
+    return rng.choice([low, low + 1, -1, 0, 1, high, rng.randint(low, high)])
+
+
+def random_codebook(rng, config):
+    return [random_number(rng, config.codebook_width)
+            for _ in range(config.n_codebooks << config.v_width)]
+
+
+def random_tile(rng, config, codebook, n_rows, count):
+    """Entries for few rows, so that the same one comes again soon; then all of them drain."""
+    operands = [{"row": rng.randrange(n_rows), "code": rng.randrange(len(codebook)),
+                 "value": random_number(rng, config.act_width)} for _ in range(count)]
+    return operands + [drained(row, random_number(rng, config.act_width), n_rows,
+                               bias_shift=rng.randint(0, config.max_bias_shift))
+                       for row in range(n_rows)]
+
+
+def drained(row, value, n_rows, **fields):
+    return {"row": row, "value": value, "drain": 1, "last": row == n_rows - 1, **fields}
+
+
+def clearing(rng, config):
+    """What the drain sends after reset: biases of whatever the SRAM held."""
+    return [{"row": row, "value": random_number(rng, config.act_width), "drain": 1, "discard": 1}
+            for row in range(config.acc_depth)]
+
+
+def accumulate(config, codebook, operands):
+    """Drained rows: (sum, last, overflow); overflow is of meaning with the last one only."""
+    acc, overflow, sums = [0] * config.acc_depth, False, []
+    for operand in operands:
+        row, drain = operand["row"], operand.get("drain")
+        weight = 2**operand["bias_shift"] if drain else codebook[operand["code"]]
+        exact = acc[row] + weight * operand["value"]
+        acc[row] = wrap(exact, config.acc_width)
+        overflow |= acc[row] != exact
+        if drain:
+            sums.append((acc[row], operand["last"], operand["last"] and overflow))
+            acc[row] = 0
+            overflow &= not operand["last"]
+    return sums
+
+
+def seen(sums):
+    return [(got.acc, bool(got.last), bool(got.last and got.overflow)) for got in sums]
+
+
+async def offer(ctx, dut, operands, *, stall=0.0, rng=None):
+    """As `put`, but what is there while nothing is valid is anything."""
+    for operand in operands:
+        while rng and rng.random() < stall:
+            ctx.set(dut.i.payload.as_value(), rng.getrandbits(len(dut.i.payload.as_value())))
+            await ctx.tick()
+        await put(ctx, dut.i, [operand])
+
+
+async def until_drained(ctx):
+    await ctx.tick().repeat(4)
+
+
+@pytest.mark.parametrize("stall", [0, 0.5])
+@pytest.mark.parametrize("n_rows", [1, 3, 4])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall):
+    """Rows come again one, two and three operands later, with and without gaps between."""
+    config = CONFIGS[name]
+    rng = random.Random(n_rows)
+    codebook = random_codebook(rng, config)
+    garbage = [random_number(rng, config.acc_width) for _ in range(config.acc_depth)]
+    operands = [operand for count in [0, 1, 5, 20, 40]
+                for operand in random_tile(rng, config, codebook, n_rows, count)]
+    expected = accumulate(config, codebook, operands)
+    dut = MacAndMemories(config, codebook, garbage)
+    n_accumulated = 0
+
+    async def producer(ctx):
+        await put(ctx, dut.i, clearing(rng, config))
+        await offer(ctx, dut, operands, stall=stall, rng=rng)
+
+    async def consumer(ctx):
+        assert seen(await get(ctx, dut.o, len(expected))) == expected
+        await until_drained(ctx)
+
+    async def observer(ctx):
+        nonlocal n_accumulated
+        async for *_, accumulated in ctx.tick().sample(dut.accumulated):
+            n_accumulated += accumulated
+
+    simulate(dut, producer, consumer, background=[observer])
+    assert n_accumulated == 66
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("gap", [False, True])
+def test_row_that_comes_again_finds_its_newest_sum(simulate, distance, gap):
+    """The operands between go to other rows, or are not there at all."""
+    config = PRESETS["tiny"]
+    codebook = [0, 1, 2, 3, 4, 5, 6, 7]
+    dut = MacAndMemories(config, codebook)
+
+    async def producer(ctx):
+        for n in range(8):
+            await put(ctx, dut.i, [{"row": 5, "code": 3, "value": n + 1}])
+            for other in range(1, distance):
+                if gap:
+                    await ctx.tick()
+                else:
+                    await put(ctx, dut.i, [{"row": 5 + other, "code": 1, "value": 100}])
+        await put(ctx, dut.i, [drained(5, 7, 6, bias_shift=2), drained(5, 0, 6)])
+
+    async def consumer(ctx):
+        total = 3 * sum(range(1, 9)) + (7 << 2)
+        assert seen(await get(ctx, dut.o, 2)) == [(total, True, False), (0, True, False)]
+
+    simulate(dut, producer, consumer)
+
+
+def test_sum_comes_four_cycles_after_its_operand(simulate):
+    config = PRESETS["tiny"]
+    dut = MacAndMemories(config, [0, 9])
+
+    async def bench(ctx):
+        await put(ctx, dut.i, [{"row": 2, "code": 1, "value": -3}])
+        await put(ctx, dut.i, [drained(2, 0, 3)])
+        for cycle in range(2, 5):    # `put` returns in the cycle after
+            assert not ctx.get(dut.o.valid)
+            await ctx.tick()
+            assert ctx.get(dut.o.valid) == (cycle == 4)
+        assert ctx.get(dut.o.p.acc) == -27
+
+    simulate(dut, bench)
+
+
+def test_a_row_drains_in_every_cycle(simulate):
+    config = PRESETS["tiny"]
+    dut = MacAndMemories(config, [0, 1])
+    operands = [drained(row, row + 1, 16, bias_shift=row % 6) for row in range(16)]
+    expected = accumulate(config, [], operands)
+
+    async def producer(ctx):
+        await put(ctx, dut.i, operands)
+
+    async def consumer(ctx):
+        await ctx.tick().until(dut.o.valid)
+        received = []
+        # `until` returns in the cycle after the first one.
+        for _ in expected[1:]:
+            assert ctx.get(dut.o.valid)
+            received.append(ctx.get(dut.o.payload))
+            await ctx.tick()
+        assert not ctx.get(dut.o.valid)
+        assert seen(received) == expected[1:]
+
+    simulate(dut, producer, consumer)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("cause", ["entry", "bias"])
+@pytest.mark.parametrize("gap", [False, True])
+def test_overflow_is_told_once_with_the_last_row_of_its_tile(simulate, sign, cause, gap):
+    """The sum wraps; the tiles before and after, which fill the range, are innocent.
+
+    In the gaps there are operands that would overflow if they were valid.
+    """
+    config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4)
+    low, high = limits(16)
+    extreme = high if sign > 0 else low
+    steps = [(127, 127)] * 2 + [(127, 4), (1, 1)] if sign > 0 else [(127, -128)] * 2 + [(-64, 4)]
+    codebook = [0, 127, -128, 1, 4]
+    filling = [{"row": 1, "code": codebook.index(w), "value": v} for v, w in steps]
+    assert sum(v * w for v, w in steps) == extreme
+    one_more = {"row": 1, "code": 3, "value": sign}
+
+    def drains(bias=0):
+        return [drained(row, bias * (row == 1), 4) for row in range(4)]
+
+    with_overflow = filling + [one_more] + drains() if cause == "entry" else filling + drains(sign)
+    operands = filling + drains() + with_overflow + filling + drains()
+    operands = [{"bias_shift": 0, **operand} for operand in operands]
+    dut = MacAndMemories(config, codebook)
+
+    async def producer(ctx):
+        for operand in operands:
+            await put(ctx, dut.i, [operand])
+            if gap:
+                ctx.set(dut.i.payload, {"row": 1, "code": 1, "value": sign * 127})
+                await ctx.tick()
+
+    async def consumer(ctx):
+        received = await get(ctx, dut.o, 12)
+        wrapped = low if sign > 0 else high
+        assert [got.acc for got in received[1::4]] == [extreme, wrapped, extreme]
+        assert [got.overflow for got in received[3::4]] == [0, 1, 0]
+
+    simulate(dut, producer, consumer)
+
+
+def test_clearing_what_the_memory_held_at_power_on_is_no_overflow(simulate):
+    config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4)
+    dut = MacAndMemories(config, [0, 1], [limits(16)[1]] * 4)
+
+    async def producer(ctx):
+        await put(ctx, dut.i, [{"row": row, "value": 100, "drain": 1, "discard": 1}
+                               for row in range(4)])
+        await put(ctx, dut.i, [drained(row, row, 4) for row in range(4)])
+
+    async def consumer(ctx):
+        received = await get(ctx, dut.o, 4)
+        assert seen(received) == [(0, False, False), (1, False, False), (2, False, False),
+                                  (3, True, False)]
+
+    simulate(dut, producer, consumer)

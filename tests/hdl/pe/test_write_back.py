@@ -1,0 +1,191 @@
+"""WriteBack, against the functions of eie_hdl.numeric."""
+
+import random
+
+import pytest
+
+from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
+from eie_hdl.format import Layouts
+from eie_hdl.numeric import limits, relu, round_shift, saturate
+from eie_hdl.pe.write_back import WriteBack
+from support.simulation import get, nothing, put
+
+SMALL = EIEConfig(act_width=4, codebook_width=4, acc_width=8, act_depth=64, acc_depth=4)
+CONFIGS = {
+    "tiny": PRESETS["tiny"],
+    "default": EIEConfig(),
+    "widest": EIEConfig(act_width=24, codebook_width=24, acc_width=60, n_pe=1),
+    "widest-shift": EIEConfig(act_width=4, codebook_width=4, acc_width=60),
+    "narrowest-shift": EIEConfig(act_width=24, codebook_width=4, acc_width=28, act_depth=2),
+}
+
+
+def finish(acc, shift, with_relu, width):
+    value = round_shift(acc, shift)
+    return saturate(relu(value) if with_relu else value, width)
+
+
+def random_acc(rng, config, shift):
+    """Anything, a half, an end of the range, or the last that does and the first that does not."""
+    low, high = limits(config.acc_width)
+    edge = rng.choice(limits(config.act_width)) << shift
+    half = 1 << shift >> 1
+    acc = rng.choice([rng.randint(low, high), rng.randint(-half * 9, half * 9), low, high,
+                      rng.randint(-4, 4), (rng.randint(-9, 9) << shift) + half,
+                      edge + rng.choice([-1, 0, 1]) * half + rng.randint(-2, 2)])
+    return min(max(acc, low), high)
+
+
+def random_tiles(rng, config, count=24):
+    """(fields of the tile, accumulators, overflow); every shift occurs."""
+    tiles = []
+    for number in range(count):
+        shift = number % (config.max_shift + 1) if number % 3 else rng.randint(0, config.max_shift)
+        n_words = rng.choice([1, 2, 5]) if config.act_depth > 5 else 1
+        fields = {"destination": rng.randint(0, config.act_depth - n_words), "shift": shift,
+                  "relu": rng.randrange(2)}
+        accs = [random_acc(rng, config, shift) for _ in range(n_words * ACTS_PER_WORD)]
+        tiles.append((fields, accs, rng.randrange(2)))
+    return tiles
+
+
+def rows(accs, overflow=0):
+    return [{"acc": acc, "last": n == len(accs) - 1, "overflow": overflow and n == len(accs) - 1}
+            for n, acc in enumerate(accs)]
+
+
+def writes(fields, accs, config):
+    """(row, word) that must be written for a tile."""
+    values = [finish(acc, fields["shift"], fields["relu"], config.act_width) for acc in accs]
+    return [(fields["destination"] + n // ACTS_PER_WORD, values[n:n + ACTS_PER_WORD])
+            for n in range(0, len(values), ACTS_PER_WORD)]
+
+
+def recorder(dut, config, written):
+    """Bench that notes each write."""
+    async def record(ctx):
+        async for *_, enable, row, data in ctx.tick().sample(dut.w.en, dut.w.addr, dut.w.data):
+            if enable:
+                word = Layouts(config).act_word.from_bits(data)
+                written.append((row, [word[n] for n in range(ACTS_PER_WORD)]))
+    return record
+
+
+async def feed(ctx, dut, tiles, *, stall=0.0, rng=None):
+    """Do as the drain does: offer a tile, and its rows once it is accepted."""
+    for fields, accs, overflow in tiles:
+        await put(ctx, dut.tile, [fields], stall=stall, rng=rng)
+        await put(ctx, dut.i, rows(accs, overflow), stall=stall, rng=rng)
+
+
+def test_all_accumulators_shifts_and_signs_of_a_small_width(simulate):
+    low, high = limits(SMALL.acc_width)
+    accs = list(range(low, high + 1))
+    tiles = [({"shift": shift, "relu": with_relu}, accs, 0)
+             for shift in range(SMALL.max_shift + 1) for with_relu in (0, 1)]
+    assert SMALL.max_shift == 7    # shifts out every bit but the sign
+    expected = [write for fields, accs, _ in tiles
+                for write in writes({"destination": 0, **fields}, accs, SMALL)]
+    dut, written = WriteBack(SMALL), []
+
+    async def producer(ctx):
+        await feed(ctx, dut, tiles)
+
+    async def consumer(ctx):
+        await get(ctx, dut.written, len(tiles))
+
+    simulate(dut, producer, consumer, background=[recorder(dut, SMALL, written)])
+    assert written == expected
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_words_and_tokens_follow_the_model(simulate, stalls, name):
+    config = CONFIGS[name]
+    rng = random.Random(5)
+    tiles = random_tiles(rng, config)
+    expected = [write for fields, accs, _ in tiles for write in writes(fields, accs, config)]
+    dut, written = WriteBack(config), []
+
+    async def producer(ctx):
+        await feed(ctx, dut, tiles, stall=stalls.input, rng=rng)
+
+    async def consumer(ctx):
+        for number, (_, _, overflow) in enumerate(tiles):
+            assert await get(ctx, dut.written, 1, stall=stalls.output) == [overflow], number
+        await nothing(ctx, dut.written)
+
+    simulate(dut, producer, consumer, background=[recorder(dut, config, written)])
+    assert written == expected
+
+
+def test_halves_are_rounded_up_and_what_does_not_fit_is_clamped(simulate):
+    """The cases worth reading: numbers of 8 bits, shifted by 2 and made 4 bits."""
+    cases = {6: 2, 5: 1, -6: -1, -7: -2, 2: 1, -2: 0, 29: 7, 30: 7, 127: 7, -34: -8, -35: -8,
+             -128: -8}
+    dut, written = WriteBack(SMALL), []
+
+    async def producer(ctx):
+        await feed(ctx, dut, [({"shift": 2}, list(cases), 0)])
+
+    async def consumer(ctx):
+        await get(ctx, dut.written, 1)
+
+    simulate(dut, producer, consumer, background=[recorder(dut, SMALL, written)])
+    assert [value for _, word in written for value in word] == list(cases.values())
+
+
+def test_word_is_written_four_cycles_after_its_last_row(simulate):
+    """Rows come in every cycle, so a word does in every fourth."""
+    dut = WriteBack(SMALL)
+
+    async def bench(ctx):
+        await put(ctx, dut.tile, [{"destination": 10}])
+        enabled = []
+        for row in [*rows([1] * 8), None, None, None, None, None]:
+            ctx.set(dut.i.valid, row is not None)
+            if row is not None:
+                ctx.set(dut.i.payload, row)
+            enabled.append(ctx.get(dut.w.en) and ctx.get(dut.w.addr))
+            await ctx.tick()
+        assert [(cycle, row) for cycle, row in enumerate(enabled) if row] == [
+            (3 + 4, 10), (7 + 4, 11)]
+
+    simulate(dut, bench)
+
+
+def test_tile_is_accepted_when_the_token_of_the_one_before_is_taken(simulate):
+    dut = WriteBack(SMALL)
+
+    async def bench(ctx):
+        assert ctx.get(dut.tile.ready) and not ctx.get(dut.written.valid)
+        await put(ctx, dut.tile, [{}])
+        ctx.set(dut.tile.valid, 1)
+        ctx.set(dut.tile.p.destination, 3)
+        await put(ctx, dut.i, rows([1, 2, 3, 4]))
+        while not ctx.get(dut.w.en):
+            assert not ctx.get(dut.tile.ready) and not ctx.get(dut.written.valid)
+            await ctx.tick()
+        assert not ctx.get(dut.written.valid)
+        for _ in range(5):
+            await ctx.tick()
+            assert ctx.get(dut.written.valid) and not ctx.get(dut.tile.ready)
+        ctx.set(dut.written.ready, 1)
+        await ctx.tick()
+        assert ctx.get(dut.tile.ready) and not ctx.get(dut.written.valid)
+
+    simulate(dut, bench)
+
+
+def test_token_follows_the_last_write_and_not_an_earlier_one(simulate):
+    dut, written = WriteBack(SMALL), []
+
+    async def producer(ctx):
+        await feed(ctx, dut, [({}, [1] * 12, 1), ({}, [2] * 4, 0)])
+
+    async def consumer(ctx):
+        assert await get(ctx, dut.written, 1) == [1]
+        assert len(written) == 3
+        assert await get(ctx, dut.written, 1) == [0]
+        assert len(written) == 4
+
+    simulate(dut, producer, consumer, background=[recorder(dut, SMALL, written)])

@@ -1,0 +1,128 @@
+"""The C driver on the hardware: digits, misuse, and whether a fault would be seen."""
+
+import functools
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_hdl.config import EIEConfig
+from eie_sim.c_driver.program import (
+    C_FLAGS,
+    DIGITS,
+    FAULTS,
+    compile_digits,
+    compile_example,
+    make_machine,
+    run_program,
+)
+from eie_sim.rtl.simulators import SimulationError
+
+#: One machine for all tests: to compile it takes longer than all of them.
+CONFIG = EIEConfig(n_pe=4)
+
+MODES = pytest.mark.parametrize("options", [
+    [], ["--interrupts"], ["--stall=0.4"], ["--interrupts", "--stall=0.4", "--seed=2"]],
+    ids=["polling", "interrupts", "polling-stalls", "interrupts-stalls"])
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """Make a program of an example, once."""
+    @functools.cache
+    def make(example, models):
+        return compile_digits(tmp_path_factory.mktemp(example.stem), example=example,
+                              n_pe=CONFIG.n_pe, images=6, build_root=models,
+                              outputs="all" if example == FAULTS else "last")
+    return make
+
+
+@pytest.fixture
+def digits(verilator, programs, models):
+    return programs(DIGITS, models)
+
+
+@pytest.fixture
+def faults(verilator, programs, models):
+    return programs(FAULTS, models)
+
+
+def figures(text, name):
+    """Numbers of a line."""
+    line = re.search(rf"^ *{name} +(.*)$", text, re.M)[1]
+    return [float(number) for number in re.findall(r"[\d.]+", line)]
+
+
+@MODES
+def test_digits_are_recognised(digits, options):
+    text = run_program(digits, *options)
+    mode = "interrupts" if "--interrupts" in options else "polling"
+    assert text.startswith(f"digits, {mode}: 6 images, accuracy 100.00 %\n")
+    assert figures(text, "outputs") == [2 * 6 * 10, 0]
+    # One for each program; one that is not cleared would come without an end.
+    assert figures(text, "bridge:")[-1] == (2 * 6 if mode == "interrupts" else 0)
+
+
+def test_a_batch_leaves_no_gap(digits):
+    text = run_program(digits, "--interrupts")
+    (cycles, _, _), (single,), (batch,) = (figures(text, name) for name in (
+        "cycles per image", "with the host, one by one", "with the host, in a batch"))
+    # The first input is loaded before anything runs, and the last result drained after it.
+    assert cycles < batch < cycles + 100 < single + 100
+    assert single > batch
+
+
+@MODES
+def test_misuse_is_told_and_left_behind(faults, options):
+    text = run_program(faults, *options)
+    assert len(re.findall(r"^.{26} ok    ", text, re.M)) == 14
+    assert "14 provoked, 0 wrong" in text
+
+
+@MODES
+def test_all_layers_can_be_outputs(verilator, tmp_path, models, options):
+    network = random_network(np.random.default_rng(6), [50, 40, 30, 7], frac=8)
+    build = compile_network(network, CONFIG, outputs="all")
+    words = np.random.default_rng(7).integers(-1000, 1000, (4, 50))
+    program = compile_example(build, words, np.zeros(4, np.int64), tmp_path, build_root=models)
+    text = run_program(program, *options)
+    assert figures(text, "outputs") == [2 * 4 * (40 + 30 + 7), 0]
+    # Whoever slept until an interrupt while no program ends would sleep for 10,000 cycles.
+    assert figures(text, "with the host, one by one")[0] < 3000
+
+
+def changed(program, folder, file, old, new, models):
+    """Link the example anew with a text replaced in one of its files; run it."""
+    shutil.copytree(program.parent, folder, dirs_exist_ok=True)
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+    subprocess.run(["gcc", *C_FLAGS, "-I", ".", "-c", file], cwd=folder, check=True)
+    subprocess.run(["g++", "-o", "program", *(path.name for path in folder.glob("*.o")),
+                    make_machine(CONFIG, build_root=models), "-pthread"], cwd=folder, check=True)
+    return run_program(folder / "program")
+
+
+def test_an_expected_output_that_differs_is_told(digits, tmp_path, models):
+    last = re.search(r"(-?\d+),\n};\s*\Z", (digits.parent / "digits_data.c").read_text())
+    with pytest.raises(SimulationError, match=(
+            rf"(?s)failed \(1\).*image 5, output 9: got {last[1]}, expected 12345\n"
+            r".*120, 2 not as expected")):
+        changed(digits, tmp_path, "digits_data.c", last[0], "12345,\n};\n", models)
+
+
+def test_a_bit_that_flips_in_a_packet_is_told(digits, tmp_path, models):
+    beat = re.search(r"beats\[\] = {\s*\w+, (\w+)u,", (digits.parent / "network.c").read_text())
+    with pytest.raises(SimulationError, match="loading: the model did not arrive as it was sent"):
+        changed(digits, tmp_path, "network.c", beat[1], f"0x{int(beat[1], 0) ^ 1:016x}", models)
+
+
+def test_a_program_that_does_not_end_is_stopped(digits):
+    with pytest.raises(SimulationError, match=(
+            r"(?s)failed \(3\).*the program must end\nirq \d; s_axis valid \d ready \d, \d+ beats "
+            r"left; m_axis valid \d ready \d, \d+ bytes taken\nbridge: \d+ cycles")):
+        run_program(digits, "--limit=200")

@@ -1,0 +1,322 @@
+"""The C driver on an imitation of a machine: what it sends, what it makes of the answers."""
+
+import ctypes
+import subprocess
+
+import numpy as np
+import pytest
+
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import quantise
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.numeric import limits
+from eie_hdl.registers import REGISTERS, Error
+from eie_sim.c_driver.library import CDriver, compile_library
+from eie_sim.c_driver.program import C_FLAGS, DRIVER
+from eie_sim.inference import infer
+
+TINY = PRESETS["tiny"]
+
+#: Names of the driver's answers, in the order in which eie.h has them.
+(OK, ID, VERSION, CONFIG, CHECKSUM, MACHINE, TIMEOUT, TRANSFER, LENGTH, BUSY, EMPTY,
+ VALUE) = range(12)
+
+ADDRESS = {register.name: register.address for register in REGISTERS}
+
+def compiled(config, sizes, outputs="last"):
+    network = random_network(np.random.default_rng(3), sizes, density=0.5, frac=4,
+                             v_width=config.v_width)
+    return compile_network(network, config, outputs=outputs)
+
+
+def inputs_of(build, batch=5):
+    low, high = limits(build.config.act_width)
+    return np.random.default_rng(4).integers(low, high, (batch, len(build.input.columns)),
+                                             endpoint=True)
+
+
+def expected(build, words):
+    return np.concatenate(infer(build, words, engine="golden").outputs, axis=1)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Library and build of a small network with two input buffers."""
+    build = compiled(TINY, [30, 20, 9])
+    assert build.input_buffers == 2
+    return compile_library(build, tmp_path_factory.mktemp("tiny")), build
+
+
+@pytest.fixture
+def driver(tiny):
+    """Driver of a machine that was found, but has nothing loaded."""
+    driver = CDriver(*tiny)
+    assert driver.init() == OK
+    return driver
+
+
+@pytest.fixture
+def loaded(driver):
+    assert driver.load() == OK
+    driver.fake.log.clear()
+    return driver
+
+
+@pytest.mark.parametrize("interrupts", [False, True], ids=["polling", "interrupts"])
+@pytest.mark.parametrize(("config", "sizes", "outputs", "buffers"), [
+    (TINY, [30, 20, 9], "all", 2),
+    (EIEConfig(n_pe=1, act_width=8, act_depth=64), [7, 5], "last", 2),
+    (EIEConfig(n_pe=2, act_width=24), [33, 11], "all", 2),
+    (EIEConfig(n_pe=1, act_depth=13), [16, 16], "last", 1),
+], ids=["all-outputs", "bytes", "two-beats-a-word", "one-buffer"])
+def test_results_are_those_of_the_golden_model(tmp_path, config, sizes, outputs, buffers,
+                                               interrupts):
+    build = compiled(config, sizes, outputs)
+    assert build.input_buffers == buffers
+    driver = CDriver(compile_library(build, tmp_path), build, interrupts=interrupts)
+    words = inputs_of(build)
+    assert (driver.init(), driver.load()) == (OK, OK)
+    for batch in (words, words[:1]):
+        status, outputs = driver.infer(batch)
+        assert status == OK
+        assert outputs.tolist() == expected(build, batch).tolist()
+    assert (driver.waits > 0) == interrupts
+
+
+def test_inputs_are_sent_ahead(loaded):
+    loaded.infer(inputs_of(loaded.build, 3))
+    assert [entry for entry in loaded.fake.log if entry != "IRQ_STATUS"] == [
+        "send", "START", "send", "START", "receive", "send", "START", "receive", "receive"]
+
+
+def test_counters_have_64_bits(loaded):
+    words = inputs_of(loaded.build, 1)
+    loaded.infer(words)
+    macs = infer(loaded.build, words, engine="golden").counters["macs"][0]
+    assert loaded.counter(ADDRESS["MACS_LO"]) == macs > 0
+    loaded.fake.words["MACS_HI"] = 7
+    assert loaded.counter(ADDRESS["MACS_LO"]) == macs + (7 << 32)
+
+
+def test_no_machine_is_noticed(tiny):
+    driver = CDriver(*tiny)
+    driver.fake.words["ID"] ^= 1
+    assert driver.init() == ID
+    assert driver.fake.log == []
+
+
+def test_another_major_version_is_noticed(tiny):
+    driver = CDriver(*tiny)
+    major = driver.fake.get("VERSION", "major")
+    driver.fake.set("VERSION", major=major + 1)
+    assert driver.init() == VERSION
+    assert driver.fake.log == []
+    driver.fake.set("VERSION", major=major, minor=7, patch=7)
+    assert driver.init() == OK
+
+
+@pytest.mark.parametrize("name", ["FORMAT", *(name for name in ADDRESS if "CONFIG_" in name)])
+def test_another_machine_is_noticed(driver, name):
+    driver.fake.words[name] += 1
+    driver.fake.log.clear()
+    assert driver.load() == CONFIG
+    assert driver.machine.address == ADDRESS[name]
+    assert driver.fake.log == []
+    assert driver.submit(inputs_of(driver.build)[0]) == EMPTY
+
+
+def test_a_bit_that_flips_while_loading_is_noticed(driver):
+    driver.flip = 1
+    assert driver.load() == CHECKSUM
+    driver.flip = 0
+    assert driver.load() == OK
+
+
+def test_an_error_while_loading_is_told(driver):
+    driver.fake.fail(Error.BAD_ADDRESS, 77)
+    assert driver.load() == MACHINE
+    error = driver.call("error")
+    assert (error.code, error.address) == (Error.BAD_ADDRESS, 77)
+    assert (driver.call("clear"), driver.load()) == (OK, OK)
+
+
+def test_an_error_of_an_inference_is_told(loaded):
+    words = inputs_of(loaded.build)
+    loaded.fake.fail(Error.LOAD_IN_USE)
+    assert (loaded.submit(words[0]), loaded.collect()) == (OK, MACHINE)
+    assert (loaded.call("load", None, None), loaded.call("clear")) == (BUSY, OK)
+    assert loaded.infer(words)[1].tolist() == expected(loaded.build, words).tolist()
+
+
+def test_calls_at_the_wrong_time_are_refused(driver):
+    words = inputs_of(driver.build)
+    assert (driver.submit(words[0]), driver.collect()) == (EMPTY, EMPTY)
+    assert driver.call("infer", None, None) == EMPTY
+    assert (driver.load(), driver.collect()) == (OK, EMPTY)
+    assert [driver.submit(one) for one in words[:3]] == [OK, OK, BUSY]
+    assert (driver.load(), driver.call("infer", None, None)) == (BUSY, BUSY)
+    for one in words[:2]:
+        assert driver.collect() == OK
+        assert driver.outputs.tolist() == expected(driver.build, one[np.newaxis])[0].tolist()
+    assert (driver.collect(), driver.load()) == (EMPTY, OK)
+
+
+def test_a_reset_machine_has_no_model(loaded):
+    assert loaded.call("reset") == OK
+    assert loaded.submit(inputs_of(loaded.build)[0]) == EMPTY
+    assert not any(image.any() for image in loaded.fake.images.values())
+
+
+def test_a_transfer_that_is_refused_is_told(loaded):
+    words = inputs_of(loaded.build)
+    loaded.sends = False
+    assert (loaded.submit(words[0]), loaded.call("clear"), loaded.load()) == (
+        TRANSFER, OK, TRANSFER)
+    loaded.sends = True
+    assert loaded.load() == OK
+    loaded.takes = False
+    assert (loaded.submit(words[0]), loaded.call("clear")) == (TRANSFER, TRANSFER)
+
+
+def test_a_transfer_that_does_not_end_is_told(loaded):
+    loaded.ends = False
+    assert loaded.submit(inputs_of(loaded.build)[0]) == TIMEOUT
+    assert (loaded.call("clear"), loaded.load()) == (OK, TIMEOUT)
+
+
+def test_results_that_do_not_come_are_told(loaded):
+    assert loaded.submit(inputs_of(loaded.build)[0]) == OK
+    loaded.fake.results.clear()
+    assert loaded.collect() == TIMEOUT
+
+
+def test_results_of_a_wrong_length_are_told(loaded):
+    words = inputs_of(loaded.build)
+    loaded.cut = 1
+    assert (loaded.submit(words[0]), loaded.collect()) == (OK, LENGTH)
+    loaded.fake.set("STATUS", error=1)
+    assert (loaded.call("clear"), loaded.submit(words[0])) == (OK, OK)
+    loaded.fake.set("STATUS", error=1)
+    assert loaded.collect() == MACHINE
+
+
+def test_results_that_nobody_took_are_dropped(loaded):
+    words = inputs_of(loaded.build)
+    assert [loaded.submit(one) for one in words[:2]] == [OK, OK]
+    assert (loaded.call("clear"), len(loaded.fake.results)) == (OK, 0)
+    assert loaded.infer(words)[1].tolist() == expected(loaded.build, words).tolist()
+    assert [loaded.submit(one) for one in words[:2]] == [OK, OK]
+    stale = loaded.fake.results.copy()
+    assert loaded.call("reset") == OK
+    loaded.fake.results = stale
+    assert loaded.load() == OK
+    assert loaded.infer(words)[1].tolist() == expected(loaded.build, words).tolist()
+
+
+@pytest.mark.parametrize("error", [Error.START_BUSY, Error.LOAD_IN_USE])
+def test_programs_that_still_run_are_cleared_away(tmp_path, monkeypatch, error):
+    build = compiled(TINY, [30, 20, 9], outputs="all")
+    driver = CDriver(compile_library(build, tmp_path), build)
+    words = inputs_of(build)
+    assert (driver.init(), driver.load()) == (OK, OK)
+    assert [driver.submit(one) for one in words[:2]] == [OK, OK]
+    fake = driver.fake
+    assert len(fake.results) == 4
+    fake.set("STATUS", busy=1)
+    fake.fail(error)
+    take = fake.receive
+
+    def receive():
+        """A program ends when its last result is taken."""
+        packet = take()
+        fake.set("STATUS", busy=int(len(fake.results) > 0))
+        return packet
+
+    monkeypatch.setattr(fake, "receive", receive)
+    fake.log.clear()
+    assert driver.call("clear") == OK
+    assert not fake.results
+    # Everything is taken before the machine is told to forget.
+    assert fake.log.index("CONTROL") == fake.log.count("receive") > 0
+    assert driver.call("error").code == Error.NONE
+    monkeypatch.undo()
+    assert driver.infer(words)[1].tolist() == expected(build, words).tolist()
+
+
+def test_a_machine_that_is_never_idle_is_told(driver):
+    driver.fake.set("STATUS", idle=0)
+    assert driver.load() == TIMEOUT
+
+
+def test_a_machine_that_stays_busy_is_told(driver):
+    for status in (CONFIG, OK):
+        driver.fake.words["FORMAT"] ^= 1
+        assert driver.load() == status
+        driver.fake.set("STATUS", busy=1)
+        driver.fake.log.clear()
+        assert driver.call("clear") == TIMEOUT
+        assert "CONTROL" not in driver.fake.log
+        driver.fake.set("STATUS", busy=0)
+
+
+def test_a_reset_that_does_not_end_is_told(driver, monkeypatch):
+    driver.fake.set("STATUS", resetting=1)
+    monkeypatch.setattr(driver.fake, "reset", lambda: None)
+    assert driver.call("reset") == TIMEOUT
+
+
+@pytest.mark.parametrize("number", [128, -129])
+def test_an_input_that_does_not_fit_is_refused(loaded, number):
+    words = inputs_of(loaded.build)[0]
+    words[7] = number
+    assert loaded.submit(words) == VALUE
+    assert loaded.fake.log == []
+    words[7] = number + (1 if number < 0 else -1)
+    assert loaded.submit(words) == OK
+
+
+def test_every_answer_and_error_has_a_text(tiny):
+    library, _ = tiny
+    texts = [library.eie_status_text(status) for status in range(VALUE + 1)]
+    assert len(set(texts)) == len(texts)
+    assert library.eie_status_text(VALUE + 1) == b"no status of the driver"
+    for error in Error:
+        assert library.eie_error_text(error).decode() == error.doc
+    assert library.eie_error_text(max(Error) + 1) == b"no error code of the machine"
+
+
+@pytest.mark.parametrize("flag", ["-ffreestanding", "-fno-builtin", "-Os"])
+def test_driver_needs_no_library(tmp_path, flag):
+    subprocess.run(["gcc", *C_FLAGS, flag, "-c", DRIVER / "eie.c", "-o", tmp_path / "eie.o"],
+                   check=True)
+    symbols = subprocess.run(["nm", "-u", tmp_path / "eie.o"], check=True, capture_output=True,
+                             text=True).stdout.split()
+    # gcc demands these two of everybody, and may call them for any copy.
+    assert set(symbols) <= {"U", "memset", "memcpy", "_GLOBAL_OFFSET_TABLE_"}
+
+
+def test_headers_are_for_cpp_as_well(tmp_path):
+    (tmp_path / "user.cpp").write_text(
+        '#include "eie.h"\n#include "eie_quantise.h"\n'
+        'int main() { return eie_status_text(EIE_OK) == nullptr || eie_quantise(0.5, 1, 8) != 1; }')
+    subprocess.run(["gcc", *C_FLAGS, "-c", DRIVER / "eie.c", "-o", tmp_path / "eie.o"], check=True)
+    subprocess.run(["g++", "-std=c++11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I", DRIVER,
+                    tmp_path / "user.cpp", tmp_path / "eie.o", "-o", tmp_path / "user"], check=True)
+    subprocess.run([tmp_path / "user"], check=True)
+
+
+def test_numbers_are_rounded_as_by_the_golden_model(tmp_path):
+    (tmp_path / "q.c").write_text(
+        '#include "eie_quantise.h"\nint32_t q(double x, int frac, unsigned width);\n'
+        'int32_t q(double x, int frac, unsigned width) { return eie_quantise(x, frac, width); }\n')
+    subprocess.run(["gcc", *C_FLAGS, "-shared", "-fPIC", "-o", tmp_path / "q.so",
+                    tmp_path / "q.c"], check=True)
+    q = ctypes.CDLL(str(tmp_path / "q.so")).q
+    q.argtypes = ctypes.c_double, ctypes.c_int, ctypes.c_uint
+    numbers = [*np.random.default_rng(5).normal(0, 20, 300), *np.arange(-40, 40) / 16, 1e300,
+               -1e300]
+    for frac, width in [(3, 8), (-2, 4), (0, 24), (20, 24)]:
+        assert [q(number, frac, width) for number in numbers] == quantise(
+            numbers, frac, width).tolist()
+    assert [q(number, 3, 8) for number in (np.inf, -np.inf, np.nan)] == [127, -128, -128]

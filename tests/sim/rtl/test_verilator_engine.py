@@ -1,0 +1,193 @@
+"""The hardware without cocotb: that it is the same, and what is told when it is not."""
+
+import contextlib
+import dataclasses
+import re
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import packet
+from eie_driver.accelerator import Accelerator
+from eie_driver.bus import BusError
+from eie_driver.errors import DriverTimeout
+from eie_driver.registers import Registers
+from eie_hdl.config import PRESETS
+from eie_hdl.format import Memory
+from eie_sim.inference import infer
+from eie_sim.rtl import cocotb_engine, verilator_engine
+from eie_sim.rtl.verilator_bus import VerilatedBus
+
+N_IMAGES = 5
+
+
+@pytest.fixture
+def network(verilator):
+    """Build and inputs; the engine needs Verilator."""
+    rng = np.random.default_rng(5)
+    build = compile_network(random_network(rng, [24, 40, 9], density=0.3, v_width=3, frac=4),
+                            PRESETS["tiny"], outputs="all")
+    return build, rng.integers(-128, 128, (N_IMAGES, 24)) * rng.integers(0, 2, (N_IMAGES, 24))
+
+
+def test_outputs_counters_and_traffic_are_those_of_cocotb(network, models):
+    """Of one inference: the input of a next one takes cycles, which depend on when it comes."""
+    build, inputs = network
+    one, other = (engine.run(build, inputs[:1], build_root=models)
+                  for engine in (cocotb_engine, verilator_engine))
+    assert cocotb_engine.compare(build, one.outputs, other.outputs) == []
+    assert one.counters == other.counters
+    assert one.overflow.tolist() == other.overflow.tolist()
+    # How often a host polls depends on how long its accesses take.
+    traffic = {"packets", "beats", "result_packets", "result_beats"}
+    assert {name: one.traffic[name] for name in traffic} == {
+        name: other.traffic[name] for name in traffic}
+
+
+@pytest.mark.parametrize("machines", [1, 2, 9])
+def test_machines_share_the_inputs_in_order(network, models, machines):
+    build, inputs = network
+    expected = infer(build, inputs, engine="golden").outputs
+    result = verilator_engine.run(build, inputs, build_root=models, machines=machines)
+    assert cocotb_engine.compare(build, result.outputs, expected) == []
+    assert len(result.counters) == N_IMAGES
+    assert result.traffic["packets"] > N_IMAGES
+
+
+def test_pauses_change_nothing_but_the_time(network, models):
+    build, inputs = network
+    quiet, paused = (verilator_engine.run(build, inputs, build_root=models, pause=pause, machines=1)
+                     for pause in (0.0, 0.4))
+    assert cocotb_engine.compare(build, quiet.outputs, paused.outputs) == []
+    assert paused.cycles > 1.05 * quiet.cycles
+
+
+@pytest.mark.parametrize("instance", ["pe_1.spmat", "pe_1.ptr_odd", "pe_1.codebook", "pe_1.act",
+                                      "ccu.program"])
+def test_a_flipped_bit_of_an_image_is_seen(network, models, instance):
+    build, inputs = network
+    expected = infer(build, inputs, engine="golden").outputs
+    image = build.images[instance].copy()
+    image[1 if instance == "pe_1.codebook" else 0, 0] ^= np.uint64(16)
+    changed = dataclasses.replace(build, images={**build.images, instance: image})
+    result = verilator_engine.run(changed, inputs, build_root=models)
+    assert cocotb_engine.compare(build, result.outputs, expected) != []
+
+
+@pytest.fixture
+def bus(network, models):
+    """Bus to a machine that is loaded."""
+    library = verilator_engine.make_library(network[0].config, models)
+    with contextlib.closing(VerilatedBus(library)) as bus:
+        yield bus
+
+
+@pytest.fixture
+def machine(network, bus):
+    machine = Accelerator(bus, timeout=1e-3)
+    machine.load(network[0])
+    return machine
+
+
+def read_activations(machine, *, expected):
+    """The packet of two rows of activations, of which that many bytes are expected."""
+    machine.bus.expect(expected)
+    machine.registers.write("READ_PLACE", memory=Memory.ACT.value)
+    machine.registers.write("READ", count=2)
+    for _ in range(3):
+        machine.bus.wait(1e-6)
+    return machine.bus.receive()
+
+
+def test_a_packet_that_is_longer_than_expected_loses_its_end_only(machine):
+    whole = read_activations(machine, expected=32)
+    assert len(whole) == 32 and whole[8:].any()
+    cut = read_activations(machine, expected=8)
+    assert cut.tolist() == [*whole[:8], *[0] * 24]
+
+
+def test_a_packet_that_nobody_expects_waits(machine):
+    assert read_activations(machine, expected=32) is not None
+    machine.registers.write("READ", count=2)
+    machine.bus.wait(1e-6)
+    assert machine.bus.receive() is None
+    assert machine.status()["busy"]
+    machine.bus.expect(32)
+    machine.bus.wait(1e-6)
+    assert len(machine.bus.receive()) == 32
+
+
+def test_a_machine_that_does_not_answer_is_given_up(network, models):
+    build, _ = network
+    library = verilator_engine.make_library(build.config, models)
+    with contextlib.closing(VerilatedBus(library, patience=1)) as bus:
+        with pytest.raises(BusError, match=r"(?s)^read of 0x000 must end\nirq \d; s_axis valid \d "
+                                           r".*; cycle \d"):
+            bus.read(0)
+        with pytest.raises(BusError, match="^machine must answer, but did not when it was asked"):
+            bus.read(0)
+
+
+@pytest.mark.parametrize("begin", ["write", "send"])
+def test_a_host_may_begin_in_the_cycle_in_which_the_reset_ends(network, bus, begin):
+    """A read does in most other tests."""
+    registers = Registers(bus)
+    if begin == "write":
+        registers.write("PE_INDEX", value=1)
+        assert registers.value("PE_INDEX") == 1
+    else:
+        beats = packet(network[0].config, Memory.SPMAT, np.ones((1, 1), np.uint64))
+        bus.send(beats)
+        bus.wait(1e-6)
+        assert registers.value("CHECKSUM") == zlib.crc32(beats.tobytes())
+
+
+def test_all_pes_share_one_code(network, models):
+    """Which is what makes the simulation of many of them fast."""
+    library = verilator_engine.make_library(network[0].config, models)
+    steps = re.findall(rb"Vtop_eie_pe___nba_\w*?(pe_\d+)", library.read_bytes())
+    assert len(set(steps)) == 1 < network[0].config.n_pe
+
+
+def test_an_access_that_is_refused_is_told_and_the_next_one_answered(bus):
+    known = bus.read(0)
+    for _ in range(2):
+        with pytest.raises(BusError, match=r"(?s)^read of 0x3fc must be answered OKAY\nirq"):
+            bus.read(0x3FC)
+        assert bus.read(0) == known
+        with pytest.raises(BusError, match="^write of 0x00000001 to 0x000 must be answered OKAY"):
+            bus.write(0, 1)
+        assert bus.read(0) == known
+
+
+def test_a_bus_that_is_closed_is_an_error(network, models):
+    bus = VerilatedBus(verilator_engine.make_library(network[0].config, models))
+    bus.close()
+    bus.close()
+    with pytest.raises(BusError, match="^Bus must be open, and was closed$"):
+        bus.read(0)
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_a_program_that_takes_too_long_is_told(network, models, monkeypatch, machines):
+    build, inputs = network
+    monkeypatch.setattr(verilator_engine, "deadline", lambda build: 60)
+    with pytest.raises((DriverTimeout, BusError), match="must (come|be taken|end)"):
+        verilator_engine.run(build, inputs, build_root=models, machines=machines)
+
+
+def test_inferences_can_be_had_without_cocotb():
+    script = ("import sys; sys.modules['cocotb'] = sys.modules['cocotbext'] = None; "
+              "import eie_sim.inference")
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_no_inputs_have_no_outputs(network, models):
+    build, inputs = network
+    result = verilator_engine.run(build, inputs[:0], build_root=models)
+    assert [output.shape for output in result.outputs] == [(0, 40), (0, 9)]

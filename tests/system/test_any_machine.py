@@ -1,0 +1,61 @@
+"""Machines of random parameters, each with a random network: whatever can be configured works."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
+from eie_hdl.config import EIEConfig
+from eie_hdl.numeric import limits
+from eie_sim.inference import infer
+
+
+def random_config(rng: np.random.Generator) -> EIEConfig:
+    """Any machine that is small enough to be simulated in a second."""
+    act_width, codebook_width = rng.integers(5, 25, 2).tolist()
+    return EIEConfig(
+        n_pe=2 ** int(rng.integers(5)), v_width=int(rng.integers(2, 9)),
+        z_width=int(rng.integers(2, 9)), entries_per_word=2 ** int(rng.integers(5)),
+        queue_depth=int(rng.integers(2, 20)), drop_empty_columns=bool(rng.integers(2)),
+        act_width=act_width, codebook_width=codebook_width,
+        acc_width=act_width + codebook_width + int(rng.integers(8, 13)),
+        acc_depth=2 ** int(rng.integers(2, 9)), spmat_depth=int(rng.integers(2500, 4000)),
+        ptr_depth=int(rng.integers(1000, 1500)), act_depth=int(rng.integers(100, 300)),
+        n_codebooks=int(rng.integers(3, 6)), program_depth=int(rng.integers(40, 70)))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_random_machine_runs_a_random_network(seed, icarus, models):
+    rng = np.random.default_rng(seed)
+    config = random_config(rng)
+    sizes = rng.integers(1, 60, 3).tolist()
+    network = random_network(rng, sizes, density=rng.uniform(0.05, 0.6), v_width=config.v_width,
+                             frac=config.act_width // 2)
+    build = compile_network(network, config, outputs="all",
+                            mapping=["balanced", "interleaved"][seed % 2])
+    low, high = limits(config.act_width)
+    inputs = rng.integers(low, high, (3, sizes[0]), endpoint=True) * rng.integers(0, 2, sizes[0])
+    result = infer(build, inputs, engine="rtl", simulator=icarus, build_root=models,
+                   load="images")
+    assert [str(mismatch) for mismatch in result.mismatches] == [], config
+    assert result.overflows == 0
+
+
+def test_a_machine_that_is_full_runs(icarus, models):
+    """All memories are as small as can be; the pointer behind the last entry wraps, or does not."""
+    rng = np.random.default_rng(5)
+    roomy = EIEConfig(n_pe=2, entries_per_word=2, z_width=3, n_codebooks=1, acc_depth=16)
+    network = random_network(rng, [11, 13], density=1.0)
+    memory = compile_network(network, roomy).manifest["memory"]
+    config = dataclasses.replace(
+        roomy, **{f"{name}_depth": memory[instance]["words_used"] for name, instance in [
+            ("spmat", "spmat"), ("ptr", "ptr_even"), ("act", "act"), ("program", "program")]})
+    assert config.n_entries.bit_count() > 1
+    build = compile_network(network, config)
+    inputs = rng.integers(1, 1 << 12, (2, 11))
+    result = infer(build, inputs, engine="rtl", simulator=icarus, build_root=models,
+                   load="images")
+    assert [str(mismatch) for mismatch in result.mismatches] == []
+    assert result.counters["macs"].tolist() == [11 * 13] * 2

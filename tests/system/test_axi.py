@@ -1,0 +1,66 @@
+"""The whole IP on its buses, as a host meets it: pauses on every channel, misuse, resets, noise.
+
+What is random depends on ``--seed N`` only; a failure tells its seed.
+"""
+
+import dataclasses
+import json
+
+import pytest
+
+from eie_hdl.config import PRESETS
+from eie_hdl.registers import Error
+from eie_sim.rtl.simulators import SimulationError, build_model, run_bench
+from eie_sim.rtl.verilated import verilog
+
+TINY = PRESETS["tiny"]
+
+#: Activations and results of other sizes: a row of the activation SRAM is two beats of a packet.
+WIDE = dataclasses.replace(TINY, n_pe=2, act_width=17, acc_width=24)
+MACHINES = {"icarus": WIDE, "verilator": TINY}
+
+
+@pytest.fixture
+def run(request, models, tmp_path):
+    """Function that runs a bench, and returns what it has counted."""
+    seed, n_packets = (request.config.getoption(name) for name in ("seed", "packets"))
+
+    def run(bench, simulator, config=TINY):
+        model = build_model(verilog(config, models), top="eie", simulator=simulator,
+                            build_root=models, repeated=["eie_pe"])
+        try:
+            run_bench(model, bench, tmp_path, environment={
+                "EIE_CONFIG": json.dumps(config.as_dict()), "EIE_SEED": str(seed),
+                "EIE_PACKETS": str(n_packets)})
+        except SimulationError as error:
+            error.add_note(f"the seed was {seed}")
+            raise
+        figures = json.loads((tmp_path / "figures.json").read_text())
+        request.node.user_properties.append(("axi", {"simulator": simulator, **figures}))
+        return figures
+
+    return run
+
+
+def test_registers_are_what_the_map_says(run, simulator):
+    run("benches.bench_axi_registers", simulator, MACHINES[simulator])
+
+
+def test_networks_are_loaded_run_read_back_and_replaced(run, simulator):
+    run("benches.bench_axi", simulator, MACHINES[simulator])
+
+
+def test_every_misuse_has_its_error_and_no_other_effect(run, simulator, request):
+    if simulator == "icarus" and request.config.getoption("--packets") < 1000:
+        pytest.skip("misuse takes a minute on Icarus: `make test-axi` does it")
+    errors = run("benches.bench_axi_misuse,benches.bench_axi_failures", simulator)["errors"]
+    assert set(errors) == {error.name for error in Error} - {"NONE"}
+
+
+def test_resets_at_any_time_leave_a_machine_that_works_and_knows_nothing(run, simulator):
+    run("benches.bench_axi_reset", simulator, MACHINES[simulator])
+
+
+def test_random_packets_do_what_they_must(run, simulator):
+    figures = run("benches.bench_axi_fuzz", simulator, MACHINES[simulator])
+    assert figures["counts"]["fuzz packets"] > 0

@@ -1,0 +1,277 @@
+"""The whole machine against the golden model, bit by bit, where it is most likely to be wrong."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from eie_compiler.build import Build
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.network import CompressedNetwork, Layer
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.format import Layouts, pack, unpack
+from eie_hdl.numeric import limits
+from eie_sim.inference import Inference, infer
+from eie_sim.rtl import cocotb_engine, verilator_engine
+
+#: 4 PEs of 16 accumulators, runs of up to 3 zeros, 8-bit activations.
+TINY = PRESETS["tiny"]
+ONE_PE = dataclasses.replace(TINY, n_pe=1, act_depth=128)
+#: As in the paper, a column that is empty in a PE takes its place in the queue.
+KEEPS_EMPTY = dataclasses.replace(TINY, drop_empty_columns=False)
+#: The default widths, with room for long vectors.
+LONG = EIEConfig(n_pe=4, ptr_depth=4096, act_depth=1024)
+
+
+def layer(codes, *, relu=False, bias=None, scale=1.0, frac=4, name="fc", v_width=3) -> Layer:
+    """Layer of a matrix of codes; its weights are spread over plus and minus `scale`."""
+    n_codes = 1 << v_width
+    codebook = np.concatenate([[0], np.linspace(-scale, scale, n_codes - 1) + scale / n_codes])
+    matrix = scipy.sparse.csc_array(np.asarray(codes, np.uint8))
+    return Layer(name, matrix, codebook,
+                 np.zeros(matrix.shape[0]) if bias is None else np.asarray(bias, np.float64),
+                 relu, frac)
+
+
+def random_codes(n_rows, n_cols, density=0.3, seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.integers(1, 8, (n_rows, n_cols)) * (rng.random((n_rows, n_cols)) < density)
+
+
+def random_inputs(n_cols, *, batch=3, zeros=0.4, seed=2, low=-128, high=127):
+    rng = np.random.default_rng(seed)
+    return rng.integers(low, high, (batch, n_cols), endpoint=True) \
+        * (rng.random((batch, n_cols)) >= zeros)
+
+
+class Case(NamedTuple):
+    """A network, its inputs, and what must be true of the result for the case to be one."""
+
+    layers: list[Layer]
+    inputs: np.ndarray
+    config: EIEConfig = TINY
+    holds: Callable[[Inference], bool] = lambda result: True
+    mapping: str = "interleaved"
+
+
+def _keep(codes, keep):
+    """Codes with those cleared where `keep` is false."""
+    return np.where(keep, codes, 0)
+
+
+def _empty_columns():
+    codes = random_codes(20, 24, 0.6)
+    codes[:, [3, 7, 8, 12, 13, 14, 15, 16, 23]] = 0
+    codes[2::4, 18:21] = 0    # empty in PE 2 only
+    return codes
+
+
+def _runs():
+    """Runs of 3, 4, 8 and 15 zeros in the accumulators of PE 1; one padding is 4 rows."""
+    codes = np.zeros((64, 6))
+    for column, slots in enumerate([(3,), (4,), (8,), (15,), (0, 4, 9), (3, 7, 11, 15)]):
+        codes[[4 * slot + 1 for slot in slots], column] = column + 1
+    return codes
+
+
+ROWS_OF_PE_1 = np.arange(40)[:, np.newaxis] % 4 == 1
+
+CASES = {
+    "empty-columns": lambda: Case([layer(_empty_columns())], random_inputs(24, zeros=0)),
+    "empty-columns-that-are-kept": lambda: Case(
+        [layer(_empty_columns())], random_inputs(24, zeros=0), KEEPS_EMPTY),
+    "nothing-but-biases": lambda: Case(
+        [layer(np.zeros((9, 10)), bias=np.linspace(-3, 3, 9))], random_inputs(10),
+        holds=lambda result: not result.counters["macs"].any()),
+    "a-pe-without-entries": lambda: Case(
+        [layer(_keep(random_codes(40, 24), np.arange(40)[:, np.newaxis] % 4 != 2))],
+        random_inputs(24), holds=lambda result: not result.entries[:, 2].any()),
+    "one-pe-has-all-the-work": lambda: Case(
+        [layer(_keep(random_codes(40, 40, 1.0), ROWS_OF_PE_1), scale=0.1)],
+        random_inputs(40, zeros=0),
+        holds=lambda result: (result.counters["stall_full"] > 0).all()),
+    "all-activations-zero": lambda: Case(
+        [layer(random_codes(20, 24), bias=np.linspace(-2, 2, 20))],
+        np.zeros((2, 24), np.int64),
+        holds=lambda result: not result.counters["broadcasts"].any()),
+    "all-activations-nonzero": lambda: Case(
+        [layer(random_codes(20, 24))], random_inputs(24, zeros=0, low=1),
+        holds=lambda result: (result.counters["broadcasts"] == 24).all()),
+    "longest-runs-of-zeros": lambda: Case(
+        [layer(_runs())], random_inputs(6, zeros=0, low=1),
+        # Runs of 3, 4, 8 and 15 zeros, and then 0-3-4 and 3-3-3-3.
+        holds=lambda result: (result.counters["paddings"] == 0 + 1 + 2 + 3 + 1 + 0).all()),
+    "one-by-one": lambda: Case([layer([[5]], bias=[0.5])], random_inputs(1, zeros=0)),
+    "one-output": lambda: Case([layer(random_codes(1, 30, 0.8), scale=0.1)], random_inputs(30)),
+    "one-input": lambda: Case([layer(random_codes(30, 1, 0.8))], random_inputs(1, zeros=0)),
+    "multiples-of-nothing": lambda: Case([layer(random_codes(13, 7))], random_inputs(7)),
+    "more-than-4096-inputs": lambda: Case(
+        [layer(random_codes(11, 5001, 0.05), scale=0.05, frac=6)],
+        random_inputs(5001, batch=1, zeros=0.5), LONG,
+        holds=lambda result: (result.counters["broadcasts"] > 2048).all()),
+    "more-outputs-than-accumulators": lambda: Case(
+        [layer(random_codes(150, 12), relu=True)], random_inputs(12)),
+    "negative-activations-without-relu": lambda: Case(
+        [layer(random_codes(20, 12), name="fc1"), layer(random_codes(9, 20), name="fc2")],
+        random_inputs(12, zeros=0, high=-1),
+        holds=lambda result: (result.outputs[0] < 0).any()),
+    "saturation-at-both-ends": lambda: Case(
+        [layer(random_codes(40, 12, 0.8), scale=3.0, frac=6)], random_inputs(12, zeros=0),
+        holds=lambda result: (result.outputs[0].min(), result.outputs[0].max()) == limits(8)),
+    "every-column-hits-one-accumulator": lambda: Case(
+        [layer(_keep(random_codes(8, 40, 1.0), np.arange(8)[:, np.newaxis] == 5), scale=0.1)],
+        random_inputs(40, zeros=0)),
+    "columns-take-turns-on-two-accumulators": lambda: Case(
+        [layer(_keep(random_codes(8, 40, 1.0),
+                     np.arange(8)[:, np.newaxis] == np.where(np.arange(40) % 2, 1, 5)),
+               scale=0.1)], random_inputs(40, zeros=0)),
+    "three-layers": lambda: Case(
+        [layer(random_codes(30, 20), relu=True, name="fc1", bias=np.linspace(-1, 1, 30)),
+         layer(random_codes(26, 30, seed=3), relu=True, name="fc2"),
+         layer(random_codes(10, 26, seed=4), name="fc3")],
+        random_inputs(20, batch=4), mapping="balanced"),
+    "three-layers-on-one-pe": lambda: Case(
+        [layer(random_codes(33, 20), relu=True, name="fc1"),
+         layer(random_codes(18, 33, seed=3), relu=True, name="fc2"),
+         layer(random_codes(5, 18, seed=4), name="fc3")], random_inputs(20), ONE_PE),
+    "tiles-of-several-layers": lambda: Case(
+        [layer(random_codes(100, 20, 0.2), relu=True, name="fc1"),
+         layer(random_codes(70, 100, 0.1, seed=3), name="fc2")], random_inputs(20),
+        KEEPS_EMPTY, mapping="balanced"),
+    "widest-activations": lambda: Case(
+        [layer(random_codes(70, 30), relu=True, name="fc1", frac=8),
+         layer(random_codes(12, 70, seed=3), name="fc2", frac=8)],
+        random_inputs(30, low=-32768, high=32767), LONG, mapping="balanced"),
+}
+
+
+def compiled(case: Case) -> Build:
+    network = CompressedNetwork(tuple(case.layers), 4, 3)
+    return compile_network(network, case.config, mapping=case.mapping, outputs="all")
+
+
+def check(case: Case, result: Inference):
+    assert [str(mismatch) for mismatch in result.mismatches] == []
+    assert result.overflows == 0
+    assert case.holds(result)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hardware_is_the_golden_model(name, icarus, models):
+    case = CASES[name]()
+    # Icarus is slow: it is given the network.
+    check(case, infer(compiled(case), case.inputs, engine="rtl", simulator=icarus,
+                      build_root=models, load="images"))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name]().config is TINY])
+def test_hardware_is_the_golden_model_without_cocotb(name, verilator, models):
+    case = CASES[name]()
+    check(case, infer(compiled(case), case.inputs, engine="fast", build_root=models))
+
+
+def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
+    """Build, inputs and what the golden model makes of them."""
+    case = CASES["three-layers"]()
+    build = compiled(case)
+    return build, case.inputs, infer(build, case.inputs, engine="golden").outputs
+
+
+@pytest.mark.parametrize(("load", "pause", "count"), [
+    ("images", 0.0, True), ("images", 0.5, False), ("stream", 0.0, False), ("stream", 0.3, True)])
+def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator, models):
+    build, inputs, expected = three_layers()
+    result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models, load=load,
+                               pause=pause, count=count, seed=7)
+    assert cocotb_engine.compare(build, result.outputs, expected) == []
+
+
+def test_the_way_to_an_fpga_gives_the_same_results(simulator, models):
+    """PYNQ's classes are imitated by `benches.bench_pynq`."""
+    build, inputs, expected = three_layers()
+    result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models,
+                               bench="benches.bench_pynq")
+    assert cocotb_engine.compare(build, result.outputs, expected) == []
+    assert result.traffic["result_packets"] == len(expected) * len(inputs)
+
+
+def overflowing() -> tuple[Build, np.ndarray]:
+    """Build and two inputs, of which the first makes an accumulator overflow."""
+    case = Case([layer(_keep(random_codes(8, 200, 1.0), np.arange(8)[:, np.newaxis] == 5))],
+                np.array([[-128] * 200, [1] + [0] * 199]))
+    build = compiled(case)
+    # The compiler would never choose it: all weights at their limit.
+    weights = pack(Layouts(TINY).weight, np.full(len(build.images["pe_1.codebook"]), 63))
+    return dataclasses.replace(build, images={**build.images, "pe_1.codebook": weights}), \
+        case.inputs
+
+
+@pytest.mark.parametrize("engine", ["rtl", "fast"])
+def test_an_accumulator_that_overflows_is_reported(engine, request, models):
+    build, inputs = overflowing()
+    if engine == "fast":
+        request.getfixturevalue("verilator")
+        result = verilator_engine.run(build, inputs, build_root=models)
+    else:
+        result = cocotb_engine.run(build, inputs, simulator=request.getfixturevalue("icarus"),
+                                   build_root=models, load="images")
+    assert result.overflow.tolist() == [True, False]
+    assert result.overflow_tile[0] == 0
+    expected = infer(build, inputs, engine="golden").outputs
+    assert cocotb_engine.compare(build, result.outputs, expected) == []
+
+
+def _flip(build: Build, instance: str, word: int, bit: int) -> Build:
+    image = build.images[instance].copy()
+    image[word, bit // 64] ^= np.uint64(1 << bit % 64)
+    return dataclasses.replace(build, images={**build.images, instance: image})
+
+
+def _flip_relu(build: Build) -> Build:
+    """Turn off the ReLU of the first tile."""
+    shape = Layouts(build.config).descriptor
+    fields = unpack(shape, build.images["ccu.program"])
+    fields["end"]["relu"][0] ^= 1
+    image = pack(shape, fields)
+    changed = image ^ build.images["ccu.program"]
+    assert sum(int(beat).bit_count() for beat in changed.ravel()) == 1
+    return dataclasses.replace(build, images={**build.images, "ccu.program": image})
+
+
+@pytest.mark.parametrize("instance, bit", [
+    ("spmat", 1), ("ptr_odd", 0), ("act", 5), ("codebook", 4)])
+def test_a_corrupted_bit_in_an_image_is_reported(instance, bit, simulator, models):
+    build, inputs, expected = three_layers()
+    row = 1 if instance == "codebook" else 0
+    result = cocotb_engine.run(_flip(build, f"pe_2.{instance}", row, bit), inputs,
+                               simulator=simulator, build_root=models, load="images")
+    mismatches = cocotb_engine.compare(build, result.outputs, expected)
+    first = [one for one in mismatches if one.layer == "fc1"]
+    assert first
+    # The image is that of PE 2, so that in the first layer only the rows that live there change.
+    place = dict(enumerate(build.outputs[0].columns % build.config.n_pe))
+    assert {int(place[one.row]) for one in first} == {2}
+
+
+def test_a_corrupted_bit_in_the_program_is_reported(simulator, models):
+    """Without its ReLU the first layer has negative results where there were zeros."""
+    build, inputs, expected = three_layers()
+    result = cocotb_engine.run(_flip_relu(build), inputs, simulator=simulator, build_root=models,
+                               load="images")
+    first = [one for one in cocotb_engine.compare(build, result.outputs, expected)
+             if one.layer == "fc1"]
+    assert len(first) == np.count_nonzero(result.outputs[0] < 0) > 0
+    assert {one.expected for one in first} == {0}
+    assert max(one.got for one in first) < 0
+
+
+def test_a_corrupted_bit_in_an_expected_output_is_reported(simulator, models):
+    build, inputs, expected = three_layers()
+    result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models)
+    right = int(expected[1][2, 11])
+    expected[1][2, 11] ^= 1
+    assert [str(one) for one in cocotb_engine.compare(build, result.outputs, expected)] == [
+        f"layer fc2, row 11, image 2: got {right}, expected {right ^ 1}"]

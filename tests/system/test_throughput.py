@@ -1,0 +1,74 @@
+"""Cycles of the whole machine: nothing but entries and broadcasts may cost any.
+
+What a program costs apart from them, its fill and its drain, is what it takes when all inputs are
+zero (and a little more: then the scan is not hidden).
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.network import CompressedNetwork
+from eie_compiler.random_networks import make_layer
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_sim.inference import infer
+
+#: The queue must last until the broadcast has started again.
+FOUR_PES = dataclasses.replace(PRESETS["tiny"], ptr_depth=256, queue_depth=16)
+ONE_PE = dataclasses.replace(FOUR_PES, n_pe=1, spmat_depth=1024, act_depth=128)
+KEEPS_EMPTY = dataclasses.replace(FOUR_PES, drop_empty_columns=False)
+
+
+@pytest.fixture
+def cycles_beyond_idle(icarus, models):
+    """Cycles that activations cost, the number of them, and the entries of the busiest PE."""
+    return functools.partial(measure, icarus, models)
+
+
+def measure(simulator, models, codes, config: EIEConfig) -> tuple[int, int, int]:
+    layer = make_layer(codes.astype(np.uint8), codebook=np.arange(8) / 64, output_frac=4)
+    build = compile_network(CompressedNetwork((layer,), 4, 3), config, mapping="interleaved")
+    n_inputs = codes.shape[1]
+    inputs = np.stack([np.arange(n_inputs) % 100 + 1, np.zeros(n_inputs, np.int64)])
+    result = infer(build, inputs, engine="rtl", simulator=simulator, build_root=models,
+                   load="images")
+    assert result.ok
+    busy, idle = result.counters["cycles"].tolist()
+    return busy - idle, int(result.counters["broadcasts"][0]), int(result.entries[0].max())
+
+
+def test_a_pe_with_work_takes_an_entry_a_cycle(cycles_beyond_idle):
+    codes = np.random.default_rng(1).integers(1, 8, (16, 60))
+    cycles, n_broadcasts, n_entries = cycles_beyond_idle(codes, ONE_PE)
+    assert (n_broadcasts, n_entries) == (60, 960)
+    assert cycles <= n_entries + 10
+
+
+def test_columns_of_one_entry_follow_each_other_without_a_gap(cycles_beyond_idle):
+    cycles, n_broadcasts, n_entries = cycles_beyond_idle(np.ones((1, 300)), ONE_PE)
+    assert (n_broadcasts, n_entries) == (300, 300)
+    assert cycles <= n_entries + 10
+
+
+@pytest.mark.parametrize("config", [FOUR_PES, KEEPS_EMPTY], ids=["dropped", "kept"])
+def test_a_broadcast_is_sent_every_cycle_when_nothing_stalls(cycles_beyond_idle, config):
+    codes = np.zeros((4, 200))
+    codes[np.arange(200) % 4, np.arange(200)] = 1
+    cycles, n_broadcasts, n_entries = cycles_beyond_idle(codes, config)
+    assert (n_broadcasts, n_entries) == (200, 50)
+    assert cycles <= n_broadcasts + 10
+
+
+def test_empty_columns_cost_a_pe_nothing_if_they_are_dropped(cycles_beyond_idle):
+    """Every fourth column has all rows: a PE has as many entries as there are columns."""
+    codes = np.zeros((16, 200))
+    codes[:, ::4] = 1
+    (cycles, n_broadcasts, n_entries), kept = (
+        cycles_beyond_idle(codes, config) for config in (FOUR_PES, KEEPS_EMPTY))
+    assert (n_broadcasts, n_entries) == (200, 200)
+    assert cycles <= 200 + 10
+    # Kept, each of the 150 empty ones takes a cycle.
+    assert 150 - 5 <= kept[0] - cycles <= 150 + 5
