@@ -29,7 +29,8 @@ from eie_compiler.build import Build
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.vectors import scatter
-from eie_hdl.format import Layouts, unpack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
 from eie_sim.cycles.model import predict_build
 from eie_sim.golden.model import GoldenModel
 
@@ -130,7 +131,7 @@ def measure(layer: PaperLayer, machine: Machine, seed: int) -> Row:
 
 def make_matrix(network: CompressedNetwork, build: Build) -> csr_array:
     """Weights of the only layer, as the machine holds them, in int32; rows × columns."""
-    codebook = unpack(Layouts(build.config).weight, build.images["pe_0.codebook"])
+    codebook = unpack(Layouts.of(build.config).weight, build.images["pe_0.codebook"])
     codes = network.layers[0].codes.tocsr()
     return csr_array((codebook[codes.data].astype(np.int32), codes.indices, codes.indptr),
                      shape=codes.shape)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACTS_PER_WORD", "PRESETS", "ConfigError", "EIEConfig", "clog2"]
+__all__ = ["ACTS_PER_WORD", "N_SPARSE", "PRESETS", "ConfigError", "EIEConfig", "clog2"]
 
 #: Activations in one word of the activation SRAM; the width of the local LNZD.
 ACTS_PER_WORD = 4
+
+#: While an activation queue is filling, another message is sent if at most so many are in flight.
+N_SPARSE = 4
 
 
 class ConfigError(ValueError):
@@ -207,6 +210,16 @@ class EIEConfig:
     def n_levels(self) -> int:
         """Levels of 4:1 nodes between the CCU and the PEs."""
         return -(-clog2(self.n_pe) // 2)
+
+    @property
+    def n_in_flight(self) -> int:
+        """Messages that an activation queue may still get after what it tells the CCU.
+
+        A message takes a cycle to leave the CCU, one in each level of the tree, one in the input
+        register of the PE, and two in the pointer read; what the queue tells takes one in the PE
+        and one in each level. (Tests fill every slot.)
+        """
+        return 2 * self.n_levels + 5
 
     @property
     def max_shift(self) -> int:

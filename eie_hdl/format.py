@@ -1,25 +1,25 @@
 """Every bit that crosses a boundary, laid out once: RTL, compiler and golden model import this."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple, Self
 
-import numpy as np
 from amaranth.hdl import Shape, ShapeLike, signed, unsigned
 from amaranth.lib import data, enum
-from numpy.typing import NDArray
 
 from .config import ACTS_PER_WORD, EIEConfig, clog2
 
 __all__ = [
-    "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind", "Layouts",
-    "Memory", "image_file", "n_beats", "n_pieces", "pack", "unpack",
+    "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
+    "Layouts", "Memory", "image_file", "n_beats", "n_pieces", "result_lane_width",
 ]
 
 #: Changes whenever a build made before can no longer be run.
 FORMAT_VERSION = 2
 
-#: Bits of a beat of the load stream.
+#: Bits, and bytes, of a beat of the load stream and of the result stream.
 BEAT_WIDTH = 64
+BEAT_BYTES = BEAT_WIDTH // 8
 
 #: Bits of a counter.
 COUNTER_WIDTH = 64
@@ -83,7 +83,7 @@ class Image(NamedTuple):
 
 
 class Layouts:
-    """Layouts of all words of an accelerator.
+    """Layouts of all words of an accelerator. :meth:`of` makes them once per configuration.
 
     Attributes
     ----------
@@ -147,6 +147,12 @@ class Layouts:
     memories : :class:`dict` of :class:`Memory` to :class:`Image`
         Words and depth of each memory, as the load stream addresses it.
     """
+
+    @classmethod
+    @functools.cache
+    def of(cls, config: EIEConfig) -> Self:
+        """Return the layouts of a configuration."""
+        return cls(config)
 
     def __init__(self, config: EIEConfig) -> None:
         act_addr = unsigned(clog2(config.act_depth))
@@ -254,96 +260,6 @@ def n_pieces(config: EIEConfig, shape: ShapeLike) -> int:
     return -(-Shape.cast(shape).width // config.act_width)
 
 
-def pack(shape: ShapeLike, values: Any) -> NDArray[np.uint64]:
-    """Pack field values into words, as ``shape.const(...)`` would, a whole array at a time.
-
-    `values` mirrors `shape`: a mapping for a structure, an array whose last axis is the elements
-    for an array, and an array of integers for anything else. The result has one more axis than the
-    fields, of the :func:`n_beats` beats of a word, low first.
-
-    Raises
-    ------
-    ValueError
-        If a value does not fit its field.
-    TypeError
-        If values are no integers, or `shape` has a union: name one of its members.
-    """
-    leaves = [(offset, field, _check(field, _get_path(values, path), path))
-              for path, offset, field in _leaves(shape)]
-    words = np.zeros((*np.broadcast_shapes(*(value.shape for *_, value in leaves)),
-                      n_beats(shape)), np.uint64)
-    for offset, field, value in leaves:
-        if field.width == 0:    # it may lie behind the last beat
-            continue
-        bits = value.astype(np.int64).view(np.uint64) & np.uint64((1 << field.width) - 1)
-        beat, low = divmod(offset, BEAT_WIDTH)
-        words[..., beat] |= bits << np.uint64(low)
-        if low + field.width > BEAT_WIDTH:
-            words[..., beat + 1] |= bits >> np.uint64(BEAT_WIDTH - low)
-    return words
-
-
-def unpack(shape: ShapeLike, words: NDArray[np.uint64]) -> Any:
-    """Invert :func:`pack`; the last axis of `words` is the beats of a word."""
-    return _unpack(shape, words, 0)
-
-
-def _leaves(shape: ShapeLike, path: tuple[str | int, ...] = (), offset: int = 0
-            ) -> Iterator[tuple[tuple[str | int, ...], int, Shape]]:
-    """Path, offset and shape of each number in a word. A union cannot be packed: name a member."""
-    if isinstance(shape, data.UnionLayout):
-        raise TypeError(f"Word must not contain a union, such as {shape!r}")
-    if isinstance(shape, data.Layout):
-        for key, field in shape:
-            yield from _leaves(field.shape, (*path, key), offset + field.offset)
-    else:
-        if (width := Shape.cast(shape).width) > BEAT_WIDTH:
-            raise TypeError(f"Field must be at most {BEAT_WIDTH} bits wide, not {width}")
-        yield path, offset, Shape.cast(shape)
-
-
-def _get_path(values: Any, path: tuple[str | int, ...]) -> Any:
-    elements: tuple[Any, ...] = (..., *(key for key in path if isinstance(key, int)))
-    for key in path:
-        if isinstance(key, str):
-            values = values[key]
-    return np.asarray(values)[elements]
-
-
-def _check(shape: Shape, values: NDArray[Any], path: tuple[str | int, ...]) -> NDArray[Any]:
-    low = -(1 << shape.width >> 1) if shape.signed else 0
-    high = low + (1 << shape.width) - 1
-    if values.dtype.kind not in "iub":
-        raise TypeError(f"{_name(path)} must be integers, not {values.dtype}")
-    if values.size and not low <= values.min() <= values.max() <= high:
-        raise ValueError(f"{_name(path)} must be from {low} to {high}, not from {values.min()} "
-                         f"to {values.max()}")
-    return values
-
-
-def _name(path: tuple[str | int, ...]) -> str:
-    return ".".join(str(key) for key in path if isinstance(key, str)) or "Values"
-
-
-def _unpack(shape: ShapeLike, words: NDArray[np.uint64], offset: int) -> Any:
-    if isinstance(shape, data.UnionLayout):
-        raise TypeError(f"Word must not contain a union, such as {shape!r}")
-    if isinstance(shape, data.Layout):
-        fields = {key: _unpack(field.shape, words, offset + field.offset) for key, field in shape}
-        return _stack(list(fields.values())) if isinstance(shape, data.ArrayLayout) else fields
-    shape = Shape.cast(shape)
-    if shape.width == 0:
-        return np.zeros(words.shape[:-1], np.int64)
-    beat, low = divmod(offset, BEAT_WIDTH)
-    field = words[..., beat] >> np.uint64(low)
-    if low + shape.width > BEAT_WIDTH:
-        field = field | words[..., beat + 1] << np.uint64(BEAT_WIDTH - low)
-    field = (field & np.uint64((1 << shape.width) - 1)).view(np.int64)
-    sign = 1 << shape.width - 1
-    return (field ^ sign) - sign if shape.signed else field
-
-
-def _stack(elements: list[Any]) -> Any:
-    if isinstance(elements[0], Mapping):
-        return {name: _stack([element[name] for element in elements]) for name in elements[0]}
-    return np.stack(elements, axis=-1)
+def result_lane_width(config: EIEConfig) -> int:
+    """Bits that an element of a result takes in a beat: whole bytes, a number type of software."""
+    return max(8, 1 << clog2(config.act_width))

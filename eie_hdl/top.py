@@ -9,14 +9,16 @@ from .config import EIEConfig
 from .core import Core
 from .format import COUNTER_WIDTH, COUNTERS, FORMAT_VERSION
 from .host.axi import AxiLiteSignature, AxiStreamSignature, stream_beat
-from .host.error_log import ErrorLog, Watchdog
-from .host.memory_wiper import Wipe
+from .host.error_log import ErrorLog
+from .host.memory_wiper import MemoryWiper
 from .host.packet_reader import PacketReader
-from .host.packet_terminator import PacketCut
+from .host.packet_terminator import PacketTerminator
+from .host.read_request import ReadRequest
 from .host.register_bank import RegisterBank
 from .host.reset_control import ResetControl
 from .host.result_packer import ResultPacker
-from .host.start_queue import ReadStart, StartQueue
+from .host.start_queue import StartQueue
+from .host.watchdog import Watchdog
 from .lib.shared_module import Shared
 from .lib.stream_queue import StreamQueue
 from .registers import ADDRESS_WIDTH, PRODUCT_ID, REGISTER_WIDTH, REGISTERS, VERSION
@@ -145,7 +147,7 @@ class Eie(wiring.Component):
         """Packets, and the zeros of a soft reset, go to the core as words."""
         m.submodules.input   = queue   = StreamQueue(stream_beat, depth=2)
         m.submodules.packets = packets = PacketReader(self._config)
-        m.submodules.wiper   = wiper   = Wipe(self._config)
+        m.submodules.wiper   = wiper   = MemoryWiper(self._config)
         connect(m, queue.o, packets.i)
         m.d.comb += [
             queue.i.p.data.eq(self.s_axis.tdata),
@@ -173,7 +175,7 @@ class Eie(wiring.Component):
     def _start(self, m, bank, forget, is_resetting, resets, errors, packets, core):
         """Programs, and reads of memory, are started by the host."""
         m.submodules.starts = starts = StartQueue(self._config)
-        m.submodules.reads  = reads  = ReadStart(self._config)
+        m.submodules.reads  = reads  = ReadRequest(self._config)
         connect(m, starts.run, core.run)
         connect(m, reads.read, core.read)
 
@@ -215,7 +217,7 @@ class Eie(wiring.Component):
         """Results go to the host in packets that have an end whatever happens to the core."""
         packer = ResultPacker(self._config)
         m.submodules.packer = ResetInserter(reset_core)(packer)
-        m.submodules.output = output = PacketCut()
+        m.submodules.output = output = PacketTerminator()
         connect(m, packer.o, output.i)
         m.d.comb += [
             packer.i.payload.eq(core.result.payload),

@@ -54,7 +54,7 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fas
     if engine == "fast" and simulator != "verilator":
         raise click.UsageError("--engine fast needs --sim verilator: it is made by Verilator")
     loaded = Build.load(build)
-    layouts = Layouts(loaded.config)
+    layouts = Layouts.of(loaded.config)
     instances = {name.partition(".")[0] for name, *_ in layouts.images(loaded.config)}
     if waves and waves not in instances:
         raise click.UsageError(f"--waves must name one of {', '.join(sorted(instances))}, "

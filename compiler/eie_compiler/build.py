@@ -162,7 +162,7 @@ class Build:
 
 
 def _instances(config: EIEConfig) -> dict[str, Image]:
-    return {instance: image for instance, _, _, image in Layouts(config).images(config)}
+    return {instance: image for instance, _, _, image in Layouts.of(config).images(config)}
 
 
 def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
@@ -177,7 +177,7 @@ def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:
-    """Checksum of all of a manifest but the checksum itself."""
+    """Crc32 of all of a manifest but the checksum itself."""
     rest = {key: value for key, value in manifest.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 

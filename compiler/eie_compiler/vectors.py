@@ -8,9 +8,16 @@ from amaranth.hdl import Shape, ShapeLike
 from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, n_pieces, pack, unpack
-from eie_hdl.host.result_packer import result_lane_width
+from eie_hdl.format import (
+    BEAT_WIDTH,
+    Layouts,
+    Memory,
+    n_beats,
+    n_pieces,
+    result_lane_width,
+)
 from eie_hdl.numeric import limits
+from eie_hdl.packing import pack, unpack
 
 __all__ = [
     "VectorError", "dequantise", "gather", "input_packets", "model_packets", "output_columns",
@@ -128,7 +135,7 @@ def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, addr
         Beats of each packet.
     """
     packets, count = words.shape[:-2], words.shape[-2]
-    header = pack(Layouts(config).load_header, {
+    header = pack(Layouts.of(config).load_header, {
         "address": address, "count": count, "pe": pe or 0, "everyone": int(pe is None),
         "memory": memory.value, "buffer": buffer, "reserved": 0})
     beats = words.reshape(*packets, count * words.shape[-1])
@@ -158,9 +165,9 @@ def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64], 
     placed = scatter(vector, values, config.n_pe)
     n_rows = placed.shape[1] // (ACTS_PER_WORD * config.n_pe)
     by_slot = placed.reshape(len(values), n_rows, ACTS_PER_WORD, config.n_pe)
-    words = pack(Layouts(config).act_word, by_slot.swapaxes(2, 3))
+    words = pack(Layouts.of(config).act_word, by_slot.swapaxes(2, 3))
     return packet(config, Memory.INPUT, buffer=buffer, words=words.reshape(
-        len(values), n_rows * config.n_pe, n_beats(Layouts(config).act_word)))
+        len(values), n_rows * config.n_pe, n_beats(Layouts.of(config).act_word)))
 
 
 def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
@@ -199,7 +206,7 @@ def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
     program : uint64 (n_descriptors, n_beats)
         Descriptors, from the one that it starts with.
     """
-    fields = unpack(Layouts(config).descriptor, program)
+    fields = unpack(Layouts.of(config).descriptor, program)
     ends = np.flatnonzero(fields["final"])
     used = slice(ends[0] + 1 if ends.size else None)
     rows = fields["start"]["last_word"][used][fields["start"]["dense"][used] == 1] + 1
@@ -209,7 +216,7 @@ def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
 
 def result_type(config: EIEConfig) -> np.dtype[np.signedinteger[Any]]:
     """Type of an activation in a packet of results."""
-    return np.dtype(f"<i{result_lane_width(config.act_width) // 8}")
+    return np.dtype(f"<i{result_lane_width(config) // 8}")
 
 
 def read_words(config: EIEConfig, shape: ShapeLike, pieces: NDArray[np.int64]

@@ -2,16 +2,15 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import EIEConfig
-from ..tree.tree import N_SPARSE, n_in_flight
+from ..config import N_SPARSE, EIEConfig
 
-__all__ = ["Throttle"]
+__all__ = ["BroadcastThrottle"]
 
 
-class Throttle(wiring.Component):
+class BroadcastThrottle(wiring.Component):
     """Keeps the activation queues from overflowing, whatever is in flight.
 
-    What the queues tell does not yet know of the last :func:`~eie_hdl.tree.tree.n_in_flight`
+    What the queues tell does not yet know of the last :attr:`EIEConfig.n_in_flight`
     cycles. If one is filling, so many messages may have been sent in those that it would overflow;
     but mostly it is a few, as a column takes a PE some cycles. So these messages are counted.
 
@@ -35,7 +34,7 @@ class Throttle(wiring.Component):
     stop: Signal
 
     def __init__(self, config: EIEConfig):
-        self._n_in_flight = n_in_flight(config)
+        self._n_in_flight = config.n_in_flight
         super().__init__({"filling": In(1), "full": In(1), "sent": In(1), "stop": Out(1)})
 
     def elaborate(self, platform):

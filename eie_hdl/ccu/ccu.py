@@ -7,12 +7,12 @@ from ..format import COUNTER_WIDTH, COUNTERS, Kind, Layouts, Memory, image_file
 from ..lib.sram import Sram
 from ..registers import REGISTER, Error
 from ..tree.tree import Link
-from .broadcast_throttle import Throttle
+from .broadcast_throttle import BroadcastThrottle
 from .counters import Counters
 from .descriptor_check import DescriptorCheck
-from .memory_reader import MemoryRead
-from .tile_tracker import TileLedger
-from .vector_sender import ResultReader
+from .memory_reader import MemoryReader
+from .tile_tracker import TileTracker
+from .vector_sender import VectorSender
 
 __all__ = ["Ccu", "CcuSignature"]
 
@@ -54,7 +54,7 @@ class CcuSignature(wiring.Signature):
         Counts of this program, or of the last one when idle.
     """
     def __init__(self, config: EIEConfig) -> None:
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
         address = unsigned(clog2(config.program_depth))
         super().__init__({
             "load":     In(stream.Signature(layouts.load)),
@@ -94,7 +94,7 @@ class Ccu(wiring.Component):
     """
     def __init__(self, config: EIEConfig):
         self._config = config
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         super().__init__({"host": Out(CcuSignature(config)), "link": In(Link(config))})
 
         program = layouts.memories[Memory.PROGRAM]
@@ -107,10 +107,10 @@ class Ccu(wiring.Component):
         host, link = self.host, self.link
         m.submodules.program  = program  = self.program
         m.submodules.check    = check    = DescriptorCheck(self._config)
-        m.submodules.results  = results  = ResultReader(self._layouts)
-        m.submodules.ledger   = ledger   = TileLedger(self._config)
+        m.submodules.results  = results  = VectorSender(self._layouts)
+        m.submodules.ledger   = ledger   = TileTracker(self._config)
         m.submodules.counters = counters = Counters(self._config)
-        m.submodules.throttle = throttle = Throttle(self._config)
+        m.submodules.throttle = throttle = BroadcastThrottle(self._config)
         connect(m, results.o, flipped(host).result)
         connect(m, flipped(link).written, ledger.written)
         connect(m, counters.counts, flipped(host).counters)
@@ -297,7 +297,7 @@ class Ccu(wiring.Component):
 
     def _read_memory(self, m, kind, body, valid, can_send, results):
         """Words of other memories are asked for one by one."""
-        m.submodules.memory_read = reader = MemoryRead(self._config)
+        m.submodules.memory_read = reader = MemoryReader(self._config)
         connect(m, flipped(self.host).read, reader.i)
         connect(m, flipped(self.link).scan, reader.answer)
         connect(m, reader.program, self.program.r)

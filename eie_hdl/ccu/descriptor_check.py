@@ -32,7 +32,7 @@ class DescriptorCheck(wiring.Component):
     """
     def __init__(self, config: EIEConfig):
         self._config = config
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
         source = layouts.start.members["source"]
         super().__init__({
             "descriptor": In(layouts.descriptor),

@@ -5,10 +5,10 @@ from amaranth.lib.wiring import In, Out
 from ..config import EIEConfig, clog2
 from ..format import Layouts, Memory, n_pieces
 
-__all__ = ["MemoryRead"]
+__all__ = ["MemoryReader"]
 
 
-class MemoryRead(wiring.Component):
+class MemoryReader(wiring.Component):
     """Reads memories for the host: words of a PE, or of the program, in pieces of `act_width` bits.
 
     Asks for one piece after another: a PE keeps nothing in mind. A piece takes as long as a message
@@ -41,7 +41,7 @@ class MemoryRead(wiring.Component):
 
     def __init__(self, config: EIEConfig):
         self._config = config
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         super().__init__({
             "i":       In(stream.Signature(layouts.read)),
             "request": Out(stream.Signature(layouts.load)),

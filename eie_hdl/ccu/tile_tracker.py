@@ -4,10 +4,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 
-__all__ = ["TileLedger"]
+__all__ = ["TileTracker"]
 
 
-class TileLedger(wiring.Component):
+class TileTracker(wiring.Component):
     """Knows which tiles of a program have been sent, and which the PEs have written.
 
     Parameters

@@ -4,10 +4,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..format import Layouts
 
-__all__ = ["ResultReader"]
+__all__ = ["VectorSender"]
 
 
-class ResultReader(wiring.Component):
+class VectorSender(wiring.Component):
     """Sends a densely scanned vector to the host, with its last element marked.
 
     An element waits until it is known whether another follows. One element a cycle.

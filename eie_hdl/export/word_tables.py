@@ -6,15 +6,14 @@ from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data
 
 from ..config import EIEConfig
-from ..format import BEAT_WIDTH, Layouts, Memory, n_beats, n_pieces
-from ..host.result_packer import result_lane_width
+from ..format import BEAT_WIDTH, Layouts, Memory, n_beats, n_pieces, result_lane_width
 
 __all__ = ["describe_words"]
 
 
 def describe_words(config: EIEConfig) -> str:
     """Markdown tables of load packets, memory words and results of the machine."""
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     return "".join([
         f"# Words of this machine\n\n"
         f"Bits count from the least significant one.\n\n"
@@ -37,7 +36,7 @@ _COUNTS = {
 
 
 def _describe_memories(config: EIEConfig) -> str:
-    memories = Layouts(config).memories
+    memories = Layouts.of(config).memories
     depths = {memory: str(image.depth) for memory, image in memories.items()}
     # An input buffer is a part of the activation SRAMs.
     images = {**memories, Memory.INPUT: memories[Memory.ACT]}
@@ -53,7 +52,7 @@ def _describe_memories(config: EIEConfig) -> str:
 
 
 def _describe_results(config: EIEConfig) -> str:
-    width = result_lane_width(config.act_width)
+    width = result_lane_width(config)
     text = _table("Beat of a packet on `m_axis`", data.ArrayLayout(width, BEAT_WIDTH // width))
     text += (
         f"An element is a number of {config.act_width} bits, extended with its sign to {width}. Of "
@@ -63,7 +62,7 @@ def _describe_results(config: EIEConfig) -> str:
     if config.readback:
         pieces = "".join(
             f"| {memory.name} | {n_pieces(config, image.shape)} |\n"
-            for memory, image in Layouts(config).memories.items() if memory is not Memory.ACT)
+            for memory, image in Layouts.of(config).memories.items() if memory is not Memory.ACT)
         text += ("\nA READ of another memory sends each word as several elements, its low bits "
                  f"first:\n\n| memory | elements of a word |\n|---|---|\n{pieces}")
     return text

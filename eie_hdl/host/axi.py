@@ -4,16 +4,13 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..format import BEAT_WIDTH
+from ..format import BEAT_BYTES, BEAT_WIDTH
 from ..registers import REGISTER_WIDTH
 
-__all__ = ["BEAT_BYTES", "AxiLiteSignature", "AxiStreamSignature", "Response", "stream_beat"]
-
-#: Bytes of a beat, each with a bit of TKEEP.
-BEAT_BYTES = BEAT_WIDTH // 8
+__all__ = ["AxiLiteSignature", "AxiStreamSignature", "Response", "stream_beat"]
 
 #: Payload of an AXI4-Stream where it is a `lib.stream`: field names are those of the bus, without
-#: the `t`.
+#: the `t`. Each byte has a bit of `keep`.
 stream_beat = data.StructLayout({"data": BEAT_WIDTH, "keep": BEAT_BYTES, "last": 1})
 
 

@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out
 from ..format import BEAT_WIDTH
 from ..registers import REGISTER
 
-__all__ = ["Checksum"]
+__all__ = ["Crc32"]
 
 
-class Checksum(wiring.Component):
+class Crc32(wiring.Component):
     """CRC-32 of beats, as ``zlib.crc32`` of their bytes, lowest first.
 
     A bit of the next checksum is the exclusive or of some bits of the last one and of the beat,
@@ -24,7 +24,7 @@ class Checksum(wiring.Component):
     valid, beat : :py:`In(1)`, :py:`In(64)`
         A beat that counts.
     checksum : :py:`Out(32)`
-        Checksum, one cycle later.
+        Crc32, one cycle later.
     """
     clear: Signal
     valid: Signal

@@ -5,10 +5,10 @@ from amaranth.lib.wiring import In, Out
 from ..config import EIEConfig
 from ..format import Layouts
 
-__all__ = ["Wipe"]
+__all__ = ["MemoryWiper"]
 
 
-class Wipe(wiring.Component):
+class MemoryWiper(wiring.Component):
     """Writes zero to every word of every memory: nothing of an earlier model can be read.
 
     One word a cycle, the first one in the cycle after `start`; a word goes to all PEs at once.
@@ -32,7 +32,7 @@ class Wipe(wiring.Component):
     busy: Signal
 
     def __init__(self, config: EIEConfig):
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
         self._memories = layouts.memories
         super().__init__({
             "start": In(1),

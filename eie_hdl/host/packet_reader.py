@@ -8,7 +8,7 @@ from ..config import EIEConfig, clog2
 from ..format import BEAT_WIDTH, Layouts, Memory, n_beats
 from ..registers import REGISTER, Error
 from .axi import stream_beat
-from .crc32 import Checksum
+from .crc32 import Crc32
 from .error_log import error_layout
 
 __all__ = ["PacketReader"]
@@ -107,7 +107,7 @@ class PacketReader(wiring.Component):
 
     def __init__(self, config: EIEConfig):
         self._config  = config
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         self._images  = {**layouts.memories, Memory.INPUT: layouts.memories[Memory.ACT]}
         super().__init__({
             "i": In(stream.Signature(stream_beat)),
@@ -332,10 +332,10 @@ class PacketReader(wiring.Component):
             m.d.comb += self.error.eq(Mux(is_bad, verdict, earlier))
 
     def _sum(self, m, taken, counts, is_bad):
-        """Checksum of the beats `taken`: those that it `counts` a cycle later, but no header that
+        """Crc32 of the beats `taken`: those that it `counts` a cycle later, but no header that
         is bad another cycle later.
         """
-        m.submodules.summer = summer = Checksum()
+        m.submodules.summer = summer = Crc32()
         s1_taken, s1_beat = Signal(), Signal(BEAT_WIDTH)
         s2_counts, s2_beat = Signal(), Signal(BEAT_WIDTH)
         m.d.sync += [

@@ -4,10 +4,10 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import stream_beat
 
-__all__ = ["PacketCut"]
+__all__ = ["PacketTerminator"]
 
 
-class PacketCut(wiring.Component):
+class PacketTerminator(wiring.Component):
     """Ends a packet whose source has been reset: by a beat without bytes, but with TLAST.
 
     What has been offered to the host stays, as AXI4-Stream demands. One beat a cycle; latency is

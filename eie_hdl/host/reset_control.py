@@ -3,7 +3,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
-from ..tree.tree import n_in_flight
 
 __all__ = ["ResetControl"]
 
@@ -45,7 +44,7 @@ class ResetControl(wiring.Component):
 
     def __init__(self, config: EIEConfig):
         # More than a message, and a word behind it, take to the memories.
-        self._settle_cycles = 2 * n_in_flight(config)
+        self._settle_cycles = 2 * config.n_in_flight
         super().__init__({
             "failed": In(1), "soft_reset": In(1), "wiping": In(1), "wipe": Out(1),
             "reset_core": Out(1), "stopping": Out(1), "resetting": Out(1),

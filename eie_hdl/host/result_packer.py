@@ -2,24 +2,20 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import EIEConfig, clog2
-from ..format import BEAT_WIDTH, Layouts
-from .axi import BEAT_BYTES, stream_beat
+from ..config import EIEConfig
+from ..format import BEAT_BYTES, BEAT_WIDTH, Layouts, result_lane_width
+from .axi import stream_beat
 
-__all__ = ["ResultPacker", "result_lane_width"]
-
-
-def result_lane_width(act_width: int) -> int:
-    """Bits that an element of a result takes in a beat: whole bytes, a number type of software."""
-    return max(BEAT_WIDTH // BEAT_BYTES, 1 << clog2(act_width))
+__all__ = ["ResultPacker"]
 
 
 class ResultPacker(wiring.Component):
     """Packs the elements of results into beats of an AXI4-Stream.
 
-    Elements are extended with their sign to :func:`result_lane_width` bits; the first one is in the
-    least significant bits. A beat leaves when it is full, and at the last element of a vector: its
-    `last` is set, and bytes that hold no element are zero with their `keep` bits clear.
+    Elements are extended with their sign to :func:`~eie_hdl.format.result_lane_width` bits; the
+    first one is in the least significant bits. A beat leaves when it is full, and at the last
+    element of a vector: its `last` is set, and bytes that hold no element are zero with their
+    `keep` bits clear.
 
     One element a cycle. A beat leaves in the cycle after its last element; elements of the next
     one are taken while it waits. The number of the column is ignored.
@@ -40,9 +36,9 @@ class ResultPacker(wiring.Component):
     o: stream.Interface
 
     def __init__(self, config: EIEConfig):
-        self._lane_width = result_lane_width(config.act_width)
+        self._lane_width = result_lane_width(config)
         super().__init__({
-            "i": In(stream.Signature(Layouts(config).result)),
+            "i": In(stream.Signature(Layouts.of(config).result)),
             "o": Out(stream.Signature(stream_beat)),
         })
 

@@ -43,7 +43,7 @@ class ActScan(wiring.Component):
     r: memory.ReadPort
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         super().__init__({
             "index": In(clog2(config.n_pe)),
             "i":     In(stream.Signature(layouts.start, always_ready=True)),

@@ -35,7 +35,7 @@ class EntryDecode(wiring.Component):
     padding: Signal
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         super().__init__({
             "i": In(stream.Signature(layouts.work)),
             "o": Out(stream.Signature(layouts.operation)),

@@ -41,7 +41,7 @@ class Drain(wiring.Component):
     bias: memory.ReadPort
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         self._acc_depth = config.acc_depth
         super().__init__({
             "i":    In(stream.Signature(layouts.operation)),

@@ -51,7 +51,7 @@ class Mac(wiring.Component):
         return data.StructLayout({"acc": signed(config.acc_width), "last": 1, "overflow": 1})
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         self._config = config
         row_width = clog2(config.acc_depth)
         super().__init__({

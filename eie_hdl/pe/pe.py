@@ -58,7 +58,7 @@ class Pe(wiring.Component):
     """
     def __init__(self, config: EIEConfig):
         self._config = config
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         super().__init__(PeSignature(config))
 
         def sram(memory: Memory, depth=None, **options):

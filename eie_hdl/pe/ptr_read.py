@@ -37,7 +37,7 @@ class PtrRead(wiring.Component):
     odd: memory.ReadPort
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         self._drop_empty_columns = config.drop_empty_columns
         port = memory.ReadPort.Signature(addr_width=clog2(config.ptr_depth), shape=layouts.ptr)
         super().__init__({

@@ -2,10 +2,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import EIEConfig
+from ..config import N_SPARSE, EIEConfig
 from ..format import Layouts
 from ..lib.stream_queue import StreamQueue
-from ..tree.tree import N_SPARSE, n_in_flight
 
 __all__ = ["ActivationQueue"]
 
@@ -16,7 +15,7 @@ class ActivationQueue(wiring.Component):
     (Han et al., ISCA 2016, section 4, "Activation Queue and Load Balancing".) It has room for
     ``queue_depth`` columns and all that can be in flight. When ``queue_depth`` wait, another one in
     every cycle would be too much: it is filling. But rarely is so much in flight: it is full only
-    when there is no more room than for :data:`~eie_hdl.tree.tree.N_SPARSE`. A column put into
+    when there is no more room than for :data:`~eie_hdl.config.N_SPARSE`. A column put into
     an empty queue is at the output one cycle later.
 
     Parameters
@@ -41,9 +40,9 @@ class ActivationQueue(wiring.Component):
     full: Signal
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         self._queue_depth = config.queue_depth
-        self.n_slots = config.queue_depth + n_in_flight(config)
+        self.n_slots = config.queue_depth + config.n_in_flight
         super().__init__({
             "i":     In(stream.Signature(layouts.column, always_ready=True)),
             "o":     Out(stream.Signature(layouts.column)),

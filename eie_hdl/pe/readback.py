@@ -36,7 +36,7 @@ class Readback(wiring.Component):
     o: stream.Interface
 
     def __init__(self, config: EIEConfig):
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
         super().__init__({
             "index": In(clog2(config.n_pe)),
             "i":     In(stream.Signature(layouts.load, always_ready=True)),

@@ -34,7 +34,7 @@ class SpmatRead(wiring.Component):
     r: memory.ReadPort
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         super().__init__({
             "i": In(stream.Signature(layouts.column)),
             "o": Out(stream.Signature(layouts.work)),

@@ -56,7 +56,7 @@ class WriteBack(wiring.Component):
     w: memory.WritePort
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts(config)
+        self._layouts = layouts = Layouts.of(config)
         self._config = config
         super().__init__({
             "tile":    In(stream.Signature(layouts.end)),

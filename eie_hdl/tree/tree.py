@@ -12,24 +12,10 @@ from ..lib.shared_module import Shared
 from ..lib.stream_queue import StreamQueue
 from .lnzd import LnzdNode
 
-__all__ = ["N_SPARSE", "Link", "TreeNode", "TreeNodeSignature", "grow_tree", "n_in_flight"]
+__all__ = ["EVENTS", "Link", "TreeNode", "TreeNodeSignature", "grow_tree"]
 
 #: Events that every PE counts and the tree sums.
 EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
-
-
-#: While an activation queue is filling, another message is sent if at most so many are in flight.
-N_SPARSE = 4
-
-
-def n_in_flight(config: EIEConfig) -> int:
-    """Messages that an activation queue may still get after what it tells the CCU.
-
-    A message takes a cycle to leave the CCU, one in each level of the tree, one in the input
-    register of the PE, and two in the pointer read; what the queue tells takes one in the PE and
-    one in each level. (Tests fill every slot.)
-    """
-    return 2 * config.n_levels + 5
 
 
 class Link(wiring.Signature):
@@ -51,12 +37,12 @@ class Link(wiring.Signature):
         overflowed in it.
     filling, full : :py:`Out(1)`
         An activation queue has no room for a message in every cycle: send none while more than
-        :data:`N_SPARSE` may be in flight; it has room for no more than those: send none.
+        :data:`~..config.N_SPARSE` may be in flight; it has room for no more than those: send none.
     events : :py:`Out(data.StructLayout(...))`
         How many PEs did something in this cycle, for the counters.
     """
     def __init__(self, config: EIEConfig) -> None:
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
         count = unsigned(clog2(config.n_pe + 1))
         super().__init__({
             "message": In(stream.Signature(layouts.message, always_ready=True)),
@@ -133,7 +119,7 @@ class TreeNode(wiring.Component):
 
         # Up: nonzero activations. A queue on each side of the node keeps its choice away from the
         # wires to its neighbours.
-        layouts = Layouts(self._config)
+        layouts = Layouts.of(self._config)
         m.submodules.lnzd = lnzd = LnzdNode(layouts, n_children=len(children))
         for n, child in enumerate(children):
             m.submodules[f"scan_{n}"] = scan = StreamQueue(layouts.scan, depth=2)

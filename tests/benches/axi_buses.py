@@ -24,7 +24,7 @@ from cocotbext.axi import (
 
 from eie_compiler.vectors import result_type
 from eie_hdl.config import EIEConfig
-from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.format import BEAT_BYTES
 from eie_hdl.registers import REGISTER, REGISTER_WIDTH
 
 #: The machine.

@@ -6,15 +6,15 @@ from benches.axi_buses import CONFIG, seed
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import packet
-from eie_hdl.format import FORMAT_VERSION, Layouts, Memory, n_beats, pack, unpack
-from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.format import BEAT_BYTES, FORMAT_VERSION, Layouts, Memory, n_beats
 from eie_hdl.numeric import limits
+from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import PRODUCT_ID, REGISTER, REGISTERS, VERSION, Error
 
 #: TKEEP of a beat.
 WHOLE = (1 << BEAT_BYTES) - 1
 
-LAYOUTS = Layouts(CONFIG)
+LAYOUTS = Layouts.of(CONFIG)
 
 #: Those that say something before anything has happened; all other fields that are read are zero.
 KNOWN = {

@@ -10,7 +10,8 @@ import numpy as np
 from benches.axi_buses import CONFIG, Buses, seed
 from eie_compiler.vectors import input_packets, model_packets, read_words
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import Layouts, Memory, pack
+from eie_hdl.format import Layouts, Memory
+from eie_hdl.packing import pack
 from eie_hdl.registers import Error
 from eie_sim.golden.host_model import Fault, HostModel
 
@@ -151,7 +152,7 @@ class Host(Buses):
 
     async def read_memory(self, memory, pe, address, count):
         """Words (count, n_beats) of a memory; of ACT, those of all PEs, (n_pe, count, n_beats)."""
-        shape = Layouts(CONFIG).memories[memory].shape
+        shape = Layouts.of(CONFIG).memories[memory].shape
         await self.ask(memory.value, address, count, 0 if memory is Memory.ACT else pe)
         elements = (await self.receive()).elements
         if memory is Memory.ACT:

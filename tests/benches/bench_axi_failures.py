@@ -8,8 +8,8 @@ from benches.axi_cases import LAYOUTS, program_packet
 from benches.axi_host import Host
 from benches.axi_steps import drain, nothing_happens, prepare
 from eie_compiler.vectors import packet, read_words, result_type
-from eie_hdl.format import Memory, pack, unpack
-from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.format import BEAT_BYTES, Memory
+from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import Error
 from eie_sim.golden.host_model import Fault
 

@@ -17,7 +17,8 @@ from benches.axi_cases import (
 )
 from benches.axi_host import Host
 from eie_compiler.vectors import input_packets
-from eie_hdl.format import Memory, unpack
+from eie_hdl.format import Memory
+from eie_hdl.packing import unpack
 
 #: Packets that are sent one behind the other; errors are looked for behind them.
 _MOST_IN_A_BURST = 4

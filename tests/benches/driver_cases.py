@@ -55,7 +55,7 @@ def check(machine, build, *, seed=1, batch=3, **options):
 
 def images(machine, build):
     """Memories as they are read, and the images that they must hold."""
-    for name, memory, pe, _ in Layouts(build.config).images(build.config):
+    for name, memory, pe, _ in Layouts.of(build.config).images(build.config):
         words = build.images[name]
         if memory == Memory.PTR:    # pointers of both banks have addresses in turn
             read = machine.read(memory, 0, 2 * len(words), pe=pe)[name.endswith("odd")::2]
@@ -110,7 +110,7 @@ def a_network_that_somebody_else_has_loaded_is_noticed(machine):
 @with_x
 def after_an_error_is_cleared_inference_goes_on(machine):
     build = load(machine, "first")
-    depth = Layouts(build.config).memories[Memory.SPMAT].depth
+    depth = Layouts.of(build.config).memories[Memory.SPMAT].depth
     row = build.images["pe_0.act"][:build.config.n_pe]
     machine.bus.send(packet(build.config, Memory.INPUT, row, address=depth))
     try:

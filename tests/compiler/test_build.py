@@ -55,7 +55,7 @@ def test_loaded_is_what_was_saved(tmp_path, outputs):
 
 
 def test_there_is_one_file_for_each_memory_instance(saved):
-    instances = [instance for instance, *_ in Layouts(PRESETS["tiny"]).images(PRESETS["tiny"])]
+    instances = [instance for instance, *_ in Layouts.of(PRESETS["tiny"]).images(PRESETS["tiny"])]
     files = {path.name for path in saved.iterdir()}
     assert files == {*map(image_file, instances), "vectors.npz", MANIFEST}
 

@@ -24,8 +24,9 @@ from eie_compiler.vectors import (
     scatter,
 )
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, Memory, n_beats, pack, unpack
+from eie_hdl.format import Layouts, Memory, n_beats
 from eie_hdl.numeric import wrap
+from eie_hdl.packing import pack, unpack
 
 TINY = PRESETS["tiny"]    # 4 PEs, 8-bit activations
 
@@ -88,7 +89,7 @@ def test_too_few_columns_are_rejected():
 
 def test_packet_is_a_header_and_the_words_low_beat_first():
     config = EIEConfig(entries_per_word=16)    # 160 bits in three beats
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     entries = np.arange(32).reshape(2, 16)
     words = pack(layouts.spmat_word, {"v": entries % 16, "z": entries})
     beats = packet(config, Memory.SPMAT, words, address=7, pe=3)
@@ -100,8 +101,8 @@ def test_packet_is_a_header_and_the_words_low_beat_first():
 
 
 def test_packet_for_no_pe_is_for_everyone():
-    beats = packet(TINY, Memory.CODEBOOK, pack(Layouts(TINY).weight, np.arange(3)))
-    header = unpack(Layouts(TINY).load_header, beats[np.newaxis, :1])
+    beats = packet(TINY, Memory.CODEBOOK, pack(Layouts.of(TINY).weight, np.arange(3)))
+    header = unpack(Layouts.of(TINY).load_header, beats[np.newaxis, :1])
     assert (header["everyone"], header["pe"], header["count"]) == (1, 0, 3)
 
 
@@ -109,7 +110,7 @@ def test_packet_for_no_pe_is_for_everyone():
                          ids=["tiny", "two-beats", "one-pe"])
 @pytest.mark.parametrize("buffer", [0, 1])
 def test_input_packets_fill_the_buffer_as_placed(config, buffer):
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     rng = np.random.default_rng(5)
     vector = Vector("x", 5, rng.permutation(100)[:60])
     values = rng.integers(-100, 100, (3, 60))
@@ -132,13 +133,13 @@ def test_memories_that_are_alike_are_sent_once():
     own = {**build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)}
     # All four PEs have the same codebook, until one has another.
     assert len(model_packets(build.config, own)) - len(packets) == 4 - 1
-    header = unpack(Layouts(build.config).load_header, packets[-1][np.newaxis, :1])
+    header = unpack(Layouts.of(build.config).load_header, packets[-1][np.newaxis, :1])
     assert (header["memory"], header["everyone"]) == (Memory.CODEBOOK.value, 1)
 
 
 def test_every_dense_descriptor_up_to_the_final_one_sends_a_vector():
     config = TINY
-    shape = Layouts(config).descriptor
+    shape = Layouts.of(config).descriptor
     build = small_build()
     fields = unpack(shape, np.repeat(build.images["ccu.program"][:1], 4, axis=0))
     fields["start"]["dense"] = np.array([1, 0, 1, 1])

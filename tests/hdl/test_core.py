@@ -15,7 +15,6 @@ from eie_hdl.core import Core
 from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.lib.stream_queue import StreamQueue
 from eie_hdl.pe import queue
-from eie_hdl.tree.tree import n_in_flight
 from eie_sim.golden.model import GoldenModel
 from support.simulation import get, input_words, model_words, nothing, put
 
@@ -156,7 +155,7 @@ def test_no_queue_overflows_while_a_pe_that_has_all_the_work_fills_every_slot(
     inputs = np.ones((1, 16), np.int64)
     simulate(dut, *inference(dut, build, inputs), background=[observer])
     assert len(slots) == n_pe
-    assert max(levels) == config.queue_depth + n_in_flight(config)
+    assert max(levels) == config.queue_depth + config.n_in_flight
 
 
 @pytest.mark.parametrize("n_pe", [1, 4])
@@ -187,7 +186,7 @@ def test_busy_cycles_of_all_pes_are_the_entries_that_were_walked(simulate, n_pe)
 def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_pe):
     """And all rows that no program uses are overwritten meanwhile, some of them often."""
     build = random_build(n_pe, outputs="last")
-    config, layouts = build.config, Layouts(build.config)
+    config, layouts = build.config, Layouts.of(build.config)
     assert build.input_buffers == 2
     rng = random.Random(n_pe)
     inputs = random_inputs(np.random.default_rng(n_pe), 4 if n_pe <= 2 else 2, 13)
@@ -224,7 +223,7 @@ def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_
                 n_while_running += ctx.get(dut.busy)
             await put(ctx, dut.load, following)
         running = False
-        await ctx.tick().repeat(2 * n_in_flight(config))
+        await ctx.tick().repeat(2 * config.n_in_flight)
         await put(ctx, dut.read, [{"memory": Memory.ACT, "address": spare[0],
                                    "count": len(spare)}])
 

@@ -25,7 +25,7 @@ class Host:
     """A core, and what its host does with it to read memory."""
 
     def __init__(self, config, seed):
-        self.config, self.layouts, self.core = config, Layouts(config), Core(config)
+        self.config, self.layouts, self.core = config, Layouts.of(config), Core(config)
         self.rng = random.Random(seed)
         self.requests = []
 

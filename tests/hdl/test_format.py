@@ -8,7 +8,8 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, enum
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import BEAT_WIDTH, Kind, Layouts, Memory, image_file, n_beats, pack, unpack
+from eie_hdl.format import BEAT_WIDTH, Kind, Layouts, Memory, image_file, n_beats
+from eie_hdl.packing import pack, unpack
 
 CONFIGS = {
     **PRESETS,
@@ -82,7 +83,7 @@ def same(values, others):
 
 @pytest.mark.parametrize("name", WORDS)
 def test_packed_words_are_amaranths_constants(config, name):
-    shape = getattr(Layouts(config), name)
+    shape = getattr(Layouts.of(config), name)
     values = random_values(shape, np.random.default_rng(1))
     words = pack(shape, values)
     assert words.shape == (N_WORDS, n_beats(shape))
@@ -99,26 +100,26 @@ def test_field_may_lie_across_two_beats():
 
 
 def test_entry_is_code_and_run():
-    shape = Layouts(PRESETS["tiny"]).spmat_word
+    shape = Layouts.of(PRESETS["tiny"]).spmat_word
     assert pack(shape, {"v": [[5, 1]], "z": [[2, 3]]}).tolist() == [[5 | 2 << 3 | 1 << 5 | 3 << 8]]
 
 
 def test_fields_are_broadcast_against_each_other():
-    shape = Layouts(EIEConfig()).entry
+    shape = Layouts.of(EIEConfig()).entry
     words = pack(shape, {"v": np.arange(6).reshape(2, 3), "z": 1})
     assert words[..., 0].tolist() == [[16, 17, 18], [19, 20, 21]]
     assert unpack(shape, words)["z"].tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
 def test_no_words_pack_into_no_words():
-    shape = Layouts(EIEConfig()).spmat_word
+    shape = Layouts.of(EIEConfig()).spmat_word
     words = pack(shape, {"v": np.zeros((0, 8), int), "z": np.zeros((0, 8), int)})
     assert words.shape == (0, 2)
     assert unpack(shape, words)["v"].shape == (0, 8)
 
 
 def test_fields_of_no_bits_are_zero():
-    shape = Layouts(EIEConfig(n_codebooks=1)).start
+    shape = Layouts.of(EIEConfig(n_codebooks=1)).start
     words = pack(shape, {"codebook": [0], "source": [3], "last_word": [1], "dense": [1],
                          "watched": [2]})
     assert unpack(shape, words)["codebook"].tolist() == [0]
@@ -135,11 +136,11 @@ def test_fields_of_no_bits_are_zero():
 ])
 def test_value_that_does_not_fit_is_refused(name, values, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        pack(getattr(Layouts(EIEConfig()), name), values)
+        pack(getattr(Layouts.of(EIEConfig()), name), values)
 
 
 def test_value_that_does_not_fit_is_named_by_its_path():
-    shape = Layouts(EIEConfig()).descriptor
+    shape = Layouts.of(EIEConfig()).descriptor
     values = dict.fromkeys(shape.members, 0)
     values["start"] = dict.fromkeys(shape.members["start"].members, 0)
     values["end"] = {**dict.fromkeys(shape.members["end"].members, 0), "shift": 32}
@@ -148,7 +149,7 @@ def test_value_that_does_not_fit_is_named_by_its_path():
 
 
 def test_value_for_a_field_of_no_bits_must_be_zero():
-    shape = Layouts(EIEConfig(n_codebooks=1)).start
+    shape = Layouts.of(EIEConfig(n_codebooks=1)).start
     with pytest.raises(ValueError, match="^codebook must be from 0 to 0, not from 1 to 1$"):
         pack(shape, {"codebook": [1], "source": [3], "last_word": [1], "dense": [1],
                      "watched": [2]})
@@ -169,7 +170,7 @@ def test_field_wider_than_a_beat_is_refused():
 
 
 def test_values_stay_in_place_from_message_to_operation(config):
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     bodies = {name: getattr(layouts, name).members["body"]
               for name in ("message", "column", "work", "operation")}
     for name, body in bodies.items():
@@ -181,7 +182,7 @@ def test_values_stay_in_place_from_message_to_operation(config):
 
 
 def test_fields_hold_all_that_a_configuration_has(config):
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
 
     def holds(shape, greatest):
         assert Shape.cast(shape).width == greatest.bit_length()
@@ -204,7 +205,7 @@ def test_fields_hold_all_that_a_configuration_has(config):
 
 
 def test_loads_reach_every_word_of_every_memory(config):
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     assert set(layouts.memories) == set(Memory) - {Memory.INPUT}    # which is part of another
     for shape, depth in layouts.memories.values():
         assert 1 << layouts.load.members["address"].width >= depth
@@ -216,7 +217,7 @@ def test_loads_reach_every_word_of_every_memory(config):
 
 
 def test_starts_and_reads_reach_every_word(config):
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     assert 1 << layouts.run.members["descriptor"] >= config.program_depth
     assert layouts.run.members["offset"] == layouts.start.members["source"]
     for _, depth in layouts.memories.values():
@@ -227,12 +228,12 @@ def test_starts_and_reads_reach_every_word(config):
 
 
 def test_a_load_can_ask_for_an_answer_only_with_readback(config):
-    assert ("read" in Layouts(config).load.members) == config.readback
+    assert ("read" in Layouts.of(config).load.members) == config.readback
 
 
 def test_a_descriptor_starts_a_tile_with_the_bits_that_are_broadcast(config):
     """But for the watched PE, which is not the program's to choose."""
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     start, sent = layouts.descriptor.members["start"], layouts.start
     assert [(name, field.offset) for name, field in start] \
         == [(name, field.offset) for name, field in sent if name != "watched"]
@@ -240,7 +241,7 @@ def test_a_descriptor_starts_a_tile_with_the_bits_that_are_broadcast(config):
 
 
 def test_every_instance_has_an_image(config):
-    images = list(Layouts(config).images(config))
+    images = list(Layouts.of(config).images(config))
     assert len({name for name, *_ in images}) == len(images) == 1 + 5 * config.n_pe
     of_last = {name: (memory, image.depth) for name, memory, pe, image in images
                if pe == config.n_pe - 1}

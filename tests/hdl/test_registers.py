@@ -106,7 +106,7 @@ def test_every_counter_has_its_halves_one_after_the_other():
 
 
 def test_words_of_the_greatest_machines_fit_their_fields():
-    header = Layouts(EIEConfig()).load_header
+    header = Layouts.of(EIEConfig()).load_header
     widths = {(register.name, field.name): field.width for register, field in FIELDS}
     assert widths["ERROR", "memory"] == widths["READ_PLACE", "memory"] == header["memory"].width
     assert max(memory.value for memory in Memory) < 1 << header["memory"].width

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
 from eie_hdl.config import PRESETS
-from eie_hdl.format import Layouts, Memory, pack
+from eie_hdl.format import Layouts, Memory
+from eie_hdl.packing import pack
 from eie_hdl.registers import REGISTER
 from eie_hdl.top import Eie
 
@@ -17,7 +18,7 @@ WAVES = Path(__file__).parents[2] / "docs" / "waves"
 NAMES = sorted(path.stem for path in WAVES.glob("*.json"))
 
 CONFIG = PRESETS["tiny"]
-LAYOUTS = Layouts(CONFIG)
+LAYOUTS = Layouts.of(CONFIG)
 INPUT_BASE = 8
 
 #: Cycles that the mark of a gap may stand for.

@@ -134,7 +134,7 @@ def _plain(payload: Any) -> Any:
 def model_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
                 ) -> Iterator[dict[str, Any]]:
     """What a core is loaded with before a program, word by word: payloads of `layouts.load`."""
-    for name, memory, pe, _ in Layouts(config).images(config):
+    for name, memory, pe, _ in Layouts.of(config).images(config):
         step, first = (2, int(name.endswith("odd"))) if memory is Memory.PTR else (1, 0)
         for row, word in enumerate(_numbers(images[name])):
             yield {"memory": memory, "pe": pe or 0, "address": first + step * row, "data": word}
@@ -144,7 +144,7 @@ def input_words(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *,
                 ) -> Iterator[dict[str, Any]]:
     """The words of an input vector (n,) for rows `base` and up, as :func:`model_words`."""
     _, *beats = input_packets(config, vector, values[np.newaxis])[0]
-    words = np.array(beats).reshape(-1, n_beats(Layouts(config).act_word))
+    words = np.array(beats).reshape(-1, n_beats(Layouts.of(config).act_word))
     for number, word in enumerate(_numbers(words)):
         row, pe = divmod(number, config.n_pe)
         yield {"memory": Memory.ACT, "pe": pe, "address": base + row, "data": word}

@@ -12,8 +12,9 @@ from eie_compiler.build import Build
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, pack, unpack
+from eie_hdl.format import Layouts
 from eie_hdl.numeric import limits
+from eie_hdl.packing import pack, unpack
 from eie_sim.inference import Inference, infer
 from eie_sim.rtl import cocotb_engine, verilator_engine
 
@@ -204,7 +205,7 @@ def overflowing() -> tuple[Build, np.ndarray]:
                 np.array([[-128] * 200, [1] + [0] * 199]))
     build = compiled(case)
     # The compiler would never choose it: all weights at their limit.
-    weights = pack(Layouts(TINY).weight, np.full(len(build.images["pe_1.codebook"]), 63))
+    weights = pack(Layouts.of(TINY).weight, np.full(len(build.images["pe_1.codebook"]), 63))
     return dataclasses.replace(build, images={**build.images, "pe_1.codebook": weights}), \
         case.inputs
 
@@ -232,7 +233,7 @@ def _flip(build: Build, instance: str, word: int, bit: int) -> Build:
 
 def _flip_relu(build: Build) -> Build:
     """Turn off the ReLU of the first tile."""
-    shape = Layouts(build.config).descriptor
+    shape = Layouts.of(build.config).descriptor
     fields = unpack(shape, build.images["ccu.program"])
     fields["end"]["relu"][0] ^= 1
     image = pack(shape, fields)

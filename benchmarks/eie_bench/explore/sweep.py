@@ -75,7 +75,8 @@ GIVEN = "sweep"
 
 #: Sweeps behind the figures of the paper: 8; 11, 12 and 13; 9. A queue is not quite that of the
 #: paper: from ``queue_depth`` waiting columns on, the broadcast is slowed down, not stopped, and
-#: the slots for what is in flight are used too (:class:`~eie_hdl.ccu.broadcast_throttle.Throttle`).
+#: the slots for what is in flight are used too
+#: (:class:`~eie_hdl.ccu.broadcast_throttle.BroadcastThrottle`).
 SWEEPS = {name: Sweep(name, {axis: _powers(axis)}) for name, axis in
           {"queue": "queue_depth", "pes": "n_pe", "words": "entries_per_word"}.items()}
 

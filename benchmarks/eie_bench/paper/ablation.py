@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from eie_hdl.tree.tree import N_SPARSE, n_in_flight
+from eie_hdl.config import N_SPARSE
 from eie_sim.cycles.model import predict
 from eie_sim.cycles.steps import layer_steps
 
@@ -36,7 +36,7 @@ class Idea(NamedTuple):
 
 def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
     """The machine, with a stop when a queue is full, then with one idea after another."""
-    sparse, values = n_in_flight(machine.config), tuned.config.as_dict()
+    sparse, values = machine.config.n_in_flight, tuned.config.as_dict()
     found = [("as published", machine, sparse)]
     for changed, title in IDEAS.items():
         if changed == "sparse":

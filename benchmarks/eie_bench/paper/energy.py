@@ -21,7 +21,6 @@ import dataclasses
 
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts
-from eie_hdl.tree.tree import n_in_flight
 
 from .measure import Measurement
 from .nine_layers import CLOCK_MHZ
@@ -76,7 +75,7 @@ def access_pj(bits: int, depth: int) -> float:
 def count_energy(measured: Measurement) -> list[Term]:
     """Everything that a layer takes, after its counters."""
     config, counters, stored = measured.config, measured.counters, measured.stored
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     n_nodes = sum(-(-config.n_pe // 4 ** level) for level in range(1, config.n_levels + 1))
     act_bits = ACTS_PER_WORD * config.act_width
     message_bits = config.act_width + layouts.ptr.width + layouts.count.width
@@ -102,7 +101,7 @@ def count_energy(measured: Measurement) -> list[Term]:
         Term("activations", f"word of {act_bits} bits scanned, read as bias, or written",
              act_words, access_pj(act_bits, config.act_depth)),
         Term("queue", f"column of {message_bits} bits written and read", columns,
-             2 * access_pj(message_bits, config.queue_depth + n_in_flight(config))),
+             2 * access_pj(message_bits, config.queue_depth + config.n_in_flight)),
         Term("broadcast", f"cycle of {n_nodes} LNZD nodes", measured.cycles,
              n_nodes * NODE_MW / CLOCK_MHZ * 1000),
     ]

@@ -15,7 +15,8 @@ from eie_compiler.build import Build
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import Layouts, unpack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
 from eie_sim.cycles.model import Prediction, predict
 from eie_sim.cycles.steps import build_steps, layer_steps
 from eie_sim.inference import infer
@@ -243,7 +244,7 @@ def _compare(counters: Mapping[str, int], prediction: Prediction, products: int)
 
 def _describe(build: Build) -> Stored:
     config, layer = build.config, build.manifest["layers"][0]
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     program = unpack(layouts.descriptor, build.images["ccu.program"])
     tiles = program["start"]["dense"] == 0
     return Stored(

@@ -70,7 +70,7 @@ def _describe_memory(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
                      act_words: int) -> dict[str, Any]:
     """Words used in the PE that uses most, words there are, and bits of all instances."""
     memory: dict[str, Any] = {}
-    for instance, _, _, image in Layouts(config).images(config):
+    for instance, _, _, image in Layouts.of(config).images(config):
         name = instance.partition(".")[2]
         row = memory.setdefault(name, {"words_used": 0, "words": image.depth, "instances": 0,
                                        "word_bits": Shape.cast(image.shape).width})

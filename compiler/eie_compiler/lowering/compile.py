@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, pack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import pack
 
 from ..build import Build, Vector
 from ..errors import CompileError, require_words
@@ -65,7 +66,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
                   sent=outputs == "all" or layer is network.layers[-1])
         for at, layer in enumerate(network.layers)]
 
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     images = {"ccu.program": pack_program(config, plans)}
     pointers = pack_pointers(config, encoded)
     spmat = pack_entries(config, encoded)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig, clog2
-from eie_hdl.format import Layouts, pack, unpack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import pack, unpack
 
 from ..errors import require_words
 
@@ -124,13 +125,13 @@ def pack_pointers(config: EIEConfig, layers: list[Encoded]) -> NDArray[np.uint64
     counts = np.concatenate([layer.counts.reshape(config.n_pe, -1) for layer in layers], axis=1)
     pointers = np.zeros((config.n_pe, counts.shape[1] + 1), np.int64)
     np.cumsum(counts, axis=1, out=pointers[:, 1:])
-    ptr = Layouts(config).ptr
+    ptr = Layouts.of(config).ptr
     return pack(ptr, pointers % (1 << ptr.width))
 
 
 def pack_entries(config: EIEConfig, layers: list[Encoded]) -> list[NDArray[np.uint64]]:
     """Spmat words of each PE, uint64 n_words × n_beats, one word at least."""
-    lanes, word = config.entries_per_word, Layouts(config).spmat_word
+    lanes, word = config.entries_per_word, Layouts.of(config).spmat_word
     parts: list[list[Encoded]] = [[] for _ in range(config.n_pe)]
     for layer in layers:
         bounds = np.cumsum(layer.counts.sum(axis=(1, 2)))[:-1]
@@ -195,7 +196,7 @@ def decode(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
     DecodeError
         If the program has no end, or a column does not stay in its tile or its image.
     """
-    program = unpack(Layouts(config).descriptor, images["ccu.program"])
+    program = unpack(Layouts.of(config).descriptor, images["ccu.program"])
     final = np.flatnonzero(program["final"][start:])
     if not len(final):
         raise DecodeError(f"Program must end, but no descriptor from {start} on is final")
@@ -215,7 +216,7 @@ class _Memories:
     """Contents of the memories of all PEs, unpacked."""
 
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]) -> None:
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
 
         def get(memory: str, shape: Any) -> list[Any]:
             return [unpack(shape, images[f"pe_{pe}.{memory}"]) for pe in range(config.n_pe)]
@@ -269,7 +270,7 @@ def _decode_columns(config: EIEConfig, memories: _Memories, step: int, pe: int,
     """Row, column and code of all nonzeros of one tile in one PE."""
     where = f"descriptor {step}, PE {pe}"
     begin = pointers[:-1]
-    counts = (pointers[1:] - begin) % (1 << Layouts(config).ptr.width)
+    counts = (pointers[1:] - begin) % (1 << Layouts.of(config).ptr.width)
     if counts.max() > config.acc_depth:
         wrong = int(np.argmax(counts))
         raise DecodeError(f"{where}, column {wrong}: pointers must be acc_depth = "

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, pack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import pack
 
 from ..errors import require_words
 
@@ -85,7 +86,7 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
     def get(name: str) -> NDArray[np.int64]:
         return np.array([step.get(name, 0) for step in fields], np.int64)
 
-    return pack(Layouts(config).descriptor, {
+    return pack(Layouts.of(config).descriptor, {
         "start": {name: get(name) for name in ("source", "last_word", "codebook", "dense")},
         "end": {"last_word": get("end_last_word"),
                 **{name: get(name)

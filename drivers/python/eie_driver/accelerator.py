@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from eie_compiler.build import Build
 from eie_compiler.vectors import dequantise, model_packets, quantise, read_words
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import COUNTERS, Layouts, Memory, pack
+from eie_hdl.format import COUNTERS, Layouts, Memory
+from eie_hdl.packing import pack
 from eie_hdl.registers import REGISTER_WIDTH
 
 from .batch import Run, run_batch
@@ -169,7 +170,7 @@ class Accelerator(Machine):
             If it does not answer.
         """
         config = self.config
-        shape = Layouts(config).memories[memory].shape
+        shape = Layouts.of(config).memories[memory].shape
         n_elements = self.n_elements(memory, count)
         self.raise_error()
         self.expect(n_elements)

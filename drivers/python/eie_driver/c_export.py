@@ -160,7 +160,7 @@ def _input_packet(build: Build, buffer: int) -> NDArray[np.uint64]:
 
 def _input_places(build: Build) -> NDArray[np.int64]:
     """Bit of the packet of an input vector at which each element begins."""
-    layouts, n_pe = Layouts(build.config), build.config.n_pe
+    layouts, n_pe = Layouts.of(build.config), build.config.n_pe
     slot, pe = np.divmod(build.input.columns, n_pe)
     row, lane = np.divmod(slot, ACTS_PER_WORD)
     beat = n_beats(layouts.load_header) + (row * n_pe + pe) * n_beats(layouts.act_word)

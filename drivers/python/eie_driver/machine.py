@@ -74,7 +74,7 @@ class Machine:
         """Elements of the packet in which `count` words of a memory are read."""
         if memory == Memory.ACT:
             return count * ACTS_PER_WORD * self.config.n_pe
-        return count * n_pieces(self.config, Layouts(self.config).memories[memory].shape)
+        return count * n_pieces(self.config, Layouts.of(self.config).memories[memory].shape)
 
     def expect(self, n_elements: int) -> None:
         """Make ready to take a packet of elements: a vector, or contents of memory."""
@@ -160,6 +160,6 @@ class Machine:
 
     def _expect_any(self) -> None:
         """Make ready to take whatever packet may come: none is longer than a whole memory."""
-        memories = Layouts(self.config).memories
+        memories = Layouts.of(self.config).memories
         readable = memories if self.config.readback else [Memory.ACT]
         self.expect(max(self.n_elements(memory, memories[memory].depth) for memory in readable))

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.config import ACTS_PER_WORD, N_SPARSE, EIEConfig
 from eie_hdl.format import COUNTERS
-from eie_hdl.tree.tree import N_SPARSE, n_in_flight
 
 from .steps import Step, build_steps
 from .tree import make_tree
@@ -55,7 +54,7 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE)
         Its program.
     sparse : :class:`int`
         Messages that may be in flight to an activation queue that is filling: to see what another
-        number than the machine's would do. With :func:`~eie_hdl.tree.tree.n_in_flight` the
+        number than the machine's would do. With :attr:`EIEConfig.n_in_flight` the
         broadcast stops as soon as ``queue_depth`` columns wait.
 
     Raises
@@ -104,7 +103,7 @@ def _import_kernel():
 def _machine(config: EIEConfig, sparse: int):
     from .kernel import Machine
 
-    late = n_in_flight(config)
+    late = config.n_in_flight
     return Machine(config.n_levels, config.drop_empty_columns, config.queue_depth,
                    config.queue_depth + late - sparse, late, sparse, *make_tree(config))
 

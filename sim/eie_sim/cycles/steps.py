@@ -130,7 +130,7 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     begin, entries, padding = np.zeros((3, config.n_pe, len(nonzero)), np.int64)
     begin[:, columns] = memories.pointers[:, base + columns]
     behind = memories.pointers[:, base + columns + 1]
-    entries[:, columns] = (behind - begin[:, columns]) % (1 << Layouts(config).ptr.width)
+    entries[:, columns] = (behind - begin[:, columns]) % (1 << Layouts.of(config).ptr.width)
     first = begin + memories.first_entry[:-1, np.newaxis]
     padding[:] = paddings[first + entries] - paddings[first]
     return Step(nonzero, begin, entries, padding, int(program["end"]["last_word"][number]) + 1,

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from eie_compiler.vectors import result_type
 from eie_driver.bus import Bus, BusError
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, n_pieces, unpack
+from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, n_pieces
 from eie_hdl.numeric import wrap
+from eie_hdl.packing import unpack
 from eie_hdl.registers import PRODUCT_ID, REGISTER_WIDTH, REGISTERS, VERSION, Access, Error
 
 from .model import GoldenModel
@@ -63,7 +64,7 @@ class FakeMachine(Bus):
             self.set(f"CONFIG_{name.upper()}", value=int(value))
         self.set("STATUS", idle=1)
         self.images = {name: np.zeros((image.depth, n_beats(image.shape)), np.uint64)
-                       for name, *_, image in Layouts(self.config).images(self.config)}
+                       for name, *_, image in Layouts.of(self.config).images(self.config)}
         self.results: deque[NDArray[np.uint8]] = deque()
         self._expects = False
 
@@ -112,7 +113,7 @@ class FakeMachine(Bus):
         self.log.append("send")
         if self.get("ERROR", "code"):
             return
-        layouts = Layouts(self.config)
+        layouts = Layouts.of(self.config)
         header = {name: int(field[0]) for name, field
                   in unpack(layouts.load_header, beats[np.newaxis, :1]).items()}
         memory, count = Memory(header["memory"]), header["count"]
@@ -169,7 +170,7 @@ class FakeMachine(Bus):
     def _start(self) -> None:
         if self.get("ERROR", "code"):
             return
-        layouts = Layouts(self.config)
+        layouts = Layouts.of(self.config)
         row = self._input_row(self.get("START", "buffer"))
         rows = slice(row, row + self.get("INPUT_WORDS", "words"))
         inputs = np.stack([unpack(layouts.act_word, self.images[f"pe_{pe}.act"][rows])
@@ -188,7 +189,7 @@ class FakeMachine(Bus):
         config, count = self.config, self.get("READ", "count")
         memory, pe = Memory(self.get("READ_PLACE", "memory")), self.get("READ_PLACE", "pe")
         address = self.get("READ_ADDRESS")
-        shape, depth = Layouts(config).memories[memory]
+        shape, depth = Layouts.of(config).memories[memory]
         if address + count > depth:
             self.fail(Error.BAD_READ, address)
         elif memory == Memory.ACT:

@@ -8,7 +8,8 @@ from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, pack, unpack
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
+from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import Error
 
 from .model import GoldenModel
@@ -53,7 +54,7 @@ class HostModel:
 
     def __init__(self, config: EIEConfig) -> None:
         self._config = config
-        self._layouts = Layouts(config)
+        self._layouts = Layouts.of(config)
         self.words = {
             memory: np.zeros((1 if memory is Memory.PROGRAM else config.n_pe, image.depth,
                               n_beats(image.shape)), np.uint64)

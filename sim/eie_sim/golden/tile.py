@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, unpack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
 
 __all__ = ["GoldenError", "Memories", "Tile"]
 
@@ -63,7 +64,7 @@ class Memories:
     """
 
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]) -> None:
-        instances = {name: image for name, *_, image in Layouts(config).images(config)}
+        instances = {name: image for name, *_, image in Layouts.of(config).images(config)}
         for name in images:
             if name not in instances:
                 raise GoldenError(f"Image {name} is for no memory of this machine")
@@ -137,7 +138,7 @@ class Tile:
         given = memories.pointers[:, ptr_base:ptr_base + n_columns + 1]
         pointers[:, :given.shape[1]] = given
         begin, end = pointers[:, :-1], pointers[:, 1:]
-        count = (end - begin) & ((1 << Layouts(config).ptr.width) - 1)
+        count = (end - begin) & ((1 << Layouts.of(config).ptr.width) - 1)
 
         n_entries = np.diff(memories.first_entry)[:, np.newaxis]
         reasons = np.select([(begin < 0) | (end < 0), count > config.acc_depth,

@@ -27,7 +27,7 @@ from cocotbext.axi import (
 from numpy.typing import NDArray
 
 from eie_driver.bus import PERIOD, Bus, BusError
-from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.format import BEAT_BYTES
 from eie_hdl.registers import REGISTER_WIDTH
 
 __all__ = ["SimulatedBus"]

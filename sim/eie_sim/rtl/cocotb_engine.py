@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import Layouts, unpack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
 
 from .simulators import build_model, run_bench
 from .verilated import verilog
@@ -178,7 +179,7 @@ def _check_instance(build: Build, waves: str | None) -> None:
 def deadline(build: Build) -> int:
     """Cycles in which a machine does whatever it is asked to, with room to spare."""
     config = build.config
-    start = unpack(Layouts(config).descriptor, build.images["ccu.program"])["start"]
+    start = unpack(Layouts.of(config).descriptor, build.images["ccu.program"])["start"]
     scanned = int((start["last_word"] + 1).sum()) * ACTS_PER_WORD * config.n_pe
     loaded = max(image.size for image in build.images.values())
     entries = config.entries_per_word * max(

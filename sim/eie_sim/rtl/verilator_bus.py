@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_driver.bus import PERIOD, Bus, BusError
-from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.format import BEAT_BYTES
 
 __all__ = ["VerilatedBus"]
 

@@ -10,8 +10,7 @@ import pytest
 from eie_bench.paper import measure, nine_layers
 from eie_bench.paper.ablation import IDEAS, steps
 from eie_bench.paper.nine_layers import MACHINES, Machine
-from eie_hdl.config import PRESETS
-from eie_hdl.tree.tree import N_SPARSE
+from eie_hdl.config import N_SPARSE, PRESETS
 from eie_sim import inference
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "nine_layers.py"

@@ -13,8 +13,9 @@ from eie_compiler.lowering.memory_map import n_words, place_activations
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, unpack
+from eie_hdl.format import Layouts
 from eie_hdl.numeric import relu, round_shift, saturate
+from eie_hdl.packing import unpack
 
 ROOMY = EIEConfig(n_pe=4, act_depth=1 << 12, ptr_depth=1 << 14, spmat_depth=1 << 12)
 
@@ -24,7 +25,7 @@ def network_of(sizes, seed=21, **options):
 
 
 def program_of(build):
-    return unpack(Layouts(build.config).descriptor, build.images["ccu.program"])
+    return unpack(Layouts.of(build.config).descriptor, build.images["ccu.program"])
 
 
 def run_dense(build, inputs):
@@ -161,7 +162,7 @@ def test_the_manifest_counts_what_is_in_the_images():
     config = EIEConfig(n_pe=4, acc_depth=16, z_width=2)
     build = compile_network(network, config, mapping="interleaved")
     report = build.manifest
-    spmat = [unpack(Layouts(config).spmat_word, build.images[f"pe_{pe}.spmat"])
+    spmat = [unpack(Layouts.of(config).spmat_word, build.images[f"pe_{pe}.spmat"])
              for pe in range(4)]
     assert report["total"]["macs_dense_input"] == sum((words["v"] > 0).sum() for words in spmat)
     assert report["total"]["nonzeros"] == sum(layer.n_nonzeros for layer in network.layers)

@@ -11,8 +11,9 @@ from eie_compiler.lowering.csc import DecodeError, decode, encode
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import Layouts, pack, unpack
+from eie_hdl.format import Layouts
 from eie_hdl.numeric import limits
+from eie_hdl.packing import pack, unpack
 
 
 def powers(low, high):
@@ -138,16 +139,16 @@ def compile_small():
 ])
 def test_a_column_outside_its_image_is_not_decoded(pointer, message):
     config, images = compile_small()
-    images["pe_0.ptr_odd"] = pack(Layouts(config).ptr, np.array([pointer]))
+    images["pe_0.ptr_odd"] = pack(Layouts.of(config).ptr, np.array([pointer]))
     with pytest.raises(DecodeError, match=f"^{re.escape(message)}$"):
         decode(config, images)
 
 
 def test_a_row_outside_its_tile_is_not_decoded():
     config, images = compile_small()
-    word = unpack(Layouts(config).spmat_word, images["pe_0.spmat"])
+    word = unpack(Layouts.of(config).spmat_word, images["pe_0.spmat"])
     word["z"][0, 1] = 3
-    images["pe_0.spmat"] = pack(Layouts(config).spmat_word, word)
+    images["pe_0.spmat"] = pack(Layouts.of(config).spmat_word, word)
     with pytest.raises(DecodeError, match="^descriptor 0, PE 0, column 0: rows must be below 4, "
                                           "the rows of the tile, not 4$"):
         decode(config, images)
@@ -155,9 +156,9 @@ def test_a_row_outside_its_tile_is_not_decoded():
 
 def test_a_program_without_end_is_not_decoded():
     config, images = compile_small()
-    fields = unpack(Layouts(config).descriptor, images["ccu.program"])
+    fields = unpack(Layouts.of(config).descriptor, images["ccu.program"])
     fields["final"][:] = 0
-    images["ccu.program"] = pack(Layouts(config).descriptor, fields)
+    images["ccu.program"] = pack(Layouts.of(config).descriptor, fields)
     with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 on is "
                                           "final$"):
         decode(config, images)

@@ -329,7 +329,7 @@ def test_an_error_during_a_program_is_told_at_once(machine, fake):
 
 
 def test_words_that_do_not_exist_cannot_be_read(machine):
-    depth = Layouts(TINY).memories[Memory.SPMAT].depth
+    depth = Layouts.of(TINY).memories[Memory.SPMAT].depth
     with pytest.raises(MachineError, match=f"^Machine must be cleared: BAD_READ at {depth},"):
         machine.read(Memory.SPMAT, depth, 1)
 

@@ -4,14 +4,13 @@ import random
 
 import pytest
 
-from eie_hdl.ccu.broadcast_throttle import Throttle
-from eie_hdl.config import EIEConfig
-from eie_hdl.tree.tree import N_SPARSE, n_in_flight
+from eie_hdl.ccu.broadcast_throttle import BroadcastThrottle
+from eie_hdl.config import N_SPARSE, EIEConfig
 
 
 def run(simulate, config, drive, cycles):
     """Drive ``(filling, full, wanted)`` of each cycle; whether it was stopped, and has sent."""
-    dut, log = Throttle(config), []
+    dut, log = BroadcastThrottle(config), []
 
     async def bench(ctx):
         for cycle in range(cycles):
@@ -33,7 +32,7 @@ def test_it_stops_when_full_and_when_filling_with_too_many_in_flight(simulate, n
     config, rng = EIEConfig(n_pe=n_pe), random.Random(n_pe)
     log = run(simulate, config,
               lambda cycle: (rng.random() < 0.6, rng.random() < 0.1, rng.random() < 0.7), 400)
-    window = n_in_flight(config)
+    window = config.n_in_flight
     for cycle, (filling, full, stop, _) in enumerate(log):
         in_flight = sum(sent for *_, sent in log[max(0, cycle - window):cycle])
         assert stop == (full or (filling and in_flight > N_SPARSE))
@@ -43,7 +42,7 @@ def test_it_stops_when_full_and_when_filling_with_too_many_in_flight(simulate, n
 
 def test_while_a_queue_fills_one_more_than_n_sparse_are_sent_in_any_round_trip(simulate):
     config = EIEConfig(n_pe=64)
-    window = n_in_flight(config) + 1
+    window = config.n_in_flight + 1
     log = run(simulate, config, lambda cycle: (True, False, True), 10 * window)
     sent = [one for *_, one in log]
     assert {sum(sent[at:at + window]) for at in range(len(sent) - window)} == {N_SPARSE + 1}

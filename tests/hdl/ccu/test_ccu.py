@@ -8,10 +8,10 @@ import pytest
 from amaranth.hdl import Shape
 
 from eie_hdl.ccu.ccu import Ccu
-from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.config import N_SPARSE, PRESETS, EIEConfig
 from eie_hdl.format import COUNTERS, Kind, Layouts, Memory
 from eie_hdl.registers import Error
-from eie_hdl.tree.tree import EVENTS, N_SPARSE, n_in_flight
+from eie_hdl.tree.tree import EVENTS
 from support.simulation import get, nothing, put
 
 CONFIGS = {
@@ -30,7 +30,7 @@ def random_fields(rng, layout):
 
 def random_descriptor(rng, config, offset):
     """With rows that exist, the offset of the input buffer added, and a destination elsewhere."""
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     while True:
         descriptor = random_fields(rng, layouts.descriptor)
         start, end = descriptor["start"], descriptor["end"]
@@ -51,7 +51,7 @@ def random_descriptor(rng, config, offset):
 
 def random_program(rng, config, count, offset):
     """Descriptors, and what the scanners find for each; only the last one is final."""
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     program, found = [], []
     for number in range(count):
         descriptor = random_descriptor(rng, config, offset)
@@ -70,7 +70,7 @@ def random_program(rng, config, count, offset):
 
 def words(config, program):
     """Descriptors on their way to the program memory, from its first word on."""
-    layout = Layouts(config).descriptor
+    layout = Layouts.of(config).descriptor
     return [{"memory": Memory.PROGRAM, "address": address,
              "data": layout.const(descriptor).as_value().value}
             for address, descriptor in enumerate(program)]
@@ -78,7 +78,7 @@ def words(config, program):
 
 def messages(config, program, found, offset, watched):
     """What must be broadcast."""
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     for descriptor, elements in zip(program, found):
         start = descriptor["start"]
         yield Kind.START, layouts.start.const({
@@ -154,7 +154,7 @@ class Pes:
         """Note messages, hold them against the rules, and count."""
         link, host = self.dut.link, self.dut.host
         opened = was_stopped = was_load = False
-        recent = collections.deque([0], n_in_flight(EIEConfig(n_pe=self.n_pe)))
+        recent = collections.deque([0], EIEConfig(n_pe=self.n_pe).n_in_flight)
         watched = [host.busy, link.filling, link.full, link.events, link.message.valid,
                    link.message.payload, link.scan.valid, link.scan.ready, link.scan.payload,
                    host.result.valid & ~host.result.ready, host.run.valid & host.run.ready]
@@ -217,7 +217,7 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
     last.
     """
     config = CONFIGS[name]
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     rng = random.Random(29)
     offset, watched = rng.randrange(config.act_depth), rng.randrange(config.n_pe)
     program, found = random_program(rng, config, min(9, config.program_depth), offset)

@@ -8,7 +8,7 @@ from eie_hdl.format import Kind, Layouts, Memory
 from support.simulation import nothing, put
 
 CONFIG = PRESETS["tiny"]
-LAYOUTS = Layouts(CONFIG)
+LAYOUTS = Layouts.of(CONFIG)
 PE_MEMORIES = [memory for memory in LAYOUTS.memories if memory is not Memory.PROGRAM]
 
 

@@ -93,7 +93,7 @@ def test_every_rule_has_its_edge(simulate, changes, source, is_last, error):
     dut = DescriptorCheck(config)
 
     async def bench(ctx):
-        assert code(ctx, dut, Layouts(config), {**GOOD, **changes}, source, is_last) is error
+        assert code(ctx, dut, Layouts.of(config), {**GOOD, **changes}, source, is_last) is error
 
     simulate(dut, bench)
 
@@ -102,7 +102,7 @@ def test_every_rule_has_its_edge(simulate, changes, source, is_last, error):
 def test_any_descriptor_is_judged_as_by_the_model(simulate, name):
     """Half of them have rows that are likely to exist."""
     config = CONFIGS[name]
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     rng = random.Random(101)
     dut = DescriptorCheck(config)
 

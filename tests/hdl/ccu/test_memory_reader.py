@@ -1,4 +1,4 @@
-"""MemoryRead, with a script in place of the PEs."""
+"""MemoryReader, with a script in place of the PEs."""
 
 import dataclasses
 import random
@@ -6,7 +6,7 @@ import random
 import pytest
 from amaranth.hdl import Shape
 
-from eie_hdl.ccu.memory_reader import MemoryRead
+from eie_hdl.ccu.memory_reader import MemoryReader
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.numeric import wrap
@@ -30,7 +30,7 @@ class Pes:
 
     def __init__(self, config, dut, stall=0.0):
         self.config, self.dut, self.stall = config, dut, stall
-        self.memories = Layouts(config).memories
+        self.memories = Layouts.of(config).memories
         self.requests = []
         self.words = {}
         self.rng = random.Random(109)
@@ -72,7 +72,7 @@ class Pes:
 
 def random_range(rng, config, memory):
     """PE, address and count of a request; the program is in no PE."""
-    depth = Layouts(config).memories[memory].depth
+    depth = Layouts.of(config).memories[memory].depth
     count = rng.randint(1, min(3, depth))
     pe = 0 if memory is Memory.PROGRAM else rng.randrange(config.n_pe)
     return pe, rng.choice([0, depth - count, rng.randint(0, depth - count)]), count
@@ -82,7 +82,7 @@ def random_range(rng, config, memory):
 def test_words_come_in_pieces_and_one_end_follows_the_last(simulate, stalls, name):
     config = CONFIGS[name]
     rng = random.Random(113)
-    dut = MemoryRead(config)
+    dut = MemoryReader(config)
     pes = Pes(config, dut, stalls.input)
     places = [(memory, *random_range(rng, config, memory))
               for memory in [*MEMORIES, *rng.choices(MEMORIES, k=4)]]
@@ -104,7 +104,7 @@ def test_words_come_in_pieces_and_one_end_follows_the_last(simulate, stalls, nam
 
 def test_a_piece_is_asked_for_when_the_one_before_has_been_taken(simulate):
     """For a PE keeps nothing in mind."""
-    dut = MemoryRead(PRESETS["tiny"])
+    dut = MemoryReader(PRESETS["tiny"])
     pes = Pes(PRESETS["tiny"], dut)
 
     async def bench(ctx):
@@ -129,8 +129,8 @@ def test_whole_memory_can_be_read(simulate, count):
     config = dataclasses.replace(PRESETS["tiny"], spmat_depth=8, acc_depth=4, ptr_depth=2,
                                  act_depth=2, n_codebooks=1, program_depth=2)
     depth = 8
-    assert Layouts(config).memories[Memory.CODEBOOK].depth == depth
-    dut = MemoryRead(config)
+    assert Layouts.of(config).memories[Memory.CODEBOOK].depth == depth
+    dut = MemoryReader(config)
     pes = Pes(config, dut)
     expected = pes.pieces(Memory.CODEBOOK, 3, 0, depth)
 

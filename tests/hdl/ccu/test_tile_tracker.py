@@ -1,16 +1,16 @@
-"""TileLedger, against a list of the tiles that are under way."""
+"""TileTracker, against a list of the tiles that are under way."""
 
 import random
 
 import pytest
 
-from eie_hdl.ccu.tile_tracker import TileLedger
+from eie_hdl.ccu.tile_tracker import TileTracker
 from eie_hdl.config import PRESETS
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_follows_the_tiles_of_each_program(simulate, seed):
-    dut, rng = TileLedger(PRESETS["tiny"]), random.Random(seed)
+    dut, rng = TileTracker(PRESETS["tiny"]), random.Random(seed)
     n_tiles = PRESETS["tiny"].program_depth
 
     async def bench(ctx):
@@ -41,7 +41,7 @@ def test_follows_the_tiles_of_each_program(simulate, seed):
 
 
 def test_what_overflowed_is_known_until_the_next_program(simulate):
-    dut = TileLedger(PRESETS["tiny"])
+    dut = TileTracker(PRESETS["tiny"])
 
     async def bench(ctx):
         for overflows in (0, 1):

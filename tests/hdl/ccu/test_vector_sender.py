@@ -1,10 +1,10 @@
-"""ResultReader."""
+"""VectorSender."""
 
 import random
 
 import pytest
 
-from eie_hdl.ccu.vector_sender import ResultReader
+from eie_hdl.ccu.vector_sender import VectorSender
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts
 from support.simulation import get, nothing, put
@@ -36,7 +36,7 @@ def test_elements_pass_in_order_and_the_last_of_each_vector_is_marked(simulate, 
     rng = random.Random(17)
     vectors = [random_vector(rng, config, length) for length in [1, 2, 30, 1, 1, 7]]
     expected = [result for vector in vectors for result in results(vector)]
-    dut = ResultReader(Layouts(config))
+    dut = VectorSender(Layouts.of(config))
 
     async def producer(ctx):
         for vector in vectors:
@@ -54,7 +54,7 @@ def test_an_element_passes_in_every_cycle_one_behind(simulate):
     """It goes on once the next one is there; vectors are no further apart than by the end."""
     config = PRESETS["tiny"]
     vector = random_vector(random.Random(1), config, 6)
-    dut = ResultReader(Layouts(config))
+    dut = VectorSender(Layouts.of(config))
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
@@ -74,7 +74,7 @@ def test_an_element_passes_in_every_cycle_one_behind(simulate):
 
 def test_element_waits_until_it_is_known_whether_it_is_the_last(simulate):
     config = PRESETS["tiny"]
-    dut = ResultReader(Layouts(config))
+    dut = VectorSender(Layouts.of(config))
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
@@ -91,7 +91,7 @@ def test_element_waits_until_it_is_known_whether_it_is_the_last(simulate):
 
 def test_end_is_taken_with_the_last_element(simulate):
     config = PRESETS["tiny"]
-    dut = ResultReader(Layouts(config))
+    dut = VectorSender(Layouts.of(config))
 
     async def bench(ctx):
         await put(ctx, dut.i, random_vector(random.Random(1), config, 1))

@@ -15,7 +15,8 @@ from amaranth.hdl import Shape
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.export.verilog import Emitted
 from eie_hdl.export.word_tables import describe_words
-from eie_hdl.format import Layouts, Memory, n_beats, unpack
+from eie_hdl.format import Layouts, Memory, n_beats
+from eie_hdl.packing import unpack
 from eie_sim.rtl.toolchain import find_verilator, tool_environment
 from eie_sim.rtl.verilated import verilog
 
@@ -166,7 +167,7 @@ def test_the_title_tells_every_parameter(emitted):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 def test_the_tables_of_words_have_the_bits_of_the_layouts(config):
     text = describe_words(config)
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     tables = {"Header of a load packet": layouts.load_header,
               "PROGRAM: a descriptor": layouts.descriptor}
     for title, layout in tables.items():
@@ -191,7 +192,7 @@ def test_the_table_of_memories_has_all_that_packets_can_name():
                       re.MULTILINE)
     assert [(int(number), name) for number, name, *_ in rows] == [
         (memory.value, memory.name) for memory in Memory]
-    images = Layouts(PRESETS["tiny"]).memories
+    images = Layouts.of(PRESETS["tiny"]).memories
     for number, _, depth, width, beats in rows[:-1]:
         image = images[Memory(int(number))]
         assert (int(depth), int(width)) == (image.depth, Shape.cast(image.shape).width)

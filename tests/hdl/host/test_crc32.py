@@ -1,14 +1,14 @@
-"""Checksum of beats, compared with zlib's."""
+"""Crc32 of beats, compared with zlib's."""
 
 import random
 import zlib
 
-from eie_hdl.host.crc32 import Checksum
+from eie_hdl.host.crc32 import Crc32
 
 
 def test_checksum_is_that_of_zlib(simulate):
     rng = random.Random(71)
-    dut = Checksum()
+    dut = Crc32()
 
     async def bench(ctx):
         expected = 0

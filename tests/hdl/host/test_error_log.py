@@ -1,10 +1,10 @@
-"""ErrorLog and Watchdog."""
+"""ErrorLog."""
 
 import random
 
 import pytest
 
-from eie_hdl.host.error_log import ErrorLog, Watchdog, error_layout
+from eie_hdl.host.error_log import ErrorLog, error_layout
 from eie_hdl.registers import Error
 
 CODES = [error for error in Error if error is not Error.NONE]
@@ -56,79 +56,5 @@ def test_of_errors_in_one_cycle_that_of_the_lowest_number_is_kept(simulate, winn
         await ctx.tick()
         assert ctx.get(dut.error) == error_layout.const(
             {"code": CODES[winner], "address": 70 + winner, "pe": winner})
-
-    simulate(dut, bench)
-
-
-async def errors(ctx, dut, cycles, *, active=True, restart=False):
-    """Run for some cycles; tells in which of them, from 0, there was an error."""
-    found = []
-    for cycle in range(cycles):
-        ctx.set(dut.active, active)
-        ctx.set(dut.restart, restart and cycle == 0)
-        if ctx.get(dut.error.code) != Error.NONE:
-            found.append(cycle)
-        await ctx.tick()
-    return found
-
-
-@pytest.mark.parametrize("limit", [1, 2, 3, 10])
-def test_as_many_cycles_as_the_limit_are_allowed(simulate, limit):
-    """Of a start that waits, and of a program, of which the cycle after its start is the first.
-
-    The cycle after them is one too many, and there is one error.
-    """
-    dut = Watchdog()
-
-    async def bench(ctx):
-        ctx.set(dut.limit, limit)
-        for _ in range(2):
-            assert await errors(ctx, dut, limit) == []
-            assert await errors(ctx, dut, 4, active=False) == []
-            assert await errors(ctx, dut, limit + 30) == [limit]
-            assert await errors(ctx, dut, 1, active=False) == []
-        assert await errors(ctx, dut, 1 + limit, restart=True) == []
-        assert await errors(ctx, dut, 2, active=False) == []
-        assert await errors(ctx, dut, 1 + limit + 30, restart=True) == [1 + limit]
-
-    simulate(dut, bench)
-
-
-def test_a_program_has_all_the_time_whatever_it_has_waited(simulate):
-    dut = Watchdog()
-
-    async def bench(ctx):
-        ctx.set(dut.limit, 8)
-        for waited in range(8):
-            assert await errors(ctx, dut, waited) == []
-            assert await errors(ctx, dut, 1 + 8, restart=True) == []
-            assert await errors(ctx, dut, 1, active=False) == []
-
-    simulate(dut, bench)
-
-
-def test_without_a_limit_there_is_no_error(simulate):
-    dut = Watchdog()
-
-    async def bench(ctx):
-        ctx.set(dut.limit, 0)
-        assert await errors(ctx, dut, 200, restart=True) == []
-
-    simulate(dut, bench)
-
-
-@pytest.mark.parametrize("blocked", [False, True])
-def test_error_tells_whether_the_host_is_to_blame_and_which_program_it_was(simulate, blocked):
-    dut = Watchdog()
-
-    async def bench(ctx):
-        ctx.set(dut.limit, 3)
-        ctx.set(dut.active, 1)
-        ctx.set(dut.descriptor, 0xBEEF)
-        ctx.set(dut.blocked, not blocked)
-        await ctx.tick().repeat(3)
-        ctx.set(dut.blocked, blocked)    # what counts is the moment
-        assert ctx.get(dut.error) == error_layout.const({
-            "code": Error.RESULT_BLOCKED if blocked else Error.TIMEOUT, "address": 0xBEEF})
 
     simulate(dut, bench)

@@ -1,4 +1,4 @@
-"""Wipe."""
+"""MemoryWiper."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import pytest
 
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts
-from eie_hdl.host.memory_wiper import Wipe
+from eie_hdl.host.memory_wiper import MemoryWiper
 from support.simulation import get, nothing
 
 TINY = PRESETS["tiny"]
@@ -19,7 +19,7 @@ CONFIGS = {
 
 
 def every_word(config):
-    return [(memory, address) for memory, image in Layouts(config).memories.items()
+    return [(memory, address) for memory, image in Layouts.of(config).memories.items()
             for address in range(image.depth)]
 
 
@@ -36,7 +36,7 @@ def pulse(dut):
 def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, name):
     """Twice, with a strobe in between that changes nothing."""
     config = CONFIGS[name]
-    dut = Wipe(config)
+    dut = MemoryWiper(config)
     expected = every_word(config)
 
     async def bench(ctx):
@@ -57,7 +57,7 @@ def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, na
 
 
 def test_a_word_is_written_in_every_cycle_from_that_after_the_start_on(simulate):
-    dut = Wipe(TINY)
+    dut = MemoryWiper(TINY)
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)

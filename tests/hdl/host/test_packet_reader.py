@@ -10,9 +10,9 @@ import pytest
 from amaranth.hdl import Shape
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats, unpack
-from eie_hdl.host.axi import BEAT_BYTES
+from eie_hdl.format import BEAT_BYTES, BEAT_WIDTH, Layouts, Memory, n_beats
 from eie_hdl.host.packet_reader import PacketReader
+from eie_hdl.packing import unpack
 from eie_hdl.registers import Error
 from support.simulation import STALLS, get, nothing, put
 
@@ -60,7 +60,7 @@ def word_shape(layouts, memory):
 
 def judge(config, settings, packet):
     """What must come of a packet."""
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     words, first = [], packet[0]
     if first["keep"] != WHOLE:
         return Outcome([], (Error.PARTIAL_BEAT, 0, 0, 0), [])
@@ -137,7 +137,7 @@ def seen(layouts, word):
 
 def header(memory, **fields):
     """A header; `memory` may be a number that no memory has."""
-    layout = Layouts(TINY).load_header    # the same in all configurations
+    layout = Layouts.of(TINY).load_header    # the same in all configurations
     return layout.const(fields).as_value().value | int(getattr(memory, "value", memory)) \
         << layout["memory"].offset
 
@@ -156,7 +156,7 @@ def random_packet(rng, config, settings):
         return anything if flaw == part else good
 
     memory = rng.choice([*range(6), *range(6), Memory.INPUT.value, rng.randrange(8)])
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     is_input = memory == Memory.INPUT.value
     count = rng.choice([0, 1, 2, rng.randint(1, 7)])
     depth, n_words = 8, 8
@@ -233,7 +233,7 @@ def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
 
     simulate(dut, producer, background=[consumer, watch, watch_words], deadline=40_000)
     assert errors == [outcome.error for outcome in outcomes if outcome.error]
-    assert [seen(Layouts(config), word) for _, word in words] == [
+    assert [seen(Layouts.of(config), word) for _, word in words] == [
         word for outcome in outcomes for word in outcome.words]
     assert {error[0] for error in errors} >= {
         Error.BAD_HEADER, Error.BAD_ADDRESS, Error.TRUNCATED, Error.OVERLONG, Error.PARTIAL_BEAT,
@@ -284,7 +284,7 @@ def test_a_fault_has_its_code_and_address_and_the_next_packet_is_good(simulate, 
 
     simulate(dut, bench, background=[watch, watch_words])
     assert errors == [(code, address, outcome.error[2], outcome.error[3])]
-    assert [seen(Layouts(TINY), word) for _, word in words] == [
+    assert [seen(Layouts.of(TINY), word) for _, word in words] == [
         *outcome.words, *judge(TINY, Settings(), good).words]
 
 
@@ -359,7 +359,7 @@ def test_an_error_that_stands_drops_all_that_follows_until_it_is_cleared(simulat
 
     simulate(dut, producer, background=[consumer, watch, watch_words], deadline=20_000)
     assert errors == expected_errors and len(errors) > 15
-    assert [seen(Layouts(TINY), word) for _, word in words] == expected_words
+    assert [seen(Layouts.of(TINY), word) for _, word in words] == expected_words
 
 
 @pytest.mark.parametrize("when", ["restart", "discard"])
@@ -471,7 +471,7 @@ def test_rows_of_an_input_buffer_go_to_the_pes_in_turn(simulate, n_pe, buffer):
     async def consumer(ctx):
         for _ in range(2):
             received = await get(ctx, dut.o, 3 * n_pe - (n_pe > 1))
-            assert [seen(Layouts(config), word) for word in received] == [
+            assert [seen(Layouts.of(config), word) for word in received] == [
                 (Memory.ACT.value, 10 + 5 * buffer + 1 + row, 0, pe, row * n_pe + pe)
                 for row in range(3) for pe in range(n_pe)][:len(received)]
 
@@ -567,7 +567,7 @@ def test_the_checksum_begins_anew_with_the_beat_of_that_cycle(simulate):
 def test_a_beat_is_taken_in_every_cycle_across_packets(simulate):
     """Packets of all memories, empty ones and wrong ones; a word comes a cycle after its beat."""
     config = CONFIGS["widest"]
-    assert n_beats(Layouts(config).memories[Memory.SPMAT].shape) == 4
+    assert n_beats(Layouts.of(config).memories[Memory.SPMAT].shape) == 4
     rng = random.Random(5)
     packets = [random_packet(rng, config, Settings()) for _ in range(100)]
     dut = PacketReader(config)
@@ -592,7 +592,7 @@ def test_a_beat_is_taken_in_every_cycle_across_packets(simulate):
 
 def test_only_the_last_beat_of_a_word_waits_for_the_word_before_it(simulate):
     config = EIEConfig()
-    assert n_beats(Layouts(config).memories[Memory.SPMAT].shape) == 2
+    assert n_beats(Layouts.of(config).memories[Memory.SPMAT].shape) == 2
     dut = PacketReader(config)
 
     async def bench(ctx):

@@ -1,11 +1,11 @@
-"""PacketCut, against packets taken apart in Python."""
+"""PacketTerminator, against packets taken apart in Python."""
 
 import random
 
 import pytest
 
 from eie_hdl.host.axi import stream_beat
-from eie_hdl.host.packet_terminator import PacketCut
+from eie_hdl.host.packet_terminator import PacketTerminator
 from support.simulation import get, nothing, put
 
 CLOSING = stream_beat.const({"last": 1})
@@ -34,7 +34,7 @@ def closed(events):
 def test_every_packet_ends_whenever_it_is_cut(simulate, stalls, cuts):
     """A source that is reset begins a new packet at once, or later; what it offered is gone."""
     rng = random.Random(71)
-    dut = PacketCut()
+    dut = PacketTerminator()
     events, received = [], []
 
     async def source(ctx):
@@ -74,7 +74,7 @@ def test_every_packet_ends_whenever_it_is_cut(simulate, stalls, cuts):
 
 def test_a_beat_passes_in_every_cycle_one_cycle_later(simulate, transfers):
     rng = random.Random(79)
-    dut = PacketCut()
+    dut = PacketTerminator()
     beats = [random_beat(rng, n % 5 == 4) for n in range(20)]
     log, note = transfers(dut.o)
 
@@ -88,7 +88,7 @@ def test_a_beat_passes_in_every_cycle_one_cycle_later(simulate, transfers):
 
 
 def test_cut_between_packets_adds_nothing(simulate):
-    dut = PacketCut()
+    dut = PacketTerminator()
     beat = random_beat(random.Random(83), last=1)
 
     async def bench(ctx):
@@ -106,7 +106,7 @@ def test_cut_between_packets_adds_nothing(simulate):
 def test_beat_that_was_offered_comes_before_the_end(simulate):
     """However long the host takes, and though the source goes on with another packet."""
     rng = random.Random(89)
-    dut = PacketCut()
+    dut = PacketTerminator()
     first, second = random_beat(rng, last=0), random_beat(rng, last=1)
 
     async def producer(ctx):

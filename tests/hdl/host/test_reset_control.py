@@ -6,7 +6,6 @@ import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.host.reset_control import ResetControl
-from eie_hdl.tree.tree import n_in_flight
 
 CONFIG = PRESETS["tiny"]
 OUTPUTS = ("wipe", "reset_core", "stopping", "resetting")
@@ -18,7 +17,7 @@ def outputs(ctx, dut):
 
 def settle_cycles(config):
     """Twice what a message takes through the tree and back: words have arrived by then."""
-    return 2 * n_in_flight(config)
+    return 2 * config.n_in_flight
 
 
 @pytest.mark.parametrize("n_pe", [1, 4, 64])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.host.result_packer import ResultPacker, result_lane_width
+from eie_hdl.format import result_lane_width
+from eie_hdl.host.result_packer import ResultPacker
 from support.simulation import get, nothing, put
 
 #: By bits of an activation, what software calls the type of an element.
@@ -44,7 +45,8 @@ def seen(beat):
 
 @pytest.mark.parametrize("act_width, dtype", TYPES.items())
 def test_lanes_have_the_width_of_the_narrowest_type_that_holds_an_activation(act_width, dtype):
-    assert result_lane_width(act_width) == 8 * np.dtype(dtype).itemsize
+    config = EIEConfig(act_width=act_width)
+    assert result_lane_width(config) == 8 * np.dtype(dtype).itemsize
 
 
 @pytest.mark.parametrize("act_width, dtype", TYPES.items())

@@ -30,7 +30,7 @@ class Vector:
 
     @property
     def words(self):
-        shape = Layouts(self.config).act_word
+        shape = Layouts.of(self.config).act_word
         return [shape.const(self.slots[n:n + 4]).as_bits() for n in range(0, len(self.slots), 4)]
 
     def found(self, start):

@@ -124,7 +124,7 @@ def test_layout_of_an_end_is_kept(simulate):
     async def bench(ctx):
         await put(ctx, dut.i, [end(**fields)])
         [operation] = await get(ctx, dut.o, 1)
-        assert operation.body.end == Layouts(config).end.const(fields)
+        assert operation.body.end == Layouts.of(config).end.const(fields)
 
     simulate(dut, bench)
 

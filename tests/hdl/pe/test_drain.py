@@ -24,7 +24,7 @@ class DrainAndSram(wiring.Component):
     """Drain and the SRAM of biases. While it does not `hold` the SRAM, other rows are read."""
 
     def __init__(self, config, biases):
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
         self._drain = Drain(config)
         width = layouts.act_word.size
         self._sram = Sram(width=width, depth=config.act_depth, init=[
@@ -128,7 +128,7 @@ def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
 
     async def tile_consumer(ctx):
         received = await get(ctx, dut.tile, len(tiles), stall=stalls.output)
-        assert received == [Layouts(config).end.const(tile) for tile in tiles]
+        assert received == [Layouts.of(config).end.const(tile) for tile in tiles]
 
     async def consumer(ctx):
         received = [seen(operand) for operand in await get(ctx, dut.o, len(expected))]

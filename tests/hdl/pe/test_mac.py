@@ -35,7 +35,7 @@ class MacAndMemories(wiring.Component):
         self._acc = Sram(width=config.acc_width, depth=config.acc_depth, block=False, init=[
             acc & (1 << config.acc_width) - 1 for acc in accumulators])
         super().__init__({
-            "i": In(stream.Signature(Layouts(config).operand, always_ready=True)),
+            "i": In(stream.Signature(Layouts.of(config).operand, always_ready=True)),
             "o": Out(stream.Signature(Mac.sum_layout(config), always_ready=True)),
             "accumulated": Out(1),
         })

@@ -31,7 +31,7 @@ class Case:
     """Random contents of the memories, a program of tiles, and what must come of them."""
 
     def __init__(self, config, seed):
-        self.config, self.layouts, self.rng = config, Layouts(config), random.Random(seed)
+        self.config, self.layouts, self.rng = config, Layouts.of(config), random.Random(seed)
         self.index = config.n_pe // 2
         self.codebook = self.numbers(config.codebook_width, config.n_codebooks << config.v_width)
         self.bias = SOURCE + N_SOURCE
@@ -196,7 +196,7 @@ def one_tile(n_columns, n_rows, config):
     """Loads for columns that are full up to `n_rows`, then the start of a tile."""
     words = [load(memory=Memory.PTR, address=column, data=column * n_rows, everyone=1)
              for column in range(n_columns + 1)]
-    word = Layouts(config).spmat_word.const([{"v": 1, "z": 0}] * config.entries_per_word)
+    word = Layouts.of(config).spmat_word.const([{"v": 1, "z": 0}] * config.entries_per_word)
     words += [load(memory=Memory.SPMAT, address=row, data=word.as_value().value, everyone=1)
               for row in range(-(-n_columns * n_rows // config.entries_per_word))]
     return words + [{"kind": Kind.START, "body": {"start": {}}}]
@@ -287,7 +287,7 @@ def test_activations_loaded_during_write_back_arrive_in_their_place(simulate, fi
     A row is written every fourth cycle: they meet with each of them, or with none.
     """
     config = PRESETS["tiny"]
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     destination, n_words = 8, config.tile_words
     rows = range(20, 60)
     dut = Pe(config)

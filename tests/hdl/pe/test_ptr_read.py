@@ -27,7 +27,7 @@ def machine(name, drop):
 
 def random_pointers(config, rng):
     """Pointers of columns of every length, over and over through the whole SRAM."""
-    pointers, width = [0], Layouts(config).ptr.width
+    pointers, width = [0], Layouts.of(config).ptr.width
     while len(pointers) < config.n_pointers:
         count = rng.choice([0, 0, 1, 2, rng.randrange(config.acc_depth), config.acc_depth])
         pointers.append((pointers[-1] + count) % (1 << width))
@@ -44,9 +44,9 @@ def random_message(config, rng, *, n_columns):
         return {"kind": kind, "body": {"start": {
             "codebook": rng.randrange(config.n_codebooks), "source": rng.randrange(4),
             "last_word": rng.randrange(4), "dense": rng.randrange(2)}}}
-    fields = Layouts(config).end.members
+    fields = Layouts.of(config).end.members
     return {"kind": kind, "body": {"end": {
-        name: rng.getrandbits(Layouts(config).end[name].width) for name in fields}}}
+        name: rng.getrandbits(Layouts.of(config).end[name].width) for name in fields}}}
 
 
 def looked_up(message, pointers, config):
@@ -57,7 +57,7 @@ def looked_up(message, pointers, config):
     if message["kind"] == Kind.END:
         return body
     begin, end = pointers[body["pointer"]:][:2]
-    count = (end - begin) % (1 << Layouts(config).ptr.width)
+    count = (end - begin) % (1 << Layouts.of(config).ptr.width)
     if count == 0 and config.drop_empty_columns:
         return None
     return {"value": body["value"], "begin": begin, "count": count}

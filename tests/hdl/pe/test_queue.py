@@ -8,13 +8,13 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from eie_hdl.ccu.broadcast_throttle import Throttle
-from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.ccu.broadcast_throttle import BroadcastThrottle
+from eie_hdl.config import N_SPARSE, PRESETS, EIEConfig
 from eie_hdl.format import Kind, Layouts
 from eie_hdl.lib.sram import Sram
 from eie_hdl.pe.ptr_read import PtrRead
 from eie_hdl.pe.queue import ActivationQueue
-from eie_hdl.tree.tree import N_SPARSE, Link, TreeNode, n_in_flight
+from eie_hdl.tree.tree import Link, TreeNode
 from support.simulation import get, nothing, put
 
 CONFIGS = {
@@ -35,7 +35,7 @@ class Path(wiring.Component):
 
     def __init__(self, config):
         self._config = config
-        layouts = Layouts(config)
+        layouts = Layouts.of(config)
         self.queue = ActivationQueue(config)
         # A column of one entry each: pointer `p` is `p`.
         self._banks = [Sram(width=layouts.ptr.width, depth=config.ptr_depth,
@@ -54,7 +54,7 @@ class Path(wiring.Component):
         connect(m, ptr_read.odd, odd.r)
 
         # As the CCU: throttle, and register.
-        m.submodules.throttle = throttle = Throttle(self._config)
+        m.submodules.throttle = throttle = BroadcastThrottle(self._config)
         m.d.comb += [
             throttle.filling.eq(root.filling),
             throttle.full.eq(root.full),
@@ -89,7 +89,7 @@ class Path(wiring.Component):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_columns_come_out_in_order(simulate, stalls, name):
     config = CONFIGS[name]
-    dut, layouts = ActivationQueue(config), Layouts(config)
+    dut, layouts = ActivationQueue(config), Layouts.of(config)
     sent = [column(n) for n in range(120)]
     rng, held = random.Random(4), []
 
@@ -138,14 +138,14 @@ def test_column_is_at_the_output_one_cycle_later_and_one_every_cycle(simulate, t
 def test_filling_and_full_are_called_when_there_is_room_for_no_more_in_flight(simulate, name):
     config = CONFIGS[name]
     dut = ActivationQueue(config)
-    assert dut.n_slots == config.queue_depth + n_in_flight(config)
+    assert dut.n_slots == config.queue_depth + config.n_in_flight
     calls = []
 
     async def bench(ctx):
         await put(ctx, dut.i, [column(n) for n in range(dut.n_slots)])
         assert ctx.get(dut.level) == dut.n_slots
         received = await get(ctx, dut.o, dut.n_slots)
-        assert received == [Layouts(config).column.const(column(n)) for n in range(dut.n_slots)]
+        assert received == [Layouts.of(config).column.const(column(n)) for n in range(dut.n_slots)]
         await ctx.tick()
 
     async def watch(ctx):

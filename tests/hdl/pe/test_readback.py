@@ -47,7 +47,7 @@ def serve(dut, words):
 def test_pieces_make_up_the_words(simulate, stalls, name):
     """All pieces of some words of each memory; requests for other PEs are answered by an end."""
     config = CONFIGS[name]
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
     rng = random.Random(107)
     dut = Readback(config)
     index = config.n_pe // 2

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Kind, Layouts, pack
+from eie_hdl.format import Kind, Layouts
+from eie_hdl.packing import pack
 from eie_hdl.pe.spmat_read import SpmatRead
 from support.simulation import get, nothing, put
 
@@ -29,7 +30,7 @@ class Matrix:
         shape = (config.spmat_depth, config.entries_per_word)
         self.v = numbers.integers(0, 1 << config.v_width, shape)
         self.z = numbers.integers(0, 1 << config.z_width, shape)
-        beats = pack(Layouts(config).spmat_word, {"v": self.v, "z": self.z})
+        beats = pack(Layouts.of(config).spmat_word, {"v": self.v, "z": self.z})
         self.words = [sum(int(beat) << 64 * n for n, beat in enumerate(word)) for word in beats]
 
     def column(self, begin, count, value=1):

@@ -66,7 +66,7 @@ def recorder(dut, config, written):
     async def record(ctx):
         async for *_, enable, row, data in ctx.tick().sample(dut.w.en, dut.w.addr, dut.w.data):
             if enable:
-                word = Layouts(config).act_word.from_bits(data)
+                word = Layouts.of(config).act_word.from_bits(data)
                 written.append((row, [word[n] for n in range(ACTS_PER_WORD)]))
     return record
 

@@ -79,13 +79,13 @@ def test_width_that_no_mask_can_have_is_refused(width):
 def test_number_of_children_that_no_node_can_have_is_refused(n_children):
     message = f"Number of children must be 2 or 4, not {n_children!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        LnzdNode(Layouts(EIEConfig()), n_children=n_children)
+        LnzdNode(Layouts.of(EIEConfig()), n_children=n_children)
 
 
 @CONFIGS
 @CHILDREN
 def test_everything_comes_once_and_then_one_end(simulate, stalls, config, n_children):
-    dut = LnzdNode(Layouts(config), n_children=n_children)
+    dut = LnzdNode(Layouts.of(config), n_children=n_children)
     rng = random.Random(n_children)
     counts = [[rng.choice([0, 1, 3, 8]) for _ in range(n_children)] for _ in range(5)]
     counts[2] = [0] * n_children
@@ -110,7 +110,7 @@ def test_everything_comes_once_and_then_one_end(simulate, stalls, config, n_chil
 @CHILDREN
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_order_of_a_dense_scan_is_exact(simulate, stalls, n_children, count):
-    dut = LnzdNode(Layouts(EIEConfig()), n_children=n_children)
+    dut = LnzdNode(Layouts.of(EIEConfig()), n_children=n_children)
     sent = [3 * scan(child, count, dense=1) for child in range(n_children)]
     received = []
 
@@ -124,7 +124,7 @@ def test_order_of_a_dense_scan_is_exact(simulate, stalls, n_children, count):
 
 
 def test_late_child_is_awaited_in_a_dense_scan_only(simulate):
-    dut = LnzdNode(Layouts(EIEConfig()), n_children=4)
+    dut = LnzdNode(Layouts.of(EIEConfig()), n_children=4)
 
     async def bench(ctx):
         for dense in (1, 0):
@@ -139,7 +139,7 @@ def test_late_child_is_awaited_in_a_dense_scan_only(simulate):
 
 @CHILDREN
 def test_children_take_turns(simulate, transfers, n_children):
-    dut = LnzdNode(Layouts(EIEConfig()), n_children=n_children)
+    dut = LnzdNode(Layouts.of(EIEConfig()), n_children=n_children)
     log, watch = transfers(dut.o)
     counts = [6, 2, 9, 0][:n_children]
 
@@ -158,7 +158,7 @@ def test_children_take_turns(simulate, transfers, n_children):
 @CHILDREN
 @pytest.mark.parametrize("dense", [0, 1])
 def test_one_item_comes_every_cycle_from_the_next_on(simulate, transfers, n_children, dense):
-    dut = LnzdNode(Layouts(EIEConfig()), n_children=n_children)
+    dut = LnzdNode(Layouts.of(EIEConfig()), n_children=n_children)
     log, watch = transfers(dut.o)
 
     async def consumer(ctx):
@@ -170,7 +170,7 @@ def test_one_item_comes_every_cycle_from_the_next_on(simulate, transfers, n_chil
 
 
 def test_one_child_alone_sends_every_cycle(simulate, transfers):
-    dut = LnzdNode(Layouts(EIEConfig()), n_children=4)
+    dut = LnzdNode(Layouts.of(EIEConfig()), n_children=4)
     log, watch = transfers(dut.o)
 
     async def consumer(ctx):

@@ -9,7 +9,8 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import input_packets, model_packets, packet, scatter
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, Memory, pack
+from eie_hdl.format import Layouts, Memory
+from eie_hdl.packing import pack
 from eie_hdl.registers import Error
 from eie_sim.golden.host_model import Fault, HostModel
 from eie_sim.golden.model import GoldenModel
@@ -20,7 +21,7 @@ WIDE = EIEConfig(n_pe=2, act_width=24)    # 96 bits of activations: two beats
 
 def beats_of(config, words, **header):
     """Packet of any header; fields that are not given are zero."""
-    layout = Layouts(config).load_header
+    layout = Layouts.of(config).load_header
     fields = {name: 0 for name, _ in layout} | header
     return np.concatenate([pack(layout, fields), np.array(words, np.uint64)])
 

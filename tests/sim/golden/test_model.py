@@ -7,7 +7,8 @@ import pytest
 from amaranth.hdl import Shape
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, pack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import pack
 from eie_sim.golden.model import GoldenError, GoldenModel
 
 SMALL = EIEConfig(n_pe=2, v_width=2, z_width=2, entries_per_word=2, act_width=16, codebook_width=8,
@@ -23,7 +24,7 @@ class Machine:
 
     def __init__(self, config, *, activations=0, codebooks=0):
         self.config = config
-        self.layouts = Layouts(config)
+        self.layouts = Layouts.of(config)
         self.entries = [[] for _ in range(config.n_pe)]
         self.pointers = [[] for _ in range(config.n_pe)]
         self.activations = np.zeros((config.n_pe, config.act_depth, 4), np.int64) + activations
@@ -96,7 +97,7 @@ class Machine:
 
 def interpret(config, images, inputs, base=0):
     """Run a program on one input vector, one bit, entry and addition after the other."""
-    layouts = Layouts(config)
+    layouts = Layouts.of(config)
 
     def word(name, address, shape):
         bits = sum(int(beat) << 64 * i for i, beat in enumerate(images[name][address]))

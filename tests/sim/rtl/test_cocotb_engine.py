@@ -9,7 +9,8 @@ import scipy.sparse
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import PRESETS
-from eie_hdl.format import Layouts, pack, unpack
+from eie_hdl.format import Layouts
+from eie_hdl.packing import pack, unpack
 from eie_sim.rtl import cocotb_engine
 from eie_sim.rtl.simulators import SimulationError
 
@@ -28,7 +29,7 @@ def inputs():
 
 def with_program(build, change):
     """Build with changed fields of its program."""
-    shape = Layouts(build.config).descriptor
+    shape = Layouts.of(build.config).descriptor
     fields = unpack(shape, build.images["ccu.program"])
     change(fields)
     return dataclasses.replace(build, images={**build.images, "ccu.program": pack(shape, fields)})

@@ -1,0 +1,102 @@
+"""ReadRequest: which words can be read, and when."""
+
+import dataclasses
+
+import pytest
+
+from eie_hdl.config import PRESETS
+from eie_hdl.format import Layouts, Memory
+from eie_hdl.host.error_log import error_layout
+from eie_hdl.host.read_request import ReadRequest, read_layout
+from eie_hdl.registers import Error
+from support.simulation import Unwatched
+from support.strobes import strobe
+
+CONFIG = PRESETS["tiny"]
+
+
+def read(memory, *, address, count, pe=0):
+    return read_layout.const({"valid": 1, "memory": memory, "pe": pe, "address": address,
+                              "count": count})
+
+
+def requested(ctx, dut):
+    """The request that the machine could take now."""
+    if not ctx.get(dut.read.valid):
+        return None
+    payload = ctx.get(dut.read.payload)
+    return payload.memory.value, payload.pe, payload.address, payload.count
+
+
+def cases(config):
+    """Requests, and whether they are for words that exist and can be read."""
+    images = {memory.value: image for memory, image in Layouts.of(config).memories.items()}
+    for memory in range(8):
+        image = images.get(memory)
+        readable = image is not None and (config.readback or memory == Memory.ACT.value)
+        depth = image.depth if image else 16
+        for address, count, fits in [
+                (0, 1, True), (0, depth, True), (depth - 1, 1, True), (1, depth - 1, True),
+                (0, 0, False), (0, depth + 1, False), (depth, 1, False), (depth - 1, 2, False),
+                ((1 << 24) - 1, 1, False), (1, (1 << 24) - 1, False)]:
+            for pe in (0, config.n_pe - 1, config.n_pe, 255):
+                one_pe = memory not in (Memory.ACT.value, Memory.PROGRAM.value)
+                yield ((memory, pe, address, count),
+                       readable and fits and (pe < config.n_pe or not one_pe), one_pe)
+
+
+@pytest.mark.parametrize("readback", [True, False])
+def test_only_words_that_exist_can_be_read(simulate, readback):
+    config = dataclasses.replace(CONFIG, readback=readback)
+    dut = ReadRequest(config)
+
+    async def bench(ctx):
+        n_good = 0
+        for place, is_good, one_pe in cases(config):
+            memory, pe, address, count = place
+            ctx.set(dut.i, read(memory, address=address, count=count, pe=pe))
+            error = ctx.get(dut.error)
+            assert (error.code == Error.NONE) if is_good else error == error_layout.const({
+                "code": Error.BAD_READ, "address": address, "memory": memory, "pe": pe})
+            await ctx.tick()
+            ctx.set(dut.i, {})
+            if is_good:
+                n_good += 1
+                seen = requested(ctx, dut)
+                assert seen == (place if one_pe else (memory, seen[1], address, count))
+                await ctx.tick()
+                assert requested(ctx, dut) == seen
+                ctx.set(dut.read.ready, 1)
+                await ctx.tick()
+                ctx.set(dut.read.ready, 0)
+            assert requested(ctx, dut) is None
+        # Four ranges, of any PE named; of PEs that exist, where that matters.
+        assert n_good == 4 * (4 * 2 + 2 * 3 if readback else 4)
+
+    simulate(Unwatched(dut), bench)
+
+
+def test_read_is_refused_while_the_machine_is_not_idle_and_ignored_while_an_error_stands(simulate):
+    dut = ReadRequest(CONFIG)
+    request = read(Memory.ACT, address=5, count=2)
+
+    async def bench(ctx):
+        assert await strobe(ctx, dut, i=request, refuse=1) == (Error.BAD_READ, 5)
+        for refuse in (0, 1):
+            assert await strobe(ctx, dut, i=request, hold=1, refuse=refuse) is None
+        assert requested(ctx, dut) is None
+
+    simulate(Unwatched(dut), bench)
+
+
+def test_request_that_waits_can_be_dropped(simulate):
+    dut = ReadRequest(CONFIG)
+
+    async def bench(ctx):
+        await strobe(ctx, dut, i=read(Memory.ACT, address=5, count=2))
+        assert requested(ctx, dut) is not None
+        ctx.set(dut.drop, 1)
+        await ctx.tick()
+        assert requested(ctx, dut) is None
+
+    simulate(Unwatched(dut), bench)
