@@ -76,11 +76,12 @@ class Eie(wiring.Component):
         m.submodules.errors = errors = ErrorLog(n_sources=5)
         m.submodules.core   = core   = Shared("core", "eie_core", CcuSignature(config),
                                               partial(Core, config), reset=reset_core)
-        forget       = Signal()    # the host begins anew
-        is_resetting = Signal()
-        is_dying     = Signal()    # what the core still does counts no more
-        packets = self._receive(m, bank, forget, is_resetting, resets, errors, core)
-        starts, reads = self._start(m, bank, forget, is_resetting, resets, errors, packets, core)
+        clear_request = Signal()    # the host clears the error, or resets the machine
+        is_resetting  = Signal()
+        core_aborting = Signal()    # events of the core no longer count
+        packets = self._receive(m, bank, clear_request, is_resetting, resets, errors, core)
+        starts, reads = self._start(m, bank, clear_request, is_resetting, resets, errors, packets,
+                                    core)
         self._send(m, reset_core, core)
         connect(m, flipped(self).s_axil, bank.bus)
 
@@ -89,29 +90,30 @@ class Eie(wiring.Component):
         fault = CcuSignature(config).members["fault"].shape(core.fault)
         m.d.comb += [
             watchdog.limit.eq(bank.watchdog_value),
-            watchdog.active.eq(~is_dying & (core.busy
-                                            | (starts.waiting & ~errors.stands & ~forget))),
+            watchdog.active.eq(~core_aborting
+                               & (core.busy
+                                  | (starts.waiting & ~errors.pending & ~clear_request))),
             watchdog.restart.eq((core.run.valid & core.run.ready) | core.done),
             watchdog.blocked.eq(self.m_axis.tvalid & ~self.m_axis.tready),
             watchdog.descriptor.eq(starts.descriptor),
-            errors.i[0].code.eq(Mux(is_dying, 0, fault.code)),
+            errors.i[0].code.eq(Mux(core_aborting, 0, fault.code)),
             errors.i[0].address.eq(fault.address),
             errors.i[1].eq(watchdog.error),
             errors.i[2].eq(starts.error),
             errors.i[3].eq(reads.error),
             errors.i[4].eq(packets.error),
-            errors.clear.eq(forget),
+            errors.clear.eq(clear_request),
             resets.failed.eq((fault.code | watchdog.error.code) != 0),
             resets.soft_reset.eq(bank.control_write & bank.control_soft_reset),
             reset_core.eq(resets.reset_core),
             is_resetting.eq(resets.stopping | resets.resetting),
-            is_dying.eq(is_resetting | resets.soft_reset),
-            forget.eq(bank.control_write & (bank.control_clear | bank.control_soft_reset)),
+            core_aborting.eq(is_resetting | resets.soft_reset),
+            clear_request.eq(bank.control_write & (bank.control_clear | bank.control_soft_reset)),
         ]
 
         # What the host reads.
         self._identify(m, bank)
-        done = core.done & ~is_dying
+        done = core.done & ~core_aborting
         self._count(m, bank, core, done)
         is_idle = ~core.busy & ~starts.waiting & ~packets.receiving & ~reads.read.valid
         m.d.comb += [
@@ -122,7 +124,7 @@ class Eie(wiring.Component):
             bank.status_queued.eq(starts.waiting),
             bank.status_receiving.eq(packets.receiving),
             bank.status_resetting.eq(is_resetting),
-            bank.status_error.eq(errors.stands),
+            bank.status_error.eq(errors.pending),
             bank.status_buffer.eq(starts.buffer & core.busy),
             bank.error_code.eq(errors.error.code),
             bank.error_memory.eq(errors.error.memory),
@@ -143,7 +145,7 @@ class Eie(wiring.Component):
 
         return m
 
-    def _receive(self, m, bank, forget, is_resetting, resets, errors, core):
+    def _receive(self, m, bank, clear_request, is_resetting, resets, errors, core):
         """Packets, and the zeros of a soft reset, go to the core as words."""
         m.submodules.input   = queue   = StreamQueue(stream_beat, depth=2)
         m.submodules.packets = packets = PacketReader(self._config)
@@ -158,8 +160,8 @@ class Eie(wiring.Component):
             packets.input_base.eq(bank.input_base_value),
             packets.input_words.eq(bank.input_words_words),
             packets.input_double.eq(bank.input_words_double),
-            packets.restart.eq(forget),
-            packets.discard.eq(errors.stands),
+            packets.restart.eq(clear_request),
+            packets.discard.eq(errors.pending),
             packets.hold.eq(is_resetting),
             packets.checksum_clear.eq(bank.control_write & (bank.control_new_model
                                                             | bank.control_soft_reset)),
@@ -172,7 +174,7 @@ class Eie(wiring.Component):
         ]
         return packets
 
-    def _start(self, m, bank, forget, is_resetting, resets, errors, packets, core):
+    def _start(self, m, bank, clear_request, is_resetting, resets, errors, packets, core):
         """Programs, and reads of memory, are started by the host."""
         m.submodules.starts = starts = StartQueue(self._config)
         m.submodules.reads  = reads  = ReadRequest(self._config)
@@ -190,8 +192,8 @@ class Eie(wiring.Component):
             starts.i.valid.eq(bank.start_write),
             starts.i.descriptor.eq(bank.start_descriptor),
             starts.i.buffer.eq(bank.start_buffer),
-            starts.drop.eq(forget),
-            starts.hold.eq(errors.stands),
+            starts.drop.eq(clear_request),
+            starts.hold.eq(errors.pending),
             starts.refuse.eq(is_resetting),
             starts.input_words.eq(bank.input_words_words),
             starts.input_double.eq(bank.input_words_double),
@@ -207,7 +209,7 @@ class Eie(wiring.Component):
             reads.i.address.eq(bank.read_address_value),
             reads.i.count.eq(bank.read_count),
             reads.drop.eq(resets.reset_core),
-            reads.hold.eq(errors.stands),
+            reads.hold.eq(errors.pending),
             reads.refuse.eq(packets.in_use | packets.receiving | is_resetting),
             core.watched.eq(bank.pe_index_value),
         ]

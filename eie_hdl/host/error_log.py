@@ -28,25 +28,25 @@ class ErrorLog(wiring.Component):
     clear : :py:`In(1)`
         Strobe: forget the error. One of this very cycle is kept.
     error : :py:`Out(error_layout)`
-        The error that stands.
-    stands : :py:`Out(1)`
-        There is one.
+        The first error since the last `clear`.
+    pending : :py:`Out(1)`
+        The log holds an error.
     new : :py:`Out(1)`
         Strobe: an error is kept.
     """
     i: list[data.View]
     clear: Signal
     error: data.View
-    stands: Signal
+    pending: Signal
     new: Signal
 
     def __init__(self, *, n_sources):
         super().__init__({
-            "i":      In(error_layout).array(n_sources),
-            "clear":  In(1),
-            "error":  Out(error_layout),
-            "stands": Out(1),
-            "new":    Out(1),
+            "i":       In(error_layout).array(n_sources),
+            "clear":   In(1),
+            "error":   Out(error_layout),
+            "pending": Out(1),
+            "new":     Out(1),
         })
 
     def elaborate(self, platform):
@@ -57,8 +57,8 @@ class ErrorLog(wiring.Component):
             with m.If(error.code != Error.NONE):
                 m.d.comb += found.eq(error)
         m.d.comb += [
-            self.stands.eq(self.error.code != Error.NONE),
-            self.new.eq((found.code != Error.NONE) & (~self.stands | self.clear)),
+            self.pending.eq(self.error.code != Error.NONE),
+            self.new.eq((found.code != Error.NONE) & (~self.pending | self.clear)),
         ]
         with m.If(self.clear):
             m.d.sync += self.error.eq(0)

@@ -180,7 +180,7 @@ class PacketReader(wiring.Component):
         self._report(m, is_bad, verdict, fault)
         self._sum(m, (is_header & ~self.discard) | used,
                   ~is_input & ~(checking & stopped) & ~is_bad, is_bad)
-        self._tell_what_is_under_way(m, packet, in_words, ~fsm.ongoing("HEADER"))
+        self._drive_receiving_flags(m, packet, in_words, ~fsm.ongoing("HEADER"))
 
         return m
 
@@ -351,7 +351,7 @@ class PacketReader(wiring.Component):
             self.checksum.eq(summer.checksum),
         ]
 
-    def _tell_what_is_under_way(self, m, packet, in_words, in_packet):
+    def _drive_receiving_flags(self, m, packet, in_words, in_packet):
         """Until its last word is taken, a packet has not ended for those who wait for that."""
         is_input = packet.memory == Memory.INPUT
         buffer   = Mux(is_input, 1 << packet.buffer, 0)

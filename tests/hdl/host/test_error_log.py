@@ -33,7 +33,7 @@ def test_first_error_of_the_lowest_source_stays_until_it_is_cleared(simulate):
             first = next((error for error in found if error.code), none)
             new = bool(first.code and (clear or not kept.code))
             assert ctx.get(dut.error) == kept
-            assert ctx.get(dut.stands) == bool(kept.code)
+            assert ctx.get(dut.pending) == bool(kept.code)
             assert ctx.get(dut.new) == new
             n_kept_while_cleared += bool(new and kept.code)
             await ctx.tick()
