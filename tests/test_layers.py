@@ -14,6 +14,7 @@ FOLDERS = ["eie_hdl", "compiler/eie_compiler", "drivers/python/eie_driver", "sim
 LAYERS = [
     ["eie_hdl.config", "eie_hdl.numeric"],
     ["eie_hdl.format"],
+    ["eie_hdl.packing"],
     ["eie_hdl", "eie_compiler"],
     ["eie_driver"],
     ["eie_sim"],
@@ -25,7 +26,7 @@ LAYERS = [
 
 #: What the golden model may import besides itself. It must share nothing with what it checks.
 GOLDEN = {"eie_sim.golden.model", "eie_sim.golden.tile"}
-GOLDEN_MAY = {*GOLDEN, "eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format"}
+GOLDEN_MAY = {*GOLDEN, "eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing"}
 
 SOURCES = {".".join(path.relative_to((ROOT / folder).parent).with_suffix("").parts): path
            for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
