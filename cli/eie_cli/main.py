@@ -2,15 +2,18 @@
 
 import click
 
-from .build import compile_command, info_command
+from .compile import compile_command
 from .compress import compress_command
+from .demo import demo_command
+from .doctor import doctor_command
 from .errors import Group
 from .explore import explore_command
 from .export import export_command
-from .hardware import doctor_command, verilog_command
+from .info import info_command
 from .registers import registers_command
-from .simulate import demo_command, run_command
+from .run import run_command
 from .train import train_command
+from .verilog import verilog_command
 
 __all__ = ["main"]
 

@@ -8,11 +8,15 @@ import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 
-__all__ = ["FILE", "FOLDER", "machine_options", "numbers"]
+__all__ = ["FILE", "FOLDER", "machine_options", "numbers", "simulator_option"]
 
 #: A file that must be there, and a folder that need not.
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+simulator_option = click.option(
+    "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",
+    show_default=True, help="Simulator of the hardware.")
 
 
 def machine_options(command: Callable[..., None]) -> Callable[..., None]:

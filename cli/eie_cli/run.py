@@ -1,4 +1,4 @@
-"""`eie run` and `eie demo`: inferences."""
+"""`eie run`: inferences of a build."""
 
 import json
 import sys
@@ -7,13 +7,9 @@ from typing import Literal
 
 import click
 
-from .options import FILE, FOLDER
+from .options import FILE, FOLDER, simulator_option
 
-__all__ = ["demo_command", "run_command"]
-
-_simulator = click.option(
-    "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",
-    show_default=True, help="Simulator of the hardware.")
+__all__ = ["run_command"]
 
 
 @click.command("run")
@@ -26,7 +22,7 @@ _simulator = click.option(
               show_default=True,
               help="The golden model alone; the hardware compared with it, in cocotb; or the same "
                    "without cocotb, many times as fast.")
-@_simulator
+@simulator_option
 @click.option("--waves", is_flag=False, flag_value="", metavar="[INSTANCE]",
               help="Record a waveform of everything, or of one instance such as pe_3.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
@@ -72,27 +68,4 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fas
                                           encoding="utf-8")
     show_inference(str(folder), inference)
     if not inference.ok:
-        sys.exit(1)
-
-
-@click.command("demo")
-@click.option("--pes", type=int, default=16, show_default=True, help="Processing elements.")
-@click.option("--images", type=click.IntRange(min=1), help="Images to run.  [default: all 360]")
-@_simulator
-@click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/demo"),
-              show_default=True, help="Folder for Verilog, images and report.json.")
-def demo_command(pes: int, images: int | None, simulator: str, folder: Path) -> None:
-    """Recognise handwritten digits in the hardware.
-
-    Writes the Verilog, compiles the network, simulates every image that it was not trained
-    on, and compares every bit with the golden model. The exit code is 1 if one differs.
-    """
-    from eie_sim.demo.demo import demo
-
-    from .console import show_demo, working
-
-    with working("starting") as progress:
-        result = demo(folder, n_pe=pes, images=images, simulator=simulator, progress=progress)
-    show_demo(str(folder), result)
-    if not result.inference.ok:
         sys.exit(1)

@@ -1,8 +1,5 @@
-"""`eie verilog` and `eie doctor`: the hardware, and the tools around it."""
+"""`eie verilog`: the hardware of a configuration."""
 
-import dataclasses
-import json
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +9,7 @@ from eie_hdl.config import EIEConfig
 
 from .options import FOLDER, machine_options
 
-__all__ = ["doctor_command", "verilog_command"]
+__all__ = ["verilog_command"]
 
 
 @click.command("verilog")
@@ -32,23 +29,3 @@ def verilog_command(config: EIEConfig, folder: Path) -> None:
     size = sum(len(text.encode()) for text in emitted.files.values())
     click.echo(f"{folder}: {config.n_pe} PEs, {len(emitted.files)} files, {size:,} bytes, "
                f"{time.perf_counter() - start:.1f} s")
-
-
-@click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor_command(as_json: bool) -> None:
-    """Show every tool, and what to do if it will not do.
-
-    The exit code is 1 if one is not.
-    """
-    from eie_sim.rtl.toolchain import check_tools
-
-    tools = check_tools()
-    if as_json:
-        click.echo(json.dumps([dataclasses.asdict(tool) for tool in tools], indent=1))
-    else:
-        from .console import show_tools
-
-        show_tools(tools)
-    if not all(tool.ok for tool in tools):
-        sys.exit(1)

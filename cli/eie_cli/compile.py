@@ -1,6 +1,5 @@
-"""`eie compile` and `eie info`: networks and builds."""
+"""`eie compile`: the build of a network for a machine."""
 
-import json
 from pathlib import Path
 
 import click
@@ -9,7 +8,7 @@ from eie_hdl.config import EIEConfig
 
 from .options import FILE, FOLDER, machine_options
 
-__all__ = ["compile_command", "info_command"]
+__all__ = ["compile_command"]
 
 
 @click.command("compile")
@@ -36,31 +35,3 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
                             mapping=mapping, outputs=outputs)    # type: ignore[arg-type]
     build.save(folder)
     show_build(str(folder), build)
-
-
-@click.command("info")
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info_command(path: Path, as_json: bool) -> None:
-    """Describe a network file or a build.
-
-    Checks that the file, or every file of the folder, is intact.
-    """
-    from eie_compiler.build import Build
-    from eie_compiler.network import CompressedNetwork
-
-    from .console import show_build
-    from .network_tables import describe_network, show_network
-
-    if path.is_dir():
-        build = Build.load(path)
-        if as_json:
-            click.echo(json.dumps({"config": build.config.as_dict(), **build.manifest}, indent=1))
-        else:
-            show_build(str(path), build)
-    else:
-        network = CompressedNetwork.load(path)
-        if as_json:
-            click.echo(json.dumps(describe_network(path, network), indent=1))
-        else:
-            show_network(path, network)
