@@ -1,6 +1,7 @@
-"""Who may import whom: a module imports only from rows above its own."""
+"""Allowed imports between packages, between the folders of a package, and no circles of modules."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,70 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ["eie_hdl", "compiler/eie_compiler", "drivers/python/eie_driver", "sim/eie_sim",
            "benchmarks/eie_bench", "flows/eie_flows", "cli/eie_cli"]
 
-#: The longest prefix of a module's name decides its row. Modules of one row may import each other
-#: only within their prefix: the hardware and the compiler do not know each other.
-LAYERS = [
+#: What software knows of the hardware: no component, hence no Amaranth elaboration.
+CONTRACT = ["eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing",
+            "eie_hdl.registers"]
+#: Tools also emit the hardware, and may use what the package root exports.
+HARDWARE = [*CONTRACT, "eie_hdl.export", "eie_hdl.__init__"]
+
+#: Prefixes of the modules that each package may import besides its own.
+ALLOWED = {
+    "eie_hdl": [],
+    "eie_compiler": CONTRACT,
+    "eie_driver": [*CONTRACT, "eie_compiler"],
+    "eie_sim": [*HARDWARE, "eie_compiler", "eie_driver"],
+    "eie_bench": [*HARDWARE, "eie_compiler", "eie_driver", "eie_sim"],
+    "eie_flows": [*HARDWARE, "eie_compiler", "eie_driver", "eie_sim"],
+    "eie_cli": [*HARDWARE, "eie_compiler", "eie_driver", "eie_sim", "eie_bench", "eie_flows"],
+}
+
+#: Within a package, the longest prefix of a module's name decides its row. A module imports from
+#: rows above its own, and from its own prefix; prefixes of one row do not know each other.
+ROWS = [
     ["eie_hdl.config", "eie_hdl.numeric"],
     ["eie_hdl.format"],
-    ["eie_hdl.packing"],
-    ["eie_hdl", "eie_compiler"],
+    ["eie_hdl.packing", "eie_hdl.registers"],
+    ["eie_hdl.lib"],
+    ["eie_hdl.tree"],
+    ["eie_hdl.pe", "eie_hdl.ccu", "eie_hdl.host"],
+    ["eie_hdl.core"],
+    ["eie_hdl.top"],
+    ["eie_hdl.export"],
+    ["eie_hdl"],
+
+    ["eie_compiler.errors", "eie_compiler.patches", "eie_compiler.vectors"],
+    ["eie_compiler.model", "eie_compiler.network"],
+    ["eie_compiler.files", "eie_compiler.random_networks"],
+    ["eie_compiler.build", "eie_compiler.frontends"],
+    ["eie_compiler.lowering"],
+    ["eie_compiler.compression"],
+    ["eie_compiler.training"],
+    ["eie_compiler"],
+
+    ["eie_driver.bus", "eie_driver.errors"],
+    ["eie_driver.registers", "eie_driver.pynq"],
+    ["eie_driver.identity"],
+    ["eie_driver.machine"],
+    ["eie_driver.batch"],
+    ["eie_driver.accelerator", "eie_driver.c_export"],
     ["eie_driver"],
+
+    ["eie_sim.golden"],
+    ["eie_sim.cycles", "eie_sim.rtl"],
+    ["eie_sim.inference"],
+    ["eie_sim.demo"],
+    ["eie_sim.c_driver"],
     ["eie_sim"],
-    ["eie_bench", "eie_flows"],
+
+    ["eie_bench.plotting"],
     ["eie_bench.paper"],
     ["eie_bench.explore"],
+    ["eie_bench"],
+
+    ["eie_flows"],
+
     ["eie_cli"],
+    ["eie_cli.main"],
 ]
 
 #: What the golden model may import besides itself. It must share nothing with what it checks.
@@ -32,18 +84,23 @@ SOURCES = {".".join(path.relative_to((ROOT / folder).parent).with_suffix("").par
            for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
 
 
+def has_prefix(module, prefix):
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def package_of(module):
+    return module.split(".")[0]
+
+
 def rank(module):
-    """Row of the longest matching prefix, and that prefix; `None` for what is not ours."""
-    found = [(len(prefix), row, prefix) for row, prefixes in enumerate(LAYERS)
-             for prefix in prefixes if module == prefix or module.startswith(prefix + ".")]
-    return max(found)[1:] if found else None
+    """Row of the longest matching prefix, and that prefix."""
+    return max((len(prefix), row, prefix) for row, prefixes in enumerate(ROWS)
+               for prefix in prefixes if has_prefix(module, prefix))[1:]
 
 
 def imports(module, text):
-    """Names of all modules of ours that a module imports, wherever in its text."""
-    package = module.removesuffix(".__init__").split(".")
-    if not module.endswith(".__init__"):
-        package = package[:-1]
+    """Modules of this project that a module imports, also in functions and for type checking."""
+    package = module.split(".")[:-1]
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -55,40 +112,100 @@ def imports(module, text):
                      for inner in (f"{name}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (name for name in names if rank(name))
+        for name in names:
+            if package_of(name) in ALLOWED:
+                yield f"{name}.__init__" if f"{name}.__init__" in SOURCES else name
 
 
 def faults(module, text):
     """Imports that are not allowed."""
-    return [name for name in imports(module, text)
-            if rank(name) != rank(module) and rank(name)[0] >= rank(module)[0]]
+    package = package_of(module)
+    for name in imports(module, text):
+        if package_of(name) != package:
+            if not any(has_prefix(name, prefix) for prefix in ALLOWED[package]):
+                yield name
+        elif rank(name) != rank(module) and rank(name)[0] >= rank(module)[0]:
+            yield name
+
+
+def circle(texts):
+    """Modules of which each imports the next and the last is the first; empty if there are none."""
+    graph = {module: set(imports(module, text)) - {module} for module, text in texts.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1][::-1]
+    return []
 
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_go_down(module):
-    assert faults(module, SOURCES[module].read_text()) == []
+    assert list(faults(module, SOURCES[module].read_text(encoding="utf-8"))) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    path = circle({module: path.read_text(encoding="utf-8") for module, path in SOURCES.items()})
+    assert not path, " imports ".join(path)
 
 
 @pytest.mark.parametrize("module", sorted(GOLDEN))
 def test_golden_model_shares_no_code_with_what_it_checks(module):
-    assert set(imports(module, SOURCES[module].read_text())) <= GOLDEN_MAY
+    assert set(imports(module, SOURCES[module].read_text(encoding="utf-8"))) <= GOLDEN_MAY
+
+
+@pytest.mark.parametrize("prefix", [prefix for row in ROWS for prefix in row])
+def test_every_row_is_of_modules_that_exist(prefix):
+    assert any(has_prefix(module, prefix) for module in SOURCES)
 
 
 @pytest.mark.parametrize("module, text, expected", [
     ("eie_hdl.config", "from .format import Layouts", ["eie_hdl.format"]),
     ("eie_hdl.config", "from . import format", ["eie_hdl.format"]),
     ("eie_hdl.pe.mac", "import eie_compiler.lowering.csc", ["eie_compiler.lowering.csc"]),
+    ("eie_hdl.pe.mac", "from ..tree.lnzd import LnzdTree\nfrom ..ccu.ccu import Ccu",
+     ["eie_hdl.ccu.ccu"]),
+    ("eie_hdl.pe.__init__", "from ..format import Layouts\nfrom .mac import Mac", []),
+    ("eie_hdl.tree.tree", "from .. import EIEConfig", ["eie_hdl.__init__"]),
     ("eie_compiler.model", "from eie_hdl.tree.lnzd import LnzdTree", ["eie_hdl.tree.lnzd"]),
+    ("eie_compiler.model", "from eie_hdl import EIEConfig", ["eie_hdl.__init__"]),
+    ("eie_compiler.model", "from eie_hdl import config", []),
+    ("eie_compiler.model", "from eie_hdl.export.verilog import emit", ["eie_hdl.export.verilog"]),
     ("eie_compiler.model", "def f():\n  from eie_sim.golden import model",
      ["eie_sim.golden.model"]),
-    ("eie_hdl.pe.__init__", "from ..format import Layouts\nfrom .mac import Mac", []),
+    ("eie_compiler.network", "def f():\n  from .files.network_file import read_network",
+     ["eie_compiler.files.network_file"]),
+    ("eie_compiler.frontends.onnx", "from ..lowering import csc", ["eie_compiler.lowering.csc"]),
     ("eie_driver.bus", "from eie_sim.golden.model import GoldenModel", ["eie_sim.golden.model"]),
-    ("eie_bench.paper.plots", "from ..explore.figures import draw", ["eie_bench.explore.figures"]),
-    ("eie_bench.paper.plots", "from .. import explore, plotting", ["eie_bench.explore"]),
+    ("eie_driver.batch", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+                         "  from .accelerator import Accelerator", ["eie_driver.accelerator"]),
+    ("eie_sim.inference", "from eie_hdl.export.verilog import emit\nimport numpy", []),
+    ("eie_sim.inference", "from eie_hdl import emit\nfrom eie_hdl.top import Eie", ["eie_hdl.top"]),
     ("eie_sim.inference", "from eie_bench.paper.nine_layers import LAYERS",
      ["eie_bench.paper.nine_layers"]),
+    ("eie_bench.paper.plots", "from ..explore.figures import draw", ["eie_bench.explore.figures"]),
+    ("eie_bench.paper.plots", "from .. import explore, plotting", ["eie_bench.explore.__init__"]),
     ("eie_bench.explore.measure", "from ..paper import measure\nfrom .. import plotting", []),
-    ("eie_sim.inference", "from eie_hdl.export.verilog import emit\nimport numpy", []),
+    ("eie_bench.paper.energy", "from eie_flows.ecp5 import synthesise", ["eie_flows.ecp5"]),
+    ("eie_flows.ecp5", "from eie_bench import plotting", ["eie_bench.plotting"]),
+    ("eie_cli.console", "from .main import main", ["eie_cli.main"]),
+    ("eie_cli.main", "from . import console", []),
 ])
 def test_forbidden_imports_are_found(module, text, expected):
-    assert faults(module, text) == expected
+    assert list(faults(module, text)) == expected
+
+
+@pytest.mark.parametrize("texts, expected", [
+    ({"eie_hdl.a": "from .b import x", "eie_hdl.b": "from .c import x", "eie_hdl.c": ""}, set()),
+    ({"eie_hdl.a": "from .b import x", "eie_hdl.b": "def f():\n  from . import top",
+      "eie_hdl.top": "import typing\nif typing.TYPE_CHECKING:\n  from .a import x"},
+     {"eie_hdl.a", "eie_hdl.b", "eie_hdl.top"}),
+    ({"eie_hdl.pe.__init__": "from .mac import Mac", "eie_hdl.pe.mac": "from . import Pe"},
+     {"eie_hdl.pe.__init__", "eie_hdl.pe.mac"}),
+    ({"eie_hdl.a": "import eie_hdl.a"}, set()),
+])
+def test_circles_are_found(texts, expected):
+    path = circle(texts)
+    assert set(path) == expected
+    # Each imports the next, all around.
+    assert all(after in imports(before, texts[before]) for before, after in zip(path, path[1:]))
+    assert path[:1] == path[-1:]

@@ -26,12 +26,12 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
     among them, and a manifest.
     """
+    from eie_compiler.files.network_file import read_network
     from eie_compiler.lowering.compile import compile_network
-    from eie_compiler.network import CompressedNetwork
 
     from .console import show_build
 
-    build = compile_network(CompressedNetwork.load(network), config,
+    build = compile_network(read_network(network), config,
                             mapping=mapping, outputs=outputs)    # type: ignore[arg-type]
     build.save(folder)
     show_build(str(folder), build)

@@ -112,6 +112,7 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
 
     from eie_compiler.compression.calibration import report
     from eie_compiler.compression.compress import check_options, compress, densities
+    from eie_compiler.files.network_file import write_network
     from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.frontends import read_model
 
@@ -138,7 +139,7 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
         with working("compressing") as progress:
             compressed = compress(loaded, calibration=samples, progress=progress, **options,
                                   **pruning)
-            compressed.save(network)
+            write_network(network, compressed)
             formats = report(compressed, EIEConfig(v_width=v_width, act_width=act_width),
                              samples=samples)
     show_network(network, compressed)

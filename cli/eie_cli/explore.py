@@ -102,13 +102,13 @@ _NAMES = {"axes": "--set", "network": "NETWORK", "jobs": "--jobs"}
 def _workloads(network: Path | None, inputs: Path | None, machines: "dict[str, Machine]",
                names: list[str], seed: int) -> "list[Workload]":
     from eie_bench.explore.workloads import network_workloads, paper_workloads
+    from eie_compiler.files.network_file import read_network
     from eie_compiler.files.untrusted_npz import read_array
-    from eie_compiler.network import CompressedNetwork
 
     if network is None or inputs is None:
         return [*paper_workloads(names, seed)]
     arithmetic = next(iter(machines.values())).config
-    return [*network_workloads(CompressedNetwork.load(network), read_array(inputs), arithmetic,
+    return [*network_workloads(read_network(network), read_array(inputs), arithmetic,
                                names)]
 
 

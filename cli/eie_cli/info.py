@@ -17,7 +17,7 @@ def info_command(path: Path, as_json: bool) -> None:
     Checks that the file, or every file of the folder, is intact.
     """
     from eie_compiler.build import Build
-    from eie_compiler.network import CompressedNetwork
+    from eie_compiler.files.network_file import read_network
 
     from .console import show_build
     from .network_tables import describe_network, show_network
@@ -29,7 +29,7 @@ def info_command(path: Path, as_json: bool) -> None:
         else:
             show_build(str(path), build)
     else:
-        network = CompressedNetwork.load(path)
+        network = read_network(path)
         if as_json:
             click.echo(json.dumps(describe_network(path, network), indent=1))
         else:

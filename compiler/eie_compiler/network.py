@@ -5,7 +5,6 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,27 +135,6 @@ class CompressedNetwork:
             raise NetworkError(f"layer {self.layers[0].name!r}: shape must have "
                                f"{self.patches.n_inputs} columns, one for each number of a patch, "
                                f"not {self.layers[0].n_cols}")
-
-    def save(self, path: str | Path) -> None:
-        """Write the file of docs/network-file.md; the same network always gives the same bytes."""
-        from .files.network_file import write_network
-
-        write_network(path, self)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "CompressedNetwork":
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        NetworkError
-            If the file is broken, or a field is missing, superfluous or wrong.
-        """
-        from .files.network_file import read_network
-
-        return read_network(path)
 
 
 def check_int(name: str, value: object, low: int, high: int) -> None:

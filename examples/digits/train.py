@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from eie_compiler.compression.compress import compress
+from eie_compiler.files.network_file import write_network
 from eie_compiler.training.data import Data, Part
 from eie_compiler.training.loop import Stage, train
 from eie_compiler.training.module import Module
@@ -56,7 +57,7 @@ def main(folder: Path) -> None:
     learn([*pruning_stages(STEPS, EPOCHS_PRUNED, DENSITIES, **HOW),
            sharing_stage(EPOCHS_SHARED, v_width=V_WIDTH, start="exact", rate=HOW["rate"])])
     network = compress(module.to_model(), v_width=V_WIDTH, calibration=data.train.inputs)
-    network.save(folder / "digits.npz")
+    write_network(folder / "digits.npz", network)
     print(f"{(folder / 'digits.npz').stat().st_size:,} bytes")
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.network_file import read_network
 from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
 from eie_sim.inference import infer, prepare
 
@@ -88,7 +88,7 @@ def measure(mnist: Path, folder: Path, names: list[str], n_rtl: int) -> list[dic
         "bytes": 4 * sum(layer.weight.size + layer.bias.size for layer in dense.layers)}]
     for name in names:
         path = folder / f"{name}.npz"
-        network = CompressedNetwork.load(path)
+        network = read_network(path)
         weights = [(layer.n_nonzeros, layer.n_rows * layer.n_cols) for layer in network.layers]
         build = compile_network(network, EIEConfig(v_width=network.v_width))
         words = prepare(build, images)

@@ -16,6 +16,7 @@ from features import CONV, HEAD, MODEL, load_files, run_original, take_bytes
 from numpy.typing import NDArray
 
 from eie_compiler.compression.compress import compress
+from eie_compiler.files.network_file import write_network
 from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model
@@ -85,7 +86,7 @@ def measure(model: Model, seen: NDArray[np.float64], features: NDArray[np.float6
         Network file to write.
     """
     network = compress(model, density=density, v_width=v_width, calibration=seen)
-    network.save(path)
+    write_network(path, network)
     build = compile_network(network, CONFIG)
     words = prepare(build, features)
     (output,) = infer(build, words, engine="golden").outputs

@@ -11,7 +11,7 @@ import pytest
 
 from eie_cli.main import main
 from eie_compiler.build import Build
-from eie_compiler.network import CompressedNetwork
+from eie_compiler.files.network_file import read_network
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import COUNTERS
 from eie_sim import inference
@@ -115,7 +115,7 @@ def test_network_is_compressed_as_asked(tmp_path, weights, eie):
     code, text = eie("compress", weights, "-o", path, "--density", "0.5,1", "--v-width", 3,
                      "--calibrate", tmp_path / "x.npy")
     assert code == 0
-    network = CompressedNetwork.load(path)
+    network = read_network(path)
     assert network.v_width == 3
     assert network.input_frac == 13    # up to 3.9
     assert [layer.n_nonzeros for layer in network.layers] == [27, 27]

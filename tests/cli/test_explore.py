@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from eie_compiler.files.network_file import write_network
 from eie_compiler.random_networks import random_network
 
 for package in ("numba", "matplotlib"):
@@ -18,7 +19,7 @@ def files(tmp_path_factory):
     """A network of two layers, and its inputs."""
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.default_rng(6)
-    random_network(rng, [64, 48, 32], density=0.5, v_width=3).save(folder / "net.npz")
+    write_network(folder / "net.npz", random_network(rng, [64, 48, 32], density=0.5, v_width=3))
     np.save(folder / "x.npy", rng.uniform(-1, 1, (2, 64)))
     return folder / "net.npz", "--input", folder / "x.npy"
 

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from eie_cli.main import main
+from eie_compiler.files.network_file import write_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.patches import Patches
 from eie_compiler.random_networks import random_network
@@ -14,7 +15,8 @@ from eie_compiler.random_networks import random_network
 def network(tmp_path):
     """File of a network with the patches of a convolution."""
     layers = random_network(np.random.default_rng(2), [12, 40, 5], density=0.3).layers
-    CompressedNetwork(layers, 8, 4, Patches((3, 6, 7), (2, 2))).save(tmp_path / "net.npz")
+    write_network(tmp_path / "net.npz",
+                  CompressedNetwork(layers, 8, 4, Patches((3, 6, 7), (2, 2))))
     return tmp_path / "net.npz"
 
 
@@ -54,5 +56,6 @@ def test_patches_are_shown(network):
 
 
 def test_a_network_of_one_layer_has_no_sum(tmp_path):
-    random_network(np.random.default_rng(2), [4, 3], density=1).save(tmp_path / "net.npz")
+    write_network(tmp_path / "net.npz",
+                  random_network(np.random.default_rng(2), [4, 3], density=1))
     assert "\nall" not in info(tmp_path / "net.npz")

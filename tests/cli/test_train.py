@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.compression.decompress import decompress
-from eie_compiler.network import CompressedNetwork
+from eie_compiler.files.network_file import read_network
 
 needs_torch = pytest.mark.usefixtures("torch")
 
@@ -47,7 +47,7 @@ def dense(tmp_path_factory, data, eie):
 def accuracy(data, path):
     """Of a network file, on the test data."""
     with np.load(data) as arrays:
-        scores = decompress(CompressedNetwork.load(path))(arrays["test_inputs"])
+        scores = decompress(read_network(path))(arrays["test_inputs"])
         return (scores.argmax(axis=1) == arrays["test_labels"]).mean()
 
 
@@ -133,7 +133,7 @@ def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonze
     assert code == 0
     assert re.findall(r"^(prune \d|share) ", text, re.M) == [
         *(["prune 1", "prune 2"] if pruning else []), "share"]
-    network = CompressedNetwork.load(path)
+    network = read_network(path)
     assert network.v_width == 3
     counts = tuple(layer.n_nonzeros for layer in network.layers)
     assert counts == nonzeros if nonzeros else all(np.less(counts, (80, 110, 20)))
@@ -149,7 +149,7 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
     code, text = eie("compress", dense, "--quality", 1, "--pin", "fc2=9", "--pin", "input=10",
                      "--start", "density", "-o", path)
     assert code == 0
-    network = CompressedNetwork.load(path)
+    network = read_network(path)
     assert (network.input_frac, network.layers[1].output_frac) == (10, 9)
     assert re.search(r"^fc2 +\S+ +\S+ +9 +0\.002 ", text, re.M)
 

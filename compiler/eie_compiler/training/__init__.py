@@ -1,18 +1,11 @@
-"""Training and retraining in PyTorch, on the CPU: what `eie train` and `--retrain` do.
+"""Training and retraining in PyTorch on the CPU, for `eie train` and `eie compress --retrain`.
 
-Everything here needs the extra ``train``; nothing outside imports it before it is asked for.
+Everything here needs the extra ``train``; other modules import it only on use.
 """
 
+from .errors import TorchMissingError, TrainingError
+
 __all__ = ["TorchMissingError", "TrainingError"]
-
-
-class TrainingError(ValueError):
-    """Data, options or a checkpoint that cannot be trained with; the message names which."""
-
-
-class TorchMissingError(ImportError):
-    """PyTorch is not installed."""
-
 
 try:
     import torch as torch

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..files.untrusted_npz import ArchiveError, read_arrays
-from . import TrainingError
+from .errors import TrainingError
 from .module import FreeWeight, Module, SharedWeight
 
 __all__ = ["Progress", "read_checkpoint", "write_checkpoint"]

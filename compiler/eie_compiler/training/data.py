@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files.untrusted_npz import ArchiveError, read_arrays
-from . import TrainingError
+from .errors import TrainingError
 
 __all__ = ["Data", "Part", "read_data"]
 

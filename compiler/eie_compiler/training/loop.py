@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import TrainingError
 from .changes import Change
 from .checkpoint import Progress, read_checkpoint, write_checkpoint
 from .data import Data, Part
+from .errors import TrainingError
 from .module import FreeWeight, Module, SharedWeight
 
 __all__ = ["Stage", "error_rate", "train"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..model import Model, ModelLayer
-from . import TrainingError
+from .errors import TrainingError
 
 __all__ = ["FreeWeight", "Module", "SharedWeight"]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from ..compression.prune import check_pruning
 from ..compression.weight_sharing import check_sharing
-from . import TrainingError
 from .changes import Prune, Restore, Share
+from .errors import TrainingError
 from .loop import Stage
 
 __all__ = ["dense_stages", "dsd_stages", "pruning_stages", "sharing_stage"]

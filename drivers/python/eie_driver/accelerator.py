@@ -8,9 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from eie_compiler.build import Build
 from eie_compiler.vectors import dequantise, model_packets, quantise, read_words
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import COUNTERS, Layouts, Memory
+from eie_hdl.format import Layouts, Memory
 from eie_hdl.packing import pack
-from eie_hdl.registers import REGISTER_WIDTH
 
 from .batch import Run, run_batch
 from .bus import Bus
@@ -140,7 +139,7 @@ class Accelerator(Machine):
         DriverTimeout, BusError
             If it does not answer.
         """
-        return run_batch(self, words, count=count)
+        return run_batch(self, self.loaded(), words, count=count)
 
     def busy_cycles(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Cycles in which each PE walked an entry, for one input (n_inputs,).
@@ -181,15 +180,6 @@ class Accelerator(Machine):
         if memory == Memory.ACT:
             return pack(shape, elements.reshape(count, ACTS_PER_WORD, config.n_pe)[:, :, pe])
         return read_words(config, shape, elements)
-
-    def counters(self, *, now: bool = False) -> dict[str, int]:
-        """Counters of the program that ended last; or, if `now`, of the one that runs."""
-        if now:
-            self.registers.write("CONTROL", latch=1)
-        low, high = (self.registers.values([f"{name.upper()}_{half}" for name in COUNTERS])
-                     for half in ("LO", "HI"))
-        return {name: low[place] | high[place] << REGISTER_WIDTH
-                for place, name in enumerate(COUNTERS)}
 
     def clear(self) -> None:
         """Forget an error, a start that waits, and all results. What is loaded stays.

@@ -1,16 +1,15 @@
 """A batch of inferences: inputs go in and results come out while the machine computes."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eie_compiler.build import Build
 from eie_compiler.vectors import gather, input_packets, output_columns
 from eie_hdl.registers import REGISTER_WIDTH
 
-if TYPE_CHECKING:
-    from .accelerator import Accelerator
+from .machine import Machine
 
 __all__ = ["Run", "run_batch"]
 
@@ -35,9 +34,8 @@ class Run:
     overflow_tiles: list[int | None]
 
 
-def run_batch(machine: "Accelerator", words: NDArray[np.int64], *, count: bool) -> Run:
+def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, count: bool) -> Run:
     """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
-    build = machine.loaded()
     packets = [input_packets(machine.config, build.input, words, buffer=buffer)
                for buffer in range(build.input_buffers)]
     columns = output_columns(machine.config, build.images["ccu.program"])
@@ -83,7 +81,7 @@ def run_batch(machine: "Accelerator", words: NDArray[np.int64], *, count: bool) 
 class _Results:
     """Vectors of results, of these lengths; each is expected as soon as the one before has come."""
 
-    def __init__(self, machine: "Accelerator", lengths: list[int]) -> None:
+    def __init__(self, machine: Machine, lengths: list[int]) -> None:
         self._machine = machine
         self._lengths = iter(lengths)
         self._expect()
@@ -100,7 +98,7 @@ class _Results:
             self._machine.expect(self._length)
 
 
-def _wait_programs(machine: "Accelerator", number: int) -> None:
+def _wait_programs(machine: Machine, number: int) -> None:
     """Wait until as many programs have ended since reset."""
     def ended() -> bool | None:
         ahead = (machine.registers.value("PROGRAMS") - number) % (1 << REGISTER_WIDTH)

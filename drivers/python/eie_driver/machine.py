@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from eie_compiler.vectors import result_type
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, Memory, n_pieces
-from eie_hdl.registers import Error
+from eie_hdl.format import COUNTERS, Layouts, Memory, n_pieces
+from eie_hdl.registers import REGISTER_WIDTH, Error
 
 from .bus import Bus
 from .errors import DriverError, DriverTimeout, MachineError
@@ -69,6 +69,15 @@ class Machine:
     def status(self) -> dict[str, int]:
         """What the machine is doing: the fields of register STATUS."""
         return self.registers.read("STATUS")
+
+    def counters(self, *, now: bool = False) -> dict[str, int]:
+        """Counters of the program that ended last; or, if `now`, of the one that runs."""
+        if now:
+            self.registers.write("CONTROL", latch=1)
+        low, high = (self.registers.values([f"{name.upper()}_{half}" for name in COUNTERS])
+                     for half in ("LO", "HI"))
+        return {name: low[place] | high[place] << REGISTER_WIDTH
+                for place, name in enumerate(COUNTERS)}
 
     def n_elements(self, memory: Memory, count: int) -> int:
         """Elements of the packet in which `count` words of a memory are read."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
+from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.network import CompressedNetwork
 from eie_driver.c_export import array, export_files
 from eie_hdl.config import EIEConfig
 
@@ -121,7 +121,7 @@ def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16
     Parameters and exceptions are those of :func:`compile_example`; `outputs` is that of
     :func:`~eie_compiler.lowering.compile.compile_network`.
     """
-    build = compile_network(CompressedNetwork.load(FOLDER / "digits.npz"), EIEConfig(n_pe=n_pe),
+    build = compile_network(read_network(FOLDER / "digits.npz"), EIEConfig(n_pe=n_pe),
                             outputs=outputs)
     digits = load_digits()
     return compile_example(build, prepare(build, digits.test[:images]),

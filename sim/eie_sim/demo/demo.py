@@ -8,9 +8,9 @@ from typing import Any
 
 from eie_compiler.build import Build
 from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.network_file import read_network
 from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.network import CompressedNetwork
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.verilog import emit
@@ -84,7 +84,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     verilog.write(folder / "verilog")
 
     progress("compiling the network")
-    network = CompressedNetwork.load(FOLDER / "digits.npz")
+    network = read_network(FOLDER / "digits.npz")
     build = compile_network(network, config)
     build.save(folder / "build")
 

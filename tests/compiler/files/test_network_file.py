@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eie_compiler.files.network_file import read_network, write_network
 from eie_compiler.network import CompressedNetwork, NetworkError
 from eie_compiler.patches import Patches
 from eie_compiler.random_networks import make_layer, random_network
@@ -22,7 +23,7 @@ def small_network():
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "small.npz"
-    small_network().save(path)
+    write_network(path, small_network())
     return path
 
 
@@ -57,8 +58,8 @@ def test_loaded_is_what_was_saved(tmp_path_factory, sizes, v_width, density, sin
         for layer in network.layers:
             layer.codebook[:] = layer.codebook.astype(np.float32)
             layer.bias[:] = layer.bias.astype(np.float32)
-    network.save(path)
-    assert list(fields(CompressedNetwork.load(path))) == list(fields(network))
+    write_network(path, network)
+    assert list(fields(read_network(path))) == list(fields(network))
     assert {layer["bias"] for layer in read(path)[0]["layers"]} \
         == {"float32" if single else "float64"}
 
@@ -66,7 +67,7 @@ def test_loaded_is_what_was_saved(tmp_path_factory, sizes, v_width, density, sin
 @pytest.mark.parametrize("sizes, density", [([40, 30, 5], 0.2), ([90, 70], 0.001), ([3, 2], 0)])
 def test_the_reader_in_the_docs_reads_it(tmp_path, sizes, density):
     network = random_network(np.random.default_rng(9), sizes, density=density)
-    network.save(tmp_path / "net.npz")
+    write_network(tmp_path / "net.npz", network)
     docs = {}
     exec(PAGE.read_text().split("```python\n")[1].split("```")[0], docs)
     read = list(docs["read"](tmp_path / "net.npz"))
@@ -80,8 +81,8 @@ def test_the_reader_in_the_docs_reads_it(tmp_path, sizes, density):
 def test_numbers_are_exact(tmp_path, value):
     layer = make_layer(np.array([[1]], np.uint8), codebook=[0, value, -value, 1],
                        bias=np.array([value]))
-    CompressedNetwork((layer,), 8, 2).save(tmp_path / "net.npz")
-    loaded = CompressedNetwork.load(tmp_path / "net.npz").layers[0]
+    write_network(tmp_path / "net.npz", CompressedNetwork((layer,), 8, 2))
+    loaded = read_network(tmp_path / "net.npz").layers[0]
     assert loaded.codebook.tobytes() == layer.codebook.tobytes()
     assert loaded.bias.tobytes() == layer.bias.tobytes()
 
@@ -89,20 +90,20 @@ def test_numbers_are_exact(tmp_path, value):
 def test_patches_are_kept(tmp_path):
     layers = random_network(np.random.default_rng(0), [12, 3]).layers
     patches = Patches((3, 5, 7), kernel=(2, 2), stride=(1, 2), padding=(0, 1, 2, 3))
-    CompressedNetwork(layers, 8, 4, patches).save(tmp_path / "net.npz")
-    assert CompressedNetwork.load(tmp_path / "net.npz").patches == patches
+    write_network(tmp_path / "net.npz", CompressedNetwork(layers, 8, 4, patches))
+    assert read_network(tmp_path / "net.npz").patches == patches
 
 
 def test_columns_behind_the_last_weight_are_kept(tmp_path):
     network = CompressedNetwork((make_layer(np.eye(1, 5000, dtype=np.uint8),
                                             codebook=[0, 1, 2, 3]),), 8, 2)
-    network.save(tmp_path / "net.npz")
-    assert list(fields(CompressedNetwork.load(tmp_path / "net.npz"))) == list(fields(network))
+    write_network(tmp_path / "net.npz", network)
+    assert list(fields(read_network(tmp_path / "net.npz"))) == list(fields(network))
 
 
 def test_a_large_sparse_layer_is_small_in_the_file(tmp_path):
     network = random_network(np.random.default_rng(1), [500, 200], density=0.05)
-    network.save(tmp_path / "net.npz")
+    write_network(tmp_path / "net.npz", network)
     # The entropy of where 5 % are is 0.29 bits a weight; 15 equally frequent codes take 4.
     bits = 100_000 * 0.29 + network.layers[0].n_nonzeros * 4
     numbers = 8 * (16 + 200)
@@ -110,7 +111,7 @@ def test_a_large_sparse_layer_is_small_in_the_file(tmp_path):
 
 
 def test_the_same_network_gives_the_same_file(tmp_path, saved):
-    small_network().save(tmp_path / "again.npz")
+    write_network(tmp_path / "again.npz", small_network())
     assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()
 
 
@@ -119,7 +120,7 @@ def test_every_truncated_file_is_refused(saved, tmp_path):
     for length in range(0, len(content), 7):
         cut.write_bytes(content[:length])
         with pytest.raises(NetworkError, match=f"^{re.escape(str(cut))}: "):
-            CompressedNetwork.load(cut)
+            read_network(cut)
 
 
 def test_a_changed_byte_is_refused_or_means_the_same(saved, tmp_path):
@@ -131,7 +132,7 @@ def test_a_changed_byte_is_refused_or_means_the_same(saved, tmp_path):
         flipped[at] ^= int(rng.integers(1, 256))
         changed.write_bytes(flipped)
         try:
-            assert list(fields(CompressedNetwork.load(changed))) == expected, at
+            assert list(fields(read_network(changed))) == expected, at
         except NetworkError:
             n_refused += 1
     assert n_refused > len(content) // 4    # the rest is dates and the like
@@ -147,12 +148,12 @@ def test_a_changed_byte_behind_the_checksum_is_refused_or_another_network(saved,
         flipped[at] ^= 1 << int(rng.integers(8))
         write(tmp_path / "changed.npz", **parts | {part: bytes(flipped)})
         try:
-            network = CompressedNetwork.load(tmp_path / "changed.npz")
+            network = read_network(tmp_path / "changed.npz")
         except NetworkError:
             n_refused += 1
         else:
-            network.save(tmp_path / "again.npz")
-            assert list(fields(CompressedNetwork.load(tmp_path / "again.npz"))) \
+            write_network(tmp_path / "again.npz", network)
+            assert list(fields(read_network(tmp_path / "again.npz"))) \
                 == list(fields(network))
     assert n_refused > 0
 
@@ -182,7 +183,7 @@ def test_any_value_in_any_field_is_refused_or_possible(saved, tmp_path, value):
     for path in tried:
         write(tmp_path / "other.npz", changed(header, path, value), data)
         try:
-            CompressedNetwork.load(tmp_path / "other.npz")
+            read_network(tmp_path / "other.npz")
         except NetworkError:
             n_refused += 1
     assert n_refused >= len(tried) - 4    # a value suits a few fields at most
@@ -198,7 +199,7 @@ def test_a_promise_of_a_terabyte_takes_no_memory(saved, promise):
     write(saved, header, data)
     tracemalloc.start()
     with pytest.raises(NetworkError, match=re.escape(str(saved))):
-        CompressedNetwork.load(saved)
+        read_network(saved)
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
 
@@ -208,35 +209,35 @@ def test_other_bytes_are_refused(tmp_path):
     for length in (0, 1, 22, 1000):
         path.write_bytes(rng.bytes(length))
         with pytest.raises(NetworkError, match="File must be a whole .npz archive"):
-            CompressedNetwork.load(path)
+            read_network(path)
 
 
 def test_a_missing_file_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
-        CompressedNetwork.load(tmp_path / "none.npz")
+        read_network(tmp_path / "none.npz")
 
 
 def test_a_file_of_version_1_is_refused(tmp_path):
     np.savez(tmp_path / "old.npz", kind="eie-network", version=1, v_width=4)
     with pytest.raises(NetworkError, match="old.npz: version must be 2, not 1: compress the "
                                            "network again, or use the release that wrote it$"):
-        CompressedNetwork.load(tmp_path / "old.npz")
+        read_network(tmp_path / "old.npz")
 
 
 def test_arrays_of_something_else_are_refused(tmp_path, saved):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(NetworkError, match=r"File must hold the arrays header and data, not "
                                            r"\['a'\]: this is no network file$"):
-        CompressedNetwork.load(tmp_path / "other.npz")
+        read_network(tmp_path / "other.npz")
     write(saved, *read(saved), extra=1)
     with pytest.raises(NetworkError, match=r"not \['header', 'data', 'extra'\]: this is no"):
-        CompressedNetwork.load(saved)
+        read_network(saved)
     np.savez(saved, header=np.zeros((2, 2), np.uint8), data=np.zeros(3, np.uint8))
     with pytest.raises(NetworkError, match="header must be uint8 of 1 dimension, not uint8 of 2$"):
-        CompressedNetwork.load(saved)
+        read_network(saved)
     np.savez(saved, header=np.zeros(3, np.uint8), data=np.zeros(3))
     with pytest.raises(NetworkError, match="data must be uint8 of 1 dimension, not float64 of 1$"):
-        CompressedNetwork.load(saved)
+        read_network(saved)
 
 
 @pytest.mark.parametrize("text, message", [
@@ -255,7 +256,7 @@ def test_arrays_of_something_else_are_refused(tmp_path, saved):
 def test_a_broken_header_is_refused(saved, text, message):
     write(saved, text, b"")
     with pytest.raises(NetworkError, match=f"^{re.escape(f'{saved}: {message}')}"):
-        CompressedNetwork.load(saved)
+        read_network(saved)
 
 
 @pytest.mark.parametrize("path, value, message", [
@@ -306,7 +307,7 @@ def test_a_wrong_field_is_refused(saved, path, value, message):
     header, data = read(saved)
     write(saved, changed(header, path, value), data)
     with pytest.raises(NetworkError, match=f"^{re.escape(f'{saved}: {message}')}"):
-        CompressedNetwork.load(saved)
+        read_network(saved)
 
 
 def test_bytes_behind_the_last_layer_are_refused(saved):
@@ -314,7 +315,7 @@ def test_bytes_behind_the_last_layer_are_refused(saved):
     write(saved, header, data.tobytes() + b"\0")
     with pytest.raises(NetworkError, match=f"data must end at byte {len(data)}, behind the last "
                                            f"layer, not at byte {len(data) + 1}$"):
-        CompressedNetwork.load(saved)
+        read_network(saved)
 
 
 def test_columns_that_no_layer_before_has_rows_for_take_no_memory(saved):
@@ -327,15 +328,15 @@ def test_columns_that_no_layer_before_has_rows_for_take_no_memory(saved):
     tracemalloc.start()
     with pytest.raises(NetworkError, match="layer '1': shape must have 1 columns, one for each row "
                                            "of '0', not 2000000$"):
-        CompressedNetwork.load(saved)
+        read_network(saved)
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
 
 
 def test_a_stream_of_no_matrix_is_refused(tmp_path):
     path = tmp_path / "net.npz"
-    CompressedNetwork((make_layer(np.array([[1, 2]], np.uint8), codebook=[0, 1, 2, 3]),), 8,
-                      2).save(path)
+    layer = make_layer(np.array([[1, 2]], np.uint8), codebook=[0, 1, 2, 3])
+    write_network(path, CompressedNetwork((layer,), 8, 2))
     header, data = read(path)
     # Codes 1 and 2 become 1 and 0; runs are 0 and 0.
     header["layers"][0]["codes"] = {"bits": 2, "lengths": [1, 1]}
@@ -344,4 +345,4 @@ def test_a_stream_of_no_matrix_is_refused(tmp_path):
     write(path, header, data)
     with pytest.raises(NetworkError, match=r"layers\[0\].runs\[1\] must be 1, as that of all "
                                            r"padding \(code 0\) is, not 0$"):
-        CompressedNetwork.load(path)
+        read_network(path)

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from eie_compiler.files.network_file import write_network
 from eie_compiler.files.size_report import measure_storage
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
@@ -42,7 +43,7 @@ def test_all_is_the_sum_of_the_layers():
 
 def test_parts_and_tables_make_up_the_file(tmp_path):
     network = random_network(np.random.default_rng(4), [300, 200, 100], density=0.1)
-    network.save(tmp_path / "net.npz")
+    write_network(tmp_path / "net.npz", network)
     _, total = measure_storage(network)
     size = (tmp_path / "net.npz").stat().st_size
     assert total.compressed_bytes == pytest.approx(size, abs=1000)

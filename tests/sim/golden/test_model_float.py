@@ -11,9 +11,9 @@ import pytest
 
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model, ModelLayer
-from eie_compiler.network import CompressedNetwork
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.demo.digits import FOLDER, load_digits
@@ -102,7 +102,7 @@ def test_the_proven_error_is_small_and_a_wrong_weight_exceeds_it():
 def test_compressed_digits_are_recognised_as_well_as_in_floating_point():
     digits = load_digits()
     assert len(digits.test) == 360
-    network = CompressedNetwork.load(FOLDER / "digits.npz")
+    network = read_network(FOLDER / "digits.npz")
     assert sum(layer.n_nonzeros for layer in network.layers) <= 0.2 * sum(
         layer.n_rows * layer.n_cols for layer in network.layers)
     build = compile_network(network, EIEConfig())

@@ -15,8 +15,7 @@ from cocotb.task import bridge
 from eie_compiler.build import Build
 from eie_driver.accelerator import Accelerator
 from eie_driver.bus import PERIOD
-
-from ..cocotb_bus import SimulatedBus
+from eie_sim.rtl.cocotb_bus import SimulatedBus
 
 
 def infer(bus, folder, *, timeout, send, count):
