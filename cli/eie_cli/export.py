@@ -12,16 +12,22 @@ __all__ = ["export_command"]
 @click.command("export")
 @click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", default="model", show_default=True,
-              help="Name of the model in C, and of the two files.")
+              help="Name of the model in C, and of its two files.")
+@click.option("--no-driver", is_flag=True,
+              help="Write the model alone, for a program that has the driver already.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
-def export_command(build: Path, name: str, folder: Path) -> None:
-    """Write a build as C source.
+def export_command(build: Path, name: str, no_driver: bool, folder: Path) -> None:
+    """Write a build as C source, with the driver that runs it.
 
-    BUILD is a folder written by `eie compile`. The files are for the driver in drivers/c; they
-    depend on nothing but the build.
+    BUILD is a folder written by `eie compile`. All files together compile as C99; the program adds
+    a `struct eie_port`, which reaches the machine. The model depends on nothing but the build.
     """
     from eie_compiler.build import Build
     from eie_driver.c_export import export
+    from eie_driver.c_sources import find_c_driver, write_driver
 
     sizes = export(Build.load(build), folder, name=name)
+    if not no_driver:
+        sizes |= write_driver(folder)
     click.echo("\n".join(f"{folder / file}: {size:,} bytes" for file, size in sizes.items()))
+    click.echo(f"How to port the driver: {find_c_driver() / 'README.md'}")

@@ -1,9 +1,10 @@
 """Train, prune and compress the network of the demo: 64-128-64-10 on scikit-learn's digits.
 
 Writes `dense.npz`, the weights before compression in the form that `eie compress` reads, and
-`digits.npz`, the compressed network. Takes half a minute; needs the extras [train] and [demo]. The
-method is that of Deep Compression: train; prune the smallest weights in steps and retrain what is
-left; share 15 values a layer, and train these.
+`digits.npz`, the compressed network, to the folder that is given, or else to the demo's own. Takes
+half a minute; needs the extras [train] and [demo]. The method is that of Deep Compression: train;
+prune the smallest weights in steps and retrain what is left; share 15 values a layer, and train
+these.
 """
 
 import sys

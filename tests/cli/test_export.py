@@ -13,6 +13,7 @@ from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
 from eie_compiler.vectors import input_packets, model_packets
 from eie_driver.c_export import ExportError, array, export_files
+from eie_driver.c_sources import SOURCES, find_c_driver
 from eie_hdl.config import PRESETS
 from eie_sim.c_driver.program import C_FLAGS
 
@@ -42,12 +43,24 @@ def values(text, name):
     return [int(value.strip().removesuffix("u"), 0) for value in body.split(",") if value.strip()]
 
 
-def test_two_files_are_written(folder, tmp_path):
-    code, text = eie("export", folder, "--name", "net", "-o", tmp_path / "c")
+@pytest.mark.parametrize(("options", "driver"), [([], SOURCES), (["--no-driver"], ())])
+def test_the_model_is_written_with_the_driver_or_without(folder, tmp_path, options, driver):
+    code, text = eie("export", folder, "--name", "net", *options, "-o", tmp_path / "c")
     assert code == 0
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "c").iterdir()}
+    assert sizes.keys() == {"net.h", "net.c", *driver}
     assert text == "".join(f"{tmp_path / 'c' / name}: {sizes[name]:,} bytes\n"
-                           for name in ("net.h", "net.c"))
+                           for name in ("net.h", "net.c", *driver)
+                           ) + f"How to port the driver: {find_c_driver() / 'README.md'}\n"
+
+
+def test_what_is_written_compiles_by_itself(folder, tmp_path):
+    assert eie("export", folder, "-o", tmp_path / "c")[0] == 0
+    (tmp_path / "c" / "main.c").write_text(
+        '#include "eie_quantise.h"\n#include "model.h"\n'
+        "int main(void) { return eie_status_text(EIE_OK) == 0 || model.n_outputs == 0; }\n")
+    subprocess.run("gcc -std=c99 -Wall -Werror *.c -o main && ./main", cwd=tmp_path / "c",
+                   shell=True, check=True)
 
 
 def test_text_depends_on_nothing_but_the_build(build, folder, tmp_path):

@@ -12,6 +12,7 @@ from eie_compiler.build import Build
 from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
 from eie_driver.c_export import array, export_files
+from eie_driver.c_sources import find_c_driver
 from eie_hdl.config import EIEConfig
 
 from ..demo.digits import FOLDER, load_digits
@@ -23,8 +24,8 @@ from ..rtl.verilated import make_host
 __all__ = ["C_FLAGS", "DIGITS", "DRIVER", "FAULTS", "compile_digits", "compile_example",
            "make_machine", "run_program"]
 
-#: Where the driver is, in a checkout of the project.
-DRIVER = Path(__file__).parents[3] / "drivers" / "c"
+#: Folder of the driver.
+DRIVER = find_c_driver()
 
 #: How everything that is C is compiled.
 C_FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O2",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     Parameters
     ----------
     folder : :class:`str` or :class:`~pathlib.Path`
-        Where Verilog, images and results go: ``verilog``, ``build``, ``report.json``.
+        Where Verilog, images and results go: ``verilog``, ``build``, ``report.json``; and
+        ``dense.npz``, the network before compression, to go on with.
     n_pe : :class:`int`
         Processing elements.
     images : :class:`int`, optional
@@ -87,6 +89,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     network = read_network(FOLDER / "digits.npz")
     build = compile_network(network, config)
     build.save(folder / "build")
+    shutil.copyfile(FOLDER / "dense.npz", folder / "dense.npz")
 
     progress(f"running {len(test)} images through the hardware in {simulator}")
     words = prepare(build, test)

@@ -10,8 +10,8 @@ from ..rtl.toolchain import ToolError
 
 __all__ = ["FOLDER", "HELD_OUT", "Digits", "load_digits"]
 
-#: Where the example is, in a checkout of the project.
-FOLDER = Path(__file__).parents[3] / "examples" / "digits"
+#: Folder of the trained networks: dense.npz before compression, digits.npz after it.
+FOLDER = Path(__file__).parent
 
 #: A fifth of the 1,797 images, rounded up.
 HELD_OUT = 360
