@@ -49,7 +49,7 @@ async def addresses_without_a_register_are_refused(dut):
         if address not in known:
             for data in (None, b"\xFF" * REGISTER_BYTES):
                 resp, _ = await host.access(address, data)
-                assert resp == AxiResp.SLVERR, f"0x{address:X} was answered by {resp.name}"
+                assert resp == AxiResp.SLVERR, f"0x{address:X} was answered with {resp.name}"
     await expect_words(host, {})
     host.finish()
 

@@ -181,7 +181,7 @@ def what_the_machine_refuses_is_told(machine):
     try:
         machine.registers.write("ID", value=0)
     except BusError as error:
-        assert re.match("Write of 0x0 to 0x0 was answered by SLVERR|"
+        assert re.match("Write of 0x0 to 0x0 was answered with SLVERR|"
                         "write of 0x00000000 to 0x000 must be answered OKAY", str(error))
     else:
         raise AssertionError("wrote what can only be read")

@@ -1,7 +1,7 @@
-"""A machine made of Python: what a driver sees of a real one, for tests of drivers.
+"""Untimed software machine behind a driver's bus, for tests of drivers.
 
-It has no time. A packet is taken apart when it is sent, and a program runs, by the golden model,
-when it is started; only its results wait until they are expected.
+A packet takes effect when it is sent. A program runs on the golden model when it is started. Only
+results wait, until the driver expects them.
 """
 
 import zlib
@@ -24,7 +24,7 @@ __all__ = ["FakeMachine"]
 
 
 class FakeMachine(Bus):
-    """Bus to an imitation of a machine.
+    """Bus to a machine simulated in software.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class FakeMachine(Bus):
     images : :class:`dict` of :class:`str` to uint64 (n_words, n_beats)
         Contents of the memory instances.
     results : :class:`~collections.deque` of uint8 arrays
-        Packets that nobody has taken.
+        Result packets not yet received.
     log : :class:`list` of :class:`str`
-        What has been done: names of registers that were written, ``send``, ``receive``.
+        Bus operations so far: names of written registers, ``send``, ``receive``.
     """
 
     def __init__(self, config: EIEConfig) -> None:
@@ -53,7 +53,7 @@ class FakeMachine(Bus):
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Set registers and memories to their reset values and drop all results."""
         self.words = dict.fromkeys((register.name for register in REGISTERS), 0)
         for (name, field), place in self._fields.items():
             self.set(name, **{field: place.reset})
@@ -69,35 +69,35 @@ class FakeMachine(Bus):
         self._expects = False
 
     def set(self, name: str, **fields: int) -> None:
-        """Change fields of a register from the inside."""
+        """Set fields of a register, bypassing the bus."""
         for key, value in fields.items():
             field = self._fields[name, key]
             mask = (1 << field.width) - 1
             self.words[name] = self.words[name] & ~(mask << field.low) | (value & mask) << field.low
 
     def get(self, name: str, field: str = "value") -> int:
-        """Look at a field of a register."""
+        """Return a field of a register, bypassing the bus."""
         place = self._fields[name, field]
         return self.words[name] >> place.low & (1 << place.width) - 1
 
     def fail(self, code: Error, address: int = 0) -> None:
-        """Report an error, unless there is one."""
+        """Report an error, unless one is pending."""
         if not self.get("ERROR", "code"):
             self.set("ERROR", code=code)
             self.set("ERROR_ADDRESS", value=address)
             self.set("STATUS", error=1)
             self.set("IRQ_STATUS", error=1)
 
-    # What follows is the bus.
+    # Bus operations.
 
     def read(self, address: int) -> int:
         if address not in self._map:
-            raise BusError(f"Read of 0x{address:X} was answered by SLVERR")
+            raise BusError(f"Read of 0x{address:X} was answered with SLVERR")
         return self.words[self._map[address].name]
 
     def write(self, address: int, value: int) -> None:
         if address not in self._map or self._map[address].access == Access.READ:
-            raise BusError(f"Write to 0x{address:X} was answered by SLVERR")
+            raise BusError(f"Write to 0x{address:X} was answered with SLVERR")
         register = self._map[address]
         self.log.append(register.name)
         if register.access == Access.WRITE:
@@ -105,7 +105,7 @@ class FakeMachine(Bus):
         elif register.access == Access.STICKY:
             self.words[register.name] &= ~value
         else:
-            self.words[register.name] = value    # for a moment
+            self.words[register.name] = value    # cleared again once the command has run
             {"CONTROL": self._control, "START": self._start, "READ": self._read}[register.name]()
             self.words[register.name] = 0
 
@@ -139,7 +139,7 @@ class FakeMachine(Bus):
 
     def expect(self, n_bytes: int) -> None:
         if self._expects and self.results:
-            self.results.popleft()    # it has come, and nobody wanted it
+            self.results.popleft()    # arrived, but was never received
         self._expects = True
 
     def receive(self) -> NDArray[np.uint8] | None:
@@ -155,7 +155,7 @@ class FakeMachine(Bus):
     def now(self) -> float:
         return self._time
 
-    # What commands do.
+    # Commands.
 
     def _control(self) -> None:
         if self.get("CONTROL", "soft_reset"):
@@ -221,7 +221,7 @@ class FakeMachine(Bus):
         return self.get("INPUT_BASE") + buffer * self.get("INPUT_WORDS", "words")
 
     def _memory(self, memory: Memory, pe: int) -> list[NDArray[np.uint64]]:
-        """Images of a memory; several if it is in banks, which are addressed in turn."""
+        """Images of a memory's banks, whose words interleave."""
         names = {Memory.PROGRAM: ["ccu.program"],
                  Memory.PTR: [f"pe_{pe}.ptr_even", f"pe_{pe}.ptr_odd"]}
         return [self.images[name]

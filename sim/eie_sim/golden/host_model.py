@@ -1,4 +1,4 @@
-"""What a machine makes of packets, right or wrong: its memories and errors, on plain numbers."""
+"""Untimed reference for the host interface: memories and errors after valid and invalid packets."""
 
 import zlib
 from typing import NamedTuple
@@ -18,7 +18,7 @@ __all__ = ["Fault", "HostModel"]
 
 
 class Fault(NamedTuple):
-    """An error, as registers ERROR and ERROR_ADDRESS report it."""
+    """An error as reported by registers ERROR and ERROR_ADDRESS."""
 
     code: Error
     address: int = 0
@@ -27,9 +27,9 @@ class Fault(NamedTuple):
 
 
 class HostModel:
-    """What the host sees of a machine after a soft reset: a reference for tests of packets.
+    """Host-visible state of a machine, starting from a soft reset.
 
-    Time does not pass in it: whoever uses it says when a program runs and when it has ended.
+    It has no clock: the caller sets when a program starts and when it has ended.
 
     Parameters
     ----------
@@ -39,17 +39,17 @@ class HostModel:
     Attributes
     ----------
     words : :class:`dict` of :class:`~eie_hdl.format.Memory` to uint64 (n_pe, depth, n_beats)
-        Contents of each memory; of the program, there is but one.
+        Contents of each memory; n_pe is 1 for the program.
     error : :class:`Fault` or None
-        The error that stands.
+        The pending error.
     checksum : :class:`int`
         Register CHECKSUM.
     input_base, input_words, input_double : :class:`int`
         Registers INPUT_BASE and INPUT_WORDS.
     running : :class:`bool`
-        A program runs or waits.
+        A program is running or queued.
     buffers_in_use : :class:`set` of :class:`int`
-        Input buffers that it reads.
+        Input buffers it reads.
     """
 
     def __init__(self, config: EIEConfig) -> None:
@@ -67,19 +67,19 @@ class HostModel:
 
     def take(self, beats: NDArray[np.uint64], whole: NDArray[np.bool_] | None = None
              ) -> Fault | None:
-        """Take a packet, all that comes up to a TLAST.
+        """Take one packet: all beats up to a TLAST.
 
         Parameters
         ----------
         beats : uint64 (n,)
             The packet.
         whole : bool (n,), optional
-            Which of them have all bits of TKEEP set; all if left out.
+            True for beats with all bits of TKEEP set. Default: all.
 
         Returns
         -------
         :class:`Fault` or None
-            What is wrong with it. None as well if an error stands: then it is not looked at.
+            The packet's error. Also None if an error was pending: the packet is then discarded.
         """
         if self.error is None:
             self.error = self._take(beats, np.ones(len(beats), bool) if whole is None else whole)
@@ -87,11 +87,11 @@ class HostModel:
         return None
 
     def clear(self) -> None:
-        """CONTROL.clear."""
+        """Clear the pending error, as CONTROL.clear does."""
         self.error = None
 
     def images(self) -> dict[str, NDArray[np.uint64]]:
-        """Contents of the memories by instance, as a build has them."""
+        """Memory images by instance name, as in a build."""
         images = {"ccu.program": self.words[Memory.PROGRAM][0]}
         for pe in range(self._config.n_pe):
             for memory in (Memory.SPMAT, Memory.ACT, Memory.CODEBOOK):
@@ -101,18 +101,18 @@ class HostModel:
         return images
 
     def run(self, descriptor: int = 0, buffer: int = 0) -> list[NDArray[np.int64]]:
-        """Run a program to its end, and return the elements of each vector that it sends.
+        """Run a program to its end and return the elements of each vector it sends.
 
-        The program must be one that the golden model accepts, and leave a descriptor unused.
+        The golden model must accept the program, and one descriptor must be unused.
         """
         config, program = self._config, self.words[Memory.PROGRAM][0]
         fields = unpack(self._layouts.descriptor, program)
         n = 1 + int(np.flatnonzero(fields["final"][descriptor:])[0])
-        # One more output shows what is in the activation SRAMs afterwards.
+        # One more output returns the final contents of the activation SRAMs.
         fields["final"][descriptor + n - 1] = 0
-        shown = self._show_activations()
+        dump = self._dump_activations()
         images = self.images() | {"ccu.program": np.concatenate(
-            [pack(self._layouts.descriptor, fields)[descriptor:descriptor + n], shown])}
+            [pack(self._layouts.descriptor, fields)[descriptor:descriptor + n], dump])}
         offset = self.input_words if buffer else 0
         *outputs, after = GoldenModel(config, images, input_offset=offset).run(
             np.zeros((1, 0), np.int64))
@@ -120,8 +120,8 @@ class HostModel:
         self.words[Memory.ACT][:] = pack(self._layouts.act_word, slots.transpose(2, 0, 1))
         return [output[0] for output in outputs]
 
-    def _show_activations(self) -> NDArray[np.uint64]:
-        """Final descriptor that sends all activations there are."""
+    def _dump_activations(self) -> NDArray[np.uint64]:
+        """Final descriptor, which sends the whole activation SRAMs."""
         shape = self._layouts.descriptor
         fields = unpack(shape, np.zeros((1, n_beats(shape)), np.uint64))
         one = np.ones(1, np.int64)
@@ -138,50 +138,50 @@ class HostModel:
             rows = word // self._config.n_pe if header["memory"] == Memory.INPUT.value else word
             return Fault(code, header["address"] + rows, header["memory"], header["pe"])
 
-        code = self._judge(**header)
+        code = self._check_header(**header)
         if code is not Error.NONE:
             return fault(code)
 
         memory = Memory(header["memory"])
         target = Memory.ACT if memory is Memory.INPUT else memory
         per_word = n_beats(self._layouts.memories[target].shape)
-        wanted, given = header["count"] * per_word, len(beats) - 1
-        partial = np.flatnonzero(~whole[1:][:wanted])
-        n_good = int(partial[0]) if partial.size else min(wanted, given)
+        expected, given = header["count"] * per_word, len(beats) - 1
+        partial = np.flatnonzero(~whole[1:][:expected])
+        n_good = int(partial[0]) if partial.size else min(expected, given)
         self._write(memory, header, beats[1:][:n_good // per_word * per_word].reshape(-1, per_word))
-        # A header that can be seen to be wrong at once is not counted.
-        if memory is not Memory.INPUT and bool(wanted) == bool(given):
+        # A header whose count contradicts its own TLAST is rejected before the checksum.
+        if memory is not Memory.INPUT and bool(expected) == bool(given):
             self.checksum = zlib.crc32(beats[:1 + n_good].astype("<u8").tobytes(), self.checksum)
 
         if partial.size:
             return fault(Error.PARTIAL_BEAT, n_good // per_word)
-        if given < wanted:
+        if given < expected:
             return fault(Error.TRUNCATED, n_good // per_word)
-        return fault(Error.OVERLONG, header["count"]) if given > wanted else None
+        return fault(Error.OVERLONG, header["count"]) if given > expected else None
 
-    def _judge(self, *, address: int, count: int, pe: int, everyone: int, memory: int, buffer: int,
-               reserved: int) -> Error:
-        """What is wrong with a header, regardless of where the packet ends."""
+    def _check_header(self, *, address: int, count: int, pe: int, everyone: int, memory: int,
+                      buffer: int, reserved: int) -> Error:
+        """Error of a header, regardless of the packet's length."""
         config = self._config
         if reserved or memory not in (place.value for place in Memory):
             return Error.BAD_HEADER
         if memory == Memory.INPUT.value:
             buffers = 1 + self.input_double
-            is_there = (address + -(-count // config.n_pe) <= self.input_words
+            in_range = (address + -(-count // config.n_pe) <= self.input_words
                         and buffer < buffers
                         and self.input_base + buffers * self.input_words <= config.act_depth)
             in_use = buffer in self.buffers_in_use
         else:
             if memory != Memory.PROGRAM.value and not everyone and pe >= config.n_pe:
                 return Error.BAD_PE
-            is_there = address + count <= self._layouts.memories[Memory(memory)].depth
+            in_range = address + count <= self._layouts.memories[Memory(memory)].depth
             in_use = self.running
-        if not is_there:
+        if not in_range:
             return Error.BAD_ADDRESS
         return Error.LOAD_IN_USE if in_use else Error.NONE
 
     def _write(self, memory: Memory, header: dict[str, int], words: NDArray[np.uint64]) -> None:
-        """Write words of a packet that may be written."""
+        """Write words of a packet with a valid header."""
         address = header["address"]
         if memory is Memory.INPUT:
             base = self.input_base + header["buffer"] * self.input_words + address
@@ -193,7 +193,7 @@ class HostModel:
         self._put(memory, slice(None) if is_for_all else header["pe"], place, words)
 
     def _put(self, memory: Memory, pes, rows, words: NDArray[np.uint64]) -> None:
-        """Write words; bits of their beats that no word has are lost."""
+        """Write words, masking the unused bits of their last beat."""
         width = Shape.cast(self._layouts.memories[memory].shape).width
         mask = [(1 << min(BEAT_WIDTH, width - low)) - 1 for low in range(0, width, BEAT_WIDTH)]
         self.words[memory][pes, rows] = words & np.array(mask, np.uint64)

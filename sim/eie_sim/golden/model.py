@@ -1,4 +1,4 @@
-"""What the machine must compute, bit by bit, from the same images that it is given."""
+"""Bit-exact reference of the machine, executing the same memory images as the hardware."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,19 +13,19 @@ from .tile import GoldenError, Memories, Tile
 
 __all__ = ["GoldenError", "GoldenModel", "Statistics"]
 
-#: Activations that are simulated at a time: 2 MB of them, which the caches of most processors hold.
+#: Activations simulated at a time: 2 MB, which fits the caches of most processors.
 _CHUNK = 1 << 18
 
 
 class Statistics(NamedTuple):
-    """What each inference costs, as the counters of the machine count it.
+    """Work of each inference, in the units of the machine's counters.
 
     Attributes
     ----------
     broadcasts, macs, paddings : int64 (batch,)
         As in :data:`eie_hdl.format.COUNTERS`.
     entries : int64 (batch, n_pe)
-        Entries, padding included, that each PE walks.
+        Entries walked by each PE, padding included.
     """
 
     broadcasts: NDArray[np.int64]
@@ -35,7 +35,7 @@ class Statistics(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A descriptor, decoded. `tile` is `None` if it is an output."""
+    """A decoded descriptor; `tile` is None for an output."""
 
     source: slice
     tile: Tile | None = None
@@ -47,29 +47,28 @@ class _Step(NamedTuple):
 
 
 class GoldenModel:
-    """Runs the program that is in the images, on integers, many inferences at once.
+    """Interpreter of the program in the images, on integers, for whole batches.
 
-    Every inference meets a machine that has just been loaded, so that nothing it computes can
-    depend on an earlier one. Activations are kept where the machine keeps them: a vector that
-    overwrites another one by mistake shows.
+    Each inference starts from a freshly loaded machine, so it cannot depend on an earlier one.
+    Activations are stored at their hardware addresses: a vector that overwrites another by mistake
+    shows up.
 
     Parameters
     ----------
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     images : :class:`dict` of :class:`str` to uint64 array (n_words, n_beats)
-        Words of each memory instance, as :func:`eie_hdl.format.pack` makes them.
+        Words of each memory instance, as :func:`eie_hdl.packing.pack` makes them.
     first : :class:`int`
         Descriptor at which the program starts.
     input_offset : :class:`int`
-        Rows that are added to the source of descriptors with `input`: where the chosen input buffer
-        is.
+        Rows added to the source of descriptors with `input`: the offset of the input buffer.
 
     Raises
     ------
     GoldenError
-        If the images do not fit the machine, or the program has no end, addresses what is not
-        there, or scans what may not be written yet.
+        If the images do not fit the machine, or the program has no end, addresses memory out of
+        range, or scans rows that may not be written yet.
     """
 
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
@@ -82,7 +81,7 @@ class GoldenModel:
         self._check_barriers()
 
     def run(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.int64]]:
-        """Outputs of a batch; :meth:`run_counted` without the statistics."""
+        """Run a batch as :meth:`run_counted` does and return its outputs alone."""
         return self.run_counted(inputs, base)[0]
 
     def run_counted(self, inputs: NDArray[np.int64], base: int = 0
@@ -94,26 +93,25 @@ class GoldenModel:
         inputs : int64 (batch, n_columns)
             Activations in order of column number.
         base : :class:`int`
-            Row of the activation SRAMs at which the inputs begin. A row that they fill in part
-            is filled up with zeros.
+            First row of the inputs in the activation SRAMs. Their last row is zero-padded.
 
         Returns
         -------
         outputs : :class:`list` of int64 (batch, n_columns)
             One array for each output of the program, in order of column number.
         statistics : :class:`Statistics`
-            What was done for it.
+            Work per inference.
 
         Raises
         ------
         GoldenError
-            If the inputs do not fit, or an activation needs a column that cannot be walked.
+            If the inputs do not fit, or a nonzero activation selects an invalid column.
         """
         padded, first, n_columns = self._place(inputs, base)
         size = max(1, _CHUNK // n_columns)
-        # One chunk at least, so that the shapes are right for a batch of nothing as well.
+        # At least one chunk, so that shapes are right for an empty batch too.
         starts = range(0, max(1, len(padded)), size)
-        # What was found is as large as the sources: it is not kept.
+        # The broadcast masks are as large as the sources, so they are dropped.
         results = [self._run_chunk(padded[start:start + size], first, n_columns)[::2]
                    for start in starts]
         outputs, statistics = zip(*results)
@@ -121,19 +119,19 @@ class GoldenModel:
                 Statistics(*(np.concatenate(parts) for parts in zip(*statistics))))
 
     def broadcasts(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.bool_]]:
-        """Which activations each descriptor finds not to be zero, in its source.
+        """Return masks of the nonzero activations in each descriptor's source.
 
         Parameters and errors are those of :meth:`run_counted`.
 
         Returns
         -------
         :class:`list` of bool (batch, n_columns)
-            By column number; one array for each descriptor, outputs among them.
+            By column number; one array per descriptor, including outputs.
         """
         return self._run_chunk(*self._place(inputs, base))[1]
 
     def _place(self, inputs: NDArray[np.int64], base: int) -> tuple[NDArray[np.int64], int, int]:
-        """Inputs filled up to whole rows, column number of the first, and how many are used."""
+        """Inputs padded to whole rows, the column number of the first, and columns in use."""
         config = self._config
         inputs = np.asarray(inputs)
         low, high = limits(config.act_width)
@@ -160,19 +158,19 @@ class GoldenModel:
     def _run_chunk(self, inputs: NDArray[np.int64], first: int, n_columns: int
                    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], Statistics]:
         batch = len(inputs)
-        # Of all activations, in order of column number; a vector is then some adjacent rows.
+        # All activations by column number, so that a vector is a range of rows.
         state = np.empty((n_columns, batch), np.int64)
         state[:] = self._memories.activations[:n_columns, np.newaxis]
         state[first:first + inputs.shape[1]] = inputs.T
 
-        outputs, found = [], []
+        outputs, masks = [], []
         broadcasts = np.zeros(batch, np.int64)
         macs = np.zeros(batch, np.int64)
         entries = np.zeros((batch, self._config.n_pe), np.int64)
         for number, step in zip(self._numbers, self._steps):
             source = state[step.source]
             nonzero = source != 0
-            found.append(nonzero.T)
+            masks.append(nonzero.T)
             if (tile := step.tile) is None:
                 outputs.append(source.T.copy())
                 continue
@@ -182,18 +180,18 @@ class GoldenModel:
             macs += tile.macs @ once
             entries += np.einsum("ck,cb->bk", tile.entries, once)
             state[step.destination] = self._finish(step, tile.weights @ source, state[step.bias])
-        return outputs, found, Statistics(broadcasts, macs, entries.sum(axis=1) - macs, entries)
+        return outputs, masks, Statistics(broadcasts, macs, entries.sum(axis=1) - macs, entries)
 
     def _finish(self, step: _Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
                 ) -> NDArray[np.int64]:
         config = self._config
-        # Sums of int64 may have wrapped at 64 bits, which leaves the acc_width lowest ones right.
+        # int64 sums may have wrapped at 64 bits; the low acc_width bits are right all the same.
         acc = wrap(acc + (bias << step.bias_shift), config.acc_width)
         rounded = round_shift(acc, step.shift)
         return saturate(relu(rounded) if step.relu else rounded, config.act_width)
 
     def _check_columns(self, number: int, tile: Tile, nonzero: NDArray[np.bool_]) -> None:
-        bad = tile.wrong[nonzero[tile.wrong].any(axis=1)]
+        bad = tile.invalid[nonzero[tile.invalid].any(axis=1)]
         if bad.size:
             raise GoldenError(f"Descriptor {number}: {tile.explain(int(bad[0]))}")
 
@@ -204,8 +202,8 @@ class GoldenModel:
                               f"not {first}")
         last = np.flatnonzero(final[first:])
         if not last.size:
-            raise GoldenError(f"Program must have a final descriptor from {first} on; none of "
-                              f"those up to {final.size - 1} is")
+            raise GoldenError(f"Program must have a final descriptor from {first} on, but none up "
+                              f"to {final.size - 1} is final")
         numbers = np.arange(first, first + int(last[0]) + 1)
         empty = numbers[self._memories.program["valid"][numbers] == 0]
         if empty.size:
@@ -226,10 +224,10 @@ class GoldenModel:
         destination, bias = (self._rows(number, f"end.{name}", end[name], end["last_word"])
                              for name in ("destination", "bias"))
         if _overlap(destination, source):
-            raise GoldenError(f"Descriptor {number}: end.destination must not be over its source, "
+            raise GoldenError(f"Descriptor {number}: end.destination must not overlap its source, "
                               f"at {start['source']}, but is at {end['destination']}")
         if _overlap(destination, bias):
-            raise GoldenError(f"Descriptor {number}: end.destination must not be over the biases, "
+            raise GoldenError(f"Descriptor {number}: end.destination must not overlap the biases, "
                               f"at {end['bias']}, but is at {end['destination']}")
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
@@ -238,7 +236,7 @@ class GoldenModel:
                      bool(end["relu"]))
 
     def _rows(self, number: int, name: str, first: int, last_word: int) -> slice:
-        """Some rows of the activation SRAMs, as numbers of columns."""
+        """Convert rows of the activation SRAMs to a range of column numbers."""
         if first + last_word >= self._config.act_depth:
             raise GoldenError(f"Descriptor {number}: {name} must leave its {last_word + 1} rows "
                               f"below act_depth = {self._config.act_depth}, not begin at {first}")
@@ -246,7 +244,7 @@ class GoldenModel:
         return slice(first * group, (first + last_word + 1) * group)
 
     def _check_barriers(self) -> None:
-        """A PE may be a tile behind: what it has still to write must not be scanned."""
+        """Check that no step scans rows of an unfinished tile: PEs may lag one tile behind."""
         unwritten: dict[int, slice] = {}
         for number, step in zip(self._numbers, self._steps):
             if self._memories.program["barrier"][number]:
@@ -254,7 +252,7 @@ class GoldenModel:
             for writer, rows in unwritten.items():
                 if _overlap(rows, step.source):
                     raise GoldenError(f"Descriptor {number}: barrier must be set, as it scans "
-                                      f"what descriptor {writer} writes")
+                                      f"rows that descriptor {writer} writes")
             unwritten[number] = step.destination
 
 
@@ -263,6 +261,6 @@ def _overlap(one: slice, other: slice) -> bool:
 
 
 def _at(fields: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Fields of one word out of many."""
+    """Fields of one word."""
     return {name: _at(value, number) if isinstance(value, Mapping) else int(value[number])
             for name, value in fields.items()}

@@ -1,4 +1,4 @@
-"""One tile, from what the memories hold to a sparse matrix; part of the golden model."""
+"""Decoding of one tile from memory images to a sparse matrix; part of the golden model."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,48 +14,48 @@ from eie_hdl.packing import unpack
 
 __all__ = ["GoldenError", "Memories", "Tile"]
 
-#: Why the entries of a column cannot be walked; the number is what :meth:`Tile.decode` notes.
+#: Reasons for which a column is invalid, by the code that :meth:`Tile.decode` stores.
 _REASONS = {
-    1: "its pointers, {pointer} and {pointer} + 1, are not in the image of the pointers",
-    2: "its pointers lead from entry {begin} to {end}, {count} entries; "
-       "a column has no more than acc_depth = {depth}",
-    3: "its entries, {begin} to {end}, are not all in the image of the spmat, which has {given}",
+    1: "its pointers, {pointer} and {pointer} + 1, are not in the ptr images",
+    2: "its pointers span entries {begin} to {end}, {count} entries; "
+       "a column has at most acc_depth = {depth}",
+    3: "its entries, {begin} to {end}, are not all in the spmat image, which has {given}",
     4: "it has an entry for a row after {rows} - 1, the last one that the descriptor writes",
-    5: "it has a code whose weight is not in the image of the codebooks",
+    5: "it has a code whose weight is not in the codebook image",
 }
 
 
 class GoldenError(ValueError):
-    """Images that no machine can run; the message names image or descriptor, PE and column."""
+    """Invalid memory images; the message names image or descriptor, PE and column."""
 
 
 class Memories:
-    """What the memory images hold, as numbers.
+    """Memory images decoded to integers.
 
     Parameters
     ----------
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     images : :class:`dict` of :class:`str` to uint64 array (n_words, n_beats)
-        Words of each memory instance, as :func:`eie_hdl.format.pack` makes them. An image may be
-        shorter than its memory.
+        Words of each memory instance, as from :func:`eie_hdl.packing.pack`. An image may be shorter
+        than its memory.
 
     Attributes
     ----------
     program : :class:`dict`
         Fields of the descriptors, mirroring their layout.
     codes, zeros : int64 arrays
-        Fields `v` and `z` of all spmat entries, those of PE 0 first.
+        Fields `v` and `z` of all spmat entries, PE 0 first.
     first_entry : int64 (n_pe + 1,)
-        Where the entries of each PE begin in `codes` and `zeros`.
+        Start of each PE's entries in `codes` and `zeros`.
     pointers : int64 (n_pe, n_pointers)
-        Pointers of both banks; −1 where there is none in the image.
+        Pointers of both banks; −1 for those missing from the image.
     codebooks : int64 (n_pe, n_codebooks << v_width)
-        Weights; those from `n_weights` of the PE on are not in the image.
+        Weights; those from the PE's `n_weights` on are missing from the image.
     n_weights : int64 (n_pe,)
         Weights in each image.
     activations : int64 (act_depth * 4 * n_pe,)
-        Activations and biases in order of column number, as if all were one vector.
+        Activations and biases by column number, as one vector.
 
     Raises
     ------
@@ -67,15 +67,15 @@ class Memories:
         instances = {name: image for name, *_, image in Layouts.of(config).images(config)}
         for name in images:
             if name not in instances:
-                raise GoldenError(f"Image {name} is for no memory of this machine")
+                raise GoldenError(f"Image {name} matches no memory of this machine")
         fields = {}
         for name, (shape, depth) in instances.items():
             if name not in images:
                 raise GoldenError(f"Image {name} is missing")
             words = images[name]
             if words.ndim != 2 or words.dtype != np.uint64 or len(words) > depth:
-                raise GoldenError(f"Image {name} must be uint64 of {depth} words or less by their "
-                                  f"beats, not {words.dtype} of shape {words.shape}")
+                raise GoldenError(f"Image {name} must be uint64 (words, beats) of at most {depth} "
+                                  f"words, not {words.dtype} of shape {words.shape}")
             fields[name] = unpack(shape, words)
 
         self.program: dict[str, Any] = fields["ccu.program"]
@@ -101,38 +101,38 @@ class Memories:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tile:
-    """What a tile multiplies by.
+    """Weights and work of one tile.
 
     Attributes
     ----------
     weights : :class:`scipy.sparse.csr_array` of int64, n_pe * n_rows × n_columns
-        Accumulator `r` of PE `k` is row ``r * n_pe + k``, which is the result's column number.
+        Accumulator `r` of PE `k` is row ``r * n_pe + k``, the column number of its result.
     entries : int32 (n_columns, n_pe)
-        Entries of each column, padding included. No sum overflows, as all are in memory at once.
+        Entries of each column, padding included. int32 suffices: the spmat SRAMs bound every sum.
     macs : int32 (n_columns,)
-        Those that are not padding, of all PEs.
-    wrong : int64 (n_wrong,)
-        Columns that some PE cannot walk. It matters only if they are broadcast.
+        Entries of all PEs without padding.
+    invalid : int64 (n_invalid,)
+        Columns with invalid entries in some PE. It matters only if they are broadcast.
     """
 
     weights: csr_array
     entries: NDArray[np.int32]
     macs: NDArray[np.int32]
-    wrong: NDArray[np.int64]
+    invalid: NDArray[np.int64]
     _reasons: NDArray[np.int64]
-    _texts: Mapping[str, Any]
+    _details: Mapping[str, Any]
 
     @classmethod
     def decode(cls, config: EIEConfig, memories: Memories, *, ptr_base: int, codebook: int,
                n_columns: int, n_rows: int) -> "Tile":
-        """Walk all columns of a tile.
+        """Decode all columns of a tile.
 
         Parameters
         ----------
         ptr_base, codebook : :class:`int`
             Fields of the descriptor.
         n_columns, n_rows : :class:`int`
-            Columns that can be broadcast, and accumulators of each PE that are written.
+            Columns of the source, and accumulators that each PE writes.
         """
         pointers = np.full((config.n_pe, n_columns + 1), -1)
         given = memories.pointers[:, ptr_base:ptr_base + n_columns + 1]
@@ -145,7 +145,7 @@ class Tile:
                              (count > 0) & (begin + count > n_entries)], [1, 2, 3])
         walked = np.where(reasons, 0, count).ravel()
 
-        # From here on one element is one entry; `place` is its PE and column as one number.
+        # Below, one element is one entry; `place` combines its PE and column.
         place = np.repeat(np.arange(walked.size), walked)
         first = np.cumsum(walked) - walked
         entry = np.arange(place.size) - first[place]
@@ -155,7 +155,7 @@ class Tile:
         pe, column = np.divmod(place, n_columns)
 
         weight = (codebook << config.v_width) + code
-        used = code != 0    # the row of padding may not exist
+        used = code != 0    # padding may point past the last row
         reason = np.select([used & (row >= n_rows), used & (weight >= memories.n_weights[pe])],
                            [4, 5])
         bad = np.flatnonzero(reason)
@@ -173,19 +173,19 @@ class Tile:
                     "depth": config.acc_depth, "rows": n_rows})
 
     def explain(self, column: int) -> str:
-        """What is wrong with a column; of the first PE that cannot walk it."""
+        """Return the reason why a column is invalid, for the first PE concerned."""
         pe = int(np.flatnonzero(self._reasons[:, column])[0])
-        begin, count = int(self._texts["begin"][pe, column]), int(self._texts["count"][pe, column])
+        details = self._details
+        begin, count = int(details["begin"][pe, column]), int(details["count"][pe, column])
         reason = _REASONS[int(self._reasons[pe, column])].format(
-            pointer=self._texts["ptr_base"] + column, begin=begin, end=begin + count, count=count,
-            depth=self._texts["depth"], given=self._texts["given"][pe, 0],
-            rows=self._texts["rows"])
+            pointer=details["ptr_base"] + column, begin=begin, end=begin + count, count=count,
+            depth=details["depth"], given=details["given"][pe, 0], rows=details["rows"])
         return f"PE {pe} cannot walk column {column}: {reason}"
 
 
 def _within(steps: NDArray[np.int64], lengths: NDArray[np.int64], first: NDArray[np.int64],
             place: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sum of the steps so far, starting anew in each column."""
+    """Cumulative sum of the steps, restarting in each column."""
     total = np.cumsum(steps)
     before = np.zeros(lengths.size, np.int64)
     filled = lengths > 0

@@ -159,7 +159,7 @@ class SimulatedBus(Bus):
     async def _access(self, transfer: Awaitable[Any], what: str) -> Any:
         answer = await self._in_time(transfer, what)
         if answer.resp != AxiResp.OKAY:
-            raise BusError(f"{what} was answered by {answer.resp.name}")
+            raise BusError(f"{what} was answered with {answer.resp.name}")
         return answer
 
     async def _in_time(self, transfer: Awaitable[T], what: str) -> T:

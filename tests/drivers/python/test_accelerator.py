@@ -482,5 +482,5 @@ def test_registers_are_read_and_written_by_name(fake):
 
 
 def test_what_the_bus_refuses_is_told(fake):
-    with pytest.raises(BusError, match="^Write to 0x0 was answered by SLVERR$"):
+    with pytest.raises(BusError, match="^Write to 0x0 was answered with SLVERR$"):
         Registers(fake).write("ID", value=1)

@@ -1,4 +1,4 @@
-"""The reference for packets on the buses, against packets that were made by hand."""
+"""HostModel against packets assembled by hand."""
 
 import zlib
 
@@ -20,7 +20,7 @@ WIDE = EIEConfig(n_pe=2, act_width=24)    # 96 bits of activations: two beats
 
 
 def beats_of(config, words, **header):
-    """Packet of any header; fields that are not given are zero."""
+    """Packet with the given header fields; the others are zero."""
     layout = Layouts.of(config).load_header
     fields = {name: 0 for name, _ in layout} | header
     return np.concatenate([pack(layout, fields), np.array(words, np.uint64)])
@@ -50,7 +50,7 @@ def test_words_of_an_input_go_to_the_pes_in_turn(machine):
     assert rows[:2].tolist() == [[1, 2, 3, 4], [5, 6, 0, 0]]
 
 
-def test_bits_that_no_word_has_are_lost(machine):
+def test_unused_bits_of_a_word_are_masked(machine):
     machine.take(beats_of(TINY, [2**64 - 1], memory=Memory.CODEBOOK.value, count=1))
     assert machine.words[Memory.CODEBOOK][0, 0, 0] == 2**TINY.codebook_width - 1
 
@@ -66,7 +66,7 @@ def test_bits_that_no_word_has_are_lost(machine):
     ({"address": 7, "count": 2}, Fault(Error.TRUNCATED, 8)),
     ({"address": 7, "count": 0}, Fault(Error.OVERLONG, 7)),
 ])
-def test_headers_are_judged(machine, header, fault):
+def test_invalid_headers_are_reported(machine, header, fault):
     assert machine.take(beats_of(TINY, [1], **{"count": 1} | header)) == fault
 
 
@@ -132,9 +132,9 @@ def test_a_program_runs_on_what_was_loaded(buffer):
     expected = GoldenModel(TINY, build.images).run(scatter(build.input, inputs, 4),
                                                    build.input.base_word)
     assert [output.tolist() for output in outputs] == [each[0].tolist() for each in expected]
-    # The last layer's results are in its rows of the activation SRAMs now.
+    # The activation SRAMs now hold the last layer's results.
     last = build.layers[-1]
-    machine.take(packet(TINY, Memory.PROGRAM, machine._show_activations()))
+    machine.take(packet(TINY, Memory.PROGRAM, machine._dump_activations()))
     (shown,) = machine.run()
     assert shown[last.base_word * 16:][last.columns].tolist() == \
         expected[-1][0][last.columns].tolist()

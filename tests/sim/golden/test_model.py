@@ -1,4 +1,4 @@
-"""The golden model against a machine of a few lines that does one thing after the other."""
+"""Golden model against a sequential interpreter of a few lines."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ SMALL = EIEConfig(n_pe=2, v_width=2, z_width=2, entries_per_word=2, act_width=16
 
 
 class Machine:
-    """Images written entry by entry, and what they mean interpreted word by word.
+    """Program and memory images, built entry by entry.
 
     Vectors are in order of column number and fill whole rows of the activation SRAMs.
     """
@@ -46,7 +46,7 @@ class Machine:
                         zeros = 0
                     else:
                         zeros += 1
-                # A run at the end of a column has been padded in vain.
+                # Padding at the end of a column is superfluous.
                 while self.entries[pe] and len(self.entries[pe]) > self.pointers[pe][-1] and \
                         self.entries[pe][-1][0] == 0:
                     self.entries[pe].pop()
@@ -96,7 +96,7 @@ class Machine:
 
 
 def interpret(config, images, inputs, base=0):
-    """Run a program on one input vector, one bit, entry and addition after the other."""
+    """Run a program on one input vector, one entry and one addition at a time."""
     layouts = Layouts.of(config)
 
     def word(name, address, shape):
@@ -161,7 +161,7 @@ def interpret(config, images, inputs, base=0):
 
 
 def random_machine(config, rng):
-    """Three layers of one or two tiles, with every field of a descriptor in use."""
+    """Program of three layers of one or two tiles, with every descriptor field in use."""
     group = 4 * config.n_pe
     limit = 1 << config.act_width - 1
     weights = 1 << config.codebook_width - 1
@@ -225,7 +225,7 @@ def test_results_and_counts_are_those_of_a_plain_interpreter(name, seed):
 
 
 def identity(config=SMALL, *, n_columns=8, weight=1, **fields):
-    """A machine that multiplies by a number and gives the result out."""
+    """Machine that multiplies its inputs by `weight` and outputs the results."""
     machine = Machine(config)
     machine.codebooks[:, 1] = weight
     machine.tile(np.eye(n_columns, dtype=np.int64), source=0, destination=8, bias=16, **fields)
@@ -262,7 +262,7 @@ def test_bias_is_shifted_and_added():
     assert run(machine, [[1] * 8])[0].tolist() == [[1 + 8 * column for column in range(8)]]
 
 
-def test_inputs_begin_where_told_and_rows_are_filled_up_with_zeros():
+def test_inputs_begin_at_the_base_row_and_are_padded_with_zeros():
     machine = Machine(SMALL, activations=7)
     machine.output(0, 3)
     (output,) = GoldenModel(SMALL, machine.images()).run(np.array([[1, 2, 3]]), base=1)
@@ -281,7 +281,7 @@ def test_a_batch_is_run_in_chunks(monkeypatch):
         assert (one == other).all()
 
 
-def test_a_batch_of_nothing_has_outputs_of_the_right_shape():
+def test_an_empty_batch_has_outputs_of_the_right_shape():
     (output,) = run(identity(), np.zeros((0, 8), np.int64))
     assert output.shape == (0, 8)
 
@@ -293,16 +293,16 @@ def test_a_program_can_start_anywhere():
     assert model.run(np.array([[5] * 8]))[0].tolist() == [[0] * 8]
 
 
-#: As small as can be, since so many of its bits are tried.
+#: Minimal, since the test flips so many of its bits.
 FULL = dataclasses.replace(SMALL, act_depth=13)
-#: Share of the bits in the memories of the PEs that a run tries.
+#: Share of the bits of PE memories that a run flips.
 SHARE = 0.25
-#: With this seed no activation is zero and no flip makes up for itself.
+#: Seed with which no activation is zero and no flip cancels out.
 SEED = 0
 
 
 def full_machine():
-    """Two layers, three tiles, and all activations given out: nothing can change unseen."""
+    """Machine of two layers and three tiles that outputs all activations, so any change shows."""
     rng = np.random.default_rng(SEED)
     machine = Machine(FULL, activations=rng.integers(1, 9, (2, 13, 4)),
                       codebooks=np.array([0, 3, -5, 7, 0, -2, 4, -6]) * np.ones((2, 1), np.int64))
@@ -317,7 +317,7 @@ def full_machine():
 
 
 def flips(machine):
-    """Every bit of every image: image, word, bit, and whether it means something."""
+    """Yield every bit of every image: image, word, bit, and whether it affects the outputs."""
     images = machine.images()
     layouts = machine.layouts
     shapes = {name: image.shape for name, _, _, image in layouts.images(FULL)}
@@ -336,7 +336,7 @@ def matters(machine, name, address, bit):
         return address * FULL.entries_per_word + lane < len(machine.entries[pe])
     if kind == "codebook":    # nothing reads entry 0
         return address % (1 << FULL.v_width) != 0
-    if kind == "act":    # what the input and the results are written over
+    if kind == "act":    # inputs and results overwrite the rows below
         return address >= 6
     if kind == "program":
         return field_of(machine.layouts.descriptor, bit) not in {"input"} | (
@@ -363,7 +363,7 @@ def test_flipped_bits_are_seen(request):
     seen = {"spmat": 0, "ptr_even": 0, "ptr_odd": 0, "act": 0, "codebook": 0, "program": 0}
     rng = np.random.default_rng(request.config.getoption("seed"))
     for name, address, bit, meaningful in flips(machine):
-        # All bits of the program; of what the PEs have alike, some.
+        # All bits of the program, but a sample of those of the PEs, which are alike.
         if name.startswith("pe_") and rng.random() > SHARE:
             continue
         flipped = images[name].copy()
@@ -381,16 +381,16 @@ def test_flipped_bits_are_seen(request):
 def test_missing_barrier_is_rejected():
     machine = identity()
     machine.program[1]["barrier"] = 0
-    with pytest.raises(GoldenError, match=r"^Descriptor 1: barrier must be set, as it scans what "
-                                          r"descriptor 0 writes$"):
+    with pytest.raises(GoldenError, match=r"^Descriptor 1: barrier must be set, as it scans rows "
+                                          r"that descriptor 0 writes$"):
         run(machine, [[1] * 8])
 
 
 def test_program_without_end_is_rejected():
     machine = identity()
     machine.program[1]["final"] = 0
-    with pytest.raises(GoldenError, match=r"^Program must have a final descriptor from 0 on; none "
-                                          r"of those up to 1 is$"):
+    with pytest.raises(GoldenError, match=r"^Program must have a final descriptor from 0 on, but "
+                                          r"none up to 1 is final$"):
         run(machine, [[1] * 8])
 
 
@@ -422,7 +422,8 @@ def test_start_after_the_program_is_rejected():
                                      r"act_depth = 32, not begin at 31"),
     ({"destination": 31, "results": 2}, r"Descriptor 0: end\.destination must leave its 2 rows"),
     ({"bias": 31, "results": 2}, r"Descriptor 0: end\.bias must leave its 2 rows"),
-    ({"bias": 8}, r"Descriptor 0: end\.destination must not be over the biases, at 8, but is at 8"),
+    ({"bias": 8}, r"Descriptor 0: end\.destination must not overlap the biases, at 8, but is at "
+                  r"8"),
     ({"bias_shift": 7}, r"Descriptor 0: end\.bias_shift must be at most 6, not 7"),
 ])
 def test_descriptor_that_leaves_its_memory_is_rejected(changes, message):
@@ -438,7 +439,7 @@ def test_column_without_pointers_is_rejected_only_if_it_is_broadcast():
     assert run(machine, [[5] * 7 + [0]])[0].tolist() == [[5] * 7 + [0]]
     with pytest.raises(GoldenError, match=(
             r"^Descriptor 0: PE 1 cannot walk column 7: its pointers, 7 and 7 \+ 1, are not in the "
-            r"image of the pointers$")):
+            r"ptr images$")):
         run(machine, [[5] * 8])
 
 
@@ -446,8 +447,8 @@ def test_column_that_is_too_long_is_rejected():
     machine = identity()
     machine.pointers[0][3] = 20
     with pytest.raises(GoldenError, match=(
-            r"PE 0 cannot walk column 2: its pointers lead from entry 1 to 20, 19 entries; a "
-            r"column has no more than acc_depth = 8$")):
+            r"PE 0 cannot walk column 2: its pointers span entries 1 to 20, 19 entries; a column "
+            r"has at most acc_depth = 8$")):
         run(machine, [[5] * 8])
 
 
@@ -455,8 +456,8 @@ def test_entries_that_are_not_loaded_are_rejected():
     machine = identity()
     machine.pointers[0][-1] = 9
     with pytest.raises(GoldenError, match=(
-            r"PE 0 cannot walk column 7: its entries, 4 to 9, are not all in the image of the "
-            r"spmat, which has 4$")):
+            r"PE 0 cannot walk column 7: its entries, 4 to 9, are not all in the spmat image, "
+            r"which has 4$")):
         run(machine, [[5] * 8])
 
 
@@ -475,17 +476,17 @@ def test_weight_that_is_not_loaded_is_rejected():
     machine = identity()
     short = machine.images()["pe_0.codebook"][:1]
     with pytest.raises(GoldenError, match=(
-            r"PE 0 cannot walk column 0: it has a code whose weight is not in the image of the "
-            r"codebooks$")):
+            r"PE 0 cannot walk column 0: it has a code whose weight is not in the codebook "
+            r"image$")):
         run(machine, [[5] * 8], **{"pe_0.codebook": short})
 
 
 @pytest.mark.parametrize("change, message", [
     (lambda images: images.pop("pe_1.act"), "^Image pe_1.act is missing$"),
     (lambda images: images.update({"pe_2.act": images["pe_1.act"]}),
-     "^Image pe_2.act is for no memory of this machine$"),
+     "^Image pe_2.act matches no memory of this machine$"),
     (lambda images: images.update({"pe_1.act": np.zeros((33, 1), np.uint64)}),
-     r"^Image pe_1.act must be uint64 of 32 words or less by their beats, not uint64 of shape "
+     r"^Image pe_1.act must be uint64 \(words, beats\) of at most 32 words, not uint64 of shape "
      r"\(33, 1\)$"),
 ])
 def test_images_that_do_not_fit_are_rejected(change, message):

@@ -1,7 +1,7 @@
-"""The golden model, and with it the compiler, against floating point, within what rounding can do.
+"""Compiler and golden model against floating point, within the rounding error.
 
-Each layer rounds three things: its codebook, its biases and its results. How far this can carry
-each result is worked out row by row, so that the tolerance is proven and not chosen.
+Each layer rounds its codebook, its biases and its results. The error bound of each result is
+computed row by row, so that the tolerance is proven rather than chosen.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ CONFIGS = {
 
 
 def random_network(config, rng, sizes):
-    """Layers with and without ReLU, of any density, with an empty row and an empty column."""
+    """Layers of any density, with and without ReLU, each with an empty row and column."""
     layers = []
     for number, (n_cols, n_rows) in enumerate(zip(sizes, sizes[1:])):
         dense = rng.normal(0, 1 / np.sqrt(n_cols), (n_rows, n_cols))
@@ -41,7 +41,7 @@ def random_network(config, rng, sizes):
 
 
 def exact_layers(network, build, inputs):
-    """Results of each layer in floating point, and how far those of the machine can be off."""
+    """Yield each layer's floating-point results and the error bound of the machine's."""
     config = build.config
     values, error = inputs, 0.0
     limits = [-(1 << config.act_width - 1), (1 << config.act_width - 1) - 1]
@@ -54,7 +54,7 @@ def exact_layers(network, build, inputs):
         error = (error + np.zeros_like(values)) @ abs(shared.weight).T \
             + rounded_weight * ((np.abs(values) + error) @ used.T) + rounded
         values = shared(values)
-        # Neither ReLU nor saturation moves two numbers further apart.
+        # Neither ReLU nor saturation increases the distance of two numbers.
         values = np.clip(values, *(limit / 2.0 ** layer.output_frac for limit in limits))
         yield values, error
 
