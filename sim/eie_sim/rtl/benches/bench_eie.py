@@ -1,7 +1,7 @@
-"""The whole machine on its buses, used by its driver: `eie_sim.rtl.cocotb_engine` runs it.
+"""cocotb bench of the whole machine and its driver, run by :mod:`eie_sim.rtl.cocotb_engine`.
 
-A job is a folder, named by the environment variable EIE_JOB, with a build, `inputs.npy` and the
-parameters in `job.json`. Results are `results.npz` and `results.json` beside it.
+The environment variable EIE_JOB names a folder with a build, `inputs.npy` and parameters in
+`job.json`. Results go to `results.npz` and `results.json` in it.
 """
 
 import json
@@ -19,16 +19,16 @@ from eie_sim.rtl.cocotb_bus import SimulatedBus
 
 
 def infer(bus, folder, *, timeout, send, count):
-    """Load the build and run all inputs, as a program on a host would."""
+    """Load the build and run all inputs, as host software does."""
     machine = Accelerator(bus, timeout=timeout)
     machine.load(Build.load(folder / "build"), send=send)
     return machine.run(np.load(folder / "inputs.npy"), count=count)
 
 
 async def run(dut, wrap=lambda bus: bus, timeout=None):
-    """Do the job, with a driver on the bus that `wrap` makes of the simulated one.
+    """Run the job with the driver on ``wrap(bus)``, `bus` being the simulated one.
 
-    A `timeout` is for a bus that goes by another clock than the simulation.
+    A bus that keeps wall-clock time needs a `timeout` of its own.
     """
     folder = Path(os.environ["EIE_JOB"])
     job = json.loads((folder / "job.json").read_text())
