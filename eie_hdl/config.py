@@ -1,4 +1,4 @@
-"""The numbers that define one accelerator. Imports nothing of ours, nor Amaranth, nor NumPy."""
+"""Configuration of an accelerator. Imports only the standard library, so that it loads fast."""
 
 import dataclasses
 import tomllib
@@ -8,19 +8,19 @@ from typing import Any
 
 __all__ = ["ACTS_PER_WORD", "N_SPARSE", "PRESETS", "ConfigError", "EIEConfig", "clog2"]
 
-#: Activations in one word of the activation SRAM; the width of the local LNZD.
+#: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4
 
-#: While an activation queue is filling, another message is sent if at most so many are in flight.
+#: While an activation queue is filling, a message is sent only if at most this many are in flight.
 N_SPARSE = 4
 
 
 class ConfigError(ValueError):
-    """A configuration that no accelerator can have; the message names field, value and range."""
+    """Invalid configuration; the message names the field, the value and the valid range."""
 
 
 def clog2(n: int) -> int:
-    """Bits that number `n` things."""
+    """Bits needed to index `n` items, ceil(log2(n))."""
     return (n - 1).bit_length()
 
 
@@ -42,55 +42,55 @@ class _Range:
 
 
 def _size(default: int, low: int, high: int, *, power_of_two: bool = False) -> int:
-    """Field with the range that is allowed for it."""
+    """Integer field with its valid range."""
     return dataclasses.field(default=default,
                              metadata={"range": _Range(low, high, power_of_two)})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EIEConfig:
-    """Sizes of an EIE accelerator. The defaults are the tuned machine, sized for an ECP5-85.
+    """Parameters of an EIE accelerator. The defaults are tuned, and sized for an ECP5-85.
 
-    :meth:`isca2016` is the published one. All numbers are two's complement fixed point.
+    :meth:`isca2016` is the published machine. All numbers are two's complement fixed point.
 
     Parameters
     ----------
     n_pe : :class:`int`, power of two, 1 to 256
         Processing elements.
     v_width : :class:`int`, 2 to 8
-        Bits of a codebook index; a codebook has ``2 ** v_width`` entries, entry 0 is the number 0.
+        Bits of a codebook index. A codebook has ``2 ** v_width`` entries; entry 0 is zero.
     z_width : :class:`int`, 2 to 8
-        Bits of a zero run; a longer run needs a padding entry. With ``log2(acc_depth)`` bits no
-        run is too long.
+        Bits of a zero run; a longer run needs a padding entry. With ``log2(acc_depth)`` bits or
+        more, no padding is needed.
     entries_per_word : :class:`int`, power of two, 1 to 16
-        Entries in a word of the spmat SRAM; a power of two, so that a pointer is (word, lane).
+        Entries per word of the spmat SRAM; a power of two, so that a pointer is (word, lane).
     queue_depth : :class:`int`, 2 to 256
-        Columns that wait in the activation queue of a PE before the broadcast is slowed down. It
-        has `2 · n_levels + 5` slots more, for what is in flight; with 64 PEs the default fills the
-        32 that two LUT RAMs have.
+        Columns in the activation queue of a PE at which it asserts back-pressure. The queue has
+        ``2 * n_levels + 5`` more slots for messages in flight; with 64 PEs, the default fills the
+        32 rows of two LUT RAMs.
     drop_empty_columns : :class:`bool`
-        Whether a column that is empty in a PE is dropped before its queue. If not, it takes a slot
+        If true, a PE drops columns without entries before its queue. If false, they take a slot
         and a cycle, as in the paper.
     act_width, codebook_width : :class:`int`, 4 to 24
         Bits of an activation (and of a bias) and of a codebook entry.
     acc_width : :class:`int`, ``act_width + codebook_width`` to 60
         Bits of an accumulator.
     acc_depth : :class:`int`, power of two, 4 to 1024
-        Accumulators of a PE: rows of one tile.
+        Accumulators per PE, and rows per tile.
     spmat_depth, ptr_depth, act_depth : :class:`int`
         Words of the spmat SRAM, of *each* of the two pointer banks, and of the activation SRAM,
-        which holds four activations a word.
+        which holds four activations per word.
     n_codebooks : :class:`int`, 1 to 256
-        Codebooks that a PE holds.
+        Codebooks per PE.
     program_depth : :class:`int`
-        Descriptors that the CCU holds.
+        Descriptors in the program memory of the CCU.
     readback : :class:`bool`
-        Whether the host can read the memories of the PEs back. Activations it always can.
+        If true, the host can read all memories. Activations can always be read.
 
     Raises
     ------
     ConfigError
-        If a value is not allowed. The message names the field, the value and what is allowed.
+        If a value is out of range. The message names the field, the value and the valid range.
     """
 
     n_pe: int = _size(16, 1, 256, power_of_two=True)
@@ -125,7 +125,7 @@ class EIEConfig:
 
     @classmethod
     def check(cls, name: str, value: object) -> None:
-        """Raise :class:`ConfigError` unless `value` is allowed for the parameter `name`."""
+        """Raise :class:`ConfigError` unless `value` is valid for parameter `name`."""
         field = cls.__dataclass_fields__[name]
         if "range" in field.metadata:
             field.metadata["range"].check(name, value)
@@ -134,11 +134,11 @@ class EIEConfig:
 
     @classmethod
     def isca2016(cls, **changes: Any) -> "EIEConfig":
-        """The machine of the paper (Han et al., ISCA 2016, sections 3 to 5), with `changes`.
+        """Return the machine of the paper (Han et al., ISCA 2016, sections 3 to 5) with `changes`.
 
-        64 PEs; 4-bit codes and runs; 128 KB spmat, 32 KB pointers and 2 KB activations per PE;
-        a queue of 8; an empty column takes a cycle. The paper states no accumulator width: 32 bits
-        hold one full product.
+        64 PEs; 4-bit codebook indices and zero runs; 128 KB spmat, 32 KB pointers and 2 KB
+        activations per PE; a queue depth of 8; an empty column takes a cycle. The paper states no
+        accumulator width: 32 bits hold one full product.
         """
         return cls(**{
             "n_pe": 64, "z_width": 4, "queue_depth": 8, "drop_empty_columns": False,
@@ -146,12 +146,12 @@ class EIEConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "EIEConfig":
-        """Build from names and values; ``preset`` names what the others change.
+        """Create a configuration from a mapping; ``preset`` names the base that the rest changes.
 
         Raises
         ------
         ConfigError
-            If a name is unknown or a value not allowed.
+            If a name is unknown or a value is invalid.
         """
         changes = dict(values)
         preset = changes.pop("preset", "default")
@@ -170,7 +170,7 @@ class EIEConfig:
         Raises
         ------
         ConfigError
-            If the file is no TOML or holds a wrong value; the message names the file.
+            If the file is not TOML or a value is invalid; the message names the file.
         """
         try:
             return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
@@ -178,12 +178,12 @@ class EIEConfig:
             raise ConfigError(f"{path}: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """Names and values; :meth:`from_mapping` takes them back."""
+        """Return names and values, as :meth:`from_mapping` accepts them."""
         return dataclasses.asdict(self)
 
     @property
     def entry_width(self) -> int:
-        """Bits of an entry: codebook index and zero run."""
+        """Bits of an entry: codebook index plus zero run."""
         return self.v_width + self.z_width
 
     @property
@@ -193,17 +193,17 @@ class EIEConfig:
 
     @property
     def n_entries(self) -> int:
-        """Entries that the spmat SRAM of a PE holds."""
+        """Entries in the spmat SRAM of a PE."""
         return self.spmat_depth * self.entries_per_word
 
     @property
     def n_pointers(self) -> int:
-        """Pointers that both banks of a PE hold."""
+        """Pointers in both banks of a PE."""
         return 2 * self.ptr_depth
 
     @property
     def tile_words(self) -> int:
-        """Activation words that a full tile of ``acc_depth`` rows is written to."""
+        """Activation words written by a full tile of ``acc_depth`` rows."""
         return self.acc_depth // ACTS_PER_WORD
 
     @property
@@ -213,30 +213,30 @@ class EIEConfig:
 
     @property
     def n_in_flight(self) -> int:
-        """Messages that an activation queue may still get after what it tells the CCU.
+        """Messages that can still reach an activation queue after it asserts back-pressure.
 
-        A message takes a cycle to leave the CCU, one in each level of the tree, one in the input
-        register of the PE, and two in the pointer read; what the queue tells takes one in the PE
-        and one in each level. (Tests fill every slot.)
+        A message takes one cycle to leave the CCU, one per level of the tree, one in the input
+        register of the PE, and two in the pointer read; queue status takes one cycle in the PE and
+        one per level. (Tests fill every slot.)
         """
         return 2 * self.n_levels + 5
 
     @property
     def max_shift(self) -> int:
-        """Greatest right shift of an accumulator: enough to bring its highest bits into range."""
+        """Largest right shift of an accumulator: enough to bring its highest bits into range."""
         return (1 << clog2(self.acc_width - self.act_width + 1)) - 1
 
     @property
     def max_bias_shift(self) -> int:
-        """Greatest left shift of a bias: ``2 ** shift`` enters the multiplier as a weight."""
+        """Largest left shift of a bias: ``2 ** shift`` enters the multiplier as a weight."""
         return self.codebook_width - 2
 
 
-#: Configurations by name, as the command line and TOML files know them.
+#: Named configurations, as accepted by the command line and TOML files.
 PRESETS: dict[str, EIEConfig] = {
     "default": EIEConfig(),
     "isca2016": EIEConfig.isca2016(),
-    # For tests: every width odd, every memory small.
+    # For tests: unusual widths, small memories.
     "tiny": EIEConfig(n_pe=4, v_width=3, z_width=2, entries_per_word=2, queue_depth=4,
                       act_width=8, codebook_width=7, acc_width=20, acc_depth=16, spmat_depth=256,
                       ptr_depth=128, act_depth=64, n_codebooks=3, program_depth=16,

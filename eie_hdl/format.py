@@ -1,4 +1,4 @@
-"""Every bit that crosses a boundary, laid out once: RTL, compiler and golden model import this."""
+"""Layouts of all words and messages, shared by RTL, compiler, drivers and golden model."""
 
 import functools
 from collections.abc import Iterator
@@ -14,138 +14,138 @@ __all__ = [
     "Layouts", "Memory", "image_file", "n_beats", "n_pieces", "result_lane_width",
 ]
 
-#: Changes whenever a build made before can no longer be run.
+#: Incremented whenever earlier builds can no longer be run.
 FORMAT_VERSION = 2
 
-#: Bits, and bytes, of a beat of the load stream and of the result stream.
+#: Width of a beat of the load stream and of the result stream, in bits and in bytes.
 BEAT_WIDTH = 64
 BEAT_BYTES = BEAT_WIDTH // 8
 
-#: Bits of a counter.
+#: Width of a performance counter.
 COUNTER_WIDTH = 64
 
-#: What the machine counts from the start of a program on, and what is meant. A cycle is one of
-#: `phase_control`, `phase_compute`, `phase_output` or `stall_barrier`.
+#: Performance counters, cleared at the start of a program. Each cycle is one of `phase_control`,
+#: `phase_compute`, `phase_output` or `stall_barrier`.
 COUNTERS = {
     "cycles": "clock cycles from the start of the program to its end",
-    "phase_control": "cycles in which a descriptor was fetched, begun or ended",
-    "phase_compute": "cycles in which the source of a tile was scanned and broadcast",
-    "phase_output": "cycles in which a vector was sent to the host",
+    "phase_control": "cycles spent fetching, starting and completing descriptors",
+    "phase_compute": "cycles spent scanning and broadcasting the source of a tile",
+    "phase_output": "cycles spent sending a vector to the host",
     "broadcasts": "nonzero activations broadcast",
     "macs": "entries multiplied and accumulated, in all PEs",
-    "paddings": "padding entries walked, in all PEs",
+    "paddings": "padding entries decoded, in all PEs",
     "spmat_reads": "words read from the spmat SRAMs, in all PEs",
     "ptr_reads": "pairs of pointers read, in all PEs",
-    "pe_busy": "cycles in which the chosen PE walked an entry, padding or not",
-    "stall_full": "cycles an activation waited because an activation queue was full",
-    "stall_scan": "cycles of an open tile in which no activation was there to broadcast",
-    "stall_barrier": "cycles spent waiting until the PEs had written earlier tiles",
-    "stall_result": "cycles an element of an output waited for the host to take it",
+    "pe_busy": "cycles in which the selected PE decoded an entry, including padding",
+    "stall_full": "cycles in which back-pressure of an activation queue stalled a broadcast",
+    "stall_scan": "cycles of phase_compute in which the scanners delivered nothing",
+    "stall_barrier": "cycles spent waiting for the write-back of earlier tiles",
+    "stall_result": "cycles in which an element of a result was stalled by the host",
 }
 
 
 class Kind(enum.Enum, shape=2):
-    """What a message of the broadcast is. All kinds travel the same way and keep their order."""
+    """Kind of a broadcast message. All kinds take the same path and stay in order."""
 
     #: A nonzero activation, to be multiplied by its column.
     ACTIVATION = 0
-    #: A tile begins: scan the source, use this codebook.
+    #: Start of a tile: scan the source, select the codebook.
     START = 1
-    #: A tile ends: drain the accumulators.
+    #: End of a tile: drain the accumulators.
     END = 2
-    #: A word for a memory.
+    #: Word to be written to a memory.
     LOAD = 3
 
 
 class Memory(enum.Enum, shape=3):
-    """Memories that the host loads."""
+    """Memories that the host can load."""
 
-    #: Entries; addressed by word.
+    #: Entries, addressed by word.
     SPMAT = 0
-    #: Pointers; addressed by pointer, even ones in one bank and odd ones in the other.
+    #: Pointers, addressed by pointer; even and odd ones are in separate banks.
     PTR = 1
-    #: Activations and biases; addressed by word of four.
+    #: Activations and biases, addressed by word of four.
     ACT = 2
-    #: Codebooks, one after the other; addressed by entry.
+    #: Codebooks, concatenated; addressed by entry.
     CODEBOOK = 3
-    #: Descriptors; addressed by descriptor. There is one, in the CCU.
+    #: Descriptors, addressed by descriptor. The only memory outside the PEs, in the CCU.
     PROGRAM = 4
-    #: An input buffer, which is part of the activation SRAMs; addressed by row of the buffer. Words
-    #: go to the PEs in turn, PE 0 first: a row of all PEs, then the next row.
+    #: Input buffer, a region of the activation SRAMs, addressed by row of the buffer. Words go to
+    #: the PEs in turn, from PE 0: one row of all PEs, then the next row.
     INPUT = 5
 
 
 class Image(NamedTuple):
-    """One memory instance: the words it holds, and how many."""
+    """Word shape and depth of a memory instance."""
 
     shape: ShapeLike
     depth: int
 
 
 class Layouts:
-    """Layouts of all words of an accelerator. :meth:`of` makes them once per configuration.
+    """Layouts of all words of an accelerator. :meth:`of` caches them per configuration.
 
     Attributes
     ----------
     entry : :class:`~amaranth.lib.data.StructLayout`
-        One nonzero weight: `v` indexes the codebook, `z` counts the zeros of this PE's rows that
-        are skipped before it. `v` = 0 is padding: it only skips.
+        One nonzero weight: `v` indexes the codebook, `z` is the run of zeros in the rows of this PE
+        that precedes it. `v` = 0 is padding, which only skips rows.
     spmat_word : :class:`~amaranth.lib.data.ArrayLayout` of `entry`
-        One spmat row; entry 0 is in the least significant bits.
+        One row of the spmat SRAM; entry 0 is in the least significant bits.
     ptr : :class:`~amaranth.hdl.Shape`
-        Entry number at which a column starts, modulo ``2 ** width``: the pointer after the last
+        Number of the first entry of a column, modulo ``2 ** width``: the pointer after the last
         column of a full SRAM is 0.
     count : :class:`~amaranth.hdl.Shape`
-        Entries of a column: no more than ``acc_depth``, as each takes a row or more.
+        Entries of a column, at most ``acc_depth``, as each advances by at least one row.
     value, weight, acc : :class:`~amaranth.hdl.Shape`
-        An activation or bias, a codebook entry, an accumulator.
+        An activation or bias; a codebook entry; an accumulator.
     act_word : :class:`~amaranth.lib.data.ArrayLayout` of `value`
         One row of the activation SRAM; the lowest slot is in the least significant bits.
     scan : :class:`~amaranth.lib.data.StructLayout`
-        What a scanner finds: `column` = slot · n_pe + PE and its `value`; or, if `end`, that there
-        is nothing more. `dense` if zeros are reported as well.
+        Scanned activation: `column` = slot · n_pe + PE, and its `value`. `end` marks the end of the
+        scan and carries no activation. `dense` is set if zeros are reported as well.
     activation, start, end, load : :class:`~amaranth.lib.data.StructLayout`
-        Bodies of a message, by :class:`Kind`. `pointer` is that of the column's first entry;
-        `source`, `destination` and `bias` are rows of the activation SRAM and `last_word` is one
-        less than the number of such rows; the busy cycles of PE `watched` are counted; `load` is
-        for PE `pe`, or for all if `everyone`. If `read`, which exists only with ``readback``, the
-        PE answers with the value at the address instead: bits ``data * act_width`` and up of it.
+        Bodies of a message, by :class:`Kind`. `pointer` is the pointer of the column; `source`,
+        `destination` and `bias` are rows of the activation SRAM, and `last_word` is the number of
+        such rows minus one; the busy cycles of PE `watched` are counted; `load` addresses PE `pe`,
+        or all PEs if `everyone` is set. With `read`, which exists only with ``readback``, the PE
+        returns the word at the address instead: ``act_width`` bits from bit ``data * act_width``.
     message : :class:`~amaranth.lib.data.StructLayout`
-        What the CCU broadcasts: a `kind` and a `body`.
+        Broadcast message: a `kind` and a `body`.
     column : :class:`~amaranth.lib.data.StructLayout`
-        A message behind the pointers: a `kind` and a `body`; an activation has become `count`
-        entries from `begin`, all to be multiplied by `value`.
+        Message after pointer read: an activation has become `count` entries from entry `begin`,
+        all to be multiplied by `value`.
     work : :class:`~amaranth.lib.data.StructLayout`
-        A message behind the spmat: an activation has become single entries, the `first` of a
-        column marked.
+        Message after spmat read: an activation has become single entries; `first` marks the first
+        entry of a column.
     operation : :class:`~amaranth.lib.data.StructLayout`
-        A message behind the decoder: an entry has its `row`, and `code` is an address of the
-        codebook memory (codebook number above index).
+        Message after entry decode: an entry has its `row`, and its address `code` in the codebook
+        memory (codebook number above codebook index).
     operand : :class:`~amaranth.lib.data.StructLayout`
-        What enters the MAC: `value` is multiplied by the codebook entry at `code` and added to
-        accumulator `row`. If `drain`, it is multiplied by ``2 ** bias_shift`` instead and the
-        accumulator is read out and cleared; not read out if `discard`; `last` of its tile.
+        Operand of the MAC: `value` is multiplied by the codebook entry at `code` and added to
+        accumulator `row`. With `drain`, it is multiplied by ``2 ** bias_shift`` instead, and the
+        accumulator is output and cleared, or only cleared with `discard`. `last` marks the last
+        operand of a tile.
     descriptor : :class:`~amaranth.lib.data.StructLayout`
-        One step of a program. Starts a tile with `start`, adds `ptr_base` to each column number to
-        find its pointer, and finishes it with `end`. With `barrier` it first waits until all
-        earlier tiles are written. With `start.dense` it sends the source to the host instead, and
-        `end` does not matter. With `input` the source is in the input buffer that was chosen at the
-        start. `final` ends the program. `valid` is set in all descriptors: an empty memory is no
-        program.
+        One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
+        to obtain its pointer, and completes the tile with `end`. `barrier`: wait for the write-back
+        of all earlier tiles first. `start.dense`: send the source to the host instead; `end` is
+        ignored. `input`: the source is in the input buffer selected at the start. `final`: the
+        program ends. `valid` is set in all descriptors, so that cleared memory is not a program.
     run : :class:`~amaranth.lib.data.StructLayout`
         Start of a program: the first `descriptor`, and the `offset` in rows that is added to the
-        source of those with `input`.
+        source of descriptors with `input`.
     read : :class:`~amaranth.lib.data.StructLayout`
-        Request for the `count` words of a `memory` from `address` on: of PE `pe`; of `ACT`, those
-        of all PEs, in order of column number.
+        Request for `count` words of `memory` of PE `pe`, from `address`. A read of `ACT` returns
+        the rows of all PEs, in order of column number.
     load_header : :class:`~amaranth.lib.data.StructLayout`
-        First beat of a load packet; `count` words follow, each in :func:`n_beats` beats, low first.
-        `address`, `pe` and `everyone` say where they go, `buffer` which input buffer is meant;
-        `reserved` must be zero.
+        First beat of a load packet. It is followed by `count` words of :func:`n_beats` beats each,
+        least significant first. `address`, `pe` and `everyone` are their destination, `buffer` is
+        the number of the input buffer; `reserved` must be zero.
     result : :class:`~amaranth.lib.data.StructLayout`
-        One activation sent to the host; `last` of its vector.
+        One activation sent to the host; `last` marks the last one of a vector.
     memories : :class:`dict` of :class:`Memory` to :class:`Image`
-        Words and depth of each memory, as the load stream addresses it.
+        Word shape and depth of each memory, as addressed by load packets.
     """
 
     @classmethod
@@ -175,8 +175,8 @@ class Layouts:
         self.scan = data.StructLayout({
             "column": column_number, "value": self.value, "dense": 1, "end": 1})
 
-        # Bodies begin alike in every layout that a message goes through, so that passing one on
-        # takes no multiplexers.
+        # Bodies begin with the same fields in every layout along the path, so that passing a
+        # message on takes no multiplexers.
         self.activation = data.StructLayout({"value": self.value, "pointer": pointer})
         start = {"codebook": codebook, "source": act_addr, "last_word": act_addr, "dense": 1}
         self.start = data.StructLayout({**start, "watched": pe})
@@ -231,7 +231,7 @@ class Layouts:
         self.result = data.StructLayout({"column": column_number, "value": self.value, "last": 1})
 
     def images(self, config: EIEConfig) -> Iterator[tuple[str, Memory, int | None, Image]]:
-        """Every memory instance: its name in the hierarchy, what it is, its PE, its words."""
+        """Yield the hierarchical name, memory, PE number and image of each memory instance."""
         yield "ccu.program", Memory.PROGRAM, None, self.memories[Memory.PROGRAM]
         for pe in range(config.n_pe):
             bank = Image(self.ptr, config.ptr_depth)
@@ -246,20 +246,20 @@ def _message(**bodies: data.Layout) -> data.StructLayout:
 
 
 def image_file(instance: str) -> str:
-    """File that ``$readmemh`` loads into a memory instance."""
+    """Return the name of the ``$readmemh`` file of a memory instance."""
     return f"{instance}.hex"
 
 
 def n_beats(shape: ShapeLike) -> int:
-    """Beats of the load stream that a word takes."""
+    """Return the number of beats of a word in a load packet."""
     return -(-Shape.cast(shape).width // BEAT_WIDTH)
 
 
 def n_pieces(config: EIEConfig, shape: ShapeLike) -> int:
-    """Elements of a packet of results that a word takes when its memory is read back."""
+    """Return the number of result elements of a word that is read back."""
     return -(-Shape.cast(shape).width // config.act_width)
 
 
 def result_lane_width(config: EIEConfig) -> int:
-    """Bits that an element of a result takes in a beat: whole bytes, a number type of software."""
+    """Return the bits of an element in a result beat: the width of an integer type, 8, 16 or 32."""
     return max(8, 1 << clog2(config.act_width))

@@ -1,4 +1,4 @@
-"""Fixed-point rules on integers and arrays: what the end of the datapath does to a number."""
+"""Fixed-point arithmetic of the write-back, on integers and arrays."""
 
 from typing import TypeVar
 
@@ -11,28 +11,28 @@ Number = TypeVar("Number", int, NDArray[np.int64])
 
 
 def limits(width: int) -> tuple[int, int]:
-    """Least and greatest number of `width` bits, two's complement."""
+    """Return the least and the greatest two's complement number of `width` bits."""
     return -(1 << width - 1), (1 << width - 1) - 1
 
 
 def wrap(value: Number, width: int) -> Number:
-    """Keep the low `width` bits as a two's complement number: what an adder without carry does."""
+    """Wrap around to `width` bits, two's complement, as an adder without carry out does."""
     sign = 1 << width - 1
     return ((value + sign) & ((1 << width) - 1)) - sign
 
 
 def round_shift(value: Number, shift: int) -> Number:
-    """Divide by ``2 ** shift``; a half is rounded up, towards positive infinity."""
+    """Divide by ``2 ** shift``, rounding to nearest; ties go towards positive infinity."""
     return (value + (1 << shift >> 1)) >> shift
 
 
 def relu(value: Number) -> Number:
-    """Replace what is negative by zero."""
+    """Replace negative numbers by zero."""
     return value * (value > 0)
 
 
 def saturate(value: Number, width: int) -> Number:
-    """Replace what does not fit `width` bits by the nearest number that does."""
+    """Clamp to the range of a `width`-bit two's complement number."""
     low, high = limits(width)
     if isinstance(value, int):
         return min(max(value, low), high)

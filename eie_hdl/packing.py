@@ -1,4 +1,4 @@
-"""Words as NumPy arrays: fields are packed and unpacked by the layouts of :mod:`.format`."""
+"""Packing of NumPy arrays into words, and unpacking, by the layouts of :mod:`.format`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,25 +14,25 @@ __all__ = ["pack", "unpack"]
 
 
 def pack(shape: ShapeLike, values: Any) -> NDArray[np.uint64]:
-    """Pack field values into words, as ``shape.const(...)`` would, a whole array at a time.
+    """Pack field values into words, as ``shape.const(...)`` would, for whole arrays.
 
-    `values` mirrors `shape`: a mapping for a structure, an array whose last axis is the elements
+    `values` mirrors `shape`: a mapping for a structure, an array with the elements on its last axis
     for an array, and an array of integers for anything else. The result has one more axis than the
-    fields, of the :func:`~.format.n_beats` beats of a word, low first.
+    fields: the :func:`~.format.n_beats` beats of a word, least significant first.
 
     Raises
     ------
     ValueError
         If a value does not fit its field.
     TypeError
-        If values are no integers, or `shape` has a union: name one of its members.
+        If values are not integers, or `shape` contains a union instead of one of its members.
     """
     leaves = [(offset, field, _check(field, _get_path(values, path), path))
               for path, offset, field in _leaves(shape)]
     words = np.zeros((*np.broadcast_shapes(*(value.shape for *_, value in leaves)),
                       n_beats(shape)), np.uint64)
     for offset, field, value in leaves:
-        if field.width == 0:    # it may lie behind the last beat
+        if field.width == 0:    # it may be past the last beat
             continue
         bits = value.astype(np.int64).view(np.uint64) & np.uint64((1 << field.width) - 1)
         beat, low = divmod(offset, BEAT_WIDTH)
@@ -43,13 +43,13 @@ def pack(shape: ShapeLike, values: Any) -> NDArray[np.uint64]:
 
 
 def unpack(shape: ShapeLike, words: NDArray[np.uint64]) -> Any:
-    """Invert :func:`pack`; the last axis of `words` is the beats of a word."""
+    """Invert :func:`pack`. The last axis of `words` is the beats of a word."""
     return _unpack(shape, words, 0)
 
 
 def _leaves(shape: ShapeLike, path: tuple[str | int, ...] = (), offset: int = 0
             ) -> Iterator[tuple[tuple[str | int, ...], int, Shape]]:
-    """Path, offset and shape of each number in a word. A union cannot be packed: name a member."""
+    """Yield path, offset and shape of each number in a word."""
     if isinstance(shape, data.UnionLayout):
         raise TypeError(f"Word must not contain a union, such as {shape!r}")
     if isinstance(shape, data.Layout):

@@ -1,7 +1,7 @@
-"""What the host sees through AXI4-Lite, as data: registers, their fields, and error codes.
+"""Register map of the AXI4-Lite port, as data: registers, fields and error codes.
 
-From this come the register bank, its SystemRDL, the C header and the reference, and the drivers.
-All machines have the same registers at the same addresses.
+The register bank, the SystemRDL, the C header, the reference and the drivers are derived from it.
+All configurations have the same registers at the same addresses.
 """
 
 import dataclasses
@@ -16,24 +16,24 @@ __all__ = [
     "Error", "Field", "Register",
 ]
 
-#: Bits of a register.
+#: Width of a register.
 REGISTER_WIDTH = 32
 
-#: Bits of an address: bytes of the range that the registers take.
+#: Width of a byte address within the register map.
 ADDRESS_WIDTH = 10
 
-#: What the register ID reads: "EIE" and the number of the programming model.
+#: Value of register ID: "EIE" and the number of the programming model.
 PRODUCT_ID = int.from_bytes(b"EIE\x01")
 
-#: Semantic version of all that software sees of the hardware: major, minor, patch.
+#: Semantic version of the hardware as seen by software: major, minor, patch.
 VERSION = (1, 0, 0)
 
 
 class Error(enum.IntEnum):
-    """Why the machine has stopped taking packets and starting programs. The first one stays.
+    """Error codes. The first error is kept; until it is cleared, no packet or start is accepted.
 
-    The text of a code becomes its line in every reference, and says what the address in register
-    ERROR_ADDRESS is.
+    The description of a code appears in all references; it ends with the meaning of register
+    ERROR_ADDRESS.
     """
 
     doc: str
@@ -47,57 +47,57 @@ class Error(enum.IntEnum):
     NONE = 0, "no error"
     BAD_HEADER = 1, "packet for a memory that does not exist, or reserved bits set; its address"
     BAD_PE = 2, "packet for a PE that does not exist; its address"
-    BAD_ADDRESS = 3, "packet with words beyond the end of the memory; its address. None is written"
-    TRUNCATED = 4, "TLAST came before the last word of a packet; address of the first missing word"
-    OVERLONG = 5, "no TLAST with the last word of a packet; address behind the packet"
-    PARTIAL_BEAT = 6, "a beat of a packet with TKEEP bits not set; address of its word"
-    LOAD_IN_USE = 7, "packet for a memory or input buffer that a program uses or waits to use, " \
-                     "or during a read of memory; its address"
-    START_BUSY = 8, "start while another one waits, or while the core is being reset; its " \
-                    "descriptor"
-    START_RANGE = 9, "start at a descriptor that does not exist, or from an input buffer that " \
-                     "does not; its descriptor"
-    BAD_DESCRIPTOR = 10, "descriptor with rows, a codebook or a shift that do not exist, or with " \
-                         "a destination inside its source; its number"
-    NO_END = 11, "the program ran on to a word that is no descriptor; its number"
-    BAD_POINTER = 12, "an activation has no pointers: ptr_base and column are beyond the end; " \
-                      "the number of the descriptor"
-    TIMEOUT = 13, "a program, its start or a read took longer than WATCHDOG allows; the number " \
-                  "of the first descriptor, of no meaning for a read"
-    RESULT_BLOCKED = 14, "as TIMEOUT, in a cycle in which the host did not take a result"
-    BAD_READ = 15, "read of words that do not exist or cannot be read, or while the machine is " \
+    BAD_ADDRESS = 3, "packet extending past the end of the memory, not written; its address"
+    TRUNCATED = 4, "TLAST before the last word of a packet; address of the first missing word"
+    OVERLONG = 5, "no TLAST with the last word of a packet; address after its last word"
+    PARTIAL_BEAT = 6, "beat of a packet with TKEEP bits deasserted; address of its word"
+    LOAD_IN_USE = 7, "packet for a memory or input buffer in use by a running or pending " \
+                     "program, or during a memory read; its address"
+    START_BUSY = 8, "start while another start is pending or the core is being reset; number of " \
+                    "its descriptor"
+    START_RANGE = 9, "start with a descriptor or an input buffer that does not exist; number of " \
+                     "the descriptor"
+    BAD_DESCRIPTOR = 10, "descriptor with rows, a codebook or a shift out of range, or with a " \
+                         "destination inside its source; its number"
+    NO_END = 11, "program that ran into a word that is not a descriptor; its number"
+    BAD_POINTER = 12, "activation without pointers, as ptr_base plus its column is out of range; " \
+                      "number of the descriptor"
+    TIMEOUT = 13, "program, pending start or memory read that exceeded WATCHDOG; number of the " \
+                  "first descriptor, undefined for a read"
+    RESULT_BLOCKED = 14, "as TIMEOUT, while the host stalled a result"
+    BAD_READ = 15, "read of words that do not exist or are not readable, or while the machine is " \
                    "busy; its address"
 
 
 class Access(enum.Enum):
-    """Who does what with a field. The value is how it is written in tables."""
+    """Access type of a field, with its abbreviation in tables as value."""
 
-    #: The host reads what the hardware says.
+    #: Read-only: driven by the hardware.
     READ = "r"
-    #: The host writes and reads back; the hardware uses it.
+    #: Read-write: written by the host and used by the hardware.
     WRITE = "rw"
-    #: Writing does something, with this value; reads as zero.
+    #: Write-only: a write triggers an action with this value; reads as zero.
     COMMAND = "w"
-    #: The hardware sets it; the host reads it, and clears it by writing a one.
+    #: Set by the hardware; cleared by writing a one.
     STICKY = "rw1c"
 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """Some bits of a register.
+    """Bit field of a register.
 
     Attributes
     ----------
     name : :class:`str`
-        Name, in lower case; unique in the register.
+        Name in lower case, unique within the register.
     low, width : :class:`int`
-        Least significant bit, and number of bits.
+        Least significant bit and number of bits.
     access : :class:`Access`
-        Who does what with it.
+        Access type.
     doc : :class:`str`
-        What it means.
+        Description.
     reset : :class:`int`
-        Value after reset of a field with `Access.WRITE`; zero for all others.
+        Reset value of a field with `Access.WRITE`; zero for all others.
     """
 
     name: str
@@ -110,20 +110,20 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class Register:
-    """A word of the register map.
+    """Register of the register map.
 
     Attributes
     ----------
     name : :class:`str`
-        Name, in upper case.
+        Name in upper case.
     address : :class:`int`
         Byte address, a multiple of four.
     doc : :class:`str`
-        What it is for.
+        Description.
     fields : :class:`tuple` of :class:`Field`
-        Fields, from the least significant bit up. All fields of a register have the same access.
+        Fields, from the least significant bit up. All fields of a register have one access type.
     locked : :class:`bool`
-        Whether it cannot be written while the machine is not idle.
+        Writable only while the machine is idle.
     """
 
     name: str
@@ -134,20 +134,20 @@ class Register:
 
     @property
     def access(self) -> Access:
-        """Who does what with its fields."""
+        """Access type of its fields."""
         return self.fields[0].access
 
     def width(self, field: str = "value") -> int:
-        """Bits of a field."""
+        """Return the width of a field."""
         return self._field(field).width
 
     def pack(self, **values: int) -> int:
-        """Word with these values of fields; those that are not given are zero.
+        """Pack field values into a word; fields that are not given are zero.
 
         Raises
         ------
         ValueError
-            If there is no such field, or a value does not fit.
+            If a field does not exist or a value is out of range.
         """
         word = 0
         for name, value in values.items():
@@ -159,7 +159,7 @@ class Register:
         return word
 
     def unpack(self, word: int) -> dict[str, int]:
-        """Values of all fields in a word."""
+        """Return the values of all fields of a word."""
         return {field.name: word >> field.low & (1 << field.width) - 1 for field in self.fields}
 
     def _field(self, name: str) -> Field:
@@ -176,7 +176,7 @@ def _fields(*fields: tuple[str, int, int, Access, str] | tuple[str, int, int, Ac
 
 def _value(access: Access, doc: str, *, width: int = REGISTER_WIDTH, reset: int = 0
            ) -> tuple[Field, ...]:
-    """The one field of a register that has no others."""
+    """Return the only field of a register."""
     return (Field("value", 0, width, access, doc, reset),)
 
 
@@ -186,7 +186,7 @@ _CONFIG_BASE  = 0x10
 _CONTROL_BASE = 0x80
 _COUNTER_BASE = 0x100
 
-#: What a program relies on.
+#: Registers that a running program depends on.
 _LOCKED = ("WATCHDOG", "INPUT_BASE", "INPUT_WORDS")
 
 _MEMORIES = ", ".join(f"{memory.value} {memory.name}" for memory in Memory)
@@ -194,13 +194,13 @@ _ERRORS = "; ".join(f"{error.value} {error.name}" for error in Error)
 
 
 def _identification() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
-    yield "ID", "What this is.", _value(R, f"0x{PRODUCT_ID:08X}: the letters EIE and 1")
+    yield "ID", "Identification.", _value(R, f"0x{PRODUCT_ID:08X}: \"EIE\" and 1")
     yield "VERSION", "Semantic version of the hardware.", _fields(
-        ("patch", 0, 8, R, "corrections"),
-        ("minor", 8, 8, R, "additions that software of the same major version need not know"),
-        ("major", 16, 8, R, "changes that software must know"))
+        ("patch", 0, 8, R, "fixes"),
+        ("minor", 8, 8, R, "backward-compatible additions"),
+        ("major", 16, 8, R, "incompatible changes"))
     yield "FORMAT", "Version of packets, words and programs.", _value(
-        R, "a build must have been made for the same one")
+        R, "must equal the version that a build was made for")
 
 
 def _configuration() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
@@ -210,64 +210,67 @@ def _configuration() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
 
 
 def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
-    yield "CONTROL", "Commands; several may be given at once.", _fields(
-        ("clear", 0, 1, W, "forget the error and the start that waits, and expect a header next: "
-                           "only while no transfer to the machine is under way"),
-        ("soft_reset", 1, 1, W, "stop everything, write zeros to all memories, and give all "
-                                "registers their reset values"),
-        ("new_model", 2, 1, W, "begin the checksum anew"),
-        ("latch", 3, 1, W, "copy the counters now; otherwise they are copied when a program ends"))
-    yield "STATUS", "What the machine is doing.", _fields(
-        ("idle", 0, 1, R, "nothing runs, nothing waits, no packet is half received"),
-        ("busy", 1, 1, R, "a program runs, or memory is being read for the host"),
-        ("queued", 2, 1, R, "a start waits"),
-        ("receiving", 3, 1, R, "a packet has begun and not ended"),
-        ("resetting", 4, 1, R, "a soft reset writes zeros, or a failed program is being stopped"),
-        ("error", 5, 1, R, "register ERROR holds a code"),
-        ("overflow", 6, 1, R, "an accumulator overflowed in the last program that ended"),
-        ("buffer", 7, 1, R, "input buffer of the program that runs"))
-    yield "ERROR", "The first error since the last clear.", _fields(
+    yield "CONTROL", "Commands; several may be given in one write.", _fields(
+        ("clear", 0, 1, W, "clear the error, cancel the pending start, and expect a header next; "
+                           "allowed only while no transfer to the machine is in progress"),
+        ("soft_reset", 1, 1, W, "stop all activity, clear all memories, and return all registers "
+                                "to their reset values"),
+        ("new_model", 2, 1, W, "restart the checksum"),
+        ("latch", 3, 1, W, "capture the counters; otherwise captured when a program ends"))
+    yield "STATUS", "Status of the machine.", _fields(
+        ("idle", 0, 1, R, "nothing is running or pending, and no packet is being received"),
+        ("busy", 1, 1, R, "a program is running, or memory is being read"),
+        ("queued", 2, 1, R, "a start is pending"),
+        ("receiving", 3, 1, R, "a packet is being received"),
+        ("resetting", 4, 1, R, "a soft reset is clearing the memories, or a failed program is "
+                               "being stopped"),
+        ("error", 5, 1, R, "register ERROR holds an error code"),
+        ("overflow", 6, 1, R, "an accumulator overflowed in the last completed program"),
+        ("buffer", 7, 1, R, "input buffer of the running program"))
+    yield "ERROR", "First error since the last clear.", _fields(
         ("code", 0, 8, R, _ERRORS),
-        ("memory", 8, 3, R, f"of errors of packets: {_MEMORIES}"),
-        ("pe", 16, 8, R, "of errors of packets: the PE in the header"))
-    yield "ERROR_ADDRESS", "Where the error arose.", _value(
-        R, "what it is the address of depends on the code", width=24)
-    yield "IRQ_ENABLE", "Which events raise irq.", _fields(
+        ("memory", 8, 3, R, f"for packet errors, memory in the header: {_MEMORIES}"),
+        ("pe", 16, 8, R, "for packet errors, PE in the header"))
+    yield "ERROR_ADDRESS", "Address of the error.", _value(
+        R, "its meaning depends on the error code", width=24)
+    yield "IRQ_ENABLE", "Events that assert irq.", _fields(
         ("done", 0, 1, RW, "end of a program"), ("error", 1, 1, RW, "error"))
-    yield "IRQ_STATUS", "Events since they were last cleared. While an enabled one is set, irq " \
-                        "is high.", _fields(
-        ("done", 0, 1, RW1C, "a program has ended, its results have been taken by the output "
-                             "queue"),
+    yield "IRQ_STATUS", "Events since they were last cleared. irq is level-sensitive: it is " \
+                        "asserted while an enabled event is set.", _fields(
+        ("done", 0, 1, RW1C, "a program has ended, and the output queue has accepted its "
+                             "results"),
         ("error", 1, 1, RW1C, "an error has occurred"))
-    yield "START", "Start a program. While another one runs it waits; one can wait.", _fields(
+    yield "START", "Start a program. One start can be pending while another program runs.", _fields(
         ("descriptor", 0, 16, W, "number of the first descriptor"),
-        ("buffer", 16, 1, W, "input buffer that it reads"))
-    yield "WATCHDOG", "Longest time of a program, of a read of memory, and of a start that waits " \
+        ("buffer", 16, 1, W, "input buffer that the program reads"))
+    yield "WATCHDOG", "Time limit of a program, of a memory read, and of a start that is pending " \
                       "while nothing runs.", _value(
-        RW, "cycles; 0 is for ever", reset=1 << 24)
-    yield "INPUT_BASE", "Where the input buffers are.", _value(
-        RW, "row of the activation SRAMs at which buffer 0 begins", width=16)
+        RW, "clock cycles; 0 disables the limit", reset=1 << 24)
+    yield "INPUT_BASE", "Location of the input buffers.", _value(
+        RW, "first row of buffer 0 in the activation SRAMs", width=16)
     yield "INPUT_WORDS", "Size of the input buffers.", _fields(
-        ("words", 0, 16, RW, "rows of a buffer; buffer 1 is behind buffer 0"),
-        ("double", 16, 1, RW, "whether there is a buffer 1"))
-    yield "CHECKSUM", "CRC-32 of the beats of all packets, headers included, other than those " \
-                      "for input buffers, since the last new_model.", _value(
-        R, "as zlib.crc32 of their bytes, lowest first")
-    yield "PROGRAMS", "Programs that have ended without an error since reset.", _value(
+        ("words", 0, 16, RW, "rows of a buffer; buffer 1 follows buffer 0"),
+        ("double", 16, 1, RW, "buffer 1 exists"))
+    yield "CHECKSUM", "CRC-32 of the beats of all packets, including headers and excluding " \
+                      "packets for input buffers, since the last new_model.", _value(
+        R, "as zlib.crc32 of their bytes, least significant first")
+    yield "PROGRAMS", "Programs completed without an error since reset.", _value(
         R, "modulo 2 ** 32")
-    yield "OVERFLOW", "Of the last program that ended.", _fields(
-        ("tile", 0, 16, R, "number of its first tile, from 0, in which an accumulator overflowed"),
-        ("any", 16, 1, R, "whether one did"))
-    yield "PE_INDEX", "PE whose busy cycles the counter PE_BUSY counts.", _value(
-        RW, "modulo the number of PEs; used from the next tile on", width=8)
-    yield "READ_PLACE", "What the next READ sends.", _fields(
-        ("memory", 0, 3, RW, f"{_MEMORIES}; ACT sends the rows of all PEs, in order of column "
+    yield "OVERFLOW", "Accumulator overflow in the last completed program.", _fields(
+        ("tile", 0, 16, R, "number of the first tile with an overflow, from 0"),
+        ("any", 16, 1, R, "an accumulator overflowed"))
+    yield "PE_INDEX", "PE selected for counter PE_BUSY.", _value(
+        RW, "modulo the number of PEs; takes effect with the next tile", width=8)
+    yield "READ_PLACE", "Memory and PE of the next READ.", _fields(
+        ("memory", 0, 3, RW, f"{_MEMORIES}; ACT returns the rows of all PEs, in order of column "
                              f"number"),
         ("pe", 8, 8, RW, "PE whose memory is read"))
-    yield "READ_ADDRESS", "Where the next READ begins.", _value(RW, "address of a word", width=24)
-    yield "READ", "Read memory: the words come as a packet of results. Memories other than ACT " \
-                  "can be read if the machine was made with readback.", _fields(
-        ("count", 0, 24, W, "number of words; each of them in pieces of act_width bits, low first"))
+    yield "READ_ADDRESS", "Start address of the next READ.", _value(
+        RW, "address of a word", width=24)
+    yield "READ", "Read memory; the words are returned as a result packet. Memories other than " \
+                  "ACT are readable only in a configuration with readback.", _fields(
+        ("count", 0, 24, W, "number of words; each is returned in elements of act_width bits, "
+                            "least significant bits first"))
 
 
 def _counters() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
@@ -275,7 +278,7 @@ def _counters() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
         for low in range(0, COUNTER_WIDTH, REGISTER_WIDTH):
             half = "HI" if low else "LO"
             yield (f"{name.upper()}_{half}",
-                   f"Counter {name}, as of the last program that ended or the last latch: {doc}.",
+                   f"Counter {name}, captured at the last end of a program or latch: {doc}.",
                    _value(R, f"bits {low + REGISTER_WIDTH - 1}:{low}"))
 
 
@@ -291,5 +294,5 @@ REGISTERS: tuple[Register, ...] = (
     *_place(0, _identification()), *_place(_CONFIG_BASE, _configuration()),
     *_place(_CONTROL_BASE, _control()), *_place(_COUNTER_BASE, _counters()))
 
-#: The same by name.
+#: Registers by name.
 REGISTER = {register.name: register for register in REGISTERS}

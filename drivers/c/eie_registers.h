@@ -479,7 +479,7 @@ typedef struct {
     uint32_t STALL_RESULT_HI;
 } eie_t;
 
-// Addresses of the registers, in bytes
+// Byte addresses of the registers
 #define EIE_ID 0x000u
 #define EIE_VERSION 0x004u
 #define EIE_FORMAT 0x008u
@@ -545,14 +545,14 @@ typedef struct {
 #define EIE_STALL_RESULT_LO 0x168u
 #define EIE_STALL_RESULT_HI 0x16cu
 
-// What registers ID, VERSION and FORMAT read
+// Values of registers ID, VERSION and FORMAT
 #define EIE_PRODUCT_ID 0x45494501u
 #define EIE_VERSION_MAJOR 1u
 #define EIE_VERSION_MINOR 0u
 #define EIE_VERSION_PATCH 0u
 #define EIE_FORMAT_VERSION 2u
 
-// Numbers of memories
+// Memory numbers
 #define EIE_MEMORY_SPMAT 0u
 #define EIE_MEMORY_PTR 1u
 #define EIE_MEMORY_ACT 2u
@@ -565,19 +565,19 @@ typedef struct {
     X(NONE, 0, "no error") \
     X(BAD_HEADER, 1, "packet for a memory that does not exist, or reserved bits set; its address") \
     X(BAD_PE, 2, "packet for a PE that does not exist; its address") \
-    X(BAD_ADDRESS, 3, "packet with words beyond the end of the memory; its address. None is written") \
-    X(TRUNCATED, 4, "TLAST came before the last word of a packet; address of the first missing word") \
-    X(OVERLONG, 5, "no TLAST with the last word of a packet; address behind the packet") \
-    X(PARTIAL_BEAT, 6, "a beat of a packet with TKEEP bits not set; address of its word") \
-    X(LOAD_IN_USE, 7, "packet for a memory or input buffer that a program uses or waits to use, or during a read of memory; its address") \
-    X(START_BUSY, 8, "start while another one waits, or while the core is being reset; its descriptor") \
-    X(START_RANGE, 9, "start at a descriptor that does not exist, or from an input buffer that does not; its descriptor") \
-    X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook or a shift that do not exist, or with a destination inside its source; its number") \
-    X(NO_END, 11, "the program ran on to a word that is no descriptor; its number") \
-    X(BAD_POINTER, 12, "an activation has no pointers: ptr_base and column are beyond the end; the number of the descriptor") \
-    X(TIMEOUT, 13, "a program, its start or a read took longer than WATCHDOG allows; the number of the first descriptor, of no meaning for a read") \
-    X(RESULT_BLOCKED, 14, "as TIMEOUT, in a cycle in which the host did not take a result") \
-    X(BAD_READ, 15, "read of words that do not exist or cannot be read, or while the machine is busy; its address")
+    X(BAD_ADDRESS, 3, "packet extending past the end of the memory, not written; its address") \
+    X(TRUNCATED, 4, "TLAST before the last word of a packet; address of the first missing word") \
+    X(OVERLONG, 5, "no TLAST with the last word of a packet; address after its last word") \
+    X(PARTIAL_BEAT, 6, "beat of a packet with TKEEP bits deasserted; address of its word") \
+    X(LOAD_IN_USE, 7, "packet for a memory or input buffer in use by a running or pending program, or during a memory read; its address") \
+    X(START_BUSY, 8, "start while another start is pending or the core is being reset; number of its descriptor") \
+    X(START_RANGE, 9, "start with a descriptor or an input buffer that does not exist; number of the descriptor") \
+    X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook or a shift out of range, or with a destination inside its source; its number") \
+    X(NO_END, 11, "program that ran into a word that is not a descriptor; its number") \
+    X(BAD_POINTER, 12, "activation without pointers, as ptr_base plus its column is out of range; number of the descriptor") \
+    X(TIMEOUT, 13, "program, pending start or memory read that exceeded WATCHDOG; number of the first descriptor, undefined for a read") \
+    X(RESULT_BLOCKED, 14, "as TIMEOUT, while the host stalled a result") \
+    X(BAD_READ, 15, "read of words that do not exist or are not readable, or while the machine is busy; its address")
 
 enum eie_error_code {
     EIE_ERROR_NONE = 0,

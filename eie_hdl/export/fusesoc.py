@@ -1,4 +1,4 @@
-"""FuseSoC's description of the emitted files, for those whose designs are put together by it."""
+"""FuseSoC core description (CAPI2) of the emitted files."""
 
 from collections.abc import Iterable
 
@@ -32,17 +32,17 @@ targets:
 
 
 def describe_core(top: str, version: str, *, sources: Iterable[str], waivers: str) -> str:
-    """Text of a ``.core`` file (CAPI2).
+    """Describe the emitted files as a ``.core`` file.
 
     Parameters
     ----------
     top : :class:`str`
-        Top module; the core has its name.
+        Top module, and name of the core.
     version : :class:`str`
         Version of the core.
     sources : iterable of :class:`str`
-        Verilog files, beside the ``.core`` file.
+        Verilog files, in the folder of the ``.core`` file.
     waivers : :class:`str`
-        Waivers of Verilator's lint.
+        Verilator lint waivers.
     """
     return _CORE.format(top=top, version=version, sources=", ".join(sources), waivers=waivers)

@@ -1,4 +1,4 @@
-"""The registers in the formats of others: C, IP-XACT and HTML, by PeakRDL from SystemRDL."""
+"""C header, IP-XACT and HTML of the register map, by PeakRDL from SystemRDL."""
 
 import json
 import re
@@ -21,21 +21,21 @@ HTML      = "html"
 
 
 class PeakrdlError(RuntimeError):
-    """PeakRDL is not installed; the message names what is missing and what to do."""
+    """PeakRDL is not installed; the message names the missing package and the remedy."""
 
 
 def write_descriptions(folder: Path) -> list[Path]:
-    """Write what needs no other tool: SystemRDL and the reference.
+    """Write the descriptions that need no other tool: SystemRDL and the reference.
 
     Parameters
     ----------
     folder : :class:`~pathlib.Path`
-        Where to write; it is made if need be.
+        Output folder; created if it does not exist.
 
     Returns
     -------
     list of :class:`~pathlib.Path`
-        What was written.
+        Written files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {SYSTEMRDL: to_systemrdl(REGISTERS), REFERENCE: describe_registers(REGISTERS)}
@@ -45,22 +45,22 @@ def write_descriptions(folder: Path) -> list[Path]:
 
 
 def write_exports(folder: Path) -> list[Path]:
-    """Write what PeakRDL makes of the SystemRDL that is in `folder`. It is the same every time.
+    """Write the exports that PeakRDL derives from the SystemRDL in `folder`. Deterministic.
 
     Parameters
     ----------
     folder : :class:`~pathlib.Path`
-        Where :func:`write_descriptions` has written.
+        Output folder of :func:`write_descriptions`.
 
     Returns
     -------
     list of :class:`~pathlib.Path`
-        What was written: a C header, IP-XACT, and a folder of HTML.
+        C header, IP-XACT, and a folder of HTML.
 
     Raises
     ------
     PeakrdlError
-        If a part of PeakRDL is not installed.
+        If a PeakRDL package is not installed.
     """
     try:
         from peakrdl_cheader.c_standards import CStandard
@@ -83,15 +83,15 @@ def write_exports(folder: Path) -> list[Path]:
                         encoding="utf-8")
     IPXACTExporter(vendor="eie-hdl", library="eie", version=".".join(map(str, VERSION))).export(
         root, ip_xact)
-    # Otherwise the time is in it.
+    # A fixed timestamp makes the output deterministic.
     HTMLExporter(user_context={"build_ts": 0}).export(root, html)
     return paths
 
 
 def _complete(header: str, registers: Sequence[Register]) -> str:
-    """PeakRDL's C header with short names, and with what it leaves out."""
-    # All members are aligned words. Packed, they would be accessed by bytes where the processor
-    # cannot access words at any address, and commands would be refused.
+    """Shorten the names in PeakRDL's C header and add the constants that it lacks."""
+    # All members are aligned words. With `packed`, processors without unaligned access would use
+    # byte accesses, and commands would be refused.
     header = header.replace(" __attribute__ ((__packed__))", "")
     names = {"bm": "MASK", "bp": "SHIFT", "bw": "WIDTH", "reset": "RESET"}
     header = re.sub(r"EIE__(\w+)__(\w+)_(bm|bp|bw|reset) (\w+)",
@@ -102,15 +102,15 @@ def _complete(header: str, registers: Sequence[Register]) -> str:
 
 
 def _constants(registers: Sequence[Register]) -> Iterator[str]:
-    yield from ("", "// Addresses of the registers, in bytes")
+    yield from ("", "// Byte addresses of the registers")
     for register in registers:
         yield f"#define EIE_{register.name} 0x{register.address:03x}u"
-    yield from ("", "// What registers ID, VERSION and FORMAT read")
+    yield from ("", "// Values of registers ID, VERSION and FORMAT")
     yield f"#define EIE_PRODUCT_ID 0x{PRODUCT_ID:08x}u"
     for part, number in zip(("MAJOR", "MINOR", "PATCH"), VERSION):
         yield f"#define EIE_VERSION_{part} {number}u"
     yield f"#define EIE_FORMAT_VERSION {FORMAT_VERSION}u"
-    yield from ("", "// Numbers of memories")
+    yield from ("", "// Memory numbers")
     for memory in Memory:
         yield f"#define EIE_MEMORY_{memory.name} {memory.value}u"
     yield from ("", "// Error codes: X(name, code, text)", "#define EIE_ERROR_CODES(X) \\")

@@ -1,4 +1,4 @@
-"""The registers as a page for those who write software."""
+"""Register reference in Markdown, for software developers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
@@ -9,16 +9,15 @@ from .systemrdl import EVERYWHERE, LOCKED, TITLE, encodings
 __all__ = ["describe_registers"]
 
 _ACCESS = {
-    Access.READ: "can only be read",
-    Access.WRITE: "written and read back",
-    Access.COMMAND: "writing does something, with this value",
-    Access.STICKY: "set by the machine; writing a one clears the bit",
+    Access.READ: "read-only",
+    Access.WRITE: "read-write",
+    Access.COMMAND: "write-only; a write triggers an action with this value",
+    Access.STICKY: "set by the machine; cleared by writing a one",
 }
 
 
 def describe_registers(registers: Sequence[Register]) -> str:
-    """Markdown: a table of all registers, one of the fields of each that has more to it, and of
-    values that have names.
+    """Describe registers as Markdown tables of registers, fields and named values.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ def describe_registers(registers: Sequence[Register]) -> str:
         *_table(["access", "meaning"],
                 ([f"`{access.value}`", text] for access, text in _ACCESS.items())),
         "## All registers", "",
-        *_table(["address", "name", "access", "what it is", "value"],
+        *_table(["address", "name", "access", "description", "value"],
                 ([f"`0x{register.address:0{digits}X}`", _link(register),
                   f"`{register.access.value}`", register.doc,
                   register.fields[0].doc if _is_plain(register) else ""]
@@ -45,7 +44,7 @@ def describe_registers(registers: Sequence[Register]) -> str:
 
 
 def _is_plain(register: Register) -> bool:
-    """Whether the table of all registers says everything: a number to be read."""
+    """Return true for a read-only number, which the table of all registers describes fully."""
     return register.access == Access.READ and [field.width for field in register.fields] \
         == [REGISTER_WIDTH]
 

@@ -1,4 +1,4 @@
-"""The registers as SystemRDL 2.0, from which the tools of others make what they need."""
+"""SystemRDL 2.0 of the register map, the input of third-party register tools."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,18 @@ __all__ = ["EVERYWHERE", "LOCKED", "TITLE", "encodings", "to_systemrdl"]
 
 TITLE = "Registers of the EIE accelerator"
 
-#: What is said of registers that are `locked`.
-LOCKED = "Cannot be written while the machine is not idle."
+#: Appended to the description of registers that are `locked`.
+LOCKED = "Writable only while the machine is idle."
 
-#: What is said of all registers.
+#: Access rules common to all registers.
 EVERYWHERE = (
-    "Addresses are in bytes; their lowest two bits are ignored. An access is refused with SLVERR, "
-    "and without any effect, if no register is there; if it would write what can only be read, or "
-    "is locked; or if it is a command without the strobes of all bytes that it has fields in. "
-    "Otherwise bytes that are not strobed keep their value. Commands, and bits without a field, "
-    "read as zero.")
+    "Addresses are byte addresses; their lowest two bits are ignored. SLVERR is returned, and the "
+    "access has no effect, if there is no register at the address, if a read-only or locked "
+    "register is written, or if a command is written without the strobes of all bytes that contain "
+    "its fields. In other writes, bytes without a strobe keep their value. Commands, and bits that "
+    "belong to no field, read as zero.")
 
-#: Fields whose values have names: the type in SystemRDL, and the names.
+#: Fields with named values: type name in SystemRDL, and enumeration.
 _ENCODED: dict[tuple[str, str], tuple[str, type[Enum]]] = {
     ("ERROR", "code"): ("error_code", Error),
     ("ERROR", "memory"): ("memory_number", Memory),
@@ -38,16 +38,16 @@ _PROPERTIES = {
 
 
 def encodings(registers: Sequence[Register]) -> dict[str, type[Enum]]:
-    """Types of fields whose values have names."""
+    """Return the enumerations of fields with named values, by type name."""
     return dict(_ENCODED[key] for register in registers for field in register.fields
                 if (key := (register.name, field.name)) in _ENCODED)
 
 
 def to_systemrdl(registers: Sequence[Register]) -> str:
-    """SystemRDL 2.0 text of an address map `eie`.
+    """Describe registers as SystemRDL 2.0 text of an address map `eie`.
 
-    A command of one bit is a `singlepulse`, one of more bits an `swmod`. Names of registers, fields
-    and error codes are those of :mod:`eie_hdl.registers`.
+    A command field of one bit is a `singlepulse`, a wider one an `swmod`. Names of registers,
+    fields and error codes are those of :mod:`eie_hdl.registers`.
 
     Parameters
     ----------

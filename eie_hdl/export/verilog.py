@@ -1,4 +1,4 @@
-"""Verilog of an accelerator: each distinct module once, memories as instances."""
+"""Verilog emission: each distinct module once, memories as instances."""
 
 import re
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ from .word_tables import describe_words
 
 __all__ = ["Emitted", "emit", "to_verilog"]
 
-#: Declares how the images of an instance's memories begin.
+#: Declaration of the prefix of memory image names in an instance.
 IMAGE_PARAMETER = 'parameter IMAGE = ""'
 
-#: Hand-written modules that the rest instantiates.
+#: Hand-written modules instantiated by the generated ones.
 MEMORIES = ("eie_sram.v", "eie_regfile.v")
 
-#: Tables for those who wire it up.
+#: Tables of the words of the machine.
 WORDS = "eie_words.md"
 
-#: What Verilator's lint need not report.
+#: Verilator lint waivers.
 WAIVERS = "eie.vlt"
 
 
@@ -42,13 +42,13 @@ class Emitted:
     Attributes
     ----------
     files : :class:`dict` of :class:`str` to :class:`str`
-        Text by file name: ``eie.v``, the memories, ``eie.f``, which lists what a tool must read,
-        ``eie.core``, which tells FuseSoC the same, tables of the words, and the lint waivers.
+        Text by file name: ``eie.v``, the memories, the file list ``eie.f``, the FuseSoC core
+        ``eie.core``, tables of the words, and lint waivers.
     """
     files: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: str | Path) -> None:
-        """Write all files into `folder`, which is made if need be."""
+        """Write all files to `folder`, which is created if it does not exist."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in self.files.items():
@@ -56,33 +56,33 @@ class Emitted:
 
 
 class VerilogPlatform:
-    """Platform of Amaranth that leaves instances of memories and of modules that occur often.
+    """Amaranth platform that replaces memories and shared modules by instances.
 
     Attributes
     ----------
     modules : :class:`dict` of :class:`str` to :class:`str`
-        Text of the modules that instances were left of, by name.
+        Text of the shared modules, by name.
     """
     def __init__(self) -> None:
         self.modules: dict[str, str] = {}
 
     def convert(self, component: wiring.Component, name: str) -> str:
-        """Text of `component` as module `name`, without what is in :attr:`modules`."""
+        """Convert `component` to module `name`, without the modules that it shares."""
         text = verilog.convert(
             component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
             ports={port: (value, PortDirection.Input if flow == In else PortDirection.Output)
                    for port, flow, value in ports(component)})
-        # Amaranth knows no module parameters; the one that names memory images is added here.
+        # Amaranth has no module parameters; the one that names memory images is added here.
         text, n_images = re.subn(r'\.IMAGE\("(\.[^"]*)"\)', r'.IMAGE({IMAGE, "\1"})', text)
         if n_images:
             text = text.replace(f"module {name}(", f"module {name} #({IMAGE_PARAMETER}) (", 1)
-        # A submodule is called "top.queue", a field "word.lane"; not all tools get along with the
-        # dot. An underscore will do, or two if there is such a name already.
+        # Submodules and fields have names such as "top.queue" and "word.lane", but not all tools
+        # accept the dot. Replace it by an underscore, or by two if that name exists.
         names = set(re.findall(r"\w+", text))
         text = re.sub(r"\\(\w+(?:\.\w+)+) ", lambda match: (
             plain if (plain := match[1].replace(".", "_")) not in names
             else match[1].replace(".", "__")) + " ", text)
-        # A signal without bits, such as the index of the only PE, would be declared with two.
+        # A zero-width signal, such as the index of a single PE, would be declared with two bits.
         text = re.sub(r"^ *(?:wire|reg) [^;]*\[-1:0\][^;]*;\n", "", text, flags=re.MULTILINE)
         return text.split("\n", 1)[1]    # the first line names a version of Yosys
 
@@ -105,9 +105,9 @@ class VerilogPlatform:
 
 
 def to_verilog(component: wiring.Component, name: str) -> str:
-    """Convert `component` to Verilog module `name`, with the modules it instantiates behind it.
+    """Convert `component` to Verilog module `name`, followed by the modules it instantiates.
 
-    The text depends on nothing but the component and the version of Amaranth and its Yosys.
+    The text depends only on the component and the versions of Amaranth and its Yosys.
     Memories are instances of ``eie_sram`` and ``eie_regfile``.
     """
     platform = VerilogPlatform()
@@ -115,7 +115,7 @@ def to_verilog(component: wiring.Component, name: str) -> str:
 
 
 def emit(config: EIEConfig) -> Emitted:
-    """Verilog of the accelerator that `config` describes. The top module is ``eie``."""
+    """Emit the Verilog of the accelerator described by `config`, with top module ``eie``."""
     settings = "".join(f"//   {name} = {value}\n" for name, value in config.as_dict().items())
     release = version("eie-hdl")
     title = f"// EIE accelerator, generated by eie-hdl {release}.\n{settings}"

@@ -1,4 +1,4 @@
-"""Bits of the words that a host sees, as tables: for those who write the host's side by hand."""
+"""Tables of the words that a host exchanges with a machine, for authors of host software."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ __all__ = ["describe_words"]
 
 
 def describe_words(config: EIEConfig) -> str:
-    """Markdown tables of load packets, memory words and results of the machine."""
+    """Describe load packets, memory words and results as Markdown tables."""
     layouts = Layouts.of(config)
     return "".join([
         f"# Words of this machine\n\n"
-        f"Bits count from the least significant one.\n\n"
-        f"A packet on `s_axis` is a header and `count` words, each in as many beats of "
-        f"{BEAT_WIDTH} bits as stated, low beat\nfirst; bits behind a word do not matter. TLAST "
-        f"comes with the last beat, and all bits of TKEEP are set.\n\n",
+        f"Bits are numbered from the least significant bit.\n\n"
+        f"A packet on `s_axis` is a header followed by `count` words, each in the given number of "
+        f"{BEAT_WIDTH}-bit beats, least\nsignificant beat first; bits past the end of a word are "
+        f"ignored. TLAST is set in the last beat, and all bits of TKEEP\nin every beat.\n\n",
         _table("Header of a load packet", layouts.load_header),
         _describe_memories(config),
         _table("SPMAT: a word of entries", layouts.spmat_word),
@@ -30,7 +30,7 @@ def describe_words(config: EIEConfig) -> str:
 
 
 _COUNTS = {
-    Memory.PTR: "pointers; even ones are in one bank, odd ones in the other",
+    Memory.PTR: "pointers; even and odd ones are in separate banks",
     Memory.INPUT: "rows of the input buffer",
 }
 
@@ -38,33 +38,33 @@ _COUNTS = {
 def _describe_memories(config: EIEConfig) -> str:
     memories = Layouts.of(config).memories
     depths = {memory: str(image.depth) for memory, image in memories.items()}
-    # An input buffer is a part of the activation SRAMs.
+    # An input buffer is a region of the activation SRAMs.
     images = {**memories, Memory.INPUT: memories[Memory.ACT]}
-    depths[Memory.INPUT] = f"{config.n_pe} a row"
+    depths[Memory.INPUT] = f"{config.n_pe} per row"
     return "".join([
         "## Memories\n\n| `memory` | name | words | bits | beats | `address` counts |\n"
         "|---|---|---|---|---|---|\n",
         *(f"| {memory.value} | {memory.name} | {depths[memory]} | {Shape.cast(image.shape).width} "
           f"| {n_beats(image.shape)} | {_COUNTS.get(memory, 'words')} |\n"
           for memory, image in images.items()),
-        "\nThe words of a row of INPUT are for one PE after the other, PE 0 first; register "
-        "INPUT_WORDS says how many rows there are.\n\n"])
+        "\nThe words of a row of INPUT go to the PEs in order, from PE 0; register INPUT_WORDS "
+        "holds the number of rows.\n\n"])
 
 
 def _describe_results(config: EIEConfig) -> str:
     width = result_lane_width(config)
     text = _table("Beat of a packet on `m_axis`", data.ArrayLayout(width, BEAT_WIDTH // width))
     text += (
-        f"An element is a number of {config.act_width} bits, extended with its sign to {width}. Of "
-        f"a vector, and of a READ of ACT, element *i* is\nof PE `i mod {config.n_pe}`, slot "
-        f"`i div {config.n_pe}` from the first row on. TKEEP has the bits of the bytes that hold "
+        f"An element is a {config.act_width}-bit number, sign-extended to {width} bits. Element "
+        f"*i* of a vector, and of a READ of ACT, is slot\n`i div {config.n_pe}` of PE "
+        f"`i mod {config.n_pe}`, counted from the first row. TKEEP is set for the bytes that hold "
         f"elements.\n")
     if config.readback:
         pieces = "".join(
             f"| {memory.name} | {n_pieces(config, image.shape)} |\n"
             for memory, image in Layouts.of(config).memories.items() if memory is not Memory.ACT)
-        text += ("\nA READ of another memory sends each word as several elements, its low bits "
-                 f"first:\n\n| memory | elements of a word |\n|---|---|\n{pieces}")
+        text += ("\nA READ of another memory returns each word as several elements, least "
+                 f"significant bits first:\n\n| memory | elements of a word |\n|---|---|\n{pieces}")
     return text
 
 
@@ -79,7 +79,7 @@ def _bits(offset: int, width: int) -> str:
 
 
 def _fields(shape: ShapeLike, name: str = "", offset: int = 0) -> Iterator[tuple[str, int, int]]:
-    """Name, offset and width of each number in a word."""
+    """Yield name, offset and width of each number in a word."""
     if not isinstance(shape, data.Layout):
         yield name, offset, Shape.cast(shape).width
         return

@@ -188,7 +188,7 @@ def test_the_tables_of_words_have_the_bits_of_the_layouts(config):
 
 def test_the_table_of_memories_has_all_that_packets_can_name():
     table = describe_words(PRESETS["tiny"]).split("## Memories\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (\d) \| (\w+) \| (\d+)(?: a row)? \| (\d+) \| (\d+) \|", table,
+    rows = re.findall(r"^\| (\d) \| (\w+) \| (\d+)(?: per row)? \| (\d+) \| (\d+) \|", table,
                       re.MULTILINE)
     assert [(int(number), name) for number, name, *_ in rows] == [
         (memory.value, memory.name) for memory in Memory]
