@@ -46,10 +46,10 @@ def show_build(title: str, build: "Build") -> None:
     manifest = build.manifest
     rows = [[layer["name"], format_size(layer["shape"]), f"{layer['density']:.1%}",
              str(layer["tiles"]), f"{layer['entries']:,}",
-             _share(layer["paddings"], layer["entries"]), f"{layer['load_balance']:.1%}"]
+             _share(layer["paddings"], layer["entries"]), f"{layer['entry_balance']:.1%}"]
             for layer in manifest["layers"]]
     print_table(make_table(
-        "layer", "rows × columns", "density", "tiles", "entries", "padding", "load balance",
+        "layer", "rows × columns", "density", "tiles", "entries", "padding", "entry balance",
         title=f"{title}: {build.config.n_pe} PEs, {manifest['mapping']}"), rows)
     print_table(make_table("memory", "words", "of", "bits", "instances"), [
         [name, f"{memory['words_used']:,}", f"{memory['words']:,}", str(memory["word_bits"]),

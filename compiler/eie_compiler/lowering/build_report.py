@@ -52,7 +52,7 @@ def _describe_work(config: EIEConfig, layer: Layer, plan: LayerPlan,
         "entries": len(encoded.v), "paddings": encoded.n_paddings,
         "entries_per_pe": {"mean": float(per_pe.mean()), "max": int(per_pe.max()),
                            "min": int(per_pe.min())},
-        "load_balance": len(encoded.v) / (config.n_pe * busiest) if busiest else 1.0,
+        "entry_balance": len(encoded.v) / (config.n_pe * busiest) if busiest else 1.0,
         "macs_dense_input": layer.n_nonzeros}
 
 

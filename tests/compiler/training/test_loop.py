@@ -1,13 +1,9 @@
 import json
-import re
 
 import numpy as np
 import pytest
 import torch
 
-from eie_compiler.compression.compress import densities
-from eie_compiler.compression.prune import prune
-from eie_compiler.errors import CompressError
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.training import TrainingError
 from eie_compiler.training.data import Data, Part
@@ -15,25 +11,8 @@ from eie_compiler.training.loop import Stage, train
 from eie_compiler.training.module import Module
 from eie_compiler.training.recipes import (
     dense_stages,
-    dsd_stages,
-    pruning_stages,
-    sharing_stage,
 )
-
-HOW = {"rate": 1e-2, "decay": 1e-3, "dropout": 0.2}
-
-#: Everything there is, in little.
-STAGES = [*dense_stages(2, **HOW), *pruning_stages(2, 1, (0.4, 0.6), **HOW),
-          sharing_stage(2, v_width=3, start="linear", rate=1e-2)]
-
-
-def learn(data, stages, seed=7, **options):
-    module = Module.new([8, 16, 4], seed)
-    return module, train(module, data, stages, seed=seed, batch=50, **options)
-
-
-def bits(module):
-    return {name: tensor.numpy().tobytes() for name, tensor in module.state_dict().items()}
+from support.training_runs import STAGES, bits, learn
 
 
 def test_it_learns_and_what_is_pruned_stays_zero_while_it_does(data):
@@ -73,122 +52,6 @@ def test_a_seed_gives_the_same_bits_and_another_one_others(data):
     (one, _), (same, _), (other, _) = (learn(data, STAGES[:2], seed) for seed in (7, 7, 8))
     assert bits(one) == bits(same)
     assert bits(one) != bits(other)
-
-
-@pytest.fixture(scope="module")
-def whole(data):
-    """A run that was never stopped."""
-    return learn(data, STAGES)
-
-
-@pytest.mark.parametrize("epochs", range(1, 12))
-def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bits(data, whole, tmp_path, epochs):
-    class Stop(Exception):
-        pass
-
-    def stop(record):
-        nonlocal epochs
-        epochs -= 1
-        if epochs < 0:
-            raise Stop
-
-    module, expected = whole
-    path = tmp_path / "checkpoint.npz"
-    if epochs < len(expected):
-        with pytest.raises(Stop):
-            learn(data, STAGES, checkpoint=path, tell=stop)
-    resumed, records = learn(data, STAGES, checkpoint=path, resume=True)
-    assert bits(resumed) == bits(module)
-    for record, same in zip(records, expected, strict=True):
-        assert {**record, "seconds": 0} == {**same, "seconds": 0}
-
-
-def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    learn(data, STAGES[:1], checkpoint=path)
-    with pytest.raises(TrainingError, match=f"^{re.escape(str(path))}: checkpoint must be of the "
-                                            "same model, data and options, but is of others: give "
-                                            f"those, or delete {re.escape(str(path))} to begin "
-                                            "anew$"):
-        learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)
-    path.unlink()
-    learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)    # which is what happens then
-
-
-@pytest.mark.parametrize("field, other", [("names", ["a", "fc2"]), ("relus", [False, False])])
-def test_a_checkpoint_of_layers_that_differ_in_name_or_relu_is_refused(data, tmp_path, field,
-                                                                       other):
-    path = tmp_path / "checkpoint.npz"
-    learn(data, STAGES[:1], checkpoint=path)
-    module = Module.new([8, 16, 4], 7)
-    setattr(module, field, other)
-    with pytest.raises(TrainingError, match="must be of the same model, data and options"):
-        train(module, data, STAGES[:1], seed=7, batch=50, checkpoint=path, resume=True)
-
-
-def test_a_broken_checkpoint_is_refused(data, tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    learn(data, STAGES[:1], checkpoint=path)
-    with np.load(path) as arrays:
-        part = {name: array for name, array in arrays.items() if name != "module.biases.0"}
-    np.savez(path, **part)
-    with pytest.raises(TrainingError, match=r"(?s)checkpoint\.npz: checkpoint must be whole, but "
-                                            r".*: delete .*checkpoint\.npz to begin anew$"):
-        learn(data, STAGES[:1], checkpoint=path, resume=True)
-    path.write_bytes(b"PK")
-    with pytest.raises(TrainingError, match=r"checkpoint\.npz: File must be a whole.*: delete "):
-        learn(data, STAGES[:1], checkpoint=path, resume=True)
-
-
-def test_dsd_makes_weights_sparse_and_dense_again(data):
-    stages = dsd_stages(2, 0.5, 2, **HOW)
-    _, records = learn(data, stages)
-    assert [(record["stage"], record["density"]) for record in records if "test" in record] == [
-        ("dense", 1), ("sparse", 0.5), ("dense again", 1)]
-
-
-def test_the_control_of_dsd_differs_in_nothing_but_its_density(data):
-    stages, control = dsd_stages(2, 0.5, 2, **HOW), dsd_stages(2, 0.0, 2, **HOW)
-    assert [(stage.name, stage.epochs, stage.rate) for stage in stages] \
-        == [(stage.name, stage.epochs, stage.rate) for stage in control]
-    _, records = learn(data, control)
-    assert {record["density"] for record in records} == {1}
-
-
-def test_density_falls_by_the_same_factor_to_its_end():
-    stages = pruning_stages(3, 1, (0.729, 1.0), balance=4, **HOW)
-    assert [stage.change.densities for stage in stages] == [
-        pytest.approx((0.9, 1)), pytest.approx((0.81, 1)), (0.729, 1)]
-    assert {stage.change.balance for stage in stages} == {4}
-
-
-@pytest.mark.parametrize("steps", [1, 4, 8])
-def test_quality_leaves_the_same_in_however_many_steps(steps):
-    module = Module.new([60, 50, 40], 9)
-    model = module.to_model()
-    for stage in pruning_stages(steps, 0, densities(model, quality=(1.5, 0.5)), **HOW):
-        stage.change(module)
-    for after, before, quality in zip(module.to_model().layers, model.layers, (1.5, 0.5)):
-        np.testing.assert_array_equal(after.weight, prune(before.weight, quality=quality).toarray())
-
-
-@pytest.mark.parametrize("make, error, message", [
-    (lambda: dsd_stages(1, 1.0, 2, **HOW), TrainingError,
-     "dsd must be a share from 0 to below 1, not 1.0"),
-    (lambda: dsd_stages(1, float("nan"), 2, **HOW), TrainingError,
-     "dsd must be a share from 0 to below 1, not nan"),
-    (lambda: pruning_stages(1, 1, (0.5, 2.0), **HOW), CompressError,
-     "density must be above 0 and at most 1, not 2.0"),
-    (lambda: pruning_stages(1, 1, (0.5,), balance=0, **HOW), CompressError,
-     "balance must be a number of PEs, 1 or more, not 0"),
-    (lambda: sharing_stage(1, v_width=4, start="nowhere", rate=1e-2), CompressError,
-     "start must be exact, linear, density or random, not 'nowhere'"),
-    (lambda: sharing_stage(1, v_width=9, start="exact", rate=1e-2), CompressError,
-     "v_width must be an integer from 2 to 8, not 9"),
-])
-def test_stages_that_cannot_be_are_refused_before_any_training(make, error, message):
-    with pytest.raises(error, match=f"^{re.escape(message)}$"):
-        make()
 
 
 def test_regression_comes_near_to_its_targets():

@@ -1,0 +1,72 @@
+"""Batches: order of transfers and starts, results, programs that fail."""
+
+
+import pytest
+
+from eie_driver.errors import (
+    DriverTimeout,
+)
+from eie_sim.inference import infer
+from support.driver_builds import compiled, random_words
+
+
+@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("buffers", [1, 2])
+@pytest.mark.parametrize("outputs", ["last", "all"])
+def test_a_batch_comes_out_as_the_golden_model_says(machine, outputs, buffers, count):
+    build = compiled(outputs=outputs, buffers=buffers)
+    machine.load(build)
+    words = random_words(build)
+    expected = infer(build, words, engine="golden")
+    run = machine.run(words, count=count)
+    assert [output.tolist() for output in run.outputs] == [
+        output.tolist() for output in expected.outputs]
+    assert [one["macs"] for one in run.counters] == (
+        expected.counters["macs"].tolist() if count else [])
+    assert run.overflow_tiles == ([None] * 5 if count else [])
+
+
+def test_an_empty_batch_has_empty_outputs(machine):
+    build = compiled(outputs="all")
+    machine.load(build)
+    run = machine.run(random_words(build, 0))
+    assert [output.shape for output in run.outputs] == [(0, 30), (0, 10)]
+
+
+@pytest.mark.parametrize(("buffers", "count", "order"), [
+    (2, False, "send START send START receive send START receive receive"),
+    (2, True, "send START send receive START send receive START receive"),
+    (1, False, "send START receive send START receive send START receive"),
+    (1, True, "send START receive send START receive send START receive"),
+])
+def test_inputs_are_loaded_and_starts_queued_as_early_as_can_be(machine, fake, buffers, count,
+                                                               order):
+    build = compiled(buffers=buffers)
+    machine.load(build)
+    fake.log.clear()
+    machine.run(random_words(build, 3), count=count)
+    assert " ".join(fake.log) == order
+
+
+def test_programs_are_counted_beyond_the_last_number(machine, fake):
+    build = compiled()
+    machine.load(build)
+    fake.set("PROGRAMS", value=(1 << 32) - 2)
+    assert len(machine.run(random_words(build)).counters) == 5
+    assert fake.get("PROGRAMS") == 3
+
+
+def test_a_program_that_does_not_end_is_given_up(machine, fake):
+    build = compiled()
+    machine.load(build)
+    start = fake._start
+
+    def never_ends():
+        start()
+        fake.set("PROGRAMS", value=0)
+        fake.set("STATUS", idle=0, buffer=1)
+
+    fake._start = never_ends
+    with pytest.raises(DriverTimeout, match=(
+            "^The end of the program must come within 0.5 s; STATUS: buffer$")):
+        machine.run(random_words(build))
