@@ -48,11 +48,10 @@ test-cycles: $(VENV)/.dev ## the cycle model against 40 random machines
 	$(BIN)/python -m pytest -n $(JOBS) tests/sim/cycles --machines 40
 
 bench: $(VENV)/.bench ## the nine layers of the paper in Verilog, every number compared; SEED=n
-	$(BIN)/python benchmarks/nine_layers.py --seed $(SEED) -o $(BUILD)/bench --models $(BUILD)/models
+	$(BIN)/python benchmarks/nine_layers.py --seed $(SEED) -o $(BUILD)/bench
 
 bench-quick: $(VENV)/.bench ## three of them; SEED=n
-	$(BIN)/python benchmarks/nine_layers.py --quick --seed $(SEED) -o $(BUILD)/bench-quick \
-	    --models $(BUILD)/models
+	$(BIN)/python benchmarks/nine_layers.py --quick --seed $(SEED) -o $(BUILD)/bench-quick
 
 bench-host: $(VENV)/.bench ## the time that the host needs for the nine layers; SEED=n
 	$(BIN)/python benchmarks/host.py --seed $(SEED) -o $(BUILD)/bench-host.json

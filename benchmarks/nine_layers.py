@@ -20,7 +20,6 @@ from eie_bench.paper.tables import Table, refresh, to_markdown
 from eie_bench.plotting import require_matplotlib
 from eie_cli.console import console, make_table, print_table
 from eie_cli.errors import Command
-from eie_sim.rtl.cocotb_engine import BUILD_ROOT
 
 
 class Names(click.ParamType):
@@ -48,15 +47,15 @@ class Names(click.ParamType):
 @click.option("--engine", type=click.Choice(["rtl", "model"]), default="rtl", show_default=True,
               help="The Verilog, all compared; or the cycle model alone.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of weights and inputs.")
-@click.option("--models", type=click.Path(path_type=Path), default=BUILD_ROOT, show_default=True,
-              help="Where simulators are kept from one run to the next.")
+@click.option("--models", type=click.Path(path_type=Path),
+              help="Folder in which simulators are kept, instead of that of `eie cache`.")
 @click.option("--doc", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Markdown document in which to replace the tables.")
 @click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path),
               default=Path("build/bench"), show_default=True,
               help="Folder for bench.json, bench.md and plots.")
 def main(layers: list[str], quick: bool, presets: list[str], engine: Engine, seed: int,
-         models: Path, doc: Path | None, folder: Path) -> None:
+         models: Path | None, doc: Path | None, folder: Path) -> None:
     """Run the nine layers of the paper."""
     require_matplotlib()    # before anything takes time
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from eie_sim.rtl import cocotb_engine, toolchain
+from eie_sim.rtl import cache, toolchain
 from support import simulation
 
 # A busy machine must not fail a test, and CI must not find what nobody has changed.
@@ -18,6 +18,11 @@ hypothesis.settings.register_profile("eie", deadline=None, print_blob=True,
 hypothesis.settings.load_profile("eie")
 
 SIMULATORS = {"icarus": toolchain.find_icarus, "verilator": toolchain.find_verilator}
+
+
+def pytest_configure(config):
+    """Keep what the tests make in the checkout, out of the user's cache."""
+    os.environ[cache.VARIABLE] = str(Path(__file__).parents[1] / "build" / "models")
 
 
 def pytest_addoption(parser):
@@ -47,7 +52,7 @@ def stalls(request):
 @pytest.fixture(scope="session")
 def models():
     """Folder of simulator models: they are named by what they are made of, and kept."""
-    return Path(__file__).parents[1] / cocotb_engine.BUILD_ROOT
+    return cache.cache_folder()
 
 
 def _present(request, name):

@@ -2,6 +2,7 @@
 
 import click
 
+from .cache import cache_command
 from .compile import compile_command
 from .compress import compress_command
 from .demo import demo_command
@@ -32,5 +33,5 @@ def main(traceback: bool) -> None:
 
 for command in (demo_command, doctor_command, verilog_command, train_command, compress_command,
                 compile_command, export_command, registers_command, run_command, info_command,
-                explore_command):
+                explore_command, cache_command):
     main.add_command(command)

@@ -16,7 +16,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 simulator_option = click.option(
     "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",
-    show_default=True, help="Simulator of the hardware.")
+    show_default=True, help="Simulator of the hardware; built once and kept, see `eie cache`.")
 
 
 def machine_options(command: Callable[..., None]) -> Callable[..., None]:

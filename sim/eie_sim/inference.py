@@ -161,13 +161,12 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
                     if name in Statistics._fields}
         return Inference("golden", names, expected, counters, statistics.entries, [], 0,
                          time.perf_counter() - start)
-    root = build_root or cocotb_engine.BUILD_ROOT
     if engine == "fast":
         simulator = "verilator"
-        result = verilator_engine.run(build, words, build_root=root)
+        result = verilator_engine.run(build, words, build_root=build_root)
     else:
         result = cocotb_engine.run(build, words, simulator=simulator, waves=waves, folder=folder,
-                                   build_root=root, load=load)
+                                   build_root=build_root, load=load)
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(

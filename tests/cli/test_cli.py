@@ -19,8 +19,8 @@ from eie_sim.rtl import cocotb_engine
 from eie_sim.rtl.toolchain import Tool
 from eie_sim.rtl.verilated import verilog
 
-COMMANDS = ["compile", "compress", "demo", "doctor", "explore", "export", "info", "registers",
-            "run", "train", "verilog"]
+COMMANDS = ["cache", "compile", "compress", "demo", "doctor", "explore", "export", "info",
+            "registers", "run", "train", "verilog"]
 
 
 @pytest.fixture
@@ -273,8 +273,7 @@ def test_overflow_is_told(tmp_path, build, inputs, eie, pretended):
     assert "An accumulator overflowed in 1 inferences." in text
 
 
-def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch, icarus):
-    monkeypatch.chdir(tmp_path)
+def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):
     code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "--sim", icarus,
                      "-o", tmp_path / "out")
     assert code == 0, text
@@ -283,9 +282,7 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, monkeypatch, ica
     assert min(statistics["counters"]["cycles"]["values"]) > 10
 
 
-def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, monkeypatch, verilator,
-                                     models):
-    monkeypatch.setattr(cocotb_engine, "BUILD_ROOT", models)
+def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator):
     assert eie("compile", network, "--pes", 4, "-o", tmp_path / "build")[0] == 0
     run = ("run", tmp_path / "build", "--input", inputs, "--engine", "fast",
            "-o", tmp_path / "out")

@@ -20,7 +20,7 @@ from eie_hdl.packing import unpack
 from eie_sim.cycles.model import Prediction, predict
 from eie_sim.cycles.steps import build_steps, layer_steps
 from eie_sim.inference import infer
-from eie_sim.rtl.cocotb_engine import BUILD_ROOT, Mismatch
+from eie_sim.rtl.cocotb_engine import Mismatch
 from eie_sim.rtl.verilator_engine import make_library
 
 from .bounds import Bounds, find_bounds
@@ -153,7 +153,7 @@ def net_cycles(counters: Mapping[str, int]) -> int:
     return counters["cycles"] - counters["phase_output"]
 
 
-def make_simulators(machines: Mapping[str, Machine], build_root: str | Path = BUILD_ROOT) -> None:
+def make_simulators(machines: Mapping[str, Machine], build_root: str | Path | None = None) -> None:
     """Make the simulator of each machine, side by side, unless it has been made before.
 
     Raises
@@ -167,7 +167,7 @@ def make_simulators(machines: Mapping[str, Machine], build_root: str | Path = BU
 
 
 def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
-                engine: Engine = "rtl", build_root: str | Path = BUILD_ROOT, workers: int = 2
+                engine: Engine = "rtl", build_root: str | Path | None = None, workers: int = 2
                 ) -> Iterator[Measurement]:
     """Measure each layer on each machine, `workers` at a time, those with most columns first.
 
@@ -189,7 +189,7 @@ def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *
 
 
 def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int, engine: Engine = "rtl",
-            build_root: str | Path = BUILD_ROOT) -> Measurement:
+            build_root: str | Path | None = None) -> Measurement:
     """Measure one layer on one machine.
 
     In RTL, every result and every counter that the golden model knows is compared with it, all

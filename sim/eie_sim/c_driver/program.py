@@ -17,7 +17,6 @@ from eie_hdl.config import EIEConfig
 
 from ..demo.digits import FOLDER, load_digits
 from ..inference import infer, prepare
-from ..rtl.cocotb_engine import BUILD_ROOT
 from ..rtl.simulators import SimulationError, call
 from ..rtl.verilated import make_host
 
@@ -38,7 +37,7 @@ FAULTS = DRIVER / "sim" / "faults.c"
 _BRIDGE = DRIVER / "sim" / "bridge.cpp"
 
 
-def make_machine(config: EIEConfig, *, build_root: str | Path = BUILD_ROOT) -> Path:
+def make_machine(config: EIEConfig, *, build_root: str | Path | None = None) -> Path:
     """Object file of a machine in Verilator with the port of the driver, made once.
 
     Raises
@@ -54,7 +53,7 @@ def make_machine(config: EIEConfig, *, build_root: str | Path = BUILD_ROOT) -> P
 
 def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64],
                     folder: str | Path, *, example: Path = DIGITS,
-                    build_root: str | Path = BUILD_ROOT) -> Path:
+                    build_root: str | Path | None = None) -> Path:
     """Compile an example with the driver, and link them with the machine.
 
     Its network is called ``network``; ``digits_data.h`` has its inputs and what must come out
@@ -72,8 +71,8 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
         Where exported sources, objects and program go.
     example : :class:`~pathlib.Path`
         The example.
-    build_root : :class:`str` or :class:`~pathlib.Path`
-        Where machines are kept from one run to the next.
+    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+        Where machines are kept from one run to the next, as for :func:`..rtl.cache.make_once`.
 
     Returns
     -------
@@ -116,7 +115,7 @@ def _data(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64]) -> 
 
 def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16,
                    outputs: Literal["last", "all"] = "last", images: int | None = None,
-                   build_root: str | Path = BUILD_ROOT) -> Path:
+                   build_root: str | Path | None = None) -> Path:
     """Compile an example with the digits network and held-out images: all, or the first ones.
 
     Parameters and exceptions are those of :func:`compile_example`; `outputs` is that of

@@ -93,8 +93,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
 
     progress(f"running {len(test)} images through the hardware in {simulator}")
     words = prepare(build, test)
-    inference = infer(build, words, engine="rtl", simulator=simulator, folder=folder / "rtl",
-                      build_root=folder / "models")
+    inference = infer(build, words, engine="rtl", simulator=simulator, folder=folder / "rtl")
 
     scores = {
         "dense": read_model(FOLDER / "dense.npz")(test),

@@ -19,10 +19,7 @@ from eie_hdl.packing import unpack
 from .simulators import build_model, run_bench
 from .verilated import verilog
 
-__all__ = ["BUILD_ROOT", "Mismatch", "RtlResult", "compare", "deadline", "run"]
-
-#: Where models are kept from one run to the next.
-BUILD_ROOT = Path("build/models")
+__all__ = ["Mismatch", "RtlResult", "compare", "deadline", "run"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,7 +72,7 @@ class Mismatch:
 
 
 def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator",
-        build_root: str | Path = BUILD_ROOT, folder: str | Path | None = None,
+        build_root: str | Path | None = None, folder: str | Path | None = None,
         waves: str | None = None, load: str = "stream", count: bool = True, pause: float = 0.0,
         seed: int = 1, timeout: float = 600, bench: str = "bench_eie") -> RtlResult:
     """Run inferences in a simulation of the Verilog, through its AXI buses and its driver.
@@ -88,8 +85,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         Fixed-point inputs, in logical order.
     simulator : :class:`str`
         ``verilator`` or ``icarus``.
-    build_root : :class:`str` or :class:`~pathlib.Path`
-        Where models are kept from one run to the next.
+    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+        Where models are kept from one run to the next, as for :func:`.cache.make_once`.
     folder : :class:`str` or :class:`~pathlib.Path`, optional
         Where the build, the log and the waveform go. Left out, it is a temporary one.
     waves : :class:`str`, optional

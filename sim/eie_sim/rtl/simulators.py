@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,19 +11,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from . import toolchain
+from .cache import MAKING, VARIABLE, cache_folder, entry_path, make_once
 
 __all__ = ["BENCHES", "MAKE", "SIMULATORS", "VERILATE", "Model", "SimulationError",
-           "build_model", "call", "lend_runtime", "make_once", "run_bench"]
+           "build_model", "call", "lend_runtime", "run_bench"]
 
 SIMULATORS = ("verilator", "icarus")
 
-#: Changes when the way models are built does, so that older ones are not taken.
-_RECIPE = 1
 #: Folder of the benches that the engines run.
 BENCHES = Path(__file__).parent / "benches"
 _TAIL_LINES = 40
@@ -69,8 +66,9 @@ class Model:
     waves: str | None
 
 
-def build_model(files: Mapping[str, str], *, top: str, simulator: str, build_root: str | Path,
-                waves: str | None = None, repeated: Sequence[str] = ()) -> Model:
+def build_model(files: Mapping[str, str], *, top: str, simulator: str,
+                build_root: str | Path | None = None, waves: str | None = None,
+                repeated: Sequence[str] = ()) -> Model:
     """Make a simulator of Verilog texts, or take the one made before of the same.
 
     Parameters
@@ -81,9 +79,8 @@ def build_model(files: Mapping[str, str], *, top: str, simulator: str, build_roo
         Top module. With Verilator its ports are all that a bench sees.
     simulator : :class:`str`
         One of :data:`SIMULATORS`.
-    build_root : :class:`str` or :class:`~pathlib.Path`
-        Folder of all models, each in a folder of its own, named by a hash. Several processes may
-        use it at once.
+    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+        Where models are kept, as for :func:`.cache.make_once`.
     waves : :class:`str`, optional
         Record waveforms of this instance and what is in it, such as ``pe_3``, or of everything if
         empty. Icarus writes FST; so does Verilator if zlib's and LZ4's headers are installed, and
@@ -107,39 +104,10 @@ def build_model(files: Mapping[str, str], *, top: str, simulator: str, build_roo
     def make(folder: Path) -> None:
         for file, text in sources.items():
             (folder / file).write_text(text, encoding="utf-8")
-        build.make(folder, list(sources), Path(build_root).resolve())
+        build.make(folder, list(sources), build_root)
 
     folder = make_once(build_root, f"{top}-{simulator}", [sources, build.identity()], make)
     return Model(simulator, folder, top, build.waves_file)
-
-
-def make_once(build_root: str | Path, name: str, identity: object, make: Callable[[Path], None]
-              ) -> Path:
-    """Make what takes long, or take what was made before of the same.
-
-    Parameters
-    ----------
-    build_root : :class:`str` or :class:`~pathlib.Path`
-        Folder of all that is kept. Several processes may use it at once.
-    name : :class:`str`
-        Beginning of the name of the folder; the rest is a hash.
-    identity
-        All that the result depends on, as plain JSON.
-    make : function of :class:`~pathlib.Path`
-        Fills the folder, which is moved when it is done.
-    """
-    root = Path(build_root).resolve()
-    key = json.dumps([_RECIPE, identity])
-    made = root / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    root.mkdir(parents=True, exist_ok=True)
-    with _locked(made.with_name(f"{made.name}.lock")):
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=root, prefix="making-") as making:
-                folder = Path(making) / "model"
-                folder.mkdir()
-                make(folder)
-                folder.rename(made)
-    return made
 
 
 def run_bench(model: Model, bench: str, folder: str | Path, *, plusargs: Sequence[str] = (),
@@ -216,14 +184,6 @@ def _check_results(results: Path, log: Path, what: str) -> None:
         raise SimulationError(f"{what} ran no test\n{_tail(log)}")
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; it is free again when this one ends, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     return "\n".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
@@ -247,27 +207,27 @@ def call(command: Sequence[str], folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def lend_runtime(objects: Path, root: Path, kind: object) -> Iterator[None]:
+def lend_runtime(objects: Path, build_root: str | Path | None, kind: object) -> Iterator[None]:
     """Lend a build Verilator's run-time library, compiled once: most of a small build.
 
     Parameters
     ----------
     objects : :class:`~pathlib.Path`
         Where the build is compiled meanwhile.
-    root : :class:`~pathlib.Path`
-        Where the library is kept.
+    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+        Where the library is kept, as for :func:`.cache.make_once`.
     kind
         What it depends on besides Verilator, as plain JSON.
     """
     tool = toolchain.find_verilator()
-    key = json.dumps([_RECIPE, tool.version, tool.path, kind])
-    kept = root / f"verilator-runtime-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    kept = entry_path(cache_folder(build_root), "verilator-runtime",
+                      [tool.version, tool.path, kind])
     if kept.exists():
         for file in kept.iterdir():
             shutil.copyfile(file, objects / file.name)
     yield
     if not kept.exists():
-        with tempfile.TemporaryDirectory(dir=root, prefix="making-") as making:
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=MAKING) as making:
             (folder := Path(making) / "runtime").mkdir()
             for file in objects.glob("verilated*.o"):
                 shutil.copyfile(file, folder / file.name)
@@ -286,7 +246,7 @@ class _Icarus:
     def identity(self) -> list[str | None]:
         return [self.top, self.waves, self.tool.version, _TIMESCALE]
 
-    def make(self, folder: Path, sources: list[str], root: Path) -> None:
+    def make(self, folder: Path, sources: list[str], build_root: str | Path | None) -> None:
         assert self.tool.path is not None
         tops = ["-s", self.top]
         (folder / "options.f").write_text(f"+timescale+{_TIMESCALE}\n")
@@ -320,11 +280,11 @@ class _Verilator:
                 importlib.metadata.version("cocotb"), str(_cocotb().libs_dir), _TIMESCALE,
                 *self.repeated]
 
-    def make(self, folder: Path, sources: list[str], root: Path) -> None:
+    def make(self, folder: Path, sources: list[str], build_root: str | Path | None) -> None:
         assert self.tool.path is not None
         if len(str(folder).split()) > 1:
-            raise SimulationError(f"Verilator's makefiles cannot work in {str(folder)!r}: choose a "
-                                  f"build folder without spaces in its name")
+            raise SimulationError(f"Verilator's makefiles cannot work in {str(folder)!r}: set "
+                                  f"{VARIABLE} to a folder without spaces in its name")
         libs = _cocotb().libs_dir
         (folder / "options.vlt").write_text(self._options())
         trace = [] if self.waves is None else ["--trace-fst" if self.fst else "--trace"]
@@ -333,7 +293,7 @@ class _Verilator:
               f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
               "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
               *sources], folder)
-        with lend_runtime(folder / "obj", root, ["vpi", self.waves_file]):
+        with lend_runtime(folder / "obj", build_root, ["vpi", self.waves_file]):
             call(MAKE, folder)
         shutil.rmtree(folder / "obj")
 

@@ -17,7 +17,7 @@ from eie_driver.batch import Run
 from eie_driver.bus import PERIOD
 from eie_hdl.config import EIEConfig
 
-from .cocotb_engine import BUILD_ROOT, RtlResult, deadline
+from .cocotb_engine import RtlResult, deadline
 from .verilated import FOLDER, make_host
 from .verilator_bus import VerilatedBus
 
@@ -27,12 +27,12 @@ __all__ = ["make_library", "run"]
 _AT_ONCE = 100
 
 
-def make_library(config: EIEConfig, build_root: str | Path = BUILD_ROOT) -> Path:
+def make_library(config: EIEConfig, build_root: str | Path | None = None) -> Path:
     """Shared library of a machine, for :class:`~.verilator_bus.VerilatedBus`; made once."""
     return make_host(config, FOLDER / "library.cpp", "-shared", build_root=build_root)
 
 
-def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path = BUILD_ROOT,
+def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path | None = None,
         count: bool = True, pause: float = 0.0, seed: int = 1, machines: int | None = None
         ) -> RtlResult:
     """Run inferences in Verilator, through the AXI buses of the machine and its driver.

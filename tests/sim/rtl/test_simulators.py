@@ -129,7 +129,7 @@ def test_verilog_that_does_not_compile_is_reported(simulator, tmp_path):
 
 
 def test_a_folder_that_make_cannot_work_in_is_refused(tmp_path, verilator):
-    with pytest.raises(SimulationError, match="choose a build folder without spaces in its name"):
+    with pytest.raises(SimulationError, match="set EIE_CACHE to a folder without spaces"):
         build_model(SHOW, top="show", simulator=verilator, build_root=tmp_path / "a b")
 
 

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import re
 import shutil
+import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,8 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.export.verilog import emit
 
 from .. import toolchain
-from ..simulators import MAKE, VERILATE, call, lend_runtime, make_once
+from ..cache import make_once
+from ..simulators import MAKE, VERILATE, call, lend_runtime
 
 __all__ = ["FOLDER", "make_host", "verilog"]
 
@@ -32,13 +34,13 @@ public_flat_rd -module "eie_pe" -port "*"
 _NUMBERING = ("-fno-dfg", "-fno-table")
 
 
-def verilog(config: EIEConfig, build_root: str | Path) -> dict[str, str]:
+def verilog(config: EIEConfig, build_root: str | Path | None) -> dict[str, str]:
     """Verilog of a machine, by file name: written once, which takes seconds, and kept.
 
     Parameters
     ----------
-    build_root : :class:`str` or :class:`~pathlib.Path`
-        Where it is kept from one run to the next.
+    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+        Where it is kept from one run to the next, as for :func:`..cache.make_once`.
     """
     folder = make_once(build_root, "verilog", [config.as_dict(), _generator()],
                        lambda folder: emit(config).write(folder))
@@ -56,7 +58,7 @@ def _generator() -> list[str]:
 
 
 def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[Path] = (),
-              build_root: str | Path) -> Path:
+              build_root: str | Path | None) -> Path:
     """Compile a host with a machine, once.
 
     Parameters
@@ -67,8 +69,8 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
         What the linker is to make: ``-shared`` a library, ``-r -nostdlib`` an object.
     headers : sequence of :class:`~pathlib.Path`
         What `source` includes besides.
-    build_root : :class:`str` or :class:`~pathlib.Path`
-        Where it is kept from one run to the next.
+    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+        Where it is kept from one run to the next, as for :func:`..cache.make_once`.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
                      lambda folder: call(command, folder)) / "host"
 
 
-def _make_model(config: EIEConfig, build_root: str | Path) -> Path:
+def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
     """Library of a machine without anything around it, and its headers; whatever the host is."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
@@ -108,7 +110,7 @@ def _make_model(config: EIEConfig, build_root: str | Path) -> Path:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         call(command, folder)
-        with lend_runtime(folder / "obj", Path(build_root).resolve(), "pic"):
+        with lend_runtime(folder / "obj", build_root, "pic"):
             call(MAKE, folder)
         for made in [*(folder / "obj").glob("*.h"), *(folder / "obj").glob("lib*.a")]:
             made.rename(folder / made.name)
@@ -127,5 +129,9 @@ def _forget_images(text: str) -> str:
 
 def _includes() -> list[Path]:
     """Folders of Verilator's own headers."""
-    root = Path(toolchain.tool_environment()["VERILATOR_ROOT"])
+    verilator = toolchain.require_verilator().path
+    assert verilator is not None
+    answer = subprocess.run([verilator, "--getenv", "VERILATOR_ROOT"], text=True, check=True,
+                            capture_output=True, env=toolchain.tool_environment())
+    root = Path(answer.stdout.strip())
     return [root / "include", root / "include" / "vltstd"]

@@ -1,0 +1,179 @@
+"""Cache of simulators and Verilog, which take long to make: one folder for each user."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+
+__all__ = ["MAKING", "VARIABLE", "CacheError", "Entry", "cache_folder", "clear_cache", "entry_path",
+           "list_entries", "make_once"]
+
+#: Environment variable that names another folder.
+VARIABLE = "EIE_CACHE"
+
+#: Changes with the way entries are made, so that older ones are not taken.
+_RECIPE = 1
+
+#: Held shared by every process that uses the cache, until it ends; exclusively while it is cleared.
+_IN_USE = "in-use.lock"
+#: Beginning of the names of folders that are being filled.
+MAKING = "making-"
+_ENTRY = re.compile(r"(?P<kind>[a-z]\w*(-\w+)*)-[0-9a-f]{16}")
+
+#: File descriptors of the locks that this process holds, by folder.
+_held: dict[Path, int] = {}
+
+
+class CacheError(RuntimeError):
+    """The cache cannot be written, or is in use; the message says what to do."""
+
+
+class Entry(NamedTuple):
+    """Something that is kept.
+
+    Attributes
+    ----------
+    path : :class:`~pathlib.Path`
+        Folder.
+    kind : :class:`str`
+        Beginning of its name, such as ``eie-verilator``; ``unfinished`` if a process was killed
+        while making it, or makes it now.
+    size : :class:`int`
+        Bytes of all files.
+    made : :class:`float`, seconds
+        When it was made, since the epoch.
+    """
+
+    path: Path
+    kind: str
+    size: int
+    made: float
+
+
+def cache_folder(folder: str | Path | None = None) -> Path:
+    """Return `folder`, else the one that :data:`VARIABLE` names, else the cache of the user."""
+    chosen = folder or os.environ.get(VARIABLE) or platformdirs.user_cache_path("eie-hdl")
+    return Path(chosen).resolve()
+
+
+def entry_path(folder: Path, kind: str, identity: object) -> Path:
+    """Return where the entry of an identity, plain JSON, is kept, whether it is there or not."""
+    key = json.dumps([_RECIPE, identity])
+    return folder / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def make_once(build_root: str | Path | None, kind: str, identity: object,
+              make: Callable[[Path], None]) -> Path:
+    """Make what takes long, or take what was made before from the same.
+
+    Parameters
+    ----------
+    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+        Folder of all that is kept, as for :func:`cache_folder`. Several processes may use it at
+        once.
+    kind : :class:`str`
+        Beginning of the name of the entry; the rest is a hash.
+    identity
+        All that the result depends on, as plain JSON.
+    make : function of :class:`~pathlib.Path`
+        Fills the folder, which is moved into its place when it is done.
+
+    Raises
+    ------
+    CacheError
+        If the folder cannot be written.
+    """
+    root = cache_folder(build_root)
+    _keep_in_use(root)
+    made = entry_path(root, kind, identity)
+    with _locked(made.with_name(f"{made.name}.lock")):
+        if not made.exists():
+            with tempfile.TemporaryDirectory(dir=root, prefix=MAKING) as making:
+                folder = Path(making) / "entry"
+                folder.mkdir()
+                make(folder)
+                folder.rename(made)
+    return made
+
+
+def list_entries(folder: Path) -> list[Entry]:
+    """Return all entries of a cache, sorted by kind and age; none if there is no such folder."""
+    entries = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        # What a process is making may be gone in the meantime.
+        with contextlib.suppress(FileNotFoundError):
+            if kind := _kind(path):
+                size = sum(file.lstat().st_size for file in path.rglob("*"))
+                entries.append(Entry(path, kind, size, path.stat().st_mtime))
+    return sorted(entries, key=lambda entry: (entry.kind, entry.made))
+
+
+def clear_cache(folder: Path) -> list[Entry]:
+    """Remove all entries of a cache, and nothing else; return what was removed.
+
+    Raises
+    ------
+    CacheError
+        If another process uses the cache, or it cannot be written.
+    """
+    if not folder.is_dir():
+        return []
+    lock = _keep_in_use(folder)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        entries = list_entries(folder)
+        for entry in entries:
+            shutil.rmtree(entry.path)
+        for path in folder.glob("*.lock"):
+            if _ENTRY.fullmatch(path.stem):
+                path.unlink()
+    except BlockingIOError:
+        raise CacheError(f"{folder} must not be in use while it is cleared, but another process "
+                         f"uses it: try again when that has ended") from None
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    return entries
+
+
+def _kind(path: Path) -> str | None:
+    """Kind of the entry in a folder; None for what is not ours."""
+    if not path.is_dir() or path.is_symlink():
+        return None
+    if path.name.startswith(MAKING):
+        return "unfinished"
+    match = _ENTRY.fullmatch(path.name)
+    return match and match["kind"]
+
+
+def _keep_in_use(root: Path) -> int:
+    """Create the folder if need be, and keep others from clearing it until this process ends."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if not os.access(root, os.W_OK):
+            raise PermissionError("it is read-only")
+        if root not in _held:
+            file = os.open(root / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            fcntl.flock(file, fcntl.LOCK_SH)
+            _held[root] = file
+    except OSError as error:
+        raise CacheError(f"The cache of simulators must be a folder that can be written, not "
+                         f"{root} ({error.strerror or error}): set {VARIABLE} to another one"
+                         ) from error
+    return _held[root]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes; it is free again when this one ends, however it ends."""
+    with path.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
