@@ -1,13 +1,12 @@
-"""The machine's clock: what decides when something happens, cycle by cycle, and nothing else.
+"""Cycle-by-cycle timing of the machine, compiled by Numba.
 
-Compiled by Numba. The parts are those of the RTL, from the CCU outwards; each sees the others as
-they were when the cycle began: the part downstream takes first, and notes for the one upstream
-whether there was room. A part is looked at only when something can change in it: that of a node
-until the cycle after a change near it, and a PE when it is due.
+The parts are those of the RTL, from the CCU outwards. Each sees the others as they were when the
+cycle began: the part downstream takes first and records for the one upstream whether there was
+room. A part is evaluated only when it can change: a node until the cycle after a change in it or
+next to it, a PE when it is due.
 
-All functions are inlined into one, as calls would count references to every array that they pass;
-and all are in this file, since Numba notices no change in another one when it keeps what it has
-compiled.
+All functions are inlined into one, as a call would count references to each array it passes. They
+share one file, as Numba's cache notices no change of another file.
 """
 
 from typing import NamedTuple
@@ -18,43 +17,44 @@ from numpy.typing import NDArray
 
 __all__ = ["ENDED", "Clock", "Machine", "Program", "run"]
 
-#: What a stage of a PE holds: nothing, a column without entries, an entry, the start of a tile; or
-#: the end of tile `n` as ``_END + n``. Messages of the broadcast are numbered alike.
+#: Contents of a PE stage: nothing, a column without entries, an entry, the start of a tile, or the
+#: end of tile `n` as ``_END + n``. Broadcast messages use the same codes.
 _NOTHING, _EMPTY, _ENTRY, _START, _END = range(5)
 
-#: Cycle in which a PE is due that waits for something to come.
+#: Due cycle of a PE that waits for input.
 _NEVER = 1 << 62
 
-#: In place of the column of an activation: there is none any more.
+#: Takes the place of a column after the last activation of a source.
 _NO_MORE = -1
 
-#: States of the CCU; each is that of the RTL.
+#: States of the CCU, as in the RTL.
 _FETCH, _DECODE, _BEGIN, _SCAN, _FINISH_TILE, _FINISH = range(6)
 ENDED = 6
 
-#: Cycles from the send of a message until a PE's scanner, and its queue, have it; without levels.
-_TO_SCAN, _TO_QUEUE = 2, 4
+#: Cycles from the sending of a message to its arrival at a PE's scanner and at its activation
+#: queue, without those of the tree levels.
+_SCAN_DELAY, _QUEUE_DELAY = 2, 4
 
-#: Cycles of which it is kept whether a queue was full: more than a tree has levels.
+#: History of queue status, one bit per cycle: more bits than a tree has levels.
 _HISTORY = 0xFFFF
 
-#: From the last row that drains until the PE calls its tile written.
-_TO_WRITTEN = 9
+#: Cycles from the last row drained until the PE reports its tile written.
+_WRITTEN_DELAY = 9
 
 
 class Program(NamedTuple):
-    """What is to be done, of all steps one after the other.
+    """Activity of a program, its steps concatenated.
 
     Attributes
     ----------
     dense, barrier : bool (n_steps,)
-        Whether the step sends its source to the host; whether it waits for all earlier tiles.
+        True if the step sends its source to the host; true if it waits for all earlier tiles.
     n_words, first_word : int64 (n_steps,)
-        Words of the source, and where they begin in `mask`.
+        Words of the source, and the index of the first in `mask`.
     n_rows, first_column : int64 (n_steps,)
-        Rows that drain, and where the columns begin in `entries`.
+        Rows drained, and the index of the first column in `entries`.
     mask : uint8 (n_pe, n_words)
-        Which of the four activations of a word are sent, as bits. PEs are in the order of the tree.
+        Bit mask of the nonzero ones among the four activations of a word. PEs in tree order.
     entries : uint16 (n_pe, n_columns)
         Entries of each column.
     """
@@ -70,15 +70,15 @@ class Program(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """Numbers that the clock depends on.
+    """Parameters of the machine that determine its timing.
 
     Attributes
     ----------
     n_levels, drop_empty
         As in :class:`~eie_hdl.config.EIEConfig`.
     filling, full, in_flight, sparse
-        Columns from which on a queue is filling, and full; for how many cycles the CCU does not
-        know what it has sent, and how many messages those may be if a queue is filling.
+        Columns from which a queue counts as filling, and as full; the age in cycles of the queue
+        status that the CCU sees; messages allowed in flight while a queue is filling.
     first_child, parent, pes
         As in :class:`~.tree.Tree`.
     """
@@ -95,16 +95,16 @@ class Machine(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """What the CCU counted.
+    """Counters of the CCU.
 
     Attributes
     ----------
     state : :class:`int`
-        :data:`ENDED`, or where it was when the time was over.
+        :data:`ENDED`, or the state at the deadline.
     cycles, control, compute, output, full, scan, barrier : :class:`int`
-        Cycles in all, in each phase, and stalled by each cause.
+        Total cycles, cycles of each phase, and stalls by cause.
     order : int64 (n_broadcasts,)
-        Columns as they were broadcast, numbered over all steps.
+        Columns in the order of their broadcast, numbered over all steps.
     """
 
     state: int
@@ -118,31 +118,31 @@ class Clock(NamedTuple):
     order: NDArray[np.int64]
 
 
-#: A queue of two columns; `was_full` is as the cycle began, for who puts something in.
+#: A queue of two columns; `was_full` is its state when the cycle began, for the part upstream.
 _QUEUE = [("level", np.int64), ("first", np.int64), ("second", np.int64), ("was_full", np.bool_)]
 
-#: What a node or a PE offers: columns, and a tile that is written, which may be `taken` now.
+#: Output of a node or PE: columns, and the report of a written tile.
 _OUTER = np.dtype([*_QUEUE, ("offered", np.bool_), ("taken", np.bool_)], align=True)
 
-#: What a node has of a child.
+#: A node's input from a child.
 _INNER = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
 
-#: A message of the broadcast: `place` is a column, or of a control the step; `sent` is when.
+#: A broadcast message: `place` is the column, or the step of a control; `sent` is the cycle.
 _MESSAGE = np.dtype([("kind", np.int64), ("place", np.int64), ("sent", np.int64)])
 
-#: A PE, but for what it offers.
+#: A PE without its output.
 _PE = np.dtype([
     ("index", np.int64),
-    # Activation queue, and the first message in it.
+    # Activation queue: messages in it, and the first of them.
     ("level", np.int64), ("head", np.int64),
-    # Stages of the spmat read, with the cycle of the last entry in the first; decode; starts and
-    # ends among all that. Without one, the stages behind the first do not matter.
+    # Stages of the spmat read, the cycle of the last entry in the first; decode; starts and ends
+    # among them. While there are none, the stages after the first do not matter.
     ("n_controls", np.int64), ("last_at", np.int64),
     ("stage_1", np.int64), ("stage_2", np.int64), ("stage_3", np.int64), ("stage_4", np.int64),
     ("decoded", np.int64),
     # Drain and write-back.
     ("draining", np.bool_), ("writing", np.bool_), ("row", np.int64), ("written_at", np.int64),
-    # Scanner: words taken, word in stage 2 or none, activations still to be sent in stage 3.
+    # Scanner: words taken, word in stage 2 if any, activations left to send in stage 3.
     ("busy", np.bool_), ("fetching", np.bool_), ("fetched", np.bool_), ("n_taken", np.int64),
     ("has_word", np.bool_), ("word", np.int64), ("pending", np.int64), ("number", np.int64),
 ], align=True)
@@ -166,37 +166,38 @@ def _take(queue):
 
 
 @njit(inline="always")
-def _merge(first, behind, inners, outer, turn, dense):
-    """One cycle of an LNZD node: one column of its children goes on, or their common end.
+def _merge(first, stop, inners, outer, turn, dense):
+    """Advance an LNZD node by one cycle: forward a column of a child, or the end of all children.
 
-    Its children are `first` to `behind` - 1. Returns whose turn it is then, or -1 if nothing goes.
+    Its children are `first` to `stop` - 1. Returns the child whose turn is next, or -1 if nothing
+    moved.
     """
     granted, n_ends, next_turn = -1, 0, -1
-    for step in range(behind - first):
+    for step in range(stop - first):
         child = first + turn + step
-        if child >= behind:
-            child -= behind - first
+        if child >= stop:
+            child -= stop - first
         if inners[child].level > 0:
             if inners[child].first == _NO_MORE:
                 n_ends += 1
             elif granted < 0 and (step == 0 or not dense):
                 granted = child
-    if n_ends == behind - first:
-        for child in range(first, behind):
+    if n_ends == stop - first:
+        for child in range(first, stop):
             _take(inners[child])
         _put(outer, _NO_MORE)
         next_turn = 0
     elif granted >= 0:
         _put(outer, _take(inners[granted]))
-        next_turn = granted + 1 - first if granted + 1 < behind else 0
+        next_turn = granted + 1 - first if granted + 1 < stop else 0
     return next_turn
 
 
 @njit(inline="always")
-def _report(first, behind, inners, outers, outer):
-    """One cycle of what a node knows of written tiles: its children's, and what it offers."""
+def _report(first, stop, inners, outers, outer):
+    """Advance a node's reports of written tiles by one cycle."""
     all_written = True
-    for child in range(first, behind):
+    for child in range(first, stop):
         inner, below = inners[child], outers[child]
         all_written = all_written and inner.written
         below.taken = below.offered and not inner.written
@@ -205,27 +206,27 @@ def _report(first, behind, inners, outers, outer):
     outer.offered = outer.offered and not outer.taken
     if all_written and is_free:
         outer.offered = True
-        for child in range(first, behind):
+        for child in range(first, stop):
             inners[child].written = False
 
 
 @njit(inline="always")
 def _step_tree(machine, inners, outers, turns, until, due, dense, waits, now):
-    """One cycle of all nodes. Written tiles matter only if the CCU `waits` for some."""
+    """Advance all nodes by one cycle. Written tiles matter only if the CCU `waits` for some."""
     n_nodes = len(turns)
     for node in range(n_nodes):
         if until[node] < now and not waits:
             continue
-        first, behind = machine.first_child[node], machine.first_child[node + 1]
+        first, stop = machine.first_child[node], machine.first_child[node + 1]
         outer = outers[node]
-        for child in range(first, behind):
+        for child in range(first, stop):
             inners[child].was_full = inners[child].level == 2
         if not outer.was_full:
-            turn = _merge(first, behind, inners, outer, turns[node], dense)
+            turn = _merge(first, stop, inners, outer, turns[node], dense)
             if turn >= 0:
                 turns[node] = turn
                 until[node] = until[machine.parent[node]] = now + 1
-        for child in range(first, behind):
+        for child in range(first, stop):
             inner, below = inners[child], outers[child]
             below.was_full = below.level == 2
             if below.level > 0 and not inner.was_full:
@@ -236,20 +237,20 @@ def _step_tree(machine, inners, outers, turns, until, due, dense, waits, now):
                 else:
                     due[child - n_nodes] = now
         if waits:
-            _report(first, behind, inners, outers, outer)
+            _report(first, stop, inners, outers, outer)
 
 
 @njit(inline="always")
 def _step_drain(pe, outer, now, n_rows):
-    """One cycle of drain and write-back; whether the decoder gets rid of what it holds."""
+    """Advance drain and write-back by one cycle; return whether the decoder advances."""
     is_end = pe.decoded >= _END
-    leaves = not is_end
+    advances = not is_end
     if pe.draining:
-        leaves = pe.row == n_rows[pe.decoded - _END] - 1
+        advances = pe.row == n_rows[pe.decoded - _END] - 1
         pe.row += 1
-        if leaves:
+        if advances:
             pe.draining = False
-            pe.written_at = now + _TO_WRITTEN
+            pe.written_at = now + _WRITTEN_DELAY
     elif is_end and not pe.writing and not outer.offered:
         pe.draining = True
         pe.writing = True
@@ -258,12 +259,12 @@ def _step_drain(pe, outer, now, n_rows):
     if pe.written_at == now + 1:
         pe.writing = False
         outer.offered = True
-    return leaves
+    return advances
 
 
 @njit(inline="always")
 def _walk(pe, number, now, messages, entries, drop_empty):
-    """One cycle of the path while only entries are in it: each moves, as nothing holds them."""
+    """Advance a path without controls by one cycle: nothing can stall its entries."""
     if pe.stage_1 != _ENTRY or pe.last_at <= now:
         pe.stage_1 = _NOTHING
         if pe.level > 0:
@@ -271,9 +272,9 @@ def _walk(pe, number, now, messages, entries, drop_empty):
 
 
 @njit(inline="always")
-def _step_path(pe, number, leaves, now, messages, entries, drop_empty):
-    """One cycle of the path with a control in it: the decoder holds an end until it `leaves`."""
-    takes = pe.decoded < _END or leaves
+def _step_path(pe, number, advances, now, messages, entries, drop_empty):
+    """Advance a path with a control by one cycle; the decoder keeps an end until it `advances`."""
+    takes = pe.decoded < _END or advances
     moves = pe.stage_4 == _NOTHING or takes
     if takes:
         pe.n_controls -= (pe.decoded >= _END) + (pe.stage_4 == _START)
@@ -294,7 +295,7 @@ def _step_path(pe, number, leaves, now, messages, entries, drop_empty):
 
 @njit(inline="always")
 def _next_message(pe, number, now, messages, entries, drop_empty):
-    """Take what is first in the queue into the first stage."""
+    """Move the first message of the queue to the first stage."""
     head = pe.head
     while drop_empty and _is_empty(messages[head], entries, number):
         head += 1
@@ -315,8 +316,8 @@ def _is_empty(message, entries, number):
 
 
 @njit(inline="always")
-def _step_scanner(pe, number, outer, holds, n_words, mask, first_word):
-    """One cycle of a scanner. In one that `holds` the drain reads the activation SRAM."""
+def _step_scanner(pe, number, outer, drains, n_words, mask, first_word):
+    """Advance a scanner by one cycle. If the PE `drains`, its activation SRAM is not available."""
     pending = pe.pending
     rest = pending & (pending - 1)
     is_free = pending == 0 or (rest == 0 and not outer.was_full)
@@ -338,7 +339,7 @@ def _step_scanner(pe, number, outer, holds, n_words, mask, first_word):
         pe.number = pe.word
         pe.pending = mask[number, first_word + pe.word]
     pe.has_word = takes or (pe.has_word and not is_free)
-    pe.fetched = (reads or (pe.fetched and not takes)) and not holds
+    pe.fetched = (reads or (pe.fetched and not takes)) and not drains
     if takes:
         pe.word = pe.n_taken
         pe.fetching = not is_last
@@ -347,22 +348,22 @@ def _step_scanner(pe, number, outer, holds, n_words, mask, first_word):
 
 @njit(inline="always")
 def _step_pes(pes, outers, until, due, n_above, now, messages, step, program, machine):
-    """One cycle of all PEs."""
+    """Advance all PEs by one cycle."""
     n_nodes = len(machine.first_child) - 1
     for number in range(len(pes)):
         if due[number] > now:
             continue
         pe, outer = pes[number], outers[n_nodes + number]
-        holds, level, n_found = pe.decoded >= _END, pe.level, outer.level
-        leaves = True
+        drains, level, n_found = pe.decoded >= _END, pe.level, outer.level
+        advances = True
         if pe.n_controls or pe.writing or outer.offered:
-            leaves = _step_drain(pe, outer, now, program.n_rows)
+            advances = _step_drain(pe, outer, now, program.n_rows)
         if pe.n_controls:
-            _step_path(pe, number, leaves, now, messages, program.entries, machine.drop_empty)
+            _step_path(pe, number, advances, now, messages, program.entries, machine.drop_empty)
         else:
             _walk(pe, number, now, messages, program.entries, machine.drop_empty)
         if pe.busy:
-            _step_scanner(pe, number, outer, holds, program.n_words[step], program.mask,
+            _step_scanner(pe, number, outer, drains, program.n_words[step], program.mask,
                           program.first_word[step])
         if pe.level < level:
             n_above[0] -= level == machine.filling
@@ -379,13 +380,13 @@ def _step_pes(pes, outers, until, due, n_above, now, messages, step, program, ma
 
 @njit(inline="always")
 def _is_blocked(pe, outer):
-    """Whether the scanner cannot go on until something is taken from it."""
+    """Check if the scanner is stalled until its output is taken."""
     return outer.level == 2 and pe.fetched and pe.has_word and pe.pending != 0
 
 
 @njit(inline="always")
 def _arrive(message, pes, due, n_above, now, program, machine):
-    """A message comes to the activation queues."""
+    """Add a message to the activation queues."""
     for number in range(len(pes)):
         if not (machine.drop_empty and _is_empty(message, program.entries, number)):
             pe = pes[number]
@@ -413,9 +414,9 @@ def run(machine, program, n_sent, deadline):
     machine : :class:`Machine`
     program : :class:`Program`
     n_sent : :class:`int`
-        Activations that will be broadcast.
+        Broadcasts of activations in the program.
     deadline : :class:`int`
-        Cycles after which to stop.
+        Limit in cycles.
 
     Returns
     -------
@@ -435,21 +436,21 @@ def run(machine, program, n_sent, deadline):
         pes[number].written_at = -1
     root = outers[0]
 
-    sent, scanned, queued = 0, 0, 0    # messages that have left the CCU, and come to the PEs
-    step, scan_step, unwritten, unseen = 0, 0, 0, 0
+    sent, scanned, queued = 0, 0, 0    # messages sent, seen by the scanners, and queued
+    step, scan_step, unwritten, seen = 0, 0, 0, 0
     n_above = np.zeros(2, np.int64)    # queues that are filling, and full
-    filling, is_full = 0, 0            # whether any is, and was, one bit for each cycle
+    filling, is_full = 0, 0            # history of "some queue is", one bit per cycle
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
     state, now = _FETCH, 0
     while state != ENDED and now < deadline:
-        # The CCU. A stop that a PE calls for takes a cycle in it and one in each level.
+        # The CCU. Back-pressure takes one cycle in the PE and one per tree level.
         kind, place = _NOTHING, step
         is_dense = program.dense[step]
         waits = unwritten > 0
-        while unseen < sent and messages[unseen].sent < now - machine.in_flight:
-            unseen += 1
-        is_many = sent - unseen > machine.sparse
-        is_stopped = is_full >> n_levels & 1 or (filling >> n_levels & 1 and is_many)
+        while seen < sent and messages[seen].sent < now - machine.in_flight:
+            seen += 1
+        is_burst = sent - seen > machine.sparse
+        is_stopped = is_full >> n_levels & 1 or (filling >> n_levels & 1 and is_burst)
         is_found = root.level > 0
         is_end = is_found and root.first == _NO_MORE
         root.was_full = root.level == 2
@@ -509,10 +510,10 @@ def run(machine, program, n_sent, deadline):
         filling = (filling << 1 | (n_above[0] > 0)) & _HISTORY
         is_full = (is_full << 1 | (n_above[1] > 0)) & _HISTORY
         _step_pes(pes, outers, until, due, n_above, now, messages, scan_step, program, machine)
-        if queued < sent and messages[queued].sent + n_levels + _TO_QUEUE == now:
+        if queued < sent and messages[queued].sent + n_levels + _QUEUE_DELAY == now:
             _arrive(messages[queued], pes, due, n_above, now, program, machine)
             queued += 1
-        if scanned < sent and messages[scanned].sent + n_levels + _TO_SCAN == now:
+        if scanned < sent and messages[scanned].sent + n_levels + _SCAN_DELAY == now:
             if messages[scanned].kind == _START:
                 scan_step = messages[scanned].place
                 _start_scanners(pes, due, now)

@@ -1,8 +1,7 @@
-"""Cycle model: every counter of the machine, exactly, without simulating its Verilog.
+"""Cycle model: exact values of all counters of the machine, without simulating its Verilog.
 
-It takes what decides about time, and nothing else: which activations are not zero, and how many
-entries their columns have in each PE. The host is one that takes results at once, and loads nothing
-while a program runs.
+Timing depends only on which activations are nonzero and how many entries their columns have in each
+PE. The model assumes a host that takes results at once and loads nothing while a program runs.
 """
 
 from collections.abc import Sequence
@@ -20,23 +19,23 @@ from .tree import make_tree
 
 __all__ = ["CycleModelError", "Prediction", "predict", "predict_build"]
 
-#: Cycles that a machine may take besides those in which one of its PEs has work.
+#: Allowance per step, in cycles, besides those in which one of its PEs has work.
 _SLACK = 1000
 
 
 class CycleModelError(RuntimeError):
-    """The model does not come to an end, which is a fault of its own, or Numba is missing."""
+    """The model does not terminate, which is a bug in it, or Numba is missing."""
 
 
 class Prediction(NamedTuple):
-    """What a program takes.
+    """Predicted counters of a program.
 
     Attributes
     ----------
     counters : :class:`dict` of :class:`str` to :class:`int`
-        All of :data:`eie_hdl.format.COUNTERS`; the busy cycles are those of PE 0.
+        All of :data:`eie_hdl.format.COUNTERS`; busy cycles are those of PE 0.
     entries : int64 (n_pe,)
-        Entries that each PE walks: the cycles in which it is busy.
+        Entries walked by each PE, equal to its busy cycles.
     """
 
     counters: dict[str, int]
@@ -44,7 +43,7 @@ class Prediction(NamedTuple):
 
 
 def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE) -> Prediction:
-    """Time of a program on a machine at rest.
+    """Predict the counters of a program on an idle machine.
 
     Parameters
     ----------
@@ -53,9 +52,9 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE)
     steps : sequence of :class:`Step`
         Its program.
     sparse : :class:`int`
-        Messages that may be in flight to an activation queue that is filling: to see what another
-        number than the machine's would do. With :attr:`EIEConfig.n_in_flight` the
-        broadcast stops as soon as ``queue_depth`` columns wait.
+        Messages allowed in flight to an activation queue that is filling. Default: the machine's.
+        With :attr:`EIEConfig.n_in_flight` the broadcast stops as soon as ``queue_depth`` columns
+        wait.
 
     Raises
     ------
@@ -76,14 +75,14 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE)
 
 
 def predict_build(build: Build, words: NDArray[np.int64]) -> list[Prediction]:
-    """Time of the program of a build, for each input of a batch (batch, n_inputs).
+    """Predict the counters of a build for each input of a batch (batch, n_inputs).
 
     Raises
     ------
     CycleModelError
         If Numba is not installed.
     GoldenError, VectorError
-        If images or inputs are broken.
+        If images or inputs are invalid.
     """
     return [predict(build.config, steps) for steps in build_steps(build, words)]
 
@@ -95,17 +94,17 @@ def _import_kernel():
         raise CycleModelError("The cycle model needs Numba: pip install 'eie-hdl[bench]', or "
                               "in a checkout `make venv`") from error
     except RuntimeError as error:
-        raise CycleModelError(f"The cycle model must be able to keep its compiled code ({error}): "
-                              f"set NUMBA_CACHE_DIR to a folder that can be written") from error
+        raise CycleModelError(f"The cycle model must be able to cache its compiled code ({error}): "
+                              f"set NUMBA_CACHE_DIR to a writable folder") from error
     return kernel
 
 
 def _machine(config: EIEConfig, sparse: int):
     from .kernel import Machine
 
-    late = config.n_in_flight
+    in_flight = config.n_in_flight
     return Machine(config.n_levels, config.drop_empty_columns, config.queue_depth,
-                   config.queue_depth + late - sparse, late, sparse, *make_tree(config))
+                   config.queue_depth + in_flight - sparse, in_flight, sparse, *make_tree(config))
 
 
 def _program(config: EIEConfig, steps: Sequence[Step]):
@@ -130,7 +129,7 @@ def _program(config: EIEConfig, steps: Sequence[Step]):
 
 
 def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int64]) -> int:
-    """As if nothing were done at the same time, and every cycle of the CCU were lost."""
+    """Upper bound of the cycles, without any overlap of CCU and PEs."""
     columns = sum(len(step.nonzero) for step in steps)
     rows = sum(step.words * ACTS_PER_WORD + _SLACK for step in steps)
     return int(entries.sum()) + 2 * config.n_pe * columns + rows
@@ -152,17 +151,17 @@ def _count(config: EIEConfig, steps: Sequence[Step], clock, entries: NDArray[np.
 
 
 def _spmat_reads(config: EIEConfig, steps: Sequence[Step], order: NDArray[np.int64]) -> int:
-    """Words read: those of each column, but for the first if the column before ended in it."""
+    """Spmat words read: those of each column, except a first one shared with the column before."""
     reads = first = 0
     for step in steps:
-        behind = first + len(step.nonzero)
-        columns = order[(order >= first) & (order < behind)] - first
-        first = behind
-        # By PE, in the order of the broadcast; columns without entries leave no trace.
+        stop = first + len(step.nonzero)
+        columns = order[(order >= first) & (order < stop)] - first
+        first = stop
+        # By PE, in broadcast order; columns without entries read nothing.
         begin, entries = step.begin[:, columns], step.entries[:, columns]
         pe, place = np.nonzero(entries)
         begin, end = begin[pe, place], (begin + entries)[pe, place] - 1
         first_word, last_word = begin // config.entries_per_word, end // config.entries_per_word
-        held = (pe[1:] == pe[:-1]) & (first_word[1:] == last_word[:-1])
-        reads += int((last_word - first_word + 1).sum() - held.sum())
+        shared = (pe[1:] == pe[:-1]) & (first_word[1:] == last_word[:-1])
+        reads += int((last_word - first_word + 1).sum() - shared.sum())
     return reads

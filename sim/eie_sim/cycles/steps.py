@@ -1,4 +1,4 @@
-"""What the cycle model needs to know of a program: of memory images, or of a single layer."""
+"""Inputs of the cycle model, from the memory images of a build or from a single layer."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -21,20 +21,19 @@ __all__ = ["Step", "build_steps", "layer_steps"]
 
 
 class Step(NamedTuple):
-    """One descriptor, as far as it matters when things happen.
+    """Timing-relevant contents of one descriptor.
 
     Attributes
     ----------
     nonzero : bool (n_columns,)
-        Which columns of the source are sent, by column number: slot · n_pe + PE. The slots are
-        whole words of the activation SRAM. To the host, all are sent.
+        Mask of the source's columns that are sent, by column number: slot · n_pe + PE. The slots
+        fill whole words of the activation SRAM. An output sends all columns to the host.
     begin, entries, padding : int64 (n_pe, n_columns)
-        First entry of each column, its entries, and how many of those are padding. Zeros if the
-        source is sent to the host.
+        First entry of each column, entries including padding, and padding. Zeros for an output.
     words : :class:`int`
-        Words of results that each PE writes; 0 if the source is sent to the host.
+        Result words written by each PE; 0 for an output.
     barrier : :class:`bool`
-        Whether all tiles before must have been written.
+        True if all earlier tiles must have been written.
     """
 
     nonzero: NDArray[np.bool_]
@@ -46,7 +45,7 @@ class Step(NamedTuple):
 
     @classmethod
     def output(cls, n_pe: int, words: int, *, barrier: bool = True) -> "Step":
-        """Sends so many `words` of each PE to the host."""
+        """Create a step that sends `words` of each PE to the host."""
         n_columns = words * ACTS_PER_WORD * n_pe
         zeros = np.broadcast_to(np.int64(0), (n_pe, n_columns))
         return cls(np.ones(n_columns, np.bool_), zeros, zeros, zeros, 0, barrier)
@@ -54,14 +53,14 @@ class Step(NamedTuple):
 
 def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "interleaved"],
                 x: NDArray[np.int64]) -> list[Step]:
-    """A program of one layer, which ends with the sending of its results; without making images.
+    """Steps of a program of one layer and the output of its results, without memory images.
 
     Parameters
     ----------
     layer : :class:`~eie_compiler.network.Layer`
         Its weights.
     mapping : ``"balanced"`` or ``"interleaved"``
-        How its rows are spread over the PEs. The inputs are interleaved.
+        Distribution of its rows over the PEs. The inputs are interleaved.
     x : int64 (n_cols,)
         Activations.
 
@@ -73,7 +72,7 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
     n_pe = config.n_pe
     rows = MAPPINGS[mapping](config, np.bincount(layer.codes.indices, minlength=layer.n_rows))
     encoded = encode(config, layer.codes, rows, np.arange(layer.n_cols))
-    # Up to whole words of the activation SRAM.
+    # Padded to whole words of the activation SRAM.
     n_columns = n_words(layer.n_cols, n_pe) * ACTS_PER_WORD * n_pe
     entries = np.zeros((*encoded.counts.shape[:2], n_columns), np.int64)
     entries[:, :, :encoded.counts.shape[2]] = encoded.counts
@@ -93,9 +92,9 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
 
 
 def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
-    """The program of a build, for each input of a batch.
+    """Steps of a build's program, for each input of a batch.
 
-    Which activations are zero is what the golden model says; pointers and padding are read from the
+    The golden model determines which activations are zero. Pointers and padding come from the
     images.
 
     Parameters
@@ -106,16 +105,16 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
     Raises
     ------
     GoldenError, VectorError
-        If images or inputs are broken.
+        If images or inputs are invalid.
     """
     config = build.config
     model = GoldenModel(config, build.images)
-    found = model.broadcasts(scatter(build.input, words, config.n_pe), build.input.base_word)
+    masks = model.broadcasts(scatter(build.input, words, config.n_pe), build.input.base_word)
     memories = Memories(config, build.images)
     paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
     program = memories.program
     return [[_step(config, memories, paddings, program, number, nonzero[image])
-             for number, nonzero in enumerate(found)] for image in range(len(words))]
+             for number, nonzero in enumerate(masks)] for image in range(len(words))]
 
 
 def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], program: Any,
@@ -124,13 +123,13 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     if program["start"]["dense"][number]:
         return Step.output(config.n_pe, int(program["start"]["last_word"][number]) + 1,
                            barrier=barrier)
-    # Columns that are not sent may have no pointers: they count as empty.
+    # Columns that are not sent may have no pointers; they count as empty.
     base = int(program["ptr_base"][number])
     columns = np.flatnonzero(nonzero)
     begin, entries, padding = np.zeros((3, config.n_pe, len(nonzero)), np.int64)
     begin[:, columns] = memories.pointers[:, base + columns]
-    behind = memories.pointers[:, base + columns + 1]
-    entries[:, columns] = (behind - begin[:, columns]) % (1 << Layouts.of(config).ptr.width)
+    end = memories.pointers[:, base + columns + 1]
+    entries[:, columns] = (end - begin[:, columns]) % (1 << Layouts.of(config).ptr.width)
     first = begin + memories.first_entry[:-1, np.newaxis]
     padding[:] = paddings[first + entries] - paddings[first]
     return Step(nonzero, begin, entries, padding, int(program["end"]["last_word"][number]) + 1,

@@ -1,4 +1,4 @@
-"""The tree between the CCU and the PEs, as a table."""
+"""Table of the tree between the CCU and the PEs."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ __all__ = ["Tree", "make_tree"]
 
 
 class Tree(NamedTuple):
-    """Nodes and behind them PEs, numbered level by level from the root, 0.
+    """Nodes, then PEs, numbered level by level from the root, 0.
 
     Attributes
     ----------
     first_child : int64 (n_nodes + 1,)
         The children of node `n` are ``first_child[n]`` to ``first_child[n + 1] - 1``.
     parent : int64 (n_nodes + n_pe,)
-        Node above; of the root, itself.
+        Parent node; the root is its own parent.
     pes : int64 (n_pe,)
-        Number that each PE has in the machine.
+        Index of each PE in the machine.
     """
 
     first_child: NDArray[np.int64]
@@ -29,7 +29,7 @@ class Tree(NamedTuple):
 
 
 def make_tree(config: EIEConfig) -> Tree:
-    """Tree of a machine: as :func:`eie_hdl.tree.tree.grow_tree` grows it."""
+    """Return the tree that :func:`eie_hdl.tree.tree.grow_tree` builds."""
     level, first_child = [0], [1]
     while len(level) < config.n_pe:
         n_children = 2 if clog2(config.n_pe // len(level)) % 2 else 4

@@ -1,4 +1,4 @@
-"""The cycle model needs Numba."""
+"""Skip tests of the cycle model without Numba."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The cycle model against the machine: every counter, on many machines and layers."""
+"""Cycle model against the machine: every counter, on many machines and layers."""
 
 import contextlib
 import dataclasses
@@ -19,18 +19,18 @@ from eie_sim.inference import infer
 from eie_sim.rtl.verilator_bus import VerilatedBus
 from eie_sim.rtl.verilator_engine import make_library
 
-#: PEs of random machines, by turns.
+#: Numbers of PEs of random machines, in turn.
 PES = (1, 2, 8, 32, 4, 16, 64)
 
-#: Layers that each machine runs.
+#: Layers run on each machine.
 N_LAYERS = 50
 
-#: Memories of the published machine that are enough here: those of 64 PEs take time to simulate.
+#: Reduced memories of the published machine; those of 64 PEs take long to simulate.
 SMALL = {"spmat_depth": 256, "ptr_depth": 1024, "act_depth": 64}
 
 
 def random_machine(seed: int) -> EIEConfig:
-    """1 to 64 PEs; what decides about time is that of a preset, between them, or extreme."""
+    """Random machine of 1 to 64 PEs, with timing parameters up to extreme values."""
     rng = np.random.default_rng(seed)
     return EIEConfig(
         n_pe=PES[seed % len(PES)], z_width=int(rng.choice([2, 4, 5, 6])),
@@ -42,7 +42,7 @@ def random_machine(seed: int) -> EIEConfig:
 
 
 def random_build(rng: np.random.Generator, config: EIEConfig):
-    """One layer or two, and an input, of few or many nonzeros; more PEs have more rows."""
+    """Random build of one or two layers, and an input, both of any density."""
     scale = 20 + config.n_pe * int(rng.choice([0, 1, 4]))
     sizes = rng.integers(1, min(scale, 200), int(rng.integers(2, 4))).tolist()
     network = random_network(rng, sizes, density=rng.choice([0.02, 0.1, 0.3, 0.9]), frac=4,
@@ -58,7 +58,7 @@ def pytest_generate_tests(metafunc):
         count = metafunc.config.getoption("--machines")
         machines = {"tiny": PRESETS["tiny"],
                     **{f"seed {seed}": random_machine(seed) for seed in range(count)}}
-        if count > len(PES):    # these take minutes to build
+        if count > len(PES):    # these take minutes to compile
             machines |= {"default": PRESETS["default"],
                          "isca2016": dataclasses.replace(PRESETS["isca2016"], **SMALL)}
         metafunc.parametrize("config", machines.values(), ids=list(machines))
@@ -120,7 +120,7 @@ def test_a_layer_without_images_is_the_same_program(build_and_words, n_tiles):
 
 
 def test_one_entry_more_is_noticed(build_and_words):
-    """So that the comparison above can fail."""
+    """Check that the comparison above can fail."""
     build, words = build_and_words
     ((tile, output),) = build_steps(build, words[np.newaxis])
     pe = int(np.argmax(tile.entries[:, tile.nonzero].sum(axis=1)))
@@ -162,10 +162,10 @@ def test_without_numba_the_error_says_what_to_install(build_and_words, monkeypat
         predict_build(build, words[np.newaxis])
 
 
-def test_code_that_cannot_be_kept_is_an_error_that_says_what_to_do(build_and_words):
-    """Numba refuses to compile what it is to keep and cannot."""
+def test_code_that_cannot_be_cached_is_an_error_that_says_what_to_do(build_and_words):
+    """Numba refuses to compile with cache=True without a writable cache."""
     script = ("import numba.core.caching as caching; caching.CacheImpl._locator_classes = []; "
               "from eie_sim.cycles.model import CycleModelError, _import_kernel\n"
               "try:\n    _import_kernel()\nexcept CycleModelError as error:\n    print(error)")
     run = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True)
-    assert "set NUMBA_CACHE_DIR to a folder that can be written" in run.stdout
+    assert "set NUMBA_CACHE_DIR to a writable folder" in run.stdout

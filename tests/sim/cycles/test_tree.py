@@ -1,4 +1,4 @@
-"""The cycle model's table of the tree against the tree that is built."""
+"""The cycle model's table of the tree against the tree in hardware."""
 
 import pytest
 from amaranth.hdl import Module
@@ -22,6 +22,6 @@ def test_nodes_have_the_children_that_they_have_in_the_machine(n_pe):
     # A node is named by its level and the lowest of its PEs; numbers go by level.
     lowest = [*(int(name.rsplit("_", 1)[1]) for name in names), *table.pes.tolist()]
     assert sorted(names, key=lambda name: int(name.split("_")[1])) == names
-    for node, (first, behind) in enumerate(zip(table.first_child, table.first_child[1:])):
-        assert min(lowest[first:behind]) == lowest[node]
-        assert set(table.parent[first:behind]) == {node}
+    for node, (first, stop) in enumerate(zip(table.first_child, table.first_child[1:])):
+        assert min(lowest[first:stop]) == lowest[node]
+        assert set(table.parent[first:stop]) == {node}
