@@ -10,9 +10,10 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ["eie_hdl", "compiler/eie_compiler", "drivers/python/eie_driver", "sim/eie_sim",
            "benchmarks/eie_bench", "flows/eie_flows", "cli/eie_cli"]
 
-#: What software knows of the hardware: no component, hence no Amaranth elaboration.
+#: What software knows of the hardware: no component, hence no Amaranth elaboration. And how
+#: optional dependencies are installed.
 CONTRACT = ["eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing",
-            "eie_hdl.registers"]
+            "eie_hdl.registers", "eie_hdl.extras"]
 #: Tools also emit the hardware, and may use what the package root exports.
 HARDWARE = [*CONTRACT, "eie_hdl.export", "eie_hdl.__init__"]
 
@@ -30,7 +31,7 @@ ALLOWED = {
 #: Within a package, the longest prefix of a module's name decides its row. A module imports from
 #: rows above its own, and from its own prefix; prefixes of one row do not know each other.
 ROWS = [
-    ["eie_hdl.config", "eie_hdl.numeric"],
+    ["eie_hdl.config", "eie_hdl.extras", "eie_hdl.numeric"],
     ["eie_hdl.format"],
     ["eie_hdl.packing", "eie_hdl.registers"],
     ["eie_hdl.lib"],

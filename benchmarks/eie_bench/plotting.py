@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eie_hdl.extras import missing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -21,8 +23,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise PlottingError("matplotlib must be installed to draw figures, but was not found: "
-                            "pip install 'eie-hdl[bench]', or in a checkout `make venv`") from error
+        raise PlottingError(missing("matplotlib", "to draw figures", "bench")) from error
 
 
 def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:

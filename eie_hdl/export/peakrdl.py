@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..extras import missing
 from ..format import FORMAT_VERSION, Memory
 from ..registers import PRODUCT_ID, REGISTERS, VERSION, Error, Register
 from .register_reference import describe_registers
@@ -69,9 +70,8 @@ def write_exports(folder: Path) -> list[Path]:
         from peakrdl_ipxact import IPXACTExporter
         from systemrdl import RDLCompiler
     except ImportError as error:
-        raise PeakrdlError("PeakRDL must be installed to describe the registers in C, IP-XACT and "
-                           f"HTML, but {error.name} was not found: pip install "
-                           "'eie-hdl[registers]', or use --no-peakrdl") from error
+        raise PeakrdlError(missing("PeakRDL", "to describe the registers in C, IP-XACT and HTML",
+                                   "registers") + ", or use --no-peakrdl") from error
 
     paths = [folder / name for name in (C_HEADER, IP_XACT, HTML)]
     header, ip_xact, html = map(str, paths)

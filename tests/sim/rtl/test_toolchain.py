@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from eie_hdl.extras import install_command
 from eie_sim.rtl import toolchain
 from eie_sim.rtl.toolchain import Tool, ToolError, check_tools, require, tool_environment
 
@@ -34,8 +35,15 @@ def test_a_program_that_is_not_there_is_not_good():
 
 
 def test_a_missing_tool_says_what_to_install():
-    with pytest.raises(ToolError, match=r"^tool, needed for work: not found: apt install tool$"):
+    with pytest.raises(ToolError, match=(
+            "^tool must be installed for work, but was not found: apt install tool$")):
         require(judge(None, None))
+
+
+def test_an_old_tool_says_what_is_new_enough():
+    with pytest.raises(ToolError, match=(
+            "^tool must be newer for work: 5.006 found, 5.036 or newer needed: apt install tool$")):
+        require(judge("5.006"))
 
 
 def test_all_tools_are_told_apart_by_name():
@@ -52,7 +60,7 @@ def test_every_tool_that_is_not_good_has_advice():
 def test_a_package_without_the_one_around_it_is_not_found(monkeypatch):
     monkeypatch.setitem(toolchain._MODULES, "cocotbext-axi", "no_such_package.axi")
     found = next(tool for tool in check_tools() if tool.name == "cocotbext-axi")
-    assert found.advice == "not found: pip install 'cocotbext-axi>=0.1.28'"
+    assert found.advice == f"not found: {install_command('sim')}"
 
 
 def test_the_python_that_runs_this_is_good():

@@ -1,0 +1,50 @@
+"""Optional dependencies: the command that installs them beside this installation."""
+
+import importlib.metadata
+import json
+import urllib.parse
+import urllib.request
+
+__all__ = ["install_command", "missing"]
+
+_NAME = "eie-hdl"
+
+
+def missing(package: str, purpose: str, extra: str) -> str:
+    """Message for a package of an extra that was not found.
+
+    Parameters
+    ----------
+    package : :class:`str`
+        Name of the package, such as ``PyTorch``.
+    purpose : :class:`str`
+        What needs it, such as ``to train``.
+    extra : :class:`str`
+        Extra of this project that brings it.
+    """
+    return (f"{package} must be installed {purpose}, but was not found: "
+            f"{install_command(extra)}")
+
+
+def install_command(extra: str = "") -> str:
+    """Return the command that installs an extra, or the project again if there is none.
+
+    It repeats how the project was installed: from a checkout, a wheel, an address or an index.
+    """
+    extras = f"[{extra}]" if extra else ""
+    try:
+        recorded = importlib.metadata.distribution(_NAME).read_text("direct_url.json")
+    except importlib.metadata.PackageNotFoundError:    # neither installed nor in an index
+        recorded = None
+    if recorded is None:
+        return f"pip install '{_NAME}{extras}'"
+    source = json.loads(recorded)
+    url = urllib.parse.urlsplit(source["url"])
+    if url.scheme == "file" and "vcs_info" not in source:
+        path = urllib.request.url2pathname(url.path)
+        editable = "-e " if source.get("dir_info", {}).get("editable") else ""
+        return f"pip install {editable}'{path}{extras}'"
+    address = source["url"]
+    if vcs := source.get("vcs_info"):
+        address = f"{vcs['vcs']}+{address}@{vcs['commit_id']}"
+    return f"pip install '{_NAME}{extras} @ {address}'"
