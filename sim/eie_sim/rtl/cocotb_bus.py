@@ -1,4 +1,4 @@
-"""A machine in a simulator, on AXI: runs in cocotb, with the buses of cocotbext-axi."""
+"""Driver's bus to a machine simulated in cocotb, on the AXI models of cocotbext-axi."""
 
 import collections
 import itertools
@@ -30,44 +30,44 @@ from eie_driver.bus import PERIOD, Bus, BusError
 from eie_hdl.format import BEAT_BYTES
 from eie_hdl.registers import REGISTER_WIDTH
 
-__all__ = ["SimulatedBus"]
+__all__ = ["CocotbBus"]
 
 T = TypeVar("T")
 
 _PERIOD_NS = round(PERIOD * 1e9)
 _RESET_CYCLES = 4
 
-# It uses what cocotb is going to change, and would say so at each run.
+# cocotbext-axi uses deprecated parts of cocotb and would warn in each run.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
 
 
-class SimulatedBus(Bus):
-    """Bus to a machine in a simulator.
+class CocotbBus(Bus):
+    """Bus to a machine simulated in cocotb.
 
-    It is made, and started, in a coroutine of cocotb; the rest is called from a function that is
-    on the other side of ``cocotb.task.bridge``.
+    Create and start it in a coroutine. Call all other methods from a function run by
+    ``cocotb.task.bridge``.
 
     Parameters
     ----------
     dut
         The top module.
     timeout : :class:`float`, seconds
-        Simulated time after which a transfer is given up.
+        Limit of a transfer, in simulated time.
     pause : :class:`float`
-        Probability, in each cycle and on each channel, that the host does not offer or not take.
+        Probability per cycle and channel that the host keeps VALID or READY low.
     seed : :class:`int`
-        Of the pauses.
+        Seed of the pauses.
 
     Attributes
     ----------
     statistics : :class:`~collections.Counter`
-        What has been done: ``reads`` and ``writes`` of registers, ``packets`` and ``beats``
-        sent, ``result_packets`` and ``result_beats`` taken.
+        Bus traffic: ``reads`` and ``writes`` of registers, ``packets`` and ``beats`` sent,
+        ``result_packets`` and ``result_beats`` received.
     """
 
     def __init__(self, dut: Any, *, timeout: float = 1e-3, pause: float = 0.0, seed: int = 1
                  ) -> None:
-        # Every transfer would be told, which takes longer than the transfer.
+        # Logging a transfer takes longer than simulating it.
         logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
         self.statistics: collections.Counter[str] = collections.Counter()
         self._dut = dut
@@ -76,7 +76,7 @@ class SimulatedBus(Bus):
         self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *domain)
         self._source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *domain)
         results = AxiStreamBus.from_prefix(dut, "m_axis")
-        results.tdata = self._data = _Known(results.tdata)
+        results.tdata = self._data = _UnknownDetector(results.tdata)
         self._sink = _Receiver(results, *domain)
         if pause:
             read, write = self._registers.read_if, self._registers.write_if
@@ -89,7 +89,7 @@ class SimulatedBus(Bus):
         """Reset the machine and start the clock."""
         self._dut.aresetn.value = 0
         await Timer(_PERIOD_NS, "ns")
-        # The clock of the simulator itself takes half the time of cocotb's.
+        # A clock in the simulator (GPI) takes half the time of one in Python.
         Clock(self._dut.aclk, _PERIOD_NS, "ns", impl="gpi").start()
         await ClockCycles(self._dut.aclk, _RESET_CYCLES)
         self._dut.aresetn.value = 1
@@ -97,7 +97,7 @@ class SimulatedBus(Bus):
 
     @property
     def cycles(self) -> int:
-        """Clock cycles since the beginning."""
+        """Clock cycles since the start of the simulation."""
         return int(get_sim_time("ns")) // _PERIOD_NS
 
     def read(self, address: int) -> int:
@@ -106,7 +106,7 @@ class SimulatedBus(Bus):
     @resume
     async def read_all(self, addresses: Sequence[int]) -> list[int]:
         self.statistics["reads"] += len(addresses)
-        # They follow each other as fast as the machine can answer.
+        # Back to back, as fast as the machine can answer.
         reads = [cocotb.start_soon(self._registers.read(address, REGISTER_WIDTH // 8))
                  for address in addresses]
         values = []
@@ -127,7 +127,7 @@ class SimulatedBus(Bus):
         self.statistics["packets"] += 1
         self.statistics["beats"] += len(beats)
         await self._source.send(AxiStreamFrame(beats.astype("<u8").tobytes()))
-        await self._in_time(self._source.wait(), f"Packet of {len(beats)} beats")
+        await self._with_timeout(self._source.wait(), f"Packet of {len(beats)} beats")
 
     def expect(self, n_bytes: int) -> None:
         self._sink.expect()
@@ -138,12 +138,12 @@ class SimulatedBus(Bus):
         self.statistics["result_packets"] += 1
         self.statistics["result_beats"] += len(frame.tkeep) // BEAT_BYTES
         n_bytes = sum(frame.tkeep)
-        # The last beat of a packet that was cut short is empty.
+        # A truncated packet ends with an empty beat.
         if not all(frame.tkeep[:n_bytes]) or len(frame.tkeep) - n_bytes > BEAT_BYTES:
-            raise BusError("Packet of results must have TKEEP set but at its end, not "
+            raise BusError("Packet of results must have TKEEP set except at its end, not "
                            f"{''.join(map(str, frame.tkeep))}")
         if self._data.unknown:
-            raise BusError(f"Packet of results must be known, but one of its beats is "
+            raise BusError(f"Packet of results must have no unknown bits, but one of its beats is "
                            f"{self._data.unknown}")
         return np.frombuffer(frame.tdata, np.uint8)[:n_bytes]
 
@@ -157,12 +157,12 @@ class SimulatedBus(Bus):
         return get_sim_time("sec")
 
     async def _access(self, transfer: Awaitable[Any], what: str) -> Any:
-        answer = await self._in_time(transfer, what)
+        answer = await self._with_timeout(transfer, what)
         if answer.resp != AxiResp.OKAY:
             raise BusError(f"{what} was answered with {answer.resp.name}")
         return answer
 
-    async def _in_time(self, transfer: Awaitable[T], what: str) -> T:
+    async def _with_timeout(self, transfer: Awaitable[T], what: str) -> T:
         try:
             return await with_timeout(transfer, self._timeout_ns, "ns")
         except SimTimeoutError:
@@ -171,14 +171,14 @@ class SimulatedBus(Bus):
 
 
 class _Receiver(AxiStreamSink):
-    """Sink that takes a packet only when one is expected, as a DMA does."""
+    """Sink that accepts a packet only when one is expected, as a DMA does."""
 
     def __init__(self, *args: Any) -> None:
         self._expecting = False
         super().__init__(*args)
 
     def expect(self) -> None:
-        self.take()    # what nobody wanted
+        self.take()    # drop a packet that was never received
         self._expecting = True
         self.wake_event.set()
 
@@ -192,8 +192,8 @@ class _Receiver(AxiStreamSink):
         return not self._expecting or not self.empty()
 
 
-class _Known:
-    """Signal of which it is noticed if bits were unknown: cocotbext-axi asks for their number."""
+class _UnknownDetector:
+    """Signal that records X and Z bits, as cocotbext-axi reads plain integers only."""
 
     def __init__(self, signal: Any) -> None:
         self._signal = signal

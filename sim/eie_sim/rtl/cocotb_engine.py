@@ -1,4 +1,4 @@
-"""Inferences in the simulated Verilog, and the comparison of what comes out."""
+"""Engine ``cocotb``: inferences in simulated Verilog, and comparison of outputs."""
 
 import contextlib
 import dataclasses
@@ -24,27 +24,27 @@ __all__ = ["Mismatch", "RtlResult", "compare", "deadline", "run"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RtlResult:
-    """What the hardware answered.
+    """Outputs and counters of simulated hardware.
 
     Attributes
     ----------
     outputs : :class:`list` of int64 (batch, n_elements)
         Each output of the program, in logical order.
     counters : :class:`list` of :class:`dict`
-        The counters at the end of each inference, by the names of
+        Counters at the end of each inference, by the names in
         :data:`eie_hdl.format.COUNTERS`.
     overflow : bool (batch,)
-        Whether an accumulator has overflowed; empty if counters were not wanted.
+        True if an accumulator overflowed. Empty without counters.
     overflow_tile : int64 (batch,)
-        Number of the tile in which it did so first, counted from the start of the program; of no
-        meaning where there was none.
+        First tile with an overflow, counted from the start of the program; undefined where
+        `overflow` is false.
     cycles : :class:`int`
-        Clock cycles of all, loading included.
+        Clock cycles of all inferences, loading included.
     seconds : :class:`float`
-        Time that the simulation took, the making of the model aside.
+        Time of the simulation, without compiling the simulator.
     traffic : :class:`dict` of :class:`str` to :class:`int`
-        What went over the buses: ``reads`` and ``writes`` of registers, ``packets`` and ``beats``
-        to the machine, ``result_packets`` and ``result_beats`` from it.
+        Bus traffic: ``reads`` and ``writes`` of registers, ``packets`` and ``beats`` to the
+        machine, ``result_packets`` and ``result_beats`` from it.
     """
 
     outputs: list[NDArray[np.int64]]
@@ -58,7 +58,7 @@ class RtlResult:
 
 @dataclasses.dataclass(frozen=True)
 class Mismatch:
-    """One number that is not what it should be."""
+    """One output or counter that differs from its reference."""
 
     layer: str
     row: int
@@ -75,7 +75,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         build_root: str | Path | None = None, folder: str | Path | None = None,
         waves: str | None = None, load: str = "stream", count: bool = True, pause: float = 0.0,
         seed: int = 1, timeout: float = 600, bench: str = "bench_eie") -> RtlResult:
-    """Run inferences in a simulation of the Verilog, through its AXI buses and its driver.
+    """Run inferences on the machine in cocotb, through its AXI buses and driver.
 
     Parameters
     ----------
@@ -86,32 +86,29 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     simulator : :class:`str`
         ``verilator`` or ``icarus``.
     build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Where models are kept from one run to the next, as for :func:`.cache.make_once`.
+        Cache of compiled simulators, as for :func:`.cache.make_once`.
     folder : :class:`str` or :class:`~pathlib.Path`, optional
-        Where the build, the log and the waveform go. Left out, it is a temporary one.
+        Folder for the build, log and waveform. Default: a temporary one.
     waves : :class:`str`, optional
-        Instance that is recorded with what is in it, such as ``pe_3``; everything if empty.
-        Needs `folder`.
+        Instance to record with all below it, such as ``pe_3``; everything if empty. Needs `folder`.
     load : :class:`str`
-        ``stream`` sends the network as a host does; ``images`` puts it into the memories by
-        ``$readmemh``.
+        ``stream`` loads the network through the bus as a host does, ``images`` into the memories
+        with ``$readmemh``.
     count : :class:`bool`
-        Whether counters are wanted, as for :meth:`eie_driver.accelerator.Accelerator.run`.
+        Read the counters, as for :meth:`eie_driver.accelerator.Accelerator.run`.
     pause : :class:`float`
-        Probability, in each cycle and on each channel of the buses, that the host does not offer
-        or does not take.
+        Probability per cycle and bus channel that the host keeps VALID or READY low.
     seed : :class:`int`
-        Of the pauses.
+        Seed of the pauses.
     timeout : :class:`float`, seconds
-        Then the simulator is killed.
+        Time limit of the simulator, which is then killed.
     bench : :class:`str`
-        Module that reaches the machine, as for :func:`.simulators.run_bench`.
+        Module of the cocotb bench, as for :func:`.simulators.run_bench`.
 
     Raises
     ------
     SimulationError
-        If the machine hangs, reports an error, sends something that is no result, or the
-        simulation fails.
+        If the machine hangs, reports an error or sends invalid results, or the simulation fails.
     ToolError
         If the simulator is missing.
     """
@@ -120,7 +117,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     if not 0 <= pause < 1:
         raise ValueError(f"pause must be a probability below 1, not {pause}")
     if waves is not None and folder is None:
-        raise ValueError("folder must be given where waves are wanted: it is where they go")
+        raise ValueError("folder must be given with waves, to hold the waveform")
     _check_instance(build, waves)
     job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
            "driver": {"send": load == "stream", "count": count}}
@@ -150,23 +147,23 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
 
 def compare(build: Build, got: Sequence[NDArray[np.int64]],
             expected: Sequence[NDArray[np.int64]]) -> list[Mismatch]:
-    """Every number that differs, in outputs in logical order.
+    """List all numbers that differ between outputs in logical order.
 
     Raises
     ------
     ValueError
-        If the shapes differ, so that numbers cannot be compared.
+        If their shapes differ.
     """
     shapes = [array.shape for array in got], [array.shape for array in expected]
     if shapes[0] != shapes[1]:
         raise ValueError(f"Outputs must have the shapes {shapes[1]}, not {shapes[0]}")
-    return [Mismatch(vector.name, row, image, int(ours[image, row]), int(theirs[image, row]))
-            for vector, ours, theirs in zip(build.outputs, got, expected, strict=True)
-            for image, row in np.argwhere(ours != theirs).tolist()]
+    return [Mismatch(vector.name, row, image, int(one[image, row]), int(other[image, row]))
+            for vector, one, other in zip(build.outputs, got, expected, strict=True)
+            for image, row in np.argwhere(one != other).tolist()]
 
 
 def _check_instance(build: Build, waves: str | None) -> None:
-    """Verilator says nothing of an instance that does not exist, and records nothing."""
+    """Check the name of the instance to record: Verilator silently ignores an unknown one."""
     n_pe = build.config.n_pe
     if waves and waves not in {"ccu", *(f"pe_{pe}" for pe in range(n_pe))}:
         raise ValueError(f"waves must be ccu, or pe_0 to pe_{n_pe - 1}, or empty for everything, "
@@ -174,7 +171,7 @@ def _check_instance(build: Build, waves: str | None) -> None:
 
 
 def deadline(build: Build) -> int:
-    """Cycles in which a machine does whatever it is asked to, with room to spare."""
+    """Upper bound in cycles of loading a build or running one inference, with ample margin."""
     config = build.config
     start = unpack(Layouts.of(config).descriptor, build.images["ccu.program"])["start"]
     scanned = int((start["last_word"] + 1).sum()) * ACTS_PER_WORD * config.n_pe

@@ -1,4 +1,4 @@
-"""A machine in Verilator, on AXI, without cocotb: a shared library and its host in C++."""
+"""Driver's bus to a machine in Verilator, through a shared library with a host in C++."""
 
 import collections
 import ctypes
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from eie_driver.bus import PERIOD, Bus, BusError
 from eie_hdl.format import BEAT_BYTES
 
-__all__ = ["VerilatedBus"]
+__all__ = ["VerilatorBus"]
 
 _TEXT, _MACHINE = ctypes.c_char_p, ctypes.c_void_p
 _U32, _U64, _SIZE = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_size_t
 
-#: Functions of the library: what they return and what they take.
+#: Functions of the library: return type and argument types.
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "open": (_MACHINE, [ctypes.c_double, ctypes.c_uint, _U64]),
     "close": (None, [_MACHINE]),
@@ -31,26 +31,26 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-class VerilatedBus(Bus):
-    """Bus to a machine of its own, in a library made by :func:`eie_sim.rtl.verilated.make_host`.
+class VerilatorBus(Bus):
+    """Bus to a new machine in a library made by :func:`~.verilator_engine.make_library`.
 
-    Machines of several buses work at the same time if each is used by a thread of its own.
+    Buses in different threads run in parallel.
 
     Parameters
     ----------
     library : :class:`~pathlib.Path`
         The library.
     patience : :class:`int`
-        Clock cycles after which a transfer is given up.
+        Limit of a transfer, in clock cycles.
     pause : :class:`float`
-        Probability, in each cycle and on each channel, that the host does not offer or not take.
+        Probability per cycle and channel that the host keeps VALID or READY low.
     seed : :class:`int`
-        Of the pauses, and of what is unknown at power-on.
+        Seed of the pauses and of undefined power-on values.
 
     Attributes
     ----------
     statistics : :class:`~collections.Counter`
-        As of :class:`~.cocotb_bus.SimulatedBus`.
+        As for :class:`~.cocotb_bus.CocotbBus`.
     """
 
     def __init__(self, library: Path, *, patience: int = 100_000, pause: float = 0.0,
@@ -64,16 +64,16 @@ class VerilatedBus(Bus):
             self._functions[name] = function
         self._machine = self._functions["open"](pause, seed, patience)
         if self._machine is None:
-            raise BusError("Machine must fit the memory, and does not")
+            raise BusError("Machine must fit in memory, but does not")
 
     def close(self) -> None:
-        """Free the machine. Every other call is an error from then on."""
+        """Free the machine. Any later call but this one raises BusError."""
         machine, self._machine = self._machine, None
         self._functions["close"](machine)
 
     @property
     def cycles(self) -> int:
-        """Clock cycles since the beginning."""
+        """Clock cycles since the bus was created."""
         return self._call("cycles")
 
     def read(self, address: int) -> int:
@@ -116,7 +116,7 @@ class VerilatedBus(Bus):
 
     def _call(self, name: str, *arguments: Any) -> Any:
         if self._machine is None:
-            raise BusError("Bus must be open, and was closed")
+            raise BusError("Bus must be open, but was closed")
         return self._functions[name](self._machine, *arguments)
 
     def _try(self, name: str, *arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""The hardware without cocotb: the same Verilog and the same driver, many times as fast."""
+"""Engine ``verilator``: the driver and Verilog of engine ``cocotb``, without cocotb's overhead."""
 
 import contextlib
 import os
@@ -19,31 +19,30 @@ from eie_hdl.config import EIEConfig
 
 from .cocotb_engine import RtlResult, deadline
 from .verilated import FOLDER, make_host
-from .verilator_bus import VerilatedBus
+from .verilator_bus import VerilatorBus
 
 __all__ = ["make_library", "run"]
 
-#: Inferences after which a machine looks whether another one has failed.
-_AT_ONCE = 100
+#: Inferences between two checks for the failure of another machine.
+_BATCH = 100
 
 
 def make_library(config: EIEConfig, build_root: str | Path | None = None) -> Path:
-    """Shared library of a machine, for :class:`~.verilator_bus.VerilatedBus`; made once."""
+    """Compile a machine as a library for :class:`~.verilator_bus.VerilatorBus`, or reuse it."""
     return make_host(config, FOLDER / "library.cpp", "-shared", build_root=build_root)
 
 
 def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path | None = None,
         count: bool = True, pause: float = 0.0, seed: int = 1, machines: int | None = None
         ) -> RtlResult:
-    """Run inferences in Verilator, through the AXI buses of the machine and its driver.
+    """Run inferences on the machine in Verilator, through its AXI buses and driver.
 
     Parameters
     ----------
     build, inputs, build_root, count, pause, seed
         As for :func:`.cocotb_engine.run`.
     machines : :class:`int`, optional
-        Machines that share the inputs, each in a thread of its own: as many as there are processor
-        cores, if left out.
+        Machines that share the inputs, one thread each. Default: one per processor core.
 
     Raises
     ------
@@ -59,25 +58,25 @@ def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path | Non
     failed = threading.Event()
     begin = time.perf_counter()
 
-    def work(number: int) -> tuple[list[Run], VerilatedBus, int]:
-        bus = VerilatedBus(library, patience=cycles, pause=pause, seed=seed + number)
+    def work(number: int) -> tuple[list[Run], VerilatorBus, int]:
+        bus = VerilatorBus(library, patience=cycles, pause=pause, seed=seed + number)
         runs = []
-        with contextlib.closing(bus), _told(failed):
+        with contextlib.closing(bus), _set_on_failure(failed):
             machine = Accelerator(bus, timeout=cycles * PERIOD)
             machine.load(build)
-            for start in range(0, max(1, len(parts[number])), _AT_ONCE):
+            for start in range(0, max(1, len(parts[number])), _BATCH):
                 if not failed.is_set():
-                    runs.append(machine.run(parts[number][start:start + _AT_ONCE], count=count))
+                    runs.append(machine.run(parts[number][start:start + _BATCH], count=count))
             return runs, bus, bus.cycles
 
-    with ThreadPoolExecutor(n_machines) as pool, _told(failed):
+    with ThreadPoolExecutor(n_machines) as pool, _set_on_failure(failed):
         done = list(pool.map(work, range(n_machines)))
     return _join([run for runs, _, _ in done for run in runs], [bus for _, bus, _ in done],
                  [cycles for _, _, cycles in done], time.perf_counter() - begin)
 
 
 @contextlib.contextmanager
-def _told(event: threading.Event) -> Iterator[None]:
+def _set_on_failure(event: threading.Event) -> Iterator[None]:
     """Set the event if the body fails or is interrupted."""
     try:
         yield
@@ -86,7 +85,7 @@ def _told(event: threading.Event) -> Iterator[None]:
         raise
 
 
-def _join(runs: Sequence[Run], buses: Sequence[VerilatedBus], cycles: Sequence[int],
+def _join(runs: Sequence[Run], buses: Sequence[VerilatorBus], cycles: Sequence[int],
           seconds: float) -> RtlResult:
     tiles = [tile for one in runs for tile in one.overflow_tiles]
     traffic = sum((bus.statistics for bus in buses[1:]), buses[0].statistics)

@@ -18,7 +18,7 @@ from eie_hdl.registers import Error
 from eie_sim.inference import infer
 from eie_sim.rtl.simulators import build_model, run_bench
 from eie_sim.rtl.verilated import verilog
-from eie_sim.rtl.verilator_bus import VerilatedBus
+from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 from support.driver_builds import TINY, compiled, random_words
 
@@ -214,6 +214,6 @@ def test_a_host_can_do_it_where_x_is_known(icarus, models, two_networks):
 
 @pytest.mark.parametrize("case", driver_cases.CASES.values(), ids=driver_cases.CASES.keys())
 def test_a_host_can_do_it_without_cocotb(verilator, models, two_networks, case):
-    bus = VerilatedBus(make_library(TINY, models), pause=driver_cases.PAUSE)
+    bus = VerilatorBus(make_library(TINY, models), pause=driver_cases.PAUSE)
     case(Accelerator(bus, timeout=driver_cases.TIMEOUT))
     bus.close()

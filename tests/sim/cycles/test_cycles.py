@@ -16,7 +16,7 @@ from eie_sim.cycles import model
 from eie_sim.cycles.model import CycleModelError, predict, predict_build
 from eie_sim.cycles.steps import Step, build_steps, layer_steps
 from eie_sim.inference import infer
-from eie_sim.rtl.verilator_bus import VerilatedBus
+from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 
 #: Numbers of PEs of random machines, in turn.
@@ -66,7 +66,7 @@ def pytest_generate_tests(metafunc):
 
 def test_every_counter_is_predicted(config, verilator, models):
     rng = np.random.default_rng([config.n_pe, config.queue_depth, config.acc_depth])
-    bus = VerilatedBus(make_library(config, models), patience=1_000_000)
+    bus = VerilatorBus(make_library(config, models), patience=1_000_000)
     with contextlib.closing(bus):
         machine = Accelerator(bus, timeout=1.0)
         for number in range(N_LAYERS):

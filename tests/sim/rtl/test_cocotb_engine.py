@@ -1,4 +1,4 @@
-"""What is done to run a build in a simulator, and what is said when that goes wrong."""
+"""Engine cocotb: options, results and error reports."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ def with_program(build, change):
 @pytest.mark.parametrize(("options", "message"), [
     ({"load": "magic"}, "load must be images or stream, not 'magic'"),
     ({"pause": 1.0}, "pause must be a probability below 1, not 1.0"),
-    ({"waves": "pe_0"}, "folder must be given where waves are wanted: it is where they go"),
+    ({"waves": "pe_0"}, "folder must be given with waves, to hold the waveform"),
     ({"waves": "pe_4", "folder": "x"}, "waves must be ccu, or pe_0 to pe_3, or empty for "
                                        "everything, not 'pe_4'"),
     ({"simulator": "spice"}, "simulator must be one of verilator, icarus, not 'spice'"),
@@ -50,12 +50,12 @@ def test_wrong_options_are_refused(build, inputs, options, message):
 
 
 def test_results_that_were_never_computed_are_reported(build, inputs, icarus, models):
-    # Biases from beyond the image: nobody knows what is there.
+    # Biases from beyond the image are unknown.
     def move(fields):
         fields["end"]["bias"][0] = build.config.act_depth - 8
 
-    with pytest.raises(SimulationError, match="Packet of results must be known, but one of its "
-                                              "beats is [01xX]*[xX]"):
+    with pytest.raises(SimulationError, match="Packet of results must have no unknown bits, but "
+                                              "one of its beats is [01xX]*[xX]"):
         cocotb_engine.run(with_program(build, move), inputs, simulator=icarus, build_root=models)
 
 

@@ -1,4 +1,4 @@
-"""The hardware without cocotb: that it is the same, and what is told when it is not."""
+"""Engine verilator: agreement with engine cocotb, and error reports."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from eie_hdl.config import PRESETS
 from eie_hdl.format import Memory
 from eie_sim.inference import infer
 from eie_sim.rtl import cocotb_engine, verilator_engine
-from eie_sim.rtl.verilator_bus import VerilatedBus
+from eie_sim.rtl.verilator_bus import VerilatorBus
 
 N_IMAGES = 5
 
@@ -36,14 +36,14 @@ def network(verilator):
 
 
 def test_outputs_counters_and_traffic_are_those_of_cocotb(network, models):
-    """Of one inference: the input of a next one takes cycles, which depend on when it comes."""
+    """One inference only: cycles of a next one depend on when its input arrives."""
     build, inputs = network
     one, other = (engine.run(build, inputs[:1], build_root=models)
                   for engine in (cocotb_engine, verilator_engine))
     assert cocotb_engine.compare(build, one.outputs, other.outputs) == []
     assert one.counters == other.counters
     assert one.overflow.tolist() == other.overflow.tolist()
-    # How often a host polls depends on how long its accesses take.
+    # The number of polls depends on the latency of accesses.
     traffic = {"packets", "beats", "result_packets", "result_beats"}
     assert {name: one.traffic[name] for name in traffic} == {
         name: other.traffic[name] for name in traffic}
@@ -81,9 +81,9 @@ def test_a_flipped_bit_of_an_image_is_seen(network, models, instance):
 
 @pytest.fixture
 def bus(network, models):
-    """Bus to a machine that is loaded."""
+    """Bus to a machine of the network's configuration."""
     library = verilator_engine.make_library(network[0].config, models)
-    with contextlib.closing(VerilatedBus(library)) as bus:
+    with contextlib.closing(VerilatorBus(library)) as bus:
         yield bus
 
 
@@ -95,7 +95,7 @@ def machine(network, bus):
 
 
 def read_activations(machine, *, expected):
-    """The packet of two rows of activations, of which that many bytes are expected."""
+    """Read two rows of activations with `expected` bytes armed; return the packet."""
     machine.bus.expect(expected)
     machine.registers.write("READ_PLACE", memory=Memory.ACT.value)
     machine.registers.write("READ", count=2)
@@ -111,7 +111,7 @@ def test_a_packet_that_is_longer_than_expected_loses_its_end_only(machine):
     assert cut.tolist() == [*whole[:8], *[0] * 24]
 
 
-def test_a_packet_that_nobody_expects_waits(machine):
+def test_an_unexpected_packet_waits(machine):
     assert read_activations(machine, expected=32) is not None
     machine.registers.write("READ", count=2)
     machine.bus.wait(1e-6)
@@ -125,17 +125,17 @@ def test_a_packet_that_nobody_expects_waits(machine):
 def test_a_machine_that_does_not_answer_is_given_up(network, models):
     build, _ = network
     library = verilator_engine.make_library(build.config, models)
-    with contextlib.closing(VerilatedBus(library, patience=1)) as bus:
+    with contextlib.closing(VerilatorBus(library, patience=1)) as bus:
         with pytest.raises(BusError, match=r"(?s)^read of 0x000 must end\nirq \d; s_axis valid \d "
                                            r".*; cycle \d"):
             bus.read(0)
-        with pytest.raises(BusError, match="^machine must answer, but did not when it was asked"):
+        with pytest.raises(BusError, match="^machine must answer, but an earlier access timed out"):
             bus.read(0)
 
 
 @pytest.mark.parametrize("begin", ["write", "send"])
 def test_a_host_may_begin_in_the_cycle_in_which_the_reset_ends(network, bus, begin):
-    """A read does in most other tests."""
+    """Most other tests begin with a read."""
     registers = Registers(bus)
     if begin == "write":
         registers.write("PE_INDEX", value=1)
@@ -148,13 +148,13 @@ def test_a_host_may_begin_in_the_cycle_in_which_the_reset_ends(network, bus, beg
 
 
 def test_all_pes_share_one_code(network, models):
-    """Which is what makes the simulation of many of them fast."""
+    """Shared code is what makes the simulation of many PEs fast."""
     library = verilator_engine.make_library(network[0].config, models)
     steps = re.findall(rb"Vtop_eie_pe___nba_\w*?(pe_\d+)", library.read_bytes())
     assert len(set(steps)) == 1 < network[0].config.n_pe
 
 
-def test_an_access_that_is_refused_is_told_and_the_next_one_answered(bus):
+def test_a_refused_access_is_reported_and_the_next_one_answered(bus):
     known = bus.read(0)
     for _ in range(2):
         with pytest.raises(BusError, match=r"(?s)^read of 0x3fc must be answered OKAY\nirq"):
@@ -166,22 +166,22 @@ def test_an_access_that_is_refused_is_told_and_the_next_one_answered(bus):
 
 
 def test_a_bus_that_is_closed_is_an_error(network, models):
-    bus = VerilatedBus(verilator_engine.make_library(network[0].config, models))
+    bus = VerilatorBus(verilator_engine.make_library(network[0].config, models))
     bus.close()
     bus.close()
-    with pytest.raises(BusError, match="^Bus must be open, and was closed$"):
+    with pytest.raises(BusError, match="^Bus must be open, but was closed$"):
         bus.read(0)
 
 
 @pytest.mark.parametrize("machines", [1, 2])
-def test_a_program_that_takes_too_long_is_told(network, models, monkeypatch, machines):
+def test_a_program_that_takes_too_long_is_reported(network, models, monkeypatch, machines):
     build, inputs = network
     monkeypatch.setattr(verilator_engine, "deadline", lambda build: 60)
     with pytest.raises((DriverTimeout, BusError), match="must (come|be taken|end)"):
         verilator_engine.run(build, inputs, build_root=models, machines=machines)
 
 
-def test_inferences_can_be_had_without_cocotb():
+def test_inferences_run_without_cocotb():
     script = ("import sys; sys.modules['cocotb'] = sys.modules['cocotbext'] = None; "
               "import eie_sim.inference")
     subprocess.run([sys.executable, "-c", script], check=True)

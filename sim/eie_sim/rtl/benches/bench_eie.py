@@ -15,7 +15,7 @@ from cocotb.task import bridge
 from eie_compiler.build import Build
 from eie_driver.accelerator import Accelerator
 from eie_driver.bus import PERIOD
-from eie_sim.rtl.cocotb_bus import SimulatedBus
+from eie_sim.rtl.cocotb_bus import CocotbBus
 
 
 def infer(bus, folder, *, timeout, send, count):
@@ -33,7 +33,7 @@ async def run(dut, wrap=lambda bus: bus, timeout=None):
     folder = Path(os.environ["EIE_JOB"])
     job = json.loads((folder / "job.json").read_text())
     deadline = job["deadline"] * PERIOD
-    bus = SimulatedBus(dut, timeout=deadline, **job["bus"])
+    bus = CocotbBus(dut, timeout=deadline, **job["bus"])
     await bus.start()
     result = await bridge(infer)(wrap(bus), folder, timeout=timeout or deadline, **job["driver"])
     np.savez(folder / "results.npz", allow_pickle=False,

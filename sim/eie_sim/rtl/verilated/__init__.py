@@ -1,4 +1,4 @@
-"""The Verilog in Verilator with a host in C++ around it, without cocotb."""
+"""Compile the Verilog in Verilator together with a host in C++, without cocotb."""
 
 import functools
 import hashlib
@@ -19,28 +19,28 @@ from ..simulators import MAKE, VERILATE, call, lend_runtime
 
 __all__ = ["FOLDER", "make_host", "verilog"]
 
-#: Of the sources in C++.
+#: Folder of the C++ sources.
 FOLDER = Path(__file__).parent
 
-#: Verilator writes the code of every PE anew, and merges what is alike. One copy, which fits in the
-#: processor's caches, is several times as fast as 64. So PEs are not dissolved in what is around
-#: them, and their ports stay variables of theirs, not other names for their neighbours'.
+#: Verilator generates code for every PE and merges identical functions. One copy, which fits the
+#: processor's caches, is several times as fast as 64. So PEs are not inlined, and their ports stay
+#: variables of their own rather than aliases of signals outside.
 _SHARE = """`verilator_config
 no_inline -module "eie_pe"
 public_flat_rd -module "eie_pe" -port "*"
 """
 
-#: Number what they make, and so tell PEs apart.
+#: Turn off passes that number the variables they create, and so make PEs differ.
 _NUMBERING = ("-fno-dfg", "-fno-table")
 
 
 def verilog(config: EIEConfig, build_root: str | Path | None) -> dict[str, str]:
-    """Verilog of a machine, by file name: written once, which takes seconds, and kept.
+    """Return the Verilog of a machine by file name, from the cache if possible.
 
     Parameters
     ----------
     build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Where it is kept from one run to the next, as for :func:`..cache.make_once`.
+        Cache folder, as for :func:`..cache.make_once`.
     """
     folder = make_once(build_root, "verilog", [config.as_dict(), _generator()],
                        lambda folder: emit(config).write(folder))
@@ -49,7 +49,7 @@ def verilog(config: EIEConfig, build_root: str | Path | None) -> dict[str, str]:
 
 @functools.cache
 def _generator() -> list[str]:
-    """All that the Verilog depends on, besides the configuration."""
+    """Identity of the generator: sources and versions that the Verilog depends on."""
     folder = Path(eie_hdl.__file__).parent
     sources = b"".join(path.read_bytes() for path in sorted(folder.rglob("*.*"))
                        if path.suffix in (".py", ".v", ".vlt"))
@@ -59,23 +59,23 @@ def _generator() -> list[str]:
 
 def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[Path] = (),
               build_root: str | Path | None) -> Path:
-    """Compile a host with a machine, once.
+    """Compile a host together with a machine, or reuse it.
 
     Parameters
     ----------
     source : :class:`~pathlib.Path`
         C++ that includes ``host.h``.
     link : :class:`str`
-        What the linker is to make: ``-shared`` a library, ``-r -nostdlib`` an object.
+        Linker options: ``-shared`` for a library, ``-r -nostdlib`` for an object.
     headers : sequence of :class:`~pathlib.Path`
-        What `source` includes besides.
+        Other headers that `source` includes.
     build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Where it is kept from one run to the next, as for :func:`..cache.make_once`.
+        Cache folder, as for :func:`..cache.make_once`.
 
     Returns
     -------
     :class:`~pathlib.Path`
-        One file with everything, so that nobody has to know what it consists of.
+        The library or object, in one file.
 
     Raises
     ------
@@ -97,10 +97,10 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
 
 
 def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
-    """Library of a machine without anything around it, and its headers; whatever the host is."""
+    """Compile a machine as a static library with headers, shared by all hosts."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
-    texts = {name: _forget_images(text) for name, text in verilog(config, build_root).items()
+    texts = {name: _drop_image_names(text) for name, text in verilog(config, build_root).items()
              if name.endswith(".v")}
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module", "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
@@ -119,10 +119,10 @@ def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
     return make_once(build_root, "eie-verilated", [texts, tool.version, command], make)
 
 
-def _forget_images(text: str) -> str:
-    """Verilog in which no PE knows its memory images, and so none is a module of its own.
+def _drop_image_names(text: str) -> str:
+    """Remove the PEs' image parameters, which would make each PE a module of its own.
 
-    Everything is loaded through the stream here.
+    Hosts load everything through the stream.
     """
     return re.sub(r'(\beie_pe) #\(\s*\.IMAGE\("\w+"\)\s*\)', r"\1", text)
 

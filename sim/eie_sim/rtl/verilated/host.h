@@ -1,8 +1,8 @@
-// The accelerator in Verilator with a host around it: AXI4-Lite, a DMA for its streams, interrupts.
+// The accelerator in Verilator with a host: an AXI4-Lite master, a DMA for its streams, interrupts.
 //
-// A call lets clock cycles go by; the DMA and the machine work in all of them. What the machine must
-// not do is thrown as a Failure, which tells the state of the buses. A machine that has not answered
-// in time is asked nothing any more: its answer would be taken for that to another question.
+// Each call advances the clock; DMA and machine run in every cycle. A protocol error of the machine
+// throws a Failure with the state of the buses. After a timeout the host issues no more accesses:
+// a late answer would be taken for that to a later access.
 #ifndef EIE_HOST_H
 #define EIE_HOST_H
 
@@ -26,9 +26,9 @@ struct Failure : std::runtime_error {
 };
 
 struct Settings {
-    double stall = 0;             // probability of a cycle's rest, on each channel
-    unsigned seed = 1;            // of the stalls, and of what is unknown at power-on
-    uint64_t patience = 1000000;  // cycles that the machine may take to answer, or to take a beat
+    double stall = 0;             // probability of a pause, per cycle and channel
+    unsigned seed = 1;            // seed of pauses and undefined power-on values
+    uint64_t patience = 1000000;  // limit of an access in cycles; a packet gets one more per beat
 };
 
 class Host {
@@ -36,7 +36,7 @@ public:
     explicit Host(const Settings &settings)
         : settings(settings), random(settings.seed), context(settings.seed), top(&context)
     {
-        // Verilator gives ports random values, too.
+        // Verilator randomises ports as well.
         top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_bready = 0;
         top.s_axil_arvalid = top.s_axil_rready = 0;
         top.s_axis_tvalid = 0;
@@ -54,14 +54,14 @@ public:
     uint32_t read(uint32_t address)
     {
         top.s_axil_araddr = address;
-        bool asked = false, answered = false;
+        bool addressed = false, answered = false;
         uint32_t value = 0;
         unsigned response = OKAY;
         for (const uint64_t end = deadline(); !answered && n_cycles < end;) {
-            top.s_axil_arvalid = !asked && (top.s_axil_arvalid || goes());
-            top.s_axil_rready = goes();
+            top.s_axil_arvalid = !addressed && (top.s_axil_arvalid || is_active());
+            top.s_axil_rready = is_active();
             step([&] {
-                asked |= top.s_axil_arvalid && top.s_axil_arready;
+                addressed |= top.s_axil_arvalid && top.s_axil_arready;
                 if ((answered = top.s_axil_rvalid && top.s_axil_rready)) {
                     value = top.s_axil_rdata;
                     response = top.s_axil_rresp;
@@ -83,9 +83,9 @@ public:
         bool addressed = false, given = false, answered = false;
         unsigned response = OKAY;
         for (const uint64_t end = deadline(); !answered && n_cycles < end;) {
-            top.s_axil_awvalid = !addressed && (top.s_axil_awvalid || goes());
-            top.s_axil_wvalid = !given && (top.s_axil_wvalid || goes());
-            top.s_axil_bready = goes();
+            top.s_axil_awvalid = !addressed && (top.s_axil_awvalid || is_active());
+            top.s_axil_wvalid = !given && (top.s_axil_wvalid || is_active());
+            top.s_axil_bready = is_active();
             step([&] {
                 addressed |= top.s_axil_awvalid && top.s_axil_awready;
                 given |= top.s_axil_wvalid && top.s_axil_wready;
@@ -99,7 +99,7 @@ public:
         n_writes++;
     }
 
-    // Begin to send a packet; false while another one is being sent.
+    // Start sending a packet; false while another one is being sent.
     bool send(const uint64_t *beats, size_t n_beats)
     {
         if (out_left)
@@ -114,7 +114,7 @@ public:
         return !out_left;
     }
 
-    // Begin to receive a packet; false while another one is expected.
+    // Start receiving a packet; false while another one is expected.
     bool receive(void *buffer, size_t n_bytes)
     {
         if (in_armed)
@@ -127,29 +127,29 @@ public:
         return true;
     }
 
-    // Whether the packet has come; `n_bytes` is its length so far, which may be beyond the buffer.
+    // True if the packet is complete. `n_bytes` is its length so far, which may exceed the buffer.
     bool received(size_t *n_bytes) const
     {
         *n_bytes = in_bytes;
         return in_complete;
     }
 
-    // Send a packet; return when it is taken.
+    // Send a packet and wait until all of it is taken.
     void send_all(const uint64_t *beats, size_t n_beats)
     {
-        check(send(beats, n_beats), "packet before must be sent");
+        check(send(beats, n_beats), "previous packet must have been sent");
         for (const uint64_t end = deadline() + n_beats; !sent() && n_cycles < end;)
             tick();
         check_in_time(sent(), "packet of %zu beats must be taken", n_beats);
     }
 
-    // Expect no packet any more, and forget the one that has come.
+    // Stop expecting a packet, and drop the received one.
     void stop_receiving()
     {
         in_armed = in_complete = false;
     }
 
-    // Forget the packets that are being sent and received.
+    // Drop the packets being sent and received.
     void stop()
     {
         out_left = 0;
@@ -168,10 +168,10 @@ public:
 
     uint64_t n_cycles = 0, n_reads = 0, n_writes = 0, n_sent = 0, n_received = 0;
 
-    // Throw a Failure with the state of the buses, unless all is right.
-    template <typename... Values> void check(bool right, const char *format, Values... values) const
+    // Throw a Failure with the state of the buses unless `ok`.
+    template <typename... Values> void check(bool ok, const char *format, Values... values) const
     {
-        if (right)
+        if (ok)
             return;
         char what[200], state[200];
         std::snprintf(what, sizeof what, format, values...);
@@ -185,29 +185,28 @@ private:
     // Cycle by which an answer must come.
     uint64_t deadline() const
     {
-        check(!hung, "machine must answer, but did not when it was asked before");
+        check(!hung, "machine must answer, but an earlier access timed out");
         return n_cycles + settings.patience;
     }
 
-    // As check; but if it is not right, the machine is done with.
-    template <typename... Values> void check_in_time(bool right, const char *format,
-                                                     Values... values)
+    // As check; after a failure the machine is not accessed any more.
+    template <typename... Values> void check_in_time(bool ok, const char *format, Values... values)
     {
-        hung = !right;
-        check(right, format, values...);
+        hung = !ok;
+        check(ok, format, values...);
     }
 
-    // One clock cycle; `sample` sees the handshakes of the rising edge. It throws nothing, lest the
-    // edge be missed.
+    // One clock cycle; `sample` sees the handshakes of the rising edge. It must not throw, or the
+    // edge would be lost.
     template <typename Sample> void step(Sample sample)
     {
-        top.s_axis_tvalid = out_left && (top.s_axis_tvalid || goes());
+        top.s_axis_tvalid = out_left && (top.s_axis_tvalid || is_active());
         if (out_left) {
             top.s_axis_tdata = *out;
             top.s_axis_tkeep = KEEP_ALL;
             top.s_axis_tlast = out_left == 1;
         }
-        top.m_axis_tready = in_armed && goes();
+        top.m_axis_tready = in_armed && is_active();
         top.aclk = 0;
         top.eval();
         sample();
@@ -226,7 +225,7 @@ private:
         check(!keep_wrong, "TKEEP must not be 0x%02x", keep);
     }
 
-    // Take a beat of results. TKEEP marks the lowest bytes: all of them, but in the last beat.
+    // Take a beat of results. TKEEP must mark all bytes, in the last beat any number of low bytes.
     void take()
     {
         keep = top.m_axis_tkeep;
@@ -243,16 +242,16 @@ private:
         n_received++;
     }
 
-    bool goes()
+    bool is_active()
     {
         return settings.stall == 0 || chance(random) >= settings.stall;
     }
 
-    // What is unknown at power-on is random.
+    // Randomises undefined power-on values.
     struct Context : VerilatedContext {
         explicit Context(unsigned seed)
         {
-            commandArgs(0, static_cast<const char **>(nullptr));    // the memories look for theirs
+            commandArgs(0, static_cast<const char **>(nullptr));    // the memories read plusargs
             randReset(2);
             randSeed(static_cast<int>(seed));
         }

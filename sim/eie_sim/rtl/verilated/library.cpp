@@ -1,6 +1,6 @@
-// The accelerator in Verilator as a shared library: what eie_sim.rtl.verilator_bus calls.
+// The accelerator in Verilator as a shared library, for eie_sim.rtl.verilator_bus.
 //
-// Functions that can fail return a text, which lives until the next call, and null otherwise.
+// Functions that can fail return null, or an error message that is valid until the next call.
 
 #include <vector>
 
@@ -15,7 +15,7 @@ struct Machine {
     std::vector<uint8_t> results;
 };
 
-// No exception may come to those who know none.
+// Convert exceptions to messages: none may leave a C function.
 template <typename Call> const char *guarded(Machine *machine, Call call)
 {
     try {
@@ -31,7 +31,7 @@ template <typename Call> const char *guarded(Machine *machine, Call call)
 
 extern "C" {
 
-// Null if there is no memory for it.
+// Create a machine; null if memory is exhausted.
 Machine *eie_open(double stall, unsigned seed, uint64_t patience)
 {
     try {
@@ -59,7 +59,7 @@ const char *eie_write(Machine *machine, uint32_t address, uint32_t value)
     return guarded(machine, [=](Machine &machine) { machine.host.write(address, value); });
 }
 
-// The beats are copied: if the packet is not taken, the host still has it when this returns.
+// Send a copy of the beats: after a timeout the host still refers to them.
 const char *eie_send(Machine *machine, const uint64_t *beats, size_t n_beats)
 {
     return guarded(machine, [=](Machine &machine) {
@@ -68,7 +68,7 @@ const char *eie_send(Machine *machine, const uint64_t *beats, size_t n_beats)
     });
 }
 
-// Expect a packet, instead of any expected before.
+// Expect a packet, replacing any earlier expectation.
 const char *eie_expect(Machine *machine, size_t n_bytes)
 {
     return guarded(machine, [=](Machine &machine) {
@@ -78,8 +78,8 @@ const char *eie_expect(Machine *machine, size_t n_bytes)
     });
 }
 
-// The packet that was expected, and its length; null if its end has not come. It is there until the
-// next one is expected. What did not fit is zeros.
+// Return the expected packet and its length, or null until it is complete. It is valid until the
+// next call of eie_expect. Bytes beyond the expected length are zero.
 const uint8_t *eie_receive(Machine *machine, size_t *n_bytes)
 {
     if (!machine->host.received(n_bytes))
@@ -89,7 +89,7 @@ const uint8_t *eie_receive(Machine *machine, size_t *n_bytes)
     return machine->results.data();
 }
 
-// Let cycles go by until there is an interrupt or a whole packet.
+// Advance the clock until an interrupt or a complete packet, for at most n_cycles.
 const char *eie_wait(Machine *machine, uint64_t n_cycles)
 {
     return guarded(machine, [=](Machine &machine) {
