@@ -1,4 +1,4 @@
-"""Components of which there are many alike: emitted once, instantiated often."""
+"""Components that are emitted as a Verilog module once and instantiated many times."""
 
 from amaranth.hdl import Const, Elaboratable, Module, ResetInserter, Shape, Value, unsigned
 from amaranth.lib import stream, wiring
@@ -8,9 +8,9 @@ __all__ = ["Shared", "ports"]
 
 
 def ports(component):
-    """Each port that has a width and is no constant: its name in Verilog, flow and value.
+    """Yield the Verilog name, flow and value of each port.
 
-    Member `valid` of member `load` is ``load_valid``.
+    Constants and zero-width ports are skipped. Member `valid` of member `load` is ``load_valid``.
     """
     for path, member, value in component.signature.flatten(component):
         value = Value.cast(value)
@@ -19,10 +19,10 @@ def ports(component):
 
 
 def _plain(signature):
-    """The same signature with plain bits in place of structures.
+    """Replace the structures in a signature by plain bits.
 
-    Amaranth writes a wire for every field of every structure into the Verilog, which at the top
-    would be most of the text.
+    Amaranth emits a wire for every field of every structure, which would be most of the Verilog of
+    the top module.
     """
     if isinstance(signature, stream.Signature):
         return stream.Signature(_width(signature.members["payload"]),
@@ -32,7 +32,7 @@ def _plain(signature):
     for name, member in signature.members.items():
         if member.is_port:
             inner = _width(member)
-        else:    # an input's signature is given as its user sees it
+        else:    # the signature of an `In` member is flipped
             inner = _plain(member.signature.flip() if member.flow == In else member.signature)
         members[name] = member.flow(inner).array(*member.dimensions)
     return wiring.Signature(members)
@@ -43,24 +43,24 @@ def _width(member):
 
 
 class Shared(Elaboratable):
-    """Place of a component of which there are many alike.
+    """Instance of a component that shares its Verilog module with other instances.
 
-    Amaranth emits a copy of a module for each place where it is. For Verilog, this leaves an
-    instance and tells the platform (of :mod:`eie_hdl.export.verilog`) how to make the module, once.
-    Without a platform, in simulation, the component itself is here.
+    Amaranth emits a copy of a module for each instance. The platform of
+    :mod:`eie_hdl.export.verilog` emits the module once, and an instance of it here. Without a
+    platform, in simulation, this contains the component itself.
 
     Parameters
     ----------
     place : :class:`str`
-        Name of the submodule; wires around it are named after it.
+        Name of the submodule, and prefix of its wires.
     module : :class:`str`
-        Name of the Verilog module. Components of one name must be the same.
+        Name of the Verilog module. Components with the same module name must be identical.
     signature : :class:`~amaranth.lib.wiring.Signature`
-        Signature of the component. The members are here as plain bits.
+        Signature of the component. The members of this class are plain bits instead.
     make : callable
-        Makes the component.
+        Creates the component.
     reset : :class:`~amaranth.hdl.Signal`, optional
-        Resets it, as the reset of its clock domain does.
+        Synchronous reset, in addition to that of the clock domain.
     """
     def __init__(self, place, module, signature, make, *, reset=None):
         self.signature = _plain(signature)

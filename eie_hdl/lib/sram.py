@@ -8,38 +8,38 @@ __all__ = ["Sram"]
 
 
 class Sram(wiring.Component):
-    """Single-clock memory with one read and one write port.
+    """Single-clock memory with one read port and one write port.
 
     Read data is valid one cycle after `r.addr`. There are two kinds:
 
-    * Block RAM has a register behind the array. Data is held while `r.en` is low: a stalled
-      pipeline needs no register after it. A row must not be read while it is written.
-    * A register file, or LUT RAM, has a register before it, for the address. A row read while it is
-      written gives its new contents, and its data follows what is written later.
+    * Block RAM has an output register. Read data is held while `r.en` is deasserted, so that a
+      stalled pipeline needs no further register. A row must not be read and written simultaneously.
+    * A register file, or LUT RAM, has an address register. Read data always reflects the current
+      contents of the addressed row, including a simultaneous or later write.
 
-    A row is plain bits, as it is in a macro; who reads it looks at it through a layout of
+    A row is plain bits, as in a macro; users view it through a layout of
     :class:`~eie_hdl.format.Layouts`.
 
-    In Amaranth's simulator this is a :class:`~amaranth.lib.memory.Memory`. For Verilog the platform
-    of :mod:`eie_hdl.export.verilog` makes it an instance of ``eie_sram`` or ``eie_regfile``,
-    which a vendor's macro can replace.
+    In Amaranth's simulator this is a :class:`~amaranth.lib.memory.Memory`. In Verilog, the platform
+    of :mod:`eie_hdl.export.verilog` emits an instance of ``eie_sram`` or ``eie_regfile``, which
+    can be replaced by a vendor macro.
 
     Parameters
     ----------
     width, depth : :class:`int`
-        Bits in a row, and rows.
+        Bits per row, and number of rows.
     block : :class:`bool`
-        Whether it is block RAM, or a macro, rather than a register file.
+        Block RAM, or a macro, if true; a register file if false.
     image : :class:`str`
-        File of contents to load in simulation; one that begins with a dot is prefixed by the name
-        of the instance around it. Empty if there is none.
+        File of the initial contents in simulation; if it begins with a dot, it is prefixed by the
+        name of the enclosing instance. Empty for none.
     init : iterable of :class:`int`
-        Contents at power-on, for Amaranth's simulator only.
+        Initial contents, for Amaranth's simulator only.
 
     Attributes
     ----------
     data : :class:`~amaranth.hdl.MemoryData`
-        The rows, for a testbench to look at: ``ctx.get(dut.data[row])``.
+        Rows, for access by testbenches: ``ctx.get(dut.data[row])``.
 
     Members
     -------

@@ -9,17 +9,17 @@ __all__ = ["StreamQueue"]
 
 
 class StreamQueue(wiring.Component):
-    """First-in first-out queue between two streams of the same payload.
+    """First-in, first-out queue between two streams of the same payload.
 
-    No path leads through it, neither forwards nor backwards: with two payloads or more it cuts a
-    stream in two and still passes one every cycle. Latency is one cycle.
+    There is no combinational path between input and output, in either direction. Throughput is one
+    payload per cycle at any depth; latency is one cycle.
 
     Parameters
     ----------
     shape : :class:`~amaranth.hdl.ShapeLike`
         Shape of the payload.
     depth : :class:`int`
-        Payloads held when full, at least 2.
+        Capacity in payloads, at least 2.
 
     Members
     -------
@@ -39,7 +39,7 @@ class StreamQueue(wiring.Component):
             raise TypeError(f"Queue depth must be an integer of at least 2, not {depth!r}")
 
         self._depth = depth
-        # A power of two of rows, so that head and tail wrap by themselves.
+        # The number of rows is a power of two, so that head and tail wrap around.
         self._rows = Sram(width=Shape.cast(shape).width, depth=1 << clog2(depth), block=False)
 
         super().__init__({
@@ -65,7 +65,7 @@ class StreamQueue(wiring.Component):
             tail.eq(tail + put),
         ]
 
-        # The row at the head is read in every cycle: what is written there is seen at once.
+        # The head row is read in every cycle: a payload written to it is visible in the next.
         m.d.comb += [
             self.i.ready.eq(self.level != self._depth),
             rows.w.addr.eq(tail),

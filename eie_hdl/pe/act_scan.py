@@ -11,12 +11,13 @@ __all__ = ["ActScan"]
 
 
 class ActScan(wiring.Component):
-    """Finds the nonzero activations of this PE: the leaf of the LNZD tree.
+    """Scans the source vector for nonzero activations: a leaf of the LNZD tree.
 
-    Reads the source vector word by word, and from each word of four sends the nonzero ones in
-    order, each with its column number; then one end. One activation a cycle, with no gap between
-    words that hold any; a word of zeros takes one cycle. The first activation is at `o` five
-    cycles after `i`. (Han et al., ISCA 2016, section 4, "Distributed Leading Non-Zero Detection".)
+    The source is read in words of four activations. The nonzero ones of each word are output in
+    order with their column numbers; a single end follows the last word. Throughput is one
+    activation per cycle, without a bubble between nonzero words; a word of zeros takes one cycle.
+    The first activation is at `o` five cycles after `i`. (Han et al., ISCA 2016, section 4,
+    "Distributed Leading Non-Zero Detection".)
 
     Parameters
     ----------
@@ -28,13 +29,13 @@ class ActScan(wiring.Component):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
-        What to scan. Must not come before the end of the scan before it has been taken.
+        Source to scan. Must not arrive before the end of the previous scan has been accepted.
     o : :py:`Out(stream.Signature(layouts.scan))`
-        What was found.
+        Activations found, and the end.
     hold : :py:`In(1)`
-        The SRAM is being read by somebody else: `r` has no effect in this cycle.
+        The SRAM is read by another component: `r` has no effect in this cycle.
     r : :py:`In(memory.ReadPort.Signature(...))`
-        The activation SRAM.
+        Read port of the activation SRAM.
     """
     index: Signal
     i: stream.Interface
@@ -60,13 +61,13 @@ class ActScan(wiring.Component):
         connect(m, output.o, flipped(self.o))
         found = output.i
 
-        # Stage 1: read. The SRAM holds its word until stage 2 takes it; if somebody else reads
-        # meanwhile, it is read again.
-        addr      = Signal.like(self.r.addr)    # the word to be read next
+        # Stage 1: read. The SRAM holds its word until stage 2 takes it; if another component reads
+        # in between, the word is lost and read again.
+        addr      = Signal.like(self.r.addr)    # word to read next
         last_word = Signal.like(self.r.addr)
         taken     = Signal.like(self.r.addr)    # words taken so far
-        fetching  = Signal()                    # not all words are taken
-        fetched   = Signal()                    # the SRAM holds the next one
+        fetching  = Signal()                    # words remain to be taken
+        fetched   = Signal()                    # the SRAM output is the next word
         take      = Signal()
         is_last   = taken == last_word
         is_lost   = fetched & ~take & self.hold
@@ -83,7 +84,7 @@ class ActScan(wiring.Component):
                 fetching.eq(~is_last),
             ]
 
-        # Stage 2: the word. A block RAM answers too late to look at it in the same cycle.
+        # Stage 2: register the word, as block RAM output is too late for zero detection.
         s2_word   = Signal(self._layouts.act_word)
         s2_number = Signal.like(self.r.addr)
         s2_valid  = Signal()
@@ -98,7 +99,7 @@ class ActScan(wiring.Component):
                 s2_valid.eq(1),
             ]
 
-        # Stage 3: which of its activations are still to be sent.
+        # Stage 3: output the pending activations of the word.
         word    = Signal(self._layouts.act_word)
         number  = Signal.like(self.r.addr)
         pending = Signal(ACTS_PER_WORD)
@@ -118,7 +119,7 @@ class ActScan(wiring.Component):
                 pending.eq(Cat((s2_word[n] != 0) | dense for n in range(ACTS_PER_WORD))),
             ]
 
-        # The end follows when nothing is left.
+        # The end follows when all stages are empty.
         busy   = Signal()
         is_end = Signal()
         m.d.comb += [

@@ -9,11 +9,11 @@ __all__ = ["EntryDecode"]
 
 
 class EntryDecode(wiring.Component):
-    """Turns zero runs into rows: each entry is `z` + 1 rows behind the one before it.
+    """Decodes zero runs into rows: an entry is `z` + 1 rows after the previous one.
 
     (Han et al., ISCA 2016, section 3.) The first entry of a column counts from row -1. Padding
-    (`v` = 0) moves the row and goes no further. A start selects the codebook and goes no further
-    either. One entry a cycle; latency is one cycle.
+    (`v` = 0) advances the row and is dropped; a start selects the codebook and is dropped.
+    Throughput is one entry per cycle; latency is one cycle.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class EntryDecode(wiring.Component):
     i : :py:`In(stream.Signature(layouts.work))`
         Entries.
     o : :py:`Out(stream.Signature(layouts.operation))`
-        Rows and addresses of the codebook. A register.
+        Rows and codebook addresses. Registered.
     walked, padding : :py:`Out(1)`
-        An entry, a padding entry was taken in this cycle.
+        Strobes: any entry, or a padding entry, is accepted.
     """
     i: stream.Interface
     o: stream.Interface

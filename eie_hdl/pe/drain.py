@@ -9,12 +9,12 @@ __all__ = ["Drain"]
 
 
 class Drain(wiring.Component):
-    """Lets entries through to the MAC, and at the end of a tile sends every row through it once.
+    """Passes entries to the MAC, and drains all rows at the end of a tile.
 
-    A row that drains is one more operand of the MAC: the row's bias with the weight
-    ``2 ** bias_shift``, as if it were one more column. It finds the accumulator complete, because
-    it comes behind all entries, and leaves it cleared for the next tile. One row a cycle; the
-    entries of the next tile wait meanwhile. After reset all accumulators are cleared in this way.
+    Draining a row is one more operand of the MAC, as if from one more column: the bias of the row
+    with weight ``2 ** bias_shift``. As it follows all entries of the tile, the accumulator is
+    complete; it is cleared for the next tile. One row is drained per cycle, while entries of the
+    next tile are stalled. After reset, all accumulators are cleared in the same way.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class Drain(wiring.Component):
     i : :py:`In(stream.Signature(layouts.operation))`
         Entries and ends of tiles.
     tile : :py:`Out(stream.Signature(layouts.end))`
-        The tile whose rows follow at `o`; they wait until it is accepted.
+        Tile whose rows follow at `o` once it is accepted.
     o : :py:`Out(stream.Signature(layouts.operand, always_ready=True))`
         Operands, in the same cycle as `i`.
     hold : :py:`Out(1)`
-        `bias` is in use: nobody else may read the SRAM.
+        `bias` is in use: no other component may read the SRAM.
     bias : :py:`In(memory.ReadPort.Signature(...))`
-        The activation SRAM.
+        Read port of the activation SRAM.
     """
     i: stream.Interface
     tile: stream.Interface
@@ -113,7 +113,7 @@ class Drain(wiring.Component):
                 with m.If(is_last):
                     m.next = "ENTRIES"
 
-        # The first word of biases is read ahead, each further one with the last lane before it.
+        # The first word of biases is read with the end, each other one in the last lane before it.
         m.d.comb += self.bias.en.eq(self.tile.valid | (lane == ACTS_PER_WORD - 1))
 
         return m

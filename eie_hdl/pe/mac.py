@@ -9,15 +9,15 @@ __all__ = ["Mac"]
 
 
 class Mac(wiring.Component):
-    """Multiply-accumulate in four stages, one operand a cycle, whatever the rows.
+    """Four-stage multiply-accumulate pipeline, one operand per cycle for any sequence of rows.
 
     (Han et al., ISCA 2016, section 4, "Arithmetic Unit".)
 
-    1. The weight arrives from the codebook, which `i` has addressed.
-    2. The weight is multiplied, the accumulator read.
-    3. Product and accumulator are added. An accumulator that the operand ahead has changed comes by
-       a bypass, as its new value is only being written.
-    4. The sum is written, or zero if the row drains.
+    1. Register the weight that the codebook returns for `i`.
+    2. Multiply, and read the accumulator.
+    3. Add product and accumulator. The accumulator is bypassed if the preceding operand has the
+       same row, as its sum is not yet written.
+    4. Write the sum, or zero if the row is drained.
 
     Sums wrap at ``acc_width``.
 
@@ -31,12 +31,12 @@ class Mac(wiring.Component):
     i : :py:`In(stream.Signature(layouts.operand, always_ready=True))`
         Operands.
     o : :py:`Out(stream.Signature(sum, always_ready=True))`
-        Drained rows, four cycles after `i`: the accumulator `acc`, `last` of the tile, and with
-        the last whether any addition of the tile did `overflow`.
+        Drained rows, four cycles after `i`: the accumulator `acc`, and `last` of the tile, with
+        which `overflow` is set if any addition of the tile overflowed.
     accumulated : :py:`Out(1)`
-        An entry was accumulated in this cycle.
+        Strobe: an entry is accumulated.
     codebook, acc_r, acc_w : :py:`In(memory...Port.Signature(...))`
-        Codebook memory and accumulators.
+        Ports of the codebook memory and of the accumulators.
     """
     i: stream.Interface
     o: stream.Interface
@@ -69,7 +69,7 @@ class Mac(wiring.Component):
 
         config, layouts = self._config, self._layouts
 
-        # Before: the codebook is addressed.
+        # Before stage 1: address the codebook.
         s1          = Signal(layouts.operand)
         s1_valid    = Signal()
         bias_weight = Signal(layouts.weight)
@@ -83,7 +83,7 @@ class Mac(wiring.Component):
             s1.eq(self.i.payload),
         ]
 
-        # Stage 1: the codebook has answered.
+        # Stage 1: weight from the codebook, or of a bias.
         s2        = Signal(layouts.operand)
         s2_valid  = Signal()
         s2_weight = Signal(layouts.weight)
@@ -97,7 +97,7 @@ class Mac(wiring.Component):
         product    = Signal(signed(config.act_width + config.codebook_width))
         s3         = Signal(layouts.operand)
         s3_valid   = Signal()
-        is_same    = Signal()    # the operand ahead has the same row
+        is_same    = Signal()    # the preceding operand has the same row
         m.d.comb += [
             self.acc_r.addr.eq(s2.row),
             self.acc_r.en.eq(s2_valid),
@@ -134,7 +134,7 @@ class Mac(wiring.Component):
             m.d.sync += s4_acc.eq(0)
 
         # Stage 4: write.
-        overflowed = Signal()    # since the tile began
+        overflowed = Signal()    # in the current tile
         m.d.comb += [
             self.acc_w.addr.eq(s4_row),
             self.acc_w.data.eq(s4_acc),

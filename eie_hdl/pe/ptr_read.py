@@ -9,13 +9,13 @@ __all__ = ["PtrRead"]
 
 
 class PtrRead(wiring.Component):
-    """Turns a broadcast activation into the entries of its column.
+    """Looks up the entries of the column of a broadcast activation.
 
-    Pointer `p` and pointer `p + 1` are read in the same cycle because even and odd pointers live in
-    different banks (Han et al., ISCA 2016, section 4, "Pointer Read Unit"). With
-    ``drop_empty_columns``, an activation whose column is empty in this PE goes no further. One
-    message a cycle; latency is two cycles. Nothing stalls here: the queue behind has a slot for
-    whatever is in flight.
+    Pointers `p` and `p + 1` are read in the same cycle, as even and odd pointers are in separate
+    banks (Han et al., ISCA 2016, section 4, "Pointer Read Unit"). With ``drop_empty_columns``, an
+    activation whose column has no entries in this PE is dropped. Throughput is one message per
+    cycle; latency is two cycles. There are no stalls: the activation queue has a slot for every
+    message in flight.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class PtrRead(wiring.Component):
     i : :py:`In(stream.Signature(layouts.message, always_ready=True))`
         Messages other than loads.
     o : :py:`Out(stream.Signature(layouts.column, always_ready=True))`
-        The same with pointers looked up.
+        The messages, with activations as columns.
     even, odd : :py:`In(memory.ReadPort.Signature(...))`
-        Banks of pointers.
+        Read ports of the pointer banks.
     """
     i: stream.Interface
     o: stream.Interface
@@ -50,7 +50,7 @@ class PtrRead(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Stage 1: address both banks. An odd pointer has its successor in the next even row.
+        # Stage 1: address both banks. The successor of an odd pointer is in the next even row.
         pointer = self.i.p.body.activation.pointer
         m.d.comb += [
             self.odd.addr.eq(pointer >> 1),
@@ -59,7 +59,7 @@ class PtrRead(wiring.Component):
             self.even.en.eq(self.i.valid),
         ]
 
-        # Stage 2: the banks have answered.
+        # Stage 2: pointers at the outputs of the banks.
         body      = self._layouts.column.members["body"]
         s2_valid  = Signal()
         s2_is_odd = Signal()
@@ -73,12 +73,12 @@ class PtrRead(wiring.Component):
                 s2_body.eq(self.i.p.body.as_value()[:body.size]),
             ]
 
-        # Stage 3: how many entries are between them? The block RAMs' data is late: register first.
+        # Stage 3: count the entries of registered pointers, as block RAM output is late.
         s3_valid  = Signal()
         s3_kind   = Signal(Kind)
         s3_body   = Signal(body)
         s3_begin  = Signal(self._layouts.ptr)
-        s3_end    = Signal(self._layouts.count)    # the low bits are enough to count by
+        s3_end    = Signal(self._layouts.count)    # low bits, sufficient for the count
         m.d.sync += s3_valid.eq(s2_valid)
         with m.If(s2_valid):
             m.d.sync += [

@@ -10,13 +10,13 @@ __all__ = ["ActivationQueue"]
 
 
 class ActivationQueue(wiring.Component):
-    """Columns that wait for this PE: evens out the load between PEs.
+    """Queue of columns to be processed by this PE, which balances the load between PEs.
 
-    (Han et al., ISCA 2016, section 4, "Activation Queue and Load Balancing".) It has room for
-    ``queue_depth`` columns and all that can be in flight. When ``queue_depth`` wait, another one in
-    every cycle would be too much: it is filling. But rarely is so much in flight: it is full only
-    when there is no more room than for :data:`~eie_hdl.config.N_SPARSE`. A column put into
-    an empty queue is at the output one cycle later.
+    (Han et al., ISCA 2016, section 4, "Activation Queue and Load Balancing".) It has slots for
+    ``queue_depth`` columns and for all messages in flight. Back-pressure has two levels. `filling`
+    is asserted at ``queue_depth`` columns, when a message in every cycle could overflow the queue.
+    As that many are rarely in flight, `full` is asserted only when no more than
+    :data:`~eie_hdl.config.N_SPARSE` slots are free. Latency of an empty queue is one cycle.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class ActivationQueue(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.column, always_ready=True))`
-        Input. Never so many payloads come that `level` would exceed ``n_slots``.
+        Input. The producer must not let `level` exceed ``n_slots``.
     o : :py:`Out(stream.Signature(layouts.column))`
         Output.
     level : :py:`Out(...)`
         Columns in the queue.
     filling, full : :py:`Out(1)`
-        The producer must send sparsely; it must stop. Registers.
+        Back-pressure: the producer must send sparsely, or stop. Registered.
     """
     i: stream.Interface
     o: stream.Interface

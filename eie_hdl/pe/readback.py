@@ -9,10 +9,10 @@ __all__ = ["Readback"]
 
 
 class Readback(wiring.Component):
-    """Answers a request for a piece of a word of this PE's memories; of others, with an end alone.
+    """Reads one element of a memory word for the host.
 
-    A value, if the PE is meant, and an end go to the tree like what a scanner finds, so that every
-    node is left as it was. Latency is two cycles.
+    The response is a value, if the request addresses this PE, and an end, in the form of a scan: it
+    passes the tree and leaves its nodes in their initial state. Latency is two cycles.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ class Readback(wiring.Component):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     i : :py:`In(stream.Signature(layouts.load, always_ready=True))`
-        Requests. One must not come before the end of the answer to the one before has been taken.
+        Requests. Must not arrive before the end of the previous response has been accepted.
     words : :py:`In(data.StructLayout({"spmat": ..., "ptr_even": ..., ...}))`
-        What the memories answer a cycle after the request, all at its address.
+        Outputs of the memories, one cycle after the request, all at its address.
     o : :py:`Out(stream.Signature(layouts.scan))`
-        Answers. A register.
+        Responses. Registered.
     """
     index: Signal
     i: stream.Interface
@@ -49,7 +49,7 @@ class Readback(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # The memories are answering.
+        # The memories return their words in the cycle after the request.
         request = Signal.like(self.i.payload)
         asked   = Signal()
         m.d.sync += asked.eq(self.i.valid)
@@ -67,7 +67,7 @@ class Readback(wiring.Component):
             with m.Case(Memory.CODEBOOK):
                 m.d.comb += word.eq(self.words.codebook)
 
-        # The value first, the end after it.
+        # The value is output first, then the end.
         act_width = len(self.o.p.value)
         n_pieces  = -(-len(word) // act_width)
         has_value = Signal()

@@ -9,11 +9,11 @@ __all__ = ["SpmatRead"]
 
 
 class SpmatRead(wiring.Component):
-    """Walks the entries of a column, one a cycle, without a gap between columns.
+    """Reads the entries of columns, one per cycle, without bubbles between columns.
 
-    (Han et al., ISCA 2016, section 4, "Sparse Matrix Read Unit".) The last word read is kept: it is
-    not read again for the entries or columns that share it, until a tile starts. A column without
-    entries takes one cycle and gives nothing. Latency is four cycles.
+    (Han et al., ISCA 2016, section 4, "Sparse Matrix Read Unit".) The last word read is reused for
+    all entries and columns that share it, until the next start of a tile. A column without entries
+    takes one cycle and has no output. Latency is four cycles.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class SpmatRead(wiring.Component):
     i : :py:`In(stream.Signature(layouts.column))`
         Columns.
     o : :py:`Out(stream.Signature(layouts.work))`
-        Their entries. A register.
+        Entries of the columns. Registered.
     r : :py:`In(memory.ReadPort.Signature(...))`
-        The spmat SRAM.
+        Read port of the spmat SRAM.
     """
     i: stream.Interface
     o: stream.Interface
@@ -47,7 +47,7 @@ class SpmatRead(wiring.Component):
 
         lane_width = clog2(self._layouts.spmat_word.length)
 
-        # All stages move, or none.
+        # All stages advance or stall together.
         advance = Signal()
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
 
@@ -68,7 +68,7 @@ class SpmatRead(wiring.Component):
                 s1.eq(self.i.payload),
             ]
 
-        # A word is read where it begins, or where the column does; but not if the SRAM holds it.
+        # A word is read at its first entry, or at the first entry of a column unless already held.
         position   = Signal(self._layouts.ptr)
         first_word = column.begin[lane_width:]
         held       = Signal.like(first_word)
@@ -84,7 +84,7 @@ class SpmatRead(wiring.Component):
         with m.If(s1_valid & (s1.kind == Kind.START)):
             m.d.sync += held_valid.eq(0)
 
-        # Stage 2: the SRAM has answered.
+        # Stage 2: word at the output of the SRAM.
         body_width = len(self.o.p.body.as_value())
         s2_valid = Signal()
         s2_first = Signal()
@@ -100,7 +100,7 @@ class SpmatRead(wiring.Component):
                 s2_body.eq(s1.body.as_value()),
             ]
 
-        # Stage 3: half of the word. The whole way to a lane would take too long.
+        # Stage 3: select a half of the word. Selecting a lane in one stage would be too slow.
         word  = self.r.data
         lower = word[:-(-len(word) // 2)] if lane_width else word
         s3_valid   = Signal()
@@ -122,7 +122,7 @@ class SpmatRead(wiring.Component):
                 with m.If(s2_lane[-1]):
                     m.d.sync += s3_entries.eq(word[len(lower):])
 
-        # Stage 4: the lane.
+        # Stage 4: select the lane.
         body = self.o.p.body
         with m.If(advance):
             m.d.sync += [

@@ -13,9 +13,9 @@ __all__ = ["WriteBack"]
 
 
 class _Number(NamedTuple):
-    """A number that loses its highest bits as it is shifted: its `low` bits and its `sign`.
+    """Number truncated to its `low` bits while it is shifted, with its `sign`.
 
-    `outside` is set if bits that were lost differed from the sign.
+    `outside` is set if a truncated bit differed from the sign.
     """
     low: Value
     sign: Value
@@ -29,10 +29,11 @@ class _Number(NamedTuple):
 
 
 class WriteBack(wiring.Component):
-    """Makes activations of drained accumulators: shift, round, ReLU, saturate, four to a word.
+    """Converts drained accumulators to activations and writes them in words of four.
 
-    ``saturate(relu(round_shift(acc, shift)))``, as :mod:`eie_hdl.numeric` defines them. One row a
-    cycle; a word is written four cycles after its last row.
+    An activation is ``saturate(relu(round_shift(acc, shift)))``, as defined in
+    :mod:`eie_hdl.numeric`. Throughput is one row per cycle; a word is written four cycles after its
+    last row.
 
     Parameters
     ----------
@@ -42,13 +43,14 @@ class WriteBack(wiring.Component):
     Members
     -------
     tile : :py:`In(stream.Signature(layouts.end))`
-        What to do with the rows that follow. Accepted when those of the tile before are written.
+        Destination and conversion of the rows that follow. Stalled until the previous tile has been
+        written, and `written` accepted.
     i : :py:`In(stream.Signature(Mac.sum_layout(config), always_ready=True))`
         Rows, a multiple of four.
     written : :py:`Out(stream.Signature(1))`
-        The tile is in the SRAM. The payload tells whether an accumulator overflowed.
+        One token per tile written to the SRAM. The payload is set if an accumulator overflowed.
     w : :py:`In(memory.WritePort.Signature(...))`
-        The activation SRAM.
+        Write port of the activation SRAM.
     """
     tile: stream.Interface
     i: stream.Interface
@@ -82,9 +84,9 @@ class WriteBack(wiring.Component):
                 self.w.addr.eq(self.tile.p.destination),
             ]
 
-        # Shift by the highest powers of two first. What a smaller shift can no longer bring into
-        # range is not carried along: it is only noted whether it was more than the sign. One bit is
-        # kept below the point, to round by.
+        # Shift by the highest powers of two first. Bits that the remaining shifts cannot bring into
+        # range are dropped; `outside` notes if they differ from the sign. One fractional bit is
+        # kept for rounding.
         steps = [1 << n for n in reversed(range(len(shift)))]
         half  = len(steps) // 2
         s1 = _Number(Cat(0, self.i.p.acc), self.i.p.acc[-1], Const(0, 1))
@@ -99,7 +101,7 @@ class WriteBack(wiring.Component):
             s3_last.eq(s2_last),
         ]
 
-        # Round, and replace what does not fit.
+        # Round and saturate.
         low, high = limits(config.act_width)
         rounded  = Signal(config.act_width + 1)
         overflow = Signal()
@@ -118,7 +120,7 @@ class WriteBack(wiring.Component):
         with m.If(relu & s3.sign):
             m.d.sync += s4_value.eq(0)
 
-        # Collect a word; it is written in the cycle after its last row.
+        # Collect a word, and write it in the cycle after its last row.
         lane = Signal(range(ACTS_PER_WORD))
         done = Signal()
         m.d.sync += self.w.en.eq(0)
@@ -148,7 +150,7 @@ class WriteBack(wiring.Component):
         return m
 
     def _shifted(self, number, shift, steps):
-        """Shift by those of `steps` whose bits are set in `shift`."""
+        """Shift by each of `steps` whose bit is set in `shift`."""
         low, sign, outside = number
         for step in steps:
             chosen = shift[clog2(step)]

@@ -1,4 +1,4 @@
-"""Leading-nonzero detection (Han et al., ISCA 2016, section 4): inside a word, and over the PEs."""
+"""Leading-nonzero detection (Han et al., ISCA 2016, section 4), within a word and across PEs."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -12,9 +12,7 @@ __all__ = ["LeadingNonZero", "LnzdNode"]
 
 
 class LeadingNonZero(wiring.Component):
-    """Position of the first set bit of a mask, by a balanced tree of multiplexers.
-
-    Combinational.
+    """Finds the first set bit of a mask by a balanced tree of multiplexers. Combinational.
 
     Parameters
     ----------
@@ -24,11 +22,11 @@ class LeadingNonZero(wiring.Component):
     Members
     -------
     mask : :py:`In(width)`
-        One bit per activation, set where it is not zero.
+        One bit per activation, set if it is nonzero.
     index : :py:`Out(range(width))`
-        Least `n` for which ``mask[n]`` is set; zero if there is none.
+        Lowest `n` for which ``mask[n]`` is set; zero if there is none.
     found : :py:`Out(1)`
-        Whether any bit is set.
+        Set if any bit of the mask is set.
     """
     mask: Signal
     index: Signal
@@ -64,19 +62,19 @@ class LeadingNonZero(wiring.Component):
 
 
 class LnzdNode(wiring.Component):
-    """One node of the LNZD quadtree: merges what the scanners below it found.
+    """Node of the LNZD quadtree: merges the scans of its children.
 
-    The children take turns, so that columns come in nearly ascending order and neighbours share
-    spmat words; a child that has nothing is passed over. Only in a dense scan, in which each child
-    sends equally many, its turn is waited for: the order is then exact. When all children have
-    come to their end, one end goes up. One item a cycle; latency is one cycle.
+    Arbitration is round-robin, so that columns are nearly in ascending order and neighbours share
+    spmat words; children that offer nothing are skipped. In a dense scan, in which all children
+    send the same number of activations, none is skipped: the order is exact. When all children
+    offer their end, a single end is output. Throughput is one item per cycle; latency is one cycle.
 
     Parameters
     ----------
     layouts : :class:`Layouts`
         Layouts of the words; the payload is ``layouts.scan``.
     n_children : :class:`int`, power of two
-        Children: 4, or 2 at the root of a tree that is no power of four.
+        Number of children: 4, or 2 at the root if the number of PEs is not a power of four.
 
     Members
     -------
@@ -111,7 +109,7 @@ class LnzdNode(wiring.Component):
         end   = Cat(child.valid & child.payload.end for child in self.i)
         dense = Cat(child.valid & child.payload.dense for child in self.i)
 
-        # Whose turn it is: a child of this number or above, else the lowest.
+        # Grant the first child from `turn` on, otherwise wrap around to the lowest.
         turn    = Signal(clog2(n_children))
         offered = Signal(n_children)
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""The registered tree between the CCU and the PEs: whatever the number of PEs, no wire is long."""
+"""Registered tree between the CCU and the PEs, which keeps wires short for any number of PEs."""
 
 from functools import partial
 
@@ -14,12 +14,12 @@ from .lnzd import LnzdNode
 
 __all__ = ["EVENTS", "Link", "TreeNode", "TreeNodeSignature", "grow_tree"]
 
-#: Events that every PE counts and the tree sums.
+#: Events that PEs report and the tree sums.
 EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
 
 
 class Link(wiring.Signature):
-    """All that passes between the CCU and a PE, or a part of the tree, as the PE sees it.
+    """Interface between the CCU and a PE, or a subtree, from the perspective of the PE.
 
     Parameters
     ----------
@@ -31,15 +31,14 @@ class Link(wiring.Signature):
     message : :py:`In(stream.Signature(layouts.message, always_ready=True))`
         Broadcast.
     scan : :py:`Out(stream.Signature(layouts.scan))`
-        What was found in the activation SRAM.
+        Activations found in the activation SRAM.
     written : :py:`Out(stream.Signature(1))`
-        One token for each tile that has been written back; its payload is set if an accumulator
-        overflowed in it.
+        One token per tile written back; its payload is set if an accumulator overflowed.
     filling, full : :py:`Out(1)`
-        An activation queue has no room for a message in every cycle: send none while more than
-        :data:`~..config.N_SPARSE` may be in flight; it has room for no more than those: send none.
+        Back-pressure of the activation queues. While `filling` is asserted, no message may be sent
+        if more than :data:`~..config.N_SPARSE` are in flight, and none while `full` is.
     events : :py:`Out(data.StructLayout(...))`
-        How many PEs did something in this cycle, for the counters.
+        Number of PEs with each event in this cycle, for the performance counters.
     """
     def __init__(self, config: EIEConfig) -> None:
         layouts = Layouts.of(config)
@@ -55,7 +54,7 @@ class Link(wiring.Signature):
 
 
 class TreeNodeSignature(wiring.Signature):
-    """Links of a node.
+    """Interface of a tree node.
 
     Parameters
     ----------
@@ -79,12 +78,12 @@ class TreeNodeSignature(wiring.Signature):
 
 
 class TreeNode(wiring.Component):
-    """Joins the links of its children into one; whatever passes is registered.
+    """Tree node: connects the links of its children to one parent link, through registers.
 
-    Downwards the broadcast is repeated. Upwards, activations are merged by an
-    :class:`~eie_hdl.tree.lnzd.LnzdNode`, a tile is written when all children have written it, a
-    queue is filling or full when that of any child is, and events are added up. Latency is one
-    cycle, of activations and written tiles two.
+    The broadcast is repeated to all children. Scans are merged by an
+    :class:`~eie_hdl.tree.lnzd.LnzdNode`; a tile is written when all children have written it;
+    back-pressure is asserted if that of any child is; events are summed. Latency is one cycle, and
+    two cycles for scans and written tiles.
 
     Parameters
     ----------
@@ -117,8 +116,8 @@ class TreeNode(wiring.Component):
                 child.message.valid.eq(valid),
             ]
 
-        # Up: nonzero activations. A queue on each side of the node keeps its choice away from the
-        # wires to its neighbours.
+        # Up: scans. Queues on both sides of the arbiter decouple its logic from the wires to
+        # neighbouring nodes.
         layouts = Layouts.of(self._config)
         m.submodules.lnzd = lnzd = LnzdNode(layouts, n_children=len(children))
         for n, child in enumerate(children):
@@ -127,7 +126,7 @@ class TreeNode(wiring.Component):
             connect(m, scan.o, lnzd.i[n])
         connect(m, lnzd.o, flipped(parent).scan)
 
-        # Up: written tiles. What a child has written is noted until all have.
+        # Up: written tiles. The token of a child is kept until all children have written the tile.
         written  = Signal(len(children))
         overflow = Signal(len(children))
         with m.If(parent.written.ready):
@@ -143,7 +142,7 @@ class TreeNode(wiring.Component):
                 parent.written.payload.eq(overflow.any()),
             ]
 
-        # Up: full queues and events.
+        # Up: back-pressure and events.
         m.d.sync += [
             parent.filling.eq(Cat(child.filling for child in children).any()),
             parent.full.eq(Cat(child.full for child in children).any()),
@@ -155,24 +154,24 @@ class TreeNode(wiring.Component):
 
 
 def grow_tree(m, root, config):
-    """Add the nodes between the CCU and the PEs to module `m`.
+    """Add the tree nodes between the CCU and the PEs to module `m`.
 
-    The tree grows from the root. The number of a child is the next digit of the numbers of the PEs
-    below it, lowest first: then taking turns at every node is taking turns over all PEs.
+    The index of a child is the next digit, least significant first, of the numbers of the PEs below
+    it. Round-robin arbitration in every node is then round-robin over all PEs.
 
     Parameters
     ----------
     m : :class:`~amaranth.hdl.Module`
-        Where the nodes go, as ``node_LEVEL_FIRST``.
+        Module to which nodes are added as ``node_LEVEL_FIRST``.
     root : :class:`Link`
-        As the CCU sees it.
+        Link of the CCU.
     config : :class:`EIEConfig`
         Configuration.
 
     Returns
     -------
     :class:`list` of :class:`Link`
-        To each PE, in order of number.
+        Links to the PEs, in order of their numbers.
     """
     links = {0: root}
     stride = 1
