@@ -65,6 +65,9 @@ waves: $(VENV)/.dev ## the timing diagrams of the docs, anew
 	@for source in docs/waves/*.json; do \
 	    $(BIN)/wavedrompy --input $$source --svg $${source%.json}.svg || exit; done
 
+pictures: $(VENV)/.dev ## the block diagrams of the docs, from docs/pictures/*.py
+	$(BIN)/python docs/pictures
+
 doctor: $(VENV)/.dev ## which tools are here, and whether they are good enough
 	$(BIN)/eie doctor
 
@@ -108,4 +111,4 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	@touch $@
 
 .PHONY: help demo demo-c test test-axi test-cycles lint synth-pe bench bench-quick bench-host \
-    bench-sim explore registers waves doctor train lenet dsd magika have-mnist venv clean
+    bench-sim explore registers waves pictures doctor train lenet dsd magika have-mnist venv clean
