@@ -31,6 +31,9 @@ test: $(VENV)/.dev ## all tests, with every simulator that is installed
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
 
+test-wheel: ## the wheel by itself, every command in an empty folder; PYTHON=interpreter
+	PYTHON=$(PYTHON) scripts/try-wheel.sh
+
 lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -110,5 +113,6 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c test test-axi test-cycles lint synth-pe bench bench-quick bench-host \
-    bench-sim explore registers waves pictures doctor train lenet dsd magika have-mnist venv clean
+.PHONY: help demo demo-c test test-axi test-cycles test-wheel lint synth-pe bench bench-quick \
+    bench-host bench-sim explore registers waves pictures doctor train lenet dsd magika have-mnist \
+    venv clean
