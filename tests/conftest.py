@@ -1,4 +1,4 @@
-"""Fixtures of all tests; what they are made of is in support.simulation."""
+"""Fixtures and options of all tests; helpers are in support."""
 
 import collections
 import functools
@@ -12,7 +12,8 @@ import pytest
 from eie_sim.rtl import cache, toolchain
 from support import simulation
 
-# A busy machine must not fail a test, and CI must not find what nobody has changed.
+# No deadline, as a loaded computer must not fail a test; fixed examples in CI, so that a change is
+# not blamed for an old bug.
 hypothesis.settings.register_profile("eie", deadline=None, print_blob=True,
                                      derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("eie")
@@ -21,7 +22,7 @@ SIMULATORS = {"icarus": toolchain.find_icarus, "verilator": toolchain.find_veril
 
 
 def pytest_configure(config):
-    """Keep what the tests make in the checkout, out of the user's cache."""
+    """Cache compiled simulators in the checkout instead of the user's cache."""
     os.environ[cache.VARIABLE] = str(Path(__file__).parents[1] / "build" / "models")
 
 
@@ -29,14 +30,14 @@ def pytest_addoption(parser):
     parser.addoption("--vcd", action="store_true", help="write a waveform of every simulation")
     parser.addoption("--seed", type=int, default=1, help="seed of the tests of the whole machine")
     parser.addoption("--packets", type=int, default=300,
-                     help="random packets that the whole machine is sent on each simulator")
+                     help="random packets sent to the whole machine on each simulator")
     parser.addoption("--machines", type=int, default=3,
-                     help="random machines that the cycle model is compared with")
+                     help="random machines for the comparison with the cycle model")
 
 
 @pytest.fixture
 def simulate(request):
-    """:func:`support.simulation.simulate`, with a waveform named after the test on request."""
+    """:func:`support.simulation.simulate`, with option ``--vcd`` writing a waveform per test."""
     vcd = None
     if request.config.getoption("vcd"):
         vcd = re.sub(r"[^\w.-]+", "_", request.node.name) + ".vcd"
@@ -51,12 +52,12 @@ def stalls(request):
 
 @pytest.fixture(scope="session")
 def models():
-    """Folder of simulator models: they are named by what they are made of, and kept."""
+    """Folder of compiled simulators, which are kept between runs."""
     return cache.cache_folder()
 
 
 def _present(request, name):
-    """Name of a simulator, if it is there. In CI a test must not be skipped for the lack of it."""
+    """Return the name of an installed simulator; else skip the test, or fail it in CI."""
     tool = SIMULATORS[name]()
     if not tool.ok:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(
@@ -67,36 +68,36 @@ def _present(request, name):
 
 @pytest.fixture(params=SIMULATORS)
 def simulator(request):
-    """Name of a simulator of Verilog: the test runs on each."""
+    """Name of a Verilog simulator; the test runs on each."""
     return _present(request, request.param)
 
 
 @pytest.fixture
 def icarus(request):
-    """Name of the simulator that builds at once and knows x."""
+    """Name of the simulator with X states and short compile times."""
     return _present(request, "icarus")
 
 
 @pytest.fixture
 def verilator(request):
-    """Name of the simulator that is fast."""
+    """Name of the fast simulator."""
     return _present(request, "verilator")
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Tell how many tests each simulator has passed."""
+    """Report the number of passed tests per simulator."""
     passed = collections.Counter(
         value for report in terminalreporter.stats.get("passed", [])
         for name, value in report.user_properties if name == "simulator")
     for name in SIMULATORS:
         terminalreporter.write_line(f"tests on {name}: {passed[name]} passed")
-    _tell_about_buses(terminalreporter, [
+    _report_bus_activity(terminalreporter, [
         value for report in terminalreporter.stats.get("passed", [])
         for name, value in report.user_properties if name == "axi"])
 
 
-def _tell_about_buses(terminalreporter, figures):
-    """Tell what the tests of the whole machine have done on its buses, by simulator."""
+def _report_bus_activity(terminalreporter, figures):
+    """Report accesses, errors and cycles of the whole machine's tests, by simulator."""
     def write(what, cells):
         terminalreporter.write_line(f"{what:<60}" + "".join(f"{cell:>12}" for cell in cells))
 
@@ -112,7 +113,7 @@ def _tell_about_buses(terminalreporter, figures):
             write("errors provoked", [total.total() for total in totals])
         for what in sorted(set().union(*totals)):
             write(begin + what, [total[what] for total in totals])
-    # By what is measured, and by simulator.
+    # By measurement and simulator.
     cycles = collections.defaultdict(dict)
     for each in figures:
         for what, number in each["cycles"].items():

@@ -1,4 +1,4 @@
-"""The buses of a machine in a bench, by cocotbext-axi: with pauses, and nothing may hang."""
+"""AXI buses of a machine in a cocotb bench, with random pauses and a deadline on every wait."""
 
 import collections
 import json
@@ -27,7 +27,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.format import BEAT_BYTES
 from eie_hdl.registers import REGISTER, REGISTER_WIDTH
 
-#: The machine.
+#: Configuration of the machine.
 CONFIG = EIEConfig.from_mapping(json.loads(os.environ["EIE_CONFIG"]))
 REGISTER_BYTES = REGISTER_WIDTH // 8
 
@@ -36,12 +36,12 @@ _DEADLINE = 20_000    # cycles
 
 
 def seed():
-    """Seed of this run, for everything that is random."""
+    """Return the seed of all random choices in this run."""
     return int(os.environ["EIE_SEED"])
 
 
 class Result(NamedTuple):
-    """A packet of results: its elements, and whether it was cut."""
+    """A packet of results; `cut` is true if the machine truncated it."""
 
     elements: np.ndarray
     cut: bool
@@ -55,14 +55,14 @@ class Buses:
     dut
         The top module.
     pause : :class:`float`
-        Probability, in each cycle and on each channel, that the host does not offer or not take.
+        Probability per cycle and channel that the host keeps VALID or READY low.
 
     Attributes
     ----------
     counts : :class:`~collections.Counter`
-        What was done, for the summary of the tests.
+        Activity, for the summary of the tests.
     source, sink
-        Of the streams.
+        Ends of the streams.
     """
 
     def __init__(self, dut, *, pause=0.0):
@@ -83,7 +83,7 @@ class Buses:
         self.set_pauses(pause)
 
     def set_pauses(self, probability):
-        """From now on, pause each channel with this probability."""
+        """Set the probability of a pause on each channel."""
         for number, channel in enumerate(self._channels):
             channel.set_pause_generator(
                 self._pauses(random.Random(f"{seed()} {number}"), probability,
@@ -92,7 +92,7 @@ class Buses:
         self.hold_results(self._held)
 
     def hold_results(self, held):
-        """Whether to take no results."""
+        """Keep READY of the results low while `held`."""
         self._held = held
         self.sink.pause = held
 
@@ -104,16 +104,16 @@ class Buses:
 
     @property
     def cycle(self):
-        """Clock cycles since the beginning."""
+        """Clock cycles since the start of the simulation."""
         return int(get_sim_time("ns")) // _PERIOD_NS
 
     async def cycles(self, n):
-        """Wait."""
+        """Wait for `n` clock cycles."""
         for _ in range(n):
             await RisingEdge(self.dut.aclk)
 
     async def within(self, what, awaitable, cycles=_DEADLINE):
-        """Wait for what must happen in time."""
+        """Wait for an event that must happen within `cycles`."""
         try:
             return await with_timeout(awaitable, cycles * _PERIOD_NS, "ns")
         except SimTimeoutError:
@@ -121,7 +121,7 @@ class Buses:
                                  ) from None
 
     def pins(self):
-        """Where and when it is, for messages."""
+        """Seed, cycle and handshakes, for messages."""
         pins = [f"{bus}_{channel}{end}={getattr(self.dut, f'{bus}_{channel}{end}').value}"
                 for bus, channels in [("s_axil", ["aw", "w", "b", "ar", "r"]),
                                       ("s_axis", ["t"]), ("m_axis", ["t"])]
@@ -131,7 +131,7 @@ class Buses:
     # Registers
 
     async def access(self, address, data=None, n_bytes=REGISTER_BYTES):
-        """Read some bytes, or write `data`: the answer, and the value."""
+        """Read `n_bytes` or write `data`; return response and value."""
         self.counts["accesses"] += 1
         what = f"Access to 0x{address:X}"
         if data is None:
@@ -141,22 +141,22 @@ class Buses:
         return answer.resp, None
 
     async def read_word(self, name):
-        """Word of a register."""
+        """Read a register as a word."""
         resp, word = await self.access(REGISTER[name].address)
         assert resp == AxiResp.OKAY, f"{name} must be readable; {self.pins()}"
         return word
 
     async def read(self, name):
-        """Fields of a register."""
+        """Read a register as fields."""
         return REGISTER[name].unpack(await self.read_word(name))
 
     async def value(self, name):
-        """Register with one field."""
+        """Read the field of a register that has only one."""
         (value,) = (await self.read(name)).values()
         return value
 
     async def until(self, what, name, **fields):
-        """Read a register until its fields are these."""
+        """Poll a register until its fields match."""
         begin = self.cycle
         while not fields.items() <= (found := await self.read(name)).items():
             assert self.cycle < begin + _DEADLINE, (
@@ -164,19 +164,19 @@ class Buses:
                 f"{await self.read('STATUS')}, ERROR {await self.read('ERROR')}; {self.pins()}")
 
     async def try_write(self, name, **fields):
-        """Write a register; what the bus answers."""
+        """Write a register; return the response."""
         word = REGISTER[name].pack(**fields)
         resp, _ = await self.access(REGISTER[name].address,
                                     word.to_bytes(REGISTER_BYTES, "little"))
         return resp
 
     async def write(self, name, **fields):
-        """Write a register that can be written."""
+        """Write a register; the response must be OKAY."""
         assert await self.try_write(name, **fields) == AxiResp.OKAY, (
             f"{name} must be writable; {self.pins()}")
 
     async def reset(self, cycles=1):
-        """Pull aresetn, whatever is going on."""
+        """Assert aresetn at any time."""
         self.counts["resets"] += 1
         self.dut.aresetn.value = 0
         await self.cycles(cycles)
@@ -187,7 +187,7 @@ class Buses:
         await self.cycles(1)
 
     async def watch_offers(self):
-        """What is offered must stay as it is until it is taken."""
+        """Check that each offered payload stays unchanged until it is taken."""
         channels = {valid: (getattr(self.dut, f"{valid}ready"),
                             [getattr(self.dut, valid + name) for name in payload])
                     for valid, payload in [("s_axil_b", ["resp"]), ("s_axil_r", ["resp", "data"]),
@@ -200,7 +200,7 @@ class Buses:
                 if getattr(self.dut, f"{name}valid").value == 1:
                     now = [signal.value for signal in payload]
                 if self.dut.aresetn.value == 1:
-                    assert offered.get(name) in (None, now), f"{name} lost; {self.pins()}"
+                    assert offered.get(name) in (None, now), f"{name} changed; {self.pins()}"
                 offered[name] = None if ready.value == 1 or self.dut.aresetn.value == 0 else now
 
     # Packets
@@ -215,18 +215,18 @@ class Buses:
         self.source.send_nowait(frame)
 
     async def send(self, beats, keep=None):
-        """Send a packet, and wait until it has been taken."""
+        """Send a packet and wait until it is taken."""
         self.post(beats, keep)
         await self.within(f"Packet of {len(beats)} beats", self.source.wait())
 
     async def send_part(self, beats):
-        """Send beats without TLAST: what is sent next goes on with the packet."""
+        """Send beats without TLAST, so that the next ones continue the packet."""
         self._last.open = True
         await self.send(beats)
         self._last.open = False
 
     async def take_beat(self):
-        """Take one beat of results, though they are held."""
+        """Take one beat of held results."""
         self.hold_results(False)
 
         async def beat():
@@ -238,21 +238,21 @@ class Buses:
         self.hold_results(True)
 
     async def receive(self):
-        """The next packet of results."""
+        """Receive the next packet of results."""
         frame = await self.within("A packet of results", self.sink.recv(compact=False))
         n_bytes = sum(frame.tkeep)
         assert all(frame.tkeep[:n_bytes]) and len(frame.tkeep) - n_bytes <= BEAT_BYTES, (
-            f"TKEEP must be set but at the end, not {frame.tkeep}; {self.pins()}")
+            f"TKEEP must be set except at the end, not {frame.tkeep}; {self.pins()}")
         data = np.frombuffer(bytes(frame.tdata)[:n_bytes], result_type(CONFIG))
         return Result(data.astype(np.int64), len(frame.tkeep) - n_bytes == BEAT_BYTES)
 
 
 class _Gate:
-    """TLAST that can be kept from being set."""
+    """TLAST signal that can be suppressed."""
 
     def __init__(self, signal):
         self._signal = signal
-        self.open = False    # the packet goes on
+        self.open = False    # suppress TLAST, so that the packet continues
 
     def __len__(self):
         return len(self._signal)

@@ -1,4 +1,4 @@
-"""What benches of the buses send: networks, programs that are wrong, packets that are wrong."""
+"""Stimuli for bus benches: networks, inputs, and valid and invalid packets."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import PRODUCT_ID, REGISTER, REGISTERS, VERSION, Error
 
-#: TKEEP of a beat.
+#: TKEEP of a complete beat.
 WHOLE = (1 << BEAT_BYTES) - 1
 
 LAYOUTS = Layouts.of(CONFIG)
 
-#: Those that say something before anything has happened; all other fields that are read are zero.
+#: Words of registers that hardware sets before any activity; its other registers read zero.
 KNOWN = {
     "ID": PRODUCT_ID,
     "VERSION": REGISTER["VERSION"].pack(**dict(zip(("major", "minor", "patch"), VERSION))),
@@ -27,12 +27,12 @@ KNOWN = {
 
 
 def reset_word(register):
-    """What a register reads after reset."""
+    """Return the word that a register reads after reset."""
     return sum(field.reset << field.low for field in register.fields) | KNOWN.get(register.name, 0)
 
 
 async def expect_words(host, words):
-    """Registers must read as given, and those that are not must read as after reset."""
+    """Check that all registers read `words`, or by default their reset values."""
     for register in REGISTERS:
         word = await host.read_word(register.name)
         expected = words.get(register.name, reset_word(register))
@@ -40,7 +40,7 @@ async def expect_words(host, words):
 
 
 def random_build(number, sizes=(40, 20, 10), density=0.3):
-    """Network all of whose layers are sent."""
+    """Random build that outputs all layers."""
     network = random_network(np.random.default_rng([seed(), number]), sizes, density=density,
                              v_width=CONFIG.v_width, frac=4)
     return compile_network(network, CONFIG, outputs="all")
@@ -54,26 +54,26 @@ def random_inputs(build, n):
 
 
 def program_packet(build, change=lambda fields: None):
-    """Packet with the program of a build, its fields changed."""
+    """Packet with a build's program after `change` of its fields."""
     fields = unpack(LAYOUTS.descriptor, build.images["ccu.program"])
     change(fields)
     return packet(CONFIG, Memory.PROGRAM, pack(LAYOUTS.descriptor, fields))
 
 
 def random_words(rng, memory, n):
-    """Beats of `n` random words of a memory; unused bits are random as well."""
+    """Beats of `n` random words of a memory, unused bits included."""
     shape = LAYOUTS.memories[Memory.ACT if memory == Memory.INPUT else memory].shape
     return rng.integers(0, 1 << 64, n * n_beats(shape), np.uint64)
 
 
 def raw_packet(words, **header):
-    """Packet of these beats behind a header of these fields, the others being zero."""
+    """Packet of a header and the beats `words`; header fields not given are zero."""
     fields = {name: 0 for name, _ in LAYOUTS.load_header}
     return np.concatenate([pack(LAYOUTS.load_header, fields | header), words])
 
 
 def bad_packets(rng, input_words):
-    """Packets with one fault each: its code, the beats, and TKEEP of each."""
+    """Yield packets with one fault each: error code, beats, and TKEEP of each beat."""
     def case(code, *, given, keep=None, **header):
         beats = raw_packet(rng.integers(0, 1 << 64, given, np.uint64), **header)
         whole = np.full(len(beats), WHOLE, np.uint8)
@@ -92,7 +92,7 @@ def bad_packets(rng, input_words):
 
     far = (1 << 24) - 1
     for memory, depth in (memories | {Memory.INPUT.value: input_words}).items():
-        words = CONFIG.n_pe if memory == Memory.INPUT.value else 1    # of a row
+        words = CONFIG.n_pe if memory == Memory.INPUT.value else 1    # words per row
         for address, count in [(depth, words), (depth - 1, words + 1), (0, depth * words + 1),
                                (far, words), (0, far), (far, far)]:
             yield case(Error.BAD_ADDRESS, given=3, memory=memory, address=address, count=count)
@@ -107,7 +107,7 @@ def bad_packets(rng, input_words):
             yield case(Error.PARTIAL_BEAT, given=4, keep={place: bits}, memory=memory, count=4)
     for bits in (0, WHOLE >> 1, WHOLE - 1):
         yield case(Error.PARTIAL_BEAT, given=2, keep={2: bits}, memory=0, count=2)
-    # The beat that is too early or too late is a part as well.
+    # A truncated or overlong packet whose last beat is partial too.
     yield case(Error.PARTIAL_BEAT, given=2, keep={2: 1}, memory=0, count=3)
     yield case(Error.PARTIAL_BEAT, given=3, keep={2: 1}, memory=0, count=2)
     yield case(Error.OVERLONG, given=3, keep={3: 1}, memory=0, count=2)

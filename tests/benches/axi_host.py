@@ -1,4 +1,4 @@
-"""A host in a bench, that knows what the machine must be like."""
+"""Host in a cocotb bench that checks the machine against the golden host model."""
 
 import collections
 import json
@@ -15,21 +15,21 @@ from eie_hdl.packing import pack
 from eie_hdl.registers import Error
 from eie_sim.golden.host_model import Fault, HostModel
 
-#: Where the counts of a bench are kept, in the folder that it runs in.
+#: File for the counts of a bench, in its working folder.
 _FIGURES = Path("figures.json")
 
 
 class Host(Buses):
-    """Uses a machine, and compares it with a model.
+    """Operates a machine and checks it against a model.
 
     Attributes
     ----------
     errors : :class:`~collections.Counter`
-        Errors that were provoked, and expected, by the name of their code.
+        Expected errors that occurred, by the name of their code.
     cycle_counts : :class:`dict`
-        What took how many cycles, for the summary.
+        Measured cycles by description, for the summary.
     model : :class:`~eie_sim.golden.host_model.HostModel`
-        What the machine should be like.
+        Reference state of the machine.
     """
 
     def __init__(self, dut, *, pause=0.0):
@@ -40,14 +40,14 @@ class Host(Buses):
 
     @classmethod
     async def start(cls, dut, *, pause=0.0):
-        """Host of a machine that has been reset, its memories wiped."""
+        """Create a host, reset the machine and wipe its memories."""
         host = cls(dut, pause=pause)
         await host.reset(4)
         await host.soft_reset()
         return host
 
     def finish(self):
-        """Add the counts to those of the run."""
+        """Add the counts to those of earlier tests in the run."""
         known = json.loads(_FIGURES.read_text()) if _FIGURES.exists() else {}
         figures = {name: collections.Counter(known.get(name, {})) + mine
                    for name, mine in [("counts", self.counts), ("errors", self.errors)]}
@@ -55,7 +55,7 @@ class Host(Buses):
             **figures, "cycles": known.get("cycles", {}) | self.cycle_counts}))
 
     async def soft_reset(self):
-        """Begin a soft reset, and wait for its end."""
+        """Start a soft reset and wait for its end."""
         self.counts["resets"] += 1
         await self.write("CONTROL", soft_reset=1)
         self.model = HostModel(CONFIG)
@@ -64,14 +64,14 @@ class Host(Buses):
     # Errors
 
     async def fault(self):
-        """The error that stands, or None."""
+        """Read the pending error, or None."""
         error = await self.read("ERROR")
         found = Fault(Error(error["code"]), await self.value("ERROR_ADDRESS"), error["memory"],
                       error["pe"])
         return None if found.code is Error.NONE else found
 
     async def expect_fault(self, expected, what):
-        """Wait for an error; it must be this one. It is told by STATUS, and by an interrupt."""
+        """Wait for an error in STATUS; check it and its interrupt."""
         await self.until(f"{what}: {expected}", "STATUS", error=1)
         found = await self.fault()
         assert found == expected, f"{what}: {found} must be {expected}; {self.pins()}"
@@ -79,7 +79,7 @@ class Host(Buses):
         self.errors[found.code.name] += 1
 
     async def clear(self):
-        """Forget the error, its interrupt, and the start that waits."""
+        """Clear the error, its interrupt and a queued start."""
         self.model.clear()
         await self.write("CONTROL", clear=1)
         await self.write("IRQ_STATUS", error=1, done=1)
@@ -88,17 +88,17 @@ class Host(Buses):
 
     async def rest(self):
         """Wait until the machine is idle."""
-        await self.until("Rest", "STATUS", idle=1)
+        await self.until("Idle", "STATUS", idle=1)
 
     async def received(self):
-        """Wait until all packets that were sent are over."""
+        """Wait until all packets have been sent and processed."""
         await self.within("The end of packets", self.source.wait())
         await self.until("The end of packets", "STATUS", receiving=0)
 
     # Networks
 
     async def load(self, build):
-        """Load a build, as a driver does."""
+        """Load a build as a driver does."""
         await self.write("CONTROL", new_model=1)
         await self.set_input(build.input.base_word, build.input_words, build.input_buffers > 1)
         self.model.checksum = 0
@@ -110,7 +110,7 @@ class Host(Buses):
         assert await self.fault() is None
 
     async def set_input(self, base, words, double):
-        """Say where the input buffers are."""
+        """Set the input buffers."""
         await self.write("INPUT_BASE", value=base)
         await self.write("INPUT_WORDS", words=words, double=int(double))
         self.model.input_base, self.model.input_words = base, words
@@ -123,7 +123,7 @@ class Host(Buses):
         assert self.model.take(packet) is None
 
     async def infer(self, build, inputs, buffer=0):
-        """Load an input, run, and compare: the machine must be as the model says."""
+        """Load an input, run the program and check its outputs."""
         self.post_input(build, inputs, buffer)
         await self.received()
         await self.write("START", descriptor=0, buffer=buffer)
@@ -131,13 +131,13 @@ class Host(Buses):
         await self.rest()
 
     async def expect_result(self, expected, what):
-        """The next packet of results must hold this."""
+        """Receive the next packet of results and check its elements."""
         result = await self.receive()
         assert not result.cut and result.elements.tolist() == list(expected), (
             f"{what}: {result} must be {expected}; {self.pins()}")
 
     async def expect_outputs(self, buffer=0, descriptor=0):
-        """Take the results of a program that was started, and compare them with the model's."""
+        """Receive the results of a started program and check them against the model's."""
         for number, output in enumerate(self.model.run(descriptor, buffer)):
             await self.expect_result(output, f"Vector {number}")
         self.counts["inferences"] += 1
@@ -145,13 +145,14 @@ class Host(Buses):
     # Memories
 
     async def ask(self, memory, address, count, pe=0):
-        """Ask for memory; it comes as a packet of results."""
+        """Request words of a memory, which arrive as a packet of results."""
         await self.write("READ_PLACE", memory=memory, pe=pe)
         await self.write("READ_ADDRESS", value=address)
         await self.write("READ", count=count)
 
     async def read_memory(self, memory, pe, address, count):
-        """Words (count, n_beats) of a memory; of ACT, those of all PEs, (n_pe, count, n_beats)."""
+        """Read words (count, n_beats) of a memory; of ACT those of all PEs, (n_pe, count, n_beats).
+        """
         shape = Layouts.of(CONFIG).memories[memory].shape
         await self.ask(memory.value, address, count, 0 if memory is Memory.ACT else pe)
         elements = (await self.receive()).elements
@@ -160,7 +161,7 @@ class Host(Buses):
         return read_words(CONFIG, shape, elements)
 
     async def compare_memories(self, n_words=None, begin=None):
-        """All memories must hold what the model says; or `n_words` of each, from anywhere on."""
+        """Check all memories against the model, or `n_words` of each from a random address on."""
         rng = random.Random(f"{seed()} memories")
         for memory, contents in self.model.words.items():
             n_pe, depth = contents.shape[:2]

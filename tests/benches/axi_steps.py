@@ -1,4 +1,4 @@
-"""What several benches of the buses do, step by step."""
+"""Steps shared by bus benches."""
 
 import cocotb
 import numpy as np
@@ -9,12 +9,12 @@ from benches.axi_host import Host
 from eie_compiler.vectors import packet
 from eie_hdl.format import Memory
 
-#: Cycles after which the output is empty, however the sink pauses.
+#: Cycles after which the output is empty despite pauses of the sink.
 _DRAINED = 100
 
 
 async def prepare(dut, *, pause):
-    """A host, a build that is loaded, and inputs for it."""
+    """Return a host, a build loaded on its machine, and inputs for it."""
     host = await Host.start(dut, pause=pause)
     cocotb.start_soon(host.watch_offers())
     build = random_build(1)
@@ -23,7 +23,7 @@ async def prepare(dut, *, pause):
 
 
 async def start_held(host, build, inputs, buffer=0):
-    """Start a program that cannot end, because nobody takes its results."""
+    """Start a program that cannot end, as its results are not taken."""
     host.hold_results(True)
     host.post_input(build, inputs, buffer)
     await host.received()
@@ -32,14 +32,14 @@ async def start_held(host, build, inputs, buffer=0):
 
 
 async def let_end(host, buffer=0):
-    """Take the results of the program that was held."""
+    """Take the results of a program started by :func:`start_held`."""
     host.hold_results(False)
     await host.expect_outputs(buffer)
     host.model.running, host.model.buffers_in_use = False, set()
 
 
 async def drain(host, outputs):
-    """Take what came of a program that failed: the first of `outputs`, the last of them cut."""
+    """Receive results of a failed program: the first of `outputs`, of which the last may be cut."""
     host.hold_results(False)
     await host.cycles(_DRAINED)
     results = [await host.receive() for _ in range(host.sink.count())]
@@ -52,7 +52,7 @@ async def drain(host, outputs):
 
 
 async def nothing_happens(host, fault):
-    """While an error stands, packets, starts and reads come to nothing, right or wrong."""
+    """Check that packets, starts and reads have no effect while an error is pending."""
     words = random_words(np.random.default_rng(seed()), Memory.ACT, 2)
     await host.send(packet(CONFIG, Memory.ACT, words.reshape(2, -1)))
     await host.send(raw_packet(words, reserved=1))
@@ -65,6 +65,6 @@ async def nothing_happens(host, fault):
 
 
 async def nothing_comes(host):
-    """No results have been sent."""
+    """Check that the machine sends no results."""
     await host.cycles(_DRAINED)
     assert host.sink.empty()

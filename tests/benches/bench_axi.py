@@ -1,4 +1,4 @@
-"""A machine that is used as it should be, on its buses: cocotb runs this for tests."""
+"""cocotb bench of correct use of a machine through its buses."""
 
 import cocotb
 import numpy as np
@@ -11,27 +11,27 @@ from eie_hdl.format import COUNTERS, Memory
 from eie_hdl.registers import REGISTER_WIDTH
 from eie_sim.golden.model import GoldenModel
 
-#: Cycles of a bus access and a start, which no design can hide.
+#: Cycles of a bus access and a start, which cannot overlap with the program.
 _OVERHEAD = 20
 
-#: Cycles are alike in all simulators, and counted in the one that is fast.
+#: Cycle counts are the same in all simulators, so only the fast one measures them.
 _IS_SLOW = cocotb.SIM_NAME.startswith("Icarus")
 
 
 def expected_outputs(build, inputs):
-    """Vectors that a build must send for inputs (n,), from its images alone."""
+    """Return the vectors a build must send for inputs (n,), from its images alone."""
     placed = scatter(build.input, inputs[np.newaxis], CONFIG.n_pe)
     return GoldenModel(CONFIG, build.images).run(placed, build.input.base_word)
 
 
 async def counters(host):
-    """The counters that were latched, by name."""
+    """Read the latched counters by name."""
     return {name: await host.value(f"{name.upper()}_LO")
             | await host.value(f"{name.upper()}_HI") << REGISTER_WIDTH for name in COUNTERS}
 
 
 async def take(host, vectors):
-    """Take the results of an inference, which must be these."""
+    """Receive the results of an inference and check them."""
     for number, vector in enumerate(vectors):
         await host.expect_result(vector[0], f"Vector {number}")
     host.counts["inferences"] += 1
@@ -50,7 +50,7 @@ async def models_are_loaded_run_read_back_and_replaced(dut):
             await host.write("START", buffer=buffer)
             await take(host, expected_outputs(build, inputs))
             await host.rest()
-            host.model.run(0, buffer)    # what it leaves in the memories
+            host.model.run(0, buffer)    # update the model's memories
         await host.compare_memories(8)
     assert await host.value("PROGRAMS") == sum(
         random_build(number, size).input_buffers for number, size in enumerate(sizes))
@@ -82,7 +82,7 @@ async def loading_takes_a_beat_a_cycle(dut):
         n = {Memory.INPUT: CONFIG.act_depth * CONFIG.n_pe // 2}.get(memory) \
             or host.model.words[memory].shape[1]
         await host.set_input(0, CONFIG.act_depth // 2, True)
-        # A beat is a word here, and packets follow each other without a gap.
+        # A word is one beat here, and packets are back to back.
         beats = packet(CONFIG, memory, random_words(rng, memory, n).reshape(n, 1))
         await host.cycles(1)
         begin, n_packets = host.cycle, 3
@@ -98,7 +98,7 @@ async def loading_takes_a_beat_a_cycle(dut):
 
 @cocotb.test(skip=_IS_SLOW)
 async def inferences_follow_each_other_without_a_gap(dut):
-    """With two input buffers, inputs are loaded while the inference before is computed."""
+    """With two input buffers, inputs load while the previous inference runs."""
     n = 12
     host = await Host.start(dut)
     for density in (0.3, 1.0):
@@ -119,7 +119,7 @@ async def inferences_follow_each_other_without_a_gap(dut):
         single = (host.cycle - begin) / n
         program = (await counters(host))["cycles"]
 
-        # All that the host does is hidden behind the program.
+        # The host's work overlaps with the program.
         before = await host.value("PROGRAMS")
         begin = host.cycle
         host.post_input(build, inputs[0])
@@ -142,7 +142,7 @@ async def inferences_follow_each_other_without_a_gap(dut):
 
 
 @cocotb.test()
-async def a_start_waits_for_the_packet_that_is_under_way(dut):
+async def a_start_waits_for_a_packet_being_received(dut):
     host = await Host.start(dut, pause=0.2)
     build = random_build(1)
     await host.load(build)
@@ -161,7 +161,7 @@ async def a_start_waits_for_the_packet_that_is_under_way(dut):
         await host.expect_outputs()
         await host.rest()
 
-        # Not if it is for the other buffer.
+        # It does not wait for a packet to the other buffer.
         host.post_input(build, inputs[0])
         await host.received()
         await host.send_part(second[:split])
@@ -192,7 +192,7 @@ async def counters_are_copied_together(dut):
     phases = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
     assert ended["cycles"] == sum(ended[name] for name in phases)
 
-    # Those of a program that runs are seen when they are latched.
+    # Counters of a running program are visible only once latched.
     host.hold_results(True)
     host.post_input(build, inputs)
     await host.received()

@@ -1,4 +1,4 @@
-"""Programs that fail, each in its own way, stop nothing else: cocotb runs this for tests."""
+"""cocotb bench of failing programs, after each of which the machine must still work."""
 
 import cocotb
 import numpy as np
@@ -15,7 +15,7 @@ from eie_sim.golden.host_model import Fault
 
 
 def bad_programs(build):
-    """Programs that fail: code, descriptor, changes of the program, and outputs before."""
+    """Yield failing programs: error code, descriptor, and the change of the build's program."""
     depth, last = CONFIG.act_depth, len(build.images["ccu.program"]) - 1
 
     def put(at, place, name, value):
@@ -26,7 +26,7 @@ def bad_programs(build):
     def overlap(fields):
         fields["end"]["destination"][0] = fields["start"]["source"][0]
 
-    # The last row of the memory, and one beyond.
+    # Rows of which the second is beyond the memory.
     for place, name in [("start", "source"), ("end", "destination"), ("end", "bias")]:
         def change(fields, place=place, name=name):
             fields[place][name][2], fields[place]["last_word"][2] = depth - 1, 1
@@ -62,7 +62,7 @@ async def programs_that_fail_are_stopped(dut):
         n_ended += 1
         assert await host.value("PROGRAMS") == n_ended
 
-    # Input buffer 1 is beyond the end.
+    # Input buffer 1 is beyond the memory.
     await host.set_input(build.input.base_word, CONFIG.act_depth - 1, True)
     await host.write("START", buffer=1)
     await host.expect_fault(Fault(Error.BAD_DESCRIPTOR, 0), "Program")
@@ -104,13 +104,13 @@ async def a_program_that_takes_too_long_is_stopped(dut):
     await host.write("WATCHDOG", value=0)
     await host.infer(build, inputs[1])
 
-    # A start that waits for a packet which never ends takes too long as well.
+    # A start queued for a packet that never ends times out too.
     await host.write("WATCHDOG", value=1000)
     beats = packet(CONFIG, Memory.CODEBOOK, np.ones((4, 1), np.uint64))
     await host.send_part(beats[:2])
     await host.write("START", descriptor=1)
     assert (await host.read("STATUS"))["queued"]
-    await host.expect_fault(Fault(Error.TIMEOUT, 1), "Start that waits")
+    await host.expect_fault(Fault(Error.TIMEOUT, 1), "Queued start")
     await host.send(beats[2:])    # dropped
     await host.received()
     await host.clear()
@@ -120,8 +120,8 @@ async def a_program_that_takes_too_long_is_stopped(dut):
 
 
 @cocotb.test()
-async def a_program_has_all_the_time_for_itself_that_it_may_take(dut):
-    """Each takes exactly the time that is allowed, and the next one follows at once."""
+async def each_of_two_programs_has_the_whole_time_limit_to_itself(dut):
+    """Both take exactly the cycles allowed, the second directly after the first."""
     host, build, inputs = await prepare(dut, pause=0)
     await host.infer(build, inputs[0])
     n_cycles = await host.value("CYCLES_LO")
@@ -145,7 +145,7 @@ async def a_program_has_all_the_time_for_itself_that_it_may_take(dut):
 
 
 @cocotb.test()
-async def a_read_goes_on_through_clear_and_is_stopped_like_a_program(dut):
+async def a_read_continues_through_clear_and_is_stopped_like_a_program(dut):
     host, build, inputs = await prepare(dut, pause=0.1)
     n_words = 16    # more than fit between core and host
     words = await host.read_memory(Memory.SPMAT, 1, 0, n_words)
@@ -161,7 +161,7 @@ async def a_read_goes_on_through_clear_and_is_stopped_like_a_program(dut):
     for memory in (Memory.SPMAT, Memory.PROGRAM, Memory.ACT):
         host.hold_results(True)
         await host.ask(memory.value, 0, n_words, pe=1)
-        await host.until("The end of a read that nobody takes", "STATUS", error=1)
+        await host.until("The end of a blocked read", "STATUS", error=1)
         assert (await host.fault()).code is Error.RESULT_BLOCKED
         host.errors[Error.RESULT_BLOCKED.name] += 1
         await host.clear()
@@ -174,7 +174,7 @@ async def a_read_goes_on_through_clear_and_is_stopped_like_a_program(dut):
 
 
 @cocotb.test()
-async def a_host_that_takes_no_results_blocks_nothing_for_ever(dut):
+async def a_host_that_takes_no_results_does_not_block_the_machine(dut):
     host, build, inputs = await prepare(dut, pause=0.1)
     for n_taken in (0, 1, 3):
         host.hold_results(True)
@@ -190,7 +190,7 @@ async def a_host_that_takes_no_results_blocks_nothing_for_ever(dut):
         await host.clear()
         outputs = host.model.run()
         results = await drain(host, outputs)
-        # The beats that were taken, and one that was offered.
+        # The beats taken, and one that was already offered.
         assert len(results) == 1
         n_elements = BEAT_BYTES // result_type(CONFIG).itemsize    # of a beat
         assert len(results[0].elements) == (n_taken + 1) * n_elements <= len(outputs[0])

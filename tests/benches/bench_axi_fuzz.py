@@ -1,4 +1,4 @@
-"""Random packets, right and wrong, against a model of what must become of them: for tests."""
+"""cocotb bench of random valid and invalid packets, checked against the golden host model."""
 
 import os
 import random
@@ -20,17 +20,17 @@ from eie_compiler.vectors import input_packets
 from eie_hdl.format import Memory
 from eie_hdl.packing import unpack
 
-#: Packets that are sent one behind the other; errors are looked for behind them.
-_MOST_IN_A_BURST = 4
-#: Bursts while the machine is idle, and then while a program runs.
+#: Packets sent back to back before errors are checked.
+_MAX_BURST = 4
+#: Bursts while the machine is idle, bursts per run, and runs.
 _IDLE_BURSTS, _BUSY_BURSTS, _RUNS = 40, 8, 4
 
 
 class Fuzz:
-    """Makes random packets, sends them, and compares what becomes of them.
+    """Generator and checker of random packets.
 
-    Every packet is right at first: for a random place in a random memory, with random words. Then
-    it may be broken, more than once, in any of the ways that are methods called ``_break_...``.
+    A packet starts out valid: random words for a random range of a random memory. It may then be
+    corrupted, also repeatedly, by the methods ``_break_...``.
     """
 
     def __init__(self, host):
@@ -38,11 +38,11 @@ class Fuzz:
         self.rng = random.Random(f"{seed()} fuzz")
         self.words = np.random.default_rng(seed())
         self.sent = 0
-        self._ways = [getattr(self, name) for name in sorted(vars(Fuzz))
-                      if name.startswith("_break_")]
+        self._breaks = [getattr(self, name) for name in sorted(vars(Fuzz))
+                        if name.startswith("_break_")]
 
     def make(self):
-        """A packet, and TKEEP of its beats."""
+        """Create a packet and TKEEP of its beats."""
         rng, model = self.rng, self.host.model
         memory = rng.choice(list(Memory))
         is_input = memory is Memory.INPUT
@@ -56,7 +56,7 @@ class Fuzz:
             buffer=rng.randint(0, model.input_double) if is_input else rng.randrange(2))
         keep = np.full(len(beats), WHOLE, np.uint8)
         while rng.random() < 0.3:
-            beats, keep = rng.choice(self._ways)(beats, keep)
+            beats, keep = rng.choice(self._breaks)(beats, keep)
         return beats, keep
 
     def _break_header(self, beats, keep):
@@ -76,11 +76,11 @@ class Fuzz:
         keep[self.rng.randrange(len(keep))] = self.rng.randrange(WHOLE)
         return beats, keep
 
-    def _break_by_too_early_an_end(self, beats, keep):
+    def _break_by_truncation(self, beats, keep):
         n = self.rng.randint(1, len(beats))
         return beats[:n], keep[:n]
 
-    def _break_by_too_late_an_end(self, beats, keep):
+    def _break_by_extension(self, beats, keep):
         more = self.rng.randint(1, 4)
         return (np.concatenate([beats, self.words.integers(0, 1 << 64, more, np.uint64)]),
                 np.concatenate([keep, np.full(more, WHOLE, np.uint8)]))
@@ -89,11 +89,11 @@ class Fuzz:
         return self.words.integers(0, 1 << 64, len(beats), np.uint64), keep
 
     async def burst(self):
-        """Send some packets; the first fault, if there is any, must be reported."""
+        """Send some packets and check that the first fault, if any, is reported."""
         host, model = self.host, self.host.model
         before = model.error
         log = []
-        for _ in range(self.rng.randint(1, _MOST_IN_A_BURST)):
+        for _ in range(self.rng.randint(1, _MAX_BURST)):
             beats, keep = self.make()
             log.append((model.take(beats, keep == WHOLE), [hex(int(beat)) for beat in beats],
                         keep.tolist()))
@@ -106,7 +106,7 @@ class Fuzz:
             host.errors[model.error.code.name] += 1
 
     async def clear(self):
-        """Forget the error; sometimes there is none, and sometimes it stays for a while."""
+        """Clear the error with some probability, at times without one; return whether cleared."""
         if self.rng.random() < (0.9 if self.host.model.error else 0.1):
             self.host.model.clear()
             await self.host.write("CONTROL", clear=1)
@@ -114,7 +114,7 @@ class Fuzz:
         return False
 
     async def idle(self):
-        """Bursts for a machine that does nothing."""
+        """Send bursts to an idle machine."""
         rows = self.rng.randint(1, CONFIG.act_depth // 2)
         fits = self.rng.random() < 0.8
         await self.host.set_input(
@@ -125,7 +125,7 @@ class Fuzz:
             await self.clear()
 
     async def busy(self, build):
-        """Bursts while programs run, or wait: they must not change what comes out."""
+        """Send bursts while programs run or are queued; their outputs must not change."""
         host, rng = self.host, self.rng
         buffer = rng.randrange(2)
         if queued := rng.random() < 0.5:
@@ -143,7 +143,7 @@ class Fuzz:
                 queued, host.model.buffers_in_use = False, {buffer}
         host.hold_results(False)
         await host.expect_outputs(buffer)
-        if host.model.error:    # the start that waits goes on waiting
+        if host.model.error:    # a pending error blocks the queued start
             await host.write("CONTROL", clear=1)
             host.model.clear()
         elif queued:
@@ -152,7 +152,7 @@ class Fuzz:
         await host.rest()
 
     async def input(self, build, buffer):
-        """An input that is right."""
+        """Load a valid input."""
         (values,) = random_inputs(build, 1)
         (beats,) = input_packets(CONFIG, build.input, values[np.newaxis], buffer=buffer)
         assert self.host.model.take(beats) is None
@@ -164,15 +164,15 @@ class Fuzz:
 async def random_packets_do_what_they_must(dut):
     host = await Host.start(dut, pause=0.15)
     fuzz = Fuzz(host)
-    chapter = 0
+    round_number = 0
     while fuzz.sent < int(os.environ["EIE_PACKETS"]):
         await fuzz.idle()
         await host.clear()
-        build = random_build(chapter)
+        build = random_build(round_number)
         await host.load(build)
         for _ in range(_RUNS):
             await fuzz.busy(build)
-        chapter += 1
+        round_number += 1
     host.counts["fuzz packets"] = fuzz.sent
     host.set_pauses(0)
     assert await host.value("CHECKSUM") == host.model.checksum

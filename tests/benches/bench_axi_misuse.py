@@ -1,4 +1,4 @@
-"""Whatever a host does wrong has its error, and nothing else: cocotb runs this for tests."""
+"""cocotb bench of misuse by the host: each case reports its error and has no other effect."""
 
 import cocotb
 import numpy as np
@@ -13,7 +13,7 @@ from eie_sim.golden.host_model import Fault
 
 
 @cocotb.test()
-async def bad_packets_are_told_apart(dut):
+async def each_kind_of_bad_packet_has_its_error(dut):
     host, build, inputs = await prepare(dut, pause=0.2)
     good = packet(CONFIG, Memory.CODEBOOK, np.array([[1], [2]], np.uint64), pe=3, address=5)
     for code, beats, keep in bad_packets(np.random.default_rng(seed()), build.input_words):
@@ -30,7 +30,7 @@ async def bad_packets_are_told_apart(dut):
         await host.received()
         assert await host.fault() is None
     assert await host.value("CHECKSUM") == host.model.checksum
-    await host.compare_memories(16, begin=0)    # further up, nothing was written
+    await host.compare_memories(16, begin=0)    # nothing was written above
     await host.load(build)
     await host.infer(build, inputs[0])
     host.finish()
@@ -70,7 +70,7 @@ async def memory_in_use_is_not_loaded(dut):
         host.model.clear()
         await host.write("CONTROL", clear=1)
         await host.write("IRQ_STATUS", error=1)
-    # The other input buffer is free, until a start waits that reads it.
+    # The other input buffer is free until a queued start reads it.
     host.post_input(build, inputs[1], 1)
     await host.received()
     assert await host.fault() is None
@@ -81,8 +81,8 @@ async def memory_in_use_is_not_loaded(dut):
     host.model.buffers_in_use = {0, 1}
     fault = host.model.take(beats)
     await host.send(beats)
-    await host.expect_fault(fault, "Input buffer of the start that waits")
-    # An error does not stop what runs; the start that waits is forgotten.
+    await host.expect_fault(fault, "Input buffer of the queued start")
+    # An error does not stop the running program; clearing it drops the queued start.
     await let_end(host)
     await host.until("The end of the program", "PROGRAMS", value=1)
     assert (await host.read("STATUS"))["queued"]
@@ -141,7 +141,7 @@ async def words_that_cannot_be_read_are_not_sent(dut):
         await host.clear()
     await nothing_comes(host)
 
-    # Nor may they be read while a program runs, or a packet is under way.
+    # Nor may they be read while a program runs or a packet is being received.
     await start_held(host, build, inputs[0])
     await host.ask(Memory.ACT.value, 2, 1)
     await host.expect_fault(Fault(Error.BAD_READ, 2, Memory.ACT.value), "Read during a program")
@@ -179,7 +179,7 @@ async def the_interrupt_is_the_events_that_are_enabled(dut):
     await expect(1, error=1)
     await host.access(REGISTER["IRQ_STATUS"].address + 1, b"\xFF" * 3)
     await expect(1, error=1)
-    await host.write("IRQ_STATUS", error=1)    # while the error still stands
+    await host.write("IRQ_STATUS", error=1)    # while the error is still pending
     await expect(0)
     assert (await host.read("STATUS"))["error"]
     await host.clear()

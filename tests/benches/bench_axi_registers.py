@@ -1,4 +1,4 @@
-"""Every register on the bus is what the register map says: cocotb runs this for tests."""
+"""cocotb bench of all registers against the register map."""
 
 import random
 
@@ -15,17 +15,17 @@ READABLE = [register for register in REGISTERS if register.access is Access.READ
 COMMANDS = [register for register in REGISTERS if register.access is Access.COMMAND]
 
 def mask(register):
-    """Bits that a register has."""
+    """Return the mask of a register's fields."""
     return sum((1 << field.width) - 1 << field.low for field in register.fields)
 
 
 def bytes_of(register):
-    """Numbers of the bytes that a register has fields in."""
+    """Return the byte lanes that contain fields of a register."""
     return {bit // 8 for bit in range(8 * REGISTER_BYTES) if mask(register) >> bit & 1}
 
 
 async def write_bytes(host, register, data, first=0):
-    """Write some bytes of a register; the other strobes are low."""
+    """Write `data` to bytes from `first` on, with the other strobes low."""
     resp, _ = await host.access(register.address + first, data)
     return resp
 
@@ -34,7 +34,7 @@ async def write_bytes(host, register, data, first=0):
 async def registers_read_their_reset_values(dut):
     host = await Host.start(dut, pause=0.3)
     await expect_words(host, {})
-    # Bytes can be read as well, at any address.
+    # Bytes can be read at any address, too.
     for register in REGISTERS:
         resp, half = await host.access(register.address + 1, n_bytes=2)
         assert (resp, half) == (AxiResp.OKAY, reset_word(register) >> 8 & 0xFFFF), register.name
@@ -72,7 +72,7 @@ async def fields_are_written_by_the_bytes_that_are_strobed(dut):
                 assert await host.read_word(register.name) == word, register.name
     await expect_words(host, words)
 
-    # A soft reset gives the reset values back, and so does aresetn.
+    # A soft reset restores the reset values, and so does aresetn.
     await host.soft_reset()
     await expect_words(host, {})
     for register in WRITABLE:
@@ -83,13 +83,13 @@ async def fields_are_written_by_the_bytes_that_are_strobed(dut):
 
 
 @cocotb.test()
-async def what_cannot_be_written_is_refused(dut):
+async def writes_to_read_only_registers_and_partial_commands_are_refused(dut):
     host = await Host.start(dut, pause=0.3)
     for register in READABLE:
         for n in (1, REGISTER_BYTES):
             resp = await write_bytes(host, register, b"\xFF" * n)
             assert resp == AxiResp.SLVERR, register.name
-    # A command needs all bytes that it has fields in, and no others.
+    # A command needs the strobes of all bytes with fields, and no others.
     for register in COMMANDS:
         needed = bytes_of(register)
         for first in range(REGISTER_BYTES):
@@ -105,8 +105,8 @@ async def what_cannot_be_written_is_refused(dut):
 
 
 @cocotb.test()
-async def sides_of_the_bus_work_at_once(dut):
-    """Writes and reads in flight together, as many as the bus takes."""
+async def reads_and_writes_run_in_parallel(dut):
+    """Reads and writes are in flight together, as many as the bus accepts."""
     host = await Host.start(dut)
     rng = random.Random(seed())
     words = {register.name: reset_word(register) for register in WRITABLE}

@@ -1,4 +1,4 @@
-"""Resets in any cycle leave a machine that works, and nothing else: cocotb runs this for tests."""
+"""cocotb bench of resets in any cycle, which must leave a working machine without residue."""
 
 import random
 
@@ -13,17 +13,17 @@ from eie_hdl.format import Memory
 from eie_hdl.registers import REGISTER, Error
 from eie_sim.golden.host_model import Fault, HostModel
 
-#: Resets of each kind, each at a random moment.
+#: Resets of each kind, each in a random cycle.
 _N = 3
 
 _PAUSE = 0.1
 
-#: Bits that no word of this machine has. If they are set, a beat of words is no header.
+#: Bits unused by words of this machine. Set, they make a beat of words an invalid header.
 _POISON = np.uint64(7 << 61)
 
 
 class Work:
-    """Load, run, take results, and so on: what a reset interrupts."""
+    """Activity for resets to interrupt: load, run, take results."""
 
     def __init__(self, host, build):
         self.host = host
@@ -37,7 +37,7 @@ class Work:
         self.results = []
 
     async def once(self):
-        """Load the network, and run it."""
+        """Load the network and run it."""
         host, build = self.host, self._build
         await host.set_input(build.input.base_word, build.input_words, True)
         for beats in self._packets:
@@ -49,16 +49,16 @@ class Work:
         await host.rest()
 
     async def interrupted(self, after):
-        """Begin, and break off after some cycles."""
+        """Start and cancel after some cycles."""
         self.results.clear()
         task = cocotb.start_soon(self.once())
         await self.host.cycles(after)
         task.cancel()
-        self.host.source.clear()    # what has begun goes on
+        self.host.source.clear()    # the packet being sent continues
 
 
 async def prepare(dut):
-    """A host, its work, how many cycles that takes, and what comes of it."""
+    """Return a host, its build, its work, and the work's duration in cycles and results."""
     host = await Host.start(dut, pause=_PAUSE)
     cocotb.start_soon(host.watch_offers())
     build = random_build(1)
@@ -87,14 +87,14 @@ async def nothing_is_left_by_a_soft_reset(dut):
     host, build, work, duration, expected = await prepare(dut)
     rng = random.Random(f"{seed()} soft reset")
     for number in range(_N):
-        # Every other time nobody takes results, so that it comes in the middle of one.
+        # Every other time results are held, so that the reset truncates one.
         is_held = number % 2 == 1
         host.hold_results(is_held)
         await work.interrupted(duration if is_held else rng.randrange(duration))
         await host.soft_reset()
         host.hold_results(False)
 
-        # A packet that was broken off goes on as one that is none.
+        # The rest of an interrupted packet is taken for a packet with an invalid header.
         await host.received()
         fault = await host.fault()
         assert fault is None or fault.code is Error.BAD_HEADER, fault
@@ -118,7 +118,7 @@ async def nothing_is_left_by_a_soft_reset(dut):
 
 
 async def check_results(host, work, expected):
-    """What has come are the results, the last one cut if the reset came in between."""
+    """Check that all results are correct; the last may be cut by the reset."""
     await host.cycles(100)
     results = work.results + [await host.receive() for _ in range(host.sink.count())]
     assert len(results) <= len(expected)
@@ -142,7 +142,7 @@ async def the_host_waits_for_the_end_of_a_soft_reset(dut):
     await host.expect_fault(Fault(Error.BAD_READ, 5, Memory.ACT.value), "Read during a soft reset")
     await host.write("CONTROL", clear=1)
     await host.write("IRQ_STATUS", error=1)
-    # Packets are kept waiting, and are good.
+    # Packets have to wait, but are not lost.
     words = np.arange(4, dtype=np.uint64).reshape(4, 1)
     host.post(packet(CONFIG, Memory.SPMAT, words))
     await host.cycles(20)

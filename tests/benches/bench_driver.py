@@ -1,4 +1,4 @@
-"""The cases of a driver, in a simulator: cocotb runs this."""
+"""cocotb bench that runs the driver's test cases."""
 
 import cocotb
 from cocotb.task import bridge

@@ -1,8 +1,7 @@
-"""The driver's way to an FPGA, on imitations of PYNQ's classes: cocotb runs this in a simulator.
+"""cocotb bench of the PYNQ bus, on mocks of PYNQ's classes.
 
-The imitations do what PYNQ's do, with the buses of the simulation behind them: registers are read
-and written at once; a transfer of the DMA goes on while the program does, and is asked whether it
-has ended.
+The mocks act on the buses of the simulation. Registers are accessed at once. A DMA transfer runs in
+the background and is polled for its end.
 """
 
 import sys
@@ -14,10 +13,10 @@ import numpy as np
 
 from eie_driver.pynq import PynqBus
 
-#: Simulated time between two looks at a transfer.
-SECONDS_BETWEEN_LOOKS = 1e-7
+#: Simulated time between two polls of a transfer.
+POLL_SECONDS = 1e-7
 
-#: Time on the clock on the wall in which the simulation does anything that is asked for.
+#: Timeout of the driver in wall-clock time.
 REAL_SECONDS = 60
 
 
@@ -31,7 +30,7 @@ class Channel:
         self.waits = False
 
     def stop(self):
-        # PYNQ's would wait for ever, as the hardware does.
+        # PYNQ's blocks until the transfer ends, as the hardware does.
         self._check_ended()
 
     def transfer(self, array, start=0, nbytes=0):
@@ -64,7 +63,7 @@ class ReceiveChannel(Channel):
 
     @property
     def idle(self):
-        self.bus.wait(SECONDS_BETWEEN_LOOKS)
+        self.bus.wait(POLL_SECONDS)
         if self.packet is None:
             self.packet = self.bus.receive()
         return self.packet is not None

@@ -1,6 +1,6 @@
-"""What a host does with a machine besides inferences: functions of an accelerator.
+"""Driver test cases, as functions of an accelerator, for any bus.
 
-Two networks for the machine are in the folder that the environment variable EIE_JOB names.
+The environment variable EIE_JOB names a folder with two networks for the machine.
 """
 
 import os
@@ -19,10 +19,10 @@ from eie_hdl.format import Layouts, Memory
 from eie_hdl.registers import Error
 from eie_sim.inference import infer
 
-#: Seconds of the machine, and the share of cycles in which the host rests.
+#: Timeout in simulated seconds, and probability of a pause of the host.
 TIMEOUT, PAUSE = 1e-4, 0.2
 
-#: All of them, by name; and those in which a simulator that knows x sees more than another one.
+#: All cases by name, and those that also run in a simulator with X states.
 CASES: dict[str, Callable[[Accelerator], None]] = {}
 WITH_X: list[Callable[[Accelerator], None]] = []
 
@@ -34,7 +34,7 @@ def on_host(function):
 
 
 def with_x(function):
-    """Add a case that reads memories, or meets what a failure has left behind."""
+    """Add a case that reads memories or recovers from a failure, where X states matter."""
     WITH_X.append(function)
     return on_host(function)
 
@@ -46,7 +46,7 @@ def load(machine, name):
 
 
 def check(machine, build, *, seed=1, batch=3, **options):
-    """Compare what the machine makes of random inputs with the golden model."""
+    """Compare the machine's outputs for random inputs with the golden model's."""
     words = np.random.default_rng(seed).integers(-128, 128, (batch, len(build.input.columns)))
     run, expected = machine.run(words, **options), infer(build, words, engine="golden")
     assert [output.tolist() for output in run.outputs] == [
@@ -54,10 +54,10 @@ def check(machine, build, *, seed=1, batch=3, **options):
 
 
 def images(machine, build):
-    """Memories as they are read, and the images that they must hold."""
+    """Yield each memory's name, the words read from it and those of its image."""
     for name, memory, pe, _ in Layouts.of(build.config).images(build.config):
         words = build.images[name]
-        if memory == Memory.PTR:    # pointers of both banks have addresses in turn
+        if memory == Memory.PTR:    # addresses alternate between the banks
             read = machine.read(memory, 0, 2 * len(words), pe=pe)[name.endswith("odd")::2]
         else:
             read = machine.read(memory, 0, len(words), pe=pe or 0)
@@ -97,14 +97,14 @@ def busy_cycles_of_each_pe_are_its_entries(machine):
 
 
 @on_host
-def a_network_that_somebody_else_has_loaded_is_noticed(machine):
+def a_network_that_another_driver_has_loaded_is_noticed(machine):
     build = load(machine, "first")
     load(Accelerator(machine.bus, timeout=TIMEOUT), "second")
     try:
         check(machine, build)
     except ChecksumError:
         return
-    raise AssertionError("ran somebody else's network")
+    raise AssertionError("ran another driver's network")
 
 
 @with_x
@@ -118,13 +118,13 @@ def after_an_error_is_cleared_inference_goes_on(machine):
     except MachineError as error:
         assert (error.code, error.address) == (Error.BAD_ADDRESS, depth)
     else:
-        raise AssertionError("ran with an error standing")
+        raise AssertionError("ran with an error pending")
     machine.clear()
     check(machine, build, count=False)
 
 
 def abandon(machine, build, *, starts):
-    """Start programs, and take none of their results."""
+    """Start programs without taking their results."""
     words = np.random.default_rng(4).integers(-128, 128, (1, len(build.input.columns)))
     machine.bus.send(input_packets(build.config, build.input, words)[0])
     for _ in range(starts):
@@ -152,18 +152,18 @@ def an_inference_that_timed_out_leaves_nothing_after_clear(machine):
     except DriverTimeout:
         assert machine.status()["busy"]
     else:
-        raise AssertionError("waited longer than it should")
+        raise AssertionError("exceeded the timeout")
     machine.clear()
     check(machine, build, seed=2)
 
 
 @with_x
 def a_packet_that_was_blocked_and_cut_short_is_gone_after_clear(machine):
-    machine.reset()    # or words that nobody knows would be read
+    machine.reset()    # otherwise undefined words would be read
     build = load(machine, "first")
     machine.registers.write("WATCHDOG", value=2000)
     machine.registers.write("READ_PLACE", memory=Memory.ACT.value)
-    machine.registers.write("READ", count=32)    # one packet is expected since the beginning
+    machine.registers.write("READ", count=32)    # one packet is expected from the start
     machine.until(lambda: machine.status()["idle"] or None, "The end of the first packet")
     machine.registers.write("READ", count=32)
     try:
@@ -171,17 +171,17 @@ def a_packet_that_was_blocked_and_cut_short_is_gone_after_clear(machine):
     except MachineError as error:
         assert error.code == Error.RESULT_BLOCKED
     else:
-        raise AssertionError("took what nobody expected")
+        raise AssertionError("took an unexpected packet")
     machine.clear()
     check(machine, build, seed=2)
 
 
 @on_host
-def what_the_machine_refuses_is_told(machine):
+def a_refused_access_is_reported(machine):
     try:
         machine.registers.write("ID", value=0)
     except BusError as error:
         assert re.match("Write of 0x0 to 0x0 was answered with SLVERR|"
                         "write of 0x00000000 to 0x000 must be answered OKAY", str(error))
     else:
-        raise AssertionError("wrote what can only be read")
+        raise AssertionError("wrote a read-only register")

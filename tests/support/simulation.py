@@ -1,4 +1,4 @@
-"""Simulation of Amaranth components in one line, with streams that stall, and words to load."""
+"""Simulation of Amaranth components: testbenches, streams with stalls, and words to load."""
 
 import contextlib
 import random
@@ -19,20 +19,20 @@ from support.stream_rules import StreamRules
 __all__ = ["STALLS", "Stalls", "Unwatched", "get", "input_words", "model_words", "nothing", "put",
            "simulate", "streams"]
 
-#: Length of a clock cycle in seconds; nothing but the time axis of a waveform shows it.
+#: Clock period in seconds; it only affects the time axis of waveforms.
 PERIOD = 10e-9
 
 Bench = Callable[[Any], Coroutine[Any, Any, None]]
 
 
 class Stalls(NamedTuple):
-    """How often a test holds back an input, and how often it refuses an output: probabilities."""
+    """Probabilities per cycle of stalling an input and an output."""
 
     input: float
     output: float
 
 
-#: The mixtures that every component is tested with. Each has caught faults that the others missed.
+#: Mixtures with which every component is tested. Each has caught bugs that the others missed.
 STALLS = {
     "flowing": Stalls(0, 0),
     "slow-input": Stalls(0.5, 0),
@@ -50,15 +50,15 @@ async def put(ctx: Any, stream: Any, payloads: Iterable[Any], *, stall: float = 
     ctx
         Context of the testbench.
     stream : :class:`~amaranth.lib.stream.Interface`
-        Stream to drive. One that is always valid takes what it is given in consecutive cycles,
-        without a stall, and the last payload stays.
+        Stream to drive. If always valid, it carries payloads in consecutive cycles without stalls
+        and keeps the last one.
     payloads
-        Integers; or what the payload's layout makes a constant of, such as mappings, in which
-        fields left out are zero, and NumPy arrays.
+        Integers, or values accepted by the payload's layout: mappings, in which missing fields are
+        zero, and NumPy arrays.
     stall : :class:`float`
         Probability of waiting another cycle.
     rng : :class:`random.Random`
-        Decides when to stall; the same sequence in every call if left out.
+        Source of the stalls. Default: the same sequence in every call.
     """
     rng = rng or random.Random(1)
     always_valid = stream.signature.always_valid
@@ -84,14 +84,14 @@ async def get(ctx: Any, stream: Any, count: int, *, stall: float = 0.0,
     ctx, stall, rng
         As for :func:`put`.
     stream : :class:`~amaranth.lib.stream.Interface`
-        Stream to read. One that is always ready is read without a stall.
+        Stream to read. If always ready, it is read without stalls.
     count : :class:`int`
-        Payloads to accept. Whether more would come is for :func:`nothing` to say.
+        Payloads to accept. Use :func:`nothing` to check that no more follow.
 
     Returns
     -------
     :class:`list`
-        Integers, or what the payload's layout makes of the bits.
+        Integers, or values of the payload's layout.
     """
     rng = rng or random.Random(2)
     always_ready = stream.signature.always_ready
@@ -111,7 +111,7 @@ async def get(ctx: Any, stream: Any, count: int, *, stall: float = 0.0,
 
 
 async def nothing(ctx: Any, stream: Any, *, cycles: int = 32) -> None:
-    """Check that a stream stays silent for some cycles, though all it offers is accepted."""
+    """Check that a stream stays silent for some cycles while it is ready."""
     if not stream.signature.always_ready:
         ctx.set(stream.ready, 1)
     for _ in range(cycles):
@@ -123,7 +123,7 @@ async def nothing(ctx: Any, stream: Any, *, cycles: int = 32) -> None:
 
 
 def _plain(payload: Any) -> Any:
-    """Replace NumPy's numbers and arrays, which Amaranth does not take, by Python's."""
+    """Convert NumPy numbers and arrays, which Amaranth does not accept, to Python's."""
     if isinstance(payload, Mapping):
         return {name: _plain(value) for name, value in payload.items()}
     if isinstance(payload, (list, tuple)):
@@ -133,7 +133,7 @@ def _plain(payload: Any) -> Any:
 
 def model_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
                 ) -> Iterator[dict[str, Any]]:
-    """What a core is loaded with before a program, word by word: payloads of `layouts.load`."""
+    """Yield the words of memory images as payloads of `layouts.load`."""
     for name, memory, pe, _ in Layouts.of(config).images(config):
         step, first = (2, int(name.endswith("odd"))) if memory is Memory.PTR else (1, 0)
         for row, word in enumerate(_numbers(images[name])):
@@ -142,7 +142,7 @@ def model_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
 
 def input_words(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *, base: int
                 ) -> Iterator[dict[str, Any]]:
-    """The words of an input vector (n,) for rows `base` and up, as :func:`model_words`."""
+    """Yield the words of an input vector (n,) from row `base` on, as :func:`model_words` does."""
     _, *beats = input_packets(config, vector, values[np.newaxis])[0]
     words = np.array(beats).reshape(-1, n_beats(Layouts.of(config).act_word))
     for number, word in enumerate(_numbers(words)):
@@ -151,12 +151,12 @@ def input_words(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *,
 
 
 def _numbers(words: NDArray[np.uint64]) -> list[int]:
-    """Words (n_words, n_beats) as Python's numbers."""
+    """Convert words (n_words, n_beats) to Python integers."""
     return [sum(beat << BEAT_WIDTH * n for n, beat in enumerate(word)) for word in words.tolist()]
 
 
 class Unwatched(Elaboratable):
-    """A component that may take back what it offers, such as one that is reset.
+    """Component with unchecked streams, as it may withdraw payloads, for instance in a reset.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class Unwatched(Elaboratable):
 
 
 def streams(component: Any) -> Iterator[tuple[str, Any, bool]]:
-    """All streams of a component, however deep in its signature: name, interface, if an output."""
+    """Yield name, interface and direction (true if output) of all streams of a component."""
     yield from _streams(component.signature, component, "")
 
 
@@ -209,23 +209,23 @@ def simulate(dut: Elaboratable, *benches: Bench, background: Iterable[Bench] = (
     dut : :class:`~amaranth.lib.wiring.Component`
         Component under test.
     benches
-        Testbenches; the simulation is over when all of them are.
+        Testbenches; the simulation ends when all of them have ended.
     background
-        Testbenches that need not end, such as a model of a memory.
+        Testbenches that need not end, such as a memory model.
     deadline : :class:`int`
-        Cycles within which the simulation must end.
-    vcd : :class:`str`
-        Where to write a waveform. It costs time; left out, there is none.
+        Limit of the simulation in cycles.
+    vcd : :class:`str`, optional
+        File for a waveform, which slows the simulation.
 
     Raises
     ------
     TimeoutError
-        If the deadline passes. The message tells the state of each stream.
+        If the deadline passes. The message has the state of each stream.
     AssertionError
-        If a bench or a monitor finds a fault.
+        If a testbench or monitor fails.
     """
     top = Module()
-    top.domains.sync = ClockDomain()    # there even if `dut` is combinational
+    top.domains.sync = ClockDomain()    # needed even if `dut` is combinational
     top.submodules.dut = dut
     counts = {}
     for name, member, is_output in streams(dut):
@@ -254,9 +254,9 @@ def simulate(dut: Elaboratable, *benches: Bench, background: Iterable[Bench] = (
 
 
 def _closable(bench: Bench) -> Bench:
-    """Keep a bench that is dropped while it waits from complaining in some later test.
+    """Wrap a bench so that dropping it while it waits raises nothing in a later test.
 
-    Python 3.11 cannot close the generator behind `tick().repeat()` and `tick().until()`.
+    Python 3.11 cannot close the generators of `tick().repeat()` and `tick().until()`.
     """
     async def closable(ctx: Any) -> None:
         try:
@@ -269,7 +269,7 @@ def _closable(bench: Bench) -> Bench:
 
 
 def _transfers(m: Module, member: Any) -> Signal:
-    """Count what a stream carries, for the report of a simulation that hangs."""
+    """Count the transfers of a stream, for the report of a simulation that hangs."""
     count = Signal(32)
     with m.If(member.valid & member.ready):
         m.d.sync += count.eq(count + 1)

@@ -1,4 +1,4 @@
-"""The rule of streams as hardware, so that simulation and proof watch for the same thing."""
+"""Stream rules as hardware, shared by simulation and formal proofs."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ __all__ = ["StreamRules"]
 
 
 class StreamRules(wiring.Component):
-    """Asserts that what a stream offers stays, unchanged, until it is taken.
+    """Asserts that an offered payload stays valid and unchanged until it is taken.
 
     Parameters
     ----------
     signature : :class:`~amaranth.lib.stream.Signature`
-        Signature of the stream to watch.
+        Signature of the watched stream.
     name : :class:`str`
-        Name of the stream, for the message.
+        Name of the stream in messages.
 
     Members
     -------
     payload, valid, ready : :py:`In(...)`
-        The stream; all inputs, so that it can be watched from anywhere.
+        The stream. All are inputs, so that a stream of either direction can be watched.
     """
     payload: Any
     valid: Signal
@@ -34,7 +34,7 @@ class StreamRules(wiring.Component):
         super().__init__({member: In(port.shape) for member, port in signature.members.items()})
 
     def watch(self, m, stream):
-        """Connect the monitor to `stream`, of whichever direction."""
+        """Connect the monitor to `stream`, in either direction."""
         m.d.comb += [
             Value.cast(self.payload).eq(Value.cast(stream.payload)),
             self.valid.eq(stream.valid),

@@ -1,20 +1,20 @@
-"""Inputs of a component that reports an error in the cycle in which it sees them."""
+"""One-cycle inputs of components that report errors combinationally."""
 
 from eie_hdl.registers import Error
 
-__all__ = ["put_in", "strobe"]
+__all__ = ["set_inputs", "strobe"]
 
 
-def put_in(ctx, dut, **inputs):
+def set_inputs(ctx, dut, **inputs):
     for name, value in inputs.items():
         ctx.set(getattr(dut, name), value)
 
 
 async def strobe(ctx, dut, **inputs):
-    """Set inputs for a cycle, and tell which error there was in it, and its address."""
+    """Set inputs for one cycle; return the error and address reported in it, or None."""
     before = {name: ctx.get(getattr(dut, name)) for name in inputs}
-    put_in(ctx, dut, **inputs)
+    set_inputs(ctx, dut, **inputs)
     error = ctx.get(dut.error)
     await ctx.tick()
-    put_in(ctx, dut, **before)
+    set_inputs(ctx, dut, **before)
     return (Error(error.code), error.address) if error.code else None

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The helpers of the unit tests: they must let nothing wrong pass."""
+"""Helpers of the unit tests, which must catch every fault."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ PAIR = data.StructLayout({"x": unsigned(4), "y": data.ArrayLayout(unsigned(3), 2
 
 
 class Register(wiring.Component):
-    """One register between two streams; `fault` names what it does wrong."""
+    """Register between two streams, with an optional `fault`."""
 
     def __init__(self, shape, *, fault=None, always_ready=False, always_valid=False):
         self._fault = fault
@@ -43,7 +43,7 @@ class Register(wiring.Component):
 
 
 class Nest(wiring.Component):
-    """Streams in an array, in a nested signature, and flipped in it."""
+    """Component with streams in an array, in a nested signature, and flipped in it."""
 
     def __init__(self):
         port = wiring.Signature({"request": Out(stream.Signature(4)),
@@ -98,7 +98,7 @@ def test_streams_that_are_always_valid_are_driven_and_read(simulate):
     dut = Register(8, always_valid=True, always_ready=True)
     received, *benches = passes(dut, [3, 1, 4, 1, 5], (0.5, 0.5))
     simulate(dut, *benches)
-    assert [payload for payload in received if payload] == [3, 1, 4, 1]    # one cycle behind
+    assert [payload for payload in received if payload] == [3, 1, 4, 1]    # one cycle late
 
 
 @pytest.mark.parametrize("fault, message", [

@@ -9,7 +9,7 @@ from eie_hdl.config import PRESETS
 from eie_hdl.host.start_queue import StartQueue, start_layout
 from eie_hdl.registers import Error
 from support.simulation import Unwatched
-from support.strobes import put_in, strobe
+from support.strobes import set_inputs, strobe
 
 CONFIG = PRESETS["tiny"]
 INPUT_WORDS = 7
@@ -33,7 +33,7 @@ def queue():
 
 def run(simulate, dut, rule):
     async def bench(ctx):
-        put_in(ctx, dut, input_words=INPUT_WORDS, input_double=1)
+        set_inputs(ctx, dut, input_words=INPUT_WORDS, input_double=1)
         await rule(ctx)
 
     simulate(Unwatched(dut), bench)
@@ -71,7 +71,7 @@ def test_one_program_runs_one_waits_and_a_third_is_refused(simulate, queue):
         await strobe(ctx, queue, i=start(1))
         ctx.set(queue.run.ready, 1)
         await ctx.tick()
-        put_in(ctx, queue, running=1)
+        set_inputs(ctx, queue, running=1)
         ctx.set(queue.run.ready, 0)
         assert await strobe(ctx, queue, i=start(2, 1)) is None
         assert await strobe(ctx, queue, i=start(4)) == (Error.START_BUSY, 4)
@@ -91,7 +91,7 @@ def test_one_program_runs_one_waits_and_a_third_is_refused(simulate, queue):
 ])
 def test_descriptor_and_buffer_must_exist(simulate, queue, descriptor, buffer, double, error):
     async def rule(ctx):
-        put_in(ctx, queue, input_double=double)
+        set_inputs(ctx, queue, input_double=double)
         found = await strobe(ctx, queue, i=start(descriptor, buffer))
         assert found == (error and (error, descriptor))
         assert ctx.get(queue.waiting) == (error is None)
@@ -113,9 +113,9 @@ def test_last_descriptor_exists_whatever_the_depth_of_the_program(simulate, dept
 
 def test_start_during_a_reset_is_refused(simulate, queue):
     async def rule(ctx):
-        put_in(ctx, queue, refuse=1)
+        set_inputs(ctx, queue, refuse=1)
         assert await strobe(ctx, queue, i=start(5)) == (Error.START_BUSY, 5)
-        put_in(ctx, queue, refuse=0)
+        set_inputs(ctx, queue, refuse=0)
         assert not ctx.get(queue.waiting)
 
     run(simulate, queue, rule)
@@ -124,10 +124,10 @@ def test_start_during_a_reset_is_refused(simulate, queue):
 def test_while_an_error_stands_starts_are_ignored_and_the_one_that_waits_stays(simulate, queue):
     async def rule(ctx):
         await strobe(ctx, queue, i=start(5))
-        put_in(ctx, queue, hold=1)
+        set_inputs(ctx, queue, hold=1)
         assert await strobe(ctx, queue, i=start(6)) is None
         assert ctx.get(queue.waiting) and offered(ctx, queue) is None
-        put_in(ctx, queue, hold=0)
+        set_inputs(ctx, queue, hold=0)
         assert offered(ctx, queue) == (5, 0)
         assert await strobe(ctx, queue, drop=1) is None
         assert not ctx.get(queue.waiting) and offered(ctx, queue) is None
@@ -139,14 +139,14 @@ def test_while_an_error_stands_starts_are_ignored_and_the_one_that_waits_stays(s
 def test_start_waits_for_a_packet_unless_it_fills_the_other_input_buffer(simulate, queue, buffer):
     async def rule(ctx):
         await strobe(ctx, queue, i=start(5, buffer))
-        put_in(ctx, queue, receiving_input=1 << 1 - buffer)
+        set_inputs(ctx, queue, receiving_input=1 << 1 - buffer)
         assert offered(ctx, queue) is not None
         for packet in ({"receiving_input": 1 << buffer}, {"receiving_input": 0b11},
                        {"receiving_model": 1}):
-            put_in(ctx, queue, **{"receiving_input": 0, "receiving_model": 0, **packet})
+            set_inputs(ctx, queue, **{"receiving_input": 0, "receiving_model": 0, **packet})
             await ctx.tick()
             assert ctx.get(queue.waiting) and offered(ctx, queue) is None
-        put_in(ctx, queue, receiving_model=0)
+        set_inputs(ctx, queue, receiving_model=0)
         assert offered(ctx, queue) is not None
 
     run(simulate, queue, rule)
@@ -160,15 +160,15 @@ def test_buffers_of_the_program_and_of_the_start_that_waits_are_in_use(simulate,
         ctx.set(queue.run.ready, 1)
         await ctx.tick()
         ctx.set(queue.run.ready, 0)
-        put_in(ctx, queue, running=1)
+        set_inputs(ctx, queue, running=1)
         assert ctx.get(queue.buffer_in_use) == 0b10
         await strobe(ctx, queue, i=start(0, 0))
         assert ctx.get(queue.buffer_in_use) == 0b11
-        put_in(ctx, queue, running=0)
+        set_inputs(ctx, queue, running=0)
         assert ctx.get(queue.buffer_in_use) == 0b01
         await strobe(ctx, queue, drop=1)
         assert ctx.get(queue.buffer_in_use) == 0b00
-        put_in(ctx, queue, reading=1)    # which may be of any rows
+        set_inputs(ctx, queue, reading=1)    # which may be of any rows
         assert ctx.get(queue.buffer_in_use) == 0b11
 
     run(simulate, queue, rule)
@@ -225,7 +225,7 @@ def test_any_sequence_of_starts_follows_the_model(simulate, queue):
             if rng.random() < 0.2:
                 wanted = rng.randrange(CONFIG.program_depth + 3), rng.randrange(2)
             ready = rng.random() < 0.3
-            put_in(ctx, queue, i=start(*wanted) if wanted else {}, **inputs)
+            set_inputs(ctx, queue, i=start(*wanted) if wanted else {}, **inputs)
             ctx.set(queue.run.ready, ready)
             waiting, offer, buffer, error, use, descriptor = model.step(wanted, inputs, ready)
             assert ctx.get(queue.waiting) == waiting
