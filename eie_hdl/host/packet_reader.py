@@ -336,8 +336,10 @@ class PacketReader(wiring.Component):
         is bad another cycle later.
         """
         m.submodules.summer = summer = Crc32()
-        s1_taken, s1_beat = Signal(), Signal(BEAT_WIDTH)
-        s2_counts, s2_beat = Signal(), Signal(BEAT_WIDTH)
+        s1_taken  = Signal()
+        s1_beat   = Signal(BEAT_WIDTH)
+        s2_counts = Signal()
+        s2_beat   = Signal(BEAT_WIDTH)
         m.d.sync += [
             s1_taken.eq(taken),
             s1_beat.eq(self.i.p.data),

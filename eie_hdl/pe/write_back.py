@@ -91,9 +91,13 @@ class WriteBack(wiring.Component):
         half  = len(steps) // 2
         s1 = _Number(Cat(0, self.i.p.acc), self.i.p.acc[-1], Const(0, 1))
         s1_shifted = self._shifted(s1, shift, steps[:half])
-        s2_valid, s2_last, s2 = Signal(), Signal(), s1_shifted.register(m, "s2")
+        s2 = s1_shifted.register(m, "s2")
         s2_shifted = self._shifted(s2, shift, steps[half:])
-        s3_valid, s3_last, s3 = Signal(), Signal(), s2_shifted.register(m, "s3")
+        s3 = s2_shifted.register(m, "s3")
+        s2_valid = Signal()
+        s2_last  = Signal()
+        s3_valid = Signal()
+        s3_last  = Signal()
         m.d.sync += [
             s2_valid.eq(self.i.valid),
             s2_last.eq(self.i.p.last),

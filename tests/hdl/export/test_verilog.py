@@ -103,6 +103,11 @@ def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
     assert '.IMAGE("pe_0")' in text
 
 
+def test_only_intermediate_values_are_without_a_name(folder):
+    names = set(re.findall(r"\\\$(\S+)", (folder / "eie.v").read_text()))
+    assert {name for name in names if not re.fullmatch(r"\d+|auto\$\S+", name)} == set()
+
+
 def test_text_names_no_place_on_this_machine(folder):
     for path in folder.iterdir():
         text = path.read_text()
