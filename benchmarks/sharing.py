@@ -12,7 +12,7 @@ import numpy as np
 
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
-from eie_compiler.compression.weight_sharing import STARTS
+from eie_compiler.compression.kmeans_inits import KMEANS_INITS
 from eie_compiler.frontends import read_model
 from eie_compiler.model import Model
 
@@ -41,8 +41,8 @@ def main() -> None:
     print(f"as it is: {accuracy(model):.2%}\n\n"
           f"| bits of a code | start | mean squared error | accuracy |\n|---|---|---|---|")
     for v_width in (2, 3, 4, 5, 8):
-        for start in STARTS:
-            shared = decompress(compress(model, v_width=v_width, start=start))
+        for start in KMEANS_INITS:
+            shared = decompress(compress(model, v_width=v_width, kmeans_init=start))
             print(f"| {v_width} | {start} | {squared_error(model, shared):.3g} | "
                   f"{accuracy(shared):.2%} |")
 

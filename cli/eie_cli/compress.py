@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from eie_compiler.compression.kmeans_inits import START_NAMES
+from eie_compiler.compression.kmeans_inits import KMEANS_INITS
 from eie_hdl.config import EIEConfig
 
 from .console import working
@@ -74,8 +74,8 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
               help="Keep as many weights for each of N PEs; for compile --mapping interleaved.")
 @click.option("--v-width", type=click.IntRange(2, 8), default=4, show_default=True,
               help="Bits of a codebook index: 4 make 15 shared weights beside zero.")
-@click.option("--start", type=click.Choice(START_NAMES), default=START_NAMES[0], show_default=True,
-              help="Where k-means of the shared weights begins.")
+@click.option("--start", type=click.Choice(KMEANS_INITS), default=KMEANS_INITS[0],
+              show_default=True, help="Where k-means of the shared weights begins.")
 @click.option("--act-width", type=int, default=16, show_default=True,
               help="Bits of the activations of the machine it is for.")
 @click.option("--calibrate", type=FILE, metavar="X.npy",
@@ -122,7 +122,7 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
     loaded = read_model(model, first=first, last=last, layers=layers or None, image=image,
                         shapes=shapes)
     samples = read_array(calibrate) if calibrate else None
-    options: dict[str, Any] = {"v_width": v_width, "start": start, "act_width": act_width,
+    options: dict[str, Any] = {"v_width": v_width, "kmeans_init": start, "act_width": act_width,
                                "pins": pins}
     shares = densities(loaded, density=density, quality=quality)
     pruning: dict[str, Any] = {"density": shares, "balance": balance}
@@ -159,6 +159,7 @@ def _retrained(model: "Model", data: Path, network: Path, steps: int, densities:
     module = Module.from_model(model)
     stages = [*pruning_stages(steps, learning.epochs, densities, balance=balance,
                               rate=learning.rate, decay=learning.decay, dropout=learning.dropout),
-              sharing_stage(learning.epochs, v_width=v_width, start=start, rate=learning.rate)]
+              sharing_stage(learning.epochs, v_width=v_width, kmeans_init=start,
+                            rate=learning.rate)]
     with learn(module, loaded, stages, learning, network):
         yield module.to_model(), loaded.train.inputs[:_CALIBRATION]

@@ -101,7 +101,7 @@ def learn(module: "Module", data: "Data", stages: "Sequence[Stage]", learning: L
         try:
             records = train(module, data, stages, seed=learning.seed, batch=learning.batch,
                             threads=learning.threads, checkpoint=checkpoint,
-                            resume=learning.resume, tell=tell)
+                            resume=learning.resume, on_epoch=tell)
         except KeyboardInterrupt:
             if checkpoint.exists():
                 click.echo("\nstopped: the same command with --resume goes on", err=True)

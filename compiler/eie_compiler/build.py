@@ -1,4 +1,4 @@
-"""A compiled network: memory images, where its vectors are, and a manifest that explains them."""
+"""A build: memory images, the placement of its vectors, and the build report."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ from .patches import Patches
 
 __all__ = ["MANIFEST", "Build", "BuildError", "Vector"]
 
-#: File that names and seals all others.
+#: File with the description of a build and the checksums of its other files.
 MANIFEST = "manifest.json"
 
 _KIND = "eie-build"
@@ -27,7 +27,7 @@ _PLACES = "vectors.npz"
 
 
 class BuildError(ValueError):
-    """A folder that is no intact build; the message names the file."""
+    """Missing, changed or incompatible build; the message names the file."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,13 +37,13 @@ class Vector:
     Attributes
     ----------
     name : :class:`str`
-        ``input``, or the layer that makes it.
+        ``input``, or the name of the layer that computes it.
     base_word : :class:`int`
-        First row, in each PE.
+        First row, the same in every PE.
     columns : int64, n_elements
         Column number, slot · n_pe + PE, of each logical element.
     frac : :class:`int`
-        Fraction bits: a word `a` means ``a / 2 ** frac``.
+        Fraction bits: word `a` represents ``a / 2 ** frac``.
     """
 
     name: str
@@ -54,27 +54,27 @@ class Vector:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Build:
-    """Everything that a machine needs to run a network.
+    """Compiled network for one machine.
 
     Attributes
     ----------
     config : :class:`~eie_hdl.config.EIEConfig`
-        The machine it was made for.
+        Machine that the build is for.
     images : :class:`dict` of :class:`str` to uint64, n_words × n_beats
-        Contents of each memory instance, as from :func:`~eie_hdl.format.pack`; what is behind is
-        zero. The program starts at descriptor 0.
+        Contents of each memory instance, as from :func:`~eie_hdl.packing.pack`; the remaining
+        words are zero. The program starts at descriptor 0.
     input : :class:`Vector`
-        Where the inputs go.
+        Placement of the inputs.
     input_words, input_buffers : :class:`int`
-        Rows of an input buffer, and how many buffers there are, one behind the other: 1 or 2.
+        Rows of an input buffer, and number of consecutive buffers: 1 or 2.
     outputs : :class:`tuple` of :class:`Vector`
-        What is sent to the host, in this order.
+        Vectors sent to the host, in this order.
     layers : :class:`tuple` of :class:`Vector`
-        Results of every layer, sent or not.
+        Results of every layer, whether sent or not.
     patches : :class:`~.patches.Patches`, optional
-        If the network is a convolution: how the inputs are cut out of images.
+        For a convolution: the patches that inputs are cut from.
     manifest : :class:`dict`
-        Sizes, formats, bounds and balance; see docs/build-folder.md.
+        Build report: sizes, formats, bounds and entry balance; see docs/build-folder.md.
     """
 
     config: EIEConfig
@@ -99,9 +99,9 @@ class Build:
         return sums
 
     def save(self, folder: str | Path) -> None:
-        """Write the images, the places of the vectors, and the manifest."""
+        """Write the images, the placement of the vectors, and the manifest."""
         folder = Path(folder)
-        if (folder / MANIFEST).exists():    # of a larger machine, some images would be left
+        if (folder / MANIFEST).exists():    # a larger machine has more images
             for stale in folder.glob(image_file("*")):
                 stale.unlink()
         sums = self.write_images(folder)
@@ -126,12 +126,12 @@ class Build:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Build":
-        """Read what :meth:`save` wrote, and check that not a bit of it has changed.
+        """Read a folder written by :meth:`save`, and verify its checksums.
 
         Raises
         ------
         BuildError
-            If a file is missing, was changed, or comes from another version.
+            If a file is missing or changed, or the folder is of another version.
         """
         folder = Path(folder)
         manifest = _read_manifest(folder / MANIFEST)
@@ -151,7 +151,7 @@ class Build:
         vectors = [Vector(fields["name"], fields["base_word"], columns[key], fields["frac"])
                    for key, fields in manifest["vectors"].items()]
         layers = tuple(vectors[1:])
-        patches = manifest.get("patches")    # there are builds from before there were any
+        patches = manifest.get("patches")    # older builds lack the field
         return cls(config=config, images=images, input=vectors[0],
                    input_words=manifest["input_words"],
                    input_buffers=manifest["input_buffers"], layers=layers,
@@ -171,13 +171,13 @@ def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
     except OSError as error:
         raise BuildError(f"{folder / name} must be readable: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != sums.get(name):
-        raise BuildError(f"{folder / name} must be as it was written, but its checksum differs "
+        raise BuildError(f"{folder / name} must be unchanged, but its checksum differs "
                          f"from that in {MANIFEST}: compile again")
     return content
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:
-    """Crc32 of all of a manifest but the checksum itself."""
+    """SHA-256 of a manifest without its checksum."""
     rest = {key: value for key, value in manifest.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -195,7 +195,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise BuildError(f"{path}: format must be {FORMAT_VERSION}, not "
                          f"{manifest.get('format')!r}: compile again")
     if manifest.get("checksum") != _seal(manifest):
-        raise BuildError(f"{path} must be as it was written, but its checksum differs: "
+        raise BuildError(f"{path} must be unchanged, but its checksum differs: "
                          f"compile again")
     try:
         EIEConfig.from_mapping(manifest["config"])

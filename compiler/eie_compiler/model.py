@@ -1,4 +1,4 @@
-"""A trained network as the front ends give it: real weights, layer after layer."""
+"""Trained floating-point models, as returned by the front ends."""
 
 import dataclasses
 from typing import Any
@@ -13,29 +13,29 @@ __all__ = ["Model", "ModelError", "ModelLayer", "check_columns"]
 
 
 class ModelError(ValueError):
-    """A model that cannot be; the message names the layer and what of it is wrong."""
+    """Invalid model; the message names the layer and the field."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelLayer:
-    """One layer: ``y = relu?(weight @ x + bias)``.
+    """Layer that computes ``y = relu?(weight @ x + bias)``.
 
     Parameters
     ----------
     name : :class:`str`
-        For people and for messages.
+        Name, for display and messages.
     weight : n_rows × n_cols
-        Weights: a matrix of floating-point numbers, or a sparse array of them. Kept as a
-        :class:`scipy.sparse.csc_array` of float64 if sparse, as float64 otherwise.
-    bias : n_rows or None
-        Added to each row; kept as float64. None: zeros.
+        Weights: a dense matrix or sparse array of floating-point numbers. A sparse array is
+        converted to a :class:`scipy.sparse.csc_array` of float64, a dense matrix to float64.
+    bias : n_rows, optional
+        Bias of each row, converted to float64. None: zeros.
     relu : :class:`bool`
         Whether negative results become zero.
 
     Raises
     ------
     ModelError
-        If a field has a wrong type or shape, or a number is not finite.
+        If a type or shape is wrong, or a number is not finite.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ModelLayer:
                              f"numbers, not {getattr(weight, 'dtype', type(weight).__name__)} of "
                              f"shape {getattr(weight, 'shape', '()')}")
         if isinstance(weight, sparray):
-            # What has to be put in order is a copy: the caller's stays as it is.
+            # Sort a copy only: the caller's array must not change.
             canonical = getattr(weight, "has_canonical_format", False)
             weight = csc_array(weight, dtype=np.float64, copy=not canonical)
             weight.sum_duplicates()
@@ -69,36 +69,36 @@ class ModelLayer:
 
     @property
     def n_rows(self) -> int:
-        """Outputs."""
+        """Number of outputs."""
         return int(self.weight.shape[0])
 
     @property
     def n_cols(self) -> int:
-        """Inputs."""
+        """Number of inputs."""
         return int(self.weight.shape[1])
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Outputs (batch, n_rows) for inputs (batch, n_cols)."""
+        """Compute outputs (batch, n_rows) for inputs (batch, n_cols)."""
         y = (self.weight @ x.T).T + self.bias
         return np.maximum(y, 0) if self.relu else y
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """Layers that follow one another.
+    """Sequence of layers.
 
     Parameters
     ----------
     layers : :class:`tuple` of :class:`ModelLayer`
-        In order of computation; each has as many columns as the one before has rows.
+        In order of computation; each has as many columns as its predecessor has rows.
     patches : :class:`~.patches.Patches`, optional
-        If the first layer is a convolution: how its input vectors are cut out of images. Every
-        pixel is then an inference of its own, and all layers behind are 1 × 1 convolutions.
+        If the first layer is a convolution: the patches that its inputs are cut from. Every pixel
+        is then a separate inference, and all later layers are 1 × 1 convolutions.
 
     Raises
     ------
     ModelError
-        If the layers do not fit together.
+        If the shapes of successive layers do not match.
     """
 
     layers: tuple[ModelLayer, ...]
@@ -106,23 +106,23 @@ class Model:
 
     def __post_init__(self) -> None:
         if type(self.layers) is not tuple or not self.layers:
-            raise ModelError("layers must be a tuple of one layer or more")
+            raise ModelError("layers must be a tuple of one or more layers")
         for before, layer in zip(self.layers, self.layers[1:]):
             check_columns(layer.name, layer.n_cols, before)
         if self.patches is not None and self.patches.n_inputs != self.layers[0].n_cols:
             raise ModelError(f"layer {self.layers[0].name!r}: weight must have "
-                             f"{self.patches.n_inputs} columns, one for each number of a patch, "
+                             f"{self.patches.n_inputs} columns, one for each element of a patch, "
                              f"not {self.layers[0].n_cols}")
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Outputs (batch, n_outputs) for inputs (batch, n_inputs), in floating point."""
+        """Compute outputs (batch, n_outputs) for inputs (batch, n_inputs), in floating point."""
         for layer in self.layers:
             x = layer(x)
         return x
 
 
 def check_columns(name: str, n_cols: int, before: ModelLayer) -> None:
-    """Check that a layer of this name has a column for each row of the one before."""
+    """Check that a layer has a column for each row of its predecessor."""
     if n_cols != before.n_rows:
         raise ModelError(f"layer {name!r}: weight must have {before.n_rows} columns, one for each "
                          f"row of {before.name!r}, not {n_cols}: layers are computed in the order "

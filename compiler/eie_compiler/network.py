@@ -1,4 +1,4 @@
-"""A compressed network: what the compiler is given."""
+"""Compressed networks, the input of the compiler."""
 
 import dataclasses
 import re
@@ -16,36 +16,36 @@ from .patches import Patches
 __all__ = ["MAX_FRAC", "MAX_SIDE", "CompressedNetwork", "Layer", "NetworkError", "check_chain",
            "check_int", "check_shape"]
 
-#: Fraction bits are from minus this to this.
+#: Greatest magnitude of a number of fraction bits.
 MAX_FRAC = 64
 
-#: Most rows or columns of a matrix, of which a file may promise more than it has numbers for.
+#: Most rows or columns of a matrix; bounds the memory that a small file can request.
 MAX_SIDE = 1 << 24
 
 
 class NetworkError(ValueError):
-    """A network that cannot be; the message names file (if any), layer and field."""
+    """Invalid network; the message names the file (if any), layer and field."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer: ``y = relu?(codebook[codes] @ x + bias)``.
+    """Layer that computes ``y = relu?(codebook[codes] @ x + bias)``.
 
     Parameters
     ----------
     name : :class:`str`
-        For people and for messages.
+        Name, for display, messages and the files of results.
     codes : :class:`scipy.sparse.csc_array` of uint8, n_rows × n_cols
-        Codebook index of each weight that is not zero; 0 is not stored. The rows of each column
-        ascend.
+        Codebook index of each nonzero weight; 0 is not stored. Row indices ascend in each
+        column.
     codebook : float64, ``2 ** v_width``
         Weight of each index; entry 0 is 0.
     bias : float64, n_rows
-        Added to each row.
+        Bias of each row.
     relu : :class:`bool`
         Whether negative results become zero.
     output_frac : :class:`int`
-        Fraction bits of the results: an output word `y` means ``y / 2 ** output_frac``.
+        Fraction bits of the results: word `y` represents ``y / 2 ** output_frac``.
 
     Raises
     ------
@@ -68,8 +68,8 @@ class Layer:
             _check_codebook(self.codebook, self.codes.data)
             _check_numbers("bias", self.bias)
             if self.bias.shape != (self.n_rows,):
-                raise NetworkError(f"bias must have a number for each of {self.n_rows} rows, "
-                                   f"not shape {self.bias.shape}")
+                raise NetworkError(f"bias must have one number for each of {self.n_rows} "
+                                   f"rows, not shape {self.bias.shape}")
             if type(self.relu) is not bool:
                 raise NetworkError(f"relu must be true or false, not {self.relu!r}")
             check_int("output_frac", self.output_frac, -MAX_FRAC, MAX_FRAC)
@@ -78,39 +78,39 @@ class Layer:
 
     @property
     def n_rows(self) -> int:
-        """Outputs."""
+        """Number of outputs."""
         return int(self.codes.shape[0])
 
     @property
     def n_cols(self) -> int:
-        """Inputs."""
+        """Number of inputs."""
         return int(self.codes.shape[1])
 
     @property
     def n_nonzeros(self) -> int:
-        """Weights that are stored."""
+        """Number of stored weights."""
         return int(self.codes.nnz)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CompressedNetwork:
-    """Layers that follow one another, with their number formats.
+    """Sequence of compressed layers with their number formats.
 
     Parameters
     ----------
     layers : :class:`tuple` of :class:`Layer`
-        In order of computation; each has as many columns as the one before has rows.
+        In order of computation; each has as many columns as its predecessor has rows.
     input_frac : :class:`int`
-        Fraction bits of the inputs of the first layer.
+        Fraction bits of the input.
     v_width : :class:`int`, 2 to 8
         Bits of a codebook index, in all layers.
     patches : :class:`~.patches.Patches`, optional
-        If the first layer is a convolution: how its input vectors are cut out of images.
+        If the first layer is a convolution: the patches that its inputs are cut from.
 
     Raises
     ------
     NetworkError
-        If the layers do not fit together.
+        If the layers do not match.
     """
 
     layers: tuple[Layer, ...]
@@ -120,38 +120,38 @@ class CompressedNetwork:
 
     def __post_init__(self) -> None:
         if type(self.layers) is not tuple or not self.layers:
-            raise NetworkError("layers must be a tuple of one layer or more")
+            raise NetworkError("layers must be a tuple of one or more layers")
         check_int("input_frac", self.input_frac, -MAX_FRAC, MAX_FRAC)
         check_int("v_width", self.v_width, 2, 8)
         check_chain([(layer.name, layer.codes.shape) for layer in self.layers])
         names = Counter(layer.name for layer in self.layers)
         for layer in self.layers:
             if names[layer.name] > 1:
-                raise NetworkError(f"layer {layer.name!r}: name must belong to one layer only")
+                raise NetworkError(f"layer {layer.name!r}: name must be unique")
             if layer.codebook.shape != (1 << self.v_width,):
                 raise NetworkError(f"layer {layer.name!r}: codebook must have 2 ** v_width = "
                                    f"{1 << self.v_width} entries, not {len(layer.codebook)}")
         if self.patches is not None and self.patches.n_inputs != self.layers[0].n_cols:
             raise NetworkError(f"layer {self.layers[0].name!r}: shape must have "
-                               f"{self.patches.n_inputs} columns, one for each number of a patch, "
+                               f"{self.patches.n_inputs} columns, one for each element of a patch, "
                                f"not {self.layers[0].n_cols}")
 
 
 def check_int(name: str, value: object, low: int, high: int) -> None:
-    """Check that a field is an integer within its range."""
+    """Check that a field is an integer from `low` to `high`."""
     if type(value) is not int or not low <= value <= high:
         raise NetworkError(f"{name} must be an integer from {low} to {high}, not {value!r}")
 
 
 def check_shape(name: str, shape: Sequence[Any]) -> None:
-    """Check that rows and columns are within their range."""
+    """Check that a shape is two integers in range."""
     if len(shape) != 2 or not all(type(n) is int and 1 <= n <= MAX_SIDE for n in shape):
         raise NetworkError(f"{name} must be two integers, rows and columns, from 1 to {MAX_SIDE}, "
                            f"not {reprlib.repr(shape)}")
 
 
 def check_chain(shapes: Sequence[tuple[str, Sequence[int]]]) -> None:
-    """Check names and shapes of layers: each must have the columns that the one before has rows."""
+    """Check that each of the layers (name, shape) has a column for each row of its predecessor."""
     for (before, (n_rows, _)), (name, (_, n_cols)) in zip(shapes, shapes[1:]):
         if n_cols != n_rows:
             raise NetworkError(f"layer {name!r}: shape must have {n_rows} columns, one for each "
@@ -159,7 +159,7 @@ def check_chain(shapes: Sequence[tuple[str, Sequence[int]]]) -> None:
 
 
 def _check_name(name: object) -> None:
-    """Results are written to files of this name."""
+    """Check a layer name, which is also a file name of results."""
     if type(name) is not str or not name.isprintable() or not re.fullmatch(r"[^/\\.][^/\\]*", name):
         raise NetworkError(f"name must be printable text without slashes that does not begin with "
                            f"a dot, not {name!r}")
@@ -167,7 +167,7 @@ def _check_name(name: object) -> None:
 
 def _check_numbers(name: str, values: object) -> None:
     if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
-        raise NetworkError(f"{name} must be float64 of one dimension, "
+        raise NetworkError(f"{name} must be a one-dimensional array of float64, "
                            f"not {getattr(values, 'dtype', type(values).__name__)} "
                            f"of shape {getattr(values, 'shape', '()')}")
     if not (finite := np.isfinite(values)).all():
@@ -176,9 +176,9 @@ def _check_numbers(name: str, values: object) -> None:
 
 
 def _check_codebook(codebook: NDArray[np.float64], codes: NDArray[np.uint8]) -> None:
-    # Which length it is is a matter of the network's v_width.
+    # The network checks the length against its v_width.
     if len(codebook) not in (1 << width for width in range(2, 9)):
-        raise NetworkError(f"codebook must have a power of two from 4 to 256 entries, "
+        raise NetworkError(f"codebook must have 4 to 256 entries, a power of two, "
                            f"not {len(codebook)}")
     if codebook[0] != 0:
         raise NetworkError(f"codebook[0] must be 0, not {codebook[0]}")
@@ -189,7 +189,7 @@ def _check_codebook(codebook: NDArray[np.float64], codes: NDArray[np.uint8]) -> 
 
 def _check_indptr(name: str, indptr: NDArray[Any], n_cols: int, n_codes: int) -> None:
     if indptr.shape != (n_cols + 1,):
-        raise NetworkError(f"{name} must have {n_cols + 1} numbers, one more than there are "
+        raise NetworkError(f"{name} must have {n_cols + 1} elements, one more than the "
                            f"columns, not {len(indptr)}")
     if indptr[0] != 0 or indptr[-1] != n_codes or (indptr[1:] < indptr[:-1]).any():
         raise NetworkError(f"{name} must ascend from 0 to {n_codes}, the number of codes")
@@ -202,8 +202,8 @@ def _check_codes(codes: Any) -> None:
     check_shape("shape", codes.shape)
     n_rows, n_cols = codes.shape
     if len(codes.data) != codes.indptr[-1] or len(codes.indices) != codes.indptr[-1]:
-        raise NetworkError(f"codes must hold the {codes.indptr[-1]} numbers that indptr ends at, "
-                           f"not {len(codes.data)} and {len(codes.indices)} indices")
+        raise NetworkError(f"codes must have {codes.indptr[-1]} data and indices, the last "
+                           f"element of indptr, not {len(codes.data)} and {len(codes.indices)}")
     _check_indptr("indptr", codes.indptr, n_cols, len(codes.data))
     if codes.data.size and codes.data.min() == 0:
         raise NetworkError("codes must not store code 0: zero weights are left out "
@@ -217,8 +217,8 @@ def _check_codes(codes: Any) -> None:
 
 def _check_order(rows: NDArray[Any], indptr: NDArray[Any]) -> None:
     descends = np.flatnonzero(rows[1:] <= rows[:-1]) + 1
-    wrong = descends[~np.isin(descends, indptr)]    # where a column begins, rows may fall back
+    wrong = descends[~np.isin(descends, indptr)]    # a new column starts over
     if wrong.size:
         column = int(np.searchsorted(indptr, wrong[0], side="right")) - 1
-        raise NetworkError(f"indices must ascend in column {column}, and no row must be there "
-                           f"twice: {rows[wrong[0]]} follows {rows[wrong[0] - 1]}")
+        raise NetworkError(f"indices must strictly ascend in column {column}, but "
+                           f"{rows[wrong[0]]} follows {rows[wrong[0] - 1]}")

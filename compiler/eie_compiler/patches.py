@@ -1,4 +1,4 @@
-"""Convolutions as products of a matrix and a vector for each pixel (im2col)."""
+"""Convolutions as one matrix-vector product for each output pixel (im2col)."""
 
 import dataclasses
 import math
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 __all__ = ["PatchError", "Patches"]
 
-#: Most numbers of an image with its padding, or of all its patches: what :meth:`Patches.cut` takes
-#: memory for, which a few bytes in a file may ask for.
+#: Most elements of a padded image, or of all its patches; bounds the memory of :meth:`Patches.cut`,
+#: which a small file can request.
 _MAX_NUMBERS = 1 << 26
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 
 class PatchError(ValueError):
-    """A convolution that cannot be, or images that do not fit it."""
+    """Invalid convolution, or images of another shape."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Patches:
-    """How a convolution cuts its input vectors out of images.
+    """Geometry of a convolution, as patches that are cut from images.
 
     A convolution with weights (n_out, channels, kernel height, kernel width) is the matrix
     ``weight.reshape(n_out, -1)`` applied to every patch. A 1 × 1 convolution has patches of one
@@ -32,16 +32,17 @@ class Patches:
     Parameters
     ----------
     shape : (channels, height, width)
-        Of an image.
+        Shape of an image.
     kernel, stride, dilation : pair of :class:`int`
-        Along height and width.
+        Numbers along height and width.
     padding : (top, left, bottom, right)
-        Rows and columns of zeros around the image, in ONNX's order.
+        Rows and columns of zeros around the image, in the order of ONNX.
 
     Raises
     ------
     PatchError
-        If a number is out of range, no patch fits the image, or image and patches are too large.
+        If a number is out of range, the kernel exceeds the image, or image or patches are too
+        large.
     """
 
     shape: tuple[int, int, int]
@@ -66,17 +67,17 @@ class Patches:
         for what, count in (("image with its padding", channels * height * width),
                             ("patches of an image", math.prod(self.output_shape) * self.n_inputs)):
             if count > _MAX_NUMBERS:
-                raise PatchError(f"{what} must have at most {_MAX_NUMBERS} numbers, not {count}: "
-                                 "take a smaller image")
+                raise PatchError(f"{what} must have at most {_MAX_NUMBERS} elements, not {count}: "
+                                 "use a smaller image")
 
     @property
     def n_inputs(self) -> int:
-        """Numbers of a patch."""
+        """Number of elements of a patch."""
         return self.shape[0] * self.kernel[0] * self.kernel[1]
 
     @property
     def output_shape(self) -> tuple[int, int]:
-        """Height and width of the result: patches down and across."""
+        """Height and width of the result, in patches."""
         height, width = ((there - step * (size - 1) - 1) // stride + 1
                          for there, step, size, stride in zip(self._padded_shape, self.dilation,
                                                               self.kernel, self.stride))
@@ -88,7 +89,7 @@ class Patches:
         return top + height + bottom, left + width + right
 
     def cut(self, images: NDArray[_Number]) -> NDArray[_Number]:
-        """Patches of images.
+        """Cut images into patches.
 
         Parameters
         ----------
@@ -98,7 +99,7 @@ class Patches:
         Returns
         -------
         (batch · patches, n_inputs)
-            Row by row of each image; within a patch by channel, row, column.
+            Patches of each image row by row; elements by channel, row, column.
         """
         if images.ndim != 4 or images.shape[1:] != self.shape:
             raise PatchError(f"Images must have the shape (batch, "
@@ -112,5 +113,5 @@ class Patches:
         return windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, self.n_inputs)
 
     def join(self, results: NDArray[_Number]) -> NDArray[_Number]:
-        """Images (batch, n_out, height, width) of results (batch · patches, n_out)."""
+        """Rearrange results (batch · patches, n_out) as images (batch, n_out, height, width)."""
         return results.reshape(-1, *self.output_shape, results.shape[1]).transpose(0, 3, 1, 2)

@@ -13,7 +13,7 @@ __all__ = ["make_layer", "random_codes", "random_network"]
 
 def random_codes(rng: np.random.Generator, n_rows: int, n_cols: int, density: float,
                  v_width: int = 4) -> NDArray[np.uint8]:
-    """Dense uint8 matrix, n_rows × n_cols; about `density` of it is not zero."""
+    """Draw a dense matrix of codes, uint8 n_rows × n_cols, of about this density."""
     codes = rng.integers(1, 1 << v_width, (n_rows, n_cols), np.uint8)
     return np.where(rng.random((n_rows, n_cols)) < density, codes, np.uint8(0))
 
@@ -21,7 +21,7 @@ def random_codes(rng: np.random.Generator, n_rows: int, n_cols: int, density: fl
 def make_layer(codes: NDArray[np.uint8], *, codebook: Sequence[float] | NDArray[np.float64],
                name: str = "fc1", bias: NDArray[np.float64] | None = None, relu: bool = False,
                output_frac: int = 8) -> Layer:
-    """Layer from a dense matrix of codes, with no bias if none is given."""
+    """Make a layer from a dense matrix of codes. A bias of None is zero."""
     return Layer(name=name, codes=csc_array(codes), codebook=np.array(codebook, np.float64),
                  bias=np.zeros(len(codes)) if bias is None else bias, relu=relu,
                  output_frac=output_frac)
@@ -29,9 +29,9 @@ def make_layer(codes: NDArray[np.uint8], *, codebook: Sequence[float] | NDArray[
 
 def random_network(rng: np.random.Generator, sizes: Sequence[int], *, density: float = 0.2,
                    v_width: int = 4, frac: int = 8, relu: bool = True) -> CompressedNetwork:
-    """Network with ``sizes[0]`` inputs; all but the last layer end in a ReLU if `relu`.
+    """Draw a network with ``sizes[0]`` inputs; if `relu`, all but the last layer end in a ReLU.
 
-    Weights are about so large that activations keep their size.
+    Weights are scaled so that the magnitude of activations stays about the same.
     """
     layers = []
     for number, (n_cols, n_rows) in enumerate(zip(sizes, sizes[1:]), 1):

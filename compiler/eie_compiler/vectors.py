@@ -1,4 +1,4 @@
-"""Vectors on their way in and out: numbers, fixed-point words, places in memory, load packets."""
+"""Conversion of vectors between numbers, fixed-point words, SRAM columns and load packets."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -26,19 +26,19 @@ __all__ = [
 
 
 class VectorError(ValueError):
-    """Numbers that are no vectors of the machine; the message says which and why."""
+    """Invalid numbers or shape of a vector; the message names the element or vector."""
 
 
 class Placed(Protocol):
-    """What is needed of a compiler's vector: where its elements are."""
+    """Placement of a vector: the part of :class:`~.build.Vector` used here."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name, for messages."""
 
     @property
     def base_word(self) -> int:
-        """Row of the activation SRAMs at which it begins."""
+        """First row in the activation SRAMs."""
 
     @property
     def columns(self) -> NDArray[np.int64]:
@@ -46,7 +46,7 @@ class Placed(Protocol):
 
 
 def quantise(values: ArrayLike, frac: int, width: int) -> NDArray[np.int64]:
-    """Round to fixed point: halves up, and what is out of range to the nearest that is in it.
+    """Convert to fixed point: round half up, then saturate.
 
     Parameters
     ----------
@@ -55,40 +55,40 @@ def quantise(values: ArrayLike, frac: int, width: int) -> NDArray[np.int64]:
     frac : :class:`int`
         Fraction bits.
     width : :class:`int`
-        Bits in all.
+        Width of a word in bits.
 
     Raises
     ------
     VectorError
-        If one of `values` is not a number, or infinite.
+        If a value is not finite.
     """
     numbers = np.asarray(values, np.float64)
     if not (finite := np.isfinite(numbers)).all():
         where = np.argwhere(~finite)[0].tolist()
-        raise VectorError(f"Element {where} must be a number, not {numbers[tuple(where)]}")
+        raise VectorError(f"Element {where} must be finite, not {numbers[tuple(where)]}")
     low, high = limits(width)
-    # Clipped as floats, since what is beyond 64 bits has no integer.
+    # Clip as floats: values beyond 64 bits cannot be converted to integers.
     return np.clip(np.floor(np.ldexp(numbers, frac) + 0.5), low, high).astype(np.int64)
 
 
 def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
-    """Invert :func:`quantise`, as far as can be."""
+    """Convert fixed-point words to numbers, the inverse of :func:`quantise` up to rounding."""
     return np.ldexp(words.astype(np.float64), -frac)
 
 
 def scatter(vector: Placed, values: NDArray[np.int64], n_pe: int) -> NDArray[np.int64]:
-    """Put elements (batch, n) where the compiler placed them: (batch, n_columns) by column number.
+    """Arrange elements (batch, n) by column number (batch, n_columns), as the compiler placed them.
 
-    Whole rows of the activation SRAMs are filled; what lies between the elements is zero.
+    The result covers whole rows of the activation SRAMs; unused columns are zero.
 
     Raises
     ------
     VectorError
-        If there is another number of elements than the vector has.
+        If the number of elements is not that of the vector.
     """
     if values.ndim != 2 or values.shape[1] != len(vector.columns):
-        raise VectorError(f"{vector.name} must have {len(vector.columns)} elements for each of a "
-                          f"batch, not shape {values.shape}")
+        raise VectorError(f"{vector.name} must have shape (batch, {len(vector.columns)}), "
+                          f"not {values.shape}")
     group = ACTS_PER_WORD * n_pe
     n_columns = -(-(int(vector.columns.max()) + 1) // group) * group
     placed = np.zeros((len(values), n_columns), np.int64)
@@ -102,7 +102,7 @@ def gather(vector: Placed, placed: NDArray[np.int64]) -> NDArray[np.int64]:
     Raises
     ------
     VectorError
-        If there are fewer columns than the vector needs.
+        If there are fewer columns than the vector has.
     """
     if placed.shape[-1] <= vector.columns.max():
         raise VectorError(f"{vector.name} must have {vector.columns.max() + 1} columns or more, "
@@ -112,22 +112,22 @@ def gather(vector: Placed, placed: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, address: int = 0,
            pe: int | None = None, buffer: int = 0) -> NDArray[np.uint64]:
-    """Load packet: a header, and words for consecutive addresses of a memory.
+    """Make a load packet: a header, then words for consecutive addresses of a memory.
 
     Parameters
     ----------
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     memory : :class:`~eie_hdl.format.Memory`
-        What is loaded.
+        Destination.
     words : uint64 (..., n_words, n_beats)
-        Words as from :func:`~eie_hdl.format.pack`; packets of the same kind are made at once.
+        Words as from :func:`~eie_hdl.packing.pack`. Leading dimensions make several packets.
     address : :class:`int`
-        Where the first word goes.
+        Address of the first word.
     pe : :class:`int`, optional
-        PE that is meant; all of them if left out.
+        Number of the PE. None: all PEs.
     buffer : :class:`int`
-        Input buffer that is meant, if it is one.
+        Number of the input buffer, for an input.
 
     Returns
     -------
@@ -144,23 +144,23 @@ def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, addr
 
 def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *, buffer: int = 0
                   ) -> NDArray[np.uint64]:
-    """Packets that load an input vector into an input buffer.
+    """Make the packets that load vectors into an input buffer.
 
     Parameters
     ----------
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     vector
-        Where the compiler placed the elements.
+        Placement of the elements.
     values : int64 (batch, n)
         Elements in logical order.
     buffer : :class:`int`
-        Input buffer.
+        Number of the input buffer.
 
     Returns
     -------
     uint64 (batch, n_beats)
-        Packet of each of the batch.
+        One packet for each vector.
     """
     placed = scatter(vector, values, config.n_pe)
     n_rows = placed.shape[1] // (ACTS_PER_WORD * config.n_pe)
@@ -172,7 +172,9 @@ def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64], 
 
 def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
                   ) -> list[NDArray[np.uint64]]:
-    """Packets that load all memories. What is the same for all PEs is sent once.
+    """Make the packets that load all memories.
+
+    Contents that all PEs share are sent once.
 
     Parameters
     ----------
@@ -184,7 +186,7 @@ def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
     Returns
     -------
     :class:`list` of uint64 (n_beats,)
-        What to send.
+        Packets in the order in which they must be sent.
     """
     packets = [packet(config, Memory.PROGRAM, images["ccu.program"])]
     for memory in (Memory.SPMAT, Memory.PTR, Memory.ACT, Memory.CODEBOOK):
@@ -197,14 +199,14 @@ def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
 
 
 def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
-    """Elements of each vector that a program sends to the host, unused places included.
+    """Count the elements of each vector that a program sends to the host, unused ones included.
 
     Parameters
     ----------
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     program : uint64 (n_descriptors, n_beats)
-        Descriptors, from the one that it starts with.
+        Descriptors, from the first one executed.
     """
     fields = unpack(Layouts.of(config).descriptor, program)
     ends = np.flatnonzero(fields["final"])
@@ -215,13 +217,13 @@ def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
 
 
 def result_type(config: EIEConfig) -> np.dtype[np.signedinteger[Any]]:
-    """Type of an activation in a packet of results."""
+    """Data type of an activation in a packet of results."""
     return np.dtype(f"<i{result_lane_width(config) // 8}")
 
 
 def read_words(config: EIEConfig, shape: ShapeLike, pieces: NDArray[np.int64]
                ) -> NDArray[np.uint64]:
-    """Words (n_words, n_beats) out of the pieces in which a memory is read back.
+    """Assemble words (n_words, n_beats) from the pieces in which a memory is read back.
 
     Parameters
     ----------
@@ -230,7 +232,7 @@ def read_words(config: EIEConfig, shape: ShapeLike, pieces: NDArray[np.int64]
     shape
         Shape of a word.
     pieces : int64 (n_words * n_pieces,)
-        Elements of the packet: `act_width` bits each, low piece first, as signed numbers.
+        Elements of the packet: signed numbers of `act_width` bits, low piece first.
     """
     width = Shape.cast(shape).width
     bits = pieces.reshape(-1, n_pieces(config, shape), 1) >> np.arange(config.act_width) & 1
@@ -241,7 +243,7 @@ def read_words(config: EIEConfig, shape: ShapeLike, pieces: NDArray[np.int64]
 
 def _memory_words(images: Mapping[str, NDArray[np.uint64]], memory: Memory, pe: int
                   ) -> NDArray[np.uint64]:
-    """Words of a memory of a PE, as the load stream addresses them."""
+    """Words of a memory of one PE, in the address order of load packets."""
     if memory is not Memory.PTR:
         return images[f"pe_{pe}.{memory.name.lower()}"]
     banks = [images[f"pe_{pe}.ptr_{parity}"] for parity in ("even", "odd")]

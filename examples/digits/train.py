@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
     learn(dense_stages(EPOCHS_DENSE, **HOW))
     write_weights(folder / "dense.npz", module.to_model())
     learn([*pruning_stages(STEPS, EPOCHS_PRUNED, DENSITIES, **HOW),
-           sharing_stage(EPOCHS_SHARED, v_width=V_WIDTH, start="exact", rate=HOW["rate"])])
+           sharing_stage(EPOCHS_SHARED, v_width=V_WIDTH, kmeans_init="exact", rate=HOW["rate"])])
     network = compress(module.to_model(), v_width=V_WIDTH, calibration=data.train.inputs)
     write_network(folder / "digits.npz", network)
     print(f"{(folder / 'digits.npz').stat().st_size:,} bytes")

@@ -158,12 +158,13 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
 @pytest.mark.parametrize("options, message", [
     (["--balance", "4"], "must be pes=N, not '4'"),
     (["--pin", "fc1"], "must be LAYER=BITS, not 'fc1'"),
-    (["--pin", "fc9=3"], "eie: pins must be of input, fc1, fc2, fc3, not of 'fc9'"),
-    (["--density", "0.5", "--quality", "1"], "eie: density or quality must be given, and not both"),
+    (["--pin", "fc9=3"], "eie: pins must be for input, fc1, fc2, fc3, not 'fc9'"),
+    (["--density", "0.5", "--quality", "1"], "eie: exactly one of density and quality must be "
+                                             "given"),
     (["--retrain", "DATA", "--density", "-1"], "eie: density must be above 0 and at most 1, not "
                                                "-1.0"),
-    (["--retrain", "DATA", "--density", "1,1"], "eie: density must be one for each of 3 layers, "
-                                                "not 2"),
+    (["--retrain", "DATA", "--density", "1,1"], "eie: density must have one number for each of 3 "
+                                                "layers, not 2"),
     (["--start", "nowhere"], "'nowhere' is not one of 'exact', 'linear', 'density', 'random'"),
     (["--balance", "pes=²"], "must be pes=N, not 'pes=²'"),
     (["--balance", "pes="], "must be pes=N, not 'pes='"),
@@ -172,11 +173,11 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
     (["--retrain", "DATA", "--balance", "pes=0"],
      "eie: balance must be a number of PEs, 1 or more, not 0"),
     (["--retrain", "DATA", "--pin", "fc9=3"],
-     "eie: pins must be of input, fc1, fc2, fc3, not of 'fc9'"),
+     "eie: pins must be for input, fc1, fc2, fc3, not 'fc9'"),
     (["--retrain", "DATA", "--act-width", "99"],
      "eie: act_width must be an integer from 4 to 24, not 99"),
     (["--retrain", "DATA", "--calibrate", "WRONG"],
-     "eie: calibration must be one or more inputs of 6 numbers, not of shape (2, 3)"),
+     "eie: calibration must hold one or more inputs of 6 numbers, not shape (2, 3)"),
 ])
 def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, options, message):
     import eie_compiler.training.loop
@@ -193,8 +194,8 @@ def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, opti
 
 @needs_torch
 @pytest.mark.parametrize("options, message", [
-    (["--layers", "0"], "eie: layers must have 1 output or more, not 0"),
-    (["--layers", "99999999999"], "eie: layers must have 134,217,728 weights or fewer together"),
+    (["--layers", "0"], "eie: layers must have at least 1 output, not 0"),
+    (["--layers", "99999999999"], "eie: layers must have at most 134,217,728 weights in all"),
     (["--layers", "8", "--dsd", "1.0"], "eie: dsd must be a share from 0 to below 1, not 1.0"),
 ])
 def test_wrong_options_of_training_are_refused(tmp_path, data, eie, monkeypatch, options, message):
@@ -216,8 +217,8 @@ def test_inputs_take_memory_for_the_bytes_that_are_there_only(tmp_path, eie):
     code, text = eie("compress", tmp_path / "w.npz", "--calibrate", path,
                      "-o", tmp_path / "net.npz")
     assert code == 2
-    assert text == (f"eie: {path} must hold the 16 bytes that are there, not (10000000000000,) of "
-                    "float64\n")
+    assert text == (f"eie: {path} must have a header for its 16 bytes, not for shape "
+                    "(10000000000000,) of float64\n")
 
 
 def test_what_compress_does_is_shown(tmp_path, eie, monkeypatch):

@@ -51,8 +51,8 @@ def test_a_layer_that_cannot_be_is_refused(weight, bias, message):
 
 
 @pytest.mark.parametrize("layers, message", [
-    ((), "layers must be a tuple of one layer or more"),
-    ([ModelLayer("a", WEIGHT)], "layers must be a tuple of one layer or more"),
+    ((), "layers must be a tuple of one or more layers"),
+    ([ModelLayer("a", WEIGHT)], "layers must be a tuple of one or more layers"),
     ((ModelLayer("a", WEIGHT), ModelLayer("b", WEIGHT)),
      "layer 'b': weight must have 2 columns, one for each row of 'a', not 3: "
      "layers are computed in the order given"),

@@ -21,27 +21,28 @@ CODES = csc_array(np.array([[1, 0], [2, 3]], np.uint8))
     ({"codes": csc_array((np.array([0], np.uint8), [0], [0, 1, 1]), shape=(2, 2))},
      "codes must not store code 0: zero weights are left out (call eliminate_zeros)"),
     ({"codes": csc_array((np.array([1, 1], np.uint8), [1, 0], [0, 2, 2]), shape=(2, 2))},
-     "indices must ascend in column 0, and no row must be there twice: 0 follows 1"),
+     "indices must strictly ascend in column 0, but 0 follows 1"),
     ({"codes": csc_array((np.array([1, 1], np.uint8), [1, 1], [0, 0, 2]), shape=(2, 2))},
-     "indices must ascend in column 1, and no row must be there twice: 1 follows 1"),
+     "indices must strictly ascend in column 1, but 1 follows 1"),
     ({"codes": csc_array((2, 0), dtype=np.uint8)},
      "shape must be two integers, rows and columns, from 1 to 16777216, not (2, 0)"),
     ({"codes": csc_array(((1 << 24) + 1, 1), dtype=np.uint8)},
      "shape must be two integers, rows and columns, from 1 to 16777216, not (16777217, 1)"),
-    ({"codebook": [0.0]}, "codebook must be float64 of one dimension, not list of shape ()"),
+    ({"codebook": [0.0]}, "codebook must be a one-dimensional array of float64, not list of "
+                          "shape ()"),
     ({"codebook": np.zeros(5)},
-     "codebook must have a power of two from 4 to 256 entries, not 5"),
+     "codebook must have 4 to 256 entries, a power of two, not 5"),
     ({"codebook": np.array([0, np.nan, 0, 0])}, "codebook[1] must be finite, not nan"),
     ({"codes": csc_array(np.full((2, 2), 4, np.uint8))},
      "codes must be below 4, the length of the codebook, not 4"),
     ({"bias": np.array([1.0, np.inf])}, "bias[1] must be finite, not inf"),
-    ({"bias": np.zeros((2, 1))}, "bias must be float64 of one dimension, not float64 of shape "
-                                 "(2, 1)"),
+    ({"bias": np.zeros((2, 1))}, "bias must be a one-dimensional array of float64, not float64 "
+                                 "of shape (2, 1)"),
     *(({"name": name}, f"name must be printable text without slashes that does not begin with a "
                        f"dot, not {name!r}")
       for name in ("a\nb", "", "..", "../a", "a/b", "a\\b", ".a", 3)),
     ({"codebook": np.ones(4)}, "codebook[0] must be 0, not 1.0"),
-    ({"bias": np.zeros(3)}, "bias must have a number for each of 2 rows, not shape (3,)"),
+    ({"bias": np.zeros(3)}, "bias must have one number for each of 2 rows, not shape (3,)"),
     ({"relu": 1}, "relu must be true or false, not 1"),
     ({"output_frac": 8.0}, "output_frac must be an integer from -64 to 64, not 8.0"),
 ])
@@ -56,8 +57,8 @@ def test_a_wrong_layer_is_refused(changes, message):
 def test_a_codes_array_with_room_to_spare_is_refused():
     codes = CODES.copy()
     codes.data = np.append(codes.data, np.uint8(1))
-    with pytest.raises(NetworkError, match="codes must hold the 3 numbers that indptr ends at, "
-                                           "not 4 and 3 indices$"):
+    with pytest.raises(NetworkError, match="codes must have 3 data and indices, the last element "
+                                           "of indptr, not 4 and 3$"):
         Layer("fc1", codes, CODEBOOK, np.zeros(2), False, 8)
 
 
@@ -73,7 +74,7 @@ def test_layers_that_do_not_follow_one_another_are_refused():
     with pytest.raises(NetworkError, match="^layer 'b': shape must have 3 columns, one for each "
                                            "row of 'a', not 2$"):
         CompressedNetwork(layers, 8, 2)
-    with pytest.raises(NetworkError, match="^layers must be a tuple of one layer or more$"):
+    with pytest.raises(NetworkError, match="^layers must be a tuple of one or more layers$"):
         CompressedNetwork((), 8, 2)
 
 
@@ -81,8 +82,8 @@ def test_patches_that_are_not_what_the_first_layer_reads_are_refused():
     network = random_network(np.random.default_rng(0), [12, 3])
     patches = Patches((3, 5, 5), kernel=(2, 2))
     assert CompressedNetwork(network.layers, 8, 4, patches).patches == patches
-    with pytest.raises(NetworkError, match="^layer 'fc1': shape must have 3 columns, one for each "
-                                           "number of a patch, not 12$"):
+    with pytest.raises(NetworkError, match="^layer 'fc1': shape must have 3 columns, one for "
+                                           "each element of a patch, not 12$"):
         CompressedNetwork(network.layers, 8, 4, Patches((3, 5, 5)))
 
 
@@ -99,7 +100,7 @@ def test_a_wrong_number_is_refused(changes, message):
 
 def test_two_layers_of_one_name_are_refused():
     layer = random_network(np.random.default_rng(0), [2, 2]).layers[0]
-    with pytest.raises(NetworkError, match="^layer 'fc1': name must belong to one layer only$"):
+    with pytest.raises(NetworkError, match="^layer 'fc1': name must be unique$"):
         CompressedNetwork((layer, layer), 8, 4)
 
 

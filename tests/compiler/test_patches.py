@@ -69,10 +69,11 @@ def test_patches_of_one_pixel_are_the_pixels():
      "kernel must fit the padded image, but (5, 5) with dilation (2, 2) does not fit (3, 9, 8) "
      "with padding (1, 0, 0, 0)"),
     ({"stride": (1 << 30, 1 << 30), "padding": (0, 1 << 30, 0, 7)},
-     "image with its padding must have at most 67108864 numbers, not 28991029653: take a smaller "
+     "image with its padding must have at most 67108864 elements, not 28991029653: use a smaller "
      "image"),
     ({"shape": (1, 1, 1), "kernel": (512, 512), "padding": (511,) * 4},
-     "patches of an image must have at most 67108864 numbers, not 68719476736: take a smaller image"
+     "patches of an image must have at most 67108864 elements, not 68719476736: use a smaller "
+     "image"
      ),
 ])
 def test_a_convolution_that_cannot_be_is_refused(options, message):
@@ -89,7 +90,7 @@ def test_images_of_another_shape_are_refused(shape):
 
 def test_a_model_must_have_a_column_for_each_number_of_a_patch():
     with pytest.raises(ModelError, match=re.escape(
-            "layer 'conv': weight must have 12 columns, one for each number of a patch, not 3")):
+            "layer 'conv': weight must have 12 columns, one for each element of a patch, not 3")):
         Model((ModelLayer("conv", np.ones((2, 3))),), Patches(SHAPE, kernel=(2, 2)))
 
 

@@ -1,4 +1,4 @@
-"""Fixed-point formats of the activations: from samples, or for all inputs up to a magnitude."""
+"""Fixed-point formats of activations, from samples or from the magnitude of inputs."""
 
 import dataclasses
 import math
@@ -24,14 +24,14 @@ Samples = NDArray[np.floating[Any]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Range:
-    """What the numbers of a vector can be.
+    """Range of the numbers of a vector.
 
     Attributes
     ----------
     name : :class:`str`
-        ``input``, or the layer that makes it.
+        ``input``, or the name of the layer that computes it.
     values : float64
-        All that were seen; or the least and the greatest that are possible.
+        All numbers observed; or the least and the greatest possible.
     """
 
     name: str
@@ -45,23 +45,22 @@ class _Range:
 
 def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
               input_magnitude: float = 1.0, pins: Mapping[str, int] | None = None) -> list[int]:
-    """Choose the format of the input and of the results of each layer.
+    """Choose the formats of the input and of the results of each layer.
 
     Parameters
     ----------
     model : :class:`~..model.Model`
-        The network, with its shared weights.
+        Model with the shared weights.
     act_width : :class:`int`
-        Bits of an activation.
+        Width of an activation in bits.
     samples : (n_samples, n_inputs), or (n_samples, channels, height, width) of a convolution
-        Inputs. Every format is the finest that holds all numbers seen with them; what is beyond
-        saturates.
+        Sample inputs. Each format is the finest that holds all numbers observed with them; numbers
+        beyond saturate.
     input_magnitude : :class:`float`
-        Greatest magnitude of an input, if there are no samples. Interval arithmetic carries it
-        through the layers: no input can saturate, but the formats are coarser than most inputs
-        need.
+        Greatest magnitude of an input, used without samples. Interval arithmetic propagates it
+        through the layers: nothing can saturate, but formats are coarser than most inputs need.
     pins : mapping of :class:`str` to :class:`int`
-        Fraction bits to use for ``input``, or for the results of a layer, whatever was seen.
+        Fixed number of fraction bits for ``input``, or for the results of a layer.
 
     Returns
     -------
@@ -71,7 +70,7 @@ def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
     Raises
     ------
     CompressError, PatchError
-        If samples do not fit the model, an option is wrong, or a result is not finite.
+        If samples do not match the model, an option is invalid, or a result is not finite.
     """
     pins = pins or {}
     check_calibration(model, samples=samples, input_magnitude=input_magnitude, pins=pins)
@@ -81,22 +80,22 @@ def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
 
 def check_calibration(model: Model, *, samples: Samples | None, input_magnitude: float,
                       pins: Mapping[str, int]) -> None:
-    """Raise :class:`CompressError` or :class:`PatchError` if :func:`calibrate` must."""
+    """Check the arguments of :func:`calibrate`; raise as it does."""
     names = ["input", *(layer.name for layer in model.layers)]
     for name, frac in pins.items():
         if name not in names:
-            raise CompressError(f"pins must be of {', '.join(names)}, not of {name!r}")
+            raise CompressError(f"pins must be for {', '.join(names)}, not {name!r}")
         if type(frac) is not int or not -MAX_FRAC <= frac <= MAX_FRAC:
             raise CompressError(f"pin of {name!r} must be fraction bits from {-MAX_FRAC} to "
                                 f"{MAX_FRAC}, not {frac!r}")
-    next(_ranges(model, samples, input_magnitude))    # that of the input, which checks the others
+    next(_ranges(model, samples, input_magnitude))    # the first range checks the samples
 
 
 def fit_frac(magnitude: float, act_width: int) -> int:
-    """Most fraction bits with which numbers up to `magnitude` fit `act_width` bits."""
+    """Find the most fraction bits with which numbers up to `magnitude` fit `act_width` bits."""
     if magnitude == 0:
         return act_width - 1
-    # Exactly: fraction · 2 ** exponent, with a fraction from 1/2 to below 1.
+    # magnitude = fraction · 2 ** exponent exactly, 1/2 <= fraction < 1.
     fraction, exponent = math.frexp(magnitude)
     too_great = math.ldexp(fraction, act_width - 1) > limits(act_width)[1]
     return min(max(act_width - 1 - exponent - too_great, -MAX_FRAC), MAX_FRAC)
@@ -104,27 +103,27 @@ def fit_frac(magnitude: float, act_width: int) -> int:
 
 def report(network: CompressedNetwork, config: EIEConfig, *, samples: Samples | None = None,
            input_magnitude: float = 1.0) -> list[dict[str, Any]]:
-    """Tell how the formats of a network suit its numbers, and its accumulators a machine's.
+    """Report how formats suit the numbers of a network, and accumulators of a machine its sums.
 
     Parameters
     ----------
     network : :class:`~..network.CompressedNetwork`
-        The network.
+        Network to report on.
     config : :class:`~eie_hdl.config.EIEConfig`
-        The machine.
+        Machine, for the width of the accumulators.
     samples, input_magnitude
         As for :func:`calibrate`.
 
     Returns
     -------
     :class:`list` of :class:`dict`
-        Of the input, then of each layer, as plain JSON: ``name``; ``lowest`` and ``highest``
-        number; ``seen``, whether these occur with samples or are bounds; ``frac``, fraction bits;
-        ``resolution``, the value of the last of them; ``clipped``, the share of the numbers that
-        the format does not hold, None without samples. Of a layer also ``accumulator``:
-        ``lowest`` and ``highest`` sum that any input can make, the ``bits`` this takes, sign
-        included, and ``acc_width`` and ``spare_bits`` of the machine; or an ``error`` if there is
-        no format for this machine.
+        One for the input, then one for each layer, as plain JSON: ``name``; ``lowest`` and
+        ``highest`` number; ``seen``, true for numbers observed with samples, false for bounds;
+        ``frac``, fraction bits; ``resolution``, the value of the last of them; ``clipped``, the
+        share of the numbers that the format does not hold, None without samples. For a layer also
+        ``accumulator``: ``lowest`` and ``highest`` sum of any input, its ``bits`` including the
+        sign, and ``acc_width`` and ``spare_bits`` of the machine; or an ``error`` if no format
+        suits the machine.
 
     Raises
     ------
@@ -135,7 +134,7 @@ def report(network: CompressedNetwork, config: EIEConfig, *, samples: Samples | 
     rows = []
     for vector, frac in zip(_ranges(decompress(network), samples, input_magnitude), fracs):
         least, greatest = (limit * 0.5 ** frac for limit in limits(config.act_width))
-        # Half a step beyond the greatest still rounds to it.
+        # Numbers up to half a step beyond the greatest round to it.
         margin = 0.5 ** (frac + 1)
         beyond = (vector.values < least - margin) | (vector.values >= greatest + margin)
         rows.append({"name": vector.name, "lowest": float(vector.values.min()),
@@ -157,7 +156,7 @@ def report(network: CompressedNetwork, config: EIEConfig, *, samples: Samples | 
 
 
 def _ranges(model: Model, samples: Samples | None, input_magnitude: float) -> Iterator[_Range]:
-    """Numbers of the input, and of each layer's results."""
+    """Ranges of the input and of the results of each layer."""
     if samples is not None:
         return _observe(model, samples)
     if not 0 < input_magnitude < math.inf:
@@ -166,15 +165,15 @@ def _ranges(model: Model, samples: Samples | None, input_magnitude: float) -> It
 
 
 def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
-    """What is seen with samples."""
+    """Ranges observed with samples."""
     samples = np.asarray(samples)
     if samples.dtype.kind not in "iuf":
-        raise CompressError(f"calibration must be real numbers, not {samples.dtype}")
+        raise CompressError(f"calibration must hold real numbers, not {samples.dtype}")
     values = np.asarray(samples if model.patches is None else model.patches.cut(samples),
                         np.float64)
     if values.ndim != 2 or values.shape[1] != model.layers[0].n_cols or not len(values):
-        raise CompressError(f"calibration must be one or more inputs of {model.layers[0].n_cols} "
-                            f"numbers, not of shape {samples.shape}")
+        raise CompressError(f"calibration must hold one or more inputs of {model.layers[0].n_cols} "
+                            f"numbers, not shape {samples.shape}")
     if not np.isfinite(values).all():
         raise CompressError("calibration must be finite")
     yield _Range("input", values)
@@ -185,7 +184,7 @@ def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
 
 
 def _bound(model: Model, magnitude: float) -> Iterator[_Range]:
-    """What is possible with inputs up to `magnitude`, by interval arithmetic."""
+    """Ranges possible with inputs up to `magnitude`, by interval arithmetic."""
     low = np.full(model.layers[0].n_cols, -magnitude)
     high = -low
     yield _Range("input", np.stack([low, high]))
@@ -201,6 +200,6 @@ def _bound(model: Model, magnitude: float) -> Iterator[_Range]:
 
 def _results(name: str, values: NDArray[np.float64]) -> _Range:
     if not np.isfinite(values).all():
-        raise CompressError(f"layer {name!r}: results must be finite, but are too great for "
+        raise CompressError(f"layer {name!r}: results must be finite, but exceed the range of "
                             "floating-point numbers: scale the weights down")
     return _Range(name, values)

@@ -1,4 +1,4 @@
-"""From a trained model to a compressed network: prune, share weights, choose formats."""
+"""Compression of a model: pruning, weight sharing, choice of formats."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -23,48 +23,47 @@ __all__ = ["check_options", "compress", "densities"]
 
 def compress(model: Model, *, density: float | Sequence[float] | None = None,
              quality: float | Sequence[float] | None = None, balance: int | None = None,
-             v_width: int = 4, start: str = "exact", act_width: int = 16,
+             v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
              calibration: NDArray[np.floating[Any]] | None = None, input_magnitude: float = 1.0,
              pins: Mapping[str, int] | None = None,
              progress: Callable[[str], None] = lambda step: None) -> CompressedNetwork:
-    """Compress a model, without retraining.
+    """Compress a model without retraining.
 
-    Weights that were pruned and shared already, such as those of a retrained network or of another
-    compressed format, stay exactly as they are: no layer may have more than ``2 ** v_width - 1``
-    distinct ones beside zero.
+    A layer with at most ``2 ** v_width - 1`` distinct nonzero weights, such as one of a retrained
+    model or of another compressed format, keeps its weights exactly.
 
     Parameters
     ----------
     model : :class:`~..model.Model`
-        Weights and biases.
+        Model to compress.
     density, quality : :class:`float`, or one for each layer
-        What stays, as for :func:`densities`.
+        Pruning, as for :func:`densities`.
     balance : :class:`int`, optional
-        As for :func:`~.prune.prune`. To be compiled for as many PEs, with interleaved rows.
+        As for :func:`~.prune.prune`. Compile for the same number of PEs, with interleaved rows.
     v_width : :class:`int`, 2 to 8
-        Bits of a codebook index: ``2 ** v_width - 1`` shared weights beside zero.
-    start : :class:`str`
+        Width of a codebook index in bits: ``2 ** v_width - 1`` shared weights besides zero.
+    kmeans_init : :class:`str`
         As for :func:`~.weight_sharing.share_weights`.
     act_width : :class:`int`
-        Bits of an activation of the machine it is meant for; the formats fill them.
+        Width of an activation of the target machine in bits, which the formats use fully.
     calibration, input_magnitude, pins
-        What the formats are made for: `samples` and the rest of :func:`~.calibration.calibrate`.
+        Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
     progress : function of :class:`str`
-        Told what begins.
+        Called with the name of each step as it begins.
 
     Raises
     ------
     CompressError, PatchError, ConfigError
-        If an option is wrong, or results are not finite.
+        If an option is invalid, or results are not finite.
     """
-    check_options(model, v_width=v_width, start=start, act_width=act_width,
+    check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
                   calibration=calibration, input_magnitude=input_magnitude, pins=pins)
     shares = densities(model, density=density, quality=quality)
     layers = []
     for layer, share in zip(model.layers, shares):
         progress(f"compressing {layer.name}")
         sparse = prune(layer.weight, density=share, balance=balance)
-        codebook, codes = share_weights(sparse.data, (1 << v_width) - 1, start)
+        codebook, codes = share_weights(sparse.data, (1 << v_width) - 1, kmeans_init)
         sparse = csc_array((codes, sparse.indices, sparse.indptr), shape=sparse.shape)
         layers.append(Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0))
     unscaled = CompressedNetwork(tuple(layers), input_frac=0, v_width=v_width,
@@ -76,29 +75,29 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         dataclasses.replace(layer, output_frac=frac) for layer, frac in zip(layers, fracs)))
 
 
-def check_options(model: Model, *, v_width: int, start: str, act_width: int,
+def check_options(model: Model, *, v_width: int, kmeans_init: str, act_width: int,
                   calibration: NDArray[np.floating[Any]] | None = None,
                   input_magnitude: float = 1.0, pins: Mapping[str, int] | None = None) -> None:
-    """Raise what :func:`compress` must if one of these is wrong, before all that takes long."""
-    check_sharing(v_width, start)
+    """Check options of :func:`compress` before any long computation; raise as it does."""
+    check_sharing(v_width, kmeans_init)
     EIEConfig.check("act_width", act_width)
     check_calibration(model, samples=calibration, input_magnitude=input_magnitude, pins=pins or {})
 
 
 def densities(model: Model, *, density: float | Sequence[float] | None = None,
               quality: float | Sequence[float] | None = None) -> list[float]:
-    """Share of the weights of each layer that is to stay.
+    """Compute the share of the weights that each layer keeps.
 
     Parameters
     ----------
     density, quality : :class:`float`, or one for each layer
-        As for :func:`~.prune.prune`. A quality is what it leaves of the layer as it is now. If
-        neither is given, all nonzeros stay.
+        As for :func:`~.prune.prune`. A quality refers to the present weights of the layer. With
+        neither, all nonzeros stay.
 
     Raises
     ------
     CompressError
-        If one of these is wrong.
+        If an option is invalid.
     """
     if density is None and quality is None:
         density = 1.0
@@ -112,10 +111,10 @@ def densities(model: Model, *, density: float | Sequence[float] | None = None,
 
 
 def _per_layer(option: str, values: float | Sequence[float] | None, n_layers: int) -> list[Any]:
-    """An option that is one number for all layers, or one for each, as one for each."""
+    """Expand an option that is one number for all layers to one for each."""
     if values is None or isinstance(values, (int, float)):
         return [values] * n_layers
     if len(values) != n_layers:
-        raise CompressError(f"{option} must be one for each of {n_layers} layers, "
+        raise CompressError(f"{option} must have one number for each of {n_layers} layers, "
                             f"not {len(values)}")
     return list(values)

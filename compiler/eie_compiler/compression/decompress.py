@@ -1,4 +1,4 @@
-"""A compressed network as the real weights that it stands for."""
+"""Conversion of a compressed network to a floating-point model."""
 
 from scipy.sparse import csc_array
 
@@ -9,7 +9,7 @@ __all__ = ["decompress"]
 
 
 def decompress(network: CompressedNetwork) -> Model:
-    """Model with the weights that the codes of a network stand for, in sparse form."""
+    """Convert a network to a model with its shared weights, as sparse matrices."""
     return Model(
         tuple(ModelLayer(
             layer.name,

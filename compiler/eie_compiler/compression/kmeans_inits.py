@@ -1,6 +1,6 @@
-"""Names of the starts of k-means, without NumPy: the command line lists them."""
+"""Names of the initialisations of k-means, importable without NumPy for the command line."""
 
-__all__ = ["START_NAMES"]
+__all__ = ["KMEANS_INITS"]
 
 #: As for :func:`.weight_sharing.share_weights`; the first is the default.
-START_NAMES = ("exact", "linear", "density", "random")
+KMEANS_INITS = ("exact", "linear", "density", "random")

@@ -1,4 +1,4 @@
-"""Pruning by magnitude: the weights that are worth a place in the memories."""
+"""Pruning by magnitude."""
 
 from typing import Any
 
@@ -13,27 +13,26 @@ __all__ = ["check_pruning", "density_of", "prune"]
 
 def prune(weight: NDArray[np.floating[Any]] | csc_array, *, density: float | None = None,
           quality: float | None = None, balance: int | None = None) -> csc_array:
-    """Keep the weights that are greatest by magnitude. Zeros never stay, one other always does.
+    """Keep the weights of greatest magnitude: never zeros, and at least one nonzero.
 
     Parameters
     ----------
     weight : n_rows × n_cols
         Weights of a layer, dense or sparse.
-    density : :class:`float`, above 0 to 1, or None
-        Share of all weights, zeros among them, that stays.
-    quality : :class:`float`, 0 or more, or None
-        Weights stay from `quality` times the standard deviation of the nonzero ones up (Han et
-        al., NIPS 2015). Just one of `density` and `quality` is given.
-    balance : :class:`int`, 1 or more, or None
-        Processing elements among which rows are interleaved: row `i` belongs to PE ``i mod
-        balance``. What stays is shared out equally among those that have rows, so that none has to
-        wait for another (Han et al., ESE, FPGA 2017): each keeps the same number of its weights.
-        Only one that has fewer nonzeros keeps fewer, namely all.
+    density : :class:`float`, above 0 to 1, optional
+        Share of all weights, zeros included, that stays.
+    quality : :class:`float`, 0 or more, optional
+        Threshold: `quality` times the standard deviation of the nonzero weights (Han et al., NIPS
+        2015). Exactly one of `density` and `quality` must be given.
+    balance : :class:`int`, 1 or more, optional
+        Number of PEs among which rows are interleaved: row `i` belongs to PE ``i mod balance``.
+        Every PE with rows keeps the same number of weights, so that none waits for another (Han et
+        al., ESE, FPGA 2017); a PE with fewer nonzeros keeps all of them.
 
     Returns
     -------
     csc_array of float64, n_rows × n_cols
-        What stays, without stored zeros; rows ascend in each column.
+        Remaining weights without stored zeros; row indices ascend in each column.
 
     Raises
     ------
@@ -55,16 +54,16 @@ def prune(weight: NDArray[np.floating[Any]] | csc_array, *, density: float | Non
         ends = np.cumsum(np.bincount(owner, minlength=n_owners))
         for mine in np.split(np.argsort(owner, kind="stable"), ends[:-1]):
             kept[mine[_greatest(magnitude[mine], max(round(n_kept / n_owners), 1))]] = True
-    before = np.concatenate([[0], np.cumsum(kept)])    # kept ones in front of each
+    before = np.concatenate([[0], np.cumsum(kept)])    # number of kept weights before each
     return csc_array((sparse.data[kept], sparse.indices[kept], before[sparse.indptr]),
                      shape=sparse.shape)
 
 
 def density_of(weight: NDArray[np.floating[Any]] | csc_array, quality: float) -> float:
-    """Share of the weights of a layer that a quality leaves, as for :func:`prune`; above 0.
+    """Compute the density, above 0, that a quality of :func:`prune` gives.
 
-    It is what pruning in steps must go by: of the weights that are left, the standard deviation is
-    greater after each of them.
+    Pruning in steps must go by this density: the standard deviation of the remaining weights grows
+    with every step.
     """
     sparse = _nonzeros(weight)
     threshold = quality * sparse.data.std() if sparse.nnz else 0.0
@@ -73,7 +72,7 @@ def density_of(weight: NDArray[np.floating[Any]] | csc_array, quality: float) ->
 
 
 def _nonzeros(weight: NDArray[np.floating[Any]] | csc_array) -> csc_array:
-    """A copy without stored zeros, in order."""
+    """Sorted copy without stored zeros."""
     sparse = csc_array(weight, dtype=np.float64, copy=True)
     sparse.sum_duplicates()
     sparse.eliminate_zeros()
@@ -81,7 +80,7 @@ def _nonzeros(weight: NDArray[np.floating[Any]] | csc_array) -> csc_array:
 
 
 def _greatest(magnitude: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Indices of the `count` greatest, or of all if there are fewer."""
+    """Indices of the `count` greatest, or all if there are fewer."""
     if count >= len(magnitude):
         return np.arange(len(magnitude))
     return np.argpartition(magnitude, len(magnitude) - count)[len(magnitude) - count:]
@@ -89,9 +88,9 @@ def _greatest(magnitude: NDArray[np.float64], count: int) -> NDArray[np.int64]:
 
 def check_pruning(density: float | None, quality: float | None, balance: int | None = None
                   ) -> None:
-    """Raise :class:`CompressError` if an option of :func:`prune` is out of range."""
+    """Check that the options of :func:`prune` are in range; raise :class:`CompressError`."""
     if (density is None) == (quality is None):
-        raise CompressError("density or quality must be given, and not both")
+        raise CompressError("exactly one of density and quality must be given")
     if density is not None and not 0 < density <= 1:
         raise CompressError(f"density must be above 0 and at most 1, not {density}")
     if quality is not None and not 0 <= quality < np.inf:

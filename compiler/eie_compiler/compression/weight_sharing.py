@@ -1,82 +1,82 @@
-"""Weight sharing: k-means of the weights of a layer, in one dimension (Deep Compression, §3)."""
+"""Weight sharing by one-dimensional k-means (Deep Compression, section 3)."""
 
 import kmeans1d
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CompressError
-from .kmeans_inits import START_NAMES
+from .kmeans_inits import KMEANS_INITS
 
-__all__ = ["STARTS", "check_sharing", "share_weights"]
+__all__ = ["check_sharing", "share_weights"]
 
-#: Lloyd's iteration ends by itself; this only bounds it.
+#: Bound of Lloyd's iteration, which converges sooner.
 _MAX_ROUNDS = 1000
 
-#: Values that are clustered exactly: with 255 centroids, a few seconds and 0.1 GB.
+#: Most values that are clustered exactly: a few seconds and 0.1 GB with 255 centroids.
 _MAX_EXACT = 1 << 14
 
 
-def share_weights(values: NDArray[np.float64], n_shared: int, start: str = "exact", seed: int = 0
-                  ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Replace values by the nearest of a few, which are the means of what they replace.
+def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str = "exact",
+                  seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Cluster values by k-means, and replace each by the mean of its cluster.
 
-    In one dimension a cluster is a stretch of the sorted values, so that a round of k-means needs
-    only the boundaries and a running sum.
+    In one dimension a cluster is a range of the sorted values, so an iteration needs only the
+    boundaries and a running sum.
 
     Parameters
     ----------
     values : float64
-        Weights that are not zero; there may be none.
+        Nonzero weights; may be empty.
     n_shared : :class:`int`, 1 to 255
-        Values to share. If there are no more distinct ones, they stay as they are.
-    start : :class:`str`
-        Where the centroids begin: ``exact``, where the squared error is least; ``linear``, at even
-        distances from the least to the greatest weight; ``density``, so that each stands for the
-        same number of weights; ``random``, at weights drawn with `seed`. The last three are those
-        of the paper, of which it found linear best, since it keeps centroids for the few large
-        weights. The exact one is found for every n-th of the sorted values if there are more
-        than 16,384.
+        Number of shared values. If there are no more distinct values, they stay unchanged.
+    kmeans_init : :class:`str`
+        Initial centroids: ``exact``, of least squared error; ``linear``, evenly spaced from the
+        least to the greatest weight; ``density``, so that each represents the same number of
+        weights; ``random``, weights drawn with `seed`. The last three are those of the paper, which
+        found linear best because it keeps centroids for the few large weights. The exact ones are
+        found for every n-th of the sorted values if there are more than 16,384.
     seed : :class:`int`
-        For a random start.
+        Seed of the random initialisation.
 
     Returns
     -------
     codebook : float64, n_shared + 1
-        0, then the shared values in ascending order, then 0 where no code needs one.
+        0, then the shared values in ascending order, then 0 for unused codes.
     codes : uint8, like `values`
         Index of each value, 1 or more.
 
     Raises
     ------
     CompressError
-        If there is no such start.
+        If the initialisation is unknown.
     """
-    _check_start(start)
+    _check_init(kmeans_init)
     codebook = np.zeros(n_shared + 1)
     ordered = np.sort(values)
     distinct = np.unique(ordered)
     if len(distinct) <= n_shared:
         codebook[1:len(distinct) + 1] = distinct
         return codebook, (np.searchsorted(distinct, values) + 1).astype(np.uint8)
-    centroids = _improve(ordered, STARTS[start](ordered, n_shared, seed))
-    nearest = np.searchsorted(_between(centroids), values)
-    # A centroid that began among no weights, as beside an outlier, may have no members at the end.
+    centroids = _iterate(ordered, _INITIALISERS[kmeans_init](ordered, n_shared, seed))
+    nearest = np.searchsorted(_boundaries(centroids), values)
+    # A centroid that started away from all weights, as beside an outlier, may end without members.
     used = np.bincount(nearest, minlength=n_shared) > 0
     codebook[1:np.count_nonzero(used) + 1] = centroids[used]
     return codebook, np.cumsum(used)[nearest].astype(np.uint8)
 
 
-def check_sharing(v_width: int, start: str) -> None:
-    """Raise :class:`CompressError` if there are no codes so wide, or no such start."""
+def check_sharing(v_width: int, kmeans_init: str) -> None:
+    """Check the options of weight sharing; raise :class:`CompressError`."""
     if type(v_width) is not int or not 2 <= v_width <= 8:
         raise CompressError(f"v_width must be an integer from 2 to 8, not {v_width!r}")
-    _check_start(start)
+    _check_init(kmeans_init)
 
 
-def _check_start(start: str) -> None:
-    if start not in STARTS:
-        *most, last = STARTS
-        raise CompressError(f"start must be {', '.join(most)} or {last}, not {start!r}")
+def _check_init(kmeans_init: str) -> None:
+    if kmeans_init not in _INITIALISERS:
+        *most, last = _INITIALISERS
+        raise CompressError(f"kmeans_init must be {', '.join(most)} or {last}, not "
+                            f"{kmeans_init!r}")
 
 
 def _exact(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[np.float64]:
@@ -96,24 +96,25 @@ def _random(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[n
     return np.sort(np.random.default_rng(seed).choice(ordered, n_shared, replace=False))
 
 
-#: Centroids to start from, ascending, by name: of sorted values, their number and a seed.
-STARTS = dict(zip(START_NAMES, (_exact, _linear, _density, _random), strict=True))
+#: Functions of the sorted values, the number of centroids and a seed to ascending centroids.
+_INITIALISERS = dict(zip(KMEANS_INITS, (_exact, _linear, _density, _random), strict=True))
 
 
-def _improve(ordered: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lloyd's iteration: each centroid to the mean of the values that it is nearest to."""
+def _iterate(ordered: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move each centroid to the mean of the values nearest to it, until none moves (Lloyd)."""
     running = np.concatenate([[0.0], np.cumsum(ordered)])
     for _ in range(_MAX_ROUNDS):
-        edges = np.concatenate([[0], np.searchsorted(ordered, _between(centroids)), [len(ordered)]])
+        inner = np.searchsorted(ordered, _boundaries(centroids))
+        edges = np.concatenate([[0], inner, [len(ordered)]])
         sizes = np.diff(edges)
         means = np.diff(running[edges]) / np.maximum(sizes, 1)
-        moved = np.where(sizes > 0, means, centroids)    # an empty cluster stays where it is
+        moved = np.where(sizes > 0, means, centroids)    # an empty cluster does not move
         if np.array_equal(moved, centroids):
             break
         centroids = moved
     return centroids
 
 
-def _between(centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where one centroid ceases to be the nearest and the next begins."""
+def _boundaries(centroids: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boundaries between neighbouring centroids."""
     return (centroids[1:] + centroids[:-1]) / 2

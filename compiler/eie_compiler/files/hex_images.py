@@ -1,4 +1,4 @@
-"""Memory images as text: one word a line in hexadecimal, what ``$readmemh`` loads."""
+"""Memory images as text for ``$readmemh``: one hexadecimal word per line."""
 
 import numpy as np
 from amaranth.hdl import Shape, ShapeLike
@@ -15,7 +15,7 @@ _VALUES[_DIGITS] = range(16)
 
 
 class ImageError(ValueError):
-    """Text that is no image of a memory; the message names the line, not the file."""
+    """Invalid image of a memory; the message names the line, not the file."""
 
 
 def n_digits(shape: ShapeLike) -> int:
@@ -24,12 +24,12 @@ def n_digits(shape: ShapeLike) -> int:
 
 
 def to_hex(shape: ShapeLike, words: NDArray[np.uint64]) -> bytes:
-    """Write words as text.
+    """Convert words to text.
 
     Parameters
     ----------
     words : uint64, n_words × n_beats
-        As from :func:`~eie_hdl.format.pack`.
+        As from :func:`~eie_hdl.packing.pack`.
     """
     digits = n_digits(shape)
     text = np.full((len(words), digits + 1), ord("\n"), np.uint8)
@@ -40,12 +40,12 @@ def to_hex(shape: ShapeLike, words: NDArray[np.uint64]) -> bytes:
 
 
 def from_hex(image: Image, text: bytes) -> NDArray[np.uint64]:
-    """Read what :func:`to_hex` wrote, and nothing else: no comments, addresses or capitals.
+    """Parse text from :func:`to_hex`. Comments, addresses and capitals are refused.
 
     Raises
     ------
     ImageError
-        If a line is no word of the memory, or there are more lines than words.
+        If a line is not a word of the memory, or there are more lines than words.
     """
     digits, width = n_digits(image.shape), Shape.cast(image.shape).width
     lines = np.frombuffer(text, np.uint8)
@@ -56,11 +56,11 @@ def from_hex(image: Image, text: bytes) -> NDArray[np.uint64]:
     wrong |= values[:, 0] >> (width - 4 * (digits - 1)) > 0    # bits above the word
     if wrong.any():
         line = int(np.argmax(wrong))
-        raise ImageError(f"line {line + 1} must be {width} bits in {digits} lower-case hexadecimal "
-                         f"digits, not {text.splitlines()[line][:80]!r}")
+        raise ImageError(f"line {line + 1} must have {width} bits in {digits} lower-case "
+                         f"hexadecimal digits, not {text.splitlines()[line][:80]!r}")
     if len(values) > image.depth:
-        raise ImageError(f"line {image.depth + 1} is one too many: the memory has {image.depth} "
-                         f"words, the image {len(values)}")
+        raise ImageError(f"image must have at most {image.depth} lines, the words of the memory, "
+                         f"not {len(values)}")
     words = np.zeros((len(values), n_beats(image.shape)), np.uint64)
     for place in range(digits):
         beat, low = divmod(4 * place, BEAT_WIDTH)
@@ -71,5 +71,5 @@ def from_hex(image: Image, text: bytes) -> NDArray[np.uint64]:
 def _find_bad_line(text: bytes, digits: int) -> str:
     for number, line in enumerate(text.split(b"\n"), 1):
         if len(line) != digits:
-            return f"line {number} must have {digits} digits, not be {line[:80]!r}"
+            return f"line {number} must have {digits} digits, not {line[:80]!r}"
     return "last line must end in a line feed"

@@ -1,4 +1,4 @@
-"""The file of a compressed network; docs/network-file.md describes it."""
+"""Network files; docs/network-file.md specifies the format."""
 
 import dataclasses
 import io
@@ -25,7 +25,7 @@ FILE_VERSION = 2
 
 _KIND = "eie-network"
 
-#: Fields of the header, and what they must be in JSON.
+#: Fields of the header and their types in JSON.
 _FIELDS = {"kind": str, "version": int, "v_width": int, "input_frac": int,
            "patches": (dict, NoneType), "layers": list}
 _LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "codebook": str,
@@ -41,14 +41,14 @@ _FLOATS = {"float32": "<f4", "float64": "<f8"}
 
 @dataclasses.dataclass(frozen=True)
 class StoredLayer:
-    """A layer as the file has it.
+    """Encoded layer.
 
     Attributes
     ----------
     header : :class:`dict`
-        Its object in the header.
+        JSON object of the layer in the header of the file.
     codebook, bias, codes, runs : :class:`bytes`
-        Its parts of the data.
+        Sections of the data of the file.
     """
 
     header: dict[str, Any]
@@ -59,17 +59,17 @@ class StoredLayer:
 
     @property
     def parts(self) -> tuple[bytes, ...]:
-        """All of the data, in order."""
+        """Sections of the data, in order."""
         return self.codebook, self.bias, self.codes, self.runs
 
 
 def store_layers(network: CompressedNetwork) -> list[StoredLayer]:
-    """Encode all layers."""
+    """Encode the layers of a network."""
     return [_store_layer(layer, network.v_width) for layer in network.layers]
 
 
 def write_network(path: str | Path, network: CompressedNetwork) -> None:
-    """Write the file; the same network always gives the same bytes."""
+    """Write a network file. The same network always gives the same bytes."""
     layers = store_layers(network)
     header = {"kind": _KIND, "version": FILE_VERSION, "v_width": network.v_width,
               "input_frac": network.input_frac,
@@ -84,16 +84,16 @@ def write_network(path: str | Path, network: CompressedNetwork) -> None:
 
 
 def read_network(path: str | Path) -> CompressedNetwork:
-    """Read what :func:`write_network` wrote, or anybody else; the file is not trusted.
+    """Read and check a network file from any source.
 
-    Memory is taken for bytes that are there, never for those that a header announces.
+    Memory is allocated for bytes in the file, never for sizes that a header declares.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     NetworkError
-        If the file is broken, or a field is missing, superfluous or wrong.
+        If the file is corrupt, or a field is missing, unknown or invalid.
     """
     try:
         return _parse(read_arrays(path))
@@ -115,7 +115,7 @@ def _store_layer(layer: Layer, v_width: int) -> StoredLayer:
 
 
 def _store_numbers(values: NDArray[np.float64]) -> tuple[str, bytes]:
-    """The smallest type that holds all of them exactly, and its bytes."""
+    """Choose the narrower type that represents all values exactly; return it and the bytes."""
     with np.errstate(over="ignore", under="ignore"):
         exact = (values.astype("<f4") == values).all()
     kind = "float32" if exact else "float64"
@@ -129,7 +129,7 @@ def _store_symbols(symbols: NDArray[Any], width: int) -> tuple[dict[str, Any], b
 
 
 class _Data:
-    """The data of a file, taken from it piece by piece."""
+    """Reader of the data of a file."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.taken = content, 0
@@ -143,21 +143,21 @@ class _Data:
 
 
 def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
-    if "version" in arrays:    # as in version 1, an array for each field
+    if "version" in arrays:    # version 1 had an array for each field
         _check_version(arrays["version"].tolist())
     if set(arrays) != {"header", "data"}:
         raise NetworkError(f"File must hold the arrays header and data, not "
-                           f"{reprlib.repr(list(arrays))}: this is no network file")
+                           f"{reprlib.repr(list(arrays))}: this is not a network file")
     for name, array in arrays.items():
         if array.dtype != np.uint8 or array.ndim != 1:
-            raise NetworkError(f"{name} must be uint8 of 1 dimension, "
-                               f"not {array.dtype} of {array.ndim}")
+            raise NetworkError(f"{name} must be a one-dimensional array of uint8, not "
+                               f"{array.dtype} of {array.ndim} dimensions")
     header = _parse_header(arrays["header"].tobytes())
     layers = [_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
               for number, layer in enumerate(header["layers"])]
     for number, layer in enumerate(layers):
         check_shape(f"layers[{number}].shape", layer["shape"])
-    # Before memory is taken for columns: only those of the first layer have no bias before them.
+    # Before memory is allocated for columns: only the first layer has no predecessor to bound them.
     check_chain([(layer["name"], layer["shape"]) for layer in layers])
     data = _Data(arrays["data"].tobytes())
     check_int("v_width", header["v_width"], 2, 8)
@@ -167,7 +167,7 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
         input_frac=header["input_frac"], v_width=header["v_width"],
         patches=_parse_patches(header["patches"]))
     if len(data.content) > data.taken:
-        raise NetworkError(f"data must end at byte {data.taken}, behind the last layer, not at "
+        raise NetworkError(f"data must end at byte {data.taken}, after the last layer, not at "
                            f"byte {len(data.content)}")
     return network
 
@@ -184,14 +184,14 @@ def _parse_header(content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise NetworkError(f"header must be JSON in UTF-8: {error}") from error
     if type(header) is not dict or header.get("kind") != _KIND:
-        raise NetworkError(f"kind must be in the header and be {_KIND!r}: this is no network file")
+        raise NetworkError(f"kind must be {_KIND!r} in the header: this is not a network file")
     if "version" in header:
         _check_version(header["version"])
     return _fields("header", header, _FIELDS)
 
 
 def _fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """`value`, checked to be an object that has just these fields of these types."""
+    """Check that `value` is an object of exactly these fields and types, and return it."""
     if type(value) is not dict or set(value) != set(kinds):
         there = list(value) if type(value) is dict else value
         raise NetworkError(f"{where} must be an object with the fields {', '.join(kinds)}, "

@@ -1,7 +1,7 @@
-"""Relative index of Deep Compression: every nonzero with the number of zeros before it.
+"""Relative indexing of Deep Compression: each nonzero with the number of zeros before it.
 
-The matrix is read row by row, as the published streams of Deep Compression do: neighbours in a row
-are often neighbouring pixels, whose weights are pruned together, and this makes some runs frequent.
+The matrix is scanned row by row, as in the published streams of Deep Compression: neighbours in a
+row are often neighbouring pixels, whose weights are pruned together, so some runs are frequent.
 """
 
 import dataclasses
@@ -14,26 +14,26 @@ from . import huffman
 
 __all__ = ["MAX_RUN_WIDTH", "Entries", "RunError", "from_entries", "to_entries"]
 
-#: Bits of the longest run. Wider ones would hardly save padding, and their code has to be stored.
+#: Most bits of a run. Wider runs save little padding, and their code table has to be stored.
 MAX_RUN_WIDTH = 12
 
 
 class RunError(ValueError):
-    """Entries that are those of no matrix."""
+    """Entries that encode no matrix."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Entries:
-    """Nonzeros of a matrix, and padding between them where a run would be too long.
+    """Nonzeros of a matrix, with padding where a run would be too long.
 
     Attributes
     ----------
     v : uint8, n_entries
         Codes; 0 is padding.
     z : uint16, n_entries
-        Zeros before, 0 to ``2 ** run_width - 1``; padding has the greatest.
+        Number of zeros before each entry, 0 to ``2 ** run_width - 1``; of padding, the greatest.
     run_width : :class:`int`, 1 to MAX_RUN_WIDTH
-        Bits of a run.
+        Width of a run in bits.
     """
 
     v: NDArray[np.uint8]
@@ -42,14 +42,14 @@ class Entries:
 
 
 def to_entries(codes: csc_array) -> Entries:
-    """Index the nonzeros of a matrix relatively, with the runs that make the smallest file."""
+    """Encode a matrix of codes with the run width that gives the smallest file."""
     by_row = codes.tocsr()
     row_starts = np.arange(codes.shape[0], dtype=np.int64) * codes.shape[1]
     positions = np.repeat(row_starts, np.diff(by_row.indptr)) + by_row.indices
     zeros = np.diff(positions, prepend=-1) - 1
     run_width = _best_width(by_row.data, zeros)
     longest = (1 << run_width) - 1
-    # A padding entry skips a full run and then a weight of its own.
+    # A padding entry skips a full run and the weight of its own position.
     end = np.cumsum((zeros >> run_width) + 1)
     v = np.zeros(end[-1] if end.size else 0, np.uint8)
     z = np.full(len(v), longest, np.uint16)
@@ -59,20 +59,20 @@ def to_entries(codes: csc_array) -> Entries:
 
 
 def from_entries(entries: Entries, shape: tuple[int, int]) -> csc_array:
-    """Matrix of codes, uint8, that was indexed.
+    """Decode entries to a matrix of codes, uint8.
 
     Raises
     ------
     RunError
-        If there is none of this shape.
+        If the entries encode no matrix of this shape.
     """
     longest = (1 << entries.run_width) - 1
     padding = entries.v == 0
     if (wrong := np.flatnonzero(padding & (entries.z != longest))).size:
-        raise RunError(f"runs[{wrong[0]}] must be {longest}, as that of all padding (code 0) is, "
+        raise RunError(f"runs[{wrong[0]}] must be {longest}, the run of padding (code 0), "
                        f"not {entries.z[wrong[0]]}")
     if padding.size and padding[-1]:
-        raise RunError("codes must not end in padding (code 0)")
+        raise RunError("codes must not end with padding (code 0)")
     positions = np.cumsum(entries.z + np.int64(1)) - 1
     if positions.size and positions[-1] >= shape[0] * shape[1]:
         raise RunError(f"runs must end within the {shape[0]} × {shape[1]} weights, not at weight "
@@ -83,7 +83,7 @@ def from_entries(entries: Entries, shape: tuple[int, int]) -> csc_array:
 
 
 def _best_width(codes: NDArray[np.uint8], zeros: NDArray[np.int64]) -> int:
-    """Bits of a run with which the Huffman codes are the smallest, their tables included."""
+    """Choose the run width with the smallest Huffman codes, tables included."""
     runs, frequency = np.unique(zeros, return_counts=True)
     frequencies = np.bincount(codes, minlength=1)
     bits = []
@@ -99,5 +99,5 @@ def _best_width(codes: NDArray[np.uint8], zeros: NDArray[np.int64]) -> int:
 
 
 def _coded_bits(counts: NDArray[np.int64]) -> int:
-    """Bits of symbols that occur so often, and about a byte for each length of their code."""
+    """Estimate the bits of symbols with these counts, and a byte of table for each."""
     return int(counts @ huffman.code_lengths(counts)) + 8 * int(np.count_nonzero(counts))

@@ -1,4 +1,4 @@
-"""What a compressed network takes up: the table of the Deep Compression paper."""
+"""Sizes of a network file, as tabulated in the Deep Compression paper."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ _FLOAT32 = 4
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """Figures of a layer, or of all together.
+    """Sizes of one layer, or of all layers together.
 
     Attributes
     ----------
     name : :class:`str`
-        Of the layer.
+        Name of the layer.
     weights, nonzeros : :class:`int`
-        Weights, and those that are left.
+        Number of weights, and of those not pruned.
     entries : :class:`int`
-        Pairs of a code and a run: the nonzeros, and padding where a run is too long.
+        Pairs of a code and a run: nonzeros, and padding where a run is too long.
     plain_code_bits, plain_run_bits : :class:`int`
-        Bits of all codes and of all runs, each in as many bits as the widest needs.
+        Bits of all codes and of all runs, at fixed width.
     code_bits, run_bits : :class:`int`
         The same after Huffman coding.
     codebook_bytes, bias_bytes : :class:`int`
-        Shared weights and biases.
+        Bytes of the shared weights and of the biases.
     compressed_bytes : :class:`int`
-        Codes, runs, codebook and biases in the file. The tables of the Huffman codes are in its
-        header, and count for the file only.
+        Codes, runs, codebook and biases in the file. The Huffman tables are in the header, which
+        counts for the file only.
     dense_bytes : :class:`int`
         Weights and biases as float32, before compression.
     """
@@ -52,21 +52,21 @@ class Storage:
 
     @property
     def density(self) -> float:
-        """Share of the weights that is left."""
+        """Share of the weights that are not pruned."""
         return self.nonzeros / self.weights
 
     @property
     def ratio(self) -> float:
-        """How much smaller it is than dense."""
+        """Compression ratio: dense over compressed bytes."""
         return self.dense_bytes / self.compressed_bytes
 
     def per_entry(self, bits: int) -> float:
-        """`bits`, which are those of all entries, of one of them on average."""
+        """Average per entry of `bits`, those of all entries."""
         return bits / self.entries if self.entries else 0.0
 
 
 def measure_storage(network: CompressedNetwork) -> tuple[list[Storage], Storage]:
-    """Figures of each layer, and their sum."""
+    """Measure each layer of a network; return the sizes and their sum."""
     layers = []
     for layer, stored in zip(network.layers, store_layers(network)):
         entries = stored.header["entries"]

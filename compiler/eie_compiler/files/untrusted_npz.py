@@ -1,4 +1,4 @@
-"""Arrays from an .npz file that nobody vouches for: no pickle, no size that is only promised."""
+"""Safe reading of .npz and .npy files: no pickle, no memory for sizes that are only declared."""
 
 import tokenize
 import zipfile
@@ -12,31 +12,31 @@ from numpy.typing import NDArray
 
 __all__ = ["ArchiveError", "read_array", "read_arrays"]
 
-#: Deflate makes at most 1032 bytes of one.
+#: Greatest expansion of deflate, in bytes per byte.
 _MAX_RATIO = 1032
 
-#: What zipfile and zlib raise on broken bytes, depending on which byte it is.
+#: Errors of zipfile and zlib on corrupt files, depending on the byte.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError,
            NotImplementedError, RuntimeError)
 
 
 class ArchiveError(ValueError):
-    """A file that is no archive of plain arrays; the message names the array, not the file."""
+    """Invalid archive of plain arrays; the message names the array, not the file."""
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an .npz file, in the order in which they were written.
+    """Read all arrays of an .npz file, in the order of the file.
 
-    Memory is allocated for the bytes that are in the file, never for those that a header
-    announces: ``numpy.load`` would believe a header that speaks of a terabyte. Nor for the same
-    bytes again and again, as members that overlap have them.
+    Memory is allocated for bytes in the file, never for sizes that a header declares:
+    ``numpy.load`` would allocate a declared terabyte. Overlapping members, which would expand the
+    same bytes repeatedly, are refused.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ArchiveError
-        If the file or one of its arrays is broken, or holds Python objects.
+        If the file or an array is corrupt, or holds Python objects.
     """
     content = Path(path).read_bytes()
     try:
@@ -44,28 +44,28 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
             members = archive.infolist()
             promised = sum(member.file_size for member in members)
             if promised > _MAX_RATIO * len(content):
-                raise ArchiveError(f"File must be a whole .npz archive: its {len(content)} bytes "
-                                   f"cannot hold arrays of {promised}")
+                raise ArchiveError(f"File must be an intact .npz archive: its {len(content)} bytes "
+                                   f"cannot hold arrays of {promised} bytes")
             names = [member.filename.removesuffix(".npy") for member in members]
             if len(set(names)) < len(names):
-                raise ArchiveError("File must not hold two arrays of the same name")
+                raise ArchiveError("File must not have two arrays of the same name")
             return {name: _read_array(name, _read_member(archive, member))
                     for name, member in zip(names, members)}
     except ArchiveError:
         raise
     except _BROKEN as error:
-        raise ArchiveError(f"File must be a whole .npz archive: {error}") from error
+        raise ArchiveError(f"File must be an intact .npz archive: {error}") from error
 
 
 def read_array(path: str | Path) -> NDArray[Any]:
-    """Read an .npy file, as :func:`read_arrays` reads one of .npz.
+    """Read an .npy file, with the checks of :func:`read_arrays`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ArchiveError
-        If it is broken, or holds Python objects; the message names the file.
+        If the file is corrupt, or holds Python objects; the message names the file.
     """
     return _read_array(str(path), Path(path).read_bytes())
 
@@ -86,17 +86,17 @@ def _read_array(name: str, content: bytes) -> NDArray[Any]:
         else:
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
     except (ValueError, TypeError, SyntaxError, tokenize.TokenError, EOFError) as error:
-        raise ArchiveError(f"{name} must be an array in NumPy's format: {error}") from error
-    if dtype.kind not in "biufSU" or dtype.itemsize == 0:    # text of no length takes no bytes
+        raise ArchiveError(f"{name} must be an array in NumPy's .npy format: {error}") from error
+    if dtype.kind not in "biufSU" or dtype.itemsize == 0:    # text of length 0 takes no bytes
         raise ArchiveError(f"{name} must hold numbers or text, not {dtype}")
     body = content[stream.tell():]
     count = 1
     for length in shape:    # not numpy.prod, which wraps
         count *= length
     if min(shape, default=0) < 0 or count * dtype.itemsize != len(body):
-        raise ArchiveError(f"{name} must hold the {len(body)} bytes that are there, "
-                           f"not {shape} of {dtype}")
+        raise ArchiveError(f"{name} must have a header for its {len(body)} bytes, "
+                           f"not for shape {shape} of {dtype}")
     try:
         return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
-    except ValueError as error:    # a dimension of zero beside one that no array can have
-        raise ArchiveError(f"{name} must have a possible shape, not {shape}") from error
+    except ValueError as error:    # a dimension of zero beside one beyond any array
+        raise ArchiveError(f"{name} must have a valid shape, not {shape}") from error

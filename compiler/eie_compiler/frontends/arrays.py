@@ -1,4 +1,4 @@
-"""Matrices by name: arrays, sparse matrices, and .npz files of either."""
+"""Front end for named matrices: arrays, sparse matrices, and .npz files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,32 +16,32 @@ from .chain import Geometry
 from .common import FrontEndError, at
 from .parts import Part, join_parts, require_layers
 
-__all__ = ["from_arrays", "from_sparse", "of_layers", "read_npz"]
+__all__ = ["from_arrays", "from_sparse", "read_npz", "select_layers"]
 
-#: Arrays of a sparse matrix beside ``shape`` and ``data``, by SciPy's name of its format.
+#: Index arrays of a sparse matrix, by SciPy's name of its format.
 _FIELDS = {"csc": ("indices", "indptr"), "csr": ("indices", "indptr"), "coo": ("row", "col")}
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], *, layers: Sequence[str] | None = None,
                 relu: Sequence[bool] | None = None, image: Sequence[int] | None = None) -> Model:
-    """Read matrices by name.
+    """Read named matrices.
 
     Parameters
     ----------
     arrays : mapping
         ``NAME.weight`` (n_out × n_in, or n_out × channels × kernel for a convolution with stride 1
         and without padding) or, for a sparse matrix, ``NAME.data``, ``NAME.indices``,
-        ``NAME.indptr`` and ``NAME.shape`` as in a :class:`scipy.sparse.csc_array`; and, if the
-        layer has one, ``NAME.bias``. ``NAME_weight`` and ``NAME_bias`` will do as well.
+        ``NAME.indptr`` and ``NAME.shape`` as in a :class:`scipy.sparse.csc_array`; optionally
+        ``NAME.bias``. ``NAME_weight`` and ``NAME_bias`` are accepted as well.
     layers, relu, image
         As for :func:`~.parts.join_parts`.
 
     Raises
     ------
     FrontEndError
-        If there is anything else, or a layer cannot be.
+        If there are other arrays, or a layer is invalid.
     """
-    left = of_layers(arrays, layers)
+    left = select_layers(arrays, layers)
     parts: dict[str, Part] = {}
     for key in list(left):
         for ending in (".weight", "_weight", ".data"):
@@ -49,7 +49,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], *, layers: Sequence[str] | N
             if name == key:
                 continue
             if name in parts:
-                raise FrontEndError(f"layer {name!r} must be there once")
+                raise FrontEndError(f"layer {name!r} must be present only once")
             bias = left.pop(name + ending[0] + "bias", None)
             with at(f"layer {name!r}"):
                 if ending == ".data":
@@ -67,33 +67,34 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], *, layers: Sequence[str] | N
 
 def from_sparse(matrices: Sequence[Any], *, biases: Sequence[Any] | None = None,
                 names: Sequence[str] | None = None, relu: Sequence[bool] | None = None) -> Model:
-    """Read SciPy's sparse matrices or arrays, n_out × n_in, in order of computation.
+    """Read sparse matrices or arrays of SciPy, n_out × n_in, in order of computation.
 
     Parameters
     ----------
     matrices : sequence of sparse matrices
-        Of any format.
+        Matrices in any format.
     biases : sequence of (n_out or None), optional
-        One for each matrix.
+        Bias of each matrix.
     names : sequence of :class:`str`, optional
-        ``layer1`` and so on if not given.
+        Names of the layers. None: ``layer1`` and so on.
     relu : sequence of :class:`bool`, optional
-        Whether each layer ends in a ReLU. None: all but the last.
+        True for each layer that ends in a ReLU. None: all but the last do.
 
     Raises
     ------
     FrontEndError, ModelError
-        If they make no model.
+        If the matrices form no model.
     """
     n = len(matrices)
     biases = [None] * n if biases is None else biases
     names = [f"layer{number}" for number in range(1, n + 1)] if names is None else names
     for option, values in (("biases", biases), ("names", set(names))):
         if len(values) != n:
-            raise FrontEndError(f"{option} must be one for each of {n} matrices, not {len(values)}")
+            raise FrontEndError(f"{option} must have one for each of {n} matrices, not "
+                                f"{len(values)}")
     for name, matrix in zip(names, matrices):
         if not issparse(matrix):
-            raise FrontEndError(f"layer {name!r}: must be a sparse matrix of SciPy, "
+            raise FrontEndError(f"layer {name!r}: must be a SciPy sparse matrix, "
                                 f"not {type(matrix).__name__}")
     return join_parts({name: Part(csc_array(matrix), bias)
                        for name, matrix, bias in zip(names, matrices, biases)}, relu=relu)
@@ -101,7 +102,7 @@ def from_sparse(matrices: Sequence[Any], *, biases: Sequence[Any] | None = None,
 
 def read_npz(path: str | Path, *, layers: Sequence[str] | None = None,
              relu: Sequence[bool] | None = None, image: Sequence[int] | None = None) -> Model:
-    """As :func:`from_arrays`, from an .npz file; or the one matrix of scipy.sparse.save_npz."""
+    """Read named matrices, as :func:`from_arrays`, or the matrix of scipy.sparse.save_npz."""
     arrays = read_arrays(path)
     if {"format", "shape"} <= set(arrays):
         matrix = _matrix(_pop(arrays, "format").tobytes().replace(b"\0", b"").decode("latin-1"),
@@ -110,8 +111,8 @@ def read_npz(path: str | Path, *, layers: Sequence[str] | None = None,
     return from_arrays(arrays, layers=layers, relu=relu, image=image)
 
 
-def of_layers(arrays: Mapping[str, Any], layers: Sequence[str] | None) -> dict[str, Any]:
-    """Arrays of some layers, so that there may be others of any kind; None: of all."""
+def select_layers(arrays: Mapping[str, Any], layers: Sequence[str] | None) -> dict[str, Any]:
+    """Select the arrays of some layers, so that others may be of any kind. None: all."""
     if layers is None:
         return dict(arrays)
     names = {key: re.sub("[._][a-z]+$", "", key) for key in arrays}
@@ -120,7 +121,7 @@ def of_layers(arrays: Mapping[str, Any], layers: Sequence[str] | None) -> dict[s
 
 
 def _dense_part(weight: NDArray[Any], bias: NDArray[Any] | None) -> Part:
-    """Part of weights n_out × n_in, or n_out × channels × kernel of one or two dimensions."""
+    """Make a part of weights n_out × n_in, or n_out × channels × kernel in 1 or 2 dimensions."""
     if weight.ndim not in (3, 4) or not weight.size:
         return Part(weight, bias)
     return Part(weight.reshape(len(weight), -1), bias, Geometry.simple(weight.shape[2:]))
@@ -128,15 +129,15 @@ def _dense_part(weight: NDArray[Any], bias: NDArray[Any] | None) -> Part:
 
 def _pop(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
     if name not in arrays:
-        raise FrontEndError(f"array {name} of a sparse matrix must be there")
+        raise FrontEndError(f"array {name} of a sparse matrix must be present")
     return arrays.pop(name)
 
 
 def _matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> csc_array:
-    """Sparse matrix of the arrays by the names that SciPy gives them, checked."""
+    """Make a sparse matrix of arrays with SciPy's names, after checking them."""
     if kind not in _FIELDS:
         raise FrontEndError(f"format of a sparse matrix must be {', '.join(_FIELDS)}, not {kind!r}:"
-                            " matrix.tocsc() changes it")
+                            " matrix.tocsc() converts it")
     sizes = shape.tolist()
     if shape.dtype.kind not in "iu" or shape.shape != (2,) \
             or not all(1 <= size <= MAX_SIDE for size in sizes):
@@ -157,6 +158,6 @@ def _matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> 
     except ValueError as error:
         raise FrontEndError(f"must be a sparse matrix in format {kind}: {error}") from error
     if second[-1] != len(data):
-        raise FrontEndError(f"indptr must end at {len(data)}, the numbers there are, not "
+        raise FrontEndError(f"indptr must end at {len(data)}, the length of data, not "
                             f"{second[-1]}")
     return csc_array(matrix)

@@ -1,4 +1,4 @@
-"""Operations one after another become layers; constant scales and shifts fold into them."""
+"""Assembly of a model from successive operations, with constants folded into layers."""
 
 import dataclasses
 import re
@@ -15,20 +15,21 @@ from .common import FrontEndError
 
 __all__ = ["Chain", "Geometry"]
 
-#: A dense matrix or a :class:`scipy.sparse.csc_array`.
+#: Dense matrix or :class:`scipy.sparse.csc_array`.
 Matrix = Any
 
 
 class Geometry(NamedTuple):
-    """How a convolution of one or two dimensions goes over its input.
+    """Geometry of a convolution in one or two dimensions.
 
     Parameters
     ----------
-    kernel, stride, dilation : one number a dimension
-    padding : :class:`str`, or as many zeros before each dimension, then behind each
-        A word is one of ONNX: ``VALID``, ``SAME_UPPER``, ``SAME_LOWER``.
+    kernel, stride, dilation : one number for each dimension
+    padding : :class:`str`, or numbers of zeros
+        Zeros at the start of each dimension, then at the end of each; or ``VALID``,
+        ``SAME_UPPER`` or ``SAME_LOWER`` as in ONNX.
     groups : :class:`int`
-        Parts of the channels that do not see each other.
+        Number of independent groups of channels.
     """
 
     kernel: Sequence[int]
@@ -40,12 +41,12 @@ class Geometry(NamedTuple):
     @classmethod
     def simple(cls, kernel: Sequence[int], *, stride: int = 1, padding: int = 0, groups: int = 1
                ) -> "Geometry":
-        """The same along all dimensions."""
+        """Make a geometry that is the same along all dimensions."""
         n = len(kernel)
         return cls(kernel, (stride,) * n, (1,) * n, (padding,) * 2 * n, groups)
 
     def patches(self, shape: Sequence[int]) -> Patches:
-        """Patches of images (channels, height, width); one dimension is a row of pixels."""
+        """Make patches of images (channels, height, width); one dimension is a row of pixels."""
         kernel, stride, dilation, padding = self[:4]
         if isinstance(padding, str):
             padding = self._named_padding(padding, shape[-len(kernel):])
@@ -60,7 +61,7 @@ class Geometry(NamedTuple):
             return [0] * 2 * len(sizes)
         if word not in ("SAME_UPPER", "SAME_LOWER"):
             raise FrontEndError(f"padding must be VALID, SAME_UPPER or SAME_LOWER, not {word!r}")
-        # A stride below 1 is for the patches to refuse.
+        # Patches refuses a stride below 1.
         total = [max((-(-size // max(stride, 1)) - 1) * stride + dilation * (kernel - 1) + 1 - size,
                      0) for size, kernel, stride, dilation in zip(sizes, *self[:3])]
         less, more = [n // 2 for n in total], [n - n // 2 for n in total]
@@ -68,24 +69,24 @@ class Geometry(NamedTuple):
 
 
 class Chain:
-    """Builds a :class:`~..model.Model` out of operations in the order in which they are computed.
+    """Builder of a :class:`~..model.Model` from operations in order of computation.
 
-    A vector lies along one axis of the tensors between the operations: the last one for layers of
-    rows, the one of the channels for convolutions. Constants are folded as they broadcast along it.
+    A vector lies along one axis of the tensors between the operations: the last axis for linear
+    layers, the channels for convolutions. Constants are folded as they broadcast along it.
 
     Parameters
     ----------
     image : (channels, height, width), optional
-        Shape of the images of a convolution; goes before what its operation says.
+        Shape of the images of a convolution; overrides the shape of its operation.
     choose : :class:`str`
-        How the user chooses a part of the model, for messages.
+        Advice in messages: how to choose a part of the model.
     axis : :class:`int`, optional
-        Along which the vectors of the first layer will lie, if known before it comes.
+        Axis of the vectors of the first layer, if known beforehand.
 
     Raises
     ------
     FrontEndError, ModelError, PatchError
-        By all methods, if an operation cannot follow those before it.
+        In all methods, if an operation cannot follow the previous ones.
     """
 
     def __init__(self, *, image: Sequence[int] | None = None, choose: str,
@@ -95,23 +96,23 @@ class Chain:
         self._layers: list[ModelLayer] = []
         self._patches: Patches | None = None
         self._axis = axis
-        #: Scales and shifts that no matrix has taken up yet; behind a layer, one number a row.
+        #: Scales and shifts not yet folded into a matrix; after a layer, one number per row.
         self._pending: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
     @property
     def n_rows(self) -> int | None:
-        """Numbers of a vector; None before the first layer."""
+        """Number of elements of a vector; None before the first layer."""
         return self._layers[-1].n_rows if self._layers else None
 
     @property
     def axis(self) -> int | None:
-        """Along which the vectors lie, from the last, -1; None if not known yet."""
+        """Axis of the vectors, -1 for the last; None if not yet known."""
         return self._axis
 
     def linear(self, name: str, weight: Matrix, bias: Any = None, *, axis: int = -1) -> None:
         """Multiply vectors along `axis` by a matrix (n_out, n_in), and add the bias (n_out)."""
         if self._axis is not None and self._axis < -1 and axis == -1:
-            raise FrontEndError("layer of rows must not come behind vectors along another axis, "
+            raise FrontEndError("linear layer must not follow vectors along another axis, "
                                 "such as the channels of a convolution, without a Flatten; "
                                 f"{self._choose}")
         if self._axis not in (None, axis):
@@ -121,28 +122,28 @@ class Chain:
 
     def convolve(self, name: str, weight: Matrix, geometry: Geometry, bias: Any = None, *,
                  shape: Sequence[int] | None = None) -> None:
-        """Convolve images of `shape` with weights (n_out, channels of a group · kernel)."""
+        """Convolve images of `shape` with weights (n_out, channels per group · kernel)."""
         area = int(np.prod(geometry.kernel))
         weight = _ungroup(weight, geometry.groups)
         axis = -1 - len(geometry.kernel)
         if not self._layers:
             shape = self._image or shape
             if shape is None:
-                raise FrontEndError("shape of the image must be known: say "
+                raise FrontEndError("shape of the image must be known: give "
                                     "image=(channels, height, width)")
             self._patches = geometry.patches(shape)
             if any(self._patches.padding) and any(shift.any() for _, shift in self._pending):
                 raise FrontEndError("constant must not be added before a convolution with padding, "
-                                    "whose zeros have none: add it to the images")
+                                    "which does not add it to the zeros: add it to the images")
         elif self._axis != axis or area != 1 or geometry.patches((1, 1, 1)) != Patches((1, 1, 1)):
-            raise FrontEndError("convolution behind another layer must be 1 × 1, with stride 1, "
+            raise FrontEndError("convolution after another layer must be 1 × 1, with stride 1, "
                                 "without padding, on the pixels of a convolution before it; "
                                 f"{self._choose}")
         self._append(name, weight, bias, axis, area=area)
 
-    @np.errstate(all="ignore")    # what becomes infinite is refused as part of a layer
+    @np.errstate(all="ignore")    # layers refuse infinite numbers
     def affine(self, scale: ArrayLike, shift: ArrayLike) -> None:
-        """Multiply by a constant, then add one; both broadcast as NumPy's arrays do."""
+        """Multiply by a constant, then add another; both broadcast as in NumPy."""
         parts = np.asarray(scale, np.float64), np.asarray(shift, np.float64)
         if not self._layers:
             self._pending.append(parts)
@@ -152,7 +153,7 @@ class Chain:
         if layer.relu or self._pending:
             self._pending.append((scale, shift))
         else:
-            # A bias alone, which is common, needs no pass over the weights.
+            # A bias alone is common and needs no pass over the weights.
             weight = layer.weight if (scale == 1).all() else diags_array(scale) @ layer.weight
             self._layers[-1] = dataclasses.replace(layer, weight=weight,
                                                    bias=scale * layer.bias + shift)
@@ -160,7 +161,7 @@ class Chain:
     @np.errstate(all="ignore")
     def arithmetic(self, operation: str, constant: ArrayLike, *, constant_first: bool = False
                    ) -> None:
-        """Compute ``x + constant``, or with ``constant_first`` ``constant + x``; so for - * /."""
+        """Compute ``x + constant``, or ``constant + x`` if ``constant_first``; likewise - * /."""
         constant = np.asarray(constant, np.float64)
         if operation == "+":
             self.affine(1, constant)
@@ -176,12 +177,12 @@ class Chain:
     @np.errstate(all="ignore")
     def normalise(self, gamma: ArrayLike, beta: ArrayLike, mean: ArrayLike, variance: ArrayLike,
                   epsilon: float, *, n_dimensions: int) -> None:
-        """Batch normalisation of tensors with `n_dimensions` behind the channels."""
+        """Normalise batches of tensors with `n_dimensions` after the channels."""
         gamma, beta, mean, variance = (
             np.asarray(part, np.float64).reshape(-1, *(1,) * n_dimensions)
             for part in (gamma, beta, mean, variance))
         if not (variance + epsilon > 0).all():
-            raise FrontEndError("variance and epsilon of a normalisation must be above 0 in all")
+            raise FrontEndError("variance and epsilon of a normalisation must be above 0")
         scale = gamma / np.sqrt(variance + epsilon)
         self.affine(scale, beta - mean * scale)
 
@@ -193,38 +194,38 @@ class Chain:
         self._layers[-1] = dataclasses.replace(self._layers[-1], relu=True)
 
     def reshape(self, last: int | None) -> None:
-        """Change the shape, not the order; the last axis gets `last` numbers, None: not known."""
+        """Change the shape, not the order, to a last axis of `last` elements. None: unknown."""
         if not self._layers:
             if any(part.size > 1 for parts in self._pending for part in parts):
-                raise FrontEndError("shape must not change between constants and the layer that "
-                                    f"takes them up; {self._choose}")
+                raise FrontEndError("shape must not change between constants and the layer they "
+                                    f"fold into; {self._choose}")
             return
         one_pixel = self._patches is not None and self._patches.output_shape == (1, 1)
         if self._axis != -1 and not one_pixel or last not in (None, self.n_rows):
             raise FrontEndError(
-                f"shape must not change so that vectors of {self.n_rows} numbers are joined or "
-                f"split, as those of the pixels of an image are by a Flatten; {self._choose}")
+                f"shape must not join or split vectors of {self.n_rows} numbers, as a Flatten "
+                f"joins those of the pixels of an image; {self._choose}")
         self._axis = -1
 
     def model(self) -> Model:
-        """What has been built."""
+        """Return the model."""
         if not self._layers:
             raise FrontEndError("model must have a linear layer or a convolution")
         if self._pending:
-            raise FrontEndError("constant scale or shift behind a ReLU must be followed by a layer "
-                                f"that takes it up; {self._choose}")
+            raise FrontEndError("constant scale or shift after a ReLU must be followed by a layer "
+                                f"to fold into; {self._choose}")
         return Model(tuple(self._layers), self._patches)
 
     @np.errstate(all="ignore")
     def _append(self, name: str, weight: Matrix, bias: Any, axis: int, area: int) -> None:
-        name = self._plain(name)
+        name = self._file_name(name)
         if self._layers and len(shape := np.shape(weight)) == 2:
-            # Before memory is taken for the zeros of a bias that is not there.
+            # Before allocating a bias of zeros.
             check_columns(name, shape[1], self._layers[-1])
         layer = ModelLayer(name, weight, bias)
         weight, bias = layer.weight, layer.bias
         self._axis = axis
-        # The one before the matrix first: W (s x + t) + b = (W s) x + (W t + b).
+        # Nearest to the matrix first: W (s x + t) + b = (W s) x + (W t + b).
         for parts in reversed(self._pending):
             scale, shift = (part if self._layers else self._vector(part, layer.n_cols // area)
                             for part in parts)
@@ -239,11 +240,11 @@ class Chain:
             return np.full(n, constant.item())
         if constant.ndim < -self._axis or not constant.size == constant.shape[self._axis] == n:
             raise FrontEndError(f"constant must be one number, or {n} along axis {self._axis}, one "
-                                f"for each of a vector, not of shape {constant.shape}")
+                                f"per element of a vector, not of shape {constant.shape}")
         return constant.ravel()
 
-    def _plain(self, name: str) -> str:
-        """Short, printable, without slashes, of this layer only: results go to files of it."""
+    def _file_name(self, name: str) -> str:
+        """Make a short, printable, unique name without slashes, since it also names files."""
         name = ".".join(re.findall(r"[^/\\]+", name)[-2:]).lstrip(".")
         if not name or not name.isprintable():
             name = f"layer{len(self._layers) + 1}"
@@ -256,7 +257,7 @@ class Chain:
 
 
 def _ungroup(weight: Matrix, groups: int) -> Matrix:
-    """Matrix over all channels, of one whose rows see only those of their group."""
+    """Expand a matrix over the channels of each row's group to one over all channels."""
     n_rows, n_cols = weight.shape
     if groups < 1 or n_rows % groups:
         raise FrontEndError(f"groups must divide the {n_rows} outputs, not be {groups}")

@@ -1,4 +1,4 @@
-"""What all front ends share: their error, the place that it speaks of, and a limit."""
+"""Error of the front ends, its context, and a limit on repeated use of weights."""
 
 import contextlib
 from collections import Counter
@@ -10,17 +10,17 @@ from ..patches import PatchError
 
 __all__ = ["FrontEndError", "Repeats", "at"]
 
-#: Most numbers that layers may take out of a file beyond those that are in it.
+#: Most weights that layers may use beyond those in the file.
 _MAX_REPEATED = 1 << 24
 
 
 class FrontEndError(ValueError):
-    """A model that cannot be read; the message names the file and the layer or node."""
+    """Unreadable model; the message names the file and the layer or node."""
 
 
 @contextlib.contextmanager
 def at(place: object) -> Iterator[None]:
-    """Put a place, such as a file or a node, in front of a message, unless it begins with it."""
+    """Prefix error messages with a place, such as a file or a node, unless already present."""
     try:
         yield
     except (FrontEndError, ModelError, PatchError, ArchiveError) as error:
@@ -30,27 +30,26 @@ def at(place: object) -> Iterator[None]:
 
 
 class Repeats:
-    """Numbers that are used more often than they are in a file, as by layers that share weights.
+    """Count of numbers that layers use repeatedly, as those with shared weights.
 
-    There may be some, but a small file must not become as large a model as it likes.
+    It is limited, so that a small file cannot expand to a model of any size.
     """
 
     def __init__(self) -> None:
         self._taken: Counter[Hashable] = Counter()
         self._repeated = 0
 
-    def take(self, source: Hashable, count: int, there: int) -> None:
-        """Count numbers taken out of a `source` that has `there` of them.
+    def take(self, source: Hashable, count: int, size: int) -> None:
+        """Count the use of `count` numbers of a `source` that has `size` of them.
 
         Raises
         ------
         FrontEndError
-            If too many have been taken again.
+            If too many numbers are used repeatedly.
         """
-        unused = max(there - self._taken[source], 0)
+        unused = max(size - self._taken[source], 0)
         self._taken[source] += count
         self._repeated += max(count - unused, 0)
         if self._repeated > _MAX_REPEATED:
-            raise FrontEndError(f"numbers must be those that are there, and at most {_MAX_REPEATED}"
-                                f" be used again, not {self._repeated}: layers must not "
-                                "share so many")
+            raise FrontEndError(f"numbers used repeatedly must be at most {_MAX_REPEATED}, not "
+                                f"{self._repeated}: share fewer weights between layers")

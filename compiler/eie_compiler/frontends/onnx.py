@@ -1,4 +1,4 @@
-"""Models in ONNX, or a part of one."""
+"""Front end for ONNX models, or parts of them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ _ARITHMETIC = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 
 def read_onnx(path: str | Path, *, first: str | None = None, last: str | None = None,
               image: Sequence[int] | None = None) -> Model:
-    """As :func:`from_onnx`, from a file."""
+    """Read a model from a file, as :func:`from_onnx`."""
     try:
         model = onnx.load_model_from_string(Path(path).read_bytes())
     except DecodeError as error:
@@ -37,18 +37,18 @@ def from_onnx(model: "onnx.ModelProto", *, first: str | None = None, last: str |
     Parameters
     ----------
     model : :class:`onnx.ModelProto`
-        From anywhere: everything in it is checked.
+        Model from any source; it is not trusted.
     first, last : :class:`str`, optional
         Names of tensors. None: the input and the output of the graph.
     image : (channels, height, width), optional
-        Shape of the input of the first convolution, if the model leaves it open or shall be run
-        with another one.
+        Shape of the input of the first convolution, if the model leaves it open or runs with
+        another one.
 
     Raises
     ------
     FrontEndError, ModelError
-        If it is broken or has an operation that cannot be run; the message names the node and the
-        tensors around it, or the layer.
+        If the model is invalid or has an unsupported operation; the message names the node and its
+        tensors, or the layer.
     """
     graph = Graph(model)
     chain = Chain(image=image, choose=CHOOSE)
@@ -59,7 +59,7 @@ def from_onnx(model: "onnx.ModelProto", *, first: str | None = None, last: str |
 
 
 def _pass(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
-    """Changes nothing in an inference."""
+    """Ignore a node without effect in inference."""
 
 
 def _dropout(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
@@ -73,8 +73,8 @@ def _refuse_training() -> NoReturn:
 
 def _cast(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     if attributes(node)["to"] not in FLOATS:
-        raise FrontEndError("must be a cast to floating-point numbers, which loses nothing of "
-                            f"them; {CHOOSE}")
+        raise FrontEndError("must be a cast to floating-point numbers, to keep their values; "
+                            f"{CHOOSE}")
 
 
 def _relu(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
@@ -87,7 +87,7 @@ def _arithmetic(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -
     sizes = (reversed(graph.shape(name) or ()) for name in (data, node.output[0]))
     if any(None not in pair and pair[0] != pair[1] for pair in zip(*sizes)):
         raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
-                            f"{constant.shape} does: give the input its whole shape")
+                            f"{constant.shape} does: declare the full shape of the input")
     chain.arithmetic(_ARITHMETIC[node.op_type], constant, constant_first=constant_first)
 
 
@@ -114,7 +114,7 @@ def _conv(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
     weight = graph.constant(node.input[1])
     kernel = weight.shape[2:]
     if len(kernel) not in (1, 2) or not weight.size:
-        raise FrontEndError(f"weight must have one or two dimensions behind the channels, not "
+        raise FrontEndError(f"weight must have one or two dimensions after the channels, not "
                             f"shape {weight.shape}")
     n = len(kernel)
     padding = options.get("auto_pad", b"NOTSET").decode("utf-8", "replace")
@@ -123,39 +123,40 @@ def _conv(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
     geometry = Geometry(kernel, options.get("strides", (1,) * n),
                         options.get("dilations", (1,) * n), padding, options.get("group", 1))
     bias = graph.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    sizes = [size for size in (graph.shape(data) or ())[1:] if size is not None]    # less the batch
+    without_batch = (graph.shape(data) or ())[1:]
+    sizes = [size for size in without_batch if size is not None]
     image = [sizes[0], *[1] * (2 - n), *sizes[1:]] if len(sizes) == 1 + n else None
     chain.convolve(_name(node, 1), weight.reshape(len(weight), -1), geometry, bias, shape=image)
 
 
 def _batch_normalization(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     options = attributes(node)
-    # Before opset 14, further outputs were what said so.
+    # Before opset 14, additional outputs indicated training.
     if options.get("training_mode", 0) or any(node.output[1:]):
         _refuse_training()
     shape = graph.shape(data)
     if shape is None:
         raise FrontEndError(f"shape of {data!r} must be known: onnx.shape_inference.infer_shapes "
-                            "finds it if the shape of the input is declared")
+                            "infers it if the shape of the input is declared")
     gamma, beta, mean, variance = (graph.constant(name) for name in node.input[1:5])
     chain.normalise(gamma, beta, mean, variance, options.get("epsilon", 1e-5),
                     n_dimensions=len(shape) - 2)
 
 
 def _reshape(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
-    """Flatten, Squeeze and Unsqueeze as well."""
+    """Handle Reshape, Flatten, Squeeze and Unsqueeze."""
     shape = graph.shape(node.output[0])
     last = shape[-1] if shape else None
     if last is None and not _keeps_vectors(graph, node, chain.n_rows):
         raise FrontEndError("shape of the result must be known: onnx.shape_inference.infer_shapes "
-                            f"finds it if the shape of the input is declared; {CHOOSE}")
+                            f"infers it if the shape of the input is declared; {CHOOSE}")
     chain.reshape(last)
 
 
 def _keeps_vectors(graph: Graph, node: "onnx.NodeProto", n_rows: int | None) -> bool:
-    """Whether the result is one vector a sample, though its shape is open."""
+    """Check if a result of open shape is one vector per sample."""
     if n_rows is None:
-        return True    # the columns of the layer behind tell
+        return True    # checked against the columns of the next layer
     if node.op_type == "Flatten":
         return attributes(node).get("axis", 1) == 1
     if node.op_type != "Reshape" or not graph.is_constant(node.input[1]):
@@ -172,7 +173,7 @@ def _matrix(graph: Graph, name: str) -> np.ndarray:
 
 
 def _name(node: "onnx.NodeProto", weight: int) -> str:
-    """Name of a layer: that of its weight, if it was named by a human, or that of the node."""
+    """Name of a layer: that of its weight if it ends with ``.weight``, else of the node."""
     name = str(node.input[weight])
     if name.endswith(".weight"):
         return name.removesuffix(".weight")
@@ -181,7 +182,7 @@ def _name(node: "onnx.NodeProto", weight: int) -> str:
 
 _Step = Callable[[Chain, Graph, "onnx.NodeProto", str], None]
 
-#: What can be read.
+#: Supported operations.
 _STEPS: dict[str, _Step] = {
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(_ARITHMETIC, _arithmetic),

@@ -1,4 +1,4 @@
-"""The graph of a model in ONNX: the nodes between two tensors, its constants and shapes."""
+"""Graphs of ONNX models: nodes between two tensors, constants and shapes."""
 
 import difflib
 from collections.abc import Container, Sequence
@@ -15,7 +15,7 @@ from .onnx_data import tensors
 
 __all__ = ["BOOLS", "CHOOSE", "FLOATS", "INTEGERS", "Graph", "attributes", "label"]
 
-#: How the user chooses a part of the model.
+#: Advice in messages: how to choose a part of the model.
 CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
 
 _TYPES = onnx.TensorProto
@@ -25,37 +25,37 @@ FLOATS = (_TYPES.FLOAT, _TYPES.DOUBLE, _TYPES.FLOAT16, _TYPES.BFLOAT16)
 INTEGERS = (_TYPES.INT64, _TYPES.INT32)
 BOOLS = (_TYPES.BOOL,)
 
-#: Most dimensions of a constant; no operation that is read has more than four.
+#: Most dimensions of a constant; supported operations have at most four.
 _MAX_DIMENSIONS = 32
 
-#: Domain of the operations that ONNX itself defines, by both its names.
-_OWN = ("", "ai.onnx")
+#: Both names of the domain of standard operations.
+_STANDARD = ("", "ai.onnx")
 
-#: BatchNormalization and Gemm meant something else before.
+#: Older versions define BatchNormalization and Gemm differently.
 _MIN_OPSET = 9
 
-#: Change no number.
+#: Operations that change no number.
 _NEUTRAL = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 
-#: At the end, what is in front of them has the same order.
+#: Operations that keep the order of the results, omitted at the end.
 _ORDER_KEEPING = ("Softmax", "LogSoftmax", "Sigmoid")
 
-#: Their further inputs say how, and may be computed: what counts is the shape of the result.
+#: Operations with further inputs that may be computed: only the shape of the result matters.
 _SHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Dropout")
 
 
 class Graph:
-    """A checked graph.
+    """Validated graph of a model.
 
     Parameters
     ----------
     model : :class:`onnx.ModelProto`
-        From anywhere.
+        Model from any source; it is not trusted.
 
     Raises
     ------
     FrontEndError
-        By all methods too, if it is broken; the message names the tensor or the node.
+        Also in all methods, if the model is invalid; the message names the tensor or the node.
     """
 
     def __init__(self, model: "onnx.ModelProto") -> None:
@@ -63,11 +63,11 @@ class Graph:
         self._model = model
         self._producers = {name: node for node in model.graph.node for name in node.output if name}
         self._repeats = Repeats()
-        #: Tensor, and the order of its axes.
+        #: Name -> tensor and order of its axes.
         self._constants: dict[str, tuple[Any, tuple[int, ...]]] = {
             tensor.name: (tensor, _axes(tensor)) for tensor in model.graph.initializer}
         for node in model.graph.node:
-            if node.domain not in _OWN:
+            if node.domain not in _STANDARD:
                 continue
             if node.op_type == "Constant":
                 tensor = _constant_of(node)
@@ -80,9 +80,9 @@ class Graph:
                 self._constants[node.output[0]] = tensor, axes
         self._types: dict[str, Any] = {}
 
-    @np.errstate(invalid="ignore")    # what is not finite is refused as part of a layer
+    @np.errstate(invalid="ignore")    # layers refuse numbers that are not finite
     def constant(self, name: str, types: tuple[int, ...] = FLOATS) -> NDArray[np.float64]:
-        """Value of a constant of one of the types."""
+        """Get the value of a constant of one of the types."""
         if name not in self._constants:
             raise FrontEndError(f"input {name!r} must be a constant")
         tensor, axes = self._constants[name]
@@ -92,11 +92,11 @@ class Graph:
             return array.astype(np.float64)
 
     def is_constant(self, name: str) -> bool:
-        """Whether a tensor is known without an input."""
+        """Check if a tensor is a constant."""
         return name in self._constants
 
     def shape(self, name: str) -> list[int | None] | None:
-        """Sizes of a tensor, None for those that are open; None if nothing is known."""
+        """Get the sizes of a tensor, None for open ones; None if the shape is unknown."""
         if not self._types:
             try:
                 model = onnx.shape_inference.infer_shapes(self._model, data_prop=True)
@@ -112,9 +112,9 @@ class Graph:
 
     def path(self, first: str | None, last: str | None, supported: Container[str]
              ) -> list[tuple["onnx.NodeProto", str]]:
-        """Nodes that compute `last` from `first`, first one first, each with its computed input.
+        """Find the nodes that compute `last` from `first`, in order, each with its computed input.
 
-        None: the input and the output of the graph. All operations must be `supported` ones.
+        None: the input and the output of the graph. All operations must be `supported`.
         """
         for option, name in (("first", first), ("last", last)):
             self._check_tensor(option, name)
@@ -134,8 +134,8 @@ class Graph:
             found.append((node, data))
             name = data
         if first not in (None, name):
-            raise FrontEndError(f"first must be on the way from {name!r} to {last!r}, and "
-                                f"{first!r} is not")
+            raise FrontEndError(f"first must be on the path from {name!r} to {last!r}, not "
+                                f"{first!r}")
         return found[::-1]
 
     def _check_tensor(self, option: str, name: str | None) -> None:
@@ -150,29 +150,29 @@ class Graph:
     def _data_input(self, node: "onnx.NodeProto", output: str, supported: Any, is_last: bool
                     ) -> str:
         if node.op_type in _ORDER_KEEPING and is_last:
-            raise FrontEndError("has the order of its inputs, which are what can be computed: "
+            raise FrontEndError("must be left out; its results have the order of its inputs: "
                                 f"end before it with last={node.input[0]!r}")
-        if node.domain not in _OWN or node.op_type not in supported:
+        if node.domain not in _STANDARD or node.op_type not in supported:
             raise FrontEndError(f"operation must be one of {', '.join(sorted(supported))}; "
-                                f"{CHOOSE}, behind or before it")
+                                f"{CHOOSE}, after or before it")
         if output != node.output[0]:
-            raise FrontEndError(f"only its first output can be computed, not {output!r}; {CHOOSE}")
+            raise FrontEndError(f"must be used by its first output, not {output!r}; {CHOOSE}")
         names = node.input[:1] if node.op_type in _SHAPING else node.input
         data = [name for name in names if name and name not in self._constants]
         if len(data) != 1:
-            raise FrontEndError(f"must have one computed input, and constants, not {len(data)} "
-                                f"computed ones; {CHOOSE}")
+            raise FrontEndError(f"must have one computed input besides constants, not {len(data)}; "
+                                f"{CHOOSE}")
         return str(data[0])
 
 
 def attributes(node: "onnx.NodeProto") -> dict[str, Any]:
-    """Attributes of a node by name, as Python's objects."""
+    """Get the attributes of a node by name, as Python objects."""
     return {attribute.name: onnx.helper.get_attribute_value(attribute)
             for attribute in node.attribute}
 
 
 def label(node: "onnx.NodeProto") -> str:
-    """A node for messages, with the tensors that it stands between."""
+    """Describe a node and its tensors in messages."""
     name = f" {node.name!r}" if node.name else ""
     return f"{node.op_type} node{name} ({', '.join(node.input)} -> {', '.join(node.output)})"
 
@@ -181,7 +181,7 @@ def _check(model: "onnx.ModelProto") -> None:
     for tensor in tensors(model):
         if tensor.data_location == _TYPES.EXTERNAL:
             raise FrontEndError(f"constant {tensor.name!r} must be in the model itself, not in a "
-                                "file beside it: onnx.load puts it there")
+                                "separate file: onnx.load loads it")
         if len(tensor.dims) > _MAX_DIMENSIONS:
             raise FrontEndError(f"constant {tensor.name!r} must have at most {_MAX_DIMENSIONS} "
                                 f"dimensions, not {len(tensor.dims)}")
@@ -190,20 +190,20 @@ def _check(model: "onnx.ModelProto") -> None:
     except (onnx.checker.ValidationError, ValueError) as error:
         raise FrontEndError(f"must be a valid model in ONNX: {error}") from error
     opset = max((opset.version for opset in model.opset_import
-                 if opset.domain in _OWN), default=0)
+                 if opset.domain in _STANDARD), default=0)
     if opset < _MIN_OPSET:
         raise FrontEndError(f"opset must be {_MIN_OPSET} or later, not {opset}: "
-                            "onnx.version_converter changes it")
+                            "onnx.version_converter converts it")
 
 
 def _constant_of(node: "onnx.NodeProto") -> Any:
-    # The checker lets any number of them pass.
+    # The checker accepts any number of attributes.
     name, value = attributes(node).popitem() if len(node.attribute) == 1 else ("", None)
     if name == "value":
         return value
     kind = {"value_float": np.float32, "value_floats": np.float32,
             "value_int": np.int64, "value_ints": np.int64}.get(name)
-    # Of a type that nothing takes: only what uses it must fail.
+    # An undefined type: an error only where the constant is used.
     return _TYPES() if kind is None else onnx.numpy_helper.from_array(np.array(value, kind))
 
 
@@ -227,8 +227,8 @@ def _array(tensor: "onnx.TensorProto", axes: tuple[int, ...], types: tuple[int, 
     try:
         array = onnx.numpy_helper.to_array(tensor)
         if array.shape != tuple(tensor.dims):
-            raise ValueError(f"{array.shape} are there")
+            raise ValueError(f"found {array.shape}")
     except ValueError as error:
-        raise FrontEndError(f"shape must be that of the numbers that are there, not "
+        raise FrontEndError(f"shape must be that of the stored numbers, not "
                             f"{tuple(tensor.dims)}: {error}") from error
     return array.transpose(axes)

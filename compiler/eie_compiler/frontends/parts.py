@@ -1,4 +1,4 @@
-"""Layers that a file holds by name: which of them make the model, and in which order."""
+"""Selection and order of the named layers of a file."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,16 +13,17 @@ __all__ = ["Part", "join_parts", "require_layers"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """Weights of a layer.
+    """Weights of a named layer.
 
     Parameters
     ----------
     weight : n_out × n_in
-        Dense or a :class:`scipy.sparse.csc_array`; of a convolution, ``n_in`` is the channels of a
-        group times the kernel.
-    bias : n_out or None
+        Dense matrix or :class:`scipy.sparse.csc_array`; for a convolution, ``n_in`` is the channels
+        per group times the kernel.
+    bias : n_out, optional
+        Bias of each output.
     geometry : :class:`~.chain.Geometry`, optional
-        Of a convolution.
+        Geometry of a convolution.
     """
 
     weight: Any
@@ -32,29 +33,29 @@ class Part:
 
 def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None,
                relu: Sequence[bool] | None = None, image: Sequence[int] | None = None) -> Model:
-    """Model of the layers of a file.
+    """Assemble a model from the layers of a file.
 
     Parameters
     ----------
     parts : mapping
-        Name -> weights, in the order of the file.
+        Name -> layer, in the order of the file.
     layers : sequence of :class:`str`, optional
-        Names of those that are computed, in order of computation. None: all, as the file has them.
+        Names of the layers in order of computation. None: all, in the order of the file.
     relu : sequence of :class:`bool`, optional
-        Whether each of them ends in a ReLU. None: all but the last.
+        True for each layer that ends in a ReLU. None: all but the last do.
     image : (channels, height, width), optional
         Shape of the images, if the first is a convolution.
 
     Raises
     ------
     FrontEndError, ModelError, PatchError
-        If there is no such layer or the layers do not fit together.
+        If a layer is missing, or the layers do not match.
     """
     names = list(parts if layers is None else layers)
     require_layers(names, parts)
     relus = [n < len(names) for n in range(1, len(names) + 1)] if relu is None else list(relu)
     if len(relus) != len(names):
-        raise FrontEndError(f"relu must be one for each of {len(names)} layers, not {len(relus)}")
+        raise FrontEndError(f"relu must have one for each of {len(names)} layers, not {len(relus)}")
     chain = Chain(image=image, choose="choose layers with layers=NAMES")
     for name, is_relu in zip(names, relus):
         part = parts[name]
@@ -69,6 +70,6 @@ def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None
 
 
 def require_layers(layers: Iterable[str], names: Iterable[str]) -> None:
-    """Check that all `layers` are there."""
+    """Check that all `layers` are among `names`."""
     if unknown := [name for name in layers if name not in names]:
-        raise FrontEndError(f"layers must be some of {', '.join(names)}, not {unknown[0]}")
+        raise FrontEndError(f"layers must be among {', '.join(names)}, not {unknown[0]}")

@@ -1,4 +1,4 @@
-"""Modules and state dicts of PyTorch."""
+"""Front end for PyTorch modules and state dicts."""
 
 import numbers
 import operator
@@ -20,7 +20,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ..model import Model
-from .arrays import from_arrays, of_layers
+from .arrays import from_arrays, select_layers
 from .chain import Chain, Geometry
 from .common import FrontEndError, Repeats, at
 from .pytorch_graph import ARITHMETIC, CHOOSE, check_others, find_path, inference, label, trace
@@ -31,28 +31,28 @@ _PADDING = {"valid": "VALID", "same": "SAME_UPPER"}
 
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
-#: Hooks that only compute the weight before it is used.
+#: Hooks that only compute the weight before use.
 _WEIGHT_HOOKS = (BasePruningMethod, WeightNorm)
 
 
 def from_torch(module: "nn.Module", *, image: Sequence[int] | None = None) -> Model:
-    """Read what a module computes in an inference: dropout does nothing, running means count.
+    """Read a module in inference mode: no dropout, running statistics.
 
     Parameters
     ----------
     module : :class:`torch.nn.Module`
-        Of linear layers, convolutions and what folds into them, one after another; its `forward`
-        is traced by :mod:`torch.fx`. The input of a BatchNorm1d beside linear layers has two
-        dimensions, (batch, features): with a third one, PyTorch would normalise along that between.
+        Sequence of linear layers, convolutions and operations that fold into them. Its `forward`
+        is traced by :mod:`torch.fx`. The input of a BatchNorm1d between linear layers must have two
+        dimensions, (batch, features): with three, PyTorch would normalise along the second.
     image : (channels, height, width), optional
-        Shape of the images, if it begins with a convolution; its height is 1 for a Conv1d.
+        Shape of the images, if the first layer is a convolution; height 1 for a Conv1d.
 
     Raises
     ------
     FrontEndError
-        If it does anything else; the message names the submodule or the function.
+        If the module has other operations; the message names the submodule or the function.
     """
-    root = nn.Sequential(module)    # so that a module of one layer is traced as a layer
+    root = nn.Sequential(module)    # a single layer must also be traced as a layer
     with inference(root):
         nodes = trace(root)
         path = find_path(nodes)
@@ -75,34 +75,34 @@ def from_state_dict(state: Mapping[str, Any], *, layers: Sequence[str] | None = 
                     ) -> Model:
     """Read the tensors ``NAME.weight`` and ``NAME.bias`` of a state dict.
 
-    As for :func:`~.arrays.from_arrays`: in the order of the keys, of linear layers and of
-    convolutions with stride 1 and without padding, for it does not say what the modules were.
+    As for :func:`~.arrays.from_arrays`: linear layers, and convolutions with stride 1 and without
+    padding, in the order of the keys. A state dict does not describe the modules further.
 
     Raises
     ------
     FrontEndError
-        If there is anything else, or a layer cannot be.
+        If there are other tensors, or a layer is invalid.
     """
-    tensors = of_layers({str(key): value for key, value in state.items()}, layers)
+    tensors = select_layers({str(key): value for key, value in state.items()}, layers)
     if any(key.endswith(".running_mean") for key in tensors):
-        raise FrontEndError("state dict must be without batch normalisation, which it does not "
-                            "tell all of: pass the module to from_torch, or export it to ONNX")
+        raise FrontEndError("state dict must be without batch normalisation, of which it lacks "
+                            "the epsilon: pass the module to from_torch, or export it to ONNX")
     repeats = Repeats()
     return from_arrays({key: _numpy(key, value, repeats) for key, value in tensors.items()},
                        layers=layers, relu=relu, image=image)
 
 
 def read_safetensors(path: str | Path, **options: Any) -> Model:
-    """As :func:`from_state_dict`, from a .safetensors file.
+    """Read a state dict, as :func:`from_state_dict`, from a .safetensors file.
 
-    It does not keep the order of its tensors: they are taken in that of their names, numbers in
-    them by value.
+    The file does not keep the order of its tensors: they are sorted by name, with numbers in names
+    by value.
     """
-    Path(path).open("rb").close()    # safetensors does not say which file it cannot open
+    Path(path).open("rb").close()    # errors of safetensors do not name the file
     try:
         tensors = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
-        raise FrontEndError(f"must be a whole file of safetensors: {error}") from error
+        raise FrontEndError(f"must be an intact safetensors file: {error}") from error
     def order(key: str) -> list[Any]:
         parts: list[Any] = re.split("0*([0-9]+)", key)
         parts[1::2] = [(len(number), number) for number in parts[1::2]]
@@ -111,23 +111,23 @@ def read_safetensors(path: str | Path, **options: Any) -> Model:
 
 
 def read_state_dict(path: str | Path, **options: Any) -> Model:
-    """As :func:`from_state_dict`, from a file of `torch.save`, without running code in it."""
+    """Read a state dict, as :func:`from_state_dict`, from a file of `torch.save`, without code."""
     problem = ("must be a state dict of tensors, as torch.save(module.state_dict(), path) writes: "
-               "a whole module would be code")
+               "a pickled module would be code")
     try:
-        with zipfile.ZipFile(path) as archive:    # opened before torch, which would inflate it
+        with zipfile.ZipFile(path) as archive:    # checked first, because torch would inflate it
             members = archive.infolist()
             if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
                     or sum(member.file_size for member in members) > Path(path).stat().st_size:
-                raise FrontEndError("must not be deflated, nor have parts that overlap, as no file "
-                                    "of torch.save is")
+                raise FrontEndError("must not be deflated nor have overlapping parts, unlike files "
+                                    "of torch.save")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (FrontEndError, OSError):
         raise
-    except Exception as error:    # whatever broken bytes make torch raise
+    except Exception as error:    # corrupt bytes can raise any exception
         raise FrontEndError(problem) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]    # of a checkpoint
+        state = state["state_dict"]    # in a checkpoint
     if not isinstance(state, Mapping):
         raise FrontEndError(problem)
     return from_state_dict(state, **options)
@@ -136,10 +136,10 @@ def read_state_dict(path: str | Path, **options: Any) -> Model:
 def _numpy(key: str, tensor: Any, repeats: Repeats | None = None) -> NDArray[np.float64]:
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided \
             or tensor.dtype not in _FLOATS or tensor.is_meta or is_lazy(tensor):
-        there = f"{tensor.dtype} ({tensor.layout}, {tensor.device})" \
+        found = f"{tensor.dtype} ({tensor.layout}, {tensor.device})" \
             if isinstance(tensor, torch.Tensor) else type(tensor).__name__
-        raise FrontEndError(f"{key} must be a dense tensor of numbers that are there, of type "
-                            f"{', '.join(map(str, _FLOATS))}, not {there}")
+        raise FrontEndError(f"{key} must be a dense tensor with data, of type "
+                            f"{', '.join(map(str, _FLOATS))}, not {found}")
     tensor = tensor.detach()
     storage = tensor.untyped_storage()
     with at(key):
@@ -149,7 +149,7 @@ def _numpy(key: str, tensor: Any, repeats: Repeats | None = None) -> NDArray[np.
 
 
 def _step(layer: "nn.Module") -> Callable[[Chain, str, Any], None]:
-    """What a layer is for the chain, checked to compute what its class does."""
+    """Find the function that adds a layer to a chain, after checking the layer's forward."""
     kind = next((kind for kind in _MODULES if isinstance(layer, kind)), None)
     if kind is None:
         raise FrontEndError(f"module must be one of {', '.join(kind.__name__ for kind in _MODULES)}"
@@ -179,8 +179,8 @@ def _call(chain: Chain, root: "nn.Module", node: "fx.Node") -> None:
     elif target in (torch.relu, functional.relu, "relu"):
         chain.relu()
     elif target in (torch.flatten, "flatten"):
-        said = dict(zip(("start_dim", "end_dim"), node.args[1:])) | node.kwargs
-        _flatten(chain, said.get("start_dim", 0), said.get("end_dim", -1))
+        options = dict(zip(("start_dim", "end_dim"), node.args[1:])) | node.kwargs
+        _flatten(chain, options.get("start_dim", 0), options.get("end_dim", -1))
     elif target in _VIEWS:
         sizes: Any = (*node.args[1:], *node.kwargs.values())
         if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
@@ -190,7 +190,7 @@ def _call(chain: Chain, root: "nn.Module", node: "fx.Node") -> None:
         chain.reshape(None if sizes[1] == -1 else sizes[1])
     elif target is functional.dropout:
         if (*node.args[2:], node.kwargs.get("training", True))[0]:
-            raise FrontEndError("training must be self.training, which is false in an inference")
+            raise FrontEndError("training must be self.training, which is false in inference")
     else:
         raise FrontEndError("function must be one of relu, flatten, view, reshape, dropout and the "
                             f"four operations with a constant; {CHOOSE}")
@@ -198,7 +198,7 @@ def _call(chain: Chain, root: "nn.Module", node: "fx.Node") -> None:
 
 def _flatten(chain: Chain, start: int, end: int) -> None:
     if start != 1:
-        raise FrontEndError(f"start_dim must be 1, the first behind the batch, not {start}")
+        raise FrontEndError(f"start_dim must be 1, the first after the batch, not {start}")
     if end != -1:
         raise FrontEndError(f"end_dim must be -1, the last, not {end}")
     chain.reshape(None)
@@ -221,7 +221,7 @@ def _convolution(chain: Chain, name: str, layer: Any) -> None:
 
 def _normalisation(chain: Chain, name: str, layer: Any) -> None:
     if layer.running_mean is None:
-        raise FrontEndError("track_running_stats must be true: nothing else is known in inference")
+        raise FrontEndError("track_running_stats must be true: inference needs the statistics")
     mean, variance = _numpy("mean", layer.running_mean), _numpy("variance", layer.running_var)
     gamma, beta = (_numpy("weight", layer.weight), _numpy("bias", layer.bias)) if layer.affine \
         else (np.ones(1), np.zeros(1))
@@ -231,7 +231,7 @@ def _normalisation(chain: Chain, name: str, layer: Any) -> None:
 
 
 def _pass(chain: Chain, name: str, layer: Any) -> None:
-    """Changes nothing in an inference."""
+    """Ignore a layer without effect in inference."""
 
 
 _VIEWS = ("view", "reshape")

@@ -1,4 +1,4 @@
-"""The graph of a module of PyTorch: what it computes from its input to its output."""
+"""Graphs of PyTorch modules: the operations from the input to the output."""
 
 import contextlib
 import operator
@@ -12,13 +12,13 @@ __all__ = ["ARITHMETIC", "CHOOSE", "check_others", "find_path", "inference", "la
 
 ARITHMETIC = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/"}
 
-#: How the user chooses a part of the model.
+#: Advice in messages: how to choose a part of the model.
 CHOOSE = "pass a part of the module, such as module.classifier"
 
 
 @contextlib.contextmanager
 def inference(module: "nn.Module") -> Iterator[None]:
-    """Let the module compute an inference, and afterwards what it did before."""
+    """Put a module into inference mode, and restore its mode afterwards."""
     training = {part: part.training for part in module.modules()}
     for part in training:
         part.training = False
@@ -30,27 +30,27 @@ def inference(module: "nn.Module") -> Iterator[None]:
 
 
 def trace(module: "nn.Module") -> list["fx.Node"]:
-    """Nodes in order of computation, the output last.
+    """Trace a module; return its nodes in order of computation, the output last.
 
     Raises
     ------
     FrontEndError
-        If :mod:`torch.fx` cannot tell them.
+        If :mod:`torch.fx` cannot trace the module.
     """
     try:
         return list(fx.symbolic_trace(module).graph.nodes)
-    except Exception as error:    # whatever the code of the module raises
+    except Exception as error:    # the code of the module can raise any exception
         raise FrontEndError(f"module must be one that torch.fx can trace: {error}; {CHOOSE}, or "
                             "export it to ONNX") from error
 
 
 def find_path(nodes: Sequence["fx.Node"]) -> list["fx.Node"]:
-    """Nodes between the input and the output, each computed from the one before.
+    """Find the nodes between the input and the output, each computed from its predecessor.
 
     Raises
     ------
     FrontEndError
-        If one is computed from several, or from none.
+        If a node has several computed inputs, or none.
     """
     found = [nodes[-1]]
     while found[-1].op != "placeholder":
@@ -58,29 +58,29 @@ def find_path(nodes: Sequence["fx.Node"]) -> list["fx.Node"]:
         fx.node.map_arg((found[-1].args, found[-1].kwargs), inputs.append)
         inputs = [node for node in inputs if node.op != "get_attr" and not _is_size(node)]
         if len(inputs) != 1:
-            raise FrontEndError(f"{label(found[-1])}: must be computed from one input, and "
+            raise FrontEndError(f"{label(found[-1])}: must be computed from one input and "
                                 f"constants; {CHOOSE}")
         found += inputs
     return found[-2:0:-1]
 
 
 def check_others(nodes: Sequence["fx.Node"], path: Sequence["fx.Node"]) -> None:
-    """Check that nothing is computed beside the path but sizes.
+    """Check that only sizes are computed outside the path.
 
     Raises
     ------
     FrontEndError
-        If something is: it may change in place what is computed on the path.
+        If a node is: it may modify tensors of the path in place.
     """
     known = set(path)
     for node in nodes:
         if node.op.startswith("call") and node not in known and not _is_size(node):
-            raise FrontEndError(f"{label(node)}: result must be used by what follows, not be "
-                                f"thrown away or its input be changed in place; {CHOOSE}")
+            raise FrontEndError(f"{label(node)}: result must be used later, not discarded, and "
+                                f"the input not be modified in place; {CHOOSE}")
 
 
 def label(node: "fx.Node") -> str:
-    """A node for messages."""
+    """Describe a node in messages."""
     if node.op == "output":
         return "output"
     if node.op == "call_module":
@@ -89,7 +89,7 @@ def label(node: "fx.Node") -> str:
 
 
 def _is_size(node: "fx.Node") -> bool:
-    """Whether it computes sizes of a tensor, not what is in it."""
+    """Check if a node computes sizes of a tensor rather than its elements."""
     if node.target in (operator.getitem, *ARITHMETIC):
         return all(map(_is_size, node.all_input_nodes))
     return node.target == "size" or node.target is getattr and node.args[1] == "shape"

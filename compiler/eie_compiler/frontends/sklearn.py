@@ -1,4 +1,4 @@
-"""Perceptrons of scikit-learn."""
+"""Front end for perceptrons of scikit-learn."""
 
 from typing import Any
 
@@ -16,25 +16,25 @@ __all__ = ["from_sklearn"]
 
 
 def from_sklearn(estimator: Any) -> Model:
-    """Read a perceptron, or a pipeline of scalers with one at the end.
+    """Read a perceptron, or a pipeline of scalers and a perceptron.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor or Pipeline
-        Fitted; its activation is ``relu`` or ``identity``. A regressor has no function behind the
-        last layer, as it has with the loss ``poisson``.
+        Fitted, with activation ``relu`` or ``identity``. A regressor must have no function after
+        the last layer, unlike one with the loss ``poisson``.
 
     Returns
     -------
     :class:`~..model.Model`
-        Its results are the scores before the softmax or the logistic function of the output, which
-        keep their order: the greatest is the class; with two classes there is one, of the second
-        class if it is positive.
+        Model of the scores before the softmax or the logistic function, which keep their order:
+        the greatest gives the class. With two classes there is one score, positive for the second
+        class.
 
     Raises
     ------
     FrontEndError
-        If it is anything else or not fitted.
+        If the estimator is unsupported or not fitted.
     """
     chain = Chain(choose="pass the part of it that can be read")
     steps = list(estimator.named_steps.items()) if isinstance(estimator, Pipeline) \
@@ -69,8 +69,8 @@ def _perceptron(chain: Chain, estimator: Any) -> None:
         raise FrontEndError(f"activation must be relu or identity, not {estimator.activation}")
     if isinstance(estimator, MLPRegressor) and estimator.out_activation_ != "identity":
         raise FrontEndError("out_activation_ of a regressor must be identity, not "
-                            f"{estimator.out_activation_}, as it is with loss="
-                            f"{estimator.loss!r}: fit it with loss='squared_error'")
+                            f"{estimator.out_activation_} of loss={estimator.loss!r}: fit it with "
+                            f"loss='squared_error'")
     n = len(estimator.coefs_)
     for number, (weight, bias) in enumerate(zip(estimator.coefs_, estimator.intercepts_), 1):
         chain.linear(f"layer{number}", np.ascontiguousarray(weight.T), bias)

@@ -1,11 +1,11 @@
-"""The format in which the compressed SqueezeNet and AlexNet were published with Deep Compression.
+"""Front end for the published streams of Deep Compression (SqueezeNet, AlexNet).
 
-All is little endian. First, one uint32 for each layer: its stored entries. Then, layer after layer:
-the codebook (float32; 256 entries if the name of the layer contains ``conv``, else 16), the bias
-(float32, one for each output), the codes (one a byte with 256 entries, else two, the low nibble
-first), and the zero runs (two a byte, the low nibble first). A run counts the zeros before an entry
-in the flattened array, row by row; code 0 with run 15 goes 16 places further. Names and shapes of
-the layers are not in the file.
+All numbers are little endian. The stream begins with one uint32 for each layer, its number of
+entries. Then follow, for each layer: the codebook (float32; 256 entries if the name of the layer
+contains ``conv``, else 16), the bias (float32, one for each output), the codes (one per byte with
+256 entries, else two, low nibble first), and the zero runs (two per byte, low nibble first). A run
+counts the zeros before an entry in the flattened array, row by row; code 0 with run 15 skips 16
+weights. Names and shapes of the layers are not in the file.
 """
 
 import dataclasses
@@ -30,19 +30,19 @@ __all__ = ["LayerShape", "read_parts", "read_shapes", "read_stream"]
 
 @dataclasses.dataclass(frozen=True)
 class LayerShape:
-    """What the file does not say of a layer.
+    """Shape and geometry of a layer, which are not in the file.
 
     Parameters
     ----------
     shape : (n_out, n_in) or (n_out, channels of a group, kernel height, kernel width)
-        Of the weights.
+        Shape of the weights.
     stride, padding, groups : :class:`int`
-        Of a convolution, along both dimensions.
+        Parameters of a convolution, the same along both dimensions.
 
     Raises
     ------
     FrontEndError
-        If one of them is out of range.
+        If a number is out of range.
     """
 
     shape: tuple[int, ...]
@@ -58,13 +58,13 @@ class LayerShape:
         for name, low in (("stride", 1), ("padding", 0), ("groups", 1)):
             number = getattr(self, name)
             if type(number) is not int or number < low:
-                raise FrontEndError(f"{name} must be an integer of {low} or more, not {number!r}")
+                raise FrontEndError(f"{name} must be an integer from {low}, not {number!r}")
         if (n_inputs := math.prod(self.shape[1:]) * self.groups) > MAX_SIDE:
-            raise FrontEndError(f"shape must make at most {MAX_SIDE} inputs, not {n_inputs}")
+            raise FrontEndError(f"shape must give at most {MAX_SIDE} inputs, not {n_inputs}")
 
     @property
     def geometry(self) -> Geometry | None:
-        """Of a convolution."""
+        """Geometry of a convolution; None for a linear layer."""
         if len(self.shape) == 2:
             return None
         return Geometry.simple(self.shape[2:], stride=self.stride, padding=self.padding,
@@ -72,9 +72,9 @@ class LayerShape:
 
 
 def read_shapes(path: str | Path) -> dict[str, LayerShape]:
-    """Read the names and shapes of the layers, in the order of the stream, from a TOML file.
+    """Read the names and shapes of the layers of a stream, in its order, from a TOML file.
 
-    It has a table for each layer, of the fields of :class:`LayerShape`, such as
+    The file has a table for each layer with the fields of :class:`LayerShape`, such as
     ``fc6.shape = [4096, 9216]``.
 
     Raises
@@ -82,7 +82,7 @@ def read_shapes(path: str | Path) -> dict[str, LayerShape]:
     FileNotFoundError
         If there is no such file.
     FrontEndError
-        If it says anything else.
+        If the file has other contents.
     """
     with at(path):
         try:
@@ -94,7 +94,7 @@ def read_shapes(path: str | Path) -> dict[str, LayerShape]:
         for name, table in tables.items():
             with at(f"layer {name!r}"):
                 if not isinstance(table, dict) or "shape" not in table or set(table) - set(fields):
-                    raise FrontEndError(f"must have a shape and nothing but {', '.join(fields)}")
+                    raise FrontEndError(f"must have a shape and no fields but {', '.join(fields)}")
                 shape = table["shape"]
                 shapes[name] = LayerShape(**{
                     **table, "shape": tuple(shape) if isinstance(shape, list) else shape})
@@ -104,14 +104,14 @@ def read_shapes(path: str | Path) -> dict[str, LayerShape]:
 def read_stream(path: str | Path, *, shapes: Mapping[str, LayerShape] | str | Path,
                 layers: Sequence[str] | None = None, relu: Sequence[bool] | None = None,
                 image: Sequence[int] | None = None) -> Model:
-    """Read layers that follow one another.
+    """Read a model from a stream.
 
     Parameters
     ----------
     path : path
-        Of the stream.
+        File with the stream.
     shapes : mapping or path
-        Name -> shape of each layer in the stream, in its order; or the file for
+        Name -> shape of each layer, in the order of the stream; or the file for
         :func:`read_shapes`.
     layers, relu, image
         As for :func:`~.parts.join_parts`.
@@ -121,7 +121,7 @@ def read_stream(path: str | Path, *, shapes: Mapping[str, LayerShape] | str | Pa
     FileNotFoundError
         If there is no such file.
     FrontEndError, ModelError, PatchError
-        If the stream or the shapes are broken, or the layers do not fit together.
+        If the stream or the shapes are invalid, or the layers do not match.
     """
     if not isinstance(shapes, Mapping):
         shapes = read_shapes(shapes)
@@ -130,16 +130,15 @@ def read_stream(path: str | Path, *, shapes: Mapping[str, LayerShape] | str | Pa
 
 
 def read_parts(content: bytes, shapes: Mapping[str, LayerShape]) -> dict[str, Part]:
-    """All layers of a stream.
+    """Read all layers of a stream.
 
     Raises
     ------
     FrontEndError
-        If a byte is missing, left over, or cannot be what it should; the message tells the layer
-        and the offset.
+        If a byte is missing, left over or invalid; the message names the layer and the offset.
     """
     if not shapes:
-        raise FrontEndError("shapes must be those of one layer or more")
+        raise FrontEndError("shapes must describe one or more layers")
     stream = _Stream(content)
     counts = stream.take("<u4", len(shapes), "counts").tolist()
     parts = {}
@@ -147,7 +146,7 @@ def read_parts(content: bytes, shapes: Mapping[str, LayerShape]) -> dict[str, Pa
         with at(f"layer {name!r}"):
             parts[name] = _read_part(stream, name, shape, count)
     if stream.offset < len(content):
-        raise FrontEndError(f"offset {stream.offset}: stream must end behind the last layer, but "
+        raise FrontEndError(f"offset {stream.offset}: stream must end after the last layer, but "
                             f"{len(content) - stream.offset} bytes are left: check the shapes")
     return parts
 
@@ -161,8 +160,8 @@ class _Stream:
         size = count * np.dtype(dtype).itemsize
         if size > len(self.content) - self.offset:
             raise FrontEndError(f"offset {self.offset}: {what} must have {size} bytes, not the "
-                                f"{len(self.content) - self.offset} that are left: check the "
-                                "shapes of this layer and of those before")
+                                f"{len(self.content) - self.offset} left: check the shapes of this "
+                                "layer and of those before")
         taken = np.frombuffer(self.content, dtype, count, self.offset)
         self.offset += size
         return taken
@@ -181,7 +180,7 @@ class _Stream:
         nibbles = np.stack([packed & 15, packed >> 4], axis=1).ravel()
         if nibbles[count:].any():
             raise FrontEndError(f"offset {self.offset - 1}: high half of the last byte of the "
-                                f"{what} must be 0, not {nibbles[count]}, for their count is odd")
+                                f"{what} must be 0, not {nibbles[count]}, as the count is odd")
         return nibbles[:count]
 
 
@@ -191,7 +190,7 @@ def _read_part(stream: _Stream, name: str, shape: LayerShape, count: int) -> Par
     codebook = stream.take_finite(256 if is_wide else 16, "codebook")
     if codebook[0] != 0:
         raise FrontEndError(f"offset {start}: first entry of the codebook must be 0, the weight of "
-                            f"what is not stored, not {codebook[0]}")
+                            f"entries not stored, not {codebook[0]}")
     n_rows = shape.shape[0]
     n_cols = math.prod(shape.shape[1:])
     bias = stream.take_finite(n_rows, "bias")
@@ -201,9 +200,10 @@ def _read_part(stream: _Stream, name: str, shape: LayerShape, count: int) -> Par
     places = np.cumsum(runs.astype(np.int64) + 1) - 1
     if count and places[-1] >= n_rows * n_cols:
         first = int(np.argmax(places >= n_rows * n_cols))
-        raise FrontEndError(f"offset {start + first // 2}: runs must stay in the {n_rows * n_cols} "
-                            f"weights, but entry {first} is number {places[first]}")
+        raise FrontEndError(f"offset {start + first // 2}: runs must end within the "
+                            f"{n_rows * n_cols} weights, but entry {first} is at weight "
+                            f"{places[first]}")
     values = codebook[codes]
-    stored = values != 0    # paddings are not
+    stored = values != 0    # padding has code 0
     weight = csr_array((values[stored], np.divmod(places[stored], n_cols)), shape=(n_rows, n_cols))
     return Part(weight.tocsc(), bias, shape.geometry)

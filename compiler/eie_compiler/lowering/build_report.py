@@ -1,4 +1,4 @@
-"""What a build tells about itself: sizes, balance, formats and bounds, as plain JSON."""
+"""Build reports: sizes, entry balance, formats and bounds, as plain JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ __all__ = ["describe"]
 def describe(config: EIEConfig, network: CompressedNetwork, mapping: str, plans: list[LayerPlan],
              formats: list[LayerFormat], encoded: list[Encoded],
              images: Mapping[str, NDArray[np.uint64]], act_words: int) -> dict[str, Any]:
-    """Describe a build; docs/build-folder.md says what each number means."""
+    """Make the report of a build; docs/build-folder.md defines each number."""
     fracs = [network.input_frac, *(layer.output_frac for layer in network.layers)]
     layers = [
         {"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
@@ -44,7 +44,7 @@ def _describe_work(config: EIEConfig, layer: Layer, plan: LayerPlan,
                    encoded: Encoded) -> dict[str, Any]:
     per_tile = encoded.counts.sum(axis=2)
     per_pe = per_tile.sum(axis=1)
-    busiest = int(per_tile.max(axis=0).sum())    # tiles come one after another
+    busiest = int(per_tile.max(axis=0).sum())    # tiles are computed one after another
     return {
         "nonzeros": layer.n_nonzeros,
         "density": layer.n_nonzeros / (layer.n_rows * layer.n_cols),
@@ -68,7 +68,7 @@ def _describe_formats(layer: Layer, chosen: LayerFormat, input_frac: int) -> dic
 
 def _describe_memory(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
                      act_words: int) -> dict[str, Any]:
-    """Words used in the PE that uses most, words there are, and bits of all instances."""
+    """Words used in the fullest PE, words available, and bits of all instances."""
     memory: dict[str, Any] = {}
     for instance, _, _, image in Layouts.of(config).images(config):
         name = instance.partition(".")[2]

@@ -1,4 +1,4 @@
-"""From a compressed network to memory images."""
+"""Compilation of a compressed network to a build."""
 
 from typing import Literal
 
@@ -30,9 +30,9 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     Parameters
     ----------
     mapping : ``"balanced"`` or ``"interleaved"``
-        How rows are spread over the PEs. The inputs of the first layer are always interleaved.
+        Assignment of rows to PEs. The inputs of the first layer are always interleaved.
     outputs : ``"last"`` or ``"all"``
-        Whether the results of the last layer or of every layer go to the host.
+        Results that go to the host: those of the last layer or of every layer.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     pointers = pack_pointers(config, encoded)
     spmat = pack_entries(config, encoded)
     act = pack(layouts.act_word, _place_biases(config, act_map, vectors[1:], formats))
-    codebook = pack(layouts.weight, codebooks.ravel())    # the same in every PE
+    codebook = pack(layouts.weight, codebooks.ravel())    # identical in every PE
     for pe in range(config.n_pe):
         images |= {f"pe_{pe}.ptr_even": pointers[pe, 0::2], f"pe_{pe}.ptr_odd": pointers[pe, 1::2],
                    f"pe_{pe}.spmat": spmat[pe], f"pe_{pe}.act": act[pe],
@@ -87,14 +87,14 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
 
 
 def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:
-    """Words that the pointers of all layers take in each of the two SRAMs of a PE.
+    """Compute the words of all pointers in each of the two pointer SRAMs of a PE.
 
     Raises
     ------
     CompileError
-        If they are not that deep.
+        If the SRAMs have fewer.
     """
-    needed = 1    # the last of a tile is the first of the next
+    needed = 1    # tiles share the pointer between them
     for layer in network.layers:
         n_tiles = -(-n_slots(layer.n_rows, config.n_pe) // config.acc_depth)
         needed += n_tiles * n_slots(layer.n_cols, config.n_pe) * config.n_pe
@@ -130,7 +130,7 @@ def _row_weights(layer: Layer) -> NDArray[np.int64]:
 
 def _share_codebooks(config: EIEConfig, formats: list[LayerFormat]
                      ) -> tuple[NDArray[np.int64], list[int]]:
-    """Codebooks that differ, and the number of each layer's."""
+    """Distinct codebooks, and the number of the codebook of each layer."""
     size = 1 << config.v_width
     numbers: dict[bytes, int] = {}
     of_layer = [numbers.setdefault(chosen.codebook.tobytes(), len(numbers)) for chosen in formats]
@@ -145,7 +145,7 @@ def _share_codebooks(config: EIEConfig, formats: list[LayerFormat]
 
 def _place_biases(config: EIEConfig, act_map: ActMap, vectors: list[Vector],
                   formats: list[LayerFormat]) -> NDArray[np.int64]:
-    """Activation SRAMs as far as biases go, n_pe × n_words × 4: behind them, all is zero."""
+    """Contents of the activation SRAMs, n_pe × n_words × 4, up to the last bias."""
     words = max(base + n_words(len(vector.columns), config.n_pe)
                 for base, vector in zip(act_map.biases, vectors))
     slots = np.zeros((config.n_pe, words * ACTS_PER_WORD), np.int64)

@@ -1,4 +1,4 @@
-"""Interleaved, relatively indexed CSC: from codes to entries and pointers, and back."""
+"""Interleaved CSC with relative indices: encoding to entries and pointers, and decoding."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ __all__ = ["DecodeError", "DecodedLayer", "Encoded", "decode", "encode", "pack_e
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
-    """Entries of one layer, all PEs after one another: by PE, tile, column, row.
+    """Entries of one layer, ordered by PE, tile, column, row.
 
     Attributes
     ----------
     v, z : uint8, n_entries
         Codes and zero runs. Code 0 is padding.
     counts : int64, n_pe × n_tiles × n_columns
-        Entries of each column.
+        Number of entries of each column.
     """
 
     v: NDArray[np.uint8]
@@ -36,7 +36,7 @@ class Encoded:
 
     @property
     def n_paddings(self) -> int:
-        """Entries that only skip."""
+        """Number of padding entries."""
         return int(np.count_nonzero(self.v == 0))
 
 
@@ -47,10 +47,9 @@ def encode(config: EIEConfig, codes: csc_array, rows: NDArray[np.int64],
     Parameters
     ----------
     codes : csc_array of uint8, n_rows × n_cols
-        Codebook indices; only nonzero ones are stored.
+        Codebook indices of the nonzero weights.
     rows, cols : int64, n_rows and n_cols
-        Column number, slot · n_pe + PE, at which each result is written, and from which each
-        activation comes.
+        Column number, slot · n_pe + PE, of each result, and of each input activation.
 
     Raises
     ------
@@ -64,8 +63,8 @@ def encode(config: EIEConfig, codes: csc_array, rows: NDArray[np.int64],
 
     slot, pe = np.divmod(rows, n_pe)
     tile, accumulator = np.divmod(slot, config.acc_depth)
-    # One number sorts by PE, tile, column, accumulator, and carries the code in its low bits. It
-    # fits: rows and columns share an activation SRAM of at most 2 ** 26 elements.
+    # Sort key of PE, tile, column and accumulator, with the code in the low bits. It fits 64 bits
+    # because rows and columns share an activation SRAM of at most 2 ** 26 elements.
     row_key = (((pe * n_tiles + tile) * n_columns) << row_bits | accumulator) << config.v_width
     col_key = cols << row_bits + config.v_width
     keys = row_key[codes.indices]
@@ -77,18 +76,18 @@ def encode(config: EIEConfig, codes: csc_array, rows: NDArray[np.int64],
     keys >>= config.v_width
     row = keys & (config.acc_depth - 1)
     keys >>= row_bits
-    column = keys    # of all columns of all tiles of all PEs
+    column = keys    # numbered across all tiles of all PEs
 
     zeros = row.copy()
     same = column[1:] == column[:-1]
     zeros[1:][same] -= row[:-1][same] + 1
-    # A padding entry skips a full run and then a row of its own.
+    # A padding entry skips a full run and its own row.
     paddings = zeros >> config.z_width
     end = np.cumsum(paddings + 1)
     n_codes = np.bincount(column, minlength=n_pe * n_tiles * n_columns)
     column_end = np.concatenate([[0], end])[np.cumsum(n_codes)]
     counts = np.diff(column_end, prepend=0).reshape(n_pe, n_tiles, n_columns)
-    require_entries(config, [counts])    # before memory is taken for what would not fit
+    require_entries(config, [counts])    # before allocating memory for the entries
 
     n_entries = int(column_end[-1])
     v = np.zeros(n_entries, np.uint8)
@@ -99,12 +98,12 @@ def encode(config: EIEConfig, codes: csc_array, rows: NDArray[np.int64],
 
 
 def require_entries(config: EIEConfig, counts: Sequence[NDArray[np.int64]]) -> None:
-    """Check that the spmat SRAMs hold the entries of all layers; `counts` as in :class:`Encoded`.
+    """Check that the spmat SRAMs hold the entries of all layers, `counts` as in :class:`Encoded`.
 
     Raises
     ------
     CompileError
-        If that of a PE does not; the message names the fullest.
+        If a PE has too many entries; the message names the fullest PE.
     """
     entries = sum(count.sum(axis=(1, 2)) for count in counts)
     fullest = int(np.argmax(entries))
@@ -115,12 +114,12 @@ def require_entries(config: EIEConfig, counts: Sequence[NDArray[np.int64]]) -> N
 
 
 def pack_pointers(config: EIEConfig, layers: list[Encoded]) -> NDArray[np.uint64]:
-    """Pointers of all tiles, one after the other; the last of a tile is the first of the next.
+    """Pack the pointers of all tiles; successive tiles share the pointer between them.
 
     Returns
     -------
     uint64, n_pe × n_pointers × 1
-        In order of their number: even ones go to one bank, odd ones to the other.
+        Pointers by number; even numbers go to one bank, odd numbers to the other.
     """
     counts = np.concatenate([layer.counts.reshape(config.n_pe, -1) for layer in layers], axis=1)
     pointers = np.zeros((config.n_pe, counts.shape[1] + 1), np.int64)
@@ -130,7 +129,7 @@ def pack_pointers(config: EIEConfig, layers: list[Encoded]) -> NDArray[np.uint64
 
 
 def pack_entries(config: EIEConfig, layers: list[Encoded]) -> list[NDArray[np.uint64]]:
-    """Spmat words of each PE, uint64 n_words × n_beats, one word at least."""
+    """Pack the spmat words of each PE, uint64 n_words × n_beats, at least one word."""
     lanes, word = config.entries_per_word, Layouts.of(config).spmat_word
     parts: list[list[Encoded]] = [[] for _ in range(config.n_pe)]
     for layer in layers:
@@ -151,25 +150,25 @@ def pack_entries(config: EIEConfig, layers: list[Encoded]) -> list[NDArray[np.ui
 
 
 class DecodeError(ValueError):
-    """Images that no compiler would write; the message names descriptor, PE and column."""
+    """Invalid images; the message names the descriptor, PE and column."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedLayer:
-    """A layer as the machine would compute it; rows and columns are column numbers.
+    """Decoded layer, with rows and columns by column number.
 
     Attributes
     ----------
     codes : csc_array of uint8, n_rows × n_columns
-        Codebook indices. Rows that no logical row was put in are empty.
+        Codebook indices. Unused rows are empty.
     codebook : int64, ``2 ** v_width``
         Weight of each index.
     bias : int64, n_rows
-        Biases, before their shift.
+        Biases before the shift.
     bias_shift, shift : :class:`int`
-        Shifts of a bias and of an accumulator.
+        Left shift of a bias, and right shift of an accumulator.
     relu : :class:`bool`
-        Whether negative results become zero.
+        True if negative results become zero.
     source, destination : :class:`int`
         First rows in the activation SRAM.
     """
@@ -186,20 +185,20 @@ class DecodedLayer:
 
 def decode(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
            start: int = 0) -> list[DecodedLayer]:
-    """Turn images back into matrices, from nothing but the program at `start` and the images.
+    """Decode the layers of the program at `start` from the images alone.
 
-    A layer begins at a tile with `barrier`. The columns of a tile end where the pointers of the
-    next one begin, or where its source ends.
+    A layer begins at a tile with `barrier`. The columns of a tile end at the pointers of the next
+    tile or at the end of its source.
 
     Raises
     ------
     DecodeError
-        If the program has no end, or a column does not stay in its tile or its image.
+        If the program has no end, or a column exceeds its tile or its image.
     """
     program = unpack(Layouts.of(config).descriptor, images["ccu.program"])
     final = np.flatnonzero(program["final"][start:])
     if not len(final):
-        raise DecodeError(f"Program must end, but no descriptor from {start} on is final")
+        raise DecodeError(f"Program must end, but no descriptor from {start} is final")
     steps = range(start, start + int(final[0]) + 1)
     tiles = [step for step in steps if not program["start"]["dense"][step]]
     layers: list[list[int]] = []
@@ -228,7 +227,7 @@ class _Memories:
         self.pointers = np.zeros((config.n_pe, even.shape[1] + odd.shape[1]), np.int64)
         self.pointers[:, 0::2], self.pointers[:, 1::2] = even, odd
         self.codebooks = get("codebook", layouts.weight)
-        # A file may be shorter than the memory; what is behind it is zero.
+        # An image may be shorter than the memory; the remaining words are zero.
         self.activations = np.zeros((config.n_pe, config.act_depth, ACTS_PER_WORD), np.int64)
         for pe, words in enumerate(get("act", layouts.act_word)):
             self.activations[pe, :len(words)] = words
@@ -242,8 +241,8 @@ def _decode_layer(config: EIEConfig, program: Any, memories: _Memories,
     parts, n_columns, bias = [], 0, []
     for tile, step in enumerate(steps):
         base = int(program["ptr_base"][step])
-        behind = bases[bases > base]
-        limit = int(behind[0]) if len(behind) else memories.pointers.shape[1] - 1
+        later = bases[bases > base]
+        limit = int(later[0]) if len(later) else memories.pointers.shape[1] - 1
         n_columns = min((int(start["last_word"][step]) + 1) * ACTS_PER_WORD * config.n_pe,
                         limit - base)
         slots = (int(end["last_word"][step]) + 1) * ACTS_PER_WORD
@@ -267,14 +266,14 @@ def _decode_layer(config: EIEConfig, program: Any, memories: _Memories,
 
 def _decode_columns(config: EIEConfig, memories: _Memories, step: int, pe: int,
                     pointers: NDArray[np.int64], slots: int) -> tuple[NDArray[np.int64], ...]:
-    """Row, column and code of all nonzeros of one tile in one PE."""
+    """Row, column and code of the nonzeros of one tile in one PE."""
     where = f"descriptor {step}, PE {pe}"
     begin = pointers[:-1]
     counts = (pointers[1:] - begin) % (1 << Layouts.of(config).ptr.width)
     if counts.max() > config.acc_depth:
         wrong = int(np.argmax(counts))
-        raise DecodeError(f"{where}, column {wrong}: pointers must be acc_depth = "
-                          f"{config.acc_depth} apart at most, not {counts[wrong]}")
+        raise DecodeError(f"{where}, column {wrong}: pointers must be at most "
+                          f"acc_depth = {config.acc_depth} apart, not {counts[wrong]}")
     column = np.repeat(np.arange(len(counts)), counts)
     first = np.cumsum(counts) - counts
     at = (begin - first)[column] + np.arange(len(column))

@@ -1,4 +1,4 @@
-"""Number formats of a layer, and the proof that its accumulators never overflow."""
+"""Number formats of a layer that exclude overflow of its accumulators."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ __all__ = ["LayerFormat", "activation_range", "choose_format", "reach"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LayerFormat:
-    """Integers that stand for the numbers of one layer.
+    """Fixed-point format of one layer.
 
     Attributes
     ----------
@@ -31,10 +31,9 @@ class LayerFormat:
     bias : int64, n_rows
         Biases.
     lowest, highest : :class:`int`
-        No sum of any of a row's products, with or without its bias, is below or above, whatever
-        the inputs are; and there are inputs for which a sum is just that.
+        Exact bounds of a partial sum of any row, over all inputs, with or without the bias.
     spare_bits : :class:`int`
-        Bits of the accumulator that are always copies of the sign bit, itself not counted.
+        Bits of the accumulator that always equal the sign bit, without the sign bit itself.
     """
 
     weight_frac: int
@@ -48,35 +47,35 @@ class LayerFormat:
 
 
 def activation_range(config: EIEConfig, *, relu: bool) -> tuple[int, int]:
-    """Least and greatest word that a vector can hold; `relu` if it was made by a ReLU."""
+    """Compute the least and greatest word of a vector, which is the output of a ReLU if `relu`."""
     low, high = limits(config.act_width)
     return (0 if relu else low), high
 
 
 def reach(counts: NDArray[np.int64], codebook: NDArray[np.int64], bias: NDArray[np.int64],
           act_range: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the least and the greatest partial sum of each row, over all inputs and all orders.
+    """Compute the least and greatest partial sum of each row, over all inputs and all orders.
 
-    Every weight of a row belongs to another column, so that every activation can be the one that
-    suits it best. A partial sum is greatest when it has all terms that can be positive and no other
-    one, hence ``sum(max(0, w · low, w · high)) + max(0, bias)``; likewise the least. As one input
-    and one order reach it, the bound is exact and not merely safe.
+    Every weight of a row belongs to another column, so all activations are independent. The
+    greatest partial sum consists of all terms that can be positive and no others, hence
+    ``sum(max(0, w · low, w · high)) + max(0, bias)``; likewise the least. One input and order
+    attain it, so the bound is exact.
 
     Parameters
     ----------
     counts : int64, n_rows × 2 ** v_width
-        How often each code stands in each row.
+        Number of occurrences of each code in each row.
     codebook : int64, 2 ** v_width
         Weight of each code.
     bias : int64, n_rows
-        Biases, shifted as they enter the accumulator.
+        Biases, shifted as in the accumulator.
     act_range : pair of :class:`int`
         Least and greatest activation.
 
     Returns
     -------
     pair of int64, n_rows
-        Lowest and highest; ``2 ** 62`` stands for all that is greater than that.
+        Lowest and highest; greater magnitudes are given as ``2 ** 62``.
     """
     extremes = np.stack([codebook * act_range[0], codebook * act_range[1]])
     return (_sums(counts, np.minimum(extremes.min(0), 0), np.minimum(bias, 0)),
@@ -85,8 +84,8 @@ def reach(counts: NDArray[np.int64], codebook: NDArray[np.int64], bias: NDArray[
 
 def _sums(counts: NDArray[np.int64], terms: NDArray[np.int64],
           bias: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``counts @ terms + bias`` where this fits 62 bits, else ±2 ** 62."""
-    # Both are all positive or all negative: an exact sum that stays small has no large part.
+    """Compute ``counts @ terms + bias`` where this fits 62 bits, else ±2 ** 62."""
+    # All terms have one sign: a small sum has no large intermediate result.
     rough = counts.astype(np.float64) @ terms.astype(np.float64) + bias.astype(np.float64)
     large = np.abs(rough) > 2.0 ** 61
     exact = np.where(large[:, None], 0, counts) @ terms + bias
@@ -95,12 +94,12 @@ def _sums(counts: NDArray[np.int64], terms: NDArray[np.int64],
 
 def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
                   act_range: tuple[int, int]) -> LayerFormat:
-    """Choose the finest codebook scale for which everything fits and nothing can overflow.
+    """Choose the finest codebook scale at which all numbers fit and no accumulator can overflow.
 
     Raises
     ------
     CompileError
-        If there is none.
+        If there is no such scale.
     """
     counts = _count_codes(layer)
     used = counts.any(axis=0)
@@ -141,20 +140,20 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
 
 
 def _scale(values: NDArray[np.float64], frac: int) -> NDArray[np.float64]:
-    """Nearest integers to values with `frac` fraction bits; infinite if there is none."""
+    """Round values with `frac` fraction bits to integers; infinite beyond float64."""
     with np.errstate(over="ignore"):
         return np.rint(np.ldexp(values, frac))
 
 
 def _count_codes(layer: Layer) -> NDArray[np.int64]:
-    """How often each code stands in each row."""
+    """Count the occurrences of each code in each row."""
     shape = (layer.n_rows, len(layer.codebook))
     at = layer.codes.indices.astype(np.int64) * shape[1] + layer.codes.data
     return np.bincount(at, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _bias_shift(config: EIEConfig, layer: Layer, acc_frac: int) -> int | None:
-    """Least left shift at which all biases fit an activation word: the finest bias."""
+    """Find the least left shift, the finest format, at which all biases fit an activation word."""
     low, high = limits(config.act_width)
     extremes = np.array([layer.bias.min(), layer.bias.max()])
     for shift in range(config.max_bias_shift + 1):

@@ -1,4 +1,4 @@
-"""Where biases and vectors are in the activation SRAM."""
+"""Placement of biases and vectors in the activation SRAM."""
 
 import dataclasses
 
@@ -13,18 +13,18 @@ __all__ = ["ActMap", "n_words", "place_activations"]
 
 @dataclasses.dataclass(frozen=True)
 class ActMap:
-    """First rows, the same in all PEs.
+    """First rows of biases and vectors, the same in all PEs.
 
     Attributes
     ----------
     biases : :class:`tuple` of :class:`int`
-        Biases of each layer.
+        First row of the biases of each layer.
     vectors : :class:`tuple` of :class:`int`
-        The input, then the results of each layer. Of two input buffers, the first one.
+        First row of the input (of its first buffer), then of the results of each layer.
     input_buffers : :class:`int`
-        2 if there is room for the next input while a program runs, else 1.
+        2 if the SRAM has room for the next input while a program runs, else 1.
     n_words : :class:`int`
-        Rows that are used.
+        Number of rows used.
     """
 
     biases: tuple[int, ...]
@@ -34,24 +34,24 @@ class ActMap:
 
 
 def n_words(n_elements: int, n_pe: int) -> int:
-    """Rows of the activation SRAM that a vector takes in each PE."""
+    """Compute the rows of a vector in the activation SRAM of each PE."""
     return -(-n_slots(n_elements, n_pe) // ACTS_PER_WORD)
 
 
 def place_activations(config: EIEConfig, network: CompressedNetwork) -> ActMap:
-    """Place biases first and behind them, growing towards each other, source and destination.
+    """Place the biases first, then the vectors from both ends of the space after them.
 
-    A vector lives from the layer that makes it to the one that reads it. So only neighbours must
-    not overlap: every other vector starts at the bottom, the rest end at the top, of a space that
-    the largest pair of neighbours just fills. No other placement needs less.
+    A vector is live from the layer that computes it to the layer that reads it, so only successive
+    vectors must not overlap. They alternate between the bottom and the top of a space as large as
+    the largest successive pair, which is the minimum.
 
-    If there is room, the input has two buffers of its own instead, at the top: one is filled while
-    a program uses the other.
+    If there is room, the input has two separate buffers at the top instead: one is filled while a
+    program uses the other.
 
     Raises
     ------
     CompileError
-        If they do not fit.
+        If the SRAM is too small.
     """
     biases, base = [], 0
     for layer in network.layers:
@@ -74,6 +74,6 @@ def place_activations(config: EIEConfig, network: CompressedNetwork) -> ActMap:
 
 
 def _alternate(base: int, sizes: list[int]) -> tuple[tuple[int, ...], int]:
-    """Place vectors of which neighbours must not overlap; return first rows, and where it ends."""
+    """Place vectors, of which successive ones must not overlap; return first rows and the end."""
     top = base + max(a + b for a, b in zip(sizes, [*sizes[1:], 0]))
     return tuple(top - size if number % 2 else base for number, size in enumerate(sizes)), top

@@ -1,4 +1,4 @@
-"""The descriptors that make the CCU run a network."""
+"""Program of a network: the descriptors that the CCU executes."""
 
 import dataclasses
 
@@ -16,24 +16,24 @@ __all__ = ["LayerPlan", "pack_program"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerPlan:
-    """What the program needs to know of a layer; rows are those of the activation SRAM.
+    """Parameters of a layer for the program; rows are those of the activation SRAM.
 
     Attributes
     ----------
     source, destination, bias : :class:`int`
-        First rows.
+        First rows of the source, the results and the biases.
     reads_input : :class:`bool`
-        Whether the source is an input buffer.
+        True if the source is an input buffer.
     source_words : :class:`int`
-        Rows of the source.
+        Number of rows of the source.
     slots, columns : :class:`int`
-        Slots of the results, and column numbers of the source.
+        Number of slots of the results, and of columns of the source.
     codebook : :class:`int`
         Number of the codebook.
     shift, bias_shift : :class:`int`
-        Shifts of an accumulator and of a bias.
+        Right shift of an accumulator, and left shift of a bias.
     relu, sent : :class:`bool`
-        Whether negative results become zero; whether the results go to the host.
+        True if negative results become zero; true if the results go to the host.
     """
 
     source: int
@@ -50,17 +50,17 @@ class LayerPlan:
     sent: bool
 
     def n_tiles(self, config: EIEConfig) -> int:
-        """Tiles of the layer."""
+        """Compute the number of tiles of the layer."""
         return -(-self.slots // config.acc_depth)
 
 
 def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint64]:
-    """Pack the program: the tiles of each layer, and an output where one is sent.
+    """Pack the program: the tiles of each layer, and an output where its results are sent.
 
     Raises
     ------
     CompileError
-        If it does not fit.
+        If the program memory is too small.
     """
     fields: list[dict[str, int]] = []
     ptr_base = 0

@@ -1,4 +1,4 @@
-"""Which row of a layer goes to which processing element, and into which of its slots."""
+"""Mappings of the rows of a layer to PEs and their slots."""
 
 import heapq
 from typing import Any
@@ -12,21 +12,21 @@ __all__ = ["MAPPINGS", "balanced", "interleaved", "n_slots"]
 
 
 def n_slots(n_elements: int, n_pe: int) -> int:
-    """Slots of each PE that a vector takes.
+    """Compute the number of slots of a vector in each PE.
 
-    As few as can be: each takes a pointer per PE in the layer that reads it, and a seat in the
-    activation SRAM.
+    It is the minimum: each slot takes a pointer per PE in the layer that reads it, and an element
+    of the activation SRAM.
     """
     return -(-n_elements // n_pe)
 
 
 def interleaved(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Put row *i* into slot ``i div n_pe`` of PE ``i mod n_pe``, as the paper does.
+    """Map row *i* to slot ``i div n_pe`` of PE ``i mod n_pe``, as in the paper.
 
     Parameters
     ----------
     weights : int64, n_rows
-        Work of each row; only their number matters here.
+        Work of each row; only the number of rows matters here.
 
     Returns
     -------
@@ -37,18 +37,17 @@ def interleaved(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int
 
 
 def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give all PEs the same work in every tile: heaviest row first, to the PE with the least.
+    """Balance the work of all PEs in every tile: heaviest row first, to the least loaded PE.
 
-    Each tile gets its share of heavy and of light rows, and within a tile a PE takes rows while it
-    has slots. What differs then is evened out by exchange: if the rows cannot be shared out
-    equally, the PEs with one more end up with light ones. Of equal rows and PEs the first is taken,
-    and the rows of a PE stay in order, so that the result does not depend on the machine it is
-    computed on.
+    Each tile gets its share of heavy and light rows; within a tile, a PE takes rows while it has
+    slots. Exchanges then reduce the remaining differences: where the rows cannot be divided
+    equally, the PEs with an extra row get light ones. Ties go to the first row and PE, and the rows
+    of a PE stay in order, so the result does not depend on the host computer.
 
     Parameters
     ----------
     weights : int64, n_rows
-        Work of each row: its nonzeros.
+        Work of each row: its number of nonzeros.
 
     Returns
     -------
@@ -73,7 +72,7 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def _deal(n_rows: int, tile_places: int) -> NDArray[np.int64]:
-    """Tile of each rank, so that each tile takes ranks at even distances until it is full."""
+    """Assign ranks to tiles, so that each tile gets evenly spaced ranks."""
     sizes = [min(tile_places, n_rows - first) for first in range(0, n_rows, tile_places)]
     at = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
     tiles = np.repeat(np.arange(len(sizes)), sizes)
@@ -81,7 +80,7 @@ def _deal(n_rows: int, tile_places: int) -> NDArray[np.int64]:
 
 
 def _least_loaded(weights: NDArray[np.int64], n_pe: int, capacity: int) -> NDArray[np.int64]:
-    """PE of each row, in order of the rows; no PE gets more rows than `capacity`."""
+    """Assign each row in order to the least loaded PE with fewer than `capacity` rows."""
     heap = [(0, pe, 0) for pe in range(n_pe)]    # work, PE, rows
     pes = np.empty(len(weights), np.int64)
     for rank, weight in enumerate(weights.tolist()):
@@ -98,14 +97,14 @@ def _even_out(weights: NDArray[np.int64], pes: NDArray[np.int64], n_pe: int, cap
               ) -> None:
     """Exchange rows, or a row and a free slot, between the PEs with the most and the least work.
 
-    Each exchange brings the two as close as can be; it goes on while they come closer. `pes` is
-    changed.
+    Each exchange minimises the difference of the two; exchanges end when none reduces it. `pes` is
+    modified in place.
     """
     order = np.argsort(pes, kind="stable")
     place = np.arange(len(pes)) - np.searchsorted(pes[order], pes[order])
-    seats = np.full((n_pe, capacity), -1)    # the row in each slot; -1 is one of no weight
-    seats[pes[order], place] = order
-    weight = np.append(weights, 0)[seats]
+    row_at = np.full((n_pe, capacity), -1)    # -1: a free slot, of weight 0
+    row_at[pes[order], place] = order
+    weight = np.append(weights, 0)[row_at]
     work = weight.sum(axis=1)
     while True:
         most, least = np.argmax(work), np.argmin(work)
@@ -116,9 +115,9 @@ def _even_out(weights: NDArray[np.int64], pes: NDArray[np.int64], n_pe: int, cap
             break
         work[most] -= moves[a, b]
         work[least] += moves[a, b]
-        for table in (seats, weight):
+        for table in (row_at, weight):
             table[most, a], table[least, b] = table[least, b], table[most, a]
-    for pe, rows in enumerate(seats):
+    for pe, rows in enumerate(row_at):
         pes[rows[rows >= 0]] = pe
 
 

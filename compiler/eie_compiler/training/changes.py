@@ -1,4 +1,4 @@
-"""What a stage of training begins with: weights are pruned, restored, or made to share values."""
+"""Changes of the weights at the start of a stage of training: prune, restore, share."""
 
 import dataclasses
 
@@ -13,14 +13,14 @@ __all__ = ["Change", "Prune", "Restore", "Share"]
 
 @dataclasses.dataclass(frozen=True)
 class Prune:
-    """Hold at zero what is small, as :func:`eie_compiler.compression.prune.prune` says.
+    """Pruning: small weights are held at zero, as by :func:`eie_compiler.compression.prune.prune`.
 
     Parameters
     ----------
     densities : one :class:`float` a layer
-        Share of its weights that stays.
+        Share of the weights of each layer that stays.
     balance : :class:`int`, optional
-        Processing elements that shall have the same number of weights.
+        Number of PEs that each get the same number of weights.
     """
 
     densities: tuple[float, ...]
@@ -30,14 +30,14 @@ class Prune:
         for number, density in enumerate(self.densities):
             matrix = module.weights[number]().detach()
             kept = prune(matrix.numpy(), density=density, balance=self.balance)
-            # In the order of the matrix, as a mask that comes from a checkpoint is.
+            # Row-major, like a mask read from a checkpoint.
             mask = torch.from_numpy(kept.toarray(order="C") != 0)
             module.weights[number] = FreeWeight(matrix * mask, mask)
 
 
 @dataclasses.dataclass(frozen=True)
 class Restore:
-    """Let all weights that were pruned learn again, from zero (DSD's second dense phase)."""
+    """Restoration: pruned weights learn again from zero (second dense phase of DSD)."""
 
     def __call__(self, module: Module) -> None:
         for number, weight in enumerate(module.weights):
@@ -47,25 +47,25 @@ class Restore:
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """Make all weights of a layer share a few values, by k-means; what is zero stays it.
+    """Weight sharing: k-means over the nonzero weights of each layer.
 
     Parameters
     ----------
     v_width : :class:`int`
-        Bits of a code: ``2 ** v_width - 1`` values beside zero.
-    start : :class:`str`
+        Width of a code in bits: ``2 ** v_width - 1`` values besides zero.
+    kmeans_init : :class:`str`
         As for :func:`eie_compiler.compression.weight_sharing.share_weights`.
     """
 
     v_width: int
-    start: str
+    kmeans_init: str
 
     def __call__(self, module: Module) -> None:
         for number, weight in enumerate(module.weights):
             matrix = weight().detach()
             kept = matrix != 0
             codebook, members = share_weights(matrix[kept].numpy().astype("float64"),
-                                              (1 << self.v_width) - 1, self.start)
+                                              (1 << self.v_width) - 1, self.kmeans_init)
             codes = torch.zeros_like(matrix, dtype=torch.int64)
             codes[kept] = torch.from_numpy(members.astype("int64"))
             module.weights[number] = SharedWeight(

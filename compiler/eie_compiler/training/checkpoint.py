@@ -1,4 +1,4 @@
-"""The state of a training run in a file, so that it can go on later and end with the same bits."""
+"""Checkpoints of a training run, which resumes to bit-identical results."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ __all__ = ["Progress", "read_checkpoint", "write_checkpoint"]
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run has come: epochs of a stage that are done, and the records of all so far."""
+    """Progress of a run: current stage, completed epochs of it, and records of all epochs."""
 
     stage: int = 0
     epoch: int = 0
@@ -27,14 +27,14 @@ class Progress:
 
 def write_checkpoint(path: Path, plan: str, progress: Progress, module: Module,
                      optimiser: torch.optim.Optimizer) -> None:
-    """Write a checkpoint; a file that is there is replaced at once, or not at all.
+    """Write a checkpoint, replacing an existing file atomically.
 
-    Random numbers have no state: each epoch draws its own from the seed.
+    Random generators have no state to store: each epoch seeds its own.
 
     Parameters
     ----------
     plan : :class:`str`
-        What tells this run from others.
+        Identification of the run, from the inputs that determine its results.
     """
     arrays = {"plan": np.array(plan),
               "progress": np.array(json.dumps(dataclasses.asdict(progress)))}
@@ -50,28 +50,28 @@ def write_checkpoint(path: Path, plan: str, progress: Progress, module: Module,
 
 def read_checkpoint(path: Path, plan: str, module: Module
                     ) -> tuple[Progress, dict[int, dict[str, torch.Tensor]]]:
-    """Put `module` into the state of a checkpoint.
+    """Restore `module` from a checkpoint.
 
     Returns
     -------
     progress : :class:`Progress`
-        How far the run had come.
+        Progress of the run.
     state : :class:`dict`
-        That of the optimiser, by number of parameter and by name.
+        State of the optimiser, by number of the parameter and by name.
 
     Raises
     ------
     TrainingError
-        If the file is broken, or the checkpoint of another run.
+        If the file is corrupt, or belongs to another run.
     """
-    anew = f"delete {path} to begin anew"
+    remedy = f"delete {path} to start over"
     try:
         arrays = read_arrays(path)
     except ArchiveError as error:
-        raise TrainingError(f"{path}: {error}: {anew}") from error
+        raise TrainingError(f"{path}: {error}: {remedy}") from error
     if "plan" not in arrays or arrays["plan"].tolist() != plan:
-        raise TrainingError(f"{path}: checkpoint must be of the same model, data and options, but "
-                            f"is of others: give those, or {anew}")
+        raise TrainingError(f"{path}: checkpoint must be of the same model, data and options: give "
+                            f"those, or {remedy}")
     try:
         progress = Progress(**json.loads(arrays["progress"].item()))
         for number in range(len(module.weights)):
@@ -88,5 +88,6 @@ def read_checkpoint(path: Path, plan: str, module: Module
                 _, parameter, field = name.split(".")
                 state.setdefault(int(parameter), {})[field] = torch.tensor(array)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{path}: checkpoint must be whole, but {error}: {anew}") from error
+        raise TrainingError(f"{path}: checkpoint must be complete, but {error}: {remedy}"
+                            ) from error
     return progress, state

@@ -1,4 +1,4 @@
-"""Data sets: inputs with what should come out, to learn from, to watch, and to report."""
+"""Data sets for training, validation and test."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["Data", "Part", "read_data"]
 
 Floats = NDArray[np.float32]
 
-#: A layer has a row for each class: a single label must not ask for terabytes.
+#: A layer has a row for each class: a single label must not request terabytes.
 _MAX_CLASSES = 1 << 20
 
 
@@ -22,7 +22,7 @@ _MAX_CLASSES = 1 << 20
 class Part:
     """Inputs, float32 (n, n_inputs), and targets.
 
-    Targets are classes, int64 (n,), or numbers to come near to, float32 (n, n_outputs).
+    Targets are classes, int64 (n,), or values for regression, float32 (n, n_outputs).
     """
 
     inputs: Floats
@@ -34,16 +34,17 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Data:
-    """A data set in three parts.
+    """Data set in three parts.
 
     Attributes
     ----------
     train : :class:`Part`
-        To learn from.
+        Training data.
     validation : :class:`Part`
-        Held out of the training data, to watch the training and to choose by. May be empty.
+        Data held out of the training data, to monitor training and to choose options by. May be
+        empty.
     test : :class:`Part`
-        For reports only: nothing is ever chosen by it.
+        Test data, for reports only.
     """
 
     train: Part
@@ -52,20 +53,20 @@ class Data:
 
     @property
     def classifies(self) -> bool:
-        """Whether targets are classes."""
+        """True if targets are classes."""
         return self.train.targets.dtype.kind == "i"
 
     @property
     def n_inputs(self) -> int:
-        """Numbers of an input."""
+        """Number of elements of an input."""
         return self.train.inputs.shape[1]
 
     @property
     def n_outputs(self) -> int:
-        """Classes, or numbers of a target."""
+        """Number of classes, or of elements of a target."""
         if not self.classifies:
             return int(self.train.targets.shape[1])
-        # All that are of a rare class may be held out.
+        # All inputs of a rare class may be held out.
         return 1 + max(int(part.targets.max()) for part in (self.train, self.validation)
                        if len(part))
 
@@ -73,24 +74,24 @@ class Data:
 def read_data(path: str | Path, *, validation: float = 0.1, seed: int = 0) -> Data:
     """Read a data set from an .npz file, without pickle.
 
-    It holds ``train_inputs`` and ``test_inputs``, (n, n_inputs) floating-point numbers, or instead
-    ``train_images`` and ``test_images``, (n, ...) of uint8, which are flattened and divided by 256;
+    The file holds ``train_inputs`` and ``test_inputs``, floating-point numbers (n, n_inputs), or
+    ``train_images`` and ``test_images``, uint8 (n, ...), which are flattened and divided by 256;
     and ``train_labels`` and ``test_labels``, integers (n,) from 0 for classes or floating-point
     numbers (n, n_outputs) for regression.
 
     Parameters
     ----------
     validation : :class:`float`, 0 to below 1
-        Share of the training data that is held out.
+        Share of the training data to hold out.
     seed : :class:`int`
-        Of the choice of what is held out.
+        Seed of the choice of held-out data.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     TrainingError
-        If the file is broken or an array is missing or wrong.
+        If the file is corrupt, or an array is missing or invalid.
     """
     if not 0 <= validation < 1:
         raise TrainingError(f"validation must be a share from 0 to below 1, not {validation}")
@@ -124,15 +125,15 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
     if images in arrays:
         values, targets = arrays[images], arrays[labels]
         if values.dtype != np.uint8 or values.ndim < 2 or not values.size:
-            raise TrainingError(f"{images} must be pixels of uint8, one image or more, not "
+            raise TrainingError(f"{images} must be one or more images of uint8, not "
                                 f"{values.dtype} of shape {values.shape}")
         values = values.reshape(len(values), -1) / np.float32(256)
     else:
         values, targets = arrays[inputs], arrays[labels]
         if values.dtype.kind != "f" or values.ndim != 2 or not values.size \
                 or not np.isfinite(values).all():
-            raise TrainingError(f"{inputs} must be finite floating-point numbers, one row or more, "
-                                f"not {values.dtype} of shape {values.shape}")
+            raise TrainingError(f"{inputs} must be one or more rows of finite floating-point "
+                                f"numbers, not {values.dtype} of shape {values.shape}")
     whole = targets.dtype.kind in "iu" and targets.ndim == 1
     if not (whole or targets.dtype.kind == "f" and targets.ndim == 2 and targets.size) \
             or len(targets) != len(values) or not np.isfinite(targets).all():

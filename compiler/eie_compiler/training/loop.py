@@ -1,4 +1,4 @@
-"""The training loop: stages of epochs of batches, the same in every run of a seed."""
+"""Training loop, reproducible from a seed: stages of epochs of batches."""
 
 import contextlib
 import dataclasses
@@ -22,29 +22,29 @@ from .module import FreeWeight, Module, SharedWeight
 
 __all__ = ["Stage", "error_rate", "train"]
 
-#: Inputs in one product where nothing is learnt.
-_MANY = 5000
+#: Inputs per batch of an evaluation.
+_EVALUATION_BATCH = 5000
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A part of a run, with an optimiser of its own.
+    """Stage of a training run, with its own optimiser.
 
     Parameters
     ----------
     name : :class:`str`
-        For people.
+        Name, for display.
     epochs : :class:`int`, 0 or more
         Passes over the training data.
     rate : :class:`float`
-        Of learning (AdamW); falls evenly to 0 from the first batch to the last.
+        Learning rate (AdamW), which decreases linearly to 0 from the first batch to the last.
     decay : :class:`float`
-        Of the weights, by ``rate * decay`` in each step. Biases and centroids have none.
+        Weight decay: ``rate * decay`` in each step. Biases and centroids have none.
     dropout : :class:`float`, 0 to below 1
-        Share of the inputs that is left out in all layers but the first. A layer that was pruned
-        has less, times the root of its density (Han et al., NIPS 2015, section 3.2).
+        Share of the inputs dropped in all layers but the first. For a pruned layer it is multiplied
+        by the square root of the density (Han et al., NIPS 2015, section 3.2).
     change : :data:`~.changes.Change`, optional
-        What it begins with.
+        Change of the weights at the start of the stage.
     """
 
     name: str
@@ -65,39 +65,39 @@ class Stage:
 
 def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0, batch: int = 100,
           threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
-          tell: Callable[[dict[str, Any]], None] = lambda record: None) -> list[dict[str, Any]]:
-    """Train `module` in place.
+          on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+          ) -> list[dict[str, Any]]:
+    """Train a module in place.
 
-    The weights at the end of the last epoch are the result: none is chosen afterwards.
+    The result is the weights after the last epoch; no earlier epoch is selected.
 
     Parameters
     ----------
     seed : :class:`int`
-        Of the order of the training data and of dropout.
+        Seed of the order of the training data and of dropout.
     batch : :class:`int`
-        Inputs of one step.
+        Inputs per step.
     threads : :class:`int`
-        Of PyTorch. The same seed gives the same bits with the same number of them, on processors
-        of one kind.
+        PyTorch threads; changing this may alter low-order bits. With the same seed and number of
+        threads, results are bit-identical on processors of the same kind.
     checkpoint : :class:`~pathlib.Path`, optional
-        File that is written after each epoch.
+        File written after each epoch.
     resume : :class:`bool`
-        Whether to go on from the checkpoint, if it is there.
-    tell : function of a record
-        Called for each epoch that is done, those from a checkpoint included.
+        Continue from the checkpoint, if it exists.
+    on_epoch : function of a record
+        Called after each epoch, including those restored from a checkpoint.
 
     Returns
     -------
     list of :class:`dict`
-        Records as plain JSON: ``stage``, ``epoch`` (0: when nothing has been learnt yet),
-        ``epochs``, ``rate`` and ``loss``; ``validation`` and, at the end of a stage, ``test``, the
-        share of inputs that is recognised wrong or the mean squared error; ``density``,
-        ``densities``, ``seconds``.
+        Records as plain JSON: ``stage``, ``epoch`` (0 before training), ``epochs``, ``rate`` and
+        ``loss``; ``validation`` and, at the end of a stage, ``test``, the share of misclassified
+        inputs or the mean squared error; ``density``, ``densities``, ``seconds``.
 
     Raises
     ------
     TrainingError
-        If the data do not fit the module, the loss is no longer finite, or a checkpoint is of
+        If the data do not match the module, the loss is not finite, or a checkpoint belongs to
         another run.
     """
     _check(module, data)
@@ -107,7 +107,7 @@ def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0,
         if checkpoint and resume and checkpoint.exists():
             progress, state = read_checkpoint(checkpoint, plan, module)
             for record in progress.records:
-                tell(record)
+                on_epoch(record)
         for number, stage in list(enumerate(stages))[progress.stage:]:
             if state is None and stage.change:
                 stage.change(module)
@@ -125,7 +125,7 @@ def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0,
                            "seconds": time.perf_counter() - start}
                 progress.stage, progress.epoch = number, epoch
                 progress.records.append(record)
-                tell(record)
+                on_epoch(record)
                 if checkpoint:
                     write_checkpoint(checkpoint, plan, progress, module, optimiser)
             state = None
@@ -133,12 +133,12 @@ def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0,
 
 
 def error_rate(module: Module, part: Part) -> float | None:
-    """Share of inputs that are recognised wrong, or the mean squared error; None if none are."""
+    """Share of misclassified inputs, or mean squared error; None without inputs."""
     if not len(part):
         return None
     with torch.no_grad():
         scores = torch.cat([module(inputs) for inputs
-                            in torch.from_numpy(part.inputs).split(_MANY)]).numpy()
+                            in torch.from_numpy(part.inputs).split(_EVALUATION_BATCH)]).numpy()
     if part.targets.ndim == 1:
         return float((scores.argmax(axis=1) != part.targets).mean())
     return float(((scores - part.targets) ** 2).mean())
@@ -184,7 +184,7 @@ def _optimiser(module: Module, stage: Stage, state: dict[int, dict[str, Tensor]]
 
 
 def _generator(seed: int, stage: int, epoch: int) -> torch.Generator:
-    """Random numbers of one epoch, which depend on no other."""
+    """Random generator of one epoch, independent of all others."""
     state = np.random.SeedSequence([seed, 1, stage, epoch]).generate_state(1)
     return torch.Generator().manual_seed(int(state[0]))
 
@@ -205,19 +205,19 @@ def _check(module: Module, data: Data) -> None:
     matrices = [weight() for weight in module.weights]
     n_inputs, n_outputs = matrices[0].shape[1], matrices[-1].shape[0]
     if data.n_inputs != n_inputs:
-        raise TrainingError(f"data must have {n_inputs} numbers an input, as layer "
-                            f"{module.names[0]!r} has columns, not {data.n_inputs}")
+        raise TrainingError(f"data must have {n_inputs} numbers per input, the columns of "
+                            f"layer {module.names[0]!r}, not {data.n_inputs}")
     if data.classifies and data.n_outputs > n_outputs:
-        raise TrainingError(f"data must have {n_outputs} classes or fewer, as layer "
-                            f"{module.names[-1]!r} has rows, not {data.n_outputs}")
+        raise TrainingError(f"data must have at most {n_outputs} classes, the rows of layer "
+                            f"{module.names[-1]!r}, not {data.n_outputs}")
     if not data.classifies and data.n_outputs != n_outputs:
-        raise TrainingError(f"data must have {n_outputs} numbers a target, as layer "
-                            f"{module.names[-1]!r} has rows, not {data.n_outputs}")
+        raise TrainingError(f"data must have {n_outputs} numbers per target, the rows of "
+                            f"layer {module.names[-1]!r}, not {data.n_outputs}")
 
 
 def _plan(module: Module, data: Data, stages: Sequence[Stage], seed: int, batch: int, threads: int
           ) -> str:
-    """What makes a run what it is, checksums of weights and data among it."""
+    """Inputs that determine the result of a run, with checksums of weights and data."""
     arrays = [*(tensor.numpy() for tensor in module.state_dict().values()),
               data.train.inputs, data.train.targets]
     return json.dumps({

@@ -1,4 +1,4 @@
-"""Layers that learn: weights of which some are held at zero, or that share a few values."""
+"""Trainable layers with pruned or shared weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,14 +19,14 @@ _MAX_WEIGHTS = 1 << 27
 
 
 class FreeWeight(nn.Module):
-    """A matrix of weights of its own; those outside the mask are zero and stay it.
+    """Matrix of independent weights; those outside the mask stay zero.
 
     Parameters
     ----------
     matrix : n_rows × n_cols
         Weights.
     mask : bool n_rows × n_cols
-        Which of them there are.
+        Weights that are not pruned.
     """
 
     def __init__(self, matrix: Tensor, mask: Tensor) -> None:
@@ -39,14 +39,14 @@ class FreeWeight(nn.Module):
 
 
 class SharedWeight(nn.Module):
-    """A matrix of codes into a few values, which learn.
+    """Matrix of codes into a trainable codebook.
 
     Parameters
     ----------
     codebook : n_codes
-        The values; entry 0 is zero and stays it.
+        Shared values; entry 0 stays zero.
     codes : int64 n_rows × n_cols
-        Which value each weight has.
+        Codebook index of each weight.
     """
 
     def __init__(self, codebook: Tensor, codes: Tensor) -> None:
@@ -59,10 +59,10 @@ class SharedWeight(nn.Module):
 
 
 class _Lookup(torch.autograd.Function):
-    """``codebook[codes]``, whose gradient is the sum of that of the members of each centroid.
+    """``codebook[codes]``, where the gradient of a centroid is the sum over its members.
 
-    That is Deep Compression's section 3.3, but for entry 0, which belongs to the weights that were
-    pruned and has none. Ten times as fast as the gradient of indexing.
+    This is section 3.3 of Deep Compression, except that entry 0, of the pruned weights, has no
+    gradient. Ten times as fast as the gradient of indexing.
     """
 
     @staticmethod
@@ -80,14 +80,14 @@ class _Lookup(torch.autograd.Function):
 
 
 class Module(nn.Module):
-    """Fully connected layers, computed as in :class:`~eie_compiler.model.Model`.
+    """Trainable fully connected layers, computed as in :class:`~eie_compiler.model.Model`.
 
     Attributes
     ----------
     weights : :class:`torch.nn.ModuleList` of :class:`FreeWeight` or :class:`SharedWeight`
-        Called, they give the matrix of each layer.
+        Modules that return the matrix of each layer when called.
     biases : :class:`torch.nn.ParameterList`
-        One vector a layer.
+        Bias of each layer.
     """
 
     def __init__(self, names: Sequence[str], relus: Sequence[bool],
@@ -100,15 +100,15 @@ class Module(nn.Module):
 
     @classmethod
     def from_model(cls, model: Model) -> "Module":
-        """Weights that are zero are pruned already, and stay it.
+        """Make a module from a model, with its zero weights pruned.
 
         Raises
         ------
         TrainingError
-            If it is a convolution.
+            If the model is a convolution.
         """
         if model.patches is not None:
-            raise TrainingError("a model to retrain must be of fully connected layers, not a "
+            raise TrainingError("model to retrain must have fully connected layers only, not a "
                                 "convolution: compress it without retraining, or choose layers")
         matrices = [_dense(layer) for layer in model.layers]
         return cls([layer.name for layer in model.layers], [layer.relu for layer in model.layers],
@@ -117,15 +117,16 @@ class Module(nn.Module):
 
     @classmethod
     def new(cls, sizes: Sequence[int], seed: int) -> "Module":
-        """Layers ``fc1``, ``fc2``, ... of random weights, of He et al. (2015); all but the last
-        end in a ReLU.
+        """Make layers ``fc1``, ``fc2``, ... with random weights (He et al., 2015).
+
+        All but the last end in a ReLU.
 
         Parameters
         ----------
         sizes : two or more :class:`int`
-            Inputs, then the outputs of each layer.
+            Number of inputs, then of outputs of each layer.
         seed : :class:`int`
-            Of the weights.
+            Seed of the weights.
 
         Raises
         ------
@@ -133,11 +134,11 @@ class Module(nn.Module):
             If a layer has no outputs, or there are too many weights.
         """
         if min(sizes) < 1:
-            raise TrainingError(f"layers must have 1 output or more, not {min(sizes)}")
+            raise TrainingError(f"layers must have at least 1 output, not {min(sizes)}")
         n_weights = sum(n_rows * n_cols for n_cols, n_rows in zip(sizes, sizes[1:]))
         if n_weights > _MAX_WEIGHTS:
-            raise TrainingError(f"layers must have {_MAX_WEIGHTS:,} weights or fewer together, not "
-                                f"{n_weights:,}: choose smaller ones")
+            raise TrainingError(f"layers must have at most {_MAX_WEIGHTS:,} weights in all, not "
+                                f"{n_weights:,}: choose smaller layers")
         rng = np.random.default_rng([seed, 0])
         weights, biases = [], []
         for n_cols, n_rows in zip(sizes, sizes[1:]):
@@ -150,7 +151,7 @@ class Module(nn.Module):
                    [number < n_layers - 1 for number in range(n_layers)], weights, biases)
 
     def to_model(self) -> Model:
-        """The network as it is now."""
+        """Convert to a model with the current weights."""
         return Model(tuple(
             ModelLayer(name, weight().detach().numpy().astype(np.float64),
                        bias.detach().numpy().astype(np.float64), relu)
@@ -159,31 +160,31 @@ class Module(nn.Module):
 
     @property
     def densities(self) -> list[float]:
-        """Share of the weights of each layer that are there."""
+        """Share of the weights of each layer that are not pruned."""
         return [float(kept.mean()) for kept in self.kept]
 
     @property
     def density(self) -> float:
-        """The same of all layers together."""
+        """Share of the weights of all layers that are not pruned."""
         kept = self.kept
         return float(sum(map(np.count_nonzero, kept)) / sum(layer.size for layer in kept))
 
     @property
     def kept(self) -> list[NDArray[np.bool_]]:
-        """Which weights of each layer are there."""
+        """Mask of the weights of each layer that are not pruned."""
         return [(weight.mask if isinstance(weight, FreeWeight) else weight.codes != 0).numpy()
                 for weight in self.weights]
 
     def forward(self, x: Tensor, dropout: Sequence[float] | None = None,
                 generator: torch.Generator | None = None) -> Tensor:
-        """Outputs (batch, n_outputs) for inputs (batch, n_inputs).
+        """Compute outputs (batch, n_outputs) for inputs (batch, n_inputs).
 
         Parameters
         ----------
         dropout : sequence of :class:`float`, 0 to below 1
-            Share of the inputs of each layer that is left out.
+            Share of the inputs of each layer that is dropped.
         generator : :class:`torch.Generator`
-            Chooses which.
+            Generator for the choice of dropped inputs.
         """
         for number, (weight, bias, relu) in enumerate(zip(self.weights, self.biases, self.relus)):
             if dropout and dropout[number]:

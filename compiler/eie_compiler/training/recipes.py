@@ -1,4 +1,4 @@
-"""Stages of training: dense, dense-sparse-dense, and Deep Compression's."""
+"""Stages of dense training, dense-sparse-dense training and Deep Compression."""
 
 from collections.abc import Sequence
 
@@ -10,36 +10,36 @@ from .loop import Stage
 
 __all__ = ["dense_stages", "dsd_stages", "pruning_stages", "sharing_stage"]
 
-#: The centroids begin near their best places.
+#: Factor of the learning rate for centroids, which k-means leaves near their optimum.
 _SHARING_RATE = 0.1
 
 
 def dense_stages(epochs: int, *, rate: float, decay: float, dropout: float) -> list[Stage]:
-    """Training of all weights."""
+    """Make the stage of training all weights."""
     return [Stage("dense", epochs, rate, decay=decay, dropout=dropout)]
 
 
 def dsd_stages(epochs: int, share: float, n_layers: int, *, rate: float, decay: float,
                dropout: float) -> list[Stage]:
-    """Dense-sparse-dense training (Han et al., ICLR 2017), `epochs` for each of its three phases.
+    """Make the stages of dense-sparse-dense training (Han et al., ICLR 2017), `epochs` each.
 
     Parameters
     ----------
     share : :class:`float`, 0 to below 1
-        Of the weights of each layer that are held at zero in the second phase; the paper's are
-        0.25 to 0.5. With 0 nothing is, which is the control: dense training just as long.
+        Share of the weights of each layer held at zero in the second phase, 0.25 to 0.5 in the
+        paper. With 0 it is the control: dense training of the same length.
 
     Raises
     ------
     TrainingError
-        If it is out of range.
+        If the share is out of range.
     """
     if not 0 <= share < 1:
         raise TrainingError(f"dsd must be a share from 0 to below 1, not {share}")
     sparse = Prune((1 - share,) * n_layers) if share else None
     return [Stage("dense", epochs, rate, decay=decay, dropout=dropout),
             Stage("sparse", epochs, rate, decay=decay, dropout=dropout, change=sparse),
-            # At a tenth of the rate, as in the paper: it is to refine what the others have found.
+            # A tenth of the rate, as in the paper: this phase refines the result of the others.
             Stage("dense again", epochs, rate / 10, decay=decay, dropout=dropout,
                   change=Restore() if share else None)]
 
@@ -47,24 +47,24 @@ def dsd_stages(epochs: int, share: float, n_layers: int, *, rate: float, decay: 
 def pruning_stages(steps: int, epochs: int, densities: Sequence[float], *,
                    balance: int | None = None, rate: float, decay: float, dropout: float
                    ) -> list[Stage]:
-    """Pruning in steps, with retraining after each (Han et al., NIPS 2015).
+    """Make the stages of pruning in steps, with retraining after each (Han et al., NIPS 2015).
 
     Parameters
     ----------
     steps : :class:`int`, 0 or more
-        The density goes down to its end by the same factor in each. Without any, nothing is pruned.
+        Number of steps; each lowers the density by the same factor. With 0, nothing is pruned.
     epochs : :class:`int`
-        Of retraining, in each step.
+        Epochs of retraining per step.
     densities : one :class:`float` a layer, above 0 to 1
-        Share of its weights that is left at the end:
+        Final share of the weights of each layer, as from
         :func:`eie_compiler.compression.compress.densities`.
     balance : :class:`int`, optional
-        Processing elements that shall have the same number of weights.
+        Number of PEs that each get the same number of weights.
 
     Raises
     ------
     CompressError
-        If one of these is out of range.
+        If a density or the balance is out of range.
     """
     for end in densities:
         check_pruning(end, None, balance)
@@ -73,13 +73,13 @@ def pruning_stages(steps: int, epochs: int, densities: Sequence[float], *,
         for step in range(1, steps + 1)]
 
 
-def sharing_stage(epochs: int, *, v_width: int, start: str, rate: float) -> Stage:
-    """Sharing, with training of the centroids.
+def sharing_stage(epochs: int, *, v_width: int, kmeans_init: str, rate: float) -> Stage:
+    """Make the stage of weight sharing, with training of the centroids.
 
     Raises
     ------
     CompressError
-        If there are no codes so wide, or no such start.
+        If the width is out of range or the initialisation unknown.
     """
-    check_sharing(v_width, start)
-    return Stage("share", epochs, rate * _SHARING_RATE, change=Share(v_width, start))
+    check_sharing(v_width, kmeans_init)
+    return Stage("share", epochs, rate * _SHARING_RATE, change=Share(v_width, kmeans_init))

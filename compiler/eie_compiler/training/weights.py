@@ -1,4 +1,4 @@
-"""A trained network in a file that `eie compress` and NumPy read."""
+"""Files of trained weights, readable by `eie compress` and NumPy."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ __all__ = ["write_weights"]
 
 
 def write_weights(path: str | Path, model: Model) -> None:
-    """Write ``NAME.weight`` and ``NAME.bias`` of each layer, in order, as float32.
+    """Write ``NAME.weight`` and ``NAME.bias`` of each layer in order, as float32.
 
-    All layers but the last must end in a ReLU: that is how they are read.
+    All layers but the last must end in a ReLU, which readers assume.
     """
     arrays = {f"{layer.name}.{field}": getattr(layer, field).astype(np.float32)
               for layer in model.layers for field in ("weight", "bias")}

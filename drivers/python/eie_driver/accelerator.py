@@ -1,4 +1,4 @@
-"""The machine, as a Python program uses it: load a build, put numbers in, take numbers out."""
+"""Driver of one machine: load a build, run inferences, read memories."""
 
 import zlib
 
@@ -21,7 +21,7 @@ __all__ = ["Accelerator"]
 
 
 class Accelerator(Machine):
-    """Driver of one machine, for networks.
+    """Driver of one machine.
 
     Parameters
     ----------
@@ -31,27 +31,27 @@ class Accelerator(Machine):
 
     def __init__(self, bus: Bus, *, timeout: float = 10.0) -> None:
         super().__init__(bus, timeout=timeout)
-        self._loaded: tuple[Build, int] | None = None    # and its checksum
+        self._loaded: tuple[Build, int] | None = None    # build and its checksum
 
     def load(self, build: Build, *, send: bool = True) -> None:
-        """Load a network, in place of the one before.
+        """Load a build, replacing any previous one.
 
         Parameters
         ----------
         build : :class:`~eie_compiler.build.Build`
-            The network, compiled for this machine.
+            Build for this machine.
         send : :class:`bool`
-            Whether to write the memories. If not, they hold the network already, as part of the
-            configuration of an FPGA or by a simulator, and its checksum is not known.
+            Write the memories. If false, the memories must hold the build already, as initialised
+            by the configuration of an FPGA or by a simulator; they are not verified.
 
         Raises
         ------
         ConfigMismatch
             If the build is for another machine; the message names what differs.
         ChecksumError
-            If something else arrived than was sent.
+            If the machine has not received what was sent.
         MachineError, DriverTimeout, BusError
-            If the machine refuses it, or does not answer.
+            If the machine reports an error, or does not respond.
         """
         check_config(build.config, self.config)
         self.raise_error()
@@ -69,14 +69,14 @@ class Accelerator(Machine):
         self._loaded = build, checksum
 
     def loaded(self) -> Build:
-        """Return the build that is loaded; make sure that it still is, and can be used.
+        """Return the loaded build, after checking that it is still loaded and usable.
 
         Raises
         ------
         ChecksumError
-            If nothing is loaded, or somebody else has loaded something.
+            If no build is loaded, or another program has loaded one.
         MachineError
-            If an error stands.
+            If an error is pending.
         """
         if self._loaded is None:
             raise ChecksumError("A build must be loaded before inferences: call load()")
@@ -91,20 +91,20 @@ class Accelerator(Machine):
         Parameters
         ----------
         x : (batch, n_inputs) or (n_inputs,)
-            Numbers; they are rounded to the format of the network's input.
+            Numbers, which are rounded to the format of the input.
 
         Returns
         -------
         float64 (batch, n_outputs) or (n_outputs,)
-            What the network makes of them; a :class:`dict` of them by the name of the layer if
-            the network sends several.
+            Results of the network; a :class:`dict` by name of the layer if the build sends those
+            of several layers.
 
         Raises
         ------
         VectorError
-            If `x` is no input of the network.
+            If `x` does not match the input of the network.
         DriverError, BusError
-            As :meth:`run`.
+            As for :meth:`run`.
         """
         build = self.loaded()
         numbers = np.asarray(x, np.float64)
@@ -117,34 +117,34 @@ class Accelerator(Machine):
     def run(self, words: NDArray[np.int64], *, count: bool = True) -> Run:
         """Run inferences on fixed-point words.
 
-        With two input buffers each input is loaded while the inference before computes.
+        With two input buffers, each input is loaded while the previous inference runs.
 
         Parameters
         ----------
         words : int64 (batch, n_inputs)
             Inputs, in logical order.
         count : :class:`bool`
-            Whether counters are wanted. The machine keeps those of the program that ended last, so
-            that they must be read before the next one starts; without them its start waits in
-            the machine already, if there are two input buffers.
+            Read the counters. The machine keeps those of the last program only, which must be read
+            before the next one starts. If false, and with two input buffers, the next start is
+            queued in the machine.
 
         Raises
         ------
         VectorError, ValueError
-            If `words` are no inputs of the network.
+            If `words` do not match the input of the network.
         ChecksumError
-            If nothing is loaded, or somebody else has loaded something.
+            If no build is loaded, or another program has loaded one.
         MachineError
-            If the machine has stopped. After :meth:`clear` the network is still there.
+            If the machine has stopped with an error. :meth:`clear` keeps the build.
         DriverTimeout, BusError
-            If it does not answer.
+            If the machine does not respond.
         """
         return run_batch(self, self.loaded(), words, count=count)
 
     def busy_cycles(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Cycles in which each PE walked an entry, for one input (n_inputs,).
+        """Count the cycles in which each PE processes an entry, for one input (n_inputs,).
 
-        The machine counts for one PE at a time: this takes an inference for each of them.
+        The machine counts for one PE at a time, so this runs one inference for each PE.
         """
         cycles = np.zeros(self.config.n_pe, np.int64)
         for pe in range(self.config.n_pe):
@@ -153,20 +153,20 @@ class Accelerator(Machine):
         return cycles
 
     def read(self, memory: Memory, address: int, count: int, *, pe: int = 0) -> NDArray[np.uint64]:
-        """Read `count` words of a memory of a PE, or of the program, as they were loaded.
+        """Read `count` words of a memory of a PE, or of the program.
 
         Returns
         -------
         uint64 (count, n_beats)
-            Words as from :func:`~eie_hdl.format.pack`.
+            Words as from :func:`~eie_hdl.packing.pack`.
 
         Raises
         ------
         MachineError
-            If there are no such words, or the machine was made without `readback` (activations
-            can be read always).
+            If the address is out of range, or the machine has no `readback` (activations can
+            always be read).
         DriverTimeout, BusError
-            If it does not answer.
+            If the machine does not respond.
         """
         config = self.config
         shape = Layouts.of(config).memories[memory].shape
@@ -182,31 +182,31 @@ class Accelerator(Machine):
         return read_words(config, shape, elements)
 
     def clear(self) -> None:
-        """Forget an error, a start that waits, and all results. What is loaded stays.
+        """Clear an error, pending starts and all results. The build stays loaded.
 
-        A program that still runs goes on to its end; nobody gets its results.
+        A running program continues to its end; its results are discarded.
 
         Raises
         ------
         MachineError
-            If that program fails.
+            If the running program fails.
         DriverTimeout, BusError
-            If the machine does not come to rest.
+            If the machine does not become idle.
         """
-        # The error is known: waiting must not raise it again.
+        # Waiting must not raise the known error again.
         self.registers.write("IRQ_STATUS", done=1, error=1)
         self.drain(self._is_not_resetting, "The end of the program that failed")
         self.registers.write("CONTROL", clear=1)
-        self.drain(lambda: bool(self.status()["idle"]), "Rest after clear")
+        self.drain(lambda: bool(self.status()["idle"]), "Idle state after clear")
         self.begin()
 
     def reset(self) -> None:
-        """Stop everything and write zeros to all memories.
+        """Stop the machine and write zeros to all memories.
 
         Raises
         ------
         DriverTimeout, BusError
-            If it does not end.
+            If the reset does not end.
         """
         self._loaded = None
         self.registers.write("CONTROL", soft_reset=1)
@@ -219,5 +219,5 @@ class Accelerator(Machine):
     def _check_checksum(self, expected: int) -> None:
         found = self.registers.value("CHECKSUM")
         if found != expected:
-            raise ChecksumError(f"CHECKSUM must be 0x{expected:08X}, of what was loaded, not "
-                                f"0x{found:08X}: load again{self.state()}")
+            raise ChecksumError(f"CHECKSUM must be 0x{expected:08X}, that of the loaded build, not "
+                                f"0x{found:08X}: load it again{self.state()}")

@@ -1,4 +1,4 @@
-"""A batch of inferences: inputs go in and results come out while the machine computes."""
+"""Batches of inferences, with transfers overlapping computation."""
 
 import dataclasses
 
@@ -16,17 +16,17 @@ __all__ = ["Run", "run_batch"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """What came out for a batch.
+    """Results of a batch.
 
     Attributes
     ----------
     outputs : :class:`list` of int64 (batch, n_elements)
-        Each output of the program as fixed-point words, in logical order.
+        Fixed-point words of each output of the program, in logical order.
     counters : :class:`list` of :class:`dict`
-        Counters of each inference, by name; empty if they were not wanted.
+        Counters of each inference, by name; empty if not requested.
     overflow_tiles : :class:`list` of :class:`int` or None
-        Tile of each inference in which an accumulator overflowed first, counted from the start of
-        the program; None if none did. Empty if counters were not wanted.
+        First tile of each inference in which an accumulator overflowed, counted from the start of
+        the program; None without overflow. Empty if counters are not requested.
     """
 
     outputs: list[NDArray[np.int64]]
@@ -50,8 +50,8 @@ def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, count
         if number < len(words):
             machine.registers.write("START", buffer=number % len(packets))
 
-    already = machine.registers.value("PROGRAMS")
-    results = _Results(machine, columns * len(words))
+    n_before = machine.registers.value("PROGRAMS")
+    results = _Receiver(machine, columns * len(words))
     vectors: list[list[NDArray[np.int64]]] = []
     counters: list[dict[str, int]] = []
     overflow_tiles: list[int | None] = []
@@ -63,7 +63,7 @@ def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, count
         if starts_ahead:
             start(number + 1)
         vectors.append([results.take() for _ in columns])
-        _wait_programs(machine, already + number + 1)
+        _wait_programs(machine, n_before + number + 1)
         if count:
             counters.append(machine.counters())
             overflow = machine.registers.read("OVERFLOW")
@@ -78,8 +78,8 @@ def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, count
     return Run(outputs, counters, overflow_tiles)
 
 
-class _Results:
-    """Vectors of results, of these lengths; each is expected as soon as the one before has come."""
+class _Receiver:
+    """Receiver of result vectors of given lengths, each expected once its predecessor has come."""
 
     def __init__(self, machine: Machine, lengths: list[int]) -> None:
         self._machine = machine
@@ -99,7 +99,7 @@ class _Results:
 
 
 def _wait_programs(machine: Machine, number: int) -> None:
-    """Wait until as many programs have ended since reset."""
+    """Wait until `number` programs have ended since reset."""
     def ended() -> bool | None:
         ahead = (machine.registers.value("PROGRAMS") - number) % (1 << REGISTER_WIDTH)
         return True if ahead < 1 << REGISTER_WIDTH - 1 else None

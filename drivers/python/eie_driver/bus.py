@@ -1,4 +1,4 @@
-"""What a driver needs of the world: registers, a stream to the machine and one from it."""
+"""Interface of a driver to a machine: registers, and a stream in each direction."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 __all__ = ["PERIOD", "Bus", "BusError"]
 
-#: Seconds of a clock cycle, where the machine is simulated.
+#: Clock period of a simulated machine in seconds.
 PERIOD = 1e-8
 
 
 class BusError(RuntimeError):
-    """A transfer that was refused, did not end, or brought what cannot be; the message says."""
+    """Refused, unfinished or invalid transfer; the message describes it."""
 
 
 class Bus(Protocol):
-    """Way to a machine. All calls return when they are done; none waits for ever."""
+    """Bus to a machine. All calls block until they complete, for a bounded time."""
 
     def read(self, address: int) -> int:
         """Read the 32-bit register at a byte address.
@@ -25,11 +25,11 @@ class Bus(Protocol):
         Raises
         ------
         BusError
-            If the machine refuses and the bus can tell, or does not answer.
+            If the machine does not respond, or refuses and the bus reports it.
         """
 
     def read_all(self, addresses: Sequence[int]) -> list[int]:
-        """Read several registers: quicker where a call takes longer than an access."""
+        """Read several registers at once, for buses where a call is slower than an access."""
         return [self.read(address) for address in addresses]
 
     def write(self, address: int, value: int) -> None:
@@ -42,36 +42,36 @@ class Bus(Protocol):
         """
 
     def send(self, beats: NDArray[np.uint64]) -> None:
-        """Send one packet to the machine; return when it is taken.
+        """Send one packet to the machine; return when it is accepted.
 
         Raises
         ------
         BusError
-            If it is not.
+            If it is not accepted.
         """
 
     def expect(self, n_bytes: int) -> None:
-        """Make ready to take one packet from the machine, instead of any expected before.
+        """Prepare to receive one packet from the machine, replacing any previous expectation.
 
-        The machine has to wait with its results until one is expected.
+        Results of the machine wait until a packet is expected.
         """
 
     def receive(self) -> NDArray[np.uint8] | None:
-        """Take the packet that is expected; None if its end has not come yet.
+        """Return the expected packet, or None if it is incomplete.
 
-        It may be shorter than expected; of a longer one the rest may be lost.
+        It may be shorter than expected; the rest of a longer one may be lost.
 
         Raises
         ------
         BusError
-            If it is no whole packet, or has bits that nobody knows.
+            If the packet is invalid, or has undefined bits.
         """
 
     def wait(self, seconds: float) -> None:
-        """Return when the machine interrupts, when the packet has come, or after some time.
+        """Wait for an interrupt, the expected packet, or the time given.
 
-        It may return earlier, so that a bus without an interrupt can be polled.
+        It may return earlier, for polling on a bus without interrupts.
         """
 
     def now(self) -> float:
-        """Seconds that have gone by since some moment, by the clock of :meth:`wait`."""
+        """Time in seconds since an arbitrary moment, by the clock of :meth:`wait`."""

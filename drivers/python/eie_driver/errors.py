@@ -1,4 +1,4 @@
-"""What can go wrong between a driver and its machine."""
+"""Errors of a driver and its machine."""
 
 from eie_hdl.registers import Error
 
@@ -6,30 +6,30 @@ __all__ = ["ChecksumError", "ConfigMismatch", "DriverError", "DriverTimeout", "M
 
 
 class DriverError(RuntimeError):
-    """The machine cannot do what was asked for; the message ends with its state."""
+    """The machine cannot perform a request; the message ends with its state."""
 
 
 class ConfigMismatch(DriverError):
-    """A build for another machine."""
+    """The build is for another machine."""
 
 
 class ChecksumError(DriverError):
-    """The machine does not hold what the driver has loaded."""
+    """The machine does not hold the build that the driver has loaded."""
 
 
 class DriverTimeout(DriverError):
-    """The machine does not answer."""
+    """The machine does not respond in time."""
 
 
 class MachineError(DriverError):
-    """The machine reports an error. It takes nothing more until it is cleared.
+    """The machine reports an error, and must be cleared before further use.
 
     Attributes
     ----------
     code : :class:`~eie_hdl.registers.Error`
-        What is wrong.
+        Code of the error.
     address : :class:`int`
-        Where; what it is the address of depends on the code.
+        Address of the error; its meaning depends on the code.
     """
 
     def __init__(self, message: str, code: Error, address: int) -> None:

@@ -1,4 +1,4 @@
-"""Whether there is a machine, and which."""
+"""Identification of a machine and its configuration."""
 
 import dataclasses
 from typing import Any
@@ -14,22 +14,22 @@ __all__ = ["check_config", "identify"]
 
 
 def identify(registers: Registers) -> EIEConfig:
-    """Find out what the machine is.
+    """Read the configuration of the machine.
 
     Raises
     ------
     DriverError
-        If it is none of ours, or of a version that this software does not know.
+        If there is no EIE, or its version or configuration is unsupported.
     """
     if (product := registers.value("ID")) != PRODUCT_ID:
         raise DriverError(f"ID must be 0x{PRODUCT_ID:08X}, not 0x{product:08X}: there is no EIE at "
                           f"this address")
     if (major := registers.read("VERSION")["major"]) != VERSION[0]:
         raise DriverError(f"VERSION.major must be {VERSION[0]}, not {major}: use the "
-                          f"software that came with the hardware")
+                          f"software version of the hardware")
     if (number := registers.value("FORMAT")) != FORMAT_VERSION:
-        raise DriverError(f"FORMAT must be {FORMAT_VERSION}, not {number}: use the software that "
-                          f"came with the hardware")
+        raise DriverError(f"FORMAT must be {FORMAT_VERSION}, not {number}: use the software "
+                          f"version of the hardware")
     fields = dataclasses.fields(EIEConfig)
     numbers = registers.values([f"CONFIG_{field.name.upper()}" for field in fields])
     values: dict[str, Any] = {
@@ -38,15 +38,15 @@ def identify(registers: Registers) -> EIEConfig:
     try:
         return EIEConfig(**values)
     except ConfigError as error:
-        raise DriverError(f"Machine must have a configuration that is possible, but {error}"
+        raise DriverError(f"Machine must have a valid configuration, but {error}"
                           ) from error
 
 
 def check_config(build: EIEConfig, machine: EIEConfig) -> None:
-    """Raise :class:`~.errors.ConfigMismatch` unless a build is for the machine."""
+    """Check that a build is for the machine; raise :class:`~.errors.ConfigMismatch`."""
     ours, theirs = build.as_dict(), machine.as_dict()
     differing = [f"{name} = {theirs[name]}, not {value}" for name, value in ours.items()
                  if value != theirs[name]]
     if differing:
         raise ConfigMismatch(f"Build must be for a machine with {'; '.join(differing)}: compile "
-                             f"it for this one")
+                             f"it for this machine")

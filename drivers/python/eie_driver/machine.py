@@ -1,4 +1,4 @@
-"""A machine as its registers and streams show it: questions, waiting, and what goes wrong."""
+"""Access to a machine: status, results, waiting and errors."""
 
 import math
 from collections.abc import Callable
@@ -21,31 +21,31 @@ __all__ = ["POLL", "Machine"]
 
 T = TypeVar("T")
 
-#: Seconds between two looks at what raises no interrupt.
+#: Seconds between polls of a state that raises no interrupt.
 POLL = 1e-5
 
 
 class Machine:
-    """What all drivers need of a machine.
+    """Registers and result stream of one machine.
 
     Parameters
     ----------
     bus : :class:`~.bus.Bus`
-        Way to the machine.
+        Bus to the machine.
     timeout : :class:`float`, seconds
-        How long the machine may take for one thing, by the clock of the bus.
+        Longest wait for a response of the machine, by the clock of the bus.
 
     Attributes
     ----------
     bus, registers
-        Way to the machine, and its registers by name.
+        Bus to the machine, and its registers by name.
     config : :class:`~eie_hdl.config.EIEConfig`
-        The machine, as it says itself.
+        Configuration, as read from the machine.
 
     Raises
     ------
     DriverError
-        If this is no such machine, or none that this software knows.
+        If there is no machine, or its version is unsupported.
     """
 
     def __init__(self, bus: Bus, *, timeout: float = 10.0) -> None:
@@ -56,9 +56,9 @@ class Machine:
         self.begin()
 
     def begin(self) -> None:
-        """Enable interrupts, and forget those and results that nobody has taken."""
+        """Enable interrupts; clear pending ones, and discard pending results."""
         self.registers.write("IRQ_ENABLE", done=1, error=1)
-        # While one stands, the bus does not wait.
+        # The bus does not wait while an interrupt is pending.
         self.registers.write("IRQ_STATUS", done=1, error=1)
         while True:
             self._expect_any()
@@ -67,11 +67,11 @@ class Machine:
                 return
 
     def status(self) -> dict[str, int]:
-        """What the machine is doing: the fields of register STATUS."""
+        """Read the fields of register STATUS."""
         return self.registers.read("STATUS")
 
     def counters(self, *, now: bool = False) -> dict[str, int]:
-        """Counters of the program that ended last; or, if `now`, of the one that runs."""
+        """Read the counters of the last program, or of the running one if `now`."""
         if now:
             self.registers.write("CONTROL", latch=1)
         low, high = (self.registers.values([f"{name.upper()}_{half}" for name in COUNTERS])
@@ -80,26 +80,26 @@ class Machine:
                 for place, name in enumerate(COUNTERS)}
 
     def n_elements(self, memory: Memory, count: int) -> int:
-        """Elements of the packet in which `count` words of a memory are read."""
+        """Compute the elements of the packet in which `count` words of a memory are read."""
         if memory == Memory.ACT:
             return count * ACTS_PER_WORD * self.config.n_pe
         return count * n_pieces(self.config, Layouts.of(self.config).memories[memory].shape)
 
     def expect(self, n_elements: int) -> None:
-        """Make ready to take a packet of elements: a vector, or contents of memory."""
+        """Prepare to receive a packet of elements: a vector, or contents of a memory."""
         self.bus.expect(n_elements * result_type(self.config).itemsize)
 
     def take(self, n_elements: int) -> NDArray[np.int64]:
-        """Wait for the packet that is expected.
+        """Wait for the expected packet.
 
         Raises
         ------
         MachineError
-            If an error arises.
+            If the machine reports an error.
         DriverTimeout
-            If it does not come in time.
+            If the packet does not come in time.
         DriverError
-            If another one comes.
+            If the packet has another length.
         """
         packet = self.until(self.bus.receive, "The next packet of results")
         kind = result_type(self.config)
@@ -110,21 +110,21 @@ class Machine:
         return packet.view(kind).astype(np.int64)
 
     def until(self, ready: Callable[[], T | None], what: str, *, every: float = math.inf) -> T:
-        """Ask until there is an answer, in the meantime waiting for interrupts.
+        """Poll until there is an answer, waiting for interrupts between polls.
 
         Parameters
         ----------
         ready
-            Returns the answer, or None while there is none.
+            Function that returns the answer, or None if there is none yet.
         what : :class:`str`
-            What is asked for, to begin a sentence with.
+            Subject of the message of a timeout.
         every : :class:`float`, seconds
-            Longest wait between two questions, if no interrupt comes with the answer.
+            Longest time between polls, for answers without an interrupt.
 
         Raises
         ------
         MachineError
-            If an error arises.
+            If the machine reports an error.
         DriverTimeout
             If there is no answer in time.
         """
@@ -143,17 +143,17 @@ class Machine:
                 raise DriverTimeout(f"{what} must come within {self._timeout:g} s{self.state()}")
 
     def drain(self, ready: Callable[[], bool], what: str) -> None:
-        """Wait as :meth:`until`, and throw away all packets that come in the meantime."""
-        def look() -> bool | None:
+        """Wait as :meth:`until`, discarding all packets received meanwhile."""
+        def poll() -> bool | None:
             if self.bus.receive() is not None:
                 self._expect_any()
             return ready() or None
 
         self._expect_any()
-        self.until(look, what, every=POLL)
+        self.until(poll, what, every=POLL)
 
     def raise_error(self) -> None:
-        """Raise :class:`~.errors.MachineError` if an error stands."""
+        """Raise :class:`~.errors.MachineError` if an error is pending."""
         error = self.registers.read("ERROR")
         if error["code"] == Error.NONE:
             return
@@ -163,12 +163,12 @@ class Machine:
             f"{error['pe']} ({code.doc}){self.state()}", code, address)
 
     def state(self) -> str:
-        """End of a message: everything that is set in register STATUS."""
+        """Describe the bits set in register STATUS, to end a message."""
         names = [name for name, value in self.status().items() if value]
         return f"; STATUS: {', '.join(names) or 'nothing'}"
 
     def _expect_any(self) -> None:
-        """Make ready to take whatever packet may come: none is longer than a whole memory."""
+        """Prepare to receive any packet; none is longer than a whole memory."""
         memories = Layouts.of(self.config).memories
         readable = memories if self.config.readback else [Memory.ACT]
         self.expect(max(self.n_elements(memory, memories[memory].depth) for memory in readable))

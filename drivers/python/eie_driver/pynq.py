@@ -1,9 +1,9 @@
-"""A machine in the FPGA of a board that runs PYNQ: registers in memory, streams by AXI DMA.
+"""Bus of a machine in the FPGA of a PYNQ board: memory-mapped registers, streams by AXI DMA.
 
 The DMA needs both channels without scatter-gather, streams 64 bits wide, and a buffer length
-register that is wide enough for the largest packet: to the machine it is the largest image of the
-build; from the machine all rows of the activation SRAMs of all PEs, or what is longest of the
-memories that can be read. So long are all transfers from the machine.
+register wide enough for the largest packet. To the machine this is the largest image of the build;
+from the machine, all rows of the activation SRAMs of all PEs, or the longest of the other readable
+memories. All transfers from the machine have this length.
 """
 
 import time
@@ -20,23 +20,23 @@ __all__ = ["PynqBus"]
 
 
 class PynqBus(Bus):
-    """Bus to a machine in an FPGA.
+    """Bus to a machine on a PYNQ board.
 
     Parameters
     ----------
     registers : ``pynq.MMIO``
-        Where the registers are; or the IP of an overlay, which can be read and written as well.
+        Access to the registers; alternatively the IP of an overlay.
     dma : ``pynq.lib.dma.DMA``
-        What feeds `s_axis` and takes from `m_axis`.
+        DMA connected to `s_axis` and `m_axis`.
     timeout : :class:`float`, seconds
-        After which a packet that is not taken is given up.
+        Longest time to send a packet.
     poll : :class:`float`, seconds
-        Between two looks at the machine.
+        Longest time between polls of the machine.
     """
 
     def __init__(self, registers: Any, dma: Any, *, timeout: float = 1.0, poll: float = 1e-5
                  ) -> None:
-        # There is one on a board only.
+        # Available on a board only.
         from pynq import allocate
 
         self._allocate = allocate
@@ -53,14 +53,14 @@ class PynqBus(Bus):
         self._registers.write(address, value)
 
     def send(self, beats: NDArray[np.uint64]) -> None:
-        """Send one packet to the machine; return when it is taken.
+        """Send one packet to the machine; return when it is accepted.
 
         Raises
         ------
         BusError
-            If it is not. The DMA still holds it then, and nothing else can be sent: reset the DMA
-            (``Reset`` in its MM2S_DMACR, which is for both channels), start both channels, and
-            clear the machine with a new driver on a new bus.
+            If the packet is not accepted in time. The DMA still holds it, and nothing else can be
+            sent: reset the DMA (``Reset`` in its MM2S_DMACR, for both channels), start both
+            channels, and clear the machine with a new driver on a new bus.
         """
         if len(self._out) < len(beats):
             self._out = self._allocate(len(beats), np.uint64)
@@ -69,18 +69,19 @@ class PynqBus(Bus):
         deadline = self.now() + self._timeout
         while not _has_ended(self._sender):
             if self.now() > deadline:
-                raise BusError(f"Packet of {len(beats)} beats must be taken within "
+                raise BusError(f"Packet of {len(beats)} beats must be accepted within "
                                f"{self._timeout:g} s")
 
     def expect(self, n_bytes: int) -> None:
-        # A transfer that waits for data stays: the channel would not stop before it has ended.
+        # Keep a transfer that waits for data: the channel could not stop before its end.
         if self._expecting and _has_ended(self._receiver):
             self._expecting = False
         n_beats = -(-n_bytes * 8 // BEAT_WIDTH)
         if len(self._in) < n_beats:
             if self._expecting:
-                raise BusError(f"Packet must have at most {self._in.nbytes} bytes, for which the "
-                               f"DMA waits already, not {n_bytes}: expect the longest one first")
+                raise BusError(f"Packet must have at most {self._in.nbytes} bytes, the length "
+                               f"of the transfer in progress, not {n_bytes}: expect the longest "
+                               f"packet first")
             self._in = self._allocate(n_beats, np.uint64)
         if not self._expecting:
             self._receiver.transfer(self._in)
@@ -100,7 +101,7 @@ class PynqBus(Bus):
 
 
 def _has_ended(channel: Any) -> bool:
-    """Whether a transfer of a channel has ended; its buffer is then as the machine left it."""
+    """Check if a transfer has ended; its buffer is then up to date."""
     if not channel.idle and not channel.error:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Registers by name: no address or bit position is known to a driver."""
+"""Access to registers by name, without addresses or bit positions."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ __all__ = ["Registers"]
 
 
 class Registers:
-    """Reads and writes the registers of a machine.
+    """Registers of a machine by name.
 
     Parameters
     ----------
     bus : :class:`~.bus.Bus`
-        Way to the machine.
+        Bus to the machine.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -27,7 +27,7 @@ class Registers:
         Raises
         ------
         BusError
-            If the bus does not allow it.
+            If the bus refuses the access.
         """
         register = self._register(name)
         return register.unpack(self._bus.read(register.address))
@@ -38,18 +38,18 @@ class Registers:
         return value
 
     def values(self, names: Sequence[str]) -> list[int]:
-        """Read several registers whole."""
+        """Read several registers as integers."""
         return self._bus.read_all([self._register(name).address for name in names])
 
     def write(self, name: str, **fields: int) -> None:
-        """Write a register; fields that are not given are zero.
+        """Write a register; omitted fields are zero.
 
         Raises
         ------
         BusError
-            If the bus does not allow it.
+            If the bus refuses the access.
         ValueError
-            If a value does not fit its field, or there is no such field or register.
+            If a value does not fit its field, or the field or register is unknown.
         """
         register = self._register(name)
         self._bus.write(register.address, register.pack(**fields))

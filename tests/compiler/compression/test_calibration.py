@@ -58,9 +58,9 @@ def test_a_magnitude_that_just_fits_loses_no_bit(act_width):
 @pytest.mark.parametrize("samples", [None, np.ones((1, 1))])
 def test_results_that_are_not_finite_are_refused(samples):
     layer = ModelLayer("fc1", np.full((1, 1), 1e308), np.full(1, 1e308))
-    with pytest.raises(CompressError, match="^layer 'fc1': results must be finite, but are too "
-                                            "great for floating-point numbers: scale the weights "
-                                            "down$"):
+    with pytest.raises(CompressError, match="^layer 'fc1': results must be finite, but exceed "
+                                            "the range of floating-point numbers: scale the "
+                                            "weights down$"):
         calibrate(Model((layer,)), act_width=16, samples=samples)
 
 
@@ -122,13 +122,13 @@ def test_pins_win_and_leave_the_others_alone(rng, model):
 @pytest.mark.parametrize("options, message", [
     ({"input_magnitude": 0.0}, "input_magnitude must be positive and finite, not 0.0"),
     ({"samples": np.ones((5, 3))},
-     "calibration must be one or more inputs of 40 numbers, not of shape (5, 3)"),
+     "calibration must hold one or more inputs of 40 numbers, not shape (5, 3)"),
     ({"samples": np.ones((0, 40))},
-     "calibration must be one or more inputs of 40 numbers, not of shape (0, 40)"),
+     "calibration must hold one or more inputs of 40 numbers, not shape (0, 40)"),
     ({"samples": np.full((1, 40), np.nan)}, "calibration must be finite"),
-    ({"samples": np.full((1, 40), "1.5")}, "calibration must be real numbers, not <U3"),
-    ({"samples": np.full((1, 40), 1j)}, "calibration must be real numbers, not complex128"),
-    ({"pins": {"fc3": 4}}, "pins must be of input, fc1, fc2, not of 'fc3'"),
+    ({"samples": np.full((1, 40), "1.5")}, "calibration must hold real numbers, not <U3"),
+    ({"samples": np.full((1, 40), 1j)}, "calibration must hold real numbers, not complex128"),
+    ({"pins": {"fc3": 4}}, "pins must be for input, fc1, fc2, not 'fc3'"),
     ({"pins": {"fc1": 65}}, "pin of 'fc1' must be fraction bits from -64 to 64, not 65"),
     ({"pins": {"fc1": 4.0}}, "pin of 'fc1' must be fraction bits from -64 to 64, not 4.0"),
 ])

@@ -77,7 +77,8 @@ def test_balance_gives_all_pes_the_same_work_in_every_layer(rng):
 
 def test_the_start_of_sharing_can_be_chosen(rng):
     model = make_model(rng, 400, 30)
-    books = [compress(model, start=start).layers[0].codebook for start in ("linear", "density")]
+    books = [compress(model, kmeans_init=name).layers[0].codebook
+             for name in ("linear", "density")]
     assert (books[0] != books[1]).any()
 
 
@@ -94,7 +95,8 @@ def test_what_goes_on_is_told(rng):
 
 
 @pytest.mark.parametrize("options", [{"pins": {"fc9": 3}}, {"calibration": np.ones((1, 3))},
-                                     {"act_width": 99}, {"start": "nowhere"}, {"density": 2.0}])
+                                     {"act_width": 99}, {"kmeans_init": "nowhere"},
+                                     {"density": 2.0}])
 def test_wrong_options_are_found_before_anything_is_done(rng, options):
     steps = []
     with pytest.raises((CompressError, ConfigError)):
@@ -143,9 +145,9 @@ def test_sparse_weights_are_never_made_dense(rng):
 
 @pytest.mark.parametrize("options, message", [
     ({"density": 0.0}, "density must be above 0 and at most 1, not 0.0"),
-    ({"density": [0.5, 0.5]}, "density must be one for each of 1 layers, not 2"),
-    ({"quality": [0.5, 0.5]}, "quality must be one for each of 1 layers, not 2"),
-    ({"density": 0.5, "quality": 1}, "density or quality must be given, and not both"),
+    ({"density": [0.5, 0.5]}, "density must have one number for each of 1 layers, not 2"),
+    ({"quality": [0.5, 0.5]}, "quality must have one number for each of 1 layers, not 2"),
+    ({"density": 0.5, "quality": 1}, "exactly one of density and quality must be given"),
     ({"v_width": 1}, "v_width must be an integer from 2 to 8, not 1"),
     ({"v_width": 9}, "v_width must be an integer from 2 to 8, not 9"),
 ])

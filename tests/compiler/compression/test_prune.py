@@ -117,8 +117,8 @@ def test_the_density_of_a_quality_is_what_it_leaves(dense, quality, kept):
 
 
 @pytest.mark.parametrize("options, message", [
-    ({}, "density or quality must be given, and not both"),
-    ({"density": 0.5, "quality": 1.0}, "density or quality must be given, and not both"),
+    ({}, "exactly one of density and quality must be given"),
+    ({"density": 0.5, "quality": 1.0}, "exactly one of density and quality must be given"),
     ({"density": 0.0}, "density must be above 0 and at most 1, not 0.0"),
     ({"density": 1.01}, "density must be above 0 and at most 1, not 1.01"),
     ({"density": float("nan")}, "density must be above 0 and at most 1, not nan"),

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eie_compiler.compression.weight_sharing import STARTS, share_weights
+from eie_compiler.compression.kmeans_inits import KMEANS_INITS
+from eie_compiler.compression.weight_sharing import share_weights
 from eie_compiler.errors import CompressError
 
 
@@ -25,7 +26,7 @@ def start_alone(values, n_shared, start, monkeypatch, seed=0):
     return share_weights(values, n_shared, start, seed)
 
 
-@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("start", KMEANS_INITS)
 @pytest.mark.parametrize("n_shared", [3, 15, 255])
 def test_shared_weights_are_the_means_of_their_members(pruned, start, n_shared):
     codebook, codes = share_weights(pruned, n_shared, start)
@@ -66,7 +67,7 @@ def test_a_random_start_draws_weights_by_its_seed(pruned, monkeypatch):
 @pytest.mark.parametrize("n_shared", [3, 15, 63])
 def test_no_start_beats_the_exact_one(pruned, n_shared):
     least = error(pruned, *share_weights(pruned, n_shared, "exact"))
-    for start in STARTS:
+    for start in KMEANS_INITS:
         assert error(pruned, *share_weights(pruned, n_shared, start)) >= least * (1 - 1e-12)
 
 
@@ -90,7 +91,7 @@ def test_what_no_code_needs_is_zero_and_last():
     assert np.unique(codes).tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("start", KMEANS_INITS)
 @given(values=st.lists(st.sampled_from([-2.5, -1.0, 0.5, 3.0]), max_size=20))
 def test_few_distinct_values_are_kept_exactly(start, values):
     values = np.array(values, np.float64)
@@ -99,7 +100,7 @@ def test_few_distinct_values_are_kept_exactly(start, values):
     assert codes.dtype == np.uint8
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(STARTS)))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(KMEANS_INITS)))
 def test_sharing_what_is_shared_changes_nothing(seed, start):
     values = np.random.default_rng(seed).standard_cauchy(200)
     codebook, codes = share_weights(values, 15, start)
@@ -109,5 +110,5 @@ def test_sharing_what_is_shared_changes_nothing(seed, start):
 
 def test_another_start_is_refused():
     with pytest.raises(CompressError, match=re.escape(
-            "start must be exact, linear, density or random, not 'uniform'")):
+            "kmeans_init must be exact, linear, density or random, not 'uniform'")):
         share_weights(np.ones(3), 7, "uniform")

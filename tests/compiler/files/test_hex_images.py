@@ -22,15 +22,15 @@ def test_text_is_one_word_a_line(data, width):
 
 
 @pytest.mark.parametrize("text, message", [
-    (b"000\n00\n", "line 2 must have 3 digits, not be b'00'"),
-    (b"000\n0001\n", "line 2 must have 3 digits, not be b'0001'"),
-    (b"000\n\n000\n", "line 2 must have 3 digits, not be b''"),
+    (b"000\n00\n", "line 2 must have 3 digits, not b'00'"),
+    (b"000\n0001\n", "line 2 must have 3 digits, not b'0001'"),
+    (b"000\n\n000\n", "line 2 must have 3 digits, not b''"),
     (b"000\n000", "last line must end in a line feed"),
-    (b"000\r\n001\r\n", "line 1 must have 3 digits, not be b'000\\r'"),
-    (b"000\n00A\n", "line 2 must be 10 bits in 3 lower-case hexadecimal digits, not b'00A'"),
-    (b"@00\n000\n", "line 1 must be 10 bits in 3 lower-case hexadecimal digits, not b'@00'"),
-    (b"3ff\n400\n", "line 2 must be 10 bits in 3 lower-case hexadecimal digits, not b'400'"),
-    (b"000\n" * 5, "line 5 is one too many: the memory has 4 words, the image 5"),
+    (b"000\r\n001\r\n", "line 1 must have 3 digits, not b'000\\r'"),
+    (b"000\n00A\n", "line 2 must have 10 bits in 3 lower-case hexadecimal digits, not b'00A'"),
+    (b"@00\n000\n", "line 1 must have 10 bits in 3 lower-case hexadecimal digits, not b'@00'"),
+    (b"3ff\n400\n", "line 2 must have 10 bits in 3 lower-case hexadecimal digits, not b'400'"),
+    (b"000\n" * 5, "image must have at most 4 lines, the words of the memory, not 5"),
 ])
 def test_text_that_is_no_image_is_refused(text, message):
     with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):

@@ -75,21 +75,19 @@ def test_no_word_is_longer_than_can_be_decoded(n_symbols, longest):
     (b"\0", 8, 4, [2],
      "lengths must be those of a complete prefix code, but the sum of 2 ** -length is 0.25, not 1"),
     (b"\0", 8, 1, [32], "lengths must be from 0 to 31, not 32"),
-    (b"\0", 9, 8, [1, 1], "bits must end within the last of 1 bytes, not be 9"),
-    (b"\0\0", 8, 8, [1, 1], "bits must end within the last of 2 bytes, not be 8"),
-    (b"", -1, 0, [1, 1], "bits must end within the last of 0 bytes, not be -1"),
-    (b"\x01", 7, 7, [1, 1], "bit 7 must be 0, as all behind the 7 of the words"),
-    (b"\x10", 8, 8, [1], "bit 3 must be 0, as the only word of the code is"),
+    (b"\0", 9, 8, [1, 1], "bits must end within the last of 1 bytes, not at 9"),
+    (b"\0\0", 8, 8, [1, 1], "bits must end within the last of 2 bytes, not at 8"),
+    (b"", -1, 0, [1, 1], "bits must end within the last of 0 bytes, not at -1"),
+    (b"\x01", 7, 7, [1, 1], "bit 7 must be 0, as all after the 7 bits of the words"),
+    (b"\x10", 8, 8, [1], "bit 3 must be 0, the only word of the code"),
     (b"\0", 8, 0, [], "8 bits must hold 0 words of the 0 in the code, but they cannot"),
     (b"\0", 8, 9, [1, 1], "8 bits must hold 9 words of the 2 in the code, but they cannot"),
     (b"\0", 8, -1, [1, 1], "8 bits must hold -1 words of the 2 in the code, but they cannot"),
     (b"", 0, 10 ** 12, [1, 1], "0 bits must hold 1000000000000 words of the 2 in the code, but "
                                "they cannot"),
-    (b"\x01", 8, 8, [1, 2, 2], "8 words must be in the 8 bits, but these end before the last word "
-                               "does"),
-    (b"\xff", 8, 5, [1, 2, 2], "5 words must be in the 8 bits, but these end before the last word "
-                               "does"),
-    (b"\x00", 8, 7, [1, 2, 2], "7 words must be all, but they end at bit 7 of 8"),
+    (b"\x01", 8, 8, [1, 2, 2], "8 words must be in the 8 bits, but these end within the last word"),
+    (b"\xff", 8, 5, [1, 2, 2], "5 words must be in the 8 bits, but these end within the last word"),
+    (b"\x00", 8, 7, [1, 2, 2], "7 words must end at bit 8, not 7"),
 ])
 def test_what_is_no_code_is_refused(content, n_bits, n_symbols, lengths, message):
     with pytest.raises(HuffmanError, match=f"^{re.escape(message)}$"):

@@ -208,7 +208,7 @@ def test_other_bytes_are_refused(tmp_path):
     rng, path = np.random.default_rng(8), tmp_path / "noise.npz"
     for length in (0, 1, 22, 1000):
         path.write_bytes(rng.bytes(length))
-        with pytest.raises(NetworkError, match="File must be a whole .npz archive"):
+        with pytest.raises(NetworkError, match="File must be an intact .npz archive"):
             read_network(path)
 
 
@@ -226,17 +226,19 @@ def test_a_file_of_version_1_is_refused(tmp_path):
 
 def test_arrays_of_something_else_are_refused(tmp_path, saved):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(NetworkError, match=r"File must hold the arrays header and data, not "
-                                           r"\['a'\]: this is no network file$"):
+    with pytest.raises(NetworkError, match="File must hold the arrays header and data, not "
+                                           r"\['a'\]: this is not a network file$"):
         read_network(tmp_path / "other.npz")
     write(saved, *read(saved), extra=1)
     with pytest.raises(NetworkError, match=r"not \['header', 'data', 'extra'\]: this is no"):
         read_network(saved)
     np.savez(saved, header=np.zeros((2, 2), np.uint8), data=np.zeros(3, np.uint8))
-    with pytest.raises(NetworkError, match="header must be uint8 of 1 dimension, not uint8 of 2$"):
+    with pytest.raises(NetworkError, match="header must be a one-dimensional array of uint8, not "
+                                           "uint8 of 2 dimensions$"):
         read_network(saved)
     np.savez(saved, header=np.zeros(3, np.uint8), data=np.zeros(3))
-    with pytest.raises(NetworkError, match="data must be uint8 of 1 dimension, not float64 of 1$"):
+    with pytest.raises(NetworkError, match="data must be a one-dimensional array of uint8, not "
+                                           "float64 of 1 dimensions$"):
         read_network(saved)
 
 
@@ -245,8 +247,8 @@ def test_arrays_of_something_else_are_refused(tmp_path, saved):
     (b"\xff", "header must be JSON in UTF-8: 'utf-8' codec"),
     (b"[" * 200_000, "header must be JSON in UTF-8: maximum recursion"),
     (b"9" * 10_000, "header must be JSON in UTF-8: Exceeds the limit"),
-    (b"[]", "kind must be in the header and be 'eie-network': this is no network file"),
-    (b'{"kind": "cheese"}', "kind must be in the header and be 'eie-network'"),
+    (b"[]", "kind must be 'eie-network' in the header: this is not a network file"),
+    (b'{"kind": "cheese"}', "kind must be 'eie-network' in the header"),
     (b'{"kind": "eie-network"}',
      "header must be an object with the fields kind, version, v_width, input_frac, patches, "
      "layers, not ['kind']"),
@@ -264,7 +266,7 @@ def test_a_broken_header_is_refused(saved, text, message):
     (["v_width"], 9, "v_width must be an integer from 2 to 8, not 9"),
     (["input_frac"], -65, "input_frac must be an integer from -64 to 64, not -65"),
     (["input_frac"], True, "header.input_frac must be an integer, not True"),
-    (["layers"], [], "layers must be a tuple of one layer or more"),
+    (["layers"], [], "layers must be a tuple of one or more layers"),
     (["patches"], 3, "header.patches must be an object or null, not 3"),
     (["patches"], {}, "patches must be an object with the fields shape, kernel, stride, dilation, "
                       "padding, not []"),
@@ -299,7 +301,7 @@ def test_a_broken_header_is_refused(saved, text, message):
     (["layers", 0, "runs"], {}, "layers[0].runs must be an object with the fields bits, lengths, "
                                 "not []"),
     (["layers", 0, "name"], "a/b", "layer 'a/b': name must be printable text without slashes"),
-    (["layers", 0, "name"], "fc2", "layer 'fc2': name must belong to one layer only"),
+    (["layers", 0, "name"], "fc2", "layer 'fc2': name must be unique"),
     (["layers", 0, "output_frac"], 65,
      "layer 'fc1': output_frac must be an integer from -64 to 64, not 65"),
 ])
@@ -313,7 +315,7 @@ def test_a_wrong_field_is_refused(saved, path, value, message):
 def test_bytes_behind_the_last_layer_are_refused(saved):
     header, data = read(saved)
     write(saved, header, data.tobytes() + b"\0")
-    with pytest.raises(NetworkError, match=f"data must end at byte {len(data)}, behind the last "
+    with pytest.raises(NetworkError, match=f"data must end at byte {len(data)}, after the last "
                                            f"layer, not at byte {len(data) + 1}$"):
         read_network(saved)
 
@@ -343,6 +345,6 @@ def test_a_stream_of_no_matrix_is_refused(tmp_path):
     data = data.copy()
     data[-2] = 0b10000000
     write(path, header, data)
-    with pytest.raises(NetworkError, match=r"layers\[0\].runs\[1\] must be 1, as that of all "
-                                           r"padding \(code 0\) is, not 0$"):
+    with pytest.raises(NetworkError, match=r"layers\[0\].runs\[1\] must be 1, the run of padding "
+                                           r"\(code 0\), not 0$"):
         read_network(path)

@@ -49,8 +49,8 @@ def test_the_longest_runs_are_padded():
 
 
 @pytest.mark.parametrize("v, z, message", [
-    ([0, 1], [2, 0], "runs[0] must be 3, as that of all padding (code 0) is, not 2"),
-    ([1, 0], [0, 3], "codes must not end in padding (code 0)"),
+    ([0, 1], [2, 0], "runs[0] must be 3, the run of padding (code 0), not 2"),
+    ([1, 0], [0, 3], "codes must not end with padding (code 0)"),
     ([1, 1, 1], [3, 3, 2], "runs must end within the 2 × 5 weights, not at weight 10"),
 ])
 def test_entries_of_no_matrix_are_refused(v, z, message):

@@ -65,8 +65,8 @@ def test_a_shape_that_is_not_the_data_is_refused(tmp_path, shape):
     content = content[:8] + header.to_bytes(2, "little") + content[10:]
     path = write(tmp_path / "a.npz", [("a.npy", content)])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ArchiveError, match="^a must hold the 64 bytes that are there, not "
-                                           f"{re.escape(shape)} of int64$"):
+    with pytest.raises(ArchiveError, match="^a must have a header for its 64 bytes, not for "
+                                           f"shape {re.escape(shape)} of int64$"):
         read_arrays(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 16    # KiB
 
@@ -76,7 +76,7 @@ def test_an_empty_array_of_an_impossible_shape_is_refused(tmp_path):
     header = int.from_bytes(content[8:10], "little") + 30
     content = content[:8] + header.to_bytes(2, "little") + content[10:]
     path = write(tmp_path / "a.npz", [("a.npy", content)])
-    with pytest.raises(ArchiveError, match=r"^a must have a possible shape, not \(0, 10{30}\)$"):
+    with pytest.raises(ArchiveError, match=r"^a must have a valid shape, not \(0, 10{30}\)$"):
         read_arrays(path)
 
 
@@ -85,7 +85,7 @@ def test_an_empty_array_of_an_impossible_shape_is_refused(tmp_path):
                                      b"\x93NUMPY\x01\x00\x0b\x00{'descr': ("])
 def test_a_broken_header_is_refused(tmp_path, content):
     path = write(tmp_path / "a.npz", [("a.npy", content)])
-    with pytest.raises(ArchiveError, match="^a must be an array in NumPy's format: "):
+    with pytest.raises(ArchiveError, match="^a must be an array in NumPy's .npy format: "):
         read_arrays(path)
 
 
@@ -94,9 +94,9 @@ def test_a_member_that_promises_more_than_it_can_hold_is_refused(tmp_path):
     content = path.read_bytes()
     size = len(npy(np.arange(8))).to_bytes(4, "little")
     path.write_bytes(content.replace(size, (1 << 30).to_bytes(4, "little")))
-    with pytest.raises(ArchiveError, match=rf"^File must be a whole \.npz archive: its "
-                                           rf"{len(content)} bytes cannot hold arrays of "
-                                           r"1073741824$"):
+    with pytest.raises(ArchiveError, match=r"^File must be an intact \.npz archive: its "
+                                           f"{len(content)} bytes cannot hold arrays of "
+                                           "1073741824 bytes$"):
         read_arrays(path)
 
 
@@ -110,7 +110,7 @@ def test_members_that_overlap_are_refused(tmp_path):
     path.write_bytes(content[:start] + entries + struct.pack(
         "<4sHHHHIIH", end[:4], 0, 0, n, n, len(entries), start, 0))
     size = len(npy(np.zeros(50_000)))
-    with pytest.raises(ArchiveError, match=f"^File must be .* cannot hold arrays of {n * size}$"):
+    with pytest.raises(ArchiveError, match=f"cannot hold arrays of {n * size} bytes$"):
         read_arrays(path)
 
 
@@ -131,11 +131,11 @@ def test_other_compressions_are_refused(tmp_path):
 
 def test_two_arrays_of_one_name_are_refused(tmp_path):
     path = write(tmp_path / "a.npz", [("a.npy", npy(1)), ("a", npy(2))])
-    with pytest.raises(ArchiveError, match="^File must not hold two arrays of the same name$"):
+    with pytest.raises(ArchiveError, match="^File must not have two arrays of the same name$"):
         read_arrays(path)
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path):
     (tmp_path / "a.npz").write_text("nothing")
-    with pytest.raises(ArchiveError, match="^File must be a whole .npz archive: "):
+    with pytest.raises(ArchiveError, match="^File must be an intact .npz archive: "):
         read_arrays(tmp_path / "a.npz")

@@ -71,7 +71,7 @@ def test_a_file_of_save_npz_is_a_model_of_one_layer(tmp_path, kind):
 def test_a_file_of_save_npz_in_another_format_is_refused(tmp_path):
     sp.save_npz(tmp_path / "gate.npz", sp.eye_array(3, format="dia"))
     with pytest.raises(FrontEndError, match=r"gate\.npz: format of a sparse matrix must be csc, "
-                                            r"csr, coo, not 'dia': matrix\.tocsc\(\) changes it"):
+                                            r"csr, coo, not 'dia': matrix\.tocsc\(\) converts it"):
         read_model(tmp_path / "gate.npz")
 
 
@@ -87,10 +87,10 @@ def test_sparse_matrices_are_read_in_their_order():
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"biases": [None, None]}, "biases must be one for each of 1 matrices, not 2"),
-    ({"names": ["a", "b"]}, "names must be one for each of 1 matrices, not 2"),
-    ({"relu": []}, "relu must be one for each of 1 layers, not 0"),
-    ({"matrices": [np.eye(2)]}, "layer 'layer1': must be a sparse matrix of SciPy, not ndarray"),
+    ({"biases": [None, None]}, "biases must have one for each of 1 matrices, not 2"),
+    ({"names": ["a", "b"]}, "names must have one for each of 1 matrices, not 2"),
+    ({"relu": []}, "relu must have one for each of 1 layers, not 0"),
+    ({"matrices": [np.eye(2)]}, "layer 'layer1': must be a SciPy sparse matrix, not ndarray"),
 ])
 def test_wrong_sparse_matrices_are_refused(options, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
@@ -113,7 +113,8 @@ def test_arrays_of_four_dimensions_are_convolutions():
     ({"fc1.weight": np.ones((2, 2)), "fc2.bias": np.ones(2)},
      "arrays must be named NAME.weight and NAME.bias, not fc2.bias"),
     ({}, "arrays must be named NAME.weight and NAME.bias; there are none"),
-    ({"a.weight": np.ones((2, 2)), "a_weight": np.ones((2, 2))}, "layer 'a' must be there once"),
+    ({"a.weight": np.ones((2, 2)), "a_weight": np.ones((2, 2))}, "layer 'a' must be present only "
+                                                                 "once"),
     ({"a.weight": np.ones((2, 2), int)},
      "layer 'a': weight must be a matrix of floating-point numbers, not int64 of shape "
      "(2, 2)"),
@@ -127,8 +128,8 @@ def test_arrays_of_four_dimensions_are_convolutions():
      "layer 'a': bias must be floating-point numbers of shape (2,), not <U1 of shape "
      "(2,)"),
     ({"a.weight": np.ones((2, 1, 3, 3))},
-     "layer 'a': shape of the image must be known: say image=(channels, height, width)"),
-    ({"a.data": np.ones(1)}, "layer 'a': array shape of a sparse matrix must be there"),
+     "layer 'a': shape of the image must be known: give image=(channels, height, width)"),
+    ({"a.data": np.ones(1)}, "layer 'a': array shape of a sparse matrix must be present"),
 ])
 def test_other_arrays_are_refused(tmp_path, arrays, message):
     assert error_of(tmp_path, **arrays) == message
@@ -144,7 +145,7 @@ def test_other_arrays_are_refused(tmp_path, arrays, message):
     ({"indices": np.array([0, -1, 1])}, "must be a sparse matrix in format csc: "),
     ({"indptr": np.array([0, 2, 1, 3])}, "must be a sparse matrix in format csc: "),
     ({"indptr": np.array([0, 3])}, "must be a sparse matrix in format csc: "),
-    ({"indptr": np.array([0, 1, 1, 2])}, "indptr must end at 3, the numbers there are, not 2"),
+    ({"indptr": np.array([0, 1, 1, 2])}, "indptr must end at 3, the length of data, not 2"),
 ])
 def test_sparse_matrices_that_cannot_be_are_refused(tmp_path, change, message):
     matrix = sp.csc_array(np.array([[1.0, 0, 0], [0, 0, 3], [0, 2, 0], [0, 0, 0]]))
@@ -154,7 +155,7 @@ def test_sparse_matrices_that_cannot_be_are_refused(tmp_path, change, message):
 
 def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "w.npz").write_bytes(b"PK")
-    with pytest.raises(FrontEndError, match=r"w\.npz: File must be a whole \.npz archive"):
+    with pytest.raises(FrontEndError, match=r"w\.npz: File must be an intact \.npz archive"):
         read_model(tmp_path / "w.npz")
 
 
@@ -165,12 +166,12 @@ def test_a_missing_file_is_told(tmp_path):
 
 @pytest.mark.parametrize("name, options, message", [
     ("model.pkl", {}, "file must be .onnx, .npz, .safetensors, .pt, .pth, or a Deep Compression "
-     "stream with shapes=FILE; a pickled one is a program and is not read: pass the object to its "
-     "front end, or export it to ONNX"),
-    ("w.npz", {"first": "x"}, "options of this kind of file must be some of layers, relu, image, "
-     "not first"),
-    ("model.onnx", {"layers": ["x"]}, "options of this kind of file must be some of first, last, "
-     "image, not layers"),
+                      "stream with shapes=FILE; pickled models can run code and are not read: "
+                      "pass the object to its front end, or export it to ONNX"),
+    ("w.npz", {"first": "x"}, "options for this format must be among layers, relu, image, not "
+                              "first"),
+    ("model.onnx", {"layers": ["x"]}, "options for this format must be among first, last, image, "
+                                      "not layers"),
 ])
 def test_kinds_of_files_and_their_options_are_checked(name, options, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(f'{name}: {message}')}$"):
@@ -204,6 +205,6 @@ def test_a_layer_that_does_not_fit_takes_no_memory_for_its_bias():
 
 
 def test_a_layer_that_is_not_there_is_refused():
-    with pytest.raises(FrontEndError, match="^layers must be some of a, b, not c$"):
+    with pytest.raises(FrontEndError, match="^layers must be among a, b, not c$"):
         from_arrays({"a.weight": np.eye(2), "a.bias": np.ones(2), "b.weight": np.eye(2)},
                     layers=["a", "c"])

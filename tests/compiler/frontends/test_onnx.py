@@ -133,9 +133,9 @@ def test_the_part_behind_an_operation_can_be_chosen(exported):
 def test_what_cannot_be_run_is_named_with_its_tensors(exported):
     with pytest.raises(FrontEndError, match=(
             r"images\.onnx: MaxPool node 'node_max_pool2d' \(relu_1 -> max_pool2d\): operation "
-            r"must be one of Add, BatchNormalization, Cast, Conv, Div, Dropout, Flatten, Gemm, "
-            r"Identity, MatMul, Mul, Relu, Reshape, Squeeze, Sub, Unsqueeze; choose a part of the "
-            r"graph with first=TENSOR and last=TENSOR, behind or before it$")):
+            "must be one of Add, BatchNormalization, Cast, Conv, Div, Dropout, Flatten, Gemm, "
+            "Identity, MatMul, Mul, Relu, Reshape, Squeeze, Sub, Unsqueeze; choose a part of "
+            "the graph with first=TENSOR and last=TENSOR, after or before it$")):
         read_model(exported[0] / "images.onnx")
 
 
@@ -285,11 +285,11 @@ def test_a_convolution_of_the_whole_image_may_be_flattened():
 
 def test_the_shape_of_images_that_the_model_leaves_open_is_given():
     model = graph_of([("Conv", "x w", "y", {})], {"w": floats(6, 2, 3, 3)}, ["n", 2, "h", "w"])
-    with pytest.raises(FrontEndError, match=r"shape of the image must be known: say "
+    with pytest.raises(FrontEndError, match="shape of the image must be known: give "
                                             r"image=\(channels, height, width\)$"):
         from_onnx(model)
     check(model, floats(1, 2, 7, 9), image=(2, 7, 9))
-    with pytest.raises(ModelError, match="weight must have 27 columns, one for each number of a "
+    with pytest.raises(ModelError, match="weight must have 27 columns, one for each element of a "
                                          "patch, not 18"):
         from_onnx(model, image=(3, 7, 9))
 
@@ -330,21 +330,21 @@ IMAGE = [1, 2, 4, 4]
 
 @pytest.mark.parametrize("nodes, constants, shape, message", [
     ([("MatMul", "x w", "h", {}), ("Softmax", "h", "y", {})], {"w": W}, [1, 6],
-     "Softmax node (h -> y): has the order of its inputs, which are what can be computed: end "
+     "Softmax node (h -> y): must be left out; its results have the order of its inputs: end "
      "before it with last='h'"),
     ([("Softmax", "x", "h", {}), ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
      "Softmax node (x -> h): operation must be one of Add, "),
-    ([("Add", "x x", "y", {})], {}, [1, 6], "Add node (x, x -> y): must have one computed input, "
-     f"and constants, not 2 computed ones; {CHOOSE}"),
+    ([("Add", "x x", "y", {})], {}, [1, 6], "Add node (x, x -> y): must have one computed input "
+                                            f"besides constants, not 2; {CHOOSE}"),
     ([("Identity", "x", "y", {})], {}, [1, 6], "model must have a linear layer or a convolution"),
     ([("Relu", "x", "h", {}), ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
      f"Relu node (x -> h): ReLU must follow a linear layer or a convolution directly; {CHOOSE}"),
     ([("MatMul", "x w", "h", {}), ("Relu", "h", "r", {}), ("Add", "r c", "y", {})],
-     {"w": W, "c": floats(4)}, [1, 6], "constant scale or shift behind a ReLU must be followed by "
-     f"a layer that takes it up; {CHOOSE}"),
+     {"w": W, "c": floats(4)}, [1, 6], "constant scale or shift after a ReLU must be followed "
+                                       f"by a layer to fold into; {CHOOSE}"),
     ([("MatMul", "x w", "h", {}), ("Add", "h c", "y", {})], {"w": W, "c": floats(5, 4)}, [5, 6],
-     "Add node (h, c -> y): constant must be one number, or 4 along axis -1, one for each of a "
-     "vector, not of shape (5, 4)"),
+     "Add node (h, c -> y): constant must be one number, or 4 along axis -1, one per element of "
+     "a vector, not of shape (5, 4)"),
     ([("MatMul", "x w", "h", {}), ("Div", "c h", "y", {})], {"w": W, "c": floats(4)}, [1, 6],
      "Div node (c, h -> y): division must be by a constant other than 0"),
     ([("MatMul", "x w", "h", {}), ("Div", "h c", "y", {})], {"w": W, "c": np.zeros(4, "f4")},
@@ -366,35 +366,45 @@ IMAGE = [1, 2, 4, 4]
      f"multiply by constants on the same side; {CHOOSE}"),
     ([("Cast", "x", "h", {"to": TensorProto.INT32}), ("Cast", "h", "i", {"to": FLOAT}),
       ("MatMul", "i w", "y", {})], {"w": W}, [1, 6], "Cast node (x -> h): must be a cast to "
-     f"floating-point numbers, which loses nothing of them; {CHOOSE}"),
+                                                     "floating-point numbers, to keep their "
+                                                     f"values; {CHOOSE}"),
     ([("Add", "x c", "a", {}), ("Flatten", "a", "f", {}), ("MatMul", "f w", "y", {})],
      {"w": W, "c": floats(3)}, [1, 2, 3], "Flatten node (a -> f): shape must not change between "
-     f"constants and the layer that takes them up; {CHOOSE}"),
+                                          f"constants and the layer they fold into; {CHOOSE}"),
     ([("Conv", "x w", "h", {}), ("Flatten", "h", "f", {}), ("Gemm", "f v", "y", {})],
-     {"w": floats(3, 2, 3, 3), "v": floats(12, 2)}, IMAGE, "Flatten node (h -> f): shape must not "
-     "change so that vectors of 3 numbers are joined or split, as those of the pixels of an image "
-     f"are by a Flatten; {CHOOSE}"),
+     {"w": floats(3, 2, 3, 3), "v": floats(12, 2)}, IMAGE, "Flatten node (h -> f): shape must "
+                                                           "not join or split vectors of 3 "
+                                                           "numbers, as a Flatten joins those "
+                                                           f"of the pixels of an image; {CHOOSE}"),
     ([("MatMul", "x w", "h", {}), ("Reshape", "h s", "y", {})], {"w": W, "s": np.array([-1, 2])},
-     [1, 6], "Reshape node (h, s -> y): shape must not change so that vectors of 4 numbers"),
+     [1, 6], "Reshape node (h, s -> y): shape must not join or split vectors of 4 numbers"),
     ([("Odd", "x", "o", {"domain": "odd"}), ("MatMul", "o w", "h", {}), ("Shape", "x", "s", {}),
       ("Reshape", "h s", "y", {})], {"w": W}, [None, None],
      "Reshape node (h, s -> y): shape of the result must be known: "
-     "onnx.shape_inference.infer_shapes finds it if the shape of the input is declared; "
+     "onnx.shape_inference.infer_shapes infers it if the shape of the input is declared; "
      f"{CHOOSE}"),
     ([("Conv", "x w", "h", {}), ("Conv", "h v", "y", {})],
      {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 2, 2)}, IMAGE, "Conv node (h, v -> y): "
-     "convolution behind another layer must be 1 × 1, with stride 1, without padding, on the "
-     f"pixels of a convolution before it; {CHOOSE}"),
+                                                                "convolution after another "
+                                                                "layer must be 1 × 1, with "
+                                                                "stride 1, without padding, on "
+                                                                "the pixels of a convolution "
+                                                                f"before it; {CHOOSE}"),
     ([("Conv", "x w", "h", {}), ("Conv", "h v", "y", {"strides": [2, 2]})],
      {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 1, 1)}, IMAGE, "Conv node (h, v -> y): "
-     "convolution behind another layer must be 1 × 1"),
+                                                                "convolution after another layer "
+                                                                "must be 1 × 1"),
     ([("Add", "x c", "h", {}), ("Conv", "h w", "y", {"pads": [1, 1, 1, 1]})],
      {"w": floats(3, 2, 2, 2), "c": np.float32(1)}, IMAGE, "Conv node (h, w -> y): constant must "
-     "not be added before a convolution with padding, whose zeros have none: add it to the images"),
+                                                           "not be added before a convolution "
+                                                           "with padding, which does not add it "
+                                                           "to the zeros: add it to the images"),
     ([("Conv", "x w", "h", {}), ("MatMul", "h v", "y", {})],
-     {"w": floats(3, 2, 2, 2), "v": floats(3, 3)}, IMAGE, "MatMul node (h, v -> y): layer of rows "
-     "must not come behind vectors along another axis, such as the channels of a convolution, "
-     f"without a Flatten; {CHOOSE}"),
+     {"w": floats(3, 2, 2, 2), "v": floats(3, 3)}, IMAGE, "MatMul node (h, v -> y): linear "
+                                                          "layer must not follow vectors along "
+                                                          "another axis, such as the channels "
+                                                          "of a convolution, without a Flatten; "
+                                                          f"{CHOOSE}"),
     ([("Conv", "x w", "y", {"group": 2})], {"w": floats(3, 1, 2, 2)}, IMAGE,
      "Conv node (x, w -> y): groups must divide the 3 outputs, not be 2"),
     ([("Conv", "x w", "y", {"strides": [0, 1], "auto_pad": "SAME_UPPER"})],
@@ -405,22 +415,24 @@ IMAGE = [1, 2, 4, 4]
     ([("Conv", "x w", "y", {"pads": [1]})], {"w": floats(3, 2, 2)}, [1, 2, 4],
      "Conv node (x, w -> y): padding must be 4 integers of 0 or more, not (0, 1, 0)"),
     ([("Conv", "x w", "y", {})], {"w": floats(3, 2, 2, 2, 2)}, [1, 2, 4, 4, 4],
-     "Conv node (x, w -> y): weight must have one or two dimensions behind the channels, not shape "
-     "(3, 2, 2, 2, 2)"),
+     "Conv node (x, w -> y): weight must have one or two dimensions after the channels, not "
+     "shape (3, 2, 2, 2, 2)"),
     ([("BatchNormalization", "x g g g s", "h", {}), ("MatMul", "h w", "y", {})],
-     {"w": W, "g": floats(6), "s": np.full(6, -1, "f4")}, [1, 6], "BatchNormalization node (x, g, "
-     "g, g, s -> h): variance and epsilon of a normalisation must be above 0 in all"),
+     {"w": W, "g": floats(6), "s": np.full(6, -1, "f4")}, [1, 6], "BatchNormalization node (x, "
+                                                                  "g, g, g, s -> h): variance "
+                                                                  "and epsilon of a "
+                                                                  "normalisation must be above 0"),
     ([("MatMul", "x w", "h", {}), ("Dropout", "h r t", "y", {})],
      {"w": W, "r": np.float32(0.5), "t": np.array(True)}, [1, 6],
      "Dropout node (h, r, t -> y): training_mode must be 0: export the model for inference"),
     ([("Add", "x c", "h", {}), ("MatMul", "h w", "y", {})], {"w": W, "c": floats(6)}, [5, 1],
      "Add node (x, c -> h): constant must not make the tensor larger, as one of shape (6,) does: "
-     "give the input its whole shape"),
+     "declare the full shape of the input"),
     ([("Constant", "", "w", {"domain": "odd", "value": numpy_helper.from_array(W)}),
       ("MatMul", "x w", "y", {})], {}, [1, 6],
-     "MatMul node (x, w -> y): must have one computed input, and constants, not 2 computed ones"),
+     "MatMul node (x, w -> y): must have one computed input besides constants, not 2"),
     ([("Transpose", "v", "w", {"domain": "odd"}), ("MatMul", "x w", "y", {})], {"v": W.T.copy()},
-     [1, 6], "MatMul node (x, w -> y): must have one computed input, and constants, not 2"),
+     [1, 6], "MatMul node (x, w -> y): must have one computed input besides constants, not 2"),
     ([("Constant", "", "c", {"value_float": 1.0, "value_int": 3}), ("Add", "x c", "h", {}),
       ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
      "Add node (x, c -> h): constant 'c': type must be FLOAT, DOUBLE, FLOAT16, BFLOAT16, not "
@@ -432,9 +444,9 @@ IMAGE = [1, 2, 4, 4]
      "training_mode must be 0: export the model for inference"),
     ([("Odd", "x", "o", {"domain": "odd"}), ("BatchNormalization", "o g g g g", "h", {}),
       ("MatMul", "h w", "y", {})],
-     {"w": W, "g": floats(6)}, [1, 6], "BatchNormalization node (o, g, g, g, g -> h): shape of 'o' "
-     "must be known: onnx.shape_inference.infer_shapes finds it if the shape of the input is "
-     "declared"),
+     {"w": W, "g": floats(6)}, [1, 6], "BatchNormalization node (o, g, g, g, g -> h): shape of "
+                                       "'o' must be known: onnx.shape_inference.infer_shapes "
+                                       "infers it if the shape of the input is declared"),
 ])
 def test_what_cannot_be_run_is_refused_with_the_reason(nodes, constants, shape, message):
     model = graph_of(nodes, constants, shape)
@@ -460,8 +472,7 @@ LINEAR = [("MatMul", "x w", "hidden", {}), ("Relu", "hidden", "y", {})]
      "'hiden'"),
     ({"first": "w"}, "first must be a computed tensor of the graph, such as 'x', 'hidden', 'y', "
      "not 'w'"),
-    ({"first": "y", "last": "hidden"}, "first must be on the way from 'x' to 'hidden', and 'y' is "
-     "not"),
+    ({"first": "y", "last": "hidden"}, "first must be on the path from 'x' to 'hidden', not 'y'"),
 ])
 def test_tensors_that_are_no_ends_of_a_part_are_refused(options, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
@@ -494,7 +505,7 @@ def test_many_transpositions_are_one():
 def test_other_outputs_and_other_domains_are_refused():
     model = graph_of([("MatMul", "x w", "h", {}), ("Dropout", "h", "y", {})], {"w": W}, [1, 6])
     model.graph.node[1].output.append("mask")
-    with pytest.raises(FrontEndError, match="only its first output can be computed, not 'mask'"):
+    with pytest.raises(FrontEndError, match="must be used by its first output, not 'mask'"):
         from_onnx(model, last="mask")
     model = graph_of([("MatMul", "x w", "y", {})], {"w": W}, [1, 6])
     model.graph.node[0].domain = "odd"
@@ -535,8 +546,8 @@ def test_constants_may_be_used_again_but_not_without_end(monkeypatch):
     model = graph_of([*nodes[:2], ("MatMul", "b w", "c", {}), ("MatMul", "c w", "y", {})],
                      {"w": w}, [3, 4])
     with pytest.raises(FrontEndError, match=(
-            r"^MatMul node \(c, w -> y\): constant 'w': numbers must be those that are there, and "
-            "at most 32 be used again, not 48: layers must not share so many$")):
+            r"^MatMul node \(c, w -> y\): constant 'w': numbers used repeatedly must be at most "
+            "32, not 48: share fewer weights between layers$")):
         from_onnx(model)
 
 
@@ -552,7 +563,7 @@ def test_models_that_are_not_valid_are_refused(tmp_path):
     with pytest.raises(FrontEndError, match="^must be a valid model in ONNX"):
         from_onnx(model)
     with pytest.raises(FrontEndError, match="^opset must be 9 or later, not 8: "
-                                            "onnx.version_converter changes it$"):
+                                            "onnx.version_converter converts it$"):
         from_onnx(graph_of(LINEAR, {"w": W}, [1, 6], opset=8))
 
 
@@ -617,12 +628,12 @@ def test_weights_in_a_file_beside_the_model_are_read(tmp_path, said):
      "'link.bin'"),
     (96, {"location": ".."}, "must be in a file in the folder of the model, not in '..'"),
     (96, {"location": ""}, "must be in a file in the folder of the model, not in ''"),
-    (95, {"length": 96}, "must have bytes of its own in the 95 of w.bin, not 96 from offset 0"),
-    (96, {"offset": 4, "length": 96}, "must have bytes of its own in the 96 of w.bin, not 96 from "
-     "offset 4"),
-    (96, {"offset": -96, "length": 96}, "must have bytes of its own in the 96 of w.bin, not 96 "
-     "from offset -96"),
-    (96, {"length": -1}, "must have bytes of its own in the 96 of w.bin, not -1 from offset 0"),
+    (95, {"length": 96}, "must have separate bytes within the 95 of w.bin, not 96 from offset 0"),
+    (96, {"offset": 4, "length": 96}, "must have separate bytes within the 96 of w.bin, not 96 "
+                                      "from offset 4"),
+    (96, {"offset": -96, "length": 96}, "must have separate bytes within the 96 of w.bin, not 96 "
+                                        "from offset -96"),
+    (96, {"length": -1}, "must have separate bytes within the 96 of w.bin, not -1 from offset 0"),
     (96, {"length": "all"}, "offset and length must be integers: invalid literal"),
 ])
 def test_other_files_are_never_read(tmp_path, size, said, message):
@@ -645,5 +656,5 @@ def test_without_its_package_the_error_tells_what_to_install(tmp_path, monkeypat
 def test_a_model_in_memory_must_have_its_weights(tmp_path):
     model = onnx.load(external(tmp_path), load_external_data=False)
     with pytest.raises(FrontEndError, match="^constant 'w' must be in the model itself, not in a "
-                                            "file beside it: onnx.load puts it there$"):
+                                            "separate file: onnx.load loads it$"):
         from_onnx(model)

@@ -226,8 +226,8 @@ def replaced(layer):
     return layer
 
 
-UNUSED = ("result must be used by what follows, not be thrown away or its input be changed in "
-          "place; pass a part of the module")
+UNUSED = ("result must be used later, not discarded, and the input not be modified in place; "
+          "pass a part of the module")
 
 
 @pytest.mark.parametrize("module, message", [
@@ -245,33 +245,33 @@ UNUSED = ("result must be used by what follows, not be thrown away or its input 
     (replaced(nn.Linear(4, 4)), "module '0': forward must be that of Linear, "),
     (QuantisedLinear(4, 4), "module '0': forward must be that of Linear, "),
     (nn.LazyLinear(4), "module '0': forward must be that of Linear, "),
-    (nn.Linear(4, 4, device="meta"), "module '0': weight must be a dense tensor of numbers that "
-     "are there, of type torch.float32, "),
+    (nn.Linear(4, 4, device="meta"), "module '0': weight must be a dense tensor with data, of "
+                                     "type torch.float32, "),
     (Function(lambda x: x * 1j), "function mul: constant must be a number or a tensor, not 1j"),
     (Function(lambda x: x / x.size(1)),
      "function truediv: constant must be a number or a tensor, not size"),
     (Function(functional.dropout),
-     "function dropout: training must be self.training, which is false in an inference"),
-    (Weight(), "function view: must be computed from one input, and constants; "),
+     "function dropout: training must be self.training, which is false in inference"),
+    (Weight(), "function view: must be computed from one input and constants; "),
     (Function(lambda x: x.view()), "function view: must be (x.size(0), -1) or (-1, N), not ()"),
     (Function(torch.sin), "function sin: function must be one of relu, flatten, view, reshape, "
      "dropout and the four operations with a constant; pass"),
-    (Function(lambda x: x + x), "function add: must be computed from one input, and constants; "),
-    (Function(lambda x: (x, x)), "output: must be computed from one input, and constants; "),
+    (Function(lambda x: x + x), "function add: must be computed from one input and constants; "),
+    (Function(lambda x: (x, x)), "output: must be computed from one input and constants; "),
     (Function(lambda x: x if x.sum() > 0 else -x), "module must be one that torch.fx can trace: "),
-    (Function(torch.flatten), "function flatten: start_dim must be 1, the first behind the batch, "
-     "not 0"),
+    (Function(torch.flatten), "function flatten: start_dim must be 1, the first after the batch, "
+                              "not 0"),
     (Function(lambda x: x.reshape(2, 2, -1)),
      "function reshape: must be (x.size(0), -1) or (-1, N), not (2, 2, -1)"),
     (Function(lambda x: x.view(2, -1)),
      "function view: must be (x.size(0), -1) or (-1, N), not (2, -1)"),
-    (Function(lambda x: x.view(-1, 2)), "function view: shape must not change so that vectors of 4 "
-     "numbers are joined or split"),
+    (Function(lambda x: x.view(-1, 2)), "function view: shape must not join or split vectors of "
+                                        "4 numbers"),
     (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
-     "module '1': track_running_stats must be true: nothing else is known in inference"),
+     "module '1': track_running_stats must be true: inference needs the statistics"),
     (nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"),
      "module '0': padding_mode must be zeros, not circular"),
-    (nn.Conv2d(1, 1, 3), "module '0': shape of the image must be known: say image="),
+    (nn.Conv2d(1, 1, 3), "module '0': shape of the image must be known: give image="),
     (nn.Sequential(nn.Flatten(0), nn.Linear(4, 4)), "module '0': start_dim must be 1"),
     (nn.Sequential(nn.Flatten(1, 2), nn.Linear(4, 4)), "module '0': end_dim must be -1, the last, "
      "not 2"),
@@ -329,10 +329,10 @@ def test_numbers_in_names_of_safetensors_are_ordered_by_value(tmp_path):
 
 @pytest.mark.parametrize("state, message", [
     (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).state_dict(),
-     "state dict must be without batch normalisation, which it does not tell all of: pass the "
+     "state dict must be without batch normalisation, of which it lacks the epsilon: pass the "
      "module to from_torch, or export it to ONNX"),
-    *(({"a.weight": tensor}, "a.weight must be a dense tensor of numbers that are there, of type "
-       f"torch.float32, torch.float64, torch.float16, torch.bfloat16, not {what}")
+    *(({"a.weight": tensor}, "a.weight must be a dense tensor with data, of type torch.float32, "
+                             f"torch.float64, torch.float16, torch.bfloat16, not {what}")
       for tensor, what in (
           ([1.0], "list"),
           (torch.ones(2, 2, dtype=torch.int8), "torch.int8 (torch.strided, cpu)"),
@@ -342,8 +342,8 @@ def test_numbers_in_names_of_safetensors_are_ordered_by_value(tmp_path):
           *((torch.zeros(2, 2, dtype=torch.uint8).view(dtype), f"{dtype} (torch.strided, cpu)")
             for dtype in (torch.float8_e4m3fn, torch.float4_e2m1fn_x2)))),
     ({"a.weight": torch.ones(1).expand(1 << 30, 1 << 30)},
-     "a.weight: numbers must be those that are there, and at most 16777216 be used again, not "
-     "1152921504606846975: layers must not share so many"),
+     "a.weight: numbers used repeatedly must be at most 16777216, not 1152921504606846975: share "
+     "fewer weights between layers"),
     ({}, "arrays must be named NAME.weight and NAME.bias; there are none"),
 ])
 def test_other_state_dicts_are_refused(state, message):
@@ -355,8 +355,8 @@ def test_tensors_may_share_numbers_but_not_without_end(monkeypatch):
     monkeypatch.setattr("eie_compiler.frontends.common._MAX_REPEATED", 8)
     state = {f"{number}.weight": MODULE[2].weight[:2, :2] for number in range(5)}
     assert len(from_state_dict(state).layers) == 5    # 20 of 12 numbers
-    with pytest.raises(FrontEndError, match="^5.weight: numbers must be those that are there, and "
-                                            "at most 8 be used again, not 12: layers must not"):
+    with pytest.raises(FrontEndError, match="^5.weight: numbers used repeatedly must be at most "
+                                            "8, not 12: share fewer"):
         from_state_dict(state | {"5.weight": state["0.weight"]})
 
 
@@ -372,7 +372,7 @@ def test_no_code_of_a_file_is_run(tmp_path, capsys, content):
     torch.save(content, tmp_path / "m.pt")
     with pytest.raises(FrontEndError, match=(
             r"m\.pt: must be a state dict of tensors, as torch\.save\(module\.state_dict\(\), "
-            r"path\) writes: a whole module would be code$")):
+            r"path\) writes: a pickled module would be code$")):
         read_model(tmp_path / "m.pt")
     assert capsys.readouterr().out == ""
 
@@ -382,7 +382,7 @@ def test_broken_files_are_refused(tmp_path):
     torch.save(MODULE.state_dict(), pt)
     save_file(MODULE.state_dict(), tensors)
     for path, message in ((pt, "must be a state dict of tensors"),
-                          (tensors, "must be a whole file of safetensors: ")):
+                          (tensors, "must be an intact safetensors file: ")):
         for content in (b"", b"nonsense", path.read_bytes()[:-20]):
             path.write_bytes(content)
             with pytest.raises(FrontEndError, match=f"^{re.escape(f'{path}: {message}')}"):
@@ -406,6 +406,6 @@ def test_a_file_that_is_more_than_its_bytes_is_refused(tmp_path, compression, co
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("m/data.pkl", b"\0" * 1000)
         archive.filelist *= copies    # parts of the same bytes
-    with pytest.raises(FrontEndError, match=r"m\.pt: must not be deflated, nor have parts that "
-                                            r"overlap, as no file of torch\.save is$"):
+    with pytest.raises(FrontEndError, match=r"m\.pt: must not be deflated nor have overlapping "
+                                            r"parts, unlike files of torch\.save$"):
         read_model(path)

@@ -74,7 +74,7 @@ def test_a_function_behind_the_last_layer_of_a_regressor_is_refused():
     regressor = fit(MLPRegressor(**OPTIONS), X[:, 0])
     regressor.out_activation_ = "exp"    # what the loss poisson makes of it
     with pytest.raises(FrontEndError, match="^step 'MLPRegressor': out_activation_ of a regressor "
-                                            "must be identity, not exp, "):
+                                            "must be identity, not exp of loss="):
         from_sklearn(regressor)
 
 

@@ -142,14 +142,15 @@ def test_compression_keeps_the_weights_of_a_stream(alexnet):
 
 def test_layers_that_do_not_follow_one_another_are_refused(alexnet):
     path, shapes, _ = alexnet
-    with pytest.raises(FrontEndError, match=r"alexnet\.bin: layer 'conv1': shape of the image must "
-                                            r"be known: say image=\(channels, height, width\)"):
+    with pytest.raises(FrontEndError, match=r"alexnet\.bin: layer 'conv1': shape of the image "
+                                            r"must be known: give image=\(channels, height, "
+                                            r"width\)"):
         read_model(path, shapes=shapes)
     with pytest.raises(FrontEndError, match=(
-            "layer 'fc6': layer of rows must not come behind vectors along another axis, such as "
-            "the channels of a convolution, without a Flatten; choose layers with layers=NAMES")):
+            "layer 'fc6': linear layer must not follow vectors along another axis, such as the "
+            "channels of a convolution, without a Flatten; choose layers with layers=NAMES")):
         read_model(path, shapes=shapes, image=(3, 12, 12))
-    with pytest.raises(FrontEndError, match="^.*layers must be some of conv1, conv2, fc6, fc7, not "
+    with pytest.raises(FrontEndError, match="^.*layers must be among conv1, conv2, fc6, fc7, not "
                                             "fc8$"):
         read_model(path, shapes=shapes, layers=["fc8"])
 
@@ -159,28 +160,31 @@ BIAS = struct.pack("<f", 0.5)
 
 
 @pytest.mark.parametrize("content, message", [
-    (b"\0\0\0", "offset 0: counts must have 4 bytes, not the 3 that are left: check the shapes of "
-     "this layer and of those before"),
+    (b"\0\0\0", "offset 0: counts must have 4 bytes, not the 3 left: check the shapes of this "
+                "layer and of those before"),
     (b"\3\0\0\0" + CODEBOOK[:-1], "layer 'fc': offset 4: codebook must have 64 bytes, not the 63"),
     (b"\3\0\0\0" + CODEBOOK + b"\0\0", "layer 'fc': offset 68: bias must have 4 bytes, not the 2"),
     (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1", "layer 'fc': offset 72: codes must have 2 bytes, not"),
     (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\1\1", "layer 'fc': offset 74: runs must have 2 bytes"),
     (b"\xff\xff\xff\xff" + CODEBOOK + BIAS + b"\1\1\0\0",
-     "layer 'fc': offset 72: codes must have 2147483648 bytes, not the 4 that are left"),
-    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\1\0\0\0\0", "offset 76: stream must end behind the last "
-     "layer, but 2 bytes are left: check the shapes"),
-    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\x51\0\0", "layer 'fc': offset 73: high half of the last "
-     "byte of the codes must be 0, not 5, for their count is odd"),
-    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\1\0\x50", "layer 'fc': offset 75: high half of the last "
-     "byte of the runs must be 0, not 5, for their count is odd"),
-    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\1\x52\2", "layer 'fc': offset 75: runs must stay in the "
-     "10 weights, but entry 2 is number 11"),
+     "layer 'fc': offset 72: codes must have 2147483648 bytes, not the 4 left"),
+    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\1\0\0\0\0", "offset 76: stream must end after the last "
+                                                      "layer, but 2 bytes are left: check the "
+                                                      "shapes"),
+    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\x51\0\0", "layer 'fc': offset 73: high half of the "
+                                                    "last byte of the codes must be 0, not 5, as "
+                                                    "the count is odd"),
+    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\1\0\x50", "layer 'fc': offset 75: high half of the "
+                                                    "last byte of the runs must be 0, not 5, as "
+                                                    "the count is odd"),
+    (b"\3\0\0\0" + CODEBOOK + BIAS + b"\1\1\x52\2", "layer 'fc': offset 75: runs must end within "
+                                                    "the 10 weights, but entry 2 is at weight 11"),
     (b"\3\0\0\0" + CODEBOOK + struct.pack("<f", np.nan) + b"\1\1\0\0",
      "layer 'fc': offset 68: bias must be finite, not nan"),
     (b"\3\0\0\0" + CODEBOOK[:8] + struct.pack("<f", np.inf) + CODEBOOK[12:] + BIAS + b"\1\1\0\0",
      "layer 'fc': offset 12: codebook must be finite, not inf"),
     (b"\3\0\0\0" + CODEBOOK[4:] + b"\0\0\0\0" + BIAS + b"\1\1\0\0",
-     "layer 'fc': offset 4: first entry of the codebook must be 0, the weight of what is not "
+     "layer 'fc': offset 4: first entry of the codebook must be 0, the weight of entries not "
      "stored, not 1.0"),
 ])
 def test_malformed_streams_are_refused_with_the_offset(content, message):
@@ -194,25 +198,24 @@ def test_the_least_good_stream_is_none_of_the_malformed():
 
 
 def test_a_stream_without_shapes_is_refused():
-    with pytest.raises(FrontEndError, match="^shapes must be those of one layer or more$"):
+    with pytest.raises(FrontEndError, match="^shapes must describe one or more layers$"):
         read_parts(b"", {})
 
 
 @pytest.mark.parametrize("text, message", [
     ("fc6.shape = [", "must be TOML: "),
-    ("fc6 = [4, 5]", "layer 'fc6': must have a shape and nothing but shape, stride, padding, "
-     "groups"),
-    ("fc6.stride = 5", "layer 'fc6': must have a shape and nothing but"),
-    ("fc6 = {shape = [4, 5], size = 4}", "layer 'fc6': must have a shape and nothing but"),
+    ("fc6 = [4, 5]", "layer 'fc6': must have a shape and no fields but shape, stride, padding, "
+                     "groups"),
+    ("fc6.stride = 5", "layer 'fc6': must have a shape and no fields but"),
+    ("fc6 = {shape = [4, 5], size = 4}", "layer 'fc6': must have a shape and no fields but"),
     ("fc6.shape = 4", "layer 'fc6': shape must be (outputs, inputs) or (outputs, channels, height, "
      "width), not 4"),
     ("fc6.shape = [4, 0]", "layer 'fc6': shape must be (outputs, inputs)"),
-    ("fc6 = {shape = [4, 5], stride = 0}", "layer 'fc6': stride must be an integer of 1 or more, "
-     "not 0"),
-    ("fc6 = {shape = [4, 5], padding = -1}", "layer 'fc6': padding must be an integer of 0 or "
-     "more, not -1"),
-    ("fc6.shape = [4, 2000000000]", "layer 'fc6': shape must make at most 16777216 inputs, not "
-     "2000000000"),
+    ("fc6 = {shape = [4, 5], stride = 0}", "layer 'fc6': stride must be an integer from 1, not 0"),
+    ("fc6 = {shape = [4, 5], padding = -1}", "layer 'fc6': padding must be an integer from 0, "
+                                             "not -1"),
+    ("fc6.shape = [4, 2000000000]", "layer 'fc6': shape must give at most 16777216 inputs, not "
+                                    "2000000000"),
 ])
 def test_wrong_files_of_shapes_are_refused(tmp_path, text, message):
     (tmp_path / "net.bin").write_bytes(b"")

@@ -23,7 +23,8 @@ def powers(low, high):
 configs = st.builds(
     EIEConfig, n_pe=powers(0, 4), v_width=st.integers(2, 8), z_width=st.integers(2, 8),
     entries_per_word=powers(0, 4), acc_depth=powers(2, 6), act_depth=st.just(1 << 12),
-    ptr_depth=st.just(1 << 14), spmat_depth=st.sampled_from([1 << 14, 10_007]))
+    ptr_depth=st.just(1 << 14), spmat_depth=st.sampled_from([1 << 14, 10_007]),
+    program_depth=st.just(128))
 
 sizes = st.lists(st.integers(1, 90), min_size=2, max_size=4)
 
@@ -134,7 +135,7 @@ def compile_small():
 
 
 @pytest.mark.parametrize("pointer, message", [
-    (2 + 16, "descriptor 0, PE 0, column 0: pointers must be acc_depth = 16 apart at most, not 18"),
+    (2 + 16, "descriptor 0, PE 0, column 0: pointers must be at most acc_depth = 16 apart, not 18"),
     (9, "descriptor 0, PE 0, column 0: entries must be before 8, the end of the image, not at 8"),
 ])
 def test_a_column_outside_its_image_is_not_decoded(pointer, message):
@@ -159,6 +160,5 @@ def test_a_program_without_end_is_not_decoded():
     fields = unpack(Layouts.of(config).descriptor, images["ccu.program"])
     fields["final"][:] = 0
     images["ccu.program"] = pack(Layouts.of(config).descriptor, fields)
-    with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 on is "
-                                          "final$"):
+    with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 is final$"):
         decode(config, images)

@@ -35,7 +35,7 @@ def test_sharing_keeps_zeros_and_needs_no_more_values_than_it_may():
     module = Module.new([40, 30], seed=5)
     Prune((0.3,))(module)
     before, = weights(module)
-    Share(v_width=4, start="linear")(module)
+    Share(v_width=4, kmeans_init="linear")(module)
     after, = weights(module)
     assert isinstance(module.weights[0], SharedWeight)
     np.testing.assert_array_equal(after == 0, before == 0)

@@ -30,7 +30,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bits(data, whole,
     path = tmp_path / "checkpoint.npz"
     if epochs < len(expected):
         with pytest.raises(Stop):
-            learn(data, STAGES, checkpoint=path, tell=stop)
+            learn(data, STAGES, checkpoint=path, on_epoch=stop)
     resumed, records = learn(data, STAGES, checkpoint=path, resume=True)
     assert bits(resumed) == bits(module)
     for record, same in zip(records, expected, strict=True):
@@ -41,9 +41,8 @@ def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
     path = tmp_path / "checkpoint.npz"
     learn(data, STAGES[:1], checkpoint=path)
     with pytest.raises(TrainingError, match=f"^{re.escape(str(path))}: checkpoint must be of the "
-                                            "same model, data and options, but is of others: give "
-                                            f"those, or delete {re.escape(str(path))} to begin "
-                                            "anew$"):
+                                            "same model, data and options: give those, or "
+                                            f"delete {re.escape(str(path))} to start over$"):
         learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)
     path.unlink()
     learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)    # which is what happens then
@@ -66,9 +65,9 @@ def test_a_broken_checkpoint_is_refused(data, tmp_path):
     with np.load(path) as arrays:
         part = {name: array for name, array in arrays.items() if name != "module.biases.0"}
     np.savez(path, **part)
-    with pytest.raises(TrainingError, match=r"(?s)checkpoint\.npz: checkpoint must be whole, but "
-                                            r".*: delete .*checkpoint\.npz to begin anew$"):
+    with pytest.raises(TrainingError, match=r"(?s)checkpoint\.npz: checkpoint must be complete, "
+                                            r"but .*: delete .*checkpoint\.npz to start over$"):
         learn(data, STAGES[:1], checkpoint=path, resume=True)
     path.write_bytes(b"PK")
-    with pytest.raises(TrainingError, match=r"checkpoint\.npz: File must be a whole.*: delete "):
+    with pytest.raises(TrainingError, match=r"checkpoint\.npz: File must be an intact.*: delete "):
         learn(data, STAGES[:1], checkpoint=path, resume=True)

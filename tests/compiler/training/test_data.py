@@ -58,10 +58,10 @@ def test_floating_point_targets_are_numbers_to_come_near_to(tmp_path):
      "arrays must be train_labels and either train_inputs or train_images, not train_inputs, "
      "train_labels, test_inputs, test_labels, train_images"),
     ({"train_inputs": None, "train_images": np.zeros((400, 8))},
-     "train_images must be pixels of uint8, one image or more, not float64 of shape (400, 8)"),
+     "train_images must be one or more images of uint8, not float64 of shape (400, 8)"),
     ({"train_inputs": np.full((400, 8), np.inf)},
-     "train_inputs must be finite floating-point numbers, one row or more, not float64 of shape "
-     "(400, 8)"),
+     "train_inputs must be one or more rows of finite floating-point numbers, not float64 of "
+     "shape (400, 8)"),
     ({"train_labels": np.full(400, -1)}, "train_labels must be classes from 0 to 1048575, not -1"),
     ({"train_labels": np.full(400, 10 ** 12)},
      "train_labels must be classes from 0 to 1048575, not 1000000000000"),
@@ -85,7 +85,7 @@ def test_wrong_data_are_refused(tmp_path, blobs, changes, message):
 
 def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "d.npz").write_bytes(b"PK")
-    with pytest.raises(TrainingError, match=r"d\.npz: File must be a whole \.npz archive"):
+    with pytest.raises(TrainingError, match=r"d\.npz: File must be an intact \.npz archive"):
         read_data(tmp_path / "d.npz")
 
 

@@ -18,11 +18,11 @@ from support.training_runs import STAGES, bits, learn
 def test_it_learns_and_what_is_pruned_stays_zero_while_it_does(data):
     seen = {}
 
-    def tell(record):
+    def look(record):
         seen[record["stage"], record["epoch"]] = module.kept, [weight().detach().numpy() != 0
                                                                for weight in module.weights]
     module = Module.new([8, 16, 4], 7)
-    records = train(module, data, STAGES, seed=7, batch=50, tell=tell)
+    records = train(module, data, STAGES, seed=7, batch=50, on_epoch=look)
     assert records[0]["validation"] > 0.5 > 0.2 > records[-1]["test"]
     for kept, there in seen.values():
         for one, other in zip(kept, there):
@@ -33,10 +33,10 @@ def test_it_learns_and_what_is_pruned_stays_zero_while_it_does(data):
     assert all(len(np.unique(layer.weight)) <= 8 for layer in module.to_model().layers)
 
 
-def test_a_record_tells_of_each_epoch_and_is_json(data):
-    told = []
-    _, records = learn(data, STAGES, tell=told.append)
-    assert records == told
+def test_each_epoch_has_a_record_in_json(data):
+    seen = []
+    _, records = learn(data, STAGES, on_epoch=seen.append)
+    assert records == seen
     assert json.loads(json.dumps(records)) == records
     assert [(record["stage"], record["epoch"], record["epochs"]) for record in records] == [
         ("dense", 0, 2), ("dense", 1, 2), ("dense", 2, 2), ("prune 1", 0, 1), ("prune 1", 1, 1),
@@ -79,8 +79,8 @@ def test_threads_and_determinism_are_as_before_when_it_is_done(data):
 
 
 @pytest.mark.parametrize("shape, message", [
-    ((4, 9), "data must have 9 numbers an input, as layer 'a' has columns, not 8"),
-    ((3, 8), "data must have 3 classes or fewer, as layer 'a' has rows, not 4"),
+    ((4, 9), "data must have 9 numbers per input, the columns of layer 'a', not 8"),
+    ((3, 8), "data must have at most 3 classes, the rows of layer 'a', not 4"),
 ])
 def test_data_must_fit_the_module(data, shape, message):
     module = Module.from_model(Model((ModelLayer("a", np.ones(shape)),)))

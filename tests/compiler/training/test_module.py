@@ -36,17 +36,17 @@ def test_weights_that_are_zero_in_a_model_are_pruned_already():
 
 def test_a_convolution_is_refused():
     model = Model((ModelLayer("a", np.ones((1, 4))),), Patches((1, 3, 3), (2, 2)))
-    message = ("^a model to retrain must be of fully connected layers, not a convolution: "
+    message = ("^model to retrain must have fully connected layers only, not a convolution: "
                "compress it without retraining, or choose layers$")
     with pytest.raises(TrainingError, match=message):
         Module.from_model(model)
 
 
 @pytest.mark.parametrize("sizes, message", [
-    ([6, 0, 3], "layers must have 1 output or more, not 0"),
-    ([6, 8, -4, 3], "layers must have 1 output or more, not -4"),
-    ([6, 10 ** 11, 3], "layers must have 134,217,728 weights or fewer together, not "
-                       "900,000,000,000: choose smaller ones"),
+    ([6, 0, 3], "layers must have at least 1 output, not 0"),
+    ([6, 8, -4, 3], "layers must have at least 1 output, not -4"),
+    ([6, 10 ** 11, 3], "layers must have at most 134,217,728 weights in all, not "
+                       "900,000,000,000: choose smaller layers"),
 ])
 def test_layers_without_outputs_or_of_too_many_weights_are_refused(sizes, message):
     with pytest.raises(TrainingError, match=f"^{message}$"):
@@ -56,7 +56,7 @@ def test_layers_without_outputs_or_of_too_many_weights_are_refused(sizes, messag
 def test_the_gradient_of_a_centroid_is_the_sum_of_its_members():
     module = Module.new([12, 10, 4], seed=4)
     Prune((0.5, 0.8))(module)
-    Share(v_width=3, start="linear")(module)
+    Share(v_width=3, kmeans_init="linear")(module)
     x = torch.randn(20, 12, generator=torch.Generator().manual_seed(4))
     labels = torch.arange(20) % 4
 

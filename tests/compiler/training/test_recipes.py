@@ -57,9 +57,9 @@ def test_quality_leaves_the_same_in_however_many_steps(steps):
      "density must be above 0 and at most 1, not 2.0"),
     (lambda: pruning_stages(1, 1, (0.5,), balance=0, **HOW), CompressError,
      "balance must be a number of PEs, 1 or more, not 0"),
-    (lambda: sharing_stage(1, v_width=4, start="nowhere", rate=1e-2), CompressError,
-     "start must be exact, linear, density or random, not 'nowhere'"),
-    (lambda: sharing_stage(1, v_width=9, start="exact", rate=1e-2), CompressError,
+    (lambda: sharing_stage(1, v_width=4, kmeans_init="nowhere", rate=1e-2), CompressError,
+     "kmeans_init must be exact, linear, density or random, not 'nowhere'"),
+    (lambda: sharing_stage(1, v_width=9, kmeans_init="exact", rate=1e-2), CompressError,
      "v_width must be an integer from 2 to 8, not 9"),
 ])
 def test_stages_that_cannot_be_are_refused_before_any_training(make, error, message):

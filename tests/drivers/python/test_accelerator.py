@@ -40,8 +40,7 @@ def test_several_layers_come_out_by_name(machine):
 
 def test_inputs_of_another_size_are_refused(machine):
     machine.load(compiled())
-    with pytest.raises(VectorError, match="^input must have 20 elements for each of a batch, not "
-                                          r"shape \(1, 3\)$"):
+    with pytest.raises(VectorError, match=r"^input must have shape \(batch, 20\), not \(1, 3\)$"):
         machine.infer(np.zeros(3))
 
 
@@ -165,8 +164,8 @@ def test_results_that_somebody_has_left_are_thrown_away(fake):
 def test_a_network_that_arrives_otherwise_than_sent_is_refused(machine, fake):
     fake.send, send = lambda beats: send(np.append(beats[:-1], beats[-1] ^ 1)), fake.send
     with pytest.raises(ChecksumError, match=(
-            "^CHECKSUM must be 0x[0-9A-F]{8}, of what was loaded, not 0x[0-9A-F]{8}: load again; "
-            "STATUS: idle$")):
+            "^CHECKSUM must be 0x[0-9A-F]{8}, that of the loaded build, not 0x[0-9A-F]{8}: load "
+            "it again; STATUS: idle$")):
         machine.load(compiled())
 
 
@@ -174,7 +173,7 @@ def test_a_network_that_somebody_else_has_loaded_is_noticed(machine, fake):
     build = compiled()
     machine.load(build)
     Accelerator(fake).load(compiled((7, 8), seed=5))
-    with pytest.raises(ChecksumError, match="^CHECKSUM must be .* of what was loaded, not "):
+    with pytest.raises(ChecksumError, match="^CHECKSUM must be .* that of the loaded build, not "):
         machine.run(random_words(build))
 
 

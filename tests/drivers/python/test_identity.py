@@ -19,12 +19,12 @@ from support.driver_builds import TINY, compiled
     ("ID", 0xDEADBEEF, f"ID must be 0x{PRODUCT_ID:08X}, not 0xDEADBEEF: there is no EIE at this "
                        f"address"),
     ("VERSION", VERSION[0] + 1 << 16,
-     f"VERSION.major must be {VERSION[0]}, not {VERSION[0] + 1}: use the software that came "
-     f"with the hardware"),
+     f"VERSION.major must be {VERSION[0]}, not {VERSION[0] + 1}: use the software version of the "
+     "hardware"),
     ("FORMAT", FORMAT_VERSION + 1, f"FORMAT must be {FORMAT_VERSION}, not {FORMAT_VERSION + 1}: "
-                                   f"use the software that came with the hardware"),
-    ("CONFIG_N_PE", 48, "Machine must have a configuration that is possible, but n_pe must be a "
-                        "power of two from 1 to 256, not 48"),
+                                   "use the software version of the hardware"),
+    ("CONFIG_N_PE", 48, "Machine must have a valid configuration, but n_pe must be a power of "
+                        "two from 1 to 256, not 48"),
 ])
 def test_what_is_no_machine_of_ours_is_refused(fake, register, value, message):
     fake.words[register] = value
@@ -39,6 +39,6 @@ def test_the_configuration_is_the_machines(machine):
 def test_a_build_for_another_machine_is_refused_and_every_difference_named(machine):
     other = dataclasses.replace(TINY, queue_depth=8, readback=False)
     with pytest.raises(ConfigMismatch, match=(
-            "^Build must be for a machine with queue_depth = 4, not 8; readback = True, not False: "
-            "compile it for this one$")):
+            "^Build must be for a machine with queue_depth = 4, not 8; readback = True, not "
+            "False: compile it for this machine$")):
         machine.load(compiled(config=other))

@@ -73,7 +73,7 @@ def test_results_of_another_length_are_refused(machine, fake):
     (lambda machine: machine.load(compiled()), None, {"idle": 0, "receiving": 1},
      "The end of loading must come within 0.5 s; STATUS: receiving"),
     (lambda machine: machine.clear(), "_control", {"idle": 0},
-     "Rest after clear must come within 0.5 s; STATUS: nothing"),
+     "Idle state after clear must come within 0.5 s; STATUS: nothing"),
     (lambda machine: machine.reset(), "_control", {"idle": 0, "resetting": 1},
      "The end of the reset must come within 0.5 s; STATUS: resetting"),
 ])

@@ -43,6 +43,7 @@ def test_no_longer_packet_can_be_expected_while_the_dma_waits(fake, monkeypatch)
     bus, _ = pynq(fake, monkeypatch)
     bus.expect(60)
     bus.expect(64)
-    with pytest.raises(BusError, match="^Packet must have at most 64 bytes, for which the DMA "
-                                       "waits already, not 65: expect the longest one first$"):
+    with pytest.raises(BusError, match="^Packet must have at most 64 bytes, the length of the "
+                                       "transfer in progress, not 65: expect the longest packet "
+                                       "first$"):
         bus.expect(65)
