@@ -3,7 +3,7 @@
 enum {
     BEAT_WIDTH = 64,
     BEAT_BYTES = 8,
-    QUIET_POLLS = 100,  /* in which results that are left over come */
+    QUIET_POLLS = 100,  /* idle polls after which no more results follow */
     ACTIVE = EIE_STATUS_BUSY_MASK | EIE_STATUS_RESETTING_MASK,
 };
 
@@ -22,16 +22,16 @@ static bool has_error(const struct eie *eie)
     return read_register(eie, EIE_STATUS) & EIE_STATUS_ERROR_MASK;
 }
 
-/* Wait until some bits of STATUS are all as wanted. */
-static enum eie_status await_status(const struct eie *eie, uint32_t mask, uint32_t wanted)
+/* Wait until the bits `mask` of STATUS equal `expected`. */
+static enum eie_status await_status(const struct eie *eie, uint32_t mask, uint32_t expected)
 {
     for (uint32_t polls = 0; polls < eie->port->patience; polls++)
-        if ((read_register(eie, EIE_STATUS) & mask) == wanted)
+        if ((read_register(eie, EIE_STATUS) & mask) == expected)
             return EIE_OK;
     return EIE_FAIL_TIMEOUT;
 }
 
-/* Send a packet. The machine takes packets even after an error, and drops them. */
+/* Send a packet. After an error the machine still takes packets, but drops them. */
 static enum eie_status send(const struct eie *eie, const uint64_t *beats, uint32_t n_beats)
 {
     const struct eie_port *port = eie->port;
@@ -58,8 +58,8 @@ static enum eie_status receive(const struct eie *eie, size_t number)
         ? EIE_OK : EIE_FAIL_TRANSFER;
 }
 
-/* Wait for an output of the oldest inference; for the last one, until the program has ended, too:
- * its input buffer is free then. */
+/* Wait for an output of the oldest inference; for its last output also for the end of the program,
+ * which frees its input buffer. */
 static enum eie_status await_output(struct eie *eie, size_t number)
 {
     const struct eie_port *port = eie->port;
@@ -67,23 +67,23 @@ static enum eie_status await_output(struct eie *eie, size_t number)
     for (uint32_t polls = 0; polls < port->patience; polls++) {
         size_t n_bytes;
         const bool received = port->received(port->context, &n_bytes);
-        const bool runs = eie->ended == eie->collected;
+        const bool running = eie->ended == eie->collected;
         if (eie->failed)
             return EIE_FAIL_MACHINE;
         if (received && n_bytes != eie->model->outputs[number].n_bytes)
             return has_error(eie) ? EIE_FAIL_MACHINE : EIE_FAIL_LENGTH;
-        if (received && !(last && runs))
+        if (received && !(last && running))
             return EIE_OK;
         if (port->wait == NULL)
             eie_interrupt(eie);
-        else if (last && runs)  /* no interrupt comes earlier or later */
+        else if (last && running)   /* only the end of a program raises an interrupt */
             port->wait(port->context);
     }
     return EIE_FAIL_TIMEOUT;
 }
 
-/* Take all results that nobody wants, until the machine is at rest: it keeps what it has offered,
- * and a program that did not fail goes on to its end only if they are taken. */
+/* Receive and drop all results until the machine is idle: it holds offered results until they are
+ * taken, and a running program ends only then. */
 static enum eie_status drain(const struct eie *eie, const struct eie_model *model,
                              const struct eie_memory *memory)
 {
@@ -92,7 +92,7 @@ static enum eie_status drain(const struct eie *eie, const struct eie_model *mode
     for (size_t number = 0; number < model->n_outputs; number++)
         n_bytes += result_beats(&model->outputs[number]) * BEAT_BYTES;
     bool received = true;
-    uint32_t quiet = 0;     /* polls in a row */
+    uint32_t quiet = 0;     /* consecutive idle polls */
     for (uint32_t polls = 0; quiet < QUIET_POLLS && polls < port->patience; polls += quiet == 0) {
         if (received && !port->receive(port->context, memory->results, n_bytes))
             return EIE_FAIL_TRANSFER;
@@ -103,7 +103,7 @@ static enum eie_status drain(const struct eie *eie, const struct eie_model *mode
     return quiet == QUIET_POLLS ? EIE_OK : EIE_FAIL_TIMEOUT;
 }
 
-/* Put an input vector into its packet; what lies between the elements is zero. */
+/* Pack an input vector; bits between the elements are zero. */
 static enum eie_status pack(const struct eie_model *model, uint32_t buffer, const int32_t *inputs,
                             uint64_t *beats)
 {
@@ -125,7 +125,7 @@ static enum eie_status pack(const struct eie_model *model, uint32_t buffer, cons
     return EIE_OK;
 }
 
-/* Take the elements of all outputs out of their packets. */
+/* Unpack the elements of all outputs. */
 static void unpack(const struct eie_model *model, const uint64_t *beats, int32_t *outputs)
 {
     const uint64_t mask = ((uint64_t)1 << model->result_width) - 1;
@@ -141,8 +141,8 @@ static void unpack(const struct eie_model *model, const uint64_t *beats, int32_t
     }
 }
 
-/* Forget what was on its way. */
-static void begin_anew(struct eie *eie)
+/* Discard pending inferences and interrupts. */
+static void discard_pending(struct eie *eie)
 {
     const struct eie_port *port = eie->port;
     const uint32_t events = EIE_IRQ_STATUS_DONE_MASK | EIE_IRQ_STATUS_ERROR_MASK;
@@ -267,7 +267,7 @@ void eie_interrupt(struct eie *eie)
     const uint32_t events = read_register(eie, EIE_IRQ_STATUS);
     if (events == 0)
         return;
-    /* Cleared before it is acted upon: what happens from now on sets it again. */
+    /* Clear before handling, so that later events set the bits again. */
     write_register(eie, EIE_IRQ_STATUS, events);
     if (events & EIE_IRQ_STATUS_ERROR_MASK)
         eie->failed = true;
@@ -283,7 +283,7 @@ enum eie_status eie_clear(struct eie *eie)
     if (status != EIE_OK)
         return status;
     write_register(eie, EIE_CONTROL, EIE_CONTROL_CLEAR_MASK);
-    begin_anew(eie);
+    discard_pending(eie);
     return EIE_OK;
 }
 
@@ -294,7 +294,7 @@ enum eie_status eie_reset(struct eie *eie)
     write_register(eie, EIE_CONTROL, EIE_CONTROL_SOFT_RESET_MASK);
     const enum eie_status status = await_status(eie, EIE_STATUS_RESETTING_MASK, 0);
     if (status == EIE_OK)
-        begin_anew(eie);
+        discard_pending(eie);
     return status;
 }
 
@@ -320,7 +320,7 @@ const char *eie_status_text(enum eie_status status)
 #define TEXT(name, text) text,
     static const char *const texts[] = {EIE_STATUSES(TEXT)};
 #undef TEXT
-    return status < EIE_N_STATUSES ? texts[status] : "no status of the driver";
+    return status < EIE_N_STATUSES ? texts[status] : "unknown status";
 }
 
 const char *eie_error_text(uint32_t code)
@@ -328,7 +328,7 @@ const char *eie_error_text(uint32_t code)
 #define TEXT(name, code, text) case code: return text;
     switch (code) {
     EIE_ERROR_CODES(TEXT)
-    default: return "no error code of the machine";
+    default: return "unknown error code";
     }
 #undef TEXT
 }

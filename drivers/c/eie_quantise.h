@@ -1,4 +1,4 @@
-/* Numbers to fixed-point words and back, for who has floating point. */
+/* Conversion between floating-point numbers and fixed-point words. */
 #ifndef EIE_QUANTISE_H
 #define EIE_QUANTISE_H
 
@@ -15,8 +15,8 @@ static inline double eie_power(int exponent)
     return power;
 }
 
-/* Round to `frac` fraction bits of `width` bits in all: halves up, and what is out of range to the
- * nearest that is in it. What is not a number becomes the least. */
+/* Convert to `width` bits with `frac` fraction bits, rounding halves up and saturating. NaN becomes
+ * the minimum. */
 static inline int32_t eie_quantise(double number, int frac, unsigned width)
 {
     const int32_t high = (int32_t)(((uint32_t)1 << (width - 1)) - 1), low = -high - 1;
@@ -26,7 +26,7 @@ static inline int32_t eie_quantise(double number, int frac, unsigned width)
     if (scaled >= high)
         return high;
     int32_t word = (int32_t)scaled;
-    if (word > scaled)          /* the cast went towards zero */
+    if (word > scaled)          /* the cast rounds towards zero */
         word--;
     return scaled - word < 0.5 ? word : word + 1;
 }

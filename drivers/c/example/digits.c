@@ -1,5 +1,5 @@
-/* Handwritten digits: load the network, recognise images that it was not trained on, compare every
- * number that comes out with what the golden model says. */
+/* Handwritten digits: load the network, recognise held-out images, and compare every output with
+ * the golden model's. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -27,7 +27,7 @@ static int failed(const char *what, enum eie_status status)
     return 1;
 }
 
-/* Compare all outputs, and forget them; give the number of those that differ. */
+/* Compare and clear all outputs; return the number of differences. */
 static unsigned compare(void)
 {
     unsigned n_wrong = 0;

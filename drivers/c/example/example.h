@@ -1,4 +1,4 @@
-/* What an example and the platform that it runs on know of each other. */
+/* Interface between an example and its platform. */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H
 
@@ -8,11 +8,11 @@
 extern "C" {
 #endif
 
-/* Of the example: run it, 0 if all went well; and handle the interrupt of the machine. */
+/* By the example: run it, returning 0 on success; and handle the machine's interrupt. */
 int example(const struct eie_port *port);
 void example_interrupt(void);
 
-/* Of the platform: clock cycles since some moment. */
+/* By the platform: clock cycles since an arbitrary origin. */
 uint64_t platform_cycles(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-// The accelerator in Verilator as a platform of the C driver: AXI4-Lite, a DMA, interrupts.
+// Platform of the C driver: the accelerator in Verilator, with AXI4-Lite, a DMA and interrupts.
 
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +40,7 @@ public:
         tick();
     }
 
-    // Until the interrupt, even if it has been handled already since the last sleep.
+    // Sleep until an interrupt, including one handled since the last sleep.
     void sleep()
     {
         for (uint64_t end = n_cycles + LONGEST_SLEEP; !woken && !irq() && n_cycles < end;)
@@ -48,7 +48,7 @@ public:
         woken = false;
     }
 
-    // Let the handler run if the machine calls for it and interrupts are not masked.
+    // Run the handler if the interrupt is asserted and not masked.
     void interrupt()
     {
         if (!options.interrupts || handling || !irq())
@@ -64,7 +64,7 @@ public:
         check(n_cycles < options.limit, "the program must end");
     }
 
-    void tell() const
+    void print_traffic() const
     {
         std::printf("bridge: %llu cycles, %llu reads, %llu writes, %llu beats sent, %llu received, "
                     "%llu interrupts\n", number(n_cycles), number(n_reads), number(n_writes),
@@ -84,8 +84,8 @@ private:
 
 Machine *machine;
 
-// A call of the port, with an interrupt behind it if there is one. What goes wrong ends the program:
-// the driver, in C, knows no exceptions.
+// Call a function of the port, then handle a pending interrupt. A failure exits the program, as an
+// exception cannot pass through the C driver.
 template <typename Call> auto call(Call function)
 {
     try {
@@ -95,7 +95,7 @@ template <typename Call> auto call(Call function)
         return result;
     } catch (const axi::Failure &failure) {
         std::printf("%s\n", failure.what());
-        machine->tell();
+        machine->print_traffic();
         std::exit(3);
     }
 }
@@ -155,6 +155,6 @@ int main(int argc, char **argv)
         port.wait = [](void *) { call([] { machine->sleep(); return 0; }); };
     port.patience = 1000000;
     const int code = example(&port);
-    machine->tell();
+    machine->print_traffic();
     return code;
 }

@@ -1,7 +1,7 @@
-/* Misuse: each fault ends in its own status and error code, and inferences are right afterwards.
+/* Misuse: each fault causes its own status and error code, and inferences work again afterwards.
  *
- * The watchdog is off but where it is the fault: a sound program that is left running has to end
- * although nobody wants its results. The more outputs the network has, the harder that is. */
+ * The watchdog is off except where it is the fault: eie_clear must run an abandoned program to its
+ * end by draining its results. The more outputs the network has, the harder that is. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -37,7 +37,7 @@ static enum eie_status load(const struct eie_model *model)
     return eie_load(&machine, model, &memory);
 }
 
-/* Load the network with one bit of a beat flipped. */
+/* Load the network with one bit flipped. */
 static enum eie_status load_flipped(size_t beat, unsigned bit)
 {
     static uint64_t beats[MOST_BEATS];
@@ -54,7 +54,7 @@ static enum eie_status load_flipped(size_t beat, unsigned bit)
     return load(&model);
 }
 
-/* Load a first packet of a wrong length. */
+/* Load the first packet alone, with its length changed. */
 static enum eie_status load_length(int change)
 {
     const uint32_t length = (uint32_t)((int)network.packets[0] + change);
@@ -97,7 +97,7 @@ static enum eie_status late_end(void)
 
 static enum eie_status no_program(void)
 {
-    static struct eie_model model;      /* stays: it will be loaded */
+    static struct eie_model model;      /* static, as it remains loaded */
     model = network;
     model.n_packets = 0;
     model.checksum = 0;
@@ -113,7 +113,7 @@ static enum eie_status short_watchdog(void)
     return infer();
 }
 
-static bool begin_nothing(void *context, void *buffer, size_t n_bytes)
+static bool accept_nothing(void *context, void *buffer, size_t n_bytes)
 {
     (void)context, (void)buffer, (void)n_bytes;
     return true;
@@ -121,17 +121,17 @@ static bool begin_nothing(void *context, void *buffer, size_t n_bytes)
 
 static bool receive_nothing(void *context, size_t *n_bytes)
 {
-    port->received(context, n_bytes);   /* lets time go by */
+    port->received(context, n_bytes);   /* advances the clock */
     return false;
 }
 
 static enum eie_status results_not_taken(void)
 {
-    struct eie_port deaf = *port;
-    deaf.receive = begin_nothing;
-    deaf.received = receive_nothing;
+    struct eie_port blocked = *port;
+    blocked.receive = accept_nothing;
+    blocked.received = receive_nothing;
     write_register(EIE_WATCHDOG, WATCHDOG);
-    machine.port = &deaf;
+    machine.port = &blocked;
     const enum eie_status status = infer();
     machine.port = port;
     return status;
@@ -163,7 +163,7 @@ static enum eie_status transfer_cut_off(void)
     return EIE_OK;
 }
 
-static enum eie_status start_of_nothing(void)
+static enum eie_status start_beyond_program(void)
 {
     write_register(EIE_START, EIE_START_DESCRIPTOR_MASK);
     return EIE_OK;
@@ -211,13 +211,13 @@ static const struct fault {
     {"results not taken", results_not_taken, EIE_FAIL_MACHINE, ERROR(RESULT_BLOCKED), true},
     {"transfer without an end", transfer_without_end, EIE_FAIL_TIMEOUT, ERROR(NONE), true},
     {"transfer cut off", transfer_cut_off, EIE_OK, ERROR(NONE), true},
-    {"start of no descriptor", start_of_nothing, EIE_OK, ERROR(START_RANGE), true},
+    {"start beyond the memory", start_beyond_program, EIE_OK, ERROR(START_RANGE), true},
     {"third start", third_start, EIE_OK, ERROR(START_BUSY), true},
     {"input buffer in use", input_in_use, EIE_OK, ERROR(LOAD_IN_USE), true},
     {"reset while busy", reset_while_busy, EIE_OK, ERROR(NONE), false},
 };
 
-/* Whether an inference is right, without a fault. */
+/* Check an inference without a fault. */
 static bool works(void)
 {
     for (size_t at = 0; at < NETWORK_N_OUTPUTS; at++)
@@ -250,12 +250,12 @@ int example(const struct eie_port *given)
         const struct fault *fault = &faults[at];
         const enum eie_status status = fault->provoke();
         const struct eie_error error = eie_error(&machine);
-        const bool told = status == fault->status && error.code == fault->error;
+        const bool reported = status == fault->status && error.code == fault->error;
         const bool works_again = recovers(fault);
         printf("%-26s %-6s%s\n", fault->name,
-               !told ? "LIES" : works_again ? "ok" : "STUCK",
+               !reported ? "WRONG" : works_again ? "ok" : "STUCK",
                error.code == ERROR(NONE) ? eie_status_text(status) : eie_error_text(error.code));
-        n_wrong += !(told && works_again);
+        n_wrong += !(reported && works_again);
     }
     printf("faults, %s: %zu provoked, %u wrong\n", port->wait ? "interrupts" : "polling",
            sizeof faults / sizeof *faults, n_wrong);

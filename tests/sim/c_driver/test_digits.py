@@ -1,4 +1,4 @@
-"""The C driver on the hardware: digits, misuse, and whether a fault would be seen."""
+"""C driver on simulated hardware: digits, misuse, and detection of faults."""
 
 import functools
 import re
@@ -22,7 +22,7 @@ from eie_sim.c_driver.program import (
 )
 from eie_sim.rtl.simulators import SimulationError
 
-#: One machine for all tests: to compile it takes longer than all of them.
+#: One machine for all tests, as compiling it takes longer than all of them.
 CONFIG = EIEConfig(n_pe=4)
 
 MODES = pytest.mark.parametrize("options", [
@@ -32,7 +32,7 @@ MODES = pytest.mark.parametrize("options", [
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """Make a program of an example, once."""
+    """Compile an example as a program, once."""
     @functools.cache
     def make(example, models):
         return compile_digits(tmp_path_factory.mktemp(example.stem), example=example,
@@ -52,7 +52,7 @@ def faults(verilator, programs, models):
 
 
 def figures(text, name):
-    """Numbers of a line."""
+    """Return the numbers in a line of output."""
     line = re.search(rf"^ *{name} +(.*)$", text, re.M)[1]
     return [float(number) for number in re.findall(r"[\d.]+", line)]
 
@@ -63,7 +63,7 @@ def test_digits_are_recognised(digits, options):
     mode = "interrupts" if "--interrupts" in options else "polling"
     assert text.startswith(f"digits, {mode}: 6 images, accuracy 100.00 %\n")
     assert figures(text, "outputs") == [2 * 6 * 10, 0]
-    # One for each program; one that is not cleared would come without an end.
+    # One per program; an interrupt that is not cleared would recur endlessly.
     assert figures(text, "bridge:")[-1] == (2 * 6 if mode == "interrupts" else 0)
 
 
@@ -71,13 +71,13 @@ def test_a_batch_leaves_no_gap(digits):
     text = run_program(digits, "--interrupts")
     (cycles, _, _), (single,), (batch,) = (figures(text, name) for name in (
         "cycles per image", "with the host, one by one", "with the host, in a batch"))
-    # The first input is loaded before anything runs, and the last result drained after it.
+    # The batch adds only the loading of the first input and the draining of the last result.
     assert cycles < batch < cycles + 100 < single + 100
     assert single > batch
 
 
 @MODES
-def test_misuse_is_told_and_left_behind(faults, options):
+def test_misuse_is_reported_and_recovered_from(faults, options):
     text = run_program(faults, *options)
     assert len(re.findall(r"^.{26} ok    ", text, re.M)) == 14
     assert "14 provoked, 0 wrong" in text
@@ -91,12 +91,12 @@ def test_all_layers_can_be_outputs(verilator, tmp_path, models, options):
     program = compile_example(build, words, np.zeros(4, np.int64), tmp_path, build_root=models)
     text = run_program(program, *options)
     assert figures(text, "outputs") == [2 * 4 * (40 + 30 + 7), 0]
-    # Whoever slept until an interrupt while no program ends would sleep for 10,000 cycles.
+    # Waiting for an interrupt while no program ends would take 10,000 cycles.
     assert figures(text, "with the host, one by one")[0] < 3000
 
 
 def changed(program, folder, file, old, new, models):
-    """Link the example anew with a text replaced in one of its files; run it."""
+    """Relink the example with a text replaced in one of its files, and run it."""
     shutil.copytree(program.parent, folder, dirs_exist_ok=True)
     text = (folder / file).read_text()
     assert old in text
@@ -107,7 +107,7 @@ def changed(program, folder, file, old, new, models):
     return run_program(folder / "program")
 
 
-def test_an_expected_output_that_differs_is_told(digits, tmp_path, models):
+def test_an_expected_output_that_differs_is_reported(digits, tmp_path, models):
     last = re.search(r"(-?\d+),\n};\s*\Z", (digits.parent / "digits_data.c").read_text())
     with pytest.raises(SimulationError, match=(
             rf"(?s)failed \(1\).*image 5, output 9: got {last[1]}, expected 12345\n"
@@ -115,9 +115,9 @@ def test_an_expected_output_that_differs_is_told(digits, tmp_path, models):
         changed(digits, tmp_path, "digits_data.c", last[0], "12345,\n};\n", models)
 
 
-def test_a_bit_that_flips_in_a_packet_is_told(digits, tmp_path, models):
+def test_a_bit_that_flips_in_a_packet_is_reported(digits, tmp_path, models):
     beat = re.search(r"beats\[\] = {\s*\w+, (\w+)u,", (digits.parent / "network.c").read_text())
-    with pytest.raises(SimulationError, match="loading: the model did not arrive as it was sent"):
+    with pytest.raises(SimulationError, match="loading: the model was corrupted in transfer"):
         changed(digits, tmp_path, "network.c", beat[1], f"0x{int(beat[1], 0) ^ 1:016x}", models)
 
 

@@ -1,4 +1,4 @@
-"""The C driver on an imitation of a machine: what it sends, what it makes of the answers."""
+"""C driver as a library on FakeMachine: bus traffic, results and statuses."""
 
 import ctypes
 import subprocess
@@ -18,7 +18,7 @@ from eie_sim.inference import infer
 
 TINY = PRESETS["tiny"]
 
-#: Names of the driver's answers, in the order in which eie.h has them.
+#: Names of the driver's statuses, in the order of eie.h.
 (OK, ID, VERSION, CONFIG, CHECKSUM, MACHINE, TIMEOUT, TRANSFER, LENGTH, BUSY, EMPTY,
  VALUE) = range(12)
 
@@ -50,7 +50,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture
 def driver(tiny):
-    """Driver of a machine that was found, but has nothing loaded."""
+    """Driver of an initialised machine without a model."""
     driver = CDriver(*tiny)
     assert driver.init() == OK
     return driver
@@ -133,7 +133,7 @@ def test_a_bit_that_flips_while_loading_is_noticed(driver):
     assert driver.load() == OK
 
 
-def test_an_error_while_loading_is_told(driver):
+def test_an_error_while_loading_is_reported(driver):
     driver.fake.fail(Error.BAD_ADDRESS, 77)
     assert driver.load() == MACHINE
     error = driver.call("error")
@@ -141,7 +141,7 @@ def test_an_error_while_loading_is_told(driver):
     assert (driver.call("clear"), driver.load()) == (OK, OK)
 
 
-def test_an_error_of_an_inference_is_told(loaded):
+def test_an_error_of_an_inference_is_reported(loaded):
     words = inputs_of(loaded.build)
     loaded.fake.fail(Error.LOAD_IN_USE)
     assert (loaded.submit(words[0]), loaded.collect()) == (OK, MACHINE)
@@ -168,7 +168,7 @@ def test_a_reset_machine_has_no_model(loaded):
     assert not any(image.any() for image in loaded.fake.images.values())
 
 
-def test_a_transfer_that_is_refused_is_told(loaded):
+def test_a_transfer_that_is_refused_is_reported(loaded):
     words = inputs_of(loaded.build)
     loaded.sends = False
     assert (loaded.submit(words[0]), loaded.call("clear"), loaded.load()) == (
@@ -179,19 +179,19 @@ def test_a_transfer_that_is_refused_is_told(loaded):
     assert (loaded.submit(words[0]), loaded.call("clear")) == (TRANSFER, TRANSFER)
 
 
-def test_a_transfer_that_does_not_end_is_told(loaded):
+def test_a_transfer_that_does_not_end_is_reported(loaded):
     loaded.ends = False
     assert loaded.submit(inputs_of(loaded.build)[0]) == TIMEOUT
     assert (loaded.call("clear"), loaded.load()) == (OK, TIMEOUT)
 
 
-def test_results_that_do_not_come_are_told(loaded):
+def test_results_that_do_not_come_are_reported(loaded):
     assert loaded.submit(inputs_of(loaded.build)[0]) == OK
     loaded.fake.results.clear()
     assert loaded.collect() == TIMEOUT
 
 
-def test_results_of_a_wrong_length_are_told(loaded):
+def test_results_of_a_wrong_length_are_reported(loaded):
     words = inputs_of(loaded.build)
     loaded.cut = 1
     assert (loaded.submit(words[0]), loaded.collect()) == (OK, LENGTH)
@@ -201,7 +201,7 @@ def test_results_of_a_wrong_length_are_told(loaded):
     assert loaded.collect() == MACHINE
 
 
-def test_results_that_nobody_took_are_dropped(loaded):
+def test_results_that_were_not_taken_are_dropped(loaded):
     words = inputs_of(loaded.build)
     assert [loaded.submit(one) for one in words[:2]] == [OK, OK]
     assert (loaded.call("clear"), len(loaded.fake.results)) == (OK, 0)
@@ -215,7 +215,7 @@ def test_results_that_nobody_took_are_dropped(loaded):
 
 
 @pytest.mark.parametrize("error", [Error.START_BUSY, Error.LOAD_IN_USE])
-def test_programs_that_still_run_are_cleared_away(tmp_path, monkeypatch, error):
+def test_running_programs_are_drained_by_clear(tmp_path, monkeypatch, error):
     build = compiled(TINY, [30, 20, 9], outputs="all")
     driver = CDriver(compile_library(build, tmp_path), build)
     words = inputs_of(build)
@@ -237,19 +237,19 @@ def test_programs_that_still_run_are_cleared_away(tmp_path, monkeypatch, error):
     fake.log.clear()
     assert driver.call("clear") == OK
     assert not fake.results
-    # Everything is taken before the machine is told to forget.
+    # All results are taken before CONTROL.clear is written.
     assert fake.log.index("CONTROL") == fake.log.count("receive") > 0
     assert driver.call("error").code == Error.NONE
     monkeypatch.undo()
     assert driver.infer(words)[1].tolist() == expected(build, words).tolist()
 
 
-def test_a_machine_that_is_never_idle_is_told(driver):
+def test_a_machine_that_is_never_idle_is_reported(driver):
     driver.fake.set("STATUS", idle=0)
     assert driver.load() == TIMEOUT
 
 
-def test_a_machine_that_stays_busy_is_told(driver):
+def test_a_machine_that_stays_busy_is_reported(driver):
     for status in (CONFIG, OK):
         driver.fake.words["FORMAT"] ^= 1
         assert driver.load() == status
@@ -260,7 +260,7 @@ def test_a_machine_that_stays_busy_is_told(driver):
         driver.fake.set("STATUS", busy=0)
 
 
-def test_a_reset_that_does_not_end_is_told(driver, monkeypatch):
+def test_a_reset_that_does_not_end_is_reported(driver, monkeypatch):
     driver.fake.set("STATUS", resetting=1)
     monkeypatch.setattr(driver.fake, "reset", lambda: None)
     assert driver.call("reset") == TIMEOUT
@@ -276,14 +276,14 @@ def test_an_input_that_does_not_fit_is_refused(loaded, number):
     assert loaded.submit(words) == OK
 
 
-def test_every_answer_and_error_has_a_text(tiny):
+def test_every_status_and_error_has_a_text(tiny):
     library, _ = tiny
     texts = [library.eie_status_text(status) for status in range(VALUE + 1)]
     assert len(set(texts)) == len(texts)
-    assert library.eie_status_text(VALUE + 1) == b"no status of the driver"
+    assert library.eie_status_text(VALUE + 1) == b"unknown status"
     for error in Error:
         assert library.eie_error_text(error).decode() == error.doc
-    assert library.eie_error_text(max(Error) + 1) == b"no error code of the machine"
+    assert library.eie_error_text(max(Error) + 1) == b"unknown error code"
 
 
 @pytest.mark.parametrize("flag", ["-ffreestanding", "-fno-builtin", "-Os"])
@@ -292,11 +292,11 @@ def test_driver_needs_no_library(tmp_path, flag):
                    check=True)
     symbols = subprocess.run(["nm", "-u", tmp_path / "eie.o"], check=True, capture_output=True,
                              text=True).stdout.split()
-    # gcc demands these two of everybody, and may call them for any copy.
+    # gcc may emit calls of these two in any code, even freestanding.
     assert set(symbols) <= {"U", "memset", "memcpy", "_GLOBAL_OFFSET_TABLE_"}
 
 
-def test_headers_are_for_cpp_as_well(tmp_path):
+def test_headers_compile_as_cpp(tmp_path):
     (tmp_path / "user.cpp").write_text(
         '#include "eie.h"\n#include "eie_quantise.h"\n'
         'int main() { return eie_status_text(EIE_OK) == nullptr || eie_quantise(0.5, 1, 8) != 1; }')
