@@ -161,7 +161,7 @@ def _keep_in_use(root: Path) -> int:
         if not os.access(root, os.W_OK):
             raise PermissionError("it is read-only")
         if root not in _held:
-            file = os.open(root / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            file = os.open(root / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             fcntl.flock(file, fcntl.LOCK_SH)
             _held[root] = file
     except OSError as error:
