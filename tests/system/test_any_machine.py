@@ -1,4 +1,4 @@
-"""Machines of random parameters, each with a random network: whatever can be configured works."""
+"""Random machines with random networks, against the golden model."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from eie_sim.inference import infer
 
 
 def random_config(rng: np.random.Generator) -> EIEConfig:
-    """Any machine that is small enough to be simulated in a second."""
+    """Random machine that simulates in about a second."""
     act_width, codebook_width = rng.integers(5, 25, 2).tolist()
     return EIEConfig(
         n_pe=2 ** int(rng.integers(5)), v_width=int(rng.integers(2, 9)),
@@ -44,7 +44,7 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, models):
 
 
 def test_a_machine_that_is_full_runs(icarus, models):
-    """All memories are as small as can be; the pointer behind the last entry wraps, or does not."""
+    """All memories have the minimum depth, so the last pointer may equal the number of entries."""
     rng = np.random.default_rng(5)
     roomy = EIEConfig(n_pe=2, entries_per_word=2, z_width=3, n_codebooks=1, acc_depth=16)
     network = random_network(rng, [11, 13], density=1.0)

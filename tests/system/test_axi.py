@@ -1,6 +1,6 @@
-"""The whole IP on its buses, as a host meets it: pauses on every channel, misuse, resets, noise.
+"""Whole machine on its buses: pauses on every channel, misuse, resets, random packets.
 
-What is random depends on ``--seed N`` only; a failure tells its seed.
+All random choices depend on ``--seed N``, which failure messages include.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from eie_sim.rtl.verilated import verilog
 
 TINY = PRESETS["tiny"]
 
-#: Activations and results of other sizes: a row of the activation SRAM is two beats of a packet.
+#: Wide activations: a row of the activation SRAM takes two beats of a packet.
 WIDE = dataclasses.replace(TINY, n_pe=2, act_width=17, acc_width=24)
 MACHINES = {"icarus": WIDE, "verilator": TINY}
 
 
 @pytest.fixture
 def run(request, models, tmp_path):
-    """Function that runs a bench, and returns what it has counted."""
+    """Function that runs a bench and returns its counts."""
     seed, n_packets = (request.config.getoption(name) for name in ("seed", "packets"))
 
     def run(bench, simulator, config=TINY):
@@ -42,7 +42,7 @@ def run(request, models, tmp_path):
     return run
 
 
-def test_registers_are_what_the_map_says(run, simulator):
+def test_registers_match_the_register_map(run, simulator):
     run("benches.bench_axi_registers", simulator, MACHINES[simulator])
 
 
@@ -57,10 +57,10 @@ def test_every_misuse_has_its_error_and_no_other_effect(run, simulator, request)
     assert set(errors) == {error.name for error in Error} - {"NONE"}
 
 
-def test_resets_at_any_time_leave_a_machine_that_works_and_knows_nothing(run, simulator):
+def test_resets_at_any_time_leave_a_working_machine_without_residue(run, simulator):
     run("benches.bench_axi_reset", simulator, MACHINES[simulator])
 
 
-def test_random_packets_do_what_they_must(run, simulator):
+def test_random_packets_have_the_effects_of_the_host_model(run, simulator):
     figures = run("benches.bench_axi_fuzz", simulator, MACHINES[simulator])
     assert figures["counts"]["fuzz packets"] > 0

@@ -34,12 +34,12 @@ def conv():
               for name, n_rows, n_cols, relu in (("conv", N_OUT[0], PATCHES.n_inputs, True),
                                                  ("pointwise", N_OUT[1], N_OUT[0], False))]
     network = compress(Model(tuple(layers), PATCHES), density=[0.8, 0.9], v_width=8,
-                       calibration=images[:1])    # so that the other one may saturate
+                       calibration=images[:1])    # the other image may saturate
     return network, compile_network(network, CONFIG, outputs="all"), images
 
 
 def direct(network, build, images):
-    """Both layers as their definition says, with the integers of the build; nothing is cut."""
+    """Compute both layers as direct convolutions on the integers of the build."""
     top, left, bottom, right = PATCHES.padding
     x = np.floor(np.ldexp(images, network.input_frac) + 0.5).astype(np.int64)
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
@@ -101,7 +101,7 @@ def test_a_single_image_is_a_batch_of_one(conv):
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (2, 27), (0, 3, 5, 4)])
-def test_inputs_that_are_no_such_images_are_refused(conv, shape):
+def test_images_of_another_shape_are_refused(conv, shape):
     with pytest.raises(VectorError) as error:
         prepare(conv[1], np.zeros(shape))
     assert str(error.value) == (

@@ -1,4 +1,5 @@
-"""A published pruned LeNet-300-100 on MNIST, where the data is: it is not part of the project."""
+"""Published pruned LeNet-300-100 on MNIST, if the data is present; it is not part of the project.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The whole machine against the golden model, bit by bit, where it is most likely to be wrong."""
+"""Whole machine against the golden model, bit by bit, on corner cases."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from eie_sim.rtl import cocotb_engine, verilator_engine
 #: 4 PEs of 16 accumulators, runs of up to 3 zeros, 8-bit activations.
 TINY = PRESETS["tiny"]
 ONE_PE = dataclasses.replace(TINY, n_pe=1, act_depth=128)
-#: As in the paper, a column that is empty in a PE takes its place in the queue.
+#: As in the paper, columns that are empty in a PE still occupy its queue.
 KEEPS_EMPTY = dataclasses.replace(TINY, drop_empty_columns=False)
 #: The default widths, with room for long vectors.
 LONG = EIEConfig(n_pe=4, ptr_depth=4096, act_depth=1024)
 
 
 def layer(codes, *, relu=False, bias=None, scale=1.0, frac=4, name="fc", v_width=3) -> Layer:
-    """Layer of a matrix of codes; its weights are spread over plus and minus `scale`."""
+    """Layer of a matrix of codes, with weights spread over ±`scale`."""
     n_codes = 1 << v_width
     codebook = np.concatenate([[0], np.linspace(-scale, scale, n_codes - 1) + scale / n_codes])
     matrix = scipy.sparse.csc_array(np.asarray(codes, np.uint8))
@@ -49,7 +49,7 @@ def random_inputs(n_cols, *, batch=3, zeros=0.4, seed=2, low=-128, high=127):
 
 
 class Case(NamedTuple):
-    """A network, its inputs, and what must be true of the result for the case to be one."""
+    """A network, its inputs, and a condition that proves that the result covers the case."""
 
     layers: list[Layer]
     inputs: np.ndarray
@@ -59,7 +59,7 @@ class Case(NamedTuple):
 
 
 def _keep(codes, keep):
-    """Codes with those cleared where `keep` is false."""
+    """Clear codes where `keep` is false."""
     return np.where(keep, codes, 0)
 
 
@@ -163,7 +163,7 @@ def check(case: Case, result: Inference):
 @pytest.mark.parametrize("name", CASES)
 def test_hardware_is_the_golden_model(name, icarus, models):
     case = CASES[name]()
-    # Icarus is slow: it is given the network.
+    # Icarus is slow, so the network is loaded from images.
     check(case, infer(compiled(case), case.inputs, engine="rtl", simulator=icarus,
                       build_root=models, load="images"))
 
@@ -175,7 +175,7 @@ def test_hardware_is_the_golden_model_without_cocotb(name, verilator, models):
 
 
 def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
-    """Build, inputs and what the golden model makes of them."""
+    """Build, inputs and the golden model's outputs."""
     case = CASES["three-layers"]()
     build = compiled(case)
     return build, case.inputs, infer(build, case.inputs, engine="golden").outputs
@@ -190,8 +190,8 @@ def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator,
     assert cocotb_engine.compare(build, result.outputs, expected) == []
 
 
-def test_the_way_to_an_fpga_gives_the_same_results(simulator, models):
-    """PYNQ's classes are imitated by `benches.bench_pynq`."""
+def test_the_pynq_bus_gives_the_same_results(simulator, models):
+    """`benches.bench_pynq` mocks PYNQ's classes."""
     build, inputs, expected = three_layers()
     result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models,
                                bench="benches.bench_pynq")
@@ -204,7 +204,7 @@ def overflowing() -> tuple[Build, np.ndarray]:
     case = Case([layer(_keep(random_codes(8, 200, 1.0), np.arange(8)[:, np.newaxis] == 5))],
                 np.array([[-128] * 200, [1] + [0] * 199]))
     build = compiled(case)
-    # The compiler would never choose it: all weights at their limit.
+    # All weights at their limit, which the compiler would never choose.
     weights = pack(Layouts.of(TINY).weight, np.full(len(build.images["pe_1.codebook"]), 63))
     return dataclasses.replace(build, images={**build.images, "pe_1.codebook": weights}), \
         case.inputs
@@ -252,13 +252,13 @@ def test_a_corrupted_bit_in_an_image_is_reported(instance, bit, simulator, model
     mismatches = cocotb_engine.compare(build, result.outputs, expected)
     first = [one for one in mismatches if one.layer == "fc1"]
     assert first
-    # The image is that of PE 2, so that in the first layer only the rows that live there change.
+    # The image is that of PE 2, so in the first layer only its rows change.
     place = dict(enumerate(build.outputs[0].columns % build.config.n_pe))
     assert {int(place[one.row]) for one in first} == {2}
 
 
 def test_a_corrupted_bit_in_the_program_is_reported(simulator, models):
-    """Without its ReLU the first layer has negative results where there were zeros."""
+    """Without ReLU the first layer has negative results in place of zeros."""
     build, inputs, expected = three_layers()
     result = cocotb_engine.run(_flip_relu(build), inputs, simulator=simulator, build_root=models,
                                load="images")

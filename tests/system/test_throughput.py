@@ -1,7 +1,7 @@
-"""Cycles of the whole machine: nothing but entries and broadcasts may cost any.
+"""Throughput of the whole machine: only entries and broadcasts may cost cycles.
 
-What a program costs apart from them, its fill and its drain, is what it takes when all inputs are
-zero (and a little more: then the scan is not hidden).
+The fixed cost of a program, its fill and drain, is measured with all inputs zero. That is slightly
+too high, as the scan is not hidden then.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from eie_compiler.random_networks import make_layer
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.inference import infer
 
-#: The queue must last until the broadcast has started again.
+#: The queue must bridge the time until a stopped broadcast restarts.
 FOUR_PES = dataclasses.replace(PRESETS["tiny"], ptr_depth=256, queue_depth=16)
 ONE_PE = dataclasses.replace(FOUR_PES, n_pe=1, spmat_depth=1024, act_depth=128)
 KEEPS_EMPTY = dataclasses.replace(FOUR_PES, drop_empty_columns=False)
@@ -24,7 +24,7 @@ KEEPS_EMPTY = dataclasses.replace(FOUR_PES, drop_empty_columns=False)
 
 @pytest.fixture
 def cycles_beyond_idle(icarus, models):
-    """Cycles that activations cost, the number of them, and the entries of the busiest PE."""
+    """Function that returns cycles beyond idle, broadcasts, and entries of the busiest PE."""
     return functools.partial(measure, icarus, models)
 
 
@@ -47,7 +47,7 @@ def test_a_pe_with_work_takes_an_entry_a_cycle(cycles_beyond_idle):
     assert cycles <= n_entries + 10
 
 
-def test_columns_of_one_entry_follow_each_other_without_a_gap(cycles_beyond_idle):
+def test_columns_of_one_entry_are_back_to_back(cycles_beyond_idle):
     cycles, n_broadcasts, n_entries = cycles_beyond_idle(np.ones((1, 300)), ONE_PE)
     assert (n_broadcasts, n_entries) == (300, 300)
     assert cycles <= n_entries + 10
@@ -63,12 +63,12 @@ def test_a_broadcast_is_sent_every_cycle_when_nothing_stalls(cycles_beyond_idle,
 
 
 def test_empty_columns_cost_a_pe_nothing_if_they_are_dropped(cycles_beyond_idle):
-    """Every fourth column has all rows: a PE has as many entries as there are columns."""
+    """Every fourth column is full, so that each PE has one entry per column on average."""
     codes = np.zeros((16, 200))
     codes[:, ::4] = 1
     (cycles, n_broadcasts, n_entries), kept = (
         cycles_beyond_idle(codes, config) for config in (FOUR_PES, KEEPS_EMPTY))
     assert (n_broadcasts, n_entries) == (200, 200)
     assert cycles <= 200 + 10
-    # Kept, each of the 150 empty ones takes a cycle.
+    # If kept, each of the 150 empty columns takes a cycle.
     assert 150 - 5 <= kept[0] - cycles <= 150 + 5
