@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from eie_bench.plotting import PlottingError, require_matplotlib, save_figure
+from eie_hdl.extras import install_command
 
 
 def test_figure_is_written_as_png_and_svg_and_always_the_same(tmp_path):
-    figure = pytest.importorskip("matplotlib.figure", reason="needs matplotlib: pip install "
-                                                             "'eie-hdl[bench]'")
+    figure = pytest.importorskip("matplotlib.figure", reason=install_command("bench"))
     contents = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()

@@ -9,9 +9,10 @@ import pytest
 
 from eie_compiler.files.network_file import write_network
 from eie_compiler.random_networks import random_network
+from eie_hdl.extras import install_command
 
 for package in ("numba", "matplotlib"):
-    pytest.importorskip(package, reason=f"needs {package}: pip install 'eie-hdl[bench]'")
+    pytest.importorskip(package, reason=install_command("bench"))
 
 
 @pytest.fixture(scope="module")

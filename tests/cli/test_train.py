@@ -12,13 +12,14 @@ import pytest
 
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.files.network_file import read_network
+from eie_hdl.extras import install_command
 
 needs_torch = pytest.mark.usefixtures("torch")
 
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason="needs PyTorch: pip install 'eie-hdl[train]'")
+    return pytest.importorskip("torch", reason=install_command("train"))
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ from eie_compiler.compression.compress import compress
 from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
 from eie_hdl.config import EIEConfig
+from eie_hdl.extras import install_command
 from eie_sim.inference import infer, prepare
 
-magika = pytest.importorskip("magika", reason="needs the extra [magika]")
-pytest.importorskip("onnx", reason="needs the extra [onnx]")
+magika = pytest.importorskip("magika", reason=install_command("magika"))
+pytest.importorskip("onnx", reason=install_command("onnx"))
 
 FOLDER = Path(__file__).parents[2] / "examples" / "magika"
 

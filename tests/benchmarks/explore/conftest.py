@@ -8,8 +8,9 @@ import pytest
 from eie_bench.paper.nine_layers import Machine
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS
+from eie_hdl.extras import install_command
 
-pytest.importorskip("numba", reason="needs Numba: pip install 'eie-hdl[bench]'")
+pytest.importorskip("numba", reason=install_command("bench"))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from eie_bench.explore.measure import Measurement
 from eie_bench.explore.parallel import run
 from eie_bench.explore.sweep import GIVEN, SWEEPS, Sweep, plan
 from eie_bench.explore.tables import make_table, write_csv, write_json
+from eie_hdl.extras import install_command
 
 BY_NAME = {plot.name: plot for plot in PLOTS}
 
@@ -79,7 +80,7 @@ def test_speed_up_is_relative_to_the_first_machine(machine, given, inline):
 
 
 def test_figures_say_what_they_show(tmp_path, table):
-    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'eie-hdl[bench]'")
+    pytest.importorskip("matplotlib", reason=install_command("bench"))
     png, svg = draw(BY_NAME[GIVEN], table, tmp_path)
     assert png.exists()
     text = svg.read_text()
@@ -88,7 +89,7 @@ def test_figures_say_what_they_show(tmp_path, table):
 
 
 def test_sweep_without_any_possible_point_is_not_drawn(tmp_path, machine, given):
-    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'eie-hdl[bench]'")
+    pytest.importorskip("matplotlib", reason=install_command("bench"))
     sweep = Sweep(GIVEN, {"n_pe": (3, 5)})
     table = make_table(sweep, plan(sweep, {"tiny": machine}, [given.name]), {})
     assert draw(BY_NAME[GIVEN], table, tmp_path) == []

@@ -12,6 +12,7 @@ from eie_bench.explore.executors import open_executor
 from eie_bench.explore.measure import measure
 from eie_bench.explore.parallel import count_points, run
 from eie_bench.explore.sweep import Sweep, plan
+from eie_hdl.extras import install_command
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_missing_dask_is_reported(monkeypatch):
 
 
 def test_dask_computes_the_same(points, given, inline):
-    distributed = pytest.importorskip("distributed", reason="needs dask: pip install dask")
+    distributed = pytest.importorskip("distributed", reason=install_command("bench"))
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
                                   dashboard_address=None, protocol="tcp") as cluster:
         with open_executor(scheduler=cluster.scheduler_address) as executor:
@@ -78,7 +79,7 @@ def test_dask_computes_the_same(points, given, inline):
 
 
 def test_scheduler_that_does_not_answer_is_reported(monkeypatch):
-    pytest.importorskip("distributed", reason="needs dask: pip install dask")
+    pytest.importorskip("distributed", reason=install_command("bench"))
     monkeypatch.setattr(executors, "_PATIENCE", 0.1)
     with pytest.raises(ExploreError, match="^scheduler must be the address of a dask scheduler, "
                                            "such as tcp://host:8786, but tcp://127.0.0.1:1 does "

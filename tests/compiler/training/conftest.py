@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs PyTorch: pip install 'eie-hdl[train]'")
+from eie_hdl.extras import install_command
+
+pytest.importorskip("torch", reason=install_command("train"))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import pytest
 from eie_hdl.export.peakrdl import C_HEADER, REFERENCE, write_descriptions, write_exports
 from eie_hdl.export.register_reference import describe_registers
 from eie_hdl.export.systemrdl import LOCKED, to_systemrdl
+from eie_hdl.extras import install_command
 from eie_hdl.format import FORMAT_VERSION, Memory
 from eie_hdl.registers import (
     PRODUCT_ID,
@@ -47,7 +48,7 @@ def systemrdl():
             importlib.import_module(name)
         import systemrdl
     except ImportError as error:
-        missing(error.name, "pip install 'eie-hdl[registers]'")
+        missing(error.name, install_command("registers"))
     return systemrdl
 
 

@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.importorskip("numba", reason="Numba is not installed: pip install 'eie-hdl[bench]'")
+from eie_hdl.extras import install_command
+
+pytest.importorskip("numba", reason=install_command("bench"))
