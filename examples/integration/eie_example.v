@@ -1,7 +1,7 @@
-// The accelerator as it goes into a design: all ports, and a reset that may come at any time.
+// Instance of the accelerator with all ports and a synchroniser for an asynchronous reset.
 //
-// Copy this file and change it. In a block design of Vivado, add it as a module reference: the
-// attributes say which ports are a bus, and which clock and reset it has.
+// A template to adapt. In a Vivado block design, add it as a module reference: the attributes
+// declare the bus interfaces with their clock and reset.
 module eie_example (
     (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)
     (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axil:s_axis:m_axis, ASSOCIATED_RESET aresetn" *)

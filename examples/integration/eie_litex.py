@@ -1,7 +1,7 @@
 """The accelerator in a LiteX SoC: registers on the bus, one DMA each way, an interrupt.
 
-``python eie_litex.py RTL -o soc.v`` writes the Verilog of a small SoC with it; RTL is a folder that
-``eie verilog`` wrote.
+``python eie_litex.py RTL -o soc.v`` writes the Verilog of a small SoC with the accelerator; RTL is
+the output folder of ``eie verilog``.
 """
 
 import argparse
@@ -21,29 +21,29 @@ from migen import ClockSignal, Instance, ResetSignal, Signal
 
 __all__ = ["EIE", "add_eie"]
 
-#: Bits of an address of the registers, and of a beat of the streams.
+#: Width of a register address and of a beat of the streams in bits.
 ADDRESS_WIDTH, BEAT_WIDTH = 10, 64
 
 
 class EIE(LiteXModule):
-    """The core itself.
+    """Accelerator core.
 
     Parameters
     ----------
     platform
-        Gets the Verilog files.
+        Platform to which the Verilog files are added.
     folder : :class:`str`
-        What ``eie verilog -o`` wrote.
+        Output folder of ``eie verilog``.
 
     Attributes
     ----------
     bus
         AXI4-Lite: registers.
     sink, source
-        Streams of 64 bits: load packets and results. All beats are whole: in the last one of a
-        result, elements that are not there are zero.
+        Streams of 64 bits: load packets and results. All beats are full: missing elements in the
+        last beat of a result are zero.
     ev
-        Interrupt, pending as long as a register of the core says so.
+        Interrupt, pending while an interrupt status of the core is set.
     """
     def __init__(self, platform, folder):
         self.bus    = bus    = AXILiteInterface(data_width=32, address_width=32)
@@ -77,10 +77,10 @@ class EIE(LiteXModule):
 
 
 def add_eie(soc, folder, origin=0x3000_0000):
-    """Add the core to `soc`, with its registers at `origin` and a DMA each way as bus masters.
+    """Add the core to `soc`, with registers at `origin` and a DMA each way as bus masters.
 
-    The DMAs have registers ``eie_reader_base`` and so on in the SoC. Each transfer of the
-    reader is a load packet; one of the writer ends with a result, or when its memory is full.
+    The DMAs have registers ``eie_reader_base`` and so on in the SoC. Each transfer of the reader
+    is a load packet; a transfer of the writer ends with a result, or when its memory is full.
     """
     soc.eie = EIE(soc.platform, folder)
     soc.bus.add_slave("eie", soc.eie.bus, SoCRegion(origin=origin, size=1 << ADDRESS_WIDTH,
@@ -88,10 +88,10 @@ def add_eie(soc, folder, origin=0x3000_0000):
     if soc.irq.enabled:
         soc.irq.add("eie")
 
-    # The first byte in memory is the lowest of a beat: what LiteX calls big-endian here.
+    # The first byte in memory is the lowest byte of a beat, which LiteX calls big-endian here.
     reader = WishboneDMAReader(_add_master(soc, "eie_reader"), endianness="big", with_csr=True)
     writer = WishboneDMAWriter(_add_master(soc, "eie_writer"), endianness="big")
-    writer.add_ctrl(ready_on_idle=0)    # results wait for it
+    writer.add_ctrl(ready_on_idle=0)    # results wait for the writer
     writer.add_csr()
     widen  = stream.Converter(reader.bus.data_width, BEAT_WIDTH)
     narrow = stream.Converter(BEAT_WIDTH, writer.bus.data_width)
@@ -105,7 +105,7 @@ def add_eie(soc, folder, origin=0x3000_0000):
 
 
 def _add_master(soc, name):
-    handler = getattr(soc, "dma_bus", soc.bus)    # some CPUs have a port that keeps caches right
+    handler = getattr(soc, "dma_bus", soc.bus)    # cache-coherent port of some CPUs
     bus = wishbone.Interface(data_width=handler.data_width, adr_width=handler.get_address_width(
         "wishbone"), addressing="word")
     handler.add_master(name, bus)
@@ -114,7 +114,7 @@ def _add_master(soc, name):
 
 def main():
     parser = argparse.ArgumentParser(description="Write a small SoC with the accelerator.")
-    parser.add_argument("rtl", help="folder that `eie verilog` wrote")
+    parser.add_argument("rtl", help="output folder of `eie verilog`")
     parser.add_argument("-o", "--output", default="soc.v", help="Verilog file to write")
     arguments = parser.parse_args()
 

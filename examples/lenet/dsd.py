@@ -1,6 +1,6 @@
-"""What dense-sparse-dense training changes: LeNet-300-100 on MNIST, several seeds, with a control.
+"""Effect of dense-sparse-dense training: LeNet-300-100 on MNIST, several seeds, with a control.
 
-The control has the same seeds, stages, epochs and rates, but nothing is held at zero. Writes logs,
+The control has the same seeds, stages, epochs and rates, but no weights held at zero. Writes logs,
 `dsd.json` and `dsd.md` to a folder.
 """
 
@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-#: The paper's are 0.25 to 0.5; decided beforehand, as all else here.
+#: Share of weights held at zero, 0.25 to 0.5 in the paper. All options were fixed beforehand.
 SHARE = 0.3
 OPTIONS = {"layers": "300,100", "epochs": 10, "rate": 2e-3, "decay": 0.3, "dropout": 0.2}
 SEEDS = (1, 2, 3)
 
 
 def run(mnist: Path, folder: Path, seed: int, share: float) -> list[dict[str, Any]]:
-    """Ends of the stages of one run, by `eie train`."""
+    """Run `eie train`; return the last record of each stage."""
     name = folder / f"{'control' if share == 0 else 'dsd'}-{seed}"
     log = name.with_suffix(".jsonl")
     options = {**OPTIONS, "seed": seed, "dsd": share, "log": log}
@@ -34,7 +34,7 @@ def run(mnist: Path, folder: Path, seed: int, share: float) -> list[dict[str, An
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows and their mean in Markdown; errors in percent, changes in points."""
+    """Format rows and their mean in Markdown: errors in percent, changes in points."""
     changes = [row["change"] for row in rows]
     lines = ["| seed | after the first phase | control | DSD | change |", "|---|---|---|---|---|"]
     lines += [f"| {row['seed']} | {row['dense']:.2%} | {row['control']:.2%} | {row['dsd']:.2%} | "
@@ -46,7 +46,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Train all; as many at a time as there are processor cores."""
+    """Train all seeds with and without a sparse phase, one run per processor core at a time."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("mnist", type=Path, help="MNIST as .npz; mnist.py makes it")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/dsd"))

@@ -1,7 +1,7 @@
 """LeNet-300-100 on MNIST: trained, compressed as in Deep Compression and for EIE, run in Verilog.
 
 Writes weights, networks, logs, `results.json` and `results.md` to a folder. Each network is made by
-commands of `eie`, which are printed; they are what a user would type.
+`eie` commands, which are printed.
 """
 
 import argparse
@@ -23,28 +23,28 @@ from eie_compiler.lowering.compile import compile_network
 from eie_hdl.config import EIEConfig
 from eie_sim.inference import infer, prepare
 
-#: Found with seed 1; docs/results.md tells how.
+#: Tuned with seed 1, as described in docs/results.md.
 TRAIN = {"layers": "300,100", "epochs": 25, "rate": 2e-3, "decay": 0.3, "dropout": 0.2}
 RETRAIN = {"density": "0.07,0.09,0.35", "steps": 10, "epochs": 10, "rate": 2e-3, "decay": 0.3,
            "dropout": 0.3}
 PUBLISHED = {"epochs": 5, "rate": 1e-3}
 
-#: Model and options of each network. The first is Deep Compression's, the others are for the 16
-#: entries of EIE's codebooks.
+#: Model and options of each network: the first as in Deep Compression, the others for the
+#: codebooks of EIE with 16 entries.
 NETWORKS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "lenet-6bit": ("dense.npz", {**RETRAIN, "v-width": 6, "start": "linear"}),
     "lenet-4bit": ("dense.npz", {**RETRAIN, "v-width": 4}),
     "published-4bit": (None, {**PUBLISHED, "v-width": 4})}
 
-#: Those that also run in Verilog, in the default machine.
+#: Networks that also run in Verilog, on the default machine.
 IN_VERILOG = ("lenet-4bit", "published-4bit")
 
-#: Errors that the paper of Deep Compression reports, and what it stores.
+#: Errors and size reported by the Deep Compression paper.
 PAPER = "Deep Compression, LeNet-300-100: 1.64 % → 1.58 %, 27 KB, density 8 %"
 
 
 def eie(*arguments: object, **options: object) -> None:
-    """Run a command of `eie`, after saying so."""
+    """Print and run an `eie` command."""
     words = [*map(str, arguments),
              *(f"--{name}={value}" for name, value in options.items())]
     print(f"\n$ eie {shlex.join(words)}", flush=True)
@@ -52,7 +52,7 @@ def eie(*arguments: object, **options: object) -> None:
 
 
 def make_networks(mnist: Path, published: Path | None, folder: Path, seed: int) -> list[str]:
-    """Train and compress; names of the networks that could be made."""
+    """Train and compress; return the names of the networks made."""
     common = {"validation": 1 / 12, "seed": seed}
     eie("train", mnist, "-o", folder / "dense.npz", "--resume", log=folder / "dense.jsonl",
         **TRAIN, **common)
@@ -60,7 +60,7 @@ def make_networks(mnist: Path, published: Path | None, folder: Path, seed: int) 
     for name, (source, options) in NETWORKS.items():
         model = folder / source if source else published
         if model is None:
-            print(f"\n{name}: left out, for it needs PUBLISHED=file")
+            print(f"\n{name}: skipped, as it needs PUBLISHED=file")
             continue
         eie("compress", model, "-o", folder / f"{name}.npz", "--resume", retrain=mnist,
             log=folder / f"{name}.jsonl", **options, **common)
@@ -69,10 +69,10 @@ def make_networks(mnist: Path, published: Path | None, folder: Path, seed: int) 
 
 
 def measure(mnist: Path, folder: Path, names: list[str], n_rtl: int) -> list[dict[str, Any]]:
-    """Error of each model in floating point, in the golden model and in Verilog; size of its file.
+    """Measure errors in floating point, in the golden model and in Verilog, and file sizes.
 
-    All test images go through the golden model, the first `n_rtl` of a random order through the
-    Verilog of the default machine.
+    The golden model runs all test images; the Verilog of the default machine runs the first `n_rtl`
+    in a random order.
     """
     arrays = read_arrays(mnist)
     images = arrays["test_images"].reshape(-1, 784) / 256
@@ -95,8 +95,8 @@ def measure(mnist: Path, folder: Path, names: list[str], n_rtl: int) -> list[dic
         golden = infer(build, words, engine="golden")
         row = {
             "name": name, "v_width": network.v_width,
-            "densities": [kept / there for kept, there in weights],
-            "density": sum(kept for kept, _ in weights) / sum(there for _, there in weights),
+            "densities": [kept / total for kept, total in weights],
+            "density": sum(kept for kept, _ in weights) / sum(total for _, total in weights),
             "bytes": path.stat().st_size, "error_float": error(decompress(network)(images)),
             "error_golden": error(golden.outputs[-1]),
             "macs": float(golden.counters["macs"].mean())}
@@ -114,12 +114,12 @@ def measure(mnist: Path, folder: Path, names: list[str], n_rtl: int) -> list[dic
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows in Markdown."""
+    """Format the rows in Markdown."""
     def percent(value: float | None) -> str:
         return "" if value is None else f"{value:.2%}"
 
     lines = ["| network | density | file | error, floating point | error, golden model, 10,000 "
-             "digits | Verilog | cycles a digit |", "|---|---|---|---|---|---|---|"]
+             "digits | Verilog | cycles per digit |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         rtl = row.get("rtl")
         verdict = (f"{rtl['images']:,} digits, {rtl['mismatches']} numbers differ" if rtl else "")
@@ -131,7 +131,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Make everything; the exit code is 1 if the hardware differs from the golden model."""
+    """Make and measure all networks; exit code 1 if hardware and golden model differ."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("mnist", type=Path, help="MNIST as .npz; mnist.py makes it")
     parser.add_argument("--published", type=Path, help="weights of a published pruned "

@@ -1,7 +1,7 @@
-"""MNIST as one .npz file, of the four files in which it is published.
+"""Convert the four published files of MNIST to one .npz file.
 
-These are train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and
-t10k-labels-idx1-ubyte.gz (LeCun, Cortes and Burges); many places offer them.
+The files are train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and
+t10k-labels-idx1-ubyte.gz (LeCun, Cortes and Burges), available from several mirrors.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 FILES = {"train_images": "train-images-idx3-ubyte.gz", "train_labels": "train-labels-idx1-ubyte.gz",
          "test_images": "t10k-images-idx3-ubyte.gz", "test_labels": "t10k-labels-idx1-ubyte.gz"}
 
-#: Code of unsigned bytes in a header.
+#: Type code of unsigned bytes in a header.
 _UINT8 = 8
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read an array of bytes in the IDX format: 0, 0, type, dimensions, each length, the bytes."""
+    """Read an array of bytes in IDX format: 0, 0, type, number of dimensions, lengths, bytes."""
     content = gzip.decompress(path.read_bytes())
     zero, kind, ndim = struct.unpack_from(">HBB", content)
     if zero or kind != _UINT8:
@@ -30,7 +30,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def main() -> None:
-    """Read a folder, write a file."""
+    """Convert the files of a folder."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="folder of the four files")
     parser.add_argument("-o", "--output", type=Path, default=Path("mnist.npz"))

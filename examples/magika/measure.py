@@ -1,9 +1,9 @@
 """Compress parts of Magika's network without retraining, and run them in the hardware.
 
-Magika recognises kinds of files; nobody here has trained it. Its fully connected head and its
-convolution are imported from the published ONNX file, compressed, and run in the simulated Verilog,
-every output compared with the golden model. What goes in is what the original network computes for
-files of the Python library and of installed packages.
+Magika classifies files by type. Its fully connected head and its convolution are imported from the
+published ONNX file, compressed, and run in simulated Verilog, with every output compared with the
+golden model. The inputs are features that the original network computes for files of the Python
+library and of installed packages.
 """
 
 import argparse
@@ -25,18 +25,18 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 from eie_sim.inference import infer, prepare
 
-#: One machine for all: 256 shared weights, and 40,960 of the convolution's weights in each PE.
+#: Machine for both parts: 256 shared weights, and 40,960 weights of the convolution in each PE.
 CONFIG = EIEConfig(n_pe=16, v_width=8, n_codebooks=1, spmat_depth=5120)
 
-#: Bits of a code, and share of the weights that stays.
+#: Width of a code in bits, and density.
 SETTINGS = [(v_width, density) for v_width in (8, 4) for density in (1.0, 0.5, 0.25)]
 
-#: Files for the convolution, which takes an image of each: to choose the formats, and to test.
+#: Files for the convolution, one image each: to choose the formats, and to test.
 N_CALIBRATION, N_TEST = 32, 8
 
 
 def main() -> None:
-    """Measure all settings; write the numbers and a table."""
+    """Measure all settings; write the results and a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("build/magika"))
     parser.add_argument("--files", type=int, default=128,
@@ -72,16 +72,16 @@ def main() -> None:
 def measure(model: Model, seen: NDArray[np.float64], features: NDArray[np.float64],
             results: NDArray[np.float64], v_width: int, density: float, n_words: int, path: Path
             ) -> dict[str, Any]:
-    """Compress a part of the network, and compare it with the original.
+    """Compress a part of the network and compare it with the original.
 
     Parameters
     ----------
     seen : (samples, ...)
-        What the formats are made for.
+        Inputs for the choice of formats.
     features, results : (samples, ...)
-        What goes into the part, and what comes out of the original.
+        Inputs of the part, and results of the original.
     n_words : :class:`int`
-        Inputs that the hardware is given; the golden model is given all.
+        Number of inputs for the hardware; the golden model runs all.
     path : :class:`~pathlib.Path`
         Network file to write.
     """
@@ -91,7 +91,7 @@ def measure(model: Model, seen: NDArray[np.float64], features: NDArray[np.float6
     words = prepare(build, features)
     (output,) = infer(build, words, engine="golden").outputs
     found = dequantise(output, build.outputs[0].frac)
-    # Of a convolution, a pixel a row.
+    # One row per pixel of a convolution.
     expected = np.moveaxis(results, 1, -1).reshape(found.shape)
     cosine = ((found * expected).sum(axis=1)
               / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1))
@@ -108,13 +108,13 @@ def measure(model: Model, seen: NDArray[np.float64], features: NDArray[np.float6
 
 
 def _few(samples: NDArray[Any], count: int) -> NDArray[Any]:
-    """Some of the samples, at even distances."""
+    """Select evenly spaced samples."""
     return samples[np.unique(np.linspace(0, len(samples) - 1, count, dtype=int))]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The results for the docs."""
-    columns = ["part", "bits of a code", "density", "file, bytes", "of float32",
+    """Format the results in Markdown."""
+    columns = ["part", "bits per code", "density", "file, bytes", "of float32",
                "cosine, mean (least)", "squared error, of the variance", "same label",
                "equal in RTL", "cycles"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]

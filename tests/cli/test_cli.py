@@ -135,7 +135,7 @@ def test_calibration_that_is_no_array_is_rejected(tmp_path, weights, eie):
         code, text = eie("compress", weights, "-o", tmp_path / "net.npz", "--density", "1",
                          "--calibrate", path)
         assert code == 2
-        assert text.startswith(f"eie: {path} must be an array in NumPy's format: ")
+        assert text.startswith(f"eie: {path} must be an array in NumPy's .npy format: ")
 
 
 def test_network_and_build_describe_themselves(network, build, eie):

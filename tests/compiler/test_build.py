@@ -25,7 +25,7 @@ def saved(tmp_path):
 
 
 def reseal(folder, **changes):
-    """Change the manifest as somebody would who knows how it is sealed."""
+    """Change the manifest and recompute its checksum."""
     manifest = json.loads((folder / MANIFEST).read_text()) | changes
     manifest["checksum"] = _seal(manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest))
@@ -98,7 +98,7 @@ def test_every_changed_bit_of_the_manifest_is_refused_or_means_the_same(saved):
         except BuildError as error:
             assert str(path) in str(error)
             n_refused += 1
-    assert n_refused > 100    # the rest is white space
+    assert n_refused > 100    # other bytes are white space
 
 
 def test_a_missing_file_is_named(saved):

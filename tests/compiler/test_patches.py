@@ -15,7 +15,7 @@ SHAPE = (3, 9, 8)
 
 
 def convolve(images, weight, patches):
-    """A convolution as its definition says, one pair of channels after another, in integers."""
+    """Convolve integers by definition, one pair of channels after another."""
     top, left, bottom, right = patches.padding
     images = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
     spread = np.zeros((*weight.shape[:2], *(step * (size - 1) + 1 for step, size

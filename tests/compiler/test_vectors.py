@@ -1,4 +1,4 @@
-"""Vectors on their way in and out."""
+"""Conversion of vectors, and load packets."""
 
 from typing import NamedTuple
 
@@ -130,7 +130,7 @@ def test_memories_that_are_alike_are_sent_once():
     build = small_build()
     packets = model_packets(build.config, build.images)
     own = {**build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)}
-    # All four PEs have the same codebook, until one has another.
+    # All four PEs have the same codebook, until one is changed.
     assert len(model_packets(build.config, own)) - len(packets) == 4 - 1
     header = unpack(Layouts.of(build.config).load_header, packets[-1][np.newaxis, :1])
     assert (header["memory"], header["everyone"]) == (Memory.CODEBOOK.value, 1)

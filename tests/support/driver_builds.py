@@ -13,7 +13,7 @@ TINY = PRESETS["tiny"]
 
 
 def compiled(sizes=(20, 30, 10), *, seed=1, outputs="last", config=TINY, buffers=2) -> Build:
-    """Build of a random network that uses so many input buffers."""
+    """Compile a random network, with this number of input buffers."""
     network = random_network(np.random.default_rng(seed), sizes, v_width=config.v_width, frac=4)
     build = compile_network(network, config, outputs=outputs)
     assert build.input_buffers == 2
@@ -21,5 +21,5 @@ def compiled(sizes=(20, 30, 10), *, seed=1, outputs="last", config=TINY, buffers
 
 
 def random_words(build, batch=5):
-    """Fixed-point inputs, int64 (batch, n_inputs)."""
+    """Draw fixed-point inputs, int64 (batch, n_inputs)."""
     return np.random.default_rng(2).integers(-128, 128, (batch, len(build.input.columns)))

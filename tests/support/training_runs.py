@@ -4,9 +4,9 @@ from eie_compiler.training.loop import train
 from eie_compiler.training.module import Module
 from eie_compiler.training.recipes import dense_stages, pruning_stages, sharing_stage
 
-HOW = {"rate": 1e-2, "decay": 1e-3, "dropout": 0.2}
+OPTIONS = {"rate": 1e-2, "decay": 1e-3, "dropout": 0.2}
 
-STAGES = [*dense_stages(2, **HOW), *pruning_stages(2, 1, (0.4, 0.6), **HOW),
+STAGES = [*dense_stages(2, **OPTIONS), *pruning_stages(2, 1, (0.4, 0.6), **OPTIONS),
           sharing_stage(2, v_width=3, kmeans_init="linear", rate=1e-2)]
 
 
@@ -17,5 +17,5 @@ def learn(data, stages, seed=7, **options):
 
 
 def bits(module):
-    """Bytes of all tensors of a module."""
+    """Get the bytes of all tensors of a module."""
     return {name: tensor.numpy().tobytes() for name, tensor in module.state_dict().items()}

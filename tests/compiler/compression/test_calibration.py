@@ -77,7 +77,7 @@ def test_without_samples_no_input_saturates(rng, model):
     network = compress(model, density=0.5, input_magnitude=2.0)
     assert network.input_frac == 13
     weights = decompress(network).layers[0].weight.toarray()
-    for row in range(30):    # the input that makes most of this row
+    for row in range(30):    # the input that maximises this row
         x = 2 * np.sign(weights[row])
         for values, frac in zip(values_of(network, x[np.newaxis]), fracs_of(network)):
             assert np.abs(values).max() * 2.0 ** frac <= 32767

@@ -12,7 +12,7 @@ from eie_compiler.errors import CompressError
 
 @pytest.fixture
 def pruned():
-    """Weights as pruning leaves them: none is small, few are large."""
+    """Weights as after pruning: none small, few large."""
     values = np.random.default_rng(33).normal(size=20_000)
     return values[np.abs(values) > 1]
 
@@ -39,7 +39,7 @@ def test_shared_weights_are_the_means_of_their_members(pruned, start, n_shared):
     assert (codebook[n_used + 1:] == 0).all()
     counts = np.bincount(codes)[1:]
     np.testing.assert_allclose(codebook[1:n_used + 1], np.bincount(codes, pruned)[1:] / counts)
-    # Every value has the nearest one.
+    # Every value has the nearest shared value.
     nearest = np.abs(pruned[:, None] - codebook[1:n_used + 1]).min(axis=1)
     np.testing.assert_allclose(np.abs(pruned - codebook[codes]), nearest, atol=1e-12)
 

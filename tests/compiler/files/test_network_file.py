@@ -36,7 +36,7 @@ def fields(network):
 
 
 def read(path):
-    """Header and data of a file."""
+    """Read header and data of a file."""
     with np.load(path, allow_pickle=False) as file:
         return json.loads(file["header"].tobytes()), file["data"]
 
@@ -54,7 +54,7 @@ def write(path, header, data, **more):
 def test_loaded_is_what_was_saved(tmp_path_factory, sizes, v_width, density, single, seed):
     path = tmp_path_factory.mktemp("network") / "net.npz"
     network = random_network(np.random.default_rng(seed), sizes, density=density, v_width=v_width)
-    if single:    # what is exact in float32 is stored as such
+    if single:    # values exact in float32 are stored as float32
         for layer in network.layers:
             layer.codebook[:] = layer.codebook.astype(np.float32)
             layer.bias[:] = layer.bias.astype(np.float32)
@@ -104,7 +104,7 @@ def test_columns_behind_the_last_weight_are_kept(tmp_path):
 def test_a_large_sparse_layer_is_small_in_the_file(tmp_path):
     network = random_network(np.random.default_rng(1), [500, 200], density=0.05)
     write_network(tmp_path / "net.npz", network)
-    # The entropy of where 5 % are is 0.29 bits a weight; 15 equally frequent codes take 4.
+    # Positions at 5 % density have 0.29 bits of entropy per weight; 15 equally frequent codes, 4.
     bits = 100_000 * 0.29 + network.layers[0].n_nonzeros * 4
     numbers = 8 * (16 + 200)
     assert bits / 8 < (tmp_path / "net.npz").stat().st_size < 1.05 * bits / 8 + numbers + 700
@@ -135,7 +135,7 @@ def test_a_changed_byte_is_refused_or_means_the_same(saved, tmp_path):
             assert list(fields(read_network(changed))) == expected, at
         except NetworkError:
             n_refused += 1
-    assert n_refused > len(content) // 4    # the rest is dates and the like
+    assert n_refused > len(content) // 4    # other bytes are dates and the like
 
 
 @pytest.mark.parametrize("part", ["header", "data"])
@@ -167,7 +167,7 @@ def paths(value, path=()):
 
 
 def changed(header, path, value):
-    """Header with another value at a path."""
+    """Copy a header with another value at a path."""
     if not path:
         return value
     copy = header.copy()

@@ -10,7 +10,7 @@ from eie_compiler.random_networks import make_layer, random_network
 
 
 def test_figures_of_a_layer_are_those_that_can_be_counted():
-    # Ones and twos take a bit each, runs are 0 and 1, as often.
+    # Codes 1 and 2 take one bit each; runs 0 and 1 are equally frequent.
     codes = np.tile(np.array([1, 0, 2], np.uint8), (1, 8))
     network = CompressedNetwork((make_layer(codes, codebook=[0, 1, 2, 0.1]),), 8, 2)
     (layer,), total = measure_storage(network)

@@ -11,13 +11,13 @@ from eie_compiler.patches import Patches
 
 
 def sparse_arrays(name, matrix):
-    """Arrays of a csc_array in an .npz file of ours."""
+    """Arrays of a csc_array, by the names of our .npz files."""
     return {f"{name}.data": matrix.data, f"{name}.indices": matrix.indices,
             f"{name}.indptr": matrix.indptr, f"{name}.shape": np.array(matrix.shape)}
 
 
 def error_of(tmp_path, **arrays):
-    """What is said of a file of these arrays, behind the name of the file."""
+    """Message about a file of these arrays, without the name of the file."""
     np.savez(tmp_path / "w.npz", **arrays)
     with pytest.raises(FrontEndError) as caught:
         read_model(tmp_path / "w.npz")

@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 
 
 def graph_of(nodes, constants, shape, *, opset=17):
-    """A model of nodes (op, inputs, output, attributes) from ``x`` to ``y``."""
+    """Make a model of nodes (op, inputs, output, attributes) from ``x`` to ``y``."""
     rank = 2 if {"Flatten", "Gemm"} & {node[0] for node in nodes} else len(shape)
     return helper.make_model(
         helper.make_graph(
@@ -39,7 +39,7 @@ def graph_of(nodes, constants, shape, *, opset=17):
 
 
 def run(model, x, tensor=None):
-    """What onnxruntime computes, of the output or of a tensor between."""
+    """Compute the output, or an intermediate tensor, with onnxruntime."""
     if tensor is not None:
         model = onnx.ModelProto.FromString(model.SerializeToString())
         del model.graph.output[:]
@@ -51,7 +51,7 @@ def run(model, x, tensor=None):
 
 
 def check(model, x, **options):
-    """The model read computes what onnxruntime computes."""
+    """Check that the model read computes what onnxruntime computes."""
     read = from_onnx(model, **options)
     if read.patches is None:
         got = read(x)
@@ -63,13 +63,13 @@ def check(model, x, **options):
 
 
 def floats(*shape):
-    """Random numbers."""
+    """Draw random numbers."""
     return RNG.normal(size=shape).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Files of a perceptron and of a small network of convolutions, and the modules."""
+    """Files and modules of a perceptron and of a small convolutional network."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
     nn = torch.nn
@@ -88,7 +88,7 @@ def exported(tmp_path_factory):
                 nn.init.uniform_(layer.running_var, 0.5, 2)
         module.eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")    # of torch about itself
+        warnings.simplefilter("ignore")    # deprecations within torch
         torch.onnx.export(perceptron, (torch.zeros(2, 4, 6),), folder / "perceptron.onnx",
                           dynamic_shapes=({0: torch.export.Dim("n")},), verbose=False)
         torch.onnx.export(images, (torch.zeros(1, 3, 11, 12),), folder / "images.onnx",
@@ -303,7 +303,7 @@ def test_the_docs_name_all_that_can_be_read():
 
 
 def refusal_of(op):
-    """What is said of an operation that cannot be run."""
+    """Beginning of the message about an unsupported operation."""
     with pytest.raises(FrontEndError) as caught:
         from_onnx(graph_of([(op, "x", "y", {})], {}, [1, 6]))
     return caught.value
@@ -597,7 +597,7 @@ def test_shapes_must_be_those_of_the_numbers_that_are_there(dims):
 
 
 def external(tmp_path, size=96, **said):
-    """Path of a model whose weight is said to be in a file of some size beside it."""
+    """Write a model with its weight in a separate file of some size; return the path."""
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "w.bin").write_bytes(W.tobytes()[:size])

@@ -22,12 +22,12 @@ from eie_compiler.frontends.pytorch import from_state_dict, from_torch  # noqa: 
 
 @pytest.fixture(autouse=True)
 def seed():
-    """The same numbers each time."""
+    """Random numbers from a fixed seed."""
     torch.manual_seed(0)
 
 
 def trained(module):
-    """The module with statistics as training leaves them, ready for inference."""
+    """Give a module statistics as after training, and put it into inference mode."""
     for layer in module.modules():
         if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.normal_(layer.running_mean)
@@ -39,7 +39,7 @@ def trained(module):
 
 
 def check(module, *shape, image=None):
-    """The model read computes what the module computes; also if that was last in training."""
+    """Check that the model read computes what the module computes, also in training mode."""
     x = torch.randn(4, *shape)
     expected = trained(module)(x).detach().numpy()
     model = from_torch(module.train(), image=image)
@@ -52,7 +52,7 @@ def check(module, *shape, image=None):
 
 
 class Perceptron(nn.Module):
-    """Registers its layers in another order than it computes them."""
+    """Layers registered in another order than computed."""
 
     def __init__(self):
         super().__init__()
@@ -87,7 +87,7 @@ def test_names_of_layers_are_those_of_the_modules():
 
 
 class Images(nn.Module):
-    """A convolution and one of pixels, by functions."""
+    """Convolution and 1 × 1 convolution, with functions between."""
 
     def __init__(self):
         super().__init__()
@@ -134,17 +134,17 @@ def test_pruned_modules_are_read_as_they_compute():
 def test_weights_are_those_of_the_next_inference_not_of_the_last(reparametrise):
     layer = nn.Linear(4, 3)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")    # weight_norm is an old one
+        warnings.simplefilter("ignore")    # weight_norm is deprecated
         reparametrise(layer)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.mul_(2)
-    got = from_torch(layer)(np.eye(4))    # before the module computes again
+    got = from_torch(layer)(np.eye(4))    # before the module runs again
     np.testing.assert_allclose(got, layer(torch.eye(4)).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 class Switch(nn.Module):
-    """Computes something else in training, and beside that uses sizes and keywords."""
+    """Different computation in training; uses of sizes and keywords."""
 
     def __init__(self):
         super().__init__()
@@ -168,7 +168,7 @@ def test_what_is_read_is_the_inference_and_the_module_stays_in_training():
 
 
 class Function(nn.Module):
-    """A linear layer before a function."""
+    """Linear layer before a function."""
 
     def __init__(self, function):
         super().__init__()
@@ -180,7 +180,7 @@ class Function(nn.Module):
 
 
 class Throws(Function):
-    """Forgets that its ReLU works in place."""
+    """In-place ReLU with a discarded result."""
 
     def __init__(self):
         super().__init__(None)
@@ -193,7 +193,7 @@ class Throws(Function):
 
 
 class Weight(Function):
-    """Computes nothing of its input."""
+    """Result independent of the input."""
 
     def __init__(self):
         super().__init__(None)
@@ -203,7 +203,7 @@ class Weight(Function):
 
 
 class QuantisedLinear(nn.Linear):
-    """As there are in torch.ao.nn.qat: rounds its weights."""
+    """Layer with rounded weights, as in torch.ao.nn.qat."""
 
     __module__ = "torch.ao.nn.qat.modules.linear"
 
@@ -212,7 +212,7 @@ class QuantisedLinear(nn.Linear):
 
 
 def hooked(layer, before=False):
-    """A layer with a hook that changes what it computes."""
+    """Make a layer with a hook that changes its result."""
     if before:
         layer.register_forward_pre_hook(lambda layer, inputs: inputs)
     else:
@@ -221,7 +221,7 @@ def hooked(layer, before=False):
 
 
 def replaced(layer):
-    """A layer with another forward than that of its class."""
+    """Make a layer whose forward differs from its class."""
     layer.forward = lambda x: 2 * x
     return layer
 
@@ -285,7 +285,7 @@ MODULE = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
 
 
 def save_pt(path):
-    """A checkpoint."""
+    """Save a checkpoint."""
     torch.save({"state_dict": MODULE.state_dict(), "epoch": 3}, path)
 
 
@@ -361,7 +361,7 @@ def test_tensors_may_share_numbers_but_not_without_end(monkeypatch):
 
 
 class Bomb:
-    """What a file would do, if it could."""
+    """Code in a pickled file."""
 
     def __reduce__(self):
         return print, ("code of the file has run",)
@@ -405,7 +405,7 @@ def test_a_file_that_is_more_than_its_bytes_is_refused(tmp_path, compression, co
     path = tmp_path / "m.pt"
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("m/data.pkl", b"\0" * 1000)
-        archive.filelist *= copies    # parts of the same bytes
+        archive.filelist *= copies    # overlapping parts
     with pytest.raises(FrontEndError, match=r"m\.pt: must not be deflated nor have overlapping "
                                             r"parts, unlike files of torch\.save$"):
         read_model(path)

@@ -19,7 +19,7 @@ OPTIONS = {"hidden_layer_sizes": (9, 6), "max_iter": 5, "random_state": 0}
 
 
 def fit(estimator, y):
-    """The estimator, fitted a little."""
+    """Fit an estimator briefly."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")    # it need not converge
         return estimator.fit(X, y)
@@ -72,7 +72,7 @@ def test_other_estimators_are_refused(estimator, message):
 
 def test_a_function_behind_the_last_layer_of_a_regressor_is_refused():
     regressor = fit(MLPRegressor(**OPTIONS), X[:, 0])
-    regressor.out_activation_ = "exp"    # what the loss poisson makes of it
+    regressor.out_activation_ = "exp"    # as with loss="poisson"
     with pytest.raises(FrontEndError, match="^step 'MLPRegressor': out_activation_ of a regressor "
                                             "must be identity, not exp of loss="):
         from_sklearn(regressor)

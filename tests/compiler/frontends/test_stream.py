@@ -11,7 +11,7 @@ from eie_compiler.patches import Patches
 
 
 def entries_of(codes):
-    """(code, run) pairs of codes in a flat list, one after another as the format tells it."""
+    """Encode a flat list of codes as pairs (code, run), by the definition of the format."""
     entries, run = [], 0
     for code in codes:
         if code:
@@ -26,13 +26,13 @@ def entries_of(codes):
 
 
 def nibbles(values):
-    """Two a byte, the low half first."""
+    """Pack two nibbles per byte, low nibble first."""
     values = [*values, 0]
     return bytes(low | high << 4 for low, high in zip(values[::2], values[1::2]))
 
 
 def stream_of(layers):
-    """Bytes of (name, codes, codebook, bias) layers."""
+    """Encode layers (name, codes, codebook, bias)."""
     entries = [entries_of(codes.ravel().tolist()) for _, codes, _, _ in layers]
     content = struct.pack(f"<{len(layers)}I", *map(len, entries))
     for (name, _, codebook, bias), pairs in zip(layers, entries):
@@ -45,7 +45,7 @@ def stream_of(layers):
 
 
 def random_layer(rng, name, shape, density=0.1):
-    """A layer of random codes in a random codebook of float32."""
+    """Draw a layer of random codes and a random codebook of float32."""
     size = 256 if "conv" in name else 16
     codes = rng.integers(1, size, shape) * (rng.random(shape) < density)
     codebook = np.append(0, rng.normal(size=size - 1)).astype(np.float32).tolist()
@@ -53,7 +53,7 @@ def random_layer(rng, name, shape, density=0.1):
 
 
 def weights_of(layer):
-    """Dense weights of a layer."""
+    """Compute the dense weights of a layer."""
     _, codes, codebook, _ = layer
     return np.array(codebook)[codes]
 
@@ -94,7 +94,7 @@ def test_a_layer_may_be_empty():
 
 @pytest.fixture
 def alexnet(tmp_path):
-    """File of a small network like AlexNet, file of its shapes, and its layers."""
+    """Files of a small AlexNet-like network and of its shapes, and its layers."""
     rng = np.random.default_rng(7)
     layers = [random_layer(rng, "conv1", (6, 3, 5, 5), 0.8),
               random_layer(rng, "conv2", (4, 3, 1, 1), 0.7),    # two groups

@@ -22,7 +22,7 @@ def test_the_manifest_counts_what_is_in_the_images():
              for pe in range(4)]
     assert report["total"]["macs_dense_input"] == sum((words["v"] > 0).sum() for words in spmat)
     assert report["total"]["nonzeros"] == sum(layer.n_nonzeros for layer in network.layers)
-    # What is behind the last entry is all zero, but a padding entry has a full run.
+    # Words after the last entry are zero, but a padding entry has a full run.
     paddings = sum(((words["v"] == 0) & (words["z"] == 3)).sum() for words in spmat)
     assert report["total"]["paddings"] == paddings > 0
     assert report["total"]["entries"] == report["total"]["nonzeros"] + paddings
@@ -40,7 +40,7 @@ def test_the_manifest_counts_what_is_in_the_images():
 
 
 def test_entry_balance_is_counted_tile_by_tile():
-    # Of two PEs, one has all the work of the first tile and the other all of the second.
+    # One PE has all the work of the first tile, the other all of the second.
     codes = np.zeros((16, 3), np.uint8)
     codes[[0, 2, 4, 6, 9, 11, 13, 15]] = 1
     network = CompressedNetwork((make_layer(codes, codebook=[0, 1, 0, 0]),), 8, 2)

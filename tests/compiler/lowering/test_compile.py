@@ -26,7 +26,7 @@ def program_of(build):
 
 
 def run_dense(build, inputs):
-    """Integers of every layer, computed with dense matrices by column number."""
+    """Compute the integers of every layer with dense matrices, by column number."""
     by_column = np.zeros(build.config.n_pe * 4 * build.config.act_depth, np.int64)
     by_column[build.input.columns] = inputs
     for layer in decode(build.config, build.images):
@@ -131,7 +131,7 @@ def test_a_network_that_just_fits_compiles():
         n_codebooks=2)
     build = compile_network(network, config)
     assert build.manifest["memory"]["act"]["words"] == 22
-    # The pointer behind a full SRAM is the only one that wraps, and that not in every SRAM.
+    # Only the pointer after a full SRAM wraps, and only if the depth is a power of two.
     assert config.n_entries.bit_count() > 1
     for exact, layer in zip(network.layers, decode(config, build.images), strict=True):
         assert layer.codes.nnz == exact.codes.nnz

@@ -128,7 +128,7 @@ def test_the_pointer_behind_a_full_sram_is_zero():
 
 
 def compile_small():
-    """One PE, one column, rows 0 and 3 of four."""
+    """Images with one PE and one column, rows 0 and 3 of four."""
     config = EIEConfig(n_pe=1, acc_depth=16)
     layer = make_layer(np.array([[1], [0], [0], [2]], np.uint8), codebook=[0, 1, 2, *[0] * 13])
     return config, compile_network(CompressedNetwork((layer,), 8, 4), config).images

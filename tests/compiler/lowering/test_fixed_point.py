@@ -23,7 +23,7 @@ def random_layer(rng, *, n_rows=6, n_cols=40, density=0.7, v_width=3, scale=1.0,
 
 
 def terms(layer, chosen):
-    """Python integers: the weights of each row, without zeros, and its bias in the accumulator."""
+    """Nonzero weights of each row and its bias in the accumulator, as Python integers."""
     for row, bias in zip(layer.codes.toarray(), chosen.bias.tolist()):
         yield [int(chosen.codebook[code]) for code in row if code], bias << chosen.bias_shift
 
@@ -43,7 +43,7 @@ def test_adversarial_inputs_reach_the_bound_and_never_pass_it(seed, relu):
     chosen = choose_format(NARROW, layer, 8, (low, high))
     least, greatest = [], []
     for weights, bias in terms(layer, chosen):
-        # For the greatest sum: of each weight the product that suits, positive ones first.
+        # Greatest sum: the best product of each weight, positive ones first.
         best = sorted([*(max(w * low, w * high) for w in weights), bias], reverse=True)
         worst = sorted([*(min(w * low, w * high) for w in weights), bias])
         greatest.append(max(0, *partial_sums(best)))
@@ -113,7 +113,7 @@ def test_the_codebook_loses_bits_where_the_accumulator_is_narrow():
     assert np.abs(wide.codebook).max() >= 1 << 14
     assert wide.spare_bits > 0
     assert narrow.spare_bits == 0
-    # Eight bits less of accumulator, of which the wide one had some to spare.
+    # Eight accumulator bits fewer, some of which were spare.
     assert wide.weight_frac - narrow.weight_frac == 8 - wide.spare_bits
 
 

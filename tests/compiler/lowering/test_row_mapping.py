@@ -6,7 +6,7 @@ from eie_hdl.config import EIEConfig
 
 
 def work_per_tile(config, weights, columns):
-    """Work of each PE in each tile."""
+    """Sum the work of each PE in each tile."""
     slot, pe = np.divmod(columns, config.n_pe)
     work = np.zeros((slot.max() // config.acc_depth + 1, config.n_pe), np.int64)
     np.add.at(work, (slot // config.acc_depth, pe), weights)
@@ -62,7 +62,7 @@ def test_balanced_gives_the_heaviest_row_to_the_pe_with_the_fewest_rows():
 
 @pytest.mark.parametrize("n_rows, bound", [(1000, 1.01), (600, 1.03), (2400, 1.001)])
 def test_balanced_gives_the_pes_with_one_row_more_light_ones(n_rows, bound):
-    """Heaviest first alone would leave those PEs with about half a row too much."""
+    """Heaviest-first assignment alone would leave an excess of about half a row."""
     config = EIEConfig(n_pe=64, acc_depth=64)
     weights = np.random.default_rng(n_rows).binomial(4096, 0.1, n_rows)
     columns = balanced(config, weights)

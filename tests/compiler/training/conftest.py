@@ -1,4 +1,4 @@
-"""A problem that is learnt in no time."""
+"""A data set that is learnt in a second."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason=install_command("train"))
 
 @pytest.fixture(scope="session")
 def blobs():
-    """Arrays of a data set: four classes, each a cloud around a point of eight dimensions."""
+    """Arrays of a data set: four classes, each a cloud around a point in eight dimensions."""
     rng = np.random.default_rng(51)
     centres = rng.normal(size=(4, 8))
     arrays = {}

@@ -11,7 +11,7 @@ from support.training_runs import STAGES, bits, learn
 
 @pytest.fixture(scope="module")
 def whole(data):
-    """A run that was never stopped."""
+    """An uninterrupted run."""
     return learn(data, STAGES)
 
 
@@ -45,7 +45,7 @@ def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
                                             f"delete {re.escape(str(path))} to start over$"):
         learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)
     path.unlink()
-    learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)    # which is what happens then
+    learn(data, STAGES[:1], seed=8, checkpoint=path, resume=True)    # starts over
 
 
 @pytest.mark.parametrize("field, other", [("names", ["a", "fc2"]), ("relus", [False, False])])

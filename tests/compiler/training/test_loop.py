@@ -42,7 +42,7 @@ def test_each_epoch_has_a_record_in_json(data):
         ("dense", 0, 2), ("dense", 1, 2), ("dense", 2, 2), ("prune 1", 0, 1), ("prune 1", 1, 1),
         ("prune 2", 0, 1), ("prune 2", 1, 1), ("share", 0, 2), ("share", 1, 2), ("share", 2, 2)]
     for record in records:
-        # The test data are looked at when a stage is over, and not before.
+        # Test data are evaluated at the end of a stage only.
         assert ("test" in record) == (record["epoch"] == record["epochs"])
         assert ("loss" in record) == ("rate" in record) == (record["epoch"] > 0)
         assert {"validation", "density", "densities", "seconds"} <= set(record)

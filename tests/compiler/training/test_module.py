@@ -61,7 +61,7 @@ def test_the_gradient_of_a_centroid_is_the_sum_of_its_members():
     labels = torch.arange(20) % 4
 
     def loss(codebook, number):
-        """Computed without any of what is tested."""
+        """Reference loss, without the tested layers."""
         values = x
         for layer, (weight, bias) in enumerate(zip(module.weights, module.biases)):
             book = codebook if layer == number else weight.codebook.detach()

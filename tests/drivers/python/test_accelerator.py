@@ -1,4 +1,4 @@
-"""The driver against a machine made of Python: what it asks for, and what it says when it fails."""
+"""The driver on a machine modelled in Python, and on the buses of the engines."""
 
 import collections
 
@@ -60,7 +60,7 @@ def test_memories_are_read_as_they_were_loaded(machine, memory):
     image = {Memory.PROGRAM: "ccu.program", Memory.PTR: "pe_2.ptr_even"}.get(
         memory, f"pe_2.{memory.name.lower()}")
     words = build.images[image]
-    # Every other pointer is of the other bank.
+    # Even and odd pointers are in different banks.
     step = 2 if memory == Memory.PTR else 1
     got = machine.read(memory, step, step * (len(words) - 1), pe=2)
     assert got[::step].tolist() == words[1:].tolist()
@@ -100,7 +100,7 @@ def test_after_an_error_is_cleared_the_network_is_still_there(machine, fake):
 
 
 def slow_down(fake, *, waits):
-    """Let each result come after so many waits, and a program end when all have been taken."""
+    """Delay each result by a number of waits; end a program when all results are received."""
     start, later = fake._start, collections.deque()
     count = 0
 
@@ -153,7 +153,7 @@ def test_results_that_somebody_has_left_are_thrown_away(fake):
     first = Accelerator(fake)
     first.load(build)
     first.bus.send(input_packets(TINY, build.input, random_words(build, 1))[0])
-    first.registers.write("START")    # and nobody takes what comes
+    first.registers.write("START")    # without receiving the results
     machine = Accelerator(fake)
     machine.load(build)
     words = random_words(build)
@@ -197,7 +197,7 @@ def test_words_that_do_not_exist_cannot_be_read(machine):
 
 @pytest.fixture
 def two_networks(tmp_path, monkeypatch):
-    """Folder with the networks of `driver_cases`."""
+    """Folder with the builds of `driver_cases`."""
     compiled(outputs="all").save(tmp_path / "first")
     compiled((7, 8), seed=5).save(tmp_path / "second")
     monkeypatch.setenv("EIE_JOB", str(tmp_path))
@@ -205,7 +205,7 @@ def two_networks(tmp_path, monkeypatch):
 
 
 def test_a_host_can_do_it_where_x_is_known(icarus, models, two_networks):
-    """What is done and expected is in `driver_cases`."""
+    """Run `driver_cases` in a simulator with undefined values."""
     model = build_model(verilog(TINY, models), top="eie", simulator=icarus, build_root=models,
                         repeated=["eie_pe"])
     run_bench(model, "benches.bench_driver", two_networks)

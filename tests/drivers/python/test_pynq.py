@@ -1,4 +1,4 @@
-"""The bus of PYNQ, on imitations of its classes."""
+"""The bus of PYNQ, on mock classes."""
 
 import importlib
 import sys
@@ -16,7 +16,7 @@ from support.driver_builds import compiled, random_words
 
 
 def pynq(fake, monkeypatch):
-    """Way to the machine through imitations of PYNQ's classes, and the DMA."""
+    """Make a bus to the machine through mock classes of PYNQ; return it and the DMA."""
     monkeypatch.syspath_prepend(simulators.BENCHES)
     bench = importlib.import_module("benches.bench_pynq")
     monkeypatch.setitem(sys.modules, "pynq", SimpleNamespace(allocate=np.zeros))
@@ -30,7 +30,7 @@ def test_a_transfer_of_the_dma_that_waits_is_never_stopped(fake, monkeypatch):
     machine, build = Accelerator(bus), compiled(outputs="all")
     machine.load(build)
     for words in random_words(build, 2)[:, np.newaxis]:
-        machine.registers.write("START")    # and nobody takes what comes
+        machine.registers.write("START")    # without receiving the results
         machine.clear()
         assert [output.tolist() for output in machine.run(words).outputs] == [
             output.tolist() for output in infer(build, words, engine="golden").outputs]
