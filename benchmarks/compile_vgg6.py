@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _print_row(name: str, mapping: str, seconds: float, build: Build) -> None:
-    layer = build.manifest["layers"][0]
+    layer = build.report["layers"][0]
     print(f"{name:20} {mapping:12} {seconds:8.2f} {_peak_mib():9.0f} {layer['entries']:9} "
           f"{layer['paddings']:9} {layer['entry_balance']:8.4f}")
 

@@ -110,7 +110,7 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
     if given and not retrain:
         raise click.UsageError(f"--{given[0]} needs --retrain")
 
-    from eie_compiler.compression.calibration import report
+    from eie_compiler.compression.calibration import report_formats
     from eie_compiler.compression.compress import check_options, compress, densities
     from eie_compiler.files.network_file import write_network
     from eie_compiler.files.untrusted_npz import read_array
@@ -140,7 +140,7 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
             compressed = compress(loaded, calibration=samples, progress=progress, **options,
                                   **pruning)
             write_network(network, compressed)
-            formats = report(compressed, EIEConfig(v_width=v_width, act_width=act_width),
+            formats = report_formats(compressed, EIEConfig(v_width=v_width, act_width=act_width),
                              samples=samples)
     show_network(network, compressed)
     show_formats(formats)

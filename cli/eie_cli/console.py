@@ -43,17 +43,17 @@ def show_tools(tools: "list[Tool]") -> None:
 
 def show_build(title: str, build: "Build") -> None:
     """Layers and memories of a build."""
-    manifest = build.manifest
+    report = build.report
     rows = [[layer["name"], format_size(layer["shape"]), f"{layer['density']:.1%}",
              str(layer["tiles"]), f"{layer['entries']:,}",
              _share(layer["paddings"], layer["entries"]), f"{layer['entry_balance']:.1%}"]
-            for layer in manifest["layers"]]
+            for layer in report["layers"]]
     print_table(make_table(
         "layer", "rows × columns", "density", "tiles", "entries", "padding", "entry balance",
-        title=f"{title}: {build.config.n_pe} PEs, {manifest['mapping']}"), rows)
+        title=f"{title}: {build.config.n_pe} PEs, {report['mapping']}"), rows)
     print_table(make_table("memory", "words", "of", "bits", "instances"), [
         [name, f"{memory['words_used']:,}", f"{memory['words']:,}", str(memory["word_bits"]),
-         str(memory["instances"])] for name, memory in manifest["memory"].items()])
+         str(memory["instances"])] for name, memory in report["memory"].items()])
 
 
 def show_inference(title: str, inference: "Inference") -> None:
@@ -74,7 +74,7 @@ def show_inference(title: str, inference: "Inference") -> None:
 def show_demo(title: str, demo: "Demo") -> None:
     """The demo's figures."""
     show_build(f"{title}/build", demo.build)
-    inference, memory = demo.inference, demo.build.manifest["memory"]
+    inference, memory = demo.inference, demo.build.report["memory"]
     used, there = (sum(row[key] for row in memory.values()) / 8192 for key in ("bits_used", "bits"))
     walked = inference.counters["macs"].sum() + inference.counters["paddings"].sum()
     cycles = inference.counters["cycles"]

@@ -25,7 +25,7 @@ def info_command(path: Path, as_json: bool) -> None:
     if path.is_dir():
         build = Build.load(path)
         if as_json:
-            click.echo(json.dumps({"config": build.config.as_dict(), **build.manifest}, indent=1))
+            click.echo(json.dumps({"config": build.config.as_dict(), **build.report}, indent=1))
         else:
             show_build(str(path), build)
     else:

@@ -73,7 +73,7 @@ class Build:
         Results of every layer, whether sent or not.
     patches : :class:`~.patches.Patches`, optional
         For a convolution: the patches that inputs are cut from.
-    manifest : :class:`dict`
+    report : :class:`dict`
         Build report: sizes, formats, bounds and entry balance; see docs/build-folder.md.
     """
 
@@ -83,7 +83,7 @@ class Build:
     input_words: int
     input_buffers: int
     outputs: tuple[Vector, ...]
-    manifest: dict[str, Any]
+    report: dict[str, Any]
     layers: tuple[Vector, ...] = ()
     patches: Patches | None = None
 
@@ -119,7 +119,7 @@ class Build:
             "patches": self.patches and dataclasses.asdict(self.patches),
             "input_words": self.input_words, "input_buffers": self.input_buffers,
             "sent": [names.index(vector.name) for vector in self.outputs],
-            "report": self.manifest, "files": sums}
+            "report": self.report, "files": sums}
         manifest["checksum"] = _seal(manifest)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
                                        encoding="utf-8")
@@ -156,7 +156,7 @@ class Build:
                    input_words=manifest["input_words"],
                    input_buffers=manifest["input_buffers"], layers=layers,
                    outputs=tuple(layers[number] for number in manifest["sent"]),
-                   manifest=manifest["report"],
+                   report=manifest["report"],
                    patches=patches and Patches(**{key: tuple(numbers) for key, numbers
                                                   in patches.items()}))
 

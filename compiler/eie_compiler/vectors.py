@@ -20,7 +20,7 @@ from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 
 __all__ = [
-    "VectorError", "dequantise", "gather", "input_packets", "model_packets", "output_columns",
+    "VectorError", "dequantise", "gather", "input_packets", "memory_packets", "output_columns",
     "packet", "quantise", "read_words", "result_type", "scatter",
 ]
 
@@ -29,7 +29,7 @@ class VectorError(ValueError):
     """Invalid numbers or shape of a vector; the message names the element or vector."""
 
 
-class Placed(Protocol):
+class Placement(Protocol):
     """Placement of a vector: the part of :class:`~.build.Vector` used here."""
 
     @property
@@ -76,7 +76,7 @@ def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
     return np.ldexp(words.astype(np.float64), -frac)
 
 
-def scatter(vector: Placed, values: NDArray[np.int64], n_pe: int) -> NDArray[np.int64]:
+def scatter(vector: Placement, values: NDArray[np.int64], n_pe: int) -> NDArray[np.int64]:
     """Arrange elements (batch, n) by column number (batch, n_columns), as the compiler placed them.
 
     The result covers whole rows of the activation SRAMs; unused columns are zero.
@@ -96,7 +96,7 @@ def scatter(vector: Placed, values: NDArray[np.int64], n_pe: int) -> NDArray[np.
     return placed
 
 
-def gather(vector: Placed, placed: NDArray[np.int64]) -> NDArray[np.int64]:
+def gather(vector: Placement, placed: NDArray[np.int64]) -> NDArray[np.int64]:
     """Invert :func:`scatter`.
 
     Raises
@@ -142,8 +142,8 @@ def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, addr
     return np.concatenate([np.broadcast_to(header, (*packets, 1)), beats], axis=-1)
 
 
-def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64], *, buffer: int = 0
-                  ) -> NDArray[np.uint64]:
+def input_packets(config: EIEConfig, vector: Placement, values: NDArray[np.int64], *,
+                  buffer: int = 0) -> NDArray[np.uint64]:
     """Make the packets that load vectors into an input buffer.
 
     Parameters
@@ -170,7 +170,7 @@ def input_packets(config: EIEConfig, vector: Placed, values: NDArray[np.int64], 
         len(values), n_rows * config.n_pe, n_beats(Layouts.of(config).act_word)))
 
 
-def model_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
+def memory_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
                   ) -> list[NDArray[np.uint64]]:
     """Make the packets that load all memories.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benches.axi_buses import CONFIG, Buses, seed
-from eie_compiler.vectors import input_packets, model_packets, read_words
+from eie_compiler.vectors import input_packets, memory_packets, read_words
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.packing import pack
@@ -102,7 +102,7 @@ class Host(Buses):
         await self.write("CONTROL", new_model=1)
         await self.set_input(build.input.base_word, build.input_words, build.input_buffers > 1)
         self.model.checksum = 0
-        for packet in model_packets(CONFIG, build.images):
+        for packet in memory_packets(CONFIG, build.images):
             self.post(packet)
             assert self.model.take(packet) is None
         await self.received()

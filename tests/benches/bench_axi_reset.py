@@ -8,7 +8,7 @@ import numpy as np
 from benches.axi_buses import CONFIG, seed
 from benches.axi_cases import expect_words, random_build, random_inputs, reset_word
 from benches.axi_host import Host
-from eie_compiler.vectors import input_packets, model_packets, packet
+from eie_compiler.vectors import input_packets, memory_packets, packet
 from eie_hdl.format import Memory
 from eie_hdl.registers import REGISTER, Error
 from eie_sim.golden.host_model import Fault, HostModel
@@ -28,7 +28,7 @@ class Work:
     def __init__(self, host, build):
         self.host = host
         (self.inputs,) = random_inputs(build, 1)
-        packets = [*model_packets(CONFIG, build.images),
+        packets = [*memory_packets(CONFIG, build.images),
                    *input_packets(CONFIG, build.input, self.inputs[np.newaxis])]
         for beats in packets:
             beats[1:] |= _POISON

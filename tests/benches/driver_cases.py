@@ -164,10 +164,10 @@ def a_packet_that_was_blocked_and_cut_short_is_gone_after_clear(machine):
     machine.registers.write("WATCHDOG", value=2000)
     machine.registers.write("READ_PLACE", memory=Memory.ACT.value)
     machine.registers.write("READ", count=32)    # one packet is expected from the start
-    machine.until(lambda: machine.status()["idle"] or None, "The end of the first packet")
+    machine.wait_until(lambda: machine.status()["idle"] or None, "The end of the first packet")
     machine.registers.write("READ", count=32)
     try:
-        machine.until(lambda: None, "The error")
+        machine.wait_until(lambda: None, "The error")
     except MachineError as error:
         assert error.code == Error.RESULT_BLOCKED
     else:

@@ -11,7 +11,7 @@ from eie_cli.main import main
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
-from eie_compiler.vectors import input_packets, model_packets
+from eie_compiler.vectors import input_packets, memory_packets
 from eie_driver.c_export import ExportError, array, export_files
 from eie_driver.c_sources import SOURCES, find_c_driver
 from eie_hdl.config import PRESETS
@@ -81,7 +81,7 @@ def test_a_name_that_c_cannot_have_is_refused(build, name):
 
 def test_packets_are_those_of_the_build(build):
     text = export_files(build)["model.c"]
-    packets = model_packets(build.config, build.images)
+    packets = memory_packets(build.config, build.images)
     assert values(text, "packets") == [len(packet) for packet in packets]
     assert values(text, "beats") == np.concatenate(packets).tolist()
 

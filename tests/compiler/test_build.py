@@ -43,7 +43,7 @@ def test_loaded_is_what_was_saved(tmp_path, outputs):
     build.save(tmp_path)
     found = Build.load(tmp_path)
     assert found.config == build.config
-    assert found.manifest == build.manifest
+    assert found.report == build.report
     assert found.images.keys() == build.images.keys()
     for instance, words in build.images.items():
         np.testing.assert_array_equal(found.images[instance], words, strict=True)

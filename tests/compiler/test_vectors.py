@@ -14,7 +14,7 @@ from eie_compiler.vectors import (
     dequantise,
     gather,
     input_packets,
-    model_packets,
+    memory_packets,
     n_pieces,
     output_columns,
     packet,
@@ -128,10 +128,10 @@ def test_input_packets_fill_the_buffer_as_placed(config, buffer):
 
 def test_memories_that_are_alike_are_sent_once():
     build = small_build()
-    packets = model_packets(build.config, build.images)
+    packets = memory_packets(build.config, build.images)
     own = {**build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)}
     # All four PEs have the same codebook, until one is changed.
-    assert len(model_packets(build.config, own)) - len(packets) == 4 - 1
+    assert len(memory_packets(build.config, own)) - len(packets) == 4 - 1
     header = unpack(Layouts.of(build.config).load_header, packets[-1][np.newaxis, :1])
     assert (header["memory"], header["everyone"]) == (Memory.CODEBOOK.value, 1)
 

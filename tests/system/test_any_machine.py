@@ -48,7 +48,7 @@ def test_a_machine_that_is_full_runs(icarus, models):
     rng = np.random.default_rng(5)
     roomy = EIEConfig(n_pe=2, entries_per_word=2, z_width=3, n_codebooks=1, acc_depth=16)
     network = random_network(rng, [11, 13], density=1.0)
-    memory = compile_network(network, roomy).manifest["memory"]
+    memory = compile_network(network, roomy).report["memory"]
     config = dataclasses.replace(
         roomy, **{f"{name}_depth": memory[instance]["words_used"] for name, instance in [
             ("spmat", "spmat"), ("ptr", "ptr_even"), ("act", "act"), ("program", "program")]})

@@ -45,7 +45,7 @@ def direct(network, build, images):
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     for layer, kernel, stride, report in zip(
             network.layers, (PATCHES.kernel, (1, 1)), (PATCHES.stride, (1, 1)),
-            build.manifest["layers"]):
+            build.report["layers"]):
         formats = report["formats"]
         weight = np.array(formats["codebook"])[layer.codes.toarray()]
         weight = weight.reshape(layer.n_rows, x.shape[1], *kernel)
@@ -63,7 +63,7 @@ def test_codebooks_are_used_to_the_last_entry(conv):
     network, build, _ = conv
     assert all(len(np.unique(layer.codes.data)) == 255 for layer in network.layers)
     assert all(len(set(report["formats"]["codebook"])) == 256
-               for report in build.manifest["layers"])
+               for report in build.report["layers"])
 
 
 def test_golden_model_is_a_direct_convolution(conv):

@@ -243,7 +243,7 @@ def _compare(counters: Mapping[str, int], prediction: Prediction, products: int)
 
 
 def _describe(build: Build) -> Stored:
-    config, layer = build.config, build.manifest["layers"][0]
+    config, layer = build.config, build.report["layers"][0]
     layouts = Layouts.of(config)
     program = unpack(layouts.descriptor, build.images["ccu.program"])
     tiles = program["start"]["dense"] == 0

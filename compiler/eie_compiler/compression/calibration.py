@@ -17,7 +17,7 @@ from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
 from .decompress import decompress
 
-__all__ = ["calibrate", "check_calibration", "fit_frac", "report"]
+__all__ = ["calibrate", "check_calibration", "fit_frac", "report_formats"]
 
 Samples = NDArray[np.floating[Any]]
 
@@ -101,7 +101,7 @@ def fit_frac(magnitude: float, act_width: int) -> int:
     return min(max(act_width - 1 - exponent - too_great, -MAX_FRAC), MAX_FRAC)
 
 
-def report(network: CompressedNetwork, config: EIEConfig, *, samples: Samples | None = None,
+def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Samples | None = None,
            input_magnitude: float = 1.0) -> list[dict[str, Any]]:
     """Report how formats suit the numbers of a network, and accumulators of a machine its sums.
 

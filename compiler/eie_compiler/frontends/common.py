@@ -8,7 +8,7 @@ from ..files.untrusted_npz import ArchiveError
 from ..model import ModelError
 from ..patches import PatchError
 
-__all__ = ["FrontEndError", "Repeats", "at"]
+__all__ = ["FrontEndError", "ReuseLimit", "at"]
 
 #: Most weights that layers may use beyond those in the file.
 _MAX_REPEATED = 1 << 24
@@ -29,10 +29,10 @@ def at(place: object) -> Iterator[None]:
                             ) from error
 
 
-class Repeats:
-    """Count of numbers that layers use repeatedly, as those with shared weights.
+class ReuseLimit:
+    """Limit of the numbers that layers use repeatedly, such as shared weights.
 
-    It is limited, so that a small file cannot expand to a model of any size.
+    It keeps a small file from expanding to a model of any size.
     """
 
     def __init__(self) -> None:

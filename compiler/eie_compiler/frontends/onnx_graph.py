@@ -10,7 +10,7 @@ import onnx.checker
 import onnx.shape_inference
 from numpy.typing import NDArray
 
-from .common import FrontEndError, Repeats, at
+from .common import FrontEndError, ReuseLimit, at
 from .onnx_data import tensors
 
 __all__ = ["BOOLS", "CHOOSE", "FLOATS", "INTEGERS", "Graph", "attributes", "label"]
@@ -62,7 +62,7 @@ class Graph:
         _check(model)
         self._model = model
         self._producers = {name: node for node in model.graph.node for name in node.output if name}
-        self._repeats = Repeats()
+        self._reuse = ReuseLimit()
         #: Name -> tensor and order of its axes.
         self._constants: dict[str, tuple[Any, tuple[int, ...]]] = {
             tensor.name: (tensor, _axes(tensor)) for tensor in model.graph.initializer}
@@ -88,7 +88,7 @@ class Graph:
         tensor, axes = self._constants[name]
         with at(f"constant {name!r}"):
             array = _array(tensor, axes, types)
-            self._repeats.take(id(tensor), array.size, array.size)
+            self._reuse.take(id(tensor), array.size, array.size)
             return array.astype(np.float64)
 
     def is_constant(self, name: str) -> bool:

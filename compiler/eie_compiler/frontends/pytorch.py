@@ -22,8 +22,8 @@ from torch.nn.utils.weight_norm import WeightNorm
 from ..model import Model
 from .arrays import from_arrays, select_layers
 from .chain import Chain, Geometry
-from .common import FrontEndError, Repeats, at
-from .pytorch_graph import ARITHMETIC, CHOOSE, check_others, find_path, inference, label, trace
+from .common import FrontEndError, ReuseLimit, at
+from .pytorch_graph import ARITHMETIC, CHOOSE, check_unused, find_path, inference, label, trace
 
 __all__ = ["from_state_dict", "from_torch", "read_safetensors", "read_state_dict"]
 
@@ -66,7 +66,7 @@ def from_torch(module: "nn.Module", *, image: Sequence[int] | None = None) -> Mo
                     _step(layer)(chain, node.target.removeprefix("0."), layer)
                 else:
                     _call(chain, root, node)
-        check_others(nodes, path)
+        check_unused(nodes, path)
         return chain.model()
 
 
@@ -87,8 +87,8 @@ def from_state_dict(state: Mapping[str, Any], *, layers: Sequence[str] | None = 
     if any(key.endswith(".running_mean") for key in tensors):
         raise FrontEndError("state dict must be without batch normalisation, of which it lacks "
                             "the epsilon: pass the module to from_torch, or export it to ONNX")
-    repeats = Repeats()
-    return from_arrays({key: _numpy(key, value, repeats) for key, value in tensors.items()},
+    reuse = ReuseLimit()
+    return from_arrays({key: _numpy(key, value, reuse) for key, value in tensors.items()},
                        layers=layers, relu=relu, image=image)
 
 
@@ -133,7 +133,7 @@ def read_state_dict(path: str | Path, **options: Any) -> Model:
     return from_state_dict(state, **options)
 
 
-def _numpy(key: str, tensor: Any, repeats: Repeats | None = None) -> NDArray[np.float64]:
+def _numpy(key: str, tensor: Any, reuse: ReuseLimit | None = None) -> NDArray[np.float64]:
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided \
             or tensor.dtype not in _FLOATS or tensor.is_meta or is_lazy(tensor):
         found = f"{tensor.dtype} ({tensor.layout}, {tensor.device})" \
@@ -143,7 +143,7 @@ def _numpy(key: str, tensor: Any, repeats: Repeats | None = None) -> NDArray[np.
     tensor = tensor.detach()
     storage = tensor.untyped_storage()
     with at(key):
-        (repeats or Repeats()).take(storage.data_ptr(), tensor.numel(),
+        (reuse or ReuseLimit()).take(storage.data_ptr(), tensor.numel(),
                                     storage.nbytes() // tensor.element_size())
     return tensor.cpu().double().numpy()
 

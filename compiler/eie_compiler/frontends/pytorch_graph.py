@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from .common import FrontEndError
 
-__all__ = ["ARITHMETIC", "CHOOSE", "check_others", "find_path", "inference", "label", "trace"]
+__all__ = ["ARITHMETIC", "CHOOSE", "check_unused", "find_path", "inference", "label", "trace"]
 
 ARITHMETIC = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/"}
 
@@ -64,7 +64,7 @@ def find_path(nodes: Sequence["fx.Node"]) -> list["fx.Node"]:
     return found[-2:0:-1]
 
 
-def check_others(nodes: Sequence["fx.Node"], path: Sequence["fx.Node"]) -> None:
+def check_unused(nodes: Sequence["fx.Node"], path: Sequence["fx.Node"]) -> None:
     """Check that only sizes are computed outside the path.
 
     Raises

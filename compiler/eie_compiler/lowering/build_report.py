@@ -15,12 +15,12 @@ from .csc import Encoded
 from .fixed_point import LayerFormat
 from .program import LayerPlan
 
-__all__ = ["describe"]
+__all__ = ["describe_build"]
 
 
-def describe(config: EIEConfig, network: CompressedNetwork, mapping: str, plans: list[LayerPlan],
-             formats: list[LayerFormat], encoded: list[Encoded],
-             images: Mapping[str, NDArray[np.uint64]], act_words: int) -> dict[str, Any]:
+def describe_build(config: EIEConfig, network: CompressedNetwork, mapping: str,
+                   plans: list[LayerPlan], formats: list[LayerFormat], encoded: list[Encoded],
+                   images: Mapping[str, NDArray[np.uint64]], act_words: int) -> dict[str, Any]:
     """Make the report of a build; docs/build-folder.md defines each number."""
     fracs = [network.input_frac, *(layer.output_frac for layer in network.layers)]
     layers = [

@@ -12,7 +12,7 @@ from eie_hdl.packing import pack
 from ..build import Build, Vector
 from ..errors import CompileError, require_words
 from ..network import CompressedNetwork, Layer
-from .build_report import describe
+from .build_report import describe_build
 from .csc import encode, pack_entries, pack_pointers, require_entries
 from .fixed_point import LayerFormat, activation_range, choose_format
 from .memory_map import ActMap, n_words, place_activations
@@ -81,8 +81,8 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         input_words=plans[0].source_words, input_buffers=act_map.input_buffers,
         layers=tuple(vectors[1:]),
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
-        manifest=describe(config, network, mapping, plans, formats, encoded, images,
-                          act_map.n_words),
+        report=describe_build(config, network, mapping, plans, formats, encoded, images,
+                              act_map.n_words),
         patches=network.patches)
 
 

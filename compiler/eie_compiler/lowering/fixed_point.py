@@ -11,7 +11,7 @@ from eie_hdl.numeric import limits
 from ..errors import CompileError
 from ..network import Layer
 
-__all__ = ["LayerFormat", "activation_range", "choose_format", "reach"]
+__all__ = ["LayerFormat", "activation_range", "choose_format", "partial_sum_bounds"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,8 +52,9 @@ def activation_range(config: EIEConfig, *, relu: bool) -> tuple[int, int]:
     return (0 if relu else low), high
 
 
-def reach(counts: NDArray[np.int64], codebook: NDArray[np.int64], bias: NDArray[np.int64],
-          act_range: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def partial_sum_bounds(counts: NDArray[np.int64], codebook: NDArray[np.int64],
+                       bias: NDArray[np.int64], act_range: tuple[int, int]
+                       ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Compute the least and greatest partial sum of each row, over all inputs and all orders.
 
     Every weight of a row belongs to another column, so all activations are independent. The
@@ -124,7 +125,7 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
             continue
         integers = codebook.astype(np.int64)
         bias = _scale(layer.bias, weight_frac + input_frac - bias_shift).astype(np.int64)
-        lowest, highest = reach(counts, integers, bias << bias_shift, act_range)
+        lowest, highest = partial_sum_bounds(counts, integers, bias << bias_shift, act_range)
         spare = config.acc_width - 1 - max(int(highest.max()).bit_length(),
                                            (~int(lowest.min())).bit_length())
         if spare >= 0:

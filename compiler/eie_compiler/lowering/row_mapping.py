@@ -56,7 +56,7 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
     """
     n_pe, slots = config.n_pe, n_slots(len(weights), config.n_pe)
     heaviest_first = np.argsort(-weights, kind="stable")
-    tile_of_rank = _deal(len(weights), n_pe * config.acc_depth)
+    tile_of_rank = _assign_tiles(len(weights), n_pe * config.acc_depth)
     columns = np.empty(len(weights), np.int64)
     for tile in range(-(-slots // config.acc_depth)):
         rows = heaviest_first[tile_of_rank == tile]
@@ -71,7 +71,7 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
     return columns
 
 
-def _deal(n_rows: int, tile_places: int) -> NDArray[np.int64]:
+def _assign_tiles(n_rows: int, tile_places: int) -> NDArray[np.int64]:
     """Assign ranks to tiles, so that each tile gets evenly spaced ranks."""
     sizes = [min(tile_places, n_rows - first) for first in range(0, n_rows, tile_places)]
     at = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])

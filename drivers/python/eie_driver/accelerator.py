@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.vectors import dequantise, model_packets, quantise, read_words
+from eie_compiler.vectors import dequantise, memory_packets, quantise, read_words
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.packing import pack
@@ -61,14 +61,14 @@ class Accelerator(Machine):
         self.registers.write("INPUT_WORDS", words=build.input_words,
                              double=int(build.input_buffers > 1))
         checksum = 0
-        for packet in model_packets(self.config, build.images) if send else []:
+        for packet in memory_packets(self.config, build.images) if send else []:
             self.bus.send(packet)
             checksum = zlib.crc32(packet.astype("<u8").tobytes(), checksum)
-        self.until(lambda: self.status()["idle"] or None, "The end of loading", every=POLL)
+        self.wait_until(lambda: self.status()["idle"] or None, "The end of loading", every=POLL)
         self._check_checksum(checksum)
         self._loaded = build, checksum
 
-    def loaded(self) -> Build:
+    def require_loaded(self) -> Build:
         """Return the loaded build, after checking that it is still loaded and usable.
 
         Raises
@@ -106,7 +106,7 @@ class Accelerator(Machine):
         DriverError, BusError
             As for :meth:`run`.
         """
-        build = self.loaded()
+        build = self.require_loaded()
         numbers = np.asarray(x, np.float64)
         words = quantise(np.atleast_2d(numbers), build.input.frac, self.config.act_width)
         outputs = {
@@ -139,7 +139,7 @@ class Accelerator(Machine):
         DriverTimeout, BusError
             If the machine does not respond.
         """
-        return run_batch(self, self.loaded(), words, count=count)
+        return run_batch(self, self.require_loaded(), words, count=count)
 
     def busy_cycles(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the cycles in which each PE processes an entry, for one input (n_inputs,).
@@ -220,4 +220,4 @@ class Accelerator(Machine):
         found = self.registers.value("CHECKSUM")
         if found != expected:
             raise ChecksumError(f"CHECKSUM must be 0x{expected:08X}, that of the loaded build, not "
-                                f"0x{found:08X}: load it again{self.state()}")
+                                f"0x{found:08X}: load it again{self.status_text()}")

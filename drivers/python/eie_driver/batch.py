@@ -104,4 +104,4 @@ def _wait_programs(machine: Machine, number: int) -> None:
         ahead = (machine.registers.value("PROGRAMS") - number) % (1 << REGISTER_WIDTH)
         return True if ahead < 1 << REGISTER_WIDTH - 1 else None
 
-    machine.until(ended, "The end of the program")
+    machine.wait_until(ended, "The end of the program")

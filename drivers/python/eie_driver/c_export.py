@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.vectors import input_packets, model_packets, output_columns, result_type
+from eie_compiler.vectors import input_packets, memory_packets, output_columns, result_type
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
 from eie_hdl.registers import REGISTER
@@ -107,7 +107,7 @@ def _patches(build: Build) -> str:
 
 def _source(build: Build, name: str) -> str:
     config = build.config
-    packets = model_packets(config, build.images)
+    packets = memory_packets(config, build.images)
     beats = np.concatenate(packets).astype("<u8")
     headers = [_input_packet(build, buffer)[0] for buffer in range(build.input_buffers)]
     columns = output_columns(config, build.images["ccu.program"])

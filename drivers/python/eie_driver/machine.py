@@ -101,15 +101,15 @@ class Machine:
         DriverError
             If the packet has another length.
         """
-        packet = self.until(self.bus.receive, "The next packet of results")
+        packet = self.wait_until(self.bus.receive, "The next packet of results")
         kind = result_type(self.config)
         if len(packet) != n_elements * kind.itemsize:
             self.raise_error()
             raise DriverError(f"Packet of results must have {n_elements * kind.itemsize} bytes, "
-                              f"not {len(packet)}{self.state()}")
+                              f"not {len(packet)}{self.status_text()}")
         return packet.view(kind).astype(np.int64)
 
-    def until(self, ready: Callable[[], T | None], what: str, *, every: float = math.inf) -> T:
+    def wait_until(self, ready: Callable[[], T | None], what: str, *, every: float = math.inf) -> T:
         """Poll until there is an answer, waiting for interrupts between polls.
 
         Parameters
@@ -140,17 +140,18 @@ class Machine:
             elif left > 0:
                 self.bus.wait(min(left, every))
             else:
-                raise DriverTimeout(f"{what} must come within {self._timeout:g} s{self.state()}")
+                raise DriverTimeout(f"{what} must come within {self._timeout:g} s"
+                                    f"{self.status_text()}")
 
     def drain(self, ready: Callable[[], bool], what: str) -> None:
-        """Wait as :meth:`until`, discarding all packets received meanwhile."""
+        """Wait as :meth:`wait_until`, discarding all packets received meanwhile."""
         def poll() -> bool | None:
             if self.bus.receive() is not None:
                 self._expect_any()
             return ready() or None
 
         self._expect_any()
-        self.until(poll, what, every=POLL)
+        self.wait_until(poll, what, every=POLL)
 
     def raise_error(self) -> None:
         """Raise :class:`~.errors.MachineError` if an error is pending."""
@@ -160,9 +161,9 @@ class Machine:
         code, address = Error(error["code"]), self.registers.value("ERROR_ADDRESS")
         raise MachineError(
             f"Machine must be cleared: {code.name} at {address}, memory {error['memory']}, PE "
-            f"{error['pe']} ({code.doc}){self.state()}", code, address)
+            f"{error['pe']} ({code.doc}){self.status_text()}", code, address)
 
-    def state(self) -> str:
+    def status_text(self) -> str:
         """Describe the bits set in register STATUS, to end a message."""
         names = [name for name, value in self.status().items() if value]
         return f"; STATUS: {', '.join(names) or 'nothing'}"

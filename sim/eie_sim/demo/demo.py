@@ -50,7 +50,7 @@ class Demo:
     def summary(self) -> dict[str, Any]:
         """Everything as plain JSON."""
         return {"images": self.images, "accuracy": self.accuracy, "verilog": self.verilog,
-                "network": self.build.manifest, "inference": self.inference.summary()}
+                "network": self.build.report, "inference": self.inference.summary()}
 
 
 def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,

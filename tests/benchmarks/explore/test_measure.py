@@ -31,7 +31,7 @@ def test_figures_are_those_of_the_compiled_layer(given, machine, build):
     assert found.macs == golden["macs"].sum() > 0
     assert found.paddings == golden["paddings"].sum() > 0
     assert found.broadcasts == golden["broadcasts"].sum()
-    memory = build.manifest["memory"]
+    memory = build.report["memory"]
     assert found.spmat_words == memory["spmat"]["words_used"]
     assert found.ptr_words == memory["ptr_even"]["words_used"]
     assert found.word_bits == memory["spmat"]["word_bits"]

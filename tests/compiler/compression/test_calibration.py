@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from eie_compiler.compression.calibration import calibrate, fit_frac, report
+from eie_compiler.compression.calibration import calibrate, fit_frac, report_formats
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.errors import CompressError
@@ -140,7 +140,7 @@ def test_wrong_options_are_refused(model, options, message):
 def test_the_report_tells_what_was_seen(rng, model):
     x = rng.normal(size=(100, 40))
     network = compress(model, density=0.5, calibration=x)
-    rows = report(network, EIEConfig(), samples=x)
+    rows = report_formats(network, EIEConfig(), samples=x)
     assert [row["name"] for row in rows] == ["input", "fc1", "fc2"]
     for row, values, frac in zip(rows, values_of(network, x), fracs_of(network)):
         assert row["seen"]
@@ -155,13 +155,13 @@ def test_the_report_counts_what_a_format_clips():
     network = compress(model, act_width=8, pins={"input": 4, "fc": 5})
     # With 5 fraction bits the least is -4 and the greatest 127 / 32; both take half a step more.
     x = np.array([-4.02, -4.015625, -4.0, 0.0, 3.98, 3.984375, 4.0, 5.0])
-    rows = report(network, EIEConfig(act_width=8), samples=x[:, np.newaxis])
+    rows = report_formats(network, EIEConfig(act_width=8), samples=x[:, np.newaxis])
     assert [row["clipped"] for row in rows] == [0, 4 / 8]
 
 
 def test_the_report_without_samples_gives_bounds(model):
     network = compress(model, density=0.5)
-    rows = report(network, EIEConfig())
+    rows = report_formats(network, EIEConfig())
     assert (rows[0]["lowest"], rows[0]["highest"]) == (-1, 1)
     assert not any(row["seen"] for row in rows)
     assert all(row["clipped"] is None for row in rows)
@@ -170,8 +170,8 @@ def test_the_report_without_samples_gives_bounds(model):
 def test_the_report_proves_the_accumulators_as_the_compiler_does(model):
     network = compress(model, density=0.5)
     config = EIEConfig(n_pe=4, acc_width=38)
-    built = compile_network(network, config).manifest["layers"]
-    rows = report(network, config)
+    built = compile_network(network, config).report["layers"]
+    rows = report_formats(network, config)
     assert "accumulator" not in rows[0]
     for row, layer in zip(rows[1:], built):
         bits = row["accumulator"].pop("bits")
@@ -182,7 +182,7 @@ def test_the_report_proves_the_accumulators_as_the_compiler_does(model):
 
 def test_the_report_says_why_a_machine_has_no_format(model):
     network = compress(model, pins={"fc1": 60})
-    rows = report(network, EIEConfig())
+    rows = report_formats(network, EIEConfig())
     assert rows[1]["accumulator"]["error"].startswith(
         "layer 'fc1': some codebook scale must fit input_frac = 14 and output_frac = 60, but ")
-    assert "spare_bits" in report(compress(model), EIEConfig())[1]["accumulator"]
+    assert "spare_bits" in report_formats(compress(model), EIEConfig())[1]["accumulator"]

@@ -69,10 +69,10 @@ def test_balance_gives_all_pes_the_same_work_in_every_layer(rng):
     model = make_model(rng, 40, 32, 5)
     build = compile_network(compress(model, density=0.3, balance=4), EIEConfig(n_pe=4),
                             mapping="interleaved")
-    assert [layer["entry_balance"] for layer in build.manifest["layers"]] == [1, 1]
+    assert [layer["entry_balance"] for layer in build.report["layers"]] == [1, 1]
     unbalanced = compile_network(compress(model, density=0.3), EIEConfig(n_pe=4),
                                  mapping="interleaved")
-    assert all(layer["entry_balance"] < 1 for layer in unbalanced.manifest["layers"])
+    assert all(layer["entry_balance"] < 1 for layer in unbalanced.report["layers"])
 
 
 def test_the_start_of_sharing_can_be_chosen(rng):

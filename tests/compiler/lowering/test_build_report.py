@@ -13,11 +13,11 @@ def network_of(sizes, seed=21, **options):
     return random_network(np.random.default_rng(seed), sizes, **options)
 
 
-def test_the_manifest_counts_what_is_in_the_images():
+def test_the_report_counts_what_is_in_the_images():
     network = network_of([50, 100, 30], density=0.05)
     config = EIEConfig(n_pe=4, acc_depth=16, z_width=2)
     build = compile_network(network, config, mapping="interleaved")
-    report = build.manifest
+    report = build.report
     spmat = [unpack(Layouts.of(config).spmat_word, build.images[f"pe_{pe}.spmat"])
              for pe in range(4)]
     assert report["total"]["macs_dense_input"] == sum((words["v"] > 0).sum() for words in spmat)
@@ -45,6 +45,6 @@ def test_entry_balance_is_counted_tile_by_tile():
     codes[[0, 2, 4, 6, 9, 11, 13, 15]] = 1
     network = CompressedNetwork((make_layer(codes, codebook=[0, 1, 0, 0]),), 8, 2)
     balance = [compile_network(network, EIEConfig(n_pe=2, acc_depth=depth),
-                               mapping="interleaved").manifest["layers"][0]["entry_balance"]
+                               mapping="interleaved").report["layers"][0]["entry_balance"]
                for depth in (4, 8)]
     assert balance == [0.5, 1.0]

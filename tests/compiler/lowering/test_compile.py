@@ -50,7 +50,7 @@ def test_the_compiled_network_computes_what_the_network_says(sizes, seed, mappin
     x = rng.integers(-256, 257, sizes[0])
     values, error = x / 2 ** network.input_frac, np.zeros(sizes[0])
     for layer, vector, result, report in zip(network.layers, build.layers, run_dense(build, x),
-                                             build.manifest["layers"]):
+                                             build.report["layers"]):
         formats = report["formats"]
         weights = layer.codebook[layer.codes.toarray()]
         error = (np.abs(weights) @ error
@@ -124,13 +124,13 @@ def test_a_network_that_does_not_fit_is_refused(config, sizes, message):
 
 def test_a_network_that_just_fits_compiles():
     network = network_of([64, 40, 64], density=1.0)
-    needed = compile_network(network, ROOMY).manifest["memory"]
+    needed = compile_network(network, ROOMY).report["memory"]
     config = EIEConfig(
         n_pe=4, act_depth=needed["act"]["words_used"], ptr_depth=needed["ptr_even"]["words_used"],
         spmat_depth=needed["spmat"]["words_used"], program_depth=needed["program"]["words_used"],
         n_codebooks=2)
     build = compile_network(network, config)
-    assert build.manifest["memory"]["act"]["words"] == 22
+    assert build.report["memory"]["act"]["words"] == 22
     # Only the pointer after a full SRAM wraps, and only if the depth is a power of two.
     assert config.n_entries.bit_count() > 1
     for exact, layer in zip(network.layers, decode(config, build.images), strict=True):

@@ -65,7 +65,7 @@ def test_decoded_products_are_codebook_of_codes_times_input(config, sizes, seed)
     by_column[build.input.columns] = x
     result = found.codebook[found.codes.toarray()] @ by_column
 
-    frac = build.manifest["layers"][0]["formats"]["weight_frac"]
+    frac = build.report["layers"][0]["formats"]["weight_frac"]
     codebook = np.rint(layer.codebook * 2.0 ** frac).astype(np.int64)
     np.testing.assert_array_equal(result[vector.columns], codebook[layer.codes.toarray()] @ x)
     unused = np.delete(np.arange(len(result)), vector.columns)

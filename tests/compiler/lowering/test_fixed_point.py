@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.lowering.fixed_point import activation_range, choose_format, reach
+from eie_compiler.lowering.fixed_point import activation_range, choose_format, partial_sum_bounds
 from eie_compiler.random_networks import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
@@ -154,7 +154,8 @@ def test_the_lowest_number_of_a_width_needs_no_more_than_that_width():
 
 def test_sums_beyond_62_bits_are_not_mistaken_for_small_ones():
     counts = np.array([[0, 1 << 20], [0, 1]])
-    low, high = reach(counts, np.array([0, (1 << 23) - 1]), np.zeros(2, np.int64), limits(24))
+    low, high = partial_sum_bounds(counts, np.array([0, (1 << 23) - 1]), np.zeros(2, np.int64),
+                                   limits(24))
     assert (low[0], high[0]) == (-(1 << 62), 1 << 62)
     assert high[1] == ((1 << 23) - 1) ** 2
     assert low[1] == -((1 << 23) - 1) * (1 << 23)
@@ -192,7 +193,7 @@ def test_only_layers_behind_a_relu_count_on_positive_inputs():
     rng = np.random.default_rng(9)
     for relu in (False, True):
         network = random_network(rng, [20, 20, 20], density=1.0, relu=relu)
-        report = compile_network(network, EIEConfig(n_pe=4)).manifest["layers"][1]
+        report = compile_network(network, EIEConfig(n_pe=4)).report["layers"][1]
         codebook = np.array(report["formats"]["codebook"])
         weights = codebook[network.layers[1].codes.toarray()]
         if relu:

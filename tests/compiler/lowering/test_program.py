@@ -33,7 +33,7 @@ def test_a_layer_with_more_rows_than_accumulators_is_several_tiles():
     assert program["ptr_base"].tolist() == [0, 12, 24, 0, 36, 0]    # 10 inputs are 3 slots of 4
     assert program["start"]["source"][3] == program["end"]["destination"][0]
     assert program["start"]["last_word"].tolist() == [0, 0, 0, 4, 4, 0]
-    assert build.manifest["layers"][0]["tiles"] == 3
+    assert build.report["layers"][0]["tiles"] == 3
 
 
 def test_layers_with_the_same_codebook_share_it():

@@ -7,7 +7,7 @@ import pytest
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
-from eie_compiler.vectors import input_packets, model_packets, packet, scatter
+from eie_compiler.vectors import input_packets, memory_packets, packet, scatter
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.packing import pack
@@ -125,7 +125,7 @@ def test_a_program_runs_on_what_was_loaded(buffer):
     machine = HostModel(TINY)
     machine.input_base, machine.input_words = build.input.base_word, build.input_words
     machine.input_double = 1
-    for beats in [*model_packets(TINY, build.images),
+    for beats in [*memory_packets(TINY, build.images),
                   *input_packets(TINY, build.input, inputs, buffer=buffer)]:
         assert machine.take(beats) is None
     outputs = machine.run(0, buffer)

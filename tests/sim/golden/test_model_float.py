@@ -46,7 +46,7 @@ def exact_layers(network, build, inputs):
     values, error = inputs, 0.0
     limits = [-(1 << config.act_width - 1), (1 << config.act_width - 1) - 1]
     for layer, shared, report in zip(network.layers, decompress(network).layers,
-                                     build.manifest["layers"]):
+                                     build.report["layers"]):
         formats = report["formats"]
         rounded_weight = 0.5 ** (formats["weight_frac"] + 1)
         rounded = 0.5 ** (formats["bias_frac"] + 1) + 0.5 ** (layer.output_frac + 1)
