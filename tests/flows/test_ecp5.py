@@ -77,7 +77,7 @@ def test_verilog_that_cannot_be_synthesised_is_reported(tmp_path):
 
 
 def test_a_missing_tool_is_named(tmp_path, monkeypatch):
-    missing = Tool.judge("pyosys", "synthesis", None, None, "1", "pip install pyosys")
+    missing = Tool.check("pyosys", "synthesis", None, None, "1", "pip install pyosys")
     monkeypatch.setattr(ecp5, "check_tools", lambda: [missing])
     with pytest.raises(ToolError, match="^pyosys must be installed for synthesis, but was "
                                         "not found: pip install pyosys$"):

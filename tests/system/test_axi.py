@@ -10,7 +10,7 @@ import pytest
 
 from eie_hdl.config import PRESETS
 from eie_hdl.registers import Error
-from eie_sim.rtl.simulators import SimulationError, build_model, run_bench
+from eie_sim.rtl.simulators import SimulationError, compile_design, run_bench
 from eie_sim.rtl.verilated import verilog
 
 TINY = PRESETS["tiny"]
@@ -26,10 +26,10 @@ def run(request, models, tmp_path):
     seed, n_packets = (request.config.getoption(name) for name in ("seed", "packets"))
 
     def run(bench, simulator, config=TINY):
-        model = build_model(verilog(config, models), top="eie", simulator=simulator,
-                            build_root=models, repeated=["eie_pe"])
+        design = compile_design(verilog(config, models), top="eie", simulator=simulator,
+                                build_root=models, repeated=["eie_pe"])
         try:
-            run_bench(model, bench, tmp_path, environment={
+            run_bench(design, bench, tmp_path, environment={
                 "EIE_CONFIG": json.dumps(config.as_dict()), "EIE_SEED": str(seed),
                 "EIE_PACKETS": str(n_packets)})
         except SimulationError as error:

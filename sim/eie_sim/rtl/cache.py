@@ -1,4 +1,4 @@
-"""Cache of simulators and Verilog, which take long to make: one folder for each user."""
+"""Per-user cache of compiled simulators and generated Verilog, which take long to make."""
 
 import contextlib
 import fcntl
@@ -17,15 +17,15 @@ import platformdirs
 __all__ = ["MAKING", "VARIABLE", "CacheError", "Entry", "cache_folder", "clear_cache", "entry_path",
            "list_entries", "make_once"]
 
-#: Environment variable that names another folder.
+#: Environment variable that overrides the folder.
 VARIABLE = "EIE_CACHE"
 
-#: Changes with the way entries are made, so that older ones are not taken.
+#: Version of the way entries are made; a change invalidates older ones.
 _RECIPE = 1
 
-#: Held shared by every process that uses the cache, until it ends; exclusively while it is cleared.
+#: Lock held shared by each process that uses the cache, until it exits; exclusive for clearing.
 _IN_USE = "in-use.lock"
-#: Beginning of the names of folders that are being filled.
+#: Name prefix of folders being filled.
 MAKING = "making-"
 _ENTRY = re.compile(r"(?P<kind>[a-z]\w*(-\w+)*)-[0-9a-f]{16}")
 
@@ -34,23 +34,23 @@ _held: dict[Path, int] = {}
 
 
 class CacheError(RuntimeError):
-    """The cache cannot be written, or is in use; the message says what to do."""
+    """Cache not writable or in use; the message includes the remedy."""
 
 
 class Entry(NamedTuple):
-    """Something that is kept.
+    """An entry of the cache.
 
     Attributes
     ----------
     path : :class:`~pathlib.Path`
         Folder.
     kind : :class:`str`
-        Beginning of its name, such as ``eie-verilator``; ``unfinished`` if a process was killed
-        while making it, or makes it now.
+        Name prefix, such as ``eie-verilator``; ``unfinished`` for one that a process is filling or
+        was killed while filling.
     size : :class:`int`
         Bytes of all files.
     made : :class:`float`, seconds
-        When it was made, since the epoch.
+        Time of creation since the epoch.
     """
 
     path: Path
@@ -60,32 +60,31 @@ class Entry(NamedTuple):
 
 
 def cache_folder(folder: str | Path | None = None) -> Path:
-    """Return `folder`, else the one that :data:`VARIABLE` names, else the cache of the user."""
+    """Return `folder`, else the one named by :data:`VARIABLE`, else the user's cache."""
     chosen = folder or os.environ.get(VARIABLE) or platformdirs.user_cache_path("eie-hdl")
     return Path(chosen).resolve()
 
 
 def entry_path(folder: Path, kind: str, identity: object) -> Path:
-    """Return where the entry of an identity, plain JSON, is kept, whether it is there or not."""
+    """Return the path of the entry of an identity, plain JSON, which need not exist."""
     key = json.dumps([_RECIPE, identity])
     return folder / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def make_once(build_root: str | Path | None, kind: str, identity: object,
               make: Callable[[Path], None]) -> Path:
-    """Make what takes long, or take what was made before from the same.
+    """Return the entry of an identity, making it if it does not exist.
 
     Parameters
     ----------
     build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Folder of all that is kept, as for :func:`cache_folder`. Several processes may use it at
-        once.
+        Cache folder, as for :func:`cache_folder`. Several processes may share it.
     kind : :class:`str`
-        Beginning of the name of the entry; the rest is a hash.
+        Name prefix of the entry; the rest is a hash.
     identity
-        All that the result depends on, as plain JSON.
+        Everything the entry depends on, as plain JSON.
     make : function of :class:`~pathlib.Path`
-        Fills the folder, which is moved into its place when it is done.
+        Fills a temporary folder, which is then moved into place.
 
     Raises
     ------
@@ -106,10 +105,10 @@ def make_once(build_root: str | Path | None, kind: str, identity: object,
 
 
 def list_entries(folder: Path) -> list[Entry]:
-    """Return all entries of a cache, sorted by kind and age; none if there is no such folder."""
+    """Return all entries of a cache by kind and age; none if the folder does not exist."""
     entries = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        # What a process is making may be gone in the meantime.
+        # A temporary folder of another process may disappear in the meantime.
         with contextlib.suppress(FileNotFoundError):
             if kind := _kind(path):
                 size = sum(file.lstat().st_size for file in path.rglob("*"))
@@ -118,7 +117,7 @@ def list_entries(folder: Path) -> list[Entry]:
 
 
 def clear_cache(folder: Path) -> list[Entry]:
-    """Remove all entries of a cache, and nothing else; return what was removed.
+    """Remove all entries of a cache, but no other files; return the removed entries.
 
     Raises
     ------
@@ -145,7 +144,7 @@ def clear_cache(folder: Path) -> list[Entry]:
 
 
 def _kind(path: Path) -> str | None:
-    """Kind of the entry in a folder; None for what is not ours."""
+    """Return the kind of an entry; None for other files."""
     if not path.is_dir() or path.is_symlink():
         return None
     if path.name.startswith(MAKING):
@@ -155,7 +154,7 @@ def _kind(path: Path) -> str | None:
 
 
 def _keep_in_use(root: Path) -> int:
-    """Create the folder if need be, and keep others from clearing it until this process ends."""
+    """Create the folder if needed, and prevent clearing it until this process exits."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         if not os.access(root, os.W_OK):
@@ -165,7 +164,7 @@ def _keep_in_use(root: Path) -> int:
             fcntl.flock(file, fcntl.LOCK_SH)
             _held[root] = file
     except OSError as error:
-        raise CacheError(f"The cache of simulators must be a folder that can be written, not "
+        raise CacheError(f"The cache of simulators must be a writable folder, not "
                          f"{root} ({error.strerror or error}): set {VARIABLE} to another one"
                          ) from error
     return _held[root]
@@ -173,7 +172,7 @@ def _keep_in_use(root: Path) -> int:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; it is free again when this one ends, however it ends."""
+    """Hold a lock between processes, which a crash releases as well."""
     with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

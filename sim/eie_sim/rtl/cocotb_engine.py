@@ -16,7 +16,7 @@ from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts
 from eie_hdl.packing import unpack
 
-from .simulators import build_model, run_bench
+from .simulators import compile_design, run_bench
 from .verilated import verilog
 
 __all__ = ["Mismatch", "RtlResult", "compare", "deadline", "run"]
@@ -122,15 +122,15 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
            "driver": {"send": load == "stream", "count": count}}
 
-    model = build_model(verilog(build.config, build_root), top="eie", simulator=simulator,
-                        build_root=build_root, waves=waves and f"core.{waves}",
-                        repeated=["eie_pe"])
+    design = compile_design(verilog(build.config, build_root), top="eie", simulator=simulator,
+                            build_root=build_root, waves=waves and f"core.{waves}",
+                            repeated=["eie_pe"])
     with _job_folder(folder) as path:
         build.save(path / "build")
         np.save(path / "inputs.npy", inputs, allow_pickle=False)
         (path / "job.json").write_text(json.dumps(job))
         begin = time.perf_counter()
-        run_bench(model, bench, path, timeout=timeout, environment={"EIE_JOB": str(path)},
+        run_bench(design, bench, path, timeout=timeout, environment={"EIE_JOB": str(path)},
                   plusargs=["+eie_images=build"] if load == "images" else [])
         seconds = time.perf_counter() - begin
         with np.load(path / "results.npz", allow_pickle=False) as arrays:

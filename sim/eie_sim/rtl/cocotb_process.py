@@ -1,6 +1,6 @@
-"""Body of the process in which :func:`eie_sim.rtl.simulators.run_bench` runs cocotb's runner.
+"""Process in which :func:`eie_sim.rtl.simulators.run_bench` runs cocotb's runner.
 
-The runner knows no time limit and ends the process that calls it when a test fails.
+The runner has no time limit and exits its process when a test fails.
 """
 
 import json
@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 
 def main(text: str) -> None:
-    """Run the job that `text`, JSON, describes."""
+    """Run the job described by `text`, in JSON."""
     job = json.loads(text)
     traced = job["waves"] is not None
     get_runner(job["simulator"]).test(

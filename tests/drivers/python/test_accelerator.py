@@ -16,7 +16,7 @@ from eie_driver.errors import (
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.registers import Error
 from eie_sim.inference import infer
-from eie_sim.rtl.simulators import build_model, run_bench
+from eie_sim.rtl.simulators import compile_design, run_bench
 from eie_sim.rtl.verilated import verilog
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
@@ -204,15 +204,15 @@ def two_networks(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_host_can_do_it_where_x_is_known(icarus, models, two_networks):
+def test_driver_cases_pass_with_x_states(icarus, models, two_networks):
     """Run `driver_cases` in a simulator with undefined values."""
-    model = build_model(verilog(TINY, models), top="eie", simulator=icarus, build_root=models,
-                        repeated=["eie_pe"])
-    run_bench(model, "benches.bench_driver", two_networks)
+    design = compile_design(verilog(TINY, models), top="eie", simulator=icarus, build_root=models,
+                            repeated=["eie_pe"])
+    run_bench(design, "benches.bench_driver", two_networks)
 
 
 @pytest.mark.parametrize("case", driver_cases.CASES.values(), ids=driver_cases.CASES.keys())
-def test_a_host_can_do_it_without_cocotb(verilator, models, two_networks, case):
+def test_driver_cases_pass_without_cocotb(verilator, models, two_networks, case):
     bus = VerilatorBus(make_library(TINY, models), pause=driver_cases.PAUSE)
     case(Accelerator(bus, timeout=driver_cases.TIMEOUT))
     bus.close()

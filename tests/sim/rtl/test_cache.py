@@ -1,4 +1,4 @@
-"""The cache of simulators: where it is, what is made once, what is removed and what is not."""
+"""Cache of simulators: its folder, reuse of entries, and clearing."""
 
 import fcntl
 import os
@@ -38,7 +38,7 @@ def test_tests_leave_the_users_cache_alone():
     assert Path(__file__).parents[3] in cache_folder().parents
 
 
-def test_what_was_made_is_taken_again(tmp_path):
+def test_an_entry_is_reused(tmp_path):
     made = []
     for _ in range(2):
         path = make_once(tmp_path, "thing", ["a", 1], lambda folder: (write(folder),
@@ -52,7 +52,7 @@ def test_another_identity_is_another_entry(tmp_path):
     assert first != second
 
 
-def test_what_fails_leaves_nothing(tmp_path):
+def test_a_failure_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         make_once(tmp_path, "thing", 1, lambda folder: 1 / 0)
     assert list_entries(tmp_path) == []
@@ -113,10 +113,10 @@ def test_after_a_refusal_the_cache_is_still_held(tmp_path):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_folder_that_cannot_be_is_refused(tmp_path):
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match=(
-            r"^The cache of simulators must be a folder that can be written, not \S+/file/cache "
+            r"^The cache of simulators must be a writable folder, not \S+/file/cache "
             r"\(Not a directory\): set EIE_CACHE to another one$")):
         make_once(tmp_path / "file" / "cache", "thing", 1, write)
 

@@ -1,15 +1,15 @@
-"""Models are built once, and benches that go wrong are reported."""
+"""Designs are compiled once, and failures of benches are reported."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from eie_sim.rtl.simulators import SimulationError, build_model, run_bench
+from eie_sim.rtl.simulators import SimulationError, compile_design, run_bench
 
 VERILOG = Path(__file__).parents[3] / "eie_hdl/export/rtl"
 
-#: A row of a memory, to be seen on a port.
+#: A memory with the row selected by a port on another port.
 SHOW = {"show.v": """
 module show(input wire clk, input wire [1:0] row, output wire [71:0] word);
     eie_sram #(.WIDTH(72), .DEPTH(4), .ADDR_WIDTH(2), .IMAGE({"pe_0", ".spmat.hex"})) pe_0 (
@@ -36,7 +36,7 @@ async def rows_are_those_of_the_file(dut):
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """Write a bench, of which the name is given back."""
+    """Function that writes a bench and returns its name."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(text):
@@ -46,8 +46,8 @@ def bench(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def model(simulator, models):
-    return build_model(SHOW, top="show", simulator=simulator, build_root=models)
+def design(simulator, models):
+    return compile_design(SHOW, top="show", simulator=simulator, build_root=models)
 
 
 def images(folder, text="123456789abcdef01\n2\n"):
@@ -56,22 +56,22 @@ def images(folder, text="123456789abcdef01\n2\n"):
     return [f"+eie_images={folder}"]
 
 
-def test_a_memory_is_loaded_from_its_image(model, bench, tmp_path):
-    run_bench(model, bench(BENCH), tmp_path / "run", plusargs=images(tmp_path / "images"))
+def test_a_memory_is_loaded_from_its_image(design, bench, tmp_path):
+    run_bench(design, bench(BENCH), tmp_path / "run", plusargs=images(tmp_path / "images"))
     log = (tmp_path / "run/simulator.log").read_text()
     assert not re.search(r"readmemh|ERROR|%Warning", log)
 
 
-def test_a_failed_check_is_reported_with_its_message(model, bench, tmp_path):
+def test_a_failed_check_is_reported_with_its_message(design, bench, tmp_path):
     plusargs = images(tmp_path / "images", "123456789abcdef01\n3\n")
     with pytest.raises(SimulationError, match=r"bench_show in \w+ failed: row 1 is 0+11\n"):
-        run_bench(model, bench(BENCH), tmp_path / "run", plusargs=plusargs)
+        run_bench(design, bench(BENCH), tmp_path / "run", plusargs=plusargs)
 
 
-def test_an_image_that_is_missing_stops_the_simulation(model, bench, tmp_path):
+def test_an_image_that_is_missing_stops_the_simulation(design, bench, tmp_path):
     with pytest.raises(SimulationError, match="ERROR: .*: cannot read the image "
                                               ".*nowhere/pe_0.spmat.hex"):
-        run_bench(model, bench(BENCH), tmp_path / "run",
+        run_bench(design, bench(BENCH), tmp_path / "run",
                   plusargs=[f"+eie_images={tmp_path}/nowhere"])
 
 
@@ -79,81 +79,82 @@ def test_an_image_that_is_missing_stops_the_simulation(model, bench, tmp_path):
     ("1\n2\n3\n4\n5\n", r"ERROR: .*pe_0.spmat.hex has 5 words, the memory 4"),
     ("1\nqq\n", r"ERROR: .*: word 1 of the image .*pe_0.spmat.hex is not hexadecimal"),
 ])
-def test_an_image_that_does_not_fit_stops_the_simulation(model, bench, tmp_path, text, message):
+def test_an_image_that_does_not_fit_stops_the_simulation(design, bench, tmp_path, text, message):
     with pytest.raises(SimulationError, match=message):
-        run_bench(model, bench(BENCH), tmp_path / "run",
+        run_bench(design, bench(BENCH), tmp_path / "run",
                   plusargs=images(tmp_path / "images", text))
 
 
-def test_a_bench_without_tests_fails(model, bench, tmp_path):
+def test_a_bench_without_tests_fails(design, bench, tmp_path):
     with pytest.raises(SimulationError, match="(?s)ended without results.*No tests were disc"):
-        run_bench(model, bench("import cocotb\n"), tmp_path / "run")
+        run_bench(design, bench("import cocotb\n"), tmp_path / "run")
 
 
-def test_a_bench_that_skips_all_tests_fails(model, bench, tmp_path):
+def test_a_bench_that_skips_all_tests_fails(design, bench, tmp_path):
     text = "import cocotb\n\n@cocotb.test(skip=True)\nasync def skipped(dut):\n    pass\n"
     with pytest.raises(SimulationError, match=r"bench_show in \w+ ran no test"):
-        run_bench(model, bench(text), tmp_path / "run")
+        run_bench(design, bench(text), tmp_path / "run")
 
 
-def test_a_bench_that_cannot_be_imported_fails(model, bench, tmp_path):
+def test_a_bench_that_cannot_be_imported_fails(design, bench, tmp_path):
     with pytest.raises(SimulationError, match=r"(?s)bench_show in \w+ .*no_such_module"):
-        run_bench(model, bench("import no_such_module\n"), tmp_path / "run")
+        run_bench(design, bench("import no_such_module\n"), tmp_path / "run")
 
 
-def test_a_simulation_that_does_not_end_is_killed(model, bench, tmp_path):
+def test_a_simulation_that_does_not_end_is_killed(design, bench, tmp_path):
     text = BENCH.replace("for row", "import time; time.sleep(3600)\n    for row")
     with pytest.raises(SimulationError, match=r"\w+ did not end within 3 s"):
-        run_bench(model, bench(text), tmp_path / "run", timeout=3)
+        run_bench(design, bench(text), tmp_path / "run", timeout=3)
 
 
-def test_a_model_is_made_once(model, models):
-    stamp = model.folder.stat().st_mtime_ns
-    again = build_model(SHOW, top="show", simulator=model.simulator, build_root=models)
-    assert again == model
+def test_a_design_is_compiled_once(design, models):
+    stamp = design.folder.stat().st_mtime_ns
+    again = compile_design(SHOW, top="show", simulator=design.simulator, build_root=models)
+    assert again == design
     assert again.folder.stat().st_mtime_ns == stamp
 
 
-def test_another_text_makes_another_model(models, icarus):
+def test_another_text_makes_another_design(models, icarus):
     other = {**SHOW, "show.v": SHOW["show.v"] + "\n// changed\n"}
-    first, second = (build_model(files, top="show", simulator=icarus, build_root=models)
+    first, second = (compile_design(files, top="show", simulator=icarus, build_root=models)
                      for files in (SHOW, other))
     assert first.folder != second.folder
 
 
 def test_verilog_that_does_not_compile_is_reported(simulator, tmp_path):
     with pytest.raises(SimulationError, match=r"(?s)(verilator|iverilog) failed.*bad\.v"):
-        build_model({"bad.v": "module bad(; endmodule\n"}, top="bad", simulator=simulator,
+        compile_design({"bad.v": "module bad(; endmodule\n"}, top="bad", simulator=simulator,
                     build_root=tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 def test_a_folder_that_make_cannot_work_in_is_refused(tmp_path, verilator):
     with pytest.raises(SimulationError, match="set EIE_CACHE to a folder without spaces"):
-        build_model(SHOW, top="show", simulator=verilator, build_root=tmp_path / "a b")
+        compile_design(SHOW, top="show", simulator=verilator, build_root=tmp_path / "a b")
 
 
 def test_an_unknown_simulator_is_refused(tmp_path):
     with pytest.raises(ValueError, match="^simulator must be one of verilator, icarus, "
                                          "not 'spice'$"):
-        build_model(SHOW, top="show", simulator="spice", build_root=tmp_path)
+        compile_design(SHOW, top="show", simulator="spice", build_root=tmp_path)
 
 
 def test_waveforms_can_be_limited_to_an_instance(simulator, models, bench, tmp_path):
     sizes = []
     for waves in ("", "pe_0"):
-        model = build_model(SHOW, top="show", simulator=simulator, build_root=models, waves=waves)
-        run_bench(model, bench(BENCH), tmp_path / f"run-{waves}",
+        design = compile_design(SHOW, top="show", simulator=simulator, build_root=models,
+                                waves=waves)
+        run_bench(design, bench(BENCH), tmp_path / f"run-{waves}",
                   plusargs=images(tmp_path / f"images-{waves}"))
-        assert model.waves is not None
-        sizes.append((tmp_path / f"run-{waves}" / model.waves).stat().st_size)
+        assert design.waves is not None
+        sizes.append((tmp_path / f"run-{waves}" / design.waves).stat().st_size)
     assert 0 < sizes[1] < sizes[0]
-    if model.waves.endswith(".vcd"):
-        assert "pe_0" in (tmp_path / "run-pe_0" / model.waves).read_text()
+    if design.waves.endswith(".vcd"):
+        assert "pe_0" in (tmp_path / "run-pe_0" / design.waves).read_text()
 
 
-def test_no_waveform_is_written_unasked(model, bench, tmp_path):
-    run_bench(model, bench(BENCH), tmp_path / "run", plusargs=images(tmp_path / "images"))
-    assert model.waves is None
+def test_no_waveform_is_written_unasked(design, bench, tmp_path):
+    run_bench(design, bench(BENCH), tmp_path / "run", plusargs=images(tmp_path / "images"))
+    assert design.waves is None
     assert not [path for path in (tmp_path / "run").iterdir()
                 if path.suffix in (".vcd", ".fst")]

@@ -1,4 +1,4 @@
-"""Discovery of the programs that others wrote."""
+"""Discovery of external tools."""
 
 import os
 
@@ -9,44 +9,44 @@ from eie_sim.rtl import toolchain
 from eie_sim.rtl.toolchain import Tool, ToolError, check_tools, require, tool_environment
 
 
-def judge(version, path="/usr/bin/tool"):
-    return Tool.judge("tool", "work", version, path, "5.036", "apt install tool")
+def checked(version, path="/usr/bin/tool"):
+    return Tool.check("tool", "work", version, path, "5.036", "apt install tool")
 
 
 @pytest.mark.parametrize("version", ["5.036", "5.36", "5.48.0", "6.0-rc1"])
 def test_a_new_enough_version_is_good(version):
-    assert judge(version).ok
-    assert judge(version).advice == ""
+    assert checked(version).ok
+    assert checked(version).advice == ""
 
 
 @pytest.mark.parametrize("version", ["5.006", "4.999", "5"])
 def test_an_old_version_is_not_good(version):
-    tool = judge(version)
+    tool = checked(version)
     assert not tool.ok
     assert tool.advice == f"{version} found, 5.036 or newer needed: apt install tool"
 
 
-def test_a_program_that_tells_no_version_is_not_good():
-    assert judge(None).advice == "unknown version found, 5.036 or newer needed: apt install tool"
+def test_a_program_without_a_version_is_not_good():
+    assert checked(None).advice == "unknown version found, 5.036 or newer needed: apt install tool"
 
 
 def test_a_program_that_is_not_there_is_not_good():
-    assert judge(None, None).advice == "not found: apt install tool"
+    assert checked(None, None).advice == "not found: apt install tool"
 
 
 def test_a_missing_tool_says_what_to_install():
     with pytest.raises(ToolError, match=(
             "^tool must be installed for work, but was not found: apt install tool$")):
-        require(judge(None, None))
+        require(checked(None, None))
 
 
 def test_an_old_tool_says_what_is_new_enough():
     with pytest.raises(ToolError, match=(
             "^tool must be newer for work: 5.006 found, 5.036 or newer needed: apt install tool$")):
-        require(judge("5.006"))
+        require(checked("5.006"))
 
 
-def test_all_tools_are_told_apart_by_name():
+def test_all_tools_have_distinct_names():
     names = [tool.name for tool in check_tools()]
     assert len(names) == len(set(names))
     assert {"verilator", "iverilog", "cocotb", "cocotbext-axi", "g++", "pyosys"} <= set(names)
@@ -57,7 +57,7 @@ def test_every_tool_that_is_not_good_has_advice():
         assert tool.ok == (not tool.advice)
 
 
-def test_a_package_without_the_one_around_it_is_not_found(monkeypatch):
+def test_a_package_without_its_parent_is_not_found(monkeypatch):
     monkeypatch.setitem(toolchain._MODULES, "cocotbext-axi", "no_such_package.axi")
     found = next(tool for tool in check_tools() if tool.name == "cocotbext-axi")
     assert found.advice == f"not found: {install_command('sim')}"
@@ -67,14 +67,14 @@ def test_the_python_that_runs_this_is_good():
     assert next(tool for tool in check_tools() if tool.name == "python").ok
 
 
-def test_what_make_tells_its_children_is_not_passed_on():
+def test_the_variables_of_an_outer_make_are_removed():
     environment = tool_environment({"PATH": "/bin", "MAKEFLAGS": "-j8 -- PYTHON=x", "A": "1"})
     assert "PYTHON=x" not in environment.get("MAKEFLAGS", "")
     assert environment["A"] == "1"
     assert environment["PATH"].endswith(os.pathsep + "/bin")
 
 
-def test_programs_are_asked_for_their_version(tmp_path, monkeypatch):
+def test_programs_report_their_version(tmp_path, monkeypatch):
     program = tmp_path / "g++"
     program.write_text("#!/bin/sh\necho 'g++ (Debian 8.3.0-6) 8.3.0'\n")
     program.chmod(0o755)

@@ -15,7 +15,7 @@ from eie_hdl.export.verilog import emit
 
 from .. import toolchain
 from ..cache import make_once
-from ..simulators import MAKE, VERILATE, call, lend_runtime
+from ..simulators import MAKE, VERILATE, call, reuse_runtime
 
 __all__ = ["FOLDER", "make_host", "verilog"]
 
@@ -110,7 +110,7 @@ def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         call(command, folder)
-        with lend_runtime(folder / "obj", build_root, "pic"):
+        with reuse_runtime(folder / "obj", build_root, "pic"):
             call(MAKE, folder)
         for made in [*(folder / "obj").glob("*.h"), *(folder / "obj").glob("lib*.a")]:
             made.rename(folder / made.name)
