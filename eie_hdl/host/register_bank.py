@@ -2,17 +2,13 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
-from ..registers import REGISTER_WIDTH, Access, Field, Register
+from ..registers import REGISTER_WIDTH, Access, Register
 from .axi import AxiLiteSignature, Response
+from .register_ports import RegisterPorts, member_name
 
-__all__ = ["RegisterBank", "member_name"]
-
-
-def member_name(register: Register, field: Field) -> str:
-    """Member of a :class:`RegisterBank` that is this field."""
-    return f"{register.name.lower()}_{field.name}"
+__all__ = ["RegisterBank"]
 
 
 class RegisterBank(wiring.Component):
@@ -68,18 +64,10 @@ class RegisterBank(wiring.Component):
             raise ValueError(f"addr_width must be at least {needed} for these registers, "
                              f"not {addr_width}")
         self._registers = tuple(registers)
-        members = {"bus": In(AxiLiteSignature(addr_width)), "lock": In(1), "restore": In(1)}
-        for register in registers:
-            for field in register.fields:
-                name = member_name(register, field)
-                flow = In if register.access == Access.READ else Out
-                # The stubs know `init` by the name that it had before.
-                members[name] = flow(field.width, init=field.reset)    # type: ignore[call-arg]
-                if register.access == Access.STICKY:
-                    members[f"{name}_set"] = In(field.width)
-            if register.access == Access.COMMAND:
-                members[f"{register.name.lower()}_write"] = Out(1)
-        super().__init__(members)
+        super().__init__({
+            "bus": In(AxiLiteSignature(addr_width)), "lock": In(1), "restore": In(1),
+            **RegisterPorts(registers).members,
+        })
 
     def elaborate(self, platform):
         m = Module()

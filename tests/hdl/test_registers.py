@@ -8,7 +8,7 @@ import pytest
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import COUNTER_WIDTH, COUNTERS, Layouts, Memory
-from eie_hdl.host.register_bank import member_name
+from eie_hdl.host.register_ports import member_name
 from eie_hdl.registers import (
     ADDRESS_WIDTH,
     PRODUCT_ID,

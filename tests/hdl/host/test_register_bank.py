@@ -8,7 +8,8 @@ import pytest
 from amaranth.hdl import Cat, Const, unsigned
 
 from eie_hdl.host.axi import Response
-from eie_hdl.host.register_bank import RegisterBank, member_name
+from eie_hdl.host.register_bank import RegisterBank
+from eie_hdl.host.register_ports import member_name
 from eie_hdl.registers import ADDRESS_WIDTH, REGISTER_WIDTH, REGISTERS, Access, Field, Register
 
 R, RW, W, RW1C = Access.READ, Access.WRITE, Access.COMMAND, Access.STICKY

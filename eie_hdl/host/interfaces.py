@@ -1,0 +1,78 @@
+"""Signatures of the interfaces between the components of the host logic."""
+
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..registers import REGISTER
+from .error_log import error_layout
+
+__all__ = ["Interlock", "StartStatus", "Supervision"]
+
+
+class Interlock(wiring.Signature):
+    """Mutual exclusion of packets and programs, as the load path drives it.
+
+    Members
+    -------
+    receiving, receiving_model, receiving_input : :py:`Out(1)`, :py:`Out(1)`, :py:`Out(2)`
+        A packet is being received: any; one for a model; one for this input buffer. As in
+        :class:`~eie_hdl.host.packet_reader.PacketReader`.
+    in_use : :py:`In(1)`
+        A program runs or waits, or memory is being read: only input buffers may be written.
+    buffer_in_use : :py:`In(2)`
+        Input buffers that must not be written either.
+    """
+    def __init__(self) -> None:
+        super().__init__({
+            "receiving": Out(1), "receiving_model": Out(1), "receiving_input": Out(2),
+            "in_use": In(1), "buffer_in_use": In(2),
+        })
+
+
+class StartStatus(wiring.Signature):
+    """Programs that run and wait, as the start control drives it.
+
+    Members
+    -------
+    waiting : :py:`Out(1)`
+        A start waits.
+    started : :py:`Out(1)`
+        Strobe: a program starts.
+    buffer : :py:`Out(1)`
+        Input buffer of the program that runs or ran last.
+    descriptor : :py:`Out(16)`
+        First descriptor of the program that runs; if none does, of the start that waits.
+    start_error, read_error : :py:`Out(error_layout)`
+        Errors of requests to start and to read, for one cycle each.
+    """
+    def __init__(self) -> None:
+        super().__init__({
+            "waiting": Out(1), "started": Out(1), "buffer": Out(1),
+            "descriptor": Out(REGISTER["START"].width("descriptor")),
+            "start_error": Out(error_layout), "read_error": Out(error_layout),
+        })
+
+
+class Supervision(wiring.Signature):
+    """Errors and resets, as the supervisor drives it.
+
+    Members
+    -------
+    clear_request : :py:`Out(1)`
+        Strobe: the host clears the error, or requests a soft reset.
+    soft_reset : :py:`Out(1)`
+        Strobe: the host requests a soft reset.
+    error_pending : :py:`Out(1)`
+        An error is logged: packets are dropped, and nothing is started.
+    core_resetting : :py:`Out(1)`
+        The core is being stopped, or its memories are being wiped.
+    core_aborting : :py:`Out(1)`
+        Events of the core no longer count: a soft reset is requested, or `core_resetting` is set.
+    core_reset : :py:`Out(1)`
+        Reset of the core.
+    """
+    def __init__(self) -> None:
+        super().__init__({
+            "clear_request": Out(1), "soft_reset": Out(1), "error_pending": Out(1),
+            "core_resetting": Out(1), "core_aborting": Out(1), "core_reset": Out(1),
+        })

@@ -1,0 +1,59 @@
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import EIEConfig
+from ..format import Layouts
+from .axi import AxiStreamSignature
+from .packet_terminator import PacketTerminator
+from .result_packer import ResultPacker
+
+__all__ = ["ResultPath"]
+
+
+class ResultPath(wiring.Component):
+    """Path from the results of the core to the host, in packets that always end.
+
+    A packet that a reset of the core cuts off ends with a beat without bytes. Latency from the last
+    element of a beat is two cycles.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(layouts.result))`
+        Elements of vectors.
+    core_reset : :py:`In(1)`
+        Strobe: the core is reset; elements that were taken but not sent are dropped.
+    o : :py:`Out(AxiStreamSignature())`
+        Packets, one for each vector.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        super().__init__({
+            "i":          In(stream.Signature(Layouts.of(config).result)),
+            "core_reset": In(1),
+            "o":          Out(AxiStreamSignature()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        packer = ResultPacker(self._config)
+        m.submodules.packer = ResetInserter(self.core_reset)(packer)
+        m.submodules.output = output = PacketTerminator()
+        connect(m, flipped(self.i), packer.i)
+        connect(m, packer.o, output.i)
+        m.d.comb += [
+            output.cut.eq(self.core_reset),
+            self.o.tdata.eq(output.o.p.data),
+            self.o.tkeep.eq(output.o.p.keep),
+            self.o.tlast.eq(output.o.p.last),
+            self.o.tvalid.eq(output.o.valid),
+            output.o.ready.eq(self.o.tready),
+        ]
+
+        return m

@@ -1,0 +1,114 @@
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import EIEConfig
+from ..format import Layouts
+from .interfaces import Interlock, StartStatus, Supervision
+from .read_request import ReadRequest
+from .register_ports import RegisterPorts
+from .start_queue import StartQueue
+
+__all__ = ["StartControl"]
+
+
+class StartControl(wiring.Component):
+    """Starts of programs and reads of memory, which the host requests through registers.
+
+    The core is busy with a program or with a read, never with both.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    registers : :py:`In(RegisterPorts(...))`
+        Registers START, INPUT_WORDS, READ, READ_PLACE and READ_ADDRESS.
+    supervision : :py:`In(Supervision())`
+        Errors and resets.
+    interlock : :py:`In(Interlock())`
+        To the load path.
+    core_busy : :py:`In(1)`
+        The core runs a program, or reads memory.
+    run : :py:`Out(stream.Signature(layouts.run))`
+        Starts of programs. One that is offered may be withdrawn.
+    read : :py:`Out(stream.Signature(layouts.read))`
+        Reads of memory. One that is offered is withdrawn when the core is reset.
+    status : :py:`Out(StartStatus())`
+        Programs that run and wait, and errors of requests.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        layouts = Layouts.of(config)
+        super().__init__({
+            "registers":   In(RegisterPorts.of("START", "INPUT_WORDS", "READ", "READ_PLACE",
+                                               "READ_ADDRESS")),
+            "supervision": In(Supervision()),
+            "interlock":   In(Interlock()),
+            "core_busy":   In(1),
+            "run":         Out(stream.Signature(layouts.run)),
+            "read":        Out(stream.Signature(layouts.read)),
+            "status":      Out(StartStatus()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.starts = starts = StartQueue(self._config)
+        m.submodules.reads  = reads  = ReadRequest(self._config)
+        connect(m, starts.run, flipped(self.run))
+        connect(m, reads.read, flipped(self.read))
+        self._start(m, starts)
+        self._read(m, reads)
+
+        running = Signal()
+        m.d.comb += self.status.started.eq(self.run.valid & self.run.ready)
+        with m.If(self.status.started):
+            m.d.sync += running.eq(1)
+        with m.Elif(~self.core_busy):
+            m.d.sync += running.eq(0)
+        m.d.comb += [
+            starts.running.eq(running),
+            starts.reading.eq(reads.read.valid | (self.core_busy & ~running)),
+            self.interlock.in_use.eq(starts.waiting | self.core_busy | reads.read.valid),
+            self.interlock.buffer_in_use.eq(starts.buffer_in_use),
+        ]
+
+        return m
+
+    def _start(self, m, starts):
+        """Connect the queue of starts to registers, supervision and interlock."""
+        registers, supervision, interlock = self.registers, self.supervision, self.interlock
+        m.d.comb += [
+            starts.i.valid.eq(registers.start_write),
+            starts.i.descriptor.eq(registers.start_descriptor),
+            starts.i.buffer.eq(registers.start_buffer),
+            starts.input_words.eq(registers.input_words_words),
+            starts.input_double.eq(registers.input_words_double),
+            starts.drop.eq(supervision.clear_request),
+            starts.hold.eq(supervision.error_pending),
+            starts.refuse.eq(supervision.core_resetting),
+            starts.receiving_model.eq(interlock.receiving_model),
+            starts.receiving_input.eq(interlock.receiving_input),
+            self.status.waiting.eq(starts.waiting),
+            self.status.buffer.eq(starts.buffer),
+            self.status.descriptor.eq(starts.descriptor),
+            self.status.start_error.eq(starts.error),
+        ]
+
+    def _read(self, m, reads):
+        """Connect the check of reads to registers, supervision and interlock."""
+        registers, supervision, interlock = self.registers, self.supervision, self.interlock
+        m.d.comb += [
+            reads.i.valid.eq(registers.read_write),
+            reads.i.memory.eq(registers.read_place_memory),
+            reads.i.pe.eq(registers.read_place_pe),
+            reads.i.address.eq(registers.read_address_value),
+            reads.i.count.eq(registers.read_count),
+            reads.drop.eq(supervision.core_reset),
+            reads.hold.eq(supervision.error_pending),
+            reads.refuse.eq(interlock.in_use | interlock.receiving | supervision.core_resetting),
+            self.status.read_error.eq(reads.error),
+        ]
