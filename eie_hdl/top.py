@@ -59,14 +59,14 @@ class Eie(wiring.Component):
         m = Module()
 
         config = self._config
-        core_reset = Signal()
         m.submodules.bank     = bank     = RegisterBank(REGISTERS, addr_width=ADDRESS_WIDTH)
+        m.submodules.faults   = faults   = Supervisor(config)
         m.submodules.load     = load     = LoadPath(config)
         m.submodules.start    = start    = StartControl(config)
-        m.submodules.core     = core     = Shared("core", "eie_core", CcuSignature(config),
-                                                  partial(Core, config), reset=core_reset)
+        m.submodules.core     = core     = Shared(
+            "core", "eie_core", CcuSignature(config), partial(Core, config),
+            reset=faults.supervision.core_reset)
         m.submodules.result   = result   = ResultPath(config)
-        m.submodules.faults   = faults   = Supervisor(config)
         m.submodules.counts   = counts   = RunCounters(config)
         m.submodules.identity = identity = Identification(config)
 
@@ -95,8 +95,7 @@ class Eie(wiring.Component):
             faults.packet_error.eq(load.error),
             faults.wiping.eq(load.wiping),
             load.wipe.eq(faults.wipe),
-            core_reset.eq(faults.supervision.core_reset),
-            result.core_reset.eq(core_reset),
+            result.core_reset.eq(faults.supervision.core_reset),
         ]
 
         # Registers.

@@ -1,16 +1,15 @@
-from amaranth.hdl import Module, Mux, Shape, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Shape
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import COUNTER_WIDTH, COUNTERS, Kind, Layouts, Memory, image_file
+from ..format import COUNTER_WIDTH, COUNTERS, Layouts, Memory, image_file
 from ..lib.sram import Sram
-from ..registers import REGISTER, Error
 from ..tree.tree import Link
 from .broadcast_throttle import BroadcastThrottle
+from .broadcaster import Broadcaster
 from .counters import Counters
-from .descriptor_check import DescriptorCheck
-from .memory_reader import MemoryReader
+from .sequencer import Sequencer, fault_layout
 from .tile_tracker import TileTracker
 from .vector_sender import VectorSender
 
@@ -55,7 +54,6 @@ class CcuSignature(wiring.Signature):
     """
     def __init__(self, config: EIEConfig) -> None:
         layouts = Layouts.of(config)
-        address = unsigned(clog2(config.program_depth))
         super().__init__({
             "load":     In(stream.Signature(layouts.load)),
             "run":      In(stream.Signature(layouts.run)),
@@ -64,10 +62,9 @@ class CcuSignature(wiring.Signature):
             "result":   Out(stream.Signature(layouts.result)),
             "busy":     Out(1),
             "done":     Out(1),
-            "fault":    Out(data.StructLayout({"code": REGISTER["ERROR"].width("code"),
-                                               "address": address})),
+            "fault":    Out(fault_layout(config)),
             "overflow": Out(1),
-            "overflow_tile": Out(address),
+            "overflow_tile": Out(clog2(config.program_depth)),
             "counters": Out(wiring.Signature({name: Out(COUNTER_WIDTH) for name in COUNTERS})),
         })
 
@@ -94,217 +91,67 @@ class Ccu(wiring.Component):
     """
     def __init__(self, config: EIEConfig):
         self._config = config
-        self._layouts = layouts = Layouts.of(config)
         super().__init__({"host": Out(CcuSignature(config)), "link": In(Link(config))})
 
-        program = layouts.memories[Memory.PROGRAM]
+        program = Layouts.of(config).memories[Memory.PROGRAM]
         self.program = Sram(width=Shape.cast(program.shape).width, depth=program.depth,
                             image=image_file("ccu.program"))
 
     def elaborate(self, platform):
         m = Module()
 
-        host, link = self.host, self.link
-        m.submodules.program  = program  = self.program
-        m.submodules.check    = check    = DescriptorCheck(self._config)
-        m.submodules.results  = results  = VectorSender(self._layouts)
-        m.submodules.ledger   = ledger   = TileTracker(self._config)
-        m.submodules.counters = counters = Counters(self._config)
-        m.submodules.throttle = throttle = BroadcastThrottle(self._config)
-        connect(m, results.o, flipped(host).result)
-        connect(m, flipped(link).written, ledger.written)
-        connect(m, counters.counts, flipped(host).counters)
+        config, host, link = self._config, self.host, self.link
+        m.submodules.program   = program   = self.program
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.broadcast = broadcast = Broadcaster(config)
+        m.submodules.throttle  = throttle  = BroadcastThrottle(config)
+        m.submodules.results   = results   = VectorSender(Layouts.of(config))
+        m.submodules.ledger    = ledger    = TileTracker(config)
+        m.submodules.counters  = counters  = Counters(config)
 
-        # The descriptor that is carried out: one of the program, or one made to read activations.
-        address    = Signal.like(program.r.addr)
-        offset     = Signal.like(host.run.p.offset)
-        descriptor = Signal(self._layouts.descriptor)
-        reading    = Signal()
-        source     = Signal(check.source.shape())
-        is_tile    = ~descriptor.start.dense
-        must_wait  = descriptor.barrier & ledger.waiting
-        start      = host.run.valid & host.run.ready
-        strobes    = counters.strobes
-        m.d.comb += [
-            source.eq(descriptor.start.source + Mux(descriptor.input, offset, 0)),
-            check.descriptor.eq(descriptor),
-            check.source.eq(source),
-            check.last.eq(address == self._config.program_depth - 1),
-            counters.events.eq(link.events),
-            counters.clear.eq(start),
-            ledger.clear.eq(start),
-            host.overflow.eq(ledger.overflow),
-            host.overflow_tile.eq(ledger.overflow_tile),
-        ]
-
-        # What is broadcast is kind, body and valid of the state, or else a word. While a program
-        # runs nothing follows a word: a PE may need it for a cycle more. A fault is noticed a cycle
-        # late, and stops everything where it is then.
-        kind      = Signal(Kind)
-        body      = Signal(self._layouts.message.members["body"])
-        valid     = Signal()
-        has_word  = Signal()    # a word was sent in the cycle before
-        is_sound  = host.fault.code == Error.NONE
-        can_send  = is_sound & ~throttle.stop & ~has_word
-
-        with m.FSM() as fsm:
-            with m.State("IDLE"):
-                m.d.comb += host.run.ready.eq(1)
-                m.d.sync += reading.eq(0)
-                with m.If(start):
-                    m.d.sync += [address.eq(host.run.p.descriptor), offset.eq(host.run.p.offset)]
-                    m.next = "FETCH"
-                with m.Elif(host.read.valid):
-                    m.d.sync += reading.eq(1)
-                    m.next = "READ"
-
-            with m.State("READ"):
-                with m.If(host.read.p.memory == Memory.ACT):
-                    m.d.comb += host.read.ready.eq(1)
-                    m.d.sync += self._make_scan(descriptor, host.read.payload)
-                    m.next = "START"
-                if self._config.readback:
-                    with m.Else():
-                        self._read_memory(m, kind, body, valid, can_send, results.i)
-                        with m.If(host.read.ready):
-                            m.next = "IDLE"
-
-            with m.State("FETCH"):
-                m.d.comb += strobes["phase_control"].eq(1)
-                m.next = "DECODE"
-
-            with m.State("DECODE"):
-                m.d.comb += strobes["phase_control"].eq(1)
-                m.d.sync += descriptor.eq(program.r.data)
-                m.next = "START"
-
-            with m.State("START"):
-                m.d.comb += [
-                    kind.eq(Kind.START),
-                    body.start.eq(descriptor.start.as_value()),
-                    body.start.source.eq(source),
-                    body.start.watched.eq(host.watched),
-                    valid.eq(~must_wait & can_send),
-                    strobes["stall_barrier"].eq(must_wait),
-                    strobes["phase_control"].eq(~must_wait),
-                ]
-                with m.If(check.code != Error.NONE):
-                    m.d.sync += [host.fault.code.eq(check.code), host.fault.address.eq(address)]
-                with m.If(valid):
-                    m.next = "SCAN"
-
-            with m.State("SCAN"):
-                pointer = descriptor.ptr_base + link.scan.p.column
-                m.d.comb += [
-                    kind.eq(Kind.ACTIVATION),
-                    body.activation.pointer.eq(pointer),
-                    body.activation.value.eq(link.scan.p.value),
-                ]
-                self._scan(m, is_tile, is_sound, can_send, throttle.stop, valid, results.i, strobes)
-                with m.If(valid & (pointer > self._config.n_pointers - 2)):
-                    m.d.sync += [host.fault.code.eq(Error.BAD_POINTER),
-                                 host.fault.address.eq(address)]
-                with m.If(link.scan.valid & link.scan.ready & link.scan.p.end):
-                    m.next = "END"
-
-            with m.State("END"):
-                m.d.comb += [
-                    kind.eq(Kind.END),
-                    body.end.eq(descriptor.end),
-                    valid.eq(is_tile & can_send),
-                    ledger.sent.eq(valid),
-                    strobes["phase_control"].eq(1),
-                ]
-                with m.If(~is_tile | can_send):
-                    m.d.sync += address.eq(address + 1)
-                    m.next = "FETCH"
-                    with m.If(descriptor.final):
-                        m.next = "FINISH"
-
-            with m.State("FINISH"):
-                m.d.comb += strobes["stall_barrier"].eq(1)
-                with m.If(~ledger.waiting):
-                    m.d.comb += host.done.eq(~reading)
-                    m.next = "IDLE"
-
-        self._broadcast(m, kind, body, valid, has_word)
+        # From the host to the PEs.
+        connect(m, flipped(host).run, sequencer.run)
+        connect(m, flipped(host).read, sequencer.read)
+        connect(m, flipped(host).load, broadcast.load)
+        connect(m, sequencer.program, program.r)
+        connect(m, sequencer.message, broadcast.message)
+        connect(m, broadcast.program, program.w)
+        connect(m, broadcast.o, flipped(link).message)
         m.d.comb += [
             throttle.filling.eq(link.filling),
             throttle.full.eq(link.full),
-            throttle.sent.eq(valid),
+            throttle.sent.eq(sequencer.message.valid & sequencer.message.ready),
+            broadcast.stop.eq(throttle.stop),
+            broadcast.busy.eq(sequencer.busy),
+            sequencer.watched.eq(host.watched),
         ]
-        with m.If(fsm.ongoing("FETCH")):
-            m.d.comb += [program.r.en.eq(1), program.r.addr.eq(address)]
+
+        # From the PEs to the host.
+        connect(m, flipped(link).scan, sequencer.scan)
+        connect(m, flipped(link).written, ledger.written)
+        connect(m, sequencer.results, results.i)
+        connect(m, results.o, flipped(host).result)
         m.d.comb += [
-            host.busy.eq(~fsm.ongoing("IDLE")),
-            counters.enable.eq(~reading),
-            strobes["cycles"].eq(host.busy),
+            host.busy.eq(sequencer.busy),
+            host.done.eq(sequencer.done),
+            host.fault.eq(sequencer.fault),
+        ]
+
+        # Bookkeeping of a program, from its start.
+        start = host.run.valid & host.run.ready
+        connect(m, counters.counts, flipped(host).counters)
+        m.d.comb += [
+            ledger.clear.eq(start),
+            ledger.sent.eq(sequencer.tile_sent),
+            sequencer.tiles_waiting.eq(ledger.waiting),
+            host.overflow.eq(ledger.overflow),
+            host.overflow_tile.eq(ledger.overflow_tile),
+            counters.clear.eq(start),
+            counters.enable.eq(~sequencer.reading),
+            counters.events.eq(link.events),
+            counters.strobes.eq(sequencer.strobes),
+            sequencer.queues_full.eq(throttle.stop),
+            sequencer.result_blocked.eq(host.result.valid & ~host.result.ready),
         ]
 
         return m
-
-    def _broadcast(self, m, kind, body, valid, has_word):
-        """Send the message of the state; if there is none, a word of a load packet."""
-        words, message = self.host.load, self.link.message
-        is_program = words.p.memory == Memory.PROGRAM
-        m.d.comb += [
-            words.ready.eq(~valid & ~(has_word & self.host.busy)),
-            self.program.w.addr.eq(words.p.address),
-            self.program.w.data.eq(words.p.data),
-            self.program.w.en.eq(words.valid & words.ready & is_program),
-        ]
-        with m.If(~valid):
-            m.d.comb += [kind.eq(Kind.LOAD), body.load.eq(words.payload)]
-        m.d.sync += [
-            has_word.eq(words.valid & words.ready),
-            message.p.kind.eq(kind),
-            message.p.body.eq(body),
-            message.valid.eq(valid | (words.valid & words.ready & ~is_program)),
-        ]
-
-    def _scan(self, m, is_tile, is_sound, can_send, stop, valid, results, strobes):
-        """What is found in the source is broadcast or, of a dense scan, goes to the host."""
-        found = self.link.scan
-        is_activation = found.valid & ~found.p.end
-        m.d.comb += results.payload.eq(found.payload)
-        with m.If(is_tile):
-            m.d.comb += [
-                found.ready.eq(can_send),
-                valid.eq(is_activation & can_send),
-                strobes["phase_compute"].eq(1),
-                strobes["broadcasts"].eq(valid),
-                strobes["stall_full"].eq(is_activation & stop),
-                strobes["stall_scan"].eq(~found.valid),
-            ]
-        with m.Else():
-            m.d.comb += [
-                results.valid.eq(found.valid & is_sound),
-                found.ready.eq(results.ready & is_sound),
-                strobes["phase_output"].eq(1),
-                strobes["stall_result"].eq(self.host.result.valid & ~self.host.result.ready),
-            ]
-
-    def _make_scan(self, descriptor, request):
-        """A descriptor that sends activations to the host."""
-        return [
-            descriptor.eq(0),
-            descriptor.start.source.eq(request.address),
-            descriptor.start.last_word.eq(request.count - 1),
-            descriptor.start.dense.eq(1),
-            descriptor.final.eq(1),
-            descriptor.valid.eq(1),
-        ]
-
-    def _read_memory(self, m, kind, body, valid, can_send, results):
-        """Words of other memories are asked for one by one."""
-        m.submodules.memory_read = reader = MemoryReader(self._config)
-        connect(m, flipped(self.host).read, reader.i)
-        connect(m, flipped(self.link).scan, reader.answer)
-        connect(m, reader.program, self.program.r)
-        connect(m, reader.o, results)
-        m.d.comb += [
-            kind.eq(Kind.LOAD),
-            body.load.eq(reader.request.payload),
-            valid.eq(reader.request.valid & can_send),
-            reader.request.ready.eq(can_send),
-        ]

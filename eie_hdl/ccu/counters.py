@@ -6,7 +6,12 @@ from ..config import EIEConfig, clog2
 from ..format import COUNTER_WIDTH, COUNTERS
 from ..tree.tree import EVENTS, Link
 
-__all__ = ["Counters"]
+__all__ = ["Counters", "strobes_layout"]
+
+#: Counted events of the CCU, one bit each: the counters that are neither sums over the PEs nor
+#: derived from another one.
+strobes_layout = data.StructLayout({
+    name: unsigned(1) for name in COUNTERS if name not in {*EVENTS, "ptr_reads"}})
 
 
 class Counters(wiring.Component):
@@ -40,13 +45,11 @@ class Counters(wiring.Component):
 
     def __init__(self, config: EIEConfig):
         self._n_pe = config.n_pe
-        derived = {*EVENTS, "ptr_reads"}
         super().__init__({
             "clear":   In(1),
             "enable":  In(1),
             "events":  In(Link(config).members["events"].shape),
-            "strobes": In(data.StructLayout({
-                name: unsigned(1) for name in COUNTERS if name not in derived})),
+            "strobes": In(strobes_layout),
             "counts":  Out(wiring.Signature({name: Out(COUNTER_WIDTH) for name in COUNTERS})),
         })
 

@@ -93,18 +93,7 @@ class MemoryReader(wiring.Component):
                     m.next = "ANSWER"
 
             with m.State("ANSWER"):
-                # Of all the ends, only the last goes on.
-                found = Mux(is_program, here, self.answer.payload)
-                found = self._layouts.scan(found)
-                taken = Signal()
-                m.d.comb += [
-                    self.o.payload.eq(found),
-                    self.o.valid.eq((is_program | self.answer.valid) & (~found.end | is_last)),
-                    taken.eq((is_program | self.answer.valid)
-                             & ((found.end & ~is_last) | self.o.ready)),
-                    self.answer.ready.eq(taken & ~is_program),
-                    self.i.ready.eq(taken & found.end & is_last),
-                ]
+                found, taken = self._answer(m, is_program, here, is_last)
                 with m.If(taken & ~found.end):
                     m.d.sync += ended.eq(1)
                 with m.If(taken & found.end):
@@ -115,3 +104,19 @@ class MemoryReader(wiring.Component):
                     m.next = "ASK"
 
         return m
+
+    def _answer(self, m, is_program, here, is_last):
+        """Pass on an answer, from `here` or from the PEs. Return it, and whether it is taken.
+
+        Of all the ends, only the last is passed on.
+        """
+        found = self._layouts.scan(Mux(is_program, here, self.answer.payload))
+        taken = Signal()
+        m.d.comb += [
+            self.o.payload.eq(found),
+            self.o.valid.eq((is_program | self.answer.valid) & (~found.end | is_last)),
+            taken.eq((is_program | self.answer.valid) & ((found.end & ~is_last) | self.o.ready)),
+            self.answer.ready.eq(taken & ~is_program),
+            self.i.ready.eq(taken & found.end & is_last),
+        ]
+        return found, taken

@@ -4,12 +4,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import EIEConfig, clog2
+from ..config import EIEConfig
 from ..format import BEAT_WIDTH, Layouts, Memory, n_beats
 from ..registers import REGISTER, Error
 from .axi import stream_beat
 from .crc32 import Crc32
 from .error_log import error_layout
+from .header_check import HeaderCheck
 
 __all__ = ["PacketReader"]
 
@@ -160,7 +161,7 @@ class PacketReader(wiring.Component):
         checking = Signal()
         judged   = Signal()
         stopped  = self.restart | self.discard
-        verdict  = self._judge_header(m, packet, is_header)
+        verdict  = self._check_header(m, packet, is_header)
         m.d.comb += is_bad.eq(judged & (verdict.code != Error.NONE))
         m.d.sync += [
             checking.eq(is_header & ~self.discard),
@@ -184,71 +185,20 @@ class PacketReader(wiring.Component):
 
         return m
 
-    def _judge_header(self, m, packet, is_header):
-        """What is wrong with the header that was taken two cycles before."""
-        log_n_pe = clog2(self._config.n_pe)
-        header   = self._layouts.load_header(self.i.p.data)
-
-        # Summed up a cycle earlier, since what follows takes its time.
-        last = Signal()
-        part = Signal()
-        end  = Signal(len(header.address) + log_n_pe + 1)    # words up to the end of the packet
-        with m.If(is_header):
-            m.d.sync += [
-                last.eq(self.i.p.last),
-                part.eq(~self.i.p.keep.all()),
-                end.eq((header.address << Mux(header.memory == Memory.INPUT, log_n_pe, 0))
-                       + header.count),
-            ]
-
-        in_sram    = Signal()            # the input buffers are
-        limit      = Signal.like(end)    # words of the memory
-        has_memory = Signal(init=1)
-        has_pe     = Signal(init=1)
-        has_buffer = Signal(init=1)
-        is_free    = Signal()
-        m.d.comb += is_free.eq(~self.in_use)
-        m.d.sync += in_sram.eq(self.input_base + (self.input_words << self.input_double)
-                               <= self._config.act_depth)
-        with m.Switch(packet.memory):
-            for memory, image in self._layouts.memories.items():
-                with m.Case(memory):
-                    m.d.comb += limit.eq(image.depth)
-                    if memory is not Memory.PROGRAM:
-                        m.d.comb += has_pe.eq(packet.everyone | ~packet.pe[log_n_pe:].any())
-            with m.Case(Memory.INPUT):
-                m.d.comb += [
-                    limit.eq(self.input_words << log_n_pe),
-                    has_buffer.eq(in_sram & (self.input_double | ~packet.buffer)),
-                    is_free.eq(~self.buffer_in_use.bit_select(packet.buffer, 1)),
-                ]
-            with m.Default():
-                m.d.comb += has_memory.eq(0)
-
-        code = Signal.like(self.error.code)
-        with m.If(part):
-            m.d.comb += code.eq(Error.PARTIAL_BEAT)
-        with m.Elif(~has_memory | packet.reserved.any()):
-            m.d.comb += code.eq(Error.BAD_HEADER)
-        with m.Elif(~has_pe):
-            m.d.comb += code.eq(Error.BAD_PE)
-        with m.Elif(~has_buffer | (end > limit)):
-            m.d.comb += code.eq(Error.BAD_ADDRESS)
-        with m.Elif(~is_free):
-            m.d.comb += code.eq(Error.LOAD_IN_USE)
-        with m.Elif(last & packet.count.any()):
-            m.d.comb += code.eq(Error.TRUNCATED)
-        with m.Elif(~last & ~packet.count.any()):
-            m.d.comb += code.eq(Error.OVERLONG)
-
-        verdict = Signal(error_layout)
-        m.d.sync += [
-            verdict.code.eq(code),
-            verdict.address.eq(packet.address),
-            verdict.memory.eq(packet.memory),
-            verdict.pe.eq(packet.pe),
+    def _check_header(self, m, packet, is_header):
+        """Return the error of the header that was taken two cycles before."""
+        m.submodules.check = check = HeaderCheck(self._config)
+        m.d.comb += [
+            check.valid.eq(is_header),
+            check.beat.eq(self.i.payload),
+            check.header.eq(packet),
+            check.input_base.eq(self.input_base),
+            check.input_words.eq(self.input_words),
+            check.input_double.eq(self.input_double),
+            check.in_use.eq(self.in_use),
+            check.buffer_in_use.eq(self.buffer_in_use),
         ]
-        return verdict
+        return check.error
 
     def _put_words(self, m, packet, is_header, used, is_bad):
         """Beats become words, and words are offered with the place where they belong."""

@@ -51,18 +51,7 @@ class ReadRequest(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        end      = Signal(len(self.i.address) + 1)
-        is_there = Signal()
-        m.d.comb += end.eq(self.i.address + self.i.count)
-        with m.Switch(self.i.memory):
-            for memory, image in self._layouts.memories.items():
-                if memory is Memory.ACT or self._config.readback:
-                    has_pe = memory in (Memory.ACT, Memory.PROGRAM)
-                    with m.Case(memory):
-                        m.d.comb += is_there.eq(
-                            (end <= image.depth) & (self.i.count != 0)
-                            & (has_pe | (self.i.pe < self._config.n_pe)))
-
+        is_there = self._look_up(m)
         code = Signal(Error)
         with m.If(self.read.ready | self.drop):
             m.d.sync += self.read.valid.eq(0)
@@ -85,3 +74,18 @@ class ReadRequest(wiring.Component):
         ]
 
         return m
+
+    def _look_up(self, m):
+        """Return whether the requested words exist, and can be read."""
+        end      = Signal(len(self.i.address) + 1)
+        is_there = Signal()
+        m.d.comb += end.eq(self.i.address + self.i.count)
+        with m.Switch(self.i.memory):
+            for memory, image in self._layouts.memories.items():
+                if memory is Memory.ACT or self._config.readback:
+                    has_pe = memory in (Memory.ACT, Memory.PROGRAM)
+                    with m.Case(memory):
+                        m.d.comb += is_there.eq(
+                            (end <= image.depth) & (self.i.count != 0)
+                            & (has_pe | (self.i.pe < self._config.n_pe)))
+        return is_there

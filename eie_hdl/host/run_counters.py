@@ -68,6 +68,12 @@ class RunCounters(wiring.Component):
                 registers.overflow_tile.eq(0),
             ]
 
+        self._latch_counters(m, latch)
+
+        return m
+
+    def _latch_counters(self, m, latch):
+        """Copy the counters of the core; the two halves of one are then of the same cycle."""
         for name in COUNTERS:
             latched = Signal(COUNTER_WIDTH, name=f"latched_{name}")
             with m.If(latch):
@@ -75,8 +81,6 @@ class RunCounters(wiring.Component):
             with m.If(self.clear):
                 m.d.sync += latched.eq(0)
             m.d.comb += [
-                getattr(registers, f"{name}_lo_value").eq(latched[:REGISTER_WIDTH]),
-                getattr(registers, f"{name}_hi_value").eq(latched[REGISTER_WIDTH:]),
+                getattr(self.registers, f"{name}_lo_value").eq(latched[:REGISTER_WIDTH]),
+                getattr(self.registers, f"{name}_hi_value").eq(latched[REGISTER_WIDTH:]),
             ]
-
-        return m

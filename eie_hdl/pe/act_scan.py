@@ -61,43 +61,9 @@ class ActScan(wiring.Component):
         connect(m, output.o, flipped(self.o))
         found = output.i
 
-        # Stage 1: read. The SRAM holds its word until stage 2 takes it; if another component reads
-        # in between, the word is lost and read again.
-        addr      = Signal.like(self.r.addr)    # word to read next
-        last_word = Signal.like(self.r.addr)
-        taken     = Signal.like(self.r.addr)    # words taken so far
-        fetching  = Signal()                    # words remain to be taken
-        fetched   = Signal()                    # the SRAM output is the next word
-        take      = Signal()
-        is_last   = taken == last_word
-        is_lost   = fetched & ~take & self.hold
-        m.d.comb += [
-            self.r.addr.eq(addr),
-            self.r.en.eq(Mux(take, ~is_last, fetching & ~fetched) & ~self.hold),
-        ]
-        m.d.sync += fetched.eq(self.r.en | (fetched & ~take & ~self.hold))
-        with m.If(self.r.en | is_lost):
-            m.d.sync += addr.eq(addr + Mux(is_lost, -1, 1))
-        with m.If(take):
-            m.d.sync += [
-                taken.eq(taken + 1),
-                fetching.eq(~is_last),
-            ]
-
-        # Stage 2: register the word, as block RAM output is too late for zero detection.
-        s2_word   = Signal(self._layouts.act_word)
-        s2_number = Signal.like(self.r.addr)
-        s2_valid  = Signal()
-        s2_ready  = Signal()
-        m.d.comb += take.eq(fetched & (~s2_valid | s2_ready))
-        with m.If(s2_ready):
-            m.d.sync += s2_valid.eq(0)
-        with m.If(take):
-            m.d.sync += [
-                s2_word.eq(self.r.data),
-                s2_number.eq(taken),
-                s2_valid.eq(1),
-            ]
+        # Stages 1 and 2: read, and register the word.
+        s2_ready = Signal()
+        fetching, s2_valid, s2_word, s2_number = self._read_words(m, s2_ready)
 
         # Stage 3: output the pending activations of the word.
         word    = Signal(self._layouts.act_word)
@@ -135,11 +101,62 @@ class ActScan(wiring.Component):
         with m.If(self.i.valid):
             m.d.sync += [
                 busy.eq(1),
-                fetching.eq(1),
-                addr.eq(self.i.p.source),
-                last_word.eq(self.i.p.last_word),
-                taken.eq(0),
                 dense.eq(self.i.p.dense),
             ]
 
         return m
+
+    def _read_words(self, m, s2_ready):
+        """Read the words of the source, one after another.
+
+        Returns
+        -------
+        fetching : :class:`~amaranth.hdl.Signal`
+            Words are still to be taken from the SRAM.
+        s2_valid, s2_word, s2_number : :class:`~amaranth.hdl.Signal`
+            A word, and which of the source it is; it stays until `s2_ready`.
+        """
+        # Stage 1: read. The SRAM holds its word until stage 2 takes it; if another component reads
+        # in between, the word is lost and read again.
+        addr      = Signal.like(self.r.addr)    # word to read next
+        last_word = Signal.like(self.r.addr)
+        taken     = Signal.like(self.r.addr)    # words taken so far
+        fetching  = Signal()                    # words remain to be taken
+        fetched   = Signal()                    # the SRAM output is the next word
+        take      = Signal()
+        is_last   = taken == last_word
+        is_lost   = fetched & ~take & self.hold
+        m.d.comb += [
+            self.r.addr.eq(addr),
+            self.r.en.eq(Mux(take, ~is_last, fetching & ~fetched) & ~self.hold),
+        ]
+        m.d.sync += fetched.eq(self.r.en | (fetched & ~take & ~self.hold))
+        with m.If(self.r.en | is_lost):
+            m.d.sync += addr.eq(addr + Mux(is_lost, -1, 1))
+        with m.If(take):
+            m.d.sync += [
+                taken.eq(taken + 1),
+                fetching.eq(~is_last),
+            ]
+        with m.If(self.i.valid):
+            m.d.sync += [
+                fetching.eq(1),
+                addr.eq(self.i.p.source),
+                last_word.eq(self.i.p.last_word),
+                taken.eq(0),
+            ]
+
+        # Stage 2: register the word, as block RAM output is too late for zero detection.
+        s2_word   = Signal(self._layouts.act_word)
+        s2_number = Signal.like(self.r.addr)
+        s2_valid  = Signal()
+        m.d.comb += take.eq(fetched & (~s2_valid | s2_ready))
+        with m.If(s2_ready):
+            m.d.sync += s2_valid.eq(0)
+        with m.If(take):
+            m.d.sync += [
+                s2_word.eq(self.r.data),
+                s2_number.eq(taken),
+                s2_valid.eq(1),
+            ]
+        return fetching, s2_valid, s2_word, s2_number

@@ -99,16 +99,9 @@ class Drain(wiring.Component):
                     ]
 
             with m.State("ROWS"):
-                is_last = Signal()
-                m.d.comb += [
-                    is_last.eq((lane == ACTS_PER_WORD - 1) & (word == end.last_word)),
-                    self.hold.eq(1),
-                    self.bias.addr.eq(end.bias + word + 1),
-                    self.i.ready.eq(is_last),
-                    self.o.valid.eq(1),
-                    self.o.p.drain.eq(1),
-                    self.o.p.last.eq(is_last),
-                ]
+                is_last = (lane == ACTS_PER_WORD - 1) & (word == end.last_word)
+                self._drain_row(m, is_last)
+                m.d.comb += self.bias.addr.eq(end.bias + word + 1)
                 m.d.sync += row.eq(Mux(is_last, 0, row + 1))
                 with m.If(is_last):
                     m.next = "ENTRIES"
@@ -117,3 +110,13 @@ class Drain(wiring.Component):
         m.d.comb += self.bias.en.eq(self.tile.valid | (lane == ACTS_PER_WORD - 1))
 
         return m
+
+    def _drain_row(self, m, is_last):
+        """Send a row through the MAC; with the last one, the end of the tile has been taken."""
+        m.d.comb += [
+            self.hold.eq(1),
+            self.i.ready.eq(is_last),
+            self.o.valid.eq(1),
+            self.o.p.drain.eq(1),
+            self.o.p.last.eq(is_last),
+        ]

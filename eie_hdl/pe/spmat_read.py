@@ -84,6 +84,14 @@ class SpmatRead(wiring.Component):
         with m.If(s1_valid & (s1.kind == Kind.START)):
             m.d.sync += held_valid.eq(0)
 
+        self._pick_entry(m, advance, s1, s1_valid & ~is_empty, n == 0, position)
+
+        return m
+
+    def _pick_entry(self, m, advance, s1, valid, first, position):
+        """Select the entry at `position` from the word read for it, in stages 2 to 4."""
+        lane_width = clog2(self._layouts.spmat_word.length)
+
         # Stage 2: word at the output of the SRAM.
         body_width = len(self.o.p.body.as_value())
         s2_valid = Signal()
@@ -93,8 +101,8 @@ class SpmatRead(wiring.Component):
         s2_body  = Signal(body_width)
         with m.If(advance):
             m.d.sync += [
-                s2_valid.eq(s1_valid & ~is_empty),
-                s2_first.eq(n == 0),
+                s2_valid.eq(valid),
+                s2_first.eq(first),
                 s2_lane.eq(position),
                 s2_kind.eq(s1.kind),
                 s2_body.eq(s1.body.as_value()),
@@ -135,5 +143,3 @@ class SpmatRead(wiring.Component):
                     body.activation.entry.eq(s3_entries[s3_lane]),
                     body.activation.first.eq(s3_first),
                 ]
-
-        return m

@@ -1,0 +1,85 @@
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import Kind, Layouts, Memory
+
+__all__ = ["Broadcaster"]
+
+
+class Broadcaster(wiring.Component):
+    """Broadcast to the PEs: messages of the sequencer, and words of load packets between them.
+
+    One message or word a cycle; latency is one cycle. A word is taken when no message is sent.
+    While a program runs nothing follows a word in the next cycle, because a PE may need that cycle
+    to write it. Words for the program memory are written at once, and not broadcast.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    message : :py:`In(stream.Signature(layouts.message))`
+        Messages.
+    load : :py:`In(stream.Signature(layouts.load))`
+        Words.
+    stop : :py:`In(1)`
+        The activation queues have no room: send no message.
+    busy : :py:`In(1)`
+        A program runs.
+    o : :py:`Out(stream.Signature(layouts.message, always_ready=True))`
+        Messages, among them words with kind `Kind.LOAD`. A register.
+    program : :py:`In(memory.WritePort.Signature(...))`
+        The program memory.
+    """
+    message: stream.Interface
+    load: stream.Interface
+    stop: Signal
+    busy: Signal
+    o: stream.Interface
+    program: memory.WritePort
+
+    def __init__(self, config: EIEConfig):
+        layouts = Layouts.of(config)
+        program = layouts.memories[Memory.PROGRAM]
+        super().__init__({
+            "message": In(stream.Signature(layouts.message)),
+            "load":    In(stream.Signature(layouts.load)),
+            "stop":    In(1),
+            "busy":    In(1),
+            "o":       Out(stream.Signature(layouts.message, always_ready=True)),
+            "program": In(memory.WritePort.Signature(
+                addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        word       = self.load.p
+        is_program = word.memory == Memory.PROGRAM
+        sends_message = Signal()
+        sends_word    = Signal()
+        sent_word     = Signal()    # in the cycle before
+        m.d.comb += [
+            self.message.ready.eq(~self.stop & ~sent_word),
+            self.load.ready.eq(~sends_message & ~(sent_word & self.busy)),
+            sends_message.eq(self.message.valid & self.message.ready),
+            sends_word.eq(self.load.valid & self.load.ready),
+            self.program.addr.eq(word.address),
+            self.program.data.eq(word.data),
+            self.program.en.eq(sends_word & is_program),
+        ]
+
+        m.d.sync += [
+            sent_word.eq(sends_word),
+            self.o.valid.eq(sends_message | (sends_word & ~is_program)),
+            self.o.p.kind.eq(Kind.LOAD),
+            self.o.p.body.load.eq(word),
+        ]
+        with m.If(sends_message):
+            m.d.sync += self.o.payload.eq(self.message.payload)
+
+        return m

@@ -1,0 +1,272 @@
+from amaranth.hdl import Module, Mux, Shape, Signal, unsigned
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import EIEConfig, clog2
+from ..format import Kind, Layouts, Memory
+from ..registers import REGISTER, Error
+from .counters import strobes_layout
+from .descriptor_check import DescriptorCheck
+from .memory_reader import MemoryReader
+
+__all__ = ["Sequencer", "fault_layout"]
+
+
+def fault_layout(config: EIEConfig) -> data.StructLayout:
+    """Fault of a program: an :class:`~eie_hdl.registers.Error`, and the number of the descriptor.
+    """
+    return data.StructLayout({"code": REGISTER["ERROR"].width("code"),
+                              "address": unsigned(clog2(config.program_depth))})
+
+
+class Sequencer(wiring.Component):
+    """States of a program: fetches descriptors one after another, and carries each of them out.
+
+    A descriptor of a tile is a start message, a message for each activation that the scanners find,
+    and an end message. A descriptor with `start.dense` is a start message, and the activations go
+    to the host. A fault is detected a cycle late, and then stops everything until a reset.
+
+    A read of activations is carried out like a dense descriptor; a read of another memory by a
+    :class:`~eie_hdl.ccu.memory_reader.MemoryReader`, if the configuration has ``readback``.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    run, read, watched, busy, done, fault
+        As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
+    program : :py:`In(memory.ReadPort.Signature(...))`
+        The program memory.
+    message : :py:`Out(stream.Signature(layouts.message))`
+        Messages to broadcast. One that is offered is withdrawn after a fault.
+    scan : :py:`In(stream.Signature(layouts.scan))`
+        Activations that the scanners find, and answers to requests for memory.
+    results : :py:`Out(stream.Signature(layouts.scan))`
+        Vectors and memory contents for the host. Withdrawn after a fault.
+    tile_sent : :py:`Out(1)`
+        Strobe: the end of a tile is broadcast.
+    tiles_waiting : :py:`In(1)`
+        A tile that was sent is not written yet.
+    reading : :py:`Out(1)`
+        Memory is being read, rather than a program run.
+    queues_full, result_blocked : :py:`In(1)`
+        Why an activation and an element of a result wait, for the counters.
+    strobes : :py:`Out(strobes_layout)`
+        Events of this cycle, for the counters.
+    """
+    run: stream.Interface
+    read: stream.Interface
+    watched: Signal
+    busy: Signal
+    done: Signal
+    fault: data.View
+    program: memory.ReadPort
+    message: stream.Interface
+    scan: stream.Interface
+    results: stream.Interface
+    tile_sent: Signal
+    tiles_waiting: Signal
+    reading: Signal
+    queues_full: Signal
+    result_blocked: Signal
+    strobes: data.View
+
+    def __init__(self, config: EIEConfig):
+        self._config  = config
+        self._layouts = layouts = Layouts.of(config)
+        program = layouts.memories[Memory.PROGRAM]
+        super().__init__({
+            "run":     In(stream.Signature(layouts.run)),
+            "read":    In(stream.Signature(layouts.read)),
+            "watched": In(clog2(config.n_pe)),
+            "busy":    Out(1),
+            "done":    Out(1),
+            "fault":   Out(fault_layout(config)),
+            "program": In(memory.ReadPort.Signature(
+                addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
+            "message": Out(stream.Signature(layouts.message)),
+            "scan":    In(stream.Signature(layouts.scan)),
+            "results": Out(stream.Signature(layouts.scan)),
+            "tile_sent":      Out(1),
+            "tiles_waiting":  In(1),
+            "reading":        Out(1),
+            "queues_full":    In(1),
+            "result_blocked": In(1),
+            "strobes":        Out(strobes_layout),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # The descriptor being carried out: one of the program, or one made to read activations.
+        descriptor = Signal(self._layouts.descriptor)
+        address    = Signal.like(self.program.addr)
+        offset     = Signal.like(self.run.p.offset)
+        source, error = self._check(m, descriptor, address, offset)
+
+        # A state offers a message; it is sent if there is room for it, and no fault.
+        offered  = Signal()
+        can_send = Signal()
+        sent     = offered & can_send
+        is_sound = self.fault.code == Error.NONE
+        m.d.comb += [
+            can_send.eq(is_sound & self.message.ready),
+            self.message.valid.eq(offered & is_sound),
+        ]
+
+        with m.FSM() as fsm:
+            with m.State("IDLE"):
+                self._accept(m, address, offset)
+            with m.State("READ"):
+                with m.If(self.read.p.memory == Memory.ACT):
+                    self._make_scan(m, descriptor)
+                if self._config.readback:
+                    with m.Else():
+                        self._read_memory(m, offered, can_send)
+            with m.State("FETCH"):
+                m.d.comb += self.strobes.phase_control.eq(1)
+                m.d.comb += [self.program.en.eq(1), self.program.addr.eq(address)]
+                m.next = "DECODE"
+            with m.State("DECODE"):
+                m.d.comb += self.strobes.phase_control.eq(1)
+                m.d.sync += descriptor.eq(self.program.data)
+                m.next = "START"
+            with m.State("START"):
+                self._start(m, descriptor, source, offered)
+                with m.If(error != Error.NONE):
+                    m.d.sync += self._fault(error, address)
+                with m.If(sent):
+                    m.next = "SCAN"
+            with m.State("SCAN"):
+                with m.If(~descriptor.start.dense):
+                    self._broadcast(m, descriptor, address, offered, can_send)
+                with m.Else():
+                    self._send_result(m, is_sound)
+                with m.If(self.scan.valid & self.scan.ready & self.scan.p.end):
+                    m.next = "END"
+            with m.State("END"):
+                self._end(m, descriptor, address, offered, sent)
+            with m.State("FINISH"):
+                m.d.comb += self.strobes.stall_barrier.eq(1)
+                with m.If(~self.tiles_waiting):
+                    m.d.comb += self.done.eq(~self.reading)
+                    m.next = "IDLE"
+        m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.strobes.cycles.eq(self.busy)]
+
+        return m
+
+    def _check(self, m, descriptor, address, offset):
+        """Return the first row of the source of a descriptor, and the error in it."""
+        m.submodules.check = check = DescriptorCheck(self._config)
+        m.d.comb += [
+            check.descriptor.eq(descriptor),
+            check.source.eq(descriptor.start.source + Mux(descriptor.input, offset, 0)),
+            check.last.eq(address == self._config.program_depth - 1),
+        ]
+        return check.source, check.code
+
+    def _accept(self, m, address, offset):
+        """Accept the start of a program, or else a read of memory."""
+        m.d.comb += self.run.ready.eq(1)
+        m.d.sync += self.reading.eq(0)
+        with m.If(self.run.valid):
+            m.d.sync += [address.eq(self.run.p.descriptor), offset.eq(self.run.p.offset)]
+            m.next = "FETCH"
+        with m.Elif(self.read.valid):
+            m.d.sync += self.reading.eq(1)
+            m.next = "READ"
+
+    def _make_scan(self, m, descriptor):
+        """Turn a read of activations into a descriptor that sends them to the host."""
+        m.d.comb += self.read.ready.eq(1)
+        m.d.sync += [
+            descriptor.eq(0),
+            descriptor.start.source.eq(self.read.p.address),
+            descriptor.start.last_word.eq(self.read.p.count - 1),
+            descriptor.start.dense.eq(1),
+            descriptor.final.eq(1),
+            descriptor.valid.eq(1),
+        ]
+        m.next = "START"
+
+    def _read_memory(self, m, offered, can_send):
+        """Read a memory word by word: broadcast requests, and send the answers to the host."""
+        m.submodules.memory_read = reader = MemoryReader(self._config)
+        connect(m, flipped(self.read), reader.i)
+        connect(m, flipped(self.scan), reader.answer)
+        connect(m, reader.program, flipped(self.program))
+        connect(m, reader.o, flipped(self.results))
+        m.d.comb += [
+            self.message.p.kind.eq(Kind.LOAD),
+            self.message.p.body.load.eq(reader.request.payload),
+            offered.eq(reader.request.valid),
+            reader.request.ready.eq(can_send),
+        ]
+        with m.If(self.read.ready):
+            m.next = "IDLE"
+
+    def _start(self, m, descriptor, source, offered):
+        """Start a descriptor, after earlier tiles have been written if it has a barrier."""
+        must_wait = descriptor.barrier & self.tiles_waiting
+        start = self.message.p.body.start
+        m.d.comb += [
+            self.message.p.kind.eq(Kind.START),
+            start.eq(descriptor.start.as_value()),
+            start.source.eq(source),
+            start.watched.eq(self.watched),
+            offered.eq(~must_wait),
+            self.strobes.stall_barrier.eq(must_wait),
+            self.strobes.phase_control.eq(~must_wait),
+        ]
+
+    def _broadcast(self, m, descriptor, address, offered, can_send):
+        """Broadcast what the scanners find in the source of a tile."""
+        found = self.scan
+        is_activation = found.valid & ~found.p.end
+        pointer = descriptor.ptr_base + found.p.column
+        m.d.comb += [
+            self.message.p.kind.eq(Kind.ACTIVATION),
+            self.message.p.body.activation.pointer.eq(pointer),
+            self.message.p.body.activation.value.eq(found.p.value),
+            offered.eq(is_activation),
+            found.ready.eq(can_send),
+            self.strobes.phase_compute.eq(1),
+            self.strobes.broadcasts.eq(offered & can_send),
+            self.strobes.stall_full.eq(is_activation & self.queues_full),
+            self.strobes.stall_scan.eq(~found.valid),
+        ]
+        with m.If(offered & can_send & (pointer > self._config.n_pointers - 2)):
+            m.d.sync += self._fault(Error.BAD_POINTER, address)
+
+    def _fault(self, error, address):
+        """Report an error of the descriptor at an address."""
+        return [self.fault.code.eq(error), self.fault.address.eq(address)]
+
+    def _send_result(self, m, is_sound):
+        """Send what the scanners find in the source of a dense descriptor to the host."""
+        m.d.comb += [
+            self.results.payload.eq(self.scan.payload),
+            self.results.valid.eq(self.scan.valid & is_sound),
+            self.scan.ready.eq(self.results.ready & is_sound),
+            self.strobes.phase_output.eq(1),
+            self.strobes.stall_result.eq(self.result_blocked),
+        ]
+
+    def _end(self, m, descriptor, address, offered, sent):
+        """End a descriptor, by a broadcast if it is that of a tile, and go on to the next one."""
+        is_tile = ~descriptor.start.dense
+        m.d.comb += [
+            self.message.p.kind.eq(Kind.END),
+            self.message.p.body.end.eq(descriptor.end),
+            offered.eq(is_tile),
+            self.tile_sent.eq(sent),
+            self.strobes.phase_control.eq(1),
+        ]
+        with m.If(~is_tile | sent):
+            m.d.sync += address.eq(address + 1)
+            m.next = "FETCH"
+            with m.If(descriptor.final):
+                m.next = "FINISH"

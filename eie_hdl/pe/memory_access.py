@@ -1,0 +1,150 @@
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import EIEConfig, clog2
+from ..format import Layouts, Memory
+from .readback import Readback
+
+__all__ = ["MemoryAccess"]
+
+#: Memories that only loads write, and that one stage each reads.
+_LOADED = {"ptr_even": Memory.PTR, "ptr_odd": Memory.PTR, "spmat": Memory.SPMAT,
+           "codebook": Memory.CODEBOOK}
+
+
+class MemoryAccess(wiring.Component):
+    """Ports of a PE's memories, shared by the stages of its path, by loads and by requests.
+
+    Loads write all memories. The pointer, spmat and codebook memories are read each by its stage,
+    or, with ``readback``, by a request, which then has priority: no program runs meanwhile.
+
+    The activation SRAM is read by the scanner and, while `hold` is set, by the drain. It is written
+    by the write-back and by loads. A load waits if the write-back has a word, which it has at most
+    in one of four cycles; after a load that is sent while a program runs, none follows for a cycle.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    index : :py:`In(clog2(n_pe))`
+        Number of this PE. Constant.
+    i : :py:`In(stream.Signature(layouts.load, always_ready=True))`
+        Words to load, and requests. The payload stays until the next one.
+    ptr_even, ptr_odd, spmat, codebook, act : :py:`In(...)`
+        Memories, each with a read port `r` and a write port `w`.
+    ptr_even_r, ptr_odd_r, spmat_r, codebook_r : :py:`Out(memory.ReadPort.Signature(...))`
+        To the stages of the path.
+    scan_r, bias_r : :py:`Out(memory.ReadPort.Signature(...))`
+        To the scanner and the drain: the activation SRAM.
+    hold : :py:`In(1)`
+        The drain reads the activation SRAM, and the scanner must not.
+    act_w : :py:`Out(memory.WritePort.Signature(...))`
+        To the write-back: the activation SRAM.
+    scan : :py:`In(stream.Signature(layouts.scan))`
+        Activations that the scanner finds.
+    o : :py:`Out(stream.Signature(layouts.scan))`
+        The same, and answers to requests, which come while the scanner has none.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config  = config
+        self._layouts = layouts = Layouts.of(config)
+        ports = {}
+        for name, kind in [*_LOADED.items(), ("act", Memory.ACT)]:
+            image = layouts.memories[kind]
+            depth = config.ptr_depth if kind is Memory.PTR else image.depth
+            options = {"addr_width": clog2(depth), "shape": Shape.cast(image.shape).width}
+            ports[name] = (memory.ReadPort.Signature(**options),
+                           memory.WritePort.Signature(**options))
+        act_r, act_w = ports["act"]
+        super().__init__({
+            "index":  In(clog2(config.n_pe)),
+            "i":      In(stream.Signature(layouts.load, always_ready=True)),
+            **{name: In(wiring.Signature({"r": Out(r), "w": Out(w)}))
+               for name, (r, w) in ports.items()},
+            **{f"{name}_r": Out(ports[name][0]) for name in _LOADED},
+            "scan_r": Out(act_r),
+            "bias_r": Out(act_r),
+            "hold":   In(1),
+            "act_w":  Out(act_w),
+            "scan":   In(stream.Signature(layouts.scan)),
+            "o":      Out(stream.Signature(layouts.scan)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        load = self.i.p
+        if self._config.readback:
+            is_request = Signal()
+            m.d.comb += is_request.eq(self.i.valid & load.read)
+            self._read_back(m, is_request)
+        else:
+            is_request = 0
+            connect(m, flipped(self.scan), flipped(self.o))
+            for name in _LOADED:
+                connect(m, flipped(getattr(self, f"{name}_r")), flipped(getattr(self, name).r))
+
+        loading = Signal()
+        m.d.comb += loading.eq(self.i.valid & ~is_request
+                               & (load.everyone | (load.pe == self.index)))
+        is_pointer = load.memory == Memory.PTR
+        is_odd     = load.address[0]
+        for name, selected in {
+            "ptr_even": is_pointer & ~is_odd, "ptr_odd": is_pointer & is_odd,
+            "spmat": load.memory == Memory.SPMAT, "codebook": load.memory == Memory.CODEBOOK,
+        }.items():
+            port = getattr(self, name).w
+            m.d.comb += [
+                port.addr.eq(self._row(name)),
+                port.data.eq(load.data),
+                port.en.eq(loading & selected),
+            ]
+        self._share_act(m, loading & (load.memory == Memory.ACT))
+
+        return m
+
+    def _row(self, name):
+        """Return the row of memory `name` that a load or a request addresses."""
+        return self.i.p.address >> (_LOADED[name] is Memory.PTR)
+
+    def _share_act(self, m, loading):
+        """Connect the activation SRAM to the scanner, the drain, the write-back and loads."""
+        load, r, w = self.i.p, self.act.r, self.act.w
+        load_waits = Signal()
+        m.d.sync += load_waits.eq(loading & self.act_w.en)
+        m.d.comb += [
+            r.addr.eq(Mux(self.hold, self.bias_r.addr, self.scan_r.addr)),
+            r.en.eq(Mux(self.hold, self.bias_r.en, self.scan_r.en)),
+            self.scan_r.data.eq(r.data),
+            self.bias_r.data.eq(r.data),
+            w.addr.eq(Mux(self.act_w.en, self.act_w.addr, load.address)),
+            w.data.eq(Mux(self.act_w.en, self.act_w.data, load.data)),
+            w.en.eq(self.act_w.en | loading | load_waits),
+        ]
+
+    def _read_back(self, m, is_request):
+        """Answer requests: read in place of the stages, and send in place of the scanner."""
+        m.submodules.readback = readback = Readback(self._config)
+        m.d.comb += [
+            readback.index.eq(self.index),
+            readback.i.payload.eq(self.i.payload),
+            readback.i.valid.eq(is_request),
+        ]
+        for name in _LOADED:
+            port, reader = getattr(self, name).r, getattr(self, f"{name}_r")
+            m.d.comb += [
+                port.addr.eq(Mux(is_request, self._row(name), reader.addr)),
+                port.en.eq(is_request | reader.en),
+                reader.data.eq(port.data),
+                readback.words[name].eq(port.data),
+            ]
+        m.d.comb += [
+            self.o.payload.eq(Mux(readback.o.valid, readback.o.payload, self.scan.payload)),
+            self.o.valid.eq(readback.o.valid | self.scan.valid),
+            readback.o.ready.eq(self.o.ready),
+            self.scan.ready.eq(self.o.ready),
+        ]
