@@ -1,0 +1,100 @@
+"""Broadcaster: messages and words in, the broadcast out, against rules cycle by cycle."""
+
+import random
+
+import pytest
+from amaranth.hdl import Shape
+
+from eie_hdl.ccu.broadcaster import Broadcaster
+from eie_hdl.config import PRESETS
+from eie_hdl.format import Kind, Layouts, Memory
+from support.simulation import put
+
+CONFIG = PRESETS["tiny"]
+LAYOUTS = Layouts.of(CONFIG)
+
+
+def random_word(rng):
+    return {"memory": rng.choice([Memory.ACT, Memory.SPMAT, Memory.PROGRAM]),
+            "address": rng.randrange(16), "data": rng.getrandbits(16),
+            "pe": rng.randrange(CONFIG.n_pe)}
+
+
+def random_message(rng):
+    width = Shape.cast(LAYOUTS.activation).width
+    return {"kind": Kind.ACTIVATION,
+            "body": {"activation": LAYOUTS.activation.from_bits(rng.getrandbits(width))}}
+
+
+async def sample(ctx, dut):
+    """Signals of a cycle."""
+    names = ("message.valid", "message.ready", "message.payload", "load.valid", "load.ready",
+             "load.payload", "stop", "busy", "o.valid", "o.payload", "program.en", "program.addr",
+             "program.data")
+    signals = []
+    for name in names:
+        value = dut
+        for part in name.split("."):
+            value = getattr(value, part)
+        signals.append(value)
+    values = await ctx.tick().sample(*signals)    # after those of clock and reset
+    return dict(zip(names, values[2:]))
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_messages_go_first_and_nothing_follows_a_word_while_a_program_runs(simulate, stalls, busy):
+    rng, pauses = random.Random(101), random.Random(102)
+    dut = Broadcaster(CONFIG)
+    messages = [random_message(rng) for _ in range(60)]
+    words = [random_word(rng) for _ in range(60)]
+    sent = {"message": 0, "word": 0, "program": 0, "after a word": 0}
+
+    async def send_messages(ctx):
+        ctx.set(dut.busy, busy)
+        await put(ctx, dut.message, messages, stall=stalls.input, rng=pauses)
+        await ctx.tick()
+
+    async def send_words(ctx):
+        await put(ctx, dut.load, words, stall=stalls.output, rng=random.Random(103))
+        await ctx.tick()
+
+    async def stop(ctx):
+        while True:
+            ctx.set(dut.stop, pauses.random() < 0.3)
+            await ctx.tick()
+
+    async def check(ctx):
+        expected, after_word = None, False
+        while True:
+            now = await sample(ctx, dut)
+            assert (now["o.payload"] if now["o.valid"] else None) == expected
+            message_goes = now["message.valid"] and now["message.ready"]
+            word_goes = now["load.valid"] and now["load.ready"]
+            # Room, priority and distance.
+            assert now["message.ready"] == (not now["stop"] and not after_word)
+            assert now["load.ready"] == (not message_goes and not (after_word and busy))
+            is_program = now["load.payload"].memory == Memory.PROGRAM
+            assert now["program.en"] == (word_goes and is_program)
+            if now["program.en"]:
+                assert now["program.addr"] == now["load.payload"].address
+                mask = (1 << len(dut.program.data)) - 1
+                assert now["program.data"] == now["load.payload"].data & mask
+                sent["program"] += 1
+            expected = None
+            if message_goes:
+                expected = now["message.payload"]
+                sent["message"] += 1
+            elif word_goes and not is_program:
+                expected = LAYOUTS.message.const(
+                    {"kind": Kind.LOAD, "body": {"load": now["load.payload"]}})
+                sent["word"] += 1
+            sent["after a word"] += bool(after_word and word_goes)
+            after_word = word_goes
+
+    simulate(dut, send_messages, send_words, background=[stop, check])
+    assert sent["message"] == len(messages) and sent["word"] + sent["program"] == len(words)
+    assert sent["word"] > 10 and sent["program"] > 10
+    if busy:
+        assert sent["after a word"] == 0
+    else:
+        assert sent["after a word"] > 5

@@ -1,0 +1,94 @@
+"""HeaderCheck, against a table of headers."""
+
+import random
+
+import pytest
+
+from eie_hdl.config import PRESETS
+from eie_hdl.format import BEAT_BYTES, Layouts, Memory
+from eie_hdl.host.header_check import HeaderCheck
+from eie_hdl.registers import Error
+from support.strobes import put_in
+
+CONFIG = PRESETS["tiny"]
+LAYOUTS = Layouts.of(CONFIG)
+DEPTH = {memory: image.depth for memory, image in LAYOUTS.memories.items()}
+BASE, WORDS = 3, 5    # input buffers, of which there are two
+WHOLE = (1 << BEAT_BYTES) - 1
+
+#: Fields, inputs and the error that they make.
+HEADERS = [
+    ({"memory": Memory.SPMAT, "count": DEPTH[Memory.SPMAT]}, {}, Error.NONE),
+    ({"memory": Memory.SPMAT, "address": 1, "count": DEPTH[Memory.SPMAT]}, {}, Error.BAD_ADDRESS),
+    ({"memory": Memory.PTR, "pe": CONFIG.n_pe - 1, "count": 1}, {}, Error.NONE),
+    ({"memory": Memory.PTR, "pe": CONFIG.n_pe, "count": 1}, {}, Error.BAD_PE),
+    ({"memory": Memory.PTR, "pe": CONFIG.n_pe, "everyone": 1, "count": 1}, {}, Error.NONE),
+    ({"memory": Memory.PROGRAM, "pe": CONFIG.n_pe, "count": 1}, {}, Error.NONE),
+    ({"memory": Memory.ACT, "count": 1, "reserved": 4}, {}, Error.BAD_HEADER),
+    ({"memory": Memory.ACT, "count": 1}, {"in_use": 1}, Error.LOAD_IN_USE),
+    ({"memory": Memory.ACT, "count": 1, "last": 1}, {}, Error.TRUNCATED),
+    ({"memory": Memory.ACT}, {}, Error.OVERLONG),
+    ({"memory": Memory.ACT, "last": 1}, {}, Error.NONE),
+    ({"memory": Memory.INPUT, "count": WORDS * CONFIG.n_pe}, {"in_use": 1}, Error.NONE),
+    ({"memory": Memory.INPUT, "count": WORDS * CONFIG.n_pe + 1}, {}, Error.BAD_ADDRESS),
+    ({"memory": Memory.INPUT, "address": WORDS - 1, "count": CONFIG.n_pe}, {}, Error.NONE),
+    ({"memory": Memory.INPUT, "address": WORDS, "count": 1}, {}, Error.BAD_ADDRESS),
+    ({"memory": Memory.INPUT, "count": 1}, {"buffer_in_use": 1}, Error.LOAD_IN_USE),
+    ({"memory": Memory.INPUT, "count": 1}, {"buffer_in_use": 2}, Error.NONE),
+    ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"buffer_in_use": 2}, Error.LOAD_IN_USE),
+    ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"input_double": 0}, Error.BAD_ADDRESS),
+    ({"memory": Memory.INPUT, "count": 1},
+     {"input_base": CONFIG.act_depth - 2 * WORDS + 1}, Error.BAD_ADDRESS),
+    # The first in the list of several.
+    ({"memory": Memory.PTR, "pe": CONFIG.n_pe, "address": DEPTH[Memory.PTR], "last": 1, "count": 1},
+     {"in_use": 1}, Error.BAD_PE),
+    ({"memory": Memory.PTR, "address": DEPTH[Memory.PTR], "last": 1, "count": 1},
+     {"in_use": 1}, Error.BAD_ADDRESS),
+    ({"memory": Memory.PTR, "last": 1, "count": 1}, {"in_use": 1}, Error.LOAD_IN_USE),
+]
+
+
+def test_error_follows_two_cycles_after_the_header(simulate):
+    """Headers come in every other cycle, in any order."""
+    dut = HeaderCheck(CONFIG)
+    rng = random.Random(17)
+    table = [rng.choice(HEADERS) for _ in range(50)] + HEADERS
+
+    async def bench(ctx):
+        for fields, inputs, code in table:
+            fields = dict(fields)
+            last = fields.pop("last", 0)
+            header = LAYOUTS.load_header.const(fields)
+            put_in(ctx, dut, input_base=BASE, input_words=WORDS, input_double=1, in_use=0,
+                   buffer_in_use=0)
+            put_in(ctx, dut, **inputs)
+            await ctx.tick()    # where the input buffers end is registered
+            ctx.set(dut.beat, {"data": header.as_value().value, "keep": WHOLE, "last": last})
+            ctx.set(dut.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.valid, 0)
+            ctx.set(dut.beat, {"data": rng.getrandbits(64)})
+            ctx.set(dut.header, header)
+            await ctx.tick()
+            error = ctx.get(dut.error)
+            assert error.code == code, (fields, inputs)
+            assert (error.address, error.memory, error.pe) == (
+                header.address, header.memory.value, header.pe)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("keep", [0, WHOLE >> 1])
+def test_partial_beat_is_reported_before_anything_else(simulate, keep):
+    dut = HeaderCheck(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.beat, {"data": (1 << 64) - 1, "keep": keep})
+        ctx.set(dut.valid, 1)
+        await ctx.tick()
+        ctx.set(dut.valid, 0)
+        ctx.set(dut.header, {})
+        await ctx.tick()
+        assert ctx.get(dut.error.code) == Error.PARTIAL_BEAT
+
+    simulate(dut, bench)

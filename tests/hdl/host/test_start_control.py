@@ -1,0 +1,125 @@
+"""StartControl, with a script in place of the core."""
+
+import pytest
+
+from eie_hdl.config import PRESETS
+from eie_hdl.format import Memory
+from eie_hdl.host.start_control import StartControl
+from eie_hdl.registers import Error
+from support.simulation import Unwatched
+
+CONFIG = PRESETS["tiny"]
+WORDS = 7
+
+
+async def write(ctx, dut, register, **fields):
+    """Write a command register, and give the code of the error that it makes."""
+    for name, value in {"write": 1, **fields}.items():
+        ctx.set(getattr(dut.registers, f"{register}_{name}"), value)
+    error = getattr(dut.status, f"{register}_error")
+    code = ctx.get(error.code)
+    await ctx.tick()
+    ctx.set(getattr(dut.registers, f"{register}_write"), 0)
+    return Error(code)
+
+
+async def take(ctx, dut, stream):
+    """Take what is offered to the core, which is busy from the next cycle on."""
+    assert ctx.get(stream.valid)
+    ctx.set(stream.ready, 1)
+    payload = ctx.get(stream.payload)
+    await ctx.tick()
+    ctx.set(stream.ready, 0)
+    ctx.set(dut.core_busy, 1)
+    return payload
+
+
+def run(simulate, rule):
+    dut = StartControl(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.registers.input_words_words, WORDS)
+        ctx.set(dut.registers.input_words_double, 1)
+        await rule(ctx, dut)
+
+    simulate(Unwatched(dut), bench)
+
+
+def test_program_runs_from_its_descriptor_and_input_buffer(simulate):
+    async def rule(ctx, dut):
+        assert await write(ctx, dut, "start", descriptor=2, buffer=1) == Error.NONE
+        assert ctx.get(dut.status.waiting) and not ctx.get(dut.status.started)
+        assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b10
+        payload = await take(ctx, dut, dut.run)
+        assert (payload.descriptor, payload.offset) == (2, WORDS)
+        await ctx.tick()
+        assert not ctx.get(dut.status.waiting)
+        assert (ctx.get(dut.status.descriptor), ctx.get(dut.status.buffer)) == (2, 1)
+        assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b10
+        ctx.set(dut.core_busy, 0)
+        await ctx.tick()
+        assert not ctx.get(dut.interlock.in_use) and not ctx.get(dut.interlock.buffer_in_use)
+
+    run(simulate, rule)
+
+
+def test_start_is_reported_in_the_cycle_in_which_the_core_takes_it(simulate):
+    async def rule(ctx, dut):
+        await write(ctx, dut, "start", descriptor=0)
+        ctx.set(dut.run.ready, 1)
+        assert ctx.get(dut.status.started)
+        await ctx.tick()
+        assert not ctx.get(dut.status.started)
+
+    run(simulate, rule)
+
+
+def test_read_uses_both_input_buffers_and_excludes_other_reads(simulate):
+    async def rule(ctx, dut):
+        ctx.set(dut.registers.read_place_memory, Memory.ACT.value)
+        ctx.set(dut.registers.read_address_value, 3)
+        assert await write(ctx, dut, "read", count=2) == Error.NONE
+        assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b11
+        payload = await take(ctx, dut, dut.read)
+        assert (payload.memory, payload.address, payload.count) == (Memory.ACT, 3, 2)
+        await ctx.tick()
+        assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b11
+        assert await write(ctx, dut, "read", count=2) == Error.BAD_READ
+
+    run(simulate, rule)
+
+
+@pytest.mark.parametrize("receiving", ["receiving", "resetting", "nothing"])
+def test_read_is_refused_while_a_packet_is_received_or_the_core_is_reset(simulate, receiving):
+    async def rule(ctx, dut):
+        ctx.set(dut.registers.read_place_memory, Memory.ACT.value)
+        ctx.set(dut.interlock.receiving, receiving == "receiving")
+        ctx.set(dut.supervision.core_resetting, receiving == "resetting")
+        code = await write(ctx, dut, "read", count=2)
+        assert code == (Error.NONE if receiving == "nothing" else Error.BAD_READ)
+
+    run(simulate, rule)
+
+
+def test_pending_error_holds_the_start_and_a_clear_request_drops_it(simulate):
+    async def rule(ctx, dut):
+        await write(ctx, dut, "start", descriptor=1)
+        ctx.set(dut.supervision.error_pending, 1)
+        assert ctx.get(dut.status.waiting) and not ctx.get(dut.run.valid)
+        assert await write(ctx, dut, "start", descriptor=99) == Error.NONE    # ignored
+        ctx.set(dut.supervision.clear_request, 1)
+        await ctx.tick()
+        assert not ctx.get(dut.status.waiting)
+
+    run(simulate, rule)
+
+
+def test_start_waits_while_a_packet_for_its_memories_is_received(simulate):
+    async def rule(ctx, dut):
+        await write(ctx, dut, "start", descriptor=1, buffer=1)
+        for model, buffers, may_run in [(1, 0b00, False), (0, 0b10, False), (0, 0b01, True)]:
+            ctx.set(dut.interlock.receiving_model, model)
+            ctx.set(dut.interlock.receiving_input, buffers)
+            assert ctx.get(dut.run.valid) == may_run
+
+    run(simulate, rule)

@@ -1,0 +1,143 @@
+"""Supervisor: which error is kept, and what it does to the core."""
+
+import pytest
+
+from eie_hdl.config import PRESETS
+from eie_hdl.host.error_log import error_layout
+from eie_hdl.host.supervisor import Supervisor
+from eie_hdl.registers import Error
+
+CONFIG = PRESETS["tiny"]
+#: Codes by where they come from, the highest rank first.
+SOURCES = {"fault": Error.BAD_DESCRIPTOR, "starts.start_error": Error.START_RANGE,
+           "starts.read_error": Error.BAD_READ, "packet_error": Error.BAD_PE}
+
+
+def put_error(ctx, dut, source, code, **fields):
+    *outer, name = source.split(".")
+    ctx.set(getattr(getattr(dut, outer[0]) if outer else dut, name),
+            error_layout.const({"code": code, **fields}))
+
+
+async def control(ctx, dut, *bits):
+    """Write to register CONTROL."""
+    for bit in ("write", *bits):
+        ctx.set(getattr(dut.registers, f"control_{bit}"), 1)
+    await ctx.tick()
+    for bit in ("write", *bits):
+        ctx.set(getattr(dut.registers, f"control_{bit}"), 0)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_of_errors_of_a_cycle_the_one_of_the_highest_rank_is_kept(simulate, source):
+    dut = Supervisor(CONFIG)
+    names = list(SOURCES)
+
+    async def bench(ctx):
+        for rank, name in enumerate(names[names.index(source):]):
+            put_error(ctx, dut, name, SOURCES[name], address=rank + 5)
+        assert ctx.get(dut.new_error) and not ctx.get(dut.supervision.error_pending)
+        await ctx.tick()
+        assert not ctx.get(dut.new_error) and ctx.get(dut.supervision.error_pending)
+        assert ctx.get(dut.registers.error_code) == SOURCES[source]
+        assert ctx.get(dut.registers.error_address_value) == 5
+        for name in SOURCES:
+            put_error(ctx, dut, name, Error.NONE)
+        await control(ctx, dut, "clear")
+        assert not ctx.get(dut.supervision.error_pending)
+
+    simulate(dut, bench)
+
+
+def test_memory_and_pe_of_a_packet_are_kept(simulate):
+    dut = Supervisor(CONFIG)
+
+    async def bench(ctx):
+        put_error(ctx, dut, "packet_error", Error.BAD_PE, address=7, memory=2, pe=9)
+        await ctx.tick()
+        assert (ctx.get(dut.registers.error_memory), ctx.get(dut.registers.error_pe)) == (2, 9)
+
+    simulate(dut, bench)
+
+
+def test_core_that_failed_is_reset_once_and_its_fault_is_reported_once(simulate):
+    """The fault stays until the reset; by then the host may have cleared the error."""
+    dut = Supervisor(CONFIG)
+
+    async def bench(ctx):
+        put_error(ctx, dut, "fault", Error.NO_END)
+        await ctx.tick()
+        assert ctx.get(dut.supervision.core_resetting) and ctx.get(dut.supervision.core_aborting)
+        await control(ctx, dut, "clear")
+        await ctx.tick().until(dut.supervision.core_reset)
+        put_error(ctx, dut, "fault", Error.NONE)
+        await ctx.tick()
+        for name in ("core_reset", "core_resetting", "core_aborting", "error_pending"):
+            assert not ctx.get(getattr(dut.supervision, name)), name
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("blocked, code", [(0, Error.TIMEOUT), (1, Error.RESULT_BLOCKED)])
+def test_program_that_takes_too_long_is_stopped(simulate, blocked, code):
+    dut = Supervisor(CONFIG)
+    limit = 10
+
+    async def bench(ctx):
+        ctx.set(dut.registers.watchdog_value, limit)
+        ctx.set(dut.blocked, blocked)
+        ctx.set(dut.starts.descriptor, 3)
+        ctx.set(dut.starts.started, 1)
+        await ctx.tick()
+        ctx.set(dut.starts.started, 0)
+        ctx.set(dut.busy, 1)
+        await ctx.tick().repeat(limit)
+        assert not ctx.get(dut.supervision.error_pending)
+        await ctx.tick()
+        assert ctx.get(dut.registers.error_code) == code
+        assert ctx.get(dut.registers.error_address_value) == 3
+        assert ctx.get(dut.supervision.core_resetting)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("pending", [0, 1])
+def test_start_that_waits_takes_time_unless_an_error_holds_it(simulate, pending):
+    dut = Supervisor(CONFIG)
+
+    async def bench(ctx):
+        if pending:
+            put_error(ctx, dut, "packet_error", Error.BAD_PE)
+            await ctx.tick()
+            put_error(ctx, dut, "packet_error", Error.NONE)
+        ctx.set(dut.registers.watchdog_value, 5)
+        ctx.set(dut.starts.waiting, 1)
+        await ctx.tick().repeat(12)
+        assert ctx.get(dut.registers.error_code) == (Error.BAD_PE if pending else Error.TIMEOUT)
+
+    simulate(dut, bench)
+
+
+def test_soft_reset_wipes_the_memories_and_clears_the_error(simulate):
+    dut = Supervisor(CONFIG)
+
+    async def bench(ctx):
+        put_error(ctx, dut, "packet_error", Error.BAD_PE)
+        await ctx.tick()
+        put_error(ctx, dut, "packet_error", Error.NONE)
+        ctx.set(dut.registers.control_write, 1)
+        ctx.set(dut.registers.control_soft_reset, 1)
+        for name in ("soft_reset", "clear_request", "core_aborting"):
+            assert ctx.get(getattr(dut.supervision, name)), name
+        assert not ctx.get(dut.supervision.core_resetting)
+        await ctx.tick()
+        ctx.set(dut.registers.control_write, 0)
+        assert ctx.get(dut.wipe) and ctx.get(dut.supervision.core_reset)
+        assert not ctx.get(dut.supervision.error_pending)
+        ctx.set(dut.wiping, 1)
+        await ctx.tick().repeat(50)
+        assert ctx.get(dut.supervision.core_resetting) and not ctx.get(dut.wipe)
+        ctx.set(dut.wiping, 0)
+        await ctx.tick().until(~dut.supervision.core_resetting)
+
+    simulate(dut, bench)

@@ -1,0 +1,69 @@
+"""How long the functions that describe hardware are, and how many parameters they have.
+
+Counted are the functions of ``eie_hdl`` named ``elaborate`` and those with a parameter ``m``, the
+module that they add to, each by itself. Its lines are those from the first statement after the
+docstring to the end of the last one, with the comments and empty lines between them.
+"""
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "eie_hdl"
+
+#: Limits of lines: of the median, of the longest, and of those of which there may be few.
+MEDIAN, LONGEST, LONG, N_LONG = 30, 80, 60, 2
+#: Limit of parameters besides `self` and `m`.
+N_PARAMETERS = 5
+
+
+def functions(text):
+    """Functions of a module that describe hardware."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            names = [parameter.arg for parameter in ast.walk(node.args)
+                     if isinstance(parameter, ast.arg)]
+            if node.name == "elaborate" or "m" in names:
+                yield node, len([name for name in names if name not in ("self", "m")])
+
+
+def n_lines(function):
+    """Lines of the body."""
+    body = function.body[ast.get_docstring(function) is not None:]
+    return body[-1].end_lineno - body[0].lineno + 1
+
+
+FOUND = {f"{path.relative_to(PACKAGE)}:{function.name}": (n_lines(function), n_parameters)
+         for path in sorted(PACKAGE.rglob("*.py"))
+         for function, n_parameters in functions(path.read_text(encoding="utf-8"))}
+LENGTHS = {name: length for name, (length, _) in FOUND.items()}
+
+
+def test_lines_and_parameters_are_counted_as_stated():
+    text = '\n'.join([
+        "def elaborate(self, platform):", '    """Docstring."""', "    m = Module()", "",
+        "    # Comment.", "    return (", "        m)", "",
+        "def _help(self, m, a, *, b=0):", "    pass", "", "def other(a):", "    pass"])
+    assert [(function.name, n_lines(function), n_parameters)
+            for function, n_parameters in functions(text)] == [("elaborate", 5, 1), ("_help", 1, 2)]
+
+
+@pytest.mark.parametrize("which", ["elaborate", ""], ids=["components", "all"])
+def test_half_of_them_are_short(which):
+    """Of the components' `elaborate` alone, and with their helpers."""
+    lengths = [length for name, length in LENGTHS.items() if name.endswith(which)]
+    assert len(lengths) > 40
+    assert statistics.median(lengths) <= MEDIAN
+
+
+def test_few_are_long_and_none_is_longer_than_a_screen():
+    long = {name: length for name, length in LENGTHS.items() if length > LONG}
+    assert len(long) <= N_LONG, long
+    assert max(LENGTHS.values()) <= LONGEST, long
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_no_function_has_many_parameters(name):
+    assert FOUND[name][1] <= N_PARAMETERS
