@@ -123,15 +123,21 @@ class WriteBack(wiring.Component):
         ]
         with m.If(relu & s3.sign):
             m.d.sync += s4_value.eq(0)
+        self._collect(m, s4_valid, s4_last, s4_value, busy)
 
-        # Collect a word, and write it in the cycle after its last row.
+        return m
+
+    def _collect(self, m, s4_valid, s4_last, s4_value, busy):
+        """Collect rows into words. A word is written in the cycle after its last row, and after the
+        last word the tile is reported.
+        """
         lane = Signal(range(ACTS_PER_WORD))
         done = Signal()
         m.d.sync += self.w.en.eq(0)
         with m.If(s4_valid):
             m.d.sync += [
                 lane.eq(lane + 1),
-                self.w.data.eq(Cat(self.w.data[config.act_width:], s4_value)),
+                self.w.data.eq(Cat(self.w.data[self._config.act_width:], s4_value)),
             ]
             with m.If(lane == ACTS_PER_WORD - 1):
                 m.d.sync += [
@@ -150,8 +156,6 @@ class WriteBack(wiring.Component):
             m.d.sync += self.written.valid.eq(0)
         with m.If(self.i.valid & self.i.p.last):
             m.d.sync += self.written.payload.eq(self.i.p.overflow)
-
-        return m
 
     def _shifted(self, number, shift, steps):
         """Shift by each of `steps` whose bit is set in `shift`."""

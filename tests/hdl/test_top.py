@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
-from eie_compiler.vectors import input_packets, model_packets, packet, result_type, scatter
+from eie_compiler.vectors import input_packets, memory_packets, packet, result_type, scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS
 from eie_hdl.format import BEAT_BYTES, Memory
 from eie_hdl.registers import PRODUCT_ID, REGISTER, VERSION, Error
@@ -168,7 +168,7 @@ def test_inference_gives_what_the_golden_model_says_and_interrupts(simulate):
         scatter(build.input, values, CONFIG.n_pe), build.input.base_word)
 
     async def rule(ctx, host):
-        for beats in model_packets(CONFIG, build.images):
+        for beats in memory_packets(CONFIG, build.images):
             await host.send(beats)
         await host.idle()
         await host.write("INPUT_BASE", value=build.input.base_word)

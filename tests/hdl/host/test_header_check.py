@@ -8,7 +8,7 @@ from eie_hdl.config import PRESETS
 from eie_hdl.format import BEAT_BYTES, Layouts, Memory
 from eie_hdl.host.header_check import HeaderCheck
 from eie_hdl.registers import Error
-from support.strobes import put_in
+from support.strobes import set_inputs
 
 CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts.of(CONFIG)
@@ -59,9 +59,9 @@ def test_error_follows_two_cycles_after_the_header(simulate):
             fields = dict(fields)
             last = fields.pop("last", 0)
             header = LAYOUTS.load_header.const(fields)
-            put_in(ctx, dut, input_base=BASE, input_words=WORDS, input_double=1, in_use=0,
+            set_inputs(ctx, dut, input_base=BASE, input_words=WORDS, input_double=1, in_use=0,
                    buffer_in_use=0)
-            put_in(ctx, dut, **inputs)
+            set_inputs(ctx, dut, **inputs)
             await ctx.tick()    # where the input buffers end is registered
             ctx.set(dut.beat, {"data": header.as_value().value, "keep": WHOLE, "last": last})
             ctx.set(dut.valid, 1)
