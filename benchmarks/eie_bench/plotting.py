@@ -1,4 +1,4 @@
-"""Figures as files, the same bytes for the same numbers; all that needs matplotlib shares this."""
+"""Reproducible figure files, byte for byte, from matplotlib."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ _DPI = 150
 
 
 class PlottingError(RuntimeError):
-    """There is nothing to draw with; the message says what to install."""
+    """matplotlib is missing; the message says what to install."""
 
 
 def require_matplotlib() -> None:
-    """Raise :class:`PlottingError` if there is no matplotlib, before anything takes time."""
+    """Check early that matplotlib is installed, or raise :class:`PlottingError`."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -31,7 +31,7 @@ def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
     from matplotlib import rc_context
 
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-    # Neither chance nor date is in an SVG file; its text stays text, in one font or any like it.
+    # No random IDs or date in the SVG; text stays text, in one font or a similar one.
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "none",
                      "font.sans-serif": ["DejaVu Sans"]}):
         figure.savefig(png, dpi=_DPI)

@@ -1,7 +1,7 @@
-"""Sweeps of the machine's parameters with the cycle model: behind `eie explore`."""
+"""Sweeps of machine parameters with the cycle model, for `eie explore`."""
 
 __all__ = ["ExploreError"]
 
 
 class ExploreError(ValueError):
-    """Something that cannot be explored; the message says what to change."""
+    """Invalid sweep or failed worker; the message says what to change."""

@@ -1,4 +1,4 @@
-"""Who computes: processes of this computer, or the workers of a dask cluster."""
+"""Executors of sweeps: local processes, or the workers of a dask cluster."""
 
 import contextlib
 import multiprocessing
@@ -13,27 +13,27 @@ from . import ExploreError
 
 __all__ = ["open_executor"]
 
-#: Seconds in which a scheduler must answer.
+#: Limit of a scheduler's answer in seconds.
 _PATIENCE = 10
 
 
 @contextlib.contextmanager
 def open_executor(jobs: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Start `jobs` processes, one for each core if None, or use those of a dask `scheduler`.
+    """Start `jobs` processes (default: one per core), or use the workers of a dask `scheduler`.
 
-    What has not begun when the body is left, by an interrupt for example, never will.
+    Leaving the body, for instance by an interrupt, cancels work that has not started.
 
     Raises
     ------
     ExploreError
-        If dask is not installed, or the scheduler does not answer, or a process is killed.
+        If dask is not installed, the scheduler does not answer, or a process is killed.
     """
     if scheduler is not None:
         with _connect(scheduler) as executor:
             yield executor
         return
-    # A fresh interpreter for each: a fork of one with threads may hang.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _leave_interrupts)
+    # A fork of a process with threads may hang, so each worker is a fresh interpreter.
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _ignore_interrupts)
     try:
         yield pool
     except BrokenProcessPool as error:
@@ -43,8 +43,8 @@ def open_executor(jobs: int | None = None, scheduler: str | None = None) -> Iter
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C goes to all processes of a terminal; the first one answers for all."""
+def _ignore_interrupts() -> None:
+    """Ignore Ctrl-C, which a terminal sends to all processes; the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,4 +1,4 @@
-"""Points of a sweep, computed side by side."""
+"""Parallel computation of the points of a sweep."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from .workloads import Workload
 
 __all__ = ["Result", "Results", "count_points", "run"]
 
-#: Figures of a point, or why there are none.
+#: Measurement of a point, or the reason why it has none.
 Result = Measurement | str
 
 #: Results by layer and machine.
@@ -21,24 +21,24 @@ Results = dict[tuple[str, Machine], Result]
 
 def run(points: Sequence[Point], workloads: Sequence[Workload], executor: Executor,
         advance: Callable[[int], None] = lambda count: None) -> Results:
-    """Compute all points; those that are equal only once.
+    """Compute all points, equal ones only once.
 
     Parameters
     ----------
     advance
-        Called with the number of results that have come.
+        Called with the number of new results.
 
     Returns
     -------
     :class:`dict`
-        The same whatever the order in which the results came.
+        Results, independent of the order in which they arrive.
     """
     layers = {workload.name: workload for workload in workloads}
     groups: dict[tuple[str, tuple[Any, ...]], dict[Machine, None]] = defaultdict(dict)
     for point in points:
         if point.machine is not None:
             groups[point.layer, entries_key(point.machine)][point.machine] = None
-    # Layer by layer, as a worker keeps the weights of one.
+    # Layer by layer, as a worker caches the weights of one layer.
     order = sorted(groups, key=lambda group: list(layers).index(group[0]))
     futures = {executor.submit(measure, layers[group[0]], list(groups[group])): group
                for group in order}
@@ -52,5 +52,5 @@ def run(points: Sequence[Point], workloads: Sequence[Workload], executor: Execut
 
 
 def count_points(points: Sequence[Point]) -> int:
-    """Points that :func:`run` computes."""
+    """Count the distinct points that :func:`run` computes."""
     return len({(point.layer, point.machine) for point in points if point.machine is not None})

@@ -1,4 +1,4 @@
-"""What is swept: parameters of machines, and the sweeps behind the figures of the paper."""
+"""Sweeps of machine parameters, including those of the paper's figures."""
 
 import dataclasses
 import itertools
@@ -13,10 +13,10 @@ from . import ExploreError
 
 __all__ = ["GIVEN", "SWEEPS", "Point", "Sweep", "fit", "parse_axes", "plan"]
 
-#: Value of a parameter; of ``mapping`` a name.
+#: Value of a parameter; a name for ``mapping``.
 Value = int | str
 
-#: Memories that a sweep enlarges. How deep they are changes no cycle.
+#: Memories that a sweep enlarges. Their depth does not affect timing.
 _DEPTHS = ("spmat_depth", "ptr_depth", "act_depth", "program_depth")
 
 
@@ -26,7 +26,7 @@ class Sweep(NamedTuple):
     Attributes
     ----------
     name : :class:`str`
-        What the files are called.
+        Base name of the files.
     axes : :class:`dict` of :class:`str` to :class:`tuple`
         Values by parameter: a field of :class:`~eie_hdl.config.EIEConfig`, or ``mapping``.
     """
@@ -41,15 +41,15 @@ class Point(NamedTuple):
     Attributes
     ----------
     base : :class:`str`
-        Name of the machine that was changed.
+        Name of the machine before the changes.
     layer : :class:`str`
-        Name of the layer that it runs.
+        Name of the layer it runs.
     values : :class:`dict`
         Value of each axis.
     machine : :class:`~eie_bench.paper.nine_layers.Machine`, or None
-        The changed machine, if there can be one.
+        The changed machine, if it is valid.
     error : :class:`str`
-        Otherwise, why not.
+        Otherwise the reason.
     """
 
     base: str
@@ -64,18 +64,18 @@ def _range(name: str) -> Any:
 
 
 def _powers(name: str) -> tuple[int, ...]:
-    """All powers of two that a parameter may have."""
+    """Return all powers of two in the range of a parameter."""
     allowed = _range(name)
     return tuple(1 << bits for bits in range(allowed.high.bit_length())
                  if 1 << bits >= allowed.low)
 
 
-#: Sweep that is given by the user.
+#: Name of the user's own sweep.
 GIVEN = "sweep"
 
-#: Sweeps behind the figures of the paper: 8; 11, 12 and 13; 9. A queue is not quite that of the
-#: paper: from ``queue_depth`` waiting columns on, the broadcast is slowed down, not stopped, and
-#: the slots for what is in flight are used too
+#: Sweeps of the paper's figures 8; 11, 12 and 13; and 9. The queue differs from the paper's: from
+#: ``queue_depth`` waiting columns on, the broadcast is slowed down, not stopped, and slots reserved
+#: for columns in flight are used too
 #: (:class:`~eie_hdl.ccu.broadcast_throttle.BroadcastThrottle`).
 SWEEPS = {name: Sweep(name, {axis: _powers(axis)}) for name, axis in
           {"queue": "queue_depth", "pes": "n_pe", "words": "entries_per_word"}.items()}
@@ -84,12 +84,12 @@ SWEEPS = {name: Sweep(name, {axis: _powers(axis)}) for name, axis in
 def parse_axes(texts: Sequence[str]) -> dict[str, tuple[Value, ...]]:
     """Read axes such as ``n_pe=1,2,4`` or ``mapping=balanced,interleaved``.
 
-    Whether a machine can have the values is seen later, point by point.
+    The values are validated later, point by point.
 
     Raises
     ------
     ExploreError
-        If it is no axis, or there is no such parameter, or its values are of the wrong type.
+        If the syntax, the parameter or the type of a value is wrong.
     """
     axes: dict[str, tuple[Value, ...]] = {}
     for text in texts:
@@ -97,8 +97,7 @@ def parse_axes(texts: Sequence[str]) -> dict[str, tuple[Value, ...]]:
         if not equals:
             raise ExploreError(f"--set must be NAME=VALUE,VALUE,..., not {text!r}")
         if name in axes:
-            raise ExploreError(f"{name} must be set once only: give all its values with commas "
-                               f"between")
+            raise ExploreError(f"{name} must be set once only: separate its values by commas")
         axes[name] = tuple(dict.fromkeys(_parse(name, value) for value in values.split(",")))
     return axes
 
@@ -122,22 +121,21 @@ def _parse(name: str, text: str) -> Value:
 
 
 def fit(config: EIEConfig, **changes: Any) -> EIEConfig:
-    """Change a machine, and make its memories as deep as any can be.
+    """Change a machine, and set its memories to the maximum depth unless `changes` sets it.
 
-    A sweep over PEs needs that: what 64 of them share, one must hold. Those that `changes` names
-    have the depth that it says.
+    A sweep over the number of PEs needs this, as one PE must hold the entries of 64.
 
     Raises
     ------
     ConfigError
-        If no machine can have these values.
+        If the values are invalid.
     """
     depths = {name: _range(name).high for name in _DEPTHS}
     return EIEConfig.from_mapping({**config.as_dict(), **depths, **changes})
 
 
 def plan(sweep: Sweep, machines: Mapping[str, Machine], layers: Sequence[str]) -> list[Point]:
-    """All points of a sweep: of each machine each layer, the last axis changing fastest."""
+    """Return all points of a sweep, by machine and layer, with the last axis changing fastest."""
     points = []
     for (base, machine), layer in itertools.product(machines.items(), layers):
         for combination in itertools.product(*sweep.axes.values()):

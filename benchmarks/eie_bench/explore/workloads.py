@@ -1,4 +1,4 @@
-"""What a sweep runs: single layers and their inputs."""
+"""Workloads of a sweep: single layers and their inputs."""
 
 import functools
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ __all__ = ["GivenLayer", "PublishedLayer", "Workload", "network_workloads", "pap
 
 
 class GivenLayer(NamedTuple):
-    """A layer and what it is given.
+    """A layer and its inputs.
 
     Attributes
     ----------
     name : :class:`str`
-        Of the layer.
+        Name of the layer.
     layer : :class:`~eie_compiler.network.Layer`
         Its weights.
     inputs : int64 (batch, n_cols)
@@ -37,33 +37,33 @@ class GivenLayer(NamedTuple):
     inputs: NDArray[np.int64]
 
     def load(self) -> "GivenLayer":
-        """It is here already."""
+        """Return the workload itself."""
         return self
 
 
 class PublishedLayer(NamedTuple):
-    """One of the nine layers of the paper: a name and a seed, from which all else is made."""
+    """One of the nine layers of the paper, generated from its name and a seed."""
 
     name: str
     seed: int
 
     def load(self) -> GivenLayer:
-        """Make weights and inputs."""
+        """Generate weights and inputs."""
         return _make(self.name, self.seed)
 
 
 class Workload(Protocol):
-    """What is sent to a worker."""
+    """Workload as it is sent to a worker."""
 
     @property
     def name(self) -> str:
-        """Of the layer."""
+        """Name of the layer."""
 
     def load(self) -> GivenLayer:
-        """Weights and inputs."""
+        """Return weights and inputs."""
 
 
-@functools.lru_cache(maxsize=1)    # points come layer by layer, and the largest takes 40 MB
+@functools.lru_cache(maxsize=1)    # points are grouped by layer, the largest of which takes 40 MB
 def _make(name: str, seed: int) -> GivenLayer:
     published = LAYERS[name]
     return GivenLayer(name, make_network(published, seed).layers[0],
@@ -71,31 +71,31 @@ def _make(name: str, seed: int) -> GivenLayer:
 
 
 def paper_workloads(names: Sequence[str], seed: int) -> list[PublishedLayer]:
-    """Layers of the paper by name; all nine if there are no names."""
+    """Return layers of the paper by name; all nine if `names` is empty."""
     return [PublishedLayer(name, seed) for name in _choose(names, list(LAYERS))]
 
 
 def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIEConfig,
                       names: Sequence[str] = ()) -> list[GivenLayer]:
-    """Layers of a network, each with the activations that the ones before it make.
+    """Return layers of a network, each with the activations computed by its predecessors.
 
     Parameters
     ----------
     inputs
         As for :func:`eie_sim.inference.prepare`.
     config : :class:`~eie_hdl.config.EIEConfig`
-        Machine whose arithmetic the activations are computed with.
+        Machine whose arithmetic computes the activations.
     names : sequence of :class:`str`
-        Layers to take; all if there are none.
+        Names of layers; all if empty.
 
     Raises
     ------
     ExploreError, VectorError, CompileError
-        If there is no layer of a name, or `inputs` are none of the network, or no machine of
-        that arithmetic can run it.
+        If a name is unknown, `inputs` do not fit the network, or no machine of that arithmetic can
+        run it.
     """
     chosen = _choose(names, [layer.name for layer in network.layers])
-    # One PE: an answer of the golden model does not depend on their number, but its memory does.
+    # One PE, which saves memory: the golden model's outputs do not depend on the number of PEs.
     tall = fit(config, n_pe=1, acc_depth=1024, v_width=max(config.v_width, network.v_width))
     build = compile_network(network, tall, outputs="all")
     words = prepare(build, inputs)

@@ -1,1 +1,1 @@
-"""The published machine's own benchmark: nine layers, the figures of the paper, and ours."""
+"""Benchmark of the paper: its nine layers and figures, against this implementation."""

@@ -1,4 +1,4 @@
-"""Where the cycles go: what a layer takes if only one thing costs any, and a simple model of it."""
+"""Lower bounds of a layer's cycles, and a simple queue model."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,21 +13,20 @@ __all__ = ["Bounds", "find_bounds"]
 
 
 class Bounds(NamedTuple):
-    """Cycles without fill and drain: three bounds, and what a simple model says.
+    """Cycles without fill and drain: three bounds and a simple model.
 
     Attributes
     ----------
     entries : :class:`int`
-        With endless queues: the PE that walks most entries.
+        Bound by the busiest PE, as with infinite queues.
     columns : :class:`int`
-        The same, but an empty column takes a cycle if it is not dropped.
+        The same, with one cycle for each empty column that is not dropped.
     broadcasts : :class:`int`
-        With PEs that take any column in a cycle.
+        Bound by the broadcast, as with PEs that take any column in one cycle.
     simple_model : :class:`int`
-        With queues of ``queue_depth`` columns, whose state everybody knows in the same cycle: the
-        usual model of the published machine, where the broadcast stops and starts at once. The real
-        one has more slots, as a column is on its way for some cycles, and so is the news that a
-        queue is full; it may be better or worse.
+        With queues of ``queue_depth`` columns and back-pressure in the same cycle, the usual model
+        of the published machine. The real machine has more slots, for columns and back-pressure in
+        flight; it may be faster or slower.
     """
 
     entries: int
@@ -37,27 +36,27 @@ class Bounds(NamedTuple):
 
 
 def find_bounds(config: EIEConfig, steps: Sequence[Step]) -> Bounds:
-    """Bounds of a program. Its tiles follow one another without a gap."""
+    """Compute the bounds of a program whose tiles are back to back."""
     counts = np.concatenate([step.entries[:, step.nonzero].T for step in steps if step.words])
     taken = counts if config.drop_empty_columns else np.maximum(counts, 1)
     return Bounds(int(counts.sum(axis=0).max()), int(taken.sum(axis=0).max()), len(counts),
-                  _run_promptly(taken, config.queue_depth))
+                  _simple_model(taken, config.queue_depth))
 
 
-def _run_promptly(taken: NDArray[np.int64], depth: int) -> int:
-    """Cycles until the last PE is done.
+def _simple_model(taken: NDArray[np.int64], depth: int) -> int:
+    """Return the cycles until the last PE is done, with back-pressure in the same cycle.
 
     Parameters
     ----------
     taken : int64 (n_broadcasts, n_pe)
-        Cycles that each column takes in each PE. One of none is not queued.
+        Cycles that each column takes in each PE. Columns with 0 cycles are not queued.
     depth : :class:`int`
-        Columns that wait in a PE before the broadcast stops.
+        Columns waiting in a PE at which the broadcast stops.
     """
     pes = np.arange(taken.shape[1])
-    begun = np.full((len(pes), depth), -1)    # cycles in which the last columns of a PE were begun
+    begun = np.full((len(pes), depth), -1)    # start cycles of the last columns of each PE
     n_queued = np.zeros(len(pes), np.int64)
-    free = np.zeros(len(pes), np.int64)       # first cycle in which a PE has nothing to do
+    free = np.zeros(len(pes), np.int64)       # first idle cycle of each PE
     now = -1
     for cycles in taken:
         place = n_queued % depth

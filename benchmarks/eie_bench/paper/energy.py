@@ -1,20 +1,20 @@
-"""Energy of a layer: what the machine does, counted, times published figures for 45 nm.
+"""Energy of a layer: counted operations times published energies for 45 nm.
 
-It is a proxy, to compare machines with, not a measurement. The assumptions are these.
+This is a proxy for comparing machines, not a measurement. Assumptions:
 
 - Reading a 32 KB SRAM takes 5 pJ for 32 bits, a 32-bit multiplication 3.1 pJ, a 32-bit addition
   0.1 pJ (Han et al., ISCA 2016, table I).
-- The energy of an access grows with the bits of the word, and with the square root of the
-  capacity: word and bit lines are as long as the sides of the array. Writing takes as much as
-  reading, and a register file as much as an SRAM of its size.
-- The energy of a multiplication grows with the product of the widths, that of an addition with the
-  width.
-- Capacities are those of the machine, whether full or not.
-- A column that is broadcast is written to and read from the queue of every PE, even if it is empty
-  there and dropped.
-- Every node of the LNZD tree takes 0.023 mW at 800 MHz (the same, table II), in all cycles.
-- Left out are the wires between the PEs, clocks, registers of the pipeline and leakage, and the
-  loading of inputs and sending of results.
+- The energy of an access is proportional to the width of the word and to the square root of the
+  capacity, as word and bit lines are as long as the sides of the array. A write takes as much as a
+  read, and a register file as much as an SRAM of its size.
+- The energy of a multiplication is proportional to the product of the widths, that of an addition
+  to the width.
+- Capacities are those of the machine, independent of use.
+- A broadcast column is written to and read from the queue of every PE, even if it is empty there
+  and dropped.
+- Each node of the LNZD tree takes 0.023 mW at 800 MHz (the same, table II), in all cycles.
+- Not included: wires between PEs, clocks, pipeline registers, leakage, loading of inputs and
+  sending of results.
 """
 
 import dataclasses
@@ -38,22 +38,22 @@ NODE_MW, PAPER_POWER_MW = 0.023, 590.0
 PE_POWER_MW = {"spmat": 4.955, "pointers": 1.807, "arithmetic": 1.162, "activations": 1.122,
                "queue": 0.112}
 
-#: Parts that energy goes to: those of the table, and the broadcast.
+#: Parts of the energy: those of the table, and the broadcast.
 PARTS = (*PE_POWER_MW, "broadcast")
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """Something that is done.
+    """Energy of one kind of operation.
 
     Attributes
     ----------
     part, what : :class:`str`
-        One of :data:`PARTS`; in words.
+        One of :data:`PARTS`; description.
     count : :class:`int`
-        How often, in all PEs.
+        Operations in all PEs.
     picojoules : :class:`float`
-        Energy of each.
+        Energy per operation.
     """
 
     part: str
@@ -63,24 +63,24 @@ class Term:
 
     @property
     def nanojoules(self) -> float:
-        """Energy of all."""
+        """Total energy."""
         return self.count * self.picojoules / 1000
 
 
 def access_pj(bits: int, depth: int) -> float:
-    """Energy of reading or writing one of `depth` words of `bits`, in pJ."""
+    """Return the energy in pJ of an access to a memory of `depth` words of `bits`."""
     return SRAM_PJ * bits / _SRAM_BITS * (bits * depth / _SRAM_CAPACITY) ** 0.5
 
 
 def count_energy(measured: Measurement) -> list[Term]:
-    """Everything that a layer takes, after its counters."""
+    """Compute the energy of a layer from its counters."""
     config, counters, stored = measured.config, measured.counters, measured.stored
     layouts = Layouts.of(config)
     n_nodes = sum(-(-config.n_pe // 4 ** level) for level in range(1, config.n_levels + 1))
     act_bits = ACTS_PER_WORD * config.act_width
     message_bits = config.act_width + layouts.ptr.width + layouts.count.width
     accumulator = access_pj(config.acc_width, config.acc_depth)
-    # A row that drains is an operand of the MAC like any other.
+    # The MAC also processes each drained row.
     operands = counters["macs"] + config.n_pe * stored.drained_words * ACTS_PER_WORD
     columns = config.n_pe * counters["broadcasts"]
     act_words = config.n_pe * (stored.source_words + 2 * stored.drained_words)
@@ -108,6 +108,6 @@ def count_energy(measured: Measurement) -> list[Term]:
 
 
 def sum_parts(terms: list[Term]) -> dict[str, float]:
-    """Energy of each part in nJ."""
+    """Sum the energy in nJ by part."""
     return {part: sum(term.nanojoules for term in terms if term.part == part) for part in PARTS}
 

@@ -1,4 +1,4 @@
-"""The nine layers of the paper, the machines that run them, and what is expected of both."""
+"""The paper's nine layers, the machines that run them, and expected results."""
 
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,7 @@ __all__ = ["CLOCK_MHZ", "LAYERS", "MACHINES", "PAPER_POINTER_BITS", "QUICK", "TA
 #: Clock of the published machine (Han et al., ISCA 2016, section 6).
 CLOCK_MHZ = 800
 
-#: Fraction bits of inputs and results. They have the same spread, so that nothing saturates.
+#: Fraction bits of inputs and results. Both have the same range, so that nothing saturates.
 _FRAC = 8
 
 
@@ -25,20 +25,19 @@ class PaperLayer(NamedTuple):
     Attributes
     ----------
     name : :class:`str`
-        As in the paper.
+        Name in the paper.
     n_inputs, n_outputs : :class:`int`
         Columns and rows.
     weight_density, activation_density : :class:`float`
-        Share of the weights, and of the inputs, that are not zero.
+        Share of nonzero weights and of nonzero inputs.
     theoretical_us, actual_us : :class:`float`
-        Time at 800 MHz that the paper reports, with perfect load balance (but with the padding)
-        and measured.
+        Times at 800 MHz in the paper: with perfect load balance (but with padding), and measured.
     expected : :class:`float`
-        Cycles of the published machine over nonzero products / 64, for uniformly random
-        sparsity: from a simple model of it, made before this machine was.
+        Cycles of the published machine over nonzero products / 64, for uniformly random sparsity:
+        the prediction of a simple model that predates this machine.
     target : :class:`float`
-        Greatest such ratio that the tuned machine is to have. What cannot be beaten is one
-        broadcast a cycle: for NT-We that alone makes 1.07.
+        Maximum of this ratio for the tuned machine. One broadcast per cycle is a lower bound, 1.07
+        for NT-We.
     """
 
     name: str
@@ -65,31 +64,31 @@ LAYERS: dict[str, PaperLayer] = {layer.name: layer for layer in [
     PaperLayer("NT-LSTM", 1201, 2400, 0.10, 1.000,  6.5,  7.5, 1.20, 1.06),
 ]}
 
-#: One of which padding is the worst, one that the broadcast bounds, and the quickest.
+#: The layer with most padding, the one bound by the broadcast, and the quickest.
 QUICK = ("VGG-7", "NT-We", "NT-LSTM")
 
-#: Greatest geometric mean of the tuned machine's ratios.
+#: Maximum geometric mean of the tuned machine's ratios.
 TARGET_MEAN = 1.06
 
-#: Relative difference from `PaperLayer.expected` that is to be explained.
+#: Relative difference from `PaperLayer.expected` that needs an explanation.
 TOLERANCE = 0.04
 
 
 class Machine(NamedTuple):
-    """A configuration, and how the compiler spreads the rows over its PEs."""
+    """A configuration and the mapping of rows to its PEs."""
 
     config: EIEConfig
     mapping: Literal["balanced", "interleaved"]
 
 
-#: Words that the largest layer needs of a pointer bank: VGG-6 has 25,089 pointers.
+#: Words per pointer bank for the largest layer: VGG-6 has 25,089 pointers.
 _PTR_DEPTH = 12545
 
-#: Pointers of the paper have so many bits (section 4).
+#: Width of the paper's pointers (section 4).
 PAPER_POINTER_BITS = 16
 
-#: Both machines by name. The pointer SRAMs are as deep as the layers need; the spmat SRAMs of both
-#: have the depth of the paper's, so that their energy can be compared. Nothing else is changed.
+#: Both machines by name. Pointer SRAMs are as deep as the layers need. Spmat SRAMs of both have the
+#: paper's depth, so that their energies are comparable. Nothing else is changed.
 MACHINES: dict[str, Machine] = {
     "isca2016": Machine(EIEConfig.isca2016(ptr_depth=_PTR_DEPTH), "interleaved"),
     "tuned": Machine(EIEConfig(n_pe=64, spmat_depth=EIEConfig.isca2016().spmat_depth,
@@ -98,10 +97,10 @@ MACHINES: dict[str, Machine] = {
 
 
 def make_network(layer: PaperLayer, seed: int, *, v_width: int = 4) -> CompressedNetwork:
-    """Network of one layer, each weight of which is there or not independently of all others.
+    """Generate a network of one layer with independent, uniformly random sparsity.
 
-    Codes are uniform over the whole codebook, whose entries are of like size and random sign, so
-    that a wrong one is seen in the results. There is no ReLU, which would hide half of them.
+    Codes are uniform over the codebook. Its entries have similar magnitudes and random signs, and
+    there is no ReLU, so that a wrong code shows in the results.
     """
     rng = np.random.default_rng([seed, layer.n_inputs, layer.n_outputs])
     positions = _bernoulli(rng, layer.n_inputs * layer.n_outputs, layer.weight_density)
@@ -119,9 +118,9 @@ def make_network(layer: PaperLayer, seed: int, *, v_width: int = 4) -> Compresse
 
 
 def make_inputs(layer: PaperLayer, seed: int, *, act_width: int = 16) -> NDArray[np.int64]:
-    """Input words (n_inputs,), of which just the share of the layer is not zero, anywhere.
+    """Generate input words (n_inputs,) with exactly the layer's share of nonzeros, at random.
 
-    Their magnitude is below an eighth of what `act_width` bits hold: no result saturates.
+    Magnitudes are below an eighth of the range of `act_width` bits, so that no result saturates.
     """
     rng = np.random.default_rng([seed, layer.n_inputs])
     inputs = np.zeros(layer.n_inputs, np.int64)
@@ -132,11 +131,12 @@ def make_inputs(layer: PaperLayer, seed: int, *, act_width: int = 16) -> NDArray
 
 
 def _bernoulli(rng: np.random.Generator, n: int, density: float) -> NDArray[np.int64]:
-    """Ascending positions out of `n`, each taken with the same probability.
+    """Draw ascending positions out of `n`, each with probability `density`.
 
-    The distances of such positions are geometrically distributed: nothing is drawn for the others.
+    It draws their distances, which are geometrically distributed, rather than one number for each
+    of the `n` positions.
     """
-    # Six standard deviations more than are expected, so that they do not end too early.
+    # Six standard deviations above the mean, so that the positions reach `n`.
     n_drawn = int(n * density + 6 * (n * density) ** 0.5) + 6
     positions = np.cumsum(rng.geometric(density, n_drawn)) - 1
     return positions[:np.searchsorted(positions, n)]

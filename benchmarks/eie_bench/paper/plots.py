@@ -1,4 +1,4 @@
-"""What was measured, drawn."""
+"""Figures of a report."""
 
 import textwrap
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .report import Report
 
 __all__ = ["draw"]
 
-#: Characters of a line of a label.
+#: Characters per line of a label.
 _LABEL_WIDTH = 16
 
 
@@ -90,7 +90,7 @@ def _draw_energy(axes: Any, report: Report) -> None:
 
 
 def _bars(axes: Any, report: Report, value: Callable[[Measurement], float]) -> None:
-    """A group of bars for each layer, one for each machine."""
+    """Draw a group of bars per layer, with one bar per machine."""
     for number, machine in enumerate(report.machines):
         measured = [one for one in report.measured if one.machine == machine]
         axes.bar(_places(len(measured), number, len(report.machines)), list(map(value, measured)),
@@ -99,7 +99,7 @@ def _bars(axes: Any, report: Report, value: Callable[[Measurement], float]) -> N
 
 
 def _places(n_layers: int, number: int, n_bars: int) -> Any:
-    """Where bar `number` of each layer is."""
+    """Return the positions of bar `number` of each layer."""
     return np.arange(n_layers) + 0.8 * ((number + 0.5) / n_bars - 0.5)
 
 

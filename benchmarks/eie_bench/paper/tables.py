@@ -1,4 +1,4 @@
-"""Tables as data, and as Markdown: in a file, or in a document about them."""
+"""Tables as data and as Markdown, in files or within documents."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 __all__ = ["DocumentError", "Table", "refresh", "to_markdown"]
 
-#: What surrounds a table in a document.
+#: Markers around a table in a document.
 _PLACE = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 class DocumentError(ValueError):
-    """A document whose tables cannot be replaced; the message says which."""
+    """A table in a document cannot be replaced; the message names it."""
 
 
 class Table(NamedTuple):
@@ -20,13 +20,13 @@ class Table(NamedTuple):
     Attributes
     ----------
     title : :class:`str`
-        What it is about.
+        Title.
     columns : sequence of :class:`str`
         Headings.
     rows : sequence of sequences of :class:`str`
         Cells.
     note : :class:`str`
-        What a reader must know; may be empty.
+        Note below the table; may be empty.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Table(NamedTuple):
 
 
 def to_markdown(table: Table) -> str:
-    """The table without its title."""
+    """Format the table without its title."""
     lines = [table.columns, ["---"] * len(table.columns), *table.rows]
     text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     return f"{text}\n{table.note}\n" if table.note else text
@@ -48,7 +48,7 @@ def refresh(document: str, tables: Mapping[str, Table]) -> str:
     Raises
     ------
     DocumentError
-        If it has a table that there is not.
+        If the document has a table with an unknown name.
     """
     def replace(place: re.Match[str]) -> str:
         if (name := place["name"]) not in tables:
