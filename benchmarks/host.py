@@ -24,7 +24,7 @@ from eie_bench.paper.nine_layers import (
     make_inputs,
     make_network,
 )
-from eie_cli.console import console, make_table, print_table
+from eie_cli.console import make_console, make_table, print_table
 from eie_compiler.build import Build
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
@@ -96,9 +96,10 @@ class Row(NamedTuple):
               default=Path("build/bench-host.json"), show_default=True, help="JSON of the table.")
 def main(preset: str, seed: int, output: Path) -> None:
     """Measure the host's part of the nine layers."""
+    console = make_console()
     rows = [measure(layer, MACHINES[preset], seed)
             for layer in track(LAYERS.values(), "measuring", console=console,
-                               disable=not console.is_terminal)]
+                               disable=not console.is_interactive)]
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({
         "preset": preset, "seed": seed, "batch": BATCH,
@@ -168,11 +169,11 @@ def show(rows: list[Row]) -> None:
           f"{row.batch_ratio:.2f}", f"{row.cycle_model * 1e3:.1f}"] for row in rows])
     slow = [row.layer for row in rows if max(row.ratio, row.batch_ratio) > ALLOWED]
     if slow:
-        console.print(f"[red]The golden model takes more than {ALLOWED:g} times as long as the "
-                      f"product on {', '.join(slow)}.")
+        make_console().print(f"The golden model takes more than {ALLOWED:g} times as long as the "
+                             f"product on {', '.join(slow)}.", style="red")
     else:
-        console.print(f"[green]The golden model takes no more than {ALLOWED:g} times as long as "
-                      f"the product on any layer.")
+        make_console().print(f"The golden model takes no more than {ALLOWED:g} times as long as "
+                             f"the product on any layer.", style="green")
 
 
 if __name__ == "__main__":

@@ -82,8 +82,9 @@ def run(layers: list[str], presets: list[str], engine: Engine, seed: int, models
     chosen = [LAYERS[name] for name in layers]
     place = {(layer, machine): at for at, (machine, layer) in enumerate(
         (machine, layer) for machine in presets for layer in layers)}
+    console = make_console()
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                  TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
+                  TimeElapsedColumn(), console=console, disable=not console.is_interactive) as bar:
         task = bar.add_task("ideas, by the cycle model", total=len(layers) + len(place))
         ideas = measure_ideas(chosen, MACHINES, seed=seed, told=lambda layer: bar.advance(task))
         if engine == "rtl":
@@ -109,11 +110,12 @@ def tell_verdict(report: Report) -> int:
     wrong = sum(bool(one.differences) for one in report.measured)
     if wrong:
         show(report.differences)
-        console.print(f"[red]{wrong} of {len(report.measured)} runs are not as they should be.")
+        make_console().print(f"{wrong} of {len(report.measured)} runs are not as they should be.",
+                             style="red")
         return 1
     if outputs := sum(one.outputs for one in report.measured):
-        console.print(f"[green]All {outputs:,} results are those of the golden model, bit by bit, "
-                      f"and all counters those of the cycle model.")
+        make_console().print(f"All {outputs:,} results are those of the golden model, bit by bit, "
+                             f"and all counters those of the cycle model.", style="green")
     return 0
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import track
 
 from eie_bench.paper.nine_layers import MACHINES
-from eie_cli.console import console, make_table, print_table
+from eie_cli.console import make_console, make_table, print_table
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_sim.rtl import verilator_engine
@@ -91,8 +91,9 @@ def _seconds(function: Callable[[], Any]) -> float:
               help="Write the table as JSON.")
 def main(output: Path | None) -> None:
     """Measure the fast engine."""
+    console = make_console()
     rows = []
-    for n_pe in track(PES, "measuring", console=console, disable=not console.is_terminal):
+    for n_pe in track(PES, "measuring", console=console, disable=not console.is_interactive):
         with tempfile.TemporaryDirectory(prefix="eie-") as root:
             rows.append(measure(n_pe, Path(root)))
     n_cores = len(os.sched_getaffinity(0))

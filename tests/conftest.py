@@ -25,6 +25,10 @@ def pytest_configure(config):
     """Cache compiled simulators in the checkout instead of the user's cache."""
     os.environ[cache.VARIABLE] = str(Path(__file__).parents[1] / "build" / "models")
 
+#: Variables that change what Rich, click and their like print.
+DISPLAY = ("COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE",
+           "TTY_INTERACTIVE")
+
 
 def pytest_addoption(parser):
     parser.addoption("--vcd", action="store_true", help="write a waveform of every simulation")
@@ -33,6 +37,16 @@ def pytest_addoption(parser):
                      help="random packets sent to the whole machine on each simulator")
     parser.addoption("--machines", type=int, default=3,
                      help="random machines for the comparison with the cycle model")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def display():
+    """Print the same on every terminal, in this process and in those that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in DISPLAY:
+            patch.delenv(variable, raising=False)
+        patch.setenv("TERM", "dumb")
+        yield
 
 
 @pytest.fixture

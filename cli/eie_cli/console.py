@@ -2,11 +2,12 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from eie_compiler.build import Build
@@ -14,30 +15,53 @@ if TYPE_CHECKING:
     from eie_sim.inference import Inference
     from eie_sim.rtl.toolchain import Tool
 
-__all__ = ["console", "format_size", "make_table", "print_table", "show_build", "show_demo",
-           "show_inference", "show_tools", "working"]
+__all__ = ["Cell", "format_size", "make_console", "make_table", "print_table", "show_build",
+           "show_demo", "show_inference", "show_tools", "working"]
+
+#: A cell of a table; a plain string is printed as it is, whatever brackets are in it.
+Cell = str | Text
 
 #: Mismatches that are printed; all are in the JSON.
 _MAX_SHOWN = 10
 
-#: In a pipe nothing must be cut to the width of a terminal that is not there.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+#: Columns and lines of a pipe: no line is as long.
+_PIPE_SIZE = (1 << 20, 25)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Console of the current output.
+
+    Nothing is markup, because paths and names may contain brackets. Lines are wrapped and progress
+    is displayed on a terminal only, and colours elsewhere only if ``FORCE_COLOR`` asks for them.
+    """
+    # Rich takes the environment into account once, here, so a console is not kept: output may be
+    # redirected later, as tests do.
+    if (sys.stderr if stderr else sys.stdout).isatty():
+        return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    # Without a height, Rich limits the width to that of TERM=dumb where FORCE_COLOR is set.
+    width, height = _PIPE_SIZE
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=width,
+                   height=height, force_interactive=False)
 
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[Callable[[str], None]]:
     """Show that something is being done; what it is can be changed. Silent in a pipe."""
-    if not console.is_terminal:
+    console = make_console()
+    if not console.is_interactive:
         yield lambda step: None
         return
-    with console.status(f"{what} …") as status:
-        yield lambda step: status.update(f"{step} …")
+    # A spinner takes strings for markup, whatever its console does.
+    with console.status(Text(f"{what} …")) as status:
+        yield lambda step: status.update(Text(f"{step} …"))
 
 
 def show_tools(tools: "list[Tool]") -> None:
     """Tools, and what to do about those that are not good enough."""
-    rows = [[tool.name, tool.purpose, tool.version or "–", f"≥ {tool.minimum}",
-             "[green]yes" if tool.ok else "[red]no", tool.advice] for tool in tools]
+    rows: list[list[Cell]] = [
+        [tool.name, tool.purpose, tool.version or "–", f"≥ {tool.minimum}",
+         Text("yes", "green") if tool.ok else Text("no", "red"), tool.advice]
+        for tool in tools]
     print_table(make_table("tool", "for", "found", "needed", "good", "what to do"), rows)
 
 
@@ -99,34 +123,41 @@ def show_demo(title: str, demo: "Demo") -> None:
 def _show_verdict(inference: "Inference") -> None:
     if inference.engine == "golden":
         return
+    console = make_console()
     n_numbers = sum(output.size for output in inference.outputs)
     if inference.ok:
-        console.print(f"[green]All {n_numbers:,} outputs and all counters are those of the golden "
-                       f"model, bit by bit.")
+        console.print(f"All {n_numbers:,} outputs and all counters are those of the golden model, "
+                      f"bit by bit.", style="green")
     for mismatch in inference.mismatches[:_MAX_SHOWN]:
-        console.print(f"[red]{mismatch}")
+        console.print(str(mismatch), style="red")
     if inference.mismatches:
-        console.print(f"[red]{len(inference.mismatches):,} numbers are not those of the golden "
-                       f"model.")
+        console.print(f"{len(inference.mismatches):,} numbers are not those of the golden model.",
+                      style="red")
     if inference.overflows:
-        console.print(f"[red]An accumulator overflowed in {inference.overflows} inferences.")
+        console.print(f"An accumulator overflowed in {inference.overflows} inferences.",
+                      style="red")
 
 
 def make_table(*columns: str, title: str | None = None) -> Table:
     """An empty table."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(title=title, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def print_table(table: Table, rows: list[list[str]]) -> None:
+def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
     """Print a table with its rows; numbers are flush right."""
+    console = make_console()
     for column, cells in zip(table.columns, zip(*rows)):
-        if all(cell[:1].isdigit() or cell in ("–", "") for cell in cells):
+        if all(str(cell)[:1].isdigit() or str(cell) in ("–", "") for cell in cells):
             column.justify = "right"
     for row in rows:
         table.add_row(*row)
+    if table.title:
+        # Rich would wrap it at the width of the columns, and a path could not be copied any more.
+        console.print(table.title, style="table.title", soft_wrap=True)
+        table.title = None
     console.print(table)
     console.print()
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from .encoding import tolerate_encoding
+
 __all__ = ["Command", "Group"]
 
 #: Packages whose own exceptions are answers to the user. Any other exception is a fault of ours.
@@ -13,6 +15,10 @@ _OURS = ("eie_hdl", "eie_compiler", "eie_sim", "eie_cli")
 
 class Command(click.Command):
     """A command that prints our exceptions, and those of the file system, and ends with code 2."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        tolerate_encoding()
+        return super().main(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
         try:

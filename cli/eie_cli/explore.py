@@ -115,11 +115,12 @@ def _workloads(network: Path | None, inputs: Path | None, machines: "dict[str, M
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
     """A bar of all points on the error output; silent in a pipe."""
-    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    from .tables import make_console
+
+    console = make_console(stderr=True)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(),
-                  console=console, disable=not console.is_terminal) as bar:
+                  console=console, disable=not console.is_interactive) as bar:
         task = bar.add_task("exploring", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

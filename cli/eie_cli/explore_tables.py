@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING
 
-from .console import console, make_table, print_table
+from .console import make_console, make_table, print_table
 
 if TYPE_CHECKING:
     from eie_bench.explore.figures import Plot, Series
@@ -43,8 +43,9 @@ def show_errors(table: "Table") -> None:
     for reason, count in reasons.items():
         first = next(row.point for row in table.rows if row.error == reason)
         values = ", ".join(f"{name} = {value}" for name, value in first.values.items())
-        console.print(f"[red]{count} of {len(table.rows)} points are impossible, such as "
-                      f"{first.base}, {first.layer}, {values}: {reason}", soft_wrap=True)
+        make_console().print(f"{count} of {len(table.rows)} points are impossible, such as "
+                             f"{first.base}, {first.layer}, {values}: {reason}", style="red",
+                             soft_wrap=True)
 
 
 def _means(lines: "Sequence[Series]") -> "list[Series]":

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
 
-from .console import console, make_table, print_table
+from .console import make_console, make_table, print_table
 
 if TYPE_CHECKING:
     from eie_compiler.training.data import Data
@@ -114,14 +115,15 @@ def learn(module: "Module", data: "Data", stages: "Sequence[Stage]", learning: L
 @contextlib.contextmanager
 def _bar(stages: "Sequence[Stage]") -> Iterator[Callable[[dict[str, Any]], None]]:
     """A bar of all epochs; silent in a pipe."""
-    if not console.is_terminal:
+    console = make_console()
+    if not console.is_interactive:
         yield lambda record: None
         return
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("", total=sum(stage.epochs for stage in stages))
 
         def advance(record: dict[str, Any]) -> None:
-            bar.update(task, description=record["stage"], advance=record["epoch"] > 0)
+            bar.update(task, description=escape(record["stage"]), advance=record["epoch"] > 0)
 
         yield advance
 

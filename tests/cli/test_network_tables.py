@@ -51,7 +51,7 @@ def test_the_file_is_as_large_as_it_is(network):
 
 
 def test_patches_are_shown(network):
-    assert f"{network}: images of 3 × 6 × 7" in info(network).replace("\n", "")
+    assert info(network).splitlines()[0] == f"{network}: images of 3 × 6 × 7"
     assert json.loads(info("--json", network))["patches"]["kernel"] == [2, 2]
 
 

@@ -1,0 +1,184 @@
+"""What is printed depends neither on the length of a path nor on what is around the command."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+from rich.text import Text
+
+from eie_cli.encoding import tolerate_encoding
+from eie_cli.tables import make_console, make_table, print_table, show_build, working
+from eie_compiler.compile import compile_network
+from eie_compiler.network import CompressedNetwork
+from eie_compiler.testing import make_layer, random_network
+from eie_hdl.config import PRESETS
+
+#: Colours and other effects on a terminal.
+ESCAPE = re.compile(r"\x1b\[[\d;]*m")
+
+PROGRAM = "from eie_cli.main import main; main()"
+
+#: Environments that users, CI services and cron run commands in.
+ENVIRONMENTS = {
+    "forced colour": {"FORCE_COLOR": "1"},
+    "forced colour on a dumb terminal": {"FORCE_COLOR": "1", "TERM": "dumb"},
+    "no colour": {"NO_COLOR": "1"},
+    "narrow": {"COLUMNS": "20"},
+    "wide": {"COLUMNS": "300"},
+    "dumb terminal": {"TERM": "dumb"},
+    "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0"},
+    "Latin-1": {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"},
+    "no home": {"HOME": "/proc/nohome", "XDG_CACHE_HOME": ""},
+}
+
+
+@pytest.fixture
+def network(tmp_path):
+    path = tmp_path / "net.npz"
+    random_network(np.random.default_rng(2), [12, 40, 5], density=0.3).save(path)
+    return path
+
+
+def run(*arguments, **environment):
+    """Run `eie` in a process of its own; gives what it writes to a pipe."""
+    result = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)],
+                            capture_output=True,
+                            env={**os.environ, "TERM": "xterm", **environment})
+    assert (result.returncode, result.stderr) == (0, b"")
+    return result.stdout
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A narrow terminal; output must be redirected to it."""
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("TERM", "xterm")
+    return Terminal()
+
+
+@pytest.mark.parametrize("length", range(8, 131))
+def test_titles_of_all_lengths_are_one_line(capsys, length):
+    path = "/tmp/a b-c/d".ljust(length, "e")[:length]
+    print_table(make_table("layer", "rows", title=f"{path}/net.npz"), [["fc1", "12"]])
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}/net.npz", "layer  rows", "fc1      12", ""]
+
+
+def test_cells_are_never_wrapped_in_a_pipe(capsys):
+    print_table(make_table("a " * 100, "b"), [["c " * 200, "d"]])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_title_on_a_terminal_is_one_line(terminal):
+    with redirect_stdout(terminal):
+        print_table(make_table("layer", title="a b " * 20), [["fc1 " * 20]])
+    lines = ESCAPE.sub("", terminal.getvalue()).splitlines()
+    assert lines[0] == "a b " * 20
+    assert max(map(len, lines[1:])) <= 30
+    assert "\x1b[" in terminal.getvalue()
+
+
+def test_colour_follows_the_current_output(terminal, capsys):
+    make_console().print("text", style="red")
+    with redirect_stdout(terminal):
+        make_console().print("text", style="red")
+    assert capsys.readouterr().out == "text\n"
+    assert terminal.getvalue() == "\x1b[31mtext\x1b[0m\n"
+
+
+def test_progress_is_displayed_on_a_terminal_only(terminal, monkeypatch, capsys):
+    with redirect_stdout(terminal), working("at [/a]") as progress:
+        progress("at [/b] :smile:")
+    assert "at [/b] :smile: …" in terminal.getvalue()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with working("at [/a]"):
+        pass
+    assert capsys.readouterr().out == ""
+
+
+NAME = "p[/q][red] :smile: [bold"
+
+
+@pytest.fixture
+def compiled():
+    """Build of a layer whose name looks like markup."""
+    layer = make_layer(np.ones((3, 2), np.uint8), codebook=np.linspace(0, 1, 8),
+                       name=NAME.replace("/", ""))
+    return compile_network(CompressedNetwork((layer,), input_frac=4, v_width=3), PRESETS["tiny"])
+
+
+def test_titles_columns_and_cells_are_no_markup(capsys):
+    print_table(make_table(f"{NAME} 1", title=f"{NAME} 2"), [[f"{NAME} 3"], [Text("4", "red")]])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [*(f"{NAME} {number}" for number in (2, 1, 3)), "4", ""]
+
+
+@pytest.mark.parametrize("folder", ["p[/q]", "[red]", "a:smile:b", "[/]", "[link=x]y"])
+def test_paths_are_no_markup(tmp_path, eie, folder):
+    path = tmp_path / folder / "n.npz"
+    path.parent.mkdir(parents=True)
+    random_network(np.random.default_rng(2), [12, 5], density=0.3).save(path)
+    code, text = eie("info", path)
+    assert code == 0 and text.splitlines()[0] == str(path)
+    build, inputs = path.parent / "build", path.parent / "x.npy"
+    np.save(inputs, np.zeros((1, 12)))
+    code, text = eie("compile", path, "--pes", 2, "-o", build)
+    assert code == 0 and text.splitlines()[0] == f"{build}: 2 PEs, balanced"
+    code, text = eie("run", build, "--input", inputs, "-o", path.parent / "out")
+    assert code == 0 and text.splitlines()[0] == f"{path.parent}/out: 1 inferences, golden"
+    code, text = eie("info", path.parent / "none")
+    assert code == 2 and f"Path '{path.parent}/none' does not exist" in text
+
+
+def test_names_of_layers_are_no_markup(compiled, capsys):
+    show_build("build", compiled)
+    assert f"\n{NAME.replace('/', '')}  " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
+def test_a_pipe_gets_the_same_in_every_environment(network, environment):
+    expected = run("info", network, PYTHONIOENCODING="utf-8").decode()
+    assert expected.splitlines()[0] == str(network)
+    got = run("info", network, **environment)
+    if "PYTHONUTF8" in environment:
+        expected = expected.replace("→", "->")
+        if "LC_ALL" in environment:
+            expected = expected.replace("×", "x")
+        # The columns of what was replaced are wider.
+        assert got.decode("latin-1").split() == expected.split()
+    else:
+        assert ESCAPE.sub("", got.decode()) == expected
+        assert (b"\x1b[" in got) == ("FORCE_COLOR" in environment and "TERM" not in environment)
+
+
+def test_help_and_json_are_the_same_in_every_environment(network):
+    for arguments in (["--help"], ["run", "-h"], ["info", network, "--json"]):
+        outputs = {run(*arguments, PYTHONIOENCODING="utf-8", **environment)
+                   for name, environment in ENVIRONMENTS.items()
+                   if name in ("forced colour", "no home")}
+        assert len(outputs) == 1
+    assert json.loads(outputs.pop())["layers"][0]["shape"] == [40, 12]
+
+
+@pytest.mark.parametrize("encoding, printed", [
+    ("ascii", b"9 x 6 -> \\xe4 \\u4e2d \xff"),
+    ("latin-1", b"9 \xd7 6 -> \xe4 \\u4e2d \xff"),
+    ("utf-8", "9 × 6 → ä 中 ".encode() + b"\xff"),
+])
+def test_what_an_encoding_lacks_is_replaced(monkeypatch, encoding, printed):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    tolerate_encoding()
+    print("9 × 6 → ä 中 \udcff", end="", flush=True)
+    assert stream.buffer.getvalue() == printed
