@@ -72,7 +72,7 @@ class EIE(LiteXModule):
             o_m_axis_tlast=source.last, o_m_axis_tvalid=source.valid,
             i_m_axis_tready=source.ready, o_irq=self.ev.event.trigger)
 
-        for name in (Path(folder) / "eie.f").read_text().split():
+        for name in (Path(folder) / "eie.f").read_text(encoding="utf-8").split():
             platform.add_source(str(Path(folder) / name))
 
 

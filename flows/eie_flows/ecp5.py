@@ -136,7 +136,7 @@ def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_
     _run(_NEXTPNR, [*_DEVICE, "--json", "flat.json", "--report", "report.json", "--seed",
                     str(seed), "--freq", str(_TARGET_MHZ), "--timing-allow-fail",
                     "--lpf-allow-unconstrained"], folder, "nextpnr.log")
-    return summarise(cells, json.loads((folder / "report.json").read_text()), seed)
+    return summarise(cells, json.loads((folder / "report.json").read_text(encoding="utf-8")), seed)
 
 
 def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
     read = f"read_verilog -defer {' '.join(sources)}"
     _run(_YOSYS, [read, f"hierarchy -check -top {top}", "proc", "write_json ports.json"],
          folder, "ports.log")
-    ports = json.loads((folder / "ports.json").read_text())["modules"][top]["ports"]
-    (folder / "harness.v").write_text(_harness(top, ports))
+    ports = json.loads((folder / "ports.json").read_text(encoding="utf-8"))["modules"][top]["ports"]
+    (folder / "harness.v").write_text(_harness(top, ports), encoding="utf-8")
     _run(_YOSYS, [
         read, "read_verilog harness.v", "hierarchy -check -top harness", "proc",
         f"setattr -mod -set keep_hierarchy 1 {top}", "flatten",
@@ -171,7 +171,7 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
         "opt_clean -purge", "synth_ecp5 -top harness", "write_json mapped.json",
         f"setattr -mod -unset keep_hierarchy {top}", "flatten", "write_json flat.json"],
         folder, "yosys.log")
-    mapped = json.loads((folder / "mapped.json").read_text())
+    mapped = json.loads((folder / "mapped.json").read_text(encoding="utf-8"))
     cells: dict[str, Any] = mapped["modules"][top]["cells"]
     return cells
 
@@ -231,12 +231,12 @@ def _require(purpose: str) -> None:
 
 def _run(script: str, arguments: Sequence[str], folder: Path, log: str) -> None:
     """Call a tool that is a Python package, in a process of its own."""
-    with (folder / log).open("w") as output:
+    with (folder / log).open("w", encoding="utf-8") as output:
         code = subprocess.run([sys.executable, "-c", script, *arguments], cwd=folder, check=False,
                               stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
                               ).returncode
     if code:
-        lines = (folder / log).read_text(errors="replace").splitlines()[-20:]
+        lines = (folder / log).read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
         raise ToolError("\n".join([f"synthesis failed; the end of {folder / log}:", *lines]))
 
 
@@ -259,7 +259,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     (options.output / "pe.md").write_text(report.markdown(), encoding="utf-8")
-    (options.output / "pe.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
+    (options.output / "pe.json").write_text(json.dumps(dataclasses.asdict(report), indent=1),
+                                           encoding="utf-8")
     print(report.markdown())
     for miss in report.misses():
         print(f"missed: {miss}", file=sys.stderr)

@@ -52,7 +52,7 @@ class Host(Buses):
         figures = {name: collections.Counter(known.get(name, {})) + mine
                    for name, mine in [("counts", self.counts), ("errors", self.errors)]}
         _FIGURES.write_text(json.dumps({
-            **figures, "cycles": known.get("cycles", {}) | self.cycle_counts}))
+            **figures, "cycles": known.get("cycles", {}) | self.cycle_counts}), encoding="utf-8")
 
     async def soft_reset(self):
         """Start a soft reset and wait for its end."""

@@ -49,7 +49,7 @@ def test_the_table_is_kept_as_json(host, tmp_path):
     path = tmp_path / "sub" / "host.json"
     result = CliRunner().invoke(host.main, ["-o", str(path)], catch_exceptions=False)
     assert result.exit_code == 0
-    kept = json.loads(path.read_text())
+    kept = json.loads(path.read_text(encoding="utf-8"))
     (row,) = kept["layers"]
     assert kept["batch"] == 3 and row["layer"] == "small"
     assert row["ratio"] == row["golden"] / row["product"] > 0
@@ -60,10 +60,9 @@ def test_the_table_is_kept_as_json(host, tmp_path):
     (2.9, "The golden model takes no more than 3 times as long as the product on any layer."),
     (3.1, "The golden model takes more than 3 times as long as the product on one, two."),
 ])
-def test_a_golden_model_that_is_too_slow_is_told(host, golden, verdict):
+def test_a_golden_model_that_is_too_slow_is_told(host, golden, verdict, capsys):
     rows = [host.Row(name, 9, 1, 1, product=1, golden=alone, product_batch=1, golden_batch=batch,
                      cycle_model=1)
             for name, alone, batch in [("one", golden, 1), ("two", 1, golden), ("three", 1, 1)]]
-    with host.console.capture() as capture:
-        host.show(rows)
-    assert capture.get().splitlines()[-1] == verdict
+    host.show(rows)
+    assert capsys.readouterr().out.splitlines()[-1] == verdict

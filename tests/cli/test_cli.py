@@ -59,7 +59,8 @@ def test_help_waits_for_nothing_heavy():
     script = ("import sys, eie_cli.main; "
               "print(sorted({'amaranth', 'numpy', 'scipy', 'torch', 'numba', 'matplotlib', "
               "'distributed'} & set(sys.modules)))")
-    run = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True)
+    run = subprocess.run([sys.executable, "-c", script], encoding="utf-8", capture_output=True,
+                         check=True)
     assert run.stdout == "[]\n"
 
 
@@ -86,7 +87,8 @@ def test_verilog_is_written_and_always_the_same(tmp_path, eie, models):
 
 
 def test_configuration_comes_from_a_file(tmp_path, network, eie):
-    (tmp_path / "machine.toml").write_text('preset = "isca2016"\nn_pe = 8\nptr_depth = 64\n')
+    (tmp_path / "machine.toml").write_text('preset = "isca2016"\nn_pe = 8\nptr_depth = 64\n',
+                                           encoding="utf-8")
     code, _ = eie("compile", network, "--config", tmp_path / "machine.toml", "-o", tmp_path / "b")
     assert code == 0
     assert Build.load(tmp_path / "b").config == EIEConfig.isca2016(n_pe=8, ptr_depth=64)
@@ -100,7 +102,7 @@ def test_configuration_comes_from_a_file(tmp_path, network, eie):
 ])
 def test_wrong_configuration_is_one_line(tmp_path, eie, arguments, message):
     path = tmp_path / "machine.toml"
-    path.write_text("n_pes = 8\n")
+    path.write_text("n_pes = 8\n", encoding="utf-8")
     arguments = [argument.replace("FILE", str(path)) for argument in arguments]
     code, text = eie("verilog", *arguments, "-o", tmp_path / "v")
     assert code == 2
@@ -130,7 +132,7 @@ def test_density_that_is_no_number_is_rejected(tmp_path, weights, eie):
 
 
 def test_calibration_that_is_no_array_is_rejected(tmp_path, weights, eie):
-    (tmp_path / "text.npy").write_text("1 2 3")
+    (tmp_path / "text.npy").write_text("1 2 3", encoding="utf-8")
     for path in (tmp_path / "text.npy", weights):
         code, text = eie("compress", weights, "-o", tmp_path / "net.npz", "--density", "1",
                          "--calibrate", path)
@@ -151,7 +153,7 @@ def test_network_and_build_describe_themselves(network, build, eie):
 
 
 def test_network_that_does_not_fit_is_one_line(tmp_path, network, eie):
-    (tmp_path / "small.toml").write_text("n_pe = 1\nact_depth = 4\n")
+    (tmp_path / "small.toml").write_text("n_pe = 1\nact_depth = 4\n", encoding="utf-8")
     code, text = eie("compile", network, "--config", tmp_path / "small.toml", "-o", tmp_path / "b")
     assert code == 2
     assert text.startswith("eie: ") and text.count("\n") == 1
@@ -180,7 +182,7 @@ def test_golden_model_writes_outputs_and_statistics(tmp_path, build, inputs, eie
     expected = inference.infer(loaded, inference.prepare(loaded, np.load(inputs)), engine="golden")
     for name, output in zip(["a", "b"], expected.outputs):
         assert np.load(tmp_path / "out" / f"{name}.npy").tolist() == output.tolist()
-    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     assert statistics["engine"] == "golden" and statistics["outputs"] == ["a", "b"]
     assert statistics["fraction_bits"] == {one.name: one.frac for one in loaded.outputs}
     assert statistics["counters"]["macs"]["values"] == expected.counters["macs"].tolist()
@@ -236,7 +238,7 @@ def test_hardware_that_agrees_is_told_so(tmp_path, build, inputs, eie, pretended
     code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "-o", tmp_path / "out")
     assert code == 0
     assert "All 36 outputs and all counters are those of the golden model" in text
-    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     macs = statistics["counters"]["macs"]["values"]
     assert statistics["mac_utilisation"] == pytest.approx(sum(macs) / (3 * 100 * 2))
 
@@ -254,7 +256,7 @@ def test_one_wrong_bit_is_told_with_layer_row_got_and_expected(
     assert code == 1
     assert (f"layer a, row 4, image 1: got {expected[0] ^ 1}, expected {expected[0]}\n"
             f"1 numbers are not those of the golden model.") in text
-    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     assert statistics["mismatches"] == [{"layer": "a", "row": 4, "image": 1,
                                          "got": expected[0] ^ 1, "expected": expected[0]}]
 
@@ -278,7 +280,7 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):
                      "-o", tmp_path / "out")
     assert code == 0, text
     assert "All 36 outputs and all counters" in text
-    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     assert min(statistics["counters"]["cycles"]["values"]) > 10
 
 
@@ -300,7 +302,7 @@ def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
                    "load balance", "memory used"):
         assert figure in text
     assert "All 20 outputs and all counters" in text
-    report = json.loads((tmp_path / "report.json").read_text())
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["images"] == 2
     assert report["accuracy"].keys() == {"dense", "compressed", "hardware"}
     assert (tmp_path / "verilog" / "eie.v").exists()

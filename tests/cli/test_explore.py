@@ -31,7 +31,7 @@ def test_network_is_swept_into_tables_and_figures(tmp_path, eie, files):
     assert code == 0
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
         "explore.json", "sweep.csv", "sweep.png", "sweep.svg"}
-    content = json.loads((tmp_path / "e" / "explore.json").read_text())
+    content = json.loads((tmp_path / "e" / "explore.json").read_text(encoding="utf-8"))
     assert content["network"] == "net.npz"
     assert list(content["machines"]) == ["tiny, 4 PEs"]
     points = content["sweeps"][0]["points"]
@@ -56,10 +56,11 @@ def test_figures_of_the_paper_are_drawn_for_the_machine_that_is_given(tmp_path, 
     assert code == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "explore.json", "words.csv", "reads.png", "reads.svg", "energy.png", "energy.svg"}
-    content = json.loads((tmp_path / "explore.json").read_text())
+    content = json.loads((tmp_path / "explore.json").read_text(encoding="utf-8"))
     machine, = content["machines"].items()
     assert (machine[0], machine[1]["mapping"]) == ("tiny, 4 PEs (interleaved)", "interleaved")
-    assert ">tiny, 4 PEs (interleaved)</text>" in (tmp_path / "reads.svg").read_text()
+    figure = (tmp_path / "reads.svg").read_text(encoding="utf-8")
+    assert ">tiny, 4 PEs (interleaved)</text>" in figure
     points = content["sweeps"][0]["points"]
     assert [(point["layer"], point["word_bits"]) for point in points] == [
         ("fc2", 5 * entries) for entries in (1, 2, 4, 8, 16)]
@@ -70,7 +71,7 @@ def test_figures_of_the_paper_are_drawn_for_the_machine_that_is_given(tmp_path, 
 
 def test_machines_of_the_benchmark_are_swept_if_none_is_given(tmp_path, eie, files):
     eie("explore", *files, "--set", "n_pe=3", "-o", tmp_path)
-    machines = json.loads((tmp_path / "explore.json").read_text())["machines"]
+    machines = json.loads((tmp_path / "explore.json").read_text(encoding="utf-8"))["machines"]
     assert {name: machine["mapping"] for name, machine in machines.items()} == {
         "isca2016": "interleaved", "tuned": "balanced"}
 

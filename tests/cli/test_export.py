@@ -67,7 +67,7 @@ def test_text_depends_on_nothing_but_the_build(build, folder, tmp_path):
     for name in ("one", "two"):
         assert eie("export", folder, "-o", tmp_path / name)[0] == 0
         for file, text in export_files(build).items():
-            assert (tmp_path / name / file).read_text() == text
+            assert (tmp_path / name / file).read_text(encoding="utf-8") == text
             assert str(tmp_path) not in text
 
 
@@ -115,7 +115,7 @@ def test_any_name_of_a_layer_is_a_string(tmp_path):
         (tmp_path / file).write_text(text, encoding="utf-8")
     (tmp_path / "main.c").write_text(
         '#include <stdio.h>\n#include "model.h"\n'
-        "int main(void) { fputs(model.outputs[0].name, stdout); return 0; }\n")
+        "int main(void) { fputs(model.outputs[0].name, stdout); return 0; }\n", encoding="utf-8")
     subprocess.run(["gcc", *C_FLAGS, "main.c", "model.c", "-o", "main"], cwd=tmp_path, check=True)
     said = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
     assert said.decode() == name

@@ -30,7 +30,7 @@ def test_systemrdl_and_the_reference_need_no_peakrdl(registers, monkeypatch):
     code, text, folder = registers("--no-peakrdl")
     assert code == 0
     assert text.splitlines() == [f"{folder / 'eie.rdl'}", f"{folder / 'registers.md'}"]
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == {
         "eie.rdl": to_systemrdl(REGISTERS), "registers.md": describe_registers(REGISTERS)}
 
 

@@ -64,7 +64,7 @@ def test_a_network_is_trained_and_its_stages_are_told(tmp_path, data, eie):
         assert {name: array.shape for name, array in arrays.items()} == {
             "fc1.weight": (16, 6), "fc1.bias": (16,), "fc2.weight": (8, 16), "fc2.bias": (8,),
             "fc3.weight": (3, 8), "fc3.bias": (3,)}
-    records = [json.loads(line) for line in log.read_text().splitlines()]
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert [record["epoch"] for record in records] == [0, 1, 2, 3]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["dense.npz", "log.jsonl"]
 
@@ -114,7 +114,8 @@ def test_a_run_that_was_stopped_is_resumed(tmp_path, data, eie, monkeypatch):
     assert code == 2
     assert "net.npz.checkpoint.npz: checkpoint must be of the same model, data and options" in text
     assert eie(*arguments, "--resume")[0] == 0
-    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    log = (tmp_path / "log.jsonl").read_text(encoding="utf-8")
+    records = [json.loads(line) for line in log.splitlines()]
     assert [record["epoch"] for record in records] == [0, 1, 2, 3, 4]
     assert not (tmp_path / "net.npz.checkpoint.npz").exists()
 
@@ -239,7 +240,7 @@ def test_what_compress_does_is_shown(tmp_path, eie, monkeypatch):
 def test_without_pytorch_the_error_says_what_to_install(tmp_path, data):
     program = ("import sys; sys.modules['torch'] = None; from eie_cli.main import main; "
                f"main(['train', {str(data)!r}, '--layers', '8', '-o', 'dense.npz'])")
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8",
                          cwd=tmp_path, timeout=60)
     assert run.returncode == 2
     assert re.fullmatch(r"eie: PyTorch must be installed to train, but was not found: "

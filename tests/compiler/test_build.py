@@ -28,7 +28,7 @@ def reseal(folder, **changes):
     """Change the manifest and recompute its checksum."""
     manifest = json.loads((folder / MANIFEST).read_text()) | changes
     manifest["checksum"] = _seal(manifest)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def assert_same_vector(found, expected):
@@ -117,7 +117,7 @@ def test_a_missing_file_is_named(saved):
                                            "again"),
 ])
 def test_a_manifest_of_something_else_is_refused(saved, text, message):
-    (saved / MANIFEST).write_text(text)
+    (saved / MANIFEST).write_text(text, encoding="utf-8")
     with pytest.raises(BuildError, match=f"manifest.json:? {re.escape(message)}"):
         Build.load(saved)
 
@@ -133,7 +133,7 @@ def test_an_image_that_does_not_fit_is_refused_with_its_line(saved):
     text = path.read_bytes()
     n_lines = text.count(b"\n")
     path.write_bytes(text + b"00000000\n" * (65 - n_lines))
-    files = json.loads((saved / MANIFEST).read_text())["files"]
+    files = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))["files"]
     reseal(saved, files=files | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()})
     with pytest.raises(BuildError, match=r"pe_0\.act\.hex: image must have at most 64 lines, the "
                                          "words of the memory, not 65$"):
@@ -142,7 +142,7 @@ def test_an_image_that_does_not_fit_is_refused_with_its_line(saved):
 
 def test_places_that_are_no_archive_are_refused(saved):
     (saved / "vectors.npz").write_bytes(b"nothing")
-    files = json.loads((saved / MANIFEST).read_text())["files"]
+    files = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))["files"]
     reseal(saved, files=files | {"vectors.npz": hashlib.sha256(b"nothing").hexdigest()})
     with pytest.raises(BuildError, match=r"vectors\.npz: File must be an intact \.npz archive: "):
         Build.load(saved)

@@ -26,7 +26,8 @@ def folder(models, tmp_path_factory):
 def lint(folder, source, top, *options):
     return subprocess.run(
         [find_verilator().path, "--lint-only", *options, "eie.vlt", "-f", "eie.f", source,
-         "--top-module", top], cwd=folder, env=tool_environment(), capture_output=True, text=True)
+         "--top-module", top], cwd=folder, env=tool_environment(), capture_output=True,
+        encoding="utf-8")
 
 
 def test_verilator_has_nothing_to_say_about_the_example(folder, verilator):
@@ -37,7 +38,7 @@ def test_verilator_has_nothing_to_say_about_the_example(folder, verilator):
 def test_icarus_has_nothing_to_say_about_the_example(folder, icarus):
     run = subprocess.run(
         ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", "eie_example", "-c", "eie.f",
-         EXAMPLE / "eie_example.v"], cwd=folder, capture_output=True, text=True)
+         EXAMPLE / "eie_example.v"], cwd=folder, capture_output=True, encoding="utf-8")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
@@ -49,7 +50,7 @@ def test_yosys_finds_no_problem_and_no_path_from_pin_to_pin(folder):
     script = ("import sys; from pyosys import libyosys as yosys; design = yosys.Design(); "
               "[yosys.run_pass(line, design) for line in sys.argv[1:]]")
     run = subprocess.run([sys.executable, "-c", script, *passes], cwd=folder, capture_output=True,
-                         text=True)
+                         encoding="utf-8")
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr
     assert "Found and reported 0 problems." in run.stdout
     assert "Warning" not in run.stdout
@@ -57,8 +58,9 @@ def test_yosys_finds_no_problem_and_no_path_from_pin_to_pin(folder):
 
 def test_the_constraints_name_ports_of_the_example():
     ports = re.findall(r"^ +(?:in|out)put +wire +(?:\[\S+\] +)?(\w+)",
-                       (EXAMPLE / "eie_example.v").read_text(), re.MULTILINE)
-    named = re.findall(r"get_ports (\w+)", (EXAMPLE / "eie_example.xdc").read_text())
+                       (EXAMPLE / "eie_example.v").read_text(encoding="utf-8"), re.MULTILINE)
+    constraints = (EXAMPLE / "eie_example.xdc").read_text(encoding="utf-8")
+    named = re.findall(r"get_ports (\w+)", constraints)
     assert named == ["aclk", "aresetn"]
     assert set(named) <= set(ports)
 
@@ -67,7 +69,7 @@ def test_litex_makes_a_soc_in_which_every_port_is_connected(folder, tmp_path, ve
     pytest.importorskip("litex")
     made = subprocess.run(
         [sys.executable, EXAMPLE / "eie_litex.py", folder, "-o", tmp_path / "soc.v"],
-        cwd=tmp_path, capture_output=True, text=True)
+        cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert made.returncode == 0, made.stdout + made.stderr
     # What LiteX writes is not clean; of the instance in it, every width must be right.
     run = lint(folder, tmp_path / "soc.v", "soc", "-Wno-fatal")

@@ -54,7 +54,7 @@ def test_a_file_of_another_kind_is_refused(idx):
 
 
 def test_make_tells_where_mnist_comes_from():
-    run = subprocess.run(["make", "have-mnist", "MNIST=nowhere.npz"], cwd=ROOT, text=True,
+    run = subprocess.run(["make", "have-mnist", "MNIST=nowhere.npz"], cwd=ROOT, encoding="utf-8",
                          capture_output=True, env={**os.environ, "LC_ALL": "C"})
     assert run.returncode
     assert run.stderr.startswith(

@@ -44,7 +44,8 @@ module small #(parameter IMAGE = "") (
     always @(posedge clk) product <= spmat_data[17:0] * acc_data[17:0] + spmat_data + acc_data;
 endmodule
 """,
-    **{name: (VERILOG / name).read_text() for name in ("eie_sram.v", "eie_regfile.v")}}
+    **{name: (VERILOG / name).read_text(encoding="utf-8")
+       for name in ("eie_sram.v", "eie_regfile.v")}}
 
 
 @needs_yosys

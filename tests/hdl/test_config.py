@@ -154,7 +154,8 @@ def test_unknown_name_is_refused():
 
 def test_toml_file_is_read(tmp_path):
     path = tmp_path / "machine.toml"
-    path.write_text('# ours\npreset = "isca2016"\nn_pe = 8\ndrop_empty_columns = true\n')
+    path.write_text('# ours\npreset = "isca2016"\nn_pe = 8\ndrop_empty_columns = true\n',
+                    encoding="utf-8")
     assert EIEConfig.from_toml(path) == EIEConfig.isca2016(n_pe=8, drop_empty_columns=True)
     assert EIEConfig.from_toml(str(path)).n_pe == 8
 
@@ -167,7 +168,7 @@ def test_toml_file_is_read(tmp_path):
 ])
 def test_error_in_a_toml_file_names_the_file(tmp_path, text, message):
     path = tmp_path / "machine.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     refuses(f"{path}: {message}", lambda: EIEConfig.from_toml(path))
 
 

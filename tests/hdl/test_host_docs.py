@@ -7,7 +7,7 @@ from eie_hdl.format import COUNTERS, Memory
 from eie_hdl.registers import REGISTERS, Error
 
 DOCS = Path(__file__).parents[2] / "docs"
-HOST = (DOCS / "host.md").read_text()
+HOST = (DOCS / "host.md").read_text(encoding="utf-8")
 
 
 def first_column(title):

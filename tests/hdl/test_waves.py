@@ -57,7 +57,8 @@ def meaning(inputs):
 
 def read_diagram(name, labels):
     """What is drawn in each column, by signal, `None` if it does not matter; and the clock."""
-    drawn = [row for row in json.loads((WAVES / f"{name}.json").read_text())["signal"] if row]
+    text = (WAVES / f"{name}.json").read_text(encoding="utf-8")
+    drawn = [row for row in json.loads(text)["signal"] if row]
     waves = {}
     for row in drawn[1:]:
         names, states = iter(row.get("data", [])), []
@@ -175,4 +176,4 @@ def test_the_docs_show_what_is_drawn(name, tmp_path):
     wavedrom.render(source).saveas(tmp_path / "waves.svg")
     assert (tmp_path / "waves.svg").read_bytes() == (WAVES / f"{name}.svg").read_bytes(), (
         "`make waves` draws them anew")
-    assert f"(waves/{name}.svg)" in (WAVES.parent / "host.md").read_text()
+    assert f"(waves/{name}.svg)" in (WAVES.parent / "host.md").read_text(encoding="utf-8")

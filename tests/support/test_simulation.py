@@ -185,4 +185,4 @@ def test_waveform_is_written_on_request(tmp_path, simulate):
     dut = Register(8)
     _, *benches = passes(dut, [1])
     simulate(dut, *benches, vcd=str(tmp_path / "x.vcd"))
-    assert "$enddefinitions" in (tmp_path / "x.vcd").read_text()
+    assert "$enddefinitions" in (tmp_path / "x.vcd").read_text(encoding="utf-8")

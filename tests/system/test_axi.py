@@ -35,7 +35,7 @@ def run(request, models, tmp_path):
         except SimulationError as error:
             error.add_note(f"the seed was {seed}")
             raise
-        figures = json.loads((tmp_path / "figures.json").read_text())
+        figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
         request.node.user_properties.append(("axi", {"simulator": simulator, **figures}))
         return figures
 

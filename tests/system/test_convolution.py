@@ -117,7 +117,7 @@ def test_run_reads_and_writes_images(conv, tmp_path):
     assert result.exit_code == 0
     for layer, expected in zip(network.layers, direct(network, build, images)):
         np.testing.assert_array_equal(np.load(tmp_path / "out" / f"{layer.name}.npy"), expected)
-    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     # Each pixel is an inference: 3 × 3 of 2 images.
     assert statistics["inferences"] == len(statistics["counters"]["macs"]["values"]) == 18
 

@@ -138,7 +138,7 @@ def run_program(program: Path, *arguments: str, timeout: float = 600) -> str:
         If it fails, or does not end in `timeout` seconds. The message has what it has printed.
     """
     try:
-        process = subprocess.run([str(program), *arguments], cwd=program.parent, text=True,
+        process = subprocess.run([str(program), *arguments], cwd=program.parent, encoding="utf-8",
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                                  stdin=subprocess.DEVNULL, timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -128,14 +128,14 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     with _job_folder(folder) as path:
         build.save(path / "build")
         np.save(path / "inputs.npy", inputs, allow_pickle=False)
-        (path / "job.json").write_text(json.dumps(job))
+        (path / "job.json").write_text(json.dumps(job), encoding="utf-8")
         begin = time.perf_counter()
         run_bench(design, bench, path, timeout=timeout, environment={"EIE_JOB": str(path)},
                   plusargs=["+eie_images=build"] if load == "images" else [])
         seconds = time.perf_counter() - begin
         with np.load(path / "results.npz", allow_pickle=False) as arrays:
             outputs = [arrays[f"output{number}"] for number in range(len(build.outputs))]
-        answer = json.loads((path / "results.json").read_text())
+        answer = json.loads((path / "results.json").read_text(encoding="utf-8"))
 
     tiles = answer["overflow_tiles"]
     return RtlResult(

@@ -152,7 +152,7 @@ def run_bench(design: CompiledDesign, bench: str, folder: str | Path, *,
     # These variables change the behaviour of cocotb's runner.
     for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER"):
         variables.pop(name, None)
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "eie_sim.rtl.cocotb_process", json.dumps(job)], stdout=output,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=variables, cwd=folder,
@@ -186,7 +186,7 @@ def _check_results(results: Path, log: Path, what: str) -> None:
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
 
 
@@ -199,7 +199,7 @@ def call(command: Sequence[str], folder: Path) -> None:
         If it fails. The message ends with the end of the log.
     """
     log = folder / "build.log"
-    with log.open("a") as output:
+    with log.open("a", encoding="utf-8") as output:
         code = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT,
                               stdin=subprocess.DEVNULL, env=toolchain.tool_environment(),
                               check=False).returncode
@@ -250,13 +250,13 @@ class _Icarus:
     def make(self, folder: Path, sources: list[str], build_root: str | Path | None) -> None:
         assert self.tool.path is not None
         tops = ["-s", self.top]
-        (folder / "options.f").write_text(f"+timescale+{_TIMESCALE}\n")
+        (folder / "options.f").write_text(f"+timescale+{_TIMESCALE}\n", encoding="utf-8")
         if self.waves is not None:
             scope = ".".join(filter(None, [self.top, self.waves]))
             (folder / "eie_waves.v").write_text(
                 "module eie_waves;\n    initial begin\n"
                 f'        $dumpfile("{self.waves_file}");\n        $dumpvars(0, {scope});\n'
-                "    end\nendmodule\n")
+                "    end\nendmodule\n", encoding="utf-8")
             sources = [*sources, "eie_waves.v"]
             tops += ["-s", "eie_waves"]
         call([self.tool.path, "-g2005", "-Wall", "-o", "sim.vvp", "-f", "options.f", *tops,
@@ -287,7 +287,7 @@ class _Verilator:
             raise SimulationError(f"Verilator's makefiles do not support {str(folder)!r}: set "
                                   f"{VARIABLE} to a folder without spaces in its name")
         libs = _cocotb().libs_dir
-        (folder / "options.vlt").write_text(self._options())
+        (folder / "options.vlt").write_text(self._options(), encoding="utf-8")
         trace = [] if self.waves is None else ["--trace-fst" if self.fst else "--trace"]
         call([self.tool.path, *VERILATE, "--exe", "--vpi", "--top-module", self.top,
               "-o", f"../{self.top}", *trace, "-LDFLAGS",

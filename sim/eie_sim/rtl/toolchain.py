@@ -219,8 +219,9 @@ def _program(name: str, purpose: str, pattern: str, minimum: str, *, flag: str =
 def _version(command: list[str], pattern: str, *, flag: str = "--version") -> str | None:
     """Return the version that a program reports, or None."""
     try:
-        answer = subprocess.run([*command, flag], capture_output=True, text=True, timeout=60,
-                                check=False, stdin=subprocess.DEVNULL)
+        answer = subprocess.run([*command, flag], capture_output=True, encoding="utf-8",
+                                errors="replace", timeout=60, check=False,
+                                stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(pattern, answer.stdout + answer.stderr)

@@ -30,7 +30,7 @@ def test_every_sweep_is_drawn_and_every_quantity_measured():
 
 def test_json_has_every_point_with_figures_or_reason(tmp_path, table, machine):
     write_json(tmp_path / "e.json", [table], {"tiny": machine}, {"seed": 7})
-    content = json.loads((tmp_path / "e.json").read_text())
+    content = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
     assert (content["kind"], content["version"], content["seed"]) == ("eie-explore", 1, 7)
     assert content["machines"] == {"tiny": {"config": machine.config.as_dict(),
                                             "mapping": "balanced"}}
@@ -48,7 +48,7 @@ def test_json_has_every_point_with_figures_or_reason(tmp_path, table, machine):
 
 def test_csv_has_a_row_for_every_point(tmp_path, table):
     write_csv(tmp_path / "s.csv", table)
-    with (tmp_path / "s.csv").open(newline="") as file:
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["machine", "layer", "queue_depth", "drop_empty_columns",
                              *Measurement._fields, "error"]
@@ -83,7 +83,7 @@ def test_figures_say_what_they_show(tmp_path, table):
     pytest.importorskip("matplotlib", reason=install_command("bench"))
     png, svg = draw(BY_NAME[GIVEN], table, tmp_path)
     assert png.exists()
-    text = svg.read_text()
+    text = svg.read_text(encoding="utf-8")
     for label in ("fc1", "queue depth", "cycles / ideal", "tiny, drop_empty_columns = false"):
         assert f">{label}</text>" in text
 

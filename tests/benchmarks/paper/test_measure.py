@@ -56,7 +56,7 @@ def test_a_wrong_result_makes_the_benchmark_fail(verilator, models, script, tmp_
     result = run(script, "--models", models, "-o", tmp_path)
     assert result.exit_code == 1, result.output
     assert "2 of 2 runs are not as they should be" in result.output
-    summary = json.loads((tmp_path / "bench.json").read_text())
+    summary = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
     assert [len(one["differences"]) for one in summary["measured"]] == [1, 1]
 
 
@@ -77,25 +77,25 @@ def test_a_wrong_prediction_is_a_difference(verilator, models, small, monkeypatc
 def test_the_benchmark_writes_all_files_and_refreshes_the_document(verilator, models, script,
                                                                   tmp_path):
     document, folder = tmp_path / "benchmark.md", tmp_path / "bench"
-    document.write_text(DOC.read_text())
+    document.write_text(DOC.read_text(encoding="utf-8"), encoding="utf-8")
     result = run(script, "--models", models, "-o", folder, "--doc", document)
     assert result.exit_code == 0, result.output
     assert {path.name for path in folder.iterdir()} == {
         "bench.json", "bench.md", *(f"{plot}.{kind}" for kind in ("png", "svg")
                                     for plot in ("ratio", "time", "ideas", "energy"))}
     assert min(path.stat().st_size for path in folder.iterdir()) > 1000
-    assert document.read_text().count("| small |") >= 6
+    assert document.read_text(encoding="utf-8").count("| small |") >= 6
 
 
 def test_a_document_shows_nothing_that_is_only_predicted(script, tmp_path):
     document = tmp_path / "benchmark.md"
-    document.write_text("as it was")
+    document.write_text("as it was", encoding="utf-8")
     result = run(script, "--engine", "model", "-o", tmp_path, "--doc", document)
     assert result.exit_code == 2
     assert "--doc must be given with all layers on all machines in RTL" in result.output
-    assert document.read_text() == "as it was"
+    assert document.read_text(encoding="utf-8") == "as it was"
     assert run(script, "--engine", "model", "-o", tmp_path).exit_code == 0
-    assert "| small | tuned | model | 0 |" in (tmp_path / "bench.md").read_text()
+    assert "| small | tuned | model | 0 |" in (tmp_path / "bench.md").read_text(encoding="utf-8")
 
 
 def test_an_unknown_layer_is_refused(script, tmp_path):

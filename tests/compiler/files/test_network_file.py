@@ -69,7 +69,7 @@ def test_the_reader_in_the_docs_reads_it(tmp_path, sizes, density):
     network = random_network(np.random.default_rng(9), sizes, density=density)
     write_network(tmp_path / "net.npz", network)
     docs = {}
-    exec(PAGE.read_text().split("```python\n")[1].split("```")[0], docs)
+    exec(PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], docs)
     read = list(docs["read"](tmp_path / "net.npz"))
     assert len(read) == len(network.layers)
     for (name, weight, bias), layer in zip(read, network.layers):

@@ -108,7 +108,7 @@ def alexnet(tmp_path):
         conv2 = {shape = [4, 3, 1, 1], groups = 2}
         fc6.shape = [16, 36]
         fc7.shape = [8, 16]
-        """)
+        """, encoding="utf-8")
     return tmp_path / "alexnet.bin", tmp_path / "shapes.toml", layers
 
 
@@ -219,7 +219,7 @@ def test_a_stream_without_shapes_is_refused():
 ])
 def test_wrong_files_of_shapes_are_refused(tmp_path, text, message):
     (tmp_path / "net.bin").write_bytes(b"")
-    (tmp_path / "shapes.toml").write_text(text)
+    (tmp_path / "shapes.toml").write_text(text, encoding="utf-8")
     place = f"{tmp_path / 'net.bin'}: {tmp_path / 'shapes.toml'}"
     with pytest.raises(FrontEndError, match=f"^{re.escape(f'{place}: {message}')}"):
         read_model(tmp_path / "net.bin", shapes=tmp_path / "shapes.toml")

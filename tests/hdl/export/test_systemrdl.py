@@ -69,7 +69,7 @@ def elaborate(systemrdl, tmp_path):
             raise AssertionError(f"{severity.name}: {text}")
 
     def run(text):
-        (tmp_path / "map.rdl").write_text(text)
+        (tmp_path / "map.rdl").write_text(text, encoding="utf-8")
         compiler = systemrdl.RDLCompiler(
             message_printer=Strict(), warning_flags=systemrdl.warnings.ALL)
         compiler.compile_file(str(tmp_path / "map.rdl"))
@@ -134,7 +134,7 @@ def test_any_text_can_be_in_systemrdl(elaborate):
 
 
 def test_constants_of_the_c_header_are_those_of_the_map(folder):
-    constants = defines((folder / C_HEADER).read_text())
+    constants = defines((folder / C_HEADER).read_text(encoding="utf-8"))
     expected = {f"EIE_{register.name}": register.address for register in REGISTERS}
     for register, field in FIELDS:
         name = f"EIE_{register.name}_{field.name.upper()}"
@@ -159,7 +159,7 @@ def test_c_header_compiles_and_its_structure_and_codes_are_those_of_the_map(fold
         f"typedef char offsets_are_right[{offsets} ? 1 : -1];",
         "#define TEXT(name, code, text) [EIE_ERROR_##name] = #code \" \" text,",
         "extern const char *const texts[];",
-        "const char *const texts[] = {EIE_ERROR_CODES(TEXT)};", ""]))
+        "const char *const texts[] = {EIE_ERROR_CODES(TEXT)};", ""]), encoding="utf-8")
     subprocess.run([compiler, "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-c",
                     "-I", folder, "use.c"], cwd=tmp_path, check=True)
     binary = (tmp_path / "use.o").read_bytes()
@@ -169,7 +169,7 @@ def test_c_header_compiles_and_its_structure_and_codes_are_those_of_the_map(fold
 
 def test_structure_of_the_c_header_is_not_packed(folder):
     """A compiler may access members of a packed one by bytes; a command needs whole words."""
-    assert "packed" not in (folder / C_HEADER).read_text()
+    assert "packed" not in (folder / C_HEADER).read_text(encoding="utf-8")
 
 
 def test_ip_xact_describes_every_register_and_field(folder):
@@ -192,7 +192,7 @@ def test_ip_xact_describes_every_register_and_field(folder):
 def test_html_describes_every_register(folder):
     pages = {}
     for path in (folder / "html" / "content").glob("*.html"):
-        page = path.read_text()
+        page = path.read_text(encoding="utf-8")
         pages[re.search(r"<h1[^>]*>(.*?)</h1>", page)[1]] = page
     for register in REGISTERS:
         assert html.escape(register.doc) in pages[register.name]

@@ -50,7 +50,7 @@ def lint(folder, *waivers):
     return subprocess.run(
         [find_verilator().path, "--lint-only", "-Wall", *waivers, "-f", "eie.f",
          "--top-module", "eie"],
-        cwd=folder, env=tool_environment(), capture_output=True, text=True)
+        cwd=folder, env=tool_environment(), capture_output=True, encoding="utf-8")
 
 
 # Of 64 PEs Verilator takes longer to say nothing than of all others together.
@@ -64,13 +64,13 @@ def test_verilator_has_nothing_to_say(folder, verilator):
 def test_each_waiver_is_needed_and_only_for_generated_text(folder, verilator):
     run = lint(folder)
     found = set(re.findall(r"%Warning-(\w+): (\S+?\.v)", run.stderr))
-    waived = set(re.findall(r"-rule (\w+)", (folder / "eie.vlt").read_text()))
+    waived = set(re.findall(r"-rule (\w+)", (folder / "eie.vlt").read_text(encoding="utf-8")))
     assert found == {(rule, "eie.v") for rule in waived}
 
 
 def test_icarus_has_nothing_to_say(folder, icarus):
     run = subprocess.run(["iverilog", "-g2005", "-Wall", "-t", "null", "-s", "eie", "-c", "eie.f"],
-                         cwd=folder, capture_output=True, text=True)
+                         cwd=folder, capture_output=True, encoding="utf-8")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
@@ -80,21 +80,23 @@ def test_yosys_finds_no_problem(folder):
               "[yosys.run_pass(line, design) for line in ("
               "'read_verilog eie.v eie_sram.v eie_regfile.v', 'hierarchy -check -top eie', "
               "'proc', 'check -assert')]")
-    run = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True,
+                         encoding="utf-8")
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr
     assert "Found and reported 0 problems." in run.stdout
     assert "Warning" not in run.stdout
 
 
 def test_each_module_is_there_once(folder):
-    modules = re.findall(r"^module (\S+?)(?: |\()", (folder / "eie.v").read_text(), re.MULTILINE)
+    modules = re.findall(r"^module (\S+?)(?: |\()", (folder / "eie.v").read_text(encoding="utf-8"),
+                         re.MULTILINE)
     assert len(modules) == len(set(modules))
     assert {"eie", "eie_core", "eie_pe"} <= set(modules)
     assert [name for name in modules if not re.fullmatch(r"\w+", name)] == []
 
 
 def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
-    text = (folder / "eie.v").read_text()
+    text = (folder / "eie.v").read_text(encoding="utf-8")
     assert "initial" not in text
     assert not re.search(r"^\s*reg \[.*\] \S+ \[", text, re.MULTILINE)
     for image in ("ptr_even", "ptr_odd", "spmat", "act", "codebook"):
@@ -110,7 +112,7 @@ def test_only_intermediate_values_are_without_a_name(folder):
 
 def test_text_names_no_place_on_this_machine(folder):
     for path in folder.iterdir():
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert os.getcwd() not in text
         assert sys.prefix not in text
         assert not re.search(r'["( ]/\w+/', text), path.name
@@ -136,7 +138,7 @@ def find_ports(text):
 
 
 def test_the_docs_list_the_ports(emitted):
-    table = (DOCS / "verilog.md").read_text().split("## Ports")[1].split("\n## ")[0]
+    table = (DOCS / "verilog.md").read_text(encoding="utf-8").split("## Ports")[1].split("\n## ")[0]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
     listed = {}
     for _, names, directions, *_ in rows:
@@ -153,7 +155,7 @@ def test_text_is_the_same_whatever_the_hash_seed(emitted):
               "print(hashlib.sha256(repr(sorted(emit(PRESETS['tiny']).files.items())).encode())"
               ".hexdigest())")
     # What is kept was emitted with another seed, which Python takes at random.
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8",
                          check=True, env={**os.environ, "PYTHONHASHSEED": "4711"})
     files = repr(sorted(emitted("tiny").items())).encode()
     assert run.stdout.strip() == hashlib.sha256(files).hexdigest()

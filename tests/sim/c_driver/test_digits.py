@@ -98,9 +98,9 @@ def test_all_layers_can_be_outputs(verilator, tmp_path, models, options):
 def changed(program, folder, file, old, new, models):
     """Relink the example with a text replaced in one of its files, and run it."""
     shutil.copytree(program.parent, folder, dirs_exist_ok=True)
-    text = (folder / file).read_text()
+    text = (folder / file).read_text(encoding="utf-8")
     assert old in text
-    (folder / file).write_text(text.replace(old, new, 1))
+    (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
     subprocess.run(["gcc", *C_FLAGS, "-I", ".", "-c", file], cwd=folder, check=True)
     subprocess.run(["g++", "-o", "program", *(path.name for path in folder.glob("*.o")),
                     make_machine(CONFIG, build_root=models), "-pthread"], cwd=folder, check=True)

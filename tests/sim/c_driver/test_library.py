@@ -299,7 +299,8 @@ def test_driver_needs_no_library(tmp_path, flag):
 def test_headers_compile_as_cpp(tmp_path):
     (tmp_path / "user.cpp").write_text(
         '#include "eie.h"\n#include "eie_quantise.h"\n'
-        'int main() { return eie_status_text(EIE_OK) == nullptr || eie_quantise(0.5, 1, 8) != 1; }')
+        'int main() { return eie_status_text(EIE_OK) == nullptr || eie_quantise(0.5, 1, 8) != 1; }',
+        encoding="utf-8")
     subprocess.run(["gcc", *C_FLAGS, "-c", DRIVER / "eie.c", "-o", tmp_path / "eie.o"], check=True)
     subprocess.run(["g++", "-std=c++11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I", DRIVER,
                     tmp_path / "user.cpp", tmp_path / "eie.o", "-o", tmp_path / "user"], check=True)
@@ -309,7 +310,8 @@ def test_headers_compile_as_cpp(tmp_path):
 def test_numbers_are_rounded_as_by_the_golden_model(tmp_path):
     (tmp_path / "q.c").write_text(
         '#include "eie_quantise.h"\nint32_t q(double x, int frac, unsigned width);\n'
-        'int32_t q(double x, int frac, unsigned width) { return eie_quantise(x, frac, width); }\n')
+        'int32_t q(double x, int frac, unsigned width) { return eie_quantise(x, frac, width); }\n',
+        encoding="utf-8")
     subprocess.run(["gcc", *C_FLAGS, "-shared", "-fPIC", "-o", tmp_path / "q.so",
                     tmp_path / "q.c"], check=True)
     q = ctypes.CDLL(str(tmp_path / "q.so")).q

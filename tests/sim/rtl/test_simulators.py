@@ -16,7 +16,7 @@ module show(input wire clk, input wire [1:0] row, output wire [71:0] word);
         .clk(clk), .r_en(1'b1), .r_addr(row), .r_data(word),
         .w_en(1'b0), .w_addr(2'd0), .w_data(72'd0));
 endmodule
-""", "eie_sram.v": (VERILOG / "eie_sram.v").read_text()}
+""", "eie_sram.v": (VERILOG / "eie_sram.v").read_text(encoding="utf-8")}
 
 BENCH = """
 import cocotb
@@ -40,7 +40,7 @@ def bench(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(text):
-        (tmp_path / "bench_show.py").write_text(text)
+        (tmp_path / "bench_show.py").write_text(text, encoding="utf-8")
         return "bench_show"
     return write
 
@@ -52,7 +52,7 @@ def design(simulator, models):
 
 def images(folder, text="123456789abcdef01\n2\n"):
     folder.mkdir()
-    (folder / "pe_0.spmat.hex").write_text(text)
+    (folder / "pe_0.spmat.hex").write_text(text, encoding="utf-8")
     return [f"+eie_images={folder}"]
 
 

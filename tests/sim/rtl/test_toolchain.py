@@ -76,7 +76,7 @@ def test_the_variables_of_an_outer_make_are_removed():
 
 def test_programs_report_their_version(tmp_path, monkeypatch):
     program = tmp_path / "g++"
-    program.write_text("#!/bin/sh\necho 'g++ (Debian 8.3.0-6) 8.3.0'\n")
+    program.write_text("#!/bin/sh\necho 'g++ (Debian 8.3.0-6) 8.3.0'\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found = next(tool for tool in toolchain.check_tools() if tool.name == "g++")

@@ -31,7 +31,7 @@ async def run(dut, wrap=lambda bus: bus, timeout=None):
     A bus that keeps wall-clock time needs a `timeout` of its own.
     """
     folder = Path(os.environ["EIE_JOB"])
-    job = json.loads((folder / "job.json").read_text())
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     deadline = job["deadline"] * PERIOD
     bus = CocotbBus(dut, timeout=deadline, **job["bus"])
     await bus.start()
@@ -40,7 +40,7 @@ async def run(dut, wrap=lambda bus: bus, timeout=None):
              **{f"output{number}": output for number, output in enumerate(result.outputs)})
     (folder / "results.json").write_text(json.dumps({
         "counters": result.counters, "overflow_tiles": result.overflow_tiles,
-        "cycles": bus.cycles, "traffic": bus.statistics}))
+        "cycles": bus.cycles, "traffic": bus.statistics}), encoding="utf-8")
 
 
 @cocotb.test()

@@ -91,7 +91,7 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
                *(f"-isystem{folder}" for folder in _includes()),
                str(source), str(model / "libVtop.a"), str(model / "libverilated.a"),
                *link.split(), "-pthread", "-o", "host"]
-    parts = [path.read_text() for path in [source, FOLDER / "host.h", *headers]]
+    parts = [path.read_text(encoding="utf-8") for path in [source, FOLDER / "host.h", *headers]]
     return make_once(build_root, source.stem, [str(model), command, parts],
                      lambda folder: call(command, folder)) / "host"
 
