@@ -19,6 +19,7 @@ from ..lib.sram import Sram
 from ..top import Eie
 from .fusesoc import describe_core
 from .word_tables import describe_words
+from .yosys import builtin_yosys
 
 __all__ = ["Emitted", "emit", "to_verilog"]
 
@@ -68,10 +69,11 @@ class VerilogPlatform:
 
     def convert(self, component: wiring.Component, name: str) -> str:
         """Convert `component` to module `name`, without the modules that it shares."""
-        text = verilog.convert(
-            component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
-            ports={port: (value, PortDirection.Input if flow == In else PortDirection.Output)
-                   for port, flow, value in ports(component)})
+        with builtin_yosys():
+            text = verilog.convert(
+                component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
+                ports={port: (value, PortDirection.Input if flow == In else PortDirection.Output)
+                       for port, flow, value in ports(component)})
         # Amaranth has no module parameters; the one that names memory images is added here.
         text, n_images = re.subn(r'\.IMAGE\("(\.[^"]*)"\)', r'.IMAGE({IMAGE, "\1"})', text)
         if n_images:

@@ -4,8 +4,10 @@
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
@@ -135,7 +137,8 @@ def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_
     _require("place and route")
     _run(_NEXTPNR, [*_DEVICE, "--json", "flat.json", "--report", "report.json", "--seed",
                     str(seed), "--freq", str(_TARGET_MHZ), "--timing-allow-fail",
-                    "--lpf-allow-unconstrained"], folder, "nextpnr.log")
+                    "--lpf-allow-unconstrained"], folder, "nextpnr.log",
+         {"YOWASP_CACHE_DIR": str(_find_cache(folder))})
     return summarise(cells, json.loads((folder / "report.json").read_text(encoding="utf-8")), seed)
 
 
@@ -229,15 +232,28 @@ def _require(purpose: str) -> None:
             require(tool)
 
 
-def _run(script: str, arguments: Sequence[str], folder: Path, log: str) -> None:
+def _run(script: str, arguments: Sequence[str], folder: Path, log: str,
+         environment: Mapping[str, str] | None = None) -> None:
     """Call a tool that is a Python package, in a process of its own."""
     with (folder / log).open("w", encoding="utf-8") as output:
         code = subprocess.run([sys.executable, "-c", script, *arguments], cwd=folder, check=False,
+                              env={**os.environ, **(environment or {})},
                               stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
                               ).returncode
     if code:
         lines = (folder / log).read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
         raise ToolError("\n".join([f"synthesis failed; the end of {folder / log}:", *lines]))
+
+
+def _find_cache(folder: Path) -> Path:
+    """Folder for nextpnr's compiled code: the user's, or one in `folder` if that is read-only."""
+    import platformdirs
+
+    cache = Path(os.environ.get("YOWASP_CACHE_DIR")
+                 or platformdirs.user_cache_dir("YoWASP", appauthor=False))
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    return cache if os.access(cache, os.W_OK) else folder.resolve() / "cache"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,13 +10,13 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from eie_cli.tables import make_console, make_table, print_table, show_build, working
+from eie_compiler.compile import compile_network
+from eie_compiler.testing import make_layer, random_network
 from rich.text import Text
 
 from eie_cli.encoding import tolerate_encoding
-from eie_cli.tables import make_console, make_table, print_table, show_build, working
-from eie_compiler.compile import compile_network
 from eie_compiler.network import CompressedNetwork
-from eie_compiler.testing import make_layer, random_network
 from eie_hdl.config import PRESETS
 
 #: Colours and other effects on a terminal.

@@ -1,5 +1,6 @@
 """The examples of integration elaborate, and fit the Verilog that is emitted."""
 
+import os
 import re
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def test_litex_makes_a_soc_in_which_every_port_is_connected(folder, tmp_path, ve
     pytest.importorskip("litex")
     made = subprocess.run(
         [sys.executable, EXAMPLE / "eie_litex.py", folder, "-o", tmp_path / "soc.v"],
+        # LiteX writes what is not ASCII in the encoding of the locale.
+        env={**os.environ, "PYTHONUTF8": "1"},
         cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert made.returncode == 0, made.stdout + made.stderr
     # What LiteX writes is not clean; of the instance in it, every width must be right.

@@ -1,6 +1,7 @@
 """What becomes of memories on an ECP5, and what is said of the result."""
 
 import dataclasses
+import importlib.util
 import json
 from collections import Counter
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch):
     with pytest.raises(ToolError, match="^pyosys must be installed for synthesis, but was "
                                         "not found: pip install pyosys$"):
         ecp5.map_cells(MODULE, tmp_path, top="small")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("platformdirs"), reason="nextpnr is not installed")
+def test_compiled_code_goes_to_a_cache_that_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "user"))
+    assert synth._find_cache(tmp_path / "pe") == tmp_path / "user"
+    monkeypatch.delenv("YOWASP_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert synth._find_cache(tmp_path / "pe") == tmp_path / "pe" / "cache"
 
 
 def test_cells_and_longest_path_are_summed_up():
