@@ -2,31 +2,39 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
-from eie_compiler.lowering.compile import compile_network
-from eie_compiler.lowering.csc import DecodeError, decode, encode
+from eie_compiler.compile import compile_network
+from eie_compiler.csc import DecodeError, decode, encode
 from eie_compiler.network import CompressedNetwork
-from eie_compiler.random_networks import make_layer, random_codes, random_network
+from eie_compiler.testing import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import Layouts, pack, unpack
 from eie_hdl.numeric import limits
-from eie_hdl.packing import pack, unpack
 
 
 def powers(low, high):
     return st.integers(low, high).map(lambda exponent: 1 << exponent)
 
 
+def make_config(**changes):
+    """Machine in which every network of `sizes` fits: three dense layers in one PE, say."""
+    return EIEConfig(**{"act_depth": 1 << 12, "ptr_depth": 1 << 14, "program_depth": 128,
+                        "spmat_depth": 1 << 15, **changes})
+
+
 configs = st.builds(
-    EIEConfig, n_pe=powers(0, 4), v_width=st.integers(2, 8), z_width=st.integers(2, 8),
-    entries_per_word=powers(0, 4), acc_depth=powers(2, 6), act_depth=st.just(1 << 12),
-    ptr_depth=st.just(1 << 14), spmat_depth=st.sampled_from([1 << 14, 10_007]),
-    program_depth=st.just(128))
+    make_config, n_pe=powers(0, 4), v_width=st.integers(2, 8), z_width=st.integers(2, 8),
+    entries_per_word=powers(0, 4), acc_depth=powers(2, 6),
+    spmat_depth=st.sampled_from([1 << 15, 30_011]))
 
 sizes = st.lists(st.integers(1, 90), min_size=2, max_size=4)
+
+#: The machines with least room, with the networks that need most.
+SMALLEST = {"n_pe": 1, "acc_depth": 4, "z_width": 2, "v_width": 4, "spmat_depth": 30_011}
+LARGEST = [90, 90, 90, 90]
 
 
 def encode_interleaved(config, codes):
@@ -38,6 +46,15 @@ def encode_interleaved(config, codes):
 @settings(max_examples=60)
 @given(config=configs, sizes=sizes, density=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
        mapping=st.sampled_from(["balanced", "interleaved"]), seed=st.integers(0, 1 << 32))
+# 65 descriptors, more than a program has by default.
+@example(config=make_config(n_pe=1, acc_depth=4), sizes=[1, 77, 85, 85], density=0.0,
+         mapping="balanced", seed=0)
+@example(config=make_config(**SMALLEST, entries_per_word=1), sizes=LARGEST, density=1.0,
+         mapping="balanced", seed=0)
+@example(config=make_config(**SMALLEST, entries_per_word=16), sizes=LARGEST, density=0.02,
+         mapping="interleaved", seed=0)
+@example(config=make_config(**SMALLEST | {"n_pe": 16}, entries_per_word=16), sizes=LARGEST,
+         density=0.3, mapping="interleaved", seed=0)
 def test_decoded_images_are_the_matrices_that_were_compiled(config, sizes, density, mapping, seed):
     network = random_network(np.random.default_rng(seed), sizes, density=density,
                              v_width=config.v_width)
@@ -135,21 +152,21 @@ def compile_small():
 
 
 @pytest.mark.parametrize("pointer, message", [
-    (2 + 16, "descriptor 0, PE 0, column 0: pointers must be at most acc_depth = 16 apart, not 18"),
+    (2 + 16, "descriptor 0, PE 0, column 0: pointers must be acc_depth = 16 apart at most, not 18"),
     (9, "descriptor 0, PE 0, column 0: entries must be before 8, the end of the image, not at 8"),
 ])
 def test_a_column_outside_its_image_is_not_decoded(pointer, message):
     config, images = compile_small()
-    images["pe_0.ptr_odd"] = pack(Layouts.of(config).ptr, np.array([pointer]))
+    images["pe_0.ptr_odd"] = pack(Layouts(config).ptr, np.array([pointer]))
     with pytest.raises(DecodeError, match=f"^{re.escape(message)}$"):
         decode(config, images)
 
 
 def test_a_row_outside_its_tile_is_not_decoded():
     config, images = compile_small()
-    word = unpack(Layouts.of(config).spmat_word, images["pe_0.spmat"])
+    word = unpack(Layouts(config).spmat_word, images["pe_0.spmat"])
     word["z"][0, 1] = 3
-    images["pe_0.spmat"] = pack(Layouts.of(config).spmat_word, word)
+    images["pe_0.spmat"] = pack(Layouts(config).spmat_word, word)
     with pytest.raises(DecodeError, match="^descriptor 0, PE 0, column 0: rows must be below 4, "
                                           "the rows of the tile, not 4$"):
         decode(config, images)
@@ -157,8 +174,9 @@ def test_a_row_outside_its_tile_is_not_decoded():
 
 def test_a_program_without_end_is_not_decoded():
     config, images = compile_small()
-    fields = unpack(Layouts.of(config).descriptor, images["ccu.program"])
+    fields = unpack(Layouts(config).descriptor, images["ccu.program"])
     fields["final"][:] = 0
-    images["ccu.program"] = pack(Layouts.of(config).descriptor, fields)
-    with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 is final$"):
+    images["ccu.program"] = pack(Layouts(config).descriptor, fields)
+    with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 on is "
+                                          "final$"):
         decode(config, images)
