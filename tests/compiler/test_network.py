@@ -1,6 +1,5 @@
 import copy
 import re
-import time
 
 import numpy as np
 import pytest
@@ -104,11 +103,23 @@ def test_two_layers_of_one_name_are_refused():
         CompressedNetwork((layer, layer), 8, 4)
 
 
-def test_names_of_many_layers_are_compared_in_no_time():
+def test_names_of_many_layers_are_not_compared_in_pairs():
+    calls = []
+
+    class Name(str):
+        """Text that counts how often it is looked at."""
+
+        def __eq__(self, other):
+            calls.append(self)
+            return str.__eq__(self, other)
+
+        def __hash__(self):
+            calls.append(self)
+            return str.__hash__(self)
+
     layer = make_layer(np.ones((1, 1), np.uint8), codebook=CODEBOOK)
-    layers = [copy.copy(layer) for _ in range(5000)]
+    layers = [copy.copy(layer) for _ in range(1000)]
     for number, layer in enumerate(layers):
-        object.__setattr__(layer, "name", f"layer{number}")
-    start = time.process_time()
+        object.__setattr__(layer, "name", Name(f"layer{number}"))
     CompressedNetwork(tuple(layers), 8, 2)
-    assert time.process_time() - start < 0.1
+    assert len(layers) <= len(calls) < 10 * len(layers)
