@@ -47,9 +47,9 @@ def network(tmp_path):
 
 def run(*arguments, **environment):
     """Run `eie` in a process of its own; gives what it writes to a pipe."""
+    usual = {"TERM": "xterm", "PYTHONUTF8": "1", "PYTHONIOENCODING": ""}
     result = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)],
-                            capture_output=True,
-                            env={**os.environ, "TERM": "xterm", **environment})
+                            capture_output=True, env={**os.environ, **usual, **environment})
     assert (result.returncode, result.stderr) == (0, b"")
     return result.stdout
 
@@ -148,7 +148,7 @@ def test_names_of_layers_are_no_markup(compiled, capsys):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
 def test_a_pipe_gets_the_same_in_every_environment(network, environment):
-    expected = run("info", network, PYTHONIOENCODING="utf-8").decode()
+    expected = run("info", network).decode()
     assert expected.splitlines()[0] == str(network)
     got = run("info", network, **environment)
     if "PYTHONUTF8" in environment:
@@ -164,7 +164,7 @@ def test_a_pipe_gets_the_same_in_every_environment(network, environment):
 
 def test_help_and_json_are_the_same_in_every_environment(network):
     for arguments in (["--help"], ["run", "-h"], ["info", network, "--json"]):
-        outputs = {run(*arguments, PYTHONIOENCODING="utf-8", **environment)
+        outputs = {run(*arguments, **environment)
                    for name, environment in ENVIRONMENTS.items()
                    if name in ("forced colour", "no home")}
         assert len(outputs) == 1
