@@ -26,7 +26,7 @@ demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
 
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
 	@# There are as many processes as processors: threads of libraries would only be in their way.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000

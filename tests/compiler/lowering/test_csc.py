@@ -6,13 +6,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
-from eie_compiler.compile import compile_network
-from eie_compiler.csc import DecodeError, decode, encode
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.csc import DecodeError, decode, encode
 from eie_compiler.network import CompressedNetwork
-from eie_compiler.testing import make_layer, random_codes, random_network
+from eie_compiler.random_networks import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import Layouts, pack, unpack
+from eie_hdl.format import Layouts
 from eie_hdl.numeric import limits
+from eie_hdl.packing import pack, unpack
 
 
 def powers(low, high):
@@ -152,21 +153,21 @@ def compile_small():
 
 
 @pytest.mark.parametrize("pointer, message", [
-    (2 + 16, "descriptor 0, PE 0, column 0: pointers must be acc_depth = 16 apart at most, not 18"),
+    (2 + 16, "descriptor 0, PE 0, column 0: pointers must be at most acc_depth = 16 apart, not 18"),
     (9, "descriptor 0, PE 0, column 0: entries must be before 8, the end of the image, not at 8"),
 ])
 def test_a_column_outside_its_image_is_not_decoded(pointer, message):
     config, images = compile_small()
-    images["pe_0.ptr_odd"] = pack(Layouts(config).ptr, np.array([pointer]))
+    images["pe_0.ptr_odd"] = pack(Layouts.of(config).ptr, np.array([pointer]))
     with pytest.raises(DecodeError, match=f"^{re.escape(message)}$"):
         decode(config, images)
 
 
 def test_a_row_outside_its_tile_is_not_decoded():
     config, images = compile_small()
-    word = unpack(Layouts(config).spmat_word, images["pe_0.spmat"])
+    word = unpack(Layouts.of(config).spmat_word, images["pe_0.spmat"])
     word["z"][0, 1] = 3
-    images["pe_0.spmat"] = pack(Layouts(config).spmat_word, word)
+    images["pe_0.spmat"] = pack(Layouts.of(config).spmat_word, word)
     with pytest.raises(DecodeError, match="^descriptor 0, PE 0, column 0: rows must be below 4, "
                                           "the rows of the tile, not 4$"):
         decode(config, images)
@@ -174,9 +175,8 @@ def test_a_row_outside_its_tile_is_not_decoded():
 
 def test_a_program_without_end_is_not_decoded():
     config, images = compile_small()
-    fields = unpack(Layouts(config).descriptor, images["ccu.program"])
+    fields = unpack(Layouts.of(config).descriptor, images["ccu.program"])
     fields["final"][:] = 0
-    images["ccu.program"] = pack(Layouts(config).descriptor, fields)
-    with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 on is "
-                                          "final$"):
+    images["ccu.program"] = pack(Layouts.of(config).descriptor, fields)
+    with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 is final$"):
         decode(config, images)
