@@ -18,7 +18,7 @@ from eie_bench.paper.plots import draw
 from eie_bench.paper.report import Report
 from eie_bench.paper.tables import Table, refresh, to_markdown
 from eie_bench.plotting import require_matplotlib
-from eie_cli.console import console, make_table, print_table
+from eie_cli.console import make_console, make_table, print_table
 from eie_cli.errors import Command
 
 

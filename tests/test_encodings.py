@@ -35,6 +35,8 @@ def depends_on_locale(call):
         return len(call.args) < 2
     if name in PROCESSES:
         return is_true(given.get("text")) or is_true(given.get("universal_newlines"))
+    if name == "open" and method and getattr(call.func.value, "id", None) == "os":
+        return False    # a file descriptor, of bytes
     if name in ("open", "fdopen"):
         # The mode follows the file, which a method has already.
         at = 0 if name == "open" and method and not is_module(call.func.value) else 1
@@ -82,6 +84,7 @@ def test_text_is_utf8_in_every_locale(path):
     ("path.open(mode='wb')", False),
     ("path.open('w', encoding='utf-8')", False),
     ("io.open(path, 'wb')", False),
+    ("os.open(path, flags)", False),
     ("os.fdopen(handle, 'w')", True),
     ("subprocess.run(command, text=True)", True),
     ("subprocess.run(command, text=True, encoding='utf-8')", False),

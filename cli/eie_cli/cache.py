@@ -22,7 +22,7 @@ def cache_command(clear: bool) -> None:
     """
     from eie_sim.rtl.cache import cache_folder, clear_cache, list_entries
 
-    from .console import console, make_table, print_table
+    from .console import make_console, make_table, print_table
 
     folder = cache_folder()
     if clear:
@@ -35,7 +35,7 @@ def cache_command(clear: bool) -> None:
                f"{_mebibytes(sum(entry.size for entry in entries))}")
     if not entries:
         return
-    console.print()
+    make_console().print()
     rows = []
     for kind, group in itertools.groupby(entries, lambda entry: entry.kind):
         members = list(group)

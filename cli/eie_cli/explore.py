@@ -117,7 +117,7 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     """A bar of all points on the error output; silent in a pipe."""
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from .tables import make_console
+    from .console import make_console
 
     console = make_console(stderr=True)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(),

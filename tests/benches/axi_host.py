@@ -48,7 +48,7 @@ class Host(Buses):
 
     def finish(self):
         """Add the counts to those of earlier tests in the run."""
-        known = json.loads(_FIGURES.read_text()) if _FIGURES.exists() else {}
+        known = json.loads(_FIGURES.read_text(encoding="utf-8")) if _FIGURES.exists() else {}
         figures = {name: collections.Counter(known.get(name, {})) + mine
                    for name, mine in [("counts", self.counts), ("errors", self.errors)]}
         _FIGURES.write_text(json.dumps({

@@ -58,7 +58,8 @@ def test_what_is_written_compiles_by_itself(folder, tmp_path):
     assert eie("export", folder, "-o", tmp_path / "c")[0] == 0
     (tmp_path / "c" / "main.c").write_text(
         '#include "eie_quantise.h"\n#include "model.h"\n'
-        "int main(void) { return eie_status_text(EIE_OK) == 0 || model.n_outputs == 0; }\n")
+        "int main(void) { return eie_status_text(EIE_OK) == 0 || model.n_outputs == 0; }\n",
+        encoding="utf-8")
     subprocess.run("gcc -std=c99 -Wall -Werror *.c -o main && ./main", cwd=tmp_path / "c",
                    shell=True, check=True)
 

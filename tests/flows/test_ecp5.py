@@ -89,10 +89,10 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch):
 @pytest.mark.skipif(not importlib.util.find_spec("platformdirs"), reason="nextpnr is not installed")
 def test_compiled_code_goes_to_a_cache_that_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "user"))
-    assert synth._find_cache(tmp_path / "pe") == tmp_path / "user"
+    assert ecp5._find_cache(tmp_path / "pe") == tmp_path / "user"
     monkeypatch.delenv("YOWASP_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
-    assert synth._find_cache(tmp_path / "pe") == tmp_path / "pe" / "cache"
+    assert ecp5._find_cache(tmp_path / "pe") == tmp_path / "pe" / "cache"
 
 
 def test_cells_and_longest_path_are_summed_up():
@@ -140,12 +140,12 @@ def test_the_command_line_tells_a_miss_by_its_exit_code(report, code, tmp_path, 
     monkeypatch.setattr(ecp5, "emit", lambda config: Emitted())
     monkeypatch.setattr(ecp5, "synthesise", lambda files, folder, *, seed: report)
     assert ecp5.main(["-o", str(tmp_path)]) == code
-    assert (tmp_path / "pe.md").read_text() == report.markdown()
-    assert json.loads((tmp_path / "pe.json").read_text())["lut4"] == report.lut4
+    assert (tmp_path / "pe.md").read_text(encoding="utf-8") == report.markdown()
+    assert json.loads((tmp_path / "pe.json").read_text(encoding="utf-8"))["lut4"] == report.lut4
     assert ("missed: the clock rate" in capsys.readouterr().err) == bool(code)
 
 
 def test_the_command_line_reports_a_wrong_configuration(tmp_path, capsys):
-    (tmp_path / "bad.toml").write_text("n_pe = 3\n")
+    (tmp_path / "bad.toml").write_text("n_pe = 3\n", encoding="utf-8")
     assert ecp5.main(["--config", str(tmp_path / "bad.toml"), "-o", str(tmp_path)]) == 2
     assert "n_pe must be a power of two" in capsys.readouterr().err

@@ -27,5 +27,6 @@ def test_unknown_name_is_an_attribute_error():
 def test_package_and_configuration_load_neither_amaranth_nor_numpy(statement):
     script = (f"import sys\n{statement}\n"
               "print(sorted({'amaranth', 'numpy'} & set(sys.modules)))")
-    run = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True)
+    run = subprocess.run([sys.executable, "-c", script], encoding="utf-8",
+                         capture_output=True, check=True)
     assert run.stdout == "[]\n"

@@ -136,6 +136,6 @@ def test_two_arrays_of_one_name_are_refused(tmp_path):
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path):
-    (tmp_path / "a.npz").write_text("nothing")
+    (tmp_path / "a.npz").write_text("nothing", encoding="utf-8")
     with pytest.raises(ArchiveError, match="^File must be an intact .npz archive: "):
         read_arrays(tmp_path / "a.npz")

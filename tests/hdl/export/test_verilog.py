@@ -107,7 +107,7 @@ def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
 
 
 def test_only_intermediate_values_are_without_a_name(folder):
-    names = set(re.findall(r"\\\$(\S+)", (folder / "eie.v").read_text()))
+    names = set(re.findall(r"\\\$(\S+)", (folder / "eie.v").read_text(encoding="utf-8")))
     assert {name for name in names if not re.fullmatch(r"\d+|auto\$\S+", name)} == set()
 
 

@@ -169,5 +169,6 @@ def test_code_that_cannot_be_cached_is_an_error_that_says_what_to_do(build_and_w
     script = ("import numba.core.caching as caching; caching.CacheImpl._locator_classes = []; "
               "from eie_sim.cycles.model import CycleModelError, _import_kernel\n"
               "try:\n    _import_kernel()\nexcept CycleModelError as error:\n    print(error)")
-    run = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True)
+    run = subprocess.run([sys.executable, "-c", script], encoding="utf-8",
+                         capture_output=True, check=True)
     assert "set NUMBA_CACHE_DIR to a writable folder" in run.stdout

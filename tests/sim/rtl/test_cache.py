@@ -22,7 +22,7 @@ from eie_sim.rtl.cache import (
 
 
 def write(folder):
-    (folder / "file").write_text("12345")
+    (folder / "file").write_text("12345", encoding="utf-8")
 
 
 def test_the_cache_is_the_users_unless_a_variable_or_the_caller_names_another(monkeypatch,
@@ -43,7 +43,7 @@ def test_an_entry_is_reused(tmp_path):
     for _ in range(2):
         path = make_once(tmp_path, "thing", ["a", 1], lambda folder: (write(folder),
                                                                      made.append(folder)))
-        assert (path / "file").read_text() == "12345"
+        assert (path / "file").read_text(encoding="utf-8") == "12345"
     assert len(made) == 1
 
 
@@ -79,7 +79,7 @@ def test_clearing_removes_entries_and_nothing_else(tmp_path):
     kept = ["notes-2024", "photos", "thing-0123456789abcdeg", "THING-0123456789abcdef"]
     for name in kept:
         (tmp_path / name).mkdir()
-    (tmp_path / "file.lock").write_text("")
+    (tmp_path / "file.lock").write_text("", encoding="utf-8")
     (tmp_path / "elsewhere-0123456789abcdef").symlink_to(tmp_path / "photos")
     made = make_once(tmp_path, "eie-verilator", 1, write)
     (tmp_path / "making-xyz").mkdir()
@@ -94,7 +94,7 @@ def test_a_cache_that_another_process_uses_is_not_cleared(tmp_path):
             f"make_once({str(tmp_path)!r}, 'thing', 1, lambda folder: None); "
             "print('made', flush=True); sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True) as process:
+                          stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout.readline() == "made\n"
         with pytest.raises(CacheError, match=(
                 f"^{re.escape(str(tmp_path))} must not be in use while it is cleared, but another "
@@ -105,7 +105,7 @@ def test_a_cache_that_another_process_uses_is_not_cleared(tmp_path):
 
 
 def test_after_a_refusal_the_cache_is_still_held(tmp_path):
-    with (tmp_path / "in-use.lock").open("a") as other:
+    with (tmp_path / "in-use.lock").open("a", encoding="utf-8") as other:
         fcntl.flock(other, fcntl.LOCK_SH)
         with pytest.raises(CacheError):
             clear_cache(tmp_path)

@@ -131,7 +131,7 @@ def _includes() -> list[Path]:
     """Folders of Verilator's own headers."""
     verilator = toolchain.require_verilator().path
     assert verilator is not None
-    answer = subprocess.run([verilator, "--getenv", "VERILATOR_ROOT"], text=True, check=True,
+    answer = subprocess.run([verilator, "--getenv", "VERILATOR_ROOT"], encoding="utf-8", check=True,
                             capture_output=True, env=toolchain.tool_environment())
     root = Path(answer.stdout.strip())
     return [root / "include", root / "include" / "vltstd"]
