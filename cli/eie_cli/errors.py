@@ -10,7 +10,7 @@ from .encoding import tolerate_encoding
 __all__ = ["Command", "Group"]
 
 #: Packages whose own exceptions are answers to the user. Any other exception is a fault of ours.
-_OURS = ("eie_hdl", "eie_compiler", "eie_sim", "eie_cli")
+_OURS = ("eie_hdl", "eie_compiler", "eie_driver", "eie_sim", "eie_bench", "eie_flows", "eie_cli")
 
 
 class Command(click.Command):

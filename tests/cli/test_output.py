@@ -10,13 +10,14 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from eie_cli.tables import make_console, make_table, print_table, show_build, working
-from eie_compiler.compile import compile_network
-from eie_compiler.testing import make_layer, random_network
 from rich.text import Text
 
+from eie_cli.console import make_console, make_table, print_table, show_build, working
 from eie_cli.encoding import tolerate_encoding
+from eie_compiler.files.network_file import write_network
+from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
+from eie_compiler.random_networks import make_layer, random_network
 from eie_hdl.config import PRESETS
 
 #: Colours and other effects on a terminal.
@@ -41,7 +42,7 @@ ENVIRONMENTS = {
 @pytest.fixture
 def network(tmp_path):
     path = tmp_path / "net.npz"
-    random_network(np.random.default_rng(2), [12, 40, 5], density=0.3).save(path)
+    write_network(path, random_network(np.random.default_rng(2), [12, 40, 5], density=0.3))
     return path
 
 
@@ -128,7 +129,7 @@ def test_titles_columns_and_cells_are_no_markup(capsys):
 def test_paths_are_no_markup(tmp_path, eie, folder):
     path = tmp_path / folder / "n.npz"
     path.parent.mkdir(parents=True)
-    random_network(np.random.default_rng(2), [12, 5], density=0.3).save(path)
+    write_network(path, random_network(np.random.default_rng(2), [12, 5], density=0.3))
     code, text = eie("info", path)
     assert code == 0 and text.splitlines()[0] == str(path)
     build, inputs = path.parent / "build", path.parent / "x.npy"

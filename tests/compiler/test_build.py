@@ -26,7 +26,7 @@ def saved(tmp_path):
 
 def reseal(folder, **changes):
     """Change the manifest and recompute its checksum."""
-    manifest = json.loads((folder / MANIFEST).read_text()) | changes
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) | changes
     manifest["checksum"] = _seal(manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 

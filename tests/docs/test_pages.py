@@ -44,7 +44,8 @@ def test_the_index_lists_every_page():
 
 
 def test_version_numbers_agree():
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = tomllib.loads(pyproject)["project"]["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     table = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", changelog, flags=re.MULTILINE))
     assert table["package"] == version

@@ -164,7 +164,7 @@ def test_text_is_the_same_whatever_the_hash_seed(emitted):
 
 #: Prints a module that the built-in Yosys has converted.
 CONVERT = ("from amaranth.lib.wiring import Component, In, Out\n"
-           "from eie_hdl.emit import to_verilog\n"
+           "from eie_hdl.export.verilog import to_verilog\n"
            "class Wire(Component):\n"
            "    i: In(1)\n"
            "    o: Out(1)\n"

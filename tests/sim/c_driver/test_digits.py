@@ -108,7 +108,8 @@ def changed(program, folder, file, old, new, models):
 
 
 def test_an_expected_output_that_differs_is_reported(digits, tmp_path, models):
-    last = re.search(r"(-?\d+),\n};\s*\Z", (digits.parent / "digits_data.c").read_text())
+    text = (digits.parent / "digits_data.c").read_text(encoding="utf-8")
+    last = re.search(r"(-?\d+),\n};\s*\Z", text)
     with pytest.raises(SimulationError, match=(
             rf"(?s)failed \(1\).*image 5, output 9: got {last[1]}, expected 12345\n"
             r".*120, 2 not as expected")):
@@ -116,7 +117,8 @@ def test_an_expected_output_that_differs_is_reported(digits, tmp_path, models):
 
 
 def test_a_bit_that_flips_in_a_packet_is_reported(digits, tmp_path, models):
-    beat = re.search(r"beats\[\] = {\s*\w+, (\w+)u,", (digits.parent / "network.c").read_text())
+    text = (digits.parent / "network.c").read_text(encoding="utf-8")
+    beat = re.search(r"beats\[\] = {\s*\w+, (\w+)u,", text)
     with pytest.raises(SimulationError, match="loading: the model was corrupted in transfer"):
         changed(digits, tmp_path, "network.c", beat[1], f"0x{int(beat[1], 0) ^ 1:016x}", models)
 

@@ -291,7 +291,7 @@ def test_driver_needs_no_library(tmp_path, flag):
     subprocess.run(["gcc", *C_FLAGS, flag, "-c", DRIVER / "eie.c", "-o", tmp_path / "eie.o"],
                    check=True)
     symbols = subprocess.run(["nm", "-u", tmp_path / "eie.o"], check=True, capture_output=True,
-                             text=True).stdout.split()
+                             encoding="utf-8").stdout.split()
     # gcc may emit calls of these two in any code, even freestanding.
     assert set(symbols) <= {"U", "memset", "memcpy", "_GLOBAL_OFFSET_TABLE_"}
 
