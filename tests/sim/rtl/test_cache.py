@@ -114,7 +114,7 @@ def test_after_a_refusal_the_cache_is_still_held(tmp_path):
 
 
 def test_a_folder_that_cannot_be_created_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(CacheError, match=(
             r"^The cache of simulators must be a writable folder, not \S+/file/cache "
             r"\(Not a directory\): set EIE_CACHE to another one$")):

@@ -58,7 +58,7 @@ def images(folder, text="123456789abcdef01\n2\n"):
 
 def test_a_memory_is_loaded_from_its_image(design, bench, tmp_path):
     run_bench(design, bench(BENCH), tmp_path / "run", plusargs=images(tmp_path / "images"))
-    log = (tmp_path / "run/simulator.log").read_text()
+    log = (tmp_path / "run/simulator.log").read_text(encoding="utf-8")
     assert not re.search(r"readmemh|ERROR|%Warning", log)
 
 
@@ -150,7 +150,7 @@ def test_waveforms_can_be_limited_to_an_instance(simulator, models, bench, tmp_p
         sizes.append((tmp_path / f"run-{waves}" / design.waves).stat().st_size)
     assert 0 < sizes[1] < sizes[0]
     if design.waves.endswith(".vcd"):
-        assert "pe_0" in (tmp_path / "run-pe_0" / design.waves).read_text()
+        assert "pe_0" in (tmp_path / "run-pe_0" / design.waves).read_text(encoding="utf-8")
 
 
 def test_no_waveform_is_written_unasked(design, bench, tmp_path):
