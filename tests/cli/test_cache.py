@@ -1,4 +1,4 @@
-"""`eie cache`: where simulators are kept, and away with them."""
+"""`eie cache`: its table, its total, and clearing."""
 
 import os
 import re
