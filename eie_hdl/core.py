@@ -14,7 +14,7 @@ __all__ = ["Core"]
 
 
 class Core(wiring.Component):
-    """The machine without its buses: CCU, tree and PEs.
+    """Core of the machine, without buses: CCU, tree and PEs.
 
     Parameters
     ----------

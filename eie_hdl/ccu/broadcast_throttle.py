@@ -8,11 +8,12 @@ __all__ = ["BroadcastThrottle"]
 
 
 class BroadcastThrottle(wiring.Component):
-    """Keeps the activation queues from overflowing, whatever is in flight.
+    """Back-pressure of the broadcast: prevents the activation queues from overflowing.
 
-    What the queues tell does not yet know of the last :attr:`EIEConfig.n_in_flight`
-    cycles. If one is filling, so many messages may have been sent in those that it would overflow;
-    but mostly it is a few, as a column takes a PE some cycles. So these messages are counted.
+    Queue status is :attr:`EIEConfig.n_in_flight` cycles stale. When a queue is filling, the
+    messages of these cycles might overflow it. Usually there are only a few, because a column
+    occupies a PE for several cycles. The throttle therefore counts the messages in flight, and
+    stops the broadcast only if there are more than the remaining room is sufficient for.
 
     Parameters
     ----------
@@ -24,9 +25,9 @@ class BroadcastThrottle(wiring.Component):
     filling, full : :py:`In(1)`
         As in :class:`~eie_hdl.tree.tree.Link`.
     sent : :py:`In(1)`
-        A message is being sent that goes through the queues.
+        Strobe: a message is sent that passes through the queues.
     stop : :py:`Out(1)`
-        None must be sent.
+        No such message may be sent.
     """
     filling: Signal
     full: Signal
@@ -40,7 +41,7 @@ class BroadcastThrottle(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        recent = Signal(self._n_in_flight)    # one bit for each cycle, the last one lowest
+        recent = Signal(self._n_in_flight)    # one bit per cycle, the latest lowest
         count  = Signal(range(self._n_in_flight + 1))
         m.d.sync += [
             recent.eq(recent << 1 | self.sent),

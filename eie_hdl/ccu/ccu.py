@@ -17,7 +17,7 @@ __all__ = ["Ccu", "CcuSignature"]
 
 
 class CcuSignature(wiring.Signature):
-    """What the machine has to do with the host.
+    """Interface between the core and the host logic.
 
     Parameters
     ----------
@@ -27,30 +27,30 @@ class CcuSignature(wiring.Signature):
     Members
     -------
     load : :py:`In(stream.Signature(layouts.load))`
-        Words for the memories. While a program runs only activations that it does not use may be
-        loaded; they are taken in cycles in which nothing else is broadcast.
+        Words for the memories. While a program runs, only activations that it does not use may be
+        loaded; they are accepted in cycles without another broadcast.
     run : :py:`In(stream.Signature(layouts.run))`
-        Where to start, taken while the machine is idle.
+        Starts of programs, accepted while the core is idle.
     read : :py:`In(stream.Signature(layouts.read))`
-        Memory to send as a result: at least one word, all of which exist. Taken while the machine
-        is idle. Of memories other than `ACT` only with ``readback``.
+        Requests to send memory contents as a result, accepted while the core is idle. At least one
+        word, all of which must exist. Memories other than `ACT` require ``readback``.
     watched : :py:`In(clog2(n_pe))`
-        PE whose busy cycles are counted, from the next tile on.
+        PE whose busy cycles are counted. Sampled at the start of each tile.
     result : :py:`Out(stream.Signature(layouts.result))`
-        Vectors that the program sends, and memory that is read.
+        Vectors that the program sends, and memory contents.
     busy : :py:`Out(1)`
-        A program is running, has failed, or memory is read.
+        A program is running or has failed, or memory is being read.
     done : :py:`Out(1)`
-        Strobe: a program ends. The counters are right a cycle later.
+        Strobe: a program ends. The counters are final one cycle later.
     fault : :py:`Out(data.StructLayout({"code": 8, "address": clog2(program_depth)}))`
-        Why a program has failed, an :class:`~eie_hdl.registers.Error`, and the descriptor that did;
-        stays until the machine is reset.
+        Error of a failed program, an :class:`~eie_hdl.registers.Error`, and the number of its
+        descriptor. Held until the core is reset.
     overflow : :py:`Out(1)`
-        An accumulator overflowed in this program, or in the last one when idle.
+        An accumulator overflowed in this program; when idle, in the last one.
     overflow_tile : :py:`Out(clog2(program_depth))`
-        Number of the first tile of the program, from 0, in which one did.
+        Number of the first tile of the program, from 0, in which an accumulator overflowed.
     counters : :py:`Out(wiring.Signature({name: Out(64) for name in COUNTERS}))`
-        Counts of this program, or of the last one when idle.
+        Counts of this program; when idle, of the last one.
     """
     def __init__(self, config: EIEConfig) -> None:
         layouts = Layouts.of(config)
@@ -73,9 +73,9 @@ class Ccu(wiring.Component):
     """Central control unit: loads the memories, and runs programs of descriptors.
 
     (Han et al., ISCA 2016, section 4, "Central Control Unit": its I/O and computing mode.) For each
-    tile it broadcasts a start, the nonzero activations as the scanners find them, one a cycle
-    unless a queue fills, and an end. It does not wait for a tile to be written unless the next
-    descriptor has its `barrier` set. A descriptor that is wrong stops it.
+    tile it broadcasts a start, the nonzero activations as the scanners find them, and an end.
+    Throughput is one activation per cycle unless a queue fills. The next descriptor does not wait
+    until a tile is written unless its `barrier` is set. An invalid descriptor stops the program.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Ccu(wiring.Component):
     host : :py:`Out(CcuSignature(config))`
         To the host.
     link : :py:`In(Link(config))`
-        To the PEs. The broadcast is a register.
+        To the PEs. The broadcast is registered.
     """
     def __init__(self, config: EIEConfig):
         self._config = config

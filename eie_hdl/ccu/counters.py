@@ -15,10 +15,9 @@ strobes_layout = data.StructLayout({
 
 
 class Counters(wiring.Component):
-    """Performance counters: what :data:`~eie_hdl.format.COUNTERS` lists.
+    """Performance counters, listed in :data:`~eie_hdl.format.COUNTERS`.
 
-    Each activation that is broadcast makes every PE read a pair of pointers: these are not counted
-    apart.
+    Each broadcast activation makes every PE read one pair of pointers, so `ptr_reads` is derived.
 
     Parameters
     ----------
@@ -28,15 +27,15 @@ class Counters(wiring.Component):
     Members
     -------
     clear : :py:`In(1)`
-        Strobe. Start again from zero.
+        Strobe: set all counters to zero.
     enable : :py:`In(1)`
-        Count.
+        Count the events of this cycle.
     events : :py:`In(...)`
-        How many PEs did what, in this cycle.
-    strobes : :py:`In(data.StructLayout(...))`
-        What the CCU did in this cycle: all that is not in `events`.
+        Number of PEs with each event in this cycle, as in :class:`~eie_hdl.tree.tree.Link`.
+    strobes : :py:`In(strobes_layout)`
+        Events of the CCU in this cycle.
     counts : :py:`Out(wiring.Signature({name: Out(64) for name in COUNTERS}))`
-        Sums, one cycle later.
+        Sums. Latency is one cycle.
     """
     clear: Signal
     enable: Signal

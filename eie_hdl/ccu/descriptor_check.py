@@ -10,7 +10,7 @@ __all__ = ["DescriptorCheck"]
 
 
 class DescriptorCheck(wiring.Component):
-    """Says what is wrong with a descriptor, before it can do harm.
+    """Check of a descriptor before it is executed.
 
     Combinational.
 
@@ -24,11 +24,11 @@ class DescriptorCheck(wiring.Component):
     descriptor : :py:`In(layouts.descriptor)`
         The descriptor.
     source : :py:`In(layouts.start.source + 1 bit)`
-        First row of its source, the offset of the input buffer added.
+        First row of its source, including the offset of the input buffer.
     last : :py:`In(1)`
-        It is the last word of the program memory.
+        The descriptor is the last word of the program memory.
     code : :py:`Out(8)`
-        An :class:`~eie_hdl.registers.Error`.
+        Error of the descriptor, an :class:`~eie_hdl.registers.Error`.
     """
     def __init__(self, config: EIEConfig):
         self._config = config

@@ -9,10 +9,10 @@ __all__ = ["MemoryReader"]
 
 
 class MemoryReader(wiring.Component):
-    """Reads memories for the host: words of a PE, or of the program, in pieces of `act_width` bits.
+    """Memory readback: words of a PE, or of the program, in pieces of `act_width` bits.
 
-    Asks for one piece after another: a PE keeps nothing in mind. A piece takes as long as a message
-    to the PEs and back.
+    Each piece is requested separately, because a PE keeps no state of a read. A piece takes the
+    round trip of a message to the PEs and back.
 
     Parameters
     ----------
@@ -22,16 +22,16 @@ class MemoryReader(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.read))`
-        What to read; at least one word, of any memory but `ACT` and `INPUT`. Taken with its last
+        Requests: at least one word, of any memory but `ACT` and `INPUT`. Accepted with the last
         piece.
     request : :py:`Out(stream.Signature(layouts.load))`
-        Requests for a piece.
+        Requests to the PEs, each for one piece.
     answer : :py:`In(stream.Signature(layouts.scan))`
-        Answers of the PEs: to each request, a value and an end.
+        Answers of the PEs: for each request, a value and an end.
     program : :py:`In(memory.ReadPort.Signature(...))`
-        The program.
+        The program memory.
     o : :py:`Out(stream.Signature(layouts.scan))`
-        Pieces, low ones first, and an end.
+        Pieces, low ones first, then one end.
     """
     i: stream.Interface
     request: stream.Interface
@@ -74,7 +74,7 @@ class MemoryReader(wiring.Component):
             self.program.addr.eq(address),
         ]
 
-        # The pieces of a program come from here, like a PE's: a value, and an end.
+        # Pieces of the program are formed here, as a PE would: a value and an end.
         ended = Signal()
         here  = Signal(self._layouts.scan)
         m.d.comb += [
@@ -106,9 +106,9 @@ class MemoryReader(wiring.Component):
         return m
 
     def _answer(self, m, is_program, here, is_last):
-        """Pass on an answer, from `here` or from the PEs. Return it, and whether it is taken.
+        """Forward an answer, from `here` or from the PEs. Return it, and whether it is accepted.
 
-        Of all the ends, only the last is passed on.
+        Of all ends, only the last is forwarded.
         """
         found = self._layouts.scan(Mux(is_program, here, self.answer.payload))
         taken = Signal()

@@ -8,7 +8,7 @@ __all__ = ["TileTracker"]
 
 
 class TileTracker(wiring.Component):
-    """Knows which tiles of a program have been sent, and which the PEs have written.
+    """Tiles of a program that have been broadcast and not yet written by the PEs.
 
     Parameters
     ----------
@@ -18,18 +18,18 @@ class TileTracker(wiring.Component):
     Members
     -------
     clear : :py:`In(1)`
-        Strobe. A program starts.
+        Strobe: a program starts.
     sent : :py:`In(1)`
-        Strobe. The end of a tile is broadcast.
+        Strobe: the end of a tile is broadcast.
     written : :py:`In(stream.Signature(1))`
-        One token for each tile, when all PEs have written it, in order. The payload is set if an
-        accumulator overflowed. Always taken.
+        One token per tile, in order, when all PEs have written it. The payload is set if an
+        accumulator overflowed. Always accepted.
     waiting : :py:`Out(1)`
-        A tile that was sent is not written.
+        At least one tile has been broadcast and not yet written.
     overflow : :py:`Out(1)`
-        An accumulator overflowed in this program, or in the last one when none runs.
+        An accumulator overflowed in this program; when none runs, in the last one.
     overflow_tile : :py:`Out(clog2(program_depth))`
-        Number of the first tile of the program, from 0, in which one did.
+        Number of the first tile of the program, from 0, in which an accumulator overflowed.
     """
     clear: Signal
     sent: Signal

@@ -8,21 +8,21 @@ __all__ = ["VectorSender"]
 
 
 class VectorSender(wiring.Component):
-    """Sends a densely scanned vector to the host, with its last element marked.
+    """Output of a densely scanned vector, with its last element marked.
 
-    An element waits until it is known whether another follows. One element a cycle.
+    An element is held until the next element or the end arrives. One element per cycle.
 
     Parameters
     ----------
     layouts : :class:`Layouts`
-        Layouts of the words.
+        Word layouts of the configuration.
 
     Members
     -------
     i : :py:`In(stream.Signature(layouts.scan))`
-        Elements, then one end.
+        Elements, followed by one end.
     o : :py:`Out(stream.Signature(layouts.result))`
-        Elements.
+        Elements, the last one marked.
     """
     i: stream.Interface
     o: stream.Interface

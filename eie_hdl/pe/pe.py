@@ -20,7 +20,7 @@ __all__ = ["Pe", "PeSignature"]
 
 
 class PeSignature(wiring.Signature):
-    """What a PE has to do with the rest.
+    """Interface of a PE.
 
     Parameters
     ----------
@@ -32,19 +32,19 @@ class PeSignature(wiring.Signature):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     link : :py:`Out(Link(config))`
-        To the tree. All its outputs come from registers, or from the LUT RAM of a queue, and all
-        its inputs end in some.
+        To the tree. Outputs are driven by registers or by the LUT RAM of a queue; inputs are
+        registered.
     """
     def __init__(self, config: EIEConfig) -> None:
         super().__init__({"index": In(clog2(config.n_pe)), "link": Out(Link(config))})
 
 
 class Pe(wiring.Component):
-    """Processing element: the rows of the layer that live here, and all that is done with them.
+    """Processing element: stores and computes an interleaved share of a layer's rows.
 
-    (Han et al., ISCA 2016, section 4 and figure 4.) There is one path, and it keeps the order of
-    the broadcast: pointer read, activation queue, spmat read, entry decode, drain, MAC, write-back.
-    Beside it the scanner reads the source vector and sends it to the tree.
+    (Han et al., ISCA 2016, section 4 and figure 4.) One pipeline keeps the order of the broadcast:
+    pointer read, activation queue, spmat read, entry decode, drain, MAC, write-back. In parallel,
+    the scanner reads the source vector and sends its nonzero activations to the tree.
 
     Parameters
     ----------
