@@ -21,7 +21,7 @@ from eie_cli.console import make_console, make_table, print_table
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_sim.rtl import verilator_engine
-from eie_sim.rtl.verilated import verilog
+from eie_sim.rtl.verilator_host import verilog
 
 PES = (1, 16, 64)
 

@@ -17,7 +17,7 @@ from eie_hdl.format import COUNTERS
 from eie_sim import inference
 from eie_sim.rtl import cocotb_engine
 from eie_sim.rtl.toolchain import Tool
-from eie_sim.rtl.verilated import verilog
+from eie_sim.rtl.verilator_host import verilog
 
 COMMANDS = ["cache", "compile", "compress", "demo", "doctor", "explore", "export", "info",
             "registers", "run", "train", "verilog"]

@@ -11,7 +11,7 @@ import pytest
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.verilog import Emitted
 from eie_sim.rtl.toolchain import find_verilator, tool_environment
-from eie_sim.rtl.verilated import verilog
+from eie_sim.rtl.verilator_host import verilog
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "integration"
 

@@ -18,7 +18,7 @@ from eie_hdl.config import EIEConfig
 from ..demo.digits import FOLDER, load_digits
 from ..inference import infer, prepare
 from ..rtl.simulators import SimulationError, call
-from ..rtl.verilated import make_host
+from ..rtl.verilator_host import make_host
 
 __all__ = ["C_FLAGS", "DIGITS", "DRIVER", "FAULTS", "compile_digits", "compile_example",
            "make_machine", "run_program"]

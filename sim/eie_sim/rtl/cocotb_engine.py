@@ -17,7 +17,7 @@ from eie_hdl.format import Layouts
 from eie_hdl.packing import unpack
 
 from .simulators import compile_design, run_bench
-from .verilated import verilog
+from .verilator_host import verilog
 
 __all__ = ["Mismatch", "RtlResult", "compare", "deadline", "run"]
 

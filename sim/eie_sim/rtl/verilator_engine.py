@@ -18,8 +18,8 @@ from eie_driver.bus import PERIOD
 from eie_hdl.config import EIEConfig
 
 from .cocotb_engine import RtlResult, deadline
-from .verilated import FOLDER, make_host
 from .verilator_bus import VerilatorBus
+from .verilator_host import FOLDER, make_host
 
 __all__ = ["make_library", "run"]
 

@@ -11,7 +11,7 @@ import pytest
 from eie_hdl.config import PRESETS
 from eie_hdl.export.verilog import Emitted
 from eie_sim.rtl.toolchain import tool_environment
-from eie_sim.rtl.verilated import verilog
+from eie_sim.rtl.verilator_host import verilog
 
 
 @pytest.fixture(scope="module")

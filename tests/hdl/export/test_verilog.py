@@ -19,7 +19,7 @@ from eie_hdl.export.yosys import builtin_yosys
 from eie_hdl.format import Layouts, Memory, n_beats
 from eie_hdl.packing import unpack
 from eie_sim.rtl.toolchain import find_verilator, tool_environment
-from eie_sim.rtl.verilated import verilog
+from eie_sim.rtl.verilator_host import verilog
 
 DOCS = Path(__file__).parents[3] / "docs"
 
