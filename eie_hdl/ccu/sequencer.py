@@ -108,6 +108,7 @@ class Sequencer(wiring.Component):
         source, error = self._check(m, descriptor, address, offset)
 
         # A state offers a message; it is sent if there is room for it, and no fault.
+        message  = Signal(self._message_layout())
         offered  = Signal()
         can_send = Signal()
         sent     = offered & can_send
@@ -115,6 +116,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             can_send.eq(is_sound & self.message.ready),
             self.message.valid.eq(offered & is_sound),
+            self.message.payload.as_value().eq(message),
         ]
 
         with m.FSM() as fsm:
@@ -125,7 +127,7 @@ class Sequencer(wiring.Component):
                     self._make_scan(m, descriptor)
                 if self._config.readback:
                     with m.Else():
-                        self._read_memory(m, offered, can_send)
+                        self._read_memory(m, message, offered, can_send)
             with m.State("FETCH"):
                 m.d.comb += self.strobes.phase_control.eq(1)
                 m.d.comb += [self.program.en.eq(1), self.program.addr.eq(address)]
@@ -135,20 +137,20 @@ class Sequencer(wiring.Component):
                 m.d.sync += descriptor.eq(self.program.data)
                 m.next = "START"
             with m.State("START"):
-                self._start(m, descriptor, source, offered)
+                self._start(m, descriptor, source, message, offered)
                 with m.If(error != Error.NONE):
                     m.d.sync += self._fault(error, address)
                 with m.If(sent):
                     m.next = "SCAN"
             with m.State("SCAN"):
                 with m.If(~descriptor.start.dense):
-                    self._broadcast(m, descriptor, address, offered, can_send)
+                    self._broadcast(m, descriptor, address, message, offered, can_send)
                 with m.Else():
                     self._send_result(m, is_sound)
                 with m.If(self.scan.valid & self.scan.ready & self.scan.p.end):
                     m.next = "END"
             with m.State("END"):
-                self._end(m, descriptor, address, offered, sent)
+                self._end(m, descriptor, address, message, offered, sent)
             with m.State("FINISH"):
                 m.d.comb += self.strobes.stall_barrier.eq(1)
                 with m.If(~self.tiles_waiting):
@@ -157,6 +159,18 @@ class Sequencer(wiring.Component):
         m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.strobes.cycles.eq(self.busy)]
 
         return m
+
+    def _message_layout(self):
+        """Layout of what states offer: without readback, no word of a memory.
+
+        Verilog would give the bits that no state drives a block of their own, which no simulator
+        evaluates.
+        """
+        layouts = self._layouts
+        if self._config.readback:
+            return layouts.message
+        bodies = {"activation": layouts.activation, "start": layouts.start, "end": layouts.end}
+        return data.StructLayout({"kind": Kind, "body": data.UnionLayout(bodies)})
 
     def _check(self, m, descriptor, address, offset):
         """Return the first row of the source of a descriptor, and the error in it."""
@@ -192,7 +206,7 @@ class Sequencer(wiring.Component):
         ]
         m.next = "START"
 
-    def _read_memory(self, m, offered, can_send):
+    def _read_memory(self, m, message, offered, can_send):
         """Read a memory word by word: broadcast requests, and send the answers to the host."""
         m.submodules.memory_read = reader = MemoryReader(self._config)
         connect(m, flipped(self.read), reader.i)
@@ -200,20 +214,20 @@ class Sequencer(wiring.Component):
         connect(m, reader.program, flipped(self.program))
         connect(m, reader.o, flipped(self.results))
         m.d.comb += [
-            self.message.p.kind.eq(Kind.LOAD),
-            self.message.p.body.load.eq(reader.request.payload),
+            message.kind.eq(Kind.LOAD),
+            message.body.load.eq(reader.request.payload),
             offered.eq(reader.request.valid),
             reader.request.ready.eq(can_send),
         ]
         with m.If(self.read.ready):
             m.next = "IDLE"
 
-    def _start(self, m, descriptor, source, offered):
+    def _start(self, m, descriptor, source, message, offered):
         """Start a descriptor, after earlier tiles have been written if it has a barrier."""
         must_wait = descriptor.barrier & self.tiles_waiting
-        start = self.message.p.body.start
+        start = message.body.start
         m.d.comb += [
-            self.message.p.kind.eq(Kind.START),
+            message.kind.eq(Kind.START),
             start.eq(descriptor.start.as_value()),
             start.source.eq(source),
             start.watched.eq(self.watched),
@@ -222,15 +236,15 @@ class Sequencer(wiring.Component):
             self.strobes.phase_control.eq(~must_wait),
         ]
 
-    def _broadcast(self, m, descriptor, address, offered, can_send):
+    def _broadcast(self, m, descriptor, address, message, offered, can_send):
         """Broadcast what the scanners find in the source of a tile."""
         found = self.scan
         is_activation = found.valid & ~found.p.end
         pointer = descriptor.ptr_base + found.p.column
         m.d.comb += [
-            self.message.p.kind.eq(Kind.ACTIVATION),
-            self.message.p.body.activation.pointer.eq(pointer),
-            self.message.p.body.activation.value.eq(found.p.value),
+            message.kind.eq(Kind.ACTIVATION),
+            message.body.activation.pointer.eq(pointer),
+            message.body.activation.value.eq(found.p.value),
             offered.eq(is_activation),
             found.ready.eq(can_send),
             self.strobes.phase_compute.eq(1),
@@ -255,12 +269,12 @@ class Sequencer(wiring.Component):
             self.strobes.stall_result.eq(self.result_blocked),
         ]
 
-    def _end(self, m, descriptor, address, offered, sent):
+    def _end(self, m, descriptor, address, message, offered, sent):
         """End a descriptor, by a broadcast if it is that of a tile, and go on to the next one."""
         is_tile = ~descriptor.start.dense
         m.d.comb += [
-            self.message.p.kind.eq(Kind.END),
-            self.message.p.body.end.eq(descriptor.end),
+            message.kind.eq(Kind.END),
+            message.body.end.eq(descriptor.end),
             offered.eq(is_tile),
             self.tile_sent.eq(sent),
             self.strobes.phase_control.eq(1),
