@@ -8,7 +8,7 @@ __all__ = ["show_formats"]
 
 
 def show_formats(rows: list[dict[str, Any]]) -> None:
-    """Ranges and formats, as from :func:`eie_compiler.compression.calibration.report`."""
+    """Print formats, from :func:`eie_compiler.compression.calibration.report_formats`."""
     what = "seen" if rows[0]["seen"] else "possible"
     print_table(make_table("numbers", f"least {what}", f"greatest {what}", "fraction bits",
                            "resolution", "clipped", "accumulator bits"), [
