@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import Kind, Layouts, Memory
+from .sequencer import message_layout
 
 __all__ = ["Broadcaster"]
 
@@ -22,7 +23,7 @@ class Broadcaster(wiring.Component):
 
     Members
     -------
-    message : :py:`In(stream.Signature(layouts.message))`
+    message : :py:`In(stream.Signature(message_layout(config)))`
         Messages.
     load : :py:`In(stream.Signature(layouts.load))`
         Words.
@@ -46,7 +47,7 @@ class Broadcaster(wiring.Component):
         layouts = Layouts.of(config)
         program = layouts.memories[Memory.PROGRAM]
         super().__init__({
-            "message": In(stream.Signature(layouts.message)),
+            "message": In(stream.Signature(message_layout(config))),
             "load":    In(stream.Signature(layouts.load)),
             "stop":    In(1),
             "busy":    In(1),
@@ -80,6 +81,9 @@ class Broadcaster(wiring.Component):
             self.o.p.body.load.eq(word),
         ]
         with m.If(sends_message):
-            m.d.sync += self.o.payload.eq(self.message.payload)
+            m.d.sync += [
+                self.o.p.kind.eq(self.message.p.kind),
+                self.o.p.body.eq(self.message.p.body.as_value()),
+            ]
 
         return m

@@ -9,7 +9,7 @@ from .counters import strobes_layout
 from .descriptor_check import DescriptorCheck
 from .memory_reader import MemoryReader
 
-__all__ = ["Sequencer", "fault_layout"]
+__all__ = ["Sequencer", "fault_layout", "message_layout"]
 
 
 def fault_layout(config: EIEConfig) -> data.StructLayout:
@@ -17,6 +17,18 @@ def fault_layout(config: EIEConfig) -> data.StructLayout:
     """
     return data.StructLayout({"code": REGISTER["ERROR"].width("code"),
                               "address": unsigned(clog2(config.program_depth))})
+
+
+def message_layout(config: EIEConfig) -> data.StructLayout:
+    """Message of the sequencer: as ``layouts.message``, but with loads only with ``readback``.
+
+    The body is then no wider than needed: all of its bits are driven by some state.
+    """
+    layouts = Layouts.of(config)
+    bodies = {"activation": layouts.activation, "start": layouts.start, "end": layouts.end}
+    if config.readback:
+        bodies["load"] = layouts.load
+    return data.StructLayout({"kind": Kind, "body": data.UnionLayout(bodies)})
 
 
 class Sequencer(wiring.Component):
@@ -40,7 +52,7 @@ class Sequencer(wiring.Component):
         As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     program : :py:`In(memory.ReadPort.Signature(...))`
         The program memory.
-    message : :py:`Out(stream.Signature(layouts.message))`
+    message : :py:`Out(stream.Signature(message_layout(config)))`
         Messages to broadcast. One that is offered is withdrawn after a fault.
     scan : :py:`In(stream.Signature(layouts.scan))`
         Activations that the scanners find, and answers to requests for memory.
@@ -87,7 +99,7 @@ class Sequencer(wiring.Component):
             "fault":   Out(fault_layout(config)),
             "program": In(memory.ReadPort.Signature(
                 addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
-            "message": Out(stream.Signature(layouts.message)),
+            "message": Out(stream.Signature(message_layout(config))),
             "scan":    In(stream.Signature(layouts.scan)),
             "results": Out(stream.Signature(layouts.scan)),
             "tile_sent":      Out(1),

@@ -82,7 +82,9 @@ def test_messages_go_first_and_nothing_follows_a_word_while_a_program_runs(simul
                 sent["program"] += 1
             expected = None
             if message_goes:
-                expected = now["message.payload"]
+                body = now["message.payload"].body.activation
+                expected = LAYOUTS.message.const(
+                    {"kind": Kind.ACTIVATION, "body": {"activation": body}})
                 sent["message"] += 1
             elif word_goes and not is_program:
                 expected = LAYOUTS.message.const(
