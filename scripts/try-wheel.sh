@@ -38,7 +38,7 @@ lacking() {
     shift
     echo "eie $* without [$extra]"
     ! "$bin/eie" "$@" > output.txt 2>&1
-    grep -qF "but was not found: pip install '$wheel[$extra]'" output.txt || {
+    grep -F "but was not found: pip install '$wheel[$extra]'" output.txt | grep -q "^eie: " || {
         cat output.txt
         exit 1
     }
