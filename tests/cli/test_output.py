@@ -13,7 +13,6 @@ import pytest
 from rich.text import Text
 
 from eie_cli.console import make_console, make_table, print_table, show_build, working
-from eie_cli.encoding import tolerate_encoding
 from eie_compiler.files.network_file import write_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
@@ -170,16 +169,3 @@ def test_help_and_json_are_the_same_in_every_environment(network):
                    if name in ("forced colour", "no home")}
         assert len(outputs) == 1
     assert json.loads(outputs.pop())["layers"][0]["shape"] == [40, 12]
-
-
-@pytest.mark.parametrize("encoding, printed", [
-    ("ascii", b"9 x 6 -> \\xe4 \\u4e2d \xff"),
-    ("latin-1", b"9 \xd7 6 -> \xe4 \\u4e2d \xff"),
-    ("utf-8", "9 × 6 → ä 中 ".encode() + b"\xff"),
-])
-def test_what_an_encoding_lacks_is_replaced(monkeypatch, encoding, printed):
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    monkeypatch.setattr(sys, "stdout", stream)
-    tolerate_encoding()
-    print("9 × 6 → ä 中 \udcff", end="", flush=True)
-    assert stream.buffer.getvalue() == printed
