@@ -16,13 +16,13 @@ BIN := $(VENV)/bin
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit compared
 	$(BIN)/eie demo -o $(BUILD)/demo
 
 demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
-	$(BIN)/python -m eie_sim.c_driver.program -o $(BUILD)/demo-c
+	$(BIN)/eie demo --driver c -o $(BUILD)/demo-c
 
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
 	@# There are as many processes as processors: threads of libraries would only be in their way.
@@ -42,10 +42,10 @@ lint: $(VENV)/.dev ## style and types
 	$(BIN)/mypy
 
 synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
-	$(BIN)/python -m eie_flows.ecp5 -o $(BUILD)/synth-pe
+	$(BIN)/eie synth -o $(BUILD)/synth-pe
 
 bench-sim: $(VENV)/.bench ## cycles a second of the simulated machine, and how long it takes to build
-	$(BIN)/python benchmarks/simulation.py --json $(BUILD)/bench-sim.json
+	$(BIN)/eie bench simulation -o $(BUILD)/bench-sim.json
 
 explore: $(VENV)/.bench ## the figures of the paper by the cycle model; SEED=n
 	$(BIN)/eie explore --seed $(SEED) -o $(BUILD)/explore
@@ -54,13 +54,16 @@ test-cycles: $(VENV)/.dev ## the cycle model against 40 random machines
 	$(BIN)/python -m pytest -n $(JOBS) tests/sim/cycles --machines 40
 
 bench: $(VENV)/.bench ## the nine layers of the paper in Verilog, every number compared; SEED=n
-	$(BIN)/python benchmarks/nine_layers.py --seed $(SEED) -o $(BUILD)/bench
+	$(BIN)/eie bench layers --seed $(SEED) -o $(BUILD)/bench
 
 bench-quick: $(VENV)/.bench ## three of them; SEED=n
-	$(BIN)/python benchmarks/nine_layers.py --quick --seed $(SEED) -o $(BUILD)/bench-quick
+	$(BIN)/eie bench layers --quick --seed $(SEED) -o $(BUILD)/bench-quick
+
+bench-compile: $(VENV)/.bench ## time and memory of the compiler for VGG-6
+	$(BIN)/eie bench compile -o $(BUILD)/bench-compile.json
 
 bench-host: $(VENV)/.bench ## the time that the host needs for the nine layers; SEED=n
-	$(BIN)/python benchmarks/host.py --seed $(SEED) -o $(BUILD)/bench-host.json
+	$(BIN)/eie bench host --seed $(SEED) -o $(BUILD)/bench-host.json
 
 registers: $(VENV)/.dev ## the registers as C header and reference, anew
 	$(BIN)/eie registers -o $(BUILD)/registers
@@ -117,5 +120,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	@touch $@
 
 .PHONY: help demo demo-c test test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-host bench-sim explore registers waves pictures doctor train lenet dsd magika have-mnist \
-    venv clean
+    bench-host bench-sim bench-compile explore registers waves pictures doctor train lenet dsd magika \
+    have-mnist venv clean

@@ -87,9 +87,10 @@ def show_inference(title: str, inference: "Inference") -> None:
     inferences = len(inference.entries)
     rows = [[name, COUNTERS[name], f"{values.mean():,.1f}"]
             for name, values in inference.counters.items()]
-    if inference.utilisation is not None:
-        rows.append(["MAC utilisation", "macs / (cycles · PEs)", f"{inference.utilisation:.1%}"])
-    rows.append(["load balance", "entries of a PE, mean / greatest", f"{inference.balance:.1%}"])
+    if inference.pe_utilisation is not None:
+        rows.append(["PE utilisation", "macs / (cycles · PEs)", f"{inference.pe_utilisation:.1%}"])
+    rows.append(["entry balance", "entries of a PE, mean / greatest",
+                 f"{inference.entry_balance:.1%}"])
     print_table(make_table("per inference", "", "",
                            title=f"{title}: {inferences} inferences, {inference.engine}"), rows)
     _show_verdict(inference)
@@ -103,7 +104,7 @@ def show_demo(title: str, demo: "Demo") -> None:
     walked = inference.counters["macs"].sum() + inference.counters["paddings"].sum()
     cycles = inference.counters["cycles"]
     print_table(make_table(f"{demo.images} handwritten digits, {inference.entries.shape[1]} PEs",
-                  inference.engine), [
+                  f"{inference.engine} ({inference.simulator})"), [
         ["accuracy, dense floating point", f"{demo.accuracy['dense']:.2%}"],
         ["accuracy, compressed floating point", f"{demo.accuracy['compressed']:.2%}"],
         ["accuracy, hardware", f"{demo.accuracy['hardware']:.2%}"],
@@ -111,9 +112,9 @@ def show_demo(title: str, demo: "Demo") -> None:
          f"{cycles.mean():,.1f} ({cycles.min()} to {cycles.max()})"],
         ["MACs per image", f"{inference.counters['macs'].mean():,.1f}"],
         ["broadcasts per image", f"{inference.counters['broadcasts'].mean():,.1f}"],
-        ["MAC utilisation", f"{inference.utilisation:.1%}"],
+        ["PE utilisation", f"{inference.pe_utilisation:.1%}"],
         ["padding", _share(int(inference.counters["paddings"].sum()), int(walked))],
-        ["load balance", f"{inference.balance:.1%}"],
+        ["entry balance", f"{inference.entry_balance:.1%}"],
         ["memory used", f"{used:,.1f} of {there:,.1f} KiB"],
         ["Verilog", f"{sum(demo.verilog.values()) / 1024:,.1f} KiB"],
         ["simulated in", f"{inference.seconds:.1f} s"]])

@@ -1,4 +1,4 @@
-"""What the user did wrong is told in a line; what we did wrong, with a traceback."""
+"""Errors of the user are printed in one line; errors of the program with a traceback."""
 
 import sys
 from typing import Any
@@ -7,14 +7,14 @@ import click
 
 from .encoding import tolerate_encoding
 
-__all__ = ["Command", "Group"]
-
-#: Packages whose own exceptions are answers to the user. Any other exception is a fault of ours.
-_OURS = ("eie_hdl", "eie_compiler", "eie_driver", "eie_sim", "eie_bench", "eie_flows", "eie_cli")
+__all__ = ["Group"]
 
 
-class Command(click.Command):
-    """A command that prints our exceptions, and those of the file system, and ends with code 2."""
+class Group(click.Group):
+    """A group that prints the project's exceptions and those of the file system, and exits with 2.
+
+    Any other exception is a fault of the program.
+    """
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         tolerate_encoding()
@@ -24,7 +24,7 @@ class Command(click.Command):
         try:
             return super().invoke(context)
         except Exception as error:
-            expected = type(error).__module__.startswith(_OURS) or isinstance(error, OSError)
+            expected = type(error).__module__.startswith("eie_") or isinstance(error, OSError)
             if not expected or context.params.get("traceback"):
                 raise
             if isinstance(error, OSError) and error.filename:
@@ -32,7 +32,3 @@ class Command(click.Command):
                                 f"or choose another one")
             click.echo(f"eie: {error}", err=True)
             sys.exit(2)
-
-
-class Group(Command, click.Group):
-    """The same for all commands of a group."""

@@ -1,8 +1,6 @@
 """`eie explore`: parameters of the machine against time."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +10,7 @@ from click.core import ParameterSource
 from eie_hdl.config import EIEConfig
 
 from .options import FILE, FOLDER, machine_options
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from eie_bench.explore.workloads import Workload
@@ -34,8 +33,8 @@ __all__ = ["explore_command"]
                    "all combinations are swept; the first one is the axis of the figure.")
 @click.option("--figure", type=click.Choice(["all", "queue", "pes", "words"]), default="all",
               show_default=True,
-              help="Figures of the paper to draw: load balance against queue depth; speed-up, "
-                   "padding and load balance against PEs; spmat reads against entries in a word.")
+              help="Figures of the paper to draw: PE activity against queue depth; speed-up, "
+                   "padding and PE activity against PEs; spmat reads against entries in a word.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N",
               help="Processes of this computer.  [default: one for each core]")
 @click.option("--scheduler", metavar="ADDRESS",
@@ -86,9 +85,9 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
         machines = {name: Machine(config, mapping)}
     workloads = _workloads(network, inputs, machines, layers.split(",") if layers else [], seed)
     about = {"seed": seed} if network is None else {"network": network.name}
-    with _bar() as progress:
+    with progress_bar("exploring") as bar:
         tables = explore(folder, sweeps, machines, workloads, jobs=jobs, scheduler=scheduler,
-                         about=about, progress=progress)
+                         about=about, progress=lambda done, total: bar("exploring", done, total))
     for table in tables:
         show_sweep(folder, table)
         show_errors(table)
@@ -110,17 +109,3 @@ def _workloads(network: Path | None, inputs: Path | None, machines: "dict[str, M
     arithmetic = next(iter(machines.values())).config
     return [*network_workloads(read_network(network), read_array(inputs), arithmetic,
                                names)]
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar of all points on the error output; silent in a pipe."""
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    from .console import make_console
-
-    console = make_console(stderr=True)
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(),
-                  console=console, disable=not console.is_interactive) as bar:
-        task = bar.add_task("exploring", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

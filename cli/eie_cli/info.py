@@ -1,6 +1,5 @@
 """`eie info`: description of a network or a build."""
 
-import json
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ def info_command(path: Path, as_json: bool) -> None:
     Checks that the file, or every file of the folder, is intact.
     """
     from eie_compiler.build import Build
+    from eie_compiler.files.json_file import to_json
     from eie_compiler.files.network_file import read_network
 
     from .console import show_build
@@ -25,12 +25,12 @@ def info_command(path: Path, as_json: bool) -> None:
     if path.is_dir():
         build = Build.load(path)
         if as_json:
-            click.echo(json.dumps({"config": build.config.as_dict(), **build.report}, indent=1))
+            click.echo(to_json({"config": build.config.as_dict(), **build.report}))
         else:
             show_build(str(path), build)
     else:
         network = read_network(path)
         if as_json:
-            click.echo(json.dumps(describe_network(path, network), indent=1))
+            click.echo(to_json(describe_network(path, network)))
         else:
             show_network(path, network)

@@ -2,6 +2,7 @@
 
 import click
 
+from .bench import bench_group
 from .cache import cache_command
 from .compile import compile_command
 from .compress import compress_command
@@ -13,6 +14,7 @@ from .export import export_command
 from .info import info_command
 from .registers import registers_command
 from .run import run_command
+from .synth import synth_command
 from .train import train_command
 from .verilog import verilog_command
 
@@ -33,5 +35,5 @@ def main(traceback: bool) -> None:
 
 for command in (demo_command, doctor_command, verilog_command, train_command, compress_command,
                 compile_command, export_command, registers_command, run_command, info_command,
-                explore_command, cache_command):
+                explore_command, bench_group, synth_command, cache_command):
     main.add_command(command)

@@ -1,6 +1,6 @@
 """Options that several subcommands have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 
-__all__ = ["FILE", "FOLDER", "machine_options", "numbers", "simulator_option"]
+__all__ = ["FILE", "FOLDER", "Renamed", "machine_options", "numbers", "simulator_option"]
 
 #: A file that must be there, and a folder that need not.
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -17,6 +17,28 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 simulator_option = click.option(
     "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",
     show_default=True, help="Simulator of the hardware; built once and kept, see `eie cache`.")
+
+
+class Renamed(click.Choice[str]):
+    """Choices of which some had another name; the former name is accepted with a note.
+
+    Parameters
+    ----------
+    choices : sequence of :class:`str`
+        Present names.
+    former : :class:`str`
+        Present name by former name.
+    """
+
+    def __init__(self, choices: Sequence[str], **former: str) -> None:
+        super().__init__(choices)
+        self._former = former
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in self._former and param:
+            click.echo(f"eie: {param.opts[0]} {value} is now {param.opts[0]} "
+                       f"{self._former[value]}; the former name will be removed", err=True)
+        return super().convert(self._former.get(value, value), param, ctx)
 
 
 def machine_options(command: Callable[..., None]) -> Callable[..., None]:

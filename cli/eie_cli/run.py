@@ -1,13 +1,12 @@
 """`eie run`: inferences of a build."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from .options import FILE, FOLDER, simulator_option
+from .options import FILE, FOLDER, Renamed, simulator_option
 
 __all__ = ["run_command"]
 
@@ -18,37 +17,39 @@ __all__ = ["run_command"]
               help="Inputs, one a row; of a convolution, images (batch, channels, height, width). "
                    "Floating-point numbers are rounded to the format of the network; integers are "
                    "taken as fixed-point words.")
-@click.option("--engine", type=click.Choice(["golden", "rtl", "fast"]), default="golden",
-              show_default=True,
-              help="The golden model alone; the hardware compared with it, in cocotb; or the same "
-                   "without cocotb, many times as fast.")
+@click.option("--engine", default="golden", show_default=True,
+              type=Renamed(["golden", "cocotb", "verilator"], rtl="cocotb", fast="verilator"),
+              help="Run the golden model alone; or the Verilog too, in cocotb, or in Verilator "
+                   "without cocotb, which is many times as fast.")
 @simulator_option
 @click.option("--waves", is_flag=False, flag_value="", metavar="[INSTANCE]",
               help="Record a waveform of everything, or of one instance such as pe_3.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
               help="Folder for the outputs, one .npy file a layer, and statistics.json.")
-def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fast"], simulator: str,
-                waves: str | None, folder: Path) -> None:
+def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "verilator"],
+                simulator: str, waves: str | None, folder: Path) -> None:
     """Run inferences.
 
     There is one for each row of the inputs, or for each pixel of a convolution. BUILD is a folder
     written by `eie compile`. Outputs are fixed-point words: a word y means y / 2 ** f, with the
-    fraction_bits f in statistics.json. With --engine rtl or fast every bit that comes
-    out is compared with the golden model, and the exit code is 1 if one differs.
+    fraction_bits f in statistics.json. With --engine cocotb or verilator every bit
+    that comes out is compared with the golden model, and the exit code is 1 if one differs.
     """
     import numpy as np
 
     from eie_compiler.build import Build
+    from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
     from eie_hdl.format import Layouts
     from eie_sim.inference import infer, prepare, shape_output
 
     from .console import show_inference, working
 
-    if waves is not None and engine != "rtl":
-        raise click.UsageError("--waves needs --engine rtl: nothing else records signals")
-    if engine == "fast" and simulator != "verilator":
-        raise click.UsageError("--engine fast needs --sim verilator: it is made by Verilator")
+    if waves is not None and engine != "cocotb":
+        raise click.UsageError("--waves needs --engine cocotb: no other engine records signals")
+    if engine == "verilator" and simulator != "verilator":
+        raise click.UsageError("--engine verilator needs --sim verilator: --engine cocotb runs in "
+                               "either simulator")
     loaded = Build.load(build)
     layouts = Layouts.of(loaded.config)
     instances = {name.partition(".")[0] for name, *_ in layouts.images(loaded.config)}
@@ -58,14 +59,12 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "rtl", "fas
     words = prepare(loaded, read_array(inputs))
     with working(f"running {len(words)} inferences"):
         inference = infer(loaded, words, engine=engine, simulator=simulator, waves=waves,
-                          folder=folder / "rtl" if engine == "rtl" else None)
+                          folder=folder / "rtl" if engine == "cocotb" else None)
     folder.mkdir(parents=True, exist_ok=True)
     for name, output in zip(inference.names, inference.outputs):
         np.save(folder / f"{name}.npy", shape_output(loaded, output), allow_pickle=False)
-    statistics = inference.summary() | {
-        "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs}}
-    (folder / "statistics.json").write_text(json.dumps(statistics, indent=1) + "\n",
-                                          encoding="utf-8")
+    write_json(folder / "statistics.json", inference.summary() | {
+        "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs}})
     show_inference(str(folder), inference)
     if not inference.ok:
         sys.exit(1)

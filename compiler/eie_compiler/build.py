@@ -14,6 +14,7 @@ from eie_hdl.config import ConfigError, EIEConfig
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
 
 from .files.hex_images import ImageError, from_hex, to_hex
+from .files.json_file import SCHEMA_VERSION
 from .files.untrusted_npz import ArchiveError, read_arrays
 from .patches import Patches
 
@@ -113,7 +114,8 @@ class Build:
         sums[_PLACES] = hashlib.sha256((folder / _PLACES).read_bytes()).hexdigest()
         names = [vector.name for vector in self.layers]
         manifest = {
-            "kind": _KIND, "format": FORMAT_VERSION, "config": self.config.as_dict(),
+            "schema_version": SCHEMA_VERSION, "kind": _KIND, "format": FORMAT_VERSION,
+            "config": self.config.as_dict(),
             "vectors": {key: {"name": vector.name, "base_word": vector.base_word,
                               "frac": vector.frac} for key, vector in vectors.items()},
             "patches": self.patches and dataclasses.asdict(self.patches),
@@ -194,6 +196,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT_VERSION:
         raise BuildError(f"{path}: format must be {FORMAT_VERSION}, not "
                          f"{manifest.get('format')!r}: compile again")
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise BuildError(f"{path}: schema_version must be {SCHEMA_VERSION}, not "
+                         f"{manifest.get('schema_version')!r}: compile the network again")
     if manifest.get("checksum") != _seal(manifest):
         raise BuildError(f"{path} must be unchanged, but its checksum differs: "
                          f"compile again")

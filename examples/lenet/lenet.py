@@ -103,7 +103,7 @@ def measure(mnist: Path, folder: Path, names: list[str], n_rtl: int) -> list[dic
         if name in IN_VERILOG:
             print(f"{name}: {n_rtl:,} images through the Verilog of {build.config.n_pe} PEs",
                   flush=True)
-            rtl = infer(build, words[chosen], engine="fast")
+            rtl = infer(build, words[chosen], engine="verilator")
             row["rtl"] = {
                 "images": n_rtl, "pes": build.config.n_pe, "mismatches": len(rtl.mismatches),
                 "overflows": rtl.overflows, "error": error(rtl.outputs[-1], labels[chosen]),

@@ -1,9 +1,5 @@
-"""One PE on an ECP5 FPGA: cells, what became of each memory, clock rate; against what is wanted.
+"""One PE on an ECP5 FPGA: cells, memories and clock rate, checked against the targets."""
 
-``python -m eie_flows.ecp5`` prints and writes the table.
-"""
-
-import argparse
 import contextlib
 import dataclasses
 import json
@@ -16,17 +12,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eie_hdl.config import PRESETS, ConfigError, EIEConfig
+from eie_compiler.files.json_file import write_json
+from eie_hdl.config import EIEConfig
 from eie_hdl.export.verilog import emit
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
 
-__all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "main", "map_cells", "summarise", "synthesise"]
+__all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "run", "summarise", "synthesise"]
 
-#: What one PE of the default configuration must reach.
+#: Targets for one PE of the default configuration.
 MIN_MHZ = 100
 MAX_LUT4 = 900
 
-#: What the placer aims at: it does not look for more than it is asked.
+#: Clock rate that the placer aims at: it stops improving once it is reached.
 _TARGET_MHZ = 120
 
 _DEVICE = ("--85k", "--speed", "6", "--package", "CABGA756")
@@ -72,7 +69,7 @@ class Report:
     seed: int
 
     def misses(self) -> list[str]:
-        """What is not as wanted, in words; nothing if all is."""
+        """Targets that are missed, one sentence each."""
         wrong = []
         if self.mhz < MIN_MHZ:
             wrong.append(f"the clock rate must be at least {MIN_MHZ} MHz, not {self.mhz:.1f}")
@@ -86,8 +83,8 @@ class Report:
             wrong.append(f"the multiplier must be a {_DSP}, not LUTs")
         return wrong
 
-    def markdown(self) -> str:
-        """The table for the documentation."""
+    def rows(self) -> list[list[str]]:
+        """Table of a figure, its value for one PE, and its target."""
         def memory(name: str) -> str:
             cells = self.memories.get(name, {})
             return ", ".join(f"{count} {kind}" for kind, count in sorted(cells.items())) or "none"
@@ -97,15 +94,30 @@ class Report:
                 ("flip-flops", self.flipflops, ""),
                 (f"LUT RAM ({_LUT_RAM})", self.lut_ram, ""),
                 (f"block RAM ({_BLOCK_RAM})", self.block_ram, ""),
-                *((f"– {name}", memory(name), wanted) for name, wanted in zip(
+                *((f"– {name}", memory(name), target) for name, target in zip(
                     _MEMORIES, [_BLOCK_RAM] * 4 + ["", _LUT_RAM])),
                 (f"multipliers ({_DSP})", self.dsp, "≥ 1"),
                 ("Fmax", f"{self.mhz:.1f} MHz", f"≥ {MIN_MHZ} MHz"),
                 ("longest path from", f"`{self.critical[0]}`", ""),
                 ("longest path to", f"`{self.critical[1]}`", "")]
-        return "\n".join(["| | one PE | wanted |", "|---|---|---|",
-                          *(f"| {name} | {value} | {wanted} |" for name, value, wanted in rows),
-                          ""])
+        return [[name, str(value), target] for name, value, target in rows]
+
+    def markdown(self) -> str:
+        """The table for the documentation."""
+        return "\n".join(["| | one PE | target |", "|---|---|---|",
+                          *(f"| {' | '.join(row)} |" for row in self.rows()), ""])
+
+
+def run(config: EIEConfig, folder: str | Path, *, seed: int = 1) -> Report:
+    """Synthesise one PE of a machine, and write ``pe.md`` and ``pe.json``.
+
+    Parameters and exceptions are those of :func:`synthesise`.
+    """
+    folder = Path(folder)
+    report = synthesise(emit(config).files, folder, seed=seed)
+    (folder / "pe.md").write_text(report.markdown(), encoding="utf-8")
+    write_json(folder / "pe.json", dataclasses.asdict(report))
+    return report
 
 
 def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_pe", seed: int = 1
@@ -254,34 +266,3 @@ def _find_cache(folder: Path) -> Path:
     with contextlib.suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
     return cache if os.access(cache, os.W_OK) else folder.resolve() / "cache"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns 1 if the PE is not as wanted, 2 if it could not be made."""
-    parser = argparse.ArgumentParser(prog="python -m eie_flows.ecp5", description=(
-        "Synthesise one PE for an ECP5 (Yosys, nextpnr; speed grade 6), print and write the table, "
-        "and check it against what is wanted. Takes about two minutes."))
-    parser.add_argument("--config", help="TOML file of the configuration")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
-    parser.add_argument("--seed", type=int, default=1, help="of the placer")
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/synth-pe"),
-                        help="folder of the table, the JSON and the logs")
-    options = parser.parse_args(argv)
-    try:
-        config = (EIEConfig.from_toml(options.config) if options.config
-                  else PRESETS[options.preset])
-        report = synthesise(emit(config).files, options.output, seed=options.seed)
-    except (ConfigError, ToolError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    (options.output / "pe.md").write_text(report.markdown(), encoding="utf-8")
-    (options.output / "pe.json").write_text(json.dumps(dataclasses.asdict(report), indent=1),
-                                           encoding="utf-8")
-    print(report.markdown())
-    for miss in report.misses():
-        print(f"missed: {miss}", file=sys.stderr)
-    return int(bool(report.misses()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

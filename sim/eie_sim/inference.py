@@ -1,9 +1,9 @@
-"""Inferences by the golden model or by the hardware, and what they cost: behind `eie run`."""
+"""Inferences by the golden model or by the hardware, with their counters."""
 
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,23 +15,29 @@ from eie_hdl.format import COUNTERS
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
 
-__all__ = ["Engine", "Inference", "infer", "prepare", "shape_output"]
+__all__ = ["Engine", "EngineError", "Inference", "infer", "prepare", "shape_output"]
 
-#: What can run inferences.
-Engine = Literal["golden", "rtl", "fast"]
+#: Engines that run inferences.
+Engine = Literal["golden", "cocotb", "verilator"]
 
-#: Mismatches that are told one by one.
-_MAX_TOLD = 100
+#: Mismatches that the summary lists.
+_MAX_LISTED = 100
+
+
+class EngineError(ValueError):
+    """An engine that does not exist; the message lists those that do."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inference:
-    """What came out for a batch.
+    """Results of a batch.
 
     Attributes
     ----------
-    engine : :class:`str`
-        ``golden``, or the simulator of the hardware.
+    engine : :data:`Engine`
+        The engine that ran it.
+    simulator : :class:`str`, optional
+        ``verilator`` or ``icarus``; None for the golden model.
     names : :class:`list` of :class:`str`
         Layers whose results came out.
     outputs : :class:`list` of int64 (batch, n_elements)
@@ -48,7 +54,8 @@ class Inference:
         Time taken, the making of a simulator aside.
     """
 
-    engine: str
+    engine: Engine
+    simulator: str | None
     names: list[str]
     outputs: list[NDArray[np.int64]]
     counters: dict[str, NDArray[np.int64]]
@@ -63,14 +70,14 @@ class Inference:
         return not self.mismatches and not self.overflows
 
     @property
-    def balance(self) -> float:
-        """Mean over greatest work of a PE, in entries; 1 is perfect, or nothing to do."""
+    def entry_balance(self) -> float:
+        """Mean over greatest number of entries that a PE walked; 1 if there are none."""
         busiest = self.entries.max(axis=1).sum()
         return float(self.entries.mean(axis=1).sum() / busiest) if busiest else 1.0
 
     @property
-    def utilisation(self) -> float | None:
-        """Share of the cycles of all multipliers in which they had work; `None` without a clock."""
+    def pe_utilisation(self) -> float | None:
+        """Products over cycles times PEs; `None` for the golden model, which has no cycles."""
         if "cycles" not in self.counters:
             return None
         cycles = self.counters["cycles"].sum() * self.entries.shape[1]
@@ -79,13 +86,13 @@ class Inference:
     def summary(self) -> dict[str, Any]:
         """All but the outputs, as plain JSON."""
         return {
-            "engine": self.engine, "inferences": len(self.entries), "seconds": self.seconds,
-            "outputs": self.names,
+            "engine": self.engine, "simulator": self.simulator,
+            "inferences": len(self.entries), "seconds": self.seconds, "outputs": self.names,
             "counters": {name: {"mean": float(values.mean()), "values": values.tolist()}
                          for name, values in self.counters.items()},
-            "mac_utilisation": self.utilisation, "load_balance": self.balance,
+            "pe_utilisation": self.pe_utilisation, "entry_balance": self.entry_balance,
             "overflows": self.overflows, "n_mismatches": len(self.mismatches),
-            "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_TOLD]]}
+            "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_LISTED]]}
 
 
 def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
@@ -138,8 +145,9 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
     ----------
     words : int64 (batch, n_inputs)
         Inputs as from :func:`prepare`.
-    engine : ``"golden"``, ``"rtl"`` or ``"fast"``
-        The golden model alone; the hardware as well, in cocotb; or without it, many times as fast.
+    engine : ``"golden"``, ``"cocotb"`` or ``"verilator"``
+        The golden model alone; the hardware as well, in cocotb; or in Verilator without cocotb,
+        which is many times as fast.
     simulator, waves, folder, load
         As for :func:`.rtl.cocotb_engine.run`, with cocotb only.
     build_root
@@ -147,9 +155,13 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
 
     Raises
     ------
+    EngineError
+        If there is no such engine.
     GoldenError, SimulationError, ToolError, DriverError, BusError
         If images are broken, the hardware hangs, or the simulator is missing.
     """
+    if engine not in get_args(Engine):
+        raise EngineError(f"engine must be golden, cocotb or verilator, not {engine!r}")
     start = time.perf_counter()
     model = GoldenModel(build.config, build.images)
     placed, statistics = model.run_counted(scatter(build.input, words, build.config.n_pe),
@@ -159,9 +171,9 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
     if engine == "golden":
         counters = {name: getattr(statistics, name) for name in COUNTERS
                     if name in Statistics._fields}
-        return Inference("golden", names, expected, counters, statistics.entries, [], 0,
+        return Inference("golden", None, names, expected, counters, statistics.entries, [], 0,
                          time.perf_counter() - start)
-    if engine == "fast":
+    if engine == "verilator":
         simulator = "verilator"
         result = verilator_engine.run(build, words, build_root=build_root)
     else:
@@ -170,7 +182,7 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(
-        simulator, names, result.outputs, counters, statistics.entries,
+        engine, simulator, names, result.outputs, counters, statistics.entries,
         [*cocotb_engine.compare(build, result.outputs, expected),
          *_compare_counters(counters, statistics)],
         int(result.overflow.sum()), result.seconds)

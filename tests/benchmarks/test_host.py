@@ -1,34 +1,32 @@
-"""What `make bench-host` compares is the same, and it tells what is too slow."""
+"""Times of the host: the product and the golden model agree, and what is too slow is reported."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from eie_bench import host as module
+from eie_bench.paper import nine_layers
 from eie_bench.paper.nine_layers import Machine, PaperLayer, make_inputs, make_network
+from eie_cli.main import main
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.vectors import scatter
 from eie_hdl.config import EIEConfig
 from eie_sim.golden.model import GoldenModel
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "host.py"
 LAYER = PaperLayer("small", 60, 40, 0.3, 0.5, 1.0, 1.0, 1.0, 1.0)
 MACHINE = Machine(EIEConfig(n_pe=4), "balanced")
 
 
 @pytest.fixture
 def host(monkeypatch):
-    """The script, with one small layer and little patience."""
-    spec = importlib.util.spec_from_file_location("host", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    """The module with one small layer and single timings."""
     for name, value in {"LAYERS": {"small": LAYER}, "MACHINES": {"tuned": MACHINE}, "ROUNDS": 1,
                         "AT_LEAST": 0, "BATCH": 3}.items():
-        monkeypatch.setattr(script, name, value)
-    return script
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(nine_layers, "LAYERS", {"small": LAYER})
+    return module
 
 
 def test_the_product_is_of_the_matrix_that_the_golden_model_reads(host):
@@ -47,10 +45,11 @@ def test_the_product_is_of_the_matrix_that_the_golden_model_reads(host):
 
 def test_the_table_is_kept_as_json(host, tmp_path):
     path = tmp_path / "sub" / "host.json"
-    result = CliRunner().invoke(host.main, ["-o", str(path)], catch_exceptions=False)
+    result = CliRunner().invoke(main, ["bench", "host", "-o", str(path)], catch_exceptions=False)
     assert result.exit_code == 0
     kept = json.loads(path.read_text(encoding="utf-8"))
     (row,) = kept["layers"]
+    assert kept["schema_version"] == 1
     assert kept["batch"] == 3 and row["layer"] == "small"
     assert row["ratio"] == row["golden"] / row["product"] > 0
     assert row["batch_ratio"] == row["golden_batch"] / row["product"] > 0
@@ -60,9 +59,10 @@ def test_the_table_is_kept_as_json(host, tmp_path):
     (2.9, "The golden model takes no more than 3 times as long as the product on any layer."),
     (3.1, "The golden model takes more than 3 times as long as the product on one, two."),
 ])
-def test_a_golden_model_that_is_too_slow_is_told(host, golden, verdict, capsys):
+def test_a_golden_model_that_is_too_slow_is_reported(host, monkeypatch, tmp_path, golden, verdict):
     rows = [host.Row(name, 9, 1, 1, product=1, golden=alone, product_batch=1, golden_batch=batch,
                      cycle_model=1)
             for name, alone, batch in [("one", golden, 1), ("two", 1, golden), ("three", 1, 1)]]
-    host.show(rows)
-    assert capsys.readouterr().out.splitlines()[-1] == verdict
+    monkeypatch.setattr(host, "measure_all", lambda preset, seed: iter(rows))
+    result = CliRunner().invoke(main, ["bench", "host", "-o", str(tmp_path / "host.json")])
+    assert result.output.splitlines()[-1] == verdict

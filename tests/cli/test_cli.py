@@ -19,8 +19,8 @@ from eie_sim.rtl import cocotb_engine
 from eie_sim.rtl.toolchain import Tool
 from eie_sim.rtl.verilator_host import verilog
 
-COMMANDS = ["cache", "compile", "compress", "demo", "doctor", "explore", "export", "info",
-            "registers", "run", "train", "verilog"]
+COMMANDS = ["bench", "cache", "compile", "compress", "demo", "doctor", "explore", "export", "info",
+            "registers", "run", "synth", "train", "verilog"]
 
 
 @pytest.fixture
@@ -186,8 +186,8 @@ def test_golden_model_writes_outputs_and_statistics(tmp_path, build, inputs, eie
     assert statistics["engine"] == "golden" and statistics["outputs"] == ["a", "b"]
     assert statistics["fraction_bits"] == {one.name: one.frac for one in loaded.outputs}
     assert statistics["counters"]["macs"]["values"] == expected.counters["macs"].tolist()
-    assert statistics["mac_utilisation"] is None
-    assert 0 < statistics["load_balance"] <= 1
+    assert statistics["pe_utilisation"] is None
+    assert 0 < statistics["entry_balance"] <= 1
 
 
 def test_integers_are_taken_as_words_and_one_vector_as_one_image(tmp_path, build, eie):
@@ -208,8 +208,8 @@ def test_inputs_of_a_wrong_shape_are_rejected(tmp_path, build, eie, shape):
 
 def test_waves_need_the_hardware_and_an_instance_that_is_there(tmp_path, build, inputs, eie):
     code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out", "--waves")
-    assert code == 2 and "--waves needs --engine rtl" in text
-    code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out", "--engine", "rtl",
+    assert code == 2 and "--waves needs --engine cocotb" in text
+    code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out", "--engine", "cocotb",
                      "--waves", "pe_2")
     assert code == 2 and "--waves must name one of ccu, pe_0, pe_1, not pe_2" in text
 
@@ -235,12 +235,12 @@ def pretended(monkeypatch):
 
 
 def test_hardware_that_agrees_is_told_so(tmp_path, build, inputs, eie, pretended):
-    code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "-o", tmp_path / "out")
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 0
     assert "All 36 outputs and all counters are those of the golden model" in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     macs = statistics["counters"]["macs"]["values"]
-    assert statistics["mac_utilisation"] == pytest.approx(sum(macs) / (3 * 100 * 2))
+    assert statistics["pe_utilisation"] == pytest.approx(sum(macs) / (3 * 100 * 2))
 
 
 def test_one_wrong_bit_is_told_with_layer_row_got_and_expected(
@@ -252,7 +252,7 @@ def test_one_wrong_bit_is_told_with_layer_row_got_and_expected(
         result.outputs[0][1, 4] ^= 1
 
     pretended.append(flip)
-    code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "-o", tmp_path / "out")
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1
     assert (f"layer a, row 4, image 1: got {expected[0] ^ 1}, expected {expected[0]}\n"
             f"1 numbers are not those of the golden model.") in text
@@ -263,20 +263,20 @@ def test_one_wrong_bit_is_told_with_layer_row_got_and_expected(
 
 def test_one_wrong_counter_is_told(tmp_path, build, inputs, eie, pretended):
     pretended.append(lambda result: result.counters[2].update(broadcasts=999))
-    code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "-o", tmp_path / "out")
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1
     assert re.search(r"counter broadcasts, row 0, image 2: got 999, expected \d+\n", text)
 
 
 def test_overflow_is_told(tmp_path, build, inputs, eie, pretended):
     pretended.append(lambda result: result.overflow.put(1, True))
-    code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "-o", tmp_path / "out")
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1
     assert "An accumulator overflowed in 1 inferences." in text
 
 
 def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):
-    code, text = eie("run", build, "--input", inputs, "--engine", "rtl", "--sim", icarus,
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "--sim", icarus,
                      "-o", tmp_path / "out")
     assert code == 0, text
     assert "All 36 outputs and all counters" in text
@@ -286,20 +286,20 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):
 
 def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator):
     assert eie("compile", network, "--pes", 4, "-o", tmp_path / "build")[0] == 0
-    run = ("run", tmp_path / "build", "--input", inputs, "--engine", "fast",
+    run = ("run", tmp_path / "build", "--input", inputs, "--engine", "verilator",
            "-o", tmp_path / "out")
     code, text = eie(*run)
     assert code == 0, text
     assert "All 9 outputs and all counters" in text
     code, text = eie(*run, "--sim", "icarus")
-    assert code == 2 and "--engine fast needs --sim verilator" in text
+    assert code == 2 and "--engine verilator needs --sim verilator" in text
 
 
 def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
     code, text = eie("demo", "--pes", 2, "--images", 2, "--sim", icarus, "-o", tmp_path)
     assert code == 0, text
-    for figure in ("accuracy, hardware", "cycles per image", "MAC utilisation", "padding",
-                   "load balance", "memory used"):
+    for figure in ("accuracy, hardware", "cycles per image", "PE utilisation", "padding",
+                   "entry balance", "memory used"):
         assert figure in text
     assert "All 20 outputs and all counters" in text
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))

@@ -115,6 +115,8 @@ def test_a_missing_file_is_named(saved):
     ("[]", "must be the manifest of a build, with kind 'eie-build'"),
     ('{"kind": "eie-build", "format": 0}', f"format must be {FORMAT_VERSION}, not 0: compile "
                                            "again"),
+    (f'{{"kind": "eie-build", "format": {FORMAT_VERSION}}}',
+     "schema_version must be 1, not None: compile the network again"),
 ])
 def test_a_manifest_of_something_else_is_refused(saved, text, message):
     (saved / MANIFEST).write_text(text, encoding="utf-8")

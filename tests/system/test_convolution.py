@@ -78,7 +78,7 @@ def test_golden_model_is_a_direct_convolution(conv):
 def test_hardware_is_the_golden_model_bit_by_bit(conv, icarus, models):
     _, build, images = conv
     words = prepare(build, images[0])
-    inference = infer(build, words, engine="rtl", simulator=icarus, build_root=models,
+    inference = infer(build, words, engine="cocotb", simulator=icarus, build_root=models,
                       load="images")
     assert len(inference.outputs[-1]) == len(words) == 9
     assert inference.mismatches == []

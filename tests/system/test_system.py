@@ -164,14 +164,14 @@ def check(case: Case, result: Inference):
 def test_hardware_is_the_golden_model(name, icarus, models):
     case = CASES[name]()
     # Icarus is slow, so the network is loaded from images.
-    check(case, infer(compiled(case), case.inputs, engine="rtl", simulator=icarus,
+    check(case, infer(compiled(case), case.inputs, engine="cocotb", simulator=icarus,
                       build_root=models, load="images"))
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name]().config is TINY])
 def test_hardware_is_the_golden_model_without_cocotb(name, verilator, models):
     case = CASES[name]()
-    check(case, infer(compiled(case), case.inputs, engine="fast", build_root=models))
+    check(case, infer(compiled(case), case.inputs, engine="verilator", build_root=models))
 
 
 def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
@@ -210,10 +210,10 @@ def overflowing() -> tuple[Build, np.ndarray]:
         case.inputs
 
 
-@pytest.mark.parametrize("engine", ["rtl", "fast"])
+@pytest.mark.parametrize("engine", ["cocotb", "verilator"])
 def test_an_accumulator_that_overflows_is_reported(engine, request, models):
     build, inputs = overflowing()
-    if engine == "fast":
+    if engine == "verilator":
         request.getfixturevalue("verilator")
         result = verilator_engine.run(build, inputs, build_root=models)
     else:

@@ -33,7 +33,7 @@ def measure(simulator, models, codes, config: EIEConfig) -> tuple[int, int, int]
     build = compile_network(CompressedNetwork((layer,), 4, 3), config, mapping="interleaved")
     n_inputs = codes.shape[1]
     inputs = np.stack([np.arange(n_inputs) % 100 + 1, np.zeros(n_inputs, np.int64)])
-    result = infer(build, inputs, engine="rtl", simulator=simulator, build_root=models,
+    result = infer(build, inputs, engine="cocotb", simulator=simulator, build_root=models,
                    load="images")
     assert result.ok
     busy, idle = result.counters["cycles"].tolist()

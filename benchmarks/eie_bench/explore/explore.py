@@ -12,7 +12,7 @@ from .executors import open_executor
 from .figures import PLOTS, draw
 from .parallel import count_points, run
 from .sweep import Sweep, plan
-from .tables import Table, make_table, write_csv, write_json
+from .tables import Table, make_table, write_csv, write_sweeps
 from .workloads import Workload
 
 __all__ = ["JSON_FILE", "explore"]
@@ -66,7 +66,7 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
     with open_executor(jobs, scheduler) as executor:
         results = run(points, workloads, executor, advance)
     tables = [make_table(sweep, plan, results) for sweep, plan in zip(sweeps, plans)]
-    write_json(folder / JSON_FILE, tables, machines, about)
+    write_sweeps(folder / JSON_FILE, tables, machines, about)
     for table in tables:
         write_csv(folder / f"{table.sweep.name}.csv", table)
         for plot in PLOTS:

@@ -43,10 +43,10 @@ class Plot(NamedTuple):
 
 #: What is drawn. The numbers are those of the figures in Han et al., ISCA 2016.
 PLOTS = [
-    Plot("queue", "queue", "load_balance", "load balance (fig. 8)", percent=True),
+    Plot("queue", "queue", "pe_activity", "PE activity (fig. 8)", percent=True),
     Plot("speedup", "pes", "cycles", "speed-up (fig. 11)", relative=True, log=True),
     Plot("padding", "pes", "real_work", "real work / all work (fig. 12)", percent=True),
-    Plot("balance", "pes", "load_balance", "load balance (fig. 13)", percent=True),
+    Plot("balance", "pes", "pe_activity", "PE activity (fig. 13)", percent=True),
     Plot("reads", "words", "spmat_reads", "spmat reads (fig. 9)", log=True),
     Plot("energy", "words", "spmat_nj", "energy of spmat reads, nJ (fig. 9)", log=True),
     Plot(GIVEN, GIVEN, "ratio", "cycles / ideal"),

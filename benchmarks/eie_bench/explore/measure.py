@@ -36,9 +36,9 @@ class Measurement(NamedTuple):
         Cycles if every PE multiplied in every cycle: `macs` / PEs.
     ratio : :class:`float`, or None
         `cycles` / `ideal`, if there is anything to multiply.
-    load_balance : :class:`float`
-        That of the paper (section 6.3, figures 8 and 13): share of the cycles of all PEs in which
-        one walks an entry, padding or not; entries walked / (`cycles` · PEs). The rest are
+    pe_activity : :class:`float`
+        Load balance of the paper (section 6.3, figures 8 and 13): share of the cycles of all PEs in
+        which one walks an entry, padding or not; entries walked / (`cycles` · PEs). The rest are
         bubbles; the filling and draining of the machine, and empty columns, are among them.
     real_work : :class:`float`
         Share of the entries walked that are no padding (figure 12).
@@ -56,7 +56,7 @@ class Measurement(NamedTuple):
     cycles: int
     ideal: float
     ratio: float | None
-    load_balance: float
+    pe_activity: float
     real_work: float
     macs: int
     paddings: int
@@ -141,7 +141,7 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     return Measurement(
         inputs=len(runs), cycles=cycles, ideal=macs / config.n_pe,
         ratio=cycles * config.n_pe / macs if macs else None,
-        load_balance=walked / (cycles * config.n_pe), real_work=macs / walked if walked else 1.0,
+        pe_activity=walked / (cycles * config.n_pe), real_work=macs / walked if walked else 1.0,
         **{name: total[name] for name in total if name in Measurement._fields and name != "cycles"},
         word_bits=word_bits, spmat_nj=total["spmat_reads"] * read_pj(word_bits) / 1000,
         spmat_words=spmat_words, ptr_words=ptr_words)

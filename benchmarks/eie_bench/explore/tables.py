@@ -1,20 +1,21 @@
 """Sweeps as tables: rows, JSON, CSV."""
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from eie_compiler.files.json_file import write_json
 
 from ..paper.nine_layers import Machine
 from .measure import Measurement
 from .parallel import Results
 from .sweep import Point, Sweep
 
-__all__ = ["KIND", "Row", "Table", "make_table", "write_csv", "write_json"]
+__all__ = ["KIND", "Row", "Table", "make_table", "write_csv", "write_sweeps"]
 
-#: What a JSON file of sweeps says of itself, with the version of its schema.
-KIND, VERSION = "eie-explore", 1
+#: Kind of a JSON file of sweeps.
+KIND = "eie-explore"
 
 
 class Row(NamedTuple):
@@ -42,16 +43,15 @@ def make_table(sweep: Sweep, points: Sequence[Point], results: Results) -> Table
     return Table(sweep, rows)
 
 
-def write_json(path: Path, tables: Sequence[Table], machines: Mapping[str, Machine],
+def write_sweeps(path: Path, tables: Sequence[Table], machines: Mapping[str, Machine],
                about: Mapping[str, Any]) -> None:
     """Write all sweeps, the machines that were changed, and what else is known `about` them."""
-    content = {
-        "kind": KIND, "version": VERSION, **about,
+    write_json(path, {
+        "kind": KIND, **about,
         "machines": {name: {"config": config.as_dict(), "mapping": mapping}
                      for name, (config, mapping) in machines.items()},
         "sweeps": [{"name": table.sweep.name, "axes": table.sweep.axes,
-                    "points": [_point(row) for row in table.rows]} for table in tables]}
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+                    "points": [_point(row) for row in table.rows]} for table in tables]})
 
 
 def _point(row: Row) -> dict[str, Any]:

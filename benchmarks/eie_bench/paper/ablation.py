@@ -51,14 +51,14 @@ def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
 
 
 def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
-                  told: Callable[[PaperLayer], None] = lambda layer: None) -> list[Idea]:
+                  progress: Callable[[PaperLayer], None] = lambda layer: None) -> list[Idea]:
     """Predict the ratio of every layer on every machine on the way from ``isca2016`` to ``tuned``.
 
     Parameters
     ----------
     layers, machines, seed
         As for :func:`.measure.measure_all`.
-    told
+    progress
         Called with each layer that is done.
     """
     found = [Idea(*step, {}) for step in steps(machines["isca2016"], machines["tuned"])]
@@ -69,5 +69,5 @@ def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine],
             program = layer_steps(config, network.layers[0], mapping, words)
             prediction = predict(config, program, sparse=sparse)
             ratios[layer.name] = net_cycles(prediction.counters) * config.n_pe / products
-        told(layer)
+        progress(layer)
     return found

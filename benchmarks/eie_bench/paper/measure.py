@@ -1,4 +1,4 @@
-"""Runs layers on machines: in RTL with every number compared, or by the cycle model alone."""
+"""Runs of layers on machines: in Verilog with every number compared, or by the cycle model."""
 
 import dataclasses
 import time
@@ -30,7 +30,7 @@ __all__ = ["Engine", "Measurement", "Stored", "count_products", "make_simulators
            "measure_all", "net_cycles"]
 
 #: What can measure a layer.
-Engine = Literal["rtl", "model"]
+Engine = Literal["verilator", "cycle-model"]
 
 
 class Stored(NamedTuple):
@@ -67,7 +67,7 @@ class Measurement:
     layer : :class:`~.nine_layers.PaperLayer`
         The layer.
     machine, engine : :class:`str`
-        Name of the machine; ``rtl`` or ``model``.
+        Name of the machine; ``verilator`` or ``cycle-model``.
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     nonzeros, products : :class:`int`
@@ -120,7 +120,7 @@ class Measurement:
         return self.cycles / self.ideal
 
     @property
-    def balance(self) -> float:
+    def entry_balance(self) -> float:
         """Mean over greatest number of entries of a PE."""
         return float(self.entries.mean() / self.entries.max())
 
@@ -140,7 +140,7 @@ class Measurement:
             "layer": self.layer.name, "machine": self.machine, "engine": self.engine,
             "nonzeros": self.nonzeros, "products": self.products, "ideal_cycles": self.ideal,
             "cycles": self.cycles, "ratio": self.ratio, "padding": self.padding,
-            "load_balance": self.balance, "microseconds": self.microseconds,
+            "entry_balance": self.entry_balance, "microseconds": self.microseconds,
             "counters": self.counters, "entries": self.entries.tolist(),
             "stored": self.stored._asdict(), "bounds": self.bounds._asdict(),
             "outputs_compared": self.outputs, "seconds": self.seconds,
@@ -167,7 +167,7 @@ def make_simulators(machines: Mapping[str, Machine], build_root: str | Path | No
 
 
 def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
-                engine: Engine = "rtl", build_root: str | Path | None = None, workers: int = 2
+                engine: Engine = "verilator", build_root: str | Path | None = None, workers: int = 2
                 ) -> Iterator[Measurement]:
     """Measure each layer on each machine, `workers` at a time, those with most columns first.
 
@@ -188,12 +188,12 @@ def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *
             pool.shutdown(cancel_futures=True)
 
 
-def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int, engine: Engine = "rtl",
-            build_root: str | Path | None = None) -> Measurement:
+def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
+            engine: Engine = "verilator", build_root: str | Path | None = None) -> Measurement:
     """Measure one layer on one machine.
 
-    In RTL, every result and every counter that the golden model knows is compared with it, all
-    counters with the cycle model, and the entries multiplied with the matrix itself.
+    In Verilator, every result and every counter that the golden model knows is compared with it,
+    all counters with the cycle model, and the entries multiplied with the matrix itself.
 
     Raises
     ------
@@ -215,8 +215,8 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int, engine
     products = count_products(network, words)
 
     counters, differences, outputs, seconds = prediction.counters, [], 0, 0.0
-    if engine == "rtl":
-        inference = infer(build, words[np.newaxis], engine="fast", build_root=build_root)
+    if engine == "verilator":
+        inference = infer(build, words[np.newaxis], engine="verilator", build_root=build_root)
         counters = {counter: int(values[0]) for counter, values in inference.counters.items()}
         differences = [*inference.mismatches, *_compare(counters, prediction, products)]
         if inference.overflows:

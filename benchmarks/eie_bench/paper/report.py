@@ -85,7 +85,7 @@ class Report:
                  f"{one.ratio:.3f}",
                  *(_judge(one.ratio, one.layer.target) if tuned else
                    _differ(one.ratio, one.layer.expected)),
-                 f"{one.padding:.1%}", f"{one.balance:.1%}",
+                 f"{one.padding:.1%}", f"{one.entry_balance:.1%}",
                  *(f"{one.counters[f'stall_{cause}']:,}" for cause in ("full", "scan", "barrier"))]
                 for one in measured]
         mean = geometric_mean(one.ratio for one in measured)
@@ -96,7 +96,7 @@ class Report:
         return Table(
             f"{machine}: cycles", ["layer", "products", "ideal", "cycles", "ratio",
                                    *(["at most", "met"] if tuned else ["expected", "difference"]),
-                                   "padding", "balance", "full", "scan", "barrier"], rows)
+                                   "padding", "entry balance", "full", "scan", "barrier"], rows)
 
     def _bounds(self, machine: str) -> Table:
         rows = [[one.layer.name, *(f"{cycles / one.ideal:.3f}" for cycles in one.bounds),

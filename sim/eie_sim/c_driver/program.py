@@ -4,7 +4,6 @@ import subprocess
 from pathlib import Path
 from typing import Literal
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -146,17 +145,3 @@ def run_program(program: Path, *arguments: str, timeout: float = 600) -> str:
     if process.returncode:
         raise SimulationError(f"{program} failed ({process.returncode})\n{process.stdout}")
     return process.stdout
-
-
-@click.command()
-@click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path),
-              required=True, help="Folder for sources and program.")
-def main(folder: Path) -> None:
-    """Recognise handwritten digits by the C driver, in simulated hardware."""
-    program = compile_digits(folder)
-    for options in ([], ["--interrupts"], ["--interrupts", "--stall=0.3"]):
-        click.echo(run_program(program, *options), nl=False)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
 """The whole way once: a trained network in, Verilog and memory images out, and every bit right."""
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from eie_compiler.build import Build
 from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.json_file import write_json
 from eie_compiler.files.network_file import read_network
 from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
@@ -93,7 +93,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
 
     progress(f"running {len(test)} images through the hardware in {simulator}")
     words = prepare(build, test)
-    inference = infer(build, words, engine="rtl", simulator=simulator, folder=folder / "rtl")
+    inference = infer(build, words, engine="cocotb", simulator=simulator, folder=folder / "rtl")
 
     scores = {
         "dense": read_model(FOLDER / "dense.npz")(test),
@@ -103,6 +103,5 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
         build, inference, len(test),
         {name: float((score.argmax(axis=1) == labels).mean()) for name, score in scores.items()},
         {name: len(text.encode()) for name, text in verilog.files.items()})
-    (folder / "report.json").write_text(json.dumps(result.summary(), indent=1) + "\n",
-                                        encoding="utf-8")
+    write_json(folder / "report.json", result.summary())
     return result

@@ -9,7 +9,7 @@ from eie_bench.explore.figures import PLOTS, draw, series
 from eie_bench.explore.measure import Measurement
 from eie_bench.explore.parallel import run
 from eie_bench.explore.sweep import GIVEN, SWEEPS, Sweep, plan
-from eie_bench.explore.tables import make_table, write_csv, write_json
+from eie_bench.explore.tables import make_table, write_csv, write_sweeps
 from eie_hdl.extras import install_command
 
 BY_NAME = {plot.name: plot for plot in PLOTS}
@@ -29,9 +29,9 @@ def test_every_sweep_is_drawn_and_every_quantity_measured():
 
 
 def test_json_has_every_point_with_figures_or_reason(tmp_path, table, machine):
-    write_json(tmp_path / "e.json", [table], {"tiny": machine}, {"seed": 7})
+    write_sweeps(tmp_path / "e.json", [table], {"tiny": machine}, {"seed": 7})
     content = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
-    assert (content["kind"], content["version"], content["seed"]) == ("eie-explore", 1, 7)
+    assert (content["kind"], content["schema_version"], content["seed"]) == ("eie-explore", 1, 7)
     assert content["machines"] == {"tiny": {"config": machine.config.as_dict(),
                                             "mapping": "balanced"}}
     sweep, = content["sweeps"]

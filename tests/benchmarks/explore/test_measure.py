@@ -50,7 +50,7 @@ def test_shares_are_of_the_cycles_of_all_pes(given, machine):
     n_pe = machine.config.n_pe
     assert found.ideal == found.macs / n_pe
     assert found.ratio == pytest.approx(found.cycles * n_pe / found.macs)
-    assert found.load_balance == pytest.approx(
+    assert found.pe_activity == pytest.approx(
         (found.macs + found.paddings) / (n_pe * found.cycles))
     assert found.real_work == pytest.approx(found.macs / (found.macs + found.paddings))
     assert found.spmat_nj == pytest.approx(found.spmat_reads * read_pj(found.word_bits) / 1000)
@@ -81,7 +81,7 @@ def test_machines_that_share_entries_are_measured_as_if_alone(machine):
 
 def test_nothing_to_multiply_has_no_ratio(given, machine):
     found, = measure(given._replace(inputs=np.zeros((1, 50), np.int64)), [machine])
-    assert (found.macs, found.ratio, found.load_balance, found.real_work) == (0, None, 0, 1)
+    assert (found.macs, found.ratio, found.pe_activity, found.real_work) == (0, None, 0, 1)
 
 
 @pytest.mark.parametrize("changes, reason", [

@@ -28,7 +28,7 @@ def measurement():
             "paddings": 100, "spmat_reads": 300, "ptr_reads": 80, "stall_full": 7,
             "stall_scan": 8, "stall_barrier": 9}
         return Measurement(
-            layer=layer, machine=machine, engine="rtl", config=PRESETS["tiny"], nonzeros=2000,
+            layer=layer, machine=machine, engine="verilator", config=PRESETS["tiny"], nonzeros=2000,
             products=1000, counters=counters, entries=np.array([250, 250, 300, 300]),
             stored=Stored(entries=2200, paddings=200, entry_bits=5, pointers=400, pointer_bits=9,
                           tiles=2, source_words=6, drained_words=7),

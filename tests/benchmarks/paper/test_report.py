@@ -32,7 +32,7 @@ def test_figures_of_a_measurement_follow_from_its_counters(measurement):
     assert one.ideal == 250
     assert one.cycles == 310    # without the 40 in which results are sent
     assert one.ratio == pytest.approx(1.24)
-    assert one.balance == pytest.approx(275 / 300)
+    assert one.entry_balance == pytest.approx(275 / 300)
     assert one.padding == pytest.approx(100 / 1100)
     assert one.microseconds == pytest.approx(310 / 800)
 

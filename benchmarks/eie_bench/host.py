@@ -1,30 +1,17 @@
-"""Time that the host needs for the nine layers of the paper; behind `make bench-host`.
+"""Time that the host needs for the nine layers of the paper.
 
 Compares the golden model, which also counts entries by PE and rounds, with the bare product of the
-same matrix in SciPy. The golden model is to take no longer than three times as long.
+same matrix in SciPy. The golden model must take at most three times as long.
 """
 
-import json
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 from scipy.sparse import csr_array
 
-from eie_bench.paper.nine_layers import (
-    LAYERS,
-    MACHINES,
-    Machine,
-    PaperLayer,
-    make_inputs,
-    make_network,
-)
-from eie_cli.console import make_console, make_table, print_table
 from eie_compiler.build import Build
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
@@ -34,17 +21,22 @@ from eie_hdl.packing import unpack
 from eie_sim.cycles.model import predict_build
 from eie_sim.golden.model import GoldenModel
 
-#: Images that are computed at once, besides one alone.
+from .paper.nine_layers import LAYERS, MACHINES, Machine, PaperLayer, make_inputs, make_network
+
+__all__ = ["ALLOWED", "BATCH", "Row", "least_seconds", "make_matrix", "measure", "measure_all",
+           "summarise"]
+
+#: Images computed at once, in addition to a single one.
 BATCH = 64
 
-#: Times the product that the golden model may take.
+#: Greatest allowed ratio of the golden model's time to the product's.
 ALLOWED = 3.0
 
-#: Timings are taken in turn, so that what else the computer does meets all of them; the least
-#: counts.
+#: Rounds of timings. The functions take turns, so that other load meets all of them; the least
+#: time counts.
 ROUNDS = 5
 
-#: Seconds that a function is repeated in each round.
+#: Seconds for which a function is repeated in each round.
 AT_LEAST = 0.05
 
 
@@ -78,6 +70,11 @@ class Row(NamedTuple):
     cycle_model: float
 
     @property
+    def slow(self) -> bool:
+        """Whether the golden model takes more than :data:`ALLOWED` times the product's time."""
+        return max(self.ratio, self.batch_ratio) > ALLOWED
+
+    @property
     def ratio(self) -> float:
         """Golden model over product, one image."""
         return self.golden / self.product
@@ -88,24 +85,17 @@ class Row(NamedTuple):
         return self.golden_batch / self.product
 
 
-@click.command()
-@click.option("--preset", type=click.Choice(list(MACHINES)), default="tuned", show_default=True,
-              help="Machine that the layers are compiled for.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of weights and inputs.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              default=Path("build/bench-host.json"), show_default=True, help="JSON of the table.")
-def main(preset: str, seed: int, output: Path) -> None:
-    """Measure the host's part of the nine layers."""
-    console = make_console()
-    rows = [measure(layer, MACHINES[preset], seed)
-            for layer in track(LAYERS.values(), "measuring", console=console,
-                               disable=not console.is_interactive)]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({
-        "preset": preset, "seed": seed, "batch": BATCH,
-        "layers": [{**row._asdict(), "ratio": row.ratio, "batch_ratio": row.batch_ratio}
-                   for row in rows]}, indent=1) + "\n", encoding="utf-8")
-    show(rows)
+def measure_all(preset: str, seed: int) -> Iterator[Row]:
+    """Time each of the nine layers on a machine of :data:`.paper.nine_layers.MACHINES`."""
+    for layer in LAYERS.values():
+        yield measure(layer, MACHINES[preset], seed)
+
+
+def summarise(rows: list[Row], preset: str, seed: int) -> dict[str, Any]:
+    """The rows as plain JSON."""
+    return {"preset": preset, "seed": seed, "batch": BATCH,
+            "layers": [{**row._asdict(), "ratio": row.ratio, "batch_ratio": row.batch_ratio}
+                       for row in rows]}
 
 
 def measure(layer: PaperLayer, machine: Machine, seed: int) -> Row:
@@ -155,26 +145,3 @@ def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = function()
     return time.perf_counter() - start, result
-
-
-def show(rows: list[Row]) -> None:
-    """Print the table and whether the golden model is fast enough."""
-    print_table(make_table(
-        "layer", "nonzeros", "compile", "decode", "product", "golden", "ratio",
-        f"{BATCH}: product", f"{BATCH}: golden", f"{BATCH}: ratio", "cycle model",
-        title="seconds to compile and to decode; then milliseconds an image"),
-        [[row.layer, f"{row.nonzeros:,}", f"{row.compile:.2f}", f"{row.decode:.2f}",
-          f"{row.product * 1e3:.2f}", f"{row.golden * 1e3:.2f}", f"{row.ratio:.2f}",
-          f"{row.product_batch * 1e3:.2f}", f"{row.golden_batch * 1e3:.2f}",
-          f"{row.batch_ratio:.2f}", f"{row.cycle_model * 1e3:.1f}"] for row in rows])
-    slow = [row.layer for row in rows if max(row.ratio, row.batch_ratio) > ALLOWED]
-    if slow:
-        make_console().print(f"The golden model takes more than {ALLOWED:g} times as long as the "
-                             f"product on {', '.join(slow)}.", style="red")
-    else:
-        make_console().print(f"The golden model takes no more than {ALLOWED:g} times as long as "
-                             f"the product on any layer.", style="green")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,83 @@
+"""The benchmark of the paper from the first measurement to the last file."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from eie_compiler.files.json_file import write_json
+
+from ..plotting import require_matplotlib
+from .ablation import measure_ideas
+from .measure import Engine, Measurement, make_simulators, measure_all
+from .nine_layers import MACHINES, Machine, PaperLayer
+from .plots import draw
+from .report import Report
+from .tables import refresh, to_markdown
+
+__all__ = ["prepare_folder", "refresh_document", "run", "write_report"]
+
+
+def prepare_folder(folder: Path) -> None:
+    """Create the folder of :func:`write_report`, and check what writing needs.
+
+    Raises
+    ------
+    PlottingError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine: Engine, seed: int,
+        build_root: str | Path | None = None,
+        progress: Callable[[str, int, int], None] = lambda step, done, total: None) -> Report:
+    """Measure layers on machines, and the ideas that lead from one machine to the other.
+
+    Parameters
+    ----------
+    layers, machines, engine, seed, build_root
+        As for :func:`.measure.measure_all`.
+    progress
+        Called with what is in progress, the steps that are done, and all steps.
+
+    Raises
+    ------
+    CompileError, SimulationError, ToolError, DriverError, BusError
+        As for :func:`.measure.measure`.
+    """
+    order = [(machine, layer.name) for machine in machines for layer in layers]
+    done, total = 0, len(layers) + len(order)
+
+    def advance(step: str) -> None:
+        nonlocal done
+        done += 1
+        progress(step, done, total)
+
+    progress("ideas, by the cycle model", done, total)
+    ideas = measure_ideas(layers, MACHINES, seed=seed,
+                          progress=lambda layer: advance(f"ideas, {layer.name}"))
+    if engine == "verilator":
+        progress("building the simulators", done, total)
+        make_simulators(machines, build_root)
+    progress("running", done, total)
+    measured: list[Measurement] = []
+    for one in measure_all(layers, machines, seed=seed, engine=engine, build_root=build_root):
+        measured.append(one)
+        advance(f"{one.layer.name} on {one.machine}: {one.cycles:,} cycles, {one.ratio:.3f}")
+    measured.sort(key=lambda one: order.index((one.machine, one.layer.name)))
+    return Report(measured, ideas, seed)
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write ``bench.json``, ``bench.md``, and the plots as PNG and SVG."""
+    write_json(folder / "bench.json", report.summary())
+    (folder / "bench.md").write_text("\n".join(
+        f"## {table.title}\n{to_markdown(table)}" for table in report.tables().values()),
+        encoding="utf-8")
+    draw(report, folder)
+
+
+def refresh_document(report: Report, document: Path) -> None:
+    """Replace the tables of a Markdown document, as :func:`.tables.refresh` does."""
+    document.write_text(refresh(document.read_text(encoding="utf-8"), report.tables()),
+                        encoding="utf-8")

@@ -1,0 +1,24 @@
+"""`eie bench`: benchmarks of the machine, the simulation, the host and the compiler."""
+
+import click
+
+from .compile import compile_command
+from .host import host_command
+from .layers import layers_command
+from .sharing import sharing_command
+from .simulation import simulation_command
+
+__all__ = ["bench_group"]
+
+
+@click.group("bench")
+def bench_group() -> None:
+    """Measure the machine and its software.
+
+    Needs the extra [bench].
+    """
+
+
+for command in (layers_command, host_command, simulation_command, compile_command,
+                sharing_command):
+    bench_group.add_command(command)

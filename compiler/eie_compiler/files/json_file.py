@@ -1,0 +1,30 @@
+"""Version and form of the JSON files that the project writes; docs/python.md lists them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["SCHEMA_VERSION", "to_json", "write_json"]
+
+#: Version of the keys of every JSON file. It changes when a key changes its name or meaning.
+SCHEMA_VERSION = 1
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """Text of a JSON object whose first key is ``schema_version``.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, for which JSON has no form.
+    """
+    return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, ensure_ascii=False,
+                      allow_nan=False)
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write :func:`to_json` and create the folder of the file if it is missing."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_json(content) + "\n", encoding="utf-8")
