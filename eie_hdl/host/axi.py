@@ -1,4 +1,4 @@
-"""Buses of the outside, with the port names that tools infer them by."""
+"""External bus interfaces, with the port names from which tools infer them."""
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum, wiring
@@ -9,26 +9,26 @@ from ..registers import REGISTER_WIDTH
 
 __all__ = ["AxiLiteSignature", "AxiStreamSignature", "Response", "stream_beat"]
 
-#: Payload of an AXI4-Stream where it is a `lib.stream`: field names are those of the bus, without
-#: the `t`. Each byte has a bit of `keep`.
+#: Payload of an AXI4-Stream as a `lib.stream`. Fields are named as on the bus, without the `t`;
+#: each byte has a bit of `keep`.
 stream_beat = data.StructLayout({"data": BEAT_WIDTH, "keep": BEAT_BYTES, "last": 1})
 
 
 class Response(enum.Enum, shape=2):
-    """Answer to an access (AMBA AXI, A3.4.5)."""
+    """Response to an access (AMBA AXI, A3.4.5)."""
 
     OKAY = 0
-    #: The register does not exist, or cannot be accessed in this way.
+    #: The register does not exist, or does not allow this access.
     SLVERR = 2
 
 
 class AxiLiteSignature(wiring.Signature):
-    """AXI4-Lite with 32 bits of data, as the manager sees it.
+    """AXI4-Lite with 32-bit data, from the perspective of the manager.
 
     Parameters
     ----------
     addr_width : :class:`int`
-        Bits of a byte address.
+        Width of a byte address.
     """
     def __init__(self, addr_width: int) -> None:
         protection = unsigned(3)
@@ -46,7 +46,7 @@ class AxiLiteSignature(wiring.Signature):
 
 
 class AxiStreamSignature(wiring.Signature):
-    """AXI4-Stream of 64-bit beats, as the transmitter sees it."""
+    """AXI4-Stream with 64-bit data, from the perspective of the transmitter."""
 
     def __init__(self) -> None:
         super().__init__({

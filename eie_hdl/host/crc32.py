@@ -11,20 +11,20 @@ __all__ = ["Crc32"]
 
 
 class Crc32(wiring.Component):
-    """CRC-32 of beats, as ``zlib.crc32`` of their bytes, lowest first.
+    """CRC-32 of beats, equal to ``zlib.crc32`` of their bytes, least significant first.
 
-    A bit of the next checksum is the exclusive or of some bits of the last one and of the beat,
-    which zlib itself tells. (As single gates, of which :mod:`amaranth.lib.crc` makes its unrolled
-    form, they would be a quarter of all Verilog, and of the time to write it.) One beat a cycle.
+    Each bit of the next checksum is the exclusive or of bits of the current one and of the beat,
+    which are determined by calling zlib. (The single gates of :mod:`amaranth.lib.crc` would be a
+    quarter of all Verilog, and of the time to emit it.) Throughput is one beat per cycle.
 
     Members
     -------
     clear : :py:`In(1)`
-        Strobe. Begin anew; the beat of this cycle does not count.
+        Strobe: restart the checksum; a beat of this cycle is ignored.
     valid, beat : :py:`In(1)`, :py:`In(64)`
-        A beat that counts.
+        Beat to be included.
     checksum : :py:`Out(32)`
-        Crc32, one cycle later.
+        Checksum, one cycle later.
     """
     clear: Signal
     valid: Signal
@@ -45,7 +45,7 @@ class Crc32(wiring.Component):
         def after(checksum, beat):
             return zlib.crc32(beat.to_bytes(BEAT_WIDTH // 8, "little"), checksum)
 
-        # What each bit changes in the checksum after a beat; and the checksum if none is set.
+        # Effect of each bit on the next checksum, relative to that of an all-zero input.
         inputs  = Cat(self.checksum, self.beat)
         nothing = after(0, 0)
         effects = [nothing ^ after(1 << n, 0) for n in range(len(self.checksum))]

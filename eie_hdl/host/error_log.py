@@ -6,33 +6,33 @@ from ..registers import REGISTER, Error
 
 __all__ = ["ErrorLog", "error_layout"]
 
-#: What went wrong: an :class:`~eie_hdl.registers.Error`, if it is not 0; its address; and of a
-#: packet, the memory and PE of its header.
+#: Error report: an :class:`~eie_hdl.registers.Error`, or 0 for none; its address; and, for packet
+#: errors, memory and PE of the header.
 error_layout = data.StructLayout({
     "code": REGISTER["ERROR"].width("code"), "address": REGISTER["ERROR_ADDRESS"].width(),
     "memory": REGISTER["ERROR"].width("memory"), "pe": REGISTER["ERROR"].width("pe")})
 
 
 class ErrorLog(wiring.Component):
-    """Keeps the first error until it is cleared.
+    """Captures the first error and holds it until it is cleared.
 
     Parameters
     ----------
     n_sources : :class:`int`
-        Places where errors arise.
+        Number of error sources.
 
     Members
     -------
     i : :py:`In(error_layout).array(n_sources)`
-        Errors of this cycle. If there are several, that of the lowest number counts.
+        Errors of this cycle. The source with the lowest index has priority.
     clear : :py:`In(1)`
-        Strobe: forget the error. One of this very cycle is kept.
+        Strobe: clear the error. An error of the same cycle is captured.
     error : :py:`Out(error_layout)`
         The first error since the last `clear`.
     pending : :py:`Out(1)`
         The log holds an error.
     new : :py:`Out(1)`
-        Strobe: an error is kept.
+        Strobe: an error is captured.
     """
     i: list[data.View]
     clear: Signal

@@ -9,23 +9,24 @@ __all__ = ["MemoryWiper"]
 
 
 class MemoryWiper(wiring.Component):
-    """Writes zero to every word of every memory: nothing of an earlier model can be read.
+    """Writes zeros to all memories, so that no data of an earlier network remains.
 
-    One word a cycle, the first one in the cycle after `start`; a word goes to all PEs at once.
+    One word per cycle, written to all PEs simultaneously. The first word is offered in the cycle
+    after `start`.
 
     Parameters
     ----------
     config : :class:`EIEConfig`
-        Parameters of the accelerator.
+        Configuration.
 
     Members
     -------
     start : :py:`In(1)`
-        Strobe: begin. Ignored while `busy`.
+        Strobe: start wiping. Ignored while `busy` is asserted.
     o : :py:`Out(stream.Signature(layouts.load))`
-        Words.
+        Zero words.
     busy : :py:`Out(1)`
-        Words are still to be taken.
+        Words remain to be accepted.
     """
     start: Signal
     o: stream.Interface
@@ -44,7 +45,7 @@ class MemoryWiper(wiring.Component):
         m = Module()
 
         address = Signal.like(self.o.p.address)
-        number  = Signal(range(len(self._memories)))    # of the memory, in their order
+        number  = Signal(range(len(self._memories)))    # index of the memory
         memory  = Signal.like(self.o.p.memory)
         last_address = Signal.like(address)
         with m.Switch(number):

@@ -16,9 +16,10 @@ __all__ = ["PacketReader"]
 
 
 class Word(NamedTuple):
-    """The word that is being received: with this beat it `ends`, it `is_final` in its packet.
+    """Status of the word being received.
 
-    It `has_room` if it can end now.
+    This beat is its last one (`ends`); it is the last word of its packet (`is_final`); the output
+    can accept it in this cycle (`has_room`); `next_address` is the address of the following word.
     """
 
     ends: Value
@@ -30,64 +31,63 @@ class Word(NamedTuple):
 class PacketReader(wiring.Component):
     """Unpacks load packets: a header, then words for consecutive addresses of a memory.
 
-    Takes one beat a cycle, inside and across packets, as long as its words are taken; only the
-    last beat of a word waits for the word before it. The last beat of a word is followed by the
-    word a cycle later.
+    Throughput is one beat per cycle, within and across packets, as long as words are accepted; only
+    the last beat of a word is stalled by the previous word. A word is offered in the cycle after
+    its last beat.
 
-    A header is judged in the cycle after it has been taken, while the first beat of a word comes
-    in, which comes to nothing if the header is wrong. Errors are told two cycles after the header,
-    one cycle after a beat. Of several faults of a header that one is reported which stands first
-    in: PARTIAL_BEAT, BAD_HEADER, BAD_PE, BAD_ADDRESS, LOAD_IN_USE, TRUNCATED, OVERLONG. Of a beat
-    of a word: PARTIAL_BEAT, then TRUNCATED or OVERLONG. After a fault, beats are dropped until
-    `last`; words completed before stay written, and so does the last word of an overlong packet. Of
-    a header with PARTIAL_BEAT nothing is known: memory, PE and address are zero.
+    A header is checked in the cycle after it is accepted. The first beat of the packet may arrive
+    in that cycle; it has no effect if the header is invalid. Errors are reported two cycles after a
+    header, and one cycle after any other beat. The order of precedence is, for a header:
+    PARTIAL_BEAT, BAD_HEADER, BAD_PE, BAD_ADDRESS, LOAD_IN_USE, TRUNCATED, OVERLONG; for any other
+    beat: PARTIAL_BEAT, then TRUNCATED or OVERLONG. After an error, beats are dropped until `last`;
+    words completed earlier remain written, as does the last word of an overlong packet. The report
+    of a header with PARTIAL_BEAT has memory, PE and address zero.
 
-    Words of a packet for an input buffer go to row ``input_base + address`` of the activation SRAM,
-    or ``input_words`` behind that for buffer 1, of PE 0, 1, ..; the address in an error is that in
-    the buffer. If the input buffers do not fit into the SRAM, such a packet is a BAD_ADDRESS.
+    Words for an input buffer are written to PE 0, 1, ... at row ``input_base + address`` of the
+    activation SRAM, plus ``input_words`` for buffer 1; error reports have the address within the
+    buffer. If the input buffers do not fit the SRAM, such a packet is a BAD_ADDRESS.
 
     Parameters
     ----------
     config : :class:`EIEConfig`
-        Parameters of the accelerator.
+        Configuration.
 
     Members
     -------
     i : :py:`In(stream.Signature(stream_beat))`
         Packets: a ``layouts.load_header``, then words of :func:`~eie_hdl.format.n_beats` beats,
-        low beat first.
+        least significant beat first.
     o : :py:`Out(stream.Signature(layouts.load))`
-        Words and where they belong. One that is offered stays, whatever `restart` and `discard`
-        say; a reset of the component withdraws it.
+        Words and their destination. An offered word remains offered regardless of `restart` and
+        `discard`; only a reset of the component withdraws it.
     input_base, input_words : :py:`In(16)`
-        First row of the input buffers in the activation SRAMs, and rows of each.
+        First row of the input buffers in the activation SRAMs, and rows per buffer.
     input_double : :py:`In(1)`
-        Whether there is an input buffer 1.
+        Input buffer 1 exists.
     in_use : :py:`In(1)`
-        A program runs or waits: all packets but those for input buffers are wrong.
+        A program is running or pending: only packets for input buffers are valid.
     buffer_in_use : :py:`In(2)`
-        By input buffer: a program that runs or waits uses it.
+        Per input buffer: in use by a running or pending program.
     restart : :py:`In(1)`
-        Strobe: forget the packet under way and expect a header. Nothing is taken in this cycle.
+        Strobe: abandon the current packet and expect a header. No beat is accepted in this cycle.
     discard : :py:`In(1)`
-        An error stands: the packet under way and those that begin are dropped, without an error.
+        An error is pending: drop the current packet and new ones without reporting an error.
     hold : :py:`In(1)`
-        Take nothing.
+        Stall the input.
     receiving : :py:`Out(1)`
-        A packet has begun, dropped or not, and has not ended; or its last word is still offered.
+        A packet, dropped or not, is being received, or its last word is still offered.
     receiving_model : :py:`Out(1)`
-        So it is, of a packet that is not dropped and not for an input buffer.
+        As `receiving`, for packets that are not dropped and not for an input buffer.
     receiving_input : :py:`Out(2)`
-        By input buffer: so it is, of a packet for this buffer that is not dropped.
+        Per input buffer: as `receiving`, for packets to this buffer that are not dropped.
     error : :py:`Out(error_layout)`
-        What is wrong with a packet, for one cycle.
+        Error of a packet, for one cycle.
     checksum : :py:`Out(32)`
-        CRC-32 as ``zlib.crc32`` of the beats since `checksum_clear`, three cycles behind. What
-        counts is each header that was found right, unless for an input buffer, and each beat behind
-        it up to the end of the packet or the fault; that which shows the fault as well, unless
-        partial.
+        CRC-32, as ``zlib.crc32``, of the beats since `checksum_clear`; latency is three cycles. It
+        covers valid headers of packets not for input buffers, and their beats up to the end of the
+        packet or the first invalid beat, which is included unless partial.
     checksum_clear : :py:`In(1)`
-        Strobe: begin the checksum anew, with a beat that is taken in this cycle.
+        Strobe: restart the checksum; a beat accepted in this cycle is included.
     """
     i: stream.Interface
     o: stream.Interface
@@ -132,12 +132,12 @@ class PacketReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        packet    = Signal(self._layouts.load_header)    # address and count are those that remain
+        packet    = Signal(self._layouts.load_header)    # address and count of what remains
         is_input  = packet.memory == Memory.INPUT
-        is_header = Signal()    # a header is taken
-        is_beat   = Signal()    # a beat of words is taken
-        is_bad    = Signal()    # the verdict on the header of two cycles ago
-        is_fault  = Signal()    # the beat is wrong
+        is_header = Signal()    # a header is accepted
+        is_beat   = Signal()    # another beat is accepted
+        is_bad    = Signal()    # the header of two cycles ago is invalid
+        is_fault  = Signal()    # the beat is invalid
         with m.FSM() as fsm:
             with m.State("HEADER"):
                 m.d.comb += is_header.eq(self.i.valid & self.i.ready)
@@ -156,8 +156,8 @@ class PacketReader(wiring.Component):
                     m.next = "HEADER"
         in_words = fsm.ongoing("WORDS")
 
-        # A header is judged in the cycle behind it, and the verdict is there in the next: what the
-        # beat in between has made is not offered before. `used` is a beat that is to be written.
+        # A header is checked in the cycle after it, and the verdict is available one cycle later;
+        # until then, no word of the beat in between is offered. `used` beats are written.
         checking = Signal()
         judged   = Signal()
         stopped  = self.restart | self.discard
@@ -186,7 +186,7 @@ class PacketReader(wiring.Component):
         return m
 
     def _check_header(self, m, packet, is_header):
-        """Return the error of the header that was taken two cycles before."""
+        """Check a header; the error is valid two cycles after it is accepted."""
         m.submodules.check = check = HeaderCheck(self._config)
         m.d.comb += [
             check.valid.eq(is_header),
@@ -201,8 +201,8 @@ class PacketReader(wiring.Component):
         return check.error
 
     def _put_words(self, m, packet, is_header, used, is_bad):
-        """Beats become words, and words are offered with the place where they belong."""
-        # Beats of the word before the last one.
+        """Assemble beats into words, and offer them with their destination."""
+        # `earlier` holds all beats of a word but the last one.
         most_beats = max(n_beats(image.shape) for image in self._images.values())
         earlier    = Signal(BEAT_WIDTH * (most_beats - 1))
         beat       = Signal(range(most_beats))
@@ -217,17 +217,17 @@ class PacketReader(wiring.Component):
                         bits.eq(Cat(earlier[BEAT_WIDTH * (most_beats - beats):], self.i.p.data)),
                     ]
 
-        # An input buffer is filled row by row, each of them PE by PE.
+        # An input buffer is filled row by row, and each row PE by PE.
         is_input = packet.memory == Memory.INPUT
         turn     = Signal.like(self.o.p.pe)
         row      = self.input_base + Mux(packet.buffer, self.input_words, 0) + packet.address
         offered = Signal()
-        is_new  = Signal()    # since this cycle
+        is_new  = Signal()    # offered in this cycle for the first time
         word = Word(ends=beat == last_beat, is_final=packet.count == 1,
                     has_room=~offered | self.o.ready,
                     next_address=packet.address + (~is_input | (turn == self._config.n_pe - 1)))
 
-        # A new word is withdrawn if its header turns out to be bad.
+        # A new word is withdrawn if its header is invalid.
         is_withdrawn = is_bad & is_new
         m.d.comb += self.o.valid.eq(offered & ~is_withdrawn)
         m.d.sync += is_new.eq(used & word.ends)
@@ -256,7 +256,7 @@ class PacketReader(wiring.Component):
         return word
 
     def _find_fault(self, m, packet, word, is_beat):
-        """What is wrong with a beat of words."""
+        """Check a beat of words."""
         is_end = word.ends & word.is_final
         code   = Signal.like(self.error.code)
         fault  = Signal(error_layout)
@@ -275,15 +275,15 @@ class PacketReader(wiring.Component):
         return fault
 
     def _report(self, m, is_bad, verdict, fault):
-        """A fault waits for the verdict on the header before it."""
+        """Report the verdict on a header, or a fault, which is delayed to follow the verdict."""
         earlier = Signal.like(fault)
         m.d.sync += earlier.eq(fault)
         with m.If(~self.restart):
             m.d.comb += self.error.eq(Mux(is_bad, verdict, earlier))
 
     def _sum(self, m, taken, counts, is_bad):
-        """Crc32 of the beats `taken`: those that it `counts` a cycle later, but no header that
-        is bad another cycle later.
+        """Update the checksum with `taken` beats if `counts` is set in the cycle after, unless
+        `is_bad` is set in the second cycle after.
         """
         m.submodules.summer = summer = Crc32()
         s1_taken  = Signal()
@@ -304,10 +304,10 @@ class PacketReader(wiring.Component):
         ]
 
     def _drive_receiving_flags(self, m, packet, in_words, in_packet):
-        """Until its last word is taken, a packet has not ended for those who wait for that."""
+        """Drive the flags, which stay set until the last word of a packet is accepted."""
         is_input = packet.memory == Memory.INPUT
         buffer   = Mux(is_input, 1 << packet.buffer, 0)
-        offered  = Signal(2)    # input buffer that the offered word is for
+        offered  = Signal(2)    # input buffer of the offered word
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += offered.eq(buffer)
         m.d.comb += [

@@ -8,19 +8,19 @@ __all__ = ["PacketTerminator"]
 
 
 class PacketTerminator(wiring.Component):
-    """Ends a packet whose source has been reset: by a beat without bytes, but with TLAST.
+    """Terminates a packet whose source has been reset by a null beat with TLAST.
 
-    What has been offered to the host stays, as AXI4-Stream demands. One beat a cycle; latency is
-    one cycle.
+    A beat that has been offered to the host remains offered, as AXI4-Stream requires. Throughput is
+    one beat per cycle; latency is one cycle.
 
     Members
     -------
     i : :py:`In(stream.Signature(stream_beat))`
         Packets.
     cut : :py:`In(1)`
-        Strobe: what comes from the input has nothing to do with what came before.
+        Strobe: the source is reset. The current packet, if incomplete, is terminated.
     o : :py:`Out(stream.Signature(stream_beat))`
-        Packets, all of them with an end. A register.
+        Packets, all of them terminated. Registered.
     """
     i: stream.Interface
     cut: Signal
@@ -36,7 +36,7 @@ class PacketTerminator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        is_open = Signal()    # the packet of the last beat goes on
+        is_open = Signal()    # the last beat was not the end of its packet
         closing = Signal()
         m.d.comb += self.i.ready.eq((~self.o.valid | self.o.ready) & ~closing & ~self.cut)
         with m.If(self.o.ready):

@@ -9,7 +9,7 @@ from .error_log import error_layout
 
 __all__ = ["ReadRequest", "read_layout"]
 
-#: Write to register READ, with what it reads.
+#: Write to register READ, with the fields that define the request.
 read_layout = data.StructLayout({
     "valid": 1, "memory": REGISTER["READ_PLACE"].width("memory"),
     "pe": REGISTER["READ_PLACE"].width("pe"), "address": REGISTER["READ_ADDRESS"].width(),
@@ -17,7 +17,7 @@ read_layout = data.StructLayout({
 
 
 class ReadRequest(wiring.Component):
-    """Checks a request for memory before the core sees it.
+    """Checks memory read requests before they reach the core.
 
     Parameters
     ----------
@@ -27,17 +27,17 @@ class ReadRequest(wiring.Component):
     Members
     -------
     i : :py:`In(read_layout)`
-        Strobe: memory is to be read.
+        Request; `valid` is a strobe.
     hold : :py:`In(1)`
-        An error stands: requests are ignored.
+        An error is pending: ignore requests.
     refuse : :py:`In(1)`
-        The machine is not idle: a request is an error.
+        The machine is not idle: reject requests with an error.
     drop : :py:`In(1)`
-        Strobe: the core is reset; forget the request.
+        Strobe: the core is reset; withdraw the request.
     read : :py:`Out(stream.Signature(layouts.read))`
-        Requests for words that exist. `drop` withdraws one.
+        Valid requests. Withdrawn by `drop`.
     error : :py:`Out(error_layout)`
-        For one cycle, BAD_READ.
+        BAD_READ, for one cycle.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -51,12 +51,12 @@ class ReadRequest(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        is_there = self._look_up(m)
+        in_range = self._look_up(m)
         code = Signal(Error)
         with m.If(self.read.ready | self.drop):
             m.d.sync += self.read.valid.eq(0)
         with m.If(self.i.valid & ~self.hold):
-            with m.If(is_there & ~self.refuse):
+            with m.If(in_range & ~self.refuse):
                 m.d.sync += [
                     self.read.valid.eq(1),
                     self.read.p.memory.eq(self.i.memory),
@@ -76,16 +76,16 @@ class ReadRequest(wiring.Component):
         return m
 
     def _look_up(self, m):
-        """Return whether the requested words exist, and can be read."""
+        """Return a flag that is set if the requested words exist and are readable."""
         end      = Signal(len(self.i.address) + 1)
-        is_there = Signal()
+        in_range = Signal()
         m.d.comb += end.eq(self.i.address + self.i.count)
         with m.Switch(self.i.memory):
             for memory, image in self._layouts.memories.items():
                 if memory is Memory.ACT or self._config.readback:
                     has_pe = memory in (Memory.ACT, Memory.PROGRAM)
                     with m.Case(memory):
-                        m.d.comb += is_there.eq(
+                        m.d.comb += in_range.eq(
                             (end <= image.depth) & (self.i.count != 0)
                             & (has_pe | (self.i.pe < self._config.n_pe)))
-        return is_there
+        return in_range

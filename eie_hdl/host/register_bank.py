@@ -12,48 +12,47 @@ __all__ = ["RegisterBank"]
 
 
 class RegisterBank(wiring.Component):
-    """Registers on an AXI4-Lite bus.
+    """Register bank on an AXI4-Lite bus.
 
-    Reading and writing go on side by side. Addresses and data of writes may come in any order.
-    A read is answered in the cycle after its address; it sees the registers as they are when the
-    address is taken. A write happens one cycle after address and data are there, or after the
-    answer before it is taken, and is answered a cycle later. So each direction carries an access
-    every two cycles. No output of the bus depends on an input in the same cycle.
+    Reads and writes are independent. Write address and write data may arrive in any order. A read
+    is answered in the cycle after its address is accepted, with the register values of the cycle of
+    acceptance. A write is executed in the cycle after address and data have been accepted, or after
+    the previous response has, and answered a cycle later. Each direction thus sustains an access
+    every two cycles. No output of the bus depends combinationally on an input.
 
-    The lowest two bits of addresses and ``awprot`` and ``arprot`` are ignored. Fields are written
-    by bytes, as strobed; a command needs the strobes of all bytes that it has fields in. The answer
-    to what is not possible is `Response.SLVERR`, and nothing happens: to use an address without a
-    register, to write a register that can only be read, or one that is locked, or a part of a
-    command.
+    The lowest two bits of addresses, ``awprot`` and ``arprot`` are ignored. Fields are written
+    bytewise, according to the strobes. The response is `Response.SLVERR`, and the access has no
+    effect, if there is no register at the address, if a read-only or locked register is written, or
+    if a command is written without the strobes of all bytes that contain its fields.
 
     Parameters
     ----------
     registers : sequence of :class:`~eie_hdl.registers.Register`
-        Registers, no two of them at the same address.
+        Registers, at distinct addresses.
     addr_width : :class:`int`
-        Bits of a byte address.
+        Width of a byte address.
 
     Members
     -------
     bus : :py:`In(AxiLiteSignature(addr_width))`
-        Where the host is.
+        Bus of the host.
     lock : :py:`In(1)`
-        Refuse to write registers that are `locked`.
+        Reject writes to registers that are `locked`.
     restore : :py:`In(1)`
-        Strobe. Fields that the host writes or clears take their reset values; this has precedence
-        over everything else. Accesses are not disturbed.
+        Strobe: return fields that the host writes or clears to their reset values. Takes precedence
+        over all other updates; bus accesses are unaffected.
     {register}_{field} : :py:`In(width)` or :py:`Out(width)`
-        The field. An input for `Access.READ`. The value for `Access.WRITE` and `Access.STICKY`.
-        For `Access.COMMAND`, what is being written while {register}_write is set.
+        Value of the field: an input for `Access.READ`, an output for `Access.WRITE` and
+        `Access.STICKY`. For `Access.COMMAND`, the value written while {register}_write is set.
     {register}_{field}_set : :py:`In(width)`
-        Bits of a field with `Access.STICKY` to set; they are set even if just cleared.
+        Set bits of a field with `Access.STICKY`; takes precedence over a simultaneous clear.
     {register}_write : :py:`Out(1)`
-        Strobe. A register with `Access.COMMAND` is being written.
+        Strobe: a register with `Access.COMMAND` is written.
 
     Raises
     ------
     ValueError
-        If the registers need longer addresses.
+        If `addr_width` is too small for the registers.
     """
     lock: Signal
     restore: Signal
@@ -93,7 +92,7 @@ class RegisterBank(wiring.Component):
         return m
 
     def _read(self, m):
-        """Read channels: the register's word goes into the answer as the address is taken."""
+        """Read channels: capture the word of the register as the address is accepted."""
         bus = self.bus
         found = {register.address >> 2: Cat(self._word(register), Const(1))
                  for register in self._registers}
@@ -110,7 +109,7 @@ class RegisterBank(wiring.Component):
             m.d.sync += bus.rvalid.eq(0)
 
     def _word(self, register):
-        """What is read."""
+        """Return the value that a read of the register returns."""
         word, end = [], 0
         for field in register.fields if register.access != Access.COMMAND else ():
             word += [Const(0, field.low - end), self._member(register, field)]
@@ -118,16 +117,16 @@ class RegisterBank(wiring.Component):
         return Cat(*word, Const(0, REGISTER_WIDTH - end))
 
     def _write(self, m):
-        """Write channels: address and data are kept until both are there, and then executed.
+        """Write channels: hold address and data until both have arrived, then execute the write.
 
         Returns
         -------
         address, data, strobe : :class:`~amaranth.hdl.Signal`
             The write.
         execute : :class:`~amaranth.hdl.Signal`
-            It happens in this cycle.
+            The write is executed in this cycle.
         response : :class:`~amaranth.lib.enum.EnumView`
-            To be driven with its answer; `Response.SLVERR` if it is not.
+            To be driven with the response; `Response.SLVERR` by default.
         """
         bus = self.bus
         write_address = Signal.like(bus.awaddr)
@@ -154,7 +153,7 @@ class RegisterBank(wiring.Component):
         return write_address, write_data, write_strobe, execute, response
 
     def _judge(self, register, strobe):
-        """Answer to a write of this register, with these strobes."""
+        """Return the response to a write of `register` with these strobes."""
         possible = register.access != Access.READ
         if register.access == Access.COMMAND:
             needed = sum({1 << bit // 8 for field in register.fields
@@ -165,7 +164,7 @@ class RegisterBank(wiring.Component):
         return Mux(possible, Response.OKAY, Response.SLVERR)
 
     def _update(self, m, register, selected, data, bits):
-        """Fields of a register that is written if `selected`, where `bits` are set."""
+        """Update the fields of a register: if `selected`, write `data` where `bits` are set."""
         if register.access == Access.COMMAND:
             m.d.comb += getattr(self, f"{register.name.lower()}_write").eq(selected)
         for field in register.fields:
@@ -191,9 +190,9 @@ class RegisterBank(wiring.Component):
 
 
 def _choose(values, index, width):
-    """The value at an index, zero if there is none.
+    """Select the value at an index, zero if there is none.
 
-    A tree of multiplexers with two inputs takes fewer cells than a comparison with each index.
+    A tree of two-input multiplexers takes fewer cells than a comparison with each index.
     """
     if not values or not len(index):
         return values.get(0, Const(0, width))
@@ -204,5 +203,5 @@ def _choose(values, index, width):
 
 
 def _part(word, field):
-    """Bits of a word that are this field."""
+    """Return the bits of a word that belong to a field."""
     return word[field.low:field.low + field.width]

@@ -8,9 +8,9 @@ __all__ = ["ResetControl"]
 
 
 class ResetControl(wiring.Component):
-    """Resets the core: after a program has failed, and in a soft reset, which wipes its memories.
+    """Resets the core after a failed program, and in a soft reset, which also wipes the memories.
 
-    A core that failed is reset when the words on their way to its memories have arrived there.
+    After a failure, the reset is delayed until words in flight have been written to the memories.
 
     Parameters
     ----------
@@ -20,19 +20,19 @@ class ResetControl(wiring.Component):
     Members
     -------
     failed : :py:`In(1)`
-        The core must be stopped.
+        A program has failed: stop the core.
     soft_reset : :py:`In(1)`
-        Strobe. Nothing more comes of it while the memories are being wiped.
+        Strobe: start a soft reset. Ignored while the memories are being wiped.
     wiping : :py:`In(1)`
-        The wiper is at work.
+        The memory wiper is busy.
     wipe : :py:`Out(1)`
-        Strobe: begin to wipe.
+        Strobe: start wiping.
     reset_core : :py:`Out(1)`
-        Reset of the core, for a cycle.
+        Reset of the core, for one cycle.
     stopping : :py:`Out(1)`
-        A core that failed is being stopped.
+        The core is being stopped after a failure.
     resetting : :py:`Out(1)`
-        In a soft reset.
+        A soft reset is in progress.
     """
     failed: Signal
     soft_reset: Signal
@@ -43,7 +43,7 @@ class ResetControl(wiring.Component):
     resetting: Signal
 
     def __init__(self, config: EIEConfig):
-        # More than a message, and a word behind it, take to the memories.
+        # Longer than a message, and a word that follows it, take to reach the memories.
         self._settle_cycles = 2 * config.n_in_flight
         super().__init__({
             "failed": In(1), "soft_reset": In(1), "wiping": In(1), "wipe": Out(1),

@@ -10,27 +10,26 @@ __all__ = ["ResultPacker"]
 
 
 class ResultPacker(wiring.Component):
-    """Packs the elements of results into beats of an AXI4-Stream.
+    """Packs result elements into beats of an AXI4-Stream.
 
-    Elements are extended with their sign to :func:`~eie_hdl.format.result_lane_width` bits; the
-    first one is in the least significant bits. A beat leaves when it is full, and at the last
-    element of a vector: its `last` is set, and bytes that hold no element are zero with their
-    `keep` bits clear.
+    Elements are sign-extended to :func:`~eie_hdl.format.result_lane_width` bits; the first one is
+    in the least significant bits. A beat is sent when it is full, and at the last element of a
+    vector with `last` set; unused bytes are zero, and their `keep` bits deasserted.
 
-    One element a cycle. A beat leaves in the cycle after its last element; elements of the next
-    one are taken while it waits. The number of the column is ignored.
+    Throughput is one element per cycle. A beat is offered in the cycle after its last element;
+    elements of the next beat are accepted while it is stalled. The column number is ignored.
 
     Parameters
     ----------
     config : :class:`EIEConfig`
-        Parameters of the accelerator.
+        Configuration.
 
     Members
     -------
     i : :py:`In(stream.Signature(layouts.result))`
         Elements of vectors, in order of column number.
     o : :py:`Out(stream.Signature(stream_beat))`
-        Beats; a packet is a vector.
+        Beats, one packet per vector.
     """
     i: stream.Interface
     o: stream.Interface
@@ -46,9 +45,9 @@ class ResultPacker(wiring.Component):
         m = Module()
 
         n_lanes  = BEAT_WIDTH // self._lane_width
-        gathered = Signal(BEAT_WIDTH)    # lanes from `lane` on are zero
+        gathered = Signal(BEAT_WIDTH)    # zero from `lane` on
         lane     = Signal(range(n_lanes))
-        kept     = Signal(BEAT_BYTES)    # bytes of `gathered`
+        kept     = Signal(BEAT_BYTES)    # valid bytes of `gathered`
         beat     = Signal(BEAT_WIDTH)
         keep     = Signal(BEAT_BYTES)
         m.d.comb += [

@@ -16,9 +16,9 @@ start_layout = data.StructLayout({
 
 
 class StartQueue(wiring.Component):
-    """Holds a start until the machine is free, and knows which input buffers are in use.
+    """Holds a start until the core is idle, and tracks the input buffers in use.
 
-    A start waits for a packet that is half received, unless it fills the other input buffer.
+    A start is delayed while a packet is being received, unless it is for the other input buffer.
 
     Parameters
     ----------
@@ -28,31 +28,31 @@ class StartQueue(wiring.Component):
     Members
     -------
     i : :py:`In(start_layout)`
-        Strobe: a start is wanted.
+        Request to start; `valid` is a strobe.
     drop : :py:`In(1)`
-        Strobe: forget the start that waits.
+        Strobe: cancel the pending start.
     hold : :py:`In(1)`
-        An error stands: starts are ignored, and the one that waits goes on waiting.
+        An error is pending: ignore requests, and keep a pending start waiting.
     refuse : :py:`In(1)`
-        The machine is being reset: a start is an error.
+        The core is being reset: reject requests with an error.
     input_words, input_double : :py:`In(16)`, :py:`In(1)`
         Register INPUT_WORDS.
     receiving_model, receiving_input : :py:`In(1)`, :py:`In(2)`
-        A packet is written, but not to an input buffer; to this input buffer.
+        A packet is being received: not for an input buffer; for each input buffer.
     reading, running : :py:`In(1)`
-        Memory is read; a program runs.
+        Memory is being read; a program is running.
     run : :py:`Out(stream.Signature(layouts.run))`
-        Starts of programs. What is offered may be withdrawn: the core need not take it.
+        Starts of programs. An offered start may be withdrawn before the core accepts it.
     waiting : :py:`Out(1)`
-        A start waits.
+        A start is pending.
     buffer : :py:`Out(1)`
-        Input buffer of the program that runs or ran last.
+        Input buffer of the running or last program.
     descriptor : :py:`Out(16)`
-        Where that program started, or if none runs, the one that waits.
+        First descriptor of the running program, or of the pending start if none is running.
     buffer_in_use : :py:`Out(2)`
         Input buffers that must not be written.
     error : :py:`Out(error_layout)`
-        For one cycle, START_BUSY or START_RANGE.
+        START_BUSY or START_RANGE, for one cycle.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -69,7 +69,7 @@ class StartQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # The start that waits, and the one that was let go.
+        # The pending start, and the first descriptor of the last program started.
         next_ = Signal(start_layout)
         first = Signal.like(self.descriptor)
         is_receiving = self.receiving_model | self.receiving_input.bit_select(next_.buffer, 1)
@@ -91,10 +91,10 @@ class StartQueue(wiring.Component):
                 self.buffer.eq(next_.buffer),
             ]
 
-        # An offset that long could not be told to the core.
+        # The offset of buffer 1 must fit the field of the run stream.
         has_buffer = ~self.i.buffer | (self.input_double
                                        & (self.input_words < self._config.act_depth))
-        is_there = (self.i.descriptor < self._config.program_depth) & has_buffer
+        in_range = (self.i.descriptor < self._config.program_depth) & has_buffer
         code = Signal(Error)
         m.d.comb += [
             self.error.code.eq(code),
@@ -103,7 +103,7 @@ class StartQueue(wiring.Component):
         with m.If(self.i.valid & ~self.hold):
             with m.If(next_.valid | self.refuse):
                 m.d.comb += code.eq(Error.START_BUSY)
-            with m.Elif(~is_there):
+            with m.Elif(~in_range):
                 m.d.comb += code.eq(Error.START_RANGE)
             with m.Else():
                 m.d.sync += next_.eq(self.i)

@@ -9,22 +9,22 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
-    """Notices that a program, or its start, takes longer than allowed.
+    """Reports a program or pending start that exceeds a time limit.
 
     Members
     -------
     limit : :py:`In(32)`
-        Cycles allowed; 0 if any number is.
+        Limit in clock cycles; 0 disables it.
     active : :py:`In(1)`
-        Something runs, or waits to.
+        A program is running or pending.
     restart : :py:`In(1)`
-        Strobe: a program starts, or has ended; what follows has all the time for itself.
+        Strobe: a program starts or has ended; restart the timer.
     blocked : :py:`In(1)`
-        The host does not take a result.
+        The host stalls a result.
     descriptor : :py:`In(16)`
-        Where the program started.
+        First descriptor of the program.
     error : :py:`Out(error_layout)`
-        For one cycle, TIMEOUT or RESULT_BLOCKED.
+        TIMEOUT or RESULT_BLOCKED, for one cycle.
     """
     limit: Signal
     active: Signal
@@ -48,7 +48,7 @@ class Watchdog(wiring.Component):
         with m.If(self.restart | ~self.active):
             m.d.sync += elapsed.eq(0)
 
-        # Compared a cycle before, since the comparison is long.
+        # Compare one cycle in advance, as the comparison is slow.
         is_over = Signal()
         m.d.sync += is_over.eq(self.active & ~self.restart & (self.limit != 0)
                                & (elapsed == self.limit - 1))

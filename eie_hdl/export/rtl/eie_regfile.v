@@ -1,11 +1,11 @@
-// Small memory in LUT RAM or registers. Its register is before the array, for the address.
+// Small memory in LUT RAM or registers, with a registered read address.
 //
-// Read data follows r_addr by one cycle; while r_en is low the address is kept. A row that is read
-// in the cycle in which it is written gives its new contents.
+// Read latency is one cycle; the address is held while r_en is low. A simultaneous read and write
+// of a row returns the new contents.
 //
-// IMAGE names the file of the first contents, one word a line in hexadecimal, and may be shorter
-// than the memory. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation
-// the plusarg +eie_images=FOLDER loads it. With neither, nothing is known about the contents.
+// IMAGE is the file name of the initial contents: one hexadecimal word per line, for all words or
+// the first ones. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation,
+// the plusarg +eie_images=FOLDER loads it. With neither, the initial contents are undefined.
 module eie_regfile #(
     parameter WIDTH = 1,
     parameter DEPTH = 2,
@@ -44,12 +44,12 @@ module eie_regfile #(
         if (IMAGE != "") begin : loaded
             reg [8*1024-1:0] folder;
             /* verilator lint_off UNUSEDSIGNAL */
-            reg [WIDTH-1:0] word;    // read to be counted
+            reg [WIDTH-1:0] word;    // counted, not used
             /* verilator lint_on UNUSEDSIGNAL */
             integer file, n_words;
 
-            // Simulators warn of a file that ends early unless they are told where it ends, and
-            // go on after a fault that must stop them.
+            // Count the words first: simulators warn about a short file unless given its length,
+            // and continue after errors that must stop the simulation.
             initial if ($value$plusargs("eie_images=%s", folder)) begin
                 file = $fopen({folder, "/", IMAGE}, "r");
                 n_words = 0;

@@ -1,12 +1,12 @@
-// Memory in block RAM; an ASIC flow replaces this file by one that instances its macros.
+// Memory in block RAM. An ASIC flow replaces this file by one that instantiates its macros.
 //
-// Read data follows r_addr by one cycle and is held while r_en is low. A row that is read in the
-// cycle in which it is written gives nothing of use: block RAMs differ, and to hide that would
-// cost as much logic as a small PE has. Simulation gives x.
+// Read latency is one cycle; data is held while r_en is low. A simultaneous read and write of a row
+// returns undefined data, x in simulation: block RAMs differ in this, and hiding the difference
+// would cost as much logic as a small PE.
 //
-// IMAGE names the file of the first contents, one word a line in hexadecimal, and may be shorter
-// than the memory. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation
-// the plusarg +eie_images=FOLDER loads it. With neither, nothing is known about the contents.
+// IMAGE is the file name of the initial contents: one hexadecimal word per line, for all words or
+// the first ones. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation,
+// the plusarg +eie_images=FOLDER loads it. With neither, the initial contents are undefined.
 module eie_sram #(
     parameter WIDTH = 1,
     parameter DEPTH = 2,
@@ -45,12 +45,12 @@ module eie_sram #(
         if (IMAGE != "") begin : loaded
             reg [8*1024-1:0] folder;
             /* verilator lint_off UNUSEDSIGNAL */
-            reg [WIDTH-1:0] word;    // read to be counted
+            reg [WIDTH-1:0] word;    // counted, not used
             /* verilator lint_on UNUSEDSIGNAL */
             integer file, n_words;
 
-            // Simulators warn of a file that ends early unless they are told where it ends, and
-            // go on after a fault that must stop them.
+            // Count the words first: simulators warn about a short file unless given its length,
+            // and continue after errors that must stop the simulation.
             initial if ($value$plusargs("eie_images=%s", folder)) begin
                 file = $fopen({folder, "/", IMAGE}, "r");
                 n_words = 0;
