@@ -65,12 +65,12 @@ bench-compile: $(VENV)/.bench ## time and memory of the compiler for VGG-6
 bench-host: $(VENV)/.bench ## the time that the host needs for the nine layers; SEED=n
 	$(BIN)/eie bench host --seed $(SEED) -o $(BUILD)/bench-host.json
 
-registers: $(VENV)/.dev ## the registers as C header and reference, anew
+registers: $(VENV)/.dev ## the registers as C header and reference
 	$(BIN)/eie registers -o $(BUILD)/registers
 	cp $(BUILD)/registers/eie_registers.h drivers/c
 	cp $(BUILD)/registers/registers.md docs
 
-waves: $(VENV)/.dev ## the timing diagrams of the docs, anew
+waves: $(VENV)/.dev ## the timing diagrams of the docs
 	@for source in docs/waves/*.json; do \
 	    $(BIN)/wavedrompy --input $$source --svg $${source%.json}.svg || exit; done
 
@@ -80,7 +80,7 @@ pictures: $(VENV)/.dev ## the block diagrams of the docs, from docs/pictures/*.p
 doctor: $(VENV)/.dev ## which tools are here, and whether they are good enough
 	$(BIN)/eie doctor
 
-train: $(VENV)/.train ## train and compress the digits network anew
+train: $(VENV)/.train ## train and compress the digits network
 	$(BIN)/python examples/digits/train.py
 
 lenet: $(VENV)/.train have-mnist ## train, compress and run LeNet-300-100; MNIST=file SEED=n

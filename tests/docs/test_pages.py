@@ -13,6 +13,7 @@ from eie_hdl.registers import VERSION
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("drivers/**/*.md"),
          *ROOT.glob("examples/**/*.md")]
+GENERATED = ROOT / "docs/registers.md"
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 
@@ -36,6 +37,14 @@ def test_links_lead_to_files_and_headings(page):
         if not path.exists() or (heading and heading not in anchors(path)):
             broken.append(target)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != GENERATED],
+                         ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_is_wrapped(page):
+    """At 100 columns; tables, images and code may exceed them."""
+    assert [line for line in without_blocks(page).splitlines()
+            if len(line) > 100 and not line.startswith(("|", "![", "    "))] == []
 
 
 def test_the_index_lists_every_page():
