@@ -15,16 +15,19 @@ __all__ = ["compile_command"]
 @click.argument("network", type=FILE)
 @machine_options
 @click.option("--mapping", type=click.Choice(["balanced", "interleaved"]), default="balanced",
-              show_default=True, help="How the rows are spread over the PEs.")
+              show_default=True,
+              help="Distribution of the rows over the PEs: by their entries, or row i to PE i mod "
+                   "N.")
 @click.option("--outputs", type=click.Choice(["last", "all"]), default="last", show_default=True,
-              help="Whose results go to the host: the last layer's or every layer's.")
-@click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Build folder to write.")
+              help="Layers whose results are sent to the host.")
+@click.option("-o", "--output", "folder", type=FOLDER, required=True,
+              help="Folder to write the build to.")
 def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str, folder: Path
                     ) -> None:
     """Compile a network for a machine.
 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
-    among them, and a manifest.
+    included, and a build report.
     """
     from eie_compiler.files.network_file import read_network
     from eie_compiler.lowering.compile import compile_network

@@ -22,25 +22,26 @@ __all__ = ["explore_command"]
 @click.command("explore")
 @click.argument("network", type=FILE, required=False)
 @click.option("--input", "inputs", type=FILE, metavar="X.npy",
-              help="Inputs of NETWORK, one a row, as for `eie run`. Cycles are summed over them.")
+              help="Inputs of NETWORK, one per row, as for `eie run`. Cycles are summed over them.")
 @machine_options
 @click.option("--mapping", type=click.Choice(["balanced", "interleaved"]), default="balanced",
-              help="How the rows are spread over the PEs of the machine that is given.  "
+              help="Distribution of the rows over the PEs of the given machine.  "
                    "[default: balanced]")
-@click.option("--layers", metavar="NAME[,NAME...]", help="Layers to take.  [default: all]")
+@click.option("--layers", metavar="NAME[,NAME...]", help="Layers to run.  [default: all]")
 @click.option("--set", "axes", multiple=True, metavar="NAME=V[,V...]",
-              help="Values of a parameter of the machine, or of the mapping. Given more than once, "
-                   "all combinations are swept; the first one is the axis of the figure.")
+              help="Values of a parameter of the machine, or of the mapping. If given more than "
+                   "once, all combinations are swept; the first is the axis of the figure.")
 @click.option("--figure", type=click.Choice(["all", "queue", "pes", "words"]), default="all",
               show_default=True,
               help="Figures of the paper to draw: PE activity against queue depth; speed-up, "
                    "padding and PE activity against PEs; spmat reads against entries in a word.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N",
-              help="Processes of this computer.  [default: one for each core]")
+              help="Number of processes on this computer.  [default: one per core]")
 @click.option("--scheduler", metavar="ADDRESS",
-              help="Use the workers of a dask scheduler instead, such as tcp://host:8786.")
+              help="Address of a dask scheduler, such as tcp://host:8786, whose workers replace "
+                   "the processes.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True,
-              help="Of the weights and inputs of the paper's layers.")
+              help="Seed of the weights and inputs of the paper's layers.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
 @click.pass_context
 def explore_command(context: click.Context, network: Path | None, inputs: Path | None,
@@ -50,10 +51,10 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
     """Sweep parameters of the machine with the cycle model.
 
     The layers are the nine of the paper, or those of NETWORK, a file written by `eie compress`.
-    What is changed is the machine that is given by --config, --preset, --pes or --mapping; if none
-    is, the published machine, its rows interleaved, and the tuned one, its rows balanced, 64 PEs
-    each. Without --set the figures of the paper are drawn. Memories are made as deep as a machine
-    can have them, unless --set names them. Writes explore.json, a CSV table for each sweep, and
+    The sweep starts from the machine given by --config, --preset, --pes or --mapping; by default,
+    from the published machine with interleaved rows and the tuned one with balanced rows, 64 PEs
+    each. Without --set the figures of the paper are drawn. Memories have the greatest depth that a
+    machine allows, unless --set names them. Writes explore.json, a CSV table for each sweep, and
     figures as PNG and SVG; needs the extra [bench].
     """
     given = {name for name in context.params

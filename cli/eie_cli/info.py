@@ -9,7 +9,7 @@ __all__ = ["info_command"]
 
 @click.command("info")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def info_command(path: Path, as_json: bool) -> None:
     """Describe a network file or a build.
 

@@ -1,4 +1,4 @@
-"""Options that several subcommands have."""
+"""Options shared by several commands."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +8,8 @@ import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 
-__all__ = ["FILE", "FOLDER", "Renamed", "machine_options", "numbers", "simulator_option"]
+__all__ = ["FILE", "FOLDER", "Renamed", "machine_options", "numbers",
+           "renamed_option", "simulator_option"]
 
 #: A file that must be there, and a folder that need not.
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -41,13 +42,25 @@ class Renamed(click.Choice[str]):
         return super().convert(self._former.get(value, value), param, ctx)
 
 
+def renamed_option(former: str, present: str) -> Callable[[Any], Any]:
+    """Hidden option whose use is an error that names the present option."""
+    def refuse(context: click.Context, parameter: click.Parameter, text: str | None) -> None:
+        if text is not None:
+            raise click.UsageError(f"{former} is now {present}; see `eie {context.info_name} "
+                                   f"--help`")
+    # With a name of its own, as the present option may bear the former one.
+    return click.option(former, f"former_{former.strip('-')}", hidden=True, expose_value=False,
+                        callback=refuse, help=f"Former name of {present}.")
+
+
 def machine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``--config``, ``--preset`` and ``--pes``, and pass them on as one `config`."""
     @click.option("--config", "file", type=FILE,
-                  help="TOML file of parameters, such as 'n_pe = 64', one a line.")
+                  help="TOML file with one parameter per line, such as 'n_pe = 64'.")
     @click.option("--preset", type=click.Choice(list(PRESETS)),
-                  help="Configuration by name.  [default: default]")
-    @click.option("--pes", type=int, help="Processing elements, instead of what was configured.")
+                  help="Name of a configuration.  [default: default]")
+    @click.option("--pes", type=int,
+                  help="Number of processing elements.  [default: that of the configuration]")
     @click.pass_context
     def with_machine(context: click.Context, /, file: Path | None, preset: str | None,
                      pes: int | None, **others: Any) -> None:
@@ -67,7 +80,7 @@ def machine_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def numbers(kind: type[int] | type[float]) -> Callable[..., Any]:
-    """Callback for an option of numbers with commas between, which makes a tuple of them."""
+    """Make the callback of an option of comma-separated numbers, which gives a tuple."""
     def parse(context: click.Context, parameter: click.Parameter, text: str | None
               ) -> tuple[int | float, ...] | None:
         if text is None:
@@ -76,5 +89,5 @@ def numbers(kind: type[int] | type[float]) -> Callable[..., Any]:
             return tuple(kind(part) for part in text.split(","))
         except ValueError as error:
             what = "integers" if kind is int else "numbers"
-            raise click.BadParameter(f"must be {what} with commas between, not {text!r}") from error
+            raise click.BadParameter(f"must be {what} separated by commas, not {text!r}") from error
     return parse

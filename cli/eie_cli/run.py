@@ -14,26 +14,27 @@ __all__ = ["run_command"]
 @click.command("run")
 @click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--input", "inputs", type=FILE, required=True, metavar="X.npy",
-              help="Inputs, one a row; of a convolution, images (batch, channels, height, width). "
-                   "Floating-point numbers are rounded to the format of the network; integers are "
-                   "taken as fixed-point words.")
+              help="Inputs, one per row; of a convolution, images (batch, channels, height, "
+                   "width). Floating-point numbers are rounded to the format of the network; "
+                   "integers are fixed-point words.")
 @click.option("--engine", default="golden", show_default=True,
               type=Renamed(["golden", "cocotb", "verilator"], rtl="cocotb", fast="verilator"),
               help="Run the golden model alone; or the Verilog too, in cocotb, or in Verilator "
                    "without cocotb, which is many times as fast.")
 @simulator_option
 @click.option("--waves", is_flag=False, flag_value="", metavar="[INSTANCE]",
-              help="Record a waveform of everything, or of one instance such as pe_3.")
+              help="Record a waveform of all signals, or of one instance such as pe_3, in the "
+                   "output folder.  [default: none]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
-              help="Folder for the outputs, one .npy file a layer, and statistics.json.")
+              help="Folder for the outputs, one .npy file per layer, and statistics.json.")
 def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "verilator"],
                 simulator: str, waves: str | None, folder: Path) -> None:
     """Run inferences.
 
-    There is one for each row of the inputs, or for each pixel of a convolution. BUILD is a folder
+    Each row of the inputs is an inference, or each pixel of a convolution. BUILD is a folder
     written by `eie compile`. Outputs are fixed-point words: a word y means y / 2 ** f, with the
     fraction_bits f in statistics.json. With --engine cocotb or verilator every bit
-    that comes out is compared with the golden model, and the exit code is 1 if one differs.
+    of the outputs is compared with the golden model, and the exit code is 1 if one differs.
     """
     import numpy as np
 

@@ -1,27 +1,21 @@
-"""What `eie train` and `eie compress --retrain` share: options, progress, checkpoint and log."""
+"""Options, progress, checkpoint and log of `eie train` and `eie compress --retrain`."""
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
-from rich.markup import escape
-from rich.progress import Progress, TimeElapsedColumn
 
-from .console import make_console, make_table, print_table
+from .console import make_table, print_table
+from .progress import progress_bar
 
-if TYPE_CHECKING:
-    from eie_compiler.training.data import Data
-    from eie_compiler.training.loop import Stage
-    from eie_compiler.training.module import Module
-
-__all__ = ["Learning", "learn", "learning_options"]
+__all__ = ["Learning", "Session", "learning_options", "show_stages", "training_session"]
 
 
 class Learning(NamedTuple):
-    """How to learn; each is an option of the same name."""
+    """Values of the training options of the same names."""
 
     epochs: int
     rate: float
@@ -37,27 +31,28 @@ class Learning(NamedTuple):
 
 _OPTIONS = [
     click.option("--epochs", type=click.IntRange(min=0), default=20, show_default=True,
-                 help="Passes over the training data in each stage."),
+                 help="Number of passes over the training data in each stage."),
     click.option("--rate", type=float, default=1e-3, show_default=True,
-                 help="Rate of learning; falls evenly to 0 in each stage."),
+                 help="Learning rate at the beginning of each stage, from which it falls linearly "
+                      "to 0."),
     click.option("--decay", type=float, default=1e-2, show_default=True,
-                 help="Decay of the weights."),
+                 help="Weight decay."),
     click.option("--dropout", type=float, default=0.0, show_default=True,
-                 help="Share of the hidden activations that is left out; less where weights are "
+                 help="Share of the hidden activations that is dropped; lower where weights are "
                       "pruned."),
     click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True,
-                 help="Inputs of one step."),
+                 help="Number of inputs per step."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                 help="Of all that is random: the same seed gives the same network, on processors "
-                      "of one kind."),
+                 help="Seed of everything random. The same seed gives the same network on "
+                      "processors of one kind."),
     click.option("--validation", type=float, default=0.1, show_default=True,
-                 help="Share of the training data held out, to choose options by."),
+                 help="Share of the training data that is held out to choose options by."),
     click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True,
-                 help="Of PyTorch; another number may give other last bits."),
+                 help="Number of PyTorch threads; changing it may alter low-order bits."),
     click.option("--resume", is_flag=True,
-                 help="Go on where a run of the same options was stopped."),
+                 help="Continue a stopped run of the same options."),
     click.option("--log", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-                 help="Write a line of JSON for each epoch."),
+                 help="Write one line of JSON per epoch to FILE."),
 ]
 
 
@@ -75,61 +70,46 @@ def learning_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_learning
 
 
-@contextlib.contextmanager
-def learn(module: "Module", data: "Data", stages: "Sequence[Stage]", learning: Learning,
-          output: Path) -> Iterator[None]:
-    """Train, with a bar and a log; the body writes the result to `output`.
+class Session(NamedTuple):
+    """What :func:`training_session` passes to the training loop."""
 
-    The checkpoint is a file beside it, which goes when the result is there.
+    checkpoint: Path
+    on_epoch: Callable[[dict[str, Any]], None]
+    progress: Callable[[str, int, int], None]
+
+
+@contextlib.contextmanager
+def training_session(learning: Learning, output: Path) -> Iterator[Session]:
+    """Open the bar and the log of a training; the body trains and writes the result to `output`.
+
+    The checkpoint is a file next to the output, and is deleted when the output is complete.
     """
     from eie_compiler.training import TrainingError
-    from eie_compiler.training.loop import train
 
     checkpoint = output.with_name(f"{output.name}.checkpoint.npz")
     if checkpoint.exists() and not learning.resume:
-        raise TrainingError(f"{checkpoint} must not be there, but is, of a run that was stopped: "
-                            f"go on with --resume, or delete it to begin anew")
+        raise TrainingError(f"{checkpoint} must not exist, but a stopped run has left it: continue "
+                            f"with --resume, or delete it to start over")
     with contextlib.ExitStack() as stack:
-        advance = stack.enter_context(_bar(stages))
+        progress = stack.enter_context(progress_bar("training"))
         log = learning.log and stack.enter_context(learning.log.open("w", encoding="utf-8"))
 
-        def tell(record: dict[str, Any]) -> None:
-            advance(record)
+        def on_epoch(record: dict[str, Any]) -> None:
             if log:
                 log.write(json.dumps(record) + "\n")
                 log.flush()
 
         try:
-            records = train(module, data, stages, seed=learning.seed, batch=learning.batch,
-                            threads=learning.threads, checkpoint=checkpoint,
-                            resume=learning.resume, on_epoch=tell)
+            yield Session(checkpoint, on_epoch, progress)
         except KeyboardInterrupt:
             if checkpoint.exists():
-                click.echo("\nstopped: the same command with --resume goes on", err=True)
+                click.echo("\nstopped: the same command with --resume continues", err=True)
             raise
-    _show_stages(str(output), data.classifies, records)
-    yield
     checkpoint.unlink()
 
 
-@contextlib.contextmanager
-def _bar(stages: "Sequence[Stage]") -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A bar of all epochs; silent in a pipe."""
-    console = make_console()
-    if not console.is_interactive:
-        yield lambda record: None
-        return
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task("", total=sum(stage.epochs for stage in stages))
-
-        def advance(record: dict[str, Any]) -> None:
-            bar.update(task, description=escape(record["stage"]), advance=record["epoch"] > 0)
-
-        yield advance
-
-
-def _show_stages(title: str, classifies: bool, records: list[dict[str, Any]]) -> None:
-    """How each stage ended."""
+def show_stages(title: str, classifies: bool, records: list[dict[str, Any]]) -> None:
+    """Print the figures at the end of each stage."""
     def error(value: float | None) -> str:
         return "–" if value is None else f"{value:.2%}" if classifies else f"{value:.4g}"
 

@@ -128,7 +128,7 @@ def test_network_is_compressed_as_asked(tmp_path, weights, eie):
 def test_density_that_is_no_number_is_rejected(tmp_path, weights, eie):
     code, text = eie("compress", weights, "-o", tmp_path / "net.npz", "--density", "half")
     assert code == 2
-    assert "must be numbers with commas between, not 'half'" in text
+    assert "must be numbers separated by commas, not 'half'" in text
 
 
 def test_calibration_that_is_no_array_is_rejected(tmp_path, weights, eie):

@@ -105,11 +105,11 @@ def test_a_run_that_was_stopped_is_resumed(tmp_path, data, eie, monkeypatch):
 
     monkeypatch.setattr(loop, "write_checkpoint", stop)
     code, text = eie(*arguments)
-    assert code == 1 and "stopped: the same command with --resume goes on" in text
+    assert code == 1 and "stopped: the same command with --resume continues" in text
     assert (tmp_path / "net.npz.checkpoint.npz").exists() and not (tmp_path / "net.npz").exists()
     monkeypatch.undo()
     code, text = eie(*arguments)
-    assert code == 2 and "go on with --resume, or delete it to begin anew" in text
+    assert code == 2 and "continue with --resume, or delete it to start over" in text
     code, text = eie(*arguments, "--seed", 1, "--resume")
     assert code == 2
     assert "net.npz.checkpoint.npz: checkpoint must be of the same model, data and options" in text
@@ -123,9 +123,9 @@ def test_a_run_that_was_stopped_is_resumed(tmp_path, data, eie, monkeypatch):
 @needs_torch
 @pytest.mark.parametrize("pruning, nonzeros", [
     (["--density", "0.25,0.5,1"], (24, 64, 24)),
-    (["--density", "0.5", "--balance", "pes=4"], (48, 64, 12)),
+    (["--density", "0.5", "--balance-pes", 4], (48, 64, 12)),
     (["--quality", "0.9"], None),
-    (["--balance", "pes=4"], (96, 128, 24)),
+    (["--balance-pes", 4], (96, 128, 24)),
     ([], (96, 128, 24)),
 ])
 def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonzeros):
@@ -149,7 +149,7 @@ def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonze
 def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
     path = tmp_path / "net.npz"
     code, text = eie("compress", dense, "--quality", 1, "--pin", "fc2=9", "--pin", "input=10",
-                     "--start", "density", "-o", path)
+                     "--kmeans-init", "density", "-o", path)
     assert code == 0
     network = read_network(path)
     assert (network.input_frac, network.layers[1].output_frac) == (10, 9)
@@ -158,7 +158,8 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
 
 @needs_torch
 @pytest.mark.parametrize("options, message", [
-    (["--balance", "4"], "must be pes=N, not '4'"),
+    (["--balance", "pes=4"], "--balance is now --balance-pes; see `eie compress --help`"),
+    (["--start", "linear"], "--start is now --kmeans-init; see `eie compress --help`"),
     (["--pin", "fc1"], "must be LAYER=BITS, not 'fc1'"),
     (["--pin", "fc9=3"], "eie: pins must be for input, fc1, fc2, fc3, not 'fc9'"),
     (["--density", "0.5", "--quality", "1"], "eie: exactly one of density and quality must be "
@@ -167,12 +168,12 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
                                                "-1.0"),
     (["--retrain", "DATA", "--density", "1,1"], "eie: density must have one number for each of 3 "
                                                 "layers, not 2"),
-    (["--start", "nowhere"], "'nowhere' is not one of 'exact', 'linear', 'density', 'random'"),
-    (["--balance", "pes=²"], "must be pes=N, not 'pes=²'"),
-    (["--balance", "pes="], "must be pes=N, not 'pes='"),
-    (["--balance", "pes=0"], "eie: balance must be a number of PEs, 1 or more, not 0"),
+    (["--kmeans-init", "nowhere"],
+     "'nowhere' is not one of 'exact', 'linear', 'density', 'random'"),
+    (["--balance-pes", "x"], "'x' is not a valid integer"),
+    (["--balance-pes", "0"], "eie: balance must be a number of PEs, 1 or more, not 0"),
     # Not after hours of training.
-    (["--retrain", "DATA", "--balance", "pes=0"],
+    (["--retrain", "DATA", "--balance-pes", "0"],
      "eie: balance must be a number of PEs, 1 or more, not 0"),
     (["--retrain", "DATA", "--pin", "fc9=3"],
      "eie: pins must be for input, fc1, fc2, fc3, not 'fc9'"),
@@ -182,9 +183,9 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
      "eie: calibration must hold one or more inputs of 6 numbers, not shape (2, 3)"),
 ])
 def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, options, message):
-    import eie_compiler.training.loop
+    import eie_compiler.training.retrain
 
-    monkeypatch.setattr(eie_compiler.training.loop, "train", None)
+    monkeypatch.setattr(eie_compiler.training.retrain, "train", None)
     np.save(tmp_path / "wrong.npy", np.ones((2, 3)))
     files = {"DATA": data, "WRONG": tmp_path / "wrong.npy"}
     code, text = eie("compress", dense, *[files.get(option, option) for option in options],
@@ -234,7 +235,7 @@ def test_what_compress_does_is_shown(tmp_path, eie, monkeypatch):
     monkeypatch.setattr("eie_cli.compress.working", working)
     np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
     assert eie("compress", tmp_path / "w.npz", "-o", tmp_path / "net.npz")[0] == 0
-    assert steps == ["compressing", "compressing a", "choosing formats"]
+    assert steps == ["compressing", "compressing a", "choosing formats", "measuring the formats"]
 
 
 def test_without_pytorch_the_error_says_what_to_install(tmp_path, data):

@@ -65,7 +65,8 @@ class Stage:
 
 def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0, batch: int = 100,
           threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
-          on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+          on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
+          progress: Callable[[str, int, int], None] = lambda step, done, total: None
           ) -> list[dict[str, Any]]:
     """Train a module in place.
 
@@ -86,6 +87,8 @@ def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0,
         Continue from the checkpoint, if it exists.
     on_epoch : function of a record
         Called after each epoch, including those restored from a checkpoint.
+    progress : function of a stage, the epochs done, and all epochs
+        Called after each epoch, with the name of its stage.
 
     Returns
     -------
@@ -102,17 +105,25 @@ def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0,
     """
     _check(module, data)
     plan = _plan(module, data, stages, seed, batch, threads)
-    progress, state = Progress(), None
+    done, state = Progress(), None
+    n_done, n_epochs = 0, sum(stage.epochs for stage in stages)
+
+    def report(record: dict[str, Any]) -> None:
+        nonlocal n_done
+        n_done += record["epoch"] > 0
+        on_epoch(record)
+        progress(record["stage"], n_done, n_epochs)
+
     with _reproducible(threads):
         if checkpoint and resume and checkpoint.exists():
-            progress, state = read_checkpoint(checkpoint, plan, module)
-            for record in progress.records:
-                on_epoch(record)
-        for number, stage in list(enumerate(stages))[progress.stage:]:
+            done, state = read_checkpoint(checkpoint, plan, module)
+            for record in done.records:
+                report(record)
+        for number, stage in list(enumerate(stages))[done.stage:]:
             if state is None and stage.change:
                 stage.change(module)
             optimiser = _optimiser(module, stage, state)
-            for epoch in range(0 if state is None else progress.epoch + 1, stage.epochs + 1):
+            for epoch in range(0 if state is None else done.epoch + 1, stage.epochs + 1):
                 start = time.perf_counter()
                 record = {"stage": stage.name, "epoch": epoch, "epochs": stage.epochs}
                 if epoch:
@@ -123,13 +134,13 @@ def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0,
                     record["test"] = error_rate(module, data.test)
                 record |= {"density": module.density, "densities": module.densities,
                            "seconds": time.perf_counter() - start}
-                progress.stage, progress.epoch = number, epoch
-                progress.records.append(record)
-                on_epoch(record)
+                done.stage, done.epoch = number, epoch
+                done.records.append(record)
+                report(record)
                 if checkpoint:
-                    write_checkpoint(checkpoint, plan, progress, module, optimiser)
+                    write_checkpoint(checkpoint, plan, done, module, optimiser)
             state = None
-    return progress.records
+    return done.records
 
 
 def error_rate(module: Module, part: Part) -> float | None:

@@ -1,0 +1,98 @@
+"""Compression with retraining: prune in steps, train the shared weights, choose formats."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compression.compress import check_options, compress, densities
+from ..model import Model
+from ..network import CompressedNetwork
+from .data import Data
+from .loop import train
+from .module import Module
+from .recipes import pruning_stages, sharing_stage
+
+__all__ = ["Retrained", "retrain"]
+
+#: Training inputs for which the formats are chosen, unless others are given.
+_N_SAMPLES = 10_000
+
+
+class Retrained(NamedTuple):
+    """Result of :func:`retrain`.
+
+    Attributes
+    ----------
+    network : :class:`~..network.CompressedNetwork`
+        Compressed network.
+    records : list of :class:`dict`
+        One record per epoch, as from :func:`~.loop.train`.
+    samples : array
+        Inputs for which the formats were chosen.
+    """
+
+    network: CompressedNetwork
+    records: list[dict[str, Any]]
+    samples: NDArray[np.floating[Any]]
+
+
+def retrain(model: Model, data: Data, *, density: float | Sequence[float] | None = None,
+            quality: float | Sequence[float] | None = None, balance: int | None = None,
+            v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
+            calibration: NDArray[np.floating[Any]] | None = None,
+            pins: Mapping[str, int] | None = None, steps: int = 4, epochs: int = 20,
+            rate: float = 1e-3, decay: float = 1e-2, dropout: float = 0.0, batch: int = 128,
+            seed: int = 0, threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
+            on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
+            progress: Callable[[str, int, int], None] = lambda step, done, total: None
+            ) -> Retrained:
+    """Compress a model of fully connected layers with retraining, as in Deep Compression.
+
+    All options are checked before training begins. Zeros stay zero; without `density`, `quality`
+    and `balance`, only the shared weights are trained.
+
+    Parameters
+    ----------
+    model : :class:`~..model.Model`
+        Model to compress.
+    data : :class:`~.data.Data`
+        Data to train with, as from :func:`~.data.read_data`.
+    density, quality, balance, v_width, kmeans_init, act_width, pins
+        As for :func:`~..compression.compress.compress`.
+    calibration : array, optional
+        Inputs for which the formats are chosen; by default, training inputs, at most 10,000.
+    steps : :class:`int`
+        Steps of pruning, with retraining after each.
+    epochs : :class:`int`
+        Epochs of training in each step of pruning, and of the shared weights.
+    rate, decay, dropout : :class:`float`
+        As for :class:`~.loop.Stage`.
+    batch, seed, threads, checkpoint, resume, on_epoch, progress
+        As for :func:`~.loop.train`.
+
+    Raises
+    ------
+    CompressError, PatchError, ConfigError
+        If an option of the compression is invalid.
+    TrainingError
+        As for :func:`~.loop.train`, or if the model is a convolution.
+    """
+    shares = densities(model, density=density, quality=quality)
+    check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
+                  calibration=calibration, pins=pins)
+    if density is None and quality is None and balance is None:
+        steps = 0
+    stages = [*pruning_stages(steps, epochs, shares, balance=balance, rate=rate, decay=decay,
+                              dropout=dropout),
+              sharing_stage(epochs, v_width=v_width, kmeans_init=kmeans_init, rate=rate)]
+    module = Module.from_model(model)
+    records = train(module, data, stages, seed=seed, batch=batch, threads=threads,
+                    checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
+    samples = data.train.inputs[:_N_SAMPLES] if calibration is None else calibration
+    # The module is pruned and shared already: compression keeps its weights exactly.
+    network = compress(module.to_model(), v_width=v_width, kmeans_init=kmeans_init,
+                       act_width=act_width, calibration=samples, pins=pins)
+    return Retrained(network, records, samples)

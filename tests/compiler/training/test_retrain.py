@@ -1,0 +1,53 @@
+"""Compression with retraining in one call."""
+
+import numpy as np
+import pytest
+
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.errors import CompressError
+from eie_compiler.training import retrain as module
+from eie_compiler.training.module import Module
+from eie_compiler.training.retrain import retrain
+
+
+@pytest.fixture
+def model():
+    return Module.new([8, 16, 4], seed=1).to_model()
+
+
+def test_a_model_is_pruned_trained_and_shared(model, data):
+    records, calls = [], []
+    network, kept, samples = retrain(
+        model, data, density=(0.25, 0.5), v_width=3, steps=2, epochs=5, rate=0.01, batch=16,
+        on_epoch=records.append, progress=lambda *call: calls.append(call))
+    assert [layer.n_nonzeros for layer in network.layers] == [32, 32]
+    assert all(len(np.unique(layer.codebook)) <= 8 for layer in network.layers)
+    assert kept == records
+    assert [record["stage"] for record in kept if "test" in record] == [
+        "prune 1", "prune 2", "share"]
+    assert [call for call in calls if call[1]][-1] == ("share", 15, 15)
+    assert samples.shape == (300, 8)
+    outputs = decompress(network)(data.test.inputs)
+    error = (outputs.argmax(axis=1) != data.test.targets).mean()
+    assert kept[-1]["test"] == pytest.approx(error)
+
+
+def test_without_pruning_the_weights_are_only_shared(model, data):
+    network, records, _ = retrain(model, data, epochs=1)
+    assert {record["stage"] for record in records} == {"share"}
+    assert [layer.n_nonzeros for layer in network.layers] == [128, 64]
+
+
+def test_formats_are_those_of_the_calibration(model, data):
+    samples = np.full((2, 8), 100.0)
+    network, _, used = retrain(model, data, epochs=0, calibration=samples)
+    assert network.input_frac == 8    # up to 127 in 16 bits
+    assert used is samples
+
+
+@pytest.mark.parametrize("options", [{"pins": {"fc9": 3}}, {"kmeans_init": "nowhere"},
+                                     {"balance": 0}, {"density": (1, 1, 1)}])
+def test_options_are_checked_before_training(model, data, monkeypatch, options):
+    monkeypatch.setattr(module, "train", None)
+    with pytest.raises(CompressError):
+        retrain(model, data, **options)
