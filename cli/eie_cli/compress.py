@@ -112,7 +112,7 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
         "kmeans_init": kmeans_init, "act_width": act_width, "calibration": samples, "pins": pins}
     if retrain:
         from eie_compiler.training.data import read_data
-        from eie_compiler.training.retrain import retrain as compress_with_retraining
+        from eie_compiler.training.retrain import compress_with_retraining
 
         data = read_data(retrain, validation=learning.validation, seed=learning.seed)
         with training_session(learning, network) as session:

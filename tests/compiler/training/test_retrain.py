@@ -7,7 +7,7 @@ from eie_compiler.compression.decompress import decompress
 from eie_compiler.errors import CompressError
 from eie_compiler.training import retrain as module
 from eie_compiler.training.module import Module
-from eie_compiler.training.retrain import retrain
+from eie_compiler.training.retrain import compress_with_retraining
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def model():
 
 def test_a_model_is_pruned_trained_and_shared(model, data):
     records, calls = [], []
-    network, kept, samples = retrain(
+    network, kept, samples = compress_with_retraining(
         model, data, density=(0.25, 0.5), v_width=3, steps=2, epochs=5, rate=0.01, batch=16,
         on_epoch=records.append, progress=lambda *call: calls.append(call))
     assert [layer.n_nonzeros for layer in network.layers] == [32, 32]
@@ -33,14 +33,14 @@ def test_a_model_is_pruned_trained_and_shared(model, data):
 
 
 def test_without_pruning_the_weights_are_only_shared(model, data):
-    network, records, _ = retrain(model, data, epochs=1)
+    network, records, _ = compress_with_retraining(model, data, epochs=1)
     assert {record["stage"] for record in records} == {"share"}
     assert [layer.n_nonzeros for layer in network.layers] == [128, 64]
 
 
 def test_formats_are_those_of_the_calibration(model, data):
     samples = np.full((2, 8), 100.0)
-    network, _, used = retrain(model, data, epochs=0, calibration=samples)
+    network, _, used = compress_with_retraining(model, data, epochs=0, calibration=samples)
     assert network.input_frac == 8    # up to 127 in 16 bits
     assert used is samples
 
@@ -50,4 +50,4 @@ def test_formats_are_those_of_the_calibration(model, data):
 def test_options_are_checked_before_training(model, data, monkeypatch, options):
     monkeypatch.setattr(module, "train", None)
     with pytest.raises(CompressError):
-        retrain(model, data, **options)
+        compress_with_retraining(model, data, **options)

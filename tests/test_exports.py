@@ -1,0 +1,35 @@
+"""Public names of the software packages, which are imported on first use."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGES = ["eie_compiler", "eie_driver", "eie_sim"]
+NAMES = [(package, name) for package in PACKAGES
+         for name in importlib.import_module(package).__all__]
+
+
+@pytest.mark.parametrize("package, name", NAMES)
+def test_every_public_name_resolves_and_is_listed(package, name):
+    module = importlib.import_module(package)
+    assert getattr(module, name) is not None
+    assert name in dir(module)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_only_public_names_are_exported(package):
+    module = importlib.import_module(package)
+    assert sorted(module._MODULES) == sorted(module.__all__)
+    with pytest.raises(AttributeError, match=f"^module '{package}' has no attribute 'Missing'$"):
+        module.__getattr__("Missing")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_alone_loads_nothing_heavy(package):
+    script = (f"import sys, {package}\n"
+              "print(sorted({'amaranth', 'numpy', 'scipy', 'cocotb', 'torch'} & set(sys.modules)))")
+    run = subprocess.run([sys.executable, "-c", script], encoding="utf-8", capture_output=True,
+                         check=True)
+    assert run.stdout == "[]\n"
