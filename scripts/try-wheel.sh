@@ -64,7 +64,7 @@ np.save("x.npy", d.load_digits().data[:5] / 16)'
 eie compress demo/dense.npz --density 0.25 --calibrate x.npy -o network.npz
 eie info network.npz
 eie compile network.npz --pes 2 -o build
-eie run build --input x.npy --engine fast -o results
+eie run build --input x.npy --engine verilator -o results
 eie export build -o c
 gcc -std=c99 -Wall -Werror -c c/*.c
 lacking train train x.npy --layers 8 -o weights.npz

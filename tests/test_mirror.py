@@ -76,7 +76,6 @@ EXCEPTIONS = {
         "console": "cli/test_cli.py",
         "demo": "cli/test_cli.py",
         "doctor": "cli/test_cli.py",
-        "errors": "cli/test_cli.py",
         "explore_tables": "cli/test_explore.py",
         "format_tables": "cli/test_cli.py",
         "info": "cli/test_cli.py",

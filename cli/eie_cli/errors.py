@@ -1,5 +1,6 @@
 """Errors of the user are printed in one line; errors of the program with a traceback."""
 
+import re
 import sys
 from typing import Any
 
@@ -30,5 +31,20 @@ class Group(click.Group):
             if isinstance(error, OSError) and error.filename:
                 error = OSError(f"cannot use {error.filename}: {error.strerror}; check the path, "
                                 f"or choose another one")
-            click.echo(f"eie: {error}", err=True)
+            command = self.get_command(context, context.invoked_subcommand or "")
+            click.echo(f"eie: {_spell_options(str(error), command)}", err=True)
             sys.exit(2)
+
+
+def _spell_options(message: str, command: click.Command | None) -> str:
+    """Write parameters of the packages as the command's options: ``last=`` as ``--last``.
+
+    A parameter is recognised before ``=``, and as the subject at the beginning of the message.
+    """
+    for parameter in command.params if command else ():
+        option, name = parameter.opts[-1], parameter.name or ""
+        # A name of the command's own, such as `network` of --output, is no parameter of a package.
+        if option.startswith(f"--{name.rstrip('s').replace('_', '-')}"):
+            message = re.sub(rf"\b{name}=(?=\S)", f"{option} ", message)
+            message = re.sub(rf"^{name}(?= must )", option, message)
+    return message

@@ -101,7 +101,7 @@ def test_folder_that_cannot_be_written_is_refused_before_anything_is_computed(ei
                                                "one of them out"),
     (["NET", "--input", "NET", "--seed", 2], "NETWORK and --seed must not both be given"),
     (["--jobs", 2, "--scheduler", "tcp://a:1"], "--jobs and --scheduler must not both be given"),
-    (["--layers", "fc9"], "eie: layers must be some of Alex-6, "),
+    (["--layers", "fc9"], "eie: --layers must be some of Alex-6, "),
     (["--set", "n_pes=2"], "eie: n_pes is not a parameter; those are "),
 ])
 def test_options_that_make_no_sense_are_refused(tmp_path, eie, files, arguments, message):

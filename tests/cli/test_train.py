@@ -161,24 +161,24 @@ def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
     (["--balance", "pes=4"], "--balance is now --balance-pes; see `eie compress --help`"),
     (["--start", "linear"], "--start is now --kmeans-init; see `eie compress --help`"),
     (["--pin", "fc1"], "must be LAYER=BITS, not 'fc1'"),
-    (["--pin", "fc9=3"], "eie: pins must be for input, fc1, fc2, fc3, not 'fc9'"),
+    (["--pin", "fc9=3"], "eie: --pin must be for input, fc1, fc2, fc3, not 'fc9'"),
     (["--density", "0.5", "--quality", "1"], "eie: exactly one of density and quality must be "
                                              "given"),
-    (["--retrain", "DATA", "--density", "-1"], "eie: density must be above 0 and at most 1, not "
+    (["--retrain", "DATA", "--density", "-1"], "eie: --density must be above 0 and at most 1, not "
                                                "-1.0"),
-    (["--retrain", "DATA", "--density", "1,1"], "eie: density must have one number for each of 3 "
+    (["--retrain", "DATA", "--density", "1,1"], "eie: --density must have one number for each of 3 "
                                                 "layers, not 2"),
     (["--kmeans-init", "nowhere"],
      "'nowhere' is not one of 'exact', 'linear', 'density', 'random'"),
     (["--balance-pes", "x"], "'x' is not a valid integer"),
-    (["--balance-pes", "0"], "eie: balance must be a number of PEs, 1 or more, not 0"),
+    (["--balance-pes", "0"], "eie: --balance-pes must be a number of PEs, 1 or more, not 0"),
     # Not after hours of training.
     (["--retrain", "DATA", "--balance-pes", "0"],
-     "eie: balance must be a number of PEs, 1 or more, not 0"),
+     "eie: --balance-pes must be a number of PEs, 1 or more, not 0"),
     (["--retrain", "DATA", "--pin", "fc9=3"],
-     "eie: pins must be for input, fc1, fc2, fc3, not 'fc9'"),
+     "eie: --pin must be for input, fc1, fc2, fc3, not 'fc9'"),
     (["--retrain", "DATA", "--act-width", "99"],
-     "eie: act_width must be an integer from 4 to 24, not 99"),
+     "eie: --act-width must be an integer from 4 to 24, not 99"),
     (["--retrain", "DATA", "--calibrate", "WRONG"],
      "eie: calibration must hold one or more inputs of 6 numbers, not shape (2, 3)"),
 ])
@@ -197,9 +197,9 @@ def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, opti
 
 @needs_torch
 @pytest.mark.parametrize("options, message", [
-    (["--layers", "0"], "eie: layers must have at least 1 output, not 0"),
-    (["--layers", "99999999999"], "eie: layers must have at most 134,217,728 weights in all"),
-    (["--layers", "8", "--dsd", "1.0"], "eie: dsd must be a share from 0 to below 1, not 1.0"),
+    (["--layers", "0"], "eie: --layers must have at least 1 output, not 0"),
+    (["--layers", "99999999999"], "eie: --layers must have at most 134,217,728 weights in all"),
+    (["--layers", "8", "--dsd", "1.0"], "eie: --dsd must be a share from 0 to below 1, not 1.0"),
 ])
 def test_wrong_options_of_training_are_refused(tmp_path, data, eie, monkeypatch, options, message):
     import eie_compiler.training.loop

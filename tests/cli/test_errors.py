@@ -1,0 +1,29 @@
+"""Errors name the options as they are typed."""
+
+import pytest
+
+from eie_cli.main import main
+
+
+@pytest.mark.parametrize("name, message, expected", [
+    ("compress", "end before it with last='x'", "end before it with --last 'x'"),
+    ("compress", "choose a part of the graph with first=TENSOR and last=TENSOR",
+     "choose a part of the graph with --first TENSOR and --last TENSOR"),
+    ("compress", "choose layers with layers=NAMES", "choose layers with --layer NAMES"),
+    ("compress", "balance must be 1 or more", "--balance-pes must be 1 or more"),
+    ("compress", "act_width must be 4 or more", "--act-width must be 4 or more"),
+    # That is the name of the command's variable for --output, and here a network.
+    ("compress", "network must have layers", "network must have layers"),
+    ("compress", "the density must be lower", "the density must be lower"),
+    ("info", "layers must be there", "layers must be there"),
+])
+def test_parameters_are_spelled_as_options(eie, monkeypatch, name, message, expected):
+    from eie_compiler.errors import CompressError
+
+    def fail(**options):
+        raise CompressError(message)
+
+    monkeypatch.setattr(main.commands[name], "callback", fail)
+    code, text = eie(name, __file__, *(["-o", "net.npz"] if name == "compress" else []))
+    assert code == 2
+    assert text == f"eie: {expected}\n"
