@@ -1,4 +1,4 @@
-"""Fixtures of the hardware's tests: when a stream gives what, and a memory that can be watched."""
+"""Fixtures of hardware tests: a stream monitor, and a memory that logs its reads."""
 
 import pytest
 from amaranth.hdl import Const
@@ -6,7 +6,7 @@ from amaranth.hdl import Const
 
 @pytest.fixture
 def transfers():
-    """Make a background bench that notes what a stream carries, and in which cycle."""
+    """Make a background bench that logs the transfers of a stream with their cycles."""
     def make(stream):
         log = []
 
@@ -26,10 +26,10 @@ def transfers():
 
 @pytest.fixture
 def rows():
-    """Make a background bench that serves a read port from `words`, and notes what is read.
+    """Make a background bench that serves a read port from `words` and logs reads.
 
-    Block RAM: data comes a cycle later and stays until the next read. A row that is not there, and
-    a row that somebody else reads, when `taken` is set, is of no use; the port has no effect then.
+    It acts as block RAM: data is valid one cycle later and held until the next read. Rows past the
+    end return garbage, as does any row while `taken` is set, when another reader has the memory.
     """
     def make(port, words, *, taken=None):
         reads = []

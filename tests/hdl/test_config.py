@@ -1,4 +1,4 @@
-"""The configuration: what it allows, what it refuses and how it says so."""
+"""Configuration: valid ranges, rejected values and error messages."""
 
 import ast
 import dataclasses
@@ -10,7 +10,7 @@ import pytest
 from eie_hdl import config as config_module
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig, clog2
 
-#: Least and greatest value of each size, and whether it must be a power of two.
+#: Least value, greatest value and power-of-two constraint of each size.
 RANGES = {
     "n_pe": (1, 256, True),
     "v_width": (2, 8, False),
@@ -30,7 +30,7 @@ RANGES = {
 
 FLAGS = ("drop_empty_columns", "readback")
 
-#: Sizes with which every size may have its least and its greatest value.
+#: Sizes that allow every other size its least and its greatest value.
 ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
@@ -39,7 +39,7 @@ NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_colu
 
 
 def refuses(message, make):
-    """Check that a configuration is refused with just this message."""
+    """Check that a configuration is rejected with exactly this message."""
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         make()
 
@@ -64,7 +64,7 @@ def test_both_ends_of_a_range_are_allowed(name):
 
 
 @pytest.mark.parametrize("name", RANGES)
-def test_what_lies_outside_a_range_is_refused(name):
+def test_value_outside_its_range_is_rejected(name):
     low, high, _ = RANGES[name]
     for value in (low - 1, high + 1, -1, 0):
         if not low <= value <= high:
@@ -72,13 +72,13 @@ def test_what_lies_outside_a_range_is_refused(name):
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, power) in RANGES.items() if power])
-def test_what_is_no_power_of_two_is_refused(name):
+def test_size_that_is_not_a_power_of_two_is_rejected(name):
     refuses(f"{allowed(name)}12", lambda: EIEConfig(**{name: 12}))
 
 
 @pytest.mark.parametrize("name", RANGES)
 @pytest.mark.parametrize("value", [True, 8.0, "8", None])
-def test_what_is_no_integer_is_refused(name, value):
+def test_size_that_is_not_an_integer_is_rejected(name, value):
     refuses(f"{allowed(name)}{value!r}", lambda: EIEConfig(**{name: value}))
 
 
@@ -127,14 +127,14 @@ def test_presets_take_changes():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_mapping_gives_the_configuration_back(name):
+def test_configuration_survives_a_round_trip_through_a_mapping(name):
     values = PRESETS[name].as_dict()
     assert list(values) == NAMES.split(", ")
     assert EIEConfig.from_mapping(values) == PRESETS[name]
     assert EIEConfig.from_mapping({"preset": name}) == PRESETS[name]
 
 
-def test_mapping_changes_its_preset_and_stays_as_it_was():
+def test_mapping_changes_its_preset_and_is_not_modified():
     values = {"preset": "tiny", "n_pe": 1}
     assert EIEConfig.from_mapping(values) == dataclasses.replace(PRESETS["tiny"], n_pe=1)
     assert EIEConfig.from_mapping({"n_pe": 1}) == EIEConfig(n_pe=1)
@@ -142,12 +142,12 @@ def test_mapping_changes_its_preset_and_stays_as_it_was():
 
 
 @pytest.mark.parametrize("preset", ["huge", 3, ["tiny"]])
-def test_unknown_preset_is_refused(preset):
+def test_unknown_preset_is_rejected(preset):
     refuses(f"preset must be one of default, isca2016, tiny, not {preset!r}",
             lambda: EIEConfig.from_mapping({"preset": preset}))
 
 
-def test_unknown_name_is_refused():
+def test_unknown_name_is_rejected():
     refuses(f"n_pes is not a parameter; those are {NAMES}",
             lambda: EIEConfig.from_mapping({"n_pes": 4}))
 
@@ -172,7 +172,7 @@ def test_error_in_a_toml_file_names_the_file(tmp_path, text, message):
     refuses(f"{path}: {message}", lambda: EIEConfig.from_toml(path))
 
 
-def test_file_that_is_no_text_is_refused(tmp_path):
+def test_file_that_is_not_text_is_rejected(tmp_path):
     path = tmp_path / "machine.toml"
     path.write_bytes(b"n_pe = \xff")
     refuses(f"{path}: 'utf-8' codec can't decode byte 0xff in position 7: invalid start byte",
@@ -181,7 +181,7 @@ def test_file_that_is_no_text_is_refused(tmp_path):
 
 @pytest.mark.parametrize("n_pe, n_levels", [
     (1, 0), (2, 1), (4, 1), (8, 2), (16, 2), (32, 3), (64, 3), (128, 4), (256, 4)])
-def test_levels_of_the_tree_are_of_four_branches(n_pe, n_levels):
+def test_each_level_of_the_tree_has_up_to_four_branches(n_pe, n_levels):
     assert EIEConfig(n_pe=n_pe).n_levels == n_levels
 
 
@@ -194,14 +194,14 @@ def test_any_bit_of_an_accumulator_can_be_shifted_into_range(sizes):
     assert (config.max_shift + 1).bit_count() == 1    # all values of the field
 
 
-def test_greatest_bias_shift_is_still_a_positive_weight():
+def test_largest_bias_shift_is_a_positive_weight():
     config = EIEConfig(codebook_width=7)
     assert 1 << config.max_bias_shift == 32    # of -64 to 63
     assert config.tile_words * 4 == config.acc_depth
     assert config.entry_width == 10
 
 
-def test_clog2_numbers_things():
+def test_clog2_is_the_width_of_an_index():
     assert [clog2(n) for n in (1, 2, 3, 4, 5, 64, 65)] == [0, 1, 2, 2, 3, 6, 7]
 
 

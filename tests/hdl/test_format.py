@@ -1,4 +1,4 @@
-"""Words: NumPy's packing against Amaranth's constants, and what the layouts can hold."""
+"""Words: packing in NumPy against constants of Amaranth, and ranges of fields."""
 
 import re
 
@@ -36,7 +36,7 @@ def config(request):
 
 
 def random_values(shape, rng):
-    """Field values of some words; the first holds the least and the second the greatest."""
+    """Random field values of words; the first has the least, the second the greatest ones."""
     if isinstance(shape, data.StructLayout):
         return {name: random_values(field.shape, rng) for name, field in shape}
     if isinstance(shape, data.ArrayLayout):
@@ -57,7 +57,7 @@ def random_values(shape, rng):
 
 
 def word(shape, values, n):
-    """Plain number of the `n`-th word, as Amaranth makes it."""
+    """The `n`-th word as an integer, made by Amaranth."""
     def initial(shape, values, *index):
         if isinstance(shape, data.StructLayout):
             return {name: initial(field.shape, values[name], *index) for name, field in shape}
@@ -92,7 +92,7 @@ def test_packed_words_are_amaranths_constants(config, name):
     assert same(values, unpack(shape, words))
 
 
-def test_field_may_lie_across_two_beats():
+def test_field_may_span_two_beats():
     shape = data.StructLayout({"low": 60, "across": signed(10), "high": 60})
     words = pack(shape, {"low": [0], "across": [-2], "high": [3]})
     assert words.tolist() == [[0xE << 60, 0x3F | 3 << 6, 0]]
@@ -118,7 +118,7 @@ def test_no_words_pack_into_no_words():
     assert unpack(shape, words)["v"].shape == (0, 8)
 
 
-def test_fields_of_no_bits_are_zero():
+def test_zero_width_fields_are_zero():
     shape = Layouts.of(EIEConfig(n_codebooks=1)).start
     words = pack(shape, {"codebook": [0], "source": [3], "last_word": [1], "dense": [1],
                          "watched": [2]})
@@ -134,7 +134,7 @@ def test_fields_of_no_bits_are_zero():
     ("act_word", [[0, 0, 0, 32768]],
      "Values must be from -32768 to 32767, not from 32768 to 32768"),
 ])
-def test_value_that_does_not_fit_is_refused(name, values, message):
+def test_value_that_does_not_fit_is_rejected(name, values, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         pack(getattr(Layouts.of(EIEConfig()), name), values)
 
@@ -148,14 +148,14 @@ def test_value_that_does_not_fit_is_named_by_its_path():
         pack(shape, values)
 
 
-def test_value_for_a_field_of_no_bits_must_be_zero():
+def test_value_of_a_zero_width_field_must_be_zero():
     shape = Layouts.of(EIEConfig(n_codebooks=1)).start
     with pytest.raises(ValueError, match="^codebook must be from 0 to 0, not from 1 to 1$"):
         pack(shape, {"codebook": [1], "source": [3], "last_word": [1], "dense": [1],
                      "watched": [2]})
 
 
-def test_union_is_refused():
+def test_union_is_rejected():
     shape = data.UnionLayout({"a": 3, "b": 5})
     for attempt in (lambda: pack(shape, {"a": 1}),
                     lambda: unpack(shape, np.zeros((1, 1), np.uint64))):
@@ -164,7 +164,7 @@ def test_union_is_refused():
             attempt()
 
 
-def test_field_wider_than_a_beat_is_refused():
+def test_field_wider_than_a_beat_is_rejected():
     with pytest.raises(TypeError, match="^Field must be at most 64 bits wide, not 65$"):
         pack(unsigned(65), [0])
 
@@ -181,7 +181,7 @@ def test_values_stay_in_place_from_message_to_operation(config):
         assert bodies[name].members["start"]["codebook"].offset == 0, name
 
 
-def test_fields_hold_all_that_a_configuration_has(config):
+def test_fields_hold_all_values_of_a_configuration(config):
     layouts = Layouts.of(config)
 
     def holds(shape, greatest):
@@ -206,7 +206,7 @@ def test_fields_hold_all_that_a_configuration_has(config):
 
 def test_loads_reach_every_word_of_every_memory(config):
     layouts = Layouts.of(config)
-    assert set(layouts.memories) == set(Memory) - {Memory.INPUT}    # which is part of another
+    assert set(layouts.memories) == set(Memory) - {Memory.INPUT}    # a region of ACT
     for shape, depth in layouts.memories.values():
         assert 1 << layouts.load.members["address"].width >= depth
         assert layouts.load.members["data"] >= Shape.cast(shape).width
@@ -227,12 +227,12 @@ def test_starts_and_reads_reach_every_word(config):
     assert 1 << layouts.start.members["watched"].width >= config.n_pe
 
 
-def test_a_load_can_ask_for_an_answer_only_with_readback(config):
+def test_loads_have_a_read_flag_only_with_readback(config):
     assert ("read" in Layouts.of(config).load.members) == config.readback
 
 
 def test_a_descriptor_starts_a_tile_with_the_bits_that_are_broadcast(config):
-    """But for the watched PE, which is not the program's to choose."""
+    """Except for the watched PE, which the program does not select."""
     layouts = Layouts.of(config)
     start, sent = layouts.descriptor.members["start"], layouts.start
     assert [(name, field.offset) for name, field in start] \
@@ -273,6 +273,6 @@ def test_kinds_and_memories_have_the_numbers_that_the_host_sends():
         "SPMAT": 0, "PTR": 1, "ACT": 2, "CODEBOOK": 3, "PROGRAM": 4, "INPUT": 5}
 
 
-def test_pack_rejects_what_is_no_integer():
+def test_pack_rejects_values_that_are_not_integers():
     with pytest.raises(TypeError, match=r"^Values must be integers, not float64$"):
         pack(signed(4), np.array([1.5]))

@@ -1,4 +1,4 @@
-"""The page for hosts leaves out no error and no memory."""
+"""Host interface page: every error and memory is documented."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_each_memory_has_its_packets():
     assert first_column("memory") == [memory.name for memory in Memory]
 
 
-def test_names_in_capitals_are_names_of_something():
+def test_names_in_capitals_exist():
     names = {named.name for names in (REGISTERS, Error, Memory) for named in names}
     names |= {name.upper() for name in COUNTERS}
     words = set(re.findall(r"\b[A-Z][A-Z_]{3,}\b", re.sub(r"`[^`]*`|\(.*?\)", "", HOST)))

@@ -1,4 +1,4 @@
-"""Fixed-point rules against their definitions in exact arithmetic."""
+"""Fixed-point functions against their definitions in exact arithmetic."""
 
 from fractions import Fraction
 from math import floor
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
-#: What the sum of an accumulator and a bias can reach in the widest machine, and more.
+#: Beyond the range of an accumulator plus a bias in the widest machine.
 NUMBERS = st.integers(-1 << 61, (1 << 61) - 1)
 WIDTHS = st.integers(1, 60)
 
@@ -18,7 +18,7 @@ EXAMPLES = settings(max_examples=60)
 
 
 def both(function, value, *args):
-    """Result for an integer; that for an array must be the same."""
+    """Return the result for an integer, after checking that it is the same for an array."""
     result = function(value, *args)
     assert type(result) is int
     array = function(np.array([value, value]), *args)
@@ -55,7 +55,7 @@ def test_half_is_rounded_towards_positive_infinity(value, shift, expected):
 
 @EXAMPLES
 @given(NUMBERS)
-def test_relu_leaves_what_is_not_negative(value):
+def test_relu_keeps_nonnegative_numbers(value):
     assert both(relu, value) == (value if value > 0 else 0)
 
 

@@ -1,4 +1,4 @@
-"""The register map: what every user of it relies on."""
+"""Register map: the properties that its users rely on."""
 
 import dataclasses
 import itertools
@@ -75,13 +75,13 @@ def test_reset_values_fit_and_are_for_fields_that_are_written():
         assert field.reset == 0 or field.access == Access.WRITE, register.name
 
 
-def test_only_what_is_written_is_locked():
+def test_only_writable_registers_are_locked():
     locked = [register for register in REGISTERS if register.locked]
     assert locked
     assert all(register.access in (Access.WRITE, Access.COMMAND) for register in locked)
 
 
-def test_everything_is_explained():
+def test_every_register_and_field_is_described():
     for register, field in FIELDS:
         assert register.doc.endswith("."), register.name
         assert field.doc and not field.doc.endswith("."), f"{register.name}.{field.name}"
@@ -124,14 +124,14 @@ def test_error_codes_are_numbered_without_gaps_and_fit_their_field():
     assert max(Error) < 1 << code.width
 
 
-def test_every_error_code_is_explained_in_its_own_words():
+def test_every_error_code_has_its_own_description():
     docs = [error.doc for error in Error]
     assert all(docs)
     for one, other in itertools.combinations(docs, 2):
         assert one != other
 
 
-def test_the_first_register_tells_what_this_is():
+def test_first_register_identifies_the_machine():
     assert REGISTERS[0].name == "ID" and REGISTERS[0].address == 0
     assert PRODUCT_ID.to_bytes(REGISTER_WIDTH // 8)[:3] == b"EIE"
 
@@ -152,6 +152,6 @@ def test_a_word_has_the_values_of_its_fields(register):
     ({"buffer": 2}, "START.buffer must be from 0 to 1, not 2"),
     ({"descriptor": -1}, "START.descriptor must be from 0 to 65535, not -1"),
 ])
-def test_what_is_no_value_of_a_field_is_refused(values, message):
+def test_invalid_field_value_is_rejected(values, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         REGISTER["START"].pack(**values)

@@ -1,4 +1,4 @@
-"""The timing diagrams of the docs are what the machine does, cycle by cycle."""
+"""Timing diagrams of the docs against the machine, cycle by cycle."""
 
 import json
 import random
@@ -21,7 +21,7 @@ CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts.of(CONFIG)
 INPUT_BASE = 8
 
-#: Cycles that the mark of a gap may stand for.
+#: Limit of cycles represented by a gap mark.
 GAP = 100
 
 
@@ -32,7 +32,7 @@ def header(memory, count, buffer=0):
 
 
 def echo():
-    """Descriptor of a program that sends its input back."""
+    """Descriptor of a program that returns its input."""
     zeros = dict.fromkeys(("codebook", "last_word", "destination", "bias", "shift", "bias_shift",
                            "relu"), 0)
     return int(pack(LAYOUTS.descriptor, {
@@ -41,7 +41,7 @@ def echo():
 
 
 def meaning(inputs):
-    """Values that the labels of the diagrams stand for."""
+    """Values of the labels in the diagrams."""
     labels = {"done": REGISTER["IRQ_STATUS"].pack(done=1)}
     labels |= {name: register.address for name, register in REGISTER.items()}
     for number, vector in enumerate(inputs):
@@ -56,7 +56,7 @@ def meaning(inputs):
 
 
 def read_diagram(name, labels):
-    """What is drawn in each column, by signal, `None` if it does not matter; and the clock."""
+    """Values drawn in each column by signal, with `None` for any value; and the clock."""
     text = (WAVES / f"{name}.json").read_text(encoding="utf-8")
     drawn = [row for row in json.loads(text)["signal"] if row]
     waves = {}
@@ -117,13 +117,13 @@ class Machine:
         await self.tick(3)
 
     async def prepare(self):
-        """Load the program, and tell where its inputs are."""
+        """Load the program, and set the location of the input buffers."""
         self.set(s_axis_tkeep=0xff, s_axil_wstrb=0xf, s_axil_bready=1, m_axis_tready=1)
         await self.tick()
         self.set(aresetn=1)
-        await self.tick()    # its end, too, comes an edge later
+        await self.tick()    # its release, too, is registered
         await self.send(header(Memory.PROGRAM, 1), echo())
-        await self.tick(4)    # until it is idle: the input buffers cannot be changed before
+        await self.tick(4)    # until idle: only then can the input buffers be changed
         await self.write("INPUT_BASE", value=INPUT_BASE)
         await self.write("INPUT_WORDS", words=1, double=1)
         await self.write("IRQ_ENABLE", done=1)
@@ -149,7 +149,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_machine_does_what_is_drawn(name):
+def test_machine_matches_the_diagram(name):
     rng = random.Random(1)
     inputs = [[rng.getrandbits(32) for _ in range(CONFIG.n_pe)] for _ in range(2)]
     labels = meaning(inputs)
@@ -159,7 +159,7 @@ def test_the_machine_does_what_is_drawn(name):
     async def bench(ctx):
         machine.ctx = ctx
         await machine.prepare()
-        if labels["head 0"] not in waves["s_axis_tdata"]:    # it is there when the diagram begins
+        if labels["head 0"] not in waves["s_axis_tdata"]:    # it precedes the diagram
             await machine.send(labels["head 0"], *inputs[0])
         await machine.tick(GAP)
         await machine.play(waves, clock)
@@ -170,10 +170,10 @@ def test_the_machine_does_what_is_drawn(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_docs_show_what_is_drawn(name, tmp_path):
+def test_docs_show_the_diagram(name, tmp_path):
     wavedrom = pytest.importorskip("wavedrom")
     source = (WAVES / f"{name}.json").read_text(encoding="utf-8")
     wavedrom.render(source).saveas(tmp_path / "waves.svg")
     assert (tmp_path / "waves.svg").read_bytes() == (WAVES / f"{name}.svg").read_bytes(), (
-        "`make waves` draws them anew")
+        "`make waves` updates them")
     assert f"(waves/{name}.svg)" in (WAVES.parent / "host.md").read_text(encoding="utf-8")

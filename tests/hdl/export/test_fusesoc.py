@@ -1,4 +1,4 @@
-"""FuseSoC finds what was emitted, and its lint has nothing to say."""
+"""FuseSoC core: the file list, and a lint run without warnings."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Descriptions of the registers for other tools, taken apart again and compared with the map."""
+"""Register descriptions for other tools, parsed and compared with the register map."""
 
 import html
 import importlib
@@ -31,13 +31,13 @@ ROOT = Path(__file__).parents[3]
 
 FIELDS = [(register, field) for register in REGISTERS for field in register.fields]
 
-#: How SystemRDL says who may do what: read, write, and what writing a one does.
+#: SystemRDL properties of each access type: software access, and effect of writing a one.
 SOFTWARE = {Access.READ: (True, False, None), Access.WRITE: (True, True, None),
             Access.COMMAND: (False, True, None), Access.STICKY: (True, True, "woclr")}
 
 
 def missing(what, advice):
-    """In CI a test must not be skipped for the lack of a tool."""
+    """Skip a test for the lack of a tool, but fail in CI."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{what} is missing: {advice}")
 
 
@@ -54,7 +54,7 @@ def systemrdl():
 
 @pytest.fixture(scope="module")
 def folder(systemrdl, tmp_path_factory):
-    """Folder with all files."""
+    """Folder with all descriptions and exports."""
     folder = tmp_path_factory.mktemp("registers")
     for path in write_descriptions(folder) + write_exports(folder):
         assert path.exists()
@@ -63,7 +63,7 @@ def folder(systemrdl, tmp_path_factory):
 
 @pytest.fixture
 def elaborate(systemrdl, tmp_path):
-    """Elaborate a SystemRDL text, without a message; gives the address map."""
+    """Return a function that elaborates SystemRDL without messages and returns the address map."""
     class Strict(systemrdl.messages.MessagePrinter):
         def print_message(self, severity, text, source):
             raise AssertionError(f"{severity.name}: {text}")
@@ -79,7 +79,7 @@ def elaborate(systemrdl, tmp_path):
 
 
 def defines(header):
-    """Constants of the C header by name; each must be defined once."""
+    """Return the constants of the C header by name; each must be defined once."""
     found = re.findall(r"^#define (\w+) (\w+)$", header, re.M)
     assert len(dict(found)) == len(found)
     return {name: int(value.removesuffix("u"), 0) for name, value in found}
@@ -122,7 +122,7 @@ def test_systemrdl_names_the_values_of_fields(elaborate):
                        ("READ_PLACE", "memory"): memories}
 
 
-def test_any_text_can_be_in_systemrdl(elaborate):
+def test_text_is_escaped_in_systemrdl(elaborate):
     doc = 'says "so", \\ or \\" and // this'
     top = elaborate(to_systemrdl([
         Register("ONE", 4, doc, (Field("two", 3, 4, Access.WRITE, doc, 9),))]))
@@ -168,7 +168,7 @@ def test_c_header_compiles_and_its_structure_and_codes_are_those_of_the_map(fold
 
 
 def test_structure_of_the_c_header_is_not_packed(folder):
-    """A compiler may access members of a packed one by bytes; a command needs whole words."""
+    """Compilers may access members of a packed structure bytewise; commands need whole words."""
     assert "packed" not in (folder / C_HEADER).read_text(encoding="utf-8")
 
 
@@ -217,7 +217,7 @@ def test_committed_files_are_up_to_date(folder, name, place):
 
 
 def rows_of(page):
-    """Cells of all rows of all tables, titles included, by the heading before them."""
+    """Return the cells of all tables, including titles, by the heading that precedes them."""
     rows, heading = {}, ""
     for line in page.splitlines():
         if line.startswith("#"):
@@ -251,7 +251,7 @@ def test_reference_has_every_register_field_and_code():
         memory.value for memory in Memory]
 
 
-def test_reference_tells_what_is_locked():
+def test_reference_marks_locked_registers():
     sections = describe_registers(REGISTERS).split("\n## ")
     locked = {section.split("\n")[0] for section in sections if LOCKED in section}
     assert locked == {register.name for register in REGISTERS if register.locked}

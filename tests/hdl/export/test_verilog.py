@@ -1,4 +1,4 @@
-"""The Verilog that users get: deterministic, small, and accepted by their tools without a word."""
+"""Emitted Verilog: deterministic, small, and accepted by tools without warnings."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ from eie_sim.rtl.verilator_host import verilog
 
 DOCS = Path(__file__).parents[3] / "docs"
 
-#: Every shape of tree, and every width that can become zero.
+#: Every shape of tree, and zero for every width that allows it.
 CONFIGS = {
     **PRESETS,
     "one_pe": dataclasses.replace(PRESETS["tiny"], n_pe=1, n_codebooks=1),
@@ -34,7 +34,7 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def emitted(models):
-    """Function that tells what is emitted for a configuration, by file name."""
+    """Return a function that maps a configuration to the emitted text by file name."""
     return lambda name: verilog(CONFIGS[name], models)
 
 
@@ -53,9 +53,9 @@ def lint(folder, *waivers):
         cwd=folder, env=tool_environment(), capture_output=True, encoding="utf-8")
 
 
-# Of 64 PEs Verilator takes longer to say nothing than of all others together.
+# Linting 64 PEs takes Verilator longer than all other configurations together.
 @pytest.mark.parametrize("folder", sorted(CONFIGS.keys() - {"isca2016"}), indirect=True)
-def test_verilator_has_nothing_to_say(folder, verilator):
+def test_verilator_reports_no_warning(folder, verilator):
     run = lint(folder, "eie.vlt")
     assert (run.returncode, run.stderr) == (0, "")
 
@@ -68,7 +68,7 @@ def test_each_waiver_is_needed_and_only_for_generated_text(folder, verilator):
     assert found == {(rule, "eie.v") for rule in waived}
 
 
-def test_icarus_has_nothing_to_say(folder, icarus):
+def test_icarus_reports_no_warning(folder, icarus):
     run = subprocess.run(["iverilog", "-g2005", "-Wall", "-t", "null", "-s", "eie", "-c", "eie.f"],
                          cwd=folder, capture_output=True, encoding="utf-8")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
@@ -87,7 +87,7 @@ def test_yosys_finds_no_problem(folder):
     assert "Warning" not in run.stdout
 
 
-def test_each_module_is_there_once(folder):
+def test_each_module_is_defined_once(folder):
     modules = re.findall(r"^module (\S+?)(?: |\()", (folder / "eie.v").read_text(encoding="utf-8"),
                          re.MULTILINE)
     assert len(modules) == len(set(modules))
@@ -105,12 +105,12 @@ def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
     assert '.IMAGE("pe_0")' in text
 
 
-def test_only_intermediate_values_are_without_a_name(folder):
+def test_only_intermediate_values_are_unnamed(folder):
     names = set(re.findall(r"\\\$(\S+)", (folder / "eie.v").read_text(encoding="utf-8")))
     assert {name for name in names if not re.fullmatch(r"\d+|auto\$\S+", name)} == set()
 
 
-def test_text_names_no_place_on_this_machine(folder):
+def test_text_contains_no_local_path(folder):
     for path in folder.iterdir():
         text = path.read_text(encoding="utf-8")
         assert os.getcwd() not in text
@@ -154,7 +154,7 @@ def test_text_is_the_same_whatever_the_hash_seed(emitted):
               "from eie_hdl.export.verilog import emit; "
               "print(hashlib.sha256(repr(sorted(emit(PRESETS['tiny']).files.items())).encode())"
               ".hexdigest())")
-    # What is kept was emitted with another seed, which Python takes at random.
+    # The cached text was emitted with another seed, which Python chooses at random.
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8",
                          check=True, env={**os.environ, "PYTHONHASHSEED": "4711"})
     files = repr(sorted(emitted("tiny").items())).encode()
@@ -165,7 +165,7 @@ def test_sixty_four_pes_take_less_than_a_megabyte(emitted):
     assert sum(map(len, emitted("isca2016").values())) < 1_000_000
 
 
-def test_the_title_tells_every_parameter(emitted):
+def test_title_lists_every_parameter(emitted):
     title = emitted("tiny")["eie.v"].split("module")[0]
     for name, value in PRESETS["tiny"].as_dict().items():
         assert f"//   {name} = {value}\n" in title
@@ -184,7 +184,7 @@ def test_the_tables_of_words_have_the_bits_of_the_layouts(config):
         for name, high, low in rows:
             mask = (1 << int(high) + 1) - (1 << int(low or high))
             beats = np.array([mask >> 64 * n & (1 << 64) - 1 for n in range(2)], np.uint64)
-            # Nothing but the named field has bits, and that has all of its own.
+            # All bits of the named field are set, and no others.
             fields = dict(flatten(unpack(layout, beats)))
             width = int(high) - int(low or high) + 1
             assert fields.pop(name) in (-1, (1 << width) - 1)
@@ -193,7 +193,7 @@ def test_the_tables_of_words_have_the_bits_of_the_layouts(config):
         assert covered == (1 << layout.size) - 1
 
 
-def test_the_table_of_memories_has_all_that_packets_can_name():
+def test_table_of_memories_is_complete():
     table = describe_words(PRESETS["tiny"]).split("## Memories\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (\d) \| (\w+) \| (\d+)(?: per row)? \| (\d+) \| (\d+) \|", table,
                       re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Crc32 of beats, compared with zlib's."""
+"""Crc32, against zlib."""
 
 import random
 import zlib

@@ -16,7 +16,7 @@ def random_error(rng):
 
 
 def test_first_error_of_the_lowest_source_stays_until_it_is_cleared(simulate):
-    """Errors come from any of the sources, also several at once and in the cycle of the clear."""
+    """Errors arise in any sources, also simultaneously and in the cycle of the clear."""
     n_sources = 5
     rng = random.Random(61)
     dut = ErrorLog(n_sources=n_sources)

@@ -13,10 +13,10 @@ from support.strobes import set_inputs
 CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts.of(CONFIG)
 DEPTH = {memory: image.depth for memory, image in LAYOUTS.memories.items()}
-BASE, WORDS = 3, 5    # input buffers, of which there are two
+BASE, WORDS = 3, 5    # two input buffers
 WHOLE = (1 << BEAT_BYTES) - 1
 
-#: Fields, inputs and the error that they make.
+#: Fields, inputs and the resulting error.
 HEADERS = [
     ({"memory": Memory.SPMAT, "count": DEPTH[Memory.SPMAT]}, {}, Error.NONE),
     ({"memory": Memory.SPMAT, "address": 1, "count": DEPTH[Memory.SPMAT]}, {}, Error.BAD_ADDRESS),
@@ -39,7 +39,7 @@ HEADERS = [
     ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"input_double": 0}, Error.BAD_ADDRESS),
     ({"memory": Memory.INPUT, "count": 1},
      {"input_base": CONFIG.act_depth - 2 * WORDS + 1}, Error.BAD_ADDRESS),
-    # The first in the list of several.
+    # Several errors: the first in order of precedence is reported.
     ({"memory": Memory.PTR, "pe": CONFIG.n_pe, "address": DEPTH[Memory.PTR], "last": 1, "count": 1},
      {"in_use": 1}, Error.BAD_PE),
     ({"memory": Memory.PTR, "address": DEPTH[Memory.PTR], "last": 1, "count": 1},
@@ -49,7 +49,7 @@ HEADERS = [
 
 
 def test_error_follows_two_cycles_after_the_header(simulate):
-    """Headers come in every other cycle, in any order."""
+    """Headers arrive in every other cycle, in any order."""
     dut = HeaderCheck(CONFIG)
     rng = random.Random(17)
     table = [rng.choice(HEADERS) for _ in range(50)] + HEADERS

@@ -1,4 +1,4 @@
-"""Identification: the registers say what the machine is."""
+"""Identification: constant registers of product and configuration."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""LoadPath: packets on an AXI4-Stream in, words out; and the zeros of a wipe."""
+"""LoadPath: packets to words, and the zeros of a wipe."""
 
 import random
 import zlib
@@ -33,7 +33,7 @@ async def send(ctx, axis, beats, *, stall=0.0, rng=None):
 
 
 def pointers(rng, count):
-    """Words for the pointer memory, of one beat each."""
+    """Words of one beat each for the pointer memory."""
     return np.array([[rng.getrandbits(8)] for _ in range(count)], np.uint64)
 
 
@@ -62,7 +62,7 @@ def test_words_of_packets_reach_the_core_and_are_summed_up(simulate, stalls):
     simulate(dut, producer, consumer)
 
 
-def test_words_of_an_input_buffer_go_where_the_registers_say(simulate):
+def test_words_of_an_input_buffer_go_to_the_rows_in_the_registers(simulate):
     dut = LoadPath(CONFIG)
     n_rows = 2
     words = np.arange(1, n_rows * CONFIG.n_pe + 1, dtype=np.uint64)[:, np.newaxis]
@@ -71,7 +71,7 @@ def test_words_of_an_input_buffer_go_where_the_registers_say(simulate):
         ctx.set(dut.registers.input_base_value, 3)
         ctx.set(dut.registers.input_words_words, n_rows)
         ctx.set(dut.registers.input_words_double, 1)
-        ctx.set(dut.interlock.in_use, 1)    # of no matter for an input buffer
+        ctx.set(dut.interlock.in_use, 1)    # ignored for an input buffer
         await ctx.tick()
         await send(ctx, dut.i, packet(CONFIG, Memory.INPUT, words, buffer=1))
 
@@ -112,7 +112,7 @@ def test_packet_for_a_memory_in_use_is_an_error_and_pending_errors_drop_packets(
 
 
 @pytest.mark.parametrize("bit", ["new_model", "soft_reset"])
-def test_checksum_begins_again_on_command(simulate, bit):
+def test_checksum_restarts_on_command(simulate, bit):
     dut = LoadPath(CONFIG)
 
     async def producer(ctx):
@@ -141,7 +141,7 @@ def test_wipe_writes_zero_to_every_word_while_packets_wait(simulate):
         await ctx.tick()
         ctx.set(dut.wipe, 0)
         assert ctx.get(dut.wiping)
-        await send(ctx, dut.i, beats[:1])    # the input queue takes it
+        await send(ctx, dut.i, beats[:1])    # accepted by the input queue
         await ctx.tick().until(~dut.wiping)
         assert ctx.get(dut.waiting) and not ctx.get(dut.interlock.receiving)
 

@@ -12,7 +12,7 @@ from support.simulation import get, nothing
 TINY = PRESETS["tiny"]
 CONFIGS = {
     "tiny": TINY,
-    # Depths that are no powers of two, no bits for a PE, and no field `read`.
+    # Depths that are not powers of two, a zero-width `pe`, and no field `read`.
     "one-pe": dataclasses.replace(TINY, n_pe=1, spmat_depth=37, ptr_depth=11, act_depth=2,
                                   program_depth=3, readback=False),
 }
@@ -34,7 +34,7 @@ def pulse(dut):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, name):
-    """Twice, with a strobe in between that changes nothing."""
+    """Wipe twice; a strobe in between is ignored."""
     config = CONFIGS[name]
     dut = MemoryWiper(config)
     expected = every_word(config)
@@ -56,7 +56,7 @@ def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, na
     simulate(dut, bench)
 
 
-def test_a_word_is_written_in_every_cycle_from_that_after_the_start_on(simulate):
+def test_a_word_is_written_in_every_cycle_after_the_start(simulate):
     dut = MemoryWiper(TINY)
 
     async def bench(ctx):

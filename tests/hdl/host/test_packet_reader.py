@@ -1,4 +1,4 @@
-"""PacketReader, against the rules of packets written down in Python."""
+"""PacketReader, against the packet rules in Python."""
 
 import dataclasses
 import random
@@ -21,7 +21,7 @@ CONFIGS = {
     "tiny": TINY,
     "default": EIEConfig(),
     "one-pe": dataclasses.replace(TINY, n_pe=1),
-    # Words of one beat only; and words of up to four, and PEs that all exist.
+    # Words of one beat; and words of up to four beats, with as many PEs as numbers.
     "narrowest": EIEConfig(n_pe=1, v_width=2, z_width=2, entries_per_word=1, act_width=4,
                            codebook_width=4, acc_width=8, acc_depth=4, ptr_depth=16,
                            act_depth=16, n_codebooks=1, program_depth=2),
@@ -32,7 +32,7 @@ WHOLE = (1 << BEAT_BYTES) - 1
 
 
 class Settings(NamedTuple):
-    """What else the reader goes by."""
+    """Inputs of the reader besides packets."""
 
     input_base: int = 3
     input_words: int = 5
@@ -46,7 +46,7 @@ class Settings(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Words written, (code, address, memory, pe) of the error if there is one, beats summed up."""
+    """Words written, (code, address, memory, pe) of the error if any, beats in the checksum."""
 
     words: list
     error: tuple | None
@@ -59,7 +59,7 @@ def word_shape(layouts, memory):
 
 
 def judge(config, settings, packet):
-    """What must come of a packet."""
+    """Return the expected outcome of a packet."""
     layouts = Layouts.of(config)
     words, first = [], packet[0]
     if first["keep"] != WHOLE:
@@ -129,27 +129,27 @@ def judge(config, settings, packet):
 
 
 def seen(layouts, word):
-    """What `judge` says of a word, of one that was offered; bits behind it are of no meaning."""
+    """Convert an offered word to the form of `judge`; bits past its end are don't-care."""
     data = word.data & (1 << word_shape(layouts, word.memory.value).width) - 1
     assert not getattr(word, "read", 0)
     return word.memory.value, word.address, word.everyone, word.pe, data
 
 
 def header(memory, **fields):
-    """A header; `memory` may be a number that no memory has."""
+    """Encode a header; `memory` may be an invalid number."""
     layout = Layouts.of(TINY).load_header    # the same in all configurations
     return layout.const(fields).as_value().value | int(getattr(memory, "value", memory)) \
         << layout["memory"].offset
 
 
 def beats(*data, last=True):
-    """Beats of a packet, if `last` marks the last one."""
+    """Beats, the last of which is marked if `last` is set."""
     return [{"data": value, "keep": WHOLE, "last": int(last and n == len(data) - 1)}
             for n, value in enumerate(data)]
 
 
 def random_packet(rng, config, settings):
-    """A packet; of every second one a part may be anything."""
+    """Random packet; half of them have a random value in some part."""
     flaw = rng.choice(["", "", "", "", "address", "pe", "reserved", "length", "length", "keep"])
 
     def choose(part, good, anything):
@@ -180,7 +180,7 @@ def random_packet(rng, config, settings):
 
 
 def watch_errors(dut, *, discard=False):
-    """Make a background bench that notes errors, and lets them stand, if they are to."""
+    """Make a background bench that logs errors, and asserts `discard` after one if requested."""
     log = []
 
     async def watch(ctx):
@@ -201,9 +201,9 @@ def crc(data):
     *(("tiny", mixture) for mixture in STALLS),
     *((name, "slow-both") for name in CONFIGS if name != "tiny")])
 def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
-    """Many are wrong in some way; nothing stands, so that each of them is judged."""
+    """Many are invalid; no error is pending, so that each of them is checked."""
     config, stalls = CONFIGS[name], STALLS[mixture]
-    rng, pauses = random.Random(29), random.Random(30)    # the same packets whatever stalls
+    rng, pauses = random.Random(29), random.Random(30)    # the same packets for all stalls
     dut = PacketReader(config)
     errors, watch = watch_errors(dut)
     words, watch_words = transfers(dut.o)
@@ -219,11 +219,11 @@ def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
                 packet = random_packet(rng, config, settings)
                 outcomes.append(judge(config, settings, packet))
                 await put(ctx, dut.i, packet, stall=stalls.input, rng=pauses)
-                if outcomes[-1].error:    # it drops what follows at once
+                if outcomes[-1].error:    # following beats are dropped
                     await ctx.tick().repeat(2)
             while ctx.get(dut.receiving):
                 await ctx.tick()
-            await ctx.tick().repeat(3)    # for the last error, and the checksum
+            await ctx.tick().repeat(3)    # until the last error and the checksum
             assert ctx.get(dut.checksum) == crc([
                 beat for outcome in outcomes for beat in outcome.summed])
 
@@ -241,7 +241,7 @@ def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
     assert sum(outcome.error is None and bool(outcome.words) for outcome in outcomes) > 10
 
 
-# Of TINY: a spmat word and a descriptor of one beat; packets, and what is wrong with them.
+# For TINY, in which a spmat word and a descriptor are one beat: packets and their errors.
 FAULTS = {
     "memory": (beats(header(6, address=7, pe=2, count=1), 1), Error.BAD_HEADER, 7),
     "reserved": (beats(header(Memory.PTR, address=7, pe=2, count=1, reserved=4), 1),
@@ -268,7 +268,7 @@ def test_a_fault_has_its_code_and_address_and_the_next_packet_is_good(simulate, 
     packet, code, address = FAULTS[name]
     good = beats(header(Memory.CODEBOOK, address=1, count=1, everyone=1), 77)
     outcome = judge(TINY, Settings(), packet)
-    assert outcome.error[:2] == (code, address)    # the rules agree with the table
+    assert outcome.error[:2] == (code, address)    # rules and table agree
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
     words, watch_words = transfers(dut.o)
@@ -277,7 +277,7 @@ def test_a_fault_has_its_code_and_address_and_the_next_packet_is_good(simulate, 
         Settings().apply(ctx, dut)
         ctx.set(dut.o.ready, 1)
         await put(ctx, dut.i, packet)
-        await ctx.tick().repeat(2)    # what follows at once is dropped
+        await ctx.tick().repeat(2)    # following beats are dropped
         await put(ctx, dut.i, good)
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.receiving)
@@ -297,7 +297,7 @@ def test_a_fault_has_its_code_and_address_and_the_next_packet_is_good(simulate, 
     ({"pe": 4, "reserved": 1}, Error.BAD_HEADER),
     ({"reserved": 1, "keep": 1}, Error.PARTIAL_BEAT),
 ])
-def test_of_several_faults_of_a_header_the_first_in_the_list_counts(simulate, fields, code):
+def test_of_several_errors_of_a_header_the_first_in_order_is_reported(simulate, fields, code):
     fields = {"count": 1, **fields}
     settings = Settings(in_use=fields.pop("in_use", 0))
     keep = fields.pop("keep", WHOLE)
@@ -316,11 +316,10 @@ def test_of_several_faults_of_a_header_the_first_in_the_list_counts(simulate, fi
     assert [error[0] for error in errors] == ([] if code is None else [code])
 
 
-def test_an_error_that_stands_drops_all_that_follows_until_it_is_cleared(simulate, transfers,
-                                                                       stalls):
-    """As the machine does it: the error is registered, and `restart` clears it.
+def test_a_pending_error_drops_packets_until_it_is_cleared(simulate, transfers, stalls):
+    """The error is registered and cleared by `restart`, as in the machine.
 
-    Packets follow without a gap, so that some begin before the error of an earlier one stands.
+    Packets are back to back, so that some begin before an earlier error is pending.
     """
     rng, pauses = random.Random(31), random.Random(32)
     dut = PacketReader(TINY)
@@ -331,18 +330,18 @@ def test_an_error_that_stands_drops_all_that_follows_until_it_is_cleared(simulat
     async def producer(ctx):
         Settings().apply(ctx, dut)
         for _ in range(30):
-            stands = None
+            pending = None
             for _ in range(rng.randint(1, 8)):
                 packet = random_packet(rng, TINY, Settings())
-                if not stands:
-                    words_of_packet, stands, summed_up = judge(TINY, Settings(), packet)
+                if not pending:
+                    words_of_packet, pending, summed_up = judge(TINY, Settings(), packet)
                     expected_words.extend(words_of_packet)
                     summed.extend(summed_up)
-                    if stands:
-                        expected_errors.append(stands)
+                    if pending:
+                        expected_errors.append(pending)
                 await put(ctx, dut.i, packet, stall=stalls.input, rng=pauses)
-            await ctx.tick().repeat(2)    # for the last error
-            # Sometimes in the middle of a packet.
+            await ctx.tick().repeat(2)    # until the last error
+            # Sometimes, `restart` in the middle of a packet.
             if rng.randrange(2):
                 await put(ctx, dut.i, beats(header(Memory.INPUT, count=4), 1)[:1])
             await ctx.tick()
@@ -363,7 +362,7 @@ def test_an_error_that_stands_drops_all_that_follows_until_it_is_cleared(simulat
 
 
 @pytest.mark.parametrize("when", ["restart", "discard"])
-def test_a_packet_under_way_is_forgotten_but_not_the_word_that_is_offered(simulate, when):
+def test_restart_abandons_the_packet_but_not_an_offered_word(simulate, when):
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
 
@@ -394,7 +393,7 @@ def test_a_packet_under_way_is_forgotten_but_not_the_word_that_is_offered(simula
 
 
 @pytest.mark.parametrize("when", ["restart", "discard"])
-def test_a_header_is_not_judged_if_it_is_forgotten_at_once(simulate, when):
+def test_an_abandoned_header_is_not_checked(simulate, when):
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
 
@@ -416,8 +415,8 @@ def test_a_header_is_not_judged_if_it_is_forgotten_at_once(simulate, when):
     assert not errors
 
 
-def test_a_packet_that_began_while_an_error_stood_is_dropped_to_its_end(simulate):
-    """And its header, a bad one, is not judged."""
+def test_a_packet_that_began_while_an_error_was_pending_is_dropped_to_its_end(simulate):
+    """Its header, which is invalid, is not checked."""
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
 
@@ -435,7 +434,7 @@ def test_a_packet_that_began_while_an_error_stood_is_dropped_to_its_end(simulate
     assert not errors
 
 
-def test_nothing_is_taken_on_hold(simulate):
+def test_hold_stalls_the_input(simulate):
     dut = PacketReader(TINY)
 
     async def bench(ctx):
@@ -463,7 +462,7 @@ def test_rows_of_an_input_buffer_go_to_the_pes_in_turn(simulate, n_pe, buffer):
 
     async def producer(ctx):
         Settings(input_base=10, input_words=5).apply(ctx, dut)
-        for _ in range(2):    # every packet begins with PE 0
+        for _ in range(2):    # each packet starts with PE 0
             await put(ctx, dut.i, beats(
                 header(Memory.INPUT, address=1, count=3 * n_pe - (n_pe > 1), buffer=buffer,
                        everyone=1, pe=3), *range(3 * n_pe - (n_pe > 1))))
@@ -505,7 +504,7 @@ def test_an_input_buffer_must_exist_and_be_free(simulate, settings, buffer, code
 
 @pytest.mark.parametrize("memory, buffer, model, inputs", [
     (Memory.PTR, 1, 1, 0), (Memory.INPUT, 0, 0, 1), (Memory.INPUT, 1, 0, 2)])
-def test_a_packet_is_under_way_until_its_last_word_is_taken(simulate, memory, buffer, model,
+def test_a_packet_is_received_until_its_last_word_is_taken(simulate, memory, buffer, model,
                                                            inputs):
     dut = PacketReader(TINY)
 
@@ -518,7 +517,7 @@ def test_a_packet_is_under_way_until_its_last_word_is_taken(simulate, memory, bu
         for beat in beats(header(memory, count=1, buffer=buffer), 1):
             await put(ctx, dut.i, [beat])
             assert state(ctx) == (1, model, inputs)
-        # The header of another one is taken meanwhile.
+        # The header of the next packet is accepted in the meantime.
         await put(ctx, dut.i, beats(header(Memory.PTR)))
         await ctx.tick().repeat(3)
         assert state(ctx) == (1, model, inputs)
@@ -528,8 +527,8 @@ def test_a_packet_is_under_way_until_its_last_word_is_taken(simulate, memory, bu
     simulate(dut, bench)
 
 
-def test_a_packet_is_judged_by_what_is_in_use_a_cycle_after_its_header(simulate):
-    """So a start that comes with the header is told of the packet, or the packet of the start."""
+def test_in_use_is_sampled_in_the_cycle_after_the_header(simulate):
+    """Of a start and a header in the same cycle, one thus sees the other."""
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
 
@@ -547,7 +546,7 @@ def test_a_packet_is_judged_by_what_is_in_use_a_cycle_after_its_header(simulate)
     assert [error[0] for error in errors] == [Error.LOAD_IN_USE]
 
 
-def test_the_checksum_begins_anew_with_the_beat_of_that_cycle(simulate):
+def test_checksum_clear_includes_the_beat_of_its_cycle(simulate):
     dut = PacketReader(TINY)
     packet = beats(header(Memory.SPMAT, count=4), *range(10, 14))
 
@@ -564,8 +563,8 @@ def test_the_checksum_begins_anew_with_the_beat_of_that_cycle(simulate):
     simulate(dut, bench)
 
 
-def test_a_beat_is_taken_in_every_cycle_across_packets(simulate):
-    """Packets of all memories, empty ones and wrong ones; a word comes a cycle after its beat."""
+def test_a_beat_is_accepted_in_every_cycle_across_packets(simulate):
+    """Packets for all memories, also empty and invalid ones; a word follows its beat by a cycle."""
     config = CONFIGS["widest"]
     assert n_beats(Layouts.of(config).memories[Memory.SPMAT].shape) == 4
     rng = random.Random(5)

@@ -1,4 +1,4 @@
-"""PacketTerminator, against packets taken apart in Python."""
+"""PacketTerminator, against a model."""
 
 import random
 
@@ -12,13 +12,13 @@ CLOSING = stream_beat.const({"last": 1})
 
 
 def random_beat(rng, last):
-    # Never what a cut adds: all beats of a source have bytes.
+    # Distinct from the null beat of a cut: all beats of the source have bytes.
     return stream_beat.const({"data": rng.getrandbits(64), "keep": rng.randint(1, 255),
                               "last": last})
 
 
 def closed(events):
-    """What must come out of beats, and None where the source was reset."""
+    """Return the expected output for beats, with None where the source was reset."""
     beats, is_open = [], False
     for event in events:
         if event is not None:
@@ -32,7 +32,7 @@ def closed(events):
 
 @pytest.mark.parametrize("cuts", [0, 0.02, 0.3])
 def test_every_packet_ends_whenever_it_is_cut(simulate, stalls, cuts):
-    """A source that is reset begins a new packet at once, or later; what it offered is gone."""
+    """A reset withdraws the beat of the source; a new packet starts immediately or later."""
     rng = random.Random(71)
     dut = PacketTerminator()
     events, received = [], []
@@ -104,7 +104,7 @@ def test_cut_between_packets_adds_nothing(simulate):
 
 
 def test_beat_that_was_offered_comes_before_the_end(simulate):
-    """However long the host takes, and though the source goes on with another packet."""
+    """The host stalls the beat while the source continues with another packet."""
     rng = random.Random(89)
     dut = PacketTerminator()
     first, second = random_beat(rng, last=0), random_beat(rng, last=1)

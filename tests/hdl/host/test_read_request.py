@@ -1,4 +1,4 @@
-"""ReadRequest: which words can be read, and when."""
+"""ReadRequest: readable words, and times when reads are rejected."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def read(memory, *, address, count, pe=0):
 
 
 def requested(ctx, dut):
-    """The request that the machine could take now."""
+    """Return the offered request."""
     if not ctx.get(dut.read.valid):
         return None
     payload = ctx.get(dut.read.payload)
@@ -29,7 +29,7 @@ def requested(ctx, dut):
 
 
 def cases(config):
-    """Requests, and whether they are for words that exist and can be read."""
+    """Requests, each with a flag for words that exist and are readable."""
     images = {memory.value: image for memory, image in Layouts.of(config).memories.items()}
     for memory in range(8):
         image = images.get(memory)
@@ -70,13 +70,13 @@ def test_only_words_that_exist_can_be_read(simulate, readback):
                 await ctx.tick()
                 ctx.set(dut.read.ready, 0)
             assert requested(ctx, dut) is None
-        # Four ranges, of any PE named; of PEs that exist, where that matters.
+        # Four ranges, for any PE; only PEs that exist where it matters.
         assert n_good == 4 * (4 * 2 + 2 * 3 if readback else 4)
 
     simulate(Unwatched(dut), bench)
 
 
-def test_read_is_refused_while_the_machine_is_not_idle_and_ignored_while_an_error_stands(simulate):
+def test_read_is_rejected_while_busy_and_ignored_while_an_error_is_pending(simulate):
     dut = ReadRequest(CONFIG)
     request = read(Memory.ACT, address=5, count=2)
 
@@ -89,7 +89,7 @@ def test_read_is_refused_while_the_machine_is_not_idle_and_ignored_while_an_erro
     simulate(Unwatched(dut), bench)
 
 
-def test_request_that_waits_can_be_dropped(simulate):
+def test_pending_request_can_be_dropped(simulate):
     dut = ReadRequest(CONFIG)
 
     async def bench(ctx):

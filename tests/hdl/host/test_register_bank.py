@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Register bank on its AXI4-Lite bus, against a register map in Python."""
+"""RegisterBank on its AXI4-Lite bus, against a model of the registers."""
 
 import random
 import re
@@ -15,7 +15,7 @@ from eie_hdl.registers import ADDRESS_WIDTH, REGISTER_WIDTH, REGISTERS, Access, 
 R, RW, W, RW1C = Access.READ, Access.WRITE, Access.COMMAND, Access.STICKY
 OKAY, SLVERR = Response.OKAY, Response.SLVERR
 
-#: Every kind of access; fields of odd widths, within a byte and across bytes; gaps between fields
+#: All access types; fields of odd widths, within a byte and across bytes; gaps between fields
 #: and between registers.
 SMALL = tuple(
     Register(name, address, "", tuple(Field(*field[:3], access, "", *field[3:])
@@ -29,7 +29,7 @@ SMALL = tuple(
         ("DO_LOCKED", 0x18, W,    True,  [("value", 0, 32)]),
         ("EVENTS",    0x20, RW1C, False, [("x", 0, 1), ("y", 5, 7)]),
     ])
-#: Registers, bits of an address, and how many reads and how many writes to try.
+#: Registers, address width, and number of reads and of writes.
 MAPS = {"small": (SMALL, 7, 300), "ours": (REGISTERS, ADDRESS_WIDTH, 150)}
 
 ADDRESS = {register.name: register.address for register in SMALL}
@@ -43,7 +43,7 @@ def mask_of(register):
 
 
 class Map:
-    """What the host may rely on: a word for each address, one access at a time."""
+    """Model of the registers: a word for each address, one access at a time."""
 
     def __init__(self, registers):
         self.registers = {register.address: register for register in registers}
@@ -55,12 +55,12 @@ class Map:
                        for address, register in self.registers.items() if register.access != R}
 
     def read(self, address):
-        """Word and response."""
+        """Return word and response."""
         known = address & ~3 in self.registers
         return (self.words[address & ~3], OKAY) if known else (0, SLVERR)
 
     def write(self, address, data, strobe, locked):
-        """Response; name of the register commanded, if it is one, and the bits it is given."""
+        """Return the response, and the name and bits of a command that is given."""
         register = self.registers.get(address & ~3)
         if register is None or register.access == R or register.locked and locked:
             return SLVERR, None
@@ -78,7 +78,7 @@ class Map:
 
 
 def words(registers, *accesses, get):
-    """One value of the words of registers, 32 bits each; `get` gives that of a field's name."""
+    """Concatenate registers of 32 bits; `get` returns the value of a field by its name."""
     parts = []
     for register in registers:
         if register.access in accesses:
@@ -91,23 +91,23 @@ def words(registers, *accesses, get):
 
 
 def split(registers, bits, *accesses):
-    """Words by address, from the bits of :func:`words`."""
+    """Split the bits of :func:`words` into words by address."""
     found = [register.address for register in registers if register.access in accesses]
     return {address: bits >> n * REGISTER_WIDTH & (1 << REGISTER_WIDTH) - 1
             for n, address in enumerate(found)}
 
 
 class Watch:
-    """Follows a bank cycle by cycle, in the background, and compares everything with a `Map`.
+    """Background bench that compares a bank with a `Map` in every cycle.
 
     Attributes
     ----------
     writes : list of (address, data, strobe)
-        What the host has yet to write, in order.
+        Writes that remain to be executed, in order.
     answers : dict of str to list
-        Cycles in which answers were taken on channels b and r.
+        Cycles in which responses were accepted on channels b and r.
     responses : list
-        Of all accesses.
+        Responses to all accesses.
     """
 
     def __init__(self, dut, registers, writes=()):
@@ -154,7 +154,7 @@ class Watch:
         commanded = []
         if before["b"] == 0b01:
             assert now["b"] & 1 and now["bresp"] == before["bresp"]
-        elif now["b"] & 1:    # it has just happened
+        elif now["b"] & 1:    # executed in the last cycle
             response, command = self.map.write(*self.writes.pop(0), before["lock"])
             assert now["bresp"] == response
             self.responses.append(response)
@@ -171,7 +171,7 @@ class Watch:
 
 
 async def send(ctx, bus, channel, payloads, *, delay=lambda: 0):
-    """Offer payloads on a channel of the host, each after a delay in cycles."""
+    """Send payloads on a channel of the host, each after a delay in cycles."""
     for payload in payloads:
         for _ in range(delay()):
             await ctx.tick()
@@ -182,12 +182,12 @@ async def send(ctx, bus, channel, payloads, *, delay=lambda: 0):
         while not taken:
             *_, taken = await ctx.tick().sample(getattr(bus, f"{channel}ready"))
         ctx.set(getattr(bus, f"{channel}valid"), 0)
-        for name in payload:    # what is not valid means nothing
+        for name in payload:    # payloads are don't-care while not valid
             ctx.set(getattr(bus, channel + name), -1)
 
 
 async def take(ctx, bus, channel, count, *, delay=lambda: 0):
-    """Take answers on channel b or r, each after a delay in cycles; gives them."""
+    """Accept responses on channel b or r, each after a delay in cycles, and return them."""
     answers = []
     data = [bus.rdata] if channel == "r" else []
     for _ in range(count):
@@ -204,7 +204,7 @@ async def take(ctx, bus, channel, count, *, delay=lambda: 0):
 
 
 async def write(ctx, bus, address, data, strobe=ALL_BYTES):
-    """Write, address and data at once; gives the response."""
+    """Write with simultaneous address and data, and return the response."""
     ctx.set(bus.awvalid, 1)
     ctx.set(bus.awaddr, address)
     await send(ctx, bus, "w", [{"data": data, "strb": strobe}])
@@ -213,7 +213,7 @@ async def write(ctx, bus, address, data, strobe=ALL_BYTES):
 
 
 async def read(ctx, bus, address):
-    """Read; gives the word and the response."""
+    """Read, and return word and response."""
     await send(ctx, bus, "ar", [{"addr": address}])
     return (await take(ctx, bus, "r", 1))[0]
 
@@ -223,10 +223,10 @@ def small():
 
 
 def random_address(rng, registers, addr_width):
-    """Mostly of a register, sometimes within it, sometimes anywhere."""
+    """Random address: mostly of a register, sometimes unaligned or without a register."""
     if rng.random() < 0.1:
         return rng.randrange(1 << addr_width)
-    # As often one that can be written as one that cannot, of which there are many.
+    # Writable and read-only registers, of which there are many, are equally likely.
     writable = rng.random() < 0.5
     return rng.choice([register.address for register in registers
                        if (register.access != R) == writable]) + (rng.random() < 0.1)
@@ -235,7 +235,7 @@ def random_address(rng, registers, addr_width):
 @pytest.mark.parametrize("channel_delay", [0.0, 0.5, 0.8])
 @pytest.mark.parametrize("name", MAPS)
 def test_random_accesses_follow_the_model(simulate, name, channel_delay):
-    """Reads and writes at once, while the fields of the hardware, lock and restore change."""
+    """Concurrent reads and writes, while hardware fields, lock and restore change."""
     registers, addr_width, n_accesses = MAPS[name]
     rng = random.Random(f"{name} {channel_delay}")
     dut = RegisterBank(registers, addr_width=addr_width)
@@ -273,7 +273,7 @@ def test_random_accesses_follow_the_model(simulate, name, channel_delay):
                                   for address in reads]),
              channel(take, "r", n_accesses),
              background=[watch, change], deadline=20 * n_accesses)
-    # What happened in the very last cycle is not looked at.
+    # The last cycle is not checked.
     assert not watch.writes and len(watch.answers["b"]) >= n_accesses - 1
     assert len(watch.responses) == 2 * n_accesses
     assert n_accesses // 5 < watch.responses.count(SLVERR) < n_accesses
@@ -312,7 +312,7 @@ def test_address_and_data_of_a_write_come_in_any_order(simulate, first, second):
 
     async def bench(ctx):
         await send(ctx, dut.bus, first, [payloads[first]])
-        for _ in range(5):    # the channel that is ahead waits, the other one is free
+        for _ in range(5):    # the first channel is stalled, the other one is free
             assert not ctx.get(getattr(dut.bus, f"{first}ready"))
             assert ctx.get(getattr(dut.bus, f"{second}ready")) and not ctx.get(dut.bus.bvalid)
             await ctx.tick()
@@ -343,7 +343,7 @@ def test_a_write_waits_until_the_answer_before_it_is_taken(simulate):
 def test_no_output_of_the_bus_follows_an_input_in_the_same_cycle(simulate):
     dut = small()
     rng = random.Random(3)
-    ports = dut.bus.signature.flip().members    # as the bank sees them
+    ports = dut.bus.signature.flip().members    # directions of the bank
     inputs = [getattr(dut.bus, name) for name, port in ports.items() if port.flow.name == "Out"]
     outputs = [getattr(dut.bus, name) for name, port in ports.items() if port.flow.name == "In"]
     assert len(inputs) + len(outputs) == 19
@@ -416,7 +416,7 @@ def test_only_strobed_bytes_are_written(simulate, strobe, expected):
     (0b0000, SLVERR), (0b0001, SLVERR), (0b0010, SLVERR), (0b1110, SLVERR), (0b0011, OKAY),
     (0b1111, OKAY)])
 def test_a_command_needs_all_bytes_of_its_fields(simulate, strobe, response):
-    """Register DO has fields in the lower two bytes."""
+    """The fields of register DO are in the lower two bytes."""
     dut = small()
     seen = []
 
@@ -456,7 +456,7 @@ def test_an_event_in_the_cycle_of_its_clearing_is_not_lost(simulate):
     kept = []
 
     async def bench(ctx):
-        for pulse in range(4):    # the write is offered in cycle 0 and happens in cycle 1
+        for pulse in range(4):    # the write is offered in cycle 0 and executed in cycle 1
             ctx.set(dut.bus.bready, 1)
             ctx.set(dut.bus.awaddr, ADDRESS["EVENTS"])
             ctx.set(dut.bus.wdata, 1)
@@ -474,7 +474,7 @@ def test_an_event_in_the_cycle_of_its_clearing_is_not_lost(simulate):
 
 
 @pytest.mark.parametrize("name", ["KEPT", "DO_LOCKED"])
-def test_locked_registers_cannot_be_written_but_read(simulate, name):
+def test_locked_registers_can_only_be_read(simulate, name):
     dut = small()
     commands = []
 

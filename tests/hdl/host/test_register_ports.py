@@ -13,7 +13,7 @@ from eie_hdl.registers import ADDRESS_WIDTH, REGISTERS
 
 
 class User(wiring.Component):
-    """Logic that uses some registers, and does nothing."""
+    """Component that uses some registers."""
 
     registers: In(RegisterPorts.of("CONTROL", "STATUS", "WATCHDOG", "IRQ_STATUS"))
 
@@ -22,7 +22,7 @@ class User(wiring.Component):
 
 
 def test_members_follow_the_access_of_the_register():
-    """Seen by the bank: read, written, command and sticky fields."""
+    """Directions of the bank, for fields of all access types."""
     members = RegisterPorts.of("ERROR_ADDRESS", "WATCHDOG", "READ", "IRQ_STATUS").members
     assert {name: (member.flow, member.shape, member.init or 0)
             for name, member in members.items()} == {
@@ -42,7 +42,7 @@ def test_members_of_the_bank_are_the_ports_of_its_registers():
 
 def test_connection_drives_each_member_from_the_side_it_comes_from(simulate):
     rng = random.Random(5)
-    bank = RegisterPorts(REGISTERS).flip().create()    # in the place of a bank: its members only
+    bank = RegisterPorts(REGISTERS).flip().create()    # in place of a bank
     user = User()
     top = Module()
     top.submodules.user = user

@@ -16,12 +16,12 @@ def outputs(ctx, dut):
 
 
 def settle_cycles(config):
-    """Twice what a message takes through the tree and back: words have arrived by then."""
+    """Twice the round trip of a message through the tree: words have arrived by then."""
     return 2 * config.n_in_flight
 
 
 @pytest.mark.parametrize("n_pe", [1, 4, 64])
-def test_core_that_failed_is_reset_for_a_cycle_when_all_words_have_arrived(simulate, n_pe):
+def test_failed_core_is_reset_for_a_cycle_when_all_words_have_arrived(simulate, n_pe):
     config = EIEConfig(n_pe=n_pe)
     dut = ResetControl(config)
 
@@ -34,7 +34,7 @@ def test_core_that_failed_is_reset_for_a_cycle_when_all_words_have_arrived(simul
                 assert outputs(ctx, dut) == {"stopping"}
                 await ctx.tick()
             assert outputs(ctx, dut) == {"stopping", "reset_core"}
-            ctx.set(dut.failed, 0)    # by the reset
+            ctx.set(dut.failed, 0)    # cleared by the reset
             await ctx.tick()
             assert outputs(ctx, dut) == set()
             await ctx.tick().repeat(3)
@@ -64,7 +64,7 @@ def test_soft_reset_resets_the_core_then_wipes_and_waits_for_the_last_zero(simul
 
 
 @pytest.mark.parametrize("at", range(settle_cycles(CONFIG) + 3))
-def test_soft_reset_comes_at_once_whatever_a_core_that_failed_is_doing(simulate, at):
+def test_soft_reset_preempts_the_stop_of_a_failed_core(simulate, at):
     dut = ResetControl(CONFIG)
 
     async def bench(ctx):
@@ -86,7 +86,7 @@ def test_soft_reset_comes_at_once_whatever_a_core_that_failed_is_doing(simulate,
 
 
 def model(state, settled, failed, soft_reset, wiping):
-    """Next state, and the outputs of this cycle."""
+    """Return the next state, and the outputs of this cycle."""
     is_quiet = settled == settle_cycles(CONFIG)
     if state == "ready":
         return ("reset" if soft_reset else "stop" if failed else "ready"), 0, set()

@@ -11,7 +11,7 @@ from eie_hdl.format import result_lane_width
 from eie_hdl.host.result_packer import ResultPacker
 from support.simulation import get, nothing, put
 
-#: By bits of an activation, what software calls the type of an element.
+#: NumPy type of an element, by width of an activation.
 TYPES = {4: "<i1", 8: "<i1", 9: "<i2", 16: "<i2", 17: "<i4", 24: "<i4"}
 
 
@@ -26,13 +26,13 @@ def random_vector(rng, config, length):
 
 
 def elements(rng, vector):
-    """Of a vector; the number of the column does not matter."""
+    """Elements of a vector; column numbers are don't-care."""
     return [{"column": rng.getrandbits(8), "value": value, "last": n == len(vector) - 1}
             for n, value in enumerate(vector)]
 
 
 def packet(vector, dtype):
-    """Beats (data, keep, last) that NumPy makes of a vector."""
+    """Return the beats (data, keep, last) of a vector, from its memory in NumPy."""
     image = np.array(vector, dtype).tobytes()
     chunks = [image[start:start + 8] for start in range(0, len(image), 8)]
     return [(int.from_bytes(chunk, "little"), (1 << len(chunk)) - 1, chunk is chunks[-1])
@@ -50,7 +50,7 @@ def test_lanes_have_the_width_of_the_narrowest_type_that_holds_an_activation(act
 
 
 @pytest.mark.parametrize("act_width, dtype", TYPES.items())
-def test_a_packet_is_the_memory_of_an_array_of_the_vector(simulate, stalls, act_width, dtype):
+def test_a_packet_is_the_vector_as_an_array_in_memory(simulate, stalls, act_width, dtype):
     config = make(act_width)
     rng = random.Random(37)
     vectors = [random_vector(rng, config, length)

@@ -1,4 +1,4 @@
-"""ResultPath: vectors in, packets on an AXI4-Stream out."""
+"""ResultPath: vectors to packets on an AXI4-Stream."""
 
 import random
 
@@ -24,14 +24,14 @@ def elements(vector):
 
 
 def packet(config, vector):
-    """Bytes of each beat, and whether it is the last one."""
+    """Return the bytes of each beat, and a flag for the last one."""
     content = np.array(vector, result_type(config)).tobytes()
     beats = [content[n:n + BEAT_BYTES] for n in range(0, len(content), BEAT_BYTES)]
     return [(beat, n == len(beats) - 1) for n, beat in enumerate(beats)]
 
 
 def receiver(axis, received, *, stall, rng):
-    """Background bench that notes the bytes of beats; those offered must stay until taken."""
+    """Background bench that logs beats, and checks that they remain offered until accepted."""
     async def bench(ctx):
         offered = None
         while True:
@@ -73,7 +73,7 @@ def test_a_packet_that_a_reset_cuts_off_ends_without_bytes(simulate):
     vector, received = list(range(1, 21)), []
 
     async def producer(ctx):
-        await put(ctx, dut.i, elements(vector)[:11])    # a beat, and three elements
+        await put(ctx, dut.i, elements(vector)[:11])    # a full beat and three elements
         ctx.set(dut.core_reset, 1)
         await ctx.tick()
         ctx.set(dut.core_reset, 0)

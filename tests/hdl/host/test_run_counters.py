@@ -20,7 +20,7 @@ def registers_of(ctx, dut):
 
 
 def test_registers_are_those_of_the_last_program_or_latch(simulate):
-    """Everything may happen in the same cycle; to clear has precedence."""
+    """All events may coincide; clear takes precedence."""
     rng = random.Random(7)
     dut = RunCounters(CONFIG)
     events = dict.fromkeys(("ended", "latched", "cleared"), 0)

@@ -13,7 +13,7 @@ WORDS = 7
 
 
 async def write(ctx, dut, register, **fields):
-    """Write a command register, and give the code of the error that it makes."""
+    """Write a command register, and return the code of the resulting error."""
     for name, value in {"write": 1, **fields}.items():
         ctx.set(getattr(dut.registers, f"{register}_{name}"), value)
     error = getattr(dut.status, f"{register}_error")
@@ -24,7 +24,7 @@ async def write(ctx, dut, register, **fields):
 
 
 async def take(ctx, dut, stream):
-    """Take what is offered to the core, which is busy from the next cycle on."""
+    """Accept an offer to the core, which is busy from the next cycle on."""
     assert ctx.get(stream.valid)
     ctx.set(stream.ready, 1)
     payload = ctx.get(stream.payload)
@@ -63,7 +63,7 @@ def test_program_runs_from_its_descriptor_and_input_buffer(simulate):
     run(simulate, rule)
 
 
-def test_start_is_reported_in_the_cycle_in_which_the_core_takes_it(simulate):
+def test_start_is_reported_in_the_cycle_in_which_the_core_accepts_it(simulate):
     async def rule(ctx, dut):
         await write(ctx, dut, "start", descriptor=0)
         ctx.set(dut.run.ready, 1)
@@ -90,7 +90,7 @@ def test_read_uses_both_input_buffers_and_excludes_other_reads(simulate):
 
 
 @pytest.mark.parametrize("receiving", ["receiving", "resetting", "nothing"])
-def test_read_is_refused_while_a_packet_is_received_or_the_core_is_reset(simulate, receiving):
+def test_read_is_rejected_while_a_packet_is_received_or_the_core_is_reset(simulate, receiving):
     async def rule(ctx, dut):
         ctx.set(dut.registers.read_place_memory, Memory.ACT.value)
         ctx.set(dut.interlock.receiving, receiving == "receiving")

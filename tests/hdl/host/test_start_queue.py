@@ -20,7 +20,7 @@ def start(descriptor, buffer=0):
 
 
 def offered(ctx, dut):
-    """The start that the machine could take now."""
+    """Return the offered start."""
     if ctx.get(dut.run.valid):
         return ctx.get(dut.run.p.descriptor), ctx.get(dut.run.p.offset)
     return None
@@ -39,7 +39,7 @@ def run(simulate, dut, rule):
     simulate(Unwatched(dut), bench)
 
 
-def test_start_waits_until_it_is_taken(simulate, queue):
+def test_start_waits_until_it_is_accepted(simulate, queue):
     async def rule(ctx):
         assert not ctx.get(queue.waiting) and offered(ctx, queue) is None
         assert await strobe(ctx, queue, i=start(3, 1)) is None
@@ -54,7 +54,7 @@ def test_start_waits_until_it_is_taken(simulate, queue):
     run(simulate, queue, rule)
 
 
-def test_rows_of_buffer_1_are_behind_those_of_buffer_0(simulate, queue):
+def test_buffer_1_follows_buffer_0(simulate, queue):
     async def rule(ctx):
         ctx.set(queue.run.ready, 1)
         for buffer in (0, 1, 1, 0):
@@ -66,7 +66,7 @@ def test_rows_of_buffer_1_are_behind_those_of_buffer_0(simulate, queue):
     run(simulate, queue, rule)
 
 
-def test_one_program_runs_one_waits_and_a_third_is_refused(simulate, queue):
+def test_one_program_runs_one_is_pending_and_a_third_is_rejected(simulate, queue):
     async def rule(ctx):
         await strobe(ctx, queue, i=start(1))
         ctx.set(queue.run.ready, 1)
@@ -75,7 +75,7 @@ def test_one_program_runs_one_waits_and_a_third_is_refused(simulate, queue):
         ctx.set(queue.run.ready, 0)
         assert await strobe(ctx, queue, i=start(2, 1)) is None
         assert await strobe(ctx, queue, i=start(4)) == (Error.START_BUSY, 4)
-        # It changes nothing: the first is the one that runs, the second the one that waits.
+        # It has no effect: the first is still running, and the second pending.
         assert (ctx.get(queue.descriptor), ctx.get(queue.buffer)) == (1, 0)
         assert offered(ctx, queue) == (2, INPUT_WORDS)
 
@@ -100,7 +100,7 @@ def test_descriptor_and_buffer_must_exist(simulate, queue, descriptor, buffer, d
 
 
 @pytest.mark.parametrize("depth", [2, 9, 4096])
-def test_last_descriptor_exists_whatever_the_depth_of_the_program(simulate, depth):
+def test_last_descriptor_exists_for_any_depth_of_the_program(simulate, depth):
     queue = StartQueue(dataclasses.replace(CONFIG, program_depth=depth))
 
     async def rule(ctx):
@@ -111,7 +111,7 @@ def test_last_descriptor_exists_whatever_the_depth_of_the_program(simulate, dept
     run(simulate, queue, rule)
 
 
-def test_start_during_a_reset_is_refused(simulate, queue):
+def test_start_during_a_reset_is_rejected(simulate, queue):
     async def rule(ctx):
         set_inputs(ctx, queue, refuse=1)
         assert await strobe(ctx, queue, i=start(5)) == (Error.START_BUSY, 5)
@@ -121,7 +121,7 @@ def test_start_during_a_reset_is_refused(simulate, queue):
     run(simulate, queue, rule)
 
 
-def test_while_an_error_stands_starts_are_ignored_and_the_one_that_waits_stays(simulate, queue):
+def test_pending_error_ignores_starts_and_keeps_the_pending_one(simulate, queue):
     async def rule(ctx):
         await strobe(ctx, queue, i=start(5))
         set_inputs(ctx, queue, hold=1)
@@ -152,7 +152,7 @@ def test_start_waits_for_a_packet_unless_it_fills_the_other_input_buffer(simulat
     run(simulate, queue, rule)
 
 
-def test_buffers_of_the_program_and_of_the_start_that_waits_are_in_use(simulate, queue):
+def test_buffers_of_running_and_pending_programs_are_in_use(simulate, queue):
     async def rule(ctx):
         assert ctx.get(queue.buffer_in_use) == 0b00
         await strobe(ctx, queue, i=start(0, 1))
@@ -168,7 +168,7 @@ def test_buffers_of_the_program_and_of_the_start_that_waits_are_in_use(simulate,
         assert ctx.get(queue.buffer_in_use) == 0b01
         await strobe(ctx, queue, drop=1)
         assert ctx.get(queue.buffer_in_use) == 0b00
-        set_inputs(ctx, queue, reading=1)    # which may be of any rows
+        set_inputs(ctx, queue, reading=1)    # of any rows
         assert ctx.get(queue.buffer_in_use) == 0b11
 
     run(simulate, queue, rule)
@@ -176,23 +176,23 @@ def test_buffers_of_the_program_and_of_the_start_that_waits_are_in_use(simulate,
 
 @dataclasses.dataclass
 class Model:
-    """What StartQueue keeps in mind."""
+    """Model of StartQueue."""
     waiting: tuple | None = None
     first: int = 0
     buffer: int = 0
 
-    def step(self, wanted, inputs, ready):
-        """What must be offered and reported in this cycle; goes on to the next."""
+    def step(self, request, inputs, ready):
+        """Return the expected outputs of this cycle, and advance to the next."""
         is_receiving = self.waiting is not None and (
             inputs["receiving_model"] or inputs["receiving_input"] >> self.waiting[1] & 1)
         offer = None
         if self.waiting and not (inputs["hold"] or inputs["refuse"] or is_receiving):
             offer = self.waiting[0], self.waiting[1] * INPUT_WORDS
         error, accepted = Error.NONE, False
-        if wanted and not inputs["hold"]:
+        if request and not inputs["hold"]:
             if self.waiting or inputs["refuse"]:
                 error = Error.START_BUSY
-            elif wanted[0] >= CONFIG.program_depth or wanted[1] and not inputs["input_double"]:
+            elif request[0] >= CONFIG.program_depth or request[1] and not inputs["input_double"]:
                 error = Error.START_RANGE
             else:
                 accepted = True
@@ -205,7 +205,7 @@ class Model:
         if offer and ready:
             (self.first, self.buffer), self.waiting = self.waiting, None
         if accepted:
-            self.waiting = wanted
+            self.waiting = request
         if inputs["drop"]:
             self.waiting = None
         return expected
@@ -221,18 +221,18 @@ def test_any_sequence_of_starts_follows_the_model(simulate, queue):
         for _ in range(3000):
             inputs = {name: rng.random() < chance for name, chance in often.items()}
             inputs["receiving_input"] = rng.choice([0, 0, 1, 2, 3])
-            wanted = None
+            request = None
             if rng.random() < 0.2:
-                wanted = rng.randrange(CONFIG.program_depth + 3), rng.randrange(2)
+                request = rng.randrange(CONFIG.program_depth + 3), rng.randrange(2)
             ready = rng.random() < 0.3
-            set_inputs(ctx, queue, i=start(*wanted) if wanted else {}, **inputs)
+            set_inputs(ctx, queue, i=start(*request) if request else {}, **inputs)
             ctx.set(queue.run.ready, ready)
-            waiting, offer, buffer, error, use, descriptor = model.step(wanted, inputs, ready)
+            waiting, offer, buffer, error, use, descriptor = model.step(request, inputs, ready)
             assert ctx.get(queue.waiting) == waiting
             assert offered(ctx, queue) == offer
             assert ctx.get(queue.buffer) == buffer
             assert ctx.get(queue.error.code) == error
-            assert error is Error.NONE or ctx.get(queue.error.address) == wanted[0]
+            assert error is Error.NONE or ctx.get(queue.error.address) == request[0]
             assert ctx.get(queue.buffer_in_use) == sum(1 << number for number in use)
             assert descriptor is None or ctx.get(queue.descriptor) == descriptor
             errors.add(error)

@@ -1,4 +1,4 @@
-"""Supervisor: which error is kept, and what it does to the core."""
+"""Supervisor: priority of errors, and their effects on the core."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from eie_hdl.host.supervisor import Supervisor
 from eie_hdl.registers import Error
 
 CONFIG = PRESETS["tiny"]
-#: Codes by where they come from, the highest rank first.
+#: Error codes by source, in order of priority.
 SOURCES = {"fault": Error.BAD_DESCRIPTOR, "starts.start_error": Error.START_RANGE,
            "starts.read_error": Error.BAD_READ, "packet_error": Error.BAD_PE}
 
@@ -29,7 +29,7 @@ async def control(ctx, dut, *bits):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_of_errors_of_a_cycle_the_one_of_the_highest_rank_is_kept(simulate, source):
+def test_of_simultaneous_errors_the_one_of_highest_priority_is_logged(simulate, source):
     dut = Supervisor(CONFIG)
     names = list(SOURCES)
 
@@ -49,7 +49,7 @@ def test_of_errors_of_a_cycle_the_one_of_the_highest_rank_is_kept(simulate, sour
     simulate(dut, bench)
 
 
-def test_memory_and_pe_of_a_packet_are_kept(simulate):
+def test_memory_and_pe_of_a_packet_are_logged(simulate):
     dut = Supervisor(CONFIG)
 
     async def bench(ctx):
@@ -60,8 +60,8 @@ def test_memory_and_pe_of_a_packet_are_kept(simulate):
     simulate(dut, bench)
 
 
-def test_core_that_failed_is_reset_once_and_its_fault_is_reported_once(simulate):
-    """The fault stays until the reset; by then the host may have cleared the error."""
+def test_failed_core_is_reset_once_and_its_fault_reported_once(simulate):
+    """The fault persists until the reset; the host may clear the error before that."""
     dut = Supervisor(CONFIG)
 
     async def bench(ctx):
@@ -79,7 +79,7 @@ def test_core_that_failed_is_reset_once_and_its_fault_is_reported_once(simulate)
 
 
 @pytest.mark.parametrize("blocked, code", [(0, Error.TIMEOUT), (1, Error.RESULT_BLOCKED)])
-def test_program_that_takes_too_long_is_stopped(simulate, blocked, code):
+def test_program_that_exceeds_the_time_limit_is_stopped(simulate, blocked, code):
     dut = Supervisor(CONFIG)
     limit = 10
 
@@ -102,7 +102,7 @@ def test_program_that_takes_too_long_is_stopped(simulate, blocked, code):
 
 
 @pytest.mark.parametrize("pending", [0, 1])
-def test_start_that_waits_takes_time_unless_an_error_holds_it(simulate, pending):
+def test_pending_start_is_timed_unless_an_error_holds_it(simulate, pending):
     dut = Supervisor(CONFIG)
 
     async def bench(ctx):

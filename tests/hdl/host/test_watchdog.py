@@ -8,7 +8,7 @@ from eie_hdl.registers import Error
 
 
 async def errors(ctx, dut, cycles, *, active=True, restart=False):
-    """Run for some cycles; tells in which of them, from 0, there was an error."""
+    """Run for some cycles, and return the numbers of those with an error, from 0."""
     found = []
     for cycle in range(cycles):
         ctx.set(dut.active, active)
@@ -21,9 +21,9 @@ async def errors(ctx, dut, cycles, *, active=True, restart=False):
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 10])
 def test_as_many_cycles_as_the_limit_are_allowed(simulate, limit):
-    """Of a start that waits, and of a program, of which the cycle after its start is the first.
+    """Applies to a pending start, and to a program from the cycle after its start.
 
-    The cycle after them is one too many, and there is one error.
+    The error is reported once, in the cycle that exceeds the limit.
     """
     dut = Watchdog()
 
@@ -41,7 +41,7 @@ def test_as_many_cycles_as_the_limit_are_allowed(simulate, limit):
     simulate(dut, bench)
 
 
-def test_a_program_has_all_the_time_whatever_it_has_waited(simulate):
+def test_start_of_a_program_restarts_the_timer(simulate):
     dut = Watchdog()
 
     async def bench(ctx):
@@ -65,7 +65,7 @@ def test_without_a_limit_there_is_no_error(simulate):
 
 
 @pytest.mark.parametrize("blocked", [False, True])
-def test_error_tells_whether_the_host_is_to_blame_and_which_program_it_was(simulate, blocked):
+def test_error_distinguishes_a_blocked_result_and_names_the_program(simulate, blocked):
     dut = Watchdog()
 
     async def bench(ctx):
@@ -74,7 +74,7 @@ def test_error_tells_whether_the_host_is_to_blame_and_which_program_it_was(simul
         ctx.set(dut.descriptor, 0xBEEF)
         ctx.set(dut.blocked, not blocked)
         await ctx.tick().repeat(3)
-        ctx.set(dut.blocked, blocked)    # what counts is the moment
+        ctx.set(dut.blocked, blocked)    # sampled in the cycle of the error
         assert ctx.get(dut.error) == error_layout.const({
             "code": Error.RESULT_BLOCKED if blocked else Error.TIMEOUT, "address": 0xBEEF})
 

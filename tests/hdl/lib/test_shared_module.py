@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Shared, which must be what it stands for."""
+"""Shared, against the component that it instantiates."""
 
 import random
 
@@ -28,7 +28,7 @@ PARTS = {
 
 
 class Two(wiring.Component):
-    """A component and, in another place, the same by way of `Shared`."""
+    """A component, and another instance of it through `Shared`."""
 
     def __init__(self, signature, make):
         self.direct = make()
@@ -76,7 +76,7 @@ def test_ports_are_those_of_the_component(n_children):
 
 
 class Queue(wiring.Component):
-    """A queue of structures, by way of `Shared`."""
+    """A queue of structures through `Shared`."""
 
     def __init__(self):
         signature = wiring.Signature(
@@ -108,7 +108,7 @@ def test_streams_pass_through_as_plain_bits(simulate, stalls):
     simulate(dut, producer, consumer)
 
 
-def test_reset_takes_back_what_is_inside(simulate):
+def test_reset_reaches_the_component(simulate):
     reset = Signal()
     counters = Counters(CONFIG)
     dut = Shared("counters", "counters", counters.signature, lambda: counters, reset=reset)
@@ -124,7 +124,7 @@ def test_reset_takes_back_what_is_inside(simulate):
     simulate(dut, bench)
 
 
-def test_ports_are_named_after_their_path_and_constants_are_none():
+def test_ports_are_named_after_their_path_and_exclude_constants():
     signature = wiring.Signature({
         "link": Out(wiring.Signature({"found": Out(stream.Signature(PAIR, always_ready=True))})),
         "both": In(stream.Signature(3)).array(2), "nothing": In(0)})

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Both kinds of memory against a list of rows."""
+"""Sram, of both kinds, against a list of rows."""
 
 import random
 import re
@@ -13,7 +13,7 @@ KINDS = pytest.mark.parametrize("block", [True, False], ids=["block", "regfile"]
 
 
 async def step(ctx, dut, *, read=None, write=None):
-    """One cycle in which row `read` is read and `write`, a row and its data, is written."""
+    """Run one cycle that reads row `read` and writes `write`, a row and its data."""
     ctx.set(dut.r.en, read is not None)
     ctx.set(dut.r.addr, read or 0)
     ctx.set(dut.w.en, write is not None)
@@ -38,7 +38,7 @@ def test_rows_hold_what_was_written(simulate, block, width, depth):
             if rng.random() < 0.3 or (block and write[0] == read):
                 write = None
             if write is not None:
-                rows[write[0]] = write[1]    # before the read: a register file gives the new row
+                rows[write[0]] = write[1]    # before the read: a register file returns the new row
             assert await step(ctx, dut, read=read, write=write) == rows[read]
         assert [ctx.get(dut.data[n]) for n in range(depth)] == rows
 
@@ -56,7 +56,7 @@ def test_contents_at_power_on_are_those_given(simulate, block):
 
 
 @KINDS
-def test_data_comes_in_the_cycle_after_the_address(simulate, block):
+def test_read_latency_is_one_cycle(simulate, block):
     dut = Sram(width=8, depth=4, block=block, init=[10, 11, 12, 13])
 
     async def bench(ctx):
@@ -83,7 +83,7 @@ def test_block_ram_holds_its_data_while_it_is_not_read(simulate):
     simulate(dut, bench)
 
 
-def test_register_file_gives_a_row_that_is_being_written_its_new_contents(simulate):
+def test_register_file_returns_new_contents_of_a_row_that_is_written(simulate):
     dut = Sram(width=8, depth=4, block=False, init=[10, 11, 12, 13])
 
     async def bench(ctx):
@@ -129,14 +129,14 @@ def test_memory_can_be_elaborated_twice():
 
 
 @pytest.mark.parametrize("width", [0, -1, 8.0, "8", None])
-def test_width_that_no_memory_can_have_is_refused(width):
+def test_invalid_width_is_rejected(width):
     message = f"SRAM width must be a positive integer, not {width!r}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         Sram(width=width, depth=4)
 
 
 @pytest.mark.parametrize("depth", [1, 0, -1, 8.0, "8", None])
-def test_depth_that_no_memory_can_have_is_refused(depth):
+def test_invalid_depth_is_rejected(depth):
     message = f"SRAM depth must be an integer of at least 2, not {depth!r}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         Sram(width=4, depth=depth)

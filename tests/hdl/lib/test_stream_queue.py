@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The stream queue against a list."""
+"""StreamQueue, against a list."""
 
 import random
 import re
@@ -91,7 +91,7 @@ def test_queue_holds_as_many_as_its_depth(simulate, depth):
     simulate(dut, bench)
 
 
-def test_no_path_leads_through(simulate):
+def test_there_is_no_combinational_path(simulate):
     dut = StreamQueue(8, depth=2)
 
     async def bench(ctx):
@@ -110,7 +110,7 @@ def test_no_path_leads_through(simulate):
 
 
 @pytest.mark.parametrize("depth", [1, 0, -3, 2.0, "4", None])
-def test_depth_that_no_queue_can_have_is_refused(depth):
+def test_invalid_depth_is_rejected(depth):
     message = f"Queue depth must be an integer of at least 2, not {depth!r}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         StreamQueue(8, depth=depth)

@@ -1,4 +1,4 @@
-"""The scanner of activations against a plain walk over the vector."""
+"""ActScan, against a loop over the vector."""
 
 import random
 from dataclasses import replace
@@ -19,7 +19,7 @@ CONFIGS = {
 
 
 class Vector:
-    """Contents of an activation SRAM, some of it sparse."""
+    """Contents of a sparse activation SRAM."""
 
     def __init__(self, config, index, seed=0, density=0.4):
         self.config, self.index, self.rng = config, index, random.Random(seed)
@@ -34,14 +34,14 @@ class Vector:
         return [shape.const(self.slots[n:n + 4]).as_bits() for n in range(0, len(self.slots), 4)]
 
     def found(self, start):
-        """What a scan gives: columns are numbered from its first slot on."""
+        """Expected items of a scan; columns are numbered from its first slot."""
         first, count = 4 * start["source"], 4 * start["last_word"] + 4
         return [*(((n * self.config.n_pe + self.index), value, start["dense"], 0)
                   for n, value in enumerate(self.slots[first:first + count])
                   if value or start["dense"]), "end"]
 
     def scans(self, count):
-        """Some scans; the first is of the whole SRAM, and the second of its last word."""
+        """Random scans; the first covers the whole SRAM, the second its last word."""
         depth = self.config.act_depth
         yield {"source": 0, "last_word": depth - 1, "dense": 0}
         yield {"source": depth - 1, "last_word": 0, "dense": 1}
@@ -58,7 +58,7 @@ def plain(payload):
 
 
 async def scan(ctx, dut, start, *, stall=0.0, rng=None):
-    """Start one scan and give all that it finds."""
+    """Run a scan and return its items."""
     found = []
     await put(ctx, dut.i, [start])
     while not found or found[-1] != "end":
@@ -67,14 +67,14 @@ async def scan(ctx, dut, start, *, stall=0.0, rng=None):
 
 
 def sparse(words):
-    """Default machine whose SRAM holds `words`, of four numbers."""
+    """Vector of the default machine with the given words of four numbers."""
     vector = Vector(CONFIGS["default"], index=5)
     vector.slots[:4 * len(words)] = sum(words, [])
     return vector
 
 
 def cycles(simulate, transfers, rows, vector, start, hold=()):
-    """Cycle of each item, counted from that of the start, and the reads."""
+    """Run a scan; return the cycle of each item, counted from the start, and the reads."""
     dut = ActScan(vector.config)
     reads, serve = rows(dut.r, vector.words, taken=dut.hold)
     log, note = transfers(dut.o)
@@ -149,7 +149,7 @@ def test_first_activation_comes_five_cycles_after_the_start(simulate, transfers,
     [[0, 0, 0, 9], [8, 0, 0, 0], [0, 7, 0, 0], [0, 0, 6, 0], [1, 0, 0, 1]],
     [[1, 0, 0, 0]] * 8,
 ], ids=["full", "one each", "lowest"])
-def test_no_cycle_is_lost_between_words_that_hold_any(simulate, transfers, rows, words):
+def test_there_are_no_bubbles_between_nonzero_words(simulate, transfers, rows, words):
     vector = sparse(words)
     start = {"source": 0, "last_word": len(words) - 1, "dense": 0}
     when, reads = cycles(simulate, transfers, rows, vector, start)
@@ -167,24 +167,24 @@ def test_word_of_zeros_takes_one_cycle(simulate, transfers, rows):
     nothing_in, one = [0, 0, 0, 0], [0, 5, 0, 0]
     vector = sparse([nothing_in, one, nothing_in, nothing_in, nothing_in, one, one, nothing_in])
     when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7, "dense": 0})
-    # The end comes in the cycle of the last word, if that has nothing.
+    # The end comes in the cycle of the last word if that is zero.
     assert when == [6, 10, 11, 12]
 
 
-def test_word_is_read_again_only_if_somebody_else_has_read_since(simulate, transfers, rows):
+def test_word_is_read_again_only_after_a_read_by_another_component(simulate, transfers, rows):
     vector = sparse([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]])
     start = {"source": 0, "last_word": 2, "dense": 0}
-    # Two words are taken at once, the third waits in the SRAM until the first is sent.
+    # Two words are taken immediately, the third is held by the SRAM until the first is sent.
     for hold, expected in [([], [(1, 0), (2, 1), (3, 2)]),
                            ([4], [(1, 0), (2, 1), (3, 2), (5, 2)]),
                            ([5, 6], [(1, 0), (2, 1), (3, 2), (7, 2)]),
                            ([2, 3], [(1, 0), (4, 1), (5, 2)])]:
         when, reads = cycles(simulate, transfers, rows, vector, start, hold=hold)
         assert reads == expected
-        assert when == list(range(5, 18))    # it was read again in time
+        assert when == list(range(5, 18))    # read again in time
 
 
-def test_next_scan_may_start_when_the_end_is_taken(simulate, rows, transfers):
+def test_next_scan_may_start_when_the_end_is_accepted(simulate, rows, transfers):
     vector = sparse([[1, 0, 0, 2], [3, 0, 0, 4]])
     dut = ActScan(vector.config)
     _, serve = rows(dut.r, vector.words)

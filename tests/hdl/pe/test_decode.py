@@ -32,7 +32,7 @@ def end(**fields):
 
 
 def random_column(rng, config):
-    """Entries of one column of one tile; none leaves the tile."""
+    """Random entries of a column, all within the rows of a tile."""
     value, row, entries = rng.randrange(-2**(config.act_width - 1), -1), -1, []
     while (room := config.acc_depth - 2 - row) >= 0 and rng.random() < 0.9:
         z = min(rng.randrange(config.max_run + 1), room)
@@ -53,7 +53,7 @@ def random_work(rng, config, *, tiles=6, columns=5):
 
 
 def decode(work, config):
-    """What must come out: (row, code, value) of an entry, (destination, relu) of an end."""
+    """Expected output: (row, code, value) of an entry, (destination, relu) of an end."""
     operations, codebook, row = [], None, None
     for message in work:
         body = message["body"]
@@ -130,7 +130,7 @@ def test_layout_of_an_end_is_kept(simulate):
 
 
 def test_a_maximal_run_is_skipped_by_padding_and_by_an_entry(simulate):
-    """Padding moves 2 ** z_width rows on, an entry one row behind its run."""
+    """Padding advances 2 ** z_width rows, an entry one row more than its run."""
     config = PRESETS["tiny"]
     run = config.max_run
     dut = EntryDecode(config)
@@ -146,8 +146,8 @@ def test_a_maximal_run_is_skipped_by_padding_and_by_an_entry(simulate):
     simulate(dut, producer, consumer)
 
 
-def test_each_cycle_takes_an_entry_and_shows_it_in_the_next(simulate):
-    """Padding and starts cost their own cycle and no other."""
+def test_throughput_and_latency_are_one_cycle(simulate):
+    """Padding and starts take one cycle each."""
     config = PRESETS["tiny"]
     work = random_work(random.Random(1), config, tiles=3, columns=4)
     expected = iter(decode(work, config))
@@ -172,7 +172,7 @@ def test_each_cycle_takes_an_entry_and_shows_it_in_the_next(simulate):
     simulate(dut, bench)
 
 
-def test_no_entry_is_counted_while_the_output_is_refused(simulate):
+def test_no_entry_is_counted_while_the_output_is_stalled(simulate):
     dut = EntryDecode(PRESETS["tiny"])
 
     async def bench(ctx):

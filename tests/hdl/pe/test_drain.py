@@ -1,4 +1,4 @@
-"""Drain, with an activation SRAM that somebody else reads whenever he may."""
+"""Drain, with an activation SRAM that another component reads whenever allowed."""
 
 import random
 
@@ -21,7 +21,7 @@ CONFIGS = {
 
 
 class DrainAndSram(wiring.Component):
-    """Drain and the SRAM of biases. While it does not `hold` the SRAM, other rows are read."""
+    """Drain and the SRAM of biases, of which other rows are read unless `hold` is asserted."""
 
     def __init__(self, config, biases):
         layouts = Layouts.of(config)
@@ -89,7 +89,7 @@ def cleared(config):
 
 
 def operands(operations, biases):
-    """What the MAC must be given, in order."""
+    """Yield the expected operands of the MAC."""
     for operation in operations:
         if operation["kind"] is Kind.ACTIVATION:
             fields = operation["body"]["activation"]
@@ -138,7 +138,7 @@ def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
 
 
 def test_accumulators_are_cleared_after_reset_before_anything_else(simulate):
-    """One row a cycle from the first cycle on, whatever waits at the input."""
+    """One row per cycle from the first cycle, regardless of the input."""
     config = PRESETS["tiny"]
     rng = random.Random(2)
     first = entry(rng, config)
@@ -158,7 +158,7 @@ def test_accumulators_are_cleared_after_reset_before_anything_else(simulate):
     simulate(dut, bench)
 
 
-def test_nothing_is_cleared_without_a_reset(simulate):
+def test_accumulators_are_cleared_only_after_reset(simulate):
     config = PRESETS["tiny"]
     dut = DrainAndSram(config, [])
 
@@ -171,8 +171,8 @@ def test_nothing_is_cleared_without_a_reset(simulate):
     simulate(dut, bench)
 
 
-def test_rows_wait_for_their_tile_to_be_accepted_and_then_come_one_a_cycle(simulate):
-    """The accepting cycle shows no row; the next tile's entries follow the last one at once."""
+def test_rows_wait_until_their_tile_is_accepted_then_come_one_per_cycle(simulate):
+    """No row is output in the accepting cycle; entries of the next tile follow the last row."""
     config = PRESETS["tiny"]
     rng = random.Random(3)
     biases = random_biases(rng, config)
@@ -204,7 +204,7 @@ def test_rows_wait_for_their_tile_to_be_accepted_and_then_come_one_a_cycle(simul
     simulate(dut, bench)
 
 
-def test_entries_pass_in_the_cycle_they_arrive_and_leave_the_sram_alone(simulate):
+def test_entries_pass_combinationally_and_do_not_use_the_sram(simulate):
     config = PRESETS["tiny"]
     rng = random.Random(4)
     dut = DrainAndSram(config, [])

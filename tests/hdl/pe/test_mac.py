@@ -1,4 +1,4 @@
-"""Mac with its memories, against sums that are wrapped one by one."""
+"""Mac with its memories, against sums wrapped after each addition."""
 
 import random
 
@@ -25,7 +25,7 @@ CONFIGS = {
 
 
 class MacAndMemories(wiring.Component):
-    """Mac, its codebook memory and its accumulators, all with given contents."""
+    """Mac, its codebook memory and its accumulators, with given contents."""
 
     def __init__(self, config, codebook, accumulators=()):
         self._mac = Mac(config)
@@ -55,7 +55,7 @@ class MacAndMemories(wiring.Component):
 
 
 def random_number(rng, width):
-    """Mostly the ends of the range, where carries and signs go wrong."""
+    """Random number, mostly at the ends of the range, which test carries and signs."""
     low, high = limits(width)
     return rng.choice([low, low + 1, -1, 0, 1, high, rng.randint(low, high)])
 
@@ -66,7 +66,7 @@ def random_codebook(rng, config):
 
 
 def random_tile(rng, config, codebook, n_rows, count):
-    """Entries for few rows, so that the same one comes again soon; then all of them drain."""
+    """Entries for few rows, so that rows repeat soon, followed by the drain of all rows."""
     operands = [{"row": rng.randrange(n_rows), "code": rng.randrange(len(codebook)),
                  "value": random_number(rng, config.act_width)} for _ in range(count)]
     return operands + [drained(row, random_number(rng, config.act_width), n_rows,
@@ -79,13 +79,13 @@ def drained(row, value, n_rows, **fields):
 
 
 def clearing(rng, config):
-    """What the drain sends after reset: biases of whatever the SRAM held."""
+    """Operands of the drain after reset, with arbitrary biases."""
     return [{"row": row, "value": random_number(rng, config.act_width), "drain": 1, "discard": 1}
             for row in range(config.acc_depth)]
 
 
 def accumulate(config, codebook, operands):
-    """Drained rows: (sum, last, overflow); overflow is of meaning with the last one only."""
+    """Expected drained rows (sum, last, overflow); overflow is don't-care except for the last."""
     acc, overflow, sums = [0] * config.acc_depth, False, []
     for operand in operands:
         row, drain = operand["row"], operand.get("drain")
@@ -105,7 +105,7 @@ def seen(sums):
 
 
 async def offer(ctx, dut, operands, *, stall=0.0, rng=None):
-    """As `put`, but what is there while nothing is valid is anything."""
+    """As `put`, but with random payloads while not valid."""
     for operand in operands:
         while rng and rng.random() < stall:
             ctx.set(dut.i.payload.as_value(), rng.getrandbits(len(dut.i.payload.as_value())))
@@ -121,7 +121,7 @@ async def until_drained(ctx):
 @pytest.mark.parametrize("n_rows", [1, 3, 4])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall):
-    """Rows come again one, two and three operands later, with and without gaps between."""
+    """Rows repeat after one, two and three operands, with and without gaps."""
     config = CONFIGS[name]
     rng = random.Random(n_rows)
     codebook = random_codebook(rng, config)
@@ -151,8 +151,8 @@ def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall):
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("gap", [False, True])
-def test_row_that_comes_again_finds_its_newest_sum(simulate, distance, gap):
-    """The operands between go to other rows, or are not there at all."""
+def test_repeated_row_gets_its_latest_sum(simulate, distance, gap):
+    """The operands in between are for other rows, or not valid."""
     config = PRESETS["tiny"]
     codebook = [0, 1, 2, 3, 4, 5, 6, 7]
     dut = MacAndMemories(config, codebook)
@@ -174,7 +174,7 @@ def test_row_that_comes_again_finds_its_newest_sum(simulate, distance, gap):
     simulate(dut, producer, consumer)
 
 
-def test_sum_comes_four_cycles_after_its_operand(simulate):
+def test_latency_is_four_cycles(simulate):
     config = PRESETS["tiny"]
     dut = MacAndMemories(config, [0, 9])
 
@@ -216,10 +216,10 @@ def test_a_row_drains_in_every_cycle(simulate):
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("cause", ["entry", "bias"])
 @pytest.mark.parametrize("gap", [False, True])
-def test_overflow_is_told_once_with_the_last_row_of_its_tile(simulate, sign, cause, gap):
-    """The sum wraps; the tiles before and after, which fill the range, are innocent.
+def test_overflow_is_reported_once_with_the_last_row_of_its_tile(simulate, sign, cause, gap):
+    """The sum wraps. The tiles before and after use the full range without an overflow.
 
-    In the gaps there are operands that would overflow if they were valid.
+    Operands in the gaps would overflow if they were valid.
     """
     config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4)
     low, high = limits(16)
@@ -254,7 +254,7 @@ def test_overflow_is_told_once_with_the_last_row_of_its_tile(simulate, sign, cau
     simulate(dut, producer, consumer)
 
 
-def test_clearing_what_the_memory_held_at_power_on_is_no_overflow(simulate):
+def test_clearing_arbitrary_initial_contents_is_no_overflow(simulate):
     config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4)
     dut = MacAndMemories(config, [0, 1], [limits(16)[1]] * 4)
 

@@ -20,14 +20,14 @@ LOADED = ("ptr_even", "ptr_odd", "spmat", "codebook")
 
 
 def place(memory, address):
-    """Memory instance and row of a word."""
+    """Return the memory instance and row of a word."""
     if memory is Memory.PTR:
         return ("ptr_odd" if address % 2 else "ptr_even"), address // 2
     return memory.name.lower(), address
 
 
 def memories(dut, rows):
-    """Background benches: each memory is a dictionary of rows that are written and read."""
+    """Background benches of the memories, as dictionaries of rows."""
     def make(name):
         r, w = getattr(dut, name).r, getattr(dut, name).w
 
@@ -62,7 +62,7 @@ async def load(ctx, dut, word):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_loads_write_the_memory_that_they_are_for_if_it_is_here(simulate, name):
+def test_loads_write_their_memory_if_they_address_this_pe(simulate, name):
     config = CONFIGS[name]
     rng = random.Random(113)
     dut = MemoryAccess(config)
@@ -85,7 +85,7 @@ def test_loads_write_the_memory_that_they_are_for_if_it_is_here(simulate, name):
 
 
 def test_load_of_activations_waits_for_the_write_back_and_loses_nothing(simulate):
-    """Loads come in every other cycle, words of the write-back in one of four."""
+    """Loads arrive in every other cycle, words of the write-back in one of four."""
     rng = random.Random(127)
     dut = MemoryAccess(CONFIGS["tiny"])
     rows, expected = {"act": {}}, {}
@@ -138,7 +138,7 @@ def test_stages_read_their_memories_and_the_drain_has_precedence(simulate, name)
             for port, row in ((dut.scan_r, scanned), (dut.bias_r, bias)):
                 ctx.set(port.addr, row)
                 ctx.set(port.en, 1)
-            await ctx.tick().repeat(2)    # the benches of the memories answer after a cycle
+            await ctx.tick().repeat(2)    # latency of the memories
             for name, row in asked.items():
                 assert ctx.get(getattr(dut, f"{name}_r").data) == rows[name][row]
             read = rows["act"][bias if hold else scanned]
@@ -147,7 +147,7 @@ def test_stages_read_their_memories_and_the_drain_has_precedence(simulate, name)
     simulate(dut, bench, background=memories(dut, rows))
 
 
-def test_request_reads_in_place_of_a_stage_and_is_answered(simulate):
+def test_request_reads_in_place_of_a_stage_and_gets_a_response(simulate):
     config = CONFIGS["readback"]
     dut = MemoryAccess(config)
     rows = {"codebook": {3: 5}}

@@ -1,4 +1,4 @@
-"""The pointer read against two lines of CSC."""
+"""PtrRead, against two lines of CSC."""
 
 import random
 from dataclasses import replace
@@ -26,7 +26,7 @@ def machine(name, drop):
 
 
 def random_pointers(config, rng):
-    """Pointers of columns of every length, over and over through the whole SRAM."""
+    """Pointers of columns of every length, which pass the whole SRAM many times."""
     pointers, width = [0], Layouts.of(config).ptr.width
     while len(pointers) < config.n_pointers:
         count = rng.choice([0, 0, 1, 2, rng.randrange(config.acc_depth), config.acc_depth])
@@ -50,7 +50,7 @@ def random_message(config, rng, *, n_columns):
 
 
 def looked_up(message, pointers, config):
-    """What must come of a message; `None` if nothing."""
+    """Return the expected output for a message, or `None`."""
     body, = message["body"].values()
     if message["kind"] == Kind.START:
         return {"codebook": body["codebook"]}
@@ -64,13 +64,13 @@ def looked_up(message, pointers, config):
 
 
 def plain(column):
-    """Kind and fields of a payload."""
+    """Return kind and fields of a payload."""
     body = column.body[column.kind.name.lower()]
     return column.kind, {name: body[name] for name in body.shape().members}
 
 
 def run(simulate, transfers, rows, config, pointers, sent, *, stall=0.0):
-    """Messages that leave and enter, with their cycles."""
+    """Run messages; return those output and accepted, with their cycles."""
     dut = PtrRead(config)
     inputs, note_i = transfers(dut.i)
     outputs, note_o = transfers(dut.o)
@@ -83,7 +83,7 @@ def run(simulate, transfers, rows, config, pointers, sent, *, stall=0.0):
 
     simulate(dut, bench, background=[note_i, note_o, serve_even, serve_odd])
     assert len(inputs) == len(sent)
-    # A bank is read only when there is something to look up.
+    # A bank is read only for a valid message.
     assert {cycle for cycle, _ in reads_even + reads_odd} <= {cycle for cycle, _ in inputs}
     return [cycle for cycle, _ in inputs], [(cycle, *plain(payload)) for cycle, payload in outputs]
 
@@ -114,7 +114,7 @@ def test_every_column_is_looked_up(simulate, transfers, rows, drop):
     assert [body for *_, body in received] == [body for body in found if body is not None]
 
 
-def test_pointer_behind_a_full_sram_is_zero(simulate, transfers, rows):
+def test_pointer_after_a_full_sram_is_zero(simulate, transfers, rows):
     config = machine("tiny", True)
     assert config.n_entries == 512
     pointers = [500, 0, 0, 12] + [0] * (config.n_pointers - 4)
@@ -125,7 +125,7 @@ def test_pointer_behind_a_full_sram_is_zero(simulate, transfers, rows):
                         (4, Kind.ACTIVATION, {"value": 3, "begin": 0, "count": 12})]
 
 
-def test_full_column_is_not_taken_for_an_empty_one(simulate, transfers, rows):
+def test_full_column_is_not_mistaken_for_an_empty_one(simulate, transfers, rows):
     config = EIEConfig(ptr_depth=2, acc_depth=64)
     sent = [{"kind": Kind.ACTIVATION, "body": {"activation": {"value": 1, "pointer": column}}}
             for column in range(3)]

@@ -1,4 +1,4 @@
-"""The activation queue, alone and at the end of all that may still be in flight."""
+"""ActivationQueue, by itself and with all messages in flight."""
 
 import random
 from dataclasses import replace
@@ -31,13 +31,13 @@ def column(n):
 
 
 class Path(wiring.Component):
-    """The way from the CCU to the queue of one PE: every register that holds a message."""
+    """Path from the CCU to the queue of one PE, with all registers that hold a message."""
 
     def __init__(self, config):
         self._config = config
         layouts = Layouts.of(config)
         self.queue = ActivationQueue(config)
-        # A column of one entry each: pointer `p` is `p`.
+        # Each column has one entry: pointer `p` is `p`.
         self._banks = [Sram(width=layouts.ptr.width, depth=config.ptr_depth,
                             init=range(first, config.n_pointers, 2)) for first in (0, 1)]
         super().__init__({"i": In(stream.Signature(layouts.message)),
@@ -53,7 +53,7 @@ class Path(wiring.Component):
         connect(m, ptr_read.even, even.r)
         connect(m, ptr_read.odd, odd.r)
 
-        # As the CCU: throttle, and register.
+        # CCU: throttle and register.
         m.submodules.throttle = throttle = BroadcastThrottle(self._config)
         m.d.comb += [
             throttle.filling.eq(root.filling),
@@ -72,7 +72,7 @@ class Path(wiring.Component):
             connect(m, link, node.parent)
             link = node.child[0]
 
-        # As the PE: register, look up, queue.
+        # PE: register, pointer read, queue.
         message, valid = Signal.like(link.message.payload), Signal()
         m.d.sync += [message.eq(link.message.payload), valid.eq(link.message.valid)]
         m.d.comb += [
@@ -94,7 +94,7 @@ def test_columns_come_out_in_order(simulate, stalls, name):
     rng, held = random.Random(4), []
 
     async def producer(ctx):
-        # Stops at once: what comes later than that is for the test of the whole path.
+        # Stops immediately: delayed back-pressure is tested with the whole path.
         for payload in sent:
             while ctx.get(dut.level) == config.queue_depth:
                 await ctx.tick()
@@ -120,7 +120,7 @@ def test_columns_come_out_in_order(simulate, stalls, name):
     simulate(dut, producer, consumer, background=[model])
 
 
-def test_column_is_at_the_output_one_cycle_later_and_one_every_cycle(simulate, transfers):
+def test_throughput_and_latency_are_one_cycle(simulate, transfers):
     dut = ActivationQueue(EIEConfig())
     log, note = transfers(dut.o)
 
@@ -135,7 +135,7 @@ def test_column_is_at_the_output_one_cycle_later_and_one_every_cycle(simulate, t
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_filling_and_full_are_called_when_there_is_room_for_no_more_in_flight(simulate, name):
+def test_filling_and_full_are_asserted_at_their_levels(simulate, name):
     config = CONFIGS[name]
     dut = ActivationQueue(config)
     assert dut.n_slots == config.queue_depth + config.n_in_flight
@@ -173,7 +173,7 @@ def test_messages_in_flight_fill_every_slot_and_none_is_lost(simulate, n_pe, sta
         await put(ctx, dut.i, sent, stall=stall)
 
     async def consumer(ctx):
-        await ctx.tick().repeat(150)    # long enough to fill it
+        await ctx.tick().repeat(150)    # long enough to fill the queue
         received = await get(ctx, dut.o, len(sent), stall=0.3)
         assert [payload.body.activation.value for payload in received] == list(range(len(sent)))
 
@@ -183,6 +183,6 @@ def test_messages_in_flight_fill_every_slot_and_none_is_lost(simulate, n_pe, sta
             levels.append(level)
 
     simulate(dut, producer, consumer, background=[watch])
-    # In a burst all that can be in flight is; one that comes slowly is stopped a little earlier.
+    # A burst has the maximum in flight; a slower sequence is stopped slightly earlier.
     assert dut.queue.n_slots - N_SPARSE <= max(levels) <= dut.queue.n_slots
     assert stall or max(levels) == dut.queue.n_slots

@@ -1,4 +1,4 @@
-"""Readback: a request in, a value and an end out."""
+"""Readback: requests, and responses of a value and an end."""
 
 import random
 
@@ -14,7 +14,7 @@ from support.simulation import get, nothing, put
 CONFIGS = {
     "tiny": PRESETS["tiny"],
     "default": EIEConfig(readback=True),
-    # Of one PE, and with pointers and weights that are wider than a row of entries.
+    # One PE, and pointers and weights wider than a row of entries.
     "narrowest": EIEConfig(n_pe=1, v_width=2, z_width=2, entries_per_word=1, acc_depth=4,
                            spmat_depth=1 << 20, act_width=4, n_codebooks=1, readback=True),
     "widest": EIEConfig(n_pe=256, v_width=8, z_width=8, entries_per_word=16, act_width=24,
@@ -30,7 +30,7 @@ def word_name(memory, address):
 
 
 def serve(dut, words):
-    """Background bench: what all memories answer a cycle after a request; garbage otherwise."""
+    """Background bench of the memories: words one cycle after a request, garbage otherwise."""
     async def bench(ctx):
         rng = random.Random(103)
         while True:
@@ -44,8 +44,8 @@ def serve(dut, words):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_pieces_make_up_the_words(simulate, stalls, name):
-    """All pieces of some words of each memory; requests for other PEs are answered by an end."""
+def test_elements_make_up_the_words(simulate, stalls, name):
+    """All elements of some words of each memory; the response for other PEs is an end."""
     config = CONFIGS[name]
     layouts = Layouts.of(config)
     rng = random.Random(107)
@@ -75,7 +75,7 @@ def test_pieces_make_up_the_words(simulate, stalls, name):
     simulate(dut, bench, background=[serve(dut, words)])
 
 
-def test_answer_comes_two_cycles_after_the_request(simulate, transfers):
+def test_latency_is_two_cycles(simulate, transfers):
     dut = Readback(PRESETS["tiny"])
     log, note = transfers(dut.o)
 

@@ -1,4 +1,4 @@
-"""The spmat read against a plain walk over the entries."""
+"""SpmatRead, against a loop over the entries."""
 
 import random
 from dataclasses import replace
@@ -22,7 +22,7 @@ CONFIGS = {
 
 
 class Matrix:
-    """Contents of an spmat SRAM, and messages that walk it."""
+    """Contents of an spmat SRAM, and messages that read it."""
 
     def __init__(self, config, seed=0):
         self.config, self.rng = config, random.Random(seed)
@@ -38,7 +38,7 @@ class Matrix:
                 "body": {"activation": {"value": value, "begin": begin, "count": count}}}
 
     def messages(self, count):
-        """Columns mostly one behind the other, of every length, starts and ends between them."""
+        """Random messages: columns of every length, mostly consecutive, with starts and ends."""
         config, rng, begin = self.config, self.rng, 0
         for _ in range(count):
             kind = rng.choice([Kind.ACTIVATION] * 8 + [Kind.START, Kind.END])
@@ -55,7 +55,7 @@ class Matrix:
                 begin += min(length, config.acc_depth)
 
     def walked(self, messages):
-        """Messages that must come, in order, and the words that must be read for them."""
+        """Return the expected messages, and the words that must be read for them."""
         work, reads, held = [], [], None
         for message in messages:
             kind, (body,) = message["kind"], message["body"].values()
@@ -85,7 +85,7 @@ def end(last_word=0, shift=0):
 
 
 def plain(payload):
-    """Kind and fields of a payload."""
+    """Return kind and fields of a payload."""
     def fields(const):
         return {name: fields(const[name]) if hasattr(const[name], "shape") else const[name]
                 for name in const.shape().members}
@@ -94,7 +94,7 @@ def plain(payload):
 
 
 def run(simulate, transfers, rows, matrix, sent, *, stalls=(0, 0)):
-    """Cycles of what leaves and of what enters, and reads; what leaves is checked."""
+    """Run and check messages; return the cycles of output and input, and the reads."""
     dut = SpmatRead(matrix.config)
     work, expected_reads = matrix.walked(sent)
     reads, serve = rows(dut.r, matrix.words)
@@ -128,7 +128,7 @@ def test_message_leaves_four_cycles_later(simulate, transfers, rows, message):
     assert (inputs, outputs) == ([0], [4])
 
 
-def test_message_is_offered_before_anybody_is_ready(simulate):
+def test_message_is_offered_without_waiting_for_ready(simulate):
     dut = SpmatRead(PRESETS["tiny"])
 
     async def bench(ctx):
@@ -142,7 +142,7 @@ def test_message_is_offered_before_anybody_is_ready(simulate):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_one_entry_leaves_every_cycle_whatever_the_columns(simulate, transfers, rows, name):
+def test_throughput_is_one_entry_per_cycle_for_any_columns(simulate, transfers, rows, name):
     matrix = Matrix(CONFIGS[name])
     lengths = [1, 3, 1, 1, 4, 2, 4, 1, 3]
     sent = [start(), *(matrix.column(sum(lengths[:n]), length)
@@ -161,22 +161,22 @@ def test_column_without_entries_takes_one_cycle(simulate, transfers, rows):
     assert outputs == [4, 5, 9, 11]
 
 
-def test_word_is_kept_for_columns_that_share_it(simulate, transfers, rows):
-    matrix = Matrix(CONFIGS["default"])    # eight entries a word
+def test_word_is_reused_for_columns_that_share_it(simulate, transfers, rows):
+    matrix = Matrix(CONFIGS["default"])    # eight entries per word
     sent = [matrix.column(0, 3), matrix.column(3, 0), matrix.column(3, 5), end(),
             matrix.column(6, 4), matrix.column(0, 1)]
     _, _, reads = run(simulate, transfers, rows, matrix, sent)
     assert [addr for _, addr in reads] == [0, 1, 0]
 
 
-def test_start_makes_it_forget_the_word(simulate, transfers, rows):
+def test_start_invalidates_the_held_word(simulate, transfers, rows):
     matrix = Matrix(CONFIGS["default"])
     sent = [matrix.column(0, 3), start(), matrix.column(3, 2), end(), matrix.column(5, 1)]
     _, _, reads = run(simulate, transfers, rows, matrix, sent)
     assert [addr for _, addr in reads] == [0, 0]
 
 
-def test_word_that_was_loaded_anew_is_seen_after_a_start(simulate, rows):
+def test_reloaded_word_is_read_after_a_start(simulate, rows):
     matrix = Matrix(CONFIGS["default"])
     dut = SpmatRead(matrix.config)
     _, serve = rows(dut.r, matrix.words)
@@ -196,7 +196,7 @@ def test_word_that_was_loaded_anew_is_seen_after_a_start(simulate, rows):
     simulate(dut, bench, background=[serve])
 
 
-def test_word_is_held_while_the_output_is_refused(simulate, transfers, rows):
+def test_word_is_held_while_the_output_is_stalled(simulate, transfers, rows):
     matrix = Matrix(CONFIGS["one entry a word"])
     sent = [matrix.column(2 * n, 2) for n in range(12)]
     run(simulate, transfers, rows, matrix, sent, stalls=(0, 0.8))

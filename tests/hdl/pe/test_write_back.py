@@ -26,7 +26,7 @@ def finish(acc, shift, with_relu, width):
 
 
 def random_acc(rng, config, shift):
-    """Anything, a half, an end of the range, or the last that does and the first that does not."""
+    """Random accumulator: any, a half, an end of its range, or on either side of saturation."""
     low, high = limits(config.acc_width)
     edge = rng.choice(limits(config.act_width)) << shift
     half = 1 << shift >> 1
@@ -37,7 +37,7 @@ def random_acc(rng, config, shift):
 
 
 def random_tiles(rng, config, count=24):
-    """(fields of the tile, accumulators, overflow); every shift occurs."""
+    """Random tiles (fields, accumulators, overflow) with every shift."""
     tiles = []
     for number in range(count):
         shift = number % (config.max_shift + 1) if number % 3 else rng.randint(0, config.max_shift)
@@ -55,14 +55,14 @@ def rows(accs, overflow=0):
 
 
 def writes(fields, accs, config):
-    """(row, word) that must be written for a tile."""
+    """Return the expected writes (row, word) of a tile."""
     values = [finish(acc, fields["shift"], fields["relu"], config.act_width) for acc in accs]
     return [(fields["destination"] + n // ACTS_PER_WORD, values[n:n + ACTS_PER_WORD])
             for n in range(0, len(values), ACTS_PER_WORD)]
 
 
 def recorder(dut, config, written):
-    """Bench that notes each write."""
+    """Background bench that logs writes."""
     async def record(ctx):
         async for *_, enable, row, data in ctx.tick().sample(dut.w.en, dut.w.addr, dut.w.data):
             if enable:
@@ -72,7 +72,7 @@ def recorder(dut, config, written):
 
 
 async def feed(ctx, dut, tiles, *, stall=0.0, rng=None):
-    """Do as the drain does: offer a tile, and its rows once it is accepted."""
+    """Act as the drain: offer a tile, and its rows once it is accepted."""
     for fields, accs, overflow in tiles:
         await put(ctx, dut.tile, [fields], stall=stall, rng=rng)
         await put(ctx, dut.i, rows(accs, overflow), stall=stall, rng=rng)
@@ -118,8 +118,8 @@ def test_words_and_tokens_follow_the_model(simulate, stalls, name):
     assert written == expected
 
 
-def test_halves_are_rounded_up_and_what_does_not_fit_is_clamped(simulate):
-    """The cases worth reading: numbers of 8 bits, shifted by 2 and made 4 bits."""
+def test_halves_are_rounded_up_and_excess_is_saturated(simulate):
+    """Illustrative cases: 8-bit numbers, shifted by 2 and saturated to 4 bits."""
     cases = {6: 2, 5: 1, -6: -1, -7: -2, 2: 1, -2: 0, 29: 7, 30: 7, 127: 7, -34: -8, -35: -8,
              -128: -8}
     dut, written = WriteBack(SMALL), []
@@ -135,7 +135,7 @@ def test_halves_are_rounded_up_and_what_does_not_fit_is_clamped(simulate):
 
 
 def test_word_is_written_four_cycles_after_its_last_row(simulate):
-    """Rows come in every cycle, so a word does in every fourth."""
+    """With a row in every cycle, a word is written in every fourth."""
     dut = WriteBack(SMALL)
 
     async def bench(ctx):
@@ -153,7 +153,7 @@ def test_word_is_written_four_cycles_after_its_last_row(simulate):
     simulate(dut, bench)
 
 
-def test_tile_is_accepted_when_the_token_of_the_one_before_is_taken(simulate):
+def test_tile_is_accepted_when_the_previous_token_has_been(simulate):
     dut = WriteBack(SMALL)
 
     async def bench(ctx):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Leading-nonzero detection: inside a word, and one node of the tree."""
+"""Leading-nonzero detection within a word, and in a node of the tree."""
 
 import random
 import re
@@ -18,12 +18,12 @@ CHILDREN = pytest.mark.parametrize("n_children", [2, 4])
 
 
 def item(child, n, *, dense=0):
-    """What a child finds as its `n`-th; unlike anything that any child finds besides."""
+    """The `n`-th item of a child, unlike any other item of any child."""
     return {"column": 4 * n + child, "value": 1 + 4 * n + child, "dense": dense, "end": 0}
 
 
 def scan(child, count, *, dense=0):
-    """All that a child sends in one scan. The column and value of an end mean nothing."""
+    """Items of a scan of a child. Column and value of an end are don't-care."""
     return [*(item(child, n, dense=dense) for n in range(count)),
             {"column": 7 + child, "value": -1 - child, "dense": dense, "end": 1}]
 
@@ -33,7 +33,7 @@ def plain(payload):
 
 
 def split(received):
-    """Items of each scan; what an end holds besides is left out."""
+    """Split items into scans, without the don't-care fields of ends."""
     scans = [[]]
     for payload in map(plain, received):
         if payload["end"]:
@@ -45,7 +45,7 @@ def split(received):
 
 
 def producers(dut, sent, *, stall=0.0):
-    """Benches of the children: each sends all that is in `sent` for it."""
+    """Benches of the children, each of which sends its items in `sent`."""
     def producer(child):
         async def bench(ctx):
             await put(ctx, dut.i[child], sent[child], stall=stall, rng=random.Random(child))
@@ -69,14 +69,14 @@ def test_first_set_bit_of_every_mask_is_found(simulate, width):
 
 
 @pytest.mark.parametrize("width", [0, -1, 4.0, "4", None])
-def test_width_that_no_mask_can_have_is_refused(width):
+def test_invalid_mask_width_is_rejected(width):
     message = f"Mask width must be a positive integer, not {width!r}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         LeadingNonZero(width)
 
 
 @pytest.mark.parametrize("n_children", [0, 1, 3, 8, "4", None])
-def test_number_of_children_that_no_node_can_have_is_refused(n_children):
+def test_invalid_number_of_children_is_rejected(n_children):
     message = f"Number of children must be 2 or 4, not {n_children!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         LnzdNode(Layouts.of(EIEConfig()), n_children=n_children)
@@ -84,7 +84,7 @@ def test_number_of_children_that_no_node_can_have_is_refused(n_children):
 
 @CONFIGS
 @CHILDREN
-def test_everything_comes_once_and_then_one_end(simulate, stalls, config, n_children):
+def test_every_item_is_output_once_then_one_end(simulate, stalls, config, n_children):
     dut = LnzdNode(Layouts.of(config), n_children=n_children)
     rng = random.Random(n_children)
     counts = [[rng.choice([0, 1, 3, 8]) for _ in range(n_children)] for _ in range(5)]
@@ -148,7 +148,7 @@ def test_children_take_turns(simulate, transfers, n_children):
 
     simulate(dut, *producers(dut, [2 * scan(child, counts[child])
                                    for child in range(n_children)]), consumer, background=[watch])
-    # A turn begins with child 0, and who has nothing left is passed over.
+    # Arbitration starts with child 0 and skips children without items.
     rounds = zip_longest(*([item(child, n) for n in range(counts[child])]
                            for child in range(n_children)))
     expected = [payload for turn in rounds for payload in turn if payload is not None]

@@ -1,4 +1,4 @@
-"""One node of the tree, and a whole tree of them."""
+"""A tree node, and whole trees."""
 
 import random
 
@@ -15,12 +15,12 @@ from support.simulation import get, nothing, put
 SIZES = {"act_width": 8, "codebook_width": 7, "acc_width": 20, "acc_depth": 16, "spmat_depth": 256,
          "act_depth": 16}
 CHILDREN = pytest.mark.parametrize("n_children", [2, 4])
-#: Of one level and of two, with nodes of two children and of four.
+#: Trees of one and two levels, with nodes of two and four children.
 TREES = pytest.mark.parametrize("n_pe", [2, 4, 8, 32])
 
 
 class Tree(wiring.Component):
-    """The tree of an accelerator, alone."""
+    """The tree of an accelerator, by itself."""
 
     def __init__(self, config):
         self._config = config
@@ -35,7 +35,7 @@ class Tree(wiring.Component):
 
 
 def node(n_children):
-    """One node, of as many children as there are PEs."""
+    """A single node, with as many children as PEs."""
     return TreeNode(EIEConfig(n_pe=n_children, **SIZES), n_children=n_children)
 
 
@@ -57,7 +57,7 @@ def messages(rng, count):
 
 
 def watch(dut, of, seen):
-    """Background bench that notes, for each cycle, a value of the parent and that of each child."""
+    """Background bench that logs a value of the parent and of each child in every cycle."""
     async def bench(ctx):
         while True:
             _, _, parent, *children = await ctx.tick().sample(
@@ -68,7 +68,7 @@ def watch(dut, of, seen):
 
 
 def written(dut, tokens, stalls):
-    """Run tokens, one overflow bit per tile and PE, through a tree and give what comes out."""
+    """Send tokens, an overflow bit per tile and PE, through a tree and return its output."""
     received = []
 
     def writer(n):
@@ -116,7 +116,7 @@ def test_any_queue_is_reported_one_cycle_later_per_level(simulate, n_pe, name):
     async def bench(ctx):
         for cycle in range(40 + 4 * n_pe):
             for n, child in enumerate(dut.child):
-                # Each of them alone first, then any.
+                # First each of them alone, then random ones.
                 ctx.set(getattr(child, name), cycle == 2 * n or (
                     cycle > 2 * n_pe and rng.random() < 0.5 / n_pe))
             await ctx.tick()
@@ -135,7 +135,7 @@ def test_events_are_added_up_one_cycle_later_per_level(simulate, n_pe):
     async def bench(ctx):
         for cycle in range(30):
             for child in dut.child:
-                # Each of them alone, all together, then any.
+                # Each of them alone, all of them, then random ones.
                 ctx.set(child.events, {name: cycle in (n, len(EVENTS)) or (
                     cycle > len(EVENTS) and rng.randrange(2)) for n, name in enumerate(EVENTS)})
             await ctx.tick()
@@ -143,7 +143,7 @@ def test_events_are_added_up_one_cycle_later_per_level(simulate, n_pe):
     simulate(dut, bench, background=[watch(dut, lambda link: link.events, seen)])
     for name in EVENTS:
         sums = [sum(child[name] for child in children) for _, children in seen]
-        assert max(sums) == n_pe    # which needs one bit more than a PE's number
+        assert max(sums) == n_pe    # which needs one bit more than an index of a PE
         assert [parent[name] for parent, _ in seen[n_levels:]] == sums[:len(seen) - n_levels]
 
 
@@ -231,7 +231,7 @@ def test_tree_sends_one_activation_every_cycle(simulate, transfers, n_pe):
         await get(ctx, dut.parent.scan, 5 * n_pe + 1)
 
     simulate(dut, *map(scanner, range(n_pe)), consumer, background=[note])
-    first = 2 * EIEConfig(n_pe=n_pe).n_levels    # a queue at each end of a node
+    first = 2 * EIEConfig(n_pe=n_pe).n_levels    # a queue on each side of a node
     assert [cycle for cycle, _ in log] == list(range(first, first + 5 * n_pe + 1))
     assert [payload.column for _, payload in log[:-1]] == list(range(5 * n_pe))
 
