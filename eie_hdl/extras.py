@@ -1,4 +1,4 @@
-"""Optional dependencies: the command that installs them beside this installation."""
+"""Optional dependencies, and the command that installs them."""
 
 import importlib.metadata
 import json
@@ -11,16 +11,16 @@ _NAME = "eie-hdl"
 
 
 def missing(package: str, purpose: str, extra: str) -> str:
-    """Message for a package of an extra that was not found.
+    """Return the error message for a missing package of an extra.
 
     Parameters
     ----------
     package : :class:`str`
         Name of the package, such as ``PyTorch``.
     purpose : :class:`str`
-        What needs it, such as ``to train``.
+        Purpose, such as ``to train``.
     extra : :class:`str`
-        Extra of this project that brings it.
+        Extra of this project that includes it.
     """
     return (f"{package} must be installed {purpose}, but was not found: "
             f"{install_command(extra)}")
@@ -29,7 +29,7 @@ def missing(package: str, purpose: str, extra: str) -> str:
 def install_command(extra: str = "") -> str:
     """Return the command that installs an extra, or the project again if there is none.
 
-    It repeats how the project was installed: from a checkout, a wheel, an address or an index.
+    It uses the source of the installation: a checkout, a wheel, an address or an index.
     """
     extras = f"[{extra}]" if extra else ""
     try:

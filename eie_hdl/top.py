@@ -42,7 +42,7 @@ class Eie(wiring.Component):
     m_axis : :py:`Out(AxiStreamSignature())`
         Vectors and memory contents.
     irq : :py:`Out(1)`
-        Interrupt request, a level. A register.
+        Interrupt request, level-sensitive. Registered.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -120,7 +120,7 @@ class Eie(wiring.Component):
     def _reset_buses(self, m):
         """Reset the machine a cycle after `aresetn`, and keep its buses silent until then.
 
-        A host may begin in the cycle in which `aresetn` rises.
+        A host may start in the cycle in which `aresetn` is deasserted.
         """
         in_reset = Signal(init=1)
         m.domains += [ClockDomain("sync", local=True),

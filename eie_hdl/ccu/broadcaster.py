@@ -12,9 +12,9 @@ __all__ = ["Broadcaster"]
 class Broadcaster(wiring.Component):
     """Broadcast to the PEs: messages of the sequencer, and words of load packets between them.
 
-    One message or word a cycle; latency is one cycle. A word is taken when no message is sent.
-    While a program runs nothing follows a word in the next cycle, because a PE may need that cycle
-    to write it. Words for the program memory are written at once, and not broadcast.
+    Throughput is one message or word per cycle; latency is one cycle. Messages have priority. While
+    a program runs, nothing is sent in the cycle after a word, which a PE may need to write it.
+    Words for the program memory are written directly, and not broadcast.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Broadcaster(wiring.Component):
     busy : :py:`In(1)`
         A program runs.
     o : :py:`Out(stream.Signature(layouts.message, always_ready=True))`
-        Messages, among them words with kind `Kind.LOAD`. A register.
+        Messages, including words as kind `Kind.LOAD`. Registered.
     program : :py:`In(memory.WritePort.Signature(...))`
         The program memory.
     """

@@ -32,13 +32,13 @@ def message_layout(config: EIEConfig) -> data.StructLayout:
 
 
 class Sequencer(wiring.Component):
-    """States of a program: fetches descriptors one after another, and carries each of them out.
+    """Sequencer of a program: fetches descriptors and executes them one after another.
 
     A descriptor of a tile is a start message, a message for each activation that the scanners find,
     and an end message. A descriptor with `start.dense` is a start message, and the activations go
-    to the host. A fault is detected a cycle late, and then stops everything until a reset.
+    to the host. A fault is detected one cycle late, and stops the sequencer until a reset.
 
-    A read of activations is carried out like a dense descriptor; a read of another memory by a
+    A read of activations is executed as a dense descriptor; a read of another memory by a
     :class:`~eie_hdl.ccu.memory_reader.MemoryReader`, if the configuration has ``readback``.
 
     Parameters
@@ -53,7 +53,7 @@ class Sequencer(wiring.Component):
     program : :py:`In(memory.ReadPort.Signature(...))`
         The program memory.
     message : :py:`Out(stream.Signature(message_layout(config)))`
-        Messages to broadcast. One that is offered is withdrawn after a fault.
+        Messages to broadcast. An offered message is withdrawn after a fault.
     scan : :py:`In(stream.Signature(layouts.scan))`
         Activations that the scanners find, and answers to requests for memory.
     results : :py:`Out(stream.Signature(layouts.scan))`
@@ -65,7 +65,7 @@ class Sequencer(wiring.Component):
     reading : :py:`Out(1)`
         Memory is being read, rather than a program run.
     queues_full, result_blocked : :py:`In(1)`
-        Why an activation and an element of a result wait, for the counters.
+        Cause of a stalled activation or result element, for the counters.
     strobes : :py:`Out(strobes_layout)`
         Events of this cycle, for the counters.
     """
@@ -113,13 +113,13 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # The descriptor being carried out: one of the program, or one made to read activations.
+        # The descriptor being executed: of the program, or one that reads activations.
         descriptor = Signal(self._layouts.descriptor)
         address    = Signal.like(self.program.addr)
         offset     = Signal.like(self.run.p.offset)
         source, error = self._check(m, descriptor, address, offset)
 
-        # A state offers a message; it is sent if there is room for it, and no fault.
+        # A state offers a message; it is sent if there is room and no fault.
         message  = Signal(self._message_layout())
         offered  = Signal()
         can_send = Signal()
@@ -195,7 +195,7 @@ class Sequencer(wiring.Component):
         return check.source, check.code
 
     def _accept(self, m, address, offset):
-        """Accept the start of a program, or else a read of memory."""
+        """Accept the start of a program or, with lower priority, a read of memory."""
         m.d.comb += self.run.ready.eq(1)
         m.d.sync += self.reading.eq(0)
         with m.If(self.run.valid):
@@ -282,7 +282,7 @@ class Sequencer(wiring.Component):
         ]
 
     def _end(self, m, descriptor, address, message, offered, sent):
-        """End a descriptor, by a broadcast if it is that of a tile, and go on to the next one."""
+        """End a descriptor, with a broadcast for a tile, and continue with the next one."""
         is_tile = ~descriptor.start.dense
         m.d.comb += [
             message.kind.eq(Kind.END),

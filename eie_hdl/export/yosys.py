@@ -1,4 +1,4 @@
-"""Yosys that comes with Amaranth, whatever the environment."""
+"""Use of the Yosys that comes with Amaranth, regardless of the environment."""
 
 import atexit
 import contextlib
@@ -15,12 +15,12 @@ __all__ = ["builtin_yosys"]
 
 @contextlib.contextmanager
 def builtin_yosys() -> Iterator[None]:
-    """Let Amaranth call its own Yosys, whose compiled code has a cache that can be written."""
+    """Make Amaranth call its own Yosys, with a writable cache for its compiled code."""
     before = dict(os.environ)
-    # Another Yosys, which Amaranth would prefer, writes other Verilog.
+    # Amaranth prefers an installed Yosys, whose Verilog differs.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     if (home := _find_home()) is not None:
-        # HOME decides where there is no XDG_CACHE_HOME, and on macOS always.
+        # Without XDG_CACHE_HOME, and always on macOS, HOME determines the cache.
         os.environ.update(HOME=home, XDG_CACHE_HOME=home)
     try:
         yield
@@ -32,7 +32,7 @@ def builtin_yosys() -> Iterator[None]:
 
 
 def _find_home() -> str | None:
-    """Temporary home folder if the cache cannot be in the user's; None if it can."""
+    """Return a temporary home folder, or None if the cache in the user's home is writable."""
     try:
         wasmtime.Config().cache = True
     except wasmtime.WasmtimeError:
@@ -42,7 +42,7 @@ def _find_home() -> str | None:
 
 @functools.cache
 def _make_home() -> str:
-    """Folder for as long as this process: compiled code must not be anybody else's."""
+    """Create a private folder, deleted at exit: compiled code must not be shared with others."""
     folder = tempfile.mkdtemp(prefix="eie-yosys-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

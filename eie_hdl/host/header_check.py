@@ -14,8 +14,8 @@ __all__ = ["HeaderCheck"]
 class HeaderCheck(wiring.Component):
     """Check of the header of a load packet.
 
-    Takes two cycles: sums are registered with the beat, the error a cycle later. Of several errors
-    the first is reported, in the order PARTIAL_BEAT, BAD_HEADER, BAD_PE, BAD_ADDRESS, LOAD_IN_USE,
+    Latency is two cycles: sums are registered with the beat, the error one cycle later. Errors take
+    precedence in the order PARTIAL_BEAT, BAD_HEADER, BAD_PE, BAD_ADDRESS, LOAD_IN_USE,
     TRUNCATED, OVERLONG.
 
     Parameters
@@ -34,7 +34,7 @@ class HeaderCheck(wiring.Component):
     input_base, input_words, input_double, in_use, buffer_in_use
         As in :class:`~eie_hdl.host.packet_reader.PacketReader`, in the cycle after `valid`.
     error : :py:`Out(error_layout)`
-        Error of the header, two cycles after `valid`. A register.
+        Error of the header, two cycles after `valid`. Registered.
     """
     def __init__(self, config: EIEConfig):
         self._config  = config
@@ -54,7 +54,7 @@ class HeaderCheck(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Summed up with the beat, since the comparison that follows is long.
+        # The sum is registered with the beat, as the comparison that follows is slow.
         arriving = self._layouts.load_header(self.beat.data)
         log_n_pe = clog2(self._config.n_pe)
         last = Signal()
@@ -101,8 +101,8 @@ class HeaderCheck(wiring.Component):
         """
         header     = self.header
         log_n_pe   = clog2(self._config.n_pe)
-        limit      = Signal.like(end)    # words of the memory
-        in_sram    = Signal()            # the input buffers are
+        limit      = Signal.like(end)    # depth of the memory
+        in_sram    = Signal()            # the input buffers fit the SRAM
         has_memory = Signal(init=1)
         has_pe     = Signal(init=1)
         has_buffer = Signal(init=1)

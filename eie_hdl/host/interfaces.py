@@ -10,7 +10,7 @@ __all__ = ["Interlock", "StartStatus", "Supervision"]
 
 
 class Interlock(wiring.Signature):
-    """Mutual exclusion of packets and programs, as the load path drives it.
+    """Mutual exclusion of packets and programs, from the perspective of the load path.
 
     Members
     -------
@@ -18,7 +18,7 @@ class Interlock(wiring.Signature):
         A packet is being received: any; one for a model; one for this input buffer. As in
         :class:`~eie_hdl.host.packet_reader.PacketReader`.
     in_use : :py:`In(1)`
-        A program runs or waits, or memory is being read: only input buffers may be written.
+        A program is running or pending, or memory is being read: only input buffers may be written.
     buffer_in_use : :py:`In(2)`
         Input buffers that must not be written either.
     """
@@ -30,18 +30,18 @@ class Interlock(wiring.Signature):
 
 
 class StartStatus(wiring.Signature):
-    """Programs that run and wait, as the start control drives it.
+    """Running and pending programs, from the perspective of the start control.
 
     Members
     -------
     waiting : :py:`Out(1)`
-        A start waits.
+        A start is pending.
     started : :py:`Out(1)`
         Strobe: a program starts.
     buffer : :py:`Out(1)`
-        Input buffer of the program that runs or ran last.
+        Input buffer of the running or last program.
     descriptor : :py:`Out(16)`
-        First descriptor of the program that runs; if none does, of the start that waits.
+        First descriptor of the running program, or of the pending start if none is running.
     start_error, read_error : :py:`Out(error_layout)`
         Errors of requests to start and to read, for one cycle each.
     """
@@ -54,7 +54,7 @@ class StartStatus(wiring.Signature):
 
 
 class Supervision(wiring.Signature):
-    """Errors and resets, as the supervisor drives it.
+    """Errors and resets, from the perspective of the supervisor.
 
     Members
     -------

@@ -18,7 +18,7 @@ __all__ = ["LoadPath"]
 class LoadPath(wiring.Component):
     """Path from the load packets of the host, or the zeros of a soft reset, to the core's memories.
 
-    One beat a cycle. While memories are being wiped no packet is taken.
+    Throughput is one beat per cycle. While memories are being wiped, the input is stalled.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class LoadPath(wiring.Component):
     wipe : :py:`In(1)`
         Strobe: write zeros to all memories.
     wiping : :py:`Out(1)`
-        Zeros are being written.
+        The memories are being wiped.
     waiting : :py:`Out(1)`
-        A beat waits in the input queue.
+        The input queue holds a beat.
     error : :py:`Out(error_layout)`
         Error of a packet, for one cycle.
     """

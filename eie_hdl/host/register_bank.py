@@ -77,7 +77,7 @@ class RegisterBank(wiring.Component):
         with m.Switch(address[2:]):
             for register in self._registers:
                 with m.Case(register.address >> 2):
-                    m.d.comb += response.eq(self._judge(register, strobe))
+                    m.d.comb += response.eq(self._check_write(register, strobe))
         allowed = Signal()
         m.d.comb += allowed.eq(execute & (response == Response.OKAY))
 
@@ -98,7 +98,7 @@ class RegisterBank(wiring.Component):
                  for register in self._registers}
         word  = Signal.like(bus.rdata)
         known = Signal()
-        m.d.comb += Cat(word, known).eq(_choose(found, bus.araddr[2:], REGISTER_WIDTH + 1))
+        m.d.comb += Cat(word, known).eq(_select(found, bus.araddr[2:], REGISTER_WIDTH + 1))
 
         m.d.comb += bus.arready.eq(~bus.rvalid)
         with m.If(bus.arvalid & bus.arready):
@@ -152,7 +152,7 @@ class RegisterBank(wiring.Component):
             m.d.sync += bus.bvalid.eq(0)
         return write_address, write_data, write_strobe, execute, response
 
-    def _judge(self, register, strobe):
+    def _check_write(self, register, strobe):
         """Return the response to a write of `register` with these strobes."""
         possible = register.access != Access.READ
         if register.access == Access.COMMAND:
@@ -169,8 +169,8 @@ class RegisterBank(wiring.Component):
             m.d.comb += getattr(self, f"{register.name.lower()}_write").eq(selected)
         for field in register.fields:
             value = self._member(register, field)
-            new   = _part(data, field)
-            mask  = _part(bits, field)
+            new   = _slice(data, field)
+            mask  = _slice(bits, field)
             match register.access:
                 case Access.COMMAND:
                     m.d.comb += value.eq(new)
@@ -189,7 +189,7 @@ class RegisterBank(wiring.Component):
         return getattr(self, member_name(register, field))
 
 
-def _choose(values, index, width):
+def _select(values, index, width):
     """Select the value at an index, zero if there is none.
 
     A tree of two-input multiplexers takes fewer cells than a comparison with each index.
@@ -199,9 +199,9 @@ def _choose(values, index, width):
     half = 1 << len(index) - 1
     low  = {n: value for n, value in values.items() if n < half}
     high = {n - half: value for n, value in values.items() if n >= half}
-    return Mux(index[-1], _choose(high, index[:-1], width), _choose(low, index[:-1], width))
+    return Mux(index[-1], _select(high, index[:-1], width), _select(low, index[:-1], width))
 
 
-def _part(word, field):
+def _slice(word, field):
     """Return the bits of a word that belong to a field."""
     return word[field.low:field.low + field.width]

@@ -33,9 +33,9 @@ class StartControl(wiring.Component):
     core_busy : :py:`In(1)`
         The core runs a program, or reads memory.
     run : :py:`Out(stream.Signature(layouts.run))`
-        Starts of programs. One that is offered may be withdrawn.
+        Starts of programs. An offered start may be withdrawn.
     read : :py:`Out(stream.Signature(layouts.read))`
-        Reads of memory. One that is offered is withdrawn when the core is reset.
+        Reads of memory. An offered read is withdrawn when the core is reset.
     status : :py:`Out(StartStatus())`
         Programs that run and wait, and errors of requests.
     """

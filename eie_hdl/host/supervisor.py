@@ -16,8 +16,8 @@ __all__ = ["Supervisor"]
 class Supervisor(wiring.Component):
     """Fault handling: watchdog, error log and resets of the core.
 
-    The first error is kept, and reported in registers ERROR and ERROR_ADDRESS. Errors of the same
-    cycle are ranked: fault of the core, timeout, start, read, packet. A fault of the core or a
+    The first error is held in registers ERROR and ERROR_ADDRESS. The order of precedence in a cycle
+    is: fault of the core, timeout, start, read, packet. A fault of the core or a
     timeout resets the core; a fault is reported until this reset begins.
 
     Parameters
@@ -34,7 +34,7 @@ class Supervisor(wiring.Component):
     done : :py:`In(1)`
         Strobe: a program has ended.
     fault : :py:`In(error_layout)`
-        Why a program has failed, until the core is reset.
+        Error of a failed program, held until the core is reset.
     blocked : :py:`In(1)`
         The host does not accept a result.
     starts : :py:`In(StartStatus())`

@@ -17,7 +17,7 @@ class MemoryAccess(wiring.Component):
     """Ports of a PE's memories, shared by the stages of its path, by loads and by requests.
 
     Loads write all memories. The pointer, spmat and codebook memories are read each by its stage,
-    or, with ``readback``, by a request, which then has priority: no program runs meanwhile.
+    or, with ``readback``, by a request, which has priority, as no program runs at that time.
 
     The activation SRAM is read by the scanner and, while `hold` is set, by the drain. It is written
     by the write-back and by loads. A load waits if the write-back has a word, which it has at most
@@ -33,21 +33,21 @@ class MemoryAccess(wiring.Component):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     i : :py:`In(stream.Signature(layouts.load, always_ready=True))`
-        Words to load, and requests. The payload stays until the next one.
+        Words to load, and requests. The payload is held until the next one.
     ptr_even, ptr_odd, spmat, codebook, act : :py:`In(...)`
         Memories, each with a read port `r` and a write port `w`.
     ptr_even_r, ptr_odd_r, spmat_r, codebook_r : :py:`Out(memory.ReadPort.Signature(...))`
-        To the stages of the path.
+        Read ports for the stages of the path.
     scan_r, bias_r : :py:`Out(memory.ReadPort.Signature(...))`
-        To the scanner and the drain: the activation SRAM.
+        Read ports of the activation SRAM, for the scanner and the drain.
     hold : :py:`In(1)`
         The drain reads the activation SRAM, and the scanner must not.
     act_w : :py:`Out(memory.WritePort.Signature(...))`
-        To the write-back: the activation SRAM.
+        Write port of the activation SRAM, for the write-back.
     scan : :py:`In(stream.Signature(layouts.scan))`
-        Activations that the scanner finds.
+        Activations from the scanner.
     o : :py:`Out(stream.Signature(layouts.scan))`
-        The same, and answers to requests, which come while the scanner has none.
+        Activations, and responses to requests while the scanner is idle.
     """
     def __init__(self, config: EIEConfig):
         self._config  = config

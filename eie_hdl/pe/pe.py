@@ -86,7 +86,7 @@ class Pe(wiring.Component):
         m.submodules.write_back = write_back = WriteBack(config)
         m.submodules.access     = access     = MemoryAccess(config)
 
-        # The broadcast arrives.
+        # Broadcast.
         valid, message = self._receive(m)
         m.d.comb += [
             scan.index.eq(self.index),
@@ -99,7 +99,7 @@ class Pe(wiring.Component):
             ptr_read.i.valid.eq(valid & (message.kind != Kind.LOAD)),
         ]
 
-        # The one path.
+        # Pipeline.
         connect(m, ptr_read.o, queue.i)
         connect(m, queue.o, spmat_read.i)
         connect(m, spmat_read.o, decode.i)
@@ -108,7 +108,7 @@ class Pe(wiring.Component):
         connect(m, mac.o, write_back.i)
         connect(m, drain.tile, write_back.tile)
 
-        # Its memories.
+        # Memories.
         for name in ("ptr_even", "ptr_odd", "spmat", "act", "codebook"):
             m.submodules[name] = sram = getattr(self, name)
             connect(m, getattr(access, name), sram)
@@ -124,7 +124,7 @@ class Pe(wiring.Component):
         connect(m, mac.acc_r, self.acc.r)
         connect(m, mac.acc_w, self.acc.w)
 
-        # Activations, written tiles and events leave.
+        # Activations, written tiles and events.
         connect(m, scan.o, access.scan)
         connect(m, access.o, flipped(link).scan)
         connect(m, write_back.written, flipped(link).written)
@@ -134,7 +134,7 @@ class Pe(wiring.Component):
         return m
 
     def _receive(self, m):
-        """Return the message of the broadcast, registered, and whether there is one."""
+        """Register the broadcast; return message and valid."""
         message = Signal(self._layouts.message)
         valid   = Signal()
         m.d.sync += valid.eq(self.link.message.valid)
@@ -143,7 +143,7 @@ class Pe(wiring.Component):
         return valid, message
 
     def _count(self, m, scan, spmat_read, decode, mac):
-        """Report the events that are counted; busy cycles only if this PE is watched."""
+        """Report events to the counters, busy cycles only if this PE is watched."""
         events  = self.link.events
         watched = Signal()
         with m.If(scan.i.valid):
