@@ -1,8 +1,8 @@
-"""How long the functions that describe hardware are, and how many parameters they have.
+"""Limits on the length and the number of parameters of functions that describe hardware.
 
-Counted are the functions of ``eie_hdl`` named ``elaborate`` and those with a parameter ``m``, the
-module that they add to, each by itself. Its lines are those from the first statement after the
-docstring to the end of the last one, with the comments and empty lines between them.
+These are the functions of ``eie_hdl`` named ``elaborate``, and those with a parameter ``m``, the
+module to which they add. Lines are counted from the first statement after the docstring to the end
+of the last one, including comments and empty lines.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""What the CCU may send while activation queues fill."""
+"""BroadcastThrottle: messages sent under back-pressure."""
 
 import random
 

@@ -77,7 +77,7 @@ def words(config, program):
 
 
 def messages(config, program, found, offset, watched):
-    """What must be broadcast."""
+    """Expected broadcast messages."""
     layouts = Layouts.of(config)
     for descriptor, elements in zip(program, found):
         start = descriptor["start"]

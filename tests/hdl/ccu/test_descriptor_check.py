@@ -34,7 +34,7 @@ def descriptor(layouts, fields):
 
 
 def model(config, fields, source, is_last):
-    """What is wrong; rows are counted without an end."""
+    """Expected error, with unbounded row numbers."""
     if not fields["valid"] or is_last and not fields["final"]:
         return Error.NO_END
     read = set(range(source, source + fields["last_word"] + 1))

@@ -45,7 +45,7 @@ class Pes:
         return self.words[place]
 
     def pieces(self, memory, pe, address, count):
-        """What must come of a request."""
+        """Return the expected response to a request."""
         step = self.config.act_width
         return [wrap(self.word(memory, pe, address + n) >> low, step)
                 for n in range(count) for low in range(0, self.width(memory), step)]

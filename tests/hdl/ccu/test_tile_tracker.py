@@ -1,4 +1,4 @@
-"""TileTracker, against a list of the tiles that are under way."""
+"""TileTracker, against a list of the tiles in flight."""
 
 import random
 
