@@ -62,7 +62,7 @@ def run(block, folder):
     command = (["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else
                [sys.executable, "-c"])
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run([*command, block.code], cwd=folder, capture_output=True, text=True,
+    done = subprocess.run([*command, block.code], cwd=folder, capture_output=True, encoding="utf-8",
                           env={**os.environ, "PATH": path})
     assert done.returncode == 0, f"{block.code}\n{done.stdout}{done.stderr}"
     if block.output is not None:
