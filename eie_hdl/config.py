@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACTS_PER_WORD", "N_SPARSE", "PRESETS", "ConfigError", "EIEConfig", "clog2"]
+__all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "PRESETS", "ConfigError", "EIEConfig", "clog2"]
 
 #: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4
 
 #: While an activation queue is filling, a message is sent only if at most this many are in flight.
-N_SPARSE = 4
+FILLING_LIMIT = 4
 
 
 class ConfigError(ValueError):
@@ -41,7 +41,7 @@ class _Range:
             raise ConfigError(f"{name} must be {self}, not {value}")
 
 
-def _size(default: int, low: int, high: int, *, power_of_two: bool = False) -> int:
+def _integer(default: int, low: int, high: int, *, power_of_two: bool = False) -> int:
     """Integer field with its valid range."""
     return dataclasses.field(default=default,
                              metadata={"range": _Range(low, high, power_of_two)})
@@ -93,21 +93,21 @@ class EIEConfig:
         If a value is out of range. The message names the field, the value and the valid range.
     """
 
-    n_pe: int = _size(16, 1, 256, power_of_two=True)
-    v_width: int = _size(4, 2, 8)
-    z_width: int = _size(6, 2, 8)
-    entries_per_word: int = _size(8, 1, 16, power_of_two=True)
-    queue_depth: int = _size(21, 2, 256)
+    n_pe: int = _integer(16, 1, 256, power_of_two=True)
+    v_width: int = _integer(4, 2, 8)
+    z_width: int = _integer(6, 2, 8)
+    entries_per_word: int = _integer(8, 1, 16, power_of_two=True)
+    queue_depth: int = _integer(21, 2, 256)
     drop_empty_columns: bool = True
-    act_width: int = _size(16, 4, 24)
-    codebook_width: int = _size(16, 4, 24)
-    acc_width: int = _size(40, 8, 60)
-    acc_depth: int = _size(64, 4, 1024, power_of_two=True)
-    spmat_depth: int = _size(1024, 2, 1 << 20)
-    ptr_depth: int = _size(1024, 2, 1 << 20)
-    act_depth: int = _size(512, 2, 1 << 16)
-    n_codebooks: int = _size(4, 1, 256)
-    program_depth: int = _size(64, 2, 4096)
+    act_width: int = _integer(16, 4, 24)
+    codebook_width: int = _integer(16, 4, 24)
+    acc_width: int = _integer(40, 8, 60)
+    acc_depth: int = _integer(64, 4, 1024, power_of_two=True)
+    spmat_depth: int = _integer(1024, 2, 1 << 20)
+    ptr_depth: int = _integer(1024, 2, 1 << 20)
+    act_depth: int = _integer(512, 2, 1 << 16)
+    n_codebooks: int = _integer(4, 1, 256)
+    program_depth: int = _integer(64, 2, 4096)
     readback: bool = False
 
     def __post_init__(self) -> None:

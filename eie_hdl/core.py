@@ -8,7 +8,7 @@ from .ccu.ccu import Ccu, CcuSignature
 from .config import EIEConfig
 from .lib.shared_module import Shared
 from .pe.pe import Pe, PeSignature
-from .tree.tree import grow_tree
+from .tree.tree import add_tree_nodes
 
 __all__ = ["Core"]
 
@@ -37,10 +37,10 @@ class Core(wiring.Component):
         m.submodules.ccu = ccu = Ccu(config)
         connect(m, flipped(self), ccu.host)
 
-        for index, link in enumerate(grow_tree(m, ccu.link, config)):
-            place = f"pe_{index}"
-            m.submodules[place] = pe = Shared(
-                place, "eie_pe", PeSignature(config), partial(Pe, config))
+        for index, link in enumerate(add_tree_nodes(m, ccu.link, config)):
+            name = f"pe_{index}"
+            m.submodules[name] = pe = Shared(
+                name, "eie_pe", PeSignature(config), partial(Pe, config))
             m.d.comb += pe.index.eq(index)
             connect(m, link, pe.link)
 

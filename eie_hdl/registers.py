@@ -282,8 +282,8 @@ def _counters() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
                    _value(R, f"bits {low + REGISTER_WIDTH - 1}:{low}"))
 
 
-def _place(base: int, registers: Iterator[tuple[str, str, tuple[Field, ...]]]
-           ) -> Iterator[Register]:
+def _assign_addresses(base: int, registers: Iterator[tuple[str, str, tuple[Field, ...]]]
+                      ) -> Iterator[Register]:
     for number, (name, doc, fields) in enumerate(registers):
         yield Register(name, base + number * REGISTER_WIDTH // 8, doc, fields,
                        locked=name in _LOCKED)
@@ -291,8 +291,8 @@ def _place(base: int, registers: Iterator[tuple[str, str, tuple[Field, ...]]]
 
 #: All registers, in order of address.
 REGISTERS: tuple[Register, ...] = (
-    *_place(0, _identification()), *_place(_CONFIG_BASE, _configuration()),
-    *_place(_CONTROL_BASE, _control()), *_place(_COUNTER_BASE, _counters()))
+    *_assign_addresses(0, _identification()), *_assign_addresses(_CONFIG_BASE, _configuration()),
+    *_assign_addresses(_CONTROL_BASE, _control()), *_assign_addresses(_COUNTER_BASE, _counters()))
 
 #: Registers by name.
 REGISTER = {register.name: register for register in REGISTERS}

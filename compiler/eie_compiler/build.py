@@ -1,4 +1,4 @@
-"""A build: memory images, the placement of its vectors, and the build report."""
+"""Builds: memory images, placement of vectors, and the build report."""
 
 import dataclasses
 import hashlib
@@ -20,11 +20,11 @@ from .patches import Patches
 
 __all__ = ["MANIFEST", "Build", "BuildError", "Vector"]
 
-#: File with the description of a build and the checksums of its other files.
+#: File with the description of a build, and the checksums of its other files.
 MANIFEST = "manifest.json"
 
 _KIND = "eie-build"
-_PLACES = "vectors.npz"
+_VECTORS = "vectors.npz"
 
 
 class BuildError(ValueError):
@@ -71,7 +71,7 @@ class Build:
     outputs : :class:`tuple` of :class:`Vector`
         Vectors sent to the host, in this order.
     layers : :class:`tuple` of :class:`Vector`
-        Results of every layer, whether sent or not.
+        Results of every layer, sent to the host or not.
     patches : :class:`~.patches.Patches`, optional
         For a convolution: the patches that inputs are cut from.
     report : :class:`dict`
@@ -102,16 +102,16 @@ class Build:
     def save(self, folder: str | Path) -> None:
         """Write the images, the placement of the vectors, and the manifest."""
         folder = Path(folder)
-        if (folder / MANIFEST).exists():    # a larger machine has more images
+        if (folder / MANIFEST).exists():    # an earlier build may be of a machine with more images
             for stale in folder.glob(image_file("*")):
                 stale.unlink()
         sums = self.write_images(folder)
         vectors = {"input": self.input} | {f"layer{number}": vector
                                            for number, vector in enumerate(self.layers)}
-        with (folder / _PLACES).open("wb") as file:
+        with (folder / _VECTORS).open("wb") as file:
             np.savez_compressed(file, allow_pickle=False,
                                 **{key: vector.columns for key, vector in vectors.items()})
-        sums[_PLACES] = hashlib.sha256((folder / _PLACES).read_bytes()).hexdigest()
+        sums[_VECTORS] = hashlib.sha256((folder / _VECTORS).read_bytes()).hexdigest()
         names = [vector.name for vector in self.layers]
         manifest = {
             "schema_version": SCHEMA_VERSION, "kind": _KIND, "format": FORMAT_VERSION,
@@ -122,7 +122,7 @@ class Build:
             "input_words": self.input_words, "input_buffers": self.input_buffers,
             "sent": [names.index(vector.name) for vector in self.outputs],
             "report": self.report, "files": sums}
-        manifest["checksum"] = _seal(manifest)
+        manifest["checksum"] = _checksum(manifest)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
                                        encoding="utf-8")
 
@@ -145,11 +145,11 @@ class Build:
                 images[instance] = from_hex(image, _read(folder, name, manifest["files"]))
             except ImageError as error:
                 raise BuildError(f"{folder / name}: {error}") from error
-        _read(folder, _PLACES, manifest["files"])
+        _read(folder, _VECTORS, manifest["files"])
         try:
-            columns = read_arrays(folder / _PLACES)
+            columns = read_arrays(folder / _VECTORS)
         except ArchiveError as error:
-            raise BuildError(f"{folder / _PLACES}: {error}") from error
+            raise BuildError(f"{folder / _VECTORS}: {error}") from error
         vectors = [Vector(fields["name"], fields["base_word"], columns[key], fields["frac"])
                    for key, fields in manifest["vectors"].items()]
         layers = tuple(vectors[1:])
@@ -178,8 +178,8 @@ def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
     return content
 
 
-def _seal(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest without its checksum."""
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """Compute the SHA-256 of a manifest without its checksum."""
     rest = {key: value for key, value in manifest.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -199,7 +199,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise BuildError(f"{path}: schema_version must be {SCHEMA_VERSION}, not "
                          f"{manifest.get('schema_version')!r}: compile the network again")
-    if manifest.get("checksum") != _seal(manifest):
+    if manifest.get("checksum") != _checksum(manifest):
         raise BuildError(f"{path} must be unchanged, but its checksum differs: "
                          f"compile again")
     try:

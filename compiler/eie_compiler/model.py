@@ -28,9 +28,9 @@ class ModelLayer:
         Weights: a dense matrix or sparse array of floating-point numbers. A sparse array is
         converted to a :class:`scipy.sparse.csc_array` of float64, a dense matrix to float64.
     bias : n_rows, optional
-        Bias of each row, converted to float64. None: zeros.
+        Bias of each row, converted to float64; zeros by default.
     relu : :class:`bool`
-        Whether negative results become zero.
+        True if negative results become zero.
 
     Raises
     ------

@@ -43,7 +43,7 @@ class Layer:
     bias : float64, n_rows
         Bias of each row.
     relu : :class:`bool`
-        Whether negative results become zero.
+        True if negative results become zero.
     output_frac : :class:`int`
         Fraction bits of the results: word `y` represents ``y / 2 ** output_frac``.
 

@@ -2,7 +2,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import N_SPARSE, EIEConfig
+from ..config import FILLING_LIMIT, EIEConfig
 
 __all__ = ["BroadcastThrottle"]
 
@@ -13,7 +13,7 @@ class BroadcastThrottle(wiring.Component):
     Queue status is :attr:`EIEConfig.n_in_flight` cycles stale. When a queue is filling, the
     messages of these cycles might overflow it. Usually there are only a few, because a column
     occupies a PE for several cycles. The throttle therefore counts the messages in flight, and
-    stops the broadcast only if there are more than the remaining room is sufficient for.
+    stops the broadcast only if there are more of them than slots that are certainly free.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class BroadcastThrottle(wiring.Component):
     filling, full : :py:`In(1)`
         As in :class:`~eie_hdl.tree.tree.Link`.
     sent : :py:`In(1)`
-        Strobe: a message is sent that passes through the queues.
+        Strobe: a message that passes through the queues is sent.
     stop : :py:`Out(1)`
         No such message may be sent.
     """
@@ -41,12 +41,12 @@ class BroadcastThrottle(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        recent = Signal(self._n_in_flight)    # one bit per cycle, the latest lowest
+        recent = Signal(self._n_in_flight)    # one bit per cycle, the latest in bit 0
         count  = Signal(range(self._n_in_flight + 1))
         m.d.sync += [
             recent.eq(recent << 1 | self.sent),
             count.eq(count + self.sent - recent[-1]),
         ]
-        m.d.comb += self.stop.eq(self.full | (self.filling & (count > N_SPARSE)))
+        m.d.comb += self.stop.eq(self.full | (self.filling & (count > FILLING_LIMIT)))
 
         return m

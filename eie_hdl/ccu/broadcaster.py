@@ -28,7 +28,7 @@ class Broadcaster(wiring.Component):
     load : :py:`In(stream.Signature(layouts.load))`
         Words.
     stop : :py:`In(1)`
-        The activation queues have no room: send no message.
+        An activation queue might overflow: send no message.
     busy : :py:`In(1)`
         A program runs.
     o : :py:`Out(stream.Signature(layouts.message, always_ready=True))`
@@ -63,7 +63,7 @@ class Broadcaster(wiring.Component):
         is_program = word.memory == Memory.PROGRAM
         sends_message = Signal()
         sends_word    = Signal()
-        sent_word     = Signal()    # in the cycle before
+        sent_word     = Signal()    # in the previous cycle
         m.d.comb += [
             self.message.ready.eq(~self.stop & ~sent_word),
             self.load.ready.eq(~sends_message & ~(sent_word & self.busy)),

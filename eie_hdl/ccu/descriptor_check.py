@@ -10,9 +10,7 @@ __all__ = ["DescriptorCheck"]
 
 
 class DescriptorCheck(wiring.Component):
-    """Check of a descriptor before it is executed.
-
-    Combinational.
+    """Checks a descriptor before it is executed. Combinational.
 
     Parameters
     ----------

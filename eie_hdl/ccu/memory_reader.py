@@ -9,7 +9,7 @@ __all__ = ["MemoryReader"]
 
 
 class MemoryReader(wiring.Component):
-    """Memory readback: words of a PE, or of the program, in pieces of `act_width` bits.
+    """Reads words of a PE memory, or of the program, in pieces of `act_width` bits.
 
     Each piece is requested separately, because a PE keeps no state of a read. A piece takes the
     round trip of a message to the PEs and back.
@@ -54,14 +54,14 @@ class MemoryReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        counts   = {place.value: n_pieces(self._config, image.shape)
-                    for place, image in self._layouts.memories.items()}
+        n_pieces_of = {kind.value: n_pieces(self._config, image.shape)
+                       for kind, image in self._layouts.memories.items()}
         offset   = Signal.like(self.i.p.count)    # words read
-        piece    = Signal(range(max(counts.values())))
+        piece    = Signal(range(max(n_pieces_of.values())))
         address  = Signal(self._layouts.load.members["address"])
-        which    = self.i.p.memory.as_value()
-        pieces   = Array(counts.get(place, 1) for place in range(1 << len(which)))
-        is_last_piece = piece + 1 == pieces[which]
+        memory_code   = self.i.p.memory.as_value()
+        pieces        = Array(n_pieces_of.get(code, 1) for code in range(1 << len(memory_code)))
+        is_last_piece = piece + 1 == pieces[memory_code]
         is_last  = is_last_piece & (offset + 1 == self.i.p.count)
         is_program = self.i.p.memory == Memory.PROGRAM
         m.d.comb += [
@@ -74,16 +74,16 @@ class MemoryReader(wiring.Component):
             self.program.addr.eq(address),
         ]
 
-        # Pieces of the program are formed here, as a PE would: a value and an end.
-        ended = Signal()
-        here  = Signal(self._layouts.scan)
+        # A piece of the program has the form of a PE's answer: a value, then an end.
+        ended         = Signal()
+        program_piece = Signal(self._layouts.scan)
         m.d.comb += [
-            here.value.eq(self.program.data.word_select(piece, self._config.act_width)),
-            here.end.eq(ended),
+            program_piece.value.eq(self.program.data.word_select(piece, self._config.act_width)),
+            program_piece.end.eq(ended),
         ]
 
         with m.FSM():
-            with m.State("ASK"):
+            with m.State("REQUEST"):
                 m.d.comb += [
                     self.request.valid.eq(self.i.valid & ~is_program),
                     self.program.en.eq(self.i.valid & is_program),
@@ -93,7 +93,7 @@ class MemoryReader(wiring.Component):
                     m.next = "ANSWER"
 
             with m.State("ANSWER"):
-                found, taken = self._answer(m, is_program, here, is_last)
+                found, taken = self._answer(m, is_program, program_piece, is_last)
                 with m.If(taken & ~found.end):
                     m.d.sync += ended.eq(1)
                 with m.If(taken & found.end):
@@ -101,16 +101,16 @@ class MemoryReader(wiring.Component):
                         piece.eq(Mux(is_last_piece, 0, piece + 1)),
                         offset.eq(Mux(is_last, 0, offset + is_last_piece)),
                     ]
-                    m.next = "ASK"
+                    m.next = "REQUEST"
 
         return m
 
-    def _answer(self, m, is_program, here, is_last):
-        """Forward an answer, from `here` or from the PEs. Return it, and whether it is accepted.
+    def _answer(self, m, is_program, program_piece, is_last):
+        """Forward an answer of the PEs or `program_piece`; return it, and a bit set once accepted.
 
         Of all ends, only the last is forwarded.
         """
-        found = self._layouts.scan(Mux(is_program, here, self.answer.payload))
+        found = self._layouts.scan(Mux(is_program, program_piece, self.answer.payload))
         taken = Signal()
         m.d.comb += [
             self.o.payload.eq(found),

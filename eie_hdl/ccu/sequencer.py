@@ -20,9 +20,10 @@ def fault_layout(config: EIEConfig) -> data.StructLayout:
 
 
 def message_layout(config: EIEConfig) -> data.StructLayout:
-    """Message of the sequencer: as ``layouts.message``, but with loads only with ``readback``.
+    """Message of the sequencer: ``layouts.message``, without loads unless ``readback`` is set.
 
-    The body is then no wider than needed: all of its bits are driven by some state.
+    The body is then no wider than needed. Bits that no state drives would get a Verilog block of
+    their own, which no simulator evaluates.
     """
     layouts = Layouts.of(config)
     bodies = {"activation": layouts.activation, "start": layouts.start, "end": layouts.end}
@@ -61,9 +62,9 @@ class Sequencer(wiring.Component):
     tile_sent : :py:`Out(1)`
         Strobe: the end of a tile is broadcast.
     tiles_waiting : :py:`In(1)`
-        A tile that was sent is not written yet.
+        At least one tile has been sent but not yet written.
     reading : :py:`Out(1)`
-        Memory is being read, rather than a program run.
+        A memory is being read; no program is running.
     queues_full, result_blocked : :py:`In(1)`
         Cause of a stalled activation or result element, for the counters.
     strobes : :py:`Out(strobes_layout)`
@@ -119,15 +120,15 @@ class Sequencer(wiring.Component):
         offset     = Signal.like(self.run.p.offset)
         source, error = self._check(m, descriptor, address, offset)
 
-        # A state offers a message; it is sent if there is room and no fault.
-        message  = Signal(self._message_layout())
+        # A state offers a message; it is sent if the broadcast accepts it and there is no fault.
+        message  = Signal(message_layout(self._config))
         offered  = Signal()
         can_send = Signal()
         sent     = offered & can_send
-        is_sound = self.fault.code == Error.NONE
+        no_fault = self.fault.code == Error.NONE
         m.d.comb += [
-            can_send.eq(is_sound & self.message.ready),
-            self.message.valid.eq(offered & is_sound),
+            can_send.eq(no_fault & self.message.ready),
+            self.message.valid.eq(offered & no_fault),
             self.message.payload.as_value().eq(message),
         ]
 
@@ -136,7 +137,7 @@ class Sequencer(wiring.Component):
                 self._accept(m, address, offset)
             with m.State("READ"):
                 with m.If(self.read.p.memory == Memory.ACT):
-                    self._make_scan(m, descriptor)
+                    self._make_descriptor(m, descriptor)
                 if self._config.readback:
                     with m.Else():
                         self._read_memory(m, message, offered, can_send)
@@ -158,7 +159,7 @@ class Sequencer(wiring.Component):
                 with m.If(~descriptor.start.dense):
                     self._broadcast(m, descriptor, address, message, offered, can_send)
                 with m.Else():
-                    self._send_result(m, is_sound)
+                    self._send_result(m, no_fault)
                 with m.If(self.scan.valid & self.scan.ready & self.scan.p.end):
                     m.next = "END"
             with m.State("END"):
@@ -172,20 +173,8 @@ class Sequencer(wiring.Component):
 
         return m
 
-    def _message_layout(self):
-        """Layout of what states offer: without readback, no word of a memory.
-
-        Verilog would give the bits that no state drives a block of their own, which no simulator
-        evaluates.
-        """
-        layouts = self._layouts
-        if self._config.readback:
-            return layouts.message
-        bodies = {"activation": layouts.activation, "start": layouts.start, "end": layouts.end}
-        return data.StructLayout({"kind": Kind, "body": data.UnionLayout(bodies)})
-
     def _check(self, m, descriptor, address, offset):
-        """Return the first row of the source of a descriptor, and the error in it."""
+        """Return the first row of a descriptor's source, and the error of the descriptor."""
         m.submodules.check = check = DescriptorCheck(self._config)
         m.d.comb += [
             check.descriptor.eq(descriptor),
@@ -205,7 +194,7 @@ class Sequencer(wiring.Component):
             m.d.sync += self.reading.eq(1)
             m.next = "READ"
 
-    def _make_scan(self, m, descriptor):
+    def _make_descriptor(self, m, descriptor):
         """Turn a read of activations into a descriptor that sends them to the host."""
         m.d.comb += self.read.ready.eq(1)
         m.d.sync += [
@@ -249,7 +238,7 @@ class Sequencer(wiring.Component):
         ]
 
     def _broadcast(self, m, descriptor, address, message, offered, can_send):
-        """Broadcast what the scanners find in the source of a tile."""
+        """Broadcast the activations that the scanners find in the source of a tile."""
         found = self.scan
         is_activation = found.valid & ~found.p.end
         pointer = descriptor.ptr_base + found.p.column
@@ -271,12 +260,12 @@ class Sequencer(wiring.Component):
         """Report an error of the descriptor at an address."""
         return [self.fault.code.eq(error), self.fault.address.eq(address)]
 
-    def _send_result(self, m, is_sound):
-        """Send what the scanners find in the source of a dense descriptor to the host."""
+    def _send_result(self, m, no_fault):
+        """Send the activations of the source of a dense descriptor to the host."""
         m.d.comb += [
             self.results.payload.eq(self.scan.payload),
-            self.results.valid.eq(self.scan.valid & is_sound),
-            self.scan.ready.eq(self.results.ready & is_sound),
+            self.results.valid.eq(self.scan.valid & no_fault),
+            self.scan.ready.eq(self.results.ready & no_fault),
             self.strobes.phase_output.eq(1),
             self.strobes.stall_result.eq(self.result_blocked),
         ]

@@ -8,7 +8,7 @@ __all__ = ["TileTracker"]
 
 
 class TileTracker(wiring.Component):
-    """Tiles of a program that have been broadcast and not yet written by the PEs.
+    """Tracks the tiles of a program that have been broadcast but not yet written by the PEs.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class TileTracker(wiring.Component):
         One token per tile, in order, when all PEs have written it. The payload is set if an
         accumulator overflowed. Always accepted.
     waiting : :py:`Out(1)`
-        At least one tile has been broadcast and not yet written.
+        At least one tile has been broadcast but not yet written.
     overflow : :py:`Out(1)`
-        An accumulator overflowed in this program; when none runs, in the last one.
+        An accumulator overflowed in this program; when idle, in the last one.
     overflow_tile : :py:`Out(clog2(program_depth))`
         Number of the first tile of the program, from 0, in which an accumulator overflowed.
     """

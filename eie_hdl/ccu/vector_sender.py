@@ -8,7 +8,7 @@ __all__ = ["VectorSender"]
 
 
 class VectorSender(wiring.Component):
-    """Output of a densely scanned vector, with its last element marked.
+    """Marks the last element of a densely scanned vector.
 
     An element is held until the next element or the end arrives. One element per cycle.
 

@@ -94,7 +94,7 @@ class VerilogPlatform:
         wires: dict[str, Any] = {("i_" if flow == In else "o_") + port: value
                                  for port, flow, value in ports(shared)}
         if IMAGE_PARAMETER in self.modules[shared.module]:
-            wires["p_IMAGE"] = shared.place
+            wires["p_IMAGE"] = shared.name
         return Instance(shared.module, i_clk=ClockSignal(),
                         i_rst=ResetSignal() | shared.reset, **wires)
 

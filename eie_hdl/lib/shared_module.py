@@ -1,4 +1,4 @@
-"""Components that are emitted as a Verilog module once and instantiated many times."""
+"""Components emitted once as a Verilog module and instantiated many times."""
 
 from amaranth.hdl import Const, Elaboratable, Module, ResetInserter, Shape, Value, unsigned
 from amaranth.lib import stream, wiring
@@ -51,7 +51,7 @@ class Shared(Elaboratable):
 
     Parameters
     ----------
-    place : :class:`str`
+    name : :class:`str`
         Name of the submodule, and prefix of its wires.
     module : :class:`str`
         Name of the Verilog module. Components with the same module name must be identical.
@@ -62,13 +62,13 @@ class Shared(Elaboratable):
     reset : :class:`~amaranth.hdl.Signal`, optional
         Synchronous reset, in addition to that of the clock domain.
     """
-    def __init__(self, place, module, signature, make, *, reset=None):
+    def __init__(self, name, module, signature, make, *, reset=None):
         self.signature = _plain(signature)
-        self.place = place
+        self.name = name
         self.module = module
         self.make = make
         self.reset = Const(0) if reset is None else reset
-        self.__dict__.update(self.signature.members.create(path=(place,)))
+        self.__dict__.update(self.signature.members.create(path=(name,)))
 
     def elaborate(self, platform):
         if hasattr(platform, "get_shared"):

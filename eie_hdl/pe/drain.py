@@ -106,13 +106,13 @@ class Drain(wiring.Component):
                 with m.If(is_last):
                     m.next = "ENTRIES"
 
-        # The first word of biases is read with the end, each other one in the last lane before it.
+        # The first bias word is read with the end, each later one in the last lane of the previous.
         m.d.comb += self.bias.en.eq(self.tile.valid | (lane == ACTS_PER_WORD - 1))
 
         return m
 
     def _drain_row(self, m, is_last):
-        """Send a row through the MAC; with the last one, the end of the tile has been taken."""
+        """Send a row through the MAC; accept the end of the tile with the last row."""
         m.d.comb += [
             self.hold.eq(1),
             self.i.ready.eq(is_last),

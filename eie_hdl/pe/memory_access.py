@@ -8,20 +8,21 @@ from .readback import Readback
 
 __all__ = ["MemoryAccess"]
 
-#: Memories that only loads write, and that one stage each reads.
+#: Memories written only by loads, each read by a single pipeline stage.
 _LOADED = {"ptr_even": Memory.PTR, "ptr_odd": Memory.PTR, "spmat": Memory.SPMAT,
            "codebook": Memory.CODEBOOK}
 
 
 class MemoryAccess(wiring.Component):
-    """Ports of a PE's memories, shared by the stages of its path, by loads and by requests.
+    """Shares the ports of a PE's memories between pipeline stages, loads and read requests.
 
-    Loads write all memories. The pointer, spmat and codebook memories are read each by its stage,
-    or, with ``readback``, by a request, which has priority, as no program runs at that time.
+    Loads write all memories. The pointer, spmat and codebook memories are each read by one stage.
+    With ``readback``, a request reads them too and has priority, as no program runs meanwhile.
 
     The activation SRAM is read by the scanner and, while `hold` is set, by the drain. It is written
-    by the write-back and by loads. A load waits if the write-back has a word, which it has at most
-    in one of four cycles; after a load that is sent while a program runs, none follows for a cycle.
+    by the write-back and by loads. A load is delayed by one cycle if the write-back has a word,
+    which happens in at most one of four cycles. While a program runs, the CCU sends no load in the
+    cycle after another one.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class MemoryAccess(wiring.Component):
     ptr_even, ptr_odd, spmat, codebook, act : :py:`In(...)`
         Memories, each with a read port `r` and a write port `w`.
     ptr_even_r, ptr_odd_r, spmat_r, codebook_r : :py:`Out(memory.ReadPort.Signature(...))`
-        Read ports for the stages of the path.
+        Read ports for the pipeline stages.
     scan_r, bias_r : :py:`Out(memory.ReadPort.Signature(...))`
         Read ports of the activation SRAM, for the scanner and the drain.
     hold : :py:`In(1)`

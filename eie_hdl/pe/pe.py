@@ -134,7 +134,7 @@ class Pe(wiring.Component):
         return m
 
     def _receive(self, m):
-        """Register the broadcast; return message and valid."""
+        """Register the broadcast; return its `valid` and its message."""
         message = Signal(self._layouts.message)
         valid   = Signal()
         m.d.sync += valid.eq(self.link.message.valid)

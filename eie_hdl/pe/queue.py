@@ -2,7 +2,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import N_SPARSE, EIEConfig
+from ..config import FILLING_LIMIT, EIEConfig
 from ..format import Layouts
 from ..lib.stream_queue import StreamQueue
 
@@ -16,7 +16,7 @@ class ActivationQueue(wiring.Component):
     ``queue_depth`` columns and for all messages in flight. Back-pressure has two levels. `filling`
     is asserted at ``queue_depth`` columns, when a message in every cycle could overflow the queue.
     As that many are rarely in flight, `full` is asserted only when no more than
-    :data:`~eie_hdl.config.N_SPARSE` slots are free. Latency of an empty queue is one cycle.
+    :data:`~eie_hdl.config.FILLING_LIMIT` slots are free. Latency of an empty queue is one cycle.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ActivationQueue(wiring.Component):
         connect(m, slots.o, flipped(self.o))
         m.d.sync += [
             self.filling.eq(slots.level >= self._queue_depth),
-            self.full.eq(slots.level >= self.n_slots - N_SPARSE),
+            self.full.eq(slots.level >= self.n_slots - FILLING_LIMIT),
         ]
 
         return m

@@ -51,8 +51,8 @@ class Readback(wiring.Component):
 
         # The memories return their words in the cycle after the request.
         request = Signal.like(self.i.payload)
-        asked   = Signal()
-        m.d.sync += asked.eq(self.i.valid)
+        pending = Signal()
+        m.d.sync += pending.eq(self.i.valid)
         with m.If(self.i.valid):
             m.d.sync += request.eq(self.i.payload)
 
@@ -72,7 +72,7 @@ class Readback(wiring.Component):
         n_pieces  = -(-len(word) // act_width)
         has_value = Signal()
         m.d.comb += self.o.p.end.eq(~has_value)
-        with m.If(asked):
+        with m.If(pending):
             m.d.sync += [
                 has_value.eq(request.pe == self.index),
                 self.o.valid.eq(1),

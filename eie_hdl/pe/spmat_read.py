@@ -84,11 +84,11 @@ class SpmatRead(wiring.Component):
         with m.If(s1_valid & (s1.kind == Kind.START)):
             m.d.sync += held_valid.eq(0)
 
-        self._pick_entry(m, advance, s1, s1_valid & ~is_empty, n == 0, position)
+        self._select_entry(m, advance, s1, s1_valid & ~is_empty, n == 0, position)
 
         return m
 
-    def _pick_entry(self, m, advance, s1, valid, first, position):
+    def _select_entry(self, m, advance, s1, valid, first, position):
         """Select the entry at `position` from the word read for it, in stages 2 to 4."""
         lane_width = clog2(self._layouts.spmat_word.length)
 

@@ -12,7 +12,7 @@ from .mac import Mac
 __all__ = ["WriteBack"]
 
 
-class _Number(NamedTuple):
+class _Truncated(NamedTuple):
     """Number truncated to its `low` bits while it is shifted, with its `sign`.
 
     `outside` is set if a truncated bit differed from the sign.
@@ -22,8 +22,8 @@ class _Number(NamedTuple):
     outside: Value
 
     def register(self, m, name):
-        registers = _Number(*(Signal(len(value), name=f"{name}_{field}")
-                              for field, value in self._asdict().items()))
+        registers = _Truncated(*(Signal(len(value), name=f"{name}_{field}")
+                                 for field, value in self._asdict().items()))
         m.d.sync += [register.eq(value) for register, value in zip(registers, self)]
         return registers
 
@@ -89,7 +89,7 @@ class WriteBack(wiring.Component):
         # kept for rounding.
         steps = [1 << n for n in reversed(range(len(shift)))]
         half  = len(steps) // 2
-        s1 = _Number(Cat(0, self.i.p.acc), self.i.p.acc[-1], Const(0, 1))
+        s1 = _Truncated(Cat(0, self.i.p.acc), self.i.p.acc[-1], Const(0, 1))
         s1_shifted = self._shifted(s1, shift, steps[:half])
         s2 = s1_shifted.register(m, "s2")
         s2_shifted = self._shifted(s2, shift, steps[half:])
@@ -161,10 +161,10 @@ class WriteBack(wiring.Component):
         """Shift by each of `steps` whose bit is set in `shift`."""
         low, sign, outside = number
         for step in steps:
-            chosen = shift[clog2(step)]
+            applied = shift[clog2(step)]
             kept   = self._config.act_width + step
             low    = Cat(low, sign.replicate(max(0, kept + step - len(low))))
             lost   = low[kept:]
-            outside = outside | (~chosen & (lost != sign.replicate(len(lost))))
-            low    = Mux(chosen, low[step:], low)[:kept]
-        return _Number(low, sign, outside)
+            outside = outside | (~applied & (lost != sign.replicate(len(lost))))
+            low    = Mux(applied, low[step:], low)[:kept]
+        return _Truncated(low, sign, outside)

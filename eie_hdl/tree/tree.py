@@ -12,7 +12,7 @@ from ..lib.shared_module import Shared
 from ..lib.stream_queue import StreamQueue
 from .lnzd import LnzdNode
 
-__all__ = ["EVENTS", "Link", "TreeNode", "TreeNodeSignature", "grow_tree"]
+__all__ = ["EVENTS", "Link", "TreeNode", "TreeNodeSignature", "add_tree_nodes"]
 
 #: Events that PEs report and the tree sums.
 EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
@@ -36,7 +36,7 @@ class Link(wiring.Signature):
         One token per tile written back; its payload is set if an accumulator overflowed.
     filling, full : :py:`Out(1)`
         Back-pressure of the activation queues. While `filling` is asserted, no message may be sent
-        if more than :data:`~..config.N_SPARSE` are in flight, and none while `full` is.
+        if more than :data:`~..config.FILLING_LIMIT` are in flight, and none while `full` is.
     events : :py:`Out(data.StructLayout(...))`
         Number of PEs with each event in this cycle, for the performance counters.
     """
@@ -153,11 +153,11 @@ class TreeNode(wiring.Component):
         return m
 
 
-def grow_tree(m, root, config):
+def add_tree_nodes(m, root, config):
     """Add the tree nodes between the CCU and the PEs to module `m`.
 
-    The index of a child is the next digit, least significant first, of the numbers of the PEs below
-    it. Round-robin arbitration in every node is then round-robin over all PEs.
+    The numbers of the PEs below a node share their low digits, and the index of a child is the next
+    digit. Round-robin arbitration in every node is then round-robin over all PEs.
 
     Parameters
     ----------
@@ -180,9 +180,9 @@ def grow_tree(m, root, config):
         n_children = 2 if clog2(n_below) % 2 else 4
         children = {}
         for first, link in links.items():
-            place = f"node_{level}_{first}"
-            m.submodules[place] = node = Shared(
-                place, f"eie_node{n_children}", TreeNodeSignature(config, n_children=n_children),
+            name = f"node_{level}_{first}"
+            m.submodules[name] = node = Shared(
+                name, f"eie_node{n_children}", TreeNodeSignature(config, n_children=n_children),
                 partial(TreeNode, config, n_children=n_children))
             connect(m, link, node.parent)
             children |= {first + n * stride: child for n, child in enumerate(node.child)}

@@ -1,4 +1,4 @@
-"""Inferences by the golden model or by the hardware, with their counters."""
+"""Inferences on the golden model or on simulated hardware, with their counters."""
 
 import dataclasses
 import time
@@ -20,12 +20,12 @@ __all__ = ["Engine", "EngineError", "Inference", "infer", "prepare", "shape_outp
 #: Engines that run inferences.
 Engine = Literal["golden", "cocotb", "verilator"]
 
-#: Mismatches that the summary lists.
+#: Maximum number of mismatches in a summary.
 _MAX_LISTED = 100
 
 
 class EngineError(ValueError):
-    """An engine that does not exist; the message lists those that do."""
+    """Unknown engine; the message lists the valid ones."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,23 +35,23 @@ class Inference:
     Attributes
     ----------
     engine : :data:`Engine`
-        The engine that ran it.
+        Engine that ran the batch.
     simulator : :class:`str`, optional
         ``verilator`` or ``icarus``; None for the golden model.
     names : :class:`list` of :class:`str`
-        Layers whose results came out.
+        Layers whose results are sent to the host.
     outputs : :class:`list` of int64 (batch, n_elements)
-        Their results as fixed-point words, in logical order.
+        Results of these layers as fixed-point words, in logical order.
     counters : :class:`dict` of :class:`str` to int64 (batch,)
-        Counters by name. The golden model knows only what does not depend on time.
+        Counters by name. The golden model has only those that do not depend on timing.
     entries : int64 (batch, n_pe)
-        Entries that each PE walked, after the golden model.
+        Entries processed by each PE, according to the golden model.
     mismatches : :class:`list` of :class:`~.rtl.cocotb_engine.Mismatch`
-        Where hardware and golden model differ.
+        Differences between hardware and golden model.
     overflows : :class:`int`
-        Images for which the hardware reported an overflow.
+        Number of inferences for which the hardware reported an overflow.
     seconds : :class:`float`
-        Time taken, the making of a simulator aside.
+        Wall-clock time, without compiling the simulator.
     """
 
     engine: Engine
@@ -66,12 +66,12 @@ class Inference:
 
     @property
     def ok(self) -> bool:
-        """Whether hardware and golden model agree, without an overflow."""
+        """True if hardware and golden model agree and no accumulator overflowed."""
         return not self.mismatches and not self.overflows
 
     @property
     def entry_balance(self) -> float:
-        """Mean over greatest number of entries that a PE walked; 1 if there are none."""
+        """Mean over greatest number of entries of a PE; 1 if there are none."""
         busiest = self.entries.max(axis=1).sum()
         return float(self.entries.mean(axis=1).sum() / busiest) if busiest else 1.0
 
@@ -84,7 +84,7 @@ class Inference:
         return float(self.counters["macs"].sum() / cycles) if cycles else 0.0
 
     def summary(self) -> dict[str, Any]:
-        """All but the outputs, as plain JSON."""
+        """Return everything except the outputs, as plain JSON."""
         return {
             "engine": self.engine, "simulator": self.simulator,
             "inferences": len(self.entries), "seconds": self.seconds, "outputs": self.names,
@@ -96,13 +96,13 @@ class Inference:
 
 
 def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
-    """Fixed-point words of inputs.
+    """Convert inputs to fixed-point words.
 
     Parameters
     ----------
     inputs : (batch, n_inputs) or (n_inputs,); of a convolution (batch, channels, height, width)
         Floating-point numbers, which are rounded to the format of the network's input; or
-        integers, which are such words already.
+        integers, which are taken as words.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
     Raises
     ------
     VectorError
-        If there are none, or of another number than the network has, or they are not numbers.
+        If the batch is empty, the shape does not match the network, or the type is not numeric.
     """
     array = np.asarray(inputs)
     what = "row"
@@ -130,8 +130,7 @@ def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
 
 
 def shape_output(build: Build, output: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Results (batch, n_elements) as they are; of a convolution (batch, n_elements, height, width).
-    """
+    """Return results unchanged; those of a convolution as (batch, n_elements, height, width)."""
     return output if build.patches is None else build.patches.join(output)
 
 
@@ -139,26 +138,26 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
           simulator: str = "verilator", waves: str | None = None,
           folder: str | Path | None = None, build_root: str | Path | None = None,
           load: str = "stream") -> Inference:
-    """Run a batch. What the hardware answers is compared with the golden model, bit by bit.
+    """Run a batch, and compare results of the hardware with the golden model, bit by bit.
 
     Parameters
     ----------
     words : int64 (batch, n_inputs)
         Inputs as from :func:`prepare`.
     engine : ``"golden"``, ``"cocotb"`` or ``"verilator"``
-        The golden model alone; the hardware as well, in cocotb; or in Verilator without cocotb,
-        which is many times as fast.
+        The golden model alone; or also the hardware, in cocotb, or in Verilator without cocotb,
+        which is many times faster.
     simulator, waves, folder, load
-        As for :func:`.rtl.cocotb_engine.run`, with cocotb only.
+        As for :func:`.rtl.cocotb_engine.run`; for cocotb only.
     build_root
         As for :func:`.rtl.cocotb_engine.run`.
 
     Raises
     ------
     EngineError
-        If there is no such engine.
+        If the engine is unknown.
     GoldenError, SimulationError, ToolError, DriverError, BusError
-        If images are broken, the hardware hangs, or the simulator is missing.
+        If images are invalid, the hardware hangs, or the simulator is missing.
     """
     if engine not in get_args(Engine):
         raise EngineError(f"engine must be golden, cocotb or verilator, not {engine!r}")
@@ -190,9 +189,9 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
 
 def _compare_counters(counters: dict[str, NDArray[np.int64]], statistics: Statistics
                       ) -> list[cocotb_engine.Mismatch]:
-    """Counters that both sides know."""
+    """Compare the counters that hardware and golden model have in common."""
     return [cocotb_engine.Mismatch(f"counter {name}", 0, image, int(counters[name][image]),
                                    int(expected[image]))
-                      for name in counters if name in Statistics._fields
-                      for expected in [getattr(statistics, name)]
-                      for image in np.flatnonzero(counters[name] != expected).tolist()]
+            for name in counters if name in Statistics._fields
+            for expected in [getattr(statistics, name)]
+            for image in np.flatnonzero(counters[name] != expected).tolist()]

@@ -39,7 +39,7 @@ class Channel:
             raise ValueError("Transfer must be in the array")
         self.array = array.view(np.uint8)[start:][:nbytes or None]
         self.waits = True
-        self.begin()
+        self.initialise()
 
     def _check_ended(self):
         if self.waits:
@@ -49,7 +49,7 @@ class Channel:
 class SendChannel(Channel):
     idle = True
 
-    def begin(self):
+    def initialise(self):
         self.bus.send(self.array.view(np.uint64))
 
     def wait(self):
@@ -57,7 +57,7 @@ class SendChannel(Channel):
 
 
 class ReceiveChannel(Channel):
-    def begin(self):
+    def initialise(self):
         self.bus.expect(self.array.nbytes)
         self.packet = None
 

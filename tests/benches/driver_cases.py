@@ -120,7 +120,7 @@ def after_an_error_is_cleared_inference_goes_on(machine):
     else:
         raise AssertionError("ran with an error pending")
     machine.clear()
-    check(machine, build, count=False)
+    check(machine, build, read_counters=False)
 
 
 def abandon(machine, build, *, starts):
@@ -139,7 +139,7 @@ def programs_that_were_abandoned_leave_nothing_after_clear(machine):
         assert machine.registers.read("ERROR")["code"] == code
         assert machine.status()["busy"]
         machine.clear()
-        check(machine, build, seed=starts, count=starts > 1)
+        check(machine, build, seed=starts, read_counters=starts > 1)
 
 
 @on_host

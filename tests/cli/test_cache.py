@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from eie_sim.rtl.cache import VARIABLE, make_once
+from eie_sim.rtl.cache import CACHE_VARIABLE, make_once
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 

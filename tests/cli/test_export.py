@@ -75,8 +75,8 @@ def test_text_depends_on_nothing_but_the_build(build, folder, tmp_path):
 @pytest.mark.parametrize("name", ["", "2nd", "Model", "a-b", "eie", "a.b"])
 def test_a_name_that_c_cannot_have_is_refused(build, name):
     with pytest.raises(ExportError, match=(
-            "^name must be lower-case letters, digits and underscores, the first a letter, and not "
-            f"eie, not {name!r}$")):
+            "^name must be a C identifier of lower-case letters, digits and underscores that "
+            f"begins with a letter, other than eie, not {name!r}$")):
         export_files(build, name=name)
 
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from eie_compiler.build import MANIFEST, Build, BuildError, _seal
+from eie_compiler.build import MANIFEST, Build, BuildError, _checksum
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS
@@ -27,7 +27,7 @@ def saved(tmp_path):
 def reseal(folder, **changes):
     """Change the manifest and recompute its checksum."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) | changes
-    manifest["checksum"] = _seal(manifest)
+    manifest["checksum"] = _checksum(manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.lib.stream_queue import StreamQueue
 from eie_hdl.pe import queue
 from eie_sim.golden.model import GoldenModel
-from support.simulation import get, input_words, model_words, nothing, put
+from support.simulation import get, image_words, input_words, nothing, put
 
 SMALL = dataclasses.replace(PRESETS["tiny"], act_depth=32)
 PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
@@ -60,7 +60,7 @@ def inference(dut, build, inputs, *, stalls=(0, 0), counted=None):
     expected, statistics = golden(build, inputs)
 
     async def host(ctx):
-        await put(ctx, dut.load, model_words(build.config, build.images))
+        await put(ctx, dut.load, image_words(build.config, build.images))
         for image, values in enumerate(inputs):
             await put(ctx, dut.load, inputs_of(build, values), stall=stalls[0])
             counts = await run(ctx, dut)
@@ -166,7 +166,7 @@ def test_busy_cycles_of_all_pes_are_the_entries_that_were_walked(simulate, n_pe)
     dut = Core(build.config)
 
     async def host(ctx):
-        await put(ctx, dut.load, model_words(build.config, build.images))
+        await put(ctx, dut.load, image_words(build.config, build.images))
         await put(ctx, dut.load, inputs_of(build, values))
         busy = []
         for pe in range(n_pe):
@@ -206,7 +206,7 @@ def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_
 
     async def host(ctx):
         nonlocal running, n_while_running
-        await put(ctx, dut.load, model_words(config, build.images))
+        await put(ctx, dut.load, image_words(config, build.images))
         await put(ctx, dut.load, ({"memory": Memory.ACT, "address": row, "everyone": 1}
                                   for row in spare))
         await put(ctx, dut.load, inputs_of(build, inputs[0]))

@@ -16,7 +16,7 @@ from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.numeric import wrap
 from eie_hdl.registers import Error
 from eie_sim.golden.model import GoldenModel
-from support.simulation import Unwatched, get, input_words, model_words, nothing, put
+from support.simulation import Unwatched, get, image_words, input_words, nothing, put
 
 TINY = PRESETS["tiny"]
 
@@ -75,7 +75,7 @@ class Machine(Host):
         placed = scatter(build.input, values, n_pe)
         [[self.expected]] = GoldenModel(self.config, build.images).run(
             placed, build.input.base_word)
-        self.words = [*model_words(self.config, build.images),
+        self.words = [*image_words(self.config, build.images),
                       *input_words(self.config, build.input, values[0],
                                    base=build.input.base_word)]
         self.reset = Signal()

@@ -16,7 +16,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
 from support.stream_rules import StreamRules
 
-__all__ = ["STALLS", "Stalls", "Unwatched", "get", "input_words", "model_words", "nothing", "put",
+__all__ = ["STALLS", "Stalls", "Unwatched", "get", "input_words", "image_words", "nothing", "put",
            "simulate", "streams"]
 
 #: Clock period in seconds; it only affects the time axis of waveforms.
@@ -131,7 +131,7 @@ def _plain(payload: Any) -> Any:
     return payload.tolist() if hasattr(payload, "tolist") else payload
 
 
-def model_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
+def image_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
                 ) -> Iterator[dict[str, Any]]:
     """Yield the words of memory images as payloads of `layouts.load`."""
     for name, memory, pe, _ in Layouts.of(config).images(config):
@@ -142,7 +142,7 @@ def model_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
 
 def input_words(config: EIEConfig, vector: Placement, values: NDArray[np.int64], *, base: int
                 ) -> Iterator[dict[str, Any]]:
-    """Yield the words of an input vector (n,) from row `base` on, as :func:`model_words` does."""
+    """Yield the words of an input vector (n,) from row `base` on, as :func:`image_words` does."""
     _, *beats = input_packets(config, vector, values[np.newaxis])[0]
     words = np.array(beats).reshape(-1, n_beats(Layouts.of(config).act_word))
     for number, word in enumerate(_numbers(words)):

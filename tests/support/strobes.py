@@ -6,6 +6,7 @@ __all__ = ["set_inputs", "strobe"]
 
 
 def set_inputs(ctx, dut, **inputs):
+    """Set inputs of a component by name."""
     for name, value in inputs.items():
         ctx.set(getattr(dut, name), value)
 

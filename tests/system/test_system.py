@@ -186,7 +186,7 @@ def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
 def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator, models):
     build, inputs, expected = three_layers()
     result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models, load=load,
-                               pause=pause, count=count, seed=7)
+                               pause=pause, read_counters=count, seed=7)
     assert cocotb_engine.compare(build, result.outputs, expected) == []
 
 

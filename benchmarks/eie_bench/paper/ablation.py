@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from eie_hdl.config import N_SPARSE
+from eie_hdl.config import FILLING_LIMIT
 from eie_sim.cycles.model import predict
 from eie_sim.cycles.steps import layer_steps
 
@@ -15,7 +15,8 @@ __all__ = ["IDEAS", "Idea", "measure_ideas", "steps"]
 
 
 #: What the tuned machine does otherwise, in the order in which it is added: a title, and the
-#: parameter that changes, or the mapping; or `sparse` of the cycle model, which both machines have.
+#: parameter that changes, or the mapping; or `filling_limit` of the cycle model, which both
+#: machines have.
 IDEAS = {
     "sparse": "what is in flight counted",
     "z_width": "zero runs of {z_width} bits, no padding",
@@ -40,7 +41,7 @@ def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
     found = [("as published", machine, sparse)]
     for changed, title in IDEAS.items():
         if changed == "sparse":
-            sparse = N_SPARSE
+            sparse = FILLING_LIMIT
         elif changed == "mapping":
             machine = machine._replace(mapping=tuned.mapping)
         else:
@@ -67,7 +68,7 @@ def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine],
         products = count_products(network, words)
         for _, (config, mapping), sparse, ratios in found:
             program = layer_steps(config, network.layers[0], mapping, words)
-            prediction = predict(config, program, sparse=sparse)
+            prediction = predict(config, program, filling_limit=sparse)
             ratios[layer.name] = net_cycles(prediction.counters) * config.n_pe / products
         progress(layer)
     return found

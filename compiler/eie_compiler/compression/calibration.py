@@ -102,8 +102,8 @@ def fit_frac(magnitude: float, act_width: int) -> int:
 
 
 def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Samples | None = None,
-           input_magnitude: float = 1.0) -> list[dict[str, Any]]:
-    """Report how formats suit the numbers of a network, and accumulators of a machine its sums.
+                   input_magnitude: float = 1.0) -> list[dict[str, Any]]:
+    """Report how well formats fit the values of a network, and accumulators of a machine its sums.
 
     Parameters
     ----------

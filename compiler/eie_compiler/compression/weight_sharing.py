@@ -9,10 +9,10 @@ from .kmeans_inits import KMEANS_INITS
 
 __all__ = ["check_sharing", "share_weights"]
 
-#: Bound of Lloyd's iteration, which converges sooner.
+#: Maximum number of Lloyd's iterations; it converges sooner.
 _MAX_ROUNDS = 1000
 
-#: Most values that are clustered exactly: a few seconds and 0.1 GB with 255 centroids.
+#: Maximum number of values clustered exactly: a few seconds and 0.1 GB with 255 centroids.
 _MAX_EXACT = 1 << 14
 
 
@@ -59,7 +59,7 @@ def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str =
         return codebook, (np.searchsorted(distinct, values) + 1).astype(np.uint8)
     centroids = _iterate(ordered, _INITIALISERS[kmeans_init](ordered, n_shared, seed))
     nearest = np.searchsorted(_boundaries(centroids), values)
-    # A centroid that started away from all weights, as beside an outlier, may end without members.
+    # A centroid that started far from all weights, as next to an outlier, may end without members.
     used = np.bincount(nearest, minlength=n_shared) > 0
     codebook[1:np.count_nonzero(used) + 1] = centroids[used]
     return codebook, np.cumsum(used)[nearest].astype(np.uint8)
@@ -80,8 +80,8 @@ def _check_init(kmeans_init: str) -> None:
 
 
 def _exact(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[np.float64]:
-    some = ordered[::-(-len(ordered) // _MAX_EXACT)]
-    return np.sort(kmeans1d.cluster(some, n_shared).centroids)
+    subset = ordered[::-(-len(ordered) // _MAX_EXACT)]
+    return np.sort(kmeans1d.cluster(subset, n_shared).centroids)
 
 
 def _linear(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[np.float64]:

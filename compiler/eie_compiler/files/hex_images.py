@@ -19,7 +19,7 @@ class ImageError(ValueError):
 
 
 def n_digits(shape: ShapeLike) -> int:
-    """Hexadecimal digits of a word."""
+    """Return the number of hexadecimal digits of a word."""
     return -(-Shape.cast(shape).width // 4)
 
 
@@ -33,9 +33,9 @@ def to_hex(shape: ShapeLike, words: NDArray[np.uint64]) -> bytes:
     """
     digits = n_digits(shape)
     text = np.full((len(words), digits + 1), ord("\n"), np.uint8)
-    for place in range(digits):
-        beat, low = divmod(4 * place, BEAT_WIDTH)
-        text[:, digits - 1 - place] = _DIGITS[(words[:, beat] >> np.uint64(low)) & np.uint64(15)]
+    for digit in range(digits):
+        beat, low = divmod(4 * digit, BEAT_WIDTH)
+        text[:, digits - 1 - digit] = _DIGITS[(words[:, beat] >> np.uint64(low)) & np.uint64(15)]
     return text.tobytes()
 
 
@@ -62,9 +62,9 @@ def from_hex(image: Image, text: bytes) -> NDArray[np.uint64]:
         raise ImageError(f"image must have at most {image.depth} lines, the words of the memory, "
                          f"not {len(values)}")
     words = np.zeros((len(values), n_beats(image.shape)), np.uint64)
-    for place in range(digits):
-        beat, low = divmod(4 * place, BEAT_WIDTH)
-        words[:, beat] |= values[:, digits - 1 - place].astype(np.uint64) << np.uint64(low)
+    for digit in range(digits):
+        beat, low = divmod(4 * digit, BEAT_WIDTH)
+        words[:, beat] |= values[:, digits - 1 - digit].astype(np.uint64) << np.uint64(low)
     return words
 
 

@@ -17,8 +17,8 @@ __all__ = ["MAX_LENGTH", "HuffmanError", "code_lengths", "decode", "encode"]
 #: Bits of the longest code word that bitarray decodes.
 MAX_LENGTH = 31
 
-#: Rarer symbols count as 2 ** -20 of all. The length of a code word is at most minus the logarithm
-#: of its symbol's share to the base of the golden ratio, hence 29 bits.
+#: Rarer symbols are counted as a share of 2 ** -20. The length of a code word is at most minus the
+#: logarithm, to the base of the golden ratio, of the share of its symbol: here 29 bits.
 _RAREST = 20
 
 

@@ -12,12 +12,12 @@ SCHEMA_VERSION = 1
 
 
 def to_json(content: Mapping[str, Any]) -> str:
-    """Text of a JSON object whose first key is ``schema_version``.
+    """Convert to the text of a JSON object whose first key is ``schema_version``.
 
     Raises
     ------
     ValueError
-        If a number is not finite, for which JSON has no form.
+        If a number is not finite, which JSON cannot represent.
     """
     return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, ensure_ascii=False,
                       allow_nan=False)

@@ -128,18 +128,18 @@ def _store_symbols(symbols: NDArray[Any], width: int) -> tuple[dict[str, Any], b
     return {"bits": n_bits, "lengths": np.trim_zeros(lengths, "b").tolist()}, content
 
 
-class _Data:
+class _DataReader:
     """Reader of the data of a file."""
 
     def __init__(self, content: bytes) -> None:
-        self.content, self.taken = content, 0
+        self.content, self.position = content, 0
 
     def take(self, n_bytes: int, what: str) -> bytes:
-        if n_bytes > len(self.content) - self.taken:
-            raise NetworkError(f"data must hold {n_bytes} bytes for {what} from byte {self.taken}, "
-                               f"not end at byte {len(self.content)}")
-        self.taken += n_bytes
-        return self.content[self.taken - n_bytes:self.taken]
+        if n_bytes > len(self.content) - self.position:
+            raise NetworkError(f"data must hold {n_bytes} bytes for {what} from byte "
+                               f"{self.position}, not end at byte {len(self.content)}")
+        self.position += n_bytes
+        return self.content[self.position - n_bytes:self.position]
 
 
 def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
@@ -153,21 +153,21 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
             raise NetworkError(f"{name} must be a one-dimensional array of uint8, not "
                                f"{array.dtype} of {array.ndim} dimensions")
     header = _parse_header(arrays["header"].tobytes())
-    layers = [_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
+    layers = [_check_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
               for number, layer in enumerate(header["layers"])]
     for number, layer in enumerate(layers):
         check_shape(f"layers[{number}].shape", layer["shape"])
     # Before memory is allocated for columns: only the first layer has no predecessor to bound them.
     check_chain([(layer["name"], layer["shape"]) for layer in layers])
-    data = _Data(arrays["data"].tobytes())
+    data = _DataReader(arrays["data"].tobytes())
     check_int("v_width", header["v_width"], 2, 8)
     network = CompressedNetwork(
         layers=tuple(_parse_layer(f"layers[{number}]", layer, header["v_width"], data)
                      for number, layer in enumerate(layers)),
         input_frac=header["input_frac"], v_width=header["v_width"],
         patches=_parse_patches(header["patches"]))
-    if len(data.content) > data.taken:
-        raise NetworkError(f"data must end at byte {data.taken}, after the last layer, not at "
+    if len(data.content) > data.position:
+        raise NetworkError(f"data must end at byte {data.position}, after the last layer, not at "
                            f"byte {len(data.content)}")
     return network
 
@@ -187,10 +187,10 @@ def _parse_header(content: bytes) -> dict[str, Any]:
         raise NetworkError(f"kind must be {_KIND!r} in the header: this is not a network file")
     if "version" in header:
         _check_version(header["version"])
-    return _fields("header", header, _FIELDS)
+    return _check_fields("header", header, _FIELDS)
 
 
-def _fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def _check_fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """Check that `value` is an object of exactly these fields and types, and return it."""
     if type(value) is not dict or set(value) != set(kinds):
         there = list(value) if type(value) is dict else value
@@ -205,7 +205,7 @@ def _fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _parse_layer(where: str, header: dict[str, Any], v_width: int, data: _Data) -> Layer:
+def _parse_layer(where: str, header: dict[str, Any], v_width: int, data: _DataReader) -> Layer:
     n_rows, n_cols = header["shape"]
     codebook = _parse_numbers(f"{where}.codebook", header["codebook"], 1 << v_width, data)
     bias = _parse_numbers(f"{where}.bias", header["bias"], n_rows, data)
@@ -221,7 +221,7 @@ def _parse_layer(where: str, header: dict[str, Any], v_width: int, data: _Data) 
     return Layer(header["name"], codes, codebook, bias, header["relu"], header["output_frac"])
 
 
-def _parse_numbers(where: str, kind: str, count: int, data: _Data) -> NDArray[np.float64]:
+def _parse_numbers(where: str, kind: str, count: int, data: _DataReader) -> NDArray[np.float64]:
     if kind not in _FLOATS:
         raise NetworkError(f"{where} must be {' or '.join(map(repr, _FLOATS))}, "
                            f"not {reprlib.repr(kind)}")
@@ -229,9 +229,9 @@ def _parse_numbers(where: str, kind: str, count: int, data: _Data) -> NDArray[np
     return np.frombuffer(data.take(count * size, where), _FLOATS[kind]).astype(np.float64)
 
 
-def _parse_symbols(where: str, stream: Any, entries: int, width: int, data: _Data
+def _parse_symbols(where: str, stream: Any, entries: int, width: int, data: _DataReader
                    ) -> NDArray[np.uint16]:
-    stream = _fields(where, stream, _STREAM_FIELDS)
+    stream = _check_fields(where, stream, _STREAM_FIELDS)
     lengths = stream["lengths"]
     if len(lengths) > 1 << width or not all(type(n) is int and 0 <= n <= MAX_LENGTH
                                             for n in lengths):
@@ -250,6 +250,6 @@ def _parse_patches(patches: Any) -> Patches | None:
         return None
     try:
         return Patches(**{name: tuple(numbers) for name, numbers
-                          in _fields("patches", patches, _PATCHES_FIELDS).items()})
+                          in _check_fields("patches", patches, _PATCHES_FIELDS).items()})
     except PatchError as error:
         raise NetworkError(f"patches: {error}") from error

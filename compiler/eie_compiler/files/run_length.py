@@ -14,12 +14,12 @@ from . import huffman
 
 __all__ = ["MAX_RUN_WIDTH", "Entries", "RunError", "from_entries", "to_entries"]
 
-#: Most bits of a run. Wider runs save little padding, and their code table has to be stored.
+#: Maximum width of a run in bits. Wider runs save little padding, and need a larger code table.
 MAX_RUN_WIDTH = 12
 
 
 class RunError(ValueError):
-    """Entries that encode no matrix."""
+    """Entries that do not encode a matrix."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def from_entries(entries: Entries, shape: tuple[int, int]) -> csc_array:
     Raises
     ------
     RunError
-        If the entries encode no matrix of this shape.
+        If the entries do not encode a matrix of this shape.
     """
     longest = (1 << entries.run_width) - 1
     padding = entries.v == 0

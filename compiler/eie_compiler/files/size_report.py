@@ -31,8 +31,7 @@ class Storage:
     codebook_bytes, bias_bytes : :class:`int`
         Bytes of the shared weights and of the biases.
     compressed_bytes : :class:`int`
-        Codes, runs, codebook and biases in the file. The Huffman tables are in the header, which
-        counts for the file only.
+        Codes, runs, codebook and biases in the file, without the header and its Huffman tables.
     dense_bytes : :class:`int`
         Weights and biases as float32, before compression.
     """
@@ -61,7 +60,7 @@ class Storage:
         return self.dense_bytes / self.compressed_bytes
 
     def per_entry(self, bits: int) -> float:
-        """Average per entry of `bits`, those of all entries."""
+        """Divide `bits` of all entries by the number of entries."""
         return bits / self.entries if self.entries else 0.0
 
 

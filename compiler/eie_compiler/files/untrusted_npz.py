@@ -1,4 +1,4 @@
-"""Safe reading of .npz and .npy files: no pickle, no memory for sizes that are only declared."""
+"""Safe reading of .npz and .npy files: no pickle, and no allocation of merely declared sizes."""
 
 import tokenize
 import zipfile

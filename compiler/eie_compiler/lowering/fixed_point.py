@@ -154,7 +154,7 @@ def _count_codes(layer: Layer) -> NDArray[np.int64]:
 
 
 def _bias_shift(config: EIEConfig, layer: Layer, acc_frac: int) -> int | None:
-    """Find the least left shift, the finest format, at which all biases fit an activation word."""
+    """Find the smallest left shift, hence the finest format, with which all biases fit a word."""
     low, high = limits(config.act_width)
     extremes = np.array([layer.bias.min(), layer.bias.max()])
     for shift in range(config.max_bias_shift + 1):

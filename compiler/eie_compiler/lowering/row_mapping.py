@@ -63,7 +63,7 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
         first_slot = tile * config.acc_depth
         capacity = min(config.acc_depth, slots - first_slot)
         pes = _least_loaded(weights[rows], n_pe, capacity)
-        _even_out(weights[rows], pes, n_pe, capacity)
+        _reduce_imbalance(weights[rows], pes, n_pe, capacity)
         order = np.lexsort((rows, pes))
         rows, pes = rows[order], pes[order]
         slot = np.arange(len(rows)) - np.searchsorted(pes, pes)    # rank within the PE
@@ -71,9 +71,9 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
     return columns
 
 
-def _assign_tiles(n_rows: int, tile_places: int) -> NDArray[np.int64]:
+def _assign_tiles(n_rows: int, rows_per_tile: int) -> NDArray[np.int64]:
     """Assign ranks to tiles, so that each tile gets evenly spaced ranks."""
-    sizes = [min(tile_places, n_rows - first) for first in range(0, n_rows, tile_places)]
+    sizes = [min(rows_per_tile, n_rows - first) for first in range(0, n_rows, rows_per_tile)]
     at = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
     tiles = np.repeat(np.arange(len(sizes)), sizes)
     return tiles[np.argsort(at, kind="stable")]
@@ -93,7 +93,7 @@ def _least_loaded(weights: NDArray[np.int64], n_pe: int, capacity: int) -> NDArr
     return pes
 
 
-def _even_out(weights: NDArray[np.int64], pes: NDArray[np.int64], n_pe: int, capacity: int
+def _reduce_imbalance(weights: NDArray[np.int64], pes: NDArray[np.int64], n_pe: int, capacity: int
               ) -> None:
     """Exchange rows, or a row and a free slot, between the PEs with the most and the least work.
 
@@ -101,9 +101,9 @@ def _even_out(weights: NDArray[np.int64], pes: NDArray[np.int64], n_pe: int, cap
     modified in place.
     """
     order = np.argsort(pes, kind="stable")
-    place = np.arange(len(pes)) - np.searchsorted(pes[order], pes[order])
+    index = np.arange(len(pes)) - np.searchsorted(pes[order], pes[order])
     row_at = np.full((n_pe, capacity), -1)    # -1: a free slot, of weight 0
-    row_at[pes[order], place] = order
+    row_at[pes[order], index] = order
     weight = np.append(weights, 0)[row_at]
     work = weight.sum(axis=1)
     while True:

@@ -15,7 +15,7 @@ from .batch import Run, run_batch
 from .bus import Bus
 from .errors import ChecksumError
 from .identity import check_config
-from .machine import POLL, Machine
+from .machine import POLL_INTERVAL, Machine
 
 __all__ = ["Accelerator"]
 
@@ -49,7 +49,7 @@ class Accelerator(Machine):
         ConfigMismatch
             If the build is for another machine; the message names what differs.
         ChecksumError
-            If the machine has not received what was sent.
+            If the checksum of the machine is not that of the packets sent.
         MachineError, DriverTimeout, BusError
             If the machine reports an error, or does not respond.
         """
@@ -64,7 +64,8 @@ class Accelerator(Machine):
         for packet in memory_packets(self.config, build.images) if send else []:
             self.bus.send(packet)
             checksum = zlib.crc32(packet.astype("<u8").tobytes(), checksum)
-        self.wait_until(lambda: self.status()["idle"] or None, "The end of loading", every=POLL)
+        self.wait_until(lambda: self.status()["idle"] or None, "The end of loading",
+                        every=POLL_INTERVAL)
         self._check_checksum(checksum)
         self._loaded = build, checksum
 
@@ -91,7 +92,7 @@ class Accelerator(Machine):
         Parameters
         ----------
         x : (batch, n_inputs) or (n_inputs,)
-            Numbers, which are rounded to the format of the input.
+            Inputs, which are rounded to the fixed-point format of the network's input.
 
         Returns
         -------
@@ -111,10 +112,10 @@ class Accelerator(Machine):
         words = quantise(np.atleast_2d(numbers), build.input.frac, self.config.act_width)
         outputs = {
             vector.name: dequantise(output if numbers.ndim > 1 else output[0], vector.frac)
-            for vector, output in zip(build.outputs, self.run(words, count=False).outputs)}
+            for vector, output in zip(build.outputs, self.run(words, read_counters=False).outputs)}
         return outputs if len(outputs) > 1 else outputs[build.outputs[0].name]
 
-    def run(self, words: NDArray[np.int64], *, count: bool = True) -> Run:
+    def run(self, words: NDArray[np.int64], *, read_counters: bool = True) -> Run:
         """Run inferences on fixed-point words.
 
         With two input buffers, each input is loaded while the previous inference runs.
@@ -123,7 +124,7 @@ class Accelerator(Machine):
         ----------
         words : int64 (batch, n_inputs)
             Inputs, in logical order.
-        count : :class:`bool`
+        read_counters : :class:`bool`
             Read the counters. The machine keeps those of the last program only, which must be read
             before the next one starts. If false, and with two input buffers, the next start is
             queued in the machine.
@@ -139,7 +140,7 @@ class Accelerator(Machine):
         DriverTimeout, BusError
             If the machine does not respond.
         """
-        return run_batch(self, self.require_loaded(), words, count=count)
+        return run_batch(self, self.require_loaded(), words, read_counters=read_counters)
 
     def busy_cycles(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the cycles in which each PE processes an entry, for one input (n_inputs,).
@@ -198,7 +199,7 @@ class Accelerator(Machine):
         self.drain(self._is_not_resetting, "The end of the program that failed")
         self.registers.write("CONTROL", clear=1)
         self.drain(lambda: bool(self.status()["idle"]), "Idle state after clear")
-        self.begin()
+        self.initialise()
 
     def reset(self) -> None:
         """Stop the machine and write zeros to all memories.
@@ -211,7 +212,7 @@ class Accelerator(Machine):
         self._loaded = None
         self.registers.write("CONTROL", soft_reset=1)
         self.drain(self._is_not_resetting, "The end of the reset")
-        self.begin()
+        self.initialise()
 
     def _is_not_resetting(self) -> bool:
         return not self.status()["resetting"]

@@ -34,13 +34,14 @@ class Run:
     overflow_tiles: list[int | None]
 
 
-def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, count: bool) -> Run:
+def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, read_counters: bool
+              ) -> Run:
     """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
     packets = [input_packets(machine.config, build.input, words, buffer=buffer)
                for buffer in range(build.input_buffers)]
     columns = output_columns(machine.config, build.images["ccu.program"])
     loads_ahead = len(packets) > 1
-    starts_ahead = loads_ahead and not count
+    starts_ahead = loads_ahead and not read_counters
 
     def load(number: int) -> None:
         if number < len(words):
@@ -64,7 +65,7 @@ def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, count
             start(number + 1)
         vectors.append([results.take() for _ in columns])
         _wait_programs(machine, n_before + number + 1)
-        if count:
+        if read_counters:
             counters.append(machine.counters())
             overflow = machine.registers.read("OVERFLOW")
             overflow_tiles.append(overflow["tile"] if overflow["any"] else None)
@@ -79,7 +80,7 @@ def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, count
 
 
 class _Receiver:
-    """Receiver of result vectors of given lengths, each expected once its predecessor has come."""
+    """Receiver of result vectors of given lengths; each is expected after the one before."""
 
     def __init__(self, machine: Machine, lengths: list[int]) -> None:
         self._machine = machine

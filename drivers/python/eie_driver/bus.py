@@ -6,10 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PERIOD", "Bus", "BusError"]
-
-#: Clock period of a simulated machine in seconds.
-PERIOD = 1e-8
+__all__ = ["Bus", "BusError"]
 
 
 class BusError(RuntimeError):
@@ -74,4 +71,4 @@ class Bus(Protocol):
         """
 
     def now(self) -> float:
-        """Time in seconds since an arbitrary moment, by the clock of :meth:`wait`."""
+        """Return the time in seconds since an arbitrary moment, by the clock of :meth:`wait`."""

@@ -1,4 +1,4 @@
-"""A build as C99 source: constants that the C driver sends, compares and looks things up in."""
+"""Export of a build as C99 source: tables of constants for the C driver."""
 
 import dataclasses
 import re
@@ -17,14 +17,14 @@ from eie_hdl.registers import REGISTER
 
 __all__ = ["ExportError", "array", "export", "export_files"]
 
-#: What a line of an array may take.
-_LINE = 100
+#: Maximum length of a line of an array.
+_LINE_LENGTH = 100
 
 _BITS_PER_BYTE = 8
 
 
 class ExportError(ValueError):
-    """A name that C cannot have."""
+    """Name that is not a valid C identifier."""
 
 
 def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str, int]:
@@ -33,16 +33,16 @@ def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str
     Parameters
     ----------
     build : :class:`~eie_compiler.build.Build`
-        The network, compiled.
+        Build to export.
     folder : :class:`str` or :class:`~pathlib.Path`
-        Where the files go.
+        Destination folder.
     name : :class:`str`
         Name of the model in C, and of its files.
 
     Raises
     ------
     ExportError
-        If `name` is no name in C.
+        If `name` is not a valid C identifier in lower case, or is ``eie``.
     """
     files = export_files(build, name=name)
     folder = Path(folder)
@@ -53,24 +53,26 @@ def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str
 
 
 def export_files(build: Build, *, name: str = "model") -> dict[str, str]:
-    """Text of each file that :func:`export` writes, by name; it depends on nothing but the build.
+    """Return the text of each file that :func:`export` writes, by file name.
+
+    It depends only on the build and the name.
 
     Raises
     ------
     ExportError
-        If `name` is no name in C.
+        If `name` is not a valid C identifier in lower case, or is ``eie``.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "eie":
-        raise ExportError(f"name must be lower-case letters, digits and underscores, the first a "
-                          f"letter, and not eie, not {name!r}")
+        raise ExportError(f"name must be a C identifier of lower-case letters, digits and "
+                          f"underscores that begins with a letter, other than eie, not {name!r}")
     return {f"{name}.h": _header(build, name), f"{name}.c": _source(build, name)}
 
 
 def array(kind: str, name: str, values: Iterable[str]) -> str:
-    """Definition of a constant array, with as many elements in a line as fit."""
+    """Format the definition of a constant array, with as many elements per line as fit."""
     lines = [""]
     for value in values:
-        if len(lines[-1]) + len(value) + len("     ,") > _LINE:
+        if len(lines[-1]) + len(value) + len("     ,") > _LINE_LENGTH:
             lines.append("")
         lines[-1] += f" {value},"
     body = "".join(f"   {line}\n" for line in lines)
@@ -96,7 +98,7 @@ def _header(build: Build, name: str) -> str:
 
 
 def _patches(build: Build) -> str:
-    """What an inference of a convolution is, since the driver knows no images."""
+    """Describe an inference of a convolution, as the driver has no notion of images."""
     if build.patches is None:
         return ""
     patches, (down, across) = build.patches, build.patches.output_shape
@@ -152,14 +154,14 @@ def _source(build: Build, name: str) -> str:
 
 
 def _input_packet(build: Build, buffer: int) -> NDArray[np.uint64]:
-    """Packet that loads zeros."""
+    """Make a packet that loads an input of zeros."""
     zeros = np.zeros((1, len(build.input.columns)), np.int64)
     beats: NDArray[np.uint64] = input_packets(build.config, build.input, zeros, buffer=buffer)[0]
     return beats
 
 
 def _input_places(build: Build) -> NDArray[np.int64]:
-    """Bit of the packet of an input vector at which each element begins."""
+    """Return the bit offset of each element in the packet of an input vector."""
     layouts, n_pe = Layouts.of(build.config), build.config.n_pe
     slot, pe = np.divmod(build.input.columns, n_pe)
     row, lane = np.divmod(slot, ACTS_PER_WORD)
@@ -178,7 +180,7 @@ def _settings(name: str, values: Mapping[str, int]) -> str:
 
 
 def _string(text: str) -> str:
-    """Text as a string of C; a question mark must not begin a trigraph."""
+    """Format text as a C string, in which no question mark begins a trigraph."""
     return '"' + re.sub(r'(["\\?])', r"\\\1", text) + '"'
 
 

@@ -1,4 +1,4 @@
-"""Location of the C driver: `drivers/c` of a checkout, which a wheel carries in this package."""
+"""Location of the C driver: `drivers/c` in a checkout, a folder of this package in a wheel."""
 
 import shutil
 from pathlib import Path

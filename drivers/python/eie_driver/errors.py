@@ -6,7 +6,7 @@ __all__ = ["ChecksumError", "ConfigMismatch", "DriverError", "DriverTimeout", "M
 
 
 class DriverError(RuntimeError):
-    """The machine cannot perform a request; the message ends with its state."""
+    """The machine cannot perform a request; the message ends with the state of the machine."""
 
 
 class ConfigMismatch(DriverError):

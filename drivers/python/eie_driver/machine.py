@@ -17,12 +17,12 @@ from .errors import DriverError, DriverTimeout, MachineError
 from .identity import identify
 from .registers import Registers
 
-__all__ = ["POLL", "Machine"]
+__all__ = ["POLL_INTERVAL", "Machine"]
 
 T = TypeVar("T")
 
 #: Seconds between polls of a state that raises no interrupt.
-POLL = 1e-5
+POLL_INTERVAL = 1e-5
 
 
 class Machine:
@@ -53,16 +53,16 @@ class Machine:
         self.registers = Registers(bus)
         self.config: EIEConfig = identify(self.registers)
         self._timeout = timeout
-        self.begin()
+        self.initialise()
 
-    def begin(self) -> None:
+    def initialise(self) -> None:
         """Enable interrupts; clear pending ones, and discard pending results."""
         self.registers.write("IRQ_ENABLE", done=1, error=1)
         # The bus does not wait while an interrupt is pending.
         self.registers.write("IRQ_STATUS", done=1, error=1)
         while True:
             self._expect_any()
-            self.bus.wait(POLL)
+            self.bus.wait(POLL_INTERVAL)
             if self.bus.receive() is None:
                 return
 
@@ -76,8 +76,8 @@ class Machine:
             self.registers.write("CONTROL", latch=1)
         low, high = (self.registers.values([f"{name.upper()}_{half}" for name in COUNTERS])
                      for half in ("LO", "HI"))
-        return {name: low[place] | high[place] << REGISTER_WIDTH
-                for place, name in enumerate(COUNTERS)}
+        return {name: low[index] | high[index] << REGISTER_WIDTH
+                for index, name in enumerate(COUNTERS)}
 
     def n_elements(self, memory: Memory, count: int) -> int:
         """Compute the elements of the packet in which `count` words of a memory are read."""
@@ -151,7 +151,7 @@ class Machine:
             return ready() or None
 
         self._expect_any()
-        self.wait_until(poll, what, every=POLL)
+        self.wait_until(poll, what, every=POLL_INTERVAL)
 
     def raise_error(self) -> None:
         """Raise :class:`~.errors.MachineError` if an error is pending."""

@@ -1,4 +1,4 @@
-"""The C driver as a shared library, on an imitation of a machine: for tests without a simulator."""
+"""The C driver as a shared library, on a fake machine: for tests without a simulator."""
 
 import ctypes
 import subprocess
@@ -73,24 +73,24 @@ class CDriver:
     build : :class:`~eie_compiler.build.Build`
         Its model.
     interrupts : :class:`bool`
-        Whether the driver waits for interrupts; otherwise it polls.
+        True if the driver waits for interrupts; otherwise it polls.
 
     Attributes
     ----------
     fake : :class:`~..golden.fake_machine.FakeMachine`
-        The machine.
+        Machine that the driver controls.
     machine
         The driver's ``struct eie``.
     sends, ends, takes : :class:`bool`
-        Whether the DMA begins to send, ends it, begins to receive.
+        True if the DMA starts to send, ends a transfer, and starts to receive.
     flip : :class:`int`
-        Bits that are flipped in the last beat of each packet sent.
+        Mask of bits flipped in the last beat of each packet sent.
     cut : :class:`int`
-        Bytes that each packet of results lacks.
+        Bytes removed from the end of each packet of results.
     waits : :class:`int`
-        Times that the driver has waited for an interrupt.
+        Number of times that the driver has waited for an interrupt.
     outputs : int32 (n_outputs,)
-        What was collected last.
+        Results collected last.
     """
 
     def __init__(self, library: ctypes.CDLL, build: Build, *, interrupts: bool = False) -> None:

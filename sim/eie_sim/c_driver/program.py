@@ -1,4 +1,4 @@
-"""The C driver on the simulated Verilog: compile, link, run; and the digits, recognised by it."""
+"""The C driver on simulated Verilog: compile, link and run it, for instance on the digits."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ from eie_hdl.config import EIEConfig
 
 from ..demo.digits import FOLDER, load_digits
 from ..inference import infer, prepare
-from ..rtl.simulators import SimulationError, call
+from ..rtl.simulators import SimulationError, run_step
 from ..rtl.verilator_host import make_host
 
 __all__ = ["C_FLAGS", "DIGITS", "DRIVER", "FAULTS", "compile_digits", "compile_example",
@@ -55,8 +55,8 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
                     build_root: str | Path | None = None) -> Path:
     """Compile an example with the driver, and link them with the machine.
 
-    Its network is called ``network``; ``digits_data.h`` has its inputs and what must come out
-    after the golden model.
+    Its network is called ``network``; ``digits_data.h`` has its inputs and the outputs expected
+    according to the golden model.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
     objects = []
     for source in (DRIVER / "eie.c", example, folder / "network.c", folder / "digits_data.c"):
         objects.append(f"{source.stem}.o")
-        call(["gcc", *C_FLAGS, "-I", ".", "-c", str(source), "-o", objects[-1]], folder)
-    call(["g++", "-o", "program", *objects, str(machine), "-pthread"], folder)
+        run_step(["gcc", *C_FLAGS, "-I", ".", "-c", str(source), "-o", objects[-1]], folder)
+    run_step(["g++", "-o", "program", *objects, str(machine), "-pthread"], folder)
     return folder / "program"
 
 

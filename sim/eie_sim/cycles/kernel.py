@@ -1,9 +1,9 @@
 """Cycle-by-cycle timing of the machine, compiled by Numba.
 
 The parts are those of the RTL, from the CCU outwards. Each sees the others as they were when the
-cycle began: the part downstream takes first and records for the one upstream whether there was
+cycle began: the part downstream takes first, and records for the one upstream if there was
 room. A part is evaluated only when it can change: a node until the cycle after a change in it or
-next to it, a PE when it is due.
+next to it (`active_until`), a PE when it is due.
 
 All functions are inlined into one, as a call would count references to each array it passes. They
 share one file, as Numba's cache notices no change of another file.
@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["ENDED", "Clock", "Machine", "Program", "run"]
+__all__ = ["ENDED", "CcuCounters", "Program", "TimingParameters", "run"]
 
 #: Contents of a PE stage: nothing, a column without entries, an entry, the start of a tile, or the
 #: end of tile `n` as ``_END + n``. Broadcast messages use the same codes.
@@ -24,7 +24,7 @@ _NOTHING, _EMPTY, _ENTRY, _START, _END = range(5)
 #: Due cycle of a PE that waits for input.
 _NEVER = 1 << 62
 
-#: Takes the place of a column after the last activation of a source.
+#: Marker in target of a column after the last activation of a source.
 _NO_MORE = -1
 
 #: States of the CCU, as in the RTL.
@@ -69,14 +69,14 @@ class Program(NamedTuple):
     entries: NDArray[np.uint16]
 
 
-class Machine(NamedTuple):
+class TimingParameters(NamedTuple):
     """Parameters of the machine that determine its timing.
 
     Attributes
     ----------
     n_levels, drop_empty
         As in :class:`~eie_hdl.config.EIEConfig`.
-    filling, full, in_flight, sparse
+    filling, full, in_flight, filling_limit
         Columns from which a queue counts as filling, and as full; the age in cycles of the queue
         status that the CCU sees; messages allowed in flight while a queue is filling.
     first_child, parent, pes
@@ -88,13 +88,13 @@ class Machine(NamedTuple):
     filling: int
     full: int
     in_flight: int
-    sparse: int
+    filling_limit: int
     first_child: NDArray[np.int64]
     parent: NDArray[np.int64]
     pes: NDArray[np.int64]
 
 
-class Clock(NamedTuple):
+class CcuCounters(NamedTuple):
     """Counters of the CCU.
 
     Attributes
@@ -122,13 +122,13 @@ class Clock(NamedTuple):
 _QUEUE = [("level", np.int64), ("first", np.int64), ("second", np.int64), ("was_full", np.bool_)]
 
 #: Output of a node or PE: columns, and the report of a written tile.
-_OUTER = np.dtype([*_QUEUE, ("offered", np.bool_), ("taken", np.bool_)], align=True)
+_OUTPUT = np.dtype([*_QUEUE, ("offered", np.bool_), ("taken", np.bool_)], align=True)
 
 #: A node's input from a child.
-_INNER = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
+_INPUT = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
 
-#: A broadcast message: `place` is the column, or the step of a control; `sent` is the cycle.
-_MESSAGE = np.dtype([("kind", np.int64), ("place", np.int64), ("sent", np.int64)])
+#: A broadcast message: `target` is the column, or the step of a start or end; `sent` is the cycle.
+_MESSAGE = np.dtype([("kind", np.int64), ("target", np.int64), ("sent", np.int64)])
 
 #: A PE without its output.
 _PE = np.dtype([
@@ -211,11 +211,11 @@ def _report(first, stop, inners, outers, outer):
 
 
 @njit(inline="always")
-def _step_tree(machine, inners, outers, turns, until, due, dense, waits, now):
+def _step_tree(machine, inners, outers, turns, active_until, due, dense, waits, now):
     """Advance all nodes by one cycle. Written tiles matter only if the CCU `waits` for some."""
     n_nodes = len(turns)
     for node in range(n_nodes):
-        if until[node] < now and not waits:
+        if active_until[node] < now and not waits:
             continue
         first, stop = machine.first_child[node], machine.first_child[node + 1]
         outer = outers[node]
@@ -225,15 +225,15 @@ def _step_tree(machine, inners, outers, turns, until, due, dense, waits, now):
             turn = _merge(first, stop, inners, outer, turns[node], dense)
             if turn >= 0:
                 turns[node] = turn
-                until[node] = until[machine.parent[node]] = now + 1
+                active_until[node] = active_until[machine.parent[node]] = now + 1
         for child in range(first, stop):
             inner, below = inners[child], outers[child]
             below.was_full = below.level == 2
             if below.level > 0 and not inner.was_full:
                 _put(inner, _take(below))
-                until[node] = now + 1
+                active_until[node] = now + 1
                 if child < n_nodes:
-                    until[child] = now + 1
+                    active_until[child] = now + 1
                 else:
                     due[child - n_nodes] = now
         if waits:
@@ -242,7 +242,7 @@ def _step_tree(machine, inners, outers, turns, until, due, dense, waits, now):
 
 @njit(inline="always")
 def _step_drain(pe, outer, now, n_rows):
-    """Advance drain and write-back by one cycle; return whether the decoder advances."""
+    """Advance drain and write-back by one cycle; return true if the decoder advances."""
     is_end = pe.decoded >= _END
     advances = not is_end
     if pe.draining:
@@ -263,7 +263,7 @@ def _step_drain(pe, outer, now, n_rows):
 
 
 @njit(inline="always")
-def _walk(pe, number, now, messages, entries, drop_empty):
+def _step_entries(pe, number, now, messages, entries, drop_empty):
     """Advance a path without controls by one cycle: nothing can stall its entries."""
     if pe.stage_1 != _ENTRY or pe.last_at <= now:
         pe.stage_1 = _NOTHING
@@ -301,7 +301,7 @@ def _next_message(pe, number, now, messages, entries, drop_empty):
         head += 1
     pe.stage_1 = messages[head].kind
     if pe.stage_1 == _ENTRY:
-        n_entries = entries[number, messages[head].place]
+        n_entries = entries[number, messages[head].target]
         pe.last_at = now + n_entries
         pe.stage_1 = _ENTRY if n_entries else _EMPTY
     else:
@@ -312,7 +312,7 @@ def _next_message(pe, number, now, messages, entries, drop_empty):
 
 @njit(inline="always")
 def _is_empty(message, entries, number):
-    return message.kind == _ENTRY and entries[number, message.place] == 0
+    return message.kind == _ENTRY and entries[number, message.target] == 0
 
 
 @njit(inline="always")
@@ -347,7 +347,7 @@ def _step_scanner(pe, number, outer, drains, n_words, mask, first_word):
 
 
 @njit(inline="always")
-def _step_pes(pes, outers, until, due, n_above, now, messages, step, program, machine):
+def _step_pes(pes, outers, active_until, due, n_over, now, messages, step, program, machine):
     """Advance all PEs by one cycle."""
     n_nodes = len(machine.first_child) - 1
     for number in range(len(pes)):
@@ -361,15 +361,15 @@ def _step_pes(pes, outers, until, due, n_above, now, messages, step, program, ma
         if pe.n_controls:
             _step_path(pe, number, advances, now, messages, program.entries, machine.drop_empty)
         else:
-            _walk(pe, number, now, messages, program.entries, machine.drop_empty)
+            _step_entries(pe, number, now, messages, program.entries, machine.drop_empty)
         if pe.busy:
             _step_scanner(pe, number, outer, drains, program.n_words[step], program.mask,
                           program.first_word[step])
         if pe.level < level:
-            n_above[0] -= level == machine.filling
-            n_above[1] -= level == machine.full
+            n_over[0] -= level == machine.filling
+            n_over[1] -= level == machine.full
         if n_nodes and outer.level != n_found:
-            until[machine.parent[n_nodes + number]] = now + 1
+            active_until[machine.parent[n_nodes + number]] = now + 1
         if pe.n_controls or pe.writing or outer.offered or (pe.busy and not _is_blocked(pe, outer)):
             due[number] = now + 1
         elif pe.stage_1 == _NOTHING and pe.level == 0:
@@ -385,14 +385,14 @@ def _is_blocked(pe, outer):
 
 
 @njit(inline="always")
-def _arrive(message, pes, due, n_above, now, program, machine):
+def _arrive(message, pes, due, n_over, now, program, machine):
     """Add a message to the activation queues."""
     for number in range(len(pes)):
         if not (machine.drop_empty and _is_empty(message, program.entries, number)):
             pe = pes[number]
             pe.level += 1
-            n_above[0] += pe.level == machine.filling
-            n_above[1] += pe.level == machine.full
+            n_over[0] += pe.level == machine.filling
+            n_over[1] += pe.level == machine.full
             if due[number] == _NEVER:
                 due[number] = now + 1
 
@@ -411,7 +411,7 @@ def run(machine, program, n_sent, deadline):
 
     Parameters
     ----------
-    machine : :class:`Machine`
+    machine : :class:`TimingParameters`
     program : :class:`Program`
     n_sent : :class:`int`
         Broadcasts of activations in the program.
@@ -420,14 +420,14 @@ def run(machine, program, n_sent, deadline):
 
     Returns
     -------
-    :class:`Clock`
+    :class:`CcuCounters`
     """
     n_levels, n_nodes = machine.n_levels, len(machine.first_child) - 1
     n_steps, n_pe = len(program.dense), len(machine.pes)
-    outers = np.zeros(n_nodes + n_pe, _OUTER)
-    inners = np.zeros(n_nodes + n_pe, _INNER)
+    outers = np.zeros(n_nodes + n_pe, _OUTPUT)
+    inners = np.zeros(n_nodes + n_pe, _INPUT)
     turns = np.zeros(n_nodes, np.int64)
-    until = np.zeros(n_nodes, np.int64)
+    active_until = np.zeros(n_nodes, np.int64)
     due = np.full(n_pe, _NEVER)
     messages = np.zeros(n_sent + 2 * n_steps, _MESSAGE)
     pes = np.zeros(n_pe, _PE)
@@ -438,19 +438,19 @@ def run(machine, program, n_sent, deadline):
 
     sent, scanned, queued = 0, 0, 0    # messages sent, seen by the scanners, and queued
     step, scan_step, unwritten, seen = 0, 0, 0, 0
-    n_above = np.zeros(2, np.int64)    # queues that are filling, and full
-    filling, is_full = 0, 0            # history of "some queue is", one bit per cycle
+    n_over = np.zeros(2, np.int64)    # queues that are filling, and full
+    filling, is_full = 0, 0           # history of "some queue is", one bit per cycle
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
     state, now = _FETCH, 0
     while state != ENDED and now < deadline:
         # The CCU. Back-pressure takes one cycle in the PE and one per tree level.
-        kind, place = _NOTHING, step
+        kind, target = _NOTHING, step
         is_dense = program.dense[step]
         waits = unwritten > 0
         while seen < sent and messages[seen].sent < now - machine.in_flight:
             seen += 1
-        is_burst = sent - seen > machine.sparse
-        is_stopped = is_full >> n_levels & 1 or (filling >> n_levels & 1 and is_burst)
+        is_over_limit = sent - seen > machine.filling_limit
+        is_stopped = is_full >> n_levels & 1 or (filling >> n_levels & 1 and is_over_limit)
         is_found = root.level > 0
         is_end = is_found and root.first == _NO_MORE
         root.was_full = root.level == 2
@@ -479,13 +479,13 @@ def run(machine, program, n_sent, deadline):
             if is_found and (is_dense or not is_stopped):
                 column = _take(root)
                 if n_nodes:
-                    until[0] = now + 1
+                    active_until[0] = now + 1
                 else:
                     due[0] = now
                 if is_end:
                     state = _FINISH_TILE
                 elif not is_dense:
-                    kind, place = _ENTRY, program.first_column[step] + column
+                    kind, target = _ENTRY, program.first_column[step] + column
         elif state == _FINISH_TILE:
             control += 1
             if is_dense or not is_stopped:
@@ -502,23 +502,25 @@ def run(machine, program, n_sent, deadline):
             if not waits:
                 state = ENDED
         if kind != _NOTHING:
-            messages[sent].kind, messages[sent].place, messages[sent].sent = kind, place, now
+            messages[sent].kind, messages[sent].target, messages[sent].sent = kind, target, now
             sent += 1
 
-        _step_tree(machine, inners, outers, turns, until, due, program.dense[scan_step], waits, now)
+        _step_tree(machine, inners, outers, turns, active_until, due, program.dense[scan_step],
+                   waits, now)
 
-        filling = (filling << 1 | (n_above[0] > 0)) & _HISTORY
-        is_full = (is_full << 1 | (n_above[1] > 0)) & _HISTORY
-        _step_pes(pes, outers, until, due, n_above, now, messages, scan_step, program, machine)
+        filling = (filling << 1 | (n_over[0] > 0)) & _HISTORY
+        is_full = (is_full << 1 | (n_over[1] > 0)) & _HISTORY
+        _step_pes(pes, outers, active_until, due, n_over, now, messages, scan_step, program,
+                  machine)
         if queued < sent and messages[queued].sent + n_levels + _QUEUE_DELAY == now:
-            _arrive(messages[queued], pes, due, n_above, now, program, machine)
+            _arrive(messages[queued], pes, due, n_over, now, program, machine)
             queued += 1
         if scanned < sent and messages[scanned].sent + n_levels + _SCAN_DELAY == now:
             if messages[scanned].kind == _START:
-                scan_step = messages[scanned].place
+                scan_step = messages[scanned].target
                 _start_scanners(pes, due, now)
             scanned += 1
         now += 1
     is_column = messages["kind"][:sent] == _ENTRY
-    return Clock(state, now, control, compute, output, full, scan, barrier,
-                 messages["place"][:sent][is_column])
+    return CcuCounters(state, now, control, compute, output, full, scan, barrier,
+                       messages["target"][:sent][is_column])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_hdl.config import ACTS_PER_WORD, N_SPARSE, EIEConfig
+from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, EIEConfig
 from eie_hdl.extras import missing
 from eie_hdl.format import COUNTERS
 
@@ -20,7 +20,7 @@ from .tree import make_tree
 
 __all__ = ["CycleModelError", "Prediction", "predict", "predict_build"]
 
-#: Allowance per step, in cycles, besides those in which one of its PEs has work.
+#: Allowance per step, in cycles, on top of the cycles in which a PE has work.
 _SLACK = 1000
 
 
@@ -36,14 +36,15 @@ class Prediction(NamedTuple):
     counters : :class:`dict` of :class:`str` to :class:`int`
         All of :data:`eie_hdl.format.COUNTERS`; busy cycles are those of PE 0.
     entries : int64 (n_pe,)
-        Entries walked by each PE, equal to its busy cycles.
+        Entries processed by each PE, equal to its busy cycles.
     """
 
     counters: dict[str, int]
     entries: NDArray[np.int64]
 
 
-def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE) -> Prediction:
+def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FILLING_LIMIT
+            ) -> Prediction:
     """Predict the counters of a program on an idle machine.
 
     Parameters
@@ -52,10 +53,10 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE)
         The machine.
     steps : sequence of :class:`Step`
         Its program.
-    sparse : :class:`int`
-        Messages allowed in flight to an activation queue that is filling. Default: the machine's.
-        With :attr:`EIEConfig.n_in_flight` the broadcast stops as soon as ``queue_depth`` columns
-        wait.
+    filling_limit : :class:`int`
+        Messages allowed in flight while an activation queue is filling; by default as in the RTL.
+        With :attr:`EIEConfig.n_in_flight` the broadcast stops as soon as a queue holds
+        ``queue_depth`` columns.
 
     Raises
     ------
@@ -66,13 +67,13 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, sparse: int = N_SPARSE)
     n_sent = sum(int(step.nonzero.sum()) for step in steps if step.words)
     entries = sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
                   np.zeros(config.n_pe, np.int64))
-    clock = kernel.run(_machine(config, sparse), _program(config, steps), n_sent,
-                       deadline=_deadline(config, steps, entries))
-    if clock.state != kernel.ENDED:
-        raise CycleModelError(f"The cycle model must end within {clock.cycles} cycles, but the CCU "
-                              f"is in state {clock.state} after {len(clock.order)} of {n_sent} "
+    ccu = kernel.run(_timing_parameters(config, filling_limit), _program(config, steps), n_sent,
+                     deadline=_deadline(config, steps, entries))
+    if ccu.state != kernel.ENDED:
+        raise CycleModelError(f"The cycle model must end within {ccu.cycles} cycles, but the CCU "
+                              f"is in state {ccu.state} after {len(ccu.order)} of {n_sent} "
                               f"broadcasts")
-    return Prediction(_count(config, steps, clock, entries), entries)
+    return Prediction(_count(config, steps, ccu, entries), entries)
 
 
 def predict_build(build: Build, words: NDArray[np.int64]) -> list[Prediction]:
@@ -99,12 +100,14 @@ def _import_kernel():
     return kernel
 
 
-def _machine(config: EIEConfig, sparse: int):
-    from .kernel import Machine
+def _timing_parameters(config: EIEConfig, filling_limit: int):
+    from .kernel import TimingParameters
 
     in_flight = config.n_in_flight
-    return Machine(config.n_levels, config.drop_empty_columns, config.queue_depth,
-                   config.queue_depth + in_flight - sparse, in_flight, sparse, *make_tree(config))
+    return TimingParameters(
+        config.n_levels, config.drop_empty_columns, config.queue_depth,
+        config.queue_depth + in_flight - filling_limit, in_flight, filling_limit,
+        *make_tree(config))
 
 
 def _program(config: EIEConfig, steps: Sequence[Step]):
@@ -135,17 +138,17 @@ def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int6
     return int(entries.sum()) + 2 * config.n_pe * columns + rows
 
 
-def _count(config: EIEConfig, steps: Sequence[Step], clock, entries: NDArray[np.int64]
+def _count(config: EIEConfig, steps: Sequence[Step], ccu, entries: NDArray[np.int64]
            ) -> dict[str, int]:
-    broadcasts = len(clock.order)
+    broadcasts = len(ccu.order)
     paddings = sum(int(step.padding[:, step.nonzero].sum()) for step in steps)
     known = {
-        "cycles": clock.cycles, "phase_control": clock.control, "phase_compute": clock.compute,
-        "phase_output": clock.output, "broadcasts": broadcasts,
+        "cycles": ccu.cycles, "phase_control": ccu.control, "phase_compute": ccu.compute,
+        "phase_output": ccu.output, "broadcasts": broadcasts,
         "macs": int(entries.sum()) - paddings, "paddings": paddings,
-        "spmat_reads": _spmat_reads(config, steps, clock.order),
+        "spmat_reads": _spmat_reads(config, steps, ccu.order),
         "ptr_reads": broadcasts * config.n_pe, "pe_busy": int(entries[0]),
-        "stall_full": clock.full, "stall_scan": clock.scan, "stall_barrier": clock.barrier,
+        "stall_full": ccu.full, "stall_scan": ccu.scan, "stall_barrier": ccu.barrier,
         "stall_result": 0}
     return {name: known[name] for name in COUNTERS}
 

@@ -53,14 +53,14 @@ class Step(NamedTuple):
 
 def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "interleaved"],
                 x: NDArray[np.int64]) -> list[Step]:
-    """Steps of a program of one layer and the output of its results, without memory images.
+    """Make the steps of a program that computes and outputs one layer, without memory images.
 
     Parameters
     ----------
     layer : :class:`~eie_compiler.network.Layer`
-        Its weights.
+        Layer to run.
     mapping : ``"balanced"`` or ``"interleaved"``
-        Distribution of its rows over the PEs. The inputs are interleaved.
+        Assignment of rows to PEs. The inputs are always interleaved.
     x : int64 (n_cols,)
         Activations.
 
@@ -92,7 +92,7 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
 
 
 def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
-    """Steps of a build's program, for each input of a batch.
+    """Make the steps of a build's program, for each input of a batch.
 
     The golden model determines which activations are zero. Pointers and padding come from the
     images.

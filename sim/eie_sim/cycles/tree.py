@@ -29,7 +29,7 @@ class Tree(NamedTuple):
 
 
 def make_tree(config: EIEConfig) -> Tree:
-    """Return the tree that :func:`eie_hdl.tree.tree.grow_tree` builds."""
+    """Return the tree that :func:`eie_hdl.tree.tree.add_tree_nodes` builds."""
     level, first_child = [0], [1]
     while len(level) < config.n_pe:
         n_children = 2 if clog2(config.n_pe // len(level)) % 2 else 4

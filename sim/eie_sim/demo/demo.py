@@ -1,4 +1,4 @@
-"""The whole way once: a trained network in, Verilog and memory images out, and every bit right."""
+"""Demo of the whole flow: from a trained network to Verilog, memory images and checked results."""
 
 import dataclasses
 import shutil
@@ -24,16 +24,16 @@ __all__ = ["Demo", "demo"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo found.
+    """Results of the demo.
 
     Attributes
     ----------
     build : :class:`~eie_compiler.build.Build`
         The compiled network.
     inference : :class:`~..inference.Inference`
-        What the hardware answered, compared with the golden model.
+        Results of the hardware, compared with the golden model.
     images : :class:`int`
-        Images, none of which the network was trained on.
+        Number of held-out images.
     accuracy : :class:`dict` of :class:`str` to :class:`float`
         Share of the images recognised: by the ``dense`` network, in floating point; by the
         ``compressed`` one, in floating point; and by the ``hardware``.
@@ -48,7 +48,7 @@ class Demo:
     verilog: dict[str, int]
 
     def summary(self) -> dict[str, Any]:
-        """Everything as plain JSON."""
+        """Return everything as plain JSON."""
         return {"images": self.images, "accuracy": self.accuracy, "verilog": self.verilog,
                 "network": self.build.report, "inference": self.inference.summary()}
 
@@ -60,16 +60,16 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     Parameters
     ----------
     folder : :class:`str` or :class:`~pathlib.Path`
-        Where Verilog, images and results go: ``verilog``, ``build``, ``report.json``; and
-        ``dense.npz``, the network before compression, to go on with.
+        Destination of Verilog, images and results: ``verilog``, ``build``, ``report.json``; and of
+        ``dense.npz``, the model before compression, for further experiments.
     n_pe : :class:`int`
         Processing elements.
     images : :class:`int`, optional
-        How many of the held-out images; all if left out.
+        Number of held-out images to run; all by default.
     simulator : :class:`str`
         ``verilator`` or ``icarus``.
     progress : function of :class:`str`
-        Told what is being done.
+        Called with the name of each step as it begins.
 
     Raises
     ------

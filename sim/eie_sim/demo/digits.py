@@ -1,4 +1,4 @@
-"""Handwritten digits of scikit-learn: those to learn from, and those that are held out."""
+"""Handwritten digits of scikit-learn, split into training and held-out images."""
 
 from pathlib import Path
 from typing import NamedTuple

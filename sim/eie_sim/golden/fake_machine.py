@@ -1,7 +1,7 @@
-"""Untimed software machine behind a driver's bus, for tests of drivers.
+"""Untimed model of a machine as seen on a driver's bus, for tests of drivers.
 
-A packet takes effect when it is sent. A program runs on the golden model when it is started. Only
-results wait, until the driver expects them.
+A packet takes effect when it is sent. A program runs to its end on the golden model when it is
+started. Only results wait, until the driver expects them.
 """
 
 import zlib
@@ -46,7 +46,7 @@ class FakeMachine(Bus):
     def __init__(self, config: EIEConfig) -> None:
         self.config = config
         self.log: list[str] = []
-        self._map = {register.address: register for register in REGISTERS}
+        self._by_address = {register.address: register for register in REGISTERS}
         self._fields = {(register.name, field.name): field for register in REGISTERS
                         for field in register.fields}
         self._time = 0.0
@@ -55,8 +55,8 @@ class FakeMachine(Bus):
     def reset(self) -> None:
         """Set registers and memories to their reset values and drop all results."""
         self.words = dict.fromkeys((register.name for register in REGISTERS), 0)
-        for (name, field), place in self._fields.items():
-            self.set(name, **{field: place.reset})
+        for (name, key), field in self._fields.items():
+            self.set(name, **{key: field.reset})
         self.set("ID", value=PRODUCT_ID)
         self.set("VERSION", major=VERSION[0])
         self.set("FORMAT", value=FORMAT_VERSION)
@@ -75,10 +75,10 @@ class FakeMachine(Bus):
             mask = (1 << field.width) - 1
             self.words[name] = self.words[name] & ~(mask << field.low) | (value & mask) << field.low
 
-    def get(self, name: str, field: str = "value") -> int:
+    def get(self, name: str, key: str = "value") -> int:
         """Return a field of a register, bypassing the bus."""
-        place = self._fields[name, field]
-        return self.words[name] >> place.low & (1 << place.width) - 1
+        field = self._fields[name, key]
+        return self.words[name] >> field.low & (1 << field.width) - 1
 
     def fail(self, code: Error, address: int = 0) -> None:
         """Report an error, unless one is pending."""
@@ -91,14 +91,14 @@ class FakeMachine(Bus):
     # Bus operations.
 
     def read(self, address: int) -> int:
-        if address not in self._map:
+        if address not in self._by_address:
             raise BusError(f"Read of 0x{address:X} was answered with SLVERR")
-        return self.words[self._map[address].name]
+        return self.words[self._by_address[address].name]
 
     def write(self, address: int, value: int) -> None:
-        if address not in self._map or self._map[address].access == Access.READ:
+        if address not in self._by_address or self._by_address[address].access == Access.READ:
             raise BusError(f"Write to 0x{address:X} was answered with SLVERR")
-        register = self._map[address]
+        register = self._by_address[address]
         self.log.append(register.name)
         if register.access == Access.WRITE:
             self.words[register.name] = value
@@ -128,13 +128,13 @@ class FakeMachine(Bus):
         self.set("CHECKSUM", value=checksum)
         pes = range(self.config.n_pe) if header["everyone"] else [header["pe"]]
         for pe in pes if memory != Memory.PROGRAM else [0]:
-            view = self._memory(memory, pe)
-            if header["address"] + count > sum(map(len, view)):
+            banks = self._banks(memory, pe)
+            if header["address"] + count > sum(map(len, banks)):
                 self.fail(Error.BAD_ADDRESS, header["address"])
                 return
-            for lane, image in enumerate(view):
-                first = -(-(header["address"] - lane) // len(view))
-                part = words[(lane - header["address"]) % len(view)::len(view)]
+            for lane, image in enumerate(banks):
+                first = -(-(header["address"] - lane) // len(banks))
+                part = words[(lane - header["address"]) % len(banks)::len(banks)]
                 image[first:first + len(part)] = part
 
     def expect(self, n_bytes: int) -> None:
@@ -199,8 +199,8 @@ class FakeMachine(Bus):
         elif not config.readback:
             self.fail(Error.BAD_READ, address)
         else:
-            view = self._memory(memory, pe)
-            words = np.stack([view[n % len(view)][n // len(view)]
+            banks = self._banks(memory, pe)
+            words = np.stack([banks[n % len(banks)][n // len(banks)]
                               for n in range(address, address + count)])
             bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").astype(np.int64)
             n_bits = n_pieces(config, shape) * config.act_width
@@ -220,8 +220,8 @@ class FakeMachine(Bus):
     def _input_row(self, buffer: int) -> int:
         return self.get("INPUT_BASE") + buffer * self.get("INPUT_WORDS", "words")
 
-    def _memory(self, memory: Memory, pe: int) -> list[NDArray[np.uint64]]:
-        """Images of a memory's banks, whose words interleave."""
+    def _banks(self, memory: Memory, pe: int) -> list[NDArray[np.uint64]]:
+        """Return the images of a memory's banks, in which its words are interleaved."""
         names = {Memory.PROGRAM: ["ccu.program"],
                  Memory.PTR: [f"pe_{pe}.ptr_even", f"pe_{pe}.ptr_odd"]}
         return [self.images[name]

@@ -49,7 +49,7 @@ class HostModel:
     running : :class:`bool`
         A program is running or queued.
     buffers_in_use : :class:`set` of :class:`int`
-        Input buffers it reads.
+        Input buffers that the program reads.
     """
 
     def __init__(self, config: EIEConfig) -> None:
@@ -163,7 +163,7 @@ class HostModel:
                       buffer: int, reserved: int) -> Error:
         """Error of a header, regardless of the packet's length."""
         config = self._config
-        if reserved or memory not in (place.value for place in Memory):
+        if reserved or memory not in (member.value for member in Memory):
             return Error.BAD_HEADER
         if memory == Memory.INPUT.value:
             buffers = 1 + self.input_double
@@ -188,9 +188,9 @@ class HostModel:
             rows, pes = np.divmod(np.arange(len(words)), self._config.n_pe)
             self._put(Memory.ACT, pes, base + rows, words)
             return
-        place = slice(address, address + len(words))
+        span = slice(address, address + len(words))
         is_for_all = memory is Memory.PROGRAM or header["everyone"]
-        self._put(memory, slice(None) if is_for_all else header["pe"], place, words)
+        self._put(memory, slice(None) if is_for_all else header["pe"], span, words)
 
     def _put(self, memory: Memory, pes, rows, words: NDArray[np.uint64]) -> None:
         """Write words, masking the unused bits of their last beat."""

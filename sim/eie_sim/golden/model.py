@@ -25,7 +25,7 @@ class Statistics(NamedTuple):
     broadcasts, macs, paddings : int64 (batch,)
         As in :data:`eie_hdl.format.COUNTERS`.
     entries : int64 (batch, n_pe)
-        Entries walked by each PE, padding included.
+        Entries processed by each PE, padding included.
     """
 
     broadcasts: NDArray[np.int64]
@@ -50,8 +50,8 @@ class GoldenModel:
     """Interpreter of the program in the images, on integers, for whole batches.
 
     Each inference starts from a freshly loaded machine, so it cannot depend on an earlier one.
-    Activations are stored at their hardware addresses: a vector that overwrites another by mistake
-    shows up.
+    Activations are stored at their hardware addresses, so that a vector that overwrites another by
+    mistake is detected.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class GoldenModel:
         padded = np.zeros((len(inputs), n_rows * group), np.int64)
         padded[:, :inputs.shape[1]] = inputs
 
-        # Rows that nothing uses need no room.
+        # Unused rows are not allocated.
         n_columns = max([(base + n_rows) * group,
                          *(rows.stop for step in self._steps
                            for rows in (step.source, step.destination, step.bias))])
@@ -185,7 +185,7 @@ class GoldenModel:
     def _finish(self, step: _Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
                 ) -> NDArray[np.int64]:
         config = self._config
-        # int64 sums may have wrapped at 64 bits; the low acc_width bits are right all the same.
+        # int64 sums may have wrapped at 64 bits; the low acc_width bits are still correct.
         acc = wrap(acc + (bias << step.bias_shift), config.acc_width)
         rounded = round_shift(acc, step.shift)
         return saturate(relu(rounded) if step.relu else rounded, config.act_width)

@@ -112,7 +112,7 @@ class Tile:
     macs : int32 (n_columns,)
         Entries of all PEs without padding.
     invalid : int64 (n_invalid,)
-        Columns with invalid entries in some PE. It matters only if they are broadcast.
+        Columns with invalid entries in some PE. They are errors only if they are broadcast.
     """
 
     weights: csr_array
@@ -143,30 +143,30 @@ class Tile:
         n_entries = np.diff(memories.first_entry)[:, np.newaxis]
         reasons = np.select([(begin < 0) | (end < 0), count > config.acc_depth,
                              (count > 0) & (begin + count > n_entries)], [1, 2, 3])
-        walked = np.where(reasons, 0, count).ravel()
+        valid_count = np.where(reasons, 0, count).ravel()
 
-        # Below, one element is one entry; `place` combines its PE and column.
-        place = np.repeat(np.arange(walked.size), walked)
-        first = np.cumsum(walked) - walked
-        entry = np.arange(place.size) - first[place]
-        entry += (begin + memories.first_entry[:-1, np.newaxis]).ravel()[place]
+        # Below, arrays have one element per entry; `cell` is the flat index of its PE and column.
+        cell = np.repeat(np.arange(valid_count.size), valid_count)
+        first = np.cumsum(valid_count) - valid_count
+        entry = np.arange(cell.size) - first[cell]
+        entry += (begin + memories.first_entry[:-1, np.newaxis]).ravel()[cell]
         code = memories.codes[entry]
-        row = _within(memories.zeros[entry] + 1, walked, first, place) - 1
-        pe, column = np.divmod(place, n_columns)
+        row = _cumsum_by_cell(memories.zeros[entry] + 1, valid_count, first, cell) - 1
+        pe, column = np.divmod(cell, n_columns)
 
         weight = (codebook << config.v_width) + code
         used = code != 0    # padding may point past the last row
         reason = np.select([used & (row >= n_rows), used & (weight >= memories.n_weights[pe])],
                            [4, 5])
         bad = np.flatnonzero(reason)
-        np.maximum.at(reasons.reshape(-1), place[bad], reason[bad])
+        np.maximum.at(reasons.reshape(-1), cell[bad], reason[bad])
         kept = used & (reason == 0)
         weights = csr_array(
             (memories.codebooks[pe[kept], weight[kept]],
              ((row[kept] * config.n_pe + pe[kept]).astype(np.int32),
               column[kept].astype(np.int32))),
             shape=(n_rows * config.n_pe, n_columns))
-        return cls(weights, walked.reshape(reasons.shape).T.astype(np.int32, order="C"),
+        return cls(weights, valid_count.reshape(reasons.shape).T.astype(np.int32, order="C"),
                    np.bincount(column[used], minlength=n_columns).astype(np.int32),
                    np.flatnonzero(reasons.any(axis=0)), reasons,
                    {"ptr_base": ptr_base, "begin": begin, "count": count, "given": n_entries,
@@ -183,11 +183,11 @@ class Tile:
         return f"PE {pe} cannot walk column {column}: {reason}"
 
 
-def _within(steps: NDArray[np.int64], lengths: NDArray[np.int64], first: NDArray[np.int64],
-            place: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cumulative sum of the steps, restarting in each column."""
+def _cumsum_by_cell(steps: NDArray[np.int64], lengths: NDArray[np.int64],
+                    first: NDArray[np.int64], cell: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cumulative sum of the steps, restarting in each cell."""
     total = np.cumsum(steps)
     before = np.zeros(lengths.size, np.int64)
     filled = lengths > 0
     before[filled] = total[first[filled]] - steps[first[filled]]
-    return total - before[place]
+    return total - before[cell]

@@ -14,19 +14,19 @@ from typing import NamedTuple
 
 import platformdirs
 
-__all__ = ["MAKING", "VARIABLE", "CacheError", "Entry", "cache_folder", "clear_cache", "entry_path",
-           "list_entries", "make_once"]
+__all__ = ["CACHE_VARIABLE", "UNFINISHED_PREFIX", "CacheError", "Entry", "cache_folder",
+           "clear_cache", "entry_path", "list_entries", "make_once"]
 
-#: Environment variable that overrides the folder.
-VARIABLE = "EIE_CACHE"
+#: Environment variable that overrides the cache folder.
+CACHE_VARIABLE = "EIE_CACHE"
 
-#: Version of the way entries are made; a change invalidates older ones.
+#: Version of the procedure that makes entries; a change invalidates older ones.
 _RECIPE = 1
 
 #: Lock held shared by each process that uses the cache, until it exits; exclusive for clearing.
 _IN_USE = "in-use.lock"
 #: Name prefix of folders being filled.
-MAKING = "making-"
+UNFINISHED_PREFIX = "making-"
 _ENTRY = re.compile(r"(?P<kind>[a-z]\w*(-\w+)*)-[0-9a-f]{16}")
 
 #: File descriptors of the locks that this process holds, by folder.
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     size : :class:`int`
         Bytes of all files.
     made : :class:`float`, seconds
-        Time of creation since the epoch.
+        Time of creation, since the epoch.
     """
 
     path: Path
@@ -60,8 +60,8 @@ class Entry(NamedTuple):
 
 
 def cache_folder(folder: str | Path | None = None) -> Path:
-    """Return `folder`, else the one named by :data:`VARIABLE`, else the user's cache."""
-    chosen = folder or os.environ.get(VARIABLE) or platformdirs.user_cache_path("eie-hdl")
+    """Return `folder`, else the one named by :data:`CACHE_VARIABLE`, else the user's cache."""
+    chosen = folder or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("eie-hdl")
     return Path(chosen).resolve()
 
 
@@ -96,7 +96,7 @@ def make_once(build_root: str | Path | None, kind: str, identity: object,
     made = entry_path(root, kind, identity)
     with _locked(made.with_name(f"{made.name}.lock")):
         if not made.exists():
-            with tempfile.TemporaryDirectory(dir=root, prefix=MAKING) as making:
+            with tempfile.TemporaryDirectory(dir=root, prefix=UNFINISHED_PREFIX) as making:
                 folder = Path(making) / "entry"
                 folder.mkdir()
                 make(folder)
@@ -147,7 +147,7 @@ def _kind(path: Path) -> str | None:
     """Return the kind of an entry; None for other files."""
     if not path.is_dir() or path.is_symlink():
         return None
-    if path.name.startswith(MAKING):
+    if path.name.startswith(UNFINISHED_PREFIX):
         return "unfinished"
     match = _ENTRY.fullmatch(path.name)
     return match and match["kind"]
@@ -165,7 +165,7 @@ def _keep_in_use(root: Path) -> int:
             _held[root] = file
     except OSError as error:
         raise CacheError(f"The cache of simulators must be a writable folder, not "
-                         f"{root} ({error.strerror or error}): set {VARIABLE} to another one"
+                         f"{root} ({error.strerror or error}): set {CACHE_VARIABLE} to another one"
                          ) from error
     return _held[root]
 

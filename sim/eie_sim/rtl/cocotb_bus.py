@@ -26,15 +26,17 @@ from cocotbext.axi import (
 )
 from numpy.typing import NDArray
 
-from eie_driver.bus import PERIOD, Bus, BusError
+from eie_driver.bus import Bus, BusError
 from eie_hdl.format import BEAT_BYTES
 from eie_hdl.registers import REGISTER_WIDTH
+
+from .simulators import CLOCK_PERIOD
 
 __all__ = ["CocotbBus"]
 
 T = TypeVar("T")
 
-_PERIOD_NS = round(PERIOD * 1e9)
+_PERIOD_NS = round(CLOCK_PERIOD * 1e9)
 _RESET_CYCLES = 4
 
 # cocotbext-axi uses deprecated parts of cocotb and would warn in each run.

@@ -73,8 +73,9 @@ class Mismatch:
 
 def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator",
         build_root: str | Path | None = None, folder: str | Path | None = None,
-        waves: str | None = None, load: str = "stream", count: bool = True, pause: float = 0.0,
-        seed: int = 1, timeout: float = 600, bench: str = "bench_eie") -> RtlResult:
+        waves: str | None = None, load: str = "stream", read_counters: bool = True,
+        pause: float = 0.0, seed: int = 1, timeout: float = 600, bench: str = "bench_eie"
+        ) -> RtlResult:
     """Run inferences on the machine in cocotb, through its AXI buses and driver.
 
     Parameters
@@ -94,7 +95,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     load : :class:`str`
         ``stream`` loads the network through the bus as a host does, ``images`` into the memories
         with ``$readmemh``.
-    count : :class:`bool`
+    read_counters : :class:`bool`
         Read the counters, as for :meth:`eie_driver.accelerator.Accelerator.run`.
     pause : :class:`float`
         Probability per cycle and bus channel that the host keeps VALID or READY low.
@@ -120,7 +121,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         raise ValueError("folder must be given with waves, to hold the waveform")
     _check_instance(build, waves)
     job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
-           "driver": {"send": load == "stream", "count": count}}
+           "driver": {"send": load == "stream", "read_counters": read_counters}}
 
     design = compile_design(verilog(build.config, build_root), top="eie", simulator=simulator,
                             build_root=build_root, waves=waves and f"core.{waves}",

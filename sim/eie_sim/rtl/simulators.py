@@ -16,15 +16,19 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from . import toolchain
-from .cache import MAKING, VARIABLE, cache_folder, entry_path, make_once
+from .cache import CACHE_VARIABLE, UNFINISHED_PREFIX, cache_folder, entry_path, make_once
 
-__all__ = ["BENCHES", "MAKE", "SIMULATORS", "VERILATE", "CompiledDesign", "SimulationError",
-           "compile_design", "call", "reuse_runtime", "run_bench"]
+__all__ = ["BENCHES", "CLOCK_PERIOD", "MAKE", "SIMULATORS", "VERILATE", "CompiledDesign",
+           "SimulationError", "compile_design", "reuse_runtime", "run_bench", "run_step"]
 
 SIMULATORS = ("verilator", "icarus")
 
 #: Folder of the engines' cocotb benches.
 BENCHES = Path(__file__).parent / "benches"
+
+#: Clock period of a simulated machine in seconds.
+CLOCK_PERIOD = 1e-8
+
 _TAIL_LINES = 40
 _TIMESCALE = "1ns/1ns"
 
@@ -67,8 +71,8 @@ class CompiledDesign:
 
 
 def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
-                build_root: str | Path | None = None, waves: str | None = None,
-                repeated: Sequence[str] = ()) -> CompiledDesign:
+                   build_root: str | Path | None = None, waves: str | None = None,
+                   repeated: Sequence[str] = ()) -> CompiledDesign:
     """Compile Verilog for a simulator, or reuse the cached result.
 
     Parameters
@@ -190,7 +194,7 @@ def _tail(log: Path) -> str:
     return "\n".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
 
 
-def call(command: Sequence[str], folder: Path) -> None:
+def run_step(command: Sequence[str], folder: Path) -> None:
     """Run a compilation step in `folder`, appending its output to ``build.log``.
 
     Raises
@@ -228,7 +232,7 @@ def reuse_runtime(objects: Path, build_root: str | Path | None, kind: object) ->
             shutil.copyfile(file, objects / file.name)
     yield
     if not kept.exists():
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=MAKING) as making:
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=UNFINISHED_PREFIX) as making:
             (folder := Path(making) / "runtime").mkdir()
             for file in objects.glob("verilated*.o"):
                 shutil.copyfile(file, folder / file.name)
@@ -259,8 +263,8 @@ class _Icarus:
                 "    end\nendmodule\n", encoding="utf-8")
             sources = [*sources, "eie_waves.v"]
             tops += ["-s", "eie_waves"]
-        call([self.tool.path, "-g2005", "-Wall", "-o", "sim.vvp", "-f", "options.f", *tops,
-              *sources], folder)
+        run_step([self.tool.path, "-g2005", "-Wall", "-o", "sim.vvp", "-f", "options.f", *tops,
+                  *sources], folder)
 
 
 class _Verilator:
@@ -285,17 +289,17 @@ class _Verilator:
         assert self.tool.path is not None
         if len(str(folder).split()) > 1:
             raise SimulationError(f"Verilator's makefiles do not support {str(folder)!r}: set "
-                                  f"{VARIABLE} to a folder without spaces in its name")
+                                  f"{CACHE_VARIABLE} to a folder without spaces in its name")
         libs = _cocotb().libs_dir
         (folder / "options.vlt").write_text(self._options(), encoding="utf-8")
         trace = [] if self.waves is None else ["--trace-fst" if self.fst else "--trace"]
-        call([self.tool.path, *VERILATE, "--exe", "--vpi", "--top-module", self.top,
-              "-o", f"../{self.top}", *trace, "-LDFLAGS",
-              f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
-              "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
-              *sources], folder)
+        run_step([self.tool.path, *VERILATE, "--exe", "--vpi", "--top-module", self.top,
+                  "-o", f"../{self.top}", *trace, "-LDFLAGS",
+                  f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
+                  "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
+                  *sources], folder)
         with reuse_runtime(folder / "obj", build_root, ["vpi", self.waves_file]):
-            call(MAKE, folder)
+            run_step(MAKE, folder)
         shutil.rmtree(folder / "obj")
 
     def _options(self) -> str:

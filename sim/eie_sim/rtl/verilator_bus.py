@@ -1,4 +1,4 @@
-"""Driver's bus to a machine in Verilator, through a shared library with a host in C++."""
+"""Driver's bus to a machine simulated in Verilator, through a shared library with a C++ host."""
 
 import collections
 import ctypes
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_driver.bus import PERIOD, Bus, BusError
+from eie_driver.bus import Bus, BusError
 from eie_hdl.format import BEAT_BYTES
+
+from .simulators import CLOCK_PERIOD
 
 __all__ = ["VerilatorBus"]
 
@@ -40,7 +42,7 @@ class VerilatorBus(Bus):
     ----------
     library : :class:`~pathlib.Path`
         The library.
-    patience : :class:`int`
+    timeout_cycles : :class:`int`
         Limit of a transfer, in clock cycles.
     pause : :class:`float`
         Probability per cycle and channel that the host keeps VALID or READY low.
@@ -53,7 +55,7 @@ class VerilatorBus(Bus):
         As for :class:`~.cocotb_bus.CocotbBus`.
     """
 
-    def __init__(self, library: Path, *, patience: int = 100_000, pause: float = 0.0,
+    def __init__(self, library: Path, *, timeout_cycles: int = 100_000, pause: float = 0.0,
                  seed: int = 1) -> None:
         self.statistics: collections.Counter[str] = collections.Counter()
         loaded = ctypes.CDLL(str(library))
@@ -62,12 +64,12 @@ class VerilatorBus(Bus):
             function = getattr(loaded, f"eie_{name}")
             function.restype, function.argtypes = result, arguments
             self._functions[name] = function
-        self._machine = self._functions["open"](pause, seed, patience)
+        self._machine = self._functions["open"](pause, seed, timeout_cycles)
         if self._machine is None:
             raise BusError("Machine must fit in memory, but does not")
 
     def close(self) -> None:
-        """Free the machine. Any later call but this one raises BusError."""
+        """Free the machine. Later calls other than this one raise BusError."""
         machine, self._machine = self._machine, None
         self._functions["close"](machine)
 
@@ -109,10 +111,10 @@ class VerilatorBus(Bus):
         return np.frombuffer(ctypes.string_at(packet, n_bytes.value), np.uint8)
 
     def wait(self, seconds: float) -> None:
-        self._try("wait", max(1, round(seconds / PERIOD)))
+        self._try("wait", max(1, round(seconds / CLOCK_PERIOD)))
 
     def now(self) -> float:
-        return self.cycles * PERIOD
+        return self.cycles * CLOCK_PERIOD
 
     def _call(self, name: str, *arguments: Any) -> Any:
         if self._machine is None:

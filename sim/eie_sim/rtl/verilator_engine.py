@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_driver.accelerator import Accelerator
 from eie_driver.batch import Run
-from eie_driver.bus import PERIOD
 from eie_hdl.config import EIEConfig
 
 from .cocotb_engine import RtlResult, deadline
+from .simulators import CLOCK_PERIOD
 from .verilator_bus import VerilatorBus
 from .verilator_host import FOLDER, make_host
 
@@ -33,13 +33,13 @@ def make_library(config: EIEConfig, build_root: str | Path | None = None) -> Pat
 
 
 def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path | None = None,
-        count: bool = True, pause: float = 0.0, seed: int = 1, machines: int | None = None
-        ) -> RtlResult:
+        read_counters: bool = True, pause: float = 0.0, seed: int = 1,
+        machines: int | None = None) -> RtlResult:
     """Run inferences on the machine in Verilator, through its AXI buses and driver.
 
     Parameters
     ----------
-    build, inputs, build_root, count, pause, seed
+    build, inputs, build_root, read_counters, pause, seed
         As for :func:`.cocotb_engine.run`.
     machines : :class:`int`, optional
         Machines that share the inputs, one thread each. Default: one per processor core.
@@ -59,14 +59,15 @@ def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path | Non
     begin = time.perf_counter()
 
     def work(number: int) -> tuple[list[Run], VerilatorBus, int]:
-        bus = VerilatorBus(library, patience=cycles, pause=pause, seed=seed + number)
+        bus = VerilatorBus(library, timeout_cycles=cycles, pause=pause, seed=seed + number)
         runs = []
         with contextlib.closing(bus), _set_on_failure(failed):
-            machine = Accelerator(bus, timeout=cycles * PERIOD)
+            machine = Accelerator(bus, timeout=cycles * CLOCK_PERIOD)
             machine.load(build)
             for start in range(0, max(1, len(parts[number])), _BATCH):
                 if not failed.is_set():
-                    runs.append(machine.run(parts[number][start:start + _BATCH], count=count))
+                    batch = parts[number][start:start + _BATCH]
+                    runs.append(machine.run(batch, read_counters=read_counters))
             return runs, bus, bus.cycles
 
     with ThreadPoolExecutor(n_machines) as pool, _set_on_failure(failed):

@@ -3,7 +3,7 @@
 from eie_bench.paper import measure
 from eie_bench.paper.ablation import IDEAS, steps
 from eie_bench.paper.nine_layers import MACHINES, Machine
-from eie_hdl.config import N_SPARSE, PRESETS
+from eie_hdl.config import FILLING_LIMIT, PRESETS
 
 
 def test_a_layer_runs_and_every_number_is_compared(verilator, models, small):
@@ -37,6 +37,6 @@ def test_ideas_lead_from_the_published_machine_to_the_tuned_one():
     last, tuned = ({name: value for name, value in one.config.as_dict().items()
                     if name not in timeless} for one in (machine, MACHINES["tuned"]))
     assert last == tuned and machine.mapping == MACHINES["tuned"].mapping
-    assert sparse == N_SPARSE
+    assert sparse == FILLING_LIMIT
     assert len(found) == len(IDEAS) + 1
     assert len({(machine, sparse) for _, machine, sparse in found}) == len(found)

@@ -10,20 +10,21 @@ from eie_sim.inference import infer
 from support.driver_builds import compiled, random_words
 
 
-@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("read_counters", [True, False])
 @pytest.mark.parametrize("buffers", [1, 2])
 @pytest.mark.parametrize("outputs", ["last", "all"])
-def test_a_batch_comes_out_as_the_golden_model_says(machine, outputs, buffers, count):
+def test_a_batch_comes_out_as_the_golden_model_says(machine, outputs, buffers,
+                                                       read_counters):
     build = compiled(outputs=outputs, buffers=buffers)
     machine.load(build)
     words = random_words(build)
     expected = infer(build, words, engine="golden")
-    run = machine.run(words, count=count)
+    run = machine.run(words, read_counters=read_counters)
     assert [output.tolist() for output in run.outputs] == [
         output.tolist() for output in expected.outputs]
     assert [one["macs"] for one in run.counters] == (
-        expected.counters["macs"].tolist() if count else [])
-    assert run.overflow_tiles == ([None] * 5 if count else [])
+        expected.counters["macs"].tolist() if read_counters else [])
+    assert run.overflow_tiles == ([None] * 5 if read_counters else [])
 
 
 def test_an_empty_batch_has_empty_outputs(machine):
@@ -33,18 +34,18 @@ def test_an_empty_batch_has_empty_outputs(machine):
     assert [output.shape for output in run.outputs] == [(0, 30), (0, 10)]
 
 
-@pytest.mark.parametrize(("buffers", "count", "order"), [
+@pytest.mark.parametrize(("buffers", "read_counters", "order"), [
     (2, False, "send START send START receive send START receive receive"),
     (2, True, "send START send receive START send receive START receive"),
     (1, False, "send START receive send START receive send START receive"),
     (1, True, "send START receive send START receive send START receive"),
 ])
-def test_inputs_are_loaded_and_starts_queued_as_early_as_can_be(machine, fake, buffers, count,
-                                                               order):
+def test_inputs_are_loaded_and_starts_queued_as_early_as_can_be(machine, fake, buffers,
+                                                               read_counters, order):
     build = compiled(buffers=buffers)
     machine.load(build)
     fake.log.clear()
-    machine.run(random_words(build, 3), count=count)
+    machine.run(random_words(build, 3), read_counters=read_counters)
     assert " ".join(fake.log) == order
 
 

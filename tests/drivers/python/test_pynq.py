@@ -34,7 +34,7 @@ def test_a_transfer_of_the_dma_that_waits_is_never_stopped(fake, monkeypatch):
         machine.clear()
         assert [output.tolist() for output in machine.run(words).outputs] == [
             output.tolist() for output in infer(build, words, engine="golden").outputs]
-    machine.begin()
+    machine.initialise()
     with pytest.raises(RuntimeError, match="^Transfer must have ended$"):
         dma.recvchannel.stop()
 

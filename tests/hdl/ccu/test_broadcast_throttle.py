@@ -5,7 +5,7 @@ import random
 import pytest
 
 from eie_hdl.ccu.broadcast_throttle import BroadcastThrottle
-from eie_hdl.config import N_SPARSE, EIEConfig
+from eie_hdl.config import FILLING_LIMIT, EIEConfig
 
 
 def run(simulate, config, drive, cycles):
@@ -35,7 +35,7 @@ def test_it_stops_when_full_and_when_filling_with_too_many_in_flight(simulate, n
     window = config.n_in_flight
     for cycle, (filling, full, stop, _) in enumerate(log):
         in_flight = sum(sent for *_, sent in log[max(0, cycle - window):cycle])
-        assert stop == (full or (filling and in_flight > N_SPARSE))
+        assert stop == (full or (filling and in_flight > FILLING_LIMIT))
     assert {(filling, full, stop) for filling, full, stop, _ in log} >= {
         (False, False, 0), (True, False, 0), (True, False, 1), (False, True, 1)}
 
@@ -45,7 +45,7 @@ def test_while_a_queue_fills_one_more_than_n_sparse_are_sent_in_any_round_trip(s
     window = config.n_in_flight + 1
     log = run(simulate, config, lambda cycle: (True, False, True), 10 * window)
     sent = [one for *_, one in log]
-    assert {sum(sent[at:at + window]) for at in range(len(sent) - window)} == {N_SPARSE + 1}
+    assert {sum(sent[at:at + window]) for at in range(len(sent) - window)} == {FILLING_LIMIT + 1}
 
 
 def test_without_a_queue_that_fills_every_cycle_is_free(simulate):

@@ -8,7 +8,7 @@ import pytest
 from amaranth.hdl import Shape
 
 from eie_hdl.ccu.ccu import Ccu
-from eie_hdl.config import N_SPARSE, PRESETS, EIEConfig
+from eie_hdl.config import FILLING_LIMIT, PRESETS, EIEConfig
 from eie_hdl.format import COUNTERS, Kind, Layouts, Memory
 from eie_hdl.registers import Error
 from eie_hdl.tree.tree import EVENTS
@@ -173,7 +173,7 @@ class Pes:
                     self.n_started += 1
                 self.n_ended += kind is Kind.END
             recent.append(given and message.kind is not Kind.LOAD)
-            stopped = full or (filling and sum(recent) > N_SPARSE)
+            stopped = full or (filling and sum(recent) > FILLING_LIMIT)
             is_tile, is_output = opened == "compute", opened == "output"
             is_activation = is_tile and found and not element.end
             step = {"cycles": busy, "broadcasts": is_activation and taken,

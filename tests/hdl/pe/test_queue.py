@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from eie_hdl.ccu.broadcast_throttle import BroadcastThrottle
-from eie_hdl.config import N_SPARSE, PRESETS, EIEConfig
+from eie_hdl.config import FILLING_LIMIT, PRESETS, EIEConfig
 from eie_hdl.format import Kind, Layouts
 from eie_hdl.lib.sram import Sram
 from eie_hdl.pe.ptr_read import PtrRead
@@ -153,7 +153,7 @@ def test_filling_and_full_are_asserted_at_their_levels(simulate, name):
         while True:
             *_, level, filling, full = await ctx.tick().sample(dut.level, dut.filling, dut.full)
             assert filling == (before >= config.queue_depth)
-            assert full == (before >= dut.n_slots - N_SPARSE)
+            assert full == (before >= dut.n_slots - FILLING_LIMIT)
             calls.append((filling, full))
             before = level
 
@@ -184,5 +184,5 @@ def test_messages_in_flight_fill_every_slot_and_none_is_lost(simulate, n_pe, sta
 
     simulate(dut, producer, consumer, background=[watch])
     # A burst has the maximum in flight; a slower sequence is stopped slightly earlier.
-    assert dut.queue.n_slots - N_SPARSE <= max(levels) <= dut.queue.n_slots
+    assert dut.queue.n_slots - FILLING_LIMIT <= max(levels) <= dut.queue.n_slots
     assert stall or max(levels) == dut.queue.n_slots

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import Kind, Memory
-from eie_hdl.tree.tree import EVENTS, Link, TreeNode, grow_tree
+from eie_hdl.tree.tree import EVENTS, Link, TreeNode, add_tree_nodes
 from support.simulation import get, nothing, put
 
 SIZES = {"act_width": 8, "codebook_width": 7, "acc_width": 20, "acc_depth": 16, "spmat_depth": 256,
@@ -29,7 +29,7 @@ class Tree(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for link, child in zip(grow_tree(m, flipped(self.parent), self._config), self.child):
+        for link, child in zip(add_tree_nodes(m, flipped(self.parent), self._config), self.child):
             connect(m, link, flipped(child))
         return m
 

@@ -66,7 +66,7 @@ def pytest_generate_tests(metafunc):
 
 def test_every_counter_is_predicted(config, verilator, models):
     rng = np.random.default_rng([config.n_pe, config.queue_depth, config.acc_depth])
-    bus = VerilatorBus(make_library(config, models), patience=1_000_000)
+    bus = VerilatorBus(make_library(config, models), timeout_cycles=1_000_000)
     with contextlib.closing(bus):
         machine = Accelerator(bus, timeout=1.0)
         for number in range(N_LAYERS):

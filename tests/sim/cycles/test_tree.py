@@ -4,14 +4,14 @@ import pytest
 from amaranth.hdl import Module
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.tree.tree import Link, grow_tree
+from eie_hdl.tree.tree import Link, add_tree_nodes
 from eie_sim.cycles.tree import make_tree
 
 
 @pytest.mark.parametrize("n_pe", [1, 2, 4, 8, 16, 32, 64, 128, 256])
 def test_nodes_have_the_children_that_they_have_in_the_machine(n_pe):
     config, m = EIEConfig(n_pe=n_pe), Module()
-    grow_tree(m, Link(config).flip().create(), config)
+    add_tree_nodes(m, Link(config).flip().create(), config)
     # Only for the names: nothing is elaborated.
     for module in (m, *(node for node, _ in m._named_submodules.values())):
         module._MustUse__used = True

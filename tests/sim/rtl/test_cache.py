@@ -12,7 +12,7 @@ import pytest
 
 from eie_sim.rtl import cache
 from eie_sim.rtl.cache import (
-    VARIABLE,
+    CACHE_VARIABLE,
     CacheError,
     cache_folder,
     clear_cache,
@@ -27,10 +27,10 @@ def write(folder):
 
 def test_the_cache_is_the_users_unless_a_variable_or_the_caller_names_another(monkeypatch,
                                                                              tmp_path):
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     assert cache_folder() == tmp_path
     assert cache_folder(tmp_path / "own") == tmp_path / "own"
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(CACHE_VARIABLE)
     assert cache_folder() == platformdirs.user_cache_path("eie-hdl").resolve()
 
 

@@ -125,7 +125,7 @@ def test_an_unexpected_packet_waits(machine):
 def test_a_machine_that_does_not_answer_is_given_up(network, models):
     build, _ = network
     library = verilator_engine.make_library(build.config, models)
-    with contextlib.closing(VerilatorBus(library, patience=1)) as bus:
+    with contextlib.closing(VerilatorBus(library, timeout_cycles=1)) as bus:
         with pytest.raises(BusError, match=r"(?s)^read of 0x000 must end\nirq \d; s_axis valid \d "
                                            r".*; cycle \d"):
             bus.read(0)

@@ -14,15 +14,15 @@ from cocotb.task import bridge
 
 from eie_compiler.build import Build
 from eie_driver.accelerator import Accelerator
-from eie_driver.bus import PERIOD
 from eie_sim.rtl.cocotb_bus import CocotbBus
+from eie_sim.rtl.simulators import CLOCK_PERIOD
 
 
-def infer(bus, folder, *, timeout, send, count):
+def infer(bus, folder, *, timeout, send, read_counters):
     """Load the build and run all inputs, as host software does."""
     machine = Accelerator(bus, timeout=timeout)
     machine.load(Build.load(folder / "build"), send=send)
-    return machine.run(np.load(folder / "inputs.npy"), count=count)
+    return machine.run(np.load(folder / "inputs.npy"), read_counters=read_counters)
 
 
 async def run(dut, wrap=lambda bus: bus, timeout=None):
@@ -32,7 +32,7 @@ async def run(dut, wrap=lambda bus: bus, timeout=None):
     """
     folder = Path(os.environ["EIE_JOB"])
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    deadline = job["deadline"] * PERIOD
+    deadline = job["deadline"] * CLOCK_PERIOD
     bus = CocotbBus(dut, timeout=deadline, **job["bus"])
     await bus.start()
     result = await bridge(infer)(wrap(bus), folder, timeout=timeout or deadline, **job["driver"])

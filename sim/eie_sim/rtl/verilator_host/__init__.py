@@ -15,7 +15,7 @@ from eie_hdl.export.verilog import emit
 
 from .. import toolchain
 from ..cache import make_once
-from ..simulators import MAKE, VERILATE, call, reuse_runtime
+from ..simulators import MAKE, VERILATE, reuse_runtime, run_step
 
 __all__ = ["FOLDER", "make_host", "verilog"]
 
@@ -93,7 +93,7 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
                *link.split(), "-pthread", "-o", "host"]
     parts = [path.read_text(encoding="utf-8") for path in [source, FOLDER / "host.h", *headers]]
     return make_once(build_root, source.stem, [str(model), command, parts],
-                     lambda folder: call(command, folder)) / "host"
+                     lambda folder: run_step(command, folder)) / "host"
 
 
 def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
@@ -109,9 +109,9 @@ def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
     def make(folder: Path) -> None:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
-        call(command, folder)
+        run_step(command, folder)
         with reuse_runtime(folder / "obj", build_root, "pic"):
-            call(MAKE, folder)
+            run_step(MAKE, folder)
         for made in [*(folder / "obj").glob("*.h"), *(folder / "obj").glob("lib*.a")]:
             made.rename(folder / made.name)
         shutil.rmtree(folder / "obj")
