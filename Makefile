@@ -28,6 +28,10 @@ test: $(VENV)/.dev ## all tests, with every simulator that is installed
 	@# There are as many processes as processors: threads of libraries would only be in their way.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10
 
+test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SEED=n
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10 \
+	    --seed $(SEED) --packets 2000 --machines 40 --slow-blocks
+
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
 
@@ -119,6 +123,6 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c test test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
+.PHONY: help demo demo-c test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
     bench-host bench-sim bench-compile explore registers waves pictures doctor train lenet dsd magika \
     have-mnist venv clean

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the wheel, install it by itself, and use every command in an empty folder. PYTHON=interpreter
+# Build the wheel, install it by itself, and use its commands in an empty folder. PYTHON=interpreter
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +59,7 @@ eie verilog --preset tiny -o verilog
 test -s verilog/eie.v
 eie registers --no-peakrdl -o registers
 eie demo --pes 2 --images 4 -o demo
+eie demo --driver c --pes 2 --images 2 -o demo-c
 "$bin/python" -c 'import sklearn.datasets as d, numpy as np
 np.save("x.npy", d.load_digits().data[:5] / 16)'
 eie compress demo/dense.npz --density 0.25 --calibrate x.npy -o network.npz
@@ -69,6 +70,7 @@ eie export build -o c
 gcc -std=c99 -Wall -Werror -c c/*.c
 lacking train train x.npy --layers 8 -o weights.npz
 lacking bench explore -o explore
+lacking synth synth -o synth
 lacking registers registers -o registers
 eie cache
 eie cache --clear

@@ -108,7 +108,7 @@ def show_demo(title: str, demo: "Demo") -> None:
         ["accuracy, dense floating point", f"{demo.accuracy['dense']:.2%}"],
         ["accuracy, compressed floating point", f"{demo.accuracy['compressed']:.2%}"],
         ["accuracy, hardware", f"{demo.accuracy['hardware']:.2%}"],
-        ["cycles per image, mean (least to greatest)",
+        ["net cycles per image, mean (least to greatest)",
          f"{cycles.mean():,.1f} ({cycles.min()} to {cycles.max()})"],
         ["MACs per image", f"{inference.counters['macs'].mean():,.1f}"],
         ["broadcasts per image", f"{inference.counters['broadcasts'].mean():,.1f}"],

@@ -81,9 +81,7 @@ class Broadcaster(wiring.Component):
             self.o.p.body.load.eq(word),
         ]
         with m.If(sends_message):
-            m.d.sync += [
-                self.o.p.kind.eq(self.message.p.kind),
-                self.o.p.body.eq(self.message.p.body.as_value()),
-            ]
+            m.d.sync += [self.o.p.kind.eq(self.message.p.kind),
+                         self.o.p.body.eq(self.message.p.body.as_value())]
 
         return m

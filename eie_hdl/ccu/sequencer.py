@@ -126,11 +126,9 @@ class Sequencer(wiring.Component):
         can_send = Signal()
         sent     = offered & can_send
         no_fault = self.fault.code == Error.NONE
-        m.d.comb += [
-            can_send.eq(no_fault & self.message.ready),
-            self.message.valid.eq(offered & no_fault),
-            self.message.payload.as_value().eq(message),
-        ]
+        m.d.comb += can_send.eq(no_fault & self.message.ready)
+        m.d.comb += [self.message.valid.eq(offered & no_fault),
+                     self.message.payload.as_value().eq(message)]
 
         with m.FSM() as fsm:
             with m.State("IDLE"):

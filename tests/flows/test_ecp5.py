@@ -1,7 +1,6 @@
 """What becomes of memories on an ECP5, and what is said of the result."""
 
 import dataclasses
-import importlib.util
 import json
 from collections import Counter
 from pathlib import Path
@@ -88,7 +87,6 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch):
         ecp5.map_cells(MODULE, tmp_path, top="small")
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("platformdirs"), reason="nextpnr is not installed")
 def test_compiled_code_goes_to_a_cache_that_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "user"))
     assert ecp5._find_cache(tmp_path / "pe") == tmp_path / "user"
