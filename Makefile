@@ -25,7 +25,7 @@ demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
 	$(BIN)/eie demo --driver c -o $(BUILD)/demo-c
 
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
-	@# There are as many processes as processors: threads of libraries would only be in their way.
+	@# One process per core: more threads would compete with them.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10
 
 test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SEED=n
@@ -35,7 +35,7 @@ test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SE
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
 
-test-wheel: ## the wheel by itself, every command in an empty folder; PYTHON=interpreter
+test-wheel: ## the wheel by itself, its commands in an empty folder; PYTHON=interpreter
 	PYTHON=$(PYTHON) scripts/try-wheel.sh
 
 test-docs: $(VENV)/.dev ## the docs: links, pictures, and all blocks, the long ones included
@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## style and types
 synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
 	$(BIN)/eie synth -o $(BUILD)/synth-pe
 
-bench-sim: $(VENV)/.bench ## cycles a second of the simulated machine, and how long it takes to build
+bench-sim: $(VENV)/.bench ## cycles per second of the simulated machine, and its build time
 	$(BIN)/eie bench simulation -o $(BUILD)/bench-sim.json
 
 explore: $(VENV)/.bench ## the figures of the paper by the cycle model; SEED=n
@@ -66,7 +66,7 @@ bench-quick: $(VENV)/.bench ## three of them; SEED=n
 bench-compile: $(VENV)/.bench ## time and memory of the compiler for VGG-6
 	$(BIN)/eie bench compile -o $(BUILD)/bench-compile.json
 
-bench-host: $(VENV)/.bench ## the time that the host needs for the nine layers; SEED=n
+bench-host: $(VENV)/.bench ## host time for the nine layers; SEED=n
 	$(BIN)/eie bench host --seed $(SEED) -o $(BUILD)/bench-host.json
 
 registers: $(VENV)/.dev ## the registers as C header and reference
@@ -81,7 +81,7 @@ waves: $(VENV)/.dev ## the timing diagrams of the docs
 pictures: $(VENV)/.dev ## the block diagrams of the docs, from docs/pictures/*.py
 	$(BIN)/python docs/pictures
 
-doctor: $(VENV)/.dev ## which tools are here, and whether they are good enough
+doctor: $(VENV)/.dev ## check required tools and how to fix what is missing
 	$(BIN)/eie doctor
 
 train: $(VENV)/.train ## train and compress the digits network

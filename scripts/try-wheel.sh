@@ -49,7 +49,7 @@ echo "eie doctor"
 "$bin/eie" doctor --json > doctor.json || test $? = 1
 "$bin/python" - "$wheel" <<'END'
 import json, sys
-tools = {tool["name"]: tool for tool in json.load(open("doctor.json", encoding="utf-8"))}
+tools = {tool["name"]: tool for tool in json.load(open("doctor.json", encoding="utf-8"))["tools"]}
 for name in ("amaranth", "cocotb", "scikit-learn", "verilator", "g++", "libpython"):
     assert tools[name]["ok"], tools[name]
 assert tools["torch"]["advice"] == f"not found: pip install '{sys.argv[1]}[train]'", tools["torch"]

@@ -71,7 +71,7 @@ class Row(NamedTuple):
 
     @property
     def slow(self) -> bool:
-        """Whether the golden model takes more than :data:`ALLOWED` times the product's time."""
+        """True if the golden model takes more than :data:`ALLOWED` times as long as the product."""
         return max(self.ratio, self.batch_ratio) > ALLOWED
 
     @property

@@ -1,4 +1,4 @@
-"""What the subcommands print."""
+"""Tables, messages and progress of the subcommands."""
 
 import contextlib
 import sys
@@ -46,7 +46,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Show that something is being done; what it is can be changed. Silent in a pipe."""
+    """Show a spinner with the current step, which can be changed. Silent in a pipe."""
     console = make_console()
     if not console.is_interactive:
         yield lambda step: None
@@ -57,12 +57,12 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def show_tools(tools: "list[Tool]") -> None:
-    """Tools, and what to do about those that are not good enough."""
+    """Print a table of tools, with the remedy for each that is missing or too old."""
     rows: list[list[Cell]] = [
         [tool.name, tool.purpose, tool.version or "–", f"≥ {tool.minimum}",
          Text("yes", "green") if tool.ok else Text("no", "red"), tool.advice]
         for tool in tools]
-    print_table(make_table("tool", "for", "found", "needed", "good", "what to do"), rows)
+    print_table(make_table("tool", "for", "found", "required", "ok", "action"), rows)
 
 
 def show_build(title: str, build: "Build") -> None:

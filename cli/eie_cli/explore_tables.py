@@ -1,4 +1,4 @@
-"""What `eie explore` prints; all of it, and more, is in the files."""
+"""Tables of `eie explore`, a summary of the files that it writes."""
 
 from collections import Counter
 from collections.abc import Sequence

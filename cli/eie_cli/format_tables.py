@@ -18,7 +18,7 @@ def show_formats(rows: list[dict[str, Any]]) -> None:
 
 
 def _accumulator(row: dict[str, Any]) -> str:
-    """What the sums of a layer can need, and what the machine has; the input has no sums."""
+    """Bits that the sums of a layer can need, of those that the machine has; none for the input."""
     if "accumulator" not in row:
         return "–"
     bits = row["accumulator"]

@@ -1,4 +1,4 @@
-"""What the subcommands print about network files."""
+"""Tables of network files."""
 
 import dataclasses
 from pathlib import Path

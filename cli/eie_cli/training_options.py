@@ -71,7 +71,7 @@ def learning_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class Session(NamedTuple):
-    """What :func:`training_session` passes to the training loop."""
+    """Checkpoint and callbacks that :func:`training_session` gives to the training loop."""
 
     checkpoint: Path
     on_epoch: Callable[[dict[str, Any]], None]

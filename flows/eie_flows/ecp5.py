@@ -54,7 +54,7 @@ class Report:
     critical : :class:`tuple` of :class:`str`
         Start and end of the longest path.
     seed : :class:`int`
-        Of the placer.
+        Seed of the placer.
     """
 
     lut4: int
@@ -131,13 +131,13 @@ def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_
     Parameters
     ----------
     files : mapping of file name to text
-        The Verilog.
+        Verilog of the design.
     folder : :class:`str` or :class:`~pathlib.Path`
-        For what is made on the way, logs included.
+        Destination of intermediate files and logs.
     top : :class:`str`
-        The module.
+        Name of the top module.
     seed : :class:`int`
-        Of the placer.
+        Seed of the placer.
 
     Raises
     ------

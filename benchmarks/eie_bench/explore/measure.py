@@ -1,4 +1,4 @@
-"""What a machine needs for a layer, by the cycle model; this is what the workers do."""
+"""Cycles and storage of a layer on a machine, by the cycle model: the job of a worker."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -85,7 +85,7 @@ def read_pj(word_bits: int) -> float:
 
 
 def entries_key(machine: Machine) -> tuple[Any, ...]:
-    """What the entries of a layer depend on: machines of one key share them."""
+    """Return the parameters that the entries of a layer depend on; equal keys share them."""
     config = machine.config
     return machine.mapping, config.n_pe, config.acc_depth, config.v_width, config.z_width
 

@@ -1,4 +1,4 @@
-"""What each idea gains: from the published machine to the tuned one, one step after another."""
+"""Gain of each idea: from the published machine to the tuned one, step by step."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from .nine_layers import Machine, PaperLayer, make_inputs, make_network
 __all__ = ["IDEAS", "Idea", "measure_ideas", "steps"]
 
 
-#: What the tuned machine does otherwise, in the order in which it is added: a title, and the
+#: Differences of the tuned machine, in the order in which they are added: a title, and the
 #: parameter that changes, or the mapping; or `filling_limit` of the cycle model, which both
 #: machines have.
 IDEAS = {

@@ -29,12 +29,12 @@ from .nine_layers import CLOCK_MHZ, Machine, PaperLayer, make_inputs, make_netwo
 __all__ = ["Engine", "Measurement", "Stored", "count_products", "make_simulators", "measure",
            "measure_all", "net_cycles"]
 
-#: What can measure a layer.
+#: Engines that can measure a layer.
 Engine = Literal["verilator", "cycle-model"]
 
 
 class Stored(NamedTuple):
-    """What a layer takes up in all PEs together.
+    """Storage of a layer in all PEs together.
 
     Attributes
     ----------
@@ -83,10 +83,10 @@ class Measurement:
     outputs : :class:`int`
         Results that were compared with the golden model; none by the cycle model.
     differences : :class:`list` of :class:`~eie_sim.rtl.cocotb_engine.Mismatch`
-        What came out of the machine and is not what it should be.
+        Results of the machine that differ from the expected ones.
     seconds, model_seconds : :class:`float`
-        Time that the simulation took, with the loading of the memories, and none by the cycle
-        model; and that of the cycle model, from the weights to the prediction.
+        Time of the simulation including the loading of the memories, 0 by the cycle model; time
+        of the cycle model from weights to prediction.
     """
 
     layer: PaperLayer

@@ -1,4 +1,4 @@
-"""What was measured, as tables and as JSON."""
+"""Measurements as tables and as JSON."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ __all__ = ["Report"]
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Measurements and what they say.
+    """Measurements and the figures derived from them.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Report:
             rows)
 
     def _simulation(self) -> Table:
-        """What was run, and what it took. The time of the cycle model begins with the weights."""
+        """Runs and their times. The time of the cycle model is from weights to prediction."""
         rows = [[one.layer.name, one.machine, one.engine, f"{one.outputs:,}",
                  f"{len(one.differences)}", f"{one.seconds:.2f}", f"{one.model_seconds:.2f}",
                  f"{one.seconds / one.model_seconds:.0f}×" if one.seconds else ""]
