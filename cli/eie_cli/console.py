@@ -127,8 +127,8 @@ def _show_verdict(inference: "Inference") -> None:
     console = make_console()
     n_numbers = sum(output.size for output in inference.outputs)
     if inference.ok:
-        console.print(f"All {n_numbers:,} outputs, and the counts of broadcasts, MACs and paddings, "
-                      f"are those of the golden model, bit by bit.", style="green")
+        console.print(f"All {n_numbers:,} outputs, and the counts of broadcasts, MACs and "
+                      f"paddings, are those of the golden model, bit by bit.", style="green")
     for mismatch in inference.mismatches[:_MAX_SHOWN]:
         console.print(str(mismatch), style="red")
     if inference.mismatches:

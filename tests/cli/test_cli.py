@@ -279,7 +279,7 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "--sim", icarus,
                      "-o", tmp_path / "out")
     assert code == 0, text
-    assert "All 36 outputs and all counters" in text
+    assert "All 36 outputs, and the counts of" in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     assert min(statistics["counters"]["cycles"]["values"]) > 10
 
@@ -290,7 +290,7 @@ def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator)
            "-o", tmp_path / "out")
     code, text = eie(*run)
     assert code == 0, text
-    assert "All 9 outputs and all counters" in text
+    assert "All 9 outputs, and the counts of" in text
     code, text = eie(*run, "--sim", "icarus")
     assert code == 2 and "--engine verilator needs --sim verilator" in text
 
@@ -301,7 +301,7 @@ def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
     for figure in ("accuracy, hardware", "cycles per image", "PE utilisation", "padding",
                    "entry balance", "memory used"):
         assert figure in text
-    assert "All 20 outputs and all counters" in text
+    assert "All 20 outputs, and the counts of" in text
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["images"] == 2
     assert report["accuracy"].keys() == {"dense", "compressed", "hardware"}
