@@ -27,7 +27,7 @@ MAPPINGS: tuple[Literal["balanced", "interleaved"], ...] = ("balanced", "interle
 
 
 def make_network(seed: int = SEED) -> CompressedNetwork:
-    """A layer of VGG-6's size and density with random weights."""
+    """Create a layer of VGG-6's size and density with random weights."""
     rng = np.random.default_rng(seed)
     in_column = rng.binomial(N_ROWS, DENSITY, N_COLS)
     rows = np.concatenate([np.sort(rng.choice(N_ROWS, count, replace=False))
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     Attributes
     ----------
     configuration, mapping : :class:`str`
-        Name in :data:`CONFIGS`, and the mapping of the rows.
+        Name in :data:`CONFIGS`, and the mapping of rows to PEs.
     seconds : :class:`float`
         Time to compile.
     peak_mib : :class:`float`, MiB
@@ -79,10 +79,10 @@ def measure_all(network: CompressedNetwork) -> Iterator[Row]:
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process so far, which Linux counts in KiB."""
+    """Return the peak resident memory of this process in MiB; Linux reports KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def summarise(rows: list[Row]) -> dict[str, Any]:
-    """The rows as plain JSON."""
+    """Return the rows as plain JSON."""
     return {"seed": SEED, "rows": [row._asdict() for row in rows]}

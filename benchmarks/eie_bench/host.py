@@ -32,31 +32,31 @@ BATCH = 64
 #: Greatest allowed ratio of the golden model's time to the product's.
 ALLOWED = 3.0
 
-#: Rounds of timings. The functions take turns, so that other load meets all of them; the least
+#: Rounds of timings. The functions alternate, so that other load affects all of them; the least
 #: time counts.
 ROUNDS = 5
 
-#: Seconds for which a function is repeated in each round.
+#: Time in seconds for which each function is repeated in a round.
 AT_LEAST = 0.05
 
 
 class Row(NamedTuple):
-    """Seconds that one layer takes.
+    """Times of one layer in seconds.
 
     Attributes
     ----------
     layer : :class:`str`
-        Its name.
+        Name of the layer.
     nonzeros : :class:`int`
         Weights that are not zero.
     compile, decode : :class:`float`
-        From the network to its images, and from them to a golden model.
+        Compiling the network, and making a golden model from its images.
     product, golden : :class:`float`
-        One image: product of an int32 CSR matrix and vector, and golden model.
+        Product of an int32 CSR matrix and one vector, and the golden model for one image.
     product_batch, golden_batch : :class:`float`
-        The same for each image of a batch; the product is that of the matrix and all vectors.
+        The same per image of a batch, for which the matrix is multiplied with all vectors at once.
     cycle_model : :class:`float`
-        Prediction of all counters for one image, from the images of the memories.
+        Prediction of all counters for one image, from the memory images.
     """
 
     layer: str
@@ -76,12 +76,12 @@ class Row(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Golden model over product, one image."""
+        """Ratio of golden model to product for one image."""
         return self.golden / self.product
 
     @property
     def batch_ratio(self) -> float:
-        """Golden model for an image of a batch over the product of one image."""
+        """Ratio of golden model per image of a batch to the product of one image."""
         return self.golden_batch / self.product
 
 
@@ -92,7 +92,7 @@ def measure_all(preset: str, seed: int) -> Iterator[Row]:
 
 
 def summarise(rows: list[Row], preset: str, seed: int) -> dict[str, Any]:
-    """The rows as plain JSON."""
+    """Return the rows as plain JSON."""
     return {"preset": preset, "seed": seed, "batch": BATCH,
             "layers": [{**row._asdict(), "ratio": row.ratio, "batch_ratio": row.batch_ratio}
                        for row in rows]}
@@ -111,7 +111,7 @@ def measure(layer: PaperLayer, machine: Machine, seed: int) -> Row:
     placed = scatter(build.input, words, config.n_pe)
     narrow = np.ascontiguousarray(words.T, np.int32)
     vector = narrow[:, 0].copy()
-    predict_build(build, words[:1])     # Numba compiles it the first time
+    predict_build(build, words[:1])     # Numba compiles on the first call
     product, golden, product_batch, golden_batch, cycle_model = least_seconds(
         lambda: matrix @ vector, lambda: model.run_counted(placed[:1], build.input.base_word),
         lambda: matrix @ narrow, lambda: model.run_counted(placed, build.input.base_word),
@@ -121,7 +121,7 @@ def measure(layer: PaperLayer, machine: Machine, seed: int) -> Row:
 
 
 def make_matrix(network: CompressedNetwork, build: Build) -> csr_array:
-    """Weights of the only layer, as the machine holds them, in int32; rows × columns."""
+    """Return the quantised weights of the only layer: int32, rows × columns."""
     codebook = unpack(Layouts.of(build.config).weight, build.images["pe_0.codebook"])
     codes = network.layers[0].codes.tocsr()
     return csr_array((codebook[codes.data].astype(np.int32), codes.indices, codes.indptr),
@@ -129,7 +129,7 @@ def make_matrix(network: CompressedNetwork, build: Build) -> csr_array:
 
 
 def least_seconds(*functions: Callable[[], object]) -> NDArray[np.float64]:
-    """Least time that one call of each takes."""
+    """Measure the least time in seconds of one call of each function."""
     least = np.full(len(functions), np.inf)
     for _ in range(ROUNDS):
         for number, function in enumerate(functions):

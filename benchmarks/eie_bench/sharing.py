@@ -15,7 +15,7 @@ from eie_compiler.model import Model
 
 __all__ = ["DataError", "Digits", "Row", "V_WIDTHS", "measure_all", "read_digits"]
 
-#: Widths of a code in bits that are measured.
+#: Measured code widths in bits.
 V_WIDTHS = (2, 3, 4, 5, 8)
 
 
@@ -24,13 +24,13 @@ class DataError(ValueError):
 
 
 class Digits(NamedTuple):
-    """Test images, one a row from 0 to below 1, and their classes."""
+    """Test images, one per row with values in [0, 1), and their classes."""
 
     inputs: NDArray[np.float64]
     labels: NDArray[Any]
 
     def accuracy(self, model: Model) -> float:
-        """Share of the images whose greatest output is that of their class."""
+        """Return the share of the images whose greatest output is that of their class."""
         return float((model(self.inputs).argmax(axis=1) == self.labels).mean())
 
 

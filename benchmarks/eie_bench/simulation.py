@@ -34,7 +34,7 @@ N_COLS, ROWS_PER_PE, DENSITY, ACTIVE = 1024, 16, 0.1, 0.35
 #: Inferences times PEs of a run, so that each machine takes a few seconds.
 IMAGES = 4096
 
-#: Runs of each machine; the fastest counts, as the others met other load.
+#: Runs of each machine. The fastest counts, as other load slows the rest.
 ROUNDS = 3
 
 
@@ -44,13 +44,13 @@ class Row(NamedTuple):
     Attributes
     ----------
     n_pe : :class:`int`
-        PEs.
+        Number of PEs.
     emission : :class:`float`, seconds
-        To write the Verilog.
+        Time to write the Verilog.
     build : :class:`float`, seconds
-        To build the library: Verilator, C++ compiler, linker.
+        Time to build the library: Verilator, C++ compiler, linker.
     alone, together : :class:`float`, clock cycles per second
-        Of one machine, and of one machine per core in total. Loading is included.
+        Rate of one machine, and total rate of one machine per core, loading included.
     """
 
     n_pe: int
@@ -95,10 +95,10 @@ def measure_all() -> Iterator[Row]:
 
 
 def count_cores() -> int:
-    """Processor cores that this process may use."""
+    """Count the processor cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def summarise(rows: list[Row]) -> dict[str, Any]:
-    """The rows as plain JSON."""
+    """Return the rows as plain JSON."""
     return {"cores": count_cores(), "rows": [row._asdict() for row in rows]}

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "format_size", "make_console", "make_table", "print_table", "show_build",
            "show_demo", "show_inference", "show_tools", "working"]
 
-#: A cell of a table; a plain string is printed as it is, whatever brackets are in it.
+#: Cell of a table. A plain string is printed verbatim, brackets included.
 Cell = str | Text
 
-#: Mismatches that are printed; all are in the JSON.
+#: Number of mismatches printed; the JSON lists more.
 _MAX_SHOWN = 10
 
-#: Columns and lines of a pipe: no line is as long.
+#: Columns and lines assumed for a pipe; the width exceeds that of any line.
 _PIPE_SIZE = (1 << 20, 25)
 
 
@@ -34,8 +34,8 @@ def make_console(*, stderr: bool = False) -> Console:
     Nothing is markup, because paths and names may contain brackets. Lines are wrapped and progress
     is displayed on a terminal only, and colours elsewhere only if ``FORCE_COLOR`` asks for them.
     """
-    # Rich takes the environment into account once, here, so a console is not kept: output may be
-    # redirected later, as tests do.
+    # Rich reads the environment only here. The console is not cached, because output may be
+    # redirected later, as in tests.
     if (sys.stderr if stderr else sys.stdout).isatty():
         return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     # Without a height, Rich limits the width to that of TERM=dumb where FORCE_COLOR is set.
@@ -51,7 +51,7 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
     if not console.is_interactive:
         yield lambda step: None
         return
-    # A spinner takes strings for markup, whatever its console does.
+    # A spinner parses strings as markup, whatever the setting of its console.
     with console.status(Text(f"{what} …")) as status:
         yield lambda step: status.update(Text(f"{step} …"))
 
@@ -66,7 +66,7 @@ def show_tools(tools: "list[Tool]") -> None:
 
 
 def show_build(title: str, build: "Build") -> None:
-    """Layers and memories of a build."""
+    """Print the layers and memories of a build."""
     report = build.report
     rows = [[layer["name"], format_size(layer["shape"]), f"{layer['density']:.1%}",
              str(layer["tiles"]), f"{layer['entries']:,}",
@@ -81,7 +81,7 @@ def show_build(title: str, build: "Build") -> None:
 
 
 def show_inference(title: str, inference: "Inference") -> None:
-    """Counters, and whether all is as it should be."""
+    """Print the counters and the result of the comparison."""
     from eie_hdl.format import COUNTERS
 
     inferences = len(inference.entries)
@@ -97,7 +97,7 @@ def show_inference(title: str, inference: "Inference") -> None:
 
 
 def show_demo(title: str, demo: "Demo") -> None:
-    """The demo's figures."""
+    """Print the results of the demo."""
     show_build(f"{title}/build", demo.build)
     inference, memory = demo.inference, demo.build.report["memory"]
     used, there = (sum(row[key] for row in memory.values()) / 8192 for key in ("bits_used", "bits"))
@@ -140,7 +140,7 @@ def _show_verdict(inference: "Inference") -> None:
 
 
 def make_table(*columns: str, title: str | None = None) -> Table:
-    """An empty table."""
+    """Create an empty table."""
     table = Table(title=title, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -148,7 +148,7 @@ def make_table(*columns: str, title: str | None = None) -> Table:
 
 
 def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
-    """Print a table with its rows; numbers are flush right."""
+    """Print a table with its rows; columns of numbers are right-aligned."""
     console = make_console()
     for column, cells in zip(table.columns, zip(*rows)):
         if all(str(cell)[:1].isdigit() or str(cell) in ("–", "") for cell in cells):
@@ -156,7 +156,7 @@ def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
     for row in rows:
         table.add_row(*row)
     if table.title:
-        # Rich would wrap it at the width of the columns, and a path could not be copied any more.
+        # Rich would wrap the title at the width of the columns and split paths.
         console.print(table.title, style="table.title", soft_wrap=True)
         table.title = None
     console.print(table)
@@ -164,7 +164,7 @@ def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
 
 
 def format_size(shape: list[int]) -> str:
-    """Rows and columns of a matrix."""
+    """Format the shape of a matrix as rows × columns."""
     return f"{shape[0]:,} × {shape[1]:,}"
 
 

@@ -1,4 +1,4 @@
-"""`eie doctor`: the tools that the commands need."""
+"""`eie doctor`: check of the tools that the commands need."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""Output in locales whose encoding lacks some of our characters."""
+"""Output in encodings that lack some of the characters used."""
 
 import codecs
 import io
@@ -8,13 +8,13 @@ __all__ = ["tolerate_encoding"]
 
 _HANDLER = "eie"
 
-#: Closest ASCII of what tables and help texts are written in.
+#: Closest ASCII form of the characters in tables and help texts.
 _ASCII = {"×": "x", "·": "*", "–": "-", "─": "-", "→": "->", "►": ">", "≥": ">=", "≤": "<=",
           "…": "...", "µ": "u"}
 
 
 def tolerate_encoding() -> None:
-    """Let both outputs replace what they cannot encode, instead of ending the command."""
+    """Make both outputs replace characters that they cannot encode, instead of raising."""
     codecs.register_error(_HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -25,7 +25,7 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
     """Handle one character, as :func:`codecs.register_error` describes."""
     assert isinstance(error, UnicodeEncodeError)
     character = error.object[error.start]
-    if "\udc80" <= character <= "\udcff":    # a byte of a file name that is no text
+    if "\udc80" <= character <= "\udcff":    # undecodable byte of a file name
         return bytes([ord(character) - 0xdc00]), error.start + 1
     if character in _ASCII:
         return _ASCII[character], error.start + 1

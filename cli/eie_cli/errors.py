@@ -1,4 +1,4 @@
-"""Errors of the user are printed in one line; errors of the program with a traceback."""
+"""Command group that prints user errors in one line and program faults with a traceback."""
 
 import re
 import sys
@@ -43,7 +43,7 @@ def _spell_options(message: str, command: click.Command | None) -> str:
     """
     for parameter in command.params if command else ():
         option, name = parameter.opts[-1], parameter.name or ""
-        # A name of the command's own, such as `network` of --output, is no parameter of a package.
+        # A name local to the command, such as `network` of --output, is not a package's parameter.
         if option.startswith(f"--{name.rstrip('s').replace('_', '-')}"):
             message = re.sub(rf"\b{name}=(?=\S)", f"{option} ", message)
             message = re.sub(rf"^{name}(?= must )", option, message)

@@ -16,7 +16,7 @@ __all__ = ["show_errors", "show_sweep"]
 
 
 def show_sweep(folder: Path, table: "Table") -> None:
-    """The lines of a sweep: of a given one each, of others the mean of the layers."""
+    """Print a sweep: every layer of the user's own sweep, the mean of the layers otherwise."""
     from eie_bench.explore.figures import AXES, PLOTS, series
     from eie_bench.explore.sweep import GIVEN
 
@@ -38,7 +38,7 @@ def show_sweep(folder: Path, table: "Table") -> None:
 
 
 def show_errors(table: "Table") -> None:
-    """Each reason why points are impossible, with the first of them."""
+    """Print each reason why points are impossible, with the first such point."""
     reasons = Counter(row.error for row in table.rows if row.error)
     for reason, count in reasons.items():
         first = next(row.point for row in table.rows if row.error == reason)
@@ -49,7 +49,7 @@ def show_errors(table: "Table") -> None:
 
 
 def _means(lines: "Sequence[Series]") -> "list[Series]":
-    """One line a panel: the mean, where all layers have a value."""
+    """Reduce each panel to the mean of its layers; None unless all of them have a value."""
     means = []
     for panel in dict.fromkeys(line.panel for line in lines):
         group = [line.points for line in lines if line.panel == panel]

@@ -1,4 +1,4 @@
-"""What is printed about number formats."""
+"""Tables of number formats."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ __all__ = ["describe_network", "show_network"]
 
 
 def describe_network(path: Path, network: "CompressedNetwork") -> dict[str, Any]:
-    """A network and the file that it is in, as plain JSON, without its weights."""
+    """Describe a network and its file as plain JSON, without the weights."""
     from eie_compiler.files.size_report import measure_storage
 
     storages, total = measure_storage(network)
@@ -30,7 +30,7 @@ def describe_network(path: Path, network: "CompressedNetwork") -> dict[str, Any]
 
 
 def show_network(path: Path, network: "CompressedNetwork") -> None:
-    """Layers of a network, and what they take up in its file: the table of Deep Compression."""
+    """Print the layers of a network and their size in its file, as Deep Compression does."""
     described = describe_network(path, network)
     layers, total, file = described["layers"], described["total"], described["file"]
     images = network.patches and f": images of {' × '.join(map(str, network.patches.shape))}"

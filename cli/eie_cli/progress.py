@@ -1,4 +1,4 @@
-"""Progress of long work, on the error output of a terminal and nowhere else."""
+"""Progress bar on the standard error of a terminal."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ __all__ = ["progress_bar"]
 
 @contextlib.contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar; the body calls the function with the step, the parts done, and all parts."""
+    """Show a bar; the body calls the function with step, parts done and total parts."""
     console = make_console(stderr=True)
-    # A column takes text for markup, whatever its console does.
+    # A column parses text as markup, whatever the setting of its console.
     with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
                   TimeRemainingColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                   console=console, disable=not console.is_interactive) as bar:

@@ -21,8 +21,8 @@ __all__ = ["synth_command"]
 def synth_command(config: EIEConfig, seed: int, folder: Path) -> None:
     """Synthesise one PE for an ECP5.
 
-    Yosys and nextpnr synthesise, place and route it out of context for speed grade 6, and the
-    result is checked against the targets of the default configuration. Takes about two minutes and
+    Yosys and nextpnr synthesise, place and route one PE out of context for speed grade 6. The
+    result is checked against the targets of the default configuration. Takes about two minutes;
     needs the extra [synth]. The exit code is 1 if a target is missed.
     """
     from eie_flows.ecp5 import run

@@ -15,7 +15,7 @@ __all__ = ["Learning", "Session", "learning_options", "show_stages", "training_s
 
 
 class Learning(NamedTuple):
-    """Values of the training options of the same names."""
+    """Values of the training options, by name."""
 
     epochs: int
     rate: float
@@ -57,7 +57,7 @@ _OPTIONS = [
 
 
 def learning_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of :class:`Learning`, and pass them on as one `learning`."""
+    """Add the options of :class:`Learning` and pass them as one argument `learning`."""
     def with_learning(**options: Any) -> None:
         learning = Learning(**{field: options.pop(field) for field in Learning._fields})
         command(**options, learning=learning)
@@ -80,9 +80,9 @@ class Session(NamedTuple):
 
 @contextlib.contextmanager
 def training_session(learning: Learning, output: Path) -> Iterator[Session]:
-    """Open the bar and the log of a training; the body trains and writes the result to `output`.
+    """Open the progress bar and the log of a training; the body trains and writes `output`.
 
-    The checkpoint is a file next to the output, and is deleted when the output is complete.
+    The checkpoint is a file next to the output and is deleted once the output is complete.
     """
     from eie_compiler.training import TrainingError
 
@@ -109,7 +109,7 @@ def training_session(learning: Learning, output: Path) -> Iterator[Session]:
 
 
 def show_stages(title: str, classifies: bool, records: list[dict[str, Any]]) -> None:
-    """Print the figures at the end of each stage."""
+    """Print the results at the end of each stage."""
     def error(value: float | None) -> str:
         return "–" if value is None else f"{value:.2%}" if classifies else f"{value:.4g}"
 

@@ -1,4 +1,4 @@
-"""`eie verilog`: the hardware of a configuration."""
+"""`eie verilog`: the Verilog of a configuration."""
 
 import time
 from pathlib import Path
@@ -18,8 +18,8 @@ __all__ = ["verilog_command"]
 def verilog_command(config: EIEConfig, folder: Path) -> None:
     """Write the Verilog of an accelerator.
 
-    The top module is `eie`; eie.f lists the files that a tool must read. The text depends on
-    nothing but the configuration.
+    The top module is `eie`; eie.f lists the files that a tool must read. The same configuration
+    always gives the same text.
     """
     from eie_hdl.export.verilog import emit
 

@@ -23,7 +23,7 @@ __all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "run", "summarise", "sy
 MIN_MHZ = 100
 MAX_LUT4 = 900
 
-#: Clock rate that the placer aims at: it stops improving once it is reached.
+#: Target clock rate of the placer, which stops improving once it is reached.
 _TARGET_MHZ = 120
 
 _DEVICE = ("--85k", "--speed", "6", "--package", "CABGA756")
@@ -42,9 +42,9 @@ class Report:
     Attributes
     ----------
     lut4 : :class:`int`
-        LUT4 cells. LUT RAMs and carry cells are others.
+        LUT4 cells, without LUT RAMs and carry cells.
     carry : :class:`int`
-        Carry cells; each takes the place of two LUT4.
+        Carry cells; each occupies two LUT4.
     flipflops, lut_ram, block_ram, dsp : :class:`int`
         Flip-flops; LUT RAMs of 16 × 4; block RAMs of 16 kbit; multipliers of 18 × 18.
     memories : :class:`dict`
@@ -69,7 +69,7 @@ class Report:
     seed: int
 
     def misses(self) -> list[str]:
-        """Targets that are missed, one sentence each."""
+        """List the targets that are missed, one sentence each."""
         wrong = []
         if self.mhz < MIN_MHZ:
             wrong.append(f"the clock rate must be at least {MIN_MHZ} MHz, not {self.mhz:.1f}")
@@ -84,7 +84,7 @@ class Report:
         return wrong
 
     def rows(self) -> list[list[str]]:
-        """Table of a figure, its value for one PE, and its target."""
+        """Return rows of name, value for one PE, and target."""
         def memory(name: str) -> str:
             cells = self.memories.get(name, {})
             return ", ".join(f"{count} {kind}" for kind, count in sorted(cells.items())) or "none"
@@ -103,13 +103,13 @@ class Report:
         return [[name, str(value), target] for name, value, target in rows]
 
     def markdown(self) -> str:
-        """The table for the documentation."""
+        """Format the rows as a Markdown table."""
         return "\n".join(["| | one PE | target |", "|---|---|---|",
                           *(f"| {' | '.join(row)} |" for row in self.rows()), ""])
 
 
 def run(config: EIEConfig, folder: str | Path, *, seed: int = 1) -> Report:
-    """Synthesise one PE of a machine, and write ``pe.md`` and ``pe.json``.
+    """Synthesise one PE of a machine and write ``pe.md`` and ``pe.json``.
 
     Parameters and exceptions are those of :func:`synthesise`.
     """
@@ -124,9 +124,8 @@ def synthesise(files: Mapping[str, str], folder: str | Path, *, top: str = "eie_
                ) -> Report:
     """Synthesise, place and route a module out of context.
 
-    Its ports are connected to chains of flip-flops, in place of the neighbours: every path of
-    the module has a register at each end, as in the machine, and few pins are needed. The chains
-    are not counted.
+    Chains of flip-flops at the ports replace the neighbours: every path of the module has a
+    register at each end, as in the machine, and few pins are needed. The chains are not counted.
 
     Parameters
     ----------
@@ -173,7 +172,7 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
     for name in sources:
         (folder / name).write_text(files[name], encoding="utf-8")
 
-    # Parameters have values only in an instance, hence -defer.
+    # -defer, as parameters have values only in an instance.
     read = f"read_verilog -defer {' '.join(sources)}"
     _run(_YOSYS, [read, f"hierarchy -check -top {top}", "proc", "write_json ports.json"],
          folder, "ports.log")
@@ -182,7 +181,7 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
     _run(_YOSYS, [
         read, "read_verilog harness.v", "hierarchy -check -top harness", "proc",
         f"setattr -mod -set keep_hierarchy 1 {top}", "flatten",
-        # Yosys 0.70 stops in abc9 if wires that nothing reads are left by `flatten`.
+        # Yosys 0.70 fails in abc9 on the unread wires that `flatten` leaves.
         "opt_clean -purge", "synth_ecp5 -top harness", "write_json mapped.json",
         f"setattr -mod -unset keep_hierarchy {top}", "flatten", "write_json flat.json"],
         folder, "yosys.log")
@@ -192,7 +191,7 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
 
 
 def summarise(cells: Mapping[str, Any], timing: Mapping[str, Any], seed: int) -> Report:
-    """Count the cells of the module, and find its longest path in nextpnr's report."""
+    """Count the cells of the module and find its longest path in nextpnr's report."""
     kinds = Counter(cell["type"] for cell in cells.values())
     memories: dict[str, Counter[str]] = {name: Counter() for name in _MEMORIES}
     for path, cell in cells.items():
@@ -209,7 +208,7 @@ def summarise(cells: Mapping[str, Any], timing: Mapping[str, Any], seed: int) ->
 
 
 def _harness(top: str, ports: Mapping[str, Any]) -> str:
-    """Verilog of a chain that feeds the inputs, and one that takes in the outputs."""
+    """Generate Verilog of chains that drive the inputs and capture the outputs."""
     widths = {direction: {name: len(port["bits"]) for name, port in ports.items()
                           if port["direction"] == direction and name != "clk"}
               for direction in ("input", "output")}
@@ -233,7 +232,7 @@ endmodule
 
 
 def _end(end: Mapping[str, str]) -> str:
-    """Pin of a netlist, without what the packer adds to its name."""
+    """Format a pin of a netlist without the suffixes added by the packer."""
     cell = re.sub(r"_(TRELLIS_FF|LUT4|PFUMX|L6MUX21|CCU2C)\w*", "", end["cell"])
     return f"{cell.removeprefix('dut.')}.{end['port']}"
 
@@ -246,7 +245,7 @@ def _require(purpose: str) -> None:
 
 def _run(script: str, arguments: Sequence[str], folder: Path, log: str,
          environment: Mapping[str, str] | None = None) -> None:
-    """Call a tool that is a Python package, in a process of its own."""
+    """Run a tool that is a Python package in a separate process."""
     with (folder / log).open("w", encoding="utf-8") as output:
         code = subprocess.run([sys.executable, "-c", script, *arguments], cwd=folder, check=False,
                               env={**os.environ, **(environment or {})},
@@ -258,7 +257,7 @@ def _run(script: str, arguments: Sequence[str], folder: Path, log: str,
 
 
 def _find_cache(folder: Path) -> Path:
-    """Folder for nextpnr's compiled code: the user's, or one in `folder` if that is read-only."""
+    """Find a folder for nextpnr's compiled code: the user's cache, or `folder` if read-only."""
     import platformdirs
 
     cache = Path(os.environ.get("YOWASP_CACHE_DIR")

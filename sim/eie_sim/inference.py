@@ -77,7 +77,7 @@ class Inference:
 
     @property
     def pe_utilisation(self) -> float | None:
-        """Products over cycles times PEs; `None` for the golden model, which has no cycles."""
+        """Products / (cycles · PEs); None for the golden model, which has no cycles."""
         if "cycles" not in self.counters:
             return None
         cycles = self.counters["cycles"].sum() * self.entries.shape[1]
@@ -106,7 +106,7 @@ def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
 
     Returns
     -------
-    int64 (batch, n_inputs); of a convolution (batch · patches, n_inputs)
+    int64 (batch, n_inputs); for a convolution (batch · patches, n_inputs)
 
     Raises
     ------
@@ -143,7 +143,7 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
     Parameters
     ----------
     words : int64 (batch, n_inputs)
-        Inputs as from :func:`prepare`.
+        Inputs from :func:`prepare`.
     engine : ``"golden"``, ``"cocotb"`` or ``"verilator"``
         The golden model alone; or also the hardware, in cocotb, or in Verilator without cocotb,
         which is many times faster.

@@ -1,4 +1,4 @@
-"""Times of the host: the product and the golden model agree, and what is too slow is reported."""
+"""Host times: product and golden model agree, and slow layers are reported."""
 
 import json
 
@@ -21,7 +21,7 @@ MACHINE = Machine(EIEConfig(n_pe=4), "balanced")
 
 @pytest.fixture
 def host(monkeypatch):
-    """The module with one small layer and single timings."""
+    """The module, reduced to one small layer and single timings."""
     for name, value in {"LAYERS": {"small": LAYER}, "MACHINES": {"tuned": MACHINE}, "ROUNDS": 1,
                         "AT_LEAST": 0, "BATCH": 3}.items():
         monkeypatch.setattr(module, name, value)

@@ -12,7 +12,7 @@ from eie_compiler.frontends import read_model
 
 @pytest.fixture
 def files(tmp_path):
-    """A model of one layer, and images of which it recognises most."""
+    """A model of one layer, and images most of which it recognises."""
     rng = np.random.default_rng(3)
     weight, images = rng.normal(size=(4, 9)), rng.integers(0, 256, (50, 3, 3), np.uint8)
     labels = (images.reshape(50, 9) @ weight.T).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""The command line, for its tests."""
+"""Fixtures for tests of the command line."""
 
 import pytest
 from click.testing import CliRunner
@@ -8,7 +8,7 @@ from eie_cli.main import main
 
 @pytest.fixture(scope="session")
 def eie():
-    """Run `eie` with arguments; gives exit code, and what was printed to both outputs."""
+    """Run `eie` with arguments; return its exit code and the text of both outputs."""
     def run(*arguments):
         result = CliRunner().invoke(main, [str(argument) for argument in arguments])
         if result.exception and not isinstance(result.exception, SystemExit):

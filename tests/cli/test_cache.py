@@ -20,7 +20,7 @@ def write(folder):
 
 @pytest.fixture
 def filled(folder):
-    """A cache of two Verilogs and a simulator, of a mebibyte each."""
+    """A cache of two Verilog folders and a simulator of 1 MiB each."""
     for kind, number, made in [("verilog", 1, 1e9), ("verilog", 2, 1.5e9), ("eie-icarus", 1, 2e9)]:
         path = make_once(folder, kind, number, write)
         os.utime(path, (made, made))

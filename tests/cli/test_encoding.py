@@ -1,4 +1,4 @@
-"""Characters that the encoding of the output lacks."""
+"""Characters missing from the encoding of the output."""
 
 import io
 import sys

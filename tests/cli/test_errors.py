@@ -1,4 +1,4 @@
-"""Errors name the options as they are typed."""
+"""Errors name options as the user types them."""
 
 import pytest
 

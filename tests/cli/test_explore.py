@@ -1,4 +1,4 @@
-"""`eie explore`: what it writes, what it answers, and how it fails."""
+"""`eie explore`: files, output and errors."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ for package in ("numba", "matplotlib"):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A network of two layers, and its inputs."""
+    """A network of two layers and its inputs."""
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.default_rng(6)
     write_network(folder / "net.npz", random_network(rng, [64, 48, 32], density=0.5, v_width=3))

@@ -1,4 +1,4 @@
-"""`eie export`: what it writes is C, says the build, and is always the same."""
+"""`eie export`: its files are valid C, match the build and are deterministic."""
 
 import re
 import subprocess
@@ -38,7 +38,7 @@ def eie(*arguments):
 
 
 def values(text, name):
-    """Elements of an array in C."""
+    """Parse the elements of a C array."""
     body = re.search(rf" {name}\[\] = {{(.*?)}};", text, re.S)[1]
     return [int(value.strip().removesuffix("u"), 0) for value in body.split(",") if value.strip()]
 

@@ -13,7 +13,7 @@ from eie_compiler.random_networks import random_network
 
 @pytest.fixture
 def network(tmp_path):
-    """File of a network with the patches of a convolution."""
+    """File of a network with convolution patches."""
     layers = random_network(np.random.default_rng(2), [12, 40, 5], density=0.3).layers
     write_network(tmp_path / "net.npz",
                   CompressedNetwork(layers, 8, 4, Patches((3, 6, 7), (2, 2))))

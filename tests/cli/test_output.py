@@ -1,4 +1,4 @@
-"""What is printed depends neither on the length of a path nor on what is around the command."""
+"""Output of the commands is independent of path lengths and of the environment."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def network(tmp_path):
 
 
 def run(*arguments, **environment):
-    """Run `eie` in a process of its own; gives what it writes to a pipe."""
+    """Run `eie` in a separate process; return its standard output, a pipe."""
     usual = {"TERM": "xterm", "PYTHONUTF8": "1", "PYTHONIOENCODING": ""}
     result = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)],
                             capture_output=True, env={**os.environ, **usual, **environment})
@@ -61,7 +61,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A narrow terminal; output must be redirected to it."""
+    """A narrow terminal, to which a test redirects the output."""
     monkeypatch.setenv("COLUMNS", "30")
     monkeypatch.setenv("TERM", "xterm")
     return Terminal()
@@ -155,7 +155,7 @@ def test_a_pipe_gets_the_same_in_every_environment(network, environment):
         expected = expected.replace("→", "->")
         if "LC_ALL" in environment:
             expected = expected.replace("×", "x")
-        # The columns of what was replaced are wider.
+        # Replacements are longer, which widens the columns.
         assert got.decode("latin-1").split() == expected.split()
     else:
         assert ESCAPE.sub("", got.decode()) == expected

@@ -1,4 +1,4 @@
-"""`eie registers`: what it writes, and how it fails."""
+"""`eie registers`: files and errors."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ from eie_hdl.registers import REGISTERS
 
 @pytest.fixture
 def registers(tmp_path):
-    """Run `eie registers` into a folder that is not there; gives exit code, output, the folder."""
+    """Run `eie registers` into a new folder; return exit code, output and folder."""
     folder = tmp_path / "new" / "folder"
 
     def run(*arguments):

@@ -1,4 +1,4 @@
-"""What becomes of memories on an ECP5, and what is said of the result."""
+"""Mapping of memories to an ECP5, and the report of the result."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""A whole exploration: points, results, files."""
+"""Exploration from points through results to files."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from .workloads import Workload
 
 __all__ = ["JSON_FILE", "explore"]
 
-#: File with everything; the others are made from it.
+#: File with all results.
 JSON_FILE = "explore.json"
 
 
@@ -30,15 +30,15 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
     Parameters
     ----------
     folder
-        Where to write. It is made at once; files are written when all points are there.
+        Output folder. It is created first; files are written once all points are computed.
     machines
-        Machines that the sweeps change, by name.
+        Machines that the sweeps start from, by name.
     jobs, scheduler
         As for :func:`.executors.open_executor`.
     about
-        What else is to be noted in the JSON.
+        Further keys of the JSON file.
     progress
-        Called with the points that are done, and all.
+        Called with the number of points done and the total.
 
     Raises
     ------
@@ -47,11 +47,11 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
     PlottingError, CycleModelError
         If matplotlib or Numba is not installed.
     OSError
-        If `folder` cannot be made or written to; then nothing has been computed.
+        If `folder` cannot be created or written to; raised before any computation.
     """
     require_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):    # it may be there, but somebody else's
+    if not os.access(folder, os.W_OK):    # it may exist and be read-only
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     plans = [plan(sweep, machines, [workload.name for workload in workloads]) for sweep in sweeps]
     points = [point for plan in plans for point in plan]

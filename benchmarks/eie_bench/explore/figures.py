@@ -1,4 +1,4 @@
-"""Sweeps as figures, those of the paper among them."""
+"""Figures of sweeps, including those of the paper."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,15 +21,15 @@ class Plot(NamedTuple):
     Attributes
     ----------
     name, sweep : :class:`str`
-        What the files are called; the sweep that it shows.
+        Name of the files, and name of the sweep shown.
     quantity : :class:`str`
         Figure of a :class:`~.measure.Measurement`.
     label : :class:`str`
-        In words.
+        Label of the quantity.
     relative : :class:`bool`
-        Whether it is shown as the first one over each, as a speed-up is.
+        True to divide the first value by each value, as for a speed-up.
     percent, log : :class:`bool`
-        Whether it is shown in percent; on a logarithmic scale.
+        True for percent, and for a logarithmic scale.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Plot(NamedTuple):
     log: bool = False
 
 
-#: What is drawn. The numbers are those of the figures in Han et al., ISCA 2016.
+#: All plots. The numbers are those of the figures in Han et al., ISCA 2016.
 PLOTS = [
     Plot("queue", "queue", "pe_activity", "PE activity (fig. 8)", percent=True),
     Plot("speedup", "pes", "cycles", "speed-up (fig. 11)", relative=True, log=True),
@@ -52,19 +52,19 @@ PLOTS = [
     Plot(GIVEN, GIVEN, "ratio", "cycles / ideal"),
 ]
 
-#: Parameters in words.
+#: Axis labels of parameters.
 AXES = {"n_pe": "PEs", "queue_depth": "queue depth",
         "entries_per_word": "entries in a spmat word"}
 
-#: Panels side by side.
+#: Panels per row of a figure.
 _COLUMNS = 4
 
-#: A layer keeps its marker, so that lines are told apart without colours.
+#: One marker per layer, so that lines can be distinguished without colour.
 _MARKERS = "osD^v<>Ph*"
 
 
 class Series(NamedTuple):
-    """A line: what it is about, and its points by the value on the axis; None is impossible."""
+    """A line of a plot and its points by the value on the axis; None if impossible."""
 
     panel: str
     layer: str
@@ -72,7 +72,7 @@ class Series(NamedTuple):
 
 
 def series(plot: Plot, table: Table) -> list[Series]:
-    """Lines of a plot; a panel for each machine and for each choice of the other axes."""
+    """Return the lines of a plot, with a panel per machine and per value of the other axes."""
     axis = next(iter(table.sweep.axes))
     found: dict[tuple[str, str], dict[str, float | None]] = {}
     for row in table.rows:
@@ -91,7 +91,7 @@ def _relate(line: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def draw(plot: Plot, table: Table, folder: Path) -> list[Path]:
-    """Draw a plot as PNG and SVG; return the files: none if all points are impossible.
+    """Draw a plot as PNG and SVG and return the files; none if all points are impossible.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def _draw_panel(place: "Axes", plot: Plot, layers: Sequence[str], lines: Sequenc
     handles = {}
     for line in lines:
         number = layers.index(line.layer)
-        # At even distances: powers of two lie as on a logarithmic scale, and names have a place.
+        # Even spacing places powers of two as on a logarithmic scale, and leaves room for names.
         handles[line.layer], = place.plot(
             range(len(ticks)),
             [float("nan") if value is None else value for value in line.points.values()],

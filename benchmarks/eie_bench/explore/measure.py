@@ -29,9 +29,9 @@ class Measurement(NamedTuple):
     Attributes
     ----------
     inputs : :class:`int`
-        Input vectors.
+        Number of input vectors.
     cycles : :class:`int`
-        From the start of the program to the last result written; none for sending results.
+        Net cycles: from the start of the program to the last result in memory.
     ideal : :class:`float`
         Cycles if every PE multiplied in every cycle: `macs` / PEs.
     ratio : :class:`float`, or None
@@ -39,17 +39,17 @@ class Measurement(NamedTuple):
     pe_activity : :class:`float`
         Load balance of the paper (section 6.3, figures 8 and 13): share of the cycles of all PEs in
         which one walks an entry, padding or not; entries walked / (`cycles` · PEs). The rest are
-        bubbles; the filling and draining of the machine, and empty columns, are among them.
+        bubbles, including fill and drain of the machine and empty columns.
     real_work : :class:`float`
-        Share of the entries walked that are no padding (figure 12).
+        Share of the entries walked that are not padding (figure 12).
     macs, paddings, broadcasts, spmat_reads, ptr_reads, stall_full, stall_scan, stall_barrier
         Counters of the machine (:data:`eie_hdl.format.COUNTERS`).
     word_bits : :class:`int`
-        Bits of a word of the spmat SRAM.
+        Width of a word of the spmat SRAM in bits.
     spmat_nj : :class:`float`
         Energy of `spmat_reads` in nJ, each :func:`read_pj` (figure 9).
     spmat_words, ptr_words : :class:`int`
-        Words that the layer takes of the spmat SRAM of the fullest PE, and of each pointer bank.
+        Words that the layer occupies in the spmat SRAM of the fullest PE and in each pointer bank.
     """
 
     inputs: int
@@ -73,11 +73,11 @@ class Measurement(NamedTuple):
 
 
 def read_pj(word_bits: int) -> float:
-    """Energy of reading a word of the spmat SRAM in pJ, for an SRAM of the published size.
+    """Return the energy in pJ of reading one word of the spmat SRAM, at its published size.
 
-    Half of what the published word takes is there for any word, as a row of the array is driven
-    whole; the other half is for the sense amplifiers and wires of every bit. It is an assumption,
-    to see where an optimum lies; the paper asks Cacti.
+    Half of the energy of the published word is independent of the width, as a row of the array is
+    always driven whole. The other half is proportional to it, for the sense amplifiers and wires
+    of each bit. This is an assumption that shows where an optimum lies; the paper uses CACTI.
     """
     config = MACHINES["isca2016"].config
     published = config.entry_width * config.entries_per_word
@@ -91,7 +91,7 @@ def entries_key(machine: Machine) -> tuple[Any, ...]:
 
 
 def measure(workload: Workload, machines: Sequence[Machine]) -> list[Measurement | str]:
-    """Run a layer on machines of one :func:`entries_key`: figures, or why there are none."""
+    """Run a layer on machines of one :func:`entries_key`; return results or reasons for failure."""
     given = workload.load()
     try:
         runs = _programs(given, machines[0])
@@ -107,8 +107,8 @@ def measure(workload: Workload, machines: Sequence[Machine]) -> list[Measurement
 
 
 def _programs(given: GivenLayer, machine: Machine) -> list[list[Step]]:
-    """Steps for each input vector."""
-    config = fit(machine.config)    # the depths may differ between those that share the entries
+    """Create the steps for each input vector."""
+    config = fit(machine.config)    # machines that share entries may differ in depth
     needed = int(given.layer.codes.data.max(initial=0)).bit_length()
     if needed > config.v_width:
         raise CompileError(f"v_width must be {needed} or more for the codes of the layer, not "
@@ -116,7 +116,7 @@ def _programs(given: GivenLayer, machine: Machine) -> list[list[Step]]:
     steps = layer_steps(config, given.layer, machine.mapping, given.inputs[0])
     programs = []
     for x in given.inputs:
-        # The entries are the same for all inputs, and most of the work.
+        # The entries are most of the work and are the same for all inputs.
         nonzero = np.zeros(len(steps[0].nonzero), np.bool_)
         nonzero[:len(x)] = x != 0
         programs.append([step._replace(nonzero=nonzero) if step.words else step
@@ -125,7 +125,7 @@ def _programs(given: GivenLayer, machine: Machine) -> list[list[Step]]:
 
 
 def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> Measurement:
-    """Figures of one machine; a CompileError if its memories are not deep enough."""
+    """Measure one machine; raise CompileError if its memories are not deep enough."""
     config = machine.config
     counters = [predict(config, steps).counters for steps in runs]
     total = {name: sum(counter[name] for counter in counters) for name in counters[0]}

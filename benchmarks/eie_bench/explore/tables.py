@@ -1,4 +1,4 @@
-"""Sweeps as tables: rows, JSON, CSV."""
+"""Tables of sweeps, and their JSON and CSV files."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ KIND = "eie-explore"
 
 
 class Row(NamedTuple):
-    """A point and its figures; `error` is why there are none."""
+    """A point and its results, or in `error` the reason why there are none."""
 
     point: Point
     measurement: Measurement | None
@@ -34,7 +34,7 @@ class Table(NamedTuple):
 
 
 def make_table(sweep: Sweep, points: Sequence[Point], results: Results) -> Table:
-    """Find the result of each point."""
+    """Create the table of a sweep from the result of each point."""
     rows = []
     for point in points:
         result = results[point.layer, point.machine] if point.machine else point.error
@@ -45,7 +45,7 @@ def make_table(sweep: Sweep, points: Sequence[Point], results: Results) -> Table
 
 def write_sweeps(path: Path, tables: Sequence[Table], machines: Mapping[str, Machine],
                about: Mapping[str, Any]) -> None:
-    """Write all sweeps, the machines that were changed, and what else is known `about` them."""
+    """Write all sweeps, the machines they start from, and the further keys `about`."""
     write_json(path, {
         "kind": KIND, **about,
         "machines": {name: {"config": config.as_dict(), "mapping": mapping}
@@ -62,7 +62,7 @@ def _point(row: Row) -> dict[str, Any]:
 
 
 def write_csv(path: Path, table: Table) -> None:
-    """Write a sweep, a point a row; the figures of one that is impossible are empty."""
+    """Write a sweep, one point per row; the results of an impossible point are empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["machine", "layer", *table.sweep.axes, *Measurement._fields, "error"])
@@ -77,5 +77,5 @@ def _cells(table: Table) -> Iterator[list[Any]]:
 
 
 def show_value(value: int | str) -> str:
-    """Value of a parameter as it is written in TOML and on the command line."""
+    """Format the value of a parameter as in TOML and on the command line."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -27,7 +27,7 @@ IDEAS = {
 
 
 class Idea(NamedTuple):
-    """A machine on the way, and the ratio that it reaches on each layer."""
+    """An intermediate machine and its ratio on each layer."""
 
     title: str
     machine: Machine
@@ -36,7 +36,7 @@ class Idea(NamedTuple):
 
 
 def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
-    """The machine, with a stop when a queue is full, then with one idea after another."""
+    """Return the machine as published, stopping when a queue is full, then with each idea added."""
     sparse, values = machine.config.n_in_flight, tuned.config.as_dict()
     found = [("as published", machine, sparse)]
     for changed, title in IDEAS.items():
@@ -53,14 +53,14 @@ def steps(machine: Machine, tuned: Machine) -> list[tuple[str, Machine, int]]:
 
 def measure_ideas(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
                   progress: Callable[[PaperLayer], None] = lambda layer: None) -> list[Idea]:
-    """Predict the ratio of every layer on every machine on the way from ``isca2016`` to ``tuned``.
+    """Predict the ratio of each layer on each machine from ``isca2016`` to ``tuned``.
 
     Parameters
     ----------
     layers, machines, seed
         As for :func:`.measure.measure_all`.
     progress
-        Called with each layer that is done.
+        Called with each layer once it is done.
     """
     found = [Idea(*step, {}) for step in steps(machines["isca2016"], machines["tuned"])]
     for layer in layers:

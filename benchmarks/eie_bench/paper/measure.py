@@ -1,4 +1,4 @@
-"""Runs of layers on machines: in Verilog with every number compared, or by the cycle model."""
+"""Runs of layers on machines, in Verilog with every number compared or by the cycle model."""
 
 import dataclasses
 import time
@@ -41,11 +41,11 @@ class Stored(NamedTuple):
     entries, paddings : :class:`int`
         Entries, and how many of them are padding.
     entry_bits : :class:`int`
-        Bits of one.
+        Bits of an entry.
     pointers, pointer_bits : :class:`int`
-        Pointers, and the bits of one.
+        Pointers, and bits of a pointer.
     tiles, source_words, drained_words : :class:`int`
-        Tiles; words of activations that a PE scans, and that it writes, in all of them.
+        Tiles, and the words of activations that a PE scans and writes in all tiles.
     """
 
     entries: int
@@ -71,17 +71,17 @@ class Measurement:
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     nonzeros, products : :class:`int`
-        Weights that are not zero, and those of them that meet an activation that is not zero.
+        Nonzero weights, and those of them that are multiplied by a nonzero activation.
     counters : :class:`dict`
-        Counters of the machine, or as predicted.
+        Counters of the machine, or their prediction.
     entries : int64 (n_pe,)
         Entries that each PE walked.
     stored : :class:`Stored`
-        What is in the memories.
+        Memory contents.
     bounds : :class:`~.bounds.Bounds`
-        What it takes at least.
+        Lower bounds of the cycles.
     outputs : :class:`int`
-        Results that were compared with the golden model; none by the cycle model.
+        Number of results compared with the golden model; 0 for the cycle model.
     differences : :class:`list` of :class:`~eie_sim.rtl.cocotb_engine.Mismatch`
         Results of the machine that differ from the expected ones.
     seconds, model_seconds : :class:`float`
@@ -106,17 +106,17 @@ class Measurement:
 
     @property
     def ideal(self) -> float:
-        """Cycles if every PE multiplied in each: products / PEs."""
+        """Cycles if every PE multiplied in every cycle: products / PEs."""
         return self.products / self.config.n_pe
 
     @property
     def cycles(self) -> int:
-        """Cycles from the start of the program until the last result is in its memory."""
+        """Net cycles: from the start of the program to the last result in memory."""
         return net_cycles(self.counters)
 
     @property
     def ratio(self) -> float:
-        """Cycles over ideal ones."""
+        """Net cycles over ideal cycles."""
         return self.cycles / self.ideal
 
     @property
@@ -131,11 +131,11 @@ class Measurement:
 
     @property
     def microseconds(self) -> float:
-        """Time at the clock rate of the paper."""
+        """Time in µs at the clock rate of the paper."""
         return self.cycles / CLOCK_MHZ
 
     def summary(self) -> dict[str, Any]:
-        """Everything as plain JSON."""
+        """Return all values as plain JSON."""
         return {
             "layer": self.layer.name, "machine": self.machine, "engine": self.engine,
             "nonzeros": self.nonzeros, "products": self.products, "ideal_cycles": self.ideal,
@@ -149,17 +149,17 @@ class Measurement:
 
 
 def net_cycles(counters: Mapping[str, int]) -> int:
-    """Cycles of a program without those in which results go to the host."""
+    """Subtract the cycles in which results are sent to the host."""
     return counters["cycles"] - counters["phase_output"]
 
 
 def make_simulators(machines: Mapping[str, Machine], build_root: str | Path | None = None) -> None:
-    """Make the simulator of each machine, side by side, unless it has been made before.
+    """Build the simulators of all machines in parallel, except those in the cache.
 
     Raises
     ------
     SimulationError, ToolError
-        If it cannot be made, or Verilator is missing.
+        If a simulator cannot be built, or Verilator is missing.
     """
     with ThreadPoolExecutor(len(machines)) as pool:
         list(pool.map(lambda machine: make_library(machine.config, build_root),
@@ -169,12 +169,12 @@ def make_simulators(machines: Mapping[str, Machine], build_root: str | Path | No
 def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
                 engine: Engine = "verilator", build_root: str | Path | None = None, workers: int = 2
                 ) -> Iterator[Measurement]:
-    """Measure each layer on each machine, `workers` at a time, those with most columns first.
+    """Measure each layer on each machine, `workers` at a time, layers with most columns first.
 
     Yields
     ------
     Measurement
-        In the order in which they are done.
+        In order of completion.
     """
     largest_first = sorted(layers, key=lambda layer: -layer.n_inputs)
     with ThreadPoolExecutor(workers) as pool:
@@ -209,7 +209,7 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
     start = time.perf_counter()
     predict(config, layer_steps(config, network.layers[0], machine.mapping, words))
     model_seconds = time.perf_counter() - start
-    # From the images, so that what is compared with the machine is what the machine is given.
+    # Predict from the memory images, which are what the machine is given.
     (steps,) = build_steps(build, words[np.newaxis])
     prediction = predict(config, steps)
     products = count_products(network, words)
@@ -229,12 +229,12 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
 
 
 def count_products(network: CompressedNetwork, words: NDArray[np.int64]) -> int:
-    """Weights of the first layer, not zero, in columns whose activation is not zero."""
+    """Count the nonzero weights of the first layer in columns with a nonzero activation."""
     return int(np.diff(network.layers[0].codes.indptr)[words != 0].sum())
 
 
 def _compare(counters: Mapping[str, int], prediction: Prediction, products: int) -> list[Mismatch]:
-    """Counters that are not as predicted, or, of the entries multiplied, not as the matrix says."""
+    """Compare the counters with the prediction, and the products with those of the matrix."""
     expected = [*((name, f"counter {name}, predicted", number)
                   for name, number in prediction.counters.items()),
                 ("macs", "counter macs, products of the matrix", products)]

@@ -21,11 +21,11 @@ class Report:
     Parameters
     ----------
     measured : sequence of :class:`~.measure.Measurement`
-        Layers in the order in which they are to be shown.
+        Measurements in the order of the tables.
     ideas : sequence of :class:`~.ablation.Idea`
-        Machines on the way from the published one to the tuned one.
+        Intermediate machines from the published one to the tuned one.
     seed : :class:`int`
-        Of layers and inputs.
+        Seed of layers and inputs.
     """
 
     measured: Sequence[Measurement]
@@ -39,13 +39,13 @@ class Report:
 
     @property
     def differences(self) -> Table:
-        """Numbers that are not what they should be."""
+        """Table of the numbers that differ from the expected ones."""
         return Table("differences", ["layer", "machine", "what", "row", "got", "expected"], [
             [one.layer.name, one.machine, wrong.layer, f"{wrong.row}", f"{wrong.got:,}",
              f"{wrong.expected:,}"] for one in self.measured for wrong in one.differences])
 
     def tables(self) -> dict[str, Table]:
-        """All tables by a short name."""
+        """Return all tables by name."""
         return {**{machine: self._cycles(machine) for machine in self.machines},
                 **{f"{machine}-bounds": self._bounds(machine) for machine in self.machines},
                 "simulation": self._simulation(),
@@ -53,7 +53,7 @@ class Report:
                 "energy": self._energy(), "terms": self._terms(), "power": self._power()}
 
     def summary(self) -> dict[str, Any]:
-        """Everything as plain JSON."""
+        """Return all measurements as plain JSON."""
         return {
             "seed": self.seed, "clock_mhz": CLOCK_MHZ,
             "machines": {one.machine: one.config.as_dict() for one in self.measured},
@@ -76,7 +76,7 @@ class Report:
         return {machine: self._of(machine)[0] for machine in self.machines}
 
     def _by_layer(self) -> Iterable[tuple[Measurement, ...]]:
-        """Measurements of each layer, in the order of the machines."""
+        """Group the measurements by layer, in the order of the machines."""
         return zip(*(self._of(machine) for machine in self.machines))
 
     def _cycles(self, machine: str) -> Table:
@@ -179,7 +179,7 @@ class Report:
             heading for machine in self.machines for heading in (machine, "pJ"))], rows)
 
     def _power(self) -> Table:
-        """Shares of the published machine, measured and by the proxy; it is the first one."""
+        """Table of the power of each part, published and by the proxy, for the first machine."""
         measured = self._of(self.machines[0])
         parts = {part: sum(sum_parts(count_energy(one))[part] for one in measured)
                  for part in PE_POWER_MW}
@@ -197,7 +197,7 @@ class Report:
 
 
 def _published(one: Measurement) -> float:
-    """Actual over theoretical time of the paper, in which padding is work."""
+    """Return the paper's actual over theoretical time, which counts padding as work."""
     return one.layer.actual_us / one.layer.theoretical_us
 
 

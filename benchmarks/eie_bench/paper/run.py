@@ -1,4 +1,4 @@
-"""The benchmark of the paper from the first measurement to the last file."""
+"""Benchmark of the paper, from the measurements to the files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["prepare_folder", "refresh_document", "run", "write_report"]
 
 
 def prepare_folder(folder: Path) -> None:
-    """Create the folder of :func:`write_report`, and check what writing needs.
+    """Create the folder of :func:`write_report` and check the packages it needs.
 
     Raises
     ------
@@ -31,14 +31,14 @@ def prepare_folder(folder: Path) -> None:
 def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine: Engine, seed: int,
         build_root: str | Path | None = None,
         progress: Callable[[str, int, int], None] = lambda step, done, total: None) -> Report:
-    """Measure layers on machines, and the ideas that lead from one machine to the other.
+    """Measure layers on machines, and the ideas that separate the two machines.
 
     Parameters
     ----------
     layers, machines, engine, seed, build_root
         As for :func:`.measure.measure_all`.
     progress
-        Called with what is in progress, the steps that are done, and all steps.
+        Called with the current step, the number of steps done and the total.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write ``bench.json``, ``bench.md``, and the plots as PNG and SVG."""
+    """Write ``bench.json``, ``bench.md`` and the plots as PNG and SVG."""
     write_json(folder / "bench.json", report.summary())
     (folder / "bench.md").write_text("\n".join(
         f"## {table.title}\n{to_markdown(table)}" for table in report.tables().values()),

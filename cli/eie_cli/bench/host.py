@@ -42,7 +42,7 @@ def host_command(preset: str, seed: int, output: Path) -> None:
 
 
 def _show(rows: "list[Row]") -> None:
-    """Print the table and whether the golden model is fast enough."""
+    """Print the table and the verdict on the speed of the golden model."""
     from eie_bench.host import ALLOWED, BATCH
 
     print_table(make_table(

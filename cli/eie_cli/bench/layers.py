@@ -73,7 +73,7 @@ def layers_command(names: str | None, quick: bool, presets: str | None,
 
 
 def _choose(option: str, text: str | None, known: Iterable[str]) -> list[str]:
-    """The names of an option in the order of all known ones."""
+    """Parse the names of an option, in the order of `known`."""
     names = list(known) if text is None else text.split(",")
     for name in names:
         if name not in known:
@@ -87,7 +87,7 @@ def _show(table: "Table") -> None:
 
 
 def _show_verdict(report: "Report") -> bool:
-    """Print whether all numbers are as expected, and return it."""
+    """Print whether all numbers are as expected; return True if so."""
     wrong = sum(bool(one.differences) for one in report.measured)
     if wrong:
         _show(report.differences)

@@ -28,7 +28,7 @@ class ExportError(ValueError):
 
 
 def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str, int]:
-    """Write a build as C source; return the bytes of each file.
+    """Write a build as C source; return the size of each file in bytes.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str
     folder : :class:`str` or :class:`~pathlib.Path`
         Destination folder.
     name : :class:`str`
-        Name of the model in C, and of its files.
+        Name of the model in C and of its files.
 
     Raises
     ------

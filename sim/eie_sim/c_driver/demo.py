@@ -1,4 +1,4 @@
-"""The digits demo by the C driver: polling, with interrupts, and with a bus that stalls."""
+"""The digits demo with the C driver: polling, with interrupts, and on a stalling bus."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from .program import compile_digits, run_program
 
 __all__ = ["Run", "demo_in_c", "parse"]
 
-#: How the driver waits, and the arguments of the program for it.
+#: Modes of the driver, and the arguments of the program that select them.
 MODES: dict[str, tuple[str, ...]] = {
     "polling": (),
     "interrupts": ("--interrupts",),
@@ -34,11 +34,11 @@ class Run(NamedTuple):
     accuracy : :class:`float`
         Share of the images that are recognised.
     cycles, least, greatest : :class:`float`
-        Cycles of the program in the machine for an image: mean, least and greatest.
+        Program cycles per image: mean, least and greatest.
     single, batch : :class:`float`
         Cycles per image with the host, one by one and in a batch.
     outputs : :class:`int`
-        Outputs that were compared with the golden model.
+        Number of outputs compared with the golden model.
     """
 
     accuracy: float

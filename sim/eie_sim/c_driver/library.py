@@ -18,7 +18,7 @@ __all__ = ["CDriver", "compile_library"]
 
 _U32, _SIZE, _POINTER = ctypes.c_uint32, ctypes.c_size_t, ctypes.c_void_p
 
-#: Functions of ``struct eie_port``, in its order.
+#: Functions of ``struct eie_port``, in order of declaration.
 _CALLS: dict[str, Any] = {
     "read": ctypes.CFUNCTYPE(_U32, _POINTER, _U32),
     "write": ctypes.CFUNCTYPE(None, _POINTER, _U32, _U32),
@@ -62,16 +62,16 @@ def compile_library(build: Build, folder: Path) -> ctypes.CDLL:
 
 
 class CDriver:
-    """The driver, with a port to a :class:`~..golden.fake_machine.FakeMachine`.
+    """The C driver with a port to a :class:`~..golden.fake_machine.FakeMachine`.
 
-    Functions return the number of an ``enum eie_status``.
+    Methods return the value of an ``enum eie_status``.
 
     Parameters
     ----------
     library : :class:`ctypes.CDLL`
-        From :func:`compile_library`.
+        Library from :func:`compile_library`.
     build : :class:`~eie_compiler.build.Build`
-        Its model.
+        Build that the library contains.
     interrupts : :class:`bool`
         True if the driver waits for interrupts; otherwise it polls.
 
@@ -103,7 +103,7 @@ class CDriver:
         self._buffer: int | None = None
         self._n_bytes = self._got = 0
         self._complete = False
-        # C keeps pointers to all of these.
+        # C holds pointers to all of these, so they must stay alive.
         self._inputs: list[NDArray[np.int32]] = []
         self._beats = np.zeros((3, 1 << 12), np.uint64)
         places = [row.ctypes.data for row in self._beats]
@@ -114,7 +114,7 @@ class CDriver:
         self._port = _Port(patience=10, **functions)
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """Call a function of the driver with the machine, and what follows, as arguments."""
+        """Call a function of the driver with the machine and further `arguments`."""
         return getattr(self.library, f"eie_{function}")(ctypes.byref(self.machine), *arguments)
 
     def init(self) -> int:
@@ -131,7 +131,7 @@ class CDriver:
         return self.call("collect", self._pointer(self.outputs))
 
     def infer(self, words: NDArray[np.int64]) -> tuple[int, NDArray[np.int32]]:
-        """Run a batch; the outputs (batch, n_outputs) of all layers are side by side."""
+        """Run a batch; return the status and outputs (batch, n_outputs), layers concatenated."""
         outputs = np.zeros((len(words), len(self.outputs)), np.int32)
         status = self.call("infer_batch", _SIZE(len(words)), self._pointer(words),
                            self._pointer(outputs))
@@ -144,7 +144,7 @@ class CDriver:
         self._inputs = [*self._inputs[-1:], np.ascontiguousarray(words, np.int32)]
         return self._inputs[-1].ctypes.data_as(_POINTER)
 
-    # What follows is the port.
+    # Functions of the port.
 
     def _read(self, _: Any, address: int) -> int:
         return self.fake.read(address)

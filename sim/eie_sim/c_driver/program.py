@@ -22,14 +22,14 @@ from ..rtl.verilator_host import make_host
 __all__ = ["C_FLAGS", "DIGITS", "DRIVER", "FAULTS", "compile_digits", "compile_example",
            "make_machine", "run_program"]
 
-#: Folder of the driver.
+#: Folder of the C driver.
 DRIVER = find_c_driver()
 
-#: How everything that is C is compiled.
+#: Compiler flags of all C sources.
 C_FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O2",
            "-I", str(DRIVER), "-I", str(DRIVER / "example"))
 
-#: Recognises digits, and the misuse of a machine that does.
+#: Programs that recognise digits, and that provoke faults.
 DIGITS = DRIVER / "example" / "digits.c"
 FAULTS = DRIVER / "sim" / "faults.c"
 
@@ -37,14 +37,14 @@ _BRIDGE = DRIVER / "sim" / "bridge.cpp"
 
 
 def make_machine(config: EIEConfig, *, build_root: str | Path | None = None) -> Path:
-    """Object file of a machine in Verilator with the port of the driver, made once.
+    """Build, or take from the cache, the object file of a machine with the driver's port.
 
     Raises
     ------
     ToolError
         If Verilator or a compiler is missing or too old.
     SimulationError
-        If it does not compile.
+        If the machine does not compile.
     """
     return make_host(config, _BRIDGE, "-r -nostdlib", headers=sorted(DRIVER.rglob("*.h")),
                      build_root=build_root)
@@ -53,7 +53,7 @@ def make_machine(config: EIEConfig, *, build_root: str | Path | None = None) -> 
 def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64],
                     folder: str | Path, *, example: Path = DIGITS,
                     build_root: str | Path | None = None) -> Path:
-    """Compile an example with the driver, and link them with the machine.
+    """Compile an example with the driver and link both with the machine.
 
     Its network is called ``network``; ``digits_data.h`` has its inputs and the outputs expected
     according to the golden model.
@@ -61,29 +61,29 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
     Parameters
     ----------
     build : :class:`~eie_compiler.build.Build`
-        The network, and the machine.
+        Compiled network, and its machine.
     words : int64 (batch, n_inputs)
         Inputs as fixed-point words.
     labels : int64 (batch,)
-        Which output should be the greatest.
+        Index of the output that should be the greatest.
     folder : :class:`str` or :class:`~pathlib.Path`
-        Where exported sources, objects and program go.
+        Folder for exported sources, objects and the program.
     example : :class:`~pathlib.Path`
-        The example.
+        Source file of the example.
     build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Where machines are kept from one run to the next, as for :func:`..rtl.cache.make_once`.
+        Folder of the cache of machines, as for :func:`..rtl.cache.make_once`.
 
     Returns
     -------
     :class:`~pathlib.Path`
-        The program.
+        Path of the program.
 
     Raises
     ------
     ToolError
         If Verilator or a compiler is missing or too old.
     SimulationError
-        If something does not compile, or with a warning.
+        If a source does not compile without warnings.
     """
     machine = make_machine(build.config, build_root=build_root)
     folder = Path(folder).resolve()
@@ -115,7 +115,7 @@ def _data(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64]) -> 
 def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16,
                    outputs: Literal["last", "all"] = "last", images: int | None = None,
                    build_root: str | Path | None = None) -> Path:
-    """Compile an example with the digits network and held-out images: all, or the first ones.
+    """Compile an example with the digits network and the first `images` held-out images.
 
     Parameters and exceptions are those of :func:`compile_example`; `outputs` is that of
     :func:`~eie_compiler.lowering.compile.compile_network`.
@@ -129,12 +129,12 @@ def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16
 
 
 def run_program(program: Path, *arguments: str, timeout: float = 600) -> str:
-    """Run a program in its folder; return what it has printed.
+    """Run a program in its folder and return its output.
 
     Raises
     ------
     SimulationError
-        If it fails, or does not end in `timeout` seconds. The message has what it has printed.
+        If it fails, in which case the message includes its output, or exceeds `timeout` seconds.
     """
     try:
         process = subprocess.run([str(program), *arguments], cwd=program.parent, encoding="utf-8",

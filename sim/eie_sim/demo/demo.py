@@ -35,10 +35,10 @@ class Demo:
     images : :class:`int`
         Number of held-out images.
     accuracy : :class:`dict` of :class:`str` to :class:`float`
-        Share of the images recognised: by the ``dense`` network, in floating point; by the
-        ``compressed`` one, in floating point; and by the ``hardware``.
+        Share of the images recognised: by the ``dense`` and the ``compressed`` network in floating
+        point, and by the ``hardware``.
     verilog : :class:`dict` of :class:`str` to :class:`int`
-        Bytes of each file of Verilog.
+        Size of each Verilog file in bytes.
     """
 
     build: Build
@@ -63,7 +63,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
         Destination of Verilog, images and results: ``verilog``, ``build``, ``report.json``; and of
         ``dense.npz``, the model before compression, for further experiments.
     n_pe : :class:`int`
-        Processing elements.
+        Number of processing elements.
     images : :class:`int`, optional
         Number of held-out images to run; all by default.
     simulator : :class:`str`

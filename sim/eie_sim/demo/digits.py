@@ -15,14 +15,14 @@ __all__ = ["FOLDER", "HELD_OUT", "Digits", "load_digits"]
 #: Folder of the trained networks: dense.npz before compression, digits.npz after it.
 FOLDER = Path(__file__).parent
 
-#: A fifth of the 1,797 images, rounded up.
+#: Number of held-out images: a fifth of 1,797, rounded up.
 HELD_OUT = 360
 
 _SEED = 2016
 
 
 class Digits(NamedTuple):
-    """Images, as vectors of 64 numbers from 0 to 1, and which digit each one is."""
+    """Images as vectors of 64 numbers from 0 to 1, and their digits as labels."""
 
     train: NDArray[np.float64]
     train_labels: NDArray[np.int64]
@@ -31,12 +31,12 @@ class Digits(NamedTuple):
 
 
 def load_digits() -> Digits:
-    """Load the digits; the held-out images are the same in every call, and fair to each digit.
+    """Load the digits; the held-out images are the same in every call, stratified by digit.
 
     Raises
     ------
     ToolError
-        If scikit-learn, in which they come, is not installed.
+        If scikit-learn, which contains them, is not installed.
     """
     try:
         from sklearn import datasets, model_selection

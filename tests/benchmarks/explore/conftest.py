@@ -1,4 +1,4 @@
-"""A small layer with inputs, a sweep of it, and an executor that needs no process."""
+"""A small layer with inputs, its sweep, and an executor without processes."""
 
 from concurrent.futures import Executor, Future
 
@@ -21,7 +21,7 @@ def network():
 
 @pytest.fixture(scope="session")
 def given(network):
-    """The layer with two inputs that have zeros."""
+    """The layer with two inputs that contain zeros."""
     from eie_bench.explore.workloads import GivenLayer
 
     rng = np.random.default_rng(12)
@@ -37,7 +37,7 @@ def machine():
 
 @pytest.fixture
 def inline():
-    """Executor that does a task when it gets it, and counts them."""
+    """Executor that runs each task on submission, and counts the tasks."""
     class Inline(Executor):
         n_tasks = 0
 

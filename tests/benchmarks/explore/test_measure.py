@@ -1,4 +1,4 @@
-"""Figures of a point, against the golden model and the cycle model of what the compiler made."""
+"""Results of a point, against the golden model and the cycle model of the build."""
 
 import dataclasses
 
@@ -67,7 +67,7 @@ def test_several_inputs_are_added(given, machine):
 
 
 def test_machines_that_share_entries_are_measured_as_if_alone(machine):
-    # Many columns of few and unequal entries: a PE can get far behind the others.
+    # Many columns of few and unequal entries, so that one PE can lag far.
     layer, = random_network(np.random.default_rng(13), [400, 16], density=0.2, v_width=3).layers
     given = GivenLayer("wide", layer, np.ones((1, 400), np.int64))
     machines = [Machine(fit(machine.config, queue_depth=depth, drop_empty_columns=drops),

@@ -1,4 +1,4 @@
-"""What is swept: axes, points, and depths."""
+"""Sweeps: axes, points and depths."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A small layer, and a measurement of it in round numbers."""
+"""A small layer and its measurement in round numbers."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def small():
 
 @pytest.fixture
 def measurement():
-    """Makes a measurement of 1,000 products on 4 PEs."""
+    """Factory of measurements of 1,000 products on 4 PEs."""
     def make(machine="isca2016", *, cycles=310, layer=SMALL, differences=()):
         counters = dict.fromkeys(COUNTERS, 0) | {
             "cycles": cycles + 40, "phase_output": 40, "broadcasts": 20, "macs": 1000,

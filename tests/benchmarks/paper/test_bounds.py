@@ -1,4 +1,4 @@
-"""Machines that are better than the real one: cases that can be counted by hand."""
+"""Lower bounds of cycles, in cases small enough to count by hand."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ DROPS = dataclasses.replace(KEEPS, drop_empty_columns=True)
 
 
 def bounds(config, *columns):
-    """Of one tile, all of whose columns are sent; each with the entries of both PEs."""
+    """Create a program of one tile with all columns sent, from the entries of both PEs."""
     count = np.array(columns).T
     zeros = np.zeros_like(count)
     return find_bounds(config, [Step(np.ones(len(columns), bool), zeros, count, zeros, 1, True)])
@@ -34,7 +34,7 @@ def test_columns_of_one_entry_take_a_cycle_each():
 
 
 def test_a_full_queue_holds_the_others_up():
-    """PE 0 begins its columns in cycles 0, 4 and 8; two wait, so that the fourth is sent in 5.
+    """PE 0 starts its columns in cycles 0, 4 and 8; two wait, so the fourth is sent in cycle 5.
 
     With a longer queue PE 1 would have its four entries earlier.
     """

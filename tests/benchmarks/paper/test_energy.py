@@ -1,4 +1,4 @@
-"""The energy proxy: its arithmetic, from the published figures to a layer."""
+"""Arithmetic of the energy proxy, from the published figures to a layer."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The nine layers: that they are those of the paper, and that the machines are."""
+"""The nine layers and both machines match the paper."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ SMALL = LAYERS["NT-LSTM"]
 
 
 def within(found, n, density):
-    """Whether a count of `n` coins is no further from its mean than five standard deviations."""
+    """Return True if a count of `n` trials is within five standard deviations of its mean."""
     return abs(found - n * density) <= 5 * (n * density * (1 - density)) ** 0.5
 
 
@@ -33,7 +33,7 @@ def test_inputs_have_the_density_of_the_paper(layer):
 
 
 def test_weights_are_independent_of_each_other():
-    """Counts of rows and columns spread as those of coins; codes are all as frequent."""
+    """Counts of rows and columns are binomial, and codes are uniform."""
     codes = make_network(SMALL, seed=1).layers[0].codes
     for counts, n in [(np.diff(codes.indptr), SMALL.n_outputs),
                       (np.bincount(codes.indices, minlength=SMALL.n_outputs), SMALL.n_inputs)]:

@@ -1,5 +1,4 @@
-"""The benchmark of the paper as `eie bench layers`: its files, and that it fails when a number is
-wrong."""
+"""`eie bench layers`: its files, and its failure when a number is wrong."""
 
 import json
 from pathlib import Path
@@ -19,7 +18,7 @@ DOC = Path(__file__).parents[3] / "docs" / "benchmark.md"
 
 @pytest.fixture
 def bench(monkeypatch, small):
-    """Run the command with one small layer, on one small machine under both names."""
+    """Run the command with one small layer on one small machine under both names."""
     machines = {name: Machine(PRESETS["tiny"], "balanced") for name in MACHINES}
     monkeypatch.setattr(nine_layers, "LAYERS", {"small": small})
     monkeypatch.setattr(nine_layers, "MACHINES", machines)
