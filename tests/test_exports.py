@@ -1,4 +1,4 @@
-"""Public names of the software packages, which are imported on first use."""
+"""Public names of the packages, which are imported on first use."""
 
 import importlib
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-PACKAGES = ["eie_compiler", "eie_driver", "eie_sim"]
+PACKAGES = ["eie_hdl", "eie_compiler", "eie_driver", "eie_sim"]
 NAMES = [(package, name) for package in PACKAGES
          for name in importlib.import_module(package).__all__]
 
@@ -26,9 +26,10 @@ def test_only_public_names_are_exported(package):
         module.__getattr__("Missing")
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_alone_loads_nothing_heavy(package):
-    script = (f"import sys, {package}\n"
+@pytest.mark.parametrize("statement", [*(f"import {package}" for package in PACKAGES),
+                                       "from eie_hdl import EIEConfig"])
+def test_a_package_alone_loads_nothing_heavy(statement):
+    script = (f"import sys\n{statement}\n"
               "print(sorted({'amaranth', 'numpy', 'scipy', 'cocotb', 'torch'} & set(sys.modules)))")
     run = subprocess.run([sys.executable, "-c", script], encoding="utf-8", capture_output=True,
                          check=True)
