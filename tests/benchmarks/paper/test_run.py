@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from eie_bench.paper import nine_layers
-from eie_bench.paper import run as paper_run
+from eie_bench.paper import nine_layers, run as paper_run
 from eie_bench.paper.nine_layers import MACHINES, Machine
 from eie_cli.main import main
 from eie_hdl.config import PRESETS

@@ -2,8 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from eie_compiler.compression.kmeans_inits import KMEANS_INITS
 from eie_compiler.compression.weight_sharing import share_weights

@@ -3,8 +3,7 @@ import re
 import numpy as np
 import pytest
 from amaranth.hdl import unsigned
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from eie_compiler.files.hex_images import ImageError, from_hex, to_hex
 from eie_hdl.format import Image

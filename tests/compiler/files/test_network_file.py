@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from eie_compiler.files.network_file import read_network, write_network
 from eie_compiler.network import CompressedNetwork, NetworkError

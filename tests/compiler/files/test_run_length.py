@@ -2,8 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.sparse import csc_array
 
 from eie_compiler.files.run_length import MAX_RUN_WIDTH, Entries, RunError, from_entries, to_entries

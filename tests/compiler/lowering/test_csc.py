@@ -2,8 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy.sparse import csc_array
 
 from eie_compiler.lowering.compile import compile_network

@@ -2,8 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.memory_map import n_words, place_activations

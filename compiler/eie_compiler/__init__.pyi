@@ -1,0 +1,19 @@
+"""Public names of the package, and the submodules that define them."""
+
+from .build import Build as Build, BuildError as BuildError, Vector as Vector
+from .compression.calibration import report_formats as report_formats
+from .compression.compress import compress as compress
+from .compression.decompress import decompress as decompress
+from .errors import CompileError as CompileError, CompressError as CompressError
+from .files.json_file import SCHEMA_VERSION as SCHEMA_VERSION
+from .files.network_file import read_network as read_network, write_network as write_network
+from .frontends import FrontEndError as FrontEndError, read_model as read_model
+from .lowering.compile import compile_network as compile_network
+from .model import Model as Model, ModelError as ModelError, ModelLayer as ModelLayer
+from .network import (
+    CompressedNetwork as CompressedNetwork,
+    Layer as Layer,
+    NetworkError as NetworkError,
+)
+from .patches import PatchError as PatchError, Patches as Patches
+from .vectors import VectorError as VectorError, dequantise as dequantise, quantise as quantise

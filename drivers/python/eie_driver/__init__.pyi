@@ -1,0 +1,13 @@
+"""Public names of the package, and the submodules that define them."""
+
+from .accelerator import Accelerator as Accelerator
+from .batch import Run as Run
+from .bus import Bus as Bus, BusError as BusError
+from .errors import (
+    ChecksumError as ChecksumError,
+    ConfigMismatch as ConfigMismatch,
+    DriverError as DriverError,
+    DriverTimeout as DriverTimeout,
+    MachineError as MachineError,
+)
+from .pynq import PynqBus as PynqBus
