@@ -11,12 +11,12 @@ from schemdraw.segments import Segment, SegmentPoly, SegmentText
 __all__ = ["Box", "Picture"]
 
 schemdraw.use("svg")
-# Text is drawn as outlines: a picture looks the same whatever fonts the reader has.
+# Text is drawn as outlines: a picture does not depend on the reader's fonts.
 schemdraw.svgconfig.text = "path"
 
 INK, FAINT = "#24292f", "#59636e"
 
-#: Fill of a box by what it is: logic, a memory, a part with a picture of its own, the outside.
+#: Fill of a box by its kind: logic, a memory, a part with a picture of its own, the outside.
 FILLS = {"logic": "#ddf4ff", "memory": "#fff3c4", "part": "#e6e4fb", "outside": "#f0f1f3"}
 
 

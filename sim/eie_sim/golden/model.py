@@ -244,7 +244,7 @@ class GoldenModel:
         return slice(first * group, (first + last_word + 1) * group)
 
     def _check_barriers(self) -> None:
-        """Check that no step scans rows of an unfinished tile: PEs may lag one tile behind."""
+        """Check that no step scans rows of an unfinished tile: PEs may lag by one tile."""
         unwritten: dict[int, slice] = {}
         for number, step in zip(self._numbers, self._steps):
             if self._memories.program["barrier"][number]:
