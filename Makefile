@@ -1,4 +1,4 @@
-# Everything this repository does, by name. `make` alone lists it.
+# Tasks of this repository. `make` alone lists them.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -6,7 +6,7 @@ BUILD  ?= build
 JOBS   ?= $(shell nproc)
 SEED   ?= 1
 
-# Data that are not part of the project; see examples/lenet/README.md.
+# Data sets that are not part of the project; see examples/lenet/README.md.
 MNIST     ?= $(firstword $(wildcard mnist.npz ../shared/data/mnist.npz))
 PUBLISHED ?= $(firstword $(wildcard lenet300100_pruned.npz ../shared/data/lenet300100_pruned.npz))
 
@@ -21,24 +21,24 @@ help: ## list the targets
 demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit compared
 	$(BIN)/eie demo -o $(BUILD)/demo
 
-demo-c: $(VENV)/.run ## the same by the C driver, polling and with interrupts
+demo-c: $(VENV)/.run ## the same with the C driver, polling and with interrupts
 	$(BIN)/eie demo --driver c -o $(BUILD)/demo-c
 
 test: $(VENV)/.dev ## all tests, with every simulator that is installed
-	@# One process per core: more threads would compete with them.
+	@# One process per core: threads of NumPy would compete with them.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10
 
 test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SEED=n
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10 \
 	    --seed $(SEED) --packets 2000 --machines 40 --slow-blocks
 
-test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, noise; SEED=n
+test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, random packets; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
 
-test-wheel: ## the wheel by itself, its commands in an empty folder; PYTHON=interpreter
+test-wheel: ## the installed wheel, in an empty folder; PYTHON=interpreter
 	PYTHON=$(PYTHON) scripts/try-wheel.sh
 
-test-docs: $(VENV)/.dev ## the docs: links, pictures, and all blocks, the long ones included
+test-docs: $(VENV)/.dev ## the docs: links, pictures, and all blocks, including the slow ones
 	$(BIN)/python -m pytest -n $(JOBS) tests/docs --slow-blocks
 
 lint: $(VENV)/.dev ## style and types
@@ -57,7 +57,7 @@ explore: $(VENV)/.bench ## the figures of the paper by the cycle model; SEED=n
 test-cycles: $(VENV)/.dev ## the cycle model against 40 random machines
 	$(BIN)/python -m pytest -n $(JOBS) tests/sim/cycles --machines 40
 
-bench: $(VENV)/.bench ## the nine layers of the paper in Verilog, every number compared; SEED=n
+bench: $(VENV)/.bench ## the nine layers of the paper in Verilog, every result compared; SEED=n
 	$(BIN)/eie bench layers --seed $(SEED) -o $(BUILD)/bench
 
 bench-quick: $(VENV)/.bench ## three of them; SEED=n
@@ -99,14 +99,14 @@ magika: $(VENV)/.magika ## parts of a published network, compressed without retr
 
 have-mnist:
 	@test -f "$(MNIST)" || { echo "MNIST must be a file, such as mnist.npz here, not '$(MNIST)':" \
-	    "'python examples/lenet/mnist.py FOLDER' makes it of the four published files" >&2; exit 2; }
+	    "'python examples/lenet/mnist.py FOLDER' creates it from the four published files" >&2; exit 2; }
 
-venv: $(VENV)/.dev ## everything that development needs, in .venv
+venv: $(VENV)/.dev ## install everything that development needs, in .venv
 
-clean: ## remove what was built, .venv excepted
+clean: ## remove all build products except .venv
 	rm -rf $(BUILD) dist
 
-# Stamps: what a user needs, and on top of it what a developer needs. Redone when the list changes.
+# Stamp files of installed extras, for users and for developers; a change of pyproject.toml renews them.
 $(VENV)/.run: EXTRAS := sim,demo
 $(VENV)/.dev: EXTRAS := sim,demo,train,onnx,magika,synth,registers,bench,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train

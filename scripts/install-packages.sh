@@ -1,21 +1,21 @@
 #!/bin/sh
-# Install Debian packages, as root or by sudo. Where that cannot be done, say what is missing.
+# Install Debian packages, as root or with sudo; if that is impossible, name the missing packages.
 set -eu
 
 fail() {
-    echo "Missing: $*. $reason; install it by hand and try again." >&2
+    echo "Missing: $*. $reason; install them by hand and try again." >&2
     exit 1
 }
 
 if ! command -v apt-get >/dev/null; then
-    reason="This is no Debian, where a package of this name has it"
+    reason="The names are those of Debian packages, but apt-get was not found"
     fail "$@"
 fi
 sudo=
 if [ "$(id -u)" -ne 0 ]; then
     sudo="sudo -n"
     if ! $sudo true 2>/dev/null; then
-        reason="It takes root: sudo apt-get install $*"
+        reason="Root is required: sudo apt-get install $*"
         fail "$@"
     fi
 fi

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Build the wheel, install it by itself, and use its commands in an empty folder. PYTHON=interpreter
+# Build the wheel, install it into an empty environment, and run its commands in an empty folder.
+# PYTHON names the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Nothing of the checkout must be found, and nothing be left outside.
+# The checkout must not be importable, and no file may remain afterwards.
 unset PYTHONPATH VIRTUAL_ENV
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -33,7 +34,7 @@ eie() {
 }
 
 # Run a command that needs an extra which is not installed.
-lacking() {
+without_extra() {
     local extra=$1
     shift
     echo "eie $* without [$extra]"
@@ -68,10 +69,10 @@ eie compile network.npz --pes 2 -o build
 eie run build --input x.npy --engine verilator -o results
 eie export build -o c
 gcc -std=c99 -Wall -Werror -c c/*.c
-lacking train train x.npy --layers 8 -o weights.npz
-lacking bench explore -o explore
-lacking synth synth -o synth
-lacking registers registers -o registers
+without_extra train train x.npy --layers 8 -o weights.npz
+without_extra bench explore -o explore
+without_extra synth synth -o synth
+without_extra registers registers -o registers
 eie cache
 eie cache --clear
 test -z "$(find "$EIE_CACHE" -mindepth 1 -type d)"
