@@ -1,4 +1,4 @@
-"""Errors name options as the user types them."""
+"""Errors are one line and name options as the user types them."""
 
 import pytest
 
@@ -27,3 +27,12 @@ def test_parameters_are_spelled_as_options(eie, monkeypatch, name, message, expe
     code, text = eie(name, __file__, *(["-o", "net.npz"] if name == "compress" else []))
     assert code == 2
     assert text == f"eie: {expected}\n"
+
+
+def test_broken_files_are_one_line(tmp_path, build, inputs, eie):
+    (tmp_path / "net.npz").write_bytes(b"PK no")
+    code, text = eie("info", tmp_path / "net.npz")
+    assert code == 2 and text.startswith(f"eie: {tmp_path / 'net.npz'}: ")
+    (build / "pe_0.spmat.hex").unlink()
+    code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out")
+    assert code == 2 and text.startswith(f"eie: {build / 'pe_0.spmat.hex'} must be readable")

@@ -1,0 +1,158 @@
+"""`eie compress`: from weights to a network."""
+
+import contextlib
+import io
+import re
+
+import numpy as np
+import pytest
+
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.network_file import read_network
+
+
+def accuracy(data, path):
+    """Of a network file, on the test data."""
+    with np.load(data) as arrays:
+        scores = decompress(read_network(path))(arrays["test_inputs"])
+        return (scores.argmax(axis=1) == arrays["test_labels"]).mean()
+
+
+def test_network_is_compressed_as_asked(tmp_path, weights, eie):
+    np.save(tmp_path / "x.npy", np.full((2, 6), 3.9))
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", weights, "-o", path, "--density", "0.5,1", "--v-width", 3,
+                     "--calibrate", tmp_path / "x.npy")
+    assert code == 0
+    network = read_network(path)
+    assert network.v_width == 3
+    assert network.input_frac == 13    # up to 3.9
+    assert [layer.n_nonzeros for layer in network.layers] == [27, 27]
+    assert [layer.relu for layer in network.layers] == [True, False]
+    assert "50.0%" in text and "100.0%" in text
+
+
+def test_density_that_is_no_number_is_rejected(tmp_path, weights, eie):
+    code, text = eie("compress", weights, "-o", tmp_path / "net.npz", "--density", "half")
+    assert code == 2
+    assert "must be numbers separated by commas, not 'half'" in text
+
+
+def test_calibration_that_is_no_array_is_rejected(tmp_path, weights, eie):
+    (tmp_path / "text.npy").write_text("1 2 3", encoding="utf-8")
+    for path in (tmp_path / "text.npy", weights):
+        code, text = eie("compress", weights, "-o", tmp_path / "net.npz", "--density", "1",
+                         "--calibrate", path)
+        assert code == 2
+        assert text.startswith(f"eie: {path} must be an array in NumPy's .npy format: ")
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("pruning, nonzeros", [
+    (["--density", "0.25,0.5,1"], (24, 64, 24)),
+    (["--density", "0.5", "--balance-pes", 4], (48, 64, 12)),
+    (["--quality", "0.9"], None),
+    (["--balance-pes", 4], (96, 128, 24)),
+    ([], (96, 128, 24)),
+])
+def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonzeros):
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", dense, "--retrain", data, "--epochs", 8, "--steps", 2, "--rate",
+                     0.01, "--batch", 16, "--v-width", 3, *pruning, "-o", path)
+    assert code == 0
+    assert re.findall(r"^(prune \d|share) ", text, re.M) == [
+        *(["prune 1", "prune 2"] if pruning else []), "share"]
+    network = read_network(path)
+    assert network.v_width == 3
+    counts = tuple(layer.n_nonzeros for layer in network.layers)
+    assert counts == nonzeros if nonzeros else all(np.less(counts, (80, 110, 20)))
+    assert accuracy(data, path) > 0.85
+    # What the table tells is what the file holds.
+    error = float(re.findall(r"^share .* (\d+\.\d\d)% +\S+$", text, re.M)[0])
+    assert error == pytest.approx(100 - 100 * accuracy(data, path), abs=0.01)
+
+
+@pytest.mark.usefixtures("torch")
+def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", dense, "--quality", 1, "--pin", "fc2=9", "--pin", "input=10",
+                     "--kmeans-init", "density", "-o", path)
+    assert code == 0
+    network = read_network(path)
+    assert (network.input_frac, network.layers[1].output_frac) == (10, 9)
+    assert re.search(r"^fc2 +\S+ +\S+ +9 +0\.002 ", text, re.M)
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("options, message", [
+    (["--balance", "pes=4"], "--balance is now --balance-pes; see `eie compress --help`"),
+    (["--start", "linear"], "--start is now --kmeans-init; see `eie compress --help`"),
+    (["--pin", "fc1"], "must be LAYER=BITS, not 'fc1'"),
+    (["--pin", "fc9=3"], "eie: --pin must be for input, fc1, fc2, fc3, not 'fc9'"),
+    (["--density", "0.5", "--quality", "1"], "eie: exactly one of density and quality must be "
+                                             "given"),
+    (["--retrain", "DATA", "--density", "-1"], "eie: --density must be above 0 and at most 1, not "
+                                               "-1.0"),
+    (["--retrain", "DATA", "--density", "1,1"], "eie: --density must have one number for each of 3 "
+                                                "layers, not 2"),
+    (["--kmeans-init", "nowhere"],
+     "'nowhere' is not one of 'exact', 'linear', 'density', 'random'"),
+    (["--balance-pes", "x"], "'x' is not a valid integer"),
+    (["--balance-pes", "0"], "eie: --balance-pes must be a number of PEs, 1 or more, not 0"),
+    # Not after hours of training.
+    (["--retrain", "DATA", "--balance-pes", "0"],
+     "eie: --balance-pes must be a number of PEs, 1 or more, not 0"),
+    (["--retrain", "DATA", "--pin", "fc9=3"],
+     "eie: --pin must be for input, fc1, fc2, fc3, not 'fc9'"),
+    (["--retrain", "DATA", "--act-width", "99"],
+     "eie: --act-width must be an integer from 4 to 24, not 99"),
+    (["--retrain", "DATA", "--calibrate", "WRONG"],
+     "eie: calibration must hold one or more inputs of 6 numbers, not shape (2, 3)"),
+])
+def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, options, message):
+    import eie_compiler.training.retrain
+
+    monkeypatch.setattr(eie_compiler.training.retrain, "train", None)
+    np.save(tmp_path / "wrong.npy", np.ones((2, 3)))
+    files = {"DATA": data, "WRONG": tmp_path / "wrong.npy"}
+    code, text = eie("compress", dense, *[files.get(option, option) for option in options],
+                     "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert message in text
+    assert not (tmp_path / "net.npz").exists()
+
+
+def test_inputs_take_memory_for_the_bytes_that_are_there_only(tmp_path, eie):
+    np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10 ** 13,)})
+    path = tmp_path / "x.npy"
+    path.write_bytes(header.getvalue() + bytes(16))
+    code, text = eie("compress", tmp_path / "w.npz", "--calibrate", path,
+                     "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert text == (f"eie: {path} must have a header for its 16 bytes, not for shape "
+                    "(10000000000000,) of float64\n")
+
+
+def test_what_compress_does_is_shown(tmp_path, eie, monkeypatch):
+    steps = []
+
+    @contextlib.contextmanager
+    def working(what):
+        steps.append(what)
+        yield steps.append
+
+    monkeypatch.setattr("eie_cli.compress.working", working)
+    np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
+    assert eie("compress", tmp_path / "w.npz", "-o", tmp_path / "net.npz")[0] == 0
+    assert steps == ["compressing", "compressing a", "choosing formats", "measuring the formats"]
+
+
+@pytest.mark.parametrize("option", ["--steps", "--epochs", "--seed"])
+def test_options_of_retraining_need_it(tmp_path, eie, option):
+    np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
+    code, text = eie("compress", tmp_path / "w.npz", option, 3, "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert f"{option} needs --retrain" in text

@@ -1,0 +1,19 @@
+"""`eie demo`: its figures and files."""
+
+import json
+
+from eie_compiler.build import Build
+
+
+def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
+    code, text = eie("demo", "--pes", 2, "--images", 2, "--sim", icarus, "-o", tmp_path)
+    assert code == 0, text
+    for figure in ("accuracy, hardware", "cycles per image", "PE utilisation", "padding",
+                   "entry balance", "memory used"):
+        assert figure in text
+    assert "All 20 outputs, and the counts of" in text
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["images"] == 2
+    assert report["accuracy"].keys() == {"dense", "compressed", "hardware"}
+    assert (tmp_path / "verilog" / "eie.v").exists()
+    assert Build.load(tmp_path / "build").config.n_pe == 2

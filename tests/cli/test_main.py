@@ -1,0 +1,40 @@
+"""`eie`: its help, and errors with a traceback."""
+
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from eie_cli.main import main
+
+COMMANDS = ["bench", "cache", "compile", "compress", "demo", "doctor", "explore", "export", "info",
+            "registers", "run", "synth", "train", "verilog"]
+
+
+def test_help_waits_for_nothing_heavy():
+    """NumPy and what is greater are imported by the command that needs them."""
+    script = ("import sys, eie_cli.main; "
+              "print(sorted({'amaranth', 'numpy', 'scipy', 'torch', 'numba', 'matplotlib', "
+              "'distributed'} & set(sys.modules)))")
+    run = subprocess.run([sys.executable, "-c", script], encoding="utf-8", capture_output=True,
+                         check=True)
+    assert run.stdout == "[]\n"
+
+
+def test_every_command_and_option_is_explained(eie):
+    code, text = eie("--help")
+    assert code == 0
+    assert re.findall(r"^  (\w+)  ", text, re.M) == COMMANDS
+    assert "..." not in text.partition("Commands:")[2]    # all fit their line
+    for name, command in main.commands.items():
+        assert eie(name, "-h")[0] == 0
+        assert command.help
+        for option in command.params:
+            assert isinstance(option, click.Argument) or option.help, f"{name} {option.name}"
+
+
+def test_traceback_is_shown_on_request(tmp_path, eie):
+    with pytest.raises(ValueError, match="n_pe must be"):
+        eie("--traceback", "verilog", "--pes", 3, "-o", tmp_path / "v")

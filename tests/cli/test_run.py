@@ -1,0 +1,126 @@
+"""`eie run`: outputs, statistics and the verdict on the hardware."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from eie_compiler.build import Build
+from eie_hdl.format import COUNTERS
+from eie_sim import inference
+from eie_sim.rtl import cocotb_engine
+
+
+def test_golden_model_writes_outputs_and_statistics(tmp_path, build, inputs, eie):
+    code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out")
+    assert code == 0
+    assert "3 inferences, golden" in text and "broadcasts" in text
+    loaded = Build.load(build)
+    expected = inference.infer(loaded, inference.prepare(loaded, np.load(inputs)), engine="golden")
+    for name, output in zip(["a", "b"], expected.outputs):
+        assert np.load(tmp_path / "out" / f"{name}.npy").tolist() == output.tolist()
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    assert statistics["engine"] == "golden" and statistics["outputs"] == ["a", "b"]
+    assert statistics["fraction_bits"] == {one.name: one.frac for one in loaded.outputs}
+    assert statistics["counters"]["macs"]["values"] == expected.counters["macs"].tolist()
+    assert statistics["pe_utilisation"] is None
+    assert 0 < statistics["entry_balance"] <= 1
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (0, 6), (1, 2, 6)])
+def test_inputs_of_a_wrong_shape_are_rejected(tmp_path, build, eie, shape):
+    np.save(tmp_path / "x.npy", np.zeros(shape))
+    code, text = eie("run", build, "--input", tmp_path / "x.npy", "-o", tmp_path / "out")
+    assert code == 2
+    assert text == (f"eie: Inputs must be numbers, one row or more of 6, not float64 of shape "
+                    f"{shape}\n")
+
+
+def test_waves_need_the_hardware_and_an_instance_that_is_there(tmp_path, build, inputs, eie):
+    code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out", "--waves")
+    assert code == 2 and "--waves needs --engine cocotb" in text
+    code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out", "--engine", "cocotb",
+                     "--waves", "pe_2")
+    assert code == 2 and "--waves must name one of ccu, pe_0, pe_1, not pe_2" in text
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Put the golden model in the place of the hardware; what it answers can be changed."""
+    changes = []
+
+    def run(build, words, **options):
+        model = inference.infer(build, words, engine="golden")
+        outputs = [output.copy() for output in model.outputs]
+        counters = [{name: int(model.counters[name][image]) if name in model.counters else 100
+                     for name in COUNTERS} for image in range(len(words))]
+        result = cocotb_engine.RtlResult(outputs, counters, np.zeros(len(words), bool),
+                                         np.zeros(len(words), np.int64), 100, 1.0)
+        for change in changes:
+            change(result)
+        return result
+
+    monkeypatch.setattr(cocotb_engine, "run", run)
+    return changes
+
+
+def test_hardware_that_agrees_is_told_so(tmp_path, build, inputs, eie, pretended):
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
+    assert code == 0
+    assert "All 36 outputs, and the counts of broadcasts, MACs and paddings, are those of" in text
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    macs = statistics["counters"]["macs"]["values"]
+    assert statistics["pe_utilisation"] == pytest.approx(sum(macs) / (3 * 100 * 2))
+
+
+def test_one_wrong_bit_is_told_with_layer_row_got_and_expected(
+        tmp_path, build, inputs, eie, pretended):
+    expected = []
+
+    def flip(result):
+        expected.append(int(result.outputs[0][1, 4]))
+        result.outputs[0][1, 4] ^= 1
+
+    pretended.append(flip)
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
+    assert code == 1
+    assert (f"layer a, row 4, image 1: got {expected[0] ^ 1}, expected {expected[0]}\n"
+            f"1 numbers are not those of the golden model.") in text
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    assert statistics["mismatches"] == [{"layer": "a", "row": 4, "image": 1,
+                                         "got": expected[0] ^ 1, "expected": expected[0]}]
+
+
+def test_one_wrong_counter_is_told(tmp_path, build, inputs, eie, pretended):
+    pretended.append(lambda result: result.counters[2].update(broadcasts=999))
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
+    assert code == 1
+    assert re.search(r"counter broadcasts, row 0, image 2: got 999, expected \d+\n", text)
+
+
+def test_overflow_is_told(tmp_path, build, inputs, eie, pretended):
+    pretended.append(lambda result: result.overflow.put(1, True))
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
+    assert code == 1
+    assert "An accumulator overflowed in 1 inferences." in text
+
+
+def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "--sim", icarus,
+                     "-o", tmp_path / "out")
+    assert code == 0, text
+    assert "All 36 outputs, and the counts of" in text
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    assert min(statistics["counters"]["cycles"]["values"]) > 10
+
+
+def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator):
+    assert eie("compile", network, "--pes", 4, "-o", tmp_path / "build")[0] == 0
+    run = ("run", tmp_path / "build", "--input", inputs, "--engine", "verilator",
+           "-o", tmp_path / "out")
+    code, text = eie(*run)
+    assert code == 0, text
+    assert "All 9 outputs, and the counts of" in text
+    code, text = eie(*run, "--sim", "icarus")
+    assert code == 2 and "--engine verilator needs --sim verilator" in text
