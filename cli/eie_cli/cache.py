@@ -11,14 +11,17 @@ _BYTES_PER_MIB = 1 << 20
 
 
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Remove all simulators.")
+@click.option("--clear", is_flag=True,
+              help="Remove all entries, but no other files; refused while another process uses the "
+                   "cache.  [default: show the entries]")
 def cache_command(clear: bool) -> None:
     """Show or clear the cache of simulators.
 
-    Prints where they are kept, how many there are, how large they are, and when they were built. A
-    simulator takes up to a minute to build. It is kept with its Verilog in the cache folder of the
-    user, or in the folder that the environment variable EIE_CACHE names. Simulators of other
-    releases or of machines that have changed are not used again, but stay until they are removed.
+    Prints the folder, the number of its entries and their size in total, then for each kind of
+    entry the number, the size, and the dates of the oldest and the newest. An entry is a compiled
+    simulator, which takes up to a minute to build, or generated Verilog. The folder is
+    ~/.cache/eie-hdl, unless the environment variable XDG_CACHE_HOME or EIE_CACHE selects another.
+    Entries of former releases and of other machines are kept until the cache is cleared.
     """
     from eie_sim.rtl.cache import cache_folder, clear_cache, list_entries
 

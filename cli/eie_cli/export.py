@@ -12,15 +12,20 @@ __all__ = ["export_command"]
 @click.command("export")
 @click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", default="model", show_default=True,
-              help="Name of the model in C, and of its two files.")
+              help="Name of the `struct eie_model` in C, and of its two files: lower-case letters, "
+                   "digits and underscores.")
 @click.option("--no-driver", is_flag=True,
-              help="Write the model alone, for a program that has the driver already.")
-@click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
+              help="Write NAME.h and NAME.c alone, for a program that includes the driver already.")
+@click.option("-o", "--output", "folder", type=FOLDER, required=True,
+              help="Folder to write the C files to.")
 def export_command(build: Path, name: str, no_driver: bool, folder: Path) -> None:
     """Write a build as C source, with the driver that runs it.
 
-    BUILD is a folder written by `eie compile`. All files together compile as C99; the program adds
-    a `struct eie_port`, which reaches the machine. The model depends on nothing but the build.
+    BUILD is a folder written by `eie compile`. Writes the network, its program and the positions
+    of inputs and outputs as constants to NAME.h and NAME.c, and next to them the driver: eie.h,
+    eie.c, eie_registers.h and eie_quantise.h. Together they compile as C99. The program supplies a
+    `struct eie_port`, whose functions access the machine. The same build and name always give the
+    same text. Prints the size of each file, and the path of the guide to porting.
     """
     from eie_compiler.build import Build
     from eie_driver.c_export import export
