@@ -23,7 +23,7 @@ SIMULATORS = {"icarus": toolchain.find_icarus, "verilator": toolchain.find_veril
 
 def pytest_configure(config):
     """Cache compiled simulators in the checkout instead of the user's cache."""
-    os.environ[cache.CACHE_VARIABLE] = str(Path(__file__).parents[1] / "build" / "models")
+    os.environ[cache.CACHE_VARIABLE] = str(Path(__file__).parents[1] / "build" / "simulators")
 
 #: Variables that change what Rich, click and their like print.
 DISPLAY = ("COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE",
@@ -67,7 +67,7 @@ def stalls(request):
 
 
 @pytest.fixture(scope="session")
-def models():
+def simulators():
     """Folder of compiled simulators, which are kept between runs."""
     return cache.cache_folder()
 

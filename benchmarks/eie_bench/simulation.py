@@ -73,7 +73,7 @@ def measure(n_pe: int, root: Path) -> Row:
     words = rng.integers(1, 1000, shape) * (rng.random(shape) < ACTIVE)
 
     def rate(machines: int | None) -> float:
-        runs = [verilator_engine.run(build, words, build_root=root, machines=machines,
+        runs = [verilator_engine.run(build, words, cache=root, machines=machines,
                                      read_counters=False)
                 for _ in range(ROUNDS)]
         return max(run.cycles / run.seconds for run in runs)

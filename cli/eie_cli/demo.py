@@ -36,7 +36,7 @@ def demo_command(driver: Literal["python", "c"], pes: int, images: int | None, s
     if driver == "c":
         if simulator != "verilator":
             raise click.UsageError("--driver c needs --sim verilator: the program is linked with "
-                                   "Verilator's model")
+                                   "Verilator's library of the machine")
         from eie_sim.c_driver.demo import demo_in_c
 
         with working("starting") as progress:

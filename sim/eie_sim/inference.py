@@ -136,7 +136,7 @@ def shape_output(build: Build, output: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
           simulator: str = "verilator", waves: str | None = None,
-          folder: str | Path | None = None, build_root: str | Path | None = None,
+          folder: str | Path | None = None, cache: str | Path | None = None,
           load: str = "stream") -> Inference:
     """Run a batch, and compare results of the hardware with the golden model, bit by bit.
 
@@ -149,7 +149,7 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
         which is many times faster.
     simulator, waves, folder, load
         As for :func:`.rtl.cocotb_engine.run`; for cocotb only.
-    build_root
+    cache
         As for :func:`.rtl.cocotb_engine.run`.
 
     Raises
@@ -174,10 +174,10 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
                          time.perf_counter() - start)
     if engine == "verilator":
         simulator = "verilator"
-        result = verilator_engine.run(build, words, build_root=build_root)
+        result = verilator_engine.run(build, words, cache=cache)
     else:
         result = cocotb_engine.run(build, words, simulator=simulator, waves=waves, folder=folder,
-                                   build_root=build_root, load=load)
+                                   cache=cache, load=load)
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(

@@ -38,7 +38,7 @@ async def take(host, vectors):
 
 
 @cocotb.test()
-async def models_are_loaded_run_read_back_and_replaced(dut):
+async def networks_are_loaded_run_read_back_and_replaced(dut):
     host = await Host.start(dut, pause=0.3)
     sizes = [(40, 20, 10), (30, 40, 6), (12, 9)]
     for number, size in enumerate(sizes):

@@ -6,11 +6,11 @@ from eie_hdl.config import PRESETS
 from eie_sim.rtl.verilator_host import verilog
 
 
-def test_verilog_is_written_and_always_the_same(tmp_path, eie, models):
+def test_verilog_is_written_and_always_the_same(tmp_path, eie, simulators):
     code, text = eie("verilog", "--preset", "tiny", "-o", tmp_path)
     assert code == 0
     assert re.search(r"4 PEs, \d+ files, [\d,]+ bytes", text)
     files = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
     assert {"eie.v", "eie.f"} <= files.keys()
-    assert files == verilog(PRESETS["tiny"], models)
+    assert files == verilog(PRESETS["tiny"], simulators)
     assert str(tmp_path) not in "".join(files.values())

@@ -17,10 +17,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "integration"
 
 
 @pytest.fixture(scope="module")
-def folder(models, tmp_path_factory):
+def folder(simulators, tmp_path_factory):
     """Folder with the Verilog of a small machine."""
     path = tmp_path_factory.mktemp("rtl")
-    Emitted(verilog(EIEConfig(n_pe=4), models)).write(path)
+    Emitted(verilog(EIEConfig(n_pe=4), simulators)).write(path)
     return path
 
 

@@ -27,7 +27,7 @@ def random_config(rng: np.random.Generator) -> EIEConfig:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_random_machine_runs_a_random_network(seed, icarus, models):
+def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
     rng = np.random.default_rng(seed)
     config = random_config(rng)
     sizes = rng.integers(1, 60, 3).tolist()
@@ -37,13 +37,13 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, models):
                             mapping=["balanced", "interleaved"][seed % 2])
     low, high = limits(config.act_width)
     inputs = rng.integers(low, high, (3, sizes[0]), endpoint=True) * rng.integers(0, 2, sizes[0])
-    result = infer(build, inputs, engine="cocotb", simulator=icarus, build_root=models,
+    result = infer(build, inputs, engine="cocotb", simulator=icarus, cache=simulators,
                    load="images")
     assert [str(mismatch) for mismatch in result.mismatches] == [], config
     assert result.overflows == 0
 
 
-def test_a_machine_that_is_full_runs(icarus, models):
+def test_a_machine_that_is_full_runs(icarus, simulators):
     """All memories have the minimum depth, so the last pointer may equal the number of entries."""
     rng = np.random.default_rng(5)
     roomy = EIEConfig(n_pe=2, entries_per_word=2, z_width=3, n_codebooks=1, acc_depth=16)
@@ -55,7 +55,7 @@ def test_a_machine_that_is_full_runs(icarus, models):
     assert config.n_entries.bit_count() > 1
     build = compile_network(network, config)
     inputs = rng.integers(1, 1 << 12, (2, 11))
-    result = infer(build, inputs, engine="cocotb", simulator=icarus, build_root=models,
+    result = infer(build, inputs, engine="cocotb", simulator=icarus, cache=simulators,
                    load="images")
     assert [str(mismatch) for mismatch in result.mismatches] == []
     assert result.counters["macs"].tolist() == [11 * 13] * 2

@@ -21,13 +21,13 @@ MACHINES = {"icarus": WIDE, "verilator": TINY}
 
 
 @pytest.fixture
-def run(request, models, tmp_path):
+def run(request, simulators, tmp_path):
     """Function that runs a bench and returns its counts."""
     seed, n_packets = (request.config.getoption(name) for name in ("seed", "packets"))
 
     def run(bench, simulator, config=TINY):
-        design = compile_design(verilog(config, models), top="eie", simulator=simulator,
-                                build_root=models, repeated=["eie_pe"])
+        design = compile_design(verilog(config, simulators), top="eie", simulator=simulator,
+                                cache=simulators, repeated=["eie_pe"])
         try:
             run_bench(design, bench, tmp_path, environment={
                 "EIE_CONFIG": json.dumps(config.as_dict()), "EIE_SEED": str(seed),

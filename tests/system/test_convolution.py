@@ -75,10 +75,10 @@ def test_golden_model_is_a_direct_convolution(conv):
         np.testing.assert_array_equal(shape_output(build, output), expected)
 
 
-def test_hardware_is_the_golden_model_bit_by_bit(conv, icarus, models):
+def test_hardware_is_the_golden_model_bit_by_bit(conv, icarus, simulators):
     _, build, images = conv
     words = prepare(build, images[0])
-    inference = infer(build, words, engine="cocotb", simulator=icarus, build_root=models,
+    inference = infer(build, words, engine="cocotb", simulator=icarus, cache=simulators,
                       load="images")
     assert len(inference.outputs[-1]) == len(words) == 9
     assert inference.mismatches == []

@@ -161,17 +161,17 @@ def check(case: Case, result: Inference):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_hardware_is_the_golden_model(name, icarus, models):
+def test_hardware_is_the_golden_model(name, icarus, simulators):
     case = CASES[name]()
     # Icarus is slow, so the network is loaded from images.
     check(case, infer(compiled(case), case.inputs, engine="cocotb", simulator=icarus,
-                      build_root=models, load="images"))
+                      cache=simulators, load="images"))
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name]().config is TINY])
-def test_hardware_is_the_golden_model_without_cocotb(name, verilator, models):
+def test_hardware_is_the_golden_model_without_cocotb(name, verilator, simulators):
     case = CASES[name]()
-    check(case, infer(compiled(case), case.inputs, engine="verilator", build_root=models))
+    check(case, infer(compiled(case), case.inputs, engine="verilator", cache=simulators))
 
 
 def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
@@ -183,17 +183,17 @@ def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
 
 @pytest.mark.parametrize(("load", "pause", "count"), [
     ("images", 0.0, True), ("images", 0.5, False), ("stream", 0.0, False), ("stream", 0.3, True)])
-def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator, models):
+def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator, simulators):
     build, inputs, expected = three_layers()
-    result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models, load=load,
+    result = cocotb_engine.run(build, inputs, simulator=simulator, cache=simulators, load=load,
                                pause=pause, read_counters=count, seed=7)
     assert cocotb_engine.compare(build, result.outputs, expected) == []
 
 
-def test_the_pynq_bus_gives_the_same_results(simulator, models):
+def test_the_pynq_bus_gives_the_same_results(simulator, simulators):
     """`benches.bench_pynq` mocks PYNQ's classes."""
     build, inputs, expected = three_layers()
-    result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models,
+    result = cocotb_engine.run(build, inputs, simulator=simulator, cache=simulators,
                                bench="benches.bench_pynq")
     assert cocotb_engine.compare(build, result.outputs, expected) == []
     assert result.traffic["result_packets"] == len(expected) * len(inputs)
@@ -211,14 +211,14 @@ def overflowing() -> tuple[Build, np.ndarray]:
 
 
 @pytest.mark.parametrize("engine", ["cocotb", "verilator"])
-def test_an_accumulator_that_overflows_is_reported(engine, request, models):
+def test_an_accumulator_that_overflows_is_reported(engine, request, simulators):
     build, inputs = overflowing()
     if engine == "verilator":
         request.getfixturevalue("verilator")
-        result = verilator_engine.run(build, inputs, build_root=models)
+        result = verilator_engine.run(build, inputs, cache=simulators)
     else:
         result = cocotb_engine.run(build, inputs, simulator=request.getfixturevalue("icarus"),
-                                   build_root=models, load="images")
+                                   cache=simulators, load="images")
     assert result.overflow.tolist() == [True, False]
     assert result.overflow_tile[0] == 0
     expected = infer(build, inputs, engine="golden").outputs
@@ -244,11 +244,11 @@ def _flip_relu(build: Build) -> Build:
 
 @pytest.mark.parametrize("instance, bit", [
     ("spmat", 1), ("ptr_odd", 0), ("act", 5), ("codebook", 4)])
-def test_a_corrupted_bit_in_an_image_is_reported(instance, bit, simulator, models):
+def test_a_corrupted_bit_in_an_image_is_reported(instance, bit, simulator, simulators):
     build, inputs, expected = three_layers()
     row = 1 if instance == "codebook" else 0
     result = cocotb_engine.run(_flip(build, f"pe_2.{instance}", row, bit), inputs,
-                               simulator=simulator, build_root=models, load="images")
+                               simulator=simulator, cache=simulators, load="images")
     mismatches = cocotb_engine.compare(build, result.outputs, expected)
     first = [one for one in mismatches if one.layer == "fc1"]
     assert first
@@ -257,10 +257,10 @@ def test_a_corrupted_bit_in_an_image_is_reported(instance, bit, simulator, model
     assert {int(place[one.row]) for one in first} == {2}
 
 
-def test_a_corrupted_bit_in_the_program_is_reported(simulator, models):
+def test_a_corrupted_bit_in_the_program_is_reported(simulator, simulators):
     """Without ReLU the first layer has negative results in place of zeros."""
     build, inputs, expected = three_layers()
-    result = cocotb_engine.run(_flip_relu(build), inputs, simulator=simulator, build_root=models,
+    result = cocotb_engine.run(_flip_relu(build), inputs, simulator=simulator, cache=simulators,
                                load="images")
     first = [one for one in cocotb_engine.compare(build, result.outputs, expected)
              if one.layer == "fc1"]
@@ -269,9 +269,9 @@ def test_a_corrupted_bit_in_the_program_is_reported(simulator, models):
     assert max(one.got for one in first) < 0
 
 
-def test_a_corrupted_bit_in_an_expected_output_is_reported(simulator, models):
+def test_a_corrupted_bit_in_an_expected_output_is_reported(simulator, simulators):
     build, inputs, expected = three_layers()
-    result = cocotb_engine.run(build, inputs, simulator=simulator, build_root=models)
+    result = cocotb_engine.run(build, inputs, simulator=simulator, cache=simulators)
     right = int(expected[1][2, 11])
     expected[1][2, 11] ^= 1
     assert [str(one) for one in cocotb_engine.compare(build, result.outputs, expected)] == [

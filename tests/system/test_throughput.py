@@ -23,17 +23,17 @@ KEEPS_EMPTY = dataclasses.replace(FOUR_PES, drop_empty_columns=False)
 
 
 @pytest.fixture
-def cycles_beyond_idle(icarus, models):
+def cycles_beyond_idle(icarus, simulators):
     """Function that returns cycles beyond idle, broadcasts, and entries of the busiest PE."""
-    return functools.partial(measure, icarus, models)
+    return functools.partial(measure, icarus, simulators)
 
 
-def measure(simulator, models, codes, config: EIEConfig) -> tuple[int, int, int]:
+def measure(simulator, simulators, codes, config: EIEConfig) -> tuple[int, int, int]:
     layer = make_layer(codes.astype(np.uint8), codebook=np.arange(8) / 64, output_frac=4)
     build = compile_network(CompressedNetwork((layer,), 4, 3), config, mapping="interleaved")
     n_inputs = codes.shape[1]
     inputs = np.stack([np.arange(n_inputs) % 100 + 1, np.zeros(n_inputs, np.int64)])
-    result = infer(build, inputs, engine="cocotb", simulator=simulator, build_root=models,
+    result = infer(build, inputs, engine="cocotb", simulator=simulator, cache=simulators,
                    load="images")
     assert result.ok
     busy, idle = result.counters["cycles"].tolist()

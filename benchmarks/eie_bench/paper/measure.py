@@ -153,7 +153,7 @@ def net_cycles(counters: Mapping[str, int]) -> int:
     return counters["cycles"] - counters["phase_output"]
 
 
-def make_simulators(machines: Mapping[str, Machine], build_root: str | Path | None = None) -> None:
+def make_simulators(machines: Mapping[str, Machine], cache: str | Path | None = None) -> None:
     """Build the simulators of all machines in parallel, except those in the cache.
 
     Raises
@@ -162,12 +162,12 @@ def make_simulators(machines: Mapping[str, Machine], build_root: str | Path | No
         If a simulator cannot be built, or Verilator is missing.
     """
     with ThreadPoolExecutor(len(machines)) as pool:
-        list(pool.map(lambda machine: make_library(machine.config, build_root),
+        list(pool.map(lambda machine: make_library(machine.config, cache),
                       machines.values()))
 
 
 def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, seed: int,
-                engine: Engine = "verilator", build_root: str | Path | None = None, workers: int = 2
+                engine: Engine = "verilator", cache: str | Path | None = None, workers: int = 2
                 ) -> Iterator[Measurement]:
     """Measure each layer on each machine, `workers` at a time, layers with most columns first.
 
@@ -179,7 +179,7 @@ def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *
     largest_first = sorted(layers, key=lambda layer: -layer.n_inputs)
     with ThreadPoolExecutor(workers) as pool:
         jobs = [pool.submit(measure, layer, name, machine, seed=seed, engine=engine,
-                            build_root=build_root)
+                            cache=cache)
                 for layer in largest_first for name, machine in machines.items()]
         try:
             for job in as_completed(jobs):
@@ -189,7 +189,7 @@ def measure_all(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *
 
 
 def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
-            engine: Engine = "verilator", build_root: str | Path | None = None) -> Measurement:
+            engine: Engine = "verilator", cache: str | Path | None = None) -> Measurement:
     """Measure one layer on one machine.
 
     In Verilator, every result and every counter that the golden model knows is compared with it,
@@ -216,7 +216,7 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
 
     counters, differences, outputs, seconds = prediction.counters, [], 0, 0.0
     if engine == "verilator":
-        inference = infer(build, words[np.newaxis], engine="verilator", build_root=build_root)
+        inference = infer(build, words[np.newaxis], engine="verilator", cache=cache)
         counters = {counter: int(values[0]) for counter, values in inference.counters.items()}
         differences = [*inference.mismatches, *_compare(counters, prediction, products)]
         if inference.overflows:

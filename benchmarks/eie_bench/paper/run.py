@@ -29,13 +29,13 @@ def prepare_folder(folder: Path) -> None:
 
 
 def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine: Engine, seed: int,
-        build_root: str | Path | None = None,
+        cache: str | Path | None = None,
         progress: Callable[[str, int, int], None] = lambda step, done, total: None) -> Report:
     """Measure layers on machines, and the ideas that separate the two machines.
 
     Parameters
     ----------
-    layers, machines, engine, seed, build_root
+    layers, machines, engine, seed, cache
         As for :func:`.measure.measure_all`.
     progress
         Called with the current step, the number of steps done and the total.
@@ -58,10 +58,10 @@ def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine
                           progress=lambda layer: advance(f"ideas, {layer.name}"))
     if engine == "verilator":
         progress("building the simulators", done, total)
-        make_simulators(machines, build_root)
+        make_simulators(machines, cache)
     progress("running", done, total)
     measured: list[Measurement] = []
-    for one in measure_all(layers, machines, seed=seed, engine=engine, build_root=build_root):
+    for one in measure_all(layers, machines, seed=seed, engine=engine, cache=cache):
         measured.append(one)
         advance(f"{one.layer.name} on {one.machine}: {one.cycles:,} cycles, {one.ratio:.3f}")
     measured.sort(key=lambda one: order.index((one.machine, one.layer.name)))

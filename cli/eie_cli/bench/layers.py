@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["layers_command"]
 
 
+def _accept_models(context: click.Context, parameter: click.Parameter, folder: str | None) -> None:
+    """Make the folder of the former option the default of the present one."""
+    if folder is not None:
+        click.echo("eie: --models is now --simulators; the former name will be removed", err=True)
+        context.default_map = {**(context.default_map or {}), "cache": folder}
+
+
 @click.command("layers")
 @click.option("--layers", "names", metavar="NAME[,NAME...]",
               help="Layers to run.  [default: all nine]")
@@ -31,15 +38,17 @@ __all__ = ["layers_command"]
                    "without running it.")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of the weights and inputs.")
-@click.option("--models", "build_root", type=FOLDER,
+@click.option("--simulators", "cache", type=FOLDER,
               help="Folder for compiled simulators.  [default: the cache, see `eie cache`]")
+@click.option("--models", hidden=True, is_eager=True, expose_value=False,
+              callback=_accept_models, help="Former name of --simulators.")
 @click.option("--doc", "document", type=FILE, metavar="FILE",
               help="Markdown document whose tables are replaced.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/bench"),
               show_default=True, help="Folder for bench.json, bench.md and the plots.")
 def layers_command(names: str | None, quick: bool, presets: str | None,
                    engine: Literal["verilator", "cycle-model"], seed: int,
-                   build_root: Path | None, document: Path | None, folder: Path) -> None:
+                   cache: Path | None, document: Path | None, folder: Path) -> None:
     """Run the nine layers of the paper.
 
     Prints cycles, time, memory and energy of each layer on the published machine and on the tuned
@@ -61,7 +70,7 @@ def layers_command(names: str | None, quick: bool, presets: str | None,
     with progress_bar("running") as progress:
         report = run([LAYERS[name] for name in layers],
                      {name: MACHINES[name] for name in machines},
-                     engine=engine, seed=seed, build_root=build_root,
+                     engine=engine, seed=seed, cache=cache,
                      progress=progress)
     write_report(report, folder)
     if document:

@@ -50,7 +50,7 @@ class _Error(ctypes.Structure):
 
 
 def compile_library(build: Build, folder: Path) -> ctypes.CDLL:
-    """Compile the driver and a model, exported as ``model``, into a shared library."""
+    """Compile the driver and a build, exported as ``model``, into a shared library."""
     export(build, folder)
     subprocess.run(["gcc", *C_FLAGS, "-shared", "-fPIC", "-o", folder / "library.so",
                     DRIVER / "eie.c", folder / "model.c"], check=True)

@@ -36,7 +36,7 @@ FAULTS = DRIVER / "sim" / "faults.c"
 _BRIDGE = DRIVER / "sim" / "bridge.cpp"
 
 
-def make_machine(config: EIEConfig, *, build_root: str | Path | None = None) -> Path:
+def make_machine(config: EIEConfig, *, cache: str | Path | None = None) -> Path:
     """Build, or take from the cache, the object file of a machine with the driver's port.
 
     Raises
@@ -47,12 +47,12 @@ def make_machine(config: EIEConfig, *, build_root: str | Path | None = None) -> 
         If the machine does not compile.
     """
     return make_host(config, _BRIDGE, "-r -nostdlib", headers=sorted(DRIVER.rglob("*.h")),
-                     build_root=build_root)
+                     cache=cache)
 
 
 def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64],
                     folder: str | Path, *, example: Path = DIGITS,
-                    build_root: str | Path | None = None) -> Path:
+                    cache: str | Path | None = None) -> Path:
     """Compile an example with the driver and link both with the machine.
 
     Its network is called ``network``; ``digits_data.h`` has its inputs and the outputs expected
@@ -70,8 +70,8 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
         Folder for exported sources, objects and the program.
     example : :class:`~pathlib.Path`
         Source file of the example.
-    build_root : :class:`str` or :class:`~pathlib.Path`, optional
-        Folder of the cache of machines, as for :func:`..rtl.cache.make_once`.
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
+        Cache folder, as for :func:`..rtl.cache.make_once`.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
     SimulationError
         If a source does not compile without warnings.
     """
-    machine = make_machine(build.config, build_root=build_root)
+    machine = make_machine(build.config, cache=cache)
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in {**export_files(build, name="network"),
@@ -114,7 +114,7 @@ def _data(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64]) -> 
 
 def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16,
                    outputs: Literal["last", "all"] = "last", images: int | None = None,
-                   build_root: str | Path | None = None) -> Path:
+                   cache: str | Path | None = None) -> Path:
     """Compile an example with the digits network and the first `images` held-out images.
 
     Parameters and exceptions are those of :func:`compile_example`; `outputs` is that of
@@ -125,7 +125,7 @@ def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16
     digits = load_digits()
     return compile_example(build, prepare(build, digits.test[:images]),
                            digits.test_labels[:images], folder, example=example,
-                           build_root=build_root)
+                           cache=cache)
 
 
 def run_program(program: Path, *arguments: str, timeout: float = 600) -> str:

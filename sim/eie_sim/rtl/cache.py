@@ -71,13 +71,13 @@ def entry_path(folder: Path, kind: str, identity: object) -> Path:
     return folder / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def make_once(build_root: str | Path | None, kind: str, identity: object,
+def make_once(cache: str | Path | None, kind: str, identity: object,
               make: Callable[[Path], None]) -> Path:
     """Return the entry of an identity, making it if it does not exist.
 
     Parameters
     ----------
-    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`cache_folder`. Several processes may share it.
     kind : :class:`str`
         Name prefix of the entry; the rest is a hash.
@@ -91,7 +91,7 @@ def make_once(build_root: str | Path | None, kind: str, identity: object,
     CacheError
         If the folder cannot be written.
     """
-    root = cache_folder(build_root)
+    root = cache_folder(cache)
     _keep_in_use(root)
     made = entry_path(root, kind, identity)
     with _locked(made.with_name(f"{made.name}.lock")):

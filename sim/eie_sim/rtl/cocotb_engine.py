@@ -72,7 +72,7 @@ class Mismatch:
 
 
 def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator",
-        build_root: str | Path | None = None, folder: str | Path | None = None,
+        cache: str | Path | None = None, folder: str | Path | None = None,
         waves: str | None = None, load: str = "stream", read_counters: bool = True,
         pause: float = 0.0, seed: int = 1, timeout: float = 600, bench: str = "bench_eie"
         ) -> RtlResult:
@@ -86,7 +86,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         Fixed-point inputs, in logical order.
     simulator : :class:`str`
         ``verilator`` or ``icarus``.
-    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache of compiled simulators, as for :func:`.cache.make_once`.
     folder : :class:`str` or :class:`~pathlib.Path`, optional
         Folder for the build, log and waveform. Default: a temporary one.
@@ -123,8 +123,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
            "driver": {"send": load == "stream", "read_counters": read_counters}}
 
-    design = compile_design(verilog(build.config, build_root), top="eie", simulator=simulator,
-                            build_root=build_root, waves=waves and f"core.{waves}",
+    design = compile_design(verilog(build.config, cache), top="eie", simulator=simulator,
+                            cache=cache, waves=waves and f"core.{waves}",
                             repeated=["eie_pe"])
     with _job_folder(folder) as path:
         build.save(path / "build")

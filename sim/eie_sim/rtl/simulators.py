@@ -71,7 +71,7 @@ class CompiledDesign:
 
 
 def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
-                   build_root: str | Path | None = None, waves: str | None = None,
+                   cache: str | Path | None = None, waves: str | None = None,
                    repeated: Sequence[str] = ()) -> CompiledDesign:
     """Compile Verilog for a simulator, or reuse the cached result.
 
@@ -83,7 +83,7 @@ def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
         Top module. With Verilator, benches can access only its ports.
     simulator : :class:`str`
         One of :data:`SIMULATORS`.
-    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`.cache.make_once`.
     waves : :class:`str`, optional
         Instance to record with all below it, such as ``pe_3``; everything if empty. Icarus writes
@@ -107,9 +107,9 @@ def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
     def make(folder: Path) -> None:
         for file, text in sources.items():
             (folder / file).write_text(text, encoding="utf-8")
-        build.make(folder, list(sources), build_root)
+        build.make(folder, list(sources), cache)
 
-    folder = make_once(build_root, f"{top}-{simulator}", [sources, build.identity()], make)
+    folder = make_once(cache, f"{top}-{simulator}", [sources, build.identity()], make)
     return CompiledDesign(simulator, folder, top, build.waves_file)
 
 
@@ -212,20 +212,20 @@ def run_step(command: Sequence[str], folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def reuse_runtime(objects: Path, build_root: str | Path | None, kind: object) -> Iterator[None]:
+def reuse_runtime(objects: Path, cache: str | Path | None, kind: object) -> Iterator[None]:
     """Reuse objects of Verilator's run-time library, most of the compile time of a small design.
 
     Parameters
     ----------
     objects : :class:`~pathlib.Path`
         Folder in which the body compiles the design.
-    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`.cache.make_once`.
     kind
         Options the objects depend on besides the version of Verilator, as plain JSON.
     """
     tool = toolchain.find_verilator()
-    kept = entry_path(cache_folder(build_root), "verilator-runtime",
+    kept = entry_path(cache_folder(cache), "verilator-runtime",
                       [tool.version, tool.path, kind])
     if kept.exists():
         for file in kept.iterdir():
@@ -251,7 +251,7 @@ class _Icarus:
     def identity(self) -> list[str | None]:
         return [self.top, self.waves, self.tool.version, _TIMESCALE]
 
-    def make(self, folder: Path, sources: list[str], build_root: str | Path | None) -> None:
+    def make(self, folder: Path, sources: list[str], cache: str | Path | None) -> None:
         assert self.tool.path is not None
         tops = ["-s", self.top]
         (folder / "options.f").write_text(f"+timescale+{_TIMESCALE}\n", encoding="utf-8")
@@ -285,7 +285,7 @@ class _Verilator:
                 importlib.metadata.version("cocotb"), str(_cocotb().libs_dir), _TIMESCALE,
                 *self.repeated]
 
-    def make(self, folder: Path, sources: list[str], build_root: str | Path | None) -> None:
+    def make(self, folder: Path, sources: list[str], cache: str | Path | None) -> None:
         assert self.tool.path is not None
         if len(str(folder).split()) > 1:
             raise SimulationError(f"Verilator's makefiles do not support {str(folder)!r}: set "
@@ -298,7 +298,7 @@ class _Verilator:
                   f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
                   "options.vlt", str(_cocotb().share_dir / "lib" / "verilator" / "verilator.cpp"),
                   *sources], folder)
-        with reuse_runtime(folder / "obj", build_root, ["vpi", self.waves_file]):
+        with reuse_runtime(folder / "obj", cache, ["vpi", self.waves_file]):
             run_step(MAKE, folder)
         shutil.rmtree(folder / "obj")
 

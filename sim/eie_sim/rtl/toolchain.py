@@ -126,8 +126,8 @@ def find_icarus() -> Tool:
 def find_compilers() -> list[Tool]:
     """Find the tools that Verilator needs to compile a design."""
     return [
-        _program("g++", "Verilator's models", r"\) (\d+\.\d+)", "10"),
-        _program("make", "Verilator's models", r"GNU Make (\d+\.\d+)", "4.0"),
+        _program("g++", "Verilator's output", r"\) (\d+\.\d+)", "10"),
+        _program("make", "Verilator's output", r"GNU Make (\d+\.\d+)", "4.0"),
         _program("perl", "Verilator", r"\(v(\d+\.\d+)", "5.10"),
     ]
 

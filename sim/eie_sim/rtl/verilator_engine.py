@@ -27,19 +27,19 @@ __all__ = ["make_library", "run"]
 _BATCH = 100
 
 
-def make_library(config: EIEConfig, build_root: str | Path | None = None) -> Path:
+def make_library(config: EIEConfig, cache: str | Path | None = None) -> Path:
     """Compile a machine as a library for :class:`~.verilator_bus.VerilatorBus`, or reuse it."""
-    return make_host(config, FOLDER / "library.cpp", "-shared", build_root=build_root)
+    return make_host(config, FOLDER / "library.cpp", "-shared", cache=cache)
 
 
-def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path | None = None,
+def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = None,
         read_counters: bool = True, pause: float = 0.0, seed: int = 1,
         machines: int | None = None) -> RtlResult:
     """Run inferences on the machine in Verilator, through its AXI buses and driver.
 
     Parameters
     ----------
-    build, inputs, build_root, read_counters, pause, seed
+    build, inputs, cache, read_counters, pause, seed
         As for :func:`.cocotb_engine.run`.
     machines : :class:`int`, optional
         Machines that share the inputs, one thread each. Default: one per processor core.
@@ -51,7 +51,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, build_root: str | Path | Non
     SimulationError, ToolError
         If the machine cannot be built, or Verilator is missing.
     """
-    library = make_library(build.config, build_root)
+    library = make_library(build.config, cache)
     cycles = round(deadline(build) / (1 - pause))
     n_machines = max(1, min(machines or len(os.sched_getaffinity(0)), len(inputs)))
     parts = np.array_split(inputs, n_machines)

@@ -1,5 +1,6 @@
 """`eie bench layers`: its files, and its failure when a number is wrong."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def bench(monkeypatch, small):
     return invoke
 
 
-def test_a_wrong_result_makes_the_benchmark_fail(verilator, models, bench, tmp_path, monkeypatch):
+def test_a_wrong_result_makes_the_benchmark_fail(verilator, simulators, bench, tmp_path,
+                                                 monkeypatch):
     def flip(self, *arguments):
         outputs, statistics = right(self, *arguments)
         outputs[0][0, 3] ^= 1
@@ -41,18 +43,18 @@ def test_a_wrong_result_makes_the_benchmark_fail(verilator, models, bench, tmp_p
     right = inference.GoldenModel.run_counted
     monkeypatch.setattr(inference.GoldenModel, "run_counted", flip)
     monkeypatch.setattr(paper_run, "draw", lambda report, folder: [])
-    result = bench("--models", models, "-o", tmp_path)
+    result = bench("--simulators", simulators, "-o", tmp_path)
     assert result.exit_code == 1, result.output
     assert "2 of 2 runs differ from the expected numbers" in result.output
     summary = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
     assert [len(one["differences"]) for one in summary["measured"]] == [1, 1]
 
 
-def test_the_benchmark_writes_all_files_and_refreshes_the_document(verilator, models, bench,
+def test_the_benchmark_writes_all_files_and_refreshes_the_document(verilator, simulators, bench,
                                                                   tmp_path):
     document, folder = tmp_path / "benchmark.md", tmp_path / "bench"
     document.write_text(DOC.read_text(encoding="utf-8"), encoding="utf-8")
-    result = bench("--models", models, "-o", folder, "--doc", document)
+    result = bench("--simulators", simulators, "-o", folder, "--doc", document)
     assert result.exit_code == 0, result.output
     assert {path.name for path in folder.iterdir()} == {
         "bench.json", "bench.md", *(f"{plot}.{kind}" for kind in ("png", "svg")
@@ -84,3 +86,21 @@ def test_former_engine_names_are_accepted_with_a_note(bench, tmp_path):
     assert result.exit_code == 0
     assert result.stderr == ("eie: --engine model is now --engine cycle-model; the former name "
                              "will be removed\n")
+
+
+def test_the_former_name_of_the_simulators_option_is_accepted_with_a_note(bench, tmp_path,
+                                                                          monkeypatch):
+    def measure_all(*arguments, cache, **options):
+        used.append(cache)
+        return right(*arguments, cache=cache, **options)
+
+    used, right = [], paper_run.measure_all
+    monkeypatch.setattr(paper_run, "measure_all", measure_all)
+    monkeypatch.setattr(paper_run, "draw", lambda report, folder: [])
+    predict = functools.partial(bench, "--engine", "cycle-model", "-o", tmp_path)
+    former = predict("--models", tmp_path / "former")
+    assert former.stderr == ("eie: --models is now --simulators; the former name will be "
+                             "removed\n")
+    predict("--models", tmp_path / "former", "--simulators", tmp_path / "present")
+    assert predict("--simulators", tmp_path / "present").stderr == ""
+    assert used == [tmp_path / "former", tmp_path / "present", tmp_path / "present"]

@@ -204,15 +204,15 @@ def two_networks(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_driver_cases_pass_with_x_states(icarus, models, two_networks):
+def test_driver_cases_pass_with_x_states(icarus, simulators, two_networks):
     """Run `driver_cases` in a simulator with undefined values."""
-    design = compile_design(verilog(TINY, models), top="eie", simulator=icarus, build_root=models,
-                            repeated=["eie_pe"])
+    design = compile_design(verilog(TINY, simulators), top="eie", simulator=icarus,
+                            cache=simulators, repeated=["eie_pe"])
     run_bench(design, "benches.bench_driver", two_networks)
 
 
 @pytest.mark.parametrize("case", driver_cases.CASES.values(), ids=driver_cases.CASES.keys())
-def test_driver_cases_pass_without_cocotb(verilator, models, two_networks, case):
-    bus = VerilatorBus(make_library(TINY, models), pause=driver_cases.PAUSE)
+def test_driver_cases_pass_without_cocotb(verilator, simulators, two_networks, case):
+    bus = VerilatorBus(make_library(TINY, simulators), pause=driver_cases.PAUSE)
     case(Accelerator(bus, timeout=driver_cases.TIMEOUT))
     bus.close()

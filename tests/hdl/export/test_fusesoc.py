@@ -15,9 +15,9 @@ from eie_sim.rtl.verilator_host import verilog
 
 
 @pytest.fixture(scope="module")
-def folder(models, tmp_path_factory):
+def folder(simulators, tmp_path_factory):
     path = tmp_path_factory.mktemp("core")
-    Emitted(verilog(PRESETS["tiny"], models)).write(path)
+    Emitted(verilog(PRESETS["tiny"], simulators)).write(path)
     return path
 
 

@@ -33,9 +33,9 @@ CONFIGS = {
 
 
 @pytest.fixture(scope="module")
-def emitted(models):
+def emitted(simulators):
     """Return a function that maps a configuration to the emitted text by file name."""
-    return lambda name: verilog(CONFIGS[name], models)
+    return lambda name: verilog(CONFIGS[name], simulators)
 
 
 @pytest.fixture(scope="module", params=CONFIGS)

@@ -34,21 +34,21 @@ MODES = pytest.mark.parametrize("options", [
 def programs(tmp_path_factory):
     """Compile an example as a program, once."""
     @functools.cache
-    def make(example, models):
+    def make(example, simulators):
         return compile_digits(tmp_path_factory.mktemp(example.stem), example=example,
-                              n_pe=CONFIG.n_pe, images=6, build_root=models,
+                              n_pe=CONFIG.n_pe, images=6, cache=simulators,
                               outputs="all" if example == FAULTS else "last")
     return make
 
 
 @pytest.fixture
-def digits(verilator, programs, models):
-    return programs(DIGITS, models)
+def digits(verilator, programs, simulators):
+    return programs(DIGITS, simulators)
 
 
 @pytest.fixture
-def faults(verilator, programs, models):
-    return programs(FAULTS, models)
+def faults(verilator, programs, simulators):
+    return programs(FAULTS, simulators)
 
 
 def figures(text, name):
@@ -84,18 +84,18 @@ def test_misuse_is_reported_and_recovered_from(faults, options):
 
 
 @MODES
-def test_all_layers_can_be_outputs(verilator, tmp_path, models, options):
+def test_all_layers_can_be_outputs(verilator, tmp_path, simulators, options):
     network = random_network(np.random.default_rng(6), [50, 40, 30, 7], frac=8)
     build = compile_network(network, CONFIG, outputs="all")
     words = np.random.default_rng(7).integers(-1000, 1000, (4, 50))
-    program = compile_example(build, words, np.zeros(4, np.int64), tmp_path, build_root=models)
+    program = compile_example(build, words, np.zeros(4, np.int64), tmp_path, cache=simulators)
     text = run_program(program, *options)
     assert figures(text, "outputs") == [2 * 4 * (40 + 30 + 7), 0]
     # Waiting for an interrupt while no program ends would take 10,000 cycles.
     assert figures(text, "with the host, one by one")[0] < 3000
 
 
-def changed(program, folder, file, old, new, models):
+def changed(program, folder, file, old, new, simulators):
     """Relink the example with a text replaced in one of its files, and run it."""
     shutil.copytree(program.parent, folder, dirs_exist_ok=True)
     text = (folder / file).read_text(encoding="utf-8")
@@ -103,24 +103,24 @@ def changed(program, folder, file, old, new, models):
     (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
     subprocess.run(["gcc", *C_FLAGS, "-I", ".", "-c", file], cwd=folder, check=True)
     subprocess.run(["g++", "-o", "program", *(path.name for path in folder.glob("*.o")),
-                    make_machine(CONFIG, build_root=models), "-pthread"], cwd=folder, check=True)
+                    make_machine(CONFIG, cache=simulators), "-pthread"], cwd=folder, check=True)
     return run_program(folder / "program")
 
 
-def test_an_expected_output_that_differs_is_reported(digits, tmp_path, models):
+def test_an_expected_output_that_differs_is_reported(digits, tmp_path, simulators):
     text = (digits.parent / "digits_data.c").read_text(encoding="utf-8")
     last = re.search(r"(-?\d+),\n};\s*\Z", text)
     with pytest.raises(SimulationError, match=(
             rf"(?s)failed \(1\).*image 5, output 9: got {last[1]}, expected 12345\n"
             r".*120, 2 not as expected")):
-        changed(digits, tmp_path, "digits_data.c", last[0], "12345,\n};\n", models)
+        changed(digits, tmp_path, "digits_data.c", last[0], "12345,\n};\n", simulators)
 
 
-def test_a_bit_that_flips_in_a_packet_is_reported(digits, tmp_path, models):
+def test_a_bit_that_flips_in_a_packet_is_reported(digits, tmp_path, simulators):
     text = (digits.parent / "network.c").read_text(encoding="utf-8")
     beat = re.search(r"beats\[\] = {\s*\w+, (\w+)u,", text)
     with pytest.raises(SimulationError, match="loading: the model was corrupted in transfer"):
-        changed(digits, tmp_path, "network.c", beat[1], f"0x{int(beat[1], 0) ^ 1:016x}", models)
+        changed(digits, tmp_path, "network.c", beat[1], f"0x{int(beat[1], 0) ^ 1:016x}", simulators)
 
 
 def test_a_program_that_does_not_end_is_stopped(digits):

@@ -64,9 +64,9 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("config", machines.values(), ids=list(machines))
 
 
-def test_every_counter_is_predicted(config, verilator, models):
+def test_every_counter_is_predicted(config, verilator, simulators):
     rng = np.random.default_rng([config.n_pe, config.queue_depth, config.acc_depth])
-    bus = VerilatorBus(make_library(config, models), timeout_cycles=1_000_000)
+    bus = VerilatorBus(make_library(config, simulators), timeout_cycles=1_000_000)
     with contextlib.closing(bus):
         machine = Accelerator(bus, timeout=1.0)
         for number in range(N_LAYERS):

@@ -49,32 +49,32 @@ def test_wrong_options_are_refused(build, inputs, options, message):
     assert str(error.value) == message
 
 
-def test_results_that_were_never_computed_are_reported(build, inputs, icarus, models):
+def test_results_that_were_never_computed_are_reported(build, inputs, icarus, simulators):
     # Biases from beyond the image are unknown.
     def move(fields):
         fields["end"]["bias"][0] = build.config.act_depth - 8
 
     with pytest.raises(SimulationError, match="Packet of results must have no unknown bits, but "
                                               "one of its beats is [01xX]*[xX]"):
-        cocotb_engine.run(with_program(build, move), inputs, simulator=icarus, build_root=models)
+        cocotb_engine.run(with_program(build, move), inputs, simulator=icarus, cache=simulators)
 
 
-def test_an_error_of_the_machine_is_reported_with_its_state(build, inputs, icarus, models):
+def test_an_error_of_the_machine_is_reported_with_its_state(build, inputs, icarus, simulators):
     def choose_missing_codebook(fields):
         fields["start"]["codebook"][0] = build.config.n_codebooks
 
     with pytest.raises(SimulationError, match=(
             "failed: Machine must be cleared: BAD_DESCRIPTOR at 0, .*; STATUS: .*error")):
         cocotb_engine.run(with_program(build, choose_missing_codebook), inputs, simulator=icarus,
-                          build_root=models)
+                          cache=simulators)
 
 
-def test_a_machine_that_takes_too_long_is_reported_with_its_state(build, inputs, icarus, models,
+def test_a_machine_that_takes_too_long_is_reported_with_its_state(build, inputs, icarus, simulators,
                                                                  monkeypatch):
     monkeypatch.setattr(cocotb_engine, "deadline", lambda build: 40)
     with pytest.raises(SimulationError, match="failed: The next packet of results must come "
                                               "within 4e-07 s; STATUS: busy"):
-        cocotb_engine.run(build, inputs, simulator=icarus, build_root=models, load="images")
+        cocotb_engine.run(build, inputs, simulator=icarus, cache=simulators, load="images")
 
 
 def test_outputs_of_another_shape_are_not_compared(build):
@@ -90,8 +90,8 @@ def test_every_number_that_differs_is_listed(build):
         cocotb_engine.Mismatch("fc", 8, 0, 0, 7), cocotb_engine.Mismatch("fc", 4, 1, -3, 0)]
 
 
-def test_folder_keeps_the_log_and_the_waveform(build, inputs, tmp_path, icarus, models):
-    cocotb_engine.run(build, inputs, simulator=icarus, build_root=models, folder=tmp_path,
+def test_folder_keeps_the_log_and_the_waveform(build, inputs, tmp_path, icarus, simulators):
+    cocotb_engine.run(build, inputs, simulator=icarus, cache=simulators, folder=tmp_path,
                       waves="pe_3")
     assert (tmp_path / "waves.fst").stat().st_size > 0
     assert (tmp_path / "simulator.log").exists()

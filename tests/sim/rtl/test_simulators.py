@@ -46,8 +46,8 @@ def bench(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def design(simulator, models):
-    return compile_design(SHOW, top="show", simulator=simulator, build_root=models)
+def design(simulator, simulators):
+    return compile_design(SHOW, top="show", simulator=simulator, cache=simulators)
 
 
 def images(folder, text="123456789abcdef01\n2\n"):
@@ -107,16 +107,16 @@ def test_a_simulation_that_does_not_end_is_killed(design, bench, tmp_path):
         run_bench(design, bench(text), tmp_path / "run", timeout=3)
 
 
-def test_a_design_is_compiled_once(design, models):
+def test_a_design_is_compiled_once(design, simulators):
     stamp = design.folder.stat().st_mtime_ns
-    again = compile_design(SHOW, top="show", simulator=design.simulator, build_root=models)
+    again = compile_design(SHOW, top="show", simulator=design.simulator, cache=simulators)
     assert again == design
     assert again.folder.stat().st_mtime_ns == stamp
 
 
-def test_another_text_makes_another_design(models, icarus):
+def test_another_text_makes_another_design(simulators, icarus):
     other = {**SHOW, "show.v": SHOW["show.v"] + "\n// changed\n"}
-    first, second = (compile_design(files, top="show", simulator=icarus, build_root=models)
+    first, second = (compile_design(files, top="show", simulator=icarus, cache=simulators)
                      for files in (SHOW, other))
     assert first.folder != second.folder
 
@@ -124,25 +124,25 @@ def test_another_text_makes_another_design(models, icarus):
 def test_verilog_that_does_not_compile_is_reported(simulator, tmp_path):
     with pytest.raises(SimulationError, match=r"(?s)(verilator|iverilog) failed.*bad\.v"):
         compile_design({"bad.v": "module bad(; endmodule\n"}, top="bad", simulator=simulator,
-                    build_root=tmp_path)
+                    cache=tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 def test_a_folder_that_make_cannot_work_in_is_refused(tmp_path, verilator):
     with pytest.raises(SimulationError, match="set EIE_CACHE to a folder without spaces"):
-        compile_design(SHOW, top="show", simulator=verilator, build_root=tmp_path / "a b")
+        compile_design(SHOW, top="show", simulator=verilator, cache=tmp_path / "a b")
 
 
 def test_an_unknown_simulator_is_refused(tmp_path):
     with pytest.raises(ValueError, match="^simulator must be one of verilator, icarus, "
                                          "not 'spice'$"):
-        compile_design(SHOW, top="show", simulator="spice", build_root=tmp_path)
+        compile_design(SHOW, top="show", simulator="spice", cache=tmp_path)
 
 
-def test_waveforms_can_be_limited_to_an_instance(simulator, models, bench, tmp_path):
+def test_waveforms_can_be_limited_to_an_instance(simulator, simulators, bench, tmp_path):
     sizes = []
     for waves in ("", "pe_0"):
-        design = compile_design(SHOW, top="show", simulator=simulator, build_root=models,
+        design = compile_design(SHOW, top="show", simulator=simulator, cache=simulators,
                                 waves=waves)
         run_bench(design, bench(BENCH), tmp_path / f"run-{waves}",
                   plusargs=images(tmp_path / f"images-{waves}"))

@@ -35,10 +35,10 @@ def network(verilator):
     return build, rng.integers(-128, 128, (N_IMAGES, 24)) * rng.integers(0, 2, (N_IMAGES, 24))
 
 
-def test_outputs_counters_and_traffic_are_those_of_cocotb(network, models):
+def test_outputs_counters_and_traffic_are_those_of_cocotb(network, simulators):
     """One inference only: cycles of a next one depend on when its input arrives."""
     build, inputs = network
-    one, other = (engine.run(build, inputs[:1], build_root=models)
+    one, other = (engine.run(build, inputs[:1], cache=simulators)
                   for engine in (cocotb_engine, verilator_engine))
     assert cocotb_engine.compare(build, one.outputs, other.outputs) == []
     assert one.counters == other.counters
@@ -50,18 +50,18 @@ def test_outputs_counters_and_traffic_are_those_of_cocotb(network, models):
 
 
 @pytest.mark.parametrize("machines", [1, 2, 9])
-def test_machines_share_the_inputs_in_order(network, models, machines):
+def test_machines_share_the_inputs_in_order(network, simulators, machines):
     build, inputs = network
     expected = infer(build, inputs, engine="golden").outputs
-    result = verilator_engine.run(build, inputs, build_root=models, machines=machines)
+    result = verilator_engine.run(build, inputs, cache=simulators, machines=machines)
     assert cocotb_engine.compare(build, result.outputs, expected) == []
     assert len(result.counters) == N_IMAGES
     assert result.traffic["packets"] > N_IMAGES
 
 
-def test_pauses_change_nothing_but_the_time(network, models):
+def test_pauses_change_nothing_but_the_time(network, simulators):
     build, inputs = network
-    quiet, paused = (verilator_engine.run(build, inputs, build_root=models, pause=pause, machines=1)
+    quiet, paused = (verilator_engine.run(build, inputs, cache=simulators, pause=pause, machines=1)
                      for pause in (0.0, 0.4))
     assert cocotb_engine.compare(build, quiet.outputs, paused.outputs) == []
     assert paused.cycles > 1.05 * quiet.cycles
@@ -69,20 +69,20 @@ def test_pauses_change_nothing_but_the_time(network, models):
 
 @pytest.mark.parametrize("instance", ["pe_1.spmat", "pe_1.ptr_odd", "pe_1.codebook", "pe_1.act",
                                       "ccu.program"])
-def test_a_flipped_bit_of_an_image_is_seen(network, models, instance):
+def test_a_flipped_bit_of_an_image_is_seen(network, simulators, instance):
     build, inputs = network
     expected = infer(build, inputs, engine="golden").outputs
     image = build.images[instance].copy()
     image[1 if instance == "pe_1.codebook" else 0, 0] ^= np.uint64(16)
     changed = dataclasses.replace(build, images={**build.images, instance: image})
-    result = verilator_engine.run(changed, inputs, build_root=models)
+    result = verilator_engine.run(changed, inputs, cache=simulators)
     assert cocotb_engine.compare(build, result.outputs, expected) != []
 
 
 @pytest.fixture
-def bus(network, models):
+def bus(network, simulators):
     """Bus to a machine of the network's configuration."""
-    library = verilator_engine.make_library(network[0].config, models)
+    library = verilator_engine.make_library(network[0].config, simulators)
     with contextlib.closing(VerilatorBus(library)) as bus:
         yield bus
 
@@ -122,9 +122,9 @@ def test_an_unexpected_packet_waits(machine):
     assert len(machine.bus.receive()) == 32
 
 
-def test_a_machine_that_does_not_answer_is_given_up(network, models):
+def test_a_machine_that_does_not_answer_is_given_up(network, simulators):
     build, _ = network
-    library = verilator_engine.make_library(build.config, models)
+    library = verilator_engine.make_library(build.config, simulators)
     with contextlib.closing(VerilatorBus(library, timeout_cycles=1)) as bus:
         with pytest.raises(BusError, match=r"(?s)^read of 0x000 must end\nirq \d; s_axis valid \d "
                                            r".*; cycle \d"):
@@ -147,9 +147,9 @@ def test_a_host_may_begin_in_the_cycle_in_which_the_reset_ends(network, bus, beg
         assert registers.value("CHECKSUM") == zlib.crc32(beats.tobytes())
 
 
-def test_all_pes_share_one_code(network, models):
+def test_all_pes_share_one_code(network, simulators):
     """Shared code is what makes the simulation of many PEs fast."""
-    library = verilator_engine.make_library(network[0].config, models)
+    library = verilator_engine.make_library(network[0].config, simulators)
     steps = re.findall(rb"Vtop_eie_pe___nba_\w*?(pe_\d+)", library.read_bytes())
     assert len(set(steps)) == 1 < network[0].config.n_pe
 
@@ -165,8 +165,8 @@ def test_a_refused_access_is_reported_and_the_next_one_answered(bus):
         assert bus.read(0) == known
 
 
-def test_a_bus_that_is_closed_is_an_error(network, models):
-    bus = VerilatorBus(verilator_engine.make_library(network[0].config, models))
+def test_a_bus_that_is_closed_is_an_error(network, simulators):
+    bus = VerilatorBus(verilator_engine.make_library(network[0].config, simulators))
     bus.close()
     bus.close()
     with pytest.raises(BusError, match="^Bus must be open, but was closed$"):
@@ -174,11 +174,11 @@ def test_a_bus_that_is_closed_is_an_error(network, models):
 
 
 @pytest.mark.parametrize("machines", [1, 2])
-def test_a_program_that_takes_too_long_is_reported(network, models, monkeypatch, machines):
+def test_a_program_that_takes_too_long_is_reported(network, simulators, monkeypatch, machines):
     build, inputs = network
     monkeypatch.setattr(verilator_engine, "deadline", lambda build: 60)
     with pytest.raises((DriverTimeout, BusError), match="must (come|be taken|end)"):
-        verilator_engine.run(build, inputs, build_root=models, machines=machines)
+        verilator_engine.run(build, inputs, cache=simulators, machines=machines)
 
 
 def test_inferences_run_without_cocotb():
@@ -187,7 +187,7 @@ def test_inferences_run_without_cocotb():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_no_inputs_have_no_outputs(network, models):
+def test_no_inputs_have_no_outputs(network, simulators):
     build, inputs = network
-    result = verilator_engine.run(build, inputs[:0], build_root=models)
+    result = verilator_engine.run(build, inputs[:0], cache=simulators)
     assert [output.shape for output in result.outputs] == [(0, 40), (0, 9)]

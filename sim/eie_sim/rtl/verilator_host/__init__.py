@@ -34,15 +34,15 @@ public_flat_rd -module "eie_pe" -port "*"
 _NUMBERING = ("-fno-dfg", "-fno-table")
 
 
-def verilog(config: EIEConfig, build_root: str | Path | None) -> dict[str, str]:
+def verilog(config: EIEConfig, cache: str | Path | None) -> dict[str, str]:
     """Return the Verilog of a machine by file name, from the cache if possible.
 
     Parameters
     ----------
-    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`..cache.make_once`.
     """
-    folder = make_once(build_root, "verilog", [config.as_dict(), _generator()],
+    folder = make_once(cache, "verilog", [config.as_dict(), _generator()],
                        lambda folder: emit(config).write(folder))
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
@@ -58,7 +58,7 @@ def _generator() -> list[str]:
 
 
 def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[Path] = (),
-              build_root: str | Path | None) -> Path:
+              cache: str | Path | None) -> Path:
     """Compile a host together with a machine, or reuse it.
 
     Parameters
@@ -69,7 +69,7 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
         Linker options: ``-shared`` for a library, ``-r -nostdlib`` for an object.
     headers : sequence of :class:`~pathlib.Path`
         Other headers that `source` includes.
-    build_root : :class:`str` or :class:`~pathlib.Path`, optional
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`..cache.make_once`.
 
     Returns
@@ -84,23 +84,23 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
     SimulationError
         If it does not compile.
     """
-    model = _make_model(config, build_root)
-    folders = {FOLDER, model, *(header.parent for header in headers)}
+    verilated = _verilate(config, cache)
+    folders = {FOLDER, verilated, *(header.parent for header in headers)}
     command = ["g++", "-std=gnu++20", "-O2", "-fPIC",
                *sorted(f"-I{folder}" for folder in folders),
                *(f"-isystem{folder}" for folder in _includes()),
-               str(source), str(model / "libVtop.a"), str(model / "libverilated.a"),
+               str(source), str(verilated / "libVtop.a"), str(verilated / "libverilated.a"),
                *link.split(), "-pthread", "-o", "host"]
     parts = [path.read_text(encoding="utf-8") for path in [source, FOLDER / "host.h", *headers]]
-    return make_once(build_root, source.stem, [str(model), command, parts],
+    return make_once(cache, source.stem, [str(verilated), command, parts],
                      lambda folder: run_step(command, folder)) / "host"
 
 
-def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
+def _verilate(config: EIEConfig, cache: str | Path | None) -> Path:
     """Compile a machine as a static library with headers, shared by all hosts."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
-    texts = {name: _drop_image_names(text) for name, text in verilog(config, build_root).items()
+    texts = {name: _drop_image_names(text) for name, text in verilog(config, cache).items()
              if name.endswith(".v")}
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module", "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
@@ -110,13 +110,13 @@ def _make_model(config: EIEConfig, build_root: str | Path | None) -> Path:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         run_step(command, folder)
-        with reuse_runtime(folder / "obj", build_root, "pic"):
+        with reuse_runtime(folder / "obj", cache, "pic"):
             run_step(MAKE, folder)
         for made in [*(folder / "obj").glob("*.h"), *(folder / "obj").glob("lib*.a")]:
             made.rename(folder / made.name)
         shutil.rmtree(folder / "obj")
 
-    return make_once(build_root, "eie-verilated", [texts, tool.version, command], make)
+    return make_once(cache, "eie-verilated", [texts, tool.version, command], make)
 
 
 def _drop_image_names(text: str) -> str:
