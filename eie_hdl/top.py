@@ -107,13 +107,14 @@ class Eie(wiring.Component):
             counts.done.eq(done),
             counts.clear.eq(faults.supervision.soft_reset),
             core.watched.eq(bank.pe_index_value),
+            bank.status_busy.eq(core.busy),
             bank.restore.eq(faults.supervision.soft_reset),
             bank.irq_status_done_set.eq(done),
             bank.irq_status_error_set.eq(faults.new_error),
         ]
         for user in (load, start, faults, counts, identity):
             connect_registers(m, bank, user)
-        self._report_status(m, bank, core, load, start, faults.supervision)
+        self._report_status(m, bank, load, start, faults.supervision)
 
         return m
 
@@ -136,19 +137,18 @@ class Eie(wiring.Component):
                 self.s_axil.awready, self.s_axil.wready, self.s_axil.bvalid, self.s_axil.arready,
                 self.s_axil.rvalid, self.s_axis.tready, self.m_axis.tvalid)]
 
-    def _report_status(self, m, bank, core, load, start, supervision):
+    def _report_status(self, m, bank, load, start, supervision):
         """Drive register STATUS and the interrupt."""
         receiving = load.interlock.receiving
-        is_idle = ~core.busy & ~start.status.waiting & ~receiving & ~start.read.valid
+        is_idle = ~bank.status_busy & ~start.status.waiting & ~receiving & ~start.read.valid
         m.d.comb += [
             bank.status_idle.eq(is_idle & ~supervision.core_resetting),
-            bank.status_busy.eq(core.busy),
             bank.status_queued.eq(start.status.waiting),
             bank.status_receiving.eq(receiving),
             bank.status_resetting.eq(supervision.core_resetting),
             bank.status_error.eq(supervision.error_pending),
             bank.status_overflow.eq(bank.overflow_any),
-            bank.status_buffer.eq(start.status.buffer & core.busy),
+            bank.status_buffer.eq(start.status.buffer & bank.status_busy),
             bank.lock.eq(~bank.status_idle | load.waiting),
         ]
         m.d.sync += self.irq.eq((bank.irq_status_done & bank.irq_enable_done)

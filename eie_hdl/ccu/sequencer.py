@@ -121,14 +121,14 @@ class Sequencer(wiring.Component):
         source, error = self._check(m, descriptor, address, offset)
 
         # A state offers a message; it is sent if the broadcast accepts it and there is no fault.
-        message  = Signal(message_layout(self._config))
-        offered  = Signal()
-        can_send = Signal()
-        sent     = offered & can_send
+        offer = stream.Signature(message_layout(self._config)).create(path=("offer",))
+        sent  = offer.valid & offer.ready
         no_fault = self.fault.code == Error.NONE
-        m.d.comb += can_send.eq(no_fault & self.message.ready)
-        m.d.comb += [self.message.valid.eq(offered & no_fault),
-                     self.message.payload.as_value().eq(message)]
+        m.d.comb += [
+            self.message.payload.eq(offer.payload),
+            self.message.valid.eq(offer.valid & no_fault),
+            offer.ready.eq(self.message.ready & no_fault),
+        ]
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -138,7 +138,7 @@ class Sequencer(wiring.Component):
                     self._make_descriptor(m, descriptor)
                 if self._config.readback:
                     with m.Else():
-                        self._read_memory(m, message, offered, can_send)
+                        self._read_memory(m, offer)
             with m.State("FETCH"):
                 m.d.comb += self.strobes.phase_control.eq(1)
                 m.d.comb += [self.program.en.eq(1), self.program.addr.eq(address)]
@@ -148,20 +148,20 @@ class Sequencer(wiring.Component):
                 m.d.sync += descriptor.eq(self.program.data)
                 m.next = "START"
             with m.State("START"):
-                self._start(m, descriptor, source, message, offered)
+                self._start(m, descriptor, source, offer)
                 with m.If(error != Error.NONE):
                     m.d.sync += self._fault(error, address)
                 with m.If(sent):
                     m.next = "SCAN"
             with m.State("SCAN"):
                 with m.If(~descriptor.start.dense):
-                    self._broadcast(m, descriptor, address, message, offered, can_send)
+                    self._broadcast(m, descriptor, address, offer)
                 with m.Else():
                     self._send_result(m, no_fault)
                 with m.If(self.scan.valid & self.scan.ready & self.scan.p.end):
                     m.next = "END"
             with m.State("END"):
-                self._end(m, descriptor, address, message, offered, sent)
+                self._end(m, descriptor, address, offer)
             with m.State("FINISH"):
                 m.d.comb += self.strobes.stall_barrier.eq(1)
                 with m.If(~self.tiles_waiting):
@@ -205,7 +205,7 @@ class Sequencer(wiring.Component):
         ]
         m.next = "START"
 
-    def _read_memory(self, m, message, offered, can_send):
+    def _read_memory(self, m, offer):
         """Read a memory word by word: broadcast requests, and send the answers to the host."""
         m.submodules.memory_read = reader = MemoryReader(self._config)
         connect(m, flipped(self.read), reader.i)
@@ -213,45 +213,45 @@ class Sequencer(wiring.Component):
         connect(m, reader.program, flipped(self.program))
         connect(m, reader.o, flipped(self.results))
         m.d.comb += [
-            message.kind.eq(Kind.LOAD),
-            message.body.load.eq(reader.request.payload),
-            offered.eq(reader.request.valid),
-            reader.request.ready.eq(can_send),
+            offer.p.kind.eq(Kind.LOAD),
+            offer.p.body.load.eq(reader.request.payload),
+            offer.valid.eq(reader.request.valid),
+            reader.request.ready.eq(offer.ready),
         ]
         with m.If(self.read.ready):
             m.next = "IDLE"
 
-    def _start(self, m, descriptor, source, message, offered):
+    def _start(self, m, descriptor, source, offer):
         """Start a descriptor, after earlier tiles have been written if it has a barrier."""
         must_wait = descriptor.barrier & self.tiles_waiting
-        start = message.body.start
+        start = offer.p.body.start
         m.d.comb += [
-            message.kind.eq(Kind.START),
+            offer.p.kind.eq(Kind.START),
             start.eq(descriptor.start.as_value()),
             start.source.eq(source),
             start.watched.eq(self.watched),
-            offered.eq(~must_wait),
+            offer.valid.eq(~must_wait),
             self.strobes.stall_barrier.eq(must_wait),
             self.strobes.phase_control.eq(~must_wait),
         ]
 
-    def _broadcast(self, m, descriptor, address, message, offered, can_send):
+    def _broadcast(self, m, descriptor, address, offer):
         """Broadcast the activations that the scanners find in the source of a tile."""
         found = self.scan
         is_activation = found.valid & ~found.p.end
         pointer = descriptor.ptr_base + found.p.column
         m.d.comb += [
-            message.kind.eq(Kind.ACTIVATION),
-            message.body.activation.pointer.eq(pointer),
-            message.body.activation.value.eq(found.p.value),
-            offered.eq(is_activation),
-            found.ready.eq(can_send),
+            offer.p.kind.eq(Kind.ACTIVATION),
+            offer.p.body.activation.pointer.eq(pointer),
+            offer.p.body.activation.value.eq(found.p.value),
+            offer.valid.eq(is_activation),
+            found.ready.eq(offer.ready),
             self.strobes.phase_compute.eq(1),
-            self.strobes.broadcasts.eq(offered & can_send),
+            self.strobes.broadcasts.eq(offer.valid & offer.ready),
             self.strobes.stall_full.eq(is_activation & self.queues_full),
             self.strobes.stall_scan.eq(~found.valid),
         ]
-        with m.If(offered & can_send & (pointer > self._config.n_pointers - 2)):
+        with m.If(offer.valid & offer.ready & (pointer > self._config.n_pointers - 2)):
             m.d.sync += self._fault(Error.BAD_POINTER, address)
 
     def _fault(self, error, address):
@@ -268,13 +268,14 @@ class Sequencer(wiring.Component):
             self.strobes.stall_result.eq(self.result_blocked),
         ]
 
-    def _end(self, m, descriptor, address, message, offered, sent):
+    def _end(self, m, descriptor, address, offer):
         """End a descriptor, with a broadcast for a tile, and continue with the next one."""
         is_tile = ~descriptor.start.dense
+        sent = offer.valid & offer.ready
         m.d.comb += [
-            message.kind.eq(Kind.END),
-            message.body.end.eq(descriptor.end),
-            offered.eq(is_tile),
+            offer.p.kind.eq(Kind.END),
+            offer.p.body.end.eq(descriptor.end),
+            offer.valid.eq(is_tile),
             self.tile_sent.eq(sent),
             self.strobes.phase_control.eq(1),
         ]

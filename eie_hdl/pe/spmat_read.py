@@ -84,62 +84,49 @@ class SpmatRead(wiring.Component):
         with m.If(s1_valid & (s1.kind == Kind.START)):
             m.d.sync += held_valid.eq(0)
 
-        self._select_entry(m, advance, s1, s1_valid & ~is_empty, n == 0, position)
+        # Stage 2: word at the output of the SRAM.
+        s2 = Signal(data.StructLayout({
+            "valid": 1, "first": 1, "lane": lane_width, "kind": Kind,
+            "body": len(self.o.p.body.as_value())}))
+        with m.If(advance):
+            m.d.sync += [
+                s2.valid.eq(s1_valid & ~is_empty),
+                s2.first.eq(n == 0),
+                s2.lane.eq(position),
+                s2.kind.eq(s1.kind),
+                s2.body.eq(s1.body.as_value()),
+            ]
+
+        self._select_entry(m, advance, s2)
 
         return m
 
-    def _select_entry(self, m, advance, s1, valid, first, position):
-        """Select the entry at `position` from the word read for it, in stages 2 to 4."""
-        lane_width = clog2(self._layouts.spmat_word.length)
+    def _select_entry(self, m, advance, s2):
+        """Select the entry of stage 2 from its word, in stages 3 and 4.
 
-        # Stage 2: word at the output of the SRAM.
-        body_width = len(self.o.p.body.as_value())
-        s2_valid = Signal()
-        s2_first = Signal()
-        s2_lane  = Signal(lane_width)
-        s2_kind  = Signal(Kind)
-        s2_body  = Signal(body_width)
-        with m.If(advance):
-            m.d.sync += [
-                s2_valid.eq(valid),
-                s2_first.eq(first),
-                s2_lane.eq(position),
-                s2_kind.eq(s1.kind),
-                s2_body.eq(s1.body.as_value()),
-            ]
-
-        # Stage 3: select a half of the word. Selecting a lane in one stage would be too slow.
+        Selecting a lane in one stage would be too slow.
+        """
+        # Stage 3: select a half of the word.
         word  = self.r.data
-        lower = word[:-(-len(word) // 2)] if lane_width else word
-        s3_valid   = Signal()
-        s3_first   = Signal()
-        s3_lane    = Signal(max(lane_width - 1, 0))
-        s3_kind    = Signal(Kind)
-        s3_body    = Signal(body_width)
-        s3_entries = Signal(data.ArrayLayout(self._layouts.entry, 1 << len(s3_lane)))
+        upper_half = s2.lane[-1:]
+        lower = word[:-(-len(word) // 2)] if len(upper_half) else word
+        s3         = Signal.like(s2)
+        s3_entries = Signal(data.ArrayLayout(self._layouts.entry, 1 << len(s2.lane[:-1])))
         with m.If(advance):
-            m.d.sync += [
-                s3_valid.eq(s2_valid),
-                s3_first.eq(s2_first),
-                s3_lane.eq(s2_lane),
-                s3_kind.eq(s2_kind),
-                s3_body.eq(s2_body),
-                s3_entries.eq(lower),
-            ]
-            if lane_width:
-                with m.If(s2_lane[-1]):
-                    m.d.sync += s3_entries.eq(word[len(lower):])
+            m.d.sync += [s3.eq(s2), s3_entries.eq(lower)]
+            with m.If(upper_half):
+                m.d.sync += s3_entries.eq(word[len(lower):])
 
         # Stage 4: select the lane.
         body = self.o.p.body
         with m.If(advance):
             m.d.sync += [
-                self.o.valid.eq(s3_valid),
-                self.o.p.kind.eq(s3_kind),
-                body.eq(s3_body),
+                self.o.valid.eq(s3.valid),
+                self.o.p.kind.eq(s3.kind),
+                body.eq(s3.body),
             ]
-            with m.If(s3_kind == Kind.ACTIVATION):
+            with m.If(s3.kind == Kind.ACTIVATION):
                 m.d.sync += [
-                    body.activation.entry.eq(s3_entries[s3_lane]),
-                    body.activation.first.eq(s3_first),
+                    body.activation.entry.eq(s3_entries[s3.lane[:-1]]),
+                    body.activation.first.eq(s3.first),
                 ]
