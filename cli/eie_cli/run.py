@@ -24,9 +24,12 @@ __all__ = ["run_command"]
 @simulator_option
 @click.option("--waves", is_flag=False, flag_value="", metavar="[INSTANCE]",
               help="Record a waveform of all signals, or of one instance such as pe_3, in the "
-                   "output folder.  [default: none]")
+                   "folder simulation of the output folder; its path is printed.  "
+                   "[default: none]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
-              help="Folder for the outputs, one .npy file per layer, and statistics.json.")
+              help="Folder for the outputs, one .npy file per layer, and statistics.json; "
+                   "with --engine cocotb also the folder simulation, for the log and the "
+                   "waveform.")
 def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "verilator"],
                 simulator: str, waves: str | None, folder: Path) -> None:
     """Run inferences.
@@ -60,12 +63,14 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "
     words = prepare(loaded, read_array(inputs))
     with working(f"running {len(words)} inferences"):
         inference = infer(loaded, words, engine=engine, simulator=simulator, waves=waves,
-                          folder=folder / "rtl" if engine == "cocotb" else None)
+                          folder=folder / "simulation" if engine == "cocotb" else None)
     folder.mkdir(parents=True, exist_ok=True)
     for name, output in zip(inference.names, inference.outputs):
         np.save(folder / f"{name}.npy", shape_output(loaded, output), allow_pickle=False)
     write_json(folder / "statistics.json", inference.summary() | {
         "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs}})
     show_inference(str(folder), inference)
+    if inference.waveform:
+        click.echo(f"The waveform is {inference.waveform}.")
     if not inference.ok:
         sys.exit(1)

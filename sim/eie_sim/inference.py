@@ -52,6 +52,8 @@ class Inference:
         Number of inferences for which the hardware reported an overflow.
     seconds : :class:`float`
         Wall-clock time, without compiling the simulator.
+    waveform : :class:`~pathlib.Path`, optional
+        Waveform file, if one was recorded.
     """
 
     engine: Engine
@@ -63,6 +65,7 @@ class Inference:
     mismatches: list[cocotb_engine.Mismatch]
     overflows: int
     seconds: float
+    waveform: Path | None = None
 
     @property
     def ok(self) -> bool:
@@ -84,7 +87,7 @@ class Inference:
         return float(self.counters["macs"].sum() / cycles) if cycles else 0.0
 
     def summary(self) -> dict[str, Any]:
-        """Return everything except the outputs, as plain JSON."""
+        """Return everything except the outputs and the waveform, as plain JSON."""
         return {
             "engine": self.engine, "simulator": self.simulator,
             "inferences": len(self.entries), "seconds": self.seconds, "outputs": self.names,
@@ -184,7 +187,7 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
         engine, simulator, names, result.outputs, counters, statistics.entries,
         [*cocotb_engine.compare(build, result.outputs, expected),
          *_compare_counters(counters, statistics)],
-        int(result.overflow.sum()), result.seconds)
+        int(result.overflow.sum()), result.seconds, result.waveform)
 
 
 def _compare_counters(counters: dict[str, NDArray[np.int64]], statistics: Statistics

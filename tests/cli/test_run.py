@@ -55,8 +55,8 @@ def pretended(monkeypatch):
         outputs = [output.copy() for output in model.outputs]
         counters = [{name: int(model.counters[name][image]) if name in model.counters else 100
                      for name in COUNTERS} for image in range(len(words))]
-        result = cocotb_engine.RtlResult(outputs, counters, np.zeros(len(words), bool),
-                                         np.zeros(len(words), np.int64), 100, 1.0)
+        result = cocotb_engine.SimulationResult(
+            outputs, counters, np.zeros(len(words), bool), np.zeros(len(words), np.int64), 100, 1.0)
         for change in changes:
             change(result)
         return result
@@ -110,9 +110,18 @@ def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "--sim", icarus,
                      "-o", tmp_path / "out")
     assert code == 0, text
-    assert "All 36 outputs, and the counts of" in text
+    assert "All 36 outputs, and the counts of" in text and "waveform" not in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     assert min(statistics["counters"]["cycles"]["values"]) > 10
+
+
+def test_the_path_of_the_waveform_is_printed(tmp_path, build, inputs, eie, icarus):
+    code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "--sim", icarus,
+                     "--waves", "pe_1", "-o", tmp_path / "out")
+    assert code == 0, text
+    waveform = tmp_path / "out" / "simulation" / "waves.fst"
+    assert text.endswith(f"The waveform is {waveform}.\n")
+    assert waveform.stat().st_size > 0
 
 
 def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator):

@@ -60,8 +60,9 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     Parameters
     ----------
     folder : :class:`str` or :class:`~pathlib.Path`
-        Destination of Verilog, images and results: ``verilog``, ``build``, ``report.json``; and of
-        ``dense.npz``, the model before compression, for further experiments.
+        Destination of Verilog, images and results: ``verilog``, ``build``, ``report.json``; of the
+        simulator's log, in ``simulation``; and of ``dense.npz``, the model before compression, for
+        further experiments.
     n_pe : :class:`int`
         Number of processing elements.
     images : :class:`int`, optional
@@ -93,7 +94,8 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
 
     progress(f"running {len(test)} images through the hardware in {simulator}")
     words = prepare(build, test)
-    inference = infer(build, words, engine="cocotb", simulator=simulator, folder=folder / "rtl")
+    inference = infer(build, words, engine="cocotb", simulator=simulator,
+                      folder=folder / "simulation")
 
     scores = {
         "dense": read_model(FOLDER / "dense.npz")(test),

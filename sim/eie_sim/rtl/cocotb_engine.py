@@ -19,11 +19,11 @@ from eie_hdl.packing import unpack
 from .simulators import compile_design, run_bench
 from .verilator_host import verilog
 
-__all__ = ["Mismatch", "RtlResult", "compare", "deadline", "run"]
+__all__ = ["Mismatch", "SimulationResult", "compare", "deadline", "run"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class RtlResult:
+class SimulationResult:
     """Outputs and counters of simulated hardware.
 
     Attributes
@@ -45,6 +45,8 @@ class RtlResult:
     traffic : :class:`dict` of :class:`str` to :class:`int`
         Bus traffic: ``reads`` and ``writes`` of registers, ``packets`` and ``beats`` to the
         machine, ``result_packets`` and ``result_beats`` from it.
+    waveform : :class:`~pathlib.Path`, optional
+        Waveform file, if one was recorded.
     """
 
     outputs: list[NDArray[np.int64]]
@@ -54,6 +56,7 @@ class RtlResult:
     cycles: int
     seconds: float
     traffic: dict[str, int] = dataclasses.field(default_factory=dict)
+    waveform: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +78,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         cache: str | Path | None = None, folder: str | Path | None = None,
         waves: str | None = None, load: str = "stream", read_counters: bool = True,
         pause: float = 0.0, seed: int = 1, timeout: float = 600, bench: str = "bench_eie"
-        ) -> RtlResult:
+        ) -> SimulationResult:
     """Run inferences on the machine in cocotb, through its AXI buses and driver.
 
     Parameters
@@ -139,11 +142,12 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         answer = json.loads((path / "results.json").read_text(encoding="utf-8"))
 
     tiles = answer["overflow_tiles"]
-    return RtlResult(
+    return SimulationResult(
         outputs=outputs, counters=answer["counters"],
         overflow=np.array([tile is not None for tile in tiles], np.bool_),
         overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
-        cycles=answer["cycles"], seconds=seconds, traffic=answer["traffic"])
+        cycles=answer["cycles"], seconds=seconds, traffic=answer["traffic"],
+        waveform=Path(folder) / design.waves if folder and design.waves else None)
 
 
 def compare(build: Build, got: Sequence[NDArray[np.int64]],

@@ -16,7 +16,7 @@ from eie_driver.accelerator import Accelerator
 from eie_driver.batch import Run
 from eie_hdl.config import EIEConfig
 
-from .cocotb_engine import RtlResult, deadline
+from .cocotb_engine import SimulationResult, deadline
 from .simulators import CLOCK_PERIOD
 from .verilator_bus import VerilatorBus
 from .verilator_host import FOLDER, make_host
@@ -34,7 +34,7 @@ def make_library(config: EIEConfig, cache: str | Path | None = None) -> Path:
 
 def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = None,
         read_counters: bool = True, pause: float = 0.0, seed: int = 1,
-        machines: int | None = None) -> RtlResult:
+        machines: int | None = None) -> SimulationResult:
     """Run inferences on the machine in Verilator, through its AXI buses and driver.
 
     Parameters
@@ -87,10 +87,10 @@ def _set_on_failure(event: threading.Event) -> Iterator[None]:
 
 
 def _join(runs: Sequence[Run], buses: Sequence[VerilatorBus], cycles: Sequence[int],
-          seconds: float) -> RtlResult:
+          seconds: float) -> SimulationResult:
     tiles = [tile for one in runs for tile in one.overflow_tiles]
     traffic = sum((bus.statistics for bus in buses[1:]), buses[0].statistics)
-    return RtlResult(
+    return SimulationResult(
         outputs=[np.concatenate(part) for part in zip(*(one.outputs for one in runs))],
         counters=[counters for one in runs for counters in one.counters],
         overflow=np.array([tile is not None for tile in tiles], np.bool_),
