@@ -52,6 +52,15 @@ def test_the_index_lists_every_page():
     assert {page.name for page in ROOT.glob("docs/*.md")} - {"index.md"} <= listed
 
 
+def test_every_release_has_a_date():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *releases = re.findall(r"^## (\[.*)", changelog, flags=re.MULTILINE)
+    assert first == "[Unreleased]"
+    assert releases
+    for release in releases:
+        assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", release), release
+
+
 def test_version_numbers_agree():
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     version = tomllib.loads(pyproject)["project"]["version"]
@@ -61,5 +70,5 @@ def test_version_numbers_agree():
     assert table["`FORMAT_VERSION`"] == str(FORMAT_VERSION)
     assert table["`VERSION`"] == ".".join(map(str, VERSION))
     assert table["network file"] == str(FILE_VERSION)
-    assert f"\n## {version}\n" in changelog
+    assert f"\n## [{version}] - " in changelog
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
