@@ -1,7 +1,6 @@
 """Options, progress, checkpoint and log of `eie train` and `eie compress --retrain`."""
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,6 +83,7 @@ def training_session(learning: Learning, output: Path) -> Iterator[Session]:
 
     The checkpoint is a file next to the output and is deleted once the output is complete.
     """
+    from eie_compiler.files.json_file import to_json
     from eie_compiler.training import TrainingError
 
     checkpoint = output.with_name(f"{output.name}.checkpoint.npz")
@@ -96,7 +96,7 @@ def training_session(learning: Learning, output: Path) -> Iterator[Session]:
 
         def on_epoch(record: dict[str, Any]) -> None:
             if log:
-                log.write(json.dumps(record) + "\n")
+                log.write(to_json(record, indent=None) + "\n")
                 log.flush()
 
         try:

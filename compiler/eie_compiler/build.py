@@ -14,7 +14,7 @@ from eie_hdl.config import ConfigError, EIEConfig
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
 
 from .files.hex_images import ImageError, from_hex, to_hex
-from .files.json_file import SCHEMA_VERSION
+from .files.json_file import SCHEMA_VERSION, write_json
 from .files.untrusted_npz import ArchiveError, read_arrays
 from .patches import Patches
 
@@ -123,8 +123,7 @@ class Build:
             "sent": [names.index(vector.name) for vector in self.outputs],
             "report": self.report, "files": sums}
         manifest["checksum"] = _checksum(manifest)
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
-                                       encoding="utf-8")
+        write_json(folder / MANIFEST, manifest)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Build":

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from eie_compiler.files.json_file import write_json
+
 #: Share of weights held at zero, 0.25 to 0.5 in the paper. All options were fixed beforehand.
 SHARE = 0.3
 OPTIONS = {"layers": "300,100", "epochs": 10, "rate": 2e-3, "decay": 0.3, "dropout": 0.2}
@@ -62,8 +64,7 @@ def main() -> None:
         rows.append({"seed": seed, "dense": dsd[0]["test"], "control": control[-1]["test"],
                      "dsd": dsd[-1]["test"], "change": dsd[-1]["test"] - control[-1]["test"],
                      "stages": {"control": control, "dsd": dsd}})
-    (folder / "dsd.json").write_text(json.dumps(
-        {"share": SHARE, "options": OPTIONS, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "dsd.json", {"share": SHARE, "options": OPTIONS, "rows": rows})
     (folder / "dsd.md").write_text(table(rows), encoding="utf-8")
     print(table(rows))
 

@@ -5,7 +5,6 @@ Writes weights, networks, logs, `results.json` and `results.md` to a folder. Eac
 """
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.json_file import write_json
 from eie_compiler.files.network_file import read_network
 from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.frontends import read_model
@@ -32,7 +32,7 @@ PUBLISHED = {"epochs": 5, "rate": 1e-3}
 #: Model and options of each network: the first as in Deep Compression, the others for the
 #: codebooks of EIE with 16 entries.
 NETWORKS: dict[str, tuple[str | None, dict[str, Any]]] = {
-    "lenet-6bit": ("dense.npz", {**RETRAIN, "v-width": 6, "start": "linear"}),
+    "lenet-6bit": ("dense.npz", {**RETRAIN, "v-width": 6, "kmeans-init": "linear"}),
     "lenet-4bit": ("dense.npz", {**RETRAIN, "v-width": 4}),
     "published-4bit": (None, {**PUBLISHED, "v-width": 4})}
 
@@ -68,16 +68,16 @@ def make_networks(mnist: Path, published: Path | None, folder: Path, seed: int) 
     return made
 
 
-def measure(mnist: Path, folder: Path, names: list[str], n_rtl: int) -> list[dict[str, Any]]:
+def measure(mnist: Path, folder: Path, names: list[str], n_verilog: int) -> list[dict[str, Any]]:
     """Measure errors in floating point, in the golden model and in Verilog, and file sizes.
 
-    The golden model runs all test images; the Verilog of the default machine runs the first `n_rtl`
-    in a random order.
+    The golden model runs all test images; the Verilog of the default machine runs the first
+    `n_verilog` in a random order.
     """
     arrays = read_arrays(mnist)
     images = arrays["test_images"].reshape(-1, 784) / 256
     labels = arrays["test_labels"]
-    chosen = np.random.default_rng(300100).permutation(len(images))[:n_rtl]
+    chosen = np.random.default_rng(300100).permutation(len(images))[:n_verilog]
 
     def error(scores: np.ndarray, labels: np.ndarray = labels) -> float:
         return float((scores.argmax(axis=1) != labels).mean())
@@ -101,14 +101,14 @@ def measure(mnist: Path, folder: Path, names: list[str], n_rtl: int) -> list[dic
             "error_golden": error(golden.outputs[-1]),
             "macs": float(golden.counters["macs"].mean())}
         if name in IN_VERILOG:
-            print(f"{name}: {n_rtl:,} images through the Verilog of {build.config.n_pe} PEs",
+            print(f"{name}: {n_verilog:,} images through the Verilog of {build.config.n_pe} PEs",
                   flush=True)
-            rtl = infer(build, words[chosen], engine="verilator")
-            row["rtl"] = {
-                "images": n_rtl, "pes": build.config.n_pe, "mismatches": len(rtl.mismatches),
-                "overflows": rtl.overflows, "error": error(rtl.outputs[-1], labels[chosen]),
-                "cycles": float(rtl.counters["cycles"].mean()),
-                "utilisation": rtl.utilisation, "seconds": rtl.seconds}
+            run = infer(build, words[chosen], engine="verilator")
+            row["verilog"] = {
+                "images": n_verilog, "pes": build.config.n_pe, "mismatches": len(run.mismatches),
+                "overflows": run.overflows, "error": error(run.outputs[-1], labels[chosen]),
+                "cycles": float(run.counters["cycles"].mean()),
+                "pe_utilisation": run.pe_utilisation, "seconds": run.seconds}
         rows.append(row)
     return rows
 
@@ -121,9 +121,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| network | density | file | error, floating point | error, golden model, 10,000 "
              "digits | Verilog | cycles per digit |", "|---|---|---|---|---|---|---|"]
     for row in rows:
-        rtl = row.get("rtl")
-        verdict = (f"{rtl['images']:,} digits, {rtl['mismatches']} numbers differ" if rtl else "")
-        cycles = f"{rtl['cycles']:,.0f}" if rtl else ""
+        run = row.get("verilog")
+        verdict = (f"{run['images']:,} digits, {run['mismatches']} numbers differ" if run else "")
+        cycles = f"{run['cycles']:,.0f}" if run else ""
         lines.append(f"| {row['name']} | {percent(row['density'])} | {row['bytes']:,} bytes | "
                      f"{percent(row['error_float'])} | {percent(row.get('error_golden'))} | "
                      f"{verdict} | {cycles} |")
@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("mnist", type=Path, help="MNIST as .npz; mnist.py makes it")
     parser.add_argument("--published", type=Path, help="weights of a published pruned "
                         "LeNet-300-100, .npz of NAME_weight and NAME_bias")
-    parser.add_argument("--rtl", type=int, default=10_000, help="images for the Verilog")
+    parser.add_argument("--images", type=int, default=10_000, help="images for the Verilog")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("build/lenet"))
     arguments = parser.parse_args()
@@ -145,16 +145,15 @@ def main() -> int:
     start = time.perf_counter()
     names = make_networks(arguments.mnist, arguments.published, folder, arguments.seed)
     trained = time.perf_counter() - start
-    rows = measure(arguments.mnist, folder, names, arguments.rtl)
-    (folder / "results.json").write_text(json.dumps({
+    rows = measure(arguments.mnist, folder, names, arguments.images)
+    write_json(folder / "results.json", {
         "seed": arguments.seed, "train": TRAIN, "retrain": RETRAIN, "published": PUBLISHED,
-        "seconds": {"training": trained, "all": time.perf_counter() - start}, "networks": rows},
-        indent=1) + "\n", encoding="utf-8")
+        "seconds": {"training": trained, "all": time.perf_counter() - start}, "networks": rows})
     (folder / "results.md").write_text(table(rows), encoding="utf-8")
     print(f"\n{table(rows)}\n{PAPER}")
     print(f"{time.perf_counter() - start:.0f} seconds, {trained:.0f} of them training")
     differ = [row["name"] for row in rows
-              if "rtl" in row and (row["rtl"]["mismatches"] or row["rtl"]["overflows"])]
+              if "verilog" in row and (row["verilog"]["mismatches"] or row["verilog"]["overflows"])]
     return bool(differ)
 
 

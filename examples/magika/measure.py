@@ -7,7 +7,6 @@ library and of installed packages.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from features import CONV, HEAD, MODEL, load_files, run_original, take_bytes
 from numpy.typing import NDArray
 
 from eie_compiler.compression.compress import compress
+from eie_compiler.files.json_file import to_json, write_json
 from eie_compiler.files.network_file import write_network
 from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
@@ -61,11 +61,10 @@ def main() -> None:
                    **measure(model, seen, features, results, v_width, density, n_words,
                              options.output / f"{name}-{v_width}-{density}.npz")}
             rows.append(row)
-            print(json.dumps(row), flush=True)
+            print(to_json(row, indent=None), flush=True)
             if not row["exact"]:
                 raise SystemExit(f"{name}: the hardware differs from the golden model")
-    (options.output / "results.json").write_text(json.dumps(rows, indent=1) + "\n",
-                                                 encoding="utf-8")
+    write_json(options.output / "results.json", {"rows": rows})
     (options.output / "results.md").write_text(table(rows), encoding="utf-8")
 
 

@@ -21,7 +21,8 @@ def test_a_network_is_trained_and_its_stages_are_told(tmp_path, data, eie):
             "fc1.weight": (16, 6), "fc1.bias": (16,), "fc2.weight": (8, 16), "fc2.bias": (8,),
             "fc3.weight": (3, 8), "fc3.bias": (3,)}
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    assert [record["epoch"] for record in records] == [0, 1, 2, 3]
+    assert [(record["schema_version"], record["epoch"]) for record in records] == [
+        (1, 0), (1, 1), (1, 2), (1, 3)]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["dense.npz", "log.jsonl"]
 
 

@@ -1,7 +1,9 @@
 """What the LeNet example does without MNIST, which is not part of the project."""
 
+import dataclasses
 import gzip
 import importlib.util
+import json
 import os
 import struct
 import subprocess
@@ -10,6 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from eie_cli.compress import compress_command
+from eie_cli.train import train_command
+from eie_compiler.compression.compress import compress
+from eie_compiler.files.network_file import write_network
+from eie_compiler.frontends import read_model
+from eie_sim.inference import infer
 
 ROOT = Path(__file__).parents[2]
 LENET = ROOT / "examples" / "lenet"
@@ -59,7 +68,7 @@ def test_make_tells_where_mnist_comes_from():
     assert run.returncode
     assert run.stderr.startswith(
         "MNIST must be a file, such as mnist.npz here, not 'nowhere.npz': 'python "
-        "examples/lenet/mnist.py FOLDER' makes it of the four published files")
+        "examples/lenet/mnist.py FOLDER' creates it from the four published files")
 
 
 def test_the_table_of_dsd_tells_mean_and_spread():
@@ -68,3 +77,53 @@ def test_the_table_of_dsd_tells_mean_and_spread():
     assert load("dsd").table(rows).splitlines()[2:] == [
         "| 1 | 2.00% | 1.60% | 1.50% | -0.10 |", "| 2 | 2.00% | 1.40% | 1.60% | +0.20 |",
         "| mean | 2.00% | 1.50% | 1.55% | +0.05 ± 0.21 |"]
+
+
+def test_the_file_of_dsd_has_a_version(tmp_path, monkeypatch):
+    dsd = load("dsd")
+    monkeypatch.setattr(dsd, "run", lambda mnist, folder, seed, share: [
+        {"test": 0.02}, {"test": 0.016 - share / 1000 + seed / 1000}])
+    monkeypatch.setattr(sys, "argv", ["dsd.py", "mnist.npz", "-o", str(tmp_path)])
+    dsd.main()
+    content = json.loads((tmp_path / "dsd.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 1
+    assert [row["seed"] for row in content["rows"]] == [1, 2, 3]
+
+
+def test_the_options_of_the_example_are_those_of_the_commands():
+    lenet = load("lenet")
+    for command, options in [(train_command, lenet.TRAIN), *(
+            (compress_command, options) for _, options in lenet.NETWORKS.values())]:
+        known = {name for one in command.params if not getattr(one, "hidden", False)
+                 for name in one.opts}
+        assert {f"--{name}" for name in options} <= known
+
+
+def test_the_results_are_measured_and_carry_a_version(tmp_path, monkeypatch):
+    """With a small network, and the golden model in the place of the Verilog."""
+    def pretend(build, words, *, engine):
+        golden = infer(build, words, engine="golden")
+        return golden if engine == "golden" else dataclasses.replace(
+            golden, engine=engine, counters=golden.counters | {"cycles": np.full(len(words), 100)})
+
+    def make_networks(mnist, published, folder, seed):
+        np.savez(folder / "dense.npz", **{"a.weight": rng.normal(size=(10, 784)),
+                                          "a.bias": np.zeros(10)})
+        write_network(folder / "lenet-4bit.npz",
+                      compress(read_model(folder / "dense.npz"), density=0.1))
+        return ["lenet-4bit"]
+
+    rng, lenet = np.random.default_rng(5), load("lenet")
+    np.savez(tmp_path / "mnist.npz", test_images=rng.integers(0, 256, (20, 28, 28), np.uint8),
+             test_labels=rng.integers(0, 10, 20))
+    monkeypatch.setattr(lenet, "infer", pretend)
+    monkeypatch.setattr(lenet, "make_networks", make_networks)
+    monkeypatch.setattr(sys, "argv", ["lenet.py", str(tmp_path / "mnist.npz"), "--images", "5",
+                                      "-o", str(tmp_path)])
+    assert lenet.main() == 0
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 1
+    _, row = content["networks"]
+    assert row["verilog"]["images"] == 5 and row["verilog"]["cycles"] == 100
+    assert row["verilog"]["pe_utilisation"] == pytest.approx(
+        row["macs"] / 100 / row["verilog"]["pes"], rel=0.2)

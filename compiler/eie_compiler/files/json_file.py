@@ -11,16 +11,21 @@ __all__ = ["SCHEMA_VERSION", "to_json", "write_json"]
 SCHEMA_VERSION = 1
 
 
-def to_json(content: Mapping[str, Any]) -> str:
+def to_json(content: Mapping[str, Any], *, indent: int | None = 1) -> str:
     """Convert to the text of a JSON object whose first key is ``schema_version``.
+
+    Parameters
+    ----------
+    indent : :class:`int`, optional
+        Spaces per level; None for a single line, as in a file of JSON lines.
 
     Raises
     ------
     ValueError
         If a number is not finite, which JSON cannot represent.
     """
-    return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, ensure_ascii=False,
-                      allow_nan=False)
+    return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=indent,
+                      ensure_ascii=False, allow_nan=False)
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

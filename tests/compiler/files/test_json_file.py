@@ -15,6 +15,10 @@ def test_a_file_begins_with_its_version(tmp_path):
         ("schema_version", SCHEMA_VERSION), ("name", "Größe"), ("values", [1, 2.5, None])]
 
 
+def test_a_line_carries_the_version_too():
+    assert to_json({"a": {"b": [1, 2]}}, indent=None) == '{"schema_version": 1, "a": {"b": [1, 2]}}'
+
+
 def test_numbers_that_json_does_not_have_are_rejected():
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"ratio": float("nan")})
