@@ -69,6 +69,9 @@ bench-compile: $(VENV)/.bench ## time and memory of the compiler for VGG-6
 bench-host: $(VENV)/.bench ## host time for the nine layers; SEED=n
 	$(BIN)/eie bench host --seed $(SEED) -o $(BUILD)/bench-host.json
 
+bench-sharing: $(VENV)/.bench have-mnist have-published ## error of shared weights; MNIST=file PUBLISHED=file
+	$(BIN)/eie bench sharing $(PUBLISHED) $(MNIST) -o $(BUILD)/bench-sharing.json
+
 registers: $(VENV)/.dev ## the registers as C header and reference
 	$(BIN)/eie registers -o $(BUILD)/registers
 	cp $(BUILD)/registers/eie_registers.h drivers/c
@@ -101,6 +104,10 @@ have-mnist:
 	@test -f "$(MNIST)" || { echo "MNIST must be a file, such as mnist.npz here, not '$(MNIST)':" \
 	    "'python examples/lenet/mnist.py FOLDER' creates it from the four published files" >&2; exit 2; }
 
+have-published:
+	@test -f "$(PUBLISHED)" || { echo "PUBLISHED must be a file, such as lenet300100_pruned.npz here," \
+	    "not '$(PUBLISHED)': examples/lenet/README.md describes it" >&2; exit 2; }
+
 venv: $(VENV)/.dev ## install everything that development needs, in .venv
 
 clean: ## remove all build products except .venv
@@ -124,5 +131,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	@touch $@
 
 .PHONY: help demo demo-c test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-host bench-sim bench-compile explore registers waves pictures doctor train lenet dsd magika \
-    have-mnist venv clean
+    bench-host bench-sim bench-compile bench-sharing explore registers waves pictures doctor train lenet dsd magika \
+    have-mnist have-published venv clean

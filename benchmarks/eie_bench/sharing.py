@@ -13,7 +13,8 @@ from eie_compiler.compression.kmeans_inits import KMEANS_INITS
 from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.model import Model
 
-__all__ = ["DataError", "Digits", "Row", "V_WIDTHS", "measure_all", "read_digits"]
+__all__ = ["DataError", "Digits", "Row", "V_WIDTHS", "measure_all", "read_digits",
+           "summarise"]
 
 #: Measured code widths in bits.
 V_WIDTHS = (2, 3, 4, 5, 8)
@@ -79,6 +80,11 @@ def measure_all(model: Model, digits: Digits) -> Iterator[Row]:
         for init in KMEANS_INITS:
             shared = decompress(compress(model, v_width=v_width, kmeans_init=init))
             yield Row(v_width, init, _squared_error(model, shared), digits.accuracy(shared))
+
+
+def summarise(accuracy: float, rows: list[Row]) -> dict[str, Any]:
+    """Return the accuracy of the model before sharing, and the rows, as plain JSON."""
+    return {"accuracy": accuracy, "rows": [row._asdict() for row in rows]}
 
 
 def _squared_error(model: Model, shared: Model) -> float:

@@ -1,5 +1,7 @@
 """Error of shared weights."""
 
+import json
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -34,12 +36,17 @@ def test_more_bits_have_less_error(files):
     assert rows[-1].accuracy == 0.9
 
 
-def test_the_table_is_printed(files):
-    result = CliRunner().invoke(main, ["bench", "sharing", *map(str, files)],
+def test_the_table_is_printed_and_kept_as_json(files, tmp_path):
+    path = tmp_path / "sub" / "sharing.json"
+    result = CliRunner().invoke(main, ["bench", "sharing", *map(str, files), "-o", str(path)],
                                 catch_exceptions=False)
     assert result.exit_code == 0
     assert "90.00% before" in result.output
     assert result.output.count("exact") == len(V_WIDTHS)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert (kept["schema_version"], kept["accuracy"]) == (1, 0.9)
+    assert len(kept["rows"]) == len(V_WIDTHS) * len(KMEANS_INITS)
+    assert kept["rows"][-1].keys() == {"v_width", "kmeans_init", "squared_error", "accuracy"}
 
 
 def test_data_without_labels_are_rejected(tmp_path):

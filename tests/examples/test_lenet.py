@@ -62,13 +62,17 @@ def test_a_file_of_another_kind_is_refused(idx):
         load("mnist").read_idx(path)
 
 
-def test_make_tells_where_mnist_comes_from():
-    run = subprocess.run(["make", "have-mnist", "MNIST=nowhere.npz"], cwd=ROOT, encoding="utf-8",
+@pytest.mark.parametrize("target, variable, message", [
+    ("have-mnist", "MNIST", "MNIST must be a file, such as mnist.npz here, not 'nowhere.npz': "
+     "'python examples/lenet/mnist.py FOLDER' creates it from the four published files\n"),
+    ("have-published", "PUBLISHED", "PUBLISHED must be a file, such as lenet300100_pruned.npz "
+     "here, not 'nowhere.npz': examples/lenet/README.md describes it\n"),
+])
+def test_make_describes_missing_data(target, variable, message):
+    run = subprocess.run(["make", target, f"{variable}=nowhere.npz"], cwd=ROOT, encoding="utf-8",
                          capture_output=True, env={**os.environ, "LC_ALL": "C"})
     assert run.returncode
-    assert run.stderr.startswith(
-        "MNIST must be a file, such as mnist.npz here, not 'nowhere.npz': 'python "
-        "examples/lenet/mnist.py FOLDER' creates it from the four published files")
+    assert run.stderr.startswith(message)
 
 
 def test_the_table_of_dsd_tells_mean_and_spread():

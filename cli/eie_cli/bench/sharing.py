@@ -14,24 +14,30 @@ __all__ = ["sharing_command"]
 @click.command("sharing")
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
-def sharing_command(model: Path, data: Path) -> None:
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+              default=Path("build/bench-sharing.json"), show_default=True,
+              help="JSON file for the table.")
+def sharing_command(model: Path, data: Path, output: Path) -> None:
     """Measure weight sharing without retraining.
 
     MODEL is a file that `eie compress` reads, such as the pruned LeNet-300-100. DATA is an .npz
     file of test_images and test_labels, such as MNIST. Weights that are zero stay zero.
     """
-    from eie_bench.sharing import V_WIDTHS, measure_all, read_digits
+    from eie_bench.sharing import V_WIDTHS, measure_all, read_digits, summarise
     from eie_compiler.compression.kmeans_inits import KMEANS_INITS
+    from eie_compiler.files.json_file import write_json
     from eie_compiler.frontends import read_model
 
     loaded, digits = read_model(model), read_digits(data)
+    accuracy = digits.accuracy(loaded)
     rows = []
     with progress_bar("sharing") as progress:
         for row in measure_all(loaded, digits):
             rows.append(row)
             progress(f"{row.v_width} bits, {row.kmeans_init}", len(rows),
                      len(V_WIDTHS) * len(KMEANS_INITS))
+    write_json(output, summarise(accuracy, rows))
     print_table(make_table("bits of a code", "k-means initialisation", "mean squared error",
-                           "accuracy", title=f"{model}: {digits.accuracy(loaded):.2%} before"),
+                           "accuracy", title=f"{model}: {accuracy:.2%} before"),
                 [[str(row.v_width), row.kmeans_init, f"{row.squared_error:.3g}",
                   f"{row.accuracy:.2%}"] for row in rows])
