@@ -1,4 +1,7 @@
-"""Time and memory of the compiler, on a layer small enough for a test."""
+"""Time and memory of the compiler, on a layer small enough for a test.
+
+Tables and files are those of the command `eie_cli.bench.compile`.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Host times: product and golden model agree, and slow layers are reported."""
+"""Host times: product and golden model agree, and slow layers are reported.
+
+Tables and files are those of the command `eie_cli.bench.host`.
+"""
 
 import json
 

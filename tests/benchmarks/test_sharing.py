@@ -1,4 +1,7 @@
-"""Error of shared weights."""
+"""Error of shared weights.
+
+Tables and files are those of the command `eie_cli.bench.sharing`.
+"""
 
 import json
 

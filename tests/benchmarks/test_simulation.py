@@ -1,4 +1,7 @@
-"""Speed of the Verilator engine, on one machine and few images."""
+"""Speed of the Verilator engine, on one machine and few images.
+
+Tables and files are those of the command `eie_cli.bench.simulation`.
+"""
 
 import json
 

@@ -1,8 +1,6 @@
 """`eie compile`: its errors."""
 
 
-
-
 def test_network_that_does_not_fit_is_one_line(tmp_path, network, eie):
     (tmp_path / "small.toml").write_text("n_pe = 1\nact_depth = 4\n", encoding="utf-8")
     code, text = eie("compile", network, "--config", tmp_path / "small.toml", "-o", tmp_path / "b")

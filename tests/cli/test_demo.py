@@ -1,4 +1,4 @@
-"""`eie demo`: its figures and files."""
+"""`eie demo`, which runs `eie_sim.demo.demo`: its figures and files."""
 
 import json
 

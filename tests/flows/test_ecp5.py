@@ -1,4 +1,4 @@
-"""Mapping of memories to an ECP5, and the report of the result."""
+"""Mapping of memories to an ECP5, the report of the result, and its command `eie_cli.synth`."""
 
 import dataclasses
 import json

@@ -1,7 +1,9 @@
-"""Fixtures of hardware tests: a stream monitor, and a memory that logs its reads."""
+"""Fixtures of hardware tests: a stream monitor, a memory that logs its reads, configurations."""
 
 import pytest
 from amaranth.hdl import Const
+
+from eie_hdl.config import PRESETS, EIEConfig
 
 
 @pytest.fixture
@@ -51,3 +53,22 @@ def rows():
         return reads, serve
 
     return make
+
+
+#: Presets, and configurations with the least, the greatest and odd widths and depths.
+CONFIGS = {
+    **PRESETS,
+    "one of all": EIEConfig(n_pe=1, v_width=2, z_width=2, entries_per_word=1, acc_depth=4,
+                            n_codebooks=1, act_depth=2, spmat_depth=5, ptr_depth=2,
+                            program_depth=2),
+    "widest": EIEConfig(n_pe=256, v_width=8, z_width=8, entries_per_word=16, act_width=24,
+                        codebook_width=24, acc_width=60, acc_depth=1024, n_codebooks=256),
+    "no power of two": EIEConfig(spmat_depth=1000, act_depth=300, ptr_depth=77, z_width=7,
+                                 v_width=5, act_width=11, n_codebooks=3, readback=True),
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request):
+    """Configuration with which words are checked."""
+    return CONFIGS[request.param]

@@ -1,4 +1,4 @@
-"""A small layer with inputs, its sweep, and an executor without processes."""
+"""A small layer with inputs, the table of a sweep, and an executor without processes."""
 
 from concurrent.futures import Executor, Future
 
@@ -48,3 +48,15 @@ def inline():
             return future
 
     return Inline()
+
+
+@pytest.fixture
+def table(machine, given, inline):
+    """Queue depths, one of them impossible, with and without empty columns."""
+    from eie_bench.explore.parallel import run
+    from eie_bench.explore.sweep import GIVEN, Sweep, plan
+    from eie_bench.explore.tables import make_table
+
+    sweep = Sweep(GIVEN, {"queue_depth": (2, 1, 8), "drop_empty_columns": (True, False)})
+    points = plan(sweep, {"tiny": machine}, [given.name])
+    return make_table(sweep, points, run(points, [given], inline))

@@ -5,18 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eie_bench.explore import ExploreError
 from eie_bench.explore.measure import entries_key, measure, read_pj
 from eie_bench.explore.sweep import fit
-from eie_bench.explore.workloads import GivenLayer, network_workloads, paper_workloads
-from eie_bench.paper.nine_layers import LAYERS, Machine, make_inputs, make_network
+from eie_bench.explore.workloads import GivenLayer
+from eie_bench.paper.nine_layers import Machine
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import random_network
-from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.config import EIEConfig
 from eie_sim.cycles.model import predict, predict_build
 from eie_sim.cycles.steps import layer_steps
-from eie_sim.inference import infer, prepare
+from eie_sim.inference import infer
 
 
 @pytest.fixture(scope="module")
@@ -103,35 +101,3 @@ def test_wider_words_take_more_energy_but_less_a_bit():
     assert energies == sorted(energies)
     per_bit = [energy / entries for energy, entries in zip(energies, (1, 2, 4, 8, 16))]
     assert per_bit == sorted(per_bit, reverse=True)
-
-
-def test_layers_of_the_paper_come_by_name_in_its_order():
-    assert [one.name for one in paper_workloads([], 1)] == list(LAYERS)
-    assert [one.name for one in paper_workloads(["NT-We", "Alex-7"], 1)] == ["Alex-7", "NT-We"]
-    published, = paper_workloads(["NT-We"], 3)
-    given = published.load()
-    assert isinstance(given, GivenLayer)
-    expected = make_network(LAYERS["NT-We"], 3).layers[0]
-    assert (given.layer.codes != expected.codes).nnz == 0
-    np.testing.assert_array_equal(given.inputs, [make_inputs(LAYERS["NT-We"], 3)])
-    with pytest.raises(ExploreError, match="^layers must be some of Alex-6, .*, not 'fc9'$"):
-        paper_workloads(["NT-We", "fc9"], 1)
-
-
-def test_layers_of_a_network_get_the_results_of_the_ones_before(network):
-    rng = np.random.default_rng(4)
-    second = dataclasses.replace(network.layers[0], name="fc2", codes=network.layers[0].codes.T
-                                 .tocsc(), bias=rng.normal(size=50))
-    chain = CompressedNetwork((network.layers[0], second), network.input_frac, network.v_width)
-    inputs = rng.uniform(-1, 1, (3, 50))
-    config = fit(PRESETS["tiny"])
-    build = compile_network(chain, config, outputs="all")
-    words = prepare(build, inputs)
-    first, last = network_workloads(chain, inputs, config)
-    assert (first.name, last.name) == ("fc1", "fc2")
-    np.testing.assert_array_equal(first.inputs, words)
-    np.testing.assert_array_equal(last.inputs, infer(build, words, engine="golden").outputs[0])
-    only, = network_workloads(chain, inputs, config, ["fc2"])
-    np.testing.assert_array_equal(only.inputs, last.inputs)
-    with pytest.raises(ExploreError, match="^layers must be some of fc1, fc2, not 'fc3'$"):
-        network_workloads(chain, inputs, config, ["fc3"])

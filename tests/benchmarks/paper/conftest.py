@@ -1,11 +1,13 @@
-"""A small layer and its measurement in round numbers."""
+"""A small layer, its measurement in round numbers, and a report of such measurements."""
 
 import numpy as np
 import pytest
 
+from eie_bench.paper.ablation import Idea
 from eie_bench.paper.bounds import Bounds
 from eie_bench.paper.measure import Measurement, Stored
-from eie_bench.paper.nine_layers import PaperLayer
+from eie_bench.paper.nine_layers import Machine, PaperLayer
+from eie_bench.paper.report import Report
 from eie_hdl.config import PRESETS
 from eie_hdl.format import COUNTERS
 
@@ -36,3 +38,15 @@ def measurement():
             differences=list(differences), seconds=1.0, model_seconds=0.1)
 
     return make
+
+
+@pytest.fixture
+def report(measurement, small):
+    """Two layers on two machines: ratios 1.24 and 1.6, and 1.0 and 1.6."""
+    other = small._replace(name="other", expected=1.6, target=1.5)
+    config = measurement().config
+    ideas = [Idea("as published", Machine(config, "interleaved"), 9, {"small": 2.0, "other": 8.0}),
+             Idea("+ better", Machine(config, "balanced"), 4, {"small": 1.0, "other": 4.0})]
+    return Report([measurement("isca2016"), measurement("isca2016", cycles=400, layer=other),
+                   measurement("tuned", cycles=250), measurement("tuned", cycles=400, layer=other)],
+                  ideas, seed=5)

@@ -1,9 +1,8 @@
 """Runs of layers on a small machine, in Verilog and by the cycle model."""
 
 from eie_bench.paper import measure
-from eie_bench.paper.ablation import IDEAS, steps
-from eie_bench.paper.nine_layers import MACHINES, Machine
-from eie_hdl.config import FILLING_LIMIT, PRESETS
+from eie_bench.paper.nine_layers import Machine
+from eie_hdl.config import PRESETS
 
 
 def test_a_layer_runs_and_every_number_is_compared(verilator, simulators, small):
@@ -30,14 +29,3 @@ def test_a_wrong_prediction_is_a_difference(verilator, simulators, small, monkey
     [difference] = one.differences
     assert difference.layer == "counter cycles, predicted"
     assert difference.expected == difference.got + 1 == one.counters["cycles"] + 1
-
-
-def test_ideas_lead_from_the_published_machine_to_the_tuned_one():
-    *_, (_, machine, sparse) = found = steps(MACHINES["isca2016"], MACHINES["tuned"])
-    timeless = {"spmat_depth", "act_depth", "acc_width"}
-    last, tuned = ({name: value for name, value in one.config.as_dict().items()
-                    if name not in timeless} for one in (machine, MACHINES["tuned"]))
-    assert last == tuned and machine.mapping == MACHINES["tuned"].mapping
-    assert sparse == FILLING_LIMIT
-    assert len(found) == len(IDEAS) + 1
-    assert len({(machine, sparse) for _, machine, sparse in found}) == len(found)

@@ -7,20 +7,7 @@ import pytest
 from eie_bench.paper.ablation import Idea
 from eie_bench.paper.nine_layers import LAYERS, Machine
 from eie_bench.paper.report import Report
-from eie_bench.paper.tables import DocumentError, Table, refresh, to_markdown
 from eie_sim.rtl.cocotb_engine import Mismatch
-
-
-@pytest.fixture
-def report(measurement, small):
-    """Two layers on two machines: ratios 1.24 and 1.6, and 1.0 and 1.6."""
-    other = small._replace(name="other", expected=1.6, target=1.5)
-    config = measurement().config
-    ideas = [Idea("as published", Machine(config, "interleaved"), 9, {"small": 2.0, "other": 8.0}),
-             Idea("+ better", Machine(config, "balanced"), 4, {"small": 1.0, "other": 4.0})]
-    return Report([measurement("isca2016"), measurement("isca2016", cycles=400, layer=other),
-                   measurement("tuned", cycles=250), measurement("tuned", cycles=400, layer=other)],
-                  ideas, seed=5)
 
 
 def cell(table, row, column):
@@ -104,20 +91,3 @@ def test_differences_are_told_one_by_one(measurement):
 def test_every_row_of_every_table_is_complete(report):
     for table in report.tables().values():
         assert table.rows and {len(row) for row in table.rows} == {len(table.columns)}
-
-
-TABLE = Table("title", ["a", "b"], [["1", "2"]], "A note.")
-
-
-def test_tables_of_a_document_are_replaced():
-    document = "x\n<!-- table: t -->\nold\n<!-- end -->\ny <!-- end -->\n"
-    once = refresh(document, {"t": TABLE})
-    assert once == ("x\n<!-- table: t -->\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nA note.\n"
-                    "<!-- end -->\ny <!-- end -->\n")
-    assert refresh(once, {"t": TABLE}) == once
-    assert to_markdown(TABLE) in once
-
-
-def test_a_table_that_there_is_not_is_an_error():
-    with pytest.raises(DocumentError, match="^table must be one of t, not u$"):
-        refresh("<!-- table: u -->\n<!-- end -->", {"t": TABLE})

@@ -1,4 +1,4 @@
-"""`eie bench layers`: its files, and its failure when a number is wrong."""
+"""`eie_cli.bench.layers`: its files, and its failure when a number is wrong."""
 
 import functools
 import json

@@ -1,3 +1,5 @@
+"""Arrays and sparse matrices of NumPy files."""
+
 import re
 import tracemalloc
 

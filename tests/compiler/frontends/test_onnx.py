@@ -1,3 +1,5 @@
+"""Models in ONNX, read as `eie_compiler.frontends.chain` assembles them."""
+
 import re
 import sys
 import tracemalloc
@@ -596,53 +598,6 @@ def test_shapes_must_be_those_of_the_numbers_that_are_there(dims):
         from_onnx(model)
 
 
-def external(tmp_path, size=96, **said):
-    """Write a model with its weight in a separate file of some size; return the path."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    (folder / "w.bin").write_bytes(W.tobytes()[:size])
-    (tmp_path / "outside.bin").write_bytes(W.tobytes())
-    (folder / "link.bin").symlink_to(tmp_path / "outside.bin")
-    model = graph_of(LINEAR, {"w": W}, [1, 6])
-    tensor = model.graph.initializer[0]
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in ({"location": "w.bin"} | said).items():
-        tensor.external_data.add(key=key, value=str(value))
-    (folder / "m.onnx").write_bytes(model.SerializeToString())
-    return folder / "m.onnx"
-
-
-@pytest.mark.parametrize("said", [{}, {"offset": 0, "length": 96}])
-def test_weights_in_a_file_beside_the_model_are_read(tmp_path, said):
-    model = read_model(external(tmp_path, **said))
-    np.testing.assert_array_equal(model.layers[0].weight, W.T)
-
-
-@pytest.mark.parametrize("size, said, message", [
-    (96, {"location": "../outside.bin"},
-     "must be in a file in the folder of the model, not in '../outside.bin'"),
-    (96, {"location": "/etc/passwd"},
-     "must be in a file in the folder of the model, not in '/etc/passwd'"),
-    (96, {"location": "link.bin"}, "must be in a file in the folder of the model, not in "
-     "'link.bin'"),
-    (96, {"location": ".."}, "must be in a file in the folder of the model, not in '..'"),
-    (96, {"location": ""}, "must be in a file in the folder of the model, not in ''"),
-    (95, {"length": 96}, "must have separate bytes within the 95 of w.bin, not 96 from offset 0"),
-    (96, {"offset": 4, "length": 96}, "must have separate bytes within the 96 of w.bin, not 96 "
-                                      "from offset 4"),
-    (96, {"offset": -96, "length": 96}, "must have separate bytes within the 96 of w.bin, not 96 "
-                                        "from offset -96"),
-    (96, {"length": -1}, "must have separate bytes within the 96 of w.bin, not -1 from offset 0"),
-    (96, {"length": "all"}, "offset and length must be integers: invalid literal"),
-])
-def test_other_files_are_never_read(tmp_path, size, said, message):
-    path = external(tmp_path, size, **said)
-    message = f"{path}: constant 'w': {message}"
-    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
-        read_model(path)
-
-
 def test_without_its_package_the_error_tells_what_to_install(tmp_path, monkeypatch):
     for module in ("onnx", "onnx_data", "onnx_graph"):
         monkeypatch.delitem(sys.modules, f"eie_compiler.frontends.{module}", raising=False)
@@ -651,10 +606,3 @@ def test_without_its_package_the_error_tells_what_to_install(tmp_path, monkeypat
             r"m\.onnx: onnx must be installed to read it, but was not found: "
             r"pip install .*\[onnx\]'$")):
         read_model(tmp_path / "m.onnx")
-
-
-def test_a_model_in_memory_must_have_its_weights(tmp_path):
-    model = onnx.load(external(tmp_path), load_external_data=False)
-    with pytest.raises(FrontEndError, match="^constant 'w' must be in the model itself, not in a "
-                                            "separate file: onnx.load loads it$"):
-        from_onnx(model)

@@ -1,3 +1,5 @@
+"""Modules of PyTorch, traced by `eie_compiler.frontends.pytorch_graph`, and state dicts."""
+
 import re
 import warnings
 import zipfile

@@ -1,3 +1,5 @@
+"""Perceptrons of scikit-learn."""
+
 import warnings
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Streams of codes and runs with their shapes."""
+
 import re
 import struct
 

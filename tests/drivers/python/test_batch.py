@@ -1,6 +1,5 @@
 """Batches: order of transfers and starts, results, programs that fail."""
 
-
 import pytest
 
 from eie_driver.errors import (

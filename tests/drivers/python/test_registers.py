@@ -1,6 +1,5 @@
 """Registers by name."""
 
-
 import pytest
 
 from eie_driver.bus import BusError

@@ -9,7 +9,8 @@ from amaranth.hdl import Shape
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.packing import pack
-from eie_sim.golden.model import GoldenError, GoldenModel
+from eie_sim.golden.model import GoldenModel
+from eie_sim.golden.tile import GoldenError
 
 SMALL = EIEConfig(n_pe=2, v_width=2, z_width=2, entries_per_word=2, act_width=16, codebook_width=8,
                   acc_width=32, acc_depth=8, spmat_depth=64, ptr_depth=64, act_depth=32,

@@ -11,12 +11,10 @@ import pytest
 
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
-from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_sim.demo.digits import FOLDER, load_digits
 from eie_sim.inference import infer, prepare
 
 CONFIGS = {
@@ -97,24 +95,3 @@ def test_the_proven_error_is_small_and_a_wrong_weight_exceeds_it():
     distance = np.abs(dequantise(changed, build.outputs[-1].frac) - expected)
     assert (distance > error).any()
     assert (changed != output).any()
-
-
-def test_compressed_digits_are_recognised_as_well_as_in_floating_point():
-    digits = load_digits()
-    assert len(digits.test) == 360
-    network = read_network(FOLDER / "digits.npz")
-    assert sum(layer.n_nonzeros for layer in network.layers) <= 0.2 * sum(
-        layer.n_rows * layer.n_cols for layer in network.layers)
-    build = compile_network(network, EIEConfig())
-    (output,) = infer(build, prepare(build, digits.test), engine="golden").outputs
-    score = decompress(network)(digits.test)
-    assert (output.argmax(axis=1) == score.argmax(axis=1)).mean() > 0.99
-    assert (output.argmax(axis=1) == digits.test_labels).mean() >= 0.95
-
-
-def test_digits_held_out_are_not_trained_on():
-    digits = load_digits()
-    assert len(digits.train) + len(digits.test) == 1797
-    held_out = {image.tobytes() for image in digits.test}
-    assert not held_out & {image.tobytes() for image in digits.train}
-    assert np.bincount(digits.test_labels).min() >= 34

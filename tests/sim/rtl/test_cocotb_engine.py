@@ -1,4 +1,4 @@
-"""Engine cocotb: options, results and error reports."""
+"""Engine cocotb and its bench `eie_sim.rtl.benches.bench_eie`: options, results, error reports."""
 
 import dataclasses
 

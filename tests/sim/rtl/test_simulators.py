@@ -1,4 +1,7 @@
-"""Designs are compiled once, and failures of benches are reported."""
+"""Designs are compiled once, and failures of benches are reported.
+
+Benches run in a process of `eie_sim.rtl.cocotb_process`.
+"""
 
 import re
 from pathlib import Path

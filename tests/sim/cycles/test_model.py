@@ -14,7 +14,7 @@ from eie_driver.accelerator import Accelerator
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.cycles import model
 from eie_sim.cycles.model import CycleModelError, predict, predict_build
-from eie_sim.cycles.steps import Step, build_steps, layer_steps
+from eie_sim.cycles.steps import Step, build_steps
 from eie_sim.inference import infer
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
@@ -79,16 +79,6 @@ def test_every_counter_is_predicted(config, verilator, simulators):
             assert all(map(np.array_equal, result.outputs, expected)), f"layer {number}"
 
 
-@pytest.fixture
-def build_and_words(request):
-    acc_depth = getattr(request, "param", 16)
-    config = dataclasses.replace(PRESETS["tiny"], v_width=4, acc_depth=acc_depth)
-    rng = np.random.default_rng(3)
-    build = compile_network(random_network(rng, [30, 40], density=0.2), config,
-                            mapping="balanced")
-    return build, rng.integers(1, 100, 30) * (rng.random(30) < 0.6)
-
-
 def test_golden_model_counts_the_same(build_and_words):
     build, words = build_and_words
     (prediction,) = predict_build(build, words[np.newaxis])
@@ -97,26 +87,6 @@ def test_golden_model_counts_the_same(build_and_words):
     for name, (value,) in golden.counters.items():
         assert prediction.counters[name] == value > 0
     assert prediction.entries.tolist() == golden.entries[0].tolist()
-
-
-@pytest.mark.parametrize("build_and_words, n_tiles", [(16, 1), (4, 3)],
-                         indirect=["build_and_words"])
-def test_a_layer_without_images_is_the_same_program(build_and_words, n_tiles):
-    build, words = build_and_words
-    rng = np.random.default_rng(3)
-    layer = random_network(rng, [30, 40], density=0.2).layers[0]
-    steps = layer_steps(build.config, layer, "balanced", words)
-    (expected,) = build_steps(build, words[np.newaxis])
-    assert len(steps) == len(expected) == n_tiles + 1
-    for step, other in zip(steps, expected):
-        used = other.nonzero
-        assert (step.words, step.barrier) == (other.words, other.barrier)
-        assert np.array_equal(step.nonzero, used) or not step.words
-        for name in ("entries", "padding", "begin"):
-            where = other.entries[:, used] > 0
-            assert np.array_equal(getattr(step, name)[:, used][where],
-                                  getattr(other, name)[:, used][where])
-    assert predict(build.config, steps)[0] == predict(build.config, expected)[0]
 
 
 def test_one_entry_more_is_noticed(build_and_words):
