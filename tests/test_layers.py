@@ -1,6 +1,7 @@
 """Allowed imports between packages, between the folders of a package, and no circles of modules."""
 
 import ast
+import functools
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -14,7 +15,8 @@ FOLDERS = ["eie_hdl", "compiler/eie_compiler", "drivers/python/eie_driver", "sim
 #: optional dependencies are installed.
 CONTRACT = ["eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing",
             "eie_hdl.registers", "eie_hdl.extras"]
-#: Tools also emit the hardware, and may use what the package root exports.
+#: Tools also emit the hardware. The package root is for names of these modules only: a name that it
+#: exports counts as an import of the module that defines it.
 HARDWARE = [*CONTRACT, "eie_hdl.export", "eie_hdl.__init__"]
 
 #: Prefixes of the modules that each package may import besides its own.
@@ -99,18 +101,44 @@ def rank(module):
                for prefix in prefixes if has_prefix(module, prefix))[1:]
 
 
-def imports(module, text):
-    """Modules of this project that a module imports, also in functions and for type checking."""
+def origin(module, node):
+    """Return the module or package from which a statement of a module imports names."""
     package = module.split(".")[:-1]
+    base = package[:len(package) + 1 - node.level] if node.level else []
+    return ".".join([*base, *filter(None, [node.module])])
+
+
+@functools.cache
+def exports(package):
+    """Map the names that a package imports for its users to the modules that define them."""
+    found = {}
+    if source := SOURCES.get(f"{package}.__init__"):
+        stub = source.with_suffix(".pyi")    # for names that are imported on first use
+        for path in filter(Path.exists, (source, stub)):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ImportFrom):
+                    name = origin(f"{package}.__init__", node)
+                    found |= {alias.asname or alias.name: name for alias in node.names}
+    return found
+
+
+def imports(module, text):
+    """Modules of this project that a module imports, also in functions and for type checking.
+
+    A name of a package counts as both the package and the module that defines the name.
+    """
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) + 1 - node.level] if node.level else []
-            name = ".".join([*base, *filter(None, [node.module])])
+            name = origin(module, node)
             # `from package import module` imports the module, or the package of that name.
             names = [inner if {inner, f"{inner}.__init__"} & SOURCES.keys() else name
                      for inner in (f"{name}.{alias.name}" for alias in node.names)]
+            names += [exports(name)[alias.name] for alias in node.names
+                      if alias.name in exports(name)]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names = [exports(node.value.id).get(node.attr, "")]    # after `import package`
         else:
             continue
         for name in names:
@@ -167,6 +195,7 @@ def test_every_row_is_of_modules_that_exist(prefix):
      ["eie_hdl.ccu.ccu"]),
     ("eie_hdl.pe.__init__", "from ..format import Layouts\nfrom .mac import Mac", []),
     ("eie_hdl.tree.tree", "from .. import EIEConfig", ["eie_hdl.__init__"]),
+    ("eie_hdl.tree.tree", "from .. import Core", ["eie_hdl.__init__", "eie_hdl.core"]),
     ("eie_compiler.model", "from eie_hdl.tree.lnzd import LnzdTree", ["eie_hdl.tree.lnzd"]),
     ("eie_compiler.model", "from eie_hdl import EIEConfig", ["eie_hdl.__init__"]),
     ("eie_compiler.model", "from eie_hdl import config", []),
@@ -181,6 +210,10 @@ def test_every_row_is_of_modules_that_exist(prefix):
                          "  from .accelerator import Accelerator", ["eie_driver.accelerator"]),
     ("eie_sim.inference", "from eie_hdl.export.verilog import emit\nimport numpy", []),
     ("eie_sim.inference", "from eie_hdl import emit\nfrom eie_hdl.top import Eie", ["eie_hdl.top"]),
+    ("eie_sim.inference", "from eie_hdl import Core, EIEConfig", ["eie_hdl.core"]),
+    ("eie_bench.host", "def f():\n  from eie_hdl import Eie as Top", ["eie_hdl.top"]),
+    ("eie_cli.run", "import eie_hdl\ncore = eie_hdl.Core", ["eie_hdl.core"]),
+    ("eie_compiler.model", "from eie_hdl import Core", ["eie_hdl.__init__", "eie_hdl.core"]),
     ("eie_sim.inference", "from eie_bench.paper.nine_layers import LAYERS",
      ["eie_bench.paper.nine_layers"]),
     ("eie_bench.paper.plots", "from ..explore.figures import draw", ["eie_bench.explore.figures"]),
