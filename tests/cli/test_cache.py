@@ -27,7 +27,7 @@ def filled(folder):
     return folder
 
 
-def test_an_empty_cache_is_said_to_be_empty(eie, folder):
+def test_an_empty_cache_is_shown_as_empty(eie, folder):
     assert eie("cache") == (0, f"{folder}: 0 entries, 0.0 MiB\n")
 
 
@@ -43,7 +43,7 @@ def test_entries_are_counted_by_kind(eie, filled):
             for line in text.splitlines()[3:] if line] == ["2033", "2001"]
 
 
-def test_clearing_says_what_is_gone(eie, filled):
+def test_clearing_reports_what_it_has_removed(eie, filled):
     assert eie("cache", "--clear") == (0, f"{filled}: 3 entries removed, 3.0 MiB\n")
     assert eie("cache") == (0, f"{filled}: 0 entries, 0.0 MiB\n")
 

@@ -12,7 +12,7 @@ from eie_compiler.files.network_file import read_network
 
 
 def accuracy(data, path):
-    """Of a network file, on the test data."""
+    """Accuracy of a network file on the test data."""
     with np.load(data) as arrays:
         scores = decompress(read_network(path))(arrays["test_inputs"])
         return (scores.argmax(axis=1) == arrays["test_labels"]).mean()
@@ -67,13 +67,13 @@ def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonze
     counts = tuple(layer.n_nonzeros for layer in network.layers)
     assert counts == nonzeros if nonzeros else all(np.less(counts, (80, 110, 20)))
     assert accuracy(data, path) > 0.85
-    # What the table tells is what the file holds.
+    # The error in the table is that of the network in the file.
     error = float(re.findall(r"^share .* (\d+\.\d\d)% +\S+$", text, re.M)[0])
     assert error == pytest.approx(100 - 100 * accuracy(data, path), abs=0.01)
 
 
 @pytest.mark.usefixtures("torch")
-def test_pins_quality_and_formats_are_told(tmp_path, dense, eie):
+def test_pins_and_quality_take_effect_and_formats_are_shown(tmp_path, dense, eie):
     path = tmp_path / "net.npz"
     code, text = eie("compress", dense, "--quality", 1, "--pin", "fc2=9", "--pin", "input=10",
                      "--kmeans-init", "density", "-o", path)

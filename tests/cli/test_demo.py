@@ -5,7 +5,7 @@ import json
 from eie_compiler.build import Build
 
 
-def test_demo_shows_its_figures_and_leaves_everything(tmp_path, eie, icarus):
+def test_demo_shows_its_figures_and_keeps_all_files(tmp_path, eie, icarus):
     code, text = eie("demo", "--pes", 2, "--images", 2, "--sim", icarus, "-o", tmp_path)
     assert code == 0, text
     for figure in ("accuracy, hardware", "cycles per image", "PE utilisation", "padding",

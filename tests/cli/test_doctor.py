@@ -21,7 +21,7 @@ def check(version, *, required=False):
     (check(None), 0, "optional"),
     (check(None, required=True), 1, "no"),
 ], ids=["good", "too old", "optional", "required"])
-def test_doctor_says_what_to_do(monkeypatch, eie, tool, code, ok):
+def test_doctor_gives_the_remedy(monkeypatch, eie, tool, code, ok):
     monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [tool])
     result, text = eie("doctor")
     assert result == code

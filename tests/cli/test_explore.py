@@ -75,7 +75,7 @@ def test_machines_of_the_benchmark_are_swept_if_none_is_given(tmp_path, eie, fil
         "isca2016": "interleaved", "tuned": "balanced"}
 
 
-def test_exit_code_tells_if_no_point_is_possible(tmp_path, eie, files):
+def test_exit_code_is_1_if_no_point_is_possible(tmp_path, eie, files):
     code, text = eie("explore", *files, "--preset", "tiny", "--set", "n_pe=3", "-o", tmp_path)
     assert code == 1
     assert ("2 of 2 points are impossible, such as tiny (balanced), fc1, n_pe = 3: n_pe must be a "

@@ -42,7 +42,7 @@ def test_figures_of_the_table_are_those_of_the_json(network):
             f"{figures['ratio']:.1f}"]
 
 
-def test_the_file_is_as_large_as_it_is(network):
+def test_the_size_shown_is_that_of_the_file(network):
     text, described = info(network), json.loads(info("--json", network))
     size = network.stat().st_size
     ratio = 4 * (12 * 40 + 40 + 40 * 5 + 5) / size

@@ -41,7 +41,7 @@ def test_what_peakrdl_makes_is_written_and_listed(registers, monkeypatch):
     assert text.splitlines() == [f"{folder / name}" for name in ("eie.rdl", "registers.md", "more")]
 
 
-def test_without_peakrdl_it_says_what_to_do(registers, monkeypatch):
+def test_without_peakrdl_the_error_gives_the_remedy(registers, monkeypatch):
     monkeypatch.setitem(sys.modules, "systemrdl", None)
     code, text, folder = registers()
     assert code == 2

@@ -37,7 +37,7 @@ def test_inputs_of_a_wrong_shape_are_rejected(tmp_path, build, eie, shape):
                     f"{shape}\n")
 
 
-def test_waves_need_the_hardware_and_an_instance_that_is_there(tmp_path, build, inputs, eie):
+def test_waves_need_the_hardware_and_an_existing_instance(tmp_path, build, inputs, eie):
     code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out", "--waves")
     assert code == 2 and "--waves needs --engine cocotb" in text
     code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out", "--engine", "cocotb",
@@ -65,7 +65,8 @@ def pretended(monkeypatch):
     return changes
 
 
-def test_hardware_that_agrees_is_told_so(tmp_path, build, inputs, eie, pretended):
+def test_the_verdict_on_hardware_that_agrees_names_what_was_compared(
+        tmp_path, build, inputs, eie, pretended):
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 0
     assert "All 36 outputs, and the counts of broadcasts, MACs and paddings, are those of" in text
@@ -74,7 +75,7 @@ def test_hardware_that_agrees_is_told_so(tmp_path, build, inputs, eie, pretended
     assert statistics["pe_utilisation"] == pytest.approx(sum(macs) / (3 * 100 * 2))
 
 
-def test_one_wrong_bit_is_told_with_layer_row_got_and_expected(
+def test_one_wrong_bit_is_reported_with_layer_row_got_and_expected(
         tmp_path, build, inputs, eie, pretended):
     expected = []
 
@@ -92,14 +93,14 @@ def test_one_wrong_bit_is_told_with_layer_row_got_and_expected(
                                          "got": expected[0] ^ 1, "expected": expected[0]}]
 
 
-def test_one_wrong_counter_is_told(tmp_path, build, inputs, eie, pretended):
+def test_one_wrong_counter_is_reported(tmp_path, build, inputs, eie, pretended):
     pretended.append(lambda result: result.counters[2].update(broadcasts=999))
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1
     assert re.search(r"counter broadcasts, row 0, image 2: got 999, expected \d+\n", text)
 
 
-def test_overflow_is_told(tmp_path, build, inputs, eie, pretended):
+def test_overflow_is_reported(tmp_path, build, inputs, eie, pretended):
     pretended.append(lambda result: result.overflow.put(1, True))
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1

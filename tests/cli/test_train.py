@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.mark.usefixtures("torch")
-def test_a_network_is_trained_and_its_stages_are_told(tmp_path, data, eie):
+def test_a_network_is_trained_and_its_stages_are_listed(tmp_path, data, eie):
     path, log = tmp_path / "dense.npz", tmp_path / "log.jsonl"
     code, text = eie("train", data, "--layers", "16,8", "--epochs", 3, "--dropout", 0.1, "-o", path,
                      "--log", log)
@@ -61,7 +61,7 @@ def test_wrong_options_of_training_are_refused(tmp_path, data, eie, monkeypatch,
     assert text.startswith(message)
 
 
-def test_without_pytorch_the_error_says_what_to_install(tmp_path, data):
+def test_without_pytorch_the_error_names_what_to_install(tmp_path, data):
     program = ("import sys; sys.modules['torch'] = None; from eie_cli.main import main; "
                f"main(['train', {str(data)!r}, '--layers', '8', '-o', 'dense.npz'])")
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8",

@@ -82,7 +82,7 @@ def test_blocks_run_as_printed(page, folder, request):
             run(block, folder)
 
 
-def test_every_block_says_its_language_or_is_output():
+def test_every_block_names_its_language_or_is_output():
     """A plain fence is a drawing or an output; commands in it would not be run."""
     for page in SOURCES:
         text = (ROOT / page).read_text(encoding="utf-8")

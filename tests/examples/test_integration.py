@@ -31,12 +31,12 @@ def lint(folder, source, top, *options):
         encoding="utf-8")
 
 
-def test_verilator_has_nothing_to_say_about_the_example(folder, verilator):
+def test_verilator_reports_no_warning_on_the_example(folder, verilator):
     run = lint(folder, EXAMPLE / "eie_example.v", "eie_example", "-Wall")
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_icarus_has_nothing_to_say_about_the_example(folder, icarus):
+def test_icarus_reports_no_warning_on_the_example(folder, icarus):
     run = subprocess.run(
         ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", "eie_example", "-c", "eie.f",
          EXAMPLE / "eie_example.v"], cwd=folder, capture_output=True, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the LeNet example does without MNIST, which is not part of the project."""
+"""LeNet example on generated data, as MNIST is not part of the project."""
 
 import dataclasses
 import gzip
@@ -75,7 +75,7 @@ def test_make_describes_missing_data(target, variable, message):
     assert run.stderr.startswith(message)
 
 
-def test_the_table_of_dsd_tells_mean_and_spread():
+def test_the_table_of_dsd_has_mean_and_spread():
     rows = [{"seed": 1, "dense": 0.02, "control": 0.016, "dsd": 0.015, "change": -0.001},
             {"seed": 2, "dense": 0.02, "control": 0.014, "dsd": 0.016, "change": 0.002}]
     assert load("dsd").table(rows).splitlines()[2:] == [

@@ -130,7 +130,7 @@ def test_a_good_pe_misses_nothing():
      "acc must be in TRELLIS_DPR16X4, not {'DP16KD': 1}"),
     ({"memories": {**GOOD.memories, "ptr_odd": {}}}, "ptr_odd must be in DP16KD, not {}"),
 ])
-def test_what_a_pe_misses_is_said(change, message):
+def test_targets_that_a_pe_misses_are_listed(change, message):
     assert dataclasses.replace(GOOD, **change).misses() == [message]
 
 

@@ -94,7 +94,7 @@ def random_build(n_pe, sizes=(13, 18, 5), outputs="all"):
 
 
 @pytest.mark.parametrize("n_pe", [1, 2, 4, 8])
-def test_network_gives_what_the_golden_model_says(simulate, n_pe):
+def test_network_gives_the_results_of_the_golden_model(simulate, n_pe):
     build = random_build(n_pe)
     dut = Core(build.config)
     simulate(dut, *inference(dut, build, random_inputs(np.random.default_rng(n_pe), 1, 13)))

@@ -171,7 +171,7 @@ def test_program_runs_and_counts_as_if_nothing_had_been_read(simulate, readback)
     assert n_done == (6 if readback else 2)
 
 
-#: Descriptors behind the program, how far the input is moved, and what is wrong.
+#: Descriptors that follow the program, displacement of the input, and the error.
 WRONG = [
     ({"start": {"source": 23, "last_word": 1}, "end": {}}, 0, Error.BAD_DESCRIPTOR),
     ({"start": {"source": 20, "dense": 1}, "end": {}, "input": 1}, 4, Error.BAD_DESCRIPTOR),
@@ -241,7 +241,7 @@ def test_tiles_before_a_wrong_descriptor_are_not_harmed_by_a_program_that_runs_o
 
 @pytest.mark.parametrize("n_pe", [1, 2])
 def test_reset_in_any_cycle_leaves_the_memories_and_a_machine_that_is_right(simulate, n_pe):
-    """Of a program, with a host that is slow or not, or of a read."""
+    """Traffic of a program, with a fast or a slow host, or of a read."""
     machine = Machine(n_pe, seed=11)
     core, rng = machine.core, machine.rng
 

@@ -148,7 +148,7 @@ def test_nothing_is_taken_or_offered_until_the_reset_has_passed(simulate):
     simulate(dut, bench)
 
 
-def test_registers_tell_the_product_its_version_and_its_configuration(simulate):
+def test_registers_hold_the_product_its_version_and_its_configuration(simulate):
     async def rule(ctx, host):
         assert await host.read("ID") == {"value": PRODUCT_ID}
         version = await host.read("VERSION")
@@ -159,7 +159,7 @@ def test_registers_tell_the_product_its_version_and_its_configuration(simulate):
     run(simulate, rule)
 
 
-def test_inference_gives_what_the_golden_model_says_and_interrupts(simulate):
+def test_inference_gives_the_results_of_the_golden_model_and_interrupts(simulate):
     rng = np.random.default_rng(139)
     network = random_network(rng, [6, 9, 5], density=0.5, v_width=CONFIG.v_width, frac=4)
     build = compile_network(network, CONFIG)

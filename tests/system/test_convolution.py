@@ -122,7 +122,7 @@ def test_run_reads_and_writes_images(conv, tmp_path):
     assert statistics["inferences"] == len(statistics["counters"]["macs"]["values"]) == 18
 
 
-def test_exported_c_says_that_inputs_are_patches(conv):
+def test_exported_c_mentions_that_inputs_are_patches(conv):
     header = export_files(conv[1])["model.h"]
     assert ("A convolution: an inference is one of the 3 × 3 pixels of a result. Its input is the\n"
             "   patch of the image under it, 3 channels × 3 rows × 3 columns. */") in header

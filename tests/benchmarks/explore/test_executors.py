@@ -12,7 +12,7 @@ from eie_bench.explore.executors import open_executor
 from eie_hdl.extras import install_command
 
 
-def test_interrupt_drops_what_has_not_begun():
+def test_an_interrupt_cancels_tasks_that_have_not_begun():
     with pytest.raises(KeyboardInterrupt):
         with open_executor(jobs=1) as executor:
             futures = [executor.submit(time.sleep, 0.1) for _ in range(100)]

@@ -30,7 +30,7 @@ def test_axes_are_read_in_order_and_each_value_once():
     (["readback=1"], "^readback must be set to true or false, not '1'$"),
     (["mapping=random"], "^mapping must be set to balanced or interleaved, not 'random'$"),
 ])
-def test_what_is_no_axis_is_refused(texts, message):
+def test_other_axes_are_refused(texts, message):
     with pytest.raises(ExploreError, match=message):
         parse_axes(texts)
 

@@ -82,7 +82,7 @@ def test_everything_is_json(report):
     assert summary["paper"]["small"]["actual_us"] == 3.0
 
 
-def test_differences_are_told_one_by_one(measurement):
+def test_differences_are_listed_one_by_one(measurement):
     wrong = Mismatch("counter cycles, predicted", 0, 0, 1351, 1350)
     table = Report([measurement(), measurement("tuned", differences=[wrong])], [], 1).differences
     assert table.rows == [["small", "tuned", "counter cycles, predicted", "0", "1,351", "1,350"]]

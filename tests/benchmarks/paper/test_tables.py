@@ -16,6 +16,6 @@ def test_tables_of_a_document_are_replaced():
     assert to_markdown(TABLE) in once
 
 
-def test_a_table_that_there_is_not_is_an_error():
+def test_a_missing_table_is_an_error():
     with pytest.raises(DocumentError, match="^table must be one of t, not u$"):
         refresh("<!-- table: u -->\n<!-- end -->", {"t": TABLE})

@@ -137,7 +137,7 @@ def test_wrong_options_are_refused(model, options, message):
         calibrate(model, act_width=16, **options)
 
 
-def test_the_report_tells_what_was_seen(rng, model):
+def test_the_report_contains_the_observed_range(rng, model):
     x = rng.normal(size=(100, 40))
     network = compress(model, density=0.5, calibration=x)
     rows = report_formats(network, EIEConfig(), samples=x)
@@ -180,7 +180,7 @@ def test_the_report_proves_the_accumulators_as_the_compiler_does(model):
         assert bits == greatest.bit_length() + 1
 
 
-def test_the_report_says_why_a_machine_has_no_format(model):
+def test_the_report_explains_why_a_machine_has_no_format(model):
     network = compress(model, pins={"fc1": 60})
     rows = report_formats(network, EIEConfig())
     assert rows[1]["accumulator"]["error"].startswith(

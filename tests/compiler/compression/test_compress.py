@@ -59,7 +59,7 @@ def test_each_layer_can_have_its_own_density_or_quality(rng):
         for layer, quality in zip(model.layers, (1.0, 0.5))]
 
 
-def test_all_nonzeros_stay_if_nothing_is_said(rng):
+def test_all_nonzeros_are_kept_by_default(rng):
     model = make_model(rng, 40, 30)
     model.layers[0].weight[:, ::3] = 0
     assert compress(model).layers[0].n_nonzeros == np.count_nonzero(model.layers[0].weight)
@@ -88,7 +88,7 @@ def test_weights_whose_results_are_not_finite_are_refused():
         compress(Model((ModelLayer("fc1", weight),)))
 
 
-def test_what_goes_on_is_told(rng):
+def test_progress_is_reported(rng):
     steps = []
     compress(make_model(rng, 6, 5, 4), progress=steps.append)
     assert steps == ["compressing fc1", "compressing fc2", "choosing formats"]

@@ -93,7 +93,7 @@ def test_patches_are_kept(tmp_path):
     assert read_network(tmp_path / "net.npz").patches == patches
 
 
-def test_columns_behind_the_last_weight_are_kept(tmp_path):
+def test_columns_after_the_last_weight_are_kept(tmp_path):
     network = CompressedNetwork((make_layer(np.eye(1, 5000, dtype=np.uint8),
                                             codebook=[0, 1, 2, 3]),), 8, 2)
     write_network(tmp_path / "net.npz", network)
@@ -138,7 +138,7 @@ def test_a_changed_byte_is_refused_or_means_the_same(saved, tmp_path):
 
 
 @pytest.mark.parametrize("part", ["header", "data"])
-def test_a_changed_byte_behind_the_checksum_is_refused_or_another_network(saved, tmp_path, part):
+def test_a_changed_byte_with_a_valid_checksum_is_refused_or_another_network(saved, tmp_path, part):
     header, data = read(saved)
     parts = {"header": json.dumps(header).encode(), "data": data.tobytes()}
     rng, n_refused = np.random.default_rng(7), 0
@@ -211,7 +211,7 @@ def test_other_bytes_are_refused(tmp_path):
             read_network(path)
 
 
-def test_a_missing_file_is_missing(tmp_path):
+def test_a_missing_file_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_network(tmp_path / "none.npz")
 
@@ -311,7 +311,7 @@ def test_a_wrong_field_is_refused(saved, path, value, message):
         read_network(saved)
 
 
-def test_bytes_behind_the_last_layer_are_refused(saved):
+def test_bytes_after_the_last_layer_are_refused(saved):
     header, data = read(saved)
     write(saved, header, data.tobytes() + b"\0")
     with pytest.raises(NetworkError, match=f"data must end at byte {len(data)}, after the last "

@@ -161,7 +161,7 @@ def test_a_broken_file_is_refused(tmp_path):
         read_model(tmp_path / "w.npz")
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_model(tmp_path / "w.npz")
 
@@ -206,7 +206,7 @@ def test_a_layer_that_does_not_fit_takes_no_memory_for_its_bias():
     tracemalloc.stop()
 
 
-def test_a_layer_that_is_not_there_is_refused():
+def test_a_missing_layer_is_refused():
     with pytest.raises(FrontEndError, match="^layers must be among a, b, not c$"):
         from_arrays({"a.weight": np.eye(2), "a.bias": np.ones(2), "b.weight": np.eye(2)},
                     layers=["a", "c"])

@@ -121,7 +121,7 @@ def test_layers_of_pixels_exported_by_torch_compute_what_they_did(exported):
                                rtol=1e-4, atol=1e-5)
 
 
-def test_the_part_behind_an_operation_can_be_chosen(exported):
+def test_the_part_after_an_operation_can_be_chosen(exported):
     torch = pytest.importorskip("torch")
     folder, _, images = exported
     model = read_model(folder / "images.onnx", first="max_pool2d")
@@ -569,7 +569,7 @@ def test_models_that_are_not_valid_are_refused(tmp_path):
         from_onnx(graph_of(LINEAR, {"w": W}, [1, 6], opset=8))
 
 
-def test_whatever_byte_is_changed_there_is_an_answer(tmp_path):
+def test_any_changed_byte_gives_a_model_or_an_error(tmp_path):
     rng = np.random.default_rng(1)
     content = graph_of([("Conv", "x w b", "h", {"auto_pad": "SAME_UPPER", "group": 2}),
                         ("BatchNormalization", "h b b b v", "n", {}), ("Relu", "n", "r", {}),
@@ -598,7 +598,7 @@ def test_shapes_must_be_those_of_the_numbers_that_are_there(dims):
         from_onnx(model)
 
 
-def test_without_its_package_the_error_tells_what_to_install(tmp_path, monkeypatch):
+def test_without_its_package_the_error_names_what_to_install(tmp_path, monkeypatch):
     for module in ("onnx", "onnx_data", "onnx_graph"):
         monkeypatch.delitem(sys.modules, f"eie_compiler.frontends.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)

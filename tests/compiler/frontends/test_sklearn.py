@@ -72,7 +72,7 @@ def test_other_estimators_are_refused(estimator, message):
         from_sklearn(fit(estimator, np.arange(80) % 2))
 
 
-def test_a_function_behind_the_last_layer_of_a_regressor_is_refused():
+def test_a_function_after_the_last_layer_of_a_regressor_is_refused():
     regressor = fit(MLPRegressor(**OPTIONS), X[:, 0])
     regressor.out_activation_ = "exp"    # as with loss="poisson"
     with pytest.raises(FrontEndError, match="^step 'MLPRegressor': out_activation_ of a regressor "

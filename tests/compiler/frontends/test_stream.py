@@ -80,7 +80,7 @@ def test_runs_go_over_the_ends_of_rows_and_paddings_go_sixteen_further():
     np.testing.assert_array_equal(part.weight.toarray(), codes)
 
 
-def test_bytes_are_where_the_format_says():
+def test_bytes_are_at_the_places_of_the_format():
     content = bytes.fromhex("03000000") + struct.pack("<16f", *range(16)) + struct.pack("<f", 0.5) \
         + bytes([0x21, 0x03]) + bytes([0x50, 0x01])
     part = read_parts(content, {"ip1": LayerShape((1, 10))})["ip1"]

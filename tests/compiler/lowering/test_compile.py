@@ -41,7 +41,7 @@ def run_dense(build, inputs):
 @settings(max_examples=25)
 @given(sizes=st.lists(st.integers(1, 70), min_size=2, max_size=4), seed=st.integers(0, 1 << 32),
        mapping=st.sampled_from(["balanced", "interleaved"]), negative=st.booleans())
-def test_the_compiled_network_computes_what_the_network_says(sizes, seed, mapping, negative):
+def test_the_compiled_network_computes_what_the_network_does(sizes, seed, mapping, negative):
     rng = np.random.default_rng(seed)
     network = random_network(rng, sizes, relu=not negative)
     config = EIEConfig(n_pe=8, acc_depth=8)

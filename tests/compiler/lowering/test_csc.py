@@ -126,14 +126,14 @@ def test_padding_is_impossible_when_a_run_can_span_the_tile():
     assert encode_interleaved(config, random_codes(rng, 200, 50, 0.01)).n_paddings == 0
 
 
-def test_runs_start_anew_in_each_tile():
+def test_runs_restart_in_each_tile():
     config = EIEConfig(n_pe=1, acc_depth=4, z_width=2)
     encoded = encode_interleaved(config, [[0], [1], [0], [0], [0], [0], [2], [0]])
     assert (encoded.v.tolist(), encoded.z.tolist()) == ([1, 2], [1, 2])
     assert encoded.counts.tolist() == [[[1], [1]]]
 
 
-def test_the_pointer_behind_a_full_sram_is_zero():
+def test_the_pointer_after_a_full_sram_is_zero():
     config = EIEConfig(n_pe=1, entries_per_word=1, acc_depth=4, spmat_depth=8, z_width=2)
     codes = np.ones((4, 2), np.uint8)
     layer = make_layer(codes, codebook=[0, *[0.5] * 15])

@@ -188,7 +188,7 @@ def test_a_layer_that_no_scale_fits_is_refused(changes, config, message):
         choose_format(config, layer, 4, limits(config.act_width))
 
 
-def test_only_layers_behind_a_relu_count_on_positive_inputs():
+def test_only_layers_after_a_relu_rely_on_positive_inputs():
     rng = np.random.default_rng(9)
     for relu in (False, True):
         network = random_network(rng, [20, 20, 20], density=1.0, relu=relu)

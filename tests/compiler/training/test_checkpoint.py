@@ -16,7 +16,7 @@ def whole(data):
 
 
 @pytest.mark.parametrize("epochs", range(1, 12))
-def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bits(data, whole, tmp_path, epochs):
+def test_a_stopped_run_resumes_and_ends_with_the_same_bits(data, whole, tmp_path, epochs):
     class Stop(Exception):
         pass
 

@@ -88,7 +88,7 @@ def test_data_must_fit_the_module(data, shape, message):
         train(module, data, STAGES[:1])
 
 
-def test_a_loss_beyond_all_bounds_is_told(data):
+def test_a_loss_that_diverges_is_reported(data):
     message = "loss must stay finite, but in stage 'dense', epoch 1, it is (inf|nan): choose a"
     with pytest.raises(TrainingError, match=f"^{message} lower rate$"):
         learn(data, dense_stages(1, rate=1e30, decay=0, dropout=0))

@@ -86,7 +86,7 @@ def test_a_reset_forgets_the_network(machine, fake):
         machine.run(random_words(build))
 
 
-def test_after_an_error_is_cleared_the_network_is_still_there(machine, fake):
+def test_the_network_survives_clearing_an_error(machine, fake):
     build = compiled()
     machine.load(build)
     fake.fail(Error.START_RANGE, 3)
@@ -123,7 +123,7 @@ def slow_down(fake, *, waits):
 
 
 @pytest.mark.parametrize("outputs", ["last", "all"])
-def test_a_program_that_was_given_up_leaves_nothing_after_clear(machine, fake, outputs):
+def test_an_abandoned_program_leaves_nothing_after_clear(machine, fake, outputs):
     build = compiled(outputs=outputs)
     machine.load(build)
     start, wait = fake._start, fake.wait
@@ -148,7 +148,7 @@ def test_a_clear_waits_until_a_failed_program_is_stopped(machine, fake):
     assert fake.log[-1] != "CONTROL"
 
 
-def test_results_that_somebody_has_left_are_thrown_away(fake):
+def test_results_left_over_from_another_driver_are_discarded(fake):
     build = compiled()
     first = Accelerator(fake)
     first.load(build)
@@ -161,7 +161,7 @@ def test_results_that_somebody_has_left_are_thrown_away(fake):
         build, words, engine="golden").outputs[0].tolist()
 
 
-def test_a_network_that_arrives_otherwise_than_sent_is_refused(machine, fake):
+def test_a_network_corrupted_in_transfer_is_refused(machine, fake):
     fake.send, send = lambda beats: send(np.append(beats[:-1], beats[-1] ^ 1)), fake.send
     with pytest.raises(ChecksumError, match=(
             "^CHECKSUM must be 0x[0-9A-F]{8}, that of the loaded build, not 0x[0-9A-F]{8}: load "
@@ -169,7 +169,7 @@ def test_a_network_that_arrives_otherwise_than_sent_is_refused(machine, fake):
         machine.load(compiled())
 
 
-def test_a_network_that_somebody_else_has_loaded_is_noticed(machine, fake):
+def test_a_network_loaded_by_another_driver_is_detected(machine, fake):
     build = compiled()
     machine.load(build)
     Accelerator(fake).load(compiled((7, 8), seed=5))
@@ -177,7 +177,7 @@ def test_a_network_that_somebody_else_has_loaded_is_noticed(machine, fake):
         machine.run(random_words(build))
 
 
-def test_a_network_that_is_in_the_memories_already_is_not_sent(machine, fake):
+def test_a_network_already_in_the_memories_is_not_sent(machine, fake):
     build = compiled()
     for name, image in build.images.items():
         fake.images[name][:len(image)] = image

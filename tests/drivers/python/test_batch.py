@@ -12,7 +12,7 @@ from support.driver_builds import compiled, random_words
 @pytest.mark.parametrize("read_counters", [True, False])
 @pytest.mark.parametrize("buffers", [1, 2])
 @pytest.mark.parametrize("outputs", ["last", "all"])
-def test_a_batch_comes_out_as_the_golden_model_says(machine, outputs, buffers,
+def test_a_batch_gives_the_results_of_the_golden_model(machine, outputs, buffers,
                                                        read_counters):
     build = compiled(outputs=outputs, buffers=buffers)
     machine.load(build)
@@ -56,7 +56,7 @@ def test_programs_are_counted_beyond_the_last_number(machine, fake):
     assert fake.get("PROGRAMS") == 3
 
 
-def test_a_program_that_does_not_end_is_given_up(machine, fake):
+def test_a_program_that_does_not_end_is_abandoned(machine, fake):
     build = compiled()
     machine.load(build)
     start = fake._start

@@ -23,7 +23,7 @@ def test_counters_are_made_of_both_halves_and_latched_on_request(machine, fake):
     assert fake.log[-1] == "CONTROL"
 
 
-def test_an_error_of_the_machine_is_told_with_its_text_and_state(machine, fake):
+def test_an_error_of_the_machine_is_reported_with_its_text_and_state(machine, fake):
     machine.load(compiled())
     fake.set("ERROR", memory=2, pe=3)
     fake.fail(Error.BAD_ADDRESS, 77)
@@ -34,7 +34,7 @@ def test_an_error_of_the_machine_is_told_with_its_text_and_state(machine, fake):
     assert (error.value.code, error.value.address) == (Error.BAD_ADDRESS, 77)
 
 
-def test_an_error_during_a_program_is_told_at_once(machine, fake):
+def test_an_error_during_a_program_is_reported_at_once(machine, fake):
     build = compiled()
     machine.load(build)
     fake._start = lambda: fake.fail(Error.NO_END, 1)
@@ -44,7 +44,7 @@ def test_an_error_during_a_program_is_told_at_once(machine, fake):
     assert fake.now() - before < 0.5
 
 
-def test_a_program_that_sends_nothing_is_given_up(machine, fake):
+def test_a_program_that_sends_nothing_is_abandoned(machine, fake):
     build = compiled()
     machine.load(build)
     fake._start = lambda: None
@@ -77,7 +77,7 @@ def test_results_of_another_length_are_refused(machine, fake):
     (lambda machine: machine.reset(), "_control", {"idle": 0, "resetting": 1},
      "The end of the reset must come within 0.5 s; STATUS: resetting"),
 ])
-def test_a_machine_that_does_not_come_to_rest_is_given_up(machine, fake, call, register, status,
+def test_a_machine_that_never_becomes_idle_is_abandoned(machine, fake, call, register, status,
                                                          message):
     if register:
         setattr(fake, register, lambda: None)

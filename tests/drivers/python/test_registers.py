@@ -25,6 +25,6 @@ def test_registers_are_read_and_written_by_name(fake):
     assert registers.read("INPUT_WORDS") == {"words": 1, "double": 0}
 
 
-def test_what_the_bus_refuses_is_told(fake):
+def test_refusals_of_the_bus_are_reported(fake):
     with pytest.raises(BusError, match="^Write to 0x0 was answered with SLVERR$"):
         Registers(fake).write("ID", value=1)

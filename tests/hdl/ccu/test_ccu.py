@@ -277,7 +277,7 @@ def output(**fields):
     return {"start": {"dense": 1}, "end": {}, "valid": 1, **fields}
 
 
-def test_activation_is_broadcast_in_every_cycle_one_behind_the_scanner(simulate):
+def test_activation_is_broadcast_in_every_cycle_one_cycle_after_the_scanner(simulate):
     config = PRESETS["tiny"]
     program = [tile(final=1)]
     elements = [{"column": n, "value": n + 1} for n in range(10)]
@@ -356,7 +356,7 @@ def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
 @pytest.mark.parametrize("config", [CONFIGS["tiny"],
                                     dataclasses.replace(CONFIGS["tiny"], program_depth=13)],
                          ids=["power of two", "other"])
-def test_program_starts_where_it_is_told_and_may_end_with_the_last_word(simulate, config):
+def test_program_starts_at_the_requested_word_and_may_end_with_the_last(simulate, config):
     depth = config.program_depth
     program = [tile(ptr_base=n, final=int(n == depth - 1)) for n in range(depth)]
     found = [[{"column": 0, "value": 1}]] * depth

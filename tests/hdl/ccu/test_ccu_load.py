@@ -64,7 +64,7 @@ def test_words_are_broadcast_and_descriptors_kept(simulate, stalls):
     simulate(dut, bench, background=[listen])
 
 
-def test_a_word_is_broadcast_in_every_cycle_one_behind_while_nothing_runs(simulate):
+def test_a_word_is_broadcast_in_every_cycle_one_cycle_later_while_nothing_runs(simulate):
     dut = Ccu(CONFIG)
 
     async def bench(ctx):

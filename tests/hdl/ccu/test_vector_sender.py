@@ -50,7 +50,7 @@ def test_elements_pass_in_order_and_the_last_of_each_vector_is_marked(simulate, 
     simulate(dut, producer, consumer)
 
 
-def test_an_element_passes_in_every_cycle_one_behind(simulate):
+def test_an_element_passes_in_every_cycle_one_cycle_later(simulate):
     """It goes on once the next one is there; vectors are no further apart than by the end."""
     config = PRESETS["tiny"]
     vector = random_vector(random.Random(1), config, 6)

@@ -185,7 +185,7 @@ def test_a_transfer_that_does_not_end_is_reported(loaded):
     assert (loaded.call("clear"), loaded.load()) == (OK, TIMEOUT)
 
 
-def test_results_that_do_not_come_are_reported(loaded):
+def test_missing_results_are_reported(loaded):
     assert loaded.submit(inputs_of(loaded.build)[0]) == OK
     loaded.fake.results.clear()
     assert loaded.collect() == TIMEOUT

@@ -89,7 +89,7 @@ def test_golden_model_counts_the_same(build_and_words):
     assert prediction.entries.tolist() == golden.entries[0].tolist()
 
 
-def test_one_entry_more_is_noticed(build_and_words):
+def test_one_more_entry_is_noticed(build_and_words):
     """Check that the comparison above can fail."""
     build, words = build_and_words
     ((tile, output),) = build_steps(build, words[np.newaxis])
@@ -103,7 +103,7 @@ def test_one_entry_more_is_noticed(build_and_words):
     assert other["macs"] == one["macs"] + 1
 
 
-def test_a_broadcast_less_is_noticed():
+def test_one_broadcast_less_is_noticed():
     config = dataclasses.replace(PRESETS["tiny"], queue_depth=16)
     nonzero = np.ones(64, np.bool_)
     count = np.ones((4, 64), np.int64)
@@ -124,7 +124,7 @@ def test_a_model_that_does_not_end_is_an_error(build_and_words, monkeypatch):
         predict_build(build, words[np.newaxis])
 
 
-def test_without_numba_the_error_says_what_to_install(build_and_words, monkeypatch):
+def test_without_numba_the_error_names_what_to_install(build_and_words, monkeypatch):
     build, words = build_and_words
     monkeypatch.setitem(sys.modules, "eie_sim.cycles.kernel", None)
     monkeypatch.delattr("eie_sim.cycles.kernel", raising=False)
@@ -134,7 +134,7 @@ def test_without_numba_the_error_says_what_to_install(build_and_words, monkeypat
         predict_build(build, words[np.newaxis])
 
 
-def test_code_that_cannot_be_cached_is_an_error_that_says_what_to_do(build_and_words):
+def test_code_that_cannot_be_cached_is_an_error_with_the_remedy(build_and_words):
     """Numba refuses to compile with cache=True without a writable cache."""
     script = ("import numba.core.caching as caching; caching.CacheImpl._locator_classes = []; "
               "from eie_sim.cycles.model import CycleModelError, _import_kernel\n"

@@ -33,7 +33,7 @@ def machine():
     return machine
 
 
-def test_words_go_where_the_header_says(machine):
+def test_words_go_to_the_address_in_the_header(machine):
     assert machine.take(beats_of(TINY, [1, 2], memory=Memory.SPMAT.value, address=5, count=2,
                                  pe=3)) is None
     assert machine.take(beats_of(TINY, [7], memory=Memory.PTR.value, address=2, count=1,

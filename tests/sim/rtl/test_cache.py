@@ -70,7 +70,7 @@ def test_entries_are_listed_by_kind_and_age(tmp_path):
     assert entries[1].path == old and entries[1].made == 1000
 
 
-def test_a_cache_that_is_not_there_is_empty_and_stays_so(tmp_path):
+def test_a_missing_cache_is_empty_and_is_not_created(tmp_path):
     assert list_entries(tmp_path / "none") == clear_cache(tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
 

@@ -20,7 +20,7 @@ def checked(version, path="/usr/bin/tool"):
 
 
 @pytest.mark.parametrize("version", ["5.036", "5.36", "5.48.0", "6.0-rc1"])
-def test_a_new_enough_version_is_good(version):
+def test_a_recent_version_passes_the_check(version):
     assert checked(version).ok
     assert checked(version).advice == ""
 
@@ -31,17 +31,17 @@ def test_zeros_at_the_end_of_a_version_do_not_count(version, minimum):
 
 
 @pytest.mark.parametrize("version", ["5.006", "4.999", "5"])
-def test_an_old_version_is_not_good(version):
+def test_an_old_version_fails_the_check(version):
     tool = checked(version)
     assert not tool.ok
     assert tool.advice == f"{version} found, 5.036 or newer needed: apt install tool"
 
 
-def test_a_program_without_a_version_is_not_good():
+def test_a_program_without_a_version_fails_the_check():
     assert checked(None).advice == "unknown version found, 5.036 or newer needed: apt install tool"
 
 
-def test_a_program_that_is_not_there_is_not_good():
+def test_a_missing_program_fails_the_check():
     assert checked(None, None).advice == "not found: apt install tool"
 
 
@@ -57,13 +57,13 @@ def test_only_a_required_tool_fails_if_it_is_missing(version, path, required, fa
     assert tool.failed is failed
 
 
-def test_a_missing_tool_says_what_to_install():
+def test_the_check_of_a_missing_tool_names_what_to_install():
     with pytest.raises(ToolError, match=(
             "^tool must be installed for work, but was not found: apt install tool$")):
         require(checked(None, None))
 
 
-def test_an_old_tool_says_what_is_new_enough():
+def test_the_check_of_an_old_tool_names_the_required_version():
     with pytest.raises(ToolError, match=(
             "^tool must be newer for work: 5.006 found, 5.036 or newer needed: apt install tool$")):
         require(checked("5.006"))
@@ -117,7 +117,7 @@ def test_a_package_without_its_parent_is_not_found(monkeypatch):
     assert found.advice == f"not found: {install_command('sim')}"
 
 
-def test_the_python_that_runs_this_is_good():
+def test_the_running_python_passes_the_check():
     assert next(tool for tool in check_tools() if tool.name == "python").ok
 
 

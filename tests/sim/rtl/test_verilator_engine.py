@@ -122,7 +122,7 @@ def test_an_unexpected_packet_waits(machine):
     assert len(machine.bus.receive()) == 32
 
 
-def test_a_machine_that_does_not_answer_is_given_up(network, simulators):
+def test_a_machine_that_does_not_respond_is_abandoned(network, simulators):
     build, _ = network
     library = verilator_engine.make_library(build.config, simulators)
     with contextlib.closing(VerilatorBus(library, timeout_cycles=1)) as bus:
