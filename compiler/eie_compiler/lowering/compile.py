@@ -14,7 +14,7 @@ from ..errors import CompileError, require_words
 from ..network import CompressedNetwork, Layer
 from .build_report import describe_build
 from .csc import encode, pack_entries, pack_pointers, require_entries
-from .fixed_point import LayerFormat, activation_range, choose_format
+from .fixed_point import LayerFormat, choose_formats
 from .memory_map import ActMap, n_words, place_activations
 from .program import LayerPlan, pack_program
 from .row_mapping import MAPPINGS, n_slots
@@ -49,7 +49,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     act_map = place_activations(config, network)
     require_pointers(config, network)
 
-    formats = _choose_formats(config, network)
+    formats = choose_formats(config, network)
     vectors = _place_vectors(config, network, act_map, mapping)
     encoded = [encode(config, layer.codes, after.columns, before.columns)
                for layer, before, after in zip(network.layers, vectors, vectors[1:])]
@@ -103,14 +103,6 @@ def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:
                   "ptr_depth", where=f" for {needed} pointers, one for each column of each tile",
                   instead=", or acc_depth or n_pe for fewer tiles")
     return words
-
-
-def _choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerFormat]:
-    formats, frac, relu = [], network.input_frac, False
-    for layer in network.layers:
-        formats.append(choose_format(config, layer, frac, activation_range(config, relu=relu)))
-        frac, relu = layer.output_frac, layer.relu
-    return formats
 
 
 def _place_vectors(config: EIEConfig, network: CompressedNetwork, act_map: ActMap,

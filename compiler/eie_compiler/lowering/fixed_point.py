@@ -9,9 +9,10 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 
 from ..errors import CompileError
-from ..network import Layer
+from ..network import CompressedNetwork, Layer
 
-__all__ = ["LayerFormat", "activation_range", "choose_format", "partial_sum_bounds"]
+__all__ = ["LayerFormat", "activation_range", "choose_format", "choose_formats",
+           "partial_sum_bounds"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,6 +139,15 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
         f"layer {layer.name!r}: some codebook scale must fit input_frac = {input_frac} and "
         f"output_frac = {layer.output_frac}, but {reason}: change output_frac, or widen the "
         f"machine")
+
+
+def choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerFormat]:
+    """Choose the format of each layer, as :func:`choose_format` does."""
+    formats, frac, relu = [], network.input_frac, False
+    for layer in network.layers:
+        formats.append(choose_format(config, layer, frac, activation_range(config, relu=relu)))
+        frac, relu = layer.output_frac, layer.relu
+    return formats
 
 
 def _scale(values: NDArray[np.float64], frac: int) -> NDArray[np.float64]:

@@ -1,0 +1,154 @@
+"""Accuracy and R² of outputs, against labels or against other outputs."""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .patches import Patches
+
+__all__ = ["LabelError", "Meter", "Task", "check_labels", "choose_task", "constant_accuracy"]
+
+#: What outputs mean: scores of classes, or numbers.
+Task = Literal["classification", "regression"]
+
+#: Variance, relative to the mean square, below which a vector counts as constant.
+_CONSTANT = 1e-12
+
+
+class LabelError(ValueError):
+    """Labels or a task that do not fit the outputs; the message says what they must be."""
+
+
+def choose_task(n_outputs: int, *, labels: NDArray[Any] | None = None, task: str | None = None,
+                patches: Patches | None = None) -> Task:
+    """Choose the meaning of outputs: `task` itself, or what labels or outputs suggest.
+
+    Whole labels, one per sample, are classes; other labels are numbers. Without labels, several
+    outputs are scores of classes; a single output, and those of a convolution, are numbers.
+
+    Raises
+    ------
+    LabelError
+        If `task` is unknown.
+    """
+    if task in get_args(Task):
+        return task    # type: ignore[return-value]
+    if task is not None:
+        raise LabelError(f"task must be {' or '.join(get_args(Task))}, not {task!r}")
+    if labels is None:
+        return "classification" if n_outputs > 1 and patches is None else "regression"
+    if labels.dtype.kind in "iub" or n_outputs > 1 and labels.ndim == 1 and _whole(labels):
+        return "classification"
+    return "regression"
+
+
+def check_labels(labels: NDArray[Any], task: Task, *, n_samples: int, n_outputs: int,
+                 patches: Patches | None = None) -> NDArray[Any]:
+    """Check labels and convert them for :meth:`Meter.add`.
+
+    Returns
+    -------
+    int64 (n_samples,) for classification, float64 (n_samples, n_outputs) for regression
+
+    Raises
+    ------
+    LabelError
+        If their number, shape, type or range does not fit, or the network is a convolution.
+    """
+    if patches is not None:
+        raise LabelError(
+            f"labels must not be given for a convolution: it computes a vector of {n_outputs} for "
+            f"each of {' × '.join(map(str, patches.output_shape))} pixels, and labels are of whole "
+            "images: leave them out, and measure the whole model where its other layers run")
+    found = f"{labels.dtype} of shape {labels.shape}"
+    if labels.dtype.kind not in "iufb":
+        raise LabelError(f"labels must be numbers, not {found}: convert names of classes to their "
+                         "positions among the outputs")
+    if labels.ndim == 0 or len(labels) != n_samples:
+        raise LabelError(f"labels must be {n_samples}, one for each input, not {found}")
+    if not np.isfinite(labels).all():
+        raise LabelError("labels must be finite")
+    if task == "classification":
+        return _check_classes(labels, max(n_outputs, 2), found)
+    if labels.size != n_samples * n_outputs or labels.ndim > 2:
+        raise LabelError(f"labels must be {n_outputs} numbers for each input, not {found}")
+    return labels.reshape(n_samples, n_outputs).astype(np.float64)
+
+
+def constant_accuracy(classes: NDArray[np.int64]) -> float:
+    """Compute the accuracy of the best constant answer: the share of the most frequent class."""
+    return float(np.bincount(classes).max() / len(classes))
+
+
+class Meter:
+    """Running score of outputs, batch by batch.
+
+    Parameters
+    ----------
+    task : :data:`Task`
+        For classification, the score is the share of samples whose greatest output is that of
+        their class. A single output is of class 1 if it is positive, else of class 0. For
+        regression, the score is R²: 1 minus the squared errors of all outputs over their squared
+        distances from their mean. Where these vanish, as with one sample, it is the distances from
+        zero.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._count = self._hits = 0
+        self._errors: Any = 0.0
+        # Sums relative to the first sample, so that the variance does not cancel.
+        self._origin: Any = None
+        self._sums: Any = 0.0
+        self._squares: Any = 0.0
+        self._power = 0.0
+
+    def add(self, outputs: NDArray[np.float64], truth: NDArray[Any]) -> None:
+        """Count a batch: outputs (batch, n_outputs), truth as from :func:`check_labels`.
+
+        Outputs are a valid truth, too: of a classification, their greatest counts.
+        """
+        self._count += len(outputs)
+        if self._task == "classification":
+            classes = _classes(truth) if truth.ndim == 2 else truth
+            self._hits += int((_classes(outputs) == classes).sum())
+            return
+        if self._origin is None:
+            self._origin = truth[0]
+        distance = truth - self._origin
+        self._sums += distance.sum(axis=0)
+        self._squares += (distance ** 2).sum(axis=0)
+        self._power += float((truth ** 2).sum())
+        self._errors += float(((outputs - truth) ** 2).sum())
+
+    @property
+    def score(self) -> float:
+        """Accuracy, or R²."""
+        if self._task == "classification":
+            return self._hits / self._count
+        total = float((self._squares - self._sums ** 2 / self._count).sum())
+        if total <= _CONSTANT * self._power:
+            total = self._power
+        if total == 0:
+            return float(self._errors == 0)
+        return 1 - self._errors / total
+
+
+def _whole(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind == "f" and bool((labels == np.rint(labels)).all())
+
+
+def _check_classes(labels: NDArray[Any], n_classes: int, found: str) -> NDArray[np.int64]:
+    if labels.size != len(labels) or labels.dtype.kind == "f" and not _whole(labels):
+        raise LabelError(f"labels must be one class, an integer, for each input, not {found}: give "
+                         f"the position of the greatest of each row, or the task regression")
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < n_classes:
+            raise LabelError(f"labels must be classes from 0 to {n_classes - 1}, the positions of "
+                             f"the outputs, not {label}")
+    return labels.ravel().astype(np.int64)
+
+
+def _classes(outputs: NDArray[np.float64]) -> NDArray[np.int64]:
+    return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(np.int64)

@@ -1,0 +1,92 @@
+"""Arithmetic of the machine, layer by layer, without memory images."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.numeric import relu, round_shift, saturate
+
+from ..network import CompressedNetwork
+from ..vectors import dequantise, quantise
+from .fixed_point import choose_formats
+
+__all__ = ["IntegerLayer", "IntegerNetwork"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class IntegerLayer:
+    """Layer on fixed-point words.
+
+    Attributes
+    ----------
+    weights : :class:`scipy.sparse.csc_array` of int64, n_rows × n_cols
+        Words of the weights; a weight that rounds to zero is stored.
+    bias : int64, n_rows
+        Biases as they enter the accumulator.
+    shift : :class:`int`
+        Right shift of an accumulator into a result.
+    relu : :class:`bool`
+        True if negative results become zero.
+    frac, act_width : :class:`int`
+        Fraction bits and width of a result.
+    """
+
+    weights: csc_array
+    bias: NDArray[np.int64]
+    shift: int
+    relu: bool
+    frac: int
+    act_width: int
+
+    def __call__(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Compute words (batch, n_rows) for words (batch, n_cols)."""
+        # The format excludes overflow of the accumulator, hence of 64 bits.
+        rounded = round_shift((self.weights @ words.T).T + self.bias, self.shift)
+        return saturate(relu(rounded) if self.relu else rounded, self.act_width)
+
+
+class IntegerNetwork:
+    """A network in exactly the arithmetic of a machine, whatever its memories hold.
+
+    The results are those of the build, bit for bit, for any mapping and number of PEs.
+
+    Parameters
+    ----------
+    network : :class:`~..network.CompressedNetwork`
+        Network to evaluate.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        Machine, for its widths.
+
+    Raises
+    ------
+    CompileError
+        If a layer has no format on this machine.
+    """
+
+    def __init__(self, network: CompressedNetwork, config: EIEConfig) -> None:
+        self.input_frac, self.act_width = network.input_frac, config.act_width
+        self.layers = [
+            IntegerLayer(
+                csc_array((chosen.codebook[layer.codes.data], layer.codes.indices,
+                           layer.codes.indptr), shape=layer.codes.shape),
+                chosen.bias << chosen.bias_shift, chosen.shift, layer.relu, layer.output_frac,
+                config.act_width)
+            for layer, chosen in zip(network.layers, choose_formats(config, network))]
+
+    def vectors(self, values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+        """Compute the input as the machine sees it, and the results of each layer, as numbers.
+
+        Parameters
+        ----------
+        values : float64 (batch, n_inputs)
+            Inputs; of a convolution, patches.
+        """
+        words = quantise(values, self.input_frac, self.act_width)
+        yield dequantise(words, self.input_frac)
+        for layer in self.layers:
+            words = layer(words)
+            yield dequantise(words, layer.frac)
