@@ -1,5 +1,6 @@
 """`eie export`: its files are valid C, match the build and are deterministic."""
 
+import re
 import subprocess
 
 import pytest
@@ -28,6 +29,15 @@ def test_what_is_written_compiles_by_itself(tmp_path, build, eie):
         encoding="utf-8")
     subprocess.run("gcc -std=c99 -Wall -Werror *.c -o main && ./main", cwd=tmp_path / "c",
                    shell=True, check=True)
+
+
+def test_the_program_of_the_readme_compiles(tmp_path, build, eie):
+    assert eie("export", build, "-o", tmp_path / "c")[0] == 0
+    readme = (find_c_driver() / "README.md").read_text(encoding="utf-8")
+    program = re.search(r"^```c\n(#include.*?)^```$", readme, re.DOTALL | re.MULTILINE)[1]
+    (tmp_path / "c" / "main.c").write_text(program, encoding="utf-8")
+    subprocess.run(["gcc", "-std=c99", "-Wall", "-Werror", "-c", "main.c"], cwd=tmp_path / "c",
+                   check=True)
 
 
 def test_text_depends_on_nothing_but_the_build(tmp_path, build, eie):
