@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ..model import Model
 from .chain import Chain, Geometry
 from .common import FrontEndError, at
+from .onnx_constants import BOOLS, FLOATS, INTEGERS, attributes, label
 from .onnx_data import load_data
-from .onnx_graph import BOOLS, CHOOSE, FLOATS, INTEGERS, Graph, attributes, label
+from .onnx_graph import CHOOSE, Graph
 
 __all__ = ["from_onnx", "read_onnx"]
 
@@ -63,7 +63,7 @@ def _pass(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
 
 
 def _dropout(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
-    if len(node.input) > 2 and node.input[2] and graph.constant(node.input[2], BOOLS).any():
+    if len(node.input) > 2 and node.input[2] and graph.constants.array(node.input[2], BOOLS).any():
         _refuse_training()
 
 
@@ -83,7 +83,7 @@ def _relu(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
 
 def _arithmetic(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     constant_first = node.input[1] == data
-    constant = graph.constant(node.input[0 if constant_first else 1])
+    constant = graph.constants.array(node.input[0 if constant_first else 1])
     sizes = (reversed(graph.shape(name) or ()) for name in (data, node.output[0]))
     if any(None not in pair and pair[0] != pair[1] for pair in zip(*sizes)):
         raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
@@ -95,23 +95,25 @@ def _gemm(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
     options = attributes(node)
     if node.input[0] != data or options.get("transA", 0):
         raise FrontEndError("first input must be the computed one, not transposed")
-    matrix = _matrix(graph, node.input[1])
+    matrix = graph.constants.matrix(node.input[1])
     weight = matrix if options.get("transB", 0) else matrix.T
     chain.linear(_name(node, 1), options.get("alpha", 1.0) * weight)
     if len(node.input) > 2 and node.input[2]:
-        chain.affine(1, options.get("beta", 1.0) * graph.constant(node.input[2]))
+        chain.affine(1, options.get("beta", 1.0) * graph.constants.array(node.input[2]))
 
 
 def _matmul(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     if node.input[0] == data:
-        chain.linear(_name(node, 1), _matrix(graph, node.input[1]).T)
+        chain.linear(_name(node, 1), graph.constants.matrix(node.input[1]).T)
     else:
-        chain.linear(_name(node, 0), _matrix(graph, node.input[0]), axis=-2)
+        # A vector of one dimension is multiplied as a column.
+        axis = -1 if len(graph.shape(data) or ()) == 1 else -2
+        chain.linear(_name(node, 0), graph.constants.matrix(node.input[0]), axis=axis)
 
 
 def _conv(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     options = attributes(node)
-    weight = graph.constant(node.input[1])
+    weight = graph.constants.array(node.input[1])
     kernel = weight.shape[2:]
     if len(kernel) not in (1, 2) or not weight.size:
         raise FrontEndError(f"weight must have one or two dimensions after the channels, not "
@@ -122,7 +124,7 @@ def _conv(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
         padding = options.get("pads", (0,) * 2 * n)
     geometry = Geometry(kernel, options.get("strides", (1,) * n),
                         options.get("dilations", (1,) * n), padding, options.get("group", 1))
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    bias = graph.constants.array(node.input[2]) if len(node.input) > 2 and node.input[2] else None
     without_batch = (graph.shape(data) or ())[1:]
     sizes = [size for size in without_batch if size is not None]
     image = [sizes[0], *[1] * (2 - n), *sizes[1:]] if len(sizes) == 1 + n else None
@@ -138,7 +140,7 @@ def _batch_normalization(chain: Chain, graph: Graph, node: "onnx.NodeProto", dat
     if shape is None:
         raise FrontEndError(f"shape of {data!r} must be known: onnx.shape_inference.infer_shapes "
                             "infers it if the shape of the input is declared")
-    gamma, beta, mean, variance = (graph.constant(name) for name in node.input[1:5])
+    gamma, beta, mean, variance = (graph.constants.array(name) for name in node.input[1:5])
     chain.normalise(gamma, beta, mean, variance, options.get("epsilon", 1e-5),
                     n_dimensions=len(shape) - 2)
 
@@ -159,17 +161,10 @@ def _keeps_vectors(graph: Graph, node: "onnx.NodeProto", n_rows: int | None) -> 
         return True    # checked against the columns of the next layer
     if node.op_type == "Flatten":
         return attributes(node).get("axis", 1) == 1
-    if node.op_type != "Reshape" or not graph.is_constant(node.input[1]):
+    if node.op_type != "Reshape" or node.input[1] not in graph.constants:
         return False
-    target = graph.constant(node.input[1], INTEGERS).tolist()
+    target = graph.constants.array(node.input[1], INTEGERS).tolist()
     return target[-1:] == [n_rows] or target in ([0, -1], [1, -1])
-
-
-def _matrix(graph: Graph, name: str) -> np.ndarray:
-    matrix = graph.constant(name)
-    if matrix.ndim != 2 or not matrix.size:
-        raise FrontEndError(f"constant {name!r} must be a matrix, not of shape {matrix.shape}")
-    return matrix
 
 
 def _name(node: "onnx.NodeProto", weight: int) -> str:

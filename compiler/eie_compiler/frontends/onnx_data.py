@@ -12,10 +12,15 @@ __all__ = ["load_data", "tensors"]
 
 
 def tensors(model: "onnx.ModelProto") -> Iterator["onnx.TensorProto"]:
-    """Iterate over the constants of the graph."""
+    """Iterate over the constants of the graph, and the parts of sparse ones."""
     yield from model.graph.initializer
+    sparse = list(model.graph.sparse_initializer)
     for node in model.graph.node:
         yield from (attribute.t for attribute in node.attribute)
+        sparse += [attribute.sparse_tensor for attribute in node.attribute
+                   if attribute.HasField("sparse_tensor")]
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
 
 
 def load_data(model: "onnx.ModelProto", folder: Path) -> None:

@@ -1,4 +1,7 @@
-"""Models in ONNX, read as `eie_compiler.frontends.chain` assembles them."""
+"""Models in ONNX, read as `eie_compiler.frontends.chain` assembles them.
+
+Their constants are those of `eie_compiler.frontends.onnx_constants`.
+"""
 
 import re
 import sys
@@ -214,6 +217,71 @@ def test_constants_on_the_left_multiply_columns():
                      {"w": W.T.copy(), "c": floats(4, 1), "v": V.T.copy()}, [6, 5])
     x = floats(6, 5)
     np.testing.assert_allclose(from_onnx(model)(x.T), run(model, x).T, rtol=1e-4, atol=1e-5)
+
+
+def test_a_constant_on_the_left_multiplies_a_vector_of_one_dimension():
+    model = graph_of([("MatMul", "w x", "h", {}), ("Add", "h c", "a", {}), ("Relu", "a", "r", {}),
+                      ("MatMul", "v r", "y", {})],
+                     {"w": W.T.copy(), "c": floats(4), "v": V.T.copy()}, [6])
+    model.graph.output[0].type.tensor_type.shape.Clear()
+    model.graph.output[0].type.tensor_type.shape.dim.add()
+    x = floats(6)
+    np.testing.assert_allclose(from_onnx(model)(x[None])[0], run(model, x), rtol=1e-4, atol=1e-5)
+
+
+def sparse_of(name, array, *, flat=True):
+    """Make a sparse tensor of ONNX."""
+    places = np.flatnonzero(array) if flat else np.argwhere(array)
+    return helper.make_sparse_tensor(
+        numpy_helper.from_array(array[array != 0], name),
+        numpy_helper.from_array(places.astype(np.int64), f"{name}_indices"), array.shape)
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize("nodes, shapes, shape", [
+    ([("Gemm", "x w c", "h", {"transB": 1}), ("MatMul", "h v", "y", {})],
+     {"w": (4, 6), "c": (4,), "v": (4, 3)}, [5, 6]),
+    ([("Transpose", "w", "t", {}), ("MatMul", "x t", "h", {}), ("Mul", "h c", "y", {})],
+     {"w": (4, 6), "c": (4,)}, [5, 6]),
+    ([("Conv", "x w", "y", {})], {"w": (3, 2, 2, 2)}, [1, 2, 4, 5]),
+])
+def test_sparse_constants_are_read(nodes, shapes, shape, constant, flat):
+    rng = np.random.default_rng(0)
+    arrays = {name: np.where(rng.random(size) < 0.4, rng.normal(size=size), 0).astype(np.float32)
+              for name, size in shapes.items()}
+    model = graph_of(nodes, {}, shape)
+    for name, array in arrays.items():
+        sparse = sparse_of(name, array, flat=flat)
+        if constant:
+            model.graph.node.insert(0, helper.make_node("Constant", [], [name],
+                                                        sparse_value=sparse))
+        else:
+            model.graph.sparse_initializer.append(sparse)
+    x = floats(*shape)
+    got = from_onnx(model)
+    dense = graph_of(nodes, arrays, shape)    # of which onnxruntime runs more
+    expected = run(dense, x)
+    got = got(x) if got.patches is None else got.patches.join(got(got.patches.cut(x)))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_sparse_constants_take_the_memory_of_their_numbers():
+    model = graph_of([("MatMul", "x w", "h", {}), ("Add", "h c", "y", {})], {}, [1, 6])
+    for name, place, dims in (("w", 1 << 24, [6, 1 << 23]), ("c", 3, [1 << 40])):
+        model.graph.sparse_initializer.append(helper.make_sparse_tensor(
+            numpy_helper.from_array(floats(1), name), numpy_helper.from_array(np.array([place])),
+            dims))
+    tracemalloc.start()
+    assert from_onnx(model, last="h").layers[0].weight.nnz == 1
+    assert tracemalloc.get_traced_memory()[1] < 300_000_000    # dense: 400 MB
+    tracemalloc.stop()
+    with pytest.raises(FrontEndError, match="constant 'c': numbers used repeatedly must be at "):
+        from_onnx(model)
+    model.graph.sparse_initializer[0].dims[1] = 1 << 40
+    with pytest.raises(FrontEndError, match="constant 'w': sides must be at most 16777216, not "
+                                            "1099511627776$"):
+        from_onnx(model)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
@@ -501,7 +569,7 @@ def test_many_transpositions_are_one():
     tracemalloc.stop()
     for order in orders:
         weight = weight.transpose(order)
-    np.testing.assert_array_equal(graph.constant("w5000"), weight.T)
+    np.testing.assert_array_equal(graph.constants.array("w5000"), weight.T)
 
 
 def test_other_outputs_and_other_domains_are_refused():
