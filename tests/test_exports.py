@@ -28,7 +28,7 @@ def test_no_other_name_is_public(package):
 
 @pytest.mark.parametrize("statement", [*(f"import {package}" for package in PACKAGES),
                                        "from eie_hdl import EIEConfig"])
-def test_a_package_alone_loads_nothing_heavy(statement):
+def test_importing_a_package_loads_no_heavy_dependency(statement):
     script = (f"import sys\n{statement}\n"
               "print(sorted({'amaranth', 'numpy', 'scipy', 'cocotb', 'torch'} & set(sys.modules)))")
     run = subprocess.run([sys.executable, "-c", script], encoding="utf-8", capture_output=True,

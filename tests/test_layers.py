@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ["eie_hdl", "compiler/eie_compiler", "drivers/python/eie_driver", "sim/eie_sim",
            "benchmarks/eie_bench", "flows/eie_flows", "cli/eie_cli"]
 
-#: What software knows of the hardware: no component, hence no Amaranth elaboration. And how
-#: optional dependencies are installed.
+#: Modules of the hardware that software may use: no component, hence no Amaranth elaboration; and
+#: how optional dependencies are installed.
 CONTRACT = ["eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing",
             "eie_hdl.registers", "eie_hdl.extras"]
 #: Tools also emit the hardware. The package root is for names of these modules only: a name that it

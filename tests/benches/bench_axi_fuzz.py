@@ -161,7 +161,7 @@ class Fuzz:
 
 
 @cocotb.test()
-async def random_packets_do_what_they_must(dut):
+async def random_packets_have_the_required_effects(dut):
     host = await Host.start(dut, pause=0.15)
     fuzz = Fuzz(host)
     round_number = 0

@@ -122,7 +122,7 @@ def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, opti
     assert not (tmp_path / "net.npz").exists()
 
 
-def test_inputs_take_memory_for_the_bytes_that_are_there_only(tmp_path, eie):
+def test_inputs_take_no_more_memory_than_the_bytes_of_their_file(tmp_path, eie):
     np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(

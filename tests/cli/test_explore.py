@@ -104,7 +104,7 @@ def test_folder_that_cannot_be_written_is_refused_before_anything_is_computed(ei
     (["--layers", "fc9"], "eie: --layers must be some of Alex-6, "),
     (["--set", "n_pes=2"], "eie: n_pes is not a parameter; those are "),
 ])
-def test_options_that_make_no_sense_are_refused(tmp_path, eie, files, arguments, message):
+def test_conflicting_and_invalid_options_are_refused(tmp_path, eie, files, arguments, message):
     code, text = eie("explore", *(files[0] if argument == "NET" else argument
                                   for argument in arguments), "-o", tmp_path / "e")
     assert code == 2

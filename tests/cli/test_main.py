@@ -13,8 +13,8 @@ COMMANDS = ["bench", "cache", "compile", "compress", "demo", "doctor", "explore"
             "registers", "run", "synth", "train", "verilog"]
 
 
-def test_help_waits_for_nothing_heavy():
-    """NumPy and what is greater are imported by the command that needs them."""
+def test_help_imports_no_heavy_dependency():
+    """NumPy and larger packages are imported only by commands that need them."""
     script = ("import sys, eie_cli.main; "
               "print(sorted({'amaranth', 'numpy', 'scipy', 'torch', 'numba', 'matplotlib', "
               "'distributed'} & set(sys.modules)))")

@@ -124,7 +124,7 @@ def test_a_manifest_of_something_else_is_refused(saved, text, message):
         Build.load(saved)
 
 
-def test_a_configuration_that_cannot_be_is_refused(saved):
+def test_an_impossible_configuration_is_refused(saved):
     reseal(saved, config={"n_pe": 3})
     with pytest.raises(BuildError, match="n_pe must be a power of two from 1 to 256, not 3$"):
         Build.load(saved)

@@ -45,7 +45,7 @@ def test_numbers_become_float64_and_a_missing_bias_zeros():
     (np.array([[1, np.inf]]), None, "layer 'a': weight and bias must be finite"),
     (WEIGHT, np.array([0, np.nan]), "layer 'a': weight and bias must be finite"),
 ])
-def test_a_layer_that_cannot_be_is_refused(weight, bias, message):
+def test_an_invalid_layer_is_refused(weight, bias, message):
     with pytest.raises(ModelError, match=f"^{re.escape(message)}$"):
         ModelLayer("a", weight, bias)
 

@@ -97,7 +97,7 @@ def test_a_wrong_number_is_refused(changes, message):
         CompressedNetwork(**{"layers": layers, "input_frac": 8, "v_width": 4} | changes)
 
 
-def test_two_layers_of_one_name_are_refused():
+def test_two_layers_of_the_same_name_are_refused():
     layer = random_network(np.random.default_rng(0), [2, 2]).layers[0]
     with pytest.raises(NetworkError, match="^layer 'fc1': name must be unique$"):
         CompressedNetwork((layer, layer), 8, 4)
@@ -107,7 +107,7 @@ def test_names_of_many_layers_are_not_compared_in_pairs():
     calls = []
 
     class Name(str):
-        """Text that counts how often it is looked at."""
+        """Text that counts its comparisons."""
 
         def __eq__(self, other):
             calls.append(self)

@@ -76,7 +76,7 @@ def test_patches_of_one_pixel_are_the_pixels():
      "image"
      ),
 ])
-def test_a_convolution_that_cannot_be_is_refused(options, message):
+def test_an_impossible_convolution_is_refused(options, message):
     with pytest.raises(PatchError, match=f"^{re.escape(message)}$"):
         Patches(**{"shape": SHAPE, **options})
 

@@ -55,7 +55,7 @@ def test_negative_fraction_bits_make_a_word_worth_more():
     assert dequantise(np.array([1, -1]), -3).tolist() == [8, -8]
 
 
-def test_words_survive_the_way_to_numbers_and_back():
+def test_words_survive_a_round_trip_through_numbers():
     words = np.arange(-128, 128)
     for frac in (-3, 0, 7, 12):
         assert quantise(dequantise(words, frac), frac, 8).tolist() == words.tolist()
@@ -126,7 +126,7 @@ def test_input_packets_fill_the_buffer_as_placed(config, buffer):
         assert rows.swapaxes(1, 2).ravel().tolist() == expected.tolist()
 
 
-def test_memories_that_are_alike_are_sent_once():
+def test_identical_memories_are_sent_once():
     build = small_build()
     packets = memory_packets(build.config, build.images)
     own = {**build.images, "pe_3.codebook": build.images["pe_3.codebook"] ^ np.uint64(1)}

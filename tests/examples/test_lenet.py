@@ -33,7 +33,7 @@ def load(name):
 
 @pytest.fixture
 def idx(tmp_path):
-    """Folder of files as MNIST's, and what is in them."""
+    """Folder of files in the format of MNIST, and their contents."""
     rng = np.random.default_rng(71)
     arrays = {}
     for name, file in load("mnist").FILES.items():
@@ -104,7 +104,7 @@ def test_the_options_of_the_example_are_those_of_the_commands():
 
 
 def test_the_results_are_measured_and_carry_a_version(tmp_path, monkeypatch):
-    """With a small network, and the golden model in the place of the Verilog."""
+    """Uses a small network, and the golden model in place of the Verilog."""
     def pretend(build, words, *, engine):
         golden = infer(build, words, engine="golden")
         return golden if engine == "golden" else dataclasses.replace(

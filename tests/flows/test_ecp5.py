@@ -51,7 +51,7 @@ endmodule
 
 
 @needs_yosys
-def test_memories_become_what_they_are_meant_for(tmp_path):
+def test_memories_are_mapped_to_the_intended_cells(tmp_path):
     cells = ecp5.map_cells(MODULE, tmp_path, top="small")
     kinds = {memory: Counter(cell["type"] for name, cell in cells.items()
                              if name.startswith(f"{memory}."))

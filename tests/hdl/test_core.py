@@ -101,7 +101,7 @@ def test_network_gives_the_results_of_the_golden_model(simulate, n_pe):
 
 
 def test_network_gives_the_same_with_a_slow_host(simulate, stalls):
-    """Two images, one after the other, in tiles that are more than one in a layer."""
+    """Two images, one after the other, with several tiles per layer."""
     rng = np.random.default_rng(47)
     config = dataclasses.replace(SMALL, n_pe=2, acc_depth=4, drop_empty_columns=False)
     network = random_network(rng, [6, 19, 3], density=0.4, v_width=config.v_width, frac=4)
@@ -110,7 +110,7 @@ def test_network_gives_the_same_with_a_slow_host(simulate, stalls):
     counted = []
     simulate(dut, *inference(dut, build, random_inputs(rng, 2, 6), stalls=stalls,
                              counted=counted))
-    # Of a host that takes one element in two cycles.
+    # Only a host that takes an element every second cycle stalls results.
     assert all((counts["stall_result"] > 0) == (stalls.output > 0) for counts in counted)
 
 
@@ -184,7 +184,7 @@ def test_busy_cycles_of_all_pes_are_the_entries_that_were_walked(simulate, n_pe)
 
 @pytest.mark.parametrize("n_pe", [1, 4])
 def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_pe):
-    """And all rows that no program uses are overwritten meanwhile, some of them often."""
+    """All unused rows are overwritten in the meantime, some of them often."""
     build = random_build(n_pe, outputs="last")
     config, layouts = build.config, Layouts.of(build.config)
     assert build.input_buffers == 2
@@ -197,7 +197,7 @@ def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_
     running, n_while_running = True, 0
 
     def words():
-        """Rows that are not used, without an end."""
+        """Yield words for unused rows while the program runs."""
         while running:
             place = rng.choice(spare), rng.randrange(config.n_pe)
             written[place] = rng.getrandbits(layouts.act_word.size)

@@ -56,7 +56,7 @@ class Host:
                 for first in range(0, len(received), n_pieces)]
 
     def pack(self, pieces, width):
-        """A word of its pieces, each sign-extended: what is above the word is none of it."""
+        """Join sign-extended pieces to a word; bits above its width are dropped."""
         step = self.config.act_width
         assert pieces == [wrap(piece, step) for piece in pieces]
         return sum(piece % (1 << step) << n * step for n, piece in enumerate(pieces)) \
@@ -186,7 +186,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("n_pe", [1, 2])
-def test_program_that_fails_writes_nothing_and_the_next_one_is_right(simulate, n_pe):
+def test_failed_program_writes_nothing_and_the_next_one_succeeds(simulate, n_pe):
     """Each wrong descriptor in turn; only a reset gets the machine out of it."""
     machine = Machine(n_pe, seed=5)
     core, layout = machine.core, machine.layouts.descriptor
@@ -240,7 +240,7 @@ def test_tiles_before_a_wrong_descriptor_are_not_harmed_by_a_program_that_runs_o
 
 
 @pytest.mark.parametrize("n_pe", [1, 2])
-def test_reset_in_any_cycle_leaves_the_memories_and_a_machine_that_is_right(simulate, n_pe):
+def test_reset_in_any_cycle_keeps_the_memories_and_a_working_machine(simulate, n_pe):
     """Traffic of a program, with a fast or a slow host, or of a read."""
     machine = Machine(n_pe, seed=11)
     core, rng = machine.core, machine.rng

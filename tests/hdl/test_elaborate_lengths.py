@@ -54,14 +54,14 @@ def test_lines_and_parameters_are_counted_as_stated():
 
 
 @pytest.mark.parametrize("which", ["elaborate", ""], ids=["components", "all"])
-def test_half_of_them_are_short(which):
-    """Of the components' `elaborate` alone, and with their helpers."""
+def test_half_of_the_functions_are_short(which):
+    """Median length of `elaborate` methods alone, and with their helpers."""
     lengths = [length for name, length in LENGTHS.items() if name.endswith(which)]
     assert len(lengths) > 40
     assert statistics.median(lengths) <= MEDIAN
 
 
-def test_few_are_long_and_none_is_longer_than_a_screen():
+def test_few_functions_are_long_and_none_is_longer_than_a_screen():
     long = {name: length for name, length in LENGTHS.items() if length > LONG}
     assert len(long) <= N_LONG, long
     assert max(LENGTHS.values()) <= LONGEST, long

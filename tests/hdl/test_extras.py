@@ -72,6 +72,6 @@ def test_every_extra_that_a_message_names_exists():
     assert {"sim", "demo", "train", "bench", "synth", "registers"} <= named <= {"", *extras}
 
 
-def test_one_module_words_how_to_install():
+def test_only_one_module_contains_installation_commands():
     assert [path.name for path in SOURCES
             if "pip install" in path.read_text(encoding="utf-8")] == ["extras.py"]

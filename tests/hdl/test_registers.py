@@ -50,7 +50,7 @@ def test_fields_have_names_of_their_own_that_are_identifiers():
         assert all(name.isidentifier() and name == name.lower() for name in names)
 
 
-def test_no_two_members_of_the_bank_have_one_name():
+def test_no_two_members_of_the_bank_share_a_name():
     names = [member_name(register, field) for register, field in FIELDS]
     names += [f"{member_name(register, field)}_set" for register, field in FIELDS
               if field.access == Access.STICKY]

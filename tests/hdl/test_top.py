@@ -117,13 +117,13 @@ def run(simulate, rule):
 
 
 def handshakes(ctx, dut):
-    """Which of the handshakes are high."""
+    """Names of the handshake signals that are high."""
     return {name for name in HANDSHAKES
             if ctx.get(getattr(getattr(dut, name.split(".")[0]), name.split(".")[1]))}
 
 
 def test_nothing_is_taken_or_offered_until_the_reset_has_passed(simulate):
-    """A host that asks from the beginning on is answered for what it asks after the reset."""
+    """Requests asserted throughout the reset are answered only after it."""
     dut = Clocked()
     taking = {"s_axil.awready", "s_axil.wready", "s_axil.arready", "s_axis.tready"}
 
@@ -241,7 +241,7 @@ def test_soft_reset_wipes_the_memories_and_restores_the_registers(simulate):
 
 @pytest.mark.parametrize("register", ["ID", "INPUT_BASE"])
 def test_register_that_is_read_only_or_locked_cannot_be_written(simulate, register):
-    """While a packet is half received INPUT_BASE is locked."""
+    """INPUT_BASE is locked while a packet is partly received."""
     async def rule(ctx, host):
         bus = host.dut.s_axis
         ctx.set(bus.tkeep, WHOLE)

@@ -52,7 +52,7 @@ def test_machine_that_cannot_be_is_a_point_with_a_reason():
     assert impossible.error == "n_pe must be a power of two from 1 to 256, not 3"
 
 
-def test_memories_are_as_deep_as_they_can_be_unless_they_are_swept():
+def test_memories_have_the_greatest_depth_unless_swept():
     config = fit(EIEConfig(), spmat_depth=64, queue_depth=4)
     assert config == EIEConfig(queue_depth=4, spmat_depth=64, ptr_depth=1 << 20,
                                act_depth=1 << 16, program_depth=4096)

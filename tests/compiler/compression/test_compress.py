@@ -97,7 +97,7 @@ def test_progress_is_reported(rng):
 @pytest.mark.parametrize("options", [{"pins": {"fc9": 3}}, {"calibration": np.ones((1, 3))},
                                      {"act_width": 99}, {"kmeans_init": "nowhere"},
                                      {"density": 2.0}])
-def test_wrong_options_are_found_before_anything_is_done(rng, options):
+def test_wrong_options_are_refused_before_any_work(rng, options):
     steps = []
     with pytest.raises((CompressError, ConfigError)):
         compress(make_model(rng, 6, 5), progress=steps.append, **options)
@@ -105,7 +105,7 @@ def test_wrong_options_are_found_before_anything_is_done(rng, options):
 
 
 @pytest.mark.parametrize("v_width", [2, 4, 8])
-def test_what_was_compressed_stays_exactly_as_it_is(rng, v_width):
+def test_compressing_again_keeps_every_weight_exactly(rng, v_width):
     network = compress(make_model(rng, 90, 60, 5), density=0.3, v_width=v_width)
     again = compress(decompress(network), v_width=v_width)
     for before, after in zip(decompress(network).layers, decompress(again).layers):

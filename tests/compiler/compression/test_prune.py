@@ -43,7 +43,7 @@ def test_sparse_weights_are_pruned_as_dense_ones(dense, kind, options):
     np.testing.assert_array_equal(sparse.toarray(), dense)    # and are left as they were
 
 
-def test_what_is_kept_is_sorted_and_stores_no_zero(dense):
+def test_kept_weights_are_sorted_and_include_no_zero(dense):
     dense[3] = 0
     sparse = csc_array(dense)
     sparse.data[:7] = 0
@@ -55,7 +55,7 @@ def test_what_is_kept_is_sorted_and_stores_no_zero(dense):
 
 @pytest.mark.parametrize("options", [{"density": 1.0}, {"density": 0.001}, {"quality": 0.0},
                                      {"quality": 9.0}])
-def test_zeros_never_stay_and_another_weight_always_does(options):
+def test_zeros_are_always_pruned_and_the_greatest_weight_is_kept(options):
     dense = np.zeros((10, 10), np.float32)
     dense[3, 4], dense[2, 2] = -2, 0.5
     kept = prune(dense, **options)

@@ -83,7 +83,7 @@ def test_an_outlier_keeps_a_weight_of_its_own():
     assert np.count_nonzero(codes == codes[-1]) == 1
 
 
-def test_what_no_code_needs_is_zero_and_last():
+def test_unused_values_of_a_codebook_are_zero_and_last():
     values = np.append(np.linspace(1, 2, 1000), [5.0, 100.0])
     codebook, codes = share_weights(values, 15, "linear")
     assert codebook.tolist() == [0, pytest.approx(1.5), 5, 100, *[0] * 12]

@@ -88,7 +88,7 @@ def test_no_word_is_longer_than_can_be_decoded(n_symbols, longest):
     (b"\xff", 8, 5, [1, 2, 2], "5 words must be in the 8 bits, but these end within the last word"),
     (b"\x00", 8, 7, [1, 2, 2], "7 words must end at bit 8, not 7"),
 ])
-def test_what_is_no_code_is_refused(content, n_bits, n_symbols, lengths, message):
+def test_invalid_codes_are_refused(content, n_bits, n_symbols, lengths, message):
     with pytest.raises(HuffmanError, match=f"^{re.escape(message)}$"):
         decode(content, n_bits, n_symbols, np.array(lengths, np.uint8))
 

@@ -129,7 +129,7 @@ def test_other_compressions_are_refused(tmp_path):
         read_arrays(path)
 
 
-def test_two_arrays_of_one_name_are_refused(tmp_path):
+def test_two_arrays_of_the_same_name_are_refused(tmp_path):
     path = write(tmp_path / "a.npz", [("a.npy", npy(1)), ("a", npy(2))])
     with pytest.raises(ArchiveError, match="^File must not have two arrays of the same name$"):
         read_arrays(path)

@@ -149,7 +149,7 @@ def test_other_arrays_are_refused(tmp_path, arrays, message):
     ({"indptr": np.array([0, 3])}, "must be a sparse matrix in format csc: "),
     ({"indptr": np.array([0, 1, 1, 2])}, "indptr must end at 3, the length of data, not 2"),
 ])
-def test_sparse_matrices_that_cannot_be_are_refused(tmp_path, change, message):
+def test_invalid_sparse_matrices_are_refused(tmp_path, change, message):
     matrix = sp.csc_array(np.array([[1.0, 0, 0], [0, 0, 3], [0, 2, 0], [0, 0, 0]]))
     arrays = sparse_arrays("a", matrix) | {f"a.{field}": array for field, array in change.items()}
     assert error_of(tmp_path, **arrays).startswith(f"layer 'a': {message}")

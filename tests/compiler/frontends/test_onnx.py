@@ -544,7 +544,7 @@ LINEAR = [("MatMul", "x w", "hidden", {}), ("Relu", "hidden", "y", {})]
      "not 'w'"),
     ({"first": "y", "last": "hidden"}, "first must be on the path from 'x' to 'hidden', not 'y'"),
 ])
-def test_tensors_that_are_no_ends_of_a_part_are_refused(options, message):
+def test_tensors_that_cannot_delimit_a_part_are_refused(options, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
         from_onnx(graph_of(LINEAR, {"w": W}, [1, 6]), **options)
 
@@ -595,7 +595,7 @@ def test_normalisation_by_the_batch_is_refused_as_it_was_before_opset_14():
 @pytest.mark.parametrize("node", [("Identity", "", "i", {"domain": "odd"}),
                                   ("Constant", "", "i", {"domain": "odd"}),
                                   ("Constant", "", "i", {})])
-def test_nodes_that_nothing_uses_may_be_odd(node):
+def test_unused_nodes_may_be_unsupported(node):
     assert len(from_onnx(graph_of([node, *LINEAR], {"w": W}, [1, 6])).layers) == 1
 
 
@@ -608,7 +608,7 @@ def test_shapes_of_tensors_of_no_type_are_not_known():
         from_onnx(model)
 
 
-def test_constants_may_be_used_again_but_not_without_end(monkeypatch):
+def test_constants_may_be_reused_up_to_a_limit(monkeypatch):
     monkeypatch.setattr("eie_compiler.frontends.common._MAX_REPEATED", 32)
     nodes = [("MatMul", "x w", "a", {}), ("MatMul", "a w", "b", {}), ("MatMul", "b w", "y", {})]
     w = floats(4, 4)
@@ -657,7 +657,7 @@ def test_any_changed_byte_gives_a_model_or_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("dims", [[6, 5], [1 << 40, 1 << 40], [-1, 4], [6, 4, 0]])
-def test_shapes_must_be_those_of_the_numbers_that_are_there(dims):
+def test_shapes_must_match_the_number_of_elements(dims):
     model = graph_of(LINEAR, {"w": W}, [1, 6])
     del model.graph.initializer[0].dims[:]
     model.graph.initializer[0].dims.extend(dims)

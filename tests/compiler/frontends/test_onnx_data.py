@@ -39,7 +39,7 @@ def external(tmp_path, size=96, **said):
 
 
 @pytest.mark.parametrize("said", [{}, {"offset": 0, "length": 96}])
-def test_weights_in_a_file_beside_the_model_are_read(tmp_path, said):
+def test_weights_in_a_file_next_to_the_model_are_read(tmp_path, said):
     model = read_model(external(tmp_path, **said))
     np.testing.assert_array_equal(model.layers[0].weight, W.T)
 

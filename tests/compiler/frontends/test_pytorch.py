@@ -353,7 +353,7 @@ def test_other_state_dicts_are_refused(state, message):
         from_state_dict(state)
 
 
-def test_tensors_may_share_numbers_but_not_without_end(monkeypatch):
+def test_tensors_may_share_numbers_up_to_a_limit(monkeypatch):
     monkeypatch.setattr("eie_compiler.frontends.common._MAX_REPEATED", 8)
     state = {f"{number}.weight": MODULE[2].weight[:2, :2] for number in range(5)}
     assert len(from_state_dict(state).layers) == 5    # 20 of 12 numbers
@@ -403,7 +403,7 @@ def test_a_folder_is_named_as_one(tmp_path):
 
 @pytest.mark.parametrize("compression, copies", [(zipfile.ZIP_DEFLATED, 1),
                                                  (zipfile.ZIP_STORED, 9)])
-def test_a_file_that_is_more_than_its_bytes_is_refused(tmp_path, compression, copies):
+def test_a_file_that_expands_beyond_its_bytes_is_refused(tmp_path, compression, copies):
     path = tmp_path / "m.pt"
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("m/data.pkl", b"\0" * 1000)

@@ -194,7 +194,7 @@ def test_malformed_streams_are_refused_with_the_offset(content, message):
         read_parts(content, {"fc": LayerShape((1, 10))})
 
 
-def test_the_least_good_stream_is_none_of_the_malformed():
+def test_the_smallest_valid_stream_is_accepted():
     part = read_parts(b"\3\0\0\0" + CODEBOOK + BIAS + b"\x11\1\0\0", {"fc": LayerShape((1, 10))})
     assert part["fc"].weight.toarray().tolist() == [[1, 1, 1] + [0] * 7]
 

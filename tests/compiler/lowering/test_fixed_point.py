@@ -36,7 +36,7 @@ def partial_sums(addends):
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 32), relu=st.booleans())
-def test_adversarial_inputs_reach_the_bound_and_never_pass_it(seed, relu):
+def test_adversarial_inputs_reach_the_bound_and_never_exceed_it(seed, relu):
     layer = random_layer(np.random.default_rng(seed))
     low, high = activation_range(NARROW, relu=relu)
     chosen = choose_format(NARROW, layer, 8, (low, high))
@@ -59,7 +59,7 @@ def test_adversarial_inputs_reach_the_bound_and_never_pass_it(seed, relu):
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 32), relu=st.booleans())
-def test_no_input_in_no_order_passes_the_bound(seed, relu):
+def test_no_input_in_any_order_exceeds_the_bound(seed, relu):
     rng = np.random.default_rng(seed)
     layer = random_layer(rng)
     low, high = activation_range(NARROW, relu=relu)

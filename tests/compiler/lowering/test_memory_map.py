@@ -41,7 +41,7 @@ def test_no_layer_overwrites_its_source_or_a_bias(sizes):
 
 
 @pytest.mark.parametrize("spare", [0, -1])
-def test_the_input_has_a_second_buffer_where_there_is_room(spare):
+def test_the_input_has_a_second_buffer_if_it_fits(spare):
     network = network_of([64, 40, 64, 24], density=0.1)
     roomy = place_activations(ROOMY, network)
     config = dataclasses.replace(ROOMY, act_depth=roomy.n_words + spare)

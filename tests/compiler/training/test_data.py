@@ -44,7 +44,7 @@ def test_pixels_are_flattened_and_divided_by_256(tmp_path):
     np.testing.assert_array_equal(data.test.inputs, images[:1].reshape(1, 6) / 256)
 
 
-def test_floating_point_targets_are_numbers_to_come_near_to(tmp_path):
+def test_floating_point_targets_are_for_regression(tmp_path):
     np.savez(tmp_path / "d.npz", train_inputs=np.ones((9, 2)), train_labels=np.ones((9, 3)),
              test_inputs=np.ones((2, 2)), test_labels=np.ones((2, 3)))
     data = read_data(tmp_path / "d.npz")

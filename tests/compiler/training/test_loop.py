@@ -54,7 +54,7 @@ def test_a_seed_gives_the_same_bits_and_another_one_others(data):
     assert bits(one) != bits(other)
 
 
-def test_regression_comes_near_to_its_targets():
+def test_regression_approaches_its_targets():
     rng = np.random.default_rng(53)
     x = rng.normal(size=(300, 5)).astype(np.float32)
     y = (x @ rng.normal(size=(5, 2))).astype(np.float32)

@@ -62,6 +62,6 @@ def test_quality_leaves_the_same_in_however_many_steps(steps):
     (lambda: sharing_stage(1, v_width=9, kmeans_init="exact", rate=1e-2), CompressError,
      "v_width must be an integer from 2 to 8, not 9"),
 ])
-def test_stages_that_cannot_be_are_refused_before_any_training(make, error, message):
+def test_impossible_stages_are_refused_before_any_training(make, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         make()

@@ -23,7 +23,7 @@ from eie_sim.rtl.verilator_host import verilog
 from support.driver_builds import TINY, compiled, random_words
 
 
-def test_numbers_come_out_as_numbers(machine):
+def test_real_inputs_give_real_outputs(machine):
     build = compiled()
     machine.load(build)
     x = np.random.default_rng(3).normal(0, 2, (3, 20))

@@ -39,7 +39,7 @@ def test_an_empty_batch_has_empty_outputs(machine):
     (1, False, "send START receive send START receive send START receive"),
     (1, True, "send START receive send START receive send START receive"),
 ])
-def test_inputs_are_loaded_and_starts_queued_as_early_as_can_be(machine, fake, buffers,
+def test_inputs_are_loaded_and_starts_queued_as_early_as_possible(machine, fake, buffers,
                                                                read_counters, order):
     build = compiled(buffers=buffers)
     machine.load(build)

@@ -26,7 +26,7 @@ from support.driver_builds import TINY, compiled
     ("CONFIG_N_PE", 48, "Machine must have a valid configuration, but n_pe must be a power of "
                         "two from 1 to 256, not 48"),
 ])
-def test_what_is_no_machine_of_ours_is_refused(fake, register, value, message):
+def test_other_devices_and_versions_are_refused(fake, register, value, message):
     fake.words[register] = value
     with pytest.raises(DriverError, match=f"^{re.escape(message)}$"):
         Accelerator(fake)

@@ -39,7 +39,7 @@ def test_a_transfer_of_the_dma_that_waits_is_never_stopped(fake, monkeypatch):
         dma.recvchannel.stop()
 
 
-def test_no_longer_packet_can_be_expected_while_the_dma_waits(fake, monkeypatch):
+def test_a_longer_packet_cannot_be_expected_while_the_dma_waits(fake, monkeypatch):
     bus, _ = pynq(fake, monkeypatch)
     bus.expect(60)
     bus.expect(64)

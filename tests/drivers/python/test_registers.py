@@ -12,7 +12,7 @@ from eie_driver.registers import Registers
     ("START", {"buffer": 2}, "START.buffer must be from 0 to 1, not 2"),
     ("WATCHDOG", {"value": -1}, "WATCHDOG.value must be from 0 to 4294967295, not -1"),
 ])
-def test_what_no_register_can_hold_is_refused(fake, name, fields, message):
+def test_values_that_no_register_can_hold_are_refused(fake, name, fields, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         Registers(fake).write(name, **fields)
 

@@ -29,7 +29,7 @@ def random_fields(rng, layout):
 
 
 def random_descriptor(rng, config, offset):
-    """With rows that exist, the offset of the input buffer added, and a destination elsewhere."""
+    """Random descriptor with valid rows at this input offset, and a separate destination."""
     layouts = Layouts.of(config)
     while True:
         descriptor = random_fields(rng, layouts.descriptor)
@@ -151,7 +151,7 @@ class Pes:
             await ctx.tick()
 
     async def listen(self, ctx):
-        """Note messages, hold them against the rules, and count."""
+        """Log messages, check them against the rules, and count them."""
         link, host = self.dut.link, self.dut.host
         opened = was_stopped = was_load = False
         recent = collections.deque([0], EIEConfig(n_pe=self.n_pe).n_in_flight)
@@ -322,7 +322,7 @@ def test_tiles_without_a_barrier_do_not_wait_to_be_written(simulate):
 
 
 def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
-    """Ten cycles more of it are ten cycles more in all, and nothing else changes."""
+    """Ten more cycles of waiting lengthen the program by ten cycles and change no other counter."""
     config = PRESETS["tiny"]
     program = [tile(), tile(barrier=1), tile(final=1)]
     dut = Ccu(config)
@@ -397,7 +397,7 @@ N_POINTERS = CONFIGS["tiny"].n_pointers
     (1, tile(ptr_base=N_POINTERS - 3, final=1), 0, Error.BAD_POINTER),
 ])
 def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, error):
-    """At most its start is broadcast, or activations before the one that has no pointers."""
+    """No more than its start, or activations up to the one without pointers, is broadcast."""
     config = CONFIGS["tiny"]
     good = {"start": {"source": 8}, "end": {"destination": 20}, "valid": 1}
     program = [*[good] * address, wrong]

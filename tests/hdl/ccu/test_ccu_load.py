@@ -27,7 +27,7 @@ def descriptor(address=0, **fields):
 
 
 def listener(dut):
-    """Messages by cycle, and the bench that notes them."""
+    """Messages by cycle, and the bench that logs them."""
     messages = {}
 
     async def listen(ctx):
@@ -85,7 +85,7 @@ def test_a_word_is_broadcast_in_every_cycle_one_cycle_later_while_nothing_runs(s
 
 
 def test_words_are_taken_every_other_cycle_while_a_program_waits(simulate):
-    """Because a PE may need another cycle to write one."""
+    """A PE may need a second cycle to write one."""
     words, expected = random_words(random.Random(37), 30, [Memory.ACT])
     dut = Ccu(CONFIG)
     messages, listen = listener(dut)
@@ -104,7 +104,7 @@ def test_words_are_taken_every_other_cycle_while_a_program_waits(simulate):
 
 
 def test_words_do_not_keep_activations_waiting(simulate):
-    """As long as there are activations, none is taken; the first gap is theirs, and one cycle."""
+    """No word is taken while activations are sent; the first gap of one cycle takes one."""
     dut = Ccu(CONFIG)
     messages, listen = listener(dut)
     words, expected = random_words(random.Random(41), 10, [Memory.ACT])
@@ -139,8 +139,8 @@ def test_words_do_not_keep_activations_waiting(simulate):
     assert activations == [*range(first, first + 30), *range(first + 32, first + 62)]
 
 
-def test_words_are_taken_though_the_machine_has_failed(simulate):
-    """Those of the packet that is being received have a place to go."""
+def test_words_are_accepted_after_the_machine_has_failed(simulate):
+    """The rest of a packet that is being received is accepted."""
     words, expected = random_words(random.Random(43), 10)
     dut = Ccu(CONFIG)
     messages, listen = listener(dut)

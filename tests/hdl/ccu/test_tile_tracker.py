@@ -9,7 +9,7 @@ from eie_hdl.config import PRESETS
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_follows_the_tiles_of_each_program(simulate, seed):
+def test_the_tiles_of_each_program_are_tracked(simulate, seed):
     dut, rng = TileTracker(PRESETS["tiny"]), random.Random(seed)
     n_tiles = PRESETS["tiny"].program_depth
 

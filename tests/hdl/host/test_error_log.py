@@ -44,7 +44,7 @@ def test_first_error_of_the_lowest_source_stays_until_it_is_cleared(simulate):
 
 
 @pytest.mark.parametrize("winner", range(3))
-def test_of_errors_in_one_cycle_that_of_the_lowest_number_is_kept(simulate, winner):
+def test_of_simultaneous_errors_the_lowest_numbered_is_kept(simulate, winner):
     dut = ErrorLog(n_sources=3)
 
     async def bench(ctx):

@@ -297,7 +297,7 @@ def test_a_fault_has_its_code_and_address_and_the_next_packet_is_good(simulate, 
     ({"pe": 4, "reserved": 1}, Error.BAD_HEADER),
     ({"reserved": 1, "keep": 1}, Error.PARTIAL_BEAT),
 ])
-def test_of_several_errors_of_a_header_the_first_in_order_is_reported(simulate, fields, code):
+def test_the_first_of_several_errors_of_a_header_is_reported(simulate, fields, code):
     fields = {"count": 1, **fields}
     settings = Settings(in_use=fields.pop("in_use", 0))
     keep = fields.pop("keep", WHOLE)
@@ -528,7 +528,7 @@ def test_a_packet_is_received_until_its_last_word_is_taken(simulate, memory, buf
 
 
 def test_in_use_is_sampled_in_the_cycle_after_the_header(simulate):
-    """Of a start and a header in the same cycle, one thus sees the other."""
+    """If a start and a header occur in the same cycle, one of them thus sees the other."""
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
 

@@ -387,7 +387,7 @@ def test_fields_have_their_reset_values_at_first_and_after_restore(simulate):
     simulate(dut, bench)
 
 
-def test_restore_does_not_disturb_the_answer_to_the_access_that_caused_it(simulate):
+def test_restore_does_not_disturb_the_response_to_its_access(simulate):
     dut = small()
 
     async def bench(ctx):

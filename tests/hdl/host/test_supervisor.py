@@ -29,7 +29,7 @@ async def control(ctx, dut, *bits):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_of_simultaneous_errors_the_one_of_highest_priority_is_logged(simulate, source):
+def test_the_simultaneous_error_of_highest_priority_is_logged(simulate, source):
     dut = Supervisor(CONFIG)
     names = list(SOURCES)
 

@@ -21,7 +21,7 @@ async def errors(ctx, dut, cycles, *, active=True, restart=False):
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 10])
 def test_as_many_cycles_as_the_limit_are_allowed(simulate, limit):
-    """Applies to a pending start, and to a program from the cycle after its start.
+    """The limit applies to a pending start, and to a program from the cycle after its start.
 
     The error is reported once, in the cycle that exceeds the limit.
     """

@@ -152,7 +152,7 @@ def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall):
 @pytest.mark.parametrize("distance", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("gap", [False, True])
 def test_repeated_row_gets_its_latest_sum(simulate, distance, gap):
-    """The operands in between are for other rows, or not valid."""
+    """Operands in between are for other rows, or invalid."""
     config = PRESETS["tiny"]
     codebook = [0, 1, 2, 3, 4, 5, 6, 7]
     dut = MacAndMemories(config, codebook)

@@ -28,7 +28,7 @@ SOURCE, N_SOURCE = 0, 3    # rows of the activation SRAM
 
 
 class Case:
-    """Random contents of the memories, a program of tiles, and what must come of them."""
+    """Random contents of the memories, a program of tiles, and the expected results."""
 
     def __init__(self, config, seed):
         self.config, self.layouts, self.rng = config, Layouts.of(config), random.Random(seed)
@@ -256,7 +256,7 @@ def test_empty_column_takes_a_cycle_only_if_it_is_not_dropped(simulate, drop):
 
 
 def test_queue_is_filling_when_queue_depth_columns_wait(simulate):
-    """The one whose entries are being read does not wait any more, and loads never do."""
+    """A column whose entries are being read no longer counts as waiting, and loads never do."""
     config = PRESETS["tiny"]
     dut = Pe(config)
 

@@ -99,14 +99,14 @@ def test_counters_have_64_bits(loaded):
     assert loaded.counter(ADDRESS["MACS_LO"]) == macs + (7 << 32)
 
 
-def test_no_machine_is_noticed(tiny):
+def test_a_missing_machine_is_detected(tiny):
     driver = CDriver(*tiny)
     driver.fake.words["ID"] ^= 1
     assert driver.init() == ID
     assert driver.fake.log == []
 
 
-def test_another_major_version_is_noticed(tiny):
+def test_another_major_version_is_detected(tiny):
     driver = CDriver(*tiny)
     major = driver.fake.get("VERSION", "major")
     driver.fake.set("VERSION", major=major + 1)
@@ -117,7 +117,7 @@ def test_another_major_version_is_noticed(tiny):
 
 
 @pytest.mark.parametrize("name", ["FORMAT", *(name for name in ADDRESS if "CONFIG_" in name)])
-def test_another_machine_is_noticed(driver, name):
+def test_another_machine_is_detected(driver, name):
     driver.fake.words[name] += 1
     driver.fake.log.clear()
     assert driver.load() == CONFIG

@@ -70,7 +70,7 @@ def test_invalid_headers_are_reported(machine, header, fault):
     assert machine.take(beats_of(TINY, [1], **{"count": 1} | header)) == fault
 
 
-def test_what_is_in_use_is_not_written(machine):
+def test_memories_in_use_are_not_written(machine):
     machine.running, machine.buffers_in_use = True, {1}
     assert machine.take(beats_of(TINY, [1], count=1)) == Fault(Error.LOAD_IN_USE)
     machine.clear()
@@ -79,7 +79,7 @@ def test_what_is_in_use_is_not_written(machine):
     assert machine.take(beats_of(TINY, [1], **header, buffer=1)) == Fault(Error.LOAD_IN_USE, 0, 5)
 
 
-def test_what_is_complete_before_a_fault_stays_written():
+def test_words_complete_before_a_fault_stay_written():
     machine = HostModel(WIDE)
     header = {"memory": Memory.ACT.value, "count": 2}
     assert machine.take(beats_of(WIDE, [1, 2, 3], **header)) == Fault(Error.TRUNCATED, 1, 2)

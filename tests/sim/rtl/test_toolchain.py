@@ -106,7 +106,7 @@ def test_programs_are_required_only_if_cocotb_is_installed(monkeypatch):
     assert {tool.name for tool in check_tools() if tool.required} == base
 
 
-def test_every_tool_that_is_not_good_has_advice():
+def test_every_tool_that_fails_the_check_has_advice():
     for tool in check_tools():
         assert tool.ok == (not tool.advice)
 
