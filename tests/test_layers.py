@@ -45,6 +45,7 @@ ROWS = [
     ["eie_hdl"],
 
     ["eie_compiler.errors", "eie_compiler.patches", "eie_compiler.vectors"],
+    ["eie_compiler.preprocessing"],
     ["eie_compiler.accuracy", "eie_compiler.model", "eie_compiler.network"],
     ["eie_compiler.files", "eie_compiler.random_networks"],
     ["eie_compiler.build", "eie_compiler.frontends"],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.config import ConfigError, EIEConfig
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
@@ -17,6 +17,8 @@ from .files.hex_images import ImageError, from_hex, to_hex
 from .files.json_file import SCHEMA_VERSION, write_json
 from .files.untrusted_npz import ArchiveError, read_arrays
 from .patches import Patches
+from .preprocessing import FixedPreprocessing, PreprocessingError, quantise_inputs
+from .vectors import VectorError
 
 __all__ = ["MANIFEST", "Build", "BuildError", "Vector"]
 
@@ -25,6 +27,10 @@ MANIFEST = "manifest.json"
 
 _KIND = "eie-build"
 _VECTORS = "vectors.npz"
+
+#: Arrays beside the columns of vectors, and fields of the preprocessing.
+_PREPROCESSING = {f"preprocessing_{field.name}": field.name
+                  for field in dataclasses.fields(FixedPreprocessing)}
 
 
 class BuildError(ValueError):
@@ -74,6 +80,10 @@ class Build:
         Results of every layer, sent to the host or not.
     patches : :class:`~.patches.Patches`, optional
         For a convolution: the patches that inputs are cut from.
+    preprocessing : :class:`~.preprocessing.FixedPreprocessing`, optional
+        Offset and scale of each input, in integers.
+    nonnegative_inputs : :class:`bool`
+        True if words of inputs must not be negative, as the formats rely on it.
     report : :class:`dict`
         Build report: sizes, formats, bounds and entry balance; see docs/build-folder.md.
     """
@@ -87,6 +97,29 @@ class Build:
     report: dict[str, Any]
     layers: tuple[Vector, ...] = ()
     patches: Patches | None = None
+    preprocessing: FixedPreprocessing | None = None
+    nonnegative_inputs: bool = False
+
+    def quantise(self, inputs: ArrayLike) -> NDArray[np.int64]:
+        """Convert inputs (..., n_inputs) to words, as :func:`~.preprocessing.quantise_inputs`."""
+        return quantise_inputs(inputs, frac=self.input.frac, width=self.config.act_width,
+                               preprocessing=self.preprocessing,
+                               nonnegative=self.nonnegative_inputs)
+
+    def require_words(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the words of inputs (batch, n_inputs), after checking their signs.
+
+        Raises
+        ------
+        VectorError
+            If a word is negative, but the formats rely on there being none.
+        """
+        if self.nonnegative_inputs and (negative := np.argwhere(words < 0)).size:
+            at = negative[0].tolist()
+            raise VectorError(f"Element {at} must not be negative, as the network was compressed "
+                              f"for inputs that never are, but is {words[tuple(at)]}: compress it "
+                              "again without nonnegative inputs")
+        return words
 
     def write_images(self, folder: str | Path) -> dict[str, str]:
         """Write one file per memory instance into `folder`; return the SHA-256 of each file."""
@@ -110,7 +143,8 @@ class Build:
                                            for number, vector in enumerate(self.layers)}
         with (folder / _VECTORS).open("wb") as file:
             np.savez_compressed(file, allow_pickle=False,
-                                **{key: vector.columns for key, vector in vectors.items()})
+                                **{key: vector.columns for key, vector in vectors.items()},
+                                **_preprocessing_arrays(self.preprocessing))
         sums[_VECTORS] = hashlib.sha256((folder / _VECTORS).read_bytes()).hexdigest()
         names = [vector.name for vector in self.layers]
         manifest = {
@@ -119,6 +153,8 @@ class Build:
             "vectors": {key: {"name": vector.name, "base_word": vector.base_word,
                               "frac": vector.frac} for key, vector in vectors.items()},
             "patches": self.patches and dataclasses.asdict(self.patches),
+            **({"preprocessing": True} if self.preprocessing is not None else {}),
+            **({"nonnegative_inputs": True} if self.nonnegative_inputs else {}),
             "input_words": self.input_words, "input_buffers": self.input_buffers,
             "sent": [names.index(vector.name) for vector in self.outputs],
             "report": self.report, "files": sums}
@@ -151,6 +187,11 @@ class Build:
             raise BuildError(f"{folder / _VECTORS}: {error}") from error
         vectors = [Vector(fields["name"], fields["base_word"], columns[key], fields["frac"])
                    for key, fields in manifest["vectors"].items()]
+        try:
+            preprocessing = None if not manifest.get("preprocessing") else FixedPreprocessing(
+                *(columns[name] for name in _PREPROCESSING))
+        except (KeyError, PreprocessingError) as error:
+            raise BuildError(f"{folder / _VECTORS}: preprocessing: {error}") from error
         layers = tuple(vectors[1:])
         patches = manifest.get("patches")    # older builds lack the field
         return cls(config=config, images=images, input=vectors[0],
@@ -159,7 +200,14 @@ class Build:
                    outputs=tuple(layers[number] for number in manifest["sent"]),
                    report=manifest["report"],
                    patches=patches and Patches(**{key: tuple(numbers) for key, numbers
-                                                  in patches.items()}))
+                                                  in patches.items()}),
+                   preprocessing=preprocessing,
+                   nonnegative_inputs=manifest.get("nonnegative_inputs", False))
+
+
+def _preprocessing_arrays(preprocessing: FixedPreprocessing | None) -> dict[str, NDArray[np.int64]]:
+    return {} if preprocessing is None else {
+        name: getattr(preprocessing, field) for name, field in _PREPROCESSING.items()}
 
 
 def _instances(config: EIEConfig) -> dict[str, Image]:

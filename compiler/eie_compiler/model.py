@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, sparray
 
 from .patches import Patches
+from .preprocessing import Preprocessing
 
 __all__ = ["Model", "ModelError", "ModelLayer", "check_columns"]
 
@@ -85,7 +86,7 @@ class ModelLayer:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """Sequence of layers.
+    """Sequence of layers, after an optional preprocessing of the inputs.
 
     Parameters
     ----------
@@ -94,6 +95,8 @@ class Model:
     patches : :class:`~.patches.Patches`, optional
         If the first layer is a convolution: the patches that its inputs are cut from. Every pixel
         is then a separate inference, and all later layers are 1 × 1 convolutions.
+    preprocessing : :class:`~.preprocessing.Preprocessing`, optional
+        Offset and scale of each input; of a convolution, of each element of a patch.
 
     Raises
     ------
@@ -103,6 +106,7 @@ class Model:
 
     layers: tuple[ModelLayer, ...]
     patches: Patches | None = None
+    preprocessing: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         if type(self.layers) is not tuple or not self.layers:
@@ -113,9 +117,16 @@ class Model:
             raise ModelError(f"layer {self.layers[0].name!r}: weight must have "
                              f"{self.patches.n_inputs} columns, one for each element of a patch, "
                              f"not {self.layers[0].n_cols}")
+        if self.preprocessing is not None and \
+                len(self.preprocessing.scale) != self.layers[0].n_cols:
+            raise ModelError(f"preprocessing must have {self.layers[0].n_cols} elements, one for "
+                             f"each column of layer {self.layers[0].name!r}, not "
+                             f"{len(self.preprocessing.scale)}")
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute outputs (batch, n_outputs) for inputs (batch, n_inputs), in floating point."""
+        if self.preprocessing is not None:
+            x = self.preprocessing(x)
         for layer in self.layers:
             x = layer(x)
         return x

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from .patches import Patches
+from .preprocessing import Preprocessing
 
 __all__ = ["MAX_FRAC", "MAX_SIDE", "CompressedNetwork", "Layer", "NetworkError", "check_chain",
            "check_int", "check_shape"]
@@ -106,6 +107,10 @@ class CompressedNetwork:
         Bits of a codebook index, in all layers.
     patches : :class:`~.patches.Patches`, optional
         If the first layer is a convolution: the patches that its inputs are cut from.
+    preprocessing : :class:`~.preprocessing.Preprocessing`, optional
+        Offset and scale of each input, which the host applies; `input_frac` is that of the results.
+    nonnegative_inputs : :class:`bool`
+        True if no word of an input is negative: inputs whose word would be saturate at 0.
 
     Raises
     ------
@@ -117,6 +122,8 @@ class CompressedNetwork:
     input_frac: int
     v_width: int
     patches: Patches | None = None
+    preprocessing: Preprocessing | None = None
+    nonnegative_inputs: bool = False
 
     def __post_init__(self) -> None:
         if type(self.layers) is not tuple or not self.layers:
@@ -135,6 +142,14 @@ class CompressedNetwork:
             raise NetworkError(f"layer {self.layers[0].name!r}: shape must have "
                                f"{self.patches.n_inputs} columns, one for each element of a patch, "
                                f"not {self.layers[0].n_cols}")
+        if self.preprocessing is not None and \
+                len(self.preprocessing.scale) != self.layers[0].n_cols:
+            raise NetworkError(f"preprocessing must have {self.layers[0].n_cols} elements, one for "
+                               f"each column of layer {self.layers[0].name!r}, not "
+                               f"{len(self.preprocessing.scale)}")
+        if type(self.nonnegative_inputs) is not bool:
+            raise NetworkError(f"nonnegative_inputs must be true or false, not "
+                               f"{self.nonnegative_inputs!r}")
 
 
 def check_int(name: str, value: object, low: int, high: int) -> None:

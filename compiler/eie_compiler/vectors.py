@@ -45,14 +45,15 @@ class Placement(Protocol):
         """Column number of each element."""
 
 
-def quantise(values: ArrayLike, frac: int, width: int) -> NDArray[np.int64]:
+def quantise(values: ArrayLike, frac: int | NDArray[np.int64], width: int
+             ) -> NDArray[np.int64]:
     """Convert to fixed point: round half up, then saturate.
 
     Parameters
     ----------
     values
         Numbers, of any shape.
-    frac : :class:`int`
+    frac : :class:`int`, or one for each element of the last dimension
         Fraction bits.
     width : :class:`int`
         Width of a word in bits.
@@ -67,8 +68,12 @@ def quantise(values: ArrayLike, frac: int, width: int) -> NDArray[np.int64]:
         where = np.argwhere(~finite)[0].tolist()
         raise VectorError(f"Element {where} must be finite, not {numbers[tuple(where)]}")
     low, high = limits(width)
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(numbers, frac)
     # Clip as floats: values beyond 64 bits cannot be converted to integers.
-    return np.clip(np.floor(np.ldexp(numbers, frac) + 0.5), low, high).astype(np.int64)
+    floor = np.floor(np.clip(scaled, low, high))
+    # The difference is exact, unlike the sum of a number just below a half, and a half.
+    return floor.astype(np.int64) + (np.clip(scaled, low, high) - floor >= 0.5)
 
 
 def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:

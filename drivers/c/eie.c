@@ -108,19 +108,20 @@ static enum eie_status pack(const struct eie_model *model, uint32_t buffer, cons
                             uint64_t *beats)
 {
     const int32_t high = (int32_t)(((uint32_t)1 << (model->input_width - 1)) - 1);
+    const int32_t low = model->nonnegative_inputs ? 0 : -high - 1;
     const uint64_t mask = ((uint64_t)1 << model->input_width) - 1;
     beats[0] = model->input_headers[buffer];
     for (uint32_t beat = 1; beat < model->input_beats; beat++)
         beats[beat] = 0;
     for (uint32_t element = 0; element < model->n_inputs; element++) {
-        if (inputs[element] > high || inputs[element] < -high - 1)
+        if (inputs[element] > high || inputs[element] < low)
             return EIE_FAIL_VALUE;
         const uint64_t bits = (uint64_t)inputs[element] & mask;
         const uint32_t beat = model->input_places[element] / BEAT_WIDTH;
-        const uint32_t low = model->input_places[element] % BEAT_WIDTH;
-        beats[beat] |= bits << low;
-        if (low + model->input_width > BEAT_WIDTH)
-            beats[beat + 1] |= bits >> (BEAT_WIDTH - low);
+        const uint32_t first = model->input_places[element] % BEAT_WIDTH;
+        beats[beat] |= bits << first;
+        if (first + model->input_width > BEAT_WIDTH)
+            beats[beat + 1] |= bits >> (BEAT_WIDTH - first);
     }
     return EIE_OK;
 }

@@ -79,6 +79,15 @@ struct eie_output {
     const uint32_t *places;     /* first bit of each element in the packet */
 };
 
+/* Preprocessing of an input element, where `raw` is the number with `frac` fraction bits:
+ * word = (raw - offset) * multiplier / 2^shift, rounding halves up and saturating. */
+struct eie_preprocessing {
+    int32_t offset;
+    int32_t multiplier;
+    int16_t frac;
+    int16_t shift;
+};
+
 /* A network compiled for one machine, as written by `eie export`. */
 struct eie_model {
     const char *name;
@@ -103,6 +112,9 @@ struct eie_model {
     const struct eie_output *outputs;
     size_t n_outputs;
     unsigned result_width;                  /* bits of an element in a packet of results */
+
+    const struct eie_preprocessing *preprocessing;  /* of each input element, or NULL */
+    bool nonnegative_inputs;                /* negative elements are refused */
 };
 
 /* Memory for transfers, accessible by the DMA and in cache lines of its own. */

@@ -2,7 +2,10 @@
 #ifndef EIE_QUANTISE_H
 #define EIE_QUANTISE_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "eie.h"
 
 /* 2^exponent. */
 static inline double eie_power(int exponent)
@@ -29,6 +32,30 @@ static inline int32_t eie_quantise(double number, int frac, unsigned width)
     if (word > scaled)          /* the cast rounds towards zero */
         word--;
     return scaled - word < 0.5 ? word : word + 1;
+}
+
+/* Convert a raw number, of as many fraction bits as its preprocessing says, to a word of `width`
+ * bits, in integers. */
+static inline int32_t eie_preprocess(const struct eie_preprocessing *with, int32_t raw,
+                                     unsigned width)
+{
+    const int64_t high = ((int64_t)1 << (width - 1)) - 1, low = -high - 1;
+    const int64_t product = ((int64_t)raw - with->offset) * with->multiplier
+                            + ((int64_t)1 << (with->shift - 1));
+    /* C leaves the right shift of negative numbers to the compiler. */
+    const int64_t word = product < 0 ? ~(~product >> with->shift) : product >> with->shift;
+    return (int32_t)(word < low ? low : word > high ? high : word);
+}
+
+/* Convert a number to the word of an element of the model's input, with its preprocessing. */
+static inline int32_t eie_input_word(const struct eie_model *model, size_t element, double number)
+{
+    const struct eie_preprocessing *with = model->preprocessing;
+    const int32_t word = with
+        ? eie_preprocess(with + element, eie_quantise(number, with[element].frac, 32),
+                         model->input_width)
+        : eie_quantise(number, model->input_frac, model->input_width);
+    return model->nonnegative_inputs && word < 0 ? 0 : word;
 }
 
 static inline double eie_dequantise(int32_t word, int frac)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.vectors import VectorError, gather, quantise, scatter
+from eie_compiler.vectors import VectorError, gather, scatter
 from eie_hdl.format import COUNTERS
 
 from .golden.model import GoldenModel, Statistics
@@ -127,9 +127,9 @@ def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
         raise VectorError(f"Inputs must be numbers, one {what} or more of "
                           f"{' × '.join(map(str, shape))}, not {array.dtype} of shape "
                           f"{np.shape(inputs)}")
-    words = (quantise(array, build.input.frac, build.config.act_width)
-             if array.dtype.kind == "f" else array.astype(np.int64))
-    return words if build.patches is None else build.patches.cut(words)
+    vectors = array if build.patches is None else build.patches.cut(array)
+    return build.quantise(vectors) if array.dtype.kind == "f" \
+        else build.require_words(vectors.astype(np.int64))
 
 
 def shape_output(build: Build, output: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import re
@@ -8,6 +9,7 @@ import pytest
 
 from eie_compiler.build import MANIFEST, Build, BuildError, _checksum
 from eie_compiler.lowering.compile import compile_network
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS
 from eie_hdl.format import FORMAT_VERSION, Layouts, image_file
@@ -52,6 +54,34 @@ def test_loaded_is_what_was_saved(tmp_path, outputs):
     assert len(found.outputs) == (1 if outputs == "last" else 2)
     for vector, expected in zip((*found.layers, *found.outputs), (*build.layers, *build.outputs)):
         assert_same_vector(vector, expected)
+
+
+def test_preprocessing_and_signs_are_restored(tmp_path):
+    network = random_network(np.random.default_rng(11), [9, 6], v_width=3, frac=4)
+    network = dataclasses.replace(network, nonnegative_inputs=True, preprocessing=Preprocessing(
+        np.arange(9.0), np.arange(1.0, 10)))
+    build = compile_network(network, PRESETS["tiny"])
+    build.save(tmp_path)
+    found = Build.load(tmp_path)
+    x = np.random.default_rng(12).normal(0, 5, (40, 9))
+    words = found.quantise(x)
+    assert words.tolist() == build.quantise(x).tolist()
+    assert words.min() == 0 < words.max()
+    unsigned = np.maximum(build.preprocessing.quantise(x, 8), 0)
+    assert words.tolist() == unsigned.tolist()
+
+
+def test_a_build_without_its_preprocessing_is_refused(saved):
+    reseal(saved, preprocessing=True)
+    with pytest.raises(BuildError, match=r"vectors\.npz: preprocessing: 'preprocessing_raw_frac'$"):
+        Build.load(saved)
+
+
+def test_builds_without_preprocessing_have_no_field_of_it(saved):
+    manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
+    assert not {"preprocessing", "nonnegative_inputs"} & manifest.keys()
+    with np.load(saved / "vectors.npz") as vectors:
+        assert set(vectors) == {"input", "layer0", "layer1"}
 
 
 def test_there_is_one_file_for_each_memory_instance(saved):

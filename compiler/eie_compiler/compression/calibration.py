@@ -17,7 +17,11 @@ from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
 from .decompress import decompress
 
-__all__ = ["calibrate", "check_calibration", "fit_frac", "report_formats"]
+__all__ = ["calibrate", "check_calibration", "fit_frac", "report_formats", "sample_vectors"]
+
+#: Greatest magnitude of a preprocessed input, without samples: eight standard deviations, if
+#: preprocessing standardises.
+PREPROCESSED_MAGNITUDE = 8
 
 Samples = NDArray[np.floating[Any]]
 
@@ -59,6 +63,8 @@ def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
     input_magnitude : :class:`float`
         Greatest magnitude of an input, used without samples. Interval arithmetic propagates it
         through the layers: nothing can saturate, but formats are coarser than most inputs need.
+        After preprocessing, which standardises inputs of any magnitude, it counts
+        :data:`PREPROCESSED_MAGNITUDE` times.
     pins : mapping of :class:`str` to :class:`int`
         Fixed number of fraction bits for ``input``, or for the results of a layer.
 
@@ -141,17 +147,18 @@ def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Sa
                      "highest": float(vector.values.max()), "seen": samples is not None,
                      "frac": frac, "resolution": 0.5 ** frac,
                      "clipped": None if samples is None else float(beyond.mean())})
-    relu = False
+    nonnegative = network.nonnegative_inputs
     for row, layer, input_frac in zip(rows[1:], network.layers, fracs):
         try:
-            chosen = choose_format(config, layer, input_frac, activation_range(config, relu=relu))
+            chosen = choose_format(config, layer, input_frac,
+                                   activation_range(config, nonnegative=nonnegative))
             row["accumulator"] = {
                 "lowest": chosen.lowest, "highest": chosen.highest,
                 "bits": config.acc_width - chosen.spare_bits, "acc_width": config.acc_width,
                 "spare_bits": chosen.spare_bits}
         except CompileError as error:
             row["accumulator"] = {"error": str(error)}
-        relu = layer.relu
+        nonnegative = layer.relu
     return rows
 
 
@@ -164,8 +171,14 @@ def _ranges(model: Model, samples: Samples | None, input_magnitude: float) -> It
     return _bound(model, float(input_magnitude))
 
 
-def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
-    """Ranges observed with samples."""
+def sample_vectors(model: Model, samples: Samples) -> NDArray[np.float64]:
+    """Check samples, and cut those of a convolution into patches, before preprocessing.
+
+    Raises
+    ------
+    CompressError, PatchError
+        If samples do not match the model.
+    """
     samples = np.asarray(samples)
     if samples.dtype.kind not in "iuf":
         raise CompressError(f"calibration must hold real numbers, not {samples.dtype}")
@@ -176,6 +189,14 @@ def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
                             f"numbers, not shape {samples.shape}")
     if not np.isfinite(values).all():
         raise CompressError("calibration must be finite")
+    return values
+
+
+def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
+    """Ranges observed with samples."""
+    values = sample_vectors(model, samples)
+    if model.preprocessing is not None:
+        values = model.preprocessing(values)
     yield _Range("input", values)
     for layer in model.layers:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -187,6 +208,8 @@ def _bound(model: Model, magnitude: float) -> Iterator[_Range]:
     """Ranges possible with inputs up to `magnitude`, by interval arithmetic."""
     low = np.full(model.layers[0].n_cols, -magnitude)
     high = -low
+    if model.preprocessing is not None:
+        low, high = low * PREPROCESSED_MAGNITUDE, high * PREPROCESSED_MAGNITUDE
     yield _Range("input", np.stack([low, high]))
     for layer in model.layers:
         with np.errstate(over="ignore", invalid="ignore"):

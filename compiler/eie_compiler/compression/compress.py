@@ -13,8 +13,9 @@ from eie_hdl.config import EIEConfig
 from ..errors import CompressError
 from ..model import Model
 from ..network import CompressedNetwork, Layer
-from .calibration import calibrate, check_calibration
+from .calibration import calibrate, check_calibration, sample_vectors
 from .decompress import decompress
+from .offsets import fold_offsets
 from .prune import check_pruning, density_of, prune
 from .weight_sharing import check_sharing, share_weights
 
@@ -67,12 +68,15 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         sparse = csc_array((codes, sparse.indices, sparse.indptr), shape=sparse.shape)
         layers.append(Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0))
     unscaled = CompressedNetwork(tuple(layers), input_frac=0, v_width=v_width,
-                                 patches=model.patches)
+                                 patches=model.patches, preprocessing=model.preprocessing)
+    if calibration is not None:
+        unscaled = fold_offsets(unscaled, sample_vectors(model, calibration))
     progress("choosing formats")
     input_frac, *fracs = calibrate(decompress(unscaled), act_width=act_width, samples=calibration,
                                    input_magnitude=input_magnitude, pins=pins)
     return dataclasses.replace(unscaled, input_frac=input_frac, layers=tuple(
-        dataclasses.replace(layer, output_frac=frac) for layer, frac in zip(layers, fracs)))
+        dataclasses.replace(layer, output_frac=frac)
+        for layer, frac in zip(unscaled.layers, fracs)))
 
 
 def check_options(model: Model, *, v_width: int, kmeans_init: str, act_width: int,

@@ -16,4 +16,4 @@ def decompress(network: CompressedNetwork) -> Model:
             csc_array((layer.codebook[layer.codes.data], layer.codes.indices, layer.codes.indptr),
                       shape=layer.codes.shape), layer.bias, layer.relu)
             for layer in network.layers),
-        network.patches)
+        network.patches, network.preprocessing)

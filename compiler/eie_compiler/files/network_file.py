@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..network import CompressedNetwork, Layer, NetworkError, check_chain, check_int, check_shape
 from ..patches import PatchError, Patches
+from ..preprocessing import Preprocessing, PreprocessingError
 from . import huffman
 from .huffman import MAX_LENGTH, HuffmanError
 from .run_length import MAX_RUN_WIDTH, Entries, RunError, from_entries, to_entries
@@ -28,6 +29,9 @@ _KIND = "eie-network"
 #: Fields of the header and their types in JSON.
 _FIELDS = {"kind": str, "version": int, "v_width": int, "input_frac": int,
            "patches": (dict, NoneType), "layers": list}
+#: Fields that are present only in files of networks that have them.
+_OPTIONAL_FIELDS = {"preprocessing": dict, "nonnegative_inputs": bool}
+_PREPROCESSING_FIELDS = {"offset": str, "scale": str}
 _LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "codebook": str,
                  "bias": str, "run_width": int, "entries": int, "codes": dict, "runs": dict}
 _STREAM_FIELDS = {"bits": int, "lengths": list}
@@ -76,6 +80,13 @@ def write_network(path: str | Path, network: CompressedNetwork) -> None:
               "patches": network.patches and dataclasses.asdict(network.patches),
               "layers": [layer.header for layer in layers]}
     data = b"".join(part for layer in layers for part in layer.parts)
+    if network.preprocessing is not None:
+        stored = {name: _store_numbers(getattr(network.preprocessing, name))
+                  for name in _PREPROCESSING_FIELDS}
+        header["preprocessing"] = {name: kind for name, (kind, _) in stored.items()}
+        data += b"".join(numbers for _, numbers in stored.values())
+    if network.nonnegative_inputs:
+        header["nonnegative_inputs"] = True
     text = json.dumps(header, separators=(",", ":"))
     content = io.BytesIO()
     np.savez_compressed(content, header=np.frombuffer(text.encode(), np.uint8),
@@ -161,13 +172,15 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
     check_chain([(layer["name"], layer["shape"]) for layer in layers])
     data = _DataReader(arrays["data"].tobytes())
     check_int("v_width", header["v_width"], 2, 8)
+    parsed = tuple(_parse_layer(f"layers[{number}]", layer, header["v_width"], data)
+                   for number, layer in enumerate(layers))
     network = CompressedNetwork(
-        layers=tuple(_parse_layer(f"layers[{number}]", layer, header["v_width"], data)
-                     for number, layer in enumerate(layers)),
-        input_frac=header["input_frac"], v_width=header["v_width"],
-        patches=_parse_patches(header["patches"]))
+        layers=parsed, input_frac=header["input_frac"], v_width=header["v_width"],
+        patches=_parse_patches(header["patches"]),
+        preprocessing=_parse_preprocessing(header, data),
+        nonnegative_inputs=header.get("nonnegative_inputs", False))
     if len(data.content) > data.position:
-        raise NetworkError(f"data must end at byte {data.position}, after the last layer, not at "
+        raise NetworkError(f"data must end at byte {data.position}, after all numbers, not at "
                            f"byte {len(data.content)}")
     return network
 
@@ -187,7 +200,8 @@ def _parse_header(content: bytes) -> dict[str, Any]:
         raise NetworkError(f"kind must be {_KIND!r} in the header: this is not a network file")
     if "version" in header:
         _check_version(header["version"])
-    return _check_fields("header", header, _FIELDS)
+    present = {name: kind for name, kind in _OPTIONAL_FIELDS.items() if name in header}
+    return _check_fields("header", header, {**_FIELDS, **present})
 
 
 def _check_fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,3 +267,15 @@ def _parse_patches(patches: Any) -> Patches | None:
                           in _check_fields("patches", patches, _PATCHES_FIELDS).items()})
     except PatchError as error:
         raise NetworkError(f"patches: {error}") from error
+
+
+def _parse_preprocessing(header: dict[str, Any], data: _DataReader) -> Preprocessing | None:
+    if "preprocessing" not in header:
+        return None
+    kinds = _check_fields("preprocessing", header["preprocessing"], _PREPROCESSING_FIELDS)
+    count = header["layers"][0]["shape"][1]
+    try:
+        return Preprocessing(*(_parse_numbers(f"preprocessing.{name}", kinds[name], count, data)
+                               for name in _PREPROCESSING_FIELDS))
+    except PreprocessingError as error:
+        raise NetworkError(f"preprocessing: {error}") from error

@@ -11,6 +11,7 @@ from scipy.sparse import coo_array, csc_array, diags_array
 
 from ..model import Model, ModelLayer, check_columns
 from ..patches import Patches
+from ..preprocessing import Preprocessing
 from .common import FrontEndError
 
 __all__ = ["Chain", "Geometry"]
@@ -72,7 +73,9 @@ class Chain:
     """Builder of a :class:`~..model.Model` from operations in order of computation.
 
     A vector lies along one axis of the tensors between the operations: the last axis for linear
-    layers, the channels for convolutions. Constants are folded as they broadcast along it.
+    layers, the channels for convolutions. Constants are folded as they broadcast along it; those
+    before the first layer become preprocessing if their scales differ, for which a shared codebook
+    has too few values.
 
     Parameters
     ----------
@@ -95,6 +98,7 @@ class Chain:
         self._choose = choose
         self._layers: list[ModelLayer] = []
         self._patches: Patches | None = None
+        self._preprocessing: Preprocessing | None = None
         self._axis = axis
         #: Scales and shifts not yet folded into a matrix; after a layer, one number per row.
         self._pending: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -214,7 +218,7 @@ class Chain:
         if self._pending:
             raise FrontEndError("constant scale or shift after a ReLU must be followed by a layer "
                                 f"to fold into; {self._choose}")
-        return Model(tuple(self._layers), self._patches)
+        return Model(tuple(self._layers), self._patches, self._preprocessing)
 
     @np.errstate(all="ignore")
     def _append(self, name: str, weight: Matrix, bias: Any, axis: int, area: int) -> None:
@@ -225,14 +229,32 @@ class Chain:
         layer = ModelLayer(name, weight, bias)
         weight, bias = layer.weight, layer.bias
         self._axis = axis
-        # Nearest to the matrix first: W (s x + t) + b = (W s) x + (W t + b).
-        for parts in reversed(self._pending):
-            scale, shift = (part if self._layers else self._vector(part, layer.n_cols // area)
+        scale, shift = np.ones(layer.n_cols), np.zeros(layer.n_cols)
+        for parts in self._pending:
+            factor, term = (part if self._layers else
+                            np.repeat(self._vector(part, layer.n_cols // area), area)
                             for part in parts)
-            bias = bias + weight @ np.repeat(shift, area)
-            weight = weight @ diags_array(np.repeat(scale, area))
+            scale, shift = scale * factor, shift * factor + term
         self._pending.clear()
+        if not self._layers and (scale != scale[0]).any():
+            scale, shift = self._preprocess(scale, shift)
+        # W (s x + t) + b = (W s) x + (W t + b); most layers have neither.
+        if shift.any():
+            bias = bias + weight @ shift
+        if (scale != 1).any():
+            weight = weight @ diags_array(scale)
         self._layers.append(dataclasses.replace(layer, weight=weight, bias=bias))
+
+    def _preprocess(self, scale: NDArray[np.float64], shift: NDArray[np.float64]
+                    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Keep ``scale * x + shift`` as preprocessing; return what remains to be folded."""
+        if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
+            raise FrontEndError("constant scale and shift before the first layer must be finite")
+        constant = scale == 0    # such elements do not depend on the input
+        scale = np.where(constant, 1, scale)
+        offset = np.where(constant | (shift == 0), 0, -shift / scale)    # no zero has a sign
+        self._preprocessing = Preprocessing(offset, scale)
+        return np.where(constant, 0.0, 1.0), np.where(constant, shift, 0)
 
     def _vector(self, constant: NDArray[np.float64], n: int) -> NDArray[np.float64]:
         assert self._axis is not None

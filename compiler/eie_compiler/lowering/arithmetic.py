@@ -11,8 +11,9 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import relu, round_shift, saturate
 
 from ..network import CompressedNetwork
-from ..vectors import dequantise, quantise
-from .fixed_point import choose_formats
+from ..preprocessing import quantise_inputs
+from ..vectors import dequantise
+from .fixed_point import choose_formats, fix_preprocessing
 
 __all__ = ["IntegerLayer", "IntegerNetwork"]
 
@@ -68,7 +69,8 @@ class IntegerNetwork:
     """
 
     def __init__(self, network: CompressedNetwork, config: EIEConfig) -> None:
-        self.input_frac, self.act_width = network.input_frac, config.act_width
+        self.network, self.act_width = network, config.act_width
+        self.preprocessing = fix_preprocessing(config, network)
         self.layers = [
             IntegerLayer(
                 csc_array((chosen.codebook[layer.codes.data], layer.codes.indices,
@@ -85,8 +87,11 @@ class IntegerNetwork:
         values : float64 (batch, n_inputs)
             Inputs; of a convolution, patches.
         """
-        words = quantise(values, self.input_frac, self.act_width)
-        yield dequantise(words, self.input_frac)
+        frac = self.network.input_frac
+        words = quantise_inputs(values, frac=frac, width=self.act_width,
+                                preprocessing=self.preprocessing,
+                                nonnegative=self.network.nonnegative_inputs)
+        yield dequantise(words, frac)
         for layer in self.layers:
             words = layer(words)
             yield dequantise(words, layer.frac)

@@ -14,7 +14,7 @@ from ..errors import CompileError, require_words
 from ..network import CompressedNetwork, Layer
 from .build_report import describe_build
 from .csc import encode, pack_entries, pack_pointers, require_entries
-from .fixed_point import LayerFormat, choose_formats
+from .fixed_point import LayerFormat, choose_formats, fix_preprocessing
 from .memory_map import ActMap, n_words, place_activations
 from .program import LayerPlan, pack_program
 from .row_mapping import MAPPINGS, n_slots
@@ -49,6 +49,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     act_map = place_activations(config, network)
     require_pointers(config, network)
 
+    preprocessing = fix_preprocessing(config, network)
     formats = choose_formats(config, network)
     vectors = _place_vectors(config, network, act_map, mapping)
     encoded = [encode(config, layer.codes, after.columns, before.columns)
@@ -83,7 +84,8 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
         report=describe_build(config, network, mapping, plans, formats, encoded, images,
                               act_map.n_words),
-        patches=network.patches)
+        patches=network.patches, preprocessing=preprocessing,
+        nonnegative_inputs=network.nonnegative_inputs)
 
 
 def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:

@@ -10,9 +10,10 @@ from eie_hdl.numeric import limits
 
 from ..errors import CompileError
 from ..network import CompressedNetwork, Layer
+from ..preprocessing import FixedPreprocessing, PreprocessingError
 
 __all__ = ["LayerFormat", "activation_range", "choose_format", "choose_formats",
-           "partial_sum_bounds"]
+           "fix_preprocessing", "partial_sum_bounds"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,10 +48,10 @@ class LayerFormat:
     spare_bits: int
 
 
-def activation_range(config: EIEConfig, *, relu: bool) -> tuple[int, int]:
-    """Compute the least and greatest word of a vector, which is the output of a ReLU if `relu`."""
+def activation_range(config: EIEConfig, *, nonnegative: bool) -> tuple[int, int]:
+    """Compute the least and greatest word of a vector."""
     low, high = limits(config.act_width)
-    return (0 if relu else low), high
+    return (0 if nonnegative else low), high
 
 
 def partial_sum_bounds(counts: NDArray[np.int64], codebook: NDArray[np.int64],
@@ -143,11 +144,28 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
 
 def choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerFormat]:
     """Choose the format of each layer, as :func:`choose_format` does."""
-    formats, frac, relu = [], network.input_frac, False
+    formats, frac, nonnegative = [], network.input_frac, network.nonnegative_inputs
     for layer in network.layers:
-        formats.append(choose_format(config, layer, frac, activation_range(config, relu=relu)))
-        frac, relu = layer.output_frac, layer.relu
+        formats.append(choose_format(config, layer, frac,
+                                     activation_range(config, nonnegative=nonnegative)))
+        frac, nonnegative = layer.output_frac, layer.relu
     return formats
+
+
+def fix_preprocessing(config: EIEConfig, network: CompressedNetwork) -> FixedPreprocessing | None:
+    """Choose the integers of the preprocessing of a network, if there is any.
+
+    Raises
+    ------
+    CompileError
+        If a number of an element suits no format.
+    """
+    if network.preprocessing is None:
+        return None
+    try:
+        return network.preprocessing.fixed(network.input_frac, config.act_width)
+    except PreprocessingError as error:
+        raise CompileError(f"preprocessing: {error}") from error
 
 
 def _scale(values: NDArray[np.float64], frac: int) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..model import Model, ModelLayer
+from ..preprocessing import Preprocessing
 from .errors import TrainingError
 
 __all__ = ["FreeWeight", "Module", "SharedWeight"]
@@ -91,8 +92,10 @@ class Module(nn.Module):
     """
 
     def __init__(self, names: Sequence[str], relus: Sequence[bool],
-                 weights: Sequence[FreeWeight | SharedWeight], biases: Sequence[Tensor]) -> None:
+                 weights: Sequence[FreeWeight | SharedWeight], biases: Sequence[Tensor],
+                 preprocessing: Preprocessing | None = None) -> None:
         super().__init__()
+        self._preprocessing = preprocessing
         self.names = list(names)
         self.relus = list(relus)
         self.weights = nn.ModuleList(weights)
@@ -113,7 +116,8 @@ class Module(nn.Module):
         matrices = [_dense(layer) for layer in model.layers]
         return cls([layer.name for layer in model.layers], [layer.relu for layer in model.layers],
                    [FreeWeight(matrix, matrix != 0) for matrix in matrices],
-                   [torch.tensor(layer.bias, dtype=torch.float32) for layer in model.layers])
+                   [torch.tensor(layer.bias, dtype=torch.float32) for layer in model.layers],
+                   model.preprocessing)
 
     @classmethod
     def new(cls, sizes: Sequence[int], seed: int) -> "Module":
@@ -156,7 +160,8 @@ class Module(nn.Module):
             ModelLayer(name, weight().detach().numpy().astype(np.float64),
                        bias.detach().numpy().astype(np.float64), relu)
             for name, weight, bias, relu
-            in zip(self.names, self.weights, self.biases, self.relus)))
+            in zip(self.names, self.weights, self.biases, self.relus)),
+            preprocessing=self._preprocessing)
 
     @property
     def densities(self) -> list[float]:
@@ -186,6 +191,10 @@ class Module(nn.Module):
         generator : :class:`torch.Generator`
             Generator for the choice of dropped inputs.
         """
+        if self._preprocessing is not None:
+            offset, scale = (torch.tensor(numbers, dtype=torch.float64) for numbers
+                             in (self._preprocessing.offset, self._preprocessing.scale))
+            x = ((x - offset) * scale).to(torch.float32)
         for number, (weight, bias, relu) in enumerate(zip(self.weights, self.biases, self.relus)):
             if dropout and dropout[number]:
                 kept = torch.rand(x.shape, generator=generator) >= dropout[number]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.vectors import dequantise, memory_packets, quantise, read_words
+from eie_compiler.vectors import dequantise, memory_packets, read_words
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.packing import pack
@@ -109,7 +109,7 @@ class Accelerator(Machine):
         """
         build = self.require_loaded()
         numbers = np.asarray(x, np.float64)
-        words = quantise(np.atleast_2d(numbers), build.input.frac, self.config.act_width)
+        words = build.quantise(np.atleast_2d(numbers))
         outputs = {
             vector.name: dequantise(output if numbers.ndim > 1 else output[0], vector.frac)
             for vector, output in zip(build.outputs, self.run(words, read_counters=False).outputs)}

@@ -37,7 +37,8 @@ class Run:
 def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, read_counters: bool
               ) -> Run:
     """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
-    packets = [input_packets(machine.config, build.input, words, buffer=buffer)
+    packets = [input_packets(machine.config, build.input, build.require_words(words),
+                             buffer=buffer)
                for buffer in range(build.input_buffers)]
     columns = output_columns(machine.config, build.images["ccu.program"])
     loads_ahead = len(packets) > 1

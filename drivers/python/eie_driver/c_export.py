@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
+from eie_compiler.preprocessing import FixedPreprocessing
 from eie_compiler.vectors import input_packets, memory_packets, output_columns, result_type
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
@@ -140,6 +141,10 @@ def _source(build: Build, name: str) -> str:
         "input_places": "input_places",
         "outputs": "outputs", "n_outputs": len(build.outputs),
         "result_width": _result_width(build)}
+    if build.preprocessing is not None:
+        fields["preprocessing"] = "preprocessing"
+    if build.nonnegative_inputs:
+        fields["nonnegative_inputs"] = "true"
     model = "".join(f"    .{key} = {value},\n" for key, value in fields.items())
     return "\n".join([
         f"#include \"{name}.h\"\n",
@@ -148,9 +153,19 @@ def _source(build: Build, name: str) -> str:
         array("static const uint32_t", "packets", map(str, map(len, packets))),
         array("static const uint64_t", "input_headers", _hexadecimal(headers)),
         array("static const uint32_t", "input_places", _decimal(_input_places(build))),
-        places,
+        places + _preprocessing(build.preprocessing),
         f"static const struct eie_output outputs[] = {{\n{outputs}}};\n",
         f"const struct eie_model {name} = {{\n{model}}};\n"])
+
+
+def _preprocessing(preprocessing: FixedPreprocessing | None) -> str:
+    """Define the preprocessing of each element of an input."""
+    if preprocessing is None:
+        return ""
+    elements = np.stack([preprocessing.offset, preprocessing.multiplier, preprocessing.raw_frac,
+                         preprocessing.shift], axis=1)
+    return array("static const struct eie_preprocessing", "preprocessing",
+                 (f"{{{', '.join(map(str, element))}}}" for element in elements.tolist()))
 
 
 def _input_packet(build: Build, buffer: int) -> NDArray[np.uint64]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import tracemalloc
@@ -10,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from eie_compiler.files.network_file import read_network, write_network
 from eie_compiler.network import CompressedNetwork, NetworkError
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import make_layer, random_network
 
 PAGE = Path(__file__).parents[3] / "docs" / "network-file.md"
@@ -314,9 +316,61 @@ def test_a_wrong_field_is_refused(saved, path, value, message):
 def test_bytes_after_the_last_layer_are_refused(saved):
     header, data = read(saved)
     write(saved, header, data.tobytes() + b"\0")
-    with pytest.raises(NetworkError, match=f"data must end at byte {len(data)}, after the last "
-                                           f"layer, not at byte {len(data) + 1}$"):
+    with pytest.raises(NetworkError, match=f"data must end at byte {len(data)}, after all "
+                                           f"numbers, not at byte {len(data) + 1}$"):
         read_network(saved)
+
+
+def preprocessed():
+    return dataclasses.replace(
+        small_network(), preprocessing=Preprocessing(np.array([0, 1 / 3, -2, 1e9, 5]),
+                                                     np.array([1, 0.5, -2, 4, 1e-3])),
+        nonnegative_inputs=True)
+
+
+def test_preprocessing_and_signs_are_restored(tmp_path):
+    path = tmp_path / "net.npz"
+    write_network(path, preprocessed())
+    found = read_network(path)
+    assert list(fields(found)) == list(fields(preprocessed()))
+    for name in ("offset", "scale"):
+        np.testing.assert_array_equal(getattr(found.preprocessing, name),
+                                      getattr(preprocessed().preprocessing, name), strict=True)
+    assert found.nonnegative_inputs
+
+
+def test_networks_without_preprocessing_have_no_field_of_it(saved):
+    assert not {"preprocessing", "nonnegative_inputs"} & read(saved)[0].keys()
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"preprocessing": {"offset": "float32"}},
+     "preprocessing must be an object with the fields offset, scale, not ['offset']"),
+    ({"preprocessing": {"offset": "int8", "scale": "float32"}},
+     "preprocessing.offset must be 'float32' or 'float64', not 'int8'"),
+    ({"preprocessing": {"offset": "float64", "scale": "float64"}},
+     "data must hold 40 bytes for preprocessing.scale from byte "),
+    ({"preprocessing": None}, "header.preprocessing must be an object, not None"),
+    ({"nonnegative_inputs": 1}, "header.nonnegative_inputs must be true or false, not 1"),
+])
+def test_wrong_preprocessing_is_refused(tmp_path, change, message):
+    path = tmp_path / "net.npz"
+    network = preprocessed()
+    network.preprocessing.scale[-1] = 0.25    # float32
+    write_network(path, network)
+    header, data = read(path)
+    write(path, header | change, data)
+    with pytest.raises(NetworkError, match=re.escape(f"{path}: {message}")):
+        read_network(path)
+
+
+def test_scales_of_zero_in_a_file_are_refused(tmp_path):
+    path = tmp_path / "net.npz"
+    write_network(path, preprocessed())
+    header, data = read(path)
+    write(path, header, data.tobytes()[:-8] + bytes(8))
+    with pytest.raises(NetworkError, match=r"preprocessing: scale\[4\] must not be 0$"):
+        read_network(path)
 
 
 def test_columns_that_no_layer_before_has_rows_for_take_no_memory(saved):

@@ -8,6 +8,7 @@ import pytest
 from eie_compiler.lowering.arithmetic import IntegerNetwork
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.inference import infer, prepare
@@ -46,6 +47,18 @@ def test_every_bit_is_that_of_the_golden_model(name, saturating, relu):
             np.testing.assert_array_equal(ours, theirs)
         greatest = (2 ** (config.act_width - 1) - 1) / 2 ** frac
         assert all(np.abs(vector).max() >= greatest for vector in expected) == saturating
+
+
+def test_inputs_are_preprocessed_as_in_a_build():
+    rng = np.random.default_rng(73)
+    network = dataclasses.replace(
+        random_network(rng, (40, 30)), nonnegative_inputs=True,
+        preprocessing=Preprocessing(rng.normal(size=40), rng.uniform(0.1, 10, 40)))
+    values = rng.normal(size=(20, 40))
+    config = EIEConfig(n_pe=2)
+    for ours, theirs in zip(IntegerNetwork(network, config).vectors(values),
+                            vectors_of_golden(network, config, values), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_patches_are_vectors_of_a_convolution():

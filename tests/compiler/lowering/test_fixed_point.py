@@ -38,7 +38,7 @@ def partial_sums(addends):
 @given(seed=st.integers(0, 1 << 32), relu=st.booleans())
 def test_adversarial_inputs_reach_the_bound_and_never_exceed_it(seed, relu):
     layer = random_layer(np.random.default_rng(seed))
-    low, high = activation_range(NARROW, relu=relu)
+    low, high = activation_range(NARROW, nonnegative=relu)
     chosen = choose_format(NARROW, layer, 8, (low, high))
     least, greatest = [], []
     for weights, bias in terms(layer, chosen):
@@ -62,7 +62,7 @@ def test_adversarial_inputs_reach_the_bound_and_never_exceed_it(seed, relu):
 def test_no_input_in_any_order_exceeds_the_bound(seed, relu):
     rng = np.random.default_rng(seed)
     layer = random_layer(rng)
-    low, high = activation_range(NARROW, relu=relu)
+    low, high = activation_range(NARROW, nonnegative=relu)
     chosen = choose_format(NARROW, layer, 8, (low, high))
     for weights, bias in terms(layer, chosen):
         inputs = rng.choice([low, 0, high, int(rng.integers(low, high))], len(weights))
@@ -121,7 +121,7 @@ def test_inputs_after_a_relu_leave_more_room():
     codes[0, ::2] = 2
     layer = make_layer(codes, codebook=[0, 0.9, -0.9, 0])
     config = EIEConfig(acc_width=46)
-    signed, positive = (choose_format(config, layer, 8, activation_range(config, relu=relu))
+    signed, positive = (choose_format(config, layer, 8, activation_range(config, nonnegative=relu))
                         for relu in (False, True))
     assert positive.weight_frac == signed.weight_frac + 1
 

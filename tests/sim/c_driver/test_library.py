@@ -1,14 +1,17 @@
 """C driver as a library on FakeMachine: bus traffic, results and statuses."""
 
 import ctypes
+import dataclasses
 import subprocess
 
 import numpy as np
 import pytest
 
 from eie_compiler.lowering.compile import compile_network
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import quantise
+from eie_driver.c_export import export
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.numeric import limits
 from eie_hdl.registers import REGISTERS, Error
@@ -322,3 +325,49 @@ def test_numbers_are_rounded_as_by_the_golden_model(tmp_path):
         assert [q(number, frac, width) for number in numbers] == quantise(
             numbers, frac, width).tolist()
     assert [q(number, 3, 8) for number in (np.inf, -np.inf, np.nan)] == [127, -128, -128]
+    below_half = np.nextafter(0.5, 0)
+    assert q(below_half, 0, 8) == quantise(below_half, 0, 8) == 0
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+@pytest.mark.parametrize("offset, scale", [
+    ([0, 746.9, -0.003, 1e6, 12.9, -273.15], [1, 1 / 314, 4e4, 1e-4, -1.23, 0.07]), ([], [])])
+def test_inputs_are_preprocessed_as_in_python(tmp_path, offset, scale, nonnegative):
+    offset, scale = np.array(offset), np.array(scale)
+    network = dataclasses.replace(
+        random_network(np.random.default_rng(3), [6, 3], frac=4, v_width=TINY.v_width),
+        preprocessing=Preprocessing(offset, scale) if len(offset) else None,
+        nonnegative_inputs=nonnegative)
+    build = compile_network(network, TINY)
+    export(build, tmp_path)
+    (tmp_path / "q.c").write_text(
+        '#include "eie_quantise.h"\n#include "model.h"\n'
+        'int32_t q(size_t at, double x);\n'
+        'int32_t q(size_t at, double x) { return eie_input_word(&model, at, x); }\n',
+        encoding="utf-8")
+    subprocess.run(["gcc", *C_FLAGS, "-I", DRIVER, "-shared", "-fPIC", "-o", tmp_path / "q.so",
+                    tmp_path / "q.c", tmp_path / "model.c"], check=True)
+    q = ctypes.CDLL(str(tmp_path / "q.so")).q
+    q.argtypes = ctypes.c_size_t, ctypes.c_double
+    rng = np.random.default_rng(6)
+    x = np.concatenate([
+        rng.normal(0, 10, (500, 6)) * rng.choice([1e-9, 1e-3, 1, 1e3, 1e12], (500, 1)),
+        rng.integers(-2 ** 40, 2 ** 40, (100, 6)) / 32, np.full((2, 6), [[1e308], [-1e308]])])
+    if len(offset):
+        near = np.arange(-1000, 1000)[:, None] / 32    # halves of words
+        x = np.concatenate([x, offset + near / scale])
+    found = [[q(at, number) for at, number in enumerate(row)] for row in x.tolist()]
+    assert found == build.quantise(x).tolist()
+    # Python refuses what is not finite.
+    for same, value in ((1e308, np.inf), (-1e308, -np.inf), (-1e308, np.nan)):
+        assert [q(at, value) for at in range(6)] == build.quantise(np.full(6, same)).tolist()
+
+
+def test_negative_words_of_inputs_that_cannot_be_are_refused(tmp_path):
+    build = compile_network(dataclasses.replace(
+        random_network(np.random.default_rng(3), [6, 3], frac=4, v_width=TINY.v_width),
+        nonnegative_inputs=True), TINY)
+    driver = CDriver(compile_library(build, tmp_path), build)
+    assert (driver.init(), driver.load()) == (OK, OK)
+    assert driver.infer(np.array([[0, 1, 127, 3, 4, 5]]))[0] == OK
+    assert driver.infer(np.array([[0, 1, 127, 3, -1, 5]]))[0] == VALUE

@@ -1,0 +1,176 @@
+"""Preprocessing of inputs: an offset and a scale for each element, in real and in fixed-point
+numbers."""
+
+import dataclasses
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie_hdl.numeric import limits
+
+from .vectors import VectorError, quantise
+
+__all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "quantise_inputs"]
+
+#: Width of an input in bits before it is preprocessed.
+RAW_WIDTH = 32
+
+#: Width of the magnitude of a multiplier in bits. A difference of two inputs has 33 bits, so that
+#: products, and their rounding, fit 64 bits.
+_MULTIPLIER_BITS = 30
+
+#: Greatest magnitude of the fraction bits of an input: powers of two stay normal in float64.
+_MAX_RAW_FRAC = 1000
+
+#: Most low bits of a word that may be constant because the input has too few bits for its offset.
+_MAX_LOST_BITS = 4
+
+
+class PreprocessingError(ValueError):
+    """Invalid preprocessing; the message names the field or the element."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """Computation of ``(x - offset) * scale`` for each element of an input.
+
+    The host computes it while it converts inputs to fixed point, so that one codebook need not hold
+    weights multiplied by scales of several magnitudes.
+
+    Parameters
+    ----------
+    offset, scale : float64, n_inputs
+        Finite numbers, one for each column of the first layer; no scale is zero.
+
+    Raises
+    ------
+    PreprocessingError
+        If a type, shape or number is wrong.
+    """
+
+    offset: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for name in ("offset", "scale"):
+            numbers = getattr(self, name)
+            if not isinstance(numbers, np.ndarray) or numbers.dtype != np.float64 \
+                    or numbers.ndim != 1 or numbers.shape != self.offset.shape:
+                raise PreprocessingError(
+                    f"{name} must be a one-dimensional array of float64, as long as the other, not "
+                    f"{getattr(numbers, 'dtype', type(numbers).__name__)} of shape "
+                    f"{getattr(numbers, 'shape', '()')}")
+            if not (finite := np.isfinite(numbers)).all():
+                at = int(np.argmin(finite))
+                raise PreprocessingError(f"{name}[{at}] must be finite, not {numbers[at]}")
+        if not self.scale.all():
+            raise PreprocessingError(f"scale[{int(np.argmin(np.abs(self.scale)))}] must not be 0")
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Preprocess inputs (batch, n_inputs)."""
+        return (x - self.offset) * self.scale
+
+    def fixed(self, frac: int, width: int) -> "FixedPreprocessing":
+        """Choose integers that compute words of `width` bits with `frac` fraction bits.
+
+        Raises
+        ------
+        PreprocessingError
+            If a number needs more than :data:`RAW_WIDTH` bits to be distinguished from others.
+        """
+        elements = [self._fixed_element(at, frac, width) for at in range(len(self.scale))]
+        return FixedPreprocessing(*(np.array(numbers, np.int64)
+                                    for numbers in zip(*elements, strict=True)))
+
+    def _fixed_element(self, at: int, frac: int, width: int) -> tuple[int, int, int, int]:
+        offset, scale = float(self.offset[at]), float(self.scale[at])
+        # Words change by one with each step of the input.
+        step = math.ldexp(1, -frac) / abs(scale)
+        reach = max(abs(offset + word * step) for word in limits(width))
+        raw_frac = RAW_WIDTH - 1 - math.frexp(reach)[1]    # reach · 2 ** raw_frac fits
+        if not 0 < step < math.inf or not reach < math.inf or abs(raw_frac) > _MAX_RAW_FRAC:
+            raise PreprocessingError(f"scale of element {at} must suit {frac} fraction bits, not "
+                                     f"be {scale}")
+        factor = math.ldexp(1 / step, -raw_frac)
+        if factor > 1 << _MAX_LOST_BITS:
+            raise PreprocessingError(
+                f"offset of element {at} must be at most 2 ** {RAW_WIDTH - 1} steps of {step:g}, "
+                f"the input's resolution, not {offset:g}: subtract it before inference")
+        shift = _MULTIPLIER_BITS - math.frexp(factor)[1]
+        # Rounding may reach 2 ** _MULTIPLIER_BITS, which also fits.
+        multiplier = round(math.ldexp(factor, shift)) * (1 if scale > 0 else -1)
+        return (raw_frac, min(math.floor(math.ldexp(offset, raw_frac) + 0.5),
+                              limits(RAW_WIDTH)[1]), multiplier, shift)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedPreprocessing:
+    """Preprocessing in integers: ``word = (raw - offset) * multiplier / 2 ** shift``.
+
+    `raw` is the input with `raw_frac` fraction bits in :data:`RAW_WIDTH` bits. Both conversions
+    round halves up and saturate. `drivers/c/eie_quantise.h` computes the same words.
+
+    Attributes
+    ----------
+    raw_frac, offset, multiplier, shift : int64, n_inputs
+        Integers of each element.
+    """
+
+    raw_frac: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        low, high = limits(RAW_WIDTH)
+        for name, least, greatest in (
+                ("raw_frac", -_MAX_RAW_FRAC, _MAX_RAW_FRAC), ("offset", low, high),
+                ("multiplier", -1 << _MULTIPLIER_BITS, 1 << _MULTIPLIER_BITS), ("shift", 1, 62)):
+            numbers = getattr(self, name)
+            if not isinstance(numbers, np.ndarray) or numbers.dtype != np.int64 \
+                    or numbers.ndim != 1 or not len(numbers) \
+                    or numbers.shape != self.raw_frac.shape \
+                    or not least <= numbers.min() <= numbers.max() <= greatest:
+                raise PreprocessingError(f"{name} must be integers from {least} to {greatest}, one "
+                                         "for each input")
+
+    def quantise(self, values: ArrayLike, width: int) -> NDArray[np.int64]:
+        """Convert numbers (..., n_inputs) to words of `width` bits.
+
+        Raises
+        ------
+        VectorError
+            If a value is not finite, or their number is wrong.
+        """
+        numbers = np.asarray(values, np.float64)
+        if numbers.shape[-1:] != self.shift.shape:
+            raise VectorError(f"Input must have {len(self.shift)} elements, not shape "
+                              f"{numbers.shape}")
+        raw = quantise(numbers, self.raw_frac, RAW_WIDTH)
+        product = (raw - self.offset) * self.multiplier
+        return np.clip((product + (1 << (self.shift - 1))) >> self.shift, *limits(width))
+
+
+def quantise_inputs(values: ArrayLike, *, frac: int, width: int,
+                    preprocessing: FixedPreprocessing | None, nonnegative: bool
+                    ) -> NDArray[np.int64]:
+    """Convert inputs (..., n_inputs) to words, as `drivers/c/eie_quantise.h` does.
+
+    Parameters
+    ----------
+    frac, width : :class:`int`
+        Fraction bits and width of a word.
+    preprocessing : :class:`FixedPreprocessing`, optional
+        Offset and scale of each input.
+    nonnegative : :class:`bool`
+        Saturate at 0 instead of the least word.
+
+    Raises
+    ------
+    VectorError
+        If a number is not finite.
+    """
+    words = quantise(values, frac, width) if preprocessing is None \
+        else preprocessing.quantise(values, width)
+    return np.maximum(words, 0) if nonnegative else words
