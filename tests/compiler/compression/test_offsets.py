@@ -37,7 +37,8 @@ def test_offsets_that_would_cost_resolution_are_kept():
     x = np.array([[0.0], *[[90.0]] * 9])
     assert fold_offsets(compress(one), x).preprocessing.offset.tolist() == [0]
     assert fold_offsets(compress(one), x + 20).preprocessing.offset.tolist() == [50]
-    assert fold_offsets(compress(one), np.array([[0.0], [200]])).preprocessing.offset.tolist() == [0]
+    x = np.array([[0.0], [200]])
+    assert fold_offsets(compress(one), x).preprocessing.offset.tolist() == [0]
 
 
 def test_networks_without_preprocessing_stay_unchanged():
