@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from eie_sim.rtl.toolchain import Tool
 
 __all__ = ["Cell", "format_size", "make_console", "make_table", "print_table", "show_build",
-           "show_demo", "show_inference", "show_tools", "working"]
+           "show_demo", "show_inference", "show_tools", "warn_of_saturation", "working"]
 
 #: Cell of a table. A plain string is printed verbatim, brackets included.
 Cell = str | Text
@@ -99,6 +100,18 @@ def show_inference(title: str, inference: "Inference") -> None:
     print_table(make_table("per inference", "", "",
                            title=f"{title}: {inferences} inferences, {inference.engine}"), rows)
     _show_verdict(inference)
+
+
+def warn_of_saturation(inference: "Inference") -> None:
+    """Print a warning for each vector of which elements saturated."""
+    for number, (name, one) in enumerate(inference.saturation.items()):
+        if one.saturated:
+            what = f"results of layer {name}" if number else "input elements"
+            remedy = "scale the inputs as those of `eie compress --calibrate`" if not number else \
+                f"compress with --calibrate and such inputs, or --pin {name}=BITS"
+            click.echo(f"eie: warning: {one.saturated:,} of {one.elements:,} {what} "
+                       f"({one.saturated / one.elements:.1%}) were beyond {one.least:g} to "
+                       f"{one.greatest:g} and saturated: {remedy}", err=True)
 
 
 def show_demo(title: str, demo: "Demo") -> None:

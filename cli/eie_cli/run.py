@@ -15,8 +15,11 @@ __all__ = ["run_command"]
 @click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--input", "inputs", type=FILE, required=True, metavar="X.npy",
               help="Inputs, one per row; of a convolution, images (batch, channels, height, "
-                   "width). Floating-point numbers are rounded to the format of the network; "
-                   "integers are fixed-point words.")
+                   "width). Numbers, whether integers or floating-point, are rounded to the "
+                   "format of the network.")
+@click.option("--words", is_flag=True,
+              help="Take the inputs as fixed-point words, which are integers.  [default: take them "
+                   "as numbers]")
 @click.option("--engine", default="golden", show_default=True,
               type=Renamed(["golden", "cocotb", "verilator"], rtl="cocotb", fast="verilator"),
               help="Run the golden model alone; or the Verilog too, in cocotb, or in Verilator "
@@ -30,14 +33,17 @@ __all__ = ["run_command"]
               help="Folder for the outputs, one .npy file per layer, and statistics.json; "
                    "with --engine cocotb also the folder simulation, for the log and the "
                    "waveform.")
-def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "verilator"],
-                simulator: str, waves: str | None, folder: Path) -> None:
+def run_command(build: Path, inputs: Path, words: bool,
+                engine: Literal["golden", "cocotb", "verilator"], simulator: str,
+                waves: str | None, folder: Path) -> None:
     """Run inferences.
 
     Each row of the inputs is an inference, or each pixel of a convolution. BUILD is a folder
     written by `eie compile`. Outputs are fixed-point words: a word y means y / 2 ** f, with the
-    fraction_bits f in statistics.json. With --engine cocotb or verilator every bit
-    of the outputs is compared with the golden model, and the exit code is 1 if one differs.
+    fraction_bits f in statistics.json. With --engine cocotb or verilator every bit of the outputs
+    is compared with the golden model, and the exit code is 1 if one differs. Inputs and results
+    that are beyond their format saturate: they are counted for each layer, under saturation in
+    statistics.json, and warned of.
     """
     import numpy as np
 
@@ -45,9 +51,9 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
     from eie_hdl.format import Layouts
-    from eie_sim.inference import infer, prepare, shape_output
+    from eie_sim.inference import infer, shape_output
 
-    from .console import show_inference, working
+    from .console import show_inference, warn_of_saturation, working
 
     if waves is not None and engine != "cocotb":
         raise click.UsageError("--waves needs --engine cocotb: no other engine records signals")
@@ -60,9 +66,9 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "
     if waves and waves not in instances:
         raise click.UsageError(f"--waves must name one of {', '.join(sorted(instances))}, "
                                f"not {waves}")
-    words = prepare(loaded, read_array(inputs))
-    with working(f"running {len(words)} inferences"):
-        inference = infer(loaded, words, engine=engine, simulator=simulator, waves=waves,
+    with working("running inferences"):
+        inference = infer(loaded, read_array(inputs), words=words, engine=engine,
+                          simulator=simulator, waves=waves,
                           folder=folder / "simulation" if engine == "cocotb" else None)
     folder.mkdir(parents=True, exist_ok=True)
     for name, output in zip(inference.names, inference.outputs):
@@ -70,6 +76,7 @@ def run_command(build: Path, inputs: Path, engine: Literal["golden", "cocotb", "
     write_json(folder / "statistics.json", inference.summary() | {
         "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs}})
     show_inference(str(folder), inference)
+    warn_of_saturation(inference)
     if inference.waveform:
         click.echo(f"The waveform is {inference.waveform}.")
     if not inference.ok:

@@ -5,22 +5,23 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.config import ConfigError, EIEConfig
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
+from eie_hdl.numeric import limits
 
 from .files.hex_images import ImageError, from_hex, to_hex
 from .files.json_file import SCHEMA_VERSION, write_json
 from .files.untrusted_npz import ArchiveError, read_arrays
 from .patches import Patches
-from .preprocessing import FixedPreprocessing, PreprocessingError, quantise_inputs
+from .preprocessing import FixedPreprocessing, PreprocessingError, find_saturated, quantise_inputs
 from .vectors import VectorError
 
-__all__ = ["MANIFEST", "Build", "BuildError", "Vector"]
+__all__ = ["MANIFEST", "Build", "BuildError", "Vector", "Words"]
 
 #: File with the description of a build, and the checksums of its other files.
 MANIFEST = "manifest.json"
@@ -35,6 +36,21 @@ _PREPROCESSING = {f"preprocessing_{field.name}": field.name
 
 class BuildError(ValueError):
     """Missing, changed or incompatible build; the message names the file."""
+
+
+class Words(NamedTuple):
+    """Inputs as fixed-point words.
+
+    Attributes
+    ----------
+    values : int64 (batch, n_inputs)
+        Words.
+    saturated : int64 (batch,)
+        Number of elements of each input that were beyond the range of the network.
+    """
+
+    values: NDArray[np.int64]
+    saturated: NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,20 +122,51 @@ class Build:
                                preprocessing=self.preprocessing,
                                nonnegative=self.nonnegative_inputs)
 
-    def require_words(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the words of inputs (batch, n_inputs), after checking their signs.
+    def to_words(self, inputs: ArrayLike, *, words: bool = False) -> Words:
+        """Convert inputs to words, and count those that saturate.
+
+        Parameters
+        ----------
+        inputs : (batch, n_inputs)
+            Numbers, whether integers or floating-point; or words, which must be integers.
+        words : :class:`bool`
+            True if `inputs` are words already.
 
         Raises
         ------
         VectorError
-            If a word is negative, but the formats rely on there being none.
+            If `inputs` are not real or not finite; or if a word does not have `act_width` bits, or
+            is negative, but the formats rely on there being none.
         """
-        if self.nonnegative_inputs and (negative := np.argwhere(words < 0)).size:
+        array = np.asarray(inputs)
+        if array.dtype.kind not in ("iu" if words else "iuf"):
+            what = "fixed-point words, which are integers" if words else "numbers"
+            raise VectorError(f"Inputs must be {what}, not {array.dtype}")
+        if not words:
+            saturated = find_saturated(array, frac=self.input.frac, width=self.config.act_width,
+                                       preprocessing=self.preprocessing,
+                                       nonnegative=self.nonnegative_inputs)
+            return Words(self.quantise(array), saturated.sum(axis=1))
+        low, high = limits(self.config.act_width)
+        if array.size and not low <= array.min() <= array.max() <= high:
+            raise VectorError(f"Fixed-point words must be from {low} to {high}, not from "
+                              f"{array.min()} to {array.max()}")
+        if self.nonnegative_inputs and (negative := np.argwhere(array < 0)).size:
             at = negative[0].tolist()
             raise VectorError(f"Element {at} must not be negative, as the network was compressed "
-                              f"for inputs that never are, but is {words[tuple(at)]}: compress it "
+                              f"for inputs that never are, but is {array[tuple(at)]}: compress it "
                               "again without nonnegative inputs")
-        return words
+        return Words(array.astype(np.int64), np.zeros(len(array), np.int64))
+
+    def range_of(self, vector: Vector) -> tuple[float, float]:
+        """Compute the least and the greatest number of a vector's format.
+
+        That of the input is the range after preprocessing.
+        """
+        low, high = limits(self.config.act_width)
+        if vector is self.input and self.nonnegative_inputs:
+            low = 0
+        return low * 0.5 ** vector.frac, high * 0.5 ** vector.frac
 
     def write_images(self, folder: str | Path) -> dict[str, str]:
         """Write one file per memory instance into `folder`; return the SHA-256 of each file."""

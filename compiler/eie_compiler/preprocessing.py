@@ -11,10 +11,14 @@ from eie_hdl.numeric import limits
 
 from .vectors import VectorError, quantise
 
-__all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "quantise_inputs"]
+__all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "find_saturated",
+           "quantise_inputs"]
 
 #: Width of an input in bits before it is preprocessed.
 RAW_WIDTH = 32
+
+#: Bits that hold every word before it saturates.
+_WIDE = 62
 
 #: Width of the magnitude of a multiplier in bits. A difference of two inputs has 33 bits, so that
 #: products, and their rounding, fit 64 bits.
@@ -174,3 +178,19 @@ def quantise_inputs(values: ArrayLike, *, frac: int, width: int,
     words = quantise(values, frac, width) if preprocessing is None \
         else preprocessing.quantise(values, width)
     return np.maximum(words, 0) if nonnegative else words
+
+
+def find_saturated(values: ArrayLike, *, frac: int, width: int,
+                   preprocessing: FixedPreprocessing | None, nonnegative: bool
+                   ) -> NDArray[np.bool_]:
+    """Find the inputs whose words :func:`quantise_inputs` saturates; parameters as for it."""
+    words, exact = (
+        quantise_inputs(values, frac=frac, width=bits, preprocessing=preprocessing,
+                        nonnegative=limited)
+        for bits, limited in ((width, nonnegative), (_WIDE, False)))
+    beyond: NDArray[np.bool_] = words != exact
+    if preprocessing is not None:
+        raw, exact = (quantise(values, preprocessing.raw_frac, bits)
+                      for bits in (RAW_WIDTH, _WIDE))
+        beyond |= raw != exact
+    return beyond

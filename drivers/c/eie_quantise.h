@@ -58,6 +58,26 @@ static inline int32_t eie_input_word(const struct eie_model *model, size_t eleme
     return model->nonnegative_inputs && word < 0 ? 0 : word;
 }
 
+/* Convert the numbers of an input to words as eie_input_word does. Returns how many are beyond the
+ * range of the network and saturated, those that are not numbers included. */
+static inline size_t eie_input_words(const struct eie_model *model, const double *numbers,
+                                     int32_t *words)
+{
+    size_t n_saturated = 0;
+    for (size_t at = 0; at < model->n_inputs; at++) {
+        const struct eie_preprocessing *with = model->preprocessing;
+        const int frac = with ? with[at].frac : model->input_frac;
+        const double scaled = numbers[at] * eie_power(frac);
+        const int32_t raw = eie_quantise(numbers[at], frac, 32);
+        words[at] = eie_input_word(model, at, numbers[at]);
+        /* Words have fewer than 32 bits, and half a step beyond a limit rounds to it. */
+        if (!(scaled >= -2147483648.5 && scaled < 2147483647.5)
+            || words[at] != (with ? eie_preprocess(with + at, raw, 32) : raw))
+            n_saturated++;
+    }
+    return n_saturated;
+}
+
 static inline double eie_dequantise(int32_t word, int frac)
 {
     return word * eie_power(-frac);

@@ -92,7 +92,7 @@ def measure(mnist: Path, folder: Path, names: list[str], n_verilog: int) -> list
         weights = [(layer.n_nonzeros, layer.n_rows * layer.n_cols) for layer in network.layers]
         build = compile_network(network, EIEConfig(v_width=network.v_width))
         words = prepare(build, images)
-        golden = infer(build, words, engine="golden")
+        golden = infer(build, words, words=True, engine="golden")
         row = {
             "name": name, "v_width": network.v_width,
             "densities": [kept / total for kept, total in weights],
@@ -103,7 +103,7 @@ def measure(mnist: Path, folder: Path, names: list[str], n_verilog: int) -> list
         if name in IN_VERILOG:
             print(f"{name}: {n_verilog:,} images through the Verilog of {build.config.n_pe} PEs",
                   flush=True)
-            run = infer(build, words[chosen], engine="verilator")
+            run = infer(build, words[chosen], words=True, engine="verilator")
             row["verilog"] = {
                 "images": n_verilog, "pes": build.config.n_pe, "mismatches": len(run.mismatches),
                 "overflows": run.overflows, "error": error(run.outputs[-1], labels[chosen]),

@@ -88,13 +88,13 @@ def measure(model: Model, seen: NDArray[np.float64], features: NDArray[np.float6
     write_network(path, network)
     build = compile_network(network, CONFIG)
     words = prepare(build, features)
-    (output,) = infer(build, words, engine="golden").outputs
+    (output,) = infer(build, words, words=True, engine="golden").outputs
     found = dequantise(output, build.outputs[0].frac)
     # One row per pixel of a convolution.
     expected = np.moveaxis(results, 1, -1).reshape(found.shape)
     cosine = ((found * expected).sum(axis=1)
               / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1))
-    hardware = infer(build, _few(words, n_words), engine="verilator")
+    hardware = infer(build, _few(words, n_words), words=True, engine="verilator")
     n_weights = sum(layer.codes.shape[0] * layer.codes.shape[1] for layer in network.layers)
     return {
         "weights": n_weights, "bytes_float32": 4 * n_weights, "bytes": path.stat().st_size,

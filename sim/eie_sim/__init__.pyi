@@ -6,6 +6,7 @@ from .golden.tile import GoldenError as GoldenError
 from .inference import (
     EngineError as EngineError,
     Inference as Inference,
+    Saturation as Saturation,
     infer as infer,
     prepare as prepare,
     shape_output as shape_output,

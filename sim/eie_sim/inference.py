@@ -3,19 +3,20 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie_compiler.build import Build
+from eie_compiler.build import Build, Words
 from eie_compiler.vectors import VectorError, gather, scatter
 from eie_hdl.format import COUNTERS
 
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
 
-__all__ = ["Engine", "EngineError", "Inference", "infer", "prepare", "shape_output"]
+__all__ = ["Engine", "EngineError", "Inference", "Saturation", "infer", "prepare",
+           "shape_output"]
 
 #: Engines that run inferences.
 Engine = Literal["golden", "cocotb", "verilator"]
@@ -26,6 +27,23 @@ _MAX_LISTED = 100
 
 class EngineError(ValueError):
     """Unknown engine; the message lists the valid ones."""
+
+
+class Saturation(NamedTuple):
+    """Saturated elements of a vector over a batch.
+
+    Attributes
+    ----------
+    saturated, elements : :class:`int`
+        Elements that were beyond the format, and all elements.
+    least, greatest : :class:`float`
+        Range of the format; that of the input is the range after preprocessing.
+    """
+
+    saturated: int
+    elements: int
+    least: float
+    greatest: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +68,10 @@ class Inference:
         Differences between hardware and golden model.
     overflows : :class:`int`
         Number of inferences for which the hardware reported an overflow.
+    saturation : :class:`dict` of :class:`str` to :class:`Saturation`
+        Saturated elements of the input, then of the results of each layer, by name: elements beyond
+        the format, which became its least or greatest number. Counted when the input is converted,
+        and by the golden model; equal results of the hardware saturated equally.
     seconds : :class:`float`
         Wall-clock time, without compiling the simulator.
     waveform : :class:`~pathlib.Path`, optional
@@ -64,6 +86,7 @@ class Inference:
     entries: NDArray[np.int64]
     mismatches: list[cocotb_engine.Mismatch]
     overflows: int
+    saturation: dict[str, Saturation]
     seconds: float
     waveform: Path | None = None
 
@@ -94,18 +117,23 @@ class Inference:
             "counters": {name: {"mean": float(values.mean()), "values": values.tolist()}
                          for name, values in self.counters.items()},
             "pe_utilisation": self.pe_utilisation, "entry_balance": self.entry_balance,
-            "overflows": self.overflows, "n_mismatches": len(self.mismatches),
+            "overflows": self.overflows,
+            "saturation": {name: one._asdict() for name, one in self.saturation.items()},
+            "n_mismatches": len(self.mismatches),
             "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_LISTED]]}
 
 
-def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
+def prepare(build: Build, inputs: ArrayLike, *, words: bool = False) -> NDArray[np.int64]:
     """Convert inputs to fixed-point words.
 
     Parameters
     ----------
     inputs : (batch, n_inputs) or (n_inputs,); of a convolution (batch, channels, height, width)
-        Floating-point numbers, which are rounded to the format of the network's input; or
-        integers, which are taken as words.
+        Numbers, whether integers or floating-point, which are rounded to the format of the
+        network's input.
+    words : :class:`bool`
+        True if `inputs` are fixed-point words already, of images or of the rows returned by
+        :func:`prepare`.
 
     Returns
     -------
@@ -114,22 +142,28 @@ def prepare(build: Build, inputs: ArrayLike) -> NDArray[np.int64]:
     Raises
     ------
     VectorError
-        If the batch is empty, the shape does not match the network, or the type is not numeric.
+        If the batch is empty, the shape does not match the network, the type is not numeric, or a
+        word is not of the machine's width.
     """
+    return _prepare(build, inputs, words=words).values
+
+
+def _prepare(build: Build, inputs: ArrayLike, *, words: bool) -> Words:
     array = np.asarray(inputs)
     what = "row"
     shape: tuple[int, ...] = (len(build.input.columns),)
-    if build.patches is not None:
-        what, shape = "image", build.patches.shape
+    patches = build.patches
+    if words and array.ndim <= len(shape) + 1:    # patches that are cut already
+        patches = None
+    if patches is not None:
+        what, shape = "image", patches.shape
     if array.ndim == len(shape):
         array = array[np.newaxis]
     if array.shape[1:] != shape or not len(array) or array.dtype.kind not in "iuf":
         raise VectorError(f"Inputs must be numbers, one {what} or more of "
                           f"{' × '.join(map(str, shape))}, not {array.dtype} of shape "
                           f"{np.shape(inputs)}")
-    vectors = array if build.patches is None else build.patches.cut(array)
-    return build.quantise(vectors) if array.dtype.kind == "f" \
-        else build.require_words(vectors.astype(np.int64))
+    return build.to_words(array if patches is None else patches.cut(array), words=words)
 
 
 def shape_output(build: Build, output: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -137,7 +171,7 @@ def shape_output(build: Build, output: NDArray[np.int64]) -> NDArray[np.int64]:
     return output if build.patches is None else build.patches.join(output)
 
 
-def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
+def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = False,
           simulator: str = "verilator", waves: str | None = None,
           folder: str | Path | None = None, cache: str | Path | None = None,
           load: str = "stream") -> Inference:
@@ -145,8 +179,8 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
 
     Parameters
     ----------
-    words : int64 (batch, n_inputs)
-        Inputs from :func:`prepare`.
+    inputs, words
+        As for :func:`prepare`.
     engine : ``"golden"``, ``"cocotb"`` or ``"verilator"``
         The golden model alone; or also the hardware, in cocotb, or in Verilator without cocotb,
         which is many times faster.
@@ -159,35 +193,50 @@ def infer(build: Build, words: NDArray[np.int64], *, engine: Engine,
     ------
     EngineError
         If the engine is unknown.
+    VectorError
+        As for :func:`prepare`.
     GoldenError, SimulationError, ToolError, DriverError, BusError
         If images are invalid, the hardware hangs, or the simulator is missing.
     """
     if engine not in get_args(Engine):
-        raise EngineError(f"engine must be golden, cocotb or verilator, not {engine!r}")
+        former = {"rtl": "cocotb", "fast": "verilator"}.get(engine)
+        raise EngineError(f"engine must be golden, cocotb or verilator, not {engine!r}"
+                          + (f", which is now {former!r}" if former else ""))
+    prepared, saturated = _prepare(build, inputs, words=words)
     start = time.perf_counter()
     model = GoldenModel(build.config, build.images)
-    placed, statistics = model.run_counted(scatter(build.input, words, build.config.n_pe),
-                                           build.input.base_word)
+    placed, statistics = model.run_counted(scatter(build.input, prepared,
+                                                   build.config.n_pe), build.input.base_word)
     expected = [gather(vector, output) for vector, output in zip(build.outputs, placed)]
     names = [vector.name for vector in build.outputs]
+    saturation = _saturation(build, saturated, statistics)
     if engine == "golden":
         counters = {name: getattr(statistics, name) for name in COUNTERS
                     if name in Statistics._fields}
         return Inference("golden", None, names, expected, counters, statistics.entries, [], 0,
-                         time.perf_counter() - start)
+                         saturation, time.perf_counter() - start)
     if engine == "verilator":
         simulator = "verilator"
-        result = verilator_engine.run(build, words, cache=cache)
+        result = verilator_engine.run(build, prepared, cache=cache)
     else:
-        result = cocotb_engine.run(build, words, simulator=simulator, waves=waves, folder=folder,
-                                   cache=cache, load=load)
+        result = cocotb_engine.run(build, prepared, simulator=simulator, waves=waves,
+                                   folder=folder, cache=cache, load=load)
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(
         engine, simulator, names, result.outputs, counters, statistics.entries,
         [*cocotb_engine.compare(build, result.outputs, expected),
          *_compare_counters(counters, statistics)],
-        int(result.overflow.sum()), result.seconds, result.waveform)
+        int(result.overflow.sum()), saturation, result.seconds, result.waveform)
+
+
+def _saturation(build: Build, of_inputs: NDArray[np.int64], statistics: Statistics
+                ) -> dict[str, Saturation]:
+    """Saturation of the input and of each layer."""
+    counts = [of_inputs, *statistics.saturated.T]
+    return {vector.name: Saturation(int(count.sum()), count.size * len(vector.columns),
+                                    *build.range_of(vector))
+            for vector, count in zip((build.input, *build.layers), counts, strict=True)}
 
 
 def _compare_counters(counters: dict[str, NDArray[np.int64]], statistics: Statistics

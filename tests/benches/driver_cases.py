@@ -48,7 +48,8 @@ def load(machine, name):
 def check(machine, build, *, seed=1, batch=3, **options):
     """Compare the machine's outputs for random inputs with the golden model's."""
     words = np.random.default_rng(seed).integers(-128, 128, (batch, len(build.input.columns)))
-    run, expected = machine.run(words, **options), infer(build, words, engine="golden")
+    run = machine.run(words, words=True, **options)
+    expected = infer(build, words, words=True, engine="golden")
     assert [output.tolist() for output in run.outputs] == [
         output.tolist() for output in expected.outputs]
 
@@ -93,7 +94,7 @@ def busy_cycles_of_each_pe_are_its_entries(machine):
     build = load(machine, "first")
     words = np.random.default_rng(3).integers(-128, 128, (1, len(build.input.columns)))
     assert machine.busy_cycles(words[0]).tolist() == infer(
-        build, words, engine="golden").entries[0].tolist()
+        build, words, words=True, engine="golden").entries[0].tolist()
 
 
 @on_host

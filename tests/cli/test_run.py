@@ -17,7 +17,7 @@ def test_golden_model_writes_outputs_and_statistics(tmp_path, build, inputs, eie
     assert code == 0
     assert "3 inferences, golden" in text and "broadcasts" in text
     loaded = Build.load(build)
-    expected = inference.infer(loaded, inference.prepare(loaded, np.load(inputs)), engine="golden")
+    expected = inference.infer(loaded, np.load(inputs), engine="golden")
     for name, output in zip(["a", "b"], expected.outputs):
         assert np.load(tmp_path / "out" / f"{name}.npy").tolist() == output.tolist()
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
@@ -26,6 +26,46 @@ def test_golden_model_writes_outputs_and_statistics(tmp_path, build, inputs, eie
     assert statistics["counters"]["macs"]["values"] == expected.counters["macs"].tolist()
     assert statistics["pe_utilisation"] is None
     assert 0 < statistics["entry_balance"] <= 1
+
+
+def test_integers_are_numbers_and_words_are_asked_for(tmp_path, build, eie):
+    numbers = np.array([[0, 1, 0, 0, 1, 1]], np.uint8)
+    frac = Build.load(build).input.frac
+    files = {"integers": numbers, "floats": numbers.astype(float),
+             "words": (numbers * 2.0 ** frac).astype(int)}
+    results = {}
+    for name, array in files.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        options = ["--words"] if name == "words" else []
+        code, text = eie("run", build, "--input", tmp_path / f"{name}.npy", *options,
+                         "-o", tmp_path / name)
+        assert code == 0, text
+        results[name] = np.load(tmp_path / name / "b.npy").tolist()
+    assert results["integers"] == results["floats"] == results["words"]
+    code, text = eie("run", build, "--input", tmp_path / "floats.npy", "--words",
+                     "-o", tmp_path / "o")
+    assert code == 2
+    assert text == "eie: Inputs must be fixed-point words, which are integers, not float64\n"
+
+
+def test_saturation_is_counted_and_warned_of(tmp_path, build, eie):
+    np.save(tmp_path / "x.npy", np.full((3, 6), 1000))
+    code, text = eie("run", build, "--input", tmp_path / "x.npy", "-o", tmp_path / "out")
+    assert code == 0
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    assert list(statistics["saturation"]) == ["input", "a", "b"]
+    one = statistics["saturation"]["input"]
+    assert one["saturated"] == one["elements"] == 18
+    assert (f"eie: warning: 18 of 18 input elements (100.0%) were beyond {one['least']:g} to "
+            f"{one['greatest']:g} and saturated: scale the inputs as those of `eie compress "
+            f"--calibrate`\n") in text
+    for name in ("a", "b"):
+        n = statistics["saturation"][name]["saturated"]
+        assert (f"eie: warning: {n:,} of " in text and f"results of layer {name} (" in text) == (
+            n > 0)
+    np.save(tmp_path / "x.npy", np.zeros((3, 6)))
+    code, text = eie("run", build, "--input", tmp_path / "x.npy", "-o", tmp_path / "out")
+    assert code == 0 and "warning" not in text
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (0, 6), (1, 2, 6)])
@@ -51,7 +91,7 @@ def pretended(monkeypatch):
     changes = []
 
     def run(build, words, **options):
-        model = inference.infer(build, words, engine="golden")
+        model = inference.infer(build, words, words=True, engine="golden")
         outputs = [output.copy() for output in model.outputs]
         counters = [{name: int(model.counters[name][image]) if name in model.counters else 100
                      for name in COUNTERS} for image in range(len(words))]

@@ -106,7 +106,7 @@ def test_the_options_of_the_example_are_those_of_the_commands():
 def test_the_results_are_measured_and_carry_a_version(tmp_path, monkeypatch):
     """Uses a small network, and the golden model in place of the Verilog."""
     def pretend(build, words, *, engine):
-        golden = infer(build, words, engine="golden")
+        golden = infer(build, words, words=True, engine="golden")
         return golden if engine == "golden" else dataclasses.replace(
             golden, engine=engine, counters=golden.counters | {"cycles": np.full(len(words), 100)})
 

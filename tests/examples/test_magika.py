@@ -50,5 +50,5 @@ def test_head_without_retraining_gives_the_same_labels(features, files):
     np.testing.assert_allclose(head(inputs), scores, atol=1e-4)
     build = compile_network(compress(head, kmeans_init="linear", v_width=8, calibration=inputs),
                             EIEConfig(v_width=8))
-    (output,) = infer(build, prepare(build, inputs), engine="golden").outputs
+    (output,) = infer(build, prepare(build, inputs), words=True, engine="golden").outputs
     assert (output.argmax(axis=1) == scores.argmax(axis=1)).mean() > 0.95

@@ -37,7 +37,7 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
                             mapping=["balanced", "interleaved"][seed % 2])
     low, high = limits(config.act_width)
     inputs = rng.integers(low, high, (3, sizes[0]), endpoint=True) * rng.integers(0, 2, sizes[0])
-    result = infer(build, inputs, engine="cocotb", simulator=icarus, cache=simulators,
+    result = infer(build, inputs, words=True, engine="cocotb", simulator=icarus, cache=simulators,
                    load="images")
     assert [str(mismatch) for mismatch in result.mismatches] == [], config
     assert result.overflows == 0
@@ -55,7 +55,7 @@ def test_a_machine_that_is_full_runs(icarus, simulators):
     assert config.n_entries.bit_count() > 1
     build = compile_network(network, config)
     inputs = rng.integers(1, 1 << 12, (2, 11))
-    result = infer(build, inputs, engine="cocotb", simulator=icarus, cache=simulators,
+    result = infer(build, inputs, words=True, engine="cocotb", simulator=icarus, cache=simulators,
                    load="images")
     assert [str(mismatch) for mismatch in result.mismatches] == []
     assert result.counters["macs"].tolist() == [11 * 13] * 2

@@ -68,7 +68,7 @@ def test_codebooks_are_used_to_the_last_entry(conv):
 
 def test_golden_model_is_a_direct_convolution(conv):
     network, build, images = conv
-    inference = infer(build, prepare(build, images), engine="golden")
+    inference = infer(build, prepare(build, images), words=True, engine="golden")
     for n_out, output, expected in zip(N_OUT, inference.outputs, direct(network, build, images),
                                        strict=True):
         assert expected.shape == (2, n_out, 3, 3)
@@ -78,7 +78,7 @@ def test_golden_model_is_a_direct_convolution(conv):
 def test_hardware_is_the_golden_model_bit_by_bit(conv, icarus, simulators):
     _, build, images = conv
     words = prepare(build, images[0])
-    inference = infer(build, words, engine="cocotb", simulator=icarus, cache=simulators,
+    inference = infer(build, words, words=True, engine="cocotb", simulator=icarus, cache=simulators,
                       load="images")
     assert len(inference.outputs[-1]) == len(words) == 9
     assert inference.mismatches == []
@@ -90,7 +90,7 @@ def test_a_wrong_bit_of_a_weight_is_noticed(conv):
     spmat = build.images["pe_1.spmat"].copy()
     spmat[0, 0] ^= 1
     wrong = dataclasses.replace(build, images={**build.images, "pe_1.spmat": spmat})
-    inference = infer(wrong, prepare(wrong, images), engine="golden")
+    inference = infer(wrong, prepare(wrong, images), words=True, engine="golden")
     assert any((shape_output(build, output) != expected).any() for output, expected
                in zip(inference.outputs, direct(network, build, images)))
 

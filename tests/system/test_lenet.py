@@ -33,14 +33,14 @@ def lenet():
 def test_ten_thousand_digits_are_recognised_by_the_golden_model(lenet):
     build, words, labels = lenet
     assert len(words) == 10_000
-    scores = infer(build, words, engine="golden").outputs[-1]
+    scores = infer(build, words, words=True, engine="golden").outputs[-1]
     assert (scores.argmax(axis=1) == labels).mean() >= 0.975
 
 
 def test_a_hundred_digits_are_right_in_the_hardware_bit_by_bit(lenet, verilator, simulators):
     build, words, labels = lenet
     chosen = np.random.default_rng(300).choice(len(words), 100, replace=False)
-    inference = infer(build, words[chosen], engine="verilator", cache=simulators)
+    inference = infer(build, words[chosen], words=True, engine="verilator", cache=simulators)
     assert inference.mismatches == []
     assert inference.overflows == 0
     assert (inference.outputs[-1].argmax(axis=1) == labels[chosen]).mean() >= 0.9

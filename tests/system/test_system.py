@@ -164,21 +164,22 @@ def check(case: Case, result: Inference):
 def test_hardware_is_the_golden_model(name, icarus, simulators):
     case = CASES[name]()
     # Icarus is slow, so the network is loaded from images.
-    check(case, infer(compiled(case), case.inputs, engine="cocotb", simulator=icarus,
+    check(case, infer(compiled(case), case.inputs, words=True, engine="cocotb", simulator=icarus,
                       cache=simulators, load="images"))
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name]().config is TINY])
 def test_hardware_is_the_golden_model_without_cocotb(name, verilator, simulators):
     case = CASES[name]()
-    check(case, infer(compiled(case), case.inputs, engine="verilator", cache=simulators))
+    check(case, infer(compiled(case), case.inputs, words=True, engine="verilator",
+                      cache=simulators))
 
 
 def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
     """Build, inputs and the golden model's outputs."""
     case = CASES["three-layers"]()
     build = compiled(case)
-    return build, case.inputs, infer(build, case.inputs, engine="golden").outputs
+    return build, case.inputs, infer(build, case.inputs, words=True, engine="golden").outputs
 
 
 @pytest.mark.parametrize(("load", "pause", "count"), [
@@ -221,7 +222,7 @@ def test_an_accumulator_that_overflows_is_reported(engine, request, simulators):
                                    cache=simulators, load="images")
     assert result.overflow.tolist() == [True, False]
     assert result.overflow_tile[0] == 0
-    expected = infer(build, inputs, engine="golden").outputs
+    expected = infer(build, inputs, words=True, engine="golden").outputs
     assert cocotb_engine.compare(build, result.outputs, expected) == []
 
 

@@ -33,8 +33,8 @@ def measure(simulator, simulators, codes, config: EIEConfig) -> tuple[int, int, 
     build = compile_network(CompressedNetwork((layer,), 4, 3), config, mapping="interleaved")
     n_inputs = codes.shape[1]
     inputs = np.stack([np.arange(n_inputs) % 100 + 1, np.zeros(n_inputs, np.int64)])
-    result = infer(build, inputs, engine="cocotb", simulator=simulator, cache=simulators,
-                   load="images")
+    result = infer(build, inputs, words=True, engine="cocotb", simulator=simulator,
+                   cache=simulators, load="images")
     assert result.ok
     busy, idle = result.counters["cycles"].tolist()
     return busy - idle, int(result.counters["broadcasts"][0]), int(result.entries[0].max())

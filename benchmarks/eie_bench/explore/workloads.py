@@ -99,7 +99,7 @@ def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIE
     tall = fit(config, n_pe=1, acc_depth=1024, v_width=max(config.v_width, network.v_width))
     build = compile_network(network, tall, outputs="all")
     words = prepare(build, inputs)
-    results = infer(build, words, engine="golden").outputs
+    results = infer(build, words, words=True, engine="golden").outputs
     return [GivenLayer(layer.name, layer, given)
             for layer, given in zip(network.layers, [words, *results]) if layer.name in chosen]
 

@@ -74,7 +74,7 @@ class Data:
 def read_data(path: str | Path, *, validation: float = 0.1, seed: int = 0) -> Data:
     """Read a data set from an .npz file, without pickle.
 
-    The file holds ``train_inputs`` and ``test_inputs``, floating-point numbers (n, n_inputs), or
+    The file holds ``train_inputs`` and ``test_inputs``, numbers (n, n_inputs), or
     ``train_images`` and ``test_images``, uint8 (n, ...), which are flattened and divided by 256;
     and ``train_labels`` and ``test_labels``, integers (n,) from 0 for classes or floating-point
     numbers (n, n_outputs) for regression.
@@ -130,10 +130,10 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
         values = values.reshape(len(values), -1) / np.float32(256)
     else:
         values, targets = arrays[inputs], arrays[labels]
-        if values.dtype.kind != "f" or values.ndim != 2 or not values.size \
+        if values.dtype.kind not in "iuf" or values.ndim != 2 or not values.size \
                 or not np.isfinite(values).all():
-            raise TrainingError(f"{inputs} must be one or more rows of finite floating-point "
-                                f"numbers, not {values.dtype} of shape {values.shape}")
+            raise TrainingError(f"{inputs} must be one or more rows of finite numbers, not "
+                                f"{values.dtype} of shape {values.shape}")
     whole = targets.dtype.kind in "iu" and targets.ndim == 1
     if not (whole or targets.dtype.kind == "f" and targets.ndim == 2 and targets.size) \
             or len(targets) != len(values) or not np.isfinite(targets).all():

@@ -9,5 +9,6 @@ from .errors import (
     DriverError as DriverError,
     DriverTimeout as DriverTimeout,
     MachineError as MachineError,
+    SaturationWarning as SaturationWarning,
 )
 from .pynq import PynqBus as PynqBus

@@ -1,5 +1,6 @@
 """Driver of one machine: load a build, run inferences, read memories."""
 
+import warnings
 import zlib
 
 import numpy as np
@@ -13,7 +14,7 @@ from eie_hdl.packing import pack
 
 from .batch import Run, run_batch
 from .bus import Bus
-from .errors import ChecksumError
+from .errors import ChecksumError, SaturationWarning
 from .identity import check_config
 from .machine import POLL_INTERVAL, Machine
 
@@ -86,13 +87,17 @@ class Accelerator(Machine):
         self._check_checksum(checksum)
         return build
 
-    def infer(self, x: ArrayLike) -> NDArray[np.float64] | dict[str, NDArray[np.float64]]:
+    def infer(self, x: ArrayLike, *, words: bool = False
+              ) -> NDArray[np.float64] | dict[str, NDArray[np.float64]]:
         """Run inferences back to back.
 
         Parameters
         ----------
         x : (batch, n_inputs) or (n_inputs,)
-            Inputs, which are rounded to the fixed-point format of the network's input.
+            Numbers, whether integers or floating-point, which are rounded to the fixed-point format
+            of the network's input.
+        words : :class:`bool`
+            True if `x` are fixed-point words already.
 
         Returns
         -------
@@ -104,26 +109,34 @@ class Accelerator(Machine):
         ------
         VectorError
             If `x` does not match the input of the network.
+        SaturationWarning
+            As a warning, if elements of `x` are beyond the format.
         DriverError, BusError
             As for :meth:`run`.
         """
         build = self.require_loaded()
-        numbers = np.asarray(x, np.float64)
-        words = build.quantise(np.atleast_2d(numbers))
+        run = self.run(x, words=words, read_counters=False)
+        if n_saturated := int(run.saturated.sum()):
+            least, greatest = build.range_of(build.input)
+            after = ", after preprocessing," if build.preprocessing else ""
+            warnings.warn(f"{n_saturated:,} of {np.size(x):,} input elements{after} were beyond "
+                          f"{least:g} to {greatest:g}, the range of the network, and saturated: "
+                          f"scale the inputs, or compress the network with calibration=",
+                          SaturationWarning, stacklevel=2)
         outputs = {
-            vector.name: dequantise(output if numbers.ndim > 1 else output[0], vector.frac)
-            for vector, output in zip(build.outputs, self.run(words, read_counters=False).outputs)}
+            vector.name: dequantise(output if np.ndim(x) > 1 else output[0], vector.frac)
+            for vector, output in zip(build.outputs, run.outputs)}
         return outputs if len(outputs) > 1 else outputs[build.outputs[0].name]
 
-    def run(self, words: NDArray[np.int64], *, read_counters: bool = True) -> Run:
-        """Run inferences on fixed-point words.
+    def run(self, x: ArrayLike, *, words: bool = False, read_counters: bool = True) -> Run:
+        """Run inferences; results are fixed-point words.
 
         With two input buffers, each input is loaded while the previous inference runs.
 
         Parameters
         ----------
-        words : int64 (batch, n_inputs)
-            Inputs, in logical order.
+        x, words
+            As for :meth:`infer`.
         read_counters : :class:`bool`
             Read the counters. The machine keeps those of the last program only, which must be read
             before the next one starts. If false, and with two input buffers, the next start is
@@ -132,7 +145,7 @@ class Accelerator(Machine):
         Raises
         ------
         VectorError, ValueError
-            If `words` do not match the input of the network.
+            If `x` does not match the input of the network.
         ChecksumError
             If no build is loaded, or another program has loaded one.
         MachineError
@@ -140,7 +153,11 @@ class Accelerator(Machine):
         DriverTimeout, BusError
             If the machine does not respond.
         """
-        return run_batch(self, self.require_loaded(), words, read_counters=read_counters)
+        build = self.require_loaded()
+        # Not atleast_2d, which would make one input of an empty list.
+        array = np.asarray(x)
+        inputs = build.to_words(array[np.newaxis] if array.ndim == 1 else array, words=words)
+        return run_batch(self, build, inputs, read_counters=read_counters)
 
     def busy_cycles(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the cycles in which each PE processes an entry, for one input (n_inputs,).
@@ -150,7 +167,7 @@ class Accelerator(Machine):
         cycles = np.zeros(self.config.n_pe, np.int64)
         for pe in range(self.config.n_pe):
             self.registers.write("PE_INDEX", value=pe)
-            cycles[pe] = self.run(words[np.newaxis]).counters[0]["pe_busy"]
+            cycles[pe] = self.run(words[np.newaxis], words=True).counters[0]["pe_busy"]
         return cycles
 
     def read(self, memory: Memory, address: int, count: int, *, pe: int = 0) -> NDArray[np.uint64]:

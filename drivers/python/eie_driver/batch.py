@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.build import Build
+from eie_compiler.build import Build, Words
 from eie_compiler.vectors import gather, input_packets, output_columns
 from eie_hdl.registers import REGISTER_WIDTH
 
@@ -27,18 +27,21 @@ class Run:
     overflow_tiles : :class:`list` of :class:`int` or None
         First tile of each inference in which an accumulator overflowed, counted from the start of
         the program; None without overflow. Empty if counters are not requested.
+    saturated : int64 (batch,)
+        Number of elements of each input that were beyond the format and became its least or
+        greatest number; zeros if the inputs were words.
     """
 
     outputs: list[NDArray[np.int64]]
     counters: list[dict[str, int]]
     overflow_tiles: list[int | None]
+    saturated: NDArray[np.int64]
 
 
-def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, read_counters: bool
-              ) -> Run:
+def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: bool) -> Run:
     """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
-    packets = [input_packets(machine.config, build.input, build.require_words(words),
-                             buffer=buffer)
+    words = inputs.values
+    packets = [input_packets(machine.config, build.input, words, buffer=buffer)
                for buffer in range(build.input_buffers)]
     columns = output_columns(machine.config, build.images["ccu.program"])
     loads_ahead = len(packets) > 1
@@ -77,7 +80,7 @@ def run_batch(machine: Machine, build: Build, words: NDArray[np.int64], *, read_
     outputs = [gather(vector, np.array([each[place] for each in vectors], np.int64)
                       .reshape(len(words), n))
                for place, (vector, n) in enumerate(zip(build.outputs, columns, strict=True))]
-    return Run(outputs, counters, overflow_tiles)
+    return Run(outputs, counters, overflow_tiles, inputs.saturated)
 
 
 class _Receiver:

@@ -2,11 +2,16 @@
 
 from eie_hdl.registers import Error
 
-__all__ = ["ChecksumError", "ConfigMismatch", "DriverError", "DriverTimeout", "MachineError"]
+__all__ = ["ChecksumError", "ConfigMismatch", "DriverError", "DriverTimeout", "MachineError",
+           "SaturationWarning"]
 
 
 class DriverError(RuntimeError):
     """The machine cannot perform a request; the message ends with the state of the machine."""
+
+
+class SaturationWarning(UserWarning):
+    """Inputs are beyond the range of the network and saturate."""
 
 
 class ConfigMismatch(DriverError):

@@ -100,7 +100,7 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
 
 
 def _data(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, str]:
-    expected = np.concatenate(infer(build, words, engine="golden").outputs, axis=1)
+    expected = np.concatenate(infer(build, words, words=True, engine="golden").outputs, axis=1)
     arrays = {"digits_images": words, "digits_labels": labels, "digits_expected": expected}
     kind = "const int32_t"
     declarations = "".join(f"extern {kind} {name}[];\n" for name in arrays)

@@ -16,7 +16,7 @@ from eie_compiler.vectors import dequantise
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.verilog import emit
 
-from ..inference import Inference, infer, prepare
+from ..inference import Inference, infer
 from .digits import FOLDER, load_digits
 
 __all__ = ["Demo", "demo"]
@@ -93,8 +93,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     shutil.copyfile(FOLDER / "dense.npz", folder / "dense.npz")
 
     progress(f"running {len(test)} images through the hardware in {simulator}")
-    words = prepare(build, test)
-    inference = infer(build, words, engine="cocotb", simulator=simulator,
+    inference = infer(build, test, engine="cocotb", simulator=simulator,
                       folder=folder / "simulation")
 
     scores = {

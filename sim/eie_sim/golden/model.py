@@ -26,12 +26,16 @@ class Statistics(NamedTuple):
         As in :data:`eie_hdl.format.COUNTERS`.
     entries : int64 (batch, n_pe)
         Entries processed by each PE, padding included.
+    saturated : int64 (batch, n_layers)
+        Results of each layer that were beyond `act_width` bits. A layer is the consecutive
+        descriptors of one source.
     """
 
     broadcasts: NDArray[np.int64]
     macs: NDArray[np.int64]
     paddings: NDArray[np.int64]
     entries: NDArray[np.int64]
+    saturated: NDArray[np.int64]
 
 
 class _Step(NamedTuple):
@@ -167,6 +171,8 @@ class GoldenModel:
         broadcasts = np.zeros(batch, np.int64)
         macs = np.zeros(batch, np.int64)
         entries = np.zeros((batch, self._config.n_pe), np.int64)
+        saturated: list[NDArray[np.int64]] = []
+        scanned = None
         for number, step in zip(self._numbers, self._steps):
             source = state[step.source]
             nonzero = source != 0
@@ -179,16 +185,23 @@ class GoldenModel:
             broadcasts += once.sum(axis=0)
             macs += tile.macs @ once
             entries += np.einsum("ck,cb->bk", tile.entries, once)
-            state[step.destination] = self._finish(step, tile.weights @ source, state[step.bias])
-        return outputs, masks, Statistics(broadcasts, macs, entries.sum(axis=1) - macs, entries)
+            results = self._round(step, tile.weights @ source, state[step.bias])
+            state[step.destination] = written = saturate(results, self._config.act_width)
+            if step.source != scanned:
+                saturated.append(np.zeros(batch, np.int64))
+                scanned = step.source
+            saturated[-1] += (written != results).sum(axis=0)
+        return outputs, masks, Statistics(
+            broadcasts, macs, entries.sum(axis=1) - macs, entries,
+            np.reshape(saturated, (len(saturated), batch)).T)
 
-    def _finish(self, step: _Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
-                ) -> NDArray[np.int64]:
-        config = self._config
+    def _round(self, step: _Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
+               ) -> NDArray[np.int64]:
+        """Results before saturation."""
         # int64 sums may have wrapped at 64 bits; the low acc_width bits are still correct.
-        acc = wrap(acc + (bias << step.bias_shift), config.acc_width)
+        acc = wrap(acc + (bias << step.bias_shift), self._config.acc_width)
         rounded = round_shift(acc, step.shift)
-        return saturate(relu(rounded) if step.relu else rounded, config.act_width)
+        return relu(rounded) if step.relu else rounded
 
     def _check_columns(self, number: int, tile: Tile, nonzero: NDArray[np.bool_]) -> None:
         bad = tile.invalid[nonzero[tile.invalid].any(axis=1)]

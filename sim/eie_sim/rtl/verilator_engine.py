@@ -67,7 +67,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
             for start in range(0, max(1, len(parts[number])), _BATCH):
                 if not failed.is_set():
                     batch = parts[number][start:start + _BATCH]
-                    runs.append(machine.run(batch, read_counters=read_counters))
+                    runs.append(machine.run(batch, words=True,
+                                            read_counters=read_counters))
             return runs, bus, bus.cycles
 
     with ThreadPoolExecutor(n_machines) as pool, _set_on_failure(failed):

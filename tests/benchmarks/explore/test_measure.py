@@ -24,7 +24,7 @@ def build(network, machine):
 
 def test_figures_are_those_of_the_compiled_layer(given, machine, build):
     found, = measure(given, [machine])
-    golden = infer(build, given.inputs, engine="golden").counters
+    golden = infer(build, given.inputs, words=True, engine="golden").counters
     assert found.inputs == 2
     assert found.macs == golden["macs"].sum() > 0
     assert found.paddings == golden["paddings"].sum() > 0

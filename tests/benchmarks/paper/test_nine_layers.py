@@ -73,6 +73,6 @@ def test_results_use_the_range_and_do_not_saturate():
     machine = MACHINES["tuned"]
     config = dataclasses.replace(EIEConfig(), n_pe=64, spmat_depth=1024)
     build = compile_network(make_network(SMALL, 1), config, mapping=machine.mapping)
-    [results] = infer(build, make_inputs(SMALL, 1)[np.newaxis], engine="golden").outputs
+    [results] = infer(build, make_inputs(SMALL, 1)[np.newaxis], words=True, engine="golden").outputs
     assert 1000 < results.std() and np.abs(results).max() < 32767
     assert np.count_nonzero(results) > 0.99 * results.size

@@ -26,7 +26,7 @@ def vectors_of_golden(network, config, values):
     """Input and results of every layer in the golden model, as numbers."""
     build = compile_network(network, config, outputs="all")
     words = prepare(build, values)
-    outputs = infer(build, words, engine="golden").outputs
+    outputs = infer(build, words, words=True, engine="golden").outputs
     return [np.ldexp(one.astype(float), -vector.frac)
             for one, vector in zip([words, *outputs], [build.input, *build.outputs])]
 

@@ -44,6 +44,14 @@ def test_pixels_are_flattened_and_divided_by_256(tmp_path):
     np.testing.assert_array_equal(data.test.inputs, images[:1].reshape(1, 6) / 256)
 
 
+def test_integer_inputs_are_numbers(tmp_path):
+    inputs = np.arange(24).reshape(8, 3)
+    for kind in (np.uint8, np.int64, np.float64):
+        np.savez(tmp_path / "d.npz", train_inputs=inputs.astype(kind), train_labels=np.arange(8),
+                 test_inputs=inputs.astype(kind), test_labels=np.arange(8))
+        assert read_data(tmp_path / "d.npz", validation=0).test.inputs.tolist() == inputs.tolist()
+
+
 def test_floating_point_targets_are_for_regression(tmp_path):
     np.savez(tmp_path / "d.npz", train_inputs=np.ones((9, 2)), train_labels=np.ones((9, 3)),
              test_inputs=np.ones((2, 2)), test_labels=np.ones((2, 3)))
@@ -60,8 +68,7 @@ def test_floating_point_targets_are_for_regression(tmp_path):
     ({"train_inputs": None, "train_images": np.zeros((400, 8))},
      "train_images must be one or more images of uint8, not float64 of shape (400, 8)"),
     ({"train_inputs": np.full((400, 8), np.inf)},
-     "train_inputs must be one or more rows of finite floating-point numbers, not float64 of "
-     "shape (400, 8)"),
+     "train_inputs must be one or more rows of finite numbers, not float64 of shape (400, 8)"),
     ({"train_labels": np.full(400, -1)}, "train_labels must be classes from 0 to 1048575, not -1"),
     ({"train_labels": np.full(400, 10 ** 12)},
      "train_labels must be classes from 0 to 1048575, not 1000000000000"),

@@ -12,6 +12,7 @@ from eie_driver.errors import (
     ChecksumError,
     DriverTimeout,
     MachineError,
+    SaturationWarning,
 )
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.registers import Error
@@ -27,9 +28,40 @@ def test_real_inputs_give_real_outputs(machine):
     build = compiled()
     machine.load(build)
     x = np.random.default_rng(3).normal(0, 2, (3, 20))
-    expected = infer(build, quantise(x, 4, 8), engine="golden").outputs[0]
+    expected = infer(build, quantise(x, 4, 8), words=True, engine="golden").outputs[0]
     assert machine.infer(x).tolist() == dequantise(expected, build.outputs[0].frac).tolist()
     assert machine.infer(x[1]).tolist() == machine.infer(x)[1].tolist()
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "float16"])
+def test_integers_are_numbers_unless_words_are_asked_for(machine, kind):
+    build = compiled()    # 8 bits, 4 fraction bits
+    machine.load(build)
+    x = np.arange(20).astype(kind) % 7
+    assert machine.infer(x).tolist() == machine.infer(x.astype(float)).tolist()
+    run = machine.run(x)
+    assert [output.tolist() for output in run.outputs] == [
+        output.tolist() for output in machine.run(x.astype(float)).outputs]
+    if kind == "float16":
+        with pytest.raises(VectorError, match="^Inputs must be fixed-point words, which are int"):
+            machine.infer(x, words=True)
+    else:
+        assert machine.infer(x, words=True).tolist() == machine.infer(x / 16).tolist()
+
+
+def test_inputs_beyond_the_format_are_counted_and_warned_of(machine):
+    machine.load(compiled())
+    x = np.zeros((3, 20))
+    x[1, :3], x[2, 5] = 8, -8.1
+    assert machine.run(x).saturated.tolist() == [0, 3, 1]
+    assert machine.run(np.zeros((3, 20), int), words=True).saturated.tolist() == [0, 0, 0]
+    with pytest.warns(SaturationWarning) as caught:
+        machine.infer(x)
+    assert str(caught[0].message) == (
+        "4 of 60 input elements were beyond -8 to 7.9375, the range of the network, and saturated: "
+        "scale the inputs, or compress the network with calibration=")
+    assert caught[0].filename == __file__
+    machine.infer(x[0])    # warnings are errors
 
 
 def test_several_layers_come_out_by_name(machine):
@@ -49,8 +81,8 @@ def test_another_network_replaces_the_first_one(machine):
     other = compiled((7, 8), seed=5)
     machine.load(other)
     words = random_words(other)
-    assert machine.run(words).outputs[0].tolist() == infer(
-        other, words, engine="golden").outputs[0].tolist()
+    assert machine.run(words, words=True).outputs[0].tolist() == infer(
+        other, words, words=True, engine="golden").outputs[0].tolist()
 
 
 @pytest.mark.parametrize("memory", [memory for memory in Memory if memory != Memory.INPUT])
@@ -72,7 +104,7 @@ def test_busy_cycles_are_those_of_each_pe(machine, fake):
     machine.load(build)
     words = random_words(build, 1)
     assert machine.busy_cycles(words[0]).tolist() == infer(
-        build, words, engine="golden").entries[0].tolist()
+        build, words, words=True, engine="golden").entries[0].tolist()
 
 
 def test_a_reset_forgets_the_network(machine, fake):
@@ -83,7 +115,7 @@ def test_a_reset_forgets_the_network(machine, fake):
     assert fake.get("IRQ_ENABLE", "done") == fake.get("IRQ_ENABLE", "error") == 1
     with pytest.raises(ChecksumError, match=r"^A build must be loaded before inferences: call "
                                             r"load\(\)$"):
-        machine.run(random_words(build))
+        machine.run(random_words(build), words=True)
 
 
 def test_the_network_survives_clearing_an_error(machine, fake):
@@ -91,12 +123,12 @@ def test_the_network_survives_clearing_an_error(machine, fake):
     machine.load(build)
     fake.fail(Error.START_RANGE, 3)
     with pytest.raises(MachineError):
-        machine.run(random_words(build))
+        machine.run(random_words(build), words=True)
     machine.clear()
     assert not fake.get("IRQ_STATUS", "error")
     words = random_words(build)
-    assert machine.run(words).outputs[0].tolist() == infer(
-        build, words, engine="golden").outputs[0].tolist()
+    assert machine.run(words, words=True).outputs[0].tolist() == infer(
+        build, words, words=True, engine="golden").outputs[0].tolist()
 
 
 def slow_down(fake, *, waits):
@@ -130,13 +162,13 @@ def test_an_abandoned_program_leaves_nothing_after_clear(machine, fake, outputs)
     slow_down(fake, waits=5)
     with pytest.raises(DriverTimeout, match="^The next packet of results must come within 0.5 s; "
                                             "STATUS: busy$"):
-        machine.run(random_words(build, 1))
+        machine.run(random_words(build, 1), words=True)
     machine.clear()
     assert not fake.results
     fake._start, fake.wait = start, wait
     words = random_words(build)[1:]
-    assert [output.tolist() for output in machine.run(words).outputs] == [
-        output.tolist() for output in infer(build, words, engine="golden").outputs]
+    assert [output.tolist() for output in machine.run(words, words=True).outputs] == [
+        output.tolist() for output in infer(build, words, words=True, engine="golden").outputs]
 
 
 def test_a_clear_waits_until_a_failed_program_is_stopped(machine, fake):
@@ -157,8 +189,8 @@ def test_results_left_over_from_another_driver_are_discarded(fake):
     machine = Accelerator(fake)
     machine.load(build)
     words = random_words(build)
-    assert machine.run(words).outputs[0].tolist() == infer(
-        build, words, engine="golden").outputs[0].tolist()
+    assert machine.run(words, words=True).outputs[0].tolist() == infer(
+        build, words, words=True, engine="golden").outputs[0].tolist()
 
 
 def test_a_network_corrupted_in_transfer_is_refused(machine, fake):
@@ -174,7 +206,7 @@ def test_a_network_loaded_by_another_driver_is_detected(machine, fake):
     machine.load(build)
     Accelerator(fake).load(compiled((7, 8), seed=5))
     with pytest.raises(ChecksumError, match="^CHECKSUM must be .* that of the loaded build, not "):
-        machine.run(random_words(build))
+        machine.run(random_words(build), words=True)
 
 
 def test_a_network_already_in_the_memories_is_not_sent(machine, fake):
@@ -185,8 +217,8 @@ def test_a_network_already_in_the_memories_is_not_sent(machine, fake):
     machine.load(build, send=False)
     assert "send" not in fake.log
     words = random_words(build)
-    assert machine.run(words).outputs[0].tolist() == infer(
-        build, words, engine="golden").outputs[0].tolist()
+    assert machine.run(words, words=True).outputs[0].tolist() == infer(
+        build, words, words=True, engine="golden").outputs[0].tolist()
 
 
 def test_words_that_do_not_exist_cannot_be_read(machine):

@@ -17,8 +17,8 @@ def test_a_batch_gives_the_results_of_the_golden_model(machine, outputs, buffers
     build = compiled(outputs=outputs, buffers=buffers)
     machine.load(build)
     words = random_words(build)
-    expected = infer(build, words, engine="golden")
-    run = machine.run(words, read_counters=read_counters)
+    expected = infer(build, words, words=True, engine="golden")
+    run = machine.run(words, read_counters=read_counters, words=True)
     assert [output.tolist() for output in run.outputs] == [
         output.tolist() for output in expected.outputs]
     assert [one["macs"] for one in run.counters] == (
@@ -29,7 +29,7 @@ def test_a_batch_gives_the_results_of_the_golden_model(machine, outputs, buffers
 def test_an_empty_batch_has_empty_outputs(machine):
     build = compiled(outputs="all")
     machine.load(build)
-    run = machine.run(random_words(build, 0))
+    run = machine.run(random_words(build, 0), words=True)
     assert [output.shape for output in run.outputs] == [(0, 30), (0, 10)]
 
 
@@ -44,7 +44,7 @@ def test_inputs_are_loaded_and_starts_queued_as_early_as_possible(machine, fake,
     build = compiled(buffers=buffers)
     machine.load(build)
     fake.log.clear()
-    machine.run(random_words(build, 3), read_counters=read_counters)
+    machine.run(random_words(build, 3), read_counters=read_counters, words=True)
     assert " ".join(fake.log) == order
 
 
@@ -52,7 +52,7 @@ def test_programs_are_counted_beyond_the_last_number(machine, fake):
     build = compiled()
     machine.load(build)
     fake.set("PROGRAMS", value=(1 << 32) - 2)
-    assert len(machine.run(random_words(build)).counters) == 5
+    assert len(machine.run(random_words(build), words=True).counters) == 5
     assert fake.get("PROGRAMS") == 3
 
 
@@ -69,4 +69,4 @@ def test_a_program_that_does_not_end_is_abandoned(machine, fake):
     fake._start = never_ends
     with pytest.raises(DriverTimeout, match=(
             "^The end of the program must come within 0.5 s; STATUS: buffer$")):
-        machine.run(random_words(build))
+        machine.run(random_words(build), words=True)

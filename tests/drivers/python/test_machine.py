@@ -40,7 +40,7 @@ def test_an_error_during_a_program_is_reported_at_once(machine, fake):
     fake._start = lambda: fake.fail(Error.NO_END, 1)
     before = fake.now()
     with pytest.raises(MachineError, match="^Machine must be cleared: NO_END at 1,"):
-        machine.run(random_words(build))
+        machine.run(random_words(build), words=True)
     assert fake.now() - before < 0.5
 
 
@@ -51,7 +51,7 @@ def test_a_program_that_sends_nothing_is_abandoned(machine, fake):
     fake.set("STATUS", idle=0, busy=1)
     with pytest.raises(DriverTimeout, match=(
             "^The next packet of results must come within 0.5 s; STATUS: busy$")):
-        machine.run(random_words(build))
+        machine.run(random_words(build), words=True)
 
 
 def test_results_of_another_length_are_refused(machine, fake):
@@ -66,7 +66,7 @@ def test_results_of_another_length_are_refused(machine, fake):
     fake._start = shorten
     with pytest.raises(DriverError, match="^Packet of results must have 16 bytes, not 13; STATUS: "
                                           "idle$"):
-        machine.run(random_words(build))
+        machine.run(random_words(build), words=True)
 
 
 @pytest.mark.parametrize(("call", "register", "status", "message"), [

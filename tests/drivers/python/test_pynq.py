@@ -32,8 +32,8 @@ def test_a_transfer_of_the_dma_that_waits_is_never_stopped(fake, monkeypatch):
     for words in random_words(build, 2)[:, np.newaxis]:
         machine.registers.write("START")    # without receiving the results
         machine.clear()
-        assert [output.tolist() for output in machine.run(words).outputs] == [
-            output.tolist() for output in infer(build, words, engine="golden").outputs]
+        assert [output.tolist() for output in machine.run(words, words=True).outputs] == [
+            output.tolist() for output in infer(build, words, words=True, engine="golden").outputs]
     machine.initialise()
     with pytest.raises(RuntimeError, match="^Transfer must have ended$"):
         dma.recvchannel.stop()

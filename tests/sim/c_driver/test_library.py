@@ -40,7 +40,7 @@ def inputs_of(build, batch=5):
 
 
 def expected(build, words):
-    return np.concatenate(infer(build, words, engine="golden").outputs, axis=1)
+    return np.concatenate(infer(build, words, words=True, engine="golden").outputs, axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_inputs_are_sent_ahead(loaded):
 def test_counters_have_64_bits(loaded):
     words = inputs_of(loaded.build, 1)
     loaded.infer(words)
-    macs = infer(loaded.build, words, engine="golden").counters["macs"][0]
+    macs = infer(loaded.build, words, words=True, engine="golden").counters["macs"][0]
     assert loaded.counter(ADDRESS["MACS_LO"]) == macs > 0
     loaded.fake.words["MACS_HI"] = 7
     assert loaded.counter(ADDRESS["MACS_LO"]) == macs + (7 << 32)
@@ -319,8 +319,9 @@ def test_numbers_are_rounded_as_by_the_golden_model(tmp_path):
                     tmp_path / "q.c"], check=True)
     q = ctypes.CDLL(str(tmp_path / "q.so")).q
     q.argtypes = ctypes.c_double, ctypes.c_int, ctypes.c_uint
-    numbers = [*np.random.default_rng(5).normal(0, 20, 300), *np.arange(-40, 40) / 16, 1e300,
-               -1e300]
+    numbers = np.array([*np.random.default_rng(5).normal(0, 20, 300), *np.arange(-300, 300) / 16,
+                        1e300, -1e300, 15.9375, np.nextafter(15.9375, 0), -16.0625,
+                        np.nextafter(-16.0625, -20)])
     for frac, width in [(3, 8), (-2, 4), (0, 24), (20, 24)]:
         assert [q(number, frac, width) for number in numbers] == quantise(
             numbers, frac, width).tolist()
@@ -343,12 +344,16 @@ def test_inputs_are_preprocessed_as_in_python(tmp_path, offset, scale, nonnegati
     (tmp_path / "q.c").write_text(
         '#include "eie_quantise.h"\n#include "model.h"\n'
         'int32_t q(size_t at, double x);\n'
-        'int32_t q(size_t at, double x) { return eie_input_word(&model, at, x); }\n',
+        'int32_t q(size_t at, double x) { return eie_input_word(&model, at, x); }\n'
+        'size_t all(const double *x, int32_t *w);\n'
+        'size_t all(const double *x, int32_t *w) { return eie_input_words(&model, x, w); }\n',
         encoding="utf-8")
     subprocess.run(["gcc", *C_FLAGS, "-I", DRIVER, "-shared", "-fPIC", "-o", tmp_path / "q.so",
                     tmp_path / "q.c", tmp_path / "model.c"], check=True)
-    q = ctypes.CDLL(str(tmp_path / "q.so")).q
+    library = ctypes.CDLL(str(tmp_path / "q.so"))
+    q, convert = library.q, library.all
     q.argtypes = ctypes.c_size_t, ctypes.c_double
+    convert.argtypes, convert.restype = 2 * [ctypes.c_void_p], ctypes.c_size_t
     rng = np.random.default_rng(6)
     x = np.concatenate([
         rng.normal(0, 10, (500, 6)) * rng.choice([1e-9, 1e-3, 1, 1e3, 1e12], (500, 1)),
@@ -358,6 +363,14 @@ def test_inputs_are_preprocessed_as_in_python(tmp_path, offset, scale, nonnegati
         x = np.concatenate([x, offset + near / scale])
     found = [[q(at, number) for at, number in enumerate(row)] for row in x.tolist()]
     assert found == build.quantise(x).tolist()
+    words, expected = np.empty((len(x), 6), np.int32), build.to_words(x)
+    saturated = [convert(np.ascontiguousarray(row).ctypes.data, into.ctypes.data)
+                 for row, into in zip(x, words)]
+    assert words.tolist() == expected.values.tolist()
+    assert saturated == expected.saturated.tolist()
+    assert min(saturated) < max(saturated)
+    not_finite = np.array([np.nan, np.inf, -np.inf] * 2)
+    assert convert(not_finite.ctypes.data, words[0].ctypes.data) == 6
     # Python refuses what is not finite.
     for same, value in ((1e308, np.inf), (-1e308, -np.inf), (-1e308, np.nan)):
         assert [q(at, value) for at in range(6)] == build.quantise(np.full(6, same)).tolist()

@@ -72,17 +72,17 @@ def test_every_counter_is_predicted(config, verilator, simulators):
         for number in range(N_LAYERS):
             build, words = random_build(rng, config)
             machine.load(build)
-            result = machine.run(words[np.newaxis])
+            result = machine.run(words[np.newaxis], words=True)
             (prediction,) = predict_build(build, words[np.newaxis])
             assert [prediction.counters] == result.counters, f"layer {number} of {config}"
-            expected = infer(build, words[np.newaxis], engine="golden").outputs
+            expected = infer(build, words[np.newaxis], words=True, engine="golden").outputs
             assert all(map(np.array_equal, result.outputs, expected)), f"layer {number}"
 
 
 def test_golden_model_counts_the_same(build_and_words):
     build, words = build_and_words
     (prediction,) = predict_build(build, words[np.newaxis])
-    golden = infer(build, words[np.newaxis], engine="golden")
+    golden = infer(build, words[np.newaxis], words=True, engine="golden")
     assert golden.counters.keys() == {"broadcasts", "macs", "paddings"}
     for name, (value,) in golden.counters.items():
         assert prediction.counters[name] == value > 0

@@ -17,7 +17,7 @@ def test_compressed_digits_are_recognised_as_well_as_in_floating_point():
     assert sum(layer.n_nonzeros for layer in network.layers) <= 0.2 * sum(
         layer.n_rows * layer.n_cols for layer in network.layers)
     build = compile_network(network, EIEConfig())
-    (output,) = infer(build, prepare(build, digits.test), engine="golden").outputs
+    (output,) = infer(build, prepare(build, digits.test), words=True, engine="golden").outputs
     score = decompress(network)(digits.test)
     assert (output.argmax(axis=1) == score.argmax(axis=1)).mean() > 0.99
     assert (output.argmax(axis=1) == digits.test_labels).mean() >= 0.95

@@ -66,7 +66,7 @@ def test_results_are_those_of_floating_point_within_the_proven_error(name, mappi
     network = random_network(config, rng, rng.integers(1, 90, 4).tolist())
     build = compile_network(network, config, mapping=mapping, outputs="all")
     words = prepare(build, rng.uniform(-1, 1, (20, len(build.input.columns))))
-    inference = infer(build, words, engine="golden")
+    inference = infer(build, words, words=True, engine="golden")
     inputs = dequantise(words, network.input_frac)
     assert len(inference.outputs) == len(network.layers)
     for vector, output, (expected, error) in zip(build.outputs, inference.outputs,
@@ -81,7 +81,7 @@ def test_the_proven_error_is_small_and_a_wrong_weight_exceeds_it():
     network = random_network(config, rng, [50, 60, 40, 30])
     build = compile_network(network, config)
     words = prepare(build, rng.uniform(-1, 1, (20, 50)))
-    (output,) = infer(build, words, engine="golden").outputs
+    (output,) = infer(build, words, words=True, engine="golden").outputs
     *_, (expected, error) = exact_layers(network, build, dequantise(words, network.input_frac))
     assert error.max() < 0.01 * np.abs(expected).max()
 
@@ -91,7 +91,7 @@ def test_the_proven_error_is_small_and_a_wrong_weight_exceeds_it():
     codes.data[0] = codes.data[0] % 15 + 1
     wrong = dataclasses.replace(
         network, layers=(dataclasses.replace(first, codes=codes), *network.layers[1:]))
-    (changed,) = infer(compile_network(wrong, config), words, engine="golden").outputs
+    (changed,) = infer(compile_network(wrong, config), words, words=True, engine="golden").outputs
     distance = np.abs(dequantise(changed, build.outputs[-1].frac) - expected)
     assert (distance > error).any()
     assert (changed != output).any()

@@ -52,7 +52,7 @@ def test_outputs_counters_and_traffic_are_those_of_cocotb(network, simulators):
 @pytest.mark.parametrize("machines", [1, 2, 9])
 def test_machines_share_the_inputs_in_order(network, simulators, machines):
     build, inputs = network
-    expected = infer(build, inputs, engine="golden").outputs
+    expected = infer(build, inputs, words=True, engine="golden").outputs
     result = verilator_engine.run(build, inputs, cache=simulators, machines=machines)
     assert cocotb_engine.compare(build, result.outputs, expected) == []
     assert len(result.counters) == N_IMAGES
@@ -71,7 +71,7 @@ def test_pauses_change_nothing_but_the_time(network, simulators):
                                       "ccu.program"])
 def test_a_flipped_bit_of_an_image_is_seen(network, simulators, instance):
     build, inputs = network
-    expected = infer(build, inputs, engine="golden").outputs
+    expected = infer(build, inputs, words=True, engine="golden").outputs
     image = build.images[instance].copy()
     image[1 if instance == "pe_1.codebook" else 0, 0] ^= np.uint64(16)
     changed = dataclasses.replace(build, images={**build.images, instance: image})

@@ -22,7 +22,7 @@ def infer(bus, folder, *, timeout, send, read_counters):
     """Load the build and run all inputs, as host software does."""
     machine = Accelerator(bus, timeout=timeout)
     machine.load(Build.load(folder / "build"), send=send)
-    return machine.run(np.load(folder / "inputs.npy"), read_counters=read_counters)
+    return machine.run(np.load(folder / "inputs.npy"), words=True, read_counters=read_counters)
 
 
 async def run(dut, wrap=lambda bus: bus, timeout=None):
