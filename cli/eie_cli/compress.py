@@ -10,6 +10,7 @@ from eie_compiler.compression.kmeans_inits import KMEANS_INITS
 from eie_hdl.config import EIEConfig
 
 from .console import working
+from .model_options import model_options
 from .options import FILE, numbers, renamed_option
 from .training_options import Learning, learning_options, show_stages, training_session
 
@@ -35,17 +36,7 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", "network", required=True, help="Network file to write.",
               type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--first", metavar="TENSOR",
-              help="First tensor to take of an ONNX graph.  [default: its input]")
-@click.option("--last", metavar="TENSOR",
-              help="Last tensor to take of an ONNX graph.  [default: its output]")
-@click.option("--layer", "layers", multiple=True, metavar="NAME",
-              help="Layer to take; give the option once for each, in order of computation.  "
-                   "[default: all]")
-@click.option("--image", callback=numbers(int), metavar="C,H,W",
-              help="Channels, height and width in pixels of the images of a convolution.")
-@click.option("--shapes", type=FILE, metavar="FILE",
-              help="File with the layers of a Deep Compression stream, which does not name them.")
+@model_options
 @click.option("--density", callback=_per_layer, metavar="SHARE[,SHARE...]",
               help="Share of the weights to keep by magnitude, above 0 to 1, for all layers or for "
                    "each.  [default: all nonzeros]")
@@ -76,9 +67,8 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
               help="Number of steps of pruning, with retraining after each.")
 @learning_options
 @click.pass_context
-def compress_command(context: click.Context, model: Path, network: Path, first: str | None,
-                     last: str | None, layers: tuple[str, ...], image: tuple[int, ...] | None,
-                     shapes: Path | None, density: float | tuple[float, ...] | None,
+def compress_command(context: click.Context, model: Path, network: Path, reading: dict[str, Any],
+                     density: float | tuple[float, ...] | None,
                      quality: float | tuple[float, ...] | None,
                      balance: int | None, v_width: int, kmeans_init: str, act_width: int,
                      calibrate: Path | None, pins: dict[str, int], retrain: Path | None,
@@ -104,8 +94,7 @@ def compress_command(context: click.Context, model: Path, network: Path, first: 
     from .format_tables import show_formats
     from .network_tables import show_network
 
-    loaded = read_model(model, first=first, last=last, layers=layers or None, image=image,
-                        shapes=shapes)
+    loaded = read_model(model, **reading)
     samples = read_array(calibrate) if calibrate else None
     options: dict[str, Any] = {
         "density": density, "quality": quality, "balance": balance, "v_width": v_width,

@@ -2,6 +2,9 @@
 
 import re
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -23,7 +26,8 @@ class Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with _show_warnings(self, context):
+                return super().invoke(context)
         except Exception as error:
             expected = type(error).__module__.startswith("eie_") or isinstance(error, OSError)
             if not expected or context.params.get("traceback"):
@@ -36,15 +40,36 @@ class Group(click.Group):
             sys.exit(2)
 
 
+@contextmanager
+def _show_warnings(group: click.Group, context: click.Context) -> Iterator[None]:
+    """Print the project's warnings in one line each."""
+    def show(message: Warning | str, category: type[Warning], *others: Any) -> None:
+        if category.__module__.startswith("eie_"):
+            command = group.get_command(context, context.invoked_subcommand or "")
+            click.echo(f"eie: warning: {_spell_options(str(message), command)}", err=True)
+        else:
+            python_show(message, category, *others)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", module="eie_")
+        python_show = warnings.showwarning
+        warnings.showwarning = show    # type: ignore[assignment]
+        yield
+
+
 def _spell_options(message: str, command: click.Command | None) -> str:
     """Write parameters of the packages as the command's options: ``last=`` as ``--last``.
 
     A parameter is recognised before ``=``, and as the subject at the beginning of the message.
+    ``=NAMES`` stands for an option that is repeated, ``=BOOLS`` for a pair of options.
     """
     for parameter in command.params if command else ():
         option, name = parameter.opts[-1], parameter.name or ""
         # A name local to the command, such as `network` of --output, is not a package's parameter.
         if option.startswith(f"--{name.rstrip('s').replace('_', '-')}"):
-            message = re.sub(rf"\b{name}=(?=\S)", f"{option} ", message)
-            message = re.sub(rf"^{name}(?= must )", option, message)
+            pair = "/".join((option, *parameter.secondary_opts))
+            message = re.sub(rf"\b{name}=(?:BOOLS|(?=\W?(?:\s|$)))", pair, message)
+            message = message.replace(f"{name}=NAMES", f"{option} NAME")
+            message = re.sub(rf"\b{name}=", f"{option} ", message)
+            message = re.sub(rf"(^|: ){name}(?= must )", rf"\1{option}", message)
     return message

@@ -97,6 +97,8 @@ class Model:
         is then a separate inference, and all later layers are 1 × 1 convolutions.
     preprocessing : :class:`~.preprocessing.Preprocessing`, optional
         Offset and scale of each input; of a convolution, of each element of a patch.
+    notes : :class:`tuple` of :class:`str`
+        What a front end assumed, and the parts of its source that are not used.
 
     Raises
     ------
@@ -107,6 +109,7 @@ class Model:
     layers: tuple[ModelLayer, ...]
     patches: Patches | None = None
     preprocessing: Preprocessing | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if type(self.layers) is not tuple or not self.layers:

@@ -1,5 +1,7 @@
 """Errors are one line and name options as the user types them."""
 
+import warnings
+
 import pytest
 
 from eie_cli.main import main
@@ -9,7 +11,11 @@ from eie_cli.main import main
     ("compress", "end before it with last='x'", "end before it with --last 'x'"),
     ("compress", "choose a part of the graph with first=TENSOR and last=TENSOR",
      "choose a part of the graph with --first TENSOR and --last TENSOR"),
-    ("compress", "choose layers with layers=NAMES", "choose layers with --layer NAMES"),
+    ("compress", "choose layers with layers=NAMES", "choose layers with --layer NAME"),
+    ("compress", "relu=BOOLS is true", "--relu/--no-relu is true"),
+    ("compress", "m.pt: options must be first=, last=, not layers=",
+     "m.pt: options must be --first, --last, not --layer"),
+    ("compress", "m.pt: ignore must be a tensor", "m.pt: --ignore must be a tensor"),
     ("compress", "balance must be 1 or more", "--balance-pes must be 1 or more"),
     ("compress", "act_width must be 4 or more", "--act-width must be 4 or more"),
     # That is the name of the command's variable for --output, and here a network.
@@ -36,3 +42,19 @@ def test_broken_files_are_one_line(tmp_path, build, inputs, eie):
     (build / "pe_0.spmat.hex").unlink()
     code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out")
     assert code == 2 and text.startswith(f"eie: {build / 'pe_0.spmat.hex'} must be readable")
+
+
+def test_warnings_of_the_project_are_one_line_and_others_those_of_python(eie, monkeypatch):
+    from eie_compiler.frontends import FrontEndWarning
+
+    def warn(**options):
+        for category in (FrontEndWarning, UserWarning):
+            warnings.warn_explicit("state it with layers=NAMES", category, "x.py", 3,
+                                   "eie_compiler.frontends")
+
+    monkeypatch.setattr(main.commands["compress"], "callback", warn)
+    shown = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *arguments: shown.append(arguments[1]))
+    code, text = eie("compress", __file__, "-o", "net.npz")
+    assert (code, text) == (0, "eie: warning: state it with --layer NAME\n")
+    assert shown == [UserWarning]

@@ -108,7 +108,11 @@ def read_network(path: str | Path) -> CompressedNetwork:
     """
     try:
         return _parse(read_arrays(path))
-    except (ArchiveError, NetworkError) as error:
+    except ArchiveError as error:
+        is_other = Path(path).suffix != ".npz"
+        advice = "; `eie compress` makes a network of a model" if is_other else ""
+        raise NetworkError(f"{path}: {error}{advice}") from error
+    except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
 
 
@@ -158,7 +162,8 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
         _check_version(arrays["version"].tolist())
     if set(arrays) != {"header", "data"}:
         raise NetworkError(f"File must hold the arrays header and data, not "
-                           f"{reprlib.repr(list(arrays))}: this is not a network file")
+                           f"{reprlib.repr(list(arrays))}: this is not a network file, which `eie "
+                           "compress` makes of a model")
     for name, array in arrays.items():
         if array.dtype != np.uint8 or array.ndim != 1:
             raise NetworkError(f"{name} must be a one-dimensional array of uint8, not "

@@ -8,32 +8,42 @@ from typing import TYPE_CHECKING, Any
 from eie_hdl.extras import missing
 
 from ..model import Model
-from .common import FrontEndError, at
+from .common import FrontEndError, FrontEndWarning, at
 
 if TYPE_CHECKING:
     from .stream import LayerShape
 
-__all__ = ["KINDS", "FrontEndError", "read_model"]
+__all__ = ["KINDS", "FrontEndError", "FrontEndWarning", "read_model"]
 
-_NAMED = ("layers", "relu", "image")
+_NAMED = ("layers", "relu", "image", "ignore")
 
 #: Suffix of a file -> module, reader function, options of the reader.
 KINDS = {
     ".onnx": ("onnx", "read_onnx", ("first", "last", "image")),
     ".npz": ("arrays", "read_npz", _NAMED),
-    ".safetensors": ("pytorch", "read_safetensors", _NAMED),
-    ".pt": ("pytorch", "read_state_dict", _NAMED),
-    ".pth": ("pytorch", "read_state_dict", _NAMED),
+    ".safetensors": ("pytorch_files", "read_safetensors", _NAMED),
+    ".pt": ("pytorch_files", "read_state_dict", _NAMED),
+    ".pth": ("pytorch_files", "read_state_dict", _NAMED),
 }
-_STREAM = ("stream", "read_stream", (*_NAMED, "shapes"))
+_STREAM = ("stream", "read_stream", ("layers", "relu", "image", "shapes"))
+
+#: Suffix of a file that is not read -> what to do with it.
+_OTHERS = {
+    ".pt2": "export the program to ONNX with torch.onnx.export(torch.export.load(path), (), "
+            "'model.onnx')",
+    **dict.fromkeys((".h5", ".keras", ".pb", ".tflite"), "export the model to ONNX with tf2onnx"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle can run code: load it, and pass the "
+                    "model to its front end, or export it to ONNX"),
+    **dict.fromkeys((".ckpt", ".bin", ".tar"), "name a file of torch.save .pt"),
+}
 
 #: Extras of the package that modules require.
-_EXTRAS = {"onnx": "onnx", "pytorch": "train"}
+_EXTRAS = {"onnx": "onnx", "pytorch_files": "train"}
 
 
 def read_model(path: str | Path, *, first: str | None = None, last: str | None = None,
-               layers: Sequence[str] | None = None, relu: Sequence[bool] | None = None,
-               image: Sequence[int] | None = None,
+               layers: Sequence[str] | None = None, relu: bool | Sequence[bool] | None = None,
+               image: Sequence[int] | None = None, ignore: Sequence[str] | None = None,
                shapes: "Mapping[str, LayerShape] | str | Path | None" = None) -> Model:
     """Read a model from a file, which is not trusted; docs/models.md lists the formats.
 
@@ -46,10 +56,13 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         ONNX: first and last tensor of the part to read.
     layers : sequence of :class:`str`, optional
         All but ONNX: names of the layers in order of computation. None: all.
-    relu : sequence of :class:`bool`, optional
-        All but ONNX: one for each layer, true if it ends in a ReLU. None: all but the last do.
+    relu : :class:`bool` or sequence of :class:`bool`, optional
+        All but ONNX: true if a layer ends in a ReLU; one for all, or one for each. None: all but
+        the last do.
     image : (channels, height, width), optional
         Shape of the images, if the first layer is a convolution.
+    ignore : sequence of :class:`str`, optional
+        State dicts, safetensors and .npz: names of tensors that are not used, or of modules.
     shapes : mapping or path, optional
         Names and shapes of the layers; marks the file as a Deep Compression stream.
 
@@ -62,18 +75,20 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         the file and the layer or node.
     """
     given: dict[str, Any] = {"first": first, "last": last, "layers": layers, "relu": relu,
-                             "image": image, "shapes": shapes}
+                             "image": image, "ignore": ignore, "shapes": shapes}
     given = {name: value for name, value in given.items() if value is not None}
     with at(path):
-        kind = _STREAM if shapes is not None else KINDS.get(Path(path).suffix.lower())
+        suffix = Path(path).suffix.lower()
+        kind = _STREAM if shapes is not None else KINDS.get(suffix)
+        if Path(path).is_dir():
+            raise FrontEndError("model must be a file, not a folder: `eie run` takes a build")
         if kind is None:
             raise FrontEndError(f"file must be {', '.join(KINDS)}, or a Deep Compression stream "
-                                "with shapes=FILE; pickled models can run code and are not read: "
-                                "pass the object to its front end, or export it to ONNX")
+                                f"with shapes=FILE: {_OTHERS.get(suffix, 'export it to ONNX')}")
         module, function, options = kind
         if unknown := sorted(set(given) - set(options)):
-            raise FrontEndError(f"options for this format must be among "
-                                f"{', '.join(options)}, not {unknown[0]}")
+            raise FrontEndError(f"options for this format must be {'=, '.join(options)}=, not "
+                                f"{unknown[0]}=")
         try:
             reader = importlib.import_module(f".{module}", __package__)
         except ModuleNotFoundError as error:

@@ -1,7 +1,6 @@
 """Front end for named matrices: arrays, sparse matrices, and .npz files."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,26 @@ from ..files.untrusted_npz import read_arrays
 from ..model import Model
 from ..network import MAX_SIDE
 from .chain import Geometry
-from .common import FrontEndError, at
-from .parts import Part, join_parts, require_layers
+from .common import FrontEndError
+from .parts import Part, join_parts
+from .tensors import TensorNames, join_tensors, mask_values
 
-__all__ = ["from_arrays", "from_sparse", "read_npz", "select_layers"]
+__all__ = ["FIELDS", "from_arrays", "from_sparse", "make_matrix", "make_part", "read_npz"]
+
+#: Keys of files that are no models -> what they are, and their command.
+_OTHER_FILES = {
+    ("header", "data"): "a network, which is compressed already: `eie compile` takes it",
+    ("train_inputs", "train_labels"): "data for `eie train`, which makes a model of them",
+    ("train_images", "train_labels"): "data for `eie train`, which makes a model of them",
+}
 
 #: Index arrays of a sparse matrix, by SciPy's name of its format.
-_FIELDS = {"csc": ("indices", "indptr"), "csr": ("indices", "indptr"), "coo": ("row", "col")}
+FIELDS = {"csc": ("indices", "indptr"), "csr": ("indices", "indptr"), "coo": ("row", "col")}
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], *, layers: Sequence[str] | None = None,
-                relu: Sequence[bool] | None = None, image: Sequence[int] | None = None) -> Model:
+                relu: bool | Sequence[bool] | None = None, image: Sequence[int] | None = None,
+                ignore: Sequence[str] = ()) -> Model:
     """Read named matrices.
 
     Parameters
@@ -32,41 +40,41 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], *, layers: Sequence[str] | N
         ``NAME.weight`` (n_out × n_in, or n_out × channels × kernel for a convolution with stride 1
         and without padding) or, for a sparse matrix, ``NAME.data``, ``NAME.indices``,
         ``NAME.indptr`` and ``NAME.shape`` as in a :class:`scipy.sparse.csc_array`; optionally
-        ``NAME.bias``. ``NAME_weight`` and ``NAME_bias`` are accepted as well.
+        ``NAME.bias``. ``NAME_weight`` and ``NAME_bias`` are accepted as well, and masks of weights
+        and biases.
     layers, relu, image
         As for :func:`~.parts.join_parts`.
+    ignore : sequence of :class:`str`, optional
+        Names of arrays that are not used.
 
     Raises
     ------
     FrontEndError
         If there are other arrays, or a layer is invalid.
     """
-    left = select_layers(arrays, layers)
-    parts: dict[str, Part] = {}
-    for key in list(left):
-        for ending in (".weight", "_weight", ".data"):
-            name = key.removesuffix(ending)
-            if name == key:
-                continue
-            if name in parts:
-                raise FrontEndError(f"layer {name!r} must be present only once")
-            bias = left.pop(name + ending[0] + "bias", None)
-            with at(f"layer {name!r}"):
-                if ending == ".data":
-                    fields = {field: left.pop(f"{name}.{field}")
-                              for field in ("data", *_FIELDS["csc"], "shape")
-                              if f"{name}.{field}" in left}
-                    parts[name] = Part(_matrix("csc", _pop(fields, "shape"), fields), bias)
-                else:
-                    parts[name] = _dense_part(left.pop(key), bias)
-    if left or not parts:
-        raise FrontEndError("arrays must be named NAME.weight and NAME.bias"
-                            + (f", not {', '.join(left)}" if left else "; there are none"))
-    return join_parts(parts, layers=layers, relu=relu, image=image)
+    return join_tensors(arrays, lambda names: make_part(names, arrays.__getitem__), layers=layers,
+                        relu=relu, image=image, ignore=ignore)
+
+
+def make_part(names: TensorNames, get: Callable[[str], Any]) -> Part:
+    """Make a part of arrays, which `get` returns by name."""
+    bias = names.bias and get(names.bias)
+    if names.bias_mask:
+        bias = mask_values(bias, get(names.bias_mask))
+    if names.weight is None:
+        fields = {name.rpartition(".")[2]: get(name) for name in names.fields}
+        return Part(make_matrix("csc", _pop(fields, "shape"), fields), bias)
+    weight = get(names.weight)
+    if names.weight_mask:
+        weight = mask_values(weight, get(names.weight_mask))
+    if weight.ndim not in (3, 4) or not weight.size:
+        return Part(weight, bias)
+    return Part(weight.reshape(len(weight), -1), bias, Geometry.simple(weight.shape[2:]))
 
 
 def from_sparse(matrices: Sequence[Any], *, biases: Sequence[Any] | None = None,
-                names: Sequence[str] | None = None, relu: Sequence[bool] | None = None) -> Model:
+                names: Sequence[str] | None = None, relu: bool | Sequence[bool] | None = None
+                ) -> Model:
     """Read sparse matrices or arrays of SciPy, n_out × n_in, in order of computation.
 
     Parameters
@@ -77,8 +85,8 @@ def from_sparse(matrices: Sequence[Any], *, biases: Sequence[Any] | None = None,
         Bias of each matrix.
     names : sequence of :class:`str`, optional
         Names of the layers. None: ``layer1`` and so on.
-    relu : sequence of :class:`bool`, optional
-        True for each layer that ends in a ReLU. None: all but the last do.
+    relu : :class:`bool` or sequence of :class:`bool`, optional
+        As for :func:`~.parts.join_parts`.
 
     Raises
     ------
@@ -101,30 +109,18 @@ def from_sparse(matrices: Sequence[Any], *, biases: Sequence[Any] | None = None,
 
 
 def read_npz(path: str | Path, *, layers: Sequence[str] | None = None,
-             relu: Sequence[bool] | None = None, image: Sequence[int] | None = None) -> Model:
+             relu: bool | Sequence[bool] | None = None, image: Sequence[int] | None = None,
+             ignore: Sequence[str] = ()) -> Model:
     """Read named matrices, as :func:`from_arrays`, or the matrix of scipy.sparse.save_npz."""
     arrays = read_arrays(path)
+    for keys, what in _OTHER_FILES.items():
+        if set(keys) <= set(arrays):
+            raise FrontEndError(f"file must be a model, not {what}")
     if {"format", "shape"} <= set(arrays):
-        matrix = _matrix(_pop(arrays, "format").tobytes().replace(b"\0", b"").decode("latin-1"),
+        matrix = make_matrix(_pop(arrays, "format").tobytes().replace(b"\0", b"").decode("latin-1"),
                          _pop(arrays, "shape"), arrays)
         return join_parts({Path(path).stem: Part(matrix)}, layers=layers, relu=relu)
-    return from_arrays(arrays, layers=layers, relu=relu, image=image)
-
-
-def select_layers(arrays: Mapping[str, Any], layers: Sequence[str] | None) -> dict[str, Any]:
-    """Select the arrays of some layers, so that others may be of any kind. None: all."""
-    if layers is None:
-        return dict(arrays)
-    names = {key: re.sub("[._][a-z]+$", "", key) for key in arrays}
-    require_layers(layers, dict.fromkeys(names.values()))
-    return {key: array for key, array in arrays.items() if names[key] in layers}
-
-
-def _dense_part(weight: NDArray[Any], bias: NDArray[Any] | None) -> Part:
-    """Make a part of weights n_out × n_in, or n_out × channels × kernel in 1 or 2 dimensions."""
-    if weight.ndim not in (3, 4) or not weight.size:
-        return Part(weight, bias)
-    return Part(weight.reshape(len(weight), -1), bias, Geometry.simple(weight.shape[2:]))
+    return from_arrays(arrays, layers=layers, relu=relu, image=image, ignore=ignore)
 
 
 def _pop(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
@@ -133,20 +129,20 @@ def _pop(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
     return arrays.pop(name)
 
 
-def _matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> csc_array:
-    """Make a sparse matrix of arrays with SciPy's names, after checking them."""
-    if kind not in _FIELDS:
-        raise FrontEndError(f"format of a sparse matrix must be {', '.join(_FIELDS)}, not {kind!r}:"
+def make_matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> csc_array:
+    """Make a sparse matrix of arrays with SciPy's names, after checking them; remove them."""
+    if kind not in FIELDS:
+        raise FrontEndError(f"format of a sparse matrix must be {', '.join(FIELDS)}, not {kind!r}:"
                             " matrix.tocsc() converts it")
     sizes = shape.tolist()
     if shape.dtype.kind not in "iu" or shape.shape != (2,) \
             or not all(1 <= size <= MAX_SIDE for size in sizes):
         raise FrontEndError(f"shape must be two integers from 1 to {MAX_SIDE}, not {sizes}")
     data = _pop(arrays, "data")
-    indices = [_pop(arrays, name) for name in _FIELDS[kind]]
+    indices = [_pop(arrays, name) for name in FIELDS[kind]]
     if data.dtype.kind != "f" or any(numbers.dtype.kind not in "iu" for numbers in indices) \
             or any(numbers.ndim != 1 for numbers in (data, *indices)):
-        raise FrontEndError(f"data must be floating-point numbers, {' and '.join(_FIELDS[kind])} "
+        raise FrontEndError(f"data must be floating-point numbers, {' and '.join(FIELDS[kind])} "
                             "integers, all of one dimension")
     data = data.astype(np.float64)
     first, second = (numbers.astype(np.int64) for numbers in indices)

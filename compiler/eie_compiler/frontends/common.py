@@ -1,4 +1,4 @@
-"""Error of the front ends, its context, and a limit on repeated use of weights."""
+"""Error and warning of the front ends, their context, and a limit on repeated use of weights."""
 
 import contextlib
 from collections import Counter
@@ -8,7 +8,7 @@ from ..files.untrusted_npz import ArchiveError
 from ..model import ModelError
 from ..patches import PatchError
 
-__all__ = ["FrontEndError", "ReuseLimit", "at"]
+__all__ = ["FrontEndError", "FrontEndWarning", "ReuseLimit", "at"]
 
 #: Most weights that layers may use beyond those in the file.
 _MAX_REPEATED = 1 << 24
@@ -16,6 +16,10 @@ _MAX_REPEATED = 1 << 24
 
 class FrontEndError(ValueError):
     """Unreadable model; the message names the file and the layer or node."""
+
+
+class FrontEndWarning(UserWarning):
+    """Assumption about a model, or part of a file that is not used."""
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..model import Model
 from .chain import Chain, Geometry
 from .common import FrontEndError, at
@@ -32,7 +34,8 @@ class Part:
 
 
 def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None,
-               relu: Sequence[bool] | None = None, image: Sequence[int] | None = None) -> Model:
+               relu: bool | Sequence[bool] | None = None, image: Sequence[int] | None = None
+               ) -> Model:
     """Assemble a model from the layers of a file.
 
     Parameters
@@ -41,8 +44,8 @@ def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None
         Name -> layer, in the order of the file.
     layers : sequence of :class:`str`, optional
         Names of the layers in order of computation. None: all, in the order of the file.
-    relu : sequence of :class:`bool`, optional
-        True for each layer that ends in a ReLU. None: all but the last do.
+    relu : :class:`bool` or sequence of :class:`bool`, optional
+        True if a layer ends in a ReLU: one for all, or one for each. None: all but the last do.
     image : (channels, height, width), optional
         Shape of the images, if the first is a convolution.
 
@@ -53,13 +56,16 @@ def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None
     """
     names = list(parts if layers is None else layers)
     require_layers(names, parts)
-    relus = [n < len(names) for n in range(1, len(names) + 1)] if relu is None else list(relu)
+    if relu is None:
+        relu = [n < len(names) for n in range(1, len(names) + 1)]
+    relus = [relu] * len(names) if isinstance(relu, bool) else list(relu)
     if len(relus) != len(names):
         raise FrontEndError(f"relu must have one for each of {len(names)} layers, not {len(relus)}")
     chain = Chain(image=image, choose="choose layers with layers=NAMES")
     for name, is_relu in zip(names, relus):
         part = parts[name]
         with at(f"layer {name!r}"):
+            _check_inputs(parts, names[:names.index(name) + 1])
             if part.geometry is None:
                 chain.linear(name, part.weight, part.bias)
             else:
@@ -67,6 +73,21 @@ def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None
             if is_relu:
                 chain.relu()
     return chain.model()
+
+
+def _check_inputs(parts: Mapping[str, Part], names: Sequence[str]) -> None:
+    """Check that the last layer does not fit earlier results but those of its predecessor."""
+    *before, last = (parts[name] for name in names)
+    if not before or last.geometry is not None or len(np.shape(last.weight)) != 2:
+        return
+    n_inputs = np.shape(last.weight)[1]
+    rows = {name: np.shape(part.weight)[0] for name, part in zip(names, before)}
+    if n_inputs != rows[names[-2]] and n_inputs in rows.values():
+        other = next(name for name in rows if rows[name] == n_inputs)
+        raise FrontEndError(
+            f"must have {rows[names[-2]]} inputs, the results of {names[-2]!r}, not {n_inputs}, as "
+            f"many as {other!r} has results: connections around layers, and branches, cannot be "
+            "run; export the model to ONNX, or name the layers of a chain with layers=NAMES")
 
 
 def require_layers(layers: Iterable[str], names: Iterable[str]) -> None:

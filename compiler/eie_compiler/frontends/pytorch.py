@@ -2,15 +2,10 @@
 
 import numbers
 import operator
-import re
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import fx, nn
@@ -20,16 +15,25 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ..model import Model
-from .arrays import from_arrays, select_layers
+from .arrays import FIELDS, make_matrix, make_part
 from .chain import Chain, Geometry
 from .common import FrontEndError, ReuseLimit, at
 from .pytorch_graph import ARITHMETIC, CHOOSE, check_unused, find_path, inference, label, trace
+from .tensors import join_tensors
 
-__all__ = ["from_state_dict", "from_torch", "read_safetensors", "read_state_dict"]
+__all__ = ["from_state_dict", "from_torch", "join_state"]
 
 _PADDING = {"valid": "VALID", "same": "SAME_UPPER"}
 
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+#: Further types of masks.
+_MASKS = (torch.bool, torch.uint8, torch.int8, torch.int32, torch.int64)
+
+#: Layout -> name of SciPy, and methods for values and indices.
+_SPARSE = {torch.sparse_coo: ("coo", ("_values", "_indices")),
+           torch.sparse_csr: ("csr", ("values", "col_indices", "crow_indices")),
+           torch.sparse_csc: ("csc", ("values", "row_indices", "ccol_indices"))}
 
 #: Hooks that only compute the weight before use.
 _WEIGHT_HOOKS = (BasePruningMethod, WeightNorm)
@@ -71,81 +75,75 @@ def from_torch(module: "nn.Module", *, image: Sequence[int] | None = None) -> Mo
 
 
 def from_state_dict(state: Mapping[str, Any], *, layers: Sequence[str] | None = None,
-                    relu: Sequence[bool] | None = None, image: Sequence[int] | None = None
-                    ) -> Model:
+                    relu: bool | Sequence[bool] | None = None, image: Sequence[int] | None = None,
+                    ignore: Sequence[str] = ()) -> Model:
     """Read the tensors ``NAME.weight`` and ``NAME.bias`` of a state dict.
 
     As for :func:`~.arrays.from_arrays`: linear layers, and convolutions with stride 1 and without
-    padding, in the order of the keys. A state dict does not describe the modules further.
+    padding, in the order of the keys. Masks of pruning are applied. A state dict does not describe
+    the modules further: a :class:`~.common.FrontEndWarning` states what is assumed.
 
     Raises
     ------
     FrontEndError
         If there are other tensors, or a layer is invalid.
     """
-    tensors = select_layers({str(key): value for key, value in state.items()}, layers)
-    if any(key.endswith(".running_mean") for key in tensors):
-        raise FrontEndError("state dict must be without batch normalisation, of which it lacks "
-                            "the epsilon: pass the module to from_torch, or export it to ONNX")
+    return join_state(state, "of the keys", layers=layers, relu=relu, image=image, ignore=ignore)
+
+
+def join_state(state: Mapping[str, Any], order: str, **options: Any) -> Model:
+    """Read a state dict with the options of :func:`~.tensors.join_tensors`."""
+    tensors = {str(key): value for key, value in state.items()}
     reuse = ReuseLimit()
-    return from_arrays({key: _numpy(key, value, reuse) for key, value in tensors.items()},
-                       layers=layers, relu=relu, image=image)
+
+    def get(name: str) -> Any:
+        return _numpy(name, tensors[name], reuse, is_mask=name.endswith("mask"))
+
+    return join_tensors(tensors, lambda names: make_part(names, get), assumed_order=order,
+                        **options)
 
 
-def read_safetensors(path: str | Path, **options: Any) -> Model:
-    """Read a state dict, as :func:`from_state_dict`, from a .safetensors file.
-
-    The file does not keep the order of its tensors: they are sorted by name, with numbers in names
-    by value.
-    """
-    Path(path).open("rb").close()    # errors of safetensors do not name the file
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise FrontEndError(f"must be an intact safetensors file: {error}") from error
-    def order(key: str) -> list[Any]:
-        parts: list[Any] = re.split("0*([0-9]+)", key)
-        parts[1::2] = [(len(number), number) for number in parts[1::2]]
-        return parts
-    return from_state_dict({key: tensors[key] for key in sorted(tensors, key=order)}, **options)
-
-
-def read_state_dict(path: str | Path, **options: Any) -> Model:
-    """Read a state dict, as :func:`from_state_dict`, from a file of `torch.save`, without code."""
-    problem = ("must be a state dict of tensors, as torch.save(module.state_dict(), path) writes: "
-               "a pickled module would be code")
-    try:
-        with zipfile.ZipFile(path) as archive:    # checked first, because torch would inflate it
-            members = archive.infolist()
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
-                    or sum(member.file_size for member in members) > Path(path).stat().st_size:
-                raise FrontEndError("must not be deflated nor have overlapping parts, unlike files "
-                                    "of torch.save")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (FrontEndError, OSError):
-        raise
-    except Exception as error:    # corrupt bytes can raise any exception
-        raise FrontEndError(problem) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]    # in a checkpoint
-    if not isinstance(state, Mapping):
-        raise FrontEndError(problem)
-    return from_state_dict(state, **options)
-
-
-def _numpy(key: str, tensor: Any, reuse: ReuseLimit | None = None) -> NDArray[np.float64]:
-    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided \
-            or tensor.dtype not in _FLOATS or tensor.is_meta or is_lazy(tensor):
+def _numpy(name: str, tensor: Any, reuse: ReuseLimit | None = None, *, is_mask: bool = False
+           ) -> Any:
+    """Convert a tensor to float64; a sparse matrix to a :class:`scipy.sparse.csc_array`."""
+    kinds = (*_FLOATS, *_MASKS) if is_mask else _FLOATS
+    if not isinstance(tensor, torch.Tensor) or tensor.layout not in (torch.strided, *_SPARSE) \
+            or tensor.dtype not in kinds or tensor.is_meta or is_lazy(tensor):
         found = f"{tensor.dtype} ({tensor.layout}, {tensor.device})" \
             if isinstance(tensor, torch.Tensor) else type(tensor).__name__
-        raise FrontEndError(f"{key} must be a dense tensor with data, of type "
-                            f"{', '.join(map(str, _FLOATS))}, not {found}")
+        raise FrontEndError(f"{name} must be a tensor with data, of type "
+                            f"{', '.join(map(str, kinds))}, not {found}")
+    with at(name):
+        if tensor.layout == torch.strided:
+            return _dense(tensor, reuse or ReuseLimit()).astype(np.float64)
+        return _sparse(tensor, reuse or ReuseLimit())
+
+
+def _dense(tensor: "torch.Tensor", reuse: ReuseLimit) -> NDArray[Any]:
     tensor = tensor.detach()
     storage = tensor.untyped_storage()
-    with at(key):
-        (reuse or ReuseLimit()).take(storage.data_ptr(), tensor.numel(),
-                                    storage.nbytes() // tensor.element_size())
-    return tensor.cpu().double().numpy()
+    reuse.take(storage.data_ptr(), tensor.numel(), storage.nbytes() // tensor.element_size())
+    return (tensor.double() if tensor.is_floating_point() else tensor).cpu().numpy()
+
+
+def _sparse(tensor: "torch.Tensor", reuse: ReuseLimit) -> Any:
+    """Convert a sparse tensor without PyTorch, which trusts its indices; no matrix: to dense."""
+    kind, methods = _SPARSE[tensor.layout]
+    fields = [_dense(getattr(tensor.detach(), method)(), reuse) for method in methods]
+    values, *indices = fields[0].astype(np.float64), *fields[1:]
+    if values.ndim != 1:
+        raise FrontEndError("sparse tensor must have no dense dimensions or blocks: to_dense() "
+                            "converts it")
+    if tensor.ndim == 2:
+        indices = list(indices[0]) if kind == "coo" else indices
+        return make_matrix(kind, np.array(tensor.shape), {
+            "data": values, **dict(zip(FIELDS[kind], indices))})
+    reuse.take(id(tensor), tensor.numel(), values.size)
+    try:
+        places = np.ravel_multi_index(tuple(indices[0]), tuple(tensor.shape))
+    except ValueError as error:
+        raise FrontEndError(f"indices must lie in the shape: {error}") from error
+    return np.bincount(places, values, tensor.numel()).reshape(tuple(tensor.shape))
 
 
 def _step(layer: "nn.Module") -> Callable[[Chain, str, Any], None]:

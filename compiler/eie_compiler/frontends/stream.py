@@ -102,7 +102,7 @@ def read_shapes(path: str | Path) -> dict[str, LayerShape]:
 
 
 def read_stream(path: str | Path, *, shapes: Mapping[str, LayerShape] | str | Path,
-                layers: Sequence[str] | None = None, relu: Sequence[bool] | None = None,
+                layers: Sequence[str] | None = None, relu: bool | Sequence[bool] | None = None,
                 image: Sequence[int] | None = None) -> Model:
     """Read a model from a stream.
 

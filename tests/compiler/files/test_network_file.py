@@ -228,7 +228,8 @@ def test_a_file_of_version_1_is_refused(tmp_path):
 def test_arrays_of_something_else_are_refused(tmp_path, saved):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(NetworkError, match="File must hold the arrays header and data, not "
-                                           r"\['a'\]: this is not a network file$"):
+                                           r"\['a'\]: this is not a network file, which "
+                                           "`eie compress` makes of a model$"):
         read_network(tmp_path / "other.npz")
     write(saved, *read(saved), extra=1)
     with pytest.raises(NetworkError, match=r"not \['header', 'data', 'extra'\]: this is no"):
@@ -241,6 +242,12 @@ def test_arrays_of_something_else_are_refused(tmp_path, saved):
     with pytest.raises(NetworkError, match="data must be a one-dimensional array of uint8, not "
                                            "float64 of 1 dimensions$"):
         read_network(saved)
+
+
+def test_a_model_is_named_with_its_command(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"model")
+    with pytest.raises(NetworkError, match="; `eie compress` makes a network of a model$"):
+        read_network(tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("text, message", [

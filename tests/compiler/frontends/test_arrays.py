@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from eie_compiler.frontends import FrontEndError, read_model
+from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model
 from eie_compiler.frontends.arrays import from_arrays, from_sparse
 from eie_compiler.patches import Patches
 
@@ -43,7 +43,9 @@ def test_layers_can_be_chosen_and_put_in_order(tmp_path):
     path = tmp_path / "w.npz"
     np.savez(path, **{"head.weight": np.ones((2, 3)), "body.weight": np.ones((3, 4)),
                       "body.bias": np.ones(3), "steps": np.array(5)})
-    model = read_model(path, layers=["body", "head"], relu=[False, True])
+    with pytest.warns(FrontEndWarning, match="^ignored: steps$"):
+        model = read_model(path, layers=["body", "head"], relu=[False, True], ignore=["steps"])
+    assert model.notes == ("ignored: steps",)
     assert [(layer.name, layer.relu) for layer in model.layers] == [("body", False), ("head", True)]
     np.testing.assert_array_equal(model(np.ones((1, 4))), [[15, 15]])
 
@@ -75,6 +77,16 @@ def test_a_file_of_save_npz_in_another_format_is_refused(tmp_path):
     with pytest.raises(FrontEndError, match=r"gate\.npz: format of a sparse matrix must be csc, "
                                             r"csr, coo, not 'dia': matrix\.tocsc\(\) converts it"):
         read_model(tmp_path / "gate.npz")
+
+
+@pytest.mark.parametrize("keys, message", [
+    (("header", "data"), "file must be a model, not a network, which is compressed already: `eie "
+                         "compile` takes it"),
+    (("train_inputs", "train_labels", "test_inputs"),
+     "file must be a model, not data for `eie train`, which makes a model of them"),
+])
+def test_other_files_of_the_project_are_named(tmp_path, keys, message):
+    assert error_of(tmp_path, **{key: np.ones(3) for key in keys}) == message
 
 
 def test_sparse_matrices_are_read_in_their_order():
@@ -111,9 +123,15 @@ def test_arrays_of_four_dimensions_are_convolutions():
     np.testing.assert_allclose(model.patches.join(model(model.patches.cut(images))), expected)
 
 
+#: Message about arrays of no layer.
+OTHER = (" (of no linear layer or convolution, but possibly of a normalisation, a PReLU or other "
+         "operations: export the model to ONNX); or leave them out with ignore=NAMES, if they do "
+         "not change the results")
+
+
 @pytest.mark.parametrize("arrays, message", [
     ({"fc1.weight": np.ones((2, 2)), "fc2.bias": np.ones(2)},
-     "arrays must be named NAME.weight and NAME.bias, not fc2.bias"),
+     f"arrays must be named NAME.weight and NAME.bias, not fc2.bias{OTHER}"),
     ({}, "arrays must be named NAME.weight and NAME.bias; there are none"),
     ({"a.weight": np.ones((2, 2)), "a_weight": np.ones((2, 2))}, "layer 'a' must be present only "
                                                                  "once"),
@@ -124,8 +142,7 @@ def test_arrays_of_four_dimensions_are_convolutions():
      "layer 'a': weight must be a matrix of floating-point numbers, not float64 of "
      "shape (2, 0, 1, 1)"),
     ({"a.weight": np.ones(2)},
-     "layer 'a': weight must be a matrix of floating-point numbers, not float64 of "
-     "shape (2,)"),
+     f"arrays must be named NAME.weight and NAME.bias, not a.weight{OTHER}"),
     ({"a.weight": np.ones((2, 2)), "a.bias": np.array(["x", "y"])},
      "layer 'a': bias must be floating-point numbers of shape (2,), not <U1 of shape "
      "(2,)"),
@@ -168,12 +185,15 @@ def test_a_missing_file_is_reported(tmp_path):
 
 @pytest.mark.parametrize("name, options, message", [
     ("model.pkl", {}, "file must be .onnx, .npz, .safetensors, .pt, .pth, or a Deep Compression "
-                      "stream with shapes=FILE; pickled models can run code and are not read: "
-                      "pass the object to its front end, or export it to ONNX"),
-    ("w.npz", {"first": "x"}, "options for this format must be among layers, relu, image, not "
-                              "first"),
-    ("model.onnx", {"layers": ["x"]}, "options for this format must be among first, last, image, "
-                                      "not layers"),
+                      "stream with shapes=FILE: a pickle can run code: load it, and pass the "
+                      "model to its front end, or export it to ONNX"),
+    ("model.pt2", {}, "file must be .onnx, .npz, .safetensors, .pt, .pth, or a Deep Compression "
+                      "stream with shapes=FILE: export the program to ONNX with torch.onnx.export("
+                      "torch.export.load(path), (), 'model.onnx')"),
+    ("w.npz", {"first": "x"}, "options for this format must be layers=, relu=, image=, ignore=, "
+                              "not first="),
+    ("model.onnx", {"layers": ["x"]}, "options for this format must be first=, last=, image=, "
+                                      "not layers="),
 ])
 def test_kinds_of_files_and_their_options_are_checked(name, options, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(f'{name}: {message}')}$"):

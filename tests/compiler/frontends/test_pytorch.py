@@ -2,24 +2,23 @@
 
 import re
 import warnings
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from eie_compiler.frontends import FrontEndError, read_model
+from eie_compiler.frontends import FrontEndError
 from eie_compiler.patches import Patches
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
 
-from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch.nn.utils import prune, weight_norm  # noqa: E402
 
 from eie_compiler.frontends.pytorch import from_state_dict, from_torch  # noqa: E402
+
+#: State dicts are read with assumptions; that they are stated has tests of its own.
+pytestmark = pytest.mark.filterwarnings("ignore::eie_compiler.frontends.FrontEndWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -247,8 +246,8 @@ UNUSED = ("result must be used later, not discarded, and the input not be modifi
     (replaced(nn.Linear(4, 4)), "module '0': forward must be that of Linear, "),
     (QuantisedLinear(4, 4), "module '0': forward must be that of Linear, "),
     (nn.LazyLinear(4), "module '0': forward must be that of Linear, "),
-    (nn.Linear(4, 4, device="meta"), "module '0': weight must be a dense tensor with data, of "
-                                     "type torch.float32, "),
+    (nn.Linear(4, 4, device="meta"), "module '0': weight must be a tensor with data, of type "
+                                     "torch.float32, "),
     (Function(lambda x: x * 1j), "function mul: constant must be a number or a tensor, not 1j"),
     (Function(lambda x: x / x.size(1)),
      "function truediv: constant must be a number or a tensor, not size"),
@@ -286,29 +285,10 @@ def test_other_modules_are_refused(module, message):
 MODULE = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
 
 
-def save_pt(path):
-    """Save a checkpoint."""
-    torch.save({"state_dict": MODULE.state_dict(), "epoch": 3}, path)
-
-
-@pytest.mark.parametrize("suffix, save", [
-    (".pt", lambda path: torch.save(MODULE.state_dict(), path)),
-    (".pth", save_pt),
-    (".safetensors", lambda path: save_file(MODULE.state_dict(), path)),
-])
-def test_state_dicts_of_files_compute_what_the_module_did(tmp_path, suffix, save):
-    path = tmp_path / f"state{suffix}"
-    save(path)
-    model = read_model(path)
-    x = torch.randn(5, 6)
-    np.testing.assert_allclose(model(x.numpy()), MODULE(x).detach().numpy(), rtol=1e-4, atol=1e-5)
-    assert [layer.name for layer in model.layers] == ["0", "2"]
-
-
 def test_layers_of_a_state_dict_can_be_chosen():
     state = {"embed.weight": torch.zeros(5, dtype=torch.int8), "b.weight": torch.ones(2, 3),
              "a.weight": torch.full((3, 4), 0.5, dtype=torch.bfloat16), "a.bias": torch.ones(3)}
-    model = from_state_dict(state, layers=["a", "b"], relu=[True, True])
+    model = from_state_dict(state, layers=["a", "b"], relu=True, ignore=["embed"])
     assert [(layer.name, layer.relu) for layer in model.layers] == [("a", True), ("b", True)]
     np.testing.assert_array_equal(model(np.ones((1, 4))), [[9, 9]])
 
@@ -321,31 +301,19 @@ def test_convolutions_of_a_state_dict_have_stride_one():
                                module(x).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_numbers_in_names_of_safetensors_are_ordered_by_value(tmp_path):
-    path = tmp_path / "s.safetensors"
-    names = ["0", "09", "10", "a" + "9" * 5000, "a1" + "0" * 5000, "²"]
-    save_file({f"{name}.weight": torch.eye(2) for name in names[::-1]}, path)
-    model = read_model(path)
-    assert [layer.name for layer in model.layers] == names
-
-
 @pytest.mark.parametrize("state, message", [
-    (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).state_dict(),
-     "state dict must be without batch normalisation, of which it lacks the epsilon: pass the "
-     "module to from_torch, or export it to ONNX"),
-    *(({"a.weight": tensor}, "a.weight must be a dense tensor with data, of type torch.float32, "
-                             f"torch.float64, torch.float16, torch.bfloat16, not {what}")
+    *(({"a.weight": tensor}, "layer 'a': a.weight must be a tensor with data, of type "
+                             "torch.float32, torch.float64, torch.float16, torch.bfloat16, not "
+                             f"{what}")
       for tensor, what in (
           ([1.0], "list"),
           (torch.ones(2, 2, dtype=torch.int8), "torch.int8 (torch.strided, cpu)"),
-          (torch.eye(2).to_sparse(), "torch.float32 (torch.sparse_coo, cpu)"),
           (torch.empty(2, 2, device="meta"), "torch.float32 (torch.strided, meta)"),
-          (nn.LazyLinear(4).weight, "torch.float32 (torch.strided, cpu)"),
           *((torch.zeros(2, 2, dtype=torch.uint8).view(dtype), f"{dtype} (torch.strided, cpu)")
             for dtype in (torch.float8_e4m3fn, torch.float4_e2m1fn_x2)))),
     ({"a.weight": torch.ones(1).expand(1 << 30, 1 << 30)},
-     "a.weight: numbers used repeatedly must be at most 16777216, not 1152921504606846975: share "
-     "fewer weights between layers"),
+     "layer 'a': a.weight: numbers used repeatedly must be at most 16777216, not "
+     "1152921504606846975: share fewer weights between layers"),
     ({}, "arrays must be named NAME.weight and NAME.bias; there are none"),
 ])
 def test_other_state_dicts_are_refused(state, message):
@@ -357,57 +325,6 @@ def test_tensors_may_share_numbers_up_to_a_limit(monkeypatch):
     monkeypatch.setattr("eie_compiler.frontends.common._MAX_REPEATED", 8)
     state = {f"{number}.weight": MODULE[2].weight[:2, :2] for number in range(5)}
     assert len(from_state_dict(state).layers) == 5    # 20 of 12 numbers
-    with pytest.raises(FrontEndError, match="^5.weight: numbers used repeatedly must be at most "
-                                            "8, not 12: share fewer"):
+    with pytest.raises(FrontEndError, match="^layer '5': 5.weight: numbers used repeatedly must "
+                                            "be at most 8, not 12: share fewer"):
         from_state_dict(state | {"5.weight": state["0.weight"]})
-
-
-class Bomb:
-    """Code in a pickled file."""
-
-    def __reduce__(self):
-        return print, ("code of the file has run",)
-
-
-@pytest.mark.parametrize("content", [MODULE, {"a.weight": Bomb()}, torch.ones(3)])
-def test_no_code_of_a_file_is_run(tmp_path, capsys, content):
-    torch.save(content, tmp_path / "m.pt")
-    with pytest.raises(FrontEndError, match=(
-            r"m\.pt: must be a state dict of tensors, as torch\.save\(module\.state_dict\(\), "
-            r"path\) writes: a pickled module would be code$")):
-        read_model(tmp_path / "m.pt")
-    assert capsys.readouterr().out == ""
-
-
-def test_broken_files_are_refused(tmp_path):
-    pt, tensors = tmp_path / "m.pt", tmp_path / "m.safetensors"
-    torch.save(MODULE.state_dict(), pt)
-    save_file(MODULE.state_dict(), tensors)
-    for path, message in ((pt, "must be a state dict of tensors"),
-                          (tensors, "must be an intact safetensors file: ")):
-        for content in (b"", b"nonsense", path.read_bytes()[:-20]):
-            path.write_bytes(content)
-            with pytest.raises(FrontEndError, match=f"^{re.escape(f'{path}: {message}')}"):
-                read_model(path)
-        with pytest.raises(FileNotFoundError):
-            read_model(path.with_name(f"none{path.suffix}"))
-
-
-def test_a_folder_is_named_as_one(tmp_path):
-    for name in ("m.pt", "m.safetensors"):
-        (tmp_path / name).mkdir()
-        with pytest.raises(IsADirectoryError) as caught:
-            read_model(tmp_path / name)
-        assert Path(caught.value.filename).name == name
-
-
-@pytest.mark.parametrize("compression, copies", [(zipfile.ZIP_DEFLATED, 1),
-                                                 (zipfile.ZIP_STORED, 9)])
-def test_a_file_that_expands_beyond_its_bytes_is_refused(tmp_path, compression, copies):
-    path = tmp_path / "m.pt"
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("m/data.pkl", b"\0" * 1000)
-        archive.filelist *= copies    # overlapping parts
-    with pytest.raises(FrontEndError, match=r"m\.pt: must not be deflated nor have overlapping "
-                                            r"parts, unlike files of torch\.save$"):
-        read_model(path)

@@ -1,0 +1,47 @@
+"""Options of commands that read a model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .options import FILE, numbers
+
+__all__ = ["model_options"]
+
+#: Parameters of :func:`eie_compiler.frontends.read_model`.
+_NAMES = ("first", "last", "layers", "relu", "ignore", "image", "shapes")
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of :func:`eie_compiler.frontends.read_model`; pass them on as `reading`."""
+    @click.option("--first", metavar="TENSOR",
+                  help="First tensor to take of an ONNX graph.  [default: its input]")
+    @click.option("--last", metavar="TENSOR",
+                  help="Last tensor to take of an ONNX graph.  [default: its output]")
+    @click.option("--layer", "layers", multiple=True, metavar="NAME",
+                  help="Layer to take; give the option once for each, in order of computation.  "
+                       "[default: all]")
+    @click.option("--relu/--no-relu", "relu", multiple=True, default=None,
+                  help="A ReLU follows all layers, or none; given once for each layer, in order of "
+                       "computation: this layer. Not for ONNX.  [default: all but the last]")
+    @click.option("--ignore", multiple=True, metavar="NAME",
+                  help="Tensor of a state dict, or module with all its tensors, to leave out "
+                       "although it may change the results; may be given several times.")
+    @click.option("--image", callback=numbers(int), metavar="C,H,W",
+                  help="Channels, height and width in pixels of the images of a convolution.")
+    @click.option("--shapes", type=FILE, metavar="FILE",
+                  help="File with the layers of a Deep Compression stream, which does not name "
+                       "them.")
+    def with_model(*arguments: Any, **options: Any) -> None:
+        reading = {name: options.pop(name) or None for name in _NAMES}
+        if reading["relu"] and len(reading["relu"]) == 1:
+            reading["relu"], = reading["relu"]    # for all layers
+        command(*arguments, **options, reading=reading)
+
+    with_model.__name__ = command.__name__
+    with_model.__doc__ = command.__doc__
+    # After the options that were declared below this one, as click reverses them.
+    with_model.__click_params__ = [    # type: ignore[attr-defined]
+        *getattr(command, "__click_params__", []), *with_model.__click_params__]    # type: ignore[attr-defined]
+    return with_model

@@ -1,0 +1,66 @@
+"""Options of commands that read a model."""
+
+import re
+
+import numpy as np
+import pytest
+
+from eie_compiler.files.network_file import read_network
+
+
+@pytest.fixture
+def state(tmp_path, torch):
+    """File of a state dict with a normalisation between two layers of equal size."""
+    nn = torch.nn
+    module = nn.Sequential()
+    for name, layer in (("fc1", nn.Linear(5, 5)), ("norm", nn.BatchNorm1d(5)),
+                        ("fc2", nn.Linear(5, 5))):
+        module.add_module(name, layer)
+    torch.save(module.state_dict(), tmp_path / "m.pt")
+    return tmp_path / "m.pt"
+
+
+@pytest.mark.parametrize("options, relus", [
+    (["--relu"], [True, True]), (["--no-relu"], [False, False]),
+    (["--no-relu", "--relu"], [False, True]), ([], [True, False])])
+def test_layers_end_in_a_relu_as_asked(tmp_path, weights, eie, options, relus):
+    assert eie("compress", weights, *options, "-o", tmp_path / "net.npz")[0] == 0
+    assert [layer.relu for layer in read_network(tmp_path / "net.npz").layers] == relus
+
+
+def test_what_is_not_used_is_ignored_by_name_and_listed(tmp_path, state, eie):
+    code, text = eie("compress", state, "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert text.startswith(f"eie: {state}: arrays must be named NAME.weight and NAME.bias, not "
+                           "norm.weight, ")
+    assert text.endswith("; or leave them out with --ignore NAME, if they do not change the "
+                         "results\n")
+    code, text = eie("compress", state, "--ignore", "norm", "-o", tmp_path / "net.npz")
+    assert code == 0
+    warnings = re.findall("^eie: warning: (.*)$", text, re.M)
+    assert warnings[0] == ("ignored: norm.weight, norm.bias, norm.running_mean, norm.running_var, "
+                           "norm.num_batches_tracked")
+    assert warnings[1].startswith("a ReLU after every layer but the last was assumed: fc1 (ReLU) "
+                                  "-> fc2; state what is true with --relu/--no-relu, ")
+    assert warnings[2].startswith("the order of the keys was assumed, ")
+    assert warnings[2].endswith(": state the order with --layer NAME, or export the model to ONNX")
+
+
+def test_a_stated_order_needs_no_assumptions(tmp_path, state, eie):
+    code, text = eie("compress", state, "--ignore", "norm", "--layer", "fc2", "--layer", "fc1",
+                     "--relu", "-o", tmp_path / "net.npz")
+    assert code == 0
+    assert re.findall("warning: (.*?):", text) == ["ignored"]
+    assert [layer.name for layer in read_network(tmp_path / "net.npz").layers] == ["fc2", "fc1"]
+
+
+def test_files_of_other_commands_are_named(tmp_path, weights, network, build, eie):
+    np.savez(tmp_path / "data.npz", train_inputs=np.ones((2, 2)), train_labels=np.ones(2))
+    for path, message in (
+            (network, "file must be a model, not a network, which is compressed already: `eie "
+                      "compile` takes it"),
+            (tmp_path / "data.npz", "file must be a model, not data for `eie train`, which makes a "
+                                    "model of them"),
+            (build, "model must be a file, not a folder: `eie run` takes a build")):
+        code, text = eie("compress", path, "-o", tmp_path / "out.npz")
+        assert (code, text) == (2, f"eie: {path}: {message}\n")
