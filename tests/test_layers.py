@@ -54,7 +54,7 @@ ROWS = [
     ["eie_compiler.training"],
     ["eie_compiler"],
 
-    ["eie_driver.bus", "eie_driver.errors"],
+    ["eie_driver.bus", "eie_driver.c_names", "eie_driver.errors"],
     ["eie_driver.registers", "eie_driver.pynq"],
     ["eie_driver.identity"],
     ["eie_driver.machine"],

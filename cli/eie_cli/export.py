@@ -13,7 +13,7 @@ __all__ = ["export_command"]
 @click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", default="model", show_default=True,
               help="Name of the `struct eie_model` in C, and of its two files: lower-case letters, "
-                   "digits and underscores.")
+                   "digits and underscores, but no name that C, C++ or POSIX uses.")
 @click.option("--no-driver", is_flag=True,
               help="Write NAME.h and NAME.c alone, for a program that includes the driver already.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
@@ -23,7 +23,8 @@ def export_command(build: Path, name: str, no_driver: bool, folder: Path) -> Non
 
     BUILD is a folder written by `eie compile`. Writes the network, its program and the positions
     of inputs and outputs as constants to NAME.h and NAME.c, and next to them the driver: eie.h,
-    eie.c, eie_registers.h and eie_quantise.h. Together they compile as C99. The program supplies a
+    eie.c, eie_registers.h and eie_quantise.h. Together they compile as C99, and
+    the headers as C++17 too. The program supplies a
     `struct eie_port`, whose functions access the machine. The same build and name always give the
     same text. Prints the size of each file, and the path of the guide to porting.
     """

@@ -12,7 +12,8 @@ from ..registers import PRODUCT_ID, REGISTERS, VERSION, Error, Register
 from .register_reference import describe_registers
 from .systemrdl import to_systemrdl
 
-__all__ = ["C_HEADER", "REFERENCE", "PeakrdlError", "write_descriptions", "write_exports"]
+__all__ = ["C_HEADER", "IP_XACT", "REFERENCE", "SYSTEMRDL", "PeakrdlError", "write_descriptions",
+           "write_exports"]
 
 SYSTEMRDL = "eie.rdl"
 REFERENCE = "registers.md"
@@ -81,8 +82,9 @@ def write_exports(folder: Path) -> list[Path]:
     CHeaderExporter().export(root, header, std=CStandard.gnu99)
     paths[0].write_text(_complete(paths[0].read_text(encoding="utf-8"), REGISTERS),
                         encoding="utf-8")
+    # The component bears the name of the address map; the root itself has none that is allowed.
     IPXACTExporter(vendor="eie-hdl", library="eie", version=".".join(map(str, VERSION))).export(
-        root, ip_xact)
+        root.top, ip_xact)
     # A fixed timestamp makes the output deterministic.
     HTMLExporter(user_context={"build_ts": 0}).export(root, html)
     return paths

@@ -16,6 +16,8 @@ from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
 from eie_hdl.registers import REGISTER
 
+from .c_names import MAX_LENGTH, reason_against
+
 __all__ = ["ExportError", "array", "export", "export_files"]
 
 #: Maximum length of a line of an array.
@@ -25,7 +27,7 @@ _BITS_PER_BYTE = 8
 
 
 class ExportError(ValueError):
-    """Name that is not a valid C identifier."""
+    """Name that a program in C or C++ cannot use."""
 
 
 def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str, int]:
@@ -43,7 +45,8 @@ def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str
     Raises
     ------
     ExportError
-        If `name` is not a valid C identifier in lower case, or is ``eie``.
+        If `name` is not a C identifier in lower case that a program can give to an object and
+        its files; see :mod:`.c_names`.
     """
     files = export_files(build, name=name)
     folder = Path(folder)
@@ -61,12 +64,23 @@ def export_files(build: Build, *, name: str = "model") -> dict[str, str]:
     Raises
     ------
     ExportError
-        If `name` is not a valid C identifier in lower case, or is ``eie``.
+        If `name` is not a C identifier in lower case that a program can give to an object and
+        its files; see :mod:`.c_names`.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "eie":
-        raise ExportError(f"name must be a C identifier of lower-case letters, digits and "
-                          f"underscores that begins with a letter, other than eie, not {name!r}")
+    _check_name(name)
     return {f"{name}.h": _header(build, name), f"{name}.c": _source(build, name)}
+
+
+def _check_name(name: str) -> None:
+    """Check the name of the object and of its files, which are written together."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ExportError(f"name must be a C identifier of lower-case letters, digits and "
+                          f"underscores that begins with a letter, not {name!r}")
+    if len(name) > MAX_LENGTH:
+        raise ExportError(f"name must have at most {MAX_LENGTH} characters, not {len(name)}: "
+                          f"{name!r}")
+    if reason := reason_against(name):
+        raise ExportError(f"name must not be {name}, which is {reason}: choose another name")
 
 
 def array(kind: str, name: str, values: Iterable[str]) -> str:
@@ -92,10 +106,11 @@ def _header(build: Build, name: str) -> str:
     return (f"/* {name}: a network for an EIE accelerator with {config.n_pe} PEs, written by `eie "
             f"export`.\n   N_ are numbers of elements, of all outputs together; _BEATS are sizes "
             f"of eie_memory.{_patches(build)} */\n"
-            f"#ifndef {name.upper()}_H\n#define {name.upper()}_H\n\n#include \"eie.h\"\n\n"
-            f"enum {{\n{lines}}};\n\n"
-            f"#ifdef __cplusplus\nextern \"C\"\n#endif\nextern const struct eie_model {name};\n\n"
-            f"#endif\n")
+            f"#ifndef EIE_MODEL_{name.upper()}_H\n#define EIE_MODEL_{name.upper()}_H\n\n"
+            f"#include \"eie.h\"\n\nenum {{\n{lines}}};\n\n"
+            f"#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n"
+            f"extern const struct eie_model {name};\n\n"
+            f"#ifdef __cplusplus\n}}\n#endif\n\n#endif\n")
 
 
 def _patches(build: Build) -> str:
@@ -121,50 +136,54 @@ def _source(build: Build, name: str) -> str:
         "INPUT_BASE": REGISTER["INPUT_BASE"].pack(value=build.input.base_word),
         "INPUT_WORDS": REGISTER["INPUT_WORDS"].pack(words=build.input_words,
                                                     double=int(build.input_buffers > 1))}
+
+    def table(kind: str, part: str, values: Iterable[str]) -> str:
+        return array(f"static const {kind}", f"{name}_{part}", values)
+
     places = "".join(
-        array("static const uint32_t", f"places_{number}",
-              _decimal(vector.columns * _result_width(build)))
+        table("uint32_t", f"places_{number}", _decimal(vector.columns * _result_width(build)))
         for number, vector in enumerate(build.outputs))
-    outputs = "".join(
+    outputs = (
         f"    {{{_string(vector.name)}, {len(vector.columns)}, {vector.frac}, "
-        f"{n * _result_width(build) // _BITS_PER_BYTE}, places_{number}}},\n"
+        f"{n * _result_width(build) // _BITS_PER_BYTE}, {name}_places_{number}}},\n"
         for number, (vector, n) in enumerate(zip(build.outputs, columns, strict=True)))
     fields = {
         "name": f'"{name}"',
-        "expected": "expected", "n_expected": len(expected),
-        "settings": "settings", "n_settings": len(settings),
-        "beats": "beats", "packets": "packets", "n_packets": len(packets),
+        "expected": f"{name}_expected", "n_expected": len(expected),
+        "settings": f"{name}_settings", "n_settings": len(settings),
+        "beats": f"{name}_beats", "packets": f"{name}_packets", "n_packets": len(packets),
         "checksum": f"0x{zlib.crc32(beats.tobytes()):08x}u",
         "n_inputs": len(build.input.columns), "input_frac": build.input.frac,
         "input_width": config.act_width, "input_beats": len(_input_packet(build, 0)),
-        "input_headers": "input_headers", "n_buffers": len(headers),
-        "input_places": "input_places",
-        "outputs": "outputs", "n_outputs": len(build.outputs),
+        "input_headers": f"{name}_input_headers", "n_buffers": len(headers),
+        "input_places": f"{name}_input_places",
+        "outputs": f"{name}_outputs", "n_outputs": len(build.outputs),
         "result_width": _result_width(build)}
     if build.preprocessing is not None:
-        fields["preprocessing"] = "preprocessing"
+        fields["preprocessing"] = f"{name}_preprocessing"
     if build.nonnegative_inputs:
         fields["nonnegative_inputs"] = "true"
     model = "".join(f"    .{key} = {value},\n" for key, value in fields.items())
+    # All objects bear the name of the model, so that none can have the same name as it.
     return "\n".join([
         f"#include \"{name}.h\"\n",
-        _settings("expected", expected), _settings("settings", settings),
-        array("static const uint64_t", "beats", _hexadecimal(beats)),
-        array("static const uint32_t", "packets", map(str, map(len, packets))),
-        array("static const uint64_t", "input_headers", _hexadecimal(headers)),
-        array("static const uint32_t", "input_places", _decimal(_input_places(build))),
-        places + _preprocessing(build.preprocessing),
-        f"static const struct eie_output outputs[] = {{\n{outputs}}};\n",
+        _settings(f"{name}_expected", expected), _settings(f"{name}_settings", settings),
+        table("uint64_t", "beats", _hexadecimal(beats)),
+        table("uint32_t", "packets", map(str, map(len, packets))),
+        table("uint64_t", "input_headers", _hexadecimal(headers)),
+        table("uint32_t", "input_places", _decimal(_input_places(build))),
+        places + _preprocessing(f"{name}_preprocessing", build.preprocessing),
+        f"static const struct eie_output {name}_outputs[] = {{\n{''.join(outputs)}}};\n",
         f"const struct eie_model {name} = {{\n{model}}};\n"])
 
 
-def _preprocessing(preprocessing: FixedPreprocessing | None) -> str:
+def _preprocessing(name: str, preprocessing: FixedPreprocessing | None) -> str:
     """Define the preprocessing of each element of an input."""
     if preprocessing is None:
         return ""
     elements = np.stack([preprocessing.offset, preprocessing.multiplier, preprocessing.raw_frac,
                          preprocessing.shift], axis=1)
-    return array("static const struct eie_preprocessing", "preprocessing",
+    return array("static const struct eie_preprocessing", name,
                  (f"{{{', '.join(map(str, element))}}}" for element in elements.tolist()))
 
 

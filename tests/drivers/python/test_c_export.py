@@ -12,9 +12,11 @@ from eie_compiler.random_networks import make_layer, random_network
 from eie_compiler.vectors import input_packets, memory_packets
 from eie_driver.c_export import ExportError, array, export_files
 from eie_hdl.config import PRESETS
-from eie_sim.c_driver.program import C_FLAGS
+from eie_sim.c_driver.program import C_FLAGS, DRIVER
 
 TINY = PRESETS["tiny"]
+
+CXX_FLAGS = ("-std=c++17", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I", str(DRIVER))
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +31,63 @@ def values(text, name):
     return [int(value.strip().removesuffix("u"), 0) for value in body.split(",") if value.strip()]
 
 
-@pytest.mark.parametrize("name", ["", "2nd", "Model", "a-b", "eie", "a.b"])
+@pytest.mark.parametrize("name", ["", "2nd", "Model", "a-b", "a.b", "../a", "_a", "ä", "a\n"])
 def test_a_name_that_c_cannot_have_is_refused(build, name):
     with pytest.raises(ExportError, match=(
             "^name must be a C identifier of lower-case letters, digits and underscores that "
-            f"begins with a letter, other than eie, not {name!r}$")):
+            f"begins with a letter, not {re.escape(repr(name))}$")):
         export_files(build, name=name)
+
+
+def test_a_name_that_has_a_meaning_in_c_is_refused(build):
+    with pytest.raises(ExportError, match=r"^name must not be int, which is a keyword of C or "
+                                          r"C\+\+: choose another name$"):
+        export_files(build, name="int")
+
+
+def test_a_name_has_at_most_63_characters(build):
+    assert export_files(build, name="n" * 63)
+    with pytest.raises(ExportError, match="^name must have at most 63 characters, not 64: 'n+'$"):
+        export_files(build, name="n" * 64)
+
+
+@pytest.mark.parametrize("name", ["digits", "outputs", "beats", "packets", "settings", "expected",
+                                  "places_0", "input_places", "input_headers", "config"])
+def test_what_a_name_gives_is_c99_and_its_header_is_c17_plus_plus(build, name, tmp_path):
+    for file, text in export_files(build, name=name).items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    (tmp_path / "use.cpp").write_text(
+        f'#include "{name}.h"\nint main() {{ return {name}.n_inputs != {name.upper()}_N_INPUTS; }}',
+        encoding="utf-8")
+    for command in (["gcc", *C_FLAGS, "-c", f"{name}.c"],
+                    ["g++", *CXX_FLAGS, "use.cpp", f"{name}.o", "-o", "use"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "use"], check=True)
+
+
+@pytest.mark.parametrize("header", sorted(DRIVER.glob("*.h")), ids=lambda path: path.name)
+def test_a_header_of_the_driver_is_c99_and_c17_plus_plus_by_itself(header, tmp_path):
+    for name, command in (("use.c", ["gcc", *C_FLAGS]), ("use.cpp", ["g++", *CXX_FLAGS])):
+        # Included twice: its guard works.
+        (tmp_path / name).write_text(f'#include "{header.name}"\n' * 2
+                                     + "extern int used;\nint used = 1;\n", encoding="utf-8")
+        subprocess.run([*command, "-c", name], cwd=tmp_path, check=True)
 
 
 def test_packets_are_those_of_the_build(build):
     text = export_files(build)["model.c"]
     packets = memory_packets(build.config, build.images)
-    assert values(text, "packets") == [len(packet) for packet in packets]
-    assert values(text, "beats") == np.concatenate(packets).tolist()
+    assert values(text, "model_packets") == [len(packet) for packet in packets]
+    assert values(text, "model_beats") == np.concatenate(packets).tolist()
 
 
 def test_inputs_have_their_places_in_the_packet(build):
     text = export_files(build)["model.c"]
-    places = values(text, "input_places")
+    places = values(text, "model_input_places")
     for element, bit in enumerate(places):
         words = np.zeros((1, len(places)), np.int64)
         words[0, element] = -1
-        for buffer, header in enumerate(values(text, "input_headers")):
+        for buffer, header in enumerate(values(text, "model_input_headers")):
             beats = input_packets(build.config, build.input, words, buffer=buffer)[0]
             assert beats[0] == header
             packet = int.from_bytes(beats[1:].astype("<u8").tobytes(), "little")

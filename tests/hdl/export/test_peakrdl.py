@@ -9,7 +9,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from eie_hdl.export.peakrdl import C_HEADER, REFERENCE, write_descriptions, write_exports
+from eie_hdl.export.peakrdl import (
+    C_HEADER,
+    IP_XACT,
+    REFERENCE,
+    SYSTEMRDL,
+    write_descriptions,
+    write_exports,
+)
 from eie_hdl.format import FORMAT_VERSION, Memory
 from eie_hdl.registers import (
     PRODUCT_ID,
@@ -75,13 +82,21 @@ def test_c_header_compiles_and_its_structure_and_codes_are_those_of_the_map(fold
         assert f"{error.value} {error.doc}\0".encode() in binary
 
 
+def test_c_header_is_c17_plus_plus(folder, tmp_path, missing):
+    compiler = shutil.which("c++") or missing("c++", "install a C++ compiler")
+    (tmp_path / "use.cpp").write_text(f'#include "{C_HEADER}"\nint used = EIE_ERROR_TIMEOUT;\n',
+                                      encoding="utf-8")
+    subprocess.run([compiler, "-std=c++17", "-pedantic", "-Wall", "-Wextra", "-Werror", "-c",
+                    "-I", folder, "use.cpp"], cwd=tmp_path, check=True)
+
+
 def test_structure_of_the_c_header_is_not_packed(folder):
     """Compilers may access members of a packed structure bytewise; commands need whole words."""
     assert "packed" not in (folder / C_HEADER).read_text(encoding="utf-8")
 
 
 def test_ip_xact_describes_every_register_and_field(folder):
-    root = ElementTree.parse(folder / "eie.ipxact.xml").getroot()
+    root = ElementTree.parse(folder / IP_XACT).getroot()
     space = {"x": root.tag[1:].partition("}")[0]}
 
     def text(node, tag):
@@ -95,6 +110,39 @@ def test_ip_xact_describes_every_register_and_field(folder):
     assert found == [(register.name, register.address,
                       [(field.name, field.low, field.width) for field in register.fields])
                      for register in REGISTERS]
+
+
+def test_ip_xact_is_imported_with_the_registers_of_the_systemrdl(folder, systemrdl):
+    from peakrdl_ipxact import IPXACTImporter
+
+    exported, imported = systemrdl.RDLCompiler(), systemrdl.RDLCompiler()
+    exported.compile_file(str(folder / SYSTEMRDL))
+    IPXACTImporter(imported).import_file(str(folder / IP_XACT))
+    (block,) = imported.elaborate().top.children()
+    assert block.inst_name == "eie"
+    registers = list(exported.elaborate().top.registers())
+    assert len(registers) == len(REGISTERS)
+    for register, found in zip(registers, block.registers(), strict=True):
+        assert describe(found) == describe(register)
+
+
+def describe(register):
+    """Everything about a register that IP-XACT can express."""
+    return (register.inst_name, register.absolute_address,
+            [register.get_property(name) for name in ("regwidth", "desc")],
+            [(field.inst_name, field.low, field.width,
+              [field.get_property(name) for name in ("sw", "onwrite", "reset", "desc")],
+              [(value.name, value.value, value.rdl_desc)
+               for value in field.get_property("encode") or ()])
+             for field in register.fields()])
+
+
+def test_ip_xact_has_a_name_that_ip_xact_allows(folder):
+    root = ElementTree.parse(folder / IP_XACT).getroot()
+    space = {"x": root.tag[1:].partition("}")[0]}
+    names = [node.text for node in root.iterfind(".//x:name", space)]
+    assert root.find("x:name", space).text == "eie"
+    assert [name for name in names if not re.fullmatch(r"[A-Za-z_][\w.:-]*", name)] == []
 
 
 def test_html_describes_every_register(folder):
