@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "PRESETS", "ConfigError", "EIEConfig", "clog2"]
+__all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "MAX_ACC_WIDTH", "PRESETS", "ConfigError", "EIEConfig",
+           "clog2"]
 
 #: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4
 
 #: While an activation queue is filling, a message is sent only if at most this many are in flight.
 FILLING_LIMIT = 4
+
+#: Greatest width of an accumulator, in bits: sums fit a 64-bit integer.
+MAX_ACC_WIDTH = 60
 
 
 class ConfigError(ValueError):
@@ -101,7 +105,7 @@ class EIEConfig:
     drop_empty_columns: bool = True
     act_width: int = _integer(16, 4, 24)
     codebook_width: int = _integer(16, 4, 24)
-    acc_width: int = _integer(40, 8, 60)
+    acc_width: int = _integer(40, 8, MAX_ACC_WIDTH)
     acc_depth: int = _integer(64, 4, 1024, power_of_two=True)
     spmat_depth: int = _integer(1024, 2, 1 << 20)
     ptr_depth: int = _integer(1024, 2, 1 << 20)

@@ -7,6 +7,7 @@ import click
 from eie_hdl.config import EIEConfig
 
 from .options import FILE, FOLDER, machine_options
+from .verdict import warn_of_precision
 
 __all__ = ["compile_command"]
 
@@ -38,3 +39,4 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
                             mapping=mapping, outputs=outputs)    # type: ignore[arg-type]
     build.save(folder)
     show_build(str(folder), build)
+    warn_of_precision(build.report["layers"])

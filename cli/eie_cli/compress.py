@@ -1,7 +1,8 @@
 """`eie compress`: a network from a model of any supported kind."""
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -11,8 +12,20 @@ from eie_hdl.config import EIEConfig
 
 from .console import working
 from .model_options import model_options
-from .options import FILE, numbers, renamed_option
+from .options import (
+    FILE,
+    accept_loss_option,
+    arithmetic_options,
+    labels_option,
+    numbers,
+    renamed_option,
+    task_option,
+)
 from .training_options import Learning, learning_options, show_stages, training_session
+from .verdict import conclude, warn, warn_of_labels, warn_of_precision
+
+if TYPE_CHECKING:
+    from eie_compiler.training.data import Data
 
 __all__ = ["compress_command"]
 
@@ -47,16 +60,21 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
               help="Keep the same number of weights in each of N PEs; for `eie compile --mapping "
                    "interleaved`.  [default: no balancing]")
 @renamed_option("--balance", "--balance-pes")
-@click.option("--v-width", type=click.IntRange(2, 8), default=4, show_default=True,
-              help="Width of a codebook index in bits; 4 bits are 15 shared weights besides zero.")
+@arithmetic_options
+@click.option("--v-width", type=click.IntRange(2, 8),
+              help="Width of a codebook index in bits; 4 bits are 15 shared weights besides zero.  "
+                   "[default: that of the machine, 4]")
 @click.option("--kmeans-init", type=click.Choice(KMEANS_INITS), default=KMEANS_INITS[0],
               show_default=True, help="Initialisation of k-means for the shared weights.")
 @renamed_option("--start", "--kmeans-init")
-@click.option("--act-width", type=int, default=16, show_default=True,
-              help="Width of an activation of the target machine in bits.")
+@click.option("--act-width", type=int,
+              help="Width of an activation in bits.  [default: that of the machine, 16]")
 @click.option("--calibrate", type=FILE, metavar="X.npy",
               help="Inputs, one per row or image, for whose range the number formats are chosen.  "
                    "[default: the data of --retrain, or all inputs from -1 to 1]")
+@labels_option
+@task_option
+@accept_loss_option
 @click.option("--pin", "pins", multiple=True, callback=_pins, metavar="LAYER=BITS",
               help="Number of fraction bits of the results of a layer, or of `input`, independent "
                    "of the calibration.")
@@ -66,58 +84,102 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--steps", type=click.IntRange(min=1), default=4, show_default=True,
               help="Number of steps of pruning, with retraining after each.")
 @learning_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
 def compress_command(context: click.Context, model: Path, network: Path, reading: dict[str, Any],
                      density: float | tuple[float, ...] | None,
-                     quality: float | tuple[float, ...] | None,
-                     balance: int | None, v_width: int, kmeans_init: str, act_width: int,
-                     calibrate: Path | None, pins: dict[str, int], retrain: Path | None,
-                     steps: int, learning: Learning) -> None:
+                     quality: float | tuple[float, ...] | None, config: EIEConfig,
+                     balance: int | None, v_width: int | None, kmeans_init: str,
+                     act_width: int | None, calibrate: Path | None, labels: Path | None,
+                     task: str | None, accept_loss: bool, pins: dict[str, int],
+                     retrain: Path | None, steps: int, learning: Learning, as_json: bool) -> None:
     """Prune a model and share its weights.
 
     MODEL is a file of ONNX, PyTorch or safetensors, a Deep Compression stream, or an .npz file of
     matrices n_rows x n_cols `NAME.weight` and vectors `NAME.bias`, in order of computation, or of
     SciPy's sparse matrices. If the file does not specify it, a ReLU follows all layers but the
     last. Zeros stay zero; without --density and --quality nothing else is pruned.
+
+    With --calibrate or --retrain the outputs of the network, in the fixed-point arithmetic of the
+    machine, are compared with those of MODEL in floating point. The last line says whether the
+    network is good, doubtful or bad, the main cause and the remedy; the exit code is 3 if it is
+    bad.
     """
     given = [name for name in ("steps", *Learning._fields)
              if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
     if given and not retrain:
         raise click.UsageError(f"--{given[0]} needs --retrain")
+    if labels and not calibrate:
+        raise click.UsageError("--labels needs --calibrate: they are labels of its inputs")
 
     from eie_compiler.compression.calibration import report_formats
     from eie_compiler.compression.compress import compress
+    from eie_compiler.compression.fidelity import measure_fidelity
+    from eie_compiler.files.json_file import to_json
     from eie_compiler.files.network_file import write_network
     from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.frontends import read_model
+    from eie_hdl.numeric import limits
 
     from .format_tables import show_formats
-    from .network_tables import show_network
+    from .network_tables import describe_network, show_network
 
     loaded = read_model(model, **reading)
+    config = dataclasses.replace(config, v_width=v_width or config.v_width,
+                                 act_width=act_width or config.act_width)
     samples = read_array(calibrate) if calibrate else None
+    measured: tuple[Any, Any, str] = (samples, labels and read_array(labels), "inputs")
     options: dict[str, Any] = {
-        "density": density, "quality": quality, "balance": balance, "v_width": v_width,
-        "kmeans_init": kmeans_init, "act_width": act_width, "calibration": samples, "pins": pins}
+        "density": density, "quality": quality, "balance": balance, "v_width": config.v_width,
+        "kmeans_init": kmeans_init, "act_width": config.act_width, "calibration": samples,
+        "pins": pins}
+    stages = None
     if retrain:
         from eie_compiler.training.data import read_data
         from eie_compiler.training.retrain import compress_with_retraining
 
         data = read_data(retrain, validation=learning.validation, seed=learning.seed)
         with training_session(learning, network) as session:
-            compressed, records, samples = compress_with_retraining(
+            compressed, stages, samples = compress_with_retraining(
                 loaded, data, **options, steps=steps, epochs=learning.epochs, rate=learning.rate,
                 decay=learning.decay, dropout=learning.dropout, batch=learning.batch,
                 seed=learning.seed, threads=learning.threads, resume=learning.resume,
                 **session._asdict())
             write_network(network, compressed)
-        show_stages(str(network), data.classifies, records)
+        if not labels:
+            measured = _held_out(data)
     else:
         with working("compressing") as progress:
             compressed = compress(loaded, progress=progress, **options)
             write_network(network, compressed)
-    with working("measuring the formats"):
-        formats = report_formats(compressed, EIEConfig(v_width=v_width, act_width=act_width),
-                                 samples=samples)
-    show_network(network, compressed)
-    show_formats(formats)
+    with working("measuring the accuracy"):
+        formats = report_formats(compressed, config, samples=samples)
+        check = None
+        if measured[0] is not None:
+            check = {"data": measured[2], **measure_fidelity(
+                loaded, compressed, config, measured[0], labels=measured[1], task=task,
+                retrained=retrain is not None)}
+    if as_json:
+        click.echo(to_json({"stages": stages, **describe_network(network, compressed),
+                            "formats": formats, "check": check}))
+    else:
+        if stages is not None:
+            show_stages(str(network), data.classifies, stages)
+        show_network(network, compressed)
+        show_formats(formats, check)
+    warn_of_precision(formats)
+    if check is None:
+        greatest = limits(config.act_width)[1] * 0.5 ** compressed.input_frac
+        warn("the accuracy was not measured, and the formats assume inputs from -1 to 1 (the input "
+             f"has {compressed.input_frac} fraction bits and saturates above {greatest:.5g}): give "
+             "--calibrate X.npy, inputs as they occur, and --labels Y.npy if there are any")
+    else:
+        warn_of_labels(check)
+        conclude(check, str(network), accept_loss=accept_loss, quiet=as_json)
+
+
+def _held_out(data: "Data") -> tuple[Any, Any, str]:
+    """Inputs and targets that were not trained with, and their name."""
+    if len(data.validation):
+        return data.validation.inputs, data.validation.targets, "validation inputs"
+    return data.test.inputs, data.test.targets, "test inputs"

@@ -1,5 +1,6 @@
 """Options shared by several commands."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 
-__all__ = ["FILE", "FOLDER", "Renamed", "machine_options", "numbers",
-           "renamed_option", "simulator_option"]
+__all__ = ["FILE", "FOLDER", "Renamed", "accept_loss_option", "arithmetic_options",
+           "labels_option", "machine_options", "numbers", "renamed_option", "simulator_option",
+           "task_option"]
 
 #: A file that must be there, and a folder that need not.
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -18,6 +20,20 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 simulator_option = click.option(
     "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",
     show_default=True, help="Simulator of the hardware; built once and kept, see `eie cache`.")
+
+labels_option = click.option(
+    "--labels", type=FILE, metavar="Y.npy",
+    help="Labels of the inputs, in the same order: classes as integers from 0, or one row of "
+         "floating-point numbers each.  [default: no labels]")
+
+task_option = click.option(
+    "--task", type=click.Choice(["classification", "regression"]),
+    help="Meaning of the outputs: scores of classes, or numbers.  [default: that of the labels; "
+         "without them, regression for a single output or a convolution, else classification]")
+
+accept_loss_option = click.option(
+    "--accept-loss", is_flag=True,
+    help="Exit with 0, not 3, if the result is bad; the file is written in either case.")
 
 
 class Renamed(click.Choice[str]):
@@ -53,17 +69,11 @@ def renamed_option(former: str, present: str) -> Callable[[Any], Any]:
                         callback=refuse, help=f"Former name of {present}.")
 
 
-def machine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--config``, ``--preset`` and ``--pes``, and pass them on as one `config`."""
-    @click.option("--config", "file", type=FILE,
-                  help="TOML file with one parameter per line, such as 'n_pe = 64'.")
-    @click.option("--preset", type=click.Choice(list(PRESETS)),
-                  help="Name of a configuration.  [default: default]")
-    @click.option("--pes", type=int,
-                  help="Number of processing elements.  [default: that of the configuration]")
+def machine_options(command: Callable[..., None], *, pes: bool = True) -> Callable[..., None]:
+    """Add ``--config``, ``--preset`` and, if `pes`, ``--pes``; pass them on as one `config`."""
     @click.pass_context
     def with_machine(context: click.Context, /, file: Path | None, preset: str | None,
-                     pes: int | None, **others: Any) -> None:
+                     pes: int | None = None, **others: Any) -> None:
         if file and preset:
             raise ConfigError("--config and --preset must not both be given: write "
                               f"preset = \"{preset}\" into {file}")
@@ -74,9 +84,21 @@ def machine_options(command: Callable[..., None]) -> Callable[..., None]:
 
     with_machine.__name__ = command.__name__
     with_machine.__doc__ = command.__doc__
+    if pes:
+        click.option("--pes", type=int,
+                     help="Number of processing elements.  [default: that of the configuration]"
+                     )(with_machine)
+    click.option("--preset", type=click.Choice(list(PRESETS)),
+                 help="Name of a configuration.  [default: default]")(with_machine)
+    click.option("--config", "file", type=FILE,
+                 help="TOML file with one parameter per line, such as 'n_pe = 64'.")(with_machine)
     # Options that were declared below this one.
     with_machine.__click_params__ += getattr(command, "__click_params__", [])    # type: ignore[attr-defined]
     return with_machine
+
+
+#: The options of a machine of which only the widths matter.
+arithmetic_options = functools.partial(machine_options, pes=False)
 
 
 def numbers(kind: type[int] | type[float]) -> Callable[..., Any]:

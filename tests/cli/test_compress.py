@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 
 import numpy as np
@@ -22,7 +23,7 @@ def test_network_is_compressed_as_asked(tmp_path, weights, eie):
     np.save(tmp_path / "x.npy", np.full((2, 6), 3.9))
     path = tmp_path / "net.npz"
     code, text = eie("compress", weights, "-o", path, "--density", "0.5,1", "--v-width", 3,
-                     "--calibrate", tmp_path / "x.npy")
+                     "--calibrate", tmp_path / "x.npy", "--accept-loss")
     assert code == 0
     network = read_network(path)
     assert network.v_width == 3
@@ -147,7 +148,7 @@ def test_what_compress_does_is_shown(tmp_path, eie, monkeypatch):
     monkeypatch.setattr("eie_cli.compress.working", working)
     np.savez(tmp_path / "w.npz", **{"a.weight": np.ones((2, 2))})
     assert eie("compress", tmp_path / "w.npz", "-o", tmp_path / "net.npz")[0] == 0
-    assert steps == ["compressing", "compressing a", "choosing formats", "measuring the formats"]
+    assert steps == ["compressing", "compressing a", "choosing formats", "measuring the accuracy"]
 
 
 @pytest.mark.parametrize("option", ["--steps", "--epochs", "--seed"])
@@ -156,3 +157,114 @@ def test_options_of_retraining_need_it(tmp_path, eie, option):
     code, text = eie("compress", tmp_path / "w.npz", option, 3, "-o", tmp_path / "net.npz")
     assert code == 2
     assert f"{option} needs --retrain" in text
+
+
+@pytest.fixture
+def samples(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.random.default_rng(91).normal(size=(200, 6)))
+    return path
+
+
+@pytest.mark.parametrize("options, code, words", [
+    ((), 0, "Good: the greatest output is that of the floating-point model for "),
+    (("--density", "0.2"), 3, "The main cause is pruning: keep more weights (--density, "),
+    (("--density", "0.2", "--accept-loss"), 0, "net.npz is written."),
+    (("--pin", "a=17"), 3, "The main cause is saturation of activations: leave out --pin"),
+    (("--task", "regression"), 0, "Good: R² 1.0000 against"),
+])
+def test_last_line_is_the_verdict(tmp_path, weights, samples, eie, options, code, words):
+    path = tmp_path / "net.npz"
+    assert eie("compress", weights, "-o", path, "--v-width", 8, "--calibrate", samples,
+               *options)[0] == code
+    _, text = eie("compress", weights, "-o", path, "--v-width", 8, "--calibrate", samples, *options)
+    assert words in text.splitlines()[-1]
+    assert path.exists()
+    assert re.search(r"^a .* \d+\.\d% +\d+\.\d{3}% +\d+\.\d\d%$", text, re.M)
+
+
+def test_labels_judge(tmp_path, weights, samples, eie):
+    from eie_compiler.frontends import read_model
+
+    x = np.load(samples)
+    model = read_model(weights)
+    np.save(tmp_path / "y.npy", model(x).argmax(axis=1))
+    call = ("compress", weights, "-o", tmp_path / "net.npz", "--calibrate", samples, "--labels",
+            tmp_path / "y.npy")
+    code, text = eie(*call, "--v-width", 8)
+    assert code == 0
+    assert re.search(r"^Good: accuracy \d+\.\d% on 200 inputs, 100\.0% in floating point\.$", text,
+                     re.M)
+    np.save(tmp_path / "y.npy", (model(x).argmax(axis=1) + 1) % 3)
+    _, text = eie(*call, "--v-width", 8)
+    assert "eie: warning: the floating-point model reaches only 0.0% on the labels" in text
+    np.save(tmp_path / "y.npy", np.zeros(7, int))
+    code, text = eie(*call)
+    assert code == 2
+    assert "eie: --labels must be 200, one for each input, not int64 of shape (7,)" in text
+
+
+def test_labels_without_inputs_are_refused(tmp_path, weights, samples, eie):
+    code, text = eie("compress", weights, "-o", tmp_path / "net.npz", "--labels", samples)
+    assert code == 2
+    assert "--labels needs --calibrate" in text
+
+
+def test_what_is_assumed_without_data_is_said(tmp_path, weights, eie):
+    code, text = eie("compress", weights, "-o", tmp_path / "net.npz")
+    assert code == 0
+    assert text.splitlines()[-1].startswith(
+        "eie: warning: the accuracy was not measured, and the formats assume inputs from -1 to 1 "
+        "(the input has 14 fraction bits and saturates above 1.9999): give --calibrate X.npy")
+
+
+def test_json_has_tables_and_verdict(tmp_path, weights, samples, eie):
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", weights, "-o", path, "--v-width", 8, "--calibrate", samples,
+                     "--json")
+    assert code == 0
+    report = json.loads(text)
+    assert report["schema_version"] == 1
+    assert [row["name"] for row in report["formats"]] == ["input", "a", "b"]
+    assert report["check"]["verdict"] == "good" and report["check"]["data"] == "inputs"
+    assert report["file"]["bytes"] == path.stat().st_size
+    code, text = eie("compress", weights, "-o", path, "--json")
+    assert json.loads(text[:text.index("eie: warning")])["check"] is None
+
+
+def test_arithmetic_is_that_of_the_machine(tmp_path, weights, samples, eie):
+    path = tmp_path / "net.npz"
+    (tmp_path / "coarse.toml").write_text("codebook_width = 4\nv_width = 5\n", encoding="utf-8")
+    code, text = eie("compress", weights, "-o", path, "--calibrate", samples, "--config",
+                     tmp_path / "coarse.toml", "--accept-loss")
+    assert code == 0
+    assert read_network(path).v_width == 5
+    assert "The main cause is the width of weights: give --config a machine of" in text
+
+
+def test_narrow_accumulators_are_warned_of(tmp_path, eie):
+    path = tmp_path / "net.npz"
+    np.savez(tmp_path / "wide.npz", **{"a.weight": np.full((2, 64), 0.9)})
+    for options in ((), ("--preset", "isca2016")):
+        _, text = eie("compress", tmp_path / "wide.npz", "-o", path, *options)
+        assert ("eie: warning: the accumulator is narrow: weights lose up to 5 bits (layer 'a': "
+                in text) == bool(options)
+    for options in ((), ("--preset", "isca2016", "--pes", 2)):
+        code, text = eie("compile", path, "-o", tmp_path / "build", *options)
+        assert code == 0
+        assert ("no weight loses any with acc_width = 37" in text) == bool(options)
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("options, words", [
+    ((), "on 30 validation inputs, "), (("--validation", 0), "on 100 test inputs, "),
+])
+def test_retrained_network_is_judged_by_held_out_data(tmp_path, data, dense, eie, options, words):
+    call = ("compress", dense, "--retrain", data, "--steps", 1, "--batch", 16, "--rate", 0.01, "-o",
+            tmp_path / "net.npz", *options)
+    code, text = eie(*call, "--epochs", 8)
+    assert code == 0
+    assert text.splitlines()[-1].startswith("Good: accuracy ") and words in text.splitlines()[-1]
+    code, text = eie(*call, "--epochs", 0, "--density", "0.05")
+    assert code == 3
+    assert "The main cause is compression in spite of retraining: raise --density" in text

@@ -12,7 +12,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 
 from ..errors import CompileError, CompressError
-from ..lowering.fixed_point import activation_range, choose_format
+from ..lowering.fixed_point import choose_format, layers_with_inputs, measure_precision
 from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
 from .decompress import decompress
@@ -129,7 +129,8 @@ def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Sa
         share of the numbers that the format does not hold, None without samples. For a layer also
         ``accumulator``: ``lowest`` and ``highest`` sum of any input, its ``bits`` including the
         sign, and ``acc_width`` and ``spare_bits`` of the machine; or an ``error`` if no format
-        suits the machine.
+        suits the machine. And ``precision``, the fields of
+        :class:`~..lowering.fixed_point.WeightPrecision`.
 
     Raises
     ------
@@ -147,18 +148,16 @@ def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Sa
                      "highest": float(vector.values.max()), "seen": samples is not None,
                      "frac": frac, "resolution": 0.5 ** frac,
                      "clipped": None if samples is None else float(beyond.mean())})
-    nonnegative = network.nonnegative_inputs
-    for row, layer, input_frac in zip(rows[1:], network.layers, fracs):
+    for row, inputs in zip(rows[1:], layers_with_inputs(config, network)):
         try:
-            chosen = choose_format(config, layer, input_frac,
-                                   activation_range(config, nonnegative=nonnegative))
+            chosen = choose_format(config, *inputs)
             row["accumulator"] = {
                 "lowest": chosen.lowest, "highest": chosen.highest,
                 "bits": config.acc_width - chosen.spare_bits, "acc_width": config.acc_width,
                 "spare_bits": chosen.spare_bits}
+            row["precision"] = dataclasses.asdict(measure_precision(config, chosen, *inputs))
         except CompileError as error:
             row["accumulator"] = {"error": str(error)}
-        nonnegative = layer.relu
     return rows
 
 

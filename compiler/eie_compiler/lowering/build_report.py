@@ -1,5 +1,6 @@
 """Build reports: sizes, entry balance, formats and bounds, as plain JSON."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from eie_hdl.format import Layouts
 
 from ..network import CompressedNetwork, Layer
 from .csc import Encoded
-from .fixed_point import LayerFormat
+from .fixed_point import LayerFormat, layers_with_inputs, measure_precision
 from .program import LayerPlan
 
 __all__ = ["describe_build"]
@@ -22,17 +23,17 @@ def describe_build(config: EIEConfig, network: CompressedNetwork, mapping: str,
                    plans: list[LayerPlan], formats: list[LayerFormat], encoded: list[Encoded],
                    images: Mapping[str, NDArray[np.uint64]], act_words: int) -> dict[str, Any]:
     """Make the report of a build; docs/build-folder.md defines each number."""
-    fracs = [network.input_frac, *(layer.output_frac for layer in network.layers)]
     layers = [
         {"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
          **_describe_work(config, layer, plan, entries),
-         "formats": _describe_formats(layer, chosen, frac),
+         "formats": _describe_formats(layer, chosen, inputs[1]),
          "overflow": {"lowest": chosen.lowest, "highest": chosen.highest,
                       "acc_width": config.acc_width, "spare_bits": chosen.spare_bits},
+         "precision": dataclasses.asdict(measure_precision(config, chosen, *inputs)),
          "codebook": plan.codebook, "source": plan.source, "destination": plan.destination,
          "bias": plan.bias, "sent": plan.sent}
-        for layer, plan, chosen, entries, frac in zip(network.layers, plans, formats, encoded,
-                                                      fracs)]
+        for layer, plan, chosen, entries, inputs in zip(
+            network.layers, plans, formats, encoded, layers_with_inputs(config, network))]
     return {
         "mapping": mapping, "layers": layers,
         "total": {name: sum(layer[name] for layer in layers)

@@ -5,15 +5,15 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_hdl.config import EIEConfig
+from eie_hdl.config import MAX_ACC_WIDTH, EIEConfig
 from eie_hdl.numeric import limits
 
 from ..errors import CompileError
 from ..network import CompressedNetwork, Layer
 from ..preprocessing import FixedPreprocessing, PreprocessingError
 
-__all__ = ["LayerFormat", "activation_range", "choose_format", "choose_formats",
-           "fix_preprocessing", "partial_sum_bounds"]
+__all__ = ["LayerFormat", "WeightPrecision", "activation_range", "choose_format", "choose_formats",
+           "fix_preprocessing", "layers_with_inputs", "measure_precision", "partial_sum_bounds"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +46,28 @@ class LayerFormat:
     lowest: int
     highest: int
     spare_bits: int
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightPrecision:
+    """Precision of the weights of a layer on a machine.
+
+    Attributes
+    ----------
+    lost_bits : :class:`int`
+        Bits of each weight that the width of the accumulator costs.
+    error : :class:`float`
+        Root mean square of the rounding errors of the weights, relative to that of the weights.
+    possible_error : :class:`float`
+        The same with an accumulator that costs no bit.
+    acc_width : :class:`int`
+        Accumulator bits that cost none.
+    """
+
+    lost_bits: int
+    error: float
+    possible_error: float
+    acc_width: int
 
 
 def activation_range(config: EIEConfig, *, nonnegative: bool) -> tuple[int, int]:
@@ -144,12 +166,33 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
 
 def choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerFormat]:
     """Choose the format of each layer, as :func:`choose_format` does."""
-    formats, frac, nonnegative = [], network.input_frac, network.nonnegative_inputs
+    return [choose_format(config, *inputs) for inputs in layers_with_inputs(config, network)]
+
+
+def layers_with_inputs(config: EIEConfig, network: CompressedNetwork
+                       ) -> list[tuple[Layer, int, tuple[int, int]]]:
+    """Return each layer with the fraction bits and the range of its inputs."""
+    rows, frac, nonnegative = [], network.input_frac, network.nonnegative_inputs
     for layer in network.layers:
-        formats.append(choose_format(config, layer, frac,
-                                     activation_range(config, nonnegative=nonnegative)))
+        rows.append((layer, frac, activation_range(config, nonnegative=nonnegative)))
         frac, nonnegative = layer.output_frac, layer.relu
-    return formats
+    return rows
+
+
+def measure_precision(config: EIEConfig, bound: LayerFormat, layer: Layer, input_frac: int,
+                      act_range: tuple[int, int]) -> WeightPrecision:
+    """Measure what the width of the accumulators costs the weights of a layer of format `bound`."""
+    free = choose_format(dataclasses.replace(config, acc_width=MAX_ACC_WIDTH), layer, input_frac,
+                         act_range)
+    return WeightPrecision(free.weight_frac - bound.weight_frac, _rounding_error(layer, bound),
+                           _rounding_error(layer, free), MAX_ACC_WIDTH - free.spare_bits)
+
+
+def _rounding_error(layer: Layer, chosen: LayerFormat) -> float:
+    exact = layer.codebook[layer.codes.data]
+    power = (exact ** 2).sum()
+    errors = np.ldexp(chosen.codebook.astype(np.float64), -chosen.weight_frac) - layer.codebook
+    return float(((errors[layer.codes.data] ** 2).sum() / power) ** 0.5) if power else 0.0
 
 
 def fix_preprocessing(config: EIEConfig, network: CompressedNetwork) -> FixedPreprocessing | None:

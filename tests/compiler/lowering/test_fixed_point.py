@@ -7,7 +7,12 @@ from hypothesis import given, settings, strategies as st
 
 from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.lowering.fixed_point import activation_range, choose_format, partial_sum_bounds
+from eie_compiler.lowering.fixed_point import (
+    activation_range,
+    choose_format,
+    measure_precision,
+    partial_sum_bounds,
+)
 from eie_compiler.random_networks import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
@@ -202,3 +207,24 @@ def test_only_layers_after_a_relu_rely_on_positive_inputs():
         assert report["overflow"]["highest"] >= products.sum(axis=1).max()
         bias = (1 << 15) << report["formats"]["bias_shift"]
         assert report["overflow"]["highest"] <= products.sum(axis=1).max() + bias
+
+
+@pytest.mark.parametrize("acc_width, lost_bits", [(32, 5), (35, 2), (37, 0), (40, 0)])
+def test_narrow_accumulator_costs_bits_of_weights(acc_width, lost_bits):
+    config = EIEConfig(acc_width=acc_width)
+    # 64 weights of 15 bits, and inputs of 15 bits, need 36 bits and the sign.
+    layer = make_layer(np.ones((1, 64), np.uint8), codebook=[0, 0.9, 0, 0], output_frac=8)
+    inputs = layer, 15, activation_range(config, nonnegative=False)
+    chosen = choose_format(config, *inputs)
+    precision = measure_precision(config, chosen, *inputs)
+    assert (precision.lost_bits, precision.acc_width) == (lost_bits, 37)
+    word = round(0.9 * 2 ** chosen.weight_frac) / 2 ** chosen.weight_frac
+    assert precision.error == pytest.approx(abs(word / 0.9 - 1))
+    finest = round(0.9 * 2 ** 15) / 2 ** 15
+    assert precision.possible_error == pytest.approx(abs(finest / 0.9 - 1))
+
+
+def test_weights_of_zero_have_no_error():
+    layer = make_layer(np.zeros((1, 4), np.uint8), codebook=[0, 0, 0, 0])
+    inputs = layer, 8, (-8, 7)
+    assert measure_precision(NARROW, choose_format(NARROW, *inputs), *inputs).error == 0

@@ -1,0 +1,122 @@
+"""Verdict on what compression costs, with the cause and the remedy."""
+
+import sys
+from typing import Any
+
+import click
+from rich.text import Text
+
+from .console import make_console
+
+__all__ = ["conclude", "describe_score", "warn", "warn_of_labels",
+           "warn_of_precision"]
+
+#: Exit code of a network that is bad.
+_BAD = 3
+
+_COLOURS = {"good": "green", "doubtful": "yellow", "bad": "red"}
+
+#: Cause -> the words for it, and the remedy.
+_REMEDIES = {
+    "pruning": ("pruning", "keep more weights (--density, --quality), or give --retrain DATA.npz"),
+    "sharing": ("sharing of weights",
+                "raise --v-width, up to 8, or give --retrain DATA.npz"),
+    "retraining": ("compression in spite of retraining",
+                   "raise --density, --v-width or --epochs"),
+    "activation_rounding": ("the resolution of activations",
+                            "raise --act-width, or leave out --pin"),
+    "activation_clipping": ("saturation of activations",
+                            "leave out --pin, or give --calibrate inputs of the full range"),
+    "accumulator": ("the narrow accumulator", "give --config a machine of greater acc_width"),
+    "weight_rounding": ("the width of weights", "give --config a machine of greater "
+                                                "codebook_width"),
+}
+
+
+def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool = False) -> None:
+    """Print the verdict of a check; a bad one ends the program with exit code 3.
+
+    Parameters
+    ----------
+    check : :class:`dict`
+        As from :func:`eie_compiler.compression.fidelity.measure_fidelity`.
+    what : :class:`str`
+        Name of the file that was written.
+    accept_loss : :class:`bool`
+        Keep the exit code 0.
+    quiet : :class:`bool`
+        Print nothing if the network is good.
+    """
+    verdict = check["verdict"]
+    text = f"{verdict.capitalize()}: {describe_score(check)}"
+    if verdict != "good":
+        text += f" {_explain(check)}"
+    if verdict == "bad":
+        text += (f" {what} is written." if accept_loss else
+                 f" {what} is written; with --accept-loss the exit code is 0.")
+    # A loss must be seen even if the results go to a pipe.
+    if verdict != "good" or not quiet:
+        make_console(stderr=verdict != "good").print(Text(text, _COLOURS[verdict]), soft_wrap=True)
+    if verdict == "bad" and not accept_loss:
+        sys.exit(_BAD)
+
+
+def describe_score(check: dict[str, Any]) -> str:
+    """Describe in a sentence how well a network does."""
+    if check["cause"] == "format":
+        return f"the machine has no number format for it: {check['reason']}."
+    labels, data = check["labels"], f"{check['samples']:,} {check.get('data', 'inputs')}"
+    if labels and labels["judge"]:
+        name, form = (("accuracy", ".1%") if check["agreement"] is not None else ("R²", ".4f"))
+        return (f"{name} {labels['network']:{form}} on {data}, {labels['model']:{form}} in "
+                f"floating point.")
+    if check["agreement"] is None:
+        text = f"R² {check['r2']:.4f} against the floating-point model on {data}"
+        assumed = "numbers; with --task classification, scores of classes"
+    else:
+        text = (f"the greatest output is that of the floating-point model for "
+                f"{check['agreement']:.1%} of {data}")
+        assumed = "scores of classes; with --task regression, numbers"
+    return f"{text}. The outputs are taken as {assumed}." if check["task_assumed"] else f"{text}."
+
+
+def _explain(check: dict[str, Any]) -> str:
+    """Name the cause and the remedy."""
+    cause = check["cause"]
+    if cause == "format":
+        return "Give --config a machine of greater widths."
+    what, remedy = _REMEDIES[cause]
+    return f"The main cause is {what}: {remedy}."
+
+
+def warn_of_labels(check: dict[str, Any]) -> None:
+    """Warn of labels that do not fit the model itself."""
+    labels = check.get("labels")
+    if labels and not labels["judge"]:
+        form = ".1%" if check["agreement"] is not None else ".4f"
+        warn(f"the floating-point model reaches only {labels['model']:{form}} on the labels, no "
+             f"better than a constant answer ({labels['constant']:{form}}), so they do not measure "
+             "what compression costs: check --labels, their order, and the scale of --calibrate")
+
+
+def warn_of_precision(layers: list[dict[str, Any]]) -> None:
+    """Warn of accumulators that cost weights their precision.
+
+    Parameters
+    ----------
+    layers : :class:`list` of :class:`dict`
+        Layers with ``name`` and ``precision``, as in build reports and reports of formats.
+    """
+    worst = max((layer for layer in layers if "precision" in layer),
+                key=lambda layer: layer["precision"]["lost_bits"], default=None)
+    if worst and worst["precision"]["lost_bits"]:
+        precision = worst["precision"]
+        widest = max(layer["precision"]["acc_width"] for layer in layers if "precision" in layer)
+        warn(f"the accumulator is narrow: weights lose up to {precision['lost_bits']} bits (layer "
+             f"{worst['name']!r}: they are rounded by {precision['error']:.2g} of their size, not "
+             f"{precision['possible_error']:.2g}); no weight loses any with acc_width = {widest}")
+
+
+def warn(text: str) -> None:
+    """Print a warning on the standard error."""
+    click.echo(f"eie: warning: {text}", err=True)

@@ -1,0 +1,211 @@
+"""Fidelity of a network to its model, measured with samples in the arithmetic of the machine."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import EIEConfig
+
+from ..accuracy import Meter, Task, check_labels, choose_task, constant_accuracy
+from ..errors import CompileError
+from ..lowering.arithmetic import IntegerNetwork
+from ..model import Model
+from ..network import CompressedNetwork
+from .calibration import check_calibration
+from .layer_errors import LayerErrors
+from .losses import Run, count_nonzeros, run_model, successive_runs
+
+__all__ = ["AGREEMENT_LIMITS", "LABEL_LIMITS", "measure_fidelity"]
+
+#: Loss of agreement, or of R², against the model up to which a network is good, then doubtful.
+AGREEMENT_LIMITS = (0.01, 0.05)
+
+#: Loss of accuracy, or of R², against labels up to which a network is good, then doubtful.
+LABEL_LIMITS = (0.01, 0.03)
+
+#: Numbers in the widest vector of a batch; bounds the memory.
+_CHUNK = 1 << 18
+
+Floats = NDArray[np.float64]
+
+
+def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig,
+                     samples: NDArray[Any], *, labels: NDArray[Any] | None = None,
+                     task: str | None = None, retrained: bool = False) -> dict[str, Any]:
+    """Compare a network, in the arithmetic of a machine, with its model in floating point.
+
+    Parameters
+    ----------
+    model : :class:`~..model.Model`
+        Model from which the network was made.
+    network : :class:`~..network.CompressedNetwork`
+        Network to judge.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        Machine, for its widths; its memories do not matter.
+    samples : (n_samples, n_inputs), or (n_samples, channels, height, width) of a convolution
+        Inputs.
+    labels : array, optional
+        Classes (n_samples,) or numbers (n_samples, n_outputs) that the inputs should give.
+    task : ``"classification"`` or ``"regression"``, optional
+        Meaning of the outputs; by default as :func:`~..accuracy.choose_task` infers it.
+    retrained : :class:`bool`
+        True if the weights were trained after the model was read: layers are then not compared
+        with those of the model.
+
+    Returns
+    -------
+    :class:`dict`
+        Plain JSON; docs/compression.md lists its keys.
+
+    Raises
+    ------
+    CompressError, PatchError
+        If samples do not match the model.
+    LabelError
+        If labels do not match the samples, or the task is unknown.
+    """
+    check_calibration(model, samples=samples, input_magnitude=1.0, pins={})
+    data = _Data.make(model, samples, labels, task)
+    result: dict[str, Any] = {"samples": len(samples), "task": data.task,
+                              "task_assumed": labels is None and task is None}
+    try:
+        runs = successive_runs(model, network, config, retrained=retrained)
+    except CompileError as error:
+        return result | {"verdict": "bad", "cause": "format", "reason": str(error)}
+    ideal, machine = "retraining" if retrained else "sharing", list(runs)[-1]
+    errors = LayerErrors()
+    scores = _score(data, {name: runs[name] for name in (ideal, machine)}, errors)
+    judge = _Judge.choose(data, scores, retrained=retrained)
+    found = scores[judge.by]
+    verdict = judge.verdict(found[machine])
+    if verdict != "good":
+        others = {name: run for name, run in runs.items() if name not in (ideal, machine)}
+        found |= _score(data, others)[judge.by]
+    steps = {"model": judge.start} | {name: found[name] for name in runs if name in found}
+    falls = -np.diff(list(steps.values()))
+    labelled, of_model = scores.get("labels"), scores["model"][machine]
+    classifies = data.task == "classification"
+    return result | {
+        "verdict": verdict,
+        "cause": None if verdict == "good" else list(steps)[int(np.argmax(falls)) + 1],
+        "agreement": of_model if classifies else None,
+        "r2": None if classifies else of_model,
+        "labels": labelled and judge.describe(labelled["model"], labelled[machine]),
+        "steps": [{"step": name, "score": score} for name, score in steps.items()],
+        "layers": _describe_layers(model, network, config, errors, retrained)}
+
+
+class _Data(NamedTuple):
+    """Samples with the outputs that they should give."""
+
+    model: Model
+    samples: NDArray[Any]
+    labels: NDArray[Any] | None
+    task: Task
+
+    @classmethod
+    def make(cls, model: Model, samples: NDArray[Any], labels: NDArray[Any] | None,
+             task: str | None) -> "_Data":
+        n_outputs = model.layers[-1].n_rows
+        chosen = choose_task(n_outputs, labels=labels, task=task, patches=model.patches)
+        return cls(model, samples, None if labels is None else check_labels(
+            labels, chosen, n_samples=len(samples), n_outputs=n_outputs, patches=model.patches),
+            chosen)
+
+    def batches(self) -> Iterator[tuple[Floats, NDArray[Any] | None]]:
+        """Inputs (batch, n_inputs), patches if it is a convolution, and their labels."""
+        patches = self.model.patches
+        widest = max(self.model.layers[0].n_cols, *(layer.n_rows for layer in self.model.layers))
+        pixels = 1 if patches is None else math.prod(patches.output_shape)
+        count = max(_CHUNK // (widest * pixels), 1)
+        for first in range(0, len(self.samples), count):
+            some = slice(first, first + count)
+            values = self.samples[some] if patches is None else patches.cut(self.samples[some])
+            yield (values.astype(np.float64),
+                   None if self.labels is None else self.labels[some])
+
+
+def _score(data: _Data, runs: Mapping[str, Run], errors: LayerErrors | None = None
+           ) -> dict[str, dict[str, float]]:
+    """Score the model and runs, in order of their losses, against the model and the labels."""
+    meters = {by: {name: Meter(data.task) for name in ("model", *runs)}
+              for by in ("model", "labels")}
+    for values, labels in data.batches():
+        dense = list(run_model(data.model)(values))
+        vectors = {name: list(run(values)) for name, run in runs.items()}
+        if errors:
+            errors.add(dense, *vectors.values())
+        for by, truth in (("model", dense[-1]), ("labels", labels)):
+            if truth is not None:
+                for name, results in {"model": dense, **vectors}.items():
+                    meters[by][name].add(results[-1], truth)
+    return {by: {name: meter.score for name, meter in each.items()}
+            for by, each in meters.items() if by == "model" or data.labels is not None}
+
+
+class _Judge(NamedTuple):
+    """Standard of the verdict.
+
+    Attributes
+    ----------
+    by : :class:`str`
+        ``model`` or ``labels``.
+    start : :class:`float`
+        Score before any loss.
+    limits : pair of :class:`float`
+        Loss up to which a network is good, and up to which doubtful.
+    constant : :class:`float`, optional
+        Score on the labels of the best constant answer.
+    """
+
+    by: str
+    start: float
+    limits: tuple[float, float]
+    constant: float | None = None
+
+    @classmethod
+    def choose(cls, data: _Data, scores: Mapping[str, Mapping[str, float]], *, retrained: bool
+               ) -> "_Judge":
+        """Judge by the labels, unless the model itself does not fit them."""
+        if data.labels is None:
+            return cls("model", 1.0, AGREEMENT_LIMITS)
+        classes = data.task == "classification"
+        constant = constant_accuracy(data.labels) if classes else 0.0
+        score = scores["labels"]["model"]
+        if retrained:    # the model may never have been trained
+            return cls("labels", max(score, constant), LABEL_LIMITS, constant)
+        if constant < score or score == 1:
+            return cls("labels", score, LABEL_LIMITS, constant)
+        return cls("model", 1.0, AGREEMENT_LIMITS, constant)
+
+    def describe(self, model: float, network: float) -> dict[str, Any]:
+        """Describe scores on the labels."""
+        return {"model": model, "network": network, "constant": self.constant,
+                "judge": self.by == "labels"}
+
+    def verdict(self, score: float) -> str:
+        """Judge the score of a network."""
+        if self.by == "labels" and self.constant is not None and score <= self.constant < 1:
+            return "bad"
+        loss = round(self.start - score, 9)    # 0.97 - 0.96 exceeds 0.01
+        good, doubtful = self.limits
+        return "good" if loss <= good else "doubtful" if loss <= doubtful else "bad"
+
+
+def _describe_layers(model: Model, network: CompressedNetwork, config: EIEConfig,
+                     errors: LayerErrors, retrained: bool) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        # Compression may fold offsets of preprocessing into the first layer.
+        dict.fromkeys(("error", "rounding_error"), errors.rounding_error(0)) | {"name": "input"}]
+    integers = IntegerNetwork(network, config).layers
+    for number, (before, layer, words) in enumerate(
+            zip(model.layers, network.layers, integers, strict=True), 1):
+        nonzeros = count_nonzeros(before.weight)
+        zeroed = nonzeros - count_nonzeros(words.weights)
+        rows.append({"name": layer.name, "error": None if retrained else errors.error(number),
+                     "rounding_error": errors.rounding_error(number),
+                     "zeroed": zeroed / nonzeros if nonzeros else 0.0})
+    return rows

@@ -1,0 +1,87 @@
+"""The words of a verdict, and its exit code."""
+
+import pytest
+
+from eie_cli.verdict import conclude, describe_score, warn_of_labels, warn_of_precision
+
+CHECK = {"samples": 500, "task_assumed": False, "verdict": "good", "cause": None,
+         "agreement": 0.9871, "r2": None, "labels": None}
+LABELS = {"model": 0.976, "network": 0.33, "constant": 0.1, "judge": True}
+
+
+@pytest.mark.parametrize("changes, text", [
+    ({}, "the greatest output is that of the floating-point model for 98.7% of 500 inputs."),
+    ({"task_assumed": True},
+     "the greatest output is that of the floating-point model for 98.7% of 500 inputs. The outputs "
+     "are taken as scores of classes; with --task regression, numbers."),
+    ({"agreement": None, "r2": 0.99123},
+     "R² 0.9912 against the floating-point model on 500 inputs."),
+    ({"labels": LABELS, "data": "validation inputs"},
+     "accuracy 33.0% on 500 validation inputs, 97.6% in floating point."),
+    ({"labels": LABELS, "agreement": None, "r2": 0.9},
+     "R² 0.3300 on 500 inputs, 0.9760 in floating point."),
+    ({"labels": LABELS | {"judge": False}},
+     "the greatest output is that of the floating-point model for 98.7% of 500 inputs."),
+    ({"cause": "format", "reason": "too wide"}, "the machine has no number format for it: "
+                                                "too wide."),
+])
+def test_score_is_a_sentence(changes, text):
+    assert describe_score(CHECK | changes) == text
+
+
+def test_good_result_goes_to_the_output(capsys):
+    conclude(CHECK, "net.npz", accept_loss=False)
+    assert capsys.readouterr() == (
+        "Good: the greatest output is that of the floating-point model for 98.7% of 500 inputs.\n",
+        "")
+    conclude(CHECK, "net.npz", accept_loss=False, quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("cause, words", [
+    ("pruning", "pruning: keep more weights (--density, --quality), or give --retrain DATA.npz."),
+    ("sharing", "sharing of weights: raise --v-width, up to 8, or give --retrain DATA.npz."),
+    ("accumulator", "the narrow accumulator: give --config a machine of greater acc_width."),
+])
+@pytest.mark.parametrize("quiet", [False, True])
+def test_doubtful_result_names_cause_and_remedy_on_the_standard_error(capsys, cause, words, quiet):
+    conclude(CHECK | {"verdict": "doubtful", "cause": cause}, "net.npz", accept_loss=False,
+             quiet=quiet)
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert error.startswith("Doubtful: the greatest output ")
+    assert error.endswith(f" The main cause is {words}\n")
+
+
+def test_bad_result_ends_with_exit_code_3(capsys):
+    bad = CHECK | {"verdict": "bad", "cause": "pruning"}
+    with pytest.raises(SystemExit) as ending:
+        conclude(bad, "net.npz", accept_loss=False)
+    assert ending.value.code == 3
+    assert capsys.readouterr().err.endswith(
+        " net.npz is written; with --accept-loss the exit code is 0.\n")
+    conclude(bad, "net.npz", accept_loss=True)
+    assert capsys.readouterr().err.endswith(" net.npz is written.\n")
+
+
+def test_labels_that_do_not_fit_are_warned_of(capsys):
+    warn_of_labels(CHECK)
+    warn_of_labels(CHECK | {"labels": LABELS})
+    assert capsys.readouterr().err == ""
+    warn_of_labels(CHECK | {"labels": LABELS | {"model": 0.08, "judge": False}})
+    assert capsys.readouterr().err.startswith(
+        "eie: warning: the floating-point model reaches only 8.0% on the labels, no better than a "
+        "constant answer (10.0%)")
+
+
+def test_narrow_accumulators_are_warned_of(capsys):
+    layers = [{"name": name, "precision": {"lost_bits": bits, "error": 0.01, "possible_error": 1e-5,
+                                           "acc_width": 32 + bits}}
+              for name, bits in (("fc1", 2), ("fc2", 5))]
+    warn_of_precision([{"name": "input"}, *layers])
+    assert capsys.readouterr().err == (
+        "eie: warning: the accumulator is narrow: weights lose up to 5 bits (layer 'fc2': they are "
+        "rounded by 0.01 of their size, not 1e-05); no weight loses any with acc_width = 37\n")
+    layers[0]["precision"]["lost_bits"] = layers[1]["precision"]["lost_bits"] = 0
+    warn_of_precision(layers)
+    assert capsys.readouterr().err == ""
