@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
-from .options import FILE, FOLDER, Renamed, simulator_option
+from .options import FILE, FOLDER, Renamed, labels_option, simulator_option, task_option
+from .verdict import show_score
 
 __all__ = ["run_command"]
 
@@ -20,6 +21,8 @@ __all__ = ["run_command"]
 @click.option("--words", is_flag=True,
               help="Take the inputs as fixed-point words, which are integers.  [default: take them "
                    "as numbers]")
+@labels_option
+@task_option
 @click.option("--engine", default="golden", show_default=True,
               type=Renamed(["golden", "cocotb", "verilator"], rtl="cocotb", fast="verilator"),
               help="Run the golden model alone; or the Verilog too, in cocotb, or in Verilator "
@@ -33,7 +36,7 @@ __all__ = ["run_command"]
               help="Folder for the outputs, one .npy file per layer, and statistics.json; "
                    "with --engine cocotb also the folder simulation, for the log and the "
                    "waveform.")
-def run_command(build: Path, inputs: Path, words: bool,
+def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, task: str | None,
                 engine: Literal["golden", "cocotb", "verilator"], simulator: str,
                 waves: str | None, folder: Path) -> None:
     """Run inferences.
@@ -43,18 +46,23 @@ def run_command(build: Path, inputs: Path, words: bool,
     fraction_bits f in statistics.json. With --engine cocotb or verilator every bit of the outputs
     is compared with the golden model, and the exit code is 1 if one differs. Inputs and results
     that are beyond their format saturate: they are counted for each layer, under saturation in
-    statistics.json, and warned of.
+    statistics.json, and warned of. With --labels, prints the accuracy of the last layer, or R² if
+    its outputs are numbers.
     """
     import numpy as np
 
+    from eie_compiler.accuracy import best_constant, check_labels, choose_task, score
     from eie_compiler.build import Build
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
+    from eie_compiler.vectors import dequantise
     from eie_hdl.format import Layouts
     from eie_sim.inference import infer, shape_output
 
     from .console import show_inference, warn_of_saturation, working
 
+    if task and not labels:
+        raise click.UsageError("--task needs --labels")
     if waves is not None and engine != "cocotb":
         raise click.UsageError("--waves needs --engine cocotb: no other engine records signals")
     if engine == "verilator" and simulator != "verilator":
@@ -66,16 +74,30 @@ def run_command(build: Path, inputs: Path, words: bool,
     if waves and waves not in instances:
         raise click.UsageError(f"--waves must name one of {', '.join(sorted(instances))}, "
                                f"not {waves}")
+    samples = read_array(inputs)
+    measured: dict[str, Any] = {"task": None, "accuracy": None, "r2": None}
+    if labels:
+        answers, last = read_array(labels), loaded.layers[-1]
+        n_outputs = len(last.columns)
+        meaning = choose_task(n_outputs, labels=answers, task=task, patches=loaded.patches)
+        truth = check_labels(answers, meaning, n_samples=len(np.atleast_2d(samples)),
+                             n_outputs=n_outputs, patches=loaded.patches)
     with working("running inferences"):
-        inference = infer(loaded, read_array(inputs), words=words, engine=engine,
+        inference = infer(loaded, samples, words=words, engine=engine,
                           simulator=simulator, waves=waves,
                           folder=folder / "simulation" if engine == "cocotb" else None)
+    if labels:
+        value = score(dequantise(inference.outputs[-1], last.frac), truth, meaning)
+        measured |= {"task": meaning, "accuracy" if meaning == "classification" else "r2": value}
     folder.mkdir(parents=True, exist_ok=True)
     for name, output in zip(inference.names, inference.outputs):
         np.save(folder / f"{name}.npy", shape_output(loaded, output), allow_pickle=False)
     write_json(folder / "statistics.json", inference.summary() | {
-        "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs}})
+        "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs},
+        **measured})
     show_inference(str(folder), inference)
+    if labels:
+        show_score(meaning, value, best_constant(truth, meaning), len(truth))
     warn_of_saturation(inference)
     if inference.waveform:
         click.echo(f"The waveform is {inference.waveform}.")

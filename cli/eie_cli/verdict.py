@@ -8,7 +8,7 @@ from rich.text import Text
 
 from .console import make_console
 
-__all__ = ["conclude", "describe_score", "warn", "warn_of_labels",
+__all__ = ["conclude", "describe_score", "show_score", "warn", "warn_of_labels",
            "warn_of_precision"]
 
 #: Exit code of a network that is bad.
@@ -87,6 +87,15 @@ def _explain(check: dict[str, Any]) -> str:
         return "Give --config a machine of greater widths."
     what, remedy = _REMEDIES[cause]
     return f"The main cause is {what}: {remedy}."
+
+
+def show_score(task: str, score: float, constant: float, count: int) -> None:
+    """Print the score of outputs on labels, and warn if a constant answer is as good."""
+    name, form = ("Accuracy", ".2%") if task == "classification" else ("R²", ".4f")
+    click.echo(f"{name} {score:{form}} on {count:,} inputs.")
+    if score <= constant and score < 1:
+        warn(f"a constant answer is as good ({constant:{form}}): check --labels, their order, and "
+             "the scale of --input")
 
 
 def warn_of_labels(check: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .patches import Patches
 
-__all__ = ["LabelError", "Meter", "Task", "check_labels", "choose_task", "constant_accuracy"]
+__all__ = ["LabelError", "Meter", "Task", "best_constant", "check_labels", "choose_task", "score"]
 
 #: What outputs mean: scores of classes, or numbers.
 Task = Literal["classification", "regression"]
@@ -76,9 +76,16 @@ def check_labels(labels: NDArray[Any], task: Task, *, n_samples: int, n_outputs:
     return labels.reshape(n_samples, n_outputs).astype(np.float64)
 
 
-def constant_accuracy(classes: NDArray[np.int64]) -> float:
-    """Compute the accuracy of the best constant answer: the share of the most frequent class."""
-    return float(np.bincount(classes).max() / len(classes))
+def best_constant(truth: NDArray[Any], task: Task) -> float:
+    """Compute the score of the best constant answer: the most frequent class, or the mean."""
+    return float(np.bincount(truth).max() / len(truth)) if task == "classification" else 0.0
+
+
+def score(outputs: NDArray[np.float64], truth: NDArray[Any], task: Task) -> float:
+    """Compute the score of all outputs at once, as :class:`Meter` does."""
+    meter = Meter(task)
+    meter.add(outputs, truth)
+    return meter.score
 
 
 class Meter:

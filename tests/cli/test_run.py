@@ -174,3 +174,72 @@ def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator)
     assert "All 9 outputs, and the counts of" in text
     code, text = eie(*run, "--sim", "icarus")
     assert code == 2 and "--engine verilator needs --sim verilator" in text
+
+
+@pytest.fixture
+def answers(tmp_path, build, inputs):
+    """Classes that the build gives to its inputs, and its outputs as numbers."""
+    loaded = Build.load(build)
+    words = inference.infer(loaded, np.load(inputs), engine="golden").outputs[-1]
+    return words.argmax(axis=1), np.ldexp(words.astype(float), -loaded.layers[-1].frac)
+
+
+@pytest.mark.parametrize("which, noise, line, key, value", [
+    (0, 0, "Accuracy 100.00% on 3 inputs.", "accuracy", 1),
+    (1, 0, "R² 1.0000 on 3 inputs.", "r2", 1),
+    (1, 1e-3, "R² 1.0000 on 3 inputs.", "r2", pytest.approx(1, abs=1e-4)),
+])
+def test_labels_measure_the_outputs(tmp_path, build, inputs, answers, eie, which, noise, line, key,
+                                    value):
+    np.save(tmp_path / "y.npy", answers[which] + noise if noise else answers[which])
+    code, text = eie("run", build, "--input", inputs, "--labels", tmp_path / "y.npy",
+                     "-o", tmp_path / "out")
+    assert code == 0
+    assert line in text.splitlines()
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    assert statistics[key] == value
+    assert statistics["task"] == ("regression" if which else "classification")
+    assert statistics["r2" if key == "accuracy" else "accuracy"] is None
+
+
+def test_share_of_hits_is_the_accuracy(tmp_path, build, inputs, answers, eie):
+    labels = answers[0].copy()
+    labels[0] = (labels[0] + 1) % 3
+    np.save(tmp_path / "y.npy", labels)
+    _, text = eie("run", build, "--input", inputs, "--labels", tmp_path / "y.npy", "-o",
+                  tmp_path / "out")
+    assert "Accuracy 66.67% on 3 inputs." in text
+    np.save(tmp_path / "y.npy", (answers[0] + 1) % 3)
+    _, text = eie("run", build, "--input", inputs, "--labels", tmp_path / "y.npy", "-o",
+                  tmp_path / "out")
+    assert "eie: warning: a constant answer is as good (" in text
+
+
+def test_a_run_without_labels_has_no_accuracy(tmp_path, build, inputs, eie):
+    code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out")
+    assert code == 0 and "Accuracy" not in text
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    assert [statistics[key] for key in ("task", "accuracy", "r2")] == [None] * 3
+
+
+@pytest.mark.parametrize("labels, options, message", [
+    (np.zeros(4, int), (), "eie: --labels must be 3, one for each input, not int64 of shape (4,)"),
+    (np.array([0, 1, 3]), (), "eie: --labels must be classes from 0 to 2, the positions of the "
+                              "outputs, not 3"),
+    (np.ones((3, 2)), ("--task", "regression"), "eie: --labels must be 3 numbers for each input"),
+])
+def test_wrong_labels_are_refused_before_anything_runs(tmp_path, build, inputs, eie, monkeypatch,
+                                                       labels, options, message):
+    monkeypatch.setattr(inference, "infer", None)
+    np.save(tmp_path / "y.npy", labels)
+    code, text = eie("run", build, "--input", inputs, "--labels", tmp_path / "y.npy", *options,
+                     "-o", tmp_path / "out")
+    assert code == 2
+    assert text.startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_task_without_labels_is_refused(tmp_path, build, inputs, eie):
+    code, text = eie("run", build, "--input", inputs, "--task", "regression", "-o", tmp_path / "o")
+    assert code == 2
+    assert "--task needs --labels" in text

@@ -2,7 +2,13 @@
 
 import pytest
 
-from eie_cli.verdict import conclude, describe_score, warn_of_labels, warn_of_precision
+from eie_cli.verdict import (
+    conclude,
+    describe_score,
+    show_score,
+    warn_of_labels,
+    warn_of_precision,
+)
 
 CHECK = {"samples": 500, "task_assumed": False, "verdict": "good", "cause": None,
          "agreement": 0.9871, "r2": None, "labels": None}
@@ -85,3 +91,15 @@ def test_narrow_accumulators_are_warned_of(capsys):
     layers[0]["precision"]["lost_bits"] = layers[1]["precision"]["lost_bits"] = 0
     warn_of_precision(layers)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("task, score, line, warning", [
+    ("classification", 0.975, "Accuracy 97.50% on 1,000 inputs.\n", ""),
+    ("regression", 0.5, "R² 0.5000 on 1,000 inputs.\n", ""),
+    ("classification", 0.1, "Accuracy 10.00% on 1,000 inputs.\n",
+     "eie: warning: a constant answer is as good (10.00%): check --labels, their order, and the "
+     "scale of --input\n"),
+])
+def test_score_of_a_run_is_compared_with_a_constant_answer(capsys, task, score, line, warning):
+    show_score(task, score, 0.1 if task == "classification" else 0.0, 1000)
+    assert capsys.readouterr() == (line, warning)

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from eie_compiler.accuracy import LabelError, Meter, check_labels, choose_task, constant_accuracy
+from eie_compiler.accuracy import (
+    LabelError,
+    Meter,
+    best_constant,
+    check_labels,
+    choose_task,
+    score,
+)
 from eie_compiler.patches import Patches
 
 PATCHES = Patches((1, 4, 4), kernel=(3, 3))
@@ -113,5 +120,14 @@ def test_r2_of_constants_is_relative_to_zero(outputs, truth, score):
     assert measure("regression", np.array(outputs), np.array(truth)) == pytest.approx(score)
 
 
-def test_best_constant_answer_is_the_most_frequent_class():
-    assert constant_accuracy(np.array([0, 2, 2, 1])) == 0.5
+def test_score_of_all_outputs_is_that_of_a_meter():
+    outputs = np.array([[1, 2.0], [5, 1], [0, 9]])
+    assert score(outputs, np.array([1, 1, 1]), "classification") == 2 / 3
+    assert score(outputs, outputs[:, ::-1], "regression") == measure(
+        "regression", outputs, outputs[:, ::-1])
+
+
+def test_best_constant_answer_is_the_most_frequent_class_or_the_mean():
+    assert best_constant(np.array([0, 2, 2, 1]), "classification") == 0.5
+    truth = np.array([[1.0], [4.0], [7.0]])
+    assert best_constant(truth, "regression") == score(np.full((3, 1), 4.0), truth, "regression")

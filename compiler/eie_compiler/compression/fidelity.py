@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 
-from ..accuracy import Meter, Task, check_labels, choose_task, constant_accuracy
+from ..accuracy import Meter, Task, best_constant, check_labels, choose_task
 from ..errors import CompileError
 from ..lowering.arithmetic import IntegerNetwork
 from ..model import Model
@@ -172,8 +172,7 @@ class _Judge(NamedTuple):
         """Judge by the labels, unless the model itself does not fit them."""
         if data.labels is None:
             return cls("model", 1.0, AGREEMENT_LIMITS)
-        classes = data.task == "classification"
-        constant = constant_accuracy(data.labels) if classes else 0.0
+        constant = best_constant(data.labels, data.task)
         score = scores["labels"]["model"]
         if retrained:    # the model may never have been trained
             return cls("labels", max(score, constant), LABEL_LIMITS, constant)
