@@ -140,7 +140,8 @@ class Eie(wiring.Component):
     def _report_status(self, m, bank, load, start, supervision):
         """Drive register STATUS and the interrupt."""
         receiving = load.interlock.receiving
-        is_idle = ~bank.status_busy & ~start.status.waiting & ~receiving & ~start.read.valid
+        is_idle = (~bank.status_busy & ~start.status.waiting & ~receiving & ~start.read.valid
+                   & ~load.waiting)
         m.d.comb += [
             bank.status_idle.eq(is_idle & ~supervision.core_resetting),
             bank.status_queued.eq(start.status.waiting),
@@ -149,7 +150,7 @@ class Eie(wiring.Component):
             bank.status_error.eq(supervision.error_pending),
             bank.status_overflow.eq(bank.overflow_any),
             bank.status_buffer.eq(start.status.buffer & bank.status_busy),
-            bank.lock.eq(~bank.status_idle | load.waiting),
+            bank.lock.eq(~bank.status_idle),
         ]
         m.d.sync += self.irq.eq((bank.irq_status_done & bank.irq_enable_done)
                                 | (bank.irq_status_error & bank.irq_enable_error))

@@ -14,8 +14,10 @@ class Interlock(wiring.Signature):
 
     Members
     -------
+    failing : :py:`Out(1)`
+        A packet has an error that is not yet pending, but counts as if it was.
     receiving, receiving_model, receiving_input : :py:`Out(1)`, :py:`Out(1)`, :py:`Out(2)`
-        A packet is being received: any; one for a model; one for this input buffer. As in
+        A packet is being received: any; one for a model; one for this input buffer. All as in
         :class:`~eie_hdl.host.packet_reader.PacketReader`.
     in_use : :py:`In(1)`
         A program is running or pending, or memory is being read: only input buffers may be written.
@@ -24,8 +26,8 @@ class Interlock(wiring.Signature):
     """
     def __init__(self) -> None:
         super().__init__({
-            "receiving": Out(1), "receiving_model": Out(1), "receiving_input": Out(2),
-            "in_use": In(1), "buffer_in_use": In(2),
+            "failing": Out(1), "receiving": Out(1), "receiving_model": Out(1),
+            "receiving_input": Out(2), "in_use": In(1), "buffer_in_use": In(2),
         })
 
 

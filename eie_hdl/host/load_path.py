@@ -105,6 +105,7 @@ class LoadPath(wiring.Component):
             packets.hold.eq(supervision.core_resetting),
             packets.in_use.eq(interlock.in_use),
             packets.buffer_in_use.eq(interlock.buffer_in_use),
+            interlock.failing.eq(packets.failing),
             interlock.receiving.eq(packets.receiving),
             interlock.receiving_model.eq(packets.receiving_model),
             interlock.receiving_input.eq(packets.receiving_input),

@@ -71,11 +71,17 @@ class PacketReader(wiring.Component):
     restart : :py:`In(1)`
         Strobe: abandon the current packet and expect a header. No beat is accepted in this cycle.
     discard : :py:`In(1)`
-        An error is pending: drop the current packet and new ones without reporting an error.
+        An error is pending: drop the current packet and new ones without reporting an error. Must
+        follow each `error`.
     hold : :py:`In(1)`
         Stall the input.
+    failing : :py:`Out(1)`
+        An error was found that is not yet pending. Set from the cycle after an invalid beat, or the
+        second after an invalid header, until `discard` or `restart`; meanwhile, packets are
+        dropped.
     receiving : :py:`Out(1)`
-        A packet, dropped or not, is being received, or its last word is still offered.
+        A packet, dropped or not, is being received, its header is being checked, its last word is
+        still offered, or it is `failing`.
     receiving_model : :py:`Out(1)`
         As `receiving`, for packets that are not dropped and not for an input buffer.
     receiving_input : :py:`Out(2)`
@@ -99,6 +105,7 @@ class PacketReader(wiring.Component):
     restart: Signal
     discard: Signal
     hold: Signal
+    failing: Signal
     receiving: Signal
     receiving_model: Signal
     receiving_input: Signal
@@ -121,6 +128,7 @@ class PacketReader(wiring.Component):
             "restart": In(1),
             "discard": In(1),
             "hold": In(1),
+            "failing": Out(1),
             "receiving": Out(1),
             "receiving_model": Out(1),
             "receiving_input": Out(2),
@@ -138,18 +146,20 @@ class PacketReader(wiring.Component):
         is_beat   = Signal()    # another beat is accepted
         is_bad    = Signal()    # the header of two cycles ago is invalid
         is_fault  = Signal()    # the beat is invalid
+        stopped   = self.restart | self.discard | self.failing
+        self._remember_failure(m, is_bad, is_fault)
         with m.FSM() as fsm:
             with m.State("HEADER"):
                 m.d.comb += is_header.eq(self.i.valid & self.i.ready)
                 with m.If(is_header & ~self.i.p.last):
                     m.next = "WORDS"
-                    with m.If(self.discard):
+                    with m.If(stopped):
                         m.next = "DROP"
             with m.State("WORDS"):
                 m.d.comb += is_beat.eq(self.i.valid & self.i.ready)
                 with m.If(self.restart | is_beat & self.i.p.last):
                     m.next = "HEADER"
-                with m.Elif(self.discard | is_bad | is_fault):
+                with m.Elif(stopped | is_fault):
                     m.next = "DROP"
             with m.State("DROP"):
                 with m.If(self.restart | self.i.valid & self.i.ready & self.i.p.last):
@@ -160,30 +170,38 @@ class PacketReader(wiring.Component):
         # until then, no word of the beat in between is offered. `used` beats are written.
         checking = Signal()
         judged   = Signal()
-        stopped  = self.restart | self.discard
         verdict  = self._check_header(m, packet, is_header)
         m.d.comb += is_bad.eq(judged & (verdict.code != Error.NONE))
         m.d.sync += [
-            checking.eq(is_header & ~self.discard),
-            judged.eq(checking & ~stopped & ~is_bad),
+            checking.eq(is_header & ~stopped),
+            judged.eq(checking & ~stopped),
         ]
         whole = self.i.p.keep.all()
-        used  = is_beat & whole & ~stopped & ~is_bad
+        used  = is_beat & whole & ~stopped
 
         with m.If(is_header):
             m.d.sync += packet.as_value().eq(Mux(whole, self.i.p.data, 0))
         word = self._put_words(m, packet, is_header, used, is_bad)
-        fault = self._find_fault(m, packet, word, is_beat & ~stopped & ~is_bad)
+        fault = self._find_fault(m, packet, word, is_beat & ~stopped)
         m.d.comb += [
             is_fault.eq(fault.code != Error.NONE),
             self.i.ready.eq(~self.hold & ~self.restart & (~in_words | ~word.ends | word.has_room)),
         ]
         self._report(m, is_bad, verdict, fault)
-        self._sum(m, (is_header & ~self.discard) | used,
+        self._sum(m, (is_header & ~stopped) | used,
                   ~is_input & ~(checking & stopped) & ~is_bad, is_bad)
-        self._drive_receiving_flags(m, packet, in_words, ~fsm.ongoing("HEADER"))
+        self._drive_receiving_flags(m, packet, in_words | checking, ~fsm.ongoing("HEADER"))
 
         return m
+
+    def _remember_failure(self, m, is_bad, is_fault):
+        """Drive `failing`, from an error until it is pending, however long that takes."""
+        known = Signal()
+        with m.If(self.restart | self.discard):
+            m.d.sync += known.eq(0)
+        with m.Elif(is_bad | is_fault):
+            m.d.sync += known.eq(1)
+        m.d.comb += self.failing.eq(is_bad | known)
 
     def _check_header(self, m, packet, is_header):
         """Check a header; the error is valid two cycles after it is accepted."""
@@ -303,7 +321,7 @@ class PacketReader(wiring.Component):
             self.checksum.eq(summer.checksum),
         ]
 
-    def _drive_receiving_flags(self, m, packet, in_words, in_packet):
+    def _drive_receiving_flags(self, m, packet, is_wanted, in_packet):
         """Drive the flags, which stay set until the last word of a packet is accepted."""
         is_input = packet.memory == Memory.INPUT
         buffer   = Mux(is_input, 1 << packet.buffer, 0)
@@ -311,7 +329,7 @@ class PacketReader(wiring.Component):
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += offered.eq(buffer)
         m.d.comb += [
-            self.receiving.eq(in_packet | self.o.valid),
-            self.receiving_model.eq((in_words & ~is_input) | (self.o.valid & ~offered.any())),
-            self.receiving_input.eq(Mux(in_words, buffer, 0) | Mux(self.o.valid, offered, 0)),
+            self.receiving.eq(in_packet | is_wanted | self.failing | self.o.valid),
+            self.receiving_model.eq((is_wanted & ~is_input) | (self.o.valid & ~offered.any())),
+            self.receiving_input.eq(Mux(is_wanted, buffer, 0) | Mux(self.o.valid, offered, 0)),
         ]

@@ -62,6 +62,8 @@ class StartControl(wiring.Component):
         connect(m, reads.read, flipped(self.read))
         self._start(m, starts)
         self._read(m, reads)
+        is_error = self.supervision.error_pending | self.interlock.failing
+        m.d.comb += [starts.hold.eq(is_error), reads.hold.eq(is_error)]
 
         running = Signal()
         m.d.comb += self.status.started.eq(self.run.valid & self.run.ready)
@@ -88,7 +90,6 @@ class StartControl(wiring.Component):
             starts.input_words.eq(registers.input_words_words),
             starts.input_double.eq(registers.input_words_double),
             starts.drop.eq(supervision.clear_request),
-            starts.hold.eq(supervision.error_pending),
             starts.refuse.eq(supervision.core_resetting),
             starts.receiving_model.eq(interlock.receiving_model),
             starts.receiving_input.eq(interlock.receiving_input),
@@ -108,7 +109,6 @@ class StartControl(wiring.Component):
             reads.i.address.eq(registers.read_address_value),
             reads.i.count.eq(registers.read_count),
             reads.drop.eq(supervision.core_reset),
-            reads.hold.eq(supervision.error_pending),
             reads.refuse.eq(interlock.in_use | interlock.receiving | supervision.core_resetting),
             self.status.read_error.eq(reads.error),
         ]

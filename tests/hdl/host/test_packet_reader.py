@@ -179,16 +179,19 @@ def random_packet(rng, config, settings):
     return packet
 
 
-def watch_errors(dut, *, discard=False):
-    """Make a background bench that logs errors, and asserts `discard` after one if requested."""
+def watch_errors(dut, *, clears=True):
+    """Make a background bench that logs errors, and asserts `discard` after one: for one cycle, as
+    if the error was cleared at once, or for good.
+    """
     log = []
 
     async def watch(ctx):
         async for *_, error in ctx.tick().sample(dut.error):
             if error.code:
                 log.append((error.code, error.address, error.memory, error.pe))
-                if discard:
-                    ctx.set(dut.discard, 1)
+                ctx.set(dut.discard, 1)
+            elif clears:
+                ctx.set(dut.discard, 0)
 
     return log, watch
 
@@ -201,7 +204,7 @@ def crc(data):
     *(("tiny", mixture) for mixture in STALLS),
     *((name, "slow-both") for name in CONFIGS if name != "tiny")])
 def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
-    """Many are invalid; no error is pending, so that each of them is checked."""
+    """Many are invalid; each error is cleared at once, so that each of them is checked."""
     config, stalls = CONFIGS[name], STALLS[mixture]
     rng, pauses = random.Random(29), random.Random(30)    # the same packets for all stalls
     dut = PacketReader(config)
@@ -220,7 +223,7 @@ def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
                 outcomes.append(judge(config, settings, packet))
                 await put(ctx, dut.i, packet, stall=stalls.input, rng=pauses)
                 if outcomes[-1].error:    # following beats are dropped
-                    await ctx.tick().repeat(2)
+                    await ctx.tick().repeat(3)
             while ctx.get(dut.receiving):
                 await ctx.tick()
             await ctx.tick().repeat(3)    # until the last error and the checksum
@@ -277,7 +280,7 @@ def test_a_fault_has_its_code_and_address_and_the_next_packet_is_good(simulate, 
         Settings().apply(ctx, dut)
         ctx.set(dut.o.ready, 1)
         await put(ctx, dut.i, packet)
-        await ctx.tick().repeat(2)    # following beats are dropped
+        await ctx.tick().repeat(3)    # following beats are dropped
         await put(ctx, dut.i, good)
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.receiving)
@@ -323,7 +326,7 @@ def test_a_pending_error_drops_packets_until_it_is_cleared(simulate, transfers, 
     """
     rng, pauses = random.Random(31), random.Random(32)
     dut = PacketReader(TINY)
-    errors, watch = watch_errors(dut, discard=True)
+    errors, watch = watch_errors(dut, clears=False)
     words, watch_words = transfers(dut.o)
     expected_words, expected_errors, summed = [], [], []
 
@@ -364,7 +367,7 @@ def test_a_pending_error_drops_packets_until_it_is_cleared(simulate, transfers, 
 @pytest.mark.parametrize("when", ["restart", "discard"])
 def test_restart_abandons_the_packet_but_not_an_offered_word(simulate, when):
     dut = PacketReader(TINY)
-    errors, watch = watch_errors(dut)
+    errors, watch = watch_errors(dut, clears=False)
 
     async def bench(ctx):
         await put(ctx, dut.i, beats(header(Memory.PTR, address=3, count=9), 1, last=False))
@@ -395,7 +398,7 @@ def test_restart_abandons_the_packet_but_not_an_offered_word(simulate, when):
 @pytest.mark.parametrize("when", ["restart", "discard"])
 def test_an_abandoned_header_is_not_checked(simulate, when):
     dut = PacketReader(TINY)
-    errors, watch = watch_errors(dut)
+    errors, watch = watch_errors(dut, clears=False)
 
     async def bench(ctx):
         await put(ctx, dut.i, beats(header(6)))
@@ -527,6 +530,46 @@ def test_a_packet_is_received_until_its_last_word_is_taken(simulate, memory, buf
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("memory, model, inputs", [(Memory.PTR, 1, 0), (Memory.INPUT, 0, 1)])
+@pytest.mark.parametrize("name, packet", {
+    "address": lambda memory: beats(header(memory, address=1 << 20, count=1), 1),
+    "truncated-header": lambda memory: beats(header(memory, count=1)),
+    "overlong-header": lambda memory: beats(header(memory), 1),
+    "truncated": lambda memory: beats(header(memory, count=2), 1),
+    "partial": lambda memory: [*beats(header(memory, count=1), last=False),
+                               {"data": 1, "keep": 1, "last": 1}],
+}.items(), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_failed_packet_is_failing_until_its_error_is_pending(simulate, memory, model, inputs,
+                                                               name, packet):
+    """However long that takes: in between, neither a start nor a word is accepted."""
+    dut = PacketReader(TINY)
+
+    def is_received(ctx):
+        return (ctx.get(dut.receiving_model), ctx.get(dut.receiving_input)) == (model, inputs)
+
+    async def bench(ctx):
+        Settings().apply(ctx, dut)
+        ctx.set(dut.o.ready, 1)
+        for beat in packet(memory):
+            await put(ctx, dut.i, [beat])
+            assert ctx.get(dut.receiving) and (is_received(ctx) or ctx.get(dut.failing))
+        if not ctx.get(dut.failing):    # the header is being checked
+            await ctx.tick()
+        for following in beats(header(Memory.SPMAT, count=2), 1, 2):
+            assert ctx.get(dut.receiving) and ctx.get(dut.failing)
+            await put(ctx, dut.i, [following])
+        ctx.set(dut.discard, 1)
+        assert ctx.get(dut.failing)
+        await ctx.tick()
+        assert not ctx.get(dut.receiving) and not ctx.get(dut.failing)
+
+    async def no_spmat(ctx):
+        async for *_, valid, word in ctx.tick().sample(dut.o.valid, dut.o.payload):
+            assert not valid or word.memory != Memory.SPMAT
+
+    simulate(dut, bench, background=[no_spmat])
+
+
 def test_in_use_is_sampled_in_the_cycle_after_the_header(simulate):
     """If a start and a header occur in the same cycle, one of them thus sees the other."""
     dut = PacketReader(TINY)
@@ -535,7 +578,7 @@ def test_in_use_is_sampled_in_the_cycle_after_the_header(simulate):
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
         packet = beats(header(Memory.PTR, count=1), 1)
-        for used in ([1, 0, 0], [0, 1, 0], [0, 0, 1]):
+        for used in ([1, 0, 0], [0, 0, 1], [0, 1, 0]):
             for in_use, beat in zip(used, packet):
                 ctx.set(dut.in_use, in_use)
                 await put(ctx, dut.i, [beat])
@@ -570,6 +613,7 @@ def test_a_beat_is_accepted_in_every_cycle_across_packets(simulate):
     rng = random.Random(5)
     packets = [random_packet(rng, config, Settings()) for _ in range(100)]
     dut = PacketReader(config)
+    _, watch = watch_errors(dut)
 
     async def bench(ctx):
         Settings().apply(ctx, dut)
@@ -580,13 +624,16 @@ def test_a_beat_is_accepted_in_every_cycle_across_packets(simulate):
                 ctx.set(dut.i.payload, beat)
                 assert ctx.get(dut.i.ready)
                 await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick().repeat(3)
+        ctx.set(dut.i.valid, 1)
         for n, beat in enumerate(beats(header(Memory.SPMAT, count=1), 1, 2, 3, 4)):
             ctx.set(dut.i.payload, beat)
             assert ctx.get(dut.i.ready)
             await ctx.tick()
             assert ctx.get(dut.o.valid) == (n == 4)
 
-    simulate(dut, bench)
+    simulate(dut, bench, background=[watch])
 
 
 def test_only_the_last_beat_of_a_word_waits_for_the_word_before_it(simulate):

@@ -101,12 +101,17 @@ def test_read_is_rejected_while_a_packet_is_received_or_the_core_is_reset(simula
     run(simulate, rule)
 
 
-def test_pending_error_holds_the_start_and_a_clear_request_drops_it(simulate):
+@pytest.mark.parametrize("error", ["pending", "failing"])
+def test_error_holds_the_start_and_a_clear_request_drops_it(simulate, error):
+    """Of a packet even before it is pending, so that a request is not the first error instead."""
     async def rule(ctx, dut):
         await write(ctx, dut, "start", descriptor=1)
-        ctx.set(dut.supervision.error_pending, 1)
+        ctx.set(dut.supervision.error_pending, error == "pending")
+        ctx.set(dut.interlock.failing, error == "failing")
+        ctx.set(dut.interlock.receiving, error == "failing")
         assert ctx.get(dut.status.waiting) and not ctx.get(dut.run.valid)
         assert await write(ctx, dut, "start", descriptor=99) == Error.NONE    # ignored
+        assert await write(ctx, dut, "read", count=99) == Error.NONE
         ctx.set(dut.supervision.clear_request, 1)
         await ctx.tick()
         assert not ctx.get(dut.status.waiting)
