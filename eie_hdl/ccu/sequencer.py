@@ -128,6 +128,7 @@ class Sequencer(wiring.Component):
             self.message.payload.eq(offer.payload),
             self.message.valid.eq(offer.valid & no_fault),
             offer.ready.eq(self.message.ready & no_fault),
+            self.program.en.eq(0),    # except in a state that reads
         ]
 
         with m.FSM() as fsm:

@@ -1,4 +1,4 @@
-from amaranth.hdl import MemoryData, Module, unsigned
+from amaranth.hdl import Assert, Format, MemoryData, Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
@@ -13,7 +13,8 @@ class Sram(wiring.Component):
     Read data is valid one cycle after `r.addr`. There are two kinds:
 
     * Block RAM has an output register. Read data is held while `r.en` is deasserted, so that a
-      stalled pipeline needs no further register. A row must not be read and written simultaneously.
+      stalled pipeline needs no further register. A row must not be read in the cycle in which it is
+      written, which simulations check.
     * A register file, or LUT RAM, has an address register. Read data always reflects the current
       contents of the addressed row, including a simultaneous or later write.
 
@@ -78,6 +79,9 @@ class Sram(wiring.Component):
         connect(m, flipped(self.w), mem.write_port())
         if self.block:
             connect(m, flipped(self.r), mem.read_port())
+            is_collision = self.r.en & self.w.en & (self.r.addr == self.w.addr)
+            m.d.sync += Assert(~is_collision, Format(
+                "row {} is read in the cycle in which it is written", self.w.addr))
         else:
             r_port = mem.read_port(domain="comb")
             m.d.comb += self.r.data.eq(r_port.data)

@@ -70,6 +70,8 @@ class Drain(wiring.Component):
             self.o.p.bias_shift.eq(end.bias_shift),
         ]
 
+        # The first bias word is read as the tile is accepted, each later one in the last lane of
+        # the previous. A read that is not needed could collide with a write.
         with m.FSM(init="CLEAR"):
             with m.State("CLEAR"):
                 m.d.sync += row.eq(row + 1)
@@ -87,6 +89,7 @@ class Drain(wiring.Component):
                         self.tile.valid.eq(self.i.valid),
                         self.hold.eq(self.i.valid),
                         self.bias.addr.eq(end.bias),
+                        self.bias.en.eq(self.tile.valid & self.tile.ready),
                     ]
                     with m.If(self.tile.valid & self.tile.ready):
                         m.next = "ROWS"
@@ -102,12 +105,10 @@ class Drain(wiring.Component):
                 is_last = (lane == ACTS_PER_WORD - 1) & (word == end.last_word)
                 self._drain_row(m, is_last)
                 m.d.comb += self.bias.addr.eq(end.bias + word + 1)
+                m.d.comb += self.bias.en.eq((lane == ACTS_PER_WORD - 1) & ~is_last)
                 m.d.sync += row.eq(Mux(is_last, 0, row + 1))
                 with m.If(is_last):
                     m.next = "ENTRIES"
-
-        # The first bias word is read with the end, each later one in the last lane of the previous.
-        m.d.comb += self.bias.en.eq(self.tile.valid | (lane == ACTS_PER_WORD - 1))
 
         return m
 

@@ -75,7 +75,7 @@ class Mac(wiring.Component):
         bias_weight = Signal(layouts.weight)
         m.d.comb += [
             self.codebook.addr.eq(self.i.p.code),
-            self.codebook.en.eq(self.i.valid),
+            self.codebook.en.eq(self.i.valid & ~self.i.p.drain),
             bias_weight.eq(1 << s1.bias_shift),
         ]
         m.d.sync += [

@@ -1,8 +1,9 @@
 // Memory in block RAM. An ASIC flow replaces this file by one that instantiates its macros.
 //
-// Read latency is one cycle; data is held while r_en is low. A simultaneous read and write of a row
-// returns undefined data, x in simulation: block RAMs differ in this, and hiding the difference
-// would cost as much logic as a small PE.
+// Read latency is one cycle; data is held while r_en is low. A row must not be read in the cycle in
+// which it is written, and the machine never does: memories differ in what they return, and some
+// forbid it. In simulation the data is x, and with the macro EIE_CHECK_COLLISIONS such a read is a
+// fatal error.
 //
 // IMAGE is the file name of the initial contents: one hexadecimal word per line, for all words or
 // the first ones. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation,
@@ -28,7 +29,12 @@ module eie_sram #(
         if (r_en) r_data <= rows[r_addr];
         if (w_en) rows[w_addr] <= w_data;
 `ifndef SYNTHESIS
-        if (r_en && w_en && r_addr == w_addr) r_data <= {WIDTH{1'bx}};
+        if (r_en && w_en && r_addr == w_addr) begin
+            r_data <= {WIDTH{1'bx}};
+`ifdef EIE_CHECK_COLLISIONS
+            $fatal(1, "%m: row %0d is read in the cycle in which it is written", r_addr);
+`endif
+        end
 `endif
     end
 

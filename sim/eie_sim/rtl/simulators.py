@@ -32,8 +32,11 @@ CLOCK_PERIOD = 1e-8
 _TAIL_LINES = 40
 _TIMESCALE = "1ns/1ns"
 
+#: Option of both simulators: a memory that reads the row being written ends the simulation.
+_CHECKS = "-DEIE_CHECK_COLLISIONS"
+
 #: Verilator options common to all hosts.
-VERILATE = ("--cc", "--no-timing", "-Wno-lint", "-Wno-style",
+VERILATE = ("--cc", _CHECKS, "--no-timing", "-Wno-lint", "-Wno-style",
             # Undefined values are random: see the plusargs of run_bench.
             "--x-initial", "unique", "--x-assign", "unique",
             "--timescale", _TIMESCALE, "--prefix", "Vtop", "-Mdir", "obj")
@@ -249,7 +252,7 @@ class _Icarus:
         self.waves_file = None if waves is None else "waves.fst"
 
     def identity(self) -> list[str | None]:
-        return [self.top, self.waves, self.tool.version, _TIMESCALE]
+        return [self.top, self.waves, self.tool.version, _TIMESCALE, _CHECKS]
 
     def make(self, folder: Path, sources: list[str], cache: str | Path | None) -> None:
         assert self.tool.path is not None
@@ -263,8 +266,8 @@ class _Icarus:
                 "    end\nendmodule\n", encoding="utf-8")
             sources = [*sources, "eie_waves.v"]
             tops += ["-s", "eie_waves"]
-        run_step([self.tool.path, "-g2005", "-Wall", "-o", "sim.vvp", "-f", "options.f", *tops,
-                  *sources], folder)
+        run_step([self.tool.path, "-g2005", "-Wall", _CHECKS, "-o", "sim.vvp", "-f", "options.f",
+                  *tops, *sources], folder)
 
 
 class _Verilator:
@@ -282,7 +285,7 @@ class _Verilator:
 
     def identity(self) -> list[str | None]:
         return [self.top, self.waves, self.waves_file, self.tool.version, self.tool.path,
-                importlib.metadata.version("cocotb"), str(_cocotb().libs_dir), _TIMESCALE,
+                importlib.metadata.version("cocotb"), str(_cocotb().libs_dir), *VERILATE,
                 *self.repeated]
 
     def make(self, folder: Path, sources: list[str], cache: str | Path | None) -> None:

@@ -83,6 +83,17 @@ def test_block_ram_holds_its_data_while_it_is_not_read(simulate):
     simulate(dut, bench)
 
 
+def test_reading_a_row_of_a_block_ram_that_is_written_ends_the_simulation(simulate):
+    dut = Sram(width=8, depth=4)
+
+    async def bench(ctx):
+        await step(ctx, dut, read=1, write=(2, 99))
+        await step(ctx, dut, read=2, write=(2, 99))
+
+    with pytest.raises(AssertionError, match="row 2 is read in the cycle in which it is written"):
+        simulate(dut, bench)
+
+
 def test_register_file_returns_new_contents_of_a_row_that_is_written(simulate):
     dut = Sram(width=8, depth=4, block=False, init=[10, 11, 12, 13])
 

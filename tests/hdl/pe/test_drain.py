@@ -35,6 +35,8 @@ class DrainAndSram(wiring.Component):
             "tile": Out(stream.Signature(layouts.end)),
             "o":    Out(stream.Signature(layouts.operand, always_ready=True)),
             "hold": Out(1),
+            "read": Out(1),
+            "row":  Out(len(self._drain.bias.addr)),
         })
 
     def elaborate(self, platform):
@@ -48,6 +50,8 @@ class DrainAndSram(wiring.Component):
         m.d.sync += other.eq(Mux(other == sram.depth - 1, 0, other + 1))
         m.d.comb += [
             self.hold.eq(drain.hold),
+            self.read.eq(drain.hold & drain.bias.en),
+            self.row.eq(drain.bias.addr),
             drain.bias.data.eq(sram.r.data),
             sram.r.addr.eq(Mux(drain.hold, drain.bias.addr, other)),
             sram.r.en.eq(Mux(drain.hold, drain.bias.en, 1)),
@@ -134,7 +138,16 @@ def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
         received = [seen(operand) for operand in await get(ctx, dut.o, len(expected))]
         assert received == expected
 
-    simulate(dut, producer, tile_consumer, consumer)
+    rows = []
+
+    async def log_rows(ctx):
+        async for *_, read, row in ctx.tick().sample(dut.read, dut.row):
+            if read:
+                rows.append(row)
+
+    simulate(dut, producer, tile_consumer, consumer, background=[log_rows])
+    # Each bias is read once: another read could collide with a write.
+    assert rows == [tile["bias"] + word for tile in tiles for word in range(tile["last_word"] + 1)]
 
 
 def test_accumulators_are_cleared_after_reset_before_anything_else(simulate):

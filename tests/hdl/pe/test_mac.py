@@ -190,6 +190,21 @@ def test_latency_is_four_cycles(simulate):
     simulate(dut, bench)
 
 
+def test_only_entries_read_the_codebook(simulate):
+    """The host may load it while the accumulators are cleared after a reset."""
+    dut = Mac(CONFIGS["tiny"])
+
+    async def bench(ctx):
+        for valid, fields, reads in [(0, {}, 0), (1, {}, 1), (1, {"drain": 1}, 0),
+                                     (1, {"drain": 1, "discard": 1}, 0)]:
+            ctx.set(dut.i.valid, valid)
+            ctx.set(dut.i.payload, fields)
+            await ctx.delay(1e-9)
+            assert ctx.get(dut.codebook.en) == reads
+
+    simulate(dut, bench)
+
+
 def test_a_row_drains_in_every_cycle(simulate):
     config = PRESETS["tiny"]
     dut = MacAndMemories(config, [0, 1])

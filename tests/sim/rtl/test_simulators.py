@@ -37,6 +37,31 @@ async def rows_are_those_of_the_file(dut):
 """
 
 
+#: A memory whose ports have the same row.
+COLLIDE = {**SHOW, "collide.v": '''
+module collide(input wire clk, input wire r_en, input wire w_en, input wire [1:0] row,
+               output wire [7:0] word);
+    eie_sram #(.WIDTH(8), .DEPTH(4), .ADDR_WIDTH(2)) act (
+        .clk(clk), .r_en(r_en), .r_addr(row), .r_data(word),
+        .w_en(w_en), .w_addr(2'd2), .w_data(8'd5));
+endmodule
+'''}
+
+COLLIDE_BENCH = '''
+import cocotb
+from cocotb.triggers import Timer
+
+
+@cocotb.test()
+async def ports_meet(dut):
+    for r_en, w_en, row in [(0, 1, 2), (1, 0, 2), (1, 1, 1), LAST]:
+        dut.r_en.value, dut.w_en.value, dut.row.value = r_en, w_en, row
+        for clk in (0, 1):
+            dut.clk.value = clk
+            await Timer(1, "ns")
+'''
+
+
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     """Function that writes a bench and returns its name."""
@@ -86,6 +111,14 @@ def test_an_image_that_does_not_fit_stops_the_simulation(design, bench, tmp_path
     with pytest.raises(SimulationError, match=message):
         run_bench(design, bench(BENCH), tmp_path / "run",
                   plusargs=images(tmp_path / "images", text))
+
+
+def test_reading_the_row_that_is_written_is_fatal(bench, tmp_path, simulator, simulators):
+    design = compile_design(COLLIDE, top="collide", simulator=simulator, cache=simulators)
+    run_bench(design, bench(COLLIDE_BENCH.replace("LAST", "(1, 1, 3)")), tmp_path / "apart")
+    with pytest.raises(SimulationError, match=r"collide\.act: row 2 is read in the cycle in which "
+                                              "it is written"):
+        run_bench(design, bench(COLLIDE_BENCH.replace("LAST", "(1, 1, 2)")), tmp_path / "together")
 
 
 def test_a_bench_without_tests_fails(design, bench, tmp_path):
