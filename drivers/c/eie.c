@@ -17,6 +17,12 @@ static void write_register(const struct eie *eie, uint32_t address, uint32_t val
     eie->port->write(eie->port->context, address, value);
 }
 
+/* Check that no inference is pending and no call was interrupted. */
+static bool is_ready(const struct eie *eie)
+{
+    return !eie->interrupted && eie->submitted == eie->collected;
+}
+
 static bool has_error(const struct eie *eie)
 {
     return read_register(eie, EIE_STATUS) & EIE_STATUS_ERROR_MASK;
@@ -150,7 +156,7 @@ static void discard_pending(struct eie *eie)
     write_register(eie, EIE_IRQ_STATUS, events);
     write_register(eie, EIE_IRQ_ENABLE, port->wait == NULL ? 0 : events);
     eie->ended = eie->submitted = eie->collected = read_register(eie, EIE_PROGRAMS);
-    eie->failed = false;
+    eie->failed = eie->interrupted = false;
 }
 
 enum eie_status eie_init(struct eie *eie, const struct eie_port *port)
@@ -167,7 +173,7 @@ enum eie_status eie_init(struct eie *eie, const struct eie_port *port)
 enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
                          const struct eie_memory *memory)
 {
-    if (eie->submitted != eie->collected)
+    if (!is_ready(eie))
         return EIE_FAIL_BUSY;
     eie->model = NULL;
     for (size_t number = 0; number < model->n_expected; number++) {
@@ -175,6 +181,7 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
         if (read_register(eie, eie->address) != model->expected[number].value)
             return EIE_FAIL_CONFIG;
     }
+    eie->port->stop(eie->port->context);    /* transfers of a call that was interrupted */
     enum eie_status status = drain(eie, model, memory);
     write_register(eie, EIE_CONTROL, EIE_CONTROL_NEW_MODEL_MASK);
     const uint64_t *beats = model->beats;
@@ -202,12 +209,15 @@ enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
     const struct eie_model *model = eie->model;
     if (model == NULL)
         return EIE_FAIL_EMPTY;
-    if (eie->submitted - eie->collected >= model->n_buffers)
+    if (eie->interrupted || eie->submitted - eie->collected >= model->n_buffers)
         return EIE_FAIL_BUSY;
     const uint32_t buffer = eie->submitted % model->n_buffers;
     uint64_t *beats = eie->memory.inputs[buffer];
     enum eie_status status = pack(model, buffer, inputs, beats);
-    if (status == EIE_OK && eie->submitted == eie->collected)
+    if (status != EIE_OK)
+        return status;
+    eie->interrupted = true;
+    if (eie->submitted == eie->collected)
         status = receive(eie, 0);
     if (status == EIE_OK)
         status = send(eie, beats, model->input_beats);
@@ -215,6 +225,7 @@ enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
         return status;
     eie->submitted++;
     write_register(eie, EIE_START, buffer << EIE_START_BUFFER_SHIFT);
+    eie->interrupted = false;
     return EIE_OK;
 }
 
@@ -223,6 +234,9 @@ enum eie_status eie_collect(struct eie *eie, int32_t *outputs)
     const struct eie_model *model = eie->model;
     if (model == NULL || eie->submitted == eie->collected)
         return EIE_FAIL_EMPTY;
+    if (eie->interrupted)
+        return EIE_FAIL_BUSY;
+    eie->interrupted = true;
     for (size_t number = 0; number < model->n_outputs; number++) {
         enum eie_status status = number == 0 ? EIE_OK : receive(eie, number);
         if (status == EIE_OK)
@@ -232,7 +246,10 @@ enum eie_status eie_collect(struct eie *eie, int32_t *outputs)
     }
     unpack(model, eie->memory.results, outputs);
     eie->collected++;
-    return eie->submitted == eie->collected ? EIE_OK : receive(eie, 0);
+    if (eie->submitted != eie->collected && receive(eie, 0) != EIE_OK)
+        return EIE_FAIL_TRANSFER;
+    eie->interrupted = false;
+    return EIE_OK;
 }
 
 enum eie_status eie_infer(struct eie *eie, const int32_t *inputs, int32_t *outputs)
@@ -245,7 +262,7 @@ enum eie_status eie_infer_batch(struct eie *eie, size_t count, const int32_t *in
 {
     if (eie->model == NULL)
         return EIE_FAIL_EMPTY;
-    if (eie->submitted != eie->collected)
+    if (!is_ready(eie))
         return EIE_FAIL_BUSY;
     const struct eie_model *model = eie->model;
     size_t n_outputs = 0;
@@ -278,6 +295,7 @@ void eie_interrupt(struct eie *eie)
 
 enum eie_status eie_clear(struct eie *eie)
 {
+    eie->interrupted = true;
     eie->port->stop(eie->port->context);
     const enum eie_status status = eie->model == NULL
         ? await_status(eie, ACTIVE, 0) : drain(eie, eie->model, &eie->memory);

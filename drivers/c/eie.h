@@ -27,7 +27,7 @@ extern "C" {
     X(FAIL_TIMEOUT, "the machine or a transfer took too long") \
     X(FAIL_TRANSFER, "a transfer was refused") \
     X(FAIL_LENGTH, "a packet of results has another length than in the model") \
-    X(FAIL_BUSY, "inferences are pending, or all input buffers are in use") \
+    X(FAIL_BUSY, "inferences are pending, or an earlier call has failed: call eie_clear()") \
     X(FAIL_EMPTY, "no inference is pending, or no model is loaded") \
     X(FAIL_VALUE, "an input is out of range of the machine's activations")
 
@@ -133,6 +133,7 @@ struct eie {
     uint32_t collected;
     volatile uint32_t ended;            /* written by the interrupt handler, as is `failed` */
     volatile bool failed;
+    bool interrupted;                   /* a call did not end: its results may still come */
 };
 
 /* The machine's first error. */
@@ -155,7 +156,12 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
  * per input buffer of the model can be pending. */
 enum eie_status eie_submit(struct eie *eie, const int32_t *inputs);
 
-/* Wait for the oldest inference and return the elements of all outputs, concatenated. */
+/* Wait for the oldest inference and return the elements of all outputs, concatenated.
+ *
+ * After a failure other than EIE_FAIL_EMPTY, EIE_FAIL_VALUE or EIE_FAIL_BUSY, all calls that need
+ * the machine return EIE_FAIL_BUSY until eie_clear() or eie_reset(): results that are still to come
+ * would be taken for those of a later call. The same holds after a call that was left by longjmp()
+ * or with its task. */
 enum eie_status eie_collect(struct eie *eie, int32_t *outputs);
 
 /* Run one inference. */

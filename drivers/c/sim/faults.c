@@ -7,9 +7,10 @@
 
 #include "digits_data.h"
 #include "example.h"
+#include "interrupted_port.h"
 #include "network.h"
 
-enum { WATCHDOG = 3000, MOST_BEATS = 1 << 14, MOST_SETTINGS = 64 };
+enum { WATCHDOG = 3000, MOST_BEATS = 1 << 14, MOST_SETTINGS = 64, STRIDE = 7 };
 
 static struct eie machine;
 static const struct eie_port *port;
@@ -19,7 +20,9 @@ static int32_t outputs[NETWORK_N_OUTPUTS];
 
 void example_interrupt(void)
 {
+    interrupted.in_handler = true;
     eie_interrupt(&machine);
+    interrupted.in_handler = false;
 }
 
 static void write_register(uint32_t address, uint32_t value)
@@ -193,6 +196,34 @@ static enum eie_status reset_while_busy(void)
     return status == EIE_OK ? eie_reset(&machine) : status;
 }
 
+/* Check an inference without a fault. */
+static bool works(void)
+{
+    for (size_t at = 0; at < NETWORK_N_OUTPUTS; at++)
+        outputs[at] = INT32_MIN;
+    if (infer() != EIE_OK)
+        return false;
+    for (size_t at = 0; at < NETWORK_N_OUTPUTS; at++)
+        if (outputs[at] != digits_expected[at])
+            return false;
+    return true;
+}
+
+/* Leave a batch of other images at every STRIDE-th access: the next inference is refused. */
+static enum eie_status left_by_longjmp(void)
+{
+    static int32_t others[2 * NETWORK_N_OUTPUTS];
+    for (long at = 0;; at += STRIDE) {
+        const enum eie_status status = interrupted_call(
+            &machine, NULL, NULL, 2, digits_images + NETWORK_N_INPUTS, others, at, at % 2);
+        if (status == EIE_OK)
+            return EIE_OK;
+        if (status != EIE_N_STATUSES || infer() != EIE_FAIL_BUSY || eie_clear(&machine) != EIE_OK
+            || !works())
+            return EIE_N_STATUSES;
+    }
+}
+
 #define ERROR(name) EIE_ERROR_##name
 static const struct fault {
     const char *name;
@@ -214,21 +245,9 @@ static const struct fault {
     {"start beyond the memory", start_beyond_program, EIE_OK, ERROR(START_RANGE), true},
     {"third start", third_start, EIE_OK, ERROR(START_BUSY), true},
     {"input buffer in use", input_in_use, EIE_OK, ERROR(LOAD_IN_USE), true},
+    {"call left by longjmp", left_by_longjmp, EIE_OK, ERROR(NONE), true},
     {"reset while busy", reset_while_busy, EIE_OK, ERROR(NONE), false},
 };
-
-/* Check an inference without a fault. */
-static bool works(void)
-{
-    for (size_t at = 0; at < NETWORK_N_OUTPUTS; at++)
-        outputs[at] = INT32_MIN;
-    if (infer() != EIE_OK)
-        return false;
-    for (size_t at = 0; at < NETWORK_N_OUTPUTS; at++)
-        if (outputs[at] != digits_expected[at])
-            return false;
-    return true;
-}
 
 static bool recovers(const struct fault *fault)
 {

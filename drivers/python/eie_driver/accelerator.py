@@ -57,6 +57,7 @@ class Accelerator(Machine):
         check_config(build.config, self.config)
         self.raise_error()
         self._loaded = None
+        self._discard_results()
         self.registers.write("CONTROL", new_model=1)
         self.registers.write("INPUT_BASE", value=build.input.base_word)
         self.registers.write("INPUT_WORDS", words=build.input_words,
@@ -77,13 +78,15 @@ class Accelerator(Machine):
         ------
         ChecksumError
             If no build is loaded, or another program has loaded one.
+        DriverError
+            If an earlier call was interrupted, or the machine is not idle.
         MachineError
             If an error is pending.
         """
         if self._loaded is None:
             raise ChecksumError("A build must be loaded before inferences: call load()")
         build, checksum = self._loaded
-        self.raise_error()
+        self.require_idle()
         self._check_checksum(checksum)
         return build
 
@@ -148,6 +151,9 @@ class Accelerator(Machine):
             If `x` does not match the input of the network.
         ChecksumError
             If no build is loaded, or another program has loaded one.
+        DriverError
+            If an earlier call was interrupted, as by Ctrl-C, or another driver uses the machine:
+            its results could be taken for those of this call. :meth:`clear` discards them.
         MachineError
             If the machine has stopped with an error. :meth:`clear` keeps the build.
         DriverTimeout, BusError
@@ -180,6 +186,8 @@ class Accelerator(Machine):
 
         Raises
         ------
+        DriverError
+            As for :meth:`run`.
         MachineError
             If the address is out of range, or the machine has no `readback` (activations can
             always be read).
@@ -189,18 +197,20 @@ class Accelerator(Machine):
         config = self.config
         shape = Layouts.of(config).memories[memory].shape
         n_elements = self.n_elements(memory, count)
-        self.raise_error()
-        self.expect(n_elements)
-        self.registers.write("READ_PLACE", memory=memory.value, pe=pe)
-        self.registers.write("READ_ADDRESS", value=address)
-        self.registers.write("READ", count=count)
-        elements = self.take(n_elements)
+        with self.transfers():
+            self.expect(n_elements)
+            self.registers.write("READ_PLACE", memory=memory.value, pe=pe)
+            self.registers.write("READ_ADDRESS", value=address)
+            self.registers.write("READ", count=count)
+            elements = self.take(n_elements)
         if memory == Memory.ACT:
             return pack(shape, elements.reshape(count, ACTS_PER_WORD, config.n_pe)[:, :, pe])
         return read_words(config, shape, elements)
 
     def clear(self) -> None:
         """Clear an error, pending starts and all results. The build stays loaded.
+
+        Required after an error, and after a call that was interrupted.
 
         A running program continues to its end; its results are discarded.
 
@@ -211,12 +221,12 @@ class Accelerator(Machine):
         DriverTimeout, BusError
             If the machine does not become idle.
         """
+        self._programs = None
         # Waiting must not raise the known error again.
         self.registers.write("IRQ_STATUS", done=1, error=1)
         self.drain(self._is_not_resetting, "The end of the program that failed")
         self.registers.write("CONTROL", clear=1)
-        self.drain(lambda: bool(self.status()["idle"]), "Idle state after clear")
-        self.initialise()
+        self._discard_results()
 
     def reset(self) -> None:
         """Stop the machine and write zeros to all memories.
@@ -226,9 +236,14 @@ class Accelerator(Machine):
         DriverTimeout, BusError
             If the reset does not end.
         """
-        self._loaded = None
+        self._loaded = self._programs = None
         self.registers.write("CONTROL", soft_reset=1)
         self.drain(self._is_not_resetting, "The end of the reset")
+        self.initialise()
+
+    def _discard_results(self) -> None:
+        """Let running and pending programs end, and discard their results."""
+        self.drain(lambda: bool(self.status()["idle"]), "Idle state")
         self.initialise()
 
     def _is_not_resetting(self) -> bool:

@@ -55,28 +55,28 @@ def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: b
         if number < len(words):
             machine.registers.write("START", buffer=number % len(packets))
 
-    n_before = machine.registers.value("PROGRAMS")
-    results = _Receiver(machine, columns * len(words))
     vectors: list[list[NDArray[np.int64]]] = []
     counters: list[dict[str, int]] = []
     overflow_tiles: list[int | None] = []
-    load(0)
-    start(0)
-    for number in range(len(words)):
-        if loads_ahead:
-            load(number + 1)
-        if starts_ahead:
-            start(number + 1)
-        vectors.append([results.take() for _ in columns])
-        _wait_programs(machine, n_before + number + 1)
-        if read_counters:
-            counters.append(machine.counters())
-            overflow = machine.registers.read("OVERFLOW")
-            overflow_tiles.append(overflow["tile"] if overflow["any"] else None)
-        if not loads_ahead:
-            load(number + 1)
-        if not starts_ahead:
-            start(number + 1)
+    with machine.transfers(programs=len(words)) as n_before:
+        results = _Receiver(machine, columns * len(words))
+        load(0)
+        start(0)
+        for number in range(len(words)):
+            if loads_ahead:
+                load(number + 1)
+            if starts_ahead:
+                start(number + 1)
+            vectors.append([results.take() for _ in columns])
+            _wait_programs(machine, n_before + number + 1)
+            if read_counters:
+                counters.append(machine.counters())
+                overflow = machine.registers.read("OVERFLOW")
+                overflow_tiles.append(overflow["tile"] if overflow["any"] else None)
+            if not loads_ahead:
+                load(number + 1)
+            if not starts_ahead:
+                start(number + 1)
     outputs = [gather(vector, np.array([each[place] for each in vectors], np.int64)
                       .reshape(len(words), n))
                for place, (vector, n) in enumerate(zip(build.outputs, columns, strict=True))]

@@ -1,7 +1,8 @@
 """Access to a machine: status, results, waiting and errors."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -53,10 +54,51 @@ class Machine:
         self.registers = Registers(bus)
         self.config: EIEConfig = identify(self.registers)
         self._timeout = timeout
+        #: PROGRAMS after the last complete call; None during a call, and after an interrupted one.
+        self._programs: int | None = None
         self.initialise()
+
+    @contextlib.contextmanager
+    def transfers(self, *, programs: int = 0) -> Iterator[int]:
+        """Guard the accesses of a call that takes results; yield the value of PROGRAMS.
+
+        If they do not all complete, further calls are refused until :meth:`initialise`: pending
+        results would be taken for theirs.
+
+        Parameters
+        ----------
+        programs : :class:`int`
+            Number of programs that the call runs.
+
+        Raises
+        ------
+        DriverError
+            If an earlier call was interrupted, or another driver uses the machine.
+        MachineError
+            If an error is pending.
+        """
+        self.require_idle()
+        before = self.registers.value("PROGRAMS")
+        if before != self._programs:
+            raise DriverError(f"Machine must have run {self._programs} programs, those of this "
+                              f"driver, not {before}: call clear(){self.status_text()}")
+        self._programs = None
+        yield before
+        self._programs = (before + programs) % (1 << REGISTER_WIDTH)
+
+    def require_idle(self) -> None:
+        """Check that nothing is pending; raise as :meth:`transfers`."""
+        status = self.status()
+        if status["error"]:
+            self.raise_error()
+        reason = "an earlier call was interrupted" if self._programs is None else "it is busy"
+        if self._programs is None or not status["idle"]:
+            raise DriverError(f"Machine must be idle, but {reason}: call clear()"
+                              f"{self.status_text()}")
 
     def initialise(self) -> None:
         """Enable interrupts; clear pending ones, and discard pending results."""
+        self._programs = None
         self.registers.write("IRQ_ENABLE", done=1, error=1)
         # The bus does not wait while an interrupt is pending.
         self.registers.write("IRQ_STATUS", done=1, error=1)
@@ -64,7 +106,8 @@ class Machine:
             self._expect_any()
             self.bus.wait(POLL_INTERVAL)
             if self.bus.receive() is None:
-                return
+                break
+        self._programs = self.registers.value("PROGRAMS")
 
     def status(self) -> dict[str, int]:
         """Read the fields of register STATUS."""

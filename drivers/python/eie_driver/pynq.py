@@ -44,6 +44,7 @@ class PynqBus(Bus):
         self._sender, self._receiver = dma.sendchannel, dma.recvchannel
         self._timeout, self._poll = timeout, poll
         self._out = self._in = allocate(1, np.uint64)
+        self._n_sending = 0    # beats of the packet that the DMA holds
         self._expecting = False
 
     def read(self, address: int) -> int:
@@ -62,15 +63,21 @@ class PynqBus(Bus):
             sent: reset the DMA (``Reset`` in its MM2S_DMACR, for both channels), start both
             channels, and clear the machine with a new driver on a new bus.
         """
+        self._await_sent()    # the packet of an interrupted call, if any
         if len(self._out) < len(beats):
             self._out = self._allocate(len(beats), np.uint64)
         self._out[:len(beats)] = beats
         self._sender.transfer(self._out, nbytes=beats.nbytes)
+        self._n_sending = len(beats)
+        self._await_sent()
+
+    def _await_sent(self) -> None:
         deadline = self.now() + self._timeout
-        while not _has_ended(self._sender):
+        while self._n_sending and not _has_ended(self._sender):
             if self.now() > deadline:
-                raise BusError(f"Packet of {len(beats)} beats must be accepted within "
+                raise BusError(f"Packet of {self._n_sending} beats must be accepted within "
                                f"{self._timeout:g} s")
+        self._n_sending = 0
 
     def expect(self, n_bytes: int) -> None:
         # Keep a transfer that waits for data: the channel could not stop before its end.

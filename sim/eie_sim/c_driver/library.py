@@ -42,7 +42,7 @@ class _Memory(ctypes.Structure):
 class _Machine(ctypes.Structure):
     _fields_ = [("port", _POINTER), ("model", _POINTER), ("address", _U32), ("memory", _Memory),
                 ("submitted", _U32), ("collected", _U32), ("ended", _U32),
-                ("failed", ctypes.c_bool)]
+                ("failed", ctypes.c_bool), ("interrupted", ctypes.c_bool)]
 
 
 class _Error(ctypes.Structure):

@@ -10,6 +10,7 @@ from eie_compiler.vectors import VectorError, dequantise, input_packets, quantis
 from eie_driver.accelerator import Accelerator
 from eie_driver.errors import (
     ChecksumError,
+    DriverError,
     DriverTimeout,
     MachineError,
     SaturationWarning,
@@ -22,6 +23,7 @@ from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 from eie_sim.rtl.verilator_host import verilog
 from support.driver_builds import TINY, compiled, random_words
+from support.interrupted_bus import InterruptedBus, interruptions
 
 
 def test_real_inputs_give_real_outputs(machine):
@@ -191,6 +193,137 @@ def test_results_left_over_from_another_driver_are_discarded(fake):
     words = random_words(build)
     assert machine.run(words, words=True).outputs[0].tolist() == infer(
         build, words, words=True, engine="golden").outputs[0].tolist()
+
+
+@pytest.fixture(params=["fake", "verilator"])
+def bus(request, fake):
+    """Bus whose accesses can be interrupted, to a machine in Python and to the Verilog."""
+    if request.param == "fake":
+        yield InterruptedBus(fake)
+        return
+    request.getfixturevalue("verilator")
+    bus = VerilatorBus(make_library(TINY, request.getfixturevalue("simulators")))
+    yield InterruptedBus(bus)
+    bus.close()
+
+
+def golden(build, words):
+    return [output.tolist() for output in infer(build, words, words=True, engine="golden").outputs]
+
+
+def outputs(machine, words, **options):
+    return [output.tolist() for output in machine.run(words, words=True, **options).outputs]
+
+
+REFUSED = pytest.raises(DriverError, match=r"^Machine must be idle, but an earlier call was "
+                                           r"interrupted: call clear\(\); STATUS: ")
+
+
+@pytest.mark.parametrize("read_counters", [True, False])
+@pytest.mark.parametrize(("layers", "buffers"), [("last", 1), ("last", 2), ("all", 2)])
+def test_an_interrupted_batch_never_gives_its_results_to_the_next_call(bus, layers, buffers,
+                                                                       read_counters):
+    build = compiled((12, 9, 5), outputs=layers, buffers=buffers)
+    machine = Accelerator(bus, timeout=driver_cases.TIMEOUT)
+    machine.load(build)
+    first, second = np.split(random_words(build, 5), [3])
+    expected, refused, right = golden(build, second), 0, 0
+    for _ in interruptions(
+            bus, lambda: machine.run(first, words=True, read_counters=read_counters)):
+        try:
+            assert outputs(machine, second) == expected
+            right += 1
+        except DriverError as error:
+            assert "call clear()" in str(error)
+            refused += 1
+            if refused % 2:
+                machine.clear()
+            else:    # a new driver, as after a restart of the program
+                restarted = Accelerator(bus, timeout=driver_cases.TIMEOUT)
+                restarted.load(build)
+                assert outputs(restarted, second) == expected
+                machine.load(build)
+            assert outputs(machine, second) == expected
+    assert refused > right > 0    # right if interrupted before the first transfer
+
+
+def test_an_interrupted_load_is_never_run(bus):
+    build, other = compiled(), compiled((7, 8), seed=5)
+    machine = Accelerator(bus, timeout=driver_cases.TIMEOUT)
+    machine.load(build)
+    words, other_words = random_words(build), random_words(other)
+    for at in interruptions(bus, lambda: machine.load(other)):
+        if at < 1:    # the accesses that check for an error
+            loaded = machine.require_loaded()
+            assert outputs(machine, random_words(loaded)) == golden(loaded, random_words(loaded))
+            continue
+        with pytest.raises(ChecksumError, match="^A build must be loaded before inferences: "):
+            machine.run(words, words=True)
+        machine.load(other)
+        assert outputs(machine, other_words) == golden(other, other_words)
+        machine.load(build)
+
+
+@pytest.mark.parametrize("recover", [Accelerator.clear, Accelerator.reset])
+def test_an_interrupted_recovery_is_to_be_repeated(bus, recover):
+    build = compiled((12, 9, 5), outputs="all")
+    machine = Accelerator(bus, timeout=driver_cases.TIMEOUT)
+    machine.load(build)
+    first, second = np.split(random_words(build, 3), [1])
+
+    def abandon_and_recover():
+        at, bus.at = bus.at, None
+        machine.load(build)
+        driver_cases.abandon(machine, build, starts=2)
+        bus.at = at
+        recover(machine)
+
+    for _ in interruptions(bus, abandon_and_recover):
+        with pytest.raises(DriverError):
+            machine.run(second, words=True)
+        recover(machine)
+        machine.load(build)
+        assert outputs(machine, second) == golden(build, second)
+
+
+def test_an_interrupted_read_is_not_taken_for_a_result(bus):
+    build = compiled((12, 9, 5))
+    machine = Accelerator(bus, timeout=driver_cases.TIMEOUT)
+    machine.load(build)
+    words = random_words(build, 2)
+    for _ in interruptions(bus, lambda: machine.read(Memory.ACT, 0, 1)):
+        if machine._programs is None:
+            with REFUSED:
+                machine.run(words, words=True)
+            with REFUSED:
+                machine.read(Memory.ACT, 0, 1)
+            machine.clear()
+        assert outputs(machine, words) == golden(build, words)
+
+
+def test_programs_of_another_driver_are_noticed(machine, fake):
+    build = compiled()
+    machine.load(build)
+    other = Accelerator(fake, timeout=0.5)
+    other.load(build)
+    other.registers.write("START")    # without receiving the results
+    with pytest.raises(DriverError, match=r"^Machine must have run 0 programs, those of this "
+                                          r"driver, not 1: call clear\(\); STATUS: idle$"):
+        machine.run(random_words(build), words=True)
+    machine.clear()
+    words = random_words(build)
+    assert outputs(machine, words) == golden(build, words)
+
+
+def test_a_busy_machine_is_not_started(machine, fake):
+    build = compiled()
+    machine.load(build)
+    fake.set("STATUS", idle=0, queued=1)
+    fake.log.clear()
+    with pytest.raises(DriverError, match=r"^Machine must be idle, but it is busy: call clear\(\); "
+                                          "STATUS: queued$"):
+        machine.run(random_words(build), words=True)
+    assert fake.log == []
 
 
 def test_a_network_corrupted_in_transfer_is_refused(machine, fake):

@@ -50,8 +50,8 @@ def test_inputs_are_loaded_and_starts_queued_as_early_as_possible(machine, fake,
 
 def test_programs_are_counted_beyond_the_last_number(machine, fake):
     build = compiled()
-    machine.load(build)
     fake.set("PROGRAMS", value=(1 << 32) - 2)
+    machine.load(build)
     assert len(machine.run(random_words(build), words=True).counters) == 5
     assert fake.get("PROGRAMS") == 3
 

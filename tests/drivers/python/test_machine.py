@@ -47,8 +47,7 @@ def test_an_error_during_a_program_is_reported_at_once(machine, fake):
 def test_a_program_that_sends_nothing_is_abandoned(machine, fake):
     build = compiled()
     machine.load(build)
-    fake._start = lambda: None
-    fake.set("STATUS", idle=0, busy=1)
+    fake._start = lambda: fake.set("STATUS", idle=0, busy=1)
     with pytest.raises(DriverTimeout, match=(
             "^The next packet of results must come within 0.5 s; STATUS: busy$")):
         machine.run(random_words(build), words=True)
@@ -71,9 +70,9 @@ def test_results_of_another_length_are_refused(machine, fake):
 
 @pytest.mark.parametrize(("call", "register", "status", "message"), [
     (lambda machine: machine.load(compiled()), None, {"idle": 0, "receiving": 1},
-     "The end of loading must come within 0.5 s; STATUS: receiving"),
+     "Idle state must come within 0.5 s; STATUS: receiving"),
     (lambda machine: machine.clear(), "_control", {"idle": 0},
-     "Idle state after clear must come within 0.5 s; STATUS: nothing"),
+     "Idle state must come within 0.5 s; STATUS: nothing"),
     (lambda machine: machine.reset(), "_control", {"idle": 0, "resetting": 1},
      "The end of the reset must come within 0.5 s; STATUS: resetting"),
 ])

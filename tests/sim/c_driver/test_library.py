@@ -217,6 +217,101 @@ def test_results_that_were_not_taken_are_dropped(loaded):
     assert loaded.infer(words)[1].tolist() == expected(loaded.build, words).tolist()
 
 
+INTERRUPTER = """#include "interrupted_port.h"
+int call(struct eie *eie, const struct eie_model *model, const struct eie_memory *memory,
+         size_t count, const int32_t *inputs, int32_t *outputs, long at, bool late);
+int call(struct eie *eie, const struct eie_model *model, const struct eie_memory *memory,
+         size_t count, const int32_t *inputs, int32_t *outputs, long at, bool late)
+{
+    return (int)interrupted_call(eie, model, memory, count, inputs, outputs, at, late);
+}
+"""
+
+
+@pytest.fixture(scope="module", params=["last", "all"])
+def interrupter(request, tmp_path_factory):
+    """Driver, and function that leaves a batch or a load at one of its accesses."""
+    build, folder = compiled(TINY, [6, 5, 4], request.param), tmp_path_factory.mktemp("left")
+    driver = CDriver(compile_library(build, folder), build)
+    (folder / "call.c").write_text(INTERRUPTER, encoding="utf-8")
+    subprocess.run(["gcc", *C_FLAGS, "-I", DRIVER / "sim", "-shared", "-fPIC", "-o",
+                    folder / "call.so", folder / "call.c", folder / "library.so"], check=True)
+    library = ctypes.CDLL(str(folder / "call.so"))
+
+    def attempt(at, late, *, words=None):
+        """Return the status, or None if the call was left."""
+        outputs, model = np.zeros((8, len(driver.outputs)), np.int32), None
+        if words is None:
+            model, words = ctypes.byref(ctypes.c_char.in_dll(driver.library, "model")), outputs
+        status = library.call(
+            ctypes.byref(driver.machine), model, ctypes.byref(driver._memory),
+            ctypes.c_size_t(len(words)), driver._pointer(words), driver._pointer(outputs),
+            ctypes.c_long(at), ctypes.c_bool(late))
+        return None if status > VALUE else status
+
+    assert (driver.init(), driver.load()) == (OK, OK)
+    return driver, attempt
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_batch_left_at_any_access_never_gives_its_results_to_the_next_one(interrupter, late):
+    driver, attempt = interrupter
+    words = inputs_of(driver.build, 3)
+    first, second = words[:2], words[2:]
+    for at in range(10_000):
+        if attempt(at, late, words=first) == OK:
+            break
+        assert driver.infer(second)[0] == driver.submit(second[0]) == driver.load() == BUSY
+        assert driver.collect() != OK
+        assert driver.call("clear") == OK
+        status, outputs = driver.infer(second)
+        assert status == OK
+        assert outputs.tolist() == expected(driver.build, second).tolist()
+    assert at > 10
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_load_left_at_any_access_is_never_run(interrupter, late):
+    driver, attempt = interrupter
+    words = inputs_of(driver.build, 2)
+    for at in range(10_000):
+        if attempt(at, late) == OK:
+            break
+        assert driver.infer(words)[0] == EMPTY
+        assert driver.load() == OK
+        assert driver.infer(words)[1].tolist() == expected(driver.build, words).tolist()
+    assert at > 20
+
+
+@pytest.mark.parametrize("fault", ["sends", "takes", "ends"])
+def test_a_transfer_that_fails_anywhere_in_a_batch_is_not_continued(loaded, fault):
+    words = inputs_of(loaded.build, 4)
+    port = {"sends": "send", "takes": "receive", "ends": "sent"}[fault]
+    kind, calls = type(getattr(loaded._port, port)), 0
+
+    def fail_once(*arguments):
+        nonlocal calls
+        calls += 1
+        setattr(loaded, fault, not at < calls <= at + (10 if fault == "ends" else 1))
+        return function(*arguments)
+
+    function = getattr(loaded, f"_{port}")
+    setattr(loaded._port, port, kind(fail_once))
+    for at in range(100):
+        calls = 0
+        status = loaded.infer(words[:2])[0]
+        if calls <= at:
+            break
+        assert status in (TRANSFER, TIMEOUT)
+        setattr(loaded, fault, True)
+        calls = at + 100
+        assert loaded.infer(words[2:])[0] == BUSY
+        assert loaded.collect() in (BUSY, EMPTY)
+        assert loaded.call("clear") == OK
+        assert loaded.infer(words[2:])[1].tolist() == expected(loaded.build, words[2:]).tolist()
+    assert at in (2, 3, 4)
+
+
 @pytest.mark.parametrize("error", [Error.START_BUSY, Error.LOAD_IN_USE])
 def test_running_programs_are_drained_by_clear(tmp_path, monkeypatch, error):
     build = compiled(TINY, [30, 20, 9], outputs="all")
@@ -261,6 +356,7 @@ def test_a_machine_that_stays_busy_is_reported(driver):
         assert driver.call("clear") == TIMEOUT
         assert "CONTROL" not in driver.fake.log
         driver.fake.set("STATUS", busy=0)
+        assert (driver.load(), driver.call("clear")) == (BUSY, OK)
 
 
 def test_a_reset_that_does_not_end_is_reported(driver, monkeypatch):
