@@ -11,8 +11,8 @@ from scipy.sparse import coo_array, csc_array, csr_array, issparse
 from ..files.untrusted_npz import read_arrays
 from ..model import Model
 from ..network import MAX_SIDE
-from .chain import Geometry
 from .common import FrontEndError
+from .geometry import Geometry
 from .parts import Part, join_parts
 from .tensors import TensorNames, join_tensors, mask_values
 

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,60 +13,12 @@ from ..model import Model, ModelLayer, check_columns
 from ..patches import Patches
 from ..preprocessing import Preprocessing
 from .common import FrontEndError
+from .geometry import Geometry
 
-__all__ = ["Chain", "Geometry"]
+__all__ = ["Chain"]
 
 #: Dense matrix or :class:`scipy.sparse.csc_array`.
 Matrix = Any
-
-
-class Geometry(NamedTuple):
-    """Geometry of a convolution in one or two dimensions.
-
-    Parameters
-    ----------
-    kernel, stride, dilation : one number for each dimension
-    padding : :class:`str`, or numbers of zeros
-        Zeros at the start of each dimension, then at the end of each; or ``VALID``,
-        ``SAME_UPPER`` or ``SAME_LOWER`` as in ONNX.
-    groups : :class:`int`
-        Number of independent groups of channels.
-    """
-
-    kernel: Sequence[int]
-    stride: Sequence[int]
-    dilation: Sequence[int]
-    padding: str | Sequence[int]
-    groups: int = 1
-
-    @classmethod
-    def simple(cls, kernel: Sequence[int], *, stride: int = 1, padding: int = 0, groups: int = 1
-               ) -> "Geometry":
-        """Make a geometry that is the same along all dimensions."""
-        n = len(kernel)
-        return cls(kernel, (stride,) * n, (1,) * n, (padding,) * 2 * n, groups)
-
-    def patches(self, shape: Sequence[int]) -> Patches:
-        """Make patches of images (channels, height, width); one dimension is a row of pixels."""
-        kernel, stride, dilation, padding = self[:4]
-        if isinstance(padding, str):
-            padding = self._named_padding(padding, shape[-len(kernel):])
-        if len(kernel) == 1:
-            kernel, stride, dilation = (1, *kernel), (1, *stride), (1, *dilation)
-            padding = (0, *padding[:1], 0, *padding[1:])
-        numbers: Any = shape, kernel, stride, dilation, padding
-        return Patches(*map(tuple, numbers))
-
-    def _named_padding(self, word: str, sizes: Sequence[int]) -> list[int]:
-        if word == "VALID":
-            return [0] * 2 * len(sizes)
-        if word not in ("SAME_UPPER", "SAME_LOWER"):
-            raise FrontEndError(f"padding must be VALID, SAME_UPPER or SAME_LOWER, not {word!r}")
-        # Patches refuses a stride below 1.
-        total = [max((-(-size // max(stride, 1)) - 1) * stride + dilation * (kernel - 1) + 1 - size,
-                     0) for size, kernel, stride, dilation in zip(sizes, *self[:3])]
-        less, more = [n // 2 for n in total], [n - n // 2 for n in total]
-        return less + more if word == "SAME_UPPER" else more + less
 
 
 class Chain:
@@ -100,6 +52,9 @@ class Chain:
         self._patches: Patches | None = None
         self._preprocessing: Preprocessing | None = None
         self._axis = axis
+        #: Axis of the vectors if no Transpose moved it.
+        self._first_axis = axis
+        self._notes: list[str] = []
         #: Scales and shifts not yet folded into a matrix; after a layer, one number per row.
         self._pending: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
@@ -200,16 +155,42 @@ class Chain:
     def reshape(self, last: int | None) -> None:
         """Change the shape, not the order, to a last axis of `last` elements. None: unknown."""
         if not self._layers:
+            if self._notes:
+                raise FrontEndError("shape must not change after a Transpose of the inputs, which "
+                                    f"changes their order: transpose them first; {self._choose}")
             if any(part.size > 1 for parts in self._pending for part in parts):
                 raise FrontEndError("shape must not change between constants and the layer they "
                                     f"fold into; {self._choose}")
             return
         one_pixel = self._patches is not None and self._patches.output_shape == (1, 1)
-        if self._axis != -1 and not one_pixel or last not in (None, self.n_rows):
+        is_open = self._axis != -1 or self._patches is not None and last is None
+        if is_open and not one_pixel or last not in (None, self.n_rows):
             raise FrontEndError(
                 f"shape must not join or split vectors of {self.n_rows} numbers, as a Flatten "
                 f"joins those of the pixels of an image; {self._choose}")
-        self._axis = -1
+        self._axis = self._first_axis = -1
+
+    def transpose(self, order: Sequence[int]) -> None:
+        """Permute the axes: axis ``order[n]`` becomes axis n.
+
+        Vectors along another axis are the same vectors. Others must keep their order, because each
+        of their indices is an inference.
+        """
+        rank = len(order)
+        if not self._layers:
+            if list(order) != list(range(rank)):
+                # Constants broadcast to the last axes before they move with the input.
+                self._pending = [(_transpose(scale, order), _transpose(shift, order))
+                                 for scale, shift in self._pending]
+                self._notes.append(f"the inputs are those after a Transpose by {list(order)}, such "
+                                   "as images (channels, height, width)")
+            return
+        assert self._axis is not None
+        others = [axis for axis in order if axis != rank + self._axis]
+        if others != sorted(others):
+            raise FrontEndError("only the axis of the vectors must change its place, not the order "
+                                f"of the others; {self._choose}")
+        self._axis = list(order).index(rank + self._axis) - rank
 
     def model(self) -> Model:
         """Return the model."""
@@ -218,7 +199,10 @@ class Chain:
         if self._pending:
             raise FrontEndError("constant scale or shift after a ReLU must be followed by a layer "
                                 f"to fold into; {self._choose}")
-        return Model(tuple(self._layers), self._patches, self._preprocessing)
+        if self._patches is not None and self._axis != self._first_axis:
+            self._notes.append("the results are images (channels, height, width), those before the "
+                               "last Transpose")
+        return Model(tuple(self._layers), self._patches, self._preprocessing, tuple(self._notes))
 
     @np.errstate(all="ignore")
     def _append(self, name: str, weight: Matrix, bias: Any, axis: int, area: int) -> None:
@@ -229,6 +213,8 @@ class Chain:
         layer = ModelLayer(name, weight, bias)
         weight, bias = layer.weight, layer.bias
         self._axis = axis
+        if not self._layers:
+            self._first_axis = axis
         scale, shift = np.ones(layer.n_cols), np.zeros(layer.n_cols)
         for parts in self._pending:
             factor, term = (part if self._layers else
@@ -276,6 +262,16 @@ class Chain:
         while plain in names:
             plain, count = f"{name}_{count}", count + 1
         return plain
+
+
+def _transpose(constant: NDArray[np.float64], order: Sequence[int]) -> NDArray[np.float64]:
+    """Permute the axes of a constant as those of the tensor that it broadcasts to."""
+    if constant.size == 1:
+        return constant
+    if constant.ndim > len(order):
+        raise FrontEndError(f"constant must have at most {len(order)} axes, not shape "
+                            f"{constant.shape}")
+    return constant.reshape((1,) * (len(order) - constant.ndim) + constant.shape).transpose(order)
 
 
 def _ungroup(weight: Matrix, groups: int) -> Matrix:

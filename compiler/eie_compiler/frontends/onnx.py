@@ -1,5 +1,6 @@
 """Front end for ONNX models, or parts of them."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -8,11 +9,13 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ..model import Model
-from .chain import Chain, Geometry
-from .common import FrontEndError, at
-from .onnx_constants import BOOLS, FLOATS, INTEGERS, attributes, label
+from .chain import Chain
+from .common import FrontEndError, FrontEndWarning, at
+from .geometry import Geometry
+from .onnx_constants import BOOLS, FLOATS, INTEGERS, attributes, label, permute
 from .onnx_data import load_data
-from .onnx_graph import CHOOSE, Graph
+from .onnx_graph import Graph
+from .onnx_operations import CHOOSE, operation_of
 
 __all__ = ["from_onnx", "read_onnx"]
 
@@ -54,8 +57,11 @@ def from_onnx(model: "onnx.ModelProto", *, first: str | None = None, last: str |
     chain = Chain(image=image, choose=CHOOSE)
     for node, data in graph.path(first, last, _STEPS):
         with at(label(node)):
-            _STEPS[node.op_type](chain, graph, node, data)
-    return chain.model()
+            _STEPS[operation_of(node)](chain, graph, node, data)
+    result = chain.model()
+    for note in result.notes:
+        warnings.warn(note, FrontEndWarning, stacklevel=2)
+    return result
 
 
 def _pass(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
@@ -79,6 +85,22 @@ def _cast(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None
 
 def _relu(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     chain.relu()
+
+
+def _scaler(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    options = attributes(node)
+    chain.arithmetic("-", options.get("offset", [0.0]))
+    chain.arithmetic("*", options.get("scale", [1.0]))
+
+
+def _transpose(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    order = attributes(node).get("perm")
+    rank = len(graph.shape(data) or () if order is None else order)
+    if not rank:
+        raise FrontEndError(f"perm must be given, or the shape of {data!r} be known: "
+                            "onnx.shape_inference.infer_shapes infers it if the shape of the input "
+                            "is declared")
+    chain.transpose(permute(tuple(range(rank)), order))
 
 
 def _arithmetic(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
@@ -189,4 +211,6 @@ _STEPS: dict[str, _Step] = {
     "Identity": _pass,
     "MatMul": _matmul,
     "Relu": _relu,
+    "Transpose": _transpose,
+    "ai.onnx.ml.Scaler": _scaler,
 }

@@ -1,6 +1,6 @@
 """Constants of ONNX graphs, dense or sparse, and attributes of nodes."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -59,8 +59,18 @@ class Constants:
                         axes = permute(axes, attributes(node).get("perm"))
                 self._tensors[node.output[0]] = tensor, axes
 
+    @property
+    def names(self) -> Set[str]:
+        """Names of the constants."""
+        return self._tensors.keys()
+
     def __contains__(self, name: object) -> bool:
         return name in self._tensors
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Get the shape of a constant."""
+        tensor, axes = self._find(name)
+        return tuple(tensor.dims[axis] for axis in axes)
 
     @np.errstate(invalid="ignore")    # layers refuse numbers that are not finite
     def array(self, name: str, types: tuple[int, ...] = FLOATS) -> NDArray[np.float64]:

@@ -1,36 +1,25 @@
 """Graphs of ONNX models: nodes between two tensors, constants and shapes."""
 
 import difflib
-from collections.abc import Container
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx
 import onnx.checker
 import onnx.shape_inference
 
-from .common import FrontEndError, at
-from .onnx_constants import STANDARD, Constants, label
+from .common import FrontEndError
+from .onnx_constants import STANDARD, Constants
 from .onnx_data import tensors
+from .onnx_operations import SHAPING, check_operations
 
-__all__ = ["CHOOSE", "Graph"]
-
-#: Advice in messages: how to choose a part of the model.
-CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
+__all__ = ["Graph"]
 
 #: Most dimensions of a constant; supported operations have at most four.
 _MAX_DIMENSIONS = 32
 
 #: Older versions define BatchNormalization and Gemm differently.
 _MIN_OPSET = 9
-
-#: Operations that change no number.
-_NEUTRAL = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
-
-#: Operations that keep the order of the results, omitted at the end.
-_ORDER_KEEPING = ("Softmax", "LogSoftmax", "Sigmoid")
-
-#: Operations with further inputs that may be computed: only the shape of the result matters.
-_SHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Dropout")
 
 
 class Graph:
@@ -74,7 +63,7 @@ class Graph:
             return None
         return [size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim]
 
-    def path(self, first: str | None, last: str | None, supported: Container[str]
+    def path(self, first: str | None, last: str | None, supported: Iterable[str]
              ) -> list[tuple["onnx.NodeProto", str]]:
         """Find the nodes that compute `last` from `first`, in order, each with its computed input.
 
@@ -82,24 +71,32 @@ class Graph:
         """
         for option, name in (("first", first), ("last", last)):
             self._check_tensor(option, name)
-        if last is None:
-            outputs = [value.name for value in self._model.graph.output]
-            if len(outputs) != 1:
-                raise FrontEndError(f"graph must have one output, not {len(outputs)}: choose one "
-                                    f"of {', '.join(map(repr, outputs))} with last=TENSOR")
-            last = outputs[0]
+        ends = [value.name for value in self._model.graph.output] if last is None else [last]
+        nodes = self._nodes_between(first, ends)
+        starts = [name for name in (first, *(value.name for value in self._model.graph.input))
+                  if name is not None and name not in self.constants]
+        check_operations(nodes, self.constants, starts, ends, supported,
+                         choose_end=len(ends) != 1)
         found: list[tuple[onnx.NodeProto, str]] = []
-        name = last
+        name = ends[0]
         while name != first and name in self._producers:
             node = self._producers[name]
-            with at(label(node)):
-                is_last = all(after.op_type in _NEUTRAL for after, _ in found)
-                data = self._data_input(node, name, supported, is_last)
-            found.append((node, data))
-            name = data
+            name = next(name for name in node.input if name and name not in self.constants)
+            found.append((node, name))
         if first not in (None, name):
-            raise FrontEndError(f"first must be on the path from {name!r} to {last!r}, not "
+            raise FrontEndError(f"first must be on the path from {name!r} to {ends[0]!r}, not "
                                 f"{first!r}")
+        return found[::-1]
+
+    def _nodes_between(self, first: str | None, ends: Sequence[str]) -> list["onnx.NodeProto"]:
+        """Find all nodes that the ends depend on, in the order of the graph."""
+        needed = set(ends)
+        found = []
+        for node in reversed(self._model.graph.node):
+            outputs = set(node.output) - self.constants.names - {first}
+            if needed & outputs:
+                needed |= set(node.input[:1] if node.op_type in SHAPING else node.input)
+                found.append(node)
         return found[::-1]
 
     def _check_tensor(self, option: str, name: str | None) -> None:
@@ -110,23 +107,6 @@ class Graph:
                 or difflib.get_close_matches(name, names) or names
             raise FrontEndError(f"{option} must be a computed tensor of the graph, such as "
                                 f"{', '.join(map(repr, near[-5:]))}, not {name!r}")
-
-    def _data_input(self, node: "onnx.NodeProto", output: str, supported: Any, is_last: bool
-                    ) -> str:
-        if node.op_type in _ORDER_KEEPING and is_last:
-            raise FrontEndError("must be left out; its results have the order of its inputs: "
-                                f"end before it with last={node.input[0]!r}")
-        if node.domain not in STANDARD or node.op_type not in supported:
-            raise FrontEndError(f"operation must be one of {', '.join(sorted(supported))}; "
-                                f"{CHOOSE}, after or before it")
-        if output != node.output[0]:
-            raise FrontEndError(f"must be used by its first output, not {output!r}; {CHOOSE}")
-        names = node.input[:1] if node.op_type in _SHAPING else node.input
-        data = [name for name in names if name and name not in self.constants]
-        if len(data) != 1:
-            raise FrontEndError(f"must have one computed input besides constants, not {len(data)}; "
-                                f"{CHOOSE}")
-        return str(data[0])
 
 
 def _check(model: "onnx.ModelProto") -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..model import Model
-from .chain import Chain, Geometry
+from .chain import Chain
 from .common import FrontEndError, at
+from .geometry import Geometry
 
 __all__ = ["Part", "join_parts", "require_layers"]
 

@@ -16,8 +16,9 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from ..model import Model
 from .arrays import FIELDS, make_matrix, make_part
-from .chain import Chain, Geometry
+from .chain import Chain
 from .common import FrontEndError, ReuseLimit, at
+from .geometry import Geometry
 from .pytorch_graph import ARITHMETIC, CHOOSE, check_unused, find_path, inference, label, trace
 from .tensors import join_tensors
 

@@ -21,8 +21,8 @@ from scipy.sparse import csr_array
 
 from ..model import Model
 from ..network import MAX_SIDE
-from .chain import Geometry
 from .common import FrontEndError, at
+from .geometry import Geometry
 from .parts import Part, join_parts
 
 __all__ = ["LayerShape", "read_parts", "read_shapes", "read_stream"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from eie_compiler.frontends import FrontEndError
-from eie_compiler.frontends.chain import Chain, Geometry
+from eie_compiler.frontends.chain import Chain
+from eie_compiler.frontends.geometry import Geometry
 
 WEIGHT = np.random.default_rng(1).normal(size=(4, 3))
 X = np.random.default_rng(2).normal(size=(9, 3))

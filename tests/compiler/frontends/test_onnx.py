@@ -1,6 +1,7 @@
 """Models in ONNX, read as `eie_compiler.frontends.chain` assembles them.
 
-Their constants are those of `eie_compiler.frontends.onnx_constants`.
+Their constants are those of `eie_compiler.frontends.onnx_constants`, their convolutions those of
+`eie_compiler.frontends.geometry`.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eie_compiler.frontends import KINDS, FrontEndError, read_model
+from eie_compiler.frontends import KINDS, FrontEndError, FrontEndWarning, read_model
 from eie_compiler.model import ModelError
 from eie_compiler.patches import Patches
 
@@ -136,12 +137,17 @@ def test_the_part_after_an_operation_can_be_chosen(exported):
 
 
 def test_what_cannot_be_run_is_named_with_its_tensors(exported):
-    with pytest.raises(FrontEndError, match=(
-            r"images\.onnx: MaxPool node 'node_max_pool2d' \(relu_1 -> max_pool2d\): operation "
-            "must be one of Add, BatchNormalization, Cast, Conv, Div, Dropout, Flatten, Gemm, "
-            "Identity, MatMul, Mul, Relu, Reshape, Squeeze, Sub, Unsqueeze; choose a part of "
-            "the graph with first=TENSOR and last=TENSOR, after or before it$")):
+    with pytest.raises(FrontEndError) as caught:
         read_model(exported[0] / "images.onnx")
+    assert str(caught.value).split(": ", 1)[1].split("\n") == [
+        "operation must be one of Add, BatchNormalization, Cast, Conv, Div, Dropout, Flatten, "
+        "Gemm, Identity, MatMul, Mul, Relu, Reshape, Squeeze, Sub, Transpose, Unsqueeze, "
+        "ai.onnx.ml.Scaler; 2 nodes of this model cannot be run:",
+        "  MaxPool node 'node_max_pool2d' (relu_1 -> max_pool2d): pooling is not run; end before "
+        "it with last='relu_1', or begin after it with first='max_pool2d'",
+        "  Conv node 'node_conv2d_2' (max_pool2d, 6.weight, 6.bias -> conv2d_2): convolution after "
+        "another layer must be 1 × 1; begin at it with first='max_pool2d', or end before it with "
+        "last='max_pool2d'"]
 
 
 def test_a_classifier_of_scikit_learn_is_read_up_to_its_scores():
@@ -153,8 +159,9 @@ def test_a_classifier_of_scikit_learn_is_read_up_to_its_scores():
         classifier = neural_network.MLPClassifier((12, 7), max_iter=5, random_state=0).fit(
             x, np.arange(60) % 3)
         model = skl2onnx.to_onnx(classifier, x[:1], target_opset=17, options={"zipmap": False})
-    with pytest.raises(FrontEndError, match=r"outputs?.* choose one of 'label', 'probabilities' "
-                                            r"with last=TENSOR$"):
+    with pytest.raises(FrontEndError, match=(
+            "^graph must have one output, not 2: choose one of 'label', 'probabilities' with "
+            "last=TENSOR\n(.|\n)*end before it with last='add_result2'\n")):
         from_onnx(model)
     with pytest.raises(FrontEndError, match="end before it with last='(.*)'$") as caught:
         from_onnx(model, last="probabilities")
@@ -264,6 +271,69 @@ def test_sparse_constants_are_read(nodes, shapes, shape, constant, flat):
     expected = run(dense, x)
     got = got(x) if got.patches is None else got.patches.join(got(got.patches.cut(x)))
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+PIPELINES = ["StandardScaler()", "StandardScaler(with_mean=False)", "MinMaxScaler((-2, 3))",
+             "MaxAbsScaler()", "RobustScaler()"]
+
+
+@pytest.mark.parametrize("scaler", PIPELINES)
+def test_scalers_of_pipelines_are_read(scaler):
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    skl2onnx = pytest.importorskip("skl2onnx")
+    from sklearn.pipeline import make_pipeline
+
+    x = floats(60, 6) * [1, 10, 100, 0.1, 3, 3] + [5, 0, 200, 1, 1, -7]
+    x = x.astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")    # it need not converge
+        regressor = neural_network.MLPRegressor(hidden_layer_sizes=(7,), max_iter=5)
+        pipeline = make_pipeline(eval(scaler, vars(preprocessing)), regressor)
+        model = skl2onnx.to_onnx(pipeline.fit(x, x[:, 0]), x[:1], target_opset=17)
+    check(model, x)
+
+
+def test_images_with_channels_last_are_read():
+    x = floats(2, 9, 8, 3)
+    nodes = [("Sub", "x m", "a", {}), ("Transpose", "a", "b", {"perm": [0, 3, 1, 2]}),
+             ("Mul", "b s", "c", {}), ("Conv", "c w", "h", {}), ("Relu", "h", "r", {}),
+             ("Transpose", "r", "t", {"perm": [0, 2, 3, 1]}), ("MatMul", "t v", "d", {}),
+             ("Add", "d o", "e", {}), ("Transpose", "e", "y", {"perm": [0, 3, 1, 2]})]
+    constants = {"m": floats(3), "s": floats(3, 1, 1), "w": floats(5, 3, 2, 2), "v": floats(5, 4),
+                 "o": floats(4)}
+    for count, note in ((9, None), (8, "the results are images (channels, height, width), those "
+                                       "before the last Transpose")):
+        model = graph_of(nodes[:count], constants, ["n", 9, 8, 3])
+        model.graph.output[0].name = nodes[count - 1][2]
+        with pytest.warns(FrontEndWarning) as caught:
+            read = from_onnx(model)
+        assert [str(warning.message) for warning in caught] == list(read.notes)
+        assert list(read.notes) == ["the inputs are those after a Transpose by [0, 3, 1, 2], such "
+                                    "as images (channels, height, width)", *filter(None, [note])]
+        got = read.patches.join(read(read.patches.cut(x.transpose(0, 3, 1, 2))))
+        expected = run(model, x)
+        np.testing.assert_allclose(got if note is None else got.transpose(0, 2, 3, 1), expected,
+                                   rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("nodes, constants, shape, message", [
+    ([("Transpose", "x", "a", {"perm": [0, 3, 1, 2]}), ("Flatten", "a", "f", {}),
+      ("Gemm", "f w", "y", {})], {"w": floats(24, 2)}, [1, 2, 4, 3],
+     "Flatten node (a -> f): shape must not change after a Transpose of the inputs, which changes "
+     "their order: transpose them first; "),
+    ([("Conv", "x w", "h", {}), ("Transpose", "h", "y", {"perm": [0, 1, 3, 2]})],
+     {"w": floats(3, 2, 2, 2)}, [1, 2, 4, 3],
+     "Transpose node (h -> y): only the axis of the vectors must change its place, not the order "
+     "of the others; "),
+    ([("Conv", "x w", "h", {}), ("Transpose", "h", "t", {"perm": [0, 2, 3, 1]}),
+      ("Flatten", "t", "y", {})], {"w": floats(3, 2, 2, 2)}, ["n", 2, None, None],
+     "Flatten node (t -> y): shape must not join or split vectors of 3 numbers"),
+])
+def test_transpositions_that_change_the_order_are_refused(nodes, constants, shape, message):
+    image = (2, 4, 3) if nodes[0][0] == "Conv" else None
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
+        from_onnx(graph_of(nodes, constants, shape), image=image)
 
 
 def test_sparse_constants_take_the_memory_of_their_numbers():
@@ -404,8 +474,9 @@ IMAGE = [1, 2, 4, 4]
      "before it with last='h'"),
     ([("Softmax", "x", "h", {}), ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
      "Softmax node (x -> h): operation must be one of Add, "),
-    ([("Add", "x x", "y", {})], {}, [1, 6], "Add node (x, x -> y): must have one computed input "
-                                            f"besides constants, not 2; {CHOOSE}"),
+    ([("Add", "x x", "y", {})], {}, [1, 6], "Add node (x, x -> y): model is residual: must have "
+                                            "one computed input besides constants, not 2, as a "
+                                            f"connection around layers is not run; {CHOOSE}"),
     ([("Identity", "x", "y", {})], {}, [1, 6], "model must have a linear layer or a convolution"),
     ([("Relu", "x", "h", {}), ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
      f"Relu node (x -> h): ReLU must follow a linear layer or a convolution directly; {CHOOSE}"),
@@ -454,16 +525,13 @@ IMAGE = [1, 2, 4, 4]
      "onnx.shape_inference.infer_shapes infers it if the shape of the input is declared; "
      f"{CHOOSE}"),
     ([("Conv", "x w", "h", {}), ("Conv", "h v", "y", {})],
-     {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 2, 2)}, IMAGE, "Conv node (h, v -> y): "
-                                                                "convolution after another "
-                                                                "layer must be 1 × 1, with "
-                                                                "stride 1, without padding, on "
-                                                                "the pixels of a convolution "
-                                                                f"before it; {CHOOSE}"),
+     {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 2, 2)}, IMAGE,
+     "Conv node (h, v -> y): convolution after another layer must be 1 × 1; begin at it with "
+     "first='h', or end before it with last='h'"),
     ([("Conv", "x w", "h", {}), ("Conv", "h v", "y", {"strides": [2, 2]})],
-     {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 1, 1)}, IMAGE, "Conv node (h, v -> y): "
-                                                                "convolution after another layer "
-                                                                "must be 1 × 1"),
+     {"w": floats(3, 2, 2, 2), "v": floats(3, 3, 1, 1)}, IMAGE,
+     "Conv node (h, v -> y): convolution after another layer must be 1 × 1, with stride 1, without "
+     f"padding, on the pixels of a convolution before it; {CHOOSE}"),
     ([("Add", "x c", "h", {}), ("Conv", "h w", "y", {"pads": [1, 1, 1, 1]})],
      {"w": floats(3, 2, 2, 2), "c": np.float32(1)}, IMAGE, "Conv node (h, w -> y): constant must "
                                                            "not be added before a convolution "
@@ -500,9 +568,9 @@ IMAGE = [1, 2, 4, 4]
      "declare the full shape of the input"),
     ([("Constant", "", "w", {"domain": "odd", "value": numpy_helper.from_array(W)}),
       ("MatMul", "x w", "y", {})], {}, [1, 6],
-     "MatMul node (x, w -> y): must have one computed input besides constants, not 2"),
+     "Constant node ( -> w): operation must be one of Add, "),
     ([("Transpose", "v", "w", {"domain": "odd"}), ("MatMul", "x w", "y", {})], {"v": W.T.copy()},
-     [1, 6], "MatMul node (x, w -> y): must have one computed input besides constants, not 2"),
+     [1, 6], "Transpose node (v -> w): operation must be one of Add, "),
     ([("Constant", "", "c", {"value_float": 1.0, "value_int": 3}), ("Add", "x c", "h", {}),
       ("MatMul", "h w", "y", {})], {"w": W}, [1, 6],
      "Add node (x, c -> h): constant 'c': type must be FLOAT, DOUBLE, FLOAT16, BFLOAT16, not "
