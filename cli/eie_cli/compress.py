@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -23,9 +23,6 @@ from .options import (
 )
 from .training_options import Learning, learning_options, show_stages, training_session
 from .verdict import conclude, warn, warn_of_labels, warn_of_precision
-
-if TYPE_CHECKING:
-    from eie_compiler.training.data import Data
 
 __all__ = ["compress_command"]
 
@@ -147,7 +144,8 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
                 **session._asdict())
             write_network(network, compressed)
         if not labels:
-            measured = _held_out(data)
+            name, part = data.held_out
+            measured = part.inputs, part.targets, f"{name} inputs"
     else:
         with working("compressing") as progress:
             compressed = compress(loaded, progress=progress, **options)
@@ -176,10 +174,3 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     else:
         warn_of_labels(check)
         conclude(check, str(network), accept_loss=accept_loss, quiet=as_json)
-
-
-def _held_out(data: "Data") -> tuple[Any, Any, str]:
-    """Inputs and targets that were not trained with, and their name."""
-    if len(data.validation):
-        return data.validation.inputs, data.validation.targets, "validation inputs"
-    return data.test.inputs, data.test.targets, "test inputs"

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import click
 
-from .options import FILE, numbers
+from eie_hdl.config import EIEConfig
+
+from .console import working
+from .options import FILE, accept_loss_option, numbers
 from .training_options import Learning, learning_options, show_stages, training_session
+from .verdict import conclude, conclude_untrained
 
 __all__ = ["train_command"]
 
@@ -21,19 +25,28 @@ __all__ = ["train_command"]
               help="Train dense, sparse and dense again, with the same number of epochs each. "
                    "SHARE of the weights, 0.25 to 0.5, is held at zero in the sparse stage; 0 is "
                    "the control, with three dense stages.  [default: one dense stage]")
+@accept_loss_option
 @learning_options
 def train_command(data: Path, layers: tuple[int, ...], output: Path, dsd: float | None,
-                  learning: Learning) -> None:
+                  accept_loss: bool, learning: Learning) -> None:
     """Train a fully connected network.
 
     DATA is an .npz file of train_inputs, train_labels, test_inputs and test_labels; *_images of
     bytes are read as pixels. Integer labels are classes; other labels are numbers to approximate.
     Writes `NAME.weight` and `NAME.bias` of layers fc1, fc2, ... Needs the extra [train].
+
+    The last line says whether the network is good, doubtful or bad on the validation data, or on
+    the test data if none are held out: compressed as `eie compress` does by default, in the
+    fixed-point arithmetic of the machine. The exit code is 3 if it is bad, or if the network in
+    floating point is no better than a constant answer.
     """
+    from eie_compiler.compression.compress import compress
+    from eie_compiler.compression.fidelity import measure_fidelity
     from eie_compiler.training.data import read_data
     from eie_compiler.training.loop import train
     from eie_compiler.training.module import Module
     from eie_compiler.training.recipes import dense_stages, dsd_stages
+    from eie_compiler.training.retrain import N_SAMPLES
     from eie_compiler.training.weights import write_weights
 
     loaded = read_data(data, validation=learning.validation, seed=learning.seed)
@@ -44,5 +57,16 @@ def train_command(data: Path, layers: tuple[int, ...], output: Path, dsd: float 
     with training_session(learning, output) as session:
         records = train(module, loaded, stages, seed=learning.seed, batch=learning.batch,
                         threads=learning.threads, resume=learning.resume, **session._asdict())
-        write_weights(output, module.to_model())
+        model = module.to_model()
+        write_weights(output, model)
     show_stages(str(output), loaded.classifies, records)
+    name, part = loaded.held_out
+    with working("measuring the accuracy"):
+        network = compress(model, calibration=loaded.train.inputs[:N_SAMPLES])
+        check = {"data": f"{name} inputs", **measure_fidelity(
+            model, network, EIEConfig(), part.inputs, labels=part.targets)}
+    if check["labels"] and not check["labels"]["judge"]:
+        conclude_untrained(check, str(output), accept_loss=accept_loss)
+    else:
+        conclude(check, str(output), accept_loss=accept_loss,
+                 lead="after `eie compress` with its defaults, ")

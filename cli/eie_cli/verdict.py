@@ -8,8 +8,8 @@ from rich.text import Text
 
 from .console import make_console
 
-__all__ = ["conclude", "describe_score", "show_score", "warn", "warn_of_labels",
-           "warn_of_precision"]
+__all__ = ["conclude", "conclude_untrained", "describe_score", "show_score", "warn",
+           "warn_of_labels", "warn_of_precision"]
 
 #: Exit code of a network that is bad.
 _BAD = 3
@@ -33,7 +33,8 @@ _REMEDIES = {
 }
 
 
-def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool = False) -> None:
+def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool = False,
+             lead: str = "") -> None:
     """Print the verdict of a check; a bad one ends the program with exit code 3.
 
     Parameters
@@ -46,19 +47,40 @@ def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool
         Keep the exit code 0.
     quiet : :class:`bool`
         Print nothing if the network is good.
+    lead : :class:`str`
+        Begin of the sentence.
     """
     verdict = check["verdict"]
-    text = f"{verdict.capitalize()}: {describe_score(check)}"
+    text = lead + describe_score(check)
     if verdict != "good":
         text += f" {_explain(check)}"
-    if verdict == "bad":
-        text += (f" {what} is written." if accept_loss else
-                 f" {what} is written; with --accept-loss the exit code is 0.")
     # A loss must be seen even if the results go to a pipe.
     if verdict != "good" or not quiet:
-        make_console(stderr=verdict != "good").print(Text(text, _COLOURS[verdict]), soft_wrap=True)
+        _print(verdict, text if verdict != "bad" else _add_file(text, what, accept_loss))
     if verdict == "bad" and not accept_loss:
         sys.exit(_BAD)
+
+
+def conclude_untrained(check: dict[str, Any], what: str, *, accept_loss: bool) -> None:
+    """Print that a trained model is no better than a constant answer; then as :func:`conclude`."""
+    labels = check["labels"]
+    form = ".1%" if check["agreement"] is not None else ".4f"
+    text = (f"the trained network is no better on {check['samples']:,} {check['data']} "
+            f"({labels['model']:{form}}) than a constant answer ({labels['constant']:{form}}): "
+            f"change --epochs or --rate, or scale the inputs.")
+    _print("bad", _add_file(text, what, accept_loss))
+    if not accept_loss:
+        sys.exit(_BAD)
+
+
+def _add_file(text: str, what: str, accept_loss: bool) -> str:
+    return f"{text} {what} is written" + (
+        "." if accept_loss else "; with --accept-loss the exit code is 0.")
+
+
+def _print(verdict: str, text: str) -> None:
+    make_console(stderr=verdict != "good").print(
+        Text(f"{verdict.capitalize()}: {text}", _COLOURS[verdict]), soft_wrap=True)
 
 
 def describe_score(check: dict[str, Any]) -> str:

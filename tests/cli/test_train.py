@@ -30,7 +30,7 @@ def test_a_network_is_trained_and_its_stages_are_listed(tmp_path, data, eie):
 def test_a_seed_gives_the_same_file(tmp_path, data, eie):
     def train(name, *options):
         assert eie("train", data, "--layers", 8, "--epochs", 1, "-o", tmp_path / name,
-                   *options)[0] == 0
+                   "--accept-loss", *options)[0] == 0
         with np.load(tmp_path / name) as arrays:
             return {key: array.tobytes() for key, array in arrays.items()}
 
@@ -40,10 +40,41 @@ def test_a_seed_gives_the_same_file(tmp_path, data, eie):
 @pytest.mark.usefixtures("torch")
 def test_dsd_has_three_stages(tmp_path, data, eie):
     code, text = eie("train", data, "--layers", "16", "--epochs", 1, "--dsd", 0.25, "-o",
-                     tmp_path / "dsd.npz")
+                     tmp_path / "dsd.npz", "--accept-loss")
     assert code == 0
     assert re.findall(r"^(dense again|dense|sparse) +1 +(\S+)", text, re.M) == [
         ("dense", "100.0%"), ("sparse", "75.0%"), ("dense again", "100.0%")]
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("options, where", [
+    ([], "30 validation"), (["--validation", 0], "100 test"),
+])
+def test_last_line_is_the_verdict_on_held_out_data(tmp_path, data, eie, options, where):
+    code, text = eie("train", data, "--layers", "16,8", "--epochs", 10, "--rate", 0.01, "-o",
+                     tmp_path / "dense.npz", *options)
+    assert code == 0
+    assert re.match(rf"(Good|Doubtful): after `eie compress` with its defaults, accuracy \S+% on "
+                    rf"{where} inputs, \S+% in floating point\.", text.splitlines()[-1])
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_network_that_learnt_nothing_is_bad(tmp_path, eie):
+    rng = np.random.default_rng(92)
+    labels = np.r_[np.zeros(90), np.ones(10)].astype(int)
+    np.savez(tmp_path / "noise.npz", **{f"{part}_{what}": array for part in ("train", "test")
+                                        for what, array in (("inputs", rng.normal(size=(100, 4))),
+                                                            ("labels", labels))})
+    call = ("train", tmp_path / "noise.npz", "--layers", 4, "--epochs", 1, "--validation", 0, "-o",
+            tmp_path / "dense.npz")
+    code, text = eie(*call)
+    assert code == 3
+    assert re.search(
+        r"^Bad: the trained network is no better on 100 test inputs \(\d+\.\d%\) than a constant "
+        r"answer \(90\.0%\): change --epochs or --rate, or scale the inputs\. \S+dense.npz is "
+        r"written; with --accept-loss the exit code is 0\.$", text, re.M)
+    assert (tmp_path / "dense.npz").exists()
+    assert eie(*call, "--accept-loss")[0] == 0
 
 
 @pytest.mark.usefixtures("torch")

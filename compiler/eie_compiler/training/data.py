@@ -52,6 +52,11 @@ class Data:
     test: Part
 
     @property
+    def held_out(self) -> tuple[str, Part]:
+        """Data that were not trained with, and their name: validation, else test."""
+        return ("validation", self.validation) if len(self.validation) else ("test", self.test)
+
+    @property
     def classifies(self) -> bool:
         """True if targets are classes."""
         return self.train.targets.dtype.kind == "i"

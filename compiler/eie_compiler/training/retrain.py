@@ -15,10 +15,10 @@ from .loop import train
 from .module import Module
 from .recipes import pruning_stages, sharing_stage
 
-__all__ = ["Retrained", "compress_with_retraining"]
+__all__ = ["N_SAMPLES", "Retrained", "compress_with_retraining"]
 
 #: Training inputs for which the formats are chosen, unless others are given.
-_N_SAMPLES = 10_000
+N_SAMPLES = 10_000
 
 
 class Retrained(NamedTuple):
@@ -92,7 +92,7 @@ def compress_with_retraining(
     module = Module.from_model(model)
     records = train(module, data, stages, seed=seed, batch=batch, threads=threads,
                     checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
-    samples = data.train.inputs[:_N_SAMPLES] if calibration is None else calibration
+    samples = data.train.inputs[:N_SAMPLES] if calibration is None else calibration
     # The module is pruned and shared already: compression keeps its weights exactly.
     network = compress(module.to_model(), v_width=v_width, kmeans_init=kmeans_init,
                        act_width=act_width, calibration=samples, pins=pins)

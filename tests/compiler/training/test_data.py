@@ -18,6 +18,12 @@ def test_validation_data_are_taken_from_the_training_data_by_seed(data_file, blo
     np.testing.assert_array_equal(one.test.inputs, blobs["test_inputs"].astype(np.float32))
 
 
+@pytest.mark.parametrize("validation, name", [(0.25, "validation"), (0, "test")])
+def test_held_out_data_are_those_of_validation_or_else_of_test(data_file, validation, name):
+    data = read_data(data_file, validation=validation)
+    assert data.held_out == (name, getattr(data, name))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_class_that_is_held_out_is_counted(tmp_path, seed):
     inputs, labels = np.eye(4), np.array([0, 1, 0, 2])
