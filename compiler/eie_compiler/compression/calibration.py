@@ -17,7 +17,8 @@ from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
 from .decompress import decompress
 
-__all__ = ["calibrate", "check_calibration", "fit_frac", "report_formats", "sample_vectors"]
+__all__ = ["calibrate", "check_calibration", "fit_frac", "observe", "report_formats",
+           "sample_vectors"]
 
 #: Greatest magnitude of a preprocessed input, without samples: eight standard deviations, if
 #: preprocessing standardises.
@@ -164,7 +165,7 @@ def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Sa
 def _ranges(model: Model, samples: Samples | None, input_magnitude: float) -> Iterator[_Range]:
     """Ranges of the input and of the results of each layer."""
     if samples is not None:
-        return _observe(model, samples)
+        return observe(model, samples)
     if not 0 < input_magnitude < math.inf:
         raise CompressError(f"input_magnitude must be positive and finite, not {input_magnitude!r}")
     return _bound(model, float(input_magnitude))
@@ -191,8 +192,14 @@ def sample_vectors(model: Model, samples: Samples) -> NDArray[np.float64]:
     return values
 
 
-def _observe(model: Model, samples: Samples) -> Iterator[_Range]:
-    """Ranges observed with samples."""
+def observe(model: Model, samples: Samples) -> Iterator[_Range]:
+    """Ranges of the input, preprocessed, and of the results of each layer, with samples.
+
+    Raises
+    ------
+    CompressError, PatchError
+        If samples do not match the model, or a result is not finite.
+    """
     values = sample_vectors(model, samples)
     if model.preprocessing is not None:
         values = model.preprocessing(values)

@@ -11,10 +11,11 @@ from scipy.sparse import csc_array
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompressError
-from ..model import Model
+from ..model import Model, ModelLayer
 from ..network import CompressedNetwork, Layer
-from .calibration import calibrate, check_calibration, sample_vectors
-from .decompress import decompress
+from .calibration import calibrate, check_calibration, observe, sample_vectors
+from .decompress import decompress, decompress_layer
+from .equalisation import equalise
 from .offsets import fold_offsets
 from .prune import check_pruning, density_of, prune
 from .weight_sharing import check_sharing, share_weights
@@ -31,7 +32,9 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     """Compress a model without retraining.
 
     A layer with at most ``2 ** v_width - 1`` distinct nonzero weights, such as one of a retrained
-    model or of another compressed format, keeps its weights exactly.
+    model or of another compressed format, keeps its weights exactly. Other layers exchange scales
+    as in :func:`~.equalisation.equalise`. With samples, errors of weights count in proportion to
+    the variance of their inputs, and biases are corrected by the mean error of each result.
 
     Parameters
     ----------
@@ -49,6 +52,7 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         Width of an activation of the target machine in bits, which the formats use fully.
     calibration, input_magnitude, pins
         Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
+        Samples are also used for the weights and biases.
     progress : function of :class:`str`
         Called with the name of each step as it begins.
 
@@ -60,13 +64,25 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
                   calibration=calibration, input_magnitude=input_magnitude, pins=pins)
     shares = densities(model, density=density, quality=quality)
+    n_shared = (1 << v_width) - 1
+    if calibration is None:
+        model = equalise(model, n_shared)
+    else:
+        active = [(vector.values != 0).any(axis=0) for vector in observe(model, calibration)][1:]
+        model = equalise(model, n_shared, active)
+    observed = None if calibration is None else observe(model, calibration)
+    correction = _Correction()
     layers = []
     for layer, share in zip(model.layers, shares):
         progress(f"compressing {layer.name}")
+        inputs = None if observed is None else next(observed).values
         sparse = prune(layer.weight, density=share, balance=balance)
-        codebook, codes = share_weights(sparse.data, (1 << v_width) - 1, kmeans_init)
+        importance = None if inputs is None else \
+            np.repeat(inputs.var(axis=0), np.diff(sparse.indptr))
+        codebook, codes = share_weights(sparse.data, n_shared, kmeans_init, importance=importance)
         sparse = csc_array((codes, sparse.indices, sparse.indptr), shape=sparse.shape)
-        layers.append(Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0))
+        shared = Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0)
+        layers.append(shared if inputs is None else correction.apply(layer, shared, inputs))
     unscaled = CompressedNetwork(tuple(layers), input_frac=0, v_width=v_width,
                                  patches=model.patches, preprocessing=model.preprocessing)
     if calibration is not None:
@@ -77,6 +93,28 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     return dataclasses.replace(unscaled, input_frac=input_frac, layers=tuple(
         dataclasses.replace(layer, output_frac=frac)
         for layer, frac in zip(unscaled.layers, fracs)))
+
+
+class _Correction:
+    """Correction of the biases of successive layers by the mean error of their results."""
+
+    def __init__(self) -> None:
+        #: Samples of the inputs of the next shared layer; None as long as no weight has changed.
+        self._inputs: NDArray[np.float64] | None = None
+
+    def apply(self, layer: ModelLayer, shared: Layer, inputs: NDArray[np.float64]) -> Layer:
+        """Correct the bias of a layer with shared weights, for the inputs of the original one."""
+        weight = decompress_layer(shared).weight
+        change = layer.weight - weight
+        if self._inputs is None:
+            if not (change if isinstance(change, np.ndarray) else change.data).any():
+                return shared
+            self._inputs = inputs
+        bias = layer.bias + change @ inputs.mean(axis=0) \
+            + weight @ (inputs.mean(axis=0) - self._inputs.mean(axis=0))
+        corrected = dataclasses.replace(shared, bias=bias)
+        self._inputs = decompress_layer(corrected)(self._inputs)
+        return corrected
 
 
 def check_options(model: Model, *, v_width: int, kmeans_init: str, act_width: int,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..network import CompressedNetwork
 from ..preprocessing import Preprocessing
-from .decompress import decompress
+from .decompress import decompress_layer
 
 __all__ = ["fold_offsets"]
 
@@ -39,7 +39,7 @@ def fold_offsets(network: CompressedNetwork, vectors: NDArray[np.float64]) -> Co
         & (np.abs(vectors * scale).max(axis=0) <= limit)
     first = network.layers[0]
     # The shared weights, not the original ones: the results must not change.
-    shift = decompress(network).layers[0].weight @ np.where(folded, offset * scale, 0)
+    shift = decompress_layer(first).weight @ np.where(folded, offset * scale, 0)
     return dataclasses.replace(
         network, layers=(dataclasses.replace(first, bias=first.bias - shift), *network.layers[1:]),
         preprocessing=Preprocessing(np.where(folded, 0, offset), scale))

@@ -12,12 +12,16 @@ __all__ = ["check_sharing", "share_weights"]
 #: Maximum number of Lloyd's iterations; it converges sooner.
 _MAX_ROUNDS = 1000
 
+#: Steps of the running sum for each value, if there are few values.
+_STEPS_PER_VALUE = 4
+
 #: Maximum number of values clustered exactly: a few seconds and 0.1 GB with 255 centroids.
 _MAX_EXACT = 1 << 14
 
 
 def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str = "exact",
-                  seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+                  seed: int = 0, importance: NDArray[np.float64] | None = None
+                  ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Cluster values by k-means, and replace each by the mean of its cluster.
 
     In one dimension a cluster is a range of the sorted values, so an iteration needs only the
@@ -34,9 +38,12 @@ def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str =
         least to the greatest weight; ``density``, so that each represents the same number of
         weights; ``random``, weights drawn with `seed`. The last three are those of the paper, which
         found linear best because it keeps centroids for the few large weights. The exact ones are
-        found for every n-th of the sorted values if there are more than 16,384.
+        found for every n-th of the sorted values if there are more than 16,384; with `importance`,
+        for values at even steps of its running sum.
     seed : :class:`int`
         Seed of the random initialisation.
+    importance : float64, like `values`, optional
+        Factor of the squared error of each value, 0 or more. None: all the same.
 
     Returns
     -------
@@ -57,7 +64,14 @@ def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str =
     if len(distinct) <= n_shared:
         codebook[1:len(distinct) + 1] = distinct
         return codebook, (np.searchsorted(distinct, values) + 1).astype(np.uint8)
-    centroids = _iterate(ordered, _INITIALISERS[kmeans_init](ordered, n_shared, seed))
+    centroids = _INITIALISERS[kmeans_init](ordered, n_shared, seed)
+    if importance is None or not importance.any():
+        centroids = _iterate(ordered, np.ones(len(ordered)), centroids)
+    else:
+        factors = importance[np.argsort(values)]
+        if kmeans_init == KMEANS_INITS[0]:
+            centroids = _exact(_even_steps(ordered, factors), n_shared, seed)
+        centroids = _iterate(ordered, factors, centroids)
     nearest = np.searchsorted(_boundaries(centroids), values)
     # A centroid that started far from all weights, as next to an outlier, may end without members.
     used = np.bincount(nearest, minlength=n_shared) > 0
@@ -84,6 +98,14 @@ def _exact(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[np
     return np.sort(kmeans1d.cluster(subset, n_shared).centroids)
 
 
+def _even_steps(ordered: NDArray[np.float64], factors: NDArray[np.float64]
+                ) -> NDArray[np.float64]:
+    """Values at even steps of the running sum of their factors, for which all are then 1."""
+    running = np.cumsum(factors)
+    count = min(_MAX_EXACT, _STEPS_PER_VALUE * len(ordered))
+    return ordered[np.searchsorted(running, (np.arange(count) + 0.5) / count * running[-1])]
+
+
 def _linear(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[np.float64]:
     return np.linspace(ordered[0], ordered[-1], n_shared)
 
@@ -100,14 +122,16 @@ def _random(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[n
 _INITIALISERS = dict(zip(KMEANS_INITS, (_exact, _linear, _density, _random), strict=True))
 
 
-def _iterate(ordered: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
+def _iterate(ordered: NDArray[np.float64], factors: NDArray[np.float64],
+             centroids: NDArray[np.float64]) -> NDArray[np.float64]:
     """Move each centroid to the mean of the values nearest to it, until none moves (Lloyd)."""
-    running = np.concatenate([[0.0], np.cumsum(ordered)])
+    total = np.concatenate([[0.0], np.cumsum(factors)])
+    running = np.concatenate([[0.0], np.cumsum(factors * ordered)])
     for _ in range(_MAX_ROUNDS):
         inner = np.searchsorted(ordered, _boundaries(centroids))
         edges = np.concatenate([[0], inner, [len(ordered)]])
-        sizes = np.diff(edges)
-        means = np.diff(running[edges]) / np.maximum(sizes, 1)
+        sizes = np.diff(total[edges])
+        means = np.diff(running[edges]) / np.where(sizes > 0, sizes, 1)
         moved = np.where(sizes > 0, means, centroids)    # an empty cluster does not move
         if np.array_equal(moved, centroids):
             break

@@ -161,3 +161,26 @@ def test_a_width_that_no_machine_has_is_refused(act_width):
     with pytest.raises(ConfigError, match=f"^act_width must be an integer from 4 to 24, "
                                           f"not {act_width}$"):
         compress(Model((ModelLayer("fc", np.ones((2, 2))),)), act_width=act_width)
+
+
+def test_biases_correct_the_mean_error_of_samples():
+    rng = np.random.default_rng(50)
+    model = Model((ModelLayer("a", rng.normal(size=(20, 30)), rng.normal(size=20), relu=True),
+                   ModelLayer("b", rng.normal(size=(5, 20)))))
+    x = rng.uniform(0, 1, (400, 30))
+    plain, corrected = (decompress(compress(model, v_width=2, density=0.7, calibration=samples))
+                        for samples in (None, x))
+    errors = [found(x) - model(x) for found in (plain, corrected)]
+    np.testing.assert_allclose(errors[1].mean(axis=0), 0, atol=1e-9)
+    assert np.abs(errors[0].mean(axis=0)).max() > 0.5
+    assert (errors[1] ** 2).mean() < 0.7 * (errors[0] ** 2).mean()
+
+
+def test_biases_of_shared_weights_stay_as_they_are():
+    rng = np.random.default_rng(51)
+    weights = rng.choice([-1.5, 0.3, 1 / 3], (20, 30)), rng.choice([-0.1, 0.7], (5, 20))
+    model = Model(tuple(ModelLayer(name, weight, rng.normal(size=len(weight)), relu=name == "a")
+                        for name, weight in zip("ab", weights)))
+    network = compress(model, calibration=rng.normal(size=(50, 30)))
+    for layer, original in zip(network.layers, model.layers):
+        assert layer.bias.tolist() == original.bias.tolist()

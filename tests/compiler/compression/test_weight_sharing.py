@@ -111,3 +111,30 @@ def test_another_start_is_refused():
     with pytest.raises(CompressError, match=re.escape(
             "kmeans_init must be exact, linear, density or random, not 'uniform'")):
         share_weights(np.ones(3), 7, "uniform")
+
+
+@pytest.mark.parametrize("kmeans_init", KMEANS_INITS)
+def test_errors_count_by_their_importance(kmeans_init):
+    rng = np.random.default_rng(60)
+    values = rng.normal(size=2000)
+    values[::10] *= 300
+    importance = np.where(np.arange(2000) % 10, 1.0, 0)
+    codebook, codes = share_weights(values, 15, kmeans_init, importance=importance)
+    plain, plain_codes = share_weights(values, 15, kmeans_init)
+    weighted, unweighted = (importance @ (book[found] - values) ** 2
+                            for book, found in ((codebook, codes), (plain, plain_codes)))
+    assert weighted < unweighted
+    if kmeans_init == "exact":
+        alone, alone_codes = share_weights(values[importance > 0], 15)
+        best = ((alone[alone_codes] - values[importance > 0]) ** 2).sum()
+        assert best <= weighted < 1.02 * best
+
+
+def test_equal_importance_changes_little():
+    values = np.random.default_rng(61).normal(size=3000)
+    codebook, codes = share_weights(values, 15, importance=np.full(3000, 7.0))
+    best, best_codes = share_weights(values, 15)
+    assert ((codebook[codes] - values) ** 2).sum() \
+        < 1.01 * ((best[best_codes] - values) ** 2).sum()
+    none, none_codes = share_weights(values, 15, importance=np.zeros(3000))
+    assert (none.tolist(), none_codes.tolist()) == (best.tolist(), best_codes.tolist())
