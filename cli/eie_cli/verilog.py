@@ -14,17 +14,21 @@ __all__ = ["verilog_command"]
 
 @click.command("verilog")
 @machine_options
+@click.option("--name", default="eie", show_default=True,
+              help="Name of the top module, and prefix of all other modules, files and macros: "
+                   "lower-case letters, digits and underscores. Machines of different names fit "
+                   "into one design.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
-def verilog_command(config: EIEConfig, folder: Path) -> None:
+def verilog_command(config: EIEConfig, name: str, folder: Path) -> None:
     """Write the Verilog of an accelerator.
 
-    The top module is `eie`; eie.f lists the files that a tool must read. The same configuration
-    always gives the same text.
+    The top module is NAME; NAME.f lists the files that a tool must read. The same configuration
+    and name always give the same text.
     """
     from eie_hdl.export.verilog import emit
 
     start = time.perf_counter()
-    emitted = emit(config)
+    emitted = emit(config, name)
     emitted.write(folder)
     size = sum(len(text.encode()) for text in emitted.files.values())
     click.echo(f"{folder}: {config.n_pe} PEs, {len(emitted.files)} files, {size:,} bytes, "

@@ -6,7 +6,7 @@ __all__ = ["describe_core"]
 
 _CORE = """\
 CAPI=2:
-name: ::{top}:{version}
+name: "::{top}:{version}"
 description: EIE sparse neural-network accelerator with AXI4-Lite registers and AXI4-Streams
 
 filesets:
@@ -20,10 +20,10 @@ filesets:
 targets:
   default:
     filesets: [rtl]
-    toplevel: {top}
+    toplevel: "{top}"
   lint:
     filesets: [rtl, waivers]
-    toplevel: {top}
+    toplevel: "{top}"
     flow: lint
     flow_options:
       tool: verilator

@@ -18,22 +18,18 @@ from ..lib.shared_module import Shared, ports
 from ..lib.sram import Sram
 from ..top import Eie
 from .fusesoc import describe_core
+from .names import DEFAULT_NAME, VerilogNameError, check_name, prefix_text
 from .word_tables import describe_words
 from .yosys import builtin_yosys
 
 __all__ = ["Emitted", "emit", "to_verilog"]
 
-#: Declaration of the prefix of memory image names in an instance.
-IMAGE_PARAMETER = 'parameter IMAGE = ""'
+#: Parameters that modules pass down to memories: prefix of the names of memory images, and folder.
+_PARAMETERS = ("IMAGE", "IMAGE_FOLDER")
 
-#: Hand-written modules instantiated by the generated ones.
-MEMORIES = ("eie_sram.v", "eie_regfile.v")
-
-#: Tables of the words of the machine.
-WORDS = "eie_words.md"
-
-#: Verilator lint waivers.
-WAIVERS = "eie.vlt"
+#: Hand-written files, with the default name of the machine: memories, and Verilator lint waivers.
+_MEMORIES = ("eie_sram.v", "eie_regfile.v")
+_WAIVERS = "eie.vlt"
 
 
 @dataclass(frozen=True)
@@ -43,8 +39,8 @@ class Emitted:
     Attributes
     ----------
     files : :class:`dict` of :class:`str` to :class:`str`
-        Text by file name: ``eie.v``, the memories, the file list ``eie.f``, the FuseSoC core
-        ``eie.core``, tables of the words, and lint waivers.
+        Text by file name, for a machine named ``eie``: ``eie.v``, the memories, the file list
+        ``eie.f``, the FuseSoC core ``eie.core``, tables of the words, and lint waivers.
     """
     files: dict[str, str] = field(default_factory=dict)
 
@@ -59,12 +55,18 @@ class Emitted:
 class VerilogPlatform:
     """Amaranth platform that replaces memories and shared modules by instances.
 
+    Parameters
+    ----------
+    name : :class:`str`
+        Prefix of the modules that it instantiates.
+
     Attributes
     ----------
     modules : :class:`dict` of :class:`str` to :class:`str`
         Text of the shared modules, by name.
     """
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.modules: dict[str, str] = {}
 
     def convert(self, component: wiring.Component, name: str) -> str:
@@ -74,10 +76,6 @@ class VerilogPlatform:
                 component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
                 ports={port: (value, PortDirection.Input if flow == In else PortDirection.Output)
                        for port, flow, value in ports(component)})
-        # Amaranth has no module parameters; the one that names memory images is added here.
-        text, n_images = re.subn(r'\.IMAGE\("(\.[^"]*)"\)', r'.IMAGE({IMAGE, "\1"})', text)
-        if n_images:
-            text = text.replace(f"module {name}(", f"module {name} #({IMAGE_PARAMETER}) (", 1)
         # Submodules and fields have names such as "top.queue" and "word.lane", but not all tools
         # accept the dot. Replace it by an underscore, or by two if that name exists.
         names = set(re.findall(r"\w+", text))
@@ -86,49 +84,133 @@ class VerilogPlatform:
             else match[1].replace(".", "__")) + " ", text)
         # A zero-width signal, such as the index of a single PE, would be declared with two bits.
         text = re.sub(r"^ *(?:wire|reg) [^;]*\[-1:0\][^;]*;\n", "", text, flags=re.MULTILINE)
-        return text.split("\n", 1)[1]    # the first line names a version of Yosys
+        return _pass_parameters(text.split("\n", 1)[1])    # the first line names a Yosys version
 
     def get_shared(self, shared: Shared) -> Instance:
-        if shared.module not in self.modules:
-            self.modules[shared.module] = self.convert(shared.make(), shared.module)
+        module = prefix_text(shared.module, self.name)
+        if module not in self.modules:
+            self.modules[module] = self.convert(shared.make(), module)
         wires: dict[str, Any] = {("i_" if flow == In else "o_") + port: value
                                  for port, flow, value in ports(shared)}
-        if IMAGE_PARAMETER in self.modules[shared.module]:
-            wires["p_IMAGE"] = shared.name
-        return Instance(shared.module, i_clk=ClockSignal(),
-                        i_rst=ResetSignal() | shared.reset, **wires)
+        for parameter, value in zip(_PARAMETERS, (shared.name, "")):
+            if _declare(parameter) in self.modules[module]:
+                wires[f"p_{parameter}"] = value
+        return Instance(module, i_clk=ClockSignal(), i_rst=ResetSignal() | shared.reset, **wires)
 
     def get_sram(self, sram: Sram) -> Instance:
-        return Instance("eie_sram" if sram.block else "eie_regfile",
+        image = {"p_IMAGE": sram.image, "p_IMAGE_FOLDER": ""} if sram.image else {}
+        return Instance(f"{self.name}_sram" if sram.block else f"{self.name}_regfile",
                         p_WIDTH=sram.width, p_DEPTH=sram.depth, p_ADDR_WIDTH=len(sram.r.addr),
-                        p_IMAGE=sram.image, i_clk=ClockSignal(),
+                        **image, i_clk=ClockSignal(),
                         i_r_en=sram.r.en, i_r_addr=sram.r.addr, o_r_data=sram.r.data,
                         i_w_en=sram.w.en, i_w_addr=sram.w.addr, i_w_data=sram.w.data)
 
 
-def to_verilog(component: wiring.Component, name: str) -> str:
+def _declare(parameter: str) -> str:
+    return f'parameter {parameter} = ""'
+
+
+def _pass_parameters(text: str) -> str:
+    """Declare the parameters of memory images, which Amaranth lacks, where they are needed.
+
+    A module needs those that it refers to, and those of the modules that it instantiates.
+    """
+    text = re.sub(r'\.IMAGE\("(\.[^"]*)"\)', r'.IMAGE({IMAGE, "\1"})', text)
+    text = re.sub(r"\.IMAGE_FOLDER\([^)]*\)", ".IMAGE_FOLDER(IMAGE_FOLDER)", text)
+    modules = {re.match(r"module (\w+)", module)[1]: module    # type: ignore[index]
+               for module in re.split(r"^(?=module )", text, flags=re.MULTILINE) if module.strip()}
+    children = {name: set(re.findall(r"^  (\w+) +\w+ \($", module, re.MULTILINE)) & modules.keys()
+                for name, module in modules.items()}
+    needs = {name: {parameter for parameter in _PARAMETERS
+                    if re.search(rf"(?<!\.)\b{parameter}\b", module)}
+             for name, module in modules.items()}
+    for _ in modules:    # as often as the hierarchy has levels, or more
+        for name, inner in children.items():
+            needs[name].update(*(needs[child] for child in inner))
+
+    def declare(match: re.Match[str]) -> str:
+        needed = [_declare(parameter) for parameter in _PARAMETERS if parameter in needs[match[1]]]
+        return f"module {match[1]} #({', '.join(needed)}) (" if needed else match[0]
+
+    def instantiate(match: re.Match[str]) -> str:
+        needed = [f"    .{parameter}({parameter})" for parameter in _PARAMETERS
+                  if parameter in needs.get(match[1], ())]
+        return (f"  {match[1]} #(\n" + ",\n".join(needed) + f"\n  ) {match[2]} (" if needed
+                else match[0])
+
+    text = re.sub(r"^module (\w+) ?\(", declare, text, flags=re.MULTILINE)
+    return re.sub(r"^  (\w+) +(\w+) \($", instantiate, text, flags=re.MULTILINE)
+
+
+def to_verilog(component: wiring.Component, name: str, *, prefix: str = DEFAULT_NAME) -> str:
     """Convert `component` to Verilog module `name`, followed by the modules it instantiates.
 
-    The text depends only on the component and the versions of Amaranth and its Yosys.
+    The text depends only on the component, the names, and the versions of Amaranth and its Yosys.
     Memories are instances of ``eie_sram`` and ``eie_regfile``.
+
+    Parameters
+    ----------
+    component : :class:`~amaranth.lib.wiring.Component`
+        Component to convert.
+    name : :class:`str`
+        Its module.
+    prefix : :class:`str`
+        Replacement of ``eie`` in the names of the modules that it instantiates.
     """
-    platform = VerilogPlatform()
+    platform = VerilogPlatform(prefix)
     return "".join([platform.convert(component, name), *platform.modules.values()])
 
 
-def emit(config: EIEConfig) -> Emitted:
-    """Emit the Verilog of the accelerator described by `config`, with top module ``eie``."""
+def emit(config: EIEConfig, name: str = DEFAULT_NAME) -> Emitted:
+    """Emit the Verilog of an accelerator.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    name : :class:`str`
+        Name of the top module and of the FuseSoC core, and prefix of all other modules, files and
+        macros. Machines of different names fit into one design.
+
+    Raises
+    ------
+    VerilogNameError
+        If `name` is not a name of :func:`~.names.check_name`, or is that of a module of another
+        machine.
+    """
+    check_name(name)
     settings = "".join(f"//   {name} = {value}\n" for name, value in config.as_dict().items())
     release = version("eie-hdl")
     title = f"// EIE accelerator, generated by eie-hdl {release}.\n{settings}"
-    verilog_files = {"eie.v": title + to_verilog(Eie(config), "eie")}
+    text = to_verilog(Eie(config), name, prefix=name)
+    _check_other_machines(name, text)
     folder = resources.files(__package__) / "rtl"
-    for name in MEMORIES:
-        verilog_files[name] = (folder / name).read_text(encoding="utf-8")
+    verilog_files = {f"{name}.v": title + text}
+    for file in _MEMORIES:
+        verilog_files[prefix_text(file, name)] = prefix_text(
+            (folder / file).read_text(encoding="utf-8"), name)
+    waivers = prefix_text(_WAIVERS, name)
     return Emitted({
         **verilog_files,
-        WORDS: describe_words(config),
-        WAIVERS: (folder / WAIVERS).read_text(encoding="utf-8"),
-        "eie.f": "".join(f"{name}\n" for name in verilog_files),
-        "eie.core": describe_core("eie", release, sources=verilog_files, waivers=WAIVERS),
+        f"{name}_words.md": describe_words(config),
+        waivers: prefix_text((folder / _WAIVERS).read_text(encoding="utf-8"), name),
+        f"{name}.f": "".join(f"{file}\n" for file in verilog_files),
+        f"{name}.core": describe_core(name, release, sources=verilog_files, waivers=waivers),
     })
+
+
+def _check_other_machines(name: str, text: str) -> None:
+    """Check that no machine of another name has a module called `name`.
+
+    Parameters
+    ----------
+    text : :class:`str`
+        Modules of the machine called `name`, of which others have the like.
+    """
+    parts = [module.removeprefix(f"{name}_")
+             for module in re.findall(r"^module (\w+)", text, re.MULTILINE)[1:]]
+    for part in [*parts, *(file.removeprefix("eie_").removesuffix(".v") for file in _MEMORIES)]:
+        if name.endswith(f"_{part}"):
+            other = name.removesuffix(f"_{part}")
+            raise VerilogNameError(f"name must not be {name}, which is a module of a machine named "
+                                   f"{other}: choose another name")

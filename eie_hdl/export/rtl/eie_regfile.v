@@ -4,13 +4,15 @@
 // of a row returns the new contents.
 //
 // IMAGE is the file name of the initial contents: one hexadecimal word per line, for all words or
-// the first ones. The macro EIE_IMAGES, a quoted folder, builds it into the netlist; in simulation,
-// the plusarg +eie_images=FOLDER loads it. With neither, the initial contents are undefined.
+// the first ones. Its folder is IMAGE_FOLDER; if that is empty, in simulation FOLDER of the plusarg
+// +eie_images=FOLDER; else that of the macro EIE_IMAGES, a quoted folder. Without any of them, the
+// initial contents are undefined. Synthesis builds the contents into the netlist.
 module eie_regfile #(
     parameter WIDTH = 1,
     parameter DEPTH = 2,
     parameter ADDR_WIDTH = 1,
-    parameter IMAGE = ""
+    parameter IMAGE = "",
+    parameter IMAGE_FOLDER = ""
 ) (
     input  wire                  clk,
     input  wire                  r_en,
@@ -31,18 +33,22 @@ module eie_regfile #(
         if (w_en) rows[w_addr] <= w_data;
     end
 
-`ifdef EIE_IMAGES
+`ifdef SYNTHESIS
     generate
-        if (IMAGE != "") begin : built_in
+        if (IMAGE != "" && IMAGE_FOLDER != "") begin : from_parameter
+            initial $readmemh({IMAGE_FOLDER, "/", IMAGE}, rows);
+        end
+`ifdef EIE_IMAGES
+        else if (IMAGE != "") begin : from_macro
             initial $readmemh({`EIE_IMAGES, "/", IMAGE}, rows);
         end
-    endgenerate
 `endif
-
-`ifndef SYNTHESIS
+    endgenerate
+`else
     generate
         if (IMAGE != "") begin : loaded
             reg [8*1024-1:0] folder;
+            reg has_folder;
             /* verilator lint_off UNUSEDSIGNAL */
             reg [WIDTH-1:0] word;    // counted, not used
             /* verilator lint_on UNUSEDSIGNAL */
@@ -50,27 +56,39 @@ module eie_regfile #(
 
             // Count the words first: simulators warn about a short file unless given its length,
             // and continue after errors that must stop the simulation.
-            initial if ($value$plusargs("eie_images=%s", folder)) begin
-                file = $fopen({folder, "/", IMAGE}, "r");
-                n_words = 0;
-                if (file != 0)
-                    while ($fscanf(file, "%h", word) == 1 && ^word !== 1'bx)
-                        n_words = n_words + 1;
+            initial begin
+                has_folder = 1'b1;
+                if (IMAGE_FOLDER != "")
+                    $sformat(folder, "%0s", IMAGE_FOLDER);
+                else if (!$value$plusargs("eie_images=%s", folder))
+`ifdef EIE_IMAGES
+                    $sformat(folder, "%0s", `EIE_IMAGES);
+`else
+                    has_folder = 1'b0;
+`endif
 
-                if (file == 0) begin
-                    $display("ERROR: %m: cannot read the image %0s/%0s", folder, IMAGE);
-                    $finish;
-                end else if ($feof(file) == 0 || ^word === 1'bx) begin
-                    $display("ERROR: %m: word %0d of the image %0s/%0s is not hexadecimal",
-                             n_words, folder, IMAGE);
-                    $finish;
-                end else if (n_words > DEPTH) begin
-                    $display("ERROR: %m: the image %0s/%0s has %0d words, the memory %0d",
-                             folder, IMAGE, n_words, DEPTH);
-                    $finish;
-                end else if (n_words > 0)
-                    $readmemh({folder, "/", IMAGE}, rows, 0, n_words - 1);
-                if (file != 0) $fclose(file);
+                if (has_folder) begin
+                    file = $fopen({folder, "/", IMAGE}, "r");
+                    n_words = 0;
+                    if (file != 0)
+                        while ($fscanf(file, "%h", word) == 1 && ^word !== 1'bx)
+                            n_words = n_words + 1;
+
+                    if (file == 0) begin
+                        $display("ERROR: %m: cannot read the image %0s/%0s", folder, IMAGE);
+                        $finish;
+                    end else if ($feof(file) == 0 || ^word === 1'bx) begin
+                        $display("ERROR: %m: word %0d of the image %0s/%0s is not hexadecimal",
+                                 n_words, folder, IMAGE);
+                        $finish;
+                    end else if (n_words > DEPTH) begin
+                        $display("ERROR: %m: the image %0s/%0s has %0d words, the memory %0d",
+                                 folder, IMAGE, n_words, DEPTH);
+                        $finish;
+                    end else if (n_words > 0)
+                        $readmemh({folder, "/", IMAGE}, rows, 0, n_words - 1);
+                    if (file != 0) $fclose(file);
+                end
             end
         end
     endgenerate

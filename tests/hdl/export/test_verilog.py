@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.export.verilog import Emitted
+from eie_hdl.export.names import VerilogNameError
+from eie_hdl.export.verilog import Emitted, emit
 from eie_sim.rtl.toolchain import find_verilator, tool_environment
 from eie_sim.rtl.verilator_host import verilog
 
@@ -82,6 +83,88 @@ def test_yosys_finds_no_problem(folder):
     assert "Warning" not in run.stdout
 
 
+@pytest.fixture(scope="module")
+def two_machines(simulators, tmp_path_factory):
+    """Folder with two machines of different names, and a module that contains both."""
+    path = tmp_path_factory.mktemp("two")
+    for name, config in TWO_MACHINES.items():
+        Emitted(verilog(config, simulators, name=name)).write(path / name)
+    (path / "two.v").write_text(
+        "module two (input wire aclk, input wire aresetn, output wire [1:0] irq);\n" + "".join(
+            f"    /* verilator lint_off PINMISSING */\n"
+            f'    {name} #(.IMAGE_FOLDER("{name}-net")) {name} (\n'
+            f"        .aclk(aclk), .aresetn(aresetn), .irq(irq[{number}]));\n"
+            for number, name in enumerate(TWO_MACHINES)) + "endmodule\n", encoding="utf-8")
+    return path
+
+
+TWO_MACHINES = {"left": dataclasses.replace(PRESETS["tiny"], n_pe=2), "right": PRESETS["tiny"]}
+
+#: All files of both machines, as they are listed.
+TWO_FILES = [f"{name}/{name}{part}.v"
+             for name in TWO_MACHINES for part in ("", "_sram", "_regfile")]
+
+
+def test_all_names_begin_with_that_of_the_machine(two_machines):
+    defined = []
+    for name in TWO_MACHINES:
+        files = {path.name: path.read_text(encoding="utf-8")
+                 for path in (two_machines / name).iterdir()}
+        assert all(re.fullmatch(rf"{name}[_.].*", file) for file in files)
+        modules = re.findall(r"^module (\w+)", "".join(files.values()), re.MULTILINE)
+        assert all(re.fullmatch(rf"{name}(_.*)?", module) for module in modules)
+        macros = re.findall(r"`(?:ifdef|ifndef|define) (\w+)", "".join(files.values()))
+        assert all(macro == "SYNTHESIS" or macro.startswith(name.upper()) for macro in macros)
+        assert not re.search(r"eie[_.]|EIE_", "".join(files.values()))
+        assert files[f"{name}.f"].split() == [f"{name}{part}.v"
+                                              for part in ("", "_sram", "_regfile")]
+        defined += modules
+    assert len(defined) == len(set(defined))
+
+
+def test_two_machines_fit_into_one_design_without_a_warning(two_machines, simulator):
+    command = {
+        "verilator": [find_verilator().path, "--lint-only", "-Wall", "--top-module", "two",
+                      "left/left.vlt", "right/right.vlt"],
+        "icarus": ["iverilog", "-g2005", "-t", "null", "-s", "two"]}[simulator]
+    run = subprocess.run([*command, *TWO_FILES, "two.v"], cwd=two_machines, capture_output=True,
+                         encoding="utf-8", env=tool_environment())
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_waivers_of_a_machine_are_not_for_files_whose_name_ends_like_its_own(two_machines,
+                                                                              verilator):
+    (two_machines / "myleft.v").write_text(
+        "module myleft (input wire [3:0] a, output wire b);\n    assign b = a;\nendmodule\n",
+        encoding="utf-8")
+    run = subprocess.run([find_verilator().path, "--lint-only", "-Wall", "left/left.vlt",
+                          "myleft.v"], cwd=two_machines, capture_output=True, encoding="utf-8",
+                         env=tool_environment())
+    assert "%Warning-WIDTHTRUNC: myleft.v" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["left_core", "left_core_ccu", "a_b_pe", "x_sram", "x_regfile",
+                                  "x_load_packets_check", "x_node4"])
+def test_a_name_that_another_machine_has_for_a_module_is_refused(name, monkeypatch, emitted):
+    monkeypatch.setattr("eie_hdl.export.verilog.Eie", lambda config: None)
+    monkeypatch.setattr("eie_hdl.export.verilog.to_verilog", lambda _, name, prefix: re.sub(
+        r"\beie(?=\b|_)", name, emitted("tiny")["eie.v"]))
+    with pytest.raises(VerilogNameError, match=(
+            rf"^name must not be {name}, which is a module of a machine named \w+: "
+            "choose another name$")):
+        emit(PRESETS["tiny"], name)
+
+
+def test_a_machine_whose_name_is_no_module_of_another_shares_no_module_with_it(folder):
+    """Else the name of one must end in a part that only both modules together have."""
+    parts = [name.removeprefix("eie_") for name in re.findall(
+        r"^module (eie_\w+)", (folder / "eie.v").read_text(encoding="utf-8"), re.MULTILINE)]
+    for part in parts:
+        for other in parts:
+            if other.endswith(f"_{part}"):
+                assert other.removesuffix(f"_{part}") in parts
+
+
 def test_each_module_is_defined_once(folder):
     modules = re.findall(r"^module (\S+?)(?: |\()", (folder / "eie.v").read_text(encoding="utf-8"),
                          re.MULTILINE)
@@ -98,6 +181,7 @@ def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
         assert f'.IMAGE({{IMAGE, ".{image}.hex"}})' in text
     assert '.IMAGE("ccu.program.hex")' in text
     assert '.IMAGE("pe_0")' in text
+    assert ".IMAGE()" not in text
 
 
 def test_only_intermediate_values_are_unnamed(folder):
@@ -127,7 +211,7 @@ def test_ports_have_the_names_that_tools_infer_buses_by(emitted):
 
 def find_ports(text):
     """Direction and width of each port of the top module."""
-    top = text[text.index("module eie("):text.index("endmodule")]
+    top = text[text.index("module eie "):text.index("endmodule")]
     declared = re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", top, re.MULTILINE)
     return {name: (direction, int(high or 0) + 1) for direction, high, name in declared}
 
@@ -158,7 +242,7 @@ def test_text_is_the_same_whatever_the_hash_seed(emitted):
 
 #: SHA-256 of ``eie.v`` of the preset tiny. A change of the hardware or of the package's version
 #: changes it; another Python must not.
-TINY_SHA256 = "9564f5f880ca89a4f839a224d944f642f77121fc743dc17aa5ecb75a52c8b395"
+TINY_SHA256 = "02813edd5536629920cf01f99f5345885c32763869fa008aab41292ffcb58077"
 
 
 def test_text_is_the_same_with_every_python(emitted):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import eie_hdl
 from eie_hdl.config import EIEConfig
+from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
 
 from .. import toolchain
@@ -34,16 +35,19 @@ public_flat_rd -module "eie_pe" -port "*"
 _NUMBERING = ("-fno-dfg", "-fno-table")
 
 
-def verilog(config: EIEConfig, cache: str | Path | None) -> dict[str, str]:
+def verilog(config: EIEConfig, cache: str | Path | None, *, name: str = DEFAULT_NAME
+            ) -> dict[str, str]:
     """Return the Verilog of a machine by file name, from the cache if possible.
 
     Parameters
     ----------
+    name : :class:`str`
+        Name of the machine, as for :func:`eie_hdl.export.verilog.emit`.
     cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`..cache.make_once`.
     """
-    folder = make_once(cache, "verilog", [config.as_dict(), _generator()],
-                       lambda folder: emit(config).write(folder))
+    folder = make_once(cache, "verilog", [config.as_dict(), name, _generator()],
+                       lambda folder: emit(config, name).write(folder))
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
@@ -124,7 +128,7 @@ def _drop_image_names(text: str) -> str:
 
     Hosts load everything through the stream.
     """
-    return re.sub(r'(\beie_pe) #\(\s*\.IMAGE\("\w+"\)\s*\)', r"\1", text)
+    return re.sub(r'(\beie_pe #\()\s*\.IMAGE\("\w+"\),', r"\1", text)
 
 
 def _includes() -> list[Path]:
