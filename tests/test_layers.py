@@ -84,6 +84,9 @@ ROWS = [
 GOLDEN = {"eie_sim.golden.model", "eie_sim.golden.tile"}
 GOLDEN_MAY = {*GOLDEN, "eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing"}
 
+#: Modules that may import a module whose name is not known beforehand -> reason.
+DYNAMIC = {"eie_compiler.frontends.__init__": "a front end of its own package, by kind of file"}
+
 SOURCES = {".".join(path.relative_to((ROOT / folder).parent).with_suffix("").parts): path
            for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
 
@@ -123,12 +126,20 @@ def exports(package):
     return found
 
 
+def aliases(tree):
+    """Map the names that a module gives to imported modules to their full names."""
+    return {alias.asname: alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+            for alias in node.names if alias.asname}
+
+
 def imports(module, text):
     """Modules of this project that a module imports, also in functions and for type checking.
 
     A name of a package counts as both the package and the module that defines the name.
     """
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    known = aliases(tree)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -138,8 +149,10 @@ def imports(module, text):
                      for inner in (f"{name}.{alias.name}" for alias in node.names)]
             names += [exports(name)[alias.name] for alias in node.names
                       if alias.name in exports(name)]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            names = [exports(node.value.id).get(node.attr, "")]    # after `import package`
+        elif isinstance(node, ast.Attribute):
+            # After `import package` or `import package as name`.
+            name = ast.unparse(node.value)
+            names = [exports(known.get(name, name)).get(node.attr, "")]
         else:
             continue
         for name in names:
@@ -147,8 +160,24 @@ def imports(module, text):
                 yield f"{name}.__init__" if f"{name}.__init__" in SOURCES else name
 
 
+def unreadable(module, text):
+    """Imports of this project that do not say which names or modules they import."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            if node.names[0].name == "*" and package_of(origin(module, node)) in ALLOWED:
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Call) and module not in DYNAMIC:
+            function = ast.unparse(node.func).split(".")[-1]
+            name = next((argument.value for argument in node.args[:1]
+                         if isinstance(argument, ast.Constant)), "")    # "" if computed
+            if function in ("import_module", "__import__") and (
+                    package_of(name) in {"", *ALLOWED}):
+                yield ast.unparse(node)
+
+
 def faults(module, text):
     """Imports that are not allowed."""
+    yield from unreadable(module, text)
     package = package_of(module)
     for name in imports(module, text):
         if package_of(name) != package:
@@ -214,6 +243,17 @@ def test_every_row_is_of_modules_that_exist(prefix):
     ("eie_sim.inference", "from eie_hdl import Core, EIEConfig", ["eie_hdl.core"]),
     ("eie_bench.host", "def f():\n  from eie_hdl import Eie as Top", ["eie_hdl.top"]),
     ("eie_cli.run", "import eie_hdl\ncore = eie_hdl.Core", ["eie_hdl.core"]),
+    ("eie_cli.run", "import eie_hdl as h\ncore = h.Core", ["eie_hdl.core"]),
+    ("eie_cli.run", "import eie_hdl.top as t\ntop = t.Eie", ["eie_hdl.top"]),
+    ("eie_cli.run", "from eie_hdl import *", ["from eie_hdl import *"]),
+    ("eie_hdl.pe.mac", "from .sram import *", ["from .sram import *"]),
+    ("eie_cli.run", "from numpy import *", []),
+    ("eie_cli.run", "import importlib\nimportlib.import_module('eie_hdl.top')",
+     ["importlib.import_module('eie_hdl.top')"]),
+    ("eie_cli.run", "from importlib import import_module\nimport_module('.top', 'eie_hdl')",
+     ["import_module('.top', 'eie_hdl')"]),
+    ("eie_cli.run", "__import__(name)", ["__import__(name)"]),
+    ("eie_cli.run", "import importlib\nimportlib.import_module('numba')", []),
     ("eie_compiler.model", "from eie_hdl import Core", ["eie_hdl.__init__", "eie_hdl.core"]),
     ("eie_sim.inference", "from eie_bench.paper.nine_layers import LAYERS",
      ["eie_bench.paper.nine_layers"]),

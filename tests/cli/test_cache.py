@@ -1,4 +1,4 @@
-"""`eie cache`: its table, its total, and clearing."""
+"""`eie cache` (`eie_cli.cache`): its table, its total, and clearing."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`eie compile`: its errors."""
+"""`eie compile` (`eie_cli.compile`): its errors."""
 
 
 def test_network_that_does_not_fit_is_one_line(tmp_path, network, eie):

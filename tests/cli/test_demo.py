@@ -1,4 +1,4 @@
-"""`eie demo`, which runs `eie_sim.demo.demo`: its figures and files."""
+"""`eie demo` (`eie_cli.demo`), which runs `eie_sim.demo.demo`: its figures and files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`eie doctor`: what is missing, and how to install it."""
+"""`eie doctor` (`eie_cli.doctor`): what is missing, and how to install it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Errors are one line and name options as the user types them."""
+"""`eie_cli.errors`: errors are one line and name options as the user types them."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""`eie explore`: files, tables of `eie_cli.explore_tables`, and errors."""
+"""`eie explore` (`eie_cli.explore`): files, tables of `eie_cli.explore_tables`, and errors."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

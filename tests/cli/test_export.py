@@ -1,4 +1,4 @@
-"""`eie export`: its files are valid C, match the build and are deterministic."""
+"""`eie export` (`eie_cli.export`): its files are valid C, match the build and are deterministic."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""`eie info`: networks and builds."""
+"""`eie info` (`eie_cli.info`): networks and builds."""
 
 import json
 

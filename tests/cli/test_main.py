@@ -1,4 +1,4 @@
-"""`eie`: its help, and errors with a traceback."""
+"""`eie`: its help, with that of `eie_cli.bench`, and errors with a traceback."""
 
 import re
 import subprocess
@@ -28,8 +28,10 @@ def test_every_command_and_option_is_explained(eie):
     assert code == 0
     assert re.findall(r"^  (\w+)  ", text, re.M) == COMMANDS
     assert "..." not in text.partition("Commands:")[2]    # all fit their line
-    for name, command in main.commands.items():
-        assert eie(name, "-h")[0] == 0
+    bench = main.commands["bench"]
+    for name, command in [*main.commands.items(),
+                          *((f"bench {name}", inner) for name, inner in bench.commands.items())]:
+        assert eie(*name.split(), "-h")[0] == 0
         assert command.help
         for option in command.params:
             assert isinstance(option, click.Argument) or option.help, f"{name} {option.name}"

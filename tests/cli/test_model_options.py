@@ -1,4 +1,4 @@
-"""Options of commands that read a model."""
+"""`eie_cli.model_options`: options of commands that read a model."""
 
 import re
 

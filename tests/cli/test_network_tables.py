@@ -1,3 +1,5 @@
+"""`eie_cli.network_tables`: tables and JSON of a network."""
+
 import json
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""`eie_cli.options`: options that several commands share."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`eie registers`: files and errors."""
+"""`eie registers` (`eie_cli.registers`): files and errors."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""`eie run`: outputs, statistics and the verdict on the hardware."""
+"""`eie run` (`eie_cli.run`): outputs, statistics and the verdict on the hardware."""
 
 import json
 import re

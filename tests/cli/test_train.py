@@ -1,4 +1,4 @@
-"""`eie train`: from data to a dense network."""
+"""`eie train` (`eie_cli.train`): from data to a dense network."""
 
 import json
 import re

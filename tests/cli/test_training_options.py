@@ -1,4 +1,4 @@
-"""Options and checkpoint of `eie train` and `eie compress --retrain`."""
+"""`eie_cli.training_options`: options and checkpoint of training commands."""
 
 import json
 

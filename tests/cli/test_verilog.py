@@ -1,4 +1,4 @@
-"""`eie verilog`: its files."""
+"""`eie verilog` (`eie_cli.verilog`): its files."""
 
 import re
 

@@ -38,7 +38,9 @@ def n_lines(function):
     return lines - (docstring.end_lineno - docstring.lineno + 1)
 
 
-FOUND = {f"{path.relative_to(PACKAGE)}:{function.name}": (n_lines(function), n_parameters)
+# Several classes of a file have an `elaborate`, so the line number is part of the key.
+FOUND = {f"{path.relative_to(PACKAGE)}:{function.lineno}:{function.name}":
+         (n_lines(function), n_parameters)
          for path in sorted(PACKAGE.rglob("*.py"))
          for function, n_parameters in functions(path.read_text(encoding="utf-8"))}
 LENGTHS = {name: length for name, (length, _) in FOUND.items()}

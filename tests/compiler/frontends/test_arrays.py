@@ -1,4 +1,4 @@
-"""Arrays and sparse matrices of NumPy files."""
+"""Arrays and sparse matrices of NumPy files, and `read_model` of `eie_compiler.frontends`."""
 
 import re
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Weights in separate files beside the model."""
+"""`eie_compiler.frontends.onnx_data`: weights in separate files beside the model."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Files of `torch.save` and .safetensors."""
+"""`eie_compiler.frontends.pytorch_files`: files of `torch.save` and .safetensors."""
 
 import pickle
 import re

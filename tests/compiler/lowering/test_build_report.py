@@ -1,3 +1,4 @@
+"""`eie_compiler.lowering.build_report`: counts of entries, words and bits."""
 
 import numpy as np
 

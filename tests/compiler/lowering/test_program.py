@@ -1,3 +1,4 @@
+"""`eie_compiler.lowering.program`: descriptors of compiled networks."""
 
 import numpy as np
 

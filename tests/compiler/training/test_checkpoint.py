@@ -1,3 +1,5 @@
+"""`eie_compiler.training.checkpoint`: interrupted and resumed runs."""
+
 import re
 
 import numpy as np

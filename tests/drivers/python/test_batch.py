@@ -1,4 +1,4 @@
-"""Batches: order of transfers and starts, results, programs that fail."""
+"""`eie_driver.batch`: order of transfers and starts, results, programs that fail."""
 
 import pytest
 

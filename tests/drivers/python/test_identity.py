@@ -1,4 +1,4 @@
-"""Identification of a machine."""
+"""`eie_driver.identity`: identification of a machine."""
 
 import dataclasses
 import re

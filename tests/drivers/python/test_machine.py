@@ -1,4 +1,4 @@
-"""Waiting, counters and errors of a machine."""
+"""`eie_driver.machine`: waiting, counters and errors of a machine."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""FuseSoC core: the file list, and a lint run without warnings."""
+"""`eie_hdl.export.fusesoc`: the file list, and a lint run without warnings."""
 
 import os
 import subprocess

@@ -1,4 +1,7 @@
-"""Engine verilator: agreement with engine cocotb, and error reports."""
+"""Engine verilator: agreement with engine cocotb, and error reports.
+
+Machines are compiled by `eie_sim.rtl.verilator_host`.
+"""
 
 import contextlib
 import dataclasses
