@@ -60,6 +60,7 @@ COVERED = {
 
 #: Test files in mirroring folders without a module of their name -> reason.
 WITHOUT_MODULE = {
+    "cli/test_outputs.py": "outputs of all commands",
     "hdl/ccu/test_ccu_load.py": "part of the tests of ccu.ccu, by subject",
     "hdl/test_core_recovery.py": "part of the tests of core, by subject",
     "hdl/test_elaborate_lengths.py": "style of all modules",

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eie_hdl.extras import missing
+from eie_hdl.files import open_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +35,8 @@ def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
     # No random IDs or date in the SVG; text stays text, in one font or a similar one.
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "none",
                      "font.sans-serif": ["DejaVu Sans"]}):
-        figure.savefig(png, dpi=_DPI)
-        figure.savefig(svg, metadata={"Date": None})
+        with open_output(png) as file:
+            figure.savefig(file, format="png", dpi=_DPI)
+        with open_output(svg) as file:
+            figure.savefig(file, format="svg", metadata={"Date": None})
     return [png, svg]

@@ -5,12 +5,14 @@ import time
 
 import click
 
+from .options import command
+
 __all__ = ["cache_command"]
 
 _BYTES_PER_MIB = 1 << 20
 
 
-@click.command("cache")
+@command("cache")
 @click.option("--clear", is_flag=True,
               help="Remove all entries, but no other files; refused while another process uses the "
                    "cache.  [default: show the entries]")

@@ -6,13 +6,13 @@ import click
 
 from eie_hdl.config import EIEConfig
 
-from .options import FILE, FOLDER, machine_options
+from .options import FILE, FOLDER, command, machine_options
 from .verdict import warn_of_precision
 
 __all__ = ["compile_command"]
 
 
-@click.command("compile")
+@command("compile")
 @click.argument("network", type=FILE)
 @machine_options
 @click.option("--mapping", type=click.Choice(["balanced", "interleaved"]), default="balanced",
@@ -28,7 +28,8 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
     """Compile a network for a machine.
 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
-    included, and a build report.
+    included, and a build report. Files of an earlier build in the folder are replaced, all others
+    are kept; a folder that has other files of their names is refused.
     """
     from eie_compiler.files.network_file import read_network
     from eie_compiler.lowering.compile import compile_network

@@ -14,8 +14,11 @@ from .console import working
 from .model_options import model_options
 from .options import (
     FILE,
+    FILE_OR_FOLDER,
+    OUTPUT_FILE,
     accept_loss_option,
     arithmetic_options,
+    command,
     labels_option,
     numbers,
     renamed_option,
@@ -42,10 +45,10 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
         raise click.BadParameter(f"must be LAYER=BITS, not {' '.join(texts)!r}") from error
 
 
-@click.command("compress")
-@click.argument("model", type=click.Path(exists=True, path_type=Path))
+@command("compress")
+@click.argument("model", type=FILE_OR_FOLDER)
 @click.option("-o", "--output", "network", required=True, help="Network file to write.",
-              type=click.Path(dir_okay=False, path_type=Path))
+              type=OUTPUT_FILE)
 @model_options
 @click.option("--density", callback=_per_layer, metavar="SHARE[,SHARE...]",
               help="Share of the weights to keep by magnitude, above 0 to 1, for all layers or for "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from .console import make_console, make_table, print_table, working
-from .options import FOLDER, simulator_option
+from .options import FOLDER, command, simulator_option
 
 if TYPE_CHECKING:
     from eie_sim.c_driver.demo import Run
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["demo_command"]
 
 
-@click.command("demo")
+@command("demo")
 @click.option("--driver", type=click.Choice(["python", "c"]), default="python", show_default=True,
               help="Driver of the machine: the one in Python, or the one in C, which polls and "
                    "takes interrupts.")

@@ -5,10 +5,12 @@ import sys
 
 import click
 
+from .options import command
+
 __all__ = ["doctor_command"]
 
 
-@click.command("doctor")
+@command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def doctor_command(as_json: bool) -> None:
     """Check required tools and how to fix what is missing.

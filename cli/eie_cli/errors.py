@@ -1,5 +1,7 @@
 """Command group that prints user errors in one line and program faults with a traceback."""
 
+import errno
+import os
 import re
 import sys
 import warnings
@@ -13,9 +15,17 @@ from .encoding import tolerate_encoding
 
 __all__ = ["Group"]
 
+#: Exit code after Ctrl-C, as of shells: 128 + SIGINT.
+_INTERRUPTED = 130
+
+#: Errors of a disk without space, or of a user's share of it.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class Group(click.Group):
     """A group that prints the project's exceptions and those of the file system, and exits with 2.
+
+    After Ctrl-C it exits with 130.
 
     Any other exception is a fault of the program.
     """
@@ -28,13 +38,19 @@ class Group(click.Group):
         try:
             with _show_warnings(self, context):
                 return super().invoke(context)
+        except KeyboardInterrupt:
+            # Unfinished objects of the interrupted step would warn that they are unused.
+            warnings.simplefilter("ignore")
+            click.echo("eie: interrupted", err=True)
+            sys.exit(_INTERRUPTED)
         except Exception as error:
             expected = type(error).__module__.startswith("eie_") or isinstance(error, OSError)
             if not expected or context.params.get("traceback"):
                 raise
             if isinstance(error, OSError) and error.filename:
-                error = OSError(f"cannot use {error.filename}: {error.strerror}; check the path, "
-                                f"or choose another one")
+                remedy = "free space on the disk" if error.errno in _FULL else "check the path"
+                error = OSError(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; "
+                                f"{remedy}, or choose another one")
             command = self.get_command(context, context.invoked_subcommand or "")
             click.echo(f"eie: {_spell_options(str(error), command)}", err=True)
             sys.exit(2)

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from eie_hdl.config import EIEConfig
 
-from .options import FILE, FOLDER, machine_options
+from .options import FILE, FOLDER, command, machine_options
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["explore_command"]
 
 
-@click.command("explore")
+@command("explore")
 @click.argument("network", type=FILE, required=False)
 @click.option("--input", "inputs", type=FILE, metavar="X.npy",
               help="Inputs of NETWORK, one per row, as for `eie run`. Cycles are summed over them.")

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from .options import FOLDER
+from .options import BUILD, FOLDER, command
 
 __all__ = ["export_command"]
 
 
-@click.command("export")
-@click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@command("export")
+@click.argument("build", type=BUILD)
 @click.option("--name", default="model", show_default=True,
               help="Name of the `struct eie_model` in C, and of its two files: lower-case letters, "
                    "digits and underscores, but no name that C, C++ or POSIX uses.")

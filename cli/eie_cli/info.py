@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from .options import FILE_OR_FOLDER, command
+
 __all__ = ["info_command"]
 
 
-@click.command("info")
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@command("info")
+@click.argument("path", type=FILE_OR_FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def info_command(path: Path, as_json: bool) -> None:
     """Describe a network file or a build.

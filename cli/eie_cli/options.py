@@ -8,14 +8,46 @@ from typing import Any
 import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
+from eie_hdl.files import check_output, protecting
 
-__all__ = ["FILE", "FOLDER", "Renamed", "accept_loss_option", "arithmetic_options",
+__all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Command",
+           "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options", "command",
            "labels_option", "machine_options", "numbers", "renamed_option", "simulator_option",
            "task_option"]
 
-#: A file that must be there, and a folder that need not.
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+
+class Input(click.Path):
+    """Path that is read; the command never replaces it."""
+
+
+class Output(click.Path):
+    """Path that is written; it must not be one that is read."""
+
+
+FILE = Input(exists=True, dir_okay=False, path_type=Path)
+BUILD = Input(exists=True, file_okay=False, path_type=Path)
+FILE_OR_FOLDER = Input(exists=True, path_type=Path)
+OUTPUT_FILE = Output(dir_okay=False, path_type=Path)
+FOLDER = Output(file_okay=False, path_type=Path)
+#: A file that is revised.
+DOCUMENT = Output(exists=True, dir_okay=False, path_type=Path)
+
+
+class Command(click.Command):
+    """Command whose outputs never replace its inputs."""
+
+    def invoke(self, context: click.Context) -> Any:
+        given = {kind: [value for parameter in self.params if isinstance(parameter.type, kind)
+                        and (value := context.params.get(parameter.name or ""))]
+                 for kind in (Input, Output)}
+        with protecting(given[Input]):
+            for output in given[Output]:
+                check_output(output)
+            return super().invoke(context)
+
+
+#: Decorator of every command.
+command = functools.partial(click.command, cls=Command)
 
 simulator_option = click.option(
     "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from .options import FOLDER
+from .options import FOLDER, command
 
 __all__ = ["registers_command"]
 
 
-@click.command("registers")
+@command("registers")
 @click.option("--no-peakrdl", is_flag=True,
               help="Write only eie.rdl and registers.md, which do not need PeakRDL.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
@@ -24,7 +24,5 @@ def registers_command(no_peakrdl: bool, folder: Path) -> None:
     """
     from eie_hdl.export.peakrdl import write_descriptions, write_exports
 
-    paths = write_descriptions(folder)
-    if not no_peakrdl:
-        paths += write_exports(folder)
+    paths = write_descriptions(folder) if no_peakrdl else write_exports(folder)
     click.echo("\n".join(map(str, paths)))

@@ -6,14 +6,23 @@ from typing import Any, Literal
 
 import click
 
-from .options import FILE, FOLDER, Renamed, labels_option, simulator_option, task_option
+from .options import (
+    BUILD,
+    FILE,
+    FOLDER,
+    Renamed,
+    command,
+    labels_option,
+    simulator_option,
+    task_option,
+)
 from .verdict import show_score
 
 __all__ = ["run_command"]
 
 
-@click.command("run")
-@click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@command("run")
+@click.argument("build", type=BUILD)
 @click.option("--input", "inputs", type=FILE, required=True, metavar="X.npy",
               help="Inputs, one per row; of a convolution, images (batch, channels, height, "
                    "width). Numbers, whether integers or floating-point, are rounded to the "
@@ -56,6 +65,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.vectors import dequantise
+    from eie_hdl.files import open_output, staged
     from eie_hdl.format import Layouts
     from eie_sim.inference import infer, shape_output
 
@@ -89,12 +99,13 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     if labels:
         value = score(dequantise(inference.outputs[-1], last.frac), truth, meaning)
         measured |= {"task": meaning, "accuracy" if meaning == "classification" else "r2": value}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, output in zip(inference.names, inference.outputs):
-        np.save(folder / f"{name}.npy", shape_output(loaded, output), allow_pickle=False)
-    write_json(folder / "statistics.json", inference.summary() | {
-        "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs},
-        **measured})
+    with staged(folder, last="statistics.json") as stage:
+        for name, output in zip(inference.names, inference.outputs):
+            with open_output(stage / f"{name}.npy") as file:
+                np.save(file, shape_output(loaded, output), allow_pickle=False)
+        write_json(stage / "statistics.json", inference.summary() | {
+            "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs},
+            **measured})
     show_inference(str(folder), inference)
     if labels:
         show_score(meaning, value, best_constant(truth, meaning), len(truth))

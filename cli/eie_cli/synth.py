@@ -8,12 +8,12 @@ import click
 from eie_hdl.config import EIEConfig
 
 from .console import make_table, print_table, working
-from .options import FOLDER, machine_options
+from .options import FOLDER, command, machine_options
 
 __all__ = ["synth_command"]
 
 
-@click.command("synth")
+@command("synth")
 @machine_options
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the placer.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/synth-pe"),

@@ -7,20 +7,20 @@ import click
 from eie_hdl.config import EIEConfig
 
 from .console import working
-from .options import FILE, accept_loss_option, numbers
+from .options import FILE, OUTPUT_FILE, accept_loss_option, command, numbers
 from .training_options import Learning, learning_options, show_stages, training_session
 from .verdict import conclude, conclude_untrained
 
 __all__ = ["train_command"]
 
 
-@click.command("train")
+@command("train")
 @click.argument("data", type=FILE)
 @click.option("--layers", required=True, callback=numbers(int), metavar="N[,N...]",
               help="Number of outputs of each layer but the last, whose number follows from the "
                    "data.")
 @click.option("-o", "--output", required=True, help="File of weights to write.",
-              type=click.Path(dir_okay=False, path_type=Path))
+              type=OUTPUT_FILE)
 @click.option("--dsd", type=float, metavar="SHARE",
               help="Train dense, sparse and dense again, with the same number of epochs each. "
                    "SHARE of the weights, 0.25 to 0.5, is held at zero in the sparse stage; 0 is "

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from .console import make_table, print_table
+from .options import OUTPUT_FILE
 from .progress import progress_bar
 
 __all__ = ["Learning", "Session", "learning_options", "show_stages", "training_session"]
@@ -50,7 +51,7 @@ _OPTIONS = [
                  help="Number of PyTorch threads; changing it may alter low-order bits."),
     click.option("--resume", is_flag=True,
                  help="Continue a stopped run of the same options."),
-    click.option("--log", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    click.option("--log", type=OUTPUT_FILE, metavar="FILE",
                  help="Write one line of JSON per epoch to FILE."),
 ]
 
@@ -85,6 +86,7 @@ def training_session(learning: Learning, output: Path) -> Iterator[Session]:
     """
     from eie_compiler.files.json_file import to_json
     from eie_compiler.training import TrainingError
+    from eie_hdl.files import open_log
 
     checkpoint = output.with_name(f"{output.name}.checkpoint.npz")
     if checkpoint.exists() and not learning.resume:
@@ -92,7 +94,7 @@ def training_session(learning: Learning, output: Path) -> Iterator[Session]:
                             f"with --resume, or delete it to start over")
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(progress_bar("training"))
-        log = learning.log and stack.enter_context(learning.log.open("w", encoding="utf-8"))
+        log = learning.log and stack.enter_context(open_log(learning.log))
 
         def on_epoch(record: dict[str, Any]) -> None:
             if log:

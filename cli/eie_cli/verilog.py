@@ -7,12 +7,12 @@ import click
 
 from eie_hdl.config import EIEConfig
 
-from .options import FOLDER, machine_options
+from .options import FOLDER, command, machine_options
 
 __all__ = ["verilog_command"]
 
 
-@click.command("verilog")
+@command("verilog")
 @machine_options
 @click.option("--name", default="eie", show_default=True,
               help="Name of the top module, and prefix of all other modules, files and macros: "

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.config import ConfigError, EIEConfig
+from eie_hdl.files import open_output, staged, write_file
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
 from eie_hdl.numeric import limits
 
@@ -170,25 +171,48 @@ class Build:
 
     def write_images(self, folder: str | Path) -> dict[str, str]:
         """Write one file per memory instance into `folder`; return the SHA-256 of each file."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         sums = {}
         for instance, image in _instances(self.config).items():
             text = to_hex(image.shape, self.images[instance])
-            (folder / image_file(instance)).write_bytes(text)
+            write_file(Path(folder) / image_file(instance), text)
             sums[image_file(instance)] = hashlib.sha256(text).hexdigest()
         return sums
 
     def save(self, folder: str | Path) -> None:
-        """Write the images, the placement of the vectors, and the manifest."""
+        """Write the images, the placement of the vectors, and the manifest.
+
+        Files of an earlier build in the folder are removed, all others are kept. If this is
+        interrupted, the folder holds the earlier build, or one that :meth:`load` refuses.
+
+        Raises
+        ------
+        BuildError
+            If the folder is not of a build but has a file that would be replaced.
+        OSError
+            If a file cannot be written.
+        """
         folder = Path(folder)
-        if (folder / MANIFEST).exists():    # an earlier build may be of a machine with more images
-            for stale in folder.glob(image_file("*")):
-                stale.unlink()
+        former = _owned_files(folder)
+        files = {_VECTORS, *map(image_file, _instances(self.config))}
+        for name in sorted(files - former):
+            if (folder / name).exists() or (folder / name).is_symlink():
+                raise BuildError(f"{folder / name} must be of an earlier build, to be replaced, "
+                                 f"but its {MANIFEST} does not list it: choose another folder, or "
+                                 f"remove it")
+        with staged(folder, last=MANIFEST) as stage:
+            self._write(stage)
+            # An interruption leaves this manifest, as the whole one is moved last.
+            write_json(folder / MANIFEST, {"kind": _KIND, "incomplete": True,
+                                           "files": dict.fromkeys(sorted(former | files))})
+            for name in former - files:
+                (folder / name).unlink(missing_ok=True)
+
+    def _write(self, folder: Path) -> None:
+        """Write all files into an empty folder."""
         sums = self.write_images(folder)
         vectors = {"input": self.input} | {f"layer{number}": vector
                                            for number, vector in enumerate(self.layers)}
-        with (folder / _VECTORS).open("wb") as file:
+        with open_output(folder / _VECTORS) as file:
             np.savez_compressed(file, allow_pickle=False,
                                 **{key: vector.columns for key, vector in vectors.items()},
                                 **_preprocessing_arrays(self.preprocessing))
@@ -261,6 +285,23 @@ def _instances(config: EIEConfig) -> dict[str, Image]:
     return {instance: image for instance, _, _, image in Layouts.of(config).images(config)}
 
 
+def _owned_files(folder: Path) -> set[str]:
+    """Files of the build in a folder, complete or not, which another build may replace."""
+    path = folder / MANIFEST
+    if not path.exists() and not path.is_symlink():
+        return set()
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        kind, files = manifest["kind"], set(manifest["files"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        kind, files = "", set()
+    if kind != _KIND or path.is_symlink():
+        raise BuildError(f"{path} must be the manifest of an earlier build, to be replaced, not "
+                         f"another file: choose another folder, or remove it")
+    return {name for name in files if isinstance(name, str) and Path(name).name == name
+            and (name == _VECTORS or name.endswith(image_file("")))}
+
+
 def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
     try:
         content = (folder / name).read_bytes()
@@ -287,6 +328,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise BuildError(f"{path} must be JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
         raise BuildError(f"{path} must be the manifest of a build, with kind {_KIND!r}")
+    if manifest.get("incomplete"):
+        raise BuildError(f"{path.parent} must hold a whole build, but `eie compile` was "
+                         f"interrupted while it wrote there: compile again")
     if manifest.get("format") != FORMAT_VERSION:
         raise BuildError(f"{path}: format must be {FORMAT_VERSION}, not "
                          f"{manifest.get('format')!r}: compile again")

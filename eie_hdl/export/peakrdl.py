@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import missing
+from ..files import staged, write_file
 from ..format import FORMAT_VERSION, Memory
 from ..registers import PRODUCT_ID, REGISTERS, VERSION, Error, Register
 from .register_reference import describe_registers
@@ -39,25 +40,27 @@ def write_descriptions(folder: Path) -> list[Path]:
     list of :class:`~pathlib.Path`
         Written files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     texts = {SYSTEMRDL: to_systemrdl(REGISTERS), REFERENCE: describe_registers(REGISTERS)}
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    with staged(folder) as stage:
+        for name, text in texts.items():
+            write_file(stage / name, text)
     return [folder / name for name in texts]
 
 
 def write_exports(folder: Path) -> list[Path]:
-    """Write the exports that PeakRDL derives from the SystemRDL in `folder`. Deterministic.
+    """Write the descriptions, and the exports that PeakRDL derives from them. Deterministic.
+
+    Nothing is written if a package is missing.
 
     Parameters
     ----------
     folder : :class:`~pathlib.Path`
-        Output folder of :func:`write_descriptions`.
+        Output folder; created if it does not exist.
 
     Returns
     -------
     list of :class:`~pathlib.Path`
-        C header, IP-XACT, and a folder of HTML.
+        Written files: those of :func:`write_descriptions`, C header, IP-XACT, and a folder of HTML.
 
     Raises
     ------
@@ -74,20 +77,20 @@ def write_exports(folder: Path) -> list[Path]:
         raise PeakrdlError(missing("PeakRDL", "to describe the registers in C, IP-XACT and HTML",
                                    "registers") + ", or use --no-peakrdl") from error
 
-    paths = [folder / name for name in (C_HEADER, IP_XACT, HTML)]
-    header, ip_xact, html = map(str, paths)
-    compiler = RDLCompiler()
-    compiler.compile_file(str(folder / SYSTEMRDL))
-    root: Any = compiler.elaborate()
-    CHeaderExporter().export(root, header, std=CStandard.gnu99)
-    paths[0].write_text(_complete(paths[0].read_text(encoding="utf-8"), REGISTERS),
-                        encoding="utf-8")
-    # The component bears the name of the address map; the root itself has none that is allowed.
-    IPXACTExporter(vendor="eie-hdl", library="eie", version=".".join(map(str, VERSION))).export(
-        root.top, ip_xact)
-    # A fixed timestamp makes the output deterministic.
-    HTMLExporter(user_context={"build_ts": 0}).export(root, html)
-    return paths
+    with staged(folder) as stage:
+        names = [path.name for path in write_descriptions(stage)]
+        header = stage / C_HEADER
+        compiler = RDLCompiler()
+        compiler.compile_file(str(stage / SYSTEMRDL))
+        root: Any = compiler.elaborate()
+        CHeaderExporter().export(root, str(header), std=CStandard.gnu99)
+        write_file(header, _complete(header.read_text(encoding="utf-8"), REGISTERS))
+        # The component bears the name of the address map; the root has none that is allowed.
+        IPXACTExporter(vendor="eie-hdl", library="eie",
+                       version=".".join(map(str, VERSION))).export(root.top, str(stage / IP_XACT))
+        # A fixed timestamp makes the output deterministic.
+        HTMLExporter(user_context={"build_ts": 0}).export(root, str(stage / HTML))
+    return [folder / name for name in (*names, C_HEADER, IP_XACT, HTML)]
 
 
 def _complete(header: str, registers: Sequence[Register]) -> str:

@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from ..config import EIEConfig
+from ..files import staged, write_file
 from ..lib.shared_module import Shared, ports
 from ..lib.sram import Sram
 from ..top import Eie
@@ -46,10 +47,9 @@ class Emitted:
 
     def write(self, folder: str | Path) -> None:
         """Write all files to `folder`, which is created if it does not exist."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in self.files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        with staged(folder) as stage:
+            for name, text in self.files.items():
+                write_file(stage / name, text)
 
 
 class VerilogPlatform:

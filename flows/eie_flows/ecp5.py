@@ -15,6 +15,7 @@ from typing import Any
 from eie_compiler.files.json_file import write_json
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.verilog import emit
+from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
 
 __all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "run", "summarise", "synthesise"]
@@ -115,7 +116,7 @@ def run(config: EIEConfig, folder: str | Path, *, seed: int = 1) -> Report:
     """
     folder = Path(folder)
     report = synthesise(emit(config).files, folder, seed=seed)
-    (folder / "pe.md").write_text(report.markdown(), encoding="utf-8")
+    write_file(folder / "pe.md", report.markdown())
     write_json(folder / "pe.json", dataclasses.asdict(report))
     return report
 
@@ -170,14 +171,14 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     sources = [name for name in sorted(files) if name.endswith(".v")]
     for name in sources:
-        (folder / name).write_text(files[name], encoding="utf-8")
+        write_file(folder / name, files[name])
 
     # -defer, as parameters have values only in an instance.
     read = f"read_verilog -defer {' '.join(sources)}"
     _run(_YOSYS, [read, f"hierarchy -check -top {top}", "proc", "write_json ports.json"],
          folder, "ports.log")
     ports = json.loads((folder / "ports.json").read_text(encoding="utf-8"))["modules"][top]["ports"]
-    (folder / "harness.v").write_text(_harness(top, ports), encoding="utf-8")
+    write_file(folder / "harness.v", _harness(top, ports))
     _run(_YOSYS, [
         read, "read_verilog harness.v", "hierarchy -check -top harness", "proc",
         f"setattr -mod -set keep_hierarchy 1 {top}", "flatten",

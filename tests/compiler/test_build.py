@@ -1,6 +1,8 @@
 import dataclasses
 import hashlib
+import itertools
 import json
+import os
 import re
 import shutil
 
@@ -37,6 +39,114 @@ def assert_same_vector(found, expected):
     assert (found.name, found.base_word, found.frac) == (expected.name, expected.base_word,
                                                          expected.frac)
     np.testing.assert_array_equal(found.columns, expected.columns, strict=True)
+
+
+def other_build(n_pe):
+    network = random_network(np.random.default_rng(12), [9, 20, 6], v_width=3, frac=4)
+    return compile_network(network, dataclasses.replace(PRESETS["tiny"], n_pe=n_pe))
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_build_replaces_only_the_files_of_the_former_one(saved):
+    mine = {"notes.txt": b"n", "mine.hex": b"h", "results/fc1.npy": b"r"}
+    (saved / "results").mkdir()
+    for name, content in mine.items():
+        (saved / name).write_bytes(content)
+    other_build(2).save(saved)    # fewer images
+    assert Build.load(saved).config.n_pe == 2
+    found = contents(saved)
+    assert {name: found.pop(name) for name in mine} == mine
+    assert found.keys() == {MANIFEST, *json.loads((saved / MANIFEST).read_text())["files"]}
+
+
+@pytest.mark.parametrize("text", ["{}", "{", '{"kind": "web-app", "files": {"a.hex": ""}}', "[1]",
+                                  '{"kind": "eie-build"}', "\udc80", ""])
+def test_a_foreign_manifest_and_its_folder_are_left_alone(tmp_path, text):
+    (tmp_path / MANIFEST).write_text(text, errors="surrogateescape")
+    (tmp_path / "a.hex").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(BuildError) as caught:
+        other_build(2).save(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / MANIFEST} must be the manifest of an earlier build, to be replaced, not "
+        f"another file: choose another folder, or remove it")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["vectors.npz", "pe_1.act.hex"])
+def test_a_file_that_no_build_lists_is_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(BuildError) as caught:
+        other_build(2).save(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / name} must be of an earlier build, to be replaced, but its {MANIFEST} does "
+        f"not list it: choose another folder, or remove it")
+    assert contents(tmp_path) == {name: b"mine"}
+
+
+def test_a_manifest_cannot_name_files_outside_or_of_another_kind_for_removal(tmp_path):
+    folder = tmp_path / "build"
+    folder.mkdir()
+    for path in (tmp_path / "a.hex", folder / "notes.txt", folder / "old.hex"):
+        path.write_text("mine")
+    (folder / MANIFEST).write_text(json.dumps({"kind": "eie-build", "files": {
+        "../a.hex": "", str(tmp_path / "a.hex"): "", "notes.txt": "", "..": "", "old.hex": ""}}))
+    other_build(2).save(folder)
+    assert (tmp_path / "a.hex").exists() and (folder / "notes.txt").exists()
+    assert not (folder / "old.hex").exists()
+
+
+def test_a_symbolic_link_to_another_manifest_is_refused(saved, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / MANIFEST).symlink_to(saved / MANIFEST)
+    before = contents(saved)
+    with pytest.raises(BuildError, match="must be the manifest of an earlier build"):
+        other_build(2).save(tmp_path / "new")
+    assert contents(saved) == before
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_interruption_leaves_the_former_build_or_one_that_is_refused(
+        saved, tmp_path, monkeypatch, fresh):
+    """Interrupt at each write and each rename."""
+    folder = tmp_path / "fresh" if fresh else saved
+    build, before = other_build(2), {} if fresh else contents(saved)
+    replace = os.replace
+    n_refused = 0
+    for at in itertools.count():
+        calls = iter(range(at))
+
+        def stop(old, new, calls=calls):
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            replace(old, new)
+
+        monkeypatch.setattr(os, "replace", stop)
+        try:
+            build.save(folder)
+            break
+        except KeyboardInterrupt:
+            monkeypatch.setattr(os, "replace", replace)
+        if fresh and not folder.exists() or not fresh and contents(folder) == before:
+            continue
+        with pytest.raises(BuildError) as caught:
+            Build.load(folder)
+        assert str(caught.value) == (f"{folder} must hold a whole build, but `eie compile` was "
+                                     f"interrupted while it wrote there: compile again")
+        n_refused += 1
+        other_build(4).save(folder)    # compiling again helps
+        Build.load(folder)
+        shutil.rmtree(folder)
+        if not fresh:
+            compile_small(outputs="all").save(folder)
+            before = contents(folder)
+    monkeypatch.setattr(os, "replace", replace)
+    assert Build.load(folder).config.n_pe == 2
+    assert n_refused == len(list(folder.iterdir())) and at > n_refused
 
 
 @pytest.mark.parametrize("outputs", ["last", "all"])

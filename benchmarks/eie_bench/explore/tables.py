@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eie_compiler.files.json_file import write_json
+from eie_hdl.files import open_output
 
 from ..paper.nine_layers import Machine
 from .measure import Measurement
@@ -63,7 +64,7 @@ def _point(row: Row) -> dict[str, Any]:
 
 def write_csv(path: Path, table: Table) -> None:
     """Write a sweep, one point per row; the results of an impossible point are empty."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with open_output(path, text=True) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["machine", "layer", *table.sweep.axes, *Measurement._fields, "error"])
         writer.writerows(_cells(table))

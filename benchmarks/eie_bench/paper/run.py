@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eie_compiler.files.json_file import write_json
+from eie_hdl.files import write_file
 
 from ..plotting import require_matplotlib
 from .ablation import measure_ideas
@@ -71,13 +72,11 @@ def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine
 def write_report(report: Report, folder: Path) -> None:
     """Write ``bench.json``, ``bench.md`` and the plots as PNG and SVG."""
     write_json(folder / "bench.json", report.summary())
-    (folder / "bench.md").write_text("\n".join(
-        f"## {table.title}\n{to_markdown(table)}" for table in report.tables().values()),
-        encoding="utf-8")
+    write_file(folder / "bench.md", "\n".join(
+        f"## {table.title}\n{to_markdown(table)}" for table in report.tables().values()))
     draw(report, folder)
 
 
 def refresh_document(report: Report, document: Path) -> None:
     """Replace the tables of a Markdown document, as :func:`.tables.refresh` does."""
-    document.write_text(refresh(document.read_text(encoding="utf-8"), report.tables()),
-                        encoding="utf-8")
+    write_file(document, refresh(document.read_text(encoding="utf-8"), report.tables()))

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from ..console import make_table, print_table
+from ..options import OUTPUT_FILE, command
 from ..progress import progress_bar
 
 __all__ = ["compile_command"]
 
 
-@click.command("compile")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+@command("compile")
+@click.option("-o", "--output", type=OUTPUT_FILE,
               default=Path("build/bench-compile.json"), show_default=True,
               help="JSON file for the table.")
 def compile_command(output: Path) -> None:

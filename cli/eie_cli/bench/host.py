@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import make_console, make_table, print_table
+from ..options import OUTPUT_FILE, command
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["host_command"]
 
 
-@click.command("host")
+@command("host")
 @click.option("--preset", type=click.Choice(["isca2016", "tuned"]), default="tuned",
               show_default=True, help="Machine of 64 PEs that the layers are compiled for.")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of the weights and inputs.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("-o", "--output", type=OUTPUT_FILE,
               default=Path("build/bench-host.json"), show_default=True,
               help="JSON file for the table.")
 def host_command(preset: str, seed: int, output: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..console import make_console, make_table, print_table
-from ..options import FILE, FOLDER, Renamed
+from ..options import DOCUMENT, FOLDER, Renamed, command
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _accept_models(context: click.Context, parameter: click.Parameter, folder: s
         context.default_map = {**(context.default_map or {}), "cache": folder}
 
 
-@click.command("layers")
+@command("layers")
 @click.option("--layers", "names", metavar="NAME[,NAME...]",
               help="Layers to run.  [default: all nine]")
 @click.option("--quick", is_flag=True,
@@ -42,7 +42,7 @@ def _accept_models(context: click.Context, parameter: click.Parameter, folder: s
               help="Folder for compiled simulators.  [default: the cache, see `eie cache`]")
 @click.option("--models", hidden=True, is_eager=True, expose_value=False,
               callback=_accept_models, help="Former name of --simulators.")
-@click.option("--doc", "document", type=FILE, metavar="FILE",
+@click.option("--doc", "document", type=DOCUMENT, metavar="FILE",
               help="Markdown document whose tables are replaced.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/bench"),
               show_default=True, help="Folder for bench.json, bench.md and the plots.")

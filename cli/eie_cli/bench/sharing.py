@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 
 from ..console import make_table, print_table
-from ..options import FILE
+from ..options import FILE, OUTPUT_FILE, command
 from ..progress import progress_bar
 
 __all__ = ["sharing_command"]
 
 
-@click.command("sharing")
+@command("sharing")
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("-o", "--output", type=OUTPUT_FILE,
               default=Path("build/bench-sharing.json"), show_default=True,
               help="JSON file for the table.")
 def sharing_command(model: Path, data: Path, output: Path) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from ..console import make_table, print_table
+from ..options import OUTPUT_FILE, command
 from ..progress import progress_bar
 
 __all__ = ["simulation_command"]
 
 
-@click.command("simulation")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+@command("simulation")
+@click.option("-o", "--output", type=OUTPUT_FILE,
               default=Path("build/bench-sim.json"), show_default=True,
               help="JSON file for the table.")
 def simulation_command(output: Path) -> None:

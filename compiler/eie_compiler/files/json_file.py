@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eie_hdl.files import write_file
+
 __all__ = ["SCHEMA_VERSION", "to_json", "write_json"]
 
 #: Version of the keys of every JSON file. It changes when a key changes its name or meaning.
@@ -30,6 +32,4 @@ def to_json(content: Mapping[str, Any], *, indent: int | None = 1) -> str:
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write :func:`to_json` and create the folder of the file if it is missing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_json(content) + "\n", encoding="utf-8")
+    write_file(path, to_json(content) + "\n")

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie_hdl.files import write_file
+
 from ..network import CompressedNetwork, Layer, NetworkError, check_chain, check_int, check_shape
 from ..patches import PatchError, Patches
 from ..preprocessing import Preprocessing, PreprocessingError
@@ -91,7 +93,7 @@ def write_network(path: str | Path, network: CompressedNetwork) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, header=np.frombuffer(text.encode(), np.uint8),
                         data=np.frombuffer(data, np.uint8))
-    Path(path).write_bytes(content.getvalue())
+    write_file(path, content.getvalue())
 
 
 def read_network(path: str | Path) -> CompressedNetwork:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from eie_hdl.files import open_output
 
 from ..files.untrusted_npz import ArchiveError, read_arrays
 from .errors import TrainingError
@@ -42,10 +43,8 @@ def write_checkpoint(path: Path, plan: str, progress: Progress, module: Module,
     arrays |= {f"optimiser.{number}.{name}": tensor.numpy()
                for number, state in optimiser.state_dict()["state"].items()
                for name, tensor in state.items()}
-    unfinished = path.with_name(path.name + ".part")
-    with unfinished.open("wb") as file:
+    with open_output(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
-    os.replace(unfinished, path)
 
 
 def read_checkpoint(path: Path, plan: str, module: Module

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from eie_hdl.files import open_output
+
 from ..model import Model
 
 __all__ = ["write_weights"]
@@ -16,5 +18,5 @@ def write_weights(path: str | Path, model: Model) -> None:
     """
     arrays = {f"{layer.name}.{field}": getattr(layer, field).astype(np.float32)
               for layer in model.layers for field in ("weight", "bias")}
-    with Path(path).open("wb") as file:
+    with open_output(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

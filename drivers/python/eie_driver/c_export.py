@@ -13,6 +13,7 @@ from eie_compiler.build import Build
 from eie_compiler.preprocessing import FixedPreprocessing
 from eie_compiler.vectors import input_packets, memory_packets, output_columns, result_type
 from eie_hdl.config import ACTS_PER_WORD
+from eie_hdl.files import staged, write_file
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
 from eie_hdl.registers import REGISTER
 
@@ -49,10 +50,9 @@ def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str
         its files; see :mod:`.c_names`.
     """
     files = export_files(build, name=name)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
-        (folder / file).write_text(text, encoding="utf-8")
+    with staged(folder) as stage:
+        for file, text in files.items():
+            write_file(stage / file, text)
     return {file: len(text.encode()) for file, text in files.items()}
 
 

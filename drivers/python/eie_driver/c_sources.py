@@ -1,7 +1,8 @@
 """Location of the C driver: `drivers/c` in a checkout, a folder of this package in a wheel."""
 
-import shutil
 from pathlib import Path
+
+from eie_hdl.files import staged, write_file
 
 __all__ = ["SOURCES", "find_c_driver", "write_driver"]
 
@@ -19,8 +20,8 @@ def find_c_driver() -> Path:
 
 def write_driver(folder: str | Path) -> dict[str, int]:
     """Copy the driver's own :data:`SOURCES` to a folder; return the bytes of each file."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in SOURCES:
-        shutil.copyfile(find_c_driver() / name, folder / name)
-    return {name: (folder / name).stat().st_size for name in SOURCES}
+    contents = {name: (find_c_driver() / name).read_bytes() for name in SOURCES}
+    with staged(folder) as stage:
+        for name, content in contents.items():
+            write_file(stage / name, content)
+    return {name: len(content) for name, content in contents.items()}

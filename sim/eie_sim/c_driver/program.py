@@ -13,6 +13,7 @@ from eie_compiler.lowering.compile import compile_network
 from eie_driver.c_export import array, export_files
 from eie_driver.c_sources import find_c_driver
 from eie_hdl.config import EIEConfig
+from eie_hdl.files import write_file
 
 from ..demo.digits import FOLDER, load_digits
 from ..inference import infer, prepare
@@ -90,7 +91,7 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in {**export_files(build, name="network"),
                        **_data(build, words, labels)}.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_file(folder / name, text)
     objects = []
     for source in (DRIVER / "eie.c", example, folder / "network.c", folder / "digits_data.c"):
         objects.append(f"{source.stem}.o")

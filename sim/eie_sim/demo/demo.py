@@ -1,7 +1,6 @@
 """Demo of the whole flow: from a trained network to Verilog, memory images and checked results."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.verilog import emit
+from eie_hdl.files import write_file
 
 from ..inference import Inference, infer
 from .digits import FOLDER, load_digits
@@ -90,7 +90,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     network = read_network(FOLDER / "digits.npz")
     build = compile_network(network, config)
     build.save(folder / "build")
-    shutil.copyfile(FOLDER / "dense.npz", folder / "dense.npz")
+    write_file(folder / "dense.npz", (FOLDER / "dense.npz").read_bytes())
 
     progress(f"running {len(test)} images through the hardware in {simulator}")
     inference = infer(build, test, engine="cocotb", simulator=simulator,

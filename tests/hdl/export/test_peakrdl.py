@@ -9,14 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from eie_hdl.export.peakrdl import (
-    C_HEADER,
-    IP_XACT,
-    REFERENCE,
-    SYSTEMRDL,
-    write_descriptions,
-    write_exports,
-)
+from eie_hdl.export.peakrdl import C_HEADER, IP_XACT, REFERENCE, SYSTEMRDL, write_exports
 from eie_hdl.format import FORMAT_VERSION, Memory
 from eie_hdl.registers import (
     PRODUCT_ID,
@@ -35,7 +28,7 @@ FIELDS = [(register, field) for register in REGISTERS for field in register.fiel
 def folder(systemrdl, tmp_path_factory):
     """Folder with all descriptions and exports."""
     folder = tmp_path_factory.mktemp("registers")
-    for path in write_descriptions(folder) + write_exports(folder):
+    for path in write_exports(folder):
         assert path.exists()
     return folder
 
@@ -159,7 +152,6 @@ def test_html_describes_every_register(folder):
 def test_files_are_the_same_wherever_and_whenever_they_are_written(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 0.0)
     monkeypatch.chdir(tmp_path)
-    write_descriptions(Path("again"))
     write_exports(Path("again"))
     files = [{path.relative_to(root): path.read_bytes() for path in root.rglob("*")
               if path.is_file()} for root in (folder, tmp_path / "again")]

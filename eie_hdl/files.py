@@ -1,0 +1,183 @@
+"""Output files: written beside their place and renamed, and never over an input."""
+
+import contextlib
+import contextvars
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["OutputError", "check_output", "open_log", "open_output", "protecting", "staged",
+           "write_file"]
+
+#: Begin of the names of files and folders that are not complete yet.
+_UNFINISHED = ".eie-unfinished-"
+
+_inputs: contextvars.ContextVar[tuple[Path, ...]] = contextvars.ContextVar("inputs", default=())
+
+
+class OutputError(ValueError):
+    """An output would replace an input; the message names both."""
+
+
+@contextlib.contextmanager
+def protecting(inputs: Iterable[str | Path]) -> Iterator[None]:
+    """Refuse to replace these files, and files directly in these folders, while the body runs."""
+    token = _inputs.set((*_inputs.get(), *map(Path, inputs)))
+    try:
+        yield
+    finally:
+        _inputs.reset(token)
+
+
+def check_output(path: str | Path) -> None:
+    """Check that a file or folder to be written is not an input, by whatever link.
+
+    Raises
+    ------
+    OutputError
+        If it was given to :func:`protecting`, or is directly in such a folder.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    for given in _inputs.get():
+        inside = path.is_file() and given.is_dir() and given.resolve() == path.resolve().parent
+        if inside or given.exists() and path.samefile(given):
+            raise OutputError(f"output {path} must not be the input {given}, which would be lost: "
+                              f"choose another path")
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write a file as :func:`open_output` does; text in UTF-8."""
+    with open_output(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def open_output(path: str | Path, *, text: bool = False) -> Iterator[IO[Any]]:
+    """Open a file that replaces `path` at the end of the body, which is left as it is on failure.
+
+    Missing folders are made. A symbolic link is followed. A device, such as ``/dev/stdout``, is
+    written to directly.
+
+    Parameters
+    ----------
+    text : :class:`bool`
+        Open for text in UTF-8, whose line ends are not converted; else for bytes.
+
+    Raises
+    ------
+    OutputError
+        If `path` is an input.
+    OSError
+        If the file cannot be written; its `filename` is `path`.
+    """
+    how: dict[str, Any] = {"mode": "w", "encoding": "utf-8", "newline": ""} if text else \
+        {"mode": "wb"}
+    with _naming(path), _making(Path(path).parent):
+        check_output(path)
+        place = Path(os.path.realpath(path))
+        if place.exists() and not stat.S_ISREG(place.stat().st_mode):
+            with place.open(**how) as file:
+                yield file
+            return
+        number, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=place.parent)
+        try:
+            with os.fdopen(number, **how) as file:
+                yield file
+            Path(name).chmod(_mode(place))
+            os.replace(name, place)
+        except BaseException:
+            os.unlink(name)
+            raise
+
+
+def open_log(path: str | Path) -> IO[str]:
+    """Open a file for lines of text that can be read while they are written.
+
+    Raises
+    ------
+    OutputError
+        If `path` is an input.
+    """
+    check_output(path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return Path(path).open("w", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def staged(folder: str | Path, *, last: str = "") -> Iterator[Path]:
+    """Make a folder whose files are moved to `folder` at the end of the body.
+
+    On failure of the body, `folder` is left as it is; other files in `folder` always are.
+
+    Parameters
+    ----------
+    last : :class:`str`
+        Name of the file that is moved last.
+
+    Raises
+    ------
+    OutputError
+        If a file would replace an input.
+    OSError
+        If a file cannot be written; its `filename` is the path in `folder`.
+    """
+    folder = Path(folder)
+    with _naming(folder), _making(folder):
+        stage = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+        try:
+            yield stage
+            files = sorted((path.relative_to(stage) for path in stage.rglob("*")
+                            if not path.is_dir()), key=lambda path: (path == Path(last), path))
+            for path in files:
+                check_output(folder / path)
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            for path in files:
+                os.replace(stage / path, folder / path)
+        except OSError as error:
+            if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(stage):
+                error.filename2 = None
+                error.filename = str(folder / Path(os.fsdecode(error.filename)).relative_to(stage))
+            raise
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Name `path` in errors that name no file, or an unfinished one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and (error.filename is None
+                            or Path(os.fsdecode(error.filename)).name.startswith(_UNFINISHED)):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+@contextlib.contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    """Make a folder with its parents; remove those that it made if the body fails."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for each in missing:
+            with contextlib.suppress(OSError):
+                each.rmdir()
+        raise
+
+
+def _mode(path: Path) -> int:
+    """Permissions of the file at `path`, or of a new one."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
