@@ -161,8 +161,9 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
                 loaded, compressed, config, measured[0], labels=measured[1], task=task,
                 retrained=retrain is not None)}
     if as_json:
-        click.echo(to_json({"stages": stages, **describe_network(network, compressed),
-                            "formats": formats, "check": check}))
+        click.echo(to_json({"notes": loaded.notes, "stages": stages,
+                            **describe_network(network, compressed), "formats": formats,
+                            "check": check}))
     else:
         if stages is not None:
             show_stages(str(network), data.classifies, stages)

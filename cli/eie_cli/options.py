@@ -24,8 +24,18 @@ class Output(click.Path):
     """Path that is written; it must not be one that is read."""
 
 
+class _Build(Input):
+    """Folder of a build, which must be there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if Path(value).is_file():
+            self.fail(f"must be a folder that `eie compile` writes, not the file {value}", param,
+                      ctx)
+        return super().convert(value, param, ctx)
+
+
 FILE = Input(exists=True, dir_okay=False, path_type=Path)
-BUILD = Input(exists=True, file_okay=False, path_type=Path)
+BUILD = _Build(exists=True, file_okay=False, path_type=Path)
 FILE_OR_FOLDER = Input(exists=True, path_type=Path)
 OUTPUT_FILE = Output(dir_okay=False, path_type=Path)
 FOLDER = Output(file_okay=False, path_type=Path)

@@ -1,5 +1,6 @@
 """`eie_cli.model_options`: options of commands that read a model."""
 
+import json
 import re
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_a_stated_order_needs_no_assumptions(tmp_path, state, eie):
     code, text = eie("compress", state, "--ignore", "norm", "--layer", "fc2", "--layer", "fc1",
                      "--relu", "-o", tmp_path / "net.npz")
     assert code == 0
-    assert re.findall("warning: (.*?):", text) == ["ignored"]
+    assert "assumed:" not in text and "was assumed" not in text
     assert [layer.name for layer in read_network(tmp_path / "net.npz").layers] == ["fc2", "fc1"]
 
 
@@ -64,3 +65,19 @@ def test_files_of_other_commands_are_named(tmp_path, weights, network, build, ei
             (build, "model must be a file, not a folder: `eie run` takes a build")):
         code, text = eie("compress", path, "-o", tmp_path / "out.npz")
         assert (code, text) == (2, f"eie: {path}: {message}\n")
+
+
+def test_what_was_assumed_is_in_the_json(tmp_path, state, eie):
+    code, text = eie("compress", state, "--ignore", "norm", "--layer", "fc1", "--no-relu", "-o",
+                     tmp_path / "net.npz", "--json")
+    assert code == 0
+    assert json.JSONDecoder().raw_decode(text[text.index("{"):])[0]["notes"] == [
+        "ignored: norm.weight, norm.bias, norm.running_mean, norm.running_var, "
+        "norm.num_batches_tracked", "layers not taken: fc2"]
+
+
+@pytest.mark.parametrize("command", ["run", "export"])
+def test_files_where_a_build_is_needed_are_named(tmp_path, network, eie, command):
+    code, text = eie(command, network, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"must be a folder that `eie compile` writes, not the file {network}" in text

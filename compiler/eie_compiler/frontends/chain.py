@@ -89,7 +89,7 @@ class Chain:
             shape = self._image or shape
             if shape is None:
                 raise FrontEndError("shape of the image must be known: give "
-                                    "image=(channels, height, width)")
+                                    "image=C,H,W, its channels, height and width")
             self._patches = geometry.patches(shape)
             if any(self._patches.padding) and any(shift.any() for _, shift in self._pending):
                 raise FrontEndError("constant must not be added before a convolution with padding, "

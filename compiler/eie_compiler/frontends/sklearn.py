@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from ..model import Model
@@ -42,7 +42,7 @@ def from_sklearn(estimator: Any) -> Model:
     for number, (name, step) in enumerate(steps, 1):
         with at(f"step {name!r}"):
             is_last = number == len(steps)
-            kinds = (MLPClassifier, MLPRegressor) if is_last else (StandardScaler,)
+            kinds: tuple[type, ...] = (MLPClassifier, MLPRegressor) if is_last else tuple(_SCALERS)
             if not isinstance(step, kinds):
                 raise FrontEndError(f"must be {' or '.join(kind.__name__ for kind in kinds)}, not "
                                     f"{type(step).__name__}")
@@ -53,15 +53,33 @@ def from_sklearn(estimator: Any) -> Model:
             if is_last:
                 _perceptron(chain, step)
             else:
-                _scaler(chain, step)
+                scale = next(_SCALERS[kind] for kind in _SCALERS if isinstance(step, kind))
+                scale(chain, step)
     return chain.model()
 
 
-def _scaler(chain: Chain, scaler: Any) -> None:
+def _standard(chain: Chain, scaler: Any) -> None:
     if scaler.with_mean:
         chain.arithmetic("-", scaler.mean_)
     if scaler.with_std:
         chain.arithmetic("/", scaler.scale_)
+
+
+def _min_max(chain: Chain, scaler: Any) -> None:
+    if scaler.clip:
+        raise FrontEndError("clip must be false: clip the inputs before, and fit without it")
+    chain.affine(scaler.scale_, scaler.min_)
+
+
+def _robust(chain: Chain, scaler: Any) -> None:
+    if scaler.with_centering:
+        chain.arithmetic("-", scaler.center_)
+    if scaler.with_scaling:
+        chain.arithmetic("/", scaler.scale_)
+
+
+_SCALERS = {StandardScaler: _standard, MinMaxScaler: _min_max, RobustScaler: _robust,
+            MaxAbsScaler: lambda chain, scaler: chain.arithmetic("/", scaler.scale_)}
 
 
 def _perceptron(chain: Chain, estimator: Any) -> None:

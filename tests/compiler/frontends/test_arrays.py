@@ -147,7 +147,8 @@ OTHER = (" (of no linear layer or convolution, but possibly of a normalisation, 
      "layer 'a': bias must be floating-point numbers of shape (2,), not <U1 of shape "
      "(2,)"),
     ({"a.weight": np.ones((2, 1, 3, 3))},
-     "layer 'a': shape of the image must be known: give image=(channels, height, width)"),
+     "layer 'a': shape of the image must be known: give image=C,H,W, its channels, "
+     "height and width"),
     ({"a.data": np.ones(1)}, "layer 'a': array shape of a sparse matrix must be present"),
 ])
 def test_other_arrays_are_refused(tmp_path, arrays, message):

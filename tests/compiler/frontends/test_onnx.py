@@ -426,7 +426,7 @@ def test_a_convolution_of_the_whole_image_may_be_flattened():
 def test_the_shape_of_images_that_the_model_leaves_open_is_given():
     model = graph_of([("Conv", "x w", "y", {})], {"w": floats(6, 2, 3, 3)}, ["n", 2, "h", "w"])
     with pytest.raises(FrontEndError, match="shape of the image must be known: give "
-                                            r"image=\(channels, height, width\)$"):
+                                            "image=C,H,W, its channels, height and width$"):
         from_onnx(model)
     check(model, floats(1, 2, 7, 9), image=(2, 7, 9))
     with pytest.raises(ModelError, match="weight must have 27 columns, one for each element of a "

@@ -11,7 +11,13 @@ neural_network = pytest.importorskip("sklearn.neural_network")
 
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import MinMaxScaler, StandardScaler  # noqa: E402
+from sklearn.preprocessing import (  # noqa: E402
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    RobustScaler,
+    StandardScaler,
+)
 
 from eie_compiler.frontends.sklearn import from_sklearn  # noqa: E402
 
@@ -53,7 +59,10 @@ def test_a_classifier_of_two_classes_gives_one_score():
 
 
 @pytest.mark.parametrize("scaler", [StandardScaler(), StandardScaler(with_mean=False),
-                                    StandardScaler(with_std=False)])
+                                    StandardScaler(with_std=False), MinMaxScaler((-2, 3)),
+                                    MaxAbsScaler(), RobustScaler(),
+                                    RobustScaler(with_centering=False),
+                                    RobustScaler(with_scaling=False)])
 def test_scalers_before_a_perceptron_are_folded(scaler):
     pipeline = fit(make_pipeline(scaler, MLPRegressor(**OPTIONS)), X[:, 0])
     np.testing.assert_allclose(from_sklearn(pipeline)(X).ravel(), pipeline.predict(X))
@@ -64,8 +73,11 @@ def test_scalers_before_a_perceptron_are_folded(scaler):
      "step 'MLPClassifier': activation must be relu or identity, not tanh"),
     (LogisticRegression(), "step 'LogisticRegression': must be MLPClassifier or MLPRegressor, not "
      "LogisticRegression"),
-    (make_pipeline(MinMaxScaler(), MLPClassifier(**OPTIONS)),
-     "step 'minmaxscaler': must be StandardScaler, not MinMaxScaler"),
+    (make_pipeline(Normalizer(), MLPClassifier(**OPTIONS)),
+     "step 'normalizer': must be StandardScaler or MinMaxScaler or RobustScaler or MaxAbsScaler, "
+     "not Normalizer"),
+    (make_pipeline(MinMaxScaler(clip=True), MLPClassifier(**OPTIONS)),
+     "step 'minmaxscaler': clip must be false: clip the inputs before, and fit without it"),
 ])
 def test_other_estimators_are_refused(estimator, message):
     with pytest.raises(FrontEndError, match=f"^{message}$"):
