@@ -4,6 +4,7 @@ import click
 
 from .bench import bench_group
 from .cache import cache_command
+from .compare import compare_command
 from .compile import compile_command
 from .compress import compress_command
 from .demo import demo_command
@@ -34,6 +35,6 @@ def main(traceback: bool) -> None:
 
 
 for command in (demo_command, doctor_command, verilog_command, train_command, compress_command,
-                compile_command, export_command, registers_command, run_command, info_command,
-                explore_command, bench_group, synth_command, cache_command):
+                compare_command, compile_command, export_command, registers_command, run_command,
+                info_command, explore_command, bench_group, synth_command, cache_command):
     main.add_command(command)

@@ -8,13 +8,14 @@ from rich.text import Text
 
 from .console import make_console
 
-__all__ = ["conclude", "conclude_untrained", "describe_score", "show_score", "warn",
+__all__ = ["COLOURS", "conclude", "conclude_untrained", "describe_score", "show_score", "warn",
            "warn_of_labels", "warn_of_precision"]
 
 #: Exit code of a network that is bad.
 _BAD = 3
 
-_COLOURS = {"good": "green", "doubtful": "yellow", "bad": "red"}
+#: Colour of each verdict.
+COLOURS = {"good": "green", "doubtful": "yellow", "bad": "red"}
 
 #: Cause -> the words for it, and the remedy.
 _REMEDIES = {
@@ -80,7 +81,7 @@ def _add_file(text: str, what: str, accept_loss: bool) -> str:
 
 def _print(verdict: str, text: str) -> None:
     make_console(stderr=verdict != "good").print(
-        Text(f"{verdict.capitalize()}: {text}", _COLOURS[verdict]), soft_wrap=True)
+        Text(f"{verdict.capitalize()}: {text}", COLOURS[verdict]), soft_wrap=True)
 
 
 def describe_score(check: dict[str, Any]) -> str:

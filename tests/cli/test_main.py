@@ -9,8 +9,8 @@ import pytest
 
 from eie_cli.main import main
 
-COMMANDS = ["bench", "cache", "compile", "compress", "demo", "doctor", "explore", "export", "info",
-            "registers", "run", "synth", "train", "verilog"]
+COMMANDS = ["bench", "cache", "compare", "compile", "compress", "demo", "doctor", "explore",
+            "export", "info", "registers", "run", "synth", "train", "verilog"]
 
 
 def test_help_imports_no_heavy_dependency():
