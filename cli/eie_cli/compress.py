@@ -72,6 +72,9 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--calibrate", type=FILE, metavar="X.npy",
               help="Inputs, one per row or image, for whose range the number formats are chosen.  "
                    "[default: the data of --retrain, or all inputs from -1 to 1]")
+@click.option("--nonnegative-inputs", is_flag=True,
+              help="No input is ever negative: weights keep more bits in a narrow accumulator. "
+                   "Negative inputs saturate at 0.")
 @labels_option
 @task_option
 @accept_loss_option
@@ -90,7 +93,8 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
                      density: float | tuple[float, ...] | None,
                      quality: float | tuple[float, ...] | None, config: EIEConfig,
                      balance: int | None, v_width: int | None, kmeans_init: str,
-                     act_width: int | None, calibrate: Path | None, labels: Path | None,
+                     act_width: int | None, calibrate: Path | None,
+                     nonnegative_inputs: bool, labels: Path | None,
                      task: str | None, accept_loss: bool, pins: dict[str, int],
                      retrain: Path | None, steps: int, learning: Learning, as_json: bool) -> None:
     """Prune a model and share its weights.
@@ -112,7 +116,7 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     if labels and not calibrate:
         raise click.UsageError("--labels needs --calibrate: they are labels of its inputs")
 
-    from eie_compiler.compression.calibration import report_formats
+    from eie_compiler.compression.calibration import PREPROCESSED_MAGNITUDE, report_formats
     from eie_compiler.compression.compress import compress
     from eie_compiler.compression.fidelity import measure_fidelity
     from eie_compiler.files.json_file import to_json
@@ -132,7 +136,7 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     options: dict[str, Any] = {
         "density": density, "quality": quality, "balance": balance, "v_width": config.v_width,
         "kmeans_init": kmeans_init, "act_width": config.act_width, "calibration": samples,
-        "pins": pins}
+        "nonnegative_inputs": nonnegative_inputs, "pins": pins}
     stages = None
     if retrain:
         from eie_compiler.training.data import read_data
@@ -172,8 +176,11 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     warn_of_precision(formats)
     if check is None:
         greatest = limits(config.act_width)[1] * 0.5 ** compressed.input_frac
-        warn("the accuracy was not measured, and the formats assume inputs from -1 to 1 (the input "
-             f"has {compressed.input_frac} fraction bits and saturates above {greatest:.5g}): give "
+        assumed = "inputs" if compressed.preprocessing is None else "preprocessed inputs"
+        high = 1 if compressed.preprocessing is None else PREPROCESSED_MAGNITUDE
+        warn(f"the accuracy was not measured, and the formats assume {assumed} from "
+             f"{0 if nonnegative_inputs else -high} to {high} (the input has "
+             f"{compressed.input_frac} fraction bits and saturates above {greatest:.5g}): give "
              "--calibrate X.npy, inputs as they occur, and --labels Y.npy if there are any")
     else:
         warn_of_labels(check)

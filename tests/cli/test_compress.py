@@ -268,3 +268,11 @@ def test_retrained_network_is_judged_by_held_out_data(tmp_path, data, dense, eie
     code, text = eie(*call, "--epochs", 0, "--density", "0.05")
     assert code == 3
     assert "The main cause is compression in spite of retraining: raise --density" in text
+
+
+def test_inputs_are_never_negative_if_so_stated(tmp_path, weights, eie):
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", weights, "-o", path, "--nonnegative-inputs")
+    assert code == 0
+    assert "the formats assume inputs from 0 to 1 (the input has" in text
+    assert read_network(path).nonnegative_inputs

@@ -49,7 +49,8 @@ class _Range:
 
 
 def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
-              input_magnitude: float = 1.0, pins: Mapping[str, int] | None = None) -> list[int]:
+              input_magnitude: float = 1.0, nonnegative_inputs: bool = False,
+              pins: Mapping[str, int] | None = None) -> list[int]:
     """Choose the formats of the input and of the results of each layer.
 
     Parameters
@@ -66,6 +67,8 @@ def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
         through the layers: nothing can saturate, but formats are coarser than most inputs need.
         After preprocessing, which standardises inputs of any magnitude, it counts
         :data:`PREPROCESSED_MAGNITUDE` times.
+    nonnegative_inputs : :class:`bool`
+        True if no input is negative.
     pins : mapping of :class:`str` to :class:`int`
         Fixed number of fraction bits for ``input``, or for the results of a layer.
 
@@ -80,13 +83,14 @@ def calibrate(model: Model, *, act_width: int, samples: Samples | None = None,
         If samples do not match the model, an option is invalid, or a result is not finite.
     """
     pins = pins or {}
-    check_calibration(model, samples=samples, input_magnitude=input_magnitude, pins=pins)
+    check_calibration(model, samples=samples, input_magnitude=input_magnitude,
+                      nonnegative_inputs=nonnegative_inputs, pins=pins)
     return [pins[vector.name] if vector.name in pins else fit_frac(vector.magnitude, act_width)
-            for vector in _ranges(model, samples, input_magnitude)]
+            for vector in _ranges(model, samples, input_magnitude, nonnegative_inputs)]
 
 
 def check_calibration(model: Model, *, samples: Samples | None, input_magnitude: float,
-                      pins: Mapping[str, int]) -> None:
+                      nonnegative_inputs: bool = False, pins: Mapping[str, int]) -> None:
     """Check the arguments of :func:`calibrate`; raise as it does."""
     names = ["input", *(layer.name for layer in model.layers)]
     for name, frac in pins.items():
@@ -95,7 +99,11 @@ def check_calibration(model: Model, *, samples: Samples | None, input_magnitude:
         if type(frac) is not int or not -MAX_FRAC <= frac <= MAX_FRAC:
             raise CompressError(f"pin of {name!r} must be fraction bits from {-MAX_FRAC} to "
                                 f"{MAX_FRAC}, not {frac!r}")
-    next(_ranges(model, samples, input_magnitude))    # the first range checks the samples
+    if nonnegative_inputs and samples is not None and (least := np.min(samples)) < 0:
+        raise CompressError(f"calibration must not be negative with nonnegative inputs, but its "
+                            f"least number is {least:g}")
+    # The first range checks the samples.
+    next(_ranges(model, samples, input_magnitude, nonnegative_inputs))
 
 
 def fit_frac(magnitude: float, act_width: int) -> int:
@@ -140,7 +148,8 @@ def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Sa
     """
     fracs = [network.input_frac, *(layer.output_frac for layer in network.layers)]
     rows = []
-    for vector, frac in zip(_ranges(decompress(network), samples, input_magnitude), fracs):
+    ranges = _ranges(decompress(network), samples, input_magnitude, network.nonnegative_inputs)
+    for vector, frac in zip(ranges, fracs):
         least, greatest = (limit * 0.5 ** frac for limit in limits(config.act_width))
         # Numbers up to half a step beyond the greatest round to it.
         margin = 0.5 ** (frac + 1)
@@ -162,13 +171,14 @@ def report_formats(network: CompressedNetwork, config: EIEConfig, *, samples: Sa
     return rows
 
 
-def _ranges(model: Model, samples: Samples | None, input_magnitude: float) -> Iterator[_Range]:
+def _ranges(model: Model, samples: Samples | None, input_magnitude: float,
+            nonnegative_inputs: bool) -> Iterator[_Range]:
     """Ranges of the input and of the results of each layer."""
     if samples is not None:
         return observe(model, samples)
     if not 0 < input_magnitude < math.inf:
         raise CompressError(f"input_magnitude must be positive and finite, not {input_magnitude!r}")
-    return _bound(model, float(input_magnitude))
+    return _bound(model, float(input_magnitude), nonnegative_inputs)
 
 
 def sample_vectors(model: Model, samples: Samples) -> NDArray[np.float64]:
@@ -210,10 +220,10 @@ def observe(model: Model, samples: Samples) -> Iterator[_Range]:
         yield _results(layer.name, values)
 
 
-def _bound(model: Model, magnitude: float) -> Iterator[_Range]:
+def _bound(model: Model, magnitude: float, nonnegative: bool) -> Iterator[_Range]:
     """Ranges possible with inputs up to `magnitude`, by interval arithmetic."""
-    low = np.full(model.layers[0].n_cols, -magnitude)
-    high = -low
+    high = np.full(model.layers[0].n_cols, magnitude)
+    low = np.zeros_like(high) if nonnegative else -high
     if model.preprocessing is not None:
         low, high = low * PREPROCESSED_MAGNITUDE, high * PREPROCESSED_MAGNITUDE
     yield _Range("input", np.stack([low, high]))

@@ -16,7 +16,7 @@ from ..network import CompressedNetwork, Layer
 from .calibration import calibrate, check_calibration, observe, sample_vectors
 from .decompress import decompress, decompress_layer
 from .equalisation import equalise
-from .offsets import fold_offsets
+from .offsets import find_folded, fold_offsets
 from .prune import check_pruning, density_of, prune
 from .weight_sharing import check_sharing, share_weights
 
@@ -27,7 +27,7 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
              quality: float | Sequence[float] | None = None, balance: int | None = None,
              v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
              calibration: NDArray[np.floating[Any]] | None = None, input_magnitude: float = 1.0,
-             pins: Mapping[str, int] | None = None,
+             nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
              progress: Callable[[str], None] = lambda step: None) -> CompressedNetwork:
     """Compress a model without retraining.
 
@@ -53,6 +53,9 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     calibration, input_magnitude, pins
         Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
         Samples are also used for the weights and biases.
+    nonnegative_inputs : :class:`bool`
+        True if no input is ever negative: weights then keep more bits in a narrow accumulator.
+        Negative inputs saturate at 0.
     progress : function of :class:`str`
         Called with the name of each step as it begins.
 
@@ -62,7 +65,8 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         If an option is invalid, or results are not finite.
     """
     check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
-                  calibration=calibration, input_magnitude=input_magnitude, pins=pins)
+                  calibration=calibration, input_magnitude=input_magnitude,
+                  nonnegative_inputs=nonnegative_inputs, pins=pins)
     shares = densities(model, density=density, quality=quality)
     n_shared = (1 << v_width) - 1
     if calibration is None:
@@ -84,12 +88,14 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         shared = Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0)
         layers.append(shared if inputs is None else correction.apply(layer, shared, inputs))
     unscaled = CompressedNetwork(tuple(layers), input_frac=0, v_width=v_width,
-                                 patches=model.patches, preprocessing=model.preprocessing)
+                                 patches=model.patches, preprocessing=model.preprocessing,
+                                 nonnegative_inputs=nonnegative_inputs)
     if calibration is not None:
         unscaled = fold_offsets(unscaled, sample_vectors(model, calibration))
     progress("choosing formats")
     input_frac, *fracs = calibrate(decompress(unscaled), act_width=act_width, samples=calibration,
-                                   input_magnitude=input_magnitude, pins=pins)
+                                   input_magnitude=input_magnitude,
+                                   nonnegative_inputs=nonnegative_inputs, pins=pins)
     return dataclasses.replace(unscaled, input_frac=input_frac, layers=tuple(
         dataclasses.replace(layer, output_frac=frac)
         for layer, frac in zip(unscaled.layers, fracs)))
@@ -119,11 +125,24 @@ class _Correction:
 
 def check_options(model: Model, *, v_width: int, kmeans_init: str, act_width: int,
                   calibration: NDArray[np.floating[Any]] | None = None,
-                  input_magnitude: float = 1.0, pins: Mapping[str, int] | None = None) -> None:
+                  input_magnitude: float = 1.0, nonnegative_inputs: bool = False,
+                  pins: Mapping[str, int] | None = None) -> None:
     """Check options of :func:`compress` before any long computation; raise as it does."""
     check_sharing(v_width, kmeans_init)
     EIEConfig.check("act_width", act_width)
-    check_calibration(model, samples=calibration, input_magnitude=input_magnitude, pins=pins or {})
+    check_calibration(model, samples=calibration, input_magnitude=input_magnitude,
+                      nonnegative_inputs=nonnegative_inputs, pins=pins or {})
+    if nonnegative_inputs and model.preprocessing is not None:
+        offset, scale = model.preprocessing.offset, model.preprocessing.scale
+        if calibration is not None:
+            folded = find_folded(model.preprocessing, sample_vectors(model, calibration))
+            offset = np.where(folded, 0, offset)
+        if (signed := (offset > 0) | (scale < 0)).any():
+            at = int(np.argmax(signed))
+            raise CompressError(
+                f"nonnegative inputs must stay so after preprocessing, but element {at} is "
+                f"multiplied by {scale[at]:g} after {offset[at]:g} is subtracted: leave the option "
+                "out")
 
 
 def densities(model: Model, *, density: float | Sequence[float] | None = None,

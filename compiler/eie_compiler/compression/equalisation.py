@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import diags_array
+from scipy.sparse import csc_array, diags_array
 
 from ..model import Model, ModelLayer
+from ..network import CompressedNetwork
+from .decompress import decompress_layer
 
-__all__ = ["equalise"]
+__all__ = ["equalise", "find_factors"]
 
 #: Least gain in bits for which weights are changed. Trained layers are below it unless scales were
 #: folded into them.
@@ -55,6 +57,20 @@ def equalise(model: Model, n_shared: int,
         layers[number + 1] = dataclasses.replace(after,
                                                  weight=after.weight @ diags_array(1 / factor))
     return dataclasses.replace(model, layers=tuple(layers))
+
+
+def find_factors(model: Model, network: CompressedNetwork) -> list[NDArray[np.float64]]:
+    """Find the factors by which :func:`equalise` has scaled the results of each layer."""
+    factors = [np.ones(model.layers[0].n_cols)]
+    for before, layer in zip(model.layers, network.layers, strict=True):
+        after = abs(decompress_layer(layer).weight)
+        kept = abs(csc_array(before.weight)).multiply(after != 0)
+        rows, scaled = kept.sum(axis=1), after @ factors[-1]
+        # Sharing changes sums of weights by less than the root of two.
+        used = (rows > 0) & (scaled > 0)
+        factors.append(np.exp2(np.rint(np.log2(np.where(used, scaled, 1)
+                                               / np.where(used, rows, 1)))))
+    return factors[1:]
 
 
 def _greatest(layer: ModelLayer, axis: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from ..lowering.arithmetic import IntegerNetwork
 from ..model import Model
 from ..network import CompressedNetwork
 from .calibration import check_calibration
+from .equalisation import find_factors
 from .layer_errors import LayerErrors
 from .losses import Run, count_nonzeros, run_model, successive_runs
 
@@ -76,7 +77,7 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
     except CompileError as error:
         return result | {"verdict": "bad", "cause": "format", "reason": str(error)}
     ideal, machine = "retraining" if retrained else "sharing", list(runs)[-1]
-    errors = LayerErrors()
+    errors = LayerErrors([] if retrained else find_factors(model, network))
     scores = _score(data, {name: runs[name] for name in (ideal, machine)}, errors)
     judge = _Judge.choose(data, scores, retrained=retrained)
     found = scores[judge.by]

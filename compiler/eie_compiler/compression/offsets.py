@@ -9,7 +9,7 @@ from ..network import CompressedNetwork
 from ..preprocessing import Preprocessing
 from .decompress import decompress_layer
 
-__all__ = ["fold_offsets"]
+__all__ = ["find_folded", "fold_offsets"]
 
 #: Least share of zeros among the samples of an input for which it pays that they stay zeros.
 _MIN_ZEROS = 0.1
@@ -33,13 +33,20 @@ def fold_offsets(network: CompressedNetwork, vectors: NDArray[np.float64]) -> Co
     """
     if network.preprocessing is None:
         return network
+    folded = find_folded(network.preprocessing, vectors)
     offset, scale = network.preprocessing.offset, network.preprocessing.scale
-    limit = 2 ** _MAX_LOST_BITS * np.abs(network.preprocessing(vectors)).max()
-    folded = (offset != 0) & ((vectors == 0).mean(axis=0) >= _MIN_ZEROS) \
-        & (np.abs(vectors * scale).max(axis=0) <= limit)
     first = network.layers[0]
     # The shared weights, not the original ones: the results must not change.
     shift = decompress_layer(first).weight @ np.where(folded, offset * scale, 0)
     return dataclasses.replace(
         network, layers=(dataclasses.replace(first, bias=first.bias - shift), *network.layers[1:]),
         preprocessing=Preprocessing(np.where(folded, 0, offset), scale))
+
+
+def find_folded(preprocessing: Preprocessing, vectors: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Find the inputs whose offsets :func:`fold_offsets` folds."""
+    limit = 2 ** _MAX_LOST_BITS * np.abs(preprocessing(vectors)).max()
+    folded: NDArray[np.bool_] = (
+        (preprocessing.offset != 0) & ((vectors == 0).mean(axis=0) >= _MIN_ZEROS)
+        & (np.abs(vectors * preprocessing.scale).max(axis=0) <= limit))
+    return folded

@@ -44,9 +44,10 @@ def compress_with_retraining(
         quality: float | Sequence[float] | None = None, balance: int | None = None,
         v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
         calibration: NDArray[np.floating[Any]] | None = None,
-        pins: Mapping[str, int] | None = None, steps: int = 4, epochs: int = 20,
-        rate: float = 1e-3, decay: float = 1e-2, dropout: float = 0.0, batch: int = 128,
-        seed: int = 0, threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
+        nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
+        steps: int = 4, epochs: int = 20, rate: float = 1e-3, decay: float = 1e-2,
+        dropout: float = 0.0, batch: int = 128, seed: int = 0, threads: int = 1,
+        checkpoint: Path | None = None, resume: bool = False,
         on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
         progress: Callable[[str, int, int], None] = lambda step, done, total: None
         ) -> Retrained:
@@ -61,7 +62,7 @@ def compress_with_retraining(
         Model to compress.
     data : :class:`~.data.Data`
         Data to train with, as from :func:`~.data.read_data`.
-    density, quality, balance, v_width, kmeans_init, act_width, pins
+    density, quality, balance, v_width, kmeans_init, act_width, nonnegative_inputs, pins
         As for :func:`~..compression.compress.compress`.
     calibration : array, optional
         Inputs for which the formats are chosen; by default, training inputs, at most 10,000.
@@ -82,8 +83,9 @@ def compress_with_retraining(
         As for :func:`~.loop.train`, or if the model is a convolution.
     """
     shares = densities(model, density=density, quality=quality)
+    samples = data.train.inputs[:N_SAMPLES] if calibration is None else calibration
     check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
-                  calibration=calibration, pins=pins)
+                  calibration=samples, nonnegative_inputs=nonnegative_inputs, pins=pins)
     if density is None and quality is None and balance is None:
         steps = 0
     stages = [*pruning_stages(steps, epochs, shares, balance=balance, rate=rate, decay=decay,
@@ -92,8 +94,8 @@ def compress_with_retraining(
     module = Module.from_model(model)
     records = train(module, data, stages, seed=seed, batch=batch, threads=threads,
                     checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
-    samples = data.train.inputs[:N_SAMPLES] if calibration is None else calibration
     # The module is pruned and shared already: compression keeps its weights exactly.
     network = compress(module.to_model(), v_width=v_width, kmeans_init=kmeans_init,
-                       act_width=act_width, calibration=samples, pins=pins)
+                       act_width=act_width, calibration=samples,
+                       nonnegative_inputs=nonnegative_inputs, pins=pins)
     return Retrained(network, records, samples)

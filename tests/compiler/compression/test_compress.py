@@ -1,5 +1,6 @@
 import re
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.compression.prune import prune
 from eie_compiler.errors import CompressError
+from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_hdl.config import ConfigError, EIEConfig
+from eie_sim.demo import digits as demo
 
 
 @pytest.fixture
@@ -184,3 +188,50 @@ def test_biases_of_shared_weights_stay_as_they_are():
     network = compress(model, calibration=rng.normal(size=(50, 30)))
     for layer, original in zip(network.layers, model.layers):
         assert layer.bias.tolist() == original.bias.tolist()
+
+
+def digits():
+    """Digits network of the demo, before compression."""
+    return read_model(Path(demo.__file__).parent / "dense.npz")
+
+
+def test_weights_keep_a_bit_if_inputs_are_never_negative():
+    samples = np.random.default_rng(0).uniform(0, 1, (100, 64))
+    fracs = []
+    for known in (False, True):
+        network = compress(digits(), calibration=samples, nonnegative_inputs=known)
+        assert network.nonnegative_inputs == known
+        layers = compile_network(network, EIEConfig.isca2016(n_pe=4)).report["layers"]
+        fracs.append([layer["formats"]["weight_frac"] for layer in layers])
+    assert fracs == [[12, 12, 12], [13, 12, 12]]
+
+
+def test_bounds_without_samples_know_the_sign():
+    model = Model((ModelLayer("a", np.array([[1.0, -1.0]])),))
+    found = [compress(model, nonnegative_inputs=known).layers[0].output_frac
+             for known in (False, True)]
+    assert found == [13, 14]    # up to 2, or 1
+
+
+@pytest.mark.parametrize("offset, scale, samples, message", [
+    (0, 1, [[1.0, 0.5], [0.3, -0.25]], "calibration must not be negative with nonnegative inputs, "
+                                       "but its least number is -0.25"),
+    (2, 0.5, None, "nonnegative inputs must stay so after preprocessing, but element 1 is "
+                   "multiplied by 0.5 after 2 is subtracted: leave the option out"),
+    (0, -3, None, "nonnegative inputs must stay so after preprocessing, but element 1 is "
+                  "multiplied by -3 after 0 is subtracted: leave the option out"),
+])
+def test_inputs_that_may_be_negative_are_refused(offset, scale, samples, message):
+    model = Model((ModelLayer("a", np.eye(2)),), preprocessing=Preprocessing(
+        np.array([0.0, offset]), np.array([1.0, scale])))
+    with pytest.raises(CompressError, match=f"^{re.escape(message)}$"):
+        compress(model, calibration=samples and np.array(samples), nonnegative_inputs=True)
+
+
+def test_offsets_that_are_folded_leave_signs_known():
+    model = Model((ModelLayer("a", np.eye(2)),), preprocessing=Preprocessing(
+        np.array([0.0, 0.5]), np.array([1.0, 2])))
+    samples = np.array([[0.0, 0], [1, 1], [1, 0]])
+    network = compress(model, calibration=samples, nonnegative_inputs=True)
+    assert network.nonnegative_inputs
+    assert not network.preprocessing.offset.any()

@@ -4,8 +4,10 @@ from scipy.sparse import csc_array
 
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
-from eie_compiler.compression.equalisation import equalise
+from eie_compiler.compression.equalisation import equalise, find_factors
+from eie_compiler.compression.fidelity import measure_fidelity
 from eie_compiler.model import Model, ModelLayer
+from eie_hdl.config import EIEConfig
 
 X = np.random.default_rng(8).normal(size=(200, 12))
 
@@ -79,3 +81,23 @@ def test_samples_keep_unused_columns_out_of_a_codebook():
                   model.layers[2]))
     assert error(dead, compress(dead, calibration=X)) < 0.2
     assert error(dead, compress(dead)) > 0.2
+
+
+@pytest.mark.parametrize("factors", [WILD, np.ones(16)])
+@pytest.mark.parametrize("density", [1, 0.4])
+def test_factors_are_found_again(factors, density):
+    model = model_of(factors)
+    changed = equalise(model, 15)
+    expected = [np.abs(after.weight).max(axis=1) / np.abs(before.weight).max(axis=1)
+                for before, after in zip(model.layers[:1], changed.layers)]
+    found = find_factors(model, compress(model, density=density))
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert all((each == 1).all() for each in found[1:])
+
+
+def test_errors_of_layers_are_free_of_the_factors():
+    model, even = model_of(WILD), model_of(np.ones(16))
+    errors = [[row["error"] for row in measure_fidelity(
+        one, compress(one, calibration=X), EIEConfig(), X)["layers"]] for one in (model, even)]
+    np.testing.assert_allclose(errors[0], errors[1], rtol=1)
+    assert max(errors[0]) < 0.2
