@@ -155,6 +155,8 @@ class _Scan:
         if operation not in self.supported:
             kind, reason = next((found for pattern, found in _REASONS.items()
                                  if re.fullmatch(pattern, operation)), ("", ""))
+            if kind == "quantised":    # all parts are
+                return kind, reason
             return kind, f"{reason}{'; ' * bool(reason)}{self._part(node, data)}"
         if not data:
             return "", f"must compute from the input; {self._part(node, data)}"

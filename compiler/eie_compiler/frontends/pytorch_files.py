@@ -50,9 +50,9 @@ def read_safetensors(path: str | Path, **options: Any) -> Model:
     state = {key: tensors[key] for key in sorted(tensors, key=_by_number)}
     names = layer_names(state)
     if "layers" not in options and len({re.sub("[0-9]+", "#", name) for name in names}) > 1:
-        raise FrontEndError("layers must be named in order of computation, with layers=NAMES: a "
-                            "safetensors file does not keep their order, and the names "
-                            f"{', '.join(names)} are not numbered alike")
+        raise FrontEndError("order of the layers must be given with layers=NAMES: a safetensors "
+                            f"file does not keep it, and the names {', '.join(names)} are not "
+                            "numbered alike")
     return join_state(state, "of the numbers in the names", **options)
 
 

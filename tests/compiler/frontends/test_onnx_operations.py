@@ -127,6 +127,9 @@ def test_a_wide_convolution_after_another_layer_is_listed_too():
     ([("MatMul: x w -> a", {}), ("Add: x a -> y", {})],
      "Add node (x, a -> y): model is residual: must have one computed input besides constants, not "
      f"2, as a connection around layers is not run; {CHOOSE}"),
+    ([("MatMul: x w -> a", {}), ("QuantizeLinear: a scale zero -> y", {})],
+     f"QuantizeLinear node (a, scale, zero -> y): model is quantised: {FIRST}export the model "
+     "before its quantisation, as `eie compress` quantises it"),
     ([("LSTM: x w v -> a h", {"hidden_size": 1}), ("MatMul: h w -> y", {})],
      f"LSTM node (x, w, v -> a, h): model is recurrent: {FIRST}keeps a state between steps: run "
      "the steps on the host, with its matrices as layers of an .npz file; begin after it with "

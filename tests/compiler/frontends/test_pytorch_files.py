@@ -62,9 +62,8 @@ def test_layers_of_safetensors_are_numbered_or_named(tmp_path):
     state = {f"{name}.weight": torch.randn(3, 3) for name in names}
     save_file(state, path)
     with pytest.raises(FrontEndError, match=(
-            "layers must be named in order of computation, with layers=NAMES: a safetensors file "
-            "does not keep their order, and the names hidden, input_layer, output_layer are not "
-            "numbered alike$")):
+            "order of the layers must be given with layers=NAMES: a safetensors file does not keep "
+            "it, and the names hidden, input_layer, output_layer are not numbered alike$")):
         read_model(path)
     model = read_model(path, layers=names, relu=False)
     np.testing.assert_allclose(model(np.eye(3)).T, state["output_layer.weight"]
