@@ -89,11 +89,14 @@ def show_build(title: str, build: "Build") -> None:
 def show_inference(title: str, inference: "Inference") -> None:
     """Print the counters and the result of the comparison."""
     from eie_hdl.format import COUNTERS
+    from eie_sim.inference import net_cycles
 
     inferences = len(inference.entries)
     rows = [[name, COUNTERS[name], f"{values.mean():,.1f}"]
             for name, values in inference.counters.items()]
     if inference.pe_utilisation is not None:
+        rows.append(["net cycles", "cycles without phase_output",
+                     f"{net_cycles(inference.counters).mean():,.1f}"])
         rows.append(["PE utilisation", "macs / (cycles · PEs)", f"{inference.pe_utilisation:.1%}"])
     rows.append(["entry balance", "entries of a PE, mean / greatest",
                  f"{inference.entry_balance:.1%}"])
@@ -116,6 +119,8 @@ def warn_of_saturation(inference: "Inference") -> None:
 
 def show_demo(title: str, demo: "Demo") -> None:
     """Print the results of the demo."""
+    from eie_sim.inference import net_cycles
+
     show_build(f"{title}/build", demo.build)
     inference, memory = demo.inference, demo.build.report["memory"]
     used, there = (sum(row[key] for row in memory.values()) / 8192 for key in ("bits_used", "bits"))
@@ -126,8 +131,10 @@ def show_demo(title: str, demo: "Demo") -> None:
         ["accuracy, dense floating point", f"{demo.accuracy['dense']:.2%}"],
         ["accuracy, compressed floating point", f"{demo.accuracy['compressed']:.2%}"],
         ["accuracy, hardware", f"{demo.accuracy['hardware']:.2%}"],
-        ["net cycles per image, mean (least to greatest)",
+        ["program cycles per image, mean (least to greatest)",
          f"{cycles.mean():,.1f} ({cycles.min()} to {cycles.max()})"],
+        ["net cycles per image, without sending results",
+         f"{net_cycles(inference.counters).mean():,.1f}"],
         ["MACs per image", f"{inference.counters['macs'].mean():,.1f}"],
         ["broadcasts per image", f"{inference.counters['broadcasts'].mean():,.1f}"],
         ["PE utilisation", f"{inference.pe_utilisation:.1%}"],

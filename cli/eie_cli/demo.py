@@ -58,7 +58,7 @@ def _show_runs(runs: "dict[str, Run]", n_pe: int) -> None:
     """Figures of the program in C, a column for each way to wait."""
     print_table(make_table(f"handwritten digits by the C driver, {n_pe} PEs", *runs), [
         ["accuracy", *(f"{run.accuracy:.2%}" for run in runs.values())],
-        ["net cycles per image, mean (least to greatest)",
+        ["program cycles per image, mean (least to greatest)",
          *(f"{run.cycles:,.1f} ({run.least} to {run.greatest})" for run in runs.values())],
         ["cycles per image with the host, one by one",
          *(f"{run.single:,.1f}" for run in runs.values())],

@@ -2,8 +2,9 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,8 +16,11 @@ from eie_hdl.format import COUNTERS
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
 
-__all__ = ["Engine", "EngineError", "Inference", "Saturation", "infer", "prepare",
+__all__ = ["Engine", "EngineError", "Inference", "Saturation", "infer", "net_cycles", "prepare",
            "shape_output"]
+
+#: Counter of one inference, or of each of a batch.
+Count = TypeVar("Count", int, NDArray[np.int64])
 
 #: Engines that run inferences.
 Engine = Literal["golden", "cocotb", "verilator"]
@@ -103,7 +107,7 @@ class Inference:
 
     @property
     def pe_utilisation(self) -> float | None:
-        """Products / (cycles · PEs); None for the golden model, which has no cycles."""
+        """Products / (program cycles · PEs); None for the golden model, which has no cycles."""
         if "cycles" not in self.counters:
             return None
         cycles = self.counters["cycles"].sum() * self.entries.shape[1]
@@ -121,6 +125,14 @@ class Inference:
             "saturation": {name: one._asdict() for name, one in self.saturation.items()},
             "n_mismatches": len(self.mismatches),
             "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_LISTED]]}
+
+
+def net_cycles(counters: Mapping[str, Count]) -> Count:
+    """Cycles from the start of the program to the last result in memory.
+
+    These are the program's cycles without those in which results are sent to the host.
+    """
+    return counters["cycles"] - counters["phase_output"]
 
 
 def prepare(build: Build, inputs: ArrayLike, *, words: bool = False) -> NDArray[np.int64]:

@@ -13,9 +13,9 @@ from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import clog2
 from eie_sim.cycles.model import predict
 from eie_sim.cycles.steps import Step, layer_steps
+from eie_sim.inference import net_cycles
 
 from ..paper.energy import access_pj
-from ..paper.measure import net_cycles
 from ..paper.nine_layers import MACHINES, Machine
 from .sweep import fit
 from .workloads import GivenLayer, Workload

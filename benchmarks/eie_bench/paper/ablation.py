@@ -7,8 +7,9 @@ from typing import NamedTuple
 from eie_hdl.config import FILLING_LIMIT
 from eie_sim.cycles.model import predict
 from eie_sim.cycles.steps import layer_steps
+from eie_sim.inference import net_cycles
 
-from .measure import count_products, net_cycles
+from .measure import count_products
 from .nine_layers import Machine, PaperLayer, make_inputs, make_network
 
 __all__ = ["IDEAS", "Idea", "measure_ideas", "steps"]

@@ -19,7 +19,7 @@ from eie_hdl.format import Layouts
 from eie_hdl.packing import unpack
 from eie_sim.cycles.model import Prediction, predict
 from eie_sim.cycles.steps import build_steps, layer_steps
-from eie_sim.inference import infer
+from eie_sim.inference import infer, net_cycles
 from eie_sim.rtl.cocotb_engine import Mismatch
 from eie_sim.rtl.verilator_engine import make_library
 
@@ -27,7 +27,7 @@ from .bounds import Bounds, find_bounds
 from .nine_layers import CLOCK_MHZ, Machine, PaperLayer, make_inputs, make_network
 
 __all__ = ["Engine", "Measurement", "Stored", "count_products", "make_simulators", "measure",
-           "measure_all", "net_cycles"]
+           "measure_all"]
 
 #: Engines that can measure a layer.
 Engine = Literal["verilator", "cycle-model"]
@@ -147,10 +147,6 @@ class Measurement:
             "model_seconds": self.model_seconds,
             "differences": [dataclasses.asdict(one) for one in self.differences]}
 
-
-def net_cycles(counters: Mapping[str, int]) -> int:
-    """Subtract the cycles in which results are sent to the host."""
-    return counters["cycles"] - counters["phase_output"]
 
 
 def make_simulators(machines: Mapping[str, Machine], cache: str | Path | None = None) -> None:

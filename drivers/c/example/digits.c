@@ -88,7 +88,7 @@ int example(const struct eie_port *port)
 
     printf("digits, %s: %d images, accuracy %.2f %%\n", port->wait ? "interrupts" : "polling",
            DIGITS_N_IMAGES, 100.0 * n_right / DIGITS_N_IMAGES);
-    printf("  net cycles per image      %.1f (%" PRIu64 " to %" PRIu64 ")\n",
+    printf("  program cycles per image  %.1f (%" PRIu64 " to %" PRIu64 ")\n",
            (double)total / DIGITS_N_IMAGES, least, greatest);
     printf("  with the host, one by one %.1f\n", (double)single / DIGITS_N_IMAGES);
     printf("  with the host, in a batch %.1f\n", (double)batch / DIGITS_N_IMAGES);

@@ -20,7 +20,7 @@ MODES: dict[str, tuple[str, ...]] = {
 
 _FIGURES = re.compile(
     r"accuracy (?P<accuracy>[\d.]+) %\n"
-    r"  net cycles per image +(?P<cycles>[\d.]+) \((?P<least>\d+) to (?P<greatest>\d+)\)\n"
+    r"  program cycles per image +(?P<cycles>[\d.]+) \((?P<least>\d+) to (?P<greatest>\d+)\)\n"
     r"  with the host, one by one +(?P<single>[\d.]+)\n"
     r"  with the host, in a batch +(?P<batch>[\d.]+)\n"
     r"  outputs +(?P<outputs>\d+), 0 not as expected\n")

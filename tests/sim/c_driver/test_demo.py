@@ -5,7 +5,7 @@ import pytest
 from eie_sim.c_driver import demo
 
 PRINTED = """digits, polling: 360 images, accuracy 98.06 %
-  net cycles per image      406.8 (387 to 433)
+  program cycles per image  406.8 (387 to 433)
   with the host, one by one 439.0
   with the host, in a batch 408.2
   outputs                   7200, 0 not as expected

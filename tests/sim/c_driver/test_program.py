@@ -70,7 +70,7 @@ def test_digits_are_recognised(digits, options):
 def test_a_batch_leaves_no_gap(digits):
     text = run_program(digits, "--interrupts")
     (cycles, _, _), (single,), (batch,) = (figures(text, name) for name in (
-        "net cycles per image", "with the host, one by one", "with the host, in a batch"))
+        "program cycles per image", "with the host, one by one", "with the host, in a batch"))
     # The batch adds only the loading of the first input and the draining of the last result.
     assert cycles < batch < cycles + 100 < single + 100
     assert single > batch
