@@ -149,13 +149,15 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
                 decay=learning.decay, dropout=learning.dropout, batch=learning.batch,
                 seed=learning.seed, threads=learning.threads, resume=learning.resume,
                 **session._asdict())
+            compressed = dataclasses.replace(compressed, codebook_width=config.codebook_width)
             write_network(network, compressed)
         if not labels:
             name, part = data.held_out
             measured = part.inputs, part.targets, f"{name} inputs"
     else:
         with working("compressing") as progress:
-            compressed = compress(loaded, progress=progress, **options)
+            compressed = dataclasses.replace(compress(loaded, progress=progress, **options),
+                                             codebook_width=config.codebook_width)
             write_network(network, compressed)
     with working("measuring the accuracy"):
         formats = report_formats(compressed, config, samples=samples)

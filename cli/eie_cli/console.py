@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from eie_sim.inference import Inference
     from eie_sim.rtl.toolchain import Tool
 
-__all__ = ["Cell", "format_size", "make_console", "make_table", "print_table", "show_build",
-           "show_demo", "show_inference", "show_tools", "warn_of_saturation", "working"]
+__all__ = ["Cell", "format_count", "format_size", "make_console", "make_table", "print_table",
+           "show_build", "show_demo", "show_inference", "show_tools", "warn_of_saturation",
+           "working"]
 
 #: Cell of a table. A plain string is printed verbatim, brackets included.
 Cell = str | Text
@@ -80,7 +81,7 @@ def show_build(title: str, build: "Build") -> None:
             for layer in report["layers"]]
     print_table(make_table(
         "layer", "rows × columns", "density", "tiles", "entries", "padding", "entry balance",
-        title=f"{title}: {build.config.n_pe} PEs, {report['mapping']}"), rows)
+        title=f"{title}: {format_count(build.config.n_pe, 'PE')}, {report['mapping']}"), rows)
     print_table(make_table("memory", "words", "of", "bits", "instances"), [
         [name, f"{memory['words_used']:,}", f"{memory['words']:,}", str(memory["word_bits"]),
          str(memory["instances"])] for name, memory in report["memory"].items()])
@@ -101,7 +102,8 @@ def show_inference(title: str, inference: "Inference") -> None:
     rows.append(["entry balance", "entries of a PE, mean / greatest",
                  f"{inference.entry_balance:.1%}"])
     print_table(make_table("per inference", "", "",
-                           title=f"{title}: {inferences} inferences, {inference.engine}"), rows)
+                           title=f"{title}: {format_count(inferences, 'inference')}, "
+                                 f"{inference.engine}"), rows)
     _show_verdict(inference)
 
 
@@ -126,7 +128,8 @@ def show_demo(title: str, demo: "Demo") -> None:
     used, there = (sum(row[key] for row in memory.values()) / 8192 for key in ("bits_used", "bits"))
     walked = inference.counters["macs"].sum() + inference.counters["paddings"].sum()
     cycles = inference.counters["cycles"]
-    print_table(make_table(f"{demo.images} handwritten digits, {inference.entries.shape[1]} PEs",
+    print_table(make_table(f"{format_count(demo.images, 'handwritten digit')}, "
+                           f"{format_count(inference.entries.shape[1], 'PE')}",
                   f"{inference.engine} ({inference.simulator})"), [
         ["accuracy, dense floating point", f"{demo.accuracy['dense']:.2%}"],
         ["accuracy, compressed floating point", f"{demo.accuracy['compressed']:.2%}"],
@@ -157,10 +160,12 @@ def _show_verdict(inference: "Inference") -> None:
     for mismatch in inference.mismatches[:_MAX_SHOWN]:
         console.print(str(mismatch), style="red")
     if inference.mismatches:
-        console.print(f"{len(inference.mismatches):,} numbers are not those of the golden model.",
-                      style="red")
+        verb = "is" if len(inference.mismatches) == 1 else "are"
+        console.print(f"{format_count(len(inference.mismatches), 'number')} {verb} not as in the "
+                      f"golden model.", style="red")
     if inference.overflows:
-        console.print(f"An accumulator overflowed in {inference.overflows} inferences.",
+        console.print(f"An accumulator overflowed in "
+                      f"{format_count(inference.overflows, 'inference')}.",
                       style="red")
 
 
@@ -186,6 +191,11 @@ def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
         table.title = None
     console.print(table)
     console.print()
+
+
+def format_count(n: int, noun: str) -> str:
+    """Format a number of things, whose noun is in the singular."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def format_size(shape: list[int]) -> str:

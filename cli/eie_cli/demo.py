@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from .console import make_console, make_table, print_table, working
+from .console import format_count, make_console, make_table, print_table, working
 from .options import FOLDER, command, simulator_option
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ __all__ = ["demo_command"]
                    "takes interrupts.")
 @click.option("--pes", type=int, default=16, show_default=True,
               help="Number of processing elements.")
-@click.option("--images", type=click.IntRange(min=1),
-              help="Number of images to run.  [default: all 360]")
+@click.option("--images", type=click.IntRange(1, 360),
+              help="Number of images to run, 360 at most.  [default: all 360]")
 @simulator_option
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/demo"),
               show_default=True, help="Folder for Verilog, images, sources and report.json.")
@@ -56,7 +56,8 @@ def demo_command(driver: Literal["python", "c"], pes: int, images: int | None, s
 
 def _show_runs(runs: "dict[str, Run]", n_pe: int) -> None:
     """Figures of the program in C, a column for each way to wait."""
-    print_table(make_table(f"handwritten digits by the C driver, {n_pe} PEs", *runs), [
+    title = f"handwritten digits by the C driver, {format_count(n_pe, 'PE')}"
+    print_table(make_table(title, *runs), [
         ["accuracy", *(f"{run.accuracy:.2%}" for run in runs.values())],
         ["program cycles per image, mean (least to greatest)",
          *(f"{run.cycles:,.1f} ({run.least} to {run.greatest})" for run in runs.values())],

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from eie_hdl.config import EIEConfig
 
+from .console import format_count
 from .options import FILE, FOLDER, command, machine_options
 from .progress import progress_bar
 
@@ -80,7 +81,8 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
         file = context.params["file"]
         name = context.params["preset"] or (file.stem if file else "default")
         # It is not the benchmark's machine of that name.
-        for axis, text in (("n_pe", f", {config.n_pe} PEs"), ("mapping", f" ({mapping})")):
+        for axis, text in (("n_pe", f", {format_count(config.n_pe, 'PE')}"),
+                           ("mapping", f" ({mapping})")):
             if not any(axis in sweep.axes for sweep in sweeps):
                 name += text
         machines = {name: Machine(config, mapping)}

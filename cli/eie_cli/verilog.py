@@ -7,6 +7,7 @@ import click
 
 from eie_hdl.config import EIEConfig
 
+from .console import format_count
 from .options import FOLDER, command, machine_options
 
 __all__ = ["verilog_command"]
@@ -31,5 +32,6 @@ def verilog_command(config: EIEConfig, name: str, folder: Path) -> None:
     emitted = emit(config, name)
     emitted.write(folder)
     size = sum(len(text.encode()) for text in emitted.files.values())
-    click.echo(f"{folder}: {config.n_pe} PEs, {len(emitted.files)} files, {size:,} bytes, "
+    click.echo(f"{folder}: {format_count(config.n_pe, 'PE')}, {len(emitted.files)} files, "
+               f"{size:,} bytes, "
                f"{time.perf_counter() - start:.1f} s")

@@ -20,6 +20,9 @@ __all__ = ["MAX_FRAC", "MAX_SIDE", "CompressedNetwork", "Layer", "NetworkError",
 #: Greatest magnitude of a number of fraction bits.
 MAX_FRAC = 64
 
+#: Greatest width of a number of a machine; the machine's own limits are narrower.
+_MAX_WIDTH = 64
+
 #: Most rows or columns of a matrix; bounds the memory that a small file can request.
 MAX_SIDE = 1 << 24
 
@@ -111,6 +114,9 @@ class CompressedNetwork:
         Offset and scale of each input, which the host applies; `input_frac` is that of the results.
     nonnegative_inputs : :class:`bool`
         True if no word of an input is negative: inputs whose word would be saturate at 0.
+    act_width, codebook_width : :class:`int`, optional
+        Widths of the machine for which the formats were chosen, and the accuracy was measured. The
+        network is compiled for no others; None if it is not known for which.
 
     Raises
     ------
@@ -124,12 +130,17 @@ class CompressedNetwork:
     patches: Patches | None = None
     preprocessing: Preprocessing | None = None
     nonnegative_inputs: bool = False
+    act_width: int | None = None
+    codebook_width: int | None = None
 
     def __post_init__(self) -> None:
         if type(self.layers) is not tuple or not self.layers:
             raise NetworkError("layers must be a tuple of one or more layers")
         check_int("input_frac", self.input_frac, -MAX_FRAC, MAX_FRAC)
         check_int("v_width", self.v_width, 2, 8)
+        for name in ("act_width", "codebook_width"):
+            if getattr(self, name) is not None:
+                check_int(name, getattr(self, name), 1, _MAX_WIDTH)
         check_chain([(layer.name, layer.codes.shape) for layer in self.layers])
         names = Counter(layer.name for layer in self.layers)
         for layer in self.layers:

@@ -1,5 +1,6 @@
 """Output of the commands is independent of path lengths and of the environment."""
 
+import dataclasses
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from rich.text import Text
 
-from eie_cli.console import make_console, make_table, print_table, show_build, working
+from eie_cli.console import format_count, make_console, make_table, print_table, show_build, working
 from eie_compiler.files.network_file import write_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
@@ -136,7 +137,7 @@ def test_paths_are_no_markup(tmp_path, eie, folder):
     code, text = eie("compile", path, "--pes", 2, "-o", build)
     assert code == 0 and text.splitlines()[0] == f"{build}: 2 PEs, balanced"
     code, text = eie("run", build, "--input", inputs, "-o", path.parent / "out")
-    assert code == 0 and text.splitlines()[0] == f"{path.parent}/out: 1 inferences, golden"
+    assert code == 0 and text.splitlines()[0] == f"{path.parent}/out: 1 inference, golden"
     code, text = eie("info", path.parent / "none")
     assert code == 2 and f"Path '{path.parent}/none' does not exist" in text
 
@@ -169,3 +170,15 @@ def test_help_and_json_are_the_same_in_every_environment(network):
                    if name in ("forced colour", "no home")}
         assert len(outputs) == 1
     assert json.loads(outputs.pop())["layers"][0]["shape"] == [40, 12]
+
+
+@pytest.mark.parametrize("n, text", [(0, "0 PEs"), (1, "1 PE"), (2, "2 PEs"), (1234, "1,234 PEs")])
+def test_the_noun_agrees_with_its_number(n, text):
+    assert format_count(n, "PE") == text
+
+
+def test_the_title_of_a_build_for_one_pe_is_in_the_singular(capsys):
+    network = random_network(np.random.default_rng(0), [4, 3], frac=4, v_width=3)
+    config = dataclasses.replace(PRESETS["tiny"], n_pe=1)
+    show_build("b", compile_network(network, config))
+    assert "b: 1 PE, balanced" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import json
 
 from eie_compiler.build import Build
+from eie_sim.demo.digits import HELD_OUT
 
 
 def test_demo_shows_its_figures_and_keeps_all_files(tmp_path, eie, icarus):
@@ -17,3 +18,9 @@ def test_demo_shows_its_figures_and_keeps_all_files(tmp_path, eie, icarus):
     assert report["accuracy"].keys() == {"dense", "compressed", "hardware"}
     assert (tmp_path / "verilog" / "eie.v").exists()
     assert Build.load(tmp_path / "build").config.n_pe == 2
+
+
+def test_more_images_than_there_are_are_refused(tmp_path, eie):
+    code, text = eie("demo", "--images", HELD_OUT + 1, "-o", tmp_path / "demo")
+    assert code == 2 and f"{HELD_OUT + 1} is not in the range 1<=x<={HELD_OUT}" in text
+    assert not (tmp_path / "demo").exists()

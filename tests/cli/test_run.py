@@ -127,7 +127,7 @@ def test_one_wrong_bit_is_reported_with_layer_row_got_and_expected(
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1
     assert (f"layer a, row 4, image 1: got {expected[0] ^ 1}, expected {expected[0]}\n"
-            f"1 numbers are not those of the golden model.") in text
+            f"1 number is not as in the golden model.") in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     assert statistics["mismatches"] == [{"layer": "a", "row": 4, "image": 1,
                                          "got": expected[0] ^ 1, "expected": expected[0]}]
@@ -144,7 +144,7 @@ def test_overflow_is_reported(tmp_path, build, inputs, eie, pretended):
     pretended.append(lambda result: result.overflow.put(1, True))
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1
-    assert "An accumulator overflowed in 1 inferences." in text
+    assert "An accumulator overflowed in 1 inference." in text
 
 
 def test_hardware_runs_and_agrees(tmp_path, build, inputs, eie, icarus):

@@ -21,7 +21,7 @@ def test_a_run_that_was_stopped_is_resumed(tmp_path, data, eie, monkeypatch):
 
     monkeypatch.setattr(loop, "write_checkpoint", stop)
     code, text = eie(*arguments)
-    assert code == 1 and "stopped: the same command with --resume continues" in text
+    assert code == 130 and "stopped: the same command with --resume continues" in text
     assert (tmp_path / "net.npz.checkpoint.npz").exists() and not (tmp_path / "net.npz").exists()
     monkeypatch.undo()
     code, text = eie(*arguments)

@@ -96,7 +96,7 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     input_frac, *fracs = calibrate(decompress(unscaled), act_width=act_width, samples=calibration,
                                    input_magnitude=input_magnitude,
                                    nonnegative_inputs=nonnegative_inputs, pins=pins)
-    return dataclasses.replace(unscaled, input_frac=input_frac, layers=tuple(
+    return dataclasses.replace(unscaled, input_frac=input_frac, act_width=act_width, layers=tuple(
         dataclasses.replace(layer, output_frac=frac)
         for layer, frac in zip(unscaled.layers, fracs)))
 

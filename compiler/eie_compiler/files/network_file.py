@@ -32,7 +32,8 @@ _KIND = "eie-network"
 _FIELDS = {"kind": str, "version": int, "v_width": int, "input_frac": int,
            "patches": (dict, NoneType), "layers": list}
 #: Fields that are present only in files of networks that have them.
-_OPTIONAL_FIELDS = {"preprocessing": dict, "nonnegative_inputs": bool}
+_OPTIONAL_FIELDS = {"preprocessing": dict, "nonnegative_inputs": bool, "act_width": int,
+                    "codebook_width": int}
 _PREPROCESSING_FIELDS = {"offset": str, "scale": str}
 _LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "codebook": str,
                  "bias": str, "run_width": int, "entries": int, "codes": dict, "runs": dict}
@@ -89,6 +90,9 @@ def write_network(path: str | Path, network: CompressedNetwork) -> None:
         data += b"".join(numbers for _, numbers in stored.values())
     if network.nonnegative_inputs:
         header["nonnegative_inputs"] = True
+    for name in ("act_width", "codebook_width"):
+        if getattr(network, name) is not None:
+            header[name] = getattr(network, name)
     text = json.dumps(header, separators=(",", ":"))
     content = io.BytesIO()
     np.savez_compressed(content, header=np.frombuffer(text.encode(), np.uint8),
@@ -185,7 +189,8 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
         layers=parsed, input_frac=header["input_frac"], v_width=header["v_width"],
         patches=_parse_patches(header["patches"]),
         preprocessing=_parse_preprocessing(header, data),
-        nonnegative_inputs=header.get("nonnegative_inputs", False))
+        nonnegative_inputs=header.get("nonnegative_inputs", False),
+        act_width=header.get("act_width"), codebook_width=header.get("codebook_width"))
     if len(data.content) > data.position:
         raise NetworkError(f"data must end at byte {data.position}, after all numbers, not at "
                            f"byte {len(data.content)}")

@@ -46,6 +46,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     if network.v_width > config.v_width:
         raise CompileError(f"v_width must be {network.v_width} or more for the codes of the "
                            f"network, not {config.v_width}: raise it, or compress to fewer bits")
+    _require_widths(config, network)
     act_map = place_activations(config, network)
     require_pointers(config, network)
 
@@ -86,6 +87,18 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
                               act_map.n_words),
         patches=network.patches, preprocessing=preprocessing,
         nonnegative_inputs=network.nonnegative_inputs)
+
+
+def _require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
+    """Check that the network was made for the widths of the machine."""
+    for name, option in (("act_width", "--act-width {}"),
+                         ("codebook_width", "--config FILE with codebook_width = {}")):
+        made_for, there = getattr(network, name), getattr(config, name)
+        if made_for not in (None, there):
+            raise CompileError(
+                f"{name} must be {made_for}, for which the network was compressed, not {there}: "
+                f"choose another machine (--config or --preset of `eie compile`), or compress the "
+                f"model again for this one (`eie compress {option.format(there)}`)")
 
 
 def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:

@@ -87,7 +87,7 @@ def demo_in_c(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
         If an output differs from the golden model; the message lists the outputs.
     """
     folder = Path(folder)
-    progress(f"building a simulator of {n_pe} PEs and the program")
+    progress("building a simulator and the program")
     program = compile_digits(folder, n_pe=n_pe, images=images)
     runs = {}
     for mode, arguments in MODES.items():

@@ -82,7 +82,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     digits = load_digits()
     test, labels = digits.test[:images], digits.test_labels[:images]
 
-    progress(f"writing the Verilog of {n_pe} PEs")
+    progress("writing the Verilog")
     verilog = emit(config)
     verilog.write(folder / "verilog")
 

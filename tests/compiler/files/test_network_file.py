@@ -408,3 +408,20 @@ def test_a_stream_of_no_matrix_is_refused(tmp_path):
     with pytest.raises(NetworkError, match=r"layers\[0\].runs\[1\] must be 1, the run of padding "
                                            r"\(code 0\), not 0$"):
         read_network(path)
+
+
+@pytest.mark.parametrize("widths", [{}, {"act_width": 12}, {"act_width": 8, "codebook_width": 5}])
+def test_widths_are_restored_and_absent_if_not_known(tmp_path, widths):
+    network = dataclasses.replace(
+        random_network(np.random.default_rng(1), [4, 3], frac=4, v_width=3), **widths)
+    write_network(tmp_path / "n.npz", network)
+    found = read_network(tmp_path / "n.npz")
+    assert (found.act_width, found.codebook_width) == (widths.get("act_width"),
+                                                       widths.get("codebook_width"))
+
+
+@pytest.mark.parametrize("width", [0, 65, True, 8.0])
+def test_widths_are_integers_in_range(width):
+    with pytest.raises(NetworkError, match="^act_width must be an integer from 1 to 64, not "):
+        dataclasses.replace(
+            random_network(np.random.default_rng(1), [4, 3], frac=4, v_width=3), act_width=width)
