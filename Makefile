@@ -100,6 +100,9 @@ dsd: $(VENV)/.train have-mnist ## the effect of dense-sparse-dense training; MNI
 magika: $(VENV)/.magika ## parts of a published network, compressed without retraining and run
 	$(BIN)/python examples/magika/measure.py -o $(BUILD)/magika
 
+pipelines: $(VENV)/.train ## accuracy of networks with scalers and normalisations
+	$(BIN)/python examples/pipelines/pipelines.py -o $(BUILD)/pipelines
+
 have-mnist:
 	@test -f "$(MNIST)" || { echo "MNIST must be a file, such as mnist.npz here, not '$(MNIST)':" \
 	    "'python examples/lenet/mnist.py FOLDER' creates it from the four published files" >&2; exit 2; }
@@ -131,5 +134,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	@touch $@
 
 .PHONY: help demo demo-c test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-host bench-sim bench-compile bench-sharing explore registers waves pictures doctor train lenet dsd magika \
+    bench-host bench-sim bench-compile bench-sharing explore registers waves pictures doctor train lenet dsd magika pipelines \
     have-mnist have-published venv clean
