@@ -1,5 +1,6 @@
 """`eie run`: inferences of a build."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +66,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.vectors import dequantise
-    from eie_hdl.files import open_output, staged
+    from eie_hdl.files import staged, write_file
     from eie_hdl.format import Layouts
     from eie_sim.inference import infer, shape_output
 
@@ -101,8 +102,10 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
         measured |= {"task": meaning, "accuracy" if meaning == "classification" else "r2": value}
     with staged(folder, last="statistics.json") as stage:
         for name, output in zip(inference.names, inference.outputs):
-            with open_output(stage / f"{name}.npy") as file:
-                np.save(file, shape_output(loaded, output), allow_pickle=False)
+            # NumPy's own errors of a full disk name neither the file nor the cause.
+            content = io.BytesIO()
+            np.save(content, shape_output(loaded, output), allow_pickle=False)
+            write_file(stage / f"{name}.npy", content.getvalue())
         write_json(stage / "statistics.json", inference.summary() | {
             "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs},
             **measured})

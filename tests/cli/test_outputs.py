@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -136,7 +137,20 @@ def test_a_signal_while_verilog_is_written_leaves_nothing(tmp_path):
     assert not (tmp_path / "v").exists()
 
 
-def test_words_of_a_run_are_kept_when_results_are_replaced(tmp_path, eie, build, inputs):
+def test_results_that_the_disk_does_not_take_are_named(tmp_path, eie, build):
+    np.save(tmp_path / "x.npy", np.zeros((4000, 6)))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+    try:
+        code, text = eie("run", build, "--input", tmp_path / "x.npy", "-o", tmp_path / "r")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert code == 2
+    assert text.startswith(f"eie: cannot use {tmp_path / 'r' / 'a.npy'}: File too large")
+    assert not (tmp_path / "r").exists()
+
+
+def test_results_of_a_former_run_are_replaced(tmp_path, eie, build, inputs):
     for _ in range(2):
         code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "r")
         assert code == 0, text
