@@ -64,6 +64,7 @@ WITHOUT_MODULE = {
     "hdl/ccu/test_ccu_load.py": "part of the tests of ccu.ccu, by subject",
     "hdl/test_core_recovery.py": "part of the tests of core, by subject",
     "hdl/test_elaborate_lengths.py": "style of all modules",
+    "hdl/test_top_orders.py": "part of the tests of top, by subject",
     "hdl/test_signal_names.py": "names in the Verilog of all modules",
     "sim/golden/test_model_float.py": "golden.model against floating point, through the compiler",
 }

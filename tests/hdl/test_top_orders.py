@@ -1,0 +1,345 @@
+# amaranth: UnusedElaboratable=no
+"""Eie with a stub for the core: pairs of events in every order.
+
+Event A happens in a fixed cycle. Event B is shifted over every cycle of a window around it, and
+each run is checked against rules that hold in every order.
+"""
+
+import collections
+import dataclasses
+from typing import NamedTuple
+
+import pytest
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Signal
+from amaranth.lib import wiring
+from amaranth.sim import Simulator
+
+import eie_hdl.host.load_path
+import eie_hdl.top
+from eie_hdl.ccu.ccu import CcuSignature
+from eie_hdl.config import PRESETS
+from eie_hdl.format import BEAT_BYTES, Layouts, Memory
+from eie_hdl.host.packet_reader import PacketReader
+from eie_hdl.registers import REGISTER, Error
+from eie_hdl.top import Eie
+
+# Words of spmat have two beats.
+CONFIG = dataclasses.replace(PRESETS["tiny"], n_pe=2, entries_per_word=16, spmat_depth=16,
+                             ptr_depth=16, act_depth=16, program_depth=4, n_codebooks=1)
+LAYOUTS = Layouts.of(CONFIG)
+WHOLE = (1 << BEAT_BYTES) - 1
+INPUT_WORDS = 2
+
+#: Cycle of event A, and the cycles of event B relative to it.
+CENTRE, WINDOW = 12, range(-2, 8)
+#: Cycles of a run, and of one that an event prolongs: the core is stopped, or memories are wiped.
+LENGTH, LENGTHS = 28, {"fault": 42, "soft reset": 140}
+
+
+class StubCore(wiring.Component):
+    """Core that runs a program until `finish` or `fail`, and answers a read after three cycles."""
+
+    def __init__(self, config):
+        super().__init__(CcuSignature(config))
+        self.finish, self.fail = Signal(), Signal()
+        self.running, self.reading = Signal(), Signal()
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(2)
+        with m.FSM() as fsm:
+            with m.State("IDLE"):
+                m.d.comb += self.run.ready.eq(1)
+                with m.If(self.run.valid):
+                    m.next = "RUN"
+                with m.Elif(self.read.valid):
+                    m.next = "READ"
+            with m.State("RUN"):
+                with m.If(self.fail):
+                    m.d.sync += self.fault.code.eq(Error.NO_END)
+                with m.Elif(self.finish & (self.fault.code == Error.NONE)):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
+            with m.State("READ"):
+                m.d.comb += self.read.ready.eq(count == 0)
+                m.d.sync += count.eq(count + 1)
+                with m.If(count == 3):
+                    m.next = "IDLE"
+        m.d.comb += [
+            self.running.eq(fsm.ongoing("RUN")),
+            self.reading.eq(fsm.ongoing("READ")),
+            self.busy.eq(self.running | self.reading),
+            self.load.ready.eq(1),
+        ]
+        return m
+
+
+class Packet(NamedTuple):
+    """Packet of `beats`, each (data, keep, last); `fault` is the number of the invalid one."""
+
+    beats: list
+    memory: Memory
+    buffer: int = 0
+    fault: int | None = None
+
+    def concerns(self, buffer):
+        """Return whether a program on an input buffer depends on the packet."""
+        return self.memory is not Memory.INPUT or self.buffer == buffer
+
+
+def packet(memory, n_beats, *, fault=None, partial=None, buffer=0, **fields):
+    header = LAYOUTS.load_header.const({"memory": memory, "buffer": buffer, **fields})
+    data = [header.as_value().value, *range(1, n_beats)]
+    return Packet([(value, 1 if n == partial else WHOLE, n == n_beats - 1)
+                   for n, value in enumerate(data)], memory, buffer, fault)
+
+
+def kinds(memory, length, **fields):
+    """Packets of two words of `length` beats: a good one, and one for each error."""
+    n = 2 * length
+    return {
+        "good": packet(memory, n + 1, count=2, **fields),
+        "empty": packet(memory, 1, **fields),
+        "BAD_HEADER": packet(memory, n + 1, count=2, reserved=1, fault=0, **fields),
+        "BAD_ADDRESS": packet(memory, 2, count=1, address=999, fault=0, **fields),
+        "TRUNCATED header": packet(memory, 1, count=1, fault=0, **fields),
+        "TRUNCATED": packet(memory, length + 1, count=2, fault=length, **fields),
+        "OVERLONG header": packet(memory, 2, fault=0, **fields),
+        "OVERLONG": packet(memory, n + 3, count=2, fault=n, **fields),
+        "PARTIAL_BEAT header": packet(memory, n + 1, count=2, fault=0, partial=0, **fields),
+        "PARTIAL_BEAT": packet(memory, n + 1, count=2, fault=n, partial=n, **fields),
+    }
+
+
+#: Packets with words of two beats, and of one.
+PACKETS = {
+    **{f"model {name}": value for name, value in kinds(Memory.SPMAT, 2).items()},
+    "model TRUNCATED in a word": packet(Memory.SPMAT, 2, count=1, fault=1),
+    **{f"input {name}": value for name, value in kinds(Memory.INPUT, 1, buffer=1).items()},
+}
+WRITES = {
+    "start 0": ("START", {}), "start 1": ("START", {"buffer": 1}), "read": ("READ", {"count": 1}),
+    "clear": ("CONTROL", {"clear": 1}), "soft reset": ("CONTROL", {"soft_reset": 1}),
+}
+STROBES = {"finish": "finish", "fault": "fail"}
+
+
+class Machine:
+    """A machine whose core is a stub, and what is observed of it in each cycle."""
+
+    def __init__(self, monkeypatch):
+        self.core, reader = StubCore(CONFIG), PacketReader(CONFIG)
+        monkeypatch.setattr(eie_hdl.host.load_path, "PacketReader", lambda config: reader)
+        monkeypatch.setattr(eie_hdl.top, "Core", lambda config: self.core)
+        self.eie = Eie(CONFIG)
+        module = self.eie.elaborate(None)
+        core, parts = self.core, module.submodules
+        bank = parts.bank
+        observed = {
+            "run": core.run.valid & core.run.ready, "buffer": core.run.p.offset != 0,
+            "running": core.running, "reading": core.reading, "done": parts.counts.done,
+            "pending": parts.faults.supervision.error_pending, "new": parts.faults.new_error,
+            "resetting": bank.status_resetting, "failed": parts.load.error.code,
+            "start": bank.start_write, "clear": parts.faults.supervision.clear_request,
+            "idle": bank.status_idle, "queued": bank.status_queued, "code": bank.error_code,
+            "irq": bank.irq_status_error, "programs": bank.programs_value,
+            "beat waits": parts.load.waiting, "taken": reader.i.valid & reader.i.ready,
+            "offered": reader.o.valid, "word": reader.o.valid & reader.o.ready,
+            "memory": reader.o.p.memory.as_value(), "row": reader.o.p.address,
+            "tready": self.eie.s_axis.tready, "awready": self.eie.s_axil.awready,
+        }
+        self.fields = {name: len(value) for name, value in observed.items()}
+        self.seen = Signal(sum(self.fields.values()))    # one signal, as sampling is slow
+        top = Module()
+        top.domains.sync = ClockDomain()
+        top.submodules.machine = DomainRenamer("machine")(module)
+        top.d.comb += [self.eie.aclk.eq(ClockSignal()), self.seen.eq(Cat(observed.values()))]
+        self.simulator = Simulator(top)
+        self.simulator.add_clock(1e-6)
+
+    def run(self, bench):
+        self.simulator.add_testbench(bench)
+        self.simulator.run()
+
+    async def play(self, ctx, events):
+        """Reset the machine, let events happen in their cycles, and return what was observed.
+
+        A clear ends the transfer to the machine.
+        """
+        stream, bus = self.eie.s_axis, self.eie.s_axil
+        beats, log = collections.deque(), []
+        writes = collections.deque([("INPUT_WORDS", {"words": INPUT_WORDS, "double": 1})])
+        for port in (self.eie.aresetn, stream.tvalid, bus.awvalid, bus.wvalid):
+            ctx.set(port, 0)
+        await ctx.tick().repeat(2)
+        for port in (self.eie.aresetn, bus.bready):
+            ctx.set(port, 1)
+        await ctx.tick()
+        names = {name for items in events.values() for name in items if isinstance(name, str)}
+        for cycle in range(max(LENGTHS.get(name, LENGTH) for name in {*names, ""})):
+            now = events.get(cycle, ())
+            for item in now:
+                if isinstance(item, list):
+                    beats.extend(item)
+                elif item in WRITES:
+                    writes.append(WRITES[item])
+            for name in names & STROBES.keys():
+                ctx.set(getattr(self.core, STROBES[name]), name in now)
+            offers = [(stream.tvalid, bool(beats)), (bus.awvalid, bool(writes)),
+                      (bus.wvalid, bool(writes))]
+            if beats:
+                offers += zip((stream.tdata, stream.tkeep, stream.tlast), beats[0])
+            if writes:
+                name, fields = writes[0]
+                offers += [(bus.awaddr, REGISTER[name].address), (bus.wstrb, 0b1111),
+                           (bus.wdata, REGISTER[name].pack(**fields))]
+            for port, value in offers:
+                ctx.set(port, value)
+            _, _, word = await ctx.tick().sample(self.seen)
+            seen = {}
+            for name, width in self.fields.items():
+                seen[name], word = word & (1 << width) - 1, word >> width
+            if seen["tready"] and beats:
+                beats.popleft()
+            if seen["awready"] and writes:
+                writes.popleft()
+            if seen["clear"]:
+                beats.clear()
+            log.append(seen)
+        return log
+
+
+def find(log, name):
+    """Cycles in which a signal is set."""
+    return [cycle for cycle, seen in enumerate(log) if seen[name]]
+
+
+def check(log, packet=None):
+    """Check the rules that hold in every order against the log of a run, with at most a packet."""
+    clears = find(log, "clear")
+    for cycle in find(log, "failed"):
+        assert log[cycle + 1]["pending"] or cycle in clears
+    buffer = 0    # of the program that runs
+    for cycle, seen in enumerate(log):
+        # Nothing starts from an error on, and a machine that is idle has nothing to do.
+        assert not (seen["run"] and (seen["pending"] or seen["failed"])), cycle
+        assert not (seen["idle"] and any(seen[name] for name in (
+            "failed", "running", "reading", "queued", "resetting", "offered", "beat waits"))), cycle
+        # No word is written to what a program or a read uses.
+        buffer = seen["buffer"] if seen["run"] else buffer
+        is_used = seen["memory"] != Memory.ACT.value or seen["row"] // INPUT_WORDS == buffer
+        assert not (seen["word"] and is_used and (seen["run"] or seen["running"])), cycle
+        assert not (seen["word"] and seen["reading"]), cycle
+    if packet is not None:
+        check_packet(log, packet, clears)
+    check_end(log, clears)
+
+
+def check_packet(log, packet, clears):
+    """Check that no program starts on a packet that has failed, which becomes an error."""
+    beats = find(log, "taken")[:len(packet.beats)]
+    if len(beats) < len(packet.beats) or any(beats[0] <= clear <= beats[-1] + 2
+                                             for clear in clears):
+        return    # the transfer was ended
+    fault = beats[packet.fault or 0]
+    error = next((cycle for cycle in find(log, "failed") if beats[0] < cycle <= beats[-1] + 2),
+                 None)
+    if packet.fault is not None and not any(seen["pending"] for seen in log[beats[0]:fault + 1]):
+        assert error or any(seen["new"] for seen in log[beats[0]:fault + 3])
+        assert any(seen["pending"] for seen in log[fault + 1:fault + 4])
+        error = error or fault + 1
+        assert not any(seen["idle"] for seen in log[beats[0]:error + 1])
+    if error:    # also of a good packet for what is in use
+        assert not [seen for seen in log[beats[0] + 1:error + 2]
+                    if seen["run"] and packet.concerns(seen["buffer"])]
+
+
+def check_end(log, clears):
+    """Check that no start is lost or executed twice, and that the registers agree at the end."""
+    end = log[-1]
+    n_starts, n_runs = len(find(log, "start")), len(find(log, "run"))
+    assert n_runs + end["queued"] <= n_starts
+    assert n_runs + end["queued"] == n_starts or clears or find(log, "new")
+    since = max(clears, default=-1)
+    assert end["pending"] == any(cycle >= since for cycle in find(log, "new"))
+    assert end["pending"] == (end["code"] != Error.NONE) <= end["irq"]
+    assert end["programs"] in (len(find(log, "done")), len(find(log[since + 1:], "done")))
+    # A clear may have ended a packet of which the next header is the rest.
+    assert end["idle"] or end["running"] or (end["queued"] and end["pending"]) or clears
+    assert not end["resetting"]
+
+
+#: Events B for each state in which packet A arrives.
+OTHERS = {
+    "idle": ["start 0", "start 1", "clear", "read"],
+    "running": ["finish", "start 1"],
+    # The header of A has arrived before, and a start waits for the rest.
+    "waiting": ["clear", "read"],
+    "waiting while one is running": ["finish", "fault"],
+}
+
+
+def arrange(packet, state):
+    """Events besides B, by cycle: the state, and packet A from `CENTRE` on."""
+    events = collections.defaultdict(list)
+    if "running" in state:
+        events[2] = ["start 0"]
+    sent = "waiting" in state
+    if sent:
+        events[4] = [packet.beats[:1]]
+        events[7] = ["start 1" if packet.memory is Memory.INPUT else "start 0"]
+    events[CENTRE] = [packet.beats[sent:]]
+    return events
+
+
+async def shift(ctx, machine, events, other, packet=None):
+    """Let another event happen in each cycle around `CENTRE`, and check each run."""
+    for offset in WINDOW:
+        shifted = {**events, CENTRE + offset: [*events.get(CENTRE + offset, ()), other]}
+        try:
+            check(await machine.play(ctx, shifted), packet)
+        except AssertionError as error:
+            raise AssertionError(f"with {other} {offset} cycles later: {error}") from error
+
+
+@pytest.mark.parametrize("state", OTHERS)
+def test_a_packet_and_another_event_in_every_order(monkeypatch, state):
+    machine = Machine(monkeypatch)
+
+    async def bench(ctx):
+        for name, packet in PACKETS.items():
+            for other in OTHERS[state]:
+                try:
+                    await shift(ctx, machine, arrange(packet, state), other, packet)
+                except AssertionError as error:
+                    raise AssertionError(f"{name} {error}") from error
+
+    machine.run(bench)
+
+
+@pytest.mark.parametrize("event", ["finish", "fault", "start 0", "read"])
+def test_two_events_without_a_packet_in_every_order(monkeypatch, event):
+    """While a program runs, or not, and another one is pending, or not."""
+    machine = Machine(monkeypatch)
+
+    async def bench(ctx):
+        for before in ({}, {2: ["start 0"]}, {2: ["start 0"], 5: ["start 1"]}):
+            for other in ("finish", "fault", "start 1", "read", "clear"):
+                if other != event and (before or event not in STROBES):
+                    await shift(ctx, machine, {**before, CENTRE: [event]}, other)
+
+    machine.run(bench)
+
+
+@pytest.mark.parametrize("event", ["model TRUNCATED in a word", "input good", "finish", "read"])
+def test_a_soft_reset_in_every_order(monkeypatch, event):
+    machine = Machine(monkeypatch)
+
+    async def bench(ctx):
+        if event in PACKETS:
+            await shift(ctx, machine, arrange(PACKETS[event], "waiting"), "soft reset",
+                        PACKETS[event])
+        else:
+            await shift(ctx, machine, {2: ["start 0"], CENTRE: [event]}, "soft reset")
+
+    machine.run(bench)
