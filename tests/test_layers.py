@@ -65,7 +65,7 @@ ROWS = [
     ["eie_sim.golden"],
     ["eie_sim.cycles", "eie_sim.rtl"],
     ["eie_sim.inference"],
-    ["eie_sim.demo"],
+    ["eie_sim.demo", "eie_sim.hex_export"],
     ["eie_sim.c_driver"],
     ["eie_sim"],
 

