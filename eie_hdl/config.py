@@ -1,13 +1,18 @@
 """Configuration of an accelerator. Imports only the standard library, so that it loads fast."""
 
 import dataclasses
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 __all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "MAX_ACC_WIDTH", "PRESETS", "ConfigError", "EIEConfig",
-           "clog2"]
+           "clog2", "read_toml"]
+
+#: Most bytes of a TOML file, and dots in a line: dotted keys take time beyond proportion.
+_MAX_TOML = 1 << 16
+_MAX_DOTS = 200
 
 #: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4
@@ -21,6 +26,28 @@ MAX_ACC_WIDTH = 60
 
 class ConfigError(ValueError):
     """Invalid configuration; the message names the field, the value and the valid range."""
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file from any source, in limited time and memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ConfigError
+        If it is too large or not TOML; the message does not name the file.
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(_MAX_TOML + 1)
+    if len(content) > _MAX_TOML:
+        raise ConfigError(f"must be a TOML file of at most {_MAX_TOML} bytes")
+    if max(line.count(b".") for line in content.split(b"\n")) > _MAX_DOTS:
+        raise ConfigError(f"must be TOML with at most {_MAX_DOTS} dots in a line")
+    try:
+        return tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:    # also of numbers with thousands of digits
+        raise ConfigError(f"must be TOML: {error}") from error
 
 
 def clog2(n: int) -> int:
@@ -40,9 +67,9 @@ class _Range:
 
     def check(self, name: str, value: object) -> None:
         if type(value) is not int:
-            raise ConfigError(f"{name} must be {self}, not {value!r}")
+            raise ConfigError(f"{name} must be {self}, not {reprlib.repr(value)}")
         if not self.low <= value <= self.high or self.power_of_two and value.bit_count() != 1:
-            raise ConfigError(f"{name} must be {self}, not {value}")
+            raise ConfigError(f"{name} must be {self}, not {reprlib.repr(value)}")
 
 
 def _integer(default: int, low: int, high: int, *, power_of_two: bool = False) -> int:
@@ -134,7 +161,7 @@ class EIEConfig:
         if "range" in field.metadata:
             field.metadata["range"].check(name, value)
         elif type(value) is not bool:
-            raise ConfigError(f"{name} must be true or false, not {value!r}")
+            raise ConfigError(f"{name} must be true or false, not {reprlib.repr(value)}")
 
     @classmethod
     def isca2016(cls, **changes: Any) -> "EIEConfig":
@@ -161,10 +188,12 @@ class EIEConfig:
         preset = changes.pop("preset", "default")
         names = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(preset, str) or preset not in PRESETS:
-            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not "
+                              f"{reprlib.repr(preset)}")
         for name in changes:
             if name not in names:
-                raise ConfigError(f"{name} is not a parameter; those are {', '.join(names)}")
+                raise ConfigError(f"{reprlib.repr(name)[1:-1]} is not a parameter; those are "
+                                  f"{', '.join(names)}")
         return dataclasses.replace(PRESETS[preset], **changes)
 
     @classmethod
@@ -177,8 +206,8 @@ class EIEConfig:
             If the file is not TOML or a value is invalid; the message names the file.
         """
         try:
-            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            return cls.from_mapping(read_toml(path))
+        except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:

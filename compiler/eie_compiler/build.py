@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +16,14 @@ from eie_hdl.files import open_output, staged, write_file
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
 from eie_hdl.numeric import limits
 
+from .files.build_manifest import check_columns, check_manifest
 from .files.hex_images import ImageError, from_hex, to_hex
-from .files.json_file import SCHEMA_VERSION, write_json
+from .files.json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, write_json
 from .files.untrusted_npz import ArchiveError, read_arrays
-from .patches import Patches
+from .network import NetworkError
+from .patches import PatchError, Patches
 from .preprocessing import FixedPreprocessing, PreprocessingError, find_saturated, quantise_inputs
-from .vectors import VectorError
+from .vectors import VectorError, output_columns
 
 __all__ = ["MANIFEST", "Build", "BuildError", "Vector", "Words"]
 
@@ -29,6 +32,7 @@ MANIFEST = "manifest.json"
 
 _KIND = "eie-build"
 _VECTORS = "vectors.npz"
+_PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)}
 
 #: Arrays beside the columns of vectors, and fields of the preprocessing.
 _PREPROCESSING = {f"preprocessing_{field.name}": field.name
@@ -239,11 +243,11 @@ class Build:
         Raises
         ------
         BuildError
-            If a file is missing or changed, or the folder is of another version.
+            If a file is missing or changed, a field of the manifest is invalid, or the folder is
+            of another version.
         """
         folder = Path(folder)
-        manifest = _read_manifest(folder / MANIFEST)
-        config = EIEConfig.from_mapping(manifest["config"])
+        manifest, config = _read_manifest(folder / MANIFEST)
         images = {}
         for instance, image in _instances(config).items():
             name = image_file(instance)
@@ -254,26 +258,40 @@ class Build:
         _read(folder, _VECTORS, manifest["files"])
         try:
             columns = read_arrays(folder / _VECTORS)
-        except ArchiveError as error:
+            check_columns(manifest["vectors"], columns, config, input_words=manifest["input_words"],
+                          sent=manifest["sent"],
+                          sent_columns=output_columns(config, images["ccu.program"]))
+            vectors = {key: Vector(columns=columns[key], **fields)
+                       for key, fields in manifest["vectors"].items()}
+            preprocessing = _make_preprocessing(columns) if manifest.get("preprocessing") else None
+            if preprocessing and len(preprocessing.shift) != len(columns["input"]):
+                raise PreprocessingError(f"preprocessing must be of {len(columns['input'])} "
+                                         f"inputs, not {len(preprocessing.shift)}")
+        except (ArchiveError, JsonError, PreprocessingError) as error:
             raise BuildError(f"{folder / _VECTORS}: {error}") from error
-        vectors = [Vector(fields["name"], fields["base_word"], columns[key], fields["frac"])
-                   for key, fields in manifest["vectors"].items()]
-        try:
-            preprocessing = None if not manifest.get("preprocessing") else FixedPreprocessing(
-                *(columns[name] for name in _PREPROCESSING))
-        except (KeyError, PreprocessingError) as error:
-            raise BuildError(f"{folder / _VECTORS}: preprocessing: {error}") from error
-        layers = tuple(vectors[1:])
-        patches = manifest.get("patches")    # older builds lack the field
-        return cls(config=config, images=images, input=vectors[0],
+        layers = tuple(vectors[f"layer{number}"] for number in range(len(vectors) - 1))
+        patches = _make_patches(manifest.get("patches"))    # older builds lack the field
+        if patches and patches.n_inputs != len(columns["input"]):
+            raise BuildError(f"{folder / MANIFEST}: patches must have {len(columns['input'])} "
+                             f"elements, as the input, not {patches.n_inputs}")
+        return cls(config=config, images=images, input=vectors["input"],
                    input_words=manifest["input_words"],
                    input_buffers=manifest["input_buffers"], layers=layers,
                    outputs=tuple(layers[number] for number in manifest["sent"]),
-                   report=manifest["report"],
-                   patches=patches and Patches(**{key: tuple(numbers) for key, numbers
-                                                  in patches.items()}),
-                   preprocessing=preprocessing,
+                   report=manifest["report"], patches=patches, preprocessing=preprocessing,
                    nonnegative_inputs=manifest.get("nonnegative_inputs", False))
+
+
+def _make_patches(fields: dict[str, Any] | None) -> Patches | None:
+    return None if fields is None else Patches(**{
+        name: tuple(numbers)
+        for name, numbers in check_fields("patches", fields, _PATCHES_FIELDS).items()})
+
+
+def _make_preprocessing(arrays: Mapping[str, NDArray[Any]]) -> FixedPreprocessing:
+    if missing := _PREPROCESSING.keys() - arrays.keys():
+        raise PreprocessingError(f"file must hold {', '.join(sorted(missing))}")
+    return FixedPreprocessing(*(arrays[name] for name in _PREPROCESSING))
 
 
 def _preprocessing_arrays(preprocessing: FixedPreprocessing | None) -> dict[str, NDArray[np.int64]]:
@@ -319,13 +337,14 @@ def _checksum(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> tuple[dict[str, Any], EIEConfig]:
+    """Read and check the manifest of a build, all but its columns; return it and its machine."""
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_bytes())
     except OSError as error:
         raise BuildError(f"{path} must be readable: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise BuildError(f"{path} must be JSON: {error}") from error
+    except JsonError as error:
+        raise BuildError(f"{path} {error}") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
         raise BuildError(f"{path} must be the manifest of a build, with kind {_KIND!r}")
     if manifest.get("incomplete"):
@@ -333,15 +352,22 @@ def _read_manifest(path: Path) -> dict[str, Any]:
                          f"interrupted while it wrote there: compile again")
     if manifest.get("format") != FORMAT_VERSION:
         raise BuildError(f"{path}: format must be {FORMAT_VERSION}, not "
-                         f"{manifest.get('format')!r}: compile again")
+                         f"{reprlib.repr(manifest.get('format'))}: compile again")
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise BuildError(f"{path}: schema_version must be {SCHEMA_VERSION}, not "
-                         f"{manifest.get('schema_version')!r}: compile the network again")
+                         f"{reprlib.repr(manifest.get('schema_version'))}: compile the network "
+                         f"again")
     if manifest.get("checksum") != _checksum(manifest):
         raise BuildError(f"{path} must be unchanged, but its checksum differs: "
                          f"compile again")
     try:
-        EIEConfig.from_mapping(manifest["config"])
-    except (ConfigError, KeyError, TypeError) as error:
+        config = EIEConfig.from_mapping(check_fields(
+            "config", manifest.get("config"),
+            {field.name: field.type for field in dataclasses.fields(EIEConfig)}))
+        instances = _instances(config)
+        check_manifest(manifest, config, {_VECTORS, *map(image_file, instances)},
+                       {instance.partition(".")[2] for instance in instances})
+        _make_patches(manifest.get("patches"))
+    except (ConfigError, JsonError, NetworkError, PatchError) as error:
         raise BuildError(f"{path}: {error}") from error
-    return manifest
+    return manifest, config

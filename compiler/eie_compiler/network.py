@@ -14,8 +14,8 @@ from scipy.sparse import csc_array
 from .patches import Patches
 from .preprocessing import Preprocessing
 
-__all__ = ["MAX_FRAC", "MAX_SIDE", "CompressedNetwork", "Layer", "NetworkError", "check_chain",
-           "check_int", "check_shape"]
+__all__ = ["MAX_FRAC", "MAX_NAME", "MAX_SIDE", "CompressedNetwork", "Layer", "NetworkError",
+           "check_chain", "check_int", "check_name", "check_shape"]
 
 #: Greatest magnitude of a number of fraction bits.
 MAX_FRAC = 64
@@ -23,7 +23,11 @@ MAX_FRAC = 64
 #: Greatest width of a number of a machine; the machine's own limits are narrower.
 _MAX_WIDTH = 64
 
-#: Most rows or columns of a matrix; bounds the memory that a small file can request.
+#: Most bytes of a layer's name, which is also a file name: those have at most 255, with suffixes.
+MAX_NAME = 200
+
+#: Most rows or columns of a matrix, and of all matrices of a network together; bounds the memory
+#: that a small file can request.
 MAX_SIDE = 1 << 24
 
 
@@ -66,7 +70,7 @@ class Layer:
 
     def __post_init__(self) -> None:
         try:
-            _check_name(self.name)
+            check_name(self.name)
             _check_codes(self.codes)
             _check_numbers("codebook", self.codebook)
             _check_codebook(self.codebook, self.codes.data)
@@ -78,7 +82,7 @@ class Layer:
                 raise NetworkError(f"relu must be true or false, not {self.relu!r}")
             check_int("output_frac", self.output_frac, -MAX_FRAC, MAX_FRAC)
         except NetworkError as error:
-            raise NetworkError(f"layer {self.name!r}: {error}") from error
+            raise NetworkError(f"layer {reprlib.repr(self.name)}: {error}") from error
 
     @property
     def n_rows(self) -> int:
@@ -177,18 +181,28 @@ def check_shape(name: str, shape: Sequence[Any]) -> None:
 
 
 def check_chain(shapes: Sequence[tuple[str, Sequence[int]]]) -> None:
-    """Check that each of the layers (name, shape) has a column for each row of its predecessor."""
+    """Check that each of the layers (name, shape) has a column for each row of its predecessor.
+
+    Their number is limited, too.
+    """
+    total = sum(sum(shape) for _, shape in shapes)
+    if total > MAX_SIDE:
+        raise NetworkError(f"layers must have at most {MAX_SIDE} rows and columns together, not "
+                           f"{total}")
     for (before, (n_rows, _)), (name, (_, n_cols)) in zip(shapes, shapes[1:]):
         if n_cols != n_rows:
             raise NetworkError(f"layer {name!r}: shape must have {n_rows} columns, one for each "
                                f"row of {before!r}, not {n_cols}")
 
 
-def _check_name(name: object) -> None:
+def check_name(name: object) -> None:
     """Check a layer name, which is also a file name of results."""
     if type(name) is not str or not name.isprintable() or not re.fullmatch(r"[^/\\.][^/\\]*", name):
         raise NetworkError(f"name must be printable text without slashes that does not begin with "
-                           f"a dot, not {name!r}")
+                           f"a dot, not {reprlib.repr(name)}")
+    if len(name.encode()) > MAX_NAME:
+        raise NetworkError(f"name must have at most {MAX_NAME} bytes, as it names files, not "
+                           f"{len(name.encode())}")
 
 
 def _check_numbers(name: str, values: object) -> None:

@@ -1,4 +1,7 @@
+"""Builds: files, checksums, and manifests, which eie_compiler.files.build_manifest checks."""
+
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -9,6 +12,7 @@ import shutil
 import numpy as np
 import pytest
 
+from eie_cli.console import show_build
 from eie_compiler.build import MANIFEST, Build, BuildError, _checksum
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.preprocessing import Preprocessing
@@ -183,7 +187,9 @@ def test_preprocessing_and_signs_are_restored(tmp_path):
 
 def test_a_build_without_its_preprocessing_is_refused(saved):
     reseal(saved, preprocessing=True)
-    with pytest.raises(BuildError, match=r"vectors\.npz: preprocessing: 'preprocessing_raw_frac'$"):
+    with pytest.raises(BuildError, match=r"vectors\.npz: file must hold preprocessing_multiplier, "
+                                         "preprocessing_offset, preprocessing_raw_frac, "
+                                         "preprocessing_shift$"):
         Build.load(saved)
 
 
@@ -251,7 +257,7 @@ def test_a_missing_file_is_named(saved):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("{", "must be JSON: "),
+    ("{", "must be JSON in UTF-8: "),
     ("[]", "must be the manifest of a build, with kind 'eie-build'"),
     ('{"kind": "eie-build", "format": 0}', f"format must be {FORMAT_VERSION}, not 0: compile "
                                            "again"),
@@ -265,7 +271,7 @@ def test_a_manifest_of_something_else_is_refused(saved, text, message):
 
 
 def test_an_impossible_configuration_is_refused(saved):
-    reseal(saved, config={"n_pe": 3})
+    reseal(saved, config=PRESETS["tiny"].as_dict() | {"n_pe": 3})
     with pytest.raises(BuildError, match="n_pe must be a power of two from 1 to 256, not 3$"):
         Build.load(saved)
 
@@ -280,6 +286,88 @@ def test_an_image_that_does_not_fit_is_refused_with_its_line(saved):
     with pytest.raises(BuildError, match=r"pe_0\.act\.hex: image must have at most 64 lines, the "
                                          "words of the memory, not 65$"):
         Build.load(saved)
+
+
+def paths(value, path=()):
+    """Paths to all values in JSON, and to a key and an element that are new."""
+    yield path
+    if isinstance(value, (dict, list)):
+        for key in (*value, "new") if isinstance(value, dict) else range(len(value) + 1):
+            yield from paths(value[key], (*path, key)) if key != "new" and (
+                isinstance(value, dict) or key < len(value)) else [(*path, key)]
+
+
+def changed(value, path, new):
+    """Copy JSON with another value at a path; None removes it."""
+    if not path:
+        return new
+    key, *rest = path
+    copy = value.copy()
+    if rest or new is not None:
+        if isinstance(copy, list) and key == len(copy):
+            copy.append(new)
+        else:
+            copy[key] = changed(copy.get(key) if isinstance(copy, dict) else copy[key], rest, new)
+    elif isinstance(copy, dict):
+        copy.pop(key, None)
+    else:
+        del copy[key:key + 1]
+    return copy
+
+
+#: Fields of the report that no program reads.
+NOT_READ = ["slots", "columns", "nonzeros", "entries_per_pe", "macs_dense_input", "formats",
+            "overflow", "precision", "codebook", "source", "destination", "bias", "sent", "total",
+            "new"]
+
+
+@pytest.mark.parametrize("value", [
+    None, -1, 10 ** 12, 10 ** 400, 1.5, True, "../escape", "a" * 250, "é" * 101, "\n", "", [], {},
+    [[1]], {"input": 1}, [1, 0], functools.reduce(lambda inner, _: [inner], range(30), 1)],
+    ids=lambda value: str(value)[:12])
+def test_any_value_in_any_field_of_a_resealed_manifest_is_refused_or_right(saved, value):
+    manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
+    del manifest["checksum"]
+    accepted = []
+    for path in paths(manifest):
+        if path and changed(manifest, path, value) != manifest \
+                and not (path[0] == "report" and set(path) & set(NOT_READ)):
+            other = changed(manifest, path, value)
+            other["checksum"] = _checksum(other)
+            (saved / MANIFEST).write_text(json.dumps(other), encoding="utf-8")
+            try:
+                build = Build.load(saved)
+            except BuildError as error:
+                assert str(error).startswith(str(saved)) and len(str(error)) < 1500
+            else:
+                accepted.append(path)
+                show_build("build", build)
+    # What another writer may choose.
+    assert all(path[0] == "report" or path[-1] in ("name", "frac", "patches", "nonnegative_inputs")
+               for path in accepted), accepted
+
+
+def test_column_numbers_of_another_type_or_range_are_refused(saved):
+    with np.load(saved / "vectors.npz") as file:
+        arrays = dict(file)
+    for name in arrays:
+        for wrong in (arrays[name] - 1, arrays[name] + 10 ** 6, arrays[name] * 0, arrays[name] * 1.,
+                      arrays[name][:0], arrays[name][np.newaxis], np.array(3)):
+            np.savez(saved / "vectors.npz", **arrays | {name: wrong})
+            content = (saved / "vectors.npz").read_bytes()
+            files = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))["files"]
+            reseal(saved, files=files | {"vectors.npz": hashlib.sha256(content).hexdigest()})
+            with pytest.raises(BuildError, match=rf"vectors\.npz: {name} must be different int64 "
+                                                 "numbers from 0 to "):
+                Build.load(saved)
+
+
+def test_results_that_the_program_does_not_send_are_refused(tmp_path):
+    compile_small().save(tmp_path)
+    reseal(tmp_path, sent=[0, 1])
+    with pytest.raises(BuildError, match=r"vectors\.npz: sent layers must have \[16\] columns, as "
+                                         r"the program sends them, not \[32, 16\]$"):
+        Build.load(tmp_path)
 
 
 def test_places_that_are_no_archive_are_refused(saved):

@@ -1,5 +1,6 @@
 import copy
 import re
+import reprlib
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ CODES = csc_array(np.array([[1, 0], [2, 3]], np.uint8))
     *(({"name": name}, f"name must be printable text without slashes that does not begin with a "
                        f"dot, not {name!r}")
       for name in ("a\nb", "", "..", "../a", "a/b", "a\\b", ".a", 3)),
+    ({"name": "é" * 101}, "name must have at most 200 bytes, as it names files, not 202"),
     ({"codebook": np.ones(4)}, "codebook[0] must be 0, not 1.0"),
     ({"bias": np.zeros(3)}, "bias must have one number for each of 2 rows, not shape (3,)"),
     ({"relu": 1}, "relu must be true or false, not 1"),
@@ -48,7 +50,7 @@ CODES = csc_array(np.array([[1, 0], [2, 3]], np.uint8))
 def test_a_wrong_layer_is_refused(changes, message):
     fields = {"name": "fc1", "codes": CODES, "codebook": CODEBOOK, "bias": np.zeros(2),
               "relu": False, "output_frac": 8} | changes
-    expected = f"layer {fields['name']!r}: {message}"
+    expected = f"layer {reprlib.repr(fields['name'])}: {message}"
     with pytest.raises(NetworkError, match=f"^{re.escape(expected)}$"):
         Layer(**fields)
 

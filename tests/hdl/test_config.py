@@ -164,7 +164,9 @@ def test_toml_file_is_read(tmp_path):
     ("n_pe = 3", "n_pe must be a power of two from 1 to 256, not 3"),
     ("n_pe = 4.0", "n_pe must be a power of two from 1 to 256, not 4.0"),
     ("[machine]\nn_pe = 4", f"machine is not a parameter; those are {NAMES}"),
-    ("n_pe 3", "Expected '=' after a key in a key/value pair (at line 1, column 6)"),
+    ("n_pe 3", "must be TOML: Expected '=' after a key in a key/value pair (at line 1, column 6)"),
+    ("n_pe" + ".a" * 201, "must be TOML with at most 200 dots in a line"),
+    ("#" * 65537, "must be a TOML file of at most 65536 bytes"),
 ])
 def test_error_in_a_toml_file_names_the_file(tmp_path, text, message):
     path = tmp_path / "machine.toml"
@@ -172,11 +174,24 @@ def test_error_in_a_toml_file_names_the_file(tmp_path, text, message):
     refuses(f"{path}: {message}", lambda: EIEConfig.from_toml(path))
 
 
+@pytest.mark.parametrize("text", [
+    "n_pe = " + "[" * 60_000, "n_pe = " + "9" * 60_000, "n_pe = " + "{a=" * 16_000,
+    f"n_pe = {'[' * 200}{']' * 200}", ("a" * 300 + " = 1"), 'preset = "' + "a" * 60_000 + '"',
+    "n_pe" + ".a" * 200 + " = 1",
+], ids=["lists", "digits", "tables", "value", "name", "preset", "dots"])
+def test_toml_of_any_depth_or_size_is_refused_in_a_short_message(tmp_path, text):
+    path = tmp_path / "machine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        EIEConfig.from_toml(path)
+    assert len(str(error.value).removeprefix(str(path))) < 500
+
+
 def test_file_that_is_not_text_is_rejected(tmp_path):
     path = tmp_path / "machine.toml"
     path.write_bytes(b"n_pe = \xff")
-    refuses(f"{path}: 'utf-8' codec can't decode byte 0xff in position 7: invalid start byte",
-            lambda: EIEConfig.from_toml(path))
+    refuses(f"{path}: must be TOML: 'utf-8' codec can't decode byte 0xff in position 7: invalid "
+            "start byte", lambda: EIEConfig.from_toml(path))
 
 
 @pytest.mark.parametrize("n_pe, n_levels", [

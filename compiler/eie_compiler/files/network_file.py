@@ -19,6 +19,7 @@ from ..patches import PatchError, Patches
 from ..preprocessing import Preprocessing, PreprocessingError
 from . import huffman
 from .huffman import MAX_LENGTH, HuffmanError
+from .json_file import JsonError, check_fields, parse_json
 from .run_length import MAX_RUN_WIDTH, Entries, RunError, from_entries, to_entries
 from .untrusted_npz import ArchiveError, read_arrays
 
@@ -39,9 +40,6 @@ _LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "
                  "bias": str, "run_width": int, "entries": int, "codes": dict, "runs": dict}
 _STREAM_FIELDS = {"bits": int, "lengths": list}
 _PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)}
-
-_JSON = {str: "text", int: "an integer", bool: "true or false", list: "a list", dict: "an object",
-         NoneType: "null"}
 
 _FLOATS = {"float32": "<f4", "float64": "<f8"}
 
@@ -118,7 +116,7 @@ def read_network(path: str | Path) -> CompressedNetwork:
         is_other = Path(path).suffix != ".npz"
         advice = "; `eie compress` makes a network of a model" if is_other else ""
         raise NetworkError(f"{path}: {error}{advice}") from error
-    except NetworkError as error:
+    except (JsonError, NetworkError) as error:
         raise NetworkError(f"{path}: {error}") from error
 
 
@@ -175,7 +173,7 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
             raise NetworkError(f"{name} must be a one-dimensional array of uint8, not "
                                f"{array.dtype} of {array.ndim} dimensions")
     header = _parse_header(arrays["header"].tobytes())
-    layers = [_check_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
+    layers = [check_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
               for number, layer in enumerate(header["layers"])]
     for number, layer in enumerate(layers):
         check_shape(f"layers[{number}].shape", layer["shape"])
@@ -205,30 +203,14 @@ def _check_version(version: object) -> None:
 
 def _parse_header(content: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        raise NetworkError(f"header must be JSON in UTF-8: {error}") from error
+        header = parse_json(content)
+    except JsonError as error:
+        raise NetworkError(f"header {error}") from error
     if type(header) is not dict or header.get("kind") != _KIND:
         raise NetworkError(f"kind must be {_KIND!r} in the header: this is not a network file")
     if "version" in header:
         _check_version(header["version"])
-    present = {name: kind for name, kind in _OPTIONAL_FIELDS.items() if name in header}
-    return _check_fields("header", header, {**_FIELDS, **present})
-
-
-def _check_fields(where: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Check that `value` is an object of exactly these fields and types, and return it."""
-    if type(value) is not dict or set(value) != set(kinds):
-        there = list(value) if type(value) is dict else value
-        raise NetworkError(f"{where} must be an object with the fields {', '.join(kinds)}, "
-                           f"not {reprlib.repr(there)}")
-    for name, kind in kinds.items():
-        allowed = kind if type(kind) is tuple else (kind,)
-        if type(value[name]) not in allowed:
-            expected = " or ".join(_JSON[each] for each in allowed)
-            raise NetworkError(f"{where}.{name} must be {expected}, "
-                               f"not {reprlib.repr(value[name])}")
-    return value
+    return check_fields("header", header, _FIELDS, _OPTIONAL_FIELDS)
 
 
 def _parse_layer(where: str, header: dict[str, Any], v_width: int, data: _DataReader) -> Layer:
@@ -257,7 +239,7 @@ def _parse_numbers(where: str, kind: str, count: int, data: _DataReader) -> NDAr
 
 def _parse_symbols(where: str, stream: Any, entries: int, width: int, data: _DataReader
                    ) -> NDArray[np.uint16]:
-    stream = _check_fields(where, stream, _STREAM_FIELDS)
+    stream = check_fields(where, stream, _STREAM_FIELDS)
     lengths = stream["lengths"]
     if len(lengths) > 1 << width or not all(type(n) is int and 0 <= n <= MAX_LENGTH
                                             for n in lengths):
@@ -276,7 +258,7 @@ def _parse_patches(patches: Any) -> Patches | None:
         return None
     try:
         return Patches(**{name: tuple(numbers) for name, numbers
-                          in _check_fields("patches", patches, _PATCHES_FIELDS).items()})
+                          in check_fields("patches", patches, _PATCHES_FIELDS).items()})
     except PatchError as error:
         raise NetworkError(f"patches: {error}") from error
 
@@ -284,7 +266,7 @@ def _parse_patches(patches: Any) -> Patches | None:
 def _parse_preprocessing(header: dict[str, Any], data: _DataReader) -> Preprocessing | None:
     if "preprocessing" not in header:
         return None
-    kinds = _check_fields("preprocessing", header["preprocessing"], _PREPROCESSING_FIELDS)
+    kinds = check_fields("preprocessing", header["preprocessing"], _PREPROCESSING_FIELDS)
     count = header["layers"][0]["shape"][1]
     try:
         return Preprocessing(*(_parse_numbers(f"preprocessing.{name}", kinds[name], count, data)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 __all__ = ["ArchiveError", "read_array", "read_arrays"]
 
-#: Greatest expansion of deflate, in bytes per byte.
-_MAX_RATIO = 1032
+#: Greatest expansion of a file: bytes of its arrays that it may have in any case, and per byte of
+#: the file. Deflate reaches 1032; pruned matrices stored densely stay far below this.
+_MAX_FREE = 1 << 27
+_MAX_RATIO = 64
 
 #: Errors of zipfile and zlib on corrupt files, depending on the byte.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError,
@@ -43,9 +45,10 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             members = archive.infolist()
             promised = sum(member.file_size for member in members)
-            if promised > _MAX_RATIO * len(content):
-                raise ArchiveError(f"File must be an intact .npz archive: its {len(content)} bytes "
-                                   f"cannot hold arrays of {promised} bytes")
+            if promised > max(_MAX_FREE, _MAX_RATIO * len(content)):
+                raise ArchiveError(f"File must be an intact .npz archive, expanded at most "
+                                   f"{_MAX_RATIO} times: its {len(content)} bytes promise arrays "
+                                   f"of {promised} bytes")
             names = [member.filename.removesuffix(".npy") for member in members]
             if len(set(names)) < len(names):
                 raise ArchiveError("File must not have two arrays of the same name")
@@ -85,7 +88,8 @@ def _read_array(name: str, content: bytes) -> NDArray[Any]:
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         else:
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, EOFError) as error:
+    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, EOFError, RecursionError,
+            MemoryError) as error:    # of the header, which is at most 10,000 bytes of Python
         raise ArchiveError(f"{name} must be an array in NumPy's .npy format: {error}") from error
     if dtype.kind not in "biufSU" or dtype.itemsize == 0:    # text of length 0 takes no bytes
         raise ArchiveError(f"{name} must hold numbers or text, not {dtype}")

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array, csc_array, csr_array, issparse
 from ..files.untrusted_npz import read_arrays
 from ..model import Model
 from ..network import MAX_SIDE
-from .common import FrontEndError
+from .common import FrontEndError, ReuseLimit
 from .geometry import Geometry
 from .parts import Part, join_parts
 from .tensors import TensorNames, join_tensors, mask_values
@@ -52,18 +52,19 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], *, layers: Sequence[str] | N
     FrontEndError
         If there are other arrays, or a layer is invalid.
     """
-    return join_tensors(arrays, lambda names: make_part(names, arrays.__getitem__), layers=layers,
-                        relu=relu, image=image, ignore=ignore)
+    reuse = ReuseLimit()
+    return join_tensors(arrays, lambda names: make_part(names, arrays.__getitem__, reuse),
+                        layers=layers, relu=relu, image=image, ignore=ignore)
 
 
-def make_part(names: TensorNames, get: Callable[[str], Any]) -> Part:
+def make_part(names: TensorNames, get: Callable[[str], Any], reuse: ReuseLimit) -> Part:
     """Make a part of arrays, which `get` returns by name."""
     bias = names.bias and get(names.bias)
     if names.bias_mask:
         bias = mask_values(bias, get(names.bias_mask))
     if names.weight is None:
         fields = {name.rpartition(".")[2]: get(name) for name in names.fields}
-        return Part(make_matrix("csc", _pop(fields, "shape"), fields), bias)
+        return Part(make_matrix("csc", _pop(fields, "shape"), fields, reuse), bias)
     weight = get(names.weight)
     if names.weight_mask:
         weight = mask_values(weight, get(names.weight_mask))
@@ -118,7 +119,7 @@ def read_npz(path: str | Path, *, layers: Sequence[str] | None = None,
             raise FrontEndError(f"file must be a model, not {what}")
     if {"format", "shape"} <= set(arrays):
         matrix = make_matrix(_pop(arrays, "format").tobytes().replace(b"\0", b"").decode("latin-1"),
-                         _pop(arrays, "shape"), arrays)
+                         _pop(arrays, "shape"), arrays, ReuseLimit())
         return join_parts({Path(path).stem: Part(matrix)}, layers=layers, relu=relu)
     return from_arrays(arrays, layers=layers, relu=relu, image=image, ignore=ignore)
 
@@ -129,7 +130,8 @@ def _pop(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
     return arrays.pop(name)
 
 
-def make_matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> csc_array:
+def make_matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]],
+                reuse: ReuseLimit) -> csc_array:
     """Make a sparse matrix of arrays with SciPy's names, after checking them; remove them."""
     if kind not in FIELDS:
         raise FrontEndError(f"format of a sparse matrix must be {', '.join(FIELDS)}, not {kind!r}:"
@@ -144,6 +146,7 @@ def make_matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]])
             or any(numbers.ndim != 1 for numbers in (data, *indices)):
         raise FrontEndError(f"data must be floating-point numbers, {' and '.join(FIELDS[kind])} "
                             "integers, all of one dimension")
+    reuse.reserve(sizes, len(data))
     data = data.astype(np.float64)
     first, second = (numbers.astype(np.int64) for numbers in indices)
     try:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csc_array, diags_array
 
 from ..model import Model, ModelLayer, check_columns
+from ..network import MAX_NAME
 from ..patches import Patches
 from ..preprocessing import Preprocessing
 from .common import FrontEndError
@@ -254,6 +255,9 @@ class Chain:
     def _file_name(self, name: str) -> str:
         """Make a short, printable, unique name without slashes, since it also names files."""
         name = ".".join(re.findall(r"[^/\\]+", name)[-2:]).lstrip(".")
+        if name.isprintable():
+            # The end differs most; leave room for a number. A character may have several bytes.
+            name = name.encode()[10 - MAX_NAME:].decode(errors="ignore").lstrip(".")
         if not name or not name.isprintable():
             name = f"layer{len(self._layers) + 1}"
         names = {layer.name for layer in self._layers}

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
 from ..files.untrusted_npz import ArchiveError
 from ..model import ModelError
@@ -10,7 +10,8 @@ from ..patches import PatchError
 
 __all__ = ["FrontEndError", "FrontEndWarning", "ReuseLimit", "at"]
 
-#: Most weights that layers may use beyond those in the file.
+#: Most weights that layers may use, and rows and columns that they may have, beyond the numbers in
+#: the file.
 _MAX_REPEATED = 1 << 24
 
 
@@ -34,7 +35,8 @@ def at(place: object) -> Iterator[None]:
 
 
 class ReuseLimit:
-    """Limit of the numbers that layers use repeatedly, such as shared weights.
+    """Limit of the numbers that layers use repeatedly, such as shared weights, and of rows and
+    columns without numbers.
 
     It keeps a small file from expanding to a model of any size.
     """
@@ -57,3 +59,16 @@ class ReuseLimit:
         if self._repeated > _MAX_REPEATED:
             raise FrontEndError(f"numbers used repeatedly must be at most {_MAX_REPEATED}, not "
                                 f"{self._repeated}: share fewer weights between layers")
+
+    def reserve(self, shape: Sequence[int], size: int) -> None:
+        """Count the rows and columns of a sparse matrix of `size` numbers, before it is made.
+
+        Raises
+        ------
+        FrontEndError
+            If there are too many without numbers.
+        """
+        self._repeated += max(sum(shape) - size, 0)
+        if self._repeated > _MAX_REPEATED:
+            raise FrontEndError(f"rows and columns of sparse matrices must be at most "
+                                f"{_MAX_REPEATED} more than their numbers, not {self._repeated}")

@@ -101,6 +101,7 @@ class Constants:
             if max(tensor.dims) > MAX_SIDE:
                 raise FrontEndError(f"sides must be at most {MAX_SIDE}, not {max(tensor.dims)}")
             values, places = _sparse(tensor, FLOATS)
+            self._reuse.reserve(tensor.dims, len(values))
             self._reuse.take(id(tensor), len(values), len(values))
             matrix = coo_array((values, np.divmod(places, tensor.dims[1])), tuple(tensor.dims))
             return csc_array(matrix.transpose(axes))

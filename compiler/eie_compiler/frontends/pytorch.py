@@ -100,7 +100,7 @@ def join_state(state: Mapping[str, Any], order: str, **options: Any) -> Model:
     def get(name: str) -> Any:
         return _numpy(name, tensors[name], reuse, is_mask=name.endswith("mask"))
 
-    return join_tensors(tensors, lambda names: make_part(names, get), assumed_order=order,
+    return join_tensors(tensors, lambda names: make_part(names, get, reuse), assumed_order=order,
                         **options)
 
 
@@ -138,7 +138,7 @@ def _sparse(tensor: "torch.Tensor", reuse: ReuseLimit) -> Any:
     if tensor.ndim == 2:
         indices = list(indices[0]) if kind == "coo" else indices
         return make_matrix(kind, np.array(tensor.shape), {
-            "data": values, **dict(zip(FIELDS[kind], indices))})
+            "data": values, **dict(zip(FIELDS[kind], indices))}, reuse)
     reuse.take(id(tensor), tensor.numel(), values.size)
     try:
         places = np.ravel_multi_index(tuple(indices[0]), tuple(tensor.shape))

@@ -10,7 +10,6 @@ weights. Names and shapes of the layers are not in the file.
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from eie_hdl.config import ConfigError, read_toml
+
 from ..model import Model
 from ..network import MAX_SIDE
-from .common import FrontEndError, at
+from .common import FrontEndError, ReuseLimit, at
 from .geometry import Geometry
 from .parts import Part, join_parts
 
@@ -86,9 +87,9 @@ def read_shapes(path: str | Path) -> dict[str, LayerShape]:
     """
     with at(path):
         try:
-            tables = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise FrontEndError(f"must be TOML: {error}") from error
+            tables = read_toml(path)
+        except ConfigError as error:
+            raise FrontEndError(str(error)) from error
         fields = [field.name for field in dataclasses.fields(LayerShape)]
         shapes = {}
         for name, table in tables.items():
@@ -141,9 +142,10 @@ def read_parts(content: bytes, shapes: Mapping[str, LayerShape]) -> dict[str, Pa
         raise FrontEndError("shapes must describe one or more layers")
     stream = _Stream(content)
     counts = stream.take("<u4", len(shapes), "counts").tolist()
-    parts = {}
+    parts, reuse = {}, ReuseLimit()
     for (name, shape), count in zip(shapes.items(), counts):
         with at(f"layer {name!r}"):
+            reuse.reserve((shape.shape[0], math.prod(shape.shape[1:]) * shape.groups), count)
             parts[name] = _read_part(stream, name, shape, count)
     if stream.offset < len(content):
         raise FrontEndError(f"offset {stream.offset}: stream must end after the last layer, but "

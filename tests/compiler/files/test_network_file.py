@@ -253,7 +253,7 @@ def test_a_model_is_named_with_its_command(tmp_path):
 @pytest.mark.parametrize("text, message", [
     (b"{", "header must be JSON in UTF-8: Expecting"),
     (b"\xff", "header must be JSON in UTF-8: 'utf-8' codec"),
-    (b"[" * 200_000, "header must be JSON in UTF-8: maximum recursion"),
+    (b"[" * 200_000, "header must have at most 32 objects and lists inside each other"),
     (b"9" * 10_000, "header must be JSON in UTF-8: Exceeds the limit"),
     (b"[]", "kind must be 'eie-network' in the header: this is not a network file"),
     (b'{"kind": "cheese"}', "kind must be 'eie-network' in the header"),

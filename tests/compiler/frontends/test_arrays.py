@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from eie_compiler.compression.compress import compress
 from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model
 from eie_compiler.frontends.arrays import from_arrays, from_sparse
 from eie_compiler.patches import Patches
@@ -231,3 +232,13 @@ def test_a_missing_layer_is_refused():
     with pytest.raises(FrontEndError, match="^layers must be among a, b, not c$"):
         from_arrays({"a.weight": np.eye(2), "a.bias": np.ones(2), "b.weight": np.eye(2)},
                     layers=["a", "c"])
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "é" * 300, "a/" + "functional_1_" * 30, "x." * 200,
+                                  "a" + "." * 300, "\ud800" * 300])
+def test_long_names_become_different_names_of_files(tmp_path, name):
+    model = from_arrays({f"{name}.weight": np.eye(2), f"z{name}.weight": np.eye(2)})
+    network = compress(model)    # it checks names
+    assert len({layer.name for layer in network.layers}) == 2
+    for layer in network.layers:
+        (tmp_path / f"{layer.name}.npy").touch()

@@ -1,0 +1,156 @@
+"""Checks of the fields of a build's manifest; docs/build-folder.md describes them.
+
+The checksum of a manifest says that it is whole, not that its writer was right.
+"""
+
+import reprlib
+from collections.abc import Collection, Iterable, Mapping
+from types import NoneType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+
+from ..network import MAX_FRAC, NetworkError, check_int, check_name
+from .json_file import JsonError, check_fields
+
+__all__ = ["check_columns", "check_manifest"]
+
+_FIELDS = {"schema_version": int, "kind": str, "format": int, "config": dict, "vectors": dict,
+           "input_words": int, "input_buffers": int, "sent": list, "report": dict, "files": dict,
+           "checksum": str}
+_OPTIONAL_FIELDS = {"patches": (dict, NoneType), "preprocessing": bool, "nonnegative_inputs": bool}
+_VECTOR_FIELDS = {"name": str, "base_word": int, "frac": int}
+
+#: Fields of the report that programs read; it may have more.
+_REPORT_FIELDS = {"mapping": str, "layers": list, "total": dict, "memory": dict}
+_LAYER_FIELDS = {"name": str, "shape": list, "density": float, "tiles": int, "entries": int,
+                 "paddings": int, "entry_balance": float}
+_MEMORY_FIELDS = dict.fromkeys(["words_used", "words", "word_bits", "instances", "bits_used",
+                                "bits"], int)
+
+#: Greatest number in a report; beyond it, numbers could not be converted to floating point.
+_MAX_COUNT = 1 << 62
+
+
+def check_manifest(manifest: Mapping[str, Any], config: EIEConfig, files: Collection[str],
+                   memories: Collection[str]) -> None:
+    """Check all fields but `config` and `patches`, whose classes check them.
+
+    Parameters
+    ----------
+    manifest : mapping
+        Manifest, from JSON.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        Its machine.
+    files, memories : collection of :class:`str`
+        Files of a build for this machine, and memories of its report.
+
+    Raises
+    ------
+    JsonError, NetworkError
+        If a field is missing, unknown or invalid.
+    """
+    check_fields("manifest", manifest, _FIELDS, _OPTIONAL_FIELDS)
+    names = _check_vectors(manifest["vectors"], config)
+    check_int("input_buffers", manifest["input_buffers"], 1, 2)
+    check_int("input_words", manifest["input_words"], 1,
+              (config.act_depth - manifest["vectors"]["input"]["base_word"])
+              // manifest["input_buffers"])
+    sent = manifest["sent"]
+    if not sent or not all(type(number) is int and 0 <= number < len(names) for number in sent) \
+            or sorted(set(sent)) != sent:
+        raise JsonError(f"sent must be ascending numbers of layers, from 0 to {len(names) - 1}, "
+                        f"not {reprlib.repr(sent)}")
+    check_fields("files", manifest["files"], dict.fromkeys(files, str))
+    _check_report(manifest["report"], names, memories)
+
+
+def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str, NDArray[Any]],
+                  config: EIEConfig, *, input_words: int, sent: Iterable[int],
+                  sent_columns: list[int]) -> None:
+    """Check the column numbers of the elements of all vectors.
+
+    Parameters
+    ----------
+    vectors : mapping
+        Field of the manifest.
+    columns : mapping of :class:`str` to array
+        Contents of the file of vectors.
+    input_words, sent
+        Fields of the manifest.
+    sent_columns : :class:`list` of :class:`int`
+        Columns of each vector that the program sends.
+
+    Raises
+    ------
+    JsonError
+        If they do not match the machine, the manifest or the program.
+    """
+    group = ACTS_PER_WORD * config.n_pe
+    n_words = {}
+    for key, vector in vectors.items():
+        numbers = columns.get(key)
+        limit = (config.act_depth - vector["base_word"]) * group
+        if numbers is None or numbers.dtype != np.int64 or numbers.ndim != 1 or not numbers.size \
+                or not 0 <= numbers.min() <= numbers.max() < limit \
+                or len(np.unique(numbers)) < len(numbers):
+            raise JsonError(f"{key} must be different int64 numbers from 0 to {limit - 1}, the "
+                            f"columns from row {vector['base_word']} of the activation SRAM on")
+        n_words[key] = int(numbers.max()) // group + 1
+    if n_words["input"] > input_words:
+        raise JsonError(f"input must be in {input_words} rows, input_words of the manifest, not in "
+                        f"{n_words['input']}")
+    expected = [n_words[f"layer{number}"] * group for number in sent]
+    if expected != sent_columns:
+        raise JsonError(f"sent layers must have {reprlib.repr(sent_columns)} columns, as the "
+                        f"program sends them, not {reprlib.repr(expected)}")
+
+
+def _check_vectors(vectors: dict[str, Any], config: EIEConfig) -> list[str]:
+    """Check placement and formats of the vectors; return the names of the layers."""
+    expected = ["input", *(f"layer{number}" for number in range(len(vectors) - 1))]
+    if set(vectors) != set(expected) or len(vectors) < 2:
+        raise JsonError(f"vectors must be input, layer0, layer1 and so on, not "
+                        f"{reprlib.repr(list(vectors))}")
+    for key, vector in vectors.items():
+        check_fields(f"vectors.{key}", vector, _VECTOR_FIELDS)
+        try:
+            check_name(vector["name"])
+            check_int("base_word", vector["base_word"], 0, config.act_depth - 1)
+            check_int("frac", vector["frac"], -MAX_FRAC, MAX_FRAC)
+        except NetworkError as error:
+            raise NetworkError(f"vectors.{key}.{error}") from error
+    names = [vectors[key]["name"] for key in expected[1:]]
+    if len(set(names)) < len(names):
+        raise JsonError("vectors must have different names")
+    return names
+
+
+def _check_report(report: dict[str, Any], names: list[str], memories: Collection[str]) -> None:
+    _check_numbers("report", report, _REPORT_FIELDS)
+    if [layer.get("name") if type(layer) is dict else None for layer in report["layers"]] != names:
+        raise JsonError(f"report.layers must be of the layers {', '.join(map(repr, names))}")
+    for number, layer in enumerate(report["layers"]):
+        _check_numbers(f"report.layers[{number}]", layer, _LAYER_FIELDS)
+        shape = layer["shape"]
+        if len(shape) != 2 or not all(type(n) is int and 1 <= n <= _MAX_COUNT for n in shape):
+            raise JsonError(f"report.layers[{number}].shape must be rows and columns, not "
+                            f"{reprlib.repr(shape)}")
+    if not report["mapping"].isprintable():
+        raise JsonError("report.mapping must be printable")
+    check_fields("report.memory", report["memory"], dict.fromkeys(memories, dict))
+    for name, memory in report["memory"].items():
+        _check_numbers(f"report.memory.{name}", memory, _MEMORY_FIELDS)
+
+
+def _check_numbers(where: str, value: Any, kinds: Mapping[str, Any]) -> None:
+    """Check fields that must be present, and that numbers among them are in range."""
+    if type(value) is dict:
+        value = {name: field for name, field in value.items() if name in kinds}
+    for name, field in check_fields(where, value, kinds).items():
+        if kinds[name] in (int, float) and not 0 <= field <= _MAX_COUNT:
+            raise JsonError(f"{where}.{name} must be from 0 to {_MAX_COUNT}, not "
+                            f"{reprlib.repr(field)}")
