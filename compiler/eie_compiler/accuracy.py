@@ -149,7 +149,7 @@ def _whole(labels: NDArray[Any]) -> bool:
 def _check_classes(labels: NDArray[Any], n_classes: int, found: str) -> NDArray[np.int64]:
     if labels.size != len(labels) or labels.dtype.kind == "f" and not _whole(labels):
         raise LabelError(f"labels must be one class, an integer, for each input, not {found}: give "
-                         f"the position of the greatest of each row, or the task regression")
+                         f"the position of the greatest of each row, or task=regression")
     for label in (labels.min(), labels.max()):
         if not 0 <= label < n_classes:
             raise LabelError(f"labels must be classes from 0 to {n_classes - 1}, the positions of "

@@ -55,7 +55,7 @@ def test_unknown_task_is_refused():
     (np.array([0, 1, np.nan]), "regression", 1, "labels must be finite"),
     (np.eye(3, dtype=int), "classification", 3,
      "labels must be one class, an integer, for each input, not int64 of shape (3, 3): give the "
-     "position of the greatest of each row, or the task regression"),
+     "position of the greatest of each row, or task=regression"),
     (np.array([1, 2, 3]), "classification", 3,
      "labels must be classes from 0 to 2, the positions of the outputs, not 3"),
     (np.array([0, -1, 1]), "classification", 3,
@@ -64,7 +64,7 @@ def test_unknown_task_is_refused():
      "labels must be classes from 0 to 1, the positions of the outputs, not 2"),
     (np.array([0.5, 2, 1]), "classification", 3,
      "labels must be one class, an integer, for each input, not float64 of shape (3,): give the "
-     "position of the greatest of each row, or the task regression"),
+     "position of the greatest of each row, or task=regression"),
     (np.ones((3, 2)), "regression", 3,
      "labels must be 3 numbers for each input, not float64 of shape (3, 2)"),
 ])
