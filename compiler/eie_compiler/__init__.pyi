@@ -1,9 +1,11 @@
 """Public names of the package, and the submodules that define them."""
 
+from .accuracy import LabelError as LabelError
 from .build import Build as Build, BuildError as BuildError, Vector as Vector
 from .compression.calibration import report_formats as report_formats
 from .compression.compress import compress as compress
 from .compression.decompress import decompress as decompress
+from .compression.fidelity import measure_fidelity as measure_fidelity
 from .errors import CompileError as CompileError, CompressError as CompressError
 from .files.json_file import SCHEMA_VERSION as SCHEMA_VERSION
 from .files.network_file import read_network as read_network, write_network as write_network
