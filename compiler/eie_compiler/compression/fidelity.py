@@ -171,15 +171,19 @@ class _Judge(NamedTuple):
     def choose(cls, data: _Data, scores: Mapping[str, Mapping[str, float]], *, retrained: bool
                ) -> "_Judge":
         """Judge by the labels, unless the model itself does not fit them."""
+        # One sample of few decides nothing.
+        one = 1 / len(data.samples) if data.task == "classification" else 0.0
+        by_model, by_labels = ((good, max(doubtful, one))
+                               for good, doubtful in (AGREEMENT_LIMITS, LABEL_LIMITS))
         if data.labels is None:
-            return cls("model", 1.0, AGREEMENT_LIMITS)
+            return cls("model", 1.0, by_model)
         constant = best_constant(data.labels, data.task)
         score = scores["labels"]["model"]
         if retrained:    # the model may never have been trained
-            return cls("labels", max(score, constant), LABEL_LIMITS, constant)
+            return cls("labels", max(score, constant), by_labels, constant)
         if constant < score or score == 1:
-            return cls("labels", score, LABEL_LIMITS, constant)
-        return cls("model", 1.0, AGREEMENT_LIMITS, constant)
+            return cls("labels", score, by_labels, constant)
+        return cls("model", 1.0, by_model, constant)
 
     def describe(self, model: float, network: float) -> dict[str, Any]:
         """Describe scores on the labels."""
@@ -192,7 +196,7 @@ class _Judge(NamedTuple):
             return "bad"
         loss = round(self.start - score, 9)    # 0.97 - 0.96 exceeds 0.01
         good, doubtful = self.limits
-        return "good" if loss <= good else "doubtful" if loss <= doubtful else "bad"
+        return "good" if loss <= good else "doubtful" if loss <= doubtful + 1e-9 else "bad"
 
 
 def _describe_layers(model: Model, network: CompressedNetwork, config: EIEConfig,

@@ -121,6 +121,17 @@ def test_agreement_may_fall_by_one_and_by_five_points(differing, verdict):
     assert check["verdict"] == verdict
 
 
+@pytest.mark.parametrize("n_samples", [3, 5, 19])
+def test_a_single_sample_of_few_is_doubtful_at_most(n_samples):
+    few = CLASSES[:n_samples]
+    assert [judge_classes(few, flip(few, differing))["verdict"] for differing in (0, 1, 2)] \
+        == ["good", "doubtful", "bad"]
+
+
+def test_a_single_label_of_few_is_doubtful_at_most():
+    assert judge_classes(CLASSES[:9], flip(CLASSES[:9], 1), CLASSES[:9])["verdict"] == "doubtful"
+
+
 def test_a_network_that_errs_on_other_samples_is_good_by_labels():
     labels = flip(CLASSES[::-1], 10)[::-1]
     network = flip(flip(CLASSES, 10)[::-1], 10)[::-1]
