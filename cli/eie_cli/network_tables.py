@@ -21,6 +21,10 @@ def describe_network(path: Path, network: "CompressedNetwork") -> dict[str, Any]
     size = path.stat().st_size
     return {"v_width": network.v_width, "input_frac": network.input_frac,
             "patches": network.patches and dataclasses.asdict(network.patches),
+            "preprocessing": network.preprocessing and {
+                "offset": network.preprocessing.offset.tolist(),
+                "scale": network.preprocessing.scale.tolist()},
+            "nonnegative_inputs": network.nonnegative_inputs,
             "layers": [{"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
                         "relu": layer.relu, "output_frac": layer.output_frac,
                         **_describe_storage(storage)}
@@ -35,6 +39,10 @@ def show_network(path: Path, network: "CompressedNetwork") -> None:
     layers, total, file = described["layers"], described["total"], described["file"]
     images = network.patches and f": images of {' × '.join(map(str, network.patches.shape))}"
     title = f"{path}{images or ''}"
+    if network.preprocessing is not None:
+        title += ": the host subtracts an offset from each input, and scales it"
+    if network.nonnegative_inputs:
+        title += ": inputs are never negative"
     print_table(make_table("layer", "rows × columns", "", "fraction bits", title=title), [
         [layer["name"], format_size(layer["shape"]), "ReLU" if layer["relu"] else "",
          str(layer["output_frac"])] for layer in layers])

@@ -1,5 +1,6 @@
 """`eie_cli.network_tables`: tables and JSON of a network."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from eie_cli.main import main
 from eie_compiler.files.network_file import write_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 
 
@@ -61,3 +63,19 @@ def test_a_network_of_one_layer_has_no_sum(tmp_path):
     write_network(tmp_path / "net.npz",
                   random_network(np.random.default_rng(2), [4, 3], density=1))
     assert "\nall" not in info(tmp_path / "net.npz")
+
+
+def test_what_the_host_does_to_inputs_is_shown(tmp_path):
+    path = tmp_path / "net.npz"
+    network = random_network(np.random.default_rng(2), [2, 5])
+    write_network(path, dataclasses.replace(
+        network, preprocessing=Preprocessing(np.array([0.5, 0]), np.array([2, 0.25])),
+        nonnegative_inputs=True))
+    text, described = " ".join(info(path).split()), json.loads(info("--json", path))
+    assert "the host subtracts an offset from each input, and scales it: inputs are never " \
+        "negative" in text
+    assert described["preprocessing"] == {"offset": [0.5, 0], "scale": [2, 0.25]}
+    assert described["nonnegative_inputs"]
+    write_network(path, network)
+    assert "subtracts" not in info(path)
+    assert json.loads(info("--json", path))["preprocessing"] is None

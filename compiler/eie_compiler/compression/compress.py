@@ -118,7 +118,11 @@ class _Correction:
             self._inputs = inputs
         bias = layer.bias + change @ inputs.mean(axis=0) \
             + weight @ (inputs.mean(axis=0) - self._inputs.mean(axis=0))
-        corrected = dataclasses.replace(shared, bias=bias)
+        with np.errstate(over="ignore"):
+            single = bias.astype(np.float32).astype(np.float64)
+        # An estimate needs no more digits, which would only lengthen the file.
+        corrected = dataclasses.replace(shared,
+                                        bias=single if np.isfinite(single).all() else bias)
         self._inputs = decompress_layer(corrected)(self._inputs)
         return corrected
 

@@ -4,6 +4,7 @@ import torch
 
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.training import TrainingError
 from eie_compiler.training.changes import Prune, Share
 from eie_compiler.training.module import Module
@@ -32,6 +33,17 @@ def test_weights_that_are_zero_in_a_model_are_pruned_already():
     assert module.density == 0.5
     module.weights[0].matrix.data += 1
     np.testing.assert_array_equal(weights(module)[0], [[2, 0, 3], [0, 0, 4]])
+
+
+def test_inputs_are_preprocessed():
+    rng = np.random.default_rng(53)
+    model = Model((ModelLayer("a", rng.normal(size=(3, 4))),), preprocessing=Preprocessing(
+        np.array([1e5, 0, -2, 3]), np.array([1, 20, -0.5, 1e-3])))
+    x = rng.normal(model.preprocessing.offset, 1 / np.abs(model.preprocessing.scale), (10, 4))
+    module = Module.from_model(model)
+    outputs = module(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(outputs, model(x), rtol=1e-5, atol=1e-5)
+    assert module.to_model().preprocessing is model.preprocessing
 
 
 def test_a_convolution_is_refused():
