@@ -59,6 +59,7 @@ class Eie(wiring.Component):
         m = Module()
 
         config = self._config
+        # `faults` keeps its name in the Verilog, to which constraints and waveforms may refer.
         m.submodules.bank     = bank     = RegisterBank(REGISTERS, addr_width=ADDRESS_WIDTH)
         m.submodules.faults   = faults   = Supervisor(config)
         m.submodules.load     = load     = LoadPath(config)

@@ -101,6 +101,7 @@ class Ccu(wiring.Component):
         m = Module()
 
         config, host, link = self._config, self.host, self.link
+        # `ledger` keeps its name in the Verilog, to which constraints and waveforms may refer.
         m.submodules.program   = program   = self.program
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.broadcast = broadcast = Broadcaster(config)

@@ -106,9 +106,16 @@ class MemoryReader(wiring.Component):
         return m
 
     def _answer(self, m, is_program, program_piece, is_last):
-        """Forward an answer of the PEs or `program_piece`; return it, and a bit set once accepted.
+        """Forward an answer of the PEs, or `program_piece`.
 
         Of all ends, only the last is forwarded.
+
+        Returns
+        -------
+        found : view of ``layouts.scan``
+            The answer.
+        taken : :class:`~amaranth.hdl.Signal`
+            Set in the cycle in which the answer is accepted.
         """
         found = self._layouts.scan(Mux(is_program, program_piece, self.answer.payload))
         taken = Signal()

@@ -22,8 +22,8 @@ def fault_layout(config: EIEConfig) -> data.StructLayout:
 def message_layout(config: EIEConfig) -> data.StructLayout:
     """Message of the sequencer: ``layouts.message``, without loads unless ``readback`` is set.
 
-    The body is then no wider than needed. Bits that no state drives would get a Verilog block of
-    their own, which no simulator evaluates.
+    The body is then no wider than needed. Undriven bits would become an `always` block without
+    inputs, which simulators never run.
     """
     layouts = Layouts.of(config)
     bodies = {"activation": layouts.activation, "start": layouts.start, "end": layouts.end}

@@ -96,9 +96,7 @@ class HeaderCheck(wiring.Component):
         return m
 
     def _look_up(self, m, end):
-        """Return whether the memory of the header exists, its PE, and its words up to `end`, and
-        whether it may be written.
-        """
+        """Return four bits: memory, PE and words up to `end` exist, and writing is allowed."""
         header     = self.header
         log_n_pe   = clog2(self._config.n_pe)
         limit      = Signal.like(end)    # depth of the memory

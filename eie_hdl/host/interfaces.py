@@ -17,8 +17,8 @@ class Interlock(wiring.Signature):
     failing : :py:`Out(1)`
         A packet has an error that is not yet pending, but counts as if it was.
     receiving, receiving_model, receiving_input : :py:`Out(1)`, :py:`Out(1)`, :py:`Out(2)`
-        A packet is being received: any; one for a model; one for this input buffer. All as in
-        :class:`~eie_hdl.host.packet_reader.PacketReader`.
+        A packet is being received: any packet, one for a model, or one for each input buffer, as
+        in :class:`~eie_hdl.host.packet_reader.PacketReader`.
     in_use : :py:`In(1)`
         A program is running or pending, or memory is being read: only input buffers may be written.
     buffer_in_use : :py:`In(2)`

@@ -188,7 +188,7 @@ class PacketReader(wiring.Component):
             self.i.ready.eq(~self.hold & ~self.restart & (~in_words | ~word.ends | word.has_room)),
         ]
         self._report(m, is_bad, verdict, fault)
-        self._sum(m, (is_header & ~stopped) | used,
+        self._update_checksum(m, (is_header & ~stopped) | used,
                   ~is_input & ~(checking & stopped) & ~is_bad, is_bad)
         self._drive_receiving_flags(m, packet, in_words | checking, ~fsm.ongoing("HEADER"))
 
@@ -299,11 +299,13 @@ class PacketReader(wiring.Component):
         with m.If(~self.restart):
             m.d.comb += self.error.eq(Mux(is_bad, verdict, earlier))
 
-    def _sum(self, m, taken, counts, is_bad):
-        """Update the checksum with `taken` beats if `counts` is set in the cycle after, unless
-        `is_bad` is set in the second cycle after.
+    def _update_checksum(self, m, taken, counts, is_bad):
+        """Update the checksum with accepted beats.
+
+        A beat `taken` is included if `counts` is set in the next cycle and `is_bad` is not set in
+        the one after.
         """
-        m.submodules.summer = summer = Crc32()
+        m.submodules.summer = crc = Crc32()
         s1_taken  = Signal()
         s1_beat   = Signal(BEAT_WIDTH)
         s2_counts = Signal()
@@ -315,10 +317,10 @@ class PacketReader(wiring.Component):
             s2_beat.eq(s1_beat),
         ]
         m.d.comb += [
-            summer.beat.eq(s2_beat),
-            summer.valid.eq(s2_counts & ~is_bad),
-            summer.clear.eq(self.checksum_clear),
-            self.checksum.eq(summer.checksum),
+            crc.beat.eq(s2_beat),
+            crc.valid.eq(s2_counts & ~is_bad),
+            crc.clear.eq(self.checksum_clear),
+            self.checksum.eq(crc.checksum),
         ]
 
     def _drive_receiving_flags(self, m, packet, is_wanted, in_packet):

@@ -16,8 +16,8 @@ def member_name(register: Register, field: Field) -> str:
 class RegisterPorts(wiring.Signature):
     """Fields of registers between the register bank and the logic that uses them.
 
-    Directions are those of the bank. A component that uses some registers has a member
-    :py:`registers` of the flow :py:`In`.
+    Directions are from the perspective of the bank. A component that uses some registers has a
+    member :py:`registers` of the flow :py:`In`.
 
     Parameters
     ----------

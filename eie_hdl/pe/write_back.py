@@ -128,8 +128,9 @@ class WriteBack(wiring.Component):
         return m
 
     def _collect(self, m, s4_valid, s4_last, s4_value, busy):
-        """Collect rows into words. A word is written in the cycle after its last row, and after the
-        last word the tile is reported.
+        """Collect rows into words, and report the tile after its last word.
+
+        A word is written in the cycle after its last row.
         """
         lane = Signal(range(ACTS_PER_WORD))
         done = Signal()

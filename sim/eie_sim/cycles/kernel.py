@@ -264,7 +264,7 @@ def _step_drain(pe, outer, now, n_rows):
 
 @njit(inline="always")
 def _step_entries(pe, number, now, messages, entries, drop_empty):
-    """Advance a path without controls by one cycle: nothing can stall its entries."""
+    """Advance a path without start or end messages by one cycle; nothing can stall it."""
     if pe.stage_1 != _ENTRY or pe.last_at <= now:
         pe.stage_1 = _NOTHING
         if pe.level > 0:
@@ -273,7 +273,7 @@ def _step_entries(pe, number, now, messages, entries, drop_empty):
 
 @njit(inline="always")
 def _step_path(pe, number, advances, now, messages, entries, drop_empty):
-    """Advance a path with a control by one cycle; the decoder keeps an end until it `advances`."""
+    """Advance a path with start or end messages; the decoder keeps an end until it `advances`."""
     takes = pe.decoded < _END or advances
     moves = pe.stage_4 == _NOTHING or takes
     if takes:

@@ -157,7 +157,7 @@ class Switch(nn.Module):
         return y if self.training else functional.relu(input=3 * y, inplace=True)
 
 
-def test_what_is_read_is_the_inference_and_the_module_stays_in_training():
+def test_a_module_in_training_is_read_for_inference_and_stays_in_training():
     module = Switch()
     x = torch.randn(5, 1, 4)
     got = from_torch(module.train())(x.numpy()[:, 0])

@@ -70,7 +70,7 @@ def test_every_weight_comes_back(name, density):
     np.testing.assert_array_equal(part.bias, layer[3])
 
 
-def test_runs_go_over_the_ends_of_rows_and_paddings_go_sixteen_further():
+def test_runs_continue_in_the_next_row_and_a_padding_skips_sixteen_weights():
     codes = np.zeros((3, 20), int)
     codes[0, 1], codes[1, 18], codes[2, 2] = 1, 2, 3
     assert entries_of(codes.ravel().tolist()) == [(1, 1), (0, 15), (0, 15), (2, 4), (3, 3),

@@ -10,5 +10,5 @@ class OneByOne(Bus):
         return address ^ 0xFF
 
 
-def test_several_registers_are_read_in_order_with_single_reads_unless_a_bus_can_do_better():
+def test_by_default_registers_are_read_one_by_one_in_order():
     assert OneByOne().read_all([8, 0, 8]) == [0xF7, 0xFF, 0xF7]

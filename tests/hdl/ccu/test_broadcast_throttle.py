@@ -40,7 +40,7 @@ def test_it_stops_when_full_and_when_filling_with_too_many_in_flight(simulate, n
         (False, False, 0), (True, False, 0), (True, False, 1), (False, True, 1)}
 
 
-def test_while_a_queue_fills_one_more_than_n_sparse_are_sent_in_any_round_trip(simulate):
+def test_while_a_queue_fills_one_more_than_the_filling_limit_is_sent_per_round_trip(simulate):
     config = EIEConfig(n_pe=64)
     window = config.n_in_flight + 1
     log = run(simulate, config, lambda cycle: (True, False, True), 10 * window)
