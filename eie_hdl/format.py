@@ -11,11 +11,14 @@ from .config import ACTS_PER_WORD, EIEConfig, clog2
 
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
-    "Layouts", "Memory", "image_file", "n_beats", "n_pieces", "result_lane_width",
+    "Layouts", "Memory", "SCHEMA_VERSION", "image_file", "n_beats", "n_pieces", "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
 FORMAT_VERSION = 2
+
+#: Version of the keys of every JSON file. It changes when a key changes its name or meaning.
+SCHEMA_VERSION = 1
 
 #: Width of a beat of the load stream and of the result stream, in bits and in bytes.
 BEAT_WIDTH = 64

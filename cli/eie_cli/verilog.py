@@ -7,7 +7,7 @@ import click
 
 from eie_hdl.config import EIEConfig
 
-from .console import format_count
+from .console import format_count, make_table, print_table
 from .options import FOLDER, command, machine_options
 
 __all__ = ["verilog_command"]
@@ -24,8 +24,10 @@ def verilog_command(config: EIEConfig, name: str, folder: Path) -> None:
     """Write the Verilog of an accelerator.
 
     The top module is NAME; NAME.f lists the files that a tool must read. The same configuration
-    and name always give the same text.
+    and name always give the same text. Prints the memories;
+    NAME_memories.json has the names of all instances.
     """
+    from eie_hdl.export.memories import PORTS
     from eie_hdl.export.verilog import emit
 
     start = time.perf_counter()
@@ -35,3 +37,6 @@ def verilog_command(config: EIEConfig, name: str, folder: Path) -> None:
     click.echo(f"{folder}: {format_count(config.n_pe, 'PE')}, {len(emitted.files)} files, "
                f"{size:,} bytes, "
                f"{time.perf_counter() - start:.1f} s")
+    print_table(make_table("memory", "words", "bits", "ports", "count", "instances"),
+                [[kind.module, str(kind.words), str(kind.bits), PORTS,
+                  str(len(kind.instances)), ", ".join(kind.places)] for kind in emitted.memories])

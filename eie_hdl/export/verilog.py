@@ -20,6 +20,7 @@ from ..lib.sram import Sram
 from ..top import Eie
 from .bench import describe_bench
 from .fusesoc import describe_core
+from .memories import MemoryKind, describe_memories, list_memories, memories_json
 from .names import DEFAULT_NAME, VerilogNameError, check_name, prefix_text
 from .word_tables import describe_words
 from .yosys import builtin_yosys
@@ -28,6 +29,9 @@ __all__ = ["Emitted", "emit", "to_verilog"]
 
 #: Parameters that modules pass down to memories: prefix of the names of memory images, and folder.
 _PARAMETERS = ("IMAGE", "IMAGE_FOLDER")
+
+#: First line of an instance without parameters: module, and name, which may be escaped.
+_INSTANCE = r"^  (\w+) +(\w+|\\\w+ ) \($"
 
 #: Hand-written files, with the default name of the machine: memories, and Verilator lint waivers.
 _MEMORIES = ("eie_sram.v", "eie_regfile.v")
@@ -42,9 +46,13 @@ class Emitted:
     ----------
     files : :class:`dict` of :class:`str` to :class:`str`
         Text by file name, for a machine named ``eie``: ``eie.v``, the memories, the file list
-        ``eie.f``, a bench, the FuseSoC core ``eie.core``, tables of the words, and lint waivers.
+        ``eie.f``, a bench, the FuseSoC core ``eie.core``, tables of the words, the memories in
+        JSON, and lint waivers.
+    memories : :class:`tuple` of :class:`~.memories.MemoryKind`
+        Memories in ``eie.v``.
     """
     files: dict[str, str] = field(default_factory=dict)
+    memories: tuple[MemoryKind, ...] = ()
 
     def write(self, folder: str | Path) -> None:
         """Write all files to `folder`, which is created if it does not exist."""
@@ -120,7 +128,8 @@ def _pass_parameters(text: str) -> str:
     text = re.sub(r"\.IMAGE_FOLDER\([^)]*\)", ".IMAGE_FOLDER(IMAGE_FOLDER)", text)
     modules = {re.match(r"module (\w+)", module)[1]: module    # type: ignore[index]
                for module in re.split(r"^(?=module )", text, flags=re.MULTILINE) if module.strip()}
-    children = {name: set(re.findall(r"^  (\w+) +\w+ \($", module, re.MULTILINE)) & modules.keys()
+    children = {name: modules.keys() & {inner for inner, _ in re.findall(_INSTANCE, module,
+                                                                         re.MULTILINE)}
                 for name, module in modules.items()}
     needs = {name: {parameter for parameter in _PARAMETERS
                     if re.search(rf"(?<!\.)\b{parameter}\b", module)}
@@ -140,7 +149,7 @@ def _pass_parameters(text: str) -> str:
                 else match[0])
 
     text = re.sub(r"^module (\w+) ?\(", declare, text, flags=re.MULTILINE)
-    return re.sub(r"^  (\w+) +(\w+) \($", instantiate, text, flags=re.MULTILINE)
+    return re.sub(_INSTANCE, instantiate, text, flags=re.MULTILINE)
 
 
 def to_verilog(component: wiring.Component, name: str, *, prefix: str = DEFAULT_NAME) -> str:
@@ -190,16 +199,18 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME) -> Emitted:
     for file in _MEMORIES:
         verilog_files[prefix_text(file, name)] = prefix_text(
             (folder / file).read_text(encoding="utf-8"), name)
+    memories = list_memories(text, name)
     waivers, bench = prefix_text(_WAIVERS, name), f"{name}_bench.v"
     return Emitted({
         **verilog_files,
         bench: describe_bench(config, name, machine=name),
-        f"{name}_words.md": describe_words(config),
+        f"{name}_words.md": describe_words(config) + describe_memories(memories),
+        f"{name}_memories.json": memories_json(memories, name),
         waivers: prefix_text((folder / _WAIVERS).read_text(encoding="utf-8"), name),
         f"{name}.f": "".join(f"{file}\n" for file in verilog_files),
         f"{name}.core": describe_core(name, release, sources=verilog_files, bench=bench,
                                      waivers=waivers),
-    })
+    }, tuple(memories))
 
 
 def _check_other_machines(name: str, text: str) -> None:

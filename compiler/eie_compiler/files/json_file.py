@@ -9,11 +9,9 @@ from types import NoneType
 from typing import Any
 
 from eie_hdl.files import write_file
+from eie_hdl.format import SCHEMA_VERSION
 
 __all__ = ["SCHEMA_VERSION", "JsonError", "check_fields", "parse_json", "to_json", "write_json"]
-
-#: Version of the keys of every JSON file. It changes when a key changes its name or meaning.
-SCHEMA_VERSION = 1
 
 #: Most objects and arrays inside each other; deeper ones would exhaust the stack of many readers.
 _MAX_DEPTH = 32
