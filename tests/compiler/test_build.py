@@ -17,6 +17,7 @@ from eie_compiler.build import MANIFEST, Build, BuildError, _checksum
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import VectorError
 from eie_hdl.config import PRESETS
 from eie_hdl.format import FORMAT_VERSION, Layouts, image_file
 
@@ -183,6 +184,16 @@ def test_preprocessing_and_signs_are_restored(tmp_path):
     assert words.min() == 0 < words.max()
     unsigned = np.maximum(build.preprocessing.quantise(x, 8), 0)
     assert words.tolist() == unsigned.tolist()
+
+
+def test_words_of_inputs_that_are_never_negative_are_checked():
+    build = dataclasses.replace(compile_small(), nonnegative_inputs=True)
+    assert build.to_words(np.arange(9)[None], words=True).values.tolist() == [[*range(9)]]
+    with pytest.raises(VectorError, match=r"^Element \[0, 3\] must not be negative, as the network "
+                                          r"was compressed for inputs that never are, but is -1"):
+        build.to_words(np.array([[0, 1, 2, -1, 4, 5, -6, 7, 8]]), words=True)
+    words, saturated = build.to_words(np.array([[0, 1, 2, -1, 4, 5, -6, 7, 7.5]]))
+    assert (words.min(), saturated.tolist()) == (0, [2])
 
 
 def test_a_build_without_its_preprocessing_is_refused(saved):

@@ -18,6 +18,10 @@ from .geometry import Geometry
 
 __all__ = ["Chain"]
 
+#: Greatest shift before the first layer that is folded, as numbers of magnitude 1 keep most of
+#: their resolution without it.
+_MAX_FOLDED_SHIFT = 16
+
 #: Dense matrix or :class:`scipy.sparse.csc_array`.
 Matrix = Any
 
@@ -28,7 +32,7 @@ class Chain:
     A vector lies along one axis of the tensors between the operations: the last axis for linear
     layers, the channels for convolutions. Constants are folded as they broadcast along it; those
     before the first layer become preprocessing if their scales differ, for which a shared codebook
-    has too few values.
+    has too few values, or if shifts are large, without which inputs would lose resolution.
 
     Parameters
     ----------
@@ -223,7 +227,8 @@ class Chain:
                             for part in parts)
             scale, shift = scale * factor, shift * factor + term
         self._pending.clear()
-        if not self._layers and (scale != scale[0]).any():
+        if not self._layers and ((scale != scale[0]).any()
+                                 or np.abs(shift).max() > _MAX_FOLDED_SHIFT):
             scale, shift = self._preprocess(scale, shift)
         # W (s x + t) + b = (W s) x + (W t + b); most layers have neither.
         if shift.any():

@@ -50,6 +50,16 @@ def test_one_scale_is_folded(steps):
     np.testing.assert_allclose(model(X), x @ WEIGHT.T)
 
 
+def test_large_shifts_are_kept():
+    for shift, kept in ((16, False), (-16, False), (16.5, True), (-300, True)):
+        model = chain_of(("*", 2), ("+", [0, shift, 1]))
+        assert (model.preprocessing is not None) == kept
+        np.testing.assert_allclose(model(X), (X * 2 + [0, shift, 1]) @ WEIGHT.T)
+        if kept:
+            assert model.preprocessing.scale.tolist() == [2, 2, 2]
+            assert model.preprocessing.offset.tolist() == [0, -shift / 2, -0.5]
+
+
 def test_an_input_times_zero_is_a_constant():
     model = chain_of(("*", [1, 0, 3]), ("+", [1, 2, 0]))
     assert model.preprocessing.scale.tolist() == [1, 1, 3]
