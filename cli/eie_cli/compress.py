@@ -186,4 +186,5 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
              "--calibrate X.npy, inputs as they occur, and --labels Y.npy if there are any")
     else:
         warn_of_labels(check)
-        conclude(check, str(network), accept_loss=accept_loss, quiet=as_json)
+        conclude(check, str(network), accept_loss=accept_loss, quiet=as_json,
+                 retrainable=loaded.patches is None)

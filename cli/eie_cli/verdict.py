@@ -17,11 +17,13 @@ _BAD = 3
 #: Colour of each verdict.
 COLOURS = {"good": "green", "doubtful": "yellow", "bad": "red"}
 
+#: Causes that retraining may remove.
+_RETRAINABLE = ("pruning", "sharing")
+
 #: Cause -> the words for it, and the remedy.
 _REMEDIES = {
-    "pruning": ("pruning", "keep more weights (--density, --quality), or give --retrain DATA.npz"),
-    "sharing": ("sharing of weights",
-                "raise --v-width, up to 8, or give --retrain DATA.npz"),
+    "pruning": ("pruning", "keep more weights (--density, --quality)"),
+    "sharing": ("sharing of weights", "raise --v-width, up to 8"),
     "retraining": ("compression in spite of retraining",
                    "raise --density, --v-width or --epochs"),
     "activation_rounding": ("the resolution of activations",
@@ -35,7 +37,7 @@ _REMEDIES = {
 
 
 def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool = False,
-             lead: str = "") -> None:
+             lead: str = "", retrainable: bool = True) -> None:
     """Print the verdict of a check; a bad one ends the program with exit code 3.
 
     Parameters
@@ -49,12 +51,14 @@ def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool
     quiet : :class:`bool`
         Print nothing if the network is good.
     lead : :class:`str`
-        Begin of the sentence.
+        Beginning of the sentence.
+    retrainable : :class:`bool`
+        False for a convolution, which cannot be retrained.
     """
     verdict = check["verdict"]
     text = lead + describe_score(check)
     if verdict != "good":
-        text += f" {_explain(check)}"
+        text += f" {_explain(check, retrainable)}"
     # A loss must be seen even if the results go to a pipe.
     if verdict != "good" or not quiet:
         _print(verdict, text if verdict != "bad" else _add_file(text, what, accept_loss))
@@ -103,12 +107,14 @@ def describe_score(check: dict[str, Any]) -> str:
     return f"{text}. The outputs are taken as {assumed}." if check["task_assumed"] else f"{text}."
 
 
-def _explain(check: dict[str, Any]) -> str:
+def _explain(check: dict[str, Any], retrainable: bool) -> str:
     """Name the cause and the remedy."""
     cause = check["cause"]
     if cause == "format":
         return "Give --config a machine of greater widths."
     what, remedy = _REMEDIES[cause]
+    if retrainable and cause in _RETRAINABLE:
+        remedy += ", or give --retrain DATA.npz"
     return f"The main cause is {what}: {remedy}."
 
 

@@ -103,3 +103,9 @@ def test_narrow_accumulators_are_warned_of(capsys):
 def test_score_of_a_run_is_compared_with_a_constant_answer(capsys, task, score, line, warning):
     show_score(task, score, 0.1 if task == "classification" else 0.0, 1000)
     assert capsys.readouterr() == (line, warning)
+
+
+def test_retraining_is_no_remedy_for_a_convolution(capsys):
+    conclude(CHECK | {"verdict": "doubtful", "cause": "sharing"}, "net.npz", accept_loss=False,
+             retrainable=False)
+    assert capsys.readouterr().err.endswith(": raise --v-width, up to 8.\n")
