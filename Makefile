@@ -5,6 +5,7 @@ VENV   ?= .venv
 BUILD  ?= build
 JOBS   ?= $(shell nproc)
 SEED   ?= 1
+CASES  ?= 2500
 
 # Data sets that are not part of the project; see examples/lenet/README.md.
 MNIST     ?= $(firstword $(wildcard mnist.npz ../shared/data/mnist.npz))
@@ -34,6 +35,9 @@ test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SE
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, random packets; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
+
+fuzz: $(VENV)/.dev ## 2,500 damaged files of each kind, given to the commands; SEED=n CASES=n
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/system/test_fuzz.py -rA --seed $(SEED) --fuzz $(CASES)
 
 test-wheel: ## the installed wheel, in an empty folder; PYTHON=interpreter
 	PYTHON=$(PYTHON) scripts/try-wheel.sh
@@ -133,6 +137,6 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
+.PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
     bench-host bench-sim bench-compile bench-sharing explore registers waves pictures doctor train lenet dsd magika pipelines \
     have-mnist have-published venv clean

@@ -37,6 +37,8 @@ def pytest_addoption(parser):
                      help="random packets sent to the whole machine on each simulator")
     parser.addoption("--machines", type=int, default=3,
                      help="random machines for the comparison with the cycle model")
+    parser.addoption("--fuzz", type=int, default=20,
+                     help="damaged files of each kind that the commands read")
     parser.addoption("--slow-blocks", action="store_true",
                      help="also run the blocks of the docs that simulate or synthesise for long")
 
