@@ -23,7 +23,7 @@ from eie_driver.registers import Registers
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Memory
 from eie_sim.inference import infer
-from eie_sim.rtl import cocotb_engine, verilator_engine
+from eie_sim.rtl import cocotb_engine, verilator_engine, verilator_host
 from eie_sim.rtl.verilator_bus import VerilatorBus
 
 N_IMAGES = 5
@@ -194,3 +194,23 @@ def test_no_inputs_have_no_outputs(network, simulators):
     build, inputs = network
     result = verilator_engine.run(build, inputs[:0], cache=simulators)
     assert [output.shape for output in result.outputs] == [(0, 40), (0, 9)]
+
+
+def test_a_fatal_error_of_the_verilog_is_an_error_of_the_bus(verilator, simulators, monkeypatch):
+    """As if every write to a memory met a read of its row."""
+    texts = verilator_host.verilog
+
+    def collide(config, cache):
+        files = texts(config, cache)
+        memory = files["eie_sram.v"].replace("if (r_en && w_en && r_addr == w_addr)", "if (w_en)")
+        assert memory != files["eie_sram.v"]
+        return {**files, "eie_sram.v": memory}
+
+    monkeypatch.setattr(verilator_host, "verilog", collide)
+    config = dataclasses.replace(PRESETS["tiny"], n_pe=1)
+    with contextlib.closing(VerilatorBus(verilator_engine.make_library(config, simulators))) as bus:
+        registers = Registers(bus)
+        bus.send(packet(config, Memory.CODEBOOK, np.ones((1, 1), np.uint64)))
+        with pytest.raises(BusError, match="simulation must not end with the error above"):
+            for _ in range(20):
+                registers.read("STATUS")

@@ -104,7 +104,7 @@ def _verilate(config: EIEConfig, cache: str | Path | None) -> Path:
     """Compile a machine as a static library with headers, shared by all hosts."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
-    texts = {name: _drop_image_names(text) for name, text in verilog(config, cache).items()
+    texts = {name: _drop_instance_names(text) for name, text in verilog(config, cache).items()
              if name.endswith(".v")}
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module", "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
@@ -123,11 +123,13 @@ def _verilate(config: EIEConfig, cache: str | Path | None) -> Path:
     return make_once(cache, "eie-verilated", [texts, tool.version, command], make)
 
 
-def _drop_image_names(text: str) -> str:
-    """Remove the PEs' image parameters, which would make each PE a module of its own.
+def _drop_instance_names(text: str) -> str:
+    """Remove the PEs' image parameters, and their names from the message of a collision.
 
-    Hosts load everything through the stream.
+    Both would make each PE a module of its own. Hosts load everything through the stream, and
+    Verilator's $fatal contains %m.
     """
+    text = re.sub(r'\$fatal\(1, "%m: (.*)\);', r'begin $display("ERROR: \1); $stop; end', text)
     return re.sub(r'(\beie_pe #\()\s*\.IMAGE\("\w+"\),', r"\1", text)
 
 

@@ -223,7 +223,7 @@ private:
         }
         n_cycles++;
         check(!keep_wrong, "TKEEP must not be 0x%02x", keep);
-        check(!context.gotError(), "simulation must end without $fatal, whose message is above");
+        check(!context.gotError(), "simulation must not end with the error above");
     }
 
     // Take a beat of results. TKEEP must mark all bytes, in the last beat any number of low bytes.
