@@ -1,8 +1,10 @@
-"""Names of machines in Verilog: prefixes of modules, files and macros."""
+"""Names of machines in Verilog, prefixes of modules, files and macros; and lists of files."""
 
 import re
+from collections.abc import Mapping
 
-__all__ = ["DEFAULT_NAME", "VerilogNameError", "check_name", "prefix_text"]
+__all__ = ["DEFAULT_NAME", "VerilogNameError", "check_name", "prefix_text",
+           "source_files"]
 
 #: Name of a machine, and prefix of its modules, files and macros, unless another is given.
 DEFAULT_NAME = "eie"
@@ -63,3 +65,10 @@ def prefix_text(text: str, name: str) -> str:
     """Replace the default name by another one in names of modules, files, plusargs and macros."""
     text = re.sub(rf"(?<![A-Za-z0-9_]){DEFAULT_NAME}(?=[_.])", name, text)
     return re.sub(rf"(?<![A-Za-z0-9_]){DEFAULT_NAME.upper()}(?=_)", name.upper(), text)
+
+
+def source_files(files: Mapping[str, str]) -> dict[str, str]:
+    """Select the files that a tool must read: those of the list, or without one all of Verilog."""
+    lists = [text.split() for name, text in files.items() if name.endswith(".f")]
+    names = lists[0] if lists else sorted(name for name in files if name.endswith(".v"))
+    return {name: files[name] for name in names}

@@ -14,6 +14,7 @@ from typing import Any
 
 from eie_compiler.files.json_file import write_json
 from eie_hdl.config import EIEConfig
+from eie_hdl.export.names import source_files
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
@@ -169,7 +170,7 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
     """
     _require("synthesis")
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [name for name in sorted(files) if name.endswith(".v")]
+    sources = list(source_files(files))
     for name in sources:
         write_file(folder / name, files[name])
 

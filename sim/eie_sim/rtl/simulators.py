@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from eie_hdl.export.names import source_files
+
 from . import toolchain
 from .cache import CACHE_VARIABLE, UNFINISHED_PREFIX, cache_folder, entry_path, make_once
 
@@ -81,7 +83,7 @@ def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
     Parameters
     ----------
     files : mapping of file name to text
-        Files, of which those ending in ``.v`` are compiled.
+        Files, of which those of :func:`~eie_hdl.export.verilog.source_files` are compiled.
     top : :class:`str`
         Top module. With Verilator, benches can access only its ports.
     simulator : :class:`str`
@@ -104,7 +106,7 @@ def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    sources = {name: text for name, text in sorted(files.items()) if name.endswith(".v")}
+    sources = source_files(files)
     build = _Verilator(top, waves, repeated) if simulator == "verilator" else _Icarus(top, waves)
 
     def make(folder: Path) -> None:

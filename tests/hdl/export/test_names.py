@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from eie_hdl.export.names import VerilogNameError, check_name, prefix_text
+from eie_hdl.export.names import VerilogNameError, check_name, prefix_text, source_files
 from eie_sim.rtl.toolchain import find_verilator, tool_environment
 
 
@@ -43,6 +43,12 @@ def test_names_that_are_accepted_are_modules_in_both_simulators(tmp_path, icarus
     for command in (["iverilog", "-g2012", "-s", "whole", "-t", "null"],
                     [find_verilator().path, "--lint-only", "--top-module", "whole"]):
         subprocess.run([*command, "all.v"], cwd=tmp_path, check=True, env=tool_environment())
+
+
+def test_sources_are_those_of_the_list_or_all_of_verilog():
+    files = {"b.v": "b", "a.v": "a", "bench.v": "c", "words.md": "d"}
+    assert list(source_files(files)) == ["a.v", "b.v", "bench.v"]
+    assert source_files({**files, "x.f": "b.v\na.v\n"}) == {"b.v": "b", "a.v": "a"}
 
 
 def test_only_whole_prefixes_are_replaced():

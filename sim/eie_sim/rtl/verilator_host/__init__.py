@@ -11,7 +11,7 @@ from pathlib import Path
 
 import eie_hdl
 from eie_hdl.config import EIEConfig
-from eie_hdl.export.names import DEFAULT_NAME
+from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.export.verilog import emit
 
 from .. import toolchain
@@ -104,8 +104,8 @@ def _verilate(config: EIEConfig, cache: str | Path | None) -> Path:
     """Compile a machine as a static library with headers, shared by all hosts."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
-    texts = {name: _drop_instance_names(text) for name, text in verilog(config, cache).items()
-             if name.endswith(".v")}
+    texts = {name: _drop_instance_names(text)
+             for name, text in source_files(verilog(config, cache)).items()}
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module", "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
     texts["options.vlt"] = _SHARE
