@@ -18,6 +18,9 @@ __all__ = ["Group"]
 #: Exit code after Ctrl-C, as of shells: 128 + SIGINT.
 _INTERRUPTED = 130
 
+#: Most characters of a message, whose parts may come from files.
+_MAX_MESSAGE = 4000
+
 #: Errors of a disk without space, or of a user's share of it.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -52,7 +55,7 @@ class Group(click.Group):
                 error = OSError(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; "
                                 f"{remedy}, or choose another one")
             command = self.get_command(context, context.invoked_subcommand or "")
-            click.echo(f"eie: {_spell_options(str(error), command)}", err=True)
+            click.echo(f"eie: {_spell_options(_shorten(str(error)), command)}", err=True)
             sys.exit(2)
 
 
@@ -71,6 +74,14 @@ def _show_warnings(group: click.Group, context: click.Context) -> Iterator[None]
         python_show = warnings.showwarning
         warnings.showwarning = show    # type: ignore[assignment]
         yield
+
+
+def _shorten(message: str) -> str:
+    """Leave out the middle of a message with a value of any size from a file."""
+    if len(message) <= _MAX_MESSAGE:
+        return message
+    half = _MAX_MESSAGE // 2
+    return f"{message[:half]} ... {message[-half:]}"
 
 
 def _spell_options(message: str, command: click.Command | None) -> str:

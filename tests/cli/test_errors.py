@@ -35,6 +35,19 @@ def test_parameters_are_spelled_as_options(eie, monkeypatch, name, message, expe
     assert text == f"eie: {expected}\n"
 
 
+def test_messages_of_any_length_are_shortened(eie, monkeypatch):
+    from eie_compiler.errors import CompressError
+
+    def fail(**options):
+        raise CompressError(f"m.npz: must be a name, not {'x' * 10 ** 6}: rename it")
+
+    monkeypatch.setattr(main.commands["info"], "callback", fail)
+    code, text = eie("info", __file__)
+    assert code == 2 and len(text) < 4100
+    assert text.startswith("eie: m.npz: must be a name, not xxx")
+    assert text.endswith("xxx: rename it\n")
+
+
 def test_broken_files_are_one_line(tmp_path, build, inputs, eie):
     (tmp_path / "net.npz").write_bytes(b"PK no")
     code, text = eie("info", tmp_path / "net.npz")

@@ -14,7 +14,7 @@ __all__ = ["ArchiveError", "read_array", "read_arrays"]
 
 #: Greatest expansion of a file: bytes of its arrays that it may have in any case, and per byte of
 #: the file. Deflate reaches 1032; pruned matrices stored densely stay far below this.
-_MAX_FREE = 1 << 27
+_MAX_FREE = 1 << 25
 _MAX_RATIO = 64
 
 #: Errors of zipfile and zlib on corrupt files, depending on the byte.

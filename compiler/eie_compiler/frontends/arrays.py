@@ -1,5 +1,6 @@
 """Front end for named matrices: arrays, sparse matrices, and .npz files."""
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,8 @@ def make_matrix(kind: str, shape: NDArray[Any], arrays: dict[str, NDArray[Any]],
     sizes = shape.tolist()
     if shape.dtype.kind not in "iu" or shape.shape != (2,) \
             or not all(1 <= size <= MAX_SIDE for size in sizes):
-        raise FrontEndError(f"shape must be two integers from 1 to {MAX_SIDE}, not {sizes}")
+        raise FrontEndError(f"shape must be two integers from 1 to {MAX_SIDE}, not "
+                            f"{reprlib.repr(sizes)}")
     data = _pop(arrays, "data")
     indices = [_pop(arrays, name) for name in FIELDS[kind]]
     if data.dtype.kind != "f" or any(numbers.dtype.kind not in "iu" for numbers in indices) \

@@ -10,9 +10,11 @@ from ..patches import PatchError
 
 __all__ = ["FrontEndError", "FrontEndWarning", "ReuseLimit", "at"]
 
-#: Most weights that layers may use, and rows and columns that they may have, beyond the numbers in
-#: the file.
+#: Most weights that layers may use beyond those in the file.
 _MAX_REPEATED = 1 << 24
+
+#: Most rows and columns of sparse matrices beyond their numbers; compression takes 100 bytes each.
+_MAX_EMPTY = 1 << 22
 
 
 class FrontEndError(ValueError):
@@ -43,7 +45,7 @@ class ReuseLimit:
 
     def __init__(self) -> None:
         self._taken: Counter[Hashable] = Counter()
-        self._repeated = 0
+        self._repeated = self._empty = 0
 
     def take(self, source: Hashable, count: int, size: int) -> None:
         """Count the use of `count` numbers of a `source` that has `size` of them.
@@ -68,7 +70,7 @@ class ReuseLimit:
         FrontEndError
             If there are too many without numbers.
         """
-        self._repeated += max(sum(shape) - size, 0)
-        if self._repeated > _MAX_REPEATED:
-            raise FrontEndError(f"rows and columns of sparse matrices must be at most "
-                                f"{_MAX_REPEATED} more than their numbers, not {self._repeated}")
+        self._empty += max(sum(shape) - size, 0)
+        if self._empty > _MAX_EMPTY:
+            raise FrontEndError(f"rows and columns of sparse matrices must be at most {_MAX_EMPTY} "
+                                f"more than their numbers, not {self._empty}")

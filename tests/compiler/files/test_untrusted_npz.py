@@ -82,7 +82,9 @@ def test_an_empty_array_of_an_impossible_shape_is_refused(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00\x00\x00",
                                      npy(np.arange(3))[:60], b"\x93NUMPY\x01\x00\x02\x00{]",
-                                     b"\x93NUMPY\x01\x00\x0b\x00{'descr': ("])
+                                     b"\x93NUMPY\x01\x00\x0b\x00{'descr': (",
+                                     *(b"\x93NUMPY\x01\x00\x88\x13" + 5000 * text
+                                       for text in (b"(", b"-", b"{"))])
 def test_a_broken_header_is_refused(tmp_path, content):
     path = write(tmp_path / "a.npz", [("a.npy", content)])
     with pytest.raises(ArchiveError, match="^a must be an array in NumPy's .npy format: "):

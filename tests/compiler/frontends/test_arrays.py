@@ -242,3 +242,29 @@ def test_long_names_become_different_names_of_files(tmp_path, name):
     assert len({layer.name for layer in network.layers}) == 2
     for layer in network.layers:
         (tmp_path / f"{layer.name}.npy").touch()
+
+
+def test_sparse_matrices_together_take_the_memory_of_their_numbers(tmp_path):
+    field = {"data": np.ones(1), "indices": np.zeros(1, np.int32), "indptr": np.array([0, 1]),
+             "shape": np.array([1 << 20, 1])}
+    np.savez_compressed(tmp_path / "m.npz", **{f"l{number}.{name}": array for number in range(9)
+                                               for name, array in field.items()})
+    with pytest.raises(FrontEndError, match="m.npz: layer 'l4': rows and columns of sparse "
+                                            "matrices must be at most 4194304 more than their "
+                                            "numbers, not 5242880$"):
+        read_model(tmp_path / "m.npz")
+
+
+def test_a_file_that_expands_beyond_reason_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "m.npz", weight=np.zeros((1 << 13, 1 << 11), np.float32))
+    with pytest.raises(FrontEndError, match="m.npz: File must be an intact .npz archive, expanded "
+                                            "at most 64 times: its [0-9]+ bytes promise arrays of "
+                                            "67108992 bytes$"):
+        read_model(tmp_path / "m.npz")
+
+
+def test_a_shape_of_many_numbers_is_refused_in_a_short_message(tmp_path):
+    np.savez(tmp_path / "m.npz", format="csr", shape=np.zeros((1 << 16, 1), np.int64))
+    with pytest.raises(FrontEndError, match="m.npz: shape must be two integers") as error:
+        read_model(tmp_path / "m.npz")
+    assert len(str(error.value)) < 1000
