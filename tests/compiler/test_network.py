@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array, csr_array
 
-from eie_compiler.network import CompressedNetwork, Layer, NetworkError
+from eie_compiler.network import CompressedNetwork, Layer, NetworkError, check_chain
 from eie_compiler.patches import Patches
 from eie_compiler.random_networks import make_layer, random_codes, random_network
 
@@ -125,3 +125,10 @@ def test_names_of_many_layers_are_not_compared_in_pairs():
         object.__setattr__(layer, "name", Name(f"layer{number}"))
     CompressedNetwork(tuple(layers), 8, 2)
     assert len(layers) <= len(calls) < 10 * len(layers)
+
+
+def test_rows_and_columns_of_all_layers_together_are_limited():
+    check_chain([("a", (1 << 22, 1 << 22)), ("b", (1 << 22, 1 << 22))])
+    with pytest.raises(NetworkError, match="^layers must have at most 16777216 rows and columns "
+                                           "together, not 16777217$"):
+        check_chain([("a", (1 << 22, 1 << 22)), ("b", (1 << 22, (1 << 22) + 1))])
