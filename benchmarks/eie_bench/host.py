@@ -85,15 +85,15 @@ class Row(NamedTuple):
         return self.golden_batch / self.product
 
 
-def measure_all(preset: str, seed: int) -> Iterator[Row]:
+def measure_all(machine: str, seed: int) -> Iterator[Row]:
     """Time each of the nine layers on a machine of :data:`.paper.nine_layers.MACHINES`."""
     for layer in LAYERS.values():
-        yield measure(layer, MACHINES[preset], seed)
+        yield measure(layer, MACHINES[machine], seed)
 
 
-def summarise(rows: list[Row], preset: str, seed: int) -> dict[str, Any]:
+def summarise(rows: list[Row], machine: str, seed: int) -> dict[str, Any]:
     """Return the rows as plain JSON."""
-    return {"preset": preset, "seed": seed, "batch": BATCH,
+    return {"machine": machine, "seed": seed, "batch": BATCH,
             "layers": [{**row._asdict(), "ratio": row.ratio, "batch_ratio": row.batch_ratio}
                        for row in rows]}
 

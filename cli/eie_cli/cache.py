@@ -21,9 +21,19 @@ def cache_command(clear: bool) -> None:
 
     Prints the folder, the number of its entries and their size in total, then for each kind of
     entry the number, the size, and the dates of the oldest and the newest. An entry is a compiled
-    simulator, which takes up to a minute to build, or generated Verilog. The folder is
-    ~/.cache/eie-hdl, unless the environment variable XDG_CACHE_HOME or EIE_CACHE selects another.
-    Entries of former releases and of other machines are kept until the cache is cleared.
+    simulator, which takes up to a minute to build, or generated Verilog:
+
+    \b
+    eie-icarus, eie-verilator  compiled simulator of --engine cocotb
+    eie-verilated              the machine, compiled by Verilator
+    library                    compiled simulator of --engine verilator
+    bridge                     compiled simulator of the C driver
+    verilator-runtime          runtime library of Verilator
+    verilog                    generated Verilog
+
+    The folder is ~/.cache/eie-hdl, unless the environment variable XDG_CACHE_HOME or EIE_CACHE
+    selects another. Entries of former releases and of other configurations are kept until the
+    cache is cleared.
     """
     from eie_sim.rtl.cache import cache_folder, clear_cache, list_entries
 

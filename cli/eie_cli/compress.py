@@ -59,16 +59,16 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--balance-pes", "balance", type=int, metavar="N",
               help="Keep the same number of weights in each of N PEs; for `eie compile --mapping "
                    "interleaved`.  [default: no balancing]")
-@renamed_option("--balance", "--balance-pes")
+@renamed_option("--balance", "--balance-pes", "balance", prefix="pes=")
 @arithmetic_options
 @click.option("--v-width", type=click.IntRange(2, 8),
               help="Width of a codebook index in bits; 4 bits are 15 shared weights besides zero.  "
                    "[default: that of the machine, 4]")
 @click.option("--kmeans-init", type=click.Choice(KMEANS_INITS), default=KMEANS_INITS[0],
               show_default=True, help="Initialisation of k-means for the shared weights.")
-@renamed_option("--start", "--kmeans-init")
+@renamed_option("--start", "--kmeans-init", "kmeans_init")
 @click.option("--act-width", type=int,
-              help="Width of an activation in bits.  [default: that of the machine, 16]")
+              help="Width of an activation in bits, 4 to 24.  [default: that of the machine, 16]")
 @click.option("--calibrate", type=FILE, metavar="X.npy",
               help="Inputs, one per row or image, for whose range the number formats are chosen.  "
                    "[default: the data of --retrain, or all inputs from -1 to 1]")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from .console import format_count, make_console, make_table, print_table, working
-from .options import FOLDER, command, simulator_option
+from .options import FOLDER, command, pes_option, simulator_option
 
 if TYPE_CHECKING:
     from eie_sim.c_driver.demo import Run
@@ -19,8 +19,7 @@ __all__ = ["demo_command"]
 @click.option("--driver", type=click.Choice(["python", "c"]), default="python", show_default=True,
               help="Driver of the machine: the one in Python, or the one in C, which polls and "
                    "takes interrupts.")
-@click.option("--pes", type=int, default=16, show_default=True,
-              help="Number of processing elements.")
+@pes_option(default=16, show_default=True)
 @click.option("--images", type=click.IntRange(1, 360),
               help="Number of images to run, 360 at most.  [default: all 360]")
 @simulator_option

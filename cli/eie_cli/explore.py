@@ -54,9 +54,9 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
     The layers are the nine of the paper, or those of NETWORK, a file written by `eie compress`.
     The sweep starts from the machine given by --config, --preset, --pes or --mapping; by default,
     from the published machine with interleaved rows and the tuned one with balanced rows, 64 PEs
-    each. Without --set the figures of the paper are drawn. Memories have the greatest depth that a
-    machine allows, unless --set names them. Writes explore.json, a CSV table for each sweep, and
-    figures as PNG and SVG; needs the extra [bench].
+    each. Without --set the figures of the paper are drawn, which takes about a minute.
+    Memories have the greatest depth that a machine allows, unless --set names them. Writes
+    explore.json, a CSV table for each sweep, and figures as PNG and SVG; needs the extra [bench].
     """
     given = {name for name in context.params
              if context.get_parameter_source(name) is not ParameterSource.DEFAULT}

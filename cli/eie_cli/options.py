@@ -12,8 +12,8 @@ from eie_hdl.files import check_output, protecting
 
 __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Command",
            "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options", "command",
-           "labels_option", "machine_options", "numbers", "renamed_option", "simulator_option",
-           "task_option"]
+           "labels_option", "machine_options", "numbers", "pes_option", "renamed_option",
+           "simulator_option", "task_option"]
 
 
 class Input(click.Path):
@@ -61,7 +61,9 @@ command = functools.partial(click.command, cls=Command)
 
 simulator_option = click.option(
     "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",
-    show_default=True, help="Simulator of the hardware; built once and kept, see `eie cache`.")
+    show_default=True,
+    help="Simulator of the Verilog; icarus needs cocotb. The machine is compiled once and kept, "
+         "see `eie cache`.")
 
 labels_option = click.option(
     "--labels", type=FILE, metavar="Y.npy",
@@ -100,15 +102,43 @@ class Renamed(click.Choice[str]):
         return super().convert(self._former.get(value, value), param, ctx)
 
 
-def renamed_option(former: str, present: str) -> Callable[[Any], Any]:
-    """Hidden option whose use is an error that names the present option."""
-    def refuse(context: click.Context, parameter: click.Parameter, text: str | None) -> None:
+def renamed_option(former: str, present: str, name: str, prefix: str = "") -> Callable[[Any], Any]:
+    """Hidden option that is accepted with a note and gives the present option its default.
+
+    Parameters
+    ----------
+    former, present : :class:`str`
+        Options.
+    name : :class:`str`
+        Parameter of the command that the present option sets.
+    prefix : :class:`str`
+        Beginning of the former option's value, which the present one does not have.
+    """
+    def accept(context: click.Context, parameter: click.Parameter, text: str | None) -> None:
         if text is not None:
-            raise click.UsageError(f"{former} is now {present}; see `eie {context.info_name} "
-                                   f"--help`")
-    # With a name of its own, as the present option may bear the former one.
-    return click.option(former, f"former_{former.strip('-')}", hidden=True, expose_value=False,
-                        callback=refuse, help=f"Former name of {present}.")
+            click.echo(f"eie: {former} is now {present}; the former name will be removed", err=True)
+            context.default_map = {**(context.default_map or {}), name: text.removeprefix(prefix)}
+    # With a name of its own, as the present option may bear the former one; before the others,
+    # whose defaults it changes.
+    return click.option(former, f"former_{former.strip('-')}", hidden=True, is_eager=True,
+                        expose_value=False, callback=accept, help=f"Former name of {present}.")
+
+
+def _check_pes(context: click.Context, parameter: click.Parameter, n_pe: int | None) -> int | None:
+    """Name the option, not the field of the configuration, in the error."""
+    if n_pe is not None:
+        try:
+            EIEConfig.check("n_pe", n_pe)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("n_pe", parameter.opts[0], 1)) from error
+    return n_pe
+
+
+def pes_option(note: str = "", **attributes: Any) -> Callable[[Any], Any]:
+    """Option ``--pes`` of a command, with a `note` at the end of its help."""
+    return click.option("--pes", type=int, callback=_check_pes, **attributes,
+                        help="Number of processing elements, a power of two from 1 to 256."
+                             f"{note}")
 
 
 def machine_options(command: Callable[..., None], *, pes: bool = True) -> Callable[..., None]:
@@ -127,9 +157,7 @@ def machine_options(command: Callable[..., None], *, pes: bool = True) -> Callab
     with_machine.__name__ = command.__name__
     with_machine.__doc__ = command.__doc__
     if pes:
-        click.option("--pes", type=int,
-                     help="Number of processing elements.  [default: that of the configuration]"
-                     )(with_machine)
+        pes_option("  [default: that of the configuration]")(with_machine)
     click.option("--preset", type=click.Choice(list(PRESETS)),
                  help="Name of a configuration.  [default: default]")(with_machine)
     click.option("--config", "file", type=FILE,

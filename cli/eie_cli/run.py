@@ -76,9 +76,9 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
         raise click.UsageError("--task needs --labels")
     if waves is not None and engine != "cocotb":
         raise click.UsageError("--waves needs --engine cocotb: no other engine records signals")
-    if engine == "verilator" and simulator != "verilator":
-        raise click.UsageError("--engine verilator needs --sim verilator: --engine cocotb runs in "
-                               "either simulator")
+    if engine != "cocotb" and simulator != "verilator":
+        raise click.UsageError(f"--sim {simulator} needs --engine cocotb, the only one that runs "
+                               f"in it")
     loaded = Build.load(build)
     layouts = Layouts.of(loaded.config)
     instances = {name.partition(".")[0] for name, *_ in layouts.images(loaded.config)}

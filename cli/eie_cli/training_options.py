@@ -43,8 +43,8 @@ _OPTIONS = [
     click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True,
                  help="Number of inputs per step."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                 help="Seed of everything random. The same seed gives the same network on "
-                      "processors of one kind."),
+                 help="Seed of all random choices. The same seed gives the same network on "
+                      "processors of the same type."),
     click.option("--validation", type=float, default=0.1, show_default=True,
                  help="Share of the training data that is held out to choose options by."),
     click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True,

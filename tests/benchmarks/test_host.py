@@ -66,6 +66,6 @@ def test_a_golden_model_that_is_too_slow_is_reported(host, monkeypatch, tmp_path
     rows = [host.Row(name, 9, 1, 1, product=1, golden=alone, product_batch=1, golden_batch=batch,
                      cycle_model=1)
             for name, alone, batch in [("one", golden, 1), ("two", 1, golden), ("three", 1, 1)]]
-    monkeypatch.setattr(host, "measure_all", lambda preset, seed: iter(rows))
+    monkeypatch.setattr(host, "measure_all", lambda machine, seed: iter(rows))
     result = CliRunner().invoke(main, ["bench", "host", "-o", str(tmp_path / "host.json")])
     assert result.output.splitlines()[-1] == verdict

@@ -86,8 +86,6 @@ def test_pins_and_quality_take_effect_and_formats_are_shown(tmp_path, dense, eie
 
 @pytest.mark.usefixtures("torch")
 @pytest.mark.parametrize("options, message", [
-    (["--balance", "pes=4"], "--balance is now --balance-pes; see `eie compress --help`"),
-    (["--start", "linear"], "--start is now --kmeans-init; see `eie compress --help`"),
     (["--pin", "fc1"], "must be LAYER=BITS, not 'fc1'"),
     (["--pin", "fc9=3"], "eie: --pin must be for input, fc1, fc2, fc3, not 'fc9'"),
     (["--density", "0.5", "--quality", "1"], "eie: exactly one of density and quality must be "
@@ -121,6 +119,18 @@ def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, opti
     assert code == 2
     assert message in text
     assert not (tmp_path / "net.npz").exists()
+
+
+def test_former_spellings_are_accepted_with_a_note(tmp_path, weights, eie):
+    path = tmp_path / "net.npz"
+    code, text = eie("compress", weights, "--density", "0.5", "--balance", "pes=0", "-o", path)
+    assert code == 2
+    assert text == ("eie: --balance is now --balance-pes; the former name will be removed\n"
+                    "eie: --balance-pes must be a number of PEs, 1 or more, not 0\n")
+    code, text = eie("compress", weights, "--start", "middle", "-o", path)
+    assert code == 2
+    assert "eie: --start is now --kmeans-init; the former name will be removed\n" in text
+    assert "'middle' is not one of" in text
 
 
 def test_inputs_take_no_more_memory_than_the_bytes_of_their_file(tmp_path, eie):

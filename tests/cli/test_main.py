@@ -38,5 +38,5 @@ def test_every_command_and_option_is_explained(eie):
 
 
 def test_traceback_is_shown_on_request(tmp_path, eie):
-    with pytest.raises(ValueError, match="n_pe must be"):
+    with pytest.raises(ValueError, match="--pes must be"):
         eie("--traceback", "verilog", "--pes", 3, "-o", tmp_path / "v")

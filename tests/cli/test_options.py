@@ -15,7 +15,7 @@ def test_configuration_comes_from_a_file(tmp_path, network, eie):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["--pes", "3"], "eie: n_pe must be a power of two from 1 to 256, not 3\n"),
+    (["--pes", "3"], "eie: --pes must be a power of two from 1 to 256, not 3\n"),
     (["--config", "FILE"], "eie: FILE: n_pes is not a parameter; those are n_pe, v_width"),
     (["--config", "FILE", "--preset", "tiny"],
      "eie: --config and --preset must not both be given: write preset = \"tiny\" into FILE\n"),

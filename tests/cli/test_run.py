@@ -173,7 +173,9 @@ def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator)
     assert code == 0, text
     assert "All 9 outputs, and the counts of" in text
     code, text = eie(*run, "--sim", "icarus")
-    assert code == 2 and "--engine verilator needs --sim verilator" in text
+    assert code == 2 and "--sim icarus needs --engine cocotb" in text
+    code, text = eie(*run, "--engine", "golden", "--sim", "icarus")
+    assert code == 2 and "--sim icarus needs --engine cocotb" in text
 
 
 @pytest.fixture

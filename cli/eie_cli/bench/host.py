@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import make_console, make_table, print_table
-from ..options import OUTPUT_FILE, command
+from ..options import OUTPUT_FILE, command, renamed_option
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
@@ -16,14 +16,15 @@ __all__ = ["host_command"]
 
 
 @command("host")
-@click.option("--preset", type=click.Choice(["isca2016", "tuned"]), default="tuned",
+@click.option("--machine", type=click.Choice(["isca2016", "tuned"]), default="tuned",
               show_default=True, help="Machine of 64 PEs that the layers are compiled for.")
+@renamed_option("--preset", "--machine", "machine")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of the weights and inputs.")
 @click.option("-o", "--output", type=OUTPUT_FILE,
               default=Path("build/bench-host.json"), show_default=True,
               help="JSON file for the table.")
-def host_command(preset: str, seed: int, output: Path) -> None:
+def host_command(machine: str, seed: int, output: Path) -> None:
     """Measure the host's time for the nine layers.
 
     Times the compiler, the golden model, the cycle model, and for comparison the product of the
@@ -35,10 +36,10 @@ def host_command(preset: str, seed: int, output: Path) -> None:
 
     rows = []
     with progress_bar("measuring") as progress:
-        for row in measure_all(preset, seed):
+        for row in measure_all(machine, seed):
             rows.append(row)
             progress(row.layer, len(rows), len(LAYERS))
-    write_json(output, summarise(rows, preset, seed))
+    write_json(output, summarise(rows, machine, seed))
     _show(rows)
 
 

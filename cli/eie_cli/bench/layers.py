@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..console import make_console, make_table, print_table
-from ..options import DOCUMENT, FOLDER, Renamed, command
+from ..options import DOCUMENT, FOLDER, Renamed, command, renamed_option
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
@@ -18,20 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["layers_command"]
 
 
-def _accept_models(context: click.Context, parameter: click.Parameter, folder: str | None) -> None:
-    """Make the folder of the former option the default of the present one."""
-    if folder is not None:
-        click.echo("eie: --models is now --simulators; the former name will be removed", err=True)
-        context.default_map = {**(context.default_map or {}), "cache": folder}
-
-
 @command("layers")
 @click.option("--layers", "names", metavar="NAME[,NAME...]",
-              help="Layers to run.  [default: all nine]")
+              help="Layers to run: Alex-6, Alex-7, Alex-8, VGG-6, VGG-7, VGG-8, NT-We, NT-Wd, "
+                   "NT-LSTM.  [default: all nine]")
 @click.option("--quick", is_flag=True,
               help="Run three layers: VGG-7, NT-We and NT-LSTM.")
-@click.option("--presets", metavar="NAME[,NAME...]",
-              help="Machines to run them on.  [default: isca2016,tuned]")
+@click.option("--machines", "machine_names", metavar="NAME[,NAME...]",
+              help="Machines to run them on: isca2016, tuned.  [default: both]")
+@renamed_option("--presets", "--machines", "machine_names")
 @click.option("--engine", default="verilator", show_default=True,
               type=Renamed(["verilator", "cycle-model"], rtl="verilator", model="cycle-model"),
               help="Run the Verilog in Verilator and compare every number, or predict the cycles "
@@ -40,24 +35,24 @@ def _accept_models(context: click.Context, parameter: click.Parameter, folder: s
               help="Seed of the weights and inputs.")
 @click.option("--simulators", "cache", type=FOLDER,
               help="Folder for compiled simulators.  [default: the cache, see `eie cache`]")
-@click.option("--models", hidden=True, is_eager=True, expose_value=False,
-              callback=_accept_models, help="Former name of --simulators.")
+@renamed_option("--models", "--simulators", "cache")
 @click.option("--doc", "document", type=DOCUMENT, metavar="FILE",
               help="Markdown document whose tables are replaced.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/bench"),
               show_default=True, help="Folder for bench.json, bench.md and the plots.")
-def layers_command(names: str | None, quick: bool, presets: str | None,
+def layers_command(names: str | None, quick: bool, machine_names: str | None,
                    engine: Literal["verilator", "cycle-model"], seed: int,
                    cache: Path | None, document: Path | None, folder: Path) -> None:
     """Run the nine layers of the paper.
 
     Prints cycles, time, memory and energy of each layer on the published machine and on the tuned
-    one, 64 PEs each. The exit code is 1 if a result differs from the golden model or a counter
-    from the cycle model.
+    one, 64 PEs each. Takes about six minutes, with --quick three, and with --engine cycle-model
+    half a minute. The exit code is 1 if a result differs from the golden model or a counter from
+    the cycle model.
     """
     if quick and names:
         raise click.UsageError("--layers and --quick must not both be given: leave one of them out")
-    if document and (engine, names, presets, quick) != ("verilator", None, None, False):
+    if document and (engine, names, machine_names, quick) != ("verilator", None, None, False):
         raise click.UsageError("--doc must be given with all layers on all machines in Verilator: "
                                "a document shows only results that are complete and compared")
 
@@ -65,7 +60,7 @@ def layers_command(names: str | None, quick: bool, presets: str | None,
     from eie_bench.paper.run import prepare_folder, refresh_document, run, write_report
 
     layers = QUICK if quick else _choose("layers", names, LAYERS)
-    machines = _choose("presets", presets, MACHINES)
+    machines = _choose("machines", machine_names, MACHINES)
     prepare_folder(folder)
     with progress_bar("running") as progress:
         report = run([LAYERS[name] for name in layers],
