@@ -82,7 +82,7 @@ def show_build(title: str, build: "Build") -> None:
     print_table(make_table(
         "layer", "rows × columns", "density", "tiles", "entries", "padding", "entry balance",
         title=f"{title}: {format_count(build.config.n_pe, 'PE')}, {report['mapping']}"), rows)
-    print_table(make_table("memory", "words", "of", "bits", "instances"), [
+    print_table(make_table("memory", "words", "depth", "bits", "instances"), [
         [name, f"{memory['words_used']:,}", f"{memory['words']:,}", str(memory["word_bits"]),
          str(memory["instances"])] for name, memory in report["memory"].items()])
 
@@ -156,13 +156,13 @@ def _show_verdict(inference: "Inference") -> None:
     n_numbers = sum(output.size for output in inference.outputs)
     if inference.ok:
         console.print(f"All {n_numbers:,} outputs, and the counts of broadcasts, MACs and "
-                      f"paddings, are those of the golden model, bit by bit.", style="green")
+                      f"paddings, match the golden model bit for bit.", style="green")
     for mismatch in inference.mismatches[:_MAX_SHOWN]:
         console.print(str(mismatch), style="red")
     if inference.mismatches:
-        verb = "is" if len(inference.mismatches) == 1 else "are"
-        console.print(f"{format_count(len(inference.mismatches), 'number')} {verb} not as in the "
-                      f"golden model.", style="red")
+        verb = "differs" if len(inference.mismatches) == 1 else "differ"
+        console.print(f"{format_count(len(inference.mismatches), 'number')} {verb} from the golden "
+                      f"model.", style="red")
     if inference.overflows:
         console.print(f"An accumulator overflowed in "
                       f"{format_count(inference.overflows, 'inference')}.",

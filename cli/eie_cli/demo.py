@@ -64,5 +64,5 @@ def _show_runs(runs: "dict[str, Run]", n_pe: int) -> None:
          *(f"{run.single:,.1f}" for run in runs.values())],
         ["end-to-end cycles per image, back to back",
          *(f"{run.batch:,.1f}" for run in runs.values())]])
-    make_console().print(f"All {sum(run.outputs for run in runs.values()):,} outputs are those of "
-                  f"the golden model, bit by bit.", style="green")
+    make_console().print(f"All {sum(run.outputs for run in runs.values()):,} outputs match the "
+                  f"golden model bit for bit.", style="green")

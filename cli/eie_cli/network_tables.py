@@ -52,7 +52,7 @@ def show_network(path: Path, network: "CompressedNetwork") -> None:
     rows.append(["file", *[""] * 7, f"{file['bytes']:,}", f"{file['ratio']:.1f}"])
     print_table(make_table("layer", "weights", "density", "padding", "bits a code", "bits a run",
                            "codebook", "bias", "bytes", "ratio",
-                           title="in the file; bits before → after Huffman coding"), rows)
+                           title="Stored size; bits before → after Huffman coding"), rows)
 
 
 def _describe_storage(storage: "Storage") -> dict[str, Any]:

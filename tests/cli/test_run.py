@@ -109,7 +109,7 @@ def test_the_verdict_on_hardware_that_agrees_names_what_was_compared(
         tmp_path, build, inputs, eie, pretended):
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 0
-    assert "All 36 outputs, and the counts of broadcasts, MACs and paddings, are those of" in text
+    assert "All 36 outputs, and the counts of broadcasts, MACs and paddings, match the" in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     macs = statistics["counters"]["macs"]["values"]
     assert statistics["pe_utilisation"] == pytest.approx(sum(macs) / (3 * 100 * 2))
@@ -127,7 +127,7 @@ def test_one_wrong_bit_is_reported_with_layer_row_got_and_expected(
     code, text = eie("run", build, "--input", inputs, "--engine", "cocotb", "-o", tmp_path / "out")
     assert code == 1
     assert (f"layer a, row 4, image 1: got {expected[0] ^ 1}, expected {expected[0]}\n"
-            f"1 number is not as in the golden model.") in text
+            f"1 number differs from the golden model.") in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
     assert statistics["mismatches"] == [{"layer": "a", "row": 4, "image": 1,
                                          "got": expected[0] ^ 1, "expected": expected[0]}]

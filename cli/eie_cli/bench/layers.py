@@ -98,6 +98,6 @@ def _show_verdict(report: "Report") -> bool:
         make_console().print(f"{wrong} of {len(report.measured)} runs differ from the expected "
                              f"numbers.", style="red")
     elif outputs := sum(one.outputs for one in report.measured):
-        make_console().print(f"All {outputs:,} results are those of the golden model, bit by bit, "
-                             f"and all counters those of the cycle model.", style="green")
+        make_console().print(f"All {outputs:,} results match the golden model bit for bit, and "
+                             f"all counters match the cycle model.", style="green")
     return not wrong
