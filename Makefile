@@ -31,7 +31,7 @@ test: $(VENV)/.dev ## all tests, with every simulator that is installed
 
 test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SEED=n
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10 \
-	    --seed $(SEED) --packets 2000 --machines 40 --slow-blocks
+	    --seed $(SEED) --packets 2000 --machines 40 --blocks all
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, random packets; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
@@ -42,8 +42,8 @@ fuzz: $(VENV)/.dev ## 2,500 damaged files of each kind, given to the commands; S
 test-wheel: ## the installed wheel, in an empty folder; PYTHON=interpreter
 	PYTHON=$(PYTHON) scripts/try-wheel.sh
 
-test-docs: $(VENV)/.dev ## the docs: links, pictures, and all blocks, including the slow ones
-	$(BIN)/python -m pytest -n $(JOBS) tests/docs --slow-blocks
+test-docs: $(VENV)/.dev ## the slow blocks of the docs, and the demo as printed in the README
+	$(BIN)/python -m pytest -n $(JOBS) tests/docs/test_blocks.py --blocks slow
 
 lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check

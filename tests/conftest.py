@@ -39,8 +39,9 @@ def pytest_addoption(parser):
                      help="random machines for the comparison with the cycle model")
     parser.addoption("--fuzz", type=int, default=20,
                      help="damaged files of each kind that the commands read")
-    parser.addoption("--slow-blocks", action="store_true",
-                     help="also run the blocks of the docs that simulate or synthesise for long")
+    parser.addoption("--blocks", choices=["fast", "slow", "all"], default="fast",
+                     help="blocks of the docs to run: those that take seconds; pages with blocks "
+                          "that simulate or synthesise for long, and the demo; or all")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -62,6 +62,7 @@ def folder(tmp_path):
 
 
 def run(block, folder):
+    """Run a block, compare its output with the printed one, if any, and return it."""
     command = (["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else
                [sys.executable, "-c"])
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -70,16 +71,36 @@ def run(block, folder):
     assert done.returncode == 0, f"{block.code}\n{done.stdout}{done.stderr}"
     if block.output is not None:
         assert done.stdout == block.output, block.code
+    return done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_run_as_printed(page, folder, request):
+    which = request.config.getoption("blocks")
+    own = [block for block in blocks_of(page) if which != "fast" or not block.is_slow]
+    if not own:
+        pytest.skip("all blocks are slow: run them with --blocks slow")
+    if which == "slow" and not any(block.is_slow for block in own):
+        pytest.skip("all blocks are fast: run them with --blocks fast")
     for module in MODULES.get(page, []):
         pytest.importorskip(module)
-    blocks = [*(blocks_of(BEFORE[page]) if page in BEFORE else []), *blocks_of(page)]
-    for block in blocks:
-        if request.config.getoption("slow_blocks") or not block.is_slow:
-            run(block, folder)
+    before = blocks_of(BEFORE[page]) if page in BEFORE else []
+    for block in [*(block for block in before if not block.is_slow), *own]:
+        run(block, folder)
+
+
+def test_readme_shows_what_the_demo_prints(folder, request, verilator):
+    if request.config.getoption("blocks") == "fast":
+        pytest.skip("simulates the demo: run it with --blocks slow")
+
+    def repeatable(output):
+        return [line.rstrip() for line in output.split("\n")
+                if not line.startswith("simulated in")]
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```\n(build/demo/build: .*?)^```", text,
+                          flags=re.DOTALL | re.MULTILINE)
+    assert repeatable(run(Block("eie demo", "sh", None, True), folder)) == repeatable(shown)
 
 
 def test_every_block_names_its_language_or_is_output():
