@@ -14,7 +14,7 @@ __all__ = ["describe_bench"]
 
 def describe_bench(config: EIEConfig, name: str, *, machine: str = DEFAULT_NAME,
                    settings: Mapping[str, int] | None = None, n_inferences: int = 0,
-                   input_beats: int = 1, result_beats: int = 1) -> str:
+                   input_beats: int = 1, result_beats: int = 1, timeout: int = 10_000) -> str:
     """Describe a module ``NAME_bench`` that tests a machine and ends with PASS or FAIL.
 
     Parameters
@@ -31,6 +31,8 @@ def describe_bench(config: EIEConfig, name: str, *, machine: str = DEFAULT_NAME,
         Inferences in ``inputs.hex`` and ``results.hex``; 0 for a bench without a network.
     input_beats, result_beats : :class:`int`
         Beats of one inference to the machine and from it.
+    timeout : :class:`int`, cycles
+        Longest time without a transfer on any bus.
 
     Raises
     ------
@@ -43,6 +45,7 @@ def describe_bench(config: EIEConfig, name: str, *, machine: str = DEFAULT_NAME,
         f"CONFIG_{parameter.upper()}": int(value) for parameter, value in config.as_dict().items()}
     parts = {
         r"/\*n_inferences\*/ 0": str(n_inferences),
+        r"/\*timeout\*/ 10000": str(timeout),
         r"/\*input_beats\*/ 0": str(input_beats),
         r"/\*result_beats\*/ 0": str(result_beats),
         r"\beie /\*parameters\*/": machine + (

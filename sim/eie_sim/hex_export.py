@@ -15,6 +15,7 @@ from eie_hdl.format import BEAT_WIDTH
 from eie_hdl.registers import REGISTER
 
 from .inference import infer, prepare
+from .rtl.cocotb_engine import deadline
 
 __all__ = ["HexExportError", "example_inputs", "export_hex"]
 
@@ -79,7 +80,8 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
     files = {
         f"{name}_bench.v": describe_bench(
             build.config, name, machine=machine, settings=settings, n_inferences=len(values),
-            input_beats=sent.shape[1], result_beats=len(received) // len(values)),
+            input_beats=sent.shape[1], result_beats=len(received) // len(values),
+            timeout=deadline(build)),
         "inputs.hex": "".join(f"{beat:016x}\n" for beat in sent.ravel().tolist()),
         "results.hex": "".join(received)}
     with staged(folder) as stage:

@@ -12,7 +12,7 @@
 module eie_bench #(
     parameter FOLDER = ".",
     parameter FINISH = 1,
-    parameter TIMEOUT = 10000000    // cycles without a transfer
+    parameter TIMEOUT = /*timeout*/ 10000    // cycles without a transfer
 ) (
     output reg done,
     output reg failed

@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.export.names import VerilogNameError
-from eie_hdl.export.verilog import Emitted, emit
+from eie_hdl.export.verilog import Emitted, emit, to_verilog
+from eie_hdl.lib.sram import Sram
 from eie_sim.rtl.toolchain import find_verilator, tool_environment
 from eie_sim.rtl.verilator_host import verilog
 
@@ -197,6 +201,36 @@ def test_a_memory_is_an_instance_and_not_a_list_of_values(folder):
     assert '.IMAGE("ccu.program.hex")' in text
     assert '.IMAGE("pe_0")' in text
     assert ".IMAGE()" not in text
+
+
+class Nested(wiring.Component):
+    """A memory at some depth of submodules."""
+
+    q: Out(4)
+
+    def __init__(self, depth):
+        self.depth = depth
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        if self.depth:
+            m.submodules.inner = inner = Nested(self.depth - 1)
+            m.d.comb += self.q.eq(inner.q)
+        else:
+            m.submodules.memory = memory = Sram(width=4, depth=8, image=".deep.hex")
+            m.d.comb += [memory.r.en.eq(1), self.q.eq(memory.r.data)]
+        return m
+
+
+def test_parameters_of_images_reach_memories_at_any_depth():
+    text = to_verilog(Nested(3), "outer")
+    headers = re.findall(r"^module (\w+) #\((.*?)\) \(", text, re.MULTILINE)
+    assert headers == [(name, 'parameter IMAGE = "", parameter IMAGE_FOLDER = ""') for name in (
+        "outer", "outer_inner", "outer_inner_inner", "outer_inner_inner_inner")]
+    assert len(re.findall(r"inner #\(\n    \.IMAGE\(IMAGE\),\n    "
+                          r"\.IMAGE_FOLDER\(IMAGE_FOLDER\)\n  \) inner \(", text)) == 3
+    assert '.IMAGE({IMAGE, ".deep.hex"}),\n    .IMAGE_FOLDER(IMAGE_FOLDER)' in text
 
 
 def test_only_intermediate_values_are_unnamed(folder):
