@@ -69,7 +69,7 @@ def read_digits(path: str | Path) -> Digits:
     arrays = read_arrays(path)
     images, labels = arrays.get("test_images"), arrays.get("test_labels")
     if images is None or labels is None or len(images) != len(labels) or not len(images):
-        raise DataError(f"{path} must hold test_images and as many test_labels, not "
+        raise DataError(f"{path} must contain test_images and as many test_labels, not "
                         f"{', '.join(arrays)}")
     return Digits(images.reshape(len(images), -1) / 256, labels)
 

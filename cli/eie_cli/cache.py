@@ -1,4 +1,4 @@
-"""`eie cache`: simulators kept from one run to the next."""
+"""`eie cache`: compiled simulators kept from one run to the next."""
 
 import itertools
 import time
@@ -17,7 +17,7 @@ _BYTES_PER_MIB = 1 << 20
               help="Remove all entries, but no other files; refused while another process uses the "
                    "cache.  [default: show the entries]")
 def cache_command(clear: bool) -> None:
-    """Show or clear the cache of simulators.
+    """Show or clear the cache of compiled simulators.
 
     Prints the folder, the number of its entries and their size in total, then for each kind of
     entry the number, the size, and the dates of the oldest and the newest. An entry is a compiled

@@ -290,7 +290,7 @@ def _make_patches(fields: dict[str, Any] | None) -> Patches | None:
 
 def _make_preprocessing(arrays: Mapping[str, NDArray[Any]]) -> FixedPreprocessing:
     if missing := _PREPROCESSING.keys() - arrays.keys():
-        raise PreprocessingError(f"file must hold {', '.join(sorted(missing))}")
+        raise PreprocessingError(f"file must contain {', '.join(sorted(missing))}")
     return FixedPreprocessing(*(arrays[name] for name in _PREPROCESSING))
 
 
@@ -348,7 +348,7 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any], EIEConfig]:
     if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
         raise BuildError(f"{path} must be the manifest of a build, with kind {_KIND!r}")
     if manifest.get("incomplete"):
-        raise BuildError(f"{path.parent} must hold a whole build, but `eie compile` was "
+        raise BuildError(f"{path.parent} must contain a whole build, but `eie compile` was "
                          f"interrupted while it wrote there: compile again")
     if manifest.get("format") != FORMAT_VERSION:
         raise BuildError(f"{path}: format must be {FORMAT_VERSION}, not "

@@ -91,7 +91,8 @@ def test_a_point_that_fails_does_not_lose_the_others(monkeypatch, model, data):
 @pytest.mark.parametrize("changes, error, message", [
     ({"densities": [1, 0]}, CompressError, "density must be above 0 and at most 1, not 0"),
     ({"bits": [4, 9]}, CompressError, "bits must be integers from 2 to 8, not 9"),
-    ({"data": Data(np.ones((2, 3)))}, CompressError, "calibration must hold one or more inputs of"),
+    ({"data": Data(np.ones((2, 3)))}, CompressError,
+     "calibration must contain one or more inputs of"),
     ({"data": Data(np.ones((2, 20)), np.zeros(3, int))}, LabelError, "labels must be 2, one for"),
 ])
 def test_wrong_options_are_refused_before_anything_is_measured(model, data, changes, error,

@@ -54,6 +54,6 @@ def test_the_table_is_printed_and_kept_as_json(files, tmp_path):
 
 def test_data_without_labels_are_rejected(tmp_path):
     np.savez(tmp_path / "data.npz", test_images=np.zeros((2, 3, 3), np.uint8))
-    with pytest.raises(DataError, match="must hold test_images and as many test_labels, not "
+    with pytest.raises(DataError, match="must contain test_images and as many test_labels, not "
                                         "test_images$"):
         read_digits(tmp_path / "data.npz")

@@ -140,7 +140,7 @@ def test_an_interruption_leaves_the_former_build_or_one_that_is_refused(
             continue
         with pytest.raises(BuildError) as caught:
             Build.load(folder)
-        assert str(caught.value) == (f"{folder} must hold a whole build, but `eie compile` was "
+        assert str(caught.value) == (f"{folder} must contain a whole build, but `eie compile` was "
                                      f"interrupted while it wrote there: compile again")
         n_refused += 1
         other_build(4).save(folder)    # compiling again helps
@@ -198,8 +198,9 @@ def test_words_of_inputs_that_are_never_negative_are_checked():
 
 def test_a_build_without_its_preprocessing_is_refused(saved):
     reseal(saved, preprocessing=True)
-    with pytest.raises(BuildError, match=r"vectors\.npz: file must hold preprocessing_multiplier, "
-                                         "preprocessing_offset, preprocessing_raw_frac, "
+    with pytest.raises(BuildError, match=r"vectors\.npz: file must contain "
+                                         "preprocessing_multiplier, preprocessing_offset, "
+                                         "preprocessing_raw_frac, "
                                          "preprocessing_shift$"):
         Build.load(saved)
 

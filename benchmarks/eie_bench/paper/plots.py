@@ -20,7 +20,7 @@ _LABEL_WIDTH = 16
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
-    """Draw ``ratio``, ``time``, ``ideas`` and ``energy`` into a folder, each as PNG and SVG.
+    """Draw ``ratio``, ``time``, ``steps`` and ``energy`` into a folder, each as PNG and SVG.
 
     Raises
     ------
@@ -66,11 +66,11 @@ def _draw_time(axes: Any, report: Report) -> None:
     axes.set(ylabel=f"µs at {CLOCK_MHZ} MHz")
 
 
-def _draw_ideas(axes: Any, report: Report) -> None:
-    for name in report.ideas[0].ratios:
-        axes.plot([step.ratios[name] for step in report.ideas], "o-", label=name)
-    axes.set_xticks(range(len(report.ideas)),
-                    [textwrap.fill(step.title, _LABEL_WIDTH) for step in report.ideas])
+def _draw_steps(axes: Any, report: Report) -> None:
+    for name in report.steps[0].ratios:
+        axes.plot([step.ratios[name] for step in report.steps], "o-", label=name)
+    axes.set_xticks(range(len(report.steps)),
+                    [textwrap.fill(step.title, _LABEL_WIDTH) for step in report.steps])
     axes.set(ylabel="cycles / ideal cycles")
 
 
@@ -107,4 +107,4 @@ def _name_layers(axes: Any, measured: list[Measurement]) -> None:
     axes.set_xticks(range(len(measured)), [one.layer.name for one in measured])
 
 
-_PLOTS = {"ratio": _draw_ratio, "time": _draw_time, "ideas": _draw_ideas, "energy": _draw_energy}
+_PLOTS = {"ratio": _draw_ratio, "time": _draw_time, "steps": _draw_steps, "energy": _draw_energy}

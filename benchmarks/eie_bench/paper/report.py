@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import geometric_mean
 from typing import Any
 
-from .ablation import Idea
+from .ablation import Step
 from .energy import PAPER_POWER_MW, PARTS, PE_POWER_MW, count_energy, sum_parts
 from .measure import Measurement
 from .nine_layers import CLOCK_MHZ, LAYERS, PAPER_POINTER_BITS, TARGET_MEAN, TOLERANCE
@@ -22,14 +22,14 @@ class Report:
     ----------
     measured : sequence of :class:`~.measure.Measurement`
         Measurements in the order of the tables.
-    ideas : sequence of :class:`~.ablation.Idea`
+    steps : sequence of :class:`~.ablation.Step`
         Intermediate machines from the published one to the tuned one.
     seed : :class:`int`
         Seed of layers and inputs.
     """
 
     measured: Sequence[Measurement]
-    ideas: Sequence[Idea]
+    steps: Sequence[Step]
     seed: int
 
     @property
@@ -49,7 +49,7 @@ class Report:
         return {**{machine: self._cycles(machine) for machine in self.machines},
                 **{f"{machine}-bounds": self._bounds(machine) for machine in self.machines},
                 "simulation": self._simulation(),
-                "time": self._time(), "ideas": self._ideas(), "memory": self._memory(),
+                "time": self._time(), "steps": self._steps(), "memory": self._memory(),
                 "energy": self._energy(), "terms": self._terms(), "power": self._power()}
 
     def summary(self) -> dict[str, Any]:
@@ -62,10 +62,10 @@ class Report:
                          for one in self.measured],
             "mean_ratio": {machine: geometric_mean(one.ratio for one in self._of(machine))
                            for machine in self.machines},
-            "ideas": [{"title": step.title, "config": step.machine.config.as_dict(),
-                       "mapping": step.machine.mapping, "sparse": step.sparse,
+            "steps": [{"title": step.title, "config": step.machine.config.as_dict(),
+                       "mapping": step.machine.mapping, "filling_limit": step.filling_limit,
                        "ratios": step.ratios, "mean_ratio": geometric_mean(step.ratios.values())}
-                      for step in self.ideas],
+                      for step in self.steps],
             "energy_terms": {machine: [dataclasses.asdict(term) for term in count_energy(one)]
                              for machine, one in self._first().items()}}
 
@@ -135,11 +135,11 @@ class Report:
              *(heading for machine in self.machines
                for heading in (machine, f"actual / {machine}"))], rows)
 
-    def _ideas(self) -> Table:
-        names = list(self.ideas[0].ratios)
+    def _steps(self) -> Table:
+        names = list(self.steps[0].ratios)
         rows = [[step.title, *(f"{step.ratios[name]:.3f}" for name in names),
-                 f"{geometric_mean(step.ratios.values()):.3f}"] for step in self.ideas]
-        return Table("ratio, one idea after another", ["machine", *names, "geometric mean"], rows)
+                 f"{geometric_mean(step.ratios.values()):.3f}"] for step in self.steps]
+        return Table("ratio, one step after another", ["machine", *names, "geometric mean"], rows)
 
     def _memory(self) -> Table:
         rows = []

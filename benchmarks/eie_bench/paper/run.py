@@ -7,7 +7,7 @@ from eie_compiler.files.json_file import write_json
 from eie_hdl.files import write_file
 
 from ..plotting import require_matplotlib
-from .ablation import measure_ideas
+from .ablation import measure_steps
 from .measure import Engine, Measurement, make_simulators, measure_all
 from .nine_layers import MACHINES, Machine, PaperLayer
 from .plots import draw
@@ -32,7 +32,7 @@ def prepare_folder(folder: Path) -> None:
 def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine: Engine, seed: int,
         cache: str | Path | None = None,
         progress: Callable[[str, int, int], None] = lambda step, done, total: None) -> Report:
-    """Measure layers on machines, and the ideas that separate the two machines.
+    """Measure layers on machines, and the steps between the two machines.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine
         done += 1
         progress(step, done, total)
 
-    progress("ideas, by the cycle model", done, total)
-    ideas = measure_ideas(layers, MACHINES, seed=seed,
-                          progress=lambda layer: advance(f"ideas, {layer.name}"))
+    progress("steps, by the cycle model", done, total)
+    steps = measure_steps(layers, MACHINES, seed=seed,
+                          progress=lambda layer: advance(f"steps, {layer.name}"))
     if engine == "verilator":
         progress("building the simulators", done, total)
         make_simulators(machines, cache)
@@ -66,7 +66,7 @@ def run(layers: Sequence[PaperLayer], machines: Mapping[str, Machine], *, engine
         measured.append(one)
         advance(f"{one.layer.name} on {one.machine}: {one.cycles:,} cycles, {one.ratio:.3f}")
     measured.sort(key=lambda one: order.index((one.machine, one.layer.name)))
-    return Report(measured, ideas, seed)
+    return Report(measured, steps, seed)
 
 
 def write_report(report: Report, folder: Path) -> None:

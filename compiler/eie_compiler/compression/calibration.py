@@ -191,12 +191,12 @@ def sample_vectors(model: Model, samples: Samples) -> NDArray[np.float64]:
     """
     samples = np.asarray(samples)
     if samples.dtype.kind not in "iuf":
-        raise CompressError(f"calibration must hold real numbers, not {samples.dtype}")
+        raise CompressError(f"calibration must contain real numbers, not {samples.dtype}")
     values = np.asarray(samples if model.patches is None else model.patches.cut(samples),
                         np.float64)
     if values.ndim != 2 or values.shape[1] != model.layers[0].n_cols or not len(values):
-        raise CompressError(f"calibration must hold one or more inputs of {model.layers[0].n_cols} "
-                            f"numbers, not shape {samples.shape}")
+        raise CompressError(f"calibration must contain one or more inputs of "
+                            f"{model.layers[0].n_cols} numbers, not shape {samples.shape}")
     if not np.isfinite(values).all():
         raise CompressError("calibration must be finite")
     return values

@@ -80,7 +80,7 @@ def decode(content: bytes, n_bits: int, n_symbols: int, lengths: NDArray[np.uint
     content : :class:`bytes`
         Code words, highest bit first, padded with zeros to a whole byte.
     n_bits, n_symbols : :class:`int`
-        Bits and symbols that `content` must hold.
+        Bits and symbols that `content` must contain.
     lengths : uint8, n_symbols
         Code, as from :func:`code_lengths`.
 
@@ -98,7 +98,7 @@ def decode(content: bytes, n_bits: int, n_symbols: int, lengths: NDArray[np.uint
     del bits[n_bits:]
     counts, symbols = _tables(lengths)
     if not 0 <= n_symbols <= n_bits or (n_bits > 0 and not len(symbols)):
-        raise HuffmanError(f"{n_bits} bits must hold {n_symbols} words of the {len(symbols)} in "
+        raise HuffmanError(f"{n_bits} bits must contain {n_symbols} words of the {len(symbols)} in "
                            f"the code, but they cannot")
     if len(symbols) == 1 and (at := bits.find(1)) >= 0:
         raise HuffmanError(f"bit {at} must be 0, the only word of the code")

@@ -155,7 +155,7 @@ class _DataReader:
 
     def take(self, n_bytes: int, what: str) -> bytes:
         if n_bytes > len(self.content) - self.position:
-            raise NetworkError(f"data must hold {n_bytes} bytes for {what} from byte "
+            raise NetworkError(f"data must contain {n_bytes} bytes for {what} from byte "
                                f"{self.position}, not end at byte {len(self.content)}")
         self.position += n_bytes
         return self.content[self.position - n_bytes:self.position]
@@ -165,7 +165,7 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
     if "version" in arrays:    # version 1 had an array for each field
         _check_version(arrays["version"].tolist())
     if set(arrays) != {"header", "data"}:
-        raise NetworkError(f"File must hold the arrays header and data, not "
+        raise NetworkError(f"File must contain the arrays header and data, not "
                            f"{reprlib.repr(list(arrays))}: this is not a network file, which `eie "
                            "compress` makes of a model")
     for name, array in arrays.items():

@@ -92,7 +92,7 @@ def _read_array(name: str, content: bytes) -> NDArray[Any]:
             MemoryError) as error:    # of the header, which is at most 10,000 bytes of Python
         raise ArchiveError(f"{name} must be an array in NumPy's .npy format: {error}") from error
     if dtype.kind not in "biufSU" or dtype.itemsize == 0:    # text of length 0 takes no bytes
-        raise ArchiveError(f"{name} must hold numbers or text, not {dtype}")
+        raise ArchiveError(f"{name} must contain numbers or text, not {dtype}")
     body = content[stream.tell():]
     count = 1
     for length in shape:    # not numpy.prod, which wraps

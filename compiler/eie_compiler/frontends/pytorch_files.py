@@ -118,7 +118,7 @@ def _find_state(content: Any) -> tuple[Mapping[str, Any], list[str]]:
         name = next((name for name in _CONTAINERS if name in found), list(found)[0])
         others = [other for other in found if other != name]
         if others and name not in _CONTAINERS:
-            raise FrontEndError(f"must hold one state dict, not those of {', '.join(found)}: "
+            raise FrontEndError(f"must contain one state dict, not those of {', '.join(found)}: "
                                 f"torch.save(torch.load(path)[{name!r}], path) writes one")
         if others:
             notes.append(f"{name} was taken from the checkpoint, not {', '.join(others)}")

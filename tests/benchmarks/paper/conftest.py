@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eie_bench.paper.ablation import Idea
+from eie_bench.paper.ablation import Step
 from eie_bench.paper.bounds import Bounds
 from eie_bench.paper.measure import Measurement, Stored
 from eie_bench.paper.nine_layers import Machine, PaperLayer
@@ -45,8 +45,8 @@ def report(measurement, small):
     """Two layers on two machines: ratios 1.24 and 1.6, and 1.0 and 1.6."""
     other = small._replace(name="other", expected=1.6, target=1.5)
     config = measurement().config
-    ideas = [Idea("as published", Machine(config, "interleaved"), 9, {"small": 2.0, "other": 8.0}),
-             Idea("+ better", Machine(config, "balanced"), 4, {"small": 1.0, "other": 4.0})]
+    steps = [Step("as published", Machine(config, "interleaved"), 9, {"small": 2.0, "other": 8.0}),
+             Step("+ better", Machine(config, "balanced"), 4, {"small": 1.0, "other": 4.0})]
     return Report([measurement("isca2016"), measurement("isca2016", cycles=400, layer=other),
                    measurement("tuned", cycles=250), measurement("tuned", cycles=400, layer=other)],
-                  ideas, seed=5)
+                  steps, seed=5)

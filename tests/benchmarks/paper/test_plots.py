@@ -11,7 +11,7 @@ pytest.importorskip("matplotlib", reason=install_command("bench"))
 def test_every_figure_is_drawn_twice_and_names_its_layers(report, tmp_path):
     paths = draw(report, tmp_path)
     assert {path.name for path in paths} == {
-        f"{name}.{kind}" for name in ("ratio", "time", "ideas", "energy")
+        f"{name}.{kind}" for name in ("ratio", "time", "steps", "energy")
         for kind in ("png", "svg")}
     for path in paths:
         assert path.stat().st_size > 1000

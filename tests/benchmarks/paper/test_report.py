@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eie_bench.paper.ablation import Idea
+from eie_bench.paper.ablation import Step
 from eie_bench.paper.nine_layers import LAYERS, Machine
 from eie_bench.paper.report import Report
 from eie_sim.rtl.cocotb_engine import Mismatch
@@ -35,7 +35,7 @@ def test_the_published_machine_is_compared_with_what_is_expected(report):
 
 def test_a_difference_of_more_than_four_percent_is_marked(measurement, small):
     ratios = {cycles: cell(Report([measurement(cycles=cycles)], [
-        Idea("as published", Machine(measurement().config, "interleaved"), 9, {"small": 1.0})],
+        Step("as published", Machine(measurement().config, "interleaved"), 9, {"small": 1.0})],
         1).tables()["isca2016"], 0, "difference") for cycles in (299, 301, 324, 326)}
     assert ratios == {299: "-4.3% **!**", 301: "-3.7%", 324: "+3.7%", 326: "+4.3% **!**"}
 
@@ -49,9 +49,9 @@ def test_the_tuned_machine_is_judged_by_its_targets(report):
 @pytest.mark.parametrize("cycles, met", [(265, "yes"), (266, "**no**")])
 def test_the_mean_is_judged_if_all_layers_are_there(measurement, cycles, met):
     measured = [measurement("tuned", cycles=cycles, layer=layer) for layer in LAYERS.values()]
-    ideas = [Idea("as published", Machine(measurement().config, "interleaved"), 9,
+    steps = [Step("as published", Machine(measurement().config, "interleaved"), 9,
                   dict.fromkeys(LAYERS, 1.0))]
-    table = Report(measured, ideas, 1).tables()["tuned"]
+    table = Report(measured, steps, 1).tables()["tuned"]
     assert (cell(table, 9, "at most"), cell(table, 9, "met")) == ("1.06", met)
 
 
@@ -69,7 +69,7 @@ def test_bits_are_counted_for_each_nonzero(report):
 
 
 def test_each_idea_has_its_mean(report):
-    table = report.tables()["ideas"]
+    table = report.tables()["steps"]
     assert table.rows == [["as published", "2.000", "8.000", "4.000"],
                           ["+ better", "1.000", "4.000", "2.000"]]
 
@@ -78,7 +78,7 @@ def test_everything_is_json(report):
     summary = json.loads(json.dumps(report.summary()))
     assert summary["mean_ratio"]["isca2016"] == pytest.approx((1.24 * 1.6) ** 0.5)
     assert [one["layer"] for one in summary["measured"]] == ["small", "other"] * 2
-    assert summary["ideas"][1]["mean_ratio"] == pytest.approx(2)
+    assert summary["steps"][1]["mean_ratio"] == pytest.approx(2)
     assert summary["paper"]["small"]["actual_us"] == 3.0
 
 

@@ -58,7 +58,7 @@ def test_the_benchmark_writes_all_files_and_refreshes_the_document(verilator, si
     assert result.exit_code == 0, result.output
     assert {path.name for path in folder.iterdir()} == {
         "bench.json", "bench.md", *(f"{plot}.{kind}" for kind in ("png", "svg")
-                                    for plot in ("ratio", "time", "ideas", "energy"))}
+                                    for plot in ("ratio", "time", "steps", "energy"))}
     assert min(path.stat().st_size for path in folder.iterdir()) > 1000
     assert document.read_text(encoding="utf-8").count("| small |") >= 6
 

@@ -255,7 +255,7 @@ def test_a_network_without_format_is_bad(model, samples):
 
 def test_samples_of_another_shape_are_refused(model, samples):
     network = compress(model)
-    with pytest.raises(CompressError, match="^calibration must hold one or more inputs of 20 "):
+    with pytest.raises(CompressError, match="^calibration must contain one or more inputs of 20 "):
         measure_fidelity(model, network, CONFIG, samples[:, :19])
 
 

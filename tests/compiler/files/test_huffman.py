@@ -79,10 +79,10 @@ def test_no_word_is_longer_than_can_be_decoded(n_symbols, longest):
     (b"", -1, 0, [1, 1], "bits must end within the last of 0 bytes, not at -1"),
     (b"\x01", 7, 7, [1, 1], "bit 7 must be 0, as all after the 7 bits of the words"),
     (b"\x10", 8, 8, [1], "bit 3 must be 0, the only word of the code"),
-    (b"\0", 8, 0, [], "8 bits must hold 0 words of the 0 in the code, but they cannot"),
-    (b"\0", 8, 9, [1, 1], "8 bits must hold 9 words of the 2 in the code, but they cannot"),
-    (b"\0", 8, -1, [1, 1], "8 bits must hold -1 words of the 2 in the code, but they cannot"),
-    (b"", 0, 10 ** 12, [1, 1], "0 bits must hold 1000000000000 words of the 2 in the code, but "
+    (b"\0", 8, 0, [], "8 bits must contain 0 words of the 0 in the code, but they cannot"),
+    (b"\0", 8, 9, [1, 1], "8 bits must contain 9 words of the 2 in the code, but they cannot"),
+    (b"\0", 8, -1, [1, 1], "8 bits must contain -1 words of the 2 in the code, but they cannot"),
+    (b"", 0, 10 ** 12, [1, 1], "0 bits must contain 1000000000000 words of the 2 in the code, but "
                                "they cannot"),
     (b"\x01", 8, 8, [1, 2, 2], "8 words must be in the 8 bits, but these end within the last word"),
     (b"\xff", 8, 5, [1, 2, 2], "5 words must be in the 8 bits, but these end within the last word"),

@@ -227,7 +227,7 @@ def test_a_file_of_version_1_is_refused(tmp_path):
 
 def test_arrays_of_something_else_are_refused(tmp_path, saved):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(NetworkError, match="File must hold the arrays header and data, not "
+    with pytest.raises(NetworkError, match="File must contain the arrays header and data, not "
                                            r"\['a'\]: this is not a network file, which "
                                            "`eie compress` makes of a model$"):
         read_network(tmp_path / "other.npz")
@@ -294,7 +294,7 @@ def test_a_broken_header_is_refused(saved, text, message):
     (["layers", 0, "shape"], [10 ** 6, 5],
      "layer 'fc2': shape must have 1000000 columns, one for each row of 'fc1', not 4"),
     (["layers", 1, "shape"], [10 ** 6, 4],
-     "data must hold 8000000 bytes for layers[1].bias from byte "),
+     "data must contain 8000000 bytes for layers[1].bias from byte "),
     (["layers", 0, "codebook"], "int8",
      "layers[0].codebook must be 'float32' or 'float64', not 'int8'"),
     (["layers", 0, "run_width"], 13, "layers[0].run_width must be an integer from 1 to 12, not 13"),
@@ -356,7 +356,7 @@ def test_networks_without_preprocessing_have_no_field_of_it(saved):
     ({"preprocessing": {"offset": "int8", "scale": "float32"}},
      "preprocessing.offset must be 'float32' or 'float64', not 'int8'"),
     ({"preprocessing": {"offset": "float64", "scale": "float64"}},
-     "data must hold 40 bytes for preprocessing.scale from byte "),
+     "data must contain 40 bytes for preprocessing.scale from byte "),
     ({"preprocessing": None}, "header.preprocessing must be an object, not None"),
     ({"nonnegative_inputs": 1}, "header.nonnegative_inputs must be true or false, not 1"),
 ])

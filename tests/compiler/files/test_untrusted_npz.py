@@ -46,14 +46,14 @@ def test_a_single_array_is_read_as_numpy_writes_it(tmp_path):
     np.save(tmp_path / "a.npy", array)
     np.testing.assert_array_equal(read_array(tmp_path / "a.npy"), array, strict=True)
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(ArchiveError, match=r"a\.npy must hold numbers or text, not object$"):
+    with pytest.raises(ArchiveError, match=r"a\.npy must contain numbers or text, not object$"):
         read_array(tmp_path / "a.npy")
 
 
 def test_objects_are_refused(tmp_path):
     content = npy(np.array([{}]), allow_pickle=True)
     path = write(tmp_path / "a.npz", [("a.npy", content)])
-    with pytest.raises(ArchiveError, match="^a must hold numbers or text, not object$"):
+    with pytest.raises(ArchiveError, match="^a must contain numbers or text, not object$"):
         read_arrays(path)
 
 
@@ -120,7 +120,7 @@ def test_text_of_no_length_is_refused(tmp_path):
     header = b"{'descr': '|S0', 'fortran_order': False, 'shape': (1073741824,), }"
     content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
     path = write(tmp_path / "a.npz", [("a.npy", content)])
-    with pytest.raises(ArchiveError, match=r"^a must hold numbers or text, not \|S0$"):
+    with pytest.raises(ArchiveError, match=r"^a must contain numbers or text, not \|S0$"):
         read_arrays(path)
 
 

@@ -51,8 +51,8 @@ def test_a_checkpoint_of_several_state_dicts_says_which_is_taken(tmp_path):
         read_model(path, layers=["0", "2"], relu=[True, False])
     torch.save({"student": MODULE.state_dict(), "teacher": MODULE.state_dict()}, path)
     with pytest.raises(FrontEndError, match=re.escape(
-            "must hold one state dict, not those of student, teacher: torch.save(torch.load(path)"
-            "['student'], path) writes one")):
+            "must contain one state dict, not those of student, teacher: torch.save("
+            "torch.load(path)['student'], path) writes one")):
         read_model(path)
 
 
