@@ -18,7 +18,7 @@ def test_network_that_does_not_fit_is_one_line(tmp_path, network, eie):
 def test_a_machine_of_other_widths_than_the_networks_is_refused(
         tmp_path, network, eie, name, width, option):
     file = tmp_path / "machine.toml"
-    file.write_text(f"{name} = {width}\n")
+    file.write_text(f"{name} = {width}\n", encoding="utf-8")
     code, text = eie("compile", network, "--config", file, "-o", tmp_path / "b")
     assert code == 2
     assert text == (
@@ -30,7 +30,7 @@ def test_a_machine_of_other_widths_than_the_networks_is_refused(
 
 def test_a_network_for_the_widths_of_a_machine_is_compiled_for_it(tmp_path, weights, eie):
     file = tmp_path / "machine.toml"
-    file.write_text("act_width = 8\ncodebook_width = 5\n")
+    file.write_text("act_width = 8\ncodebook_width = 5\n", encoding="utf-8")
     assert eie("compress", weights, "--config", file, "-o", tmp_path / "n.npz")[0] == 0
     code, text = eie("compile", tmp_path / "n.npz", "--config", file, "-o", tmp_path / "b")
     assert code == 0, text

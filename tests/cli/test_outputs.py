@@ -112,11 +112,11 @@ def test_an_interruption_ends_with_130_and_one_line(tmp_path, eie, weights, monk
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    (tmp_path / "net.npz").write_text("former")
+    (tmp_path / "net.npz").write_text("former", encoding="utf-8")
     monkeypatch.setattr(os, "replace", stop)
     code, text = eie("compress", weights, "-o", tmp_path / "net.npz")
     assert (code, text) == (130, "eie: interrupted\n")
-    assert (tmp_path / "net.npz").read_text() == "former"
+    assert (tmp_path / "net.npz").read_text(encoding="utf-8") == "former"
     assert not list(tmp_path.glob(".eie*"))
 
 
@@ -132,7 +132,7 @@ def test_a_signal_while_verilog_is_written_leaves_nothing(tmp_path):
             "main()")
     process = subprocess.run([sys.executable, "-c", code, "verilog", "-o", tmp_path / "v"],
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             check=False)
+                             check=False, encoding="utf-8")
     assert (process.returncode, process.stdout) == (130, "eie: interrupted\n")
     assert not (tmp_path / "v").exists()
 

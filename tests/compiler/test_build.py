@@ -65,14 +65,15 @@ def test_a_build_replaces_only_the_files_of_the_former_one(saved):
     assert Build.load(saved).config.n_pe == 2
     found = contents(saved)
     assert {name: found.pop(name) for name in mine} == mine
-    assert found.keys() == {MANIFEST, *json.loads((saved / MANIFEST).read_text())["files"]}
+    manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
+    assert found.keys() == {MANIFEST, *manifest["files"]}
 
 
 @pytest.mark.parametrize("text", ["{}", "{", '{"kind": "web-app", "files": {"a.hex": ""}}', "[1]",
                                   '{"kind": "eie-build"}', "\udc80", ""])
 def test_a_foreign_manifest_and_its_folder_are_left_alone(tmp_path, text):
-    (tmp_path / MANIFEST).write_text(text, errors="surrogateescape")
-    (tmp_path / "a.hex").write_text("mine")
+    (tmp_path / MANIFEST).write_text(text, errors="surrogateescape", encoding="utf-8")
+    (tmp_path / "a.hex").write_text("mine", encoding="utf-8")
     before = contents(tmp_path)
     with pytest.raises(BuildError) as caught:
         other_build(2).save(tmp_path)
@@ -84,7 +85,7 @@ def test_a_foreign_manifest_and_its_folder_are_left_alone(tmp_path, text):
 
 @pytest.mark.parametrize("name", ["vectors.npz", "pe_1.act.hex"])
 def test_a_file_that_no_build_lists_is_not_replaced(tmp_path, name):
-    (tmp_path / name).write_text("mine")
+    (tmp_path / name).write_text("mine", encoding="utf-8")
     with pytest.raises(BuildError) as caught:
         other_build(2).save(tmp_path)
     assert str(caught.value) == (
@@ -97,9 +98,10 @@ def test_a_manifest_cannot_name_files_outside_or_of_another_kind_for_removal(tmp
     folder = tmp_path / "build"
     folder.mkdir()
     for path in (tmp_path / "a.hex", folder / "notes.txt", folder / "old.hex"):
-        path.write_text("mine")
+        path.write_text("mine", encoding="utf-8")
     (folder / MANIFEST).write_text(json.dumps({"kind": "eie-build", "files": {
-        "../a.hex": "", str(tmp_path / "a.hex"): "", "notes.txt": "", "..": "", "old.hex": ""}}))
+        "../a.hex": "", str(tmp_path / "a.hex"): "", "notes.txt": "", "..": "", "old.hex": ""}}),
+        encoding="utf-8")
     other_build(2).save(folder)
     assert (tmp_path / "a.hex").exists() and (folder / "notes.txt").exists()
     assert not (folder / "old.hex").exists()

@@ -105,10 +105,10 @@ def test_the_options_of_the_example_are_those_of_the_commands():
 
 def test_the_results_are_measured_and_carry_a_version(tmp_path, monkeypatch):
     """Uses a small network, and the golden model in place of the Verilog."""
-    def pretend(build, words, *, engine):
-        golden = infer(build, words, words=True, engine="golden")
+    def pretend(build, inputs, *, words, engine):
+        golden = infer(build, inputs, words=words, engine="golden")
         return golden if engine == "golden" else dataclasses.replace(
-            golden, engine=engine, counters=golden.counters | {"cycles": np.full(len(words), 100)})
+            golden, engine=engine, counters=golden.counters | {"cycles": np.full(len(inputs), 100)})
 
     def make_networks(mnist, published, folder, seed):
         np.savez(folder / "dense.npz", **{"a.weight": rng.normal(size=(10, 784)),

@@ -34,11 +34,11 @@ def test_a_file_is_written_with_its_folders(tmp_path):
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError, SystemExit])
 def test_an_interrupted_file_is_the_former_one(tmp_path, stop):
     path = tmp_path / "a"
-    path.write_text("former")
+    path.write_text("former", encoding="utf-8")
     with pytest.raises(stop), open_output(path) as file:
         file.write(b"half")
         raise stop
-    assert path.read_text() == "former" and names(tmp_path) == ["a"]
+    assert path.read_text(encoding="utf-8") == "former" and names(tmp_path) == ["a"]
     with pytest.raises(stop), open_output(tmp_path / "new" / "b") as file:
         raise stop
     assert names(tmp_path) == ["a"]
@@ -80,7 +80,8 @@ def test_a_symbolic_link_is_followed_and_a_device_is_written_to(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "a")
     write_file(tmp_path / "link", "x")
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "a").read_text() == "x"
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "a").read_text(encoding="utf-8") == "x"
     os.mkfifo(tmp_path / "pipe")
     reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
     write_file(tmp_path / "pipe", "through")
@@ -92,7 +93,7 @@ def test_a_symbolic_link_is_followed_and_a_device_is_written_to(tmp_path):
                                    lambda path: open_log(path).close()])
 def test_an_input_is_not_replaced_by_whatever_link(tmp_path, link, write):
     given, output = tmp_path / "x.npy", tmp_path / "out"
-    given.write_text("data")
+    given.write_text("data", encoding="utf-8")
     if link == "same":
         output = tmp_path / "." / "x.npy"
     else:
@@ -101,13 +102,13 @@ def test_an_input_is_not_replaced_by_whatever_link(tmp_path, link, write):
         write(output)
     assert str(caught.value) == (f"output {output} must not be the input {given}, which would be "
                                  f"lost: choose another path")
-    assert given.read_text() == "data"
+    assert given.read_text(encoding="utf-8") == "data"
     write(output)    # the protection has ended
 
 
 def test_files_of_an_input_folder_are_not_replaced(tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a").write_text("data")
+    (tmp_path / "in" / "a").write_text("data", encoding="utf-8")
     (tmp_path / "alias").symlink_to("in")
     with protecting([tmp_path / "in"]):
         for path in (tmp_path / "in" / "a", tmp_path / "alias" / "a", tmp_path / "alias"):
@@ -118,20 +119,22 @@ def test_files_of_an_input_folder_are_not_replaced(tmp_path):
             write_file(stage / "a", "new")
         assert names(tmp_path / "in") == ["a"]
         write_file(tmp_path / "in" / "sub" / "b", "new")
-    assert (tmp_path / "in" / "a").read_text() == "data"
+    assert (tmp_path / "in" / "a").read_text(encoding="utf-8") == "data"
 
 
 def test_staged_files_come_together_and_other_files_stay(tmp_path):
-    (tmp_path / "mine").write_text("mine")
-    (tmp_path / "a").write_text("former")
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    (tmp_path / "a").write_text("former", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt), staged(tmp_path) as stage:
         write_file(stage / "a", "new")
         raise KeyboardInterrupt
-    assert names(tmp_path) == ["a", "mine"] and (tmp_path / "a").read_text() == "former"
+    assert names(tmp_path) == ["a", "mine"]
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "former"
     with staged(tmp_path) as stage:
         write_file(stage / "a", "new")
         write_file(stage / "sub" / "b", "new")
-    assert names(tmp_path) == ["a", "mine", "sub"] and (tmp_path / "a").read_text() == "new"
+    assert names(tmp_path) == ["a", "mine", "sub"]
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "new"
     assert (tmp_path / "sub" / "b").exists()
 
 
@@ -156,6 +159,6 @@ def test_a_log_can_be_read_while_it_is_written(tmp_path):
     with open_log(tmp_path / "new" / "log") as log:
         log.write("1\n")
         log.flush()
-        assert (tmp_path / "new" / "log").read_text() == "1\n"
+        assert (tmp_path / "new" / "log").read_text(encoding="utf-8") == "1\n"
 
 

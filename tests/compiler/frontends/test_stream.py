@@ -145,8 +145,8 @@ def test_compression_keeps_the_weights_of_a_stream(alexnet):
 def test_layers_that_do_not_follow_one_another_are_refused(alexnet):
     path, shapes, _ = alexnet
     with pytest.raises(FrontEndError, match=r"alexnet\.bin: layer 'conv1': shape of the image "
-                                            r"must be known: give image=\(channels, height, "
-                                            r"width\)"):
+                                            r"must be known: give image=C,H,W, its channels, "
+                                            r"height and width"):
         read_model(path, shapes=shapes)
     with pytest.raises(FrontEndError, match=(
             "layer 'fc6': linear layer must not follow vectors along another axis, such as the "
