@@ -92,7 +92,9 @@ def open_output(path: str | Path, *, text: bool = False) -> Iterator[IO[Any]]:
             Path(name).chmod(_mode(place))
             os.replace(name, place)
         except BaseException:
-            os.unlink(name)
+            # An interruption may come after the file was renamed.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
             raise
 
 

@@ -25,7 +25,7 @@ from .options import (
     task_option,
 )
 from .training_options import Learning, learning_options, show_stages, training_session
-from .verdict import conclude, warn, warn_of_labels, warn_of_precision
+from .verdict import conclude, warn, warn_of_labels, warn_of_outputs, warn_of_precision
 
 __all__ = ["compress_command"]
 
@@ -186,5 +186,6 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
              "--calibrate X.npy, inputs as they occur, and --labels Y.npy if there are any")
     else:
         warn_of_labels(check)
+        warn_of_outputs(check)
         conclude(check, str(network), accept_loss=accept_loss, quiet=as_json,
                  retrainable=loaded.patches is None)

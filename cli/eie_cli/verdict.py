@@ -6,10 +6,10 @@ from typing import Any
 import click
 from rich.text import Text
 
-from .console import make_console
+from .console import format_count, make_console
 
 __all__ = ["COLOURS", "conclude", "conclude_untrained", "describe_score", "show_score", "warn",
-           "warn_of_labels", "warn_of_precision"]
+           "warn_of_labels", "warn_of_outputs", "warn_of_precision"]
 
 #: Exit code of a network that is bad.
 _BAD = 3
@@ -34,6 +34,10 @@ _REMEDIES = {
     "weight_rounding": ("the width of weights", "give --config a machine of greater "
                                                 "codebook_width"),
 }
+
+
+#: Hint where labels were taken as numbers.
+_CLASSES = "; the labels of classes are integers, or --task classification takes them as such"
 
 
 def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool = False,
@@ -124,17 +128,30 @@ def show_score(task: str, score: float, constant: float, count: int) -> None:
     click.echo(f"{name} {score:{form}} on {count:,} inputs.")
     if score <= constant and score < 1:
         warn(f"a constant answer is as good ({constant:{form}}): check --labels, their order, and "
-             "the scale of --input")
+             f"the scale of --input{'' if task == 'classification' else _CLASSES}")
 
 
 def warn_of_labels(check: dict[str, Any]) -> None:
     """Warn of labels that do not fit the model itself."""
     labels = check.get("labels")
     if labels and not labels["judge"]:
-        form = ".1%" if check["agreement"] is not None else ".4f"
+        classifies = check["agreement"] is not None
+        form = ".1%" if classifies else ".4f"
         warn(f"the floating-point model reaches only {labels['model']:{form}} on the labels, no "
              f"better than a constant answer ({labels['constant']:{form}}), so they do not measure "
-             "what compression costs: check --labels, their order, and the scale of --calibrate")
+             "what compression costs: check --labels, their order, and the scale of --calibrate"
+             f"{'' if classifies else _CLASSES}")
+
+
+def warn_of_outputs(check: dict[str, Any]) -> None:
+    """Warn of outputs of a regression that alone would be bad."""
+    bad = check.get("bad_outputs")
+    if bad:
+        worst = max(bad, key=lambda one: one["model"] - one["network"])
+        warn(f"{format_count(len(bad), 'output')} alone would be bad: R² of output "
+             f"{worst['output']} is {worst['network']:.4f}, {worst['model']:.4f} in floating "
+             "point. All outputs share one number format and one codebook: train outputs of "
+             "similar magnitude, and scale the results on the host")
 
 
 def warn_of_precision(layers: list[dict[str, Any]]) -> None:

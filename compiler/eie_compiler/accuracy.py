@@ -109,7 +109,7 @@ class Meter:
         self._origin: Any = None
         self._sums: Any = 0.0
         self._squares: Any = 0.0
-        self._power = 0.0
+        self._power: Any = 0.0
 
     def add(self, outputs: NDArray[np.float64], truth: NDArray[Any]) -> None:
         """Count a batch: outputs (batch, n_outputs), truth as from :func:`check_labels`.
@@ -126,20 +126,29 @@ class Meter:
         distance = truth - self._origin
         self._sums += distance.sum(axis=0)
         self._squares += (distance ** 2).sum(axis=0)
-        self._power += float((truth ** 2).sum())
-        self._errors += float(((outputs - truth) ** 2).sum())
+        self._power += (truth ** 2).sum(axis=0)
+        self._errors += ((outputs - truth) ** 2).sum(axis=0)
 
     @property
     def score(self) -> float:
         """Accuracy, or R²."""
         if self._task == "classification":
             return self._hits / self._count
-        total = float((self._squares - self._sums ** 2 / self._count).sum())
-        if total <= _CONSTANT * self._power:
-            total = self._power
-        if total == 0:
-            return float(self._errors == 0)
-        return 1 - self._errors / total
+        variances = self._squares - self._sums ** 2 / self._count
+        return _r2(self._errors.sum(), variances.sum(), self._power.sum())
+
+    @property
+    def output_scores(self) -> list[float]:
+        """R² of each output alone; of a classification, none."""
+        if self._task == "classification":
+            return []
+        variances = self._squares - self._sums ** 2 / self._count
+        return [_r2(*numbers) for numbers in zip(self._errors, variances, self._power)]
+
+
+def _r2(errors: float, variance: float, power: float) -> float:
+    total = power if variance <= _CONSTANT * power else variance
+    return float(1 - errors / total if total else errors == 0)
 
 
 def _whole(labels: NDArray[Any]) -> bool:

@@ -286,3 +286,13 @@ def test_inputs_are_never_negative_if_so_stated(tmp_path, weights, eie):
     assert code == 0
     assert "the formats assume inputs from 0 to 1 (the input has" in text
     assert read_network(path).nonnegative_inputs
+
+
+def test_outputs_that_greater_ones_hide_are_warned_of(tmp_path, eie):
+    rng = np.random.default_rng(5)
+    np.savez(tmp_path / "m.npz", **{"fc.weight": rng.normal(size=(2, 8)) * [[1e5], [1]]})
+    np.save(tmp_path / "x.npy", rng.normal(size=(100, 8)))
+    code, text = eie("compress", tmp_path / "m.npz", "-o", tmp_path / "net.npz", "--calibrate",
+                     tmp_path / "x.npy", "--task", "regression", "--v-width", 8)
+    assert code == 0
+    assert "eie: warning: 1 output alone would be bad: R² of output 1 is " in text

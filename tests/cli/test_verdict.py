@@ -7,6 +7,7 @@ from eie_cli.verdict import (
     describe_score,
     show_score,
     warn_of_labels,
+    warn_of_outputs,
     warn_of_precision,
 )
 
@@ -78,6 +79,25 @@ def test_labels_that_do_not_fit_are_warned_of(capsys):
     assert capsys.readouterr().err.startswith(
         "eie: warning: the floating-point model reaches only 8.0% on the labels, no better than a "
         "constant answer (10.0%)")
+
+
+def test_bad_outputs_of_a_good_network_are_warned_of(capsys):
+    warn_of_outputs(CHECK)
+    warn_of_outputs(CHECK | {"bad_outputs": []})
+    assert capsys.readouterr().err == ""
+    warn_of_outputs(CHECK | {"bad_outputs": [{"output": 3, "model": 1.0, "network": 0.9},
+                                             {"output": 5, "model": 0.9, "network": -0.25}]})
+    assert capsys.readouterr().err.startswith(
+        "eie: warning: 2 outputs alone would be bad: R² of output 5 is -0.2500, 0.9000 in floating "
+        "point. All outputs share one number format and one codebook: ")
+
+
+def test_labels_that_are_numbers_by_their_type_are_explained(capsys):
+    hint = "; the labels of classes are integers, or --task classification takes them as such\n"
+    show_score("regression", -3.0, 0.0, 10)
+    assert capsys.readouterr().err.endswith(hint)
+    warn_of_labels(CHECK | {"agreement": None, "labels": LABELS | {"model": -3, "judge": False}})
+    assert capsys.readouterr().err.endswith(hint)
 
 
 def test_narrow_accumulators_are_warned_of(capsys):

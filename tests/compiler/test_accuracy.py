@@ -127,6 +127,15 @@ def test_score_of_all_outputs_is_that_of_a_meter():
         "regression", outputs, outputs[:, ::-1])
 
 
+def test_outputs_of_a_regression_have_scores_of_their_own():
+    truth = np.array([[1000.0, 0.1], [2000.0, 0.3]])
+    meter = Meter("regression")
+    meter.add(truth * [1, 0], truth)
+    assert meter.score > 0.9999
+    assert meter.output_scores == pytest.approx([1, -4])
+    assert Meter("classification").output_scores == []
+
+
 def test_best_constant_answer_is_the_most_frequent_class_or_the_mean():
     assert best_constant(np.array([0, 2, 2, 1]), "classification") == 0.5
     truth = np.array([[1.0], [4.0], [7.0]])

@@ -44,6 +44,19 @@ def test_an_interrupted_file_is_the_former_one(tmp_path, stop):
     assert names(tmp_path) == ["a"]
 
 
+def test_an_interruption_after_a_file_was_renamed_remains_one(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def interrupted(*paths):
+        replace(*paths)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "a", "whole")
+    assert (tmp_path / "a").read_text() == "whole" and names(tmp_path) == ["a"]
+
+
 def test_a_full_disk_names_the_path(tmp_path):
     with pytest.raises(OSError) as caught, open_output(tmp_path / "new" / "a"):
         full_disk()

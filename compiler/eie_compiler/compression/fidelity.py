@@ -1,7 +1,7 @@
 """Fidelity of a network to its model, measured with samples in the arithmetic of the machine."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,13 +78,14 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
         return result | {"verdict": "bad", "cause": "format", "reason": str(error)}
     ideal, machine = "retraining" if retrained else "sharing", list(runs)[-1]
     errors = LayerErrors([] if retrained else find_factors(model, network))
-    scores = _score(data, {name: runs[name] for name in (ideal, machine)}, errors)
+    meters = _measure(data, {name: runs[name] for name in (ideal, machine)}, errors)
+    scores = _scores(meters)
     judge = _Judge.choose(data, scores, retrained=retrained)
     found = scores[judge.by]
     verdict = judge.verdict(found[machine])
     if verdict != "good":
         others = {name: run for name, run in runs.items() if name not in (ideal, machine)}
-        found |= _score(data, others)[judge.by]
+        found |= _scores(_measure(data, others))[judge.by]
     steps = {"model": judge.start} | {name: found[name] for name in runs if name in found}
     falls = -np.diff(list(steps.values()))
     labelled, of_model = scores.get("labels"), scores["model"][machine]
@@ -95,6 +96,8 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
         "agreement": of_model if classifies else None,
         "r2": None if classifies else of_model,
         "labels": labelled and judge.describe(labelled["model"], labelled[machine]),
+        "bad_outputs": judge.bad_outputs(*(meters[judge.by][name].output_scores
+                                           for name in ("model", machine))),
         "steps": [{"step": name, "score": score} for name, score in steps.items()],
         "layers": _describe_layers(model, network, config, errors, retrained)}
 
@@ -129,9 +132,9 @@ class _Data(NamedTuple):
                    None if self.labels is None else self.labels[some])
 
 
-def _score(data: _Data, runs: Mapping[str, Run], errors: LayerErrors | None = None
-           ) -> dict[str, dict[str, float]]:
-    """Score the model and runs, in order of their losses, against the model and the labels."""
+def _measure(data: _Data, runs: Mapping[str, Run], errors: LayerErrors | None = None
+             ) -> dict[str, dict[str, Meter]]:
+    """Measure the model and runs, in order of their losses, against the model and the labels."""
     meters = {by: {name: Meter(data.task) for name in ("model", *runs)}
               for by in ("model", "labels")}
     for values, labels in data.batches():
@@ -143,8 +146,12 @@ def _score(data: _Data, runs: Mapping[str, Run], errors: LayerErrors | None = No
             if truth is not None:
                 for name, results in {"model": dense, **vectors}.items():
                     meters[by][name].add(results[-1], truth)
+    return {by: each for by, each in meters.items() if by == "model" or data.labels is not None}
+
+
+def _scores(meters: Mapping[str, Mapping[str, Meter]]) -> dict[str, dict[str, float]]:
     return {by: {name: meter.score for name, meter in each.items()}
-            for by, each in meters.items() if by == "model" or data.labels is not None}
+            for by, each in meters.items()}
 
 
 class _Judge(NamedTuple):
@@ -189,6 +196,13 @@ class _Judge(NamedTuple):
         """Describe scores on the labels."""
         return {"model": model, "network": network, "constant": self.constant,
                 "judge": self.by == "labels"}
+
+    def bad_outputs(self, model: Sequence[float], network: Sequence[float]
+                    ) -> list[dict[str, Any]]:
+        """Find outputs of a regression that alone would be bad, as R² of all hides small ones."""
+        return [{"output": number, "model": before, "network": after}
+                for number, (before, after) in enumerate(zip(model, network))
+                if before - after > self.limits[1] and before > 0]
 
     def verdict(self, score: float) -> str:
         """Judge the score of a network."""

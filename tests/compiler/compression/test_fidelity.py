@@ -52,6 +52,21 @@ def judge(model, samples, config=CONFIG, **options):
     return measure_fidelity(model, network, config, samples, **measured)
 
 
+def test_outputs_that_greater_ones_hide_are_listed(model, samples):
+    last = model.layers[-1]
+    scale = np.array([1e5, 1, 1e5, 1e5, 1e5])
+    model = dataclasses.replace(model, layers=(*model.layers[:-1], dataclasses.replace(
+        last, weight=last.weight * scale[:, None], bias=last.bias * scale)))
+    check = judge(model, samples, task="regression")
+    assert check["verdict"] == "good"
+    assert [(one["output"], one["model"]) for one in check["bad_outputs"]] == [(1, 1.0)]
+    assert check["bad_outputs"][0]["network"] < 0.1
+    assert judge(model, samples, task="regression", labels=model(samples))["bad_outputs"] \
+        == check["bad_outputs"]
+    # Of labels that the model itself does not fit, no output is blamed.
+    assert judge(model, samples)["bad_outputs"] == []
+
+
 def test_fine_network_is_good(model, samples):
     check = judge(model, samples)
     assert (check["verdict"], check["cause"], check["samples"]) == ("good", None, 400)
