@@ -197,8 +197,9 @@ def sample_vectors(model: Model, samples: Samples) -> NDArray[np.float64]:
     if values.ndim != 2 or values.shape[1] != model.layers[0].n_cols or not len(values):
         raise CompressError(f"calibration must contain one or more inputs of "
                             f"{model.layers[0].n_cols} numbers, not shape {samples.shape}")
-    if not np.isfinite(values).all():
-        raise CompressError("calibration must be finite")
+    if not (finite := np.isfinite(values)).all():
+        at = np.argwhere(~finite)[0].tolist()
+        raise CompressError(f"calibration must be finite, but element {at} is {values[tuple(at)]}")
     return values
 
 

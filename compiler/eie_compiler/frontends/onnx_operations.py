@@ -89,8 +89,8 @@ def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, st
     """
     scan = _Scan(nodes, constants, starts, ends, supported)
     problems = [(node, *found) for node in nodes if (found := scan.problem(node)) is not None]
-    outputs = (f"graph must have one output, not {len(ends)}: choose one of "
-               f"{', '.join(map(repr, ends))} with last=TENSOR") if choose_end else ""
+    outputs = (f"graph must have one output, not {len(ends)}: "
+               f"{_choose_end(scan, ends, [node for node, *_ in problems])}") if choose_end else ""
     if not problems and not outputs:
         return
     if len(problems) == 1 and not outputs:
@@ -114,6 +114,18 @@ def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, st
     raise FrontEndError("\n".join(lines))
 
 
+def _choose_end(scan: "_Scan", ends: Sequence[str], problems: Sequence["onnx.NodeProto"]) -> str:
+    """Advise which tensor to end with: an output that can be computed, or one before problems."""
+    lost = scan.after([name for node in problems for name in node.output])
+    possible = [name for name in ends if name not in lost]
+    if not possible and not lost & scan.before_matrix:
+        last = next(name for name in problems[0].input if name in scan.computed)
+        if last in scan.after_matrix and all(
+                scan.after([last]) & set(node.input) for node in problems):
+            return f"end before all that cannot be run, with last={last!r}"
+    return f"choose one of {', '.join(map(repr, possible or ends))} with last=TENSOR"
+
+
 class _Scan:
     """Properties of the tensors of a part of a graph."""
 
@@ -121,24 +133,33 @@ class _Scan:
                  starts: Iterable[str], ends: Sequence[str], supported: Iterable[str]) -> None:
         self.supported = sorted(supported)
         self._constants = constants
+        self._nodes = nodes
         self._used = {name for node in nodes for name in node.input} | set(ends)
         #: Tensors that depend on the input, and those that depend on a matrix.
-        self._computed = set(starts)
-        self._after_matrix: set[str] = set()
+        self.computed = set(starts)
+        self.after_matrix: set[str] = set()
         for node in nodes:
-            if self._computed & set(node.input):
-                self._computed |= set(node.output)
-            if node.op_type in _MATRICES or self._after_matrix & set(node.input):
-                self._after_matrix |= set(node.output)
+            if self.computed & set(node.input):
+                self.computed |= set(node.output)
+            if node.op_type in _MATRICES or self.after_matrix & set(node.input):
+                self.after_matrix |= set(node.output)
         #: Tensors that a matrix depends on, and those of which more than the order matters.
-        self._before_matrix: set[str] = set()
+        self.before_matrix: set[str] = set()
         self._changed: set[str] = set()
         for node in reversed(nodes):
-            if node.op_type in _MATRICES or self._before_matrix & set(node.output):
-                self._before_matrix |= set(node.input)
+            if node.op_type in _MATRICES or self.before_matrix & set(node.output):
+                self.before_matrix |= set(node.input)
             is_copy = node.op_type in _NEUTRAL or re.fullmatch(_CHOICES, operation_of(node))
             if not is_copy or self._changed & set(node.output):
                 self._changed |= set(node.input)
+
+    def after(self, names: Iterable[str]) -> set[str]:
+        """Find tensors that depend on one of these, and these."""
+        found = set(names)
+        for node in self._nodes:
+            if found & set(node.input):
+                found |= set(node.output)
+        return found
 
     def must_be(self) -> str:
         """Name the supported operations, at the beginning of a message."""
@@ -148,7 +169,7 @@ class _Scan:
         """Describe why a node cannot be run: kind of the model, and reason with remedy."""
         operation = operation_of(node)
         names = node.input[:1] if operation in SHAPING else node.input
-        data = [name for name in names if name in self._computed]
+        data = [name for name in names if name in self.computed]
         if operation in _ORDER_KEEPING and data and not self._changed & set(node.output):
             return _END, ("must be left out; its results have the order of its inputs: end before "
                            f"it with last={data[0]!r}")
@@ -167,7 +188,7 @@ class _Scan:
             kind, reason = _JOINS.get(operation, ("branching", "branches are not run"))
             return kind, (f"must have one computed input besides constants, not {len(data)}, as "
                           f"{reason}; {self._part(node, data)}")
-        if operation == "Conv" and data[0] in self._after_matrix and any(
+        if operation == "Conv" and data[0] in self.after_matrix and any(
                 size != 1 for size in self._constants.shape(node.input[1])[2:]):
             return "", ("convolution after another layer must be 1 × 1; begin at it with "
                         f"first={data[0]!r}, or end before it with last={data[0]!r}")
@@ -178,8 +199,8 @@ class _Scan:
         if not data:
             return "it computes a constant: onnxruntime's basic optimisations store some of them"
         parts = []
-        if data[0] in self._after_matrix:
+        if data[0] in self.after_matrix:
             parts.append(f"end before it with last={data[0]!r}")
-        if outputs := [name for name in node.output if name in self._before_matrix]:
+        if outputs := [name for name in node.output if name in self.before_matrix]:
             parts.append(f"begin after it with first={outputs[0]!r}")
         return ", or ".join(parts) or CHOOSE

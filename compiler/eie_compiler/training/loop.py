@@ -149,10 +149,10 @@ def error_rate(module: Module, part: Part) -> float | None:
         return None
     with torch.no_grad():
         scores = torch.cat([module(inputs) for inputs
-                            in torch.from_numpy(part.inputs).split(_EVALUATION_BATCH)]).numpy()
+                            in torch.from_numpy(part.inputs).split(_EVALUATION_BATCH)])
     if part.targets.ndim == 1:
-        return float((scores.argmax(axis=1) != part.targets).mean())
-    return float(((scores - part.targets) ** 2).mean())
+        return float((_class_scores(scores).numpy().argmax(axis=1) != part.targets).mean())
+    return float(((scores.numpy() - part.targets) ** 2).mean())
 
 
 def _epoch(module: Module, data: Data, stage: Stage, optimiser: torch.optim.Optimizer, batch: int,
@@ -178,8 +178,13 @@ def _epoch(module: Module, data: Data, stage: Stage, optimiser: torch.optim.Opti
 
 def _loss(scores: Tensor, targets: Tensor) -> Tensor:
     if targets.dim() == 1:
-        return functional.cross_entropy(scores, targets)
+        return functional.cross_entropy(_class_scores(scores), targets)
     return functional.mse_loss(scores, targets)
+
+
+def _class_scores(scores: Tensor) -> Tensor:
+    """Scores of each class. A single output is that of class 1, beside 0 of class 0."""
+    return scores if scores.shape[1] > 1 else functional.pad(scores, (1, 0))
 
 
 def _optimiser(module: Module, stage: Stage, state: dict[int, dict[str, Tensor]] | None
@@ -218,9 +223,11 @@ def _check(module: Module, data: Data) -> None:
     if data.n_inputs != n_inputs:
         raise TrainingError(f"data must have {n_inputs} numbers per input, the columns of "
                             f"layer {module.names[0]!r}, not {data.n_inputs}")
-    if data.classifies and data.n_outputs > n_outputs:
-        raise TrainingError(f"data must have at most {n_outputs} classes, the rows of layer "
-                            f"{module.names[-1]!r}, not {data.n_outputs}")
+    n_classes = max(n_outputs, 2)
+    if data.classifies and data.n_outputs > n_classes:
+        raise TrainingError(f"data must have at most {n_classes} classes for the {n_outputs} "
+                            f"row{'s' * (n_outputs > 1)} of layer {module.names[-1]!r}, not "
+                            f"{data.n_outputs}")
     if not data.classifies and data.n_outputs != n_outputs:
         raise TrainingError(f"data must have {n_outputs} numbers per target, the rows of "
                             f"layer {module.names[-1]!r}, not {data.n_outputs}")

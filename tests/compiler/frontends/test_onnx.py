@@ -160,8 +160,8 @@ def test_a_classifier_of_scikit_learn_is_read_up_to_its_scores():
             x, np.arange(60) % 3)
         model = skl2onnx.to_onnx(classifier, x[:1], target_opset=17, options={"zipmap": False})
     with pytest.raises(FrontEndError, match=(
-            "^graph must have one output, not 2: choose one of 'label', 'probabilities' with "
-            "last=TENSOR\n(.|\n)*end before it with last='add_result2'\n")):
+            "^graph must have one output, not 2: end before all that cannot be run, with "
+            "last='add_result2'\n(.|\n)*end before it with last='add_result2'\n")):
         from_onnx(model)
     with pytest.raises(FrontEndError, match="end before it with last='(.*)'$") as caught:
         from_onnx(model, last="probabilities")

@@ -92,13 +92,30 @@ def test_models_with_several_outputs_are_named_with_their_operations():
     model = graph_of(("MatMul: x w -> a", {}), ("Relu: a -> y", {}), ("Softmax: a -> z", {}),
                      ("ArgMax: z -> n", {}), outputs=["y", "n"])
     assert error_of(model) == [
-        "graph must have one output, not 2: choose one of 'y', 'n' with last=TENSOR",
+        "graph must have one output, not 2: choose one of 'y' with last=TENSOR",
         f"{FIRST}2 nodes of this model cannot be run:",
         "  Softmax node (a -> z): must be left out; its results have the order of its inputs: end "
         "before it with last='a'",
         "  ArgMax node (z -> n): take the scores, and choose the class on the host; end before it "
         "with last='z'"]
     assert from_onnx(model, last="y").layers[0].relu
+
+
+@pytest.mark.parametrize("nodes, outputs, advice", [
+    ([("MatMul: x w -> a", {}), ("Tanh: a -> b", {}), ("MatMul: b w -> y", {}),
+      ("MatMul: b w -> z", {})], "yz", "choose one of 'y', 'z' with last=TENSOR"),
+    ([("MatMul: x w -> a", {}), ("Softmax: a -> y", {}), ("Tanh: a -> z", {})], "yz",
+     "end before all that cannot be run, with last='a'"),
+    ([("MatMul: x w -> a", {}), ("Tanh: a -> y", {}), ("Tanh: x -> z", {})], "yz",
+     "choose one of 'y', 'z' with last=TENSOR"),
+    ([("Softmax: x -> y", {}), ("Tanh: y -> z", {})], "yz",
+     "choose one of 'y', 'z' with last=TENSOR"),
+    ([("MatMul: x w -> y", {}), ("MatMul: x w -> z", {})], "yz",
+     "choose one of 'y', 'z' with last=TENSOR"),
+])
+def test_one_end_before_all_that_cannot_be_run_is_advised(nodes, outputs, advice):
+    assert error_of(graph_of(*nodes, outputs=outputs))[0] == \
+        f"graph must have one output, not 2: {advice}"
 
 
 def test_many_nodes_of_an_operation_are_counted():

@@ -64,6 +64,18 @@ def test_regression_approaches_its_targets():
     assert records[-1]["test"] < 1e-4 < 0.1 < records[0]["validation"]
 
 
+def test_a_single_output_learns_two_classes():
+    rng = np.random.default_rng(54)
+    x = rng.normal(size=(400, 5)).astype(np.float32)
+    part = Part(x, (x[:, 0] > 0.2).astype(np.int64))
+    module = Module.new([5, 1], 1)
+    records = train(module, Data(part, part, part), dense_stages(60, rate=3e-2, decay=0, dropout=0))
+    assert records[-1]["test"] < 0.03 < 0.2 < records[0]["validation"]
+    # Its sign is the class, as in inference.
+    scores = module(torch.from_numpy(x)).detach().numpy()[:, 0]
+    assert ((scores > 0) != part.targets).mean() == records[-1]["test"]
+
+
 def test_without_validation_data_there_is_no_such_error(data):
     nothing = Part(data.train.inputs[:0], data.train.targets[:0])
     _, records = learn(Data(data.train, nothing, data.test), STAGES[:1])
@@ -80,7 +92,8 @@ def test_threads_and_determinism_are_as_before_when_it_is_done(data):
 
 @pytest.mark.parametrize("shape, message", [
     ((4, 9), "data must have 9 numbers per input, the columns of layer 'a', not 8"),
-    ((3, 8), "data must have at most 3 classes, the rows of layer 'a', not 4"),
+    ((3, 8), "data must have at most 3 classes for the 3 rows of layer 'a', not 4"),
+    ((1, 8), "data must have at most 2 classes for the 1 row of layer 'a', not 4"),
 ])
 def test_data_must_fit_the_module(data, shape, message):
     module = Module.from_model(Model((ModelLayer("a", np.ones(shape)),)))
