@@ -183,6 +183,12 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
     }
     eie->port->stop(eie->port->context);    /* transfers of a call that was interrupted */
     enum eie_status status = drain(eie, model, memory);
+    /* The rest of a packet that was left would be taken from the first ones of this model, and
+     * their checksum would be right. */
+    if (status == EIE_OK)
+        status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
+    if (status != EIE_OK)
+        return status;
     write_register(eie, EIE_CONTROL, EIE_CONTROL_NEW_MODEL_MASK);
     const uint64_t *beats = model->beats;
     for (size_t number = 0; status == EIE_OK && number < model->n_packets; number++) {
@@ -309,6 +315,7 @@ enum eie_status eie_clear(struct eie *eie)
 enum eie_status eie_reset(struct eie *eie)
 {
     eie->model = NULL;
+    eie->interrupted = true;
     eie->port->stop(eie->port->context);
     write_register(eie, EIE_CONTROL, EIE_CONTROL_SOFT_RESET_MASK);
     const enum eie_status status = await_status(eie, EIE_STATUS_RESETTING_MASK, 0);

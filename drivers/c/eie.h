@@ -148,7 +148,10 @@ struct eie_error {
 enum eie_status eie_init(struct eie *eie, const struct eie_port *port);
 
 /* Load a model, replacing an earlier one; check the machine's configuration and the checksum. The
- * model and the memory that `memory` points to must remain valid while the model is in use. */
+ * model and the memory that `memory` points to must remain valid while the model is in use.
+ *
+ * EIE_FAIL_TIMEOUT, with EIE_STATUS_RECEIVING set, if an earlier load was left in the middle of a
+ * packet: call eie_clear(), then load again. */
 enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
                          const struct eie_memory *memory);
 

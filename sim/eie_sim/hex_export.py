@@ -61,7 +61,7 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
     Raises
     ------
     HexExportError
-        If both names are equal.
+        If both names are equal, or the machine has the name of the bench.
     VerilogNameError
         If a name is invalid.
     VectorError
@@ -70,6 +70,9 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
     if name == machine:
         raise HexExportError(f"name must not be {name}, the name of the machine, whose bench "
                              f"would have the same name: choose another name")
+    if machine == f"{name}_bench":
+        raise HexExportError(f"machine must not be {machine}, the name of the bench: choose "
+                             f"another name of the network")
     values = prepare(build, inputs, words=words)
     sent = input_packets(build.config, build.input, values)
     received = _results(build, values)

@@ -129,6 +129,7 @@ def test_an_image_that_is_missing_never_passes(run):
     ended = run(lambda folder: (folder / "one/images/pe_1.spmat.hex").unlink())
     assert "cannot read the image one/images/pe_1.spmat.hex" in ended.stdout
     assert "PASS" not in ended.stdout
+    assert ended.returncode != 0
 
 
 def test_all_beats_of_the_results_are_those_of_the_model_and_elements_are_compared(exported):
@@ -143,7 +144,12 @@ def test_all_beats_of_the_results_are_those_of_the_model_and_elements_are_compar
         assert sum(last for last, *_ in fields) == 4 * len(build.outputs)
 
 
-def test_the_network_must_not_have_the_name_of_the_machine(tmp_path):
+@pytest.mark.parametrize(("machine", "message"), [
+    ("left", "^name must not be left, the name of the machine"),
+    ("left_bench", "^machine must not be left_bench, the name of the bench"),
+])
+def test_the_machine_must_not_have_the_name_of_the_network_or_its_bench(tmp_path, machine, message):
     build = make_build("one")
-    with pytest.raises(HexExportError, match="^name must not be left, the name of the machine"):
-        export_hex(build, tmp_path, example_inputs(build), words=True, name="left", machine="left")
+    with pytest.raises(HexExportError, match=message):
+        export_hex(build, tmp_path, example_inputs(build), words=True, name="left",
+                   machine=machine)

@@ -76,15 +76,15 @@ module eie_regfile #(
 
                     if (file == 0) begin
                         $display("ERROR: %m: cannot read the image %0s/%0s", folder, IMAGE);
-                        $finish;
+                        $fatal(1, "a memory has no contents");
                     end else if ($feof(file) == 0 || ^word === 1'bx) begin
                         $display("ERROR: %m: word %0d of the image %0s/%0s is not hexadecimal",
                                  n_words, folder, IMAGE);
-                        $finish;
+                        $fatal(1, "a memory has no contents");
                     end else if (n_words > DEPTH) begin
                         $display("ERROR: %m: the image %0s/%0s has %0d words, the memory %0d",
                                  folder, IMAGE, n_words, DEPTH);
-                        $finish;
+                        $fatal(1, "a memory has no contents");
                     end else if (n_words > 0)
                         $readmemh({folder, "/", IMAGE}, rows, 0, n_words - 1);
                     if (file != 0) $fclose(file);

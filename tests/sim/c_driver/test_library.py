@@ -347,6 +347,23 @@ def test_a_machine_that_is_never_idle_is_reported(driver):
     assert driver.load() == TIMEOUT
 
 
+def test_a_load_sends_nothing_while_a_packet_is_incomplete(loaded):
+    """Its first packets would complete the one that was left, with the right checksum."""
+    loaded.fake.set("STATUS", idle=0, receiving=1)
+    assert loaded.load() == TIMEOUT
+    assert "send" not in loaded.fake.log
+    assert loaded.call("clear") == OK
+    loaded.fake.set("STATUS", idle=1, receiving=0)
+    assert loaded.load() == OK
+
+
+def test_a_reset_that_was_left_is_to_be_repeated(loaded, monkeypatch):
+    monkeypatch.setattr(loaded.fake, "reset", lambda: loaded.fake.set("STATUS", resetting=1))
+    assert (loaded.call("reset"), loaded.load()) == (TIMEOUT, BUSY)
+    monkeypatch.undo()
+    assert (loaded.call("reset"), loaded.load()) == (OK, OK)
+
+
 def test_a_machine_that_stays_busy_is_reported(driver):
     for status in (CONFIG, OK):
         driver.fake.words["FORMAT"] ^= 1
