@@ -16,14 +16,14 @@ from eie_hdl.files import open_output, staged, write_file
 from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
 from eie_hdl.numeric import limits
 
-from .files.build_manifest import check_columns, check_manifest
+from .files.build_manifest import check_columns, check_manifest, check_rows
 from .files.hex_images import ImageError, from_hex, to_hex
 from .files.json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, write_json
 from .files.untrusted_npz import ArchiveError, read_arrays
 from .network import NetworkError
 from .patches import PatchError, Patches
 from .preprocessing import FixedPreprocessing, PreprocessingError, find_saturated, quantise_inputs
-from .vectors import VectorError, output_columns
+from .vectors import VectorError, first_rows, output_columns
 
 __all__ = ["MANIFEST", "Build", "BuildError", "Vector", "Words"]
 
@@ -269,6 +269,11 @@ class Build:
                                          f"inputs, not {len(preprocessing.shift)}")
         except (ArchiveError, JsonError, PreprocessingError) as error:
             raise BuildError(f"{folder / _VECTORS}: {error}") from error
+        try:
+            check_rows(manifest["vectors"], manifest["sent"],
+                       *first_rows(config, images["ccu.program"]))
+        except JsonError as error:
+            raise BuildError(f"{folder / MANIFEST}: {error}") from error
         layers = tuple(vectors[f"layer{number}"] for number in range(len(vectors) - 1))
         patches = _make_patches(manifest.get("patches"))    # older builds lack the field
         if patches and patches.n_inputs != len(columns["input"]):

@@ -20,8 +20,8 @@ from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 
 __all__ = [
-    "VectorError", "dequantise", "gather", "input_packets", "memory_packets", "output_columns",
-    "packet", "quantise", "read_words", "result_type", "scatter",
+    "VectorError", "dequantise", "first_rows", "gather", "input_packets", "memory_packets",
+    "output_columns", "packet", "quantise", "read_words", "result_type", "scatter",
 ]
 
 
@@ -213,12 +213,33 @@ def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
     program : uint64 (n_descriptors, n_beats)
         Descriptors, from the first one executed.
     """
-    fields = unpack(Layouts.of(config).descriptor, program)
-    ends = np.flatnonzero(fields["final"])
-    used = slice(ends[0] + 1 if ends.size else None)
-    rows = fields["start"]["last_word"][used][fields["start"]["dense"][used] == 1] + 1
+    fields = _used_fields(config, program)
+    rows = fields["start"]["last_word"][fields["start"]["dense"] == 1] + 1
     columns: list[int] = (rows * ACTS_PER_WORD * config.n_pe).tolist()
     return columns
+
+
+def first_rows(config: EIEConfig, program: NDArray[np.uint64]) -> tuple[list[int], list[int]]:
+    """Return the rows from which a program reads its input, and those from which it sends vectors.
+
+    Each row of the input is listed once; those of vectors are in the order in which they are sent.
+
+    Parameters
+    ----------
+    config, program
+        As for :func:`output_columns`.
+    """
+    fields = _used_fields(config, program)
+    sources = fields["start"]["source"]
+    return (np.unique(sources[fields["input"] == 1]).tolist(),
+            sources[fields["start"]["dense"] == 1].tolist())
+
+
+def _used_fields(config: EIEConfig, program: NDArray[np.uint64]) -> dict[str, Any]:
+    """Unpack the descriptors of a program up to the final one."""
+    fields = unpack(Layouts.of(config).descriptor, program)
+    ends = np.flatnonzero(fields["final"])
+    return unpack(Layouts.of(config).descriptor, program[:ends[0] + 1]) if ends.size else fields
 
 
 def result_type(config: EIEConfig) -> np.dtype[np.signedinteger[Any]]:

@@ -390,3 +390,18 @@ def test_places_that_are_no_archive_are_refused(saved):
     reseal(saved, files=files | {"vectors.npz": hashlib.sha256(b"nothing").hexdigest()})
     with pytest.raises(BuildError, match=r"vectors\.npz: File must be an intact \.npz archive: "):
         Build.load(saved)
+
+
+@pytest.mark.parametrize(("key", "message"), [
+    ("input", r"manifest\.json: input must begin in \[\d+\], the rows of the activation SRAM "
+              r"that the program reads, not in \[\d+\]$"),
+    ("layer1", r"sent layers must begin in \[\d+\], the rows .* not in \[\d+\]$"),
+])
+@pytest.mark.parametrize("step", [-1, 1])
+def test_vectors_in_rows_that_the_program_does_not_read_are_refused(tmp_path, key, message, step):
+    compile_small().save(tmp_path)
+    vectors = json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8"))["vectors"]
+    vectors[key]["base_word"] += step
+    reseal(tmp_path, vectors=vectors)
+    with pytest.raises(BuildError, match=message):
+        Build.load(tmp_path)

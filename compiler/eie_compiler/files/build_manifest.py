@@ -16,7 +16,7 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from ..network import MAX_FRAC, NetworkError, check_int, check_name
 from .json_file import JsonError, check_fields
 
-__all__ = ["check_columns", "check_manifest"]
+__all__ = ["check_columns", "check_manifest", "check_rows"]
 
 _FIELDS = {"schema_version": int, "kind": str, "format": int, "config": dict, "vectors": dict,
            "input_words": int, "input_buffers": int, "sent": list, "report": dict, "files": dict,
@@ -107,6 +107,32 @@ def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str
     if expected != sent_columns:
         raise JsonError(f"sent layers must have {reprlib.repr(sent_columns)} columns, as the "
                         f"program sends them, not {reprlib.repr(expected)}")
+
+
+def check_rows(vectors: Mapping[str, Mapping[str, Any]], sent: Iterable[int],
+               input_rows: list[int], sent_rows: list[int]) -> None:
+    """Check that the program reads its input and sends its results where the manifest says.
+
+    Parameters
+    ----------
+    vectors, sent
+        Fields of the manifest.
+    input_rows, sent_rows : :class:`list` of :class:`int`
+        Rows from which the program reads its input, and from which it sends vectors.
+
+    Raises
+    ------
+    JsonError
+        If they are not the first rows of these vectors.
+    """
+    for what, named, used in (
+            ("input", [vectors["input"]["base_word"]], input_rows),
+            ("sent layers", [vectors[f"layer{number}"]["base_word"] for number in sent],
+             sent_rows)):
+        if named != used:
+            raise JsonError(f"{what} must begin in {reprlib.repr(used)}, the rows of the "
+                            f"activation SRAM that the program reads, not in "
+                            f"{reprlib.repr(named)}")
 
 
 def _check_vectors(vectors: dict[str, Any], config: EIEConfig) -> list[str]:
