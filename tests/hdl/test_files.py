@@ -54,7 +54,7 @@ def test_an_interruption_after_a_file_was_renamed_remains_one(tmp_path, monkeypa
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_file(tmp_path / "a", "whole")
-    assert (tmp_path / "a").read_text() == "whole" and names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "whole" and names(tmp_path) == ["a"]
 
 
 def test_a_full_disk_names_the_path(tmp_path):
