@@ -1,6 +1,7 @@
 """Trained floating-point models, as returned by the front ends."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -128,11 +129,21 @@ class Model:
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute outputs (batch, n_outputs) for inputs (batch, n_inputs), in floating point."""
-        if self.preprocessing is not None:
-            x = self.preprocessing(x)
+        for vector in self.vectors(x):
+            outputs = vector    # the others are not kept
+        return outputs
+
+    def vectors(self, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+        """Compute the input after preprocessing, then the results of each layer."""
+        x = self.preprocess(x)
+        yield x
         for layer in self.layers:
             x = layer(x)
-        return x
+            yield x
+
+    def preprocess(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Preprocess inputs (batch, n_inputs), if the model has preprocessing."""
+        return x if self.preprocessing is None else self.preprocessing(x)
 
 
 def check_columns(name: str, n_cols: int, before: ModelLayer) -> None:

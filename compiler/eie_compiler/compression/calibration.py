@@ -211,9 +211,7 @@ def observe(model: Model, samples: Samples) -> Iterator[_Range]:
     CompressError, PatchError
         If samples do not match the model, or a result is not finite.
     """
-    values = sample_vectors(model, samples)
-    if model.preprocessing is not None:
-        values = model.preprocessing(values)
+    values = model.preprocess(sample_vectors(model, samples))
     yield _Range("input", values)
     for layer in model.layers:
         with np.errstate(over="ignore", invalid="ignore"):

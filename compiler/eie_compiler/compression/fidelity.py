@@ -17,7 +17,7 @@ from ..network import CompressedNetwork
 from .calibration import check_calibration
 from .equalisation import find_factors
 from .layer_errors import LayerErrors
-from .losses import Run, count_nonzeros, run_model, successive_runs
+from .losses import Run, count_nonzeros, successive_runs
 
 __all__ = ["AGREEMENT_LIMITS", "LABEL_LIMITS", "measure_fidelity"]
 
@@ -73,7 +73,8 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
     result: dict[str, Any] = {"samples": len(samples), "task": data.task,
                               "task_assumed": labels is None and task is None}
     try:
-        runs = successive_runs(model, network, config, retrained=retrained)
+        integers = IntegerNetwork(network, config)
+        runs = successive_runs(model, integers, retrained=retrained)
     except CompileError as error:
         return result | {"verdict": "bad", "cause": "format", "reason": str(error)}
     ideal, machine = "retraining" if retrained else "sharing", list(runs)[-1]
@@ -99,7 +100,7 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
         "bad_outputs": judge.bad_outputs(*(meters[judge.by][name].output_scores
                                            for name in ("model", machine))),
         "steps": [{"step": name, "score": score} for name, score in steps.items()],
-        "layers": _describe_layers(model, network, config, errors, retrained)}
+        "layers": _describe_layers(model, integers, errors, retrained)}
 
 
 class _Data(NamedTuple):
@@ -138,7 +139,7 @@ def _measure(data: _Data, runs: Mapping[str, Run], errors: LayerErrors | None = 
     meters = {by: {name: Meter(data.task) for name in ("model", *runs)}
               for by in ("model", "labels")}
     for values, labels in data.batches():
-        dense = list(run_model(data.model)(values))
+        dense = list(data.model.vectors(values))
         vectors = {name: list(run(values)) for name, run in runs.items()}
         if errors:
             errors.add(dense, *vectors.values())
@@ -213,14 +214,13 @@ class _Judge(NamedTuple):
         return "good" if loss <= good else "doubtful" if loss <= doubtful + 1e-9 else "bad"
 
 
-def _describe_layers(model: Model, network: CompressedNetwork, config: EIEConfig,
-                     errors: LayerErrors, retrained: bool) -> list[dict[str, Any]]:
+def _describe_layers(model: Model, integers: IntegerNetwork, errors: LayerErrors, retrained: bool
+                     ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         # Compression may fold offsets of preprocessing into the first layer.
         dict.fromkeys(("error", "rounding_error"), errors.rounding_error(0)) | {"name": "input"}]
-    integers = IntegerNetwork(network, config).layers
     for number, (before, layer, words) in enumerate(
-            zip(model.layers, network.layers, integers, strict=True), 1):
+            zip(model.layers, integers.network.layers, integers.layers, strict=True), 1):
         nonzeros = count_nonzeros(before.weight)
         zeroed = nonzeros - count_nonzeros(words.weights)
         rows.append({"name": layer.name, "error": None if retrained else errors.error(number),

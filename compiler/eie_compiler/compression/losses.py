@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from eie_hdl.config import MAX_ACC_WIDTH, EIEConfig
+from eie_hdl.config import MAX_ACC_WIDTH
 from eie_hdl.numeric import limits
 
 from ..lowering.arithmetic import IntegerNetwork
-from ..lowering.fixed_point import choose_formats, layers_with_inputs, measure_precision
+from ..lowering.fixed_point import layers_with_inputs, measure_precision
 from ..model import Model
 from ..network import CompressedNetwork
 from .decompress import decompress
 
-__all__ = ["Run", "count_nonzeros", "run_model", "successive_runs"]
+__all__ = ["Run", "count_nonzeros", "successive_runs"]
 
 Floats = NDArray[np.float64]
 
@@ -24,21 +24,17 @@ Floats = NDArray[np.float64]
 Run = Callable[[Floats], Iterable[Floats]]
 
 
-def run_model(model: Model) -> Run:
-    """Make the run of a model in floating point."""
-    def run(values: Floats) -> Iterator[Floats]:
-        if model.preprocessing is not None:
-            values = model.preprocessing(values)
-        yield values
-        for layer in model.layers:
-            values = layer(values)
-            yield values
-    return run
-
-
-def successive_runs(model: Model, network: CompressedNetwork, config: EIEConfig,
-                    *, retrained: bool) -> dict[str, Run]:
+def successive_runs(model: Model, machine: IntegerNetwork, *, retrained: bool) -> dict[str, Run]:
     """Make runs of which each has one loss more than its predecessor; the last is the machine.
+
+    Parameters
+    ----------
+    model : :class:`~..model.Model`
+        Model before compression.
+    machine : :class:`~..lowering.arithmetic.IntegerNetwork`
+        Network on the machine.
+    retrained : :class:`bool`
+        True if the weights were trained after the model was read.
 
     Returns
     -------
@@ -47,26 +43,22 @@ def successive_runs(model: Model, network: CompressedNetwork, config: EIEConfig,
         ``retraining`` if the weights were trained as well; ``activation_rounding``;
         ``activation_clipping``; ``weight_rounding``; ``accumulator``, if it costs bits of weights.
 
-    Raises
-    ------
-    CompileError
-        If a layer has no format on the machine.
     """
-    shared = decompress(network)
+    network, config = machine.network, machine.config
     runs: dict[str, Run] = {}
     if not retrained and any(count_nonzeros(before.weight) > after.n_nonzeros
                              for before, after in zip(model.layers, network.layers)):
-        runs["pruning"] = run_model(_keep(model, network))
-    runs["retraining" if retrained else "sharing"] = run_model(shared)
+        runs["pruning"] = _keep(model, network).vectors
+    runs["retraining" if retrained else "sharing"] = decompress(network).vectors
     runs["activation_rounding"] = _run_rounded(network, None)
     runs["activation_clipping"] = _run_rounded(network, config.act_width)
     if any(measure_precision(config, bound, *inputs).lost_bits for bound, inputs in zip(
-            choose_formats(config, network), layers_with_inputs(config, network))):
+            machine.formats, layers_with_inputs(config, network))):
         widest = dataclasses.replace(config, acc_width=MAX_ACC_WIDTH)
         runs["weight_rounding"] = IntegerNetwork(network, widest).vectors
-        runs["accumulator"] = IntegerNetwork(network, config).vectors
+        runs["accumulator"] = machine.vectors
     else:
-        runs["weight_rounding"] = IntegerNetwork(network, config).vectors
+        runs["weight_rounding"] = machine.vectors
     return runs
 
 
@@ -98,9 +90,7 @@ def _run_rounded(network: CompressedNetwork, width: int | None) -> Run:
         return np.ldexp(words, -frac)
 
     def run(values: Floats) -> Iterator[Floats]:
-        if model.preprocessing is not None:
-            values = model.preprocessing(values)
-        values = round_to(values, fracs[0], network.nonnegative_inputs)
+        values = round_to(model.preprocess(values), fracs[0], network.nonnegative_inputs)
         yield values
         for layer, frac in zip(model.layers, fracs[1:], strict=True):
             values = round_to(layer(values), frac)

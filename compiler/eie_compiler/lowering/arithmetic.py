@@ -62,6 +62,13 @@ class IntegerNetwork:
     config : :class:`~eie_hdl.config.EIEConfig`
         Machine, for its widths.
 
+    Attributes
+    ----------
+    formats : :class:`list` of :class:`~.fixed_point.LayerFormat`
+        Format of each layer.
+    layers : :class:`list` of :class:`IntegerLayer`
+        Layers in these formats.
+
     Raises
     ------
     CompileError
@@ -69,15 +76,16 @@ class IntegerNetwork:
     """
 
     def __init__(self, network: CompressedNetwork, config: EIEConfig) -> None:
-        self.network, self.act_width = network, config.act_width
+        self.network, self.config = network, config
         self.preprocessing = fix_preprocessing(config, network)
+        self.formats = choose_formats(config, network)
         self.layers = [
             IntegerLayer(
                 csc_array((chosen.codebook[layer.codes.data], layer.codes.indices,
                            layer.codes.indptr), shape=layer.codes.shape),
                 chosen.bias << chosen.bias_shift, chosen.shift, layer.relu, layer.output_frac,
                 config.act_width)
-            for layer, chosen in zip(network.layers, choose_formats(config, network))]
+            for layer, chosen in zip(network.layers, self.formats)]
 
     def vectors(self, values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """Compute the input as the machine sees it, and the results of each layer, as numbers.
@@ -88,7 +96,7 @@ class IntegerNetwork:
             Inputs; of a convolution, patches.
         """
         frac = self.network.input_frac
-        words = quantise_inputs(values, frac=frac, width=self.act_width,
+        words = quantise_inputs(values, frac=frac, width=self.config.act_width,
                                 preprocessing=self.preprocessing,
                                 nonnegative=self.network.nonnegative_inputs)
         yield dequantise(words, frac)

@@ -6,7 +6,7 @@ from scipy.sparse import csc_array
 
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
-from eie_compiler.compression.losses import count_nonzeros, run_model, successive_runs
+from eie_compiler.compression.losses import count_nonzeros, successive_runs
 from eie_compiler.lowering.arithmetic import IntegerNetwork
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.preprocessing import Preprocessing
@@ -31,14 +31,14 @@ def outputs(run, values):
 
 def test_run_of_a_model_computes_its_outputs(rng, model):
     x = rng.normal(size=(5, 8))
-    np.testing.assert_array_equal(outputs(run_model(model), x), model(x))
+    np.testing.assert_array_equal(outputs(model.vectors, x), model(x))
 
 
 def test_runs_lead_from_the_pruned_model_to_the_machine(rng, model):
     x = rng.normal(size=(50, 8))
     network = compress(model, density=0.5, calibration=x)
     config = EIEConfig(acc_width=32, n_pe=2)
-    runs = successive_runs(model, network, config, retrained=False)
+    runs = successive_runs(model, IntegerNetwork(network, config), retrained=False)
     assert list(runs) == ["pruning", "sharing", "activation_rounding", "activation_clipping",
                           "weight_rounding", "accumulator"]
     kept = [np.where(layer.codes.toarray(), before.weight, 0)
@@ -54,10 +54,10 @@ def test_runs_lead_from_the_pruned_model_to_the_machine(rng, model):
 
 def test_losses_that_do_not_occur_have_no_run(rng, model):
     network = compress(model)
-    assert list(successive_runs(model, network, EIEConfig(), retrained=False)) == [
+    assert list(successive_runs(model, IntegerNetwork(network, EIEConfig()), retrained=False)) == [
         "sharing", "activation_rounding", "activation_clipping", "weight_rounding"]
-    assert list(successive_runs(model, compress(model, density=0.5), EIEConfig(),
-                                retrained=True)) == [
+    pruned = IntegerNetwork(compress(model, density=0.5), EIEConfig())
+    assert list(successive_runs(model, pruned, retrained=True)) == [
         "retraining", "activation_rounding", "activation_clipping", "weight_rounding"]
 
 
@@ -68,7 +68,7 @@ def test_rounding_alone_never_saturates(rng, model, pins, nonnegative):
     x = rng.normal(0, 3, (50, 8))
     network = compress(model, v_width=8, calibration=x, pins=pins)
     network = type(network)(**{**vars(network), "nonnegative_inputs": nonnegative})
-    runs = successive_runs(model, network, EIEConfig(), retrained=False)
+    runs = successive_runs(model, IntegerNetwork(network, EIEConfig()), retrained=False)
     rounded, clipped = (list(runs[f"activation_{name}"](x)) for name in ("rounding", "clipping"))
     ideal = list(runs["sharing"](x))
     fracs = [network.input_frac, *(layer.output_frac for layer in network.layers)]
