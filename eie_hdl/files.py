@@ -6,12 +6,12 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 __all__ = ["OutputError", "check_output", "open_log", "open_output", "protecting", "staged",
-           "write_file"]
+           "write_file", "write_files"]
 
 #: Begin of the names of files and folders that are not complete yet.
 _UNFINISHED = ".eie-unfinished-"
@@ -55,6 +55,13 @@ def write_file(path: str | Path, content: str | bytes) -> None:
     """Write a file as :func:`open_output` does; text in UTF-8."""
     with open_output(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_files(folder: str | Path, files: Mapping[str, str | bytes]) -> None:
+    """Write all files, by name, or on failure none; as :func:`staged` and :func:`write_file`."""
+    with staged(folder) as stage:
+        for name, content in files.items():
+            write_file(stage / name, content)
 
 
 @contextlib.contextmanager

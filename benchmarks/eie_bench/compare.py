@@ -1,24 +1,21 @@
 """Accuracy, size, cycles and memory of a model over densities and widths of codes."""
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.accuracy import check_labels, choose_task
+from eie_compiler.accuracy import match_labels
 from eie_compiler.build import Build
 from eie_compiler.compression.compress import check_options, compress
 from eie_compiler.compression.fidelity import measure_fidelity
 from eie_compiler.compression.prune import check_pruning
 from eie_compiler.errors import CompressError
-from eie_compiler.files.network_file import write_network
+from eie_compiler.files.network_file import encode_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model
-from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import EIEConfig
 from eie_sim.cycles.model import predict_build
 from eie_sim.inference import prepare
@@ -77,10 +74,8 @@ def compare(model: Model, data: Data, config: EIEConfig, *, densities: Sequence[
     check_options(model, v_width=bits[0], kmeans_init="exact", act_width=config.act_width,
                   calibration=data.samples)
     if data.labels is not None:
-        n_outputs = model.layers[-1].n_rows
-        task = choose_task(n_outputs, labels=data.labels, task=data.task, patches=model.patches)
-        check_labels(data.labels, task, n_samples=len(data.samples), n_outputs=n_outputs,
-                     patches=model.patches)
+        match_labels(data.labels, data.task, n_samples=len(data.samples),
+                     n_outputs=model.layers[-1].n_rows, patches=model.patches)
     return (_measure(model, data, config, density, width, widen)
             for density in densities for width in bits)
 
@@ -93,7 +88,7 @@ def _measure(model: Model, data: Data, config: EIEConfig, density: float, width:
     try:
         network = compress(model, density=density, v_width=width, act_width=config.act_width,
                            calibration=data.samples)
-        row["bytes"] = _count_bytes(network)
+        row["bytes"] = len(encode_network(network))
         row["check"] = measure_fidelity(model, network, config, data.samples, labels=data.labels,
                                         task=data.task)
         machine = config
@@ -105,13 +100,6 @@ def _measure(model: Model, data: Data, config: EIEConfig, density: float, width:
     except (ValueError, RuntimeError, MemoryError) as error:
         row["error"] = str(error) or type(error).__name__
     return row
-
-
-def _count_bytes(network: CompressedNetwork) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.npz"
-        write_network(path, network)
-        return path.stat().st_size
 
 
 def _count_cycles(build: Build, samples: NDArray[Any]) -> float:

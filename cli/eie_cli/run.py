@@ -61,7 +61,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     """
     import numpy as np
 
-    from eie_compiler.accuracy import best_constant, check_labels, choose_task, score
+    from eie_compiler.accuracy import best_constant, match_labels, score
     from eie_compiler.build import Build
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
@@ -89,10 +89,8 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     measured: dict[str, Any] = {"task": None, "accuracy": None, "r2": None}
     if labels:
         answers, last = read_array(labels), loaded.layers[-1]
-        n_outputs = len(last.columns)
-        meaning = choose_task(n_outputs, labels=answers, task=task, patches=loaded.patches)
-        truth = check_labels(answers, meaning, n_samples=len(np.atleast_2d(samples)),
-                             n_outputs=n_outputs, patches=loaded.patches)
+        meaning, truth = match_labels(answers, task, n_samples=len(np.atleast_2d(samples)),
+                                      n_outputs=len(last.columns), patches=loaded.patches)
     with working("running inferences"):
         inference = infer(loaded, samples, words=words, engine=engine,
                           simulator=simulator, waves=waves,

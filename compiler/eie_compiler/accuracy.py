@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from .patches import Patches
 
-__all__ = ["LabelError", "Meter", "Task", "best_constant", "check_labels", "choose_task", "score"]
+__all__ = ["LabelError", "Meter", "Task", "best_constant", "check_labels", "choose_task",
+           "match_labels", "score"]
 
 #: What outputs mean: scores of classes, or numbers.
 Task = Literal["classification", "regression"]
@@ -74,6 +75,17 @@ def check_labels(labels: NDArray[Any], task: Task, *, n_samples: int, n_outputs:
     if labels.size != n_samples * n_outputs or labels.ndim > 2:
         raise LabelError(f"labels must be {n_outputs} numbers for each input, not {found}")
     return labels.reshape(n_samples, n_outputs).astype(np.float64)
+
+
+def match_labels(labels: NDArray[Any], task: str | None, *, n_samples: int, n_outputs: int,
+                 patches: Patches | None = None) -> tuple[Task, NDArray[Any]]:
+    """Choose the meaning of outputs by their labels, unless `task` gives it; check the labels.
+
+    Returns and raises as :func:`choose_task` and :func:`check_labels`.
+    """
+    chosen = choose_task(n_outputs, labels=labels, task=task, patches=patches)
+    return chosen, check_labels(labels, chosen, n_samples=n_samples, n_outputs=n_outputs,
+                                patches=patches)
 
 
 def best_constant(truth: NDArray[Any], task: Task) -> float:

@@ -19,6 +19,7 @@ from eie_hdl.numeric import limits
 from .files.build_manifest import check_columns, check_manifest, check_rows
 from .files.hex_images import ImageError, from_hex, to_hex
 from .files.json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, write_json
+from .files.network_file import parse_patches
 from .files.untrusted_npz import ArchiveError, read_arrays
 from .network import NetworkError
 from .patches import PatchError, Patches
@@ -32,7 +33,6 @@ MANIFEST = "manifest.json"
 
 _KIND = "eie-build"
 _VECTORS = "vectors.npz"
-_PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)}
 
 #: Arrays beside the columns of vectors, and fields of the preprocessing.
 _PREPROCESSING = {f"preprocessing_{field.name}": field.name
@@ -121,6 +121,12 @@ class Build:
     preprocessing: FixedPreprocessing | None = None
     nonnegative_inputs: bool = False
 
+    @property
+    def settings(self) -> dict[str, dict[str, int]]:
+        """Registers that the host sets before it loads the memories, and their fields."""
+        return {"INPUT_BASE": {"value": self.input.base_word},
+                "INPUT_WORDS": {"words": self.input_words, "double": int(self.input_buffers > 1)}}
+
     def quantise(self, inputs: ArrayLike) -> NDArray[np.int64]:
         """Convert inputs (..., n_inputs) to words, as :func:`~.preprocessing.quantise_inputs`."""
         return quantise_inputs(inputs, frac=self.input.frac, width=self.config.act_width,
@@ -148,10 +154,10 @@ class Build:
             what = "fixed-point words, which are integers" if words else "numbers"
             raise VectorError(f"Inputs must be {what}, not {array.dtype}")
         if not words:
-            saturated = find_saturated(array, frac=self.input.frac, width=self.config.act_width,
-                                       preprocessing=self.preprocessing,
-                                       nonnegative=self.nonnegative_inputs)
-            return Words(self.quantise(array), saturated.sum(axis=1))
+            quantised = self.quantise(array)
+            saturated = find_saturated(array, quantised, frac=self.input.frac,
+                                       preprocessing=self.preprocessing)
+            return Words(quantised, saturated.sum(axis=1))
         low, high = limits(self.config.act_width)
         if array.size and not low <= array.min() <= array.max() <= high:
             raise VectorError(f"Fixed-point words must be from {low} to {high}, not from "
@@ -275,7 +281,7 @@ class Build:
         except JsonError as error:
             raise BuildError(f"{folder / MANIFEST}: {error}") from error
         layers = tuple(vectors[f"layer{number}"] for number in range(len(vectors) - 1))
-        patches = _make_patches(manifest.get("patches"))    # older builds lack the field
+        patches = parse_patches(manifest.get("patches"))    # older builds lack the field
         if patches and patches.n_inputs != len(columns["input"]):
             raise BuildError(f"{folder / MANIFEST}: patches must have {len(columns['input'])} "
                              f"elements, as the input, not {patches.n_inputs}")
@@ -285,12 +291,6 @@ class Build:
                    outputs=tuple(layers[number] for number in manifest["sent"]),
                    report=manifest["report"], patches=patches, preprocessing=preprocessing,
                    nonnegative_inputs=manifest.get("nonnegative_inputs", False))
-
-
-def _make_patches(fields: dict[str, Any] | None) -> Patches | None:
-    return None if fields is None else Patches(**{
-        name: tuple(numbers)
-        for name, numbers in check_fields("patches", fields, _PATCHES_FIELDS).items()})
 
 
 def _make_preprocessing(arrays: Mapping[str, NDArray[Any]]) -> FixedPreprocessing:
@@ -372,7 +372,7 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any], EIEConfig]:
         instances = _instances(config)
         check_manifest(manifest, config, {_VECTORS, *map(image_file, instances)},
                        {instance.partition(".")[2] for instance in instances})
-        _make_patches(manifest.get("patches"))
+        parse_patches(manifest.get("patches"))
     except (ConfigError, JsonError, NetworkError, PatchError) as error:
         raise BuildError(f"{path}: {error}") from error
     return manifest, config

@@ -180,15 +180,11 @@ def quantise_inputs(values: ArrayLike, *, frac: int, width: int,
     return np.maximum(words, 0) if nonnegative else words
 
 
-def find_saturated(values: ArrayLike, *, frac: int, width: int,
-                   preprocessing: FixedPreprocessing | None, nonnegative: bool
-                   ) -> NDArray[np.bool_]:
-    """Find the inputs whose words :func:`quantise_inputs` saturates; parameters as for it."""
-    words, exact = (
-        quantise_inputs(values, frac=frac, width=bits, preprocessing=preprocessing,
-                        nonnegative=limited)
-        for bits, limited in ((width, nonnegative), (_WIDE, False)))
-    beyond: NDArray[np.bool_] = words != exact
+def find_saturated(values: ArrayLike, words: NDArray[np.int64], *, frac: int,
+                   preprocessing: FixedPreprocessing | None) -> NDArray[np.bool_]:
+    """Find the inputs that saturate in `words`, from :func:`quantise_inputs`."""
+    beyond: NDArray[np.bool_] = words != quantise_inputs(
+        values, frac=frac, width=_WIDE, preprocessing=preprocessing, nonnegative=False)
     if preprocessing is not None:
         raw, exact = (quantise(values, preprocessing.raw_frac, bits)
                       for bits in (RAW_WIDTH, _WIDE))

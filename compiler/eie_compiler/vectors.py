@@ -69,11 +69,11 @@ def quantise(values: ArrayLike, frac: int | NDArray[np.int64], width: int
         raise VectorError(f"Element {where} must be finite, not {numbers[tuple(where)]}")
     low, high = limits(width)
     with np.errstate(over="ignore"):
-        scaled = np.ldexp(numbers, frac)
-    # Clip as floats: values beyond 64 bits cannot be converted to integers.
-    floor = np.floor(np.clip(scaled, low, high))
+        # Clip as floats: values beyond 64 bits cannot be converted to integers.
+        scaled = np.clip(np.ldexp(numbers, frac), low, high)
+    floor = np.floor(scaled)
     # The difference is exact, unlike the sum of a number just below a half, and a half.
-    return floor.astype(np.int64) + (np.clip(scaled, low, high) - floor >= 0.5)
+    return floor.astype(np.int64) + (scaled - floor >= 0.5)
 
 
 def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import missing
-from ..files import staged, write_file
+from ..files import staged, write_file, write_files
 from ..format import FORMAT_VERSION, Memory
 from ..registers import PRODUCT_ID, REGISTERS, VERSION, Error, Register
 from .register_reference import describe_registers
@@ -41,9 +41,7 @@ def write_descriptions(folder: Path) -> list[Path]:
         Written files.
     """
     texts = {SYSTEMRDL: to_systemrdl(REGISTERS), REFERENCE: describe_registers(REGISTERS)}
-    with staged(folder) as stage:
-        for name, text in texts.items():
-            write_file(stage / name, text)
+    write_files(folder, texts)
     return [folder / name for name in texts]
 
 

@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from ..config import EIEConfig
-from ..files import staged, write_file
+from ..files import write_files
 from ..lib.shared_module import Shared, ports
 from ..lib.sram import Sram
 from ..top import Eie
@@ -56,9 +56,7 @@ class Emitted:
 
     def write(self, folder: str | Path) -> None:
         """Write all files to `folder`, which is created if it does not exist."""
-        with staged(folder) as stage:
-            for name, text in self.files.items():
-                write_file(stage / name, text)
+        write_files(folder, self.files)
 
 
 class VerilogPlatform:

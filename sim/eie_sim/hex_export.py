@@ -76,10 +76,8 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
     values = prepare(build, inputs, words=words)
     sent = input_packets(build.config, build.input, values)
     received = _results(build, values)
-    settings = {
-        "INPUT_BASE": REGISTER["INPUT_BASE"].pack(value=build.input.base_word),
-        "INPUT_WORDS": REGISTER["INPUT_WORDS"].pack(words=build.input_words,
-                                                    double=int(build.input_buffers > 1))}
+    settings = {register: REGISTER[register].pack(**fields)
+                for register, fields in build.settings.items()}
     files = {
         f"{name}_bench.v": describe_bench(
             build.config, name, machine=machine, settings=settings, n_inferences=len(values),

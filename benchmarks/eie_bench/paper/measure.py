@@ -148,7 +148,6 @@ class Measurement:
             "differences": [dataclasses.asdict(one) for one in self.differences]}
 
 
-
 def make_simulators(machines: Mapping[str, Machine], cache: str | Path | None = None) -> None:
     """Build the simulators of all machines in parallel, except those in the cache.
 

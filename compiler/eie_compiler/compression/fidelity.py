@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 
-from ..accuracy import Meter, Task, best_constant, check_labels, choose_task
+from ..accuracy import Meter, Task, best_constant, choose_task, match_labels
 from ..errors import CompileError
 from ..lowering.arithmetic import IntegerNetwork
 from ..model import Model
@@ -115,10 +115,12 @@ class _Data(NamedTuple):
     def make(cls, model: Model, samples: NDArray[Any], labels: NDArray[Any] | None,
              task: str | None) -> "_Data":
         n_outputs = model.layers[-1].n_rows
-        chosen = choose_task(n_outputs, labels=labels, task=task, patches=model.patches)
-        return cls(model, samples, None if labels is None else check_labels(
-            labels, chosen, n_samples=len(samples), n_outputs=n_outputs, patches=model.patches),
-            chosen)
+        if labels is None:
+            return cls(model, samples, None,
+                       choose_task(n_outputs, task=task, patches=model.patches))
+        chosen, truth = match_labels(labels, task, n_samples=len(samples), n_outputs=n_outputs,
+                                     patches=model.patches)
+        return cls(model, samples, truth, chosen)
 
     def batches(self) -> Iterator[tuple[Floats, NDArray[Any] | None]]:
         """Inputs (batch, n_inputs), patches if it is a convolution, and their labels."""

@@ -23,7 +23,8 @@ from .json_file import JsonError, check_fields, parse_json
 from .run_length import MAX_RUN_WIDTH, Entries, RunError, from_entries, to_entries
 from .untrusted_npz import ArchiveError, read_arrays
 
-__all__ = ["FILE_VERSION", "StoredLayer", "read_network", "store_layers", "write_network"]
+__all__ = ["FILE_VERSION", "StoredLayer", "encode_network", "parse_patches", "read_network",
+           "store_layers", "write_network"]
 
 FILE_VERSION = 2
 
@@ -74,7 +75,12 @@ def store_layers(network: CompressedNetwork) -> list[StoredLayer]:
 
 
 def write_network(path: str | Path, network: CompressedNetwork) -> None:
-    """Write a network file. The same network always gives the same bytes."""
+    """Write a network file."""
+    write_file(path, encode_network(network))
+
+
+def encode_network(network: CompressedNetwork) -> bytes:
+    """Return the contents of a network file. The same network always gives the same bytes."""
     layers = store_layers(network)
     header = {"kind": _KIND, "version": FILE_VERSION, "v_width": network.v_width,
               "input_frac": network.input_frac,
@@ -95,7 +101,7 @@ def write_network(path: str | Path, network: CompressedNetwork) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, header=np.frombuffer(text.encode(), np.uint8),
                         data=np.frombuffer(data, np.uint8))
-    write_file(path, content.getvalue())
+    return content.getvalue()
 
 
 def read_network(path: str | Path) -> CompressedNetwork:
@@ -185,7 +191,7 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> CompressedNetwork:
                    for number, layer in enumerate(layers))
     network = CompressedNetwork(
         layers=parsed, input_frac=header["input_frac"], v_width=header["v_width"],
-        patches=_parse_patches(header["patches"]),
+        patches=_parse_patches(header),
         preprocessing=_parse_preprocessing(header, data),
         nonnegative_inputs=header.get("nonnegative_inputs", False),
         act_width=header.get("act_width"), codebook_width=header.get("codebook_width"))
@@ -253,12 +259,22 @@ def _parse_symbols(where: str, stream: Any, entries: int, width: int, data: _Dat
         raise NetworkError(f"{where}: {error}") from error
 
 
-def _parse_patches(patches: Any) -> Patches | None:
-    if patches is None:
-        return None
+def parse_patches(fields: Any) -> Patches | None:
+    """Make patches of their fields in JSON; None of null.
+
+    Raises
+    ------
+    JsonError, PatchError
+        If a field is missing, unknown or invalid.
+    """
+    return None if fields is None else Patches(**{
+        name: tuple(numbers)
+        for name, numbers in check_fields("patches", fields, _PATCHES_FIELDS).items()})
+
+
+def _parse_patches(header: dict[str, Any]) -> Patches | None:
     try:
-        return Patches(**{name: tuple(numbers) for name, numbers
-                          in check_fields("patches", patches, _PATCHES_FIELDS).items()})
+        return parse_patches(header["patches"])
     except PatchError as error:
         raise NetworkError(f"patches: {error}") from error
 

@@ -59,9 +59,8 @@ class Accelerator(Machine):
         self._loaded = None
         self._discard_results()
         self.registers.write("CONTROL", new_model=1)
-        self.registers.write("INPUT_BASE", value=build.input.base_word)
-        self.registers.write("INPUT_WORDS", words=build.input_words,
-                             double=int(build.input_buffers > 1))
+        for register, fields in build.settings.items():
+            self.registers.write(register, **fields)
         checksum = 0
         for packet in memory_packets(self.config, build.images) if send else []:
             self.bus.send(packet)
@@ -118,7 +117,7 @@ class Accelerator(Machine):
             As for :meth:`run`.
         """
         build = self.require_loaded()
-        run = self.run(x, words=words, read_counters=False)
+        run = self._run(build, x, words=words, read_counters=False)
         if n_saturated := int(run.saturated.sum()):
             least, greatest = build.range_of(build.input)
             after = ", after preprocessing," if build.preprocessing else ""
@@ -159,7 +158,9 @@ class Accelerator(Machine):
         DriverTimeout, BusError
             If the machine does not respond.
         """
-        build = self.require_loaded()
+        return self._run(self.require_loaded(), x, words=words, read_counters=read_counters)
+
+    def _run(self, build: Build, x: ArrayLike, *, words: bool, read_counters: bool) -> Run:
         # Not atleast_2d, which would make one input of an empty list.
         array = np.asarray(x)
         inputs = build.to_words(array[np.newaxis] if array.ndim == 1 else array, words=words)

@@ -13,7 +13,7 @@ from eie_compiler.build import Build
 from eie_compiler.preprocessing import FixedPreprocessing
 from eie_compiler.vectors import input_packets, memory_packets, output_columns, result_type
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.files import staged, write_file
+from eie_hdl.files import write_files
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
 from eie_hdl.registers import REGISTER
 
@@ -50,9 +50,7 @@ def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str
         its files; see :mod:`.c_names`.
     """
     files = export_files(build, name=name)
-    with staged(folder) as stage:
-        for file, text in files.items():
-            write_file(stage / file, text)
+    write_files(folder, files)
     return {file: len(text.encode()) for file, text in files.items()}
 
 
@@ -132,10 +130,8 @@ def _source(build: Build, name: str) -> str:
     expected = {"FORMAT": FORMAT_VERSION, **{
         f"CONFIG_{field.name.upper()}": int(getattr(config, field.name))
         for field in dataclasses.fields(config)}}
-    settings = {
-        "INPUT_BASE": REGISTER["INPUT_BASE"].pack(value=build.input.base_word),
-        "INPUT_WORDS": REGISTER["INPUT_WORDS"].pack(words=build.input_words,
-                                                    double=int(build.input_buffers > 1))}
+    settings = {register: REGISTER[register].pack(**fields)
+                for register, fields in build.settings.items()}
 
     def table(kind: str, part: str, values: Iterable[str]) -> str:
         return array(f"static const {kind}", f"{name}_{part}", values)

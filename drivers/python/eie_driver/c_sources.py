@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from eie_hdl.files import staged, write_file
+from eie_hdl.files import write_files
 
 __all__ = ["SOURCES", "find_c_driver", "write_driver"]
 
@@ -21,7 +21,5 @@ def find_c_driver() -> Path:
 def write_driver(folder: str | Path) -> dict[str, int]:
     """Copy the driver's own :data:`SOURCES` to a folder; return the bytes of each file."""
     contents = {name: (find_c_driver() / name).read_bytes() for name in SOURCES}
-    with staged(folder) as stage:
-        for name, content in contents.items():
-            write_file(stage / name, content)
+    write_files(folder, contents)
     return {name: len(content) for name, content in contents.items()}
