@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from importlib import resources
 
 from ..config import EIEConfig
 from ..format import FORMAT_VERSION
 from ..registers import PRODUCT_ID, REGISTER
-from .names import DEFAULT_NAME, check_name, prefix_text
+from .names import DEFAULT_NAME, check_name, prefix_text, read_source
 
 __all__ = ["describe_bench"]
 
@@ -56,7 +55,7 @@ def describe_bench(config: EIEConfig, name: str, *, machine: str = DEFAULT_NAME,
         r"/\*start\*/\n": _call("write", "START", 0, indent=3),
         r"/\*error\*/\n": _call("check", "ERROR", 0, indent=3),
     }
-    text = (resources.files(__package__) / "rtl" / "eie_bench.v").read_text(encoding="utf-8")
+    text = read_source("eie_bench.v")
     for marker, part in parts.items():
         text = re.sub(marker, part, text)    # no part has a backslash
     return prefix_text(text, name)

@@ -1,10 +1,11 @@
-"""Names of machines in Verilog, prefixes of modules, files and macros; and lists of files."""
+"""Names of machines in Verilog, prefixes of modules, files and macros; and source files."""
 
 import re
 from collections.abc import Mapping
+from importlib import resources
 
 __all__ = ["DEFAULT_NAME", "VerilogNameError", "check_name", "prefix_text",
-           "source_files"]
+           "read_source", "source_files"]
 
 #: Name of a machine, and prefix of its modules, files and macros, unless another is given.
 DEFAULT_NAME = "eie"
@@ -65,6 +66,13 @@ def prefix_text(text: str, name: str) -> str:
     """Replace the default name by another one in names of modules, files, plusargs and macros."""
     text = re.sub(rf"(?<![A-Za-z0-9_]){DEFAULT_NAME}(?=[_.])", name, text)
     return re.sub(rf"(?<![A-Za-z0-9_]){DEFAULT_NAME.upper()}(?=_)", name.upper(), text)
+
+
+def read_source(file: str) -> str:
+    """Return the text of a hand-written file, with the files that it includes in their places."""
+    text = (resources.files(__package__) / "rtl" / file).read_text(encoding="utf-8")
+    return re.sub(r'^`include "(.*)"\n', lambda match: read_source(match[1]), text,
+                  flags=re.MULTILINE)
 
 
 def source_files(files: Mapping[str, str]) -> dict[str, str]:

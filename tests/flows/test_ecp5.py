@@ -3,18 +3,17 @@
 import dataclasses
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from eie_cli.main import main
 from eie_flows import ecp5
+from eie_hdl.export.names import read_source
 from eie_hdl.export.verilog import Emitted
 from eie_sim.rtl import toolchain
 from eie_sim.rtl.toolchain import Tool, ToolError
 
-VERILOG = Path(__file__).parents[2] / "eie_hdl/export/rtl"
 needs_yosys = pytest.mark.skipif(
     not all(tool.ok for tool in toolchain.check_tools() if tool.purpose == "synthesis"),
     reason="Yosys is not installed")
@@ -46,8 +45,7 @@ module small #(parameter IMAGE = "") (
     always @(posedge clk) product <= spmat_data[17:0] * acc_data[17:0] + spmat_data + acc_data;
 endmodule
 """,
-    **{name: (VERILOG / name).read_text(encoding="utf-8")
-       for name in ("eie_sram.v", "eie_regfile.v")}}
+    **{name: read_source(name) for name in ("eie_sram.v", "eie_regfile.v")}}
 
 
 @needs_yosys

@@ -4,13 +4,11 @@ Benches run in a process of `eie_sim.rtl.cocotb_process`.
 """
 
 import re
-from pathlib import Path
 
 import pytest
 
+from eie_hdl.export.names import read_source
 from eie_sim.rtl.simulators import SimulationError, compile_design, run_bench
-
-VERILOG = Path(__file__).parents[3] / "eie_hdl/export/rtl"
 
 #: A memory with the row selected by a port on another port.
 SHOW = {"show.v": """
@@ -19,7 +17,7 @@ module show(input wire clk, input wire [1:0] row, output wire [71:0] word);
         .clk(clk), .r_en(1'b1), .r_addr(row), .r_data(word),
         .w_en(1'b0), .w_addr(2'd0), .w_data(72'd0));
 endmodule
-""", "eie_sram.v": (VERILOG / "eie_sram.v").read_text(encoding="utf-8")}
+""", "eie_sram.v": read_source("eie_sram.v")}
 
 BENCH = """
 import cocotb
