@@ -58,8 +58,8 @@ def compare(model: Model, data: Data, config: EIEConfig, *, densities: Sequence[
     :class:`dict`
         Plain JSON, as soon as it is measured: ``density``, ``v_width``; ``check``, of
         :func:`~eie_compiler.compression.fidelity.measure_fidelity`; ``bytes`` of the network file;
-        ``cycles``, the mean net cycles of some inputs; ``memory``, as in a build report; ``error``,
-        the reason why the rest is None.
+        ``cycles``, the mean program cycles of some inputs; ``memory``, as in a build report;
+        ``error``, the reason why the rest is None.
 
     Raises
     ------

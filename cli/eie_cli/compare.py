@@ -54,7 +54,7 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
     MODEL is a file that `eie compress` reads. For each combination the model is compressed without
     retraining, as `eie compress` does, and measured: accuracy with --labels, else the agreement
     with the model in floating point, in the arithmetic of the machine; bytes of the network file;
-    mean net cycles of an inference by the cycle model; and the memory used, in all and of the
+    mean program cycles of an inference by the cycle model; and the memory used, in all and of the
     fullest spmat SRAM, which holds the weights. What does not fit the machine is said below the
     table; without --config and --preset the machine has codes as wide as needed. Cycles need the
     extra [bench].
@@ -90,7 +90,7 @@ def _show(model: Path, config: EIEConfig, rows: list[dict[str, Any]]) -> None:
         title += f", {checks[0]['samples']:,} inputs"
         if checks[0].get("labels"):
             title += f"; {checks[0]['labels']['model']:{form}} in floating point"
-    print_table(make_table("density", "bits", name, "verdict", "bytes", "net cycles",
+    print_table(make_table("density", "bits", name, "verdict", "bytes", "program cycles",
                            "KiB used", "spmat used", title=title),
                 [_cells(row, form) for row in rows])
     for reason in dict.fromkeys(row["error"] for row in rows if row["error"]):
