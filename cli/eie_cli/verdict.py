@@ -72,8 +72,7 @@ def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool
 
 def conclude_untrained(check: dict[str, Any], what: str, *, accept_loss: bool) -> None:
     """Print that a trained model is no better than a constant answer; then as :func:`conclude`."""
-    labels = check["labels"]
-    form = ".1%" if check["agreement"] is not None else ".4f"
+    labels, (_, form) = check["labels"], _name_score(check)
     text = (f"the trained network is no better on {check['samples']:,} {check['data']} "
             f"({labels['model']:{form}}) than a constant answer ({labels['constant']:{form}}): "
             f"change --epochs or --rate, or scale the inputs.")
@@ -92,13 +91,18 @@ def _print(verdict: str, text: str) -> None:
         Text(f"{verdict.capitalize()}: {text}", COLOURS[verdict]), soft_wrap=True)
 
 
+def _name_score(check: dict[str, Any]) -> tuple[str, str]:
+    """Name of a score on labels, and its format."""
+    return ("accuracy", ".1%") if check["agreement"] is not None else ("R²", ".4f")
+
+
 def describe_score(check: dict[str, Any]) -> str:
     """Describe in a sentence how well a network does."""
     if check["cause"] == "format":
         return f"the machine has no number format for it: {check['reason']}."
     labels, data = check["labels"], f"{check['samples']:,} {check.get('data', 'inputs')}"
     if labels and labels["judge"]:
-        name, form = (("accuracy", ".1%") if check["agreement"] is not None else ("R²", ".4f"))
+        name, form = _name_score(check)
         return (f"{name} {labels['network']:{form}} on {data}, {labels['model']:{form}} in "
                 f"floating point.")
     if check["agreement"] is None:
@@ -135,12 +139,11 @@ def warn_of_labels(check: dict[str, Any]) -> None:
     """Warn of labels that do not fit the model itself."""
     labels = check.get("labels")
     if labels and not labels["judge"]:
-        classifies = check["agreement"] is not None
-        form = ".1%" if classifies else ".4f"
+        _, form = _name_score(check)
         warn(f"the floating-point model reaches only {labels['model']:{form}} on the labels, no "
              f"better than a constant answer ({labels['constant']:{form}}), so they do not measure "
              "what compression costs: check --labels, their order, and the scale of --calibrate"
-             f"{'' if classifies else _CLASSES}")
+             f"{'' if check['agreement'] is not None else _CLASSES}")
 
 
 def warn_of_outputs(check: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import nn
 
+from eie_compiler.accuracy import score
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.weight_sharing import share_weights
 from eie_compiler.files.json_file import write_json
@@ -117,8 +118,7 @@ def _share(layer: ModelLayer) -> Floats:
 
 def accuracy(scores: Floats, split: Split) -> float:
     """Share of correct answers; two classes may have one score."""
-    chosen = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
-    return float((chosen == split.test_classes).mean())
+    return score(scores, split.test_classes, "classification")
 
 
 def train_sklearn(scaler: Any, split: Split, seed: int) -> Model:
