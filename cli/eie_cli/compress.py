@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -26,6 +26,11 @@ from .options import (
 )
 from .training_options import Learning, learning_options, show_stages, training_session
 from .verdict import conclude, warn, warn_of_labels, warn_of_outputs, warn_of_precision
+
+if TYPE_CHECKING:
+    from eie_compiler.model import Model
+    from eie_compiler.network import CompressedNetwork
+    from eie_compiler.training.data import Data
 
 __all__ = ["compress_command"]
 
@@ -116,76 +121,134 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     if labels and not calibrate:
         raise click.UsageError("--labels needs --calibrate: they are labels of its inputs")
 
-    from eie_compiler.compression.calibration import PREPROCESSED_MAGNITUDE, report_formats
-    from eie_compiler.compression.compress import compress
-    from eie_compiler.compression.fidelity import measure_fidelity
+    from eie_compiler.compression.calibration import report_formats
     from eie_compiler.files.json_file import to_json
-    from eie_compiler.files.network_file import write_network
     from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.frontends import read_model
-    from eie_hdl.numeric import limits
 
-    from .format_tables import show_formats
-    from .network_tables import describe_network, show_network
+    from .network_tables import describe_network
 
     loaded = read_model(model, **reading)
     config = dataclasses.replace(config, v_width=v_width or config.v_width,
                                  act_width=act_width or config.act_width)
     samples = read_array(calibrate) if calibrate else None
-    measured: tuple[Any, Any, str] = (samples, labels and read_array(labels), "inputs")
+    truth = read_array(labels) if labels else None
     options: dict[str, Any] = {
         "density": density, "quality": quality, "balance": balance, "v_width": config.v_width,
         "kmeans_init": kmeans_init, "act_width": config.act_width, "calibration": samples,
         "nonnegative_inputs": nonnegative_inputs, "pins": pins}
-    stages = None
-    if retrain:
-        from eie_compiler.training.data import read_data
-        from eie_compiler.training.retrain import compress_with_retraining
-
-        data = read_data(retrain, validation=learning.validation, seed=learning.seed)
-        with training_session(learning, network) as session:
-            compressed, stages, samples = compress_with_retraining(
-                loaded, data, **options, steps=steps, epochs=learning.epochs, rate=learning.rate,
-                decay=learning.decay, dropout=learning.dropout, batch=learning.batch,
-                seed=learning.seed, threads=learning.threads, resume=learning.resume,
-                **session._asdict())
-            compressed = dataclasses.replace(compressed, codebook_width=config.codebook_width)
-            write_network(network, compressed)
-        if not labels:
-            name, part = data.held_out
-            measured = part.inputs, part.targets, f"{name} inputs"
-    else:
-        with working("compressing") as progress:
-            compressed = dataclasses.replace(compress(loaded, progress=progress, **options),
-                                             codebook_width=config.codebook_width)
-            write_network(network, compressed)
+    result = (_compress(network, loaded, config, options) if retrain is None else
+              _retrain(network, loaded, config, options, retrain, steps=steps, learning=learning))
     with working("measuring the accuracy"):
-        formats = report_formats(compressed, config, samples=samples)
-        check = None
-        if measured[0] is not None:
-            check = {"data": measured[2], **measure_fidelity(
-                loaded, compressed, config, measured[0], labels=measured[1], task=task,
-                retrained=retrain is not None)}
+        formats = report_formats(result.network, config, samples=result.samples)
+        check = _check(loaded, result, config, samples, truth, task)
     if as_json:
-        click.echo(to_json({"notes": loaded.notes, "stages": stages,
-                            **describe_network(network, compressed), "formats": formats,
+        click.echo(to_json({"notes": loaded.notes, "stages": result.stages,
+                            **describe_network(network, result.network), "formats": formats,
                             "check": check}))
     else:
-        if stages is not None:
-            show_stages(str(network), data.classifies, stages)
-        show_network(network, compressed)
-        show_formats(formats, check)
+        _show(network, result, formats, check)
     warn_of_precision(formats)
     if check is None:
-        greatest = limits(config.act_width)[1] * 0.5 ** compressed.input_frac
-        assumed = "inputs" if compressed.preprocessing is None else "preprocessed inputs"
-        high = 1 if compressed.preprocessing is None else PREPROCESSED_MAGNITUDE
-        warn(f"the accuracy was not measured, and the formats assume {assumed} from "
-             f"{0 if nonnegative_inputs else -high} to {high} (the input has "
-             f"{compressed.input_frac} fraction bits and saturates above {greatest:.5g}): give "
-             "--calibrate X.npy, inputs as they occur, and --labels Y.npy if there are any")
+        _warn_of_no_check(result.network, config)
     else:
         warn_of_labels(check)
         warn_of_outputs(check)
         conclude(check, str(network), accept_loss=accept_loss, quiet=as_json,
                  retrainable=loaded.patches is None)
+
+
+class _Result(NamedTuple):
+    """A compressed network, and the data that it was made with.
+
+    Attributes
+    ----------
+    network : :class:`~eie_compiler.network.CompressedNetwork`
+        Network, as it was written.
+    samples : array, optional
+        Inputs for whose range its formats were chosen.
+    data : :class:`~eie_compiler.training.data.Data`, optional
+        Data of retraining.
+    stages : :class:`list` of :class:`dict`, optional
+        Records of retraining.
+    """
+
+    network: "CompressedNetwork"
+    samples: Any
+    data: "Data | None" = None
+    stages: list[dict[str, Any]] | None = None
+
+
+def _compress(path: Path, model: "Model", config: EIEConfig, options: dict[str, Any]) -> _Result:
+    """Compress a model without retraining, and write the network."""
+    from eie_compiler.compression.compress import compress
+
+    with working("compressing") as progress:
+        network = compress(model, progress=progress, **options)
+        return _Result(_write(path, network, config), options["calibration"])
+
+
+def _retrain(path: Path, model: "Model", config: EIEConfig, options: dict[str, Any],
+             data_file: Path, *, steps: int, learning: Learning) -> _Result:
+    """Compress a model with retraining, and write the network."""
+    from eie_compiler.training.data import read_data
+    from eie_compiler.training.retrain import compress_with_retraining
+
+    data = read_data(data_file, validation=learning.validation, seed=learning.seed)
+    with training_session(learning, path) as session:
+        network, stages, samples = compress_with_retraining(
+            model, data, **options, steps=steps, epochs=learning.epochs, rate=learning.rate,
+            decay=learning.decay, dropout=learning.dropout, batch=learning.batch,
+            seed=learning.seed, threads=learning.threads, resume=learning.resume,
+            **session._asdict())
+        return _Result(_write(path, network, config), samples, data, stages)
+
+
+def _write(path: Path, network: "CompressedNetwork", config: EIEConfig) -> "CompressedNetwork":
+    """Write a network with the width of a machine's codebooks, and return it."""
+    from eie_compiler.files.network_file import write_network
+
+    network = dataclasses.replace(network, codebook_width=config.codebook_width)
+    write_network(path, network)
+    return network
+
+
+def _check(model: "Model", result: _Result, config: EIEConfig, samples: Any, labels: Any,
+           task: str | None) -> dict[str, Any] | None:
+    """Measure the fidelity with held-out data of retraining, or with samples if there are any."""
+    from eie_compiler.compression.fidelity import measure_fidelity
+
+    data = "inputs"
+    if result.data is not None and labels is None:
+        name, part = result.data.held_out
+        samples, labels, data = part.inputs, part.targets, f"{name} inputs"
+    if samples is None:
+        return None
+    return {"data": data, **measure_fidelity(model, result.network, config, samples, labels=labels,
+                                             task=task, retrained=result.data is not None)}
+
+
+def _show(path: Path, result: _Result, formats: list[dict[str, Any]], check: dict[str, Any] | None
+          ) -> None:
+    """Print tables of the stages of retraining, the network and its formats."""
+    from .format_tables import show_formats
+    from .network_tables import show_network
+
+    if result.data is not None and result.stages is not None:
+        show_stages(str(path), result.data.classifies, result.stages)
+    show_network(path, result.network)
+    show_formats(formats, check)
+
+
+def _warn_of_no_check(network: "CompressedNetwork", config: EIEConfig) -> None:
+    """Warn that no input was given, and of the inputs that the formats assume."""
+    from eie_compiler.compression.calibration import PREPROCESSED_MAGNITUDE
+    from eie_hdl.numeric import limits
+
+    greatest = limits(config.act_width)[1] * 0.5 ** network.input_frac
+    assumed = "inputs" if network.preprocessing is None else "preprocessed inputs"
+    high = 1 if network.preprocessing is None else PREPROCESSED_MAGNITUDE
+    warn(f"the accuracy was not measured, and the formats assume {assumed} from "
+         f"{0 if network.nonnegative_inputs else -high} to {high} (the input has "
+         f"{network.input_frac} fraction bits and saturates above {greatest:.5g}): give "
+         "--calibrate X.npy, inputs as they occur, and --labels Y.npy if there are any")
