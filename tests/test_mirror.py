@@ -17,7 +17,7 @@ MIRROR = {"eie_hdl": "hdl", "compiler/eie_compiler": "compiler",
 #: Modules without a test file of their name -> test file that covers them, and the reason.
 COVERED = {
     "eie_compiler.files.build_manifest": (
-        "compiler/test_build.py", "checks the manifests of whole builds"),
+        "compiler/files/test_build_folder.py", "checks the manifests of whole builds"),
     "eie_compiler.frontends": (
         "compiler/frontends/test_arrays.py", "chooses a front end by the kind of file"),
     "eie_compiler.frontends.geometry": (

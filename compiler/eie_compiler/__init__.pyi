@@ -1,12 +1,13 @@
 """Public names of the package, and the submodules that define them."""
 
 from .accuracy import LabelError as LabelError
-from .build import Build as Build, BuildError as BuildError, Vector as Vector
+from .build import Build as Build
 from .compression.calibration import report_formats as report_formats
 from .compression.compress import compress as compress
 from .compression.decompress import decompress as decompress
 from .compression.fidelity import measure_fidelity as measure_fidelity
 from .errors import CompileError as CompileError, CompressError as CompressError
+from .files.build_folder import BuildError as BuildError
 from .files.json_file import SCHEMA_VERSION as SCHEMA_VERSION
 from .files.network_file import read_network as read_network, write_network as write_network
 from .frontends import FrontEndError as FrontEndError, read_model as read_model
@@ -18,4 +19,9 @@ from .network import (
     NetworkError as NetworkError,
 )
 from .patches import PatchError as PatchError, Patches as Patches
-from .vectors import VectorError as VectorError, dequantise as dequantise, quantise as quantise
+from .vectors import (
+    Vector as Vector,
+    VectorError as VectorError,
+    dequantise as dequantise,
+    quantise as quantise,
+)

@@ -1,7 +1,8 @@
 """Conversion of vectors between numbers, fixed-point words, SRAM columns and load packets."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape, ShapeLike
@@ -20,8 +21,9 @@ from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 
 __all__ = [
-    "VectorError", "dequantise", "first_rows", "gather", "input_packets", "memory_packets",
-    "output_columns", "packet", "quantise", "read_words", "result_type", "scatter",
+    "Vector", "VectorError", "dequantise", "first_rows", "gather", "input_packets",
+    "memory_packets", "output_columns", "packet", "quantise", "read_words", "result_type",
+    "scatter",
 ]
 
 
@@ -29,20 +31,26 @@ class VectorError(ValueError):
     """Invalid numbers or shape of a vector; the message names the element or vector."""
 
 
-class Placement(Protocol):
-    """Placement of a vector: the part of :class:`~.build.Vector` used here."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Vector:
+    """A vector of activations in the activation SRAMs.
 
-    @property
-    def name(self) -> str:
-        """Name, for messages."""
+    Attributes
+    ----------
+    name : :class:`str`
+        ``input``, or the name of the layer that computes it.
+    base_word : :class:`int`
+        First row, the same in every PE.
+    columns : int64, n_elements
+        Column number, slot · n_pe + PE, of each logical element.
+    frac : :class:`int`
+        Fraction bits: word `a` represents ``a / 2 ** frac``.
+    """
 
-    @property
-    def base_word(self) -> int:
-        """First row in the activation SRAMs."""
-
-    @property
-    def columns(self) -> NDArray[np.int64]:
-        """Column number of each element."""
+    name: str
+    base_word: int
+    columns: NDArray[np.int64]
+    frac: int
 
 
 def quantise(values: ArrayLike, frac: int | NDArray[np.int64], width: int
@@ -81,7 +89,7 @@ def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
     return np.ldexp(words.astype(np.float64), -frac)
 
 
-def scatter(vector: Placement, values: NDArray[np.int64], n_pe: int) -> NDArray[np.int64]:
+def scatter(vector: Vector, values: NDArray[np.int64], n_pe: int) -> NDArray[np.int64]:
     """Arrange elements (batch, n) by column number (batch, n_columns), as the compiler placed them.
 
     The result covers whole rows of the activation SRAMs; unused columns are zero.
@@ -101,7 +109,7 @@ def scatter(vector: Placement, values: NDArray[np.int64], n_pe: int) -> NDArray[
     return placed
 
 
-def gather(vector: Placement, placed: NDArray[np.int64]) -> NDArray[np.int64]:
+def gather(vector: Vector, placed: NDArray[np.int64]) -> NDArray[np.int64]:
     """Invert :func:`scatter`.
 
     Raises
@@ -147,7 +155,7 @@ def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, addr
     return np.concatenate([np.broadcast_to(header, (*packets, 1)), beats], axis=-1)
 
 
-def input_packets(config: EIEConfig, vector: Placement, values: NDArray[np.int64], *,
+def input_packets(config: EIEConfig, vector: Vector, values: NDArray[np.int64], *,
                   buffer: int = 0) -> NDArray[np.uint64]:
     """Make the packets that load vectors into an input buffer.
 

@@ -11,7 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from eie_compiler.vectors import Placement, input_packets
+from eie_compiler.vectors import Vector, input_packets
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
 from support.stream_rules import StreamRules
@@ -140,7 +140,7 @@ def image_words(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
             yield {"memory": memory, "pe": pe or 0, "address": first + step * row, "data": word}
 
 
-def input_words(config: EIEConfig, vector: Placement, values: NDArray[np.int64], *, base: int
+def input_words(config: EIEConfig, vector: Vector, values: NDArray[np.int64], *, base: int
                 ) -> Iterator[dict[str, Any]]:
     """Yield the words of an input vector (n,) from row `base` on, as :func:`image_words` does."""
     _, *beats = input_packets(config, vector, values[np.newaxis])[0]

@@ -9,9 +9,10 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.packing import pack
 
-from ..build import Build, Vector
+from ..build import Build
 from ..errors import CompileError, require_words
 from ..network import CompressedNetwork, Layer
+from ..vectors import Vector
 from .build_report import describe_build
 from .csc import encode, pack_entries, pack_pointers, require_entries
 from .fixed_point import LayerFormat, choose_formats, fix_preprocessing
