@@ -38,6 +38,8 @@ COVERED = {
         "sim/golden/test_model.py", "decodes what the golden model runs"),
     "eie_sim.rtl.benches.bench_eie": (
         "sim/rtl/test_cocotb_engine.py", "runs in the engine's simulation"),
+    "eie_sim.rtl.cocotb_bench": (
+        "sim/rtl/test_simulators.py", "runs what that file compiles"),
     "eie_sim.rtl.cocotb_bus": (
         "benches/bench_driver.py", "runs in a simulation"),
     "eie_sim.rtl.cocotb_process": (

@@ -10,7 +10,8 @@ import pytest
 
 from eie_hdl.config import PRESETS
 from eie_hdl.registers import Error
-from eie_sim.rtl.simulators import SimulationError, compile_design, run_bench
+from eie_sim.rtl.cocotb_bench import run_bench
+from eie_sim.rtl.simulators import SimulationError, compile_design
 from eie_sim.rtl.verilator_host import verilog
 
 TINY = PRESETS["tiny"]

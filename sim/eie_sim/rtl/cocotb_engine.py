@@ -16,7 +16,8 @@ from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts
 from eie_hdl.packing import unpack
 
-from .simulators import compile_design, run_bench
+from .cocotb_bench import run_bench
+from .simulators import compile_design
 from .verilator_host import verilog
 
 __all__ = ["Mismatch", "SimulationResult", "compare", "deadline", "run"]
@@ -107,7 +108,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     timeout : :class:`float`, seconds
         Time limit of the simulator, which is then killed.
     bench : :class:`str`
-        Module of the cocotb bench, as for :func:`.simulators.run_bench`.
+        Module of the cocotb bench, as for :func:`.cocotb_bench.run_bench`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Process in which :func:`eie_sim.rtl.simulators.run_bench` runs cocotb's runner.
+"""Process in which :func:`eie_sim.rtl.cocotb_bench.run_bench` runs cocotb's runner.
 
 The runner has no time limit and exits its process when a test fails.
 """

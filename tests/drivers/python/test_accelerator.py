@@ -18,7 +18,8 @@ from eie_driver.errors import (
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.registers import Error
 from eie_sim.inference import infer
-from eie_sim.rtl.simulators import compile_design, run_bench
+from eie_sim.rtl.cocotb_bench import run_bench
+from eie_sim.rtl.simulators import compile_design
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 from eie_sim.rtl.verilator_host import verilog

@@ -11,13 +11,13 @@ from eie_driver.accelerator import Accelerator
 from eie_driver.bus import BusError
 from eie_driver.pynq import PynqBus
 from eie_sim.inference import infer
-from eie_sim.rtl import simulators
+from eie_sim.rtl import cocotb_bench
 from support.driver_builds import compiled, random_words
 
 
 def pynq(fake, monkeypatch):
     """Make a bus to the machine through mock classes of PYNQ; return it and the DMA."""
-    monkeypatch.syspath_prepend(simulators.BENCHES)
+    monkeypatch.syspath_prepend(cocotb_bench.BENCHES)
     bench = importlib.import_module("benches.bench_pynq")
     monkeypatch.setitem(sys.modules, "pynq", SimpleNamespace(allocate=np.zeros))
     dma = SimpleNamespace(sendchannel=bench.SendChannel(fake),

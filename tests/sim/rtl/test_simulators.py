@@ -8,7 +8,8 @@ import re
 import pytest
 
 from eie_hdl.export.names import read_source
-from eie_sim.rtl.simulators import SimulationError, compile_design, run_bench
+from eie_sim.rtl.cocotb_bench import run_bench
+from eie_sim.rtl.simulators import SimulationError, compile_design
 
 #: A memory with the row selected by a port on another port.
 SHOW = {"show.v": """
