@@ -16,6 +16,8 @@ MIRROR = {"eie_hdl": "hdl", "compiler/eie_compiler": "compiler",
 
 #: Modules without a test file of their name -> test file that covers them, and the reason.
 COVERED = {
+    "eie_hdl.host.word_assembler": (
+        "hdl/host/test_packet_reader.py", "adds to the module of the reader"),
     "eie_compiler.files.build_manifest": (
         "compiler/files/test_build_folder.py", "checks the manifests of whole builds"),
     "eie_compiler.frontends": (

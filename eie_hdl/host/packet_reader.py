@@ -1,31 +1,17 @@
-from typing import NamedTuple
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
-from ..format import BEAT_WIDTH, Layouts, Memory, n_beats
+from ..format import BEAT_WIDTH, Layouts, Memory
 from ..registers import REGISTER, Error
 from .axi import stream_beat
 from .crc32 import Crc32
 from .error_log import error_layout
 from .header_check import HeaderCheck
+from .word_assembler import WordAssembler
 
 __all__ = ["PacketReader"]
-
-
-class Word(NamedTuple):
-    """Status of the word being received.
-
-    This beat is its last one (`ends`); it is the last word of its packet (`is_final`); the output
-    can accept it in this cycle (`has_room`); `next_address` is the address of the following word.
-    """
-
-    ends: Value
-    is_final: Value
-    has_room: Value
-    next_address: Value
 
 
 class PacketReader(wiring.Component):
@@ -116,7 +102,6 @@ class PacketReader(wiring.Component):
     def __init__(self, config: EIEConfig):
         self._config  = config
         self._layouts = layouts = Layouts.of(config)
-        self._images  = {**layouts.memories, Memory.INPUT: layouts.memories[Memory.ACT]}
         super().__init__({
             "i": In(stream.Signature(stream_beat)),
             "o": Out(stream.Signature(layouts.load)),
@@ -181,7 +166,9 @@ class PacketReader(wiring.Component):
 
         with m.If(is_header):
             m.d.sync += packet.as_value().eq(Mux(whole, self.i.p.data, 0))
-        word = self._put_words(m, packet, is_header, used, is_bad)
+        words = WordAssembler(self._config, self.i.p.data, self.o,
+                              self.input_base + Mux(packet.buffer, self.input_words, 0))
+        word = words.assemble(m, packet, is_header, used, is_bad)
         fault = self._find_fault(m, packet, word, is_beat & ~stopped)
         m.d.comb += [
             is_fault.eq(fault.code != Error.NONE),
@@ -217,61 +204,6 @@ class PacketReader(wiring.Component):
             check.buffer_in_use.eq(self.buffer_in_use),
         ]
         return check.error
-
-    def _put_words(self, m, packet, is_header, used, is_bad):
-        """Assemble beats into words, and offer them with their destination."""
-        # `earlier` holds all beats of a word but the last one.
-        most_beats = max(n_beats(image.shape) for image in self._images.values())
-        earlier    = Signal(BEAT_WIDTH * (most_beats - 1))
-        beat       = Signal(range(most_beats))
-        last_beat  = Signal.like(beat)
-        bits       = Signal.like(self.o.p.data)
-        with m.Switch(packet.memory):
-            for memory, image in self._images.items():
-                with m.Case(memory):
-                    beats = n_beats(image.shape)
-                    m.d.comb += [
-                        last_beat.eq(beats - 1),
-                        bits.eq(Cat(earlier[BEAT_WIDTH * (most_beats - beats):], self.i.p.data)),
-                    ]
-
-        # An input buffer is filled row by row, and each row PE by PE.
-        is_input = packet.memory == Memory.INPUT
-        turn     = Signal.like(self.o.p.pe)
-        row      = self.input_base + Mux(packet.buffer, self.input_words, 0) + packet.address
-        offered = Signal()
-        is_new  = Signal()    # offered in this cycle for the first time
-        word = Word(ends=beat == last_beat, is_final=packet.count == 1,
-                    has_room=~offered | self.o.ready,
-                    next_address=packet.address + (~is_input | (turn == self._config.n_pe - 1)))
-
-        # A new word is withdrawn if its header is invalid.
-        is_withdrawn = is_bad & is_new
-        m.d.comb += self.o.valid.eq(offered & ~is_withdrawn)
-        m.d.sync += is_new.eq(used & word.ends)
-        with m.If(self.o.ready | is_withdrawn):
-            m.d.sync += offered.eq(0)
-        with m.If(is_header):
-            m.d.sync += [beat.eq(0), turn.eq(0)]
-        with m.If(used):
-            m.d.sync += [
-                beat.eq(beat + 1),
-                earlier.eq(Cat(earlier, self.i.p.data)[BEAT_WIDTH:]),
-            ]
-        with m.If(used & word.ends):
-            m.d.sync += [
-                beat.eq(0),
-                turn.eq(turn + 1),
-                packet.address.eq(word.next_address),
-                packet.count.eq(packet.count - 1),
-                offered.eq(1),
-                self.o.p.address.eq(Mux(is_input, row, packet.address)),
-                self.o.p.data.eq(bits),
-                self.o.p.pe.eq(Mux(is_input, turn, packet.pe)),
-                self.o.p.everyone.eq(packet.everyone & ~is_input),
-                self.o.p.memory.eq(Mux(is_input, Memory.ACT, packet.memory)),
-            ]
-        return word
 
     def _find_fault(self, m, packet, word, is_beat):
         """Check a beat of words."""

@@ -1,4 +1,4 @@
-"""PacketReader, against the packet rules in Python."""
+"""PacketReader, with eie_hdl.host.word_assembler, against the packet rules in Python."""
 
 import dataclasses
 import random
