@@ -51,7 +51,7 @@ def compare(model: Model, data: Data, config: EIEConfig, *, densities: Sequence[
     densities, bits
         Shares of the weights that are kept, and widths of a code, 2 to 8.
     widen : :class:`bool`
-        Give the machine codes as wide as the network's, where its own are narrower.
+        Give the machine codes as wide as the network's, for which alone it can be compiled.
 
     Yields
     ------
@@ -87,14 +87,12 @@ def _measure(model: Model, data: Data, config: EIEConfig, density: float, width:
     # Whatever a point lacks, the others count.
     try:
         network = compress(model, density=density, v_width=width, act_width=config.act_width,
-                           calibration=data.samples)
+                           codebook_width=config.codebook_width, calibration=data.samples)
         row["bytes"] = len(encode_network(network))
         row["check"] = measure_fidelity(model, network, config, data.samples, labels=data.labels,
                                         task=data.task)
-        machine = config
-        if widen:
-            machine = dataclasses.replace(config, v_width=max(config.v_width, width))
-        build = compile_network(network, machine)
+        build = compile_network(network, dataclasses.replace(config, v_width=width)
+                                if widen else config)
         row["memory"] = build.report["memory"]
         row["cycles"] = _count_cycles(build, data.samples)
     except (ValueError, RuntimeError, MemoryError) as error:

@@ -56,7 +56,8 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
     with the model in floating point, in the arithmetic of the machine; bytes of the network file;
     mean program cycles of an inference by the cycle model; and the memory used, in all and of the
     fullest spmat SRAM, which holds the weights. What does not fit the machine is said below the
-    table; without --config and --preset the machine has codes as wide as needed. Cycles need the
+    table; without --config and --preset the machine has codes as wide as the
+    network's. Cycles need the
     extra [bench].
     """
     from eie_bench.compare import Data, compare

@@ -135,10 +135,11 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     truth = read_array(labels) if labels else None
     options: dict[str, Any] = {
         "density": density, "quality": quality, "balance": balance, "v_width": config.v_width,
-        "kmeans_init": kmeans_init, "act_width": config.act_width, "calibration": samples,
+        "kmeans_init": kmeans_init, "act_width": config.act_width,
+        "codebook_width": config.codebook_width, "calibration": samples,
         "nonnegative_inputs": nonnegative_inputs, "pins": pins}
-    result = (_compress(network, loaded, config, options) if retrain is None else
-              _retrain(network, loaded, config, options, retrain, steps=steps, learning=learning))
+    result = (_compress(network, loaded, options) if retrain is None else
+              _retrain(network, loaded, options, retrain, steps=steps, learning=learning))
     with working("measuring the accuracy"):
         formats = report_formats(result.network, config, samples=result.samples)
         check = _check(loaded, result, config, samples, truth, task)
@@ -179,18 +180,21 @@ class _Result(NamedTuple):
     stages: list[dict[str, Any]] | None = None
 
 
-def _compress(path: Path, model: "Model", config: EIEConfig, options: dict[str, Any]) -> _Result:
+def _compress(path: Path, model: "Model", options: dict[str, Any]) -> _Result:
     """Compress a model without retraining, and write the network."""
     from eie_compiler.compression.compress import compress
+    from eie_compiler.files.network_file import write_network
 
     with working("compressing") as progress:
         network = compress(model, progress=progress, **options)
-        return _Result(_write(path, network, config), options["calibration"])
+        write_network(path, network)
+        return _Result(network, options["calibration"])
 
 
-def _retrain(path: Path, model: "Model", config: EIEConfig, options: dict[str, Any],
+def _retrain(path: Path, model: "Model", options: dict[str, Any],
              data_file: Path, *, steps: int, learning: Learning) -> _Result:
     """Compress a model with retraining, and write the network."""
+    from eie_compiler.files.network_file import write_network
     from eie_compiler.training.data import read_data
     from eie_compiler.training.retrain import compress_with_retraining
 
@@ -201,16 +205,8 @@ def _retrain(path: Path, model: "Model", config: EIEConfig, options: dict[str, A
             decay=learning.decay, dropout=learning.dropout, batch=learning.batch,
             seed=learning.seed, threads=learning.threads, resume=learning.resume,
             **session._asdict())
-        return _Result(_write(path, network, config), samples, data, stages)
-
-
-def _write(path: Path, network: "CompressedNetwork", config: EIEConfig) -> "CompressedNetwork":
-    """Write a network with the width of a machine's codebooks, and return it."""
-    from eie_compiler.files.network_file import write_network
-
-    network = dataclasses.replace(network, codebook_width=config.codebook_width)
-    write_network(path, network)
-    return network
+        write_network(path, network)
+        return _Result(network, samples, data, stages)
 
 
 def _check(model: "Model", result: _Result, config: EIEConfig, samples: Any, labels: Any,

@@ -7,6 +7,7 @@ library and of installed packages.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def measure(model: Model, seen: NDArray[np.float64], features: NDArray[np.float6
     """
     network = compress(model, density=density, v_width=v_width, calibration=seen)
     write_network(path, network)
-    build = compile_network(network, CONFIG)
+    build = compile_network(network, dataclasses.replace(CONFIG, v_width=v_width))
     words = prepare(build, features)
     (output,) = infer(build, words, words=True, engine="golden").outputs
     found = dequantise(output, build.outputs[0].frac)

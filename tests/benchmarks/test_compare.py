@@ -1,5 +1,6 @@
 """Rows of `eie compare`: every point stands for itself."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -39,7 +40,7 @@ def data(rng, model):
 
 def test_each_row_is_what_the_commands_give(tmp_path, model, data):
     pytest.importorskip("numba")
-    rows = list(compare(model, data, CONFIG, densities=[1, 0.25], bits=[2, 4], widen=False))
+    rows = list(compare(model, data, CONFIG, densities=[1, 0.25], bits=[2, 4], widen=True))
     assert [(row["density"], row["v_width"]) for row in rows] == [(1, 2), (1, 4), (0.25, 2),
                                                                   (0.25, 4)]
     assert json.loads(json.dumps(rows)) == rows
@@ -50,7 +51,8 @@ def test_each_row_is_what_the_commands_give(tmp_path, model, data):
         assert row["bytes"] == (tmp_path / "net.npz").stat().st_size
         assert row["check"] == measure_fidelity(model, network, CONFIG, data.samples,
                                                 labels=data.labels)
-        build = compile_network(network, CONFIG)
+        build = compile_network(network,
+                                dataclasses.replace(CONFIG, v_width=row["v_width"]))
         assert row["memory"] == build.report["memory"]
         words = prepare(build, data.samples[:8])
         assert row["cycles"] == np.mean([one.counters["cycles"]
@@ -60,18 +62,19 @@ def test_each_row_is_what_the_commands_give(tmp_path, model, data):
 
 def test_settings_that_do_not_fit_keep_their_accuracy(model, data):
     small = EIEConfig(n_pe=1, acc_depth=4, spmat_depth=20, v_width=4)
-    too_many, too_wide = compare(model, data, small, densities=[1], bits=[4, 5], widen=False)
+    too_many, *others = compare(model, data, small, densities=[1], bits=[4, 3, 5], widen=False)
     assert too_many["error"].startswith("spmat SRAM must have ")
-    assert too_wide["error"].startswith("v_width must be 5 or more for the codes of the network")
-    for row in (too_many, too_wide):
+    for row in others:
+        assert row["error"].startswith(f"v_width must be {row['v_width']}, for which the network")
+    for row in (too_many, *others):
         assert row["check"]["labels"]["network"] > 0.5 and row["bytes"] > 0
         assert row["cycles"] is None and row["memory"] is None
 
 
-def test_a_machine_may_get_codes_as_wide_as_needed(model, data):
+def test_a_machine_may_get_codes_as_wide_as_those_of_the_network(model, data):
     pytest.importorskip("numba")
-    row, = compare(model, data, CONFIG, densities=[1], bits=[6], widen=True)
-    assert row["error"] is None and row["cycles"] > 0
+    for row in compare(model, data, CONFIG, densities=[1], bits=[3, 6], widen=True):
+        assert row["error"] is None and row["cycles"] > 0
 
 
 def test_a_point_that_fails_does_not_lose_the_others(monkeypatch, model, data):

@@ -49,8 +49,8 @@ def test_what_does_not_fit_the_machine_is_said_below(tmp_path, weights, files, e
     assert code == 0
     assert re.search(r"^ +1 +3 +\d\.\d{4} +\S+ +[\d,]+ +\d+ ", text, re.M)
     assert re.search(r"^ +1 +4 +\d\.\d{4} +\S+ +[\d,]+ +– +– +– *$", text, re.M)
-    assert re.search(r"^1 × 4: v_width must be 4 or more for the codes of the network, not 3", text,
-                     re.M)
+    assert re.search(r"^1 × 4: v_width must be 4, for which the network was compressed, not 3: ",
+                     text, re.M)
 
 
 @pytest.mark.parametrize("options, message", [

@@ -96,7 +96,7 @@ def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIE
     """
     chosen = _choose(names, [layer.name for layer in network.layers])
     # One PE, which saves memory: the golden model's outputs do not depend on the number of PEs.
-    tall = fit(config, n_pe=1, acc_depth=1024, v_width=max(config.v_width, network.v_width))
+    tall = fit(config, n_pe=1, acc_depth=1024, v_width=network.v_width)
     build = compile_network(network, tall, outputs="all")
     words = prepare(build, inputs)
     results = infer(build, words, words=True, engine="golden").outputs

@@ -26,6 +26,7 @@ __all__ = ["check_options", "compress", "densities"]
 def compress(model: Model, *, density: float | Sequence[float] | None = None,
              quality: float | Sequence[float] | None = None, balance: int | None = None,
              v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
+             codebook_width: int = 16,
              calibration: NDArray[np.floating[Any]] | None = None, input_magnitude: float = 1.0,
              nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
              progress: Callable[[str], None] = lambda step: None) -> CompressedNetwork:
@@ -50,6 +51,8 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         As for :func:`~.weight_sharing.share_weights`.
     act_width : :class:`int`
         Width of an activation of the target machine in bits, which the formats use fully.
+    codebook_width : :class:`int`
+        Width of a codebook entry of the target machine in bits, which the network records.
     calibration, input_magnitude, pins
         Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
         Samples are also used for the weights and biases.
@@ -65,7 +68,8 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         If an option is invalid, or results are not finite.
     """
     check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
-                  calibration=calibration, input_magnitude=input_magnitude,
+                  codebook_width=codebook_width, calibration=calibration,
+                  input_magnitude=input_magnitude,
                   nonnegative_inputs=nonnegative_inputs, pins=pins)
     shares = densities(model, density=density, quality=quality)
     n_shared = (1 << v_width) - 1
@@ -96,9 +100,10 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     input_frac, *fracs = calibrate(decompress(unscaled), act_width=act_width, samples=calibration,
                                    input_magnitude=input_magnitude,
                                    nonnegative_inputs=nonnegative_inputs, pins=pins)
-    return dataclasses.replace(unscaled, input_frac=input_frac, act_width=act_width, layers=tuple(
-        dataclasses.replace(layer, output_frac=frac)
-        for layer, frac in zip(unscaled.layers, fracs)))
+    layers = [dataclasses.replace(layer, output_frac=frac)
+              for layer, frac in zip(unscaled.layers, fracs)]
+    return dataclasses.replace(unscaled, input_frac=input_frac, layers=tuple(layers),
+                               act_width=act_width, codebook_width=codebook_width)
 
 
 class _Correction:
@@ -128,12 +133,13 @@ class _Correction:
 
 
 def check_options(model: Model, *, v_width: int, kmeans_init: str, act_width: int,
-                  calibration: NDArray[np.floating[Any]] | None = None,
+                  codebook_width: int = 16, calibration: NDArray[np.floating[Any]] | None = None,
                   input_magnitude: float = 1.0, nonnegative_inputs: bool = False,
                   pins: Mapping[str, int] | None = None) -> None:
     """Check options of :func:`compress` before any long computation; raise as it does."""
     check_sharing(v_width, kmeans_init)
     EIEConfig.check("act_width", act_width)
+    EIEConfig.check("codebook_width", codebook_width)
     check_calibration(model, samples=calibration, input_magnitude=input_magnitude,
                       nonnegative_inputs=nonnegative_inputs, pins=pins or {})
     if nonnegative_inputs and model.preprocessing is not None:

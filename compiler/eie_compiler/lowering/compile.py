@@ -44,9 +44,6 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         raise CompileError(f"mapping must be {' or '.join(MAPPINGS)}, not {mapping!r}")
     if outputs not in ("last", "all"):
         raise CompileError(f"outputs must be last or all, not {outputs!r}")
-    if network.v_width > config.v_width:
-        raise CompileError(f"v_width must be {network.v_width} or more for the codes of the "
-                           f"network, not {config.v_width}: raise it, or compress to fewer bits")
     _require_widths(config, network)
     act_map = place_activations(config, network)
     require_pointers(config, network)
@@ -93,6 +90,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
 def _require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
     """Check that the network was made for the widths of the machine."""
     for name, option in (("act_width", "--act-width {}"),
+                         ("v_width", "--v-width {}"),
                          ("codebook_width", "--config FILE with codebook_width = {}")):
         made_for, there = getattr(network, name), getattr(config, name)
         if made_for not in (None, there):

@@ -43,7 +43,7 @@ def compress_with_retraining(
         model: Model, data: Data, *, density: float | Sequence[float] | None = None,
         quality: float | Sequence[float] | None = None, balance: int | None = None,
         v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
-        calibration: NDArray[np.floating[Any]] | None = None,
+        codebook_width: int = 16, calibration: NDArray[np.floating[Any]] | None = None,
         nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
         steps: int = 4, epochs: int = 20, rate: float = 1e-3, decay: float = 1e-2,
         dropout: float = 0.0, batch: int = 128, seed: int = 0, threads: int = 1,
@@ -62,8 +62,8 @@ def compress_with_retraining(
         Model to compress.
     data : :class:`~.data.Data`
         Data to train with, as from :func:`~.data.read_data`.
-    density, quality, balance, v_width, kmeans_init, act_width, nonnegative_inputs, pins
-        As for :func:`~..compression.compress.compress`.
+    density, quality, balance, v_width, kmeans_init, act_width, codebook_width
+        As for :func:`~..compression.compress.compress`, as are `nonnegative_inputs` and `pins`.
     calibration : array, optional
         Inputs for which the formats are chosen; by default, training inputs, at most 10,000.
     steps : :class:`int`
@@ -85,7 +85,8 @@ def compress_with_retraining(
     shares = densities(model, density=density, quality=quality)
     samples = data.train.inputs[:N_SAMPLES] if calibration is None else calibration
     check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
-                  calibration=samples, nonnegative_inputs=nonnegative_inputs, pins=pins)
+                  codebook_width=codebook_width, calibration=samples,
+                  nonnegative_inputs=nonnegative_inputs, pins=pins)
     if density is None and quality is None and balance is None:
         steps = 0
     stages = [*pruning_stages(steps, epochs, shares, balance=balance, rate=rate, decay=decay,
@@ -96,6 +97,6 @@ def compress_with_retraining(
                     checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
     # The module is pruned and shared already: compression keeps its weights exactly.
     network = compress(module.to_model(), v_width=v_width, kmeans_init=kmeans_init,
-                       act_width=act_width, calibration=samples,
+                       act_width=act_width, codebook_width=codebook_width, calibration=samples,
                        nonnegative_inputs=nonnegative_inputs, pins=pins)
     return Retrained(network, records, samples)

@@ -45,7 +45,7 @@ def test_entry_balance_is_counted_tile_by_tile():
     codes = np.zeros((16, 3), np.uint8)
     codes[[0, 2, 4, 6, 9, 11, 13, 15]] = 1
     network = CompressedNetwork((make_layer(codes, codebook=[0, 1, 0, 0]),), 8, 2)
-    balance = [compile_network(network, EIEConfig(n_pe=2, acc_depth=depth),
+    balance = [compile_network(network, EIEConfig(n_pe=2, v_width=2, acc_depth=depth),
                                mapping="interleaved").report["layers"][0]["entry_balance"]
                for depth in (4, 8)]
     assert balance == [0.5, 1.0]

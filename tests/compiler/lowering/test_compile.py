@@ -1,12 +1,15 @@
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from eie_compiler.compression.compress import compress
 from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.csc import decode
+from eie_compiler.model import Model, ModelLayer
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts
@@ -79,16 +82,17 @@ def test_only_the_last_results_are_sent_unless_all_are_wanted():
     assert [vector.name for vector in both.outputs] == ["fc1", "fc2"]
 
 
-def test_codes_narrower_than_the_machine_are_run_by_it():
-    network = network_of([10, 20, 5], v_width=2)
-    config = EIEConfig(n_pe=4, v_width=5)
-    build = compile_network(network, config)
-    layer = decode(config, build.images)[1]
-    assert layer.codebook.shape == (32,)
-    assert not layer.codebook[4:].any()
-    np.testing.assert_array_equal(
-        layer.codes.toarray()[np.ix_(build.layers[1].columns, build.layers[0].columns)],
-        network.layers[1].codes.toarray())
+@pytest.mark.parametrize("name", ["act_width", "v_width", "codebook_width"])
+@pytest.mark.parametrize("step", [-1, 1])
+def test_a_machine_of_other_widths_is_refused_whether_wider_or_narrower(name, step):
+    layer = ModelLayer("fc", np.random.default_rng(22).normal(size=(5, 10)))
+    network = compress(Model((layer,)), v_width=5, act_width=12, codebook_width=10)
+    config = EIEConfig(n_pe=4, v_width=5, act_width=12, codebook_width=10)
+    compile_network(network, config)
+    made_for = getattr(config, name)
+    with pytest.raises(CompileError, match=f"^{name} must be {made_for}, for which the network was "
+                                           f"compressed, not {made_for + step}: choose another "):
+        compile_network(network, dataclasses.replace(config, **{name: made_for + step}))
 
 
 @pytest.mark.parametrize("config, sizes, message", [
@@ -111,9 +115,6 @@ def test_codes_narrower_than_the_machine_are_run_by_it():
     ({"program_depth": 3}, [4, 130, 4],
      "program memory must have 5 words, one for each tile and each output, not 3: raise "
      "program_depth to 5 or more, or acc_depth"),
-    ({"v_width": 3}, [4, 4],
-     "v_width must be 4 or more for the codes of the network, not 3: raise it, or compress to "
-     "fewer bits"),
 ])
 def test_a_network_that_does_not_fit_is_refused(config, sizes, message):
     config = EIEConfig(**{"n_pe": 4, "acc_depth": 16, **config})

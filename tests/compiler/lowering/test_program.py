@@ -1,5 +1,7 @@
 """`eie_compiler.lowering.program`: descriptors of compiled networks."""
 
+import dataclasses
+
 import numpy as np
 
 from eie_compiler.lowering.compile import compile_network
@@ -41,6 +43,6 @@ def test_layers_with_the_same_codebook_share_it():
     codes = np.ones((4, 4), np.uint8)
     layers = tuple(make_layer(codes, codebook=[0, weight, 0, 0], name=name)
                    for name, weight in [("a", 0.5), ("b", 0.25 + 1 / 512), ("c", 0.5)])
-    build = compile_network(CompressedNetwork(layers, 8, 2), ROOMY)
+    build = compile_network(CompressedNetwork(layers, 8, 2), dataclasses.replace(ROOMY, v_width=2))
     assert program_of(build)["start"]["codebook"].tolist() == [0, 1, 0, 0]
-    assert build.images["pe_3.codebook"].shape == (2 * 16, 1)
+    assert build.images["pe_3.codebook"].shape == (2 * 4, 1)

@@ -35,7 +35,8 @@ def random_network(config, rng, sizes):
         layers.append(ModelLayer(f"fc{number}", dense, rng.normal(0, 0.1, n_rows),
                                  relu=bool(rng.integers(2))))
     return compress(Model(tuple(layers)), density=rng.uniform(0.05, 0.5, len(layers)).tolist(),
-                    v_width=min(config.v_width, 4), act_width=config.act_width)
+                    v_width=config.v_width, act_width=config.act_width,
+                    codebook_width=config.codebook_width)
 
 
 def exact_layers(network, build, inputs):
