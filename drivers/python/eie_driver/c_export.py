@@ -15,9 +15,10 @@ from eie_compiler.vectors import input_packets, memory_packets, output_columns, 
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.files import write_files
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
+from eie_hdl.identifiers import C, find_fault
 from eie_hdl.registers import REGISTER
 
-from .c_names import MAX_LENGTH, reason_against
+from .c_names import reason_against
 
 __all__ = ["ExportError", "array", "export", "export_files"]
 
@@ -71,12 +72,8 @@ def export_files(build: Build, *, name: str = "model") -> dict[str, str]:
 
 def _check_name(name: str) -> None:
     """Check the name of the object and of its files, which are written together."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ExportError(f"name must be a C identifier of lower-case letters, digits and "
-                          f"underscores that begins with a letter, not {name!r}")
-    if len(name) > MAX_LENGTH:
-        raise ExportError(f"name must have at most {MAX_LENGTH} characters, not {len(name)}: "
-                          f"{name!r}")
+    if fault := find_fault(name, C):
+        raise ExportError(f"name {fault}")
     if reason := reason_against(name):
         raise ExportError(f"name must not be {name}, which is {reason}: choose another name")
 

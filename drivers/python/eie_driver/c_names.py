@@ -1,22 +1,8 @@
-"""Names that a program in C or C++ cannot give to an object and its two files."""
+"""Names, other than keywords, that a program in C cannot give to an object and its two files."""
 
 import re
 
-__all__ = ["MAX_LENGTH", "reason_against"]
-
-#: Greatest length of a name: C99 distinguishes the first 63 characters of an identifier.
-MAX_LENGTH = 63
-
-_KEYWORDS = frozenset("""
-    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t
-    char32_t class co_await co_return co_yield compl concept const const_cast consteval constexpr
-    constinit continue decltype default delete do double dynamic_cast else enum explicit export
-    extern false float for friend goto if import inline int long module mutable namespace new
-    noexcept not not_eq nullptr operator or or_eq private protected public register
-    reinterpret_cast requires restrict return short signed sizeof static static_assert
-    static_cast struct switch template this thread_local throw true try typedef typeid typename
-    typeof typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq
-""".split())
+__all__ = ["reason_against"]
 
 #: Lower-case macros: of the standard headers, and predefined ones of compilers' GNU dialects.
 _MACROS = frozenset("""
@@ -112,9 +98,8 @@ _POSIX = frozenset("""
 
 
 def reason_against(name: str) -> str:
-    """Return what a program in C or C++ knows by a lower-case name; empty if nothing."""
+    """Return what else a program in C or C++ knows by a lower-case name; empty if nothing."""
     reasons = {
-        "a keyword of C or C++": name in _KEYWORDS,
         "a macro of C": name in _MACROS or re.match("(atomic|va)_", name),
         "a header of C or POSIX": name in _HEADERS,
         "a function of C": (name in _FUNCTIONS or name in _MATHEMATICS or name == "main"
