@@ -123,9 +123,8 @@ def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16
     """
     build = compile_network(read_network(FOLDER / "digits.npz"), EIEConfig(n_pe=n_pe),
                             outputs=outputs)
-    digits = load_digits()
-    return compile_example(build, prepare(build, digits.test[:images]),
-                           digits.test_labels[:images], folder, example=example,
+    test, labels = load_digits().first(images)
+    return compile_example(build, prepare(build, test), labels, folder, example=example,
                            cache=cache)
 
 

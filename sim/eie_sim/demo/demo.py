@@ -66,7 +66,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     n_pe : :class:`int`
         Number of processing elements.
     images : :class:`int`, optional
-        Number of held-out images to run; all by default.
+        Number of held-out images to run, 360 at most; all by default.
     simulator : :class:`str`
         ``verilator`` or ``icarus``.
     progress : function of :class:`str`
@@ -76,11 +76,13 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     ------
     ToolError
         If the simulator or scikit-learn is missing.
+    ValueError
+        If there are not that many images.
     """
     folder = Path(folder)
     config = EIEConfig(n_pe=n_pe)
     digits = load_digits()
-    test, labels = digits.test[:images], digits.test_labels[:images]
+    test, labels = digits.first(images)
 
     progress("writing the Verilog")
     verilog = emit(config)

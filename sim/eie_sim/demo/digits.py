@@ -29,6 +29,19 @@ class Digits(NamedTuple):
     test: NDArray[np.float64]
     test_labels: NDArray[np.int64]
 
+    def first(self, images: int | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the first held-out images and their labels, or all of them.
+
+        Raises
+        ------
+        ValueError
+            If there are not that many.
+        """
+        if images is not None and not 1 <= images <= len(self.test):
+            raise ValueError(f"images must be from 1 to {len(self.test)}, the held-out images, not "
+                             f"{images}")
+        return self.test[:images], self.test_labels[:images]
+
 
 def load_digits() -> Digits:
     """Load the digits; the held-out images are the same in every call, stratified by digit.

@@ -1,11 +1,13 @@
 """Handwritten digits: how well they are recognised, and their split."""
 
 import numpy as np
+import pytest
 
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
 from eie_hdl.config import EIEConfig
+from eie_sim.demo.demo import demo
 from eie_sim.demo.digits import FOLDER, load_digits
 from eie_sim.inference import infer, prepare
 
@@ -21,6 +23,14 @@ def test_compressed_digits_are_recognised_as_well_as_in_floating_point():
     score = decompress(network)(digits.test)
     assert (output.argmax(axis=1) == score.argmax(axis=1)).mean() > 0.99
     assert (output.argmax(axis=1) == digits.test_labels).mean() >= 0.95
+
+
+@pytest.mark.parametrize("images", [0, 361, 1000])
+def test_more_images_than_are_held_out_are_refused(tmp_path, images):
+    with pytest.raises(ValueError, match=f"^images must be from 1 to 360, the held-out images, not "
+                                         f"{images}$"):
+        demo(tmp_path / "demo", images=images)
+    assert not (tmp_path / "demo").exists()
 
 
 def test_digits_held_out_are_not_trained_on():
