@@ -1,21 +1,21 @@
 """`eie explore`: parameters of the machine against time."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
 
 from eie_hdl.config import EIEConfig
 
-from .console import format_count
+from .console import format_count, warn_of_saturation
 from .options import FILE, FOLDER, command, machine_options
 from .progress import progress_bar
 
 if TYPE_CHECKING:
     from eie_bench.explore.workloads import Workload
-    from eie_bench.paper.nine_layers import Machine
 
 __all__ = ["explore_command"]
 
@@ -70,7 +70,10 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
 
     from eie_bench.explore.explore import explore
     from eie_bench.explore.sweep import GIVEN, SWEEPS, Sweep, parse_axes
+    from eie_bench.explore.workloads import network_workloads, paper_workloads
     from eie_bench.paper.nine_layers import MACHINES, Machine
+    from eie_compiler.files.network_file import read_network
+    from eie_compiler.files.untrusted_npz import read_array
 
     from .explore_tables import show_errors, show_sweep
 
@@ -86,8 +89,17 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
             if not any(axis in sweep.axes for sweep in sweeps):
                 name += text
         machines = {name: Machine(config, mapping)}
-    workloads = _workloads(network, inputs, machines, layers.split(",") if layers else [], seed)
-    about = {"seed": seed} if network is None else {"network": network.name}
+    names = layers.split(",") if layers else []
+    about: dict[str, Any] = {"seed": seed}
+    workloads: Sequence[Workload]
+    if network is None or inputs is None:
+        workloads = paper_workloads(names, seed)
+    else:
+        arithmetic = next(iter(machines.values())).config
+        workloads, inference = network_workloads(read_network(network), read_array(inputs),
+                                                 arithmetic, names)
+        about = {"network": network.name, "saturation": inference.describe_saturation()}
+        warn_of_saturation(inference)
     with progress_bar("exploring") as bar:
         tables = explore(folder, sweeps, machines, workloads, jobs=jobs, scheduler=scheduler,
                          about=about, progress=lambda done, total: bar("exploring", done, total))
@@ -99,16 +111,3 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
 
 
 _NAMES = {"axes": "--set", "network": "NETWORK", "jobs": "--jobs"}
-
-
-def _workloads(network: Path | None, inputs: Path | None, machines: "dict[str, Machine]",
-               names: list[str], seed: int) -> "list[Workload]":
-    from eie_bench.explore.workloads import network_workloads, paper_workloads
-    from eie_compiler.files.network_file import read_network
-    from eie_compiler.files.untrusted_npz import read_array
-
-    if network is None or inputs is None:
-        return [*paper_workloads(names, seed)]
-    arithmetic = next(iter(machines.values())).config
-    return [*network_workloads(read_network(network), read_array(inputs), arithmetic,
-                               names)]

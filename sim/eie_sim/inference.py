@@ -122,9 +122,14 @@ class Inference:
                          for name, values in self.counters.items()},
             "pe_utilisation": self.pe_utilisation, "entry_balance": self.entry_balance,
             "overflows": self.overflows,
-            "saturation": {name: one._asdict() for name, one in self.saturation.items()},
+            "saturation": self.describe_saturation(),
             "n_mismatches": len(self.mismatches),
             "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_LISTED]]}
+
+
+    def describe_saturation(self) -> dict[str, dict[str, Any]]:
+        """Return the saturation as plain JSON."""
+        return {name: one._asdict() for name, one in self.saturation.items()}
 
 
 def net_cycles(counters: Mapping[str, Count]) -> Count:

@@ -68,6 +68,18 @@ def test_figures_of_the_paper_are_drawn_for_the_machine_that_is_given(tmp_path, 
     assert f"{reads[0]:,}" in text
 
 
+def test_inputs_that_saturate_are_warned_of(tmp_path, eie, files, monkeypatch):
+    monkeypatch.setattr("eie_bench.explore.explore.open_executor",
+                        lambda jobs, scheduler: ThreadPoolExecutor(jobs))
+    np.save(tmp_path / "x.npy", np.full((2, 64), 1e6))
+    code, text = eie("explore", files[0], "--input", tmp_path / "x.npy", "--preset", "tiny",
+                     "--set", "queue_depth=2", "--jobs", 1, "-o", tmp_path / "e")
+    assert code == 0
+    assert "eie: warning: 128 of 128 input elements (100.0%) were beyond " in text
+    content = json.loads((tmp_path / "e" / "explore.json").read_text(encoding="utf-8"))
+    assert content["saturation"]["input"]["saturated"] == 128
+
+
 def test_machines_of_the_benchmark_are_swept_if_none_is_given(tmp_path, eie, files):
     eie("explore", *files, "--set", "n_pe=3", "-o", tmp_path)
     machines = json.loads((tmp_path / "explore.json").read_text(encoding="utf-8"))["machines"]

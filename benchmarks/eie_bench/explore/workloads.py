@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import EIEConfig
-from eie_sim.inference import infer, prepare
+from eie_sim.inference import Inference, infer, prepare
 
 from ..paper.nine_layers import LAYERS, make_inputs, make_network
 from . import ExploreError
@@ -76,8 +76,10 @@ def paper_workloads(names: Sequence[str], seed: int) -> list[PublishedLayer]:
 
 
 def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIEConfig,
-                      names: Sequence[str] = ()) -> list[GivenLayer]:
+                      names: Sequence[str] = ()) -> tuple[list[GivenLayer], Inference]:
     """Return layers of a network, each with the activations computed by its predecessors.
+
+    The second result is the inference that computed them, with what saturated.
 
     Parameters
     ----------
@@ -98,10 +100,10 @@ def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIE
     # One PE, which saves memory: the golden model's outputs do not depend on the number of PEs.
     tall = fit(config, n_pe=1, acc_depth=1024, v_width=network.v_width)
     build = compile_network(network, tall, outputs="all")
-    words = prepare(build, inputs)
-    results = infer(build, words, words=True, engine="golden").outputs
-    return [GivenLayer(layer.name, layer, given)
-            for layer, given in zip(network.layers, [words, *results]) if layer.name in chosen]
+    inference = infer(build, inputs, engine="golden")
+    given = [prepare(build, inputs), *inference.outputs]
+    return [GivenLayer(layer.name, layer, words) for layer, words in zip(network.layers, given)
+            if layer.name in chosen], inference
 
 
 def _choose(names: Sequence[str], there: Sequence[str]) -> Sequence[str]:

@@ -37,11 +37,12 @@ def test_layers_of_a_network_get_the_results_of_the_ones_before(network):
     config = fit(PRESETS["tiny"])
     build = compile_network(chain, config, outputs="all")
     words = prepare(build, inputs)
-    first, last = network_workloads(chain, inputs, config)
+    (first, last), inference = network_workloads(chain, inputs, config)
     assert (first.name, last.name) == ("fc1", "fc2")
     np.testing.assert_array_equal(first.inputs, words)
     np.testing.assert_array_equal(last.inputs, infer(build, inputs, engine="golden").outputs[0])
-    only, = network_workloads(chain, inputs, config, ["fc2"])
+    (only,), _ = network_workloads(chain, inputs, config, ["fc2"])
     np.testing.assert_array_equal(only.inputs, last.inputs)
+    assert list(inference.saturation) == ["input", "fc1", "fc2"]
     with pytest.raises(ExploreError, match="^layers must be some of fc1, fc2, not 'fc3'$"):
         network_workloads(chain, inputs, config, ["fc3"])
