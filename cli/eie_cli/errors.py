@@ -21,6 +21,9 @@ _INTERRUPTED = 130
 #: Most characters of a message, whose parts may come from files.
 _MAX_MESSAGE = 4000
 
+#: Subject of the packages' messages, by the command's parameter, where the names differ.
+_SUBJECTS = {"calibrate": "calibration", "inputs": "Inputs"}
+
 #: Errors of a disk without space, or of a user's share of it.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -98,5 +101,6 @@ def _spell_options(message: str, command: click.Command | None) -> str:
             message = re.sub(rf"\b{name}=(?:BOOLS|(?=\W?(?:\s|$)))", pair, message)
             message = message.replace(f"{name}=NAMES", f"{option} NAME")
             message = re.sub(rf"\b{name}=", f"{option} ", message)
-            message = re.sub(rf"(^|: ){name}(?= must )", rf"\1{option}", message)
+            message = re.sub(rf"(^|: ){_SUBJECTS.get(name, name)}(?= must )", rf"\1{option}",
+                             message)
     return message

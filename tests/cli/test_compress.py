@@ -106,7 +106,7 @@ def test_pins_and_quality_take_effect_and_formats_are_shown(tmp_path, dense, eie
     (["--retrain", "DATA", "--act-width", "99"],
      "eie: --act-width must be an integer from 4 to 24, not 99"),
     (["--retrain", "DATA", "--calibrate", "WRONG"],
-     "eie: calibration must contain one or more inputs of 6 numbers, not shape (2, 3)"),
+     "eie: --calibrate must contain one or more inputs of 6 numbers, not shape (2, 3)"),
 ])
 def test_wrong_options_are_refused(tmp_path, data, dense, eie, monkeypatch, options, message):
     import eie_compiler.training.retrain

@@ -21,6 +21,7 @@ from eie_cli.main import main
     # That is the name of the command's variable for --output, and here a network.
     ("compress", "network must have layers", "network must have layers"),
     ("compress", "the density must be lower", "the density must be lower"),
+    ("compress", "calibration must be finite", "--calibrate must be finite"),
     ("info", "layers must be there", "layers must be there"),
 ])
 def test_parameters_are_spelled_as_options(eie, monkeypatch, name, message, expected):

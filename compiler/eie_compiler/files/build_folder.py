@@ -253,6 +253,9 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any], EIEConfig]:
     """Read and check the manifest of a build, all but its columns; return it and its machine."""
     try:
         manifest = parse_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BuildError(f"{path.parent} must be a folder that `eie compile` writes, but has no "
+                         f"{path.name}") from error
     except OSError as error:
         raise BuildError(f"{path} must be readable: {error.strerror}") from error
     except JsonError as error:
