@@ -1,6 +1,7 @@
 """`eie compare`: what densities and widths of codes cost and save."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from .options import (
     task_option,
 )
 from .progress import progress_bar
-from .verdict import COLOURS
+from .verdict import COLOURS, warn, warn_of_labels, warn_of_outputs
 
 __all__ = ["compare_command"]
 
@@ -56,9 +57,8 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
     with the model in floating point, in the arithmetic of the machine; bytes of the network file;
     mean program cycles of an inference by the cycle model; and the memory used, in all and of the
     fullest spmat SRAM, which holds the weights. What does not fit the machine is said below the
-    table; without --config and --preset the machine has codes as wide as the
-    network's. Cycles need the
-    extra [bench].
+    table; without --config and --preset the machine has codes as wide as the network's. Ctrl-C
+    prints and writes the rows that are measured. Cycles need the extra [bench].
     """
     from eie_bench.compare import Data, compare
     from eie_compiler.files.json_file import write_json
@@ -71,14 +71,22 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
     measured = compare(read_model(model, **reading), data, config, densities=density, bits=bits,
                        widen=not given)
     rows, total = [], len(density) * len(bits)
-    with progress_bar("comparing") as progress:
-        progress("comparing", 0, total)
-        for row in measured:
-            rows.append(row)
-            progress(f"density {row['density']:g}, {row['v_width']} bits", len(rows), total)
-    if output:
-        write_json(output, {"model": model.name, "config": config.as_dict(), "rows": rows})
-    _show(model, config, rows)
+    try:
+        with progress_bar("comparing") as progress:
+            progress("comparing", 0, total)
+            for row in measured:
+                rows.append(row)
+                progress(f"density {row['density']:g}, {row['v_width']} bits", len(rows), total)
+    finally:
+        # Ctrl-C loses no row that is measured.
+        if rows:
+            if output:
+                write_json(output, {"model": model.name, "config": config.as_dict(),
+                                    "complete": len(rows) == total, "rows": rows})
+            _show(model, config, rows)
+            _warn(rows)
+            if len(rows) < total:
+                warn(f"only {len(rows)} of {total} combinations were measured")
     if all(row["check"] is None for row in rows):
         sys.exit(1)
 
@@ -95,9 +103,27 @@ def _show(model: Path, config: EIEConfig, rows: list[dict[str, Any]]) -> None:
                            "KiB used", "spmat used", title=title),
                 [_cells(row, form) for row in rows])
     for reason in dict.fromkeys(row["error"] for row in rows if row["error"]):
-        points = ", ".join(f"{row['density']:g} × {row['v_width']}" for row in rows
-                           if row["error"] == reason)
+        points = _points(row for row in rows if row["error"] == reason)
         make_console().print(f"{points}: {reason}", style="red", soft_wrap=True)
+
+
+def _warn(rows: list[dict[str, Any]]) -> None:
+    """Warn of labels, and of the outputs that are worst of all combinations not bad already."""
+    checks = [row["check"] for row in rows if row["check"] and row["check"]["cause"] != "format"]
+    if checks:
+        warn_of_labels(checks[0])
+    hidden = [row for row in rows if row["check"] in checks and row["check"]["verdict"] != "bad"
+              and row["check"]["bad_outputs"]]
+    if hidden:
+        worst = min(hidden, key=lambda row: min(one["network"] - one["model"]
+                                                for one in row["check"]["bad_outputs"]))
+        warn_of_outputs(worst["check"], f"{_points(hidden)}: the verdict is of all outputs; with "
+                                        f"{_points([worst])}, ")
+
+
+def _points(rows: Iterable[dict[str, Any]]) -> str:
+    """Density and bits of combinations."""
+    return ", ".join(f"{row['density']:g} × {row['v_width']}" for row in rows)
 
 
 def _measure(check: dict[str, Any]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from .options import (
     simulator_option,
     task_option,
 )
-from .verdict import show_score
+from .verdict import show_score, warn, warn_of_outputs
 
 __all__ = ["run_command"]
 
@@ -61,7 +61,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     """
     import numpy as np
 
-    from eie_compiler.accuracy import best_constant, match_labels, score
+    from eie_compiler.accuracy import Meter, best_constant, match_labels
     from eie_compiler.build import Build
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
@@ -86,7 +86,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
         raise click.UsageError(f"--waves must name one of {', '.join(sorted(instances))}, "
                                f"not {waves}")
     samples = read_array(inputs)
-    measured: dict[str, Any] = {"task": None, "accuracy": None, "r2": None}
+    measured: dict[str, Any] = dict.fromkeys(("task", "accuracy", "r2", "bad_outputs"))
     if labels:
         answers, last = read_array(labels), loaded.layers[-1]
         meaning, truth = match_labels(answers, task, n_samples=len(np.atleast_2d(samples)),
@@ -96,8 +96,10 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
                           simulator=simulator, waves=waves,
                           folder=folder / "simulation" if engine == "cocotb" else None)
     if labels:
-        value = score(dequantise(inference.outputs[-1], last.frac), truth, meaning)
-        measured |= {"task": meaning, "accuracy" if meaning == "classification" else "r2": value}
+        meter = Meter(meaning)
+        meter.add(dequantise(inference.outputs[-1], last.frac), truth)
+        measured |= {"task": meaning, "bad_outputs": meter.bad_outputs(),
+                     "accuracy" if meaning == "classification" else "r2": meter.score}
     with staged(folder, last="statistics.json") as stage:
         for name, output in zip(inference.names, inference.outputs):
             # NumPy's own errors of a full disk name neither the file nor the cause.
@@ -106,10 +108,15 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
             write_file(stage / f"{name}.npy", content.getvalue())
         write_json(stage / "statistics.json", inference.summary() | {
             "fraction_bits": {vector.name: vector.frac for vector in loaded.outputs},
+            "preprocessed": loaded.preprocessing is not None and not words,
             **measured})
     show_inference(str(folder), inference)
     if labels:
-        show_score(meaning, value, best_constant(truth, meaning), len(truth))
+        show_score(meaning, meter.score, best_constant(truth, meaning), len(truth))
+        warn_of_outputs(measured)
+    if words and loaded.preprocessing is not None:
+        warn("the offset and scale of each input were not applied: --words are inputs after "
+             "preprocessing; leave it out for inputs as the model takes them")
     warn_of_saturation(inference)
     if inference.waveform:
         click.echo(f"The waveform is {inference.waveform}.")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from .console import format_count, make_console
+from .console import make_console
 
 __all__ = ["COLOURS", "conclude", "conclude_untrained", "describe_score", "show_score", "warn",
            "warn_of_labels", "warn_of_outputs", "warn_of_precision"]
@@ -35,6 +35,9 @@ _REMEDIES = {
                                                 "codebook_width"),
 }
 
+
+#: Loss of the score of an output up to which its model is the cause, if it is bad.
+_OUTPUT_LOSS = 0.03
 
 #: Hint where labels were taken as numbers.
 _CLASSES = "; the labels of classes are integers, or --task classification takes them as such"
@@ -146,15 +149,40 @@ def warn_of_labels(check: dict[str, Any]) -> None:
              f"{'' if check['agreement'] is not None else _CLASSES}")
 
 
-def warn_of_outputs(check: dict[str, Any]) -> None:
-    """Warn of outputs of a regression that alone would be bad."""
-    bad = check.get("bad_outputs")
-    if bad:
-        worst = max(bad, key=lambda one: one["model"] - one["network"])
-        warn(f"{format_count(len(bad), 'output')} alone would be bad: R² of output "
-             f"{worst['output']} is {worst['network']:.4f}, {worst['model']:.4f} in floating "
-             "point. All outputs share one number format and one codebook: train outputs of "
-             "similar magnitude, and scale the results on the host")
+def warn_of_outputs(check: dict[str, Any], where: str = "") -> None:
+    """Warn of outputs of a regression, or classes, that alone would be bad: lost, then others.
+
+    Parameters
+    ----------
+    check : :class:`dict`
+        As for :func:`conclude`, or ``task`` and ``bad_outputs`` alone.
+    where : :class:`str`
+        Beginning of the sentence.
+    """
+    bad, classifies = check.get("bad_outputs"), check["task"] == "classification"
+    # Of a classifier that is bad, classes are no news.
+    if not bad or classifies and check.get("verdict") == "bad":
+        return
+    name, noun, plural, form = ("accuracy", "class", "classes", ".1%") if classifies else (
+        "R²", "output", "outputs", ".4f")
+    lost = [one for one in bad if one["model"] is not None
+            and one["model"] - one["network"] > _OUTPUT_LOSS]
+    for some in (lost, [one for one in bad if one not in lost]):
+        if not some:
+            continue
+        worst = min(some, key=lambda one: one["network"] - (one["model"] if some is lost else 0))
+        of_model = "" if worst["model"] is None else f", {worst['model']:{form}} in floating point"
+        if classifies:
+            cause = "The accuracy of all inputs hides rare classes: " + (
+                "raise --v-width or --density of `eie compress`, or give it --retrain DATA.npz"
+                if some is lost else "train with more inputs of them")
+        else:
+            cause = ("All outputs share one number format and one codebook: train outputs of "
+                     "similar magnitude, and scale the results on the host")
+        if worst["model"] is None:
+            cause += "; `eie compress` with --calibrate and --labels measures the model itself"
+        warn(f"{where}{len(some):,} {noun if len(some) == 1 else plural} alone would be bad: "
+             f"{name} of {noun} {worst['output']} is {worst['network']:{form}}{of_model}. {cause}")
 
 
 def warn_of_precision(layers: list[dict[str, Any]]) -> None:

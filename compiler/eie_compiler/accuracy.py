@@ -1,5 +1,6 @@
 """Accuracy and R² of outputs, against labels or against other outputs."""
 
+import math
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -8,13 +9,19 @@ from numpy.typing import NDArray
 from .patches import Patches
 
 __all__ = ["LabelError", "Meter", "Task", "best_constant", "check_labels", "choose_task",
-           "match_labels", "score"]
+           "describe_classes", "match_labels", "score"]
 
 #: What outputs mean: scores of classes, or numbers.
 Task = Literal["classification", "regression"]
 
 #: Variance, relative to the mean square, below which a vector counts as constant.
 _CONSTANT = 1e-12
+
+#: Most values of labels in a message.
+_MAX_SHOWN = 8
+
+#: Share of the inputs of a class that may be lost before the class alone is bad.
+_CLASS_LIMIT = 0.1
 
 
 class LabelError(ValueError):
@@ -64,8 +71,7 @@ def check_labels(labels: NDArray[Any], task: Task, *, n_samples: int, n_outputs:
             "images: leave them out, and measure the whole model where its other layers run")
     found = f"{labels.dtype} of shape {labels.shape}"
     if labels.dtype.kind not in "iufb":
-        raise LabelError(f"labels must be numbers, not {found}: convert names of classes to their "
-                         "positions among the outputs")
+        raise LabelError(f"labels must be numbers, not {found}{describe_classes(labels)}")
     if labels.ndim == 0 or len(labels) != n_samples:
         raise LabelError(f"labels must be {n_samples}, one for each input, not {found}")
     if not np.isfinite(labels).all():
@@ -75,6 +81,15 @@ def check_labels(labels: NDArray[Any], task: Task, *, n_samples: int, n_outputs:
     if labels.size != n_samples * n_outputs or labels.ndim > 2:
         raise LabelError(f"labels must be {n_outputs} numbers for each input, not {found}")
     return labels.reshape(n_samples, n_outputs).astype(np.float64)
+
+
+def describe_classes(labels: NDArray[Any]) -> str:
+    """End an error about labels that are not classes from 0: name their values and the remedy."""
+    values = np.unique(labels)
+    shown = ", ".join(str(value) for value in values[:_MAX_SHOWN].tolist())
+    more = f" and {len(values) - _MAX_SHOWN:,} more" if len(values) > _MAX_SHOWN else ""
+    return (f": map their values {shown}{more} to the classes from 0, such as by "
+            "np.unique(labels, return_inverse=True)[1] if every class occurs")
 
 
 def match_labels(labels: NDArray[Any], task: str | None, *, n_samples: int, n_outputs: int,
@@ -115,7 +130,10 @@ class Meter:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._count = self._hits = 0
+        self._count = 0
+        #: Of a classification, by class.
+        self._counts: Any = 0
+        self._hits: Any = 0
         self._errors: Any = 0.0
         # Sums relative to the first sample, so that the variance does not cancel.
         self._origin: Any = None
@@ -130,8 +148,11 @@ class Meter:
         """
         self._count += len(outputs)
         if self._task == "classification":
-            classes = _classes(truth) if truth.ndim == 2 else truth
-            self._hits += int((_classes(outputs) == classes).sum())
+            classes, n_classes = (_classes(truth) if truth.ndim == 2 else truth,
+                                  max(outputs.shape[1], 2))
+            hits = classes[_classes(outputs) == classes]
+            self._counts += np.bincount(classes, minlength=n_classes)
+            self._hits += np.bincount(hits, minlength=n_classes)
             return
         if self._origin is None:
             self._origin = truth[0]
@@ -145,17 +166,54 @@ class Meter:
     def score(self) -> float:
         """Accuracy, or R²."""
         if self._task == "classification":
-            return self._hits / self._count
+            return float(self._hits.sum() / self._count)
         variances = self._squares - self._sums ** 2 / self._count
         return _r2(self._errors.sum(), variances.sum(), self._power.sum())
 
     @property
     def output_scores(self) -> list[float]:
-        """R² of each output alone; of a classification, none."""
+        """R² of each output alone, or accuracy of each class alone, NaN if it does not occur."""
         if self._task == "classification":
-            return []
+            return [hits / count if count else math.nan
+                    for hits, count in zip(self._hits.tolist(), self._counts.tolist())]
         variances = self._squares - self._sums ** 2 / self._count
         return [_r2(*numbers) for numbers in zip(self._errors, variances, self._power)]
+
+    def bad_outputs(self, reference: "Meter | None" = None, limit: float = 0.0
+                    ) -> list[dict[str, Any]]:
+        """Find outputs, or classes, that are bad alone, which the score of all hides.
+
+        They have less than half the score of all, or lose too much against a reference.
+
+        Parameters
+        ----------
+        reference : :class:`Meter`, optional
+            Meter of the model on the same truth.
+        limit : :class:`float`
+            Greatest loss of R² of an output against the reference; that of a class is
+            :data:`_CLASS_LIMIT`.
+
+        Returns
+        -------
+        :class:`list` of :class:`dict`
+            Plain JSON: number of the ``output`` or class, its score in the ``network``, and in the
+            ``model``, None without a reference.
+        """
+        if self._task == "classification":
+            # A single input decides nothing.
+            limits = np.maximum(_CLASS_LIMIT, 1 / np.maximum(self._counts, 1))
+            counted = self._counts > 1
+        else:
+            limits = np.full(len(self.output_scores), limit)
+            counted = np.full(len(limits), self._count > 1)
+        scores, half = self.output_scores, self.score / 2
+        if len(scores) == 1:
+            return []
+        models = [None] * len(scores) if reference is None else reference.output_scores
+        return [{"output": number, "model": model, "network": score}
+                for number, (model, score) in enumerate(zip(models, scores)) if counted[number]
+                and (score < half or model is not None and model > 0
+                     and model - score > limits[number] + 1e-9)]
 
 
 def _r2(errors: float, variance: float, power: float) -> float:
@@ -174,7 +232,7 @@ def _check_classes(labels: NDArray[Any], n_classes: int, found: str) -> NDArray[
     for label in (labels.min(), labels.max()):
         if not 0 <= label < n_classes:
             raise LabelError(f"labels must be classes from 0 to {n_classes - 1}, the positions of "
-                             f"the outputs, not {label}")
+                             f"the outputs, not {label}{describe_classes(labels)}")
     return labels.ravel().astype(np.int64)
 
 

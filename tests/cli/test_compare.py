@@ -27,7 +27,7 @@ def test_table_and_file_have_a_row_for_each_combination(tmp_path, weights, files
     lines = re.findall(r"^ *(1|0\.2) +(\d) +(\d+\.\d%) +(good|doubtful|bad) +[\d,]+ +\d+ +\d+\.\d "
                        r"+\d+% *$", text, re.M)
     report = json.loads((tmp_path / "new" / "table.json").read_text(encoding="utf-8"))
-    assert report["schema_version"] == 1 and report["config"]["n_pe"] == 16
+    assert report["schema_version"] == 1 and report["complete"] and report["config"]["n_pe"] == 16
     assert lines == [(f"{row['density']:g}", str(row["v_width"]),
                       f"{row['check']['labels']['network']:.1%}", row["check"]["verdict"])
                      for row in report["rows"]]
@@ -59,6 +59,50 @@ def test_what_does_not_fit_the_machine_is_said_below(tmp_path, weights, files, e
 ])
 def test_wrong_settings_are_refused(weights, files, eie, options, message):
     assert eie("compare", weights, "--calibrate", files[0], *options) == (2, message)
+
+
+def test_an_interruption_keeps_the_rows_that_are_measured(tmp_path, weights, files, eie,
+                                                          monkeypatch):
+    from eie_bench import compare
+
+    real = compare.compress
+
+    def interrupt(model, *, v_width, **options):
+        if v_width == 5:
+            raise KeyboardInterrupt
+        return real(model, v_width=v_width, **options)
+
+    monkeypatch.setattr(compare, "compress", interrupt)
+    call = ("compare", weights, "--calibrate", files[0], "--density", "1", "-o",
+            tmp_path / "table.json", "--bits")
+    code, text = eie(*call, "3,4,5,6")
+    assert code == 130
+    assert re.findall(r"^ *1 +(\d) ", text, re.M) == ["3", "4"]
+    assert text.endswith("eie: warning: only 2 of 4 combinations were measured\n"
+                         "eie: interrupted\n")
+    report = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert not report["complete"] and [row["v_width"] for row in report["rows"]] == [3, 4]
+    (tmp_path / "table.json").unlink()
+    assert eie(*call, "5") == (130, "eie: interrupted\n")
+    assert not (tmp_path / "table.json").exists()
+
+
+def test_outputs_and_labels_that_mislead_are_warned_of(tmp_path, eie):
+    rng = np.random.default_rng(97)
+    samples = rng.normal(size=(100, 40))
+    weight = rng.normal(size=(2, 40))
+    weight[1] *= 1e-2
+    np.savez(tmp_path / "scaled.npz", **{"a.weight": weight})
+    np.save(tmp_path / "x.npy", samples)
+    np.save(tmp_path / "y.npy", rng.normal(size=(100, 2)))
+    call = ("compare", tmp_path / "scaled.npz", "--calibrate", tmp_path / "x.npy", "--density", "1",
+            "--bits", "4,8", "--task", "regression")
+    code, text = eie(*call)
+    assert code == 0
+    assert re.search(r"^eie: warning: 1 × 4(, 1 × 8)?: the verdict is of all outputs; with 1 × 4, "
+                     r"1 output alone would be bad: R² of output 1 is ", text, re.M)
+    _, text = eie(*call, "--labels", tmp_path / "y.npy")
+    assert "eie: warning: the floating-point model reaches only " in text
 
 
 def test_a_table_without_any_measurement_is_a_failure(weights, files, eie, monkeypatch):

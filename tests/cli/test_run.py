@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 
 from eie_compiler.build import Build
+from eie_compiler.compression.compress import compress
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.model import Model, ModelLayer
+from eie_compiler.preprocessing import Preprocessing
+from eie_hdl.config import EIEConfig
 from eie_hdl.format import COUNTERS
 from eie_sim import inference
 from eie_sim.rtl import cocotb_engine
@@ -45,7 +50,7 @@ def test_integers_are_numbers_and_words_are_asked_for(tmp_path, build, eie):
     code, text = eie("run", build, "--input", tmp_path / "floats.npy", "--words",
                      "-o", tmp_path / "o")
     assert code == 2
-    assert text == "eie: Inputs must be fixed-point words, which are integers, not float64\n"
+    assert text == "eie: --input must be fixed-point words, which are integers, not float64\n"
 
 
 def test_saturation_is_counted_and_warned_of(tmp_path, build, eie):
@@ -73,7 +78,7 @@ def test_inputs_of_a_wrong_shape_are_rejected(tmp_path, build, eie, shape):
     np.save(tmp_path / "x.npy", np.zeros(shape))
     code, text = eie("run", build, "--input", tmp_path / "x.npy", "-o", tmp_path / "out")
     assert code == 2
-    assert text == (f"eie: Inputs must be numbers, one row or more of 6, not float64 of shape "
+    assert text == (f"eie: --input must be numbers, one row or more of 6, not float64 of shape "
                     f"{shape}\n")
 
 
@@ -217,11 +222,46 @@ def test_share_of_hits_is_the_accuracy(tmp_path, build, inputs, answers, eie):
     assert "eie: warning: a constant answer is as good (" in text
 
 
+def test_outputs_that_are_bad_alone_are_warned_of(tmp_path, build, inputs, answers, eie):
+    numbers = answers[1].copy()
+    numbers[:2, 0] = numbers[1::-1, 0]
+    np.save(tmp_path / "y.npy", numbers)
+    code, text = eie("run", build, "--input", inputs, "--labels", tmp_path / "y.npy", "-o",
+                     tmp_path / "out")
+    statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+    one, = statistics["bad_outputs"]
+    assert one["output"] == 0 and one["model"] is None
+    assert one["network"] < statistics["r2"] / 2
+    assert code == 0 and "eie: warning: 1 output alone would be bad: R² of output 0 is 0." in text
+
+
+def test_words_of_a_network_with_preprocessing_are_warned_of(tmp_path, eie):
+    model = Model((ModelLayer("fc", np.eye(2)),), preprocessing=Preprocessing(np.ones(2),
+                                                                              np.full(2, 2.0)))
+    network = compress(model, calibration=np.array([[0.0, 1], [1, 0]]))
+    compile_network(network, EIEConfig(n_pe=2)).save(tmp_path / "build")
+    np.save(tmp_path / "x.npy", np.array([[3, 4]]))
+    for options, preprocessed in ((["--words"], False), ([], True)):
+        code, text = eie("run", tmp_path / "build", "--input", tmp_path / "x.npy", *options,
+                         "-o", tmp_path / "out")
+        assert code == 0
+        assert ("eie: warning: the offset and scale of each input were not applied" in text
+                ) is not preprocessed
+        statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+        assert statistics["preprocessed"] is preprocessed
+
+
+def test_a_folder_that_is_no_build_is_named(tmp_path, inputs, eie):
+    assert eie("run", tmp_path, "--input", inputs, "-o", tmp_path / "out") == (
+        2, f"eie: {tmp_path} must be a folder that `eie compile` writes, but has no "
+           "manifest.json\n")
+
+
 def test_a_run_without_labels_has_no_accuracy(tmp_path, build, inputs, eie):
     code, text = eie("run", build, "--input", inputs, "-o", tmp_path / "out")
     assert code == 0 and "Accuracy" not in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
-    assert [statistics[key] for key in ("task", "accuracy", "r2")] == [None] * 3
+    assert [statistics[key] for key in ("task", "accuracy", "r2", "bad_outputs")] == [None] * 4
 
 
 @pytest.mark.parametrize("labels, options, message", [

@@ -78,6 +78,18 @@ def test_a_network_that_learnt_nothing_is_bad(tmp_path, eie):
 
 
 @pytest.mark.usefixtures("torch")
+def test_outputs_that_are_not_learnt_are_warned_of(tmp_path, eie):
+    rng = np.random.default_rng(98)
+    inputs = rng.normal(size=(500, 20))
+    targets = inputs @ rng.normal(size=(20, 2)) * [1, 1e-3]
+    np.savez(tmp_path / "data.npz", train_inputs=inputs, train_labels=targets, test_inputs=inputs,
+             test_labels=targets)
+    _, text = eie("train", tmp_path / "data.npz", "--layers", "8", "--epochs", 60, "--rate", 0.02,
+                  "-o", tmp_path / "dense.npz")
+    assert "eie: warning: 1 output alone would be bad: R² of output 1 is " in text
+
+
+@pytest.mark.usefixtures("torch")
 @pytest.mark.parametrize("options, message", [
     (["--layers", "0"], "eie: --layers must have at least 1 output, not 0"),
     (["--layers", "99999999999"], "eie: --layers must have at most 134,217,728 weights in all"),

@@ -11,7 +11,8 @@ from eie_cli.verdict import (
     warn_of_precision,
 )
 
-CHECK = {"samples": 500, "task_assumed": False, "verdict": "good", "cause": None,
+CHECK = {"samples": 500, "task": "classification", "task_assumed": False,
+         "verdict": "good", "cause": None,
          "agreement": 0.9871, "r2": None, "labels": None}
 LABELS = {"model": 0.976, "network": 0.33, "constant": 0.1, "judge": True}
 
@@ -84,9 +85,26 @@ def test_labels_that_do_not_fit_are_warned_of(capsys):
 def test_bad_outputs_of_a_good_network_are_warned_of(capsys):
     warn_of_outputs(CHECK)
     warn_of_outputs(CHECK | {"bad_outputs": []})
+    warn_of_outputs(CHECK | {"verdict": "bad", "bad_outputs": [
+        {"output": 3, "model": 1.0, "network": 0.0}]})
     assert capsys.readouterr().err == ""
-    warn_of_outputs(CHECK | {"bad_outputs": [{"output": 3, "model": 1.0, "network": 0.9},
-                                             {"output": 5, "model": 0.9, "network": -0.25}]})
+    bad = [{"output": 3, "model": 1.0, "network": 0.9},
+           {"output": 5, "model": 0.9, "network": -0.25}]
+    warn_of_outputs(CHECK | {"bad_outputs": bad[:1]})
+    assert capsys.readouterr().err == (
+        "eie: warning: 1 class alone would be bad: accuracy of class 3 is 90.0%, 100.0% in "
+        "floating point. The accuracy of all inputs hides rare classes: raise --v-width or "
+        "--density of `eie compress`, or give it --retrain DATA.npz\n")
+    warn_of_outputs(CHECK | {"bad_outputs": [{"output": 1, "model": 0.42, "network": 0.4}]})
+    assert capsys.readouterr().err.endswith(
+        " class 1 is 40.0%, 42.0% in floating point. The accuracy of all inputs hides rare "
+        "classes: train with more inputs of them\n")
+    warn_of_outputs({"task": "regression", "bad_outputs": [bad[1] | {"model": None}]})
+    assert capsys.readouterr().err.endswith(
+        " R² of output 5 is -0.2500. All outputs share one number format and one codebook: train "
+        "outputs of similar magnitude, and scale the results on the host; `eie compress` with "
+        "--calibrate and --labels measures the model itself\n")
+    warn_of_outputs(CHECK | {"task": "regression", "bad_outputs": bad})
     assert capsys.readouterr().err.startswith(
         "eie: warning: 2 outputs alone would be bad: R² of output 5 is -0.2500, 0.9000 in floating "
         "point. All outputs share one number format and one codebook: ")

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,15 @@ from eie_compiler.accuracy import (
     best_constant,
     check_labels,
     choose_task,
+    describe_classes,
+    match_labels,
     score,
 )
 from eie_compiler.patches import Patches
+
+#: Remedy for labels that are not classes from 0.
+MAP = (": map their values {} to the classes from 0, such as by "
+       "np.unique(labels, return_inverse=True)[1] if every class occurs")
 
 PATCHES = Patches((1, 4, 4), kernel=(3, 3))
 
@@ -50,18 +58,20 @@ def test_unknown_task_is_refused():
     (np.array(1), "classification", 3, "labels must be 3, one for each input, not int64 of shape "
                                        "()"),
     (np.array(["a", "b", "c"]), "classification", 3,
-     "labels must be numbers, not <U1 of shape (3,): convert names of classes to their positions "
-     "among the outputs"),
+     "labels must be numbers, not <U1 of shape (3,)" + MAP.format("a, b, c")),
     (np.array([0, 1, np.nan]), "regression", 1, "labels must be finite"),
     (np.eye(3, dtype=int), "classification", 3,
      "labels must be one class, an integer, for each input, not int64 of shape (3, 3): give the "
      "position of the greatest of each row, or task=regression"),
     (np.array([1, 2, 3]), "classification", 3,
-     "labels must be classes from 0 to 2, the positions of the outputs, not 3"),
+     "labels must be classes from 0 to 2, the positions of the outputs, not 3"
+     + MAP.format("1, 2, 3")),
     (np.array([0, -1, 1]), "classification", 3,
-     "labels must be classes from 0 to 2, the positions of the outputs, not -1"),
+     "labels must be classes from 0 to 2, the positions of the outputs, not -1"
+     + MAP.format("-1, 0, 1")),
     (np.array([0, 2, 1]), "classification", 1,
-     "labels must be classes from 0 to 1, the positions of the outputs, not 2"),
+     "labels must be classes from 0 to 1, the positions of the outputs, not 2"
+     + MAP.format("0, 1, 2")),
     (np.array([0.5, 2, 1]), "classification", 3,
      "labels must be one class, an integer, for each input, not float64 of shape (3,): give the "
      "position of the greatest of each row, or task=regression"),
@@ -133,7 +143,50 @@ def test_outputs_of_a_regression_have_scores_of_their_own():
     meter.add(truth * [1, 0], truth)
     assert meter.score > 0.9999
     assert meter.output_scores == pytest.approx([1, -4])
-    assert Meter("classification").output_scores == []
+    assert [one["output"] for one in meter.bad_outputs()] == [1]
+    perfect = Meter("regression")
+    perfect.add(truth, truth)
+    assert meter.bad_outputs(perfect, 0.05) == [
+        {"output": 1, "model": 1.0, "network": pytest.approx(-4)}]
+    assert perfect.bad_outputs(meter, 0.05) == []
+    close = Meter("regression")
+    close.add(truth * [1, 1.1], truth)
+    assert [bool(close.bad_outputs(perfect, limit)) for limit in (0.01, 0.05)] == [True, False]
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_rare_classes_have_scores_of_their_own(n_outputs):
+    classes = np.repeat([0, 1], [95, 5])
+
+    def answer(lost):
+        meter, outputs = Meter("classification"), np.where(classes == 0, -1.0, 1.0)
+        outputs[95:95 + lost] = -1
+        meter.add(outputs[:, None] if n_outputs == 1 else np.stack([-outputs, outputs], 1), classes)
+        return meter
+
+    assert answer(3).score == 0.97 and answer(3).output_scores == [1, 0.4]
+    assert answer(3).bad_outputs() == [{"output": 1, "model": None, "network": 0.4}]
+    assert answer(3).bad_outputs(answer(0)) == [{"output": 1, "model": 1.0, "network": 0.4}]
+    # A single input decides nothing.
+    assert answer(1).bad_outputs(answer(0)) == answer(2).bad_outputs() == []
+
+
+def test_classes_that_do_not_occur_have_no_score():
+    meter = Meter("classification")
+    meter.add(np.eye(3)[[0, 1, 1]], np.array([0, 1, 1]))
+    assert meter.output_scores[:2] == [1, 1] and np.isnan(meter.output_scores[2])
+    assert meter.bad_outputs() == meter.bad_outputs(meter) == []
+
+
+@pytest.mark.parametrize("labels, values", [
+    (np.array([-1, 1, 1]), "-1, 1"), (np.array([1, 2, 3]), "1, 2, 3"),
+    (np.array(["cat", "dog", "cat"]), "cat, dog"), (np.array([-1.0, 1, 1]), "-1.0, 1.0"),
+])
+def test_labels_that_are_not_classes_from_0_are_explained(labels, values):
+    with pytest.raises(LabelError, match=re.escape(MAP.format(values)) + "$"):
+        match_labels(labels, "classification", n_samples=3, n_outputs=3)
+    assert describe_classes(np.arange(-9, 90)).startswith(
+        ": map their values -9, -8, -7, -6, -5, -4, -3, -2 and 91 more to the classes from 0")
 
 
 def test_best_constant_answer_is_the_most_frequent_class_or_the_mean():

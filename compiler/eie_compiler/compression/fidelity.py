@@ -1,7 +1,7 @@
 """Fidelity of a network to its model, measured with samples in the arithmetic of the machine."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,8 +97,8 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
         "agreement": of_model if classifies else None,
         "r2": None if classifies else of_model,
         "labels": labelled and judge.describe(labelled["model"], labelled[machine]),
-        "bad_outputs": judge.bad_outputs(*(meters[judge.by][name].output_scores
-                                           for name in ("model", machine))),
+        "bad_outputs": meters[judge.by][machine].bad_outputs(meters[judge.by]["model"],
+                                                             judge.limits[1]),
         "steps": [{"step": name, "score": score} for name, score in steps.items()],
         "layers": _describe_layers(model, integers, errors, retrained)}
 
@@ -199,13 +199,6 @@ class _Judge(NamedTuple):
         """Describe scores on the labels."""
         return {"model": model, "network": network, "constant": self.constant,
                 "judge": self.by == "labels"}
-
-    def bad_outputs(self, model: Sequence[float], network: Sequence[float]
-                    ) -> list[dict[str, Any]]:
-        """Find outputs of a regression that alone would be bad, as R² of all hides small ones."""
-        return [{"output": number, "model": before, "network": after}
-                for number, (before, after) in enumerate(zip(model, network))
-                if before - after > self.limits[1] and before > 0]
 
     def verdict(self, score: float) -> str:
         """Judge the score of a network."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..accuracy import describe_classes
 from ..files.untrusted_npz import ArchiveError, read_arrays
 from .errors import TrainingError
 
@@ -140,6 +141,9 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
             raise TrainingError(f"{inputs} must be one or more rows of finite numbers, not "
                                 f"{values.dtype} of shape {values.shape}")
     whole = targets.dtype.kind in "iu" and targets.ndim == 1
+    if targets.dtype.kind in "SU":
+        raise TrainingError(f"{labels} must be numbers, not {targets.dtype} of shape "
+                            f"{targets.shape}{describe_classes(targets)}")
     if not (whole or targets.dtype.kind == "f" and targets.ndim == 2 and targets.size) \
             or len(targets) != len(values) or not np.isfinite(targets).all():
         raise TrainingError(f"{labels} must be classes from 0 or rows of finite floating-point "
@@ -148,5 +152,5 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
     for label in (targets.min(), targets.max()) if whole else ():
         if not 0 <= label < _MAX_CLASSES:
             raise TrainingError(f"{labels} must be classes from 0 to {_MAX_CLASSES - 1}, "
-                                f"not {label}")
+                                f"not {label}{describe_classes(targets)}")
     return Part(values.astype(np.float32), targets.astype(np.int64 if whole else np.float32))

@@ -75,11 +75,22 @@ def test_floating_point_targets_are_for_regression(tmp_path):
      "train_images must be one or more images of uint8, not float64 of shape (400, 8)"),
     ({"train_inputs": np.full((400, 8), np.inf)},
      "train_inputs must be one or more rows of finite numbers, not float64 of shape (400, 8)"),
-    ({"train_labels": np.full(400, -1)}, "train_labels must be classes from 0 to 1048575, not -1"),
+    ({"train_labels": np.full(400, -1)},
+     "train_labels must be classes from 0 to 1048575, not -1"
+     ": map their values -1 to the classes "
+     "from 0, such as by np.unique(labels, return_inverse=True)[1] if every class occurs"),
+    ({"train_labels": np.full(400, "cat")},
+     "train_labels must be numbers, not <U3 of shape (400,)"
+     ": map their values cat to the classes "
+     "from 0, such as by np.unique(labels, return_inverse=True)[1] if every class occurs"),
     ({"train_labels": np.full(400, 10 ** 12)},
-     "train_labels must be classes from 0 to 1048575, not 1000000000000"),
+     "train_labels must be classes from 0 to 1048575, not 1000000000000"
+     ": map their values 1000000000000 to the classes "
+     "from 0, such as by np.unique(labels, return_inverse=True)[1] if every class occurs"),
     ({"test_labels": np.full(200, 2 ** 64 - 1, np.uint64)},
-     "test_labels must be classes from 0 to 1048575, not 18446744073709551615"),
+     "test_labels must be classes from 0 to 1048575, not 18446744073709551615"
+     ": map their values 18446744073709551615 to the classes "
+     "from 0, such as by np.unique(labels, return_inverse=True)[1] if every class occurs"),
     ({"train_labels": np.zeros(300, int)},
      "train_labels must be classes from 0 or rows of finite floating-point numbers, one for each "
      "of 400 inputs, not int64 of shape (300,)"),
