@@ -19,7 +19,7 @@ from ..network import NetworkError
 from ..patches import PatchError, Patches
 from ..preprocessing import FixedPreprocessing, PreprocessingError
 from ..vectors import Vector, first_rows, output_columns
-from .build_manifest import check_columns, check_manifest, check_rows
+from .build_manifest import check_columns, check_manifest, check_memory, check_rows
 from .hex_images import ImageError, from_hex, to_hex
 from .json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, write_json
 from .network_file import parse_patches
@@ -183,6 +183,7 @@ def read_build(folder: str | Path) -> StoredBuild:
     except (ArchiveError, JsonError, PreprocessingError) as error:
         raise BuildError(f"{folder / _VECTORS}: {error}") from error
     try:
+        check_memory(manifest["report"]["memory"], config, images)
         check_rows(manifest["vectors"], manifest["sent"],
                    *first_rows(config, images["ccu.program"]))
     except JsonError as error:

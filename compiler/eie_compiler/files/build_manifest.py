@@ -9,14 +9,16 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
+from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import Layouts
 
 from ..network import MAX_FRAC, NetworkError, check_int, check_name
 from .json_file import JsonError, check_fields
 
-__all__ = ["check_columns", "check_manifest", "check_rows"]
+__all__ = ["check_columns", "check_manifest", "check_memory", "check_rows", "describe_memory"]
 
 _FIELDS = {"schema_version": int, "kind": str, "format": int, "config": dict, "vectors": dict,
            "input_words": int, "input_buffers": int, "sent": list, "report": dict, "files": dict,
@@ -27,7 +29,8 @@ _VECTOR_FIELDS = {"name": str, "base_word": int, "frac": int}
 #: Fields of the report that programs read; it may have more.
 _REPORT_FIELDS = {"mapping": str, "layers": list, "total": dict, "memory": dict}
 _LAYER_FIELDS = {"name": str, "shape": list, "density": float, "tiles": int, "entries": int,
-                 "paddings": int, "entry_balance": float}
+                 "paddings": int, "entry_balance": float, "formats": dict,
+                 "overflow": dict}
 _MEMORY_FIELDS = dict.fromkeys(["words_used", "words", "word_bits", "instances", "bits_used",
                                 "bits"], int)
 
@@ -65,7 +68,7 @@ def check_manifest(manifest: Mapping[str, Any], config: EIEConfig, files: Collec
         raise JsonError(f"sent must be ascending numbers of layers, from 0 to {len(names) - 1}, "
                         f"not {reprlib.repr(sent)}")
     check_fields("files", manifest["files"], dict.fromkeys(files, str))
-    _check_report(manifest["report"], names, memories)
+    _check_report(manifest["report"], config, manifest["vectors"], memories)
 
 
 def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str, NDArray[Any]],
@@ -135,6 +138,64 @@ def check_rows(vectors: Mapping[str, Mapping[str, Any]], sent: Iterable[int],
                             f"{reprlib.repr(named)}")
 
 
+def describe_memory(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
+                    act_words: int) -> dict[str, dict[str, int]]:
+    """Count the words used in the fullest PE, the words available, and the bits of all instances.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    images : mapping of :class:`str` to uint64, n_words × n_beats
+        Contents of each memory instance.
+    act_words : :class:`int`
+        Used words of an activation SRAM, whose image ends with the last bias.
+    """
+    memory: dict[str, dict[str, int]] = {}
+    for instance, _, _, image in Layouts.of(config).images(config):
+        name = instance.partition(".")[2]
+        row = memory.setdefault(name, {"words_used": 0, "words": image.depth, "instances": 0,
+                                       "word_bits": Shape.cast(image.shape).width})
+        row["instances"] += 1
+        row["words_used"] = max(row["words_used"],
+                                act_words if name == "act" else len(images[instance]))
+    for row in memory.values():
+        row["bits_used"] = row["words_used"] * row["word_bits"] * row["instances"]
+        row["bits"] = row["words"] * row["word_bits"] * row["instances"]
+    return memory
+
+
+def check_memory(memory: Mapping[str, Mapping[str, int]], config: EIEConfig,
+                 images: Mapping[str, NDArray[np.uint64]]) -> None:
+    """Check that the memories of a report are those of the machine, and used as the images do.
+
+    A file does not say how its digits are divided into fields: a machine of other widths could
+    take the same digits for other numbers.
+
+    Parameters
+    ----------
+    memory : mapping
+        Field of the report.
+    config, images
+        As for :func:`describe_memory`.
+
+    Raises
+    ------
+    JsonError
+        If a number is another one.
+    """
+    act_words = memory["act"]["words_used"]
+    least = max(len(image) for instance, image in images.items() if instance.endswith(".act"))
+    if not least <= act_words <= config.act_depth:
+        raise JsonError(f"report.memory.act.words_used must be from {least} to "
+                        f"{config.act_depth}, not {act_words}")
+    for name, row in describe_memory(config, images, act_words).items():
+        for field, number in row.items():
+            if memory[name][field] != number:
+                raise JsonError(f"report.memory.{name}.{field} must be {number}, as of the machine "
+                                f"in config and its images, not {memory[name][field]}")
+
+
 def _check_vectors(vectors: dict[str, Any], config: EIEConfig) -> list[str]:
     """Check placement and formats of the vectors; return the names of the layers."""
     expected = ["input", *(f"layer{number}" for number in range(len(vectors) - 1))]
@@ -155,8 +216,10 @@ def _check_vectors(vectors: dict[str, Any], config: EIEConfig) -> list[str]:
     return names
 
 
-def _check_report(report: dict[str, Any], names: list[str], memories: Collection[str]) -> None:
+def _check_report(report: dict[str, Any], config: EIEConfig, vectors: dict[str, Any],
+                  memories: Collection[str]) -> None:
     _check_numbers("report", report, _REPORT_FIELDS)
+    names = [vectors[f"layer{number}"]["name"] for number in range(len(vectors) - 1)]
     if [layer.get("name") if type(layer) is dict else None for layer in report["layers"]] != names:
         raise JsonError(f"report.layers must be of the layers {', '.join(map(repr, names))}")
     for number, layer in enumerate(report["layers"]):
@@ -165,6 +228,15 @@ def _check_report(report: dict[str, Any], names: list[str], memories: Collection
         if len(shape) != 2 or not all(type(n) is int and 1 <= n <= _MAX_COUNT for n in shape):
             raise JsonError(f"report.layers[{number}].shape must be rows and columns, not "
                             f"{reprlib.repr(shape)}")
+        source = vectors[f"layer{number - 1}" if number else "input"]
+        for kind, field, expected, place in (
+                ("overflow", "acc_width", config.acc_width, "config"),
+                ("formats", "input_frac", source["frac"], "vectors"),
+                ("formats", "output_frac", vectors[f"layer{number}"]["frac"], "vectors")):
+            found = layer[kind].get(field)
+            if type(found) is not int or found != expected:
+                raise JsonError(f"report.layers[{number}].{kind}.{field} must be {expected}, as in "
+                                f"{place}, not {reprlib.repr(found)}")
     if not report["mapping"].isprintable():
         raise JsonError("report.mapping must be printable")
     check_fields("report.memory", report["memory"], dict.fromkeys(memories, dict))

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import Layouts
 
+from ..files.build_manifest import describe_memory
 from ..network import CompressedNetwork, Layer
 from .csc import Encoded
 from .fixed_point import LayerFormat, layers_with_inputs, measure_precision
@@ -38,7 +37,7 @@ def describe_build(config: EIEConfig, network: CompressedNetwork, mapping: str,
         "mapping": mapping, "layers": layers,
         "total": {name: sum(layer[name] for layer in layers)
                   for name in ("nonzeros", "entries", "paddings", "macs_dense_input")},
-        "memory": _describe_memory(config, images, act_words)}
+        "memory": describe_memory(config, images, act_words)}
 
 
 def _describe_work(config: EIEConfig, layer: Layer, plan: LayerPlan,
@@ -65,20 +64,3 @@ def _describe_formats(layer: Layer, chosen: LayerFormat, input_frac: int) -> dic
         "bias_shift": chosen.bias_shift, "shift": chosen.shift,
         "output_frac": layer.output_frac, "relu": layer.relu,
         "codebook": chosen.codebook.tolist()}
-
-
-def _describe_memory(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
-                     act_words: int) -> dict[str, Any]:
-    """Words used in the fullest PE, words available, and bits of all instances."""
-    memory: dict[str, Any] = {}
-    for instance, _, _, image in Layouts.of(config).images(config):
-        name = instance.partition(".")[2]
-        row = memory.setdefault(name, {"words_used": 0, "words": image.depth, "instances": 0,
-                                       "word_bits": Shape.cast(image.shape).width})
-        row["instances"] += 1
-        row["words_used"] = max(row["words_used"],
-                                act_words if name == "act" else len(images[instance]))
-    for row in memory.values():
-        row["bits_used"] = row["words_used"] * row["word_bits"] * row["instances"]
-        row["bits"] = row["words"] * row["word_bits"] * row["instances"]
-    return memory

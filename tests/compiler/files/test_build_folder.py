@@ -327,8 +327,9 @@ NOT_READ = ["slots", "columns", "nonzeros", "entries_per_pe", "macs_dense_input"
 
 
 @pytest.mark.parametrize("value", [
-    None, -1, 10 ** 12, 10 ** 400, 1.5, True, "../escape", "a" * 250, "é" * 101, "\n", "", [], {},
-    [[1]], {"input": 1}, [1, 0], functools.reduce(lambda inner, _: [inner], range(30), 1)],
+    None, -1, 0, 1 << 63, 10 ** 12, 10 ** 400, 1.5, np.nan, True, "../escape", "a" * 250,
+    "é" * 101, "\n", "", [], {}, [[1]], {"input": 1}, [1, 0],
+    functools.reduce(lambda inner, _: [inner], range(30), 1)],
     ids=lambda value: str(value)[:12])
 def test_any_value_in_any_field_of_a_resealed_manifest_is_refused_or_right(saved, value):
     manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
@@ -348,7 +349,7 @@ def test_any_value_in_any_field_of_a_resealed_manifest_is_refused_or_right(saved
                 accepted.append(path)
                 show_build("build", build)
     # What another writer may choose.
-    assert all(path[0] == "report" or path[-1] in ("name", "frac", "patches", "nonnegative_inputs")
+    assert all(path[0] == "report" or path[-1] in ("name", "patches", "nonnegative_inputs")
                for path in accepted), accepted
 
 
@@ -380,6 +381,38 @@ def test_places_that_are_no_archive_are_refused(saved):
     files = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))["files"]
     reseal(saved, files=files | {"vectors.npz": hashlib.sha256(b"nothing").hexdigest()})
     with pytest.raises(BuildError, match=r"vectors\.npz: File must be an intact \.npz archive: "):
+        Build.load(saved)
+
+
+@pytest.mark.parametrize("changes", [
+    {"v_width": 4}, {"z_width": 3}, {"codebook_width": 8}, {"act_width": 9}, {"acc_width": 21},
+    {"acc_width": 19}, {"v_width": 4, "z_width": 1}, {"v_width": 2, "z_width": 3},
+    {"entries_per_word": 4}, {"acc_depth": 32}, {"spmat_depth": 257}, {"ptr_depth": 127},
+    {"act_depth": 65}, {"n_codebooks": 4}, {"program_depth": 17}], ids=str)
+def test_a_machine_that_the_images_are_not_for_is_refused(saved, changes):
+    """Also if the files could be of such a machine, as they have no more digits."""
+    reseal(saved, config=PRESETS["tiny"].as_dict() | changes)
+    with pytest.raises(BuildError, match=rf"^{re.escape(str(saved))}/"):
+        Build.load(saved)
+
+
+@pytest.mark.parametrize("n_rows", [1, 65])
+def test_used_rows_of_activations_are_those_of_the_image_or_more(saved, n_rows):
+    report = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))["report"]
+    report["memory"]["act"]["words_used"] = n_rows
+    reseal(saved, report=report)
+    with pytest.raises(BuildError, match=r"manifest\.json: report\.memory\.act\.words_used "
+                                         f"must be from [0-9]+ to 64, not {n_rows}$"):
+        Build.load(saved)
+
+
+@pytest.mark.parametrize("key", ["input", "layer0", "layer1"])
+def test_formats_that_are_not_those_of_the_vectors_are_refused(saved, key):
+    vectors = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))["vectors"]
+    vectors[key]["frac"] += 1
+    reseal(saved, vectors=vectors)
+    with pytest.raises(BuildError, match=r"manifest\.json: report\.layers\[[01]\]\.formats\."
+                                         r"(in|out)put_frac must be 5, as in vectors, not 4$"):
         Build.load(saved)
 
 
