@@ -18,8 +18,6 @@ MIRROR = {"eie_hdl": "hdl", "compiler/eie_compiler": "compiler",
 COVERED = {
     "eie_hdl.host.word_assembler": (
         "hdl/host/test_packet_reader.py", "adds to the module of the reader"),
-    "eie_compiler.files.build_manifest": (
-        "compiler/files/test_build_folder.py", "checks the manifests of whole builds"),
     "eie_compiler.frontends": (
         "compiler/frontends/test_arrays.py", "chooses a front end by the kind of file"),
     "eie_compiler.frontends.geometry": (

@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from eie_compiler.build import Build
-from eie_compiler.lowering.compile import compile_network
-from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import VectorError
-from eie_hdl.config import PRESETS
+from support.saved_builds import compile_small
 
 
 def test_words_of_inputs_that_are_never_negative_are_checked():
-    network = random_network(np.random.default_rng(11), [9, 20, 6], v_width=3, frac=4)
-    network = dataclasses.replace(network, nonnegative_inputs=True)
-    build: Build = compile_network(network, PRESETS["tiny"])
+    build: Build = dataclasses.replace(compile_small(), nonnegative_inputs=True)
     assert build.to_words(np.arange(9)[None], words=True).values.tolist() == [[*range(9)]]
     with pytest.raises(VectorError, match=r"^Element \[0, 3\] must not be negative, as the network "
                                           r"was compressed for inputs that never are, but is -1"):

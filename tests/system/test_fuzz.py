@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from scipy.sparse import csr_array, save_npz
 
 from eie_cli.main import main
-from eie_compiler.files.build_folder import _checksum
+from eie_compiler.files.build_folder import manifest_checksum
 from eie_compiler.files.network_file import read_network
 from support import mutations
 
@@ -188,7 +188,7 @@ def change_build(rng, folder):
         manifest = mutations.change_json(rng, manifest)
     if isinstance(manifest, dict) and rng.random() < 0.95:
         try:
-            manifest["checksum"] = _checksum(manifest)
+            manifest["checksum"] = manifest_checksum(manifest)
         except (TypeError, ValueError, RecursionError):
             pass
     path.write_bytes(mutations.encode(manifest))

@@ -25,7 +25,8 @@ from .json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, writ
 from .network_file import parse_patches
 from .untrusted_npz import ArchiveError, read_arrays
 
-__all__ = ["MANIFEST", "BuildError", "StoredBuild", "read_build", "write_build", "write_images"]
+__all__ = ["MANIFEST", "BuildError", "StoredBuild", "manifest_checksum", "read_build",
+           "write_build", "write_images"]
 
 #: File with the description of a build, and the checksums of its other files.
 MANIFEST = "manifest.json"
@@ -136,7 +137,7 @@ def _write(folder: Path, build: StoredBuild) -> None:
         "input_words": build.input_words, "input_buffers": build.input_buffers,
         "sent": [names.index(vector.name) for vector in build.outputs],
         "report": build.report, "files": sums}
-    manifest["checksum"] = _checksum(manifest)
+    manifest["checksum"] = manifest_checksum(manifest)
     write_json(folder / MANIFEST, manifest)
 
 
@@ -244,7 +245,7 @@ def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
     return content
 
 
-def _checksum(manifest: Mapping[str, Any]) -> str:
+def manifest_checksum(manifest: Mapping[str, Any]) -> str:
     """Compute the SHA-256 of a manifest without its checksum."""
     rest = {key: value for key, value in manifest.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
@@ -273,7 +274,7 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any], EIEConfig]:
         raise BuildError(f"{path}: schema_version must be {SCHEMA_VERSION}, not "
                          f"{reprlib.repr(manifest.get('schema_version'))}: compile the network "
                          f"again")
-    if manifest.get("checksum") != _checksum(manifest):
+    if manifest.get("checksum") != manifest_checksum(manifest):
         raise BuildError(f"{path} must be unchanged, but its checksum differs: "
                          f"compile again")
     try:
