@@ -59,6 +59,8 @@ class Chain:
         self._axis = axis
         #: Axis of the vectors if no Transpose moved it.
         self._first_axis = axis
+        #: True if no operation computes after the present one.
+        self.is_complete = False
         self._notes: list[str] = []
         #: Scales and shifts not yet folded into a matrix; after a layer, one number per row.
         self._pending: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -168,8 +170,13 @@ class Chain:
                                     f"fold into; {self._choose}")
             return
         one_pixel = self._patches is not None and self._patches.output_shape == (1, 1)
+        is_same_order = self._axis == (-1 if self._patches is None else self._first_axis)
         is_open = self._axis != -1 or self._patches is not None and last is None
         if is_open and not one_pixel or last not in (None, self.n_rows):
+            if self.is_complete and is_same_order:
+                self.note(f"the results are vectors of {self.n_rows} numbers, those before their "
+                          "shape changes at the end, in the same order")
+                return
             raise FrontEndError(
                 f"shape must not join or split vectors of {self.n_rows} numbers, as a Flatten "
                 f"joins those of the pixels of an image; {self._choose}")
@@ -196,6 +203,11 @@ class Chain:
             raise FrontEndError("only the axis of the vectors must change its place, not the order "
                                 f"of the others; {self._choose}")
         self._axis = list(order).index(rank + self._axis) - rank
+
+    def note(self, text: str) -> None:
+        """Note what is left out of the results."""
+        if text not in self._notes:
+            self._notes.append(text)
 
     def model(self) -> Model:
         """Return the model."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -15,7 +16,7 @@ from .geometry import Geometry
 from .onnx_constants import BOOLS, FLOATS, INTEGERS, attributes, label, permute
 from .onnx_data import load_data
 from .onnx_graph import Graph
-from .onnx_operations import CHOOSE, operation_of
+from .onnx_operations import CHOOSE, NEUTRAL, operation_of
 
 __all__ = ["from_onnx", "read_onnx"]
 
@@ -55,7 +56,12 @@ def from_onnx(model: "onnx.ModelProto", *, first: str | None = None, last: str |
     """
     graph = Graph(model)
     chain = Chain(image=image, choose=CHOOSE)
-    for node, data in graph.path(first, last, _STEPS):
+    path = graph.path(first, last, _STEPS)
+    n = len(path)
+    while n and operation_of(path[n - 1][0]) in NEUTRAL:
+        n -= 1
+    for number, (node, data) in enumerate(path):
+        chain.is_complete = number >= n - 1
         with at(label(node)):
             _STEPS[operation_of(node)](chain, graph, node, data)
     result = chain.model()
@@ -133,6 +139,65 @@ def _matmul(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> No
         chain.linear(_name(node, 0), graph.constants.matrix(node.input[0]), axis=axis)
 
 
+def _linear_classifier(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    options = attributes(node)
+    labels = options.get("classlabels_ints") or options.get("classlabels_strings", ())
+    _coefficients(chain, node, len(labels))
+    _drop_function(chain, node)
+
+
+def _linear_regressor(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    _coefficients(chain, node, attributes(node).get("targets", 1))
+    _drop_function(chain, node)
+
+
+def _coefficients(chain: Chain, node: "onnx.NodeProto", n_rows: int) -> None:
+    """Add the layer of a node that has its matrix in attributes."""
+    options = attributes(node)
+    weight = np.array(options.get("coefficients", ()), np.float64)
+    bias = np.array(options.get("intercepts", [0.0] * n_rows), np.float64)
+    # Of two classes and one row, runtimes make different scores.
+    if n_rows < 1 or not len(weight) or len(weight) % n_rows or len(bias) != n_rows:
+        raise FrontEndError(f"coefficients and intercepts must be those of {n_rows} results, one "
+                            f"for each class or target, not {len(weight)} and {len(bias)} numbers")
+    chain.linear(_name(node, 0), weight.reshape(n_rows, -1), bias)
+
+
+def _svm_regressor(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
+    options = attributes(node)
+    kernel = options.get("kernel_type", b"LINEAR").decode("utf-8", "replace")
+    if kernel != "LINEAR" or options.get("one_class", 0):
+        raise FrontEndError(f"must be a regression with kernel LINEAR, not kernel {kernel} and "
+                            f"one_class {options.get('one_class', 0)}: fit LinearSVR, or a "
+                            "perceptron")
+    weight = np.array(options.get("coefficients", ()), np.float64)
+    vectors = np.array(options.get("support_vectors", ()), np.float64)
+    n_supports = options.get("n_supports", 0)
+    rho = options.get("rho", [0.0])
+    if n_supports:
+        if len(weight) != n_supports or not len(vectors) or len(vectors) % n_supports:
+            raise FrontEndError(f"coefficients and support vectors must be {n_supports}, not "
+                                f"{len(weight)} and {len(vectors)} numbers")
+        weight = weight @ vectors.reshape(n_supports, -1)
+    if not len(weight) or len(rho) != 1:
+        raise FrontEndError(f"coefficients must be present, and rho be one number, not {len(rho)}")
+    chain.linear(_name(node, 0), weight[None], np.array(rho, np.float64))
+    _drop_function(chain, node)
+
+
+def _drop_function(chain: Chain, node: "onnx.NodeProto") -> None:
+    """Leave out the function after a matrix, which keeps the order of the results."""
+    function = attributes(node).get("post_transform", b"NONE").decode("utf-8", "replace")
+    if function not in ("NONE", "SOFTMAX", "LOGISTIC"):
+        raise FrontEndError(f"post_transform must be NONE, SOFTMAX or LOGISTIC, not {function}: "
+                            "export the scores")
+    if function != "NONE" and not chain.is_complete:
+        raise FrontEndError(f"post_transform must be NONE between layers, not {function}")
+    if function != "NONE":
+        chain.note(f"the results are those before the {function} of the {node.op_type}, and have "
+                   "the same order: compute it on the host where probabilities are needed")
+
+
 def _conv(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     options = attributes(node)
     weight = graph.constants.array(node.input[1])
@@ -171,7 +236,8 @@ def _reshape(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> N
     """Handle Reshape, Flatten, Squeeze and Unsqueeze."""
     shape = graph.shape(node.output[0])
     last = shape[-1] if shape else None
-    if last is None and not _keeps_vectors(graph, node, chain.n_rows):
+    is_vector = chain.is_complete or _keeps_vectors(graph, node, chain.n_rows)
+    if last is None and not is_vector:
         raise FrontEndError("shape of the result must be known: onnx.shape_inference.infer_shapes "
                             f"infers it if the shape of the input is declared; {CHOOSE}")
     chain.reshape(last)
@@ -212,5 +278,8 @@ _STEPS: dict[str, _Step] = {
     "MatMul": _matmul,
     "Relu": _relu,
     "Transpose": _transpose,
+    "ai.onnx.ml.LinearClassifier": _linear_classifier,
+    "ai.onnx.ml.LinearRegressor": _linear_regressor,
+    "ai.onnx.ml.SVMRegressor": _svm_regressor,
     "ai.onnx.ml.Scaler": _scaler,
 }

@@ -75,8 +75,9 @@ class Graph:
         nodes = self._nodes_between(first, ends)
         starts = [name for name in (first, *(value.name for value in self._model.graph.input))
                   if name is not None and name not in self.constants]
+        functions = {f"{each.domain}.{each.name}" for each in self._model.functions}
         check_operations(nodes, self.constants, starts, ends, supported,
-                         choose_end=len(ends) != 1)
+                         choose_end=len(ends) != 1, functions=functions)
         found: list[tuple[onnx.NodeProto, str]] = []
         name = ends[0]
         while name != first and name in self._producers:
@@ -122,7 +123,7 @@ def _check(model: "onnx.ModelProto") -> None:
     except (onnx.checker.ValidationError, ValueError) as error:
         raise FrontEndError(f"must be a valid model in ONNX: {error}") from error
     opset = max((opset.version for opset in model.opset_import
-                 if opset.domain in STANDARD), default=0)
+                 if opset.domain in STANDARD), default=_MIN_OPSET)
     if opset < _MIN_OPSET:
         raise FrontEndError(f"opset must be {_MIN_OPSET} or later, not {opset}: "
                             "onnx.version_converter converts it")

@@ -142,12 +142,12 @@ def test_what_cannot_be_run_is_named_with_its_tensors(exported):
     assert str(caught.value).split(": ", 1)[1].split("\n") == [
         "operation must be one of Add, BatchNormalization, Cast, Conv, Div, Dropout, Flatten, "
         "Gemm, Identity, MatMul, Mul, Relu, Reshape, Squeeze, Sub, Transpose, Unsqueeze, "
-        "ai.onnx.ml.Scaler; 2 nodes of this model cannot be run:",
+        "ai.onnx.ml.LinearClassifier, ai.onnx.ml.LinearRegressor, "
+        "ai.onnx.ml.SVMRegressor, ai.onnx.ml.Scaler; 2 nodes of this model cannot be run:",
         "  MaxPool node 'node_max_pool2d' (relu_1 -> max_pool2d): pooling is not run; end before "
         "it with last='relu_1', or begin after it with first='max_pool2d'",
         "  Conv node 'node_conv2d_2' (max_pool2d, 6.weight, 6.bias -> conv2d_2): convolution after "
-        "another layer must be 1 × 1; begin at it with first='max_pool2d', or end before it with "
-        "last='max_pool2d'"]
+        "another layer must be 1 × 1; begin at it with first='max_pool2d'"]
 
 
 def test_a_classifier_of_scikit_learn_is_read_up_to_its_scores():
@@ -517,11 +517,14 @@ IMAGE = [1, 2, 4, 4]
                                                            "not join or split vectors of 3 "
                                                            "numbers, as a Flatten joins those "
                                                            f"of the pixels of an image; {CHOOSE}"),
-    ([("MatMul", "x w", "h", {}), ("Reshape", "h s", "y", {})], {"w": W, "s": np.array([-1, 2])},
-     [1, 6], "Reshape node (h, s -> y): shape must not join or split vectors of 4 numbers"),
+    ([("MatMul", "x w", "h", {}), ("Reshape", "h s", "r", {}), ("Relu", "r", "y", {})],
+     {"w": W, "s": np.array([-1, 2])},
+     [1, 6], "Reshape node (h, s -> r): shape must not join or split vectors of 4 numbers"),
+    ([("MatMul", "w x", "h", {}), ("Reshape", "h s", "y", {})], {"w": W.T, "s": np.array([1, -1])},
+     [6, 3], "Reshape node (h, s -> y): shape must not join or split vectors of 4 numbers"),
     ([("Odd", "x", "o", {"domain": "odd"}), ("MatMul", "o w", "h", {}), ("Shape", "x", "s", {}),
-      ("Reshape", "h s", "y", {})], {"w": W}, [None, None],
-     "Reshape node (h, s -> y): shape of the result must be known: "
+      ("Reshape", "h s", "r", {}), ("Relu", "r", "y", {})], {"w": W}, [None, None],
+     "Reshape node (h, s -> r): shape of the result must be known: "
      "onnx.shape_inference.infer_shapes infers it if the shape of the input is declared; "
      f"{CHOOSE}"),
     ([("Conv", "x w", "h", {}), ("Conv", "h v", "y", {})],
@@ -640,10 +643,92 @@ def test_many_transpositions_are_one():
     np.testing.assert_array_equal(graph.constants.array("w5000"), weight.T)
 
 
+LINEAR_MODELS = {
+    "LinearClassifier": {"classlabels_ints": [3, 5], "coefficients": [1.0, 2, 3, 4],
+                         "intercepts": [0.5, -1]},
+    "LinearRegressor": {"targets": 2, "coefficients": [1.0, 2, 3, 4], "intercepts": [0.5, -1]},
+    "SVMRegressor": {"coefficients": [1.0, -2], "support_vectors": [1.0, 2, 3, 4], "rho": [0.5],
+                     "n_supports": 2, "kernel_type": "LINEAR", "kernel_params": [0.7, 1, 3]},
+}
+
+
+def linear_model(operation, *after, **changes):
+    """Make a model of a linear one of scikit-learn, with changed attributes."""
+    is_class = operation == "LinearClassifier"
+    result = "h" if after else "y"
+    nodes = [helper.make_node(operation, ["x"], ["n", result] if is_class else [result],
+                              domain="ai.onnx.ml", **LINEAR_MODELS[operation] | changes), *after]
+    return helper.make_model(
+        helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", FLOAT, [None, 2])],
+                          [helper.make_tensor_value_info("y", FLOAT, [None, None])]),
+        opset_imports=[helper.make_opsetid("ai.onnx.ml", 3),
+                       *([helper.make_opsetid("", 17)] if after else [])], ir_version=9)
+
+
+@pytest.mark.parametrize("operation, changes", [
+    *((operation, {}) for operation in LINEAR_MODELS),
+    ("LinearClassifier", {"classlabels_ints": [0, 1, 2, 3], "intercepts": [1.0, 2, 3, 4],
+                          "coefficients": [float(n) for n in range(8)], "multi_class": 1}),
+    ("LinearRegressor", {"targets": 1, "coefficients": [2.0, -3.0], "intercepts": [1.0]}),
+    ("SVMRegressor", {"n_supports": 0, "coefficients": [2.0, -3.0]}),
+])
+def test_linear_models_of_scikit_learn_are_matrices(operation, changes):
+    check(linear_model(operation, **changes), floats(5, 2))
+
+
+@pytest.mark.parametrize("function", ["SOFTMAX", "LOGISTIC"])
+def test_the_function_of_a_linear_classifier_is_left_out_with_a_note(function):
+    model = linear_model("LinearClassifier", post_transform=function)
+    with pytest.warns(FrontEndWarning, match=f"those before the {function}"):
+        read = from_onnx(model)
+    x = floats(5, 2)
+    np.testing.assert_array_equal(read(x).argmax(1), run(model, x).argmax(1))
+    assert read.notes
+    between = linear_model("LinearClassifier", helper.make_node("Relu", ["h"], ["y"]),
+                           post_transform=function)
+    with pytest.raises(FrontEndError, match="post_transform must be NONE between layers, not"):
+        from_onnx(between)
+
+
+@pytest.mark.parametrize("operation, changes, message", [
+    ("LinearClassifier", {"coefficients": [1.0, 2], "intercepts": [1.0]},
+     "coefficients and intercepts must be those of 2 results"),
+    ("LinearRegressor", {"intercepts": [1.0]}, "must be those of 2 results, one for each class or "
+                                               "target, not 4 and 1 numbers"),
+    ("LinearRegressor", {"targets": 0}, "must be those of 0 results"),
+    ("LinearRegressor", {"targets": 3, "intercepts": [1.0, 2, 3]}, "must be those of 3 results"),
+    ("LinearClassifier", {"post_transform": "PROBIT"},
+     "post_transform must be NONE, SOFTMAX or LOGISTIC, not PROBIT"),
+    ("SVMRegressor", {"kernel_type": "RBF"}, "with kernel LINEAR, not kernel RBF"),
+    ("SVMRegressor", {"one_class": 1}, "not kernel LINEAR and one_class 1: fit LinearSVR"),
+    ("SVMRegressor", {"n_supports": 3}, "coefficients and support vectors must be 3, not 2 and 4"),
+    ("SVMRegressor", {"n_supports": 0, "rho": [1.0, 2.0]}, "rho be one number, not 2"),
+])
+def test_linear_models_with_other_numbers_or_functions_are_refused(operation, changes, message):
+    with pytest.raises(FrontEndError, match=rf"^{operation} node .*: .*{re.escape(message)}"):
+        from_onnx(linear_model(operation, **changes))
+
+
+@pytest.mark.parametrize("nodes, shape", [
+    ([("MatMul", "x w", "h", {}), ("Reshape", "h s", "y", {})], [3, 6]),
+    ([("MatMul", "x w", "h", {}), ("Reshape", "h s", "r", {}), ("Identity", "r", "y", {})], [3, 6]),
+    ([("MatMul", "x w", "h", {}), ("Flatten", "h", "r", {"axis": 1}),
+      ("Unsqueeze", "r a", "y", {})], [3, 2, 6]),
+])
+def test_the_shape_may_change_at_the_end_with_a_note(nodes, shape):
+    model = graph_of(nodes, {"w": W, "s": np.array([-1, 1]), "a": np.array([0])}, shape)
+    with pytest.warns(FrontEndWarning, match="^the results are vectors of 4 numbers, those before"):
+        read = from_onnx(model)
+    x = floats(*shape)
+    np.testing.assert_allclose(read(x.reshape(-1, 6)).ravel(), run(model, x).ravel(), rtol=1e-4,
+                               atol=1e-5)
+    assert len(read.notes) == 1
+
+
 def test_other_outputs_and_other_domains_are_refused():
     model = graph_of([("MatMul", "x w", "h", {}), ("Dropout", "h", "y", {})], {"w": W}, [1, 6])
     model.graph.node[1].output.append("mask")
-    with pytest.raises(FrontEndError, match="must be used by its first output, not 'mask'"):
+    with pytest.raises(FrontEndError, match="must be used by its output 'y', not 'mask'"):
         from_onnx(model, last="mask")
     model = graph_of([("MatMul", "x w", "y", {})], {"w": W}, [1, 6])
     model.graph.node[0].domain = "odd"
@@ -668,10 +753,10 @@ def test_unused_nodes_may_be_unsupported(node):
 
 
 def test_shapes_of_tensors_of_no_type_are_not_known():
-    model = graph_of([("MatMul", "x w", "h", {}), ("Reshape", "h s", "y", {})],
-                     {"w": W, "s": np.array([-1, 4])}, [1, 6])
+    model = graph_of([("MatMul", "x w", "h", {}), ("Reshape", "h s", "r", {}),
+                      ("Relu", "r", "y", {})], {"w": W, "s": np.array([-1, 4])}, [1, 6])
     model.graph.initializer[1].data_type = 127
-    with pytest.raises(FrontEndError, match=r"^Reshape node \(h, s -> y\): constant 's': type must "
+    with pytest.raises(FrontEndError, match=r"^Reshape node \(h, s -> r\): constant 's': type must "
                                             "be INT64, INT32, not 127$"):
         from_onnx(model)
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from eie_compiler.frontends import FrontEndError
+from eie_compiler.frontends import FrontEndError, FrontEndWarning
 
 onnx = pytest.importorskip("onnx")
 
@@ -16,7 +16,8 @@ from eie_compiler.frontends.onnx_operations import CHOOSE  # noqa: E402
 
 CONSTANTS = {name: np.asarray(value, np.float32) for name, value in {
     "w": np.eye(4), "v": np.eye(4), "k": np.ones((2, 2, 3, 3)), "scale": 0.5}.items()}
-CONSTANTS |= {"zero": np.uint8(0), "codes": np.eye(4, dtype=np.uint8)}
+CONSTANTS |= {"minus": np.float32(-1), "first": np.int64([0]), "zero": np.uint8(0),
+              "codes": np.eye(4, dtype=np.uint8)}
 
 
 def graph_of(*nodes, outputs=("y",), rank=2):
@@ -45,6 +46,7 @@ def error_of(model, **options):
 
 FIRST = ("operation must be one of Add, BatchNormalization, Cast, Conv, Div, Dropout, Flatten, "
          "Gemm, Identity, MatMul, Mul, Relu, Reshape, Squeeze, Sub, Transpose, Unsqueeze, "
+         "ai.onnx.ml.LinearClassifier, ai.onnx.ml.LinearRegressor, ai.onnx.ml.SVMRegressor, "
          "ai.onnx.ml.Scaler; ")
 
 
@@ -92,12 +94,11 @@ def test_models_with_several_outputs_are_named_with_their_operations():
     model = graph_of(("MatMul: x w -> a", {}), ("Relu: a -> y", {}), ("Softmax: a -> z", {}),
                      ("ArgMax: z -> n", {}), outputs=["y", "n"])
     assert error_of(model) == [
-        "graph must have one output, not 2: choose one of 'y' with last=TENSOR",
+        "graph must have one output, not 2: take 'y' with last='y'",
         f"{FIRST}2 nodes of this model cannot be run:",
         "  Softmax node (a -> z): must be left out; its results have the order of its inputs: end "
         "before it with last='a'",
-        "  ArgMax node (z -> n): take the scores, and choose the class on the host; end before it "
-        "with last='z'"]
+        "  ArgMax node (z -> n): take the scores, and choose the class on the host"]
     assert from_onnx(model, last="y").layers[0].relu
 
 
@@ -118,6 +119,60 @@ def test_one_end_before_all_that_cannot_be_run_is_advised(nodes, outputs, advice
         f"graph must have one output, not 2: {advice}"
 
 
+CLASSES = {"classlabels_ints": [0, 1, 2, 3], "coefficients": [1.0] * 16, "intercepts": [0.0] * 4,
+           "post_transform": "SOFTMAX", "domain": "ai.onnx.ml"}
+HERE = {"domain": "ai.onnx.ml"}
+
+
+@pytest.mark.parametrize("nodes, outputs, last", [
+    # As skl2onnx writes LogisticRegression, RidgeClassifier, SGDClassifier, and a Normalizer.
+    ([("LinearClassifier: x -> n p", CLASSES), ("Normalizer: p -> q", HERE | {"norm": "L1"}),
+      ("ZipMap: q -> z", HERE | {"classlabels_int64s": [0, 1, 2, 3]})], "nz", "p"),
+    ([("LinearClassifier: x -> n p", CLASSES), ("Cast: n -> l", {"to": TensorProto.INT64}),
+      ("ArrayFeatureExtractor: p first -> q", HERE)], "lq", "p"),
+    ([("MatMul: x w -> a", {}), ("Mul: a minus -> b", {}), ("Concat: b a -> p", {"axis": 1}),
+      ("ArgMax: p -> n", {})], "np", "a"),
+    ([("MatMul: x w -> a", {}), ("Sub: scale a -> b", {}), ("Tanh: b -> c", {}),
+      ("Reciprocal: c -> d", {}), ("ArgMax: d -> n", {})], "nd", "a"),
+    ([("Normalizer: x -> u", HERE), ("MatMul: u w -> a", {}), ("Softmax: a -> p", {}),
+      ("ArgMax: p -> n", {})], "np", "a"),
+])
+def test_the_last_tensor_that_gives_all_outputs_is_advised(nodes, outputs, last):
+    model = graph_of(*nodes, outputs=outputs)
+    advice, *others = error_of(model)
+    assert advice.startswith("graph must have one output, not 2: end ")
+    assert f"with last={last!r}" in advice
+    # No other tensor is advised that cannot be computed, or has the opposite order.
+    assert {name for line in others for name in re.findall("last='(.*?)'", line)} <= {last}
+
+
+def test_a_class_cannot_be_an_output_but_its_scores_can():
+    model = graph_of(("LinearClassifier: x -> n y", CLASSES), outputs="ny")
+    reason = ("LinearClassifier node (x -> n, y): 'n' must be left out: choose the class by its "
+              "score on the host, and end with the scores, last='y'")
+    assert error_of(model) == ["graph must have one output, not 2: take 'y' with last='y'",
+                               f"{FIRST}1 node of this model cannot be run:", f"  {reason}"]
+    assert error_of(model, last="n") == [reason]
+    with pytest.warns(FrontEndWarning, match="those before the SOFTMAX of the LinearClassifier"):
+        assert from_onnx(model, last="y").layers[0].n_rows == 4
+
+
+def test_a_softmax_along_the_batch_has_another_order():
+    model = graph_of(("MatMul: x w -> a", {}), ("Softmax: a -> y", {"axis": 0}))
+    assert "compute it on the host; end before it with last='a'" in error_of(model)[0]
+
+
+def test_functions_of_a_model_are_refused_whatever_their_name():
+    model = graph_of(("MatMul: x w -> a", {}), ("Relu: a -> y", {"domain": "odd"}))
+    model.opset_import.append(helper.make_opsetid("odd", 1))
+    model.functions.append(helper.make_function(
+        "odd", "Relu", ["i"], ["o"], [helper.make_node("Neg", ["i"], ["o"])],
+        [helper.make_opsetid("", 17)]))
+    assert error_of(model) == [
+        f"Relu node (a -> y): {FIRST}is a function of the model: onnx.inliner."
+        "inline_local_functions replaces it by its operations"]
+
+
 def test_many_nodes_of_an_operation_are_counted():
     nodes = [(f"Tanh: t{n} -> t{n + 1}", {}) for n in range(9)]
     lines = error_of(graph_of(("MatMul: x w -> t0", {}), *nodes, ("Elu: t9 -> y", {})))
@@ -134,16 +189,18 @@ def test_a_wide_convolution_after_another_layer_is_listed_too():
         "  MaxPool node (a -> b): pooling is not run; end before it with last='a', or begin after "
         "it with first='b'",
         "  Conv node (b, k -> y): convolution after another layer must be 1 × 1; begin at it "
-        "with first='b', or end before it with last='b'"]
+        "with first='b'"]
 
 
 @pytest.mark.parametrize("nodes, message", [
     ([("Erf: x -> a", {}), ("MatMul: a w -> y", {})],
-     f"Erf node (x -> a): {FIRST}the only activation is Relu: train with it; begin after it with "
-     "first='a'"),
+     f"Erf node (x -> a): {FIRST}compute it on the host; begin after it with first='a'"),
+    ([("Add: x x -> y", {})],
+     "Add node (x, x -> y): model is residual: must have one computed input besides constants, not "
+     f"2, as a connection around layers is not run; {CHOOSE}"),
     ([("MatMul: x w -> a", {}), ("Add: x a -> y", {})],
      "Add node (x, a -> y): model is residual: must have one computed input besides constants, not "
-     f"2, as a connection around layers is not run; {CHOOSE}"),
+     "2, as a connection around layers is not run; end before it with last='a'"),
     ([("MatMul: x w -> a", {}), ("QuantizeLinear: a scale zero -> y", {})],
      f"QuantizeLinear node (a, scale, zero -> y): model is quantised: {FIRST}export the model "
      "before its quantisation, as `eie compress` quantises it"),
@@ -155,7 +212,7 @@ def test_a_wide_convolution_after_another_layer_is_listed_too():
      "Mul node (w, v -> a): must compute from the input; it computes a constant: onnxruntime's "
      "basic optimisations store some of them"),
     ([("MatMul: x w -> a", {}), ("Dropout: a -> b mask", {}), ("Cast: mask -> y", {"to": 1})],
-     "Dropout node (a -> b, mask): must be used by its first output, not 'mask'; end before it "
+     "Dropout node (a -> b, mask): must be used by its output 'b', not 'mask'; end before it "
      "with last='a'"),
 ])
 def test_one_operation_is_one_line(nodes, message):
