@@ -10,13 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["OutputError", "check_output", "open_log", "open_output", "protecting", "staged",
-           "write_file", "write_files"]
+__all__ = ["OutputError", "check_output", "open_log", "open_output", "protect", "protecting",
+           "staged", "write_file", "write_files"]
 
 #: Begin of the names of files and folders that are not complete yet.
 _UNFINISHED = ".eie-unfinished-"
 
 _inputs: contextvars.ContextVar[tuple[Path, ...]] = contextvars.ContextVar("inputs", default=())
+_outputs: contextvars.ContextVar[tuple[Path, ...] | None] = contextvars.ContextVar("outputs",
+                                                                                   default=None)
 
 
 class OutputError(ValueError):
@@ -24,13 +26,44 @@ class OutputError(ValueError):
 
 
 @contextlib.contextmanager
-def protecting(inputs: Iterable[str | Path]) -> Iterator[None]:
-    """Refuse to replace these files, and files directly in these folders, while the body runs."""
-    token = _inputs.set((*_inputs.get(), *map(Path, inputs)))
+def protecting(inputs: Iterable[str | Path], outputs: Iterable[str | Path] = ()) -> Iterator[None]:
+    """Refuse to replace these files, and files directly in these folders, while the body runs.
+
+    Parameters
+    ----------
+    inputs, outputs : paths
+        Files and folders that the body reads, besides those that it passes to :func:`protect`; and
+        those that it will write, so that they are refused before the body works for them.
+
+    Raises
+    ------
+    OutputError
+        If one of the outputs is an input.
+    """
+    tokens = _inputs.set((*_inputs.get(), *map(Path, inputs))), _outputs.set(
+        tuple(map(Path, outputs)))
     try:
+        for output in outputs:
+            check_output(output)
         yield
     finally:
-        _inputs.reset(token)
+        _inputs.reset(tokens[0])
+        _outputs.reset(tokens[1])
+
+
+def protect(path: str | Path) -> None:
+    """Refuse to replace a file that another one names, in the body of :func:`protecting`, if any.
+
+    Raises
+    ------
+    OutputError
+        If it is one of the outputs.
+    """
+    outputs = _outputs.get()
+    if outputs is not None:
+        _inputs.set((*_inputs.get(), Path(path)))
+        for output in outputs:
+            check_output(output)
 
 
 def check_output(path: str | Path) -> None:
@@ -39,7 +72,7 @@ def check_output(path: str | Path) -> None:
     Raises
     ------
     OutputError
-        If it was given to :func:`protecting`, or is directly in such a folder.
+        If it was given to :func:`protecting` or :func:`protect`, or is directly in such a folder.
     """
     path = Path(path)
     if not path.exists():

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
-from eie_hdl.files import check_output, protecting
+from eie_hdl.files import protecting
 
 __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Command",
            "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options", "command",
@@ -50,9 +50,7 @@ class Command(click.Command):
         given = {kind: [value for parameter in self.params if isinstance(parameter.type, kind)
                         and (value := context.params.get(parameter.name or ""))]
                  for kind in (Input, Output)}
-        with protecting(given[Input]):
-            for output in given[Output]:
-                check_output(output)
+        with protecting(given[Input], given[Output]):
             return super().invoke(context)
 
 

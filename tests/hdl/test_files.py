@@ -11,6 +11,7 @@ from eie_hdl.files import (
     check_output,
     open_log,
     open_output,
+    protect,
     protecting,
     staged,
     write_file,
@@ -117,6 +118,22 @@ def test_an_input_is_not_replaced_by_whatever_link(tmp_path, link, write):
                                  f"lost: choose another path")
     assert given.read_text(encoding="utf-8") == "data"
     write(output)    # the protection has ended
+
+
+def test_files_that_an_input_names_are_inputs(tmp_path):
+    path = tmp_path / "weights"
+    path.write_text("data", encoding="utf-8")
+    with pytest.raises(OutputError), protecting([path], [path]):
+        raise AssertionError("the body must not run")
+    with protecting([], [path]), pytest.raises(OutputError):
+        protect(path)
+    with protecting([], [tmp_path / "new"]):
+        protect(path)
+        with pytest.raises(OutputError):
+            write_file(path, "new")
+    assert path.read_text(encoding="utf-8") == "data"
+    protect(path)    # without effect, as there are no outputs
+    write_file(path, "new")
 
 
 def test_files_of_an_input_folder_are_not_replaced(tmp_path):

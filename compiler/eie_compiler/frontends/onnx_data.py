@@ -6,6 +6,8 @@ from pathlib import Path
 
 import onnx
 
+from eie_hdl.files import protect
+
 from .common import FrontEndError, at
 
 __all__ = ["load_data", "tensors"]
@@ -36,6 +38,8 @@ def load_data(model: "onnx.ModelProto", folder: Path) -> None:
     ------
     FrontEndError
         If a file is missing, in another folder, or too short.
+    OutputError
+        If a file is also an output of the command, which would replace it.
     """
     taken: Counter[Path] = Counter()
     for tensor in tensors(model):
@@ -47,6 +51,8 @@ def load_data(model: "onnx.ModelProto", folder: Path) -> None:
             if path.name != declared.get("location") or path.is_symlink() or not path.is_file():
                 raise FrontEndError("must be in a file in the folder of the model, not in "
                                     f"{declared.get('location')!r}")
+            if path not in taken:
+                protect(path)
             size = path.stat().st_size
             try:
                 start = int(declared.get("offset", 0))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.frontends import FrontEndError, read_model
+from eie_hdl.files import OutputError, protecting, write_file
 
 onnx = pytest.importorskip("onnx")
 
@@ -66,6 +67,23 @@ def test_other_files_are_never_read(tmp_path, size, said, message):
     message = f"{path}: constant 'w': {message}"
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
         read_model(path)
+
+
+@pytest.mark.parametrize("link", ["same", "symlink_to", "hardlink_to"])
+def test_weights_beside_the_model_are_not_replaced(tmp_path, link):
+    model = external(tmp_path)
+    weights = output = model.parent / "w.bin"
+    if link != "same":
+        output = tmp_path / "out"
+        getattr(output, link)(weights)
+    with protecting([model], [output]), pytest.raises(OutputError) as caught:
+        read_model(model)
+    assert str(caught.value).startswith(f"output {output} must not be the input {weights}, ")
+    with protecting([model], [tmp_path / "new"]):
+        read_model(model)
+        with pytest.raises(OutputError):    # an output in a folder
+            write_file(output, "new")
+    assert weights.read_bytes() == W.tobytes()
 
 
 def test_a_model_in_memory_must_have_its_weights(tmp_path):
