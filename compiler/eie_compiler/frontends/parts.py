@@ -63,10 +63,10 @@ def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None
     if len(relus) != len(names):
         raise FrontEndError(f"relu must have one for each of {len(names)} layers, not {len(relus)}")
     chain = Chain(image=image, choose="choose layers with layers=NAMES")
-    for name, is_relu in zip(names, relus):
+    for number, (name, is_relu) in enumerate(zip(names, relus), 1):
         part = parts[name]
         with at(f"layer {name!r}"):
-            _check_inputs(parts, names[:names.index(name) + 1])
+            _check_inputs(parts, names[:number])
             if part.geometry is None:
                 chain.linear(name, part.weight, part.bias)
             else:
@@ -77,18 +77,33 @@ def join_parts(parts: Mapping[str, Part], *, layers: Sequence[str] | None = None
 
 
 def _check_inputs(parts: Mapping[str, Part], names: Sequence[str]) -> None:
-    """Check that the last layer does not fit earlier results but those of its predecessor."""
+    """Check that the last layer fits the results of its predecessor; explain why it does not."""
     *before, last = (parts[name] for name in names)
-    if not before or last.geometry is not None or len(np.shape(last.weight)) != 2:
+    if last.geometry is not None or len(np.shape(last.weight)) != 2:
         return
-    n_inputs = np.shape(last.weight)[1]
+    n_outputs, n_inputs = np.shape(last.weight)
     rows = {name: np.shape(part.weight)[0] for name, part in zip(names, before)}
-    if n_inputs != rows[names[-2]] and n_inputs in rows.values():
+    n_bias = n_outputs if last.bias is None else np.size(last.bias)
+    needed = rows[names[-2]] if before else n_inputs
+    if n_bias != n_outputs and n_bias == n_inputs:
+        raise FrontEndError(f"weight must be n_out × n_in with n_out = {n_bias}, as many as its "
+                            f"bias has, not {n_outputs} × {n_inputs}: store its transpose")
+    if n_inputs == needed or before[-1].geometry is not None:
+        return
+    found = f"must have {needed} inputs, the results of {names[-2]!r}, not {n_inputs}"
+    if n_inputs in rows.values():
         other = next(name for name in rows if rows[name] == n_inputs)
         raise FrontEndError(
-            f"must have {rows[names[-2]]} inputs, the results of {names[-2]!r}, not {n_inputs}, as "
-            f"many as {other!r} has results: connections around layers, and branches, cannot be "
-            "run; export the model to ONNX, or name the layers of a chain with layers=NAMES")
+            f"{found}, as many as {other!r} has results: connections around layers, and branches, "
+            "cannot be run; export the model to ONNX, or name the layers of a chain with "
+            "layers=NAMES")
+    shapes = [np.shape(part.weight) for part in (*before, last)]
+    if all(first[1] == second[0] for first, second in zip(shapes, shapes[1:])):
+        raise FrontEndError(f"{found}: weights must be n_out × n_in, so store the transposes if "
+                            "these are n_in × n_out, as of Keras, or name the layers in order of "
+                            "computation with layers=NAMES")
+    raise FrontEndError(f"{found}: name the layers of a chain in order of computation with "
+                        "layers=NAMES")
 
 
 def require_layers(layers: Iterable[str], names: Iterable[str]) -> None:

@@ -113,7 +113,8 @@ def _numpy(name: str, tensor: Any, reuse: ReuseLimit | None = None, *, is_mask: 
         found = f"{tensor.dtype} ({tensor.layout}, {tensor.device})" \
             if isinstance(tensor, torch.Tensor) else type(tensor).__name__
         raise FrontEndError(f"{name} must be a tensor with data, of type "
-                            f"{', '.join(map(str, kinds))}, not {found}")
+                            f"{', '.join(map(str, kinds))}, not {found}: save the model in "
+                            "floating point, before any quantisation")
     with at(name):
         if tensor.layout == torch.strided:
             return _dense(tensor, reuse or ReuseLimit()).astype(np.float64)

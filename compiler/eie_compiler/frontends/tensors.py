@@ -35,9 +35,11 @@ _KINDS = {
     r"running_(mean|var)$|num_batches_tracked$":
         "batch normalisation, whose epsilon is not here: export the model to ONNX, or pass the "
         "module to from_torch",
-    r"weight_[gv]$|parametrizations\.":
-        "reparametrised weights: save them after torch.nn.utils.remove_weight_norm or "
-        "parametrize.remove_parametrizations",
+    r"weight_[guv]$|parametrizations\.":
+        "reparametrised weights: save them after remove_weight_norm or remove_spectral_norm of "
+        "torch.nn.utils, or parametrize.remove_parametrizations",
+    r"(^|[._])kernel$":
+        "a kernel of Keras or Flax, n_in × n_out: store its transpose as NAME.weight",
     r"_(orig|mask)$": "half of a pruned weight: save it after torch.nn.utils.prune.remove",
     r"_[ih]h_l\d+(_reverse)?$|weight_[ih]h$|bias_[ih]h$":
         "a recurrent layer, which is no chain: read its matrices one by one from an .npz file",
@@ -50,7 +52,8 @@ _OTHER_KIND = ("of no linear layer or convolution, but possibly of a normalisati
 #: Parts of names of layers that do not follow one another, whatever their sizes.
 _BRANCHES = re.compile(
     r"(?:^|[._])(downsample|shortcut|skip\w*|resid\w*|lora\w*|adapter\w*|attn|\w*attention|"
-    r"[qkv]_?proj|in_proj|query|key|value|gate(?:_proj)?)(?:[._\d]|$)", re.IGNORECASE)
+    r"[qkv]_?proj|in_proj|query|key|value|gate(?:_proj)?|experts?|router|aux\w*|ema|target|"
+    r"teacher|critic|\w*embed\w*|emb)(?:[._\d]|$)", re.IGNORECASE)
 
 
 class TensorNames(NamedTuple):
@@ -108,7 +111,8 @@ def join_tensors(tensors: Mapping[str, Any], get_part: Callable[[TensorNames], P
         if others := [name for name in names if name not in layers]:
             notes.append(f"layers not taken: {', '.join(others)}")
     elif assumed_order is not None:
-        _check_chain(names)
+        _check_chain({name: tuple(getattr(tensors.get(found.weight or ""), "shape", ()))
+                      for name, found in names.items()})
     if rest or not names:
         raise FrontEndError("arrays must be named NAME.weight and NAME.bias"
                             + (f", not {_explain(rest)}; or leave them out with ignore=NAMES, if "
@@ -123,6 +127,9 @@ def join_tensors(tensors: Mapping[str, Any], get_part: Callable[[TensorNames], P
     model = join_parts(parts, layers=layers, relu=relu, image=image)
     if assumed_order is not None:
         notes += _assumptions(model, assumed_order if layers is None else None, relu is None)
+        notes += [f"the convolution {name} was assumed to have stride 1, no padding, and no "
+                  "transposition, which a state dict does not contain: if it has, export the model "
+                  "to ONNX" for name, part in parts.items() if part.geometry is not None]
     for note in notes:
         warnings.warn(note, FrontEndWarning, stacklevel=4)
     return dataclasses.replace(model, notes=tuple(notes))
@@ -224,20 +231,40 @@ def _explain(names: Sequence[str]) -> str:
     for name in names:
         # The weight of a normalisation belongs to its statistics.
         module = name.rpartition(".")[0]
-        family = [other for other in names if other.rpartition(".")[0] == module]
+        family = [other for other in names if other.rpartition(".")[0] == module
+                  or other.startswith(f"{module}.parametrizations.")]
         kind = next((text for pattern, text in _KINDS.items()
                      if any(re.search(pattern, other) for other in family)), _OTHER_KIND)
         kinds.setdefault(kind, []).append(name)
     return "; nor ".join(f"{', '.join(group)} ({kind})" for kind, group in kinds.items())
 
 
-def _check_chain(names: Iterable[str]) -> None:
-    """Check that no name says that its layer lies beside others."""
-    if beside := [name for name in names if _BRANCHES.search(name)]:
+def _check_chain(shapes: Mapping[str, Sequence[int]]) -> None:
+    """Check that no name says that its layer lies beside others; name -> shape of the weight."""
+    beside = [name for name in shapes if _BRANCHES.search(name)] or _find_copies(shapes)
+    if beside:
         raise FrontEndError(
             f"layers must follow one another, but by their names {', '.join(beside)} may lie "
             "beside others, and a state dict does not say how they are connected: export the model "
             "to ONNX, or name the layers of a chain in order of computation with layers=NAMES")
+
+
+def _find_copies(shapes: Mapping[str, Sequence[int]]) -> list[str]:
+    """Find layers of the same name and shape in modules whose names differ, and not by numbers.
+
+    Such are the networks of an actor and a critic, a moving average, or a second branch.
+    """
+    modules: dict[tuple[Any, ...], dict[str, list[str]]] = {}
+    for name, shape in shapes.items():
+        parts = name.split(".")
+        for place, part in enumerate(parts[:-1]):
+            key = (*parts[:place], None, *parts[place + 1:]), tuple(shape)
+            modules.setdefault(key, {}).setdefault(re.sub("[0-9]+", "#", part), []).append(name)
+            bare = ".".join(parts[place + 1:])
+            if shapes.get(bare) == shape:
+                return [bare, name]
+    return next(([names[0] for names in found.values()] for found in modules.values()
+                 if len(found) > 1), [])
 
 
 def _assumptions(model: Model, order: str | None, relu: bool) -> list[str]:

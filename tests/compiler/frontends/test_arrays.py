@@ -219,9 +219,8 @@ def test_a_layer_that_does_not_fit_takes_no_memory_for_its_bias():
     column = sp.csc_array((np.ones(1), [0], [0, 1]), shape=(1 << 20, 1))
     arrays = sparse_arrays("a", column) | sparse_arrays("b", column)
     tracemalloc.start()
-    with pytest.raises(FrontEndError, match="^layer 'b': weight must have 1048576 columns, one for "
-                                            "each row of 'a', not 1: layers are computed in the "
-                                            "order given$"):
+    with pytest.raises(FrontEndError, match="^layer 'b': must have 1048576 inputs, the results of "
+                                            "'a', not 1: name the layers of a chain "):
         from_arrays(arrays)
     # The zeros of one bias and two copies of them, not three.
     assert tracemalloc.get_traced_memory()[1] < 2.5 * 8 * (1 << 20)

@@ -22,8 +22,13 @@ def test_layers_and_relus_are_those_asked_for(options, expected):
 
 @pytest.mark.parametrize("options, message", [
     ({"relu": [True]}, "^relu must have one for each of 3 layers, not 1$"),
-    ({"layers": ["a", "c"]}, "^layer 'c': weight must have 3 columns, one for each row of 'a', not "
-                             "2: layers are computed in the order given$"),
+    ({"layers": ["a", "c"]}, "^layer 'c': must have 3 inputs, the results of 'a', not 2: weights "
+                             "must be n_out × n_in, so store the transposes if these are n_in × "
+                             "n_out, as of Keras, or name the layers in order of computation with "
+                             "layers=NAMES$"),
+    ({"layers": ["b", "c", "b"]}, "^layer 'b': must have 2 inputs, the results of 'c', not 3: name "
+                                  "the layers of a chain in order of computation with "
+                                  "layers=NAMES$"),
 ])
 def test_layers_and_relus_that_do_not_match_are_refused(options, message):
     with pytest.raises(FrontEndError, match=message):
@@ -33,3 +38,10 @@ def test_layers_and_relus_that_do_not_match_are_refused(options, message):
 def test_the_first_unknown_layer_is_named():
     with pytest.raises(FrontEndError, match="^layers must be among a, b, c, not d$"):
         require_layers(["a", "d", "e"], PARTS)
+
+
+def test_a_matrix_that_fits_its_bias_only_when_transposed_is_refused():
+    with pytest.raises(FrontEndError, match=(
+            "^layer 'a': weight must be n_out × n_in with n_out = 2, as many as its bias has, not "
+            "3 × 2: store its transpose$")):
+        join_parts({"a": Part(np.ones((3, 2)), np.ones(2))})

@@ -304,7 +304,8 @@ def test_convolutions_of_a_state_dict_have_stride_one():
 @pytest.mark.parametrize("state, message", [
     *(({"a.weight": tensor}, "layer 'a': a.weight must be a tensor with data, of type "
                              "torch.float32, torch.float64, torch.float16, torch.bfloat16, not "
-                             f"{what}")
+                             f"{what}: save the model in floating point, before any "
+                             "quantisation")
       for tensor, what in (
           ([1.0], "list"),
           (torch.ones(2, 2, dtype=torch.int8), "torch.int8 (torch.strided, cpu)"),

@@ -144,6 +144,10 @@ def test_masks_that_cannot_be_are_refused(mask, message, kind):
 FIT = "; or leave them out with ignore=NAMES, if they do not change the results"
 
 
+REPARAMETRISED = ("(reparametrised weights: save them after remove_weight_norm or "
+                  "remove_spectral_norm of torch.nn.utils, or parametrize.remove_parametrizations)")
+
+
 @pytest.mark.parametrize("between, message", [
     (nn.BatchNorm1d(4), "between.weight, between.bias, between.running_mean, between.running_var, "
      "between.num_batches_tracked (batch normalisation, whose epsilon is not here: export the "
@@ -156,8 +160,16 @@ FIT = "; or leave them out with ignore=NAMES, if they do not change the results"
      "an .npz file)"),
     (nn.utils.parametrizations.weight_norm(nn.Linear(4, 4, bias=False)),
      "between.parametrizations.weight.original0, between.parametrizations.weight.original1 "
-     "(reparametrised weights: save them after torch.nn.utils.remove_weight_norm or "
-     "parametrize.remove_parametrizations)"),
+     f"{REPARAMETRISED}"),
+    (nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)),
+     "between.bias, between.parametrizations.weight.original, "
+     "between.parametrizations.weight.0._u, between.parametrizations.weight.0._v "
+     f"{REPARAMETRISED}"),
+    (nn.utils.spectral_norm(nn.Linear(4, 4, bias=False)),
+     f"between.weight_orig, between.weight_u, between.weight_v {REPARAMETRISED}"),
+    (nn.ParameterDict({"kernel": torch.ones(4, 4), "bias": torch.ones(4)}),
+     "between.bias, between.kernel (a kernel of Keras or Flax, n_in × n_out: store its transpose "
+     "as NAME.weight)"),
 ])
 @pytest.mark.parametrize("layers", [None, ["fc1", "fc2"]])
 def test_tensors_of_other_operations_are_refused_or_ignored_by_name(between, message, layers):
@@ -210,7 +222,7 @@ def test_what_a_state_dict_does_not_contain_is_stated():
 
 
 @pytest.mark.parametrize("name", ["downsample", "block_shortcut", "skip1", "residual", "q_proj",
-                                  "lora_A", "self_attn"])
+                                  "lora_A", "self_attn", "router", "aux_head", "ema", "embedding"])
 def test_names_of_layers_beside_others_are_refused_unless_chosen(name):
     state = state_of(fc1=nn.Linear(4, 4), **{name: nn.Linear(4, 4)})
     with pytest.raises(FrontEndError, match=(
@@ -219,6 +231,36 @@ def test_names_of_layers_beside_others_are_refused_unless_chosen(name):
             "name the layers of a chain in order of computation with layers=NAMES$")):
         from_state_dict(state)
     assert len(from_state_dict(state, layers=["fc1", name], relu=True).layers) == 2
+
+
+@pytest.mark.parametrize("names, beside", [
+    (["policy.0", "policy.2", "values.0", "values.2"], "policy.0, values.0"),
+    (["0", "2", "average.0", "average.2"], "0, average.0"),
+    (["net.left.fc", "net.right.fc"], "net.left.fc, net.right.fc"),
+])
+def test_modules_of_equal_layers_are_not_silently_a_chain(names, beside):
+    state = {f"{name}.weight": torch.randn(4, 4) for name in names}
+    with pytest.raises(FrontEndError, match=(
+            f"^layers must follow one another, but by their names {beside} may lie beside ")):
+        from_state_dict(state)
+    assert len(from_state_dict(state, layers=names, relu=True).layers) == len(names)
+
+
+@pytest.mark.parametrize("names", [["block1.fc", "block2.fc"], ["layers.0.fc", "layers.1.fc"],
+                                   ["encoder.0", "decoder.2"], ["hidden", "middle"]])
+def test_modules_that_differ_by_numbers_or_in_their_layers_are_a_chain(names):
+    state = {f"{name}.weight": torch.randn(4, 4) for name in names}
+    with pytest.warns(FrontEndWarning, match="^the order of the keys was assumed"):
+        assert [layer.name for layer in from_state_dict(state, relu=True).layers] == names
+
+
+def test_the_geometry_that_a_state_dict_does_not_contain_is_stated():
+    state = nn.ConvTranspose2d(3, 3, 2).state_dict()
+    with pytest.warns(FrontEndWarning, match=(
+            "^the convolution fc was assumed to have stride 1, no padding, and no transposition")):
+        model = from_state_dict({f"fc.{key}": value for key, value in state.items()},
+                                layers=["fc"], relu=True, image=(3, 5, 5))
+    assert len(model.notes) == 1
 
 
 def test_layers_that_fit_only_beside_others_are_refused():
