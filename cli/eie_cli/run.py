@@ -61,7 +61,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     """
     import numpy as np
 
-    from eie_compiler.accuracy import Meter, best_constant, match_labels
+    from eie_compiler.accuracy import Meter, match_labels
     from eie_compiler.build import Build
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
@@ -112,7 +112,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
             **measured})
     show_inference(str(folder), inference)
     if labels:
-        show_score(meaning, meter.score, best_constant(truth, meaning), len(truth))
+        show_score(meaning, meter.score, meter.constant, len(truth))
         warn_of_outputs(measured)
     if words and loaded.preprocessing is not None:
         warn("the offset and scale of each input were not applied: --words are inputs after "

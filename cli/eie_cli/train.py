@@ -9,7 +9,7 @@ from eie_hdl.config import EIEConfig
 from .console import working
 from .options import FILE, OUTPUT_FILE, accept_loss_option, command, numbers
 from .training_options import Learning, learning_options, show_stages, training_session
-from .verdict import conclude, conclude_untrained, warn_of_outputs
+from .verdict import conclude, conclude_untrained, warn_of_labels, warn_of_outputs
 
 __all__ = ["train_command"]
 
@@ -68,6 +68,7 @@ def train_command(data: Path, layers: tuple[int, ...], output: Path, dsd: float 
     if check["labels"] and not check["labels"]["judge"]:
         conclude_untrained(check, str(output), accept_loss=accept_loss)
     else:
+        warn_of_labels(check)
         warn_of_outputs(check)
         conclude(check, str(output), accept_loss=accept_loss,
                  lead="after `eie compress` with its defaults, ")

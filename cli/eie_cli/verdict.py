@@ -6,6 +6,8 @@ from typing import Any
 import click
 from rich.text import Text
 
+from eie_compiler.accuracy import MIN_GAIN, Task
+
 from .console import make_console
 
 __all__ = ["COLOURS", "conclude", "conclude_untrained", "describe_score", "show_score", "warn",
@@ -129,18 +131,26 @@ def _explain(check: dict[str, Any], retrainable: bool) -> str:
     return f"The main cause is {what}: {remedy}."
 
 
-def show_score(task: str, score: float, constant: float, count: int) -> None:
+def show_score(task: Task, score: float, constant: float, count: int) -> None:
     """Print the score of outputs on labels, and warn if a constant answer is as good."""
     name, form = ("Accuracy", ".2%") if task == "classification" else ("R²", ".4f")
     click.echo(f"{name} {score:{form}} on {count:,} inputs.")
-    if score <= constant and score < 1:
+    if score == constant == 1:
+        warn(f"all labels are {'of one class' if task == 'classification' else 'equal'}, so they "
+             "do not measure the outputs: give --input inputs as they occur")
+    elif score <= constant + MIN_GAIN[task] and score < 1:
         warn(f"a constant answer is as good ({constant:{form}}): check --labels, their order, and "
              f"the scale of --input{'' if task == 'classification' else _CLASSES}")
 
 
 def warn_of_labels(check: dict[str, Any]) -> None:
-    """Warn of labels that do not fit the model itself."""
+    """Warn of data that do not measure a loss: equal ones, and labels unlike the model's outputs.
+    """
     labels = check.get("labels")
+    if check.get("constant") == 1:
+        source = "their labels" if labels and labels["judge"] else "the floating-point model"
+        warn(f"all {check['samples']:,} inputs have the same answer by {source}, so they do not "
+             "measure what compression costs: give inputs as they occur, of all kinds")
     if labels and not labels["judge"]:
         _, form = _name_score(check)
         warn(f"the floating-point model reaches only {labels['model']:{form}} on the labels, no "
@@ -173,7 +183,7 @@ def warn_of_outputs(check: dict[str, Any], where: str = "") -> None:
         worst = min(some, key=lambda one: one["network"] - (one["model"] if some is lost else 0))
         of_model = "" if worst["model"] is None else f", {worst['model']:{form}} in floating point"
         if classifies:
-            cause = "The accuracy of all inputs hides rare classes: " + (
+            cause = "The accuracy of all inputs hides single classes: " + (
                 "raise --v-width or --density of `eie compress`, or give it --retrain DATA.npz"
                 if some is lost else "train with more inputs of them")
         else:

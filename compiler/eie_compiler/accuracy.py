@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from .patches import Patches
 
-__all__ = ["LabelError", "Meter", "Task", "best_constant", "check_labels", "choose_task",
+__all__ = ["LabelError", "MIN_GAIN", "Meter", "Task", "check_labels", "choose_task",
            "describe_classes", "match_labels", "score"]
 
 #: What outputs mean: scores of classes, or numbers.
 Task = Literal["classification", "regression"]
+
+#: Gain over the score of the best constant answer up to which outputs are no better than it.
+MIN_GAIN: dict[Task, float] = {"classification": 0.0, "regression": 0.01}
 
 #: Variance, relative to the mean square, below which a vector counts as constant.
 _CONSTANT = 1e-12
@@ -103,11 +106,6 @@ def match_labels(labels: NDArray[Any], task: str | None, *, n_samples: int, n_ou
                                 patches=patches)
 
 
-def best_constant(truth: NDArray[Any], task: Task) -> float:
-    """Compute the score of the best constant answer: the most frequent class, or the mean."""
-    return float(np.bincount(truth).max() / len(truth)) if task == "classification" else 0.0
-
-
 def score(outputs: NDArray[np.float64], truth: NDArray[Any], task: Task) -> float:
     """Compute the score of all outputs at once, as :class:`Meter` does."""
     meter = Meter(task)
@@ -169,6 +167,17 @@ class Meter:
             return float(self._hits.sum() / self._count)
         variances = self._squares - self._sums ** 2 / self._count
         return _r2(self._errors.sum(), variances.sum(), self._power.sum())
+
+    @property
+    def constant(self) -> float:
+        """Score of the best constant answer: the most frequent class, or the mean.
+
+        It is 1 if the truth is constant, which then measures nothing.
+        """
+        if self._task == "classification":
+            return float(self._counts.max() / self._count)
+        variance = (self._squares - self._sums ** 2 / self._count).sum()
+        return float(variance <= _CONSTANT * self._power.sum())
 
     @property
     def output_scores(self) -> list[float]:

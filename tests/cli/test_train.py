@@ -90,6 +90,36 @@ def test_outputs_that_are_not_learnt_are_warned_of(tmp_path, eie):
 
 
 @pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("offset, verdict", [
+    # The variation is beyond the precision of the targets, or nothing of it is learnt.
+    (1e6, "Bad: the trained network is no better on "), (1e2, "Bad: the trained network "),
+])
+def test_targets_of_which_nothing_is_learnt_are_bad(tmp_path, eie, offset, verdict):
+    rng = np.random.default_rng(99)
+    inputs = rng.normal(size=(200, 6))
+    targets = inputs[:, :1] * 0.01 + offset
+    np.savez(tmp_path / "data.npz", train_inputs=inputs, train_labels=targets, test_inputs=inputs,
+             test_labels=targets)
+    code, text = eie("train", tmp_path / "data.npz", "--layers", "8", "--epochs", 2, "-o",
+                     tmp_path / "dense.npz")
+    assert code == 3 and f"\n{verdict}" in text
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_network_without_a_number_format_is_bad(tmp_path, data, eie, monkeypatch):
+    from eie_compiler.compression import fidelity
+    from eie_compiler.errors import CompileError
+
+    def fail(*arguments):
+        raise CompileError("too great")
+
+    monkeypatch.setattr(fidelity, "IntegerNetwork", fail)
+    code, text = eie("train", data, "--layers", "8", "--epochs", 1, "-o", tmp_path / "dense.npz")
+    assert code == 3
+    assert "the machine has no number format for it: too great. " in text
+
+
+@pytest.mark.usefixtures("torch")
 @pytest.mark.parametrize("options, message", [
     (["--layers", "0"], "eie: --layers must have at least 1 output, not 0"),
     (["--layers", "99999999999"], "eie: --layers must have at most 134,217,728 weights in all"),

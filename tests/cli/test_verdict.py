@@ -82,6 +82,21 @@ def test_labels_that_do_not_fit_are_warned_of(capsys):
         "constant answer (10.0%)")
 
 
+@pytest.mark.parametrize("labels, source", [
+    (None, "the floating-point model"), (LABELS, "their labels"),
+])
+def test_data_with_a_single_answer_are_warned_of(capsys, labels, source):
+    warn_of_labels(CHECK | {"labels": labels, "constant": 0.99})
+    assert capsys.readouterr().err == ""
+    warn_of_labels(CHECK | {"labels": labels, "constant": 1.0})
+    assert capsys.readouterr().err == (
+        f"eie: warning: all 500 inputs have the same answer by {source}, so they do not measure "
+        "what compression costs: give inputs as they occur, of all kinds\n")
+    for task, what in (("classification", "of one class"), ("regression", "equal")):
+        show_score(task, 1.0, 1.0, 10)
+        assert f"warning: all labels are {what}, so they do not" in capsys.readouterr().err
+
+
 def test_bad_outputs_of_a_good_network_are_warned_of(capsys):
     warn_of_outputs(CHECK)
     warn_of_outputs(CHECK | {"bad_outputs": []})
@@ -93,11 +108,11 @@ def test_bad_outputs_of_a_good_network_are_warned_of(capsys):
     warn_of_outputs(CHECK | {"bad_outputs": bad[:1]})
     assert capsys.readouterr().err == (
         "eie: warning: 1 class alone would be bad: accuracy of class 3 is 90.0%, 100.0% in "
-        "floating point. The accuracy of all inputs hides rare classes: raise --v-width or "
+        "floating point. The accuracy of all inputs hides single classes: raise --v-width or "
         "--density of `eie compress`, or give it --retrain DATA.npz\n")
     warn_of_outputs(CHECK | {"bad_outputs": [{"output": 1, "model": 0.42, "network": 0.4}]})
     assert capsys.readouterr().err.endswith(
-        " class 1 is 40.0%, 42.0% in floating point. The accuracy of all inputs hides rare "
+        " class 1 is 40.0%, 42.0% in floating point. The accuracy of all inputs hides single "
         "classes: train with more inputs of them\n")
     warn_of_outputs({"task": "regression", "bad_outputs": [bad[1] | {"model": None}]})
     assert capsys.readouterr().err.endswith(

@@ -6,7 +6,6 @@ import pytest
 from eie_compiler.accuracy import (
     LabelError,
     Meter,
-    best_constant,
     check_labels,
     choose_task,
     describe_classes,
@@ -190,6 +189,14 @@ def test_labels_that_are_not_classes_from_0_are_explained(labels, values):
 
 
 def test_best_constant_answer_is_the_most_frequent_class_or_the_mean():
-    assert best_constant(np.array([0, 2, 2, 1]), "classification") == 0.5
-    truth = np.array([[1.0], [4.0], [7.0]])
-    assert best_constant(truth, "regression") == score(np.full((3, 1), 4.0), truth, "regression")
+    def constant(task, truth):
+        meter = Meter(task)
+        meter.add(np.zeros((len(truth), 3)), truth)
+        return meter.constant
+
+    assert constant("classification", np.array([0, 2, 2, 1])) == 0.5
+    assert constant("classification", np.array([2, 2])) == 1
+    truth = np.array([[1.0], [4.0], [7.0]]) * [1, 2, 3]
+    assert constant("regression", truth) == 0 == score(
+        np.broadcast_to(truth.mean(axis=0), (3, 3)), truth, "regression")
+    assert constant("regression", np.full((4, 3), 1e6) + np.eye(4)[:, :3] * 0.01) == 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 
-from ..accuracy import Meter, Task, best_constant, choose_task, match_labels
+from ..accuracy import MIN_GAIN, Meter, Task, choose_task, match_labels
 from ..errors import CompileError
 from ..lowering.arithmetic import IntegerNetwork
 from ..model import Model
@@ -76,12 +76,15 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
         integers = IntegerNetwork(network, config)
         runs = successive_runs(model, integers, retrained=retrained)
     except CompileError as error:
-        return result | {"verdict": "bad", "cause": "format", "reason": str(error)}
+        nothing: dict[str, Any] = dict.fromkeys(("agreement", "r2", "constant", "labels"))
+        return result | {"verdict": "bad", "cause": "format", "reason": str(error), **nothing,
+                         "bad_outputs": [], "steps": [], "layers": []}
     ideal, machine = "retraining" if retrained else "sharing", list(runs)[-1]
     errors = LayerErrors([] if retrained else find_factors(model, network))
     meters = _measure(data, {name: runs[name] for name in (ideal, machine)}, errors)
     scores = _scores(meters)
-    judge = _Judge.choose(data, scores, retrained=retrained)
+    judge = _Judge.choose(data, {by: each["model"] for by, each in meters.items()},
+                          retrained=retrained)
     found = scores[judge.by]
     verdict = judge.verdict(found[machine])
     if verdict != "good":
@@ -96,7 +99,10 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
         "cause": None if verdict == "good" else list(steps)[int(np.argmax(falls)) + 1],
         "agreement": of_model if classifies else None,
         "r2": None if classifies else of_model,
-        "labels": labelled and judge.describe(labelled["model"], labelled[machine]),
+        "constant": judge.constant,
+        "labels": labelled and {"model": labelled["model"], "network": labelled[machine],
+                                "constant": meters["labels"]["model"].constant,
+                                "judge": judge.by == "labels"},
         "bad_outputs": meters[judge.by][machine].bad_outputs(meters[judge.by]["model"],
                                                              judge.limits[1]),
         "steps": [{"step": name, "score": score} for name, score in steps.items()],
@@ -168,41 +174,41 @@ class _Judge(NamedTuple):
         Score before any loss.
     limits : pair of :class:`float`
         Loss up to which a network is good, and up to which doubtful.
-    constant : :class:`float`, optional
-        Score on the labels of the best constant answer.
+    constant : :class:`float`
+        Score of the best constant answer.
+    floor : :class:`float`
+        Score up to which a network is no better than that.
     """
 
     by: str
     start: float
     limits: tuple[float, float]
-    constant: float | None = None
+    constant: float
+    floor: float
 
     @classmethod
-    def choose(cls, data: _Data, scores: Mapping[str, Mapping[str, float]], *, retrained: bool
-               ) -> "_Judge":
+    def choose(cls, data: _Data, meters: Mapping[str, Meter], *, retrained: bool) -> "_Judge":
         """Judge by the labels, unless the model itself does not fit them."""
         # One sample of few decides nothing.
         one = 1 / len(data.samples) if data.task == "classification" else 0.0
         by_model, by_labels = ((good, max(doubtful, one))
                                for good, doubtful in (AGREEMENT_LIMITS, LABEL_LIMITS))
+        of_model = meters["model"].constant
+        by_outputs = cls("model", 1.0, by_model, of_model,
+                         min(of_model, 1 - 2 * one) + MIN_GAIN[data.task])
         if data.labels is None:
-            return cls("model", 1.0, by_model)
-        constant = best_constant(data.labels, data.task)
-        score = scores["labels"]["model"]
+            return by_outputs
+        constant, score = meters["labels"].constant, meters["labels"].score
+        floor = constant + MIN_GAIN[data.task]
         if retrained:    # the model may never have been trained
-            return cls("labels", max(score, constant), by_labels, constant)
-        if constant < score or score == 1:
-            return cls("labels", score, by_labels, constant)
-        return cls("model", 1.0, by_model, constant)
-
-    def describe(self, model: float, network: float) -> dict[str, Any]:
-        """Describe scores on the labels."""
-        return {"model": model, "network": network, "constant": self.constant,
-                "judge": self.by == "labels"}
+            return cls("labels", max(score, constant), by_labels, constant, floor)
+        if floor < score or score == 1:
+            return cls("labels", score, by_labels, constant, floor)
+        return by_outputs
 
     def verdict(self, score: float) -> str:
         """Judge the score of a network."""
-        if self.by == "labels" and self.constant is not None and score <= self.constant < 1:
+        if score <= self.floor and self.constant < 1:
             return "bad"
         loss = round(self.start - score, 9)    # 0.97 - 0.96 exceeds 0.01
         good, doubtful = self.limits

@@ -148,7 +148,10 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
             or len(targets) != len(values) or not np.isfinite(targets).all():
         raise TrainingError(f"{labels} must be classes from 0 or rows of finite floating-point "
                             f"numbers, one for each of {len(values)} inputs, not "
-                            f"{targets.dtype} of shape {targets.shape}")
+                            f"{targets.dtype} of shape {targets.shape}"
+                            + (": convert classes to integers, or reshape numbers to "
+                               f"{(len(targets), 1)}" if targets.dtype.kind == "f"
+                               and targets.ndim == 1 else ""))
     for label in (targets.min(), targets.max()) if whole else ():
         if not 0 <= label < _MAX_CLASSES:
             raise TrainingError(f"{labels} must be classes from 0 to {_MAX_CLASSES - 1}, "

@@ -179,6 +179,24 @@ def test_a_network_no_better_than_a_constant_is_bad():
     assert judge_classes(model, np.zeros(200, int), labels)["verdict"] == "bad"
 
 
+def test_agreement_that_a_constant_reaches_too_is_bad():
+    rare = np.where(np.arange(100) < 3, 1, 0)
+    check = judge_classes(rare, np.zeros(100, int))
+    assert (check["agreement"], check["constant"], check["verdict"]) == (0.97, 0.97, "bad")
+    assert check["bad_outputs"] == [{"output": 1, "model": 1.0, "network": 0.0}]
+    same = judge_classes(np.zeros(100, int), np.zeros(100, int))
+    assert same["constant"] == 1 and same["verdict"] == "good"
+
+
+def test_a_model_that_explains_nothing_does_not_judge_numbers(rng, model, samples):
+    labels = rng.normal(size=(400, 5)) + 0.001 * model(samples)
+    labels += 1e3
+    check = judge(model, samples, labels=labels)
+    assert not check["labels"]["judge"] and check["constant"] == 0
+    good = judge(model, samples, labels=model(samples))
+    assert good["labels"]["judge"]
+
+
 def test_a_retrained_network_is_judged_by_labels_alone():
     check = judge_classes(1 - CLASSES, flip(CLASSES, 10), CLASSES, retrained=True)
     assert check["labels"]["judge"] and check["verdict"] == "good"
@@ -265,6 +283,7 @@ def test_preprocessing_is_part_of_the_comparison(rng):
 def test_a_network_without_format_is_bad(model, samples):
     check = judge(model, samples, EIEConfig(codebook_width=4, acc_width=20), pins={"fc1": 40})
     assert (check["verdict"], check["cause"]) == ("bad", "format")
+    assert check.keys() - {"reason"} == judge(model, samples).keys()
     assert check["reason"].startswith("layer 'fc1': some codebook scale must fit")
 
 

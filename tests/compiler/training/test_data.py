@@ -94,6 +94,10 @@ def test_floating_point_targets_are_for_regression(tmp_path):
     ({"train_labels": np.zeros(300, int)},
      "train_labels must be classes from 0 or rows of finite floating-point numbers, one for each "
      "of 400 inputs, not int64 of shape (300,)"),
+    ({"train_labels": np.zeros(400)},
+     "train_labels must be classes from 0 or rows of finite floating-point numbers, one for each "
+     "of 400 inputs, not float64 of shape (400,): convert classes to integers, or reshape numbers "
+     "to (400, 1)"),
     ({"test_inputs": np.zeros((200, 9))},
      "training and test data must be of the same kind and size"),
     ({"test_labels": np.full(200, 7)},
