@@ -42,7 +42,8 @@ _REMEDIES = {
 _OUTPUT_LOSS = 0.03
 
 #: Hint where labels were taken as numbers.
-_CLASSES = "; the labels of classes are integers, or --task classification takes them as such"
+_CLASSES = ("; the labels of classes are one integer for each input, or --task classification "
+            "takes them as such")
 
 
 def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool = False,

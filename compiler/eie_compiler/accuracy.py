@@ -192,7 +192,8 @@ class Meter:
                     ) -> list[dict[str, Any]]:
         """Find outputs, or classes, that are bad alone, which the score of all hides.
 
-        They have less than half the score of all, or lose too much against a reference.
+        They have less than half the score of all, if that is better than a constant's, or lose too
+        much against a reference.
 
         Parameters
         ----------
@@ -215,7 +216,9 @@ class Meter:
         else:
             limits = np.full(len(self.output_scores), limit)
             counted = np.full(len(limits), self._count > 1)
-        scores, half = self.output_scores, self.score / 2
+        # A score that is no better than that of a constant answer hides nothing.
+        hides = self.score > self.constant + MIN_GAIN[self._task]
+        scores, half = self.output_scores, self.score / 2 if hides else -math.inf
         if len(scores) == 1:
             return []
         models = [None] * len(scores) if reference is None else reference.output_scores

@@ -74,7 +74,8 @@ def quantise(values: ArrayLike, frac: int | NDArray[np.int64], width: int
     numbers = np.asarray(values, np.float64)
     if not (finite := np.isfinite(numbers)).all():
         where = np.argwhere(~finite)[0].tolist()
-        raise VectorError(f"Element {where} must be finite, not {numbers[tuple(where)]}")
+        raise VectorError(f"Inputs must be finite, but element {where} is "
+                          f"{numbers[tuple(where)]}")
     low, high = limits(width)
     with np.errstate(over="ignore"):
         # Clip as floats: values beyond 64 bits cannot be converted to integers.

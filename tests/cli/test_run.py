@@ -73,6 +73,12 @@ def test_saturation_is_counted_and_warned_of(tmp_path, build, eie):
     assert code == 0 and "warning" not in text
 
 
+def test_inputs_that_are_not_finite_are_rejected(tmp_path, build, eie):
+    np.save(tmp_path / "x.npy", np.array([[0, 1, np.nan, 0, 0, 0]]))
+    assert eie("run", build, "--input", tmp_path / "x.npy", "-o", tmp_path / "out") == (
+        2, "eie: --input must be finite, but element [0, 2] is nan\n")
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (0, 6), (1, 2, 6)])
 def test_inputs_of_a_wrong_shape_are_rejected(tmp_path, build, eie, shape):
     np.save(tmp_path / "x.npy", np.zeros(shape))

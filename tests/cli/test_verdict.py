@@ -126,7 +126,8 @@ def test_bad_outputs_of_a_good_network_are_warned_of(capsys):
 
 
 def test_labels_that_are_numbers_by_their_type_are_explained(capsys):
-    hint = "; the labels of classes are integers, or --task classification takes them as such\n"
+    hint = ("; the labels of classes are one integer for each input, or --task classification "
+            "takes them as such\n")
     show_score("regression", -3.0, 0.0, 10)
     assert capsys.readouterr().err.endswith(hint)
     warn_of_labels(CHECK | {"agreement": None, "labels": LABELS | {"model": -3, "judge": False}})

@@ -166,6 +166,8 @@ def test_rare_classes_have_scores_of_their_own(n_outputs):
     assert answer(3).score == 0.97 and answer(3).output_scores == [1, 0.4]
     assert answer(3).bad_outputs() == [{"output": 1, "model": None, "network": 0.4}]
     assert answer(3).bad_outputs(answer(0)) == [{"output": 1, "model": 1.0, "network": 0.4}]
+    # A constant answer is as good, which is warned of.
+    assert answer(5).bad_outputs() == []
     # A single input decides nothing.
     assert answer(1).bad_outputs(answer(0)) == answer(2).bad_outputs() == []
 

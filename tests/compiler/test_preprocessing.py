@@ -60,7 +60,7 @@ def test_products_stay_within_64_bits():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_inputs_must_be_finite(value):
-    with pytest.raises(VectorError, match=r"^Element \[1, 2\] must be finite, not"):
+    with pytest.raises(VectorError, match=r"^Inputs must be finite, but element \[1, 2\] is "):
         x = np.ones((3, 6))
         x[1, 2] = value
         MIXED.fixed(8, 16).quantise(x, 16)

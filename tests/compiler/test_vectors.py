@@ -63,7 +63,8 @@ def test_words_survive_a_round_trip_through_numbers():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_a_number_is_rejected(value):
-    with pytest.raises(VectorError, match=rf"^Element \[1, 0\] must be finite, not {value}$"):
+    with pytest.raises(VectorError, match=r"^Inputs must be finite, but element "
+                                          rf"\[1, 0\] is {value}$"):
         quantise([[0.0], [value]], 0, 8)
 
 
