@@ -17,8 +17,9 @@ class Supervisor(wiring.Component):
     """Fault handling: watchdog, error log and resets of the core.
 
     The first error is held in registers ERROR and ERROR_ADDRESS. The order of precedence in a cycle
-    is: fault of the core, timeout, start, read, packet. A fault of the core or a
-    timeout resets the core; a fault is reported until this reset begins.
+    is: fault of the core, timeout, start, read, packet; but a start that waits for a packet does
+    not time out in the cycle in which a packet fails. A fault of the core or a timeout resets the
+    core; a fault is reported until this reset begins.
 
     Parameters
     ----------
@@ -77,6 +78,7 @@ class Supervisor(wiring.Component):
             watchdog.limit.eq(registers.watchdog_value),
             watchdog.active.eq(~supervision.core_aborting
                                & (self.busy | (self.starts.waiting & ~errors.pending
+                                               & (self.packet_error.code == Error.NONE)
                                                & ~supervision.clear_request))),
             watchdog.restart.eq(self.starts.started | self.done),
             watchdog.blocked.eq(self.blocked),

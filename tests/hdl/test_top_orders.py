@@ -34,6 +34,9 @@ INPUT_WORDS = 2
 CENTRE, WINDOW = 12, range(-2, 8)
 #: Cycles of a run, and of one that an event prolongs: the core is stopped, or memories are wiped.
 LENGTH, LENGTHS = 28, {"fault": 42, "soft reset": 140}
+#: Time limits of a start, in cycles, of which some end while a packet for it is received.
+LIMITS = {f"limit {cycles}": cycles for cycles in range(1, 2 * CENTRE)}
+LENGTHS |= dict.fromkeys(LIMITS, 2 * CENTRE + 42)
 
 
 class StubCore(wiring.Component):
@@ -120,6 +123,7 @@ PACKETS = {
 WRITES = {
     "start 0": ("START", {}), "start 1": ("START", {"buffer": 1}), "read": ("READ", {"count": 1}),
     "clear": ("CONTROL", {"clear": 1}), "soft reset": ("CONTROL", {"soft_reset": 1}),
+    **{name: ("WATCHDOG", {"value": cycles}) for name, cycles in LIMITS.items()},
 }
 STROBES = {"finish": "finish", "fault": "fail"}
 
@@ -315,6 +319,28 @@ def test_a_packet_and_another_event_in_every_order(monkeypatch, state):
                     raise AssertionError(f"{name} {error}") from error
 
     machine.run(bench)
+
+
+def test_a_packet_and_the_time_limit_of_the_start_that_waits_for_it_in_every_order(monkeypatch):
+    """A packet that fails before the start has timed out is the error, which names its remedy."""
+    machine = Machine(monkeypatch)
+    codes = collections.Counter()
+
+    async def bench(ctx):
+        for name, packet in PACKETS.items():
+            for limit in LIMITS:
+                log = await machine.play(ctx, arrange(packet, "waiting") | {0: [limit]})
+                try:
+                    check(log, packet)
+                    for cycle in find(log, "failed"):
+                        assert log[cycle]["pending"] or \
+                            log[cycle + 1]["code"] == log[cycle]["failed"]
+                except AssertionError as error:
+                    raise AssertionError(f"{name} with {limit}: {error}") from error
+                codes.update(seen["code"] for seen in log[-1:])
+
+    machine.run(bench)
+    assert {Error.TIMEOUT.value, Error.TRUNCATED.value, Error.BAD_HEADER.value} <= codes.keys()
 
 
 @pytest.mark.parametrize("event", ["finish", "fault", "start 0", "read"])

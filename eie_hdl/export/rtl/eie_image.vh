@@ -15,8 +15,9 @@
             reg [8*1024-1:0] folder;
             reg has_folder;
             /* verilator lint_off UNUSEDSIGNAL */
-            reg [WIDTH-1:0] word;    // counted, not used
+            reg [WIDTH+1023:0] word;    // counted, not used; wider to find surplus digits
             /* verilator lint_on UNUSEDSIGNAL */
+            reg too_wide;
             integer file, n_words;
 
             // Count the words first: simulators warn about a short file unless given its length,
@@ -35,12 +36,19 @@
                 if (has_folder) begin
                     file = $fopen({folder, "/", IMAGE}, "r");
                     n_words = 0;
+                    too_wide = 1'b0;
                     if (file != 0)
-                        while ($fscanf(file, "%h", word) == 1 && ^word !== 1'bx)
+                        while (!too_wide && $fscanf(file, "%h", word) == 1 && ^word !== 1'bx) begin
+                            too_wide = |word[WIDTH+1023:WIDTH];
                             n_words = n_words + 1;
+                        end
 
                     if (file == 0) begin
                         $display("ERROR: %m: cannot read the image %0s/%0s", folder, IMAGE);
+                        $fatal(1, "a memory has no contents");
+                    end else if (too_wide) begin
+                        $display("ERROR: %m: word %0d of the image %0s/%0s has more than %0d bits",
+                                 n_words - 1, folder, IMAGE, WIDTH);
                         $fatal(1, "a memory has no contents");
                     end else if ($feof(file) == 0 || ^word === 1'bx) begin
                         $display("ERROR: %m: word %0d of the image %0s/%0s is not hexadecimal",

@@ -151,6 +151,20 @@ def test_two_machines_fit_into_one_design_without_a_warning(two_machines, simula
     assert (run.returncode, run.stderr) == (0, "")
 
 
+def test_two_machines_of_one_name_are_an_error_even_if_warnings_are_not(two_machines, simulators,
+                                                                        simulator):
+    """Verilator would take the modules of the first one for both."""
+    (two_machines / "again.v").write_text(
+        verilog(PRESETS["tiny"], simulators, name="left")["left.v"], encoding="utf-8")
+    command = {
+        "verilator": [find_verilator().path, "--lint-only", "-Wno-fatal", "--top-module", "left"],
+        "icarus": ["iverilog", "-g2005", "-t", "null", "-s", "left"]}[simulator]
+    run = subprocess.run([*command, *TWO_FILES[:3], "again.v"], cwd=two_machines,
+                         capture_output=True, encoding="utf-8", env=tool_environment())
+    assert run.returncode != 0
+    assert re.search(r"again\.v:\d+(:\d+)?: syntax error", run.stderr)
+
+
 def test_waivers_of_a_machine_are_not_for_files_whose_name_ends_like_its_own(two_machines,
                                                                               verilator):
     (two_machines / "myleft.v").write_text(
@@ -291,7 +305,7 @@ def test_text_is_the_same_whatever_the_hash_seed(emitted):
 
 #: SHA-256 of ``eie.v`` of the preset tiny. A change of the hardware or of the package's version
 #: changes it; another Python must not.
-TINY_SHA256 = "02813edd5536629920cf01f99f5345885c32763869fa008aab41292ffcb58077"
+TINY_SHA256 = "f66949a16cd33659d2822273153f84644c4a61c74f2f021d916c4eb6f12e3d8e"
 
 
 def test_text_is_the_same_with_every_python(emitted):

@@ -118,6 +118,25 @@ def test_pending_start_is_timed_unless_an_error_holds_it(simulate, pending):
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("busy, code", [(0, Error.TRUNCATED), (1, Error.TIMEOUT)])
+def test_packet_that_fails_as_the_time_is_over_is_the_error_unless_a_program_runs(simulate, busy,
+                                                                                  code):
+    dut = Supervisor(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.registers.watchdog_value, 5)
+        ctx.set(dut.starts.waiting, 1)
+        ctx.set(dut.busy, busy)
+        await ctx.tick().repeat(5)
+        put_error(ctx, dut, "packet_error", Error.TRUNCATED)
+        assert ctx.get(dut.new_error)
+        await ctx.tick()
+        assert ctx.get(dut.registers.error_code) == code
+        assert ctx.get(dut.supervision.core_resetting) == busy
+
+    simulate(dut, bench)
+
+
 def test_soft_reset_wipes_the_memories_and_clears_the_error(simulate):
     dut = Supervisor(CONFIG)
 

@@ -104,6 +104,8 @@ def test_an_image_that_is_missing_stops_the_simulation(design, bench, tmp_path):
 
 @pytest.mark.parametrize(("text", "message"), [
     ("1\n2\n3\n4\n5\n", r"ERROR: .*pe_0.spmat.hex has 5 words, the memory 4"),
+    ("1\n1" + 18 * "0" + "\n", r"ERROR: .*: word 1 of the image .*spmat.hex has more than 72 bits"),
+    (40 * "f" + "\n2\n", r"ERROR: .*: word 0 of the image .*pe_0.spmat.hex has more than 72 bits"),
     ("1\nqq\n", r"ERROR: .*: word 1 of the image .*pe_0.spmat.hex is not hexadecimal"),
 ])
 def test_an_image_that_does_not_fit_stops_the_simulation(design, bench, tmp_path, text, message):
