@@ -59,16 +59,17 @@ class PynqBus(Bus):
         Raises
         ------
         BusError
-            If the packet is not accepted in time. The DMA still holds it, and nothing else can be
-            sent: reset the DMA (``Reset`` in its MM2S_DMACR, for both channels), start both
-            channels, and clear the machine with a new driver on a new bus.
+            If the packet, or that of an interrupted call, is not accepted in time. The DMA still
+            holds it, as PYNQ cannot abort a transfer, and nothing else can be sent: reset the DMA
+            (``Reset`` in its MM2S_DMACR, for both channels), start both channels, and clear the
+            machine with a new driver on a new bus.
         """
         self._await_sent()    # the packet of an interrupted call, if any
         if len(self._out) < len(beats):
             self._out = self._allocate(len(beats), np.uint64)
         self._out[:len(beats)] = beats
+        self._n_sending = len(beats)    # first, as an interruption may follow the start
         self._sender.transfer(self._out, nbytes=beats.nbytes)
-        self._n_sending = len(beats)
         self._await_sent()
 
     def _await_sent(self) -> None:
@@ -76,7 +77,8 @@ class PynqBus(Bus):
         while self._n_sending and not _has_ended(self._sender):
             if self.now() > deadline:
                 raise BusError(f"Packet of {self._n_sending} beats must be accepted within "
-                               f"{self._timeout:g} s")
+                               f"{self._timeout:g} s, but the DMA still holds it: reset the DMA, "
+                               f"start both channels, and make a new bus and driver")
         self._n_sending = 0
 
     def expect(self, n_bytes: int) -> None:
@@ -91,8 +93,8 @@ class PynqBus(Bus):
                                f"packet first")
             self._in = self._allocate(n_beats, np.uint64)
         if not self._expecting:
-            self._receiver.transfer(self._in)
             self._expecting = True
+            self._receiver.transfer(self._in)
 
     def receive(self) -> NDArray[np.uint8] | None:
         if not self._expecting or not _has_ended(self._receiver):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from eie_compiler.vectors import memory_packets
 from eie_driver.accelerator import Accelerator
 from eie_driver.bus import BusError
 from eie_driver.pynq import PynqBus
@@ -37,6 +38,30 @@ def test_a_transfer_of_the_dma_that_waits_is_never_stopped(fake, monkeypatch):
     machine.initialise()
     with pytest.raises(RuntimeError, match="^Transfer must have ended$"):
         dma.recvchannel.stop()
+
+
+def test_after_an_interrupted_transfer_nothing_is_sent_until_the_dma_has_ended_it(fake,
+                                                                                  monkeypatch):
+    bus, dma = pynq(fake, monkeypatch)
+    bus._timeout, build = 0, compiled()
+    beats = memory_packets(build.config, build.images)[0]
+    start = dma.sendchannel.transfer
+
+    def interrupted(*arguments, **options):
+        dma.sendchannel.waits, dma.sendchannel.idle = True, False
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dma.sendchannel, "transfer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bus.send(beats)
+    monkeypatch.setattr(dma.sendchannel, "transfer", start)
+    for _ in range(2):
+        with pytest.raises(BusError, match=f"^Packet of {len(beats)} beats must be accepted within "
+                                           "0 s, but the DMA still holds it: reset the DMA, start "
+                                           "both channels, and make a new bus and driver$"):
+            bus.send(beats)
+    dma.sendchannel.idle = True
+    bus.send(beats)
 
 
 def test_a_longer_packet_cannot_be_expected_while_the_dma_waits(fake, monkeypatch):
