@@ -117,6 +117,10 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     if words and loaded.preprocessing is not None:
         warn("the offset and scale of each input were not applied: --words are inputs after "
              "preprocessing; leave it out for inputs as the model takes them")
+    if inference.all_equal and (samples != samples[:1]).any():
+        warn(f"all {len(inference.entries):,} inferences give the same results, although their "
+             "inputs differ: check the scale of --input, which should be that of `eie compress "
+             "--calibrate`")
     warn_of_saturation(inference)
     if inference.waveform:
         click.echo(f"The waveform is {inference.waveform}.")

@@ -100,6 +100,12 @@ class Inference:
         return not self.mismatches and not self.overflows
 
     @property
+    def all_equal(self) -> bool:
+        """True if several inferences all give the same results of the last layer."""
+        last = self.outputs[-1]
+        return len(last) > 1 and bool((last == last[0]).all())
+
+    @property
     def entry_balance(self) -> float:
         """Mean over greatest number of entries of a PE; 1 if there are none."""
         busiest = self.entries.max(axis=1).sum()
@@ -122,7 +128,7 @@ class Inference:
                          for name, values in self.counters.items()},
             "pe_utilisation": self.pe_utilisation, "entry_balance": self.entry_balance,
             "overflows": self.overflows,
-            "saturation": self.describe_saturation(),
+            "saturation": self.describe_saturation(), "all_equal": self.all_equal,
             "n_mismatches": len(self.mismatches),
             "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_LISTED]]}
 

@@ -79,6 +79,19 @@ def test_inputs_that_are_not_finite_are_rejected(tmp_path, build, eie):
         2, "eie: --input must be finite, but element [0, 2] is nan\n")
 
 
+def test_results_that_are_all_equal_are_warned_of(tmp_path, build, inputs, eie):
+    samples = np.load(inputs)
+    for name, array, warned in (("x", samples, False), ("tiny", samples * 1e-9, True),
+                                ("same", samples[[0, 0, 0]], False), ("one", samples[:1], False)):
+        np.save(tmp_path / f"{name}.npy", array)
+        code, text = eie("run", build, "--input", tmp_path / f"{name}.npy", "-o", tmp_path / "out")
+        assert code == 0
+        assert ("eie: warning: all 3 inferences give the same results, although their inputs differ"
+                in text) is warned
+        statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
+        assert statistics["all_equal"] is (name in ("tiny", "same"))
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (0, 6), (1, 2, 6)])
 def test_inputs_of_a_wrong_shape_are_rejected(tmp_path, build, eie, shape):
     np.save(tmp_path / "x.npy", np.zeros(shape))
