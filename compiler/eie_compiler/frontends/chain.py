@@ -136,7 +136,9 @@ class Chain:
         elif operation == "*":
             self.affine(constant, 0)
         elif constant_first or not constant.all():
-            raise FrontEndError("division must be by a constant other than 0")
+            what = "a computed tensor" if constant_first else "0"
+            raise FrontEndError(f"division must be by a constant other than 0, not by {what}; "
+                                f"{self._choose}")
         else:
             self.affine(1 / constant, 0)
 
@@ -266,7 +268,8 @@ class Chain:
             return np.full(n, constant.item())
         if constant.ndim < -self._axis or not constant.size == constant.shape[self._axis] == n:
             raise FrontEndError(f"constant must be one number, or {n} along axis {self._axis}, one "
-                                f"per element of a vector, not of shape {constant.shape}")
+                                f"per element of a vector, not of shape {constant.shape}; "
+                                f"{self._choose}")
         return constant.ravel()
 
     def _file_name(self, name: str) -> str:

@@ -121,11 +121,17 @@ def _arithmetic(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -
 
 def _gemm(chain: Chain, graph: Graph, node: "onnx.NodeProto", data: str) -> None:
     options = attributes(node)
-    if node.input[0] != data or options.get("transA", 0):
-        raise FrontEndError("first input must be the computed one, not transposed")
-    matrix = graph.constants.matrix(node.input[1])
-    weight = matrix if options.get("transB", 0) else matrix.T
-    chain.linear(_name(node, 1), options.get("alpha", 1.0) * weight)
+    if data not in node.input[:2]:
+        raise FrontEndError(f"one of the two factors must be the computed tensor; {CHOOSE}")
+    place = list(node.input).index(data)
+    if options.get(("transA", "transB")[place], 0):
+        raise FrontEndError(f"computed factor {data!r} must not be transposed: transpose the "
+                            f"constant, or {CHOOSE}")
+    matrix = options.get("alpha", 1.0) * graph.constants.matrix(node.input[1 - place])
+    if place == 0:
+        chain.linear(_name(node, 1), matrix if options.get("transB", 0) else matrix.T)
+    else:
+        chain.linear(_name(node, 0), matrix.T if options.get("transA", 0) else matrix, axis=-2)
     if len(node.input) > 2 and node.input[2]:
         chain.affine(1, options.get("beta", 1.0) * graph.constants.array(node.input[2]))
 

@@ -94,7 +94,8 @@ class Constants:
         tensor, axes = self._find(name)
         if len(tensor.dims) != 2 or 0 in tensor.dims:
             raise FrontEndError(f"constant {name!r} must be a matrix, not of shape "
-                                f"{tuple(tensor.dims)}")
+                                f"{tuple(tensor.dims)}: store one n_in × n_out, or n_out × n_in if "
+                                "it is the first factor")
         if not isinstance(tensor, onnx.SparseTensorProto):
             return self.array(name)
         with at(f"constant {name!r}"):

@@ -226,6 +226,15 @@ def test_constants_on_the_left_multiply_columns():
     np.testing.assert_allclose(from_onnx(model)(x.T), run(model, x).T, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_a_gemm_with_a_constant_on_the_left_multiplies_columns(transposed):
+    w = floats(6, 4) if transposed else floats(4, 6)
+    model = graph_of([("Gemm", "w x c", "y", {"transA": transposed, "alpha": 0.5, "beta": -2.0})],
+                     {"w": w, "c": floats(4, 1)}, [6, 3])
+    x = floats(6, 3)
+    np.testing.assert_allclose(from_onnx(model)(x.T).T, run(model, x), rtol=1e-4, atol=1e-5)
+
+
 def test_a_constant_on_the_left_multiplies_a_vector_of_one_dimension():
     model = graph_of([("MatMul", "w x", "h", {}), ("Add", "h c", "a", {}), ("Relu", "a", "r", {}),
                       ("MatMul", "v r", "y", {})],
@@ -494,9 +503,16 @@ IMAGE = [1, 2, 4, 4]
      {"w": np.full((6, 4), 1e308), "c": np.float64(1e308)}, [1, 6],
      "Mul node (h, c -> y): layer 'layer1': weight and bias must be finite"),
     ([("Gemm", "x w", "y", {"transA": 1})], {"w": W}, [6, 1],
-     "Gemm node (x, w -> y): first input must be the computed one, not transposed"),
-    ([("Gemm", "w x", "y", {})], {"w": W}, [4, 1],
-     "Gemm node (w, x -> y): first input must be the computed one, not transposed"),
+     "Gemm node (x, w -> y): computed factor 'x' must not be transposed: transpose the constant, "
+     f"or {CHOOSE}"),
+    ([("Gemm", "w x", "y", {"transB": 1})], {"w": W}, [3, 4],
+     "Gemm node (w, x -> y): computed factor 'x' must not be transposed: transpose the constant, "
+     f"or {CHOOSE}"),
+    ([("Gemm", "w v x", "y", {})], {"w": W, "v": W.T}, [6, 6],
+     f"Gemm node (w, v, x -> y): one of the two factors must be the computed tensor; {CHOOSE}"),
+    ([("MatMul", "x w", "h", {}), ("Div", "c h", "y", {})], {"w": W, "c": floats(4)}, [1, 6],
+     "Div node (c, h -> y): division must be by a constant other than 0, not by a computed tensor; "
+     f"{CHOOSE}"),
     ([("MatMul", "x w", "y", {})], {"w": floats(6)}, [1, 6],
      "MatMul node (x, w -> y): constant 'w' must be a matrix, not of shape (6,)"),
     ([("MatMul", "x w", "y", {})], {"w": np.ones((6, 4), np.int64)}, [1, 6],
