@@ -2,10 +2,14 @@
 
 import contextlib
 import contextvars
+import errno
+import fcntl
 import os
 import shutil
+import signal
 import stat
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -125,16 +129,19 @@ def open_output(path: str | Path, *, text: bool = False) -> Iterator[IO[Any]]:
             with place.open(**how) as file:
                 yield file
             return
-        number, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=place.parent)
+        name = None
         try:
+            with _uninterrupted():
+                number, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=place.parent)
             with os.fdopen(number, **how) as file:
                 yield file
             Path(name).chmod(_mode(place))
             os.replace(name, place)
         except BaseException:
             # An interruption may come after the file was renamed.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+            with _uninterrupted(), contextlib.suppress(FileNotFoundError):
+                if name:
+                    os.unlink(name)
             raise
 
 
@@ -155,7 +162,9 @@ def open_log(path: str | Path) -> IO[str]:
 def staged(folder: str | Path, *, last: str = "") -> Iterator[Path]:
     """Make a folder whose files are moved to `folder` at the end of the body.
 
-    On failure of the body, `folder` is left as it is; other files in `folder` always are.
+    On failure of the body, `folder` is left as it is; other files in `folder` always are. An
+    interruption comes before all files are moved, or after. Of several processes, one moves its
+    files after another.
 
     Parameters
     ----------
@@ -171,23 +180,70 @@ def staged(folder: str | Path, *, last: str = "") -> Iterator[Path]:
     """
     folder = Path(folder)
     with _naming(folder), _making(folder):
-        stage = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+        stage = None
         try:
+            with _uninterrupted():
+                stage = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
             yield stage
             files = sorted((path.relative_to(stage) for path in stage.rglob("*")
                             if not path.is_dir()), key=lambda path: (path == Path(last), path))
             for path in files:
-                check_output(folder / path)
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            for path in files:
-                os.replace(stage / path, folder / path)
+                _check_place(folder / path)
+            with _locked(folder), _uninterrupted():
+                for path in files:
+                    os.replace(stage / path, folder / path)
+                shutil.rmtree(stage, ignore_errors=True)
         except OSError as error:
-            if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(stage):
+            if stage and error.filename \
+                    and Path(os.fsdecode(error.filename)).is_relative_to(stage):
                 error.filename2 = None
                 error.filename = str(folder / Path(os.fsdecode(error.filename)).relative_to(stage))
             raise
         finally:
-            shutil.rmtree(stage, ignore_errors=True)
+            if stage:
+                with _uninterrupted():
+                    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _check_place(path: Path) -> None:
+    """Check that a file can be moved to `path`, before any file is moved; make its folder."""
+    check_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Exclude other processes that move files to `folder`, if its file system has locks."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Delay signals that Python handles, such as of Ctrl-C, to the end of the body."""
+    came: list[int] = []
+    former: dict[signal.Signals, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():    # the only one that handles any
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if callable(handler := signal.getsignal(number)):
+                    former[number] = handler
+                    signal.signal(number, lambda one, frame: came.append(one))
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextlib.contextmanager

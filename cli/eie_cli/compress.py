@@ -145,7 +145,7 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
         check = _check(loaded, result, config, samples, truth, task)
     if as_json:
         click.echo(to_json({"notes": loaded.notes, "stages": result.stages,
-                            **describe_network(network, result.network), "formats": formats,
+                            **describe_network(result.network), "formats": formats,
                             "check": check}))
     else:
         _show(network, result, formats, check)

@@ -3,10 +3,13 @@
 import errno
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
@@ -17,6 +20,9 @@ __all__ = ["Group"]
 
 #: Exit code after Ctrl-C, as of shells: 128 + SIGINT.
 _INTERRUPTED = 130
+
+#: Exit code after SIGTERM, likewise.
+_TERMINATED = 143
 
 #: Most characters of a message, whose parts may come from files.
 _MAX_MESSAGE = 4000
@@ -31,14 +37,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Group(click.Group):
     """A group that prints the project's exceptions and those of the file system, and exits with 2.
 
-    After Ctrl-C it exits with 130.
+    After Ctrl-C it exits with 130; after SIGTERM with 143, when unfinished files are removed.
 
     Any other exception is a fault of the program.
     """
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         tolerate_encoding()
-        return super().main(*arguments, **options)
+        with _exit_when_terminated():
+            return super().main(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -60,6 +67,24 @@ class Group(click.Group):
             command = self.get_command(context, context.invoked_subcommand or "")
             click.echo(f"eie: {_spell_options(_shorten(str(error)), command)}", err=True)
             sys.exit(2)
+
+
+@contextmanager
+def _exit_when_terminated() -> Iterator[None]:
+    """Leave the body by an exception on SIGTERM, whose default ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():    # which alone sets handlers
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        click.echo("eie: terminated", err=True)
+        sys.exit(_TERMINATED)
+
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 @contextmanager

@@ -33,6 +33,6 @@ def info_command(path: Path, as_json: bool) -> None:
     else:
         network = read_network(path)
         if as_json:
-            click.echo(to_json(describe_network(path, network)))
+            click.echo(to_json(describe_network(network)))
         else:
             show_network(path, network)

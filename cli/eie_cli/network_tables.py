@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 __all__ = ["describe_network", "show_network"]
 
 
-def describe_network(path: Path, network: "CompressedNetwork") -> dict[str, Any]:
+def describe_network(network: "CompressedNetwork") -> dict[str, Any]:
     """Describe a network and its file as plain JSON, without the weights."""
+    from eie_compiler.files.network_file import encode_network
     from eie_compiler.files.size_report import measure_storage
 
     storages, total = measure_storage(network)
-    size = path.stat().st_size
+    size = len(encode_network(network))
     return {"v_width": network.v_width, "input_frac": network.input_frac,
             "patches": network.patches and dataclasses.asdict(network.patches),
             "preprocessing": network.preprocessing and {
@@ -35,7 +36,7 @@ def describe_network(path: Path, network: "CompressedNetwork") -> dict[str, Any]
 
 def show_network(path: Path, network: "CompressedNetwork") -> None:
     """Print the layers of a network and their size in its file, as Deep Compression does."""
-    described = describe_network(path, network)
+    described = describe_network(network)
     layers, total, file = described["layers"], described["total"], described["file"]
     images = network.patches and f": images of {' × '.join(map(str, network.patches.shape))}"
     title = f"{path}{images or ''}"

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import json
+import os
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -240,6 +242,21 @@ def test_json_has_tables_and_verdict(tmp_path, weights, samples, eie):
     assert report["file"]["bytes"] == path.stat().st_size
     code, text = eie("compress", weights, "-o", path, "--json")
     assert json.loads(text[:text.index("eie: warning")])["check"] is None
+
+
+def test_figures_are_those_of_a_file_wherever_the_network_goes(tmp_path, weights, samples, eie):
+    call = "compress", weights, "--calibrate", samples, "-o"
+    code, text = eie(*call, tmp_path / "net.npz")
+    assert code == 0
+    os.mkfifo(tmp_path / "fifo")
+    received = []
+    reader = threading.Thread(target=lambda: received.append((tmp_path / "fifo").read_bytes()),
+                              daemon=True)
+    reader.start()
+    for path in (tmp_path / "fifo", "/dev/null"):
+        assert eie(*call, path) == (0, text.replace(str(tmp_path / "net.npz"), str(path)))
+    reader.join()
+    assert received == [(tmp_path / "net.npz").read_bytes()]
 
 
 def test_arithmetic_is_that_of_the_machine(tmp_path, weights, samples, eie):

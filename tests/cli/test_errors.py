@@ -1,10 +1,12 @@
 """`eie_cli.errors`: errors are one line and name options as the user types them."""
 
+import signal
 import warnings
 
 import pytest
 
 from eie_cli.main import main
+from eie_hdl.files import staged
 
 
 @pytest.mark.parametrize("name, message, expected", [
@@ -72,3 +74,15 @@ def test_warnings_of_the_project_are_one_line_and_others_those_of_python(eie, mo
     code, text = eie("compress", __file__, "-o", "net.npz")
     assert (code, text) == (0, "eie: warning: state it with --layer NAME\n")
     assert shown == [UserWarning]
+
+
+def test_sigterm_removes_unfinished_files_and_exits_with_143(tmp_path, eie, monkeypatch):
+    def end(**options):
+        with staged(tmp_path / "out"):
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(main.commands["info"], "callback", end)
+    assert eie("info", __file__) == (143, "eie: terminated\n")
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,8 +1,13 @@
 """Outputs are complete or absent, and never replace an input."""
 
 import errno
+import fcntl
 import os
+import shutil
+import signal
 import subprocess
+import tempfile
+import threading
 
 import pytest
 
@@ -15,6 +20,7 @@ from eie_hdl.files import (
     protecting,
     staged,
     write_file,
+    write_files,
 )
 
 
@@ -192,3 +198,106 @@ def test_a_log_can_be_read_while_it_is_written(tmp_path):
         assert (tmp_path / "new" / "log").read_text(encoding="utf-8") == "1\n"
 
 
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", ["mkdtemp", "replace", "rmtree"])
+def test_a_signal_while_a_folder_is_written_leaves_the_former_files_or_all_new_ones(
+        tmp_path, monkeypatch, step, number):
+    class Stop(BaseException):
+        pass
+
+    def stop(number, frame):
+        raise Stop
+
+    def signalled(*arguments, **options):
+        try:
+            return function(*arguments, **options)
+        finally:
+            signal.raise_signal(number)
+
+    for name in "ab":
+        (tmp_path / name).write_text("former", encoding="utf-8")
+    module = {"mkdtemp": tempfile, "replace": os, "rmtree": shutil}[step]
+    function = getattr(module, step)
+    monkeypatch.setattr(module, step, signalled)
+    former = signal.signal(number, stop)
+    try:
+        with pytest.raises(Stop), staged(tmp_path) as stage:
+            for name in "ab":
+                (stage / name).write_text("new", encoding="utf-8")
+    finally:
+        signal.signal(number, former)
+    content = "former" if step == "mkdtemp" else "new"
+    assert [path.read_text(encoding="utf-8") for path in sorted(tmp_path.iterdir())] == \
+        [content] * 2
+
+
+def test_a_signal_while_a_file_is_made_leaves_none(tmp_path, monkeypatch):
+    make = tempfile.mkstemp
+
+    def signalled(**options):
+        made = make(**options)
+        signal.raise_signal(signal.SIGINT)
+        return made
+
+    monkeypatch.setattr(tempfile, "mkstemp", signalled)
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "a", "new")
+    assert names(tmp_path) == []
+
+
+def test_signals_are_handled_as_before_and_ignored_ones_stay_ignored(tmp_path, monkeypatch):
+    former = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        before = signal.getsignal(signal.SIGINT)
+        replace = os.replace
+        monkeypatch.setattr(os, "replace", lambda *paths: (signal.raise_signal(signal.SIGTERM),
+                                                           replace(*paths)))
+        write_files(tmp_path, {"a": "new"})
+        assert signal.getsignal(signal.SIGINT) == before
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert names(tmp_path) == ["a"]
+
+
+def test_files_are_written_in_threads_which_handle_no_signals(tmp_path):
+    thread = threading.Thread(target=write_files, args=(tmp_path, {"a": "new"}))
+    thread.start()
+    thread.join()
+    assert names(tmp_path) == ["a"]
+
+
+def test_one_process_moves_its_files_after_another(tmp_path, monkeypatch):
+    replace, tried = os.replace, []
+
+    def attempt(*paths):
+        number = os.open(tmp_path, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(number)
+        tried.append(paths)
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", attempt)
+    with staged(tmp_path) as stage:
+        for name in "ab":
+            (stage / name).touch()
+    assert len(tried) == 2 and names(tmp_path) == ["a", "b"]
+
+
+def test_no_file_is_moved_if_one_cannot_be(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("former", encoding="utf-8")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_files(tmp_path, {"a": "new", "b": "new"})
+    assert caught.value.filename == str(tmp_path / "b")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "sub")    # for root
+    with pytest.raises(PermissionError) as caught, staged(tmp_path) as stage:
+        write_file(stage / "a", "new")
+        write_file(stage / "sub" / "c", "new")
+    assert caught.value.filename == str(tmp_path / "sub" / "c")
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "former"
