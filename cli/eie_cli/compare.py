@@ -11,7 +11,7 @@ from rich.text import Text
 
 from eie_hdl.config import EIEConfig
 
-from .console import Cell, make_console, make_table, print_table
+from .console import Cell, format_count, make_console, make_table, print_table
 from .model_options import model_options
 from .options import (
     FILE,
@@ -94,9 +94,9 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
 def _show(model: Path, config: EIEConfig, rows: list[dict[str, Any]]) -> None:
     checks = [row["check"] for row in rows if row["check"]]
     name, form = _measure(checks[0]) if checks else ("accuracy", ".1%")
-    title = f"{model}: {config.n_pe} PEs"
+    title = f"{model}: {format_count(config.n_pe, 'PE')}"
     if checks:
-        title += f", {checks[0]['samples']:,} inputs"
+        title += f", {format_count(checks[0]['samples'], 'input')}"
         if checks[0].get("labels"):
             title += f"; {checks[0]['labels']['model']:{form}} in floating point"
     print_table(make_table("density", "bits", name, "verdict", "bytes", "program cycles",

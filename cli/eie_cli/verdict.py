@@ -8,7 +8,7 @@ from rich.text import Text
 
 from eie_compiler.accuracy import MIN_GAIN, Task
 
-from .console import make_console
+from .console import format_count, make_console
 
 __all__ = ["COLOURS", "conclude", "conclude_untrained", "describe_score", "show_score", "warn",
            "warn_of_labels", "warn_of_outputs", "warn_of_precision"]
@@ -79,7 +79,7 @@ def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool
 def conclude_untrained(check: dict[str, Any], what: str, *, accept_loss: bool) -> None:
     """Print that a trained model is no better than a constant answer; then as :func:`conclude`."""
     labels, (_, form) = check["labels"], _name_score(check)
-    text = (f"the trained network is no better on {check['samples']:,} {check['data']} "
+    text = (f"the trained network is no better on {_count_inputs(check)} "
             f"({labels['model']:{form}}) than a constant answer ({labels['constant']:{form}}): "
             f"change --epochs or --rate, or scale the inputs.")
     _print("bad", _add_file(text, what, accept_loss))
@@ -106,7 +106,7 @@ def describe_score(check: dict[str, Any]) -> str:
     """Describe in a sentence how well a network does."""
     if check["cause"] == "format":
         return f"the machine has no number format for it: {check['reason']}."
-    labels, data = check["labels"], f"{check['samples']:,} {check.get('data', 'inputs')}"
+    labels, data = check["labels"], _count_inputs(check)
     if labels and labels["judge"]:
         name, form = _name_score(check)
         return (f"{name} {labels['network']:{form}} on {data}, {labels['model']:{form}} in "
@@ -121,9 +121,15 @@ def describe_score(check: dict[str, Any]) -> str:
     return f"{text}. The outputs are taken as {assumed}." if check["task_assumed"] else f"{text}."
 
 
+def _count_inputs(check: dict[str, Any]) -> str:
+    return format_count(check["samples"], check.get("data", "inputs").removesuffix("s"))
+
+
 def _explain(check: dict[str, Any], retrainable: bool) -> str:
     """Name the cause and the remedy."""
     cause = check["cause"]
+    if cause == "data":
+        return "That measures nothing: give inputs as they occur, of all kinds."
     if cause == "format":
         return "Give --config a machine of greater widths."
     what, remedy = _REMEDIES[cause]
@@ -135,7 +141,7 @@ def _explain(check: dict[str, Any], retrainable: bool) -> str:
 def show_score(task: Task, score: float, constant: float, count: int) -> None:
     """Print the score of outputs on labels, and warn if a constant answer is as good."""
     name, form = ("Accuracy", ".2%") if task == "classification" else ("R²", ".4f")
-    click.echo(f"{name} {score:{form}} on {count:,} inputs.")
+    click.echo(f"{name} {score:{form}} on {format_count(count, 'input')}.")
     if score == constant == 1:
         warn(f"all labels are {'of one class' if task == 'classification' else 'equal'}, so they "
              "do not measure the outputs: give --input inputs as they occur")
@@ -150,8 +156,10 @@ def warn_of_labels(check: dict[str, Any]) -> None:
     labels = check.get("labels")
     if check.get("constant") == 1:
         source = "their labels" if labels and labels["judge"] else "the floating-point model"
-        warn(f"all {check['samples']:,} inputs have the same answer by {source}, so they do not "
-             "measure what compression costs: give inputs as they occur, of all kinds")
+        count = check["samples"]
+        what = (f"all {count:,} inputs have the same answer by {source}, so they do" if count > 1
+                else "a single input has a single answer, so it does")
+        warn(f"{what} not measure what compression costs: give inputs as they occur, of all kinds")
     if labels and not labels["judge"]:
         _, form = _name_score(check)
         warn(f"the floating-point model reaches only {labels['model']:{form}} on the labels, no "

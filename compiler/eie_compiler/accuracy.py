@@ -239,13 +239,23 @@ def _whole(labels: NDArray[Any]) -> bool:
 
 def _check_classes(labels: NDArray[Any], n_classes: int, found: str) -> NDArray[np.int64]:
     if labels.size != len(labels) or labels.dtype.kind == "f" and not _whole(labels):
-        raise LabelError(f"labels must be one class, an integer, for each input, not {found}: give "
-                         f"the position of the greatest of each row, or task=regression")
+        raise LabelError(f"labels must be one class, an integer, for each input, not {found}: "
+                         f"{_advise_on_classes(labels)}")
     for label in (labels.min(), labels.max()):
         if not 0 <= label < n_classes:
             raise LabelError(f"labels must be classes from 0 to {n_classes - 1}, the positions of "
                              f"the outputs, not {label}{describe_classes(labels)}")
     return labels.ravel().astype(np.int64)
+
+
+def _advise_on_classes(labels: NDArray[Any]) -> str:
+    rows = labels.reshape(len(labels), -1)
+    if rows.shape[1] < 2:
+        return "round them if they are classes, or give task=regression if they are numbers"
+    if ((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) != 1).any():
+        return ("rows with several classes, or none, have no accuracy: give the labels of one "
+                "question at a time, or task=regression for R² of the outputs against 0 and 1")
+    return "give the position of the greatest of each row, y.argmax(axis=1), or task=regression"
 
 
 def _classes(outputs: NDArray[np.float64]) -> NDArray[np.int64]:

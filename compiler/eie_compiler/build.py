@@ -11,6 +11,7 @@ from eie_hdl.numeric import limits
 
 from .files.build_folder import StoredBuild, read_build, write_build, write_images
 from .preprocessing import find_saturated, quantise_inputs
+from .remedies import advise
 from .vectors import Vector, VectorError
 
 __all__ = ["Build", "Words"]
@@ -69,7 +70,8 @@ class Build(StoredBuild):
         array = np.asarray(inputs)
         if array.dtype.kind not in ("iu" if words else "iuf"):
             what = "fixed-point words, which are integers" if words else "numbers"
-            raise VectorError(f"Inputs must be {what}, not {array.dtype}")
+            raise VectorError(f"Inputs must be {what}, not {array.dtype}"
+                              f"{advise(array, array.shape[1:], words=words)}")
         if not words:
             quantised = self.quantise(array)
             saturated = find_saturated(array, quantised, frac=self.input.frac,
@@ -77,13 +79,14 @@ class Build(StoredBuild):
             return Words(quantised, saturated.sum(axis=1))
         low, high = limits(self.config.act_width)
         if array.size and not low <= array.min() <= array.max() <= high:
-            raise VectorError(f"Fixed-point words must be from {low} to {high}, not from "
+            raise VectorError(f"Inputs must be fixed-point words from {low} to {high}, not from "
                               f"{array.min()} to {array.max()}")
         if self.nonnegative_inputs and (negative := np.argwhere(array < 0)).size:
             at = negative[0].tolist()
-            raise VectorError(f"Element {at} must not be negative, as the network was compressed "
-                              f"for inputs that never are, but is {array[tuple(at)]}: compress it "
-                              "again without nonnegative inputs")
+            raise VectorError("Inputs must not be negative, as the network was compressed for "
+                              f"inputs that never are, but element {at} is {array[tuple(at)]}: "
+                              "compress it again without --nonnegative-inputs, in Python "
+                              "nonnegative_inputs")
         return Words(array.astype(np.int64), np.zeros(len(array), np.int64))
 
     def range_of(self, vector: Vector) -> tuple[float, float]:

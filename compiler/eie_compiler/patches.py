@@ -8,6 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from .remedies import advise
+
 __all__ = ["PatchError", "Patches"]
 
 #: Most elements of a padded image, or of all its patches; bounds the memory of :meth:`Patches.cut`,
@@ -103,7 +105,8 @@ class Patches:
         """
         if images.ndim != 4 or images.shape[1:] != self.shape:
             raise PatchError(f"Images must have the shape (batch, "
-                             f"{', '.join(map(str, self.shape))}), not {images.shape}")
+                             f"{', '.join(map(str, self.shape))}), not {images.shape}"
+                             f"{advise(images, self.shape)}")
         top, left, bottom, right = self.padding
         padded = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
         reach = [step * (size - 1) + 1 for step, size in zip(self.dilation, self.kernel)]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build, Words
+from eie_compiler.remedies import advise
 from eie_compiler.vectors import VectorError, gather, scatter
 from eie_hdl.format import COUNTERS
 
@@ -172,7 +173,7 @@ def prepare(build: Build, inputs: ArrayLike, *, words: bool = False) -> NDArray[
 
 
 def _prepare(build: Build, inputs: ArrayLike, *, words: bool) -> Words:
-    array = np.asarray(inputs)
+    array = given = np.asarray(inputs)
     what = "row"
     shape: tuple[int, ...] = (len(build.input.columns),)
     patches = build.patches
@@ -185,7 +186,7 @@ def _prepare(build: Build, inputs: ArrayLike, *, words: bool) -> Words:
     if array.shape[1:] != shape or not len(array) or array.dtype.kind not in "iuf":
         raise VectorError(f"Inputs must be numbers, one {what} or more of "
                           f"{' × '.join(map(str, shape))}, not {array.dtype} of shape "
-                          f"{np.shape(inputs)}")
+                          f"{given.shape}{advise(given, shape, words=words)}")
     return build.to_words(array if patches is None else patches.cut(array), words=words)
 
 

@@ -92,6 +92,14 @@ def test_data_with_a_single_answer_are_warned_of(capsys, labels, source):
     assert capsys.readouterr().err == (
         f"eie: warning: all 500 inputs have the same answer by {source}, so they do not measure "
         "what compression costs: give inputs as they occur, of all kinds\n")
+    warn_of_labels(CHECK | {"labels": labels, "constant": 1.0, "samples": 1})
+    assert "a single input has a single answer, so it does not measure" in capsys.readouterr().err
+    conclude(CHECK | {"samples": 1, "verdict": "doubtful", "cause": "data"}, "net.npz",
+             accept_loss=False)
+    assert capsys.readouterr().err.endswith(
+        " of 1 input. That measures nothing: give inputs as they occur, of all kinds.\n")
+    show_score("classification", 0.0, 1.0, 1)
+    assert capsys.readouterr().out == "Accuracy 0.00% on 1 input.\n"
     for task, what in (("classification", "of one class"), ("regression", "equal")):
         show_score(task, 1.0, 1.0, 10)
         assert f"warning: all labels are {what}, so they do not" in capsys.readouterr().err

@@ -61,7 +61,11 @@ def test_unknown_task_is_refused():
     (np.array([0, 1, np.nan]), "regression", 1, "labels must be finite"),
     (np.eye(3, dtype=int), "classification", 3,
      "labels must be one class, an integer, for each input, not int64 of shape (3, 3): give the "
-     "position of the greatest of each row, or task=regression"),
+     "position of the greatest of each row, y.argmax(axis=1), or task=regression"),
+    (np.tri(3, dtype=int), "classification", 3,
+     "labels must be one class, an integer, for each input, not int64 of shape (3, 3): rows with "
+     "several classes, or none, have no accuracy: give the labels of one question at a time, or "
+     "task=regression for R² of the outputs against 0 and 1"),
     (np.array([1, 2, 3]), "classification", 3,
      "labels must be classes from 0 to 2, the positions of the outputs, not 3"
      + MAP.format("1, 2, 3")),
@@ -72,8 +76,8 @@ def test_unknown_task_is_refused():
      "labels must be classes from 0 to 1, the positions of the outputs, not 2"
      + MAP.format("0, 1, 2")),
     (np.array([0.5, 2, 1]), "classification", 3,
-     "labels must be one class, an integer, for each input, not float64 of shape (3,): give the "
-     "position of the greatest of each row, or task=regression"),
+     "labels must be one class, an integer, for each input, not float64 of shape (3,): round "
+     "them if they are classes, or give task=regression if they are numbers"),
     (np.ones((3, 2)), "regression", 3,
      "labels must be 3 numbers for each input, not float64 of shape (3, 2)"),
 ])

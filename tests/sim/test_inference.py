@@ -43,8 +43,10 @@ def test_numbers_of_every_type_mean_the_same(kind):
 
 
 @pytest.mark.parametrize("values, message", [
-    ([128, 0, 0, 0, 0, 0], "Fixed-point words must be from -128 to 127, not from 0 to 128"),
-    ([0, -129, 0, 0, 0, 0], "Fixed-point words must be from -128 to 127, not from -129 to 0"),
+    ([128, 0, 0, 0, 0, 0],
+     "Inputs must be fixed-point words from -128 to 127, not from 0 to 128"),
+    ([0, -129, 0, 0, 0, 0],
+     "Inputs must be fixed-point words from -128 to 127, not from -129 to 0"),
     ([0.5, 0, 0, 0, 0, 0], "Inputs must be fixed-point words, which are integers, not float64"),
 ])
 def test_words_are_integers_of_the_width_of_the_machine(values, message):

@@ -15,6 +15,7 @@ from ..errors import CompileError, CompressError
 from ..lowering.fixed_point import choose_format, layers_with_inputs, measure_precision
 from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
+from ..remedies import advise
 from .decompress import decompress
 
 __all__ = ["calibrate", "check_calibration", "fit_frac", "observe", "report_formats",
@@ -100,7 +101,7 @@ def check_calibration(model: Model, *, samples: Samples | None, input_magnitude:
             raise CompressError(f"pin of {name!r} must be fraction bits from {-MAX_FRAC} to "
                                 f"{MAX_FRAC}, not {frac!r}")
     if nonnegative_inputs and samples is not None and (least := np.min(samples)) < 0:
-        raise CompressError(f"calibration must not be negative with nonnegative inputs, but its "
+        raise CompressError(f"calibration must not be negative with nonnegative_inputs=, but its "
                             f"least number is {least:g}")
     # The first range checks the samples.
     next(_ranges(model, samples, input_magnitude, nonnegative_inputs))
@@ -191,12 +192,14 @@ def sample_vectors(model: Model, samples: Samples) -> NDArray[np.float64]:
     """
     samples = np.asarray(samples)
     if samples.dtype.kind not in "iuf":
-        raise CompressError(f"calibration must contain real numbers, not {samples.dtype}")
+        raise CompressError(f"calibration must contain real numbers, not {samples.dtype}"
+                            f"{advise(samples, samples.shape[1:])}")
     values = np.asarray(samples if model.patches is None else model.patches.cut(samples),
                         np.float64)
     if values.ndim != 2 or values.shape[1] != model.layers[0].n_cols or not len(values):
         raise CompressError(f"calibration must contain one or more inputs of "
-                            f"{model.layers[0].n_cols} numbers, not shape {samples.shape}")
+                            f"{model.layers[0].n_cols} numbers, not shape {samples.shape}"
+                            f"{advise(samples, (model.layers[0].n_cols,))}")
     if not (finite := np.isfinite(values)).all():
         at = np.argwhere(~finite)[0].tolist()
         raise CompressError(f"calibration must be finite, but element {at} is {values[tuple(at)]}")

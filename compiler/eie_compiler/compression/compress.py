@@ -150,7 +150,7 @@ def check_options(model: Model, *, v_width: int, kmeans_init: str, act_width: in
         if (signed := (offset > 0) | (scale < 0)).any():
             at = int(np.argmax(signed))
             raise CompressError(
-                f"nonnegative inputs must stay so after preprocessing, but element {at} is "
+                f"nonnegative_inputs must stay so after preprocessing, but element {at} is "
                 f"multiplied by {scale[at]:g} after {offset[at]:g} is subtracted: leave the option "
                 "out")
 

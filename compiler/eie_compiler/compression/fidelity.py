@@ -94,9 +94,11 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
     falls = -np.diff(list(steps.values()))
     labelled, of_model = scores.get("labels"), scores["model"][machine]
     classifies = data.task == "classification"
+    cause = None if verdict == "good" else list(steps)[int(np.argmax(falls)) + 1]
+    if verdict == "good" and judge.constant == 1:    # which any constant answer would be, too
+        verdict, cause = "doubtful", "data"
     return result | {
-        "verdict": verdict,
-        "cause": None if verdict == "good" else list(steps)[int(np.argmax(falls)) + 1],
+        "verdict": verdict, "cause": cause,
         "agreement": of_model if classifies else None,
         "r2": None if classifies else of_model,
         "constant": judge.constant,

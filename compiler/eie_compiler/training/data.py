@@ -1,6 +1,7 @@
 """Data sets for training, validation and test."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..accuracy import describe_classes
 from ..files.untrusted_npz import ArchiveError, read_arrays
+from ..remedies import advise
 from .errors import TrainingError
 
 __all__ = ["Data", "Part", "read_data"]
@@ -139,7 +141,8 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
         if values.dtype.kind not in "iuf" or values.ndim != 2 or not values.size \
                 or not np.isfinite(values).all():
             raise TrainingError(f"{inputs} must be one or more rows of finite numbers, not "
-                                f"{values.dtype} of shape {values.shape}")
+                                f"{values.dtype} of shape {values.shape}"
+                                f"{advise(values, (math.prod(values.shape[1:]),))}")
     whole = targets.dtype.kind in "iu" and targets.ndim == 1
     if targets.dtype.kind in "SU":
         raise TrainingError(f"{labels} must be numbers, not {targets.dtype} of shape "

@@ -214,11 +214,11 @@ def test_bounds_without_samples_know_the_sign():
 
 
 @pytest.mark.parametrize("offset, scale, samples, message", [
-    (0, 1, [[1.0, 0.5], [0.3, -0.25]], "calibration must not be negative with nonnegative inputs, "
+    (0, 1, [[1.0, 0.5], [0.3, -0.25]], "calibration must not be negative with nonnegative_inputs=, "
                                        "but its least number is -0.25"),
-    (2, 0.5, None, "nonnegative inputs must stay so after preprocessing, but element 1 is "
+    (2, 0.5, None, "nonnegative_inputs must stay so after preprocessing, but element 1 is "
                    "multiplied by 0.5 after 2 is subtracted: leave the option out"),
-    (0, -3, None, "nonnegative inputs must stay so after preprocessing, but element 1 is "
+    (0, -3, None, "nonnegative_inputs must stay so after preprocessing, but element 1 is "
                   "multiplied by -3 after 0 is subtracted: leave the option out"),
 ])
 def test_inputs_that_may_be_negative_are_refused(offset, scale, samples, message):

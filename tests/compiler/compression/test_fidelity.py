@@ -166,7 +166,8 @@ def test_labels_that_do_not_fit_the_model_do_not_judge(labels):
 
 def test_labels_of_one_class_judge_a_model_that_knows_it():
     ones = np.ones(100, int)
-    assert judge_classes(ones, ones, ones)["verdict"] == "good"
+    good = judge_classes(ones, ones, ones)
+    assert (good["verdict"], good["cause"]) == ("doubtful", "data")
     check = judge_classes(ones, flip(ones, 5), ones)
     assert check["labels"]["judge"] and check["verdict"] == "bad"
 
@@ -185,7 +186,7 @@ def test_agreement_that_a_constant_reaches_too_is_bad():
     assert (check["agreement"], check["constant"], check["verdict"]) == (0.97, 0.97, "bad")
     assert check["bad_outputs"] == [{"output": 1, "model": 1.0, "network": 0.0}]
     same = judge_classes(np.zeros(100, int), np.zeros(100, int))
-    assert same["constant"] == 1 and same["verdict"] == "good"
+    assert (same["constant"], same["verdict"], same["cause"]) == (1, "doubtful", "data")
 
 
 def test_a_model_that_explains_nothing_does_not_judge_numbers(rng, model, samples):
