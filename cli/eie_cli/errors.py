@@ -16,7 +16,7 @@ import click
 
 from .encoding import tolerate_encoding
 
-__all__ = ["Group"]
+__all__ = ["Group", "end_quietly"]
 
 #: Exit code after Ctrl-C, as of shells: 128 + SIGINT.
 _INTERRUPTED = 130
@@ -67,6 +67,19 @@ class Group(click.Group):
             command = self.get_command(context, context.invoked_subcommand or "")
             click.echo(f"eie: {_spell_options(_shorten(str(error)), command)}", err=True)
             sys.exit(2)
+
+
+@contextmanager
+def end_quietly() -> Iterator[None]:
+    """End the process on Ctrl-C, without a traceback, while the body imports the commands."""
+    if threading.current_thread() is not threading.main_thread():    # which alone sets handlers
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 @contextmanager

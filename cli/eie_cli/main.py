@@ -2,22 +2,24 @@
 
 import click
 
-from .bench import bench_group
-from .cache import cache_command
-from .compare import compare_command
-from .compile import compile_command
-from .compress import compress_command
-from .demo import demo_command
-from .doctor import doctor_command
-from .errors import Group
-from .explore import explore_command
-from .export import export_command
-from .info import info_command
-from .registers import registers_command
-from .run import run_command
-from .synth import synth_command
-from .train import train_command
-from .verilog import verilog_command
+from .errors import Group, end_quietly
+
+with end_quietly():
+    from .bench import bench_group
+    from .cache import cache_command
+    from .compare import compare_command
+    from .compile import compile_command
+    from .compress import compress_command
+    from .demo import demo_command
+    from .doctor import doctor_command
+    from .explore import explore_command
+    from .export import export_command
+    from .info import info_command
+    from .registers import registers_command
+    from .run import run_command
+    from .synth import synth_command
+    from .train import train_command
+    from .verilog import verilog_command
 
 __all__ = ["main"]
 

@@ -1,14 +1,15 @@
 """Verdict on what compression costs, with the cause and the remedy."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
-from eie_compiler.accuracy import MIN_GAIN, Task
-
 from .console import format_count, make_console
+
+if TYPE_CHECKING:
+    from eie_compiler.accuracy import Task
 
 __all__ = ["COLOURS", "conclude", "conclude_untrained", "describe_score", "show_score", "warn",
            "warn_of_labels", "warn_of_outputs", "warn_of_precision"]
@@ -138,8 +139,10 @@ def _explain(check: dict[str, Any], retrainable: bool) -> str:
     return f"The main cause is {what}: {remedy}."
 
 
-def show_score(task: Task, score: float, constant: float, count: int) -> None:
+def show_score(task: "Task", score: float, constant: float, count: int) -> None:
     """Print the score of outputs on labels, and warn if a constant answer is as good."""
+    from eie_compiler.accuracy import MIN_GAIN
+
     name, form = ("Accuracy", ".2%") if task == "classification" else ("R²", ".4f")
     click.echo(f"{name} {score:{form}} on {format_count(count, 'input')}.")
     if score == constant == 1:

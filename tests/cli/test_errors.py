@@ -1,6 +1,8 @@
 """`eie_cli.errors`: errors are one line and name options as the user types them."""
 
 import signal
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -86,3 +88,24 @@ def test_sigterm_removes_unfinished_files_and_exits_with_143(tmp_path, eie, monk
     assert eie("info", __file__) == (143, "eie: terminated\n")
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_while_commands_are_imported_prints_nothing():
+    run = subprocess.run([sys.executable, "-c", """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "eie_cli.verilog":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+import eie_cli.main
+"""], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (-signal.SIGINT, "", "")
+    run = subprocess.run([sys.executable, "-c", """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import eie_cli.main
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""], capture_output=True, text=True, check=True)
+    assert run.stdout == "True\n"
