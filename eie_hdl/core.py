@@ -23,7 +23,8 @@ class Core(wiring.Component):
 
     Members
     -------
-    load, run, read, watched, result, busy, done, fault, overflow, overflow_tile, counters
+    load, run, read, watched, result, result_blocked, busy, done, sending, fault, overflow,
+    overflow_tile, counters
         As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     """
     def __init__(self, config: EIEConfig):

@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 #: Version of the keys of every JSON file. It changes when a key changes its name or meaning.
 SCHEMA_VERSION = 1
@@ -33,7 +33,7 @@ COUNTERS = {
     "cycles": "clock cycles from the start of the program to its end",
     "phase_control": "cycles spent fetching, starting and completing descriptors",
     "phase_compute": "cycles spent scanning and broadcasting the source of a tile",
-    "phase_output": "cycles spent sending a vector to the host",
+    "phase_output": "cycles spent waiting until an earlier result was sent",
     "broadcasts": "nonzero activations broadcast",
     "macs": "entries multiplied and accumulated, in all PEs",
     "paddings": "padding entries decoded, in all PEs",
@@ -43,7 +43,7 @@ COUNTERS = {
     "stall_full": "cycles in which back-pressure of an activation queue stalled a broadcast",
     "stall_scan": "cycles of phase_compute in which the scanners delivered nothing",
     "stall_barrier": "cycles spent waiting for the write-back of earlier tiles",
-    "stall_result": "cycles in which an element of a result was stalled by the host",
+    "stall_result": "cycles in which the host stalled a beat of results",
 }
 
 
@@ -106,13 +106,15 @@ class Layouts:
         One row of the activation SRAM; the lowest slot is in the least significant bits.
     scan : :class:`~amaranth.lib.data.StructLayout`
         Scanned activation: `column` = slot · n_pe + PE, and its `value`. `end` marks the end of the
-        scan and carries no activation. `dense` is set if zeros are reported as well.
+        scan and carries no activation.
     activation, start, end, load : :class:`~amaranth.lib.data.StructLayout`
         Bodies of a message, by :class:`Kind`. `pointer` is the pointer of the column; `source`,
         `destination` and `bias` are rows of the activation SRAM, and `last_word` is the number of
         such rows minus one; the busy cycles of PE `watched` are counted; `load` addresses PE `pe`,
         or all PEs if `everyone` is set. With `read`, which exists only with ``readback``, the PE
         returns the word at the address instead: ``act_width`` bits from bit ``data * act_width``.
+        With `send`, a start sends a vector to the host instead of a scan: `last_word`, `last_lane`
+        and `last_pe` are the place of its last element.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     column : :class:`~amaranth.lib.data.StructLayout`
@@ -132,21 +134,23 @@ class Layouts:
     descriptor : :class:`~amaranth.lib.data.StructLayout`
         One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
         to obtain its pointer, and completes the tile with `end`. `barrier`: wait for the write-back
-        of all earlier tiles first. `start.dense`: send the source to the host instead; `end` is
-        ignored. `input`: the source is in the input buffer selected at the start. `final`: the
+        of all earlier tiles first. `result_barrier`: before the tile is written, wait until all earlier results
+        have been sent.
+        `start.send`: send the source to the host instead; `end` is ignored. `input`: the source is in the input buffer selected at the start. `final`: the
         program ends. `valid` is set in all descriptors, so that cleared memory is not a program.
     run : :class:`~amaranth.lib.data.StructLayout`
         Start of a program: the first `descriptor`, and the `offset` in rows that is added to the
         source of descriptors with `input`.
     read : :class:`~amaranth.lib.data.StructLayout`
         Request for `count` words of `memory` of PE `pe`, from `address`. A read of `ACT` returns
-        the rows of all PEs, in order of column number.
+        the rows of all PEs, as a vector.
     load_header : :class:`~amaranth.lib.data.StructLayout`
         First beat of a load packet. It is followed by `count` words of :func:`n_beats` beats each,
         least significant first. `address`, `pe` and `everyone` are their destination, `buffer` is
         the number of the input buffer; `reserved` must be zero.
     result : :class:`~amaranth.lib.data.StructLayout`
-        One activation sent to the host; `last` marks the last one of a vector.
+        Word sent to the host: lanes 0 to `last_lane` of a row of the activation SRAM. `end` follows
+        the last word of a vector and carries none.
     memories : :class:`dict` of :class:`Memory` to :class:`Image`
         Word shape and depth of each memory, as addressed by load packets.
     """
@@ -160,6 +164,7 @@ class Layouts:
     def __init__(self, config: EIEConfig) -> None:
         act_addr = unsigned(clog2(config.act_depth))
         pe = unsigned(clog2(config.n_pe))
+        lane = unsigned(clog2(ACTS_PER_WORD))
         row = unsigned(clog2(config.acc_depth))
         codebook = unsigned(clog2(config.n_codebooks))
         code = unsigned(clog2(config.n_codebooks << config.v_width))
@@ -176,12 +181,13 @@ class Layouts:
 
         column_number = unsigned(clog2(config.act_depth * ACTS_PER_WORD * config.n_pe))
         self.scan = data.StructLayout({
-            "column": column_number, "value": self.value, "dense": 1, "end": 1})
+            "column": column_number, "value": self.value, "end": 1})
 
         # Bodies begin with the same fields in every layout along the path, so that passing a
         # message on takes no multiplexers.
         self.activation = data.StructLayout({"value": self.value, "pointer": pointer})
-        start = {"codebook": codebook, "source": act_addr, "last_word": act_addr, "dense": 1}
+        start = {"codebook": codebook, "source": act_addr, "last_word": act_addr, "send": 1,
+                 "last_lane": lane, "last_pe": pe}
         self.start = data.StructLayout({**start, "watched": pe})
         self.end = data.StructLayout({
             "destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
@@ -190,7 +196,7 @@ class Layouts:
 
         self.descriptor = data.StructLayout({
             "start": data.StructLayout(start), "end": self.end, "ptr_base": pointer, "input": 1,
-            "barrier": 1, "final": 1, "valid": 1})
+            "barrier": 1, "result_barrier": 1, "final": 1, "valid": 1})
 
         self.memories = {
             Memory.SPMAT: Image(self.spmat_word, config.spmat_depth),
@@ -231,7 +237,7 @@ class Layouts:
             "row": row, "code": code, "value": self.value, "drain": 1, "discard": 1, "last": 1,
             "bias_shift": self.end.members["bias_shift"]})
 
-        self.result = data.StructLayout({"column": column_number, "value": self.value, "last": 1})
+        self.result = data.StructLayout({"word": self.act_word, "last_lane": lane, "end": 1})
 
     def images(self, config: EIEConfig) -> Iterator[tuple[str, Memory, int | None, Image]]:
         """Yield the hierarchical name, memory, PE number and image of each memory instance."""

@@ -85,14 +85,18 @@ class Eie(wiring.Component):
         connect(m, load.interlock, start.interlock)
         connect(m, start.status, faults.starts)
         connect(m, faults.supervision, load.supervision, start.supervision)
+        is_blocked = self.m_axis.tvalid & ~self.m_axis.tready
         fault = CcuSignature(config).members["fault"].shape(core.fault)
         m.d.comb += [
             start.core_busy.eq(core.busy),
+            start.core_sending.eq(core.sending),
             faults.busy.eq(core.busy),
+            faults.sending.eq(core.sending),
             faults.done.eq(core.done),
             faults.fault.code.eq(fault.code),
             faults.fault.address.eq(fault.address),
-            faults.blocked.eq(self.m_axis.tvalid & ~self.m_axis.tready),
+            faults.blocked.eq(is_blocked),
+            core.result_blocked.eq(is_blocked),
             faults.packet_error.eq(load.error),
             faults.wiping.eq(load.wiping),
             load.wipe.eq(faults.wipe),
@@ -141,8 +145,7 @@ class Eie(wiring.Component):
     def _report_status(self, m, bank, load, start, supervision):
         """Drive register STATUS and the interrupt."""
         receiving = load.interlock.receiving
-        is_idle = (~bank.status_busy & ~start.status.waiting & ~receiving & ~start.read.valid
-                   & ~load.waiting)
+        is_idle = (~bank.status_busy & ~start.interlock.in_use & ~receiving & ~load.waiting)
         m.d.comb += [
             bank.status_idle.eq(is_idle & ~supervision.core_resetting),
             bank.status_queued.eq(start.status.waiting),

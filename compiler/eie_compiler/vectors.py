@@ -22,8 +22,8 @@ from eie_hdl.packing import pack, unpack
 
 __all__ = [
     "Vector", "VectorError", "dequantise", "first_rows", "gather", "input_packets",
-    "memory_packets", "output_columns", "packet", "quantise", "read_words", "result_type",
-    "scatter",
+    "memory_packets", "output_columns", "packet", "quantise", "read_words", "result_order",
+    "result_type", "scatter",
 ]
 
 
@@ -213,7 +213,7 @@ def memory_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]
 
 
 def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
-    """Count the elements of each vector that a program sends to the host, unused ones included.
+    """Count the elements of each vector that a program sends to the host.
 
     Parameters
     ----------
@@ -222,10 +222,34 @@ def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
     program : uint64 (n_descriptors, n_beats)
         Descriptors, from the first one executed.
     """
-    fields = _used_fields(config, program)
-    rows = fields["start"]["last_word"][fields["start"]["dense"] == 1] + 1
-    columns: list[int] = (rows * ACTS_PER_WORD * config.n_pe).tolist()
-    return columns
+    start = _used_fields(config, program)["start"]
+    last_slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
+    columns = last_slot * config.n_pe + start["last_pe"] + 1
+    counts: list[int] = columns[start["send"] == 1].tolist()
+    return counts
+
+
+def result_order(config: EIEConfig, n_columns: int) -> NDArray[np.int64]:
+    """Return the column number of each element of a packet of results.
+
+    A packet has the elements of PE 0 in the first row of the vector, then of the next PE; after the
+    last PE follows the next row.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    n_columns : :class:`int`
+        Elements of the vector, in columns 0 to ``n_columns - 1``.
+
+    Returns
+    -------
+    int64 (n_columns,)
+    """
+    n_rows = -(-n_columns // (ACTS_PER_WORD * config.n_pe))
+    by_slot = np.arange(n_rows * ACTS_PER_WORD * config.n_pe).reshape(n_rows, ACTS_PER_WORD, -1)
+    columns = by_slot.swapaxes(1, 2).ravel()
+    return columns[columns < n_columns]
 
 
 def first_rows(config: EIEConfig, program: NDArray[np.uint64]) -> tuple[list[int], list[int]]:
@@ -241,7 +265,7 @@ def first_rows(config: EIEConfig, program: NDArray[np.uint64]) -> tuple[list[int
     fields = _used_fields(config, program)
     sources = fields["start"]["source"]
     return (np.unique(sources[fields["input"] == 1]).tolist(),
-            sources[fields["start"]["dense"] == 1].tolist())
+            sources[fields["start"]["send"] == 1].tolist())
 
 
 def _used_fields(config: EIEConfig, program: NDArray[np.uint64]) -> dict[str, Any]:

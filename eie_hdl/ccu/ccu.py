@@ -11,7 +11,6 @@ from .broadcaster import Broadcaster
 from .counters import Counters
 from .sequencer import Sequencer, fault_layout
 from .tile_tracker import TileTracker
-from .vector_sender import VectorSender
 
 __all__ = ["Ccu", "CcuSignature"]
 
@@ -37,11 +36,15 @@ class CcuSignature(wiring.Signature):
     watched : :py:`In(clog2(n_pe))`
         PE whose busy cycles are counted. Sampled at the start of each tile.
     result : :py:`Out(stream.Signature(layouts.result))`
-        Vectors that the program sends, and memory contents.
+        Vectors that programs send, and memory contents.
+    result_blocked : :py:`In(1)`
+        The host stalls a result.
     busy : :py:`Out(1)`
         A program is running or has failed, or memory is being read.
     done : :py:`Out(1)`
         Strobe: a program ends. The counters are final one cycle later.
+    sending : :py:`Out(1)`
+        A vector is being sent, of this program or an earlier one, or of a read.
     fault : :py:`Out(data.StructLayout({"code": 8, "address": clog2(program_depth)}))`
         Error of a failed program, an :class:`~eie_hdl.registers.Error`, and the number of its
         descriptor. Held until the core is reset.
@@ -60,8 +63,10 @@ class CcuSignature(wiring.Signature):
             "read":     In(stream.Signature(layouts.read)),
             "watched":  In(clog2(config.n_pe)),
             "result":   Out(stream.Signature(layouts.result)),
+            "result_blocked": In(1),
             "busy":     Out(1),
             "done":     Out(1),
+            "sending":  Out(1),
             "fault":    Out(fault_layout(config)),
             "overflow": Out(1),
             "overflow_tile": Out(clog2(config.program_depth)),
@@ -106,7 +111,6 @@ class Ccu(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.broadcast = broadcast = Broadcaster(config)
         m.submodules.throttle  = throttle  = BroadcastThrottle(config)
-        m.submodules.results   = results   = VectorSender(Layouts.of(config))
         m.submodules.ledger    = ledger    = TileTracker(config)
         m.submodules.counters  = counters  = Counters(config)
 
@@ -130,11 +134,12 @@ class Ccu(wiring.Component):
         # From the PEs to the host.
         connect(m, flipped(link).scan, sequencer.scan)
         connect(m, flipped(link).written, ledger.written)
-        connect(m, sequencer.results, results.i)
-        connect(m, results.o, flipped(host).result)
+        connect(m, flipped(link).result, sequencer.answer)
+        connect(m, sequencer.results, flipped(host).result)
         m.d.comb += [
             host.busy.eq(sequencer.busy),
             host.done.eq(sequencer.done),
+            host.sending.eq(sequencer.sending),
             host.fault.eq(sequencer.fault),
         ]
 
@@ -152,7 +157,7 @@ class Ccu(wiring.Component):
             counters.events.eq(link.events),
             counters.strobes.eq(sequencer.strobes),
             sequencer.queues_full.eq(throttle.stop),
-            sequencer.result_blocked.eq(host.result.valid & ~host.result.ready),
+            sequencer.result_blocked.eq(host.result_blocked),
         ]
 
         return m

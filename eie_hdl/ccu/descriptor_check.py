@@ -53,7 +53,7 @@ class DescriptorCheck(wiring.Component):
         m.d.comb += [
             overlaps.eq((end.destination <= source_end) & (self.source <= destination_end)),
             bad_source.eq(source_end >= config.act_depth),
-            bad_tile.eq(~start.dense & (
+            bad_tile.eq(~start.send & (
                 overlaps | (destination_end >= config.act_depth) | (bias_end >= config.act_depth)
                 | (start.codebook >= config.n_codebooks)
                 | (end.bias_shift > config.max_bias_shift))),

@@ -26,12 +26,12 @@ class MemoryReader(wiring.Component):
         piece.
     request : :py:`Out(stream.Signature(layouts.load))`
         Requests to the PEs, each for one piece.
-    answer : :py:`In(stream.Signature(layouts.scan))`
-        Answers of the PEs: for each request, a value and an end.
+    answer : :py:`In(stream.Signature(layouts.result))`
+        Answers of the PEs: for each request, a value in lane 0, and an end.
     program : :py:`In(memory.ReadPort.Signature(...))`
         The program memory.
-    o : :py:`Out(stream.Signature(layouts.scan))`
-        Pieces, low ones first, then one end.
+    o : :py:`Out(stream.Signature(layouts.result))`
+        Pieces, each in lane 0, low ones first, then one end.
     """
     i: stream.Interface
     request: stream.Interface
@@ -45,10 +45,10 @@ class MemoryReader(wiring.Component):
         super().__init__({
             "i":       In(stream.Signature(layouts.read)),
             "request": Out(stream.Signature(layouts.load)),
-            "answer":  In(stream.Signature(layouts.scan)),
+            "answer":  In(stream.Signature(layouts.result)),
             "program": In(memory.ReadPort.Signature(
                 addr_width=clog2(config.program_depth), shape=layouts.descriptor.size)),
-            "o":       Out(stream.Signature(layouts.scan)),
+            "o":       Out(stream.Signature(layouts.result)),
         })
 
     def elaborate(self, platform):
@@ -76,9 +76,9 @@ class MemoryReader(wiring.Component):
 
         # A piece of the program has the form of a PE's answer: a value, then an end.
         ended         = Signal()
-        program_piece = Signal(self._layouts.scan)
+        program_piece = Signal(self._layouts.result)
         m.d.comb += [
-            program_piece.value.eq(self.program.data.word_select(piece, self._config.act_width)),
+            program_piece.word[0].eq(self.program.data.word_select(piece, self._config.act_width)),
             program_piece.end.eq(ended),
         ]
 
@@ -112,12 +112,12 @@ class MemoryReader(wiring.Component):
 
         Returns
         -------
-        found : view of ``layouts.scan``
+        found : view of ``layouts.result``
             The answer.
         taken : :class:`~amaranth.hdl.Signal`
             Set in the cycle in which the answer is accepted.
         """
-        found = self._layouts.scan(Mux(is_program, program_piece, self.answer.payload))
+        found = self._layouts.result(Mux(is_program, program_piece, self.answer.payload))
         taken = Signal()
         m.d.comb += [
             self.o.payload.eq(found),

@@ -36,10 +36,11 @@ class Sequencer(wiring.Component):
     """Sequencer of a program: fetches descriptors and executes them one after another.
 
     A descriptor of a tile is a start message, a message for each activation that the scanners find,
-    and an end message. A descriptor with `start.dense` is a start message, and the activations go
-    to the host. A fault is detected one cycle late, and stops the sequencer until a reset.
+    and an end message. A descriptor with `start.send` is a start message alone: the PEs send the
+    vector while further descriptors, and programs, are executed. One vector is sent at a time. A
+    fault is detected one cycle late, and stops the sequencer until a reset.
 
-    A read of activations is executed as a dense descriptor; a read of another memory by a
+    A read of activations is executed as a descriptor that sends them; a read of another memory by a
     :class:`~eie_hdl.ccu.memory_reader.MemoryReader`, if the configuration has ``readback``.
 
     Parameters
@@ -49,16 +50,18 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    run, read, watched, busy, done, fault
+    run, read, watched, busy, done, sending, fault
         As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     program : :py:`In(memory.ReadPort.Signature(...))`
         The program memory.
     message : :py:`Out(stream.Signature(message_layout(config)))`
         Messages to broadcast. An offered message is withdrawn after a fault.
     scan : :py:`In(stream.Signature(layouts.scan))`
-        Activations that the scanners find, and answers to requests for memory.
-    results : :py:`Out(stream.Signature(layouts.scan))`
-        Vectors and memory contents for the host. Withdrawn after a fault.
+        Activations that the scanners find.
+    answer : :py:`In(stream.Signature(layouts.result))`
+        Vectors of the PEs, and answers to requests for memory.
+    results : :py:`Out(stream.Signature(layouts.result))`
+        Vectors and memory contents for the host.
     tile_sent : :py:`Out(1)`
         Strobe: the end of a tile is broadcast.
     tiles_waiting : :py:`In(1)`
@@ -66,7 +69,7 @@ class Sequencer(wiring.Component):
     reading : :py:`Out(1)`
         A memory is being read; no program is running.
     queues_full, result_blocked : :py:`In(1)`
-        Cause of a stalled activation or result element, for the counters.
+        Cause of a stalled activation or result, for the counters.
     strobes : :py:`Out(strobes_layout)`
         Events of this cycle, for the counters.
     """
@@ -75,10 +78,12 @@ class Sequencer(wiring.Component):
     watched: Signal
     busy: Signal
     done: Signal
+    sending: Signal
     fault: data.View
     program: memory.ReadPort
     message: stream.Interface
     scan: stream.Interface
+    answer: stream.Interface
     results: stream.Interface
     tile_sent: Signal
     tiles_waiting: Signal
@@ -97,12 +102,14 @@ class Sequencer(wiring.Component):
             "watched": In(clog2(config.n_pe)),
             "busy":    Out(1),
             "done":    Out(1),
+            "sending": Out(1),
             "fault":   Out(fault_layout(config)),
             "program": In(memory.ReadPort.Signature(
                 addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
             "message": Out(stream.Signature(message_layout(config))),
             "scan":    In(stream.Signature(layouts.scan)),
-            "results": Out(stream.Signature(layouts.scan)),
+            "answer":  In(stream.Signature(layouts.result)),
+            "results": Out(stream.Signature(layouts.result)),
             "tile_sent":      Out(1),
             "tiles_waiting":  In(1),
             "reading":        Out(1),
@@ -131,6 +138,11 @@ class Sequencer(wiring.Component):
             self.program.en.eq(0),    # except in a state that reads
         ]
 
+        # Results pass to the host, except in a state that reads.
+        connect(m, flipped(self.answer), flipped(self.results))
+        with m.If(self.results.valid & self.results.ready & self.results.p.end):
+            m.d.sync += self.sending.eq(0)
+
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 self._accept(m, address, offset)
@@ -152,23 +164,27 @@ class Sequencer(wiring.Component):
                 self._start(m, descriptor, source, offer)
                 with m.If(error != Error.NONE):
                     m.d.sync += self._fault(error, address)
-                with m.If(sent):
+                with m.If(sent & descriptor.start.send):
+                    m.d.sync += self.sending.eq(1)
+                    m.next = "END"
+                with m.Elif(sent):
                     m.next = "SCAN"
             with m.State("SCAN"):
-                with m.If(~descriptor.start.dense):
-                    self._broadcast(m, descriptor, address, offer)
-                with m.Else():
-                    self._send_result(m, no_fault)
+                self._broadcast(m, descriptor, address, offer)
                 with m.If(self.scan.valid & self.scan.ready & self.scan.p.end):
                     m.next = "END"
             with m.State("END"):
                 self._end(m, descriptor, address, offer)
             with m.State("FINISH"):
                 m.d.comb += self.strobes.stall_barrier.eq(1)
-                with m.If(~self.tiles_waiting):
+                with m.If(~self.tiles_waiting & ~(self.reading & self.sending)):
                     m.d.comb += self.done.eq(~self.reading)
                     m.next = "IDLE"
-        m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.strobes.cycles.eq(self.busy)]
+        m.d.comb += [
+            self.busy.eq(~fsm.ongoing("IDLE")),
+            self.strobes.cycles.eq(self.busy),
+            self.strobes.stall_result.eq(self.busy & self.result_blocked),
+        ]
 
         return m
 
@@ -200,7 +216,9 @@ class Sequencer(wiring.Component):
             descriptor.eq(0),
             descriptor.start.source.eq(self.read.p.address),
             descriptor.start.last_word.eq(self.read.p.count - 1),
-            descriptor.start.dense.eq(1),
+            descriptor.start.last_lane.eq(-1),
+            descriptor.start.last_pe.eq(-1),
+            descriptor.start.send.eq(1),
             descriptor.final.eq(1),
             descriptor.valid.eq(1),
         ]
@@ -210,7 +228,7 @@ class Sequencer(wiring.Component):
         """Read a memory word by word: broadcast requests, and send the answers to the host."""
         m.submodules.memory_read = reader = MemoryReader(self._config)
         connect(m, flipped(self.read), reader.i)
-        connect(m, flipped(self.scan), reader.answer)
+        connect(m, flipped(self.answer), reader.answer)
         connect(m, reader.program, flipped(self.program))
         connect(m, reader.o, flipped(self.results))
         m.d.comb += [
@@ -223,8 +241,13 @@ class Sequencer(wiring.Component):
             m.next = "IDLE"
 
     def _start(self, m, descriptor, source, offer):
-        """Start a descriptor, after earlier tiles have been written if it has a barrier."""
-        must_wait = descriptor.barrier & self.tiles_waiting
+        """Start a descriptor, after earlier tiles have been written if it has a barrier.
+
+        A vector is sent after the one before.
+        """
+        for_tiles  = descriptor.barrier & self.tiles_waiting
+        for_result = descriptor.start.send & self.sending
+        must_wait  = for_tiles | for_result
         start = offer.p.body.start
         m.d.comb += [
             offer.p.kind.eq(Kind.START),
@@ -232,7 +255,8 @@ class Sequencer(wiring.Component):
             start.source.eq(source),
             start.watched.eq(self.watched),
             offer.valid.eq(~must_wait),
-            self.strobes.stall_barrier.eq(must_wait),
+            self.strobes.stall_barrier.eq(for_tiles),
+            self.strobes.phase_output.eq(for_result & ~for_tiles),
             self.strobes.phase_control.eq(~must_wait),
         ]
 
@@ -259,26 +283,21 @@ class Sequencer(wiring.Component):
         """Report an error of the descriptor at an address."""
         return [self.fault.code.eq(error), self.fault.address.eq(address)]
 
-    def _send_result(self, m, no_fault):
-        """Send the activations of the source of a dense descriptor to the host."""
-        m.d.comb += [
-            self.results.payload.eq(self.scan.payload),
-            self.results.valid.eq(self.scan.valid & no_fault),
-            self.scan.ready.eq(self.results.ready & no_fault),
-            self.strobes.phase_output.eq(1),
-            self.strobes.stall_result.eq(self.result_blocked),
-        ]
-
     def _end(self, m, descriptor, address, offer):
-        """End a descriptor, with a broadcast for a tile, and continue with the next one."""
-        is_tile = ~descriptor.start.dense
+        """End a descriptor, with a broadcast for a tile, and continue with the next one.
+
+        A tile that may overwrite a result ends when earlier results have been sent.
+        """
+        is_tile = ~descriptor.start.send
+        must_wait = is_tile & descriptor.result_barrier & self.sending
         sent = offer.valid & offer.ready
         m.d.comb += [
             offer.p.kind.eq(Kind.END),
             offer.p.body.end.eq(descriptor.end),
-            offer.valid.eq(is_tile),
+            offer.valid.eq(is_tile & ~must_wait),
             self.tile_sent.eq(sent),
-            self.strobes.phase_control.eq(1),
+            self.strobes.phase_output.eq(must_wait),
+            self.strobes.phase_control.eq(~must_wait),
         ]
         with m.If(~is_tile | sent):
             m.d.sync += address.eq(address + 1)

@@ -20,7 +20,8 @@ class Interlock(wiring.Signature):
         A packet is being received: any packet, one for a model, or one for each input buffer, as
         in :class:`~eie_hdl.host.packet_reader.PacketReader`.
     in_use : :py:`In(1)`
-        A program is running or pending, or memory is being read: only input buffers may be written.
+        A program is running or pending, a vector is being sent or memory read: only input buffers
+        may be written.
     buffer_in_use : :py:`In(2)`
         Input buffers that must not be written either.
     """

@@ -10,7 +10,8 @@ __all__ = ["ResetControl"]
 class ResetControl(wiring.Component):
     """Resets the core after a failed program, and in a soft reset, which also wipes the memories.
 
-    After a failure, the reset is delayed until words in flight have been written to the memories.
+    After a failure, the reset is delayed until words in flight have been written to the memories
+    and, unless the core hangs, until the vector being sent has left it.
 
     Parameters
     ----------
@@ -19,8 +20,10 @@ class ResetControl(wiring.Component):
 
     Members
     -------
-    failed : :py:`In(1)`
-        A program has failed: stop the core.
+    failed, hung : :py:`In(1)`
+        A program has failed, or exceeds its time limit: stop the core.
+    sending : :py:`In(1)`
+        The core sends a vector.
     soft_reset : :py:`In(1)`
         Strobe: start a soft reset. Ignored while the memories are being wiped.
     wiping : :py:`In(1)`
@@ -35,6 +38,8 @@ class ResetControl(wiring.Component):
         A soft reset is in progress.
     """
     failed: Signal
+    hung: Signal
+    sending: Signal
     soft_reset: Signal
     wiping: Signal
     wipe: Signal
@@ -46,7 +51,7 @@ class ResetControl(wiring.Component):
         # Longer than a message, and a word that follows it, take to reach the memories.
         self._settle_cycles = 2 * config.n_in_flight
         super().__init__({
-            "failed": In(1), "soft_reset": In(1), "wiping": In(1), "wipe": Out(1),
+            "failed": In(1), "hung": In(1), "sending": In(1), "soft_reset": In(1), "wiping": In(1), "wipe": Out(1),
             "reset_core": Out(1), "stopping": Out(1), "resetting": Out(1),
         })
 
@@ -55,24 +60,26 @@ class ResetControl(wiring.Component):
 
         settled  = Signal(range(self._settle_cycles + 1))
         is_quiet = settled == self._settle_cycles
+        cuts     = Signal()    # a vector that is being sent is cut off
 
         with m.FSM():
             with m.State("READY"):
                 m.d.sync += settled.eq(0)
                 with m.If(self.soft_reset):
                     m.next = "RESET"
-                with m.Elif(self.failed):
+                with m.Elif(self.failed | self.hung):
+                    m.d.sync += cuts.eq(self.hung)
                     m.next = "STOP"
 
             with m.State("STOP"):
                 m.d.comb += [
                     self.stopping.eq(1),
-                    self.reset_core.eq(is_quiet),
+                    self.reset_core.eq(is_quiet & (cuts | ~self.sending)),
                 ]
-                m.d.sync += settled.eq(settled + 1)
+                m.d.sync += settled.eq(settled + ~is_quiet)
                 with m.If(self.soft_reset):
                     m.next = "RESET"
-                with m.Elif(is_quiet):
+                with m.Elif(self.reset_core):
                     m.next = "READY"
 
             with m.State("RESET"):

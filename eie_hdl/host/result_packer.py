@@ -1,8 +1,8 @@
-from amaranth.hdl import Cat, Const, Module, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import EIEConfig
+from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import BEAT_BYTES, BEAT_WIDTH, Layouts, result_lane_width
 from .axi import stream_beat
 
@@ -10,14 +10,14 @@ __all__ = ["ResultPacker"]
 
 
 class ResultPacker(wiring.Component):
-    """Packs result elements into beats of an AXI4-Stream.
+    """Packs the elements of result words into beats of an AXI4-Stream.
 
     Elements are sign-extended to :func:`~eie_hdl.format.result_lane_width` bits; the first one is
-    in the least significant bits. A beat is sent when it is full, and at the last element of a
-    vector with `last` set; unused bytes are zero, and their `keep` bits deasserted.
+    in the least significant bits. A beat is sent when it is full and another element follows, and
+    at the end of a vector with `last` set; unused bytes are zero, and their `keep` bits deasserted.
 
-    Throughput is one element per cycle. A beat is offered in the cycle after its last element;
-    elements of the next beat are accepted while it is stalled. The column number is ignored.
+    Throughput is one beat per cycle, and one word per cycle if a beat holds at least a word. A beat
+    is offered in the cycle after the word, or the end, that follows it.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class ResultPacker(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.result))`
-        Elements of vectors, in order of column number.
+        Words of vectors, each vector with at least one, followed by one end.
     o : :py:`Out(stream.Signature(stream_beat))`
         Beats, one packet per vector.
     """
@@ -44,35 +44,51 @@ class ResultPacker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        # Elements of a beat, or of an incomplete beat and a word; zero from `level` on.
         n_lanes  = BEAT_WIDTH // self._lane_width
-        gathered = Signal(BEAT_WIDTH)    # zero from `lane` on
-        lane     = Signal(range(n_lanes))
-        kept     = Signal(BEAT_BYTES)    # valid bytes of `gathered`
-        beat     = Signal(BEAT_WIDTH)
-        keep     = Signal(BEAT_BYTES)
-        m.d.comb += [
-            beat.eq(gathered),
-            beat.word_select(lane, self._lane_width).eq(self.i.p.value),
-            keep.eq(Cat(Const(-1, signed(BEAT_BYTES // n_lanes)), kept)),
-        ]
-
-        leaves   = self.i.p.last | (lane == n_lanes - 1)
+        capacity = n_lanes - 1 + ACTS_PER_WORD
+        gathered = Signal(capacity * self._lane_width)
+        level    = Signal(range(capacity + 1))
         has_room = ~self.o.valid | self.o.ready
-        m.d.comb += self.i.ready.eq(~leaves | has_room)
+
+        # A beat leaves when something follows it: the end leaves it the last one.
+        is_end  = self.i.valid & self.i.p.end
+        is_last = Signal()
+        leaves  = Signal()
+        kept    = Signal.like(level)
+        rest    = Signal.like(gathered)
+        m.d.comb += [
+            is_last.eq(is_end & (level <= n_lanes)),
+            leaves.eq(((level > n_lanes) | (self.i.valid & (level == n_lanes)) | is_last)
+                      & has_room),
+            kept.eq(Mux(leaves, Mux(is_last, 0, level - n_lanes), level)),
+            rest.eq(Mux(leaves, gathered >> BEAT_WIDTH, gathered)),
+        ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(self.i.valid & self.i.ready):
-            with m.If(leaves):
-                m.d.sync += [
-                    self.o.valid.eq(1),
-                    self.o.p.data.eq(beat),
-                    self.o.p.keep.eq(keep),
-                    self.o.p.last.eq(self.i.p.last),
-                    gathered.eq(0),
-                    kept.eq(0),
-                    lane.eq(0),
-                ]
-            with m.Else():
-                m.d.sync += [gathered.eq(beat), kept.eq(keep), lane.eq(lane + 1)]
+        with m.If(leaves):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.p.data.eq(gathered[:BEAT_WIDTH]),
+                self.o.p.keep.eq(Cat((lane < level).replicate(BEAT_BYTES // n_lanes)
+                                     for lane in range(n_lanes))),
+                self.o.p.last.eq(is_last),
+            ]
+
+        # A word is appended to the elements that stay.
+        elements = Signal(data.ArrayLayout(self._lane_width, ACTS_PER_WORD))
+        m.d.comb += elements[0].eq(self.i.p.word[0])
+        for lane in range(1, ACTS_PER_WORD):
+            with m.If(self.i.p.last_lane >= lane):
+                m.d.comb += elements[lane].eq(self.i.p.word[lane])
+        has_space = kept < n_lanes
+        place = Cat(Const(0, clog2(self._lane_width)), kept)    # in bits
+        m.d.comb += self.i.ready.eq(Mux(is_end, is_last & leaves, has_space))
+        m.d.sync += [level.eq(kept), gathered.eq(rest)]
+        with m.If(self.i.valid & ~is_end & has_space):
+            m.d.sync += [
+                level.eq(kept + self.i.p.last_lane + 1),
+                gathered.eq(rest | elements.as_value() << place),
+            ]
 
         return m

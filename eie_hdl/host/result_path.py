@@ -14,8 +14,8 @@ __all__ = ["ResultPath"]
 class ResultPath(wiring.Component):
     """Path from the results of the core to the host, in packets that always end.
 
-    A packet that a reset of the core cuts off ends with a beat without bytes. Latency from the last
-    element of a beat is two cycles.
+    A packet that a reset of the core cuts off ends with a beat without bytes. Latency from the word
+    or end that follows a beat is two cycles.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class ResultPath(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.result))`
-        Elements of vectors.
+        Words of vectors.
     core_reset : :py:`In(1)`
-        Strobe: the core is reset; elements that were taken but not sent are dropped.
+        Strobe: the core is reset; words that were taken but not sent are dropped.
     o : :py:`Out(AxiStreamSignature())`
         Packets, one for each vector.
     """

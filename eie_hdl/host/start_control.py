@@ -30,8 +30,8 @@ class StartControl(wiring.Component):
         Errors and resets.
     interlock : :py:`In(Interlock())`
         To the load path.
-    core_busy : :py:`In(1)`
-        The core runs a program, or reads memory.
+    core_busy, core_sending : :py:`In(1)`
+        The core runs a program, or reads memory; it sends a vector.
     run : :py:`Out(stream.Signature(layouts.run))`
         Starts of programs. An offered start may be withdrawn.
     read : :py:`Out(stream.Signature(layouts.read))`
@@ -48,6 +48,7 @@ class StartControl(wiring.Component):
             "supervision": In(Supervision()),
             "interlock":   In(Interlock()),
             "core_busy":   In(1),
+            "core_sending": In(1),
             "run":         Out(stream.Signature(layouts.run)),
             "read":        Out(stream.Signature(layouts.read)),
             "status":      Out(StartStatus()),
@@ -74,7 +75,9 @@ class StartControl(wiring.Component):
         m.d.comb += [
             starts.running.eq(running),
             starts.reading.eq(reads.read.valid | (self.core_busy & ~running)),
-            self.interlock.in_use.eq(starts.waiting | self.core_busy | reads.read.valid),
+            starts.sending.eq(self.core_sending),
+            self.interlock.in_use.eq(starts.waiting | self.core_busy | self.core_sending
+                                     | reads.read.valid),
             self.interlock.buffer_in_use.eq(starts.buffer_in_use),
         ]
 

@@ -39,8 +39,9 @@ class StartQueue(wiring.Component):
         Register INPUT_WORDS.
     receiving_model, receiving_input : :py:`In(1)`, :py:`In(2)`
         A packet is being received: not for an input buffer; for each input buffer.
-    reading, running : :py:`In(1)`
-        Memory is being read; a program is running.
+    reading, running, sending : :py:`In(1)`
+        Memory is being read; a program is running; a vector is being sent, which may be in the rows
+        of the only input buffer, but not in those of one of two.
     run : :py:`Out(stream.Signature(layouts.run))`
         Starts of programs. An offered start may be withdrawn before the core accepts it.
     waiting : :py:`Out(1)`
@@ -60,6 +61,7 @@ class StartQueue(wiring.Component):
             "i": In(start_layout), "drop": In(1), "hold": In(1), "refuse": In(1),
             "input_words": In(REGISTER["INPUT_WORDS"].width("words")), "input_double": In(1),
             "receiving_model": In(1), "receiving_input": In(2), "reading": In(1), "running": In(1),
+            "sending": In(1),
             "run": Out(stream.Signature(Layouts.of(config).run)),
             "waiting": Out(1), "buffer": Out(1),
             "descriptor": Out(start_layout["descriptor"].shape), "buffer_in_use": Out(2),
@@ -82,6 +84,7 @@ class StartQueue(wiring.Component):
             self.buffer_in_use.eq(
                 Cat((self.running & (self.buffer == number))
                     | (next_.valid & (next_.buffer == number)) | self.reading
+                    | (self.sending & ~self.input_double)
                     for number in range(2))),
         ]
         with m.If(self.run.valid & self.run.ready):

@@ -30,8 +30,8 @@ class Supervisor(wiring.Component):
     -------
     registers : :py:`In(RegisterPorts(...))`
         Registers CONTROL, ERROR, ERROR_ADDRESS and WATCHDOG.
-    busy : :py:`In(1)`
-        The core runs a program, or reads memory.
+    busy, sending : :py:`In(1)`
+        The core runs a program, or reads memory; it sends a vector.
     done : :py:`In(1)`
         Strobe: a program has ended.
     fault : :py:`In(error_layout)`
@@ -54,6 +54,7 @@ class Supervisor(wiring.Component):
         super().__init__({
             "registers":    In(RegisterPorts.of("CONTROL", "ERROR", "ERROR_ADDRESS", "WATCHDOG")),
             "busy":         In(1),
+            "sending":      In(1),
             "done":         In(1),
             "fault":        In(error_layout),
             "blocked":      In(1),
@@ -77,9 +78,10 @@ class Supervisor(wiring.Component):
         m.d.comb += [
             watchdog.limit.eq(registers.watchdog_value),
             watchdog.active.eq(~supervision.core_aborting
-                               & (self.busy | (self.starts.waiting & ~errors.pending
-                                               & (self.packet_error.code == Error.NONE)
-                                               & ~supervision.clear_request))),
+                               & (self.busy | self.sending
+                                  | (self.starts.waiting & ~errors.pending
+                                     & (self.packet_error.code == Error.NONE)
+                                     & ~supervision.clear_request))),
             watchdog.restart.eq(self.starts.started | self.done),
             watchdog.blocked.eq(self.blocked),
             watchdog.descriptor.eq(self.starts.descriptor),
@@ -94,7 +96,9 @@ class Supervisor(wiring.Component):
 
         # Reactions.
         m.d.comb += [
-            resets.failed.eq((self.fault.code | watchdog.error.code) != Error.NONE),
+            resets.failed.eq(self.fault.code != Error.NONE),
+            resets.hung.eq(watchdog.error.code != Error.NONE),
+            resets.sending.eq(self.sending),
             resets.soft_reset.eq(supervision.soft_reset),
             resets.wiping.eq(self.wiping),
             self.wipe.eq(resets.wipe),

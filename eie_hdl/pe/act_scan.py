@@ -69,7 +69,6 @@ class ActScan(wiring.Component):
         word    = Signal(self._layouts.act_word)
         number  = Signal.like(self.r.addr)
         pending = Signal(ACTS_PER_WORD)
-        dense   = Signal()
         m.submodules.first = first = LeadingNonZero(ACTS_PER_WORD)
         rest = pending & ~(1 << first.index)
         m.d.comb += [
@@ -82,7 +81,7 @@ class ActScan(wiring.Component):
             m.d.sync += [
                 word.eq(s2_word),
                 number.eq(s2_number),
-                pending.eq(Cat((s2_word[n] != 0) | dense for n in range(ACTS_PER_WORD))),
+                pending.eq(Cat(s2_word[n] != 0 for n in range(ACTS_PER_WORD))),
             ]
 
         # The end follows when all stages are empty.
@@ -93,16 +92,12 @@ class ActScan(wiring.Component):
             found.valid.eq(first.found | is_end),
             found.p.column.eq(Cat(self.index, first.index, number)),
             found.p.value.eq(word[first.index]),
-            found.p.dense.eq(dense),
             found.p.end.eq(is_end),
         ]
         with m.If(is_end & found.ready):
             m.d.sync += busy.eq(0)
         with m.If(self.i.valid):
-            m.d.sync += [
-                busy.eq(1),
-                dense.eq(self.i.p.dense),
-            ]
+            m.d.sync += busy.eq(1)
 
         return m
 

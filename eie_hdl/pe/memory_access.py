@@ -19,8 +19,8 @@ class MemoryAccess(wiring.Component):
     Loads write all memories. The pointer, spmat and codebook memories are each read by one stage.
     With ``readback``, a request reads them too and has priority, as no program runs meanwhile.
 
-    The activation SRAM is read by the scanner and, while `hold` is set, by the drain. It is written
-    by the write-back and by loads. A load is delayed by one cycle if the write-back has a word,
+    The activation SRAM is read by the drain while `hold` is set, else by the vector sender while it
+    asks for a word, else by the scanner. It is written by the write-back and by loads. A load is delayed by one cycle if the write-back has a word,
     which happens in at most one of four cycles. While a program runs, the CCU sends no load in the
     cycle after another one.
 
@@ -39,16 +39,16 @@ class MemoryAccess(wiring.Component):
         Memories, each with a read port `r` and a write port `w`.
     ptr_even_r, ptr_odd_r, spmat_r, codebook_r : :py:`Out(memory.ReadPort.Signature(...))`
         Read ports for the pipeline stages.
-    scan_r, bias_r : :py:`Out(memory.ReadPort.Signature(...))`
-        Read ports of the activation SRAM, for the scanner and the drain.
+    scan_r, send_r, bias_r : :py:`Out(memory.ReadPort.Signature(...))`
+        Read ports of the activation SRAM, for the scanner, the vector sender and the drain.
     hold : :py:`In(1)`
-        The drain reads the activation SRAM, and the scanner must not.
+        The drain reads the activation SRAM, and no other component must.
     act_w : :py:`Out(memory.WritePort.Signature(...))`
         Write port of the activation SRAM, for the write-back.
-    scan : :py:`In(stream.Signature(layouts.scan))`
-        Activations from the scanner.
-    o : :py:`Out(stream.Signature(layouts.scan))`
-        Activations, and responses to requests while the scanner is idle.
+    vector : :py:`In(stream.Signature(layouts.result))`
+        Words of the vector sender.
+    o : :py:`Out(stream.Signature(layouts.result))`
+        Words of vectors, and responses to requests while the sender is idle.
     """
     def __init__(self, config: EIEConfig):
         self._config  = config
@@ -68,11 +68,12 @@ class MemoryAccess(wiring.Component):
                for name, (r, w) in ports.items()},
             **{f"{name}_r": Out(ports[name][0]) for name in _LOADED},
             "scan_r": Out(act_r),
+            "send_r": Out(act_r),
             "bias_r": Out(act_r),
             "hold":   In(1),
             "act_w":  Out(act_w),
-            "scan":   In(stream.Signature(layouts.scan)),
-            "o":      Out(stream.Signature(layouts.scan)),
+            "vector": In(stream.Signature(layouts.result)),
+            "o":      Out(stream.Signature(layouts.result)),
         })
 
     def elaborate(self, platform):
@@ -85,7 +86,7 @@ class MemoryAccess(wiring.Component):
             self._read_back(m, is_request)
         else:
             is_request = 0
-            connect(m, flipped(self.scan), flipped(self.o))
+            connect(m, flipped(self.vector), flipped(self.o))
             for name in _LOADED:
                 connect(m, flipped(getattr(self, f"{name}_r")), flipped(getattr(self, name).r))
 
@@ -113,22 +114,22 @@ class MemoryAccess(wiring.Component):
         return self.i.p.address >> (_LOADED[name] is Memory.PTR)
 
     def _share_act(self, m, loading):
-        """Connect the activation SRAM to the scanner, the drain, the write-back and loads."""
+        """Connect the activation SRAM to its readers, the write-back and loads."""
         load, r, w = self.i.p, self.act.r, self.act.w
         load_waits = Signal()
         m.d.sync += load_waits.eq(loading & self.act_w.en)
         m.d.comb += [
-            r.addr.eq(Mux(self.hold, self.bias_r.addr, self.scan_r.addr)),
-            r.en.eq(Mux(self.hold, self.bias_r.en, self.scan_r.en)),
-            self.scan_r.data.eq(r.data),
-            self.bias_r.data.eq(r.data),
+            r.addr.eq(Mux(self.hold, self.bias_r.addr,
+                          Mux(self.send_r.en, self.send_r.addr, self.scan_r.addr))),
+            r.en.eq(Mux(self.hold, self.bias_r.en, self.send_r.en | self.scan_r.en)),
+            *(reader.data.eq(r.data) for reader in (self.scan_r, self.send_r, self.bias_r)),
             w.addr.eq(Mux(self.act_w.en, self.act_w.addr, load.address)),
             w.data.eq(Mux(self.act_w.en, self.act_w.data, load.data)),
             w.en.eq(self.act_w.en | loading | load_waits),
         ]
 
     def _read_back(self, m, is_request):
-        """Answer requests: read in place of the stages, and send in place of the scanner."""
+        """Answer requests: read in place of the stages, and send in place of the vector sender."""
         m.submodules.readback = readback = Readback(self._config)
         m.d.comb += [
             readback.index.eq(self.index),
@@ -144,8 +145,8 @@ class MemoryAccess(wiring.Component):
                 readback.words[name].eq(port.data),
             ]
         m.d.comb += [
-            self.o.payload.eq(Mux(readback.o.valid, readback.o.payload, self.scan.payload)),
-            self.o.valid.eq(readback.o.valid | self.scan.valid),
+            self.o.payload.eq(Mux(readback.o.valid, readback.o.payload, self.vector.payload)),
+            self.o.valid.eq(readback.o.valid | self.vector.valid),
             readback.o.ready.eq(self.o.ready),
-            self.scan.ready.eq(self.o.ready),
+            self.vector.ready.eq(self.o.ready),
         ]

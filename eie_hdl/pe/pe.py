@@ -14,6 +14,7 @@ from .memory_access import MemoryAccess
 from .ptr_read import PtrRead
 from .queue import ActivationQueue
 from .spmat_read import SpmatRead
+from .vector_sender import VectorSender
 from .write_back import WriteBack
 
 __all__ = ["Pe", "PeSignature"]
@@ -44,7 +45,8 @@ class Pe(wiring.Component):
 
     (Han et al., ISCA 2016, section 4 and figure 4.) One pipeline keeps the order of the broadcast:
     pointer read, activation queue, spmat read, entry decode, drain, MAC, write-back. In parallel,
-    the scanner reads the source vector and sends its nonzero activations to the tree.
+    the scanner reads the source vector and sends its nonzero activations to the tree, and the
+    vector sender sends results to the host.
 
     Parameters
     ----------
@@ -77,6 +79,7 @@ class Pe(wiring.Component):
 
         config, link = self._config, self.link
         m.submodules.scan       = scan       = ActScan(config)
+        m.submodules.sender     = sender     = VectorSender(config)
         m.submodules.ptr_read   = ptr_read   = PtrRead(config)
         m.submodules.queue      = queue      = ActivationQueue(config)
         m.submodules.spmat_read = spmat_read = SpmatRead(config)
@@ -86,17 +89,21 @@ class Pe(wiring.Component):
         m.submodules.write_back = write_back = WriteBack(config)
         m.submodules.access     = access     = MemoryAccess(config)
 
-        # Broadcast.
+        # Broadcast. A vector is sent without the pipeline.
         valid, message = self._receive(m)
+        starts, sends = valid & (message.kind == Kind.START), message.body.start.send
         m.d.comb += [
             scan.index.eq(self.index),
             scan.i.payload.eq(message.body.start),
-            scan.i.valid.eq(valid & (message.kind == Kind.START)),
+            scan.i.valid.eq(starts & ~sends),
+            sender.index.eq(self.index),
+            sender.i.payload.eq(message.body.start),
+            sender.i.valid.eq(starts & sends),
             access.index.eq(self.index),
             access.i.payload.eq(message.body.load),
             access.i.valid.eq(valid & (message.kind == Kind.LOAD)),
             ptr_read.i.payload.eq(message),
-            ptr_read.i.valid.eq(valid & (message.kind != Kind.LOAD)),
+            ptr_read.i.valid.eq(valid & (message.kind != Kind.LOAD) & ~(starts & sends)),
         ]
 
         # Pipeline.
@@ -117,16 +124,22 @@ class Pe(wiring.Component):
         connect(m, spmat_read.r, access.spmat_r)
         connect(m, mac.codebook, access.codebook_r)
         connect(m, scan.r, access.scan_r)
+        connect(m, sender.r, access.send_r)
         connect(m, drain.bias, access.bias_r)
         connect(m, write_back.w, access.act_w)
-        m.d.comb += [scan.hold.eq(drain.hold), access.hold.eq(drain.hold)]
+        m.d.comb += [
+            scan.hold.eq(drain.hold | sender.r.en),
+            sender.hold.eq(drain.hold),
+            access.hold.eq(drain.hold),
+        ]
         m.submodules.acc = self.acc
         connect(m, mac.acc_r, self.acc.r)
         connect(m, mac.acc_w, self.acc.w)
 
-        # Activations, written tiles and events.
-        connect(m, scan.o, access.scan)
-        connect(m, access.o, flipped(link).scan)
+        # Activations, results, written tiles and events.
+        connect(m, scan.o, flipped(link).scan)
+        connect(m, sender.o, access.vector)
+        connect(m, access.o, flipped(link).result)
         connect(m, write_back.written, flipped(link).written)
         m.d.comb += [link.filling.eq(queue.filling), link.full.eq(queue.full)]
         self._count(m, scan, spmat_read, decode, mac)

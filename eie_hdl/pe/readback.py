@@ -11,8 +11,8 @@ __all__ = ["Readback"]
 class Readback(wiring.Component):
     """Reads one element of a memory word for the host.
 
-    The response is a value, if the request addresses this PE, and an end, in the form of a scan: it
-    passes the tree and leaves its nodes in their initial state. Latency is two cycles.
+    The response is a value in lane 0, if the request addresses this PE, and an end, in the form of
+    a vector: it passes the tree and leaves its nodes in their initial state. Latency is two cycles.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Readback(wiring.Component):
         Requests. Must not arrive before the end of the previous response has been accepted.
     words : :py:`In(data.StructLayout({"spmat": ..., "ptr_even": ..., ...}))`
         Outputs of the memories, one cycle after the request, all at its address.
-    o : :py:`Out(stream.Signature(layouts.scan))`
+    o : :py:`Out(stream.Signature(layouts.result))`
         Responses. Registered.
     """
     index: Signal
@@ -43,7 +43,7 @@ class Readback(wiring.Component):
             "words": In(data.StructLayout({
                 "spmat": layouts.spmat_word.size, "ptr_even": layouts.ptr,
                 "ptr_odd": layouts.ptr, "codebook": Shape.cast(layouts.weight).width})),
-            "o":     Out(stream.Signature(layouts.scan)),
+            "o":     Out(stream.Signature(layouts.result)),
         })
 
     def elaborate(self, platform):
@@ -68,7 +68,7 @@ class Readback(wiring.Component):
                 m.d.comb += word.eq(self.words.codebook)
 
         # The value is output first, then the end.
-        act_width = len(self.o.p.value)
+        act_width = len(self.o.p.word[0])
         n_pieces  = -(-len(word) // act_width)
         has_value = Signal()
         m.d.comb += self.o.p.end.eq(~has_value)
@@ -76,7 +76,7 @@ class Readback(wiring.Component):
             m.d.sync += [
                 has_value.eq(request.pe == self.index),
                 self.o.valid.eq(1),
-                self.o.p.value.eq(word.word_select(request.data[:clog2(n_pieces)], act_width)),
+                self.o.p.word[0].eq(word.word_select(request.data[:clog2(n_pieces)], act_width)),
             ]
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += [

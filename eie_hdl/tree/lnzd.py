@@ -5,7 +5,6 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import clog2
-from ..format import Layouts
 from ..lib.stream_queue import StreamQueue
 
 __all__ = ["LeadingNonZero", "LnzdNode"]
@@ -62,75 +61,79 @@ class LeadingNonZero(wiring.Component):
 
 
 class LnzdNode(wiring.Component):
-    """Node of the LNZD quadtree: merges the scans of its children.
+    """Node of the LNZD quadtree: merges the scans, or the results, of its children.
 
-    Arbitration is round-robin, so that columns are nearly in ascending order and neighbours share
-    spmat words; children that offer nothing are skipped. In a dense scan, in which all children
-    send the same number of activations, none is skipped: the order is exact. When all children
-    offer their end, a single end is output. Throughput is one item per cycle; latency is one cycle.
+    Arbitration is round-robin. Of scans, children that offer nothing are skipped; columns are
+    nearly in ascending order, so that neighbours share spmat words. Of results, each child is
+    awaited until it has offered its end: the order is exact. When all children offer their end, a
+    single end is output. Throughput is one item per cycle; latency is one cycle.
 
     Parameters
     ----------
-    layouts : :class:`Layouts`
-        Layouts of the words; the payload is ``layouts.scan``.
+    shape : :class:`~amaranth.lib.data.Layout`
+        Payload, with a field `end`.
     n_children : :class:`int`, power of two
         Number of children: 4, or 2 at the root if the number of PEs is not a power of four.
+    in_order : :class:`bool`
+        Await each child in its turn.
 
     Members
     -------
-    i : :py:`In(stream.Signature(layouts.scan)).array(n_children)`
+    i : :py:`In(stream.Signature(shape)).array(n_children)`
         Children.
-    o : :py:`Out(stream.Signature(layouts.scan))`
+    o : :py:`Out(stream.Signature(shape))`
         Parent.
     """
     i: list[stream.Interface]
     o: stream.Interface
 
-    def __init__(self, layouts: Layouts, *, n_children):
+    def __init__(self, shape, *, n_children, in_order):
         if n_children not in (2, 4):
             raise ValueError(f"Number of children must be 2 or 4, not {n_children!r}")
 
-        self._layouts = layouts
+        self._shape    = shape
+        self._in_order = in_order
         super().__init__({
-            "i": In(stream.Signature(layouts.scan)).array(n_children),
-            "o": Out(stream.Signature(layouts.scan)),
+            "i": In(stream.Signature(shape)).array(n_children),
+            "o": Out(stream.Signature(shape)),
         })
 
     def elaborate(self, platform):
         m = Module()
 
         n_children = len(self.i)
-        m.submodules.output = output = StreamQueue(self._layouts.scan, depth=2)
+        m.submodules.output = output = StreamQueue(self._shape, depth=2)
         m.submodules.in_turn = in_turn = LeadingNonZero(n_children)
         m.submodules.wrapped = wrapped = LeadingNonZero(n_children)
         connect(m, output.o, flipped(self.o))
 
         valid = Cat(child.valid for child in self.i)
         end   = Cat(child.valid & child.payload.end for child in self.i)
-        dense = Cat(child.valid & child.payload.dense for child in self.i)
 
-        # Grant the first child from `turn` on, otherwise wrap around to the lowest.
-        turn    = Signal(clog2(n_children))
-        offered = Signal(n_children)
+        # Grant the first candidate from `turn` on, otherwise wrap around to the lowest.
+        turn       = Signal(clog2(n_children))
+        candidates = Signal(n_children)
         m.d.comb += [
-            offered.eq(valid & ~end & Mux(dense.any(), 1 << turn, -1)),
-            in_turn.mask.eq(offered & (-1 << turn)),
-            wrapped.mask.eq(offered),
+            candidates.eq(~end if self._in_order else valid & ~end),
+            in_turn.mask.eq(candidates & (-1 << turn)),
+            wrapped.mask.eq(candidates),
         ]
 
         granted = Signal(clog2(n_children))
+        offers  = Signal()
         all_end = Signal()
         m.d.comb += [
             granted.eq(Mux(in_turn.found, in_turn.index, wrapped.index)),
+            offers.eq(wrapped.found & valid.bit_select(granted, 1)),
             all_end.eq(end.all()),
             output.i.payload.eq(Array(child.payload for child in self.i)[granted]),
-            output.i.valid.eq(wrapped.found | all_end),
+            output.i.valid.eq(offers | all_end),
         ]
         with m.If(output.i.ready):
             with m.If(all_end):
                 m.d.comb += [child.ready.eq(1) for child in self.i]
                 m.d.sync += turn.eq(0)
-            with m.Elif(wrapped.found):
+            with m.Elif(offers):
                 m.d.comb += Array(child.ready for child in self.i)[granted].eq(1)
                 m.d.sync += turn.eq(granted + 1)
 

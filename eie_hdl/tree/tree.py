@@ -32,6 +32,8 @@ class Link(wiring.Signature):
         Broadcast.
     scan : :py:`Out(stream.Signature(layouts.scan))`
         Activations found in the activation SRAM.
+    result : :py:`Out(stream.Signature(layouts.result))`
+        Words for the host: of PE 0 to the last PE, then the next row. Then an end.
     written : :py:`Out(stream.Signature(1))`
         One token per tile written back; its payload is set if an accumulator overflowed.
     filling, full : :py:`Out(1)`
@@ -46,6 +48,7 @@ class Link(wiring.Signature):
         super().__init__({
             "message": In(stream.Signature(layouts.message, always_ready=True)),
             "scan":    Out(stream.Signature(layouts.scan)),
+            "result":  Out(stream.Signature(layouts.result)),
             "written": Out(stream.Signature(1)),
             "filling": Out(1),
             "full":    Out(1),
@@ -80,7 +83,7 @@ class TreeNodeSignature(wiring.Signature):
 class TreeNode(wiring.Component):
     """Tree node: connects the links of its children to one parent link, through registers.
 
-    The broadcast is repeated to all children. Scans are merged by an
+    The broadcast is repeated to all children. Scans and results are merged by
     :class:`~eie_hdl.tree.lnzd.LnzdNode`; a tile is written when all children have written it;
     back-pressure is asserted if that of any child is; events are summed. Latency is one cycle, and
     two cycles for scans and written tiles.
@@ -119,12 +122,20 @@ class TreeNode(wiring.Component):
         # Up: scans. Queues on both sides of the arbiter decouple its logic from the wires to
         # neighbouring nodes.
         layouts = Layouts.of(self._config)
-        m.submodules.lnzd = lnzd = LnzdNode(layouts, n_children=len(children))
+        m.submodules.lnzd = lnzd = LnzdNode(layouts.scan, n_children=len(children),
+                                            in_order=False)
         for n, child in enumerate(children):
             m.submodules[f"scan_{n}"] = scan = StreamQueue(layouts.scan, depth=2)
             connect(m, flipped(child).scan, scan.i)
             connect(m, scan.o, lnzd.i[n])
         connect(m, lnzd.o, flipped(parent).scan)
+
+        # Up: results. They come too seldom from a child to need a queue on its side.
+        m.submodules.result = result = LnzdNode(layouts.result, n_children=len(children),
+                                                in_order=True)
+        for n, child in enumerate(children):
+            connect(m, flipped(child).result, result.i[n])
+        connect(m, result.o, flipped(parent).result)
 
         # Up: written tiles. The token of a child is kept until all children have written the tile.
         written  = Signal(len(children))

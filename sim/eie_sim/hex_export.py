@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.vectors import input_packets, output_columns, result_type
+from eie_compiler.vectors import input_packets, result_order, result_type
 from eie_hdl.export.bench import describe_bench
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.files import staged, write_file
@@ -94,26 +94,23 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
 
 
 def _results(build: Build, values: NDArray[np.int64]) -> list[str]:
-    """Return a line for each beat of all results: TLAST, TKEEP, mask, TDATA."""
+    """Return a line for each beat of all results: TLAST, TKEEP, TDATA."""
     outputs = infer(build, values, words=True, engine="golden").outputs
-    columns = output_columns(build.config, build.images["ccu.program"])
     packets = []
-    for vector, output, n_columns in zip(build.outputs, outputs, columns, strict=True):
-        lanes = np.zeros((2, len(values), n_columns), result_type(build.config))
-        lanes[0][:, vector.columns] = -1    # other columns are not compared
-        lanes[1][:, vector.columns] = output
-        packets.append(lanes)
+    for vector, output in zip(build.outputs, outputs, strict=True):
+        placed = np.zeros(output.shape, result_type(build.config))
+        placed[:, vector.columns] = output
+        packets.append(placed[:, result_order(build.config, output.shape[1])])
     return [line for number in range(len(values)) for lanes in packets
-            for line in _lines(*lanes[:, number])]
+            for line in _lines(lanes[number])]
 
 
-def _lines(mask: NDArray[np.signedinteger], data: NDArray[np.signedinteger]) -> Iterator[str]:
-    beats = [_beats(part) for part in (mask, data)]
-    left = data.nbytes
-    for masked, beat in zip(*beats, strict=True):
+def _lines(lanes: NDArray[np.signedinteger]) -> Iterator[str]:
+    left = lanes.nbytes
+    for beat in _beats(lanes):
         keep = (1 << min(left, _BYTES_PER_BEAT)) - 1
         left -= _BYTES_PER_BEAT
-        yield f"{left <= 0:x}_{keep:02x}_{masked:016x}_{beat:016x}\n"
+        yield f"{left <= 0:x}_{keep:02x}_{beat:016x}\n"
 
 
 def _beats(lanes: NDArray[np.signedinteger]) -> Sequence[int]:

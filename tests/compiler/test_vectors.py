@@ -20,6 +20,7 @@ from eie_compiler.vectors import (
     packet,
     quantise,
     read_words,
+    result_order,
     result_type,
     scatter,
 )
@@ -137,17 +138,30 @@ def test_identical_memories_are_sent_once():
     assert (header["memory"], header["everyone"]) == (Memory.CODEBOOK.value, 1)
 
 
-def test_every_dense_descriptor_up_to_the_final_one_sends_a_vector():
+def test_every_descriptor_that_sends_up_to_the_final_one_sends_a_vector():
     config = TINY
     shape = Layouts.of(config).descriptor
     build = small_build()
     fields = unpack(shape, np.repeat(build.images["ccu.program"][:1], 4, axis=0))
-    fields["start"]["dense"] = np.array([1, 0, 1, 1])
+    fields["start"]["send"] = np.array([1, 0, 1, 1])
     fields["start"]["last_word"] = np.array([2, 5, 0, 7])
+    fields["start"]["last_lane"] = np.array([3, 1, 0, 2])
+    fields["start"]["last_pe"] = np.array([3, 0, 0, 1])
     fields["final"] = np.array([0, 0, 1, 0])
-    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1 * 16]
+    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1]
     fields["final"][:] = 0
-    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1 * 16, 8 * 16]
+    assert output_columns(config, pack(shape, fields)) == [3 * 16, 1, 7 * 16 + 2 * 4 + 2]
+
+
+def test_elements_of_a_result_are_in_order_of_row_and_pe():
+    """15 elements: PEs 0 to 2 have four, PE 3 has three; then one more row."""
+    first_row = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11]
+    assert result_order(TINY, 15).tolist() == first_row
+    assert result_order(TINY, 16).tolist() == [*first_row, 15]
+    assert result_order(TINY, 22).tolist() == [*first_row, 15, 16, 20, 17, 21, 18, 19]
+    assert result_order(EIEConfig(n_pe=1), 6).tolist() == list(range(6))
+    for n_columns in range(1, 40):
+        assert sorted(result_order(TINY, n_columns)) == list(range(n_columns))
 
 
 @pytest.mark.parametrize(("width", "bits"), [(4, 8), (8, 8), (9, 16), (16, 16), (17, 32), (24, 32)])

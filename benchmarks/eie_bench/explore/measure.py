@@ -119,7 +119,7 @@ def _programs(given: GivenLayer, machine: Machine) -> list[list[Step]]:
         # The entries are most of the work and are the same for all inputs.
         nonzero = np.zeros(len(steps[0].nonzero), np.bool_)
         nonzero[:len(x)] = x != 0
-        programs.append([step._replace(nonzero=nonzero) if step.words else step
+        programs.append([step if step.n_sent else step._replace(nonzero=nonzero)
                          for step in steps])
     return programs
 
@@ -131,11 +131,11 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     total = {name: sum(counter[name] for counter in counters) for name in counters[0]}
     cycles, macs = net_cycles(total), total["macs"]
     walked = macs + total["paddings"]
-    entries = np.stack([step.entries for step in runs[0] if step.words], axis=1)
+    entries = np.stack([step.entries for step in runs[0] if not step.n_sent], axis=1)
     network = CompressedNetwork((layer,), input_frac=0, v_width=clog2(len(layer.codebook)))
     require_entries(config, [entries])
     ptr_words = require_pointers(config, network)
-    place_activations(config, network)
+    place_activations(config, network, [False] * len(network.layers))
     word_bits = config.entry_width * config.entries_per_word
     spmat_words = -(-int(entries.sum(axis=(1, 2)).max()) // config.entries_per_word)
     return Measurement(

@@ -37,7 +37,7 @@ class Bounds(NamedTuple):
 
 def find_bounds(config: EIEConfig, steps: Sequence[Step]) -> Bounds:
     """Compute the bounds of a program whose tiles are back to back."""
-    counts = np.concatenate([step.entries[:, step.nonzero].T for step in steps if step.words])
+    counts = np.concatenate([step.entries[:, step.nonzero].T for step in steps if not step.n_sent])
     taken = counts if config.drop_empty_columns else np.maximum(counts, 1)
     return Bounds(int(counts.sum(axis=0).max()), int(taken.sum(axis=0).max()), len(counts),
                   _simple_model(taken, config.queue_depth))

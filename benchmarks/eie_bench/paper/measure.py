@@ -241,7 +241,7 @@ def _describe(build: Build) -> Stored:
     config, layer = build.config, build.report["layers"][0]
     layouts = Layouts.of(config)
     program = unpack(layouts.descriptor, build.images["ccu.program"])
-    tiles = program["start"]["dense"] == 0
+    tiles = program["start"]["send"] == 0
     return Stored(
         entries=layer["entries"], paddings=layer["paddings"], entry_bits=config.entry_width,
         pointers=config.n_pe * (layer["tiles"] * layer["columns"] + 1),

@@ -106,7 +106,7 @@ def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str
     if n_words["input"] > input_words:
         raise JsonError(f"input must be in {input_words} rows, input_words of the manifest, not in "
                         f"{n_words['input']}")
-    expected = [n_words[f"layer{number}"] * group for number in sent]
+    expected = [int(columns[f"layer{number}"].max()) + 1 for number in sent]
     if expected != sent_columns:
         raise JsonError(f"sent layers must have {reprlib.repr(sent_columns)} columns, as the "
                         f"program sends them, not {reprlib.repr(expected)}")

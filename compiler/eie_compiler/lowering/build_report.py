@@ -14,6 +14,7 @@ from ..network import CompressedNetwork, Layer
 from .csc import Encoded
 from .fixed_point import LayerFormat, layers_with_inputs, measure_precision
 from .program import LayerPlan
+from .row_mapping import n_slots
 
 __all__ = ["describe_build"]
 
@@ -48,7 +49,7 @@ def _describe_work(config: EIEConfig, layer: Layer, plan: LayerPlan,
     return {
         "nonzeros": layer.n_nonzeros,
         "density": layer.n_nonzeros / (layer.n_rows * layer.n_cols),
-        "tiles": plan.n_tiles(config), "slots": plan.slots, "columns": plan.columns,
+        "tiles": plan.n_tiles(config), "slots": n_slots(plan.rows, config.n_pe), "columns": plan.columns,
         "entries": len(encoded.v), "paddings": encoded.n_paddings,
         "entries_per_pe": {"mean": float(per_pe.mean()), "max": int(per_pe.max()),
                            "min": int(per_pe.min())},

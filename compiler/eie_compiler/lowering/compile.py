@@ -45,7 +45,8 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     if outputs not in ("last", "all"):
         raise CompileError(f"outputs must be last or all, not {outputs!r}")
     _require_widths(config, network)
-    act_map = place_activations(config, network)
+    sent = [outputs == "all" or layer is network.layers[-1] for layer in network.layers]
+    act_map = place_activations(config, network, sent)
     require_pointers(config, network)
 
     preprocessing = fix_preprocessing(config, network)
@@ -59,11 +60,11 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         LayerPlan(source=act_map.vectors[at], reads_input=at == 0,
                   source_words=n_words(layer.n_cols, config.n_pe),
                   destination=act_map.vectors[at + 1], bias=act_map.biases[at],
-                  slots=n_slots(layer.n_rows, config.n_pe),
+                  rows=layer.n_rows,
                   columns=n_slots(layer.n_cols, config.n_pe) * config.n_pe,
                   codebook=numbers[at], shift=formats[at].shift,
                   bias_shift=formats[at].bias_shift, relu=layer.relu,
-                  sent=outputs == "all" or layer is network.layers[-1])
+                  sent=sent[at], overwrites_result=act_map.overwrites_result[at])
         for at, layer in enumerate(network.layers)]
 
     layouts = Layouts.of(config)

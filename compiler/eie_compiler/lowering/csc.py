@@ -200,7 +200,7 @@ def decode(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
     if not len(final):
         raise DecodeError(f"Program must end, but no descriptor from {start} is final")
     steps = range(start, start + int(final[0]) + 1)
-    tiles = [step for step in steps if not program["start"]["dense"][step]]
+    tiles = [step for step in steps if not program["start"]["send"][step]]
     layers: list[list[int]] = []
     for step in tiles:
         if program["barrier"][step] or not layers:

@@ -1,6 +1,7 @@
 """Placement of biases and vectors in the activation SRAM."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 
@@ -23,6 +24,8 @@ class ActMap:
         First row of the input (of its first buffer), then of the results of each layer.
     input_buffers : :class:`int`
         2 if the SRAM has room for the next input while a program runs, else 1.
+    overwrites_result : :class:`tuple` of :class:`bool`
+        For each layer, true if its results share rows with results that go to the host.
     n_words : :class:`int`
         Number of rows used.
     """
@@ -30,6 +33,7 @@ class ActMap:
     biases: tuple[int, ...]
     vectors: tuple[int, ...]
     input_buffers: int
+    overwrites_result: tuple[bool, ...]
     n_words: int
 
 
@@ -38,7 +42,8 @@ def n_words(n_elements: int, n_pe: int) -> int:
     return -(-n_slots(n_elements, n_pe) // ACTS_PER_WORD)
 
 
-def place_activations(config: EIEConfig, network: CompressedNetwork) -> ActMap:
+def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Sequence[bool]
+                      ) -> ActMap:
     """Place the biases first, then the vectors from both ends of the space after them.
 
     A vector is live from the layer that computes it to the layer that reads it, so only successive
@@ -46,7 +51,13 @@ def place_activations(config: EIEConfig, network: CompressedNetwork) -> ActMap:
     the largest successive pair, which is the minimum.
 
     If there is room, the input has two separate buffers at the top instead: one is filled while a
-    program uses the other.
+    program uses the other. If there is still room, results for the host are apart from all other
+    vectors, so that the next program need not wait until they have been sent.
+
+    Parameters
+    ----------
+    sent : sequence of :class:`bool`
+        For each layer, true if its results go to the host.
 
     Raises
     ------
@@ -59,21 +70,46 @@ def place_activations(config: EIEConfig, network: CompressedNetwork) -> ActMap:
         base += n_words(layer.n_rows, config.n_pe)
     elements = [network.layers[0].n_cols, *(layer.n_rows for layer in network.layers)]
     sizes = [n_words(count, config.n_pe) for count in elements]
+    n_input, results = sizes[0], sizes[1:]
 
-    vectors, top = _alternate(base, sizes[1:])
-    if top + 2 * sizes[0] <= config.act_depth:
-        return ActMap(tuple(biases), (top, *vectors), 2, top + 2 * sizes[0])
+    def make_map(vectors: tuple[int, ...], input_buffers: int, top: int) -> ActMap:
+        return ActMap(tuple(biases), vectors, input_buffers,
+                      _overlaps(vectors[1:], results, sent), top)
+
+    for place in (_set_apart, _alternate):
+        vectors, top = place(base, results, sent)
+        if top + 2 * n_input <= config.act_depth:
+            return make_map((top, *vectors), 2, top + 2 * n_input)
 
     pairs = [a + b for a, b in zip(sizes, sizes[1:])]
     widest = network.layers[pairs.index(max(pairs))].name
-    vectors, top = _alternate(base, sizes)
+    vectors, top = _alternate(base, sizes, sent)
     require_words("activation SRAM", top, config.act_depth, "act_depth",
                   where=f" ({base} of biases, {max(pairs)} of inputs and outputs of layer "
                         f"{widest!r})", instead=", or n_pe")
-    return ActMap(tuple(biases), vectors, 1, top)
+    return make_map(vectors, 1, top)
 
 
-def _alternate(base: int, sizes: list[int]) -> tuple[tuple[int, ...], int]:
+def _alternate(base: int, sizes: list[int], sent: Sequence[bool]) -> tuple[tuple[int, ...], int]:
     """Place vectors, of which successive ones must not overlap; return first rows and the end."""
     top = base + max(a + b for a, b in zip(sizes, [*sizes[1:], 0]))
     return tuple(top - size if number % 2 else base for number, size in enumerate(sizes)), top
+
+
+def _set_apart(base: int, sizes: list[int], sent: Sequence[bool]) -> tuple[tuple[int, ...], int]:
+    """Place vectors as :func:`_alternate` does, but those that are `sent` in rows of their own."""
+    kept = [0 if apart else size for size, apart in zip(sizes, sent)]
+    vectors, top = _alternate(base, kept, sent)
+    places = []
+    for first, size, apart in zip(vectors, sizes, sent):
+        places.append(top if apart else first)
+        top += size if apart else 0
+    return tuple(places), top
+
+
+def _overlaps(first: tuple[int, ...], sizes: list[int], sent: Sequence[bool]) -> tuple[bool, ...]:
+    """Check for each vector whether it shares rows with one that is `sent`."""
+    rows = [range(begin, begin + size) for begin, size in zip(first, sizes)]
+    apart = [each for each, is_sent in zip(rows, sent) if is_sent]
+    return tuple(any(max(each.start, other.start) < min(each.stop, other.stop) for other in apart)
+                 for each in rows)

@@ -10,6 +10,7 @@ from eie_hdl.format import Layouts
 from eie_hdl.packing import pack
 
 from ..errors import require_words
+from .row_mapping import n_slots
 
 __all__ = ["LayerPlan", "pack_program"]
 
@@ -26,14 +27,16 @@ class LayerPlan:
         True if the source is an input buffer.
     source_words : :class:`int`
         Number of rows of the source.
-    slots, columns : :class:`int`
-        Number of slots of the results, and of columns of the source.
+    rows, columns : :class:`int`
+        Number of results, and of columns of the source.
     codebook : :class:`int`
         Number of the codebook.
     shift, bias_shift : :class:`int`
         Right shift of an accumulator, and left shift of a bias.
     relu, sent : :class:`bool`
         True if negative results become zero; true if the results go to the host.
+    overwrites_result : :class:`bool`
+        True if the destination is, or overlaps, that of results that go to the host.
     """
 
     source: int
@@ -41,17 +44,18 @@ class LayerPlan:
     source_words: int
     destination: int
     bias: int
-    slots: int
+    rows: int
     columns: int
     codebook: int
     shift: int
     bias_shift: int
     relu: bool
     sent: bool
+    overwrites_result: bool
 
     def n_tiles(self, config: EIEConfig) -> int:
         """Compute the number of tiles of the layer."""
-        return -(-self.slots // config.acc_depth)
+        return -(-n_slots(self.rows, config.n_pe) // config.acc_depth)
 
 
 def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint64]:
@@ -66,20 +70,24 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
     ptr_base = 0
     for layer in layers:
         for tile in range(layer.n_tiles(config)):
-            slots = min(config.acc_depth, layer.slots - tile * config.acc_depth)
+            slots = min(config.acc_depth,
+                        n_slots(layer.rows, config.n_pe) - tile * config.acc_depth)
             row = tile * config.tile_words
             fields.append({
                 "source": layer.source, "input": layer.reads_input,
                 "last_word": layer.source_words - 1,
-                "codebook": layer.codebook, "dense": 0,
+                "codebook": layer.codebook,
                 "destination": layer.destination + row, "bias": layer.bias + row,
                 "end_last_word": -(-slots // ACTS_PER_WORD) - 1,
                 "shift": layer.shift, "bias_shift": layer.bias_shift, "relu": layer.relu,
-                "ptr_base": ptr_base, "barrier": tile == 0})
+                "ptr_base": ptr_base, "barrier": tile == 0,
+                "result_barrier": layer.overwrites_result})
             ptr_base += layer.columns
         if layer.sent:
-            fields.append({"source": layer.destination, "dense": 1, "barrier": 1,
-                           "last_word": -(-layer.slots // ACTS_PER_WORD) - 1})
+            last_slot, last_pe = divmod(layer.rows - 1, config.n_pe)
+            last_word, last_lane = divmod(last_slot, ACTS_PER_WORD)
+            fields.append({"source": layer.destination, "send": 1, "barrier": 1,
+                           "last_word": last_word, "last_lane": last_lane, "last_pe": last_pe})
     require_words("program memory", len(fields), config.program_depth, "program_depth",
                   where=", one for each tile and each output", instead=", or acc_depth")
 
@@ -87,9 +95,9 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
         return np.array([step.get(name, 0) for step in fields], np.int64)
 
     return pack(Layouts.of(config).descriptor, {
-        "start": {name: get(name) for name in ("source", "last_word", "codebook", "dense")},
+        "start": {name: get(name) for name in Layouts.of(config).descriptor["start"].shape.members},
         "end": {"last_word": get("end_last_word"),
                 **{name: get(name)
                    for name in ("destination", "bias", "shift", "bias_shift", "relu")}},
-        "ptr_base": get("ptr_base"), "input": get("input"), "barrier": get("barrier"),
+        **{name: get(name) for name in ("ptr_base", "input", "barrier", "result_barrier")},
         "final": np.arange(len(fields)) == len(fields) - 1, "valid": np.ones(len(fields), bool)})

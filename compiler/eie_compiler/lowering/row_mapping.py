@@ -40,9 +40,10 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
     """Balance the work of all PEs in every tile: heaviest row first, to the least loaded PE.
 
     Each tile gets its share of heavy and light rows; within a tile, a PE takes rows while it has
-    slots. Exchanges then reduce the remaining differences: where the rows cannot be divided
-    equally, the PEs with an extra row get light ones. Ties go to the first row and PE, and the rows
-    of a PE stay in order, so the result does not depend on the host computer.
+    slots. Where the rows cannot be divided equally, the first PEs have an extra row, so that column
+    numbers are without a gap. Exchanges then reduce the remaining differences. Ties go to the first
+    row and PE, and the rows of a PE stay in order, so the result does not depend on the host
+    computer.
 
     Parameters
     ----------
@@ -61,9 +62,9 @@ def balanced(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]
     for tile in range(-(-slots // config.acc_depth)):
         rows = heaviest_first[tile_of_rank == tile]
         first_slot = tile * config.acc_depth
-        capacity = min(config.acc_depth, slots - first_slot)
-        pes = _least_loaded(weights[rows], n_pe, capacity)
-        _reduce_imbalance(weights[rows], pes, n_pe, capacity)
+        capacity = -((np.arange(n_pe) - len(rows)) // n_pe)    # rows of each PE
+        pes = _least_loaded(weights[rows], capacity)
+        _reduce_imbalance(weights[rows], pes, capacity)
         order = np.lexsort((rows, pes))
         rows, pes = rows[order], pes[order]
         slot = np.arange(len(rows)) - np.searchsorted(pes, pes)    # rank within the PE
@@ -79,46 +80,43 @@ def _assign_tiles(n_rows: int, rows_per_tile: int) -> NDArray[np.int64]:
     return tiles[np.argsort(at, kind="stable")]
 
 
-def _least_loaded(weights: NDArray[np.int64], n_pe: int, capacity: int) -> NDArray[np.int64]:
-    """Assign each row in order to the least loaded PE with fewer than `capacity` rows."""
-    heap = [(0, pe, 0) for pe in range(n_pe)]    # work, PE, rows
+def _least_loaded(weights: NDArray[np.int64], capacity: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Assign each row in order to the least loaded PE with fewer rows than its `capacity`."""
+    heap = [(0, pe, 0) for pe in np.flatnonzero(capacity).tolist()]    # work, PE, rows
     pes = np.empty(len(weights), np.int64)
     for rank, weight in enumerate(weights.tolist()):
         work, pe, rows = heap[0]
         pes[rank] = pe
-        if rows + 1 < capacity:
+        if rows + 1 < capacity[pe]:
             heapq.heapreplace(heap, (work + weight, pe, rows + 1))
         else:
             heapq.heappop(heap)
     return pes
 
 
-def _reduce_imbalance(weights: NDArray[np.int64], pes: NDArray[np.int64], n_pe: int, capacity: int
-              ) -> None:
-    """Exchange rows, or a row and a free slot, between the PEs with the most and the least work.
+def _reduce_imbalance(weights: NDArray[np.int64], pes: NDArray[np.int64],
+                      capacity: NDArray[np.int64]) -> None:
+    """Exchange rows between the PEs with the most and the least work.
 
     Each exchange minimises the difference of the two; exchanges end when none reduces it. `pes` is
     modified in place.
     """
-    order = np.argsort(pes, kind="stable")
-    index = np.arange(len(pes)) - np.searchsorted(pes[order], pes[order])
-    row_at = np.full((n_pe, capacity), -1)    # -1: a free slot, of weight 0
-    row_at[pes[order], index] = order
-    weight = np.append(weights, 0)[row_at]
-    work = weight.sum(axis=1)
+    rows = [np.flatnonzero(pes == pe) for pe in range(len(capacity))]
+    work = np.array([weights[of_pe].sum() for of_pe in rows])
     while True:
         most, least = np.argmax(work), np.argmin(work)
+        if not rows[least].size:
+            break
         excess = work[most] - work[least]
-        moves = weight[most][:, np.newaxis] - weight[least]
+        moves = weights[rows[most]][:, np.newaxis] - weights[rows[least]]
         a, b = np.unravel_index(np.argmin(np.abs(2 * moves - excess)), moves.shape)
         if not 0 < moves[a, b] < excess:
             break
         work[most] -= moves[a, b]
         work[least] += moves[a, b]
-        for table in (row_at, weight):
-            table[most, a], table[least, b] = table[least, b], table[most, a]
-    for pe, rows in enumerate(row_at):
-        pes[rows[rows >= 0]] = pe
+        rows[most][a], rows[least][b] = rows[least][b], rows[most][a]
+    for pe, of_pe in enumerate(rows):
+        pes[of_pe] = pe
 
 
 #: Mappings by name.

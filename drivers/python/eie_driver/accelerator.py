@@ -204,8 +204,8 @@ class Accelerator(Machine):
             self.registers.write("READ_ADDRESS", value=address)
             self.registers.write("READ", count=count)
             elements = self.take(n_elements)
-        if memory == Memory.ACT:
-            return pack(shape, elements.reshape(count, ACTS_PER_WORD, config.n_pe)[:, :, pe])
+        if memory == Memory.ACT:    # rows of a vector
+            return pack(shape, elements.reshape(count, config.n_pe, ACTS_PER_WORD)[:, pe])
         return read_words(config, shape, elements)
 
     def clear(self) -> None:

@@ -92,8 +92,8 @@ class _Receiver:
         self._expect()
 
     def take(self) -> NDArray[np.int64]:
-        """Wait for the next vector."""
-        values = self._machine.take(self._length)
+        """Wait for the next vector; return it in order of column number."""
+        values = self._machine.take_vector(self._length)
         self._expect()
         return values
 

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from eie_compiler.build import Build
 from eie_compiler.preprocessing import FixedPreprocessing
-from eie_compiler.vectors import input_packets, memory_packets, output_columns, result_type
+from eie_compiler.vectors import (
+    input_packets,
+    memory_packets,
+    output_columns,
+    result_order,
+    result_type,
+)
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.files import write_files
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
@@ -134,8 +140,9 @@ def _source(build: Build, name: str) -> str:
         return array(f"static const {kind}", f"{name}_{part}", values)
 
     places = "".join(
-        table("uint32_t", f"places_{number}", _decimal(vector.columns * _result_width(build)))
-        for number, vector in enumerate(build.outputs))
+        table("uint32_t", f"places_{number}", _decimal(
+            np.argsort(result_order(config, n))[vector.columns] * _result_width(build)))
+        for number, (vector, n) in enumerate(zip(build.outputs, columns, strict=True)))
     outputs = (
         f"    {{{_string(vector.name)}, {len(vector.columns)}, {vector.frac}, "
         f"{n * _result_width(build) // _BITS_PER_BYTE}, {name}_places_{number}}},\n"

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.vectors import result_type
+from eie_compiler.vectors import result_order, result_type
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import COUNTERS, Layouts, Memory, n_pieces
 from eie_hdl.registers import REGISTER_WIDTH, Error
@@ -151,6 +151,12 @@ class Machine:
             raise DriverError(f"Packet of results must have {n_elements * kind.itemsize} bytes, "
                               f"not {len(packet)}{self.status_text()}")
         return packet.view(kind).astype(np.int64)
+
+    def take_vector(self, n_columns: int) -> NDArray[np.int64]:
+        """Wait for the expected packet, as :meth:`take`; return it in order of column number."""
+        columns = np.empty(n_columns, np.int64)
+        columns[result_order(self.config, n_columns)] = self.take(n_columns)
+        return columns
 
     def wait_until(self, ready: Callable[[], T | None], what: str, *, every: float = math.inf) -> T:
         """Poll until there is an answer, waiting for interrupts between polls.

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 __all__ = ["ENDED", "CcuCounters", "Program", "TimingParameters", "run"]
 
 #: Contents of a PE stage: nothing, a column without entries, an entry, the start of a tile, or the
-#: end of tile `n` as ``_END + n``. Broadcast messages use the same codes.
+#: end of tile `n` as ``_END + n``. Broadcast messages use the same codes, and one for a vector to
+#: send.
 _NOTHING, _EMPTY, _ENTRY, _START, _END = range(5)
+_SEND = -1
 
 #: Due cycle of a PE that waits for input.
 _NEVER = 1 << 62
@@ -31,9 +33,12 @@ _NO_MORE = -1
 _FETCH, _DECODE, _BEGIN, _SCAN, _FINISH_TILE, _FINISH = range(6)
 ENDED = 6
 
-#: Cycles from the sending of a message to its arrival at a PE's scanner and at its activation
-#: queue, without those of the tree levels.
+#: Cycles from the sending of a message to its arrival at a PE's scanner, or vector sender, and at
+#: its activation queue, without those of the tree levels.
 _SCAN_DELAY, _QUEUE_DELAY = 2, 4
+
+#: Marker of the end in a stream of result words, of which other items are the number of elements.
+_END_OF_VECTOR = 0
 
 #: History of queue status, one bit per cycle: more bits than a tree has levels.
 _HISTORY = 0xFFFF
@@ -47,10 +52,13 @@ class Program(NamedTuple):
 
     Attributes
     ----------
-    dense, barrier : bool (n_steps,)
-        True if the step sends its source to the host; true if it waits for all earlier tiles.
+    send, barrier, result_barrier : bool (n_steps,)
+        True if the step sends its source to the host; if it waits for all earlier tiles; if its
+        tile waits for earlier results.
     n_words, first_word : int64 (n_steps,)
         Words of the source, and the index of the first in `mask`.
+    last_lane, last_pe : int64 (n_steps,)
+        Lane and PE of the last element that is sent.
     n_rows, first_column : int64 (n_steps,)
         Rows drained, and the index of the first column in `entries`.
     mask : uint8 (n_pe, n_words)
@@ -59,10 +67,13 @@ class Program(NamedTuple):
         Entries of each column.
     """
 
-    dense: NDArray[np.bool_]
+    send: NDArray[np.bool_]
     barrier: NDArray[np.bool_]
+    result_barrier: NDArray[np.bool_]
     n_words: NDArray[np.int64]
     first_word: NDArray[np.int64]
+    last_lane: NDArray[np.int64]
+    last_pe: NDArray[np.int64]
     n_rows: NDArray[np.int64]
     first_column: NDArray[np.int64]
     mask: NDArray[np.uint8]
@@ -79,6 +90,8 @@ class TimingParameters(NamedTuple):
     filling, full, in_flight, filling_limit
         Columns from which a queue counts as filling, and as full; the age in cycles of the queue
         status that the CCU sees; messages allowed in flight while a queue is filling.
+    beat_elements
+        Elements of a beat of results.
     first_child, parent, pes
         As in :class:`~.tree.Tree`.
     """
@@ -89,6 +102,7 @@ class TimingParameters(NamedTuple):
     full: int
     in_flight: int
     filling_limit: int
+    beat_elements: int
     first_child: NDArray[np.int64]
     parent: NDArray[np.int64]
     pes: NDArray[np.int64]
@@ -124,6 +138,9 @@ _QUEUE = [("level", np.int64), ("first", np.int64), ("second", np.int64), ("was_
 #: Output of a node or PE: columns, and the report of a written tile.
 _OUTPUT = np.dtype([*_QUEUE, ("offered", np.bool_), ("taken", np.bool_)], align=True)
 
+#: Output of results of a node, a queue, or of a PE, a register. `taken` is for the PE.
+_RESULT = np.dtype([*_QUEUE, ("taken", np.bool_)], align=True)
+
 #: A node's input from a child.
 _INPUT = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
 
@@ -145,6 +162,10 @@ _PE = np.dtype([
     # Scanner: words taken, word in stage 2 if any, activations left to send in stage 3.
     ("busy", np.bool_), ("fetching", np.bool_), ("fetched", np.bool_), ("n_taken", np.int64),
     ("has_word", np.bool_), ("word", np.int64), ("pending", np.int64), ("number", np.int64),
+    # Vector sender: rows to read after the next, if that is the last and has no word of this PE,
+    # elements of the last word, if the SRAM returns a word, and if it is, or was, the last.
+    ("sending", np.bool_), ("n_left", np.int64), ("omits", np.bool_), ("last_size", np.int64),
+    ("reads", np.bool_), ("was_last", np.bool_),
 ], align=True)
 
 
@@ -166,7 +187,7 @@ def _take(queue):
 
 
 @njit(inline="always")
-def _merge(first, stop, inners, outer, turn, dense):
+def _merge(first, stop, inners, outer, turn):
     """Advance an LNZD node by one cycle: forward a column of a child, or the end of all children.
 
     Its children are `first` to `stop` - 1. Returns the child whose turn is next, or -1 if nothing
@@ -180,7 +201,7 @@ def _merge(first, stop, inners, outer, turn, dense):
         if inners[child].level > 0:
             if inners[child].first == _NO_MORE:
                 n_ends += 1
-            elif granted < 0 and (step == 0 or not dense):
+            elif granted < 0:
                 granted = child
     if n_ends == stop - first:
         for child in range(first, stop):
@@ -211,7 +232,82 @@ def _report(first, stop, inners, outers, outer):
 
 
 @njit(inline="always")
-def _step_tree(machine, inners, outers, turns, active_until, due, dense, waits, now):
+def _merge_results(first, stop, results, outer, turn):
+    """Advance a node's results by one cycle: forward a word of the child in turn, or the end.
+
+    A child that has offered its end has no turn. Returns as :func:`_merge` does.
+    """
+    n_children = stop - first
+    n_ends, next_turn = 0, -1
+    for step in range(n_children):
+        child = first + (turn + step) % n_children
+        if results[child].level > 0 and results[child].first == _END_OF_VECTOR:
+            n_ends += 1
+        elif results[child].level > 0:
+            _put(outer, results[child].first)
+            _remove(results[child])
+            next_turn = (turn + step + 1) % n_children
+            break
+        else:
+            break
+    if n_ends == n_children:
+        _put(outer, _END_OF_VECTOR)
+        for child in range(first, stop):
+            _remove(results[child])
+        next_turn = 0
+    return next_turn
+
+
+@njit(inline="always")
+def _remove(result):
+    """Take an item of a node at once; that of a PE is kept for the rest of the cycle."""
+    _take(result)
+    result.taken = True
+
+
+@njit(inline="always")
+def _step_results(machine, results, turns, due):
+    """Advance the results of all nodes by one cycle."""
+    n_nodes = len(turns)
+    for node in range(n_nodes):
+        first, stop = machine.first_child[node], machine.first_child[node + 1]
+        for child in range(first, stop):
+            results[child].was_full = results[child].level == 2
+        if not results[node].was_full:
+            turn = _merge_results(first, stop, results, results[node], turns[node])
+            if turn >= 0:
+                turns[node] = turn
+        for child in range(max(first, n_nodes), stop):
+            if results[child].taken:
+                due[child - n_nodes] = min(due[child - n_nodes], 0)
+
+
+@njit(inline="always")
+def _pack(root, level, beat_elements):
+    """Advance the packer by one cycle, with a host that is always ready.
+
+    Returns the number of elements it holds, or -1 if it has taken an end.
+    """
+    has_item = root.level > 0
+    is_end = has_item and root.first == _END_OF_VECTOR
+    if level > beat_elements:
+        level -= beat_elements
+    elif has_item and level == beat_elements:
+        level = 0
+        if is_end:
+            _remove(root)
+            return -1
+    elif is_end:
+        _remove(root)
+        return -1
+    if has_item and not is_end and level < beat_elements:
+        level += root.first
+        _remove(root)
+    return level
+
+
+@njit(inline="always")
+def _step_tree(machine, inners, outers, turns, active_until, due, waits, now):
     """Advance all nodes by one cycle. Written tiles matter only if the CCU `waits` for some."""
     n_nodes = len(turns)
     for node in range(n_nodes):
@@ -222,7 +318,7 @@ def _step_tree(machine, inners, outers, turns, active_until, due, dense, waits, 
         for child in range(first, stop):
             inners[child].was_full = inners[child].level == 2
         if not outer.was_full:
-            turn = _merge(first, stop, inners, outer, turns[node], dense)
+            turn = _merge(first, stop, inners, outer, turns[node])
             if turn >= 0:
                 turns[node] = turn
                 active_until[node] = active_until[machine.parent[node]] = now + 1
@@ -297,7 +393,8 @@ def _step_path(pe, number, advances, now, messages, entries, drop_empty):
 def _next_message(pe, number, now, messages, entries, drop_empty):
     """Move the first message of the queue to the first stage."""
     head = pe.head
-    while drop_empty and _is_empty(messages[head], entries, number):
+    while messages[head].kind == _SEND or (
+            drop_empty and _is_empty(messages[head], entries, number)):
         head += 1
     pe.stage_1 = messages[head].kind
     if pe.stage_1 == _ENTRY:
@@ -316,8 +413,27 @@ def _is_empty(message, entries, number):
 
 
 @njit(inline="always")
-def _step_scanner(pe, number, outer, drains, n_words, mask, first_word):
-    """Advance a scanner by one cycle. If the PE `drains`, its activation SRAM is not available."""
+def _step_sender(pe, result, drains):
+    """Advance a vector sender by one cycle; return true if it reads the activation SRAM."""
+    is_free = pe.sending and not pe.reads and result.level == 0 and not result.taken
+    is_done = pe.was_last or (pe.n_left == 0 and pe.omits)
+    reads = is_free and not is_done and not drains
+    if pe.reads:
+        _put(result, pe.last_size if pe.was_last else 4)
+    if is_free and is_done:
+        _put(result, _END_OF_VECTOR)
+        pe.sending = False
+    if reads:
+        pe.was_last = pe.n_left == 0
+        pe.n_left -= 1
+    pe.reads = reads
+    result.taken = False
+    return reads
+
+
+@njit(inline="always")
+def _step_scanner(pe, number, outer, is_held, n_words, mask, first_word):
+    """Advance a scanner by one cycle. If it `is_held`, another part reads the activation SRAM."""
     pending = pe.pending
     rest = pending & (pending - 1)
     is_free = pending == 0 or (rest == 0 and not outer.was_full)
@@ -339,7 +455,7 @@ def _step_scanner(pe, number, outer, drains, n_words, mask, first_word):
         pe.number = pe.word
         pe.pending = mask[number, first_word + pe.word]
     pe.has_word = takes or (pe.has_word and not is_free)
-    pe.fetched = (reads or (pe.fetched and not takes)) and not drains
+    pe.fetched = (reads or (pe.fetched and not takes)) and not is_held
     if takes:
         pe.word = pe.n_taken
         pe.fetching = not is_last
@@ -347,7 +463,8 @@ def _step_scanner(pe, number, outer, drains, n_words, mask, first_word):
 
 
 @njit(inline="always")
-def _step_pes(pes, outers, active_until, due, n_over, now, messages, step, program, machine):
+def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, step, program,
+              machine):
     """Advance all PEs by one cycle."""
     n_nodes = len(machine.first_child) - 1
     for number in range(len(pes)):
@@ -362,15 +479,19 @@ def _step_pes(pes, outers, active_until, due, n_over, now, messages, step, progr
             _step_path(pe, number, advances, now, messages, program.entries, machine.drop_empty)
         else:
             _step_entries(pe, number, now, messages, program.entries, machine.drop_empty)
+        result, is_held = results[n_nodes + number], drains
+        if pe.sending or pe.reads or result.taken:
+            is_held = _step_sender(pe, result, drains) or is_held
         if pe.busy:
-            _step_scanner(pe, number, outer, drains, program.n_words[step], program.mask,
+            _step_scanner(pe, number, outer, is_held, program.n_words[step], program.mask,
                           program.first_word[step])
         if pe.level < level:
             n_over[0] -= level == machine.filling
             n_over[1] -= level == machine.full
         if n_nodes and outer.level != n_found:
             active_until[machine.parent[n_nodes + number]] = now + 1
-        if pe.n_controls or pe.writing or outer.offered or (pe.busy and not _is_blocked(pe, outer)):
+        if (pe.n_controls or pe.writing or outer.offered or pe.sending
+                or (pe.busy and not _is_blocked(pe, outer))):
             due[number] = now + 1
         elif pe.stage_1 == _NOTHING and pe.level == 0:
             due[number] = _NEVER
@@ -386,8 +507,8 @@ def _is_blocked(pe, outer):
 
 @njit(inline="always")
 def _arrive(message, pes, due, n_over, now, program, machine):
-    """Add a message to the activation queues."""
-    for number in range(len(pes)):
+    """Add a message to the activation queues, except that of a vector."""
+    for number in range(len(pes) if message.kind != _SEND else 0):
         if not (machine.drop_empty and _is_empty(message, program.entries, number)):
             pe = pes[number]
             pe.level += 1
@@ -403,6 +524,18 @@ def _start_scanners(pes, due, now):
     for number in range(len(pes)):
         pes[number].busy = pes[number].fetching = True
         pes[number].n_taken = 0
+
+
+@njit(inline="always")
+def _start_senders(pes, due, now, n_words, last_lane, last_pe):
+    due[:] = now + 1
+    for number in range(len(pes)):
+        pe = pes[number]
+        size = last_lane + 1 - (pe.index > last_pe)
+        pe.sending, pe.was_last = True, False
+        pe.n_left = n_words - 1
+        pe.omits = size == 0
+        pe.last_size = size
 
 
 @njit(cache=True)
@@ -423,10 +556,12 @@ def run(machine, program, n_sent, deadline):
     :class:`CcuCounters`
     """
     n_levels, n_nodes = machine.n_levels, len(machine.first_child) - 1
-    n_steps, n_pe = len(program.dense), len(machine.pes)
+    n_steps, n_pe = len(program.send), len(machine.pes)
     outers = np.zeros(n_nodes + n_pe, _OUTPUT)
     inners = np.zeros(n_nodes + n_pe, _INPUT)
+    results = np.zeros(n_nodes + n_pe, _RESULT)
     turns = np.zeros(n_nodes, np.int64)
+    result_turns = np.zeros(n_nodes, np.int64)
     active_until = np.zeros(n_nodes, np.int64)
     due = np.full(n_pe, _NEVER)
     messages = np.zeros(n_sent + 2 * n_steps, _MESSAGE)
@@ -434,18 +569,19 @@ def run(machine, program, n_sent, deadline):
     for number in range(n_pe):
         pes[number].index = machine.pes[number]
         pes[number].written_at = -1
-    root = outers[0]
+    root, result_root = outers[0], results[0]
 
     sent, scanned, queued = 0, 0, 0    # messages sent, seen by the scanners, and queued
     step, scan_step, unwritten, seen = 0, 0, 0, 0
     n_over = np.zeros(2, np.int64)    # queues that are filling, and full
     filling, is_full = 0, 0           # history of "some queue is", one bit per cycle
+    sending, n_packed = False, 0      # a vector is being sent; elements in the packer
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
     state, now = _FETCH, 0
     while state != ENDED and now < deadline:
         # The CCU. Back-pressure takes one cycle in the PE and one per tree level.
         kind, target = _NOTHING, step
-        is_dense = program.dense[step]
+        is_send = program.send[step]
         waits = unwritten > 0
         while seen < sent and messages[seen].sent < now - machine.in_flight:
             seen += 1
@@ -466,17 +602,18 @@ def run(machine, program, n_sent, deadline):
         elif state == _BEGIN:
             if waits and program.barrier[step]:
                 barrier += 1
+            elif sending and is_send:
+                output += 1
             else:
                 control += 1
                 if not is_stopped:
-                    kind = _START
-                    state = _SCAN
+                    kind = _SEND if is_send else _START
+                    state = _FINISH_TILE if is_send else _SCAN
         elif state == _SCAN:
-            output += is_dense
-            compute += not is_dense
-            scan += not is_dense and not is_found
-            full += not is_dense and is_found and not is_end and is_stopped
-            if is_found and (is_dense or not is_stopped):
+            compute += 1
+            scan += not is_found
+            full += is_found and not is_end and is_stopped
+            if is_found and not is_stopped:
                 column = _take(root)
                 if n_nodes:
                     active_until[0] = now + 1
@@ -484,12 +621,14 @@ def run(machine, program, n_sent, deadline):
                     due[0] = now
                 if is_end:
                     state = _FINISH_TILE
-                elif not is_dense:
+                else:
                     kind, target = _ENTRY, program.first_column[step] + column
         elif state == _FINISH_TILE:
-            control += 1
-            if is_dense or not is_stopped:
-                if not is_dense:
+            must_wait = not is_send and program.result_barrier[step] and sending
+            output += must_wait
+            control += not must_wait
+            if is_send or not (must_wait or is_stopped):
+                if not is_send:
                     kind = _END + step
                     unwritten += 1
                 if step + 1 < n_steps:
@@ -505,20 +644,32 @@ def run(machine, program, n_sent, deadline):
             messages[sent].kind, messages[sent].target, messages[sent].sent = kind, target, now
             sent += 1
 
-        _step_tree(machine, inners, outers, turns, active_until, due, program.dense[scan_step],
-                   waits, now)
+        _step_tree(machine, inners, outers, turns, active_until, due, waits, now)
+        if sending:
+            result_root.was_full = result_root.level == 2
+            n_packed = _pack(result_root, n_packed, machine.beat_elements)
+            if n_packed < 0:
+                sending, n_packed = False, 0
+            _step_results(machine, results, result_turns, due)
+            if n_nodes == 0 and result_root.taken:
+                due[0] = min(due[0], 0)
+        sending = sending or kind == _SEND
 
         filling = (filling << 1 | (n_over[0] > 0)) & _HISTORY
         is_full = (is_full << 1 | (n_over[1] > 0)) & _HISTORY
-        _step_pes(pes, outers, active_until, due, n_over, now, messages, scan_step, program,
-                  machine)
+        _step_pes(pes, outers, results, active_until, due, n_over, now, messages, scan_step,
+                  program, machine)
         if queued < sent and messages[queued].sent + n_levels + _QUEUE_DELAY == now:
             _arrive(messages[queued], pes, due, n_over, now, program, machine)
             queued += 1
         if scanned < sent and messages[scanned].sent + n_levels + _SCAN_DELAY == now:
+            started = messages[scanned].target
             if messages[scanned].kind == _START:
-                scan_step = messages[scanned].target
+                scan_step = started
                 _start_scanners(pes, due, now)
+            elif messages[scanned].kind == _SEND:
+                _start_senders(pes, due, now, program.n_words[started], program.last_lane[started],
+                               program.last_pe[started])
             scanned += 1
         now += 1
     is_column = messages["kind"][:sent] == _ENTRY

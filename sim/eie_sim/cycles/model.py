@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, EIEConfig
 from eie_hdl.extras import missing
-from eie_hdl.format import COUNTERS
+from eie_hdl.format import BEAT_WIDTH, COUNTERS, result_lane_width
 
 from .steps import Step, build_steps
 from .tree import make_tree
@@ -64,7 +64,7 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FI
         If Numba is not installed.
     """
     kernel = _import_kernel()
-    n_sent = sum(int(step.nonzero.sum()) for step in steps if step.words)
+    n_sent = sum(int(step.nonzero.sum()) for step in steps)
     entries = sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
                   np.zeros(config.n_pe, np.int64))
     ccu = kernel.run(_timing_parameters(config, filling_limit), _program(config, steps), n_sent,
@@ -107,7 +107,7 @@ def _timing_parameters(config: EIEConfig, filling_limit: int):
     return TimingParameters(
         config.n_levels, config.drop_empty_columns, config.queue_depth,
         config.queue_depth + in_flight - filling_limit, in_flight, filling_limit,
-        *make_tree(config))
+        BEAT_WIDTH // result_lane_width(config), *make_tree(config))
 
 
 def _program(config: EIEConfig, steps: Sequence[Step]):
@@ -118,12 +118,17 @@ def _program(config: EIEConfig, steps: Sequence[Step]):
 
     bits = 1 << np.arange(ACTS_PER_WORD)
     words = [step.nonzero.reshape(-1, ACTS_PER_WORD, config.n_pe) for step in steps]
+    last = np.array([max(0, step.n_sent - 1) for step in steps])
     pes = make_tree(config).pes
     return Program(
-        dense=np.array([step.words == 0 for step in steps]),
+        send=np.array([step.n_sent > 0 for step in steps]),
         barrier=np.array([step.barrier for step in steps]),
-        n_words=np.array([len(word) for word in words]),
+        result_barrier=np.array([step.result_barrier for step in steps]),
+        n_words=np.array([len(word) or -(-step.n_sent // (ACTS_PER_WORD * config.n_pe))
+                          for step, word in zip(steps, words)]),
         first_word=starts([len(word) for word in words]),
+        last_lane=last // config.n_pe % ACTS_PER_WORD,
+        last_pe=last % config.n_pe,
         n_rows=np.array([step.words * ACTS_PER_WORD for step in steps]),
         first_column=starts([len(step.nonzero) for step in steps]),
         mask=np.concatenate([np.einsum("wlp,l->pw", word, bits) for word in words], axis=1

@@ -26,14 +26,18 @@ class Step(NamedTuple):
     Attributes
     ----------
     nonzero : bool (n_columns,)
-        Mask of the source's columns that are sent, by column number: slot · n_pe + PE. The slots
-        fill whole words of the activation SRAM. An output sends all columns to the host.
+        Mask of the source's columns that are broadcast, by column number: slot · n_pe + PE. The
+        slots fill whole words of the activation SRAM. Empty for an output.
     begin, entries, padding : int64 (n_pe, n_columns)
-        First entry of each column, entries including padding, and padding. Zeros for an output.
+        First entry of each column, entries including padding, and padding.
     words : :class:`int`
         Result words written by each PE; 0 for an output.
     barrier : :class:`bool`
         True if all earlier tiles must have been written.
+    result_barrier : :class:`bool`
+        True if earlier results must have been sent before the tile is written.
+    n_sent : :class:`int`
+        Elements that an output sends to the host; 0 for a tile.
     """
 
     nonzero: NDArray[np.bool_]
@@ -42,13 +46,14 @@ class Step(NamedTuple):
     padding: NDArray[np.int64]
     words: int
     barrier: bool
+    result_barrier: bool = False
+    n_sent: int = 0
 
     @classmethod
-    def output(cls, n_pe: int, words: int, *, barrier: bool = True) -> "Step":
-        """Create a step that sends `words` of each PE to the host."""
-        n_columns = words * ACTS_PER_WORD * n_pe
-        zeros = np.broadcast_to(np.int64(0), (n_pe, n_columns))
-        return cls(np.ones(n_columns, np.bool_), zeros, zeros, zeros, 0, barrier)
+    def output(cls, n_pe: int, n_sent: int, *, barrier: bool = True) -> "Step":
+        """Create a step that sends a vector of `n_sent` elements to the host."""
+        none = np.zeros((n_pe, 0), np.int64)
+        return cls(none[0] != 0, none, none, none, 0, barrier, n_sent=n_sent)
 
 
 def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "interleaved"],
@@ -86,9 +91,9 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
     return [
         *(Step(nonzero, begin[:, tile], entries[:, tile], padding[:, tile],
                -(-min(config.acc_depth, slots - tile * config.acc_depth) // ACTS_PER_WORD),
-               tile == 0)
+               tile == 0, result_barrier=True)
           for tile in range(entries.shape[1])),
-        Step.output(n_pe, n_words(layer.n_rows, n_pe))]
+        Step.output(n_pe, layer.n_rows)]
 
 
 def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
@@ -120,8 +125,10 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
 def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], program: Any,
           number: int, nonzero: NDArray[np.bool_]) -> Step:
     barrier = bool(program["barrier"][number])
-    if program["start"]["dense"][number]:
-        return Step.output(config.n_pe, int(program["start"]["last_word"][number]) + 1,
+    start = {name: int(field[number]) for name, field in program["start"].items()}
+    if start["send"]:
+        last_slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
+        return Step.output(config.n_pe, last_slot * config.n_pe + start["last_pe"] + 1,
                            barrier=barrier)
     # Columns that are not sent may have no pointers; they count as empty.
     base = int(program["ptr_base"][number])
@@ -133,4 +140,4 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     first = begin + memories.first_entry[:-1, np.newaxis]
     padding[:] = paddings[first + entries] - paddings[first]
     return Step(nonzero, begin, entries, padding, int(program["end"]["last_word"][number]) + 1,
-                barrier)
+                barrier, bool(program["result_barrier"][number]))

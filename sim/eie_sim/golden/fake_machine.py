@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.vectors import result_type
+from eie_compiler.vectors import result_order, result_type
 from eie_driver.bus import Bus, BusError
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, n_pieces
@@ -178,7 +178,7 @@ class FakeMachine(Bus):
         model = GoldenModel(self.config, self.images, self.get("START", "descriptor"),
                             input_offset=row - self._input_row(0))
         outputs, statistics = model.run_counted(inputs.reshape(1, -1), row)
-        self.results += [self._packet(output[0]) for output in outputs]
+        self.results += [self._vector(output[0]) for output in outputs]
         self._latch({"broadcasts": statistics.broadcasts[0], "macs": statistics.macs[0],
                      "paddings": statistics.paddings[0],
                      "pe_busy": statistics.entries[0, self.get("PE_INDEX")]})
@@ -195,7 +195,7 @@ class FakeMachine(Bus):
         elif memory == Memory.ACT:
             words = np.stack([self.images[f"pe_{pe}.act"][address:address + count]
                               for pe in range(config.n_pe)])
-            self.results.append(self._packet(unpack(shape, words).transpose(1, 2, 0).ravel()))
+            self.results.append(self._vector(unpack(shape, words).transpose(1, 2, 0).ravel()))
         elif not config.readback:
             self.fail(Error.BAD_READ, address)
         else:
@@ -207,6 +207,9 @@ class FakeMachine(Bus):
             bits = np.pad(bits, ((0, 0), (0, max(0, n_bits - bits.shape[1]))))[:, :n_bits]
             pieces = bits.reshape(-1, config.act_width) << np.arange(config.act_width)
             self.results.append(self._packet(wrap(pieces.sum(axis=1), config.act_width)))
+
+    def _vector(self, columns: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self._packet(columns[result_order(self.config, len(columns))])
 
     def _packet(self, elements: NDArray[np.int64]) -> NDArray[np.uint8]:
         return elements.astype(result_type(self.config)).view(np.uint8)

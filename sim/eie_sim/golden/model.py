@@ -39,9 +39,10 @@ class Statistics(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A decoded descriptor; `tile` is None for an output."""
+    """A decoded descriptor; `tile` is None for an output of `n_sent` elements."""
 
     source: slice
+    n_sent: int = 0
     tile: Tile | None = None
     destination: slice = slice(0, 0)
     bias: slice = slice(0, 0)
@@ -102,7 +103,7 @@ class GoldenModel:
         Returns
         -------
         outputs : :class:`list` of int64 (batch, n_columns)
-            One array for each output of the program, in order of column number.
+            One array for each output of the program: its elements in order of column number.
         statistics : :class:`Statistics`
             Work per inference.
 
@@ -178,7 +179,7 @@ class GoldenModel:
             nonzero = source != 0
             masks.append(nonzero.T)
             if (tile := step.tile) is None:
-                outputs.append(source.T.copy())
+                outputs.append(source[:step.n_sent].T.copy())
                 continue
             self._check_columns(number, tile, nonzero)
             once = nonzero.astype(np.int32)
@@ -229,8 +230,9 @@ class GoldenModel:
         start, end = fields["start"], fields["end"]
         first = start["source"] + (self._input_offset if fields["input"] else 0)
         source = self._rows(number, "start.source", first, start["last_word"])
-        if start["dense"]:
-            return _Step(source)
+        if start["send"]:
+            last_slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
+            return _Step(source, last_slot * config.n_pe + start["last_pe"] + 1)
         if end["bias_shift"] > config.max_bias_shift:
             raise GoldenError(f"Descriptor {number}: end.bias_shift must be at most "
                               f"{config.max_bias_shift}, not {end['bias_shift']}")
@@ -245,7 +247,7 @@ class GoldenModel:
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
             n_columns=source.stop - source.start, n_rows=(end["last_word"] + 1) * ACTS_PER_WORD)
-        return _Step(source, tile, destination, bias, end["bias_shift"], end["shift"],
+        return _Step(source, 0, tile, destination, bias, end["bias_shift"], end["shift"],
                      bool(end["relu"]))
 
     def _rows(self, number: int, name: str, first: int, last_word: int) -> slice:
@@ -257,7 +259,11 @@ class GoldenModel:
         return slice(first * group, (first + last_word + 1) * group)
 
     def _check_barriers(self) -> None:
-        """Check that no step scans rows of an unfinished tile: PEs may lag by one tile."""
+        """Check that no step scans rows of an unfinished tile: PEs may lag by one tile.
+
+        Check also that no tile overwrites a result that may still be being sent, by this program or
+        an earlier run of it.
+        """
         unwritten: dict[int, slice] = {}
         for number, step in zip(self._numbers, self._steps):
             if self._memories.program["barrier"][number]:
@@ -267,6 +273,11 @@ class GoldenModel:
                     raise GoldenError(f"Descriptor {number}: barrier must be set, as it scans "
                                       f"rows that descriptor {writer} writes")
             unwritten[number] = step.destination
+            for sender, sent in zip(self._numbers, self._steps):
+                if (sent.tile is None and _overlap(step.destination, sent.source)
+                        and not self._memories.program["result_barrier"][number]):
+                    raise GoldenError(f"Descriptor {number}: result_barrier must be set, as it "
+                                      f"writes rows that descriptor {sender} sends")
 
 
 def _overlap(one: slice, other: slice) -> bool:

@@ -184,7 +184,7 @@ def deadline(build: Build) -> int:
     loaded = max(image.size for image in build.images.values())
     entries = config.entries_per_word * max(
         len(image) for name, image in build.images.items() if name.endswith(".spmat"))
-    return 4 * (loaded + scanned + entries + len(start["dense"]) * (8 * config.acc_depth + 500))
+    return 4 * (loaded + scanned + entries + len(start["send"]) * (8 * config.acc_depth + 500))
 
 
 @contextlib.contextmanager

@@ -23,10 +23,11 @@ def program_of(build):
 
 
 @settings(max_examples=100)
-@given(sizes=st.lists(st.integers(1, 400), min_size=2, max_size=6))
-def test_no_layer_overwrites_its_source_or_a_bias(sizes):
+@given(sizes=st.lists(st.integers(1, 400), min_size=2, max_size=6), data=st.data())
+def test_no_layer_overwrites_its_source_or_a_bias_or_a_result(sizes, data):
     config, network = ROOMY, network_of(sizes, density=0.01)
-    places = place_activations(config, network)
+    sent = data.draw(st.lists(st.booleans(), min_size=len(sizes) - 1, max_size=len(sizes) - 1))
+    places = place_activations(config, network, sent)
     vectors = [set(range(base, base + n_words(size, config.n_pe)))
                for base, size in zip(places.vectors, sizes)]
     biases = [set(range(base, base + n_words(size, config.n_pe)))
@@ -36,16 +37,36 @@ def test_no_layer_overwrites_its_source_or_a_bias(sizes):
     assert not set.union(*biases) & set.union(*vectors)
     assert sum(map(len, biases)) == len(set.union(*biases))
     assert max(set.union(*biases, *vectors)) < places.n_words
-    largest = max(len(a) + len(b) for a, b in zip(vectors[1:], [*vectors[2:], ()]))
-    assert places.n_words == sum(map(len, biases)) + largest + 2 * len(vectors[0])
+    kept = [() if is_sent else rows for rows, is_sent in zip(vectors[1:], sent)]
+    largest = max(len(a) + len(b) for a, b in zip(kept, [*kept[1:], ()]))
+    results = [rows for rows, is_sent in zip(vectors[1:], sent) if is_sent]
+    assert places.n_words == sum(map(len, [*biases, *results])) + largest + 2 * len(vectors[0])
+    for number, rows in enumerate(results):
+        assert not rows & set.union(vectors[0], *kept, *results[:number])
+    assert list(places.overwrites_result) == sent
+
+
+def test_results_share_rows_with_other_vectors_if_they_must():
+    network = network_of([8, 64, 64, 64], density=0.1)
+    sent = [False, False, True]
+    roomy = place_activations(ROOMY, network, sent)
+    assert roomy.overwrites_result == (False, False, True)
+    tight = place_activations(dataclasses.replace(ROOMY, act_depth=roomy.n_words - 1), network,
+                              sent)
+    assert tight.input_buffers == 2
+    assert tight.vectors[1] == tight.vectors[3]
+    assert tight.overwrites_result == (True, False, True)
+    assert place_activations(dataclasses.replace(ROOMY, act_depth=tight.n_words - 1), network,
+                             sent).input_buffers == 1
 
 
 @pytest.mark.parametrize("spare", [0, -1])
 def test_the_input_has_a_second_buffer_if_it_fits(spare):
-    network = network_of([64, 40, 64, 24], density=0.1)
-    roomy = place_activations(ROOMY, network)
+    network = network_of([64, 40, 64, 64], density=0.1)
+    sent = [False, False, False]    # as if there is no room for results of their own
+    roomy = place_activations(ROOMY, network, sent)
     config = dataclasses.replace(ROOMY, act_depth=roomy.n_words + spare)
-    places = place_activations(config, network)
+    places = place_activations(config, network, [False, False, True])
     build = compile_network(network, config)
     assert build.input_words == 4
     assert build.input_buffers == places.input_buffers == (1 if spare else 2)
@@ -54,5 +75,5 @@ def test_the_input_has_a_second_buffer_if_it_fits(spare):
     assert buffers.stop <= config.act_depth
     if places.input_buffers == 2:
         # A program must not touch the other buffer.
-        for base, size in zip(places.vectors[1:], [40, 64, 24]):
+        for base, size in zip(places.vectors[1:], [40, 64, 64]):
             assert not set(buffers) & set(range(base, base + n_words(size, config.n_pe)))

@@ -27,7 +27,7 @@ def test_a_layer_with_more_rows_than_accumulators_is_several_tiles():
     build = compile_network(network_of([10, 70, 5]), config, outputs="all")
     program = program_of(build)
     # 70 rows are 18 slots: tiles of 8, 8 and 2; then an output, the next layer, an output.
-    assert program["start"]["dense"].tolist() == [0, 0, 0, 1, 0, 1]
+    assert program["start"]["send"].tolist() == [0, 0, 0, 1, 0, 1]
     assert program["barrier"].tolist() == [1, 0, 0, 1, 1, 1]
     assert program["final"].tolist() == [0, 0, 0, 0, 0, 1]
     assert program["end"]["last_word"].tolist()[:3] == [1, 1, 0]
@@ -36,6 +36,10 @@ def test_a_layer_with_more_rows_than_accumulators_is_several_tiles():
     assert program["ptr_base"].tolist() == [0, 12, 24, 0, 36, 0]    # 10 inputs are 3 slots of 4
     assert program["start"]["source"][3] == program["end"]["destination"][0]
     assert program["start"]["last_word"].tolist() == [0, 0, 0, 4, 4, 0]
+    # The last of 70 elements is lane 1 of row 4 of PE 1; the last of 5, lane 1 of row 0 of PE 0.
+    assert program["start"]["last_lane"].tolist() == [0, 0, 0, 1, 0, 1]
+    assert program["start"]["last_pe"].tolist() == [0, 0, 0, 1, 0, 0]
+    assert program["result_barrier"].tolist() == [1, 1, 1, 0, 1, 0]
     assert build.report["layers"][0]["tiles"] == 3
 
 

@@ -63,7 +63,7 @@ def test_results_of_another_length_are_refused(machine, fake):
         fake.results[-1] = fake.results[-1][:-3]
 
     fake._start = shorten
-    with pytest.raises(DriverError, match="^Packet of results must have 16 bytes, not 13; STATUS: "
+    with pytest.raises(DriverError, match="^Packet of results must have 10 bytes, not 7; STATUS: "
                                           "idle$"):
         machine.run(random_words(build), words=True)
 

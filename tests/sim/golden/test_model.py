@@ -53,18 +53,19 @@ class Machine:
                     self.entries[pe].pop()
             self.pointers[pe].append(len(self.entries[pe]))
         defaults = {"codebook": 0, "bias": 0, "shift": 0, "bias_shift": 0, "relu": 0, "barrier": 1,
-                    "final": 0, "input": 0, "valid": 1}
+                    "result_barrier": 1, "final": 0, "input": 0, "valid": 1}
         assert fields.keys() <= defaults.keys()
         self.program.append({
-            **defaults, **fields, "dense": 0, "ptr_base": ptr_base, "source": source,
+            **defaults, **fields, "send": 0, "last": 0, "ptr_base": ptr_base, "source": source,
             "words": codes.shape[1] // n_pe // 4, "destination": destination,
             "results": codes.shape[0] // n_pe // 4})
 
-    def output(self, source, words, *, final=1):
+    def output(self, source, words, *, final=1, missing=0):
+        """Send whole rows of the activation SRAMs without the last `missing` elements."""
         self.program.append({
             "codebook": 0, "bias": 0, "shift": 0, "bias_shift": 0, "relu": 0, "barrier": 1,
-            "final": final, "input": 0, "valid": 1, "dense": 1, "ptr_base": 0, "source": source,
-            "words": words,
+            "result_barrier": 0, "final": final, "input": 0, "valid": 1, "send": 1, "ptr_base": 0,
+            "source": source, "words": words, "last": words * 4 * self.config.n_pe - 1 - missing,
             "destination": 0, "results": 1})
 
     def images(self):
@@ -73,12 +74,15 @@ class Machine:
                    for name in self.program[0]}
         images = {"ccu.program": pack(layouts.descriptor, {
             "start": {"source": program["source"], "last_word": program["words"] - 1,
-                      "codebook": program["codebook"], "dense": program["dense"]},
+                      "codebook": program["codebook"], "send": program["send"],
+                      "last_lane": program["last"] // config.n_pe % 4,
+                      "last_pe": program["last"] % config.n_pe},
             "end": {"destination": program["destination"], "bias": program["bias"],
                     "last_word": program["results"] - 1, "shift": program["shift"],
                     "bias_shift": program["bias_shift"], "relu": program["relu"]},
             "ptr_base": program["ptr_base"], "input": program["input"],
-            "barrier": program["barrier"], "final": program["final"],
+            "barrier": program["barrier"], "result_barrier": program["result_barrier"],
+            "final": program["final"],
             "valid": program["valid"]})}
         for pe in range(config.n_pe):
             lanes = config.entries_per_word
@@ -123,8 +127,9 @@ def interpret(config, images, inputs, base=0):
         start, end = step.start, step.end
         slots = range(4 * start.source, 4 * (start.source + start.last_word + 1))
         source = [act[pe][slot] for slot in slots for pe in range(config.n_pe)]
-        if start.dense:
-            outputs.append(source)
+        if start.send:
+            last = (start.last_word * 4 + start.last_lane) * config.n_pe + start.last_pe
+            outputs.append(source[:last + 1])
         else:
             acc = [[0] * config.acc_depth for _ in range(config.n_pe)]
             for column, value in enumerate(source):
@@ -340,10 +345,11 @@ def matters(machine, name, address, bit):
     if kind == "act":    # inputs and results overwrite the rows below
         return address >= 6
     if kind == "program":
+        of_tiles = {"ptr_base", "start.codebook", "end.destination", "end.bias", "end.last_word",
+                    "end.shift", "end.bias_shift", "end.relu", "result_barrier"}
+        of_results = {"start.last_lane", "start.last_pe"}
         return field_of(machine.layouts.descriptor, bit) not in {"input"} | (
-            {"barrier"} if address < 2 else
-            {"ptr_base", "start.codebook", "end.destination", "end.bias",
-             "end.last_word", "end.shift", "end.bias_shift", "end.relu"} if address == 3 else set())
+            of_tiles if address == 3 else of_results) | ({"barrier"} if address < 2 else set())
     return True
 
 

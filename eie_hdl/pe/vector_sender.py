@@ -1,0 +1,104 @@
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import Layouts
+
+__all__ = ["VectorSender"]
+
+
+class VectorSender(wiring.Component):
+    """Sends the words of a vector in this PE to the host.
+
+    The last element of the vector is in lane `last_lane` of row `last_word` of PE `last_pe`. PEs
+    after that one have a lane less in this row, which may leave no word. An end follows the last
+    word. Throughput is a word in three cycles; the first one is at `o` three cycles after `i`.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    index : :py:`In(clog2(n_pe))`
+        Number of this PE. Constant.
+    i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
+        Vector to send. Must not arrive before the end of the previous one has been accepted.
+    o : :py:`Out(stream.Signature(layouts.result))`
+        Words, and the end. Registered.
+    hold : :py:`In(1)`
+        The SRAM is read by another component: `r` has no effect in this cycle.
+    r : :py:`In(memory.ReadPort.Signature(...))`
+        Read port of the activation SRAM. Its word is used in the next cycle only.
+    """
+    index: Signal
+    i: stream.Interface
+    o: stream.Interface
+    hold: Signal
+    r: memory.ReadPort
+
+    def __init__(self, config: EIEConfig):
+        layouts = Layouts.of(config)
+        super().__init__({
+            "index": In(clog2(config.n_pe)),
+            "i":     In(stream.Signature(layouts.start, always_ready=True)),
+            "o":     Out(stream.Signature(layouts.result)),
+            "hold":  In(1),
+            "r":     In(memory.ReadPort.Signature(
+                addr_width=clog2(config.act_depth), shape=layouts.act_word.size)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        sending   = Signal()
+        addr      = Signal.like(self.r.addr)
+        left      = Signal.like(self.r.addr)    # rows after the one at `addr`
+        last_lane = Signal.like(self.o.p.last_lane)    # of this PE's last word
+        omits     = Signal()    # the last row has no word of this PE
+        is_last   = left == 0
+        is_free   = Signal()
+        read      = Signal()    # the SRAM returns a word
+        was_last  = Signal()
+        m.d.comb += [
+            is_free.eq(sending & ~self.o.valid & ~read),
+            self.r.addr.eq(addr),
+            self.r.en.eq(is_free & ~self.hold & ~was_last & ~(is_last & omits)),
+        ]
+
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        m.d.sync += read.eq(self.r.en)
+        with m.If(self.r.en):
+            m.d.sync += [
+                addr.eq(addr + 1),
+                left.eq(left - 1),
+                was_last.eq(is_last),
+            ]
+        with m.If(read):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.p.word.eq(self.r.data),
+                self.o.p.last_lane.eq(Mux(was_last, last_lane, -1)),
+                self.o.p.end.eq(0),
+            ]
+        with m.If(is_free & (was_last | (is_last & omits))):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.p.end.eq(1),
+                sending.eq(0),
+            ]
+        with m.If(self.i.valid):
+            is_after = self.index > self.i.p.last_pe
+            m.d.sync += [
+                sending.eq(1),
+                was_last.eq(0),
+                addr.eq(self.i.p.source),
+                left.eq(self.i.p.last_word),
+                omits.eq(is_after & (self.i.p.last_lane == 0)),
+                last_lane.eq(self.i.p.last_lane - is_after),
+            ]
+
+        return m
