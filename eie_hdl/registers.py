@@ -218,7 +218,7 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
         ("new_model", 2, 1, W, "restart the checksum"),
         ("latch", 3, 1, W, "capture the counters; otherwise captured when a program ends"))
     yield "STATUS", "Status of the machine.", _fields(
-        ("idle", 0, 1, R, "nothing is running or pending, and no packet is being received"),
+        ("idle", 0, 1, R, "nothing is running, pending or being sent, and no packet is being received"),
         ("busy", 1, 1, R, "a program is running, or memory is being read"),
         ("queued", 2, 1, R, "a start is pending"),
         ("receiving", 3, 1, R, "a packet is being received"),
@@ -262,8 +262,7 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
     yield "PE_INDEX", "PE selected for counter PE_BUSY.", _value(
         RW, "modulo the number of PEs; takes effect with the next tile", width=8)
     yield "READ_PLACE", "Memory and PE of the next READ.", _fields(
-        ("memory", 0, 3, RW, f"{_MEMORIES}; ACT returns the rows of all PEs, in order of column "
-                             f"number"),
+        ("memory", 0, 3, RW, f"{_MEMORIES}; ACT returns the rows of all PEs, as a vector"),
         ("pe", 8, 8, RW, "PE whose memory is read"))
     yield "READ_ADDRESS", "Start address of the next READ.", _value(
         RW, "address of a word", width=24)

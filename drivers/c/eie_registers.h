@@ -550,7 +550,7 @@ typedef struct {
 #define EIE_VERSION_MAJOR 1u
 #define EIE_VERSION_MINOR 0u
 #define EIE_VERSION_PATCH 0u
-#define EIE_FORMAT_VERSION 2u
+#define EIE_FORMAT_VERSION 3u
 
 // Memory numbers
 #define EIE_MEMORY_SPMAT 0u
