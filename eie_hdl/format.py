@@ -134,9 +134,9 @@ class Layouts:
     descriptor : :class:`~amaranth.lib.data.StructLayout`
         One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
         to obtain its pointer, and completes the tile with `end`. `barrier`: wait for the write-back
-        of all earlier tiles first. `result_barrier`: before the tile is written, wait until all earlier results
-        have been sent.
-        `start.send`: send the source to the host instead; `end` is ignored. `input`: the source is in the input buffer selected at the start. `final`: the
+        of all earlier tiles first. `result_barrier`: before the tile is written, wait until all
+        earlier results have been sent. `start.send`: send the source to the host instead; `end` is
+        ignored. `input`: the source is in the input buffer selected at the start. `final`: the
         program ends. `valid` is set in all descriptors, so that cleared memory is not a program.
     run : :class:`~amaranth.lib.data.StructLayout`
         Start of a program: the first `descriptor`, and the `offset` in rows that is added to the

@@ -218,7 +218,8 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
         ("new_model", 2, 1, W, "restart the checksum"),
         ("latch", 3, 1, W, "capture the counters; otherwise captured when a program ends"))
     yield "STATUS", "Status of the machine.", _fields(
-        ("idle", 0, 1, R, "nothing is running, pending or being sent, and no packet is being received"),
+        ("idle", 0, 1, R, "nothing is running, pending or being sent, and no packet is "
+                          "being received"),
         ("busy", 1, 1, R, "a program is running, or memory is being read"),
         ("queued", 2, 1, R, "a start is pending"),
         ("receiving", 3, 1, R, "a packet is being received"),

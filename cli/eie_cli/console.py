@@ -98,6 +98,7 @@ def show_inference(title: str, inference: "Inference") -> None:
     if inference.pe_utilisation is not None:
         rows.append(["net cycles", "cycles without phase_output",
                      f"{net_cycles(inference.counters).mean():,.1f}"])
+        rows += _end_to_end_rows(inference)
         rows.append(["PE utilisation", "macs / (cycles · PEs)", f"{inference.pe_utilisation:.1%}"])
     rows.append(["entry balance", "entries of a PE, mean / greatest",
                  f"{inference.entry_balance:.1%}"])
@@ -105,6 +106,15 @@ def show_inference(title: str, inference: "Inference") -> None:
                            title=f"{title}: {format_count(inferences, 'inference')}, "
                                  f"{inference.engine}"), rows)
     _show_verdict(inference)
+
+
+def _end_to_end_rows(inference: "Inference") -> list[list[str]]:
+    found = inference.end_to_end
+    return [] if found is None else [
+        ["end-to-end cycles", f"transfers included, mean of {found.inferences} back to back",
+         f"{found.cycles:,.1f}"],
+        ["bound of end-to-end cycles", "broadcasts, entries of the busiest PE, or beats",
+         f"{found.bound:,.1f}"]]
 
 
 def warn_of_saturation(inference: "Inference") -> None:
@@ -121,8 +131,6 @@ def warn_of_saturation(inference: "Inference") -> None:
 
 def show_demo(title: str, demo: "Demo") -> None:
     """Print the results of the demo."""
-    from eie_sim.inference import net_cycles
-
     show_build(f"{title}/build", demo.build)
     inference, memory = demo.inference, demo.build.report["memory"]
     used, there = (sum(row[key] for row in memory.values()) / 8192 for key in ("bits_used", "bits"))
@@ -136,8 +144,7 @@ def show_demo(title: str, demo: "Demo") -> None:
         ["accuracy, hardware", f"{demo.accuracy['hardware']:.2%}"],
         ["program cycles per image, mean (least to greatest)",
          f"{cycles.mean():,.1f} ({cycles.min()} to {cycles.max()})"],
-        ["net cycles per image, without sending results",
-         f"{net_cycles(inference.counters).mean():,.1f}"],
+        *([f"{name} per image", value] for name, _, value in _end_to_end_rows(inference)),
         ["MACs per image", f"{inference.counters['macs'].mean():,.1f}"],
         ["broadcasts per image", f"{inference.counters['broadcasts'].mean():,.1f}"],
         ["PE utilisation", f"{inference.pe_utilisation:.1%}"],

@@ -51,8 +51,9 @@ class ResetControl(wiring.Component):
         # Longer than a message, and a word that follows it, take to reach the memories.
         self._settle_cycles = 2 * config.n_in_flight
         super().__init__({
-            "failed": In(1), "hung": In(1), "sending": In(1), "soft_reset": In(1), "wiping": In(1), "wipe": Out(1),
-            "reset_core": Out(1), "stopping": Out(1), "resetting": Out(1),
+            "failed": In(1), "hung": In(1), "sending": In(1), "soft_reset": In(1),
+            "wiping": In(1), "wipe": Out(1), "reset_core": Out(1), "stopping": Out(1),
+            "resetting": Out(1),
         })
 
     def elaborate(self, platform):

@@ -19,10 +19,10 @@ class MemoryAccess(wiring.Component):
     Loads write all memories. The pointer, spmat and codebook memories are each read by one stage.
     With ``readback``, a request reads them too and has priority, as no program runs meanwhile.
 
-    The activation SRAM is read by the drain while `hold` is set, else by the vector sender while it
-    asks for a word, else by the scanner. It is written by the write-back and by loads. A load is delayed by one cycle if the write-back has a word,
-    which happens in at most one of four cycles. While a program runs, the CCU sends no load in the
-    cycle after another one.
+    The activation SRAM is read by the drain while `hold` is set, else by the vector sender when it
+    asks for a word, else by the scanner. It is written by the write-back and by loads. A load is
+    delayed by one cycle if the write-back has a word, which happens in at most one of four cycles.
+    While a program runs, the CCU sends no load in the cycle after another one.
 
     Parameters
     ----------

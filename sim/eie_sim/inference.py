@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build, Words
 from eie_compiler.remedies import advise
-from eie_compiler.vectors import VectorError, gather, scatter
-from eie_hdl.format import COUNTERS
+from eie_compiler.vectors import VectorError, gather, input_packets, output_columns, scatter
+from eie_hdl.format import BEAT_WIDTH, COUNTERS, result_lane_width
 
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
@@ -28,6 +28,9 @@ Engine = Literal["golden", "cocotb", "verilator"]
 
 #: Maximum number of mismatches in a summary.
 _MAX_LISTED = 100
+
+#: Inferences back to back of which end-to-end cycles are the mean.
+_BACK_TO_BACK = 32
 
 
 class EngineError(ValueError):
@@ -49,6 +52,26 @@ class Saturation(NamedTuple):
     elements: int
     least: float
     greatest: float
+
+
+class EndToEnd(NamedTuple):
+    """Cycles of an inference, of many back to back: what the host waits for.
+
+    Attributes
+    ----------
+    inferences : :class:`int`
+        Number of inferences.
+    cycles : :class:`float`
+        Mean cycles from the first input beat to the last result beat, with a host that is always
+        ready. Some register accesses of the driver are included.
+    bound : :class:`float`
+        Lower bound: the greatest of broadcasts, entries of the busiest PE, input beats and result
+        beats.
+    """
+
+    inferences: int
+    cycles: float
+    bound: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,6 +104,8 @@ class Inference:
         Wall-clock time, without compiling the simulator.
     waveform : :class:`~pathlib.Path`, optional
         Waveform file, if one was recorded.
+    end_to_end : :class:`EndToEnd`, optional
+        Cycles of inferences back to back, of engine ``verilator``.
     """
 
     engine: Engine
@@ -94,6 +119,7 @@ class Inference:
     saturation: dict[str, Saturation]
     seconds: float
     waveform: Path | None = None
+    end_to_end: EndToEnd | None = None
 
     @property
     def ok(self) -> bool:
@@ -127,6 +153,7 @@ class Inference:
             "inferences": len(self.entries), "seconds": self.seconds, "outputs": self.names,
             "counters": {name: {"mean": float(values.mean()), "values": values.tolist()}
                          for name, values in self.counters.items()},
+            "end_to_end": self.end_to_end and self.end_to_end._asdict(),
             "pe_utilisation": self.pe_utilisation, "entry_balance": self.entry_balance,
             "overflows": self.overflows,
             "saturation": self.describe_saturation(), "all_equal": self.all_equal,
@@ -142,7 +169,7 @@ class Inference:
 def net_cycles(counters: Mapping[str, Count]) -> Count:
     """Cycles from the start of the program to the last result in memory.
 
-    These are the program's cycles without those in which results are sent to the host.
+    These are the program's cycles without those in which it waits for earlier results to be sent.
     """
     return counters["cycles"] - counters["phase_output"]
 
@@ -242,16 +269,34 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
     if engine == "verilator":
         simulator = "verilator"
         result = verilator_engine.run(build, prepared, cache=cache)
+        end_to_end, mismatches = _measure_end_to_end(build, prepared, expected, statistics, cache)
     else:
+        end_to_end, mismatches = None, []
         result = cocotb_engine.run(build, prepared, simulator=simulator, waves=waves,
                                    folder=folder, cache=cache, load=load)
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(
         engine, simulator, names, result.outputs, counters, statistics.entries,
-        [*cocotb_engine.compare(build, result.outputs, expected),
+        [*cocotb_engine.compare(build, result.outputs, expected), *mismatches,
          *_compare_counters(counters, statistics)],
-        int(result.overflow.sum()), saturation, result.seconds, result.waveform)
+        int(result.overflow.sum()), saturation, result.seconds, result.waveform, end_to_end)
+
+
+def _measure_end_to_end(build: Build, words: NDArray[np.int64],
+                        expected: Sequence[NDArray[np.int64]], statistics: Statistics,
+                        cache: str | Path | None
+                        ) -> tuple[EndToEnd, list[cocotb_engine.Mismatch]]:
+    """Run the first inputs back to back, or all of them again and again; compare the results."""
+    config = build.config
+    chosen = np.arange(_BACK_TO_BACK) % len(words)
+    sent = sum(-(-n * result_lane_width(config) // BEAT_WIDTH)
+               for n in output_columns(config, build.images["ccu.program"]))
+    bound = max(statistics.broadcasts[chosen].mean(), statistics.entries[chosen].mean(axis=0).max(),
+                input_packets(config, build.input, words[:1]).size, sent)
+    cycles, run = verilator_engine.measure_end_to_end(build, words[chosen], cache=cache)
+    return (EndToEnd(_BACK_TO_BACK, cycles, float(bound)),
+            cocotb_engine.compare(build, run.outputs, [output[chosen] for output in expected]))
 
 
 def _saturation(build: Build, of_inputs: NDArray[np.int64], statistics: Statistics

@@ -21,7 +21,7 @@ from .simulators import CLOCK_PERIOD
 from .verilator_bus import VerilatorBus
 from .verilator_host import FOLDER, make_host
 
-__all__ = ["make_library", "run"]
+__all__ = ["make_library", "measure_end_to_end", "run"]
 
 #: Inferences between two checks for the failure of another machine.
 _BATCH = 100
@@ -75,6 +75,32 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
         done = list(pool.map(work, range(n_machines)))
     return _join([run for runs, _, _ in done for run in runs], [bus for _, bus, _ in done],
                  [cycles for _, _, cycles in done], time.perf_counter() - begin)
+
+
+def measure_end_to_end(build: Build, inputs: NDArray[np.int64], *,
+                       cache: str | Path | None = None) -> tuple[float, Run]:
+    """Measure the cycles of an inference, of many back to back, transfers included.
+
+    The driver loads inputs and queues starts ahead, and takes results at once. The register
+    accesses before the first input and after the last result are counted, too.
+
+    Parameters and exceptions are those of :func:`run`.
+
+    Returns
+    -------
+    cycles : :class:`float`
+        Mean of all inferences.
+    run : :class:`~eie_driver.batch.Run`
+        Their results.
+    """
+    cycles = deadline(build)
+    with contextlib.closing(VerilatorBus(make_library(build.config, cache),
+                                         timeout_cycles=cycles)) as bus:
+        machine = Accelerator(bus, timeout=cycles * CLOCK_PERIOD)
+        machine.load(build)
+        begin = bus.cycles
+        run = machine.run(inputs, words=True, read_counters=False)
+        return (bus.cycles - begin) / len(inputs), run
 
 
 @contextlib.contextmanager
