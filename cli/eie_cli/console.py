@@ -82,6 +82,10 @@ def show_build(title: str, build: "Build") -> None:
     print_table(make_table(
         "layer", "rows × columns", "density", "tiles", "entries", "padding", "entry balance",
         title=f"{title}: {format_count(build.config.n_pe, 'PE')}, {report['mapping']}"), rows)
+    removed = [f"{len(dead):,} {reason} of {layer['name']}" for layer in report["layers"]
+               for reason, dead in layer["dead_rows"].items() if dead]
+    if removed:
+        click.echo(f"dead rows removed: {', '.join(removed)}")
     print_table(make_table("memory", "words", "depth", "bits", "instances"), [
         [name, f"{memory['words_used']:,}", f"{memory['words']:,}", str(memory["word_bits"]),
          str(memory["instances"])] for name, memory in report["memory"].items()])

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.dead_rows import remove_dead_rows
+from eie_compiler.lowering.fixed_point import choose_formats
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import EIEConfig
 from eie_sim.inference import Inference, infer, prepare
@@ -79,7 +81,8 @@ def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIE
                       names: Sequence[str] = ()) -> tuple[list[GivenLayer], Inference]:
     """Return layers of a network, each with the activations computed by its predecessors.
 
-    The second result is the inference that computed them, with what saturated.
+    Dead rows are removed, as in a build of the whole network with balanced rows. The second result
+    is the inference that computed the activations, with what saturated.
 
     Parameters
     ----------
@@ -102,7 +105,10 @@ def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIE
     build = compile_network(network, tall, outputs="all")
     inference = infer(build, inputs, engine="golden")
     given = [prepare(build, inputs), *inference.outputs]
-    return [GivenLayer(layer.name, layer, words) for layer, words in zip(network.layers, given)
+    live = remove_dead_rows(tall, network, choose_formats(tall, network))
+    columns = [np.arange(network.layers[0].n_cols), *live.rows]
+    return [GivenLayer(layer.name, layer, words[:, kept])
+            for layer, words, kept in zip(live.network.layers, given, columns)
             if layer.name in chosen], inference
 
 

@@ -29,7 +29,7 @@ _VECTOR_FIELDS = {"name": str, "base_word": int, "frac": int}
 #: Fields of the report that programs read; it may have more.
 _REPORT_FIELDS = {"mapping": str, "layers": list, "total": dict, "memory": dict}
 _LAYER_FIELDS = {"name": str, "shape": list, "density": float, "tiles": int, "entries": int,
-                 "paddings": int, "entry_balance": float, "formats": dict,
+                 "paddings": int, "entry_balance": float, "dead_rows": dict, "formats": dict,
                  "overflow": dict}
 _MEMORY_FIELDS = dict.fromkeys(["words_used", "words", "word_bits", "instances", "bits_used",
                                 "bits"], int)
@@ -237,6 +237,12 @@ def _check_report(report: dict[str, Any], config: EIEConfig, vectors: dict[str, 
             if type(found) is not int or found != expected:
                 raise JsonError(f"report.layers[{number}].{kind}.{field} must be {expected}, as in "
                                 f"{place}, not {reprlib.repr(found)}")
+        dead = check_fields(f"report.layers[{number}].dead_rows", layer["dead_rows"],
+                            {"unread": list, "constant": list})
+        for reason, rows in dead.items():
+            if not all(type(row) is int and 0 <= row <= _MAX_COUNT for row in rows):
+                raise JsonError(f"report.layers[{number}].dead_rows.{reason} must be numbers of "
+                                f"rows, not {reprlib.repr(rows)}")
     if not report["mapping"].isprintable():
         raise JsonError("report.mapping must be printable")
     check_fields("report.memory", report["memory"], dict.fromkeys(memories, dict))

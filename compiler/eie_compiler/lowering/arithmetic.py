@@ -53,7 +53,8 @@ class IntegerLayer:
 class IntegerNetwork:
     """A network in exactly the arithmetic of a machine, whatever its memories hold.
 
-    The results are those of the build, bit for bit, for any mapping and number of PEs.
+    The results are those of the build, bit for bit, for any mapping and number of PEs. Rows that a
+    build leaves out as dead are computed, too.
 
     Parameters
     ----------

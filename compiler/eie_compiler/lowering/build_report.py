@@ -12,6 +12,7 @@ from eie_hdl.config import EIEConfig
 from ..files.build_manifest import describe_memory
 from ..network import CompressedNetwork, Layer
 from .csc import Encoded
+from .dead_rows import LiveNetwork
 from .fixed_point import LayerFormat, layers_with_inputs, measure_precision
 from .program import LayerPlan
 from .row_mapping import n_slots
@@ -19,12 +20,13 @@ from .row_mapping import n_slots
 __all__ = ["describe_build"]
 
 
-def describe_build(config: EIEConfig, network: CompressedNetwork, mapping: str,
-                   plans: list[LayerPlan], formats: list[LayerFormat], encoded: list[Encoded],
+def describe_build(config: EIEConfig, network: CompressedNetwork, live: LiveNetwork, mapping: str,
+                   plans: list[LayerPlan], encoded: list[Encoded],
                    images: Mapping[str, NDArray[np.uint64]], act_words: int) -> dict[str, Any]:
     """Make the report of a build; docs/build-folder.md defines each number."""
     layers = [
         {"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
+         "dead_rows": {"unread": unread.tolist(), "constant": constant.tolist()},
          **_describe_work(config, layer, plan, entries),
          "formats": _describe_formats(layer, chosen, inputs[1]),
          "overflow": {"lowest": chosen.lowest, "highest": chosen.highest,
@@ -32,8 +34,10 @@ def describe_build(config: EIEConfig, network: CompressedNetwork, mapping: str,
          "precision": dataclasses.asdict(measure_precision(config, chosen, *inputs)),
          "codebook": plan.codebook, "source": plan.source, "destination": plan.destination,
          "bias": plan.bias, "sent": plan.sent}
-        for layer, plan, chosen, entries, inputs in zip(
-            network.layers, plans, formats, encoded, layers_with_inputs(config, network))]
+        # The formats were chosen for the whole network, whose precision they determine.
+        for layer, unread, constant, plan, chosen, entries, inputs in zip(
+            live.network.layers, live.unread, live.constant, plans, live.formats, encoded,
+            layers_with_inputs(config, network))]
     return {
         "mapping": mapping, "layers": layers,
         "total": {name: sum(layer[name] for layer in layers)

@@ -15,6 +15,7 @@ from ..network import CompressedNetwork, Layer
 from ..vectors import Vector
 from .build_report import describe_build
 from .csc import encode, pack_entries, pack_pointers, require_entries
+from .dead_rows import LiveNetwork, remove_dead_rows
 from .fixed_point import LayerFormat, choose_formats, fix_preprocessing
 from .memory_map import ActMap, n_words, place_activations
 from .program import LayerPlan, pack_program
@@ -25,7 +26,8 @@ __all__ = ["compile_network", "require_pointers"]
 
 def compile_network(network: CompressedNetwork, config: EIEConfig, *,
                     mapping: Literal["balanced", "interleaved"] = "balanced",
-                    outputs: Literal["last", "all"] = "last") -> Build:
+                    outputs: Literal["last", "all"] = "last", keep_dead_rows: bool = False
+                    ) -> Build:
     """Compile a network for a machine.
 
     Parameters
@@ -34,6 +36,10 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         Assignment of rows to PEs. The inputs of the first layer are always interleaved.
     outputs : ``"last"`` or ``"all"``
         Results that go to the host: those of the last layer or of every layer.
+    keep_dead_rows : :class:`bool`
+        True to keep the rows that :func:`~.dead_rows.remove_dead_rows` removes. They are also kept
+        if the results of every layer go to the host, or if rows are interleaved, as the number of
+        such a row determines its PE.
 
     Raises
     ------
@@ -45,12 +51,13 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     if outputs not in ("last", "all"):
         raise CompileError(f"outputs must be last or all, not {outputs!r}")
     _require_widths(config, network)
+    preprocessing = fix_preprocessing(config, network)
+    live = _choose_rows(config, network, keep_all=keep_dead_rows or outputs == "all"
+                        or mapping == "interleaved")
+    whole, network, formats = network, live.network, live.formats
     sent = [outputs == "all" or layer is network.layers[-1] for layer in network.layers]
     act_map = place_activations(config, network, sent)
     require_pointers(config, network)
-
-    preprocessing = fix_preprocessing(config, network)
-    formats = choose_formats(config, network)
     vectors = _place_vectors(config, network, act_map, mapping)
     encoded = [encode(config, layer.codes, after.columns, before.columns)
                for layer, before, after in zip(network.layers, vectors, vectors[1:])]
@@ -82,7 +89,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         input_words=plans[0].source_words, input_buffers=act_map.input_buffers,
         layers=tuple(vectors[1:]),
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
-        report=describe_build(config, network, mapping, plans, formats, encoded, images,
+        report=describe_build(config, whole, live, mapping, plans, encoded, images,
                               act_map.n_words),
         patches=network.patches, preprocessing=preprocessing,
         nonnegative_inputs=network.nonnegative_inputs)
@@ -99,6 +106,13 @@ def _require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
                 f"{name} must be {made_for}, for which the network was compressed, not {there}: "
                 f"choose another machine (--config or --preset of `eie compile`), or compress the "
                 f"model again for this one (`eie compress {option.format(there)}`)")
+
+
+def _choose_rows(config: EIEConfig, network: CompressedNetwork, *, keep_all: bool) -> LiveNetwork:
+    """Choose the formats of the whole network, then the rows that the machine computes."""
+    formats = choose_formats(config, network)
+    return LiveNetwork.whole(network, formats) if keep_all else \
+        remove_dead_rows(config, network, formats)
 
 
 def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:

@@ -13,7 +13,8 @@ from ..network import CompressedNetwork, Layer
 from ..preprocessing import FixedPreprocessing, PreprocessingError
 
 __all__ = ["LayerFormat", "WeightPrecision", "activation_range", "choose_format", "choose_formats",
-           "fix_preprocessing", "layers_with_inputs", "measure_precision", "partial_sum_bounds"]
+           "exact_bias_shift", "fix_preprocessing", "layers_with_inputs", "measure_precision",
+           "partial_sum_bounds", "replace_biases"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,8 +151,7 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
         integers = codebook.astype(np.int64)
         bias = _scale(layer.bias, weight_frac + input_frac - bias_shift).astype(np.int64)
         lowest, highest = partial_sum_bounds(counts, integers, bias << bias_shift, act_range)
-        spare = config.acc_width - 1 - max(int(highest.max()).bit_length(),
-                                           (~int(lowest.min())).bit_length())
+        spare = _spare_bits(config, lowest, highest)
         if spare >= 0:
             return LayerFormat(weight_frac, bias_shift, shift, integers, bias,
                                int(lowest.min()), int(highest.max()), spare)
@@ -162,6 +162,50 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
         f"layer {layer.name!r}: some codebook scale must fit input_frac = {input_frac} and "
         f"output_frac = {layer.output_frac}, but {reason}: change output_frac, or widen the "
         f"machine")
+
+
+def exact_bias_shift(config: EIEConfig, sums: NDArray[np.int64], chosen: LayerFormat
+                     ) -> int | None:
+    """Find a left shift of words that gives exactly these biases of the accumulator.
+
+    It is that of a format if possible, else the least one, or None if there is none.
+    """
+    low, high = limits(config.act_width)
+    for shift in (chosen.bias_shift, *range(config.max_bias_shift + 1)):
+        words = sums >> shift
+        if low <= words.min() <= words.max() <= high and (words << shift == sums).all():
+            return shift
+    return None
+
+
+def replace_biases(config: EIEConfig, layer: Layer, chosen: LayerFormat, sums: NDArray[np.int64],
+                   act_range: tuple[int, int]) -> LayerFormat:
+    """Replace the biases of a format; all scales but that of the biases stay.
+
+    Parameters
+    ----------
+    layer : :class:`~..network.Layer`
+        Layer of the new biases, for its codes.
+    chosen : :class:`LayerFormat`
+        Format of a layer with these and other rows and columns.
+    sums : int64, n_rows
+        New biases, as they enter the accumulator.
+    act_range : pair of :class:`int`
+        Least and greatest activation.
+
+    Raises
+    ------
+    ValueError
+        If :func:`exact_bias_shift` finds no shift.
+    """
+    bias_shift = exact_bias_shift(config, sums, chosen)
+    if bias_shift is None:
+        raise ValueError(f"sums must be words of {config.act_width} bits with one left shift, not "
+                         f"from {sums.min()} to {sums.max()}")
+    lowest, highest = partial_sum_bounds(_count_codes(layer), chosen.codebook, sums, act_range)
+    return dataclasses.replace(
+        chosen, bias_shift=bias_shift, bias=sums >> bias_shift, lowest=int(lowest.min()),
+        highest=int(highest.max()), spare_bits=_spare_bits(config, lowest, highest))
 
 
 def choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerFormat]:
@@ -215,6 +259,12 @@ def _scale(values: NDArray[np.float64], frac: int) -> NDArray[np.float64]:
     """Round values with `frac` fraction bits to integers; infinite beyond float64."""
     with np.errstate(over="ignore"):
         return np.rint(np.ldexp(values, frac))
+
+
+def _spare_bits(config: EIEConfig, lowest: NDArray[np.int64], highest: NDArray[np.int64]) -> int:
+    """Count the accumulator bits that partial sums do not need; negative if there are too few."""
+    return config.acc_width - 1 - max(int(highest.max()).bit_length(),
+                                      (~int(lowest.min())).bit_length())
 
 
 def _count_codes(layer: Layer) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 
 from eie_bench.explore import ExploreError
 from eie_bench.explore.sweep import fit
@@ -46,3 +47,17 @@ def test_layers_of_a_network_get_the_results_of_the_ones_before(network):
     assert list(inference.saturation) == ["input", "fc1", "fc2"]
     with pytest.raises(ExploreError, match="^layers must be some of fc1, fc2, not 'fc3'$"):
         network_workloads(chain, inputs, config, ["fc3"])
+
+
+def test_layers_of_a_network_are_without_its_dead_rows(network):
+    codes = network.layers[0].codes.toarray().T
+    codes[:, [3, 7]] = 0
+    second = dataclasses.replace(network.layers[0], name="fc2", codes=csc_array(codes),
+                                 bias=np.zeros(50))
+    chain = CompressedNetwork((network.layers[0], second), network.input_frac, network.v_width)
+    inputs = np.random.default_rng(5).uniform(-1, 1, (3, 50))
+    build = compile_network(chain, fit(PRESETS["tiny"]), outputs="all")
+    (first, last), _ = network_workloads(chain, inputs, build.config)
+    assert (first.layer.codes.shape, last.layer.codes.shape) == ((38, 50), (50, 38))
+    whole, _ = infer(build, inputs, engine="golden").outputs
+    np.testing.assert_array_equal(last.inputs, np.delete(whole, [3, 7], axis=1))

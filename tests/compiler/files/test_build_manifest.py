@@ -97,7 +97,7 @@ def test_column_numbers_of_another_type_or_range_are_refused(saved):
 
 
 def test_results_that_the_program_does_not_send_are_refused(tmp_path):
-    compile_small().save(tmp_path)
+    compile_small(keep_dead_rows=True).save(tmp_path)
     reseal(tmp_path, sent=[0, 1])
     with pytest.raises(BuildError, match=r"vectors\.npz: sent layers must have \[6\] columns, as "
                                          r"the program sends them, not \[20, 6\]$"):

@@ -48,7 +48,7 @@ def test_the_compiled_network_computes_what_the_network_does(sizes, seed, mappin
     rng = np.random.default_rng(seed)
     network = random_network(rng, sizes, relu=not negative)
     config = EIEConfig(n_pe=8, acc_depth=8)
-    build = compile_network(network, config, mapping=mapping)
+    build = compile_network(network, config, mapping=mapping, keep_dead_rows=True)
     x = rng.integers(-256, 257, sizes[0])
     values, error = x / 2 ** network.input_frac, np.zeros(sizes[0])
     for layer, vector, result, report in zip(network.layers, build.layers, run_dense(build, x),

@@ -1,0 +1,170 @@
+"""Removal of the hidden rows that no result of a network depends on, or that are constant."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.numeric import relu, round_shift, saturate
+
+from ..network import CompressedNetwork, Layer
+from .fixed_point import LayerFormat, exact_bias_shift, layers_with_inputs, replace_biases
+
+__all__ = ["LiveNetwork", "remove_dead_rows"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LiveNetwork:
+    """Network without its dead rows.
+
+    Attributes
+    ----------
+    network : :class:`~..network.CompressedNetwork`
+        Remaining rows and columns.
+    formats : :class:`list` of :class:`~.fixed_point.LayerFormat`
+        Format of each of its layers, with the scales of the whole network.
+    rows : :class:`list` of int64 arrays
+        Rows of each layer that remain, numbered as in the whole network.
+    unread, constant : :class:`list` of int64 arrays
+        Rows removed from each layer as no weight reads them, or as they have no weights.
+    """
+
+    network: CompressedNetwork
+    formats: list[LayerFormat]
+    rows: list[NDArray[np.int64]]
+    unread: list[NDArray[np.int64]]
+    constant: list[NDArray[np.int64]]
+
+    @classmethod
+    def whole(cls, network: CompressedNetwork, formats: list[LayerFormat]) -> "LiveNetwork":
+        """Keep all rows."""
+        none = [np.zeros(0, np.int64)] * len(network.layers)
+        return cls(network, formats, [np.arange(layer.n_rows) for layer in network.layers],
+                   none, none)
+
+
+def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: list[LayerFormat]
+                     ) -> LiveNetwork:
+    """Remove the dead rows of all layers but the last, whose results stay the same, bit for bit.
+
+    A row is dead if its column in the next layer has no weights (it is unread), or if it has no
+    weights itself (it is constant). The products of a constant become part of the biases of the
+    next layer, hence sums are the same integers: formats are not chosen again, and a constant is an
+    activation like any other, so partial sums stay within the bounds of the format.
+
+    A constant row stays if the new biases cannot be represented exactly, or if the constant is
+    saturated, so that saturated results are counted as before. A layer without live rows keeps one,
+    whose result is 0.
+
+    Parameters
+    ----------
+    formats : :class:`list` of :class:`~.fixed_point.LayerFormat`
+        Format of each layer of the whole network.
+    """
+    layers = [_Rows(layer, chosen) for layer, chosen in zip(network.layers, formats)]
+    pairs = list(zip(layers, layers[1:]))
+    # Unread rows first: a constant row reads nothing, so without it no other row is unread.
+    for before, after in reversed(pairs):
+        before.unread = _remove(before, after, np.diff(after.codes.indptr) == 0)
+    found = True
+    while found:    # the biases of a row removed late may have had no common shift with others
+        found = False
+        for before, after in pairs:
+            removed = _remove(before, after, _fold_constants(config, before, after))
+            before.constant = np.union1d(before.constant, removed)
+            found |= len(removed) > 0
+    live = dataclasses.replace(network, layers=tuple(rows.make_layer() for rows in layers))
+    return LiveNetwork(
+        live, [rows.make_format(config, *inputs)
+               for rows, inputs in zip(layers, layers_with_inputs(config, live))],
+        [rows.numbers for rows in layers],
+        [rows.unread for rows in layers], [rows.constant for rows in layers])
+
+
+class _Rows:
+    """Remaining rows and columns of a layer.
+
+    Attributes
+    ----------
+    numbers : int64, n_rows
+        Rows, numbered as in the whole network.
+    codes : csc_array of uint8, n_rows × n_cols
+        Their weights.
+    bias : int64, n_rows
+        Their biases, as they enter the accumulator.
+    """
+
+    def __init__(self, layer: Layer, chosen: LayerFormat) -> None:
+        self.layer, self.format = layer, chosen
+        self.numbers = np.arange(layer.n_rows)
+        self.codes = layer.codes
+        self.bias = chosen.bias << chosen.bias_shift
+        self.unread = self.constant = np.zeros(0, np.int64)
+
+    @property
+    def weights(self) -> csc_array:
+        """Words of the weights."""
+        return csc_array((self.format.codebook[self.codes.data], self.codes.indices,
+                          self.codes.indptr), shape=self.codes.shape)
+
+    @property
+    def changed(self) -> bool:
+        """True if a row or a column was removed or cleared."""
+        return self.codes is not self.layer.codes
+
+    def make_layer(self) -> Layer:
+        """Make the layer of what remains; its biases are the words as numbers."""
+        if not self.changed:
+            return self.layer
+        acc_frac = self.format.shift + self.layer.output_frac
+        return dataclasses.replace(self.layer, codes=self.codes,
+                                   bias=np.ldexp(self.bias.astype(np.float64), -acc_frac))
+
+    def make_format(self, config: EIEConfig, layer: Layer, input_frac: int,
+                    act_range: tuple[int, int]) -> LayerFormat:
+        """Make the format of `layer`, the layer of what remains."""
+        return replace_biases(config, layer, self.format, self.bias, act_range) \
+            if self.changed else self.format
+
+
+def _remove(before: _Rows, after: _Rows, dead: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Remove rows, and the columns that read them; return the numbers of the rows."""
+    if not dead.any():
+        return np.zeros(0, np.int64)
+    if dead.all():    # a layer has rows: one remains, and its result is 0
+        dead = np.arange(len(dead)) > 0
+        before.codes, before.bias = csc_array(before.codes.shape, dtype=np.uint8), \
+            np.zeros_like(before.bias)
+        after.codes = csc_array(after.codes.shape, dtype=np.uint8)
+    removed = before.numbers[dead]
+    before.numbers, before.bias = before.numbers[~dead], before.bias[~dead]
+    before.codes = before.codes[np.flatnonzero(~dead)]
+    after.codes = after.codes[:, np.flatnonzero(~dead)]
+    before.codes.sort_indices()
+    return removed
+
+
+def _fold_constants(config: EIEConfig, before: _Rows, after: _Rows) -> NDArray[np.bool_]:
+    """Add the products of constant rows to the biases of the next layer; return these rows.
+
+    If the sums cannot be represented with all constants, those are added that are possible one
+    after another.
+    """
+    rounded = round_shift(before.bias, before.format.shift)
+    results = relu(rounded) if before.layer.relu else rounded
+    constant = np.bincount(before.codes.indices, minlength=len(results)) == 0
+    constant &= saturate(results, config.act_width) == results
+    weights = after.weights
+    bias = after.bias + weights @ np.where(constant, results, 0)
+    if exact_bias_shift(config, bias, after.format) is None:
+        bias = after.bias.copy()
+        for row in np.flatnonzero(constant & (results != 0)):
+            column = slice(*weights.indptr[row:row + 2])
+            sums = bias.copy()
+            sums[weights.indices[column]] += weights.data[column] * results[row]
+            constant[row] = exact_bias_shift(config, sums, after.format) is not None
+            bias = sums if constant[row] else bias
+    after.bias = bias
+    return constant
