@@ -100,7 +100,7 @@ def _results(build: Build, values: NDArray[np.int64]) -> list[str]:
     for vector, output in zip(build.outputs, outputs, strict=True):
         placed = np.zeros(output.shape, result_type(build.config))
         placed[:, vector.columns] = output
-        packets.append(placed[:, result_order(build.config, output.shape[1])])
+        packets.append(placed.take(result_order(build.config, output.shape[1]), axis=1))
     return [line for number in range(len(values)) for lanes in packets
             for line in _lines(lanes[number])]
 
