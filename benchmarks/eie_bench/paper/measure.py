@@ -19,7 +19,7 @@ from eie_hdl.format import Layouts
 from eie_hdl.packing import unpack
 from eie_sim.cycles.model import Prediction, predict
 from eie_sim.cycles.steps import build_steps, layer_steps
-from eie_sim.inference import infer, net_cycles
+from eie_sim.inference import EndToEnd, infer, net_cycles
 from eie_sim.rtl.cocotb_engine import Mismatch
 from eie_sim.rtl.verilator_engine import make_library
 
@@ -84,6 +84,8 @@ class Measurement:
         Number of results compared with the golden model; 0 for the cycle model.
     differences : :class:`list` of :class:`~eie_sim.rtl.cocotb_engine.Mismatch`
         Results of the machine that differ from the expected ones.
+    end_to_end : :class:`~eie_sim.inference.EndToEnd`, optional
+        Cycles of inferences back to back, transfers included; None for the cycle model.
     seconds, model_seconds : :class:`float`
         Time of the simulation including the loading of the memories, 0 by the cycle model; time
         of the cycle model from weights to prediction.
@@ -101,6 +103,7 @@ class Measurement:
     bounds: Bounds
     outputs: int
     differences: list[Mismatch]
+    end_to_end: EndToEnd | None
     seconds: float
     model_seconds: float
 
@@ -141,6 +144,7 @@ class Measurement:
             "nonzeros": self.nonzeros, "products": self.products, "ideal_cycles": self.ideal,
             "cycles": self.cycles, "ratio": self.ratio, "padding": self.padding,
             "entry_balance": self.entry_balance, "microseconds": self.microseconds,
+            "end_to_end": self.end_to_end and self.end_to_end._asdict(),
             "counters": self.counters, "entries": self.entries.tolist(),
             "stored": self.stored._asdict(), "bounds": self.bounds._asdict(),
             "outputs_compared": self.outputs, "seconds": self.seconds,
@@ -210,6 +214,7 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
     products = count_products(network, words)
 
     counters, differences, outputs, seconds = prediction.counters, [], 0, 0.0
+    end_to_end = None
     if engine == "verilator":
         inference = infer(build, words[np.newaxis], words=True, engine="verilator", cache=cache)
         counters = {counter: int(values[0]) for counter, values in inference.counters.items()}
@@ -217,10 +222,11 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
         if inference.overflows:
             differences.append(Mismatch("overflow", 0, 0, 1, 0))
         outputs, seconds = sum(map(np.size, inference.outputs)), inference.seconds
+        end_to_end = inference.end_to_end
     return Measurement(
         layer, name, engine, config, network.layers[0].n_nonzeros, products, counters,
         prediction.entries, _describe(build), find_bounds(config, steps), outputs, differences,
-        seconds, model_seconds)
+        end_to_end, seconds, model_seconds)
 
 
 def count_products(network: CompressedNetwork, words: NDArray[np.int64]) -> int:

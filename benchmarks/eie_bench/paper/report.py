@@ -48,7 +48,7 @@ class Report:
         """Return all tables by name."""
         return {**{machine: self._cycles(machine) for machine in self.machines},
                 **{f"{machine}-bounds": self._bounds(machine) for machine in self.machines},
-                "simulation": self._simulation(),
+                "end-to-end": self._end_to_end(), "simulation": self._simulation(),
                 "time": self._time(), "steps": self._steps(), "memory": self._memory(),
                 "energy": self._energy(), "terms": self._terms(), "power": self._power()}
 
@@ -104,6 +104,23 @@ class Report:
         return Table(f"{machine}: ratio if nothing cost a cycle but …", [
             "layer", "entries", "and empty columns", "broadcasts", "simple model", "everything"],
             rows)
+
+    def _end_to_end(self) -> Table:
+        """Table of cycles with all transfers, which only the simulated machine has."""
+        rows = []
+        for machine in self.machines:
+            ratios = []
+            for one in self._of(machine):
+                if one.end_to_end is not None:
+                    ratios.append(one.end_to_end.cycles / one.ideal)
+                    rows.append([one.layer.name, machine, f"{one.ideal:,.0f}", f"{one.cycles:,}",
+                                 f"{one.end_to_end.cycles:,.0f}", f"{ratios[-1]:.3f}",
+                                 f"{one.end_to_end.bound / one.ideal:.3f}"])
+            if ratios:
+                rows.append(["geometric mean", machine, "", "", "",
+                             f"{geometric_mean(ratios):.3f}", ""])
+        return Table("end-to-end cycles", ["layer", "machine", "ideal", "net", "end-to-end",
+                                           "end-to-end ratio", "bound"], rows)
 
     def _simulation(self) -> Table:
         """Runs and their times. The time of the cycle model is from weights to prediction."""
