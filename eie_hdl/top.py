@@ -100,6 +100,7 @@ class Eie(wiring.Component):
             faults.packet_error.eq(load.error),
             faults.wiping.eq(load.wiping),
             load.wipe.eq(faults.wipe),
+            faults.result_pending.eq(result.pending),
             result.core_reset.eq(faults.supervision.core_reset),
         ]
 

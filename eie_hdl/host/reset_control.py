@@ -23,7 +23,7 @@ class ResetControl(wiring.Component):
     failed, hung : :py:`In(1)`
         A program has failed, or exceeds its time limit: stop the core.
     sending : :py:`In(1)`
-        The core sends a vector.
+        The core sends a vector, or a reset would drop a part of one.
     soft_reset : :py:`In(1)`
         Strobe: start a soft reset. Ignored while the memories are being wiped.
     wiping : :py:`In(1)`
@@ -51,9 +51,8 @@ class ResetControl(wiring.Component):
         # Longer than a message, and a word that follows it, take to reach the memories.
         self._settle_cycles = 2 * config.n_in_flight
         super().__init__({
-            "failed": In(1), "hung": In(1), "sending": In(1), "soft_reset": In(1),
-            "wiping": In(1), "wipe": Out(1), "reset_core": Out(1), "stopping": Out(1),
-            "resetting": Out(1),
+            "failed": In(1), "hung": In(1), "sending": In(1), "soft_reset": In(1), "wiping": In(1),
+            "wipe": Out(1), "reset_core": Out(1), "stopping": Out(1), "resetting": Out(1),
         })
 
     def elaborate(self, platform):

@@ -17,7 +17,8 @@ class ResultPacker(wiring.Component):
     at the end of a vector with `last` set; unused bytes are zero, and their `keep` bits deasserted.
 
     Throughput is one beat per cycle, and one word per cycle if a beat holds at least a word. A beat
-    is offered in the cycle after the word, or the end, that follows it.
+    that a word overfills is offered two cycles after this word, any other one in the cycle after
+    the word, or the end, that follows it.
 
     Parameters
     ----------

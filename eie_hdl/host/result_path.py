@@ -28,6 +28,8 @@ class ResultPath(wiring.Component):
         Words of vectors.
     core_reset : :py:`In(1)`
         Strobe: the core is reset; words that were taken but not sent are dropped.
+    pending : :py:`Out(1)`
+        A beat is complete that a reset of the core would drop.
     o : :py:`Out(AxiStreamSignature())`
         Packets, one for each vector.
     """
@@ -36,6 +38,7 @@ class ResultPath(wiring.Component):
         super().__init__({
             "i":          In(stream.Signature(Layouts.of(config).result)),
             "core_reset": In(1),
+            "pending":    Out(1),
             "o":          Out(AxiStreamSignature()),
         })
 
@@ -49,6 +52,7 @@ class ResultPath(wiring.Component):
         connect(m, packer.o, output.i)
         m.d.comb += [
             output.cut.eq(self.core_reset),
+            self.pending.eq(packer.o.valid),
             self.o.tdata.eq(output.o.p.data),
             self.o.tkeep.eq(output.o.p.keep),
             self.o.tlast.eq(output.o.p.last),

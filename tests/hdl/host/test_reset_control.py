@@ -85,18 +85,84 @@ def test_soft_reset_preempts_the_stop_of_a_failed_core(simulate, at):
     simulate(dut, bench)
 
 
-def model(state, settled, failed, soft_reset, wiping):
+@pytest.mark.parametrize("begin", ["before", "with"])
+@pytest.mark.parametrize("sending_cycles", [0, 1, settle_cycles(CONFIG) - 1, settle_cycles(CONFIG),
+                                            settle_cycles(CONFIG) + 1, 100])
+def test_failed_core_is_reset_when_the_vector_has_been_sent(simulate, sending_cycles, begin):
+    """The vector may have begun in the last cycle before the stop."""
+    dut = ResetControl(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.sending, begin == "before")
+        ctx.set(dut.failed, 1)
+        await ctx.tick()
+        for cycle in range(max(settle_cycles(CONFIG), sending_cycles) + 1):
+            ctx.set(dut.sending, cycle < sending_cycles)
+            is_reset = cycle == max(settle_cycles(CONFIG), sending_cycles)
+            assert outputs(ctx, dut) == {"stopping"} | ({"reset_core"} if is_reset else set())
+            await ctx.tick()
+        ctx.set(dut.failed, 0)
+        assert outputs(ctx, dut) == set()
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_core_that_hangs_is_reset_although_it_is_sending_and_the_next_failure_waits(simulate,
+                                                                                  failed):
+    dut = ResetControl(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.sending, 1)
+        ctx.set(dut.hung, 1)    # for one cycle
+        ctx.set(dut.failed, failed)
+        await ctx.tick()
+        ctx.set(dut.hung, 0)
+        await ctx.tick().repeat(settle_cycles(CONFIG))
+        assert outputs(ctx, dut) == {"stopping", "reset_core"}
+        ctx.set(dut.failed, 0)
+        await ctx.tick()
+        assert outputs(ctx, dut) == set()
+        ctx.set(dut.failed, 1)
+        await ctx.tick()
+        for _ in range(3 * settle_cycles(CONFIG)):
+            assert outputs(ctx, dut) == {"stopping"}
+            await ctx.tick()
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("at", [1, settle_cycles(CONFIG), settle_cycles(CONFIG) + 50])
+def test_soft_reset_does_not_wait_for_a_vector_of_which_the_host_takes_nothing(simulate, at):
+    dut = ResetControl(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.sending, 1)
+        ctx.set(dut.failed, 1)
+        await ctx.tick().repeat(at)
+        assert outputs(ctx, dut) == {"stopping"}
+        ctx.set(dut.soft_reset, 1)
+        await ctx.tick()
+        assert outputs(ctx, dut) == {"reset_core", "wipe", "resetting"}
+
+    simulate(dut, bench)
+
+
+def model(state, settled, cuts, failed, hung, sending, soft_reset, wiping):
     """Return the next state, and the outputs of this cycle."""
     is_quiet = settled == settle_cycles(CONFIG)
     if state == "ready":
-        return ("reset" if soft_reset else "stop" if failed else "ready"), 0, set()
+        following = "reset" if soft_reset else "stop" if failed or hung else "ready"
+        return (following, 0, hung), set()
     if state == "stop":
-        following = "reset" if soft_reset else "ready" if is_quiet else "stop"
-        return following, settled + 1, {"stopping"} | ({"reset_core"} if is_quiet else set())
+        resets = is_quiet and (cuts or not sending)
+        following = "reset" if soft_reset else "ready" if resets else "stop"
+        outputs = {"stopping"} | ({"reset_core"} if resets else set())
+        return (following, settled if is_quiet else settled + 1, cuts), outputs
     if state == "reset":
-        return "wipe", 0, {"resetting", "reset_core", "wipe"}
+        return ("wipe", 0, cuts), {"resetting", "reset_core", "wipe"}
     following = "ready" if is_quiet and not wiping else "wipe"
-    return following, 0 if wiping else settled + 1, {"resetting"}
+    return (following, 0 if wiping else settled + 1, cuts), {"resetting"}
 
 
 def test_any_sequence_of_failures_and_soft_resets_follows_the_model(simulate):
@@ -104,13 +170,16 @@ def test_any_sequence_of_failures_and_soft_resets_follows_the_model(simulate):
     dut = ResetControl(CONFIG)
 
     async def bench(ctx):
-        state, settled, remaining, visits = "ready", 0, 0, dict.fromkeys(OUTPUTS, 0)
-        for _ in range(3000):
-            inputs = {"failed": rng.random() < 0.05, "soft_reset": rng.random() < 0.02,
+        state, remaining, visits = ("ready", 0, False), 0, dict.fromkeys(OUTPUTS, 0)
+        sending = False
+        for _ in range(6000):
+            sending ^= rng.random() < 0.05
+            inputs = {"failed": rng.random() < 0.05, "hung": rng.random() < 0.02,
+                      "sending": sending, "soft_reset": rng.random() < 0.01,
                       "wiping": remaining > 0}
             for name, value in inputs.items():
                 ctx.set(getattr(dut, name), value)
-            state, settled, expected = model(state, settled, **inputs)
+            state, expected = model(*state, **inputs)
             assert outputs(ctx, dut) == expected
             for name in expected:
                 visits[name] += 1

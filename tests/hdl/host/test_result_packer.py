@@ -1,42 +1,49 @@
 """ResultPacker."""
 
 import dataclasses
+import itertools
 import random
 
 import numpy as np
 import pytest
 
-from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import result_lane_width
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import BEAT_BYTES, result_lane_width
 from eie_hdl.host.result_packer import ResultPacker
+from eie_hdl.numeric import limits
 from support.simulation import get, nothing, put
 
 #: NumPy type of an element, by width of an activation.
 TYPES = {4: "<i1", 8: "<i1", 9: "<i2", 16: "<i2", 17: "<i4", 24: "<i4"}
+END = {"end": 1}
 
 
 def make(act_width):
     return dataclasses.replace(EIEConfig(), act_width=act_width)
 
 
-def random_vector(rng, config, length):
-    high = (1 << config.act_width - 1) - 1
-    return [rng.choice([-high - 1, -1, 0, high, rng.randint(-high - 1, high)])
-            for _ in range(length)]
+def random_values(rng, config, count):
+    low, high = limits(config.act_width)
+    return [rng.choice([low, -1, 0, high, rng.randint(low, high)]) for _ in range(count)]
 
 
-def elements(rng, vector):
-    """Elements of a vector; column numbers are don't-care."""
-    return [{"column": rng.getrandbits(8), "value": value, "last": n == len(vector) - 1}
-            for n, value in enumerate(vector)]
+def word(rng, config, values):
+    """Word of these lanes; the others are don't-care."""
+    others = random_values(rng, config, ACTS_PER_WORD - len(values))
+    return {"word": values + others, "last_lane": len(values) - 1}
+
+
+def tokens(rng, config, vector):
+    """Words of a vector, each the values of its lanes, and the end."""
+    return [*(word(rng, config, values) for values in vector), END]
 
 
 def packet(vector, dtype):
     """Return the beats (data, keep, last) of a vector, from its memory in NumPy."""
-    image = np.array(vector, dtype).tobytes()
-    chunks = [image[start:start + 8] for start in range(0, len(image), 8)]
-    return [(int.from_bytes(chunk, "little"), (1 << len(chunk)) - 1, chunk is chunks[-1])
-            for chunk in chunks]
+    image = np.array(list(itertools.chain(*vector)), dtype).tobytes()
+    chunks = [image[start:start + BEAT_BYTES] for start in range(0, len(image), BEAT_BYTES)]
+    return [(int.from_bytes(chunk, "little"), (1 << len(chunk)) - 1, n == len(chunks) - 1)
+            for n, chunk in enumerate(chunks)]
 
 
 def seen(beat):
@@ -51,16 +58,20 @@ def test_lanes_have_the_width_of_the_narrowest_type_that_holds_an_activation(act
 
 @pytest.mark.parametrize("act_width, dtype", TYPES.items())
 def test_a_packet_is_the_vector_as_an_array_in_memory(simulate, stalls, act_width, dtype):
+    """For every sequence of one to three words of one to four lanes, and for long vectors."""
     config = make(act_width)
     rng = random.Random(37)
-    vectors = [random_vector(rng, config, length)
-               for length in [*range(1, 18), *(rng.randint(1, 40) for _ in range(10))]]
+    lanes = range(1, ACTS_PER_WORD + 1)
+    shapes = [shape for n_words in (1, 2, 3) for shape in itertools.product(lanes, repeat=n_words)]
+    shapes += [rng.choices(lanes, k=rng.randint(4, 20)) for _ in range(20)]
+    rng.shuffle(shapes)
+    vectors = [[random_values(rng, config, n) for n in shape] for shape in shapes]
     expected = [beat for vector in vectors for beat in packet(vector, dtype)]
     dut = ResultPacker(config)
 
     async def producer(ctx):
         for vector in vectors:
-            await put(ctx, dut.i, elements(rng, vector), stall=stalls.input, rng=rng)
+            await put(ctx, dut.i, tokens(rng, config, vector), stall=stalls.input, rng=rng)
 
     async def consumer(ctx):
         received = await get(ctx, dut.o, len(expected), stall=stalls.output)
@@ -70,44 +81,96 @@ def test_a_packet_is_the_vector_as_an_array_in_memory(simulate, stalls, act_widt
     simulate(dut, producer, consumer)
 
 
-def test_an_element_is_taken_in_every_cycle_and_the_beat_comes_a_cycle_after_its_last(simulate):
-    config = PRESETS["tiny"]    # eight lanes
-    vector = random_vector(random.Random(1), config, 20)
-    beats = packet(vector, "<i1")
+@pytest.mark.parametrize("act_width, cycles", [(8, 1), (16, 1), (24, 2)])
+def test_a_word_is_accepted_in_every_cycle_that_a_beat_has_place_for_it(simulate, act_width,
+                                                                        cycles):
+    """For every alignment of words of four lanes to beats; a word of 32-bit lanes fills two."""
+    config = make(act_width)
+    rng = random.Random(41)
     dut = ResultPacker(config)
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
         ctx.set(dut.i.valid, 1)
-        for _ in range(2):
-            for n, element in enumerate(elements(random.Random(2), vector)):
-                ctx.set(dut.i.payload, element)
-                assert ctx.get(dut.i.ready)
+        for first in range(1, ACTS_PER_WORD + 1):
+            elapsed = []
+            for item in tokens(rng, config, [[1] * first, *[[2] * 4] * 9])[:-1]:
+                ctx.set(dut.i.payload, item)
+                elapsed.append(1)
+                while not ctx.get(dut.i.ready):
+                    await ctx.tick()
+                    elapsed[-1] += 1
                 await ctx.tick()
-                assert ctx.get(dut.o.valid) == (n in (7, 15, 19))
-                if ctx.get(dut.o.valid):
-                    assert seen(ctx.get(dut.o.payload)) == beats[n // 8]
+            # A beat may still have place for an element when the first long word comes.
+            assert cycles * 8 - 1 <= sum(elapsed[2:]) <= cycles * 8
+            assert max(elapsed) <= cycles
+            ctx.set(dut.i.payload, END)
+            while not ctx.get(dut.i.ready):
+                await ctx.tick()
+            await ctx.tick()
 
     simulate(dut, bench)
 
 
-def test_elements_are_gathered_while_a_beat_waits_but_the_next_beat_must_wait(simulate):
+def test_beat_comes_a_cycle_after_what_follows_it_or_two_after_the_word_that_overfills_it(simulate):
     config = make(16)    # four lanes
-    vector = [1, 2, 3, 4, 5, 6, 7, 8]
+    rng = random.Random(43)
     dut = ResultPacker(config)
 
+    async def give(ctx, item):
+        ctx.set(dut.i.payload, item)
+        ctx.set(dut.i.valid, 1)
+        assert ctx.get(dut.i.ready)
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+
     async def bench(ctx):
-        given = elements(random.Random(2), vector)
-        await put(ctx, dut.i, given[:7])
-        ctx.set(dut.i.payload, given[7])
+        ctx.set(dut.o.ready, 1)
+        for follower in (word(rng, config, [9]), END):
+            await give(ctx, word(rng, config, [1, 2, 3, 4]))
+            for _ in range(5):    # it may be the last one
+                assert not ctx.get(dut.o.valid)
+                await ctx.tick()
+            await give(ctx, follower)
+            assert ctx.get(dut.o.valid) and ctx.get(dut.o.p.last) == (follower is END)
+            await ctx.tick()
+            assert not ctx.get(dut.o.valid)
+            if follower is not END:
+                await give(ctx, END)
+                assert seen(ctx.get(dut.o.payload)) == (9, 0b11, True)
+                await ctx.tick()
+        await give(ctx, word(rng, config, [1, 2, 3]))
+        await give(ctx, word(rng, config, [4, 5]))
+        assert not ctx.get(dut.o.valid)
+        await ctx.tick()
+        assert ctx.get(dut.o.valid) and not ctx.get(dut.o.p.last)
+        await give(ctx, END)
+        assert seen(ctx.get(dut.o.payload)) == (5, 0b11, True)
+
+    simulate(dut, bench)
+
+
+def test_words_are_gathered_while_a_beat_waits_until_the_next_beat_is_full(simulate):
+    config = make(16)    # four lanes
+    rng = random.Random(47)
+    dut = ResultPacker(config)
+    vector = [[1, 2, 3, 4], [5, 6, 7], [8, 9, 10, 11]]
+    beats = packet(vector, "<i2")
+
+    async def bench(ctx):
+        *given, blocked = tokens(rng, config, vector)
+        await put(ctx, dut.i, given)
+        ctx.set(dut.i.payload, blocked)
         ctx.set(dut.i.valid, 1)
         for _ in range(3):
             assert ctx.get(dut.o.valid) and not ctx.get(dut.i.ready)
-            assert seen(ctx.get(dut.o.payload)) == packet(vector[:4], "<i2")[0][:2] + (False,)
+            assert seen(ctx.get(dut.o.payload)) == beats[0]
             await ctx.tick()
         ctx.set(dut.o.ready, 1)
-        assert ctx.get(dut.i.ready)
+        assert not ctx.get(dut.i.ready)    # two beats precede the end
         await ctx.tick()
-        assert seen(ctx.get(dut.o.payload)) == packet(vector, "<i2")[1]
+        assert seen(ctx.get(dut.o.payload)) == beats[1] and ctx.get(dut.i.ready)
+        await ctx.tick()
+        assert seen(ctx.get(dut.o.payload)) == beats[2]
 
     simulate(dut, bench)

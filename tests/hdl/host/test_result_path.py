@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.vectors import result_type
-from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
 from eie_hdl.format import BEAT_BYTES
 from eie_hdl.host.result_path import ResultPath
 from eie_hdl.numeric import limits
@@ -18,9 +18,11 @@ def random_vector(rng, config):
     return [rng.randint(low, high) for _ in range(rng.randint(1, 20))]
 
 
-def elements(vector):
-    return [{"column": n, "value": value, "last": n == len(vector) - 1}
-            for n, value in enumerate(vector)]
+def tokens(vector):
+    """Words of a vector, all but the last one full, and the end."""
+    chunks = [vector[n:n + ACTS_PER_WORD] for n in range(0, len(vector), ACTS_PER_WORD)]
+    return [*({"word": chunk + [0] * (ACTS_PER_WORD - len(chunk)), "last_lane": len(chunk) - 1}
+              for chunk in chunks), {"end": 1}]
 
 
 def packet(config, vector):
@@ -59,26 +61,60 @@ def test_a_vector_is_a_packet_of_its_elements(simulate, stalls, config):
 
     async def producer(ctx):
         for vector in vectors:
-            await put(ctx, dut.i, elements(vector), stall=stalls.input, rng=pauses)
+            await put(ctx, dut.i, tokens(vector), stall=stalls.input, rng=pauses)
         await ctx.tick().repeat(20)
         assert received == [beat for vector in vectors for beat in packet(config, vector)]
 
     simulate(dut, producer, background=[receiver(dut.o, received, stall=stalls.output, rng=rng)])
 
 
-def test_a_packet_that_a_reset_cuts_off_ends_without_bytes(simulate):
-    config = PRESETS["tiny"]
+async def reset(ctx, dut):
+    ctx.set(dut.core_reset, 1)
+    await ctx.tick()
+    ctx.set(dut.core_reset, 0)
+
+
+@pytest.mark.parametrize("delay", range(4))
+@pytest.mark.parametrize("n_tokens", range(6))
+def test_a_packet_that_a_reset_cuts_off_ends_without_bytes(simulate, n_tokens, delay):
+    """Or has not begun, or has ended, depending on the cycle of the reset."""
+    config = PRESETS["tiny"]    # a beat of two words
     rng = random.Random(13)
     dut = ResultPath(config)
-    vector, received = list(range(1, 21)), []
+    vector, received = list(range(1, 17)), []
+    beats = packet(config, vector)
+    whole = [[], [], [], [*beats[:1], (b"", True)], [*beats[:1], (b"", True)], beats]
 
     async def producer(ctx):
-        await put(ctx, dut.i, elements(vector)[:11])    # a full beat and three elements
-        ctx.set(dut.core_reset, 1)
-        await ctx.tick()
-        ctx.set(dut.core_reset, 0)
-        await put(ctx, dut.i, elements(vector[:5]))
+        await put(ctx, dut.i, tokens(vector)[:n_tokens])
+        for _ in range(delay):
+            await ctx.tick()
+        lost = ctx.get(dut.pending)
+        assert lost == (delay == 0 and n_tokens in (3, 5))
+        await reset(ctx, dut)
+        await put(ctx, dut.i, tokens(vector[:5]))
         await ctx.tick().repeat(6)
-        assert received == [(bytes(vector[:8]), False), (b"", True), (bytes(vector[:5]), True)]
+        cut = {3: [], 5: whole[4]}[n_tokens] if lost else whole[n_tokens]
+        assert received == [*cut, (bytes(vector[:5]), True)]
 
     simulate(dut, producer, background=[receiver(dut.o, received, stall=0.0, rng=rng)])
+
+
+def test_a_reset_when_no_beat_is_pending_leaves_vectors_that_have_ended_whole(simulate):
+    """The host accepts a beat in four; the reset is in the first cycle that it may be."""
+    config = PRESETS["tiny"]
+    rng = random.Random(17)
+    dut = ResultPath(config)
+    vectors = [random_vector(rng, config) for _ in range(20)]
+    received = []
+
+    async def producer(ctx):
+        for vector in vectors:
+            await put(ctx, dut.i, tokens(vector))
+            while ctx.get(dut.pending):
+                await ctx.tick()
+            await reset(ctx, dut)
+        await ctx.tick().repeat(50)
+        assert received == [beat for vector in vectors for beat in packet(config, vector)]
+
+    simulate(dut, producer, background=[receiver(dut.o, received, stall=0.75, rng=rng)])

@@ -74,6 +74,33 @@ def test_start_is_reported_in_the_cycle_in_which_the_core_accepts_it(simulate):
     run(simulate, rule)
 
 
+@pytest.mark.parametrize("double, in_use", [(0, 0b11), (1, 0b00)])
+def test_vector_that_is_still_sent_after_its_program_uses_the_memories(simulate, double, in_use):
+    """Of the input buffers only a single one: a program may start, but nothing may be read."""
+    async def rule(ctx, dut):
+        ctx.set(dut.registers.input_words_double, double)
+        ctx.set(dut.registers.read_place_memory, Memory.ACT.value)
+        await write(ctx, dut, "start", descriptor=2)
+        await take(ctx, dut, dut.run)
+        ctx.set(dut.core_sending, 1)
+        await ctx.tick()
+        ctx.set(dut.core_busy, 0)
+        await ctx.tick()
+        assert not ctx.get(dut.status.waiting) and ctx.get(dut.interlock.in_use)
+        assert ctx.get(dut.interlock.buffer_in_use) == in_use
+        assert await write(ctx, dut, "read", count=2) == Error.BAD_READ
+        assert await write(ctx, dut, "start", descriptor=3) == Error.NONE
+        assert (await take(ctx, dut, dut.run)).descriptor == 3
+        assert ctx.get(dut.status.descriptor) == 3
+        ctx.set(dut.core_busy, 0)
+        await ctx.tick()
+        ctx.set(dut.core_sending, 0)
+        assert not ctx.get(dut.interlock.in_use) and not ctx.get(dut.interlock.buffer_in_use)
+        assert await write(ctx, dut, "read", count=2) == Error.NONE
+
+    run(simulate, rule)
+
+
 def test_read_uses_both_input_buffers_and_excludes_other_reads(simulate):
     async def rule(ctx, dut):
         ctx.set(dut.registers.read_place_memory, Memory.ACT.value)

@@ -170,6 +170,11 @@ def test_buffers_of_running_and_pending_programs_are_in_use(simulate, queue):
         assert ctx.get(queue.buffer_in_use) == 0b00
         set_inputs(ctx, queue, reading=1)    # of any rows
         assert ctx.get(queue.buffer_in_use) == 0b11
+        # Results are never in one of two buffers, but may be in the rows of a single one.
+        set_inputs(ctx, queue, reading=0, sending=1)
+        assert ctx.get(queue.buffer_in_use) == 0b00
+        set_inputs(ctx, queue, input_double=0)
+        assert ctx.get(queue.buffer_in_use) & 0b01
 
     run(simulate, queue, rule)
 
@@ -199,7 +204,8 @@ class Model:
         running = inputs["running"]
         use = {self.buffer} if running else set()
         use |= {self.waiting[1]} if self.waiting else set()
-        use = {0, 1} if inputs["reading"] else use
+        if inputs["reading"] or inputs["sending"] and not inputs["input_double"]:
+            use = {0, 1}
         expected = (self.waiting is not None, offer, self.buffer, error, use,
                     self.first if running else self.waiting and self.waiting[0])
         if offer and ready:
@@ -214,7 +220,7 @@ class Model:
 def test_any_sequence_of_starts_follows_the_model(simulate, queue):
     rng = random.Random(97)
     often = {"drop": 0.02, "hold": 0.1, "refuse": 0.1, "input_double": 0.8,
-             "receiving_model": 0.1, "reading": 0.1, "running": 0.5}
+             "receiving_model": 0.1, "reading": 0.1, "running": 0.5, "sending": 0.3}
 
     async def rule(ctx):
         model, n_taken, errors = Model(), 0, set()

@@ -101,6 +101,72 @@ def test_program_that_exceeds_the_time_limit_is_stopped(simulate, blocked, code)
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("activity", ["busy", "sending"])
+@pytest.mark.parametrize("blocked, code", [(0, Error.TIMEOUT), (1, Error.RESULT_BLOCKED)])
+def test_results_of_a_program_that_has_ended_have_the_time_limit_from_its_end(
+        simulate, activity, blocked, code):
+    """As a program has from its start. The descriptor is that of the program."""
+    dut = Supervisor(CONFIG)
+    limit = 10
+
+    async def bench(ctx):
+        ctx.set(dut.registers.watchdog_value, limit)
+        ctx.set(dut.blocked, blocked)
+        ctx.set(dut.starts.descriptor, 3)
+        ctx.set(dut.busy, 1)
+        ctx.set(dut.sending, activity == "sending")
+        await ctx.tick().repeat(limit - 2)
+        ctx.set(dut.done, 1)
+        await ctx.tick()
+        ctx.set(dut.done, 0)
+        ctx.set(dut.busy, activity == "busy")
+        await ctx.tick().repeat(limit)
+        assert not ctx.get(dut.supervision.error_pending)
+        await ctx.tick()
+        assert ctx.get(dut.registers.error_code) == code
+        assert ctx.get(dut.registers.error_address_value) == 3
+        assert ctx.get(dut.supervision.core_resetting)
+        await ctx.tick().until(dut.supervision.core_reset)    # although it is sending
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("cause", ["sending", "result_pending"])
+def test_failed_core_is_reset_when_no_part_of_a_result_can_be_lost(simulate, cause):
+    """It waits beyond the time limit; the error is the fault alone."""
+    dut = Supervisor(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.registers.watchdog_value, 10)
+        ctx.set(getattr(dut, cause), 1)
+        ctx.set(dut.busy, 1)
+        put_error(ctx, dut, "fault", Error.NO_END)
+        await ctx.tick()
+        for _ in range(100):
+            assert ctx.get(dut.supervision.core_resetting)
+            assert not ctx.get(dut.supervision.core_reset) and not ctx.get(dut.new_error)
+            await ctx.tick()
+        ctx.set(getattr(dut, cause), 0)
+        assert ctx.get(dut.supervision.core_reset)
+        assert ctx.get(dut.registers.error_code) == Error.NO_END
+
+    simulate(dut, bench)
+
+
+def test_a_beat_that_waits_for_the_host_has_no_time_limit(simulate):
+    """All of the vector has left the core, which may run a program or be idle."""
+    dut = Supervisor(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.registers.watchdog_value, 5)
+        ctx.set(dut.result_pending, 1)
+        ctx.set(dut.blocked, 1)
+        await ctx.tick().repeat(20)
+        assert not ctx.get(dut.supervision.error_pending)
+
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("pending", [0, 1])
 def test_pending_start_is_timed_unless_an_error_holds_it(simulate, pending):
     dut = Supervisor(CONFIG)
