@@ -38,7 +38,8 @@ class Sequencer(wiring.Component):
     A descriptor of a tile is a start message, a message for each activation that the scanners find,
     and an end message. A descriptor with `start.send` is a start message alone: the PEs send the
     vector while further descriptors, and programs, are executed. One vector is sent at a time. A
-    fault is detected one cycle late, and stops the sequencer until a reset.
+    fault is detected one cycle late, and stops the sequencer until a reset. A vector that is being
+    sent still leaves, but not the vector of the descriptor with the fault.
 
     A read of activations is executed as a descriptor that sends them; a read of another memory by a
     :class:`~eie_hdl.ccu.memory_reader.MemoryReader`, if the configuration has ``readback``.
@@ -138,8 +139,12 @@ class Sequencer(wiring.Component):
             self.program.en.eq(0),    # except in a state that reads
         ]
 
-        # Results pass to the host, except in a state that reads.
-        connect(m, flipped(self.answer), flipped(self.results))
+        # Results pass to the host while a vector is being sent, and in a state that reads.
+        m.d.comb += [
+            self.results.payload.eq(self.answer.payload),
+            self.results.valid.eq(self.answer.valid & self.sending),
+            self.answer.ready.eq(self.results.ready & self.sending),
+        ]
         with m.If(self.results.valid & self.results.ready & self.results.p.end):
             m.d.sync += self.sending.eq(0)
 
@@ -165,7 +170,7 @@ class Sequencer(wiring.Component):
                 with m.If(error != Error.NONE):
                     m.d.sync += self._fault(error, address)
                 with m.If(sent & descriptor.start.send):
-                    m.d.sync += self.sending.eq(1)
+                    m.d.sync += self.sending.eq(error == Error.NONE)
                     m.next = "END"
                 with m.Elif(sent):
                     m.next = "SCAN"
@@ -299,7 +304,7 @@ class Sequencer(wiring.Component):
             self.strobes.phase_output.eq(must_wait),
             self.strobes.phase_control.eq(~must_wait),
         ]
-        with m.If(~is_tile | sent):
+        with m.If(sent | (~is_tile & (self.fault.code == Error.NONE))):
             m.d.sync += address.eq(address + 1)
             m.next = "FETCH"
             with m.If(descriptor.final):

@@ -21,12 +21,12 @@ CONFIGS = {
     "shallow": dataclasses.replace(PRESETS["tiny"], act_depth=3, acc_depth=64),
 }
 #: A descriptor of the tiny machine with which nothing is wrong, and which ends at every edge.
-GOOD = {"source": 8, "last_word": 7, "codebook": 2, "dense": 0, "destination": 60,
+GOOD = {"source": 8, "last_word": 7, "codebook": 2, "send": 0, "destination": 60,
         "bias": 60, "end_last_word": 3, "bias_shift": 5, "final": 0, "valid": 1}
 
 
 def descriptor(layouts, fields):
-    start = {name: fields[name] for name in ("source", "last_word", "codebook", "dense")}
+    start = {name: fields[name] for name in ("source", "last_word", "codebook", "send")}
     end = {name: fields[name] for name in ("destination", "bias", "bias_shift")}
     return layouts.descriptor.const({
         "start": start, "end": {**end, "last_word": fields["end_last_word"]},
@@ -41,9 +41,9 @@ def model(config, fields, source, is_last):
     n_written = fields["end_last_word"] + 1
     written = set(range(fields["destination"], fields["destination"] + n_written))
     biases = set(range(fields["bias"], fields["bias"] + n_written))
-    used = read if fields["dense"] else read | written | biases
+    used = read if fields["send"] else read | written | biases
     bad = max(used) >= config.act_depth
-    if not fields["dense"]:
+    if not fields["send"]:
         bad |= bool(read & written) or fields["codebook"] >= config.n_codebooks
         bad |= 1 << fields["bias_shift"] >= 1 << config.codebook_width - 1    # a positive weight
     return Error.BAD_DESCRIPTOR if bad else Error.NONE
@@ -63,11 +63,11 @@ def code(ctx, dut, layouts, fields, source, is_last):
     ({"final": 1}, 8, 1, Error.NONE),
     ({"final": 1, "valid": 0}, 8, 1, Error.NO_END),
     # The last row is in the memory, or not; also where an input buffer's offset has moved it.
-    ({"dense": 1}, 56, 0, Error.NONE),
-    ({"dense": 1}, 57, 0, Error.BAD_DESCRIPTOR),
-    ({"dense": 1}, 2 * 64 - 1, 0, Error.BAD_DESCRIPTOR),
-    ({"dense": 1, "last_word": 63}, 0, 0, Error.NONE),
-    ({"dense": 1, "last_word": 63}, 1, 0, Error.BAD_DESCRIPTOR),
+    ({"send": 1}, 56, 0, Error.NONE),
+    ({"send": 1}, 57, 0, Error.BAD_DESCRIPTOR),
+    ({"send": 1}, 2 * 64 - 1, 0, Error.BAD_DESCRIPTOR),
+    ({"send": 1, "last_word": 63}, 0, 0, Error.NONE),
+    ({"send": 1, "last_word": 63}, 1, 0, Error.BAD_DESCRIPTOR),
     ({"destination": 61}, 8, 0, Error.BAD_DESCRIPTOR),
     ({"bias": 61}, 8, 0, Error.BAD_DESCRIPTOR),
     ({"destination": 63, "bias": 63, "end_last_word": 0}, 8, 0, Error.NONE),
@@ -84,7 +84,7 @@ def code(ctx, dut, layouts, fields, source, is_last):
     ({"codebook": 3}, 8, 0, Error.BAD_DESCRIPTOR),
     ({"bias_shift": 6}, 8, 0, Error.BAD_DESCRIPTOR),
     # A vector that is sent needs no tile.
-    ({"dense": 1, "destination": 63, "bias": 63, "codebook": 3, "bias_shift": 7}, 8, 0,
+    ({"send": 1, "destination": 63, "bias": 63, "codebook": 3, "bias_shift": 7}, 8, 0,
      Error.NONE),
 ])
 def test_every_rule_has_its_edge(simulate, changes, source, is_last, error):
@@ -108,7 +108,7 @@ def test_any_descriptor_is_judged_as_by_the_model(simulate, name):
 
     def random_fields():
         widths = {"last_word": layouts.start.members["last_word"].width,
-                  "codebook": layouts.start.members["codebook"].width, "dense": 1,
+                  "codebook": layouts.start.members["codebook"].width, "send": 1,
                   "destination": layouts.end.members["destination"].width,
                   "bias": layouts.end.members["bias"].width,
                   "bias_shift": layouts.end.members["bias_shift"],

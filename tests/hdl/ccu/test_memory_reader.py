@@ -59,7 +59,7 @@ class Pes:
             self.requests.append(request)
             value = wrap(self.word(memory, request.pe, request.address)
                          >> request.data * self.config.act_width, self.config.act_width)
-            await put(ctx, self.dut.answer, [{"value": value}, {"end": 1}], stall=self.stall,
+            await put(ctx, self.dut.answer, [{"word": [value]}, {"end": 1}], stall=self.stall,
                       rng=self.rng)
 
     async def serve_program(self, ctx):
@@ -95,8 +95,9 @@ def test_words_come_in_pieces_and_one_end_follows_the_last(simulate, stalls, nam
         for place in places:
             expected = pes.pieces(*place)
             *found, last = await get(ctx, dut.o, len(expected) + 1, stall=stalls.output, rng=rng)
-            assert [element.value for element in found] == expected, place
-            assert [element.end for element in (*found, last)] == [0] * len(expected) + [1]
+            assert [piece.word[0] for piece in found] == expected, place
+            assert not any(piece.last_lane for piece in found)
+            assert [piece.end for piece in (*found, last)] == [0] * len(expected) + [1]
         await nothing(ctx, dut.o)
 
     simulate(dut, producer, consumer, background=[pes.answer, pes.serve_program])
@@ -140,7 +141,7 @@ def test_whole_memory_can_be_read(simulate, count):
     async def consumer(ctx):
         for _ in range(count):
             found = await get(ctx, dut.o, len(expected) + 1)
-            assert [element.value for element in found[:-1]] == expected
+            assert [piece.word[0] for piece in found[:-1]] == expected
         await nothing(ctx, dut.o)
 
     simulate(dut, producer, consumer, background=[pes.answer])
