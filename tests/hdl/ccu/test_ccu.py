@@ -3,12 +3,13 @@
 import collections
 import dataclasses
 import random
+from functools import partial
 
 import pytest
 from amaranth.hdl import Shape
 
 from eie_hdl.ccu.ccu import Ccu
-from eie_hdl.config import FILLING_LIMIT, PRESETS, EIEConfig
+from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, PRESETS, EIEConfig
 from eie_hdl.format import COUNTERS, Kind, Layouts, Memory
 from eie_hdl.registers import Error
 from eie_hdl.tree.tree import EVENTS
@@ -34,7 +35,7 @@ def random_descriptor(rng, config, offset):
     while True:
         descriptor = random_fields(rng, layouts.descriptor)
         start, end = descriptor["start"], descriptor["end"]
-        start["dense"] = int(rng.random() < 0.3)
+        start["send"] = int(rng.random() < 0.4)
         start["codebook"] %= config.n_codebooks
         end["bias_shift"] %= config.max_bias_shift + 1
         # Vectors are short: most random ones would not fit.
@@ -50,22 +51,32 @@ def random_descriptor(rng, config, offset):
 
 
 def random_program(rng, config, count, offset):
-    """Descriptors, and what the scanners find for each; only the last one is final."""
+    """Descriptors, and the tokens of the PEs for each; only the last one is final.
+
+    For a tile they are of the scanners, for a vector those of the result path.
+    """
     layouts = Layouts.of(config)
     program, found = [], []
     for number in range(count):
         descriptor = random_descriptor(rng, config, offset)
         descriptor["final"] = int(number == count - 1)
-        program.append(descriptor)
-        # A vector that is sent to the host has elements.
-        length = rng.randint(1, 12) if descriptor["start"]["dense"] else rng.choice([0, 1, 9])
-        elements = [{**random_fields(rng, layouts.scan), "end": 0} for _ in range(length)]
-        for element in elements:
-            element["column"] %= config.n_pointers - 1 - descriptor["ptr_base"] % (
-                config.n_pointers - 1)
         descriptor["ptr_base"] %= config.n_pointers - 1
+        program.append(descriptor)
+        if descriptor["start"]["send"]:
+            found.append([{**random_result(rng, config), "end": 0}
+                          for _ in range(rng.randint(1, 12))])
+            continue
+        elements = [{**random_fields(rng, layouts.scan), "end": 0}
+                    for _ in range(rng.choice([0, 1, 9]))]
+        for element in elements:
+            element["column"] %= config.n_pointers - 1 - descriptor["ptr_base"]
         found.append(elements)
     return program, found
+
+
+def random_result(rng, config):
+    return {"word": [rng.getrandbits(config.act_width) for _ in range(ACTS_PER_WORD)],
+            "last_lane": rng.randrange(ACTS_PER_WORD)}
 
 
 def words(config, program):
@@ -84,7 +95,7 @@ def messages(config, program, found, offset, watched):
         yield Kind.START, layouts.start.const({
             **start, "source": start["source"] + offset * descriptor["input"],
             "watched": watched})
-        if not start["dense"]:
+        if not start["send"]:
             for element in elements:
                 yield Kind.ACTIVATION, layouts.activation.const({
                     "pointer": descriptor["ptr_base"] + element["column"],
@@ -97,9 +108,17 @@ def wrapped(value, config):
 
 
 def results(config, program, found):
-    return [(element["column"], wrapped(element["value"], config), n == len(elements) - 1)
-            for descriptor, elements in zip(program, found) if descriptor["start"]["dense"]
-            for n, element in enumerate(elements)]
+    """Expected words and ends of the vectors of a program."""
+    return [token for descriptor, tokens in zip(program, found) if descriptor["start"]["send"]
+            for token in [*((tuple(wrapped(value, config) for value in item["word"]),
+                             item["last_lane"]) for item in tokens), "end"]]
+
+
+def seen_result(item):
+    """A token of a vector, in the form of :func:`results`."""
+    if item.end:
+        return "end"
+    return tuple(item.word[lane] for lane in range(ACTS_PER_WORD)), item.last_lane
 
 
 def seen(message):
@@ -109,7 +128,8 @@ def seen(message):
 class Pes:
     """Script of the other end of the link, and what it has seen.
 
-    `found` is what the scanners find after each start, `overflows` the token of each tile.
+    `found` are the tokens that follow each start, of the scanners or of a vector; `overflows` the
+    token of each tile.
     """
     def __init__(self, dut, program, found, overflows, *, n_pe=4, stalls=(0, 0), full=0.0, seed=1):
         self.dut, self.program, self.found, self.overflows = dut, program, found, overflows
@@ -117,20 +137,23 @@ class Pes:
         self.input_stall, self.full = stalls[0], full
         self.seed = seed
         self.messages, self.n_started, self.n_ended, self.n_written = [], 0, 0, 0
+        self.tiles, self.vectors = collections.deque(), collections.deque()
         self.counts = {}
         self.may_write = True
 
     def benches(self):
-        return [self.listen, self.scan, self.write, self.fill_queues]
+        return [self.listen, self.write, self.fill_queues,
+                partial(self.answer, self.dut.link.scan, self.tiles, self.seed),
+                partial(self.answer, self.dut.link.result, self.vectors, self.seed + 3)]
 
-    async def scan(self, ctx):
-        rng, n_scanned = random.Random(self.seed), 0
+    async def answer(self, stream, starts, seed, ctx):
+        """Offer the tokens of each start."""
+        rng = random.Random(seed)
         while True:
-            while n_scanned == self.n_started:
+            while not starts:
                 await ctx.tick()
-            await put(ctx, self.dut.link.scan, [*self.found[n_scanned], END],
-                      stall=self.input_stall, rng=rng)
-            n_scanned += 1
+            await put(ctx, stream, [*self.found[starts.popleft()], END], stall=self.input_stall,
+                      rng=rng)
 
     async def write(self, ctx):
         rng = random.Random(self.seed + 1)
@@ -146,6 +169,7 @@ class Pes:
         while True:
             ctx.set(self.dut.link.filling, rng.random() < self.full)
             ctx.set(self.dut.link.full, rng.random() < self.full)
+            ctx.set(self.dut.host.result_blocked, rng.random() < 0.3)
             busy = ctx.get(self.dut.host.busy)
             ctx.set(self.dut.link.events, {name: busy and rng.randrange(2) for name in EVENTS})
             await ctx.tick()
@@ -153,13 +177,20 @@ class Pes:
     async def listen(self, ctx):
         """Log messages, check them against the rules, and count them."""
         link, host = self.dut.link, self.dut.host
-        opened = was_stopped = was_load = False
+        scanning = was_stopped = was_load = False
         recent = collections.deque([0], EIEConfig(n_pe=self.n_pe).n_in_flight)
         watched = [host.busy, link.filling, link.full, link.events, link.message.valid,
                    link.message.payload, link.scan.valid, link.scan.ready, link.scan.payload,
-                   host.result.valid & ~host.result.ready, host.run.valid & host.run.ready]
+                   host.result_blocked, host.run.valid & host.run.ready, host.sending,
+                   host.result.valid & host.result.ready & host.result.p.end, host.fault.code]
+        sending = False
         async for (_, _, busy, filling, full, events, given, message, found, taken, element,
-                   refused, run) in ctx.tick().sample(*watched):
+                   refused, run, is_sending, sent, fault) in ctx.tick().sample(*watched):
+            # A start is seen a cycle after the sequencer has sent it, as is a fault of it.
+            starts = (given and message.kind is Kind.START and message.body.start.send
+                      and not fault)
+            assert is_sending == (sending or starts)
+            sending = is_sending and not sent
             assert not (given and was_load), "A word has no time to be written"
             was_load = given and busy and message.kind is Kind.LOAD
             if given:
@@ -167,25 +198,27 @@ class Pes:
                 self.messages.append((kind, body))
                 assert not was_stopped or kind is Kind.LOAD, "The queues are full"
                 if kind is Kind.START:
-                    opened = "output" if body.dense else "compute"
+                    scanning = not body.send
                     if self.program[self.n_started].get("barrier"):
                         assert self.n_written == self.n_ended, "A tile is not yet written"
+                    (self.tiles if scanning else self.vectors).append(self.n_started)
                     self.n_started += 1
+                if kind is Kind.END and self.program[self.n_started - 1].get("result_barrier"):
+                    assert not is_sending, "A result has not yet been sent"
                 self.n_ended += kind is Kind.END
             recent.append(given and message.kind is not Kind.LOAD)
             stopped = full or (filling and sum(recent) > FILLING_LIMIT)
-            is_tile, is_output = opened == "compute", opened == "output"
-            is_activation = is_tile and found and not element.end
+            is_activation = scanning and found and not element.end
             step = {"cycles": busy, "broadcasts": is_activation and taken,
                     "ptr_reads": self.n_pe * (is_activation and taken),
-                    "phase_compute": is_tile, "phase_output": is_output,
-                    "stall_full": is_activation and stopped, "stall_scan": is_tile and not found,
-                    "stall_result": is_output and refused,
+                    "phase_compute": scanning,
+                    "stall_full": is_activation and stopped, "stall_scan": scanning and not found,
+                    "stall_result": busy and refused,
                     **{name: events[name] for name in EVENTS}}
             self.counts = {name: 0 if run else self.counts.get(name, 0) + step[name]
                            for name in step}
             if found and taken and element.end:
-                opened = False
+                scanning = False
             was_stopped = stopped
 
 
@@ -212,6 +245,8 @@ def random_activations(rng, config, count):
 def test_program_runs_as_the_model_does(simulate, stalls, name):
     """Messages and results in order, barriers kept, everything counted, all tiles written.
 
+    A program may begin while the vector of the one before is being sent.
+
     It runs three times, the last with queues that fill half of the time, and with words for the
     activation SRAMs in between. An accumulator overflows late in the first run and early in the
     last.
@@ -221,7 +256,7 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
     rng = random.Random(29)
     offset, watched = rng.randrange(config.act_depth), rng.randrange(config.n_pe)
     program, found = random_program(rng, config, min(9, config.program_depth), offset)
-    n_tiles = sum(not descriptor["start"]["dense"] for descriptor in program)
+    n_tiles = sum(not descriptor["start"]["send"] for descriptor in program)
     tokens = [[int(tile in tiles) for tile in range(n_tiles)] for tiles in (
         {n_tiles - 1, n_tiles - 2}, {}, {0, n_tiles - 1})]
     loads = random_activations(rng, config, 12)
@@ -261,7 +296,7 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
 
     async def consumer(ctx):
         received = await get(ctx, dut.host.result, 3 * len(expected), stall=stalls.output)
-        assert [(got.column, got.value, bool(got.last)) for got in received] == expected * 3
+        assert list(map(seen_result, received)) == expected * 3
         await nothing(ctx, dut.host.result)
 
     simulate(dut, host, loader, consumer, background=pes.benches())
@@ -274,7 +309,7 @@ def tile(**fields):
 
 def output(**fields):
     """A descriptor that sends row 0."""
-    return {"start": {"dense": 1}, "end": {}, "valid": 1, **fields}
+    return {"start": {"send": 1}, "end": {}, "valid": 1, **fields}
 
 
 def test_activation_is_broadcast_in_every_cycle_one_cycle_after_the_scanner(simulate):
@@ -385,9 +420,9 @@ N_POINTERS = CONFIGS["tiny"].n_pointers
     (1, tile(end={"destination": 63, "last_word": 1}), 0, Error.BAD_DESCRIPTOR),
     (1, tile(end={"destination": 1, "bias": 63, "last_word": 1}), 0, Error.BAD_DESCRIPTOR),
     (1, tile(end={"destination": 1, "bias_shift": 6}), 0, Error.BAD_DESCRIPTOR),
-    (1, output(start={"dense": 1, "source": 60, "last_word": 4}), 0, Error.BAD_DESCRIPTOR),
-    (1, output(start={"dense": 1, "last_word": 4}, input=1), 60, Error.BAD_DESCRIPTOR),
-    (1, output(start={"dense": 1, "source": 63}, input=1), 63, Error.BAD_DESCRIPTOR),
+    (1, output(start={"send": 1, "source": 60, "last_word": 4}), 0, Error.BAD_DESCRIPTOR),
+    (1, output(start={"send": 1, "last_word": 4}, input=1), 60, Error.BAD_DESCRIPTOR),
+    (1, output(start={"send": 1, "source": 63}, input=1), 63, Error.BAD_DESCRIPTOR),
     (1, tile(input=1), 1, Error.BAD_DESCRIPTOR),
     (1, tile(barrier=1, valid=0), 0, Error.NO_END),
     (1, {"start": {}, "end": {}}, 0, Error.NO_END),
@@ -397,13 +432,18 @@ N_POINTERS = CONFIGS["tiny"].n_pointers
     (1, tile(ptr_base=N_POINTERS - 3, final=1), 0, Error.BAD_POINTER),
 ])
 def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, error):
-    """No more than its start, or activations up to the one without pointers, is broadcast."""
+    """No more than its start, or activations up to the one without pointers, is broadcast.
+
+    Nothing of a vector that it would send goes to the host.
+    """
     config = CONFIGS["tiny"]
     good = {"start": {"source": 8}, "end": {"destination": 20}, "valid": 1}
     program = [*[good] * address, wrong]
     elements = [{"column": n, "value": 1} for n in range(3)]
     dut = Ccu(config)
-    pes = Pes(dut, program, [elements] * (address + 1), [0] * address)
+    vector = [{"word": [1, 2, 3, 4], "last_lane": 3}]
+    pes = Pes(dut, program, [*[elements] * address, vector if wrong["start"].get("send")
+                             else elements], [0] * address)
 
     async def bench(ctx):
         await put(ctx, dut.host.load, words(config, program))

@@ -14,6 +14,9 @@ from support.simulation import Unwatched, get, nothing, put
 CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts.of(CONFIG)
 N_ACTIVATIONS = 3
+#: Tokens of a vector: two words and its end.
+VECTOR = [{"word": [1, 2, 3, 4], "last_lane": 3}, {"word": [5, 6, 7, 8], "last_lane": 1},
+          {"end": 1}]
 
 
 def tile(**fields):
@@ -21,8 +24,10 @@ def tile(**fields):
     return {"end": {"destination": 9}, "valid": 1, **fields}
 
 
-def dense(**fields):
-    return {"start": {"dense": 1}, "valid": 1, **fields}
+def send(**fields):
+    """Descriptor that sends a vector of two rows."""
+    return {"start": {"send": 1, "last_word": 1, "last_lane": 2, "last_pe": 1}, "valid": 1,
+            **fields}
 
 
 def serve(dut, program):
@@ -39,12 +44,13 @@ def serve(dut, program):
 
 
 def scanner(dut, *, stall=0.0):
-    """Background bench: after each start, some activations and an end."""
+    """Background bench: after each start of a tile, some activations and an end."""
     async def bench(ctx):
         rng = random.Random(107)
         while True:
             await ctx.tick().until(dut.message.valid & dut.message.ready
-                                   & (dut.message.p.kind == Kind.START))
+                                   & (dut.message.p.kind == Kind.START)
+                                   & ~dut.message.p.body.start.send)
             await put(ctx, dut.scan, [
                 *({"column": n, "value": n + 1} for n in range(N_ACTIVATIONS)), {"end": 1}],
                 stall=stall, rng=rng)
@@ -128,9 +134,17 @@ def test_program_is_done_when_all_tiles_are_written(simulate):
     simulate(dut, bench, background=[serve(dut, [tile(final=1)]), scanner(dut)])
 
 
-def test_dense_descriptor_sends_its_source_to_the_host(simulate, stalls):
+def token(item):
+    """A token of a vector, in the form of `VECTOR`."""
+    if item.end:
+        return {"end": 1}
+    return {"word": [item.word[lane] for lane in range(4)], "last_lane": item.last_lane}
+
+
+def test_send_descriptor_is_a_start_whose_vector_goes_to_the_host(simulate, stalls):
     """From the input buffer whose offset was given with the start."""
-    program = [dense(input=1, final=1)]
+    rng = random.Random(113)
+    program = [send(input=1, final=1)]
     dut = Sequencer(CONFIG)
 
     async def host(ctx):
@@ -138,18 +152,238 @@ def test_dense_descriptor_sends_its_source_to_the_host(simulate, stalls):
         await ctx.tick().until(dut.done)
 
     async def pes(ctx):
-        [start] = await get(ctx, dut.message, 1)
-        assert start.kind == Kind.START and start.body.start.source == 7
-        assert start.body.start.dense
+        [message] = await get(ctx, dut.message, 1)
+        start = message.body.start
+        assert message.kind == Kind.START and start.send and start.source == 7
+        assert (start.last_word, start.last_lane, start.last_pe) == (1, 2, 1)
+        assert ctx.get(dut.sending)
+        await put(ctx, dut.answer, VECTOR, stall=stalls.input, rng=rng)
+        assert not ctx.get(dut.sending)
         await nothing(ctx, dut.message, cycles=60)
 
     async def consumer(ctx):
-        received = await get(ctx, dut.results, N_ACTIVATIONS + 1, stall=stalls.output)
-        assert [item.value for item in received[:-1]] == [n + 1 for n in range(N_ACTIVATIONS)]
-        assert [item.end for item in received] == [0] * N_ACTIVATIONS + [1]
+        received = await get(ctx, dut.results, len(VECTOR), stall=stalls.output)
+        assert list(map(token, received)) == VECTOR
 
-    simulate(dut, host, pes, consumer,
-             background=[serve(dut, program), scanner(dut, stall=stalls.input)])
+    simulate(dut, host, pes, consumer, background=[serve(dut, program)])
+
+
+def count_strobes(dut, counts, *names):
+    """Background bench that counts strobes while the sequencer is busy."""
+    async def bench(ctx):
+        async for *_, busy, strobes in ctx.tick().sample(dut.busy, dut.strobes):
+            assert strobes.cycles == busy
+            for name in names:
+                counts[name] = counts.get(name, 0) + getattr(strobes, name)
+
+    return bench
+
+
+PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
+
+
+def test_program_ends_and_the_next_one_runs_while_a_vector_is_sent(simulate):
+    """No cycle of either is spent on the vector, of which the host takes nothing meanwhile."""
+    program = [send(final=1), tile(final=1)]
+    dut = Sequencer(CONFIG)
+    counts = {}
+
+    async def bench(ctx):
+        ctx.set(dut.message.ready, 1)
+        ctx.set(dut.answer.payload, VECTOR[0])
+        ctx.set(dut.answer.valid, 1)
+        for first in (0, 1):
+            await put(ctx, dut.run, [{"descriptor": first}])
+            await ctx.tick().until(dut.done)
+            await ctx.tick()
+            assert ctx.get(dut.sending) and not ctx.get(dut.busy)
+        await ctx.tick().repeat(10)
+        assert ctx.get(dut.sending) and ctx.get(dut.run.ready) and ctx.get(dut.results.valid)
+        assert counts["phase_output"] == counts["stall_result"] == 0
+        ctx.set(dut.results.ready, 1)
+        await put(ctx, dut.answer, VECTOR)
+        assert not ctx.get(dut.sending)
+
+    simulate(dut, bench, background=[
+        serve(dut, program), scanner(dut),
+        count_strobes(dut, counts, *PHASES, "stall_result")])
+
+
+@pytest.mark.parametrize("same_program", [False, True])
+def test_second_vector_waits_until_the_first_has_been_sent_which_is_phase_output(simulate,
+                                                                                 same_program):
+    program = [send(final=int(not same_program)), send(final=1)]
+    dut = Sequencer(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.message.ready, 1)
+        await put(ctx, dut.run, [{}])
+        if not same_program:
+            await ctx.tick().until(dut.done)
+            await put(ctx, dut.run, [{"descriptor": 1}])
+        await ctx.tick().until(dut.strobes.phase_output)
+        for token in VECTOR:
+            for _ in range(5):
+                assert not ctx.get(dut.message.valid) and ctx.get(dut.sending)
+                assert [ctx.get(getattr(dut.strobes, name)) for name in PHASES] == [0, 0, 1, 0]
+                await ctx.tick()
+            ctx.set(dut.answer.payload, token)
+            ctx.set(dut.answer.valid, 1)
+            ctx.set(dut.results.ready, 1)
+            assert not ctx.get(dut.message.valid) and ctx.get(dut.strobes.phase_output)
+            await ctx.tick()
+            ctx.set(dut.answer.valid, 0)
+            ctx.set(dut.results.ready, 0)
+        assert ctx.get(dut.message.valid) and not ctx.get(dut.sending)
+        assert [ctx.get(getattr(dut.strobes, name)) for name in PHASES] == [1, 0, 0, 0]
+        await ctx.tick().until(dut.done)
+        assert ctx.get(dut.sending)
+
+    simulate(dut, bench, background=[serve(dut, program)])
+
+
+@pytest.mark.parametrize("result_barrier", [0, 1])
+def test_result_barrier_holds_the_end_of_its_tile_alone(simulate, result_barrier):
+    """The tile is started and its activations are broadcast while the vector is sent."""
+    program = [send(), tile(), tile(result_barrier=result_barrier, final=1)]
+    dut = Sequencer(CONFIG)
+    kinds = []
+
+    async def listen(ctx):
+        async for *_, given, kind in ctx.tick().sample(
+                dut.message.valid & dut.message.ready, dut.message.p.kind):
+            if given:
+                kinds.append(kind)
+
+    async def bench(ctx):
+        ctx.set(dut.message.ready, 1)
+        before = [Kind.START,
+                  *[Kind.START, *[Kind.ACTIVATION] * N_ACTIVATIONS, Kind.END] * 2]
+        await put(ctx, dut.run, [{}])
+        await ctx.tick().repeat(40)
+        assert kinds == before[:len(before) - result_barrier]
+        assert ctx.get(dut.busy) == ctx.get(dut.strobes.phase_output) == result_barrier
+        assert not ctx.get(dut.strobes.phase_control) and not ctx.get(dut.strobes.stall_barrier)
+        ctx.set(dut.results.ready, 1)
+        await put(ctx, dut.answer, VECTOR)
+        await ctx.tick().repeat(2)
+        assert kinds == before
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.busy)
+
+    simulate(dut, bench, background=[serve(dut, program), scanner(dut), listen])
+
+
+def test_result_barrier_does_not_wait_for_a_vector_that_is_started_later(simulate):
+    """Nor has it an effect in a send descriptor."""
+    program = [tile(result_barrier=1), send(result_barrier=1), tile(), tile(final=1)]
+    dut = Sequencer(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.message.ready, 1)
+        await put(ctx, dut.run, [{}])
+        await ctx.tick().until(dut.done)
+        assert ctx.get(dut.sending)
+
+    simulate(dut, bench, background=[serve(dut, program), scanner(dut)])
+
+
+def test_wait_for_tiles_is_no_phase_output_although_a_vector_is_being_sent(simulate):
+    program = [send(), send(barrier=1, final=1)]
+    dut = Sequencer(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.message.ready, 1)
+        ctx.set(dut.tiles_waiting, 1)
+        await put(ctx, dut.run, [{}])
+        await ctx.tick().until(dut.sending)
+        await ctx.tick().until(dut.strobes.stall_barrier)
+        assert [ctx.get(getattr(dut.strobes, name)) for name in PHASES] == [0, 0, 0, 1]
+        ctx.set(dut.tiles_waiting, 0)
+        assert [ctx.get(getattr(dut.strobes, name)) for name in PHASES] == [0, 0, 1, 0]
+
+    simulate(dut, bench, background=[serve(dut, program)])
+
+
+def test_blocked_beat_is_counted_while_a_program_runs_that_does_not_send_it(simulate):
+    dut = Sequencer(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.result_blocked, 1)
+        assert not ctx.get(dut.strobes.stall_result)
+        await put(ctx, dut.run, [{}])
+        for blocked in (1, 0, 1):
+            ctx.set(dut.result_blocked, blocked)
+            assert ctx.get(dut.strobes.stall_result) == blocked and not ctx.get(dut.sending)
+            await ctx.tick()
+
+    simulate(dut, bench, background=[serve(dut, [tile(final=1)])])
+
+
+@pytest.mark.parametrize("phase", range(12))
+@pytest.mark.parametrize("wrong, code", [
+    (tile(end={"destination": 0}, final=1), Error.BAD_DESCRIPTOR),
+    (send(start={"send": 1, "source": CONFIG.act_depth - 1, "last_word": 1}, final=1),
+     Error.BAD_DESCRIPTOR),
+    ({"start": {"send": 1}}, Error.NO_END),
+    (tile(ptr_base=CONFIG.n_pointers - 3, final=1), Error.BAD_POINTER),
+])
+def test_vector_is_sent_whole_when_the_next_program_fails(simulate, wrong, code, phase):
+    """Its end passes in every cycle around the fault; the state after it is the same."""
+    dut = Sequencer(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.message.ready, 1)
+        ctx.set(dut.results.ready, 1)
+        await put(ctx, dut.run, [{}])
+        await ctx.tick().until(dut.done)
+        await put(ctx, dut.run, [{"descriptor": 1}])
+        for cycle in range(40):
+            if phase - 2 <= cycle <= phase:
+                ctx.set(dut.answer.payload, VECTOR[cycle - phase + 2])
+                ctx.set(dut.answer.valid, 1)
+                assert ctx.get(dut.answer.ready) and ctx.get(dut.results.valid)
+            else:
+                ctx.set(dut.answer.valid, 0)
+            await ctx.tick()
+            # A later descriptor is not sent: the fault is that of the wrong one.
+            assert ctx.get(dut.sending) == (cycle < phase)
+            assert not ctx.get(dut.done)
+        assert (ctx.get(dut.fault.code), ctx.get(dut.fault.address)) == (code, 1)
+        assert ctx.get(dut.busy) and not ctx.get(dut.message.valid)
+
+    background = [serve(dut, [send(final=1), wrong, tile(final=1)]), scanner(dut)]
+    simulate(Unwatched(dut), bench, background=background)
+
+
+@pytest.mark.parametrize("wrong, code", [
+    (send(start={"send": 1, "source": CONFIG.act_depth - 1, "last_word": 1}, final=1),
+     Error.BAD_DESCRIPTOR),
+    (send(start={"send": 1, "source": CONFIG.act_depth - 1, "last_word": 1}),
+     Error.BAD_DESCRIPTOR),
+    ({"start": {"send": 1}}, Error.NO_END),
+])
+@pytest.mark.parametrize("ready", [0, 1])
+def test_vector_of_a_wrong_descriptor_is_not_sent(simulate, wrong, code, ready):
+    """Even if its start is broadcast in the cycle in which the fault is detected."""
+    dut = Sequencer(CONFIG)
+
+    async def bench(ctx):
+        ctx.set(dut.message.ready, ready)
+        ctx.set(dut.results.ready, 1)
+        await put(ctx, dut.run, [{}])
+        ctx.set(dut.answer.payload, VECTOR[0])
+        ctx.set(dut.answer.valid, 1)
+        for cycle in range(40):
+            assert not ctx.get(dut.sending) and not ctx.get(dut.results.valid)
+            assert not ctx.get(dut.done) and ctx.get(dut.busy)
+            if cycle > 2:
+                assert (ctx.get(dut.fault.code), ctx.get(dut.fault.address)) == (code, 0)
+                assert not ctx.get(dut.message.valid)
+            await ctx.tick()
+
+    background = [serve(dut, [wrong, {}]), scanner(dut)]
+    simulate(Unwatched(dut), bench, background=background)
 
 
 @pytest.mark.parametrize("program, code, address", [
@@ -173,27 +407,35 @@ def test_fault_stops_the_program_and_stays(simulate, program, code, address):
     simulate(Unwatched(dut), bench, background=[serve(dut, program), scanner(dut)])
 
 
-def test_read_of_activations_is_a_dense_scan_of_the_words_asked_for(simulate):
+def test_read_of_activations_sends_whole_rows_and_lasts_until_they_are_sent(simulate, stalls):
     dut = Sequencer(CONFIG)
 
     async def host(ctx):
         await put(ctx, dut.read, [{"memory": Memory.ACT, "address": 5, "count": 3}])
         assert ctx.get(dut.reading) and ctx.get(dut.busy)
         await ctx.tick().until(~dut.busy)
+        assert not ctx.get(dut.sending)
 
     async def pes(ctx):
-        [start] = await get(ctx, dut.message, 1)
-        assert (start.body.start.source, start.body.start.last_word) == (5, 2)
+        [message] = await get(ctx, dut.message, 1)
+        start = message.body.start
+        assert (message.kind, start.send) == (Kind.START, 1)
+        assert (start.source, start.last_word, start.last_lane, start.last_pe) == (
+            5, 2, 3, CONFIG.n_pe - 1)
+        await ctx.tick().repeat(10)
+        await put(ctx, dut.answer, VECTOR, stall=stalls.input)
 
     async def consumer(ctx):
-        received = await get(ctx, dut.results, N_ACTIVATIONS + 1)
-        assert received[-1].end
+        received = await get(ctx, dut.results, len(VECTOR), stall=stalls.output)
+        assert list(map(token, received)) == VECTOR
 
     async def watch(ctx):
-        async for *_, done in ctx.tick().sample(dut.done):
+        async for *_, done, busy, taken in ctx.tick().sample(
+                dut.done, dut.busy, dut.results.valid & dut.results.ready):
             assert not done    # a read is no program
+            assert busy or not taken
 
-    simulate(dut, host, pes, consumer, background=[scanner(dut), watch])
+    simulate(dut, host, pes, consumer, background=[watch])
 
 
 def test_read_of_another_memory_asks_for_its_pieces(simulate):
@@ -211,11 +453,12 @@ def test_read_of_another_memory_asks_for_its_pieces(simulate):
             assert request.kind == Kind.LOAD
             assert (load.read, load.memory, load.pe, load.address) == (
                 1, Memory.CODEBOOK, 1, address)
-            await put(ctx, dut.scan, [{"value": address}, {"end": 1}])
+            await put(ctx, dut.answer, [{"word": [address]}, {"end": 1}])
 
     async def consumer(ctx):
         received = await get(ctx, dut.results, 3)
-        assert [(item.value, item.end) for item in received[:2]] == [(4, 0), (5, 0)]
+        assert [(item.word[0], item.last_lane, item.end) for item in received[:2]] == [
+            (4, 0, 0), (5, 0, 0)]
         assert received[2].end
 
     simulate(dut, host, pes, consumer)
