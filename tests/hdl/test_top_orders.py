@@ -7,17 +7,18 @@ each run is checked against rules that hold in every order.
 
 import collections
 import dataclasses
+import itertools
 from typing import NamedTuple
 
 import pytest
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 import eie_hdl.host.load_path
 import eie_hdl.top
 from eie_hdl.ccu.ccu import CcuSignature
-from eie_hdl.config import PRESETS
+from eie_hdl.config import ACTS_PER_WORD, PRESETS
 from eie_hdl.format import BEAT_BYTES, Layouts, Memory
 from eie_hdl.host.packet_reader import PacketReader
 from eie_hdl.registers import REGISTER, Error
@@ -33,19 +34,27 @@ INPUT_WORDS = 2
 #: Cycle of event A, and the cycles of event B relative to it.
 CENTRE, WINDOW = 12, range(-2, 8)
 #: Cycles of a run, and of one that an event prolongs: the core is stopped, or memories are wiped.
-LENGTH, LENGTHS = 28, {"fault": 42, "soft reset": 140}
+LENGTH, LENGTHS = 28, {"send": 42, "fault": 42, "hold": 84, "timeout": 84, "soft reset": 140}
 #: Time limits of a start, in cycles, of which some end while a packet for it is received.
 LIMITS = {f"limit {cycles}": cycles for cycles in range(1, 2 * CENTRE)}
 LENGTHS |= dict.fromkeys(LIMITS, 2 * CENTRE + 42)
+#: Last cycles of a run in which the host takes all results.
+DRAINED = 24
+#: Words of a vector, more than fit between core and host, and elements of the last one.
+VECTOR_WORDS, LAST_LANES = 9, 2
 
 
 class StubCore(wiring.Component):
-    """Core that runs a program until `finish` or `fail`, and answers a read after three cycles."""
+    """Core that runs a program until `finish` or `fail`, and answers a read after three cycles.
+
+    A program sends a vector from `send` on, of words that hold its number and their own.
+    """
 
     def __init__(self, config):
         super().__init__(CcuSignature(config))
-        self.finish, self.fail = Signal(), Signal()
+        self.finish, self.fail, self.send = Signal(), Signal(), Signal()
         self.running, self.reading = Signal(), Signal()
+        self.vector, self.words = Signal(4, reset_less=True), Signal(4)
 
     def elaborate(self, platform):
         m = Module()
@@ -58,6 +67,8 @@ class StubCore(wiring.Component):
                 with m.Elif(self.read.valid):
                     m.next = "READ"
             with m.State("RUN"):
+                with m.If(self.send & ~self.sending & (self.fault.code == Error.NONE)):
+                    m.d.sync += [self.sending.eq(1), self.vector.eq(self.vector + 1)]
                 with m.If(self.fail):
                     m.d.sync += self.fault.code.eq(Error.NO_END)
                 with m.Elif(self.finish & (self.fault.code == Error.NONE)):
@@ -68,6 +79,18 @@ class StubCore(wiring.Component):
                 m.d.sync += count.eq(count + 1)
                 with m.If(count == 3):
                     m.next = "IDLE"
+        is_end = self.words == VECTOR_WORDS
+        is_last = self.words == VECTOR_WORDS - 1
+        m.d.comb += [
+            self.result.valid.eq(self.sending),
+            self.result.p.end.eq(is_end),
+            self.result.p.last_lane.eq(Mux(is_last, LAST_LANES - 1, ACTS_PER_WORD - 1)),
+            self.result.p.word.eq(Cat(self.words, self.vector).replicate(ACTS_PER_WORD)),
+        ]
+        with m.If(self.result.valid & self.result.ready):
+            m.d.sync += self.words.eq(Mux(is_end, 0, self.words + 1))
+            with m.If(is_end):
+                m.d.sync += self.sending.eq(0)
         m.d.comb += [
             self.running.eq(fsm.ongoing("RUN")),
             self.reading.eq(fsm.ongoing("READ")),
@@ -120,12 +143,14 @@ PACKETS = {
     "model TRUNCATED in a word": packet(Memory.SPMAT, 2, count=1, fault=1),
     **{f"input {name}": value for name, value in kinds(Memory.INPUT, 1, buffer=1).items()},
 }
+INPUT_0 = packet(Memory.INPUT, 3, count=2)
 WRITES = {
     "start 0": ("START", {}), "start 1": ("START", {"buffer": 1}), "read": ("READ", {"count": 1}),
     "clear": ("CONTROL", {"clear": 1}), "soft reset": ("CONTROL", {"soft_reset": 1}),
     **{name: ("WATCHDOG", {"value": cycles}) for name, cycles in LIMITS.items()},
+    "timeout": ("WATCHDOG", {"value": 1}),
 }
-STROBES = {"finish": "finish", "fault": "fail"}
+STROBES = {"finish": "finish", "fault": "fail", "send": "send"}
 
 
 class Machine:
@@ -151,6 +176,11 @@ class Machine:
             "offered": reader.o.valid, "word": reader.o.valid & reader.o.ready,
             "memory": reader.o.p.memory.as_value(), "row": reader.o.p.address,
             "tready": self.eie.s_axis.tready, "awready": self.eie.s_axil.awready,
+            "sending": core.sending, "vector": core.vector, "held": parts.result.pending,
+            "reset": parts.faults.supervision.core_reset,
+            "beat": self.eie.m_axis.tvalid & self.eie.m_axis.tready,
+            "data": self.eie.m_axis.tdata, "keep": self.eie.m_axis.tkeep,
+            "last": self.eie.m_axis.tlast,
         }
         self.fields = {name: len(value) for name, value in observed.items()}
         self.seen = Signal(sum(self.fields.values()))    # one signal, as sampling is slow
@@ -165,14 +195,17 @@ class Machine:
         self.simulator.add_testbench(bench)
         self.simulator.run()
 
-    async def play(self, ctx, events):
+    async def play(self, ctx, events, *, double=True):
         """Reset the machine, let events happen in their cycles, and return what was observed.
 
-        A clear ends the transfer to the machine.
+        A clear ends the transfer to the machine. The host takes results except from a hold to a
+        take.
         """
         stream, bus = self.eie.s_axis, self.eie.s_axil
         beats, log = collections.deque(), []
-        writes = collections.deque([("INPUT_WORDS", {"words": INPUT_WORDS, "double": 1})])
+        writes = collections.deque([("INPUT_WORDS", {"words": INPUT_WORDS,
+                                                     "double": int(double)})])
+        is_held = False
         for port in (self.eie.aresetn, stream.tvalid, bus.awvalid, bus.wvalid):
             ctx.set(port, 0)
         await ctx.tick().repeat(2)
@@ -180,8 +213,11 @@ class Machine:
             ctx.set(port, 1)
         await ctx.tick()
         names = {name for items in events.values() for name in items if isinstance(name, str)}
-        for cycle in range(max(LENGTHS.get(name, LENGTH) for name in {*names, ""})):
+        length = max(LENGTHS.get(name, LENGTH) for name in {*names, ""})
+        for cycle in range(length):
             now = events.get(cycle, ())
+            is_held = (is_held or "hold" in now) and "take" not in now
+            ctx.set(self.eie.m_axis.tready, not is_held or cycle >= length - DRAINED)
             for item in now:
                 if isinstance(item, list):
                     beats.extend(item)
@@ -218,8 +254,11 @@ def find(log, name):
     return [cycle for cycle, seen in enumerate(log) if seen[name]]
 
 
-def check(log, packet=None):
-    """Check the rules that hold in every order against the log of a run, with at most a packet."""
+def check(log, packet=None, *, double=True, forced=False):
+    """Check the rules that hold in every order against the log of a run, with at most a packet.
+
+    The core may be reset while it is sending if this is `forced`.
+    """
     clears = find(log, "clear")
     for cycle in find(log, "failed"):
         assert log[cycle + 1]["pending"] or cycle in clears
@@ -228,15 +267,20 @@ def check(log, packet=None):
         # Nothing starts from an error on, and a machine that is idle has nothing to do.
         assert not (seen["run"] and (seen["pending"] or seen["failed"])), cycle
         assert not (seen["idle"] and any(seen[name] for name in (
-            "failed", "running", "reading", "queued", "resetting", "offered", "beat waits"))), cycle
+            "failed", "running", "reading", "sending", "queued", "resetting", "offered",
+            "beat waits"))), cycle
         # No word is written to what a program or a read uses.
         buffer = seen["buffer"] if seen["run"] else buffer
         is_used = seen["memory"] != Memory.ACT.value or seen["row"] // INPUT_WORDS == buffer
         assert not (seen["word"] and is_used and (seen["run"] or seen["running"])), cycle
         assert not (seen["word"] and seen["reading"]), cycle
+        is_row = seen["memory"] == Memory.ACT.value and double
+        assert not (seen["word"] and seen["sending"] and not is_row), cycle
+        assert not (seen["reading"] and seen["sending"]), cycle
     if packet is not None:
         check_packet(log, packet, clears)
     check_end(log, clears)
+    check_results(log, forced)
 
 
 def check_packet(log, packet, clears):
@@ -273,6 +317,29 @@ def check_end(log, clears):
     assert not end["resetting"]
 
 
+def check_results(log, forced):
+    """Check that vectors are sent once and whole, but for those that a reset cuts off."""
+    numbers = [seen["vector"] for before, seen in itertools.pairwise(log)
+               if seen["sending"] and not before["sending"]]
+    packets, is_open, n_lost = [], False, 0
+    for seen in log:
+        n_lost += seen["reset"] * (seen["sending"] + seen["held"])
+        if seen["beat"]:
+            packets += [] if is_open else [b""]
+            packets[-1] += seen["data"].to_bytes(BEAT_BYTES, "little")[:seen["keep"].bit_count()]
+            is_open = not seen["last"]
+    assert not is_open and not log[-1]["sending"]
+    vectors = {number: bytes(number << 4 | n for n in range(VECTOR_WORDS)
+                             for _ in range(ACTS_PER_WORD))[:LAST_LANES - ACTS_PER_WORD]
+               for number in numbers}
+    received = [content[0] >> 4 for content in packets]
+    assert received == [number for number in numbers if number in received]
+    assert all(vectors[number].startswith(content)
+               for number, content in zip(received, packets))
+    assert len(numbers) - sum(content in packets for content in vectors.values()) <= n_lost
+    assert forced or not n_lost
+
+
 #: Events B for each state in which packet A arrives.
 OTHERS = {
     "idle": ["start 0", "start 1", "clear", "read"],
@@ -296,12 +363,16 @@ def arrange(packet, state):
     return events
 
 
-async def shift(ctx, machine, events, other, packet=None):
+async def shift(ctx, machine, events, other, packet=None, *, double=True):
     """Let another event happen in each cycle around `CENTRE`, and check each run."""
+    names = {name for items in [*events.values(), [other]] for name in items
+             if isinstance(name, str)}
+    forced = not names.isdisjoint({"soft reset", "timeout"})
     for offset in WINDOW:
         shifted = {**events, CENTRE + offset: [*events.get(CENTRE + offset, ()), other]}
         try:
-            check(await machine.play(ctx, shifted), packet)
+            check(await machine.play(ctx, shifted, double=double), packet, double=double,
+                  forced=forced)
         except AssertionError as error:
             raise AssertionError(f"with {other} {offset} cycles later: {error}") from error
 
@@ -367,5 +438,73 @@ def test_a_soft_reset_in_every_order(monkeypatch, event):
                         PACKETS[event])
         else:
             await shift(ctx, machine, {2: ["start 0"], CENTRE: [event]}, "soft reset")
+
+    machine.run(bench)
+
+
+#: Events by cycle that lead to a vector which begins after `CENTRE`, or ends three cycles later.
+FIRST = CENTRE - VECTOR_WORDS + 2
+SENDING = {
+    "begins": {2: ["start 0"], CENTRE: ["send"]},
+    "ends": {2: ["start 0"], FIRST: ["send"]},
+    "ends after its program": {2: ["start 0"], FIRST: ["send"], FIRST + 2: ["finish"]},
+    "ends in the next program": {1: ["start 0"], FIRST: ["send"], FIRST + 1: ["finish"],
+                                 FIRST + 3: ["start 1"]},
+    "waits for the host": {0: ["hold"], 2: ["start 0"], FIRST: ["send"], FIRST + 2: ["finish"],
+                           FIRST + 4: ["start 1"]},
+    "waits after a fault": {0: ["hold"], 2: ["start 0"], FIRST: ["send"], CENTRE: ["fault"]},
+    "has left but for a beat": {2: ["start 0"], FIRST: ["send"], CENTRE + 4: ["hold"]},
+}
+#: Events B around the begin or the end of a vector.
+AROUND = ("send", "finish", "fault", "timeout", "soft reset", "start 0", "read", "clear", "hold",
+          "take")
+
+
+@pytest.mark.parametrize("state", SENDING)
+def test_a_vector_and_another_event_in_every_order(monkeypatch, state):
+    machine = Machine(monkeypatch)
+
+    async def bench(ctx):
+        assert find(await machine.play(ctx, SENDING[state]), "sending")
+        for other in AROUND:
+            await shift(ctx, machine, SENDING[state], other)
+
+    machine.run(bench)
+
+
+@pytest.mark.parametrize("state", ["ends", "ends in the next program"])
+def test_a_vector_and_two_other_events_in_every_order(monkeypatch, state):
+    """A fault, a timeout and a soft reset while the host may have stopped taking the vector."""
+    machine = Machine(monkeypatch)
+
+    async def bench(ctx):
+        for event, other in [("fault", "hold"), ("fault", "timeout"), ("fault", "soft reset"),
+                             ("fault", "clear"), ("timeout", "fault"), ("hold", "fault"),
+                             ("timeout", "hold"), ("finish", "fault"), ("clear", "fault")]:
+            events = collections.defaultdict(list, SENDING[state])
+            events[CENTRE + 1] = [*events[CENTRE + 1], event]
+            try:
+                await shift(ctx, machine, events, other)
+            except AssertionError as error:
+                raise AssertionError(f"{event} {error}") from error
+
+    machine.run(bench)
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_a_vector_and_a_packet_in_every_order(monkeypatch, double):
+    """No word is written to a memory in use, but to one of two input buffers."""
+    machine = Machine(monkeypatch)
+    packets = [PACKETS["model good"], PACKETS["input good"] if double else INPUT_0]
+
+    async def bench(ctx):
+        for packet in packets:
+            for state in ("ends after its program", "ends in the next program"):
+                for offset in WINDOW:
+                    events = collections.defaultdict(list, SENDING[state])
+                    events[CENTRE + offset] = [*events[CENTRE + offset], packet.beats]
+                    log = await machine.play(ctx, events, double=double)
+                    check(log, packet, double=double)
+                    assert find(log, "sending")
 
     machine.run(bench)
