@@ -102,7 +102,8 @@ class LoadPath(wiring.Component):
             registers.checksum_value.eq(packets.checksum),
             packets.restart.eq(supervision.clear_request),
             packets.discard.eq(supervision.error_pending),
-            packets.hold.eq(supervision.core_resetting),
+            # The reset may wait for a host that first sends a packet, which is then dropped.
+            packets.hold.eq(supervision.core_resetting & ~supervision.error_pending),
             packets.in_use.eq(interlock.in_use),
             packets.buffer_in_use.eq(interlock.buffer_in_use),
             interlock.failing.eq(packets.failing),

@@ -111,6 +111,28 @@ def test_packet_for_a_memory_in_use_is_an_error_and_pending_errors_drop_packets(
     simulate(dut, producer, background=[watch])
 
 
+def test_packets_are_dropped_while_a_failed_core_is_stopped_unless_the_error_is_cleared(simulate):
+    """The host may have to send a packet before it takes the results that the stop waits for."""
+    dut = LoadPath(CONFIG)
+    beats = packet(CONFIG, Memory.PTR, pointers(random.Random(23), 3))
+
+    async def bench(ctx):
+        ctx.set(dut.supervision.core_resetting, 1)
+        ctx.set(dut.supervision.error_pending, 1)
+        await send(ctx, dut.i, beats)
+        await nothing(ctx, dut.o)
+        assert not ctx.get(dut.interlock.receiving) and not ctx.get(dut.waiting)
+        ctx.set(dut.supervision.error_pending, 0)
+        await send(ctx, dut.i, beats[:2])    # into the queue
+        await nothing(ctx, dut.o)
+        assert ctx.get(dut.waiting) and not ctx.get(dut.i.tready)
+        ctx.set(dut.supervision.core_resetting, 0)
+        await send(ctx, dut.i, beats[2:])
+        assert (await get(ctx, dut.o, 1))[0].address == 0
+
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("bit", ["new_model", "soft_reset"])
 def test_checksum_restarts_on_command(simulate, bit):
     dut = LoadPath(CONFIG)
