@@ -9,9 +9,17 @@ from amaranth.lib import wiring
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
-from eie_compiler.vectors import input_packets, memory_packets, packet, result_type, scatter
+from eie_compiler.vectors import (
+    input_packets,
+    memory_packets,
+    packet,
+    result_order,
+    result_type,
+    scatter,
+)
 from eie_hdl.config import ACTS_PER_WORD, PRESETS
-from eie_hdl.format import BEAT_BYTES, Memory
+from eie_hdl.format import BEAT_BYTES, Layouts, Memory
+from eie_hdl.packing import pack
 from eie_hdl.registers import PRODUCT_ID, REGISTER, VERSION, Error
 from eie_hdl.top import Eie
 from eie_sim.golden.model import GoldenModel
@@ -92,16 +100,22 @@ class Host:
             await ctx.tick().until(bus.tready)
         ctx.set(bus.tvalid, 0)
 
-    async def receive(self):
-        """Elements of a packet of results."""
+    async def receive(self, n_beats=None):
+        """Elements of a packet of results, or of its next beats."""
         ctx, bus, content, last = self.ctx, self.dut.m_axis, b"", False
         ctx.set(bus.tready, 1)
-        while not last:
+        while not last and n_beats != 0:
+            n_beats = n_beats and n_beats - 1
             data, keep, last = await ctx.tick().sample(bus.tdata, bus.tkeep, bus.tlast).until(
                 bus.tvalid)
             content += data.to_bytes(BEAT_BYTES, "little")[:keep.bit_count()]
         ctx.set(bus.tready, 0)
         return np.frombuffer(content, result_type(CONFIG)).tolist()
+
+
+def in_order_sent(vector):
+    """Elements of a vector in the order of a packet of results."""
+    return vector[result_order(CONFIG, len(vector))].tolist()
 
 
 def run(simulate, rule):
@@ -179,7 +193,7 @@ def test_inference_gives_the_results_of_the_golden_model_and_interrupts(simulate
             await host.write("START", descriptor=0)
             assert not ctx.get(host.dut.irq)
             for vectors in expected:
-                assert await host.receive() == vectors[image].tolist()
+                assert await host.receive() == in_order_sent(vectors[image])
             await ctx.tick().until(host.dut.irq)
             assert await host.read("IRQ_STATUS") == {"done": 1, "error": 0}
             await host.write("IRQ_STATUS", done=1)
@@ -216,7 +230,9 @@ def test_bad_start_is_an_error_until_it_is_cleared(simulate):
 def test_soft_reset_wipes_the_memories_and_restores_the_registers(simulate):
     """A row of an input buffer is sent, read back, wiped and read again."""
     words = np.arange(1, CONFIG.n_pe + 1, dtype=np.uint64)[:, np.newaxis]
-    zeros = [0] * (ACTS_PER_WORD - 1) * CONFIG.n_pe    # the other slots of the row
+    zeros = np.zeros((CONFIG.n_pe, ACTS_PER_WORD), np.int64)
+    row = zeros.copy()
+    row[:, 0] = words[:, 0]
 
     async def read_row(host):
         await host.write("READ_PLACE", memory=Memory.ACT.value)
@@ -229,12 +245,91 @@ def test_soft_reset_wipes_the_memories_and_restores_the_registers(simulate):
         await host.write("INPUT_WORDS", words=1)
         await host.send(packet(CONFIG, Memory.INPUT, words))
         await host.idle()
-        assert await read_row(host) == [*range(1, CONFIG.n_pe + 1), *zeros]
+        assert await read_row(host) == row.ravel().tolist()
         await host.write("CONTROL", soft_reset=1)
         assert (await host.read("STATUS"))["resetting"]
         await host.idle()
         assert await host.read("INPUT_WORDS") == {"words": 0, "double": 0}
-        assert await read_row(host) == [0] * CONFIG.n_pe + zeros
+        assert await read_row(host) == zeros.ravel().tolist()
+
+    run(simulate, rule)
+
+
+#: Rows of the activation SRAM in the tests of sending, more than fit between core and host.
+ROWS = 8
+N_ELEMENTS = ROWS * ACTS_PER_WORD * CONFIG.n_pe
+
+
+async def send_rows(host, **later):
+    """Fill rows, and run a program that sends them. Descriptor 1 is a send with fields `later`.
+
+    Returns the elements.
+    """
+    elements = np.arange(1, N_ELEMENTS + 1)
+    words = pack(Layouts.of(CONFIG).act_word, elements.reshape(-1, ACTS_PER_WORD))
+    await host.write("INPUT_WORDS", words=ROWS)
+    await host.send(packet(CONFIG, Memory.INPUT, words))
+    start = {"send": 1, "last_word": ROWS - 1, "last_lane": ACTS_PER_WORD - 1,
+             "last_pe": CONFIG.n_pe - 1}
+    layout = Layouts.of(CONFIG).descriptor
+    program = [{"start": start, "final": 1, "valid": 1},
+               {"start": start, "final": 1, "valid": 1, **later}]
+    await host.send(packet(CONFIG, Memory.PROGRAM, np.array(
+        [[layout.const(each).as_value().value] for each in program], np.uint64)))
+    await host.idle()
+    await host.write("START", descriptor=0)
+    while not (await host.read("PROGRAMS"))["value"]:
+        pass
+    return elements.tolist()
+
+
+@pytest.mark.parametrize("n_beats", range(N_ELEMENTS // BEAT_BYTES))
+@pytest.mark.parametrize("bad", [{"valid": 0}, {"start": {"send": 1, "source": 31,
+                                                         "last_word": 1}}])
+def test_result_of_a_program_is_whole_although_the_next_one_fails(simulate, bad, n_beats):
+    """The host takes some beats before the fault, the others long after it."""
+    async def rule(ctx, host):
+        elements = await send_rows(host, **bad)
+        first = await host.receive(n_beats) if n_beats else []
+        await host.write("START", descriptor=1)
+        while not (await host.read("STATUS"))["error"]:
+            pass
+        await host.write("CONTROL", clear=1)
+        await ctx.tick().repeat(100)
+        is_sending = (await host.read("STATUS"))["resetting"]
+        assert is_sending == (n_beats < N_ELEMENTS // BEAT_BYTES - 1)
+        assert first + await host.receive() == elements
+        await host.idle()
+        await host.write("START", descriptor=0)
+        assert await host.receive() == elements
+
+    run(simulate, rule)
+
+
+@pytest.mark.parametrize("n_beats", [0, 1, 3])
+@pytest.mark.parametrize("cause", ["soft reset", "timeout"])
+def test_result_that_is_cut_off_ends_with_tlast(simulate, cause, n_beats):
+    """The program has ended; the beats that the host was offered remain."""
+    async def rule(ctx, host):
+        await host.write("WATCHDOG", value=400 * (cause == "timeout"))
+        elements = await send_rows(host)
+        first = await host.receive(n_beats) if n_beats else []
+        await ctx.tick().until(host.dut.m_axis.tvalid)
+        if cause == "timeout":
+            while not (await host.read("STATUS"))["error"]:
+                pass
+            assert (await host.read("ERROR"))["code"] == Error.RESULT_BLOCKED
+            await host.write("CONTROL", clear=1)
+        else:
+            await host.write("CONTROL", soft_reset=1)
+        await host.idle()
+        rest = await host.receive()
+        assert first + rest == elements[:(n_beats + 1) * BEAT_BYTES]
+        await ctx.tick().repeat(20)
+        assert not ctx.get(host.dut.m_axis.tvalid)
+        await host.write("CONTROL", soft_reset=1)
+        await host.idle()
+        assert await send_rows(host) == await host.receive()
 
     run(simulate, rule)
 

@@ -38,6 +38,8 @@ LENGTH, LENGTHS = 28, {"send": 42, "fault": 42, "hold": 84, "timeout": 84, "soft
 #: Time limits of a start, in cycles, of which some end while a packet for it is received.
 LIMITS = {f"limit {cycles}": cycles for cycles in range(1, 2 * CENTRE)}
 LENGTHS |= dict.fromkeys(LIMITS, 2 * CENTRE + 42)
+#: Cycles before a run, in which registers are written.
+SETUP = 4
 #: Last cycles of a run in which the host takes all results.
 DRAINED = 24
 #: Words of a vector, more than fit between core and host, and elements of the last one.
@@ -148,9 +150,17 @@ WRITES = {
     "start 0": ("START", {}), "start 1": ("START", {"buffer": 1}), "read": ("READ", {"count": 1}),
     "clear": ("CONTROL", {"clear": 1}), "soft reset": ("CONTROL", {"soft_reset": 1}),
     **{name: ("WATCHDOG", {"value": cycles}) for name, cycles in LIMITS.items()},
-    "timeout": ("WATCHDOG", {"value": 1}),
 }
 STROBES = {"finish": "finish", "fault": "fail", "send": "send"}
+
+
+def time_limit(events):
+    """Limit that passes in about the cycle of the event `timeout`; 0 if there is none."""
+    end = next((cycle for cycle, items in events.items() if "timeout" in items), 0)
+    # The time begins with a program, two cycles after the request, and again when it has ended.
+    delays = {"start 0": 2, "start 1": 2, "finish": 0}
+    return end and end - max(cycle + delays[name] for cycle, items in events.items()
+                             for name in items if cycle + delays.get(name, end) < end)
 
 
 class Machine:
@@ -205,6 +215,7 @@ class Machine:
         beats, log = collections.deque(), []
         writes = collections.deque([("INPUT_WORDS", {"words": INPUT_WORDS,
                                                      "double": int(double)})])
+        writes.append(("WATCHDOG", {"value": time_limit(events)}))
         is_held = False
         for port in (self.eie.aresetn, stream.tvalid, bus.awvalid, bus.wvalid):
             ctx.set(port, 0)
@@ -214,7 +225,7 @@ class Machine:
         await ctx.tick()
         names = {name for items in events.values() for name in items if isinstance(name, str)}
         length = max(LENGTHS.get(name, LENGTH) for name in {*names, ""})
-        for cycle in range(length):
+        for cycle in range(-SETUP, length):
             now = events.get(cycle, ())
             is_held = (is_held or "hold" in now) and "take" not in now
             ctx.set(self.eie.m_axis.tready, not is_held or cycle >= length - DRAINED)
@@ -246,7 +257,7 @@ class Machine:
             if seen["clear"]:
                 beats.clear()
             log.append(seen)
-        return log
+        return log[SETUP:]
 
 
 def find(log, name):
