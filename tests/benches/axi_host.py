@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benches.axi_buses import CONFIG, Buses, seed
-from eie_compiler.vectors import input_packets, memory_packets, read_words
+from eie_compiler.vectors import input_packets, memory_packets, read_words, result_order
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.packing import pack
@@ -17,6 +17,11 @@ from eie_sim.golden.host_model import Fault, HostModel
 
 #: File for the counts of a bench, in its working folder.
 _FIGURES = Path("figures.json")
+
+
+def in_order_sent(output):
+    """Return the elements of a vector (n,) in the order of a packet of results."""
+    return output[result_order(CONFIG, len(output))].tolist()
 
 
 class Host(Buses):
@@ -131,9 +136,9 @@ class Host(Buses):
         await self.rest()
 
     async def expect_result(self, expected, what):
-        """Receive the next packet of results and check its elements."""
+        """Receive the next packet of results and check its elements, given by column number."""
         result = await self.receive()
-        assert not result.cut and result.elements.tolist() == list(expected), (
+        assert not result.cut and result.elements.tolist() == in_order_sent(expected), (
             f"{what}: {result} must be {expected}; {self.pins()}")
 
     async def expect_outputs(self, buffer=0, descriptor=0):
@@ -157,7 +162,7 @@ class Host(Buses):
         await self.ask(memory.value, address, count, 0 if memory is Memory.ACT else pe)
         elements = (await self.receive()).elements
         if memory is Memory.ACT:
-            return pack(shape, elements.reshape(count, ACTS_PER_WORD, -1).transpose(2, 0, 1))
+            return pack(shape, elements.reshape(count, -1, ACTS_PER_WORD).transpose(1, 0, 2))
         return read_words(CONFIG, shape, elements)
 
     async def compare_memories(self, n_words=None, begin=None):

@@ -4,10 +4,11 @@ import cocotb
 import numpy as np
 
 from benches.axi_buses import CONFIG
-from benches.axi_cases import LAYOUTS, program_packet
+from benches.axi_cases import LAYOUTS, program_packet, random_build, random_inputs
 from benches.axi_host import Host
-from benches.axi_steps import drain, nothing_happens, prepare
+from benches.axi_steps import drain, end_held, nothing_happens, prepare
 from eie_compiler.vectors import packet, read_words, result_type
+from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import BEAT_BYTES, Memory
 from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import Error
@@ -57,7 +58,7 @@ async def programs_that_fail_are_stopped(dut):
         await host.clear()
         await host.send(program_packet(build))
         host.post_input(build, inputs[0])
-        await drain(host, host.model.run())
+        await drain(host, host.model.run(), may_cut=False)
         await host.infer(build, inputs[1])
         n_ended += 1
         assert await host.value("PROGRAMS") == n_ended
@@ -77,14 +78,16 @@ async def a_program_must_end_in_the_memory(dut):
     host = await Host.start(dut, pause=0.1)
     depth = CONFIG.program_depth
     fields = unpack(LAYOUTS.descriptor, np.zeros((depth, 1), np.uint64))
-    fields["start"]["dense"][:] = fields["valid"][:] = 1
+    fields["start"]["send"][:] = fields["valid"][:] = 1
+    fields["start"]["last_lane"][:] = ACTS_PER_WORD - 1
+    fields["start"]["last_pe"][:] = CONFIG.n_pe - 1
     await host.send(packet(CONFIG, Memory.PROGRAM, pack(LAYOUTS.descriptor, fields)))
     await host.received()
     await host.write("START", descriptor=depth - 3)
     await host.expect_fault(Fault(Error.NO_END, depth - 1), "Program")
     await host.clear()
-    zeros = np.zeros(CONFIG.n_pe * 4)
-    assert len(await drain(host, [zeros, zeros])) == 2
+    zeros = np.zeros(CONFIG.n_pe * ACTS_PER_WORD, np.int64)
+    assert len(await drain(host, [zeros, zeros], may_cut=False)) == 2
     host.finish()
 
 
@@ -175,15 +178,17 @@ async def a_read_continues_through_clear_and_is_stopped_like_a_program(dut):
 
 @cocotb.test()
 async def a_host_that_takes_no_results_does_not_block_the_machine(dut):
-    host, build, inputs = await prepare(dut, pause=0.1)
-    for n_taken in (0, 1, 3):
+    host = (await prepare(dut, pause=0.1))[0]
+    build = random_build(1, (40, 60, 10))
+    inputs = random_inputs(build, 2)
+    await host.load(build)
+    for n_takes in (0, 1, 2):
         host.hold_results(True)
         await host.write("WATCHDOG", value=2000)
         host.post_input(build, inputs[0])
         await host.received()
         await host.write("START", descriptor=0)
-        for _ in range(n_taken):
-            await host.take_beat()
+        n_taken = sum([await host.take_beat() for _ in range(n_takes)])
         fault = Fault(Error.RESULT_BLOCKED, 0)
         await host.expect_fault(fault, "Program")
         await nothing_happens(host, fault)
@@ -194,5 +199,54 @@ async def a_host_that_takes_no_results_does_not_block_the_machine(dut):
         assert len(results) == 1
         n_elements = BEAT_BYTES // result_type(CONFIG).itemsize    # of a beat
         assert len(results[0].elements) == (n_taken + 1) * n_elements <= len(outputs[0])
+        await host.infer(build, inputs[1])
+    host.finish()
+
+
+@cocotb.test()
+async def results_of_a_program_that_has_ended_are_whole_when_the_next_one_fails(dut):
+    """The reset waits for the host, but a soft reset does not wait."""
+    host = (await prepare(dut, pause=0.1))[0]
+    for ends in ("the host", "a soft reset"):
+        build, inputs = await end_held(host)
+        outputs = host.model.run()
+        number = CONFIG.program_depth - 1    # without a descriptor
+        fault = Fault(Error.NO_END, number)
+        await host.write("START", descriptor=number)
+        await host.expect_fault(fault, "Program")
+        await nothing_happens(host, fault)
+        for _ in range(3):
+            await host.cycles(200)
+            status = await host.read("STATUS")
+            assert status["resetting"] and not status["idle"]
+            await host.write("CONTROL", clear=1)    # does not end it
+        host.model.running = False
+        if ends == "the host":
+            host.hold_results(False)
+            await host.expect_result(outputs[0], "The result before the fault")
+        else:
+            await host.soft_reset()
+            [result] = await drain(host, outputs)
+            assert result.cut
+            await host.load(build)
+        await host.clear()
+        await host.infer(build, inputs[1])
+    host.finish()
+
+
+@cocotb.test()
+async def results_that_are_not_taken_after_the_end_of_their_program_have_a_time_limit(dut):
+    host = (await prepare(dut, pause=0.1))[0]
+    await host.write("WATCHDOG", value=5000)
+    for n_takes in (0, 2):
+        build, inputs = await end_held(host)
+        n_taken = sum([await host.take_beat() for _ in range(n_takes)])
+        fault = Fault(Error.RESULT_BLOCKED, 0)
+        await host.expect_fault(fault, "Results")
+        await nothing_happens(host, fault)
+        await host.clear()
+        host.model.running = False
+        [result] = await drain(host, host.model.run())
+        assert len(result.elements) == (n_taken + 1) * BEAT_BYTES // result_type(CONFIG).itemsize
         await host.infer(build, inputs[1])
     host.finish()

@@ -2,10 +2,18 @@
 
 import cocotb
 import numpy as np
+from cocotbext.axi import AxiResp
 
 from benches.axi_buses import CONFIG, seed
 from benches.axi_cases import LAYOUTS, WHOLE, bad_packets, random_words, raw_packet
-from benches.axi_steps import let_end, nothing_comes, nothing_happens, prepare, start_held
+from benches.axi_steps import (
+    end_held,
+    let_end,
+    nothing_comes,
+    nothing_happens,
+    prepare,
+    start_held,
+)
 from eie_compiler.vectors import packet
 from eie_hdl.format import Memory
 from eie_hdl.registers import REGISTER, Error
@@ -89,6 +97,45 @@ async def memory_in_use_is_not_loaded(dut):
     await host.clear()
     await host.infer(build, inputs[1], 1)
     assert await host.value("PROGRAMS") == 2
+    host.finish()
+
+
+@cocotb.test()
+async def memory_in_use_is_neither_loaded_nor_read_while_results_are_sent(dut):
+    """Of a program that has ended: of the input buffers, a single one is in use."""
+    host = (await prepare(dut, pause=0.1))[0]
+    rng = np.random.default_rng(seed())
+    for double in (True, False):
+        await end_held(host, double)
+        (first,) = host.model.run()
+        for memory in Memory:
+            n = CONFIG.n_pe if memory is Memory.INPUT else 1
+            beats = raw_packet(random_words(rng, memory, n), memory=memory.value, count=n)
+            fault = host.model.take(beats)
+            assert (fault is None) == (double and memory is Memory.INPUT)
+            await host.send(beats)
+            await host.received()
+            if fault is None:
+                assert await host.fault() is None
+                continue
+            await host.expect_fault(fault, f"{memory.name} while results are sent")
+            host.model.clear()
+            await host.write("CONTROL", clear=1)
+        await host.ask(Memory.ACT.value, 2, 1)
+        await host.expect_fault(Fault(Error.BAD_READ, 2, Memory.ACT.value), "Read of activations")
+        await host.write("CONTROL", clear=1)
+        assert await host.try_write("INPUT_BASE", value=1) == AxiResp.SLVERR
+
+        # A program may run, although its vector has to wait.
+        (second,) = host.model.run()
+        await host.write("START", descriptor=0)
+        await host.cycles(1000)
+        assert (await host.read("STATUS"))["busy"] and await host.fault() is None
+        host.hold_results(False)
+        await host.expect_result(first, "The vector of the first program")
+        await host.expect_result(second, "The vector of the second program")
+        await host.rest()
+        host.model.running, host.model.buffers_in_use = False, set()
     host.finish()
 
 
