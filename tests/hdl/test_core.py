@@ -9,14 +9,14 @@ import pytest
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
-from eie_compiler.vectors import scatter
+from eie_compiler.vectors import result_order, scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
 from eie_hdl.core import Core
 from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.lib.stream_queue import StreamQueue
 from eie_hdl.pe import queue
 from eie_sim.golden.model import GoldenModel
-from support.simulation import get, image_words, input_words, nothing, put
+from support.simulation import get_vector, image_words, input_words, nothing, put
 
 SMALL = dataclasses.replace(PRESETS["tiny"], act_depth=32)
 PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
@@ -38,30 +38,31 @@ async def run(ctx, dut, offset=0, first=0):
     return {name: ctx.get(getattr(dut.counters, name)) for name in COUNTERS}
 
 
-async def check_vector(ctx, dut, expected, stall=0.0):
-    """Receive a vector, in order of column number."""
-    received = await get(ctx, dut.result, len(expected), stall=stall)
-    assert [got.column for got in received] == list(range(len(received)))
-    assert [got.value for got in received] == expected
-    assert [got.last for got in received] == [0] * (len(received) - 1) + [1]
-
-
 def golden(build, inputs):
-    """Vectors that each of the inputs makes, and what is counted."""
+    """Vectors that each of the inputs makes, and what is counted.
+
+    The elements are in the order in which they are sent.
+    """
     placed = scatter(build.input, inputs, build.config.n_pe)
     expected, statistics = GoldenModel(build.config, build.images).run_counted(
         placed, build.input.base_word)
-    vectors = [[vectors[image].tolist() for vectors in expected] for image in range(len(inputs))]
+    vectors = [[vectors[image, result_order(build.config, vectors.shape[1])].tolist()
+                for vectors in expected] for image in range(len(inputs))]
     return vectors, statistics
 
 
 def inference(dut, build, inputs, *, stalls=(0, 0), counted=None):
-    """Benches that load, run each of the inputs and compare all outputs by column."""
+    """Benches that load, run each of the inputs and compare all outputs.
+
+    The next input is loaded, and its program started, while results are being sent.
+    """
     expected, statistics = golden(build, inputs)
 
     async def host(ctx):
         await put(ctx, dut.load, image_words(build.config, build.images))
         for image, values in enumerate(inputs):
+            while build.input_buffers == 1 and ctx.get(dut.sending):
+                await ctx.tick()
             await put(ctx, dut.load, inputs_of(build, values), stall=stalls[0])
             counts = await run(ctx, dut)
             for name in ("broadcasts", "macs", "paddings"):
@@ -75,8 +76,9 @@ def inference(dut, build, inputs, *, stalls=(0, 0), counted=None):
     async def consumer(ctx):
         for vectors in expected:
             for vector in vectors:
-                await check_vector(ctx, dut, vector, stall=stalls[1])
+                assert await get_vector(ctx, dut.result, stall=stalls[1]) == vector
         await nothing(ctx, dut.result, cycles=8)
+        assert not ctx.get(dut.sending)
 
     return host, consumer
 
@@ -105,13 +107,22 @@ def test_network_gives_the_same_with_a_slow_host(simulate, stalls):
     rng = np.random.default_rng(47)
     config = dataclasses.replace(SMALL, n_pe=2, acc_depth=4, drop_empty_columns=False)
     network = random_network(rng, [6, 19, 3], density=0.4, v_width=config.v_width, frac=4)
-    build = compile_network(network, config, outputs="last")
+    build = compile_network(network, config)
     dut = Core(config)
     counted = []
+
+    n_blocked, blocks = 0, random.Random(48)
+
+    async def observer(ctx):
+        nonlocal n_blocked
+        async for *_, busy, blocked in ctx.tick().sample(dut.busy, dut.result_blocked):
+            n_blocked += busy and blocked
+            ctx.set(dut.result_blocked, blocks.random() < stalls.output)
+
     simulate(dut, *inference(dut, build, random_inputs(rng, 2, 6), stalls=stalls,
-                             counted=counted))
-    # Only a host that takes an element every second cycle stalls results.
-    assert all((counts["stall_result"] > 0) == (stalls.output > 0) for counts in counted)
+                             counted=counted), background=[observer])
+    assert sum(counts["stall_result"] for counts in counted) == n_blocked
+    assert (n_blocked > 0) == (stalls.output > 0)
 
 
 @pytest.mark.parametrize("config", [
@@ -230,13 +241,13 @@ def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_
     async def consumer(ctx):
         for vectors in expected:
             for vector in vectors:
-                await check_vector(ctx, dut, vector, stall=0.3)
-        found = await get(ctx, dut.result, len(spare) * ACTS_PER_WORD * n_pe)
-        values = np.array([got.value for got in found]).reshape(len(spare), ACTS_PER_WORD, n_pe)
+                assert await get_vector(ctx, dut.result, stall=0.3) == vector
+        found = await get_vector(ctx, dut.result)
+        values = np.array(found).reshape(len(spare), n_pe, ACTS_PER_WORD)
         for n, row in enumerate(spare):
             for pe in range(n_pe):
                 word = layouts.act_word.from_bits(written.get((row, pe), 0))
-                assert list(word) == values[n, :, pe].tolist(), (row, pe)
+                assert list(word) == values[n, pe].tolist(), (row, pe)
 
     simulate(dut, host, consumer)
     assert n_while_running > 40

@@ -9,14 +9,14 @@ from amaranth.hdl import ResetInserter, Shape, Signal
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
-from eie_compiler.vectors import scatter
+from eie_compiler.vectors import result_order, scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS
 from eie_hdl.core import Core
 from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.numeric import wrap
 from eie_hdl.registers import Error
 from eie_sim.golden.model import GoldenModel
-from support.simulation import Unwatched, get, image_words, input_words, nothing, put
+from support.simulation import Unwatched, get_vector, image_words, input_words, nothing, put
 
 TINY = PRESETS["tiny"]
 
@@ -42,17 +42,12 @@ class Host:
         config, image = self.config, self.layouts.memories[memory]
         count = count or image.depth
         width = Shape.cast(image.shape).width
-        n_pieces = ACTS_PER_WORD * config.n_pe if memory is Memory.ACT \
-            else -(-width // config.act_width)
+        n_pieces = -(-width // config.act_width)
         self.requests.append({"memory": memory, "pe": pe, "address": address, "count": count})
-        received = await get(ctx, self.core.result, count * n_pieces, stall=stall, rng=self.rng)
-        assert [got.last for got in received] == [0] * (len(received) - 1) + [1]
-        if memory is Memory.ACT:
-            assert [got.column for got in received] == list(range(len(received)))
-            rows = np.array([got.value for got in received]).reshape(
-                count, ACTS_PER_WORD, config.n_pe).swapaxes(1, 2)
-            return [self.pack(row, width) for row in rows.reshape(-1, ACTS_PER_WORD).tolist()]
-        return [self.pack([got.value for got in received[first:first + n_pieces]], width)
+        received = await get_vector(ctx, self.core.result, stall=stall, rng=self.rng)
+        n_words = count * config.n_pe if memory is Memory.ACT else count
+        assert len(received) == n_words * n_pieces
+        return [self.pack(received[first:first + n_pieces], width)
                 for first in range(0, len(received), n_pieces)]
 
     def pack(self, pieces, width):
@@ -75,6 +70,7 @@ class Machine(Host):
         placed = scatter(build.input, values, n_pe)
         [[self.expected]] = GoldenModel(self.config, build.images).run(
             placed, build.input.base_word)
+        self.expected = self.expected[result_order(self.config, len(self.expected))].tolist()
         self.words = [*image_words(self.config, build.images),
                       *input_words(self.config, build.input, values[0],
                                    base=build.input.base_word)]
@@ -88,9 +84,7 @@ class Machine(Host):
 
     async def infer(self, ctx):
         await put(ctx, self.core.run, [{}])
-        received = await get(ctx, self.core.result, len(self.expected))
-        assert [got.value for got in received] == self.expected.tolist()
-        assert [got.column for got in received] == list(range(len(received)))
+        assert await get_vector(ctx, self.core.result) == self.expected
         while ctx.get(self.core.busy):
             await ctx.tick()
 
@@ -174,7 +168,7 @@ def test_program_runs_and_counts_as_if_nothing_had_been_read(simulate, readback)
 #: Descriptors that follow the program, displacement of the input, and the error.
 WRONG = [
     ({"start": {"source": 23, "last_word": 1}, "end": {}}, 0, Error.BAD_DESCRIPTOR),
-    ({"start": {"source": 20, "dense": 1}, "end": {}, "input": 1}, 4, Error.BAD_DESCRIPTOR),
+    ({"start": {"source": 20, "send": 1}, "end": {}, "input": 1}, 4, Error.BAD_DESCRIPTOR),
     ({"start": {"last_word": 1}, "end": {"destination": 1}}, 0, Error.BAD_DESCRIPTOR),
     ({"start": {}, "end": {"destination": 22, "last_word": 3}}, 0, Error.BAD_DESCRIPTOR),
     ({"start": {}, "end": {"destination": 1, "bias": 22, "last_word": 3}}, 0,
@@ -228,8 +222,7 @@ def test_tiles_before_a_wrong_descriptor_are_not_harmed_by_a_program_that_runs_o
         await machine.load(ctx)
         await put(ctx, core.load, [{**last, "data": last["data"] & ~(1 << final)}])
         await put(ctx, core.run, [{}])
-        received = await get(ctx, core.result, len(machine.expected))
-        assert [got.value for got in received] == machine.expected.tolist()
+        assert await get_vector(ctx, core.result) == machine.expected
         await ctx.tick().until(core.fault.code)
         assert (ctx.get(core.fault.code), ctx.get(core.fault.address)) == (Error.NO_END, n_steps)
         await machine.pulse_reset(ctx)

@@ -16,8 +16,8 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
 from support.stream_rules import StreamRules
 
-__all__ = ["STALLS", "Stalls", "Unwatched", "get", "input_words", "image_words", "nothing", "put",
-           "simulate", "streams"]
+__all__ = ["STALLS", "Stalls", "Unwatched", "get", "get_vector", "input_words", "image_words",
+           "nothing", "put", "simulate", "streams"]
 
 #: Clock period in seconds; it only affects the time axis of waveforms.
 PERIOD = 10e-9
@@ -108,6 +108,24 @@ async def get(ctx: Any, stream: Any, count: int, *, stall: float = 0.0,
             ctx.set(stream.ready, 0)
         payloads.append(payload)
     return payloads
+
+
+async def get_vector(ctx: Any, stream: Any, *, stall: float = 0.0,
+                     rng: random.Random | None = None) -> list[int]:
+    """Accept words of `layouts.result` up to an end, and return their elements.
+
+    Parameters
+    ----------
+    ctx, stream, stall, rng
+        As for :func:`get`.
+    """
+    rng = rng or random.Random(2)
+    elements: list[int] = []
+    while True:
+        [item] = await get(ctx, stream, 1, stall=stall, rng=rng)
+        if item.end:
+            return elements
+        elements += list(item.word)[:item.last_lane + 1]
 
 
 async def nothing(ctx: Any, stream: Any, *, cycles: int = 32) -> None:

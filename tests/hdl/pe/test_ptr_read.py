@@ -43,7 +43,7 @@ def random_message(config, rng, *, n_columns):
     if kind == Kind.START:
         return {"kind": kind, "body": {"start": {
             "codebook": rng.randrange(config.n_codebooks), "source": rng.randrange(4),
-            "last_word": rng.randrange(4), "dense": rng.randrange(2)}}}
+            "last_word": rng.randrange(4), "last_lane": rng.randrange(4)}}}
     fields = Layouts.of(config).end.members
     return {"kind": kind, "body": {"end": {
         name: rng.getrandbits(Layouts.of(config).end[name].width) for name in fields}}}
