@@ -36,25 +36,23 @@ class Vector:
     def found(self, start):
         """Expected items of a scan; columns are numbered from its first slot."""
         first, count = 4 * start["source"], 4 * start["last_word"] + 4
-        return [*(((n * self.config.n_pe + self.index), value, start["dense"], 0)
-                  for n, value in enumerate(self.slots[first:first + count])
-                  if value or start["dense"]), "end"]
+        return [*((n * self.config.n_pe + self.index, value)
+                  for n, value in enumerate(self.slots[first:first + count]) if value), "end"]
 
     def scans(self, count):
         """Random scans; the first covers the whole SRAM, the second its last word."""
         depth = self.config.act_depth
-        yield {"source": 0, "last_word": depth - 1, "dense": 0}
-        yield {"source": depth - 1, "last_word": 0, "dense": 1}
+        yield {"source": 0, "last_word": depth - 1}
+        yield {"source": depth - 1, "last_word": 0}
         for _ in range(count - 2):
             source = self.rng.randrange(depth)
-            yield {"source": source, "last_word": self.rng.randrange(depth - source),
-                   "dense": self.rng.randrange(2)}
+            yield {"source": source, "last_word": self.rng.randrange(depth - source)}
 
 
 def plain(payload):
     if payload.end:
         return "end"
-    return payload.column, payload.value, payload.dense, payload.end
+    return payload.column, payload.value
 
 
 async def scan(ctx, dut, start, *, stall=0.0, rng=None):
@@ -121,17 +119,15 @@ def test_nonzero_activations_are_found_in_order(simulate, rows, stalls, name, ho
     simulate(dut, bench, background=[serve, holder])
 
 
-@pytest.mark.parametrize("dense", [0, 1])
-def test_vector_of_zeros_gives_zeros_only_to_a_dense_scan(simulate, rows, dense):
+def test_vector_of_zeros_gives_an_end_alone(simulate, rows):
     vector = Vector(CONFIGS["default"], index=5, density=0)
-    start = {"source": 0, "last_word": 5, "dense": dense}
+    start = {"source": 0, "last_word": 5}
     dut = ActScan(vector.config)
     _, serve = rows(dut.r, vector.words)
 
     async def bench(ctx):
         ctx.set(dut.index, 5)
-        found = await scan(ctx, dut, start)
-        assert found == [*((16 * n + 5, 0, 1, 0) for n in range(24 * dense)), "end"]
+        assert await scan(ctx, dut, start) == ["end"]
 
     simulate(dut, bench, background=[serve])
 
@@ -139,7 +135,7 @@ def test_vector_of_zeros_gives_zeros_only_to_a_dense_scan(simulate, rows, dense)
 def test_first_activation_comes_five_cycles_after_the_start(simulate, transfers, rows):
     vector = sparse([[0, 0, 7, 0]])
     when, reads = cycles(simulate, transfers, rows, vector,
-                         {"source": 0, "last_word": 0, "dense": 0})
+                         {"source": 0, "last_word": 0})
     assert when == [5, 6]
     assert reads == [(1, 0)]
 
@@ -151,29 +147,23 @@ def test_first_activation_comes_five_cycles_after_the_start(simulate, transfers,
 ], ids=["full", "one each", "lowest"])
 def test_there_are_no_bubbles_between_nonzero_words(simulate, transfers, rows, words):
     vector = sparse(words)
-    start = {"source": 0, "last_word": len(words) - 1, "dense": 0}
+    start = {"source": 0, "last_word": len(words) - 1}
     when, reads = cycles(simulate, transfers, rows, vector, start)
     assert when == list(range(5, 5 + len(vector.found(start))))
     assert [addr for _, addr in reads] == list(range(len(words)))    # each word once
 
 
-def test_dense_scan_sends_an_activation_every_cycle(simulate, transfers, rows):
-    vector = sparse([[0, 0, 0, 0], [1, 0, 0, 2]])
-    when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7, "dense": 1})
-    assert when == list(range(5, 5 + 33))
-
-
 def test_word_of_zeros_takes_one_cycle(simulate, transfers, rows):
     nothing_in, one = [0, 0, 0, 0], [0, 5, 0, 0]
     vector = sparse([nothing_in, one, nothing_in, nothing_in, nothing_in, one, one, nothing_in])
-    when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7, "dense": 0})
+    when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7})
     # The end comes in the cycle of the last word if that is zero.
     assert when == [6, 10, 11, 12]
 
 
 def test_word_is_read_again_only_after_a_read_by_another_component(simulate, transfers, rows):
     vector = sparse([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]])
-    start = {"source": 0, "last_word": 2, "dense": 0}
+    start = {"source": 0, "last_word": 2}
     # Two words are taken immediately, the third is held by the SRAM until the first is sent.
     for hold, expected in [([], [(1, 0), (2, 1), (3, 2)]),
                            ([4], [(1, 0), (2, 1), (3, 2), (5, 2)]),
@@ -184,12 +174,36 @@ def test_word_is_read_again_only_after_a_read_by_another_component(simulate, tra
         assert when == list(range(5, 18))    # read again in time
 
 
+@pytest.mark.parametrize("phase", range(3))
+def test_reads_of_the_vector_sender_neither_lose_nor_delay_an_activation(simulate, transfers, rows,
+                                                                        phase):
+    """The sender reads every third cycle; a word of four activations is sent in four."""
+    vector = sparse([[n, n + 1, n + 2, n + 3] for n in range(1, 33, 4)])
+    when, reads = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7},
+                         hold=range(phase, 60, 3))
+    late = phase == 1    # for the first word
+    assert when == list(range(5 + late, 5 + late + 33))
+    assert {cycle % 3 for cycle, _ in reads}.isdisjoint({phase})
+
+
+@pytest.mark.parametrize("phase", range(3))
+def test_reads_of_the_vector_sender_lose_no_word_of_sparse_vectors(simulate, transfers, rows,
+                                                                   phase):
+    vector = sparse([[0, 0, n, 0] if n % 4 else [0, 0, 0, 0] for n in range(20)])
+    when, reads = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 19},
+                         hold=range(phase, 60, 3))
+    assert len(when) == 16
+    assert [row for _, row in reads if row == 19][-1] == 19
+    # Words are taken in two of three cycles.
+    assert when[-1] <= 5 + 20 * 3 // 2 + 2
+
+
 def test_next_scan_may_start_when_the_end_is_accepted(simulate, rows, transfers):
     vector = sparse([[1, 0, 0, 2], [3, 0, 0, 4]])
     dut = ActScan(vector.config)
     _, serve = rows(dut.r, vector.words)
     log, note = transfers(dut.o)
-    starts = [{"source": n % 2, "last_word": 0, "dense": 0} for n in range(4)]
+    starts = [{"source": n % 2, "last_word": 0} for n in range(4)]
 
     async def bench(ctx):
         ctx.set(dut.index, vector.index)

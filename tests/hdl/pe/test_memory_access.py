@@ -8,7 +8,7 @@ import pytest
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.pe.memory_access import MemoryAccess
-from support.simulation import get, put
+from support.simulation import get, nothing, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -121,7 +121,7 @@ def test_load_of_activations_waits_for_the_write_back_and_loses_nothing(simulate
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_stages_read_their_memories_and_the_drain_has_precedence(simulate, name):
+def test_stages_read_their_memories_the_drain_before_the_sender_before_the_scanner(simulate, name):
     rng = random.Random(131)
     dut = MemoryAccess(CONFIGS[name])
     rows = {name: {row: rng.getrandbits(len(getattr(dut, name).r.data)) for row in range(8)}
@@ -130,19 +130,24 @@ def test_stages_read_their_memories_and_the_drain_has_precedence(simulate, name)
     async def bench(ctx):
         for _ in range(40):
             asked = {name: rng.randrange(8) for name in LOADED}
-            scanned, bias, hold = rng.randrange(8), rng.randrange(8), rng.randrange(2)
+            scanned, sent, bias = (rng.randrange(8) for _ in range(3))
+            scans, sends, drains, hold = (rng.randrange(2) for _ in range(4))
             for name, row in asked.items():
                 ctx.set(getattr(dut, f"{name}_r").addr, row)
                 ctx.set(getattr(dut, f"{name}_r").en, 1)
             ctx.set(dut.hold, hold)
-            for port, row in ((dut.scan_r, scanned), (dut.bias_r, bias)):
+            for port, row, en in ((dut.scan_r, scanned, scans), (dut.send_r, sent, sends),
+                                  (dut.bias_r, bias, drains)):
                 ctx.set(port.addr, row)
-                ctx.set(port.en, 1)
+                ctx.set(port.en, en)
+            reader, act_row, reads = (dut.bias_r, bias, drains) if hold else \
+                (dut.send_r, sent, 1) if sends else (dut.scan_r, scanned, scans)
+            assert ctx.get(dut.act.r.en) == reads
             await ctx.tick().repeat(2)    # latency of the memories
             for name, row in asked.items():
                 assert ctx.get(getattr(dut, f"{name}_r").data) == rows[name][row]
-            read = rows["act"][bias if hold else scanned]
-            assert ctx.get(dut.bias_r.data if hold else dut.scan_r.data) == read
+            if reads:
+                assert ctx.get(reader.data) == rows["act"][act_row]
 
     simulate(dut, bench, background=memories(dut, rows))
 
@@ -157,24 +162,25 @@ def test_request_reads_in_place_of_a_stage_and_gets_a_response(simulate):
         await load(ctx, dut, {"memory": Memory.CODEBOOK, "address": 3, "pe": INDEX, "read": 1,
                               "everyone": 1})
         value, end = await get(ctx, dut.o, 2)
-        assert (value.value, value.end, end.end) == (5, 0, 1)
+        assert (value.word[0], value.last_lane, value.end, end.end) == (5, 0, 0, 1)
         assert rows == {"codebook": {3: 5}}    # a request writes nothing
 
     simulate(dut, bench, background=memories(dut, rows))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_activations_of_the_scanner_pass(simulate, stalls, name):
+def test_words_of_the_vector_sender_pass(simulate, stalls, name):
     dut = MemoryAccess(CONFIGS[name])
-    found = [{"column": n, "value": n} for n in range(20)]
     rng = random.Random(137)
+    shape = Layouts.of(CONFIGS[name]).result
+    sent = [shape.const({"word": [rng.randrange(-8, 8) for _ in range(4)],
+                         "last_lane": rng.randrange(4), "end": n == 19}) for n in range(20)]
 
     async def producer(ctx):
-        await put(ctx, dut.scan, [*found, {"end": 1}], stall=stalls.input, rng=rng)
+        await put(ctx, dut.vector, sent, stall=stalls.input, rng=rng)
 
     async def consumer(ctx):
-        received = await get(ctx, dut.o, len(found) + 1, stall=stalls.output)
-        assert [(item.column, item.value) for item in received[:-1]] == [
-            (item["column"], item["value"]) for item in found]
+        assert await get(ctx, dut.o, len(sent), stall=stalls.output) == sent
+        await nothing(ctx, dut.o)
 
     simulate(dut, producer, consumer)

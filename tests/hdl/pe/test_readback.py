@@ -65,9 +65,9 @@ def test_elements_make_up_the_words(simulate, stalls, name):
                                         "data": piece, "read": 1}], stall=stalls.input, rng=rng)
                 if pe == index:
                     [found] = await get(ctx, dut.o, 1, stall=stalls.output, rng=rng)
-                    assert not found.end
-                    assert found.value == wrap(words[word_name(memory, address)][address]
-                                               >> piece * config.act_width, config.act_width)
+                    assert (found.end, found.last_lane) == (0, 0)
+                    assert found.word[0] == wrap(words[word_name(memory, address)][address]
+                                                 >> piece * config.act_width, config.act_width)
                 [found] = await get(ctx, dut.o, 1, stall=stalls.output, rng=rng)
                 assert found.end
             await nothing(ctx, dut.o, cycles=3)

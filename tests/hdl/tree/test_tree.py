@@ -7,10 +7,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from eie_hdl.config import EIEConfig
+from eie_compiler.vectors import result_order
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Kind, Memory
 from eie_hdl.tree.tree import EVENTS, Link, TreeNode, add_tree_nodes
-from support.simulation import get, nothing, put
+from support.simulation import get, get_vector, nothing, put
 
 SIZES = {"act_width": 8, "codebook_width": 7, "acc_width": 20, "acc_depth": 16, "spmat_depth": 256,
          "act_depth": 16}
@@ -47,7 +48,7 @@ def messages(rng, count):
     bodies = [
         lambda: (Kind.ACTIVATION, {"activation": {"value": rng.randrange(-128, 128),
                                                   "pointer": rng.randrange(2048)}}),
-        lambda: (Kind.START, {"start": {"source": rng.randrange(16), "dense": rng.randrange(2),
+        lambda: (Kind.START, {"start": {"source": rng.randrange(16), "send": rng.randrange(2),
                                         "watched": rng.randrange(2)}}),
         lambda: (Kind.END, {"end": {"destination": rng.randrange(16), "shift": rng.randrange(8)}}),
         lambda: (Kind.LOAD, {"load": {"address": rng.randrange(256), "data": rng.getrandbits(60),
@@ -192,28 +193,61 @@ def test_tile_is_reported_two_cycles_after_the_last_child(simulate, transfers):
     assert log == [(10, 0)]
 
 
-@pytest.mark.parametrize("n_pe", [2, 8, 16])
-def test_activations_of_a_dense_scan_come_in_order_of_column(simulate, n_pe):
-    dut = tree(n_pe)
-    n_slots = 3
+def words_of(pe, n, n_pe):
+    """Results of a PE for a vector of `n` elements, which are their column numbers, and an end."""
+    columns = list(range(pe, n, n_pe))
+    return [*({"word": columns[first:first + ACTS_PER_WORD],
+               "last_lane": len(columns[first:first + ACTS_PER_WORD]) - 1}
+              for first in range(0, len(columns), ACTS_PER_WORD)), {"end": 1}]
 
-    def scanner(pe):
-        found = [{"column": slot * n_pe + pe, "value": pe - 8, "dense": 1}
-                 for slot in range(n_slots)]
 
+def senders(dut, lengths, *, stall=0.0):
+    """Benches of the PEs, which send vectors of these lengths."""
+    n_pe = len(dut.child)
+
+    def sender(pe):
         async def bench(ctx):
-            await put(ctx, dut.child[pe].scan, [*found, {"dense": 1, "end": 1}], stall=0.3,
-                      rng=random.Random(pe))
+            for n in lengths:
+                await put(ctx, dut.child[pe].result, words_of(pe, n, n_pe), stall=stall,
+                          rng=random.Random(100 * n + pe))
         return bench
 
-    async def consumer(ctx):
-        *found, last = await get(ctx, dut.parent.scan, n_pe * n_slots + 1, stall=0.2)
-        assert [(payload.column, payload.value) for payload in found] == [
-            (column, column % n_pe - 8) for column in range(n_pe * n_slots)]
-        assert [payload.end for payload in (*found, last)] == [0] * n_pe * n_slots + [1]
-        await nothing(ctx, dut.parent.scan)
+    return [sender(pe) for pe in range(n_pe)]
 
-    simulate(dut, *map(scanner, range(n_pe)), consumer)
+
+@pytest.mark.parametrize("n_pe", [1, 2, 4, 8, 16, 32, 64])
+@pytest.mark.parametrize("stall", [0, 0.3])
+def test_results_come_in_the_order_that_the_compiler_knows(simulate, n_pe, stall):
+    """Vectors whose last row has words of all PEs, of some, and of one, back to back."""
+    config = EIEConfig(n_pe=n_pe, act_depth=16)
+    dut = Tree(config)
+    group = ACTS_PER_WORD * n_pe
+    lengths = sorted({1, 2, n_pe, group - 1, group, group + 1, group + n_pe - 1, 2 * group})
+    random.Random(n_pe).shuffle(lengths)
+
+    async def consumer(ctx):
+        for n in lengths:
+            assert await get_vector(ctx, dut.parent.result, stall=stall) \
+                == result_order(config, n).tolist()
+        await nothing(ctx, dut.parent.result)
+
+    simulate(dut, *senders(dut, lengths, stall=stall), consumer)
+
+
+@TREES
+def test_tree_sends_a_result_every_cycle_from_one_cycle_later_per_level_on(simulate, transfers,
+                                                                          n_pe):
+    dut = Tree(EIEConfig(n_pe=n_pe, act_depth=16))
+    log, note = transfers(dut.parent.result)
+    n = 4 * ACTS_PER_WORD * n_pe
+
+    async def ready(ctx):
+        ctx.set(dut.parent.result.ready, 1)
+        await ctx.tick().repeat(n + 20)
+
+    simulate(dut, *senders(dut, [n]), ready, background=[note])
+    first = EIEConfig(n_pe=n_pe).n_levels
+    assert [cycle for cycle, _ in log] == list(range(first, first + n // ACTS_PER_WORD + 1))
 
 
 @TREES
