@@ -12,8 +12,9 @@ class VectorSender(wiring.Component):
     """Sends the words of a vector in this PE to the host.
 
     The last element of the vector is in lane `last_lane` of row `last_word` of PE `last_pe`. PEs
-    after that one have a lane less in this row, which may leave no word. An end follows the last
-    word. Throughput is a word in three cycles; the first one is at `o` three cycles after `i`.
+    after that one have a lane less in this row, which may leave no word. Throughput is a word in
+    three cycles; the first one is at `o` three cycles after `i`. An end follows two cycles after
+    the last word, or after `i` if there is none.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from amaranth.hdl import ResetInserter, Shape, Signal
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import result_order, scatter
-from eie_hdl.config import ACTS_PER_WORD, PRESETS
+from eie_hdl.config import PRESETS
 from eie_hdl.core import Core
 from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.numeric import wrap

@@ -9,7 +9,7 @@ from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
 from eie_hdl.format import Kind, Layouts, Memory
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 from eie_hdl.pe.pe import Pe
-from support.simulation import get, nothing, put
+from support.simulation import get, get_vector, nothing, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -108,6 +108,18 @@ class Case:
                  value) for word in range(N_SOURCE)
                 for lane, value in enumerate(self.acts[SOURCE + word]) if value]
 
+    def random_vector(self):
+        """Start of a vector in rows that no tile writes, and its elements in this PE."""
+        config, rng = self.config, self.rng
+        source = rng.randrange(len(self.acts))
+        n = rng.randint(1, (len(self.acts) - source) * ACTS_PER_WORD * config.n_pe)
+        slot, last_pe = divmod(n - 1, config.n_pe)
+        last_word, last_lane = divmod(slot, ACTS_PER_WORD)
+        elements = sum(self.acts[source:], [])[:len(range(self.index, n, config.n_pe))]
+        return {"kind": Kind.START, "body": {"start": {
+            "codebook": rng.randrange(config.n_codebooks), "source": source, "send": 1,
+            "last_word": last_word, "last_lane": last_lane, "last_pe": last_pe}}}, elements
+
     def results(self):
         """Written words by row; whether each tile overflows; events."""
         words, overflows = {}, []
@@ -150,15 +162,17 @@ def load(**fields):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_tiles_are_computed_as_the_model_does(simulate, stalls, name):
-    """Tiles follow one another without waiting for what is written."""
+    """Tiles follow one another without waiting for what is written, with vectors in between."""
     case = Case(CONFIGS[name], seed=41)
     words, overflows, events = case.results()
     assert events["macs"] > 0
     dut = Pe(case.config)
     counted = dict.fromkeys(events, 0)
     n_scans = 0
+    vectors, n_received, n_overlaps = [], 0, 0
 
     async def producer(ctx):
+        nonlocal n_overlaps
         rng = random.Random(43)
         ctx.set(dut.index, case.index)
         await put(ctx, dut.link.message, list(case.loads()))
@@ -168,6 +182,18 @@ def test_tiles_are_computed_as_the_model_does(simulate, stalls, name):
                                                  and n_scans < number):
                     await ctx.tick()
                 await put(ctx, dut.link.message, [message], stall=stalls.input, rng=rng)
+                if n_received == len(vectors) and rng.random() < 0.8:
+                    start, elements = case.random_vector()
+                    vectors.append(elements)
+                    n_overlaps += n_scans <= number
+                    await put(ctx, dut.link.message, [start])
+
+    async def vector_consumer(ctx):
+        nonlocal n_received
+        while True:
+            found = await get_vector(ctx, dut.link.result, stall=stalls.output)
+            assert found == vectors[n_received]
+            n_received += 1
 
     async def scan_consumer(ctx):
         nonlocal n_scans
@@ -182,14 +208,18 @@ def test_tiles_are_computed_as_the_model_does(simulate, stalls, name):
         for row, word in words.items():
             assert case.layouts.act_word.from_bits(ctx.get(dut.act.data[row])) == word, row
         await nothing(ctx, dut.link.written)
+        while n_received < len(vectors):
+            await ctx.tick()
+        await nothing(ctx, dut.link.scan)
 
     async def observer(ctx):
         async for *_, step in ctx.tick().sample(dut.link.events):
             for name in counted:
                 counted[name] += step[name]
 
-    simulate(dut, producer, scan_consumer, consumer, background=[observer])
+    simulate(dut, producer, scan_consumer, consumer, background=[observer, vector_consumer])
     assert counted == events
+    assert n_overlaps >= 2    # vectors sent during scans
 
 
 def one_tile(n_columns, n_rows, config):

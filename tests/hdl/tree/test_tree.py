@@ -219,7 +219,7 @@ def senders(dut, lengths, *, stall=0.0):
 @pytest.mark.parametrize("stall", [0, 0.3])
 def test_results_come_in_the_order_that_the_compiler_knows(simulate, n_pe, stall):
     """Vectors whose last row has words of all PEs, of some, and of one, back to back."""
-    config = EIEConfig(n_pe=n_pe, act_depth=16)
+    config = EIEConfig(n_pe=n_pe, **{**SIZES, "act_width": 12})
     dut = Tree(config)
     group = ACTS_PER_WORD * n_pe
     lengths = sorted({1, 2, n_pe, group - 1, group, group + 1, group + n_pe - 1, 2 * group})
@@ -237,7 +237,7 @@ def test_results_come_in_the_order_that_the_compiler_knows(simulate, n_pe, stall
 @TREES
 def test_tree_sends_a_result_every_cycle_from_one_cycle_later_per_level_on(simulate, transfers,
                                                                           n_pe):
-    dut = Tree(EIEConfig(n_pe=n_pe, act_depth=16))
+    dut = Tree(EIEConfig(n_pe=n_pe, **{**SIZES, "act_width": 12}))
     log, note = transfers(dut.parent.result)
     n = 4 * ACTS_PER_WORD * n_pe
 
