@@ -85,18 +85,8 @@ class Eie(wiring.Component):
         connect(m, load.interlock, start.interlock)
         connect(m, start.status, faults.starts)
         connect(m, faults.supervision, load.supervision, start.supervision)
-        is_blocked = self.m_axis.tvalid & ~self.m_axis.tready
-        fault = CcuSignature(config).members["fault"].shape(core.fault)
+        self._supervise(m, core, faults, start)
         m.d.comb += [
-            start.core_busy.eq(core.busy),
-            start.core_sending.eq(core.sending),
-            faults.busy.eq(core.busy),
-            faults.sending.eq(core.sending),
-            faults.done.eq(core.done),
-            faults.fault.code.eq(fault.code),
-            faults.fault.address.eq(fault.address),
-            faults.blocked.eq(is_blocked),
-            core.result_blocked.eq(is_blocked),
             faults.packet_error.eq(load.error),
             faults.wiping.eq(load.wiping),
             load.wipe.eq(faults.wipe),
@@ -123,6 +113,22 @@ class Eie(wiring.Component):
         self._report_status(m, bank, load, start, faults.supervision)
 
         return m
+
+    def _supervise(self, m, core, faults, start):
+        """Report the state of the core, and whether the host takes its results."""
+        fault = CcuSignature(self._config).members["fault"].shape(core.fault)
+        is_blocked = self.m_axis.tvalid & ~self.m_axis.tready
+        m.d.comb += [
+            start.core_busy.eq(core.busy),
+            start.core_sending.eq(core.sending),
+            faults.busy.eq(core.busy),
+            faults.sending.eq(core.sending),
+            faults.done.eq(core.done),
+            faults.fault.code.eq(fault.code),
+            faults.fault.address.eq(fault.address),
+            faults.blocked.eq(is_blocked),
+            core.result_blocked.eq(is_blocked),
+        ]
 
     def _reset_buses(self, m):
         """Reset the machine a cycle after `aresetn`, and keep its buses silent until then.

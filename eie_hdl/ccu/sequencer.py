@@ -139,14 +139,7 @@ class Sequencer(wiring.Component):
             self.program.en.eq(0),    # except in a state that reads
         ]
 
-        # Results pass to the host while a vector is being sent, and in a state that reads.
-        m.d.comb += [
-            self.results.payload.eq(self.answer.payload),
-            self.results.valid.eq(self.answer.valid & self.sending),
-            self.answer.ready.eq(self.results.ready & self.sending),
-        ]
-        with m.If(self.results.valid & self.results.ready & self.results.p.end):
-            m.d.sync += self.sending.eq(0)
+        self._pass_results(m)
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -181,15 +174,8 @@ class Sequencer(wiring.Component):
             with m.State("END"):
                 self._end(m, descriptor, address, offer)
             with m.State("FINISH"):
-                m.d.comb += self.strobes.stall_barrier.eq(1)
-                with m.If(~self.tiles_waiting & ~(self.reading & self.sending)):
-                    m.d.comb += self.done.eq(~self.reading)
-                    m.next = "IDLE"
-        m.d.comb += [
-            self.busy.eq(~fsm.ongoing("IDLE")),
-            self.strobes.cycles.eq(self.busy),
-            self.strobes.stall_result.eq(self.busy & self.result_blocked),
-        ]
+                self._finish(m)
+        m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.strobes.cycles.eq(self.busy)]
 
         return m
 
@@ -202,6 +188,17 @@ class Sequencer(wiring.Component):
             check.last.eq(address == self._config.program_depth - 1),
         ]
         return check.source, check.code
+
+    def _pass_results(self, m):
+        """Pass results to the host while a vector is being sent; count if it stalls them."""
+        m.d.comb += [
+            self.strobes.stall_result.eq(self.busy & self.result_blocked),
+            self.results.payload.eq(self.answer.payload),
+            self.results.valid.eq(self.answer.valid & self.sending),
+            self.answer.ready.eq(self.results.ready & self.sending),
+        ]
+        with m.If(self.results.valid & self.results.ready & self.results.p.end):
+            m.d.sync += self.sending.eq(0)
 
     def _accept(self, m, address, offset):
         """Accept the start of a program or, with lower priority, a read of memory."""
@@ -309,3 +306,10 @@ class Sequencer(wiring.Component):
             m.next = "FETCH"
             with m.If(descriptor.final):
                 m.next = "FINISH"
+
+    def _finish(self, m):
+        """End a program when its tiles are written, and a read when it has been sent."""
+        m.d.comb += self.strobes.stall_barrier.eq(1)
+        with m.If(~self.tiles_waiting & ~(self.reading & self.sending)):
+            m.d.comb += self.done.eq(~self.reading)
+            m.next = "IDLE"

@@ -100,11 +100,8 @@ class MemoryAccess(wiring.Component):
             "spmat": load.memory == Memory.SPMAT, "codebook": load.memory == Memory.CODEBOOK,
         }.items():
             port = getattr(self, name).w
-            m.d.comb += [
-                port.addr.eq(self._row(name)),
-                port.data.eq(load.data),
-                port.en.eq(loading & selected),
-            ]
+            m.d.comb += [port.addr.eq(self._row(name)), port.data.eq(load.data)]
+            m.d.comb += port.en.eq(loading & selected)
         self._share_act(m, loading & (load.memory == Memory.ACT))
 
         return m

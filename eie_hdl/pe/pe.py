@@ -89,22 +89,9 @@ class Pe(wiring.Component):
         m.submodules.write_back = write_back = WriteBack(config)
         m.submodules.access     = access     = MemoryAccess(config)
 
-        # Broadcast. A vector is sent without the pipeline.
-        valid, message = self._receive(m)
-        starts, sends = valid & (message.kind == Kind.START), message.body.start.send
-        m.d.comb += [
-            scan.index.eq(self.index),
-            scan.i.payload.eq(message.body.start),
-            scan.i.valid.eq(starts & ~sends),
-            sender.index.eq(self.index),
-            sender.i.payload.eq(message.body.start),
-            sender.i.valid.eq(starts & sends),
-            access.index.eq(self.index),
-            access.i.payload.eq(message.body.load),
-            access.i.valid.eq(valid & (message.kind == Kind.LOAD)),
-            ptr_read.i.payload.eq(message),
-            ptr_read.i.valid.eq(valid & (message.kind != Kind.LOAD) & ~(starts & sends)),
-        ]
+        # Broadcast.
+        self._receive(m, scan, sender, access, ptr_read)
+        m.d.comb += [user.index.eq(self.index) for user in (scan, sender, access)]
 
         # Pipeline.
         connect(m, ptr_read.o, queue.i)
@@ -127,11 +114,8 @@ class Pe(wiring.Component):
         connect(m, sender.r, access.send_r)
         connect(m, drain.bias, access.bias_r)
         connect(m, write_back.w, access.act_w)
-        m.d.comb += [
-            scan.hold.eq(drain.hold | sender.r.en),
-            sender.hold.eq(drain.hold),
-            access.hold.eq(drain.hold),
-        ]
+        m.d.comb += scan.hold.eq(drain.hold | sender.r.en)
+        m.d.comb += [user.hold.eq(drain.hold) for user in (sender, access)]
         m.submodules.acc = self.acc
         connect(m, mac.acc_r, self.acc.r)
         connect(m, mac.acc_w, self.acc.w)
@@ -146,14 +130,25 @@ class Pe(wiring.Component):
 
         return m
 
-    def _receive(self, m):
-        """Register the broadcast; return its `valid` and its message."""
+    def _receive(self, m, scan, sender, access, ptr_read):
+        """Register the broadcast and distribute it. A vector is sent without the pipeline."""
         message = Signal(self._layouts.message)
         valid   = Signal()
         m.d.sync += valid.eq(self.link.message.valid)
         with m.If(self.link.message.valid):
             m.d.sync += message.eq(self.link.message.payload)
-        return valid, message
+
+        starts, sends = valid & (message.kind == Kind.START), message.body.start.send
+        m.d.comb += [
+            scan.i.payload.eq(message.body.start),
+            scan.i.valid.eq(starts & ~sends),
+            sender.i.payload.eq(message.body.start),
+            sender.i.valid.eq(starts & sends),
+            access.i.payload.eq(message.body.load),
+            access.i.valid.eq(valid & (message.kind == Kind.LOAD)),
+            ptr_read.i.payload.eq(message),
+            ptr_read.i.valid.eq(valid & (message.kind != Kind.LOAD) & ~(starts & sends)),
+        ]
 
     def _count(self, m, scan, spmat_read, decode, mac):
         """Report events to the counters, busy cycles only if this PE is watched."""

@@ -27,7 +27,9 @@ def test_fields_hold_all_values_of_a_configuration(config):
     holds(layouts.count, config.acc_depth)
     holds(layouts.ptr, config.n_entries - 1)
     holds(layouts.scan.members["column"], config.act_depth * 4 * config.n_pe - 1)
-    holds(layouts.result.members["column"], config.act_depth * 4 * config.n_pe - 1)
+    holds(layouts.result.members["last_lane"], 4 - 1)
+    holds(layouts.start.members["last_lane"], 4 - 1)
+    holds(layouts.start.members["last_pe"], config.n_pe - 1)
     holds(layouts.activation.members["pointer"], config.n_pointers - 1)
     holds(layouts.descriptor.members["ptr_base"], config.n_pointers - 1)
     for name in ("source", "last_word"):
