@@ -100,12 +100,12 @@ class Finder:
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Finder)
 import eie_cli.main
-"""], capture_output=True, text=True, check=False)
+"""], capture_output=True, encoding="utf-8", check=False)
     assert (run.returncode, run.stdout, run.stderr) == (-signal.SIGINT, "", "")
     run = subprocess.run([sys.executable, "-c", """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import eie_cli.main
 print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
-"""], capture_output=True, text=True, check=True)
+"""], capture_output=True, encoding="utf-8", check=True)
     assert run.stdout == "True\n"

@@ -36,8 +36,10 @@ def echo():
     zeros = dict.fromkeys(("codebook", "last_word", "destination", "bias", "shift", "bias_shift",
                            "relu"), 0)
     return int(pack(LAYOUTS.descriptor, {
-        "start": {**zeros, "source": INPUT_BASE, "dense": 1}, "end": zeros, "ptr_base": 0,
-        "input": 1, "barrier": 1, "final": 1, "valid": 1})[0])
+        "start": {**zeros, "source": INPUT_BASE, "send": 1, "last_lane": 3,
+                  "last_pe": CONFIG.n_pe - 1},
+        "end": zeros, "ptr_base": 0, "input": 1, "barrier": 1, "result_barrier": 0, "final": 1,
+        "valid": 1})[0])
 
 
 def meaning(inputs):
@@ -48,8 +50,8 @@ def meaning(inputs):
         labels[f"head {number}"] = header(Memory.INPUT, CONFIG.n_pe, number)
         labels[f"buffer {number}"] = REGISTER["START"].pack(buffer=number)
         labels |= {f"x{number}[{pe}]": row for pe, row in enumerate(vector)}
-        # In order of column number: slot 0 of all PEs, then slot 1, ..
-        elements = bytes(row >> 8 * slot & 0xff for slot in range(4) for row in vector)
+        # The word of PE 0, then that of PE 1, ..
+        elements = b"".join(row.to_bytes(4, "little") for row in vector)
         labels |= {f"y{number}[{beat}]": int.from_bytes(elements[8 * beat:8 * beat + 8], "little")
                    for beat in range(2)}
     return labels

@@ -10,6 +10,7 @@ from eie_bench.paper.nine_layers import Machine, PaperLayer
 from eie_bench.paper.report import Report
 from eie_hdl.config import PRESETS
 from eie_hdl.format import COUNTERS
+from eie_sim.inference import EndToEnd
 
 #: 25 rows for each of 4 PEs: two tiles.
 SMALL = PaperLayer("small", n_inputs=40, n_outputs=100, weight_density=0.2, activation_density=0.5,
@@ -35,7 +36,8 @@ def measurement():
             stored=Stored(entries=2200, paddings=200, entry_bits=5, pointers=400, pointer_bits=9,
                           tiles=2, source_words=6, drained_words=7),
             bounds=Bounds(entries=260, columns=270, broadcasts=20, simple_model=280), outputs=100,
-            differences=list(differences), seconds=1.0, model_seconds=0.1)
+            differences=list(differences), seconds=1.0, model_seconds=0.1,
+            end_to_end=EndToEnd(32, cycles + 25.0, bound=260.0))
 
     return make
 
