@@ -13,8 +13,9 @@ class Broadcaster(wiring.Component):
     """Broadcast to the PEs: messages of the sequencer, and words of load packets between them.
 
     Throughput is one message or word per cycle; latency is one cycle. Messages have priority. While
-    a program runs, nothing is sent in the cycle after a word, which a PE may need to write it.
-    Words for the program memory are written directly, and not broadcast.
+    a program runs, a PE may need two cycles to write a word: words go to the PEs in turn, and if
+    there is only one, no other word is sent in the next cycle. Words for the program memory are
+    written directly, and not broadcast.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ class Broadcaster(wiring.Component):
     program: memory.WritePort
 
     def __init__(self, config: EIEConfig):
+        self._n_pe = config.n_pe
         layouts = Layouts.of(config)
         program = layouts.memories[Memory.PROGRAM]
         super().__init__({
@@ -63,10 +65,10 @@ class Broadcaster(wiring.Component):
         is_program = word.memory == Memory.PROGRAM
         sends_message = Signal()
         sends_word    = Signal()
-        sent_word     = Signal()    # in the previous cycle
+        must_pause    = Signal()
         m.d.comb += [
-            self.message.ready.eq(~self.stop & ~sent_word),
-            self.load.ready.eq(~sends_message & ~(sent_word & self.busy)),
+            self.message.ready.eq(~self.stop),
+            self.load.ready.eq(~sends_message & ~(must_pause & self.busy)),
             sends_message.eq(self.message.valid & self.message.ready),
             sends_word.eq(self.load.valid & self.load.ready),
             self.program.addr.eq(word.address),
@@ -75,11 +77,12 @@ class Broadcaster(wiring.Component):
         ]
 
         m.d.sync += [
-            sent_word.eq(sends_word),
             self.o.valid.eq(sends_message | (sends_word & ~is_program)),
             self.o.p.kind.eq(Kind.LOAD),
             self.o.p.body.load.eq(word),
         ]
+        if self._n_pe == 1:
+            m.d.sync += must_pause.eq(sends_word)
         with m.If(sends_message):
             m.d.sync += [self.o.p.kind.eq(self.message.p.kind),
                          self.o.p.body.eq(self.message.p.body.as_value())]

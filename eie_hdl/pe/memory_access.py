@@ -21,8 +21,8 @@ class MemoryAccess(wiring.Component):
 
     The activation SRAM is read by the drain while `hold` is set, else by the vector sender when it
     asks for a word, else by the scanner. It is written by the write-back and by loads. A load is
-    delayed by one cycle if the write-back has a word, which happens in at most one of four cycles.
-    While a program runs, the CCU sends no load in the cycle after another one.
+    written one cycle after it has arrived, or two if the write-back has a word, which happens in at
+    most one of four cycles. While a program runs, no PE gets loads in successive cycles.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class MemoryAccess(wiring.Component):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     i : :py:`In(stream.Signature(layouts.load, always_ready=True))`
-        Words to load, and requests. The payload is held until the next one.
+        Words to load, and requests.
     ptr_even, ptr_odd, spmat, codebook, act : :py:`In(...)`
         Memories, each with a read port `r` and a write port `w`.
     ptr_even_r, ptr_odd_r, spmat_r, codebook_r : :py:`Out(memory.ReadPort.Signature(...))`
@@ -112,9 +112,13 @@ class MemoryAccess(wiring.Component):
 
     def _share_act(self, m, loading):
         """Connect the activation SRAM to its readers, the write-back and loads."""
-        load, r, w = self.i.p, self.act.r, self.act.w
-        load_waits = Signal()
-        m.d.sync += load_waits.eq(loading & self.act_w.en)
+        r, w = self.act.r, self.act.w
+        # A load waits here while the write-back has a word.
+        waits = Signal()
+        load  = Signal.like(self.i.payload)
+        m.d.sync += waits.eq(loading | (waits & self.act_w.en))
+        with m.If(loading):
+            m.d.sync += load.eq(self.i.payload)
         m.d.comb += [
             r.addr.eq(Mux(self.hold, self.bias_r.addr,
                           Mux(self.send_r.en, self.send_r.addr, self.scan_r.addr))),
@@ -122,7 +126,7 @@ class MemoryAccess(wiring.Component):
             *(reader.data.eq(r.data) for reader in (self.scan_r, self.send_r, self.bias_r)),
             w.addr.eq(Mux(self.act_w.en, self.act_w.addr, load.address)),
             w.data.eq(Mux(self.act_w.en, self.act_w.data, load.data)),
-            w.en.eq(self.act_w.en | loading | load_waits),
+            w.en.eq(self.act_w.en | waits),
         ]
 
     def _read_back(self, m, is_request):

@@ -54,19 +54,19 @@ class VectorSender(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        sending   = Signal()
-        addr      = Signal.like(self.r.addr)
-        left      = Signal.like(self.r.addr)    # rows after the one at `addr`
-        last_lane = Signal.like(self.o.p.last_lane)    # of this PE's last word
-        omits     = Signal()    # the last row has no word of this PE
-        is_last   = left == 0
-        is_free   = Signal()
-        read      = Signal()    # the SRAM returns a word
-        was_last  = Signal()
+        vector   = Signal.like(self.i.payload)
+        is_after = Signal()    # this PE is after the last one
+        sending  = Signal()
+        number   = Signal.like(self.r.addr)    # row of the vector to read next
+        read     = Signal()    # the SRAM returns a word
+        was_last = Signal()    # no row remains after those read
+        is_last  = number == vector.last_word
+        is_done  = was_last | (is_last & is_after & (vector.last_lane == 0))
+        is_free  = Signal()
         m.d.comb += [
             is_free.eq(sending & ~self.o.valid & ~read),
-            self.r.addr.eq(addr),
-            self.r.en.eq(is_free & ~self.hold & ~was_last & ~(is_last & omits)),
+            self.r.addr.eq(vector.source + number),
+            self.r.en.eq(is_free & ~self.hold & ~is_done),
         ]
 
         with m.If(self.o.ready):
@@ -74,32 +74,29 @@ class VectorSender(wiring.Component):
         m.d.sync += read.eq(self.r.en)
         with m.If(self.r.en):
             m.d.sync += [
-                addr.eq(addr + 1),
-                left.eq(left - 1),
+                number.eq(number + 1),
                 was_last.eq(is_last),
             ]
         with m.If(read):
             m.d.sync += [
                 self.o.valid.eq(1),
                 self.o.p.word.eq(self.r.data),
-                self.o.p.last_lane.eq(Mux(was_last, last_lane, -1)),
+                self.o.p.last_lane.eq(Mux(was_last, vector.last_lane - is_after, -1)),
                 self.o.p.end.eq(0),
             ]
-        with m.If(is_free & (was_last | (is_last & omits))):
+        with m.If(is_free & is_done):
             m.d.sync += [
                 self.o.valid.eq(1),
                 self.o.p.end.eq(1),
                 sending.eq(0),
             ]
         with m.If(self.i.valid):
-            is_after = self.index > self.i.p.last_pe
             m.d.sync += [
+                vector.eq(self.i.payload),
+                is_after.eq(self.index > self.i.p.last_pe),
                 sending.eq(1),
+                number.eq(0),
                 was_last.eq(0),
-                addr.eq(self.i.p.source),
-                left.eq(self.i.p.last_word),
-                omits.eq(is_after & (self.i.p.last_lane == 0)),
-                last_lane.eq(self.i.p.last_lane - is_after),
             ]
 
         return m

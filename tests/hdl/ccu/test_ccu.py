@@ -191,7 +191,8 @@ class Pes:
                       and not fault)
             assert is_sending == (sending or starts)
             sending = is_sending and not sent
-            assert not (given and was_load), "A word has no time to be written"
+            assert not (self.n_pe == 1 and was_load and given and message.kind is Kind.LOAD), \
+                "A word has no time to be written"
             was_load = given and busy and message.kind is Kind.LOAD
             if given:
                 kind, body = seen(message)
