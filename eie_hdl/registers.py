@@ -52,7 +52,7 @@ class Error(enum.IntEnum):
     OVERLONG = 5, "no TLAST with the last word of a packet; address after its last word"
     PARTIAL_BEAT = 6, "beat of a packet with TKEEP bits deasserted; address of its word"
     LOAD_IN_USE = 7, "packet for a memory or input buffer in use by a running or pending " \
-                     "program, or during a memory read; its address"
+                     "program, or while a vector is being sent or memory read; its address"
     START_BUSY = 8, "start while another start is pending or the core is being reset; number of " \
                     "its descriptor"
     START_RANGE = 9, "start with a descriptor or an input buffer that does not exist; number of " \
@@ -62,8 +62,8 @@ class Error(enum.IntEnum):
     NO_END = 11, "program that ran into a word that is not a descriptor; its number"
     BAD_POINTER = 12, "activation without pointers, as ptr_base plus its column is out of range; " \
                       "number of the descriptor"
-    TIMEOUT = 13, "program, pending start or memory read that exceeded WATCHDOG; number of the " \
-                  "first descriptor, undefined for a read"
+    TIMEOUT = 13, "program, pending start, memory read or result that exceeded WATCHDOG; number " \
+                  "of the first descriptor, undefined for a read"
     RESULT_BLOCKED = 14, "as TIMEOUT, while the host stalled a result"
     BAD_READ = 15, "read of words that do not exist or are not readable, or while the machine is " \
                    "busy; its address"
@@ -238,8 +238,7 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
         ("done", 0, 1, RW, "end of a program"), ("error", 1, 1, RW, "error"))
     yield "IRQ_STATUS", "Events since they were last cleared. irq is level-sensitive: it is " \
                         "asserted while an enabled event is set.", _fields(
-        ("done", 0, 1, RW1C, "a program has ended, and the output queue has accepted its "
-                             "results"),
+        ("done", 0, 1, RW1C, "a program has ended, and its last vector has begun to leave"),
         ("error", 1, 1, RW1C, "an error has occurred"))
     yield "START", "Start a program. One start can be pending while another program runs.", _fields(
         ("descriptor", 0, 16, W, "number of the first descriptor"),

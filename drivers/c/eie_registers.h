@@ -569,13 +569,13 @@ typedef struct {
     X(TRUNCATED, 4, "TLAST before the last word of a packet; address of the first missing word") \
     X(OVERLONG, 5, "no TLAST with the last word of a packet; address after its last word") \
     X(PARTIAL_BEAT, 6, "beat of a packet with TKEEP bits deasserted; address of its word") \
-    X(LOAD_IN_USE, 7, "packet for a memory or input buffer in use by a running or pending program, or during a memory read; its address") \
+    X(LOAD_IN_USE, 7, "packet for a memory or input buffer in use by a running or pending program, or while a vector is being sent or memory read; its address") \
     X(START_BUSY, 8, "start while another start is pending or the core is being reset; number of its descriptor") \
     X(START_RANGE, 9, "start with a descriptor or an input buffer that does not exist; number of the descriptor") \
     X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook or a shift out of range, or with a destination inside its source; its number") \
     X(NO_END, 11, "program that ran into a word that is not a descriptor; its number") \
     X(BAD_POINTER, 12, "activation without pointers, as ptr_base plus its column is out of range; number of the descriptor") \
-    X(TIMEOUT, 13, "program, pending start or memory read that exceeded WATCHDOG; number of the first descriptor, undefined for a read") \
+    X(TIMEOUT, 13, "program, pending start, memory read or result that exceeded WATCHDOG; number of the first descriptor, undefined for a read") \
     X(RESULT_BLOCKED, 14, "as TIMEOUT, while the host stalled a result") \
     X(BAD_READ, 15, "read of words that do not exist or are not readable, or while the machine is busy; its address")
 

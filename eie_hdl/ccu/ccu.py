@@ -32,7 +32,8 @@ class CcuSignature(wiring.Signature):
         Starts of programs, accepted while the core is idle.
     read : :py:`In(stream.Signature(layouts.read))`
         Requests to send memory contents as a result, accepted while the core is idle. At least one
-        word, all of which must exist. Memories other than `ACT` require ``readback``.
+        word, all of which must exist. Memories other than `ACT` require ``readback``, and must not
+        be requested while a vector is being sent.
     watched : :py:`In(clog2(n_pe))`
         PE whose busy cycles are counted. Sampled at the start of each tile.
     result : :py:`Out(stream.Signature(layouts.result))`

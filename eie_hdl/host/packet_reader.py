@@ -51,9 +51,10 @@ class PacketReader(wiring.Component):
     input_double : :py:`In(1)`
         Input buffer 1 exists.
     in_use : :py:`In(1)`
-        A program is running or pending: only packets for input buffers are valid.
+        A program is running or pending, or a vector is being sent: only packets for input buffers
+        are valid.
     buffer_in_use : :py:`In(2)`
-        Per input buffer: in use by a running or pending program.
+        Per input buffer: in use.
     restart : :py:`In(1)`
         Strobe: abandon the current packet and expect a header. No beat is accepted in this cycle.
     discard : :py:`In(1)`

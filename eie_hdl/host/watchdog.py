@@ -16,7 +16,7 @@ class Watchdog(wiring.Component):
     limit : :py:`In(32)`
         Limit in clock cycles; 0 disables it.
     active : :py:`In(1)`
-        A program is running or pending.
+        A program is running or pending, or its results are leaving.
     restart : :py:`In(1)`
         Strobe: a program starts or has ended; restart the timer.
     blocked : :py:`In(1)`

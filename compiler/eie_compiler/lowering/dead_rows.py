@@ -1,6 +1,7 @@
 """Removal of the hidden rows that no result of a network depends on, or that are constant."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class LiveNetwork:
     constant: list[NDArray[np.int64]]
 
     @classmethod
-    def whole(cls, network: CompressedNetwork, formats: list[LayerFormat]) -> "LiveNetwork":
+    def whole(cls, network: CompressedNetwork, formats: list[LayerFormat]) -> Self:
         """Keep all rows."""
         none = [np.zeros(0, np.int64)] * len(network.layers)
         return cls(network, formats, [np.arange(layer.n_rows) for layer in network.layers],
@@ -55,8 +56,8 @@ def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: lis
     activation like any other, so partial sums stay within the bounds of the format.
 
     A constant row stays if the new biases cannot be represented exactly, or if the constant is
-    saturated, so that saturated results are counted as before. A layer without live rows keeps one,
-    whose result is 0.
+    saturated, so that saturated results of rows that are read are counted as before. A layer
+    without live rows keeps one, whose result is 0.
 
     Parameters
     ----------

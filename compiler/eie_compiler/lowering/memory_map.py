@@ -76,21 +76,20 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
         return ActMap(tuple(biases), vectors, input_buffers,
                       _overlaps(vectors[1:], results, sent), top)
 
-    for place in (_set_apart, _alternate):
-        vectors, top = place(base, results, sent)
+    for vectors, top in (_set_apart(base, results, sent), _alternate(base, results)):
         if top + 2 * n_input <= config.act_depth:
             return make_map((top, *vectors), 2, top + 2 * n_input)
 
     pairs = [a + b for a, b in zip(sizes, sizes[1:])]
     widest = network.layers[pairs.index(max(pairs))].name
-    vectors, top = _alternate(base, sizes, sent)
+    vectors, top = _alternate(base, sizes)
     require_words("activation SRAM", top, config.act_depth, "act_depth",
                   where=f" ({base} of biases, {max(pairs)} of inputs and outputs of layer "
                         f"{widest!r})", instead=", or n_pe")
     return make_map(vectors, 1, top)
 
 
-def _alternate(base: int, sizes: list[int], sent: Sequence[bool]) -> tuple[tuple[int, ...], int]:
+def _alternate(base: int, sizes: list[int]) -> tuple[tuple[int, ...], int]:
     """Place vectors, of which successive ones must not overlap; return first rows and the end."""
     top = base + max(a + b for a, b in zip(sizes, [*sizes[1:], 0]))
     return tuple(top - size if number % 2 else base for number, size in enumerate(sizes)), top
@@ -99,7 +98,7 @@ def _alternate(base: int, sizes: list[int], sent: Sequence[bool]) -> tuple[tuple
 def _set_apart(base: int, sizes: list[int], sent: Sequence[bool]) -> tuple[tuple[int, ...], int]:
     """Place vectors as :func:`_alternate` does, but those that are `sent` in rows of their own."""
     kept = [0 if apart else size for size, apart in zip(sizes, sent)]
-    vectors, top = _alternate(base, kept, sent)
+    vectors, top = _alternate(base, kept)
     places = []
     for first, size, apart in zip(vectors, sizes, sent):
         places.append(top if apart else first)

@@ -262,20 +262,24 @@ class GoldenModel:
         """Check that no step scans rows of an unfinished tile: PEs may lag by one tile.
 
         Check also that no tile overwrites a result that may still be being sent, by this program or
-        an earlier run of it.
+        by one that ran before it: any in the memory.
         """
+        program, group = self._memories.program, ACTS_PER_WORD * self._config.n_pe
+        first = program["start"]["source"] + self._input_offset * program["input"]
+        after = first + program["start"]["last_word"] + 1
+        sent = {number: slice(int(first[number]) * group, int(after[number]) * group)
+                for number in np.flatnonzero(program["valid"] & program["start"]["send"]).tolist()}
         unwritten: dict[int, slice] = {}
         for number, step in zip(self._numbers, self._steps):
-            if self._memories.program["barrier"][number]:
+            if program["barrier"][number]:
                 unwritten.clear()
             for writer, rows in unwritten.items():
                 if _overlap(rows, step.source):
                     raise GoldenError(f"Descriptor {number}: barrier must be set, as it scans "
                                       f"rows that descriptor {writer} writes")
             unwritten[number] = step.destination
-            for sender, sent in zip(self._numbers, self._steps):
-                if (sent.tile is None and _overlap(step.destination, sent.source)
-                        and not self._memories.program["result_barrier"][number]):
+            for sender, rows in sent.items():
+                if _overlap(step.destination, rows) and not program["result_barrier"][number]:
                     raise GoldenError(f"Descriptor {number}: result_barrier must be set, as it "
                                       f"writes rows that descriptor {sender} sends")
 

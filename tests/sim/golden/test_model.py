@@ -393,6 +393,19 @@ def test_missing_barrier_is_rejected():
         run(machine, [[1] * 8])
 
 
+@pytest.mark.parametrize("other_program", [False, True])
+def test_result_that_may_be_overwritten_while_it_is_sent_is_rejected(other_program):
+    machine = identity()
+    machine.program[0]["result_barrier"] = 0
+    if other_program:    # which sends the rows, and may have ended just before
+        machine.program[1]["source"] = machine.program[0]["source"]
+        machine.output(machine.program[0]["destination"], 1)
+    with pytest.raises(GoldenError, match=r"^Descriptor 0: result_barrier must be set, as it "
+                                          rf"writes rows that descriptor {1 + other_program} "
+                                          r"sends$"):
+        run(machine, [[1] * 8])
+
+
 def test_program_without_end_is_rejected():
     machine = identity()
     machine.program[1]["final"] = 0
