@@ -3,8 +3,7 @@
 enum {
     BEAT_WIDTH = 64,
     BEAT_BYTES = 8,
-    QUIET_POLLS = 100,  /* idle polls after which no more results follow */
-    ACTIVE = EIE_STATUS_BUSY_MASK | EIE_STATUS_RESETTING_MASK,
+    QUIET_POLLS = 100,  /* polls of an idle machine after which no more results follow */
 };
 
 static uint32_t read_register(const struct eie *eie, uint32_t address)
@@ -88,22 +87,28 @@ static enum eie_status await_output(struct eie *eie, size_t number)
     return EIE_FAIL_TIMEOUT;
 }
 
-/* Receive and drop all results until the machine is idle: it holds offered results until they are
- * taken, and a running program ends only then. */
+/* Receive and drop all results until the machine is idle: a vector may still be leaving after its
+ * program has ended. With `clear`, clear errors and the pending start on the way: while an error is
+ * pending, that start keeps the machine from becoming idle. */
 static enum eie_status drain(const struct eie *eie, const struct eie_model *model,
-                             const struct eie_memory *memory)
+                             const struct eie_memory *memory, bool clear)
 {
     const struct eie_port *port = eie->port;
     size_t n_bytes = 0;
     for (size_t number = 0; number < model->n_outputs; number++)
         n_bytes += result_beats(&model->outputs[number]) * BEAT_BYTES;
     bool received = true;
-    uint32_t quiet = 0;     /* consecutive idle polls */
+    uint32_t quiet = 0;     /* consecutive polls of an idle machine without a result */
     for (uint32_t polls = 0; quiet < QUIET_POLLS && polls < port->patience; polls += quiet == 0) {
         if (received && !port->receive(port->context, memory->results, n_bytes))
             return EIE_FAIL_TRANSFER;
         received = port->received(port->context, &(size_t){0});
-        quiet = received || (read_register(eie, EIE_STATUS) & ACTIVE) ? 0 : quiet + 1;
+        const uint32_t status = read_register(eie, EIE_STATUS);
+        quiet = received || clear || !(status & EIE_STATUS_IDLE_MASK) ? 0 : quiet + 1;
+        if (clear && !(status & EIE_STATUS_RESETTING_MASK)) {
+            write_register(eie, EIE_CONTROL, EIE_CONTROL_CLEAR_MASK);
+            clear = false;
+        }
     }
     port->stop(port->context);
     return quiet == QUIET_POLLS ? EIE_OK : EIE_FAIL_TIMEOUT;
@@ -181,12 +186,12 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
         if (read_register(eie, eie->address) != model->expected[number].value)
             return EIE_FAIL_CONFIG;
     }
+    if (has_error(eie))
+        return EIE_FAIL_MACHINE;
     eie->port->stop(eie->port->context);    /* transfers of a call that was interrupted */
-    enum eie_status status = drain(eie, model, memory);
-    /* The rest of a packet that was left would be taken from the first ones of this model, and
-     * their checksum would be right. */
-    if (status == EIE_OK)
-        status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
+    /* The machine is not idle in the middle of a packet that was left: its rest would be taken from
+     * the first packets of this model, and their checksum would be right. */
+    enum eie_status status = drain(eie, model, memory, false);
     if (status != EIE_OK)
         return status;
     write_register(eie, EIE_CONTROL, EIE_CONTROL_NEW_MODEL_MASK);
@@ -303,11 +308,18 @@ enum eie_status eie_clear(struct eie *eie)
 {
     eie->interrupted = true;
     eie->port->stop(eie->port->context);
-    const enum eie_status status = eie->model == NULL
-        ? await_status(eie, ACTIVE, 0) : drain(eie, eie->model, &eie->memory);
+    enum eie_status status;
+    if (eie->model != NULL) {
+        status = drain(eie, eie->model, &eie->memory, true);
+    } else {    /* there is no memory for results: eie_load drains them */
+        status = await_status(eie, EIE_STATUS_RESETTING_MASK, 0);
+        if (status == EIE_OK)
+            write_register(eie, EIE_CONTROL, EIE_CONTROL_CLEAR_MASK);
+    }
+    if (status == EIE_OK && has_error(eie))     /* of the program that ran on */
+        status = EIE_FAIL_MACHINE;
     if (status != EIE_OK)
         return status;
-    write_register(eie, EIE_CONTROL, EIE_CONTROL_CLEAR_MASK);
     discard_pending(eie);
     return EIE_OK;
 }

@@ -60,7 +60,10 @@ struct eie_port {
      * semaphore that the handler gives. NULL for polling. */
     void (*wait)(void *context);
 
-    /* Limit of each wait, in polls and calls of `wait`. */
+    /* Limit of each wait, in polls and calls of `wait`. The driver polls, even with `wait`, for all
+     * that raises no interrupt: a transfer, each vector that precedes the end of its program, and
+     * the last vector, which leaves after that end. eie_load and eie_clear poll until a running
+     * program has ended and all its vectors have left. Each must take fewer polls than this. */
     uint32_t patience;
 };
 
@@ -150,6 +153,8 @@ enum eie_status eie_init(struct eie *eie, const struct eie_port *port);
 /* Load a model, replacing an earlier one; check the machine's configuration and the checksum. The
  * model and the memory that `memory` points to must remain valid while the model is in use.
  *
+ * EIE_FAIL_MACHINE if an error is pending: call eie_clear() first.
+ *
  * EIE_FAIL_TIMEOUT, with EIE_STATUS_RECEIVING set, if an earlier load was left in the middle of a
  * packet: call eie_clear(), then load again. */
 enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
@@ -177,8 +182,8 @@ enum eie_status eie_infer_batch(struct eie *eie, size_t count, const int32_t *in
 /* Handle the interrupt. Without interrupts, the driver calls it itself. */
 void eie_interrupt(struct eie *eie);
 
-/* Recover from an error: abort all inferences and keep the model. A running program is first run to
- * its end and its results dropped. */
+/* Recover from an error: abort all inferences and keep the model. A running program continues to its
+ * end, and its results are dropped. EIE_FAIL_MACHINE if that program fails: call it again. */
 enum eie_status eie_clear(struct eie *eie);
 
 /* Abort everything and wipe the machine, including the model. */

@@ -312,34 +312,115 @@ def test_a_transfer_that_fails_anywhere_in_a_batch_is_not_continued(loaded, faul
     assert at in (2, 3, 4)
 
 
-@pytest.mark.parametrize("error", [Error.START_BUSY, Error.LOAD_IN_USE])
-def test_running_programs_are_drained_by_clear(tmp_path, monkeypatch, error):
+@pytest.fixture
+def all_outputs(tmp_path):
+    """Driver of a machine with a loaded model of two outputs."""
     build = compiled(TINY, [30, 20, 9], outputs="all")
     driver = CDriver(compile_library(build, tmp_path), build)
-    words = inputs_of(build)
     assert (driver.init(), driver.load()) == (OK, OK)
-    assert [driver.submit(one) for one in words[:2]] == [OK, OK]
-    fake = driver.fake
-    assert len(fake.results) == 4
-    fake.set("STATUS", busy=1)
-    fake.fail(error)
-    take = fake.receive
+    return driver
+
+
+def take_results_slowly(driver, monkeypatch, *, polls=150):
+    """Let each result take several polls, and the machine not be busy, but idle only after them.
+
+    While an error is pending, a start is queued.
+    """
+    fake, left = driver.fake, polls
+    take, read = fake.receive, fake.read
 
     def receive():
-        """A program ends when its last result is taken."""
-        packet = take()
-        fake.set("STATUS", busy=int(len(fake.results) > 0))
+        nonlocal left
+        left = left - 1 if left else polls
+        return None if left else take()
+
+    def read_status(address):
+        fake.set("STATUS", idle=not (fake.results or fake.get("ERROR", "code")))
+        return read(address)
+
+    driver._port.patience = 10 * polls
+    monkeypatch.setattr(fake, "receive", receive)
+    monkeypatch.setattr(fake, "read", read_status)
+
+
+@pytest.mark.parametrize("error", [Error.NONE, Error.START_BUSY, Error.LOAD_IN_USE])
+def test_vectors_that_are_leaving_are_drained_by_clear(all_outputs, monkeypatch, error):
+    words = inputs_of(all_outputs.build)
+    assert [all_outputs.submit(one) for one in words[:2]] == [OK, OK]
+    fake = all_outputs.fake
+    assert len(fake.results) == 4
+    if error:
+        fake.fail(error)
+    take_results_slowly(all_outputs, monkeypatch)
+    fake.log.clear()
+    assert all_outputs.call("clear") == OK
+    assert not fake.results
+    # The clear withdraws the pending start, which would keep the machine from becoming idle. The
+    # first result was lost when the transfers were stopped.
+    assert fake.log[:4] == ["CONTROL", *3 * ["receive"]]
+    assert all_outputs.call("error").code == Error.NONE
+    monkeypatch.undo()
+    assert all_outputs.infer(words)[1].tolist() == expected(all_outputs.build, words).tolist()
+
+
+def test_vectors_that_are_leaving_are_drained_by_load(all_outputs, monkeypatch):
+    words = inputs_of(all_outputs.build)
+    assert [all_outputs.submit(one) for one in words[:2]] == [OK, OK]
+    stale = all_outputs.fake.results.copy()
+    assert all_outputs.call("reset") == OK
+    all_outputs.fake.results = stale
+    take_results_slowly(all_outputs, monkeypatch)
+    all_outputs.fake.log.clear()
+    assert all_outputs.load() == OK
+    assert all_outputs.fake.log[:5] == [*4 * ["receive"], "CONTROL"]
+    monkeypatch.undo()
+    assert all_outputs.infer(words)[1].tolist() == expected(all_outputs.build, words).tolist()
+
+
+def test_results_are_taken_until_a_failed_program_has_been_stopped(all_outputs, monkeypatch):
+    """It is stopped when the vector being sent has left; a clear has no effect before."""
+    words = inputs_of(all_outputs.build)
+    assert all_outputs.submit(words[0]) == OK
+    fake, take = all_outputs.fake, all_outputs.fake.receive
+    fake.fail(Error.NO_END)
+    fake.set("STATUS", resetting=1, idle=0)
+
+    def receive():
+        if (packet := take()) is not None and not fake.results:
+            fake.set("STATUS", resetting=0, idle=1)
         return packet
 
     monkeypatch.setattr(fake, "receive", receive)
     fake.log.clear()
-    assert driver.call("clear") == OK
-    assert not fake.results
-    # All results are taken before CONTROL.clear is written.
-    assert fake.log.index("CONTROL") == fake.log.count("receive") > 0
-    assert driver.call("error").code == Error.NONE
-    monkeypatch.undo()
-    assert driver.infer(words)[1].tolist() == expected(build, words).tolist()
+    assert all_outputs.call("clear") == OK
+    assert fake.log[:2] == ["receive", "CONTROL"]
+
+
+def test_a_program_that_fails_after_the_clear_is_reported(all_outputs, monkeypatch):
+    words = inputs_of(all_outputs.build)
+    assert all_outputs.submit(words[0]) == OK
+    fake = all_outputs.fake
+    fake.fail(Error.START_BUSY)
+    control = fake._control
+
+    def fail_next():
+        control()
+        fake.fail(Error.NO_END)
+        monkeypatch.undo()
+
+    monkeypatch.setattr(fake, "_control", fail_next)
+    assert all_outputs.call("clear") == MACHINE
+    assert all_outputs.submit(words[0]) == BUSY
+    assert all_outputs.call("clear") == OK
+    assert all_outputs.infer(words)[1].tolist() == expected(all_outputs.build, words).tolist()
+
+
+def test_a_load_with_a_pending_error_sends_nothing(driver):
+    driver.fake.fail(Error.START_RANGE)
+    driver.fake.set("STATUS", idle=0, queued=1)
+    driver.fake.log.clear()
+    assert driver.load() == MACHINE
+    assert driver.fake.log == []
 
 
 def test_a_machine_that_is_never_idle_is_reported(driver):
@@ -364,16 +445,23 @@ def test_a_reset_that_was_left_is_to_be_repeated(loaded, monkeypatch):
     assert (loaded.call("reset"), loaded.load()) == (OK, OK)
 
 
-def test_a_machine_that_stays_busy_is_reported(driver):
+def test_a_failed_program_that_is_not_stopped_is_reported(driver):
     for status in (CONFIG, OK):
         driver.fake.words["FORMAT"] ^= 1
         assert driver.load() == status
-        driver.fake.set("STATUS", busy=1)
+        driver.fake.set("STATUS", resetting=1)
         driver.fake.log.clear()
         assert driver.call("clear") == TIMEOUT
         assert "CONTROL" not in driver.fake.log
-        driver.fake.set("STATUS", busy=0)
+        driver.fake.set("STATUS", resetting=0)
         assert (driver.load(), driver.call("clear")) == (BUSY, OK)
+
+
+def test_a_program_that_does_not_end_is_reported_by_clear(loaded):
+    loaded.fake.set("STATUS", idle=0, busy=1)
+    assert (loaded.call("clear"), loaded.load()) == (TIMEOUT, BUSY)
+    loaded.fake.set("STATUS", idle=1, busy=0)
+    assert (loaded.call("clear"), loaded.load()) == (OK, OK)
 
 
 def test_a_reset_that_does_not_end_is_reported(driver, monkeypatch):

@@ -83,6 +83,29 @@ def test_misuse_is_reported_and_recovered_from(faults, options):
     assert "15 provoked, 0 wrong" in text
 
 
+@pytest.fixture(scope="module")
+def long_vectors():
+    """Build and inputs: the last vector leaves for longer than the driver polls an idle machine."""
+    network = random_network(np.random.default_rng(6), [20, 180, 2600], density=0.02, frac=8)
+    build = compile_network(network, CONFIG, outputs="all")
+    return build, np.random.default_rng(7).integers(-1000, 1000, (3, 20))
+
+
+def test_long_vectors_are_drained_to_their_end(verilator, tmp_path, simulators, long_vectors):
+    program = compile_example(*long_vectors, np.zeros(3, np.int64), tmp_path, example=FAULTS,
+                              cache=simulators)
+    assert "15 provoked, 0 wrong" in run_program(program)
+
+
+@MODES
+def test_several_long_vectors_are_taken_in_a_batch(verilator, tmp_path, simulators, long_vectors,
+                                                   options):
+    build, words = long_vectors
+    program = compile_example(build, words, np.zeros(3, np.int64), tmp_path, cache=simulators)
+    text = run_program(program, *options)
+    assert figures(text, "outputs") == [2 * 3 * (180 + 2600), 0]
+
+
 @MODES
 def test_all_layers_can_be_outputs(verilator, tmp_path, simulators, options):
     network = random_network(np.random.default_rng(6), [50, 40, 30, 7], frac=8)

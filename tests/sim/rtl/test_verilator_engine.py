@@ -97,6 +97,22 @@ def machine(network, bus):
     return machine
 
 
+@pytest.mark.parametrize("read_counters", [False, True])
+@pytest.mark.parametrize("buffers", [1, 2])
+def test_programs_with_several_long_vectors_run_back_to_back(machine, buffers, read_counters):
+    """A program that sends two vectors ends only when the host takes the first one."""
+    rng = np.random.default_rng(6)
+    build = compile_network(random_network(rng, [24, 90, 100], density=0.05, v_width=3, frac=4),
+                            PRESETS["tiny"], outputs="all")
+    build = dataclasses.replace(build, input_buffers=buffers)
+    inputs = rng.integers(-128, 128, (N_IMAGES, 24))
+    expected = infer(build, inputs, words=True, engine="golden").outputs
+    machine.load(build)
+    run = machine.run(inputs, words=True, read_counters=read_counters)
+    assert cocotb_engine.compare(build, run.outputs, expected) == []
+    assert len(run.counters) == (N_IMAGES if read_counters else 0)
+
+
 def read_activations(machine, *, expected):
     """Read two rows of activations with `expected` bytes armed; return the packet."""
     machine.bus.expect(expected)
