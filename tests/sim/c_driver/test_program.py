@@ -86,7 +86,7 @@ def test_misuse_is_reported_and_recovered_from(faults, options):
 @pytest.fixture(scope="module")
 def long_vectors():
     """Build and inputs: the last vector leaves for longer than the driver polls an idle machine."""
-    network = random_network(np.random.default_rng(6), [20, 180, 2600], density=0.02, frac=8)
+    network = random_network(np.random.default_rng(6), [20, 150, 150, 2600], density=0.02, frac=8)
     build = compile_network(network, CONFIG, outputs="all")
     return build, np.random.default_rng(7).integers(-1000, 1000, (3, 20))
 
@@ -103,7 +103,7 @@ def test_several_long_vectors_are_taken_in_a_batch(verilator, tmp_path, simulato
     build, words = long_vectors
     program = compile_example(build, words, np.zeros(3, np.int64), tmp_path, cache=simulators)
     text = run_program(program, *options)
-    assert figures(text, "outputs") == [2 * 3 * (180 + 2600), 0]
+    assert figures(text, "outputs") == [2 * 3 * (150 + 150 + 2600), 0]
 
 
 @MODES
