@@ -3,7 +3,8 @@
 enum {
     BEAT_WIDTH = 64,
     BEAT_BYTES = 8,
-    QUIET_POLLS = 100,  /* polls of an idle machine after which no more results follow */
+    QUIET_POLLS = 100,  /* polls after which an idle machine sends no more results */
+    ACTIVE = EIE_STATUS_BUSY_MASK | EIE_STATUS_RESETTING_MASK,
 };
 
 static uint32_t read_register(const struct eie *eie, uint32_t address)
@@ -89,7 +90,8 @@ static enum eie_status await_output(struct eie *eie, size_t number)
 
 /* Receive and drop all results until the machine is idle: a vector may still be leaving after its
  * program has ended. With `clear`, clear errors and the pending start on the way: while an error is
- * pending, that start keeps the machine from becoming idle. */
+ * pending, that start keeps the machine from becoming idle. The clear waits for the end of a running
+ * program, which may delay beats that were accepted: after a clear they would be a header. */
 static enum eie_status drain(const struct eie *eie, const struct eie_model *model,
                              const struct eie_memory *memory, bool clear)
 {
@@ -98,16 +100,19 @@ static enum eie_status drain(const struct eie *eie, const struct eie_model *mode
     for (size_t number = 0; number < model->n_outputs; number++)
         n_bytes += result_beats(&model->outputs[number]) * BEAT_BYTES;
     bool received = true;
-    uint32_t quiet = 0;     /* consecutive polls of an idle machine without a result */
+    uint32_t quiet = 0;     /* consecutive polls of a machine that is ready for the next step */
     for (uint32_t polls = 0; quiet < QUIET_POLLS && polls < port->patience; polls += quiet == 0) {
         if (received && !port->receive(port->context, memory->results, n_bytes))
             return EIE_FAIL_TRANSFER;
         received = port->received(port->context, &(size_t){0});
         const uint32_t status = read_register(eie, EIE_STATUS);
-        quiet = received || clear || !(status & EIE_STATUS_IDLE_MASK) ? 0 : quiet + 1;
-        if (clear && !(status & EIE_STATUS_RESETTING_MASK)) {
+        const bool is_quiet = clear ? !(status & ACTIVE)
+                                    : !received && (status & EIE_STATUS_IDLE_MASK);
+        quiet = is_quiet ? quiet + 1 : 0;
+        if (clear && quiet == QUIET_POLLS) {
             write_register(eie, EIE_CONTROL, EIE_CONTROL_CLEAR_MASK);
             clear = false;
+            quiet = 0;
         }
     }
     port->stop(port->context);
@@ -312,11 +317,11 @@ enum eie_status eie_clear(struct eie *eie)
     if (eie->model != NULL) {
         status = drain(eie, eie->model, &eie->memory, true);
     } else {    /* there is no memory for results: eie_load drains them */
-        status = await_status(eie, EIE_STATUS_RESETTING_MASK, 0);
+        status = await_status(eie, ACTIVE, 0);
         if (status == EIE_OK)
             write_register(eie, EIE_CONTROL, EIE_CONTROL_CLEAR_MASK);
     }
-    if (status == EIE_OK && has_error(eie))     /* of the program that ran on */
+    if (status == EIE_OK && has_error(eie))     /* of a program that has started meanwhile */
         status = EIE_FAIL_MACHINE;
     if (status != EIE_OK)
         return status;

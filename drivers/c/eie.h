@@ -183,7 +183,8 @@ enum eie_status eie_infer_batch(struct eie *eie, size_t count, const int32_t *in
 void eie_interrupt(struct eie *eie);
 
 /* Recover from an error: abort all inferences and keep the model. A running program continues to its
- * end, and its results are dropped. EIE_FAIL_MACHINE if that program fails: call it again. */
+ * end, and its results are dropped. EIE_FAIL_MACHINE if there is another error afterwards: call it
+ * again. */
 enum eie_status eie_clear(struct eie *eie);
 
 /* Abort everything and wipe the machine, including the model. */

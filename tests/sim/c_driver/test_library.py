@@ -377,17 +377,20 @@ def test_vectors_that_are_leaving_are_drained_by_load(all_outputs, monkeypatch):
     assert all_outputs.infer(words)[1].tolist() == expected(all_outputs.build, words).tolist()
 
 
-def test_results_are_taken_until_a_failed_program_has_been_stopped(all_outputs, monkeypatch):
-    """It is stopped when the vector being sent has left; a clear has no effect before."""
+@pytest.mark.parametrize(("error", "state"), [
+    (Error.NO_END, "resetting"), (Error.START_BUSY, "busy")])
+def test_results_are_taken_until_a_program_has_ended_or_been_stopped(all_outputs, monkeypatch,
+                                                                     error, state):
+    """The clear waits: a failed program is stopped when the vector being sent has left."""
     words = inputs_of(all_outputs.build)
     assert all_outputs.submit(words[0]) == OK
     fake, take = all_outputs.fake, all_outputs.fake.receive
-    fake.fail(Error.NO_END)
-    fake.set("STATUS", resetting=1, idle=0)
+    fake.fail(error)
+    fake.set("STATUS", **{state: 1, "idle": 0})
 
     def receive():
         if (packet := take()) is not None and not fake.results:
-            fake.set("STATUS", resetting=0, idle=1)
+            fake.set("STATUS", **{state: 0, "idle": 1})
         return packet
 
     monkeypatch.setattr(fake, "receive", receive)
