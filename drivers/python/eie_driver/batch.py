@@ -62,21 +62,31 @@ def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: b
         results = _Receiver(machine, columns * len(words))
         load(0)
         start(0)
+        if loads_ahead:
+            load(1)
+        if starts_ahead:
+            start(1)
         for number in range(len(words)):
-            if loads_ahead:
-                load(number + 1)
-            if starts_ahead:
-                start(number + 1)
-            vectors.append([results.take() for _ in columns])
+            vector = [results.take() for _ in columns[:-1]]
+            if not starts_ahead:
+                vector.append(results.take())
             _wait_programs(machine, n_before + number + 1)
+            if starts_ahead:
+                # A program frees its input buffer at its end, while its last vector is being sent.
+                load(number + 2)
+                start(number + 2)
+                vector.append(results.take())
             if read_counters:
                 counters.append(machine.counters())
                 overflow = machine.registers.read("OVERFLOW")
                 overflow_tiles.append(overflow["tile"] if overflow["any"] else None)
             if not loads_ahead:
                 load(number + 1)
-            if not starts_ahead:
                 start(number + 1)
+            elif not starts_ahead:
+                start(number + 1)
+                load(number + 2)
+            vectors.append(vector)
     outputs = [gather(vector, np.array([each[place] for each in vectors], np.int64)
                       .reshape(len(words), n))
                for place, (vector, n) in enumerate(zip(build.outputs, columns, strict=True))]

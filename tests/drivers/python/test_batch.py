@@ -34,7 +34,7 @@ def test_an_empty_batch_has_empty_outputs(machine):
 
 
 @pytest.mark.parametrize(("buffers", "read_counters", "order"), [
-    (2, False, "send START send START receive send START receive receive"),
+    (2, False, "send START send START send START receive receive receive"),
     (2, True, "send START send receive START send receive START receive"),
     (1, False, "send START receive send START receive send START receive"),
     (1, True, "send START receive send START receive send START receive"),
