@@ -135,11 +135,13 @@ def warn_of_saturation(inference: "Inference") -> None:
 
 def show_demo(title: str, demo: "Demo") -> None:
     """Print the results of the demo."""
+    from eie_sim.inference import net_cycles
+
     show_build(f"{title}/build", demo.build)
     inference, memory = demo.inference, demo.build.report["memory"]
     used, there = (sum(row[key] for row in memory.values()) / 8192 for key in ("bits_used", "bits"))
     walked = inference.counters["macs"].sum() + inference.counters["paddings"].sum()
-    cycles = inference.counters["cycles"]
+    cycles, net = inference.counters["cycles"], net_cycles(inference.counters)
     print_table(make_table(f"{format_count(demo.images, 'handwritten digit')}, "
                            f"{format_count(inference.entries.shape[1], 'PE')}",
                   f"{inference.engine} ({inference.simulator})"), [
@@ -148,6 +150,7 @@ def show_demo(title: str, demo: "Demo") -> None:
         ["accuracy, hardware", f"{demo.accuracy['hardware']:.2%}"],
         ["program cycles per image, mean (least to greatest)",
          f"{cycles.mean():,.1f} ({cycles.min()} to {cycles.max()})"],
+        *([["net cycles per image", f"{net.mean():,.1f}"]] if (net != cycles).any() else []),
         *([f"{name} per image", value] for name, _, value in _end_to_end_rows(inference)),
         ["MACs per image", f"{inference.counters['macs'].mean():,.1f}"],
         ["broadcasts per image", f"{inference.counters['broadcasts'].mean():,.1f}"],

@@ -94,7 +94,8 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     with working("running inferences"):
         inference = infer(loaded, samples, words=words, engine=engine,
                           simulator=simulator, waves=waves,
-                          folder=folder / "simulation" if engine == "cocotb" else None)
+                          folder=folder / "simulation" if engine == "cocotb" else None,
+                          end_to_end=engine == "verilator")
     if labels:
         meter = Meter(meaning)
         meter.add(dequantise(inference.outputs[-1], last.frac), truth)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -17,8 +17,8 @@ from eie_hdl.format import BEAT_WIDTH, COUNTERS, result_lane_width
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
 
-__all__ = ["Engine", "EngineError", "Inference", "Saturation", "infer", "net_cycles", "prepare",
-           "shape_output"]
+__all__ = ["EndToEnd", "Engine", "EngineError", "Inference", "Saturation", "infer", "net_cycles",
+           "prepare", "shape_output"]
 
 #: Counter of one inference, or of each of a batch.
 Count = TypeVar("Count", int, NDArray[np.int64])
@@ -57,13 +57,17 @@ class Saturation(NamedTuple):
 class EndToEnd(NamedTuple):
     """Cycles of an inference, of many back to back: what the host waits for.
 
+    The driver loads and starts each inference as soon as an input buffer is free, and takes its
+    results. Its register accesses between two inferences are included where they delay one, and so
+    are cycles in which a result waits for the driver to expect it.
+
     Attributes
     ----------
     inferences : :class:`int`
         Number of inferences.
     cycles : :class:`float`
-        Mean cycles from the first input beat to the last result beat, with a host that is always
-        ready. Some register accesses of the driver are included.
+        Cycles from the first beat of the first input to the last beat of the last result, both
+        included, divided by `inferences`.
     bound : :class:`float`
         Lower bound: the greatest of broadcasts, entries of the busiest PE, input beats and result
         beats.
@@ -101,11 +105,11 @@ class Inference:
         the format, which became its least or greatest number. Counted when the input is converted,
         and by the golden model; equal results of the hardware saturated equally.
     seconds : :class:`float`
-        Wall-clock time, without compiling the simulator.
+        Wall-clock time, without compiling the simulator, and without `end_to_end`.
     waveform : :class:`~pathlib.Path`, optional
         Waveform file, if one was recorded.
     end_to_end : :class:`EndToEnd`, optional
-        Cycles of inferences back to back, of engine ``verilator``.
+        Cycles of inferences back to back, if measured.
     """
 
     engine: Engine
@@ -225,7 +229,7 @@ def shape_output(build: Build, output: NDArray[np.int64]) -> NDArray[np.int64]:
 def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = False,
           simulator: str = "verilator", waves: str | None = None,
           folder: str | Path | None = None, cache: str | Path | None = None,
-          load: str = "stream") -> Inference:
+          load: str = "stream", end_to_end: bool = False) -> Inference:
     """Run a batch, and compare results of the hardware with the golden model, bit by bit.
 
     Parameters
@@ -239,6 +243,10 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
         As for :func:`.rtl.cocotb_engine.run`; for cocotb only.
     cache
         As for :func:`.rtl.cocotb_engine.run`.
+    end_to_end : :class:`bool`
+        Also measure cycles of inferences back to back, in a second run of 32 inferences on one
+        machine: of the first inputs, or of all of them again and again. Its results are compared,
+        too. Ignored by the golden model, which has no cycles.
 
     Raises
     ------
@@ -269,34 +277,38 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
     if engine == "verilator":
         simulator = "verilator"
         result = verilator_engine.run(build, prepared, cache=cache)
-        end_to_end, mismatches = _measure_end_to_end(build, prepared, expected, statistics, cache)
     else:
-        end_to_end, mismatches = None, []
         result = cocotb_engine.run(build, prepared, simulator=simulator, waves=waves,
                                    folder=folder, cache=cache, load=load)
+    measured, mismatches = None, cocotb_engine.compare(build, result.outputs, expected)
+    if end_to_end:
+        chosen = np.arange(_BACK_TO_BACK) % len(prepared)
+        again = (verilator_engine.run(build, prepared[chosen], cache=cache, read_counters=False,
+                                      machines=1) if engine == "verilator" else
+                 cocotb_engine.run(build, prepared[chosen], simulator=simulator, cache=cache,
+                                   load=load, read_counters=False))
+        measured = EndToEnd(_BACK_TO_BACK, again.interval / _BACK_TO_BACK,
+                            _find_bound(build, prepared, statistics, chosen))
+        mismatches += [
+            dataclasses.replace(one, image=int(chosen[one.image])) for one in
+            cocotb_engine.compare(build, again.outputs, [output[chosen] for output in expected])]
     counters = {name: np.array([one[name] for one in result.counters], np.int64)
                 for name in COUNTERS}
     return Inference(
         engine, simulator, names, result.outputs, counters, statistics.entries,
-        [*cocotb_engine.compare(build, result.outputs, expected), *mismatches,
-         *_compare_counters(counters, statistics)],
-        int(result.overflow.sum()), saturation, result.seconds, result.waveform, end_to_end)
+        [*mismatches, *_compare_counters(counters, statistics)],
+        int(result.overflow.sum()), saturation, result.seconds, result.waveform, measured)
 
 
-def _measure_end_to_end(build: Build, words: NDArray[np.int64],
-                        expected: Sequence[NDArray[np.int64]], statistics: Statistics,
-                        cache: str | Path | None
-                        ) -> tuple[EndToEnd, list[cocotb_engine.Mismatch]]:
-    """Run the first inputs back to back, or all of them again and again; compare the results."""
+def _find_bound(build: Build, words: NDArray[np.int64], statistics: Statistics,
+                chosen: NDArray[np.int64]) -> float:
+    """Lower bound of the mean cycles of the inferences chosen, back to back."""
     config = build.config
-    chosen = np.arange(_BACK_TO_BACK) % len(words)
     sent = sum(-(-n * result_lane_width(config) // BEAT_WIDTH)
                for n in output_columns(config, build.images["ccu.program"]))
-    bound = max(statistics.broadcasts[chosen].mean(), statistics.entries[chosen].mean(axis=0).max(),
-                input_packets(config, build.input, words[:1]).size, sent)
-    cycles, run = verilator_engine.measure_end_to_end(build, words[chosen], cache=cache)
-    return (EndToEnd(_BACK_TO_BACK, cycles, float(bound)),
-            cocotb_engine.compare(build, run.outputs, [output[chosen] for output in expected]))
+    return float(max(statistics.broadcasts[chosen].mean(),
+                     statistics.entries[chosen].mean(axis=0).max(),
+                     input_packets(config, build.input, words[:1]).size, sent))
 
 
 def _saturation(build: Build, of_inputs: NDArray[np.int64], statistics: Statistics

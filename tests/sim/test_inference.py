@@ -10,8 +10,10 @@ from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import VectorError, dequantise
 from eie_hdl.config import PRESETS
+from eie_hdl.format import COUNTERS
 from eie_sim import inference
 from eie_sim.golden import model
+from eie_sim.rtl import cocotb_engine, verilator_engine
 
 TINY = PRESETS["tiny"]    # 8-bit activations
 
@@ -124,3 +126,49 @@ def test_the_former_name_of_an_engine_names_the_present_one(former, present):
         inference.infer(build_of(4), np.zeros((1, 6)), engine=former)
     assert str(caught.value) == (f"engine must be golden, cocotb or verilator, not {former!r}, "
                                  f"which is now {present!r}")
+
+
+@pytest.fixture
+def hardware(monkeypatch):
+    """Put the golden model in the place of engine verilator; list the batches it runs.
+
+    The last output of a batch without counters is wrong.
+    """
+    batches = []
+
+    def run(build, words, *, read_counters=True, **options):
+        batches.append(words)
+        golden = inference.infer(build, words, words=True, engine="golden")
+        if not read_counters:
+            golden.outputs[0][-1, 2] += 1
+        counters = [{name: int(golden.counters.get(name, np.zeros(len(words)))[image])
+                     for name in COUNTERS} for image in range(len(words) * read_counters)]
+        return cocotb_engine.SimulationResult(
+            golden.outputs, counters, np.zeros(len(words), bool), np.zeros(len(words), int),
+            cycles=1000, interval=48, seconds=1.0)
+
+    monkeypatch.setattr(verilator_engine, "run", run)
+    return batches
+
+
+def test_end_to_end_cycles_are_measured_on_request_only(hardware):
+    build, words = build_of(4), np.arange(30).reshape(5, 6)
+    found = inference.infer(build, words, words=True, engine="verilator")
+    assert len(hardware) == 1 and found.end_to_end is None and found.ok
+    assert found.summary()["end_to_end"] is None
+
+
+def test_inferences_back_to_back_repeat_the_inputs_and_name_those_that_differ(hardware):
+    build, words = build_of(4), np.arange(30).reshape(5, 6)
+    found = inference.infer(build, words, words=True, engine="verilator", end_to_end=True)
+    assert hardware[1].tolist() == [words[number % 5].tolist() for number in range(32)]
+    assert (found.end_to_end.inferences, found.end_to_end.cycles) == (32, 1.5)
+    assert [(one.row, one.image) for one in found.mismatches] == [(2, 31 % 5)]
+
+
+def test_the_bound_is_the_busiest_part_of_an_inference(hardware):
+    build = compile_network(network_of(4, (40, 9, 3)), TINY)
+    dense, empty = (inference.infer(build, np.full((2, 40), value), engine="verilator",
+                                    end_to_end=True) for value in (1, 0))
+    assert dense.end_to_end.bound == dense.entries[0].max() > dense.counters["broadcasts"][0]
+    assert empty.end_to_end.bound == 1 + 3 * TINY.n_pe    # header, and rows of the input

@@ -216,7 +216,8 @@ def measure(layer: PaperLayer, name: str, machine: Machine, *, seed: int,
     counters, differences, outputs, seconds = prediction.counters, [], 0, 0.0
     end_to_end = None
     if engine == "verilator":
-        inference = infer(build, words[np.newaxis], words=True, engine="verilator", cache=cache)
+        inference = infer(build, words[np.newaxis], words=True, engine="verilator", cache=cache,
+                          end_to_end=True)
         counters = {counter: int(values[0]) for counter, values in inference.counters.items()}
         differences = [*inference.mismatches, *_compare(counters, prediction, products)]
         if inference.overflows:

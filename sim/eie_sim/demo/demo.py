@@ -96,7 +96,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
 
     progress(f"running {len(test)} images through the hardware in {simulator}")
     inference = infer(build, test, engine="cocotb", simulator=simulator,
-                      folder=folder / "simulation")
+                      folder=folder / "simulation", end_to_end=True)
 
     scores = {
         "dense": read_model(FOLDER / "dense.npz")(test),

@@ -14,7 +14,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.task import resume
 from cocotb.triggers import ClockCycles, First, RisingEdge, SimTimeoutError, Timer, with_timeout
-from cocotb.utils import get_sim_time
+from cocotb.utils import get_sim_time, get_time_from_sim_steps
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -74,6 +74,7 @@ class CocotbBus(Bus):
         self.statistics: collections.Counter[str] = collections.Counter()
         self._dut = dut
         self._timeout_ns = math.ceil(timeout * 1e9)
+        self._first_sent = self._last_taken = 0    # simulated time in steps
         domain = (dut.aclk, dut.aresetn, False)
         self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *domain)
         self._source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *domain)
@@ -102,6 +103,15 @@ class CocotbBus(Bus):
         """Clock cycles since the start of the simulation."""
         return int(get_sim_time("ns")) // _PERIOD_NS
 
+    def take_interval(self) -> int:
+        """Cycles from the first beat sent to the last result beat since the previous call.
+
+        Both are included; 0 without such beats.
+        """
+        steps = self._last_taken - self._first_sent if self._first_sent else 0
+        self._first_sent = self._last_taken = 0
+        return max(0, round(get_time_from_sim_steps(steps, "ns")) // _PERIOD_NS)
+
     def read(self, address: int) -> int:
         return self.read_all([address])[0]
 
@@ -128,7 +138,8 @@ class CocotbBus(Bus):
     async def send(self, beats: NDArray[np.uint64]) -> None:
         self.statistics["packets"] += 1
         self.statistics["beats"] += len(beats)
-        await self._source.send(AxiStreamFrame(beats.astype("<u8").tobytes()))
+        await self._source.send(AxiStreamFrame(beats.astype("<u8").tobytes(),
+                                               tx_complete=self._record_sent))
         await self._with_timeout(self._source.wait(), f"Packet of {len(beats)} beats")
 
     def expect(self, n_bytes: int) -> None:
@@ -137,6 +148,7 @@ class CocotbBus(Bus):
     def receive(self) -> NDArray[np.uint8] | None:
         if (frame := self._sink.take()) is None:
             return None
+        self._last_taken = frame.sim_time_end
         self.statistics["result_packets"] += 1
         self.statistics["result_beats"] += len(frame.tkeep) // BEAT_BYTES
         n_bytes = sum(frame.tkeep)
@@ -157,6 +169,10 @@ class CocotbBus(Bus):
 
     def now(self) -> float:
         return get_sim_time("sec")
+
+    def _record_sent(self, frame: AxiStreamFrame) -> None:
+        # VALID rises at the edge at which a frame starts, a cycle before the beat is taken.
+        self._first_sent = self._first_sent or frame.sim_time_start
 
     async def _access(self, transfer: Awaitable[Any], what: str) -> Any:
         answer = await self._with_timeout(transfer, what)

@@ -41,6 +41,9 @@ class SimulationResult:
         `overflow` is false.
     cycles : :class:`int`
         Clock cycles of all inferences, loading included.
+    interval : :class:`int`
+        Clock cycles from the first beat of the first input to the last beat of the last result,
+        both included; of all machines together.
     seconds : :class:`float`
         Time of the simulation, without compiling the simulator.
     traffic : :class:`dict` of :class:`str` to :class:`int`
@@ -55,6 +58,7 @@ class SimulationResult:
     overflow: NDArray[np.bool_]
     overflow_tile: NDArray[np.int64]
     cycles: int
+    interval: int
     seconds: float
     traffic: dict[str, int] = dataclasses.field(default_factory=dict)
     waveform: Path | None = None
@@ -147,7 +151,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         outputs=outputs, counters=answer["counters"],
         overflow=np.array([tile is not None for tile in tiles], np.bool_),
         overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
-        cycles=answer["cycles"], seconds=seconds, traffic=answer["traffic"],
+        cycles=answer["cycles"], interval=answer["interval"], seconds=seconds,
+        traffic=answer["traffic"],
         waveform=Path(folder) / design.waves if folder and design.waves else None)
 
 

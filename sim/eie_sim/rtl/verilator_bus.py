@@ -30,6 +30,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "receive": (ctypes.c_void_p, [_MACHINE, ctypes.POINTER(_SIZE)]),
     "wait": (_TEXT, [_MACHINE, _U64]),
     "cycles": (_U64, [_MACHINE]),
+    "take_interval": (_U64, [_MACHINE]),
 }
 
 
@@ -77,6 +78,13 @@ class VerilatorBus(Bus):
     def cycles(self) -> int:
         """Clock cycles since the bus was created."""
         return self._call("cycles")
+
+    def take_interval(self) -> int:
+        """Cycles from the first beat sent to the last result beat since the previous call.
+
+        Both are included; 0 without such beats.
+        """
+        return self._call("take_interval")
 
     def read(self, address: int) -> int:
         return self.read_all([address])[0]

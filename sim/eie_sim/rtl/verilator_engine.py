@@ -21,7 +21,7 @@ from .simulators import CLOCK_PERIOD
 from .verilator_bus import VerilatorBus
 from .verilator_host import FOLDER, make_host
 
-__all__ = ["make_library", "measure_end_to_end", "run"]
+__all__ = ["make_library", "run"]
 
 #: Inferences between two checks for the failure of another machine.
 _BATCH = 100
@@ -58,49 +58,25 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
     failed = threading.Event()
     begin = time.perf_counter()
 
-    def work(number: int) -> tuple[list[Run], VerilatorBus, int]:
+    def work(number: int) -> tuple[list[Run], VerilatorBus, int, int]:
         bus = VerilatorBus(library, timeout_cycles=cycles, pause=pause, seed=seed + number)
         runs = []
         with contextlib.closing(bus), _set_on_failure(failed):
             machine = Accelerator(bus, timeout=cycles * CLOCK_PERIOD)
             machine.load(build)
+            bus.take_interval()
             for start in range(0, max(1, len(parts[number])), _BATCH):
                 if not failed.is_set():
                     batch = parts[number][start:start + _BATCH]
                     runs.append(machine.run(batch, words=True,
                                             read_counters=read_counters))
-            return runs, bus, bus.cycles
+            return runs, bus, bus.cycles, bus.take_interval()
 
     with ThreadPoolExecutor(n_machines) as pool, _set_on_failure(failed):
         done = list(pool.map(work, range(n_machines)))
-    return _join([run for runs, _, _ in done for run in runs], [bus for _, bus, _ in done],
-                 [cycles for _, _, cycles in done], time.perf_counter() - begin)
-
-
-def measure_end_to_end(build: Build, inputs: NDArray[np.int64], *,
-                       cache: str | Path | None = None) -> tuple[float, Run]:
-    """Measure the cycles of an inference, of many back to back, transfers included.
-
-    The driver loads inputs and queues starts ahead, and takes results at once. The register
-    accesses before the first input and after the last result are counted, too.
-
-    Parameters and exceptions are those of :func:`run`.
-
-    Returns
-    -------
-    cycles : :class:`float`
-        Mean of all inferences.
-    run : :class:`~eie_driver.batch.Run`
-        Their results.
-    """
-    cycles = deadline(build)
-    with contextlib.closing(VerilatorBus(make_library(build.config, cache),
-                                         timeout_cycles=cycles)) as bus:
-        machine = Accelerator(bus, timeout=cycles * CLOCK_PERIOD)
-        machine.load(build)
-        begin = bus.cycles
-        run = machine.run(inputs, words=True, read_counters=False)
-        return (bus.cycles - begin) / len(inputs), run
+    return _join([run for runs, *_ in done for run in runs], [bus for _, bus, *_ in done],
+                 [cycles for *_, cycles, _ in done], [interval for *_, interval in done],
+                 time.perf_counter() - begin)
 
 
 @contextlib.contextmanager
@@ -114,7 +90,7 @@ def _set_on_failure(event: threading.Event) -> Iterator[None]:
 
 
 def _join(runs: Sequence[Run], buses: Sequence[VerilatorBus], cycles: Sequence[int],
-          seconds: float) -> SimulationResult:
+          intervals: Sequence[int], seconds: float) -> SimulationResult:
     tiles = [tile for one in runs for tile in one.overflow_tiles]
     traffic = sum((bus.statistics for bus in buses[1:]), buses[0].statistics)
     return SimulationResult(
@@ -122,4 +98,4 @@ def _join(runs: Sequence[Run], buses: Sequence[VerilatorBus], cycles: Sequence[i
         counters=[counters for one in runs for counters in one.counters],
         overflow=np.array([tile is not None for tile in tiles], np.bool_),
         overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
-        cycles=sum(cycles), seconds=seconds, traffic=dict(traffic))
+        cycles=sum(cycles), interval=sum(intervals), seconds=seconds, traffic=dict(traffic))

@@ -15,7 +15,7 @@ import pytest
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
-from eie_compiler.vectors import packet
+from eie_compiler.vectors import input_packets, packet
 from eie_driver.accelerator import Accelerator
 from eie_driver.bus import BusError
 from eie_driver.errors import DriverTimeout
@@ -50,6 +50,15 @@ def test_outputs_counters_and_traffic_are_those_of_cocotb(network, simulators):
     traffic = {"packets", "beats", "result_packets", "result_beats"}
     assert {name: one.traffic[name] for name in traffic} == {
         name: other.traffic[name] for name in traffic}
+
+
+def test_the_interval_excludes_loading_and_is_about_that_of_cocotb(network, simulators):
+    build, inputs = network
+    one, other = (engine.run(build, inputs, cache=simulators, read_counters=False, **options)
+                  for engine, options in ((cocotb_engine, {}), (verilator_engine, {"machines": 1})))
+    # Register accesses of the two take different times.
+    assert abs(one.interval - other.interval) < 10 * N_IMAGES
+    assert other.interval < other.cycles / 2
 
 
 @pytest.mark.parametrize("machines", [1, 2, 9])
@@ -130,6 +139,28 @@ def test_a_packet_that_is_longer_than_expected_loses_its_end_only(machine):
     assert len(whole) == 32 and whole[8:].any()
     cut = read_activations(machine, expected=8)
     assert cut.tolist() == [*whole[:8], *[0] * 24]
+
+
+def test_the_interval_begins_with_the_first_beat_and_ends_with_the_last(network, bus, machine):
+    build, inputs = network
+    (packet,) = input_packets(build.config, build.input, inputs[:1])
+    intervals = []
+    for idle in (0, 300):
+        bus.take_interval()
+        begin = bus.cycles
+        for _ in range(idle):
+            bus.read(0)
+        machine.bus.send(packet)
+        assert len(read_activations(machine, expected=32)) == 32
+        used = bus.cycles - begin
+        for _ in range(idle):
+            bus.read(0)
+        intervals.append(bus.take_interval())
+        assert len(packet) < intervals[-1] <= used
+    assert intervals[0] == intervals[1]
+    assert bus.take_interval() == 0
+    machine.bus.send(packet)
+    assert bus.take_interval() == 0
 
 
 def test_an_unexpected_packet_waits(machine):

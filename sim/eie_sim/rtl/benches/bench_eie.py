@@ -18,10 +18,11 @@ from eie_sim.rtl.cocotb_bus import CocotbBus
 from eie_sim.rtl.simulators import CLOCK_PERIOD
 
 
-def infer(bus, folder, *, timeout, send, read_counters):
-    """Load the build and run all inputs, as host software does."""
+def infer(bus, folder, *, timeout, send, read_counters, on_load):
+    """Load the build, call `on_load`, and run all inputs, as host software does."""
     machine = Accelerator(bus, timeout=timeout)
     machine.load(Build.load(folder / "build"), send=send)
+    on_load()
     return machine.run(np.load(folder / "inputs.npy"), words=True, read_counters=read_counters)
 
 
@@ -35,12 +36,14 @@ async def run(dut, wrap=lambda bus: bus, timeout=None):
     deadline = job["deadline"] * CLOCK_PERIOD
     bus = CocotbBus(dut, timeout=deadline, **job["bus"])
     await bus.start()
-    result = await bridge(infer)(wrap(bus), folder, timeout=timeout or deadline, **job["driver"])
+    result = await bridge(infer)(wrap(bus), folder, timeout=timeout or deadline,
+                                 on_load=bus.take_interval, **job["driver"])
     np.savez(folder / "results.npz", allow_pickle=False,
              **{f"output{number}": output for number, output in enumerate(result.outputs)})
     (folder / "results.json").write_text(json.dumps({
         "counters": result.counters, "overflow_tiles": result.overflow_tiles,
-        "cycles": bus.cycles, "traffic": bus.statistics}), encoding="utf-8")
+        "cycles": bus.cycles, "interval": bus.take_interval(), "traffic": bus.statistics}),
+        encoding="utf-8")
 
 
 @cocotb.test()

@@ -166,6 +166,16 @@ public:
         return top.irq;
     }
 
+    // Cycles from the first beat sent to the last result beat taken since the previous call, both
+    // included; 0 without such beats.
+    uint64_t take_interval()
+    {
+        const uint64_t cycles = first_sent && first_sent < last_taken ? last_taken - first_sent + 1
+                                                                      : 0;
+        first_sent = last_taken = 0;
+        return cycles;
+    }
+
     uint64_t n_cycles = 0, n_reads = 0, n_writes = 0, n_sent = 0, n_received = 0;
 
     // Throw a Failure with the state of the buses unless `ok`.
@@ -219,6 +229,8 @@ private:
             out++;
             out_left--;
             n_sent++;
+            if (!first_sent)
+                first_sent = n_cycles;
             top.s_axis_tvalid = 0;
         }
         n_cycles++;
@@ -241,6 +253,7 @@ private:
         in_complete = top.m_axis_tlast;
         in_armed = !in_complete;
         n_received++;
+        last_taken = n_cycles;
     }
 
     bool is_active()
@@ -270,6 +283,7 @@ private:
     size_t in_size = 0, in_bytes = 0;
     bool in_armed = false, in_complete = false, hung = false, keep_wrong = false;
     unsigned keep = KEEP_ALL;
+    uint64_t first_sent = 0, last_taken = 0;    // cycles; the reset precedes them
 };
 
 }  // namespace axi

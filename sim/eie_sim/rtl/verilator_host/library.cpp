@@ -106,4 +106,10 @@ uint64_t eie_cycles(const Machine *machine)
     return machine->host.n_cycles;
 }
 
+// Cycles of the streams since the previous call, as Host::take_interval.
+uint64_t eie_take_interval(Machine *machine)
+{
+    return machine->host.take_interval();
+}
+
 }
