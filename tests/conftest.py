@@ -4,6 +4,7 @@ import collections
 import functools
 import os
 import re
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -22,7 +23,13 @@ SIMULATORS = {"icarus": toolchain.find_icarus, "verilator": toolchain.find_veril
 
 
 def pytest_configure(config):
-    """Cache compiled simulators in the checkout instead of the user's cache."""
+    """Make tests independent of the shell that started them.
+
+    A shell script ignores Ctrl-C for what it runs in the background. Compiled simulators are cached
+    in the checkout instead of the user's cache.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[cache.CACHE_VARIABLE] = str(Path(__file__).parents[1] / "build" / "simulators")
 
 #: Variables that change what Rich, click and their like print.

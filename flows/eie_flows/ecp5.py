@@ -23,7 +23,7 @@ __all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "run", "summarise", "sy
 
 #: Targets for one PE of the default configuration.
 MIN_MHZ = 100
-MAX_LUT4 = 900
+MAX_LUT4 = 940
 
 #: Target clock rate of the placer, which stops improving once it is reached.
 _TARGET_MHZ = 120

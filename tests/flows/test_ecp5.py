@@ -122,7 +122,7 @@ def test_a_good_pe_misses_nothing():
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"mhz": 99.94}, "the clock rate must be at least 100 MHz, not 99.9"),
-    ({"lut4": 901}, "there must be at most 900 LUT4, not 901"),
+    ({"lut4": 941}, "there must be at most 940 LUT4, not 941"),
     ({"dsp": 0}, "the multiplier must be a MULT18X18D, not LUTs"),
     ({"memories": {**GOOD.memories, "acc": {"DP16KD": 1}}},
      "acc must be in TRELLIS_DPR16X4, not {'DP16KD': 1}"),

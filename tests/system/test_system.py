@@ -150,7 +150,7 @@ CASES = {
 
 
 def compiled(case: Case) -> Build:
-    network = CompressedNetwork(tuple(case.layers), 4, 3)
+    network = CompressedNetwork(tuple(case.layers), 4, case.config.v_width)
     return compile_network(network, case.config, mapping=case.mapping, outputs="all")
 
 
