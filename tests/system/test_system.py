@@ -24,7 +24,7 @@ ONE_PE = dataclasses.replace(TINY, n_pe=1, act_depth=128)
 #: As in the paper, columns that are empty in a PE still occupy its queue.
 KEEPS_EMPTY = dataclasses.replace(TINY, drop_empty_columns=False)
 #: The default widths, with room for long vectors.
-LONG = EIEConfig(n_pe=4, ptr_depth=4096, act_depth=1024)
+LONG = EIEConfig(n_pe=4, v_width=3, ptr_depth=4096, act_depth=1024)
 
 
 def layer(codes, *, relu=False, bias=None, scale=1.0, frac=4, name="fc", v_width=3) -> Layer:
@@ -150,7 +150,7 @@ CASES = {
 
 
 def compiled(case: Case) -> Build:
-    network = CompressedNetwork(tuple(case.layers), 4, case.config.v_width)
+    network = CompressedNetwork(tuple(case.layers), 4, 3)
     return compile_network(network, case.config, mapping=case.mapping, outputs="all")
 
 
