@@ -225,7 +225,8 @@ class Accelerator(Machine):
         self._programs = None
         # Waiting must not raise the known error again.
         self.registers.write("IRQ_STATUS", done=1, error=1)
-        self.drain(self._is_not_resetting, "The end of the program that failed")
+        # A running program can delay accepted beats, which would be a header after a clear.
+        self.drain(self._is_stopped, "The end of the program")
         self.registers.write("CONTROL", clear=1)
         self._discard_results()
 
@@ -239,7 +240,7 @@ class Accelerator(Machine):
         """
         self._loaded = self._programs = None
         self.registers.write("CONTROL", soft_reset=1)
-        self.drain(self._is_not_resetting, "The end of the reset")
+        self.drain(self._is_stopped, "The end of the reset")
         self.initialise()
 
     def _discard_results(self) -> None:
@@ -247,8 +248,9 @@ class Accelerator(Machine):
         self.drain(lambda: bool(self.status()["idle"]), "Idle state")
         self.initialise()
 
-    def _is_not_resetting(self) -> bool:
-        return not self.status()["resetting"]
+    def _is_stopped(self) -> bool:
+        status = self.status()
+        return not (status["busy"] or status["resetting"])
 
     def _check_checksum(self, expected: int) -> None:
         found = self.registers.value("CHECKSUM")
