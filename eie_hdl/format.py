@@ -1,8 +1,8 @@
 """Layouts of all words and messages, shared by RTL, compiler, drivers and golden model."""
 
 import functools
-from collections.abc import Iterator
-from typing import NamedTuple, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
 
 from amaranth.hdl import Shape, ShapeLike, signed, unsigned
 from amaranth.lib import data, enum
@@ -11,7 +11,8 @@ from .config import ACTS_PER_WORD, EIEConfig, clog2
 
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
-    "Layouts", "Memory", "SCHEMA_VERSION", "image_file", "n_beats", "n_pieces", "result_lane_width",
+    "Layouts", "Memory", "SCHEMA_VERSION", "image_file", "last_element", "n_beats", "n_elements",
+    "n_pieces", "n_result_beats", "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -267,6 +268,24 @@ def n_beats(shape: ShapeLike) -> int:
 def n_pieces(config: EIEConfig, shape: ShapeLike) -> int:
     """Return the number of result elements of a word that is read back."""
     return -(-Shape.cast(shape).width // config.act_width)
+
+
+def last_element(config: EIEConfig, n: int) -> dict[str, int]:
+    """Return the fields of a start that sends `n` elements, in columns 0 to ``n - 1``."""
+    slot, pe = divmod(n - 1, config.n_pe)
+    word, lane = divmod(slot, ACTS_PER_WORD)
+    return {"last_word": word, "last_lane": lane, "last_pe": pe}
+
+
+def n_elements(config: EIEConfig, start: Mapping[str, Any]) -> Any:
+    """Invert :func:`last_element`, for numbers or for arrays of them."""
+    slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
+    return slot * config.n_pe + start["last_pe"] + 1
+
+
+def n_result_beats(config: EIEConfig, n: int) -> int:
+    """Return the number of beats of a packet of `n` results."""
+    return -(-n * result_lane_width(config) // BEAT_WIDTH)
 
 
 def result_lane_width(config: EIEConfig) -> int:

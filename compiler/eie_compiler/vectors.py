@@ -14,6 +14,7 @@ from eie_hdl.format import (
     Layouts,
     Memory,
     n_beats,
+    n_elements,
     n_pieces,
     result_lane_width,
 )
@@ -223,9 +224,7 @@ def output_columns(config: EIEConfig, program: NDArray[np.uint64]) -> list[int]:
         Descriptors, from the first one executed.
     """
     start = _used_fields(config, program)["start"]
-    last_slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
-    columns = last_slot * config.n_pe + start["last_pe"] + 1
-    counts: list[int] = columns[start["send"] == 1].tolist()
+    counts: list[int] = n_elements(config, start)[start["send"] == 1].tolist()
     return counts
 
 

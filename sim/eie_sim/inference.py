@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from eie_compiler.build import Build, Words
 from eie_compiler.remedies import advise
 from eie_compiler.vectors import VectorError, gather, input_packets, output_columns, scatter
-from eie_hdl.format import BEAT_WIDTH, COUNTERS, result_lane_width
+from eie_hdl.format import COUNTERS, n_result_beats
 
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
@@ -304,7 +304,7 @@ def _find_bound(build: Build, words: NDArray[np.int64], statistics: Statistics,
                 chosen: NDArray[np.int64]) -> float:
     """Lower bound of the mean cycles of the inferences chosen, back to back."""
     config = build.config
-    sent = sum(-(-n * result_lane_width(config) // BEAT_WIDTH)
+    sent = sum(n_result_beats(config, n)
                for n in output_columns(config, build.images["ccu.program"]))
     return float(max(statistics.broadcasts[chosen].mean(),
                      statistics.entries[chosen].mean(axis=0).max(),

@@ -3,7 +3,18 @@
 import pytest
 from amaranth.hdl import Shape, unsigned
 
-from eie_hdl.format import BEAT_WIDTH, Kind, Layouts, Memory, image_file, n_beats
+from eie_hdl.config import EIEConfig
+from eie_hdl.format import (
+    BEAT_WIDTH,
+    Kind,
+    Layouts,
+    Memory,
+    image_file,
+    last_element,
+    n_beats,
+    n_elements,
+    n_result_beats,
+)
 
 
 def test_values_stay_in_place_from_message_to_operation(config):
@@ -103,6 +114,22 @@ def test_image_files_are_named_after_their_instance():
 @pytest.mark.parametrize("width, beats", [(1, 1), (64, 1), (65, 2), (128, 2), (256, 4)])
 def test_words_take_as_many_beats_as_they_need(width, beats):
     assert n_beats(unsigned(width)) == beats
+
+
+def test_the_last_element_of_a_vector_is_that_of_its_last_column(config):
+    places = ((word, lane, pe) for word in range(3) for lane in range(4)
+              for pe in range(config.n_pe))
+    for n, place in enumerate(places, 1):
+        fields = last_element(config, n)
+        assert tuple(fields[name] for name in ("last_word", "last_lane", "last_pe")) == place
+        assert n_elements(config, fields) == n
+
+
+@pytest.mark.parametrize(("width", "beats"), [(8, [1, 1, 2, 3]), (16, [1, 2, 3, 5]),
+                                              (24, [1, 4, 5, 9])])
+def test_results_take_as_many_beats_as_they_need(width, beats):
+    config = EIEConfig(act_width=width)
+    assert [n_result_beats(config, n) for n in (1, 8, 9, 17)] == beats
 
 
 def test_kinds_and_memories_have_the_numbers_that_the_host_sends():

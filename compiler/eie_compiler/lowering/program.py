@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import Layouts, last_element
 from eie_hdl.packing import pack
 
 from ..errors import require_words
@@ -84,10 +84,8 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
                 "result_barrier": layer.overwrites_result})
             ptr_base += layer.columns
         if layer.sent:
-            last_slot, last_pe = divmod(layer.rows - 1, config.n_pe)
-            last_word, last_lane = divmod(last_slot, ACTS_PER_WORD)
             fields.append({"source": layer.destination, "send": 1, "barrier": 1,
-                           "last_word": last_word, "last_lane": last_lane, "last_pe": last_pe})
+                           **last_element(config, layer.rows)})
     require_words("program memory", len(fields), config.program_depth, "program_depth",
                   where=", one for each tile and each output", instead=", or acc_depth")
 

@@ -20,7 +20,7 @@ from eie_compiler.vectors import (
 )
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.files import write_files
-from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats
+from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats, n_result_beats
 from eie_hdl.identifiers import C, find_fault
 from eie_hdl.registers import REGISTER
 
@@ -102,7 +102,7 @@ def _header(build: Build, name: str) -> str:
         "N_INPUTS": len(build.input.columns),
         "N_OUTPUTS": sum(len(vector.columns) for vector in build.outputs),
         "INPUT_BEATS": len(_input_packet(build, 0)),
-        "RESULT_BEATS": sum(-(-n * _result_width(build) // BEAT_WIDTH) for n in columns)}
+        "RESULT_BEATS": sum(n_result_beats(config, n) for n in columns)}
     lines = "".join(f"    {name.upper()}_{key} = {value},\n" for key, value in sizes.items())
     return (f"/* {name}: a network for an EIE accelerator with {config.n_pe} PEs, written by `eie "
             f"export`.\n   N_ are numbers of elements, of all outputs together; _BEATS are sizes "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, EIEConfig
 from eie_hdl.extras import missing
-from eie_hdl.format import BEAT_WIDTH, COUNTERS, result_lane_width
+from eie_hdl.format import BEAT_WIDTH, COUNTERS, last_element, result_lane_width
 
 from .steps import Step, build_steps
 from .tree import make_tree
@@ -118,17 +118,16 @@ def _program(config: EIEConfig, steps: Sequence[Step]):
 
     bits = 1 << np.arange(ACTS_PER_WORD)
     words = [step.nonzero.reshape(-1, ACTS_PER_WORD, config.n_pe) for step in steps]
-    last = np.array([max(0, step.n_sent - 1) for step in steps])
+    last = [last_element(config, max(1, step.n_sent)) for step in steps]
     pes = make_tree(config).pes
     return Program(
         send=np.array([step.n_sent > 0 for step in steps]),
         barrier=np.array([step.barrier for step in steps]),
         result_barrier=np.array([step.result_barrier for step in steps]),
-        n_words=np.array([len(word) or -(-step.n_sent // (ACTS_PER_WORD * config.n_pe))
-                          for step, word in zip(steps, words)]),
+        n_words=np.array([len(word) or end["last_word"] + 1 for word, end in zip(words, last)]),
         first_word=starts([len(word) for word in words]),
-        last_lane=last // config.n_pe % ACTS_PER_WORD,
-        last_pe=last % config.n_pe,
+        last_lane=np.array([end["last_lane"] for end in last]),
+        last_pe=np.array([end["last_pe"] for end in last]),
         n_rows=np.array([step.words * ACTS_PER_WORD for step in steps]),
         first_column=starts([len(step.nonzero) for step in steps]),
         mask=np.concatenate([np.einsum("wlp,l->pw", word, bits) for word in words], axis=1

@@ -12,7 +12,7 @@ from eie_compiler.lowering.row_mapping import MAPPINGS, n_slots
 from eie_compiler.network import Layer
 from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import Layouts, n_elements
 
 from ..golden.model import GoldenModel
 from ..golden.tile import Memories
@@ -127,9 +127,7 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     barrier = bool(program["barrier"][number])
     start = {name: int(field[number]) for name, field in program["start"].items()}
     if start["send"]:
-        last_slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
-        return Step.output(config.n_pe, last_slot * config.n_pe + start["last_pe"] + 1,
-                           barrier=barrier)
+        return Step.output(config.n_pe, n_elements(config, start), barrier=barrier)
     # Columns that are not sent may have no pointers; they count as empty.
     base = int(program["ptr_base"][number])
     columns = np.flatnonzero(nonzero)

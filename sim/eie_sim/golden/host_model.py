@@ -8,7 +8,7 @@ from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, last_element, n_beats
 from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import Error
 
@@ -125,9 +125,9 @@ class HostModel:
         shape = self._layouts.descriptor
         fields = unpack(shape, np.zeros((1, n_beats(shape)), np.uint64))
         one = np.ones(1, np.int64)
-        fields["start"] |= {"send": one, "last_word": one * (self._config.act_depth - 1),
-                            "last_lane": one * (ACTS_PER_WORD - 1),
-                            "last_pe": one * (self._config.n_pe - 1)}
+        n = self._config.act_depth * ACTS_PER_WORD * self._config.n_pe
+        fields["start"] |= {"send": one, **{
+            name: one * value for name, value in last_element(self._config, n).items()}}
         return pack(shape, fields | {"final": one, "valid": one, "barrier": one})
 
     def _take(self, beats: NDArray[np.uint64], whole: NDArray[np.bool_]) -> Fault | None:

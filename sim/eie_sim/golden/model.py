@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import n_elements
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
 from .tile import GoldenError, Memories, Tile
@@ -231,8 +232,7 @@ class GoldenModel:
         first = start["source"] + (self._input_offset if fields["input"] else 0)
         source = self._rows(number, "start.source", first, start["last_word"])
         if start["send"]:
-            last_slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
-            return _Step(source, last_slot * config.n_pe + start["last_pe"] + 1)
+            return _Step(source, n_elements(config, start))
         if end["bias_shift"] > config.max_bias_shift:
             raise GoldenError(f"Descriptor {number}: end.bias_shift must be at most "
                               f"{config.max_bias_shift}, not {end['bias_shift']}")
