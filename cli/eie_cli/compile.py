@@ -28,9 +28,10 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
     """Compile a network for a machine.
 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
-    included, and a build report. Rows of hidden layers that no result depends on are removed,
-    unless all results are sent or rows are interleaved. Files of an earlier build in the folder are
-    replaced, all others are kept; a folder that has other files of their names is refused.
+    included, and a build report. Rows of hidden layers and inputs that no result depends on are
+    left out, unless all results are sent or rows are interleaved. Files of an earlier build in the
+    folder are replaced, all others are kept; a folder that has other files of their names is
+    refused.
     """
     from eie_compiler.files.network_file import read_network
     from eie_compiler.lowering.compile import compile_network

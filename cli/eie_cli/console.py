@@ -86,6 +86,8 @@ def show_build(title: str, build: "Build") -> None:
                for reason, dead in layer["dead_rows"].items() if dead]
     if removed:
         click.echo(f"dead rows removed: {', '.join(removed)}")
+    if dead := report["dead_inputs"]:
+        click.echo(f"dead inputs not sent: {dead:,} of {len(build.input.columns):,}")
     print_table(make_table("memory", "words", "depth", "bits", "instances"), [
         [name, f"{memory['words_used']:,}", f"{memory['words']:,}", str(memory["word_bits"]),
          str(memory["instances"])] for name, memory in report["memory"].items()])

@@ -22,10 +22,13 @@ from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 
 __all__ = [
-    "Vector", "VectorError", "dequantise", "first_rows", "gather", "input_packets",
+    "NOT_SENT", "Vector", "VectorError", "dequantise", "first_rows", "gather", "input_packets",
     "memory_packets", "output_columns", "packet", "quantise", "read_words", "result_order",
     "result_type", "scatter",
 ]
+
+#: Column number of an element of the input that the host does not send, as no result depends on it.
+NOT_SENT = -1
 
 
 class VectorError(ValueError):
@@ -43,7 +46,7 @@ class Vector:
     base_word : :class:`int`
         First row, the same in every PE.
     columns : int64, n_elements
-        Column number, slot · n_pe + PE, of each logical element.
+        Column number, slot · n_pe + PE, of each logical element; or, of the input, `NOT_SENT`.
     frac : :class:`int`
         Fraction bits: word `a` represents ``a / 2 ** frac``.
     """
@@ -52,6 +55,11 @@ class Vector:
     base_word: int
     columns: NDArray[np.int64]
     frac: int
+
+    @property
+    def is_sent(self) -> NDArray[np.bool_]:
+        """True for each element that has a column."""
+        return self.columns != NOT_SENT
 
 
 def quantise(values: ArrayLike, frac: int | NDArray[np.int64], width: int
@@ -94,7 +102,8 @@ def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
 def scatter(vector: Vector, values: NDArray[np.int64], n_pe: int) -> NDArray[np.int64]:
     """Arrange elements (batch, n) by column number (batch, n_columns), as the compiler placed them.
 
-    The result covers whole rows of the activation SRAMs; unused columns are zero.
+    The result covers whole rows of the activation SRAMs; unused columns are zero. Elements without
+    a column are left out.
 
     Raises
     ------
@@ -107,12 +116,12 @@ def scatter(vector: Vector, values: NDArray[np.int64], n_pe: int) -> NDArray[np.
     group = ACTS_PER_WORD * n_pe
     n_columns = -(-(int(vector.columns.max()) + 1) // group) * group
     placed = np.zeros((len(values), n_columns), np.int64)
-    placed[:, vector.columns] = values
+    placed[:, vector.columns[vector.is_sent]] = values[:, vector.is_sent]
     return placed
 
 
 def gather(vector: Vector, placed: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Invert :func:`scatter`.
+    """Invert :func:`scatter` of a vector whose elements all have columns.
 
     Raises
     ------

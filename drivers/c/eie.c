@@ -132,6 +132,8 @@ static enum eie_status pack(const struct eie_model *model, uint32_t buffer, cons
     for (uint32_t element = 0; element < model->n_inputs; element++) {
         if (inputs[element] > high || inputs[element] < low)
             return EIE_FAIL_VALUE;
+        if (model->input_places[element] == EIE_NOT_SENT)
+            continue;
         const uint64_t bits = (uint64_t)inputs[element] & mask;
         const uint32_t beat = model->input_places[element] / BEAT_WIDTH;
         const uint32_t first = model->input_places[element] % BEAT_WIDTH;

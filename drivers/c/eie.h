@@ -91,6 +91,9 @@ struct eie_preprocessing {
     int16_t shift;
 };
 
+/* Place of an input element that is not sent, as no result depends on it. */
+#define EIE_NOT_SENT UINT32_MAX
+
 /* A network compiled for one machine, as written by `eie export`. */
 struct eie_model {
     const char *name;
@@ -110,7 +113,8 @@ struct eie_model {
     uint32_t input_beats;                   /* beats of the packet of an input vector */
     const uint64_t *input_headers;          /* its first beat, for each input buffer */
     uint32_t n_buffers;
-    const uint32_t *input_places;           /* first bit of each element in the packet */
+    const uint32_t *input_places;           /* first bit of each element in the packet,
+                                             * or EIE_NOT_SENT */
 
     const struct eie_output *outputs;
     size_t n_outputs;

@@ -184,11 +184,13 @@ def test_the_title_of_a_build_for_one_pe_is_in_the_singular(capsys):
     assert "b: 1 PE, balanced" in capsys.readouterr().out
 
 
-def test_dead_rows_that_were_removed_are_listed_with_the_reason(capsys):
-    codes = [np.array([[1], [0], [1], [1]], np.uint8), np.array([[1, 1, 0, 0]], np.uint8)]
+def test_dead_rows_and_inputs_that_were_removed_are_listed_with_the_reason(capsys):
+    codes = [np.array([[1, 0], [0, 0], [1, 0], [1, 1]], np.uint8),
+             np.array([[1, 1, 0, 0]], np.uint8)]
     network = CompressedNetwork(tuple(
         make_layer(matrix, codebook=[0, 1] * 4, name=name)
         for matrix, name in zip(codes, ["a", "b"])), input_frac=4, v_width=3)
-    for keep, line in ((False, ["dead rows removed: 2 unread of a, 1 constant of a"]), (True, [])):
+    for keep, line in ((False, ["dead rows removed: 2 unread of a, 1 constant of a",
+                                "dead inputs not sent: 1 of 2"]), (True, [])):
         show_build("b", compile_network(network, PRESETS["tiny"], keep_dead_rows=keep))
         assert [found for found in capsys.readouterr().out.splitlines() if "dead" in found] == line

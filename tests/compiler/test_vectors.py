@@ -1,15 +1,14 @@
 """Conversion of vectors, and load packets."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from amaranth.hdl import unsigned
-from numpy.typing import NDArray
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import (
+    NOT_SENT,
+    Vector,
     VectorError,
     dequantise,
     gather,
@@ -32,13 +31,7 @@ from eie_hdl.packing import pack, unpack
 TINY = PRESETS["tiny"]    # 4 PEs, 8-bit activations
 
 
-class Vector(NamedTuple):
-    name: str
-    base_word: int
-    columns: NDArray[np.int64]
-
-
-SHUFFLED = Vector("x", 5, np.array([18, 0, 3, 7]))
+SHUFFLED = Vector("x", 5, np.array([18, 0, 3, 7]), frac=0)
 
 
 def small_build():
@@ -78,6 +71,15 @@ def test_elements_are_scattered_and_gathered():
     assert gather(SHUFFLED, placed).tolist() == values.tolist()
 
 
+def test_elements_that_are_not_sent_are_left_out():
+    vector = Vector("x", 5, np.array([NOT_SENT, 3, NOT_SENT, 0]), frac=0)
+    assert vector.is_sent.tolist() == [False, True, False, True]
+    placed = scatter(vector, np.array([[1, 2, 3, 4], [5, 6, 7, 8]]), 1)
+    assert placed.tolist() == [[4, 0, 0, 2], [8, 0, 0, 6]]
+    with pytest.raises(VectorError, match=r"^x must have shape \(batch, 4\), not \(1, 2\)$"):
+        scatter(vector, np.zeros((1, 2), np.int64), 1)
+
+
 def test_wrong_number_of_elements_is_rejected():
     with pytest.raises(VectorError, match=r"^x must have shape \(batch, 4\), not \(2, 3\)$"):
         scatter(SHUFFLED, np.zeros((2, 3), np.int64), 4)
@@ -113,7 +115,9 @@ def test_packet_for_no_pe_is_for_everyone():
 def test_input_packets_fill_the_buffer_as_placed(config, buffer):
     layouts = Layouts.of(config)
     rng = np.random.default_rng(5)
-    vector = Vector("x", 5, rng.permutation(100)[:60])
+    columns = rng.permutation(100)[:60]
+    columns[rng.permutation(60)[:9]] = NOT_SENT
+    vector = Vector("x", 5, columns, frac=0)
     values = rng.integers(-100, 100, (3, 60))
     sent = input_packets(config, vector, values, buffer=buffer)
     assert len(sent) == 3

@@ -81,8 +81,8 @@ def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIE
                       names: Sequence[str] = ()) -> tuple[list[GivenLayer], Inference]:
     """Return layers of a network, each with the activations computed by its predecessors.
 
-    Dead rows are removed, as in a build of the whole network with balanced rows. The second result
-    is the inference that computed the activations, with what saturated.
+    Dead rows and inputs are removed, as in a build of the whole network with balanced rows. The
+    second result is the inference that computed the activations, with what saturated.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def network_workloads(network: CompressedNetwork, inputs: ArrayLike, config: EIE
     inference = infer(build, inputs, engine="golden")
     given = [prepare(build, inputs), *inference.outputs]
     live = remove_dead_rows(tall, network, choose_formats(tall, network))
-    columns = [np.arange(network.layers[0].n_cols), *live.rows]
+    columns = [live.inputs, *live.rows]
     return [GivenLayer(layer.name, layer, words[:, kept])
             for layer, words, kept in zip(live.network.layers, given, columns)
             if layer.name in chosen], inference

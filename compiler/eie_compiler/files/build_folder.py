@@ -173,7 +173,7 @@ def read_build(folder: str | Path) -> StoredBuild:
     try:
         columns = read_arrays(folder / _VECTORS)
         check_columns(manifest["vectors"], columns, config, input_words=manifest["input_words"],
-                      sent=manifest["sent"],
+                      dead_inputs=manifest["report"]["dead_inputs"], sent=manifest["sent"],
                       sent_columns=output_columns(config, images["ccu.program"]))
         vectors = {key: Vector(columns=columns[key], **fields)
                    for key, fields in manifest["vectors"].items()}

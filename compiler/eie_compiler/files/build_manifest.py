@@ -16,6 +16,7 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts
 
 from ..network import MAX_FRAC, NetworkError, check_int, check_name
+from ..vectors import NOT_SENT
 from .json_file import JsonError, check_fields
 
 __all__ = ["check_columns", "check_manifest", "check_memory", "check_rows", "describe_memory"]
@@ -27,7 +28,7 @@ _OPTIONAL_FIELDS = {"patches": (dict, NoneType), "preprocessing": bool, "nonnega
 _VECTOR_FIELDS = {"name": str, "base_word": int, "frac": int}
 
 #: Fields of the report that programs read; it may have more.
-_REPORT_FIELDS = {"mapping": str, "layers": list, "total": dict, "memory": dict}
+_REPORT_FIELDS = {"mapping": str, "dead_inputs": int, "layers": list, "total": dict, "memory": dict}
 _LAYER_FIELDS = {"name": str, "shape": list, "density": float, "tiles": int, "entries": int,
                  "paddings": int, "entry_balance": float, "dead_rows": dict, "formats": dict,
                  "overflow": dict}
@@ -72,7 +73,7 @@ def check_manifest(manifest: Mapping[str, Any], config: EIEConfig, files: Collec
 
 
 def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str, NDArray[Any]],
-                  config: EIEConfig, *, input_words: int, sent: Iterable[int],
+                  config: EIEConfig, *, input_words: int, dead_inputs: int, sent: Iterable[int],
                   sent_columns: list[int]) -> None:
     """Check the column numbers of the elements of all vectors.
 
@@ -82,8 +83,8 @@ def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str
         Field of the manifest.
     columns : mapping of :class:`str` to array
         Contents of the file of vectors.
-    input_words, sent
-        Fields of the manifest.
+    input_words, dead_inputs, sent
+        Fields of the manifest and of its report.
     sent_columns : :class:`list` of :class:`int`
         Columns of each vector that the program sends.
 
@@ -96,12 +97,13 @@ def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str
     n_words = {}
     for key, vector in vectors.items():
         numbers = columns.get(key)
+        dead = dead_inputs if key == "input" else 0
         limit = (config.act_depth - vector["base_word"]) * group
-        if numbers is None or numbers.dtype != np.int64 or numbers.ndim != 1 or not numbers.size \
-                or not 0 <= numbers.min() <= numbers.max() < limit \
-                or len(np.unique(numbers)) < len(numbers):
+        if numbers is None or numbers.dtype != np.int64 or numbers.ndim != 1 \
+                or not _are_columns(numbers, limit, dead):
             raise JsonError(f"{key} must be different int64 numbers from 0 to {limit - 1}, the "
-                            f"columns from row {vector['base_word']} of the activation SRAM on")
+                            f"columns from row {vector['base_word']} of the activation SRAM on"
+                            + (f", and {NOT_SENT} for {dead} dead inputs" if dead else ""))
         n_words[key] = int(numbers.max()) // group + 1
     if n_words["input"] > input_words:
         raise JsonError(f"input must be in {input_words} rows, input_words of the manifest, not in "
@@ -110,6 +112,14 @@ def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str
     if expected != sent_columns:
         raise JsonError(f"sent layers must have {reprlib.repr(sent_columns)} columns, as the "
                         f"program sends them, not {reprlib.repr(expected)}")
+
+
+def _are_columns(numbers: NDArray[np.int64], limit: int, n_dead: int) -> bool:
+    """Check that all elements but `n_dead` have different columns below `limit`."""
+    placed = numbers[numbers != NOT_SENT]
+    return len(placed) == len(numbers) - n_dead > 0 \
+        and bool(0 <= placed.min() <= placed.max() < limit) \
+        and len(np.unique(placed)) == len(placed)
 
 
 def check_rows(vectors: Mapping[str, Mapping[str, Any]], sent: Iterable[int],

@@ -39,7 +39,8 @@ def describe_build(config: EIEConfig, network: CompressedNetwork, live: LiveNetw
             live.network.layers, live.unread, live.constant, plans, live.formats, encoded,
             layers_with_inputs(config, network))]
     return {
-        "mapping": mapping, "layers": layers,
+        "mapping": mapping, "dead_inputs": network.layers[0].n_cols - len(live.inputs),
+        "layers": layers,
         "total": {name: sum(layer[name] for layer in layers)
                   for name in ("nonzeros", "entries", "paddings", "macs_dense_input")},
         "memory": describe_memory(config, images, act_words)}

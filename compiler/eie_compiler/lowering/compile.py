@@ -12,7 +12,7 @@ from eie_hdl.packing import pack
 from ..build import Build
 from ..errors import CompileError, require_words
 from ..network import CompressedNetwork, Layer
-from ..vectors import Vector
+from ..vectors import NOT_SENT, Vector
 from .build_report import describe_build
 from .csc import encode, pack_entries, pack_pointers, require_entries
 from .dead_rows import LiveNetwork, remove_dead_rows
@@ -37,9 +37,9 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     outputs : ``"last"`` or ``"all"``
         Results that go to the host: those of the last layer or of every layer.
     keep_dead_rows : :class:`bool`
-        True to keep the rows that :func:`~.dead_rows.remove_dead_rows` removes. They are also kept
-        if the results of every layer go to the host, or if rows are interleaved, as the number of
-        such a row determines its PE.
+        True to keep the rows and inputs that :func:`~.dead_rows.remove_dead_rows` removes. They are
+        also kept if the results of every layer go to the host, or if rows are interleaved, as the
+        number of such a row determines its PE.
 
     Raises
     ------
@@ -58,8 +58,9 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     sent = [outputs == "all" or layer is network.layers[-1] for layer in network.layers]
     act_map = place_activations(config, network, sent)
     require_pointers(config, network)
-    vectors = _place_vectors(config, network, act_map, mapping)
-    encoded = [encode(config, layer.codes, after.columns, before.columns)
+    vectors = [_place_input(whole, live, act_map.vectors[0]),
+               *_place_results(config, network, act_map, mapping)]
+    encoded = [encode(config, layer.codes, after.columns, before.columns[before.is_sent])
                for layer, before, after in zip(network.layers, vectors, vectors[1:])]
     require_entries(config, [layer.counts for layer in encoded])
     codebooks, numbers = _share_codebooks(config, formats)
@@ -91,7 +92,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
         report=describe_build(config, whole, live, mapping, plans, encoded, images,
                               act_map.n_words),
-        patches=network.patches, preprocessing=preprocessing,
+        patches=whole.patches, preprocessing=preprocessing,
         nonnegative_inputs=network.nonnegative_inputs)
 
 
@@ -109,7 +110,7 @@ def _require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
 
 
 def _choose_rows(config: EIEConfig, network: CompressedNetwork, *, keep_all: bool) -> LiveNetwork:
-    """Choose the formats of the whole network, then the rows that the machine computes."""
+    """Choose the formats of the whole network, then the rows and inputs that remain."""
     formats = choose_formats(config, network)
     return LiveNetwork.whole(network, formats) if keep_all else \
         remove_dead_rows(config, network, formats)
@@ -134,11 +135,17 @@ def require_pointers(config: EIEConfig, network: CompressedNetwork) -> int:
     return words
 
 
-def _place_vectors(config: EIEConfig, network: CompressedNetwork, act_map: ActMap,
+def _place_input(network: CompressedNetwork, live: LiveNetwork, base: int) -> Vector:
+    """Place the live inputs of a network."""
+    columns = np.full(network.layers[0].n_cols, NOT_SENT)
+    columns[live.inputs] = np.arange(len(live.inputs))
+    return Vector("input", base, columns, network.input_frac)
+
+
+def _place_results(config: EIEConfig, network: CompressedNetwork, act_map: ActMap,
                    mapping: str) -> list[Vector]:
-    """Place the input and the results of each layer."""
-    vectors = [Vector("input", act_map.vectors[0], np.arange(network.layers[0].n_cols),
-                      network.input_frac)]
+    """Place the results of each layer."""
+    vectors = []
     for layer, base in zip(network.layers, act_map.vectors[1:]):
         columns = MAPPINGS[mapping](config, _row_weights(layer))
         vectors.append(Vector(layer.name, base, columns, layer.output_frac))

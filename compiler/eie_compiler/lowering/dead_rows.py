@@ -1,4 +1,4 @@
-"""Removal of the hidden rows that no result of a network depends on, or that are constant."""
+"""Removal of rows and inputs that no result depends on, and of hidden rows that are constant."""
 
 import dataclasses
 from typing import Self
@@ -18,14 +18,16 @@ __all__ = ["LiveNetwork", "remove_dead_rows"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LiveNetwork:
-    """Network without its dead rows.
+    """Network without its dead rows and inputs.
 
     Attributes
     ----------
     network : :class:`~..network.CompressedNetwork`
-        Remaining rows and columns.
+        Remaining rows and columns, without patches and preprocessing, which are of all inputs.
     formats : :class:`list` of :class:`~.fixed_point.LayerFormat`
         Format of each of its layers, with the scales of the whole network.
+    inputs : int64 array
+        Inputs that remain, numbered as in the whole network.
     rows : :class:`list` of int64 arrays
         Rows of each layer that remain, numbered as in the whole network.
     unread, constant : :class:`list` of int64 arrays
@@ -34,21 +36,24 @@ class LiveNetwork:
 
     network: CompressedNetwork
     formats: list[LayerFormat]
+    inputs: NDArray[np.int64]
     rows: list[NDArray[np.int64]]
     unread: list[NDArray[np.int64]]
     constant: list[NDArray[np.int64]]
 
     @classmethod
     def whole(cls, network: CompressedNetwork, formats: list[LayerFormat]) -> Self:
-        """Keep all rows."""
+        """Keep all rows and inputs."""
         none = [np.zeros(0, np.int64)] * len(network.layers)
-        return cls(network, formats, [np.arange(layer.n_rows) for layer in network.layers],
-                   none, none)
+        return cls(network, formats, np.arange(network.layers[0].n_cols),
+                   [np.arange(layer.n_rows) for layer in network.layers], none, none)
 
 
 def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: list[LayerFormat]
                      ) -> LiveNetwork:
-    """Remove the dead rows of all layers but the last, whose results stay the same, bit for bit.
+    """Remove dead inputs, and the dead rows of all layers but the last.
+
+    The results of the last layer stay the same, bit for bit.
 
     A row is dead if its column in the next layer has no weights (it is unread), or if it has no
     weights itself (it is constant). The products of a constant become part of the biases of the
@@ -58,6 +63,8 @@ def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: lis
     A constant row stays if the new biases cannot be represented exactly, or if the constant is
     saturated, so that saturated results of rows that are read are counted as before. A layer
     without live rows keeps one, whose result is 0.
+
+    An input is dead if no row that remains reads it. If all are, the first one remains.
 
     Parameters
     ----------
@@ -76,11 +83,13 @@ def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: lis
             removed = _remove(before, after, _fold_constants(config, before, after))
             before.constant = np.union1d(before.constant, removed)
             found |= len(removed) > 0
-    live = dataclasses.replace(network, layers=tuple(rows.make_layer() for rows in layers))
+    inputs = _remove_inputs(layers[0])
+    live = dataclasses.replace(network, layers=tuple(rows.make_layer() for rows in layers),
+                               patches=None, preprocessing=None)
     return LiveNetwork(
-        live, [rows.make_format(config, *inputs)
-               for rows, inputs in zip(layers, layers_with_inputs(config, live))],
-        [rows.numbers for rows in layers],
+        live, [rows.make_format(config, *source)
+               for rows, source in zip(layers, layers_with_inputs(config, live))],
+        inputs, [rows.numbers for rows in layers],
         [rows.unread for rows in layers], [rows.constant for rows in layers])
 
 
@@ -145,6 +154,16 @@ def _remove(before: _Rows, after: _Rows, dead: NDArray[np.bool_]) -> NDArray[np.
     after.codes = after.codes[:, np.flatnonzero(~dead)]
     before.codes.sort_indices()
     return removed
+
+
+def _remove_inputs(first: _Rows) -> NDArray[np.int64]:
+    """Remove the columns of the first layer that have no weights; return the others."""
+    live = np.flatnonzero(np.diff(first.codes.indptr))
+    if len(live) == 0:    # a vector has elements: one remains, and no weight reads it
+        live = np.zeros(1, np.int64)
+    if len(live) < first.codes.shape[1]:
+        first.codes = first.codes[:, live]
+    return live
 
 
 def _fold_constants(config: EIEConfig, before: _Rows, after: _Rows) -> NDArray[np.bool_]:

@@ -171,7 +171,7 @@ def _source(build: Build, name: str) -> str:
         table("uint64_t", "beats", _hexadecimal(beats)),
         table("uint32_t", "packets", map(str, map(len, packets))),
         table("uint64_t", "input_headers", _hexadecimal(headers)),
-        table("uint32_t", "input_places", _decimal(_input_places(build))),
+        table("uint32_t", "input_places", _input_places(build)),
         places + _preprocessing(f"{name}_preprocessing", build.preprocessing),
         f"static const struct eie_output {name}_outputs[] = {{\n{''.join(outputs)}}};\n",
         f"const struct eie_model {name} = {{\n{model}}};\n"])
@@ -194,14 +194,16 @@ def _input_packet(build: Build, buffer: int) -> NDArray[np.uint64]:
     return beats
 
 
-def _input_places(build: Build) -> NDArray[np.int64]:
-    """Return the bit offset of each element in the packet of an input vector."""
+def _input_places(build: Build) -> Iterable[str]:
+    """Return the bit offset of each element in the packet of an input vector, as C constants."""
     layouts, n_pe = Layouts.of(build.config), build.config.n_pe
     slot, pe = np.divmod(build.input.columns, n_pe)
     row, lane = np.divmod(slot, ACTS_PER_WORD)
     beat = n_beats(layouts.load_header) + (row * n_pe + pe) * n_beats(layouts.act_word)
     offsets = np.array([field.offset for _, field in layouts.act_word])
-    return beat * BEAT_WIDTH + offsets[lane]
+    places = beat * BEAT_WIDTH + offsets[lane]
+    return (str(place) if is_sent else "EIE_NOT_SENT"
+            for place, is_sent in zip(places.tolist(), build.input.is_sent))
 
 
 def _result_width(build: Build) -> int:

@@ -14,6 +14,7 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_hdl.config import PRESETS
 from eie_sim.inference import infer, prepare
+from support.dead_inputs import clear_inputs
 
 
 def test_layers_of_the_paper_come_by_name_in_its_order():
@@ -49,15 +50,17 @@ def test_layers_of_a_network_get_the_results_of_the_ones_before(network):
         network_workloads(chain, inputs, config, ["fc3"])
 
 
-def test_layers_of_a_network_are_without_its_dead_rows(network):
+def test_layers_of_a_network_are_without_its_dead_rows_and_inputs(network):
     codes = network.layers[0].codes.toarray().T
     codes[:, [3, 7]] = 0
     second = dataclasses.replace(network.layers[0], name="fc2", codes=csc_array(codes),
                                  bias=np.zeros(50))
-    chain = CompressedNetwork((network.layers[0], second), network.input_frac, network.v_width)
+    chain = clear_inputs(CompressedNetwork((network.layers[0], second), network.input_frac,
+                                           network.v_width), [0, 9])
     inputs = np.random.default_rng(5).uniform(-1, 1, (3, 50))
     build = compile_network(chain, fit(PRESETS["tiny"]), outputs="all")
     (first, last), _ = network_workloads(chain, inputs, build.config)
-    assert (first.layer.codes.shape, last.layer.codes.shape) == ((38, 50), (50, 38))
+    assert (first.layer.codes.shape, last.layer.codes.shape) == ((38, 48), (50, 38))
+    np.testing.assert_array_equal(first.inputs, np.delete(prepare(build, inputs), [0, 9], axis=1))
     whole, _ = infer(build, inputs, engine="golden").outputs
     np.testing.assert_array_equal(last.inputs, np.delete(whole, [3, 7], axis=1))

@@ -11,7 +11,10 @@ import pytest
 from eie_cli.console import show_build
 from eie_compiler.build import Build
 from eie_compiler.files.build_folder import MANIFEST, BuildError, manifest_checksum
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS
+from support.dead_inputs import clear_inputs
 from support.saved_builds import compile_small, reseal
 
 
@@ -94,6 +97,20 @@ def test_column_numbers_of_another_type_or_range_are_refused(saved):
             with pytest.raises(BuildError, match=rf"vectors\.npz: {name} must be different int64 "
                                                  "numbers from 0 to "):
                 Build.load(saved)
+
+
+@pytest.mark.parametrize("n_dead", [0, 1, 3])
+def test_another_number_of_dead_inputs_is_refused(tmp_path, n_dead):
+    network = random_network(np.random.default_rng(11), [9, 20, 6], v_width=3, frac=4)
+    build = compile_network(clear_inputs(network, [0, 4]), PRESETS["tiny"])
+    build.save(tmp_path)
+    found = Build.load(tmp_path)
+    assert found.input.columns.tolist() == build.input.columns.tolist()
+    assert np.flatnonzero(~found.input.is_sent).tolist() == [0, 4]
+    reseal(tmp_path, report=build.report | {"dead_inputs": n_dead})
+    suffix = f", and -1 for {n_dead} dead inputs" if n_dead else ""
+    with pytest.raises(BuildError, match=rf"input must be different int64 numbers .* on{suffix}$"):
+        Build.load(tmp_path)
 
 
 def test_results_that_the_program_does_not_send_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Removal of dead rows: the results of the last layer stay the same, bit for bit."""
+"""Removal of dead rows and inputs: the results of the last layer stay the same, bit for bit."""
 
 import dataclasses
 from pathlib import Path
@@ -14,10 +14,13 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.dead_rows import remove_dead_rows
 from eie_compiler.lowering.fixed_point import choose_formats
 from eie_compiler.network import CompressedNetwork
-from eie_compiler.random_networks import make_layer, random_codes
+from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
+from eie_compiler.random_networks import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits, round_shift
 from eie_sim.inference import infer
+from support.dead_inputs import clear_inputs
 
 CONFIG = EIEConfig(n_pe=4, acc_depth=8)
 LENET = Path(__file__).parents[4] / "shared" / "data" / "lenet300100_pruned.npz"
@@ -91,6 +94,11 @@ def test_each_row_remains_or_is_removed_for_one_reason_and_none_is_left(sizes, s
     assert not len(live.unread[-1]) and not len(live.constant[-1])
     for layer, after in zip(live.network.layers, live.network.layers[1:]):
         assert (np.diff(after.codes.indptr) > 0).all() or layer.n_rows == 1
+    first = live.network.layers[0]
+    assert (np.diff(first.codes.indptr) > 0).all() or live.inputs.tolist() == [0]
+    read = network.layers[0].codes[live.rows[0]][:, live.inputs]
+    assert not first.codes.nnz or (first.codes != read).nnz == 0
+    assert first.codes.nnz in (0, network.layers[0].codes[live.rows[0]].nnz)
     again = remove_dead_rows(CONFIG, live.network, live.formats)
     assert [layer.codes.shape for layer in again.network.layers] == [
         layer.codes.shape for layer in live.network.layers]
@@ -115,6 +123,67 @@ def test_unread_rows_leave_earlier_rows_unread():
     assert [rows.tolist() for rows in live.unread] == [[2], [1], []]
     assert [rows.tolist() for rows in live.constant] == [[], [], []]
     assert [layer.codes.shape for layer in live.network.layers] == [(2, 1), (1, 2), (1, 1)]
+
+
+def test_inputs_that_no_live_row_reads_are_not_sent():
+    # No row reads input 1, and only row 1, which is unread, reads input 3.
+    network = chain([[1, 0, 3, 0], [0, 0, 0, 1]], [[1, 0]], biases=[[1, 2], [3]])
+    assert remove(network).inputs.tolist() == [0, 2]
+    build = compile_network(network, CONFIG)
+    assert build.input.columns.tolist() == [0, -1, 1, -1]
+    assert build.report["dead_inputs"] == 2
+    assert build.report["layers"][0]["shape"] == [1, 2]
+    inputs = np.random.default_rng(1).integers(-500, 500, (20, 4))
+    expected, found = (run(network, inputs, keep_dead_rows=keep) for keep in (True, False))
+    np.testing.assert_array_equal(found.outputs[0], expected.outputs[0])
+    assert found.counters["broadcasts"].sum() < expected.counters["broadcasts"].sum()
+    assert (found.counters["macs"] <= expected.counters["macs"]).all()
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_a_network_that_reads_no_input_sends_the_first_and_gives_constants(n_layers):
+    network = chain(*[[[0, 0, 0]], [[1], [1]]][:n_layers], biases=[[3], [1, -5]][:n_layers])
+    build = compile_network(network, CONFIG)
+    assert (build.input.columns.tolist(), build.input_words) == ([0, -1, -1], 1)
+    assert build.report["dead_inputs"] == 2
+    found = run(network, np.array([[5, 6, 7], [-1, 0, 0]])).outputs[0] / 2 ** 8
+    assert found.tolist() == [[[3]], [[4, 0]]][n_layers - 1] * 2
+
+
+def test_inputs_stay_where_rows_do():
+    network = chain([[1, 0]], [[1]], biases=[[1], [2]])
+    for options in ({"keep_dead_rows": True}, {"outputs": "all"}, {"mapping": "interleaved"}):
+        build = compile_network(network, CONFIG, **options)
+        assert build.input.columns.tolist() == [0, 1]
+        assert build.report["dead_inputs"] == 0
+
+
+def test_dead_inputs_are_preprocessed_and_their_saturation_is_counted():
+    rng = np.random.default_rng(3)
+    network = dataclasses.replace(
+        clear_inputs(random_network(rng, [12, 9, 4], density=0.9), [0, 5, 6, 11]),
+        preprocessing=Preprocessing(rng.normal(size=12), rng.uniform(0.5, 2, 12)))
+    inputs = rng.normal(0, 50, (10, 12))
+    inputs[:, 5] = 1e6
+    builds = [compile_network(network, CONFIG, keep_dead_rows=keep) for keep in (True, False)]
+    assert np.flatnonzero(~builds[1].input.is_sent).tolist() == [0, 5, 6, 11]
+    expected, found = (infer(build, inputs, engine="golden") for build in builds)
+    np.testing.assert_array_equal(found.outputs[0], expected.outputs[0])
+    assert found.saturation["input"] == expected.saturation["input"]
+    assert found.saturation["input"].saturated >= 10
+
+
+def test_elements_of_a_patch_that_no_weight_reads_are_not_sent():
+    rng = np.random.default_rng(4)
+    patches = Patches((2, 6, 5), kernel=(3, 3), padding=(1, 1, 1, 1), stride=(2, 1))
+    network = dataclasses.replace(
+        clear_inputs(random_network(rng, (18, 7, 4), density=0.9), [0, 1, 2, 17]), patches=patches)
+    images = rng.normal(size=(3, 2, 6, 5))
+    builds = [compile_network(network, CONFIG, keep_dead_rows=keep) for keep in (True, False)]
+    assert [build.patches for build in builds] == [patches, patches]
+    assert builds[1].report["dead_inputs"] == 4
+    np.testing.assert_array_equal(*(infer(build, images, engine="golden").outputs[0]
+                                    for build in builds))
 
 
 def test_constants_are_added_to_biases_and_make_later_rows_constant():
@@ -164,7 +233,7 @@ def test_a_layer_without_live_rows_keeps_one_that_is_zero(codes):
 
 
 def test_one_layer_stays_whole_and_so_do_all_that_are_sent_or_interleaved():
-    one = chain([[1, 0], [0, 0]], biases=[[1, 2]])
+    one = chain([[1, 1], [0, 0]], biases=[[1, 2]])
     live = remove(one)
     assert live.network.layers[0] is one.layers[0]
     two = chain([[1], [0]], [[1, 0]], biases=[[1, 2], [3]])
@@ -198,6 +267,7 @@ def test_the_published_lenet_loses_most_of_its_rows_and_no_bit():
     live = remove(network, EIEConfig())
     assert [len(unread) + len(constant)
             for unread, constant in zip(live.unread, live.constant)] == [238, 82, 0]
+    assert len(live.inputs) == 784 - 322
     words = np.rint(np.ldexp(images, network.input_frac)).astype(np.int64)
     np.testing.assert_array_equal(*(
         run(network, words, EIEConfig(), keep_dead_rows=keep).outputs[0] for keep in (True, False)))

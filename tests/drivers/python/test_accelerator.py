@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from benches import driver_cases
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import VectorError, dequantise, input_packets, quantise
 from eie_driver.accelerator import Accelerator
 from eie_driver.errors import (
@@ -23,6 +25,7 @@ from eie_sim.rtl.simulators import compile_design
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 from eie_sim.rtl.verilator_host import verilog
+from support.dead_inputs import clear_inputs
 from support.driver_builds import TINY, compiled, random_words
 from support.interrupted_bus import InterruptedBus, interruptions
 
@@ -65,6 +68,22 @@ def test_inputs_beyond_the_format_are_counted_and_warned_of(machine):
         "scale the inputs, or compress the network with calibration=")
     assert caught[0].filename == __file__
     machine.infer(x[0])    # warnings are errors
+
+
+@pytest.mark.parametrize("dead", [[1, 2, 18], list(range(20))], ids=["some", "all"])
+def test_inputs_that_no_result_depends_on_are_not_sent(machine, dead):
+    network = clear_inputs(random_network(np.random.default_rng(1), (20, 30, 10), v_width=3,
+                                          frac=4), dead)
+    build, whole = (compile_network(network, TINY, keep_dead_rows=keep) for keep in (False, True))
+    machine.load(build)
+    words = random_words(build)
+    found = machine.run(words, words=True)
+    expected = infer(whole, words, words=True, engine="golden").outputs[0]
+    assert found.outputs[0].tolist() == expected.tolist()
+    rows = -(-max(20 - len(dead), 1) // 16)
+    assert input_packets(TINY, build.input, words).shape == (5, 1 + 4 * rows)
+    with pytest.raises(VectorError, match=r"must have shape \(batch, 20\), not \(1, 17\)$"):
+        machine.infer(np.zeros(17))
 
 
 def test_several_layers_come_out_by_name(machine):

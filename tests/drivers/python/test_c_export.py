@@ -13,6 +13,7 @@ from eie_compiler.vectors import input_packets, memory_packets
 from eie_driver.c_export import ExportError, array, export_files
 from eie_hdl.config import PRESETS
 from eie_sim.c_driver.program import C_FLAGS, DRIVER
+from support.dead_inputs import clear_inputs
 
 TINY = PRESETS["tiny"]
 
@@ -28,7 +29,8 @@ def build():
 def values(text, name):
     """Parse the elements of a C array."""
     body = re.search(rf" {name}\[\] = {{(.*?)}};", text, re.S)[1]
-    return [int(value.strip().removesuffix("u"), 0) for value in body.split(",") if value.strip()]
+    return [int(value.strip().removesuffix("u").replace("EIE_NOT_SENT", "-1"), 0)
+            for value in body.split(",") if value.strip()]
 
 
 @pytest.mark.parametrize("name", ["", "2nd", "Model", "a-b", "a.b", "../a", "_a", "ä", "a\n"])
@@ -92,6 +94,23 @@ def test_inputs_have_their_places_in_the_packet(build):
             assert beats[0] == header
             packet = int.from_bytes(beats[1:].astype("<u8").tobytes(), "little")
             assert packet == (1 << TINY.act_width) - 1 << bit - 64
+
+
+def test_inputs_that_are_not_sent_have_no_place(tmp_path):
+    network = random_network(np.random.default_rng(1), [40, 9], density=0.5, frac=4, v_width=3)
+    dead = list(range(3, 23))
+    whole, build = (compile_network(each, TINY) for each in (network, clear_inputs(network, dead)))
+    texts = export_files(build)
+    places = values(texts["model.c"], "model_input_places")
+    assert [element for element, bit in enumerate(places) if bit < 0] == dead
+    assert "MODEL_N_INPUTS = 40," in texts["model.h"]
+    assert "MODEL_INPUT_BEATS = 9," in texts["model.h"]    # a header and 2 rows of 4 PEs
+    assert "MODEL_INPUT_BEATS = 13," in export_files(whole)["model.h"]
+    words = np.arange(1, 41)[np.newaxis]
+    beats = input_packets(build.config, build.input, words)[0]
+    packet = int.from_bytes(beats.astype("<u8").tobytes(), "little")
+    assert [packet >> bit & 0xFF for bit in places if bit >= 0] == [
+        word for element, word in enumerate(words[0].tolist()) if element not in dead]
 
 
 def test_lines_of_arrays_are_full_but_not_too_long():

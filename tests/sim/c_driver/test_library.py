@@ -18,6 +18,7 @@ from eie_hdl.registers import REGISTERS, Error
 from eie_sim.c_driver.library import CDriver, compile_library
 from eie_sim.c_driver.program import C_FLAGS, DRIVER
 from eie_sim.inference import infer
+from support.dead_inputs import clear_inputs
 
 TINY = PRESETS["tiny"]
 
@@ -85,6 +86,21 @@ def test_results_are_those_of_the_golden_model(tmp_path, config, sizes, outputs,
         assert status == OK
         assert outputs.tolist() == expected(build, batch).tolist()
     assert (driver.waits > 0) == interrupts
+
+
+@pytest.mark.parametrize("dead", [[0, 7, 8, 9, 29], list(range(30))], ids=["some", "all"])
+def test_inputs_that_no_result_depends_on_are_not_sent_but_checked(tmp_path, dead):
+    network = clear_inputs(random_network(np.random.default_rng(3), [30, 20, 9], density=0.5,
+                                          frac=4, v_width=TINY.v_width), dead)
+    build, whole = (compile_network(network, TINY, keep_dead_rows=keep) for keep in (False, True))
+    driver = CDriver(compile_library(build, tmp_path), build)
+    assert (driver.init(), driver.load()) == (OK, OK)
+    words = inputs_of(build)
+    status, outputs = driver.infer(words)
+    assert status == OK
+    assert outputs.tolist() == expected(build, words).tolist() == expected(whole, words).tolist()
+    words[0, 8] = 128
+    assert driver.infer(words)[0] == VALUE
 
 
 def test_inputs_are_sent_ahead(loaded):

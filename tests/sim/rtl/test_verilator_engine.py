@@ -25,6 +25,7 @@ from eie_hdl.format import Memory
 from eie_sim.inference import infer
 from eie_sim.rtl import cocotb_engine, verilator_engine, verilator_host
 from eie_sim.rtl.verilator_bus import VerilatorBus
+from support.dead_inputs import clear_inputs
 
 N_IMAGES = 5
 
@@ -50,6 +51,18 @@ def test_outputs_counters_and_traffic_are_those_of_cocotb(network, simulators):
     traffic = {"packets", "beats", "result_packets", "result_beats"}
     assert {name: one.traffic[name] for name in traffic} == {
         name: other.traffic[name] for name in traffic}
+
+
+@pytest.mark.parametrize("dead", [[0, 3, 4, 17], list(range(24))], ids=["some", "all"])
+def test_inputs_that_are_not_sent_change_no_bit(verilator, simulators, dead):
+    network = clear_inputs(random_network(np.random.default_rng(5), [24, 40, 9], density=0.3,
+                                          v_width=3, frac=4), dead)
+    build, whole = (compile_network(network, PRESETS["tiny"], keep_dead_rows=keep)
+                    for keep in (False, True))
+    inputs = np.random.default_rng(6).integers(-128, 128, (N_IMAGES, 24))
+    expected = infer(whole, inputs, words=True, engine="golden").outputs
+    result = verilator_engine.run(build, inputs, cache=simulators)
+    assert cocotb_engine.compare(build, result.outputs, expected) == []
 
 
 def test_the_interval_excludes_loading_and_is_about_that_of_cocotb(network, simulators):
