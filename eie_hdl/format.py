@@ -57,8 +57,6 @@ class Kind(enum.Enum, shape=2):
     START = 1
     #: End of a tile: drain the accumulators.
     END = 2
-    #: Word to be written to a memory.
-    LOAD = 3
 
 
 class Memory(enum.Enum, shape=3):
@@ -108,16 +106,18 @@ class Layouts:
     scan : :class:`~amaranth.lib.data.StructLayout`
         Scanned activation: `column` = slot · n_pe + PE, and its `value`. `end` marks the end of the
         scan and carries no activation.
-    activation, start, end, load : :class:`~amaranth.lib.data.StructLayout`
+    activation, start, end : :class:`~amaranth.lib.data.StructLayout`
         Bodies of a message, by :class:`Kind`. `pointer` is the pointer of the column; `source`,
         `destination` and `bias` are rows of the activation SRAM, and `last_word` is the number of
-        such rows minus one; the busy cycles of PE `watched` are counted; `load` addresses PE `pe`,
-        or all PEs if `everyone` is set. With `read`, which exists only with ``readback``, the PE
-        returns the word at the address instead: ``act_width`` bits from bit ``data * act_width``.
-        With `send`, a start sends a vector to the host instead of a scan: `last_word`, `last_lane`
-        and `last_pe` are the place of its last element.
+        such rows minus one; the busy cycles of PE `watched` are counted. With `send`, a start sends
+        a vector to the host instead of a scan: `last_word`, `last_lane` and `last_pe` are the place
+        of its last element.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
+    load : :class:`~amaranth.lib.data.StructLayout`
+        Word to be written to a memory of PE `pe`, or of all PEs if `everyone` is set. With `read`,
+        which exists only with ``readback``, the PE returns the word at the address instead:
+        ``act_width`` bits from bit ``data * act_width``.
     column : :class:`~amaranth.lib.data.StructLayout`
         Message after pointer read: an activation has become `count` entries from entry `begin`,
         all to be multiplied by `value`.
@@ -219,8 +219,7 @@ class Layouts:
                                       "offset": act_addr})
         self.read = data.StructLayout({
             "memory": Memory, "pe": pe, "address": address, "count": address.width + 1})
-        self.message = _message(activation=self.activation, start=self.start, end=self.end,
-                                load=self.load)
+        self.message = _message(activation=self.activation, start=self.start, end=self.end)
 
         begin = data.StructLayout({"codebook": codebook})
         self.column = _message(

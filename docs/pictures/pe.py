@@ -51,6 +51,7 @@ def draw():
     p.arrow(queue.top(), (queue.top()[0], 58), (56, 58), text="filling, full", at=(290, 46))
     p.arrow(write_back.bottom(0.75), (write_back.bottom(0.75)[0], 380), (56, 380),
             text="tile written, overflow", at=(500, 369))
-    p.arrow(message.top(0.35), (message.top(0.35)[0], 136), text="LOAD: to\nthe memories",
-            at=(94, 106), align="left")
+    words = p.box(98, 96, 66, 58, "word\nregister", note="1 cycle")
+    p.arrow((56, 125), words.left())
+    p.arrow(words.top(), (131, 72), text="to the memories", at=(139, 77), align="left")
     return p

@@ -24,13 +24,13 @@ def draw():
     p.text(770, 20, "parent", size=12)
     p.text(770, 366, "each child", size=12)
     for number, (name, latency, member) in enumerate([
-        ("message\nregister", "1 cycle", "message"), ("LNZD", "2 cycles", "scan"),
+        ("registers", "1 cycle", "message, load"), ("LNZD", "2 cycles", "scan"),
         ("all\nchildren", "2 cycles", "written"), ("any\nchild", "1 cycle", "filling, full"),
         ("sum", "1 cycle", "events"),
     ]):
         box = p.box(596 + 70 * number, 170, 64, 74, name, note=latency)
         middle = box.top()[0]
         for points in [(middle, 60), box.top()], [box.bottom(), (middle, 350)]:
-            p.arrow(*(points if member == "message" else reversed(points)))
+            p.arrow(*(points if name == "registers" else reversed(points)))
         p.text(middle, 46, member, size=12)
     return p

@@ -7,7 +7,6 @@ from ..format import COUNTER_WIDTH, COUNTERS, Layouts, Memory, image_file
 from ..lib.sram import Sram
 from ..tree.tree import Link
 from .broadcast_throttle import BroadcastThrottle
-from .broadcaster import Broadcaster
 from .counters import Counters
 from .sequencer import Sequencer, fault_layout
 from .tile_tracker import TileTracker
@@ -26,8 +25,9 @@ class CcuSignature(wiring.Signature):
     Members
     -------
     load : :py:`In(stream.Signature(layouts.load))`
-        Words for the memories. While a program runs, only activations that it does not use may be
-        loaded; they are accepted in cycles without another broadcast.
+        Words for the memories, accepted in every cycle. While a program runs, only activations that
+        it does not use may be loaded, to each PE in turn; if there is only one PE, they are
+        accepted in every other cycle, as it may need two cycles to write a word.
     run : :py:`In(stream.Signature(layouts.run))`
         Starts of programs, accepted while the core is idle.
     read : :py:`In(stream.Signature(layouts.read))`
@@ -93,7 +93,7 @@ class Ccu(wiring.Component):
     host : :py:`Out(CcuSignature(config))`
         To the host.
     link : :py:`In(Link(config))`
-        To the PEs. The broadcast is registered.
+        To the PEs. Messages and words are registered.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -110,7 +110,6 @@ class Ccu(wiring.Component):
         # `ledger` keeps its name in the Verilog, to which constraints and waveforms may refer.
         m.submodules.program   = program   = self.program
         m.submodules.sequencer = sequencer = Sequencer(config)
-        m.submodules.broadcast = broadcast = Broadcaster(config)
         m.submodules.throttle  = throttle  = BroadcastThrottle(config)
         m.submodules.ledger    = ledger    = TileTracker(config)
         m.submodules.counters  = counters  = Counters(config)
@@ -118,19 +117,10 @@ class Ccu(wiring.Component):
         # From the host to the PEs.
         connect(m, flipped(host).run, sequencer.run)
         connect(m, flipped(host).read, sequencer.read)
-        connect(m, flipped(host).load, broadcast.load)
         connect(m, sequencer.program, program.r)
-        connect(m, sequencer.message, broadcast.message)
-        connect(m, broadcast.program, program.w)
-        connect(m, broadcast.o, flipped(link).message)
-        m.d.comb += [
-            throttle.filling.eq(link.filling),
-            throttle.full.eq(link.full),
-            throttle.sent.eq(sequencer.message.valid & sequencer.message.ready),
-            broadcast.stop.eq(throttle.stop),
-            broadcast.busy.eq(sequencer.busy),
-            sequencer.watched.eq(host.watched),
-        ]
+        m.d.comb += sequencer.watched.eq(host.watched)
+        self._broadcast_messages(m, sequencer, throttle)
+        self._broadcast_words(m, sequencer)
 
         # From the PEs to the host.
         connect(m, flipped(link).scan, sequencer.scan)
@@ -162,3 +152,40 @@ class Ccu(wiring.Component):
         ]
 
         return m
+
+    def _broadcast_messages(self, m, sequencer, throttle):
+        """Broadcast the messages of the sequencer unless an activation queue might overflow."""
+        message, link = sequencer.message, self.link
+        m.d.comb += [
+            throttle.filling.eq(link.filling),
+            throttle.full.eq(link.full),
+            message.ready.eq(~throttle.stop),
+            throttle.sent.eq(message.valid & message.ready),
+        ]
+        m.d.sync += [
+            link.message.valid.eq(throttle.sent),
+            link.message.payload.eq(message.payload),
+        ]
+
+    def _broadcast_words(self, m, sequencer):
+        """Broadcast words except those of the program memory, which are written."""
+        load, link, program = self.host.load, self.link.load, self.program.w
+        is_program = load.p.memory == Memory.PROGRAM
+        accepted = load.valid & load.ready
+        m.d.comb += [
+            load.ready.eq(1),
+            program.addr.eq(load.p.address),
+            program.data.eq(load.p.data),
+            program.en.eq(accepted & is_program),
+        ]
+        m.d.sync += [
+            link.valid.eq(accepted & ~is_program),
+            link.payload.eq(load.payload),
+        ]
+        if self._config.n_pe == 1:    # it may take a cycle more to write a word
+            m.d.comb += load.ready.eq(~(sequencer.busy & link.valid))
+        if self._config.readback:
+            request = sequencer.request
+            m.d.comb += request.ready.eq(~load.valid)
+            with m.If(request.valid & request.ready):
+                m.d.sync += [link.valid.eq(1), link.payload.eq(request.payload)]

@@ -9,7 +9,7 @@ from .counters import strobes_layout
 from .descriptor_check import DescriptorCheck
 from .memory_reader import MemoryReader
 
-__all__ = ["Sequencer", "fault_layout", "message_layout"]
+__all__ = ["Sequencer", "fault_layout"]
 
 
 def fault_layout(config: EIEConfig) -> data.StructLayout:
@@ -17,19 +17,6 @@ def fault_layout(config: EIEConfig) -> data.StructLayout:
     """
     return data.StructLayout({"code": REGISTER["ERROR"].width("code"),
                               "address": unsigned(clog2(config.program_depth))})
-
-
-def message_layout(config: EIEConfig) -> data.StructLayout:
-    """Message of the sequencer: ``layouts.message``, without loads unless ``readback`` is set.
-
-    The body is then no wider than needed. Undriven bits would become an `always` block without
-    inputs, which simulators never run.
-    """
-    layouts = Layouts.of(config)
-    bodies = {"activation": layouts.activation, "start": layouts.start, "end": layouts.end}
-    if config.readback:
-        bodies["load"] = layouts.load
-    return data.StructLayout({"kind": Kind, "body": data.UnionLayout(bodies)})
 
 
 class Sequencer(wiring.Component):
@@ -55,8 +42,10 @@ class Sequencer(wiring.Component):
         As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     program : :py:`In(memory.ReadPort.Signature(...))`
         The program memory.
-    message : :py:`Out(stream.Signature(message_layout(config)))`
+    message : :py:`Out(stream.Signature(layouts.message))`
         Messages to broadcast. An offered message is withdrawn after a fault.
+    request : :py:`Out(stream.Signature(layouts.load))`
+        Requests for memory. Exists only with ``readback``.
     scan : :py:`In(stream.Signature(layouts.scan))`
         Activations that the scanners find.
     answer : :py:`In(stream.Signature(layouts.result))`
@@ -107,7 +96,9 @@ class Sequencer(wiring.Component):
             "fault":   Out(fault_layout(config)),
             "program": In(memory.ReadPort.Signature(
                 addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
-            "message": Out(stream.Signature(message_layout(config))),
+            "message": Out(stream.Signature(layouts.message)),
+            **({"request": Out(stream.Signature(layouts.load))}
+               if config.readback else {}),
             "scan":    In(stream.Signature(layouts.scan)),
             "answer":  In(stream.Signature(layouts.result)),
             "results": Out(stream.Signature(layouts.result)),
@@ -129,7 +120,7 @@ class Sequencer(wiring.Component):
         source, error = self._check(m, descriptor, address, offset)
 
         # A state offers a message; it is sent if the broadcast accepts it and there is no fault.
-        offer = stream.Signature(message_layout(self._config)).create(path=("offer",))
+        offer = stream.Signature(self._layouts.message).create(path=("offer",))
         sent  = offer.valid & offer.ready
         no_fault = self.fault.code == Error.NONE
         m.d.comb += [
@@ -149,7 +140,7 @@ class Sequencer(wiring.Component):
                     self._make_descriptor(m, descriptor)
                 if self._config.readback:
                     with m.Else():
-                        self._read_memory(m, offer)
+                        self._read_memory(m)
             with m.State("FETCH"):
                 m.d.comb += self.strobes.phase_control.eq(1)
                 m.d.comb += [self.program.en.eq(1), self.program.addr.eq(address)]
@@ -226,19 +217,14 @@ class Sequencer(wiring.Component):
         ]
         m.next = "START"
 
-    def _read_memory(self, m, offer):
+    def _read_memory(self, m):
         """Read a memory word by word: broadcast requests, and send the answers to the host."""
         m.submodules.memory_read = reader = MemoryReader(self._config)
         connect(m, flipped(self.read), reader.i)
         connect(m, flipped(self.answer), reader.answer)
         connect(m, reader.program, flipped(self.program))
         connect(m, reader.o, flipped(self.results))
-        m.d.comb += [
-            offer.p.kind.eq(Kind.LOAD),
-            offer.p.body.load.eq(reader.request.payload),
-            offer.valid.eq(reader.request.valid),
-            reader.request.ready.eq(offer.ready),
-        ]
+        connect(m, reader.request, flipped(self.request))
         with m.If(self.read.ready):
             m.next = "IDLE"
 

@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import EIEConfig, clog2
 from ..format import Kind, Layouts, Memory, image_file
 from ..lib.sram import Sram
-from ..tree.tree import Link
+from ..tree.tree import Link, register_broadcast
 from .act_scan import ActScan
 from .decode import EntryDecode
 from .drain import Drain
@@ -132,23 +132,18 @@ class Pe(wiring.Component):
 
     def _receive(self, m, scan, sender, access, ptr_read):
         """Register the broadcast and distribute it. A vector is sent without the pipeline."""
-        message = Signal(self._layouts.message)
-        valid   = Signal()
-        m.d.sync += valid.eq(self.link.message.valid)
-        with m.If(self.link.message.valid):
-            m.d.sync += message.eq(self.link.message.payload)
-
+        message, valid = register_broadcast(m, self.link, "message")
         starts, sends = valid & (message.kind == Kind.START), message.body.start.send
         m.d.comb += [
             scan.i.payload.eq(message.body.start),
             scan.i.valid.eq(starts & ~sends),
             sender.i.payload.eq(message.body.start),
             sender.i.valid.eq(starts & sends),
-            access.i.payload.eq(message.body.load),
-            access.i.valid.eq(valid & (message.kind == Kind.LOAD)),
             ptr_read.i.payload.eq(message),
-            ptr_read.i.valid.eq(valid & (message.kind != Kind.LOAD) & ~(starts & sends)),
+            ptr_read.i.valid.eq(valid & ~(starts & sends)),
         ]
+        word, valid = register_broadcast(m, self.link, "load")
+        m.d.comb += [access.i.payload.eq(word), access.i.valid.eq(valid)]
 
     def _count(self, m, scan, spmat_read, decode, mac):
         """Report events to the counters, busy cycles only if this PE is watched."""

@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +25,7 @@ class PtrRead(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(layouts.message, always_ready=True))`
-        Messages other than loads.
+        Messages other than starts that send a vector.
     o : :py:`Out(stream.Signature(layouts.column, always_ready=True))`
         The messages, with activations as columns.
     even, odd : :py:`In(memory.ReadPort.Signature(...))`
@@ -90,15 +90,15 @@ class PtrRead(wiring.Component):
         is_activation = s3_kind == Kind.ACTIVATION
         count         = (s3_end - s3_begin)[:len(s3_end)]
         is_empty      = is_activation & (count == 0)
+        # Bits above the bodies of other messages belong to activations only.
+        column   = Cat(s3_body.activation.value, s3_begin, count)
+        n_shared = max(each.size for kind, each in body.members.items() if kind != "activation")
         m.d.comb += [
             self.o.valid.eq(s3_valid & ~is_empty if self._drop_empty_columns else s3_valid),
             self.o.p.kind.eq(s3_kind),
-            self.o.p.body.eq(s3_body),
+            self.o.p.body.eq(Cat(
+                Mux(is_activation, column[:n_shared], s3_body.as_value()[:n_shared]),
+                column[n_shared:])),
         ]
-        with m.If(is_activation):
-            m.d.comb += [
-                self.o.p.body.activation.begin.eq(s3_begin),
-                self.o.p.body.activation.count.eq(count),
-            ]
 
         return m

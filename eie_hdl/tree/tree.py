@@ -12,7 +12,8 @@ from ..lib.shared_module import Shared
 from ..lib.stream_queue import StreamQueue
 from .lnzd import LnzdNode
 
-__all__ = ["EVENTS", "Link", "TreeNode", "TreeNodeSignature", "add_tree_nodes"]
+__all__ = ["EVENTS", "Link", "TreeNode", "TreeNodeSignature", "add_tree_nodes",
+           "register_broadcast"]
 
 #: Events that PEs report and the tree sums.
 EVENTS = ("macs", "paddings", "spmat_reads", "pe_busy")
@@ -30,6 +31,9 @@ class Link(wiring.Signature):
     -------
     message : :py:`In(stream.Signature(layouts.message, always_ready=True))`
         Broadcast.
+    load : :py:`In(stream.Signature(layouts.load, always_ready=True))`
+        Words for the memories, also broadcast, with the latency of `message`. A start may follow a
+        word of its source after two cycles.
     scan : :py:`Out(stream.Signature(layouts.scan))`
         Activations found in the activation SRAM.
     result : :py:`Out(stream.Signature(layouts.result))`
@@ -47,6 +51,7 @@ class Link(wiring.Signature):
         count = unsigned(clog2(config.n_pe + 1))
         super().__init__({
             "message": In(stream.Signature(layouts.message, always_ready=True)),
+            "load":    In(stream.Signature(layouts.load, always_ready=True)),
             "scan":    Out(stream.Signature(layouts.scan)),
             "result":  Out(stream.Signature(layouts.result)),
             "written": Out(stream.Signature(1)),
@@ -83,7 +88,7 @@ class TreeNodeSignature(wiring.Signature):
 class TreeNode(wiring.Component):
     """Tree node: connects the links of its children to one parent link, through registers.
 
-    The broadcast is repeated to all children. Scans and results are merged by
+    Messages and words are repeated to all children. Scans and results are merged by
     :class:`~eie_hdl.tree.lnzd.LnzdNode`; a tile is written when all children have written it;
     back-pressure is asserted if that of any child is; events are summed. Latency is one cycle, and
     two cycles for scans and written tiles.
@@ -107,17 +112,12 @@ class TreeNode(wiring.Component):
 
         parent, children = self.parent, self.child
 
-        # Down: the broadcast.
-        message = Signal.like(parent.message.payload)
-        valid   = Signal()
-        m.d.sync += valid.eq(parent.message.valid)
-        with m.If(parent.message.valid):
-            m.d.sync += message.eq(parent.message.payload)
-        for child in children:
-            m.d.comb += [
-                child.message.payload.eq(message),
-                child.message.valid.eq(valid),
-            ]
+        # Down: messages and words.
+        for name in ("message", "load"):
+            payload, valid = register_broadcast(m, parent, name)
+            for child in children:
+                o = getattr(child, name)
+                m.d.comb += [o.payload.eq(payload), o.valid.eq(valid)]
 
         # Up: scans. Queues on both sides of the arbiter decouple its logic from the wires to
         # neighbouring nodes.
@@ -162,6 +162,23 @@ class TreeNode(wiring.Component):
                      for name in EVENTS]
 
         return m
+
+
+def register_broadcast(m, link, name):
+    """Register the stream `name` of a link, ``message`` or ``load``.
+
+    Returns
+    -------
+    payload, valid : :class:`~amaranth.hdl.Signal`
+        The stream, one cycle later.
+    """
+    i = getattr(link, name)
+    payload = Signal.like(i.payload, name=name)
+    valid   = Signal(name=f"{name}_valid")
+    m.d.sync += valid.eq(i.valid)
+    with m.If(i.valid):
+        m.d.sync += payload.eq(i.payload)
+    return payload, valid
 
 
 def add_tree_nodes(m, root, config):

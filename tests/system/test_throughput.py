@@ -19,6 +19,7 @@ from eie_sim.inference import infer
 #: The queue must bridge the time until a stopped broadcast restarts.
 FOUR_PES = dataclasses.replace(PRESETS["tiny"], ptr_depth=256, queue_depth=16)
 ONE_PE = dataclasses.replace(FOUR_PES, n_pe=1, spmat_depth=1024, act_depth=128)
+TWO_PES = dataclasses.replace(FOUR_PES, n_pe=2, ptr_depth=1024, act_depth=512)
 KEEPS_EMPTY = dataclasses.replace(FOUR_PES, drop_empty_columns=False)
 
 
@@ -72,3 +73,19 @@ def test_empty_columns_cost_a_pe_nothing_if_they_are_dropped(cycles_beyond_idle)
     assert cycles <= 200 + 10
     # If kept, each of the 150 empty columns takes a cycle.
     assert 150 - 5 <= kept[0] - cycles <= 150 + 5
+
+
+def test_input_of_the_next_inference_takes_no_broadcast_slots(verilator, simulators):
+    """A dense input of 1,024 elements, back to back through the AXI streams, in 256 words."""
+    n_inputs, n_nonzero = 1024, 945
+    codes = np.zeros((8, n_inputs), np.uint8)
+    codes[np.arange(n_inputs) % 8, np.arange(n_inputs)] = 1
+    layer = make_layer(codes, codebook=np.arange(8) / 64, output_frac=4)
+    build = compile_network(CompressedNetwork((layer,), 4, 3), TWO_PES, mapping="interleaved")
+    rng = np.random.default_rng(2)
+    inputs = np.stack([rng.permutation(np.arange(n_inputs) < n_nonzero) * rng.integers(
+        1, 128, n_inputs) for _ in range(4)])
+    result = infer(build, inputs, words=True, engine="verilator", cache=simulators,
+                   end_to_end=True)
+    assert result.ok and (result.counters["broadcasts"] == n_nonzero).all()
+    assert result.end_to_end.cycles <= 1000

@@ -136,7 +136,8 @@ class Pes:
         self.n_pe = n_pe
         self.input_stall, self.full = stalls[0], full
         self.seed = seed
-        self.messages, self.n_started, self.n_ended, self.n_written = [], 0, 0, 0
+        self.messages, self.loads = [], []
+        self.n_started, self.n_ended, self.n_written = 0, 0, 0
         self.tiles, self.vectors = collections.deque(), collections.deque()
         self.counts = {}
         self.may_write = True
@@ -177,27 +178,29 @@ class Pes:
     async def listen(self, ctx):
         """Log messages, check them against the rules, and count them."""
         link, host = self.dut.link, self.dut.host
-        scanning = was_stopped = was_load = False
+        scanning = was_stopped = was_loading = False
         recent = collections.deque([0], EIEConfig(n_pe=self.n_pe).n_in_flight)
         watched = [host.busy, link.filling, link.full, link.events, link.message.valid,
-                   link.message.payload, link.scan.valid, link.scan.ready, link.scan.payload,
+                   link.message.payload, link.load.valid, link.load.payload,
+                   link.scan.valid, link.scan.ready, link.scan.payload,
                    host.result_blocked, host.run.valid & host.run.ready, host.sending,
                    host.result.valid & host.result.ready & host.result.p.end, host.fault.code]
         sending = False
-        async for (_, _, busy, filling, full, events, given, message, found, taken, element,
-                   refused, run, is_sending, sent, fault) in ctx.tick().sample(*watched):
+        async for (_, _, busy, filling, full, events, given, message, loading, load, found, taken,
+                   element, refused, run, is_sending, sent, fault) in ctx.tick().sample(*watched):
             # A start is seen a cycle after the sequencer has sent it, as is a fault of it.
             starts = (given and message.kind is Kind.START and message.body.start.send
                       and not fault)
             assert is_sending == (sending or starts)
             sending = is_sending and not sent
-            assert not (self.n_pe == 1 and was_load and given and message.kind is Kind.LOAD), \
-                "A word has no time to be written"
-            was_load = given and busy and message.kind is Kind.LOAD
+            if loading:
+                assert not (self.n_pe == 1 and was_loading), "A word has no time to be written"
+                self.loads.append(load)
+            was_loading = loading and busy
             if given:
                 kind, body = seen(message)
                 self.messages.append((kind, body))
-                assert not was_stopped or kind is Kind.LOAD, "The queues are full"
+                assert not was_stopped, "The queues are full"
                 if kind is Kind.START:
                     scanning = not body.send
                     if self.program[self.n_started].get("barrier"):
@@ -207,7 +210,7 @@ class Pes:
                 if kind is Kind.END and self.program[self.n_started - 1].get("result_barrier"):
                     assert not is_sending, "A result has not yet been sent"
                 self.n_ended += kind is Kind.END
-            recent.append(given and message.kind is not Kind.LOAD)
+            recent.append(given)
             stopped = full or (filling and sum(recent) > FILLING_LIMIT)
             is_activation = scanning and found and not element.end
             step = {"cycles": busy, "broadcasts": is_activation and taken,
@@ -275,8 +278,7 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
             last_run = turn == 2
             pes.full = 0.5 * last_run
             await run(ctx, dut, offset=offset)
-            sent = [(kind, body) for kind, body in pes.messages if kind is not Kind.LOAD]
-            assert sent == list(messages(config, program, found, offset, watched))
+            assert pes.messages == list(messages(config, program, found, offset, watched))
             assert pes.n_written == pes.n_ended == (turn + 1) * n_tiles
             assert ctx.get(dut.host.overflow) == any(tokens[turn])
             if any(tokens[turn]):
@@ -287,8 +289,7 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
                 "phase_control", "phase_compute", "phase_output", "stall_barrier"))
             assert counts["macs"] > 0
         await ctx.tick().repeat(30)
-        assert [body for kind, body in pes.messages if kind is Kind.LOAD] == [
-            layouts.load.const(load) for load in loads]
+        assert pes.loads == [layouts.load.const(load) for load in loads]
 
     async def loader(ctx):
         while not last_run:

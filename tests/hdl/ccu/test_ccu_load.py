@@ -1,4 +1,4 @@
-"""Ccu loading memories: before programs, and in the gaps of one."""
+"""Ccu loading memories: before programs, and while one runs."""
 
 import dataclasses
 import random
@@ -29,23 +29,18 @@ def descriptor(layouts=LAYOUTS, address=0, **fields):
     return {"memory": Memory.PROGRAM, "address": address, "data": data.as_value().value}
 
 
-def listener(dut):
-    """Messages by cycle, and the bench that logs them."""
-    messages = {}
+def listener(stream):
+    """Payloads of a broadcast by cycle, and the bench that logs them."""
+    seen = {}
 
     async def listen(ctx):
         cycle = 0
-        async for *_, given, message in ctx.tick().sample(
-                dut.link.message.valid, dut.link.message.payload):
+        async for *_, given, payload in ctx.tick().sample(stream.valid, stream.payload):
             if given:
-                messages[cycle] = message
+                seen[cycle] = payload
             cycle += 1
 
-    return messages, listen
-
-
-def loads(messages):
-    return [message.body.load for message in messages.values() if message.kind is Kind.LOAD]
+    return seen, listen
 
 
 def test_words_are_broadcast_and_descriptors_kept(simulate, stalls):
@@ -53,7 +48,7 @@ def test_words_are_broadcast_and_descriptors_kept(simulate, stalls):
     program = [rng.getrandbits(LAYOUTS.descriptor.size) for _ in range(CONFIG.program_depth)]
     words, expected = random_words(rng, 20)
     dut = Ccu(CONFIG)
-    messages, listen = listener(dut)
+    loads, listen = listener(dut.link.load)
 
     async def bench(ctx):
         descriptors = [{"memory": Memory.PROGRAM, "address": address, "data": data,
@@ -61,7 +56,7 @@ def test_words_are_broadcast_and_descriptors_kept(simulate, stalls):
         await put(ctx, dut.host.load, words[:10] + descriptors + words[10:], stall=stalls.input,
                   rng=rng)
         await ctx.tick().repeat(2)
-        assert loads(messages) == expected
+        assert list(loads.values()) == expected
         assert [ctx.get(dut.program.data[row]) for row in range(CONFIG.program_depth)] == program
 
     simulate(dut, bench, background=[listen])
@@ -77,12 +72,12 @@ def test_a_word_is_broadcast_in_every_cycle_one_cycle_later_while_nothing_runs(s
             ctx.set(dut.host.load.payload, {"memory": Memory.PTR, "address": 7 + n, "data": n})
             assert ctx.get(dut.host.load.ready)
             await ctx.tick()
-            assert ctx.get(dut.link.message.valid)
-            load = ctx.get(dut.link.message.p.body.load)
+            assert ctx.get(dut.link.load.valid)
+            load = ctx.get(dut.link.load.payload)
             assert (load.address, load.data) == (7 + n, n)
         ctx.set(dut.host.load.valid, 0)
         await ctx.tick()
-        assert not ctx.get(dut.link.message.valid)
+        assert not ctx.get(dut.link.load.valid)
 
     simulate(dut, bench)
 
@@ -95,7 +90,7 @@ def test_words_are_taken_at_the_rate_of_a_pe_while_a_program_waits(simulate, n_p
              for number, word in enumerate(random_words(random.Random(37), 30, [Memory.ACT])[0])]
     expected = [layouts.load.const(word) for word in words]
     dut = Ccu(config)
-    messages, listen = listener(dut)
+    loads, listen = listener(dut.link.load)
 
     async def bench(ctx):
         await put(ctx, dut.host.load, [descriptor(layouts, final=1)])
@@ -105,52 +100,92 @@ def test_words_are_taken_at_the_rate_of_a_pe_while_a_program_waits(simulate, n_p
         await ctx.tick().repeat(2)
 
     simulate(dut, bench, background=[listen])
-    assert loads(messages) == expected
-    cycles = [cycle for cycle, message in messages.items() if message.kind is Kind.LOAD]
+    assert list(loads.values()) == expected
+    cycles = list(loads)
     assert cycles == [cycles[0] + distance * number for number in range(30)]
 
 
-def test_words_do_not_keep_activations_waiting(simulate):
-    """No word is taken while activations are sent; the first gap of one cycle takes one."""
+def test_words_and_activations_do_not_delay_each_other(simulate):
+    """A word and an activation are sent in every cycle."""
     dut = Ccu(CONFIG)
-    messages, listen = listener(dut)
-    words, expected = random_words(random.Random(41), 10, [Memory.ACT])
-    n_taken = 0
+    (messages, listen), (loads, listen_to_loads) = map(listener, (dut.link.message, dut.link.load))
+    words, expected = random_words(random.Random(41), 30, [Memory.ACT])
 
     async def loader(ctx):
-        nonlocal n_taken
         await put(ctx, dut.host.load, [descriptor(final=1)])
         await put(ctx, dut.host.run, [{}])
         await ctx.tick().until(dut.link.scan.valid)
-        for word in words:
-            await put(ctx, dut.host.load, [word])
-            n_taken += 1
+        await put(ctx, dut.host.load, words)
         await ctx.tick().repeat(2)
 
     async def scanner(ctx):
         await ctx.tick().repeat(20)
-        for n_columns, n_before in [(30, 0), (30, 1)]:
-            # A scanner that has something in every cycle, then nothing for one.
-            await put(ctx, dut.link.scan, [{"column": n, "value": 1} for n in range(n_columns)])
-            assert n_taken == n_before
-            await ctx.tick()
+        await put(ctx, dut.link.scan, [{"column": n, "value": 1} for n in range(60)])
         await put(ctx, dut.link.scan, [{"end": 1}])
         await put(ctx, dut.link.written, [0])
 
-    simulate(dut, loader, scanner, background=[listen])
-    assert loads(messages) == expected
+    simulate(dut, loader, scanner, background=[listen, listen_to_loads])
+    assert list(loads.values()) == expected
     activations = [cycle for cycle, message in messages.items()
                    if message.kind is Kind.ACTIVATION]
-    first = activations[0]
-    # The gap, in which a word was sent.
-    assert activations == [*range(first, first + 30), *range(first + 31, first + 61)]
+    first, first_load = activations[0], min(loads)
+    assert activations == [*range(first, first + 60)]
+    assert list(loads) == [*range(first_load, first_load + 30)]
+    assert activations[0] < first_load < activations[-30]
+
+
+def test_requests_wait_for_words(simulate):
+    """A word is sent in every cycle, and then the request for memory."""
+    config = dataclasses.replace(CONFIG, readback=True)
+    dut = Ccu(config)
+    loads, listen = listener(dut.link.load)
+    words, expected = random_words(random.Random(47), 10, [Memory.ACT])
+
+    async def loader(ctx):
+        await put(ctx, dut.host.load, words)
+        await ctx.tick().repeat(4)
+
+    async def reader(ctx):
+        await put(ctx, dut.host.read, [{"memory": Memory.SPMAT, "pe": 2, "address": 5,
+                                        "count": 1}])
+
+    async def pes(ctx):
+        await ctx.tick().until(dut.link.load.valid & dut.link.load.p.read)
+        while True:
+            await put(ctx, dut.link.result, [{"word": [1]}, {"end": 1}])
+
+    async def host(ctx):
+        ctx.set(dut.host.result.ready, 1)
+
+    simulate(dut, loader, reader, host, background=[listen, pes])
+    assert list(loads.values())[:10] == expected
+    assert list(loads)[:10] == [*range(min(loads), min(loads) + 10)]
+    request = list(loads.values())[10]
+    assert (request.read, request.memory, request.pe, request.address) == (1, Memory.SPMAT, 2, 5)
+
+
+def test_start_follows_a_word_accepted_with_it_after_at_least_two_cycles(simulate):
+    """So much time may a PE need to write the word."""
+    dut = Ccu(CONFIG)
+    (messages, listen), (loads, listen_to_loads) = map(listener, (dut.link.message, dut.link.load))
+
+    async def bench(ctx):
+        await put(ctx, dut.host.load, [descriptor(final=1)])
+        ctx.set(dut.host.run.valid, 1)
+        await put(ctx, dut.host.load, random_words(random.Random(53), 1)[0])
+        ctx.set(dut.host.run.valid, 0)
+        await ctx.tick().repeat(10)
+
+    simulate(dut, bench, background=[listen, listen_to_loads])
+    [sent], [start] = loads, messages
+    assert start >= sent + 2
 
 
 def test_words_are_accepted_after_the_machine_has_failed(simulate):
     """The rest of a packet that is being received is accepted."""
     words, expected = random_words(random.Random(43), 10)
     dut = Ccu(CONFIG)
-    messages, listen = listener(dut)
+    loads, listen = listener(dut.link.load)
 
     async def bench(ctx):
         await put(ctx, dut.host.load, [descriptor(valid=0)])
@@ -160,15 +195,15 @@ def test_words_are_accepted_after_the_machine_has_failed(simulate):
         await ctx.tick().repeat(2)
 
     simulate(dut, bench, background=[listen])
-    assert loads(messages) == expected
+    assert list(loads.values()) == expected
 
 
 def test_nothing_is_sent_without_a_program_or_a_word(simulate):
     dut = Ccu(CONFIG)
-    messages, listen = listener(dut)
+    (messages, listen), (loads, listen_to_loads) = map(listener, (dut.link.message, dut.link.load))
 
     async def bench(ctx):
         await nothing(ctx, dut.host.result, cycles=20)
-        assert not messages and not ctx.get(dut.host.busy)
+        assert not messages and not loads and not ctx.get(dut.host.busy)
 
-    simulate(dut, bench, background=[listen])
+    simulate(dut, bench, background=[listen, listen_to_loads])

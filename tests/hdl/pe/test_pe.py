@@ -89,10 +89,11 @@ class Case:
         for memory, address, data in words:
             everyone = self.rng.randrange(2)
             pe = (self.index + everyone) % self.config.n_pe
-            yield load(memory=memory, address=address, data=data, pe=pe, everyone=everyone)
+            yield {"memory": memory, "address": address, "data": data, "pe": pe,
+                   "everyone": everyone}
             if self.config.n_pe > 1:
-                yield load(memory=memory, address=address, data=self.rng.getrandbits(16),
-                           pe=(self.index + 1) % self.config.n_pe)
+                yield {"memory": memory, "address": address, "data": self.rng.getrandbits(16),
+                       "pe": (self.index + 1) % self.config.n_pe}
 
     def messages(self):
         """Each tile: its start, its activations and its end."""
@@ -156,10 +157,6 @@ class Case:
         return saturate(relu(value) if fields["relu"] else value, self.config.act_width)
 
 
-def load(**fields):
-    return {"kind": Kind.LOAD, "body": {"load": fields}}
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_tiles_are_computed_as_the_model_does(simulate, stalls, name):
     """Tiles follow one another without waiting for what is written, with vectors in between."""
@@ -175,7 +172,7 @@ def test_tiles_are_computed_as_the_model_does(simulate, stalls, name):
         nonlocal n_overlaps
         rng = random.Random(43)
         ctx.set(dut.index, case.index)
-        await put(ctx, dut.link.message, list(case.loads()))
+        await put(ctx, dut.link.load, list(case.loads()))
         for number, tile in enumerate(case.messages()):
             for message in tile:
                 while ctx.get(dut.link.full) or (message["kind"] is Kind.START
@@ -222,14 +219,20 @@ def test_tiles_are_computed_as_the_model_does(simulate, stalls, name):
     assert n_overlaps >= 2    # vectors sent during scans
 
 
-def one_tile(n_columns, n_rows, config):
-    """Loads for columns that are full up to `n_rows`, then the start of a tile."""
-    words = [load(memory=Memory.PTR, address=column, data=column * n_rows, everyone=1)
-             for column in range(n_columns + 1)]
-    word = Layouts.of(config).spmat_word.const([{"v": 1, "z": 0}] * config.entries_per_word)
-    words += [load(memory=Memory.SPMAT, address=row, data=word.as_value().value, everyone=1)
-              for row in range(-(-n_columns * n_rows // config.entries_per_word))]
-    return words + [{"kind": Kind.START, "body": {"start": {}}}]
+START = {"kind": Kind.START, "body": {"start": {}}}
+
+
+def full_columns(n_columns, n_rows, config):
+    """Words of columns that are full up to `n_rows`."""
+    words = [word(Memory.PTR, column, column * n_rows) for column in range(n_columns + 1)]
+    entries = Layouts.of(config).spmat_word.const([{"v": 1, "z": 0}] * config.entries_per_word)
+    return words + [word(Memory.SPMAT, row, entries.as_value().value)
+                    for row in range(-(-n_columns * n_rows // config.entries_per_word))]
+
+
+def word(memory, address, data):
+    """Word for all PEs."""
+    return {"memory": memory, "address": address, "data": data, "everyone": 1}
 
 
 def activation(column, value=1):
@@ -244,8 +247,8 @@ def test_an_entry_is_accumulated_in_every_cycle_from_the_first_to_the_last(simul
     dut = Pe(config)
 
     async def producer(ctx):
-        await put(ctx, dut.link.message, one_tile(n_columns, n_rows, config))
-        await put(ctx, dut.link.message, [activation(n) for n in range(n_columns)])
+        await put(ctx, dut.link.load, full_columns(n_columns, n_rows, config))
+        await put(ctx, dut.link.message, [START, *map(activation, range(n_columns))])
 
     async def consumer(ctx):
         await ctx.tick().until(dut.link.events.macs == 1)
@@ -267,10 +270,9 @@ def test_empty_column_takes_a_cycle_only_if_it_is_not_dropped(simulate, drop):
     dut = Pe(config)
 
     async def producer(ctx):
-        await put(ctx, dut.link.message, one_tile(5, 2, config)[:-1])
-        await put(ctx, dut.link.message, [
-            load(memory=Memory.PTR, address=n, data=data, everyone=1)
-            for n, data in enumerate(pointers)])
+        await put(ctx, dut.link.load, full_columns(5, 2, config))
+        await put(ctx, dut.link.load, [word(Memory.PTR, n, data)
+                                       for n, data in enumerate(pointers)])
         await put(ctx, dut.link.message, [activation(n) for n in range(5)])
 
     async def consumer(ctx):
@@ -286,7 +288,7 @@ def test_empty_column_takes_a_cycle_only_if_it_is_not_dropped(simulate, drop):
 
 
 def test_queue_is_filling_when_queue_depth_columns_wait(simulate):
-    """A column whose entries are being read no longer counts as waiting, and loads never do."""
+    """A column whose entries are being read no longer counts as waiting, and a start never does."""
     config = PRESETS["tiny"]
     dut = Pe(config)
 
@@ -299,7 +301,8 @@ def test_queue_is_filling_when_queue_depth_columns_wait(simulate):
         return seen
 
     async def bench(ctx):
-        assert not await is_ever_filling(ctx, one_tile(1, config.acc_depth, config))
+        await put(ctx, dut.link.load, full_columns(1, config.acc_depth, config))
+        assert not await is_ever_filling(ctx, [START])
         columns = [activation(0)] * (1 + config.queue_depth)
         assert not await is_ever_filling(ctx, columns[1:])
         await ctx.tick().repeat(len(columns) * config.acc_depth)
@@ -324,16 +327,15 @@ def test_activations_loaded_during_write_back_arrive_in_their_place(simulate, fi
     n_together = 0
 
     async def producer(ctx):
-        await put(ctx, dut.link.message, one_tile(1, config.acc_depth, config))
-        await put(ctx, dut.link.message, [
-            load(memory=Memory.CODEBOOK, address=1, data=1, everyone=1), activation(0, 5)])
+        await put(ctx, dut.link.load, full_columns(1, config.acc_depth, config))
+        await put(ctx, dut.link.load, [word(Memory.CODEBOOK, 1, 1)])
+        await put(ctx, dut.link.message, [START, activation(0, 5)])
         await ctx.tick().repeat(40)
         await put(ctx, dut.link.message, [{"kind": Kind.END, "body": {"end": {
             "destination": destination, "last_word": n_words - 1}}}])
         await ctx.tick().repeat(1 + first)
         for row in rows:
-            await put(ctx, dut.link.message, [
-                load(memory=Memory.ACT, address=row, data=row, everyone=1)])
+            await put(ctx, dut.link.load, [word(Memory.ACT, row, row)])
             await ctx.tick()
         await ctx.tick().repeat(20)
         for row in rows:
@@ -348,10 +350,45 @@ def test_activations_loaded_during_write_back_arrive_in_their_place(simulate, fi
     async def observer(ctx):
         nonlocal n_together
         was_loaded = False
-        async for *_, valid, message, en, addr in ctx.tick().sample(
-                dut.link.message.valid, dut.link.message.payload, dut.act.w.en, dut.act.w.addr):
+        async for *_, valid, en, addr in ctx.tick().sample(
+                dut.link.load.valid, dut.act.w.en, dut.act.w.addr):
             n_together += bool(was_loaded and en and addr < rows[0])
-            was_loaded = valid and message.kind is Kind.LOAD
+            was_loaded = valid
 
     simulate(dut, producer, consumer, background=[observer])
     assert n_together == n_words * meets
+
+
+@pytest.mark.parametrize("delay, waits", [(8, False), (9, True), (10, False), (11, False)])
+def test_start_two_cycles_after_a_word_finds_it_written(simulate, delay, waits):
+    """Also if the word waits for a row of the write-back, the last one of a tile."""
+    config = PRESETS["tiny"]
+    destination, row = 8, 40
+    dut = Pe(config)
+    n_waits = 0
+
+    async def producer(ctx):
+        await put(ctx, dut.link.message, [START, {"kind": Kind.END, "body": {"end": {
+            "destination": destination, "last_word": config.tile_words - 1}}}])
+        await ctx.tick().until(dut.act.w.en)
+        await ctx.tick().repeat(delay)
+        await put(ctx, dut.link.load, [word(Memory.ACT, row, 5)])
+        await ctx.tick()
+        await put(ctx, dut.link.message, [
+            {"kind": Kind.START, "body": {"start": {"source": row}}}])
+
+    async def consumer(ctx):
+        *_, found, end = await get(ctx, dut.link.scan, 3)
+        assert (found.value, found.end, end.end) == (5, 0, 1)
+
+    async def observer(ctx):
+        nonlocal n_waits
+        history = [0, 0]
+        async for *_, valid, en, addr in ctx.tick().sample(
+                dut.link.load.valid, dut.act.w.en, dut.act.w.addr):
+            # A word is in the register of the link, then in a buffer, and is then written.
+            n_waits += bool(history[-2] and en and addr != row)
+            history.append(valid)
+
+    simulate(dut, producer, consumer, background=[observer])
+    assert n_waits == waits

@@ -51,10 +51,13 @@ def messages(rng, count):
         lambda: (Kind.START, {"start": {"source": rng.randrange(16), "send": rng.randrange(2),
                                         "watched": rng.randrange(2)}}),
         lambda: (Kind.END, {"end": {"destination": rng.randrange(16), "shift": rng.randrange(8)}}),
-        lambda: (Kind.LOAD, {"load": {"address": rng.randrange(256), "data": rng.getrandbits(60),
-                                      "memory": Memory.SPMAT, "pe": rng.randrange(2)}}),
     ]
     return [dict(zip(("kind", "body"), rng.choice(bodies)())) for _ in range(count)]
+
+
+def words(rng, count):
+    return [{"address": rng.randrange(256), "data": rng.getrandbits(60), "memory": Memory.SPMAT,
+             "pe": rng.randrange(2), "everyone": rng.randrange(2)} for _ in range(count)]
 
 
 def watch(dut, of, seen):
@@ -87,18 +90,20 @@ def written(dut, tokens, stalls):
 
 @TREES
 @pytest.mark.parametrize("stall", [0, 0.5])
-def test_broadcast_arrives_everywhere_one_cycle_later_per_level(simulate, n_pe, stall):
+@pytest.mark.parametrize("name, payloads", [("message", messages), ("load", words)])
+def test_broadcast_arrives_everywhere_one_cycle_later_per_level(simulate, n_pe, stall, name,
+                                                                payloads):
     dut, rng, seen = tree(n_pe), random.Random(n_pe), []
-    sent = messages(rng, 25)
+    sent = payloads(rng, 25)
     n_levels = EIEConfig(n_pe=n_pe).n_levels
 
     async def bench(ctx):
-        await put(ctx, dut.parent.message, sent, stall=stall, rng=rng)
+        await put(ctx, getattr(dut.parent, name), sent, stall=stall, rng=rng)
         await ctx.tick().repeat(n_levels + 1)
 
     simulate(dut, bench, background=[
-        watch(dut, lambda link: link.message.valid, valid := []),
-        watch(dut, lambda link: link.message.payload.as_value(), seen)])
+        watch(dut, lambda link: getattr(link, name).valid, valid := []),
+        watch(dut, lambda link: getattr(link, name).payload.as_value(), seen)])
     assert sum(parent for parent, _ in valid) == len(sent)
     for cycle in range(len(valid) - n_levels):
         for at_child, payload in zip(valid[cycle + n_levels][1], seen[cycle + n_levels][1]):
