@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 #: Version of the keys of every JSON file. It changes when a key changes its name or meaning.
 SCHEMA_VERSION = 1
@@ -137,11 +137,15 @@ class Layouts:
         to obtain its pointer, and completes the tile with `end`. `barrier`: wait for the write-back
         of all earlier tiles first. `result_barrier`: before the tile is written, wait until all
         earlier results have been sent. `start.send`: send the source to the host instead; `end` is
-        ignored. `input`: the source is in the input buffer selected at the start. `final`: the
-        program ends. `valid` is set in all descriptors, so that cleared memory is not a program.
+        ignored. `offset_source`, `offset_destination`: add the offset of the program's buffer to
+        the first row of the source, or of the destination; biases are never offset. `frees_input`:
+        the last descriptor that reads the input. `alone`, in the first descriptor: wait until
+        earlier programs have ended, as not all vectors are in the region of the buffer. `final`:
+        the program ends. `valid` is set in all descriptors, so that cleared memory is not a
+        program.
     run : :class:`~amaranth.lib.data.StructLayout`
         Start of a program: the first `descriptor`, and the `offset` in rows that is added to the
-        source of descriptors with `input`.
+        sources and destinations of descriptors with `offset_source` and `offset_destination`.
     read : :class:`~amaranth.lib.data.StructLayout`
         Request for `count` words of `memory` of PE `pe`, from `address`. A read of `ACT` returns
         the rows of all PEs, as a vector.
@@ -196,7 +200,8 @@ class Layouts:
             "relu": 1})
 
         self.descriptor = data.StructLayout({
-            "start": data.StructLayout(start), "end": self.end, "ptr_base": pointer, "input": 1,
+            "start": data.StructLayout(start), "end": self.end, "ptr_base": pointer,
+            "offset_source": 1, "offset_destination": 1, "frees_input": 1, "alone": 1,
             "barrier": 1, "result_barrier": 1, "final": 1, "valid": 1})
 
         self.memories = {

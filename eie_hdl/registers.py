@@ -26,7 +26,7 @@ ADDRESS_WIDTH = 10
 PRODUCT_ID = int.from_bytes(b"EIE\x01")
 
 #: Semantic version of the hardware as seen by software: major, minor, patch.
-VERSION = (1, 0, 0)
+VERSION = (2, 0, 0)
 
 
 class Error(enum.IntEnum):
@@ -187,7 +187,7 @@ _CONTROL_BASE = 0x80
 _COUNTER_BASE = 0x100
 
 #: Registers that a running program depends on.
-_LOCKED = ("WATCHDOG", "INPUT_BASE", "INPUT_WORDS")
+_LOCKED = ("WATCHDOG", "INPUT_BASE", "INPUT_WORDS", "INPUT_STRIDE")
 
 _MEMORIES = ", ".join(f"{memory.value} {memory.name}" for memory in Memory)
 _ERRORS = "; ".join(f"{error.value} {error.name}" for error in Error)
@@ -249,8 +249,7 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
     yield "INPUT_BASE", "Location of the input buffers.", _value(
         RW, "first row of buffer 0 in the activation SRAMs", width=16)
     yield "INPUT_WORDS", "Size of the input buffers.", _fields(
-        ("words", 0, 16, RW, "rows of a buffer; buffer 1 follows buffer 0"),
-        ("double", 16, 1, RW, "buffer 1 exists"))
+        ("words", 0, 16, RW, "rows of a buffer"))
     yield "CHECKSUM", "CRC-32 of the beats of all packets, including headers and excluding " \
                       "packets for input buffers, since the last new_model.", _value(
         R, "as zlib.crc32 of their bytes, least significant first")
@@ -270,6 +269,9 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
                   "ACT are readable only in a configuration with readback.", _fields(
         ("count", 0, 24, W, "number of words; each is returned in elements of act_width bits, "
                             "least significant bits first"))
+    yield "INPUT_STRIDE", "Distance of the input buffers, and of the regions of programs.", _value(
+        RW, "rows from buffer 0 to buffer 1, which are the offset of programs of buffer 1; 0: "
+            "buffer 1 does not exist", width=16)
 
 
 def _counters() -> Iterator[tuple[str, str, tuple[Field, ...]]]:

@@ -43,7 +43,8 @@ class Build(StoredBuild):
     def settings(self) -> dict[str, dict[str, int]]:
         """Registers that the host sets before it loads the memories, and their fields."""
         return {"INPUT_BASE": {"value": self.input.base_word},
-                "INPUT_WORDS": {"words": self.input_words, "double": int(self.input_buffers > 1)}}
+                "INPUT_WORDS": {"words": self.input_words},
+                "INPUT_STRIDE": {"value": self.input_stride}}
 
     def quantise(self, inputs: ArrayLike) -> NDArray[np.int64]:
         """Convert inputs (..., n_inputs) to words, as :func:`~.preprocessing.quantise_inputs`."""

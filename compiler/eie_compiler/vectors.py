@@ -272,7 +272,9 @@ def first_rows(config: EIEConfig, program: NDArray[np.uint64]) -> tuple[list[int
     """
     fields = _used_fields(config, program)
     sources = fields["start"]["source"]
-    return (np.unique(sources[fields["input"] == 1]).tolist(),
+    # The descriptors that read the input end with the one that frees it.
+    reads_input = np.cumsum(fields["frees_input"][::-1])[::-1] > 0
+    return (np.unique(sources[reads_input & (fields["offset_source"] == 1)]).tolist(),
             sources[fields["start"]["send"] == 1].tolist())
 
 

@@ -217,10 +217,6 @@ extern "C" {
 #define EIE_INPUT_WORDS_WORDS_SHIFT 0u
 #define EIE_INPUT_WORDS_WORDS_WIDTH 16u
 #define EIE_INPUT_WORDS_WORDS_RESET 0x0u
-#define EIE_INPUT_WORDS_DOUBLE_MASK 0x10000u
-#define EIE_INPUT_WORDS_DOUBLE_SHIFT 16u
-#define EIE_INPUT_WORDS_DOUBLE_WIDTH 1u
-#define EIE_INPUT_WORDS_DOUBLE_RESET 0x0u
 
 // reg - eie::CHECKSUM
 #define EIE_CHECKSUM_VALUE_MASK 0xffffffffu
@@ -267,6 +263,12 @@ extern "C" {
 #define EIE_READ_COUNT_SHIFT 0u
 #define EIE_READ_COUNT_WIDTH 24u
 #define EIE_READ_COUNT_RESET 0x0u
+
+// reg - eie::INPUT_STRIDE
+#define EIE_INPUT_STRIDE_VALUE_MASK 0xffffu
+#define EIE_INPUT_STRIDE_VALUE_SHIFT 0u
+#define EIE_INPUT_STRIDE_VALUE_WIDTH 16u
+#define EIE_INPUT_STRIDE_VALUE_RESET 0x0u
 
 // reg - eie::CYCLES_LO
 #define EIE_CYCLES_LO_VALUE_MASK 0xffffffffu
@@ -448,7 +450,8 @@ typedef struct {
     uint32_t READ_PLACE;
     uint32_t READ_ADDRESS;
     uint32_t READ;
-    uint8_t RESERVED_c4_ff[0x3c];
+    uint32_t INPUT_STRIDE;
+    uint8_t RESERVED_c8_ff[0x38];
     uint32_t CYCLES_LO;
     uint32_t CYCLES_HI;
     uint32_t PHASE_CONTROL_LO;
@@ -516,6 +519,7 @@ typedef struct {
 #define EIE_READ_PLACE 0x0b8u
 #define EIE_READ_ADDRESS 0x0bcu
 #define EIE_READ 0x0c0u
+#define EIE_INPUT_STRIDE 0x0c4u
 #define EIE_CYCLES_LO 0x100u
 #define EIE_CYCLES_HI 0x104u
 #define EIE_PHASE_CONTROL_LO 0x108u
@@ -547,10 +551,10 @@ typedef struct {
 
 // Values of registers ID, VERSION and FORMAT
 #define EIE_PRODUCT_ID 0x45494501u
-#define EIE_VERSION_MAJOR 1u
+#define EIE_VERSION_MAJOR 2u
 #define EIE_VERSION_MINOR 0u
 #define EIE_VERSION_PATCH 0u
-#define EIE_FORMAT_VERSION 3u
+#define EIE_FORMAT_VERSION 4u
 
 // Memory numbers
 #define EIE_MEMORY_SPMAT 0u

@@ -22,7 +22,9 @@ class DescriptorCheck(wiring.Component):
     descriptor : :py:`In(layouts.descriptor)`
         The descriptor.
     source : :py:`In(layouts.start.source + 1 bit)`
-        First row of its source, including the offset of the input buffer.
+        First row of its source, including the offset of the program's buffer.
+    destination : :py:`In(layouts.end.destination + 1 bit)`
+        First row of its destination, including this offset.
     last : :py:`In(1)`
         The descriptor is the last word of the program memory.
     code : :py:`Out(8)`
@@ -31,12 +33,13 @@ class DescriptorCheck(wiring.Component):
     def __init__(self, config: EIEConfig):
         self._config = config
         layouts = Layouts.of(config)
-        source = layouts.start.members["source"]
+        row = layouts.start.members["source"]
         super().__init__({
-            "descriptor": In(layouts.descriptor),
-            "source":     In(unsigned(source.width + 1)),
-            "last":       In(1),
-            "code":       Out(REGISTER["ERROR"].width("code")),
+            "descriptor":  In(layouts.descriptor),
+            "source":      In(unsigned(row.width + 1)),
+            "destination": In(unsigned(row.width + 1)),
+            "last":        In(1),
+            "code":        Out(REGISTER["ERROR"].width("code")),
         })
 
     def elaborate(self, platform):
@@ -45,13 +48,13 @@ class DescriptorCheck(wiring.Component):
         config, start, end = self._config, self.descriptor.start, self.descriptor.end
         # Sums keep their carry: a tile may be larger than the memory.
         source_end      = self.source + start.last_word
-        destination_end = end.destination + end.last_word
+        destination_end = self.destination + end.last_word
         bias_end        = end.bias + end.last_word
         overlaps        = Signal()
         bad_source      = Signal()
         bad_tile        = Signal()
         m.d.comb += [
-            overlaps.eq((end.destination <= source_end) & (self.source <= destination_end)),
+            overlaps.eq((self.destination <= source_end) & (self.source <= destination_end)),
             bad_source.eq(source_end >= config.act_depth),
             bad_tile.eq(~start.send & (
                 overlaps | (destination_end >= config.act_depth) | (bias_end >= config.act_depth)

@@ -117,7 +117,7 @@ class Sequencer(wiring.Component):
         descriptor = Signal(self._layouts.descriptor)
         address    = Signal.like(self.program.addr)
         offset     = Signal.like(self.run.p.offset)
-        source, error = self._check(m, descriptor, address, offset)
+        source, destination, error = self._check(m, descriptor, address, offset)
 
         # A state offers a message; it is sent if the broadcast accepts it and there is no fault.
         offer = stream.Signature(self._layouts.message).create(path=("offer",))
@@ -163,7 +163,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.scan.valid & self.scan.ready & self.scan.p.end):
                     m.next = "END"
             with m.State("END"):
-                self._end(m, descriptor, address, offer)
+                self._end(m, descriptor, destination, address, offer)
             with m.State("FINISH"):
                 self._finish(m)
         m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.strobes.cycles.eq(self.busy)]
@@ -171,14 +171,16 @@ class Sequencer(wiring.Component):
         return m
 
     def _check(self, m, descriptor, address, offset):
-        """Return the first row of a descriptor's source, and the error of the descriptor."""
+        """Return the first rows of a descriptor's source and destination, and its error."""
         m.submodules.check = check = DescriptorCheck(self._config)
         m.d.comb += [
             check.descriptor.eq(descriptor),
-            check.source.eq(descriptor.start.source + Mux(descriptor.input, offset, 0)),
+            check.source.eq(descriptor.start.source + Mux(descriptor.offset_source, offset, 0)),
+            check.destination.eq(descriptor.end.destination
+                                 + Mux(descriptor.offset_destination, offset, 0)),
             check.last.eq(address == self._config.program_depth - 1),
         ]
-        return check.source, check.code
+        return check.source, check.destination, check.code
 
     def _pass_results(self, m):
         """Pass results to the host while a vector is being sent; count if it stalls them."""
@@ -271,7 +273,7 @@ class Sequencer(wiring.Component):
         """Report an error of the descriptor at an address."""
         return [self.fault.code.eq(error), self.fault.address.eq(address)]
 
-    def _end(self, m, descriptor, address, offer):
+    def _end(self, m, descriptor, destination, address, offer):
         """End a descriptor, with a broadcast for a tile, and continue with the next one.
 
         A tile that may overwrite a result ends when earlier results have been sent.
@@ -282,6 +284,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             offer.p.kind.eq(Kind.END),
             offer.p.body.end.eq(descriptor.end),
+            offer.p.body.end.destination.eq(destination),
             offer.valid.eq(is_tile & ~must_wait),
             self.tile_sent.eq(sent),
             self.strobes.phase_output.eq(must_wait),

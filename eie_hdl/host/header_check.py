@@ -31,7 +31,7 @@ class HeaderCheck(wiring.Component):
         The beat of the header.
     header : :py:`In(layouts.load_header)`
         The same header, in the cycle after `valid`; zero if the beat is partial.
-    input_base, input_words, input_double, in_use, buffer_in_use
+    input_base, input_words, input_stride, in_use, buffer_in_use
         As in :class:`~eie_hdl.host.packet_reader.PacketReader`, in the cycle after `valid`.
     error : :py:`Out(error_layout)`
         Error of the header, two cycles after `valid`. Registered.
@@ -45,7 +45,7 @@ class HeaderCheck(wiring.Component):
             "header":        In(layouts.load_header),
             "input_base":    In(REGISTER["INPUT_BASE"].width()),
             "input_words":   In(REGISTER["INPUT_WORDS"].width("words")),
-            "input_double":  In(1),
+            "input_stride":  In(REGISTER["INPUT_STRIDE"].width()),
             "in_use":        In(1),
             "buffer_in_use": In(2),
             "error":         Out(error_layout),
@@ -106,7 +106,8 @@ class HeaderCheck(wiring.Component):
         has_buffer = Signal(init=1)
         is_free    = Signal()
         m.d.comb += is_free.eq(~self.in_use)
-        m.d.sync += in_sram.eq(self.input_base + (self.input_words << self.input_double)
+        # Without a buffer 1, the stride is 0.
+        m.d.sync += in_sram.eq(self.input_base + self.input_stride + self.input_words
                                <= self._config.act_depth)
         with m.Switch(header.memory):
             for memory, image in self._layouts.memories.items():
@@ -117,7 +118,7 @@ class HeaderCheck(wiring.Component):
             with m.Case(Memory.INPUT):
                 m.d.comb += [
                     limit.eq(self.input_words << log_n_pe),
-                    has_buffer.eq(in_sram & (self.input_double | ~header.buffer)),
+                    has_buffer.eq(in_sram & (self.input_stride.any() | ~header.buffer)),
                     is_free.eq(~self.buffer_in_use.bit_select(header.buffer, 1)),
                 ]
             with m.Default():

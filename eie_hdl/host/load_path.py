@@ -32,7 +32,7 @@ class LoadPath(wiring.Component):
     o : :py:`Out(stream.Signature(layouts.load))`
         Words for the core.
     registers : :py:`In(RegisterPorts(...))`
-        Registers CONTROL, INPUT_BASE, INPUT_WORDS and CHECKSUM.
+        Registers CONTROL, INPUT_BASE, INPUT_WORDS, INPUT_STRIDE and CHECKSUM.
     supervision : :py:`In(Supervision())`
         Errors and resets.
     interlock : :py:`Out(Interlock())`
@@ -52,7 +52,7 @@ class LoadPath(wiring.Component):
             "i":           In(AxiStreamSignature()),
             "o":           Out(stream.Signature(Layouts.of(config).load)),
             "registers":   In(RegisterPorts.of("CONTROL", "INPUT_BASE", "INPUT_WORDS",
-                                               "CHECKSUM")),
+                                               "INPUT_STRIDE", "CHECKSUM")),
             "supervision": In(Supervision()),
             "interlock":   Out(Interlock()),
             "wipe":        In(1),
@@ -96,7 +96,7 @@ class LoadPath(wiring.Component):
         m.d.comb += [
             packets.input_base.eq(registers.input_base_value),
             packets.input_words.eq(registers.input_words_words),
-            packets.input_double.eq(registers.input_words_double),
+            packets.input_stride.eq(registers.input_stride_value),
             packets.checksum_clear.eq(registers.control_write & (registers.control_new_model
                                                                  | registers.control_soft_reset)),
             registers.checksum_value.eq(packets.checksum),

@@ -30,7 +30,7 @@ class PacketReader(wiring.Component):
     of a header with PARTIAL_BEAT has memory, PE and address zero.
 
     Words for an input buffer are written to PE 0, 1, ... at row ``input_base + address`` of the
-    activation SRAM, plus ``input_words`` for buffer 1; error reports have the address within the
+    activation SRAM, plus ``input_stride`` for buffer 1; error reports have the address within the
     buffer. If the input buffers do not fit the SRAM, such a packet is a BAD_ADDRESS.
 
     Parameters
@@ -48,8 +48,8 @@ class PacketReader(wiring.Component):
         `discard`; only a reset of the component withdraws it.
     input_base, input_words : :py:`In(16)`
         First row of the input buffers in the activation SRAMs, and rows per buffer.
-    input_double : :py:`In(1)`
-        Input buffer 1 exists.
+    input_stride : :py:`In(16)`
+        Rows from buffer 0 to buffer 1; 0: input buffer 1 does not exist.
     in_use : :py:`In(1)`
         A program is running or pending, or a vector is being sent: only packets for input buffers
         are valid.
@@ -86,7 +86,7 @@ class PacketReader(wiring.Component):
     o: stream.Interface
     input_base: Signal
     input_words: Signal
-    input_double: Signal
+    input_stride: Signal
     in_use: Signal
     buffer_in_use: Signal
     restart: Signal
@@ -108,7 +108,7 @@ class PacketReader(wiring.Component):
             "o": Out(stream.Signature(layouts.load)),
             "input_base": In(REGISTER["INPUT_BASE"].width()),
             "input_words": In(REGISTER["INPUT_WORDS"].width("words")),
-            "input_double": In(1),
+            "input_stride": In(REGISTER["INPUT_STRIDE"].width()),
             "in_use": In(1),
             "buffer_in_use": In(2),
             "restart": In(1),
@@ -168,7 +168,7 @@ class PacketReader(wiring.Component):
         with m.If(is_header):
             m.d.sync += packet.as_value().eq(Mux(whole, self.i.p.data, 0))
         words = WordAssembler(self._config, self.i.p.data, self.o,
-                              self.input_base + Mux(packet.buffer, self.input_words, 0))
+                              self.input_base + Mux(packet.buffer, self.input_stride, 0))
         word = words.assemble(m, packet, is_header, used, is_bad)
         fault = self._find_fault(m, packet, word, is_beat & ~stopped)
         m.d.comb += [
@@ -200,7 +200,7 @@ class PacketReader(wiring.Component):
             check.header.eq(packet),
             check.input_base.eq(self.input_base),
             check.input_words.eq(self.input_words),
-            check.input_double.eq(self.input_double),
+            check.input_stride.eq(self.input_stride),
             check.in_use.eq(self.in_use),
             check.buffer_in_use.eq(self.buffer_in_use),
         ]

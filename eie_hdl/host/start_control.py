@@ -25,7 +25,7 @@ class StartControl(wiring.Component):
     Members
     -------
     registers : :py:`In(RegisterPorts(...))`
-        Registers START, INPUT_WORDS, READ, READ_PLACE and READ_ADDRESS.
+        Registers START, INPUT_STRIDE, READ, READ_PLACE and READ_ADDRESS.
     supervision : :py:`In(Supervision())`
         Errors and resets.
     interlock : :py:`In(Interlock())`
@@ -43,7 +43,7 @@ class StartControl(wiring.Component):
         self._config = config
         layouts = Layouts.of(config)
         super().__init__({
-            "registers":   In(RegisterPorts.of("START", "INPUT_WORDS", "READ", "READ_PLACE",
+            "registers":   In(RegisterPorts.of("START", "INPUT_STRIDE", "READ", "READ_PLACE",
                                                "READ_ADDRESS")),
             "supervision": In(Supervision()),
             "interlock":   In(Interlock()),
@@ -90,8 +90,7 @@ class StartControl(wiring.Component):
             starts.i.valid.eq(registers.start_write),
             starts.i.descriptor.eq(registers.start_descriptor),
             starts.i.buffer.eq(registers.start_buffer),
-            starts.input_words.eq(registers.input_words_words),
-            starts.input_double.eq(registers.input_words_double),
+            starts.input_stride.eq(registers.input_stride_value),
             starts.drop.eq(supervision.clear_request),
             starts.refuse.eq(supervision.core_resetting),
             starts.receiving_model.eq(interlock.receiving_model),

@@ -35,8 +35,8 @@ class StartQueue(wiring.Component):
         An error is pending: ignore requests, and keep a pending start waiting.
     refuse : :py:`In(1)`
         The core is being reset: reject requests with an error.
-    input_words, input_double : :py:`In(16)`, :py:`In(1)`
-        Register INPUT_WORDS.
+    input_stride : :py:`In(16)`
+        Register INPUT_STRIDE.
     receiving_model, receiving_input : :py:`In(1)`, :py:`In(2)`
         A packet is being received: not for an input buffer; for each input buffer.
     reading, running, sending : :py:`In(1)`
@@ -59,7 +59,7 @@ class StartQueue(wiring.Component):
         self._config = config
         super().__init__({
             "i": In(start_layout), "drop": In(1), "hold": In(1), "refuse": In(1),
-            "input_words": In(REGISTER["INPUT_WORDS"].width("words")), "input_double": In(1),
+            "input_stride": In(REGISTER["INPUT_STRIDE"].width()),
             "receiving_model": In(1), "receiving_input": In(2), "reading": In(1), "running": In(1),
             "sending": In(1),
             "run": Out(stream.Signature(Layouts.of(config).run)),
@@ -74,17 +74,18 @@ class StartQueue(wiring.Component):
         # The pending start, and the first descriptor of the last program started.
         next_ = Signal(start_layout)
         first = Signal.like(self.descriptor)
+        has_two = self.input_stride.any()
         is_receiving = self.receiving_model | self.receiving_input.bit_select(next_.buffer, 1)
         m.d.comb += [
             self.waiting.eq(next_.valid),
             self.run.p.descriptor.eq(next_.descriptor),
-            self.run.p.offset.eq(Mux(next_.buffer, self.input_words, 0)),
+            self.run.p.offset.eq(Mux(next_.buffer, self.input_stride, 0)),
             self.run.valid.eq(next_.valid & ~self.hold & ~self.refuse & ~is_receiving),
             self.descriptor.eq(Mux(self.running, first, next_.descriptor)),
             self.buffer_in_use.eq(
                 Cat((self.running & (self.buffer == number))
                     | (next_.valid & (next_.buffer == number)) | self.reading
-                    | (self.sending & ~self.input_double)
+                    | (self.sending & ~has_two)
                     for number in range(2))),
         ]
         with m.If(self.run.valid & self.run.ready):
@@ -95,8 +96,7 @@ class StartQueue(wiring.Component):
             ]
 
         # The offset of buffer 1 must fit the field of the run stream.
-        has_buffer = ~self.i.buffer | (self.input_double
-                                       & (self.input_words < self._config.act_depth))
+        has_buffer = ~self.i.buffer | (has_two & (self.input_stride < self._config.act_depth))
         in_range = (self.i.descriptor < self._config.program_depth) & has_buffer
         code = Signal(Error)
         m.d.comb += [

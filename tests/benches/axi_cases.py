@@ -39,11 +39,11 @@ async def expect_words(host, words):
         assert word == expected, f"{register.name} reads 0x{word:X}, not 0x{expected:X}"
 
 
-def random_build(number, sizes=(40, 20, 10), density=0.3):
-    """Random build that outputs all layers."""
+def random_build(number, sizes=(40, 20, 10), density=0.3, outputs="all"):
+    """Random build."""
     network = random_network(np.random.default_rng([seed(), number]), sizes, density=density,
                              v_width=CONFIG.v_width, frac=4)
-    return compile_network(network, CONFIG, outputs="all")
+    return compile_network(network, CONFIG, outputs=outputs)
 
 
 def random_inputs(build, n):

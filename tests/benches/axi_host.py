@@ -105,7 +105,7 @@ class Host(Buses):
     async def load(self, build):
         """Load a build as a driver does."""
         await self.write("CONTROL", new_model=1)
-        await self.set_input(build.input.base_word, build.input_words, build.input_buffers > 1)
+        await self.set_input(build.input.base_word, build.input_words, build.input_stride)
         self.model.checksum = 0
         for packet in memory_packets(CONFIG, build.images):
             self.post(packet)
@@ -114,12 +114,13 @@ class Host(Buses):
         assert await self.value("CHECKSUM") == self.model.checksum
         assert await self.fault() is None
 
-    async def set_input(self, base, words, double):
+    async def set_input(self, base, words, stride):
         """Set the input buffers."""
         await self.write("INPUT_BASE", value=base)
-        await self.write("INPUT_WORDS", words=words, double=int(double))
+        await self.write("INPUT_WORDS", words=words)
+        await self.write("INPUT_STRIDE", value=stride)
         self.model.input_base, self.model.input_words = base, words
-        self.model.input_double = int(double)
+        self.model.input_stride = stride
 
     def post_input(self, build, inputs, buffer=0):
         """Send an input vector (n,)."""

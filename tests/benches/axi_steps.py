@@ -38,7 +38,8 @@ async def end_held(host, double=True):
     """
     build = random_build(2, (16, 60))
     await host.load(build)
-    await host.set_input(build.input.base_word, build.input_words, double)
+    if not double:
+        await host.set_input(build.input.base_word, build.input_words, 0)
     inputs = random_inputs(build, 2)
     n_ended = await host.value("PROGRAMS")
     await start_held(host, build, inputs[0])

@@ -4,7 +4,7 @@ import cocotb
 import numpy as np
 
 from benches.axi_buses import CONFIG, seed
-from benches.axi_cases import random_build, random_inputs, random_words
+from benches.axi_cases import program_packet, random_build, random_inputs, random_words
 from benches.axi_host import Host
 from eie_compiler.vectors import input_packets, packet, scatter
 from eie_hdl.format import COUNTERS, Memory
@@ -54,6 +54,40 @@ async def networks_are_loaded_run_read_back_and_replaced(dut):
         await host.compare_memories(8)
     assert await host.value("PROGRAMS") == sum(
         random_build(number, size).input_buffers for number, size in enumerate(sizes))
+    assert await host.fault() is None
+    host.finish()
+
+
+@cocotb.test()
+async def both_buffers_give_the_same_results(dut):
+    """Hidden vectors and results are in the region of the buffer, or in rows that both share."""
+    host = await Host.start(dut, pause=0.3)
+    build = random_build(3, (40, 20, 30, 10), outputs="last")
+
+    def share_rows(fields):
+        fields["offset_source"] &= fields["start"]["source"] == build.input.base_word
+        fields["offset_destination"][:] = 0
+
+    expected = None
+    for in_regions in (True, False):
+        await host.load(build)
+        if not in_regions:
+            beats = program_packet(build, share_rows)
+            host.post(beats)
+            assert host.model.take(beats) is None
+        (inputs,) = random_inputs(build, 1)
+        for buffer in (1, 0, 1):
+            host.post_input(build, inputs, buffer)
+            await host.received()
+            await host.write("START", buffer=buffer)
+            await take(host, expected_outputs(build, inputs))
+            await host.rest()
+            host.model.run(0, buffer)    # update the model's memories
+            await host.compare_memories()
+        hidden = build.layers[0].base_word + build.input_stride
+        rows = host.model.words[Memory.ACT][:, hidden]
+        assert rows.any() and (expected is None) == in_regions
+        expected = rows
     assert await host.fault() is None
     host.finish()
 

@@ -53,7 +53,7 @@ class Fuzz:
         beats = raw_packet(
             random_words(self.words, memory, n), memory=memory.value, count=n, address=address,
             pe=rng.randrange(CONFIG.n_pe), everyone=rng.randrange(2),
-            buffer=rng.randint(0, model.input_double) if is_input else rng.randrange(2))
+            buffer=rng.randint(0, model.input_stride > 0) if is_input else rng.randrange(2))
         keep = np.full(len(beats), WHOLE, np.uint8)
         while rng.random() < 0.3:
             beats, keep = rng.choice(self._breaks)(beats, keep)

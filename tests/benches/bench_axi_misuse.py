@@ -47,9 +47,10 @@ async def each_kind_of_bad_packet_has_its_error(dut):
 @cocotb.test()
 async def input_buffers_that_do_not_fit_are_refused(dut):
     host, build, inputs = await prepare(dut, pause=0.2)
-    for base, words, double, buffer in [(0, 4, 0, 1), (CONFIG.act_depth - 3, 4, 0, 0),
-                                        (CONFIG.act_depth - 7, 4, 1, 0), (0xFFFF, 0xFFFF, 1, 0)]:
-        await host.set_input(base, words, double)
+    for base, words, stride, buffer in [
+            (0, 4, 0, 1), (CONFIG.act_depth - 3, 4, 0, 0), (CONFIG.act_depth - 9, 4, 6, 0),
+            (CONFIG.act_depth - 9, 4, 6, 1), (0xFFFF, 0xFFFF, 0xFFFF, 0)]:
+        await host.set_input(base, words, stride)
         beats = raw_packet(np.zeros(4, np.uint64), memory=Memory.INPUT.value, count=4,
                            buffer=buffer)
         fault = host.model.take(beats)
@@ -148,12 +149,12 @@ async def wrong_starts_are_refused(dut):
         await host.expect_fault(fault, "Start")
         await nothing_happens(host, fault)
         await host.clear()
-    for words, double in [(build.input_words, False), (CONFIG.act_depth, True), (0xFFFF, True)]:
-        await host.set_input(build.input.base_word, words, double)
+    for stride in (0, CONFIG.act_depth, 0xFFFF):
+        await host.set_input(build.input.base_word, build.input_words, stride)
         await host.write("START", descriptor=2, buffer=1)
-        await host.expect_fault(Fault(Error.START_RANGE, 2), f"Start from buffer 1, {words} words")
+        await host.expect_fault(Fault(Error.START_RANGE, 2), f"Start of buffer 1, stride {stride}")
         await host.clear()
-    await host.set_input(build.input.base_word, build.input_words, True)
+    await host.set_input(build.input.base_word, build.input_words, build.input_stride)
 
     await start_held(host, build, inputs[0])
     host.post_input(build, inputs[1], 1)

@@ -39,7 +39,7 @@ class Work:
     async def once(self):
         """Load the network and run it."""
         host, build = self.host, self._build
-        await host.set_input(build.input.base_word, build.input_words, True)
+        await host.set_input(build.input.base_word, build.input_words, build.input_stride)
         for beats in self._packets:
             host.post(beats)
         await host.received()

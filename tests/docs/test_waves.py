@@ -38,7 +38,8 @@ def echo():
     return int(pack(LAYOUTS.descriptor, {
         "start": {**zeros, "source": INPUT_BASE, "send": 1, "last_lane": 3,
                   "last_pe": CONFIG.n_pe - 1},
-        "end": zeros, "ptr_base": 0, "input": 1, "barrier": 1, "result_barrier": 0, "final": 1,
+        "end": zeros, "ptr_base": 0, "offset_source": 1, "offset_destination": 0,
+        "frees_input": 1, "alone": 1, "barrier": 1, "result_barrier": 0, "final": 1,
         "valid": 1})[0])
 
 
@@ -127,7 +128,8 @@ class Machine:
         await self.send(header(Memory.PROGRAM, 1), echo())
         await self.tick(4)    # until idle: only then can the input buffers be changed
         await self.write("INPUT_BASE", value=INPUT_BASE)
-        await self.write("INPUT_WORDS", words=1, double=1)
+        await self.write("INPUT_WORDS", words=1)
+        await self.write("INPUT_STRIDE", value=1)
         await self.write("IRQ_ENABLE", done=1)
 
     def differences(self, waves, column):

@@ -1,6 +1,7 @@
 """Core as a whole, in Amaranth's simulator, against the golden model."""
 
 import dataclasses
+import itertools
 import random
 
 import numpy as np
@@ -25,7 +26,7 @@ PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
 def inputs_of(build, values, buffer=0):
     """Words that fill an input buffer."""
     return input_words(build.config, build.input, values,
-                       base=build.input.base_word + buffer * build.input_words)
+                       base=build.input.base_word + buffer * build.input_stride)
 
 
 async def run(ctx, dut, offset=0, first=0):
@@ -202,15 +203,17 @@ def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_
     rng = random.Random(n_pe)
     inputs = random_inputs(np.random.default_rng(n_pe), 4 if n_pe <= 2 else 2, 13)
     expected, _ = golden(build, inputs)
-    spare = range(build.input.base_word + 2 * build.input_words, config.act_depth)
+    spare = range(build.input.base_word + build.input_stride + build.input_words,
+                  config.act_depth)
     written = {}
     dut = Core(config)
     running, n_while_running = True, 0
 
     def words():
-        """Yield words for unused rows while the program runs."""
+        """Yield words for unused rows while the program runs, for the PEs in turn."""
+        turn = itertools.cycle(range(config.n_pe))
         while running:
-            place = rng.choice(spare), rng.randrange(config.n_pe)
+            place = rng.choice(spare), next(turn)
             written[place] = rng.getrandbits(layouts.act_word.size)
             yield {"memory": Memory.ACT, "address": place[0], "pe": place[1],
                    "data": written[place]}
@@ -223,7 +226,7 @@ def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_
         await put(ctx, dut.load, inputs_of(build, inputs[0]))
         for turn in range(len(inputs)):
             buffer = turn % 2
-            await put(ctx, dut.run, [{"offset": buffer * build.input_words}])
+            await put(ctx, dut.run, [{"offset": buffer * build.input_stride}])
             following = iter(inputs_of(build, inputs[turn + 1], 1 - buffer)
                              if turn + 1 < len(inputs) else ())
             others = words()

@@ -168,7 +168,7 @@ def test_program_runs_and_counts_as_if_nothing_had_been_read(simulate, readback)
 #: Descriptors that follow the program, displacement of the input, and the error.
 WRONG = [
     ({"start": {"source": 23, "last_word": 1}, "end": {}}, 0, Error.BAD_DESCRIPTOR),
-    ({"start": {"source": 20, "send": 1}, "end": {}, "input": 1}, 4, Error.BAD_DESCRIPTOR),
+    ({"start": {"source": 20, "send": 1}, "end": {}, "offset_source": 1}, 4, Error.BAD_DESCRIPTOR),
     ({"start": {"last_word": 1}, "end": {"destination": 1}}, 0, Error.BAD_DESCRIPTOR),
     ({"start": {}, "end": {"destination": 22, "last_word": 3}}, 0, Error.BAD_DESCRIPTOR),
     ({"start": {}, "end": {"destination": 1, "bias": 22, "last_word": 3}}, 0,

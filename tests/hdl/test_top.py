@@ -249,7 +249,7 @@ def test_soft_reset_wipes_the_memories_and_restores_the_registers(simulate):
         await host.write("CONTROL", soft_reset=1)
         assert (await host.read("STATUS"))["resetting"]
         await host.idle()
-        assert await host.read("INPUT_WORDS") == {"words": 0, "double": 0}
+        assert await host.read("INPUT_WORDS") == {"words": 0}
         assert await read_row(host) == zeros.ravel().tolist()
 
     run(simulate, rule)

@@ -39,7 +39,7 @@ LENGTH, LENGTHS = 28, {"send": 42, "fault": 42, "hold": 84, "timeout": 84, "soft
 LIMITS = {f"limit {cycles}": cycles for cycles in range(1, 2 * CENTRE)}
 LENGTHS |= dict.fromkeys(LIMITS, 2 * CENTRE + 42)
 #: Cycles before a run, in which registers are written.
-SETUP = 4
+SETUP = 6
 #: Last cycles of a run in which the host takes all results.
 DRAINED = 24
 #: Words of a vector, more than fit between core and host, and elements of the last one.
@@ -213,9 +213,10 @@ class Machine:
         """
         stream, bus = self.eie.s_axis, self.eie.s_axil
         beats, log = collections.deque(), []
-        writes = collections.deque([("INPUT_WORDS", {"words": INPUT_WORDS,
-                                                     "double": int(double)})])
-        writes.append(("WATCHDOG", {"value": time_limit(events)}))
+        writes = collections.deque([
+            ("INPUT_WORDS", {"words": INPUT_WORDS}),
+            ("INPUT_STRIDE", {"value": INPUT_WORDS if double else 0}),
+            ("WATCHDOG", {"value": time_limit(events)})])
         is_held = False
         for port in (self.eie.aresetn, stream.tvalid, bus.awvalid, bus.wvalid):
             ctx.set(port, 0)

@@ -32,7 +32,7 @@ class Settings(NamedTuple):
 
     input_base: int = 3
     input_words: int = 5
-    input_double: int = 1
+    input_stride: int = 7
     in_use: int = 0
     buffer_in_use: int = 0
 
@@ -75,9 +75,9 @@ def judge(config, settings, packet):
     if memory in UNKNOWN or header["reserved"]:
         return refuse(Error.BAD_HEADER)
     if is_input:
-        rows = settings.input_words * (1 + settings.input_double)
+        rows = settings.input_stride + settings.input_words
         is_there = (settings.input_base + rows <= config.act_depth
-                    and header["buffer"] <= settings.input_double
+                    and (not header["buffer"] or settings.input_stride)
                     and address * config.n_pe + count <= settings.input_words * config.n_pe)
         is_free = not settings.buffer_in_use >> header["buffer"] & 1
     else:
@@ -98,7 +98,7 @@ def judge(config, settings, packet):
             return memory, address + n, header["everyone"], header["pe"] % config.n_pe
         row, pe = divmod(address * config.n_pe + n, config.n_pe)
         return (Memory.ACT.value,
-                settings.input_base + header["buffer"] * settings.input_words + row, 0, pe)
+                settings.input_base + header["buffer"] * settings.input_stride + row, 0, pe)
 
     def where(n):
         return address + (n // config.n_pe if is_input else n)

@@ -56,8 +56,8 @@ class StoredBuild:
         words are zero. The program starts at descriptor 0.
     input : :class:`Vector`
         Placement of the inputs.
-    input_words, input_buffers : :class:`int`
-        Rows of an input buffer, and number of consecutive buffers: 1 or 2.
+    input_words, input_stride : :class:`int`
+        Rows of an input buffer, and rows from the first buffer to the second; 0 if there is one.
     outputs : :class:`tuple` of :class:`Vector`
         Vectors sent to the host, in this order.
     layers : :class:`tuple` of :class:`Vector`
@@ -76,13 +76,18 @@ class StoredBuild:
     images: dict[str, NDArray[np.uint64]]
     input: Vector
     input_words: int
-    input_buffers: int
+    input_stride: int
     outputs: tuple[Vector, ...]
     report: dict[str, Any]
     layers: tuple[Vector, ...] = ()
     patches: Patches | None = None
     preprocessing: FixedPreprocessing | None = None
     nonnegative_inputs: bool = False
+
+    @property
+    def input_buffers(self) -> int:
+        """Number of input buffers: 1 or 2."""
+        return 2 if self.input_stride else 1
 
 
 def write_build(folder: str | Path, build: StoredBuild) -> None:
@@ -135,6 +140,7 @@ def _write(folder: Path, build: StoredBuild) -> None:
         **({"preprocessing": True} if build.preprocessing is not None else {}),
         **({"nonnegative_inputs": True} if build.nonnegative_inputs else {}),
         "input_words": build.input_words, "input_buffers": build.input_buffers,
+        "input_stride": build.input_stride,
         "sent": [names.index(vector.name) for vector in build.outputs],
         "report": build.report, "files": sums}
     manifest["checksum"] = manifest_checksum(manifest)
@@ -196,7 +202,7 @@ def read_build(folder: str | Path) -> StoredBuild:
                          f"elements, as the input, not {patches.n_inputs}")
     return StoredBuild(config=config, images=images, input=vectors["input"],
                input_words=manifest["input_words"],
-               input_buffers=manifest["input_buffers"], layers=layers,
+               input_stride=manifest["input_stride"], layers=layers,
                outputs=tuple(layers[number] for number in manifest["sent"]),
                report=manifest["report"], patches=patches, preprocessing=preprocessing,
                nonnegative_inputs=manifest.get("nonnegative_inputs", False))

@@ -22,8 +22,8 @@ from .json_file import JsonError, check_fields
 __all__ = ["check_columns", "check_manifest", "check_memory", "check_rows", "describe_memory"]
 
 _FIELDS = {"schema_version": int, "kind": str, "format": int, "config": dict, "vectors": dict,
-           "input_words": int, "input_buffers": int, "sent": list, "report": dict, "files": dict,
-           "checksum": str}
+           "input_words": int, "input_buffers": int, "input_stride": int, "sent": list,
+           "report": dict, "files": dict, "checksum": str}
 _OPTIONAL_FIELDS = {"patches": (dict, NoneType), "preprocessing": bool, "nonnegative_inputs": bool}
 _VECTOR_FIELDS = {"name": str, "base_word": int, "frac": int}
 
@@ -60,9 +60,11 @@ def check_manifest(manifest: Mapping[str, Any], config: EIEConfig, files: Collec
     check_fields("manifest", manifest, _FIELDS, _OPTIONAL_FIELDS)
     names = _check_vectors(manifest["vectors"], config)
     check_int("input_buffers", manifest["input_buffers"], 1, 2)
-    check_int("input_words", manifest["input_words"], 1,
-              (config.act_depth - manifest["vectors"]["input"]["base_word"])
-              // manifest["input_buffers"])
+    n_rows = config.act_depth - manifest["vectors"]["input"]["base_word"]
+    n_words = manifest["input_words"]
+    check_int("input_words", n_words, 1, n_rows // manifest["input_buffers"])
+    check_int("input_stride", manifest["input_stride"],
+              *((0, 0) if manifest["input_buffers"] == 1 else (n_words, n_rows - n_words)))
     sent = manifest["sent"]
     if not sent or not all(type(number) is int and 0 <= number < len(names) for number in sent) \
             or sorted(set(sent)) != sent:

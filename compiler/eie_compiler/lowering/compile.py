@@ -76,7 +76,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         for at, layer in enumerate(network.layers)]
 
     layouts = Layouts.of(config)
-    images = {"ccu.program": pack_program(config, plans)}
+    images = {"ccu.program": pack_program(config, plans, in_regions=act_map.in_regions)}
     pointers = pack_pointers(config, encoded)
     spmat = pack_entries(config, encoded)
     act = pack(layouts.act_word, _place_biases(config, act_map, vectors[1:], formats))
@@ -87,7 +87,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
                    f"pe_{pe}.codebook": codebook}
     return Build(
         config=config, images=images, input=vectors[0],
-        input_words=plans[0].source_words, input_buffers=act_map.input_buffers,
+        input_words=plans[0].source_words, input_stride=act_map.input_stride,
         layers=tuple(vectors[1:]),
         outputs=tuple(vector for vector, plan in zip(vectors[1:], plans) if plan.sent),
         report=describe_build(config, whole, live, mapping, plans, encoded, images,

@@ -21,9 +21,12 @@ class ActMap:
     biases : :class:`tuple` of :class:`int`
         First row of the biases of each layer.
     vectors : :class:`tuple` of :class:`int`
-        First row of the input (of its first buffer), then of the results of each layer.
-    input_buffers : :class:`int`
-        2 if the SRAM has room for the next input while a program runs, else 1.
+        First row of the input, then of the results of each layer, for a program of buffer 0.
+    input_stride : :class:`int`
+        Rows from input buffer 0 to buffer 1; 0 if the SRAM has no room for the next input while a
+        program runs.
+    in_regions : :class:`bool`
+        True if all vectors, not only the input, are this far apart for programs of buffers 0 and 1.
     overwrites_result : :class:`tuple` of :class:`bool`
         For each layer, true if its results share rows with results that go to the host.
     n_words : :class:`int`
@@ -32,7 +35,8 @@ class ActMap:
 
     biases: tuple[int, ...]
     vectors: tuple[int, ...]
-    input_buffers: int
+    input_stride: int
+    in_regions: bool
     overwrites_result: tuple[bool, ...]
     n_words: int
 
@@ -52,7 +56,9 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
 
     If there is room, the input has two separate buffers at the top instead: one is filled while a
     program uses the other. If there is still room, results for the host are apart from all other
-    vectors, so that the next program need not wait until they have been sent.
+    vectors, so that the next program need not wait until they have been sent. If there is room for
+    two such sets of vectors with one input each, the program of each buffer has a region of its
+    own, so that two programs can run at a time.
 
     Parameters
     ----------
@@ -72,13 +78,19 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
     sizes = [n_words(count, config.n_pe) for count in elements]
     n_input, results = sizes[0], sizes[1:]
 
-    def make_map(vectors: tuple[int, ...], input_buffers: int, top: int) -> ActMap:
-        return ActMap(tuple(biases), vectors, input_buffers,
+    def make_map(vectors: tuple[int, ...], top: int, *, input_stride: int = 0,
+                 in_regions: bool = False) -> ActMap:
+        return ActMap(tuple(biases), vectors, input_stride, in_regions,
                       _overlaps(vectors[1:], results, sent), top)
 
-    for vectors, top in (_set_apart(base, results, sent), _alternate(base, results)):
+    apart = _set_apart(base, results, sent)
+    vectors, top = apart
+    region = top + n_input - base
+    if base + 2 * region <= config.act_depth:
+        return make_map((top, *vectors), base + 2 * region, input_stride=region, in_regions=True)
+    for vectors, top in (apart, _alternate(base, results)):
         if top + 2 * n_input <= config.act_depth:
-            return make_map((top, *vectors), 2, top + 2 * n_input)
+            return make_map((top, *vectors), top + 2 * n_input, input_stride=n_input)
 
     pairs = [a + b for a, b in zip(sizes, sizes[1:])]
     widest = network.layers[pairs.index(max(pairs))].name
@@ -86,7 +98,7 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
     require_words("activation SRAM", top, config.act_depth, "act_depth",
                   where=f" ({base} of biases, {max(pairs)} of inputs and outputs of layer "
                         f"{widest!r})", instead=", or n_pe")
-    return make_map(vectors, 1, top)
+    return make_map(vectors, top)
 
 
 def _alternate(base: int, sizes: list[int]) -> tuple[tuple[int, ...], int]:

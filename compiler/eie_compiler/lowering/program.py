@@ -58,8 +58,14 @@ class LayerPlan:
         return -(-n_slots(self.rows, config.n_pe) // config.acc_depth)
 
 
-def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint64]:
+def pack_program(config: EIEConfig, layers: list[LayerPlan], *, in_regions: bool
+                 ) -> NDArray[np.uint64]:
     """Pack the program: the tiles of each layer, and an output where its results are sent.
+
+    Parameters
+    ----------
+    in_regions : :class:`bool`
+        True if all vectors are in the region of the program's buffer; False if only the input is.
 
     Raises
     ------
@@ -69,13 +75,16 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
     fields: list[dict[str, int]] = []
     ptr_base = 0
     for layer in layers:
-        for tile in range(layer.n_tiles(config)):
+        n_tiles = layer.n_tiles(config)
+        for tile in range(n_tiles):
             slots = min(config.acc_depth,
                         n_slots(layer.rows, config.n_pe) - tile * config.acc_depth)
             row = tile * config.tile_words
             fields.append({
-                "source": layer.source, "input": layer.reads_input,
-                "last_word": layer.source_words - 1,
+                "source": layer.source, "offset_source": in_regions or layer.reads_input,
+                "offset_destination": in_regions,
+                "frees_input": layer.reads_input and tile == n_tiles - 1,
+                "alone": not (in_regions or fields), "last_word": layer.source_words - 1,
                 "codebook": layer.codebook,
                 "destination": layer.destination + row, "bias": layer.bias + row,
                 "end_last_word": -(-slots // ACTS_PER_WORD) - 1,
@@ -84,8 +93,8 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
                 "result_barrier": layer.overwrites_result})
             ptr_base += layer.columns
         if layer.sent:
-            fields.append({"source": layer.destination, "send": 1, "barrier": 1,
-                           **last_element(config, layer.rows)})
+            fields.append({"source": layer.destination, "offset_source": in_regions, "send": 1,
+                           "barrier": 1, **last_element(config, layer.rows)})
     require_words("program memory", len(fields), config.program_depth, "program_depth",
                   where=", one for each tile and each output", instead=", or acc_depth")
 
@@ -97,5 +106,6 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan]) -> NDArray[np.uint6
         "end": {"last_word": get("end_last_word"),
                 **{name: get(name)
                    for name in ("destination", "bias", "shift", "bias_shift", "relu")}},
-        **{name: get(name) for name in ("ptr_base", "input", "barrier", "result_barrier")},
+        **{name: get(name) for name in ("ptr_base", "offset_source", "offset_destination",
+                                        "frees_input", "alone", "barrier", "result_barrier")},
         "final": np.arange(len(fields)) == len(fields) - 1, "valid": np.ones(len(fields), bool)})

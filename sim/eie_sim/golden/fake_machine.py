@@ -176,7 +176,7 @@ class FakeMachine(Bus):
         inputs = np.stack([unpack(layouts.act_word, self.images[f"pe_{pe}.act"][rows])
                            for pe in range(self.config.n_pe)], axis=-1)
         model = GoldenModel(self.config, self.images, self.get("START", "descriptor"),
-                            input_offset=row - self._input_row(0))
+                            offset=row - self._input_row(0))
         outputs, statistics = model.run_counted(inputs.reshape(1, -1), row)
         self.results += [self._vector(output[0]) for output in outputs]
         self._latch({"broadcasts": statistics.broadcasts[0], "macs": statistics.macs[0],
@@ -221,7 +221,7 @@ class FakeMachine(Bus):
             self.set(f"{name.upper()}_HI", value=value >> REGISTER_WIDTH)
 
     def _input_row(self, buffer: int) -> int:
-        return self.get("INPUT_BASE") + buffer * self.get("INPUT_WORDS", "words")
+        return self.get("INPUT_BASE") + buffer * self.get("INPUT_STRIDE")
 
     def _banks(self, memory: Memory, pe: int) -> list[NDArray[np.uint64]]:
         """Return the images of a memory's banks, in which its words are interleaved."""

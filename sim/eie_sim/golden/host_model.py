@@ -44,8 +44,8 @@ class HostModel:
         The pending error.
     checksum : :class:`int`
         Register CHECKSUM.
-    input_base, input_words, input_double : :class:`int`
-        Registers INPUT_BASE and INPUT_WORDS.
+    input_base, input_words, input_stride : :class:`int`
+        Registers INPUT_BASE, INPUT_WORDS and INPUT_STRIDE.
     running : :class:`bool`
         A program is running or queued.
     buffers_in_use : :class:`set` of :class:`int`
@@ -61,7 +61,7 @@ class HostModel:
             for memory, image in self._layouts.memories.items()}
         self.error: Fault | None = None
         self.checksum = 0
-        self.input_base = self.input_words = self.input_double = 0
+        self.input_base = self.input_words = self.input_stride = 0
         self.running = False
         self.buffers_in_use: set[int] = set()
 
@@ -113,8 +113,8 @@ class HostModel:
         dump = self._dump_activations()
         images = self.images() | {"ccu.program": np.concatenate(
             [pack(self._layouts.descriptor, fields)[descriptor:descriptor + n], dump])}
-        offset = self.input_words if buffer else 0
-        *outputs, after = GoldenModel(config, images, input_offset=offset).run(
+        offset = self.input_stride if buffer else 0
+        *outputs, after = GoldenModel(config, images, offset=offset).run(
             np.zeros((1, 0), np.int64))
         slots = after.reshape(config.act_depth, -1, config.n_pe)
         self.words[Memory.ACT][:] = pack(self._layouts.act_word, slots.transpose(2, 0, 1))
@@ -168,10 +168,10 @@ class HostModel:
         if reserved or memory not in (member.value for member in Memory):
             return Error.BAD_HEADER
         if memory == Memory.INPUT.value:
-            buffers = 1 + self.input_double
             in_range = (address + -(-count // config.n_pe) <= self.input_words
-                        and buffer < buffers
-                        and self.input_base + buffers * self.input_words <= config.act_depth)
+                        and (not buffer or self.input_stride > 0)
+                        and self.input_base + self.input_stride + self.input_words
+                        <= config.act_depth)
             in_use = buffer in self.buffers_in_use
         else:
             if memory != Memory.PROGRAM.value and not everyone and pe >= config.n_pe:
@@ -186,7 +186,7 @@ class HostModel:
         """Write words of a packet with a valid header."""
         address = header["address"]
         if memory is Memory.INPUT:
-            base = self.input_base + header["buffer"] * self.input_words + address
+            base = self.input_base + header["buffer"] * self.input_stride + address
             rows, pes = np.divmod(np.arange(len(words)), self._config.n_pe)
             self._put(Memory.ACT, pes, base + rows, words)
             return

@@ -67,8 +67,9 @@ class GoldenModel:
         Words of each memory instance, as :func:`eie_hdl.packing.pack` makes them.
     first : :class:`int`
         Descriptor at which the program starts.
-    input_offset : :class:`int`
-        Rows added to the source of descriptors with `input`: the offset of the input buffer.
+    offset : :class:`int`
+        Offset of the program's buffer: rows added to the sources and destinations of descriptors
+        with `offset_source` and `offset_destination`.
 
     Raises
     ------
@@ -78,9 +79,9 @@ class GoldenModel:
     """
 
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
-                 first: int = 0, input_offset: int = 0) -> None:
+                 first: int = 0, offset: int = 0) -> None:
         self._config = config
-        self._input_offset = input_offset
+        self._offset = offset
         self._memories = Memories(config, images)
         self._numbers = self._descriptors(first)
         self._steps = [self._decode(number) for number in self._numbers]
@@ -229,21 +230,22 @@ class GoldenModel:
         config = self._config
         fields = _at(self._memories.program, number)
         start, end = fields["start"], fields["end"]
-        first = start["source"] + (self._input_offset if fields["input"] else 0)
+        first = start["source"] + self._offset * fields["offset_source"]
         source = self._rows(number, "start.source", first, start["last_word"])
         if start["send"]:
             return _Step(source, n_elements(config, start))
         if end["bias_shift"] > config.max_bias_shift:
             raise GoldenError(f"Descriptor {number}: end.bias_shift must be at most "
                               f"{config.max_bias_shift}, not {end['bias_shift']}")
-        destination, bias = (self._rows(number, f"end.{name}", end[name], end["last_word"])
-                             for name in ("destination", "bias"))
+        written = end["destination"] + self._offset * fields["offset_destination"]
+        destination = self._rows(number, "end.destination", written, end["last_word"])
+        bias = self._rows(number, "end.bias", end["bias"], end["last_word"])
         if _overlap(destination, source):
             raise GoldenError(f"Descriptor {number}: end.destination must not overlap its source, "
-                              f"at {start['source']}, but is at {end['destination']}")
+                              f"at {first}, but is at {written}")
         if _overlap(destination, bias):
             raise GoldenError(f"Descriptor {number}: end.destination must not overlap the biases, "
-                              f"at {end['bias']}, but is at {end['destination']}")
+                              f"at {end['bias']}, but is at {written}")
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
             n_columns=source.stop - source.start, n_rows=(end["last_word"] + 1) * ACTS_PER_WORD)
@@ -262,13 +264,15 @@ class GoldenModel:
         """Check that no step scans rows of an unfinished tile: PEs may lag by one tile.
 
         Check also that no tile overwrites a result that may still be being sent, by this program or
-        by one that ran before it: any in the memory.
+        by one that ran before it: any in the memory, of either buffer.
         """
         program, group = self._memories.program, ACTS_PER_WORD * self._config.n_pe
-        first = program["start"]["source"] + self._input_offset * program["input"]
-        after = first + program["start"]["last_word"] + 1
-        sent = {number: slice(int(first[number]) * group, int(after[number]) * group)
-                for number in np.flatnonzero(program["valid"] & program["start"]["send"]).tolist()}
+        first, n_rows = program["start"]["source"], program["start"]["last_word"] + 1
+        shift = self._offset * program["offset_source"]
+        sent = [(number, slice(int(begin[number]) * group,
+                               int(begin[number] + n_rows[number]) * group))
+                for number in np.flatnonzero(program["valid"] & program["start"]["send"]).tolist()
+                for begin in (first, first + shift)]
         unwritten: dict[int, slice] = {}
         for number, step in zip(self._numbers, self._steps):
             if program["barrier"][number]:
@@ -278,7 +282,7 @@ class GoldenModel:
                     raise GoldenError(f"Descriptor {number}: barrier must be set, as it scans "
                                       f"rows that descriptor {writer} writes")
             unwritten[number] = step.destination
-            for sender, rows in sent.items():
+            for sender, rows in sent:
                 if _overlap(step.destination, rows) and not program["result_barrier"][number]:
                     raise GoldenError(f"Descriptor {number}: result_barrier must be set, as it "
                                       f"writes rows that descriptor {sender} sends")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.memory_map import n_words, place_activations
 from eie_compiler.random_networks import random_network
@@ -22,58 +23,103 @@ def program_of(build):
     return unpack(Layouts.of(build.config).descriptor, build.images["ccu.program"])
 
 
+def tighten(config, places):
+    """A machine without room for these places."""
+    return dataclasses.replace(config, act_depth=places.n_words - 1)
+
+
 @settings(max_examples=100)
 @given(sizes=st.lists(st.integers(1, 400), min_size=2, max_size=6), data=st.data())
 def test_no_layer_overwrites_its_source_or_a_bias_or_a_result(sizes, data):
-    config, network = ROOMY, network_of(sizes, density=0.01)
+    """Nor does it touch the region of the other buffer, or the other input."""
+    network = network_of(sizes, density=0.01)
     sent = data.draw(st.lists(st.booleans(), min_size=len(sizes) - 1, max_size=len(sizes) - 1))
-    places = place_activations(config, network, sent)
-    vectors = [set(range(base, base + n_words(size, config.n_pe)))
+    places = place_activations(ROOMY, network, sent)
+    in_regions = data.draw(st.booleans())
+    if not in_regions:
+        places = place_activations(tighten(ROOMY, places), network, sent)
+    assert places.in_regions == in_regions and places.input_stride
+    vectors = [set(range(base, base + n_words(size, ROOMY.n_pe)))
                for base, size in zip(places.vectors, sizes)]
-    biases = [set(range(base, base + n_words(size, config.n_pe)))
+    biases = [set(range(base, base + n_words(size, ROOMY.n_pe)))
               for base, size in zip(places.biases, sizes[1:])]
     for source, destination in zip(vectors, vectors[1:]):
         assert not source & destination
-    assert not set.union(*biases) & set.union(*vectors)
+    used = set.union(*vectors)
+    others = {row + places.input_stride for row in (used if in_regions else vectors[0])}
+    assert not set.union(*biases) & (used | others) and not used & others
     assert sum(map(len, biases)) == len(set.union(*biases))
-    assert max(set.union(*biases, *vectors)) < places.n_words
+    assert max(set.union(*biases, used, others)) < places.n_words
     kept = [() if is_sent else rows for rows, is_sent in zip(vectors[1:], sent)]
     largest = max(len(a) + len(b) for a, b in zip(kept, [*kept[1:], ()]))
     results = [rows for rows, is_sent in zip(vectors[1:], sent) if is_sent]
-    assert places.n_words == sum(map(len, [*biases, *results])) + largest + 2 * len(vectors[0])
+    computed = sum(map(len, results)) + largest
+    assert places.n_words == sum(map(len, biases)) + (1 + in_regions) * computed \
+        + 2 * len(vectors[0])
     for number, rows in enumerate(results):
         assert not rows & set.union(vectors[0], *kept, *results[:number])
     assert list(places.overwrites_result) == sent
 
 
-def test_results_share_rows_with_other_vectors_if_they_must():
+def test_vectors_share_rows_with_others_if_they_must():
+    """With those of the other buffer, then hidden vectors with results, at last with the input."""
     network = network_of([8, 64, 64, 64], density=0.1)
     sent = [False, False, True]
-    roomy = place_activations(ROOMY, network, sent)
-    assert roomy.overwrites_result == (False, False, True)
-    tight = place_activations(dataclasses.replace(ROOMY, act_depth=roomy.n_words - 1), network,
-                              sent)
-    assert tight.input_buffers == 2
-    assert tight.vectors[1] == tight.vectors[3]
-    assert tight.overwrites_result == (True, False, True)
-    assert place_activations(dataclasses.replace(ROOMY, act_depth=tight.n_words - 1), network,
-                             sent).input_buffers == 1
+    config, shapes = ROOMY, []
+    for _ in range(4):
+        places = place_activations(config, network, sent)
+        shapes.append((places.in_regions, places.input_stride > 0, places.overwrites_result))
+        config = tighten(config, places)
+    assert shapes == [
+        (True, True, (False, False, True)), (False, True, (False, False, True)),
+        (False, True, (True, False, True)), (False, False, (True, False, True))]
+    with pytest.raises(CompileError, match="activation SRAM"):
+        place_activations(config, network, sent)
 
 
 @pytest.mark.parametrize("spare", [0, -1])
 def test_the_input_has_a_second_buffer_if_it_fits(spare):
     network = network_of([64, 40, 64, 64], density=0.1)
     sent = [False, False, False]    # as if there is no room for results of their own
-    roomy = place_activations(ROOMY, network, sent)
+    roomy = place_activations(tighten(ROOMY, place_activations(ROOMY, network, sent)), network,
+                              sent)
     config = dataclasses.replace(ROOMY, act_depth=roomy.n_words + spare)
     places = place_activations(config, network, [False, False, True])
     build = compile_network(network, config)
     assert build.input_words == 4
-    assert build.input_buffers == places.input_buffers == (1 if spare else 2)
-    assert program_of(build)["input"].tolist() == [1, 0, 0, 0]
-    buffers = range(places.vectors[0], places.vectors[0] + 4 * places.input_buffers)
+    assert build.input_buffers == (1 if spare else 2)
+    assert build.input_stride == places.input_stride == (0 if spare else 4)
+    program = program_of(build)
+    assert program["offset_source"].tolist() == [1, 0, 0, 0]
+    assert program["offset_destination"].tolist() == [0, 0, 0, 0]
+    assert program["alone"].tolist() == [1, 0, 0, 0]
+    buffers = range(places.vectors[0], places.vectors[0] + places.input_stride + 4)
     assert buffers.stop <= config.act_depth
-    if places.input_buffers == 2:
+    if not spare:
         # A program must not touch the other buffer.
         for base, size in zip(places.vectors[1:], [40, 64, 64]):
             assert not set(buffers) & set(range(base, base + n_words(size, config.n_pe)))
+
+
+@pytest.mark.parametrize("outputs", ["last", "all"])
+def test_programs_of_both_buffers_have_a_region_each_if_they_fit(outputs):
+    network = network_of([64, 40, 64, 64], density=0.1)
+    roomy = compile_network(network, ROOMY, outputs=outputs)
+    for spare in (0, -1):
+        depth = roomy.report["memory"]["act"]["words_used"] + spare
+        build = compile_network(network, dataclasses.replace(ROOMY, act_depth=depth),
+                                outputs=outputs)
+        program = program_of(build)
+        assert build.input_buffers == 2
+        assert (build.input_stride > build.input_words) == (spare == 0)
+        is_tile = program["start"]["send"] == 0
+        assert (program["offset_source"] == 1).sum() == (1 if spare else len(is_tile))
+        assert (program["offset_destination"] == (is_tile & (spare == 0))).all()
+        assert program["alone"].tolist() == [-spare] + [0] * (len(is_tile) - 1)
+
+
+def test_the_input_is_free_after_the_last_tile_that_reads_it():
+    config = dataclasses.replace(ROOMY, acc_depth=8)
+    program = program_of(compile_network(network_of([10, 70, 5]), config, outputs="all"))
+    assert program["start"]["send"].tolist() == [0, 0, 0, 1, 0, 1]
+    assert program["frees_input"].tolist() == [0, 0, 1, 0, 0, 0]

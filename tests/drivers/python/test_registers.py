@@ -19,10 +19,10 @@ def test_values_that_no_register_can_hold_are_refused(fake, name, fields, messag
 
 def test_registers_are_read_and_written_by_name(fake):
     registers = Registers(fake)
-    registers.write("INPUT_WORDS", words=300, double=1)
-    assert registers.read("INPUT_WORDS") == {"words": 300, "double": 1}
-    registers.write("INPUT_WORDS", words=1)
-    assert registers.read("INPUT_WORDS") == {"words": 1, "double": 0}
+    registers.write("IRQ_ENABLE", done=1, error=1)
+    assert registers.read("IRQ_ENABLE") == {"done": 1, "error": 1}
+    registers.write("IRQ_ENABLE", error=1)
+    assert registers.read("IRQ_ENABLE") == {"done": 0, "error": 1}
 
 
 def test_refusals_of_the_bus_are_reported(fake):

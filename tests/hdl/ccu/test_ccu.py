@@ -30,7 +30,7 @@ def random_fields(rng, layout):
 
 
 def random_descriptor(rng, config, offset):
-    """Random descriptor with valid rows at this input offset, and a separate destination."""
+    """Random descriptor with valid rows at this offset, and a separate destination."""
     layouts = Layouts.of(config)
     while True:
         descriptor = random_fields(rng, layouts.descriptor)
@@ -41,9 +41,10 @@ def random_descriptor(rng, config, offset):
         # Vectors are short: most random ones would not fit.
         start["last_word"] %= max(1, config.act_depth // 4)
         end["last_word"] %= max(1, min(config.tile_words, config.act_depth // 4))
-        source = start["source"] + offset * descriptor["input"]
+        source = start["source"] + offset * descriptor["offset_source"]
         read = range(source, source + start["last_word"] + 1)
-        written = range(end["destination"], end["destination"] + end["last_word"] + 1)
+        first = end["destination"] + offset * descriptor["offset_destination"]
+        written = range(first, first + end["last_word"] + 1)
         biases = range(end["bias"], end["bias"] + end["last_word"] + 1)
         if max(read[-1], written[-1], biases[-1]) < config.act_depth \
                 and not set(read) & set(written):
@@ -93,14 +94,17 @@ def messages(config, program, found, offset, watched):
     for descriptor, elements in zip(program, found):
         start = descriptor["start"]
         yield Kind.START, layouts.start.const({
-            **start, "source": start["source"] + offset * descriptor["input"],
+            **start, "source": start["source"] + offset * descriptor["offset_source"],
             "watched": watched})
         if not start["send"]:
             for element in elements:
                 yield Kind.ACTIVATION, layouts.activation.const({
                     "pointer": descriptor["ptr_base"] + element["column"],
                     "value": wrapped(element["value"], config)})
-            yield Kind.END, layouts.end.const(descriptor["end"])
+            end = descriptor["end"]
+            yield Kind.END, layouts.end.const({
+                **end, "destination": end["destination"]
+                + offset * descriptor["offset_destination"]})
 
 
 def wrapped(value, config):
@@ -423,9 +427,13 @@ N_POINTERS = CONFIGS["tiny"].n_pointers
     (1, tile(end={"destination": 1, "bias": 63, "last_word": 1}), 0, Error.BAD_DESCRIPTOR),
     (1, tile(end={"destination": 1, "bias_shift": 6}), 0, Error.BAD_DESCRIPTOR),
     (1, output(start={"send": 1, "source": 60, "last_word": 4}), 0, Error.BAD_DESCRIPTOR),
-    (1, output(start={"send": 1, "last_word": 4}, input=1), 60, Error.BAD_DESCRIPTOR),
-    (1, output(start={"send": 1, "source": 63}, input=1), 63, Error.BAD_DESCRIPTOR),
-    (1, tile(input=1), 1, Error.BAD_DESCRIPTOR),
+    (1, output(start={"send": 1, "last_word": 4}, offset_source=1), 60, Error.BAD_DESCRIPTOR),
+    (1, output(start={"send": 1, "source": 63}, offset_source=1), 63, Error.BAD_DESCRIPTOR),
+    (1, tile(offset_source=1), 1, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 2}, offset_destination=1), 62, Error.BAD_DESCRIPTOR),
+    (1, tile(end={"destination": 63}, offset_destination=1), 63, Error.BAD_DESCRIPTOR),
+    (1, tile(start={"source": 8}, end={"destination": 1}, offset_destination=1), 7,
+     Error.BAD_DESCRIPTOR),
     (1, tile(barrier=1, valid=0), 0, Error.NO_END),
     (1, {"start": {}, "end": {}}, 0, Error.NO_END),
     (LAST, tile(), 0, Error.NO_END),

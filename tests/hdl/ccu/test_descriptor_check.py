@@ -27,7 +27,7 @@ GOOD = {"source": 8, "last_word": 7, "codebook": 2, "send": 0, "destination": 60
 
 def descriptor(layouts, fields):
     start = {name: fields[name] for name in ("source", "last_word", "codebook", "send")}
-    end = {name: fields[name] for name in ("destination", "bias", "bias_shift")}
+    end = {name: fields[name] for name in ("bias", "bias_shift")}
     return layouts.descriptor.const({
         "start": start, "end": {**end, "last_word": fields["end_last_word"]},
         "final": fields["final"], "valid": fields["valid"]})
@@ -52,6 +52,7 @@ def model(config, fields, source, is_last):
 def code(ctx, dut, layouts, fields, source, is_last):
     ctx.set(dut.descriptor, descriptor(layouts, fields))
     ctx.set(dut.source, source)
+    ctx.set(dut.destination, fields["destination"])
     ctx.set(dut.last, is_last)
     return Error(ctx.get(dut.code))
 
@@ -62,13 +63,16 @@ def code(ctx, dut, layouts, fields, source, is_last):
     ({}, 8, 1, Error.NO_END),
     ({"final": 1}, 8, 1, Error.NONE),
     ({"final": 1, "valid": 0}, 8, 1, Error.NO_END),
-    # The last row is in the memory, or not; also where an input buffer's offset has moved it.
+    # The last row is in the memory, or not; also where the offset of a buffer has moved it.
     ({"send": 1}, 56, 0, Error.NONE),
     ({"send": 1}, 57, 0, Error.BAD_DESCRIPTOR),
     ({"send": 1}, 2 * 64 - 1, 0, Error.BAD_DESCRIPTOR),
     ({"send": 1, "last_word": 63}, 0, 0, Error.NONE),
     ({"send": 1, "last_word": 63}, 1, 0, Error.BAD_DESCRIPTOR),
     ({"destination": 61}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 63, "end_last_word": 0}, 8, 0, Error.NONE),
+    ({"destination": 64, "end_last_word": 0}, 8, 0, Error.BAD_DESCRIPTOR),
+    ({"destination": 2 * 64 - 1, "end_last_word": 0}, 8, 0, Error.BAD_DESCRIPTOR),
     ({"bias": 61}, 8, 0, Error.BAD_DESCRIPTOR),
     ({"destination": 63, "bias": 63, "end_last_word": 0}, 8, 0, Error.NONE),
     # The destination may touch the source on both sides, no more.
@@ -109,7 +113,7 @@ def test_any_descriptor_is_judged_as_by_the_model(simulate, name):
     def random_fields():
         widths = {"last_word": layouts.start.members["last_word"].width,
                   "codebook": layouts.start.members["codebook"].width, "send": 1,
-                  "destination": layouts.end.members["destination"].width,
+                  "destination": layouts.end.members["destination"].width + 1,
                   "bias": layouts.end.members["bias"].width,
                   "bias_shift": layouts.end.members["bias_shift"],
                   "end_last_word": layouts.end.members["last_word"]}

@@ -144,7 +144,7 @@ def token(item):
 def test_send_descriptor_is_a_start_whose_vector_goes_to_the_host(simulate, stalls):
     """From the input buffer whose offset was given with the start."""
     rng = random.Random(113)
-    program = [send(input=1, final=1)]
+    program = [send(offset_source=1, final=1)]
     dut = Sequencer(CONFIG)
 
     async def host(ctx):

@@ -13,7 +13,7 @@ from support.strobes import set_inputs
 CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts.of(CONFIG)
 DEPTH = {memory: image.depth for memory, image in LAYOUTS.memories.items()}
-BASE, WORDS = 3, 5    # two input buffers
+BASE, WORDS, STRIDE = 3, 5, 9    # two input buffers
 WHOLE = (1 << BEAT_BYTES) - 1
 
 #: Fields, inputs and the resulting error.
@@ -36,9 +36,17 @@ HEADERS = [
     ({"memory": Memory.INPUT, "count": 1}, {"buffer_in_use": 1}, Error.LOAD_IN_USE),
     ({"memory": Memory.INPUT, "count": 1}, {"buffer_in_use": 2}, Error.NONE),
     ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"buffer_in_use": 2}, Error.LOAD_IN_USE),
-    ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"input_double": 0}, Error.BAD_ADDRESS),
+    ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"input_stride": 0}, Error.BAD_ADDRESS),
     ({"memory": Memory.INPUT, "count": 1},
-     {"input_base": CONFIG.act_depth - 2 * WORDS + 1}, Error.BAD_ADDRESS),
+     {"input_base": CONFIG.act_depth - STRIDE - WORDS + 1}, Error.BAD_ADDRESS),
+    ({"memory": Memory.INPUT, "count": 1},
+     {"input_base": CONFIG.act_depth - STRIDE - WORDS}, Error.NONE),
+    ({"memory": Memory.INPUT, "buffer": 1, "count": WORDS * CONFIG.n_pe},
+     {"input_base": CONFIG.act_depth - STRIDE - WORDS}, Error.NONE),
+    ({"memory": Memory.INPUT, "count": 1},
+     {"input_base": CONFIG.act_depth - WORDS, "input_stride": 0}, Error.NONE),
+    ({"memory": Memory.INPUT, "count": 1},
+     {"input_base": 0xFFFF, "input_words": 0xFFFF, "input_stride": 0xFFFF}, Error.BAD_ADDRESS),
     # Several errors: the first in order of precedence is reported.
     ({"memory": Memory.PTR, "pe": CONFIG.n_pe, "address": DEPTH[Memory.PTR], "last": 1, "count": 1},
      {"in_use": 1}, Error.BAD_PE),
@@ -59,8 +67,8 @@ def test_error_follows_two_cycles_after_the_header(simulate):
             fields = dict(fields)
             last = fields.pop("last", 0)
             header = LAYOUTS.load_header.const(fields)
-            set_inputs(ctx, dut, input_base=BASE, input_words=WORDS, input_double=1, in_use=0,
-                   buffer_in_use=0)
+            set_inputs(ctx, dut, input_base=BASE, input_words=WORDS, input_stride=STRIDE,
+                       in_use=0, buffer_in_use=0)
             set_inputs(ctx, dut, **inputs)
             await ctx.tick()    # where the input buffers end is registered
             ctx.set(dut.beat, {"data": header.as_value().value, "keep": WHOLE, "last": last})

@@ -70,7 +70,7 @@ def test_words_of_an_input_buffer_go_to_the_rows_in_the_registers(simulate):
     async def producer(ctx):
         ctx.set(dut.registers.input_base_value, 3)
         ctx.set(dut.registers.input_words_words, n_rows)
-        ctx.set(dut.registers.input_words_double, 1)
+        ctx.set(dut.registers.input_stride_value, 5)
         ctx.set(dut.interlock.in_use, 1)    # ignored for an input buffer
         await ctx.tick()
         await send(ctx, dut.i, packet(CONFIG, Memory.INPUT, words, buffer=1))
@@ -78,7 +78,7 @@ def test_words_of_an_input_buffer_go_to_the_rows_in_the_registers(simulate):
     async def consumer(ctx):
         received = await get(ctx, dut.o, len(words))
         assert [(word.memory, word.address, word.pe, word.data) for word in received] == [
-            (Memory.ACT, 3 + n_rows + row, pe, 1 + row * CONFIG.n_pe + pe)
+            (Memory.ACT, 3 + 5 + row, pe, 1 + row * CONFIG.n_pe + pe)
             for row in range(n_rows) for pe in range(CONFIG.n_pe)]
 
     simulate(dut, producer, consumer)

@@ -30,7 +30,7 @@ def test_rows_of_an_input_buffer_go_to_the_pes_in_turn(simulate, n_pe, buffer):
     dut = PacketReader(config)
 
     async def producer(ctx):
-        Settings(input_base=10, input_words=5).apply(ctx, dut)
+        Settings(input_base=10, input_words=5, input_stride=8).apply(ctx, dut)
         for _ in range(2):    # each packet starts with PE 0
             await put(ctx, dut.i, beats(
                 header(Memory.INPUT, address=1, count=3 * n_pe - (n_pe > 1), buffer=buffer,
@@ -40,7 +40,7 @@ def test_rows_of_an_input_buffer_go_to_the_pes_in_turn(simulate, n_pe, buffer):
         for _ in range(2):
             received = await get(ctx, dut.o, 3 * n_pe - (n_pe > 1))
             assert [seen(Layouts.of(config), word) for word in received] == [
-                (Memory.ACT.value, 10 + 5 * buffer + 1 + row, 0, pe, row * n_pe + pe)
+                (Memory.ACT.value, 10 + 8 * buffer + 1 + row, 0, pe, row * n_pe + pe)
                 for row in range(3) for pe in range(n_pe)][:len(received)]
 
     simulate(dut, producer, consumer)
@@ -49,10 +49,10 @@ def test_rows_of_an_input_buffer_go_to_the_pes_in_turn(simulate, n_pe, buffer):
 @pytest.mark.parametrize("settings, buffer, code", [
     (Settings(), 1, None),
     (Settings(in_use=1), 1, None),
-    (Settings(input_double=0), 1, Error.BAD_ADDRESS),
-    (Settings(input_base=TINY.act_depth - 10), 1, None),
-    (Settings(input_base=TINY.act_depth - 9), 0, Error.BAD_ADDRESS),
-    (Settings(input_base=TINY.act_depth - 5, input_double=0), 0, None),
+    (Settings(input_stride=0), 1, Error.BAD_ADDRESS),
+    (Settings(input_base=TINY.act_depth - 12), 1, None),
+    (Settings(input_base=TINY.act_depth - 11), 0, Error.BAD_ADDRESS),
+    (Settings(input_base=TINY.act_depth - 5, input_stride=0), 0, None),
     (Settings(in_use=1, buffer_in_use=1), 0, Error.LOAD_IN_USE),
     (Settings(in_use=1, buffer_in_use=1), 1, None),
     (Settings(in_use=1, buffer_in_use=2), 1, Error.LOAD_IN_USE),

@@ -9,7 +9,7 @@ from eie_hdl.registers import Error
 from support.simulation import Unwatched
 
 CONFIG = PRESETS["tiny"]
-WORDS = 7
+STRIDE = 7
 
 
 async def write(ctx, dut, register, **fields):
@@ -38,8 +38,7 @@ def run(simulate, rule):
     dut = StartControl(CONFIG)
 
     async def bench(ctx):
-        ctx.set(dut.registers.input_words_words, WORDS)
-        ctx.set(dut.registers.input_words_double, 1)
+        ctx.set(dut.registers.input_stride_value, STRIDE)
         await rule(ctx, dut)
 
     simulate(Unwatched(dut), bench)
@@ -51,7 +50,7 @@ def test_program_runs_from_its_descriptor_and_input_buffer(simulate):
         assert ctx.get(dut.status.waiting) and not ctx.get(dut.status.started)
         assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b10
         payload = await take(ctx, dut, dut.run)
-        assert (payload.descriptor, payload.offset) == (2, WORDS)
+        assert (payload.descriptor, payload.offset) == (2, STRIDE)
         await ctx.tick()
         assert not ctx.get(dut.status.waiting)
         assert (ctx.get(dut.status.descriptor), ctx.get(dut.status.buffer)) == (2, 1)
@@ -74,11 +73,11 @@ def test_start_is_reported_in_the_cycle_in_which_the_core_accepts_it(simulate):
     run(simulate, rule)
 
 
-@pytest.mark.parametrize("double, in_use", [(0, 0b11), (1, 0b00)])
-def test_vector_that_is_still_sent_after_its_program_uses_the_memories(simulate, double, in_use):
+@pytest.mark.parametrize("stride, in_use", [(0, 0b11), (STRIDE, 0b00)])
+def test_vector_that_is_still_sent_after_its_program_uses_the_memories(simulate, stride, in_use):
     """Of the input buffers only a single one: a program may start, but nothing may be read."""
     async def rule(ctx, dut):
-        ctx.set(dut.registers.input_words_double, double)
+        ctx.set(dut.registers.input_stride_value, stride)
         ctx.set(dut.registers.read_place_memory, Memory.ACT.value)
         await write(ctx, dut, "start", descriptor=2)
         await take(ctx, dut, dut.run)

@@ -12,7 +12,7 @@ from support.simulation import Unwatched
 from support.strobes import set_inputs, strobe
 
 CONFIG = PRESETS["tiny"]
-INPUT_WORDS = 7
+STRIDE = 7
 
 
 def start(descriptor, buffer=0):
@@ -33,7 +33,7 @@ def queue():
 
 def run(simulate, dut, rule):
     async def bench(ctx):
-        set_inputs(ctx, dut, input_words=INPUT_WORDS, input_double=1)
+        set_inputs(ctx, dut, input_stride=STRIDE)
         await rule(ctx)
 
     simulate(Unwatched(dut), bench)
@@ -44,7 +44,7 @@ def test_start_waits_until_it_is_accepted(simulate, queue):
         assert not ctx.get(queue.waiting) and offered(ctx, queue) is None
         assert await strobe(ctx, queue, i=start(3, 1)) is None
         for _ in range(5):
-            assert ctx.get(queue.waiting) and offered(ctx, queue) == (3, INPUT_WORDS)
+            assert ctx.get(queue.waiting) and offered(ctx, queue) == (3, STRIDE)
             assert ctx.get(queue.descriptor) == 3
             await ctx.tick()
         ctx.set(queue.run.ready, 1)
@@ -59,7 +59,7 @@ def test_buffer_1_follows_buffer_0(simulate, queue):
         ctx.set(queue.run.ready, 1)
         for buffer in (0, 1, 1, 0):
             await strobe(ctx, queue, i=start(2, buffer))
-            assert offered(ctx, queue) == (2, buffer * INPUT_WORDS)
+            assert offered(ctx, queue) == (2, buffer * STRIDE)
             await ctx.tick()
             assert ctx.get(queue.buffer) == buffer
 
@@ -77,21 +77,24 @@ def test_one_program_runs_one_is_pending_and_a_third_is_rejected(simulate, queue
         assert await strobe(ctx, queue, i=start(4)) == (Error.START_BUSY, 4)
         # It has no effect: the first is still running, and the second pending.
         assert (ctx.get(queue.descriptor), ctx.get(queue.buffer)) == (1, 0)
-        assert offered(ctx, queue) == (2, INPUT_WORDS)
+        assert offered(ctx, queue) == (2, STRIDE)
 
     run(simulate, queue, rule)
 
 
-@pytest.mark.parametrize("descriptor, buffer, double, error", [
+@pytest.mark.parametrize("descriptor, buffer, stride, error", [
     (CONFIG.program_depth - 1, 0, 0, None),
     (CONFIG.program_depth, 0, 0, Error.START_RANGE),
-    (0xFFFF, 0, 1, Error.START_RANGE),
-    (0, 1, 1, None),
+    (0xFFFF, 0, STRIDE, Error.START_RANGE),
     (0, 1, 0, Error.START_RANGE),
+    (0, 1, 1, None),
+    (0, 1, CONFIG.act_depth - 1, None),
+    (0, 1, CONFIG.act_depth, Error.START_RANGE),
+    (0, 1, 0xFFFF, Error.START_RANGE),
 ])
-def test_descriptor_and_buffer_must_exist(simulate, queue, descriptor, buffer, double, error):
+def test_descriptor_and_buffer_must_exist(simulate, queue, descriptor, buffer, stride, error):
     async def rule(ctx):
-        set_inputs(ctx, queue, input_double=double)
+        set_inputs(ctx, queue, input_stride=stride)
         found = await strobe(ctx, queue, i=start(descriptor, buffer))
         assert found == (error and (error, descriptor))
         assert ctx.get(queue.waiting) == (error is None)
@@ -173,7 +176,7 @@ def test_buffers_of_running_and_pending_programs_are_in_use(simulate, queue):
         # Results are never in one of two buffers, but may be in the rows of a single one.
         set_inputs(ctx, queue, reading=0, sending=1)
         assert ctx.get(queue.buffer_in_use) == 0b00
-        set_inputs(ctx, queue, input_double=0)
+        set_inputs(ctx, queue, input_stride=0)
         assert ctx.get(queue.buffer_in_use) & 0b01
 
     run(simulate, queue, rule)
@@ -192,19 +195,19 @@ class Model:
             inputs["receiving_model"] or inputs["receiving_input"] >> self.waiting[1] & 1)
         offer = None
         if self.waiting and not (inputs["hold"] or inputs["refuse"] or is_receiving):
-            offer = self.waiting[0], self.waiting[1] * INPUT_WORDS
+            offer = self.waiting[0], self.waiting[1] * inputs["input_stride"]
         error, accepted = Error.NONE, False
         if request and not inputs["hold"]:
             if self.waiting or inputs["refuse"]:
                 error = Error.START_BUSY
-            elif request[0] >= CONFIG.program_depth or request[1] and not inputs["input_double"]:
+            elif request[0] >= CONFIG.program_depth or request[1] and not inputs["input_stride"]:
                 error = Error.START_RANGE
             else:
                 accepted = True
         running = inputs["running"]
         use = {self.buffer} if running else set()
         use |= {self.waiting[1]} if self.waiting else set()
-        if inputs["reading"] or inputs["sending"] and not inputs["input_double"]:
+        if inputs["reading"] or inputs["sending"] and not inputs["input_stride"]:
             use = {0, 1}
         expected = (self.waiting is not None, offer, self.buffer, error, use,
                     self.first if running else self.waiting and self.waiting[0])
@@ -219,7 +222,7 @@ class Model:
 
 def test_any_sequence_of_starts_follows_the_model(simulate, queue):
     rng = random.Random(97)
-    often = {"drop": 0.02, "hold": 0.1, "refuse": 0.1, "input_double": 0.8,
+    often = {"drop": 0.02, "hold": 0.1, "refuse": 0.1,
              "receiving_model": 0.1, "reading": 0.1, "running": 0.5, "sending": 0.3}
 
     async def rule(ctx):
@@ -227,6 +230,7 @@ def test_any_sequence_of_starts_follows_the_model(simulate, queue):
         for _ in range(3000):
             inputs = {name: rng.random() < chance for name, chance in often.items()}
             inputs["receiving_input"] = rng.choice([0, 0, 1, 2, 3])
+            inputs["input_stride"] = rng.choice([0, 1, STRIDE, CONFIG.act_depth - 1])
             request = None
             if rng.random() < 0.2:
                 request = rng.randrange(CONFIG.program_depth + 3), rng.randrange(2)

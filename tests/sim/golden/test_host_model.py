@@ -29,7 +29,7 @@ def beats_of(config, words, **header):
 @pytest.fixture
 def machine():
     machine = HostModel(TINY)
-    machine.input_base, machine.input_words, machine.input_double = 10, 4, 1
+    machine.input_base, machine.input_words, machine.input_stride = 10, 4, 4
     return machine
 
 
@@ -124,7 +124,7 @@ def test_a_program_runs_on_what_was_loaded(buffer):
     inputs = np.random.default_rng(2).integers(-99, 99, (1, 20))
     machine = HostModel(TINY)
     machine.input_base, machine.input_words = build.input.base_word, build.input_words
-    machine.input_double = 1
+    machine.input_stride = build.input_stride
     for beats in [*memory_packets(TINY, build.images),
                   *input_packets(TINY, build.input, inputs, buffer=buffer)]:
         assert machine.take(beats) is None
@@ -132,9 +132,10 @@ def test_a_program_runs_on_what_was_loaded(buffer):
     expected = GoldenModel(TINY, build.images).run(scatter(build.input, inputs, 4),
                                                    build.input.base_word)
     assert [output.tolist() for output in outputs] == [each[0].tolist() for each in expected]
-    # The activation SRAMs now hold the last layer's results.
+    # The activation SRAMs now hold the last layer's results, in the region of the buffer.
     last = build.layers[-1]
+    first = last.base_word + buffer * build.input_stride
     machine.take(packet(TINY, Memory.PROGRAM, machine._dump_activations()))
     (shown,) = machine.run()
-    assert shown[last.base_word * 16:][last.columns].tolist() == \
+    assert shown[first * 16:][last.columns].tolist() == \
         expected[-1][0][last.columns].tolist()

@@ -16,6 +16,9 @@ SMALL = EIEConfig(n_pe=2, v_width=2, z_width=2, entries_per_word=2, act_width=16
                   acc_width=32, acc_depth=8, spmat_depth=64, ptr_depth=64, act_depth=32,
                   n_codebooks=2, program_depth=8)
 
+#: Flags of a descriptor that most programs of these tests do not use.
+NO_FLAGS = dict.fromkeys(("offset_source", "offset_destination", "frees_input", "alone"), 0)
+
 
 class Machine:
     """Program and memory images, built entry by entry.
@@ -53,7 +56,7 @@ class Machine:
                     self.entries[pe].pop()
             self.pointers[pe].append(len(self.entries[pe]))
         defaults = {"codebook": 0, "bias": 0, "shift": 0, "bias_shift": 0, "relu": 0, "barrier": 1,
-                    "result_barrier": 1, "final": 0, "input": 0, "valid": 1}
+                    "result_barrier": 1, "final": 0, "valid": 1, **NO_FLAGS}
         assert fields.keys() <= defaults.keys()
         self.program.append({
             **defaults, **fields, "send": 0, "last": 0, "ptr_base": ptr_base, "source": source,
@@ -64,7 +67,7 @@ class Machine:
         """Send whole rows of the activation SRAMs without the last `missing` elements."""
         self.program.append({
             "codebook": 0, "bias": 0, "shift": 0, "bias_shift": 0, "relu": 0, "barrier": 1,
-            "result_barrier": 0, "final": final, "input": 0, "valid": 1, "send": 1, "ptr_base": 0,
+            "result_barrier": 0, "final": final, "valid": 1, **NO_FLAGS, "send": 1, "ptr_base": 0,
             "source": source, "words": words, "last": words * 4 * self.config.n_pe - 1 - missing,
             "destination": 0, "results": 1})
 
@@ -80,10 +83,8 @@ class Machine:
             "end": {"destination": program["destination"], "bias": program["bias"],
                     "last_word": program["results"] - 1, "shift": program["shift"],
                     "bias_shift": program["bias_shift"], "relu": program["relu"]},
-            "ptr_base": program["ptr_base"], "input": program["input"],
-            "barrier": program["barrier"], "result_barrier": program["result_barrier"],
-            "final": program["final"],
-            "valid": program["valid"]})}
+            **{name: program[name] for name in (
+                "ptr_base", "barrier", "result_barrier", "final", "valid", *NO_FLAGS)}})}
         for pe in range(config.n_pe):
             lanes = config.entries_per_word
             entries = np.zeros((-(-len(self.entries[pe]) // lanes) * lanes, 2), np.int64)
@@ -166,8 +167,11 @@ def interpret(config, images, inputs, base=0):
         number += 1
 
 
-def random_machine(config, rng):
-    """Program of three layers of one or two tiles, with every descriptor field in use."""
+def random_machine(config, rng, first=0):
+    """Program of three layers of one or two tiles, with every descriptor field in use.
+
+    Its input begins in row `first`.
+    """
     group = 4 * config.n_pe
     limit = 1 << config.act_width - 1
     weights = 1 << config.codebook_width - 1
@@ -176,7 +180,7 @@ def random_machine(config, rng):
         codebooks=rng.integers(-weights, weights,
                                (config.n_pe, config.n_codebooks << config.v_width)))
     words = rng.integers(1, 3)
-    source = 0
+    source = first
     for _ in range(3):
         destination = source + words
         n_words = [config.tile_words] * rng.integers(2) + [rng.integers(1, config.tile_words + 1)]
@@ -228,6 +232,24 @@ def test_results_and_counts_are_those_of_a_plain_interpreter(name, seed):
             assert getattr(statistics, name)[image] == count
     assert (statistics.entries.sum(axis=1) == statistics.macs + statistics.paddings).all()
     assert statistics.macs.sum() > 0
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(3))
+def test_sources_and_destinations_are_offset_where_the_program_says_so(name, seed):
+    """The results are those of the same rows without an offset."""
+    config, offset = CONFIGS[name], 3
+    rng = np.random.default_rng(seed)
+    machine = random_machine(config, rng, first=offset)
+    inputs = rng.integers(-9, 9, (2, machine.program[0]["words"] * 4 * config.n_pe))
+    expected = GoldenModel(config, machine.images()).run(inputs, base=offset)
+    for number, step in enumerate(machine.program):
+        for row in ("source", "destination"):
+            if step[row] >= offset and (number == 0 or rng.random() < 0.6):
+                step |= {row: step[row] - offset, f"offset_{row}": 1}
+    outputs = GoldenModel(config, machine.images(), offset=offset).run(inputs, base=offset)
+    for output, other in zip(outputs, expected, strict=True):
+        assert output.tolist() == other.tolist()
 
 
 def identity(config=SMALL, *, n_columns=8, weight=1, **fields):
@@ -348,7 +370,7 @@ def matters(machine, name, address, bit):
         of_tiles = {"ptr_base", "start.codebook", "end.destination", "end.bias", "end.last_word",
                     "end.shift", "end.bias_shift", "end.relu", "result_barrier"}
         of_results = {"start.last_lane", "start.last_pe"}
-        return field_of(machine.layouts.descriptor, bit) not in {"input"} | (
+        return field_of(machine.layouts.descriptor, bit) not in set(NO_FLAGS) | (
             of_tiles if address == 3 else of_results) | ({"barrier"} if address < 2 else set())
     return True
 
@@ -422,13 +444,41 @@ def test_word_that_is_no_descriptor_is_rejected():
         run(machine, [[1] * 8])
 
 
-@pytest.mark.parametrize("reads_input", [0, 1])
-def test_only_what_reads_the_input_is_offset(reads_input):
-    machine = identity(input=reads_input)
-    model = GoldenModel(SMALL, machine.images(), input_offset=1)
+@pytest.mark.parametrize("offset_source", [0, 1])
+def test_only_a_source_with_the_flag_is_offset(offset_source):
+    machine = identity(offset_source=offset_source)
+    model = GoldenModel(SMALL, machine.images(), offset=1)
     inputs = np.arange(1, 9)[np.newaxis]
-    assert model.run(inputs, base=reads_input)[0].tolist() == inputs.tolist()
-    assert model.run(inputs, base=1 - reads_input)[0].tolist() != inputs.tolist()
+    assert model.run(inputs, base=offset_source)[0].tolist() == inputs.tolist()
+    assert model.run(inputs, base=1 - offset_source)[0].tolist() != inputs.tolist()
+
+
+def test_destination_that_its_offset_moves_past_the_end_is_rejected():
+    machine = identity(offset_destination=1)
+    last = SMALL.act_depth - 1
+    GoldenModel(SMALL, machine.images(), offset=last - 8)
+    with pytest.raises(GoldenError, match=(
+            rf"^Descriptor 0: end\.destination must leave its 1 rows below act_depth = "
+            rf"{SMALL.act_depth}, not begin at {last + 1}$")):
+        GoldenModel(SMALL, machine.images(), offset=last - 7)
+
+
+def test_destination_that_its_offset_moves_onto_the_biases_is_rejected():
+    with pytest.raises(GoldenError, match=(
+            r"^Descriptor 0: end\.destination must not overlap the biases, at 16, but is at 16$")):
+        GoldenModel(SMALL, identity(offset_destination=1).images(), offset=8)
+
+
+def test_result_that_the_program_of_the_other_buffer_sends_is_not_overwritten():
+    """Without the offset, descriptor 1 sends what descriptor 0 of the other buffer writes."""
+    machine = identity(result_barrier=0, offset_destination=1)
+    machine.program[1] |= {"source": 12, "offset_source": 1}
+    GoldenModel(SMALL, machine.images())
+    GoldenModel(SMALL, machine.images(), offset=5)
+    with pytest.raises(GoldenError, match=(
+            r"^Descriptor 0: result_barrier must be set, as it writes rows that descriptor 1 "
+            r"sends$")):
+        GoldenModel(SMALL, machine.images(), offset=4)
 
 
 def test_start_after_the_program_is_rejected():
