@@ -64,7 +64,7 @@ async def programs_that_fail_are_stopped(dut):
         assert await host.value("PROGRAMS") == n_ended
 
     # Input buffer 1 is beyond the memory.
-    await host.set_input(build.input.base_word, CONFIG.act_depth - 1, True)
+    await host.set_input(build.input.base_word, build.input_words, CONFIG.act_depth - 1)
     await host.write("START", buffer=1)
     await host.expect_fault(Fault(Error.BAD_DESCRIPTOR, 0), "Program")
     await host.clear()

@@ -96,6 +96,24 @@ def test_tiles_are_starts_activations_and_ends(simulate, stalls):
     assert counts == {"tile_sent": 3, "done": 1, "broadcasts": 3 * N_ACTIVATIONS}
 
 
+@pytest.mark.parametrize("offset_destination", [0, 1])
+def test_end_has_the_destination_in_the_region_of_the_program(simulate, offset_destination):
+    """Up to the last row of the memory."""
+    offset = CONFIG.act_depth - 1 - tile()["end"]["destination"]
+    dut = Sequencer(CONFIG)
+
+    async def host(ctx):
+        await put(ctx, dut.run, [{"offset": offset}])
+
+    async def consumer(ctx):
+        *_, end = await get(ctx, dut.message, N_ACTIVATIONS + 2)
+        assert end.kind == Kind.END
+        assert end.body.end.destination == (CONFIG.act_depth - 1 if offset_destination else 9)
+
+    simulate(dut, host, consumer, background=[
+        serve(dut, [tile(offset_destination=offset_destination, final=1)]), scanner(dut)])
+
+
 @pytest.mark.parametrize("barrier", [0, 1])
 def test_barrier_waits_for_earlier_tiles_and_is_counted(simulate, barrier):
     dut = Sequencer(CONFIG)
