@@ -11,6 +11,7 @@ from eie_compiler.vectors import (
     Vector,
     VectorError,
     dequantise,
+    first_rows,
     gather,
     input_packets,
     memory_packets,
@@ -155,6 +156,20 @@ def test_every_descriptor_that_sends_up_to_the_final_one_sends_a_vector():
     assert output_columns(config, pack(shape, fields)) == [3 * 16, 1]
     fields["final"][:] = 0
     assert output_columns(config, pack(shape, fields)) == [3 * 16, 1, 7 * 16 + 2 * 4 + 2]
+
+
+def test_the_input_is_in_the_rows_that_are_offset_up_to_the_descriptor_that_frees_it():
+    shape = Layouts.of(TINY).descriptor
+    fields = unpack(shape, np.repeat(small_build().images["ccu.program"][:1], 4, axis=0))
+    fields["start"]["source"] = np.array([5, 6, 5, 7])
+    fields["start"]["send"] = np.array([0, 0, 0, 1])
+    fields["frees_input"] = np.array([0, 0, 1, 0])
+    fields["final"] = np.array([0, 0, 0, 1])
+    for offset, rows in [([1, 0, 1, 1], [5]), ([1, 1, 1, 1], [5, 6]), ([0, 0, 0, 1], [])]:
+        fields["offset_source"] = np.array(offset)
+        assert first_rows(TINY, pack(shape, fields)) == (rows, [7])
+    fields["frees_input"][:] = 0
+    assert first_rows(TINY, pack(shape, fields)) == ([], [7])
 
 
 def test_elements_of_a_result_are_in_order_of_row_and_pe():

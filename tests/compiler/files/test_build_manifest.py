@@ -143,6 +143,21 @@ def test_used_rows_of_activations_are_those_of_the_image_or_more(saved, n_rows):
         Build.load(saved)
 
 
+def test_input_buffers_that_overlap_or_do_not_fit_are_refused(saved):
+    manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
+    n_words, n_rows = manifest["input_words"], 64 - manifest["vectors"]["input"]["base_word"]
+    for buffers, least, greatest in [(1, 0, 0), (2, n_words, n_rows - n_words)]:
+        for stride in (least, greatest):
+            reseal(saved, input_buffers=buffers, input_stride=stride)
+            assert Build.load(saved).input_buffers == buffers
+        for stride in (least - 1, greatest + 1):
+            reseal(saved, input_buffers=buffers, input_stride=stride)
+            with pytest.raises(BuildError, match=rf"manifest\.json: input_stride must be an "
+                                                 rf"integer from {least} to {greatest}, not "
+                                                 rf"{stride}$"):
+                Build.load(saved)
+
+
 @pytest.mark.parametrize("key", ["input", "layer0", "layer1"])
 def test_formats_that_are_not_those_of_the_vectors_are_refused(saved, key):
     vectors = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))["vectors"]

@@ -29,7 +29,7 @@ def beats_of(config, words, **header):
 @pytest.fixture
 def machine():
     machine = HostModel(TINY)
-    machine.input_base, machine.input_words, machine.input_stride = 10, 4, 4
+    machine.input_base, machine.input_words, machine.input_stride = 10, 4, 6
     return machine
 
 
@@ -46,7 +46,7 @@ def test_words_go_to_the_address_in_the_header(machine):
 def test_words_of_an_input_go_to_the_pes_in_turn(machine):
     assert machine.take(beats_of(TINY, range(1, 7), memory=Memory.INPUT.value, address=1, count=6,
                                  buffer=1)) is None
-    rows = machine.words[Memory.ACT][:, 10 + 4 + 1:, 0].T
+    rows = machine.words[Memory.ACT][:, 10 + 6 + 1:, 0].T
     assert rows[:2].tolist() == [[1, 2, 3, 4], [5, 6, 0, 0]]
 
 
@@ -68,6 +68,15 @@ def test_unused_bits_of_a_word_are_masked(machine):
 ])
 def test_invalid_headers_are_reported(machine, header, fault):
     assert machine.take(beats_of(TINY, [1], **{"count": 1} | header)) == fault
+
+
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_input_buffers_must_fit_the_memory(machine, buffer):
+    beats = beats_of(TINY, [1], memory=Memory.INPUT.value, count=1, buffer=buffer)
+    machine.input_base = TINY.act_depth - 10
+    assert machine.take(beats) is None
+    machine.input_base += 1
+    assert machine.take(beats) == Fault(Error.BAD_ADDRESS, 0, 5)
 
 
 def test_memories_in_use_are_not_written(machine):

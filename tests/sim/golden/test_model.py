@@ -469,12 +469,13 @@ def test_destination_that_its_offset_moves_onto_the_biases_is_rejected():
         GoldenModel(SMALL, identity(offset_destination=1).images(), offset=8)
 
 
-def test_result_that_the_program_of_the_other_buffer_sends_is_not_overwritten():
-    """Without the offset, descriptor 1 sends what descriptor 0 of the other buffer writes."""
+@pytest.mark.parametrize("source", [8, 12])
+def test_result_that_a_program_of_either_buffer_sends_is_not_overwritten(source):
+    """Of this buffer from row 8, of the other one from row 12."""
     machine = identity(result_barrier=0, offset_destination=1)
-    machine.program[1] |= {"source": 12, "offset_source": 1}
-    GoldenModel(SMALL, machine.images())
-    GoldenModel(SMALL, machine.images(), offset=5)
+    machine.program[1] |= {"source": source + 1, "offset_source": 1}
+    GoldenModel(SMALL, machine.images(), offset=4)
+    machine.program[1]["source"] = source
     with pytest.raises(GoldenError, match=(
             r"^Descriptor 0: result_barrier must be set, as it writes rows that descriptor 1 "
             r"sends$")):
