@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Const, Module, Mux, Shape, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -13,6 +13,11 @@ _LOADED = {"ptr_even": Memory.PTR, "ptr_odd": Memory.PTR, "spmat": Memory.SPMAT,
            "codebook": Memory.CODEBOOK}
 
 
+def _row(name, load):
+    """Return the row of memory `name` that a load or a request addresses."""
+    return load.address >> (_LOADED[name] is Memory.PTR)
+
+
 class MemoryAccess(wiring.Component):
     """Shares the ports of a PE's memories between pipeline stages, loads and read requests.
 
@@ -20,9 +25,11 @@ class MemoryAccess(wiring.Component):
     With ``readback``, a request reads them too and has priority, as no program runs meanwhile.
 
     The activation SRAM is read by the drain while `hold` is set, else by the vector sender when it
-    asks for a word, else by the scanner. It is written by the write-back and by loads. A load is
-    written one cycle after it has arrived, or two if the write-back has a word, which happens in at
-    most one of four cycles. While a program runs, no PE gets loads in successive cycles.
+    asks for a word, else by the scanner. It is written by the write-back and by loads.
+
+    Loads and requests of this PE are registered. A load is written one cycle after it has arrived,
+    or two if it is for the activation SRAM and the write-back has a word, which happens in at most
+    one of four cycles. While a program runs, no PE gets loads in successive cycles.
 
     Parameters
     ----------
@@ -79,20 +86,14 @@ class MemoryAccess(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        load = self.i.p
+        load, loading, waits = self._register(m)
         if self._config.readback:
-            is_request = Signal()
-            m.d.comb += is_request.eq(self.i.valid & load.read)
-            self._read_back(m, is_request)
+            self._read_back(m, load)
         else:
-            is_request = 0
             connect(m, flipped(self.vector), flipped(self.o))
             for name in _LOADED:
                 connect(m, flipped(getattr(self, f"{name}_r")), flipped(getattr(self, name).r))
 
-        loading = Signal()
-        m.d.comb += loading.eq(self.i.valid & ~is_request
-                               & (load.everyone | (load.pe == self.index)))
         is_pointer = load.memory == Memory.PTR
         is_odd     = load.address[0]
         for name, selected in {
@@ -100,25 +101,39 @@ class MemoryAccess(wiring.Component):
             "spmat": load.memory == Memory.SPMAT, "codebook": load.memory == Memory.CODEBOOK,
         }.items():
             port = getattr(self, name).w
-            m.d.comb += [port.addr.eq(self._row(name)), port.data.eq(load.data)]
+            m.d.comb += [port.addr.eq(_row(name, load)), port.data.eq(load.data)]
             m.d.comb += port.en.eq(loading & selected)
-        self._share_act(m, loading & (load.memory == Memory.ACT))
+        self._share_act(m, load, waits)
 
         return m
 
-    def _row(self, name):
-        """Return the row of memory `name` that a load or a request addresses."""
-        return self.i.p.address >> (_LOADED[name] is Memory.PTR)
+    def _register(self, m):
+        """Register loads of this PE and requests, which every PE answers.
 
-    def _share_act(self, m, loading):
+        Returns
+        -------
+        load : :class:`~amaranth.hdl.Signal`
+            The last of them.
+        loading, waits : :class:`~amaranth.hdl.Signal`
+            It is a load that arrived in the last cycle; it is to be written to the activation SRAM.
+        """
+        i       = self.i
+        load    = Signal(self._layouts.load)
+        loading = Signal()
+        waits   = Signal()
+        is_request = i.p.read if self._config.readback else Const(0)
+        is_load    = ~is_request & (i.p.everyone | (i.p.pe == self.index))
+        m.d.sync += [
+            loading.eq(i.valid & is_load),
+            waits.eq((i.valid & is_load & (i.p.memory == Memory.ACT)) | (waits & self.act_w.en)),
+        ]
+        with m.If(i.valid & (is_load | is_request)):
+            m.d.sync += load.eq(i.payload)
+        return load, loading, waits
+
+    def _share_act(self, m, load, waits):
         """Connect the activation SRAM to its readers, the write-back and loads."""
         r, w = self.act.r, self.act.w
-        # A load waits here while the write-back has a word.
-        waits = Signal()
-        load  = Signal.like(self.i.payload)
-        m.d.sync += waits.eq(loading | (waits & self.act_w.en))
-        with m.If(loading):
-            m.d.sync += load.eq(self.i.payload)
         m.d.comb += [
             r.addr.eq(Mux(self.hold, self.bias_r.addr,
                           Mux(self.send_r.en, self.send_r.addr, self.scan_r.addr))),
@@ -129,18 +144,20 @@ class MemoryAccess(wiring.Component):
             w.en.eq(self.act_w.en | waits),
         ]
 
-    def _read_back(self, m, is_request):
+    def _read_back(self, m, request):
         """Answer requests: read in place of the stages, and send in place of the vector sender."""
         m.submodules.readback = readback = Readback(self._config)
+        is_request = Signal()
+        m.d.sync += is_request.eq(self.i.valid & self.i.p.read)
         m.d.comb += [
             readback.index.eq(self.index),
-            readback.i.payload.eq(self.i.payload),
+            readback.i.payload.eq(request),
             readback.i.valid.eq(is_request),
         ]
         for name in _LOADED:
             port, reader = getattr(self, name).r, getattr(self, f"{name}_r")
             m.d.comb += [
-                port.addr.eq(Mux(is_request, self._row(name), reader.addr)),
+                port.addr.eq(Mux(is_request, _row(name, request), reader.addr)),
                 port.en.eq(is_request | reader.en),
                 reader.data.eq(port.data),
                 readback.words[name].eq(port.data),

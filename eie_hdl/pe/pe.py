@@ -90,7 +90,8 @@ class Pe(wiring.Component):
         m.submodules.access     = access     = MemoryAccess(config)
 
         # Broadcast.
-        self._receive(m, scan, sender, access, ptr_read)
+        self._receive(m, scan, sender, ptr_read)
+        connect(m, flipped(link).load, access.i)
         m.d.comb += [user.index.eq(self.index) for user in (scan, sender, access)]
 
         # Pipeline.
@@ -130,8 +131,8 @@ class Pe(wiring.Component):
 
         return m
 
-    def _receive(self, m, scan, sender, access, ptr_read):
-        """Register the broadcast and distribute it. A vector is sent without the pipeline."""
+    def _receive(self, m, scan, sender, ptr_read):
+        """Register messages and distribute them. A vector is sent without the pipeline."""
         message, valid = register_broadcast(m, self.link, "message")
         starts, sends = valid & (message.kind == Kind.START), message.body.start.send
         m.d.comb += [
@@ -142,8 +143,6 @@ class Pe(wiring.Component):
             ptr_read.i.payload.eq(message),
             ptr_read.i.valid.eq(valid & ~(starts & sends)),
         ]
-        word, valid = register_broadcast(m, self.link, "load")
-        m.d.comb += [access.i.payload.eq(word), access.i.valid.eq(valid)]
 
     def _count(self, m, scan, spmat_read, decode, mac):
         """Report events to the counters, busy cycles only if this PE is watched."""

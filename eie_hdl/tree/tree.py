@@ -32,8 +32,8 @@ class Link(wiring.Signature):
     message : :py:`In(stream.Signature(layouts.message, always_ready=True))`
         Broadcast.
     load : :py:`In(stream.Signature(layouts.load, always_ready=True))`
-        Words for the memories, also broadcast, with the latency of `message`. A start may follow a
-        word of its source after two cycles.
+        Words for the memories, also broadcast, with the latency of `message`. A start must follow a
+        word of its source by one cycle or more.
     scan : :py:`Out(stream.Signature(layouts.scan))`
         Activations found in the activation SRAM.
     result : :py:`Out(stream.Signature(layouts.result))`

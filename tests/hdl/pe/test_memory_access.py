@@ -77,7 +77,7 @@ def test_loads_write_their_memory_if_they_address_this_pe(simulate, name):
                 mask = (1 << len(getattr(dut, instance).w.data)) - 1
                 expected[instance][row] = word["data"] & mask
             await load(ctx, dut, word)
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         assert rows == expected
         assert all(expected.values())
 
