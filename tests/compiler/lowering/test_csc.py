@@ -79,7 +79,7 @@ def test_decoded_products_are_codebook_of_codes_times_input(config, sizes, seed)
     layer, found, vector = network.layers[0], decode(config, build.images)[0], build.layers[0]
     x = rng.integers(*limits(config.act_width), layer.n_cols, endpoint=True)
     by_column = np.zeros(found.codes.shape[1], np.int64)
-    by_column[build.input.columns] = x
+    by_column[build.input.columns[build.input.is_sent]] = x[build.input.is_sent]
     result = found.codebook[found.codes.toarray()] @ by_column
 
     frac = build.report["layers"][0]["formats"]["weight_frac"]
