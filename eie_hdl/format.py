@@ -10,9 +10,9 @@ from amaranth.lib import data, enum
 from .config import ACTS_PER_WORD, EIEConfig, clog2
 
 __all__ = [
-    "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
-    "Layouts", "Memory", "SCHEMA_VERSION", "image_file", "last_element", "n_beats", "n_elements",
-    "n_pieces", "n_result_beats", "result_lane_width",
+    "ANY_UNWRITTEN", "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION",
+    "Image", "Kind", "Layouts", "MAX_TILES", "Memory", "N_BUFFERS", "SCHEMA_VERSION", "image_file",
+    "last_element", "n_beats", "n_elements", "n_pieces", "n_result_beats", "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -24,6 +24,15 @@ SCHEMA_VERSION = 1
 #: Width of a beat of the load stream and of the result stream, in bits and in bytes.
 BEAT_WIDTH = 64
 BEAT_BYTES = BEAT_WIDTH // 8
+
+#: Greatest number of input buffers, and of programs in flight, each of which has one.
+N_BUFFERS = 2
+
+#: Greatest number of tiles that are started but not yet written.
+MAX_TILES = 8
+
+#: Value of `unwritten` in a start that waits for no tile.
+ANY_UNWRITTEN = 3
 
 #: Width of a performance counter.
 COUNTER_WIDTH = 64
@@ -109,9 +118,10 @@ class Layouts:
     activation, start, end : :class:`~amaranth.lib.data.StructLayout`
         Bodies of a message, by :class:`Kind`. `pointer` is the pointer of the column; `source`,
         `destination` and `bias` are rows of the activation SRAM, and `last_word` is the number of
-        such rows minus one; the busy cycles of PE `watched` are counted. With `send`, a start sends
-        a vector to the host instead of a scan: `last_word`, `last_lane` and `last_pe` are the place
-        of its last element.
+        such rows minus one; the busy cycles of PE `watched` are counted. A PE begins the scan of a
+        start when at most `unwritten` of the tiles before it are yet to be written. With `send`, a
+        start sends a vector to the host instead of a scan: `last_word`, `last_lane` and `last_pe`
+        are the place of its last element.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
@@ -193,7 +203,8 @@ class Layouts:
         self.activation = data.StructLayout({"value": self.value, "pointer": pointer})
         start = {"codebook": codebook, "source": act_addr, "last_word": act_addr, "send": 1,
                  "last_lane": lane, "last_pe": pe}
-        self.start = data.StructLayout({**start, "watched": pe})
+        self.start = data.StructLayout({
+            **start, "watched": pe, "unwritten": clog2(ANY_UNWRITTEN + 1)})
         self.end = data.StructLayout({
             "destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
             "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
@@ -212,8 +223,8 @@ class Layouts:
             Memory.PROGRAM: Image(self.descriptor, config.program_depth),
         }
         self.load_header = data.StructLayout({
-            "address": 24, "count": 24, "pe": 8, "everyone": 1, "memory": Memory, "buffer": 1,
-            "reserved": 3})
+            "address": 24, "count": 24, "pe": 8, "everyone": 1, "memory": Memory,
+            "buffer": clog2(N_BUFFERS), "reserved": 3})
         address = unsigned(max(clog2(image.depth) for image in self.memories.values()))
         self.load = data.StructLayout({
             "address": address,
@@ -221,7 +232,7 @@ class Layouts:
             "pe": pe, "everyone": 1, "memory": Memory,
             **({"read": 1} if config.readback else {})})
         self.run = data.StructLayout({"descriptor": clog2(config.program_depth),
-                                      "offset": act_addr})
+                                      "buffer": clog2(N_BUFFERS), "offset": act_addr})
         self.read = data.StructLayout({
             "memory": Memory, "pe": pe, "address": address, "count": address.width + 1})
         self.message = _message(activation=self.activation, start=self.start, end=self.end)

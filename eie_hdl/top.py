@@ -121,6 +121,9 @@ class Eie(wiring.Component):
         m.d.comb += [
             start.core_busy.eq(core.busy),
             start.core_sending.eq(core.sending),
+            start.core_running.eq(core.running),
+            start.core_reads_input.eq(core.reads_input),
+            start.core_oldest.eq(core.oldest),
             faults.busy.eq(core.busy),
             faults.sending.eq(core.sending),
             faults.done.eq(core.done),

@@ -1,14 +1,15 @@
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import Array, Module, Shape
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import COUNTER_WIDTH, COUNTERS, Layouts, Memory, image_file
+from ..format import COUNTER_WIDTH, COUNTERS, N_BUFFERS, Layouts, Memory, image_file
 from ..lib.sram import Sram
 from ..tree.tree import Link
 from .broadcast_throttle import BroadcastThrottle
 from .counters import Counters
-from .sequencer import Sequencer, fault_layout
+from .program_table import fault_layout
+from .sequencer import Sequencer
 from .tile_tracker import TileTracker
 
 __all__ = ["Ccu", "CcuSignature"]
@@ -29,7 +30,8 @@ class CcuSignature(wiring.Signature):
         it does not use may be loaded, to each PE in turn; if there is only one PE, they are
         accepted in every other cycle, as it may need two cycles to write a word.
     run : :py:`In(stream.Signature(layouts.run))`
-        Starts of programs, accepted while the core is idle.
+        Starts of programs, accepted if no program with this input buffer is in flight, and no
+        memory is being read.
     read : :py:`In(stream.Signature(layouts.read))`
         Requests to send memory contents as a result, accepted while the core is idle. At least one
         word, all of which must exist. Memories other than `ACT` require ``readback``, and must not
@@ -41,20 +43,24 @@ class CcuSignature(wiring.Signature):
     result_blocked : :py:`In(1)`
         The host stalls a result.
     busy : :py:`Out(1)`
-        A program is running or has failed, or memory is being read.
+        A program is in flight or has failed, or memory is being read.
+    running, reads_input : :py:`Out(2)`
+        Per input buffer: its program is in flight; it may still read the buffer.
+    oldest : :py:`Out(1)`
+        Program in flight that ends next, by its input buffer.
     done : :py:`Out(1)`
-        Strobe: a program ends. The counters are final one cycle later.
+        Strobe: the oldest program ends. The counters are final one cycle later.
     sending : :py:`Out(1)`
-        A vector is being sent, of this program or an earlier one, or of a read.
+        A vector is being sent, of a program in flight, of an earlier one, or of a read.
     fault : :py:`Out(data.StructLayout({"code": 8, "address": clog2(program_depth)}))`
-        Error of a failed program, an :class:`~eie_hdl.registers.Error`, and the number of its
+        Error of the oldest program, an :class:`~eie_hdl.registers.Error`, and the number of the
         descriptor. Held until the core is reset.
     overflow : :py:`Out(1)`
-        An accumulator overflowed in this program; when idle, in the last one.
+        An accumulator overflowed in the program that ended last. Valid one cycle after `done`.
     overflow_tile : :py:`Out(clog2(program_depth))`
-        Number of the first tile of the program, from 0, in which an accumulator overflowed.
+        Number of the first tile of this program, from 0, in which an accumulator overflowed.
     counters : :py:`Out(wiring.Signature({name: Out(64) for name in COUNTERS}))`
-        Counts of this program; when idle, of the last one.
+        Counts since a program started while none was in flight.
     """
     def __init__(self, config: EIEConfig) -> None:
         layouts = Layouts.of(config)
@@ -66,6 +72,9 @@ class CcuSignature(wiring.Signature):
             "result":   Out(stream.Signature(layouts.result)),
             "result_blocked": In(1),
             "busy":     Out(1),
+            "running":  Out(N_BUFFERS),
+            "reads_input": Out(N_BUFFERS),
+            "oldest":   Out(clog2(N_BUFFERS)),
             "done":     Out(1),
             "sending":  Out(1),
             "fault":    Out(fault_layout(config)),
@@ -118,7 +127,10 @@ class Ccu(wiring.Component):
         connect(m, flipped(host).run, sequencer.run)
         connect(m, flipped(host).read, sequencer.read)
         connect(m, sequencer.program, program.r)
-        m.d.comb += sequencer.watched.eq(host.watched)
+        m.d.comb += [
+            sequencer.queues_full.eq(throttle.stop),
+            sequencer.watched.eq(host.watched),
+        ]
         self._broadcast_messages(m, sequencer, throttle)
         self._broadcast_words(m, sequencer)
 
@@ -129,29 +141,38 @@ class Ccu(wiring.Component):
         connect(m, sequencer.results, flipped(host).result)
         m.d.comb += [
             host.busy.eq(sequencer.busy),
+            host.running.eq(sequencer.running),
+            host.reads_input.eq(sequencer.reads_input),
+            host.oldest.eq(sequencer.oldest),
             host.done.eq(sequencer.done),
             host.sending.eq(sequencer.sending),
             host.fault.eq(sequencer.fault),
         ]
+        self._keep_books(m, sequencer, ledger, counters)
 
-        # Bookkeeping of a program, from its start.
-        start = host.run.valid & host.run.ready
+        return m
+
+    def _keep_books(self, m, sequencer, ledger, counters):
+        """Track tiles and count events of the programs in flight."""
+        host, link = self.host, self.link
+        connect(m, sequencer.tile_started, ledger.started)
         connect(m, counters.counts, flipped(host).counters)
+        starts = host.run.valid & host.run.ready
         m.d.comb += [
-            ledger.clear.eq(start),
-            ledger.sent.eq(sequencer.tile_sent),
-            sequencer.tiles_waiting.eq(ledger.waiting),
-            host.overflow.eq(ledger.overflow),
-            host.overflow_tile.eq(ledger.overflow_tile),
-            counters.clear.eq(start),
+            ledger.clear.eq(starts << host.run.p.buffer),
+            sequencer.unwritten.eq(ledger.unwritten),
+            sequencer.several.eq(ledger.several),
+            sequencer.result_blocked.eq(host.result_blocked),
+            counters.clear.eq(starts & ~sequencer.running.any()),
             counters.enable.eq(~sequencer.reading),
             counters.events.eq(link.events),
             counters.strobes.eq(sequencer.strobes),
-            sequencer.queues_full.eq(throttle.stop),
-            sequencer.result_blocked.eq(host.result_blocked),
         ]
-
-        return m
+        with m.If(sequencer.done):
+            m.d.sync += [
+                host.overflow.eq(ledger.overflow.bit_select(sequencer.oldest, 1)),
+                host.overflow_tile.eq(Array(ledger.overflow_tiles)[sequencer.oldest]),
+            ]
 
     def _broadcast_messages(self, m, sequencer, throttle):
         """Broadcast the messages of the sequencer unless an activation queue might overflow."""

@@ -1,32 +1,28 @@
-from amaranth.hdl import Module, Mux, Shape, Signal, unsigned
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Module, Shape
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import Kind, Layouts, Memory
-from ..registers import REGISTER, Error
+from ..format import N_BUFFERS, Kind, Layouts, Memory
+from ..registers import Error
 from .counters import strobes_layout
-from .descriptor_check import DescriptorCheck
 from .memory_reader import MemoryReader
+from .program_table import fault_layout
+from .starter import Starter
+from .tile_broadcaster import TileBroadcaster
 
-__all__ = ["Sequencer", "fault_layout"]
-
-
-def fault_layout(config: EIEConfig) -> data.StructLayout:
-    """Fault of a program: an :class:`~eie_hdl.registers.Error`, and the number of the descriptor.
-    """
-    return data.StructLayout({"code": REGISTER["ERROR"].width("code"),
-                              "address": unsigned(clog2(config.program_depth))})
+__all__ = ["Sequencer"]
 
 
 class Sequencer(wiring.Component):
-    """Sequencer of a program: fetches descriptors and executes them one after another.
+    """Sequencer of programs: executes their descriptors, with up to two programs in flight.
 
     A descriptor of a tile is a start message, a message for each activation that the scanners find,
-    and an end message. A descriptor with `start.send` is a start message alone: the PEs send the
-    vector while further descriptors, and programs, are executed. One vector is sent at a time. A
-    fault is detected one cycle late, and stops the sequencer until a reset. A vector that is being
-    sent still leaves, but not the vector of the descriptor with the fault.
+    and an end message. The start of the next tile comes as early as possible, so that its
+    activations follow without a pause; it may be one of the other program. A descriptor with
+    `start.send` is a start message alone: the PEs send the vector while further descriptors are
+    executed. One vector is sent at a time, in the order of the programs. A fault of the oldest
+    program stops the sequencer until a reset, but not a vector that is being sent.
 
     A read of activations is executed as a descriptor that sends them; a read of another memory by a
     :class:`~eie_hdl.ccu.memory_reader.MemoryReader`, if the configuration has ``readback``.
@@ -38,12 +34,13 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    run, read, watched, busy, done, sending, fault
+    run, read, watched, busy, running, reads_input, oldest, done, sending, fault
         As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     program : :py:`In(memory.ReadPort.Signature(...))`
         The program memory.
     message : :py:`Out(stream.Signature(layouts.message))`
-        Messages to broadcast. An offered message is withdrawn after a fault.
+        Messages to broadcast. An offered message is withdrawn after a fault, and may be replaced by
+        a start.
     request : :py:`Out(stream.Signature(layouts.load))`
         Requests for memory. Exists only with ``readback``.
     scan : :py:`In(stream.Signature(layouts.scan))`
@@ -52,10 +49,10 @@ class Sequencer(wiring.Component):
         Vectors of the PEs, and answers to requests for memory.
     results : :py:`Out(stream.Signature(layouts.result))`
         Vectors and memory contents for the host.
-    tile_sent : :py:`Out(1)`
-        Strobe: the end of a tile is broadcast.
-    tiles_waiting : :py:`In(1)`
-        At least one tile has been sent but not yet written.
+    tile_started : :py:`Out(stream.Signature(1))`
+        One token per tile that is started: its program, by its input buffer.
+    unwritten, several : :py:`In(2)`
+        As of :class:`~eie_hdl.ccu.tile_tracker.TileTracker`.
     reading : :py:`Out(1)`
         A memory is being read; no program is running.
     queues_full, result_blocked : :py:`In(1)`
@@ -63,48 +60,32 @@ class Sequencer(wiring.Component):
     strobes : :py:`Out(strobes_layout)`
         Events of this cycle, for the counters.
     """
-    run: stream.Interface
-    read: stream.Interface
-    watched: Signal
-    busy: Signal
-    done: Signal
-    sending: Signal
-    fault: data.View
-    program: memory.ReadPort
-    message: stream.Interface
-    scan: stream.Interface
-    answer: stream.Interface
-    results: stream.Interface
-    tile_sent: Signal
-    tiles_waiting: Signal
-    reading: Signal
-    queues_full: Signal
-    result_blocked: Signal
-    strobes: data.View
-
     def __init__(self, config: EIEConfig):
         self._config  = config
-        self._layouts = layouts = Layouts.of(config)
+        layouts = Layouts.of(config)
         program = layouts.memories[Memory.PROGRAM]
         super().__init__({
             "run":     In(stream.Signature(layouts.run)),
             "read":    In(stream.Signature(layouts.read)),
             "watched": In(clog2(config.n_pe)),
             "busy":    Out(1),
+            "running": Out(N_BUFFERS),
+            "reads_input": Out(N_BUFFERS),
+            "oldest":  Out(clog2(N_BUFFERS)),
             "done":    Out(1),
             "sending": Out(1),
             "fault":   Out(fault_layout(config)),
             "program": In(memory.ReadPort.Signature(
                 addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
             "message": Out(stream.Signature(layouts.message)),
-            **({"request": Out(stream.Signature(layouts.load))}
-               if config.readback else {}),
+            **({"request": Out(stream.Signature(layouts.load))} if config.readback else {}),
             "scan":    In(stream.Signature(layouts.scan)),
             "answer":  In(stream.Signature(layouts.result)),
             "results": Out(stream.Signature(layouts.result)),
-            "tile_sent":      Out(1),
-            "tiles_waiting":  In(1),
-            "reading":        Out(1),
+            "tile_started": Out(stream.Signature(clog2(N_BUFFERS))),
+            "unwritten":    In(N_BUFFERS),
+            "several":      In(N_BUFFERS),
+            "reading":      Out(1),
             "queues_full":    In(1),
             "result_blocked": In(1),
             "strobes":        Out(strobes_layout),
@@ -113,192 +94,91 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # The descriptor being executed: of the program, or one that reads activations.
-        descriptor = Signal(self._layouts.descriptor)
-        address    = Signal.like(self.program.addr)
-        offset     = Signal.like(self.run.p.offset)
-        source, destination, error = self._check(m, descriptor, address, offset)
-
-        # A state offers a message; it is sent if the broadcast accepts it and there is no fault.
-        offer = stream.Signature(self._layouts.message).create(path=("offer",))
-        sent  = offer.valid & offer.ready
-        no_fault = self.fault.code == Error.NONE
+        m.submodules.starter = starter = Starter(self._config)
+        m.submodules.tiles   = tiles   = TileBroadcaster(self._config)
+        connect(m, flipped(self).run, starter.run)
+        connect(m, flipped(self).read, starter.read)
+        connect(m, starter.program, flipped(self).program)
+        connect(m, starter.tile_started, flipped(self).tile_started)
+        connect(m, starter.tile, tiles.i)
+        connect(m, flipped(self).scan, tiles.scan)
         m.d.comb += [
-            self.message.payload.eq(offer.payload),
-            self.message.valid.eq(offer.valid & no_fault),
-            offer.ready.eq(self.message.ready & no_fault),
-            self.program.en.eq(0),    # except in a state that reads
+            starter.watched.eq(self.watched),
+            starter.unwritten.eq(self.unwritten),
+            starter.several.eq(self.several),
+            starter.sending.eq(self.sending),
+            starter.frees_input.eq(tiles.frees_input),
+            starter.errors.eq(tiles.errors),
+            tiles.sending.eq(self.sending),
+            tiles.queues_full.eq(self.queues_full),
+            *(getattr(self, name).eq(getattr(starter, name)) for name in (
+                "running", "reads_input", "oldest", "done", "fault", "reading")),
+            self.busy.eq(self.running.any() | self.reading),
         ]
-
-        self._pass_results(m)
-
-        with m.FSM() as fsm:
-            with m.State("IDLE"):
-                self._accept(m, address, offset)
-            with m.State("READ"):
-                with m.If(self.read.p.memory == Memory.ACT):
-                    self._make_descriptor(m, descriptor)
-                if self._config.readback:
-                    with m.Else():
-                        self._read_memory(m)
-            with m.State("FETCH"):
-                m.d.comb += self.strobes.phase_control.eq(1)
-                m.d.comb += [self.program.en.eq(1), self.program.addr.eq(address)]
-                m.next = "DECODE"
-            with m.State("DECODE"):
-                m.d.comb += self.strobes.phase_control.eq(1)
-                m.d.sync += descriptor.eq(self.program.data)
-                m.next = "START"
-            with m.State("START"):
-                self._start(m, descriptor, source, offer)
-                with m.If(error != Error.NONE):
-                    m.d.sync += self._fault(error, address)
-                with m.If(sent & descriptor.start.send):
-                    m.d.sync += self.sending.eq(error == Error.NONE)
-                    m.next = "END"
-                with m.Elif(sent):
-                    m.next = "SCAN"
-            with m.State("SCAN"):
-                self._broadcast(m, descriptor, address, offer)
-                with m.If(self.scan.valid & self.scan.ready & self.scan.p.end):
-                    m.next = "END"
-            with m.State("END"):
-                self._end(m, descriptor, destination, address, offer)
-            with m.State("FINISH"):
-                self._finish(m)
-        m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.strobes.cycles.eq(self.busy)]
+        no_fault = self.fault.code == Error.NONE
+        self._merge(m, starter, tiles, no_fault)
+        self._pass_results(m, starter)
+        if self._config.readback:
+            self._read_memory(m, starter)
+        self._count(m, starter, tiles)
 
         return m
 
-    def _check(self, m, descriptor, address, offset):
-        """Return the first rows of a descriptor's source and destination, and its error."""
-        m.submodules.check = check = DescriptorCheck(self._config)
+    def _merge(self, m, starter, tiles, no_fault):
+        """Merge starts and messages of tiles; starts have priority."""
+        message = self.message
         m.d.comb += [
-            check.descriptor.eq(descriptor),
-            check.source.eq(descriptor.start.source + Mux(descriptor.offset_source, offset, 0)),
-            check.destination.eq(descriptor.end.destination
-                                 + Mux(descriptor.offset_destination, offset, 0)),
-            check.last.eq(address == self._config.program_depth - 1),
+            message.valid.eq((starter.o.valid | tiles.o.valid) & no_fault),
+            starter.o.ready.eq(message.ready & no_fault),
+            tiles.o.ready.eq(message.ready & no_fault & ~starter.o.valid),
         ]
-        return check.source, check.destination, check.code
+        with m.If(starter.o.valid):
+            m.d.comb += [
+                message.p.kind.eq(Kind.START),
+                message.p.body.start.eq(starter.o.payload),
+            ]
+        with m.Else():
+            m.d.comb += [
+                message.p.kind.eq(tiles.o.p.kind),
+                message.p.body.eq(tiles.o.p.body.as_value()),
+            ]
 
-    def _pass_results(self, m):
-        """Pass results to the host while a vector is being sent; count if it stalls them."""
+    def _pass_results(self, m, starter):
+        """Pass results to the host while a vector is being sent."""
         m.d.comb += [
-            self.strobes.stall_result.eq(self.busy & self.result_blocked),
             self.results.payload.eq(self.answer.payload),
             self.results.valid.eq(self.answer.valid & self.sending),
             self.answer.ready.eq(self.results.ready & self.sending),
         ]
         with m.If(self.results.valid & self.results.ready & self.results.p.end):
             m.d.sync += self.sending.eq(0)
+        with m.If(starter.o.valid & starter.o.ready & starter.o.p.send):
+            m.d.sync += self.sending.eq(1)
 
-    def _accept(self, m, address, offset):
-        """Accept the start of a program or, with lower priority, a read of memory."""
-        m.d.comb += self.run.ready.eq(1)
-        m.d.sync += self.reading.eq(0)
-        with m.If(self.run.valid):
-            m.d.sync += [address.eq(self.run.p.descriptor), offset.eq(self.run.p.offset)]
-            m.next = "FETCH"
-        with m.Elif(self.read.valid):
-            m.d.sync += self.reading.eq(1)
-            m.next = "READ"
-
-    def _make_descriptor(self, m, descriptor):
-        """Turn a read of activations into a descriptor that sends them to the host."""
-        m.d.comb += self.read.ready.eq(1)
-        m.d.sync += [
-            descriptor.eq(0),
-            descriptor.start.source.eq(self.read.p.address),
-            descriptor.start.last_word.eq(self.read.p.count - 1),
-            descriptor.start.last_lane.eq(-1),
-            descriptor.start.last_pe.eq(-1),
-            descriptor.start.send.eq(1),
-            descriptor.final.eq(1),
-            descriptor.valid.eq(1),
-        ]
-        m.next = "START"
-
-    def _read_memory(self, m):
+    def _read_memory(self, m, starter):
         """Read a memory word by word: broadcast requests, and send the answers to the host."""
         m.submodules.memory_read = reader = MemoryReader(self._config)
-        connect(m, flipped(self.read), reader.i)
-        connect(m, flipped(self.answer), reader.answer)
-        connect(m, reader.program, flipped(self.program))
-        connect(m, reader.o, flipped(self.results))
-        connect(m, reader.request, flipped(self.request))
-        with m.If(self.read.ready):
-            m.next = "IDLE"
+        with m.If(starter.reading_memory):
+            connect(m, flipped(self.read), reader.i)
+            connect(m, flipped(self.answer), reader.answer)
+            connect(m, reader.program, flipped(self.program))
+            connect(m, reader.o, flipped(self.results))
+            connect(m, reader.request, flipped(self.request))
+            m.d.comb += starter.read_done.eq(self.read.valid & self.read.ready)
 
-    def _start(self, m, descriptor, source, offer):
-        """Start a descriptor, after earlier tiles have been written if it has a barrier.
-
-        A vector is sent after the one before.
-        """
-        for_tiles  = descriptor.barrier & self.tiles_waiting
-        for_result = descriptor.start.send & self.sending
-        must_wait  = for_tiles | for_result
-        start = offer.p.body.start
+    def _count(self, m, starter, tiles):
+        """Count the cycles in which a tile is broadcast, and others by what they wait for."""
+        runs     = self.running.any()
+        is_idle  = runs & ~tiles.busy
+        for_tile = self.unwritten.any()
         m.d.comb += [
-            offer.p.kind.eq(Kind.START),
-            start.eq(descriptor.start.as_value()),
-            start.source.eq(source),
-            start.watched.eq(self.watched),
-            offer.valid.eq(~must_wait),
-            self.strobes.stall_barrier.eq(for_tiles),
-            self.strobes.phase_output.eq(for_result & ~for_tiles),
-            self.strobes.phase_control.eq(~must_wait),
+            self.strobes.eq(tiles.strobes.as_value()),
+            self.strobes.cycles.eq(runs),
+            self.strobes.stall_result.eq(runs & self.result_blocked),
         ]
-
-    def _broadcast(self, m, descriptor, address, offer):
-        """Broadcast the activations that the scanners find in the source of a tile."""
-        found = self.scan
-        is_activation = found.valid & ~found.p.end
-        pointer = descriptor.ptr_base + found.p.column
-        m.d.comb += [
-            offer.p.kind.eq(Kind.ACTIVATION),
-            offer.p.body.activation.pointer.eq(pointer),
-            offer.p.body.activation.value.eq(found.p.value),
-            offer.valid.eq(is_activation),
-            found.ready.eq(offer.ready),
-            self.strobes.phase_compute.eq(1),
-            self.strobes.broadcasts.eq(offer.valid & offer.ready),
-            self.strobes.stall_full.eq(is_activation & self.queues_full),
-            self.strobes.stall_scan.eq(~found.valid),
-        ]
-        with m.If(offer.valid & offer.ready & (pointer > self._config.n_pointers - 2)):
-            m.d.sync += self._fault(Error.BAD_POINTER, address)
-
-    def _fault(self, error, address):
-        """Report an error of the descriptor at an address."""
-        return [self.fault.code.eq(error), self.fault.address.eq(address)]
-
-    def _end(self, m, descriptor, destination, address, offer):
-        """End a descriptor, with a broadcast for a tile, and continue with the next one.
-
-        A tile that may overwrite a result ends when earlier results have been sent.
-        """
-        is_tile = ~descriptor.start.send
-        must_wait = is_tile & descriptor.result_barrier & self.sending
-        sent = offer.valid & offer.ready
-        m.d.comb += [
-            offer.p.kind.eq(Kind.END),
-            offer.p.body.end.eq(descriptor.end),
-            offer.p.body.end.destination.eq(destination),
-            offer.valid.eq(is_tile & ~must_wait),
-            self.tile_sent.eq(sent),
-            self.strobes.phase_output.eq(must_wait),
-            self.strobes.phase_control.eq(~must_wait),
-        ]
-        with m.If(sent | (~is_tile & (self.fault.code == Error.NONE))):
-            m.d.sync += address.eq(address + 1)
-            m.next = "FETCH"
-            with m.If(descriptor.final):
-                m.next = "FINISH"
-
-    def _finish(self, m):
-        """End a program when its tiles are written, and a read when it has been sent."""
-        m.d.comb += self.strobes.stall_barrier.eq(1)
-        with m.If(~self.tiles_waiting & ~(self.reading & self.sending)):
-            m.d.comb += self.done.eq(~self.reading)
-            m.next = "IDLE"
+        with m.If(is_idle):
+            m.d.comb += [
+                self.strobes.stall_barrier.eq(for_tile),
+                self.strobes.phase_output.eq(~for_tile & starter.for_result),
+                self.strobes.phase_control.eq(~for_tile & ~starter.for_result),
+            ]

@@ -1,14 +1,16 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
+from ..format import MAX_TILES, N_BUFFERS
+from ..lib.stream_queue import StreamQueue
 
 __all__ = ["TileTracker"]
 
 
 class TileTracker(wiring.Component):
-    """Tracks the tiles of a program that have been broadcast but not yet written by the PEs.
+    """Tracks the tiles that have been started but not yet written by the PEs.
 
     Parameters
     ----------
@@ -17,53 +19,57 @@ class TileTracker(wiring.Component):
 
     Members
     -------
-    clear : :py:`In(1)`
-        Strobe: a program starts.
-    sent : :py:`In(1)`
-        Strobe: the end of a tile is broadcast.
+    clear : :py:`In(2)`
+        Strobe per program: it starts.
+    started : :py:`In(stream.Signature(1))`
+        One token per tile when it is started. The payload is the program, by its input buffer.
+        Stalled when :data:`~eie_hdl.format.MAX_TILES` tiles are unwritten.
     written : :py:`In(stream.Signature(1))`
         One token per tile, in order, when all PEs have written it. The payload is set if an
         accumulator overflowed. Always accepted.
-    waiting : :py:`Out(1)`
-        At least one tile has been broadcast but not yet written.
-    overflow : :py:`Out(1)`
-        An accumulator overflowed in this program; when idle, in the last one.
-    overflow_tile : :py:`Out(clog2(program_depth))`
-        Number of the first tile of the program, from 0, in which an accumulator overflowed.
+    unwritten, several : :py:`Out(2)`
+        Per program: at least one tile is unwritten; at least two are.
+    overflow : :py:`Out(2)`
+        Per program: an accumulator overflowed.
+    overflow_tiles : :py:`Out(clog2(program_depth)).array(2)`
+        Per program: number of its first tile, from 0, in which an accumulator overflowed.
     """
-    clear: Signal
-    sent: Signal
-    written: stream.Interface
-    waiting: Signal
-    overflow: Signal
-    overflow_tile: Signal
-
     def __init__(self, config: EIEConfig):
-        self._program_depth = config.program_depth
         super().__init__({
-            "clear":    In(1),
-            "sent":     In(1),
-            "written":  In(stream.Signature(1)),
-            "waiting":  Out(1),
-            "overflow": Out(1),
-            "overflow_tile": Out(clog2(config.program_depth)),
+            "clear":     In(N_BUFFERS),
+            "started":   In(stream.Signature(clog2(N_BUFFERS))),
+            "written":   In(stream.Signature(1)),
+            "unwritten": Out(N_BUFFERS),
+            "several":   Out(N_BUFFERS),
+            "overflow":  Out(N_BUFFERS),
+            "overflow_tiles": Out(clog2(config.program_depth)).array(N_BUFFERS),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        n_unwritten = Signal(range(self._program_depth + 1))
-        tile        = Signal.like(self.overflow_tile)
+        m.submodules.order = order = StreamQueue(clog2(N_BUFFERS), depth=MAX_TILES)
+        connect(m, flipped(self).started, order.i)
         m.d.comb += [
+            order.o.ready.eq(self.written.valid),
             self.written.ready.eq(1),
-            self.waiting.eq(n_unwritten != 0),
         ]
-        m.d.sync += n_unwritten.eq(n_unwritten + self.sent - self.written.valid)
-        with m.If(self.written.valid):
-            m.d.sync += tile.eq(tile + 1)
-            with m.If(self.written.payload & ~self.overflow):
-                m.d.sync += [self.overflow.eq(1), self.overflow_tile.eq(tile)]
-        with m.If(self.clear):
-            m.d.sync += [self.overflow.eq(0), tile.eq(0)]
+        for number in range(N_BUFFERS):
+            count = Signal(range(MAX_TILES + 1), name=f"unwritten_{number}")
+            tile  = Signal.like(self.overflow_tiles[number], name=f"tile_{number}")
+            starts = self.started.valid & self.started.ready & (self.started.payload == number)
+            ends   = self.written.valid & (order.o.payload == number)
+            m.d.comb += [
+                self.unwritten[number].eq(count != 0),
+                self.several[number].eq(count > 1),
+            ]
+            m.d.sync += count.eq(count + starts - ends)
+            with m.If(ends):
+                m.d.sync += tile.eq(tile + 1)
+                with m.If(self.written.payload & ~self.overflow[number]):
+                    m.d.sync += [self.overflow[number].eq(1),
+                                 self.overflow_tiles[number].eq(tile)]
+            with m.If(self.clear[number]):
+                m.d.sync += [self.overflow[number].eq(0), tile.eq(0)]
 
         return m

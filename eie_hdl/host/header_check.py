@@ -31,7 +31,7 @@ class HeaderCheck(wiring.Component):
         The beat of the header.
     header : :py:`In(layouts.load_header)`
         The same header, in the cycle after `valid`; zero if the beat is partial.
-    input_base, input_words, input_stride, in_use, buffer_in_use
+    input_base, input_words, input_stride, in_use
         As in :class:`~eie_hdl.host.packet_reader.PacketReader`, in the cycle after `valid`.
     error : :py:`Out(error_layout)`
         Error of the header, two cycles after `valid`. Registered.
@@ -47,7 +47,6 @@ class HeaderCheck(wiring.Component):
             "input_words":   In(REGISTER["INPUT_WORDS"].width("words")),
             "input_stride":  In(REGISTER["INPUT_STRIDE"].width()),
             "in_use":        In(1),
-            "buffer_in_use": In(2),
             "error":         Out(error_layout),
         })
 
@@ -119,7 +118,7 @@ class HeaderCheck(wiring.Component):
                 m.d.comb += [
                     limit.eq(self.input_words << log_n_pe),
                     has_buffer.eq(in_sram & (self.input_stride.any() | ~header.buffer)),
-                    is_free.eq(~self.buffer_in_use.bit_select(header.buffer, 1)),
+                    is_free.eq(1),
                 ]
             with m.Default():
                 m.d.comb += has_memory.eq(0)

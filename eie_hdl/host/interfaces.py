@@ -19,16 +19,19 @@ class Interlock(wiring.Signature):
     receiving, receiving_model, receiving_input : :py:`Out(1)`, :py:`Out(1)`, :py:`Out(2)`
         A packet is being received: any packet, one for a model, or one for each input buffer, as
         in :class:`~eie_hdl.host.packet_reader.PacketReader`.
+    waiting_input : :py:`Out(2)`
+        As in :class:`~eie_hdl.host.packet_reader.PacketReader`.
     in_use : :py:`In(1)`
         A program is running or pending, a vector is being sent or memory read: only input buffers
         may be written.
     buffer_in_use : :py:`In(2)`
-        Input buffers that must not be written either.
+        Input buffers that must not be written: packets for them wait.
     """
     def __init__(self) -> None:
         super().__init__({
             "failing": Out(1), "receiving": Out(1), "receiving_model": Out(1),
-            "receiving_input": Out(2), "in_use": In(1), "buffer_in_use": In(2),
+            "receiving_input": Out(2), "waiting_input": Out(2), "in_use": In(1),
+            "buffer_in_use": In(2),
         })
 
 
@@ -42,9 +45,9 @@ class StartStatus(wiring.Signature):
     started : :py:`Out(1)`
         Strobe: a program starts.
     buffer : :py:`Out(1)`
-        Input buffer of the running or last program.
+        Input buffer of the oldest program in flight.
     descriptor : :py:`Out(16)`
-        First descriptor of the running program, or of the pending start if none is running.
+        First descriptor of the oldest program, or of the pending start if none is in flight.
     start_error, read_error : :py:`Out(error_layout)`
         Errors of requests to start and to read, for one cycle each.
     """

@@ -110,5 +110,6 @@ class LoadPath(wiring.Component):
             interlock.receiving.eq(packets.receiving),
             interlock.receiving_model.eq(packets.receiving_model),
             interlock.receiving_input.eq(packets.receiving_input),
+            interlock.waiting_input.eq(packets.waiting_input),
             self.error.eq(packets.error),
         ]

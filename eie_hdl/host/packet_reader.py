@@ -54,7 +54,7 @@ class PacketReader(wiring.Component):
         A program is running or pending, or a vector is being sent: only packets for input buffers
         are valid.
     buffer_in_use : :py:`In(2)`
-        Per input buffer: in use.
+        Per input buffer: in use. A packet for it is not accepted until it is free.
     restart : :py:`In(1)`
         Strobe: abandon the current packet and expect a header. No beat is accepted in this cycle.
     discard : :py:`In(1)`
@@ -66,6 +66,8 @@ class PacketReader(wiring.Component):
         An error was found that is not yet pending. Set from the cycle after an invalid beat, or the
         second after an invalid header, until `discard` or `restart`; meanwhile, packets are
         dropped.
+    waiting_input : :py:`Out(2)`
+        Per input buffer: the header of a packet for it is offered, and will not be dropped.
     receiving : :py:`Out(1)`
         A packet, dropped or not, is being received, its header is being checked, its last word is
         still offered, or it is `failing`.
@@ -96,6 +98,7 @@ class PacketReader(wiring.Component):
     receiving: Signal
     receiving_model: Signal
     receiving_input: Signal
+    waiting_input: Signal
     error: data.View
     checksum: Signal
     checksum_clear: Signal
@@ -115,6 +118,7 @@ class PacketReader(wiring.Component):
             "discard": In(1),
             "hold": In(1),
             "failing": Out(1),
+            "waiting_input": Out(2),
             "receiving": Out(1),
             "receiving_model": Out(1),
             "receiving_input": Out(2),
@@ -134,8 +138,15 @@ class PacketReader(wiring.Component):
         is_fault  = Signal()    # the beat is invalid
         stopped   = self.restart | self.discard | self.failing
         self._remember_failure(m, is_bad, is_fault)
+        offered   = self._layouts.load_header(self.i.p.data)
+        in_turn   = Signal(init=1)    # the header need not wait for its input buffer
         with m.FSM() as fsm:
             with m.State("HEADER"):
+                with m.If(self.i.valid & (offered.memory == Memory.INPUT) & ~stopped):
+                    m.d.comb += [
+                        self.waiting_input.eq(1 << offered.buffer),
+                        in_turn.eq(~self.buffer_in_use.bit_select(offered.buffer, 1)),
+                    ]
                 m.d.comb += is_header.eq(self.i.valid & self.i.ready)
                 with m.If(is_header & ~self.i.p.last):
                     m.next = "WORDS"
@@ -173,7 +184,8 @@ class PacketReader(wiring.Component):
         fault = self._find_fault(m, packet, word, is_beat & ~stopped)
         m.d.comb += [
             is_fault.eq(fault.code != Error.NONE),
-            self.i.ready.eq(~self.hold & ~self.restart & (~in_words | ~word.ends | word.has_room)),
+            self.i.ready.eq(~self.hold & ~self.restart & in_turn
+                            & (~in_words | ~word.ends | word.has_room)),
         ]
         self._report(m, is_bad, verdict, fault)
         self._update_checksum(m, (is_header & ~stopped) | used,
@@ -202,7 +214,6 @@ class PacketReader(wiring.Component):
             check.input_words.eq(self.input_words),
             check.input_stride.eq(self.input_stride),
             check.in_use.eq(self.in_use),
-            check.buffer_in_use.eq(self.buffer_in_use),
         ]
         return check.error
 

@@ -1,9 +1,9 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import EIEConfig
-from ..format import Layouts
+from ..config import EIEConfig, clog2
+from ..format import N_BUFFERS, Layouts
 from .interfaces import Interlock, StartStatus, Supervision
 from .read_request import ReadRequest
 from .register_ports import RegisterPorts
@@ -15,7 +15,7 @@ __all__ = ["StartControl"]
 class StartControl(wiring.Component):
     """Starts of programs and reads of memory, which the host requests through registers.
 
-    The core is busy with a program or with a read, never with both.
+    The core is busy with programs or with a read, never with both.
 
     Parameters
     ----------
@@ -32,6 +32,8 @@ class StartControl(wiring.Component):
         To the load path.
     core_busy, core_sending : :py:`In(1)`
         The core runs a program, or reads memory; it sends a vector.
+    core_running, core_reads_input, core_oldest : :py:`In(2)`, :py:`In(2)`, :py:`In(1)`
+        Programs in flight, as in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     run : :py:`Out(stream.Signature(layouts.run))`
         Starts of programs. An offered start may be withdrawn.
     read : :py:`Out(stream.Signature(layouts.read))`
@@ -49,6 +51,9 @@ class StartControl(wiring.Component):
             "interlock":   In(Interlock()),
             "core_busy":   In(1),
             "core_sending": In(1),
+            "core_running": In(N_BUFFERS),
+            "core_reads_input": In(N_BUFFERS),
+            "core_oldest":  In(clog2(N_BUFFERS)),
             "run":         Out(stream.Signature(layouts.run)),
             "read":        Out(stream.Signature(layouts.read)),
             "status":      Out(StartStatus()),
@@ -66,15 +71,12 @@ class StartControl(wiring.Component):
         is_error = self.supervision.error_pending | self.interlock.failing
         m.d.comb += [starts.hold.eq(is_error), reads.hold.eq(is_error)]
 
-        running = Signal()
-        m.d.comb += self.status.started.eq(self.run.valid & self.run.ready)
-        with m.If(self.status.started):
-            m.d.sync += running.eq(1)
-        with m.Elif(~self.core_busy):
-            m.d.sync += running.eq(0)
         m.d.comb += [
-            starts.running.eq(running),
-            starts.reading.eq(reads.read.valid | (self.core_busy & ~running)),
+            self.status.started.eq(self.run.valid & self.run.ready),
+            starts.running.eq(self.core_running),
+            starts.reads_input.eq(self.core_reads_input),
+            starts.oldest.eq(self.core_oldest),
+            starts.reading.eq(reads.read.valid | (self.core_busy & ~self.core_running.any())),
             starts.sending.eq(self.core_sending),
             self.interlock.in_use.eq(starts.waiting | self.core_busy | self.core_sending
                                      | reads.read.valid),
@@ -95,8 +97,9 @@ class StartControl(wiring.Component):
             starts.refuse.eq(supervision.core_resetting),
             starts.receiving_model.eq(interlock.receiving_model),
             starts.receiving_input.eq(interlock.receiving_input),
+            starts.waiting_input.eq(interlock.waiting_input),
             self.status.waiting.eq(starts.waiting),
-            self.status.buffer.eq(starts.buffer),
+            self.status.buffer.eq(self.core_oldest),
             self.status.descriptor.eq(starts.descriptor),
             self.status.start_error.eq(starts.error),
         ]

@@ -1,9 +1,9 @@
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import EIEConfig
-from ..format import Layouts
+from ..config import EIEConfig, clog2
+from ..format import N_BUFFERS, Layouts
 from ..registers import REGISTER, Error
 from .error_log import error_layout
 
@@ -16,9 +16,11 @@ start_layout = data.StructLayout({
 
 
 class StartQueue(wiring.Component):
-    """Holds a start until the core is idle, and tracks the input buffers in use.
+    """Holds a start until the core accepts it, and tracks the input buffers in use.
 
-    A start is delayed while a packet is being received, unless it is for the other input buffer.
+    A start is delayed while a packet is being received, unless it is for the other input buffer. A
+    packet that waits for the input buffer is received before the start if it came before, and after
+    it otherwise.
 
     Parameters
     ----------
@@ -39,17 +41,19 @@ class StartQueue(wiring.Component):
         Register INPUT_STRIDE.
     receiving_model, receiving_input : :py:`In(1)`, :py:`In(2)`
         A packet is being received: not for an input buffer; for each input buffer.
-    reading, running, sending : :py:`In(1)`
-        Memory is being read; a program is running; a vector is being sent, which may be in the rows
-        of the only input buffer, but not in those of one of two.
+    waiting_input : :py:`In(2)`
+        Per input buffer: a packet for it is offered.
+    reading, sending : :py:`In(1)`
+        Memory is being read; a vector is being sent, which may be in the rows of the only input
+        buffer, but not in those of one of two.
+    running, reads_input, oldest : :py:`In(2)`, :py:`In(2)`, :py:`In(1)`
+        Programs in flight, as in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     run : :py:`Out(stream.Signature(layouts.run))`
         Starts of programs. An offered start may be withdrawn before the core accepts it.
     waiting : :py:`Out(1)`
         A start is pending.
-    buffer : :py:`Out(1)`
-        Input buffer of the running or last program.
     descriptor : :py:`Out(16)`
-        First descriptor of the running program, or of the pending start if none is running.
+        First descriptor of the oldest program, or of the pending start if none is in flight.
     buffer_in_use : :py:`Out(2)`
         Input buffers that must not be written.
     error : :py:`Out(error_layout)`
@@ -60,39 +64,45 @@ class StartQueue(wiring.Component):
         super().__init__({
             "i": In(start_layout), "drop": In(1), "hold": In(1), "refuse": In(1),
             "input_stride": In(REGISTER["INPUT_STRIDE"].width()),
-            "receiving_model": In(1), "receiving_input": In(2), "reading": In(1), "running": In(1),
-            "sending": In(1),
+            "receiving_model": In(1), "receiving_input": In(N_BUFFERS),
+            "waiting_input": In(N_BUFFERS),
+            "reading": In(1), "sending": In(1),
+            "running": In(N_BUFFERS), "reads_input": In(N_BUFFERS), "oldest": In(clog2(N_BUFFERS)),
             "run": Out(stream.Signature(Layouts.of(config).run)),
-            "waiting": Out(1), "buffer": Out(1),
-            "descriptor": Out(start_layout["descriptor"].shape), "buffer_in_use": Out(2),
+            "waiting": Out(1), "descriptor": Out(start_layout["descriptor"].shape),
+            "buffer_in_use": Out(N_BUFFERS),
             "error": Out(error_layout),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        # The pending start, and the first descriptor of the last program started.
+        # The pending start, and the first descriptor of each program in flight.
         next_ = Signal(start_layout)
-        first = Signal.like(self.descriptor)
+        first = Array(Signal.like(self.descriptor, name=f"first_{n}") for n in range(N_BUFFERS))
         has_two = self.input_stride.any()
-        is_receiving = self.receiving_model | self.receiving_input.bit_select(next_.buffer, 1)
+        comes_after = Signal()    # the packet that waits for the buffer came before the start
+        of_buffer   = 1 << next_.buffer
+        receiving   = (self.receiving_input & of_buffer).any()
+        is_delayed  = (self.receiving_model | receiving
+                       | (comes_after & (self.waiting_input & of_buffer).any()))
+        with m.If(receiving):
+            m.d.sync += comes_after.eq(0)
         m.d.comb += [
             self.waiting.eq(next_.valid),
             self.run.p.descriptor.eq(next_.descriptor),
+            self.run.p.buffer.eq(next_.buffer),
             self.run.p.offset.eq(Mux(next_.buffer, self.input_stride, 0)),
-            self.run.valid.eq(next_.valid & ~self.hold & ~self.refuse & ~is_receiving),
-            self.descriptor.eq(Mux(self.running, first, next_.descriptor)),
+            self.run.valid.eq(next_.valid & ~self.hold & ~self.refuse & ~is_delayed),
+            self.descriptor.eq(Mux(self.running.any(), first[self.oldest], next_.descriptor)),
             self.buffer_in_use.eq(
-                Cat((self.running & (self.buffer == number))
-                    | (next_.valid & (next_.buffer == number)) | self.reading
-                    | (self.sending & ~has_two)
-                    for number in range(2))),
+                self.reads_input | (of_buffer & (next_.valid & ~comes_after).replicate(N_BUFFERS))
+                | (self.reading | (self.sending & ~has_two)).replicate(N_BUFFERS)),
         ]
         with m.If(self.run.valid & self.run.ready):
             m.d.sync += [
                 next_.valid.eq(0),
-                first.eq(next_.descriptor),
-                self.buffer.eq(next_.buffer),
+                first[next_.buffer].eq(next_.descriptor),
             ]
 
         # The offset of buffer 1 must fit the field of the run stream.
@@ -109,7 +119,10 @@ class StartQueue(wiring.Component):
             with m.Elif(~in_range):
                 m.d.comb += code.eq(Error.START_RANGE)
             with m.Else():
-                m.d.sync += next_.eq(self.i)
+                m.d.sync += [
+                    next_.eq(self.i),
+                    comes_after.eq(self.waiting_input.bit_select(self.i.buffer, 1)),
+                ]
         with m.If(self.drop):
             m.d.sync += next_.valid.eq(0)
 

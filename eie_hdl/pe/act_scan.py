@@ -3,7 +3,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import Layouts
+from ..format import ANY_UNWRITTEN, MAX_TILES, Layouts
 from ..lib.stream_queue import StreamQueue
 from ..tree.lnzd import LeadingNonZero
 
@@ -16,7 +16,7 @@ class ActScan(wiring.Component):
     The source is read in words of four activations. The nonzero ones of each word are output in
     order with their column numbers; a single end follows the last word. Throughput is one
     activation per cycle, without a bubble between nonzero words; a word of zeros takes one cycle.
-    The first activation is at `o` five cycles after `i`. (Han et al., ISCA 2016, section 4,
+    The first activation is at `o` six cycles after `i`. (Han et al., ISCA 2016, section 4,
     "Distributed Leading Non-Zero Detection".)
 
     Parameters
@@ -29,7 +29,10 @@ class ActScan(wiring.Component):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
-        Source to scan. Must not arrive before the end of the previous scan has been accepted.
+        Source to scan. May arrive during the previous scan, if this has begun; it waits for its end
+        and until at most `unwritten` tiles are unwritten.
+    stored : :py:`In(1)`
+        Strobe: a tile, the source of which has been scanned, has been written to the SRAM.
     o : :py:`Out(stream.Signature(layouts.scan))`
         Activations found, and the end.
     hold : :py:`In(1)`
@@ -39,6 +42,7 @@ class ActScan(wiring.Component):
     """
     index: Signal
     i: stream.Interface
+    stored: Signal
     o: stream.Interface
     hold: Signal
     r: memory.ReadPort
@@ -48,6 +52,7 @@ class ActScan(wiring.Component):
         super().__init__({
             "index": In(clog2(config.n_pe)),
             "i":     In(stream.Signature(layouts.start, always_ready=True)),
+            "stored": In(1),
             "o":     Out(stream.Signature(layouts.scan)),
             "hold":  In(1),
             "r":     In(memory.ReadPort.Signature(
@@ -61,9 +66,24 @@ class ActScan(wiring.Component):
         connect(m, output.o, flipped(self.o))
         found = output.i
 
+        # A source waits until the previous one has been scanned, and until it has been written.
+        next_     = Signal.like(self.i.payload)
+        waiting   = Signal()
+        busy      = Signal()
+        begins    = Signal()
+        unwritten = Signal(range(MAX_TILES + 1))    # tiles whose scans have begun
+        allowed   = next_.unwritten
+        m.d.comb += begins.eq(waiting & ~busy
+                              & ((allowed == ANY_UNWRITTEN) | (unwritten <= allowed)))
+        m.d.sync += unwritten.eq(unwritten + begins - self.stored)
+        with m.If(begins):
+            m.d.sync += waiting.eq(0)
+        with m.If(self.i.valid):
+            m.d.sync += [next_.eq(self.i.payload), waiting.eq(1)]
+
         # Stages 1 and 2: read, and register the word.
         s2_ready = Signal()
-        fetching, s2_valid, s2_word, s2_number = self._read_words(m, s2_ready)
+        fetching, s2_valid, s2_word, s2_number = self._read_words(m, begins, next_, s2_ready)
 
         # Stage 3: output the pending activations of the word.
         word    = Signal(self._layouts.act_word)
@@ -85,7 +105,6 @@ class ActScan(wiring.Component):
             ]
 
         # The end follows when all stages are empty.
-        busy   = Signal()
         is_end = Signal()
         m.d.comb += [
             is_end.eq(busy & ~fetching & ~s2_valid & ~first.found),
@@ -96,13 +115,13 @@ class ActScan(wiring.Component):
         ]
         with m.If(is_end & found.ready):
             m.d.sync += busy.eq(0)
-        with m.If(self.i.valid):
+        with m.If(begins):
             m.d.sync += busy.eq(1)
 
         return m
 
-    def _read_words(self, m, s2_ready):
-        """Read the words of the source, one after another.
+    def _read_words(self, m, begins, source, s2_ready):
+        """Read the words of the source that `begins`, one after another.
 
         Returns
         -------
@@ -133,11 +152,11 @@ class ActScan(wiring.Component):
                 taken.eq(taken + 1),
                 fetching.eq(~is_last),
             ]
-        with m.If(self.i.valid):
+        with m.If(begins):
             m.d.sync += [
                 fetching.eq(1),
-                addr.eq(self.i.p.source),
-                last_word.eq(self.i.p.last_word),
+                addr.eq(source.source),
+                last_word.eq(source.last_word),
                 taken.eq(0),
             ]
 

@@ -1,4 +1,4 @@
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,8 +12,9 @@ class EntryDecode(wiring.Component):
     """Decodes zero runs into rows: an entry is `z` + 1 rows after the previous one.
 
     (Han et al., ISCA 2016, section 3.) The first entry of a column counts from row -1. Padding
-    (`v` = 0) advances the row and is dropped; a start selects the codebook and is dropped.
-    Throughput is one entry per cycle; latency is one cycle.
+    (`v` = 0) advances the row and is dropped. A start selects the codebook of its tile and is
+    dropped; it may come before the end of the previous tile. Throughput is one entry per cycle;
+    latency is one cycle.
 
     Parameters
     ----------
@@ -47,7 +48,11 @@ class EntryDecode(wiring.Component):
         m = Module()
 
         operation = self.o.p.body.activation
-        codebook  = Signal(self._layouts.start.members["codebook"])
+        # Codebooks of this tile and the next one, in turn.
+        codebooks = Array(Signal(self._layouts.start.members["codebook"], name=f"codebook_{n}")
+                          for n in range(2))
+        started   = Signal()
+        current   = Signal()
         next_row  = Signal.like(operation.row)
         row       = Signal.like(operation.row)
         work      = self.i.p.body.activation
@@ -71,12 +76,15 @@ class EntryDecode(wiring.Component):
                         m.d.sync += [
                             next_row.eq(row + 1),
                             operation.row.eq(row),
-                            operation.code.eq(Cat(work.entry.v, codebook)),
+                            operation.code.eq(Cat(work.entry.v, codebooks[current])),
                             self.o.valid.eq(~self.padding),
                         ]
                     with m.Case(Kind.START):
-                        m.d.sync += codebook.eq(self.i.p.body.start.codebook)
+                        m.d.sync += [
+                            codebooks[started].eq(self.i.p.body.start.codebook),
+                            started.eq(~started),
+                        ]
                     with m.Case(Kind.END):
-                        m.d.sync += self.o.valid.eq(1)
+                        m.d.sync += [self.o.valid.eq(1), current.eq(~current)]
 
         return m

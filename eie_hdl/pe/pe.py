@@ -115,7 +115,10 @@ class Pe(wiring.Component):
         connect(m, sender.r, access.send_r)
         connect(m, drain.bias, access.bias_r)
         connect(m, write_back.w, access.act_w)
-        m.d.comb += scan.hold.eq(drain.hold | sender.r.en)
+        m.d.comb += [
+            scan.hold.eq(drain.hold | sender.r.en),
+            scan.stored.eq(write_back.stored),
+        ]
         m.d.comb += [user.hold.eq(drain.hold) for user in (sender, access)]
         m.submodules.acc = self.acc
         connect(m, mac.acc_r, self.acc.r)
@@ -132,12 +135,17 @@ class Pe(wiring.Component):
         return m
 
     def _receive(self, m, scan, sender, ptr_read):
-        """Register messages and distribute them. A vector is sent without the pipeline."""
+        """Register messages and distribute them. A vector is sent without the pipeline.
+
+        The scanner has a register of its own for a start, which may wait there.
+        """
         message, valid = register_broadcast(m, self.link, "message")
         starts, sends = valid & (message.kind == Kind.START), message.body.start.send
+        arriving = self.link.message.p
         m.d.comb += [
-            scan.i.payload.eq(message.body.start),
-            scan.i.valid.eq(starts & ~sends),
+            scan.i.payload.eq(arriving.body.start),
+            scan.i.valid.eq(self.link.message.valid & (arriving.kind == Kind.START)
+                            & ~arriving.body.start.send),
             sender.i.payload.eq(message.body.start),
             sender.i.valid.eq(starts & sends),
             ptr_read.i.payload.eq(message),

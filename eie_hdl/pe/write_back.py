@@ -49,12 +49,15 @@ class WriteBack(wiring.Component):
         Rows, a multiple of four.
     written : :py:`Out(stream.Signature(1))`
         One token per tile written to the SRAM. The payload is set if an accumulator overflowed.
+    stored : :py:`Out(1)`
+        Strobe: the last word of a tile is being written to the SRAM.
     w : :py:`In(memory.WritePort.Signature(...))`
         Write port of the activation SRAM.
     """
     tile: stream.Interface
     i: stream.Interface
     written: stream.Interface
+    stored: Signal
     w: memory.WritePort
 
     def __init__(self, config: EIEConfig):
@@ -64,6 +67,7 @@ class WriteBack(wiring.Component):
             "tile":    In(stream.Signature(layouts.end)),
             "i":       In(stream.Signature(Mac.sum_layout(config), always_ready=True)),
             "written": Out(stream.Signature(1)),
+            "stored":  Out(1),
             "w":       In(memory.WritePort.Signature(
                 addr_width=clog2(config.act_depth), shape=layouts.act_word.size)),
         })
@@ -133,8 +137,7 @@ class WriteBack(wiring.Component):
         A word is written in the cycle after its last row.
         """
         lane = Signal(range(ACTS_PER_WORD))
-        done = Signal()
-        m.d.sync += self.w.en.eq(0)
+        m.d.sync += [self.w.en.eq(0), self.stored.eq(0)]
         with m.If(s4_valid):
             m.d.sync += [
                 lane.eq(lane + 1),
@@ -143,13 +146,12 @@ class WriteBack(wiring.Component):
             with m.If(lane == ACTS_PER_WORD - 1):
                 m.d.sync += [
                     self.w.en.eq(1),
-                    done.eq(s4_last),
+                    self.stored.eq(s4_last),
                 ]
         with m.If(self.w.en):
             m.d.sync += self.w.addr.eq(self.w.addr + 1)
-        with m.If(done):
+        with m.If(self.stored):
             m.d.sync += [
-                done.eq(0),
                 busy.eq(0),
                 self.written.valid.eq(1),
             ]

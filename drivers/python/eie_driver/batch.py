@@ -65,16 +65,19 @@ def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: b
         if loads_ahead:
             load(1)
         if starts_ahead:
+            # Two programs are in flight, and a third start is pending.
             start(1)
+            load(2)
+            start(2)
         for number in range(len(words)):
             vector = [results.take() for _ in columns[:-1]]
             if not starts_ahead:
                 vector.append(results.take())
             _wait_programs(machine, n_before + number + 1)
             if starts_ahead:
-                # A program frees its input buffer at its end, while its last vector is being sent.
-                load(number + 2)
-                start(number + 2)
+                # The pending program starts at the end of this one, whose last vector is being sent.
+                load(number + 3)
+                start(number + 3)
                 vector.append(results.take())
             if read_counters:
                 counters.append(machine.counters())

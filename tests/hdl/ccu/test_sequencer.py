@@ -62,7 +62,7 @@ def test_tiles_are_starts_activations_and_ends(simulate, stalls):
     rng = random.Random(109)
     program = [tile(ptr_base=5), tile(ptr_base=11, barrier=1), tile(final=1)]
     dut = Sequencer(CONFIG)
-    counts = {"tile_sent": 0, "done": 0, "broadcasts": 0}
+    counts = {"tile_started": 0, "done": 0, "broadcasts": 0}
 
     async def host(ctx):
         ctx.set(dut.watched, 2)
@@ -85,15 +85,15 @@ def test_tiles_are_starts_activations_and_ends(simulate, stalls):
         await nothing(ctx, dut.message)
 
     async def count(ctx):
-        async for *_, tile_sent, done, broadcasts in ctx.tick().sample(
-                dut.tile_sent, dut.done, dut.strobes.broadcasts):
-            counts["tile_sent"] += tile_sent
+        async for *_, tile_started, done, broadcasts in ctx.tick().sample(
+                dut.tile_started, dut.done, dut.strobes.broadcasts):
+            counts["tile_started"] += tile_sent
             counts["done"] += done
             counts["broadcasts"] += broadcasts
 
     simulate(dut, host, consumer,
              background=[serve(dut, program), scanner(dut, stall=stalls.input), count])
-    assert counts == {"tile_sent": 3, "done": 1, "broadcasts": 3 * N_ACTIVATIONS}
+    assert counts == {"tile_started": 3, "done": 1, "broadcasts": 3 * N_ACTIVATIONS}
 
 
 @pytest.mark.parametrize("offset_destination", [0, 1])
@@ -140,7 +140,7 @@ def test_program_is_done_when_all_tiles_are_written(simulate):
         ctx.set(dut.tiles_waiting, 1)
         ctx.set(dut.message.ready, 1)
         await put(ctx, dut.run, [{}])
-        await ctx.tick().until(dut.tile_sent)
+        await ctx.tick().until(dut.tile_started)
         for _ in range(10):
             assert not ctx.get(dut.done) and ctx.get(dut.busy)
             await ctx.tick()

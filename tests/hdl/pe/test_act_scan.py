@@ -132,12 +132,12 @@ def test_vector_of_zeros_gives_an_end_alone(simulate, rows):
     simulate(dut, bench, background=[serve])
 
 
-def test_first_activation_comes_five_cycles_after_the_start(simulate, transfers, rows):
+def test_first_activation_comes_six_cycles_after_the_start(simulate, transfers, rows):
     vector = sparse([[0, 0, 7, 0]])
     when, reads = cycles(simulate, transfers, rows, vector,
                          {"source": 0, "last_word": 0})
-    assert when == [5, 6]
-    assert reads == [(1, 0)]
+    assert when == [6, 7]
+    assert reads == [(2, 0)]
 
 
 @pytest.mark.parametrize("words", [
@@ -149,7 +149,7 @@ def test_there_are_no_bubbles_between_nonzero_words(simulate, transfers, rows, w
     vector = sparse(words)
     start = {"source": 0, "last_word": len(words) - 1}
     when, reads = cycles(simulate, transfers, rows, vector, start)
-    assert when == list(range(5, 5 + len(vector.found(start))))
+    assert when == list(range(6, 6 + len(vector.found(start))))
     assert [addr for _, addr in reads] == list(range(len(words)))    # each word once
 
 
@@ -158,20 +158,20 @@ def test_word_of_zeros_takes_one_cycle(simulate, transfers, rows):
     vector = sparse([nothing_in, one, nothing_in, nothing_in, nothing_in, one, one, nothing_in])
     when, _ = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7})
     # The end comes in the cycle of the last word if that is zero.
-    assert when == [6, 10, 11, 12]
+    assert when == [7, 11, 12, 13]
 
 
 def test_word_is_read_again_only_after_a_read_by_another_component(simulate, transfers, rows):
     vector = sparse([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]])
     start = {"source": 0, "last_word": 2}
     # Two words are taken immediately, the third is held by the SRAM until the first is sent.
-    for hold, expected in [([], [(1, 0), (2, 1), (3, 2)]),
-                           ([4], [(1, 0), (2, 1), (3, 2), (5, 2)]),
-                           ([5, 6], [(1, 0), (2, 1), (3, 2), (7, 2)]),
-                           ([2, 3], [(1, 0), (4, 1), (5, 2)])]:
+    for hold, expected in [([], [(2, 0), (3, 1), (4, 2)]),
+                           ([5], [(2, 0), (3, 1), (4, 2), (6, 2)]),
+                           ([6, 7], [(2, 0), (3, 1), (4, 2), (8, 2)]),
+                           ([3, 4], [(2, 0), (5, 1), (6, 2)])]:
         when, reads = cycles(simulate, transfers, rows, vector, start, hold=hold)
         assert reads == expected
-        assert when == list(range(5, 18))    # read again in time
+        assert when == list(range(6, 19))    # read again in time
 
 
 @pytest.mark.parametrize("phase", range(3))
@@ -181,8 +181,8 @@ def test_reads_of_the_vector_sender_neither_lose_nor_delay_an_activation(simulat
     vector = sparse([[n, n + 1, n + 2, n + 3] for n in range(1, 33, 4)])
     when, reads = cycles(simulate, transfers, rows, vector, {"source": 0, "last_word": 7},
                          hold=range(phase, 60, 3))
-    late = phase == 1    # for the first word
-    assert when == list(range(5 + late, 5 + late + 33))
+    late = phase == 2    # for the first word
+    assert when == list(range(6 + late, 6 + late + 33))
     assert {cycle % 3 for cycle, _ in reads}.isdisjoint({phase})
 
 
@@ -195,10 +195,12 @@ def test_reads_of_the_vector_sender_lose_no_word_of_sparse_vectors(simulate, tra
     assert len(when) == 16
     assert [row for _, row in reads if row == 19][-1] == 19
     # Words are taken in two of three cycles.
-    assert when[-1] <= 5 + 20 * 3 // 2 + 2
+    assert when[-1] <= 6 + 20 * 3 // 2 + 2
 
 
-def test_next_scan_may_start_when_the_end_is_accepted(simulate, rows, transfers):
+def test_next_source_waits_for_the_end_of_a_scan_and_follows_without_delay(simulate, rows,
+                                                                           transfers):
+    """Each source arrives as soon as the one before is being scanned."""
     vector = sparse([[1, 0, 0, 2], [3, 0, 0, 4]])
     dut = ActScan(vector.config)
     _, serve = rows(dut.r, vector.words)
@@ -209,11 +211,13 @@ def test_next_scan_may_start_when_the_end_is_accepted(simulate, rows, transfers)
         ctx.set(dut.index, vector.index)
         ctx.set(dut.o.ready, 1)
         await put(ctx, dut.i, starts[:1])
+        await ctx.tick().repeat(2)
         for start in starts[1:]:
-            await ctx.tick().until(dut.o.valid & dut.o.payload.end)
             await put(ctx, dut.i, [start])
+            await ctx.tick().until(dut.o.valid & dut.o.payload.end)
+            await ctx.tick()
         await ctx.tick().repeat(12)
 
     simulate(dut, bench, background=[serve, note])
     assert [plain(payload) for _, payload in log] == sum(map(vector.found, starts), [])
-    assert [cycle for cycle, _ in log] == [8 * n + k for n in range(4) for k in (5, 6, 7)]
+    assert [cycle for cycle, _ in log] == [7 * n + k for n in range(4) for k in (6, 7, 8)]

@@ -42,31 +42,36 @@ def random_column(rng, config):
     return entries
 
 
-def random_work(rng, config, *, tiles=6, columns=5):
+def random_work(rng, config, *, tiles=12, columns=5):
+    """Tiles, of which some are started before the end of the one before."""
     work = []
     for tile in range(tiles):
-        work.append(start(rng.randrange(config.n_codebooks)))
-        for _ in range(columns):
-            work += random_column(rng, config)
-        work.append(end(destination=tile, relu=tile % 2))
+        if not tile or not is_early:
+            work.append(start(rng.randrange(config.n_codebooks)))
+        body = [message for _ in range(columns) for message in random_column(rng, config)]
+        is_early = tile + 1 < tiles and rng.random() < 0.5
+        if is_early:
+            body.insert(rng.randrange(len(body) + 1), start(rng.randrange(config.n_codebooks)))
+        work += [*body, end(destination=tile, relu=tile % 2)]
     return work
 
 
 def decode(work, config):
     """Expected output: (row, code, value) of an entry, (destination, relu) of an end."""
-    operations, codebook, row = [], None, None
+    operations, codebooks, row = [], [], None
     for message in work:
         body = message["body"]
         if message["kind"] is Kind.START:
-            codebook = body["start"]["codebook"]
+            codebooks.append(body["start"]["codebook"])
         elif message["kind"] is Kind.END:
             operations.append((body["end"]["destination"], body["end"]["relu"]))
+            codebooks.pop(0)
         else:
             work = body["activation"]
             v, z = work["entry"]["v"], work["entry"]["z"]
             row = (-1 if work["first"] else row) + z + 1
             if v != 0:
-                operations.append((row, codebook * 2**config.v_width + v, work["value"]))
+                operations.append((row, codebooks[0] * 2**config.v_width + v, work["value"]))
     return operations
 
 

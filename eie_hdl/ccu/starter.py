@@ -1,0 +1,267 @@
+from amaranth.hdl import Array, Module, Mux, Shape, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import EIEConfig, clog2
+from ..format import ANY_UNWRITTEN, N_BUFFERS, Layouts, Memory
+from ..registers import Error
+from .descriptor_check import DescriptorCheck
+from .program_table import ProgramTable, fault_layout
+from .tile_broadcaster import tile_layout
+
+__all__ = ["Starter"]
+
+
+class Starter(wiring.Component):
+    """Fetches the descriptors of programs, and starts each as soon as it may be.
+
+    The next tile is started while the one before is being broadcast; with a `barrier`, each PE
+    delays its scan until it has written earlier tiles of its program. If another program is in
+    flight, a tile of this is started in between. A vector is sent when all PEs have written its
+    program's tiles. Each descriptor is checked before it is started; an error stops its program. A
+    read of activations is a start without a program.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    run, read : :py:`In(stream.Signature(...))`
+        As in :class:`~eie_hdl.ccu.ccu.CcuSignature`. A read of a memory other than `ACT` is to be
+        accepted by another component.
+    watched : :py:`In(clog2(n_pe))`
+        As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
+    program : :py:`In(memory.ReadPort.Signature(...))`
+        The program memory.
+    o : :py:`Out(stream.Signature(layouts.start))`
+        Starts to broadcast.
+    tile : :py:`Out(stream.Signature(tile_layout(config)))`
+        Tiles that are started, in order.
+    tile_started : :py:`Out(stream.Signature(1))`
+        One token per tile that is started: its program, by its input buffer.
+    unwritten, several : :py:`In(2)`
+        As of :class:`~eie_hdl.ccu.tile_tracker.TileTracker`.
+    sending : :py:`In(1)`
+        A vector is being sent, from the cycle after its start.
+    frees_input, errors
+        As of :class:`~eie_hdl.ccu.tile_broadcaster.TileBroadcaster`.
+    running, reads_input, oldest, done, fault
+        As of :class:`~eie_hdl.ccu.program_table.ProgramTable`.
+    reading, reading_memory : :py:`Out(1)`
+        Memory is being read; a memory other than `ACT`.
+    read_done : :py:`In(1)`
+        Strobe: the read of this memory ends.
+    for_result : :py:`Out(1)`
+        A vector waits for the one that is being sent.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config  = config
+        self._layouts = layouts = Layouts.of(config)
+        program = layouts.memories[Memory.PROGRAM]
+        super().__init__({
+            "run":     In(stream.Signature(layouts.run)),
+            "read":    In(stream.Signature(layouts.read)),
+            "watched": In(clog2(config.n_pe)),
+            "program": In(memory.ReadPort.Signature(
+                addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
+            "o":       Out(stream.Signature(layouts.start)),
+            "tile":    Out(stream.Signature(tile_layout(config))),
+            "tile_started": Out(stream.Signature(clog2(N_BUFFERS))),
+            "unwritten":    In(N_BUFFERS),
+            "several":      In(N_BUFFERS),
+            "sending":      In(1),
+            "frees_input":  In(N_BUFFERS),
+            "errors":       In(data.ArrayLayout(fault_layout(config), N_BUFFERS)),
+            "running":      Out(N_BUFFERS),
+            "reads_input":  Out(N_BUFFERS),
+            "oldest":       Out(clog2(N_BUFFERS)),
+            "done":         Out(1),
+            "fault":        Out(fault_layout(config)),
+            "reading":        Out(1),
+            "reading_memory": Out(1),
+            "read_done":      In(1),
+            "for_result":     Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.programs = programs = ProgramTable(self._config)
+        descriptor = Signal(self._layouts.descriptor)    # of the selected program, or of a read
+        selected   = Signal.like(programs.selected)
+        is_pending = programs.pending.bit_select(selected, 1)
+        others     = (programs.pending & ~(1 << selected)).any()
+        check      = self._check(m, descriptor, programs)
+        error      = Signal.like(check.code)
+        self._share_programs(m, programs, selected)
+        since      = self._count_tiles(m, programs)
+        self._offer(m, descriptor, check, since, programs)
+        must_wait, for_result = self._wait(descriptor, since, programs)
+
+        with m.FSM():
+            with m.State("FETCH"):
+                m.d.comb += self.program.en.eq(is_pending)
+                with m.If(is_pending):
+                    m.next = "DECODE"
+                with m.Elif(others):
+                    m.d.sync += selected.eq(selected + 1)
+                with m.Elif(programs.started):
+                    m.d.sync += selected.eq(self.run.p.buffer)
+                with m.Elif(self.read.valid & ~self.running.any()):
+                    m.d.sync += self.reading.eq(1)
+                    m.next = "READ"
+            with m.State("DECODE"):
+                m.d.sync += descriptor.eq(self.program.data)
+                m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += error.eq(check.code)
+                m.next = "START"
+            with m.State("START"):
+                m.d.comb += self.for_result.eq(for_result)
+                with m.If((error != Error.NONE) | ~is_pending):
+                    m.d.comb += programs.error.eq(error)
+                    m.next = "FETCH"
+                with m.Elif(must_wait & others):
+                    m.d.sync += selected.eq(selected + 1)
+                    m.next = "FETCH"
+                with m.Elif(~must_wait):
+                    self._start(m, descriptor, programs)
+            with m.State("STARTED"):
+                self._hand_over(m, programs)
+            with m.State("READ"):
+                self._read(m, descriptor)
+            with m.State("SEND"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.next = "SENDING"
+            with m.State("SENDING"):
+                with m.If(~self.sending):
+                    m.d.sync += self.reading.eq(0)
+                    m.next = "FETCH"
+
+        return m
+
+    def _check(self, m, descriptor, programs):
+        """Check the descriptor, with the offset of the program's input buffer."""
+        m.submodules.check = check = DescriptorCheck(self._config)
+        m.d.comb += [
+            check.descriptor.eq(descriptor),
+            check.source.eq(descriptor.start.source
+                            + Mux(descriptor.offset_source, programs.offset, 0)),
+            check.destination.eq(descriptor.end.destination
+                                 + Mux(descriptor.offset_destination, programs.offset, 0)),
+            check.last.eq(programs.address == self._config.program_depth - 1),
+        ]
+        return check
+
+    def _share_programs(self, m, programs, selected):
+        """Connect the table of programs, of which the selected one takes the next step."""
+        connect(m, flipped(self).run, programs.run)
+        m.d.comb += [
+            programs.hold.eq(self.reading | (self.fault.code != Error.NONE)),
+            programs.selected.eq(selected),
+            programs.frees_input.eq(self.frees_input),
+            programs.unwritten.eq(self.unwritten),
+            programs.errors.eq(self.errors),
+            self.program.addr.eq(programs.address),
+            self.running.eq(programs.running),
+            self.reads_input.eq(programs.reads_input),
+            self.oldest.eq(programs.oldest),
+            self.done.eq(programs.done),
+            self.fault.eq(programs.fault),
+        ]
+
+    def _count_tiles(self, m, programs):
+        """Return the number of tiles that were started after the selected program's last one.
+
+        As far as it matters: a start waits for fewer than `ANY_UNWRITTEN` tiles.
+        """
+        n_since = Array(Signal(range(ANY_UNWRITTEN), name=f"n_since_{n}") for n in range(N_BUFFERS))
+        for number, count in enumerate(n_since):
+            with m.If(self.tile_started.valid & self.tile_started.ready):
+                with m.If(programs.selected == number):
+                    m.d.sync += count.eq(0)
+                with m.Elif(count != ANY_UNWRITTEN - 1):
+                    m.d.sync += count.eq(count + 1)
+        return n_since[programs.selected]
+
+    def _offer(self, m, descriptor, check, since, programs):
+        """Drive the payloads of a start."""
+        m.d.comb += [
+            self.o.payload.eq(descriptor.start.as_value()),
+            self.o.p.source.eq(check.source),
+            self.o.p.watched.eq(self.watched),
+            self.o.p.unwritten.eq(Mux(descriptor.barrier, since, ANY_UNWRITTEN)),
+            self.tile.p.descriptor.eq(descriptor),
+            self.tile.p.descriptor.end.destination.eq(check.destination),
+            self.tile.p.address.eq(programs.address),
+            self.tile.p.program.eq(programs.selected),
+            self.tile_started.payload.eq(programs.selected),
+            programs.final.eq(descriptor.final),
+        ]
+
+    def _wait(self, descriptor, since, programs):
+        """Return whether the descriptor must wait; and whether for the vector that is being sent.
+
+        A younger program sends nothing until the older one has ended. A tile whose source is the
+        last one started is not started early if the other program could fill the time.
+        """
+        send       = descriptor.start.send
+        is_younger = programs.selected != programs.oldest
+        is_alone   = (self.running == 1 << programs.selected) & ~self.run.valid
+        for_tiles  = (descriptor.barrier & (send | ((since == 0) & ~is_alone))
+                      & self.unwritten.bit_select(programs.selected, 1))
+        for_turn   = (descriptor.alone | send) & is_younger
+        for_result = send & self.sending
+        return for_tiles | for_turn | for_result, for_result
+
+    def _start(self, m, descriptor, programs):
+        """Start a descriptor: a tile, or a vector that is sent while further ones are started."""
+        send = descriptor.start.send
+        # A PE has room for one start: the scan of the last one must have begun in all PEs.
+        last_program = Signal.like(programs.selected)
+        last_barrier = Signal()
+        has_room = (self.tile_started.ready
+                    & ~(last_barrier & self.several.bit_select(last_program, 1)))
+        m.d.comb += self.o.valid.eq(send | has_room)
+        with m.If(self.o.valid & self.o.ready):
+            with m.If(send):
+                m.d.comb += programs.step.eq(1)
+                m.next = "FETCH"
+            with m.Else():
+                m.d.comb += self.tile_started.valid.eq(1)
+                m.d.sync += [
+                    last_program.eq(programs.selected),
+                    last_barrier.eq(descriptor.barrier),
+                ]
+                m.next = "STARTED"
+                self._hand_over(m, programs)
+
+    def _hand_over(self, m, programs):
+        """Hand a tile that is started over to be broadcast when the one before has ended."""
+        m.d.comb += self.tile.valid.eq(1)
+        with m.If(self.tile.ready):
+            m.d.comb += programs.step.eq(1)
+            m.next = "FETCH"
+
+    def _read(self, m, descriptor):
+        """Turn a read of activations into a descriptor that sends them; await any other read."""
+        with m.If(self.read.p.memory == Memory.ACT):
+            m.d.comb += self.read.ready.eq(1)
+            m.d.sync += [
+                descriptor.eq(0),
+                descriptor.start.source.eq(self.read.p.address),
+                descriptor.start.last_word.eq(self.read.p.count - 1),
+                descriptor.start.last_lane.eq(-1),
+                descriptor.start.last_pe.eq(-1),
+                descriptor.start.send.eq(1),
+            ]
+            m.next = "SEND"
+        if self._config.readback:
+            with m.Else():
+                m.d.comb += self.reading_memory.eq(1)
+                with m.If(self.read_done):
+                    m.d.sync += self.reading.eq(0)
+                    m.next = "FETCH"

@@ -1,0 +1,134 @@
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EIEConfig, clog2
+from ..format import N_BUFFERS, Kind, Layouts
+from ..registers import Error
+from .counters import strobes_layout
+from .program_table import fault_layout
+
+__all__ = ["TileBroadcaster", "tile_layout"]
+
+
+def tile_layout(config: EIEConfig) -> data.StructLayout:
+    """Tile that is started: its `descriptor`, the number of this, and the program it is of."""
+    return data.StructLayout({
+        "descriptor": Layouts.of(config).descriptor, "address": clog2(config.program_depth),
+        "program": clog2(N_BUFFERS)})
+
+
+def _message_layout(config: EIEConfig) -> data.StructLayout:
+    """Message of a tile. The body is no wider than needed.
+
+    Undriven bits would become an `always` block without inputs, which simulators never run.
+    """
+    layouts = Layouts.of(config)
+    return data.StructLayout({"kind": Kind, "body": data.UnionLayout({
+        "activation": layouts.activation, "end": layouts.end})})
+
+
+class TileBroadcaster(wiring.Component):
+    """Broadcasts the activations that the scanners find in the source of a tile, then its end.
+
+    The scan of the next tile may have been started before: its activations wait in the tree. If the
+    tile has a `result_barrier`, its end waits until earlier results have been sent.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(tile_layout(config)))`
+        Tiles, each accepted when the one before has ended.
+    scan : :py:`In(stream.Signature(layouts.scan))`
+        Activations, and an end for each tile.
+    o : :py:`Out(stream.Signature(...))`
+        Messages to broadcast: a `kind` and a `body`, as in ``layouts.message``, without starts.
+    sending : :py:`In(1)`
+        A vector is being sent.
+    queues_full : :py:`In(1)`
+        Cause of a stalled activation, for the counters.
+    busy : :py:`Out(1)`
+        A tile is being broadcast.
+    frees_input : :py:`Out(2)`
+        Strobe per program: it does not read its input buffer any more.
+    errors : :py:`Out(data.ArrayLayout(fault_layout(config), 2))`
+        Error of an activation, for one cycle, as of the program with this number.
+    strobes : :py:`Out(strobes_layout)`
+        Events of this cycle, for the counters.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        layouts = Layouts.of(config)
+        super().__init__({
+            "i":       In(stream.Signature(tile_layout(config))),
+            "scan":    In(stream.Signature(layouts.scan)),
+            "o":       Out(stream.Signature(_message_layout(config))),
+            "sending": In(1),
+            "queues_full": In(1),
+            "busy":    Out(1),
+            "frees_input": Out(N_BUFFERS),
+            "errors":  Out(data.ArrayLayout(fault_layout(config), N_BUFFERS)),
+            "strobes": Out(strobes_layout),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        tile = Signal(tile_layout(self._config))
+        new  = Signal()    # nothing of the tile has been found yet
+        step, found = tile.descriptor, self.scan
+        sent     = Signal()
+        is_end   = Signal()    # of this tile
+        is_found = Signal()    # an activation of this tile
+        ends     = Signal()
+        m.d.comb += [
+            is_end.eq(self.busy & found.valid & found.p.end),
+            is_found.eq(self.busy & found.valid & ~found.p.end),
+            sent.eq(self.o.valid & self.o.ready),
+            ends.eq(sent & is_end),
+            found.ready.eq(sent),
+            self.i.ready.eq(~self.busy | ends),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [tile.eq(self.i.payload), self.busy.eq(self.i.valid), new.eq(1)]
+        with m.Elif(found.valid):
+            m.d.sync += new.eq(0)
+
+        # The message.
+        must_wait = step.result_barrier & self.sending
+        pointer   = step.ptr_base + found.p.column
+        m.d.comb += self.o.valid.eq(is_found | (is_end & ~must_wait))
+        with m.If(found.p.end):
+            m.d.comb += [
+                self.o.p.kind.eq(Kind.END),
+                self.o.p.body.end.eq(step.end),
+            ]
+        with m.Else():
+            m.d.comb += [
+                self.o.p.kind.eq(Kind.ACTIVATION),
+                self.o.p.body.activation.pointer.eq(pointer),
+                self.o.p.body.activation.value.eq(found.p.value),
+            ]
+
+        # What the program, and the counters, should know.
+        error     = self.errors[tile.program]
+        for_tiles = Signal()    # the tile's source may still have to be written
+        m.d.comb += self.frees_input.eq((ends & step.frees_input) << tile.program)
+        with m.If(is_found & sent & (pointer > self._config.n_pointers - 2)):
+            m.d.comb += [error.code.eq(Error.BAD_POINTER), error.address.eq(tile.address)]
+        m.d.comb += [
+            for_tiles.eq(self.busy & new & step.barrier & ~found.valid),
+            self.strobes.stall_barrier.eq(for_tiles),
+            self.strobes.phase_compute.eq(self.busy & ~is_end & ~for_tiles),
+            self.strobes.phase_output.eq(is_end & must_wait),
+            self.strobes.phase_control.eq(is_end & ~must_wait),
+            self.strobes.broadcasts.eq(is_found & sent),
+            self.strobes.stall_full.eq(is_found & self.queues_full),
+            self.strobes.stall_scan.eq(self.busy & ~found.valid & ~for_tiles),
+        ]
+
+        return m
