@@ -161,7 +161,7 @@ class Ccu(wiring.Component):
         m.d.comb += [
             ledger.clear.eq(starts << host.run.p.buffer),
             sequencer.unwritten.eq(ledger.unwritten),
-            sequencer.several.eq(ledger.several),
+            sequencer.n_unwritten.eq(ledger.n_unwritten),
             sequencer.result_blocked.eq(host.result_blocked),
             counters.clear.eq(starts & ~sequencer.running.any()),
             counters.enable.eq(~sequencer.reading),

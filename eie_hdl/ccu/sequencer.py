@@ -3,7 +3,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import N_BUFFERS, Kind, Layouts, Memory
+from ..format import MAX_TILES, N_BUFFERS, Kind, Layouts, Memory
 from ..registers import Error
 from .counters import strobes_layout
 from .memory_reader import MemoryReader
@@ -51,7 +51,7 @@ class Sequencer(wiring.Component):
         Vectors and memory contents for the host.
     tile_started : :py:`Out(stream.Signature(1))`
         One token per tile that is started: its program, by its input buffer.
-    unwritten, several : :py:`In(2)`
+    unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(MAX_TILES + 1))`
         As of :class:`~eie_hdl.ccu.tile_tracker.TileTracker`.
     reading : :py:`Out(1)`
         A memory is being read; no program is running.
@@ -84,7 +84,7 @@ class Sequencer(wiring.Component):
             "results": Out(stream.Signature(layouts.result)),
             "tile_started": Out(stream.Signature(clog2(N_BUFFERS))),
             "unwritten":    In(N_BUFFERS),
-            "several":      In(N_BUFFERS),
+            "n_unwritten":  In(range(MAX_TILES + 1)),
             "reading":      Out(1),
             "queues_full":    In(1),
             "result_blocked": In(1),
@@ -105,7 +105,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             starter.watched.eq(self.watched),
             starter.unwritten.eq(self.unwritten),
-            starter.several.eq(self.several),
+            starter.n_unwritten.eq(self.n_unwritten),
             starter.sending.eq(self.sending),
             starter.frees_input.eq(tiles.frees_input),
             starter.errors.eq(tiles.errors),

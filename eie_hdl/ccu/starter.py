@@ -3,7 +3,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import ANY_UNWRITTEN, N_BUFFERS, Layouts, Memory
+from ..format import ANY_UNWRITTEN, MAX_TILES, N_BUFFERS, Layouts, Memory
 from ..registers import Error
 from .descriptor_check import DescriptorCheck
 from .program_table import ProgramTable, fault_layout
@@ -41,7 +41,7 @@ class Starter(wiring.Component):
         Tiles that are started, in order.
     tile_started : :py:`Out(stream.Signature(1))`
         One token per tile that is started: its program, by its input buffer.
-    unwritten, several : :py:`In(2)`
+    unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(MAX_TILES + 1))`
         As of :class:`~eie_hdl.ccu.tile_tracker.TileTracker`.
     sending : :py:`In(1)`
         A vector is being sent, from the cycle after its start.
@@ -70,7 +70,7 @@ class Starter(wiring.Component):
             "tile":    Out(stream.Signature(tile_layout(config))),
             "tile_started": Out(stream.Signature(clog2(N_BUFFERS))),
             "unwritten":    In(N_BUFFERS),
-            "several":      In(N_BUFFERS),
+            "n_unwritten":  In(range(MAX_TILES + 1)),
             "sending":      In(1),
             "frees_input":  In(N_BUFFERS),
             "errors":       In(data.ArrayLayout(fault_layout(config), N_BUFFERS)),
@@ -221,10 +221,9 @@ class Starter(wiring.Component):
         """Start a descriptor: a tile, or a vector that is sent while further ones are started."""
         send = descriptor.start.send
         # A PE has room for one start: the scan of the last one must have begun in all PEs.
-        last_program = Signal.like(programs.selected)
-        last_barrier = Signal()
+        last = Signal.like(self.o.p.unwritten)    # tiles that may be unwritten when it begins
         has_room = (self.tile_started.ready
-                    & ~(last_barrier & self.several.bit_select(last_program, 1)))
+                    & ((last == ANY_UNWRITTEN) | (self.n_unwritten <= last + 1)))
         m.d.comb += self.o.valid.eq(send | has_room)
         with m.If(self.o.valid & self.o.ready):
             with m.If(send):
@@ -232,10 +231,7 @@ class Starter(wiring.Component):
                 m.next = "FETCH"
             with m.Else():
                 m.d.comb += self.tile_started.valid.eq(1)
-                m.d.sync += [
-                    last_program.eq(programs.selected),
-                    last_barrier.eq(descriptor.barrier),
-                ]
+                m.d.sync += last.eq(self.o.p.unwritten)
                 m.next = "STARTED"
                 self._hand_over(m, programs)
 

@@ -27,8 +27,10 @@ class TileTracker(wiring.Component):
     written : :py:`In(stream.Signature(1))`
         One token per tile, in order, when all PEs have written it. The payload is set if an
         accumulator overflowed. Always accepted.
-    unwritten, several : :py:`Out(2)`
-        Per program: at least one tile is unwritten; at least two are.
+    unwritten : :py:`Out(2)`
+        Per program: at least one tile is unwritten.
+    n_unwritten : :py:`Out(range(MAX_TILES + 1))`
+        Number of unwritten tiles of all programs.
     overflow : :py:`Out(2)`
         Per program: an accumulator overflowed.
     overflow_tiles : :py:`Out(clog2(program_depth)).array(2)`
@@ -40,7 +42,7 @@ class TileTracker(wiring.Component):
             "started":   In(stream.Signature(clog2(N_BUFFERS))),
             "written":   In(stream.Signature(1)),
             "unwritten": Out(N_BUFFERS),
-            "several":   Out(N_BUFFERS),
+            "n_unwritten": Out(range(MAX_TILES + 1)),
             "overflow":  Out(N_BUFFERS),
             "overflow_tiles": Out(clog2(config.program_depth)).array(N_BUFFERS),
         })
@@ -52,6 +54,7 @@ class TileTracker(wiring.Component):
         connect(m, flipped(self).started, order.i)
         m.d.comb += [
             order.o.ready.eq(self.written.valid),
+            self.n_unwritten.eq(order.level),
             self.written.ready.eq(1),
         ]
         for number in range(N_BUFFERS):
@@ -59,10 +62,7 @@ class TileTracker(wiring.Component):
             tile  = Signal.like(self.overflow_tiles[number], name=f"tile_{number}")
             starts = self.started.valid & self.started.ready & (self.started.payload == number)
             ends   = self.written.valid & (order.o.payload == number)
-            m.d.comb += [
-                self.unwritten[number].eq(count != 0),
-                self.several[number].eq(count > 1),
-            ]
+            m.d.comb += self.unwritten[number].eq(count != 0)
             m.d.sync += count.eq(count + starts - ends)
             with m.If(ends):
                 m.d.sync += tile.eq(tile + 1)

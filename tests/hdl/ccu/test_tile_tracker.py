@@ -1,61 +1,80 @@
 """TileTracker, against a list of the tiles in flight."""
 
+import collections
 import random
 
 import pytest
 
 from eie_hdl.ccu.tile_tracker import TileTracker
 from eie_hdl.config import PRESETS
+from eie_hdl.format import MAX_TILES, N_BUFFERS
+from support.simulation import put
+
+CONFIG = PRESETS["tiny"]
+
+
+def check(ctx, dut, order, tokens):
+    """Compare the outputs with the programs of unwritten tiles, and the tokens of each program."""
+    assert ctx.get(dut.n_unwritten) == len(order)
+    assert ctx.get(dut.started.ready) == (len(order) < MAX_TILES)
+    for program in range(N_BUFFERS):
+        assert ctx.get(dut.unwritten) >> program & 1 == (program in order)
+        assert ctx.get(dut.overflow) >> program & 1 == any(tokens[program])
+        if any(tokens[program]):
+            assert ctx.get(dut.overflow_tiles[program]) == tokens[program].index(True)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_tiles_of_each_program_are_tracked(simulate, seed):
-    dut, rng = TileTracker(PRESETS["tiny"]), random.Random(seed)
-    n_tiles = PRESETS["tiny"].program_depth
+    """A program is cleared when all its tiles are written, or after its last possible tile."""
+    dut, rng = TileTracker(CONFIG), random.Random(seed)
+    order = collections.deque()
+    n_started, tokens = [0] * N_BUFFERS, [[] for _ in range(N_BUFFERS)]
+    n_full = 0
 
     async def bench(ctx):
-        for _ in range(4):
-            ctx.set(dut.clear, 1)
+        nonlocal n_full
+        for cycle in range(800):
+            program, overflows = rng.randrange(N_BUFFERS), rng.random() < 0.1
+            fills = cycle // 50 % 2    # up to the limit, in turn
+            starts = n_started[program] < CONFIG.program_depth and rng.random() < 0.3 + 0.6 * fills
+            writes = bool(order) and rng.random() < 0.5 - 0.3 * fills
+            cleared = [not starts and number not in order and rng.random() < 0.2
+                       for number in range(N_BUFFERS)]
+            ctx.set(dut.clear, sum(clear << number for number, clear in enumerate(cleared)))
+            ctx.set(dut.started.payload, program)
+            ctx.set(dut.started.valid, starts)
+            ctx.set(dut.written.payload, overflows)
+            ctx.set(dut.written.valid, writes)
+            assert ctx.get(dut.written.ready)
+            starts = starts and len(order) < MAX_TILES
+            n_full += len(order) == MAX_TILES
             await ctx.tick()
-            ctx.set(dut.clear, 0)
-            n_sent, done = 0, []
-            while len(done) < n_tiles:
-                sends = n_sent < n_tiles and rng.random() < 0.5
-                writes = n_sent > len(done) and rng.random() < 0.4
-                overflows = rng.random() < 0.1
-                ctx.set(dut.sent, sends)
-                ctx.set(dut.written.valid, writes)
-                ctx.set(dut.written.payload, overflows)
-                assert ctx.get(dut.written.ready)
-                await ctx.tick()
-                n_sent += sends
-                done += [overflows] * writes
-                assert ctx.get(dut.waiting) == (n_sent > len(done))
-                assert ctx.get(dut.overflow) == any(done)
-                if any(done):
-                    assert ctx.get(dut.overflow_tile) == done.index(True)
-            ctx.set(dut.sent, 0)
-            ctx.set(dut.written.valid, 0)
+            if writes:
+                tokens[order.popleft()].append(overflows)
+            if starts:
+                order.append(program)
+                n_started[program] += 1
+            for number, clear in enumerate(cleared):
+                if clear:
+                    n_started[number], tokens[number] = 0, []
+            check(ctx, dut, order, tokens)
 
     simulate(dut, bench)
+    assert n_full > 20
 
 
-def test_what_overflowed_is_known_until_the_next_program(simulate):
-    dut = TileTracker(PRESETS["tiny"])
+def test_an_overflow_is_known_until_the_next_program_of_its_buffer(simulate):
+    dut = TileTracker(CONFIG)
 
     async def bench(ctx):
-        for overflows in (0, 1):
-            ctx.set(dut.sent, 1)
-            await ctx.tick()
-            ctx.set(dut.sent, 0)
-            ctx.set(dut.written.valid, 1)
-            ctx.set(dut.written.payload, overflows)
-            await ctx.tick()
-            ctx.set(dut.written.valid, 0)
-        await ctx.tick().repeat(3)
-        assert (ctx.get(dut.overflow), ctx.get(dut.overflow_tile)) == (1, 1)
-        ctx.set(dut.clear, 1)
-        await ctx.tick()
-        assert not ctx.get(dut.overflow)
+        await put(ctx, dut.started, [1, 0, 1])
+        await put(ctx, dut.written, [0, 0, 1])
+        for cleared, overflow in ((0, 0b10), (0b01, 0b10), (0b10, 0)):
+            ctx.set(dut.clear, cleared)
+            await ctx.tick().repeat(3)
+            assert ctx.get(dut.overflow) == overflow
+            if overflow:
+                assert ctx.get(dut.overflow_tiles[1]) == 1
 
     simulate(dut, bench)
