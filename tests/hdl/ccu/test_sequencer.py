@@ -86,8 +86,9 @@ def test_tiles_are_starts_activations_and_ends(simulate, stalls):
 
     async def count(ctx):
         async for *_, tile_started, done, broadcasts in ctx.tick().sample(
-                dut.tile_started, dut.done, dut.strobes.broadcasts):
-            counts["tile_started"] += tile_sent
+                dut.tile_started.valid & dut.tile_started.ready, dut.done,
+                dut.strobes.broadcasts):
+            counts["tile_started"] += tile_started
             counts["done"] += done
             counts["broadcasts"] += broadcasts
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Layouts
 from eie_hdl.pe.act_scan import ActScan
 from support.simulation import get, nothing, put
 
@@ -42,11 +42,12 @@ class Vector:
     def scans(self, count):
         """Random scans; the first covers the whole SRAM, the second its last word."""
         depth = self.config.act_depth
-        yield {"source": 0, "last_word": depth - 1}
-        yield {"source": depth - 1, "last_word": 0}
+        yield {"source": 0, "last_word": depth - 1, "unwritten": ANY_UNWRITTEN}
+        yield {"source": depth - 1, "last_word": 0, "unwritten": ANY_UNWRITTEN}
         for _ in range(count - 2):
             source = self.rng.randrange(depth)
-            yield {"source": source, "last_word": self.rng.randrange(depth - source)}
+            yield {"source": source, "last_word": self.rng.randrange(depth - source),
+                   "unwritten": ANY_UNWRITTEN}
 
 
 def plain(payload):
@@ -205,7 +206,7 @@ def test_next_source_waits_for_the_end_of_a_scan_and_follows_without_delay(simul
     dut = ActScan(vector.config)
     _, serve = rows(dut.r, vector.words)
     log, note = transfers(dut.o)
-    starts = [{"source": n % 2, "last_word": 0} for n in range(4)]
+    starts = [{"source": n % 2, "last_word": 0, "unwritten": ANY_UNWRITTEN} for n in range(4)]
 
     async def bench(ctx):
         ctx.set(dut.index, vector.index)
@@ -221,3 +222,96 @@ def test_next_source_waits_for_the_end_of_a_scan_and_follows_without_delay(simul
     simulate(dut, bench, background=[serve, note])
     assert [plain(payload) for _, payload in log] == sum(map(vector.found, starts), [])
     assert [cycle for cycle, _ in log] == [7 * n + k for n in range(4) for k in (6, 7, 8)]
+
+
+@pytest.mark.parametrize("allowed", range(ANY_UNWRITTEN + 1))
+def test_source_is_read_once_few_enough_tiles_are_unwritten(simulate, rows, allowed):
+    """The address is offered two cycles after the write that the scan waits for."""
+    vector = sparse([[1, 2, 3, 4]])
+    dut = ActScan(vector.config)
+    reads, serve = rows(dut.r, vector.words)
+    scanned = 4    # tiles
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        for _ in range(scanned):
+            await put(ctx, dut.i, [{"unwritten": ANY_UNWRITTEN}])
+            await ctx.tick().until(dut.o.valid & dut.o.p.end)
+        await put(ctx, dut.i, [{"source": 7, "unwritten": allowed}])
+        n_stored = 0 if allowed == ANY_UNWRITTEN else scanned - allowed
+        for _ in range(n_stored):
+            await ctx.tick().repeat(10)
+            assert reads[-1][1] == 0
+            ctx.set(dut.stored, 1)
+            await ctx.tick()
+            ctx.set(dut.stored, 0)
+        await ctx.tick()
+        assert ctx.get(dut.r.en) and ctx.get(dut.r.addr) == 7
+
+    simulate(dut, bench, background=[serve])
+
+
+class Pe:
+    """Sources that arrived, begun and ended, and tiles that are stored, in order.
+
+    Successive sources are in different rows, so that the first read shows that one has begun.
+    """
+    def __init__(self, rng):
+        self.rng, self.arrived, self.begun, self.ended, self.stored = rng, [], 0, 0, 0
+
+    def next_start(self):
+        """Return the next source, once the one before has begun."""
+        if (self.begun < len(self.arrived) or self.begun - self.stored >= MAX_TILES
+                or self.rng.random() < 0.7):
+            return None
+        return {"source": len(self.arrived) % 2 * 8 + self.rng.randrange(4),
+                "last_word": self.rng.randrange(4),
+                "unwritten": self.rng.choice([0, 1, 2, 2, *[ANY_UNWRITTEN] * 4])}
+
+    def is_allowed(self):
+        """True if no tile prevents the next source from beginning."""
+        if self.begun == len(self.arrived):
+            return False
+        allowed = self.arrived[self.begun]["unwritten"]
+        return allowed == ANY_UNWRITTEN or self.begun - self.stored <= allowed
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sources_begin_as_soon_as_enough_tiles_are_stored(simulate, rows, seed):
+    """Never before; and a cycle after this, and after the end of the scan before, at the latest."""
+    vector, rng = Vector(CONFIGS["tiny"], index=0, seed=seed), random.Random(seed)
+    dut, pe = ActScan(vector.config), Pe(random.Random(seed))
+    _, serve = rows(dut.r, vector.words)
+    found, waited = [], [0] * ANY_UNWRITTEN
+
+    async def bench(ctx):
+        was_allowed = was_due = False    # in the cycle before the first read
+        for cycle in range(3000):
+            start = pe.next_start() if cycle < 2500 else None
+            stores = pe.stored < pe.ended and rng.random() < (0.3, 0.01)[cycle // 200 % 2]
+            ctx.set(dut.i.valid, start is not None)
+            ctx.set(dut.i.payload, start or {})
+            ctx.set(dut.stored, stores)
+            ctx.set(dut.o.ready, rng.random() < 0.7)
+            is_allowed, has_ended = pe.is_allowed(), pe.ended == pe.begun
+            if has_ended and pe.begun < len(pe.arrived) and not is_allowed:
+                waited[pe.arrived[pe.begun]["unwritten"]] += 1
+            *_, en, addr, given, item = await ctx.tick().sample(
+                dut.r.en, dut.r.addr, dut.o.valid & dut.o.ready, dut.o.payload)
+            begins = (pe.begun < len(pe.arrived) and en
+                      and addr == pe.arrived[pe.begun]["source"])
+            assert was_allowed or not begins
+            assert begins or not was_due
+            was_allowed = is_allowed and not begins
+            was_due = was_allowed and has_ended
+            found.extend([plain(item)] * given)
+            pe.begun += begins
+            pe.ended += bool(given and item.end)
+            pe.stored += stores
+            if start:
+                pe.arrived.append(start)
+
+    simulate(dut, bench, background=[serve])
+    assert pe.ended == len(pe.arrived) > 60
+    assert found == sum(map(vector.found, pe.arrived), [])
+    assert min(waited) > 5

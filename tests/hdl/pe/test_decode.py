@@ -44,9 +44,9 @@ def random_column(rng, config):
 
 def random_work(rng, config, *, tiles=12, columns=5):
     """Tiles, of which some are started before the end of the one before."""
-    work = []
+    work, is_early = [], False
     for tile in range(tiles):
-        if not tile or not is_early:
+        if not is_early:
             work.append(start(rng.randrange(config.n_codebooks)))
         body = [message for _ in range(columns) for message in random_column(rng, config)]
         is_early = tile + 1 < tiles and rng.random() < 0.5

@@ -153,6 +153,35 @@ def test_word_is_written_four_cycles_after_its_last_row(simulate):
     simulate(dut, bench)
 
 
+def test_tile_is_stored_in_the_cycle_of_the_write_of_its_last_word(simulate, stalls):
+    """Once per tile, before its token is offered."""
+    config = CONFIGS["tiny"]
+    rng = random.Random(7)
+    tiles = random_tiles(rng, config)
+    n_words = [len(accs) // ACTS_PER_WORD for _, accs, _ in tiles]
+    dut, n_written, stored = WriteBack(config), 0, []
+
+    async def producer(ctx):
+        await feed(ctx, dut, tiles, stall=stalls.input, rng=rng)
+
+    async def consumer(ctx):
+        for number in range(1, len(tiles) + 1):
+            await get(ctx, dut.written, 1, stall=stalls.output)
+            assert len(stored) == number
+
+    async def watch(ctx):
+        nonlocal n_written
+        async for *_, enable, stores, token in ctx.tick().sample(
+                dut.w.en, dut.stored, dut.written.valid):
+            n_written += enable
+            if stores:
+                assert enable and not token
+                stored.append(n_written)
+
+    simulate(dut, producer, consumer, background=[watch])
+    assert stored == [sum(n_words[:number + 1]) for number in range(len(tiles))]
+
+
 def test_tile_is_accepted_when_the_previous_token_has_been(simulate):
     dut = WriteBack(SMALL)
 
