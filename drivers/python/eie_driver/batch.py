@@ -75,7 +75,7 @@ def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: b
                 vector.append(results.take())
             _wait_programs(machine, n_before + number + 1)
             if starts_ahead:
-                # The pending program starts at the end of this one, whose last vector is being sent.
+                # The pending program starts at the end of this one, whose last vector is sent.
                 load(number + 3)
                 start(number + 3)
                 vector.append(results.take())
