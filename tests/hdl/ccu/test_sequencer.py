@@ -1,5 +1,6 @@
 """Sequencer: states of a program, with scripts in place of memory, PEs and host."""
 
+import collections
 import dataclasses
 import random
 
@@ -7,7 +8,7 @@ import pytest
 
 from eie_hdl.ccu.sequencer import Sequencer
 from eie_hdl.config import PRESETS
-from eie_hdl.format import Kind, Layouts, Memory
+from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Kind, Layouts, Memory
 from eie_hdl.registers import Error
 from support.simulation import Unwatched, get, nothing, put
 
@@ -43,26 +44,58 @@ def serve(dut, program):
     return bench
 
 
-def scanner(dut, *, stall=0.0):
-    """Background bench: after each start of a tile, some activations and an end."""
-    async def bench(ctx):
+PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
+
+
+def phases(ctx, dut):
+    """Names of the phases of this cycle."""
+    return [name for name in PHASES if ctx.get(getattr(dut.strobes, name))]
+
+
+class Pes:
+    """Background benches: program memory, scanners, and tiles, written at once or when allowed."""
+
+    def __init__(self, dut, program, *, may_write=True, stall=0.0):
+        self.dut, self.may_write, self.stall = dut, may_write, stall
+        self.order = collections.deque()    # programs of unwritten tiles
+        self.n_scans, self.n_ended = 0, 0
+        self.benches = [serve(dut, program), self.track, self.scan]
+
+    async def track(self, ctx):
+        dut = self.dut
+        while True:
+            ctx.set(dut.unwritten, sum({1 << program for program in self.order}))
+            ctx.set(dut.n_unwritten, len(self.order))
+            ctx.set(dut.tile_started.ready, len(self.order) < MAX_TILES)
+            *_, starts, program, ends = await ctx.tick().sample(
+                dut.tile_started.valid & dut.tile_started.ready, dut.tile_started.payload,
+                dut.message.valid & dut.message.ready & (dut.message.p.kind == Kind.END))
+            if self.n_ended and self.may_write:
+                self.order.popleft()
+                self.n_ended -= 1
+            self.order.extend([program] * starts)
+            self.n_scans += starts
+            self.n_ended += ends
+
+    async def scan(self, ctx):
+        """After each start of a tile, offer some activations and an end."""
         rng = random.Random(107)
         while True:
-            await ctx.tick().until(dut.message.valid & dut.message.ready
-                                   & (dut.message.p.kind == Kind.START)
-                                   & ~dut.message.p.body.start.send)
-            await put(ctx, dut.scan, [
+            while not self.n_scans:
+                await ctx.tick()
+            self.n_scans -= 1
+            await put(ctx, self.dut.scan, [
                 *({"column": n, "value": n + 1} for n in range(N_ACTIVATIONS)), {"end": 1}],
-                stall=stall, rng=rng)
-
-    return bench
+                stall=self.stall, rng=rng)
 
 
 def test_tiles_are_starts_activations_and_ends(simulate, stalls):
+    """A start comes before its activations, and may come before the end of the tile before."""
     rng = random.Random(109)
     program = [tile(ptr_base=5), tile(ptr_base=11, barrier=1), tile(final=1)]
     dut = Sequencer(CONFIG)
     counts = {"tile_started": 0, "done": 0, "broadcasts": 0}
+    pes = Pes(dut, program, stall=stalls.input)
 
     async def host(ctx):
         ctx.set(dut.watched, 2)
@@ -72,16 +105,19 @@ def test_tiles_are_starts_activations_and_ends(simulate, stalls):
         assert not ctx.get(dut.busy)
 
     async def consumer(ctx):
-        for descriptor in program:
-            [start] = await get(ctx, dut.message, 1, stall=stalls.output, rng=rng)
-            assert start.kind == Kind.START and start.body.start.watched == 2
-            found = await get(ctx, dut.message, N_ACTIVATIONS, stall=stalls.output, rng=rng)
-            assert [(message.body.activation.pointer, message.body.activation.value)
-                    for message in found] == [(descriptor.get("ptr_base", 0) + n, n + 1)
-                                              for n in range(N_ACTIVATIONS)]
-            assert all(message.kind == Kind.ACTIVATION for message in found)
-            [end] = await get(ctx, dut.message, 1, stall=stalls.output, rng=rng)
-            assert end.kind == Kind.END and end.body.end.destination == 9
+        messages = await get(ctx, dut.message, 3 * (N_ACTIVATIONS + 2), stall=stalls.output,
+                             rng=rng)
+        starts = [message for message in messages if message.kind is Kind.START]
+        assert [(start.body.start.watched, start.body.start.unwritten) for start in starts] == [
+            (2, ANY_UNWRITTEN), (2, 0), (2, ANY_UNWRITTEN)]
+        others = [message for message in messages if message.kind is not Kind.START]
+        expected = [(Kind.ACTIVATION, descriptor.get("ptr_base", 0) + n, n + 1)
+                    if n < N_ACTIVATIONS else (Kind.END, 9)
+                    for descriptor in program for n in range(N_ACTIVATIONS + 1)]
+        assert list(map(seen, others)) == expected
+        for number, start in enumerate(starts):
+            first = others[number * (N_ACTIVATIONS + 1)]
+            assert any(each is start for each in messages[:place(messages, first)])
         await nothing(ctx, dut.message)
 
     async def count(ctx):
@@ -92,9 +128,20 @@ def test_tiles_are_starts_activations_and_ends(simulate, stalls):
             counts["done"] += done
             counts["broadcasts"] += broadcasts
 
-    simulate(dut, host, consumer,
-             background=[serve(dut, program), scanner(dut, stall=stalls.input), count])
+    simulate(Unwatched(dut), host, consumer, background=[*pes.benches, count])
     assert counts == {"tile_started": 3, "done": 1, "broadcasts": 3 * N_ACTIVATIONS}
+
+
+def place(messages, message):
+    """Return where a message is in a list, by identity."""
+    return next(number for number, each in enumerate(messages) if each is message)
+
+
+def seen(message):
+    """A message of a tile after its start."""
+    if message.kind is Kind.END:
+        return message.kind, message.body.end.destination
+    return message.kind, message.body.activation.pointer, message.body.activation.value
 
 
 @pytest.mark.parametrize("offset_destination", [0, 1])
@@ -111,46 +158,55 @@ def test_end_has_the_destination_in_the_region_of_the_program(simulate, offset_d
         assert end.kind == Kind.END
         assert end.body.end.destination == (CONFIG.act_depth - 1 if offset_destination else 9)
 
-    simulate(dut, host, consumer, background=[
-        serve(dut, [tile(offset_destination=offset_destination, final=1)]), scanner(dut)])
+    pes = Pes(dut, [tile(offset_destination=offset_destination, final=1)])
+    simulate(dut, host, consumer, background=pes.benches)
 
 
-@pytest.mark.parametrize("barrier", [0, 1])
-def test_barrier_waits_for_earlier_tiles_and_is_counted(simulate, barrier):
+@pytest.mark.parametrize("may_write, phase", [(True, "phase_control"), (False, "stall_barrier")])
+def test_without_a_tile_to_broadcast_unwritten_ones_are_waited_for(simulate, may_write, phase):
+    """From the start of the program to its end, each cycle is counted in one phase."""
     dut = Sequencer(CONFIG)
+    pes = Pes(dut, [tile(final=1)], may_write=may_write)
+    after = []
 
     async def bench(ctx):
-        ctx.set(dut.tiles_waiting, 1)
+        ctx.set(dut.message.ready, 1)
         await put(ctx, dut.run, [{}])
-        await ctx.tick().repeat(2)    # fetched and decoded
-        for _ in range(10):
-            assert ctx.get(dut.message.valid) == (not barrier)
-            assert ctx.get(dut.strobes.stall_barrier) == barrier
-            assert ctx.get(dut.strobes.phase_control) == (not barrier)
+        assert phases(ctx, dut) == ["phase_control"]
+        await ctx.tick().until(dut.message.p.kind == Kind.END)
+        for _ in range(20):
+            after.append(phases(ctx, dut))
             await ctx.tick()
-        ctx.set(dut.tiles_waiting, 0)
-        assert ctx.get(dut.message.valid)
+        assert ctx.get(dut.busy) == (not may_write) and not ctx.get(dut.done)
+        pes.may_write = True
+        await ctx.tick().until(~dut.busy)
 
-    simulate(dut, bench, background=[serve(dut, [tile(barrier=barrier, final=1)])])
+    simulate(dut, bench, background=pes.benches)
+    if may_write:
+        assert [] in after
+    else:
+        assert after[1:] == [[phase]] * 19
 
 
 def test_program_is_done_when_all_tiles_are_written(simulate):
     dut = Sequencer(CONFIG)
+    pes = Pes(dut, [tile(), tile(final=1)], may_write=False)
 
     async def bench(ctx):
-        ctx.set(dut.tiles_waiting, 1)
         ctx.set(dut.message.ready, 1)
         await put(ctx, dut.run, [{}])
-        await ctx.tick().until(dut.tile_started)
+        while pes.n_ended < 2:
+            await ctx.tick()
         for _ in range(10):
             assert not ctx.get(dut.done) and ctx.get(dut.busy)
             await ctx.tick()
-        ctx.set(dut.tiles_waiting, 0)
-        assert ctx.get(dut.done)
+        pes.may_write = True
+        await ctx.tick().until(dut.done)
+        assert not pes.order
         await ctx.tick()
         assert not ctx.get(dut.done) and not ctx.get(dut.busy)
 
-    simulate(dut, bench, background=[serve(dut, [tile(final=1)]), scanner(dut)])
+    simulate(dut, bench, background=pes.benches)
 
 
 def token(item):
@@ -198,9 +254,6 @@ def count_strobes(dut, counts, *names):
     return bench
 
 
-PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
-
-
 def test_program_ends_and_the_next_one_runs_while_a_vector_is_sent(simulate):
     """No cycle of either is spent on the vector, of which the host takes nothing meanwhile."""
     program = [send(final=1), tile(final=1)]
@@ -224,8 +277,7 @@ def test_program_ends_and_the_next_one_runs_while_a_vector_is_sent(simulate):
         assert not ctx.get(dut.sending)
 
     simulate(dut, bench, background=[
-        serve(dut, program), scanner(dut),
-        count_strobes(dut, counts, *PHASES, "stall_result")])
+        *Pes(dut, program).benches, count_strobes(dut, counts, *PHASES, "stall_result")])
 
 
 @pytest.mark.parametrize("same_program", [False, True])
@@ -271,13 +323,12 @@ def test_result_barrier_holds_the_end_of_its_tile_alone(simulate, result_barrier
     async def listen(ctx):
         async for *_, given, kind in ctx.tick().sample(
                 dut.message.valid & dut.message.ready, dut.message.p.kind):
-            if given:
+            if given and kind is not Kind.START:
                 kinds.append(kind)
 
     async def bench(ctx):
         ctx.set(dut.message.ready, 1)
-        before = [Kind.START,
-                  *[Kind.START, *[Kind.ACTIVATION] * N_ACTIVATIONS, Kind.END] * 2]
+        before = [*[Kind.ACTIVATION] * N_ACTIVATIONS, Kind.END] * 2
         await put(ctx, dut.run, [{}])
         await ctx.tick().repeat(40)
         assert kinds == before[:len(before) - result_barrier]
@@ -290,12 +341,12 @@ def test_result_barrier_holds_the_end_of_its_tile_alone(simulate, result_barrier
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.busy)
 
-    simulate(dut, bench, background=[serve(dut, program), scanner(dut), listen])
+    simulate(dut, bench, background=[*Pes(dut, program).benches, listen])
 
 
 def test_result_barrier_does_not_wait_for_a_vector_that_is_started_later(simulate):
     """Nor has it an effect in a send descriptor."""
-    program = [tile(result_barrier=1), send(result_barrier=1), tile(), tile(final=1)]
+    program = [tile(result_barrier=1), send(barrier=1, result_barrier=1), tile(), tile(final=1)]
     dut = Sequencer(CONFIG)
 
     async def bench(ctx):
@@ -304,7 +355,7 @@ def test_result_barrier_does_not_wait_for_a_vector_that_is_started_later(simulat
         await ctx.tick().until(dut.done)
         assert ctx.get(dut.sending)
 
-    simulate(dut, bench, background=[serve(dut, program), scanner(dut)])
+    simulate(dut, bench, background=Pes(dut, program).benches)
 
 
 def test_wait_for_tiles_is_no_phase_output_although_a_vector_is_being_sent(simulate):
@@ -313,13 +364,13 @@ def test_wait_for_tiles_is_no_phase_output_although_a_vector_is_being_sent(simul
 
     async def bench(ctx):
         ctx.set(dut.message.ready, 1)
-        ctx.set(dut.tiles_waiting, 1)
+        ctx.set(dut.unwritten, 1)
         await put(ctx, dut.run, [{}])
         await ctx.tick().until(dut.sending)
-        await ctx.tick().until(dut.strobes.stall_barrier)
-        assert [ctx.get(getattr(dut.strobes, name)) for name in PHASES] == [0, 0, 0, 1]
-        ctx.set(dut.tiles_waiting, 0)
-        assert [ctx.get(getattr(dut.strobes, name)) for name in PHASES] == [0, 0, 1, 0]
+        await ctx.tick().repeat(10)
+        assert phases(ctx, dut) == ["stall_barrier"]
+        ctx.set(dut.unwritten, 0)
+        assert phases(ctx, dut) == ["phase_output"]
 
     simulate(dut, bench, background=[serve(dut, program)])
 
@@ -364,14 +415,14 @@ def test_vector_is_sent_whole_when_the_next_program_fails(simulate, wrong, code,
                 assert ctx.get(dut.answer.ready) and ctx.get(dut.results.valid)
             else:
                 ctx.set(dut.answer.valid, 0)
-            await ctx.tick()
+            *_, done = await ctx.tick().sample(dut.done)
             # A later descriptor is not sent: the fault is that of the wrong one.
             assert ctx.get(dut.sending) == (cycle < phase)
-            assert not ctx.get(dut.done)
+            assert not done
         assert (ctx.get(dut.fault.code), ctx.get(dut.fault.address)) == (code, 1)
         assert ctx.get(dut.busy) and not ctx.get(dut.message.valid)
 
-    background = [serve(dut, [send(final=1), wrong, tile(final=1)]), scanner(dut)]
+    background = Pes(dut, [send(final=1), wrong, tile(final=1)]).benches
     simulate(Unwatched(dut), bench, background=background)
 
 
@@ -396,12 +447,12 @@ def test_vector_of_a_wrong_descriptor_is_not_sent(simulate, wrong, code, ready):
         for cycle in range(40):
             assert not ctx.get(dut.sending) and not ctx.get(dut.results.valid)
             assert not ctx.get(dut.done) and ctx.get(dut.busy)
-            if cycle > 2:
+            if cycle > 4:
                 assert (ctx.get(dut.fault.code), ctx.get(dut.fault.address)) == (code, 0)
                 assert not ctx.get(dut.message.valid)
             await ctx.tick()
 
-    background = [serve(dut, [wrong, {}]), scanner(dut)]
+    background = Pes(dut, [wrong, {}]).benches
     simulate(Unwatched(dut), bench, background=background)
 
 
@@ -423,7 +474,7 @@ def test_fault_stops_the_program_and_stays(simulate, program, code, address):
             assert ctx.get(dut.busy) and not ctx.get(dut.done)
             await ctx.tick()
 
-    simulate(Unwatched(dut), bench, background=[serve(dut, program), scanner(dut)])
+    simulate(Unwatched(dut), bench, background=Pes(dut, program).benches)
 
 
 def test_read_of_activations_sends_whole_rows_and_lasts_until_they_are_sent(simulate, stalls):
