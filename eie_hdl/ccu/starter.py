@@ -109,7 +109,7 @@ class Starter(wiring.Component):
                     m.d.sync += selected.eq(selected + 1)
                 with m.Elif(programs.started):
                     m.d.sync += selected.eq(self.run.p.buffer)
-                with m.Elif(self.read.valid & ~self.running.any()):
+                with m.Elif(self.read.valid & ~self.running.any() & ~self.sending):
                     m.d.sync += self.reading.eq(1)
                     m.next = "READ"
             with m.State("DECODE"):

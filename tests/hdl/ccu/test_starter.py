@@ -172,7 +172,7 @@ def test_at_most_so_many_tiles_are_started_as_may_be_unwritten(simulate):
         await run(ctx, dut, 0)
         assert not pes.starts and not ctx.get(dut.o.valid)
         ctx.set(dut.tile_started.ready, 1)
-        await ctx.tick()
+        await ctx.tick().repeat(3)
         assert pes.starts == [(0, ANY_UNWRITTEN)]
 
     play(bench)
@@ -201,11 +201,11 @@ def test_a_vector_is_sent_in_its_turn(simulate, wait):
     dut, pes, play = script(simulate, [tile(), send(barrier=1, final=1)],
                             [send(), tile(final=1)])
     older, younger = (1, 0) if wait == "older program" else (0, 1)
+    n_sent = 1 + (wait == "older program")
 
     async def bench(ctx):
         ready(ctx, dut)
-        await run(ctx, dut, older)
-        await run(ctx, dut, younger)
+        await run(ctx, dut, *[older, younger][:n_sent])
         if wait == "older program":
             assert pes.starts == ["send", (1, ANY_UNWRITTEN), (0, ANY_UNWRITTEN)]
             await pes.write(ctx, 2)
@@ -213,11 +213,11 @@ def test_a_vector_is_sent_in_its_turn(simulate, wait):
             assert pes.starts == [(0, ANY_UNWRITTEN)]
             ctx.set(dut.sending, wait == "vector")
             await pes.write(ctx)
-            assert len(pes.starts) == 1 + 2 * (wait == "tiles")
+            assert len(pes.starts) == 1 + (wait == "tiles")
             assert ctx.get(dut.for_result) == (wait == "vector")
             ctx.set(dut.sending, 0)
             await ctx.tick().repeat(12)
-        assert pes.starts.count("send") == 2
+        assert pes.starts.count("send") == n_sent
 
     play(bench)
 
@@ -259,7 +259,7 @@ def test_a_younger_program_with_an_error_lets_the_older_one_end(simulate):
 
 
 def test_memory_is_read_while_no_program_is_in_flight(simulate):
-    """Until its vector has been sent; nothing else starts meanwhile."""
+    """And no vector is sent. Nothing else starts until its vector has been sent."""
     dut, pes, play = script(simulate, [tile(final=1)])
 
     async def bench(ctx):
@@ -269,13 +269,19 @@ def test_memory_is_read_while_no_program_is_in_flight(simulate):
         ctx.set(dut.read.valid, 1)
         await ctx.tick().repeat(20)
         assert not ctx.get(dut.reading) and pes.starts == [(0, ANY_UNWRITTEN)]
-        await pes.write(ctx)
-        ctx.set(dut.read.valid, 0)
         ctx.set(dut.sending, 1)
-        assert pes.starts[1:] == ["send"] and ctx.get(dut.reading)
+        await pes.write(ctx)
+        assert not ctx.get(dut.running) and not ctx.get(dut.reading)
+        ctx.set(dut.sending, 0)
+        await ctx.tick().until(dut.read.ready)
+        ctx.set(dut.read.valid, 0)
+        await ctx.tick().until(dut.o.valid & dut.o.ready)
+        ctx.set(dut.sending, 1)
         ctx.set(dut.run.valid, 1)
         await ctx.tick().repeat(10)
         assert ctx.get(dut.reading) and not ctx.get(dut.run.ready)
+        assert pes.starts[1:] == ["send"]
+        ctx.set(dut.run.valid, 0)
         ctx.set(dut.sending, 0)
         await ctx.tick().repeat(2)
         assert not ctx.get(dut.reading) and not ctx.get(dut.for_result)
