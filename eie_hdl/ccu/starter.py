@@ -16,10 +16,10 @@ class Starter(wiring.Component):
     """Fetches the descriptors of programs, and starts each as soon as it may be.
 
     The next tile is started while the one before is being broadcast; with a `barrier`, each PE
-    delays its scan until it has written earlier tiles of its program. If another program is in
-    flight, a tile of this is started in between. A vector is sent when all PEs have written its
-    program's tiles. Each descriptor is checked before it is started; an error stops its program. A
-    read of activations is a start without a program.
+    delays its scan until it has written earlier tiles of its program. A vector is sent when all PEs
+    have written its program's tiles. The oldest program is tried first; if it would have to wait, a
+    tile of the other one is started in between. Each descriptor is checked before it is started; an
+    error stops its program. A read of activations is a start without a program.
 
     Parameters
     ----------
@@ -100,6 +100,8 @@ class Starter(wiring.Component):
         self._offer(m, descriptor, check, since, programs)
         must_wait, for_result = self._wait(descriptor, since, programs)
 
+        with m.If(programs.step):
+            m.d.sync += selected.eq(programs.oldest)
         with m.FSM():
             with m.State("FETCH"):
                 m.d.comb += self.program.en.eq(is_pending)
