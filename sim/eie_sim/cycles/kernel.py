@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from eie_hdl.format import MAX_TILES
+
 __all__ = ["ENDED", "CcuCounters", "Program", "TimingParameters", "run"]
 
 #: Contents of a PE stage: nothing, a column without entries, an entry, the start of a tile, or the
@@ -29,13 +31,12 @@ _NEVER = 1 << 62
 #: Marker in target of a column after the last activation of a source.
 _NO_MORE = -1
 
-#: States of the CCU, as in the RTL.
-_FETCH, _DECODE, _BEGIN, _SCAN, _FINISH_TILE, _FINISH = range(6)
-ENDED = 6
+#: States of the starter, as in the RTL, and that of a program that has ended.
+_FETCH, _DECODE, _CHECK, _BEGIN, _STARTED, ENDED = range(6)
 
-#: Cycles from the sending of a message to its arrival at a PE's scanner, or vector sender, and at
-#: its activation queue, without those of the tree levels.
-_SCAN_DELAY, _QUEUE_DELAY = 2, 4
+#: Cycles from the sending of a message to its arrival at a PE's scanner, vector sender, and
+#: activation queue, without those of the tree levels.
+_SCAN_DELAY, _SEND_DELAY, _QUEUE_DELAY = 1, 2, 4
 
 #: Marker of the end in a stream of result words, of which other items are the number of elements.
 _END_OF_VECTOR = 0
@@ -117,8 +118,9 @@ class CcuCounters(NamedTuple):
         :data:`ENDED`, or the state at the deadline.
     cycles, control, compute, output, full, scan, barrier : :class:`int`
         Total cycles, cycles of each phase, and stalls by cause.
-    order : int64 (n_broadcasts,)
-        Columns in the order of their broadcast, numbered over all steps.
+    order : int64 (n_broadcasts + n_tiles,)
+        Columns in the order of their broadcast, numbered over all steps; -1 for the start of a
+        tile.
     """
 
     state: int
@@ -159,7 +161,9 @@ _PE = np.dtype([
     ("decoded", np.int64),
     # Drain and write-back.
     ("draining", np.bool_), ("writing", np.bool_), ("row", np.int64), ("written_at", np.int64),
-    # Scanner: words taken, word in stage 2 if any, activations left to send in stage 3.
+    # Scanner: step of the source and of the one that waits; tiles scanned and not yet written;
+    # words taken, word in stage 2 if any, activations left to send in stage 3.
+    ("step", np.int64), ("waiting", np.bool_), ("next_step", np.int64), ("unwritten", np.int64),
     ("busy", np.bool_), ("fetching", np.bool_), ("fetched", np.bool_), ("n_taken", np.int64),
     ("has_word", np.bool_), ("word", np.int64), ("pending", np.int64), ("number", np.int64),
     # Vector sender: rows to read after the next, if that is the last and has no word of this PE,
@@ -354,6 +358,7 @@ def _step_drain(pe, outer, now, n_rows):
     outer.offered = outer.offered and not outer.taken
     if pe.written_at == now + 1:
         pe.writing = False
+        pe.unwritten -= 1
         outer.offered = True
     return advances
 
@@ -463,8 +468,7 @@ def _step_scanner(pe, number, outer, is_held, n_words, mask, first_word):
 
 
 @njit(inline="always")
-def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, step, program,
-              machine):
+def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, program, machine):
     """Advance all PEs by one cycle."""
     n_nodes = len(machine.first_child) - 1
     for number in range(len(pes)):
@@ -472,6 +476,7 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, st
             continue
         pe, outer = pes[number], outers[n_nodes + number]
         drains, level, n_found = pe.decoded >= _END, pe.level, outer.level
+        begins = _begins(pe, program.barrier)
         advances = True
         if pe.n_controls or pe.writing or outer.offered:
             advances = _step_drain(pe, outer, now, program.n_rows)
@@ -483,20 +488,32 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, st
         if pe.sending or pe.reads or result.taken:
             is_held = _step_sender(pe, result, drains) or is_held
         if pe.busy:
-            _step_scanner(pe, number, outer, is_held, program.n_words[step], program.mask,
-                          program.first_word[step])
+            _step_scanner(pe, number, outer, is_held, program.n_words[pe.step], program.mask,
+                          program.first_word[pe.step])
+        if begins:
+            pe.waiting, pe.step = False, pe.next_step
+            pe.busy = pe.fetching = True
+            pe.n_taken = 0
+            pe.unwritten += 1
         if pe.level < level:
             n_over[0] -= level == machine.filling
             n_over[1] -= level == machine.full
         if n_nodes and outer.level != n_found:
             active_until[machine.parent[n_nodes + number]] = now + 1
         if (pe.n_controls or pe.writing or outer.offered or pe.sending
-                or (pe.busy and not _is_blocked(pe, outer))):
+                or (pe.busy and not _is_blocked(pe, outer)) or _begins(pe, program.barrier)):
             due[number] = now + 1
         elif pe.stage_1 == _NOTHING and pe.level == 0:
             due[number] = _NEVER
         else:
             due[number] = pe.last_at if pe.stage_1 == _ENTRY else now + 1
+
+
+@njit(inline="always")
+def _begins(pe, barrier):
+    """Check if the scan of the source that waits begins."""
+    return (pe.waiting and not pe.busy
+            and (pe.unwritten == 0 or not barrier[pe.next_step]))
 
 
 @njit(inline="always")
@@ -519,11 +536,10 @@ def _arrive(message, pes, due, n_over, now, program, machine):
 
 
 @njit(inline="always")
-def _start_scanners(pes, due, now):
+def _start_scanners(pes, due, now, step):
     due[:] = now + 1
     for number in range(len(pes)):
-        pes[number].busy = pes[number].fetching = True
-        pes[number].n_taken = 0
+        pes[number].waiting, pes[number].next_step = True, step
 
 
 @njit(inline="always")
@@ -571,75 +587,91 @@ def run(machine, program, n_sent, deadline):
         pes[number].written_at = -1
     root, result_root = outers[0], results[0]
 
-    sent, scanned, queued = 0, 0, 0    # messages sent, seen by the scanners, and queued
-    step, scan_step, unwritten, seen = 0, 0, 0, 0
+    # Messages sent, and arrived at the scanners, at the vector senders, and at the queues.
+    sent, scanned, received, queued, seen = 0, 0, 0, 0, 0
     n_over = np.zeros(2, np.int64)    # queues that are filling, and full
     filling, is_full = 0, 0           # history of "some queue is", one bit per cycle
     sending, n_packed = False, 0      # a vector is being sent; elements in the packer
+    # The starter: its next step, and if the last tile started has a barrier. Tiles that are started
+    # and not yet written, and those of them that are ended.
+    state, step, last_barrier = _FETCH, 0, False
+    unwritten, n_ended = 0, 0
+    # The broadcaster: its tile, if any, and if nothing of it has been found yet.
+    busy, tile, is_new = False, 0, True
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
-    state, now = _FETCH, 0
+    now = 0
     while state != ENDED and now < deadline:
         # The CCU. Back-pressure takes one cycle in the PE and one per tree level.
-        kind, target = _NOTHING, step
-        is_send = program.send[step]
-        waits = unwritten > 0
         while seen < sent and messages[seen].sent < now - machine.in_flight:
             seen += 1
         is_over_limit = sent - seen > machine.filling_limit
         is_stopped = is_full >> n_levels & 1 or (filling >> n_levels & 1 and is_over_limit)
-        is_found = root.level > 0
-        is_end = is_found and root.first == _NO_MORE
+        has_item = root.level > 0
+        is_end = busy and has_item and root.first == _NO_MORE
+        is_found = busy and has_item and not is_end
+        is_held = is_end and sending and program.result_barrier[tile]
+
+        # The starter, which has priority.
+        is_send = state == _BEGIN and program.send[step]
+        for_result = is_send and sending
+        must_wait = for_result or (is_send and program.barrier[step] and unwritten > 0)
+        has_room = unwritten < MAX_TILES and not (last_barrier and unwritten > 1)
+        offers = state == _BEGIN and not must_wait and (is_send or has_room)
+        starts = offers and not is_stopped
+        broadcasts = (is_found or (is_end and not is_held)) and not (offers or is_stopped)
+        ends = is_end and broadcasts
+
+        is_waiting = busy and is_new and not has_item and program.barrier[tile]
+        if busy:
+            barrier += is_waiting
+            compute += not (is_end or is_waiting)
+            output += is_held
+            control += is_end and not is_held
+            full += is_found and is_stopped
+            scan += not (has_item or is_waiting)
+        else:
+            barrier += unwritten > 0
+            output += unwritten == 0 and for_result
+            control += unwritten == 0 and not for_result
+
+        kind, target = _NOTHING, step
+        if starts:
+            kind = _SEND if is_send else _START
+        elif ends:
+            kind, target = _END + tile, tile
+        elif broadcasts:
+            kind, target = _ENTRY, program.first_column[tile] + root.first
+        waits = n_ended > 0
         root.was_full = root.level == 2
         root.taken = root.offered
-        if root.offered:
-            unwritten -= 1
-        if state == _FETCH:
-            control += 1
-            state = _DECODE
-        elif state == _DECODE:
-            control += 1
-            state = _BEGIN
-        elif state == _BEGIN:
-            if waits and program.barrier[step]:
-                barrier += 1
-            elif sending and is_send:
-                output += 1
+        is_complete = step == n_steps and unwritten == 0
+        unwritten += (starts and not is_send) - root.offered
+        n_ended += ends - root.offered
+        if broadcasts:
+            _take(root)
+            if n_nodes:
+                active_until[0] = now + 1
             else:
-                control += 1
-                if not is_stopped:
-                    kind = _SEND if is_send else _START
-                    state = _FINISH_TILE if is_send else _SCAN
-        elif state == _SCAN:
-            compute += 1
-            scan += not is_found
-            full += is_found and not is_end and is_stopped
-            if is_found and not is_stopped:
-                column = _take(root)
-                if n_nodes:
-                    active_until[0] = now + 1
-                else:
-                    due[0] = now
-                if is_end:
-                    state = _FINISH_TILE
-                else:
-                    kind, target = _ENTRY, program.first_column[step] + column
-        elif state == _FINISH_TILE:
-            must_wait = not is_send and program.result_barrier[step] and sending
-            output += must_wait
-            control += not must_wait
-            if is_send or not (must_wait or is_stopped):
-                if not is_send:
-                    kind = _END + step
-                    unwritten += 1
-                if step + 1 < n_steps:
-                    step += 1
-                    state = _FETCH
-                else:
-                    state = _FINISH
-        else:
-            barrier += 1
-            if not waits:
-                state = ENDED
+                due[0] = now
+
+        starts_tile = starts and not is_send
+        hands_over = starts_tile or state == _STARTED
+        is_ready = ends or not busy
+        if starts_tile:
+            last_barrier = program.barrier[step]
+        if is_ready:
+            busy, tile, is_new = hands_over, step, True
+        elif has_item:
+            is_new = False
+        if is_complete:
+            state = ENDED
+        elif (starts and is_send) or (hands_over and is_ready):
+            step += 1
+            state = _FETCH
+        elif starts_tile:
+            state = _STARTED
+        elif state < _BEGIN and step < n_steps:
+            state += 1
         if kind != _NOTHING:
             messages[sent].kind, messages[sent].target, messages[sent].sent = kind, target, now
             sent += 1
@@ -657,21 +689,23 @@ def run(machine, program, n_sent, deadline):
 
         filling = (filling << 1 | (n_over[0] > 0)) & _HISTORY
         is_full = (is_full << 1 | (n_over[1] > 0)) & _HISTORY
-        _step_pes(pes, outers, results, active_until, due, n_over, now, messages, scan_step,
-                  program, machine)
+        _step_pes(pes, outers, results, active_until, due, n_over, now, messages, program,
+                  machine)
         if queued < sent and messages[queued].sent + n_levels + _QUEUE_DELAY == now:
             _arrive(messages[queued], pes, due, n_over, now, program, machine)
             queued += 1
         if scanned < sent and messages[scanned].sent + n_levels + _SCAN_DELAY == now:
-            started = messages[scanned].target
             if messages[scanned].kind == _START:
-                scan_step = started
-                _start_scanners(pes, due, now)
-            elif messages[scanned].kind == _SEND:
+                _start_scanners(pes, due, now, messages[scanned].target)
+            scanned += 1
+        if received < sent and messages[received].sent + n_levels + _SEND_DELAY == now:
+            if messages[received].kind == _SEND:
+                started = messages[received].target
                 _start_senders(pes, due, now, program.n_words[started], program.last_lane[started],
                                program.last_pe[started])
-            scanned += 1
+            received += 1
         now += 1
-    is_column = messages["kind"][:sent] == _ENTRY
+    kinds = messages["kind"][:sent]
+    order = np.where(kinds == _ENTRY, messages["target"][:sent], -1)
     return CcuCounters(state, now, control, compute, output, full, scan, barrier,
-                       messages["target"][:sent][is_column])
+                       order[(kinds == _ENTRY) | (kinds == _START)])

@@ -71,8 +71,8 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FI
                      deadline=_deadline(config, steps, entries))
     if ccu.state != kernel.ENDED:
         raise CycleModelError(f"The cycle model must end within {ccu.cycles} cycles, but the CCU "
-                              f"is in state {ccu.state} after {len(ccu.order)} of {n_sent} "
-                              f"broadcasts")
+                              f"is in state {ccu.state} after {(ccu.order >= 0).sum()} of "
+                              f"{n_sent} broadcasts")
     return Prediction(_count(config, steps, ccu, entries), entries)
 
 
@@ -144,7 +144,7 @@ def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int6
 
 def _count(config: EIEConfig, steps: Sequence[Step], ccu, entries: NDArray[np.int64]
            ) -> dict[str, int]:
-    broadcasts = len(ccu.order)
+    broadcasts = int((ccu.order >= 0).sum())
     paddings = sum(int(step.padding[:, step.nonzero].sum()) for step in steps)
     known = {
         "cycles": ccu.cycles, "phase_control": ccu.control, "phase_compute": ccu.compute,
@@ -158,17 +158,18 @@ def _count(config: EIEConfig, steps: Sequence[Step], ccu, entries: NDArray[np.in
 
 
 def _spmat_reads(config: EIEConfig, steps: Sequence[Step], order: NDArray[np.int64]) -> int:
-    """Spmat words read: those of each column, except a first one shared with the column before."""
-    reads = first = 0
-    for step in steps:
-        stop = first + len(step.nonzero)
-        columns = order[(order >= first) & (order < stop)] - first
-        first = stop
-        # By PE, in broadcast order; columns without entries read nothing.
-        begin, entries = step.begin[:, columns], step.entries[:, columns]
-        pe, place = np.nonzero(entries)
-        begin, end = begin[pe, place], (begin + entries)[pe, place] - 1
-        first_word, last_word = begin // config.entries_per_word, end // config.entries_per_word
-        shared = (pe[1:] == pe[:-1]) & (first_word[1:] == last_word[:-1])
-        reads += int((last_word - first_word + 1).sum() - shared.sum())
-    return reads
+    """Spmat words read: those of each column, except a first one shared with the column before.
+
+    After the start of a tile, which may be in the middle of another, a word is read again.
+    """
+    columns, n_starts = order[order >= 0], np.cumsum(order < 0)[order >= 0]
+    # By PE, in broadcast order; columns without entries read nothing.
+    begin, entries = (np.concatenate([getattr(step, name) for step in steps], axis=1)[:, columns]
+                      for name in ("begin", "entries"))
+    pe, place = np.nonzero(entries)
+    begin, end = begin[pe, place], (begin + entries)[pe, place] - 1
+    first_word, last_word = begin // config.entries_per_word, end // config.entries_per_word
+    part = n_starts[place]
+    shared = ((pe[1:] == pe[:-1]) & (part[1:] == part[:-1])
+              & (first_word[1:] == last_word[:-1]))
+    return int((last_word - first_word + 1).sum() - shared.sum())
