@@ -15,9 +15,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from eie_hdl.format import MAX_TILES
+from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, N_BUFFERS
 
-__all__ = ["ENDED", "CcuCounters", "Program", "TimingParameters", "run"]
+__all__ = ["ENDED", "LOAD", "START", "TAKE", "WAIT", "CcuCounters", "Host", "Program",
+           "TimingParameters", "run"]
 
 #: Contents of a PE stage: nothing, a column without entries, an entry, the start of a tile, or the
 #: end of tile `n` as ``_END + n``. Broadcast messages use the same codes, and one for a vector to
@@ -31,8 +32,19 @@ _NEVER = 1 << 62
 #: Marker in target of a column after the last activation of a source.
 _NO_MORE = -1
 
-#: States of the starter, as in the RTL, and that of a program that has ended.
+#: States of the starter, as in the RTL, and that after the end of the run.
 _FETCH, _DECODE, _CHECK, _BEGIN, _STARTED, ENDED = range(6)
+
+#: Calls of the driver: load an input, start a program, take a vector, and wait until a number of
+#: programs have ended.
+LOAD, START, TAKE, WAIT = range(4)
+
+#: Phases of a call: its start, the number of programs has been read, the interrupts are to be read,
+#: they have been read, and a wait for an interrupt or a vector.
+_CALL, _COUNTED, _CHECK_IRQ, _CHECKED, _SLEEP = range(5)
+
+#: Cycles of a register access.
+_READ_CYCLES, _WRITE_CYCLES = 2, 3
 
 #: Cycles from the sending of a message to its arrival at a PE's scanner, vector sender, and
 #: activation queue, without those of the tree levels.
@@ -49,13 +61,16 @@ _WRITTEN_DELAY = 9
 
 
 class Program(NamedTuple):
-    """Activity of a program, its steps concatenated.
+    """Activity of a program, or of several in succession, their steps concatenated.
 
     Attributes
     ----------
-    send, barrier, result_barrier : bool (n_steps,)
-        True if the step sends its source to the host; if it waits for all earlier tiles; if its
-        tile waits for earlier results.
+    first_step : int64 (n_programs + 1,)
+        The steps of program `n` are ``first_step[n]`` to ``first_step[n + 1] - 1``.
+    send, barrier, result_barrier, alone, frees_input : bool (n_steps,)
+        True if the step sends its source to the host; if it waits for all earlier tiles of its
+        program; if its tile waits for earlier results; if it waits for earlier programs; if it is
+        the last that reads the input.
     n_words, first_word : int64 (n_steps,)
         Words of the source, and the index of the first in `mask`.
     last_lane, last_pe : int64 (n_steps,)
@@ -68,9 +83,12 @@ class Program(NamedTuple):
         Entries of each column.
     """
 
+    first_step: NDArray[np.int64]
     send: NDArray[np.bool_]
     barrier: NDArray[np.bool_]
     result_barrier: NDArray[np.bool_]
+    alone: NDArray[np.bool_]
+    frees_input: NDArray[np.bool_]
     n_words: NDArray[np.int64]
     first_word: NDArray[np.int64]
     last_lane: NDArray[np.int64]
@@ -109,18 +127,40 @@ class TimingParameters(NamedTuple):
     pes: NDArray[np.int64]
 
 
+class Host(NamedTuple):
+    """Host that runs programs through the driver, from cycle 0.
+
+    Attributes
+    ----------
+    calls : int64 (n_calls, 2)
+        Calls of the driver, each with the input buffer of a start, or the number of programs that
+        a wait is for. If there are none, program 0 starts in cycle 0.
+    n_buffers : :class:`int`
+        Input buffers, used in turn.
+    n_words, word_beats : :class:`int`
+        Words of a packet for an input buffer, and beats of a word; a header precedes them.
+    """
+
+    calls: NDArray[np.int64]
+    n_buffers: int
+    n_words: int
+    word_beats: int
+
+
 class CcuCounters(NamedTuple):
     """Counters of the CCU.
 
     Attributes
     ----------
     state : :class:`int`
-        :data:`ENDED`, or the state at the deadline.
+        :data:`ENDED`, or the state of the starter at the deadline.
     cycles, control, compute, output, full, scan, barrier : :class:`int`
         Total cycles, cycles of each phase, and stalls by cause.
     order : int64 (n_broadcasts + n_tiles,)
         Columns in the order of their broadcast, numbered over all steps; -1 for the start of a
         tile.
+    interval : :class:`int`
+        Cycles up to the last beat of results.
     """
 
     state: int
@@ -132,6 +172,7 @@ class CcuCounters(NamedTuple):
     scan: int
     barrier: int
     order: NDArray[np.int64]
+    interval: int
 
 
 #: A queue of two columns; `was_full` is its state when the cycle began, for the part upstream.
@@ -146,8 +187,40 @@ _RESULT = np.dtype([*_QUEUE, ("taken", np.bool_)], align=True)
 #: A node's input from a child.
 _INPUT = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
 
-#: A broadcast message: `target` is the column, or the step of a start or end; `sent` is the cycle.
-_MESSAGE = np.dtype([("kind", np.int64), ("target", np.int64), ("sent", np.int64)])
+#: A broadcast message: `target` is the column, or the step of a start or end; a start allows a
+#: number of unwritten tiles; `sent` is the cycle.
+_MESSAGE = np.dtype([("kind", np.int64), ("target", np.int64), ("allowed", np.int64),
+                     ("sent", np.int64)])
+
+#: Per input buffer, its program: steps to start, from `step` to before `stop`; tiles not yet
+#: written; tiles started after its last one; if it may read the input.
+_CONTEXT = np.dtype([
+    ("running", np.bool_), ("step", np.int64), ("stop", np.int64), ("unwritten", np.int64),
+    ("n_since", np.int64), ("reads_input", np.bool_)], align=True)
+
+#: Packer of results and its two output registers, each with a beat that may be the last; an end
+#: has been taken in this cycle.
+_PACKER = np.dtype([
+    ("level", np.int64), ("full", np.bool_), ("is_last", np.bool_), ("offered", np.bool_),
+    ("offers_last", np.bool_), ("ended", np.bool_)], align=True)
+
+#: Driver and its interface to the core.
+_DRIVER = np.dtype([
+    # Call, its phase, the cycle in which it goes on, and if the bit or number read is set.
+    ("call", np.int64), ("phase", np.int64), ("until", np.int64), ("is_set", np.bool_),
+    # Cycles in which START and IRQ_STATUS are written.
+    ("start_at", np.int64), ("clear_at", np.int64),
+    # Interrupt; PROGRAMS, a cycle after `ended`.
+    ("irq_status", np.bool_), ("irq", np.bool_), ("ended", np.bool_), ("n_ended", np.int64),
+    # A vector is expected, or has been received.
+    ("armed", np.bool_), ("complete", np.bool_),
+    # Beats to send, and in the queue; packets begun; the packet in reception, and its word.
+    ("n_left", np.int64), ("queued", np.int64), ("n_packets", np.int64),
+    ("receives", np.bool_), ("buffer", np.int64), ("words_left", np.int64), ("beat", np.int64),
+    ("offered", np.bool_), ("offered_buffer", np.int64), ("loads", np.bool_),
+    # The start that is pending; a packet for its buffer comes before it.
+    ("pending", np.bool_), ("pending_buffer", np.int64), ("comes_after", np.bool_),
+], align=True)
 
 #: A PE without its output.
 _PE = np.dtype([
@@ -161,9 +234,11 @@ _PE = np.dtype([
     ("decoded", np.int64),
     # Drain and write-back.
     ("draining", np.bool_), ("writing", np.bool_), ("row", np.int64), ("written_at", np.int64),
-    # Scanner: step of the source and of the one that waits; tiles scanned and not yet written;
-    # words taken, word in stage 2 if any, activations left to send in stage 3.
-    ("step", np.int64), ("waiting", np.bool_), ("next_step", np.int64), ("unwritten", np.int64),
+    # Scanner: step of the source and of the one that waits, and the unwritten tiles that the
+    # latter allows; tiles scanned and not yet written; words taken, word in stage 2 if any,
+    # activations left to send in stage 3.
+    ("step", np.int64), ("waiting", np.bool_), ("next_step", np.int64), ("allowed", np.int64),
+    ("unwritten", np.int64),
     ("busy", np.bool_), ("fetching", np.bool_), ("fetched", np.bool_), ("n_taken", np.int64),
     ("has_word", np.bool_), ("word", np.int64), ("pending", np.int64), ("number", np.int64),
     # Vector sender: rows to read after the next, if that is the last and has no word of this PE,
@@ -287,27 +362,135 @@ def _step_results(machine, results, turns, due):
 
 
 @njit(inline="always")
-def _pack(root, level, beat_elements):
-    """Advance the packer by one cycle, with a host that is always ready.
-
-    Returns the number of elements it holds, or -1 if it has taken an end.
-    """
-    has_item = root.level > 0
+def _pack(root, packer, is_sending, armed, beat_elements):
+    """Advance the packer by one cycle; return if the host, if `armed`, takes a beat."""
+    has_item = is_sending and root.level > 0
     is_end = has_item and root.first == _END_OF_VECTOR
-    if level > beat_elements:
-        level -= beat_elements
-    elif has_item and level == beat_elements:
-        level = 0
-        if is_end:
-            _remove(root)
-            return -1
-    elif is_end:
+    is_taken = packer.offered and armed
+    moves = packer.full and (is_taken or not packer.offered)
+    level = packer.level
+    is_last = is_end and level <= beat_elements
+    leaves = ((level > beat_elements or (has_item and level == beat_elements) or is_last)
+              and (moves or not packer.full))
+    if moves:
+        packer.offers_last = packer.is_last
+    packer.offered = moves or (packer.offered and not is_taken)
+    if leaves:
+        level = 0 if is_last else level - beat_elements
+        packer.is_last = is_last
+    packer.full = leaves or (packer.full and not moves)
+    packer.ended = is_last and leaves
+    if packer.ended:
         _remove(root)
-        return -1
-    if has_item and not is_end and level < beat_elements:
+    elif has_item and not is_end and level < beat_elements:
         level += root.first
         _remove(root)
-    return level
+    packer.level = level
+    return is_taken
+
+
+@njit(inline="always")
+def _step_driver(driver, host, now):
+    """Advance the driver up to the state of the machine in this cycle."""
+    while driver.call < len(host.calls) and driver.until <= now:
+        kind, phase = host.calls[driver.call, 0], driver.phase
+        is_done = False
+        if kind == LOAD and phase == _CALL:
+            driver.n_left = 1 + host.n_words * host.word_beats
+            driver.phase = _SLEEP
+        elif kind == LOAD:
+            is_done = driver.n_left == 0
+            if not is_done:
+                break
+        elif kind == START:
+            is_done = phase != _CALL
+            if not is_done:
+                driver.start_at = now + 1
+                driver.until = now + _WRITE_CYCLES
+                driver.phase = _SLEEP
+        elif phase == _CALL and kind == TAKE:
+            is_done = driver.complete
+            driver.complete = False
+            driver.armed = driver.armed or is_done
+            driver.phase = _CHECK_IRQ
+        elif phase == _CALL:
+            driver.is_set = driver.n_ended >= host.calls[driver.call, 1]
+            driver.until = now + _READ_CYCLES
+            driver.phase = _COUNTED
+        elif phase == _COUNTED:
+            is_done = driver.is_set
+            driver.phase = _CHECK_IRQ
+        elif phase == _CHECK_IRQ:
+            driver.is_set = driver.irq_status
+            driver.until = now + _READ_CYCLES
+            driver.phase = _CHECKED
+        elif phase == _CHECKED and driver.is_set:
+            # The interrupt is cleared, and ERROR is read.
+            driver.clear_at = now + 1
+            driver.until = now + _WRITE_CYCLES + _READ_CYCLES
+            driver.phase = _CALL
+        elif phase == _CHECKED:
+            driver.phase = _SLEEP
+        elif driver.irq or driver.complete:
+            driver.phase = _CALL
+        else:
+            break
+        if is_done:
+            driver.call += 1
+            driver.phase = _CALL
+
+
+@njit(inline="always")
+def _step_loads(driver, host, contexts, sending, has_slow_loads, now):
+    """Advance packets and the pending start by one cycle; return true if a start is offered."""
+    next_buffer = driver.n_packets % host.n_buffers
+    of_buffer = driver.pending_buffer
+    waits = driver.queued > 0 and not driver.receives
+    context = contexts[next_buffer]
+    in_use = ((context.running and context.reads_input)
+              or (driver.pending and not driver.comes_after and of_buffer == next_buffer)
+              or (sending and host.n_buffers == 1))
+    is_ready = not (has_slow_loads and driver.loads
+                    and (contexts[0].running or contexts[1].running))
+    ends = driver.beat == host.word_beats - 1
+    takes = driver.queued > 0 and (
+        not ends or is_ready or not driver.offered if driver.receives else not in_use)
+    receiving = ((driver.receives and driver.buffer == of_buffer)
+                 or (driver.offered and driver.offered_buffer == of_buffer))
+    is_offered = driver.pending and not receiving and not (
+        driver.comes_after and waits and next_buffer == of_buffer)
+
+    driver.loads = driver.offered and is_ready
+    if is_ready or not driver.offered:
+        driver.offered_buffer = driver.buffer
+    driver.offered = driver.offered and not is_ready
+    sends = driver.n_left > 0 and driver.queued != 2
+    driver.n_left -= sends
+    driver.queued += sends - takes
+    if takes and not driver.receives:
+        driver.receives, driver.buffer = True, next_buffer
+        driver.n_packets += 1
+        driver.words_left, driver.beat = host.n_words, 0
+    elif takes:
+        driver.beat = 0 if ends else driver.beat + 1
+        driver.words_left -= ends
+        driver.offered = driver.offered or ends
+        driver.receives = driver.words_left > 0
+
+    driver.comes_after = driver.comes_after and not receiving
+    driver.pending = driver.pending and not (is_offered and not contexts[of_buffer].running)
+    if driver.start_at == now:
+        driver.pending, driver.pending_buffer = True, host.calls[driver.call, 1]
+        driver.comes_after = waits and next_buffer == driver.pending_buffer
+    return is_offered
+
+
+@njit(inline="always")
+def _step_interrupt(driver, done, now):
+    driver.irq = driver.irq_status
+    driver.irq_status = done or (driver.irq_status and driver.clear_at != now)
+    driver.n_ended += driver.ended
+    driver.ended = done
 
 
 @njit(inline="always")
@@ -476,7 +659,7 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
             continue
         pe, outer = pes[number], outers[n_nodes + number]
         drains, level, n_found = pe.decoded >= _END, pe.level, outer.level
-        begins = _begins(pe, program.barrier)
+        begins = _begins(pe)
         advances = True
         if pe.n_controls or pe.writing or outer.offered:
             advances = _step_drain(pe, outer, now, program.n_rows)
@@ -501,7 +684,7 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
         if n_nodes and outer.level != n_found:
             active_until[machine.parent[n_nodes + number]] = now + 1
         if (pe.n_controls or pe.writing or outer.offered or pe.sending
-                or (pe.busy and not _is_blocked(pe, outer)) or _begins(pe, program.barrier)):
+                or (pe.busy and not _is_blocked(pe, outer)) or _begins(pe)):
             due[number] = now + 1
         elif pe.stage_1 == _NOTHING and pe.level == 0:
             due[number] = _NEVER
@@ -510,10 +693,10 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
 
 
 @njit(inline="always")
-def _begins(pe, barrier):
+def _begins(pe):
     """Check if the scan of the source that waits begins."""
     return (pe.waiting and not pe.busy
-            and (pe.unwritten == 0 or not barrier[pe.next_step]))
+            and (pe.allowed == ANY_UNWRITTEN or pe.unwritten <= pe.allowed))
 
 
 @njit(inline="always")
@@ -536,10 +719,11 @@ def _arrive(message, pes, due, n_over, now, program, machine):
 
 
 @njit(inline="always")
-def _start_scanners(pes, due, now, step):
+def _start_scanners(pes, due, now, message):
     due[:] = now + 1
     for number in range(len(pes)):
-        pes[number].waiting, pes[number].next_step = True, step
+        pes[number].waiting = True
+        pes[number].next_step, pes[number].allowed = message.target, message.allowed
 
 
 @njit(inline="always")
@@ -555,15 +739,16 @@ def _start_senders(pes, due, now, n_words, last_lane, last_pe):
 
 
 @njit(cache=True)
-def run(machine, program, n_sent, deadline):
-    """Run a program on a machine at rest.
+def run(machine, program, host, n_sent, deadline):
+    """Run programs on a machine at rest.
 
     Parameters
     ----------
     machine : :class:`TimingParameters`
     program : :class:`Program`
+    host : :class:`Host`
     n_sent : :class:`int`
-        Broadcasts of activations in the program.
+        Broadcasts of activations.
     deadline : :class:`int`
         Limit in cycles.
 
@@ -591,13 +776,22 @@ def run(machine, program, n_sent, deadline):
     sent, scanned, received, queued, seen = 0, 0, 0, 0, 0
     n_over = np.zeros(2, np.int64)    # queues that are filling, and full
     filling, is_full = 0, 0           # history of "some queue is", one bit per cycle
-    sending, n_packed = False, 0      # a vector is being sent; elements in the packer
-    # The starter: its next step, and if the last tile started has a barrier. Tiles that are started
-    # and not yet written, and those of them that are ended.
-    state, step, last_barrier = _FETCH, 0, False
-    unwritten, n_ended = 0, 0
+    sending, interval = False, 0      # a vector is being sent; end of the last beat
+    packers, drivers = np.zeros(1, _PACKER), np.zeros(1, _DRIVER)
+    drivers[0].armed = True
+    drivers[0].start_at = drivers[0].clear_at = -1
+    has_driver = len(host.calls) > 0
+    # The starter: the program that takes the next step and the oldest one, by input buffer; the
+    # tiles that the last start allows. Owners of the tiles, in order of their starts.
+    contexts = np.zeros(N_BUFFERS, _CONTEXT)
+    owners = np.zeros(n_steps, np.int64)
+    n_programs, n_started, n_written, n_ended = 0, 0, 0, 0
+    state, selected, oldest, last_allowed = _FETCH, 0, 0, 0
+    if not has_driver:
+        contexts[0].running, contexts[0].stop = True, program.first_step[1]
+        n_programs = 1
     # The broadcaster: its tile, if any, and if nothing of it has been found yet.
-    busy, tile, is_new = False, 0, True
+    busy, tile, owner, is_new = False, 0, 0, True
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
     now = 0
     while state != ENDED and now < deadline:
@@ -611,12 +805,36 @@ def run(machine, program, n_sent, deadline):
         is_found = busy and has_item and not is_end
         is_held = is_end and sending and program.result_barrier[tile]
 
+        # Programs that end and start.
+        driver, packer = drivers[0], packers[0]
+        context = contexts[oldest]
+        done = context.running and context.step == context.stop and context.unwritten == 0
+        run_offered, run_buffer = False, 0
+        if has_driver:
+            _step_driver(driver, host, now)
+            run_buffer = driver.pending_buffer
+            run_offered = _step_loads(driver, host, contexts, sending, n_pe == 1, now)
+            _step_interrupt(driver, done, now)
+        begins = run_offered and not contexts[run_buffer].running
+        runs = contexts[0].running or contexts[1].running
+
         # The starter, which has priority.
-        is_send = state == _BEGIN and program.send[step]
+        context, other = contexts[selected], contexts[1 - selected]
+        step, n_unwritten = context.step, n_started - n_written
+        is_pending = context.running and step < context.stop
+        other_pending = other.running and other.step < other.stop
+        is_ready = state == _BEGIN
+        is_send = is_ready and program.send[step]
+        has_barrier = is_ready and program.barrier[step]
+        allowed = context.n_since if has_barrier else ANY_UNWRITTEN
         for_result = is_send and sending
-        must_wait = for_result or (is_send and program.barrier[step] and unwritten > 0)
-        has_room = unwritten < MAX_TILES and not (last_barrier and unwritten > 1)
-        offers = state == _BEGIN and not must_wait and (is_send or has_room)
+        for_turn = is_ready and selected != oldest and (is_send or program.alone[step])
+        for_tiles = has_barrier and context.unwritten > 0 and (
+            is_send or (context.n_since == 0 and (other.running or run_offered)))
+        must_wait = for_result or for_turn or for_tiles
+        has_room = n_unwritten < MAX_TILES and (last_allowed == ANY_UNWRITTEN
+                                                or n_unwritten <= last_allowed + 1)
+        offers = is_ready and not must_wait and (is_send or has_room)
         starts = offers and not is_stopped
         broadcasts = (is_found or (is_end and not is_held)) and not (offers or is_stopped)
         ends = is_end and broadcasts
@@ -629,10 +847,10 @@ def run(machine, program, n_sent, deadline):
             control += is_end and not is_held
             full += is_found and is_stopped
             scan += not (has_item or is_waiting)
-        else:
-            barrier += unwritten > 0
-            output += unwritten == 0 and for_result
-            control += unwritten == 0 and not for_result
+        elif runs:
+            barrier += n_unwritten > 0
+            output += n_unwritten == 0 and for_result
+            control += n_unwritten == 0 and not for_result
 
         kind, target = _NOTHING, step
         if starts:
@@ -644,9 +862,6 @@ def run(machine, program, n_sent, deadline):
         waits = n_ended > 0
         root.was_full = root.level == 2
         root.taken = root.offered
-        is_complete = step == n_steps and unwritten == 0
-        unwritten += (starts and not is_send) - root.offered
-        n_ended += ends - root.offered
         if broadcasts:
             _take(root)
             if n_nodes:
@@ -656,35 +871,73 @@ def run(machine, program, n_sent, deadline):
 
         starts_tile = starts and not is_send
         hands_over = starts_tile or state == _STARTED
-        is_ready = ends or not busy
+        accepts = ends or not busy
+        if root.offered:
+            contexts[owners[n_written]].unwritten -= 1
+            n_written += 1
+            n_ended -= 1
+        if ends:
+            n_ended += 1
+            if program.frees_input[tile]:
+                contexts[owner].reads_input = False
         if starts_tile:
-            last_barrier = program.barrier[step]
-        if is_ready:
-            busy, tile, is_new = hands_over, step, True
+            owners[n_started] = selected
+            n_started += 1
+            last_allowed = allowed
+            context.unwritten += 1
+            context.n_since = 0
+            other.n_since = min(other.n_since + 1, ANY_UNWRITTEN - 1)
+        if accepts:
+            busy, tile, owner, is_new = hands_over, step, selected, True
         elif has_item:
             is_new = False
-        if is_complete:
-            state = ENDED
-        elif (starts and is_send) or (hands_over and is_ready):
-            step += 1
+        if (starts and is_send) or (hands_over and accepts):
+            context.step += 1
             state = _FETCH
         elif starts_tile:
             state = _STARTED
-        elif state < _BEGIN and step < n_steps:
+        elif is_ready and must_wait and other_pending:
+            selected = 1 - selected
+            state = _FETCH
+        elif state == _FETCH and not is_pending:
+            if other_pending:
+                selected = 1 - selected
+            elif begins:
+                selected = run_buffer
+        elif state < _BEGIN:
             state += 1
+        if done:
+            contexts[oldest].running = False
+            oldest = 1 - oldest
+        if begins:
+            context = contexts[run_buffer]
+            context.running = context.reads_input = True
+            context.step = program.first_step[n_programs]
+            context.stop = program.first_step[n_programs + 1]
+            n_programs += 1
+            if not runs:
+                oldest = run_buffer
+        if driver.call == len(host.calls) and (done or has_driver):
+            state = ENDED
         if kind != _NOTHING:
             messages[sent].kind, messages[sent].target, messages[sent].sent = kind, target, now
+            messages[sent].allowed = allowed
             sent += 1
 
         _step_tree(machine, inners, outers, turns, active_until, due, waits, now)
-        if sending:
+        if sending or packer.full or packer.offered:
             result_root.was_full = result_root.level == 2
-            n_packed = _pack(result_root, n_packed, machine.beat_elements)
-            if n_packed < 0:
-                sending, n_packed = False, 0
-            _step_results(machine, results, result_turns, due)
-            if n_nodes == 0 and result_root.taken:
-                due[0] = min(due[0], 0)
+            packer_last = packer.offers_last
+            if _pack(result_root, packer, sending, driver.armed, machine.beat_elements):
+                interval = now + 1
+                if has_driver:
+                    driver.complete = packer_last
+                    driver.armed = not packer_last
+            if sending:
+                _step_results(machine, results, result_turns, due)
+                if n_nodes == 0 and result_root.taken:
+                    due[0] = min(due[0], 0)
+            sending = sending and not packer.ended
         sending = sending or kind == _SEND
 
         filling = (filling << 1 | (n_over[0] > 0)) & _HISTORY
@@ -696,7 +949,7 @@ def run(machine, program, n_sent, deadline):
             queued += 1
         if scanned < sent and messages[scanned].sent + n_levels + _SCAN_DELAY == now:
             if messages[scanned].kind == _START:
-                _start_scanners(pes, due, now, messages[scanned].target)
+                _start_scanners(pes, due, now, messages[scanned])
             scanned += 1
         if received < sent and messages[received].sent + n_levels + _SEND_DELAY == now:
             if messages[received].kind == _SEND:
@@ -708,4 +961,4 @@ def run(machine, program, n_sent, deadline):
     kinds = messages["kind"][:sent]
     order = np.where(kinds == _ENTRY, messages["target"][:sent], -1)
     return CcuCounters(state, now, control, compute, output, full, scan, barrier,
-                       order[(kinds == _ENTRY) | (kinds == _START)])
+                       order[(kinds == _ENTRY) | (kinds == _START)], interval)

@@ -11,14 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
+from eie_compiler.vectors import input_packets, output_columns
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, EIEConfig
 from eie_hdl.extras import missing
-from eie_hdl.format import BEAT_WIDTH, COUNTERS, last_element, result_lane_width
+from eie_hdl.format import (
+    BEAT_WIDTH,
+    COUNTERS,
+    Layouts,
+    last_element,
+    n_beats,
+    result_lane_width,
+)
 
 from .steps import Step, build_steps
 from .tree import make_tree
 
-__all__ = ["CycleModelError", "Prediction", "predict", "predict_build"]
+__all__ = ["CycleModelError", "Prediction", "predict", "predict_back_to_back", "predict_build"]
 
 #: Allowance per step, in cycles, on top of the cycles in which a PE has work.
 _SLACK = 1000
@@ -63,17 +71,70 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FI
     CycleModelError
         If Numba is not installed.
     """
+    entries = _count_entries(config, steps)
     kernel = _import_kernel()
-    n_sent = sum(int(step.nonzero.sum()) for step in steps)
-    entries = sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
-                  np.zeros(config.n_pe, np.int64))
-    ccu = kernel.run(_timing_parameters(config, filling_limit), _program(config, steps), n_sent,
-                     deadline=_deadline(config, steps, entries))
+    host = kernel.Host(np.zeros((0, 2), np.int64), 1, 0, 1)
+    ccu = _run(config, [steps], host, filling_limit, _deadline(config, steps, entries))
+    return Prediction(_count(config, steps, ccu, entries), entries)
+
+
+def predict_back_to_back(build: Build, words: NDArray[np.int64]) -> int:
+    """Predict the cycles of a batch that the driver runs without reading counters.
+
+    They include the first beat of the first input and the last beat of the last result, as
+    :class:`eie_sim.inference.EndToEnd` does.
+
+    Raises
+    ------
+    CycleModelError
+        If Numba is not installed.
+    GoldenError, VectorError
+        If images or inputs are invalid.
+    """
+    config = build.config
+    programs = build_steps(build, words)
+    n_outputs = len(output_columns(config, build.images["ccu.program"]))
+    kernel = _import_kernel()
+    (packet,) = input_packets(config, build.input, words[:1])
+    word_beats = n_beats(Layouts.of(config).act_word)
+    host = kernel.Host(_calls(kernel, len(words), build.input_buffers, n_outputs),
+                       build.input_buffers, (len(packet) - 1) // word_beats, word_beats)
+    deadline = sum(_deadline(config, steps, _count_entries(config, steps)) + len(packet) + _SLACK
+                   for steps in programs)
+    return _run(config, programs, host, FILLING_LIMIT, deadline).interval
+
+
+def _calls(kernel, batch: int, n_buffers: int, n_outputs: int) -> NDArray[np.int64]:
+    """Calls of :func:`eie_driver.batch.run_batch`, if it does not read counters."""
+    def begin(number: int) -> list[tuple[int, int]]:
+        return ([(kernel.LOAD, 0), (kernel.START, number % n_buffers)] if number < batch else [])
+
+    ahead = 3 if n_buffers > 1 else 1
+    take = [(kernel.TAKE, 0)]
+    calls = [call for number in range(ahead) for call in begin(number)]
+    for number in range(batch):
+        early = n_outputs - (ahead > 1)
+        calls += take * early + [(kernel.WAIT, number + 1)]
+        calls += begin(number + ahead) + take * (n_outputs - early)
+    return np.array(calls, np.int64)
+
+
+def _count_entries(config: EIEConfig, steps: Sequence[Step]) -> NDArray[np.int64]:
+    return sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
+               np.zeros(config.n_pe, np.int64))
+
+
+def _run(config: EIEConfig, programs: Sequence[Sequence[Step]], host, filling_limit: int,
+         deadline: int):
+    kernel = _import_kernel()
+    n_sent = sum(int(step.nonzero.sum()) for steps in programs for step in steps)
+    ccu = kernel.run(_timing_parameters(config, filling_limit), _program(config, programs), host,
+                     n_sent, deadline)
     if ccu.state != kernel.ENDED:
         raise CycleModelError(f"The cycle model must end within {ccu.cycles} cycles, but the CCU "
                               f"is in state {ccu.state} after {(ccu.order >= 0).sum()} of "
                               f"{n_sent} broadcasts")
-    return Prediction(_count(config, steps, ccu, entries), entries)
+    return ccu
 
 
 def predict_build(build: Build, words: NDArray[np.int64]) -> list[Prediction]:
@@ -110,8 +171,10 @@ def _timing_parameters(config: EIEConfig, filling_limit: int):
         BEAT_WIDTH // result_lane_width(config), *make_tree(config))
 
 
-def _program(config: EIEConfig, steps: Sequence[Step]):
+def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
     from .kernel import Program
+
+    steps = [step for program in programs for step in program]
 
     def starts(sizes: list[int]) -> NDArray[np.int64]:
         return np.cumsum([0, *sizes[:-1]])
@@ -121,9 +184,12 @@ def _program(config: EIEConfig, steps: Sequence[Step]):
     last = [last_element(config, max(1, step.n_sent)) for step in steps]
     pes = make_tree(config).pes
     return Program(
+        first_step=np.cumsum([0, *map(len, programs)]),
         send=np.array([step.n_sent > 0 for step in steps]),
         barrier=np.array([step.barrier for step in steps]),
         result_barrier=np.array([step.result_barrier for step in steps]),
+        alone=np.array([step.alone for step in steps]),
+        frees_input=np.array([step.frees_input for step in steps]),
         n_words=np.array([len(word) or end["last_word"] + 1 for word, end in zip(words, last)]),
         first_word=starts([len(word) for word in words]),
         last_lane=np.array([end["last_lane"] for end in last]),

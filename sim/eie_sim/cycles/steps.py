@@ -38,6 +38,10 @@ class Step(NamedTuple):
         True if earlier results must have been sent before the tile is written.
     n_sent : :class:`int`
         Elements that an output sends to the host; 0 for a tile.
+    alone : :class:`bool`
+        True if earlier programs must have ended.
+    frees_input : :class:`bool`
+        True if the step is the last of its program that reads the input.
     """
 
     nonzero: NDArray[np.bool_]
@@ -48,6 +52,8 @@ class Step(NamedTuple):
     barrier: bool
     result_barrier: bool = False
     n_sent: int = 0
+    alone: bool = False
+    frees_input: bool = False
 
     @classmethod
     def output(cls, n_pe: int, n_sent: int, *, barrier: bool = True) -> "Step":
@@ -91,7 +97,7 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
     return [
         *(Step(nonzero, begin[:, tile], entries[:, tile], padding[:, tile],
                -(-min(config.acc_depth, slots - tile * config.acc_depth) // ACTS_PER_WORD),
-               tile == 0, result_barrier=True)
+               tile == 0, result_barrier=True, frees_input=tile == entries.shape[1] - 1)
           for tile in range(entries.shape[1])),
         Step.output(n_pe, layer.n_rows)]
 
@@ -127,7 +133,8 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     barrier = bool(program["barrier"][number])
     start = {name: int(field[number]) for name, field in program["start"].items()}
     if start["send"]:
-        return Step.output(config.n_pe, n_elements(config, start), barrier=barrier)
+        return Step.output(config.n_pe, n_elements(config, start), barrier=barrier)._replace(
+            alone=bool(program["alone"][number]))
     # Columns that are not sent may have no pointers; they count as empty.
     base = int(program["ptr_base"][number])
     columns = np.flatnonzero(nonzero)
@@ -138,4 +145,6 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     first = begin + memories.first_entry[:-1, np.newaxis]
     padding[:] = paddings[first + entries] - paddings[first]
     return Step(nonzero, begin, entries, padding, int(program["end"]["last_word"][number]) + 1,
-                barrier, bool(program["result_barrier"][number]))
+                barrier, bool(program["result_barrier"][number]),
+                alone=bool(program["alone"][number]),
+                frees_input=bool(program["frees_input"][number]))

@@ -13,9 +13,10 @@ from eie_compiler.random_networks import random_network
 from eie_driver.accelerator import Accelerator
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.cycles import model
-from eie_sim.cycles.model import CycleModelError, predict, predict_build
+from eie_sim.cycles.model import CycleModelError, predict, predict_back_to_back, predict_build
 from eie_sim.cycles.steps import Step, build_steps
 from eie_sim.inference import infer
+from eie_sim.rtl import verilator_engine
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 
@@ -24,6 +25,9 @@ PES = (1, 2, 8, 32, 4, 16, 64)
 
 #: Layers run on each machine.
 N_LAYERS = 50
+
+#: Batches run on each machine.
+N_BATCHES = 10
 
 #: Reduced memories of the published machine; those of 64 PEs take long to simulate.
 SMALL = {"spmat_depth": 256, "ptr_depth": 1024, "act_depth": 64}
@@ -77,6 +81,16 @@ def test_every_counter_is_predicted(config, verilator, simulators):
             assert [prediction.counters] == result.counters, f"layer {number} of {config}"
             expected = infer(build, words[np.newaxis], words=True, engine="golden").outputs
             assert all(map(np.array_equal, result.outputs, expected)), f"layer {number}"
+
+
+def test_cycles_of_a_batch_are_predicted(config, verilator, simulators):
+    rng = np.random.default_rng([config.n_pe, config.queue_depth, config.acc_depth])
+    for number in range(N_BATCHES):
+        build, words = random_build(rng, config)
+        batch = words * (rng.random((int(rng.integers(1, 8)), len(words))) < 0.8)
+        result = verilator_engine.run(build, batch, cache=simulators, read_counters=False,
+                                      machines=1)
+        assert predict_back_to_back(build, batch) == result.interval, f"{number} of {config}"
 
 
 def test_golden_model_counts_the_same(build_and_words):
