@@ -149,7 +149,7 @@ class Layouts:
         earlier results have been sent. `start.send`: send the source to the host instead; `end` is
         ignored. `offset_source`, `offset_destination`: add the offset of the program's buffer to
         the first row of the source, or of the destination; biases are never offset. `frees_input`:
-        the last descriptor that reads the input. `alone`, in the first descriptor: wait until
+        no later descriptor reads or overwrites the input. `alone`, in the first descriptor: wait until
         earlier programs have ended, as not all vectors are in the region of the buffer. `final`:
         the program ends. `valid` is set in all descriptors, so that cleared memory is not a
         program.

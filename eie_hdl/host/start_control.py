@@ -114,6 +114,7 @@ class StartControl(wiring.Component):
             reads.i.address.eq(registers.read_address_value),
             reads.i.count.eq(registers.read_count),
             reads.drop.eq(supervision.core_reset),
-            reads.refuse.eq(interlock.in_use | interlock.receiving | supervision.core_resetting),
+            reads.refuse.eq(interlock.in_use | interlock.receiving | interlock.waiting_input.any()
+                            | supervision.core_resetting),
             self.status.read_error.eq(reads.error),
         ]

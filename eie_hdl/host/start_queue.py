@@ -81,11 +81,12 @@ class StartQueue(wiring.Component):
         next_ = Signal(start_layout)
         first = Array(Signal.like(self.descriptor, name=f"first_{n}") for n in range(N_BUFFERS))
         has_two = self.input_stride.any()
-        comes_after = Signal()    # the packet that waits for the buffer came before the start
+        comes_after = Signal()    # a packet that waited for the buffer came before the start
         of_buffer   = 1 << next_.buffer
         receiving   = (self.receiving_input & of_buffer).any()
+        packet_first = comes_after & ~receiving    # that packet still waits
         is_delayed  = (self.receiving_model | receiving
-                       | (comes_after & (self.waiting_input & of_buffer).any()))
+                       | (packet_first & (self.waiting_input & of_buffer).any()))
         with m.If(receiving):
             m.d.sync += comes_after.eq(0)
         m.d.comb += [
@@ -96,7 +97,7 @@ class StartQueue(wiring.Component):
             self.run.valid.eq(next_.valid & ~self.hold & ~self.refuse & ~is_delayed),
             self.descriptor.eq(Mux(self.running.any(), first[self.oldest], next_.descriptor)),
             self.buffer_in_use.eq(
-                self.reads_input | (of_buffer & (next_.valid & ~comes_after).replicate(N_BUFFERS))
+                self.reads_input | (of_buffer & (next_.valid & ~packet_first).replicate(N_BUFFERS))
                 | (self.reading | (self.sending & ~has_two)).replicate(N_BUFFERS)),
         ]
         with m.If(self.run.valid & self.run.ready):

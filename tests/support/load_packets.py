@@ -34,7 +34,6 @@ class Settings(NamedTuple):
     input_words: int = 5
     input_stride: int = 7
     in_use: int = 0
-    buffer_in_use: int = 0
 
     def apply(self, ctx, dut):
         for name, value in self._asdict().items():
@@ -79,7 +78,7 @@ def judge(config, settings, packet):
         is_there = (settings.input_base + rows <= config.act_depth
                     and (not header["buffer"] or settings.input_stride)
                     and address * config.n_pe + count <= settings.input_words * config.n_pe)
-        is_free = not settings.buffer_in_use >> header["buffer"] & 1
+        is_free = True
     else:
         if memory != Memory.PROGRAM.value and not header["everyone"] \
                 and header["pe"] >= config.n_pe:

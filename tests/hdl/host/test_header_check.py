@@ -33,9 +33,7 @@ HEADERS = [
     ({"memory": Memory.INPUT, "count": WORDS * CONFIG.n_pe + 1}, {}, Error.BAD_ADDRESS),
     ({"memory": Memory.INPUT, "address": WORDS - 1, "count": CONFIG.n_pe}, {}, Error.NONE),
     ({"memory": Memory.INPUT, "address": WORDS, "count": 1}, {}, Error.BAD_ADDRESS),
-    ({"memory": Memory.INPUT, "count": 1}, {"buffer_in_use": 1}, Error.LOAD_IN_USE),
-    ({"memory": Memory.INPUT, "count": 1}, {"buffer_in_use": 2}, Error.NONE),
-    ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"buffer_in_use": 2}, Error.LOAD_IN_USE),
+    ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"in_use": 1}, Error.NONE),
     ({"memory": Memory.INPUT, "buffer": 1, "count": 1}, {"input_stride": 0}, Error.BAD_ADDRESS),
     ({"memory": Memory.INPUT, "count": 1},
      {"input_base": CONFIG.act_depth - STRIDE - WORDS + 1}, Error.BAD_ADDRESS),
@@ -68,7 +66,7 @@ def test_error_follows_two_cycles_after_the_header(simulate):
             last = fields.pop("last", 0)
             header = LAYOUTS.load_header.const(fields)
             set_inputs(ctx, dut, input_base=BASE, input_words=WORDS, input_stride=STRIDE,
-                       in_use=0, buffer_in_use=0)
+                       in_use=0)
             set_inputs(ctx, dut, **inputs)
             await ctx.tick()    # where the input buffers end is registered
             ctx.set(dut.beat, {"data": header.as_value().value, "keep": WHOLE, "last": last})

@@ -30,6 +30,7 @@ def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
     """Many are invalid; each error is cleared at once, so that each of them is checked."""
     config, stalls = CONFIGS[name], STALLS[mixture]
     rng, pauses = random.Random(29), random.Random(30)    # the same packets for all stalls
+    occupied = random.Random(33)
     dut = PacketReader(config)
     errors, watch = watch_errors(dut)
     words, watch_words = transfers(dut.o)
@@ -39,7 +40,7 @@ def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
         for _ in range(8):
             settings = Settings(
                 rng.choice([0, 3, config.act_depth - 10, config.act_depth]), rng.randint(1, 5),
-                rng.randrange(2), rng.random() < 0.2, rng.choice([0, 0, 1, 2]))
+                rng.randrange(2), rng.random() < 0.2)
             settings.apply(ctx, dut)
             for _ in range(10):
                 packet = random_packet(rng, config, settings)
@@ -57,7 +58,13 @@ def test_random_packets_follow_the_rules(simulate, transfers, name, mixture):
         while True:
             await get(ctx, dut.o, 1, stall=stalls.output, rng=pauses)
 
-    simulate(dut, producer, background=[consumer, watch, watch_words], deadline=40_000)
+    async def users(ctx):
+        """Occupy input buffers at times, for which packets wait."""
+        while True:
+            ctx.set(dut.buffer_in_use, occupied.choice([0, 0, 1, 2, 3]))
+            await ctx.tick().repeat(occupied.randint(1, 12))
+
+    simulate(dut, producer, background=[consumer, users, watch, watch_words], deadline=40_000)
     assert errors == [outcome.error for outcome in outcomes if outcome.error]
     assert [seen(Layouts.of(config), word) for _, word in words] == [
         word for outcome in outcomes for word in outcome.words]

@@ -53,11 +53,8 @@ def test_rows_of_an_input_buffer_go_to_the_pes_in_turn(simulate, n_pe, buffer):
     (Settings(input_base=TINY.act_depth - 12), 1, None),
     (Settings(input_base=TINY.act_depth - 11), 0, Error.BAD_ADDRESS),
     (Settings(input_base=TINY.act_depth - 5, input_stride=0), 0, None),
-    (Settings(in_use=1, buffer_in_use=1), 0, Error.LOAD_IN_USE),
-    (Settings(in_use=1, buffer_in_use=1), 1, None),
-    (Settings(in_use=1, buffer_in_use=2), 1, Error.LOAD_IN_USE),
 ])
-def test_an_input_buffer_must_exist_and_be_free(simulate, settings, buffer, code):
+def test_an_input_buffer_must_exist(simulate, settings, buffer, code):
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
 
@@ -69,6 +66,98 @@ def test_an_input_buffer_must_exist_and_be_free(simulate, settings, buffer, code
 
     simulate(dut, bench, background=[watch])
     assert [error[0] for error in errors] == ([] if code is None else [code])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_a_packet_waits_until_its_input_buffer_is_free(simulate, buffer, count):
+    """Its header is not accepted until then; from then on it is received whatever happens."""
+    dut = PacketReader(TINY)
+    header_, *words = beats(header(Memory.INPUT, count=count, buffer=buffer), *range(count))
+
+    async def bench(ctx):
+        Settings(in_use=1).apply(ctx, dut)
+        ctx.set(dut.o.ready, 1)
+        assert ctx.get(dut.waiting_input) == 0
+        ctx.set(dut.i.payload, header_)
+        ctx.set(dut.i.valid, 1)
+        for in_use in (1 << buffer, 0b11):
+            ctx.set(dut.buffer_in_use, in_use)
+            for _ in range(4):
+                assert ctx.get(dut.waiting_input) == 1 << buffer
+                assert not ctx.get(dut.i.ready) and not ctx.get(dut.receiving)
+                await ctx.tick()
+        ctx.set(dut.buffer_in_use, 2 >> buffer)
+        assert ctx.get(dut.i.ready) and ctx.get(dut.waiting_input) == 1 << buffer
+        await ctx.tick()
+        ctx.set(dut.buffer_in_use, 0b11)
+        for beat in words:
+            ctx.set(dut.i.payload, beat)
+            assert ctx.get(dut.i.ready) and ctx.get(dut.receiving_input) == 1 << buffer
+            assert ctx.get(dut.waiting_input) == 0
+            await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        assert ctx.get(dut.waiting_input) == 0
+        await ctx.tick()
+        assert not ctx.get(dut.receiving)
+
+    simulate(dut, bench)
+
+
+def test_packets_for_other_memories_do_not_wait_for_input_buffers(simulate):
+    dut = PacketReader(TINY)
+    errors, watch = watch_errors(dut)
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.buffer_in_use, 0b11)
+        for memory in (Memory.ACT, Memory.PROGRAM):
+            ctx.set(dut.i.valid, 1)
+            for beat in beats(header(memory, count=1, buffer=1), 1):
+                ctx.set(dut.i.payload, beat)
+                assert ctx.get(dut.i.ready) and ctx.get(dut.waiting_input) == 0
+                await ctx.tick()
+
+    simulate(dut, bench, background=[watch])
+    assert not errors
+
+
+@pytest.mark.parametrize("when", ["discard", "failing", "restart"])
+def test_a_packet_that_waits_is_dropped_when_there_is_an_error(simulate, transfers, when):
+    """A clear alone leaves its header where it is."""
+    dut = PacketReader(TINY)
+    errors, watch = watch_errors(dut, clears=False)
+    words, watch_words = transfers(dut.o)
+
+    async def bench(ctx):
+        Settings().apply(ctx, dut)
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.buffer_in_use, 0b11)
+        if when == "failing":    # the error of an earlier packet is not yet pending
+            await put(ctx, dut.i, beats(header(Memory.PTR, count=2), 1))
+        ctx.set(dut.i.payload, beats(header(Memory.INPUT, count=1), 1)[0])
+        ctx.set(dut.i.valid, 1)
+        if when != "failing":
+            await ctx.tick().repeat(3)
+            assert ctx.get(dut.waiting_input) == 1
+            ctx.set(getattr(dut, when), 1)
+        assert ctx.get(dut.waiting_input) == 0
+        assert ctx.get(dut.i.ready) == (when != "restart")
+        await ctx.tick()
+        ctx.set(dut.restart, 0)
+        if when == "restart":
+            assert ctx.get(dut.waiting_input) == 1 and not ctx.get(dut.i.ready)
+            ctx.set(dut.buffer_in_use, 0)
+            await ctx.tick()
+        await put(ctx, dut.i, beats(header(Memory.INPUT, count=1), 1)[1:])
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.i.valid)
+
+    simulate(dut, bench, background=[watch, watch_words])
+    assert [error[0] for error in errors] == ([Error.TRUNCATED] if when == "failing" else [])
+    assert [word.memory for _, word in words if word.memory is Memory.ACT] == (
+        [Memory.ACT] if when == "restart" else [])
 
 
 @pytest.mark.parametrize("memory, buffer, model, inputs", [

@@ -31,7 +31,16 @@ async def take(ctx, dut, stream):
     await ctx.tick()
     ctx.set(stream.ready, 0)
     ctx.set(dut.core_busy, 1)
+    if stream is dut.run:
+        run_programs(ctx, dut, ctx.get(dut.core_running) | 1 << payload.buffer)
     return payload
+
+
+def run_programs(ctx, dut, running):
+    """Set the programs in flight, which have not read their inputs."""
+    for signal, value in [(dut.core_running, running), (dut.core_reads_input, running),
+                          (dut.core_busy, running != 0), (dut.core_oldest, running == 0b10)]:
+        ctx.set(signal, value)
 
 
 def run(simulate, rule):
@@ -50,13 +59,14 @@ def test_program_runs_from_its_descriptor_and_input_buffer(simulate):
         assert ctx.get(dut.status.waiting) and not ctx.get(dut.status.started)
         assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b10
         payload = await take(ctx, dut, dut.run)
-        assert (payload.descriptor, payload.offset) == (2, STRIDE)
+        assert (payload.descriptor, payload.buffer, payload.offset) == (2, 1, STRIDE)
         await ctx.tick()
         assert not ctx.get(dut.status.waiting)
         assert (ctx.get(dut.status.descriptor), ctx.get(dut.status.buffer)) == (2, 1)
         assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b10
-        ctx.set(dut.core_busy, 0)
-        await ctx.tick()
+        ctx.set(dut.core_reads_input, 0)
+        assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b00
+        run_programs(ctx, dut, 0)
         assert not ctx.get(dut.interlock.in_use) and not ctx.get(dut.interlock.buffer_in_use)
 
     run(simulate, rule)
@@ -83,7 +93,7 @@ def test_vector_that_is_still_sent_after_its_program_uses_the_memories(simulate,
         await take(ctx, dut, dut.run)
         ctx.set(dut.core_sending, 1)
         await ctx.tick()
-        ctx.set(dut.core_busy, 0)
+        run_programs(ctx, dut, 0)
         await ctx.tick()
         assert not ctx.get(dut.status.waiting) and ctx.get(dut.interlock.in_use)
         assert ctx.get(dut.interlock.buffer_in_use) == in_use
@@ -91,7 +101,7 @@ def test_vector_that_is_still_sent_after_its_program_uses_the_memories(simulate,
         assert await write(ctx, dut, "start", descriptor=3) == Error.NONE
         assert (await take(ctx, dut, dut.run)).descriptor == 3
         assert ctx.get(dut.status.descriptor) == 3
-        ctx.set(dut.core_busy, 0)
+        run_programs(ctx, dut, 0)
         await ctx.tick()
         ctx.set(dut.core_sending, 0)
         assert not ctx.get(dut.interlock.in_use) and not ctx.get(dut.interlock.buffer_in_use)
@@ -115,11 +125,12 @@ def test_read_uses_both_input_buffers_and_excludes_other_reads(simulate):
     run(simulate, rule)
 
 
-@pytest.mark.parametrize("receiving", ["receiving", "resetting", "nothing"])
+@pytest.mark.parametrize("receiving", ["receiving", "offered", "resetting", "nothing"])
 def test_read_is_rejected_while_a_packet_is_received_or_the_core_is_reset(simulate, receiving):
     async def rule(ctx, dut):
         ctx.set(dut.registers.read_place_memory, Memory.ACT.value)
         ctx.set(dut.interlock.receiving, receiving == "receiving")
+        ctx.set(dut.interlock.waiting_input, 2 if receiving == "offered" else 0)
         ctx.set(dut.supervision.core_resetting, receiving == "resetting")
         code = await write(ctx, dut, "read", count=2)
         assert code == (Error.NONE if receiving == "nothing" else Error.BAD_READ)
@@ -152,5 +163,36 @@ def test_start_waits_while_a_packet_for_its_memories_is_received(simulate):
             ctx.set(dut.interlock.receiving_model, model)
             ctx.set(dut.interlock.receiving_input, buffers)
             assert ctx.get(dut.run.valid) == may_run
+
+    run(simulate, rule)
+
+
+def test_oldest_of_two_programs_is_reported(simulate):
+    """The watchdog counts for it."""
+    async def rule(ctx, dut):
+        for buffer in (1, 0):
+            await write(ctx, dut, "start", descriptor=2 + buffer, buffer=buffer)
+            assert (await take(ctx, dut, dut.run)).buffer == buffer
+        ctx.set(dut.core_oldest, 1)
+        assert ctx.get(dut.interlock.buffer_in_use) == 0b11
+        assert (ctx.get(dut.status.descriptor), ctx.get(dut.status.buffer)) == (3, 1)
+        assert await write(ctx, dut, "start", descriptor=4, buffer=1) == Error.NONE
+        run_programs(ctx, dut, 0b01)
+        assert (ctx.get(dut.status.descriptor), ctx.get(dut.status.buffer)) == (2, 0)
+        assert ctx.get(dut.interlock.buffer_in_use) == 0b11
+        assert await write(ctx, dut, "read", count=2) == Error.BAD_READ
+
+    run(simulate, rule)
+
+
+def test_start_comes_after_a_packet_that_waits_for_its_input_buffer(simulate):
+    async def rule(ctx, dut):
+        run_programs(ctx, dut, 0b01)
+        ctx.set(dut.interlock.waiting_input, 0b01)
+        await write(ctx, dut, "start", descriptor=1)
+        ctx.set(dut.core_reads_input, 0)
+        assert not ctx.get(dut.run.valid) and not ctx.get(dut.interlock.buffer_in_use)
+        ctx.set(dut.interlock.waiting_input, 0)
+        assert ctx.get(dut.run.valid)
 
     run(simulate, rule)

@@ -22,7 +22,7 @@ def start(descriptor, buffer=0):
 def offered(ctx, dut):
     """Return the offered start."""
     if ctx.get(dut.run.valid):
-        return ctx.get(dut.run.p.descriptor), ctx.get(dut.run.p.offset)
+        return ctx.get(dut.run.p.descriptor), ctx.get(dut.run.p.buffer), ctx.get(dut.run.p.offset)
     return None
 
 
@@ -44,7 +44,7 @@ def test_start_waits_until_it_is_accepted(simulate, queue):
         assert not ctx.get(queue.waiting) and offered(ctx, queue) is None
         assert await strobe(ctx, queue, i=start(3, 1)) is None
         for _ in range(5):
-            assert ctx.get(queue.waiting) and offered(ctx, queue) == (3, STRIDE)
+            assert ctx.get(queue.waiting) and offered(ctx, queue) == (3, 1, STRIDE)
             assert ctx.get(queue.descriptor) == 3
             await ctx.tick()
         ctx.set(queue.run.ready, 1)
@@ -59,25 +59,28 @@ def test_buffer_1_follows_buffer_0(simulate, queue):
         ctx.set(queue.run.ready, 1)
         for buffer in (0, 1, 1, 0):
             await strobe(ctx, queue, i=start(2, buffer))
-            assert offered(ctx, queue) == (2, buffer * STRIDE)
+            assert offered(ctx, queue) == (2, buffer, buffer * STRIDE)
             await ctx.tick()
-            assert ctx.get(queue.buffer) == buffer
 
     run(simulate, queue, rule)
 
 
-def test_one_program_runs_one_is_pending_and_a_third_is_rejected(simulate, queue):
+def test_two_programs_run_one_is_pending_and_a_fourth_is_rejected(simulate, queue):
     async def rule(ctx):
-        await strobe(ctx, queue, i=start(1))
-        ctx.set(queue.run.ready, 1)
-        await ctx.tick()
-        set_inputs(ctx, queue, running=1)
-        ctx.set(queue.run.ready, 0)
-        assert await strobe(ctx, queue, i=start(2, 1)) is None
-        assert await strobe(ctx, queue, i=start(4)) == (Error.START_BUSY, 4)
-        # It has no effect: the first is still running, and the second pending.
-        assert (ctx.get(queue.descriptor), ctx.get(queue.buffer)) == (1, 0)
-        assert offered(ctx, queue) == (2, STRIDE)
+        for number, running in [(1, 0b01), (2, 0b11)]:
+            await strobe(ctx, queue, i=start(number, number - 1))
+            ctx.set(queue.run.ready, 1)
+            await ctx.tick()
+            set_inputs(ctx, queue, running=running)
+            ctx.set(queue.run.ready, 0)
+        assert await strobe(ctx, queue, i=start(3)) is None
+        assert await strobe(ctx, queue, i=start(4, 1)) == (Error.START_BUSY, 4)
+        # It has no effect: two are still running, and the third is pending.
+        assert offered(ctx, queue) == (3, 0, 0)
+        for oldest, running, descriptor in [(0, 0b11, 1), (1, 0b11, 2), (1, 0b10, 2), (0, 0b01, 1),
+                                            (0, 0b00, 3), (1, 0b00, 3)]:
+            set_inputs(ctx, queue, oldest=oldest, running=running)
+            assert ctx.get(queue.descriptor) == descriptor
 
     run(simulate, queue, rule)
 
@@ -109,7 +112,7 @@ def test_last_descriptor_exists_for_any_depth_of_the_program(simulate, depth):
     async def rule(ctx):
         assert await strobe(ctx, queue, i=start(depth)) == (Error.START_RANGE, depth)
         assert await strobe(ctx, queue, i=start(depth - 1)) is None
-        assert offered(ctx, queue) == (depth - 1, 0)
+        assert offered(ctx, queue) == (depth - 1, 0, 0)
 
     run(simulate, queue, rule)
 
@@ -131,7 +134,7 @@ def test_pending_error_ignores_starts_and_keeps_the_pending_one(simulate, queue)
         assert await strobe(ctx, queue, i=start(6)) is None
         assert ctx.get(queue.waiting) and offered(ctx, queue) is None
         set_inputs(ctx, queue, hold=0)
-        assert offered(ctx, queue) == (5, 0)
+        assert offered(ctx, queue) == (5, 0, 0)
         assert await strobe(ctx, queue, drop=1) is None
         assert not ctx.get(queue.waiting) and offered(ctx, queue) is None
 
@@ -155,7 +158,63 @@ def test_start_waits_for_a_packet_unless_it_fills_the_other_input_buffer(simulat
     run(simulate, queue, rule)
 
 
-def test_buffers_of_running_and_pending_programs_are_in_use(simulate, queue):
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_start_comes_after_a_packet_that_waits_for_its_input_buffer(simulate, queue, buffer):
+    """If the packet came before. Then the next packet waits for the start."""
+    async def rule(ctx):
+        own, other = 1 << buffer, 2 >> buffer
+        set_inputs(ctx, queue, reads_input=own, running=own, waiting_input=own)
+        await strobe(ctx, queue, i=start(5, buffer))
+        for _ in range(3):
+            assert ctx.get(queue.waiting) and offered(ctx, queue) is None
+            assert ctx.get(queue.buffer_in_use) == own
+            await ctx.tick()
+        # The pending start does not keep the buffer from the packet.
+        set_inputs(ctx, queue, reads_input=0)
+        assert ctx.get(queue.buffer_in_use) == 0 and offered(ctx, queue) is None
+        await ctx.tick()
+        set_inputs(ctx, queue, waiting_input=0, receiving_input=own)
+        for waiting in (0, own, other):    # the next packet has arrived
+            set_inputs(ctx, queue, waiting_input=waiting)
+            assert ctx.get(queue.buffer_in_use) == own and offered(ctx, queue) is None
+            await ctx.tick()
+        set_inputs(ctx, queue, waiting_input=own, receiving_input=0)
+        assert ctx.get(queue.buffer_in_use) == own
+        assert offered(ctx, queue) == (5, buffer, buffer * STRIDE)
+
+    run(simulate, queue, rule)
+
+
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_start_does_not_come_after_other_packets_that_wait(simulate, queue, buffer):
+    """For the other buffer; or for its own, but after the start."""
+    async def rule(ctx):
+        set_inputs(ctx, queue, waiting_input=2 >> buffer)
+        await strobe(ctx, queue, i=start(5, buffer))
+        for waiting in (2 >> buffer, 1 << buffer):
+            set_inputs(ctx, queue, waiting_input=waiting)
+            assert offered(ctx, queue) == (5, buffer, buffer * STRIDE)
+            assert ctx.get(queue.buffer_in_use) == 1 << buffer
+            await ctx.tick()
+
+    run(simulate, queue, rule)
+
+
+def test_next_start_does_not_wait_for_a_packet_that_was_dropped(simulate, queue):
+    async def rule(ctx):
+        set_inputs(ctx, queue, reads_input=1, waiting_input=1)
+        await strobe(ctx, queue, i=start(5))
+        set_inputs(ctx, queue, hold=1, waiting_input=0)
+        await strobe(ctx, queue, drop=1)
+        set_inputs(ctx, queue, hold=0, reads_input=0)
+        await strobe(ctx, queue, i=start(6))
+        set_inputs(ctx, queue, waiting_input=1)
+        assert offered(ctx, queue) == (6, 0, 0) and ctx.get(queue.buffer_in_use) == 1
+
+    run(simulate, queue, rule)
+
+
+def test_buffers_of_programs_that_read_them_and_of_the_pending_start_are_in_use(simulate, queue):
     async def rule(ctx):
         assert ctx.get(queue.buffer_in_use) == 0b00
         await strobe(ctx, queue, i=start(0, 1))
@@ -163,11 +222,11 @@ def test_buffers_of_running_and_pending_programs_are_in_use(simulate, queue):
         ctx.set(queue.run.ready, 1)
         await ctx.tick()
         ctx.set(queue.run.ready, 0)
-        set_inputs(ctx, queue, running=1)
+        set_inputs(ctx, queue, running=0b10, reads_input=0b10)
         assert ctx.get(queue.buffer_in_use) == 0b10
         await strobe(ctx, queue, i=start(0, 0))
         assert ctx.get(queue.buffer_in_use) == 0b11
-        set_inputs(ctx, queue, running=0)
+        set_inputs(ctx, queue, reads_input=0)    # it runs, but has read its input
         assert ctx.get(queue.buffer_in_use) == 0b01
         await strobe(ctx, queue, drop=1)
         assert ctx.get(queue.buffer_in_use) == 0b00
@@ -186,16 +245,20 @@ def test_buffers_of_running_and_pending_programs_are_in_use(simulate, queue):
 class Model:
     """Model of StartQueue."""
     waiting: tuple | None = None
-    first: int = 0
-    buffer: int = 0
+    packet_first: bool = False
+    first: list = dataclasses.field(default_factory=lambda: [0, 0])
 
     def step(self, request, inputs, ready):
         """Return the expected outputs of this cycle, and advance to the next."""
-        is_receiving = self.waiting is not None and (
-            inputs["receiving_model"] or inputs["receiving_input"] >> self.waiting[1] & 1)
+        descriptor, buffer = self.waiting or (0, 0)
+        receiving = inputs["receiving_input"] >> buffer & 1
+        if self.waiting and receiving:
+            self.packet_first = False
+        is_delayed = inputs["receiving_model"] or receiving or (
+            self.packet_first and inputs["waiting_input"] >> buffer & 1)
         offer = None
-        if self.waiting and not (inputs["hold"] or inputs["refuse"] or is_receiving):
-            offer = self.waiting[0], self.waiting[1] * inputs["input_stride"]
+        if self.waiting and not (inputs["hold"] or inputs["refuse"] or is_delayed):
+            offer = descriptor, buffer, buffer * inputs["input_stride"]
         error, accepted = Error.NONE, False
         if request and not inputs["hold"]:
             if self.waiting or inputs["refuse"]:
@@ -204,17 +267,19 @@ class Model:
                 error = Error.START_RANGE
             else:
                 accepted = True
-        running = inputs["running"]
-        use = {self.buffer} if running else set()
-        use |= {self.waiting[1]} if self.waiting else set()
+        use = inputs["reads_input"]
+        if self.waiting and not self.packet_first:
+            use |= 1 << buffer
         if inputs["reading"] or inputs["sending"] and not inputs["input_stride"]:
-            use = {0, 1}
-        expected = (self.waiting is not None, offer, self.buffer, error, use,
-                    self.first if running else self.waiting and self.waiting[0])
+            use = 0b11
+        expected = (self.waiting is not None, offer, error, use,
+                    self.first[inputs["oldest"]] if inputs["running"] else
+                    self.waiting and descriptor)
         if offer and ready:
-            (self.first, self.buffer), self.waiting = self.waiting, None
+            self.first[buffer], self.waiting = descriptor, None
         if accepted:
             self.waiting = request
+            self.packet_first = bool(inputs["waiting_input"] >> request[1] & 1)
         if inputs["drop"]:
             self.waiting = None
         return expected
@@ -223,13 +288,14 @@ class Model:
 def test_any_sequence_of_starts_follows_the_model(simulate, queue):
     rng = random.Random(97)
     often = {"drop": 0.02, "hold": 0.1, "refuse": 0.1,
-             "receiving_model": 0.1, "reading": 0.1, "running": 0.5, "sending": 0.3}
+             "receiving_model": 0.1, "reading": 0.1, "oldest": 0.5, "sending": 0.3}
 
     async def rule(ctx):
-        model, n_taken, errors = Model(), 0, set()
+        model, n_taken, n_packets_first, errors = Model(), 0, 0, set()
         for _ in range(3000):
             inputs = {name: rng.random() < chance for name, chance in often.items()}
-            inputs["receiving_input"] = rng.choice([0, 0, 1, 2, 3])
+            for name in ("receiving_input", "waiting_input", "running", "reads_input"):
+                inputs[name] = rng.choice([0, 0, 1, 2, 3])
             inputs["input_stride"] = rng.choice([0, 1, STRIDE, CONFIG.act_depth - 1])
             request = None
             if rng.random() < 0.2:
@@ -237,18 +303,18 @@ def test_any_sequence_of_starts_follows_the_model(simulate, queue):
             ready = rng.random() < 0.3
             set_inputs(ctx, queue, i=start(*request) if request else {}, **inputs)
             ctx.set(queue.run.ready, ready)
-            waiting, offer, buffer, error, use, descriptor = model.step(request, inputs, ready)
+            waiting, offer, error, use, descriptor = model.step(request, inputs, ready)
             assert ctx.get(queue.waiting) == waiting
             assert offered(ctx, queue) == offer
-            assert ctx.get(queue.buffer) == buffer
             assert ctx.get(queue.error.code) == error
             assert error is Error.NONE or ctx.get(queue.error.address) == request[0]
-            assert ctx.get(queue.buffer_in_use) == sum(1 << number for number in use)
+            assert ctx.get(queue.buffer_in_use) == use
             assert descriptor is None or ctx.get(queue.descriptor) == descriptor
             errors.add(error)
             n_taken += bool(offer and ready)
+            n_packets_first += waiting and model.packet_first
             await ctx.tick()
         assert errors == {Error.NONE, Error.START_BUSY, Error.START_RANGE}
-        assert n_taken > 100
+        assert n_taken > 100 and n_packets_first > 50
 
     run(simulate, queue, rule)
