@@ -272,8 +272,10 @@ def first_rows(config: EIEConfig, program: NDArray[np.uint64]) -> tuple[list[int
     """
     fields = _used_fields(config, program)
     sources = fields["start"]["source"]
-    # The descriptors that read the input end with the one that frees it.
-    reads_input = np.cumsum(fields["frees_input"][::-1])[::-1] > 0
+    # The descriptors that read the input end with the one that frees it. None does if there is one
+    # input buffer; then only the rows of the input are offset.
+    frees_input = fields["frees_input"]
+    reads_input = (np.cumsum(frees_input[::-1])[::-1] > 0) | (not frees_input.any())
     return (np.unique(sources[reads_input & (fields["offset_source"] == 1)]).tolist(),
             sources[fields["start"]["send"] == 1].tolist())
 

@@ -169,7 +169,9 @@ def test_the_input_is_in_the_rows_that_are_offset_up_to_the_descriptor_that_free
         fields["offset_source"] = np.array(offset)
         assert first_rows(TINY, pack(shape, fields)) == (rows, [7])
     fields["frees_input"][:] = 0
-    assert first_rows(TINY, pack(shape, fields)) == ([], [7])
+    for offset, rows in [([1, 0, 1, 0], [5]), ([1, 1, 0, 0], [5, 6]), ([0, 0, 0, 0], [])]:
+        fields["offset_source"] = np.array(offset)
+        assert first_rows(TINY, pack(shape, fields)) == (rows, [7])
 
 
 def test_elements_of_a_result_are_in_order_of_row_and_pe():

@@ -76,7 +76,8 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         for at, layer in enumerate(network.layers)]
 
     layouts = Layouts.of(config)
-    images = {"ccu.program": pack_program(config, plans, in_regions=act_map.in_regions)}
+    images = {"ccu.program": pack_program(
+        config, plans, two_inputs=act_map.input_stride > 0, in_regions=act_map.in_regions)}
     pointers = pack_pointers(config, encoded)
     spmat = pack_entries(config, encoded)
     act = pack(layouts.act_word, _place_biases(config, act_map, vectors[1:], formats))

@@ -58,12 +58,15 @@ class LayerPlan:
         return -(-n_slots(self.rows, config.n_pe) // config.acc_depth)
 
 
-def pack_program(config: EIEConfig, layers: list[LayerPlan], *, in_regions: bool
-                 ) -> NDArray[np.uint64]:
+def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool,
+                 in_regions: bool) -> NDArray[np.uint64]:
     """Pack the program: the tiles of each layer, and an output where its results are sent.
 
     Parameters
     ----------
+    two_inputs : :class:`bool`
+        True if there are two input buffers, in rows of their own. Later vectors may overwrite a
+        single one, which is therefore not free before the program has ended.
     in_regions : :class:`bool`
         True if all vectors are in the region of the program's buffer; False if only the input is.
 
@@ -83,7 +86,7 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, in_regions: bool
             fields.append({
                 "source": layer.source, "offset_source": in_regions or layer.reads_input,
                 "offset_destination": in_regions,
-                "frees_input": layer.reads_input and tile == n_tiles - 1,
+                "frees_input": two_inputs and layer.reads_input and tile == n_tiles - 1,
                 "alone": not (in_regions or fields), "last_word": layer.source_words - 1,
                 "codebook": layer.codebook,
                 "destination": layer.destination + row, "bias": layer.bias + row,

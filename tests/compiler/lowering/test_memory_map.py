@@ -123,3 +123,17 @@ def test_the_input_is_free_after_the_last_tile_that_reads_it():
     program = program_of(compile_network(network_of([10, 70, 5]), config, outputs="all"))
     assert program["start"]["send"].tolist() == [0, 0, 0, 1, 0, 1]
     assert program["frees_input"].tolist() == [0, 0, 1, 0, 0, 0]
+
+
+def test_a_single_input_buffer_is_not_freed_as_later_vectors_may_be_in_its_rows():
+    network = network_of([64, 40, 64, 64], density=0.1)
+    depth = compile_network(network, ROOMY).report["memory"]["act"]["words_used"]
+    seen = set()
+    for act_depth in range(8, depth + 1):
+        try:
+            build = compile_network(network, dataclasses.replace(ROOMY, act_depth=act_depth))
+        except CompileError:
+            continue
+        seen.add(build.input_buffers)
+        assert program_of(build)["frees_input"].sum() == (build.input_buffers == 2)
+    assert seen == {1, 2}
