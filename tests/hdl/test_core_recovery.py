@@ -174,8 +174,9 @@ WRONG = [
     ({"start": {}, "end": {"destination": 1, "bias": 22, "last_word": 3}}, 0,
      Error.BAD_DESCRIPTOR),
     ({"start": {}, "end": {}, "valid": 0}, 0, Error.NO_END),
-    ({"start": {"last_word": 19}, "end": {"destination": 20}, "ptr_base": TINY.n_pointers - 1}, 0,
-     Error.BAD_POINTER),
+    # It is the last one, as the next one is checked before the pointers have been read.
+    ({"start": {"last_word": 19}, "end": {"destination": 20}, "ptr_base": TINY.n_pointers - 1,
+      "final": 1}, 0, Error.BAD_POINTER),
 ]
 
 
