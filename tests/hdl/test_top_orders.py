@@ -47,40 +47,48 @@ VECTOR_WORDS, LAST_LANES = 9, 2
 
 
 class StubCore(wiring.Component):
-    """Core that runs a program until `finish` or `fail`, and answers a read after three cycles.
+    """Core that runs programs until `finish` or `fail`, and answers a read after three cycles.
 
-    A program sends a vector from `send` on, of words that hold its number and their own.
+    The oldest program frees its input at `free`, and sends a vector from `send` on, of words that
+    hold its number and their own.
     """
 
     def __init__(self, config):
         super().__init__(CcuSignature(config))
-        self.finish, self.fail, self.send = Signal(), Signal(), Signal()
-        self.running, self.reading = Signal(), Signal()
+        self.finish, self.fail, self.send, self.free = Signal(), Signal(), Signal(), Signal()
+        self.reading = Signal()
         self.vector, self.words = Signal(4, reset_less=True), Signal(4)
 
     def elaborate(self, platform):
         m = Module()
         count = Signal(2)
-        with m.FSM() as fsm:
-            with m.State("IDLE"):
-                m.d.comb += self.run.ready.eq(1)
-                with m.If(self.run.valid):
-                    m.next = "RUN"
-                with m.Elif(self.read.valid):
-                    m.next = "READ"
-            with m.State("RUN"):
-                with m.If(self.send & ~self.sending & (self.fault.code == Error.NONE)):
-                    m.d.sync += [self.sending.eq(1), self.vector.eq(self.vector + 1)]
-                with m.If(self.fail):
-                    m.d.sync += self.fault.code.eq(Error.NO_END)
-                with m.Elif(self.finish & (self.fault.code == Error.NONE)):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "IDLE"
-            with m.State("READ"):
-                m.d.comb += self.read.ready.eq(count == 0)
-                m.d.sync += count.eq(count + 1)
-                with m.If(count == 3):
-                    m.next = "IDLE"
+        works = self.running.any() & (self.fault.code == Error.NONE)
+        own   = 1 << self.oldest
+        new   = Mux(self.run.valid & self.run.ready, 1 << self.run.p.buffer, 0)
+        m.d.comb += [
+            self.run.ready.eq(~self.reading & ~self.running.bit_select(self.run.p.buffer, 1)
+                              & (self.fault.code == Error.NONE)),
+            self.read.ready.eq(self.reading & (count == 0)),
+            self.done.eq(works & self.finish & ~self.fail),
+        ]
+        with m.If(works & self.send & ~self.sending):
+            m.d.sync += [self.sending.eq(1), self.vector.eq(self.vector + 1)]
+        with m.If(works & self.fail):
+            m.d.sync += self.fault.code.eq(Error.NO_END)
+        ended = Mux(self.done, own, 0)
+        freed = Mux(self.free & works, own, 0)
+        m.d.sync += [
+            self.running.eq((self.running & ~ended) | new),
+            self.reads_input.eq((self.reads_input & ~ended & ~freed) | new),
+        ]
+        with m.If(self.done):
+            m.d.sync += self.oldest.eq(self.oldest + 1)
+        with m.If(~self.running.any() & new.any()):
+            m.d.sync += self.oldest.eq(self.run.p.buffer)
+        with m.If(self.reading):
+            m.d.sync += [count.eq(count + 1), self.reading.eq(count != 3)]
+        with m.Elif(self.read.valid & ~self.running.any() & ~self.run.valid):
+            m.d.sync += self.reading.eq(1)
         is_end = self.words == VECTOR_WORDS
         is_last = self.words == VECTOR_WORDS - 1
         m.d.comb += [
@@ -94,9 +102,7 @@ class StubCore(wiring.Component):
             with m.If(is_end):
                 m.d.sync += self.sending.eq(0)
         m.d.comb += [
-            self.running.eq(fsm.ongoing("RUN")),
-            self.reading.eq(fsm.ongoing("READ")),
-            self.busy.eq(self.running | self.reading),
+            self.busy.eq(self.running.any() | self.reading),
             self.load.ready.eq(1),
         ]
         return m
@@ -151,7 +157,7 @@ WRITES = {
     "clear": ("CONTROL", {"clear": 1}), "soft reset": ("CONTROL", {"soft_reset": 1}),
     **{name: ("WATCHDOG", {"value": cycles}) for name, cycles in LIMITS.items()},
 }
-STROBES = {"finish": "finish", "fault": "fail", "send": "send"}
+STROBES = {"finish": "finish", "fault": "fail", "send": "send", "free": "free"}
 
 
 def time_limit(events):
@@ -176,7 +182,8 @@ class Machine:
         bank = parts.bank
         observed = {
             "run": core.run.valid & core.run.ready, "buffer": core.run.p.offset != 0,
-            "running": core.running, "reading": core.reading, "done": parts.counts.done,
+            "running": core.running, "inputs": core.reads_input, "reading": core.reading,
+            "done": parts.counts.done,
             "pending": parts.faults.supervision.error_pending, "new": parts.faults.new_error,
             "resetting": bank.status_resetting, "failed": parts.load.error.code,
             "start": bank.start_write, "clear": parts.faults.supervision.clear_request,
@@ -274,7 +281,6 @@ def check(log, packet=None, *, double=True, forced=False):
     clears = find(log, "clear")
     for cycle in find(log, "failed"):
         assert log[cycle + 1]["pending"] or cycle in clears
-    buffer = 0    # of the program that runs
     for cycle, seen in enumerate(log):
         # Nothing starts from an error on, and a machine that is idle has nothing to do.
         assert not (seen["run"] and (seen["pending"] or seen["failed"])), cycle
@@ -282,11 +288,13 @@ def check(log, packet=None, *, double=True, forced=False):
             "failed", "running", "reading", "sending", "queued", "resetting", "offered",
             "beat waits"))), cycle
         # No word is written to what a program or a read uses.
-        buffer = seen["buffer"] if seen["run"] else buffer
-        is_used = seen["memory"] != Memory.ACT.value or seen["row"] // INPUT_WORDS == buffer
-        assert not (seen["word"] and is_used and (seen["run"] or seen["running"])), cycle
+        is_row = seen["memory"] == Memory.ACT.value
+        used = seen["inputs"] | seen["run"] << seen["buffer"]
+        is_used = used >> seen["row"] // INPUT_WORDS & 1 if is_row else \
+            seen["run"] or seen["running"]
+        assert not (seen["word"] and is_used), cycle
         assert not (seen["word"] and seen["reading"]), cycle
-        is_row = seen["memory"] == Memory.ACT.value and double
+        is_row = is_row and double
         assert not (seen["word"] and seen["sending"] and not is_row), cycle
         assert not (seen["reading"] and seen["sending"]), cycle
     if packet is not None:
@@ -356,6 +364,9 @@ def check_results(log, forced):
 OTHERS = {
     "idle": ["start 0", "start 1", "clear", "read"],
     "running": ["finish", "start 1"],
+    # An input packet A waits.
+    "its buffer is read": ["free", "finish", "start 1", "fault", "clear"],
+    "two running": ["free", "finish", "fault"],
     # The header of A has arrived before, and a start waits for the rest.
     "waiting": ["clear", "read"],
     "waiting while one is running": ["finish", "fault"],
@@ -367,6 +378,8 @@ def arrange(packet, state):
     events = collections.defaultdict(list)
     if "running" in state:
         events[2] = ["start 0"]
+    if state in ("its buffer is read", "two running"):
+        events[5] = ["start 1"]
     sent = "waiting" in state
     if sent:
         events[4] = [packet.beats[:1]]
