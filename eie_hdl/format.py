@@ -149,10 +149,10 @@ class Layouts:
         earlier results have been sent. `start.send`: send the source to the host instead; `end` is
         ignored. `offset_source`, `offset_destination`: add the offset of the program's buffer to
         the first row of the source, or of the destination; biases are never offset. `frees_input`:
-        no later descriptor reads or overwrites the input. `alone`, in the first descriptor: wait until
-        earlier programs have ended, as not all vectors are in the region of the buffer. `final`:
-        the program ends. `valid` is set in all descriptors, so that cleared memory is not a
-        program.
+        no later descriptor reads or overwrites the input. `alone`, in the first descriptor: wait
+        until earlier programs have ended, as not all vectors are in the region of the buffer.
+        `final`: the program ends. `valid` is set in all descriptors, so that cleared memory is not
+        a program.
     run : :class:`~amaranth.lib.data.StructLayout`
         Start of a program: the first `descriptor`, and the `offset` in rows that is added to the
         sources and destinations of descriptors with `offset_source` and `offset_destination`.
