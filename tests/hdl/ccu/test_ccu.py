@@ -3,14 +3,14 @@
 import collections
 import dataclasses
 import random
-from functools import partial
+import types
 
 import pytest
 from amaranth.hdl import Shape
 
 from eie_hdl.ccu.ccu import Ccu
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, PRESETS, EIEConfig
-from eie_hdl.format import COUNTERS, Kind, Layouts, Memory
+from eie_hdl.format import ANY_UNWRITTEN, COUNTERS, MAX_TILES, Kind, Layouts, Memory
 from eie_hdl.registers import Error
 from eie_hdl.tree.tree import EVENTS
 from support.simulation import get, nothing, put
@@ -88,15 +88,11 @@ def words(config, program):
             for address, descriptor in enumerate(program)]
 
 
-def messages(config, program, found, offset, watched):
-    """Expected broadcast messages."""
+def messages(config, run):
+    """Expected messages of the tiles of a run, without their starts."""
     layouts = Layouts.of(config)
-    for descriptor, elements in zip(program, found):
-        start = descriptor["start"]
-        yield Kind.START, layouts.start.const({
-            **start, "source": start["source"] + offset * descriptor["offset_source"],
-            "watched": watched})
-        if not start["send"]:
+    for descriptor, elements in zip(run.program, run.found):
+        if not descriptor["start"]["send"]:
             for element in elements:
                 yield Kind.ACTIVATION, layouts.activation.const({
                     "pointer": descriptor["ptr_base"] + element["column"],
@@ -104,7 +100,7 @@ def messages(config, program, found, offset, watched):
             end = descriptor["end"]
             yield Kind.END, layouts.end.const({
                 **end, "destination": end["destination"]
-                + offset * descriptor["offset_destination"]})
+                + run.offset * descriptor["offset_destination"]})
 
 
 def wrapped(value, config):
@@ -129,44 +125,93 @@ def seen(message):
     return message.kind, message.body[message.kind.name.lower()]
 
 
-class Pes:
-    """Script of the other end of the link, and what it has seen.
+@dataclasses.dataclass
+class Run:
+    """A program that is run: its descriptors, and what has been seen of it.
 
     `found` are the tokens that follow each start, of the scanners or of a vector; `overflows` the
     token of each tile.
     """
-    def __init__(self, dut, program, found, overflows, *, n_pe=4, stalls=(0, 0), full=0.0, seed=1):
-        self.dut, self.program, self.found, self.overflows = dut, program, found, overflows
+    program: list
+    found: list
+    overflows: list
+    offset: int = 0
+    messages: list = dataclasses.field(default_factory=list)    # of its tiles, without starts
+    n_started: int = 0    # descriptors
+    n_tiles_started: int = 0
+    n_written: int = 0
+
+    def is_next(self, start):
+        """True if a start is that of the next descriptor."""
+        if self.n_started == len(self.program):
+            return False
+        descriptor = self.program[self.n_started]
+        expected = descriptor["start"]
+        source = expected.get("source", 0) + self.offset * descriptor.get("offset_source", 0)
+        return start.source == source and all(
+            getattr(start, name) == expected.get(name, 0)
+            for name in ("codebook", "last_word", "send", "last_lane", "last_pe"))
+
+
+class Tile:
+    """A tile that has been started."""
+
+    def __init__(self, run, start):
+        number = run.n_started
+        self.run, self.unwritten = run, start.unwritten
+        self.descriptor, self.found = run.program[number], run.found[number]
+        self.is_new = True    # nothing has been found
+
+
+class Pes:
+    """Script of the other end of the link, and what it has seen, for the given runs in order."""
+
+    def __init__(self, dut, runs, *, n_pe=4, stalls=(0, 0), full=0.0, seed=1):
+        self.dut, self.runs = dut, list(runs)
         self.n_pe = n_pe
         self.input_stall, self.full = stalls[0], full
         self.seed = seed
-        self.messages, self.loads = [], []
-        self.n_started, self.n_ended, self.n_written = 0, 0, 0
-        self.tiles, self.vectors = collections.deque(), collections.deque()
-        self.counts = {}
+        self.loads = []
+        self.n_runs, self.in_flight = 0, {}    # by buffer
+        self.tiles, self.n_begun, self.n_ended, self.n_written = [], 0, 0, 0
+        self.vectors = collections.deque()
+        self.counts, self.recent = {}, collections.deque([0], EIEConfig(n_pe=n_pe).n_in_flight)
         self.may_write = True
 
     def benches(self):
-        return [self.listen, self.write, self.fill_queues,
-                partial(self.answer, self.dut.link.scan, self.tiles, self.seed),
-                partial(self.answer, self.dut.link.result, self.vectors, self.seed + 3)]
+        return [self.listen, self.write, self.fill_queues, self.scan, self.send]
 
-    async def answer(self, stream, starts, seed, ctx):
-        """Offer the tokens of each start."""
-        rng = random.Random(seed)
+    async def scan(self, ctx):
+        """Offer the tokens of each tile, after enough tiles before it have been written."""
+        rng = random.Random(self.seed)
         while True:
-            while not starts:
+            while self.n_begun == len(self.tiles) or not self.may_begin(self.n_begun):
                 await ctx.tick()
-            await put(ctx, stream, [*self.found[starts.popleft()], END], stall=self.input_stall,
-                      rng=rng)
+            self.n_begun += 1
+            await put(ctx, self.dut.link.scan, [*self.tiles[self.n_begun - 1].found, END],
+                      stall=self.input_stall, rng=rng)
+
+    def may_begin(self, number):
+        allowed = self.tiles[number].unwritten
+        return allowed == ANY_UNWRITTEN or number - self.n_written <= allowed
+
+    async def send(self, ctx):
+        rng = random.Random(self.seed + 3)
+        while True:
+            while not self.vectors:
+                await ctx.tick()
+            await put(ctx, self.dut.link.result, [*self.vectors.popleft(), END],
+                      stall=self.input_stall, rng=rng)
 
     async def write(self, ctx):
         rng = random.Random(self.seed + 1)
         while True:
             while self.n_written == self.n_ended or not self.may_write:
                 await ctx.tick()
-            await put(ctx, self.dut.link.written, [self.overflows[self.n_written]],
+            run = self.tiles[self.n_written].run
+            await put(ctx, self.dut.link.written, [run.overflows[run.n_written]],
                       stall=self.input_stall and 0.9, rng=rng)
+            run.n_written += 1
             self.n_written += 1
 
     async def fill_queues(self, ctx):
@@ -180,54 +225,104 @@ class Pes:
             await ctx.tick()
 
     async def listen(self, ctx):
-        """Log messages, check them against the rules, and count them."""
+        """Log messages, check them against the rules, and count the cycles."""
         link, host = self.dut.link, self.dut.host
-        scanning = was_stopped = was_loading = False
-        recent = collections.deque([0], EIEConfig(n_pe=self.n_pe).n_in_flight)
-        watched = [host.busy, link.filling, link.full, link.events, link.message.valid,
-                   link.message.payload, link.load.valid, link.load.payload,
-                   link.scan.valid, link.scan.ready, link.scan.payload,
-                   host.result_blocked, host.run.valid & host.run.ready, host.sending,
-                   host.result.valid & host.result.ready & host.result.p.end, host.fault.code]
-        sending = False
-        async for (_, _, busy, filling, full, events, given, message, loading, load, found, taken,
-                   element, refused, run, is_sending, sent, fault) in ctx.tick().sample(*watched):
-            # A start is seen a cycle after the sequencer has sent it, as is a fault of it.
-            starts = (given and message.kind is Kind.START and message.body.start.send
-                      and not fault)
-            assert is_sending == (sending or starts)
-            sending = is_sending and not sent
-            if loading:
+        signals = {
+            "busy": host.busy, "running": host.running, "filling": link.filling, "full": link.full,
+            "events": link.events, "given": link.message.valid, "message": link.message.payload,
+            "loading": link.load.valid, "load": link.load.payload, "found": link.scan.valid,
+            "taken": link.scan.ready, "element": link.scan.payload,
+            "refused": host.result_blocked, "sending": host.sending, "written": link.written.valid,
+            "run": host.run.valid & host.run.ready, "buffer": host.run.p.buffer,
+            "sent": host.result.valid & host.result.ready & host.result.p.end,
+            "done": host.done, "oldest": host.oldest, "watched": host.watched}
+        was_stopped = was_loading = sending = False
+        n_current = n_written = 0    # tiles broadcast; written, as the CCU knows
+        async for _, _, *values in ctx.tick().sample(*signals.values()):
+            now = types.SimpleNamespace(**dict(zip(signals, values)))
+            if now.loading:
                 assert not (self.n_pe == 1 and was_loading), "A word has no time to be written"
-                self.loads.append(load)
-            was_loading = loading and busy
-            if given:
-                kind, body = seen(message)
-                self.messages.append((kind, body))
+                self.loads.append(now.load)
+            was_loading = now.loading and now.busy
+            starts_vector = False
+            if now.given:
                 assert not was_stopped, "The queues are full"
-                if kind is Kind.START:
-                    scanning = not body.send
-                    if self.program[self.n_started].get("barrier"):
-                        assert self.n_written == self.n_ended, "A tile is not yet written"
-                    (self.tiles if scanning else self.vectors).append(self.n_started)
-                    self.n_started += 1
-                if kind is Kind.END and self.program[self.n_started - 1].get("result_barrier"):
-                    assert not is_sending, "A result has not yet been sent"
-                self.n_ended += kind is Kind.END
-            recent.append(given)
-            stopped = full or (filling and sum(recent) > FILLING_LIMIT)
-            is_activation = scanning and found and not element.end
-            step = {"cycles": busy, "broadcasts": is_activation and taken,
-                    "ptr_reads": self.n_pe * (is_activation and taken),
-                    "phase_compute": scanning,
-                    "stall_full": is_activation and stopped, "stall_scan": scanning and not found,
-                    "stall_result": busy and refused,
-                    **{name: events[name] for name in EVENTS}}
-            self.counts = {name: 0 if run else self.counts.get(name, 0) + step[name]
-                           for name in step}
-            if found and taken and element.end:
-                scanning = False
+                starts_vector = self.take(now)
+            assert now.sending == (sending or starts_vector)
+            sending = now.sending and not now.sent
+            self.recent.append(now.given)
+            stopped = now.full or (now.filling and sum(self.recent) > FILLING_LIMIT)
+            tile = self.tiles[n_current] if n_current < len(self.tiles) else None
+            n_unwritten = len(self.tiles) - n_written
+            self.count(now, self.events(now, tile, stopped, n_unwritten))
+            if tile:
+                tile.is_new = tile.is_new and not now.found
+            n_current += now.found and now.taken and now.element.end
+            n_written += now.written
             was_stopped = stopped
+            if now.done:
+                del self.in_flight[now.oldest]
+            if now.run:
+                self.in_flight[now.buffer] = self.runs[self.n_runs]
+                self.n_runs += 1
+
+    def take(self, now):
+        """Log a message of a program in flight; return True if it starts a vector."""
+        kind, body = seen(now.message)
+        if kind is Kind.START:
+            assert body.watched == now.watched
+            [run] = [run for run in self.in_flight.values() if run.is_next(body)]
+            return self.take_start(run, body, oldest=next(iter(self.in_flight.values())))
+        tile = self.tiles[self.n_ended]
+        tile.run.messages.append((kind, body))
+        if kind is Kind.END:
+            assert not (tile.descriptor.get("result_barrier") and now.sending)
+            self.n_ended += 1
+        return False
+
+    def take_start(self, run, start, oldest):
+        """Check the start of a descriptor."""
+        descriptor, found = run.program[run.n_started], run.found[run.n_started]
+        since = next((number for number, tile in enumerate(reversed(self.tiles))
+                      if tile.run is run), 0)
+        assert not descriptor.get("alone") or run is oldest
+        if start.send:
+            assert run is oldest, "A younger program sends nothing"
+            assert not (descriptor.get("barrier") and run.n_written < run.n_tiles_started)
+            self.vectors.append(found)
+        else:
+            if descriptor.get("barrier") and run.n_tiles_started:
+                assert start.unwritten == min(since, ANY_UNWRITTEN - 1)
+            assert descriptor.get("barrier") or start.unwritten == ANY_UNWRITTEN
+            assert not self.tiles or self.may_begin(len(self.tiles) - 1), "There is no room"
+            assert len(self.tiles) - self.n_written < MAX_TILES + 1
+            assert len(self.tiles) - self.n_ended < 2, "Two ends are overtaken"
+            self.tiles.append(Tile(run, start))
+            run.n_tiles_started += 1
+        run.n_started += 1
+        return bool(start.send)
+
+    def events(self, now, tile, stopped, n_unwritten):
+        """Events of this cycle that are counted."""
+        is_activation = bool(tile) and now.found and not now.element.end
+        for_tiles = (bool(tile) and tile.is_new and not now.found
+                     and bool(tile.descriptor.get("barrier")))
+        n_pe, runs = self.n_pe, now.running != 0
+        return {
+            "cycles": runs, "broadcasts": is_activation and now.taken,
+            "ptr_reads": n_pe * (is_activation and now.taken),
+            "phase_compute": is_activation or (bool(tile) and not now.found and not for_tiles),
+            "stall_barrier": for_tiles or (runs and not tile and n_unwritten > 0),
+            "stall_full": is_activation and stopped,
+            "stall_scan": bool(tile) and not now.found and not for_tiles,
+            "stall_result": runs and now.refused,
+            **{name: now.events[name] for name in EVENTS}}
+
+    def count(self, now, events):
+        """Count events since a program started while none was in flight."""
+        cleared = now.run and not now.running
+        self.counts = {name: 0 if cleared else self.counts.get(name, 0) + event
+                       for name, event in events.items()}
 
 
 async def run(ctx, dut, first=0, offset=0):
@@ -262,36 +357,32 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
     config = CONFIGS[name]
     layouts = Layouts.of(config)
     rng = random.Random(29)
-    offset, watched = rng.randrange(config.act_depth), rng.randrange(config.n_pe)
+    offset = rng.randrange(config.act_depth)
     program, found = random_program(rng, config, min(9, config.program_depth), offset)
     n_tiles = sum(not descriptor["start"]["send"] for descriptor in program)
     tokens = [[int(tile in tiles) for tile in range(n_tiles)] for tiles in (
         {n_tiles - 1, n_tiles - 2}, {}, {0, n_tiles - 1})]
+    runs = [Run(program, found, tokens[turn], offset) for turn in range(3)]
     loads = random_activations(rng, config, 12)
     expected = results(config, program, found)
     dut = Ccu(config)
-    pes = Pes(dut, program * 3, found * 3, sum(tokens, []), n_pe=config.n_pe, stalls=stalls)
+    pes = Pes(dut, runs, n_pe=config.n_pe, stalls=stalls)
     last_run = False
 
     async def host(ctx):
         nonlocal last_run
-        ctx.set(dut.host.watched, watched)
+        ctx.set(dut.host.watched, rng.randrange(config.n_pe))
         await put(ctx, dut.host.load, words(config, program), stall=stalls.input)
         for turn in range(3):
-            pes.messages.clear()
             last_run = turn == 2
             pes.full = 0.5 * last_run
             await run(ctx, dut, offset=offset)
-            assert pes.messages == list(messages(config, program, found, offset, watched))
-            assert pes.n_written == pes.n_ended == (turn + 1) * n_tiles
+            assert runs[turn].messages == list(messages(config, runs[turn]))
+            assert runs[turn].n_written == n_tiles and runs[turn].n_started == len(program)
             assert ctx.get(dut.host.overflow) == any(tokens[turn])
             if any(tokens[turn]):
                 assert ctx.get(dut.host.overflow_tile) == tokens[turn].index(1)
-            counts = counters(ctx, dut)
-            assert pes.counts == {name: counts[name] for name in pes.counts}
-            assert counts["cycles"] == sum(counts[name] for name in (
-                "phase_control", "phase_compute", "phase_output", "stall_barrier"))
-            assert counts["macs"] > 0
+            check_counters(ctx, dut, pes)
         await ctx.tick().repeat(30)
         assert pes.loads == [layouts.load.const(load) for load in loads]
 
@@ -306,6 +397,74 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
         await nothing(ctx, dut.host.result)
 
     simulate(dut, host, loader, consumer, background=pes.benches())
+
+
+def check_counters(ctx, dut, pes):
+    counts = counters(ctx, dut)
+    assert pes.counts == {name: counts[name] for name in pes.counts}
+    assert counts["cycles"] == sum(counts[name] for name in (
+        "phase_control", "phase_compute", "phase_output", "stall_barrier"))
+    assert counts["macs"] > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_programs_in_flight_run_as_the_model_does(simulate, stalls, seed):
+    """Of different lengths and first descriptors, one for each buffer, some of them `alone`.
+
+    They end in the order of their starts, and their results are sent in this order. Each has its
+    own overflows.
+    """
+    config, rng = CONFIGS["tiny"], random.Random(seed)
+    offset = rng.randrange(1, 40)
+    programs = [random_program(rng, config, count, buffer * offset)
+                for buffer, count in enumerate((rng.randint(2, 6), rng.randint(4, 9)))]
+    programs[seed % 2][0][0]["alone"] = seed == 2
+    first = [0, len(programs[0][0])]
+    order = [rng.randrange(2) for _ in range(10)]
+    runs = []
+    for buffer in order:
+        program, found = programs[buffer]
+        tokens = [int(rng.random() < 0.2) for each in program if not each["start"]["send"]]
+        runs.append(Run(program, found, tokens, buffer * offset))
+    dut = Ccu(config)
+    pes = Pes(dut, runs, n_pe=config.n_pe, stalls=stalls, full=0.2)
+    n_done, n_both = 0, 0
+
+    async def host(ctx):
+        await put(ctx, dut.host.load, words(config, [*programs[0][0], *programs[1][0]]))
+        for buffer in order:
+            await put(ctx, dut.host.run, [{"descriptor": first[buffer], "buffer": buffer,
+                                           "offset": buffer * offset}])
+        while ctx.get(dut.host.busy):
+            await ctx.tick()
+        await ctx.tick().repeat(2)
+        for each in runs:
+            assert each.messages == list(messages(config, each))
+        check_counters(ctx, dut, pes)
+
+    async def consumer(ctx):
+        expected = sum((results(config, each.program, each.found) for each in runs), [])
+        received = await get(ctx, dut.host.result, len(expected), stall=stalls.output)
+        assert list(map(seen_result, received)) == expected
+        await nothing(ctx, dut.host.result)
+
+    async def watch(ctx):
+        nonlocal n_done, n_both
+        was_done = False
+        async for *_, done, running, oldest, overflow, number in ctx.tick().sample(
+                dut.host.done, dut.host.running, dut.host.oldest, dut.host.overflow,
+                dut.host.overflow_tile):
+            if was_done:
+                tokens = runs[n_done - 1].overflows
+                assert overflow == any(tokens)
+                assert not overflow or number == tokens.index(1)
+            assert not done or oldest == order[n_done]
+            was_done = done
+            n_done += done
+            n_both += running == 3
+
+    simulate(dut, host, consumer, background=[*pes.benches(), watch], deadline=20_000)
+    assert n_done == len(order) and n_both > 50
 
 
 def tile(**fields):
@@ -327,7 +486,7 @@ def test_activation_is_broadcast_in_every_cycle_one_cycle_after_the_scanner(simu
     async def bench(ctx):
         await put(ctx, dut.host.load, words(config, program))
         await put(ctx, dut.host.run, [{}])
-        await ctx.tick().until(dut.link.scan.ready)
+        await ctx.tick().until(dut.link.message.valid)
         ctx.set(dut.link.scan.valid, 1)
         for element in elements:
             ctx.set(dut.link.scan.payload, element)
@@ -344,7 +503,7 @@ def test_tiles_without_a_barrier_do_not_wait_to_be_written(simulate):
     config = PRESETS["tiny"]
     program = [tile(barrier=int(n == 0), final=int(n == 7)) for n in range(8)]
     dut = Ccu(config)
-    pes = Pes(dut, program, [[]] * 8, [0] * 8)
+    pes = Pes(dut, [Run(program, [[]] * 8, [0] * 8)])
     pes.may_write = False
 
     async def bench(ctx):
@@ -367,7 +526,7 @@ def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
     config = PRESETS["tiny"]
     program = [tile(), tile(barrier=1), tile(final=1)]
     dut = Ccu(config)
-    pes = Pes(dut, program * 3, [[]] * 9, [0] * 9)
+    pes = Pes(dut, [Run(program, [[]] * 3, [0] * 3) for _ in range(3)])
     counts = []
 
     async def bench(ctx):
@@ -402,14 +561,14 @@ def test_program_starts_at_the_requested_word_and_may_end_with_the_last(simulate
     program = [tile(ptr_base=n, final=int(n == depth - 1)) for n in range(depth)]
     found = [[{"column": 0, "value": 1}]] * depth
     dut = Ccu(config)
-    pes = Pes(dut, program, found, [0] * depth)
+    pes = Pes(dut, [Run(program[-3:], found[-3:], [0] * 3)])
 
     async def bench(ctx):
         await put(ctx, dut.host.load, words(config, program))
         await run(ctx, dut, depth - 3)
         await ctx.tick().repeat(20)
         assert ctx.get(dut.host.fault.code) == Error.NONE
-        assert [body.pointer for kind, body in pes.messages if kind is Kind.ACTIVATION] == [
+        assert [body.pointer for kind, body in pes.runs[0].messages if kind is Kind.ACTIVATION] == [
             depth - n for n in (3, 2, 1)]
 
     simulate(dut, bench, background=pes.benches())
@@ -442,7 +601,7 @@ N_POINTERS = CONFIGS["tiny"].n_pointers
     (1, tile(ptr_base=N_POINTERS - 3, final=1), 0, Error.BAD_POINTER),
 ])
 def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, error):
-    """No more than its start, or activations up to the one without pointers, is broadcast.
+    """Its start is not broadcast, or activations only up to the one without pointers.
 
     Nothing of a vector that it would send goes to the host.
     """
@@ -452,8 +611,8 @@ def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, er
     elements = [{"column": n, "value": 1} for n in range(3)]
     dut = Ccu(config)
     vector = [{"word": [1, 2, 3, 4], "last_lane": 3}]
-    pes = Pes(dut, program, [*[elements] * address, vector if wrong["start"].get("send")
-                             else elements], [0] * address)
+    found = [*[elements] * address, vector if wrong["start"].get("send") else elements]
+    pes = Pes(dut, [Run(program, found, [0] * address, offset)])
 
     async def bench(ctx):
         await put(ctx, dut.host.load, words(config, program))
@@ -466,12 +625,13 @@ def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, er
             await ctx.tick()
         assert ctx.get(dut.host.fault) == dut.host.fault.shape().const(
             {"code": error, "address": address})
-        kinds = [kind for kind, _ in pes.messages]
-        n_sent = 0
+        kinds = [kind for kind, _ in pes.runs[0].messages]
+        expected = [*[Kind.ACTIVATION] * 3, Kind.END] * address
         if error is Error.BAD_POINTER:    # the pointer after the column must be there, too
-            n_sent = config.n_pointers - 1 - wrong["ptr_base"] + 1
-        assert kinds[:5 * address] == [Kind.START, *[Kind.ACTIVATION] * 3, Kind.END] * address
-        assert kinds[5 * address:] == [Kind.START] + [Kind.ACTIVATION] * n_sent
+            expected += [Kind.ACTIVATION] * (config.n_pointers - 1 - wrong["ptr_base"] + 1)
+            assert kinds == expected and pes.runs[0].n_started == address + 1
+        else:
+            assert kinds == expected[:len(kinds)] and pes.runs[0].n_started <= address
 
     simulate(dut, bench, background=pes.benches())
 
@@ -480,12 +640,12 @@ def test_column_may_have_the_last_two_pointers(simulate):
     config = CONFIGS["tiny"]
     program = [tile(ptr_base=config.n_pointers - 4, final=1)]
     dut = Ccu(config)
-    pes = Pes(dut, program, [[{"column": n, "value": 1} for n in range(3)]], [0])
+    pes = Pes(dut, [Run(program, [[{"column": n, "value": 1} for n in range(3)]], [0])])
 
     async def bench(ctx):
         await put(ctx, dut.host.load, words(config, program))
         await run(ctx, dut)
         assert ctx.get(dut.host.fault.code) == Error.NONE
-        assert pes.messages[3][1].pointer == config.n_pointers - 2
+        assert pes.runs[0].messages[2][1].pointer == config.n_pointers - 2
 
     simulate(dut, bench, background=pes.benches())
