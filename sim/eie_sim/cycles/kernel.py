@@ -893,7 +893,7 @@ def run(machine, program, host, n_sent, deadline):
             is_new = False
         if (starts and is_send) or (hands_over and accepts):
             context.step += 1
-            state = _FETCH
+            selected, state = oldest, _FETCH
         elif starts_tile:
             state = _STARTED
         elif is_ready and must_wait and other_pending:
