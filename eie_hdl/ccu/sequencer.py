@@ -110,13 +110,11 @@ class Sequencer(wiring.Component):
             starter.frees_input.eq(tiles.frees_input),
             starter.errors.eq(tiles.errors),
             tiles.sending.eq(self.sending),
-            tiles.queues_full.eq(self.queues_full),
             *(getattr(self, name).eq(getattr(starter, name)) for name in (
                 "running", "reads_input", "oldest", "done", "fault", "reading")),
             self.busy.eq(self.running.any() | self.reading),
         ]
-        no_fault = self.fault.code == Error.NONE
-        self._merge(m, starter, tiles, no_fault)
+        self._merge(m, starter, tiles)
         self._pass_results(m, starter)
         if self._config.readback:
             self._read_memory(m, starter)
@@ -124,9 +122,10 @@ class Sequencer(wiring.Component):
 
         return m
 
-    def _merge(self, m, starter, tiles, no_fault):
+    def _merge(self, m, starter, tiles):
         """Merge starts and messages of tiles; starts have priority."""
-        message = self.message
+        message  = self.message
+        no_fault = self.fault.code == Error.NONE
         m.d.comb += [
             message.valid.eq((starter.o.valid | tiles.o.valid) & no_fault),
             starter.o.ready.eq(message.ready & no_fault),
@@ -172,6 +171,7 @@ class Sequencer(wiring.Component):
         is_idle  = runs & ~tiles.busy
         for_tile = self.unwritten.any()
         m.d.comb += [
+            tiles.queues_full.eq(self.queues_full),
             self.strobes.eq(tiles.strobes.as_value()),
             self.strobes.cycles.eq(runs),
             self.strobes.stall_result.eq(runs & self.result_blocked),

@@ -78,57 +78,61 @@ class TileBroadcaster(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        tile = Signal(tile_layout(self._config))
-        new  = Signal()    # nothing of the tile has been found yet
-        step, found = tile.descriptor, self.scan
-        sent     = Signal()
+        tile     = Signal(tile_layout(self._config))
+        new      = Signal()    # nothing of the tile has been found yet
         is_end   = Signal()    # of this tile
         is_found = Signal()    # an activation of this tile
         ends     = Signal()
         m.d.comb += [
-            is_end.eq(self.busy & found.valid & found.p.end),
-            is_found.eq(self.busy & found.valid & ~found.p.end),
-            sent.eq(self.o.valid & self.o.ready),
-            ends.eq(sent & is_end),
-            found.ready.eq(sent),
+            is_end.eq(self.busy & self.scan.valid & self.scan.p.end),
+            is_found.eq(self.busy & self.scan.valid & ~self.scan.p.end),
+            self.scan.ready.eq(self.o.valid & self.o.ready),
+            ends.eq(self.scan.ready & is_end),
             self.i.ready.eq(~self.busy | ends),
+            self.frees_input.eq((ends & tile.descriptor.frees_input) << tile.program),
         ]
         with m.If(self.i.ready):
             m.d.sync += [tile.eq(self.i.payload), self.busy.eq(self.i.valid), new.eq(1)]
-        with m.Elif(found.valid):
+        with m.Elif(self.scan.valid):
             m.d.sync += new.eq(0)
 
-        # The message.
-        must_wait = step.result_barrier & self.sending
-        pointer   = step.ptr_base + found.p.column
+        must_wait = tile.descriptor.result_barrier & self.sending
         m.d.comb += self.o.valid.eq(is_found | (is_end & ~must_wait))
-        with m.If(found.p.end):
+        self._drive_message(m, tile)
+        for_tiles = new & tile.descriptor.barrier    # its source may still have to be written
+        self._count(m, for_tiles, is_found, is_end, must_wait)
+
+        return m
+
+    def _drive_message(self, m, tile):
+        """Drive the payload, and report an activation without pointers."""
+        found   = self.scan.p
+        pointer = tile.descriptor.ptr_base + found.column
+        error   = self.errors[tile.program]
+        with m.If(found.end):
             m.d.comb += [
                 self.o.p.kind.eq(Kind.END),
-                self.o.p.body.end.eq(step.end),
+                self.o.p.body.end.eq(tile.descriptor.end),
             ]
         with m.Else():
             m.d.comb += [
                 self.o.p.kind.eq(Kind.ACTIVATION),
                 self.o.p.body.activation.pointer.eq(pointer),
-                self.o.p.body.activation.value.eq(found.p.value),
+                self.o.p.body.activation.value.eq(found.value),
             ]
+            with m.If(self.scan.ready & (pointer > self._config.n_pointers - 2)):
+                m.d.comb += [error.code.eq(Error.BAD_POINTER), error.address.eq(tile.address)]
 
-        # What the program, and the counters, should know.
-        error     = self.errors[tile.program]
-        for_tiles = Signal()    # the tile's source may still have to be written
-        m.d.comb += self.frees_input.eq((ends & step.frees_input) << tile.program)
-        with m.If(is_found & sent & (pointer > self._config.n_pointers - 2)):
-            m.d.comb += [error.code.eq(Error.BAD_POINTER), error.address.eq(tile.address)]
+    def _count(self, m, for_tiles, is_found, is_end, must_wait):
+        """Count the cycles of a tile in one phase each, and its activations."""
+        is_late    = self.busy & ~self.scan.valid
+        at_barrier = is_late & for_tiles
         m.d.comb += [
-            for_tiles.eq(self.busy & new & step.barrier & ~found.valid),
-            self.strobes.stall_barrier.eq(for_tiles),
-            self.strobes.phase_compute.eq(self.busy & ~is_end & ~for_tiles),
+            self.strobes.stall_barrier.eq(at_barrier),
+            self.strobes.phase_compute.eq(self.busy & ~is_end & ~at_barrier),
             self.strobes.phase_output.eq(is_end & must_wait),
             self.strobes.phase_control.eq(is_end & ~must_wait),
-            self.strobes.broadcasts.eq(is_found & sent),
+            self.strobes.broadcasts.eq(is_found & self.scan.ready),
             self.strobes.stall_full.eq(is_found & self.queues_full),
-            self.strobes.stall_scan.eq(self.busy & ~found.valid & ~for_tiles),
+            self.strobes.stall_scan.eq(is_late & ~at_barrier),
         ]
-
-        return m

@@ -135,29 +135,31 @@ def test_of_two_programs_a_tile_of_the_other_one_is_started_in_between(simulate)
     play(bench)
 
 
-@pytest.mark.parametrize("n_between", range(5))
+@pytest.mark.parametrize("n_between", range(1, 6))
 def test_unwritten_is_the_number_of_tiles_started_after_the_last_one_of_the_program(simulate,
                                                                                    n_between):
-    """Of the other program, up to two. Without one, the CCU waits until the tile is written."""
-    other = [*[tile()] * n_between, tile(alone=1, final=1)]
-    dut, pes, play = script(simulate, [tile(), tile(barrier=1), tile(final=1)], other)
+    """Of the other program, up to two. The next start waits for room in the PEs."""
+    older = [tile(), tile(barrier=1), *[tile()] * (n_between - 1), send(barrier=1, final=1)]
+    dut, pes, play = script(simulate, [tile(), tile(barrier=1), tile(final=1)], older)
 
     async def bench(ctx):
         ready(ctx, dut)
         ctx.set(dut.o.ready, 0)
-        await run(ctx, dut, 0, 1)
+        await run(ctx, dut, 1, 0)
         ctx.set(dut.o.ready, 1)
         await ctx.tick().repeat(60)
-        first = [(0, ANY_UNWRITTEN), *[(1, ANY_UNWRITTEN)] * n_between]
-        second = [(0, min(n_between, ANY_UNWRITTEN - 1))]
-        assert pes.starts == first + second * (n_between > 0)
+        first = [(1, ANY_UNWRITTEN), (0, ANY_UNWRITTEN), (1, 1)]
+        assert pes.starts == first
+        second = [*[(1, ANY_UNWRITTEN)] * (n_between - 1), (0, min(n_between, ANY_UNWRITTEN - 1))]
+        await pes.write(ctx)
+        await ctx.tick().repeat(60)
+        assert pes.starts == [*first, *second]
         n_writes = 0
-        while len(pes.starts) < 3 + n_between:
+        while len(pes.starts) == 3 + len(second):
             await pes.write(ctx)
             n_writes += 1
-        # The last tile has no barrier: it waits for room in the PEs.
-        assert pes.starts[1 + n_between:] == [*second, (0, ANY_UNWRITTEN)]
-        assert n_writes == max(1, n_between + 2 - ANY_UNWRITTEN)
+        assert pes.starts[3 + len(second):][0] == (0, ANY_UNWRITTEN)
+        assert n_writes == n_between + 2 - min(n_between + 1, ANY_UNWRITTEN)
 
     play(bench)
 
