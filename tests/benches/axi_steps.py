@@ -28,7 +28,27 @@ async def start_held(host, build, inputs, buffer=0):
     host.post_input(build, inputs, buffer)
     await host.received()
     await host.write("START", buffer=buffer)
-    host.model.running, host.model.buffers_in_use = True, {buffer}
+    host.model.running = True
+
+
+async def start(host, buffer=0, descriptor=0):
+    """Start a program; return the vectors that it must send, and update the model's memories."""
+    await host.write("START", buffer=buffer, descriptor=descriptor)
+    return host.model.run(descriptor, buffer)
+
+
+async def expect_all(host, outputs):
+    """Receive the vectors of a program that was started by :func:`start`."""
+    for number, output in enumerate(outputs):
+        await host.expect_result(output, f"Vector {number}")
+    host.counts["inferences"] += 1
+
+
+async def nothing_is_received(host):
+    """Check that a packet that has been posted waits, and that the machine is not idle."""
+    await host.cycles(_DRAINED)
+    status = await host.read("STATUS")
+    assert not status["idle"] and not status["receiving"] and not status["error"]
 
 
 async def end_held(host, double=True):
@@ -44,7 +64,6 @@ async def end_held(host, double=True):
     n_ended = await host.value("PROGRAMS")
     await start_held(host, build, inputs[0])
     await host.until("The end of the program", "PROGRAMS", value=n_ended + 1)
-    host.model.buffers_in_use = set() if double else {0}
     status = await host.read("STATUS")
     assert not status["busy"] and not status["idle"] and not status["resetting"]
     return build, inputs
@@ -54,7 +73,7 @@ async def let_end(host, buffer=0):
     """Take the results of a program started by :func:`start_held`."""
     host.hold_results(False)
     await host.expect_outputs(buffer)
-    host.model.running, host.model.buffers_in_use = False, set()
+    host.model.running = False
 
 
 async def drain(host, outputs, *, may_cut=True):

@@ -6,7 +6,7 @@ import numpy as np
 from benches.axi_buses import CONFIG
 from benches.axi_cases import LAYOUTS, program_packet, random_build, random_inputs
 from benches.axi_host import Host
-from benches.axi_steps import drain, end_held, nothing_happens, prepare
+from benches.axi_steps import drain, end_held, expect_all, nothing_happens, prepare, start
 from eie_compiler.vectors import packet, read_words, result_type
 from eie_hdl.config import ACTS_PER_WORD
 from eie_hdl.format import BEAT_BYTES, Memory
@@ -123,27 +123,80 @@ async def a_program_that_takes_too_long_is_stopped(dut):
 
 
 @cocotb.test()
-async def each_of_two_programs_has_the_whole_time_limit_to_itself(dut):
-    """Both take exactly the cycles allowed, the second directly after the first."""
+async def the_time_limit_is_that_of_the_oldest_of_two_programs(dut):
+    """It begins again when a program starts or ends, and its error has the oldest's descriptor."""
     host, build, inputs = await prepare(dut, pause=0)
+    program = build.images["ccu.program"]
+    copy = len(program)
+    await host.send(packet(CONFIG, Memory.PROGRAM, program, address=copy))
     await host.infer(build, inputs[0])
     n_cycles = await host.value("CYCLES_LO")
-    for limit, fits in [(n_cycles, True), (n_cycles - 2, False)]:
-        await host.write("WATCHDOG", value=limit)
+    for limit, code in [(2 * n_cycles, None), (n_cycles // 3, Error.TIMEOUT)]:
         for buffer in range(2):
-            host.post_input(build, inputs[0], buffer)
+            host.post_input(build, inputs[buffer], buffer)
         await host.received()
-        for buffer in range(2):
-            await host.write("START", descriptor=0, buffer=buffer)
-        if fits:
-            for buffer in range(2):
+        await host.write("WATCHDOG", value=limit)
+        for buffer, descriptor in ((1, copy), (0, 0)):
+            await host.write("START", descriptor=descriptor, buffer=buffer)
+        if code is None:
+            for buffer in (1, 0):
                 await host.expect_outputs(buffer)
             await host.rest()
             assert await host.fault() is None
         else:
-            await host.expect_fault(Fault(Error.TIMEOUT, 0), "Program")
+            await host.expect_fault(Fault(code, copy), "Program")
             await host.clear()
-            await drain(host, host.model.run())
+            await drain(host, host.model.run(0, 1))
+    await host.write("WATCHDOG", value=0)
+    await host.infer(build, inputs[0])
+    host.finish()
+
+
+@cocotb.test()
+async def two_programs_whose_results_are_not_taken_are_stopped(dut):
+    """The pending start waits until the error is cleared, which withdraws it."""
+    host = (await prepare(dut, pause=0.1))[0]
+    build = random_build(1, (40, 60, 10))
+    inputs = random_inputs(build, 2)
+    await host.load(build)
+    await host.write("WATCHDOG", value=3000)
+    host.hold_results(True)
+    for buffer in (0, 1, 0):
+        host.post_input(build, inputs[buffer], buffer)
+        await host.received()
+        await host.write("START", buffer=buffer)
+    fault = Fault(Error.RESULT_BLOCKED, 0)
+    await host.expect_fault(fault, "Programs")
+    assert (await host.read("STATUS"))["queued"]
+    await host.clear()
+    assert len(await drain(host, host.model.run())) == 1
+    assert await host.value("PROGRAMS") == 0
+    await host.write("WATCHDOG", value=0)
+    await host.infer(build, inputs[1])
+    host.finish()
+
+
+@cocotb.test()
+async def a_fault_of_the_younger_program_is_reported_after_the_end_of_the_older_one(dut):
+    """The results of the older one are whole."""
+    host, build, inputs = await prepare(dut, pause=0.1)
+    number = CONFIG.program_depth - 1    # without a descriptor
+    for buffer in range(2):
+        host.hold_results(True)
+        host.post_input(build, inputs[0], buffer)
+        await host.received()
+        outputs = await start(host, buffer)
+        await host.write("START", descriptor=number, buffer=1 - buffer)
+        await host.cycles(500)
+        status = await host.read("STATUS")
+        assert status["busy"] and not status["queued"] and not status["error"]
+        assert status["buffer"] == buffer
+        host.hold_results(False)
+        await expect_all(host, outputs)
+        await host.expect_fault(Fault(Error.NO_END, number), "The younger program")
+        await host.clear()
+        assert await host.value("PROGRAMS") == 2 * buffer + 1
+        await host.infer(build, inputs[1], 1 - buffer)
     host.finish()
 
 

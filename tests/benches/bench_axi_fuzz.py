@@ -16,6 +16,7 @@ from benches.axi_cases import (
     raw_packet,
 )
 from benches.axi_host import Host
+from benches.axi_steps import expect_all, nothing_is_received, start
 from eie_compiler.vectors import input_packets
 from eie_hdl.format import Memory
 from eie_hdl.packing import unpack
@@ -37,7 +38,8 @@ class Fuzz:
         self.host = host
         self.rng = random.Random(f"{seed()} fuzz")
         self.words = np.random.default_rng(seed())
-        self.sent = 0
+        self.sent = self.waited = 0
+        self.pending = None    # input buffer of the pending start, for which packets wait
         self._breaks = [getattr(self, name) for name in sorted(vars(Fuzz))
                         if name.startswith("_break_")]
 
@@ -89,12 +91,17 @@ class Fuzz:
         return self.words.integers(0, 1 << 64, len(beats), np.uint64), keep
 
     async def burst(self):
-        """Send some packets and check that the first fault, if any, is reported."""
+        """Send some packets and check that the first fault, if any, is reported.
+
+        The burst ends before a packet that must wait, which is returned.
+        """
         host, model = self.host, self.host.model
         before = model.error
         log = []
         for _ in range(self.rng.randint(1, _MAX_BURST)):
             beats, keep = self.make()
+            if model.error is None and self._must_wait(beats[0]):
+                return beats, keep
             log.append((model.take(beats, keep == WHOLE), [hex(int(beat)) for beat in beats],
                         keep.tolist()))
             host.post(beats, keep)
@@ -104,6 +111,13 @@ class Fuzz:
         assert found == model.error, f"{found} must be {model.error} after {log}; seed {seed()}"
         if model.error is not None and before is None:
             host.errors[model.error.code.name] += 1
+        return None
+
+    def _must_wait(self, header):
+        """Return whether a packet waits for the pending start to read its input buffer."""
+        fields = unpack(LAYOUTS.load_header, np.array([[header]]))
+        return (int(fields["memory"][0]), int(fields["buffer"][0])) == (
+            Memory.INPUT.value, self.pending)
 
     async def clear(self):
         """Clear the error with some probability, at times without one; return whether cleared."""
@@ -125,30 +139,46 @@ class Fuzz:
             await self.clear()
 
     async def busy(self, build):
-        """Send bursts while programs run or are queued; their outputs must not change."""
-        host, rng = self.host, self.rng
-        buffer = rng.randrange(2)
-        if queued := rng.random() < 0.5:
-            await self.input(build, 1 - buffer)
-        await self.input(build, buffer)
+        """Send bursts while programs are in flight or pending; their outputs must not change."""
+        host, rng, model = self.host, self.rng, self.host.model
+        first, n_starts = rng.randrange(2), rng.randint(1, 3)
+        for buffer in range(min(n_starts, 2)):
+            await self.input(build, first ^ buffer)
         host.hold_results(True)
-        host.model.running, host.model.buffers_in_use = True, {buffer}
-        await host.write("START", buffer=buffer)
-        if queued:
-            host.model.buffers_in_use = {0, 1}
-            await host.write("START", buffer=1 - buffer)
+        model.running = True
+        expected = []
+        for buffer in range(min(n_starts, 2)):
+            expected.append(await start(host, first ^ buffer))
+        if n_starts == 3:
+            await self.input(build, first)
+            await host.write("START", buffer=first)
+            self.pending = first
+        late = None    # packet that waits
         for _ in range(_BUSY_BURSTS):
-            await self.burst()
-            if await self.clear() and queued:
-                queued, host.model.buffers_in_use = False, {buffer}
+            late = await self.burst()
+            if late is not None:
+                break
+            if await self.clear():
+                self.pending = None
+        if late is not None:
+            host.post(*late)
+            await nothing_is_received(host)
+            self.waited += 1
         host.hold_results(False)
-        await host.expect_outputs(buffer)
-        if host.model.error:    # a pending error blocks the queued start
+        for outputs in expected:
+            await expect_all(host, outputs)
+        if model.error:    # a pending error blocks the pending start
             await host.write("CONTROL", clear=1)
-            host.model.clear()
-        elif queued:
-            await host.expect_outputs(1 - buffer)
-        host.model.running, host.model.buffers_in_use = False, set()
+            model.clear()
+        elif self.pending is not None:
+            await host.expect_outputs(self.pending)
+        self.pending = None
+        if late is not None:
+            await host.received()
+            fault = model.take(late[0], late[1] == WHOLE)
+            assert await host.fault() == fault, f"must be {fault}; seed {seed()}"
+            await host.clear()
+        model.running = False
         await host.rest()
 
     async def input(self, build, buffer):
@@ -174,6 +204,7 @@ async def random_packets_have_the_required_effects(dut):
             await fuzz.busy(build)
         round_number += 1
     host.counts["fuzz packets"] = fuzz.sent
+    host.counts["packets that waited"] = fuzz.waited
     host.set_pauses(0)
     assert await host.value("CHECKSUM") == host.model.checksum
     await host.compare_memories()

@@ -8,13 +8,16 @@ from benches.axi_buses import CONFIG, seed
 from benches.axi_cases import LAYOUTS, WHOLE, bad_packets, random_words, raw_packet
 from benches.axi_steps import (
     end_held,
+    expect_all,
     let_end,
     nothing_comes,
     nothing_happens,
+    nothing_is_received,
     prepare,
+    start,
     start_held,
 )
-from eie_compiler.vectors import packet
+from eie_compiler.vectors import input_packets, packet
 from eie_hdl.format import Memory
 from eie_hdl.registers import REGISTER, Error
 from eie_sim.golden.host_model import Fault
@@ -68,9 +71,8 @@ async def memory_in_use_is_not_loaded(dut):
     host, build, inputs = await prepare(dut, pause=0.1)
     await start_held(host, build, inputs[0])
     rng = np.random.default_rng(seed())
-    for memory in Memory:
-        n = CONFIG.n_pe if memory is Memory.INPUT else 1
-        beats = raw_packet(random_words(rng, memory, n), memory=memory.value, count=n)
+    for memory in set(Memory) - {Memory.INPUT}:
+        beats = raw_packet(random_words(rng, memory, 1), memory=memory.value, count=1)
         fault = host.model.take(beats)
         assert fault == Fault(Error.LOAD_IN_USE, 0, memory.value)
         await host.send(beats)
@@ -79,25 +81,75 @@ async def memory_in_use_is_not_loaded(dut):
         host.model.clear()
         await host.write("CONTROL", clear=1)
         await host.write("IRQ_STATUS", error=1)
-    # The other input buffer is free until a queued start reads it.
-    host.post_input(build, inputs[1], 1)
-    await host.received()
-    assert await host.fault() is None
-    await host.write("START", buffer=1)
-    assert (await host.read("STATUS"))["queued"]
-    beats = raw_packet(random_words(rng, Memory.INPUT, 4), memory=Memory.INPUT.value, count=4,
-                       buffer=1)
-    host.model.buffers_in_use = {0, 1}
-    fault = host.model.take(beats)
-    await host.send(beats)
-    await host.expect_fault(fault, "Input buffer of the queued start")
-    # An error does not stop the running program; clearing it drops the queued start.
     await let_end(host)
-    await host.until("The end of the program", "PROGRAMS", value=1)
-    assert (await host.read("STATUS"))["queued"]
-    await host.clear()
+    await host.rest()
     await host.infer(build, inputs[1], 1)
     assert await host.value("PROGRAMS") == 2
+    host.finish()
+
+
+@cocotb.test()
+async def an_input_waits_for_the_start_that_is_pending_for_its_buffer(dut):
+    """And the next start for the input. Two programs are in flight, which cannot end."""
+    host, build, inputs = await prepare(dut, pause=0.1)
+    host.hold_results(True)
+    host.model.running = True
+    expected = []
+    for number in range(3):
+        host.post_input(build, inputs[number % 2], number % 2)
+        await host.received()
+        expected.append(await start(host, number % 2))
+    assert (await host.read("STATUS"))["queued"]
+    host.post_input(build, inputs[1])    # to the buffer of the pending start
+    await nothing_is_received(host)
+    host.hold_results(False)
+    await expect_all(host, expected[0])
+    await host.received()
+    await host.until("The third program in flight", "STATUS", queued=0)
+    expected.append(await start(host))
+    for outputs in expected[1:]:
+        await expect_all(host, outputs)
+    await host.rest()
+    host.model.running = False
+    assert await host.value("PROGRAMS") == 4 and await host.fault() is None
+    await host.compare_memories(16)
+    host.finish()
+
+
+@cocotb.test()
+async def an_error_or_a_clear_lets_an_input_go_on_that_waits(dut):
+    """An error drops it, and a clear withdraws the start that it waited for."""
+    host, build, inputs = await prepare(dut, pause=0.1)
+    for is_error in (True, False):
+        expected = []
+        for number in range(2):
+            host.post_input(build, inputs[number], number)
+            await host.received()
+        host.hold_results(True)
+        for number in range(2):
+            expected.append(await start(host, number))
+        host.post_input(build, inputs[1])    # buffer 0 is free when its program has read it
+        await host.received()
+        await host.write("START", buffer=0)
+        (beats,) = input_packets(CONFIG, build.input, inputs[:1])
+        host.post(beats)
+        await nothing_is_received(host)
+        if is_error:
+            await host.write("START", descriptor=7)
+            await host.received()
+            await host.expect_fault(Fault(Error.START_BUSY, 7), "The fourth start")
+        else:
+            await host.write("CONTROL", clear=1)
+            assert host.model.take(beats) is None
+            await host.received()
+        host.hold_results(False)
+        for outputs in expected:
+            await expect_all(host, outputs)
+        assert (await host.read("STATUS"))["queued"] == is_error
+        await host.clear()
+        await expect_all(host, await start(host))    # with the input that is in the buffer
+        await host.rest()
+    assert await host.value("PROGRAMS") == 6
     host.finish()
 
 
@@ -107,13 +159,15 @@ async def memory_in_use_is_neither_loaded_nor_read_while_results_are_sent(dut):
     host = (await prepare(dut, pause=0.1))[0]
     rng = np.random.default_rng(seed())
     for double in (True, False):
-        await end_held(host, double)
+        build, inputs = await end_held(host, double)
         (first,) = host.model.run()
         for memory in Memory:
+            if memory is Memory.INPUT and not double:
+                continue    # it waits
             n = CONFIG.n_pe if memory is Memory.INPUT else 1
             beats = raw_packet(random_words(rng, memory, n), memory=memory.value, count=n)
             fault = host.model.take(beats)
-            assert (fault is None) == (double and memory is Memory.INPUT)
+            assert (fault is None) == (memory is Memory.INPUT)
             await host.send(beats)
             await host.received()
             if fault is None:
@@ -128,15 +182,20 @@ async def memory_in_use_is_neither_loaded_nor_read_while_results_are_sent(dut):
         assert await host.try_write("INPUT_BASE", value=1) == AxiResp.SLVERR
 
         # A program may run, although its vector has to wait.
-        (second,) = host.model.run()
-        await host.write("START", descriptor=0)
+        (second,) = await start(host)
         await host.cycles(1000)
         assert (await host.read("STATUS"))["busy"] and await host.fault() is None
+        if not double:
+            host.post_input(build, inputs[1])
+            await nothing_is_received(host)
         host.hold_results(False)
         await host.expect_result(first, "The vector of the first program")
         await host.expect_result(second, "The vector of the second program")
+        await host.received()
         await host.rest()
-        host.model.running, host.model.buffers_in_use = False, set()
+        host.model.running = False
+        await expect_all(host, await start(host))
+        await host.rest()
     host.finish()
 
 
@@ -157,16 +216,22 @@ async def wrong_starts_are_refused(dut):
     await host.set_input(build.input.base_word, build.input_words, build.input_stride)
 
     await start_held(host, build, inputs[0])
+    first = host.model.run()
     host.post_input(build, inputs[1], 1)
     await host.received()
-    await host.write("START", buffer=1)
+    second = await start(host, 1)
+    await host.write("START", descriptor=3)
+    assert (await host.read("STATUS"))["queued"]
     await host.write("START", descriptor=7)
-    await host.expect_fault(Fault(Error.START_BUSY, 7), "The third start")
+    await host.expect_fault(Fault(Error.START_BUSY, 7), "The fourth start")
     await host.write("START", descriptor=CONFIG.program_depth)    # the first error stays
     assert await host.fault() == Fault(Error.START_BUSY, 7)
-    await let_end(host)
+    host.hold_results(False)
+    await expect_all(host, first)
+    await expect_all(host, second)
     await host.clear()
-    assert await host.value("PROGRAMS") == 1
+    host.model.running = False
+    assert await host.value("PROGRAMS") == 2
     await host.infer(build, inputs[1])
     host.finish()
 

@@ -23,14 +23,15 @@ _POISON = np.uint64(7 << 61)
 
 
 class Work:
-    """Activity for resets to interrupt: load, run, take results."""
+    """Activity for resets to interrupt: load, run three programs at a time, take results."""
 
     def __init__(self, host, build):
         self.host = host
         (self.inputs,) = random_inputs(build, 1)
-        packets = [*memory_packets(CONFIG, build.images),
-                   *input_packets(CONFIG, build.input, self.inputs[np.newaxis])]
-        for beats in packets:
+        self._inputs = [input_packets(CONFIG, build.input, self.inputs[np.newaxis],
+                                      buffer=buffer)[0] for buffer in range(build.input_buffers)]
+        packets = [*memory_packets(CONFIG, build.images), self._inputs[0]]
+        for beats in (*packets, self._inputs[1]):
             beats[1:] |= _POISON
         self._build, self._packets = build, packets
         self.outputs = []
@@ -44,7 +45,12 @@ class Work:
             host.post(beats)
         await host.received()
         await host.write("START", buffer=0)
-        for _ in build.outputs:
+        # Another program in flight, and one that is pending.
+        for number in (1, 0):
+            host.post(self._inputs[number])
+            await host.received()
+            await host.write("START", buffer=number)
+        for _ in 3 * build.outputs:
             self.results.append(await host.receive())
         await host.rest()
 

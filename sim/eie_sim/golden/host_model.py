@@ -29,7 +29,10 @@ class Fault(NamedTuple):
 class HostModel:
     """Host-visible state of a machine, starting from a soft reset.
 
-    It has no clock: the caller sets when a program starts and when it has ended.
+    It has no clock: the caller sets when a program starts and when it has ended. Packets for input
+    buffers and programs take effect in the order in which they arrive, as a packet waits until its
+    buffer is free: the caller runs a program before it takes the next packet for its buffer, and
+    does not take a packet that is dropped while it waits.
 
     Parameters
     ----------
@@ -47,9 +50,8 @@ class HostModel:
     input_base, input_words, input_stride : :class:`int`
         Registers INPUT_BASE, INPUT_WORDS and INPUT_STRIDE.
     running : :class:`bool`
-        A program is running or queued.
-    buffers_in_use : :class:`set` of :class:`int`
-        Input buffers that the program reads.
+        A program is running or queued, or its results are being sent: packets for other memories
+        than input buffers are errors.
     """
 
     def __init__(self, config: EIEConfig) -> None:
@@ -63,7 +65,6 @@ class HostModel:
         self.checksum = 0
         self.input_base = self.input_words = self.input_stride = 0
         self.running = False
-        self.buffers_in_use: set[int] = set()
 
     def take(self, beats: NDArray[np.uint64], whole: NDArray[np.bool_] | None = None
              ) -> Fault | None:
@@ -172,7 +173,7 @@ class HostModel:
                         and (not buffer or self.input_stride > 0)
                         and self.input_base + self.input_stride + self.input_words
                         <= config.act_depth)
-            in_use = buffer in self.buffers_in_use
+            in_use = False    # it has waited
         else:
             if memory != Memory.PROGRAM.value and not everyone and pe >= config.n_pe:
                 return Error.BAD_PE
