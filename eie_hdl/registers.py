@@ -51,8 +51,8 @@ class Error(enum.IntEnum):
     TRUNCATED = 4, "TLAST before the last word of a packet; address of the first missing word"
     OVERLONG = 5, "no TLAST with the last word of a packet; address after its last word"
     PARTIAL_BEAT = 6, "beat of a packet with TKEEP bits deasserted; address of its word"
-    LOAD_IN_USE = 7, "packet for a memory or input buffer in use by a running or pending " \
-                     "program, or while a vector is being sent or memory read; its address"
+    LOAD_IN_USE = 7, "packet for a memory other than an input buffer while a program is running " \
+                     "or pending, a vector is being sent, or memory is being read; its address"
     START_BUSY = 8, "start while another start is pending or the core is being reset; number of " \
                     "its descriptor"
     START_RANGE = 9, "start with a descriptor or an input buffer that does not exist; number of " \
@@ -219,7 +219,7 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
         ("latch", 3, 1, W, "capture the counters; otherwise captured when a program ends"))
     yield "STATUS", "Status of the machine.", _fields(
         ("idle", 0, 1, R, "nothing is running, pending or being sent, and no packet is "
-                          "being received"),
+                          "waiting or being received"),
         ("busy", 1, 1, R, "a program is running, or memory is being read"),
         ("queued", 2, 1, R, "a start is pending"),
         ("receiving", 3, 1, R, "a packet is being received"),
@@ -227,7 +227,7 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
                                "being stopped"),
         ("error", 5, 1, R, "register ERROR holds an error code"),
         ("overflow", 6, 1, R, "an accumulator overflowed in the last completed program"),
-        ("buffer", 7, 1, R, "input buffer of the running program"))
+        ("buffer", 7, 1, R, "input buffer of the running program, or of the older of two"))
     yield "ERROR", "First error since the last clear.", _fields(
         ("code", 0, 8, R, _ERRORS),
         ("memory", 8, 3, R, f"for packet errors, memory in the header: {_MEMORIES}"),
@@ -240,12 +240,13 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
                         "asserted while an enabled event is set.", _fields(
         ("done", 0, 1, RW1C, "a program has ended, and its last vector has begun to leave"),
         ("error", 1, 1, RW1C, "an error has occurred"))
-    yield "START", "Start a program. One start can be pending while another program runs.", _fields(
+    yield "START", "Start a program. One start can be pending while two other programs run.", _fields(
         ("descriptor", 0, 16, W, "number of the first descriptor"),
         ("buffer", 16, 1, W, "input buffer that the program reads"))
     yield "WATCHDOG", "Time limit of a program, of a memory read, and of a start that is pending " \
                       "while nothing runs.", _value(
-        RW, "clock cycles; 0 disables the limit", reset=1 << 24)
+        RW, "clock cycles since a program last started or ended; 0 disables the limit",
+        reset=1 << 24)
     yield "INPUT_BASE", "Location of the input buffers.", _value(
         RW, "first row of buffer 0 in the activation SRAMs", width=16)
     yield "INPUT_WORDS", "Size of the input buffers.", _fields(

@@ -23,6 +23,13 @@ static bool is_ready(const struct eie *eie)
     return !eie->interrupted && eie->submitted == eie->collected;
 }
 
+/* Most inferences that can be pending: two programs in flight and a start, which use the two input
+ * buffers in turn, or one program. */
+static uint32_t most_pending(const struct eie_model *model)
+{
+    return model->n_buffers > 1 ? 3 : 1;
+}
+
 static bool has_error(const struct eie *eie)
 {
     return read_register(eie, EIE_STATUS) & EIE_STATUS_ERROR_MASK;
@@ -37,7 +44,8 @@ static enum eie_status await_status(const struct eie *eie, uint32_t mask, uint32
     return EIE_FAIL_TIMEOUT;
 }
 
-/* Send a packet. After an error the machine still takes packets, but drops them. */
+/* Send a packet. An input waits until a program has read the one before in its buffer. After an
+ * error the machine still takes packets, but drops them. */
 static enum eie_status send(const struct eie *eie, const uint64_t *beats, uint32_t n_beats)
 {
     const struct eie_port *port = eie->port;
@@ -65,7 +73,7 @@ static enum eie_status receive(const struct eie *eie, size_t number)
 }
 
 /* Wait for an output of the oldest inference; for its last output also for the end of the program,
- * which frees its input buffer. */
+ * after which the pending start is accepted. */
 static enum eie_status await_output(struct eie *eie, size_t number)
 {
     const struct eie_port *port = eie->port;
@@ -227,7 +235,7 @@ enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
     const struct eie_model *model = eie->model;
     if (model == NULL)
         return EIE_FAIL_EMPTY;
-    if (eie->interrupted || eie->submitted - eie->collected >= model->n_buffers)
+    if (eie->interrupted || eie->submitted - eie->collected >= most_pending(model))
         return EIE_FAIL_BUSY;
     const uint32_t buffer = eie->submitted % model->n_buffers;
     uint64_t *beats = eie->memory.inputs[buffer];
@@ -288,7 +296,7 @@ enum eie_status eie_infer_batch(struct eie *eie, size_t count, const int32_t *in
         n_outputs += model->outputs[number].n_elements;
     for (size_t submitted = 0, collected = 0; collected < count;) {
         enum eie_status status;
-        if (submitted < count && submitted - collected < model->n_buffers)
+        if (submitted < count && submitted - collected < most_pending(model))
             status = eie_submit(eie, inputs + submitted++ * model->n_inputs);
         else
             status = eie_collect(eie, outputs + collected++ * n_outputs);

@@ -164,8 +164,9 @@ enum eie_status eie_init(struct eie *eie, const struct eie_port *port);
 enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
                          const struct eie_memory *memory);
 
-/* Send an input vector and start its inference, or queue it while another one runs. One inference
- * per input buffer of the model can be pending. */
+/* Send an input vector and start its inference, or queue it while others run. If the model has two
+ * input buffers, three inferences can be pending, of which the machine runs two at a time; otherwise
+ * one. */
 enum eie_status eie_submit(struct eie *eie, const int32_t *inputs);
 
 /* Wait for the oldest inference and return the elements of all outputs, concatenated.

@@ -16,7 +16,7 @@ from benches.axi_cases import (
     raw_packet,
 )
 from benches.axi_host import Host
-from benches.axi_steps import expect_all, nothing_is_received, start
+from benches.axi_steps import expect_all, start
 from eie_compiler.vectors import input_packets
 from eie_hdl.format import Memory
 from eie_hdl.packing import unpack
@@ -39,7 +39,7 @@ class Fuzz:
         self.rng = random.Random(f"{seed()} fuzz")
         self.words = np.random.default_rng(seed())
         self.sent = self.waited = 0
-        self.pending = None    # input buffer of the pending start, for which packets wait
+        self.blocked = set()    # input buffers for which packets wait until results are taken
         self._breaks = [getattr(self, name) for name in sorted(vars(Fuzz))
                         if name.startswith("_break_")]
 
@@ -114,10 +114,9 @@ class Fuzz:
         return None
 
     def _must_wait(self, header):
-        """Return whether a packet waits for the pending start to read its input buffer."""
+        """Return whether a packet may wait until results are taken."""
         fields = unpack(LAYOUTS.load_header, np.array([[header]]))
-        return (int(fields["memory"][0]), int(fields["buffer"][0])) == (
-            Memory.INPUT.value, self.pending)
+        return fields["memory"][0] == Memory.INPUT.value and fields["buffer"][0] in self.blocked
 
     async def clear(self):
         """Clear the error with some probability, at times without one; return whether cleared."""
@@ -149,20 +148,24 @@ class Fuzz:
         expected = []
         for buffer in range(min(n_starts, 2)):
             expected.append(await start(host, first ^ buffer))
-        if n_starts == 3:
+        # The oldest program reads its input before it waits for the host. A younger one may have to
+        # wait before that, and a start is pending until the oldest has ended.
+        pending = n_starts == 3
+        self.blocked = {first ^ 1} if n_starts > 1 else set()
+        if pending:
             await self.input(build, first)
             await host.write("START", buffer=first)
-            self.pending = first
+            self.blocked.add(first)
         late = None    # packet that waits
         for _ in range(_BUSY_BURSTS):
             late = await self.burst()
             if late is not None:
                 break
             if await self.clear():
-                self.pending = None
+                pending = False
+                self.blocked.discard(first)
         if late is not None:
             host.post(*late)
-            await nothing_is_received(host)
             self.waited += 1
         host.hold_results(False)
         for outputs in expected:
@@ -170,9 +173,9 @@ class Fuzz:
         if model.error:    # a pending error blocks the pending start
             await host.write("CONTROL", clear=1)
             model.clear()
-        elif self.pending is not None:
-            await host.expect_outputs(self.pending)
-        self.pending = None
+        elif pending:
+            await host.expect_outputs(first)
+        self.blocked.clear()
         if late is not None:
             await host.received()
             fault = model.take(late[0], late[1] == WHOLE)

@@ -179,12 +179,12 @@ static enum eie_status third_start(void)
     return EIE_OK;
 }
 
-static enum eie_status input_in_use(void)
+static enum eie_status memory_in_use(void)
 {
     const enum eie_status status = eie_submit(&machine, digits_images);
     if (status != EIE_OK)
         return status;
-    port->send(port->context, inputs[machine.collected % network.n_buffers], NETWORK_INPUT_BEATS);
+    port->send(port->context, network.beats, network.packets[0]);
     while (!port->sent(port->context))
         ;
     return EIE_OK;
@@ -244,7 +244,7 @@ static const struct fault {
     {"transfer cut off", transfer_cut_off, EIE_OK, ERROR(NONE), true},
     {"start beyond the memory", start_beyond_program, EIE_OK, ERROR(START_RANGE), true},
     {"third start", third_start, EIE_OK, ERROR(START_BUSY), true},
-    {"input buffer in use", input_in_use, EIE_OK, ERROR(LOAD_IN_USE), true},
+    {"memory in use", memory_in_use, EIE_OK, ERROR(LOAD_IN_USE), true},
     {"call left by longjmp", left_by_longjmp, EIE_OK, ERROR(NONE), true},
     {"reset while busy", reset_while_busy, EIE_OK, ERROR(NONE), false},
 };

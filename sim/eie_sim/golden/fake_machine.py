@@ -1,7 +1,8 @@
 """Untimed model of a machine as seen on a driver's bus, for tests of drivers.
 
 A packet takes effect when it is sent. A program runs to its end on the golden model when it is
-started. Only results wait, until the driver expects them.
+started. A real machine keeps their order for each input buffer: a packet waits for the programs and
+the start before it. Only results wait, until the driver expects them.
 """
 
 import zlib
