@@ -40,7 +40,8 @@ COUNTER_WIDTH = 64
 #: Performance counters, cleared at the start of a program. Each cycle is one of `phase_control`,
 #: `phase_compute`, `phase_output` or `stall_barrier`.
 COUNTERS = {
-    "cycles": "clock cycles from the start of the program to its end",
+    "cycles": "clock cycles from the start of the program, or of the first of those in flight, to "
+              "its end",
     "phase_control": "cycles spent fetching, starting and completing descriptors",
     "phase_compute": "cycles spent scanning and broadcasting the source of a tile",
     "phase_output": "cycles spent waiting until an earlier result was sent",

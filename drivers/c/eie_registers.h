@@ -573,7 +573,7 @@ typedef struct {
     X(TRUNCATED, 4, "TLAST before the last word of a packet; address of the first missing word") \
     X(OVERLONG, 5, "no TLAST with the last word of a packet; address after its last word") \
     X(PARTIAL_BEAT, 6, "beat of a packet with TKEEP bits deasserted; address of its word") \
-    X(LOAD_IN_USE, 7, "packet for a memory or input buffer in use by a running or pending program, or while a vector is being sent or memory read; its address") \
+    X(LOAD_IN_USE, 7, "packet for a memory other than an input buffer while a program is running or pending, a vector is being sent, or memory is being read; its address") \
     X(START_BUSY, 8, "start while another start is pending or the core is being reset; number of its descriptor") \
     X(START_RANGE, 9, "start with a descriptor or an input buffer that does not exist; number of the descriptor") \
     X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook or a shift out of range, or with a destination inside its source; its number") \
