@@ -240,7 +240,8 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
                         "asserted while an enabled event is set.", _fields(
         ("done", 0, 1, RW1C, "a program has ended, and its last vector has begun to leave"),
         ("error", 1, 1, RW1C, "an error has occurred"))
-    yield "START", "Start a program. One start can be pending while two other programs run.", _fields(
+    yield "START", "Start a program. One start can be pending while two other programs " \
+                   "run.", _fields(
         ("descriptor", 0, 16, W, "number of the first descriptor"),
         ("buffer", 16, 1, W, "input buffer that the program reads"))
     yield "WATCHDOG", "Time limit of a program, of a memory read, and of a start that is pending " \

@@ -161,8 +161,9 @@ class Fuzz:
         for _ in range(_BUSY_BURSTS):
             late = await self.burst()
             # An error would keep the pending start, or come after it.
-            if pending and late is not None and copy.deepcopy(model).take(late[0], late[1] == WHOLE):
-                late = None
+            if pending and late is not None:
+                beats, keep = late
+                late = None if copy.deepcopy(model).take(beats, keep == WHOLE) else late
             if late is not None:
                 break
             if await self.clear():
