@@ -1,9 +1,9 @@
 """Cycle-by-cycle timing of the machine, compiled by Numba.
 
-The parts are those of the RTL, from the CCU outwards. Each sees the others as they were when the
-cycle began: the part downstream takes first, and records for the one upstream if there was
-room. A part is evaluated only when it can change: a node until the cycle after a change in it or
-next to it (`active_until`), a PE when it is due.
+The parts are those of the RTL, from the CCU outwards, and the driver. Each sees the others as they
+were when the cycle began: the part downstream takes first, and records for the one upstream if
+there was room. A part is evaluated only when it can change: a node until the cycle after a change
+in it or next to it (`active_until`), a PE when it is due.
 
 All functions are inlined into one, as a call would count references to each array it passes. They
 share one file, as Numba's cache notices no change of another file.
@@ -446,19 +446,20 @@ def _step_loads(driver, host, contexts, sending, has_slow_loads, now):
     next_buffer = driver.n_packets % host.n_buffers
     of_buffer = driver.pending_buffer
     waits = driver.queued > 0 and not driver.receives
+    receiving = ((driver.receives and driver.buffer == of_buffer)
+                 or (driver.offered and driver.offered_buffer == of_buffer))
+    packet_first = driver.comes_after and not receiving
     context = contexts[next_buffer]
     in_use = ((context.running and context.reads_input)
-              or (driver.pending and not driver.comes_after and of_buffer == next_buffer)
+              or (driver.pending and not packet_first and of_buffer == next_buffer)
               or (sending and host.n_buffers == 1))
     is_ready = not (has_slow_loads and driver.loads
                     and (contexts[0].running or contexts[1].running))
     ends = driver.beat == host.word_beats - 1
     takes = driver.queued > 0 and (
         not ends or is_ready or not driver.offered if driver.receives else not in_use)
-    receiving = ((driver.receives and driver.buffer == of_buffer)
-                 or (driver.offered and driver.offered_buffer == of_buffer))
     is_offered = driver.pending and not receiving and not (
-        driver.comes_after and waits and next_buffer == of_buffer)
+        packet_first and waits and next_buffer == of_buffer)
 
     driver.loads = driver.offered and is_ready
     if is_ready or not driver.offered:
@@ -477,7 +478,7 @@ def _step_loads(driver, host, contexts, sending, has_slow_loads, now):
         driver.offered = driver.offered or ends
         driver.receives = driver.words_left > 0
 
-    driver.comes_after = driver.comes_after and not receiving
+    driver.comes_after = packet_first
     driver.pending = driver.pending and not (is_offered and not contexts[of_buffer].running)
     if driver.start_at == now:
         driver.pending, driver.pending_buffer = True, host.calls[driver.call, 1]

@@ -1,7 +1,8 @@
-"""Cycle model: exact values of all counters of the machine, without simulating its Verilog.
+"""Cycle model: exact counters of a program and cycles of a batch, without simulating the Verilog.
 
 Timing depends only on which activations are nonzero and how many entries their columns have in each
-PE. The model assumes a host that takes results at once and loads nothing while a program runs.
+PE. Counters are those of a program that runs alone, with a host that takes results at once. Cycles
+of a batch include packets, results and the register accesses of the driver.
 """
 
 from collections.abc import Sequence
@@ -81,8 +82,8 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FI
 def predict_back_to_back(build: Build, words: NDArray[np.int64]) -> int:
     """Predict the cycles of a batch that the driver runs without reading counters.
 
-    They include the first beat of the first input and the last beat of the last result, as
-    :class:`eie_sim.inference.EndToEnd` does.
+    They are counted from the first beat of the first input to the last beat of the last result, as
+    for :class:`eie_sim.inference.EndToEnd`. The machine is new, and the host pauses on no channel.
 
     Raises
     ------
@@ -105,9 +106,9 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64]) -> int:
 
 
 def _calls(kernel, batch: int, n_buffers: int, n_outputs: int) -> NDArray[np.int64]:
-    """Calls of :func:`eie_driver.batch.run_batch`, if it does not read counters."""
+    """Return the calls of :func:`eie_driver.batch.run_batch` that reads no counters."""
     def begin(number: int) -> list[tuple[int, int]]:
-        return ([(kernel.LOAD, 0), (kernel.START, number % n_buffers)] if number < batch else [])
+        return [(kernel.LOAD, 0), (kernel.START, number % n_buffers)] if number < batch else []
 
     ahead = 3 if n_buffers > 1 else 1
     take = [(kernel.TAKE, 0)]

@@ -93,6 +93,21 @@ def test_cycles_of_a_batch_are_predicted(config, verilator, simulators):
         assert predict_back_to_back(build, batch) == result.interval, f"{number} of {config}"
 
 
+@pytest.mark.parametrize("act_depth, n_buffers", [(10, 1), (14, 2)])
+@pytest.mark.parametrize("outputs", ["last", "all"])
+def test_cycles_of_programs_that_share_rows_are_predicted(act_depth, n_buffers, outputs, verilator,
+                                                          simulators):
+    config = dataclasses.replace(PRESETS["tiny"], v_width=4, acc_depth=4, act_depth=act_depth)
+    rng = np.random.default_rng(3)
+    build = compile_network(random_network(rng, [30, 40, 20], density=0.2), config,
+                            outputs=outputs)
+    batch = rng.integers(1, 100, (7, 30)) * (rng.random((7, 30)) < 0.6)
+    assert build.input_buffers == n_buffers
+    assert all(steps[0].alone for steps in build_steps(build, batch))
+    result = verilator_engine.run(build, batch, cache=simulators, read_counters=False, machines=1)
+    assert predict_back_to_back(build, batch) == result.interval
+
+
 def test_golden_model_counts_the_same(build_and_words):
     build, words = build_and_words
     (prediction,) = predict_build(build, words[np.newaxis])
