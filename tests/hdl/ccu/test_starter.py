@@ -45,9 +45,10 @@ class Script:
     async def log(self, ctx):
         dut = self.dut
         ctx.set(dut.tile_started.ready, 1)
-        async for *_, given, start, tile_starts, program in ctx.tick().sample(
+        n_tiles = 0
+        async for *_, given, start, tile_starts, program, handed, tile in ctx.tick().sample(
                 dut.o.valid & dut.o.ready, dut.o.payload, dut.tile_started.valid,
-                dut.tile_started.payload):
+                dut.tile_started.payload, dut.tile.valid & dut.tile.ready, dut.tile.payload):
             assert tile_starts == (given and not start.send)
             if given:
                 self.starts.append("send" if start.send else (program, start.unwritten))
@@ -56,6 +57,10 @@ class Script:
                 self.limit = start.unwritten
                 self.order.append(program)
                 self.show(ctx)
+            if handed:
+                tiles = [start for start in self.starts if start != "send"]
+                assert tile.program == tiles[n_tiles][0]
+                n_tiles += 1
 
     def show(self, ctx):
         ctx.set(self.dut.unwritten, sum({1 << program for program in self.order}))
@@ -200,7 +205,8 @@ def test_one_tile_is_started_while_another_one_is_broadcast(simulate):
 @pytest.mark.parametrize("wait", ["tiles", "vector", "older program"])
 def test_a_vector_is_sent_in_its_turn(simulate, wait):
     """When its program's tiles are written, the one before is sent, and older programs ended."""
-    dut, pes, play = script(simulate, [tile(), send(barrier=1, final=1)],
+    barrier = int(wait != "older program")
+    dut, pes, play = script(simulate, [tile(), send(barrier=barrier, final=1)],
                             [send(), tile(final=1)])
     older, younger = (1, 0) if wait == "older program" else (0, 1)
     n_sent = 1 + (wait == "older program")
