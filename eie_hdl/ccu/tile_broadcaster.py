@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -105,9 +105,14 @@ class TileBroadcaster(wiring.Component):
         return m
 
     def _drive_message(self, m, tile):
-        """Drive the payload, and report an activation without pointers."""
+        """Drive the payload, and report an activation without pointers.
+
+        Its value becomes zero, as entries that are not of the tile could reach accumulators that
+        this does not drain, which the next tile of the other program would then find.
+        """
         found   = self.scan.p
         pointer = tile.descriptor.ptr_base + found.column
+        is_bad  = pointer > self._config.n_pointers - 2
         error   = self.errors[tile.program]
         with m.If(found.end):
             m.d.comb += [
@@ -118,9 +123,9 @@ class TileBroadcaster(wiring.Component):
             m.d.comb += [
                 self.o.p.kind.eq(Kind.ACTIVATION),
                 self.o.p.body.activation.pointer.eq(pointer),
-                self.o.p.body.activation.value.eq(found.value),
+                self.o.p.body.activation.value.eq(Mux(is_bad, 0, found.value)),
             ]
-            with m.If(self.scan.ready & (pointer > self._config.n_pointers - 2)):
+            with m.If(self.scan.ready & is_bad):
                 m.d.comb += [error.code.eq(Error.BAD_POINTER), error.address.eq(tile.address)]
 
     def _count(self, m, for_tiles, is_found, is_end, must_wait):

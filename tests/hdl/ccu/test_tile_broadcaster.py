@@ -158,7 +158,10 @@ def test_only_the_first_item_of_a_tile_is_waited_for_at_its_barrier(simulate, ba
 
 
 def test_bad_pointers_are_errors_of_the_program_of_their_tile(simulate):
-    """In the cycle in which they are broadcast; the pointer after them must exist, too."""
+    """In the cycle in which they are broadcast, with a value of zero.
+
+    The pointer after them must exist, too.
+    """
     dut = TileBroadcaster(CONFIG)
     last = CONFIG.n_pointers - 2
 
@@ -170,6 +173,7 @@ def test_bad_pointers_are_errors_of_the_program_of_their_tile(simulate):
             for ready in (0, 1):
                 ctx.set(dut.o.ready, ready)
                 error = ctx.get(dut.errors[1])
+                assert ctx.get(dut.o.p.body.activation.value) == (not is_bad)
                 assert (error.code, error.address) == (
                     (Error.BAD_POINTER, 6) if ready and is_bad else (Error.NONE, 0))
                 assert ctx.get(dut.errors[0].code) == Error.NONE
