@@ -23,8 +23,8 @@ from eie_hdl.packing import pack, unpack
 
 __all__ = [
     "NOT_SENT", "Vector", "VectorError", "dequantise", "first_rows", "gather", "input_packets",
-    "memory_packets", "output_columns", "packet", "quantise", "read_words", "result_order",
-    "result_type", "scatter",
+    "memory_packets", "n_input_words", "output_columns", "packet", "quantise", "read_words",
+    "result_order", "result_type", "scatter",
 ]
 
 #: Column number of an element of the input that the host does not send, as no result depends on it.
@@ -167,8 +167,8 @@ def packet(config: EIEConfig, memory: Memory, words: NDArray[np.uint64], *, addr
 
 
 def input_packets(config: EIEConfig, vector: Vector, values: NDArray[np.int64], *,
-                  buffer: int = 0) -> NDArray[np.uint64]:
-    """Make the packets that load vectors into an input buffer.
+                  buffer: int = 0, whole_rows: bool = True) -> NDArray[np.uint64]:
+    """Make the packets that load vectors into an input buffer, up to the last word with an element.
 
     Parameters
     ----------
@@ -180,6 +180,8 @@ def input_packets(config: EIEConfig, vector: Vector, values: NDArray[np.int64], 
         Elements in logical order.
     buffer : :class:`int`
         Number of the input buffer.
+    whole_rows : :class:`bool`
+        Load the rest of the last row, too; required if other vectors share the rows of the input.
 
     Returns
     -------
@@ -189,9 +191,16 @@ def input_packets(config: EIEConfig, vector: Vector, values: NDArray[np.int64], 
     placed = scatter(vector, values, config.n_pe)
     n_rows = placed.shape[1] // (ACTS_PER_WORD * config.n_pe)
     by_slot = placed.reshape(len(values), n_rows, ACTS_PER_WORD, config.n_pe)
-    words = pack(Layouts.of(config).act_word, by_slot.swapaxes(2, 3))
-    return packet(config, Memory.INPUT, buffer=buffer, words=words.reshape(
-        len(values), n_rows * config.n_pe, n_beats(Layouts.of(config).act_word)))
+    words = pack(Layouts.of(config).act_word, by_slot.swapaxes(2, 3)).reshape(
+        len(values), n_rows * config.n_pe, n_beats(Layouts.of(config).act_word))
+    return packet(config, Memory.INPUT, buffer=buffer,
+                  words=words if whole_rows else words[:, :n_input_words(config, vector)])
+
+
+def n_input_words(config: EIEConfig, vector: Vector) -> int:
+    """Count the words of a vector, row by row and PE by PE, up to the last with an element."""
+    slot, pe = np.divmod(vector.columns[vector.is_sent], config.n_pe)
+    return int((slot // ACTS_PER_WORD * config.n_pe + pe).max()) + 1
 
 
 def memory_packets(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]]

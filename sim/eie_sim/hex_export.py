@@ -74,7 +74,7 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
         raise HexExportError(f"machine must not be {machine}, the name of the bench: choose "
                              f"another name of the network")
     values = prepare(build, inputs, words=words)
-    sent = input_packets(build.config, build.input, values)
+    sent = input_packets(build.config, build.input, values, whole_rows=not build.input_stride)
     received = _results(build, values)
     settings = {register: REGISTER[register].pack(**fields)
                 for register, fields in build.settings.items()}

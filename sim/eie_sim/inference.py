@@ -308,7 +308,8 @@ def _find_bound(build: Build, words: NDArray[np.int64], statistics: Statistics,
                for n in output_columns(config, build.images["ccu.program"]))
     return float(max(statistics.broadcasts[chosen].mean(),
                      statistics.entries[chosen].mean(axis=0).max(),
-                     input_packets(config, build.input, words[:1]).size, sent))
+                     input_packets(config, build.input, words[:1],
+                                   whole_rows=not build.input_stride).size, sent))
 
 
 def _saturation(build: Build, of_inputs: NDArray[np.int64], statistics: Statistics

@@ -12,7 +12,7 @@ from eie_hdl.packing import pack
 from ..build import Build
 from ..errors import CompileError, require_words
 from ..network import CompressedNetwork, Layer
-from ..vectors import NOT_SENT, Vector
+from ..vectors import NOT_SENT, Vector, n_input_words
 from .build_report import describe_build
 from .csc import encode, pack_entries, pack_pointers, require_entries
 from .dead_rows import LiveNetwork, remove_dead_rows
@@ -80,7 +80,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
         config, plans, two_inputs=act_map.input_stride > 0, in_regions=act_map.in_regions)}
     pointers = pack_pointers(config, encoded)
     spmat = pack_entries(config, encoded)
-    act = pack(layouts.act_word, _place_biases(config, act_map, vectors[1:], formats))
+    act = pack(layouts.act_word, _place_biases(config, act_map, vectors, formats))
     codebook = pack(layouts.weight, codebooks.ravel())    # identical in every PE
     for pe in range(config.n_pe):
         images |= {f"pe_{pe}.ptr_even": pointers[pe, 0::2], f"pe_{pe}.ptr_odd": pointers[pe, 1::2],
@@ -174,11 +174,17 @@ def _share_codebooks(config: EIEConfig, formats: list[LayerFormat]
 
 def _place_biases(config: EIEConfig, act_map: ActMap, vectors: list[Vector],
                   formats: list[LayerFormat]) -> NDArray[np.int64]:
-    """Contents of the activation SRAMs, n_pe × n_words × 4, up to the last bias."""
+    """Contents of the activation SRAMs, n_pe × n_words × 4, up to the last bias.
+
+    If the host loads only a part of the last row of an input, the images also clear the rest.
+    """
+    source, results = vectors[0], vectors[1:]
     words = max(base + n_words(len(vector.columns), config.n_pe)
-                for base, vector in zip(act_map.biases, vectors))
+                for base, vector in zip(act_map.biases, results))
+    if act_map.input_stride and n_input_words(config, source) % config.n_pe:
+        words = act_map.n_words
     slots = np.zeros((config.n_pe, words * ACTS_PER_WORD), np.int64)
-    for base, vector, chosen in zip(act_map.biases, vectors, formats):
+    for base, vector, chosen in zip(act_map.biases, results, formats):
         slot, pe = np.divmod(vector.columns, config.n_pe)
         slots[pe, base * ACTS_PER_WORD + slot] = chosen.bias
     return slots.reshape(config.n_pe, words, ACTS_PER_WORD)

@@ -41,7 +41,8 @@ class Run:
 def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: bool) -> Run:
     """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
     words = inputs.values
-    packets = [input_packets(machine.config, build.input, words, buffer=buffer)
+    packets = [input_packets(machine.config, build.input, words, buffer=buffer,
+                             whole_rows=not build.input_stride)
                for buffer in range(build.input_buffers)]
     columns = output_columns(machine.config, build.images["ccu.program"])
     loads_ahead = len(packets) > 1

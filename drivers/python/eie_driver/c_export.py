@@ -190,7 +190,8 @@ def _preprocessing(name: str, preprocessing: FixedPreprocessing | None) -> str:
 def _input_packet(build: Build, buffer: int) -> NDArray[np.uint64]:
     """Make a packet that loads an input of zeros."""
     zeros = np.zeros((1, len(build.input.columns)), np.int64)
-    beats: NDArray[np.uint64] = input_packets(build.config, build.input, zeros, buffer=buffer)[0]
+    beats: NDArray[np.uint64] = input_packets(
+        build.config, build.input, zeros, buffer=buffer, whole_rows=not build.input_stride)[0]
     return beats
 
 

@@ -96,7 +96,8 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64]) -> int:
     programs = build_steps(build, words)
     n_outputs = len(output_columns(config, build.images["ccu.program"]))
     kernel = _import_kernel()
-    (packet,) = input_packets(config, build.input, words[:1])
+    (packet,) = input_packets(config, build.input, words[:1],
+                              whole_rows=not build.input_stride)
     word_beats = n_beats(Layouts.of(config).act_word)
     host = kernel.Host(_calls(kernel, len(words), build.input_buffers, n_outputs),
                        build.input_buffers, (len(packet) - 1) // word_beats, word_beats)
