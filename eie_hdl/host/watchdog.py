@@ -9,7 +9,7 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
-    """Reports a program or pending start that exceeds a time limit.
+    """Reports programs or a pending start that exceed a time limit.
 
     Members
     -------
@@ -22,7 +22,7 @@ class Watchdog(wiring.Component):
     blocked : :py:`In(1)`
         The host stalls a result.
     descriptor : :py:`In(16)`
-        First descriptor of the program.
+        First descriptor of the program, or of the oldest one.
     error : :py:`Out(error_layout)`
         TIMEOUT or RESULT_BLOCKED, for one cycle.
     """
