@@ -198,8 +198,8 @@ enum eie_status eie_reset(struct eie *eie);
 /* The first error since the last eie_clear(). */
 struct eie_error eie_error(const struct eie *eie);
 
-/* A counter of the last completed program, by its lower register, such as EIE_CYCLES_LO. Valid
- * while no inference is pending. */
+/* A counter of the last completed program, by its lower register, such as EIE_CYCLES_LO; a sum over
+ * the programs that overlapped with it in a batch. Valid while no inference is pending. */
 uint64_t eie_counter(const struct eie *eie, uint32_t register_lo);
 
 const char *eie_status_text(enum eie_status status);
