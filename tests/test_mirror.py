@@ -67,6 +67,7 @@ WITHOUT_MODULE = {
     "cli/test_outputs.py": "outputs of all commands",
     "hdl/ccu/test_ccu_load.py": "part of the tests of ccu.ccu, by subject",
     "hdl/host/test_packet_reader_status.py": "part of the tests of host.packet_reader, by subject",
+    "hdl/host/test_packets_and_starts.py": "packets and starts in any order, in several modules",
     "hdl/test_core_in_flight.py": "part of the tests of core, by subject",
     "hdl/test_core_recovery.py": "part of the tests of core, by subject",
     "hdl/test_elaborate_lengths.py": "style of all modules",
