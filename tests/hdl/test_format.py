@@ -82,11 +82,11 @@ def test_loads_have_a_read_flag_only_with_readback(config):
 
 
 def test_a_descriptor_starts_a_tile_with_the_bits_that_are_broadcast(config):
-    """Except for the watched PE, which the program does not select."""
+    """Except for the watched PE and tiles to wait for, which the program does not select."""
     layouts = Layouts.of(config)
     start, sent = layouts.descriptor.members["start"], layouts.start
     assert [(name, field.offset) for name, field in start] \
-        == [(name, field.offset) for name, field in sent if name != "watched"]
+        == [(name, field.offset) for name, field in sent if name not in ("watched", "unwritten")]
     assert sent["watched"].offset == start.size
 
 

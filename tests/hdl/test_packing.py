@@ -105,7 +105,7 @@ def test_no_words_pack_into_no_words():
 def test_zero_width_fields_are_zero():
     shape = Layouts.of(EIEConfig(n_codebooks=1)).start
     words = pack(shape, {"codebook": [0], "source": [3], "last_word": [1], "send": [1],
-                         "last_lane": [3], "last_pe": [4], "watched": [2]})
+                         "last_lane": [3], "last_pe": [4], "watched": [2], "unwritten": [0]})
     assert unpack(shape, words)["codebook"].tolist() == [0]
 
 

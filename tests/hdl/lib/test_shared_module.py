@@ -50,7 +50,7 @@ def test_all_outputs_are_those_of_the_component_itself(simulate, part):
 
     async def bench(ctx):
         seen = set()
-        for _ in range(90):
+        for _ in range(200):
             for (_, flow, direct), (_, _, shared) in pairs:
                 if flow == In:
                     bits = rng.getrandbits(len(direct))
