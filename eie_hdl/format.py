@@ -37,8 +37,8 @@ ANY_UNWRITTEN = 3
 #: Width of a performance counter.
 COUNTER_WIDTH = 64
 
-#: Performance counters, cleared at the start of a program. Each cycle is one of `phase_control`,
-#: `phase_compute`, `phase_output` or `stall_barrier`.
+#: Performance counters, cleared at the start of a program while none is in flight. Each cycle is
+#: one of `phase_control`, `phase_compute`, `phase_output` or `stall_barrier`.
 COUNTERS = {
     "cycles": "clock cycles from the start of the program, or of the first of those in flight, to "
               "its end",
@@ -145,18 +145,19 @@ class Layouts:
         operand of a tile.
     descriptor : :class:`~amaranth.lib.data.StructLayout`
         One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
-        to obtain its pointer, and completes the tile with `end`. `barrier`: wait for the write-back
-        of all earlier tiles first. `result_barrier`: before the tile is written, wait until all
-        earlier results have been sent. `start.send`: send the source to the host instead; `end` is
-        ignored. `offset_source`, `offset_destination`: add the offset of the program's buffer to
-        the first row of the source, or of the destination; biases are never offset. `frees_input`:
-        no later descriptor reads or overwrites the input. `alone`, in the first descriptor: wait
-        until earlier programs have ended, as not all vectors are in the region of the buffer.
-        `final`: the program ends. `valid` is set in all descriptors, so that cleared memory is not
-        a program.
+        to obtain its pointer, and completes the tile with `end`. `barrier`: wait until all earlier
+        tiles of the program are written. `result_barrier`: before the tile is written, wait until
+        the vector that is being sent has left the PEs. `start.send`: send the source to the host
+        instead; `end` is ignored. `offset_source`, `offset_destination`: add the offset of the
+        program's buffer to the first row of the source, or of the destination; biases are never
+        offset. `frees_input`: no later descriptor reads or overwrites the input. `alone`, in the
+        first descriptor: wait until earlier programs have ended, as not all vectors are in the
+        region of the buffer. `final`: the program ends. `valid` is set in all descriptors, so that
+        cleared memory is not a program.
     run : :class:`~amaranth.lib.data.StructLayout`
-        Start of a program: the first `descriptor`, and the `offset` in rows that is added to the
-        sources and destinations of descriptors with `offset_source` and `offset_destination`.
+        Start of a program: the first `descriptor`, the input `buffer`, and its `offset` in rows,
+        which is added to the sources and destinations of descriptors with `offset_source` and
+        `offset_destination`.
     read : :class:`~amaranth.lib.data.StructLayout`
         Request for `count` words of `memory` of PE `pe`, from `address`. A read of `ACT` returns
         the rows of all PEs, as a vector.
