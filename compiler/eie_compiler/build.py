@@ -12,7 +12,7 @@ from eie_hdl.numeric import limits
 from .files.build_folder import StoredBuild, read_build, write_build, write_images
 from .preprocessing import find_saturated, quantise_inputs
 from .remedies import advise
-from .vectors import Vector, VectorError
+from .vectors import Vector, VectorError, input_packets
 
 __all__ = ["Build", "Words"]
 
@@ -89,6 +89,25 @@ class Build(StoredBuild):
                               "compress it again without --nonnegative-inputs, in Python "
                               "nonnegative_inputs")
         return Words(array.astype(np.int64), np.zeros(len(array), np.int64))
+
+    def input_packets(self, words: NDArray[np.int64], *, buffer: int = 0) -> NDArray[np.uint64]:
+        """Make the packets that load inputs into an input buffer.
+
+        Parameters
+        ----------
+        words : int64 (batch, n_inputs)
+            Inputs as words.
+        buffer : :class:`int`
+            Number of the input buffer.
+
+        Returns
+        -------
+        uint64 (batch, n_beats)
+            One packet for each input. A single buffer is loaded in whole rows, as other vectors
+            share them.
+        """
+        return input_packets(self.config, self.input, words, buffer=buffer,
+                             whole_rows=not self.input_stride)
 
     def range_of(self, vector: Vector) -> tuple[float, float]:
         """Compute the least and the greatest number of a vector's format.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.vectors import input_packets, result_order, result_type
+from eie_compiler.vectors import result_order, result_type
 from eie_hdl.export.bench import describe_bench
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.files import staged, write_file
@@ -74,7 +74,7 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
         raise HexExportError(f"machine must not be {machine}, the name of the bench: choose "
                              f"another name of the network")
     values = prepare(build, inputs, words=words)
-    sent = input_packets(build.config, build.input, values, whole_rows=not build.input_stride)
+    sent = build.input_packets(values)
     received = _results(build, values)
     settings = {register: REGISTER[register].pack(**fields)
                 for register, fields in build.settings.items()}

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build, Words
 from eie_compiler.remedies import advise
-from eie_compiler.vectors import VectorError, gather, input_packets, output_columns, scatter
+from eie_compiler.vectors import VectorError, gather, output_columns, scatter
 from eie_hdl.format import COUNTERS, n_result_beats
 
 from .golden.model import GoldenModel, Statistics
@@ -308,8 +308,7 @@ def _find_bound(build: Build, words: NDArray[np.int64], statistics: Statistics,
                for n in output_columns(config, build.images["ccu.program"]))
     return float(max(statistics.broadcasts[chosen].mean(),
                      statistics.entries[chosen].mean(axis=0).max(),
-                     input_packets(config, build.input, words[:1],
-                                   whole_rows=not build.input_stride).size, sent))
+                     build.input_packets(words[:1]).size, sent))
 
 
 def _saturation(build: Build, of_inputs: NDArray[np.int64], statistics: Statistics

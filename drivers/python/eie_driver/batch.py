@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build, Words
-from eie_compiler.vectors import gather, input_packets, output_columns
+from eie_compiler.vectors import gather, output_columns
 from eie_hdl.registers import REGISTER_WIDTH
 
 from .machine import Machine
@@ -41,9 +41,7 @@ class Run:
 def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: bool) -> Run:
     """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
     words = inputs.values
-    packets = [input_packets(machine.config, build.input, words, buffer=buffer,
-                             whole_rows=not build.input_stride)
-               for buffer in range(build.input_buffers)]
+    packets = [build.input_packets(words, buffer=buffer) for buffer in range(build.input_buffers)]
     columns = output_columns(machine.config, build.images["ccu.program"])
     loads_ahead = len(packets) > 1
     starts_ahead = loads_ahead and not read_counters

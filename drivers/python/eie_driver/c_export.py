@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_compiler.preprocessing import FixedPreprocessing
 from eie_compiler.vectors import (
-    input_packets,
     memory_packets,
     output_columns,
     result_order,
@@ -190,8 +189,7 @@ def _preprocessing(name: str, preprocessing: FixedPreprocessing | None) -> str:
 def _input_packet(build: Build, buffer: int) -> NDArray[np.uint64]:
     """Make a packet that loads an input of zeros."""
     zeros = np.zeros((1, len(build.input.columns)), np.int64)
-    beats: NDArray[np.uint64] = input_packets(
-        build.config, build.input, zeros, buffer=buffer, whole_rows=not build.input_stride)[0]
+    beats: NDArray[np.uint64] = build.input_packets(zeros, buffer=buffer)[0]
     return beats
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.vectors import input_packets, output_columns
+from eie_compiler.vectors import output_columns
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, EIEConfig
 from eie_hdl.extras import missing
 from eie_hdl.format import (
@@ -96,8 +96,7 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64]) -> int:
     programs = build_steps(build, words)
     n_outputs = len(output_columns(config, build.images["ccu.program"]))
     kernel = _import_kernel()
-    (packet,) = input_packets(config, build.input, words[:1],
-                              whole_rows=not build.input_stride)
+    (packet,) = build.input_packets(words[:1])
     word_beats = n_beats(Layouts.of(config).act_word)
     host = kernel.Host(_calls(kernel, len(words), build.input_buffers, n_outputs),
                        build.input_buffers, (len(packet) - 1) // word_beats, word_beats)
