@@ -89,9 +89,9 @@ class Ccu(wiring.Component):
 
     (Han et al., ISCA 2016, section 4, "Central Control Unit": its I/O and computing mode.) For each
     tile it broadcasts a start, the nonzero activations as the scanners find them, and an end.
-    Throughput is one activation per cycle unless a queue fills. The next
-    descriptor does not wait until a tile is written unless its `barrier` is set. An invalid
-    descriptor stops the program. Up to two programs are in flight.
+    Throughput is one activation per cycle unless a queue fills. The next descriptor does not wait
+    until a tile is written unless its `barrier` is set. An invalid descriptor stops the program. Up
+    to two programs are in flight.
 
     Parameters
     ----------

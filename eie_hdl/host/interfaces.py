@@ -3,6 +3,7 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..format import N_BUFFERS
 from ..registers import REGISTER
 from .error_log import error_layout
 
@@ -30,8 +31,8 @@ class Interlock(wiring.Signature):
     def __init__(self) -> None:
         super().__init__({
             "failing": Out(1), "receiving": Out(1), "receiving_model": Out(1),
-            "receiving_input": Out(2), "waiting_input": Out(2), "in_use": In(1),
-            "buffer_in_use": In(2),
+            "receiving_input": Out(N_BUFFERS), "waiting_input": Out(N_BUFFERS), "in_use": In(1),
+            "buffer_in_use": In(N_BUFFERS),
         })
 
 

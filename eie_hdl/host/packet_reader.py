@@ -3,7 +3,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
-from ..format import BEAT_WIDTH, Layouts, Memory
+from ..format import BEAT_WIDTH, N_BUFFERS, Layouts, Memory
 from ..registers import REGISTER, Error
 from .axi import stream_beat
 from .crc32 import Crc32
@@ -113,15 +113,15 @@ class PacketReader(wiring.Component):
             "input_words": In(REGISTER["INPUT_WORDS"].width("words")),
             "input_stride": In(REGISTER["INPUT_STRIDE"].width()),
             "in_use": In(1),
-            "buffer_in_use": In(2),
+            "buffer_in_use": In(N_BUFFERS),
             "restart": In(1),
             "discard": In(1),
             "hold": In(1),
             "failing": Out(1),
-            "waiting_input": Out(2),
+            "waiting_input": Out(N_BUFFERS),
             "receiving": Out(1),
             "receiving_model": Out(1),
-            "receiving_input": Out(2),
+            "receiving_input": Out(N_BUFFERS),
             "error": Out(error_layout),
             "checksum": Out(REGISTER["CHECKSUM"].width()),
             "checksum_clear": In(1),
@@ -138,15 +138,10 @@ class PacketReader(wiring.Component):
         is_fault  = Signal()    # the beat is invalid
         stopped   = self.restart | self.discard | self.failing
         self._remember_failure(m, is_bad, is_fault)
-        offered   = self._layouts.load_header(self.i.p.data)
         in_turn   = Signal(init=1)    # the header need not wait for its input buffer
         with m.FSM() as fsm:
             with m.State("HEADER"):
-                with m.If(self.i.valid & (offered.memory == Memory.INPUT) & ~stopped):
-                    m.d.comb += [
-                        self.waiting_input.eq(1 << offered.buffer),
-                        in_turn.eq(~self.buffer_in_use.bit_select(offered.buffer, 1)),
-                    ]
+                self._await_buffer(m, stopped, in_turn)
                 m.d.comb += is_header.eq(self.i.valid & self.i.ready)
                 with m.If(is_header & ~self.i.p.last):
                     m.next = "WORDS"
@@ -193,6 +188,15 @@ class PacketReader(wiring.Component):
         self._drive_receiving_flags(m, packet, in_words | checking, ~fsm.ongoing("HEADER"))
 
         return m
+
+    def _await_buffer(self, m, stopped, in_turn):
+        """Delay the header of a packet for an input buffer in use, unless it will be dropped."""
+        header = self._layouts.load_header(self.i.p.data)
+        with m.If(self.i.valid & (header.memory == Memory.INPUT) & ~stopped):
+            m.d.comb += [
+                self.waiting_input.eq(1 << header.buffer),
+                in_turn.eq(~self.buffer_in_use.bit_select(header.buffer, 1)),
+            ]
 
     def _remember_failure(self, m, is_bad, is_fault):
         """Drive `failing`, from an error until it is pending, however long that takes."""
@@ -271,7 +275,7 @@ class PacketReader(wiring.Component):
         """Drive the flags, which stay set until the last word of a packet is accepted."""
         is_input = packet.memory == Memory.INPUT
         buffer   = Mux(is_input, 1 << packet.buffer, 0)
-        offered  = Signal(2)    # input buffer of the offered word
+        offered  = Signal(N_BUFFERS)    # input buffer of the offered word
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += offered.eq(buffer)
         m.d.comb += [
