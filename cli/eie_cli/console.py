@@ -114,13 +114,15 @@ def show_inference(title: str, inference: "Inference") -> None:
     _show_verdict(inference)
 
 
-def _end_to_end_rows(inference: "Inference") -> list[list[str]]:
+def _end_to_end_rows(inference: "Inference", per: str = "") -> list[list[str]]:
     found = inference.end_to_end
     return [] if found is None else [
-        ["end-to-end cycles", f"transfers included, mean of {found.inferences} back to back",
+        [f"end-to-end cycles{per}", f"transfers included, mean of {found.inferences} back to back",
          f"{found.cycles:,.1f}"],
-        ["bound of end-to-end cycles", "broadcasts, entries of the busiest PE, or beats",
-         f"{found.bound:,.1f}"]]
+        [f"bound of end-to-end cycles{per}", "broadcasts, entries of the busiest PE, or beats",
+         f"{found.bound:,.1f}"],
+        ["latency of a single inference", "last input beat to last result beat",
+         f"{found.latency:,}"]]
 
 
 def warn_of_saturation(inference: "Inference") -> None:
@@ -153,7 +155,7 @@ def show_demo(title: str, demo: "Demo") -> None:
         ["program cycles per image, mean (least to greatest)",
          f"{cycles.mean():,.1f} ({cycles.min()} to {cycles.max()})"],
         *([["net cycles per image", f"{net.mean():,.1f}"]] if (net != cycles).any() else []),
-        *([f"{name} per image", value] for name, _, value in _end_to_end_rows(inference)),
+        *([name, value] for name, _, value in _end_to_end_rows(inference, " per image")),
         ["MACs per image", f"{inference.counters['macs'].mean():,.1f}"],
         ["broadcasts per image", f"{inference.counters['broadcasts'].mean():,.1f}"],
         ["PE utilisation", f"{inference.pe_utilisation:.1%}"],

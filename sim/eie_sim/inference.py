@@ -71,11 +71,15 @@ class EndToEnd(NamedTuple):
     bound : :class:`float`
         Lower bound: the greatest of broadcasts, entries of the busiest PE, input beats and result
         beats.
+    latency : :class:`int`
+        Cycles of the first inference alone, from its last input beat to its last result beat. The
+        driver starts the program between them.
     """
 
     inferences: int
     cycles: float
     bound: float
+    latency: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -245,8 +249,8 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
         As for :func:`.rtl.cocotb_engine.run`.
     end_to_end : :class:`bool`
         Also measure cycles of inferences back to back, in a second run of 32 inferences on one
-        machine: of the first inputs, or of all of them again and again. Its results are compared,
-        too. Ignored by the golden model, which has no cycles.
+        machine: of the first inputs, or of all of them again and again; then of the first input
+        alone. Their results are compared, too. Ignored by the golden model, which has no cycles.
 
     Raises
     ------
@@ -284,11 +288,13 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
     if end_to_end:
         chosen = np.arange(_BACK_TO_BACK) % len(prepared)
         again = (verilator_engine.run(build, prepared[chosen], cache=cache, read_counters=False,
-                                      machines=1) if engine == "verilator" else
+                                      alone=True, machines=1) if engine == "verilator" else
                  cocotb_engine.run(build, prepared[chosen], simulator=simulator, cache=cache,
-                                   load=load, read_counters=False))
+                                   load=load, read_counters=False, alone=True))
+        assert again.latency is not None
         measured = EndToEnd(_BACK_TO_BACK, again.interval / _BACK_TO_BACK,
-                            _find_bound(build, prepared, statistics, chosen))
+                            _find_bound(build, prepared, statistics, chosen), again.latency)
+        chosen = np.append(chosen, chosen[0])
         mismatches += [
             dataclasses.replace(one, image=int(chosen[one.image])) for one in
             cocotb_engine.compare(build, again.outputs, [output[chosen] for output in expected])]

@@ -10,8 +10,8 @@ def test_demo_shows_its_figures_and_keeps_all_files(tmp_path, eie, icarus):
     code, text = eie("demo", "--pes", 2, "--images", 2, "--sim", icarus, "-o", tmp_path)
     assert code == 0, text
     for figure in ("accuracy, hardware", "program cycles per image", "end-to-end cycles per image",
-                   "bound of end-to-end cycles per image", "PE utilisation", "padding",
-                   "entry balance", "memory used"):
+                   "bound of end-to-end cycles per image", "latency of a single inference",
+                   "PE utilisation", "padding", "entry balance", "memory used"):
         assert figure in text
     assert "All 20 outputs, and the counts of" in text
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))

@@ -121,7 +121,7 @@ def pretended(monkeypatch):
                      for name in COUNTERS} for image in range(len(words))]
         result = cocotb_engine.SimulationResult(
             outputs, counters, np.zeros(len(words), bool), np.zeros(len(words), np.int64), 100,
-            80 * len(words), 1.0)
+            80 * len(words), None, 1.0)
         for change in changes:
             change(result)
         return result
@@ -199,7 +199,7 @@ def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator)
     assert "All 9 outputs, and the counts of" in text
     assert "transfers included, mean of 32 back to back" in text
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text(encoding="utf-8"))
-    assert statistics["end_to_end"].keys() == {"inferences", "cycles", "bound"}
+    assert statistics["end_to_end"].keys() == {"inferences", "cycles", "bound", "latency"}
     code, text = eie(*run, "--sim", "icarus")
     assert code == 2 and "--sim icarus needs --engine cocotb" in text
     code, text = eie(*run, "--engine", "golden", "--sim", "icarus")

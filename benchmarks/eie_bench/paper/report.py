@@ -115,12 +115,13 @@ class Report:
                     ratios.append(one.end_to_end.cycles / one.ideal)
                     rows.append([one.layer.name, machine, f"{one.ideal:,.0f}", f"{one.cycles:,}",
                                  f"{one.end_to_end.cycles:,.0f}", f"{ratios[-1]:.3f}",
-                                 f"{one.end_to_end.bound / one.ideal:.3f}"])
+                                 f"{one.end_to_end.bound / one.ideal:.3f}",
+                                 f"{one.end_to_end.latency:,}"])
             if ratios:
                 rows.append(["geometric mean", machine, "", "", "",
-                             f"{geometric_mean(ratios):.3f}", ""])
+                             f"{geometric_mean(ratios):.3f}", "", ""])
         return Table("end-to-end cycles", ["layer", "machine", "ideal", "net", "end-to-end",
-                                           "end-to-end ratio", "bound"], rows)
+                                           "end-to-end ratio", "bound", "latency"], rows)
 
     def _simulation(self) -> Table:
         """Runs and their times. The time of the cycle model is from weights to prediction."""

@@ -74,7 +74,7 @@ class CocotbBus(Bus):
         self.statistics: collections.Counter[str] = collections.Counter()
         self._dut = dut
         self._timeout_ns = math.ceil(timeout * 1e9)
-        self._first_sent = self._last_taken = 0    # simulated time in steps
+        self._first_sent = self._last_sent = self._last_taken = 0    # simulated time in steps
         domain = (dut.aclk, dut.aresetn, False)
         self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *domain)
         self._source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *domain)
@@ -103,6 +103,11 @@ class CocotbBus(Bus):
         """Clock cycles since the start of the simulation."""
         return int(get_sim_time("ns")) // _PERIOD_NS
 
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat sent to the last result beat; 0 if no result has come since."""
+        return _count_cycles(self._last_taken - self._last_sent)
+
     def take_interval(self) -> int:
         """Cycles from the first beat sent to the last result beat since the previous call.
 
@@ -110,7 +115,7 @@ class CocotbBus(Bus):
         """
         steps = self._last_taken - self._first_sent if self._first_sent else 0
         self._first_sent = self._last_taken = 0
-        return max(0, round(get_time_from_sim_steps(steps, "ns")) // _PERIOD_NS)
+        return _count_cycles(steps)
 
     def read(self, address: int) -> int:
         return self.read_all([address])[0]
@@ -141,6 +146,7 @@ class CocotbBus(Bus):
         await self._source.send(AxiStreamFrame(beats.astype("<u8").tobytes(),
                                                tx_complete=self._record_sent))
         await self._with_timeout(self._source.wait(), f"Packet of {len(beats)} beats")
+        self._last_sent = get_sim_time()
 
     def expect(self, n_bytes: int) -> None:
         self._sink.expect()
@@ -227,6 +233,10 @@ class _UnknownDetector:
             self.unknown = bits
             return 0
         return int(bits, 2)
+
+
+def _count_cycles(steps: int) -> int:
+    return max(0, round(get_time_from_sim_steps(steps, "ns")) // _PERIOD_NS)
 
 
 def _pauses(probability: float, seed: str) -> Any:

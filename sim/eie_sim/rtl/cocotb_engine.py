@@ -44,6 +44,9 @@ class SimulationResult:
     interval : :class:`int`
         Clock cycles from the first beat of the first input to the last beat of the last result,
         both included; of all machines together.
+    latency : :class:`int`, optional
+        Clock cycles from the last input beat to the last result beat of an inference alone, if it
+        was run.
     seconds : :class:`float`
         Time of the simulation, without compiling the simulator.
     traffic : :class:`dict` of :class:`str` to :class:`int`
@@ -59,6 +62,7 @@ class SimulationResult:
     overflow_tile: NDArray[np.int64]
     cycles: int
     interval: int
+    latency: int | None
     seconds: float
     traffic: dict[str, int] = dataclasses.field(default_factory=dict)
     waveform: Path | None = None
@@ -82,8 +86,8 @@ class Mismatch:
 def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator",
         cache: str | Path | None = None, folder: str | Path | None = None,
         waves: str | None = None, load: str = "stream", read_counters: bool = True,
-        pause: float = 0.0, seed: int = 1, timeout: float = 600, bench: str = "bench_eie"
-        ) -> SimulationResult:
+        alone: bool = False, pause: float = 0.0, seed: int = 1, timeout: float = 600,
+        bench: str = "bench_eie") -> SimulationResult:
     """Run inferences on the machine in cocotb, through its AXI buses and driver.
 
     Parameters
@@ -105,6 +109,9 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         with ``$readmemh``.
     read_counters : :class:`bool`
         Read the counters, as for :meth:`eie_driver.accelerator.Accelerator.run`.
+    alone : :class:`bool`
+        After the others, run the first input again, alone, and measure its latency. Its results
+        are the last.
     pause : :class:`float`
         Probability per cycle and bus channel that the host keeps VALID or READY low.
     seed : :class:`int`
@@ -129,7 +136,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         raise ValueError("folder must be given with waves, to hold the waveform")
     _check_instance(build, waves)
     job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
-           "driver": {"send": load == "stream", "read_counters": read_counters}}
+           "driver": {"send": load == "stream", "read_counters": read_counters,
+                      "alone": alone}}
 
     design = compile_design(verilog(build.config, cache), top="eie", simulator=simulator,
                             cache=cache, waves=waves and f"core.{waves}",
@@ -151,8 +159,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         outputs=outputs, counters=answer["counters"],
         overflow=np.array([tile is not None for tile in tiles], np.bool_),
         overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
-        cycles=answer["cycles"], interval=answer["interval"], seconds=seconds,
-        traffic=answer["traffic"],
+        cycles=answer["cycles"], interval=answer["interval"],
+        latency=answer["latency"] if alone else None, seconds=seconds, traffic=answer["traffic"],
         waveform=Path(folder) / design.waves if folder and design.waves else None)
 
 

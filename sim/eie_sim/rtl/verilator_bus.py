@@ -31,6 +31,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "wait": (_TEXT, [_MACHINE, _U64]),
     "cycles": (_U64, [_MACHINE]),
     "take_interval": (_U64, [_MACHINE]),
+    "latency": (_U64, [_MACHINE]),
 }
 
 
@@ -78,6 +79,11 @@ class VerilatorBus(Bus):
     def cycles(self) -> int:
         """Clock cycles since the bus was created."""
         return self._call("cycles")
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat sent to the last result beat; 0 if no result has come since."""
+        return self._call("latency")
 
     def take_interval(self) -> int:
         """Cycles from the first beat sent to the last result beat since the previous call.

@@ -33,13 +33,13 @@ def make_library(config: EIEConfig, cache: str | Path | None = None) -> Path:
 
 
 def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = None,
-        read_counters: bool = True, pause: float = 0.0, seed: int = 1,
+        read_counters: bool = True, alone: bool = False, pause: float = 0.0, seed: int = 1,
         machines: int | None = None) -> SimulationResult:
     """Run inferences on the machine in Verilator, through its AXI buses and driver.
 
     Parameters
     ----------
-    build, inputs, cache, read_counters, pause, seed
+    build, inputs, cache, read_counters, alone, pause, seed
         As for :func:`.cocotb_engine.run`.
     machines : :class:`int`, optional
         Machines that share the inputs, one thread each. Default: one per processor core.
@@ -58,7 +58,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
     failed = threading.Event()
     begin = time.perf_counter()
 
-    def work(number: int) -> tuple[list[Run], VerilatorBus, int, int]:
+    def work(number: int) -> tuple[list[Run], VerilatorBus, int, int, int]:
         bus = VerilatorBus(library, timeout_cycles=cycles, pause=pause, seed=seed + number)
         runs = []
         with contextlib.closing(bus), _set_on_failure(failed):
@@ -70,13 +70,16 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
                     batch = parts[number][start:start + _BATCH]
                     runs.append(machine.run(batch, words=True,
                                             read_counters=read_counters))
-            return runs, bus, bus.cycles, bus.take_interval()
+            interval = bus.take_interval()
+            if alone and number == n_machines - 1:
+                runs.append(machine.run(inputs[:1], words=True, read_counters=read_counters))
+            return runs, bus, bus.cycles, interval, bus.latency
 
     with ThreadPoolExecutor(n_machines) as pool, _set_on_failure(failed):
         done = list(pool.map(work, range(n_machines)))
     return _join([run for runs, *_ in done for run in runs], [bus for _, bus, *_ in done],
-                 [cycles for *_, cycles, _ in done], [interval for *_, interval in done],
-                 time.perf_counter() - begin)
+                 [cycles for _, _, cycles, *_ in done], [interval for *_, interval, _ in done],
+                 done[-1][-1] if alone else None, time.perf_counter() - begin)
 
 
 @contextlib.contextmanager
@@ -90,7 +93,7 @@ def _set_on_failure(event: threading.Event) -> Iterator[None]:
 
 
 def _join(runs: Sequence[Run], buses: Sequence[VerilatorBus], cycles: Sequence[int],
-          intervals: Sequence[int], seconds: float) -> SimulationResult:
+          intervals: Sequence[int], latency: int | None, seconds: float) -> SimulationResult:
     tiles = [tile for one in runs for tile in one.overflow_tiles]
     traffic = sum((bus.statistics for bus in buses[1:]), buses[0].statistics)
     return SimulationResult(
@@ -98,4 +101,5 @@ def _join(runs: Sequence[Run], buses: Sequence[VerilatorBus], cycles: Sequence[i
         counters=[counters for one in runs for counters in one.counters],
         overflow=np.array([tile is not None for tile in tiles], np.bool_),
         overflow_tile=np.array([tile or 0 for tile in tiles], np.int64),
-        cycles=sum(cycles), interval=sum(intervals), seconds=seconds, traffic=dict(traffic))
+        cycles=sum(cycles), interval=sum(intervals), latency=latency, seconds=seconds,
+        traffic=dict(traffic))

@@ -37,7 +37,7 @@ def measurement():
                           tiles=2, source_words=6, drained_words=7),
             bounds=Bounds(entries=260, columns=270, broadcasts=20, simple_model=280), outputs=100,
             differences=list(differences), seconds=1.0, model_seconds=0.1,
-            end_to_end=EndToEnd(32, cycles + 25.0, bound=260.0))
+            end_to_end=EndToEnd(32, cycles + 25.0, bound=260.0, latency=cycles + 30))
 
     return make
 

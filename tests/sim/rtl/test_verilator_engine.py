@@ -22,6 +22,7 @@ from eie_driver.errors import DriverTimeout
 from eie_driver.registers import Registers
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Memory
+from eie_sim.cycles.model import predict_back_to_back
 from eie_sim.inference import infer
 from eie_sim.rtl import cocotb_engine, verilator_engine, verilator_host
 from eie_sim.rtl.verilator_bus import VerilatorBus
@@ -67,11 +68,24 @@ def test_inputs_that_are_not_sent_change_no_bit(verilator, simulators, dead):
 
 def test_the_interval_excludes_loading_and_is_about_that_of_cocotb(network, simulators):
     build, inputs = network
-    one, other = (engine.run(build, inputs, cache=simulators, read_counters=False, **options)
+    one, other = (engine.run(build, inputs, cache=simulators, read_counters=False, alone=True,
+                             **options)
                   for engine, options in ((cocotb_engine, {}), (verilator_engine, {"machines": 1})))
     # Register accesses of the two take different times.
     assert abs(one.interval - other.interval) < 10 * N_IMAGES
+    assert abs(one.latency - other.latency) < 10
     assert other.interval < other.cycles / 2
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_the_first_input_runs_again_alone_after_the_others(network, simulators, machines):
+    build, inputs = network
+    expected = infer(build, [*inputs, inputs[0]], words=True, engine="golden").outputs
+    result = verilator_engine.run(build, inputs, cache=simulators, read_counters=False, alone=True,
+                                  machines=machines)
+    assert cocotb_engine.compare(build, result.outputs, expected) == []
+    beats = build.input_packets(inputs[:1]).size
+    assert result.latency == predict_back_to_back(build, inputs[:1]) - beats
 
 
 @pytest.mark.parametrize("machines", [1, 2, 9])
@@ -157,7 +171,7 @@ def test_a_packet_that_is_longer_than_expected_loses_its_end_only(machine):
 def test_the_interval_begins_with_the_first_beat_and_ends_with_the_last(network, bus, machine):
     build, inputs = network
     (packet,) = input_packets(build.config, build.input, inputs[:1])
-    intervals = []
+    intervals, latencies = [], []
     for idle in (0, 300):
         bus.take_interval()
         begin = bus.cycles
@@ -168,12 +182,14 @@ def test_the_interval_begins_with_the_first_beat_and_ends_with_the_last(network,
         used = bus.cycles - begin
         for _ in range(idle):
             bus.read(0)
+        latencies.append(bus.latency)
         intervals.append(bus.take_interval())
         assert len(packet) < intervals[-1] <= used
+        assert latencies[-1] == intervals[-1] - len(packet)
     assert intervals[0] == intervals[1]
     assert bus.take_interval() == 0
     machine.bus.send(packet)
-    assert bus.take_interval() == 0
+    assert (bus.latency, bus.take_interval()) == (0, 0)
 
 
 def test_an_unexpected_packet_waits(machine):

@@ -18,12 +18,19 @@ from eie_sim.rtl.cocotb_bus import CocotbBus
 from eie_sim.rtl.simulators import CLOCK_PERIOD
 
 
-def infer(bus, folder, *, timeout, send, read_counters, on_load):
-    """Load the build, call `on_load`, and run all inputs, as host software does."""
-    machine = Accelerator(bus, timeout=timeout)
+def infer(bus, folder, *, timeout, send, read_counters, alone, take_interval):
+    """Load the build and run all inputs, as host software does, then the first one `alone`.
+
+    Returns the runs, and the interval of the first.
+    """
+    machine, inputs = Accelerator(bus, timeout=timeout), np.load(folder / "inputs.npy")
     machine.load(Build.load(folder / "build"), send=send)
-    on_load()
-    return machine.run(np.load(folder / "inputs.npy"), words=True, read_counters=read_counters)
+    take_interval()
+    runs = [machine.run(inputs, words=True, read_counters=read_counters)]
+    interval = take_interval()
+    if alone:
+        runs.append(machine.run(inputs[:1], words=True, read_counters=read_counters))
+    return runs, interval
 
 
 async def run(dut, wrap=lambda bus: bus, timeout=None):
@@ -36,14 +43,17 @@ async def run(dut, wrap=lambda bus: bus, timeout=None):
     deadline = job["deadline"] * CLOCK_PERIOD
     bus = CocotbBus(dut, timeout=deadline, **job["bus"])
     await bus.start()
-    result = await bridge(infer)(wrap(bus), folder, timeout=timeout or deadline,
-                                 on_load=bus.take_interval, **job["driver"])
+    runs, interval = await bridge(infer)(
+        wrap(bus), folder, timeout=timeout or deadline, take_interval=bus.take_interval,
+        **job["driver"])
     np.savez(folder / "results.npz", allow_pickle=False,
-             **{f"output{number}": output for number, output in enumerate(result.outputs)})
+             **{f"output{number}": np.concatenate(parts)
+                for number, parts in enumerate(zip(*(run.outputs for run in runs)))})
     (folder / "results.json").write_text(json.dumps({
-        "counters": result.counters, "overflow_tiles": result.overflow_tiles,
-        "cycles": bus.cycles, "interval": bus.take_interval(), "traffic": bus.statistics}),
-        encoding="utf-8")
+        "counters": sum((run.counters for run in runs), []),
+        "overflow_tiles": sum((run.overflow_tiles for run in runs), []),
+        "cycles": bus.cycles, "interval": interval, "latency": bus.latency,
+        "traffic": bus.statistics}), encoding="utf-8")
 
 
 @cocotb.test()

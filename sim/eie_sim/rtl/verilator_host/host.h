@@ -176,6 +176,12 @@ public:
         return cycles;
     }
 
+    // Cycles from the last beat sent to the last result beat; 0 if no result has come since.
+    uint64_t latency() const
+    {
+        return last_sent < last_taken ? last_taken - last_sent : 0;
+    }
+
     uint64_t n_cycles = 0, n_reads = 0, n_writes = 0, n_sent = 0, n_received = 0;
 
     // Throw a Failure with the state of the buses unless `ok`.
@@ -231,6 +237,7 @@ private:
             n_sent++;
             if (!first_sent)
                 first_sent = n_cycles;
+            last_sent = n_cycles;
             top.s_axis_tvalid = 0;
         }
         n_cycles++;
@@ -283,7 +290,7 @@ private:
     size_t in_size = 0, in_bytes = 0;
     bool in_armed = false, in_complete = false, hung = false, keep_wrong = false;
     unsigned keep = KEEP_ALL;
-    uint64_t first_sent = 0, last_taken = 0;    // cycles; the reset precedes them
+    uint64_t first_sent = 0, last_sent = 0, last_taken = 0;    // cycles; the reset precedes them
 };
 
 }  // namespace axi

@@ -112,4 +112,9 @@ uint64_t eie_take_interval(Machine *machine)
     return machine->host.take_interval();
 }
 
+uint64_t eie_latency(const Machine *machine)
+{
+    return machine->host.latency();
+}
+
 }
