@@ -63,7 +63,7 @@ ROWS = [
     ["eie_driver.accelerator", "eie_driver.c_export"],
     ["eie_driver"],
 
-    ["eie_sim.golden"],
+    ["eie_sim.golden", "eie_sim.pauses"],
     ["eie_sim.cycles", "eie_sim.rtl"],
     ["eie_sim.inference"],
     ["eie_sim.demo", "eie_sim.hex_export"],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, N_BUFFERS
 
-__all__ = ["ENDED", "LOAD", "START", "TAKE", "WAIT", "CcuCounters", "Host", "Program",
+__all__ = ["ENDED", "EXPECT", "LOAD", "START", "TAKE", "WAIT", "CcuCounters", "Host", "Program",
            "TimingParameters", "run"]
 
 #: Contents of a PE stage: nothing, a column without entries, an entry, the start of a tile, or the
@@ -35,9 +35,9 @@ _NO_MORE = -1
 #: States of the starter, as in the RTL, and that after the end of the run.
 _FETCH, _DECODE, _CHECK, _BEGIN, _STARTED, ENDED = range(6)
 
-#: Calls of the driver: load an input, start a program, take a vector, and wait until a number of
-#: programs have ended.
-LOAD, START, TAKE, WAIT = range(4)
+#: Calls of the driver: load an input, start a program, expect a vector, take it, and wait until a
+#: number of programs have ended.
+LOAD, START, EXPECT, TAKE, WAIT = range(5)
 
 #: Phases of a call: its start, the number of programs has been read, the interrupts are to be read,
 #: they have been read, and a wait for an interrupt or a vector.
@@ -133,18 +133,22 @@ class Host(NamedTuple):
     Attributes
     ----------
     calls : int64 (n_calls, 2)
-        Calls of the driver, each with the input buffer of a start, or the number of programs that
-        a wait is for. If there are none, program 0 starts in cycle 0.
+        Calls of the driver, each with the beats of a load, the input buffer of a start, or the
+        number of programs that a wait is for. If there are none, program 0 starts in cycle 0.
     n_buffers : :class:`int`
         Input buffers, used in turn.
     n_words, word_beats : :class:`int`
         Words of a packet for an input buffer, and beats of a word; a header precedes them.
+    input_pauses, result_pauses : int64 (n,)
+        As in :class:`~..pauses.Pauses`.
     """
 
     calls: NDArray[np.int64]
     n_buffers: int
     n_words: int
     word_beats: int
+    input_pauses: NDArray[np.int64]
+    result_pauses: NDArray[np.int64]
 
 
 class CcuCounters(NamedTuple):
@@ -160,7 +164,7 @@ class CcuCounters(NamedTuple):
         Columns in the order of their broadcast, numbered over all steps; -1 for the start of a
         tile.
     interval : :class:`int`
-        Cycles up to the last beat of results.
+        Cycles from the first beat of inputs to the last beat of results.
     """
 
     state: int
@@ -214,6 +218,9 @@ _DRIVER = np.dtype([
     ("irq_status", np.bool_), ("irq", np.bool_), ("ended", np.bool_), ("n_ended", np.int64),
     # A vector is expected, or has been received.
     ("armed", np.bool_), ("complete", np.bool_),
+    # Beats sent and taken, cycles left of the pauses before the next, and that of the first sent.
+    ("n_sent", np.int64), ("n_received", np.int64), ("input_pause", np.int64),
+    ("result_pause", np.int64), ("first_sent", np.int64),
     # Beats to send, and in the queue; packets begun; the packet in reception, and its word.
     ("n_left", np.int64), ("queued", np.int64), ("n_packets", np.int64),
     ("receives", np.bool_), ("buffer", np.int64), ("words_left", np.int64), ("beat", np.int64),
@@ -362,11 +369,11 @@ def _step_results(machine, results, turns, due):
 
 
 @njit(inline="always")
-def _pack(root, packer, is_sending, armed, beat_elements):
-    """Advance the packer by one cycle; return if the host, if `armed`, takes a beat."""
+def _pack(root, packer, is_sending, is_receiving, beat_elements):
+    """Advance the packer by one cycle; return if the host, if it `is_receiving`, takes a beat."""
     has_item = is_sending and root.level > 0
     is_end = has_item and root.first == _END_OF_VECTOR
-    is_taken = packer.offered and armed
+    is_taken = packer.offered and is_receiving
     moves = packer.full and (is_taken or not packer.offered)
     level = packer.level
     is_last = is_end and level <= beat_elements
@@ -396,7 +403,7 @@ def _step_driver(driver, host, now):
         kind, phase = host.calls[driver.call, 0], driver.phase
         is_done = False
         if kind == LOAD and phase == _CALL:
-            driver.n_left = 1 + host.n_words * host.word_beats
+            driver.n_left = host.calls[driver.call, 1]
             driver.phase = _SLEEP
         elif kind == LOAD:
             is_done = driver.n_left == 0
@@ -408,10 +415,11 @@ def _step_driver(driver, host, now):
                 driver.start_at = now + 1
                 driver.until = now + _WRITE_CYCLES
                 driver.phase = _SLEEP
+        elif kind == EXPECT:
+            driver.armed = is_done = True
         elif phase == _CALL and kind == TAKE:
             is_done = driver.complete
             driver.complete = False
-            driver.armed = driver.armed or is_done
             driver.phase = _CHECK_IRQ
         elif phase == _CALL:
             driver.is_set = driver.n_ended >= host.calls[driver.call, 1]
@@ -465,8 +473,15 @@ def _step_loads(driver, host, contexts, sending, has_slow_loads, now):
     if is_ready or not driver.offered:
         driver.offered_buffer = driver.buffer
     driver.offered = driver.offered and not is_ready
-    sends = driver.n_left > 0 and driver.queued != 2
+    is_pausing = driver.n_left > 0 and driver.input_pause > 0
+    sends = driver.n_left > 0 and driver.queued != 2 and not is_pausing
+    driver.input_pause -= is_pausing
     driver.n_left -= sends
+    if sends:
+        if driver.n_sent == 0:
+            driver.first_sent = now
+        driver.n_sent += 1
+        driver.input_pause = host.input_pauses[driver.n_sent % len(host.input_pauses)]
     driver.queued += sends - takes
     if takes and not driver.receives:
         driver.receives, driver.buffer = True, next_buffer
@@ -779,9 +794,10 @@ def run(machine, program, host, n_sent, deadline):
     filling, is_full = 0, 0           # history of "some queue is", one bit per cycle
     sending, interval = False, 0      # a vector is being sent; end of the last beat
     packers, drivers = np.zeros(1, _PACKER), np.zeros(1, _DRIVER)
-    drivers[0].armed = True
-    drivers[0].start_at = drivers[0].clear_at = -1
     has_driver = len(host.calls) > 0
+    drivers[0].armed = not has_driver
+    drivers[0].start_at = drivers[0].clear_at = -1
+    drivers[0].input_pause, drivers[0].result_pause = host.input_pauses[0], host.result_pauses[0]
     # The starter: the program that takes the next step and the oldest one, by input buffer; the
     # tiles that the last start allows. Owners of the tiles, in order of their starts.
     contexts = np.zeros(N_BUFFERS, _CONTEXT)
@@ -810,9 +826,11 @@ def run(machine, program, host, n_sent, deadline):
         driver, packer = drivers[0], packers[0]
         context = contexts[oldest]
         done = context.running and context.step == context.stop and context.unwritten == 0
-        run_offered, run_buffer = False, 0
+        run_offered, run_buffer, is_pausing = False, 0, False
         if has_driver:
             _step_driver(driver, host, now)
+            is_pausing = driver.armed and driver.result_pause > 0
+            driver.result_pause -= is_pausing
             run_buffer = driver.pending_buffer
             run_offered = _step_loads(driver, host, contexts, sending, n_pe == 1, now)
             _step_interrupt(driver, done, now)
@@ -929,11 +947,15 @@ def run(machine, program, host, n_sent, deadline):
         if sending or packer.full or packer.offered:
             result_root.was_full = result_root.level == 2
             packer_last = packer.offers_last
-            if _pack(result_root, packer, sending, driver.armed, machine.beat_elements):
-                interval = now + 1
+            is_receiving = driver.armed and not is_pausing
+            if _pack(result_root, packer, sending, is_receiving, machine.beat_elements):
+                interval = now + 1 - driver.first_sent
                 if has_driver:
                     driver.complete = packer_last
                     driver.armed = not packer_last
+                    driver.n_received += 1
+                    driver.result_pause = host.result_pauses[
+                        driver.n_received % len(host.result_pauses)]
             if sending:
                 _step_results(machine, results, result_turns, due)
                 if n_nodes == 0 and result_root.taken:

@@ -21,13 +21,18 @@ from eie_hdl.format import (
     Layouts,
     last_element,
     n_beats,
+    n_result_beats,
     result_lane_width,
 )
 
+from ..pauses import Pauses
 from .steps import Step, build_steps
 from .tree import make_tree
 
 __all__ = ["CycleModelError", "Prediction", "predict", "predict_back_to_back", "predict_build"]
+
+#: A host that is always ready.
+_NO_PAUSES = Pauses()
 
 #: Allowance per step, in cycles, on top of the cycles in which a PE has work.
 _SLACK = 1000
@@ -74,16 +79,19 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FI
     """
     entries = _count_entries(config, steps)
     kernel = _import_kernel()
-    host = kernel.Host(np.zeros((0, 2), np.int64), 1, 0, 1)
+    none = np.zeros(1, np.int64)
+    host = kernel.Host(np.zeros((0, 2), np.int64), 1, 0, 1, none, none)
     ccu = _run(config, [steps], host, filling_limit, _deadline(config, steps, entries))
     return Prediction(_count(config, steps, ccu, entries), entries)
 
 
-def predict_back_to_back(build: Build, words: NDArray[np.int64]) -> int:
+def predict_back_to_back(build: Build, words: NDArray[np.int64], *, pauses: Pauses = _NO_PAUSES
+                         ) -> int:
     """Predict the cycles of a batch that the driver runs without reading counters.
 
     They are counted from the first beat of the first input to the last beat of the last result, as
-    for :class:`eie_sim.inference.EndToEnd`. The machine is new, and the host pauses on no channel.
+    for :class:`eie_sim.inference.EndToEnd`. The machine is new, and the host pauses on no channel
+    but as in `pauses`.
 
     Raises
     ------
@@ -93,31 +101,21 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64]) -> int:
         If images or inputs are invalid.
     """
     config = build.config
-    programs = build_steps(build, words)
-    n_outputs = len(output_columns(config, build.images["ccu.program"]))
     kernel = _import_kernel()
-    (packet,) = build.input_packets(words[:1])
+    from .calls import record_calls
+
+    programs = build_steps(build, words)
+    calls = record_calls(build, words)
+    n_sent = int(calls[calls[:, 0] == kernel.LOAD, 1][0])
     word_beats = n_beats(Layouts.of(config).act_word)
-    host = kernel.Host(_calls(kernel, len(words), build.input_buffers, n_outputs),
-                       build.input_buffers, (len(packet) - 1) // word_beats, word_beats)
-    deadline = sum(_deadline(config, steps, _count_entries(config, steps)) + len(packet) + _SLACK
+    host = kernel.Host(calls, build.input_buffers, (n_sent - 1) // word_beats, word_beats,
+                       np.array(pauses.inputs), np.array(pauses.results))
+    n_received = sum(n_result_beats(config, n)
+                     for n in output_columns(config, build.images["ccu.program"]))
+    transfers = n_sent * (1 + max(pauses.inputs)) + n_received * (1 + max(pauses.results))
+    deadline = sum(_deadline(config, steps, _count_entries(config, steps)) + transfers + _SLACK
                    for steps in programs)
     return _run(config, programs, host, FILLING_LIMIT, deadline).interval
-
-
-def _calls(kernel, batch: int, n_buffers: int, n_outputs: int) -> NDArray[np.int64]:
-    """Return the calls of :func:`eie_driver.batch.run_batch` that reads no counters."""
-    def begin(number: int) -> list[tuple[int, int]]:
-        return [(kernel.LOAD, 0), (kernel.START, number % n_buffers)] if number < batch else []
-
-    ahead = 3 if n_buffers > 1 else 1
-    take = [(kernel.TAKE, 0)]
-    calls = [call for number in range(ahead) for call in begin(number)]
-    for number in range(batch):
-        early = n_outputs - (ahead > 1)
-        calls += take * early + [(kernel.WAIT, number + 1)]
-        calls += begin(number + ahead) + take * (n_outputs - early)
-    return np.array(calls, np.int64)
 
 
 def _count_entries(config: EIEConfig, steps: Sequence[Step]) -> NDArray[np.int64]:

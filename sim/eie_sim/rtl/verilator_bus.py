@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eie_driver.bus import Bus, BusError
 from eie_hdl.format import BEAT_BYTES
 
+from ..pauses import Pauses
 from .simulators import CLOCK_PERIOD
 
 __all__ = ["VerilatorBus"]
@@ -25,6 +26,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "close": (None, [_MACHINE]),
     "read": (_TEXT, [_MACHINE, _SIZE, ctypes.c_void_p, ctypes.c_void_p]),
     "write": (_TEXT, [_MACHINE, _U32, _U32]),
+    "set_pauses": (None, [_MACHINE, ctypes.c_void_p, _SIZE, ctypes.c_void_p, _SIZE]),
     "send": (_TEXT, [_MACHINE, ctypes.c_void_p, _SIZE]),
     "expect": (_TEXT, [_MACHINE, _SIZE]),
     "receive": (ctypes.c_void_p, [_MACHINE, ctypes.POINTER(_SIZE)]),
@@ -91,6 +93,11 @@ class VerilatorBus(Bus):
         Both are included; 0 without such beats.
         """
         return self._call("take_interval")
+
+    def set_pauses(self, pauses: Pauses) -> None:
+        """Set the pauses before the following beats, replacing any earlier schedule."""
+        inputs, results = (np.array(cycles, np.uint32) for cycles in (pauses.inputs, pauses.results))
+        self._call("set_pauses", inputs.ctypes.data, len(inputs), results.ctypes.data, len(results))
 
     def read(self, address: int) -> int:
         return self.read_all([address])[0]

@@ -16,6 +16,7 @@ from eie_driver.accelerator import Accelerator
 from eie_driver.batch import Run
 from eie_hdl.config import EIEConfig
 
+from ..pauses import Pauses
 from .cocotb_engine import SimulationResult, deadline
 from .simulators import CLOCK_PERIOD
 from .verilator_bus import VerilatorBus
@@ -34,7 +35,7 @@ def make_library(config: EIEConfig, cache: str | Path | None = None) -> Path:
 
 def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = None,
         read_counters: bool = True, alone: bool = False, pause: float = 0.0, seed: int = 1,
-        machines: int | None = None) -> SimulationResult:
+        machines: int | None = None, pauses: Pauses | None = None) -> SimulationResult:
     """Run inferences on the machine in Verilator, through its AXI buses and driver.
 
     Parameters
@@ -43,6 +44,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
         As for :func:`.cocotb_engine.run`.
     machines : :class:`int`, optional
         Machines that share the inputs, one thread each. Default: one per processor core.
+    pauses : :class:`~..pauses.Pauses`, optional
+        Pauses before the beats of each machine's inputs and results, on top of random ones.
 
     Raises
     ------
@@ -65,6 +68,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
             machine = Accelerator(bus, timeout=cycles * CLOCK_PERIOD)
             machine.load(build)
             bus.take_interval()
+            if pauses:
+                bus.set_pauses(pauses)
             for start in range(0, max(1, len(parts[number])), _BATCH):
                 if not failed.is_set():
                     batch = parts[number][start:start + _BATCH]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.memory_map import n_words
 from eie_compiler.random_networks import random_network
 from eie_driver.accelerator import Accelerator
 from eie_hdl.config import PRESETS, EIEConfig
@@ -16,6 +17,7 @@ from eie_sim.cycles import model
 from eie_sim.cycles.model import CycleModelError, predict, predict_back_to_back, predict_build
 from eie_sim.cycles.steps import Step, build_steps
 from eie_sim.inference import infer
+from eie_sim.pauses import Pauses
 from eie_sim.rtl import verilator_engine
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
@@ -26,35 +28,55 @@ PES = (1, 2, 8, 32, 4, 16, 64)
 #: Layers run on each machine.
 N_LAYERS = 50
 
-#: Batches run on each machine.
+#: Networks run on each machine as a batch, without and with pauses.
 N_BATCHES = 10
 
 #: Reduced memories of the published machine; those of 64 PEs take long to simulate.
 SMALL = {"spmat_depth": 256, "ptr_depth": 1024, "act_depth": 64}
 
 
+def greatest_size(n_pe: int, scale: int = 4) -> int:
+    """Greatest size of a vector of a random network."""
+    return min(20 + scale * n_pe, 200)
+
+
 def random_machine(seed: int) -> EIEConfig:
-    """Random machine of 1 to 64 PEs, with timing parameters up to extreme values."""
+    """Random machine of 1 to 64 PEs, with timing parameters up to extreme values.
+
+    Two of three have little room for vectors and biases: for a large network they have one input
+    buffer, or two but not two whole regions.
+    """
     rng = np.random.default_rng(seed)
+    n_pe = PES[seed % len(PES)]
     return EIEConfig(
-        n_pe=PES[seed % len(PES)], z_width=int(rng.choice([2, 4, 5, 6])),
+        n_pe=n_pe, z_width=int(rng.choice([2, 4, 5, 6])),
         entries_per_word=1 << int(rng.integers(5)),
         queue_depth=int(rng.choice([2, 3, 5, 8, 13, 21, 256])),
         drop_empty_columns=bool(rng.integers(2)), acc_depth=1 << int(rng.integers(2, 11)),
-        spmat_depth=4000, ptr_depth=2000, act_depth=256, n_codebooks=3,
+        spmat_depth=4000, ptr_depth=2000, n_codebooks=3,
+        act_depth=(5, 6, 20)[seed % 3] * n_words(greatest_size(n_pe), n_pe),
         program_depth=int(rng.integers(40, 70)))
 
 
 def random_build(rng: np.random.Generator, config: EIEConfig):
     """Random build of one or two layers, and an input, both of any density."""
-    scale = 20 + config.n_pe * int(rng.choice([0, 1, 4]))
-    sizes = rng.integers(1, min(scale, 200), int(rng.integers(2, 4))).tolist()
+    limit = greatest_size(config.n_pe, int(rng.choice([0, 1, 4])))
+    sizes = rng.integers(rng.choice([1, limit - 1]), limit, rng.integers(2, 4)).tolist()
     network = random_network(rng, sizes, density=rng.choice([0.02, 0.1, 0.3, 0.9]), frac=4,
                              v_width=config.v_width, relu=bool(rng.integers(2)))
     build = compile_network(network, config, outputs=rng.choice(["last", "all"]),
                             mapping=rng.choice(["balanced", "interleaved"]))
     words = rng.integers(-127, 128, sizes[0]) * (rng.random(sizes[0]) < rng.choice([0, 0.3, 1]))
     return build, words
+
+
+def random_pauses(rng: np.random.Generator) -> Pauses:
+    """Pauses of either stream or of both, some of them long."""
+    inputs, results = (
+        tuple(rng.integers(0, rng.choice([2, 4, 20]), rng.integers(1, 9)).tolist())
+        for _ in range(2))
+    which = rng.integers(3)
+    return Pauses(inputs if which != 1 else (0,), results if which != 0 else (0,))
 
 
 def pytest_generate_tests(metafunc):
@@ -88,9 +110,11 @@ def test_cycles_of_a_batch_are_predicted(config, verilator, simulators):
     for number in range(N_BATCHES):
         build, words = random_build(rng, config)
         batch = words * (rng.random((int(rng.integers(1, 8)), len(words))) < 0.8)
-        result = verilator_engine.run(build, batch, cache=simulators, read_counters=False,
-                                      machines=1)
-        assert predict_back_to_back(build, batch) == result.interval, f"{number} of {config}"
+        for pauses in (Pauses(), random_pauses(rng)):
+            result = verilator_engine.run(build, batch, cache=simulators, read_counters=False,
+                                          machines=1, pauses=pauses)
+            predicted = predict_back_to_back(build, batch, pauses=pauses)
+            assert predicted == result.interval, f"{number}, {pauses} of {config}"
 
 
 @pytest.mark.parametrize("act_depth, n_buffers", [(10, 1), (14, 2)])

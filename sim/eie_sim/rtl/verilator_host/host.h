@@ -13,6 +13,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "Vtop.h"
 #include "verilated.h"
@@ -29,6 +30,37 @@ struct Settings {
     double stall = 0;             // probability of a pause, per cycle and channel
     unsigned seed = 1;            // seed of pauses and undefined power-on values
     uint64_t patience = 1000000;  // limit of an access in cycles; a packet gets one more per beat
+};
+
+// Pauses before the beats of a stream in cycles; the last is followed by the first.
+class Schedule {
+public:
+    void set(const uint32_t *cycles, size_t n)
+    {
+        pauses.assign(cycles, cycles + n);
+        next = 0;
+        advance();
+    }
+
+    // Begin the pause before the next beat.
+    void advance()
+    {
+        if (pauses.empty())
+            return;
+        left = pauses[next];
+        next = (next + 1) % pauses.size();
+    }
+
+    // Spend a cycle; true if the pause is over.
+    bool is_over()
+    {
+        return left ? left--, false : true;
+    }
+
+private:
+    std::vector<uint32_t> pauses;
+    size_t next = 0;
+    uint32_t left = 0;
 };
 
 class Host {
@@ -182,6 +214,7 @@ public:
         return last_sent < last_taken ? last_taken - last_sent : 0;
     }
 
+    Schedule input_pauses, result_pauses;
     uint64_t n_cycles = 0, n_reads = 0, n_writes = 0, n_sent = 0, n_received = 0;
 
     // Throw a Failure with the state of the buses unless `ok`.
@@ -216,13 +249,14 @@ private:
     // edge would be lost.
     template <typename Sample> void step(Sample sample)
     {
-        top.s_axis_tvalid = out_left && (top.s_axis_tvalid || is_active());
+        top.s_axis_tvalid = out_left && (top.s_axis_tvalid
+                                         || (input_pauses.is_over() && is_active()));
         if (out_left) {
             top.s_axis_tdata = *out;
             top.s_axis_tkeep = KEEP_ALL;
             top.s_axis_tlast = out_left == 1;
         }
-        top.m_axis_tready = in_armed && is_active();
+        top.m_axis_tready = in_armed && result_pauses.is_over() && is_active();
         top.aclk = 0;
         top.eval();
         sample();
@@ -235,6 +269,7 @@ private:
             out++;
             out_left--;
             n_sent++;
+            input_pauses.advance();
             if (!first_sent)
                 first_sent = n_cycles;
             last_sent = n_cycles;
@@ -260,6 +295,7 @@ private:
         in_complete = top.m_axis_tlast;
         in_armed = !in_complete;
         n_received++;
+        result_pauses.advance();
         last_taken = n_cycles;
     }
 

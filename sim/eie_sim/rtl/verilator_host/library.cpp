@@ -68,6 +68,14 @@ const char *eie_send(Machine *machine, const uint64_t *beats, size_t n_beats)
     });
 }
 
+// Set the pauses before the following beats of inputs and results, as of Schedule.
+void eie_set_pauses(Machine *machine, const uint32_t *inputs, size_t n_inputs,
+                    const uint32_t *results, size_t n_results)
+{
+    machine->host.input_pauses.set(inputs, n_inputs);
+    machine->host.result_pauses.set(results, n_results);
+}
+
 // Expect a packet, replacing any earlier expectation.
 const char *eie_expect(Machine *machine, size_t n_bytes)
 {
