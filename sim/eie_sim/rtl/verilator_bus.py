@@ -96,7 +96,8 @@ class VerilatorBus(Bus):
 
     def set_pauses(self, pauses: Pauses) -> None:
         """Set the pauses before the following beats, replacing any earlier schedule."""
-        inputs, results = (np.array(cycles, np.uint32) for cycles in (pauses.inputs, pauses.results))
+        inputs, results = (np.array(cycles, np.uint32)
+                           for cycles in (pauses.inputs, pauses.results))
         self._call("set_pauses", inputs.ctypes.data, len(inputs), results.ctypes.data, len(results))
 
     def read(self, address: int) -> int:

@@ -137,7 +137,13 @@ def _includes() -> list[Path]:
     """Folders of Verilator's own headers."""
     verilator = toolchain.require_verilator().path
     assert verilator is not None
+    include = _root(verilator) / "include"
+    return [include, include / "vltstd"]
+
+
+@functools.cache    # Verilator is a script that takes long to start
+def _root(verilator: str) -> Path:
+    """Folder of an installed Verilator."""
     answer = subprocess.run([verilator, "--getenv", "VERILATOR_ROOT"], encoding="utf-8", check=True,
                             capture_output=True, env=toolchain.tool_environment())
-    root = Path(answer.stdout.strip())
-    return [root / "include", root / "include" / "vltstd"]
+    return Path(answer.stdout.strip())
