@@ -163,8 +163,9 @@ class CcuCounters(NamedTuple):
     order : int64 (n_broadcasts + n_tiles,)
         Columns in the order of their broadcast, numbered over all steps; -1 for the start of a
         tile.
-    interval : :class:`int`
-        Cycles from the first beat of inputs to the last beat of results.
+    interval, latency : :class:`int`
+        Cycles from the first and from the last beat of inputs to the last beat of results; the
+        interval includes both.
     """
 
     state: int
@@ -177,6 +178,7 @@ class CcuCounters(NamedTuple):
     barrier: int
     order: NDArray[np.int64]
     interval: int
+    latency: int
 
 
 #: A queue of two columns; `was_full` is its state when the cycle began, for the part upstream.
@@ -218,9 +220,10 @@ _DRIVER = np.dtype([
     ("irq_status", np.bool_), ("irq", np.bool_), ("ended", np.bool_), ("n_ended", np.int64),
     # A vector is expected, or has been received.
     ("armed", np.bool_), ("complete", np.bool_),
-    # Beats sent and taken, cycles left of the pauses before the next, and that of the first sent.
+    # Beats sent and taken, cycles left of the pauses before the next, and cycles in which the first
+    # and the last beat were sent.
     ("n_sent", np.int64), ("n_received", np.int64), ("input_pause", np.int64),
-    ("result_pause", np.int64), ("first_sent", np.int64),
+    ("result_pause", np.int64), ("first_sent", np.int64), ("last_sent", np.int64),
     # Beats to send, and in the queue; packets begun; the packet in reception, and its word.
     ("n_left", np.int64), ("queued", np.int64), ("n_packets", np.int64),
     ("receives", np.bool_), ("buffer", np.int64), ("words_left", np.int64), ("beat", np.int64),
@@ -480,6 +483,7 @@ def _step_loads(driver, host, contexts, sending, has_slow_loads, now):
     if sends:
         if driver.n_sent == 0:
             driver.first_sent = now
+        driver.last_sent = now
         driver.n_sent += 1
         driver.input_pause = host.input_pauses[driver.n_sent % len(host.input_pauses)]
     driver.queued += sends - takes
@@ -792,7 +796,8 @@ def run(machine, program, host, n_sent, deadline):
     sent, scanned, received, queued, seen = 0, 0, 0, 0, 0
     n_over = np.zeros(2, np.int64)    # queues that are filling, and full
     filling, is_full = 0, 0           # history of "some queue is", one bit per cycle
-    sending, interval = False, 0      # a vector is being sent; end of the last beat
+    sending = False                   # a vector is being sent
+    interval, latency = 0, 0
     packers, drivers = np.zeros(1, _PACKER), np.zeros(1, _DRIVER)
     has_driver = len(host.calls) > 0
     drivers[0].armed = not has_driver
@@ -948,14 +953,14 @@ def run(machine, program, host, n_sent, deadline):
             result_root.was_full = result_root.level == 2
             packer_last = packer.offers_last
             is_receiving = driver.armed and not is_pausing
-            if _pack(result_root, packer, sending, is_receiving, machine.beat_elements):
-                interval = now + 1 - driver.first_sent
-                if has_driver:
-                    driver.complete = packer_last
-                    driver.armed = not packer_last
-                    driver.n_received += 1
-                    driver.result_pause = host.result_pauses[
-                        driver.n_received % len(host.result_pauses)]
+            if (_pack(result_root, packer, sending, is_receiving, machine.beat_elements)
+                    and has_driver):
+                driver.complete = packer_last
+                driver.armed = not packer_last
+                interval, latency = now + 1 - driver.first_sent, now - driver.last_sent
+                driver.n_received += 1
+                driver.result_pause = host.result_pauses[
+                    driver.n_received % len(host.result_pauses)]
             if sending:
                 _step_results(machine, results, result_turns, due)
                 if n_nodes == 0 and result_root.taken:
@@ -984,4 +989,4 @@ def run(machine, program, host, n_sent, deadline):
     kinds = messages["kind"][:sent]
     order = np.where(kinds == _ENTRY, messages["target"][:sent], -1)
     return CcuCounters(state, now, control, compute, output, full, scan, barrier,
-                       order[(kinds == _ENTRY) | (kinds == _START)], interval)
+                       order[(kinds == _ENTRY) | (kinds == _START)], interval, latency)

@@ -29,7 +29,8 @@ from ..pauses import Pauses
 from .steps import Step, build_steps
 from .tree import make_tree
 
-__all__ = ["CycleModelError", "Prediction", "predict", "predict_back_to_back", "predict_build"]
+__all__ = ["BackToBack", "CycleModelError", "Prediction", "predict", "predict_back_to_back",
+           "predict_build"]
 
 #: A host that is always ready.
 _NO_PAUSES = Pauses()
@@ -55,6 +56,22 @@ class Prediction(NamedTuple):
 
     counters: dict[str, int]
     entries: NDArray[np.int64]
+
+
+class BackToBack(NamedTuple):
+    """Predicted cycles of a batch, transfers included.
+
+    Attributes
+    ----------
+    interval : :class:`int`
+        Cycles from the first beat of the first input to the last beat of the last result, both
+        included.
+    latency : :class:`int`
+        Cycles from the last beat of the last input to the last beat of the last result.
+    """
+
+    interval: int
+    latency: int
 
 
 def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FILLING_LIMIT
@@ -86,12 +103,10 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FI
 
 
 def predict_back_to_back(build: Build, words: NDArray[np.int64], *, pauses: Pauses = _NO_PAUSES
-                         ) -> int:
+                         ) -> BackToBack:
     """Predict the cycles of a batch that the driver runs without reading counters.
 
-    They are counted from the first beat of the first input to the last beat of the last result, as
-    for :class:`eie_sim.inference.EndToEnd`. The machine is new, and the host pauses on no channel
-    but as in `pauses`.
+    The machine is idle before, and the host pauses on no channel but as in `pauses`.
 
     Raises
     ------
@@ -115,7 +130,8 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64], *, pauses: Paus
     transfers = n_sent * (1 + max(pauses.inputs)) + n_received * (1 + max(pauses.results))
     deadline = sum(_deadline(config, steps, _count_entries(config, steps)) + transfers + _SLACK
                    for steps in programs)
-    return _run(config, programs, host, FILLING_LIMIT, deadline).interval
+    ccu = _run(config, programs, host, FILLING_LIMIT, deadline)
+    return BackToBack(ccu.interval, ccu.latency)
 
 
 def _count_entries(config: EIEConfig, steps: Sequence[Step]) -> NDArray[np.int64]:
