@@ -67,6 +67,10 @@ bench: $(VENV)/.bench ## the nine layers of the paper in Verilog, every result c
 bench-quick: $(VENV)/.bench ## three of them; SEED=n
 	$(BIN)/eie bench layers --quick --seed $(SEED) -o $(BUILD)/bench-quick
 
+bench-e2e: $(VENV)/.bench ## end-to-end cycles of digits, LeNet and three layers; MNIST=file PUBLISHED=file SEED=n
+	$(BIN)/eie bench end-to-end $(PUBLISHED:%=--published %) $(MNIST:%=--mnist %) --seed $(SEED) \
+	    -o $(BUILD)/bench-e2e.json
+
 bench-compile: $(VENV)/.bench ## time and memory of the compiler for VGG-6
 	$(BIN)/eie bench compile -o $(BUILD)/bench-compile.json
 
@@ -138,5 +142,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	@touch $@
 
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-host bench-sim bench-compile bench-sharing explore registers waves pictures doctor train lenet dsd magika pipelines \
+    bench-e2e bench-host bench-sim bench-compile bench-sharing explore registers waves pictures doctor train lenet dsd magika pipelines \
     have-mnist have-published venv clean

@@ -17,8 +17,8 @@ from eie_hdl.format import COUNTERS, n_result_beats
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
 
-__all__ = ["EndToEnd", "Engine", "EngineError", "Inference", "Saturation", "infer", "net_cycles",
-           "prepare", "shape_output"]
+__all__ = ["BACK_TO_BACK", "EndToEnd", "Engine", "EngineError", "Inference", "Saturation",
+           "find_bound", "infer", "net_cycles", "prepare", "shape_output"]
 
 #: Counter of one inference, or of each of a batch.
 Count = TypeVar("Count", int, NDArray[np.int64])
@@ -30,7 +30,7 @@ Engine = Literal["golden", "cocotb", "verilator"]
 _MAX_LISTED = 100
 
 #: Inferences back to back of which end-to-end cycles are the mean.
-_BACK_TO_BACK = 32
+BACK_TO_BACK = 32
 
 
 class EngineError(ValueError):
@@ -286,14 +286,15 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
                                    folder=folder, cache=cache, load=load)
     measured, mismatches = None, cocotb_engine.compare(build, result.outputs, expected)
     if end_to_end:
-        chosen = np.arange(_BACK_TO_BACK) % len(prepared)
+        chosen = np.arange(BACK_TO_BACK) % len(prepared)
         again = (verilator_engine.run(build, prepared[chosen], cache=cache, read_counters=False,
                                       alone=True, machines=1) if engine == "verilator" else
                  cocotb_engine.run(build, prepared[chosen], simulator=simulator, cache=cache,
                                    load=load, read_counters=False, alone=True))
         assert again.latency is not None
-        measured = EndToEnd(_BACK_TO_BACK, again.interval / _BACK_TO_BACK,
-                            _find_bound(build, prepared, statistics, chosen), again.latency)
+        measured = EndToEnd(BACK_TO_BACK, again.interval / BACK_TO_BACK,
+                            find_bound(build, statistics.broadcasts[chosen],
+                                       statistics.entries[chosen]), again.latency)
         chosen = np.append(chosen, chosen[0])
         mismatches += [
             dataclasses.replace(one, image=int(chosen[one.image])) for one in
@@ -306,15 +307,19 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
         int(result.overflow.sum()), saturation, result.seconds, result.waveform, measured)
 
 
-def _find_bound(build: Build, words: NDArray[np.int64], statistics: Statistics,
-                chosen: NDArray[np.int64]) -> float:
-    """Lower bound of the mean cycles of the inferences chosen, back to back."""
+def find_bound(build: Build, broadcasts: NDArray[np.int64], entries: NDArray[np.int64]) -> float:
+    """Find the lower bound of the mean cycles of inferences back to back.
+
+    Parameters
+    ----------
+    broadcasts, entries : int64 (batch,), int64 (batch, n_pe)
+        Broadcasts of each inference, and entries processed by each PE.
+    """
     config = build.config
     sent = sum(n_result_beats(config, n)
                for n in output_columns(config, build.images["ccu.program"]))
-    return float(max(statistics.broadcasts[chosen].mean(),
-                     statistics.entries[chosen].mean(axis=0).max(),
-                     build.input_packets(words[:1]).size, sent))
+    received = build.input_packets(np.zeros((1, len(build.input.columns)), np.int64)).size
+    return float(max(broadcasts.mean(), entries.mean(axis=0).max(), received, sent))
 
 
 def _saturation(build: Build, of_inputs: NDArray[np.int64], statistics: Statistics
