@@ -171,6 +171,9 @@ def _show_verdict(inference: "Inference") -> None:
     if inference.engine == "golden":
         return
     console = make_console()
+    if inference.predicted:
+        console.print("The cycle model predicted all counters and cycles; no Verilog was run.")
+        return
     n_numbers = sum(output.size for output in inference.outputs)
     if inference.ok:
         console.print(f"All {n_numbers:,} outputs, and the counts of broadcasts, MACs and "

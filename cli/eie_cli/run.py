@@ -34,9 +34,11 @@ __all__ = ["run_command"]
 @labels_option
 @task_option
 @click.option("--engine", default="golden", show_default=True,
-              type=Renamed(["golden", "cocotb", "verilator"], rtl="cocotb", fast="verilator"),
-              help="Run the golden model alone; or the Verilog too, in cocotb, or in Verilator "
-                   "without cocotb, which is many times as fast.")
+              type=Renamed(["golden", "cycle-model", "cocotb", "verilator"], rtl="cocotb",
+                           fast="verilator"),
+              help="Run the golden model alone; predict all counters and cycles too, without "
+                   "simulation (needs the extra [bench]); or run the Verilog too, in cocotb, or in "
+                   "Verilator without cocotb, which is many times as fast.")
 @simulator_option
 @click.option("--waves", is_flag=False, flag_value="", metavar="[INSTANCE]",
               help="Record a waveform of all signals, or of one instance such as pe_3, in the "
@@ -47,14 +49,16 @@ __all__ = ["run_command"]
                    "with --engine cocotb also the folder simulation, for the log and the "
                    "waveform.")
 def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, task: str | None,
-                engine: Literal["golden", "cocotb", "verilator"], simulator: str,
+                engine: Literal["golden", "cycle-model", "cocotb", "verilator"], simulator: str,
                 waves: str | None, folder: Path) -> None:
     """Run inferences.
 
     Each row of the inputs is an inference, or each pixel of a convolution. BUILD is a folder
     written by `eie compile`. Outputs are fixed-point words: a word y means y / 2 ** f, with the
     fraction_bits f in statistics.json. With --engine cocotb or verilator every bit of the outputs
-    is compared with the golden model, and the exit code is 1 if one differs. Inputs and results
+    is compared with the golden model, and the exit code is 1 if one differs. --engine cycle-model
+    gives the outputs of the golden model and the cycles of the Verilog, exactly, in a fraction of
+    the time. Inputs and results
     that are beyond their format saturate: they are counted for each layer, under saturation in
     statistics.json, and warned of. With --labels, prints the accuracy of the last layer, or R² if
     its outputs are numbers.
@@ -95,7 +99,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
         inference = infer(loaded, samples, words=words, engine=engine,
                           simulator=simulator, waves=waves,
                           folder=folder / "simulation" if engine == "cocotb" else None,
-                          end_to_end=engine == "verilator")
+                          end_to_end=engine in ("cycle-model", "verilator"))
     if labels:
         meter = Meter(meaning)
         meter.add(dequantise(inference.outputs[-1], last.frac), truth)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -14,6 +14,7 @@ from eie_compiler.remedies import advise
 from eie_compiler.vectors import VectorError, gather, output_columns, scatter
 from eie_hdl.format import COUNTERS, n_result_beats
 
+from .cycles.model import predict_back_to_back, predict_build
 from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
 
@@ -24,7 +25,7 @@ __all__ = ["BACK_TO_BACK", "EndToEnd", "Engine", "EngineError", "Inference", "Sa
 Count = TypeVar("Count", int, NDArray[np.int64])
 
 #: Engines that run inferences.
-Engine = Literal["golden", "cocotb", "verilator"]
+Engine = Literal["golden", "cycle-model", "cocotb", "verilator"]
 
 #: Maximum number of mismatches in a summary.
 _MAX_LISTED = 100
@@ -91,13 +92,14 @@ class Inference:
     engine : :data:`Engine`
         Engine that ran the batch.
     simulator : :class:`str`, optional
-        ``verilator`` or ``icarus``; None for the golden model.
+        ``verilator`` or ``icarus``; None for the golden model and the cycle model.
     names : :class:`list` of :class:`str`
         Layers whose results are sent to the host.
     outputs : :class:`list` of int64 (batch, n_elements)
         Results of these layers as fixed-point words, in logical order.
     counters : :class:`dict` of :class:`str` to int64 (batch,)
-        Counters by name. The golden model has only those that do not depend on timing.
+        Counters by name. The golden model has only those that do not depend on timing; the cycle
+        model predicts all.
     entries : int64 (batch, n_pe)
         Entries processed by each PE, according to the golden model.
     mismatches : :class:`list` of :class:`~.rtl.cocotb_engine.Mismatch`
@@ -113,7 +115,7 @@ class Inference:
     waveform : :class:`~pathlib.Path`, optional
         Waveform file, if one was recorded.
     end_to_end : :class:`EndToEnd`, optional
-        Cycles of inferences back to back, if measured.
+        Cycles of inferences back to back, if measured or predicted.
     """
 
     engine: Engine
@@ -133,6 +135,11 @@ class Inference:
     def ok(self) -> bool:
         """True if hardware and golden model agree and no accumulator overflowed."""
         return not self.mismatches and not self.overflows
+
+    @property
+    def predicted(self) -> bool:
+        """True if the cycle model predicted `counters` and `end_to_end`, without any Verilog."""
+        return self.engine == "cycle-model"
 
     @property
     def all_equal(self) -> bool:
@@ -157,7 +164,7 @@ class Inference:
     def summary(self) -> dict[str, Any]:
         """Return everything except the outputs and the waveform, as plain JSON."""
         return {
-            "engine": self.engine, "simulator": self.simulator,
+            "engine": self.engine, "simulator": self.simulator, "predicted": self.predicted,
             "inferences": len(self.entries), "seconds": self.seconds, "outputs": self.names,
             "counters": {name: {"mean": float(values.mean()), "values": values.tolist()}
                          for name, values in self.counters.items()},
@@ -240,9 +247,9 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
     ----------
     inputs, words
         As for :func:`prepare`.
-    engine : ``"golden"``, ``"cocotb"`` or ``"verilator"``
-        The golden model alone; or also the hardware, in cocotb, or in Verilator without cocotb,
-        which is many times faster.
+    engine : ``"golden"``, ``"cycle-model"``, ``"cocotb"`` or ``"verilator"``
+        The golden model alone; with predicted counters; or also the hardware, in cocotb, or in
+        Verilator without cocotb, which is many times faster.
     simulator, waves, folder, load
         As for :func:`.rtl.cocotb_engine.run`; for cocotb only.
     cache
@@ -250,7 +257,8 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
     end_to_end : :class:`bool`
         Also measure cycles of inferences back to back, in a second run of 32 inferences on one
         machine: of the first inputs, or of all of them again and again; then of the first input
-        alone. Their results are compared, too. Ignored by the golden model, which has no cycles.
+        alone. Their results are compared, too. The cycle model predicts the same. Ignored by the
+        golden model, which has no cycles.
 
     Raises
     ------
@@ -258,12 +266,12 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
         If the engine is unknown.
     VectorError
         As for :func:`prepare`.
-    GoldenError, SimulationError, ToolError, DriverError, BusError
-        If images are invalid, the hardware hangs, or the simulator is missing.
+    GoldenError, CycleModelError, SimulationError, ToolError, DriverError, BusError
+        If images are invalid, the hardware hangs, or Numba or the simulator is missing.
     """
     if engine not in get_args(Engine):
         former = {"rtl": "cocotb", "fast": "verilator"}.get(engine)
-        raise EngineError(f"engine must be golden, cocotb or verilator, not {engine!r}"
+        raise EngineError(f"engine must be golden, cycle-model, cocotb or verilator, not {engine!r}"
                           + (f", which is now {former!r}" if former else ""))
     prepared, saturated = _prepare(build, inputs, words=words)
     start = time.perf_counter()
@@ -278,6 +286,11 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
                     if name in Statistics._fields}
         return Inference("golden", None, names, expected, counters, statistics.entries, [], 0,
                          saturation, time.perf_counter() - start)
+    if engine == "cycle-model":
+        counters = _stack([one.counters for one in predict_build(build, prepared)])
+        predicted = _predict_end_to_end(build, prepared, statistics) if end_to_end else None
+        return Inference(engine, None, names, expected, counters, statistics.entries, [], 0,
+                         saturation, time.perf_counter() - start, end_to_end=predicted)
     if engine == "verilator":
         simulator = "verilator"
         result = verilator_engine.run(build, prepared, cache=cache)
@@ -299,12 +312,24 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
         mismatches += [
             dataclasses.replace(one, image=int(chosen[one.image])) for one in
             cocotb_engine.compare(build, again.outputs, [output[chosen] for output in expected])]
-    counters = {name: np.array([one[name] for one in result.counters], np.int64)
-                for name in COUNTERS}
+    counters = _stack(result.counters)
     return Inference(
         engine, simulator, names, result.outputs, counters, statistics.entries,
         [*mismatches, *_compare_counters(counters, statistics)],
         int(result.overflow.sum()), saturation, result.seconds, result.waveform, measured)
+
+
+def _stack(counters: Sequence[Mapping[str, int]]) -> dict[str, NDArray[np.int64]]:
+    """Join the counters of each inference."""
+    return {name: np.array([one[name] for one in counters], np.int64) for name in COUNTERS}
+
+
+def _predict_end_to_end(build: Build, words: NDArray[np.int64], statistics: Statistics) -> EndToEnd:
+    chosen = np.arange(BACK_TO_BACK) % len(words)
+    interval = predict_back_to_back(build, words[chosen]).interval
+    return EndToEnd(BACK_TO_BACK, interval / BACK_TO_BACK,
+                    find_bound(build, statistics.broadcasts[chosen], statistics.entries[chosen]),
+                    predict_back_to_back(build, words[:1]).latency)
 
 
 def find_bound(build: Build, broadcasts: NDArray[np.int64], entries: NDArray[np.int64]) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.preprocessing import Preprocessing
 from eie_hdl.config import EIEConfig
+from eie_hdl.extras import install_command
 from eie_hdl.format import COUNTERS
 from eie_sim import inference
 from eie_sim.rtl import cocotb_engine
@@ -204,6 +206,37 @@ def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator)
     assert code == 2 and "--sim icarus needs --engine cocotb" in text
     code, text = eie(*run, "--engine", "golden", "--sim", "icarus")
     assert code == 2 and "--sim icarus needs --engine cocotb" in text
+
+
+def test_cycles_are_predicted_without_a_simulation(tmp_path, build, inputs, eie):
+    pytest.importorskip("numba", reason=install_command("bench"))
+    results = {}
+    for engine in ("golden", "cycle-model"):
+        code, text = eie("run", build, "--input", inputs, "--engine", engine,
+                         "-o", tmp_path / engine)
+        assert code == 0, text
+        results[engine] = json.loads(
+            (tmp_path / engine / "statistics.json").read_text(encoding="utf-8"))
+    assert "The cycle model predicted all counters and cycles; no Verilog was run.\n" in text
+    assert "transfers included, mean of 32 back to back" in text
+    golden, predicted = results.values()
+    assert predicted["predicted"] and not golden["predicted"]
+    assert predicted["counters"].keys() == COUNTERS.keys()
+    assert predicted["counters"].items() >= golden["counters"].items()
+    assert predicted["end_to_end"]["cycles"] >= predicted["end_to_end"]["bound"] > 0
+    for name in ("a", "b"):
+        assert ((tmp_path / "golden" / f"{name}.npy").read_bytes()
+                == (tmp_path / "cycle-model" / f"{name}.npy").read_bytes())
+
+
+def test_the_cycle_model_needs_numba(tmp_path, build, inputs, eie, monkeypatch):
+    monkeypatch.setitem(sys.modules, "eie_sim.cycles.kernel", None)
+    monkeypatch.delattr("eie_sim.cycles.kernel", raising=False)
+    assert eie("run", build, "--input", inputs, "--engine", "cycle-model",
+               "-o", tmp_path / "out") == (
+        2, f"eie: Numba must be installed for the cycle model, but was not found: "
+           f"{install_command('bench')}\n")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

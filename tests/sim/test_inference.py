@@ -10,6 +10,7 @@ from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import VectorError, dequantise
 from eie_hdl.config import PRESETS
+from eie_hdl.extras import install_command
 from eie_hdl.format import COUNTERS
 from eie_sim import inference
 from eie_sim.golden import model
@@ -124,8 +125,8 @@ def test_counts_do_not_depend_on_how_a_batch_is_cut(monkeypatch):
 def test_the_former_name_of_an_engine_names_the_present_one(former, present):
     with pytest.raises(inference.EngineError) as caught:
         inference.infer(build_of(4), np.zeros((1, 6)), engine=former)
-    assert str(caught.value) == (f"engine must be golden, cocotb or verilator, not {former!r}, "
-                                 f"which is now {present!r}")
+    assert str(caught.value) == (f"engine must be golden, cycle-model, cocotb or verilator, not "
+                                 f"{former!r}, which is now {present!r}")
 
 
 @pytest.fixture
@@ -174,3 +175,19 @@ def test_the_bound_is_the_busiest_part_of_an_inference(hardware):
                                     end_to_end=True) for value in (1, 0))
     assert dense.end_to_end.bound == dense.entries[0].max() > dense.counters["broadcasts"][0]
     assert empty.end_to_end.bound == 1 + 3 * TINY.n_pe    # header, and rows of the input
+
+
+def test_the_cycle_model_predicts_all_that_verilator_measures(verilator, simulators):
+    pytest.importorskip("numba", reason=install_command("bench"))
+    build = compile_network(network_of(4, (24, 40, 9)), TINY)
+    words = np.random.default_rng(9).integers(-128, 128, (5, 24)) * [[0, 1, 1, 0] * 6]
+    measured, predicted = (
+        inference.infer(build, words, words=True, engine=engine, cache=simulators, end_to_end=True)
+        for engine in ("verilator", "cycle-model"))
+    assert measured.ok and predicted.ok
+    assert predicted.outputs[0].tolist() == measured.outputs[0].tolist()
+    differ = {"engine", "simulator", "predicted", "seconds"}
+    one, other = ({key: value for key, value in found.summary().items() if key not in differ}
+                  for found in (measured, predicted))
+    assert other == one
+    assert predicted.predicted and not measured.predicted

@@ -198,6 +198,9 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
     words = [step.nonzero.reshape(-1, ACTS_PER_WORD, config.n_pe) for step in steps]
     last = [last_element(config, max(1, step.n_sent)) for step in steps]
     pes = make_tree(config).pes
+    # Programs of a batch share the entries of their steps.
+    shared = list({id(step.entries): step.entries for step in steps}.values())
+    places = dict(zip(map(id, shared), starts([entries.shape[1] for entries in shared])))
     return Program(
         first_step=np.cumsum([0, *map(len, programs)]),
         send=np.array([step.n_sent > 0 for step in steps]),
@@ -210,10 +213,10 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
         last_lane=np.array([end["last_lane"] for end in last]),
         last_pe=np.array([end["last_pe"] for end in last]),
         n_rows=np.array([step.words * ACTS_PER_WORD for step in steps]),
-        first_column=starts([len(step.nonzero) for step in steps]),
+        first_column=np.array([places[id(step.entries)] for step in steps]),
         mask=np.concatenate([np.einsum("wlp,l->pw", word, bits) for word in words], axis=1
                             )[pes].astype(np.uint8),
-        entries=np.concatenate([step.entries for step in steps], axis=1)[pes].astype(np.uint16))
+        entries=np.concatenate(shared, axis=1)[pes].astype(np.uint16))
 
 
 def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int64]) -> int:

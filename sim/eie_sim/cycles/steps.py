@@ -106,7 +106,7 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
     """Make the steps of a build's program, for each input of a batch.
 
     The golden model determines which activations are zero. Pointers and padding come from the
-    images.
+    images; all inputs share these arrays.
 
     Parameters
     ----------
@@ -124,8 +124,10 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
     memories = Memories(config, build.images)
     paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
     program = memories.program
-    return [[_step(config, memories, paddings, program, number, nonzero[image])
-             for number, nonzero in enumerate(masks)] for image in range(len(words))]
+    shared = [_step(config, memories, paddings, program, number, np.any(nonzero, axis=0))
+              for number, nonzero in enumerate(masks)]
+    return [[step if step.n_sent else step._replace(nonzero=nonzero[image])
+             for step, nonzero in zip(shared, masks)] for image in range(len(words))]
 
 
 def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], program: Any,
@@ -135,7 +137,7 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     if start["send"]:
         return Step.output(config.n_pe, n_elements(config, start), barrier=barrier)._replace(
             alone=bool(program["alone"][number]))
-    # Columns that are not sent may have no pointers; they count as empty.
+    # Columns that are never sent may have no pointers; they count as empty.
     base = int(program["ptr_base"][number])
     columns = np.flatnonzero(nonzero)
     begin, entries, padding = np.zeros((3, config.n_pe, len(nonzero)), np.int64)
