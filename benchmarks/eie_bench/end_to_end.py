@@ -21,9 +21,8 @@ from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
-from eie_sim.cycles.model import predict_back_to_back, predict_build
 from eie_sim.demo.digits import FOLDER, load_digits
-from eie_sim.inference import BACK_TO_BACK, find_bound, infer, net_cycles, prepare
+from eie_sim.inference import BACK_TO_BACK, EndToEnd, Inference, infer, net_cycles, prepare
 from eie_sim.rtl.cocotb_engine import Mismatch
 
 from .paper.measure import make_simulators
@@ -63,20 +62,16 @@ class Row(NamedTuple):
 
     Attributes
     ----------
-    network, n_pe, engine
-        Network or layer, number of PEs, and ``verilator`` or ``cycle-model``.
-    inferences : :class:`int`
-        Inferences back to back.
-    ideal : :class:`float`
-        Mean of products / PEs.
-    net : :class:`float`
-        Mean of net cycles.
-    bound : :class:`float`
-        Lower bound of end-to-end cycles.
-    cycles, latency : :class:`float` and :class:`int`, optional
-        End-to-end cycles and the latency of the first inference alone, as measured in Verilog.
-    predicted_cycles, predicted_latency : :class:`float` and :class:`int`
-        The same by the cycle model.
+    network : :class:`str`
+        Network or layer.
+    n_pe : :class:`int`
+        Number of PEs.
+    ideal, net : :class:`float`
+        Means of products / PEs, and of net cycles.
+    measured : :class:`~eie_sim.inference.EndToEnd`, optional
+        End-to-end cycles in Verilog; None by the cycle model.
+    predicted : :class:`~eie_sim.inference.EndToEnd`
+        End-to-end cycles by the cycle model.
     compared : :class:`int`
         Number of results compared with the golden model.
     differences : :class:`list` of :class:`~eie_sim.rtl.cocotb_engine.Mismatch`
@@ -85,27 +80,22 @@ class Row(NamedTuple):
 
     network: str
     n_pe: int
-    engine: Literal["verilator", "cycle-model"]
-    inferences: int
     ideal: float
     net: float
-    bound: float
-    cycles: float | None
-    latency: int | None
-    predicted_cycles: float
-    predicted_latency: int
+    measured: EndToEnd | None
+    predicted: EndToEnd
     compared: int
     differences: list[Mismatch]
 
     @property
-    def end_to_end(self) -> float:
+    def cycles(self) -> float:
         """End-to-end cycles, predicted if they were not measured."""
-        return self.predicted_cycles if self.cycles is None else self.cycles
+        return (self.measured or self.predicted).cycles
 
     @property
     def ratio(self) -> float:
         """End-to-end cycles over ideal cycles."""
-        return self.end_to_end / self.ideal
+        return self.cycles / self.ideal
 
 
 def read_lenet(model: Path, mnist: Path, seed: int) -> Network:
@@ -209,34 +199,37 @@ def measure(case: Case, *, cache: str | Path | None = None) -> Row:
         If the hardware hangs, or the simulator is missing.
     """
     build, words = case.build, case.words
-    predictions = [prediction.counters for prediction in predict_build(build, words)]
-    interval, _ = predict_back_to_back(build, words[np.arange(BACK_TO_BACK) % len(words)])
-    _, latency = predict_back_to_back(build, words[:1])
-    found = infer(build, words, words=True, cache=cache, end_to_end=True,
-                  engine="verilator" if case.engine == "verilator" else "golden")
-    measured, differences = found.end_to_end, list(found.mismatches)
-    if measured:
-        differences += [
-            *([Mismatch("overflow", 0, 0, found.overflows, 0)] if found.overflows else []),
-            *_compare("end-to-end cycles of all", round(measured.cycles * BACK_TO_BACK), interval),
-            *_compare("latency", measured.latency, latency),
-            *(one for image, prediction in enumerate(predictions)
-              for name, expected in prediction.items()
-              for one in _compare(f"counter {name}", int(found.counters[name][image]), expected,
-                                  image=image))]
-    # Once to read the counters, then back to back and alone.
-    n_runs = len(words) + BACK_TO_BACK + 1 if measured else 0
-    macs, net = (float(np.mean([read(prediction) for prediction in predictions]))
-                 for read in (lambda counters: counters["macs"], net_cycles))
-    return Row(
-        case.network, build.config.n_pe, case.engine, BACK_TO_BACK, macs / build.config.n_pe, net,
-        find_bound(build, found.counters["broadcasts"], found.entries),
-        measured and measured.cycles, measured and measured.latency, interval / BACK_TO_BACK,
-        latency, n_runs * sum(output.shape[1] for output in found.outputs), differences)
+    predicted = infer(build, words, words=True, engine="cycle-model", end_to_end=True)
+    measured, differences, n_runs = None, [], 0
+    if case.engine == "verilator":
+        measured = infer(build, words, words=True, engine="verilator", cache=cache,
+                         end_to_end=True)
+        differences = [*measured.mismatches, *_compare(measured, predicted)]
+        n_runs = len(words) + BACK_TO_BACK + 1    # for the counters, back to back, and alone
+    found, n_pe = measured or predicted, build.config.n_pe
+    assert predicted.end_to_end is not None
+    return Row(case.network, n_pe, float(found.counters["macs"].mean()) / n_pe,
+               float(net_cycles(found.counters).mean()), measured.end_to_end if measured else None,
+               predicted.end_to_end, n_runs * sum(output.shape[1] for output in found.outputs),
+               differences)
 
 
-def _compare(what: str, got: int, predicted: int, *, image: int = 0) -> list[Mismatch]:
-    return [] if got == predicted else [Mismatch(f"{what}, predicted", 0, image, got, predicted)]
+def _compare(found: Inference, predicted: Inference) -> Iterator[Mismatch]:
+    """Compare cycles and all counters of the machine with the prediction; check for overflows."""
+    if found.overflows:
+        yield Mismatch("overflow", 0, 0, found.overflows, 0)
+    for name, values in _count(predicted).items():
+        got = _count(found)[name]
+        for image in np.flatnonzero(got != values).tolist():
+            yield Mismatch(f"{name}, predicted", 0, image, int(got[image]), int(values[image]))
+
+
+def _count(inference: Inference) -> dict[str, NDArray[np.int64]]:
+    """Return the counters of each inference, the cycles of all back to back, and the latency."""
+    assert inference.end_to_end is not None
+    return {**{f"counter {name}": values for name, values in inference.counters.items()},
+            "end-to-end cycles of all": np.array([inference.end_to_end.cycles * BACK_TO_BACK]),
+            "latency": np.array([inference.end_to_end.latency])}
 
 
 def _find_mean(rows: Sequence[Row]) -> float:
@@ -246,7 +239,7 @@ def _find_mean(rows: Sequence[Row]) -> float:
 
 def headline(rows: Sequence[Row]) -> str:
     """Format the figures that changes are judged by in one line; a row left out is ``-``."""
-    found = {(row.network, row.n_pe): f"{row.end_to_end:.1f}" for row in rows}
+    found = {(row.network, row.n_pe): f"{row.cycles:.1f}" for row in rows}
     figures = ", ".join(f"{name}{n_pe} {found.get((name, n_pe), '-')}" for name, n_pe in [
         *(("digits", n_pe) for n_pe in (*PES, MANY_PES)), ("lenet", PES[0])])
     return f"end-to-end: nine-layer subset {_find_mean(rows):.3f}, {figures}"
@@ -255,5 +248,6 @@ def headline(rows: Sequence[Row]) -> str:
 def summarise(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     """Return the rows as plain JSON."""
     return {"seed": seed, "mean_ratio": _find_mean(rows), "rows": [
-        {**row._asdict(), "ratio": row.ratio,
+        {**row._asdict(), "ratio": row.ratio, "predicted": row.predicted._asdict(),
+         "measured": row.measured and row.measured._asdict(),
          "differences": [dataclasses.asdict(one) for one in row.differences]} for row in rows]}

@@ -19,7 +19,7 @@ from .golden.model import GoldenModel, Statistics
 from .rtl import cocotb_engine, verilator_engine
 
 __all__ = ["BACK_TO_BACK", "EndToEnd", "Engine", "EngineError", "Inference", "Saturation",
-           "find_bound", "infer", "net_cycles", "prepare", "shape_output"]
+           "infer", "net_cycles", "prepare", "shape_output"]
 
 #: Counter of one inference, or of each of a batch.
 Count = TypeVar("Count", int, NDArray[np.int64])
@@ -306,7 +306,7 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
                                    load=load, read_counters=False, alone=True))
         assert again.latency is not None
         measured = EndToEnd(BACK_TO_BACK, again.interval / BACK_TO_BACK,
-                            find_bound(build, statistics.broadcasts[chosen],
+                            _find_bound(build, statistics.broadcasts[chosen],
                                        statistics.entries[chosen]), again.latency)
         chosen = np.append(chosen, chosen[0])
         mismatches += [
@@ -328,18 +328,12 @@ def _predict_end_to_end(build: Build, words: NDArray[np.int64], statistics: Stat
     chosen = np.arange(BACK_TO_BACK) % len(words)
     interval = predict_back_to_back(build, words[chosen]).interval
     return EndToEnd(BACK_TO_BACK, interval / BACK_TO_BACK,
-                    find_bound(build, statistics.broadcasts[chosen], statistics.entries[chosen]),
+                    _find_bound(build, statistics.broadcasts[chosen], statistics.entries[chosen]),
                     predict_back_to_back(build, words[:1]).latency)
 
 
-def find_bound(build: Build, broadcasts: NDArray[np.int64], entries: NDArray[np.int64]) -> float:
-    """Find the lower bound of the mean cycles of inferences back to back.
-
-    Parameters
-    ----------
-    broadcasts, entries : int64 (batch,), int64 (batch, n_pe)
-        Broadcasts of each inference, and entries processed by each PE.
-    """
+def _find_bound(build: Build, broadcasts: NDArray[np.int64], entries: NDArray[np.int64]) -> float:
+    """Lower bound of the mean cycles of inferences back to back."""
     config = build.config
     sent = sum(n_result_beats(config, n)
                for n in output_columns(config, build.images["ccu.program"]))

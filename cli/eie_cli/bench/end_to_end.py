@@ -54,7 +54,7 @@ def end_to_end_command(published: Path | None, mnist: Path | None, all_verilog: 
         for row in measure_all(cases, cache=cache,
                                progress=lambda step: progress(step, len(rows), len(cases))):
             rows.append(row)
-            progress(f"{row.network} on {row.n_pe} PEs: {row.end_to_end:,.1f} cycles", len(rows),
+            progress(f"{row.network} on {row.n_pe} PEs: {row.cycles:,.1f} cycles", len(rows),
                      len(cases))
     order = [(case.network, case.build.config.n_pe) for case in cases]
     rows.sort(key=lambda row: order.index((row.network, row.n_pe)))
@@ -72,12 +72,13 @@ def _show(rows: "list[Row]") -> bool:
     print_table(make_table(
         "network", "PEs", "ideal", "bound", "net", "end-to-end", "predicted", "/ ideal", "/ bound",
         "latency", "predicted", "compared", "differences",
-        title=f"cycles of an inference, {rows[0].inferences} back to back; ideal: products / PEs; "
-              f"latency: one alone"),
-        [[row.network, str(row.n_pe), f"{row.ideal:,.1f}", f"{row.bound:,.1f}", f"{row.net:,.1f}",
-          "–" if row.cycles is None else f"{row.cycles:,.1f}", f"{row.predicted_cycles:,.1f}",
-          f"{row.ratio:.3f}", f"{row.end_to_end / row.bound:.3f}",
-          "–" if row.latency is None else f"{row.latency:,}", f"{row.predicted_latency:,}",
+        title=f"cycles of an inference, {rows[0].predicted.inferences} back to back; ideal: "
+              f"products / PEs; latency: one alone"),
+        [[row.network, str(row.n_pe), f"{row.ideal:,.1f}", f"{row.predicted.bound:,.1f}",
+          f"{row.net:,.1f}", f"{row.measured.cycles:,.1f}" if row.measured else "–",
+          f"{row.predicted.cycles:,.1f}", f"{row.ratio:.3f}",
+          f"{row.cycles / row.predicted.bound:.3f}",
+          f"{row.measured.latency:,}" if row.measured else "–", f"{row.predicted.latency:,}",
           f"{row.compared:,}", f"{len(row.differences)}"] for row in rows])
     wrong = [f"{row.network} on {row.n_pe} PEs, {one}" for row in rows for one in row.differences]
     for line in wrong[:_MAX_SHOWN]:
