@@ -80,6 +80,12 @@ bench-host: $(VENV)/.bench ## host time for the nine layers; SEED=n
 bench-sharing: $(VENV)/.bench have-mnist have-published ## error of shared weights; MNIST=file PUBLISHED=file
 	$(BIN)/eie bench sharing $(PUBLISHED) $(MNIST) -o $(BUILD)/bench-sharing.json
 
+bench-peers: ## the same networks on NNgen, a processor core and this machine; MNIST=file PUBLISHED=file
+	@# NNgen has a virtual environment of its own, so that its needs never decide those of others.
+	@$(MAKE) --no-print-directory VENV=$(VENV)-peers $(VENV)-peers/.peers
+	$(VENV)-peers/bin/eie bench peers $(PUBLISHED:%=--published %) $(MNIST:%=--mnist %) --seed $(SEED) \
+	    -o $(BUILD)/bench-peers
+
 registers: $(VENV)/.dev ## the registers as C header and reference
 	$(BIN)/eie registers -o $(BUILD)/registers
 	cp $(BUILD)/registers/eie_registers.h drivers/c
@@ -130,9 +136,10 @@ $(VENV)/.dev: EXTRAS := sim,demo,train,onnx,magika,synth,registers,bench,test,li
 $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
 $(VENV)/.bench: EXTRAS := sim,bench
-$(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: $(VENV)/.run
+$(VENV)/.peers: EXTRAS := sim,demo,synth,bench,peers
+$(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers $(VENV)/.dev: $(VENV)/.run
 
-$(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproject.toml
+$(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers $(VENV)/.dev: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/install-packages.sh python3-venv
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
@@ -142,5 +149,6 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.dev: pyproje
 	@touch $@
 
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-e2e bench-host bench-sim bench-compile bench-sharing explore registers waves pictures doctor train lenet dsd magika pipelines \
+    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore registers waves pictures doctor \
+    train lenet dsd magika pipelines \
     have-mnist have-published venv clean

@@ -19,7 +19,8 @@ from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
 
-__all__ = ["MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "run", "summarise", "synthesise"]
+__all__ = ["DSP", "MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "require_yosys", "run", "run_yosys",
+           "summarise", "synthesise"]
 
 #: Targets for one PE of the default configuration.
 MIN_MHZ = 100
@@ -28,8 +29,11 @@ MAX_LUT4 = 940
 #: Target clock rate of the placer, which stops improving once it is reached.
 _TARGET_MHZ = 120
 
+#: Cell of a multiplier.
+DSP = "MULT18X18D"
+
 _DEVICE = ("--85k", "--speed", "6", "--package", "CABGA756")
-_BLOCK_RAM, _LUT_RAM, _DSP = "DP16KD", "TRELLIS_DPR16X4", "MULT18X18D"
+_BLOCK_RAM, _LUT_RAM = "DP16KD", "TRELLIS_DPR16X4"
 _MEMORIES = ("spmat", "ptr_even", "ptr_odd", "act", "codebook", "acc")
 
 _YOSYS = "import sys\nfrom pyosys import libyosys as y\nd = y.Design()\n" \
@@ -82,7 +86,7 @@ class Report:
             if not self.memories.get(memory, {}).get(kind):
                 wrong.append(f"{memory} must be in {kind}, not {self.memories.get(memory)}")
         if not self.dsp:
-            wrong.append(f"the multiplier must be a {_DSP}, not LUTs")
+            wrong.append(f"the multiplier must be a {DSP}, not LUTs")
         return wrong
 
     def rows(self) -> list[list[str]]:
@@ -98,7 +102,7 @@ class Report:
                 (f"block RAM ({_BLOCK_RAM})", self.block_ram, ""),
                 *((f"– {name}", memory(name), target) for name, target in zip(
                     _MEMORIES, [_BLOCK_RAM] * 4 + ["", _LUT_RAM])),
-                (f"multipliers ({_DSP})", self.dsp, "≥ 1"),
+                (f"multipliers ({DSP})", self.dsp, "≥ 1"),
                 ("Fmax", f"{self.mhz:.1f} MHz", f"≥ {MIN_MHZ} MHz"),
                 ("longest path from", f"`{self.critical[0]}`", ""),
                 ("longest path to", f"`{self.critical[1]}`", "")]
@@ -168,7 +172,7 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
     ToolError
         If Yosys is missing or fails.
     """
-    _require("synthesis")
+    require_yosys()
     folder.mkdir(parents=True, exist_ok=True)
     sources = list(source_files(files))
     for name in sources:
@@ -176,11 +180,11 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
 
     # -defer, as parameters have values only in an instance.
     read = f"read_verilog -defer {' '.join(sources)}"
-    _run(_YOSYS, [read, f"hierarchy -check -top {top}", "proc", "write_json ports.json"],
-         folder, "ports.log")
+    run_yosys([read, f"hierarchy -check -top {top}", "proc", "write_json ports.json"], folder,
+              "ports.log")
     ports = json.loads((folder / "ports.json").read_text(encoding="utf-8"))["modules"][top]["ports"]
     write_file(folder / "harness.v", _harness(top, ports))
-    _run(_YOSYS, [
+    run_yosys([
         read, "read_verilog harness.v", "hierarchy -check -top harness", "proc",
         f"setattr -mod -set keep_hierarchy 1 {top}", "flatten",
         # Yosys 0.70 fails in abc9 on the unread wires that `flatten` leaves.
@@ -190,6 +194,28 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str) -> dict[str, 
     mapped = json.loads((folder / "mapped.json").read_text(encoding="utf-8"))
     cells: dict[str, Any] = mapped["modules"][top]["cells"]
     return cells
+
+
+def require_yosys() -> None:
+    """Check that Yosys is installed.
+
+    Raises
+    ------
+    ToolError
+        If not. The message has the remedy.
+    """
+    _require("synthesis")
+
+
+def run_yosys(commands: Sequence[str], folder: Path, log: str) -> None:
+    """Run commands of Yosys in `folder`, and write its output to a file there.
+
+    Raises
+    ------
+    ToolError
+        If it fails. The message ends with the end of its log.
+    """
+    _run(_YOSYS, commands, folder, log)
 
 
 def summarise(cells: Mapping[str, Any], timing: Mapping[str, Any], seed: int) -> Report:
@@ -204,7 +230,7 @@ def summarise(cells: Mapping[str, Any], timing: Mapping[str, Any], seed: int) ->
                 if path["from"].endswith(clock) and path["to"].endswith(clock))
     return Report(
         lut4=kinds["LUT4"], carry=kinds["CCU2C"], flipflops=kinds["TRELLIS_FF"],
-        lut_ram=kinds[_LUT_RAM], block_ram=kinds[_BLOCK_RAM], dsp=kinds[_DSP],
+        lut_ram=kinds[_LUT_RAM], block_ram=kinds[_BLOCK_RAM], dsp=kinds[DSP],
         memories={name: dict(count) for name, count in memories.items()},
         mhz=rate["achieved"], critical=(_end(path[0]["from"]), _end(path[-1]["to"])), seed=seed)
 
