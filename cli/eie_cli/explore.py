@@ -54,7 +54,8 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
     The layers are the nine of the paper, or those of NETWORK, a file written by `eie compress`.
     The sweep starts from the machine given by --config, --preset, --pes or --mapping; by default,
     from the published machine with interleaved rows and the tuned one with balanced rows, 64 PEs
-    each. Without --set the figures of the paper are drawn, which takes about a minute.
+    each. Without --set the figures of the paper are drawn, which takes about a minute. With --set,
+    end-to-end cycles of 32 inferences back to back are predicted, too: a second for a large layer.
     Memories have the greatest depth that a machine allows, unless --set names them. Writes
     explore.json, a CSV table for each sweep, and figures as PNG and SVG; needs the extra [bench].
     """

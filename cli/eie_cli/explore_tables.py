@@ -29,9 +29,9 @@ def show_sweep(folder: Path, table: "Table") -> None:
         lines = series(plot, table)
         ticks = list(lines[0].points)
         shown = lines if each else _means(lines)
-        rows += [[line.panel, line.layer if each else plot.label,
+        rows += [[line.panel, f"{line.layer}: {plot.label}" if each else plot.label,
                   *(_show(plot, value) for value in line.points.values())] for line in shown]
-    what = "layer: cycles / ideal" if each else "geometric mean of the layers"
+    what = "layer" if each else "geometric mean of the layers"
     print_table(make_table("machine", what, *ticks,
                            title=f"{folder / table.sweep.name}.csv, by {AXES.get(axis, axis)}"),
                 rows)

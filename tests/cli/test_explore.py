@@ -29,7 +29,7 @@ def test_network_is_swept_into_tables_and_figures(tmp_path, eie, files):
                      "--set", "mapping=balanced,interleaved", "--jobs", 1, "-o", tmp_path / "e")
     assert code == 0
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
-        "explore.json", "sweep.csv", "sweep.png", "sweep.svg"}
+        "explore.json", "sweep.csv", "sweep.png", "sweep.svg", "end-to-end.png", "end-to-end.svg"}
     content = json.loads((tmp_path / "e" / "explore.json").read_text(encoding="utf-8"))
     assert content["network"] == "net.npz"
     assert list(content["machines"]) == ["tiny, 4 PEs"]
@@ -37,10 +37,12 @@ def test_network_is_swept_into_tables_and_figures(tmp_path, eie, files):
     assert len(points) == 8
     assert ["error" in point for point in points] == [False, False, True, True] * 2
     for point in points[::4]:
-        line = next(line for line in text.splitlines()
-                    if line.startswith("tiny, 4 PEs, mapping = balanced")
-                    and point["layer"] in line)
-        assert line.split()[-2:] == [f"{point['ratio']:.3f}", "–"]
+        for what, key in (("cycles / ideal", "ratio"),
+                          ("end-to-end cycles / ideal", "end_to_end_ratio")):
+            line = next(line for line in text.splitlines()
+                        if line.startswith("tiny, 4 PEs, mapping = balanced")
+                        and f"{point['layer']}: {what}" in line)
+            assert line.split()[-2:] == [f"{point[key]:.3f}", "–"]
     assert ("4 of 8 points are impossible, such as tiny, 4 PEs, fc1, queue_depth = 1000, mapping = "
             "balanced: queue_depth must be an integer from 2 to 256, not 1000\n") in text
 

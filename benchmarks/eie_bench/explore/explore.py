@@ -11,7 +11,7 @@ from ..plotting import require_matplotlib
 from .executors import open_executor
 from .figures import PLOTS, draw
 from .parallel import count_points, run
-from .sweep import Sweep, plan
+from .sweep import GIVEN, Sweep, plan
 from .tables import Table, make_table, write_csv, write_sweeps
 from .workloads import Workload
 
@@ -26,6 +26,8 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
             scheduler: str | None = None, about: Mapping[str, Any],
             progress: Callable[[int, int], None] = lambda done, total: None) -> list[Table]:
     """Compute sweeps, and write them as JSON, CSV and figures.
+
+    End-to-end cycles are those of the user's own sweep only, as no figure of the paper shows them.
 
     Parameters
     ----------
@@ -64,7 +66,8 @@ def explore(folder: Path, sweeps: Sequence[Sweep], machines: Mapping[str, Machin
         progress(done, total)
 
     with open_executor(jobs, scheduler) as executor:
-        results = run(points, workloads, executor, advance)
+        results = run(points, workloads, executor, advance,
+                      end_to_end=any(sweep.name == GIVEN for sweep in sweeps))
     tables = [make_table(sweep, plan, results) for sweep, plan in zip(sweeps, plans)]
     write_sweeps(folder / JSON_FILE, tables, machines, about)
     for table in tables:

@@ -50,6 +50,7 @@ PLOTS = [
     Plot("reads", "words", "spmat_reads", "spmat reads (fig. 9)", log=True),
     Plot("energy", "words", "spmat_nj", "energy of spmat reads, nJ (fig. 9)", log=True),
     Plot(GIVEN, GIVEN, "ratio", "cycles / ideal"),
+    Plot("end-to-end", GIVEN, "end_to_end_ratio", "end-to-end cycles / ideal"),
 ]
 
 #: Axis labels of parameters.

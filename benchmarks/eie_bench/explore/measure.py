@@ -1,19 +1,23 @@
 """Cycles and storage of a layer on a machine, by the cycle model: the job of a worker."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from eie_compiler.errors import CompileError
-from eie_compiler.lowering.compile import require_pointers
+from eie_compiler.lowering.compile import compile_network, require_pointers
 from eie_compiler.lowering.csc import require_entries
 from eie_compiler.lowering.memory_map import place_activations
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import clog2
-from eie_sim.cycles.model import predict
+from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
+from eie_sim.cycles.model import predict, predict_back_to_back
 from eie_sim.cycles.steps import Step, layer_steps
-from eie_sim.inference import net_cycles
+from eie_sim.inference import BACK_TO_BACK, net_cycles
 
 from ..paper.energy import access_pj
 from ..paper.nine_layers import MACHINES, Machine
@@ -36,6 +40,11 @@ class Measurement(NamedTuple):
         Cycles if every PE multiplied in every cycle: `macs` / PEs.
     ratio : :class:`float`, or None
         `cycles` / `ideal`, if there is anything to multiply.
+    end_to_end : :class:`float`, or None
+        Cycles per inference of inferences back to back, transfers included, of the inputs again
+        and again; None if not requested.
+    end_to_end_ratio : :class:`float`, or None
+        `end_to_end` over the ideal cycles of these inferences.
     pe_activity : :class:`float`
         Load balance of the paper (section 6.3, figures 8 and 13): share of the cycles of all PEs in
         which one walks an entry, padding or not; entries walked / (`cycles` · PEs). The rest are
@@ -56,6 +65,8 @@ class Measurement(NamedTuple):
     cycles: int
     ideal: float
     ratio: float | None
+    end_to_end: float | None
+    end_to_end_ratio: float | None
     pe_activity: float
     real_work: float
     macs: int
@@ -90,8 +101,15 @@ def entries_key(machine: Machine) -> tuple[Any, ...]:
     return machine.mapping, config.n_pe, config.acc_depth, config.v_width, config.z_width
 
 
-def measure(workload: Workload, machines: Sequence[Machine]) -> list[Measurement | str]:
-    """Run a layer on machines of one :func:`entries_key`; return results or reasons for failure."""
+def measure(workload: Workload, machines: Sequence[Machine], *, end_to_end: bool = False
+            ) -> list[Measurement | str]:
+    """Run a layer on machines of one :func:`entries_key`; return results or reasons for failure.
+
+    Parameters
+    ----------
+    end_to_end : :class:`bool`
+        Also predict end-to-end cycles, which takes several times as long.
+    """
     given = workload.load()
     try:
         runs = _programs(given, machines[0])
@@ -100,7 +118,8 @@ def measure(workload: Workload, machines: Sequence[Machine]) -> list[Measurement
     figures: list[Measurement | str] = []
     for machine in machines:
         try:
-            figures.append(_measure(machine, given.layer, runs))
+            found = _measure(machine, given.layer, runs)
+            figures.append(_add_end_to_end(found, machine, given, runs) if end_to_end else found)
         except CompileError as error:
             figures.append(str(error))
     return figures
@@ -140,8 +159,29 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     spmat_words = -(-int(entries.sum(axis=(1, 2)).max()) // config.entries_per_word)
     return Measurement(
         inputs=len(runs), cycles=cycles, ideal=macs / config.n_pe,
-        ratio=cycles * config.n_pe / macs if macs else None,
+        ratio=cycles * config.n_pe / macs if macs else None, end_to_end=None, end_to_end_ratio=None,
         pe_activity=walked / (cycles * config.n_pe), real_work=macs / walked if walked else 1.0,
         **{name: total[name] for name in total if name in Measurement._fields and name != "cycles"},
         word_bits=word_bits, spmat_nj=total["spmat_reads"] * read_pj(word_bits) / 1000,
         spmat_words=spmat_words, ptr_words=ptr_words)
+
+
+def _add_end_to_end(found: Measurement, machine: Machine, given: GivenLayer,
+                    runs: Sequence[list[Step]]) -> Measurement:
+    """Predict end-to-end cycles of a layer as a build of its own."""
+    config, layer = machine.config, given.layer
+    chosen = np.arange(BACK_TO_BACK) % len(runs)
+    # Transfers and places of vectors are those of a build without weights, made in no time.
+    empty = dataclasses.replace(
+        layer, codes=csc_array(layer.codes.shape, dtype=np.uint8), bias=np.zeros(layer.n_rows),
+        codebook=np.zeros(1 << config.v_width))
+    build = compile_network(CompressedNetwork((empty,), 0, config.v_width), config,
+                            mapping=machine.mapping, keep_dead_rows=True)
+    alone = bool(unpack(Layouts.of(config).descriptor, build.images["ccu.program"])["alone"][0])
+    programs = [[first._replace(alone=alone), *others] for first, *others in runs]
+    cycles = predict_back_to_back(
+        build, np.zeros((len(chosen), layer.n_cols), np.int64),
+        programs=[programs[run] for run in chosen.tolist()]).interval / BACK_TO_BACK
+    products = np.diff(layer.codes.indptr) @ (given.inputs[chosen] != 0).T
+    ideal = float(products.mean()) / config.n_pe
+    return found._replace(end_to_end=cycles, end_to_end_ratio=cycles / ideal if ideal else None)

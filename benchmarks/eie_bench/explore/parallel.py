@@ -1,5 +1,6 @@
 """Parallel computation of the points of a sweep."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
@@ -20,13 +21,16 @@ Results = dict[tuple[str, Machine], Result]
 
 
 def run(points: Sequence[Point], workloads: Sequence[Workload], executor: Executor,
-        advance: Callable[[int], None] = lambda count: None) -> Results:
+        advance: Callable[[int], None] = lambda count: None, *, end_to_end: bool = False
+        ) -> Results:
     """Compute all points, equal ones only once.
 
     Parameters
     ----------
     advance
         Called with the number of new results.
+    end_to_end
+        Also predict end-to-end cycles, which takes several times as long.
 
     Returns
     -------
@@ -40,7 +44,8 @@ def run(points: Sequence[Point], workloads: Sequence[Workload], executor: Execut
             groups[point.layer, entries_key(point.machine)][point.machine] = None
     # Layer by layer, as a worker caches the weights of one layer.
     order = sorted(groups, key=lambda group: list(layers).index(group[0]))
-    futures = {executor.submit(measure, layers[group[0]], list(groups[group])): group
+    task = functools.partial(measure, end_to_end=end_to_end)
+    futures = {executor.submit(task, layers[group[0]], list(groups[group])): group
                for group in order}
     results: Results = {}
     for future in as_completed(futures):

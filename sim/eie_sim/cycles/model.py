@@ -102,11 +102,19 @@ def predict(config: EIEConfig, steps: Sequence[Step], *, filling_limit: int = FI
     return Prediction(_count(config, steps, ccu, entries), entries)
 
 
-def predict_back_to_back(build: Build, words: NDArray[np.int64], *, pauses: Pauses = _NO_PAUSES
-                         ) -> BackToBack:
+def predict_back_to_back(build: Build, words: NDArray[np.int64], *,
+                         programs: Sequence[Sequence[Step]] | None = None,
+                         pauses: Pauses = _NO_PAUSES) -> BackToBack:
     """Predict the cycles of a batch that the driver runs without reading counters.
 
     The machine is idle before, and the host pauses on no channel but as in `pauses`.
+
+    Parameters
+    ----------
+    words : int64 (batch, n_inputs)
+        Inputs as from :func:`eie_sim.inference.prepare`.
+    programs : sequence of sequences of :class:`Step`
+        Steps of each inference. By default those of :func:`.steps.build_steps`.
 
     Raises
     ------
@@ -119,7 +127,10 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64], *, pauses: Paus
     kernel = _import_kernel()
     from .calls import record_calls
 
-    programs = build_steps(build, words)
+    if programs is None:
+        distinct, places = np.unique(words, axis=0, return_inverse=True)
+        steps = build_steps(build, distinct)
+        programs = [steps[place] for place in places.ravel()]
     calls = record_calls(build, words)
     n_sent = int(calls[calls[:, 0] == kernel.LOAD, 1][0])
     word_beats = n_beats(Layouts.of(config).act_word)

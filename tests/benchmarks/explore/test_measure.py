@@ -12,8 +12,8 @@ from eie_bench.paper.nine_layers import Machine
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import EIEConfig
-from eie_sim.cycles.model import predict, predict_build
-from eie_sim.cycles.steps import layer_steps
+from eie_sim.cycles.model import predict, predict_back_to_back, predict_build
+from eie_sim.cycles.steps import build_steps, layer_steps
 from eie_sim.inference import infer
 
 
@@ -40,6 +40,21 @@ def test_cycles_are_those_of_the_program(given, machine, build):
     counters = [prediction.counters for prediction in predict_build(build, given.inputs)]
     assert found.cycles == sum(counter["cycles"] for counter in counters)
     assert found.spmat_reads == sum(counter["spmat_reads"] for counter in counters)
+
+
+@pytest.mark.parametrize("act_depth, n_buffers, alone",
+                         [(16384, 2, False), (14, 2, True), (10, 1, True)])
+def test_end_to_end_cycles_are_those_of_the_build(network, given, machine, act_depth, n_buffers,
+                                                  alone):
+    machine = machine._replace(config=dataclasses.replace(machine.config, act_depth=act_depth))
+    assert measure(given, [machine])[0].end_to_end is None
+    found, = measure(given, [machine], end_to_end=True)
+    build = compile_network(network, machine.config, mapping=machine.mapping)
+    words = given.inputs[np.arange(32) % 2]
+    assert build.input_buffers == n_buffers
+    assert build_steps(build, given.inputs)[0][0].alone == alone
+    assert found.end_to_end == predict_back_to_back(build, words).interval / 32
+    assert found.end_to_end_ratio == pytest.approx(found.end_to_end / (found.ideal / 2))
 
 
 def test_shares_are_of_the_cycles_of_all_pes(given, machine):
@@ -79,6 +94,8 @@ def test_machines_that_share_entries_are_measured_as_if_alone(machine):
 def test_nothing_to_multiply_has_no_ratio(given, machine):
     found, = measure(given._replace(inputs=np.zeros((1, 50), np.int64)), [machine])
     assert (found.macs, found.ratio, found.pe_activity, found.real_work) == (0, None, 0, 1)
+    found, = measure(given._replace(inputs=np.zeros((1, 50), np.int64)), [machine], end_to_end=True)
+    assert found.end_to_end > 0 and found.end_to_end_ratio is None
 
 
 @pytest.mark.parametrize("changes, reason", [
