@@ -120,15 +120,14 @@ def test_cycles_of_a_batch_are_predicted(config, verilator, simulators):
                 assert alone.latency == result.latency, f"{number} of {config}"
 
 
-@pytest.mark.parametrize("act_depth, n_buffers", [(10, 1), (14, 2)])
+@pytest.mark.parametrize("size, n_buffers", [(23, 1), (15, 2)])
 @pytest.mark.parametrize("outputs", ["last", "all"])
-def test_cycles_of_programs_that_share_rows_are_predicted(act_depth, n_buffers, outputs, verilator,
+def test_cycles_of_programs_that_share_rows_are_predicted(size, n_buffers, outputs, verilator,
                                                           simulators):
-    config = dataclasses.replace(PRESETS["tiny"], v_width=4, acc_depth=4, act_depth=act_depth)
     rng = np.random.default_rng(3)
-    build = compile_network(random_network(rng, [30, 40, 20], density=0.2), config,
+    build = compile_network(random_network(rng, [size] * 3, density=0.2), random_machine(0),
                             outputs=outputs)
-    batch = rng.integers(1, 100, (7, 30)) * (rng.random((7, 30)) < 0.6)
+    batch = rng.integers(1, 100, (7, size)) * (rng.random((7, size)) < 0.6)
     assert build.input_buffers == n_buffers
     assert all(steps[0].alone for steps in build_steps(build, batch))
     result = verilator_engine.run(build, batch, cache=simulators, read_counters=False, machines=1)
