@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -62,16 +62,19 @@ def require_nngen() -> None:
         raise ToolError(missing("NNgen", "to generate its designs", "peers"))
 
 
-def measure_nngen(task: Task, setting: Setting, folder: Path, *, count_cells: CountCells | None,
-                  cache: str | Path | None = None) -> Row:
-    """Generate a design, run images in its Verilog, and all test images in NNgen's model.
+def measure_nngen(task: Task, folder: Path, *, count_cells: CountCells | None,
+                  cache: str | Path | None = None,
+                  progress: Callable[[str], None] = lambda step: None) -> Iterator[Row]:
+    """Generate each design, run images in its Verilog, and all test images in NNgen's model.
 
     Parameters
     ----------
     folder : :class:`~pathlib.Path`
-        Folder for the network in ONNX, the Verilog and logs.
+        Folder for the network in ONNX, and for the Verilog of each setting.
     count_cells : function, optional
         Counts the cells of a design; None leaves them out.
+    progress : function of :class:`str`
+        Called with the name of each step as it begins: accuracy, then each of :data:`SETTINGS`.
 
     Raises
     ------
@@ -79,25 +82,30 @@ def measure_nngen(task: Task, setting: Setting, folder: Path, *, count_cells: Co
         If the Verilog does not compile or run, or a tool is missing.
     """
     require_nngen()
-    model = folder / "pruned.onnx"
-    write_onnx(task.model, model)
-    scores = evaluate(model, task.calibration, task.images, folder)
-    dense = None
+    progress(f"{task.name}: NNgen's software model")
+    pruned, dense = folder / "pruned.onnx", folder / "dense.onnx"
+    write_onnx(task.model, pruned)
+
+    def score(onnx: Path) -> float:
+        return task.accuracy(evaluate(onnx, task.calibration, task.images, folder))
+
+    accuracy, dense_accuracy = score(pruned), None
     if task.dense:
-        write_onnx(task.dense, folder / "dense.onnx")
-        dense = task.accuracy(evaluate(folder / "dense.onnx", task.calibration, task.images,
-                                       folder))
-    images = task.images[:N_IMAGES]
-    made = generate(model, setting, task.calibration, images, folder)
-    found = _simulate(folder, cache)
-    cycles = float(found.cycles.mean())
-    design = {DESIGN: (folder / DESIGN).read_text(encoding="utf-8")}
-    return Row(
-        task.name, setting.name, task.accuracy(scores), dense, task.n_weights, cycles=cycles,
-        latency=cycles, multipliers=setting.par ** 2, external_bits=8 * made.parameters,
-        compared=made.scores.size, differences=int((found.scores != made.scores).sum()),
-        cells=count_cells(design, TOP, _MEMORIES)
-        if count_cells and setting.par ** 2 <= _MOST_SYNTHESISED else None)
+        write_onnx(task.dense, dense)
+        dense_accuracy = score(dense)
+    for setting in SETTINGS:
+        progress(f"{task.name}: {setting.name}")
+        inner = folder / f"{setting.par}-{setting.bus}"
+        made = generate(pruned, setting, task.calibration, task.images[:N_IMAGES], inner)
+        found = _simulate(inner, cache)
+        cycles, multipliers = float(found.cycles.mean()), setting.par ** 2
+        files = {DESIGN: (inner / DESIGN).read_text(encoding="utf-8")}
+        yield Row(
+            task.name, setting.name, accuracy, dense_accuracy, task.n_weights, cycles=cycles,
+            latency=cycles, multipliers=multipliers, external_bits=8 * made.parameters,
+            compared=made.scores.size, differences=int((found.scores != made.scores).sum()),
+            cells=count_cells(files, TOP, _MEMORIES)
+            if count_cells and multipliers <= _MOST_SYNTHESISED else None)
 
 
 def _simulate(folder: Path, cache: str | Path | None) -> Simulated:

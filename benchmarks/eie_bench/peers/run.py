@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .machine import measure_machine, read_verilog
 from .nngen import SETTINGS, CountCells, measure_nngen, require_nngen
@@ -10,7 +10,8 @@ from .processor import measure_processor
 from .row import Row
 from .tasks import Task
 
-__all__ = ["COLUMNS", "PES", "count_steps", "format_row", "markdown", "measure_all", "summarise"]
+__all__ = ["PES", "SIZE", "SPEED", "Table", "count_steps", "format_row", "make_tables", "markdown",
+           "measure_all", "summarise"]
 
 #: Numbers of PEs of this project's machine.
 PES = (16, 64)
@@ -18,15 +19,23 @@ PES = (16, 64)
 #: Patterns of the names of this project's memories.
 _MEMORIES = "*eie_sram* *eie_regfile*"
 
-#: Columns of the tables.
-COLUMNS = ("design", "cycles", "latency", "net", "µs", "multipliers", "cycles × multipliers",
-           "multiplications", "memory, kbit", "used, kbit", "read, kbit", "LUT4", "flip-flops",
-           "carry", "DSP", "accuracy", "dense accuracy")
+#: Columns of the two tables of a network.
+SPEED = ("design", "cycles", "latency", "net", "µs", "multipliers", "cycles × multipliers",
+         "multiplications", "accuracy", "dense accuracy")
+SIZE = ("design", "memory, kbit", "used, kbit", "read, kbit", "LUT4", "flip-flops", "carry", "DSP")
+
+
+class Table(NamedTuple):
+    """A table of one network: title, names of columns, and rows of text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
 
 
 def count_steps(tasks: Sequence[Task]) -> int:
     """Number of steps of :func:`measure_all`."""
-    return len(tasks) * (1 + len(SETTINGS) + len(PES))
+    return len(tasks) * (2 + len(SETTINGS) + len(PES))
 
 
 def measure_all(tasks: Sequence[Task], folder: Path, *, count_cells: CountCells | None,
@@ -60,15 +69,12 @@ def measure_all(tasks: Sequence[Task], folder: Path, *, count_cells: CountCells 
             if count_cells and n_pe not in machines:
                 machines[n_pe] = count_cells(read_verilog(n_pe, cache), "eie", _MEMORIES)
             yield measure_machine(task, n_pe, cells=machines.get(n_pe), cache=cache)
-        for setting in SETTINGS:
-            progress(f"{task.name}: {setting.name}")
-            yield measure_nngen(task, setting,
-                                folder / task.name / f"nngen-{setting.par}-{setting.bus}",
-                                count_cells=count_cells, cache=cache)
+        yield from measure_nngen(task, folder / task.name / "nngen", count_cells=count_cells,
+                                 cache=cache, progress=progress)
 
 
-def format_row(row: Row) -> list[str]:
-    """Format the cells of a row, in the order of :data:`COLUMNS`."""
+def format_row(row: Row) -> dict[str, str]:
+    """Format the figures of a row, by column."""
     cells = row.cells or {}
 
     def number(value: float | None, digits: int = 0) -> str:
@@ -80,22 +86,38 @@ def format_row(row: Row) -> list[str]:
     def share(value: float | None) -> str:
         return "–" if value is None else f"{value:.2%}"
 
-    return [row.design, *(number(value) for value in (row.cycles, row.latency, row.net)),
-            number(row.seconds and row.seconds * 1e6, 1), number(row.multipliers),
-            number(row.work), number(row.products), kbit(cells.get("memory_bits")),
-            kbit(row.used_bits), kbit(row.external_bits),
-            *(number(cells.get(name)) for name in ("lut4", "flipflops", "carry", "dsp")),
-            share(row.accuracy), share(row.dense_accuracy)]
+    return {
+        "design": row.design, "cycles": number(row.cycles), "latency": number(row.latency),
+        "net": number(row.net), "µs": number(row.seconds and row.seconds * 1e6, 1),
+        "multipliers": number(row.multipliers), "cycles × multipliers": number(row.work),
+        "multiplications": number(row.products), "accuracy": share(row.accuracy),
+        "dense accuracy": share(row.dense_accuracy),
+        "memory, kbit": kbit(cells.get("memory_bits")), "used, kbit": kbit(row.used_bits),
+        "read, kbit": kbit(row.external_bits), "LUT4": number(cells.get("lut4")),
+        "flip-flops": number(cells.get("flipflops")), "carry": number(cells.get("carry")),
+        "DSP": number(cells.get("dsp"))}
+
+
+def make_tables(task: Task, rows: Sequence[Row]) -> list[Table]:
+    """Make the tables of a network: speed of all designs, and size of those in Verilog."""
+    mine = [row for row in rows if row.network == task.name]
+    chosen = {SPEED: mine, SIZE: [row for row in mine if row.multipliers]}
+    title = f"{task.name}: {task.n_weights:,} weights, {task.n_nonzeros:,} not zero; " \
+            f"{len(task.images):,} test images"
+    return [Table(title, columns, [[format_row(row)[name] for name in columns] for row in some])
+            for columns, some in chosen.items()]
 
 
 def markdown(tasks: Sequence[Task], rows: Sequence[Row]) -> str:
-    """Format a Markdown table for each network."""
+    """Format all tables in Markdown."""
     lines = []
     for task in tasks:
-        lines += [f"## {task.name}", "", f"| {' | '.join(COLUMNS)} |",
-                  f"| {' | '.join(['---'] * len(COLUMNS))} |",
-                  *(f"| {' | '.join(format_row(row))} |" for row in rows
-                    if row.network == task.name), ""]
+        tables = make_tables(task, rows)
+        lines += [f"### {tables[0].title}", ""]
+        for table in tables:
+            lines += [f"| {' | '.join(cells)} |" for cells in (
+                table.columns, ["---"] * len(table.columns), *table.rows)]
+            lines.append("")
     return "\n".join(lines)
 
 

@@ -39,14 +39,7 @@ def peers_command(published: Path | None, mnist: Path | None, with_cells: bool, 
     software model of its design.
     """
     from eie_bench.peers.processor import clock_rate
-    from eie_bench.peers.run import (
-        COLUMNS,
-        count_steps,
-        format_row,
-        markdown,
-        measure_all,
-        summarise,
-    )
+    from eie_bench.peers.run import count_steps, make_tables, markdown, measure_all, summarise
     from eie_bench.peers.tasks import make_digits, make_lenet
     from eie_compiler.files.json_file import write_json
     from eie_flows.cells import count_cells
@@ -69,10 +62,9 @@ def peers_command(published: Path | None, mnist: Path | None, with_cells: bool, 
             write_json(folder / "peers.json", summarise(tasks, rows, clock))
             write_file(folder / "peers.md", markdown(tasks, rows))
     for task in tasks:
-        print_table(make_table(
-            *COLUMNS, title=f"{task.name}: {task.n_weights:,} weights, {task.n_nonzeros:,} not "
-                            f"zero; {len(task.images):,} test images"),
-            [list(format_row(row)) for row in rows if row.network == task.name])
+        for table in make_tables(task, rows):
+            print_table(make_table(*table.columns, title=table.title),
+                        [list(cells) for cells in table.rows])
     if len(tasks) == 1:
         click.echo("LeNet-300-100 is left out, as it needs --published and --mnist.")
     if wrong := [row for row in rows if row.differences]:

@@ -18,9 +18,12 @@ def injected(monkeypatch, task, row):
     """The module, with rows in place of measurements; returns the number of differences to set."""
     differences = {"NNgen": 0}
 
-    def measure_nngen(task, setting, folder, *, count_cells, cache):
-        return row(task.name, setting.name, differences=differences["NNgen"],
-                   cells=count_cells({}, "peer", "ram_*") if count_cells else None)
+    def measure_nngen(task, folder, *, count_cells, cache, progress):
+        progress("accuracy")
+        for setting in run.SETTINGS:
+            progress(setting.name)
+            yield row(task.name, setting.name, differences=differences["NNgen"],
+                      cells=count_cells({}, "peer", "ram_*") if count_cells else None)
 
     for name, function in {
             "require_nngen": lambda: None,
@@ -59,16 +62,24 @@ def test_every_design_runs_every_network_and_machines_are_synthesised_once(injec
 
 
 def test_figures_that_do_not_apply_are_dashes(row, task):
-    cells = dict(zip(run.COLUMNS, run.format_row(row())))
+    cells = run.format_row(row())
     assert cells == {
         "design": "NNgen", "cycles": "200", "latency": "300", "net": "–", "µs": "–",
         "multipliers": "16", "cycles × multipliers": "3,208", "multiplications": "1,024",
-        "memory, kbit": "66", "used, kbit": "–", "read, kbit": "8", "LUT4": "4,321",
-        "flip-flops": "999", "carry": "7", "DSP": "16", "accuracy": "98.77%",
-        "dense accuracy": "–"}
-    text = run.markdown([task], [row(), row("other")])
-    assert text.startswith("## small\n\n| design | cycles |")
-    assert text.count("| NNgen | 200 |") == 1
+        "accuracy": "98.77%", "dense accuracy": "–", "memory, kbit": "66", "used, kbit": "–",
+        "read, kbit": "8", "LUT4": "4,321", "flip-flops": "999", "carry": "7", "DSP": "16"}
+    assert cells.keys() == {*run.SPEED, *run.SIZE}
+
+
+def test_a_processor_has_a_speed_but_no_size(row, task):
+    rows = [row(), row("other"), row(design="SciPy", multipliers=None, cells=None)]
+    speed, size = run.make_tables(task, rows)
+    assert speed.title == size.title == "small: 72 weights, 36 not zero; 40 test images"
+    assert [cells[0] for cells in speed.rows] == ["NNgen", "SciPy"]
+    assert [cells[0] for cells in size.rows] == ["NNgen"]
+    text = run.markdown([task], rows)
+    assert text.startswith(f"### {speed.title}\n\n| design | cycles | latency |")
+    assert text.count("| NNgen | 200 |") == text.count("| NNgen | 66 |") == 1
 
 
 def call(folder, *arguments):
@@ -88,7 +99,7 @@ def test_tables_are_printed_and_kept(injected, tmp_path):
     assert kept["networks"] == [{"name": "small", "weights": 72, "nonzeros": 36,
                                  "test_images": 40}]
     assert len(kept["rows"]) == 6 and kept["rows"][1]["cycles_times_multipliers"] == 3208
-    assert (tmp_path / "new" / "peers.md").read_text(encoding="utf-8").count("\n| ") == 8
+    assert (tmp_path / "new" / "peers.md").read_text(encoding="utf-8").count("\n| ") == 15
 
 
 def test_lenet_is_measured_with_its_files(injected, tmp_path):
