@@ -17,8 +17,8 @@ from eie_compiler.files.network_file import encode_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model
 from eie_hdl.config import EIEConfig
-from eie_sim.cycles.model import predict_build
-from eie_sim.inference import prepare
+from eie_sim.cycles.model import predict_back_to_back, predict_build
+from eie_sim.inference import BACK_TO_BACK, prepare
 
 __all__ = ["Data", "compare"]
 
@@ -58,7 +58,8 @@ def compare(model: Model, data: Data, config: EIEConfig, *, densities: Sequence[
     :class:`dict`
         Plain JSON, as soon as it is measured: ``density``, ``v_width``; ``check``, of
         :func:`~eie_compiler.compression.fidelity.measure_fidelity`; ``bytes`` of the network file;
-        ``cycles``, the mean program cycles of some inputs; ``memory``, as in a build report;
+        ``cycles``, the mean program cycles of some inputs; ``end_to_end``, cycles of an inference
+        back to back, transfers included; ``memory``, as in a build report;
         ``error``, the reason why the rest is None.
 
     Raises
@@ -83,7 +84,7 @@ def compare(model: Model, data: Data, config: EIEConfig, *, densities: Sequence[
 def _measure(model: Model, data: Data, config: EIEConfig, density: float, width: int, widen: bool
              ) -> dict[str, Any]:
     row: dict[str, Any] = {"density": density, "v_width": width} | dict.fromkeys(
-        ("check", "bytes", "cycles", "memory", "error"))
+        ("check", "bytes", "cycles", "end_to_end", "memory", "error"))
     # Whatever a point lacks, the others count.
     try:
         network = compress(model, density=density, v_width=width, act_width=config.act_width,
@@ -94,14 +95,17 @@ def _measure(model: Model, data: Data, config: EIEConfig, density: float, width:
         build = compile_network(network, dataclasses.replace(config, v_width=width)
                                 if widen else config)
         row["memory"] = build.report["memory"]
-        row["cycles"] = _count_cycles(build, data.samples)
+        row["cycles"], row["end_to_end"] = _count_cycles(build, data.samples)
     except (ValueError, RuntimeError, MemoryError) as error:
         row["error"] = str(error) or type(error).__name__
     return row
 
 
-def _count_cycles(build: Build, samples: NDArray[Any]) -> float:
+def _count_cycles(build: Build, samples: NDArray[Any]) -> tuple[float, float]:
+    """Predict mean program cycles, and end-to-end cycles of the same inputs again and again."""
     words = prepare(build, samples[:_N_TIMED])
-    chosen = np.unique(np.linspace(0, len(words) - 1, _N_TIMED).astype(int))
-    return float(np.mean([prediction.counters["cycles"]
-                          for prediction in predict_build(build, words[chosen])]))
+    timed = words[np.unique(np.linspace(0, len(words) - 1, _N_TIMED).astype(int))]
+    batch = timed[np.arange(BACK_TO_BACK) % len(timed)]
+    return (float(np.mean([prediction.counters["cycles"]
+                           for prediction in predict_build(build, timed)])),
+            predict_back_to_back(build, batch).interval / BACK_TO_BACK)

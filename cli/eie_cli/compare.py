@@ -55,10 +55,10 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
     MODEL is a file that `eie compress` reads. For each combination the model is compressed without
     retraining, as `eie compress` does, and measured: accuracy with --labels, else the agreement
     with the model in floating point, in the arithmetic of the machine; bytes of the network file;
-    mean program cycles of an inference by the cycle model; and the memory used, in all and of the
-    fullest spmat SRAM, which holds the weights. What does not fit the machine is said below the
-    table; without --config and --preset the machine has codes as wide as the network's. Ctrl-C
-    prints and writes the rows that are measured. Cycles need the extra [bench].
+    program cycles and end-to-end cycles of an inference by the cycle model; and the memory used, in
+    all and of the fullest spmat SRAM, which holds the weights. What does not fit the machine is
+    said below the table; without --config and --preset the machine has codes as wide as the
+    network's. Ctrl-C prints and writes the rows that are measured. Cycles need the extra [bench].
     """
     from eie_bench.compare import Data, compare
     from eie_compiler.files.json_file import write_json
@@ -100,7 +100,7 @@ def _show(model: Path, config: EIEConfig, rows: list[dict[str, Any]]) -> None:
         if checks[0].get("labels"):
             title += f"; {checks[0]['labels']['model']:{form}} in floating point"
     print_table(make_table("density", "bits", name, "verdict", "bytes", "program cycles",
-                           "KiB used", "spmat used", title=title),
+                           "end-to-end cycles", "KiB used", "spmat used", title=title),
                 [_cells(row, form) for row in rows])
     for reason in dict.fromkeys(row["error"] for row in rows if row["error"]):
         points = _points(row for row in rows if row["error"] == reason)
@@ -147,4 +147,5 @@ def _cells(row: dict[str, Any], form: str) -> list[Cell]:
     return [f"{row['density']:g}", str(row["v_width"]), score,
             Text(check["verdict"], COLOURS[check["verdict"]]) if check else "–",
             "–" if row["bytes"] is None else f"{row['bytes']:,}",
-            "–" if row["cycles"] is None else f"{row['cycles']:,.0f}", used, spmat]
+            *("–" if row[key] is None else f"{row[key]:,.0f}" for key in ("cycles", "end_to_end")),
+            used, spmat]

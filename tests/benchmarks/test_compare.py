@@ -15,7 +15,7 @@ from eie_compiler.files.network_file import write_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model, ModelLayer
 from eie_hdl.config import EIEConfig
-from eie_sim.cycles.model import predict_build
+from eie_sim.cycles.model import predict_back_to_back, predict_build
 from eie_sim.inference import prepare
 
 CONFIG = EIEConfig(n_pe=4)
@@ -57,6 +57,8 @@ def test_each_row_is_what_the_commands_give(tmp_path, model, data):
         words = prepare(build, data.samples[:8])
         assert row["cycles"] == np.mean([one.counters["cycles"]
                                          for one in predict_build(build, words)])
+        batch = words[np.arange(32) % 8]
+        assert row["end_to_end"] == predict_back_to_back(build, batch).interval / 32
         assert row["error"] is None
 
 
@@ -68,7 +70,7 @@ def test_settings_that_do_not_fit_keep_their_accuracy(model, data):
         assert row["error"].startswith(f"v_width must be {row['v_width']}, for which the network")
     for row in (too_many, *others):
         assert row["check"]["labels"]["network"] > 0.5 and row["bytes"] > 0
-        assert row["cycles"] is None and row["memory"] is None
+        assert row["cycles"] is row["end_to_end"] is row["memory"] is None
 
 
 def test_a_machine_may_get_codes_as_wide_as_those_of_the_network(model, data):
