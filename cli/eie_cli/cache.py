@@ -30,6 +30,8 @@ def cache_command(clear: bool) -> None:
     bridge                     compiled simulator of the C driver
     verilator-runtime          runtime library of Verilator
     verilog                    generated Verilog
+    peer-verilator             compiled designs of NNgen, for `eie bench peers`
+    cells                      synthesised designs, for `eie bench peers`
 
     The folder is ~/.cache/eie-hdl, unless the environment variable XDG_CACHE_HOME or EIE_CACHE
     selects another. Entries of former releases and of other configurations are kept until the
