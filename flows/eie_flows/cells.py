@@ -40,10 +40,9 @@ def count_cells(files: Mapping[str, str], *, top: str, memories: str,
                 cache: str | Path | None = None) -> Cells:
     """Synthesise a design by ``synth_ecp5``, or reuse the cached result.
 
-    Each module is synthesised once, and its cells are counted for all instances. Logic is not
-    optimised across modules, and mapped by abc rather than abc9, which needs gigabytes for a module
-    of the size of a whole accelerator; so there are more LUTs than by ``eie synth``. Memories are
-    left out, as Yosys builds some kinds of them from flip-flops although a block RAM would do.
+    Each module is synthesised once, and its cells are counted for all instances: logic is not
+    optimised across modules. Memories are left out, as Yosys builds some kinds of them from
+    flip-flops although a block RAM would do.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ def count_cells(files: Mapping[str, str], *, top: str, memories: str,
     sources = source_files(files)
     commands = [f"read_verilog -defer {' '.join(sources)}", f"hierarchy -check -top {top}", "proc",
                 "tee -o memories.json stat -json", f"blackbox {memories}", "opt_clean -purge",
-                f"synth_ecp5 -noflatten -noabc9 -top {top}", "tee -o cells.json stat -json"]
+                f"synth_ecp5 -noflatten -top {top}", "tee -o cells.json stat -json"]
 
     def make(folder: Path) -> None:
         for name, text in sources.items():
