@@ -5,6 +5,7 @@ Machines are compiled by `eie_sim.rtl.verilator_host`.
 
 import contextlib
 import dataclasses
+import itertools
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from eie_hdl.config import PRESETS
 from eie_hdl.format import Memory
 from eie_sim.cycles.model import predict_back_to_back
 from eie_sim.inference import infer
+from eie_sim.pauses import Pauses
 from eie_sim.rtl import cocotb_engine, verilator_engine, verilator_host
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from support.dead_inputs import clear_inputs
@@ -74,6 +76,17 @@ def test_the_interval_excludes_loading_and_is_about_that_of_cocotb(network, simu
     assert abs(one.interval - other.interval) < 10 * N_IMAGES
     assert abs(one.latency - other.latency) < 10
     assert other.interval < other.cycles / 2
+
+
+def test_an_inference_takes_longer_by_the_pauses_before_its_beats(network, simulators):
+    build, inputs = network
+    plain, slow_inputs, slow_results = (
+        verilator_engine.run(build, inputs[:1], cache=simulators, read_counters=False,
+                             pauses=pauses)
+        for pauses in (None, Pauses(inputs=(9, 1, 3)), Pauses(results=(20,))))
+    pauses = itertools.islice(itertools.cycle((9, 1, 3)), build.input_packets(inputs[:1]).size)
+    assert slow_inputs.interval == plain.interval + sum(pauses) - 9    # it begins with a beat
+    assert slow_results.interval >= plain.interval + 20    # before the last beat
 
 
 @pytest.mark.parametrize("machines", [1, 2])
