@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -18,7 +18,8 @@ __all__ = ["LoadPath"]
 class LoadPath(wiring.Component):
     """Path from the load packets of the host, or the zeros of a soft reset, to the core's memories.
 
-    Throughput is one beat per cycle. While memories are being wiped, the input is stalled.
+    Throughput is one beat per cycle. While memories are being wiped, the input is stalled. A soft
+    reset drops the beats that were accepted before it, but not a word that is already offered.
 
     Parameters
     ----------
@@ -64,7 +65,8 @@ class LoadPath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.input   = queue   = StreamQueue(stream_beat, depth=2)
+        queue = StreamQueue(stream_beat, depth=2)
+        m.submodules.input   = ResetInserter(self.supervision.soft_reset)(queue)
         m.submodules.packets = packets = PacketReader(self._config)
         m.submodules.wiper   = wiper   = MemoryWiper(self._config)
         m.d.comb += [

@@ -187,12 +187,14 @@ class Machine:
             "pending": parts.faults.supervision.error_pending, "new": parts.faults.new_error,
             "resetting": bank.status_resetting, "failed": parts.load.error.code,
             "start": bank.start_write, "clear": parts.faults.supervision.clear_request,
+            "soft reset": parts.faults.supervision.soft_reset,
             "idle": bank.status_idle, "queued": bank.status_queued, "code": bank.error_code,
             "irq": bank.irq_status_error, "programs": bank.programs_value,
             "beat waits": parts.load.waiting, "taken": reader.i.valid & reader.i.ready,
             "offered": reader.o.valid, "word": reader.o.valid & reader.o.ready,
             "memory": reader.o.p.memory.as_value(), "row": reader.o.p.address,
-            "tready": self.eie.s_axis.tready, "awready": self.eie.s_axil.awready,
+            "tready": self.eie.s_axis.tready,
+            "accepted": self.eie.s_axis.tvalid & self.eie.s_axis.tready, "awready": self.eie.s_axil.awready,
             "sending": core.sending, "vector": core.vector, "held": parts.result.pending,
             "reset": parts.faults.supervision.core_reset,
             "beat": self.eie.m_axis.tvalid & self.eie.m_axis.tready,
@@ -329,6 +331,9 @@ def check_end(log, clears):
     assert n_runs + end["queued"] <= n_starts
     assert n_runs + end["queued"] == n_starts or clears or find(log, "new")
     since = max(clears, default=-1)
+    # A soft reset drops all beats accepted before.
+    after = log[max(find(log, "soft reset"), default=-1) + 1:]
+    assert len(find(after, "taken")) <= len(find(after, "accepted"))
     assert end["pending"] == any(cycle >= since for cycle in find(log, "new"))
     assert end["pending"] == (end["code"] != Error.NONE) <= end["irq"]
     assert end["programs"] in (len(find(log, "done")), len(find(log[since + 1:], "done")))
@@ -459,8 +464,10 @@ def test_a_soft_reset_in_every_order(monkeypatch, event):
 
     async def bench(ctx):
         if event in PACKETS:
-            await shift(ctx, machine, arrange(PACKETS[event], "waiting"), "soft reset",
-                        PACKETS[event])
+            states = ["waiting", "its buffer is read"][:1 + event.startswith("input")]
+            for state in states:
+                await shift(ctx, machine, arrange(PACKETS[event], state), "soft reset",
+                            PACKETS[event])
         else:
             await shift(ctx, machine, {2: ["start 0"], CENTRE: [event]}, "soft reset")
 

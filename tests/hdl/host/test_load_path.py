@@ -133,6 +133,32 @@ def test_packets_are_dropped_while_a_failed_core_is_stopped_unless_the_error_is_
     simulate(dut, bench)
 
 
+def test_a_soft_reset_drops_the_beats_of_a_packet_that_waits_but_a_clear_does_not(simulate):
+    dut = LoadPath(CONFIG)
+    beats = packet(CONFIG, Memory.INPUT, np.array([[5], [6]], np.uint64))
+
+    async def bench(ctx):
+        ctx.set(dut.registers.input_words_words, 1)
+        ctx.set(dut.interlock.buffer_in_use, 1)
+        await send(ctx, dut.i, beats[:2])    # into the queue
+        await nothing(ctx, dut.o)
+        assert ctx.get(dut.waiting) and not ctx.get(dut.i.tready)
+        ctx.set(dut.supervision.clear_request, 1)
+        await ctx.tick()
+        assert ctx.get(dut.waiting)
+        ctx.set(dut.supervision.soft_reset, 1)
+        await ctx.tick()
+        ctx.set(dut.supervision.clear_request, 0)
+        ctx.set(dut.supervision.soft_reset, 0)
+        assert not ctx.get(dut.waiting) and ctx.get(dut.i.tready)
+        ctx.set(dut.interlock.buffer_in_use, 0)
+        await nothing(ctx, dut.o)
+        await send(ctx, dut.i, beats)
+        assert [word.data for word in await get(ctx, dut.o, 2)] == [5, 6]
+
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("bit", ["new_model", "soft_reset"])
 def test_checksum_restarts_on_command(simulate, bit):
     dut = LoadPath(CONFIG)
