@@ -133,11 +133,11 @@ class Layouts:
         Message after pointer read: an activation has become `count` entries from entry `begin`,
         all to be multiplied by `value`.
     work : :class:`~amaranth.lib.data.StructLayout`
-        Message after spmat read: an activation has become single entries; `first` marks the first
-        entry of a column.
+        Message after spmat read: an activation has become single entries, each beside its `body`;
+        `first` marks the first entry of a column.
     operation : :class:`~amaranth.lib.data.StructLayout`
-        Message after entry decode: an entry has its `row`, and its address `code` in the codebook
-        memory (codebook number above codebook index).
+        Message after entry decode: beside its `body`, an entry has its `row`, and its address
+        `code` in the codebook memory (codebook number above codebook index).
     operand : :class:`~amaranth.lib.data.StructLayout`
         Operand of the MAC: `value` is multiplied by the codebook entry at `code` and added to
         accumulator `row`. With `drain`, it is multiplied by ``2 ** bias_shift`` instead, and the
@@ -237,19 +237,19 @@ class Layouts:
                                       "buffer": clog2(N_BUFFERS), "offset": act_addr})
         self.read = data.StructLayout({
             "memory": Memory, "pe": pe, "address": address, "count": address.width + 1})
-        self.message = _message(activation=self.activation, start=self.start, end=self.end)
+        self.message = _message({"activation": self.activation, "start": self.start,
+                                 "end": self.end})
 
         begin = data.StructLayout({"codebook": codebook})
-        self.column = _message(
-            activation=data.StructLayout({
+        self.column = _message({
+            "activation": data.StructLayout({
                 "value": self.value, "begin": self.ptr, "count": self.count}),
-            start=begin, end=self.end)
-        self.work = _message(
-            activation=data.StructLayout({"value": self.value, "entry": self.entry, "first": 1}),
-            start=begin, end=self.end)
-        self.operation = _message(
-            activation=data.StructLayout({"value": self.value, "row": row, "code": code}),
-            end=self.end)
+            "start": begin, "end": self.end})
+        # What a stage adds to a body has bits of its own: else it would be multiplexed.
+        value = data.StructLayout({"value": self.value})
+        self.work = _message({"activation": value, "start": begin, "end": self.end},
+                             entry=self.entry, first=1)
+        self.operation = _message({"activation": value, "end": self.end}, row=row, code=code)
 
         self.operand = data.StructLayout({
             "row": row, "code": code, "value": self.value, "drain": 1, "discard": 1, "last": 1,
@@ -268,8 +268,8 @@ class Layouts:
                 yield f"pe_{pe}.{memory.name.lower()}", memory, pe, self.memories[memory]
 
 
-def _message(**bodies: data.Layout) -> data.StructLayout:
-    return data.StructLayout({"kind": Kind, "body": data.UnionLayout(bodies)})
+def _message(bodies: Mapping[str, data.Layout], **fields: ShapeLike) -> data.StructLayout:
+    return data.StructLayout({"kind": Kind, "body": data.UnionLayout(bodies), **fields})
 
 
 def image_file(instance: str) -> str:

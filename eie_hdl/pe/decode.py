@@ -47,36 +47,35 @@ class EntryDecode(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        operation = self.o.p.body.activation
         # Codebooks of this tile and the next one, in turn.
         codebooks = Array(Signal(self._layouts.start.members["codebook"], name=f"codebook_{n}")
                           for n in range(2))
         started   = Signal()
         current   = Signal()
-        next_row  = Signal.like(operation.row)
-        row       = Signal.like(operation.row)
-        work      = self.i.p.body.activation
+        next_row  = Signal.like(self.o.p.row)
+        row       = Signal.like(self.o.p.row)
+        entry     = self.i.p.entry
         m.d.comb += [
             self.i.ready.eq(~self.o.valid | self.o.ready),
-            row.eq(Mux(work.first, 0, next_row) + work.entry.z),
+            row.eq(Mux(self.i.p.first, 0, next_row) + entry.z),
         ]
         with m.If(self.i.ready):
             m.d.sync += [
                 self.o.valid.eq(0),
                 self.o.p.kind.eq(self.i.p.kind),
                 self.o.p.body.eq(self.i.p.body.as_value()),
+                self.o.p.row.eq(row),
+                self.o.p.code.eq(Cat(entry.v, codebooks[current])),
             ]
             with m.If(self.i.valid):
                 with m.Switch(self.i.p.kind):
                     with m.Case(Kind.ACTIVATION):
                         m.d.comb += [
                             self.walked.eq(1),
-                            self.padding.eq(work.entry.v == 0),
+                            self.padding.eq(entry.v == 0),
                         ]
                         m.d.sync += [
                             next_row.eq(row + 1),
-                            operation.row.eq(row),
-                            operation.code.eq(Cat(work.entry.v, codebooks[current])),
                             self.o.valid.eq(~self.padding),
                         ]
                     with m.Case(Kind.START):

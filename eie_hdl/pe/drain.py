@@ -55,7 +55,6 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        entry = self.i.p.body.activation
         end   = self.i.p.body.end
         row   = Signal(range(self._acc_depth))
         lane  = row[:clog2(ACTS_PER_WORD)]
@@ -65,7 +64,7 @@ class Drain(wiring.Component):
         m.d.comb += [
             self.tile.payload.eq(end),
             self.o.p.row.eq(row),
-            self.o.p.code.eq(entry.code),
+            self.o.p.code.eq(self.i.p.code),
             self.o.p.value.eq(biases[lane]),
             self.o.p.bias_shift.eq(end.bias_shift),
         ]
@@ -97,8 +96,8 @@ class Drain(wiring.Component):
                     m.d.comb += [
                         self.i.ready.eq(1),
                         self.o.valid.eq(self.i.valid),
-                        self.o.p.row.eq(entry.row),
-                        self.o.p.value.eq(entry.value),
+                        self.o.p.row.eq(self.i.p.row),
+                        self.o.p.value.eq(self.i.p.body.activation.value),
                     ]
 
             with m.State("ROWS"):

@@ -118,15 +118,11 @@ class SpmatRead(wiring.Component):
                 m.d.sync += s3_entries.eq(word[len(lower):])
 
         # Stage 4: select the lane.
-        body = self.o.p.body
         with m.If(advance):
             m.d.sync += [
                 self.o.valid.eq(s3.valid),
                 self.o.p.kind.eq(s3.kind),
-                body.eq(s3.body),
+                self.o.p.body.eq(s3.body),
+                self.o.p.entry.eq(s3_entries[s3.lane[:-1]]),
+                self.o.p.first.eq(s3.first),
             ]
-            with m.If(s3.kind == Kind.ACTIVATION):
-                m.d.sync += [
-                    body.activation.entry.eq(s3_entries[s3.lane[:-1]]),
-                    body.activation.first.eq(s3.first),
-                ]

@@ -19,8 +19,8 @@ CONFIGS = {
 
 
 def entry(v, z, *, first=False, value=1):
-    return {"kind": Kind.ACTIVATION,
-            "body": {"activation": {"value": value, "entry": {"v": v, "z": z}, "first": first}}}
+    return {"kind": Kind.ACTIVATION, "body": {"activation": {"value": value}},
+            "entry": {"v": v, "z": z}, "first": first}
 
 
 def start(codebook):
@@ -67,11 +67,11 @@ def decode(work, config):
             operations.append((body["end"]["destination"], body["end"]["relu"]))
             codebooks.pop(0)
         else:
-            work = body["activation"]
-            v, z = work["entry"]["v"], work["entry"]["z"]
-            row = (-1 if work["first"] else row) + z + 1
+            v, z = message["entry"]["v"], message["entry"]["z"]
+            row = (-1 if message["first"] else row) + z + 1
             if v != 0:
-                operations.append((row, codebooks[0] * 2**config.v_width + v, work["value"]))
+                operations.append((row, codebooks[0] * 2**config.v_width + v,
+                                   body["activation"]["value"]))
     return operations
 
 
@@ -79,8 +79,7 @@ def seen(operation):
     if operation.kind is Kind.END:
         return operation.body.end.destination, operation.body.end.relu
     assert operation.kind is Kind.ACTIVATION
-    body = operation.body.activation
-    return body.row, body.code, body.value
+    return operation.row, operation.code, operation.body.activation.value
 
 
 def count_entries(work):
@@ -88,8 +87,8 @@ def count_entries(work):
 
 
 def count_paddings(work):
-    return sum(message["kind"] is Kind.ACTIVATION
-               and message["body"]["activation"]["entry"]["v"] == 0 for message in work)
+    return sum(message["kind"] is Kind.ACTIVATION and message["entry"]["v"] == 0
+               for message in work)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -145,7 +144,7 @@ def test_a_maximal_run_is_skipped_by_padding_and_by_an_entry(simulate):
                                entry(3, run, first=True)])
 
     async def consumer(ctx):
-        rows = [operation.body.activation.row for operation in await get(ctx, dut.o, 3)]
+        rows = [operation.row for operation in await get(ctx, dut.o, 3)]
         assert rows == [2 * run + 1, 2 * run + 2, run]
 
     simulate(dut, producer, consumer)

@@ -66,9 +66,9 @@ def random_biases(rng, config):
 
 
 def entry(rng, config):
-    return {"kind": Kind.ACTIVATION, "body": {"activation": {
-        "row": rng.randrange(config.acc_depth), "value": rng.randrange(-8, 8),
-        "code": rng.randrange(config.n_codebooks << config.v_width)}}}
+    return {"kind": Kind.ACTIVATION, "body": {"activation": {"value": rng.randrange(-8, 8)}},
+            "row": rng.randrange(config.acc_depth),
+            "code": rng.randrange(config.n_codebooks << config.v_width)}
 
 
 def end(rng, config):
@@ -96,8 +96,8 @@ def operands(operations, biases):
     """Yield the expected operands of the MAC."""
     for operation in operations:
         if operation["kind"] is Kind.ACTIVATION:
-            fields = operation["body"]["activation"]
-            yield "entry", fields["row"], fields["code"], fields["value"]
+            value = operation["body"]["activation"]["value"]
+            yield "entry", operation["row"], operation["code"], value
         else:
             fields = operation["body"]["end"]
             rows = [bias for word in biases[fields["bias"]:][:fields["last_word"] + 1]

@@ -69,9 +69,8 @@ class Matrix:
                 if word != held:
                     reads.append(word)
                     held = word
-                work.append((kind, {
-                    "value": body["value"], "first": int(n == 0),
-                    "entry": {"v": self.v[word, lane], "z": self.z[word, lane]}}))
+                work.append((kind, {"value": body["value"]}, int(n == 0),
+                             {"v": self.v[word, lane], "z": self.z[word, lane]}))
         return work, reads
 
 
@@ -85,12 +84,15 @@ def end(last_word=0, shift=0):
 
 
 def plain(payload):
-    """Return kind and fields of a payload."""
+    """Return kind and fields of a payload, and the entry of an activation."""
     def fields(const):
         return {name: fields(const[name]) if hasattr(const[name], "shape") else const[name]
                 for name in const.shape().members}
 
-    return payload.kind, fields(payload.body[payload.kind.name.lower()])
+    message = payload.kind, fields(payload.body[payload.kind.name.lower()])
+    if payload.kind is not Kind.ACTIVATION:
+        return message
+    return *message, payload.first, fields(payload.entry)
 
 
 def run(simulate, transfers, rows, matrix, sent, *, stalls=(0, 0)):
@@ -190,7 +192,7 @@ def test_reloaded_word_is_read_after_a_start(simulate, rows):
         (work,) = await get(ctx, dut.o, 1)
         assert plain(work) == (Kind.START, {"codebook": 0})
         (work,) = await get(ctx, dut.o, 1)
-        assert work.body.activation.entry.v == work.body.activation.entry.z == 0
+        assert work.entry.v == work.entry.z == 0
 
     assert matrix.words[0] != 0
     simulate(dut, bench, background=[serve])
