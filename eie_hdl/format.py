@@ -29,10 +29,10 @@ BEAT_BYTES = BEAT_WIDTH // 8
 N_BUFFERS = 2
 
 #: Greatest number of tiles that are started but not yet written.
-MAX_TILES = 8
+MAX_TILES = 3
 
-#: Value of `unwritten` in a start that waits for no tile.
-ANY_UNWRITTEN = 3
+#: Value of `unwritten` in a start that waits for no tile: no more can be unwritten before it.
+ANY_UNWRITTEN = MAX_TILES - 1
 
 #: Width of a performance counter.
 COUNTER_WIDTH = 64
@@ -120,9 +120,9 @@ class Layouts:
         Bodies of a message, by :class:`Kind`. `pointer` is the pointer of the column; `source`,
         `destination` and `bias` are rows of the activation SRAM, and `last_word` is the number of
         such rows minus one; the busy cycles of PE `watched` are counted. A PE begins the scan of a
-        start when at most `unwritten` of the tiles before it are yet to be written. With `send`, a
-        start sends a vector to the host instead of a scan: `last_word`, `last_lane` and `last_pe`
-        are the place of its last element.
+        start when at most `unwritten` of the tiles before it are yet to be written. With `send`, it
+        sends a vector to the host instead: `last_word`, `last_lane` and `last_pe` are the place of
+        its last element.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`

@@ -106,6 +106,7 @@ class Sequencer(wiring.Component):
             starter.watched.eq(self.watched),
             starter.unwritten.eq(self.unwritten),
             starter.n_unwritten.eq(self.n_unwritten),
+            starter.broadcasting.eq(tiles.busy << tiles.program),
             starter.sending.eq(self.sending),
             starter.frees_input.eq(tiles.frees_input),
             starter.errors.eq(tiles.errors),

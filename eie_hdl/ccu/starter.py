@@ -16,10 +16,11 @@ class Starter(wiring.Component):
     """Fetches the descriptors of programs, and starts each as soon as it may be.
 
     The next tile is started while the one before is being broadcast; with a `barrier`, each PE
-    delays its scan until it has written earlier tiles of its program. A vector is sent when all PEs
-    have written its program's tiles. The oldest program is tried first; if it would have to wait, a
-    tile of the other one is started in between. Each descriptor is checked before it is started; an
-    error stops its program. A read of activations is a start without a program.
+    delays its scan until it has written earlier tiles of its program. A vector is started when
+    these have been broadcast, and each PE delays it likewise. The oldest program is tried first; if
+    it would have to wait, a tile of the other one is started in between. Each descriptor is checked
+    before it is started; an error stops its program. A read of activations is a start without a
+    program.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ class Starter(wiring.Component):
         One token per tile that is started: its program, by its input buffer.
     unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(MAX_TILES + 1))`
         As of :class:`~eie_hdl.ccu.tile_tracker.TileTracker`.
+    broadcasting : :py:`In(2)`
+        Per program: one of its tiles is being broadcast.
     sending : :py:`In(1)`
         A vector is being sent, from the cycle after its start.
     frees_input, errors
@@ -71,6 +74,7 @@ class Starter(wiring.Component):
             "tile_started": Out(stream.Signature(clog2(N_BUFFERS))),
             "unwritten":    In(N_BUFFERS),
             "n_unwritten":  In(range(MAX_TILES + 1)),
+            "broadcasting": In(N_BUFFERS),
             "sending":      In(1),
             "frees_input":  In(N_BUFFERS),
             "errors":       In(data.ArrayLayout(fault_layout(config), N_BUFFERS)),
@@ -98,19 +102,25 @@ class Starter(wiring.Component):
         self._share_programs(m, programs, selected)
         since      = self._count_tiles(m, programs)
         self._offer(m, descriptor, check, since, programs)
-        must_wait, for_result = self._wait(descriptor, since, programs)
+        in_vain    = Signal()    # since the last start, the younger program had to wait, too
+        could_fill = (others | (self.run.valid & (self.run.p.buffer != selected))) & ~in_vain
+        must_wait, for_result = self._wait(descriptor, since, programs, could_fill)
 
         with m.If(programs.step):
-            m.d.sync += selected.eq(programs.oldest)
+            m.d.sync += [selected.eq(programs.oldest), in_vain.eq(0)]
         with m.FSM():
             with m.State("FETCH"):
-                m.d.comb += self.program.en.eq(is_pending)
+                m.d.comb += [
+                    self.program.en.eq(is_pending | programs.started),
+                    self.program.addr.eq(Mux(is_pending, programs.address, self.run.p.descriptor)),
+                ]
                 with m.If(is_pending):
                     m.next = "DECODE"
                 with m.Elif(others):
                     m.d.sync += selected.eq(selected + 1)
                 with m.Elif(programs.started):
                     m.d.sync += selected.eq(self.run.p.buffer)
+                    m.next = "DECODE"
                 with m.Elif(self.read.valid & ~self.running.any() & ~self.sending):
                     m.d.sync += self.reading.eq(1)
                     m.next = "READ"
@@ -127,6 +137,8 @@ class Starter(wiring.Component):
                     m.next = "FETCH"
                 with m.Elif(must_wait & others):
                     m.d.sync += selected.eq(selected + 1)
+                    with m.If(selected != programs.oldest):
+                        m.d.sync += in_vain.eq(1)
                     m.next = "FETCH"
                 with m.Elif(~must_wait):
                     self._start(m, descriptor, programs)
@@ -167,7 +179,6 @@ class Starter(wiring.Component):
             programs.frees_input.eq(self.frees_input),
             programs.unwritten.eq(self.unwritten),
             programs.errors.eq(self.errors),
-            self.program.addr.eq(programs.address),
             self.running.eq(programs.running),
             self.reads_input.eq(programs.reads_input),
             self.oldest.eq(programs.oldest),
@@ -178,14 +189,15 @@ class Starter(wiring.Component):
     def _count_tiles(self, m, programs):
         """Return the number of tiles that were started after the selected program's last one.
 
-        As far as it matters: a start waits for fewer than `ANY_UNWRITTEN` tiles.
+        As far as it matters: `ANY_UNWRITTEN` or more make no difference.
         """
-        n_since = Array(Signal(range(ANY_UNWRITTEN), name=f"n_since_{n}") for n in range(N_BUFFERS))
+        n_since = Array(Signal(range(ANY_UNWRITTEN + 1), name=f"n_since_{n}")
+                        for n in range(N_BUFFERS))
         for number, count in enumerate(n_since):
             with m.If(self.tile_started.valid & self.tile_started.ready):
                 with m.If(programs.selected == number):
                     m.d.sync += count.eq(0)
-                with m.Elif(count != ANY_UNWRITTEN - 1):
+                with m.Elif(count != ANY_UNWRITTEN):
                     m.d.sync += count.eq(count + 1)
         return n_since[programs.selected]
 
@@ -204,17 +216,17 @@ class Starter(wiring.Component):
             programs.final.eq(descriptor.final),
         ]
 
-    def _wait(self, descriptor, since, programs):
+    def _wait(self, descriptor, since, programs, could_fill):
         """Return whether the descriptor must wait; and whether for the vector that is being sent.
 
         A younger program sends nothing until the older one has ended. A tile whose source is the
-        last one started is not started early if the other program could fill the time.
+        last one started is not started early if the other program `could_fill` the time.
         """
         send       = descriptor.start.send
         is_younger = programs.selected != programs.oldest
-        is_alone   = (self.running == 1 << programs.selected) & ~self.run.valid
-        for_tiles  = (descriptor.barrier & (send | ((since == 0) & ~is_alone))
-                      & self.unwritten.bit_select(programs.selected, 1))
+        is_early   = (since == 0) & self.unwritten.bit_select(programs.selected, 1)
+        is_in_work = self.broadcasting.bit_select(programs.selected, 1)
+        for_tiles  = descriptor.barrier & Mux(send, is_in_work, is_early & could_fill)
         for_turn   = (descriptor.alone | send) & is_younger
         for_result = send & self.sending
         return for_tiles | for_turn | for_result, for_result
@@ -224,8 +236,7 @@ class Starter(wiring.Component):
         send = descriptor.start.send
         # A PE has room for one start: the scan of the last one must have begun in all PEs.
         last = Signal.like(self.o.p.unwritten)    # tiles that may be unwritten when it begins
-        has_room = (self.tile_started.ready
-                    & ((last == ANY_UNWRITTEN) | (self.n_unwritten <= last + 1)))
+        has_room = self.tile_started.ready & (self.n_unwritten <= last + 1)
         m.d.comb += self.o.valid.eq(send | has_room)
         with m.If(self.o.valid & self.o.ready):
             with m.If(send):

@@ -51,8 +51,8 @@ class TileBroadcaster(wiring.Component):
         A vector is being sent.
     queues_full : :py:`In(1)`
         Cause of a stalled activation, for the counters.
-    busy : :py:`Out(1)`
-        A tile is being broadcast.
+    busy, program : :py:`Out(1)`
+        A tile is being broadcast; its program.
     frees_input : :py:`Out(2)`
         Strobe per program: it does not read its input buffer any more.
     errors : :py:`Out(data.ArrayLayout(fault_layout(config), 2))`
@@ -70,6 +70,7 @@ class TileBroadcaster(wiring.Component):
             "sending": In(1),
             "queues_full": In(1),
             "busy":    Out(1),
+            "program": Out(clog2(N_BUFFERS)),
             "frees_input": Out(N_BUFFERS),
             "errors":  Out(data.ArrayLayout(fault_layout(config), N_BUFFERS)),
             "strobes": Out(strobes_layout),
@@ -89,6 +90,7 @@ class TileBroadcaster(wiring.Component):
             self.scan.ready.eq(self.o.valid & self.o.ready),
             ends.eq(self.scan.ready & is_end),
             self.i.ready.eq(~self.busy | ends),
+            self.program.eq(tile.program),
             self.frees_input.eq((ends & tile.descriptor.frees_input) << tile.program),
         ]
         with m.If(self.i.ready):

@@ -3,7 +3,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import ANY_UNWRITTEN, MAX_TILES, Layouts
+from ..format import MAX_TILES, Layouts
 from ..lib.stream_queue import StreamQueue
 from ..tree.lnzd import LeadingNonZero
 
@@ -32,7 +32,9 @@ class ActScan(wiring.Component):
         Source to scan. May arrive during the previous scan, if this has begun; it waits for its end
         and until at most `unwritten` tiles are unwritten.
     stored : :py:`In(1)`
-        Strobe: a tile, the source of which has been scanned, has been written to the SRAM.
+        Strobe: the last word of a tile, the source of which has been scanned, is being written.
+    unwritten : :py:`Out(range(MAX_TILES + 1))`
+        Tiles that were started before this cycle, and are not written by its end.
     o : :py:`Out(stream.Signature(layouts.scan))`
         Activations found, and the end.
     hold : :py:`In(1)`
@@ -53,6 +55,7 @@ class ActScan(wiring.Component):
             "index": In(clog2(config.n_pe)),
             "i":     In(stream.Signature(layouts.start, always_ready=True)),
             "stored": In(1),
+            "unwritten": Out(range(MAX_TILES + 1)),
             "o":     Out(stream.Signature(layouts.scan)),
             "hold":  In(1),
             "r":     In(memory.ReadPort.Signature(
@@ -67,15 +70,16 @@ class ActScan(wiring.Component):
         found = output.i
 
         # A source waits until the previous one has been scanned, and until it has been written.
-        next_     = Signal.like(self.i.payload)
-        waiting   = Signal()
-        busy      = Signal()
-        begins    = Signal()
-        unwritten = Signal(range(MAX_TILES + 1))    # tiles whose scans have begun
-        allowed   = next_.unwritten
-        m.d.comb += begins.eq(waiting & ~busy
-                              & ((allowed == ANY_UNWRITTEN) | (unwritten <= allowed)))
-        m.d.sync += unwritten.eq(unwritten + begins - self.stored)
+        next_   = Signal.like(self.i.payload)
+        waiting = Signal()
+        busy    = Signal()
+        begins  = Signal()
+        started = Signal.like(self.unwritten)    # tiles not written, with that of this source
+        m.d.comb += [
+            self.unwritten.eq(started - self.stored),
+            begins.eq(waiting & ~busy & (self.unwritten <= next_.unwritten + 1)),
+        ]
+        m.d.sync += started.eq(self.unwritten + self.i.valid)
         with m.If(begins):
             m.d.sync += waiting.eq(0)
         with m.If(self.i.valid):
@@ -113,10 +117,7 @@ class ActScan(wiring.Component):
             found.p.value.eq(word[first.index]),
             found.p.end.eq(is_end),
         ]
-        with m.If(is_end & found.ready):
-            m.d.sync += busy.eq(0)
-        with m.If(begins):
-            m.d.sync += busy.eq(1)
+        m.d.sync += busy.eq(begins | (busy & ~(is_end & found.ready)))
 
         return m
 

@@ -117,8 +117,9 @@ class Pe(wiring.Component):
         connect(m, write_back.w, access.act_w)
         m.d.comb += [
             scan.hold.eq(drain.hold | sender.r.en),
-            scan.stored.eq(write_back.stored),
+            sender.unwritten.eq(scan.unwritten),
         ]
+        m.d.comb += [user.stored.eq(write_back.stored) for user in (scan, sender)]
         m.d.comb += [user.hold.eq(drain.hold) for user in (sender, access)]
         m.submodules.acc = self.acc
         connect(m, mac.acc_r, self.acc.r)

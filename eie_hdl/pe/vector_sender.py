@@ -3,7 +3,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
-from ..format import Layouts
+from ..format import MAX_TILES, Layouts
 
 __all__ = ["VectorSender"]
 
@@ -13,8 +13,8 @@ class VectorSender(wiring.Component):
 
     The last element of the vector is in lane `last_lane` of row `last_word` of PE `last_pe`. PEs
     after that one have a lane less in this row, which may leave no word. Throughput is a word in
-    three cycles; the first one is at `o` three cycles after `i`. An end follows two cycles after
-    the last word, or after `i` if there is none.
+    three cycles; the first one is at `o` three cycles after `i`, or after the last tile that it
+    waits for. An end follows two cycles after the last word, or after `i` if there is none.
 
     Parameters
     ----------
@@ -26,7 +26,10 @@ class VectorSender(wiring.Component):
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
     i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
-        Vector to send. Must not arrive before the end of the previous one has been accepted.
+        Vector to send, when at most `unwritten` of the tiles started before are not written. Must
+        not arrive before the end of the previous one has been accepted.
+    stored, unwritten : :py:`In(1)`, :py:`In(range(MAX_TILES + 1))`
+        As of :class:`~eie_hdl.pe.act_scan.ActScan`.
     o : :py:`Out(stream.Signature(layouts.result))`
         Words, and the end. Registered.
     hold : :py:`In(1)`
@@ -45,6 +48,8 @@ class VectorSender(wiring.Component):
         super().__init__({
             "index": In(clog2(config.n_pe)),
             "i":     In(stream.Signature(layouts.start, always_ready=True)),
+            "stored": In(1),
+            "unwritten": In(range(MAX_TILES + 1)),
             "o":     Out(stream.Signature(layouts.result)),
             "hold":  In(1),
             "r":     In(memory.ReadPort.Signature(
@@ -57,6 +62,7 @@ class VectorSender(wiring.Component):
         vector   = Signal.like(self.i.payload)
         is_after = Signal()    # this PE is after the last one
         sending  = Signal()
+        n_before = Signal.like(self.unwritten)    # tiles to be written before the first word
         number   = Signal.like(self.r.addr)    # row of the vector to read next
         read     = Signal()    # the SRAM returns a word
         was_last = Signal()    # no row remains after those read
@@ -64,7 +70,7 @@ class VectorSender(wiring.Component):
         is_done  = was_last | (is_last & is_after & (vector.last_lane == 0))
         is_free  = Signal()
         m.d.comb += [
-            is_free.eq(sending & ~self.o.valid & ~read),
+            is_free.eq(sending & (n_before == 0) & ~self.o.valid & ~read),
             self.r.addr.eq(vector.source + number),
             self.r.en.eq(is_free & ~self.hold & ~is_done),
         ]
@@ -90,7 +96,11 @@ class VectorSender(wiring.Component):
                 self.o.p.end.eq(1),
                 sending.eq(0),
             ]
+        with m.If(self.stored & (n_before != 0)):
+            m.d.sync += n_before.eq(n_before - 1)
         with m.If(self.i.valid):
+            with m.If(self.unwritten > self.i.p.unwritten):
+                m.d.sync += n_before.eq(self.unwritten - self.i.p.unwritten)
             m.d.sync += [
                 vector.eq(self.i.payload),
                 is_after.eq(self.index > self.i.p.last_pe),

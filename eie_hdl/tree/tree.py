@@ -91,7 +91,7 @@ class TreeNode(wiring.Component):
     Messages and words are repeated to all children. Scans and results are merged by
     :class:`~eie_hdl.tree.lnzd.LnzdNode`; a tile is written when all children have written it;
     back-pressure is asserted if that of any child is; events are summed. Latency is one cycle, and
-    two cycles for scans and written tiles.
+    two cycles for scans.
 
     Parameters
     ----------
@@ -138,17 +138,19 @@ class TreeNode(wiring.Component):
         connect(m, result.o, flipped(parent).result)
 
         # Up: written tiles. The token of a child is kept until all children have written the tile.
-        written  = Signal(len(children))
-        overflow = Signal(len(children))
+        kept_written  = Signal(len(children))
+        kept_overflow = Signal(len(children))
+        written  = kept_written | Cat(child.written.valid for child in children)
+        overflow = kept_overflow | Cat(child.written.valid & child.written.payload & ~kept
+                                       for child, kept in zip(children, kept_written))
+        m.d.comb += [child.written.ready.eq(~kept) for child, kept in zip(children, kept_written)]
+        m.d.sync += [kept_written.eq(written), kept_overflow.eq(overflow)]
         with m.If(parent.written.ready):
             m.d.sync += parent.written.valid.eq(0)
-        for n, child in enumerate(children):
-            m.d.comb += child.written.ready.eq(~written[n])
-            with m.If(child.written.valid & ~written[n]):
-                m.d.sync += [written[n].eq(1), overflow[n].eq(child.written.payload)]
         with m.If(written.all() & (~parent.written.valid | parent.written.ready)):
             m.d.sync += [
-                written.eq(0),
+                kept_written.eq(0),
+                kept_overflow.eq(0),
                 parent.written.valid.eq(1),
                 parent.written.payload.eq(overflow.any()),
             ]

@@ -245,16 +245,17 @@ _PE = np.dtype([
     # Drain and write-back.
     ("draining", np.bool_), ("writing", np.bool_), ("row", np.int64), ("written_at", np.int64),
     # Scanner: step of the source and of the one that waits, and the unwritten tiles that the
-    # latter allows; tiles scanned and not yet written; words taken, word in stage 2 if any,
+    # latter allows; tiles started and not yet written; words taken, word in stage 2 if any,
     # activations left to send in stage 3.
     ("step", np.int64), ("waiting", np.bool_), ("next_step", np.int64), ("allowed", np.int64),
     ("unwritten", np.int64),
     ("busy", np.bool_), ("fetching", np.bool_), ("fetched", np.bool_), ("n_taken", np.int64),
     ("has_word", np.bool_), ("word", np.int64), ("pending", np.int64), ("number", np.int64),
-    # Vector sender: rows to read after the next, if that is the last and has no word of this PE,
-    # elements of the last word, if the SRAM returns a word, and if it is, or was, the last.
-    ("sending", np.bool_), ("n_left", np.int64), ("omits", np.bool_), ("last_size", np.int64),
-    ("reads", np.bool_), ("was_last", np.bool_),
+    # Vector sender: tiles to be written before, rows to read after the next, if that is the last
+    # and has no word of this PE, elements of the last word, if the SRAM returns a word, and if it
+    # is, or was, the last.
+    ("sending", np.bool_), ("n_before", np.int64), ("n_left", np.int64), ("omits", np.bool_),
+    ("last_size", np.int64), ("reads", np.bool_), ("was_last", np.bool_),
 ], align=True)
 
 
@@ -309,9 +310,9 @@ def _report(first, stop, inners, outers, outer):
     all_written = True
     for child in range(first, stop):
         inner, below = inners[child], outers[child]
-        all_written = all_written and inner.written
         below.taken = below.offered and not inner.written
         inner.written = inner.written or below.taken
+        all_written = all_written and inner.written
     is_free = not outer.offered or outer.taken
     outer.offered = outer.offered and not outer.taken
     if all_written and is_free:
@@ -562,6 +563,7 @@ def _step_drain(pe, outer, now, n_rows):
     if pe.written_at == now + 1:
         pe.writing = False
         pe.unwritten -= 1
+        pe.n_before = max(0, pe.n_before - 1)
         outer.offered = True
     return advances
 
@@ -621,9 +623,10 @@ def _is_empty(message, entries, number):
 
 
 @njit(inline="always")
-def _step_sender(pe, result, drains):
+def _step_sender(pe, result, drains, waits):
     """Advance a vector sender by one cycle; return true if it reads the activation SRAM."""
-    is_free = pe.sending and not pe.reads and result.level == 0 and not result.taken
+    is_free = (pe.sending and not waits and not pe.reads and result.level == 0
+               and not result.taken)
     is_done = pe.was_last or (pe.n_left == 0 and pe.omits)
     reads = is_free and not is_done and not drains
     if pe.reads:
@@ -679,17 +682,18 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
             continue
         pe, outer = pes[number], outers[n_nodes + number]
         drains, level, n_found = pe.decoded >= _END, pe.level, outer.level
-        begins = _begins(pe)
+        waits = pe.n_before > 0
         advances = True
         if pe.n_controls or pe.writing or outer.offered:
             advances = _step_drain(pe, outer, now, program.n_rows)
+        begins = _begins(pe)
         if pe.n_controls:
             _step_path(pe, number, advances, now, messages, program.entries, machine.drop_empty)
         else:
             _step_entries(pe, number, now, messages, program.entries, machine.drop_empty)
         result, is_held = results[n_nodes + number], drains
         if pe.sending or pe.reads or result.taken:
-            is_held = _step_sender(pe, result, drains) or is_held
+            is_held = _step_sender(pe, result, drains, waits) or is_held
         if pe.busy:
             _step_scanner(pe, number, outer, is_held, program.n_words[pe.step], program.mask,
                           program.first_word[pe.step])
@@ -697,7 +701,6 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
             pe.waiting, pe.step = False, pe.next_step
             pe.busy = pe.fetching = True
             pe.n_taken = 0
-            pe.unwritten += 1
         if pe.level < level:
             n_over[0] -= level == machine.filling
             n_over[1] -= level == machine.full
@@ -715,8 +718,7 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
 @njit(inline="always")
 def _begins(pe):
     """Check if the scan of the source that waits begins."""
-    return (pe.waiting and not pe.busy
-            and (pe.allowed == ANY_UNWRITTEN or pe.unwritten <= pe.allowed))
+    return pe.waiting and not pe.busy and pe.unwritten <= pe.allowed + 1
 
 
 @njit(inline="always")
@@ -743,16 +745,18 @@ def _start_scanners(pes, due, now, message):
     due[:] = now + 1
     for number in range(len(pes)):
         pes[number].waiting = True
+        pes[number].unwritten += 1
         pes[number].next_step, pes[number].allowed = message.target, message.allowed
 
 
 @njit(inline="always")
-def _start_senders(pes, due, now, n_words, last_lane, last_pe):
+def _start_senders(pes, due, now, allowed, n_words, last_lane, last_pe):
     due[:] = now + 1
     for number in range(len(pes)):
         pe = pes[number]
         size = last_lane + 1 - (pe.index > last_pe)
         pe.sending, pe.was_last = True, False
+        pe.n_before = max(0, pe.unwritten - allowed)
         pe.n_left = n_words - 1
         pe.omits = size == 0
         pe.last_size = size
@@ -808,10 +812,10 @@ def run(machine, program, host, n_sent, deadline):
     contexts = np.zeros(N_BUFFERS, _CONTEXT)
     owners = np.zeros(n_steps, np.int64)
     n_programs, n_started, n_written, n_ended = 0, 0, 0, 0
-    state, selected, oldest, last_allowed = _FETCH, 0, 0, 0
+    state, selected, oldest, last_allowed, in_vain = _FETCH, 0, 0, 0, False
     if not has_driver:
         contexts[0].running, contexts[0].stop = True, program.first_step[1]
-        n_programs = 1
+        n_programs, state = 1, _DECODE
     # The broadcaster: its tile, if any, and if nothing of it has been found yet.
     busy, tile, owner, is_new = False, 0, 0, True
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
@@ -853,11 +857,12 @@ def run(machine, program, host, n_sent, deadline):
         allowed = context.n_since if has_barrier else ANY_UNWRITTEN
         for_result = is_send and sending
         for_turn = is_ready and selected != oldest and (is_send or program.alone[step])
-        for_tiles = has_barrier and context.unwritten > 0 and (
-            is_send or (context.n_since == 0 and (other.running or run_offered)))
+        for_tiles = has_barrier and (
+            busy and owner == selected if is_send else
+            context.unwritten > 0 and context.n_since == 0 and not in_vain
+            and (other_pending or (run_offered and run_buffer != selected)))
         must_wait = for_result or for_turn or for_tiles
-        has_room = n_unwritten < MAX_TILES and (last_allowed == ANY_UNWRITTEN
-                                                or n_unwritten <= last_allowed + 1)
+        has_room = n_unwritten < MAX_TILES and n_unwritten <= last_allowed + 1
         offers = is_ready and not must_wait and (is_send or has_room)
         starts = offers and not is_stopped
         broadcasts = (is_found or (is_end and not is_held)) and not (offers or is_stopped)
@@ -910,24 +915,25 @@ def run(machine, program, host, n_sent, deadline):
             last_allowed = allowed
             context.unwritten += 1
             context.n_since = 0
-            other.n_since = min(other.n_since + 1, ANY_UNWRITTEN - 1)
+            other.n_since = min(other.n_since + 1, ANY_UNWRITTEN)
         if accepts:
             busy, tile, owner, is_new = hands_over, step, selected, True
         elif has_item:
             is_new = False
         if (starts and is_send) or (hands_over and accepts):
             context.step += 1
-            selected, state = oldest, _FETCH
+            selected, state, in_vain = oldest, _FETCH, False
         elif starts_tile:
             state = _STARTED
         elif is_ready and must_wait and other_pending:
+            in_vain = in_vain or selected != oldest
             selected = 1 - selected
             state = _FETCH
         elif state == _FETCH and not is_pending:
             if other_pending:
                 selected = 1 - selected
             elif begins:
-                selected = run_buffer
+                selected, state = run_buffer, _DECODE
         elif state < _BEGIN:
             state += 1
         if done:
@@ -975,16 +981,16 @@ def run(machine, program, host, n_sent, deadline):
         if queued < sent and messages[queued].sent + n_levels + _QUEUE_DELAY == now:
             _arrive(messages[queued], pes, due, n_over, now, program, machine)
             queued += 1
+        if received < sent and messages[received].sent + n_levels + _SEND_DELAY == now:
+            if messages[received].kind == _SEND:
+                started = messages[received].target
+                _start_senders(pes, due, now, messages[received].allowed, program.n_words[started],
+                               program.last_lane[started], program.last_pe[started])
+            received += 1
         if scanned < sent and messages[scanned].sent + n_levels + _SCAN_DELAY == now:
             if messages[scanned].kind == _START:
                 _start_scanners(pes, due, now, messages[scanned])
             scanned += 1
-        if received < sent and messages[received].sent + n_levels + _SEND_DELAY == now:
-            if messages[received].kind == _SEND:
-                started = messages[received].target
-                _start_senders(pes, due, now, program.n_words[started], program.last_lane[started],
-                               program.last_pe[started])
-            received += 1
         now += 1
     kinds = messages["kind"][:sent]
     order = np.where(kinds == _ENTRY, messages["target"][:sent], -1)

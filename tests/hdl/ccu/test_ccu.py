@@ -139,6 +139,7 @@ class Run:
     messages: list = dataclasses.field(default_factory=list)    # of its tiles, without starts
     n_started: int = 0    # descriptors
     n_tiles_started: int = 0
+    n_tiles_ended: int = 0
     n_written: int = 0
 
     def is_next(self, start):
@@ -192,15 +193,14 @@ class Pes:
                       stall=self.input_stall, rng=rng)
 
     def may_begin(self, number):
-        allowed = self.tiles[number].unwritten
-        return allowed == ANY_UNWRITTEN or number - self.n_written <= allowed
+        return number - self.n_written <= self.tiles[number].unwritten
 
     async def send(self, ctx):
         rng = random.Random(self.seed + 3)
         while True:
-            while not self.vectors:
+            while not self.vectors or self.n_written < self.vectors[0][0]:
                 await ctx.tick()
-            await put(ctx, self.dut.link.result, [*self.vectors.popleft(), END],
+            await put(ctx, self.dut.link.result, [*self.vectors.popleft()[1], END],
                       stall=self.input_stall, rng=rng)
 
     async def write(self, ctx):
@@ -278,6 +278,7 @@ class Pes:
         if kind is Kind.END:
             assert not (tile.descriptor.get("result_barrier") and now.sending)
             self.n_ended += 1
+            tile.run.n_tiles_ended += 1
         return False
 
     def take_start(self, run, start, oldest):
@@ -288,12 +289,12 @@ class Pes:
         assert not descriptor.get("alone") or run is oldest
         if start.send:
             assert run is oldest, "A younger program sends nothing"
-            assert not (descriptor.get("barrier") and run.n_written < run.n_tiles_started)
-            self.vectors.append(found)
-        else:
-            if descriptor.get("barrier") and run.n_tiles_started:
-                assert start.unwritten == min(since, ANY_UNWRITTEN - 1)
-            assert descriptor.get("barrier") or start.unwritten == ANY_UNWRITTEN
+            assert not (descriptor.get("barrier") and run.n_tiles_ended < run.n_tiles_started)
+            self.vectors.append((len(self.tiles) - start.unwritten, found))
+        if descriptor.get("barrier") and run.n_tiles_started:
+            assert start.unwritten == min(since, ANY_UNWRITTEN)
+        assert descriptor.get("barrier") or start.unwritten == ANY_UNWRITTEN
+        if not start.send:
             assert not self.tiles or self.may_begin(len(self.tiles) - 1), "There is no room"
             assert len(self.tiles) - self.n_written < MAX_TILES + 1
             assert len(self.tiles) - self.n_ended < 2, "Two ends are overtaken"
@@ -501,22 +502,23 @@ def test_activation_is_broadcast_in_every_cycle_one_cycle_after_the_scanner(simu
 def test_tiles_without_a_barrier_do_not_wait_to_be_written(simulate):
     """Tokens are held back until all messages are out; the program ends with the last token."""
     config = PRESETS["tiny"]
-    program = [tile(barrier=int(n == 0), final=int(n == 7)) for n in range(8)]
+    program = [tile(barrier=int(n == 0), final=int(n == MAX_TILES - 1))
+               for n in range(MAX_TILES)]
     dut = Ccu(config)
-    pes = Pes(dut, [Run(program, [[]] * 8, [0] * 8)])
+    pes = Pes(dut, [Run(program, [[]] * MAX_TILES, [0] * MAX_TILES)])
     pes.may_write = False
 
     async def bench(ctx):
         await put(ctx, dut.host.load, words(config, program))
         await put(ctx, dut.host.run, [{}])
-        while pes.n_ended < 8:
+        while pes.n_ended < MAX_TILES:
             await ctx.tick()
         await ctx.tick().repeat(20)
         assert ctx.get(dut.host.busy)
         pes.may_write = True
         while ctx.get(dut.host.busy):
             await ctx.tick()
-        assert pes.n_written == 8
+        assert pes.n_written == MAX_TILES
 
     simulate(dut, bench, background=pes.benches())
 

@@ -4,7 +4,7 @@ import pytest
 
 from eie_hdl.ccu.starter import Starter
 from eie_hdl.config import PRESETS
-from eie_hdl.format import ANY_UNWRITTEN, Layouts, Memory
+from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Layouts, Memory
 from eie_hdl.registers import Error
 from support.simulation import Unwatched, put
 
@@ -25,11 +25,12 @@ def send(**fields):
 class Script:
     """Background benches: program memory, and unwritten tiles, of which the oldest are written.
 
-    Each start is logged: ``(program, unwritten)`` of a tile, ``"send"`` of a vector. A start must
-    find room in the PEs: at most as many tiles may be unwritten as the one before waits for.
+    Each start is logged: ``(program, unwritten)`` of a tile, ``"send"`` of a vector, for which
+    `allowed` lists the tiles that may be unwritten. A start must find room in the PEs: at most one
+    tile more may be unwritten than the one before waits for.
     """
     def __init__(self, dut, *programs):
-        self.dut, self.starts, self.order = dut, [], []
+        self.dut, self.starts, self.order, self.allowed = dut, [], [], []
         self.limit = ANY_UNWRITTEN    # of the last tile
         self.words = {FIRST[number] + n: LAYOUTS.descriptor.const(descriptor).as_value().value
                       for number, program in enumerate(programs)
@@ -52,8 +53,9 @@ class Script:
             assert tile_starts == (given and not start.send)
             if given:
                 self.starts.append("send" if start.send else (program, start.unwritten))
+                self.allowed.extend([start.unwritten] * start.send)
             if tile_starts:
-                assert self.limit == ANY_UNWRITTEN or len(self.order) <= self.limit + 1
+                assert len(self.order) <= self.limit + 1
                 self.limit = start.unwritten
                 self.order.append(program)
                 self.show(ctx)
@@ -65,6 +67,7 @@ class Script:
     def show(self, ctx):
         ctx.set(self.dut.unwritten, sum({1 << program for program in self.order}))
         ctx.set(self.dut.n_unwritten, len(self.order))
+        ctx.set(self.dut.tile_started.ready, len(self.order) < MAX_TILES)
 
     async def write(self, ctx, count=1):
         """Write the oldest tiles."""
@@ -143,28 +146,22 @@ def test_of_two_programs_a_tile_of_the_other_one_is_started_in_between(simulate)
 @pytest.mark.parametrize("n_between", range(1, 6))
 def test_unwritten_is_the_number_of_tiles_started_after_the_last_one_of_the_program(simulate,
                                                                                    n_between):
-    """Of the other program, up to two. The next start waits for room in the PEs."""
+    """Of the other program, up to two."""
     older = [tile(), tile(barrier=1), *[tile()] * (n_between - 1), send(barrier=1, final=1)]
     dut, pes, play = script(simulate, [tile(), tile(barrier=1), tile(final=1)], older)
 
     async def bench(ctx):
         ready(ctx, dut)
         ctx.set(dut.o.ready, 0)
+        ctx.set(dut.broadcasting, 0b10)    # the vector waits
         await run(ctx, dut, 1, 0)
         ctx.set(dut.o.ready, 1)
         await ctx.tick().repeat(60)
-        first = [(1, ANY_UNWRITTEN), (0, ANY_UNWRITTEN), (1, 1)]
-        assert pes.starts == first
-        second = [*[(1, ANY_UNWRITTEN)] * (n_between - 1), (0, min(n_between, ANY_UNWRITTEN - 1))]
-        await pes.write(ctx)
-        await ctx.tick().repeat(60)
-        assert pes.starts == [*first, *second]
-        n_writes = 0
-        while len(pes.starts) == 3 + len(second):
+        while pes.order:
             await pes.write(ctx)
-            n_writes += 1
-        assert pes.starts[3 + len(second):][0] == (0, ANY_UNWRITTEN)
-        assert n_writes == n_between + 2 - min(n_between + 1, ANY_UNWRITTEN)
+        between = [(1, ANY_UNWRITTEN)] * (n_between - 1)
+        assert pes.starts == [(1, ANY_UNWRITTEN), (0, ANY_UNWRITTEN), (1, 1), *between,
+                              (0, min(n_between, ANY_UNWRITTEN)), (0, ANY_UNWRITTEN)]
 
     play(bench)
 
@@ -204,7 +201,7 @@ def test_one_tile_is_started_while_another_one_is_broadcast(simulate):
 
 @pytest.mark.parametrize("wait", ["tiles", "vector", "older program"])
 def test_a_vector_is_sent_in_its_turn(simulate, wait):
-    """When its program's tiles are written, the one before is sent, and older programs ended."""
+    """When its program's tiles were broadcast, the one before is sent, and older programs ended."""
     barrier = int(wait != "older program")
     dut, pes, play = script(simulate, [tile(), send(barrier=barrier, final=1)],
                             [send(), tile(final=1)])
@@ -213,19 +210,40 @@ def test_a_vector_is_sent_in_its_turn(simulate, wait):
 
     async def bench(ctx):
         ready(ctx, dut)
+        ctx.set(dut.broadcasting, wait == "tiles")
+        ctx.set(dut.sending, wait == "vector")
         await run(ctx, dut, *[older, younger][:n_sent])
         if wait == "older program":
             assert pes.starts == ["send", (1, ANY_UNWRITTEN), (0, ANY_UNWRITTEN)]
             await pes.write(ctx, 2)
         else:
             assert pes.starts == [(0, ANY_UNWRITTEN)]
-            ctx.set(dut.sending, wait == "vector")
-            await pes.write(ctx)
-            assert len(pes.starts) == 1 + (wait == "tiles")
             assert ctx.get(dut.for_result) == (wait == "vector")
+            ctx.set(dut.broadcasting, 0)
             ctx.set(dut.sending, 0)
             await ctx.tick().repeat(12)
         assert pes.starts.count("send") == n_sent
+
+    play(bench)
+
+
+@pytest.mark.parametrize("n_later", range(MAX_TILES))
+@pytest.mark.parametrize("barrier", [0, 1])
+def test_a_vector_waits_in_the_pes_for_its_tiles_but_not_for_later_ones(simulate, n_later, barrier):
+    later = [*[tile()] * (n_later - 1), tile(final=1)]
+    dut, pes, play = script(simulate, [tile(), send(barrier=barrier, final=1)], later)
+
+    async def bench(ctx):
+        ready(ctx, dut)
+        ctx.set(dut.o.ready, 0)
+        ctx.set(dut.broadcasting, 0b01)
+        await run(ctx, dut, *[0, 1][:1 + (n_later > 0)])
+        ctx.set(dut.o.ready, 1)
+        await ctx.tick().repeat(60)
+        assert len(pes.order) == 1 + n_later if barrier else len(pes.order) >= 1
+        ctx.set(dut.broadcasting, 0)
+        await ctx.tick().repeat(12)
+        assert pes.allowed == [min(n_later, ANY_UNWRITTEN) if barrier else ANY_UNWRITTEN]
 
     play(bench)
 
@@ -240,6 +258,25 @@ def test_a_program_that_is_alone_waits_until_it_is_the_oldest(simulate):
         await pes.write(ctx)
         assert pes.starts == [(0, ANY_UNWRITTEN), (1, ANY_UNWRITTEN)]
         assert ctx.get(dut.running) == 2
+
+    play(bench)
+
+
+def test_a_tile_is_started_early_if_the_younger_program_must_wait_too(simulate):
+    """Until the older one has ended, as `alone` is set."""
+    dut, pes, play = script(simulate, [tile(), tile(barrier=1), tile(barrier=1, final=1)],
+                            [tile(alone=1), tile(barrier=1, final=1)])
+
+    async def bench(ctx):
+        ready(ctx, dut)
+        await run(ctx, dut, 0, 1)
+        older = [(0, ANY_UNWRITTEN), (0, 0)]
+        assert pes.starts == older
+        await pes.write(ctx)
+        older.append((0, 0))
+        assert pes.starts == older
+        await pes.write(ctx, 2)
+        assert pes.starts == [*older, (1, ANY_UNWRITTEN), (1, 0)]
 
     play(bench)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import MAX_TILES, Layouts
 from eie_hdl.pe.vector_sender import VectorSender
 from support.simulation import get, nothing, put
 
@@ -185,6 +185,38 @@ def test_held_sram_and_a_stalled_word_delay_the_words_that_follow(simulate, tran
             ([], [11], ([3, 6, 9, 12], [1, 4, 7]))]:
         assert timed(simulate, transfers, contents, pe=1, source=0, n=n, hold=hold,
                      stalls=stalls) == expected
+
+
+@pytest.mark.parametrize("unwritten", range(MAX_TILES + 1))
+@pytest.mark.parametrize("allowed", range(MAX_TILES))
+def test_a_vector_waits_for_as_many_tiles_as_it_must(simulate, allowed, unwritten):
+    """The first word is read in the cycle after the last of them; later tiles do not matter."""
+    contents = Contents(CONFIGS["default"])
+    dut = VectorSender(contents.config)
+    reads = []
+    n_before = max(0, unwritten - allowed)
+
+    async def bench(ctx):
+        ctx.set(dut.unwritten, unwritten)
+        await put(ctx, dut.i, [{**contents.start(7, 1), "unwritten": allowed}])
+        for _ in range(n_before):
+            await ctx.tick().repeat(5)
+            assert not ctx.get(dut.r.en)
+            ctx.set(dut.unwritten, MAX_TILES)
+            ctx.set(dut.stored, 1)
+            await ctx.tick()
+            ctx.set(dut.stored, 0)
+        assert ctx.get(dut.r.en)
+        ctx.set(dut.stored, 1)
+        assert await receive(ctx, dut) == contents.elements(0, 7, 1)
+        # Tiles that are written while no vector waits do not count for the next one.
+        ctx.set(dut.stored, 0)
+        ctx.set(dut.unwritten, 1)
+        await put(ctx, dut.i, [contents.start(3, 1)])
+        await ctx.tick().repeat(5)
+        assert not ctx.get(dut.r.en)
+
+    simulate(dut, bench, background=[serve(dut, contents.bits, reads)])
 
 
 def test_next_vector_may_start_when_the_end_is_accepted(simulate, transfers):

@@ -180,7 +180,7 @@ def test_tile_that_one_child_has_not_written_is_not_written(simulate, n_children
     simulate(dut, bench)
 
 
-def test_tile_is_reported_two_cycles_after_the_last_child(simulate, transfers):
+def test_tile_is_reported_in_the_cycle_after_the_last_child(simulate, transfers):
     dut = node(4)
     log, note = transfers(dut.parent.written)
 
@@ -195,7 +195,7 @@ def test_tile_is_reported_two_cycles_after_the_last_child(simulate, transfers):
         await ctx.tick().repeat(4)
 
     simulate(dut, bench, background=[note])
-    assert log == [(10, 0)]
+    assert log == [(9, 0)]
 
 
 def words_of(pe, n, n_pe):
