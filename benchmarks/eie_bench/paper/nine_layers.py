@@ -84,6 +84,9 @@ class Machine(NamedTuple):
 #: Words per pointer bank for the largest layer: VGG-6 has 25,089 pointers.
 _PTR_DEPTH = 12545
 
+#: Queue of the tuned machine: with 11 slots for messages in flight, it fills a LUT RAM of 64 rows.
+_QUEUE_DEPTH = 53
+
 #: Width of the paper's pointers (section 4).
 PAPER_POINTER_BITS = 16
 
@@ -91,8 +94,8 @@ PAPER_POINTER_BITS = 16
 #: paper's depth, so that their energies are comparable. Nothing else is changed.
 MACHINES: dict[str, Machine] = {
     "isca2016": Machine(EIEConfig.isca2016(ptr_depth=_PTR_DEPTH), "interleaved"),
-    "tuned": Machine(EIEConfig(n_pe=64, spmat_depth=EIEConfig.isca2016().spmat_depth,
-                               ptr_depth=_PTR_DEPTH), "balanced"),
+    "tuned": Machine(EIEConfig(n_pe=64, queue_depth=_QUEUE_DEPTH, ptr_depth=_PTR_DEPTH,
+                               spmat_depth=EIEConfig.isca2016().spmat_depth), "balanced"),
 }
 
 

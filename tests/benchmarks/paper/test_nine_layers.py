@@ -56,7 +56,7 @@ def test_a_seed_always_makes_the_same_layer():
 def test_only_the_depths_of_a_machine_are_changed(name, preset):
     config, original = (each.as_dict() for each in (MACHINES[name].config, PRESETS[preset]))
     changed = {parameter for parameter in config if config[parameter] != original[parameter]}
-    assert changed - {"n_pe"} <= {"spmat_depth", "ptr_depth"}
+    assert changed - {"n_pe"} <= {"spmat_depth", "ptr_depth", "queue_depth"}
     assert config["n_pe"] == 64
 
 
