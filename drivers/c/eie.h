@@ -61,9 +61,10 @@ struct eie_port {
     void (*wait)(void *context);
 
     /* Limit of each wait, in polls and calls of `wait`. The driver polls, even with `wait`, for all
-     * that raises no interrupt: a transfer, each vector that precedes the end of its program, and
-     * the last vector, which leaves after that end. eie_load and eie_clear poll until a running
-     * program has ended and all its vectors have left. Each must take fewer polls than this. */
+     * that raises no interrupt: a transfer, of which an input may have to wait until a program has
+     * read the one before, each vector that precedes the end of its program, and the last vector,
+     * which leaves after that end. eie_load and eie_clear poll until a running program has ended
+     * and all its vectors have left. Each must take fewer polls than this. */
     uint32_t patience;
 };
 
