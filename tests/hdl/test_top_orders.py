@@ -202,12 +202,30 @@ class Machine:
             "data": self.eie.m_axis.tdata, "keep": self.eie.m_axis.tkeep,
             "last": self.eie.m_axis.tlast,
         }
+        stream, bus = self.eie.s_axis, self.eie.s_axil
+        driven = {
+            "aresetn": self.eie.aresetn, "tready": self.eie.m_axis.tready, "bready": bus.bready,
+            "tvalid": stream.tvalid, "tdata": stream.tdata, "tkeep": stream.tkeep,
+            "tlast": stream.tlast, "awvalid": bus.awvalid, "wvalid": bus.wvalid,
+            "awaddr": bus.awaddr, "wstrb": bus.wstrb, "wdata": bus.wdata,
+            **{name: getattr(core, strobe) for name, strobe in STROBES.items()},
+        }
         self.fields = {name: len(value) for name, value in observed.items()}
-        self.seen = Signal(sum(self.fields.values()))    # one signal, as sampling is slow
+        # One signal each, as the simulator evaluates the design after each change, and sampling is
+        # slow.
+        self.seen = Signal(sum(self.fields.values()))
+        self.drive = Signal(sum(len(port) for port in driven.values()))
+        self.offsets = dict(zip(driven, itertools.accumulate(map(len, driven.values()), initial=0)))
+        self.ports = {}    # values of `drive`; ports that are not valid keep theirs
         top = Module()
         top.domains.sync = ClockDomain()
         top.submodules.machine = DomainRenamer("machine")(module)
-        top.d.comb += [self.eie.aclk.eq(ClockSignal()), self.seen.eq(Cat(observed.values()))]
+        # A module each, as the simulator evaluates all of a module when an input has changed.
+        top.submodules.clock = clock = Module()
+        clock.d.comb += self.eie.aclk.eq(ClockSignal())
+        top.submodules.inputs = inputs = Module()
+        inputs.d.comb += Cat(driven.values()).eq(self.drive)
+        top.d.comb += self.seen.eq(Cat(observed.values()))
         self.simulator = Simulator(top)
         self.simulator.add_clock(1e-6)
 
@@ -215,48 +233,48 @@ class Machine:
         self.simulator.add_testbench(bench)
         self.simulator.run()
 
+    def set_ports(self, ctx):
+        ctx.set(self.drive, sum(value << self.offsets[name] for name, value in self.ports.items()))
+
     async def play(self, ctx, events, *, double=True):
         """Reset the machine, let events happen in their cycles, and return what was observed.
 
         A clear ends the transfer to the machine. The host takes results except from a hold to a
         take.
         """
-        stream, bus = self.eie.s_axis, self.eie.s_axil
         beats, log = collections.deque(), []
         writes = collections.deque([
             ("INPUT_WORDS", {"words": INPUT_WORDS}),
             ("INPUT_STRIDE", {"value": INPUT_WORDS if double else 0}),
             ("WATCHDOG", {"value": time_limit(events)})])
         is_held = False
-        for port in (self.eie.aresetn, stream.tvalid, bus.awvalid, bus.wvalid):
-            ctx.set(port, 0)
+        ports = self.ports
+        ports.update(aresetn=0, tvalid=0, awvalid=0, wvalid=0)
+        self.set_ports(ctx)
         await ctx.tick().repeat(2)
-        for port in (self.eie.aresetn, bus.bready):
-            ctx.set(port, 1)
+        ports.update(aresetn=1, bready=1)
+        self.set_ports(ctx)
         await ctx.tick()
         names = {name for items in events.values() for name in items if isinstance(name, str)}
         length = max(LENGTHS.get(name, LENGTH) for name in {*names, ""})
         for cycle in range(-SETUP, length):
             now = events.get(cycle, ())
             is_held = (is_held or "hold" in now) and "take" not in now
-            ctx.set(self.eie.m_axis.tready, not is_held or cycle >= length - DRAINED)
+            ports["tready"] = not is_held or cycle >= length - DRAINED
             for item in now:
                 if isinstance(item, list):
                     beats.extend(item)
                 elif item in WRITES:
                     writes.append(WRITES[item])
-            for name in names & STROBES.keys():
-                ctx.set(getattr(self.core, STROBES[name]), name in now)
-            offers = [(stream.tvalid, bool(beats)), (bus.awvalid, bool(writes)),
-                      (bus.wvalid, bool(writes))]
+            ports.update({name: name in now for name in names & STROBES.keys()})
+            ports.update(tvalid=bool(beats), awvalid=bool(writes), wvalid=bool(writes))
             if beats:
-                offers += zip((stream.tdata, stream.tkeep, stream.tlast), beats[0])
+                ports.update(zip(("tdata", "tkeep", "tlast"), beats[0]))
             if writes:
                 name, fields = writes[0]
-                offers += [(bus.awaddr, REGISTER[name].address), (bus.wstrb, 0b1111),
-                           (bus.wdata, REGISTER[name].pack(**fields))]
-            for port, value in offers:
-                ctx.set(port, value)
+                ports.update(awaddr=REGISTER[name].address, wstrb=0b1111,
+                             wdata=REGISTER[name].pack(**fields))
+            self.set_ports(ctx)
             _, _, word = await ctx.tick().sample(self.seen)
             seen = {}
             for name, width in self.fields.items():
