@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -109,13 +110,16 @@ def _verilate(config: EIEConfig, cache: str | Path | None) -> Path:
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module", "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
     texts["options.vlt"] = _SHARE
+    # Most of the time goes into headers. Without cores to share the files of a small machine, one
+    # file of all compiles faster.
+    is_one_file = config.n_pe <= 16 and (os.cpu_count() or 1) <= 2
 
     def make(folder: Path) -> None:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         run_step(command, folder)
         with reuse_runtime(folder / "obj", cache, "pic"):
-            run_step(MAKE, folder)
+            run_step([*MAKE, *(["VM_PARALLEL_BUILDS=0"] if is_one_file else [])], folder)
         for made in [*(folder / "obj").glob("*.h"), *(folder / "obj").glob("lib*.a")]:
             made.rename(folder / made.name)
         shutil.rmtree(folder / "obj")
