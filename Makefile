@@ -6,6 +6,7 @@ BUILD  ?= build
 JOBS   ?= $(shell nproc)
 SEED   ?= 1
 CASES  ?= 2500
+BLOCKS ?= fast
 
 # Data sets that are not part of the project; see examples/lenet/README.md.
 MNIST     ?= $(firstword $(wildcard mnist.npz ../shared/data/mnist.npz))
@@ -25,9 +26,10 @@ demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit comp
 demo-c: $(VENV)/.run ## the same with the C driver, polling and with interrupts
 	$(BIN)/eie demo --driver c -o $(BUILD)/demo-c
 
-test: $(VENV)/.dev ## all tests, with every simulator that is installed
+test: $(VENV)/.dev ## all tests, with every simulator that is installed; BLOCKS=all
 	@# One process per core: threads of NumPy would compete with them.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10 \
+	    --blocks $(BLOCKS)
 
 test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SEED=n
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10 \
