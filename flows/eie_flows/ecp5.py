@@ -23,8 +23,8 @@ __all__ = ["DSP", "MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "require_yosys",
            "summarise", "synthesise"]
 
 #: Targets for one PE of the default configuration.
-MIN_MHZ = 100
-MAX_LUT4 = 940
+MIN_MHZ = 105
+MAX_LUT4 = 930
 
 #: Target clock rate of the placer, which stops improving once it is reached.
 _TARGET_MHZ = 120
