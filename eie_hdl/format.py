@@ -31,7 +31,7 @@ N_BUFFERS = 2
 #: Greatest number of tiles that are started but not yet written.
 MAX_TILES = 3
 
-#: Value of `unwritten` in a start that waits for no tile: no more can be unwritten before it.
+#: Value of `unwritten` in a start that waits for no tile: no more can be unwritten before a tile.
 ANY_UNWRITTEN = MAX_TILES - 1
 
 #: Width of a performance counter.
@@ -145,11 +145,11 @@ class Layouts:
         operand of a tile.
     descriptor : :class:`~amaranth.lib.data.StructLayout`
         One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
-        to obtain its pointer, and completes the tile with `end`. `barrier`: wait until all earlier
-        tiles of the program are written. `result_barrier`: before the tile is written, wait until
-        the vector that is being sent has left the PEs. `start.send`: send the source to the host
-        instead; `end` is ignored. `offset_source`, `offset_destination`: add the offset of the
-        program's buffer to the first row of the source, or of the destination; biases are never
+        to obtain its pointer, and completes the tile with `end`. `barrier`: each PE waits until it
+        has written all earlier tiles of the program. `result_barrier`: before the tile is written,
+        wait until the vector that is being sent has left the PEs. `start.send`: send the source to
+        the host instead; `end` is ignored. `offset_source`, `offset_destination`: add the offset of
+        the program's buffer to the first row of the source, or of the destination; biases are never
         offset. `frees_input`: no later descriptor reads or overwrites the input. `alone`, in the
         first descriptor: wait until earlier programs have ended, as not all vectors are in the
         region of the buffer. `final`: the program ends. `valid` is set in all descriptors, so that

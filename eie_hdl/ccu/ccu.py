@@ -28,7 +28,8 @@ class CcuSignature(wiring.Signature):
     load : :py:`In(stream.Signature(layouts.load))`
         Words for the memories, accepted in every cycle. While a program runs, only activations that
         it does not use may be loaded, to each PE in turn; if there is only one PE, they are
-        accepted in every other cycle, as it may need two cycles to write a word.
+        accepted in every other cycle, as it may need two cycles to write a word. A program must not
+        be started in the cycle in which its first descriptor is loaded.
     run : :py:`In(stream.Signature(layouts.run))`
         Starts of programs, accepted if no program with this input buffer is in flight, and no
         memory is being read.

@@ -189,7 +189,8 @@ class Starter(wiring.Component):
     def _count_tiles(self, m, programs):
         """Return the number of tiles that were started after the selected program's last one.
 
-        As far as it matters: `ANY_UNWRITTEN` or more make no difference.
+        As far as it matters: a tile waits for none of `ANY_UNWRITTEN` or more. A vector may wait
+        for a later tile then, all but the last of which have been broadcast.
         """
         n_since = Array(Signal(range(ANY_UNWRITTEN + 1), name=f"n_since_{n}")
                         for n in range(N_BUFFERS))
@@ -219,8 +220,9 @@ class Starter(wiring.Component):
     def _wait(self, descriptor, since, programs, could_fill):
         """Return whether the descriptor must wait; and whether for the vector that is being sent.
 
-        A younger program sends nothing until the older one has ended. A tile whose source is the
-        last one started is not started early if the other program `could_fill` the time.
+        A vector waits until its program is the oldest one and its tiles have been broadcast. A tile
+        whose source is the last one started is not started early if the other program `could_fill`
+        the time.
         """
         send       = descriptor.start.send
         is_younger = programs.selected != programs.oldest

@@ -18,8 +18,8 @@ __all__ = ["LoadPath"]
 class LoadPath(wiring.Component):
     """Path from the load packets of the host, or the zeros of a soft reset, to the core's memories.
 
-    Throughput is one beat per cycle. While memories are being wiped, the input is stalled. A soft
-    reset drops the beats that were accepted before it, but not a word that is already offered.
+    Throughput is one beat per cycle. While memories are being wiped, the input is stalled. Beats
+    that were accepted before are dropped, but not a word that is already offered.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class LoadPath(wiring.Component):
         m = Module()
 
         queue = StreamQueue(stream_beat, depth=2)
-        m.submodules.input   = ResetInserter(self.supervision.soft_reset)(queue)
+        m.submodules.input   = ResetInserter(self.wipe)(queue)
         m.submodules.packets = packets = PacketReader(self._config)
         m.submodules.wiper   = wiper   = MemoryWiper(self._config)
         m.d.comb += [

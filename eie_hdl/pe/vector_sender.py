@@ -14,7 +14,8 @@ class VectorSender(wiring.Component):
     The last element of the vector is in lane `last_lane` of row `last_word` of PE `last_pe`. PEs
     after that one have a lane less in this row, which may leave no word. Throughput is a word in
     three cycles; the first one is at `o` three cycles after `i`, or after the last tile that it
-    waits for. An end follows two cycles after the last word, or after `i` if there is none.
+    waits for. An end follows two cycles after the last word; if there is none, after `i` or that
+    tile.
 
     Parameters
     ----------

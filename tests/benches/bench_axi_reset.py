@@ -148,7 +148,6 @@ async def the_host_waits_for_the_end_of_a_soft_reset(dut):
     await host.expect_fault(Fault(Error.BAD_READ, 5, Memory.ACT.value), "Read during a soft reset")
     await host.write("CONTROL", clear=1)
     await host.write("IRQ_STATUS", error=1)
-    await host.write("CONTROL", soft_reset=1)    # once more
     # Packets have to wait, but are not lost.
     words = np.arange(4, dtype=np.uint64).reshape(4, 1)
     host.post(packet(CONFIG, Memory.SPMAT, words))
@@ -156,6 +155,8 @@ async def the_host_waits_for_the_end_of_a_soft_reset(dut):
     status = await host.read("STATUS")
     assert status["resetting"] and not status["receiving"] and not status["idle"]
     assert dut.s_axis_tready.value == 0
+
+    await host.write("CONTROL", soft_reset=1)    # once more
     await host.rest()
     await host.received()
     host.model = HostModel(CONFIG)

@@ -261,8 +261,9 @@ class GoldenModel:
         return slice(first * group, (first + last_word + 1) * group)
 
     def _check_barriers(self) -> None:
-        """Check that no step scans rows of an unfinished tile: PEs may lag by one tile.
+        """Check that no step reads rows of a tile that may be unwritten.
 
+        A barrier delays only its own step: after a vector, tiles before it may still be unwritten.
         Check also that no tile overwrites a result that may still be being sent, by this program or
         by one that ran before it: any in the memory, of either buffer.
         """
@@ -275,10 +276,11 @@ class GoldenModel:
                 for begin in (first, first + shift)]
         unwritten: dict[int, slice] = {}
         for number, step in zip(self._numbers, self._steps):
-            if program["barrier"][number]:
+            waits = program["barrier"][number]
+            if waits and not program["start"]["send"][number]:
                 unwritten.clear()
             for writer, rows in unwritten.items():
-                if _overlap(rows, step.source):
+                if _overlap(rows, step.source) and not waits:
                     raise GoldenError(f"Descriptor {number}: barrier must be set, as it scans "
                                       f"rows that descriptor {writer} writes")
             unwritten[number] = step.destination

@@ -133,7 +133,7 @@ def test_packets_are_dropped_while_a_failed_core_is_stopped_unless_the_error_is_
     simulate(dut, bench)
 
 
-def test_a_soft_reset_drops_the_beats_of_a_packet_that_waits_but_a_clear_does_not(simulate):
+def test_a_wipe_drops_the_beats_of_a_packet_that_waits_but_a_clear_does_not(simulate):
     dut = LoadPath(CONFIG)
     beats = packet(CONFIG, Memory.INPUT, np.array([[5], [6]], np.uint64))
 
@@ -146,11 +146,15 @@ def test_a_soft_reset_drops_the_beats_of_a_packet_that_waits_but_a_clear_does_no
         ctx.set(dut.supervision.clear_request, 1)
         await ctx.tick()
         assert ctx.get(dut.waiting)
-        ctx.set(dut.supervision.soft_reset, 1)
-        await ctx.tick()
         ctx.set(dut.supervision.clear_request, 0)
-        ctx.set(dut.supervision.soft_reset, 0)
+        ctx.set(dut.wipe, 1)
+        await ctx.tick()
+        ctx.set(dut.wipe, 0)
         assert not ctx.get(dut.waiting) and ctx.get(dut.i.tready)
+        ctx.set(dut.o.ready, 1)
+        while ctx.get(dut.wiping):
+            await ctx.tick()
+        ctx.set(dut.o.ready, 0)
         ctx.set(dut.interlock.buffer_in_use, 0)
         await nothing(ctx, dut.o)
         await send(ctx, dut.i, beats)

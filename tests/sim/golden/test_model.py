@@ -415,6 +415,17 @@ def test_missing_barrier_is_rejected():
         run(machine, [[1] * 8])
 
 
+def test_barrier_of_a_vector_does_not_replace_that_of_the_tile_after_it():
+    machine = identity()
+    tile = machine.program[0]
+    machine.program[1]["final"] = 0
+    machine.program += [{**tile, "source": tile["destination"], "destination": 0, "barrier": 0},
+                        {**machine.program[1], "final": 1}]
+    with pytest.raises(GoldenError, match=r"^Descriptor 2: barrier must be set, as it scans rows "
+                                          r"that descriptor 0 writes$"):
+        run(machine, [[1] * 8])
+
+
 @pytest.mark.parametrize("other_program", [False, True])
 def test_result_that_may_be_overwritten_while_it_is_sent_is_rejected(other_program):
     machine = identity()
