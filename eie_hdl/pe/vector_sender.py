@@ -100,9 +100,9 @@ class VectorSender(wiring.Component):
         with m.If(self.stored & (n_before != 0)):
             m.d.sync += n_before.eq(n_before - 1)
         with m.If(self.i.valid):
-            with m.If(self.unwritten > self.i.p.unwritten):
-                m.d.sync += n_before.eq(self.unwritten - self.i.p.unwritten)
             m.d.sync += [
+                n_before.eq(Mux(self.unwritten > self.i.p.unwritten,
+                                self.unwritten - self.i.p.unwritten, 0)),
                 vector.eq(self.i.payload),
                 is_after.eq(self.index > self.i.p.last_pe),
                 sending.eq(1),

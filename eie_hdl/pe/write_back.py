@@ -79,7 +79,7 @@ class WriteBack(wiring.Component):
         busy   = Signal()
         shift  = Signal(self._layouts.end.members["shift"])
         relu   = Signal()
-        m.d.comb += self.tile.ready.eq(~busy & ~self.written.valid)
+        m.d.comb += self.tile.ready.eq(~busy)
         with m.If(self.tile.valid & self.tile.ready):
             m.d.sync += [
                 busy.eq(1),
@@ -151,12 +151,12 @@ class WriteBack(wiring.Component):
         with m.If(self.w.en):
             m.d.sync += self.w.addr.eq(self.w.addr + 1)
         with m.If(self.stored):
+            m.d.sync += self.written.valid.eq(1)
+        with m.If(self.written.valid & self.written.ready):
             m.d.sync += [
                 busy.eq(0),
-                self.written.valid.eq(1),
+                self.written.valid.eq(0),
             ]
-        with m.Elif(self.written.ready):
-            m.d.sync += self.written.valid.eq(0)
         with m.If(self.i.valid & self.i.p.last):
             m.d.sync += self.written.payload.eq(self.i.p.overflow)
 

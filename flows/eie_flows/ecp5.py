@@ -24,7 +24,7 @@ __all__ = ["DSP", "MAX_LUT4", "MIN_MHZ", "Report", "map_cells", "require_yosys",
 
 #: Targets for one PE of the default configuration.
 MIN_MHZ = 105
-MAX_LUT4 = 930
+MAX_LUT4 = 920
 
 #: Target clock rate of the placer, which stops improving once it is reached.
 _TARGET_MHZ = 120

@@ -122,7 +122,7 @@ def test_a_good_pe_misses_nothing():
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"mhz": 104.94}, "the clock rate must be at least 105 MHz, not 104.9"),
-    ({"lut4": 931}, "there must be at most 930 LUT4, not 931"),
+    ({"lut4": 921}, "there must be at most 920 LUT4, not 921"),
     ({"dsp": 0}, "the multiplier must be a MULT18X18D, not LUTs"),
     ({"memories": {**GOOD.memories, "acc": {"DP16KD": 1}}},
      "acc must be in TRELLIS_DPR16X4, not {'DP16KD': 1}"),
