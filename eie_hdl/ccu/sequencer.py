@@ -107,10 +107,9 @@ class Sequencer(wiring.Component):
             starter.unwritten.eq(self.unwritten),
             starter.n_unwritten.eq(self.n_unwritten),
             starter.broadcasting.eq(tiles.busy << tiles.program),
-            starter.sending.eq(self.sending),
             starter.frees_input.eq(tiles.frees_input),
             starter.errors.eq(tiles.errors),
-            tiles.sending.eq(self.sending),
+            *(user.sending.eq(self.sending) for user in (starter, tiles)),
             *(getattr(self, name).eq(getattr(starter, name)) for name in (
                 "running", "reads_input", "oldest", "done", "fault", "reading")),
             self.busy.eq(self.running.any() | self.reading),

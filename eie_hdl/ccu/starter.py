@@ -144,16 +144,7 @@ class Starter(wiring.Component):
                     self._start(m, descriptor, programs)
             with m.State("STARTED"):
                 self._hand_over(m, programs)
-            with m.State("READ"):
-                self._read(m, descriptor)
-            with m.State("SEND"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.next = "SENDING"
-            with m.State("SENDING"):
-                with m.If(~self.sending):
-                    m.d.sync += self.reading.eq(0)
-                    m.next = "FETCH"
+            self._read(m, descriptor)
 
         return m
 
@@ -259,20 +250,29 @@ class Starter(wiring.Component):
 
     def _read(self, m, descriptor):
         """Turn a read of activations into a descriptor that sends them; await any other read."""
-        with m.If(self.read.p.memory == Memory.ACT):
-            m.d.comb += self.read.ready.eq(1)
-            m.d.sync += [
-                descriptor.eq(0),
-                descriptor.start.source.eq(self.read.p.address),
-                descriptor.start.last_word.eq(self.read.p.count - 1),
-                descriptor.start.last_lane.eq(-1),
-                descriptor.start.last_pe.eq(-1),
-                descriptor.start.send.eq(1),
-            ]
-            m.next = "SEND"
-        if self._config.readback:
-            with m.Else():
-                m.d.comb += self.reading_memory.eq(1)
-                with m.If(self.read_done):
-                    m.d.sync += self.reading.eq(0)
-                    m.next = "FETCH"
+        with m.State("READ"):
+            with m.If(self.read.p.memory == Memory.ACT):
+                m.d.comb += self.read.ready.eq(1)
+                m.d.sync += [
+                    descriptor.eq(0),
+                    descriptor.start.source.eq(self.read.p.address),
+                    descriptor.start.last_word.eq(self.read.p.count - 1),
+                    descriptor.start.last_lane.eq(-1),
+                    descriptor.start.last_pe.eq(-1),
+                    descriptor.start.send.eq(1),
+                ]
+                m.next = "SEND"
+            if self._config.readback:
+                with m.Else():
+                    m.d.comb += self.reading_memory.eq(1)
+                    with m.If(self.read_done):
+                        m.d.sync += self.reading.eq(0)
+                        m.next = "FETCH"
+        with m.State("SEND"):
+            m.d.comb += self.o.valid.eq(1)
+            with m.If(self.o.ready):
+                m.next = "SENDING"
+        with m.State("SENDING"):
+            with m.If(~self.sending):
+                m.d.sync += self.reading.eq(0)
+                m.next = "FETCH"
