@@ -137,7 +137,7 @@ $(VENV)/.run: EXTRAS := sim,demo
 $(VENV)/.dev: EXTRAS := sim,demo,train,onnx,magika,synth,registers,bench,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
-$(VENV)/.bench: EXTRAS := sim,bench
+$(VENV)/.bench: EXTRAS := sim,demo,bench
 $(VENV)/.peers: EXTRAS := sim,demo,synth,bench,peers
 $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers $(VENV)/.dev: $(VENV)/.run
 
