@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_compiler.compression.compress import compress
 from eie_compiler.files.network_file import read_network
 from eie_compiler.files.untrusted_npz import read_arrays
-from eie_compiler.frontends import read_model
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_sim.demo.digits import FOLDER, load_digits
 from eie_sim.inference import BACK_TO_BACK, EndToEnd, Inference, infer, net_cycles, prepare
 from eie_sim.rtl.cocotb_engine import Mismatch
 
+from .lenet import prepare_lenet
 from .paper.measure import make_simulators
 from .paper.nine_layers import LAYERS, MACHINES, QUICK, Machine, make_inputs, make_network
 from .sharing import DataError
@@ -40,9 +39,6 @@ PES = (16, 64)
 
 #: Number of PEs of the digits by the cycle model alone, as its simulator takes minutes to build.
 MANY_PES = 256
-
-#: Every how many-th training image calibrates the formats of LeNet-300-100.
-CALIBRATION = 20
 
 #: Network and its inputs, which are numbers.
 Network = tuple[CompressedNetwork, NDArray[np.float64]]
@@ -114,9 +110,8 @@ def read_lenet(model: Path, mnist: Path, seed: int) -> Network:
     names = "train_images", "test_images"
     if not set(names) <= arrays.keys():
         raise DataError(f"{mnist} must contain {' and '.join(names)}, not {', '.join(arrays)}")
-    train, test = (arrays[name].reshape(len(arrays[name]), -1) / 256 for name in names)
-    chosen = np.random.default_rng(seed).permutation(len(test))[:BACK_TO_BACK]
-    return compress(read_model(model), calibration=train[::CALIBRATION]), test[chosen]
+    lenet = prepare_lenet(model, arrays, seed)
+    return lenet.network, lenet.images[:BACK_TO_BACK]
 
 
 def make_cases(lenet: Network | None, *, seed: int, all_verilog: bool = False) -> list[Case]:

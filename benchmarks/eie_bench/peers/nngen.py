@@ -44,7 +44,7 @@ CountCells = Callable[[Mapping[str, str], str, str], dict[str, int]]
 
 
 class Simulated(NamedTuple):
-    """What the test bench prints: cycles (n,) and results (n, n_outputs) of its images."""
+    """Output of the test bench: cycles (n,) and results (n, n_outputs) of its images."""
 
     cycles: NDArray[np.int64]
     scores: NDArray[np.int64]

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.files.network_file import read_network
 from eie_compiler.files.untrusted_npz import read_arrays
@@ -15,12 +14,10 @@ from eie_compiler.model import Model
 from eie_compiler.network import CompressedNetwork
 from eie_sim.demo.digits import FOLDER, load_digits
 
+from ..lenet import prepare_lenet
 from ..sharing import DataError
 
 __all__ = ["Task", "make_digits", "make_lenet", "write_onnx"]
-
-#: Every how many-th training image of MNIST calibrates formats and scales.
-_CALIBRATION = 20
 
 
 class Task(NamedTuple):
@@ -94,12 +91,9 @@ def make_lenet(published: Path, mnist: Path, seed: int) -> Task:
     names = "train_images", "test_images", "test_labels"
     if not set(names) <= arrays.keys():
         raise DataError(f"{mnist} must contain {', '.join(names)}, not {', '.join(arrays)}")
-    train, test = (arrays[name].reshape(len(arrays[name]), -1) / 256 for name in names[:2])
-    order = np.random.default_rng(seed).permutation(len(test))    # files are grouped by class
-    calibration = train[::_CALIBRATION]
-    network = compress(read_model(published), calibration=calibration)
-    return Task("lenet-300-100", network, decompress(network), None, calibration, test[order],
-                arrays["test_labels"][order])
+    lenet = prepare_lenet(published, arrays, seed)
+    return Task("lenet-300-100", lenet.network, decompress(lenet.network), None, lenet.calibration,
+                lenet.images, arrays["test_labels"][lenet.order])
 
 
 def write_onnx(model: Model, path: Path) -> None:
