@@ -12,8 +12,8 @@ from eie_hdl.files import protecting
 
 __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Command",
            "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options", "command",
-           "labels_option", "machine_options", "numbers", "pes_option", "renamed_option",
-           "simulator_option", "task_option"]
+           "labels_option", "machine_options", "numbers", "pes_option", "published_option",
+           "renamed_option", "simulator_option", "simulators_option", "task_option"]
 
 
 class Input(click.Path):
@@ -56,6 +56,17 @@ class Command(click.Command):
 
 #: Decorator of every command.
 command = functools.partial(click.command, cls=Command)
+
+#: Option of the benchmarks that can run LeNet-300-100.
+published_option = click.option(
+    "--published", type=FILE, metavar="MODEL",
+    help="Pruned LeNet-300-100, a file that `eie compress` reads; needs --mnist.  "
+         "[default: LeNet-300-100 is left out]")
+
+#: Option of the benchmarks that keep many simulators.
+simulators_option = click.option(
+    "--simulators", "cache", type=FOLDER,
+    help="Folder for compiled simulators.  [default: the cache, see `eie cache`]")
 
 simulator_option = click.option(
     "--sim", "simulator", type=click.Choice(["verilator", "icarus"]), default="verilator",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import format_count, make_console, make_table, print_table
-from ..options import FILE, FOLDER, OUTPUT_FILE, command
+from ..options import FILE, OUTPUT_FILE, command, published_option, simulators_option
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ _MAX_SHOWN = 10
 
 
 @command("end-to-end")
-@click.option("--published", type=FILE, metavar="MODEL",
-              help="Pruned LeNet-300-100, a file that `eie compress` reads; needs --mnist.  "
-                   "[default: LeNet-300-100 is left out]")
+@published_option
 @click.option("--mnist", type=FILE, metavar="DATA.npz",
               help="File of train_images and test_images, the inputs of --published.  "
                    "[default: LeNet-300-100 is left out]")
@@ -31,8 +29,7 @@ _MAX_SHOWN = 10
                    "build.  [default: predict their cycles]")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of the layers and their inputs, and of the choice of test images.")
-@click.option("--simulators", "cache", type=FOLDER,
-              help="Folder for compiled simulators.  [default: the cache, see `eie cache`]")
+@simulators_option
 @click.option("-o", "--output", type=OUTPUT_FILE, default=Path("build/bench-e2e.json"),
               show_default=True, help="JSON file for the table.")
 def end_to_end_command(published: Path | None, mnist: Path | None, all_verilog: bool, seed: int,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..console import make_console, make_table, print_table
-from ..options import DOCUMENT, FOLDER, Renamed, command, renamed_option
+from ..options import DOCUMENT, FOLDER, Renamed, command, renamed_option, simulators_option
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ __all__ = ["layers_command"]
                    "without running it.")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of the weights and inputs.")
-@click.option("--simulators", "cache", type=FOLDER,
-              help="Folder for compiled simulators.  [default: the cache, see `eie cache`]")
+@simulators_option
 @renamed_option("--models", "--simulators", "cache")
 @click.option("--doc", "document", type=DOCUMENT, metavar="FILE",
               help="Markdown document whose tables are replaced.")

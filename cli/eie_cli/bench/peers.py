@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..console import make_console, make_table, print_table
-from ..options import FILE, FOLDER, command
+from ..options import FILE, FOLDER, command, published_option
 from ..progress import progress_bar
 
 __all__ = ["peers_command"]
@@ -16,9 +16,7 @@ _CPU = Path("/proc/cpuinfo")
 
 
 @command("peers")
-@click.option("--published", type=FILE, metavar="MODEL",
-              help="Pruned LeNet-300-100, a file that `eie compress` reads; needs --mnist.  "
-                   "[default: LeNet-300-100 is left out]")
+@published_option
 @click.option("--mnist", type=FILE, metavar="DATA.npz",
               help="File of train_images, test_images and test_labels, for --published.  "
                    "[default: LeNet-300-100 is left out]")
