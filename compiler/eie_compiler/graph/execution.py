@@ -1,0 +1,56 @@
+"""Execution of a compressed network in words, whatever runs its layers."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from eie_hdl.numeric import saturate
+
+from ..network import CompressedNetwork
+from .graph import Graph, Node, apply_layers, evaluate
+from .operation import Operation, Words
+
+__all__ = ["Execution"]
+
+
+class Execution:
+    """Run of a compressed network in words: layers by a function, operations by their definition.
+
+    Parameters
+    ----------
+    graph : :class:`~.graph.Graph`
+        Compressed network.
+    width : :class:`int`
+        Width of a word in bits.
+    run_layers : function of path and words (vectors, n_inputs)
+        Computes the layers of the node of that path: words (vectors, n_outputs).
+
+    Attributes
+    ----------
+    saturated : :class:`dict` of :class:`str` to :class:`int`
+        Number of elements that were beyond their format, of each operation that had any, by path.
+    """
+
+    def __init__(self, graph: Graph, width: int, run_layers: Callable[[str, Words], Words]) -> None:
+        self._graph = graph
+        self._width = width
+        self._run_layers = run_layers
+        self.saturated: dict[str, int] = {}
+
+    def run(self, tensors: Mapping[str, Words]) -> dict[str, Words]:
+        """Compute all nodes for inputs (batch, ...); return inputs and results by name."""
+        return evaluate(self._graph, tensors, self._compute)
+
+    def _compute(self, path: str, graph: Graph, node: Node, operands: list[Words]) -> Words:
+        computation = node.computation
+        if isinstance(computation, CompressedNetwork):
+            return apply_layers(computation.patches, operands[0],
+                                lambda words: self._run_layers(path, words))
+        assert isinstance(computation, Operation)
+        assert graph.fracs is not None
+        exact = computation.words(*operands, fracs=[graph.fracs[name] for name in node.inputs],
+                                  frac=graph.fracs[node.name])
+        words = saturate(exact, self._width)
+        if clipped := int(np.count_nonzero(words != exact)):
+            self.saturated[path] = self.saturated.get(path, 0) + clipped
+        return words

@@ -1,0 +1,279 @@
+"""Graphs of models and of compressed networks."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model import Model
+from ..network import CompressedNetwork
+from ..patches import Patches
+from .operation import Floats, GraphError, Operation, Shape
+
+__all__ = ["Computation", "Graph", "Node", "Scan", "apply_layers", "evaluate", "evaluate_real"]
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scan:
+    """Graph that is computed for each step of a sequence, with states that it keeps from step to
+    step.
+
+    The first operand of its node is the sequence (steps, ...); the others, if there are any, are
+    the values of the states before the first step, which are zeros otherwise. The result has the
+    first output of the graph for each step.
+
+    Parameters
+    ----------
+    body : :class:`Graph`
+        Graph of a step. Its first input is an element of the sequence; the others are the states.
+    states : :class:`tuple` of pairs of :class:`str`
+        Input of each state, in the order of the body's inputs, and the node, or input, that has
+        its next value.
+    reverse : :class:`bool`
+        True to compute the last step first. Results stay in the order of the sequence.
+    """
+
+    body: "Graph"
+    states: tuple[tuple[str, str], ...]
+    reverse: bool = False
+
+    def __post_init__(self) -> None:
+        names = list(self.body.inputs)[1:]
+        if [state for state, _ in self.states] != names:
+            raise GraphError(f"states must be {', '.join(names) or 'none'}, the inputs of the body "
+                             f"after the first, not {[state for state, _ in self.states]}")
+        for state, source in self.states:
+            if self.body.shapes.get(source) != self.body.shapes[state]:
+                raise GraphError(f"state {state!r} must have the shape of {source!r}, its next "
+                                 f"value, {self.body.shapes.get(source)}, not "
+                                 f"{self.body.shapes[state]}")
+
+    def shape(self, sequence: Shape, *states: Shape) -> Shape:
+        """Compute the shape of the result."""
+        first, *others = self.body.inputs.values()
+        if sequence[1:] != first or len(sequence) != len(first) + 1:
+            raise GraphError(f"elements of the sequence must have shape {first}, not "
+                             f"{sequence[1:]}")
+        if states and list(states) != others:
+            raise GraphError(f"states must have shapes {others}, not {list(states)}")
+        return sequence[0], *self.body.shapes[self.body.outputs[0]]
+
+
+#: What a node computes: layers of a model or of a compressed network, a scan, or an operation of
+#: the host.
+Computation = Model | CompressedNetwork | Scan | Operation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Node:
+    """Node of a graph.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        Name of the node and of the tensor that it computes.
+    computation : :data:`Computation`
+        Model and CompressedNetwork: layers that are computed for each vector along the last axis;
+        for each pixel, if they have patches.
+    inputs : :class:`tuple` of :class:`str`
+        Names of the operands: inputs of the graph, or nodes before this one.
+    """
+
+    name: str
+    computation: Computation
+    inputs: tuple[str, ...]
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Compute the shape of the result.
+
+        Raises
+        ------
+        GraphError
+            If the node cannot take operands of these shapes.
+        """
+        if isinstance(self.computation, (Scan, Operation)):
+            return self.computation.shape(*shapes)
+        if len(shapes) != 1:
+            raise GraphError(f"layers must have one operand, not {len(shapes)}")
+        (shape,), layers, patches = shapes, self.computation.layers, self.computation.patches
+        if patches is not None:
+            if shape != patches.shape:
+                raise GraphError(f"operand must have shape {patches.shape}, not {shape}")
+            return layers[-1].n_rows, *patches.output_shape
+        if not shape or shape[-1] != layers[0].n_cols:
+            raise GraphError(f"operand must be vectors of {layers[0].n_cols}, not of shape {shape}")
+        return *shape[:-1], layers[-1].n_rows
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graph:
+    """Model or compressed network as a graph.
+
+    Parameters
+    ----------
+    inputs : mapping of :class:`str` to :data:`~.operation.Shape`
+        Shape of each input, without the batch.
+    nodes : :class:`tuple` of :class:`Node`
+        In an order of computation.
+    outputs : :class:`tuple` of :class:`str`
+        Nodes whose results are wanted.
+    fracs : mapping of :class:`str` to :class:`int`, optional
+        Of a compressed network: fraction bits of each input and of the result of each node. All
+        layers are then compressed, and a state of a scan has the format of its next value.
+    notes : :class:`tuple` of :class:`str`
+        What a front end assumed, and the parts of its source that are not used.
+
+    Raises
+    ------
+    GraphError
+        If names are not unique, an operand is not computed before it is read, or a shape does not
+        match.
+    """
+
+    inputs: Mapping[str, Shape]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    fracs: Mapping[str, int] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.inputs or not self.outputs:
+            raise GraphError("a graph must have one or more inputs and outputs")
+        shapes = self.shapes    # checks the nodes
+        for name in self.outputs:
+            if name not in shapes:
+                raise GraphError(f"output {name!r} must be a node")
+        if self.fracs is not None:
+            if others := sorted(set(self.fracs) ^ set(shapes)):
+                raise GraphError("fracs must be for all inputs and nodes, and for no others: "
+                                 f"{', '.join(others)}")
+            for node in self.nodes:
+                _check_formats(node, self.fracs)
+
+    @functools.cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Shape of each input and of the result of each node, without the batch."""
+        shapes = dict(self.inputs)
+        for node in self.nodes:
+            try:
+                if node.name in shapes:
+                    raise GraphError("name must be unique")
+                if missing := [name for name in node.inputs if name not in shapes]:
+                    raise GraphError(f"operand {missing[0]!r} must be an input or a node before "
+                                     "this one")
+                shapes[node.name] = node.shape(*(shapes[name] for name in node.inputs))
+            except GraphError as error:
+                raise GraphError(f"node {node.name!r}: {error}") from error
+        return shapes
+
+    def walk(self, prefix: str = "") -> "list[tuple[str, Node]]":
+        """List the nodes with their paths, those of scans' bodies included: ``scan/node``."""
+        found = []
+        for node in self.nodes:
+            found.append((prefix + node.name, node))
+            if isinstance(node.computation, Scan):
+                found += node.computation.body.walk(f"{prefix}{node.name}/")
+        return found
+
+
+def _check_formats(node: Node, fracs: Mapping[str, int]) -> None:
+    """Check that the formats at a node agree with those inside."""
+    computation, operands = node.computation, [fracs[name] for name in node.inputs]
+    inside: list[int] = []
+    result = fracs[node.name]
+    if isinstance(computation, Model):
+        raise GraphError(f"node {node.name!r}: layers must be compressed, as there are fracs")
+    if isinstance(computation, CompressedNetwork):
+        inside, result = [computation.input_frac], computation.layers[-1].output_frac
+    elif isinstance(computation, Scan):
+        body = computation.body.fracs
+        if body is None:
+            raise GraphError(f"node {node.name!r}: its graph must have fracs")
+        inside = [body[name] for name in computation.body.inputs][:len(operands)]
+        result = body[computation.body.outputs[0]]
+        for state, source in computation.states:
+            if body[state] != body[source]:
+                raise GraphError(f"node {node.name!r}: state {state!r} must have {body[source]} "
+                                 f"fraction bits, as its next value, not {body[state]}")
+    elif computation.keeps_format:
+        inside, result = operands, operands[0]
+    if inside and inside != operands or result != fracs[node.name]:
+        raise GraphError(f"node {node.name!r}: operands and result must have {inside} and {result} "
+                         f"fraction bits, not {operands} and {fracs[node.name]}")
+
+
+def evaluate(graph: Graph, tensors: Mapping[str, Array],
+             compute: Callable[[str, Graph, Node, list[Array]], Array], *, prefix: str = ""
+             ) -> dict[str, Array]:
+    """Compute all nodes of a graph.
+
+    Parameters
+    ----------
+    tensors : mapping of :class:`str` to array (batch, ...)
+        Inputs by name.
+    compute : function of path, graph, node and operands
+        Computes a node that is not a scan: path of the node, and the graph that it belongs to.
+    prefix : :class:`str`
+        Path of the graph.
+
+    Returns
+    -------
+    :class:`dict` of :class:`str` to array (batch, ...)
+        Inputs and results by name.
+    """
+    values = {name: tensors[name] for name in graph.inputs}
+    for node in graph.nodes:
+        operands = [values[name] for name in node.inputs]
+        path = prefix + node.name
+        values[node.name] = _scan(path, node.computation, operands, compute) \
+            if isinstance(node.computation, Scan) else compute(path, graph, node, operands)
+    return values
+
+
+def _scan(path: str, scan: Scan, operands: list[Array],
+          compute: Callable[[str, Graph, Node, list[Array]], Array]) -> Array:
+    sequence, *initial = operands
+    body = scan.body
+    element, *states = body.inputs
+    values = dict(zip(states, initial or (
+        np.zeros((len(sequence), *body.inputs[state]), sequence.dtype) for state in states)))
+    results: list[Array] = []
+    steps = range(sequence.shape[1])
+    for step in reversed(steps) if scan.reverse else steps:
+        computed = evaluate(body, {element: sequence[:, step], **values}, compute,
+                            prefix=f"{path}/")
+        values = {state: computed[source] for state, source in scan.states}
+        results.append(computed[body.outputs[0]])
+    return np.stack(results[::-1] if scan.reverse else results, axis=1)
+
+
+def apply_layers(patches: Patches | None, tensor: Array, run: Callable[[Array], Array]) -> Array:
+    """Apply layers to a tensor (batch, ...).
+
+    Parameters
+    ----------
+    patches : :class:`~..patches.Patches`, optional
+        Patches that are cut from images, if the first layer is a convolution.
+    run : function of array (vectors, n_inputs)
+        Computes results (vectors, n_outputs).
+    """
+    if patches is not None:
+        return patches.join(run(patches.cut(tensor)))
+    results = run(tensor.reshape(-1, tensor.shape[-1]))
+    return results.reshape(*tensor.shape[:-1], results.shape[-1])
+
+
+def evaluate_real(graph: Graph, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Compute all nodes of a model in floating point, as :func:`evaluate` does."""
+    def compute(_path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
+        if isinstance(node.computation, Operation):
+            return node.computation.real(*operands)
+        assert isinstance(node.computation, Model)
+        return apply_layers(node.computation.patches, operands[0], node.computation)
+
+    return evaluate(graph, tensors, compute)

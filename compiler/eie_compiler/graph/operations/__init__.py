@@ -1,0 +1,1 @@
+"""Operations of the host between layers, each with one definition."""
