@@ -6,7 +6,7 @@ import torch
 
 from ..compression.prune import prune
 from ..compression.weight_sharing import share_weights
-from .module import FreeWeight, Module, SharedWeight
+from .module import FreeWeight, SharedWeight, Trainable
 
 __all__ = ["Change", "Prune", "Restore", "Share"]
 
@@ -26,7 +26,7 @@ class Prune:
     densities: tuple[float, ...]
     balance: int | None = None
 
-    def __call__(self, module: Module) -> None:
+    def __call__(self, module: Trainable) -> None:
         for number, density in enumerate(self.densities):
             matrix = module.weights[number]().detach()
             kept = prune(matrix.numpy(), density=density, balance=self.balance)
@@ -39,7 +39,7 @@ class Prune:
 class Restore:
     """Restoration: pruned weights learn again from zero (second dense phase of DSD)."""
 
-    def __call__(self, module: Module) -> None:
+    def __call__(self, module: Trainable) -> None:
         for number, weight in enumerate(module.weights):
             matrix = weight().detach()
             module.weights[number] = FreeWeight(matrix, torch.ones_like(matrix, dtype=torch.bool))
@@ -60,7 +60,7 @@ class Share:
     v_width: int
     kmeans_init: str
 
-    def __call__(self, module: Module) -> None:
+    def __call__(self, module: Trainable) -> None:
         for number, weight in enumerate(module.weights):
             matrix = weight().detach()
             kept = matrix != 0

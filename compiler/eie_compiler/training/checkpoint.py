@@ -12,7 +12,7 @@ from eie_hdl.files import open_output
 
 from ..files.untrusted_npz import ArchiveError, read_arrays
 from .errors import TrainingError
-from .module import FreeWeight, Module, SharedWeight
+from .module import FreeWeight, SharedWeight, Trainable
 
 __all__ = ["Progress", "read_checkpoint", "write_checkpoint"]
 
@@ -26,7 +26,7 @@ class Progress:
     records: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
-def write_checkpoint(path: Path, plan: str, progress: Progress, module: Module,
+def write_checkpoint(path: Path, plan: str, progress: Progress, module: Trainable,
                      optimiser: torch.optim.Optimizer) -> None:
     """Write a checkpoint, replacing an existing file atomically.
 
@@ -47,7 +47,7 @@ def write_checkpoint(path: Path, plan: str, progress: Progress, module: Module,
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_checkpoint(path: Path, plan: str, module: Module
+def read_checkpoint(path: Path, plan: str, module: Trainable
                     ) -> tuple[Progress, dict[int, dict[str, torch.Tensor]]]:
     """Restore `module` from a checkpoint.
 

@@ -18,12 +18,12 @@ from .changes import Change
 from .checkpoint import Progress, read_checkpoint, write_checkpoint
 from .data import Data, Part
 from .errors import TrainingError
-from .module import FreeWeight, Module, SharedWeight
+from .module import FreeWeight, SharedWeight, Trainable
 
 __all__ = ["Stage", "error_rate", "train"]
 
 #: Inputs per batch of an evaluation.
-_EVALUATION_BATCH = 5000
+_EVALUATION_BATCH = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Stage:
             raise TrainingError(f"dropout must be below 1, not {self.dropout}")
 
 
-def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0, batch: int = 100,
-          threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
+def train(module: Trainable, data: Data, stages: Sequence[Stage], *, seed: int = 0,
+          batch: int = 100, threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
           on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
           progress: Callable[[str, int, int], None] = lambda step, done, total: None
           ) -> list[dict[str, Any]]:
@@ -143,10 +143,11 @@ def train(module: Module, data: Data, stages: Sequence[Stage], *, seed: int = 0,
     return done.records
 
 
-def error_rate(module: Module, part: Part) -> float | None:
+def error_rate(module: Trainable, part: Part) -> float | None:
     """Share of misclassified inputs, or mean squared error; None without inputs."""
     if not len(part):
         return None
+    module.eval()
     with torch.no_grad():
         scores = torch.cat([module(inputs) for inputs
                             in torch.from_numpy(part.inputs).split(_EVALUATION_BATCH)])
@@ -155,12 +156,14 @@ def error_rate(module: Module, part: Part) -> float | None:
     return float(((scores.numpy() - part.targets) ** 2).mean())
 
 
-def _epoch(module: Module, data: Data, stage: Stage, optimiser: torch.optim.Optimizer, batch: int,
-           epoch: int, generator: torch.Generator) -> dict[str, Any]:
+def _epoch(module: Trainable, data: Data, stage: Stage, optimiser: torch.optim.Optimizer,
+           batch: int, epoch: int, generator: torch.Generator) -> dict[str, Any]:
     inputs, targets = map(torch.from_numpy, (data.train.inputs, data.train.targets))
     dropout = [0.0, *(stage.dropout * density ** 0.5 for density in module.densities[1:])]
     batches = torch.randperm(len(inputs), generator=generator).split(batch)
     total = 0.0
+    module.train()
+    torch.manual_seed(generator.initial_seed())    # for layers that draw their own numbers
     for number, chosen in enumerate(batches):
         rate = stage.rate * (1 - ((epoch - 1) + number / len(batches)) / stage.epochs)
         for group in optimiser.param_groups:
@@ -187,13 +190,13 @@ def _class_scores(scores: Tensor) -> Tensor:
     return scores if scores.shape[1] > 1 else functional.pad(scores, (1, 0))
 
 
-def _optimiser(module: Module, stage: Stage, state: dict[int, dict[str, Tensor]] | None
+def _optimiser(module: Trainable, stage: Stage, state: dict[int, dict[str, Tensor]] | None
                ) -> torch.optim.Optimizer:
     matrices = [weight.matrix for weight in module.weights if isinstance(weight, FreeWeight)]
     codebooks = [weight.codebook for weight in module.weights if isinstance(weight, SharedWeight)]
     optimiser = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": stage.decay},
-         {"params": [*codebooks, *module.biases], "weight_decay": 0.0}], lr=stage.rate, fused=True)
+         {"params": [*codebooks, *module.others], "weight_decay": 0.0}], lr=stage.rate, fused=True)
     if state is not None:
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     return optimiser
@@ -211,36 +214,35 @@ def _reproducible(threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
 
 
-def _check(module: Module, data: Data) -> None:
-    matrices = [weight() for weight in module.weights]
-    n_inputs, n_outputs = matrices[0].shape[1], matrices[-1].shape[0]
+def _check(module: Trainable, data: Data) -> None:
+    n_inputs, n_outputs = module.n_inputs, module.n_outputs
     if data.n_inputs != n_inputs:
-        raise TrainingError(f"data must have {n_inputs} numbers per input, the columns of "
-                            f"layer {module.names[0]!r}, not {data.n_inputs}")
+        raise TrainingError(f"data must have {n_inputs} numbers per input, as the network has, not "
+                            f"{data.n_inputs}")
     n_classes = max(n_outputs, 2)
     if data.classifies and data.n_outputs > n_classes:
         raise TrainingError(f"data must have at most {n_classes} classes for the {n_outputs} "
-                            f"row{'s' * (n_outputs > 1)} of layer {module.names[-1]!r}, not "
-                            f"{data.n_outputs}")
+                            f"output{'s' * (n_outputs > 1)} of the network, not {data.n_outputs}")
     if not data.classifies and data.n_outputs != n_outputs:
-        raise TrainingError(f"data must have {n_outputs} numbers per target, the rows of "
-                            f"layer {module.names[-1]!r}, not {data.n_outputs}")
+        raise TrainingError(f"data must have {n_outputs} numbers per target, as the network has, "
+                            f"not {data.n_outputs}")
 
 
-def _plan(module: Module, data: Data, stages: Sequence[Stage], seed: int, batch: int, threads: int
-          ) -> str:
+def _plan(module: Trainable, data: Data, stages: Sequence[Stage], seed: int, batch: int,
+          threads: int) -> str:
     """Inputs that determine the result of a run, with checksums of weights and data."""
     arrays = [*(tensor.numpy() for tensor in module.state_dict().values()),
               data.train.inputs, data.train.targets]
     return json.dumps({
         "seed": seed, "batch": batch, "threads": threads, "torch": torch.__version__,
         "checksums": [zlib.crc32(array.tobytes()) for array in arrays],
-        "layers": list(zip(module.names, module.relus)),
+        "layers": module.structure,
         "stages": [{**dataclasses.asdict(stage), "change": repr(stage.change)}
                    for stage in stages]})

@@ -12,7 +12,7 @@ from ..model import Model, ModelLayer
 from ..preprocessing import Preprocessing
 from .errors import TrainingError
 
-__all__ = ["FreeWeight", "Module", "SharedWeight"]
+__all__ = ["FreeWeight", "Module", "SharedWeight", "Trainable"]
 
 #: Most weights of a new network, which take 3 GB while they learn; VGG-16 has 124 million in its
 #: fully connected layers.
@@ -80,13 +80,65 @@ class _Lookup(torch.autograd.Function):
         return sums, None
 
 
-class Module(nn.Module):
+class Trainable(nn.Module):
+    """Base class of what :func:`~.loop.train` trains.
+
+    Attributes
+    ----------
+    names : :class:`list` of :class:`str`
+        Name of each weight matrix.
+    weights : :class:`torch.nn.ModuleList` of :class:`FreeWeight` or :class:`SharedWeight`
+        Modules that return each matrix, n_rows × n_cols, when called.
+    """
+
+    def __init__(self, names: Sequence[str], weights: Sequence[FreeWeight | SharedWeight]) -> None:
+        super().__init__()
+        self.names = list(names)
+        self.weights = nn.ModuleList(weights)
+
+    @property
+    def others(self) -> list[nn.Parameter]:
+        """Parameters besides the weights, such as biases."""
+        raise NotImplementedError
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of elements of an input."""
+        raise NotImplementedError
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of elements of an output."""
+        raise NotImplementedError
+
+    @property
+    def structure(self) -> Any:
+        """Description of the computation as plain JSON."""
+        raise NotImplementedError
+
+    @property
+    def densities(self) -> list[float]:
+        """Share of the weights of each matrix that are not pruned."""
+        return [float(kept.mean()) for kept in self.kept]
+
+    @property
+    def density(self) -> float:
+        """Share of the weights of all matrices that are not pruned."""
+        kept = self.kept
+        return float(sum(map(np.count_nonzero, kept)) / sum(matrix.size for matrix in kept))
+
+    @property
+    def kept(self) -> list[NDArray[np.bool_]]:
+        """Mask of the weights of each matrix that are not pruned."""
+        return [(weight.mask if isinstance(weight, FreeWeight) else weight.codes != 0).numpy()
+                for weight in self.weights]
+
+
+class Module(Trainable):
     """Trainable fully connected layers, computed as in :class:`~eie_compiler.model.Model`.
 
     Attributes
     ----------
-    weights : :class:`torch.nn.ModuleList` of :class:`FreeWeight` or :class:`SharedWeight`
-        Modules that return the matrix of each layer when called.
     biases : :class:`torch.nn.ParameterList`
         Bias of each layer.
     """
@@ -94,11 +146,9 @@ class Module(nn.Module):
     def __init__(self, names: Sequence[str], relus: Sequence[bool],
                  weights: Sequence[FreeWeight | SharedWeight], biases: Sequence[Tensor],
                  preprocessing: Preprocessing | None = None) -> None:
-        super().__init__()
+        super().__init__(names, weights)
         self._preprocessing = preprocessing
-        self.names = list(names)
         self.relus = list(relus)
-        self.weights = nn.ModuleList(weights)
         self.biases = nn.ParameterList(biases)
 
     @classmethod
@@ -164,21 +214,24 @@ class Module(nn.Module):
             preprocessing=self._preprocessing)
 
     @property
-    def densities(self) -> list[float]:
-        """Share of the weights of each layer that are not pruned."""
-        return [float(kept.mean()) for kept in self.kept]
+    def others(self) -> list[nn.Parameter]:
+        """Biases."""
+        return list(self.biases)
 
     @property
-    def density(self) -> float:
-        """Share of the weights of all layers that are not pruned."""
-        kept = self.kept
-        return float(sum(map(np.count_nonzero, kept)) / sum(layer.size for layer in kept))
+    def n_inputs(self) -> int:
+        """Columns of the first matrix."""
+        return int(self.weights[0]().shape[1])
 
     @property
-    def kept(self) -> list[NDArray[np.bool_]]:
-        """Mask of the weights of each layer that are not pruned."""
-        return [(weight.mask if isinstance(weight, FreeWeight) else weight.codes != 0).numpy()
-                for weight in self.weights]
+    def n_outputs(self) -> int:
+        """Rows of the last matrix."""
+        return int(self.weights[-1]().shape[0])
+
+    @property
+    def structure(self) -> Any:
+        """Names of the layers, and which of them end in a ReLU."""
+        return list(zip(self.names, self.relus))
 
     def forward(self, x: Tensor, dropout: Sequence[float] | None = None,
                 generator: torch.Generator | None = None) -> Tensor:

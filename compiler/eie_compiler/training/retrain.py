@@ -6,16 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from ..compression.compress import check_options, compress, densities
 from ..model import Model
 from ..network import CompressedNetwork
 from .data import Data
+from .errors import TrainingError
 from .loop import train
 from .module import Module
 from .recipes import pruning_stages, sharing_stage
+from .torch_module import TorchModule
 
-__all__ = ["N_SAMPLES", "Retrained", "compress_with_retraining"]
+__all__ = ["N_SAMPLES", "Retrained", "compress_module", "compress_with_retraining"]
 
 #: Training inputs for which the formats are chosen, unless others are given.
 N_SAMPLES = 10_000
@@ -100,3 +103,65 @@ def compress_with_retraining(
                        act_width=act_width, codebook_width=codebook_width, calibration=samples,
                        nonnegative_inputs=nonnegative_inputs, pins=pins)
     return Retrained(network, records, samples)
+
+
+def compress_module(
+        module: nn.Module, shape: Sequence[int], data: Data, *,
+        density: float | Mapping[str, float] = 1.0, v_width: int = 4, kmeans_init: str = "exact",
+        steps: int = 4, epochs: int = 5, rate: float = 1e-3, decay: float = 1e-2,
+        batch: int = 128, seed: int = 0, threads: int = 1, checkpoint: Path | None = None,
+        resume: bool = False, on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
+        progress: Callable[[str, int, int], None] = lambda step, done, total: None
+        ) -> list[dict[str, Any]]:
+    """Prune and share the weights of any PyTorch module in place, with retraining.
+
+    The weights are those of :class:`~.torch_module.TorchModule`: of Linear, Conv1d, Conv2d, LSTM,
+    GRU and RNN layers. Afterwards each matrix has at most ``2 ** v_width - 1`` distinct values
+    besides zero, which :func:`~..compression.compress.compress` keeps exactly. The gradient of a
+    shared value is the sum of those of its weights, as in Deep Compression.
+
+    Parameters
+    ----------
+    module : :class:`torch.nn.Module`
+        Trained module, with batch normalisations folded into its layers: they would scale the
+        shared values of each row.
+    shape : sequence of :class:`int`
+        Shape of an input without the batch, such as (channels, height, width).
+    data : :class:`~.data.Data`
+        Data to train with, as from :func:`~.data.read_data`; inputs are reshaped to `shape`.
+    density : :class:`float` or mapping of :class:`str` to :class:`float`, above 0 to 1
+        Share of the weights of each matrix that stays, by name of the layer; of an LSTM, GRU or
+        RNN the name is followed by that of its direction: ``lstm.l0``, ``lstm.l0_reverse``.
+        Matrices that are not named keep all weights.
+    v_width, kmeans_init
+        As for :func:`~..compression.compress.compress`.
+    steps, epochs, rate, decay, batch, seed, threads, checkpoint, resume, on_epoch, progress
+        As for :func:`compress_with_retraining`.
+
+    Returns
+    -------
+    list of :class:`dict`
+        One record per epoch, as from :func:`~.loop.train`.
+
+    Raises
+    ------
+    CompressError
+        If an option of the compression is invalid.
+    TrainingError
+        As for :func:`~.loop.train`; if the module has no such layers, or none of a given name.
+    """
+    wrapped = TorchModule(module, shape)
+    if isinstance(density, Mapping):
+        if unknown := sorted(set(density) - set(wrapped.names)):
+            raise TrainingError(f"density must be for {', '.join(wrapped.names)}, not for "
+                                f"{', '.join(unknown)}")
+        shares = [density.get(name, 1.0) for name in wrapped.names]
+    else:
+        shares = [density] * len(wrapped.names)
+    stages = [*pruning_stages(steps if min(shares) < 1 else 0, epochs, shares, rate=rate,
+                              decay=decay, dropout=0),
+              sharing_stage(epochs, v_width=v_width, kmeans_init=kmeans_init, rate=rate)]
+    records = train(wrapped, data, stages, seed=seed, batch=batch, threads=threads,
+                    checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
+    wrapped.release()
+    return records

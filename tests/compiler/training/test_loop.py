@@ -91,9 +91,9 @@ def test_threads_and_determinism_are_as_before_when_it_is_done(data):
 
 
 @pytest.mark.parametrize("shape, message", [
-    ((4, 9), "data must have 9 numbers per input, the columns of layer 'a', not 8"),
-    ((3, 8), "data must have at most 3 classes for the 3 rows of layer 'a', not 4"),
-    ((1, 8), "data must have at most 2 classes for the 1 row of layer 'a', not 4"),
+    ((4, 9), "data must have 9 numbers per input, as the network has, not 8"),
+    ((3, 8), "data must have at most 3 classes for the 3 outputs of the network, not 4"),
+    ((1, 8), "data must have at most 2 classes for the 1 output of the network, not 4"),
 ])
 def test_data_must_fit_the_module(data, shape, message):
     module = Module.from_model(Model((ModelLayer("a", np.ones(shape)),)))

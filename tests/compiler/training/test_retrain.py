@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.errors import CompressError
 from eie_compiler.training import retrain as module
+from eie_compiler.training.errors import TrainingError
 from eie_compiler.training.module import Module
-from eie_compiler.training.retrain import compress_with_retraining
+from eie_compiler.training.retrain import compress_module, compress_with_retraining
 
 
 @pytest.fixture
@@ -51,3 +54,37 @@ def test_options_are_checked_before_training(model, data, monkeypatch, options):
     monkeypatch.setattr(module, "train", None)
     with pytest.raises(CompressError):
         compress_with_retraining(model, data, **options)
+
+
+def convolution():
+    torch.manual_seed(6)
+    return nn.Sequential(nn.Conv2d(1, 8, 2), nn.ReLU(), nn.Flatten(), nn.Linear(24, 4))
+
+
+def test_a_convolution_is_pruned_trained_and_shared_in_place(data):
+    network = convolution()
+    records = compress_module(network, (1, 2, 4), data, density={"3": 0.25}, v_width=3, steps=2,
+                              epochs=5, rate=0.02, batch=16)
+    assert [record["stage"] for record in records if "test" in record] == [
+        "prune 1", "prune 2", "share"]
+    assert records[-1]["densities"] == [1, 0.25]
+    for layer in (network[0], network[3]):
+        assert 2 < len(layer.weight[layer.weight != 0].unique()) <= 7
+    inputs = torch.from_numpy(data.test.inputs.reshape(-1, 1, 2, 4))
+    error = float((network(inputs).argmax(axis=1).numpy() != data.test.targets).mean())
+    assert records[-1]["test"] == pytest.approx(error, abs=0.01)
+    assert error < 0.5 * records[0]["validation"]
+
+
+def test_a_run_that_is_complete_is_restored_from_its_checkpoint(data, tmp_path):
+    options = {"density": 0.5, "epochs": 1, "steps": 1, "checkpoint": tmp_path / "checkpoint.npz"}
+    networks = [convolution(), convolution()]
+    records = [compress_module(network, (1, 2, 4), data, resume=True, **options)
+               for network in networks]
+    assert records[0] == records[1]
+    assert torch.equal(networks[0][0].weight, networks[1][0].weight)
+
+
+def test_a_density_of_no_layer_is_refused(data):
+    with pytest.raises(TrainingError, match="^density must be for 0, 3, not for fc$"):
+        compress_module(convolution(), (1, 2, 4), data, density={"fc": 0.1})
