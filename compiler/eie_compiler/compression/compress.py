@@ -18,6 +18,7 @@ from .decompress import decompress, decompress_layer
 from .equalisation import equalise
 from .offsets import find_folded, fold_offsets
 from .prune import check_pruning, density_of, prune
+from .reconstruction import reconstruct_layer
 from .weight_sharing import check_sharing, share_weights
 
 __all__ = ["check_options", "compress", "densities"]
@@ -25,8 +26,8 @@ __all__ = ["check_options", "compress", "densities"]
 
 def compress(model: Model, *, density: float | Sequence[float] | None = None,
              quality: float | Sequence[float] | None = None, balance: int | None = None,
-             v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
-             codebook_width: int = 16,
+             v_width: int = 4, n_shared: int | None = None, kmeans_init: str = "exact",
+             act_width: int = 16, codebook_width: int = 16, reconstruct: bool = False,
              calibration: NDArray[np.floating[Any]] | None = None, input_magnitude: float = 1.0,
              nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
              progress: Callable[[str], None] = lambda step: None) -> CompressedNetwork:
@@ -46,13 +47,18 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     balance : :class:`int`, optional
         As for :func:`~.prune.prune`. Compile for the same number of PEs, with interleaved rows.
     v_width : :class:`int`, 2 to 8
-        Width of a codebook index in bits: ``2 ** v_width - 1`` shared weights besides zero.
+        Width of a codebook index in bits.
+    n_shared : :class:`int`, optional
+        Most shared weights of a layer besides zero; ``2 ** v_width - 1`` by default.
     kmeans_init : :class:`str`
         As for :func:`~.weight_sharing.share_weights`.
     act_width : :class:`int`
         Width of an activation of the target machine in bits, which the formats use fully.
     codebook_width : :class:`int`
         Width of a codebook entry of the target machine in bits, which the network records.
+    reconstruct : :class:`bool`
+        True to choose codes and shared weights as :func:`~.reconstruction.reconstruct_layer` does,
+        which needs samples.
     calibration, input_magnitude, pins
         Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
         Samples are also used for the weights and biases.
@@ -72,7 +78,7 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
                   input_magnitude=input_magnitude,
                   nonnegative_inputs=nonnegative_inputs, pins=pins)
     shares = densities(model, density=density, quality=quality)
-    n_shared = (1 << v_width) - 1
+    n_shared = n_shared or (1 << v_width) - 1
     if calibration is None:
         model = equalise(model, n_shared)
     else:
@@ -88,7 +94,11 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         importance = None if inputs is None else \
             np.repeat(inputs.var(axis=0), np.diff(sparse.indptr))
         codebook, codes = share_weights(sparse.data, n_shared, kmeans_init, importance=importance)
+        changed = (codebook[codes] != sparse.data).any()
         sparse = csc_array((codes, sparse.indices, sparse.indptr), shape=sparse.shape)
+        if reconstruct and inputs is not None and changed:
+            codebook, sparse = reconstruct_layer(layer.weight, codebook, sparse, inputs)
+        codebook = np.pad(codebook, (0, (1 << v_width) - len(codebook)))
         shared = Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0)
         layers.append(shared if inputs is None else correction.apply(layer, shared, inputs))
     unscaled = CompressedNetwork(tuple(layers), input_frac=0, v_width=v_width,

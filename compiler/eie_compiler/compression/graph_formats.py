@@ -1,0 +1,118 @@
+"""Formats of the tensors of a graph: equal where the graph demands it, and signs that are known."""
+
+from collections.abc import Callable, Mapping
+
+from ..graph.graph import Graph, Scan
+from ..graph.operation import Operation
+from ..model import Model
+from ..network import CompressedNetwork
+from .calibration import fit_frac
+
+__all__ = ["choose_fracs", "find_nonnegative"]
+
+
+def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
+                 ) -> Callable[[str], int]:
+    """Choose the finest formats that hold all numbers seen.
+
+    The result of an operation that keeps the format has that of its operand. The tensors inside a
+    scan have those of the operands and of the result, and a state has that of its next value.
+
+    Parameters
+    ----------
+    magnitudes : mapping of :class:`str` to :class:`float`
+        Greatest magnitude of each input of the graph, and of the result of each node, by path.
+    act_width : :class:`int`
+        Width of an activation in bits.
+
+    Returns
+    -------
+    function of path
+        Fraction bits of an input or of the result of a node.
+    """
+    groups = _Groups()
+    _join(groups, graph, "")
+    greatest: dict[str, float] = {}
+    for path, magnitude in magnitudes.items():
+        group = groups.find(path)
+        greatest[group] = max(greatest.get(group, 0.0), magnitude)
+    return lambda path: fit_frac(greatest[groups.find(path)], act_width)
+
+
+class _Groups:
+    """Groups of paths that are joined in any order."""
+
+    def __init__(self) -> None:
+        self._parents: dict[str, str] = {}
+
+    def find(self, path: str) -> str:
+        """Find the path that represents the group."""
+        while path in self._parents:
+            path = self._parents[path]
+        return path
+
+    def join(self, one: str, other: str) -> None:
+        one, other = self.find(one), self.find(other)
+        if one != other:
+            self._parents[one] = other
+
+
+def _join(groups: _Groups, graph: Graph, prefix: str) -> None:
+    """Join the tensors of a graph that must have one format."""
+    for node in graph.nodes:
+        path, operands = prefix + node.name, [prefix + name for name in node.inputs]
+        computation = node.computation
+        if isinstance(computation, Operation) and computation.keeps_format:
+            groups.join(path, operands[0])
+        elif isinstance(computation, Scan):
+            body = computation.body
+            for name, operand in zip(body.inputs, operands):
+                groups.join(f"{path}/{name}", operand)
+            for state, source in computation.states:
+                groups.join(f"{path}/{state}", f"{path}/{source}")
+            groups.join(path, f"{path}/{body.outputs[0]}")
+            _join(groups, body, f"{path}/")
+
+
+def find_nonnegative(graph: Graph, inputs: Mapping[str, bool] | None = None, prefix: str = ""
+                     ) -> dict[str, bool]:
+    """Find the tensors of a model that are never negative, whatever its inputs are.
+
+    Parameters
+    ----------
+    inputs : mapping of :class:`str` to :class:`bool`, optional
+        True for each input that is never negative. None: none is known to be so.
+    prefix : :class:`str`
+        Path of the graph.
+
+    Returns
+    -------
+    :class:`dict` of :class:`str` to :class:`bool`
+        True for inputs and results of nodes that never are, by path.
+    """
+    inputs = inputs or dict.fromkeys(graph.inputs, False)
+    found = {prefix + name: inputs[name] for name in graph.inputs}
+    for node in graph.nodes:
+        computation, path = node.computation, prefix + node.name
+        operands = [found[prefix + name] for name in node.inputs]
+        if isinstance(computation, (Model, CompressedNetwork)):
+            found[path] = computation.layers[-1].relu
+        elif isinstance(computation, Operation):
+            found[path] = computation.is_nonnegative(*operands)
+        else:
+            found |= _find_in_scan(computation, operands, path)
+            found[path] = found[f"{path}/{computation.body.outputs[0]}"]
+    return found
+
+
+def _find_in_scan(scan: Scan, operands: list[bool], path: str) -> dict[str, bool]:
+    """Find the same in the body of a scan: a state is nonnegative only in all steps."""
+    element, *states = scan.body.inputs
+    known = dict(zip(states, operands[1:] or [True] * len(states)))    # zeros otherwise
+    while True:
+        found = find_nonnegative(scan.body, {element: operands[0], **known}, f"{path}/")
+        lasting = {state: known[state] and found[f"{path}/{source}"]
+                   for state, source in scan.states}
+        if lasting == known:
+            return found
+        known = lasting

@@ -1,0 +1,71 @@
+import numpy as np
+
+from eie_compiler.compression.graph_formats import choose_fracs, find_nonnegative
+from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.model import Model, ModelLayer
+from support.graphs import Sum, accumulator
+
+
+class Same(Sum):
+    """Operation that keeps the format of its operand."""
+
+    keeps_format = True
+
+    def shape(self, one):
+        return one
+
+
+def test_a_format_is_kept_from_an_operand():
+    graph = Graph({"x": (3,)}, (Node("a", Same(), ("x",)), Node("y", Sum(), ("a", "x"))), ("y",))
+    frac_of = choose_fracs(graph, {"x": 1.5, "a": 3.5, "y": 5.0}, 8)
+    assert [frac_of(path) for path in ("x", "a", "y")] == [5, 5, 4]
+
+
+def test_a_state_has_the_format_of_its_next_value_and_of_the_value_it_starts_with():
+    graph = Graph({"x": (4, 3), "start": (3,)}, (Node("y", accumulator(), ("x", "start")),),
+                  ("y",))
+    frac_of = choose_fracs(graph, {"x": 1.5, "start": 0.1, "y/sum": 7.5}, 8)
+    assert [frac_of(path) for path in ("x", "y/x", "start", "y/state", "y/sum", "y")] \
+        == [6, 6, 4, 4, 4, 4]
+
+
+class Never(Sum):
+    """Operation whose results are negative only if operands are."""
+
+    def is_nonnegative(self, *operands):
+        return all(operands)
+
+
+def layers(*, relu):
+    return Model((ModelLayer("fc", np.ones((3, 3)), relu=relu),))
+
+
+def test_signs_are_found_through_nodes():
+    graph = Graph({"x": (3,)}, (
+        Node("a", layers(relu=True), ("x",)), Node("b", layers(relu=False), ("a",)),
+        Node("c", Never(), ("a", "a")), Node("d", Never(), ("a", "b"))), ("d",))
+    assert find_nonnegative(graph) == {"x": False, "a": True, "b": False, "c": True, "d": False}
+
+
+def test_a_state_is_nonnegative_only_if_all_its_values_are():
+    def scan(*nodes):
+        return Scan(Graph({"x": (3,), "s": (3,), "t": (3,)}, nodes, ("u",)),
+                    (("s", "u"), ("t", "s")))
+
+    both = scan(Node("u", Never(), ("x", "t")))
+    negative = scan(Node("v", Never(), ("x", "t")), Node("u", layers(relu=False), ("v",)))
+    for body, expected in ((both, True), (negative, False)):
+        graph = Graph({"x": (4, 3)}, (Node("a", layers(relu=True), ("x",)),
+                                      Node("y", body, ("a",))), ("y",))
+        found = find_nonnegative(graph)
+        assert found["y/x"]
+        assert {found[path] for path in ("y/s", "y/t", "y/u", "y")} == {expected}
+
+
+def test_a_state_that_starts_with_an_operand_of_unknown_sign_is_unknown():
+    body = Graph({"x": (3,), "s": (3,)}, (Node("u", Never(), ("x", "x")),), ("u",))
+    graph = Graph({"x": (4, 3), "start": (3,)}, (
+        Node("a", layers(relu=True), ("x",)),
+        Node("y", Scan(body, (("s", "u"),)), ("a", "start"))), ("y",))
+    found = find_nonnegative(graph)
+    assert (found["y/s"], found["y/u"]) == (False, True)
