@@ -113,6 +113,10 @@ lenet: $(VENV)/.train have-mnist ## train, compress and run LeNet-300-100; MNIST
 dsd: $(VENV)/.train have-mnist ## the effect of dense-sparse-dense training; MNIST=file
 	$(BIN)/python examples/lenet/dsd.py $(MNIST) -o $(BUILD)/dsd
 
+convolutional: $(VENV)/.convolutional have-mnist ## train and compress LeNet-5, a residual and a shuffle network; MNIST=file SEED=n
+	$(BIN)/python examples/convolutional/convolutional.py $(MNIST) --seed $(SEED) \
+	    -o $(BUILD)/convolutional
+
 magika: $(VENV)/.magika ## parts of a published network, compressed without retraining and run
 	$(BIN)/python examples/magika/measure.py -o $(BUILD)/magika
 
@@ -136,12 +140,15 @@ clean: ## remove all build products except .venv
 $(VENV)/.run: EXTRAS := sim,demo
 $(VENV)/.dev: EXTRAS := sim,demo,train,onnx,magika,synth,registers,bench,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train
+$(VENV)/.convolutional: EXTRAS := sim,demo,train,onnx
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
 $(VENV)/.bench: EXTRAS := sim,demo,bench
 $(VENV)/.peers: EXTRAS := sim,demo,synth,bench,peers
-$(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers $(VENV)/.dev: $(VENV)/.run
+$(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers \
+    $(VENV)/.dev: $(VENV)/.run
 
-$(VENV)/.run $(VENV)/.train $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers $(VENV)/.dev: pyproject.toml
+$(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers \
+    $(VENV)/.dev: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/install-packages.sh python3-venv
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
