@@ -67,6 +67,7 @@ COVERED = {
 #: Test files in mirroring folders without a module of their name -> reason.
 WITHOUT_MODULE = {
     "cli/test_outputs.py": "outputs of all commands",
+    "compiler/graph/test_operations.py": "properties of all operations",
     "hdl/ccu/test_ccu_load.py": "part of the tests of ccu.ccu, by subject",
     "hdl/host/test_packet_reader_status.py": "part of the tests of host.packet_reader, by subject",
     "hdl/host/test_packets_and_starts.py": "packets and starts in any order, in several modules",

@@ -9,11 +9,16 @@ from numpy.typing import NDArray
 
 from eie_hdl.numeric import round_shift
 
-__all__ = ["Floats", "GraphError", "Operation", "Shape", "Words", "rescale"]
+__all__ = ["EXTRA_FRAC", "Floats", "GraphError", "Operation", "Shape", "Words", "check_frac",
+           "rescale"]
 
 #: Shape of a tensor, without the batch: (n,) of a vector, (steps, n) of a sequence,
 #: (channels, height, width) of an image.
 Shape = tuple[int, ...]
+
+#: Most fraction bits that a result may have beyond those of an operand. Words have at most 24 bits,
+#: so that exact results fit 64 bits.
+EXTRA_FRAC = 20
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.int64]
@@ -71,6 +76,27 @@ class Operation(abc.ABC):
         return self.keeps_format and all(operands)
 
 
+def check_frac(frac: int, to: int) -> None:
+    """Check the fraction bits `to` of a result against those of an operand.
+
+    Raises
+    ------
+    GraphError
+        If `to` exceeds `frac` by more than :data:`EXTRA_FRAC`.
+    """
+    if to - frac > EXTRA_FRAC:
+        raise GraphError(f"result must have at most {frac + EXTRA_FRAC} fraction bits, "
+                         f"{EXTRA_FRAC} more than an operand, not {to}: choose a coarser format")
+
+
 def rescale(words: Any, frac: int, to: int) -> Any:
-    """Convert words with `frac` fraction bits to `to` fraction bits, rounding half up."""
-    return words << to - frac if to >= frac else round_shift(words, frac - to)
+    """Convert words with `frac` fraction bits to `to` fraction bits, rounding half up.
+
+    Raises
+    ------
+    GraphError
+        If `to` exceeds `frac` by more than :data:`EXTRA_FRAC`.
+    """
+    check_frac(frac, to)
+    # A shift by 62 bits leaves nothing of a word, and fits the integers.
+    return words << to - frac if to >= frac else round_shift(words, min(frac - to, 62))

@@ -1,0 +1,103 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.graph import operations
+from eie_compiler.graph.operation import Operation
+from eie_compiler.graph.operations import (
+    OPERATIONS,
+    Add,
+    Affine,
+    AveragePool,
+    Clip,
+    Concat,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Maximum,
+    MaxPool,
+    Mean,
+    Multiply,
+    Pad,
+    Reshape,
+    Sigmoid,
+    Sign,
+    Slice,
+    Subtract,
+    Tanh,
+    Transpose,
+)
+from support.operations import random_words
+
+IMAGE = (3, 4, 4)
+
+#: An operation of each kind, and the shapes of its operands.
+CASES = [
+    (Add(), [IMAGE, IMAGE]), (Affine(np.array([[[1.5]], [[-0.3]], [[2.0]]]), 0.25), [IMAGE]),
+    (AveragePool((3, 3), (1, 1), (1, 1, 1, 1)), [IMAGE]), (Clip(-0.3, 2.0), [IMAGE]),
+    (Concat(0), [IMAGE, (1, 4, 4)]), (HardSigmoid(0.2, 0.5), [IMAGE]), (HardSwish(), [IMAGE]),
+    (LeakyRelu(0.1), [IMAGE]), (MaxPool((2, 2), (2, 2)), [IMAGE]), (Maximum(), [IMAGE, (4, 4)]),
+    (Mean((1, 2)), [IMAGE]), (Multiply(), [IMAGE, (3, 1, 1)]), (Pad((0, 1, 1), (0, 1, 0)), [IMAGE]),
+    (Reshape((6, 8)), [IMAGE]), (Sigmoid(), [IMAGE]), (Sign(), [IMAGE]),
+    (Slice(2, 1, 4, 2), [IMAGE]), (Subtract(), [IMAGE, IMAGE]), (Tanh(), [IMAGE]),
+    (Transpose((2, 0, 1)), [IMAGE])]
+
+
+def values(operation):
+    return {field.name: getattr(operation, field.name) for field in dataclasses.fields(operation)}
+
+
+def test_all_operations_are_listed():
+    assert {type(operation) for operation, _ in CASES} == set(OPERATIONS.values())
+    assert {name for name in operations.__all__ if name.istitle() or name != name.upper()} \
+        == set(OPERATIONS)
+    assert all(issubclass(one, Operation) and one.__name__ == name
+               for name, one in OPERATIONS.items())
+
+
+@pytest.mark.parametrize("operation, shapes", CASES, ids=lambda case: type(case).__name__)
+def test_an_operation_is_defined_by_its_fields(operation, shapes):
+    fields = values(operation)
+    assert all(isinstance(value, (int, float, str, tuple, np.ndarray)) for value in fields.values())
+    same = OPERATIONS[type(operation).__name__](**fields)
+    x = [np.random.default_rng(1).normal(size=(2, *shape)) for shape in shapes]
+    np.testing.assert_array_equal(same.real(*x), operation.real(*x))
+    if fields:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(operation, next(iter(fields)), 0)
+
+
+@pytest.mark.parametrize("operation, shapes", CASES, ids=lambda case: type(case).__name__)
+def test_words_are_those_of_the_real_numbers(operation, shapes):
+    rng = np.random.default_rng(2)
+    fracs = [12 - (at and not operation.keeps_format) for at in range(len(shapes))]
+    words = [random_words(rng, (5, *shape), 16) for shape in shapes]
+    tensors = [word * 2.0 ** -frac for word, frac in zip(words, fracs)]
+    frac = 12 if operation.keeps_format else 11
+    found = operation.words(*words, fracs=fracs, frac=frac)
+    real = operation.real(*tensors)
+    assert found.dtype == np.int64
+    assert found.shape == real.shape == (5, *operation.shape(*shapes))
+    tolerance = {Sigmoid: 2.0 ** -13.5, Tanh: 2.0 ** -12.5}.get(type(operation), 0)
+    if isinstance(operation, (Affine, LeakyRelu, HardSigmoid)):
+        # Constants have 15 bits.
+        tolerance = (np.abs(real).max() + 1) * 2.0 ** -15
+    assert np.abs(found * 2.0 ** -frac - real).max() <= 0.5 * 2.0 ** -frac + tolerance
+
+
+@pytest.mark.parametrize("operation, shapes", CASES, ids=lambda case: type(case).__name__)
+def test_results_are_never_negative_where_that_is_claimed(operation, shapes):
+    rng = np.random.default_rng(3)
+    for positive in np.ndindex((2,) * len(shapes)):
+        words = [np.abs(word) if one else word for one, word in
+                 zip(positive, (random_words(rng, (9, *shape), 16) for shape in shapes))]
+        if operation.is_nonnegative(*map(bool, positive)):
+            assert operation.words(*words, fracs=[9] * len(shapes), frac=9).min() >= 0
+
+
+def test_words_of_an_empty_batch():
+    for operation, shapes in CASES:
+        words = [np.zeros((0, *shape), np.int64) for shape in shapes]
+        assert operation.words(*words, fracs=[3] * len(shapes), frac=3).shape \
+            == (0, *operation.shape(*shapes))
