@@ -28,6 +28,8 @@ COVERED = {
         "compiler/frontends/test_onnx.py", "needs the models of that file"),
     "eie_compiler.frontends.pytorch_graph": (
         "compiler/frontends/test_pytorch.py", "needs the modules of that file"),
+    "eie_compiler.files.stored_network": (
+        "compiler/files/test_network_file.py", "the networks of that file are stored by it"),
     "eie_sim.cycles.kernel": (
         "sim/cycles/test_model.py", "compiled by Numba, and called by the model alone"),
     "eie_sim.demo.demo": (

@@ -9,23 +9,18 @@ from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 
-from ..accuracy import MIN_GAIN, Meter, Task, choose_task, match_labels
+from ..accuracy import Meter, Task, choose_task, match_labels
 from ..errors import CompileError
 from ..lowering.arithmetic import IntegerNetwork
 from ..model import Model
 from ..network import CompressedNetwork
 from .calibration import check_calibration
 from .equalisation import find_factors
+from .judge import Judge
 from .layer_errors import LayerErrors
 from .losses import Run, count_nonzeros, successive_runs
 
-__all__ = ["AGREEMENT_LIMITS", "LABEL_LIMITS", "measure_fidelity"]
-
-#: Loss of agreement, or of R², against the model up to which a network is good, then doubtful.
-AGREEMENT_LIMITS = (0.01, 0.05)
-
-#: Loss of accuracy, or of R², against labels up to which a network is good, then doubtful.
-LABEL_LIMITS = (0.01, 0.03)
+__all__ = ["measure_fidelity"]
 
 #: Numbers in the widest vector of a batch; bounds the memory.
 _CHUNK = 1 << 18
@@ -83,8 +78,8 @@ def measure_fidelity(model: Model, network: CompressedNetwork, config: EIEConfig
     errors = LayerErrors([] if retrained else find_factors(model, network))
     meters = _measure(data, {name: runs[name] for name in (ideal, machine)}, errors)
     scores = _scores(meters)
-    judge = _Judge.choose(data, {by: each["model"] for by, each in meters.items()},
-                          retrained=retrained)
+    judge = Judge.choose(data.task, len(samples),
+                         {by: each["model"] for by, each in meters.items()}, retrained=retrained)
     found = scores[judge.by]
     verdict = judge.verdict(found[machine])
     if verdict != "good":
@@ -163,58 +158,6 @@ def _measure(data: _Data, runs: Mapping[str, Run], errors: LayerErrors | None = 
 def _scores(meters: Mapping[str, Mapping[str, Meter]]) -> dict[str, dict[str, float]]:
     return {by: {name: meter.score for name, meter in each.items()}
             for by, each in meters.items()}
-
-
-class _Judge(NamedTuple):
-    """Standard of the verdict.
-
-    Attributes
-    ----------
-    by : :class:`str`
-        ``model`` or ``labels``.
-    start : :class:`float`
-        Score before any loss.
-    limits : pair of :class:`float`
-        Loss up to which a network is good, and up to which doubtful.
-    constant : :class:`float`
-        Score of the best constant answer.
-    floor : :class:`float`
-        Score up to which a network is no better than that.
-    """
-
-    by: str
-    start: float
-    limits: tuple[float, float]
-    constant: float
-    floor: float
-
-    @classmethod
-    def choose(cls, data: _Data, meters: Mapping[str, Meter], *, retrained: bool) -> "_Judge":
-        """Judge by the labels, unless the model itself does not fit them."""
-        # One sample of few decides nothing.
-        one = 1 / len(data.samples) if data.task == "classification" else 0.0
-        by_model, by_labels = ((good, max(doubtful, one))
-                               for good, doubtful in (AGREEMENT_LIMITS, LABEL_LIMITS))
-        of_model = meters["model"].constant
-        by_outputs = cls("model", 1.0, by_model, of_model,
-                         min(of_model, 1 - 2 * one) + MIN_GAIN[data.task])
-        if data.labels is None:
-            return by_outputs
-        constant, score = meters["labels"].constant, meters["labels"].score
-        floor = constant + MIN_GAIN[data.task]
-        if retrained:    # the model may never have been trained
-            return cls("labels", max(score, constant), by_labels, constant, floor)
-        if floor < score or score == 1:
-            return cls("labels", score, by_labels, constant, floor)
-        return by_outputs
-
-    def verdict(self, score: float) -> str:
-        """Judge the score of a network."""
-        if score <= self.floor and self.constant < 1:
-            return "bad"
-        loss = round(self.start - score, 9)    # 0.97 - 0.96 exceeds 0.01
-        good, doubtful = self.limits
-        return "good" if loss <= good else "doubtful" if loss <= doubtful + 1e-9 else "bad"
 
 
 def _describe_layers(model: Model, integers: IntegerNetwork, errors: LayerErrors, retrained: bool

@@ -22,7 +22,7 @@ from ..vectors import Vector, first_rows, output_columns
 from .build_manifest import check_columns, check_manifest, check_memory, check_rows
 from .hex_images import ImageError, from_hex, to_hex
 from .json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, write_json
-from .network_file import parse_patches
+from .stored_network import parse_patches
 from .untrusted_npz import ArchiveError, read_arrays
 
 __all__ = ["MANIFEST", "BuildError", "StoredBuild", "manifest_checksum", "read_build",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ..network import CompressedNetwork
-from .network_file import store_layers
+from .stored_network import store_layers
 
 __all__ = ["Storage", "measure_storage"]
 

@@ -1,3 +1,5 @@
+"""Network files of chains, and `eie_compiler.files.stored_network`."""
+
 import dataclasses
 import json
 import re
@@ -220,8 +222,8 @@ def test_a_missing_file_raises_file_not_found(tmp_path):
 
 def test_a_file_of_version_1_is_refused(tmp_path):
     np.savez(tmp_path / "old.npz", kind="eie-network", version=1, v_width=4)
-    with pytest.raises(NetworkError, match="old.npz: version must be 2, not 1: compress the "
-                                           "network again, or use the release that wrote it$"):
+    with pytest.raises(NetworkError, match="old.npz: version must be 2 or 3, not 1: compress "
+                                           "the network again, or use the release that wrote it$"):
         read_network(tmp_path / "old.npz")
 
 
@@ -260,8 +262,8 @@ def test_a_model_is_named_with_its_command(tmp_path):
     (b'{"kind": "eie-network"}',
      "header must be an object with the fields kind, version, v_width, input_frac, patches, "
      "layers, not ['kind']"),
-    (b'{"kind": "eie-network", "version": 3, "new": 1}',
-     "version must be 2, not 3: compress the network again, or use the release that wrote it"),
+    (b'{"kind": "eie-network", "version": 4, "new": 1}',
+     "version must be 2 or 3, not 4: compress the network again, or use the release that wrote it"),
 ])
 def test_a_broken_header_is_refused(saved, text, message):
     write(saved, text, b"")
@@ -270,7 +272,7 @@ def test_a_broken_header_is_refused(saved, text, message):
 
 
 @pytest.mark.parametrize("path, value, message", [
-    (["version"], 2.5, "version must be 2, not 2.5"),
+    (["version"], 2.5, "version must be 2 or 3, not 2.5"),
     (["v_width"], 9, "v_width must be an integer from 2 to 8, not 9"),
     (["input_frac"], -65, "input_frac must be an integer from -64 to 64, not -65"),
     (["input_frac"], True, "header.input_frac must be an integer, not True"),
