@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks import NETWORKS, fold_batch_norms
+from networks import NETWORKS
 from torch import nn
 
 from eie_compiler.files.json_file import write_json
@@ -56,7 +56,6 @@ def make_models(name: str, data: Data, folder: Path, seed: int) -> list[dict[str
     records = train(wrapped, data, stages, checkpoint=folder / "dense.npz", **common)
     wrapped.release()
     export(copy.deepcopy(network), folder / "float.onnx")
-    fold_batch_norms(network)
     records += compress_module(network, SHAPE, data, v_width=V_WIDTH,
                                checkpoint=folder / "sparse.npz", **sparse, **common)
     export(network, folder / "shared.onnx")

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 N_CLASSES = 10
 
@@ -107,17 +106,3 @@ def _convolution(n_inputs: int, n_outputs: int, size: int, *, stride: int = 1, p
     layers = [nn.Conv2d(n_inputs, n_outputs, size, stride, padding, groups=groups, bias=False),
               nn.BatchNorm2d(n_outputs)]
     return nn.Sequential(*layers, *[nn.ReLU()] * relu)
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Fold each batch normalisation into the convolution before it, in place.
-
-    Rows of the weights are then scaled, so this comes before pruning and sharing.
-    """
-    network.eval()
-    for part in network.modules():
-        for name, layer in list(part.named_children()):
-            if isinstance(layer, nn.Sequential) and len(layer) > 1 \
-                    and isinstance(layer[1], nn.BatchNorm2d):
-                setattr(part, name, nn.Sequential(fuse_conv_bn_eval(layer[0], layer[1]),
-                                                  *layer[2:]))

@@ -11,6 +11,7 @@ from torch import nn
 from ..compression.compress import check_options, compress, densities
 from ..model import Model
 from ..network import CompressedNetwork
+from .batch_norms import fold_batch_norms
 from .data import Data
 from .errors import TrainingError
 from .loop import train
@@ -118,13 +119,14 @@ def compress_module(
     The weights are those of :class:`~.torch_module.TorchModule`: of Linear, Conv1d, Conv2d, LSTM,
     GRU and RNN layers. Afterwards each matrix has at most ``2 ** v_width - 1`` distinct values
     besides zero, which :func:`~..compression.compress.compress` keeps exactly. The gradient of a
-    shared value is the sum of those of its weights, as in Deep Compression.
+    shared value is the sum of those of its weights, as in Deep Compression. Before that, batch
+    normalisations are folded by :func:`~.batch_norms.fold_batch_norms`: folded later, they would
+    scale the shared values of each row.
 
     Parameters
     ----------
     module : :class:`torch.nn.Module`
-        Trained module, with batch normalisations folded into its layers: they would scale the
-        shared values of each row.
+        Trained module.
     shape : sequence of :class:`int`
         Shape of an input without the batch, such as (channels, height, width).
     data : :class:`~.data.Data`
@@ -148,8 +150,10 @@ def compress_module(
     CompressError
         If an option of the compression is invalid.
     TrainingError
-        As for :func:`~.loop.train`; if the module has no such layers, or none of a given name.
+        As for :func:`~.loop.train` and :func:`~.batch_norms.fold_batch_norms`; if the module has
+        no such layers, or none of a given name.
     """
+    fold_batch_norms(module, shape)
     wrapped = TorchModule(module, shape)
     if isinstance(density, Mapping):
         if unknown := sorted(set(density) - set(wrapped.names)):

@@ -26,9 +26,7 @@ class TorchModule(Trainable):
     states), as the accelerator has, and a projection has its own. Their zero weights are pruned.
     All other parameters, such as those of a normalisation, train unchanged.
 
-    The module itself keeps its weights until :meth:`release` writes the trained ones to it. Fold
-    batch normalisations into the layers before that: to fold them later would scale rows, so that
-    they no longer share values.
+    The module itself keeps its weights until :meth:`release` writes the trained ones to it.
 
     Parameters
     ----------
