@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
+from ..errors import CompressError
 from ..graph.graph import Graph, Scan
-from ..graph.operation import Operation
+from ..graph.operation import GraphError, Operation
 from ..model import Model
-from ..network import CompressedNetwork
+from ..network import MAX_FRAC, CompressedNetwork
 from .calibration import fit_frac
 
 __all__ = ["choose_fracs", "find_nonnegative"]
@@ -13,7 +16,7 @@ __all__ = ["choose_fracs", "find_nonnegative"]
 
 def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
                  ) -> Callable[[str], int]:
-    """Choose the finest formats that hold all numbers seen.
+    """Choose the finest formats that hold all numbers seen, and that operations can compute.
 
     The result of an operation that keeps the format has that of its operand. The tensors inside a
     scan have those of the operands and of the result, and a state has that of its next value.
@@ -29,6 +32,11 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
     -------
     function of path
         Fraction bits of an input or of the result of a node.
+
+    Raises
+    ------
+    CompressError
+        If an operation cannot compute its result in any format.
     """
     groups = _Groups()
     _join(groups, graph, "")
@@ -36,7 +44,10 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
     for path, magnitude in magnitudes.items():
         group = groups.find(path)
         greatest[group] = max(greatest.get(group, 0.0), magnitude)
-    return lambda path: fit_frac(greatest[groups.find(path)], act_width)
+    fracs = {group: fit_frac(magnitude, act_width) for group, magnitude in greatest.items()}
+    while _coarsen(graph, "", groups, fracs):    # a coarser operand may demand a coarser result
+        pass
+    return lambda path: fracs[groups.find(path)]
 
 
 class _Groups:
@@ -72,6 +83,30 @@ def _join(groups: _Groups, graph: Graph, prefix: str) -> None:
                 groups.join(f"{path}/{state}", f"{path}/{source}")
             groups.join(path, f"{path}/{body.outputs[0]}")
             _join(groups, body, f"{path}/")
+
+
+def _coarsen(graph: Graph, prefix: str, groups: _Groups, fracs: dict[str, int]) -> bool:
+    """Take fraction bits from results that operations cannot compute; return true if any lost some.
+    """
+    changed = False
+    for node in graph.nodes:
+        computation, path = node.computation, prefix + node.name
+        if isinstance(computation, Scan):
+            changed |= _coarsen(computation.body, f"{path}/", groups, fracs)
+        elif isinstance(computation, Operation) and not computation.keeps_format:
+            operands = [fracs[groups.find(prefix + name)] for name in node.inputs]
+            zeros = [np.zeros((1, *graph.shapes[name]), np.int64) for name in node.inputs]
+            group = groups.find(path)
+            while True:
+                try:
+                    computation.words(*zeros, fracs=operands, frac=fracs[group])
+                    break
+                except GraphError as error:
+                    if fracs[group] == -MAX_FRAC:
+                        raise CompressError(f"node {path!r}: {error}") from error
+                    fracs[group] -= 1
+                    changed = True
+    return changed
 
 
 def find_nonnegative(graph: Graph, inputs: Mapping[str, bool] | None = None, prefix: str = ""

@@ -8,8 +8,9 @@ from ..graph.graph import Graph, Scan
 from ..model import Model
 from ..network import CompressedNetwork
 from .decompress import decompress
+from .losses import keep_weights
 
-__all__ = ["decompress_graph", "replace_layers"]
+__all__ = ["decompress_graph", "prune_graph", "replace_layers"]
 
 
 def replace_layers(graph: Graph, replace: Callable[[str, Any], Model | CompressedNetwork],
@@ -41,3 +42,10 @@ def replace_layers(graph: Graph, replace: Callable[[str, Any], Model | Compresse
 def decompress_graph(graph: Graph) -> Graph:
     """Convert a compressed network to a model with its shared weights, as sparse matrices."""
     return replace_layers(graph, lambda path, network: decompress(network))
+
+
+def prune_graph(model: Graph, network: Graph) -> Graph:
+    """Keep those weights of a model that a network has."""
+    networks = {path: node.computation for path, node in network.walk()
+                if isinstance(node.computation, CompressedNetwork)}
+    return replace_layers(model, lambda path, layers: keep_weights(layers, networks[path]))

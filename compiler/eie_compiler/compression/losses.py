@@ -16,7 +16,7 @@ from ..model import Model
 from ..network import CompressedNetwork
 from .decompress import decompress
 
-__all__ = ["Run", "count_nonzeros", "successive_runs"]
+__all__ = ["Run", "count_nonzeros", "keep_weights", "successive_runs"]
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def successive_runs(model: Model, machine: IntegerNetwork, *, retrained: bool) -
     runs: dict[str, Run] = {}
     if not retrained and any(count_nonzeros(before.weight) > after.n_nonzeros
                              for before, after in zip(model.layers, network.layers)):
-        runs["pruning"] = _keep(model, network).vectors
+        runs["pruning"] = keep_weights(model, network).vectors
     runs["retraining" if retrained else "sharing"] = decompress(network).vectors
     runs["activation_rounding"] = _run_rounded(network, None)
     runs["activation_clipping"] = _run_rounded(network, config.act_width)
@@ -67,7 +67,7 @@ def count_nonzeros(weight: NDArray[np.generic] | csc_array) -> int:
     return int(np.count_nonzero(weight if isinstance(weight, np.ndarray) else weight.data))
 
 
-def _keep(model: Model, network: CompressedNetwork) -> Model:
+def keep_weights(model: Model, network: CompressedNetwork) -> Model:
     """Keep those weights of a model that a network has."""
     layers = []
     for layer, kept in zip(model.layers, network.layers):

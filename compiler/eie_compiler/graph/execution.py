@@ -24,6 +24,8 @@ class Execution:
         Width of a word in bits.
     run_layers : function of path and words (vectors, n_inputs)
         Computes the layers of the node of that path: words (vectors, n_outputs).
+    watch : function of path and words (batch, ...)
+        Called with the result of each node except scans, in bodies of scans once for each step.
 
     Attributes
     ----------
@@ -31,10 +33,11 @@ class Execution:
         Number of elements that were beyond their format, of each operation that had any, by path.
     """
 
-    def __init__(self, graph: Graph, width: int, run_layers: Callable[[str, Words], Words]) -> None:
+    def __init__(self, graph: Graph, width: int, run_layers: Callable[[str, Words], Words],
+                 watch: Callable[[str, Words], None] = lambda path, words: None) -> None:
         self._graph = graph
         self._width = width
-        self._run_layers = run_layers
+        self._run_layers, self._watch = run_layers, watch
         self.saturated: dict[str, int] = {}
 
     def run(self, tensors: Mapping[str, Words]) -> dict[str, Words]:
@@ -42,6 +45,11 @@ class Execution:
         return evaluate(self._graph, tensors, self._compute)
 
     def _compute(self, path: str, graph: Graph, node: Node, operands: list[Words]) -> Words:
+        words = self._words(path, graph, node, operands)
+        self._watch(path, words)
+        return words
+
+    def _words(self, path: str, graph: Graph, node: Node, operands: list[Words]) -> Words:
         computation = node.computation
         if isinstance(computation, CompressedNetwork):
             return apply_layers(computation.patches, operands[0],

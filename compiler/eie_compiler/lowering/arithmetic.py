@@ -1,6 +1,7 @@
 """Arithmetic of the machine, layer by layer, without memory images."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,12 @@ from ..vectors import dequantise
 from .fixed_point import choose_formats, fix_preprocessing
 
 __all__ = ["IntegerLayer", "IntegerNetwork"]
+
+#: Density of a matrix above which a dense product in floating point is faster than a sparse one.
+_MIN_DENSITY = 0.05
+
+#: Most weights of a dense matrix; bounds the memory.
+_MAX_DENSE = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,9 +52,25 @@ class IntegerLayer:
 
     def __call__(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Compute words (batch, n_rows) for words (batch, n_cols)."""
+        return saturate(self.exact(words), self.act_width)
+
+    def exact(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Compute words before they saturate."""
         # The format excludes overflow of the accumulator, hence of 64 bits.
-        rounded = round_shift((self.weights @ words.T).T + self.bias, self.shift)
-        return saturate(relu(rounded) if self.relu else rounded, self.act_width)
+        sums = (self.weights @ words.T).T if self._floats is None else \
+            (words.astype(np.float64) @ self._floats).astype(np.int64)
+        rounded = round_shift(sums + self.bias, self.shift)
+        return relu(rounded) if self.relu else rounded
+
+    @functools.cached_property
+    def _floats(self) -> NDArray[np.float64] | None:
+        """Transposed weights as floating-point numbers, if all sums are exact in them, and faster.
+        """
+        n_rows, n_cols = self.weights.shape
+        if self.weights.nnz < _MIN_DENSITY * n_rows * n_cols or n_rows * n_cols > _MAX_DENSE:
+            return None
+        greatest = abs(self.weights).sum(axis=1).max() << self.act_width - 1
+        return self.weights.toarray().T.astype(np.float64) if greatest < 1 << 53 else None
 
 
 class IntegerNetwork:

@@ -2,21 +2,14 @@ import numpy as np
 
 from eie_compiler.compression.graph_formats import choose_fracs, find_nonnegative
 from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.operations import Add, Slice
 from eie_compiler.model import Model, ModelLayer
 from support.graphs import Sum, accumulator
 
 
-class Same(Sum):
-    """Operation that keeps the format of its operand."""
-
-    keeps_format = True
-
-    def shape(self, one):
-        return one
-
-
 def test_a_format_is_kept_from_an_operand():
-    graph = Graph({"x": (3,)}, (Node("a", Same(), ("x",)), Node("y", Sum(), ("a", "x"))), ("y",))
+    graph = Graph({"x": (3,)}, (Node("a", Slice(0, 0, 3), ("x",)), Node("y", Sum(), ("a", "x"))),
+                  ("y",))
     frac_of = choose_fracs(graph, {"x": 1.5, "a": 3.5, "y": 5.0}, 8)
     assert [frac_of(path) for path in ("x", "a", "y")] == [5, 5, 4]
 
@@ -27,6 +20,13 @@ def test_a_state_has_the_format_of_its_next_value_and_of_the_value_it_starts_wit
     frac_of = choose_fracs(graph, {"x": 1.5, "start": 0.1, "y/sum": 7.5}, 8)
     assert [frac_of(path) for path in ("x", "y/x", "start", "y/state", "y/sum", "y")] \
         == [6, 6, 4, 4, 4, 4]
+
+
+def test_a_result_is_as_coarse_as_an_operation_demands():
+    graph = Graph({"x": (3,)}, (Node("a", Add(), ("x", "x")), Node("y", Add(), ("a", "a"))), ("y",))
+    frac_of = choose_fracs(graph, {"x": 2.0 ** 20, "a": 0.0, "y": 2.0 ** -60}, 8)
+    # 20 bits finer than an operand at most.
+    assert [frac_of(path) for path in ("x", "a", "y")] == [-14, 6, 26]
 
 
 class Never(Sum):

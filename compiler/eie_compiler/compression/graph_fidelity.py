@@ -1,0 +1,288 @@
+"""Fidelity of a compressed graph to its model, measured with samples in words of the machine."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.numeric import saturate
+
+from ..accuracy import Meter, Task, choose_task, match_labels
+from ..errors import CompileError
+from ..graph.execution import Execution
+from ..graph.graph import Graph, Node, Scan, apply_layers, evaluate
+from ..graph.operation import Operation, Words
+from ..lowering.arithmetic import IntegerNetwork
+from ..model import Model
+from ..network import CompressedNetwork
+from ..vectors import dequantise, quantise
+from .graph_layers import decompress_graph, prune_graph
+from .graph_samples import check_samples, sample_batches
+from .judge import Judge
+
+__all__ = ["measure_graph_fidelity"]
+
+Floats = NDArray[np.float64]
+
+#: Width of a word that no number exceeds.
+_WIDE = 62
+
+#: Tensors of a batch by path; of a body, one for each step, in order of computation.
+_Tensors = dict[str, list[Floats]]
+
+
+def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
+                           samples: Mapping[str, NDArray[Any]], *,
+                           labels: NDArray[Any] | None = None, task: str | None = None,
+                           pruned: bool = False,
+                           progress: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
+    """Compare a compressed graph, in the arithmetic of a machine, with its model.
+
+    Parameters
+    ----------
+    model, network : :class:`~..graph.graph.Graph`
+        Model, and the network that was made from it.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        Machine, for its widths; its memories do not matter.
+    samples : mapping of :class:`str` to array (n_samples, ...)
+        Samples for each input.
+    labels : array, optional
+        Classes (n_samples,) or numbers (n_samples, ...) that the first output should give.
+    task : ``"classification"`` or ``"regression"``, optional
+        Meaning of the first output; by default as :func:`~..accuracy.choose_task` infers it, with
+        numbers for all that are no vectors.
+    pruned : :class:`bool`
+        True if weights were pruned: the loss that this causes is then measured apart.
+    progress : function of :class:`str`
+        Called with the name of each step as it begins.
+
+    Returns
+    -------
+    :class:`dict`
+        Plain JSON; docs/compression.md lists its keys.
+
+    Raises
+    ------
+    CompressError
+        If samples do not match the model.
+    LabelError
+        If labels do not match the samples, or the task is unknown.
+    """
+    checked = check_samples(model, samples)
+    count = len(next(iter(checked.values())))
+    tasks, truth = _choose_tasks(model, count, labels, task)
+    result: dict[str, Any] = {"samples": count, "task": tasks[model.outputs[0]],
+                              "task_assumed": labels is None and task is None}
+    try:
+        machine = _Machine(network, config)
+    except CompileError as error:
+        nothing: dict[str, Any] = dict.fromkeys(("agreement", "r2", "constant", "labels"))
+        return result | {"verdict": "bad", "cause": "format", "reason": str(error), **nothing,
+                         "bad_outputs": [], "steps": [], "outputs": [], "nodes": []}
+    shared = decompress_graph(network)
+    runs = {"sharing": lambda batch: _evaluate(shared, batch), "arithmetic": machine.run}
+    if pruned:
+        kept = prune_graph(model, network)
+        runs = {"pruning": lambda batch: _evaluate(kept, batch), **runs}
+    meters: dict[str, dict[str, Meter]] = {}    # by output or "labels", then by run
+    for key in (*model.outputs, *(["labels"] if truth is not None else [])):
+        meaning = tasks[model.outputs[0] if key == "labels" else key]
+        meters[key] = {name: Meter(meaning) for name in ("model", *runs)}
+    errors = _Errors()
+    for some, batch in sample_batches(model, checked):
+        progress(f"measuring sample {some.start + 1}")
+        tensors = {"model": _evaluate(model, batch)}
+        tensors |= {name: run(batch) for name, run in runs.items()}
+        errors.add(*(tensors[name] for name in ("model", "sharing", "arithmetic")))
+        for name, found in tensors.items():
+            for output in model.outputs:
+                meters[output][name].add(_rows(found[output]), _rows(tensors["model"][output]))
+            if truth is not None:
+                meters["labels"][name].add(_rows(found[model.outputs[0]]), truth[some])
+    return result | _judge(model, tasks, count, meters) | {
+        "nodes": _describe_nodes(network, errors, machine)}
+
+
+def _choose_tasks(model: Graph, count: int, labels: NDArray[Any] | None, task: str | None
+                  ) -> tuple[dict[str, Task], NDArray[Any] | None]:
+    """Choose the meaning of each output, and check the labels of the first."""
+    tasks: dict[str, Task] = {}
+    for output in model.outputs:
+        shape = model.shapes[output]
+        is_vector = sum(n > 1 for n in shape) <= 1
+        tasks[output] = choose_task(math.prod(shape)) if is_vector else "regression"
+    first = model.outputs[0]
+    n_outputs = math.prod(model.shapes[first])
+    if labels is not None:
+        tasks[first], truth = match_labels(
+            labels.reshape(len(labels), -1) if labels.ndim > 2 else labels, task, n_samples=count,
+            n_outputs=n_outputs)
+        return tasks, truth
+    if task is not None:
+        tasks[first] = choose_task(n_outputs, task=task)
+    return tasks, None
+
+
+def _rows(steps: list[Floats]) -> Floats:
+    """Vectors (batch, n) of a tensor outside of scans."""
+    (tensor,) = steps
+    return tensor.reshape(len(tensor), -1)
+
+
+def _evaluate(model: Graph, batch: Mapping[str, Floats]) -> _Tensors:
+    """Compute all tensors of a model in floating point, bodies of scans included."""
+    found: defaultdict[str, list[Floats]] = defaultdict(list)
+
+    def compute(path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
+        if isinstance(node.computation, Operation):
+            result = node.computation.real(*operands)
+        else:
+            assert isinstance(node.computation, Model)
+            result = apply_layers(node.computation.patches, operands[0], node.computation)
+        found[path].append(result)
+        return result
+
+    computed = evaluate(model, batch, compute)
+    return found | {name: [tensor] for name, tensor in computed.items()}
+
+
+class _Machine:
+    """Network in words.
+
+    Attributes
+    ----------
+    saturated, counts : :class:`dict` of :class:`str` to :class:`int`
+        Of the elements of each input and of the results of each node, by path: number of those
+        beyond their format, and number of all.
+    """
+
+    def __init__(self, network: Graph, config: EIEConfig) -> None:
+        self._network, self._width = network, config.act_width
+        self._layers = {}
+        for path, node in network.walk():
+            if isinstance(node.computation, CompressedNetwork):
+                try:
+                    self._layers[path] = IntegerNetwork(node.computation, config).layers
+                except CompileError as error:
+                    raise CompileError(f"node {path!r}: {error}") from error
+        self._fracs = _all_fracs(network, "")
+        self.saturated: defaultdict[str, int] = defaultdict(int)
+        self.counts: defaultdict[str, int] = defaultdict(int)
+        self._found: defaultdict[str, list[Floats]] = defaultdict(list)
+
+    def run(self, batch: Mapping[str, Floats]) -> _Tensors:
+        """Compute all tensors, as numbers."""
+        self._found.clear()
+        execution = Execution(self._network, self._width, self._run_layers, self._add)
+        words = {}
+        for name, numbers in batch.items():
+            exact = quantise(numbers, self._fracs[name], _WIDE)
+            words[name] = saturate(exact, self._width)
+            self.saturated[name] += int(np.count_nonzero(words[name] != exact))
+            self._add(name, words[name])
+        computed = execution.run(words)
+        for path, clipped in execution.saturated.items():
+            self.saturated[path] += clipped
+        for name, found in computed.items():
+            self._found.setdefault(name, [dequantise(found, self._fracs[name])])
+        return dict(self._found)
+
+    def _add(self, path: str, words: Words) -> None:
+        self.counts[path] += words.size
+        self._found[path].append(dequantise(words, self._fracs[path]))
+
+    def _run_layers(self, path: str, words: Words) -> Words:
+        for layer in self._layers[path]:
+            exact = layer.exact(words)
+            words = saturate(exact, self._width)
+            self.saturated[path] += int(np.count_nonzero(words != exact))
+        return words
+
+
+def _all_fracs(network: Graph, prefix: str) -> dict[str, int]:
+    """Fraction bits of all inputs and nodes, by path."""
+    assert network.fracs is not None
+    fracs = {prefix + name: frac for name, frac in network.fracs.items()}
+    for node in network.nodes:
+        if isinstance(node.computation, Scan):
+            fracs |= _all_fracs(node.computation.body, f"{prefix}{node.name}/")
+    return fracs
+
+
+class _Errors:
+    """Sums of squares of tensors and of their errors, by path."""
+
+    def __init__(self) -> None:
+        self._squares: defaultdict[tuple[str, str], float] = defaultdict(float)
+
+    def add(self, model: _Tensors, shared: _Tensors, machine: _Tensors) -> None:
+        """Count a batch of the model, the shared weights in floating point, and the machine."""
+        for path, steps in machine.items():
+            if path not in model:
+                continue
+            for dense, ideal, fixed in zip(model[path], shared[path], steps, strict=True):
+                for name, numbers in (("model", dense), ("shared", ideal),
+                                      ("error", fixed - dense), ("rounding", fixed - ideal)):
+                    self._squares[path, name] += float((numbers ** 2).sum())
+
+    def ratio(self, path: str, part: str, whole: str) -> float | None:
+        """Root of a ratio of sums; None if the whole is zero."""
+        power = self._squares[path, whole]
+        return (self._squares[path, part] / power) ** 0.5 if power else None
+
+
+def _judge(model: Graph, tasks: Mapping[str, Task], count: int,
+           meters: Mapping[str, Mapping[str, Meter]]) -> dict[str, Any]:
+    """Judge each output by the model, the first one by labels, if there are any; the worst counts.
+    """
+    outputs, judged = [], []
+    for number, output in enumerate(model.outputs):
+        chosen = {"model": meters[output]["model"]}
+        if number == 0 and "labels" in meters:
+            chosen["labels"] = meters["labels"]["model"]
+        judge = Judge.choose(tasks[output], count, chosen)
+        scores = {name: meter.score
+                  for name, meter in meters["labels" if judge.by == "labels" else output].items()}
+        verdict = judge.verdict(scores["arithmetic"])
+        if verdict == "good" and judge.constant == 1:    # which any constant answer would be, too
+            verdict = "doubtful"
+        of_model = meters[output]["arithmetic"].score
+        classifies = tasks[output] == "classification"
+        outputs.append({"name": output, "shape": list(model.shapes[output]), "verdict": verdict,
+                        "agreement": of_model if classifies else None,
+                        "r2": None if classifies else of_model})
+        judged.append((judge, scores))
+    worst = max(range(len(outputs)),
+                key=lambda number: (("good", "doubtful", "bad").index(outputs[number]["verdict"]),
+                                    -number))
+    judge, scores = judged[worst]
+    steps = {"model": judge.start} | {name: scores[name] for name in scores if name != "model"}
+    found, output = outputs[worst], model.outputs[worst]
+    cause = None if found["verdict"] == "good" else "data" if judge.constant == 1 \
+        else list(steps)[int(np.argmax(-np.diff(list(steps.values())))) + 1]
+    by = meters["labels" if judge.by == "labels" else output]
+    labelled = meters.get("labels")
+    return {"verdict": found["verdict"], "cause": cause, "output": output,
+            "task": tasks[output], "agreement": found["agreement"], "r2": found["r2"],
+            "constant": judge.constant,
+            "labels": labelled and {
+                "model": labelled["model"].score, "network": labelled["arithmetic"].score,
+                "constant": labelled["model"].constant, "judge": judge.by == "labels"},
+            "bad_outputs": by["arithmetic"].bad_outputs(by["model"], judge.limits[1]),
+            "steps": [{"step": name, "score": score} for name, score in steps.items()],
+            "outputs": outputs}
+
+
+def _describe_nodes(network: Graph, errors: _Errors, machine: _Machine) -> list[dict[str, Any]]:
+    rows = []
+    for path in (*network.inputs, *(path for path, node in network.walk()
+                                    if not isinstance(node.computation, Scan))):
+        rows.append({"path": path, "error": errors.ratio(path, "error", "model"),
+                     "rounding_error": errors.ratio(path, "rounding", "shared"),
+                     "saturated": machine.saturated[path],
+                     "elements": machine.counts[path]})
+    return rows
