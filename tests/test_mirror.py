@@ -78,6 +78,7 @@ WITHOUT_MODULE = {
     "hdl/test_elaborate_lengths.py": "style of all modules",
     "hdl/test_top_orders.py": "part of the tests of top, by subject",
     "hdl/test_signal_names.py": "names in the Verilog of all modules",
+    "sim/c_driver/test_operations.py": "a header of the C driver",
     "sim/golden/test_model_float.py": "golden.model against floating point, through the compiler",
 }
 

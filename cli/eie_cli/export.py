@@ -36,9 +36,9 @@ def export_command(build: Path, kind: Literal["c", "hex"], name: str, no_driver:
     text. Prints the size of each file.
 
     C: writes the network, its program and the positions of inputs and outputs as constants to
-    NAME.h and NAME.c, and next to them the driver: eie.h, eie.c, eie_registers.h and
-    eie_quantise.h. Together they compile as C99, and the headers as C++17 too. The program supplies
-    a `struct eie_port`, whose functions access the machine.
+    NAME.h and NAME.c, and next to them the driver, eie.c and its headers. Together they compile as
+    C99, and the headers as C++17 too. The program supplies a `struct eie_port`, whose functions
+    access the machine.
 
     hex: writes a file for each memory to the folder images, packets of inputs and the results of
     the golden model to inputs.hex and results.hex, and NAME_bench.v. Compile it with the files of

@@ -522,7 +522,7 @@ def test_driver_needs_no_library(tmp_path, flag):
 
 def test_headers_compile_as_cpp(tmp_path):
     (tmp_path / "user.cpp").write_text(
-        '#include "eie.h"\n#include "eie_quantise.h"\n'
+        '#include "eie.h"\n#include "eie_operations.h"\n#include "eie_quantise.h"\n'
         'int main() { return eie_status_text(EIE_OK) == nullptr || eie_quantise(0.5, 1, 8) != 1; }',
         encoding="utf-8")
     subprocess.run(["gcc", *C_FLAGS, "-c", DRIVER / "eie.c", "-o", tmp_path / "eie.o"], check=True)

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...network import MAX_FRAC
 from ..operation import Floats, GraphError, Operation, Shape, Words, check_frac, rescale
 from .arithmetic import divide, fix_constants, fix_limit
 from .fields import broadcast, check_constant, check_number, is_number, only
-from .sigmoid_table import FRAC, interpolate, round_magnitude
+from .tanh_table import tanh
 
 __all__ = ["Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid", "Sign", "Tanh"]
 
 #: Most fraction bits of the operand of a hard swish, whose square must fit 64 bits.
 _MAX_SWISH_FRAC = 32
+
+#: Most fraction bits of a result of the table.
+_MAX_TABLE_FRAC = 32
 
 
 class _Activation(Operation):
@@ -171,20 +175,16 @@ class Sign(_Activation):
 class Sigmoid(_Activation):
     """Logistic function ``1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2``.
 
-    In words, a table of tanh is interpolated (:func:`~.sigmoid_table.interpolate`), and the
-    difference from 1/2 is rounded half away from zero: results for `x` and `-x` are exactly 1
-    together. The error is at most 2 ** -13.5 and half a step of the result.
+    In words, tanh is that of :func:`~.tanh_table.tanh`, so that results for `x` and `-x` are
+    exactly 1 together. The error is at most 2 ** -13.5 and half a step of the result.
     """
 
     def real(self, *tensors: Floats) -> Floats:
         return 0.5 + 0.5 * np.tanh(0.5 * tensors[0])
 
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
-        if frac < 1:
-            raise GraphError(f"result of a sigmoid must have 1 or more fraction bits, not {frac}: "
-                             "choose a finer format")
-        difference = interpolate(np.abs(tensors[0]), fracs[0] + 1)
-        return (1 << frac - 1) + round_magnitude(tensors[0], difference, FRAC + 1, frac)
+        _check_table_frac("sigmoid", frac, 1)
+        return (1 << frac - 1) + tanh(tensors[0], fracs[0] + 1, frac - 1)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return True
@@ -194,16 +194,22 @@ class Sigmoid(_Activation):
 class Tanh(_Activation):
     """Hyperbolic tangent.
 
-    In words, a table is interpolated (:func:`~.sigmoid_table.interpolate`), and the result is
-    rounded half away from zero, so that it is odd. The error is at most 2 ** -12.5 and half a step
-    of the result.
+    In words, it is that of :func:`~.tanh_table.tanh`, which is odd. The error is at most 2 ** -12.5
+    and half a step of the result.
     """
 
     def real(self, *tensors: Floats) -> Floats:
         return np.tanh(tensors[0])
 
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
-        return round_magnitude(tensors[0], interpolate(np.abs(tensors[0]), fracs[0]), FRAC, frac)
+        _check_table_frac("tanh", frac, -MAX_FRAC)
+        return tanh(tensors[0], fracs[0], frac)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)
+
+
+def _check_table_frac(name: str, frac: int, low: int) -> None:
+    if not low <= frac <= _MAX_TABLE_FRAC:
+        raise GraphError(f"result of a {name} must have from {low} to {_MAX_TABLE_FRAC} fraction "
+                         f"bits, not {frac}: choose another format")

@@ -6,9 +6,9 @@ import numpy as np
 
 from eie_hdl.numeric import round_shift
 
-from ..operation import GraphError, Words
+from ..operation import Words, rescale
 
-__all__ = ["FRAC", "TABLE", "interpolate", "round_magnitude"]
+__all__ = ["FRAC", "TABLE", "interpolate", "tanh"]
 
 #: Entries ``tanh(i / 32)`` with 15 fraction bits, rounded half up, of `i` from 0 to 191. The last
 #: three are 1.
@@ -22,9 +22,6 @@ _LAST = (191 << 8) - 1
 
 #: Fraction bits of an interpolated value.
 FRAC = 23
-
-#: Most fraction bits of a result.
-_MAX_FRAC = 32
 
 
 def interpolate(magnitudes: Words, frac: int) -> Words:
@@ -45,17 +42,10 @@ def interpolate(magnitudes: Words, frac: int) -> Words:
     return (TABLE[at] << 8) + (TABLE[at + 1] - TABLE[at]) * rest
 
 
-def round_magnitude(signs: Words, magnitudes: Words, frac: int, to: int) -> Words:
-    """Convert numbers to `to` fraction bits, rounding magnitudes half up, and apply their signs.
+def tanh(words: Words, frac: int, to: int) -> Words:
+    """Compute ``tanh(word / 2 ** frac)`` with `to` fraction bits.
 
-    Raises
-    ------
-    GraphError
-        If `to` is too great.
+    Magnitudes are rounded half up, so that the function is odd.
     """
-    if to > _MAX_FRAC:
-        raise GraphError(f"result must have at most {_MAX_FRAC} fraction bits, not {to}: choose a "
-                         "coarser format")
-    rounded = magnitudes << to - frac if to >= frac \
-        else round_shift(magnitudes, min(frac - to, 62))
-    return np.where(signs < 0, -rounded, rounded)
+    magnitudes = rescale(interpolate(np.abs(words), frac), FRAC, to)
+    return np.where(words < 0, -magnitudes, magnitudes)

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from eie_compiler.graph.operation import GraphError
-from eie_compiler.graph.operations.sigmoid_table import (
-    FRAC,
-    TABLE,
-    interpolate,
-    round_magnitude,
-)
+from eie_compiler.graph.operations.tanh_table import FRAC, TABLE, interpolate, tanh
 
 
 def test_entries_are_of_16_bits_without_sign():
@@ -40,10 +34,8 @@ def test_the_greatest_arguments_are_safe(frac):
 
 
 def test_magnitudes_are_rounded_half_up_and_take_the_sign():
-    signs, magnitudes = np.array([1, 1, 0, -1, -1]), np.array([2, 3, 2, 2, 3])
-    assert round_magnitude(signs, magnitudes, 2, 0).tolist() == [1, 1, 1, -1, -1]
-    assert round_magnitude(signs, magnitudes, 2, 5).tolist() == [16, 24, 16, -16, -24]
-    assert round_magnitude(signs, magnitudes, 23, -64).tolist() == [0, 0, 0, 0, 0]
-    with pytest.raises(GraphError, match="^result must have at most 32 fraction bits, not 33: "
-                                         "choose a coarser format$"):
-        round_magnitude(signs, magnitudes, 2, 33)
+    words = np.array([-96, -32, 0, 32, 96])
+    magnitudes = TABLE[[96, 32, 0, 32, 96]]
+    for to in (-64, 3, 15, 20):
+        rounded = np.floor(magnitudes * 2.0 ** (to - 15) + 0.5)
+        np.testing.assert_array_equal(tanh(words, 5, to), np.sign(words) * rounded)
