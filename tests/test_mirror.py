@@ -30,6 +30,12 @@ COVERED = {
         "compiler/frontends/test_pytorch.py", "needs the modules of that file"),
     "eie_compiler.files.stored_network": (
         "compiler/files/test_network_file.py", "the networks of that file are stored by it"),
+    "eie_compiler.lowering.csc_decode": (
+        "compiler/lowering/test_csc.py", "decodes what that file encodes"),
+    "eie_compiler.lowering.load": (
+        "compiler/lowering/test_programs.py", "makes the load of that file's programs"),
+    "eie_compiler.lowering.lowered_network": (
+        "compiler/lowering/test_compile.py", "the first half of that compilation"),
     "eie_sim.cycles.kernel": (
         "sim/cycles/test_model.py", "compiled by Numba, and called by the model alone"),
     "eie_sim.demo.demo": (

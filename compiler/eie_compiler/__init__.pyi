@@ -12,6 +12,7 @@ from .files.json_file import SCHEMA_VERSION as SCHEMA_VERSION
 from .files.network_file import read_network as read_network, write_network as write_network
 from .frontends import FrontEndError as FrontEndError, read_model as read_model
 from .lowering.compile import compile_network as compile_network
+from .lowering.programs import compile_programs as compile_programs
 from .model import Model as Model, ModelError as ModelError, ModelLayer as ModelLayer
 from .network import (
     CompressedNetwork as CompressedNetwork,

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie_hdl.format import Layouts, Memory, n_beats
 from eie_hdl.numeric import limits
 
 from .files.build_folder import StoredBuild, read_build, write_build, write_images
 from .preprocessing import find_saturated, quantise_inputs
 from .remedies import advise
-from .vectors import Vector, VectorError, input_packets
+from .vectors import Vector, VectorError, input_packets, n_input_words, packet
 
 __all__ = ["Build", "Words"]
 
@@ -108,6 +109,19 @@ class Build(StoredBuild):
         """
         return input_packets(self.config, self.input, words, buffer=buffer,
                              whole_rows=not self.input_stride)
+
+    def clearing_packets(self) -> list[NDArray[np.uint64]]:
+        """Make the packets that clear the last row of each input buffer.
+
+        There are none if inputs fill their rows. Otherwise the elements after an input must be
+        zero: the images clear them, but other programs of the load may overwrite them.
+        """
+        n_pe = self.config.n_pe
+        if not self.input_stride or n_input_words(self.config, self.input) % n_pe == 0:
+            return []
+        zeros = np.zeros((n_pe, n_beats(Layouts.of(self.config).act_word)), np.uint64)
+        return [packet(self.config, Memory.INPUT, zeros, address=self.input_words - 1,
+                       buffer=buffer) for buffer in range(self.input_buffers)]
 
     def range_of(self, vector: Vector) -> tuple[float, float]:
         """Compute the least and the greatest number of a vector's format.

@@ -1,6 +1,6 @@
 """Errors of compression and compilation."""
 
-__all__ = ["CompileError", "CompressError", "require_words"]
+__all__ = ["CompileError", "CompressError", "describe_shortage"]
 
 
 class CompileError(ValueError):
@@ -11,9 +11,9 @@ class CompressError(ValueError):
     """Weights or options that cannot be compressed; the message names the layer or option."""
 
 
-def require_words(memory: str, needed: int, available: int, parameter: str, *,
-                  where: str = "", instead: str = "", raise_to: int | None = None) -> None:
-    """Check that a memory has as many words as the network needs.
+def describe_shortage(memory: str, needed: int, available: int, parameter: str, *,
+                      where: str = "", instead: str = "", raise_to: int | None = None) -> str:
+    """Describe what is missing if a memory has fewer words than a network needs.
 
     Parameters
     ----------
@@ -22,11 +22,11 @@ def require_words(memory: str, needed: int, available: int, parameter: str, *,
     raise_to : :class:`int`, optional
         Required value of a parameter that does not count words.
 
-    Raises
-    ------
-    CompileError
-        If it has fewer; the message names the memory, both numbers and the parameter to raise.
+    Returns
+    -------
+    :class:`str`
+        Memory, both numbers and the parameter to raise. Empty if the words suffice.
     """
-    if needed > available:
-        raise CompileError(f"{memory} must have {needed} words{where}, not {available}: "
-                           f"raise {parameter} to {raise_to or needed} or more{instead}")
+    return "" if needed <= available else (
+        f"{memory} must have {needed} words{where}, not {available}: "
+        f"raise {parameter} to {raise_to or needed} or more{instead}")

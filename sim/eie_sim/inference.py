@@ -275,7 +275,7 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
                           + (f", which is now {former!r}" if former else ""))
     prepared, saturated = _prepare(build, inputs, words=words)
     start = time.perf_counter()
-    model = GoldenModel(build.config, build.images)
+    model = GoldenModel(build.config, build.images, build.first_descriptor)
     placed, statistics = model.run_counted(scatter(build.input, prepared,
                                                    build.config.n_pe), build.input.base_word)
     expected = [gather(vector, output) for vector, output in zip(build.outputs, placed)]
@@ -336,7 +336,7 @@ def _find_bound(build: Build, broadcasts: NDArray[np.int64], entries: NDArray[np
     """Lower bound of the mean cycles of inferences back to back."""
     config = build.config
     sent = sum(n_result_beats(config, n)
-               for n in output_columns(config, build.images["ccu.program"]))
+               for n in output_columns(config, build.program))
     received = build.input_packets(np.zeros((1, len(build.input.columns)), np.int64)).size
     return float(max(broadcasts.mean(), entries.mean(axis=0).max(), received, sent))
 

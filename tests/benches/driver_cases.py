@@ -3,6 +3,7 @@
 The environment variable EIE_JOB names a folder with two networks for the machine.
 """
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -69,6 +70,38 @@ def images(machine, build):
 def another_network_is_loaded_without_a_reset(machine):
     for name in ("first", "second", "first"):
         check(machine, load(machine, name))
+
+
+@with_x
+def programs_of_two_loads_run_in_any_order(machine):
+    builds = {path.name: Build.load(path) for path in
+              sorted(Path(os.environ["EIE_JOB"], "programs").iterdir())}
+    order = ["large", "narrow", "wide", "narrow", "even", "wide", "even", "large", "even"]
+    for seed, name in enumerate(order):
+        before = machine.bus.statistics["packets"]
+        machine.select(builds[name])
+        is_loaded = machine.bus.statistics["packets"] - before > 2
+        assert is_loaded == ("large" in (name, order[seed - 1]))
+        check(machine, builds[name], seed=seed, batch=2, read_counters=bool(seed % 2))
+
+
+@on_host
+def a_flipped_bit_of_a_program_changes_its_results_and_no_others(machine):
+    narrow, wide, even = (Build.load(Path(os.environ["EIE_JOB"], "programs", name))
+                          for name in ("narrow", "wide", "even"))
+    image = even.images["pe_2.spmat"].copy()
+    image[-1, 0] ^= np.uint64(1)    # an entry of the last program of the load
+    machine.load(dataclasses.replace(even, images={**even.images, "pe_2.spmat": image}))
+    machine._loaded = even, machine._loaded[1]
+    for build in (narrow, wide):
+        machine.select(build)
+        check(machine, build)
+    machine.select(even)
+    try:
+        check(machine, even)
+    except AssertionError:
+        return
+    raise RuntimeError("the flipped bit must change results")
 
 
 @with_x

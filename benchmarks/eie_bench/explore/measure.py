@@ -8,9 +8,8 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from eie_compiler.errors import CompileError
-from eie_compiler.lowering.compile import compile_network, require_pointers
-from eie_compiler.lowering.csc import require_entries
-from eie_compiler.lowering.memory_map import place_activations
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.lowered_network import measure_needs
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import clog2
 from eie_hdl.format import Layouts
@@ -152,9 +151,8 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     walked = macs + total["paddings"]
     entries = np.stack([step.entries for step in runs[0] if not step.n_sent], axis=1)
     network = CompressedNetwork((layer,), input_frac=0, v_width=clog2(len(layer.codebook)))
-    require_entries(config, [entries])
-    ptr_words = require_pointers(config, network)
-    place_activations(config, network, [False] * len(network.layers))
+    needs = measure_needs(config, network, [True], [entries], [])
+    needs.require_fit(config)
     word_bits = config.entry_width * config.entries_per_word
     spmat_words = -(-int(entries.sum(axis=(1, 2)).max()) // config.entries_per_word)
     return Measurement(
@@ -163,7 +161,7 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
         pe_activity=walked / (cycles * config.n_pe), real_work=macs / walked if walked else 1.0,
         **{name: total[name] for name in total if name in Measurement._fields and name != "cycles"},
         word_bits=word_bits, spmat_nj=total["spmat_reads"] * read_pj(word_bits) / 1000,
-        spmat_words=spmat_words, ptr_words=ptr_words)
+        spmat_words=spmat_words, ptr_words=needs.pointer_words)
 
 
 def _add_end_to_end(found: Measurement, machine: Machine, given: GivenLayer,

@@ -19,7 +19,13 @@ from ..network import NetworkError
 from ..patches import PatchError, Patches
 from ..preprocessing import FixedPreprocessing, PreprocessingError
 from ..vectors import Vector, first_rows, output_columns
-from .build_manifest import check_columns, check_manifest, check_memory, check_rows
+from .build_manifest import (
+    check_columns,
+    check_first_descriptor,
+    check_manifest,
+    check_memory,
+    check_rows,
+)
 from .hex_images import ImageError, from_hex, to_hex
 from .json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, write_json
 from .stored_network import parse_patches
@@ -53,7 +59,7 @@ class StoredBuild:
         Machine that the build is for.
     images : :class:`dict` of :class:`str` to uint64, n_words × n_beats
         Contents of each memory instance, as from :func:`~eie_hdl.packing.pack`; the remaining
-        words are zero. The program starts at descriptor 0.
+        words are zero. Builds of one load share this object.
     input : :class:`Vector`
         Placement of the inputs.
     input_words, input_stride : :class:`int`
@@ -68,6 +74,8 @@ class StoredBuild:
         Offset and scale of each input, in integers.
     nonnegative_inputs : :class:`bool`
         True if words of inputs must not be negative, as the formats rely on it.
+    first_descriptor : :class:`int`
+        Descriptor at which the program starts.
     report : :class:`dict`
         Build report: sizes, formats, bounds and entry balance; see docs/build-folder.md.
     """
@@ -83,6 +91,12 @@ class StoredBuild:
     patches: Patches | None = None
     preprocessing: FixedPreprocessing | None = None
     nonnegative_inputs: bool = False
+    first_descriptor: int = 0
+
+    @property
+    def program(self) -> NDArray[np.uint64]:
+        """Descriptors from the first one of the program."""
+        return self.images["ccu.program"][self.first_descriptor:]
 
     @property
     def input_buffers(self) -> int:
@@ -139,6 +153,7 @@ def _write(folder: Path, build: StoredBuild) -> None:
         "patches": build.patches and dataclasses.asdict(build.patches),
         **({"preprocessing": True} if build.preprocessing is not None else {}),
         **({"nonnegative_inputs": True} if build.nonnegative_inputs else {}),
+        **({"first_descriptor": build.first_descriptor} if build.first_descriptor else {}),
         "input_words": build.input_words, "input_buffers": build.input_buffers,
         "input_stride": build.input_stride,
         "sent": [names.index(vector.name) for vector in build.outputs],
@@ -175,12 +190,19 @@ def read_build(folder: str | Path) -> StoredBuild:
             images[instance] = from_hex(image, _read(folder, name, manifest["files"]))
         except ImageError as error:
             raise BuildError(f"{folder / name}: {error}") from error
+    first_descriptor = manifest.get("first_descriptor", 0)
+    program = images["ccu.program"][first_descriptor:]
+    try:
+        check_first_descriptor(first_descriptor, config, images["ccu.program"])
+        check_memory(manifest["report"]["memory"], config, images)
+    except JsonError as error:
+        raise BuildError(f"{folder / MANIFEST}: {error}") from error
     _read(folder, _VECTORS, manifest["files"])
     try:
         columns = read_arrays(folder / _VECTORS)
         check_columns(manifest["vectors"], columns, config, input_words=manifest["input_words"],
                       dead_inputs=manifest["report"]["dead_inputs"], sent=manifest["sent"],
-                      sent_columns=output_columns(config, images["ccu.program"]))
+                      sent_columns=output_columns(config, program))
         vectors = {key: Vector(columns=columns[key], **fields)
                    for key, fields in manifest["vectors"].items()}
         preprocessing = _make_preprocessing(columns) if manifest.get("preprocessing") else None
@@ -190,9 +212,7 @@ def read_build(folder: str | Path) -> StoredBuild:
     except (ArchiveError, JsonError, PreprocessingError) as error:
         raise BuildError(f"{folder / _VECTORS}: {error}") from error
     try:
-        check_memory(manifest["report"]["memory"], config, images)
-        check_rows(manifest["vectors"], manifest["sent"],
-                   *first_rows(config, images["ccu.program"]))
+        check_rows(manifest["vectors"], manifest["sent"], *first_rows(config, program))
     except JsonError as error:
         raise BuildError(f"{folder / MANIFEST}: {error}") from error
     layers = tuple(vectors[f"layer{number}"] for number in range(len(vectors) - 1))
@@ -205,7 +225,8 @@ def read_build(folder: str | Path) -> StoredBuild:
                input_stride=manifest["input_stride"], layers=layers,
                outputs=tuple(layers[number] for number in manifest["sent"]),
                report=manifest["report"], patches=patches, preprocessing=preprocessing,
-               nonnegative_inputs=manifest.get("nonnegative_inputs", False))
+               nonnegative_inputs=manifest.get("nonnegative_inputs", False),
+               first_descriptor=first_descriptor)
 
 
 def _make_preprocessing(arrays: Mapping[str, NDArray[Any]]) -> FixedPreprocessing:

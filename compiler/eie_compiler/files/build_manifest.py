@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
 
 from ..network import MAX_FRAC, NetworkError, check_int, check_name
 from ..vectors import NOT_SENT
 from .json_file import JsonError, check_fields
 
-__all__ = ["check_columns", "check_manifest", "check_memory", "check_rows", "describe_memory"]
+__all__ = ["check_columns", "check_first_descriptor", "check_manifest", "check_memory",
+           "check_rows", "describe_memory"]
 
 _FIELDS = {"schema_version": int, "kind": str, "format": int, "config": dict, "vectors": dict,
            "input_words": int, "input_buffers": int, "input_stride": int, "sent": list,
            "report": dict, "files": dict, "checksum": str}
-_OPTIONAL_FIELDS = {"patches": (dict, NoneType), "preprocessing": bool, "nonnegative_inputs": bool}
+_OPTIONAL_FIELDS = {"patches": (dict, NoneType), "preprocessing": bool, "nonnegative_inputs": bool,
+                    "first_descriptor": int}
 _VECTOR_FIELDS = {"name": str, "base_word": int, "frac": int}
 
 #: Fields of the report that programs read; it may have more.
@@ -65,6 +68,7 @@ def check_manifest(manifest: Mapping[str, Any], config: EIEConfig, files: Collec
     check_int("input_words", n_words, 1, n_rows // manifest["input_buffers"])
     check_int("input_stride", manifest["input_stride"],
               *((0, 0) if manifest["input_buffers"] == 1 else (n_words, n_rows - n_words)))
+    check_int("first_descriptor", manifest.get("first_descriptor", 0), 0, config.program_depth - 1)
     sent = manifest["sent"]
     if not sent or not all(type(number) is int and 0 <= number < len(names) for number in sent) \
             or sorted(set(sent)) != sent:
@@ -72,6 +76,21 @@ def check_manifest(manifest: Mapping[str, Any], config: EIEConfig, files: Collec
                         f"not {reprlib.repr(sent)}")
     check_fields("files", manifest["files"], dict.fromkeys(files, str))
     _check_report(manifest["report"], config, manifest["vectors"], memories)
+
+
+def check_first_descriptor(first: int, config: EIEConfig, program: NDArray[np.uint64]) -> None:
+    """Check that a program begins at a descriptor: at 0, or after the end of another program.
+
+    Raises
+    ------
+    JsonError
+        If another program, or none, is there.
+    """
+    final = unpack(Layouts.of(config).descriptor, program)["final"]
+    if first and (first >= len(final) or not final[first - 1]):
+        firsts = [0, *(np.flatnonzero(final)[:-1] + 1).tolist()]
+        raise JsonError(f"first_descriptor must be the beginning of a program, "
+                        f"{', '.join(map(str, firsts))}, not {first}")
 
 
 def check_columns(vectors: Mapping[str, Mapping[str, Any]], columns: Mapping[str, NDArray[Any]],

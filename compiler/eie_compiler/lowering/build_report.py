@@ -1,29 +1,32 @@
 """Build reports: sizes, entry balance, formats and bounds, as plain JSON."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 
-from ..files.build_manifest import describe_memory
-from ..network import CompressedNetwork, Layer
+from ..network import Layer
 from .csc import Encoded
-from .dead_rows import LiveNetwork
 from .fixed_point import LayerFormat, layers_with_inputs, measure_precision
+from .lowered_network import LoweredNetwork
 from .program import LayerPlan
 from .row_mapping import n_slots
 
-__all__ = ["describe_build"]
+__all__ = ["describe_program"]
 
 
-def describe_build(config: EIEConfig, network: CompressedNetwork, live: LiveNetwork, mapping: str,
-                   plans: list[LayerPlan], encoded: list[Encoded],
-                   images: Mapping[str, NDArray[np.uint64]], act_words: int) -> dict[str, Any]:
-    """Make the report of a build; docs/build-folder.md defines each number."""
+def describe_program(config: EIEConfig, lowered: LoweredNetwork, plans: list[LayerPlan],
+                     encoded: list[Encoded]) -> dict[str, Any]:
+    """Make the report of a build, but for its memories; docs/build-folder.md defines each number.
+
+    Parameters
+    ----------
+    lowered : :class:`~.lowered_network.LoweredNetwork`
+        Network of the program.
+    plans, encoded
+        Program and entries of its layers.
+    """
+    live = lowered.live
     layers = [
         {"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
          "dead_rows": {"unread": unread.tolist(), "constant": constant.tolist()},
@@ -37,13 +40,12 @@ def describe_build(config: EIEConfig, network: CompressedNetwork, live: LiveNetw
         # The formats were chosen for the whole network, whose precision they determine.
         for layer, unread, constant, plan, chosen, entries, inputs in zip(
             live.network.layers, live.unread, live.constant, plans, live.formats, encoded,
-            layers_with_inputs(config, network))]
+            layers_with_inputs(config, lowered.whole))]
     return {
-        "mapping": mapping, "dead_inputs": network.layers[0].n_cols - len(live.inputs),
-        "layers": layers,
+        "mapping": lowered.mapping,
+        "dead_inputs": lowered.whole.layers[0].n_cols - len(live.inputs), "layers": layers,
         "total": {name: sum(layer[name] for layer in layers)
-                  for name in ("nonzeros", "entries", "paddings", "macs_dense_input")},
-        "memory": describe_memory(config, images, act_words)}
+                  for name in ("nonzeros", "entries", "paddings", "macs_dense_input")}}
 
 
 def _describe_work(config: EIEConfig, layer: Layer, plan: LayerPlan,

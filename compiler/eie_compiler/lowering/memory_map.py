@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 
-from ..errors import require_words
-from ..network import CompressedNetwork
+from ..network import CompressedNetwork, Layer
 from .row_mapping import n_slots
 
-__all__ = ["ActMap", "n_words", "place_activations"]
+__all__ = ["ActMap", "count_bias_words", "n_words", "place_activations", "widest_vectors"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +29,7 @@ class ActMap:
     overwrites_result : :class:`tuple` of :class:`bool`
         For each layer, true if its results share rows with results that go to the host.
     n_words : :class:`int`
-        Number of rows used.
+        Rows from the first to the last that is used.
     """
 
     biases: tuple[int, ...]
@@ -46,8 +45,22 @@ def n_words(n_elements: int, n_pe: int) -> int:
     return -(-n_slots(n_elements, n_pe) // ACTS_PER_WORD)
 
 
-def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Sequence[bool]
-                      ) -> ActMap:
+def count_bias_words(config: EIEConfig, network: CompressedNetwork) -> int:
+    """Compute the rows of the biases of all layers."""
+    return sum(n_words(layer.n_rows, config.n_pe) for layer in network.layers)
+
+
+def widest_vectors(config: EIEConfig, network: CompressedNetwork) -> tuple[int, str]:
+    """Compute the least rows that the vectors need; return them and the layer that needs them."""
+    def count(layer: Layer) -> int:
+        return sum(n_words(elements, config.n_pe) for elements in (layer.n_cols, layer.n_rows))
+
+    widest = max(network.layers, key=count)
+    return count(widest), widest.name
+
+
+def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Sequence[bool], *,
+                      first_bias: int = 0, first_vector: int | None = None) -> ActMap:
     """Place the biases first, then the vectors from both ends of the space after them.
 
     A vector is live from the layer that computes it to the layer that reads it, so only successive
@@ -64,16 +77,23 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
     ----------
     sent : sequence of :class:`bool`
         For each layer, true if its results go to the host.
+    first_bias : :class:`int`
+        First row of the biases.
+    first_vector : :class:`int`, optional
+        First row of the vectors, after the biases of all programs of the load. Default: after the
+        biases of this one.
 
-    Raises
-    ------
-    CompileError
-        If the SRAM is too small.
+    Returns
+    -------
+    :class:`ActMap`
+        Placement, which exceeds the SRAM if this has fewer rows than the biases and
+        :func:`widest_vectors` need.
     """
-    biases, base = [], 0
+    biases, base = [], first_bias
     for layer in network.layers:
         biases.append(base)
         base += n_words(layer.n_rows, config.n_pe)
+    base = base if first_vector is None else first_vector
     elements = [network.layers[0].n_cols, *(layer.n_rows for layer in network.layers)]
     sizes = [n_words(count, config.n_pe) for count in elements]
     n_input, results = sizes[0], sizes[1:]
@@ -92,12 +112,7 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
         if top + 2 * n_input <= config.act_depth:
             return make_map((top, *vectors), top + 2 * n_input, input_stride=n_input)
 
-    pairs = [a + b for a, b in zip(sizes, sizes[1:])]
-    widest = network.layers[pairs.index(max(pairs))].name
     vectors, top = _alternate(base, sizes)
-    require_words("activation SRAM", top, config.act_depth, "act_depth",
-                  where=f" ({base} of biases, {max(pairs)} of inputs and outputs of layer "
-                        f"{widest!r})", instead=", or n_pe")
     return make_map(vectors, top)
 
 

@@ -9,8 +9,7 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts, last_element
 from eie_hdl.packing import pack
 
-from ..errors import require_words
-from .row_mapping import n_slots
+from .row_mapping import n_slots, n_tiles
 
 __all__ = ["LayerPlan", "pack_program"]
 
@@ -55,11 +54,11 @@ class LayerPlan:
 
     def n_tiles(self, config: EIEConfig) -> int:
         """Compute the number of tiles of the layer."""
-        return -(-n_slots(self.rows, config.n_pe) // config.acc_depth)
+        return n_tiles(config, self.rows)
 
 
 def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool,
-                 in_regions: bool) -> NDArray[np.uint64]:
+                 in_regions: bool, first_pointer: int = 0) -> NDArray[np.uint64]:
     """Pack the program: the tiles of each layer, and an output where its results are sent.
 
     Parameters
@@ -69,24 +68,21 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool
         single one, which is therefore not free before the program has ended.
     in_regions : :class:`bool`
         True if all vectors are in the region of the program's buffer; False if only the input is.
-
-    Raises
-    ------
-    CompileError
-        If the program memory is too small.
+    first_pointer : :class:`int`
+        Pointer of the first column of the first tile.
     """
     fields: list[dict[str, int]] = []
-    ptr_base = 0
+    ptr_base = first_pointer
     for layer in layers:
-        n_tiles = layer.n_tiles(config)
-        for tile in range(n_tiles):
+        last_tile = layer.n_tiles(config) - 1
+        for tile in range(last_tile + 1):
             slots = min(config.acc_depth,
                         n_slots(layer.rows, config.n_pe) - tile * config.acc_depth)
             row = tile * config.tile_words
             fields.append({
                 "source": layer.source, "offset_source": in_regions or layer.reads_input,
                 "offset_destination": in_regions,
-                "frees_input": two_inputs and layer.reads_input and tile == n_tiles - 1,
+                "frees_input": two_inputs and layer.reads_input and tile == last_tile,
                 "alone": not (in_regions or fields), "last_word": layer.source_words - 1,
                 "codebook": layer.codebook,
                 "destination": layer.destination + row, "bias": layer.bias + row,
@@ -98,8 +94,6 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool
         if layer.sent:
             fields.append({"source": layer.destination, "offset_source": in_regions, "send": 1,
                            "barrier": 1, **last_element(config, layer.rows)})
-    require_words("program memory", len(fields), config.program_depth, "program_depth",
-                  where=", one for each tile and each output", instead=", or acc_depth")
 
     def get(name: str) -> NDArray[np.int64]:
         return np.array([step.get(name, 0) for step in fields], np.int64)

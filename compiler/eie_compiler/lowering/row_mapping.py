@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 
-__all__ = ["MAPPINGS", "balanced", "interleaved", "n_slots"]
+__all__ = ["MAPPINGS", "balanced", "interleaved", "n_slots", "n_tiles"]
 
 
 def n_slots(n_elements: int, n_pe: int) -> int:
@@ -18,6 +18,11 @@ def n_slots(n_elements: int, n_pe: int) -> int:
     of the activation SRAM.
     """
     return -(-n_elements // n_pe)
+
+
+def n_tiles(config: EIEConfig, n_rows: int) -> int:
+    """Compute the number of tiles of a layer."""
+    return -(-n_slots(n_rows, config.n_pe) // config.acc_depth)
 
 
 def interleaved(config: EIEConfig, weights: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import warnings
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +44,8 @@ class Accelerator(Machine):
             Build for this machine.
         send : :class:`bool`
             Write the memories. If false, the memories must hold the build already, as initialised
-            by the configuration of an FPGA or by a simulator; they are not verified.
+            by the configuration of an FPGA or by a simulator; they are not verified. Any program of
+            the load may have run since.
 
         Raises
         ------
@@ -59,16 +61,40 @@ class Accelerator(Machine):
         self._loaded = None
         self._discard_results()
         self.registers.write("CONTROL", new_model=1)
-        for register, fields in build.settings.items():
-            self.registers.write(register, **fields)
+        self._write_settings(build)
         checksum = 0
         for packet in memory_packets(self.config, build.images) if send else []:
             self.bus.send(packet)
             checksum = zlib.crc32(packet.astype("<u8").tobytes(), checksum)
-        self.wait_until(lambda: self.status()["idle"] or None, "The end of loading",
-                        every=POLL_INTERVAL)
+        self._wait_idle("The end of loading")
+        if not send:
+            self._clear_inputs(build)
         self._check_checksum(checksum)
         self._loaded = build, checksum
+
+    def select(self, build: Build) -> None:
+        """Choose a program for the next inferences; load its build if the memories hold another.
+
+        Builds that :func:`~eie_compiler.lowering.programs.compile_programs` makes share their
+        images: between these, only the registers of the input are written, which the machine
+        accepts while it is idle. Results of earlier inferences have been taken then, so that no
+        program overwrites those of another.
+
+        Raises
+        ------
+        ConfigMismatch, ChecksumError, DriverError, MachineError, DriverTimeout, BusError
+            As for :meth:`load` and :meth:`run`.
+        """
+        if self._loaded is None or not _are_equal(build.images, self._loaded[0].images):
+            self.load(build)
+        elif build is not self._loaded[0]:
+            check_config(build.config, self.config)
+            self.require_loaded()
+            _, checksum = self._loaded
+            self._loaded = None
+            self._write_settings(build)
+            self._clear_inputs(build)
+            self._loaded = build, checksum
 
     def require_loaded(self) -> Build:
         """Return the loaded build, after checking that it is still loaded and usable.
@@ -243,6 +269,20 @@ class Accelerator(Machine):
         self.drain(self._is_stopped, "The end of the reset")
         self.initialise()
 
+    def _write_settings(self, build: Build) -> None:
+        for register, fields in build.settings.items():
+            self.registers.write(register, **fields)
+
+    def _clear_inputs(self, build: Build) -> None:
+        """Clear what inputs do not fill, as other programs may have overwritten it."""
+        if packets := build.clearing_packets():
+            for packet in packets:
+                self.bus.send(packet)
+            self._wait_idle("The end of clearing")
+
+    def _wait_idle(self, what: str) -> None:
+        self.wait_until(lambda: self.status()["idle"] or None, what, every=POLL_INTERVAL)
+
     def _discard_results(self) -> None:
         """Let running and pending programs end, and discard their results."""
         self.drain(lambda: bool(self.status()["idle"]), "Idle state")
@@ -257,3 +297,10 @@ class Accelerator(Machine):
         if found != expected:
             raise ChecksumError(f"CHECKSUM must be 0x{expected:08X}, that of the loaded build, not "
                                 f"0x{found:08X}: load it again{self.status_text()}")
+
+
+def _are_equal(images: Mapping[str, NDArray[np.uint64]], others: Mapping[str, NDArray[np.uint64]]
+               ) -> bool:
+    """Compare memory images; those of one load are the same object, unless read from files."""
+    return images is others or images.keys() == others.keys() and all(
+        np.array_equal(image, others[name]) for name, image in images.items())

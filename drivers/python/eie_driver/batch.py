@@ -42,7 +42,7 @@ def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: b
     """Run inferences; see :meth:`.accelerator.Accelerator.run`."""
     words = inputs.values
     packets = [build.input_packets(words, buffer=buffer) for buffer in range(build.input_buffers)]
-    columns = output_columns(machine.config, build.images["ccu.program"])
+    columns = output_columns(machine.config, build.program)
     loads_ahead = len(packets) > 1
     starts_ahead = loads_ahead and not read_counters
 
@@ -52,7 +52,8 @@ def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: b
 
     def start(number: int) -> None:
         if number < len(words):
-            machine.registers.write("START", buffer=number % len(packets))
+            machine.registers.write("START", buffer=number % len(packets),
+                                    descriptor=build.first_descriptor)
 
     vectors: list[list[NDArray[np.int64]]] = []
     counters: list[dict[str, int]] = []

@@ -34,7 +34,7 @@ _BITS_PER_BYTE = 8
 
 
 class ExportError(ValueError):
-    """Name that a program in C or C++ cannot use."""
+    """Name that a program in C or C++ cannot use, or build that the C driver cannot run."""
 
 
 def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str, int]:
@@ -53,7 +53,7 @@ def export(build: Build, folder: str | Path, *, name: str = "model") -> dict[str
     ------
     ExportError
         If `name` is not a C identifier in lower case that a program can give to an object and
-        its files; see :mod:`.c_names`.
+        its files, see :mod:`.c_names`; or if the program does not begin at descriptor 0.
     """
     files = export_files(build, name=name)
     write_files(folder, files)
@@ -69,9 +69,12 @@ def export_files(build: Build, *, name: str = "model") -> dict[str, str]:
     ------
     ExportError
         If `name` is not a C identifier in lower case that a program can give to an object and
-        its files; see :mod:`.c_names`.
+        its files, see :mod:`.c_names`; or if the program does not begin at descriptor 0.
     """
     _check_name(name)
+    if build.first_descriptor:
+        raise ExportError(f"program must begin at descriptor 0, not {build.first_descriptor}, as "
+                          f"the C driver starts no other: compile its network alone")
     return {f"{name}.h": _header(build, name), f"{name}.c": _source(build, name)}
 
 
@@ -96,7 +99,7 @@ def array(kind: str, name: str, values: Iterable[str]) -> str:
 
 def _header(build: Build, name: str) -> str:
     config = build.config
-    columns = output_columns(config, build.images["ccu.program"])
+    columns = output_columns(config, build.program)
     sizes = {
         "N_INPUTS": len(build.input.columns),
         "N_OUTPUTS": sum(len(vector.columns) for vector in build.outputs),
@@ -128,7 +131,7 @@ def _source(build: Build, name: str) -> str:
     packets = memory_packets(config, build.images)
     beats = np.concatenate(packets).astype("<u8")
     headers = [_input_packet(build, buffer)[0] for buffer in range(build.input_buffers)]
-    columns = output_columns(config, build.images["ccu.program"])
+    columns = output_columns(config, build.program)
     expected = {"FORMAT": FORMAT_VERSION, **{
         f"CONFIG_{field.name.upper()}": int(getattr(config, field.name))
         for field in dataclasses.fields(config)}}

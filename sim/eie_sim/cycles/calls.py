@@ -47,7 +47,7 @@ class _Recorder:
     def send(self, beats: NDArray[np.uint64]) -> None:
         self.calls.append((LOAD, len(beats)))
 
-    def write(self, name: str, *, buffer: int) -> None:
+    def write(self, name: str, *, buffer: int, descriptor: int) -> None:
         self.calls.append(({"START": START}[name], buffer))
 
     def value(self, name: str) -> int:

@@ -137,7 +137,7 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64], *,
     host = kernel.Host(calls, build.input_buffers, (n_sent - 1) // word_beats, word_beats,
                        np.array(pauses.inputs), np.array(pauses.results))
     n_received = sum(n_result_beats(config, n)
-                     for n in output_columns(config, build.images["ccu.program"]))
+                     for n in output_columns(config, build.program))
     transfers = n_sent * (1 + max(pauses.inputs)) + n_received * (1 + max(pauses.results))
     deadline = sum(_deadline(config, steps, _count_entries(config, steps)) + transfers + _SLACK
                    for steps in programs)

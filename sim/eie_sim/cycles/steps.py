@@ -119,13 +119,13 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
         If images or inputs are invalid.
     """
     config = build.config
-    model = GoldenModel(config, build.images)
+    model = GoldenModel(config, build.images, build.first_descriptor)
     masks = model.broadcasts(scatter(build.input, words, config.n_pe), build.input.base_word)
     memories = Memories(config, build.images)
     paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
     program = memories.program
     shared = [_step(config, memories, paddings, program, number, np.any(nonzero, axis=0))
-              for number, nonzero in enumerate(masks)]
+              for number, nonzero in enumerate(masks, build.first_descriptor)]
     return [[step if step.n_sent else step._replace(nonzero=nonzero[image])
              for step, nonzero in zip(shared, masks)] for image in range(len(words))]
 

@@ -265,14 +265,14 @@ class GoldenModel:
 
         A barrier delays only its own step: after a vector, tiles before it may still be unwritten.
         Check also that no tile overwrites a result that may still be being sent, by this program or
-        by one that ran before it: any in the memory, of either buffer.
+        by itself before, of either buffer. Hosts let other programs end first.
         """
         program, group = self._memories.program, ACTS_PER_WORD * self._config.n_pe
         first, n_rows = program["start"]["source"], program["start"]["last_word"] + 1
         shift = self._offset * program["offset_source"]
         sent = [(number, slice(int(begin[number]) * group,
                                int(begin[number] + n_rows[number]) * group))
-                for number in np.flatnonzero(program["valid"] & program["start"]["send"]).tolist()
+                for number in self._numbers if program["start"]["send"][number]
                 for begin in (first, first + shift)]
         unwritten: dict[int, slice] = {}
         for number, step in zip(self._numbers, self._steps):

@@ -14,6 +14,7 @@ import pytest
 from eie_compiler.build import Build
 from eie_compiler.files.build_folder import MANIFEST, BuildError
 from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.programs import compile_programs
 from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS
@@ -158,6 +159,20 @@ def test_loaded_is_what_was_saved(tmp_path, outputs):
     assert len(found.outputs) == (1 if outputs == "last" else 2)
     for vector, expected in zip((*found.layers, *found.outputs), (*build.layers, *build.outputs)):
         assert_same_vector(vector, expected)
+
+
+def test_a_program_that_does_not_begin_the_memory_is_restored(tmp_path):
+    networks = {str(seed): random_network(np.random.default_rng(seed), [9, 6 + seed], v_width=3)
+                for seed in range(3)}
+    builds = compile_programs(networks, PRESETS["tiny"])
+    assert [build.first_descriptor for build in builds.values()] == [0, 2, 4]
+    builds["1"].save(tmp_path)
+    found = Build.load(tmp_path)
+    assert found.first_descriptor == 2 and found.report == builds["1"].report
+    for first, message in ((1, "program, 0, 2, 4, not 1"), (6, "program, 0, 2, 4, not 6")):
+        reseal(tmp_path, first_descriptor=first)
+        with pytest.raises(BuildError, match="must be the beginning of a " + message):
+            Build.load(tmp_path)
 
 
 def test_preprocessing_and_signs_are_restored(tmp_path):

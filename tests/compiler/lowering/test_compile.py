@@ -1,3 +1,5 @@
+"""`eie_compiler.lowering.compile`, with `eie_compiler.lowering.lowered_network`."""
+
 import dataclasses
 import re
 
@@ -8,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from eie_compiler.compression.compress import compress
 from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.lowering.csc import decode
+from eie_compiler.lowering.csc_decode import decode
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS, EIEConfig

@@ -6,7 +6,8 @@ from hypothesis import example, given, settings, strategies as st
 from scipy.sparse import csc_array
 
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.lowering.csc import DecodeError, decode, encode
+from eie_compiler.lowering.csc import encode
+from eie_compiler.lowering.csc_decode import DecodeError, decode
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig

@@ -1,11 +1,13 @@
 """The driver on a machine modelled in Python, and on the buses of the engines."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
 
 from benches import driver_cases
+from eie_compiler.build import Build
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import VectorError, dequantise, input_packets, quantise
@@ -19,6 +21,7 @@ from eie_driver.errors import (
 )
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.registers import Error
+from eie_sim.golden.fake_machine import FakeMachine
 from eie_sim.inference import infer
 from eie_sim.rtl.cocotb_bench import run_bench
 from eie_sim.rtl.simulators import compile_design
@@ -26,7 +29,7 @@ from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 from eie_sim.rtl.verilator_host import verilog
 from support.dead_inputs import clear_inputs
-from support.driver_builds import TINY, compiled, random_words
+from support.driver_builds import TINY, compiled, compiled_programs, random_words
 from support.interrupted_bus import InterruptedBus, interruptions
 
 
@@ -376,6 +379,71 @@ def test_a_network_already_in_the_memories_is_not_sent(machine, fake):
         build, words, words=True, engine="golden").outputs[0].tolist()
 
 
+class StaleMachine(FakeMachine):
+    """Machine whose vectors have been overwritten by other programs, whenever one is selected."""
+
+    def write(self, address, value):
+        super().write(address, value)
+        if self.log[-1] == "INPUT_BASE":
+            for pe in range(self.config.n_pe):
+                self.images[f"pe_{pe}.act"][N_BIAS_ROWS:] = 0x0101010101010101
+
+
+#: Rows of the biases of `compiled_programs`: of 9, 48 and 20 results.
+N_BIAS_ROWS = 6
+
+
+@pytest.fixture
+def programs():
+    return compiled_programs()
+
+
+def test_programs_are_selected_in_any_order_whatever_others_have_left(programs):
+    machine = Accelerator(StaleMachine(TINY), timeout=0.5)
+    for name in ["narrow", "wide", "narrow", "even", "wide", "large", "even", "narrow"]:
+        machine.select(programs[name])
+        words = random_words(programs[name])
+        assert outputs(machine, words) == golden(programs[name], words), name
+
+
+def test_a_program_of_the_load_is_selected_without_loading(programs, machine, fake, tmp_path):
+    """Even if its images were read from files, and not if they differ in a bit."""
+    machine.load(programs["narrow"])
+    fake.log.clear()
+    machine.select(programs["narrow"])
+    machine.select(programs["wide"])
+    assert fake.log == ["INPUT_BASE", "INPUT_WORDS", "INPUT_STRIDE"]
+    fake.log.clear()
+    machine.select(programs["even"])
+    assert fake.log == ["INPUT_BASE", "INPUT_WORDS", "INPUT_STRIDE", "send", "send"]
+    programs["wide"].save(tmp_path)
+    read = Build.load(tmp_path)
+    fake.log.clear()
+    machine.select(read)
+    assert "CONTROL" not in fake.log and machine.require_loaded() is read
+    other = {**read.images, "pe_3.spmat": read.images["pe_3.spmat"].copy()}
+    other["pe_3.spmat"][5, 0] ^= np.uint64(1)
+    machine.select(dataclasses.replace(read, images=other))
+    assert "CONTROL" in fake.log and fake.log.count("send") > 4
+
+
+def test_a_program_is_not_selected_over_the_load_of_another_driver(programs, machine, fake):
+    machine.load(programs["narrow"])
+    Accelerator(fake).load(programs["large"])
+    with pytest.raises(ChecksumError, match="^CHECKSUM must be .* that of the loaded build, not "):
+        machine.select(programs["wide"])
+
+
+def test_a_program_already_in_the_memories_has_its_input_rows_cleared(programs):
+    fake = StaleMachine(TINY)
+    machine = Accelerator(fake, timeout=0.5)
+    for name, image in programs["narrow"].images.items():
+        fake.images[name][:len(image)] = image
+    machine.load(programs["narrow"], send=False)
+    words = random_words(programs["narrow"])
+    assert outputs(machine, words) == golden(programs["narrow"], words)
+
+
 def test_words_that_do_not_exist_cannot_be_read(machine):
     depth = Layouts.of(TINY).memories[Memory.SPMAT].depth
     with pytest.raises(MachineError, match=f"^Machine must be cleared: BAD_READ at {depth},"):
@@ -387,6 +455,8 @@ def two_networks(tmp_path, monkeypatch):
     """Folder with the builds of `driver_cases`."""
     compiled(outputs="all").save(tmp_path / "first")
     compiled((7, 8), seed=5).save(tmp_path / "second")
+    for name, build in compiled_programs().items():
+        build.save(tmp_path / "programs" / name)
     monkeypatch.setenv("EIE_JOB", str(tmp_path))
     return tmp_path
 

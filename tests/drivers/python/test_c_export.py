@@ -1,5 +1,6 @@
 """C source of a build: its constants are those of the build, and it is valid C."""
 
+import dataclasses
 import re
 import subprocess
 
@@ -45,6 +46,12 @@ def test_a_name_that_has_a_meaning_in_c_is_refused(build):
     with pytest.raises(ExportError, match=r"^name must not be int, which is a keyword of C or "
                                           r"C\+\+: choose another name$"):
         export_files(build, name="int")
+
+
+def test_a_program_that_does_not_begin_the_memory_is_refused(build):
+    with pytest.raises(ExportError, match="^program must begin at descriptor 0, not 3, as the C "
+                                          "driver starts no other: compile its network alone$"):
+        export_files(dataclasses.replace(build, first_descriptor=3))
 
 
 def test_a_name_has_at_most_63_characters(build):

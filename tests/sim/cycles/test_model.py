@@ -10,6 +10,7 @@ import pytest
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.memory_map import n_words
+from eie_compiler.lowering.programs import compile_programs
 from eie_compiler.random_networks import random_network
 from eie_driver.accelerator import Accelerator
 from eie_hdl.config import PRESETS, EIEConfig
@@ -59,13 +60,20 @@ def random_machine(seed: int) -> EIEConfig:
 
 
 def random_build(rng: np.random.Generator, config: EIEConfig):
-    """Random build of one or two layers, and an input, both of any density."""
+    """Random build of one or two layers, and an input, both of any density.
+
+    One of four is the second program of its load, unless the memories have no room for two.
+    """
     limit = greatest_size(config.n_pe, int(rng.choice([0, 1, 4])))
     sizes = rng.integers(rng.choice([1, limit - 1]), limit, rng.integers(2, 4)).tolist()
     network = random_network(rng, sizes, density=rng.choice([0.02, 0.1, 0.3, 0.9]), frac=4,
                              v_width=config.v_width, relu=bool(rng.integers(2)))
-    build = compile_network(network, config, outputs=rng.choice(["last", "all"]),
-                            mapping=rng.choice(["balanced", "interleaved"]))
+    networks = {"network": network}
+    if rng.random() < 0.25:
+        first = random_network(rng, [9, 7], v_width=config.v_width, frac=4)
+        networks = {"first": first, **networks}
+    build = compile_programs(networks, config, outputs=rng.choice(["last", "all"]),
+                             mapping=rng.choice(["balanced", "interleaved"]))["network"]
     words = rng.integers(-127, 128, sizes[0]) * (rng.random(sizes[0]) < rng.choice([0, 0.3, 1]))
     return build, words
 

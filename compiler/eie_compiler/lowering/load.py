@@ -1,0 +1,142 @@
+"""Loads: the memory images that programs share, and the builds of these programs."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import Layouts
+from eie_hdl.packing import pack
+
+from ..build import Build
+from ..files.build_manifest import describe_memory
+from ..vectors import Vector, n_input_words
+from .build_report import describe_program
+from .csc import Encoded, pack_entries, pack_pointers
+from .lowered_network import LoweredNetwork
+from .memory_map import ActMap, n_words, place_activations
+from .program import LayerPlan, pack_program
+from .row_mapping import n_slots
+
+__all__ = ["make_load"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Program:
+    """Network with places in memory.
+
+    Attributes
+    ----------
+    vectors : :class:`list` of :class:`~..vectors.Vector`
+        Input, and results of each layer.
+    """
+
+    network: LoweredNetwork
+    act_map: ActMap
+    vectors: list[Vector]
+    plans: list[LayerPlan]
+    encoded: list[Encoded]
+    descriptors: NDArray[np.uint64]
+
+
+def make_load(config: EIEConfig, networks: Sequence[LoweredNetwork]) -> list[Build]:
+    """Make the builds of networks that are in the memories together; they fit.
+
+    Their programs follow one another, and so do their pointers, entries and biases. Equal codebooks
+    are stored once. All programs use the same rows for their vectors.
+    """
+    codebooks: dict[bytes, int] = {}
+    programs: list[_Program] = []
+    first_vector = sum(network.needs.biases for network in networks)
+    first_pointer = first_bias = 0
+    for network in networks:
+        act_map = place_activations(config, network.live.network, network.sent,
+                                    first_bias=first_bias, first_vector=first_vector)
+        programs.append(_place(config, network, act_map, codebooks, first_pointer))
+        first_bias += network.needs.biases
+        first_pointer += network.needs.pointers
+
+    images = _pack_images(config, programs, codebooks)
+    # Biases are before all vectors, and a program has a vector.
+    memory = describe_memory(config, images, max(each.act_map.n_words for each in programs))
+    builds, first_descriptor = [], 0
+    for program in programs:
+        network, vectors, act_map = program.network, program.vectors, program.act_map
+        builds.append(Build(
+            config=config, images=images, first_descriptor=first_descriptor, input=vectors[0],
+            input_words=program.plans[0].source_words, input_stride=act_map.input_stride,
+            layers=tuple(vectors[1:]),
+            outputs=tuple(vector for vector, sent in zip(vectors[1:], network.sent) if sent),
+            report={**describe_program(config, network, program.plans, program.encoded),
+                    "memory": memory},
+            patches=network.whole.patches, preprocessing=network.preprocessing,
+            nonnegative_inputs=network.whole.nonnegative_inputs))
+        first_descriptor += len(program.descriptors)
+    return builds
+
+
+def _place(config: EIEConfig, network: LoweredNetwork, act_map: ActMap,
+           codebooks: dict[bytes, int], first_pointer: int) -> _Program:
+    """Place a network; add its codebooks to those of the load, which are numbered in order."""
+    layers, formats = network.live.network.layers, network.live.formats
+    fracs = [network.whole.input_frac, *(layer.output_frac for layer in layers)]
+    names = ["input", *(layer.name for layer in layers)]
+    plans = [
+        LayerPlan(source=act_map.vectors[at], reads_input=at == 0,
+                  source_words=n_words(layer.n_cols, config.n_pe),
+                  destination=act_map.vectors[at + 1], bias=act_map.biases[at],
+                  rows=layer.n_rows, columns=n_slots(layer.n_cols, config.n_pe) * config.n_pe,
+                  codebook=codebooks.setdefault(chosen.codebook.tobytes(), len(codebooks)),
+                  shift=chosen.shift, bias_shift=chosen.bias_shift, relu=layer.relu,
+                  sent=network.sent[at], overwrites_result=act_map.overwrites_result[at])
+        for at, (layer, chosen) in enumerate(zip(layers, formats))]
+    return _Program(
+        network, act_map,
+        [Vector(name, base, columns, frac) for name, base, columns, frac
+         in zip(names, act_map.vectors, network.columns, fracs)],
+        plans, [codes.encode(config) for codes in network.codes],
+        pack_program(config, plans, two_inputs=act_map.input_stride > 0,
+                     in_regions=act_map.in_regions, first_pointer=first_pointer))
+
+
+def _pack_images(config: EIEConfig, programs: list[_Program], codebooks: dict[bytes, int]
+                 ) -> dict[str, NDArray[np.uint64]]:
+    layouts = Layouts.of(config)
+    encoded = [layer for program in programs for layer in program.encoded]
+    pointers = pack_pointers(config, encoded)
+    spmat = pack_entries(config, encoded)
+    act = pack(layouts.act_word, _place_biases(config, programs))
+    weights = np.zeros((len(codebooks), 1 << config.v_width), np.int64)
+    for codebook, number in codebooks.items():
+        words = np.frombuffer(codebook, np.int64)
+        weights[number, :len(words)] = words
+    codebook_image = pack(layouts.weight, weights.ravel())    # identical in every PE
+    images = {"ccu.program": np.concatenate([program.descriptors for program in programs])}
+    for pe in range(config.n_pe):
+        images |= {f"pe_{pe}.ptr_even": pointers[pe, 0::2], f"pe_{pe}.ptr_odd": pointers[pe, 1::2],
+                   f"pe_{pe}.spmat": spmat[pe], f"pe_{pe}.act": act[pe],
+                   f"pe_{pe}.codebook": codebook_image}
+    return images
+
+
+def _place_biases(config: EIEConfig, programs: list[_Program]) -> NDArray[np.int64]:
+    """Contents of the activation SRAMs, n_pe × n_words × 4, up to the last bias.
+
+    If the host loads only a part of the last row of an input, the images also clear the rest.
+    """
+    words = sum(program.network.needs.biases for program in programs)
+    for program in programs:
+        if program.act_map.input_stride \
+                and n_input_words(config, program.vectors[0]) % config.n_pe:
+            words = max(words, program.act_map.n_words)
+    slots = np.zeros((config.n_pe, words * ACTS_PER_WORD), np.int64)
+    for program in programs:
+        for base, columns, chosen in zip(program.act_map.biases, program.network.columns[1:],
+                                         program.network.live.formats):
+            slot, pe = np.divmod(columns, config.n_pe)
+            slots[pe, base * ACTS_PER_WORD + slot] = chosen.bias
+    return slots.reshape(config.n_pe, words, ACTS_PER_WORD)
+
+
