@@ -52,6 +52,8 @@ COVERED = {
         "benches/bench_driver.py", "runs in a simulation"),
     "eie_sim.rtl.cocotb_process": (
         "sim/rtl/test_simulators.py", "a process of its own"),
+    "eie_sim.rtl.measured_driver": (
+        "sim/rtl/test_verilator_machines.py", "runs on the machines of that file"),
     "eie_sim.rtl.verilator_host": (
         "sim/rtl/test_verilator_engine.py", "compiles what the engine runs"),
     "eie_sim.rtl.verilator_bus": (

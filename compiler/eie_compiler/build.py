@@ -11,9 +11,8 @@ from eie_hdl.format import Layouts, Memory, n_beats
 from eie_hdl.numeric import limits
 
 from .files.build_folder import StoredBuild, read_build, write_build, write_images
-from .preprocessing import find_saturated, quantise_inputs
-from .remedies import advise
-from .vectors import Vector, VectorError, input_packets, n_input_words, packet
+from .preprocessing import convert_inputs, quantise_inputs
+from .vectors import Vector, input_packets, n_input_words, packet
 
 __all__ = ["Build", "Words"]
 
@@ -69,27 +68,10 @@ class Build(StoredBuild):
             If `inputs` are not real or not finite; or if a word does not have `act_width` bits, or
             is negative, but the formats rely on there being none.
         """
-        array = np.asarray(inputs)
-        if array.dtype.kind not in ("iu" if words else "iuf"):
-            what = "fixed-point words, which are integers" if words else "numbers"
-            raise VectorError(f"Inputs must be {what}, not {array.dtype}"
-                              f"{advise(array, array.shape[1:], words=words)}")
-        if not words:
-            quantised = self.quantise(array)
-            saturated = find_saturated(array, quantised, frac=self.input.frac,
-                                       preprocessing=self.preprocessing)
-            return Words(quantised, saturated.sum(axis=1))
-        low, high = limits(self.config.act_width)
-        if array.size and not low <= array.min() <= array.max() <= high:
-            raise VectorError(f"Inputs must be fixed-point words from {low} to {high}, not from "
-                              f"{array.min()} to {array.max()}")
-        if self.nonnegative_inputs and (negative := np.argwhere(array < 0)).size:
-            at = negative[0].tolist()
-            raise VectorError("Inputs must not be negative, as the network was compressed for "
-                              f"inputs that never are, but element {at} is {array[tuple(at)]}: "
-                              "compress it again without --nonnegative-inputs, in Python "
-                              "nonnegative_inputs")
-        return Words(array.astype(np.int64), np.zeros(len(array), np.int64))
+        values, saturated = convert_inputs(
+            inputs, frac=self.input.frac, width=self.config.act_width, words=words,
+            preprocessing=self.preprocessing, nonnegative=self.nonnegative_inputs)
+        return Words(values, saturated.sum(axis=1))
 
     def input_packets(self, words: NDArray[np.int64], *, buffer: int = 0) -> NDArray[np.uint64]:
         """Make the packets that load inputs into an input buffer.

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.numeric import limits
 
+from .remedies import advise
 from .vectors import VectorError, quantise
 
-__all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "find_saturated",
-           "quantise_inputs"]
+__all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "convert_inputs",
+           "find_saturated", "quantise_inputs"]
 
 #: Width of an input in bits before it is preprocessed.
 RAW_WIDTH = 32
@@ -190,3 +191,45 @@ def find_saturated(values: ArrayLike, words: NDArray[np.int64], *, frac: int,
                       for bits in (RAW_WIDTH, _WIDE))
         beyond |= raw != exact
     return beyond
+
+
+def convert_inputs(inputs: ArrayLike, *, frac: int, width: int, words: bool,
+                   preprocessing: FixedPreprocessing | None = None, nonnegative: bool = False
+                   ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Convert inputs to words; return them, and which elements saturate.
+
+    Parameters
+    ----------
+    inputs : (batch, ...)
+        Numbers, whether integers or floating-point; or words, which must be integers.
+    frac, width, preprocessing, nonnegative
+        As for :func:`quantise_inputs`.
+    words : :class:`bool`
+        True if `inputs` are words already.
+
+    Raises
+    ------
+    VectorError
+        If `inputs` are not real or not finite; or if a word does not have `width` bits, or is
+        negative, but must not be.
+    """
+    array = np.asarray(inputs)
+    if array.dtype.kind not in ("iu" if words else "iuf"):
+        what = "fixed-point words, which are integers" if words else "numbers"
+        raise VectorError(f"Inputs must be {what}, not {array.dtype}"
+                          f"{advise(array, array.shape[1:], words=words)}")
+    if not words:
+        quantised = quantise_inputs(array, frac=frac, width=width, preprocessing=preprocessing,
+                                    nonnegative=nonnegative)
+        return quantised, find_saturated(array, quantised, frac=frac, preprocessing=preprocessing)
+    low, high = limits(width)
+    if array.size and not low <= array.min() <= array.max() <= high:
+        raise VectorError(f"Inputs must be fixed-point words from {low} to {high}, not from "
+                          f"{array.min()} to {array.max()}")
+    if nonnegative and (negative := np.argwhere(array < 0)).size:
+        at = negative[0].tolist()
+        raise VectorError("Inputs must not be negative, as the network was compressed for "
+                          f"inputs that never are, but element {at} is {array[tuple(at)]}: "
+                          "compress it again without --nonnegative-inputs, in Python "
+                          "nonnegative_inputs")
+    return array.astype(np.int64), np.zeros(array.shape, np.bool_)

@@ -1,7 +1,26 @@
 """Small graphs for tests."""
 
+import dataclasses
+
+import numpy as np
+
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operation import GraphError, Operation, rescale
+from eie_compiler.graph.operations import (
+    Add,
+    Affine,
+    Clip,
+    Concat,
+    MaxPool,
+    Mean,
+    Multiply,
+    Reshape,
+    Sigmoid,
+    Slice,
+    Tanh,
+)
+from eie_compiler.patches import Patches
+from eie_compiler.random_networks import random_network
 
 
 class Sum(Operation):
@@ -24,3 +43,53 @@ def accumulator(**options):
     body = Graph({"x": (3,), "state": (3,)}, (Node("sum", Sum(), ("x", "state")),), ("sum",),
                  **options)
     return Scan(body, (("state", "sum"),))
+
+
+def convolution(rng, config, shape, n_out, *, frac=4, **options):
+    """Layers of a 3 × 3 convolution that keeps height and width, compressed for a machine."""
+    patches = Patches(shape, (3, 3), padding=(1, 1, 1, 1))
+    network = random_network(rng, [patches.n_inputs, n_out], density=0.4, v_width=config.v_width,
+                             frac=frac)
+    return dataclasses.replace(network, patches=patches, **options)
+
+
+def residual_network(config, seed=1):
+    """Compressed convolutions with pooling and a residual addition, and a fully connected layer."""
+    rng = np.random.default_rng(seed)
+    nodes = (
+        Node("scaled", Affine(np.array([0.5, 2.0]).reshape(2, 1, 1), np.full((2, 1, 1), 0.25)),
+             ("image",)),
+        Node("conv1", convolution(rng, config, (2, 6, 6), 4), ("scaled",)),
+        Node("relu1", Clip(0.0, np.inf), ("conv1",)),
+        Node("pool", MaxPool((2, 2), (2, 2)), ("relu1",)),
+        Node("conv2", convolution(rng, config, (4, 3, 3), 4), ("pool",)),
+        Node("sum", Add(), ("conv2", "pool")),
+        Node("mean", Mean((1, 2)), ("sum",)),
+        Node("fc", random_network(rng, [4, 6, 3], density=0.6, v_width=config.v_width, frac=4),
+             ("mean",)))
+    fracs = dict.fromkeys(["image", *(node.name for node in nodes)], 4)
+    return Graph({"image": (2, 6, 6)}, nodes, ("fc", "mean"), fracs)
+
+
+def recurrent_network(config, steps=3, seed=2):
+    """Compressed LSTM of two units for sequences of three features."""
+    rng = np.random.default_rng(seed)
+    gates = dict(zip("ifgo", range(0, 8, 2)))
+    nodes = (
+        Node("joined", Concat(0), ("x", "h")),
+        Node("gates", random_network(rng, [5, 8], density=0.7, v_width=config.v_width, frac=4),
+             ("joined",)),
+        *(Node(f"{gate}_in", Slice(0, start, start + 2), ("gates",))
+          for gate, start in gates.items()),
+        *(Node(gate, Tanh() if gate == "g" else Sigmoid(), (f"{gate}_in",)) for gate in gates),
+        Node("kept", Multiply(), ("f", "c")), Node("new", Multiply(), ("i", "g")),
+        Node("next_c", Add(), ("kept", "new")), Node("bounded", Tanh(), ("next_c",)),
+        Node("next_h", Multiply(), ("o", "bounded")))
+    fracs = dict.fromkeys(["x", "h", "c", *(node.name for node in nodes)], 4)
+    body = Graph({"x": (3,), "h": (2,), "c": (2,)}, nodes, ("next_h",), fracs)
+    scan = Scan(body, (("h", "next_h"), ("c", "next_c")))
+    return Graph({"x": (steps, 3)}, (
+        Node("lstm", scan, ("x",)),
+        Node("last", Slice(0, steps - 1, steps), ("lstm",)),
+        Node("vector", Reshape((2,)), ("last",))), ("vector",),
+        {"x": 4, "lstm": 4, "last": 4, "vector": 4})

@@ -1,0 +1,88 @@
+"""Reports of builds of graphs: where each node is computed, and its work, as plain JSON."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from eie_hdl.config import EIEConfig
+
+from ..build import Build
+from ..graph.graph import Graph, Scan
+from ..graph.operation import Operation
+from ..graph_build import NodeUse, count_vectors, walk_uses
+from ..network import CompressedNetwork
+
+__all__ = ["describe_graph"]
+
+#: Operations that only move elements.
+_MOVES = ("Reshape", "Transpose", "Slice", "Concat", "Pad")
+
+_SUMS = ("vectors", "macs", "dense_macs", "host_operations", "weights")
+
+
+def describe_graph(config: EIEConfig, graph: Graph, mapping: str, programs: Mapping[str, Build]
+                   ) -> dict[str, Any]:
+    """Make the report of a build of a graph; docs/build-folder.md defines each number."""
+    loads = list(dict.fromkeys(id(build.images) for build in programs.values()))
+    nodes = [_describe_node(config, use) | _describe_program(use, programs, loads)
+             for use in walk_uses(graph)]
+    total: dict[str, Any] = {name: sum(node[name] for node in nodes) for name in _SUMS}
+    arithmetic = total["macs"] + total["host_operations"]
+    return {
+        "mapping": mapping,
+        "inputs": {name: {"shape": list(shape), "frac": (graph.fracs or {})[name]}
+                   for name, shape in graph.inputs.items()},
+        "outputs": list(graph.outputs), "notes": list(graph.notes), "nodes": nodes,
+        "total": total | {"programs": len(programs), "loads": len(loads),
+                          "accelerator_share": total["macs"] / arithmetic if arithmetic else 1.0},
+        "programs": {path: build.report for path, build in programs.items()}}
+
+
+def _describe_node(config: EIEConfig, use: NodeUse) -> dict[str, Any]:
+    fracs = use.graph.fracs or {}
+    shape = use.graph.shapes[use.node.name]
+    return {"path": use.path, "where": "host", "operation": _name(use),
+            "inputs": list(use.node.inputs), "shape": list(shape), "times": use.times,
+            "bits": config.act_width, "frac": fracs[use.node.name],
+            "host_operations": use.times * _count_operations(use), **dict.fromkeys(
+                ("vectors", "macs", "dense_macs", "weights"), 0)}
+
+
+def _describe_program(use: NodeUse, programs: Mapping[str, Build], loads: list[int]
+                      ) -> dict[str, Any]:
+    network = use.node.computation
+    if not isinstance(network, CompressedNetwork):
+        return {}
+    build, vectors = programs[use.path], count_vectors(use)
+    weights = build.report["total"]["nonzeros"]
+    return {"where": "accelerator", "load": loads.index(id(build.images)), "vectors": vectors,
+            "weights": weights, "weight_bits": network.v_width, "macs": vectors * weights,
+            "dense_macs": vectors * sum(layer.n_rows * layer.n_cols for layer in network.layers)}
+
+
+def _name(use: NodeUse) -> str:
+    """Name of the computation, for people."""
+    computation = use.node.computation
+    if isinstance(computation, Scan):
+        return f"scan of {use.operands[0][0]} steps{', reversed' if computation.reverse else ''}"
+    if isinstance(computation, CompressedNetwork):
+        sizes = " → ".join(str(layer.n_rows) for layer in computation.layers)
+        patches = computation.patches
+        what = f"convolution {patches.kernel[0]} × {patches.kernel[1]}" if patches else \
+            "fully connected"
+        return f"{what}, {computation.layers[0].n_cols} → {sizes}"
+    return type(computation).__name__
+
+
+def _count_operations(use: NodeUse) -> int:
+    """Operations of the host on elements.
+
+    A window counts each of its elements; another operation the elements of its greatest operand,
+    or of its result if that is greater; none if it only moves elements.
+    """
+    operation, shape = use.node.computation, use.graph.shapes[use.node.name]
+    if not isinstance(operation, Operation) or type(operation).__name__ in _MOVES:
+        return 0
+    if hasattr(operation, "kernel"):
+        return math.prod(operation.kernel) * math.prod(shape)
+    return max(map(math.prod, (*use.operands, shape)))

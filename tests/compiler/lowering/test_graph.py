@@ -1,0 +1,44 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.errors import CompileError
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations import Clip
+from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.preprocessing import Preprocessing
+from eie_compiler.random_networks import random_network
+from eie_hdl.config import PRESETS
+from support.graphs import recurrent_network, residual_network
+
+TINY = PRESETS["tiny"]
+
+
+def one_node(computation, shape=(4,)):
+    graph = Graph({"x": shape}, (Node("fc", computation, ("x",)),), ("fc",))
+    return dataclasses.replace(graph, fracs=dict.fromkeys(graph.shapes, 4))
+
+
+@pytest.mark.parametrize("graph, paths", [
+    (residual_network(TINY), ["conv1", "conv2", "fc"]), (recurrent_network(TINY), ["lstm/gates"])])
+def test_each_node_of_layers_becomes_a_program(graph, paths):
+    build = compile_graph(graph, TINY)
+    assert list(build.programs) == paths == [path for load in build.loads for path in load]
+
+
+@pytest.mark.parametrize("graph, message", [
+    (dataclasses.replace(residual_network(TINY), fracs=None),
+     "graph must be a compressed network, with fracs, not a model: compress it first"),
+    (one_node(Clip(0.0, 1.0)), "graph must have layers for the accelerator, but has none"),
+    (one_node(dataclasses.replace(
+        random_network(np.random.default_rng(1), [4, 2], v_width=3, frac=4),
+        preprocessing=Preprocessing(np.zeros(4), np.ones(4)))),
+     "node 'fc': layers must have no preprocessing, which is an operation of a graph"),
+    (one_node(random_network(np.random.default_rng(1), [4, 2], v_width=4, frac=4)),
+     "network 'fc': v_width must be 4, for which the network was compressed, not 3"),
+])
+def test_graphs_that_the_machine_cannot_run_are_refused(graph, message):
+    with pytest.raises(CompileError) as caught:
+        compile_graph(graph, TINY)
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,39 @@
+"""Report of a build (`eie_compiler.lowering.graph_report`)."""
+
+import json
+
+from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.graph_report import describe_graph
+from eie_hdl.config import PRESETS
+from support.graphs import recurrent_network, residual_network
+
+TINY = PRESETS["tiny"]
+
+
+def nodes_of(graph):
+    build = compile_graph(graph, TINY)
+    report = describe_graph(TINY, graph, "balanced", build.programs)
+    assert json.loads(json.dumps(report)) == build.report == report
+    return {node["path"]: node for node in report["nodes"]}, report["total"]
+
+
+def test_work_of_convolutions_is_counted_for_each_pixel():
+    nodes, total = nodes_of(residual_network(TINY))
+    conv = nodes["conv2"]
+    assert conv["where"] == "accelerator" and conv["operation"] == "convolution 3 × 3, 36 → 4"
+    assert conv["shape"] == [4, 3, 3] and conv["vectors"] == 9
+    assert conv["macs"] == 9 * conv["weights"] and conv["dense_macs"] == 9 * 36 * 4
+    assert nodes["fc"]["operation"] == "fully connected, 4 → 6 → 3"
+    # Four elements of each window; and the elements of the greatest tensor of other operations.
+    assert nodes["pool"]["host_operations"] == 4 * 4 * 3 * 3
+    assert nodes["sum"]["host_operations"] == nodes["mean"]["host_operations"] == 36
+    assert total["accelerator_share"] == total["macs"] / (total["macs"] + total["host_operations"])
+    assert total["programs"] == 3
+
+
+def test_work_of_a_scan_is_counted_for_each_step():
+    nodes, _ = nodes_of(recurrent_network(TINY, steps=7))
+    assert nodes["lstm"]["operation"] == "scan of 7 steps"
+    assert nodes["lstm/gates"]["vectors"] == 7
+    assert nodes["lstm/next_c"]["host_operations"] == 2 * 7
+    assert nodes["lstm/joined"]["host_operations"] == 0    # moves elements

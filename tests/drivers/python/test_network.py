@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from eie_compiler.lowering.graph import compile_graph
+from eie_driver.errors import SaturationWarning
+from eie_driver.network import NetworkDriver
+from eie_sim.graph_inference import infer_graph
+from support.driver_builds import TINY
+from support.graphs import recurrent_network, residual_network
+
+
+@pytest.fixture
+def driver(machine):
+    return NetworkDriver(machine, compile_graph(residual_network(TINY), TINY))
+
+
+def test_results_are_those_of_the_golden_model(machine):
+    rng = np.random.default_rng(6)
+    for graph, shape in ((residual_network(TINY), (2, 2, 6, 6)), (recurrent_network(TINY), (3, 3))):
+        driver = NetworkDriver(machine, compile_graph(graph, TINY))
+        x = rng.normal(size=shape)
+        run, expected = driver.run(x), infer_graph(driver.build, x, engine="golden")
+        assert {name: words.tolist() for name, words in run.outputs.items()} == {
+            name: words.tolist() for name, words in expected.outputs.items()}
+
+
+def test_inferences_give_numbers_and_warn_of_what_saturates(driver):
+    image = np.zeros((2, 6, 6))
+    image[0, 0, 0] = 100
+    with pytest.warns(SaturationWarning, match="1 elements of input 'image' were beyond"):
+        numbers = driver.infer(image)
+    assert {name: array.shape for name, array in numbers.items()} == {"fc": (1, 3), "mean": (1, 4)}
+    words = driver.build.to_words(image).words
+    assert (driver.infer(words, words=True)["mean"] == numbers["mean"]).all()
+
+
+def test_memories_are_loaded_once_for_each_load_of_a_batch(driver, fake):
+    driver.run(np.zeros((5, 2, 6, 6)))
+    assert fake.log.count("CONTROL") == len(driver.build.loads)
+    assert driver.select("fc") is False

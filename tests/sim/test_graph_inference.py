@@ -1,0 +1,127 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations import Affine
+from eie_compiler.lowering.graph import compile_graph
+from eie_hdl.config import PRESETS
+from eie_sim import graph_inference
+from eie_sim.graph_inference import infer_graph
+from eie_sim.inference import EngineError
+from support.graphs import recurrent_network, residual_network
+
+TINY = PRESETS["tiny"]
+
+
+def build_and_inputs(kind, batch=2):
+    graph, shape = {"residual": (residual_network(TINY), (2, 6, 6)),
+                    "recurrent": (recurrent_network(TINY), (3, 3))}[kind]
+    return compile_graph(graph, TINY), np.random.default_rng(7).normal(size=(batch, *shape))
+
+
+def flip_bit(build, path, memory, word, bit):
+    """Build with one bit of the images of a load changed, as after a fault."""
+    former = build.programs[path].images
+    images = former | {memory: former[memory].copy()}
+    images[memory][word, 0] ^= np.uint64(1 << bit)
+    return dataclasses.replace(build, programs={
+        path: dataclasses.replace(program, images=images) if program.images is former else program
+        for path, program in build.programs.items()})
+
+
+@pytest.mark.parametrize("kind", ["residual", "recurrent"])
+@pytest.mark.parametrize("engine", ["golden", "verilator"])
+def test_all_nodes_run_and_agree(kind, engine, request, simulators):
+    if engine == "verilator":
+        request.getfixturevalue("verilator")
+    build, inputs = build_and_inputs(kind)
+    steps = []
+    inference = infer_graph(build, inputs, engine=engine, cache=simulators,
+                            progress=lambda *step: steps.append(step))
+    assert inference.ok and inference.batch == 2 and steps[-1][1] == steps[-1][2]
+    assert list(inference.nodes) == [path for path, _ in build.graph.walk()]
+    hardware = engine != "golden"
+    for run in inference.nodes.values():
+        assert run.elements > 0 or run.operation.startswith("scan")
+        if run.on_accelerator:    # samples are compared twice
+            assert hardware <= run.compared / run.elements <= hardware * 2
+        else:
+            assert run.compared == hardware * run.elements
+    assert inference.total["loads"] == hardware * len(build.loads)
+    assert (inference.total["net_cycles"] or 0) > 0 if hardware else \
+        inference.total["net_cycles"] is None
+    assert json.loads(json.dumps(inference.summary()))["total"]["differences"] == 0
+
+
+def test_parts_of_a_batch_give_the_same(monkeypatch):
+    build, inputs = build_and_inputs("residual", batch=5)
+    whole = infer_graph(build, inputs, engine="golden")
+    monkeypatch.setattr("eie_compiler.graph_build._PART", 6000)
+    small = dataclasses.replace(build)
+    assert small.part < 5
+    parts = infer_graph(small, inputs, engine="golden")
+    assert all((parts.outputs[name] == words).all() for name, words in whole.outputs.items())
+    assert parts.total == whole.total
+
+
+def with_hardware(monkeypatch, build):
+    """Run this build in place of the hardware."""
+    class Hardware(graph_inference.VerilatorMachines):
+        def __init__(self, _build, **options):
+            super().__init__(build, **options)
+    monkeypatch.setattr(graph_inference, "VerilatorMachines", Hardware)
+
+
+def test_a_flipped_bit_of_an_image_is_noticed(verilator, simulators, monkeypatch):
+    build, inputs = build_and_inputs("residual")
+    with_hardware(monkeypatch, flip_bit(build, "conv2", "pe_0.codebook", word=10, bit=5))
+    inference = infer_graph(build, inputs, engine="verilator", cache=simulators, machines=1)
+    assert not inference.ok
+    different = [path for path, run in inference.nodes.items() if run.differences]
+    assert different[0] == "conv2" and {"sum", "mean"} <= set(different)
+    first = inference.nodes["conv2"].first
+    assert first.got != first.expected and inference.differences > 1
+
+
+def test_a_flipped_constant_of_an_operation_is_noticed(verilator, simulators, monkeypatch):
+    build, inputs = build_and_inputs("residual")
+    real = Affine.words
+    runs = iter([real, lambda self, *words, **options: real(self, *words, **options) ^ 1])
+    monkeypatch.setattr(Affine, "words", lambda self, *words, **options: next(runs)(
+        self, *words, **options))
+    inference = infer_graph(build, inputs, engine="verilator", cache=simulators, machines=1)
+    assert inference.nodes["scaled"].differences == inputs.size and not inference.ok
+
+
+def test_a_flipped_expectation_is_noticed(verilator, simulators, monkeypatch):
+    build, inputs = build_and_inputs("recurrent")
+    compute = graph_inference._Golden._compute
+
+    def flipped(self, path, words):
+        results, statistics = compute(self, path, words)
+        results[0, 0] ^= 1
+        return results, statistics
+    monkeypatch.setattr(graph_inference._Golden, "_compute", flipped)
+    inference = infer_graph(build, inputs, engine="verilator", cache=simulators, machines=1)
+    assert not inference.ok and inference.nodes["lstm/gates"].differences
+
+
+def test_saturation_is_counted_on_the_accelerator_the_host_and_the_inputs():
+    graph = residual_network(TINY)
+    scaled = Node("scaled", Affine(np.full((2, 1, 1), 9.0), np.zeros((2, 1, 1))), ("image",))
+    loud = Graph(graph.inputs, (scaled, *graph.nodes[1:]), graph.outputs, graph.fracs)
+    build = compile_graph(loud, TINY)
+    inference = infer_graph(build, np.full((1, 2, 6, 6), 9.0), engine="golden")
+    assert inference.saturated_inputs == {"image": 72}
+    assert inference.nodes["scaled"].saturated == 72
+    assert inference.nodes["conv1"].saturated > 0
+
+
+def test_engines_are_checked():
+    build, inputs = build_and_inputs("recurrent")
+    with pytest.raises(EngineError, match="^engine must be golden, cycle-model, cocotb or "
+                                          "verilator, not 'rtl'$"):
+        infer_graph(build, inputs, engine="rtl")
