@@ -1,4 +1,6 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,11 @@ def test_results_are_never_negative_where_that_is_claimed(operation, shapes):
                  zip(positive, (random_words(rng, (9, *shape), 16) for shape in shapes))]
         if operation.is_nonnegative(*map(bool, positive)):
             assert operation.words(*words, fracs=[9] * len(shapes), frac=9).min() >= 0
+
+
+def test_the_page_of_the_operations_has_each():
+    page = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`([A-Z]\w+)\(", page)) == set(OPERATIONS)
 
 
 def test_words_of_an_empty_batch():
