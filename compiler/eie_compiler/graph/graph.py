@@ -131,8 +131,8 @@ class Graph:
     Raises
     ------
     GraphError
-        If names are not unique, an operand is not computed before it is read, or a shape does not
-        match.
+        If names are not unique, an operand is not computed before it is read, or a shape or format
+        does not match.
     """
 
     inputs: Mapping[str, Shape]
@@ -154,6 +154,8 @@ class Graph:
                                  f"{', '.join(others)}")
             for node in self.nodes:
                 _check_formats(node, self.fracs)
+                if isinstance(node.computation, Operation):
+                    self._check_operation(node, node.computation, self.fracs)
 
     @functools.cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -170,6 +172,15 @@ class Graph:
             except GraphError as error:
                 raise GraphError(f"node {node.name!r}: {error}") from error
         return shapes
+
+    def _check_operation(self, node: Node, operation: Operation, fracs: Mapping[str, int]) -> None:
+        """Check that an operation can compute its format, by its words for an empty batch."""
+        empty = [np.zeros((0, *self.shapes[name]), np.int64) for name in node.inputs]
+        try:
+            operation.words(*empty, fracs=[fracs[name] for name in node.inputs],
+                            frac=fracs[node.name])
+        except GraphError as error:
+            raise GraphError(f"node {node.name!r}: {error}") from error
 
     def walk(self, prefix: str = "") -> "list[tuple[str, Node]]":
         """List the nodes with their paths, those of scans' bodies included: ``scan/node``."""

@@ -74,6 +74,9 @@ class TestFormats:
          "fracs must be for all inputs and nodes, and for no others: y"),
         (Node("y", layers(2, 3), ("x",)), {"x": 3, "y": 3},
          "node 'y': layers must be compressed, as there are fracs"),
+        (Node("y", Sum(), ("x", "x")), {"x": 3, "y": 24},
+         "node 'y': result must have at most 23 fraction bits, 20 more than an operand, not 24: "
+         "choose a coarser format"),
         (Node("y", Same(), ("x", "x")), {"x": 3, "y": 4},
          "node 'y': operands and result must have [3, 3] and 3 fraction bits, not [3, 3] and 4"),
     ])
