@@ -59,8 +59,8 @@ ROWS = [
     ["eie_compiler.training"],
     ["eie_compiler"],
 
-    ["eie_driver.bus", "eie_driver.c_names", "eie_driver.errors"],
-    ["eie_driver.registers", "eie_driver.pynq"],
+    ["eie_driver.bus", "eie_driver.c_names", "eie_driver.c_text", "eie_driver.errors"],
+    ["eie_driver.c_model", "eie_driver.registers", "eie_driver.pynq"],
     ["eie_driver.identity"],
     ["eie_driver.machine"],
     ["eie_driver.batch"],

@@ -23,13 +23,6 @@ static bool is_ready(const struct eie *eie)
     return !eie->interrupted && eie->submitted == eie->collected;
 }
 
-/* Most inferences that can be pending: two programs in flight and a start, which use the two input
- * buffers in turn, or one program. */
-static uint32_t most_pending(const struct eie_model *model)
-{
-    return model->n_buffers > 1 ? 3 : 1;
-}
-
 static bool has_error(const struct eie *eie)
 {
     return read_register(eie, EIE_STATUS) & EIE_STATUS_ERROR_MASK;
@@ -179,6 +172,12 @@ static void discard_pending(struct eie *eie)
     eie->failed = eie->interrupted = false;
 }
 
+static void write_settings(const struct eie *eie, const struct eie_model *model)
+{
+    for (size_t number = 0; number < model->n_settings; number++)
+        write_register(eie, model->settings[number].address, model->settings[number].value);
+}
+
 enum eie_status eie_init(struct eie *eie, const struct eie_port *port)
 {
     *eie = (struct eie){.port = port};
@@ -223,11 +222,47 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
         return EIE_FAIL_MACHINE;
     if (read_register(eie, EIE_CHECKSUM) != model->checksum)
         return EIE_FAIL_CHECKSUM;
-    for (size_t number = 0; number < model->n_settings; number++)
-        write_register(eie, model->settings[number].address, model->settings[number].value);
+    write_settings(eie, model);
     eie->model = model;
     eie->memory = *memory;
     return EIE_OK;
+}
+
+enum eie_status eie_select(struct eie *eie, const struct eie_model *model,
+                           const struct eie_memory *memory)
+{
+    const struct eie_model *const former = eie->model;
+    if (former == NULL || former->beats != model->beats)
+        return eie_load(eie, model, memory);
+    if (!is_ready(eie))
+        return EIE_FAIL_BUSY;
+    eie->memory = *memory;
+    if (model == former)
+        return EIE_OK;
+    eie->model = NULL;
+    /* The settings are locked until the machine is idle. */
+    enum eie_status status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
+    if (status != EIE_OK)
+        return has_error(eie) ? EIE_FAIL_MACHINE : status;
+    write_settings(eie, model);
+    /* Other programs of the load may have written to the rows of the inputs. */
+    if (model->clear_beats > 0)
+        for (uint32_t buffer = 0; status == EIE_OK && buffer < model->n_buffers; buffer++)
+            status = send(eie, model->clears + buffer * model->clear_beats, model->clear_beats);
+    if (status == EIE_OK)
+        status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
+    if (status != EIE_OK)
+        return status;
+    if (has_error(eie))
+        return EIE_FAIL_MACHINE;
+    eie->model = model;
+    return EIE_OK;
+}
+
+/* Two programs in flight and a start use the two input buffers in turn; one buffer, one program. */
+uint32_t eie_most_pending(const struct eie_model *model)
+{
+    return model->n_buffers > 1 ? 3 : 1;
 }
 
 enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
@@ -235,7 +270,7 @@ enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
     const struct eie_model *model = eie->model;
     if (model == NULL)
         return EIE_FAIL_EMPTY;
-    if (eie->interrupted || eie->submitted - eie->collected >= most_pending(model))
+    if (eie->interrupted || eie->submitted - eie->collected >= eie_most_pending(model))
         return EIE_FAIL_BUSY;
     const uint32_t buffer = eie->submitted % model->n_buffers;
     uint64_t *beats = eie->memory.inputs[buffer];
@@ -250,7 +285,8 @@ enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
     if (status != EIE_OK)
         return status;
     eie->submitted++;
-    write_register(eie, EIE_START, buffer << EIE_START_BUFFER_SHIFT);
+    write_register(eie, EIE_START, buffer << EIE_START_BUFFER_SHIFT
+                                   | model->descriptor << EIE_START_DESCRIPTOR_SHIFT);
     eie->interrupted = false;
     return EIE_OK;
 }
@@ -296,7 +332,7 @@ enum eie_status eie_infer_batch(struct eie *eie, size_t count, const int32_t *in
         n_outputs += model->outputs[number].n_elements;
     for (size_t submitted = 0, collected = 0; collected < count;) {
         enum eie_status status;
-        if (submitted < count && submitted - collected < most_pending(model))
+        if (submitted < count && submitted - collected < eie_most_pending(model))
             status = eie_submit(eie, inputs + submitted++ * model->n_inputs);
         else
             status = eie_collect(eie, outputs + collected++ * n_outputs);

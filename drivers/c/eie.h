@@ -103,10 +103,12 @@ struct eie_model {
     const struct eie_setting *settings;     /* registers to write */
     size_t n_settings;
 
-    const uint64_t *beats;                  /* all packets, concatenated */
+    const uint64_t *beats;                  /* all packets, concatenated; models of one load, whose
+                                             * programs are in the memories together, share them */
     const uint32_t *packets;                /* beats of each packet */
     size_t n_packets;
     uint32_t checksum;
+    uint32_t descriptor;                    /* first one of the program */
 
     uint32_t n_inputs;
     int input_frac;                         /* an element x means x / 2^input_frac */
@@ -116,6 +118,9 @@ struct eie_model {
     uint32_t n_buffers;
     const uint32_t *input_places;           /* first bit of each element in the packet,
                                              * or EIE_NOT_SENT */
+    const uint64_t *clears;                 /* packets that clear what inputs do not fill of their
+                                             * rows, one for each buffer */
+    uint32_t clear_beats;                   /* beats of each; 0 if inputs fill their rows */
 
     const struct eie_output *outputs;
     size_t n_outputs;
@@ -164,6 +169,14 @@ enum eie_status eie_init(struct eie *eie, const struct eie_port *port);
  * packet: call eie_clear(), then load again. */
 enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
                          const struct eie_memory *memory);
+
+/* Choose a model for the next inferences. If the loaded one is of the same load, its memories are
+ * kept, and only the settings are written; otherwise this is eie_load(). */
+enum eie_status eie_select(struct eie *eie, const struct eie_model *model,
+                           const struct eie_memory *memory);
+
+/* Most inferences that can be pending. */
+uint32_t eie_most_pending(const struct eie_model *model);
 
 /* Send an input vector and start its inference, or queue it while others run. If the model has two
  * input buffers, three inferences can be pending, of which the machine runs two at a time; otherwise

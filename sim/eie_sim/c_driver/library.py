@@ -14,7 +14,7 @@ from eie_driver.c_export import export
 from ..golden.fake_machine import FakeMachine
 from .program import C_FLAGS, DRIVER
 
-__all__ = ["CDriver", "compile_library"]
+__all__ = ["CDriver", "Memory", "compile_library", "link_library"]
 
 _U32, _SIZE, _POINTER = ctypes.c_uint32, ctypes.c_size_t, ctypes.c_void_p
 
@@ -35,12 +35,14 @@ class _Port(ctypes.Structure):
     _fields_ = [("context", _POINTER), *_CALLS.items(), ("patience", _U32)]
 
 
-class _Memory(ctypes.Structure):
+class Memory(ctypes.Structure):
+    """``struct eie_memory``."""
+
     _fields_ = [("inputs", _POINTER * 2), ("results", _POINTER)]
 
 
 class _Machine(ctypes.Structure):
-    _fields_ = [("port", _POINTER), ("model", _POINTER), ("address", _U32), ("memory", _Memory),
+    _fields_ = [("port", _POINTER), ("model", _POINTER), ("address", _U32), ("memory", Memory),
                 ("submitted", _U32), ("collected", _U32), ("ended", _U32),
                 ("failed", ctypes.c_bool), ("interrupted", ctypes.c_bool)]
 
@@ -52,13 +54,22 @@ class _Error(ctypes.Structure):
 def compile_library(build: Build, folder: Path) -> ctypes.CDLL:
     """Compile the driver and a build, exported as ``model``, into a shared library."""
     export(build, folder)
-    subprocess.run(["gcc", *C_FLAGS, "-shared", "-fPIC", "-o", folder / "library.so",
-                    DRIVER / "eie.c", folder / "model.c"], check=True)
+    return link_library(folder, DRIVER / "eie.c")
+
+
+def link_library(folder: Path, *sources: Path) -> ctypes.CDLL:
+    """Compile sources and ``model.c`` of a folder into a shared library."""
+    subprocess.run(["gcc", *C_FLAGS, "-shared", "-fPIC", "-o", folder / "library.so", *sources,
+                    folder / "model.c"], check=True)
     library = ctypes.CDLL(str(folder / "library.so"))
     library.eie_error.restype = _Error
     library.eie_counter.restype = ctypes.c_uint64
     library.eie_status_text.restype = library.eie_error_text.restype = ctypes.c_char_p
     return library
+
+
+def _zeros(build: Build) -> NDArray[np.int32]:
+    return np.zeros(sum(len(one.columns) for one in build.outputs), np.int32)
 
 
 class CDriver:
@@ -71,7 +82,7 @@ class CDriver:
     library : :class:`ctypes.CDLL`
         Library from :func:`compile_library`.
     build : :class:`~eie_compiler.build.Build`
-        Build that the library contains.
+        Build of the model ``model``, or of the one selected.
     interrupts : :class:`bool`
         True if the driver waits for interrupts; otherwise it polls.
 
@@ -81,6 +92,8 @@ class CDriver:
         Machine that the driver controls.
     machine
         The driver's ``struct eie``.
+    memory : :class:`Memory`
+        Memory for transfers.
     sends, ends, takes : :class:`bool`
         True if the DMA starts to send, ends a transfer, and starts to receive.
     flip : :class:`int`
@@ -99,7 +112,7 @@ class CDriver:
         self.machine = _Machine()
         self.sends = self.ends = self.takes = True
         self.flip = self.cut = self.waits = 0
-        self.outputs = np.zeros(sum(len(one.columns) for one in build.outputs), np.int32)
+        self.outputs = _zeros(build)
         self._buffer: int | None = None
         self._n_bytes = self._got = 0
         self._complete = False
@@ -107,7 +120,7 @@ class CDriver:
         self._inputs: list[NDArray[np.int32]] = []
         self._beats = np.zeros((3, 1 << 12), np.uint64)
         places = [row.ctypes.data for row in self._beats]
-        self._memory = _Memory((_POINTER * 2)(*places[:2]), places[2])
+        self.memory = Memory((_POINTER * 2)(*places[:2]), places[2])
         functions = {name: kind(getattr(self, f"_{name}")) for name, kind in _CALLS.items()}
         if not interrupts:
             functions["wait"] = _CALLS["wait"]()
@@ -121,8 +134,16 @@ class CDriver:
         return self.call("init", ctypes.byref(self._port))
 
     def load(self) -> int:
-        model = ctypes.c_char.in_dll(self.library, "model")
-        return self.call("load", ctypes.byref(model), ctypes.byref(self._memory))
+        return self._choose("load", "model")
+
+    def select(self, name: str, build: Build) -> int:
+        """Choose another model of the library, by its name in C."""
+        self.build, self.outputs = build, _zeros(build)
+        return self._choose("select", name)
+
+    def _choose(self, function: str, name: str) -> Any:
+        model = ctypes.c_char.in_dll(self.library, name)
+        return self.call(function, ctypes.byref(model), ctypes.byref(self.memory))
 
     def submit(self, words: NDArray[np.int64]) -> int:
         return self.call("submit", self._pointer(words))

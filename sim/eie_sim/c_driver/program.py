@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
-from eie_driver.c_export import array, export_files
+from eie_driver.c_export import export_files
 from eie_driver.c_sources import find_c_driver
+from eie_driver.c_text import array
 from eie_hdl.config import EIEConfig
 from eie_hdl.files import write_file
 

@@ -1,6 +1,5 @@
 """C source of a build: its constants are those of the build, and it is valid C."""
 
-import dataclasses
 import re
 import subprocess
 
@@ -10,11 +9,9 @@ import pytest
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
-from eie_compiler.vectors import input_packets, memory_packets
-from eie_driver.c_export import ExportError, array, export_files
+from eie_driver.c_export import ExportError, export_files
 from eie_hdl.config import PRESETS
 from eie_sim.c_driver.program import C_FLAGS, DRIVER
-from support.dead_inputs import clear_inputs
 
 TINY = PRESETS["tiny"]
 
@@ -25,13 +22,6 @@ CXX_FLAGS = ("-std=c++17", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I", str
 def build():
     network = random_network(np.random.default_rng(1), [20, 9, 5], density=0.5, frac=4, v_width=3)
     return compile_network(network, TINY, outputs="all")
-
-
-def values(text, name):
-    """Parse the elements of a C array."""
-    body = re.search(rf" {name}\[\] = {{(.*?)}};", text, re.S)[1]
-    return [int(value.strip().removesuffix("u").replace("EIE_NOT_SENT", "-1"), 0)
-            for value in body.split(",") if value.strip()]
 
 
 @pytest.mark.parametrize("name", ["", "2nd", "Model", "a-b", "a.b", "../a", "_a", "ä", "a\n"])
@@ -46,12 +36,6 @@ def test_a_name_that_has_a_meaning_in_c_is_refused(build):
     with pytest.raises(ExportError, match=r"^name must not be int, which is a keyword of C or "
                                           r"C\+\+: choose another name$"):
         export_files(build, name="int")
-
-
-def test_a_program_that_does_not_begin_the_memory_is_refused(build):
-    with pytest.raises(ExportError, match="^program must begin at descriptor 0, not 3, as the C "
-                                          "driver starts no other: compile its network alone$"):
-        export_files(dataclasses.replace(build, first_descriptor=3))
 
 
 def test_a_name_has_at_most_63_characters(build):
@@ -81,51 +65,6 @@ def test_a_header_of_the_driver_is_c99_and_c17_plus_plus_by_itself(header, tmp_p
         (tmp_path / name).write_text(f'#include "{header.name}"\n' * 2
                                      + "extern int used;\nint used = 1;\n", encoding="utf-8")
         subprocess.run([*command, "-c", name], cwd=tmp_path, check=True)
-
-
-def test_packets_are_those_of_the_build(build):
-    text = export_files(build)["model.c"]
-    packets = memory_packets(build.config, build.images)
-    assert values(text, "model_packets") == [len(packet) for packet in packets]
-    assert values(text, "model_beats") == np.concatenate(packets).tolist()
-
-
-def test_inputs_have_their_places_in_the_packet(build):
-    text = export_files(build)["model.c"]
-    places = values(text, "model_input_places")
-    for element, bit in enumerate(places):
-        words = np.zeros((1, len(places)), np.int64)
-        words[0, element] = -1
-        for buffer, header in enumerate(values(text, "model_input_headers")):
-            beats = input_packets(build.config, build.input, words, buffer=buffer)[0]
-            assert beats[0] == header
-            packet = int.from_bytes(beats[1:].astype("<u8").tobytes(), "little")
-            assert packet == (1 << TINY.act_width) - 1 << bit - 64
-
-
-def test_inputs_that_are_not_sent_have_no_place(tmp_path):
-    network = random_network(np.random.default_rng(1), [40, 9], density=0.5, frac=4, v_width=3)
-    dead = list(range(3, 23))
-    whole, build = (compile_network(each, TINY) for each in (network, clear_inputs(network, dead)))
-    texts = export_files(build)
-    places = values(texts["model.c"], "model_input_places")
-    assert [element for element, bit in enumerate(places) if bit < 0] == dead
-    assert "MODEL_N_INPUTS = 40," in texts["model.h"]
-    assert "MODEL_INPUT_BEATS = 9," in texts["model.h"]    # a header and 2 rows of 4 PEs
-    assert "MODEL_INPUT_BEATS = 13," in export_files(whole)["model.h"]
-    words = np.arange(1, 41)[np.newaxis]
-    beats = input_packets(build.config, build.input, words)[0]
-    packet = int.from_bytes(beats.astype("<u8").tobytes(), "little")
-    assert [packet >> bit & 0xFF for bit in places if bit >= 0] == [
-        word for element, word in enumerate(words[0].tolist()) if element not in dead]
-
-
-def test_lines_of_arrays_are_full_but_not_too_long():
-    text = array("int", "a", map(str, range(1000)))
-    lines = text.splitlines()
-    assert values(text, "a") == list(range(1000))
-    assert max(map(len, lines)) <= 100
-    assert min(map(len, lines[1:-2])) > 90
 
 
 def test_any_name_of_a_layer_is_a_string(tmp_path):

@@ -12,13 +12,15 @@ from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import quantise
 from eie_driver.c_export import export
+from eie_driver.c_model import LoadTables, machine_table, model_tables
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.numeric import limits
 from eie_hdl.registers import REGISTERS, Error
-from eie_sim.c_driver.library import CDriver, compile_library
+from eie_sim.c_driver.library import CDriver, compile_library, link_library
 from eie_sim.c_driver.program import C_FLAGS, DRIVER
 from eie_sim.inference import infer
 from support.dead_inputs import clear_inputs
+from support.driver_builds import compiled_programs, random_words
 
 TINY = PRESETS["tiny"]
 
@@ -261,7 +263,7 @@ def interrupter(request, tmp_path_factory):
         if words is None:
             model, words = ctypes.byref(ctypes.c_char.in_dll(driver.library, "model")), outputs
         status = library.call(
-            ctypes.byref(driver.machine), model, ctypes.byref(driver._memory),
+            ctypes.byref(driver.machine), model, ctypes.byref(driver.memory),
             ctypes.c_size_t(len(words)), driver._pointer(words), driver._pointer(outputs),
             ctypes.c_long(at), ctypes.c_bool(late))
         return None if status > VALUE else status
@@ -488,6 +490,85 @@ def test_a_reset_that_does_not_end_is_reported(driver, monkeypatch):
     driver.fake.set("STATUS", resetting=1)
     monkeypatch.setattr(driver.fake, "reset", lambda: None)
     assert driver.call("reset") == TIMEOUT
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """Library with a model for each of several builds, and the builds."""
+    builds = compiled_programs()
+    loads = {id(build.images): LoadTables.make(TINY, build.images, f"{name}_load")
+             for name, build in builds.items()}
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / "model.c").write_text("\n".join([
+        '#include "eie.h"\n', machine_table(TINY, "machine"),
+        *(load.text for load in loads.values()),
+        *(f"extern const struct eie_model {name};\n"
+          + model_tables(build, name, loads[id(build.images)], machine="machine")
+          for name, build in builds.items())]), encoding="utf-8")
+    return link_library(folder, DRIVER / "eie.c"), builds
+
+
+@pytest.fixture
+def selecting(programs):
+    """Driver of an initialised machine, and builds to select."""
+    library, builds = programs
+    driver = CDriver(library, builds["narrow"])
+    assert driver.init() == OK
+    return driver, builds
+
+
+def test_programs_are_selected_in_any_order_whatever_others_have_left(selecting):
+    driver, builds = selecting
+    for name in ["narrow", "wide", "narrow", "even", "wide", "large", "even", "narrow"]:
+        for pe in range(TINY.n_pe):
+            driver.fake.images[f"pe_{pe}.act"][6:] = 0x0101010101010101    # all but the biases
+        assert driver.select(name, builds[name]) == OK
+        words = random_words(builds[name])
+        status, outputs = driver.infer(words)
+        assert (status, outputs.tolist()) == (OK, expected(builds[name], words).tolist()), name
+
+
+def test_a_program_of_the_load_is_selected_without_loading(selecting):
+    driver, builds = selecting
+    assert driver.select("narrow", builds["narrow"]) == OK
+    driver.fake.log.clear()
+    assert driver.select("narrow", builds["narrow"]) == OK
+    assert driver.fake.log == []
+    assert driver.select("wide", builds["wide"]) == OK
+    assert driver.fake.log == ["INPUT_BASE", "INPUT_WORDS", "INPUT_STRIDE"]
+    driver.fake.log.clear()
+    assert driver.select("even", builds["even"]) == OK
+    assert driver.fake.log == ["INPUT_BASE", "INPUT_WORDS", "INPUT_STRIDE", "send", "send"]
+    driver.fake.log.clear()
+    assert driver.select("large", builds["large"]) == OK
+    assert driver.fake.log.count("send") > 4
+
+
+@pytest.mark.parametrize("fault", ["pending", "busy", "error", "refused", "error-after"])
+def test_a_failed_selection_leaves_no_wrong_program(selecting, fault):
+    driver, builds = selecting
+    narrow, even = builds["narrow"], builds["even"]
+    assert driver.select("narrow", narrow) == OK
+    if fault == "pending":
+        assert driver.submit(random_words(narrow)[0]) == OK
+    elif fault == "busy":
+        driver.fake.set("STATUS", idle=0)
+    elif fault == "error":
+        driver.fake.fail(Error.START_RANGE)
+        driver.fake.set("STATUS", idle=0)
+    elif fault == "refused":
+        driver.sends = False
+    else:
+        driver._port.sent = type(driver._port.sent)(
+            lambda _: driver.fake.fail(Error.LOAD_IN_USE) or True)
+    status = {"pending": BUSY, "busy": TIMEOUT, "error": MACHINE, "refused": TRANSFER,
+              "error-after": MACHINE}[fault]
+    assert driver.select("even", even) == status
+    if fault == "pending":
+        assert driver.collect() == OK    # of the program before
+        assert driver.select("even", even) == OK
+    else:
+        assert driver.submit(random_words(even)[0]) == EMPTY
 
 
 @pytest.mark.parametrize("number", [128, -129])
