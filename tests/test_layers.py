@@ -55,6 +55,7 @@ ROWS = [
     ["eie_compiler.build", "eie_compiler.frontends"],
     ["eie_compiler.graph_build"],
     ["eie_compiler.lowering"],
+    ["eie_compiler.graph_folder"],
     ["eie_compiler.compression"],
     ["eie_compiler.training"],
     ["eie_compiler"],

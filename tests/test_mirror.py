@@ -18,6 +18,8 @@ MIRROR = {"eie_hdl": "hdl", "compiler/eie_compiler": "compiler",
 COVERED = {
     "eie_hdl.host.word_assembler": (
         "hdl/host/test_packet_reader.py", "adds to the module of the reader"),
+    "eie_compiler.files.manifest_folder": (
+        "compiler/files/test_build_folder.py", "reads and replaces the folders of that file"),
     "eie_compiler.frontends": (
         "compiler/frontends/test_arrays.py", "chooses a front end by the kind of file"),
     "eie_compiler.frontends.geometry": (

@@ -7,11 +7,14 @@ from .compression.compress import compress as compress
 from .compression.decompress import decompress as decompress
 from .compression.fidelity import measure_fidelity as measure_fidelity
 from .errors import CompileError as CompileError, CompressError as CompressError
-from .files.build_folder import BuildError as BuildError
 from .files.json_file import SCHEMA_VERSION as SCHEMA_VERSION
+from .files.manifest_folder import BuildError as BuildError
 from .files.network_file import read_network as read_network, write_network as write_network
 from .frontends import FrontEndError as FrontEndError, read_model as read_model
+from .graph_build import GraphBuild as GraphBuild
+from .graph_folder import read_any_build as read_any_build, write_graph_build as write_graph_build
 from .lowering.compile import compile_network as compile_network
+from .lowering.graph import compile_graph as compile_graph
 from .lowering.programs import compile_programs as compile_programs
 from .model import Model as Model, ModelError as ModelError, ModelLayer as ModelLayer
 from .network import (

@@ -3,6 +3,7 @@
 from .golden.fake_machine import FakeMachine as FakeMachine
 from .golden.model import GoldenModel as GoldenModel
 from .golden.tile import GoldenError as GoldenError
+from .graph_inference import GraphInference as GraphInference, infer_graph as infer_graph
 from .inference import (
     EngineError as EngineError,
     Inference as Inference,

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from eie_compiler.files.build_folder import MANIFEST, manifest_checksum
+from eie_compiler.files.manifest_folder import MANIFEST, manifest_checksum
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS

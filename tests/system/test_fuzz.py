@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from scipy.sparse import csr_array, save_npz
 
 from eie_cli.main import main
-from eie_compiler.files.build_folder import manifest_checksum
+from eie_compiler.files.manifest_folder import manifest_checksum
 from eie_compiler.files.network_file import read_network
 from support import mutations
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ConfigError, EIEConfig
-from eie_hdl.files import open_output, staged, write_file
-from eie_hdl.format import FORMAT_VERSION, Image, Layouts, image_file
+from eie_hdl.files import open_output, write_file
+from eie_hdl.format import Image, Layouts, image_file
 
 from ..network import NetworkError
 from ..patches import PatchError, Patches
@@ -27,15 +25,20 @@ from .build_manifest import (
     check_rows,
 )
 from .hex_images import ImageError, from_hex, to_hex
-from .json_file import SCHEMA_VERSION, JsonError, check_fields, parse_json, write_json
+from .json_file import JsonError
+from .manifest_folder import (
+    MANIFEST,
+    BuildError,
+    parse_config,
+    read_listed,
+    read_manifest,
+    replaced,
+    write_manifest,
+)
 from .stored_network import parse_patches
 from .untrusted_npz import ArchiveError, read_arrays
 
-__all__ = ["MANIFEST", "BuildError", "StoredBuild", "manifest_checksum", "read_build",
-           "write_build", "write_images"]
-
-#: File with the description of a build, and the checksums of its other files.
-MANIFEST = "manifest.json"
+__all__ = ["StoredBuild", "read_build", "write_build", "write_images"]
 
 _KIND = "eie-build"
 _VECTORS = "vectors.npz"
@@ -43,10 +46,6 @@ _VECTORS = "vectors.npz"
 #: Arrays beside the columns of vectors, and fields of the preprocessing.
 _PREPROCESSING = {f"preprocessing_{field.name}": field.name
                   for field in dataclasses.fields(FixedPreprocessing)}
-
-
-class BuildError(ValueError):
-    """Missing, changed or incompatible build; the message names the file."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,21 +116,9 @@ def write_build(folder: str | Path, build: StoredBuild) -> None:
     OSError
         If a file cannot be written.
     """
-    folder = Path(folder)
-    former = _owned_files(folder)
     files = {_VECTORS, *map(image_file, _instances(build.config))}
-    for name in sorted(files - former):
-        if (folder / name).exists() or (folder / name).is_symlink():
-            raise BuildError(f"{folder / name} must be of an earlier build, to be replaced, "
-                             f"but its {MANIFEST} does not list it: choose another folder, or "
-                             f"remove it")
-    with staged(folder, last=MANIFEST) as stage:
+    with replaced(Path(folder), _KIND, files) as stage:
         _write(stage, build)
-        # An interruption leaves this manifest, as the whole one is moved last.
-        write_json(folder / MANIFEST, {"kind": _KIND, "incomplete": True,
-                                       "files": dict.fromkeys(sorted(former | files))})
-        for name in former - files:
-            (folder / name).unlink(missing_ok=True)
 
 
 def _write(folder: Path, build: StoredBuild) -> None:
@@ -145,9 +132,7 @@ def _write(folder: Path, build: StoredBuild) -> None:
                             **_preprocessing_arrays(build.preprocessing))
     sums[_VECTORS] = hashlib.sha256((folder / _VECTORS).read_bytes()).hexdigest()
     names = [vector.name for vector in build.layers]
-    manifest = {
-        "schema_version": SCHEMA_VERSION, "kind": _KIND, "format": FORMAT_VERSION,
-        "config": build.config.as_dict(),
+    write_manifest(folder, _KIND, build.config, {
         "vectors": {key: {"name": vector.name, "base_word": vector.base_word,
                           "frac": vector.frac} for key, vector in vectors.items()},
         "patches": build.patches and dataclasses.asdict(build.patches),
@@ -157,9 +142,7 @@ def _write(folder: Path, build: StoredBuild) -> None:
         "input_words": build.input_words, "input_buffers": build.input_buffers,
         "input_stride": build.input_stride,
         "sent": [names.index(vector.name) for vector in build.outputs],
-        "report": build.report, "files": sums}
-    manifest["checksum"] = manifest_checksum(manifest)
-    write_json(folder / MANIFEST, manifest)
+        "report": build.report, "files": sums})
 
 
 def write_images(folder: str | Path, build: StoredBuild) -> dict[str, str]:
@@ -187,7 +170,7 @@ def read_build(folder: str | Path) -> StoredBuild:
     for instance, image in _instances(config).items():
         name = image_file(instance)
         try:
-            images[instance] = from_hex(image, _read(folder, name, manifest["files"]))
+            images[instance] = from_hex(image, read_listed(folder, name, manifest["files"]))
         except ImageError as error:
             raise BuildError(f"{folder / name}: {error}") from error
     first_descriptor = manifest.get("first_descriptor", 0)
@@ -197,7 +180,7 @@ def read_build(folder: str | Path) -> StoredBuild:
         check_memory(manifest["report"]["memory"], config, images)
     except JsonError as error:
         raise BuildError(f"{folder / MANIFEST}: {error}") from error
-    _read(folder, _VECTORS, manifest["files"])
+    read_listed(folder, _VECTORS, manifest["files"])
     try:
         columns = read_arrays(folder / _VECTORS)
         check_columns(manifest["vectors"], columns, config, input_words=manifest["input_words"],
@@ -244,70 +227,11 @@ def _instances(config: EIEConfig) -> dict[str, Image]:
     return {instance: image for instance, _, _, image in Layouts.of(config).images(config)}
 
 
-def _owned_files(folder: Path) -> set[str]:
-    """Files of the build in a folder, complete or not, which another build may replace."""
-    path = folder / MANIFEST
-    if not path.exists() and not path.is_symlink():
-        return set()
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        kind, files = manifest["kind"], set(manifest["files"])
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        kind, files = "", set()
-    if kind != _KIND or path.is_symlink():
-        raise BuildError(f"{path} must be the manifest of an earlier build, to be replaced, not "
-                         f"another file: choose another folder, or remove it")
-    return {name for name in files if isinstance(name, str) and Path(name).name == name
-            and (name == _VECTORS or name.endswith(image_file("")))}
-
-
-def _read(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
-    try:
-        content = (folder / name).read_bytes()
-    except OSError as error:
-        raise BuildError(f"{folder / name} must be readable: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != sums.get(name):
-        raise BuildError(f"{folder / name} must be unchanged, but its checksum differs "
-                         f"from that in {MANIFEST}: compile again")
-    return content
-
-
-def manifest_checksum(manifest: Mapping[str, Any]) -> str:
-    """Compute the SHA-256 of a manifest without its checksum."""
-    rest = {key: value for key, value in manifest.items() if key != "checksum"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
 def _read_manifest(path: Path) -> tuple[dict[str, Any], EIEConfig]:
     """Read and check the manifest of a build, all but its columns; return it and its machine."""
+    manifest = read_manifest(path, _KIND)
     try:
-        manifest = parse_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise BuildError(f"{path.parent} must be a folder that `eie compile` writes, but has no "
-                         f"{path.name}") from error
-    except OSError as error:
-        raise BuildError(f"{path} must be readable: {error.strerror}") from error
-    except JsonError as error:
-        raise BuildError(f"{path} {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
-        raise BuildError(f"{path} must be the manifest of a build, with kind {_KIND!r}")
-    if manifest.get("incomplete"):
-        raise BuildError(f"{path.parent} must contain a whole build, but `eie compile` was "
-                         f"interrupted while it wrote there: compile again")
-    if manifest.get("format") != FORMAT_VERSION:
-        raise BuildError(f"{path}: format must be {FORMAT_VERSION}, not "
-                         f"{reprlib.repr(manifest.get('format'))}: compile again")
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise BuildError(f"{path}: schema_version must be {SCHEMA_VERSION}, not "
-                         f"{reprlib.repr(manifest.get('schema_version'))}: compile the network "
-                         f"again")
-    if manifest.get("checksum") != manifest_checksum(manifest):
-        raise BuildError(f"{path} must be unchanged, but its checksum differs: "
-                         f"compile again")
-    try:
-        config = EIEConfig.from_mapping(check_fields(
-            "config", manifest.get("config"),
-            {field.name: field.type for field in dataclasses.fields(EIEConfig)}))
+        config = parse_config(manifest)
         instances = _instances(config)
         check_manifest(manifest, config, {_VECTORS, *map(image_file, instances)},
                        {instance.partition(".")[2] for instance in instances})

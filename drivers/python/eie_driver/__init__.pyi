@@ -11,4 +11,5 @@ from .errors import (
     MachineError as MachineError,
     SaturationWarning as SaturationWarning,
 )
+from .network import NetworkDriver as NetworkDriver
 from .pynq import PynqBus as PynqBus

@@ -1,4 +1,4 @@
-"""Build folders: files, checksums, and what replaces what."""
+"""Build folders: files, checksums, and what replaces what (`eie_compiler.files.build_folder`)."""
 
 import dataclasses
 import hashlib
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.build import Build
-from eie_compiler.files.build_folder import MANIFEST, BuildError
+from eie_compiler.files.manifest_folder import MANIFEST, BuildError
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.programs import compile_programs
 from eie_compiler.preprocessing import Preprocessing

@@ -10,7 +10,7 @@ import pytest
 
 from eie_cli.console import show_build
 from eie_compiler.build import Build
-from eie_compiler.files.build_folder import MANIFEST, BuildError, manifest_checksum
+from eie_compiler.files.manifest_folder import MANIFEST, BuildError, manifest_checksum
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS

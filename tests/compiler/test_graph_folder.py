@@ -1,0 +1,113 @@
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from eie_compiler.build import Build
+from eie_compiler.files.graph_file import write_graph
+from eie_compiler.files.manifest_folder import MANIFEST, BuildError
+from eie_compiler.graph_build import GraphBuild
+from eie_compiler.graph_folder import read_any_build, read_graph_build, write_graph_build
+from eie_compiler.lowering.graph import compile_graph
+from eie_hdl.config import PRESETS
+from support.graphs import recurrent_network, residual_network
+from support.saved_builds import compile_small, reseal
+
+TINY = PRESETS["tiny"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("graph") / "build"
+    write_graph_build(folder, compile_graph(residual_network(TINY), TINY))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, saved):
+    return shutil.copytree(saved, tmp_path / "build")
+
+
+def manifest_of(folder):
+    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+
+
+def test_a_build_is_read_as_it_was_written(folder):
+    build, expected = read_any_build(folder), compile_graph(residual_network(TINY), TINY)
+    assert isinstance(build, GraphBuild) and build.config == TINY
+    assert build.loads == expected.loads and len(build.loads) == 2
+    assert json.dumps(build.report) == json.dumps(expected.report)
+    for path, program in build.programs.items():
+        assert {name: image.tolist() for name, image in program.images.items()} == {
+            name: image.tolist() for name, image in expected.programs[path].images.items()}
+
+
+def test_builds_of_either_kind_replace_each_other(folder):
+    (folder / "notes.txt").write_text("kept", encoding="utf-8")
+    compile_small().save(folder)
+    assert isinstance(read_any_build(folder), Build)
+    assert not (folder / "load_0").exists() and (folder / "notes.txt").exists()
+    write_graph_build(folder, compile_graph(recurrent_network(TINY), TINY))
+    assert len(read_graph_build(folder).loads) == 1
+    assert not (folder / "vectors.npz").exists() and not (folder / "ccu.program.hex").exists()
+
+
+def test_a_flipped_bit_of_an_image_is_refused(folder):
+    path = folder / "load_1" / "pe_0.spmat.hex"
+    content = bytearray(path.read_bytes())
+    content[0] = ord("1") if content[0] == ord("0") else ord("0")
+    path.write_bytes(content)
+    with pytest.raises(BuildError, match=r"load_1/pe_0.spmat.hex must be unchanged, but its "
+                                         r"checksum differs from that in manifest.json"):
+        read_graph_build(folder)
+
+
+def test_a_flipped_constant_of_an_operation_is_refused(folder):
+    graph = residual_network(TINY)
+    scaled = graph.nodes[0]
+    shift = scaled.computation.shift.copy()
+    shift[0] += 2.0 ** -52
+    changed = dataclasses.replace(scaled, computation=dataclasses.replace(
+        scaled.computation, shift=shift))
+    write_graph(folder / "network.npz",
+                dataclasses.replace(graph, nodes=(changed, *graph.nodes[1:])))
+    with pytest.raises(BuildError, match="network.npz must be unchanged, but its checksum"):
+        read_graph_build(folder)
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"mapping": "random"}, "mapping must be balanced or interleaved, not 'random'"),
+    ({"mapping": "interleaved"}, "must be what this version compiles network.npz to, but differs: "
+                                 "compile again"),
+    ({"loads": []}, "loads must be what this version compiles network.npz to, but differs"),
+    ({"report": {}}, "report must be what this version compiles network.npz to, but differs"),
+    ({"config": {}}, "config must be an object with the fields n_pe"),
+    ({"extra": 1}, "manifest must be an object with the fields schema_version"),
+    ({"kind": "eie-build"}, "manifest.json must be the manifest of a build, with kind "
+                            "'eie-graph-build'"),
+    ({"incomplete": True}, "must contain a whole build"),
+])
+def test_a_manifest_with_a_right_checksum_is_still_checked(folder, changes, message):
+    reseal(folder, **changes)
+    with pytest.raises(BuildError) as caught:
+        read_graph_build(folder)
+    assert message in str(caught.value)
+
+
+def test_sums_must_be_those_of_the_compiled_images(folder):
+    files = manifest_of(folder)["files"]
+    reseal(folder, files=files | {"more": ""})
+    with pytest.raises(BuildError, match="files must be those of the build, not 'more'"):
+        read_graph_build(folder)
+    reseal(folder, files=files | {"load_0/ccu.program.hex": files["load_1/ccu.program.hex"]})
+    shutil.copy(folder / "load_1" / "ccu.program.hex", folder / "load_0" / "ccu.program.hex")
+    with pytest.raises(BuildError, match=r"load_0/ccu.program.hex must be what this version "
+                                         r"compiles"):
+        read_graph_build(folder)
+
+
+def test_files_of_no_build_are_not_replaced(tmp_path):
+    (tmp_path / "network.npz").write_text("mine", encoding="utf-8")
+    with pytest.raises(BuildError, match="network.npz must be of an earlier build, to be replaced"):
+        write_graph_build(tmp_path, compile_graph(recurrent_network(TINY), TINY))
