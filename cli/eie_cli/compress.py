@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from eie_compiler.compression.kmeans_inits import KMEANS_INITS
 from eie_hdl.config import EIEConfig
 
+from .compress_graph import by_node, compress_graph_to_file, refuse_options
 from .console import working
 from .model_options import model_options
 from .options import (
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["compress_command"]
 
 
-def _per_layer(context: click.Context, parameter: click.Parameter, text: str | None
-               ) -> float | tuple[float, ...] | None:
-    """Parse one number for all layers, or one for each."""
+def _per_layer(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """Parse one number for all layers, one for each, or numbers by node."""
+    if text and "=" in text:
+        return by_node(float, "a number")(context, parameter, text)
     values = numbers(float)(context, parameter, text)
     return values[0] if values and len(values) == 1 else values
 
@@ -57,7 +59,11 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @model_options
 @click.option("--density", callback=_per_layer, metavar="SHARE[,SHARE...]",
               help="Share of the weights to keep by magnitude, above 0 to 1, for all layers or for "
-                   "each.  [default: all nonzeros]")
+                   "each; of a graph, for all or NODE=SHARE[,NODE=SHARE...].  [default: all "
+                   "nonzeros]")
+@click.option("--values", callback=by_node(int, "an integer"), metavar="N",
+              help="Of a graph: most shared weights besides zero of each layer, for all nodes or "
+                   "NODE=N[,NODE=N...].  [default: as many as a code can name]")
 @click.option("--quality", callback=_per_layer, metavar="Q[,Q...]",
               help="Keep the weights from Q standard deviations up, for all layers or for each; "
                    "replaces --density.")
@@ -75,8 +81,10 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--act-width", type=int,
               help="Width of an activation in bits, 4 to 24.  [default: that of the machine, 16]")
 @click.option("--calibrate", type=FILE, metavar="X.npy",
-              help="Inputs, one per row or image, for whose range the number formats are chosen.  "
-                   "[default: the data of --retrain, or all inputs from -1 to 1]")
+              help="Inputs, one per row or image, for whose range the number formats are chosen; "
+                   "of a graph with several inputs, an .npz file with an array for each.  "
+                   "[default: the data of --retrain, or all inputs from -1 to 1; of a graph, "
+                   "required]")
 @click.option("--nonnegative-inputs", is_flag=True,
               help="No input is ever negative: weights keep more bits in a narrow accumulator. "
                    "Negative inputs saturate at 0.")
@@ -95,7 +103,7 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
 def compress_command(context: click.Context, model: Path, network: Path, reading: dict[str, Any],
-                     density: float | tuple[float, ...] | None,
+                     density: Any, values: Any,
                      quality: float | tuple[float, ...] | None, config: EIEConfig,
                      balance: int | None, v_width: int | None, kmeans_init: str,
                      act_width: int | None, calibrate: Path | None,
@@ -107,7 +115,8 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     MODEL is a file of ONNX, PyTorch or safetensors, a Deep Compression stream, or an .npz file of
     matrices n_rows x n_cols `NAME.weight` and vectors `NAME.bias`, in order of computation, or of
     SciPy's sparse matrices. If the file does not specify it, a ReLU follows all layers but the
-    last. Zeros stay zero; without --density and --quality nothing else is pruned.
+    last. Zeros stay zero; without --density and --quality nothing else is pruned. A model that is
+    no chain of layers, such as a residual or a recurrent one, is compressed as a graph.
 
     With --calibrate or --retrain the outputs of the network, in the fixed-point arithmetic of the
     machine, are compared with those of MODEL in floating point. The last line says whether the
@@ -125,14 +134,26 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     from eie_compiler.files.json_file import to_json
     from eie_compiler.files.untrusted_npz import read_array
     from eie_compiler.frontends import read_model
+    from eie_compiler.graph.graph import Graph
 
     from .network_tables import describe_network
 
     loaded = read_model(model, **reading)
     config = dataclasses.replace(config, v_width=v_width or config.v_width,
                                  act_width=act_width or config.act_width)
-    samples = read_array(calibrate) if calibrate else None
     truth = read_array(labels) if labels else None
+    if isinstance(loaded, Graph):
+        refuse_options(context)
+        compress_graph_to_file(
+            network, loaded, config, calibrate=calibrate, labels=truth, task=task,
+            options={"density": density, "values": values, "kmeans_init": kmeans_init},
+            accept_loss=accept_loss, as_json=as_json)
+        return
+    if values is not None or isinstance(density, dict):
+        raise click.UsageError(f"--{'values' if values is not None else 'density NODE=SHARE'} is "
+                               "for graphs, and the model is a chain of layers: give --density "
+                               "SHARE[,SHARE...] and --v-width")
+    samples = read_array(calibrate) if calibrate else None
     options: dict[str, Any] = {
         "density": density, "quality": quality, "balance": balance, "v_width": config.v_width,
         "kmeans_init": kmeans_init, "act_width": config.act_width,

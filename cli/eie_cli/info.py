@@ -18,10 +18,12 @@ def info_command(path: Path, as_json: bool) -> None:
     Checks that the file, or every file of the folder, is intact.
     """
     from eie_compiler.build import Build
+    from eie_compiler.files.graph_file import read_any
     from eie_compiler.files.json_file import to_json
-    from eie_compiler.files.network_file import read_network
+    from eie_compiler.graph.graph import Graph
 
     from .console import show_build
+    from .graph_tables import describe_graph, show_graph
     from .network_tables import describe_network, show_network
 
     if path.is_dir():
@@ -31,8 +33,13 @@ def info_command(path: Path, as_json: bool) -> None:
         else:
             show_build(str(path), build)
     else:
-        network = read_network(path)
-        if as_json:
+        network = read_any(path)
+        if isinstance(network, Graph):
+            if as_json:
+                click.echo(to_json(describe_graph(network)))
+            else:
+                show_graph(path, network)
+        elif as_json:
             click.echo(to_json(describe_network(network)))
         else:
             show_network(path, network)

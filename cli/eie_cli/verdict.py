@@ -34,6 +34,8 @@ _REMEDIES = {
     "activation_clipping": ("saturation of activations",
                             "leave out --pin, or give --calibrate inputs of the full range"),
     "accumulator": ("the narrow accumulator", "give --config a machine of greater acc_width"),
+    "arithmetic": ("rounding and saturation", "raise --act-width, or give --calibrate inputs of "
+                                              "the full range"),
     "weight_rounding": ("the width of weights", "give --config a machine of greater "
                                                 "codebook_width"),
 }

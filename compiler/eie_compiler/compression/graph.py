@@ -110,6 +110,9 @@ def _by_path(graph: Graph, option: str, values: Any) -> dict[str, Any]:
     paths = layer_paths(graph)
     if values is None:
         return {}
+    if isinstance(values, (list, tuple)):
+        raise CompressError(f"{option} must be one number for all nodes of a graph, or a number by "
+                            f"path of a node, not {len(values)} numbers")
     if not isinstance(values, Mapping):
         return dict.fromkeys(paths, values)
     if others := [path for path in values if path not in paths]:

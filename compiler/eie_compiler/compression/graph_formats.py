@@ -95,11 +95,11 @@ def _coarsen(graph: Graph, prefix: str, groups: _Groups, fracs: dict[str, int]) 
             changed |= _coarsen(computation.body, f"{path}/", groups, fracs)
         elif isinstance(computation, Operation) and not computation.keeps_format:
             operands = [fracs[groups.find(prefix + name)] for name in node.inputs]
-            zeros = [np.zeros((1, *graph.shapes[name]), np.int64) for name in node.inputs]
+            empty = [np.zeros((0, *graph.shapes[name]), np.int64) for name in node.inputs]
             group = groups.find(path)
             while True:
                 try:
-                    computation.words(*zeros, fracs=operands, frac=fracs[group])
+                    computation.words(*empty, fracs=operands, frac=fracs[group])
                     break
                 except GraphError as error:
                     if fracs[group] == -MAX_FRAC:

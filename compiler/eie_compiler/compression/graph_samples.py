@@ -45,13 +45,13 @@ def check_samples(graph: Graph, samples: Mapping[str, NDArray[Any]] | None
         wanted = count, *graph.inputs[name]
         if array.dtype.kind not in "iuf" or array.shape != wanted or not count:
             shape = ", ".join(["samples", *map(str, graph.inputs[name])])
-            raise CompressError(f"calibration of {name!r} must be numbers of shape ({shape}), as "
-                                f"many samples as for each input and one or more, not "
+            raise CompressError(f"calibration must be numbers of shape ({shape}) for {name!r}, one "
+                                "or more samples, and as many for each input, not "
                                 f"{array.dtype} of shape {array.shape}")
         if not (finite := np.isfinite(array)).all():
             at = tuple(np.argwhere(~finite)[0].tolist())
-            raise CompressError(f"calibration of {name!r} must be finite, but element "
-                                f"{list(at)} is {array[at]}")
+            raise CompressError(f"calibration must be finite, but element {list(at)} for "
+                                f"{name!r} is {array[at]}")
     return arrays
 
 

@@ -128,5 +128,5 @@ def test_labels_must_fit_the_first_output(labels, task, message):
 def test_samples_must_fit_the_inputs():
     model = recurrent()
     network = compress_graph(model, SAMPLES)
-    with pytest.raises(CompressError, match="^calibration of 'x' must be numbers of shape "):
+    with pytest.raises(CompressError, match="^calibration must be numbers of shape "):
         measure_graph_fidelity(model, network, CONFIG, {"x": np.ones((3, 5))})

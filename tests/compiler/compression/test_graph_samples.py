@@ -20,19 +20,19 @@ SUM = Graph({"a": (2,), "b": (2,)}, (Node("y", Sum(), ("a", "b")),), ("y",))
     ({"a": np.ones((1, 2))}, "calibration must have arrays for 'a' of shape (samples, 2), 'b' of "
                              "shape (samples, 2), not for 'a'"),
     ({"a": np.ones((3, 2)), "b": np.ones((4, 2))},
-     "calibration of 'b' must be numbers of shape (samples, 2), as many samples as for each input "
-     "and one or more, not float64 of shape (4, 2)"),
+     "calibration must be numbers of shape (samples, 2) for 'b', one or more samples, and as many "
+     "for each input, not float64 of shape (4, 2)"),
     ({"a": np.ones((0, 2)), "b": np.ones((0, 2))},
-     "calibration of 'a' must be numbers of shape (samples, 2), as many samples as for each input "
-     "and one or more, not float64 of shape (0, 2)"),
+     "calibration must be numbers of shape (samples, 2) for 'a', one or more samples, and as many "
+     "for each input, not float64 of shape (0, 2)"),
     ({"a": np.ones((1, 2)), "b": np.array([["x", "y"]])},
-     "calibration of 'b' must be numbers of shape (samples, 2), as many samples as for each input "
-     "and one or more, not <U1 of shape (1, 2)"),
+     "calibration must be numbers of shape (samples, 2) for 'b', one or more samples, and as many "
+     "for each input, not <U1 of shape (1, 2)"),
     ({"a": np.ones((1, 2)), "b": np.array([[1, np.inf]])},
-     "calibration of 'b' must be finite, but element [0, 1] is inf"),
+     "calibration must be finite, but element [0, 1] for 'b' is inf"),
     ({"a": np.float64(1), "b": np.ones((1, 2))},
-     "calibration of 'a' must be numbers of shape (samples, 2), as many samples as for each input "
-     "and one or more, not float64 of shape ()"),
+     "calibration must be numbers of shape (samples, 2) for 'a', one or more samples, and as many "
+     "for each input, not float64 of shape ()"),
 ])
 def test_samples_must_match_the_inputs(samples, message):
     with pytest.raises(CompressError, match=f"^{re.escape(message)}$"):
