@@ -73,6 +73,7 @@ ROWS = [
     ["eie_sim.cycles", "eie_sim.rtl"],
     ["eie_sim.inference"],
     ["eie_sim.node_runs"],
+    ["eie_sim.golden_runner"],
     ["eie_sim.graph_inference"],
     ["eie_sim.demo", "eie_sim.hex_export"],
     ["eie_sim.c_driver"],

@@ -46,6 +46,8 @@ COVERED = {
         "drivers/python/conftest.py", "the driver's tests run on it"),
     "eie_sim.golden.tile": (
         "sim/golden/test_model.py", "decodes what the golden model runs"),
+    "eie_sim.golden_runner": (
+        "sim/test_graph_inference.py", "runs the layers of the inferences of that file"),
     "eie_sim.rtl.benches.bench_eie": (
         "sim/rtl/test_cocotb_engine.py", "runs in the engine's simulation"),
     "eie_sim.rtl.cocotb_bench": (
@@ -54,6 +56,10 @@ COVERED = {
         "benches/bench_driver.py", "runs in a simulation"),
     "eie_sim.rtl.cocotb_process": (
         "sim/rtl/test_simulators.py", "a process of its own"),
+    "eie_sim.rtl.benches.bench_network": (
+        "sim/test_graph_inference.py", "runs in the simulation of that file"),
+    "eie_sim.rtl.cocotb_network": (
+        "sim/test_graph_inference.py", "runs the simulation of that file"),
     "eie_sim.rtl.measured_driver": (
         "sim/rtl/test_verilator_machines.py", "runs on the machines of that file"),
     "eie_sim.rtl.verilator_host": (

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from eie_compiler.graph.execution import Execution
 from eie_compiler.graph_build import GraphBuild, Inputs
-from eie_compiler.vectors import gather, scatter
 
-from .cycles.model import predict_back_to_back, predict_build
-from .golden.model import GoldenModel, Statistics
+from .golden_runner import Call, GoldenRunner
 from .inference import Engine, EngineError
-from .node_runs import SAMPLE, NodeRun, make_runs
+from .node_runs import NodeRun, make_runs
+from .rtl import cocotb_network
 from .rtl.measured_driver import Measured
 from .rtl.verilator_machines import VerilatorMachines
 
@@ -107,12 +106,19 @@ class GraphInference:
                 "nodes": [node.summary() for node in self.nodes.values()]}
 
 
-class _Hardware(Protocol):
-    def run(self, path: str, words: Words, sample: Words, advance: Callable[[int], None]
-            ) -> Measured: ...
+class _Runner(Protocol):
+    """Runner of layers on hardware: path, words, sampled vectors, and function of progress."""
+
+    def __call__(self, path: str, words: Words, sample: Words, advance: Callable[[int], None]
+                 ) -> Measured: ...
+
+
+#: Makes the runner for a part of a batch, whose calls the golden model has made.
+_Hardware = Callable[[dict[str, Words], list[Call]], _Runner]
 
 
 def infer_graph(build: GraphBuild, inputs: Inputs, *, engine: Engine, words: bool = False,
+                simulator: str = "verilator", folder: str | Path | None = None,
                 cache: str | Path | None = None, machines: int | None = None,
                 progress: Progress = lambda step, done, total: None) -> GraphInference:
     """Run a batch, and compare all results of the hardware with the golden model, bit by bit.
@@ -124,8 +130,10 @@ def infer_graph(build: GraphBuild, inputs: Inputs, *, engine: Engine, words: boo
     ----------
     inputs, words
         As for :meth:`eie_compiler.graph_build.GraphBuild.to_words`.
-    engine : ``"golden"``, ``"cycle-model"`` or ``"verilator"``
+    engine : ``"golden"``, ``"cycle-model"``, ``"cocotb"`` or ``"verilator"``
         The golden model alone; with predicted cycles; or also the hardware.
+    simulator, folder
+        As for :func:`.rtl.cocotb_engine.run`; for cocotb only.
     cache
         As for :func:`.rtl.cocotb_engine.run`.
     machines : :class:`int`, optional
@@ -146,35 +154,50 @@ def infer_graph(build: GraphBuild, inputs: Inputs, *, engine: Engine, words: boo
     if engine not in get_args(Engine):
         raise EngineError(f"engine must be golden, cycle-model, cocotb or verilator, not "
                           f"{engine!r}")
-    if engine == "cocotb":
-        raise EngineError("engine must be golden, cycle-model or verilator for a graph, not "
-                          "'cocotb'")
     tensors = build.to_words(inputs, words=words)
     runs = make_runs(build, tensors.batch)
     passes = 1 if engine == "golden" else 2
     advance = _Advance(progress, passes * sum(run.planned for run in runs.values()))
-    with _open_hardware(build, engine, cache=cache, machines=machines) as hardware:
+    with contextlib.ExitStack() as stack:
+        hardware = _open_hardware(stack, build, engine, simulator=simulator, folder=folder,
+                                  cache=cache, machines=machines)
         start = time.perf_counter()
-        golden = _Golden(build, runs, advance, predict=engine == "cycle-model")
+        golden = GoldenRunner(build, runs, advance, predict=engine == "cycle-model")
         outputs = [_run_part(build, part, golden, hardware, runs, advance)
                    for part in build.parts(tensors)]
     return GraphInference(
-        engine, "verilator" if hardware else None, tensors.batch,
+        engine, simulator if engine == "cocotb" else "verilator" if hardware else None,
+        tensors.batch,
         {name: np.concatenate([part[name] for part in outputs]) for name in build.graph.outputs},
         runs, tensors.saturated, time.perf_counter() - start)
 
 
-@contextlib.contextmanager
-def _open_hardware(build: GraphBuild, engine: Engine, *, cache: str | Path | None,
-                   machines: int | None) -> Iterator[_Hardware | None]:
+def _open_hardware(stack: contextlib.ExitStack, build: GraphBuild, engine: Engine, *,
+                   simulator: str, folder: str | Path | None, cache: str | Path | None,
+                   machines: int | None) -> _Hardware | None:
+    """Make the hardware of an engine, if it has any; the stack ends it."""
     if engine == "verilator":
-        with VerilatorMachines(build, cache=cache, machines=machines) as hardware:
-            yield hardware
-    else:
-        yield None
+        running = stack.enter_context(VerilatorMachines(build, cache=cache, machines=machines))
+        return lambda part, calls: running.run
+    if engine == "cocotb":
+        return lambda part, calls: _replay(cocotb_network.run(
+            build, part, [call.sample for call in calls], simulator=simulator, cache=cache,
+            folder=folder))
+    return None
 
 
-def _run_part(build: GraphBuild, part: dict[str, Words], golden: "_Golden",
+def _replay(measured: list[Measured]) -> _Runner:
+    """Make a runner of results that the hardware has computed already, in the same order."""
+    results = iter(measured)
+
+    def run(path: str, words: Words, sample: Words, advance: Callable[[int], None]) -> Measured:
+        advance(len(words))
+        return next(results)
+
+    return run
+
+
+def _run_part(build: GraphBuild, part: dict[str, Words], golden: GoldenRunner,
               hardware: _Hardware | None, runs: dict[str, NodeRun], advance: "_Advance"
               ) -> dict[str, Words]:
     """Run a part of a batch; return all tensors, those of the hardware if there is any."""
@@ -187,15 +210,14 @@ def _run_part(build: GraphBuild, part: dict[str, Words], golden: "_Golden",
         runs[path].saturated += count
     if hardware is None:
         return results
-    calls, steps = iter(golden.calls), iter(golden.steps)
+    runner, calls, steps = hardware(part, golden.calls), iter(golden.calls), iter(golden.steps)
 
     def run(path: str, words: Words) -> Words:
-        _, expected, sample = next(calls)
-        measured = hardware.run(path, words, sample, lambda n: advance(path, n))
-        node = runs[path]
+        call, node = next(calls), runs[path]
+        measured = runner(path, words, call.sample, lambda vectors: advance(path, vectors))
         node.measure(measured, len(words))
-        node.compare(measured.words, expected)
-        node.compare(measured.sampled, expected[sample])
+        node.compare(measured.words, call.results)
+        node.compare(measured.sampled, call.results[call.sample])
         return measured.words
 
     def watch(path: str, words: Words) -> None:
@@ -216,56 +238,3 @@ class _Advance:
         with self._lock:
             self._done += vectors
             self._progress(path, self._done, self._total)
-
-
-class _Golden:
-    """Runner of layers on the golden model.
-
-    Attributes
-    ----------
-    calls : :class:`list`
-        Path, results and sampled vectors of each call.
-    steps : :class:`list`
-        Result of each step of the host.
-    """
-
-    def __init__(self, build: GraphBuild, runs: dict[str, NodeRun], advance: _Advance, *,
-                 predict: bool) -> None:
-        self.calls: list[tuple[str, Words, Words]] = []
-        self.steps: list[Words] = []
-        self._build = build
-        self._runs = runs
-        self._advance = advance
-        self._predict = predict
-        self._models: dict[str, GoldenModel] = {}
-
-    def run(self, path: str, words: Words) -> Words:
-        program, node = self._build.programs[path], self._runs[path]
-        words = program.to_words(words, words=True).values
-        sample = node.choose(len(words))
-        results, statistics = self._compute(path, words)
-        node.count(results, statistics)
-        self._advance(path, len(words))
-        if self._predict:
-            for prediction in predict_build(program, words[sample]):
-                node.add_counters(prediction.counters)
-            first = words[:SAMPLE] if len(sample) else words[:0]
-            node.timed += len(first)
-            node.cycles += predict_back_to_back(program, first).interval if len(first) else 0
-            self._advance(path, len(words))
-        self.calls.append((path, results, sample))
-        return results
-
-    def watch(self, path: str, words: Words) -> None:
-        """Keep the result of a step of the host."""
-        if not self._runs[path].on_accelerator:
-            self.steps.append(words)
-
-    def _compute(self, path: str, words: Words) -> tuple[Words, Statistics]:
-        program = self._build.programs[path]
-        if path not in self._models:
-            self._models[path] = GoldenModel(program.config, program.images,
-                                             program.first_descriptor)
-        placed, statistics = self._models[path].run_counted(
-            scatter(program.input, words, program.config.n_pe), program.input.base_word)
-        return gather(program.outputs[0], placed[0]), statistics

@@ -1,3 +1,7 @@
+"""Inferences of graphs on all engines, of which cocotb's is `eie_sim.rtl.cocotb_network` with
+`eie_sim.rtl.benches.bench_network`.
+"""
+
 import dataclasses
 import json
 
@@ -9,6 +13,7 @@ from eie_compiler.graph.operations import Affine
 from eie_compiler.lowering.graph import compile_graph
 from eie_hdl.config import PRESETS
 from eie_sim import graph_inference
+from eie_sim.golden_runner import GoldenRunner
 from eie_sim.graph_inference import infer_graph
 from eie_sim.inference import EngineError
 from support.graphs import recurrent_network, residual_network
@@ -16,8 +21,8 @@ from support.graphs import recurrent_network, residual_network
 TINY = PRESETS["tiny"]
 
 
-def build_and_inputs(kind, batch=2):
-    graph, shape = {"residual": (residual_network(TINY), (2, 6, 6)),
+def build_and_inputs(kind, batch=2, side=6):
+    graph, shape = {"residual": (residual_network(TINY, side=side), (2, side, side)),
                     "recurrent": (recurrent_network(TINY), (3, 3))}[kind]
     return compile_graph(graph, TINY), np.random.default_rng(7).normal(size=(batch, *shape))
 
@@ -54,6 +59,18 @@ def test_all_nodes_run_and_agree(kind, engine, request, simulators):
     assert (inference.total["net_cycles"] or 0) > 0 if hardware else \
         inference.total["net_cycles"] is None
     assert json.loads(json.dumps(inference.summary()))["total"]["differences"] == 0
+
+
+@pytest.mark.parametrize("kind", ["residual", "recurrent"])
+def test_one_simulation_in_cocotb_runs_the_whole_network(kind, icarus, simulators, monkeypatch):
+    monkeypatch.setattr("eie_sim.node_runs.SAMPLE", 1)
+    build, inputs = build_and_inputs(kind, batch=1, side=2)
+    one = infer_graph(build, inputs, engine="cocotb", simulator=icarus, cache=simulators)
+    assert one.ok and one.simulator == "icarus" and one.total["loads"] == len(build.loads)
+    golden = infer_graph(build, inputs, engine="golden")
+    assert all((one.outputs[name] == words).all() for name, words in golden.outputs.items())
+    assert {path for path, run in one.nodes.items() if run.compared} == {
+        path for path, run in one.nodes.items() if not run.operation.startswith("scan")}
 
 
 def test_parts_of_a_batch_give_the_same(monkeypatch):
@@ -98,13 +115,13 @@ def test_a_flipped_constant_of_an_operation_is_noticed(verilator, simulators, mo
 
 def test_a_flipped_expectation_is_noticed(verilator, simulators, monkeypatch):
     build, inputs = build_and_inputs("recurrent")
-    compute = graph_inference._Golden._compute
+    compute = GoldenRunner._compute
 
     def flipped(self, path, words):
         results, statistics = compute(self, path, words)
         results[0, 0] ^= 1
         return results, statistics
-    monkeypatch.setattr(graph_inference._Golden, "_compute", flipped)
+    monkeypatch.setattr(GoldenRunner, "_compute", flipped)
     inference = infer_graph(build, inputs, engine="verilator", cache=simulators, machines=1)
     assert not inference.ok and inference.nodes["lstm/gates"].differences
 

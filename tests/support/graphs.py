@@ -53,22 +53,25 @@ def convolution(rng, config, shape, n_out, *, frac=4, **options):
     return dataclasses.replace(network, patches=patches, **options)
 
 
-def residual_network(config, seed=1):
-    """Compressed convolutions with pooling and a residual addition, and a fully connected layer."""
+def residual_network(config, seed=1, side=6):
+    """Compressed convolutions with pooling and a residual addition, and a fully connected layer.
+
+    Images have two channels and an even `side`.
+    """
     rng = np.random.default_rng(seed)
     nodes = (
         Node("scaled", Affine(np.array([0.5, 2.0]).reshape(2, 1, 1), np.full((2, 1, 1), 0.25)),
              ("image",)),
-        Node("conv1", convolution(rng, config, (2, 6, 6), 4), ("scaled",)),
+        Node("conv1", convolution(rng, config, (2, side, side), 4), ("scaled",)),
         Node("relu1", Clip(0.0, np.inf), ("conv1",)),
         Node("pool", MaxPool((2, 2), (2, 2)), ("relu1",)),
-        Node("conv2", convolution(rng, config, (4, 3, 3), 4), ("pool",)),
+        Node("conv2", convolution(rng, config, (4, side // 2, side // 2), 4), ("pool",)),
         Node("sum", Add(), ("conv2", "pool")),
         Node("mean", Mean((1, 2)), ("sum",)),
         Node("fc", random_network(rng, [4, 6, 3], density=0.6, v_width=config.v_width, frac=4),
              ("mean",)))
     fracs = dict.fromkeys(["image", *(node.name for node in nodes)], 4)
-    return Graph({"image": (2, 6, 6)}, nodes, ("fc", "mean"), fracs)
+    return Graph({"image": (2, side, side)}, nodes, ("fc", "mean"), fracs)
 
 
 def recurrent_network(config, steps=3, seed=2):

@@ -20,7 +20,7 @@ from .cocotb_bench import run_bench
 from .simulators import compile_design
 from .verilator_host import verilog
 
-__all__ = ["Mismatch", "SimulationResult", "compare", "deadline", "run"]
+__all__ = ["Mismatch", "SimulationResult", "compare", "deadline", "job_folder", "run"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     design = compile_design(verilog(build.config, cache), top="eie", simulator=simulator,
                             cache=cache, waves=waves and f"core.{waves}",
                             repeated=["eie_pe"])
-    with _job_folder(folder) as path:
+    with job_folder(folder) as path:
         build.save(path / "build")
         np.save(path / "inputs.npy", inputs, allow_pickle=False)
         (path / "job.json").write_text(json.dumps(job), encoding="utf-8")
@@ -201,7 +201,8 @@ def deadline(build: Build) -> int:
 
 
 @contextlib.contextmanager
-def _job_folder(folder: str | Path | None) -> Iterator[Path]:
+def job_folder(folder: str | Path | None) -> Iterator[Path]:
+    """Make the folder of a simulation; without one, a temporary one."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="eie-") as temporary:
             yield Path(temporary)
