@@ -60,13 +60,14 @@ ROWS = [
     ["eie_compiler.training"],
     ["eie_compiler"],
 
-    ["eie_driver.bus", "eie_driver.c_names", "eie_driver.c_text", "eie_driver.errors"],
-    ["eie_driver.c_model", "eie_driver.registers", "eie_driver.pynq"],
-    ["eie_driver.identity"],
+    ["eie_driver.bus", "eie_driver.c_arena", "eie_driver.c_elements", "eie_driver.c_names",
+     "eie_driver.c_text", "eie_driver.errors"],
+    ["eie_driver.c_model", "eie_driver.c_operations", "eie_driver.registers", "eie_driver.pynq"],
+    ["eie_driver.c_steps", "eie_driver.identity"],
     ["eie_driver.machine"],
     ["eie_driver.batch"],
     ["eie_driver.accelerator", "eie_driver.c_export"],
-    ["eie_driver.network"],
+    ["eie_driver.c_network", "eie_driver.network"],
     ["eie_driver"],
 
     ["eie_sim.golden", "eie_sim.pauses"],

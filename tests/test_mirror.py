@@ -38,6 +38,10 @@ COVERED = {
         "compiler/lowering/test_programs.py", "makes the load of that file's programs"),
     "eie_compiler.lowering.lowered_network": (
         "compiler/lowering/test_compile.py", "the first half of that compilation"),
+    "eie_driver.c_operations": (
+        "sim/c_driver/test_network_library.py", "its steps are run by that file"),
+    "eie_driver.c_steps": (
+        "sim/c_driver/test_network_library.py", "its steps are run by that file"),
     "eie_sim.cycles.kernel": (
         "sim/cycles/test_model.py", "compiled by Numba, and called by the model alone"),
     "eie_sim.demo.demo": (

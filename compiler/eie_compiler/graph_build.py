@@ -132,6 +132,11 @@ class GraphBuild:
                       for use in walk_uses(self.graph) if use.path in self.programs)
         return max(1, _PART // (tensors + 2 * vectors))
 
+    @functools.cached_property
+    def nonnegative_inputs(self) -> set[str]:
+        """Inputs whose words must not be negative, as layers rely on it."""
+        return _find_nonnegative(self.graph)
+
     def parts(self, tensors: Tensors) -> Iterator[dict[str, NDArray[np.int64]]]:
         """Cut a batch into parts of :attr:`part` inferences."""
         for start in range(0, tensors.batch, self.part):
@@ -155,7 +160,6 @@ class GraphBuild:
             is not valid.
         """
         named = _name_inputs(self.graph, inputs)
-        nonnegative = _find_nonnegative(self.graph)
         converted, saturated = {}, {}
         for name, shape in self.graph.inputs.items():
             array = _batch(name, named[name], shape, words=words)
@@ -163,7 +167,7 @@ class GraphBuild:
             try:
                 converted[name], beyond = convert_inputs(
                     array, frac=self.graph.fracs[name], width=self.config.act_width, words=words,
-                    nonnegative=name in nonnegative)
+                    nonnegative=name in self.nonnegative_inputs)
             except VectorError as error:
                 raise VectorError(str(error).replace("Inputs must", f"Inputs {name!r} must", 1)
                                   if len(named) > 1 else str(error)) from error

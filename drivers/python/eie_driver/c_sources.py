@@ -7,8 +7,8 @@ from eie_hdl.files import write_files
 __all__ = ["SOURCES", "find_c_driver", "write_driver"]
 
 #: Files of the driver itself, without its example and its simulated platform.
-SOURCES = ("eie.c", "eie.h", "eie_arithmetic.h", "eie_operations.h", "eie_quantise.h",
-           "eie_registers.h")
+SOURCES = ("eie.c", "eie.h", "eie_arithmetic.h", "eie_network.c", "eie_network.h",
+           "eie_operations.h", "eie_quantise.h", "eie_registers.h")
 
 
 def find_c_driver() -> Path:

@@ -1,0 +1,286 @@
+"""Operations of a network as steps of the C driver, with their integer constants."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from eie_compiler.graph.operation import GraphError, Operation, Shape
+from eie_compiler.graph.operations import (
+    Add,
+    Affine,
+    AveragePool,
+    Clip,
+    Concat,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Maximum,
+    MaxPool,
+    Mean,
+    Multiply,
+    Pad,
+    Sigmoid,
+    Sign,
+    Slice,
+    Subtract,
+    Tanh,
+    Transpose,
+)
+from eie_compiler.graph.operations.arithmetic import Scaling, fix_constants, fix_limit
+
+from .c_arena import Tensor
+from .c_elements import broadcast_strides, elements, strides_of
+
+__all__ = ["Operand", "Step", "copy", "operation_steps"]
+
+#: Functions of the driver, in eie_arithmetic.h.
+_UNARY: dict[type[Operation], str] = {
+    HardSwish: "hard_swish", Sigmoid: "sigmoid", Sign: "sign", Tanh: "tanh"}
+_BINARY: dict[type[Operation], str] = {
+    Add: "sum", Maximum: "maximum", Multiply: "product", Subtract: "difference"}
+
+#: Limits that no result of a scaling exceeds.
+_NO_LIMITS = -1 << 62, 1 << 62
+
+
+class Operand(NamedTuple):
+    """Tensor of a graph in the arena.
+
+    Attributes
+    ----------
+    tensor : :class:`~.c_arena.Tensor`
+        Its words.
+    shape : :data:`~eie_compiler.graph.operation.Shape`
+        Shape.
+    frac : :class:`int`
+        Fraction bits.
+    offset : :class:`int`
+        Word at which a part of it begins.
+    """
+
+    tensor: Tensor
+    shape: Shape
+    frac: int = 0
+    offset: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclasses.dataclass
+class Step:
+    """Step of the driver: ``struct eie_step``.
+
+    Attributes
+    ----------
+    run : :class:`str`
+        Name of its function, without the prefix.
+    of : :class:`str`
+        Initialiser of its structure; ``{scalings}`` is the table of `scaling`.
+    operands : sequence of :class:`Operand`
+        Tensors that it reads; of layers with patches, room for a vector, too.
+    result : :class:`Operand`, optional
+        Tensor that it writes.
+    scaling : :class:`~eie_compiler.graph.operations.arithmetic.Scaling`, optional
+        Constants.
+    in_place : :class:`bool`
+        True if the result may replace an operand with as many elements.
+    """
+
+    run: str
+    of: str
+    operands: Sequence[Operand] = ()
+    result: Operand | None = None
+    scaling: Scaling | None = None
+    in_place: bool = False
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Tensors that it reads or writes."""
+        return [each.tensor for each in (*self.operands, *([self.result] if self.result else []))]
+
+    def text(self, scalings: str) -> str:
+        """Initialiser in C, with the name of the table of constants."""
+        places = [each.tensor.place + each.offset for each in self.operands]
+        fracs = [each.frac for each in self.operands]
+        result = self.result.tensor.place + self.result.offset if self.result else 0
+        return (f"{{eie_run_{self.run}, {{{', '.join(map(str, places or [0]))}}}, {result}, "
+                f"{{{', '.join(map(str, fracs or [0]))}}}, "
+                f"{self.result.frac if self.result else 0}, "
+                f"{{{self.of.replace('{scalings}', scalings)}}}}}")
+
+
+def copy(source: Operand, to: Operand, shape: Shape, strides: Sequence[tuple[int, ...]], *,
+         advance: tuple[int, int] = (0, 0), loop: int = 0) -> Step:
+    """Make the step that copies elements of a shape, between places of these strides.
+
+    Parameters
+    ----------
+    advance
+        Words by which the operand and the result advance in each iteration of a loop.
+    loop : :class:`int`
+        Number of loops around that loop.
+    """
+    return Step("copy", f".copy = {{{elements(shape, *strides)}, {{{advance[0]}, {advance[1]}}}, "
+                        f"{loop}}}", [source], to)
+
+
+def operation_steps(operation: Operation, operands: Sequence[Operand], result: Operand,
+                    make: Callable[[Shape], Tensor]) -> list[Step]:
+    """Make the steps of an operation, other than a reshape, which moves no word.
+
+    Parameters
+    ----------
+    make
+        Makes a tensor for elements between the steps.
+
+    Raises
+    ------
+    GraphError
+        If the driver cannot compute it.
+    """
+    return _steps(operation, operands, result, make)
+
+
+Make = Callable[[Shape], Tensor]
+
+
+@functools.singledispatch
+def _steps(operation: Operation, operands: Sequence[Operand], result: Operand, make: Make
+           ) -> list[Step]:
+    raise GraphError(f"{type(operation).__name__} must be an operation of the C driver")
+
+
+@_steps.register(Transpose)
+def _(operation: Transpose, operands: Sequence[Operand], result: Operand, make: Make
+      ) -> list[Step]:
+    strides = strides_of(operands[0].shape)
+    return [copy(operands[0], result, result.shape, [
+        tuple(strides[axis] for axis in operation.order), strides_of(result.shape)])]
+
+
+@_steps.register(Slice)
+def _(operation: Slice, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
+    strides = list(strides_of(operands[0].shape))
+    source = operands[0]._replace(offset=operation.start * strides[operation.axis])
+    strides[operation.axis] *= operation.step
+    return [copy(source, result, result.shape, [tuple(strides), strides_of(result.shape)])]
+
+
+@_steps.register(Pad)
+def _(operation: Pad, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
+    (operand,), strides = operands, strides_of(result.shape)
+    inside = result._replace(offset=sum(map(math.prod, zip(operation.before, strides))))
+    return [Step("zeros", f".counts = {{{result.size}, 0}}", result=result),
+            copy(operand, inside, operand.shape, [strides_of(operand.shape), strides])]
+
+
+@_steps.register(Concat)
+def _(operation: Concat, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
+    steps, offset, strides = [], 0, strides_of(result.shape)
+    for operand in operands:
+        if operand.frac != result.frac:
+            converted = operand._replace(tensor=make(operand.shape), frac=result.frac)
+            steps.append(_map("convert", operand, converted))
+            operand = converted
+        steps.append(copy(operand, result._replace(offset=offset), operand.shape,
+                          [strides_of(operand.shape), strides]))
+        offset += operand.shape[operation.axis] * strides[operation.axis]
+    return steps
+
+
+def _map(function: str, operand: Operand, result: Operand) -> Step:
+    return Step("unary", f".unary = {{eie_{function}, {result.size}}}", [operand], result,
+                in_place=True)
+
+
+@_steps.register(Sign)
+@_steps.register(HardSwish)
+@_steps.register(Sigmoid)
+@_steps.register(Tanh)
+def _(operation: Operation, operands: Sequence[Operand], result: Operand, make: Make
+      ) -> list[Step]:
+    return [_map(_UNARY[type(operation)], operands[0], result)]
+
+
+@_steps.register(Add)
+@_steps.register(Subtract)
+@_steps.register(Multiply)
+@_steps.register(Maximum)
+def _(operation: Operation, operands: Sequence[Operand], result: Operand, make: Make
+      ) -> list[Step]:
+    places = elements(result.shape, *(broadcast_strides(operand.shape, result.shape)
+                                      for operand in operands))
+    return [Step("binary", f".binary = {{eie_{_BINARY[type(operation)]}, {places}}}", operands,
+                 result, in_place=True)]
+
+
+@_steps.register(Clip)
+def _(operation: Clip, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
+    low, high = (fix_limit(limit, result.frac) for limit in (operation.low, operation.high))
+    return [Step("clip", f".limits = {{{result.size}, {low}, {high}}}", operands, result,
+                 in_place=True)]
+
+
+def _scale(run: str, scaling: Scaling, operands: Sequence[Operand], result: Operand,
+           limits: tuple[int, int] = _NO_LIMITS) -> list[Step]:
+    places = elements(result.shape, *(broadcast_strides(shape, result.shape) for shape in (
+        operands[0].shape, np.shape(scaling.shift))))
+    return [Step(run, f".scalings = {{{places}, {{scalings}}, {limits[0]}, {limits[1]}}}", operands,
+                 result, scaling, in_place=True)]
+
+
+@_steps.register(Affine)
+def _(operation: Affine, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
+    return _scale("scale", fix_constants(operation.scale, operation.shift, frac=operands[0].frac,
+                                         to=result.frac), operands, result)
+
+
+@_steps.register(HardSigmoid)
+def _(operation: HardSigmoid, operands: Sequence[Operand], result: Operand, make: Make
+      ) -> list[Step]:
+    scaling = fix_constants(operation.alpha, operation.beta, frac=operands[0].frac, to=result.frac)
+    return _scale("scale", scaling, operands, result, (0, fix_limit(1.0, result.frac)))
+
+
+@_steps.register(LeakyRelu)
+def _(operation: LeakyRelu, operands: Sequence[Operand], result: Operand, make: Make
+      ) -> list[Step]:
+    return _scale("leaky_relu", fix_constants(operation.slope, 0.0, frac=operands[0].frac,
+                                              to=result.frac), operands, result)
+
+
+@_steps.register(MaxPool)
+@_steps.register(AveragePool)
+def _(operation: MaxPool | AveragePool, operands: Sequence[Operand], result: Operand, make: Make
+      ) -> list[Step]:
+    run, counts, uncounted = "max_pool", "false", (0, 0)
+    if isinstance(operation, AveragePool):
+        run, uncounted = "average_pool", operation.uncounted
+        counts = str(operation.count_padding).lower()
+    pairs = ", ".join(f"{{{', '.join(map(str, pair))}}}" for pair in (
+        operation.kernel, operation.stride, operation.padding))
+    pool = (f".pool = {{{', '.join(map(str, operands[0].shape))}, {pairs}, {counts}, "
+            f"{{{uncounted[0]}, {uncounted[1]}}}}}")
+    return [Step(run, pool, operands, result)]
+
+
+@_steps.register(Mean)
+def _(operation: Mean, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
+    (operand,) = operands
+    steps = []
+    order = [axis for axis in range(len(operand.shape)) if axis not in operation.axes]
+    order += operation.axes
+    if order != sorted(order):      # the elements of a mean must be one after another
+        shape = tuple(operand.shape[axis] for axis in order)
+        turned = operand._replace(tensor=make(shape), shape=shape)
+        steps = operation_steps(Transpose(tuple(order)), operands, turned, make)
+        operand = turned
+    counts = f".counts = {{{result.size}, {operand.size // result.size}}}"
+    return [*steps, Step("mean", counts, [operand], result)]

@@ -1,0 +1,144 @@
+"""Networks of the C driver on FakeMachine: results, states, statuses.
+
+The steps are those of eie_driver.c_operations.
+"""
+
+import numpy as np
+import pytest
+
+from eie_compiler.graph.execution import Execution
+from eie_compiler.lowering.graph import compile_graph
+from eie_driver.c_steps import Steps
+from eie_hdl.config import EIEConfig
+from eie_sim.c_driver.network_library import CNetwork, compile_network_library
+from eie_sim.inference import infer
+from support.c_graphs import every_operation, nested_scans, sequence_lstm
+
+CONFIG = EIEConfig(n_pe=2)
+
+OK, MACHINE, TIMEOUT, TRANSFER, BUSY, VALUE = 0, 5, 6, 7, 9, 11
+
+
+def expected(build, tensors):
+    """Compute all tensors of an inference by the definitions; return them and the saturated."""
+    execution = Execution(build.graph, build.config.act_width, lambda path, words: infer(
+        build.programs[path], words, words=True, engine="golden").outputs[0])
+    computed = execution.run({name: words[np.newaxis] for name, words in tensors.items()})
+    return computed, sum(execution.saturated.values())
+
+
+def draw(build, seed, width=11):
+    rng = np.random.default_rng(seed)
+    return {name: rng.integers(-1 << width - 1, 1 << width - 1, shape)
+            for name, shape in build.graph.inputs.items()}
+
+
+def make(graph, folder):
+    build = compile_graph(graph, CONFIG)
+    n_words = Steps(build.graph, build.programs, "model").arena_words
+    return build, CNetwork(compile_network_library(build, folder), build, n_words)
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory):
+    return make(every_operation(), tmp_path_factory.mktemp("every"))
+
+
+@pytest.mark.parametrize("width", [8, 11, 16])
+def test_every_operation_has_the_results_of_its_definition(every, width):
+    build, network = every
+    for seed in range(3):
+        tensors = draw(build, seed, width)
+        computed, n_saturated = expected(build, tensors)
+        status, outputs = network.run(tensors)
+        assert status == OK
+        assert network.n_saturated == n_saturated
+        assert (n_saturated > 0) >= (width == 16)
+        for name, words in outputs.items():
+            assert words.tolist() == computed[name][0].tolist()
+
+
+def test_scans_in_scans_have_the_results_of_their_definition(tmp_path):
+    build, network = make(nested_scans(), tmp_path)
+    for seed in range(3):
+        tensors = draw(build, seed, 8)
+        computed, _ = expected(build, tensors)
+        assert network.run(tensors)[1]["y"].tolist() == computed["y"][0].tolist()
+
+
+def test_states_are_kept_between_the_parts_of_a_sequence(tmp_path):
+    build, network = make(sequence_lstm(4), tmp_path)
+    whole = compile_graph(sequence_lstm(12), CONFIG)
+    tensors = draw(whole, 3)
+    computed = expected(whole, tensors)[0]["lstm"][0]
+    for _ in range(2):
+        for part, function in enumerate(("run", "continue", "continue")):
+            rows = slice(4 * part, 4 * part + 4)
+            status, outputs = network.run({"x": tensors["x"][rows]}, function)
+            assert status == OK
+            assert outputs["lstm"].tolist() == computed[rows].tolist()
+
+
+def test_memories_are_loaded_when_the_next_program_is_not_in_them(every):
+    build, network = every
+    fake, tensors = network.driver.fake, draw(build, 1)
+    assert len(build.loads) == 2
+    for _ in range(2):      # ends in the other load
+        fake.log.clear()
+        assert network.run(tensors)[0] == OK
+        assert fake.log.count("CONTROL") == 2
+    assert network.driver.call("reset") == OK
+    assert network.run(tensors)[0] == OK
+
+
+@pytest.mark.parametrize("word", [1 << 15, -(1 << 15) - 1])
+def test_an_input_out_of_range_is_refused(every, word):
+    build, network = every
+    tensors = draw(build, 1)
+    tensors["image"][1, 6, 7] = word
+    network.driver.fake.log.clear()
+    assert network.run(tensors)[0] == VALUE
+    assert network.driver.fake.log == []
+    assert network.run(draw(build, 1))[0] == OK
+
+
+def test_a_negative_input_is_refused_where_layers_rely_on_it(tmp_path):
+    graph = sequence_lstm(2, nonnegative=True)
+    build, network = make(graph, tmp_path)
+    tensors = {"x": np.abs(draw(build, 1)["x"])}
+    assert network.run(tensors)[0] == OK
+    tensors["x"][1, 2] = -1
+    assert network.run(tensors)[0] == VALUE
+
+
+@pytest.mark.parametrize(("fault", "port", "status"), [
+    ("sends", "send", TRANSFER), ("takes", "receive", TRANSFER), ("ends", "sent", TIMEOUT)])
+def test_a_failure_in_any_step_is_reported_and_recovered_from(every, fault, port, status):
+    build, network = every
+    driver, tensors = network.driver, draw(build, 2)
+    computed = expected(build, tensors)[0]["last"][0].tolist()
+    function, kind = getattr(driver, f"_{port}"), type(getattr(driver._port, port))
+    left = 0
+
+    def fail_at_last(*arguments):
+        nonlocal left
+        left -= 1
+        setattr(driver, fault, left > 0)
+        return function(*arguments)
+
+    statuses = set()
+    for at in range(1, 1000, 17):
+        left = at
+        setattr(driver._port, port, kind(fail_at_last))
+        found = network.run(tensors)[0]
+        setattr(driver._port, port, kind(function))
+        setattr(driver, fault, True)
+        if found == OK:
+            break
+        assert found == status
+        # A program that failed must be cleared; a load is repeated.
+        statuses.add(again := network.run(tensors)[0])
+        assert again in (OK, BUSY)
+        assert driver.call("clear") == OK
+        assert network.run(tensors)[1]["last"].tolist() == computed
+    assert BUSY in statuses
