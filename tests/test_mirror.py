@@ -28,6 +28,18 @@ COVERED = {
         "compiler/frontends/test_onnx.py", "needs the models of that file"),
     "eie_compiler.frontends.onnx_graph": (
         "compiler/frontends/test_onnx.py", "needs the models of that file"),
+    "eie_compiler.frontends.assembly": (
+        "compiler/frontends/test_chain.py", "its chains are assembled there"),
+    "eie_compiler.frontends.folding": (
+        "compiler/frontends/test_graph_fusion.py", "folds constants of the graphs there"),
+    "eie_compiler.frontends.onnx_chain": (
+        "compiler/frontends/test_onnx.py", "reads the chains of that file"),
+    "eie_compiler.frontends.onnx_steps": (
+        "compiler/frontends/test_onnx.py", "reads the operations of that file"),
+    **{f"eie_compiler.frontends.onnx_{name}": (
+        "compiler/frontends/test_onnx_network.py", "reads a part of the networks of that file")
+       for name in ("arrangement", "batch", "elementwise", "folding", "pooling",
+                    "recurrent", "site", "tail", "values")},
     "eie_compiler.frontends.pytorch_graph": (
         "compiler/frontends/test_pytorch.py", "needs the modules of that file"),
     "eie_compiler.files.stored_network": (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.compression.compress import compress
-from eie_compiler.frontends import read_model
+from eie_compiler.frontends import read_chain
 from eie_compiler.network import CompressedNetwork
 
 __all__ = ["Lenet", "prepare_lenet"]
@@ -55,5 +55,5 @@ def prepare_lenet(model: Path, arrays: Mapping[str, NDArray[Any]], seed: int) ->
                    for name in ("train_images", "test_images"))
     order = np.random.default_rng(seed).permutation(len(test))
     calibration = train[::_CALIBRATION]
-    return Lenet(compress(read_model(model), calibration=calibration), calibration, test[order],
+    return Lenet(compress(read_chain(model), calibration=calibration), calibration, test[order],
                  order)

@@ -63,12 +63,12 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
     from eie_bench.compare import Data, compare
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
-    from eie_compiler.frontends import read_model
+    from eie_compiler.frontends import read_chain
 
     given = any(context.get_parameter_source(name) is not ParameterSource.DEFAULT
                 for name in ("file", "preset"))
     data = Data(read_array(calibrate), read_array(labels) if labels else None, task)
-    measured = compare(read_model(model, **reading), data, config, densities=density, bits=bits,
+    measured = compare(read_chain(model, **reading), data, config, densities=density, bits=bits,
                        widen=not given)
     rows, total = [], len(density) * len(bits)
     try:

@@ -18,7 +18,7 @@ from eie_compiler.compression.decompress import decompress
 from eie_compiler.files.json_file import write_json
 from eie_compiler.files.network_file import read_network
 from eie_compiler.files.untrusted_npz import read_arrays
-from eie_compiler.frontends import read_model
+from eie_compiler.frontends import read_chain
 from eie_compiler.lowering.compile import compile_network
 from eie_hdl.config import EIEConfig
 from eie_sim.inference import infer, prepare
@@ -82,7 +82,7 @@ def measure(mnist: Path, folder: Path, names: list[str], n_verilog: int) -> list
     def error(scores: np.ndarray, labels: np.ndarray = labels) -> float:
         return float((scores.argmax(axis=1) != labels).mean())
 
-    dense = read_model(folder / "dense.npz")
+    dense = read_chain(folder / "dense.npz")
     rows: list[dict[str, Any]] = [{
         "name": "dense", "error_float": error(dense(images)), "density": 1.0,
         "bytes": 4 * sum(layer.weight.size + layer.bias.size for layer in dense.layers)}]

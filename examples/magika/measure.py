@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eie_compiler.compression.compress import compress
 from eie_compiler.files.json_file import to_json, write_json
 from eie_compiler.files.network_file import write_network
-from eie_compiler.frontends import read_model
+from eie_compiler.frontends import read_chain
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model
 from eie_compiler.vectors import dequantise
@@ -56,7 +56,7 @@ def main() -> None:
             ("conv", CONV, _few(calibration, N_CALIBRATION), _few(test, N_TEST), options.patches)):
         seen, _ = run_original(chosen, part)
         features, results = run_original(tested, part)
-        model = read_model(MODEL, first=part.first, last=part.last)
+        model = read_chain(MODEL, first=part.first, last=part.last)
         for v_width, density in SETTINGS:
             row = {"part": name, "v_width": v_width, "density": density,
                    **measure(model, seen, features, results, v_width, density, n_words,

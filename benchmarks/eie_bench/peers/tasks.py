@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.files.network_file import read_network
 from eie_compiler.files.untrusted_npz import read_arrays
-from eie_compiler.frontends import read_model
+from eie_compiler.frontends import read_chain
 from eie_compiler.model import Model
 from eie_compiler.network import CompressedNetwork
 from eie_sim.demo.digits import FOLDER, load_digits
@@ -73,7 +73,7 @@ def make_digits() -> Task:
         If scikit-learn, which contains the images, is not installed.
     """
     digits, network = load_digits(), read_network(FOLDER / "digits.npz")
-    return Task("digits", network, decompress(network), read_model(FOLDER / "dense.npz"),
+    return Task("digits", network, decompress(network), read_chain(FOLDER / "dense.npz"),
                 digits.train, digits.test, digits.test_labels)
 
 

@@ -26,9 +26,9 @@ def sharing_command(model: Path, data: Path, output: Path) -> None:
     from eie_bench.sharing import V_WIDTHS, measure_all, read_digits, summarise
     from eie_compiler.compression.kmeans_inits import KMEANS_INITS
     from eie_compiler.files.json_file import write_json
-    from eie_compiler.frontends import read_model
+    from eie_compiler.frontends import read_chain
 
-    loaded, digits = read_model(model), read_digits(data)
+    loaded, digits = read_chain(model), read_digits(data)
     accuracy = digits.accuracy(loaded)
     rows = []
     with progress_bar("sharing") as progress:

@@ -1,4 +1,4 @@
-"""Front ends: conversion of models in common formats to `Model`."""
+"""Front ends: conversion of models in common formats to `Model`, or to a `Graph`."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from eie_hdl.extras import missing
 
+from ..graph.graph import Graph
 from ..model import Model
 from .common import FrontEndError, FrontEndWarning, at
 
 if TYPE_CHECKING:
     from .stream import LayerShape
 
-__all__ = ["KINDS", "FrontEndError", "FrontEndWarning", "read_model"]
+__all__ = ["KINDS", "FrontEndError", "FrontEndWarning", "read_chain", "read_model"]
 
 _NAMED = ("layers", "relu", "image", "ignore")
 
 #: Suffix of a file -> module, reader function, options of the reader.
 KINDS = {
-    ".onnx": ("onnx", "read_onnx", ("first", "last", "image")),
+    ".onnx": ("onnx", "read_onnx", ("first", "last", "image", "fold_batch_norm")),
     ".npz": ("arrays", "read_npz", _NAMED),
     ".safetensors": ("pytorch_files", "read_safetensors", _NAMED),
     ".pt": ("pytorch_files", "read_state_dict", _NAMED),
@@ -44,8 +45,12 @@ _EXTRAS = {"onnx": "onnx", "pytorch_files": "train"}
 def read_model(path: str | Path, *, first: str | None = None, last: str | None = None,
                layers: Sequence[str] | None = None, relu: bool | Sequence[bool] | None = None,
                image: Sequence[int] | None = None, ignore: Sequence[str] | None = None,
-               shapes: "Mapping[str, LayerShape] | str | Path | None" = None) -> Model:
+               shapes: "Mapping[str, LayerShape] | str | Path | None" = None,
+               fold_batch_norm: bool | None = None) -> Model | Graph:
     """Read a model from a file, which is not trusted; docs/models.md lists the formats.
+
+    A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX only, is a
+    :class:`~..graph.graph.Graph`.
 
     Parameters
     ----------
@@ -65,6 +70,9 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         State dicts, safetensors and .npz: names of tensors that are not used, or of modules.
     shapes : mapping or path, optional
         Names and shapes of the layers; marks the file as a Deep Compression stream.
+    fold_batch_norm : :class:`bool`, optional
+        ONNX: false if the host computes the batch normalisations of a graph. By default, layers
+        absorb them.
 
     Raises
     ------
@@ -75,7 +83,8 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         the file and the layer or node.
     """
     given: dict[str, Any] = {"first": first, "last": last, "layers": layers, "relu": relu,
-                             "image": image, "ignore": ignore, "shapes": shapes}
+                             "image": image, "ignore": ignore, "shapes": shapes,
+                             "fold_batch_norm": fold_batch_norm}
     given = {name: value for name, value in given.items() if value is not None}
     with at(path):
         suffix = Path(path).suffix.lower()
@@ -94,5 +103,22 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         except ModuleNotFoundError as error:
             raise FrontEndError(missing(f"{error.name}", "to read it", _EXTRAS[module])
                                 ) from error
-        model: Model = getattr(reader, function)(path, **given)
+        model: Model | Graph = getattr(reader, function)(path, **given)
         return model
+
+
+def read_chain(path: str | Path, **options: Any) -> Model:
+    """Read a model as :func:`read_model`, where only a chain of layers will do.
+
+    Raises
+    ------
+    FrontEndError
+        Also if the model is a graph.
+    """
+    model = read_model(path, **options)
+    with at(path):
+        if isinstance(model, Graph):
+            raise FrontEndError("model must be a chain of layers here, not a graph of "
+                                f"{len(model.walk())} nodes: choose a part of it with first=TENSOR "
+                                "and last=TENSOR")
+    return model

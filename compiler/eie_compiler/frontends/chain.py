@@ -1,33 +1,25 @@
 """Assembly of a model from successive operations, with constants folded into layers."""
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_array, csc_array, diags_array
 
 from ..model import Model, ModelLayer, check_columns
-from ..network import MAX_NAME
 from ..patches import Patches
 from ..preprocessing import Preprocessing
-from .common import FrontEndError
+from .assembly import Assembly, Matrix
+from .common import FrontEndError, plain_name
+from .folding import MAX_FOLDED_SHIFT, fold_after, fold_before, ungroup
 from .geometry import Geometry
 
 __all__ = ["Chain"]
 
-#: Greatest shift before the first layer that is folded, as numbers of magnitude 1 keep most of
-#: their resolution without it.
-_MAX_FOLDED_SHIFT = 16
 
-#: Dense matrix or :class:`scipy.sparse.csc_array`.
-Matrix = Any
-
-
-class Chain:
-    """Builder of a :class:`~..model.Model` from operations in order of computation.
+class Chain(Assembly):
+    """Builder of a :class:`~..model.Model`.
 
     A vector lies along one axis of the tensors between the operations: the last axis for linear
     layers, the channels for convolutions. Constants are folded as they broadcast along it; those
@@ -51,16 +43,14 @@ class Chain:
 
     def __init__(self, *, image: Sequence[int] | None = None, choose: str,
                  axis: int | None = None) -> None:
+        super().__init__(choose)
         self._image = image
-        self._choose = choose
         self._layers: list[ModelLayer] = []
         self._patches: Patches | None = None
         self._preprocessing: Preprocessing | None = None
         self._axis = axis
         #: Axis of the vectors if no Transpose moved it.
         self._first_axis = axis
-        #: True if no operation computes after the present one.
-        self.is_complete = False
         self._notes: list[str] = []
         #: Scales and shifts not yet folded into a matrix; after a layer, one number per row.
         self._pending: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -90,7 +80,7 @@ class Chain:
                  shape: Sequence[int] | None = None) -> None:
         """Convolve images of `shape` with weights (n_out, channels per group · kernel)."""
         area = int(np.prod(geometry.kernel))
-        weight = _ungroup(weight, geometry.groups)
+        weight = ungroup(weight, geometry.groups)
         axis = -1 - len(geometry.kernel)
         if not self._layers:
             shape = self._image or shape
@@ -119,40 +109,7 @@ class Chain:
         if layer.relu or self._pending:
             self._pending.append((scale, shift))
         else:
-            # A bias alone is common and needs no pass over the weights.
-            weight = layer.weight if (scale == 1).all() else diags_array(scale) @ layer.weight
-            self._layers[-1] = dataclasses.replace(layer, weight=weight,
-                                                   bias=scale * layer.bias + shift)
-
-    @np.errstate(all="ignore")
-    def arithmetic(self, operation: str, constant: ArrayLike, *, constant_first: bool = False
-                   ) -> None:
-        """Compute ``x + constant``, or ``constant + x`` if ``constant_first``; likewise - * /."""
-        constant = np.asarray(constant, np.float64)
-        if operation == "+":
-            self.affine(1, constant)
-        elif operation == "-":
-            self.affine(-1 if constant_first else 1, constant if constant_first else -constant)
-        elif operation == "*":
-            self.affine(constant, 0)
-        elif constant_first or not constant.all():
-            what = "a computed tensor" if constant_first else "0"
-            raise FrontEndError(f"division must be by a constant other than 0, not by {what}; "
-                                f"{self._choose}")
-        else:
-            self.affine(1 / constant, 0)
-
-    @np.errstate(all="ignore")
-    def normalise(self, gamma: ArrayLike, beta: ArrayLike, mean: ArrayLike, variance: ArrayLike,
-                  epsilon: float, *, n_dimensions: int) -> None:
-        """Normalise batches of tensors with `n_dimensions` after the channels."""
-        gamma, beta, mean, variance = (
-            np.asarray(part, np.float64).reshape(-1, *(1,) * n_dimensions)
-            for part in (gamma, beta, mean, variance))
-        if not (variance + epsilon > 0).all():
-            raise FrontEndError("variance and epsilon of a normalisation must be above 0")
-        scale = gamma / np.sqrt(variance + epsilon)
-        self.affine(scale, beta - mean * scale)
+            self._layers[-1] = fold_after(layer, scale, shift)
 
     def relu(self) -> None:
         """Make negative results zero."""
@@ -225,12 +182,12 @@ class Chain:
 
     @np.errstate(all="ignore")
     def _append(self, name: str, weight: Matrix, bias: Any, axis: int, area: int) -> None:
-        name = self._file_name(name)
+        name = plain_name(name, {layer.name for layer in self._layers},
+                          f"layer{len(self._layers) + 1}")
         if self._layers and len(shape := np.shape(weight)) == 2:
             # Before allocating a bias of zeros.
             check_columns(name, shape[1], self._layers[-1])
         layer = ModelLayer(name, weight, bias)
-        weight, bias = layer.weight, layer.bias
         self._axis = axis
         if not self._layers:
             self._first_axis = axis
@@ -242,14 +199,9 @@ class Chain:
             scale, shift = scale * factor, shift * factor + term
         self._pending.clear()
         if not self._layers and ((scale != scale[0]).any()
-                                 or np.abs(shift).max() > _MAX_FOLDED_SHIFT):
+                                 or np.abs(shift).max() > MAX_FOLDED_SHIFT):
             scale, shift = self._preprocess(scale, shift)
-        # W (s x + t) + b = (W s) x + (W t + b); most layers have neither.
-        if shift.any():
-            bias = bias + weight @ shift
-        if (scale != 1).any():
-            weight = weight @ diags_array(scale)
-        self._layers.append(dataclasses.replace(layer, weight=weight, bias=bias))
+        self._layers.append(fold_before(layer, scale, shift))
 
     def _preprocess(self, scale: NDArray[np.float64], shift: NDArray[np.float64]
                     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -272,21 +224,6 @@ class Chain:
                                 f"{self._choose}")
         return constant.ravel()
 
-    def _file_name(self, name: str) -> str:
-        """Make a short, printable, unique name without slashes, since it also names files."""
-        name = ".".join(re.findall(r"[^/\\]+", name)[-2:]).lstrip(".")
-        if name.isprintable():
-            # The end differs most; leave room for a number. A character may have several bytes.
-            name = name.encode()[10 - MAX_NAME:].decode(errors="ignore").lstrip(".")
-        if not name or not name.isprintable():
-            name = f"layer{len(self._layers) + 1}"
-        names = {layer.name for layer in self._layers}
-        count = 2
-        plain = name
-        while plain in names:
-            plain, count = f"{name}_{count}", count + 1
-        return plain
-
 
 def _transpose(constant: NDArray[np.float64], order: Sequence[int]) -> NDArray[np.float64]:
     """Permute the axes of a constant as those of the tensor that it broadcasts to."""
@@ -296,16 +233,3 @@ def _transpose(constant: NDArray[np.float64], order: Sequence[int]) -> NDArray[n
         raise FrontEndError(f"constant must have at most {len(order)} axes, not shape "
                             f"{constant.shape}")
     return constant.reshape((1,) * (len(order) - constant.ndim) + constant.shape).transpose(order)
-
-
-def _ungroup(weight: Matrix, groups: int) -> Matrix:
-    """Expand a matrix over the channels of each row's group to one over all channels."""
-    n_rows, n_cols = weight.shape
-    if groups < 1 or n_rows % groups:
-        raise FrontEndError(f"groups must divide the {n_rows} outputs, not be {groups}")
-    if groups == 1:
-        return weight
-    parts = coo_array(weight)
-    rows = parts.row.astype(np.int64)
-    cols = parts.col + rows // (n_rows // groups) * n_cols
-    return csc_array((parts.data, (rows, cols)), shape=(n_rows, n_cols * groups))

@@ -1,14 +1,17 @@
 """Error and warning of the front ends, their context, and a limit on repeated use of weights."""
 
 import contextlib
+import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
 
 from ..files.untrusted_npz import ArchiveError
+from ..graph.operation import GraphError
 from ..model import ModelError
+from ..network import MAX_NAME
 from ..patches import PatchError
 
-__all__ = ["FrontEndError", "FrontEndWarning", "ReuseLimit", "at"]
+__all__ = ["FrontEndError", "FrontEndWarning", "ReuseLimit", "at", "plain_name"]
 
 #: Most weights that layers may use beyond those in the file.
 _MAX_REPEATED = 1 << 24
@@ -30,10 +33,28 @@ def at(place: object) -> Iterator[None]:
     """Prefix error messages with a place, such as a file or a node, unless already present."""
     try:
         yield
-    except (FrontEndError, ModelError, PatchError, ArchiveError) as error:
+    except (FrontEndError, GraphError, ModelError, PatchError, ArchiveError) as error:
         message = str(error)
         raise FrontEndError(message if message.startswith(f"{place}: ") else f"{place}: {message}"
                             ) from error
+
+
+def plain_name(name: str, taken: Container[str], otherwise: str) -> str:
+    """Make a short, printable name without slashes that is not `taken`, since it names files.
+
+    `otherwise` replaces a name that has nothing printable.
+    """
+    name = ".".join(re.findall(r"[^/\\]+", name)[-2:]).lstrip(".")
+    if name.isprintable():
+        # The end differs most; leave room for a number. A character may have several bytes.
+        name = name.encode()[10 - MAX_NAME:].decode(errors="ignore").lstrip(".")
+    if not name or not name.isprintable():
+        name = otherwise
+    count = 2
+    plain = name
+    while plain in taken:
+        plain, count = f"{name}_{count}", count + 1
+    return plain
 
 
 class ReuseLimit:

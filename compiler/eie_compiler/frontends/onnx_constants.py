@@ -59,6 +59,10 @@ class Constants:
                         axes = permute(axes, attributes(node).get("perm"))
                 self._tensors[node.output[0]] = tensor, axes
 
+    def restart(self) -> None:
+        """Forget what was used, before the graph is read again."""
+        self._reuse = ReuseLimit()
+
     @property
     def names(self) -> Set[str]:
         """Names of the constants."""
@@ -88,6 +92,17 @@ class Constants:
             array = _dense(tensor, types)
             self._reuse.take(id(tensor), array.size, array.size)
             return array.transpose(axes).astype(np.float64)
+
+    def value(self, name: str) -> NDArray[Any]:
+        """Get a constant of any type: of float64, int64 or bool."""
+        tensor, axes = self._find(name)
+        if not isinstance(tensor, onnx.SparseTensorProto) and tensor.data_type not in FLOATS:
+            with at(f"constant {name!r}"):
+                array = _dense(tensor, FLOATS + INTEGERS + BOOLS)
+                self._reuse.take(id(tensor), array.size, array.size)
+                exact = np.int64 if array.dtype.kind == "i" else np.bool_
+                return array.transpose(axes).astype(exact)
+        return self.array(name)
 
     def matrix(self, name: str) -> Any:
         """Get a floating-point matrix; a sparse one is a :class:`scipy.sparse.csc_array`."""

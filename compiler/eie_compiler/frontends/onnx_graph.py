@@ -1,7 +1,7 @@
 """Graphs of ONNX models: nodes between two tensors, constants and shapes."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import onnx
@@ -9,9 +9,9 @@ import onnx.checker
 import onnx.shape_inference
 
 from .common import FrontEndError
-from .onnx_constants import STANDARD, Constants
+from .onnx_constants import STANDARD, Constants, label
 from .onnx_data import tensors
-from .onnx_operations import SHAPING, check_operations
+from .onnx_operations import SHAPING, operation_of, result_of
 
 __all__ = ["Graph"]
 
@@ -63,30 +63,64 @@ class Graph:
             return None
         return [size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim]
 
-    def path(self, first: str | None, last: str | None, supported: Iterable[str]
-             ) -> list[tuple["onnx.NodeProto", str]]:
-        """Find the nodes that compute `last` from `first`, in order, each with its computed input.
+    @property
+    def functions(self) -> set[str]:
+        """Names of the functions that the model defines, after their domains."""
+        return {f"{each.domain}.{each.name}" for each in self._model.functions}
 
-        None: the input and the output of the graph. All operations must be `supported`.
+    def part(self, first: str | None, last: str | None
+             ) -> tuple[list["onnx.NodeProto"], list[str], list[str]]:
+        """Find the nodes that compute `last` from `first`, in order.
+
+        None: all inputs and outputs of the graph.
+
+        Returns
+        -------
+        nodes : list of :class:`onnx.NodeProto`
+        starts, ends : list of :class:`str`
+            Tensors that the nodes compute from, and those that they are to compute.
         """
         for option, name in (("first", first), ("last", last)):
             self._check_tensor(option, name)
         ends = [value.name for value in self._model.graph.output] if last is None else [last]
         nodes = self._nodes_between(first, ends)
-        starts = [name for name in (first, *(value.name for value in self._model.graph.input))
-                  if name is not None and name not in self.constants]
-        functions = {f"{each.domain}.{each.name}" for each in self._model.functions}
-        check_operations(nodes, self.constants, starts, ends, supported,
-                         choose_end=len(ends) != 1, functions=functions)
+        inputs = [value.name for value in self._model.graph.input
+                  if value.name not in self.constants]
+        used = {name for node in nodes for name in node.input} | set(ends)
+        if first is not None and first not in used:
+            raise FrontEndError("first must be on the path from "
+                                f"{', '.join(repr(name) for name in inputs if name in used)} to "
+                                f"{', '.join(map(repr, ends))}, not {first!r}")
+        starts = [name for name in (*(() if first is None else (first,)), *inputs)
+                  if name in used]
+        return nodes, list(dict.fromkeys(starts)), ends
+
+    def path(self, first: str | None, last: str | None, supported: Container[str]
+             ) -> list[tuple["onnx.NodeProto", str]]:
+        """Find the nodes of :meth:`part`, each with its computed input, if they are a chain of
+        `supported` operations.
+
+        Raises
+        ------
+        FrontEndError
+            If they are not.
+        """
+        _, _, ends = self.part(first, last)
+        functions = self.functions
+        if len(ends) != 1:
+            raise FrontEndError(f"graph must have one output, not {len(ends)}")
         found: list[tuple[onnx.NodeProto, str]] = []
         name = ends[0]
         while name != first and name in self._producers:
             node = self._producers[name]
-            name = next(name for name in node.input if name and name not in self.constants)
+            operation = operation_of(node)
+            names = node.input[:1] if operation in SHAPING else node.input
+            data = [each for each in names if each and each not in self.constants]
+            if operation not in supported or operation in functions or len(data) != 1 \
+                    or name != result_of(node):
+                raise FrontEndError(f"{label(node)} must be an operation of a chain")
+            name, = data
             found.append((node, name))
-        if first not in (None, name):
-            raise FrontEndError(f"first must be on the path from {name!r} to {ends[0]!r}, not "
-                                f"{first!r}")
         return found[::-1]
 
     def _nodes_between(self, first: str | None, ends: Sequence[str]) -> list["onnx.NodeProto"]:
@@ -96,7 +130,7 @@ class Graph:
         for node in reversed(self._model.graph.node):
             outputs = set(node.output) - self.constants.names - {first}
             if needed & outputs:
-                needed |= set(node.input[:1] if node.op_type in SHAPING else node.input)
+                needed |= set(node.input)
                 found.append(node)
         return found[::-1]
 

@@ -2,14 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import onnx
 
 from .common import FrontEndError
 from .onnx_constants import STANDARD, Constants, attributes, label
 
-__all__ = ["CHOOSE", "NEUTRAL", "SHAPING", "check_operations", "operation_of", "result_of"]
+__all__ = ["CHOOSE", "NEUTRAL", "SHAPING", "check_operations", "find_left_out", "operation_of",
+           "result_of"]
 
 #: Advice in messages: how to choose a part of the model.
 CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
@@ -20,8 +21,14 @@ SHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Dropout")
 #: Operations that change no number.
 NEUTRAL = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 
-#: Operations that keep the order of the results, omitted at the end.
-_ORDER_KEEPING = ("Softmax", "LogSoftmax", "Sigmoid")
+#: Operations that keep the order of the results, left out at the end.
+_ORDER_KEEPING = ("Softmax", "LogSoftmax")
+
+#: Operations whose shape depends on the input, but not the numbers.
+_SHAPES = ("Shape", "Size")
+
+#: Operations of which any output may be used.
+_MANY_OUTPUTS = ("Split", "LSTM", "GRU", "RNN")
 
 #: Operations that choose the class as well as compute its scores -> place of the scores.
 _SCORES = {"ai.onnx.ml.LinearClassifier": 1}
@@ -29,48 +36,50 @@ _SCORES = {"ai.onnx.ml.LinearClassifier": 1}
 #: Operations that choose the class.
 _CHOICES = r"ArgMax|TopK|ai\.onnx\.ml\.(ZipMap|ArrayFeatureExtractor|LabelEncoder)"
 
-_MATRICES = ("Gemm", "MatMul", "Conv", "LinearClassifier", "LinearRegressor", "SVMRegressor")
+_MATRICES = ("Gemm", "MatMul", "Conv", "LSTM", "GRU", "RNN", "LinearClassifier",
+             "LinearRegressor", "SVMRegressor")
 
 #: Operations that invert the order of numbers if their constant says so.
 _FLIPPING = ("Mul", "Div", "Sub")
 
-_ACTIVATIONS = (r"Clip|Tanh|Sigmoid|(Leaky|P|Thresholded)Relu|S?[Ee]lu|Celu|(.*\.)?\w*Gelu|Hard\w+|"
-                r"Mish|Softplus|Softsign|Erf|Swish|Softmax|LogSoftmax|Exp")
+_ACTIVATIONS = (r"ThresholdedRelu|S?[Ee]lu|Celu|(.*\.)?\w*Gelu|Mish|Softplus|Softsign|Erf|Swish|"
+                r"Softmax|LogSoftmax|Exp")
 
-#: Kind of a problem that says nothing of the model.
-_END = "end"
+#: Beginning of messages about operations that are not supported.
+MUST_BE = "operation must be one that docs/models.md lists; "
 
 #: Nodes of one operation that a message lists.
 _MAX_LISTED = 3
 
 #: Pattern of operations -> kind of the model, empty if it says nothing, and reason with remedy.
 _REASONS = {
-    "LSTM|GRU|RNN|Scan|Loop": (
-        "recurrent", "keeps a state between steps: run the steps on the host, with its matrices "
-                     "as layers of an .npz file"),
+    "Scan|Loop": ("recurrent", "loops are not run: export the cell as LSTM, GRU or RNN, or "
+                               "unrolled"),
     r".*([Qq]uantize|Integer|NBits|\.QAttention|QLinear).*|.*\bQ(Gemm|Ordered\w+)": (
         "quantised", "export the model before its quantisation, as `eie compress` quantises it"),
-    "Concat|Sum|Split": ("branching", "branches are not run"),
     "If": ("branching", "control flow is not run"),
-    "(Max|Average|GlobalAverage|GlobalMax|Lp)Pool|Reduce(Mean|Max)": ("", "pooling is not run"),
+    "ConvTranspose": ("", "is not run: enlarge the images on the host, and train a Conv on them"),
+    "(Global)?LpPool|MaxRoiPool": ("", "the pools that are run are of maxima and means"),
+    "Resize|Upsample|Tile|GridSample": ("", "enlarge the images on the host"),
     r"(.*\.)?(\w+Normalization|LRN|Normalizer)|ReduceL[12]": (
         "", "its scale depends on the input, unlike that of BatchNormalization"),
     r"ai\.onnx\.ml\.TreeEnsemble\w*": ("", "trees have no matrices: fit a perceptron"),
     r"ai\.onnx\.ml\.SVM\w+": ("", "only SVMRegressor is run: fit LinearSVC, which has a score for "
                                    "each class"),
-    _ACTIVATIONS: ("", "the only activation is Relu: train with it"),
+    _ACTIVATIONS: ("", "train with Relu, LeakyRelu, HardSwish, Sigmoid or Tanh"),
     _CHOICES: ("", "take the scores, and choose the class on the host"),
-    r"Gather\w*|OneHot": ("", "look up elements on the host"),
+    r"Gather\w+|OneHot|Where": ("", "look up elements on the host"),
 }
 
 #: Reason of an activation that is not between layers.
 _ON_HOST = "compute it on the host"
 
-#: Operations of two computed inputs -> kind of the model, and reason.
-_JOINS = {
-    "Add": ("residual", "a connection around layers is not run"),
-    "Sub": ("residual", "a connection around layers is not run"),
-    "MatMul": ("attention", "one factor must be constant, unlike in attention"),
+#: Operations with one computed input besides constants -> kind of the model with more, and reason.
+_ONE_INPUT = {
+    **dict.fromkeys(("MatMul", "Gemm"), (
+        "attention", "one factor must be constant, unlike in attention")),
+    **dict.fromkeys(("Conv", "BatchNormalization", "PRelu"), ("", "weights must be constant")),
+    "Div": ("", "division by a computed tensor is not run"),
 }
 
 
@@ -84,10 +93,58 @@ def result_of(node: "onnx.NodeProto") -> str:
     return str(node.output[_SCORES.get(operation_of(node), 0)])
 
 
+def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends: Iterable[str]
+                  ) -> dict[str, tuple["onnx.NodeProto", str]]:
+    """Find the results at the end that only keep or choose by the order of those before them.
+
+    Parameters
+    ----------
+    nodes : sequence of :class:`onnx.NodeProto`
+        All nodes before the ends, each after those that compute its inputs.
+    constants : :class:`~.onnx_constants.Constants`
+        Constants of the graph.
+    ends : names of tensors
+        Outputs.
+
+    Returns
+    -------
+    :class:`dict` of :class:`str` to node and :class:`str`
+        Name of a result -> node that computes it, and tensor with the order.
+    """
+    found: dict[str, tuple[onnx.NodeProto, str]] = {}
+    at_end = set(ends)
+    read: set[str] = set()    # by nodes that are not left out
+    for node in reversed(nodes):
+        names = [name for name in node.output if name in at_end]
+        data = [name for name in node.input if name and name not in constants]
+        if names and data and not read & set(node.output) and (_chooses(node) or _is_copy(node)):
+            at_end.add(data[0])
+            found |= {name: (node, data[0]) for name in node.output if name}
+            continue
+        result = result_of(node)
+        if operation_of(node) in _SCORES:
+            found |= {name: (node, result) for name in names if name not in {result, *read}}
+        read |= set(node.input)
+    # Copies remain unless a choice is before them.
+    chosen: set[str] = set()
+    for name, (node, before) in reversed(found.items()):
+        if not _is_copy(node) or before in chosen:
+            chosen.add(name)
+    return {name: found[name] for name in found if name in chosen}
+
+
+def _chooses(node: "onnx.NodeProto") -> bool:
+    return bool(re.fullmatch(_CHOICES, operation_of(node))) or _keeps_order(node)
+
+
+def _is_copy(node: "onnx.NodeProto") -> bool:
+    return operation_of(node) in NEUTRAL
+
+
 def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, starts: Iterable[str],
-                     ends: Sequence[str], supported: Iterable[str], *, choose_end: bool,
+                     ends: Sequence[str], supported: Iterable[str], folded: Container[str], *,
                      functions: Iterable[str] = ()) -> None:
-    """Check that nodes form a chain of supported operations.
+    """Check that all operations of nodes are supported.
 
     Parameters
     ----------
@@ -97,10 +154,8 @@ def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, st
         Constants of the graph.
     starts, ends : names of tensors
         Inputs and outputs of the part.
-    supported : names of operations
-        Operations, as :func:`operation_of` names them.
-    choose_end : :class:`bool`
-        True if one of the ends must be chosen.
+    supported, folded : names of operations
+        Operations on computed tensors and on constants, as :func:`operation_of` names them.
     functions : names of operations
         Functions that the model defines.
 
@@ -109,24 +164,22 @@ def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, st
     FrontEndError
         If one is not; the message lists all of them.
     """
-    scan = _Scan(nodes, constants, starts, ends, supported, functions)
+    scan = _Scan(nodes, constants, starts, ends, supported, folded, functions)
     problems = scan.problems
-    outputs = (f"graph must have one output, not {len(ends)}: {_choose_end(scan, ends)}"
-               ) if choose_end else ""
-    if not problems and not outputs:
+    if not problems:
         return
+    outputs = (f"outputs must be those that can be run: {_choose_end(scan, ends)}"
+               ) if len(ends) > 1 else ""
     if len(problems) == 1 and not outputs:
         node, kind, text = problems[0]
-        model = f"model is {kind}: " if kind not in ("", _END) else ""
+        model = f"model is {kind}: " if kind else ""
         raise FrontEndError(
-            f"{label(node)}: {model}{scan.must_be() if scan.is_other(node, kind) else ''}{text}")
+            f"{label(node)}: {model}{MUST_BE if scan.is_other(node) else ''}{text}")
     lines = [outputs] if outputs else []
-    if problems:
-        kinds = [kind for kind in dict.fromkeys(kind for _, kind, _ in problems)
-                 if kind not in ("", _END)]
-        model = f"{' and '.join(kinds)} model" if kinds else "model"
-        count = f"{len(problems)} node{'s' * (len(problems) > 1)}"
-        lines.append(f"{scan.must_be()}{count} of this {model} cannot be run:")
+    kinds = [kind for kind in dict.fromkeys(kind for _, kind, _ in problems) if kind]
+    model = f"{' and '.join(kinds)} model" if kinds else "model"
+    count = f"{len(problems)} node{'s' * (len(problems) > 1)}"
+    lines.append(f"{MUST_BE}{count} of this {model} cannot be run:")
     counts: Counter[str] = Counter()
     for node, _, text in problems:
         counts[node.op_type] += 1
@@ -166,8 +219,10 @@ class _Scan:
 
     def __init__(self, nodes: Sequence["onnx.NodeProto"], constants: Constants,
                  starts: Iterable[str], ends: Sequence[str], supported: Iterable[str],
-                 functions: Iterable[str]) -> None:
-        self._supported = sorted(supported)
+                 folded: Container[str], functions: Iterable[str]) -> None:
+        self._supported = set(supported)
+        self._folded = folded
+        self._left_out = find_left_out(nodes, constants, ends)
         self._functions = set(functions)
         self._constants = constants
         self._nodes = nodes
@@ -178,7 +233,7 @@ class _Scan:
         self._computed = set(self._starts)
         self._after_matrix: set[str] = set()
         for node in nodes:
-            if self._computed & set(node.input):
+            if self._computed & set(node.input) and node.op_type not in _SHAPES:
                 self._computed |= set(node.output)
             if node.op_type in _MATRICES or self._after_matrix & set(node.input):
                 self._after_matrix |= set(node.output)
@@ -236,13 +291,9 @@ class _Scan:
             live |= names
         return last and self._end_of(last)
 
-    def must_be(self) -> str:
-        """Name the supported operations, at the beginning of a message."""
-        return f"operation must be one of {', '.join(self._supported)}; "
-
-    def is_other(self, node: "onnx.NodeProto", kind: str) -> bool:
-        """Check if an operation is not among the supported ones, which are to be named."""
-        return operation_of(node) not in self._supported and kind != _END
+    def is_other(self, node: "onnx.NodeProto") -> bool:
+        """Check if an operation is not among the supported ones."""
+        return operation_of(node) not in self._supported
 
     def _problem(self, node: "onnx.NodeProto") -> tuple[str, str] | None:
         """Describe why a node cannot be run: kind of the model, and reason with remedy."""
@@ -252,14 +303,16 @@ class _Scan:
         if operation in self._functions:
             return "", ("is a function of the model: onnx.inliner.inline_local_functions replaces "
                         "it by its operations")
-        if _keeps_order(node) and data and not self._changed & set(node.output):
-            return _END, self._join("must be left out; its results have the order of its inputs",
-                                    node, data, ": ")
+        if set(filter(None, node.output)) <= set(self._left_out) or not data and (
+                operation in self._folded or self._is_constant(node)):
+            return None
         if operation not in self._supported:
             kind, reason = next((found for pattern, found in _REASONS.items()
                                  if re.fullmatch(pattern, operation)), ("", ""))
             if kind == "quantised":    # all parts are
                 return kind, reason
+            if not data:
+                return kind, self._join("", node, data)
             is_between = self._after_matrix & set(data) and self.before_matrix & set(node.output)
             if re.fullmatch(_ACTIVATIONS, operation) and not is_between:
                 reason = _ON_HOST
@@ -267,23 +320,23 @@ class _Scan:
         if not data:
             return "", self._join("must compute from the input", node, data)
         result = result_of(node)
-        if others := [name for name in node.output if name != result and name in self._used]:
+        others = [name for name in node.output
+                  if name in self._used and name != result and name not in self._left_out]
+        if others and operation not in _MANY_OUTPUTS:
             if operation in _SCORES:
                 return "", (f"{others[0]!r} must be left out: choose the class by its score on the "
                             f"host, and end with the scores, last={result!r}")
             return "", self._join(f"must be used by its output {result!r}, not {others[0]!r}",
                                   node, data)
-        if len(data) > 1:
-            kind, reason = _JOINS.get(operation, ("branching", "branches are not run"))
+        if len(data) > 1 and operation in _ONE_INPUT:
+            kind, reason = _ONE_INPUT[operation]
             return kind, self._join("must have one computed input besides constants, not "
                                     f"{len(data)}, as {reason}", node, data)
-        if operation == "Conv" and data[0] in self._after_matrix and any(
-                size != 1 for size in self._constants.shape(node.input[1])[2:]):
-            parts = [f"begin at it with first={data[0]!r}"]
-            if end := self._end_of(data[0]):
-                parts.append(f"end before it with last={end!r}")
-            return "", f"convolution after another layer must be 1 × 1; {', or '.join(parts)}"
         return None
+
+    def _is_constant(self, node: "onnx.NodeProto") -> bool:
+        """Check if a node without a computed input gives a constant of the graph."""
+        return node.output[0] in self._constants or operation_of(node) in _SHAPES
 
     def _join(self, reason: str, node: "onnx.NodeProto", data: Sequence[str], joint: str = "; "
               ) -> str:

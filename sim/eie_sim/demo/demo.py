@@ -9,7 +9,7 @@ from eie_compiler.build import Build
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.files.json_file import write_json
 from eie_compiler.files.network_file import read_network
-from eie_compiler.frontends import read_model
+from eie_compiler.frontends import read_chain
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import EIEConfig
@@ -99,7 +99,7 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
                       folder=folder / "simulation", end_to_end=True)
 
     scores = {
-        "dense": read_model(FOLDER / "dense.npz")(test),
+        "dense": read_chain(FOLDER / "dense.npz")(test),
         "compressed": decompress(network)(test),
         "hardware": dequantise(inference.outputs[-1], build.outputs[-1].frac)}
     result = Demo(

@@ -1,4 +1,7 @@
-"""Constants before the first layer: folded, or kept as preprocessing."""
+"""Constants before the first layer: folded, or kept as preprocessing.
+
+The arithmetic of constants is that of `eie_compiler.frontends.assembly`.
+"""
 
 import re
 

@@ -1,0 +1,52 @@
+"""Constants folded into the matrices of layers."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csc_array, diags_array
+
+from ..model import ModelLayer
+from .common import FrontEndError
+
+__all__ = ["MAX_FOLDED_SHIFT", "fold_after", "fold_before", "ungroup"]
+
+#: Greatest shift before a first layer that is folded, as numbers of magnitude 1 keep most of their
+#: resolution without it.
+MAX_FOLDED_SHIFT = 16
+
+
+@np.errstate(all="ignore")    # layers refuse infinite numbers
+def fold_after(layer: ModelLayer, scale: NDArray[np.float64], shift: NDArray[np.float64]
+               ) -> ModelLayer:
+    """Fold ``scale * y + shift`` into the rows of a layer without ReLU."""
+    # A bias alone is common and needs no pass over the weights.
+    weight = layer.weight if (scale == 1).all() else diags_array(scale) @ layer.weight
+    return dataclasses.replace(layer, weight=weight, bias=scale * layer.bias + shift)
+
+
+@np.errstate(all="ignore")
+def fold_before(layer: ModelLayer, scale: NDArray[np.float64], shift: NDArray[np.float64]
+                ) -> ModelLayer:
+    """Fold ``scale * x + shift`` into the columns of a layer."""
+    weight, bias = layer.weight, layer.bias
+    # W (s x + t) + b = (W s) x + (W t + b); most layers have neither.
+    if shift.any():
+        bias = bias + weight @ shift
+    if (scale != 1).any():
+        weight = weight @ diags_array(scale)
+    return dataclasses.replace(layer, weight=weight, bias=bias)
+
+
+def ungroup(weight: Any, groups: int) -> Any:
+    """Expand a matrix over the channels of each row's group to one over all channels."""
+    n_rows, n_cols = weight.shape
+    if groups < 1 or n_rows % groups:
+        raise FrontEndError(f"groups must divide the {n_rows} outputs, not be {groups}")
+    if groups == 1:
+        return weight
+    parts = coo_array(weight)
+    rows = parts.row.astype(np.int64)
+    cols = parts.col + rows // (n_rows // groups) * n_cols
+    return csc_array((parts.data, (rows, cols)), shape=(n_rows, n_cols * groups))

@@ -1,0 +1,295 @@
+"""Operations of ONNX that move elements, on computed tensors and on constants."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..graph.operations import Concat, Pad
+from .common import FrontEndError
+from .onnx_constants import permute
+from .onnx_folding import check_size
+from .onnx_site import Site
+from .onnx_values import Tensor, Value, first_of, is_uniform
+
+__all__ = ["ARRANGEMENTS"]
+
+#: Most slices that a Gather becomes.
+_MAX_SLICES = 256
+
+
+def _rearrange(site: Site, shape: Sequence[int], batch: int | None) -> Value:
+    """Change the shape of the first operand; that of a constant has no batch."""
+    value = site.value()
+    if isinstance(value, Tensor):
+        return site.reshape(value, shape, batch)
+    if value.size and is_uniform(value):
+        return np.broadcast_to(value[(0,) * value.ndim], shape)
+    return value.reshape(shape)
+
+
+def _reshape(site: Site) -> Value:
+    value, target = site.value(), site.integers(1) or []
+    shape = value.shape
+    if not site.options.get("allowzero", 0):
+        if any(size == 0 for size in target[len(shape):]):
+            raise FrontEndError(f"shape must copy sizes of {shape}, not be {target}")
+        target = [shape[axis] if size == 0 else size for axis, size in enumerate(target)]
+    if not isinstance(value, Tensor):
+        return _rearrange(site, _resolve(target, shape), None)
+    if value.batch is None:
+        return _rearrange(site, _resolve(target, shape), None)
+    n = value.n_samples
+    for sizes in _candidates(target, n):
+        if _count(sizes, shape):
+            resolved = _resolve(sizes, shape)
+            batch = _batch_of(resolved, shape, value.batch)
+            if batch is not None:
+                return _rearrange(site, resolved, batch)
+            if n == 1:
+                return _rearrange(site, resolved, None)
+    raise FrontEndError(f"shape must keep the batch, and no other, in an axis, and the "
+                        f"{math.prod(value.sizes)} elements of each sample, not be {target}")
+
+
+def _candidates(target: list[int], n: int) -> list[list[int]]:
+    """List a target, then those where a batch of 1, stored by an exporter, is the batch."""
+    return [target] + [[*target[:axis], n, *target[axis + 1:]]
+                       for axis, size in enumerate(target) if size == 1 != n]
+
+
+def _count(target: Sequence[int], shape: Sequence[int]) -> bool:
+    """Check if a target has the number of elements of a shape."""
+    known = math.prod(size for size in target if size != -1)
+    total = math.prod(shape)
+    if -1 in target:
+        return known > 0 and total % known == 0
+    return known == total
+
+
+def _resolve(target: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    if not _count(target, shape) or list(target).count(-1) > 1 or min(target, default=0) < -1:
+        raise FrontEndError(f"shape must have the {math.prod(shape)} elements of {tuple(shape)}, "
+                            f"not be {tuple(target)}")
+    known = math.prod(size for size in target if size != -1)
+    return tuple(math.prod(shape) // known if size == -1 else size for size in target)
+
+
+def _batch_of(target: Sequence[int], shape: Sequence[int], batch: int) -> int | None:
+    """Find the axis of the batch after a change of the shape."""
+    before = math.prod(shape[:batch])
+    axes = [axis for axis, size in enumerate(target)
+            if size == shape[batch] and math.prod(target[:axis]) == before]
+    return batch if batch in axes else axes[0] if axes else None
+
+
+def _flatten(site: Site) -> Value:
+    value = site.value()
+    axis = site.options.get("axis", 1)
+    axis = axis + len(value.shape) if axis < 0 else axis
+    target = [math.prod(value.shape[:axis]), math.prod(value.shape[axis:])]
+    batch = None
+    if isinstance(value, Tensor) and value.batch is not None:
+        batch = _batch_of(target, value.shape, value.batch)
+        if batch is None and value.n_samples != 1:
+            raise FrontEndError(f"axis must separate the batch from all others, not be {axis}")
+    return _rearrange(site, target, batch)
+
+
+def _squeeze(site: Site) -> Value:
+    value, places = site.value(), site.integers(1, "axes")
+    shape = value.shape
+    axes = {axis for axis, size in enumerate(shape) if size == 1} if places is None \
+        else {_place(axis, len(shape)) for axis in places}
+    if any(shape[axis] != 1 for axis in axes):
+        raise FrontEndError(f"axes must be of size 1, not {sorted(axes)} of {shape}")
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    batch = value.batch if isinstance(value, Tensor) else None
+    return _rearrange(site, [shape[axis] for axis in kept],
+                      kept.index(batch) if batch in kept else None)
+
+
+def _unsqueeze(site: Site) -> Value:
+    value, places = site.value(), site.integers(1, "axes") or []
+    rank = len(value.shape) + len(places)
+    axes = {_place(axis, rank) for axis in places}
+    kept = [axis for axis in range(rank) if axis not in axes]
+    shape = [1] * rank
+    for axis, size in zip(kept, value.shape):
+        shape[axis] = size
+    batch = value.batch if isinstance(value, Tensor) else None
+    return _rearrange(site, shape, None if batch is None else kept[batch])
+
+
+def _place(axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise FrontEndError(f"axes must be within {rank}, not {axis}")
+    return axis % rank
+
+
+def _transpose(site: Site) -> Value:
+    value = site.value()
+    order = permute(tuple(range(len(value.shape))), site.options.get("perm"))
+    if not isinstance(value, Tensor):
+        return value.transpose(order)
+    name = site.builder.transpose(site.name, value.name, [
+        value.axis(axis) for axis in order if axis != value.batch])
+    return site.result(name, value, None if value.batch is None else order.index(value.batch))
+
+
+def _slice(site: Site) -> Value:
+    value = site.value()
+    starts, stops = site.integers(1, "starts"), site.integers(2, "ends")
+    if starts is None or stops is None:
+        raise FrontEndError("starts and ends must be given")
+    axes = site.integers(3, "axes") or list(range(len(starts)))
+    steps = site.integers(4) or [1] * len(starts)
+    if not len(starts) == len(stops) == len(axes) == len(steps) or 0 in steps:
+        raise FrontEndError(f"starts, ends, axes and steps must be as many, not {starts}, {stops}, "
+                            f"{axes} and {steps}")
+    for place, start, stop, step in zip(axes, starts, stops, steps):
+        axis = _place(place, len(value.shape))
+        value = _cut(site, value, axis, slice(start, stop, step))
+    return value
+
+
+def _cut(site: Site, value: Value, axis: int, part: slice) -> Value:
+    """Take a part of an axis."""
+    if not isinstance(value, Tensor):
+        return value[(slice(None),) * axis + (part,)]
+    start, stop, step = part.indices(value.shape[axis])
+    if (start, stop, step) == (0, value.shape[axis], 1):
+        return value
+    if step < 1 or stop <= start:
+        raise FrontEndError(f"slice must be of one or more elements in ascending order, not "
+                            f"{start}:{stop}:{step}")
+    return site.result(site.builder.slice(site.name, value.name, value.axis(axis), start, stop,
+                                          step), value, value.batch)
+
+
+def _gather(site: Site) -> Value:
+    """Take elements of an axis at constant indices; of constants: :mod:`.onnx_folding`."""
+    tensor, indices = site.tensor(), site.constant(1)
+    axis = tensor.place(site.options.get("axis", 0))
+    places = [int(index) for index in indices.ravel()]
+    if indices.ndim > 1 or not places or not all(
+            -tensor.shape[axis] <= place < tensor.shape[axis] for place in places):
+        raise FrontEndError(f"indices must be one or a list within the {tensor.shape[axis]} "
+                            f"elements of axis {axis}, not of shape {indices.shape}")
+    places = [place % tensor.shape[axis] for place in places]
+    if indices.ndim == 0:
+        rest = [size for place, size in enumerate(tensor.shape) if place != axis]
+        if axis == tensor.batch and tensor.n_samples == 1:
+            return site.reshape(tensor, rest, None)
+        name = site.builder.take(site.name, tensor.name, tensor.axis(axis), places[0])
+        batch = tensor.batch
+        return site.result(name, tensor, batch if batch is None or batch < axis else batch - 1)
+    parts = _runs(places)
+    if len(parts) > _MAX_SLICES:
+        raise FrontEndError(f"indices must be at most {_MAX_SLICES} ranges, not {len(parts)}")
+    return _concatenate(site, [_cut(site, tensor, axis, part) for part in parts], axis)
+
+
+def _runs(places: Sequence[int]) -> list[slice]:
+    """Split indices into ranges of ascending indices with equal steps."""
+    runs, start = [], 0
+    while start < len(places):
+        step = places[start + 1] - places[start] if start + 1 < len(places) else 1
+        stop = start + 1
+        while step > 0 and stop < len(places) and places[stop] - places[stop - 1] == step:
+            stop += 1
+        runs.append(slice(places[start], places[stop - 1] + 1, max(step, 1)))
+        start = stop
+    return runs
+
+
+def _split(site: Site) -> tuple[Value, ...]:
+    value = site.value()
+    axis = _place(site.options.get("axis", 0), len(value.shape))
+    n, size = len(site.node.output), value.shape[axis]
+    sizes = site.integers(1, "split")
+    if sizes is None:
+        each = -(-size // n)
+        sizes = [each] * (n - 1) + [size - each * (n - 1)]
+    if len(sizes) != n or sum(sizes) != size or min(sizes) < 1:
+        raise FrontEndError(f"split must be {n} sizes of {size} elements in all, not {sizes}")
+    ends = np.cumsum(sizes).tolist()
+    return tuple(_cut(site, value, axis, slice(end - each, end))
+                 for each, end in zip(sizes, ends))
+
+
+def _concat(site: Site) -> Value:
+    values = [site.value(place) for place in range(len(site.node.input))]
+    axis = _place(site.options["axis"], len(values[0].shape))
+    return _concatenate(site, values, axis)
+
+
+def _concatenate(site: Site, values: Sequence[Value], axis: int) -> Value:
+    if len(values) == 1:
+        return values[0]
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if not tensors:
+        arrays = [value for value in values if not isinstance(value, Tensor)]
+        check_size([sum(array.size for array in arrays)])
+        return np.concatenate(arrays, axis)
+    first = tensors[0]
+    if any(tensor.batch != first.batch for tensor in tensors):
+        raise FrontEndError("operands must have the batch in the same axis, not in "
+                            f"{sorted({str(tensor.batch) for tensor in tensors})}")
+    made = [value if isinstance(value, Tensor) else _computed(site, value, first)
+            for value in values]
+    return site.emit(Concat(first.axis(axis)), *made, batch=first.batch)
+
+
+def _computed(site: Site, constant: np.ndarray, like: Tensor) -> Tensor:
+    """Make a computed tensor of a constant, which is the same for all samples."""
+    if constant.ndim != len(like.shape):
+        raise FrontEndError(f"constant must have {len(like.shape)} axes, not shape "
+                            f"{constant.shape}")
+    made = site.filled(first_of(constant, like.batch), like)
+    return site.result(made.name, like, like.batch)
+
+
+def _pad(site: Site) -> Value:
+    tensor = site.tensor()
+    mode = site.options.get("mode", b"constant").decode("utf-8", "replace")
+    value = site.number(2, "value", 0)
+    if mode != "constant" or value != 0:
+        raise FrontEndError(f"padding must be with zeros, not by {mode} with {value}: pad with "
+                            "zeros, or on the host")
+    rank = len(tensor.shape)
+    axes = [_place(axis, rank) for axis in site.integers(3) or range(rank)]
+    pads = site.integers(1, "pads") or []
+    if len(pads) != 2 * len(axes):
+        raise FrontEndError(f"pads must be {2 * len(axes)} numbers, not {len(pads)}")
+    before, after = [0] * rank, [0] * rank
+    for axis, low, high in zip(axes, pads, pads[len(axes):]):
+        before[axis], after[axis] = low, high
+    if tensor.batch is not None and (before.pop(tensor.batch) or after.pop(tensor.batch)):
+        raise FrontEndError("padding must not add samples to the batch")
+    if not any(before) and not any(after):
+        return tensor
+    sizes = tensor.sizes
+    for axis, (low, high) in enumerate(zip(before, after)):    # a negative number crops
+        if low < 0 or high < 0:
+            name = site.builder.slice(site.name, tensor.name, axis, max(-low, 0),
+                                      sizes[axis] + min(high, 0))
+            tensor = site.result(name, tensor, tensor.batch)
+    return site.like(Pad(tuple(max(n, 0) for n in before), tuple(max(n, 0) for n in after)),
+                     tensor)
+
+
+def _shape(site: Site) -> Value:
+    shape = np.array(site.value().shape, np.int64)
+    return shape[site.options.get("start", 0):site.options.get("end", len(shape))]
+
+
+def _size(site: Site) -> Value:
+    return np.array(math.prod(site.value().shape), np.int64)
+
+
+#: Operations on tensors and constants.
+ARRANGEMENTS: dict[str, Callable[[Site], Value | tuple[Value, ...]]] = {
+    "Concat": _concat, "Flatten": _flatten, "Gather": _gather, "Pad": _pad, "Reshape": _reshape,
+    "Shape": _shape, "Size": _size, "Slice": _slice, "Split": _split, "Squeeze": _squeeze,
+    "Transpose": _transpose, "Unsqueeze": _unsqueeze}

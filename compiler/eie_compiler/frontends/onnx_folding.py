@@ -1,0 +1,116 @@
+"""Operations of ONNX on constants, such as the arithmetic of shapes."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .common import FrontEndError
+from .onnx_constants import BOOLS, FLOATS, INTEGERS
+from .onnx_values import is_uniform
+
+__all__ = ["FOLDED", "check_size", "fold"]
+
+Array = NDArray[Any]
+
+#: Most elements of a constant that takes memory; a small file can ask for any shape.
+_MAX_ELEMENTS = 1 << 22
+
+
+def check_size(shape: Sequence[int]) -> None:
+    """Check that a constant is not too large."""
+    if math.prod(map(int, shape)) > _MAX_ELEMENTS or min(shape, default=0) < 0:
+        raise FrontEndError(f"constant must have at most {_MAX_ELEMENTS} elements, not shape "
+                            f"{tuple(shape)}: store it in the model")
+
+
+def fold(operation: str, operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    """Compute an operation of :data:`FOLDED` on constants."""
+    try:
+        if operation in _ELEMENTWISE:
+            shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+            if all(map(is_uniform, operands)) and all(operand.size for operand in operands):
+                # Of a batch of open size, too.
+                one = [operand[(0,) * operand.ndim] for operand in operands]
+                return np.broadcast_to(np.asarray(_ELEMENTWISE[operation](*one)), shape)
+            check_size(shape)
+            return np.asarray(_ELEMENTWISE[operation](*operands))
+        return np.asarray(_OTHERS[operation](operands, options))
+    except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError) as error:
+        if isinstance(error, FrontEndError):
+            raise
+        raise FrontEndError(f"constants must fit the operation: {error}") from error
+
+
+def _divide(one: Array, other: Array) -> Array:
+    if one.dtype.kind == "f":
+        return one / other
+    return np.trunc(one / other).astype(np.int64)
+
+
+def _cast(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    kinds = {**dict.fromkeys(FLOATS, np.float64), **dict.fromkeys(INTEGERS, np.int64),
+             **dict.fromkeys(BOOLS, np.bool_)}
+    if options["to"] not in kinds:
+        raise FrontEndError("must be a cast to floating-point numbers, integers or booleans")
+    one, = operands
+    if is_uniform(one) and one.size:
+        return np.broadcast_to(one[(0,) * one.ndim].astype(kinds[options["to"]]), one.shape)
+    return one.astype(kinds[options["to"]])
+
+
+def _constant_of_shape(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    import onnx
+
+    value: Any = onnx.numpy_helper.to_array(options["value"]) if "value" in options \
+        else np.zeros(1, np.float32)
+    kind = {"f": np.float64, "i": np.int64, "b": np.bool_}.get(value.dtype.kind)
+    if value.size != 1 or kind is None:
+        raise FrontEndError("value must be one number")
+    return np.broadcast_to(value.astype(kind).reshape(()), tuple(operands[0].tolist()))
+
+
+def _expand(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    one, target = operands
+    shape = np.broadcast_shapes(one.shape, tuple(target.tolist()))
+    return np.broadcast_to(one, shape)
+
+
+def _gather(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    one, indices = operands
+    axis = options.get("axis", 0)
+    if indices.ndim == 0:
+        return np.moveaxis(one, axis, 0)[int(indices)]
+    check_size(one.shape)    # it may be copied
+    check_size([*indices.shape, one.size // max(one.shape[axis], 1)])
+    return np.take(one, indices, axis)
+
+
+def _range(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    start, stop, step = (operand.item() for operand in operands)
+    check_size([max(int((stop - start) / step) + 1, 0)])
+    return np.arange(start, stop, step)
+
+
+def _product(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    axes = operands[1].tolist() if len(operands) > 1 else options.get("axes")
+    return np.prod(operands[0], None if axes is None else tuple(axes),
+                   keepdims=bool(options.get("keepdims", 1)))
+
+
+_ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "Add": np.add, "And": np.logical_and, "Ceil": np.ceil, "Div": _divide, "Equal": np.equal,
+    "Floor": np.floor, "Greater": np.greater, "Identity": np.array, "Less": np.less,
+    "Max": lambda *each: np.max(np.broadcast_arrays(*each), 0),
+    "Min": lambda *each: np.min(np.broadcast_arrays(*each), 0),
+    "Mod": np.mod, "Mul": np.multiply, "Neg": np.negative, "Not": np.logical_not, "Pow": np.power,
+    "Reciprocal": np.reciprocal, "Sqrt": np.sqrt, "Sub": np.subtract, "Where": np.where}
+
+_OTHERS: dict[str, Callable[[Sequence[Array], Mapping[str, Any]], Any]] = {
+    "Cast": _cast, "ConstantOfShape": _constant_of_shape, "Expand": _expand, "Gather": _gather,
+    "Range": _range, "ReduceProd": _product}
+
+#: Operations that are computed while a graph is read, if all their operands are constants.
+FOLDED = {*_ELEMENTWISE, *_OTHERS}

@@ -1,0 +1,312 @@
+"""Recurrent operations of ONNX, as scans of a step."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..graph.operation import Operation
+from ..graph.operations import Add, Affine, Clip, Concat, Multiply, Subtract
+from .common import FrontEndError
+from .graph_builder import GraphBuilder
+from .onnx_elementwise import activation
+from .onnx_site import Site
+from .onnx_values import Tensor, first_of
+
+__all__ = ["RECURRENT"]
+
+Array = NDArray[np.float64]
+
+#: Number of gates, and default activations.
+_GATES = {"LSTM": (4, ("Sigmoid", "Tanh", "Tanh")), "GRU": (3, ("Sigmoid", "Tanh")),
+          "RNN": (1, ("Tanh",))}
+
+#: Activations that a node may choose.
+_ALLOWED = ("Relu", "Tanh", "Sigmoid", "LeakyRelu", "HardSigmoid")
+
+
+#: Graph of a step, its result, and the node of the next value of each state.
+_Step = tuple[GraphBuilder, str, dict[str, str]]
+
+
+class _Cell(NamedTuple):
+    """Weights of one direction.
+
+    Parameters
+    ----------
+    name, suffix : :class:`str`
+        Name of its layers, and its end for one of two directions.
+    input, recurrent : gates · hidden × inputs, gates · hidden × hidden
+        Matrices of the input and of the hidden state, gate after gate.
+    input_bias, recurrent_bias : gates · hidden
+        Their biases.
+    peepholes : 3 × hidden, optional
+        Of an LSTM, the weights of the state of the cell for its gates i, o and f.
+    activations : sequence of :class:`~..graph.operation.Operation`
+        As many as the operation has.
+    clip : :class:`~..graph.operation.Operation`, optional
+        Limit of the arguments of the activations.
+    """
+
+    name: str
+    suffix: str
+    input: Array
+    recurrent: Array
+    input_bias: Array
+    recurrent_bias: Array
+    peepholes: Array | None
+    activations: Sequence[Operation]
+    clip: Operation | None
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of elements of the hidden state."""
+        return self.recurrent.shape[1]
+
+    def gate(self, part: Array, *places: int) -> Array:
+        """Get the rows of gates."""
+        return np.concatenate([part[place * self.n_hidden:(place + 1) * self.n_hidden]
+                               for place in places])
+
+    def activate(self, step: GraphBuilder, name: str, operand: str, place: int) -> str:
+        """Limit an argument, and apply an activation."""
+        if self.clip is not None:
+            operand = step.add(f"{name}_clip", self.clip, operand)
+        return step.add(name, self.activations[place], operand)
+
+    def step(self, *states: str) -> GraphBuilder:
+        """Begin the graph of a step."""
+        return GraphBuilder({"x": (self.input.shape[1],),
+                             **dict.fromkeys(states, (self.n_hidden,))})
+
+
+def _lstm(cell: _Cell, needs_state: bool) -> _Step:
+    """Make a step of an LSTM: the graph, its result, and the next values of its states."""
+    step, n = cell.step("h", "c"), cell.n_hidden
+    gates = _gates(step, cell, cell.name, (0, 1, 2, 3), "h")
+    if cell.peepholes is None:
+        three = cell.activate(step, "gates", step.slice("ifo", gates, 0, 0, 3 * n), 0)
+        i, o, f = (step.slice(name, three, 0, place * n, (place + 1) * n)
+                   for place, name in enumerate(("i", "o", "f")))
+    else:
+        i, f = (cell.activate(step, name, _peep(step, cell, name, gates, place, "c"), 0)
+                for name, place in (("i", 0), ("f", 2)))
+    new = cell.activate(step, "g", step.slice("g_sum", gates, 0, 3 * n, 4 * n), 1)
+    kept, added = step.add("kept", Multiply(), f, "c"), step.add("added", Multiply(), i, new)
+    c = step.add("c_next", Add(), kept, added)
+    if cell.peepholes is not None:
+        o = cell.activate(step, "o", _peep(step, cell, "o", gates, 1, c), 0)
+    h = step.add("h_next", Multiply(), o, step.add("c_out", cell.activations[2], c))
+    result = step.add("state", Concat(0), h, c) if needs_state else h
+    return step, result, {"h": h, "c": c}
+
+
+def _peep(step: GraphBuilder, cell: _Cell, name: str, gates: str, place: int, state: str) -> str:
+    """Add the state of the cell to a gate."""
+    n = cell.n_hidden
+    assert cell.peepholes is not None
+    part = step.slice(name, gates, 0, place * n, (place + 1) * n)
+    seen = step.add(f"{name}_peephole", Affine(cell.peepholes[place], 0.0), state)
+    return step.add(f"{name}_sum", Add(), part, seen)
+
+
+def _gru(cell: _Cell, before_reset: bool) -> _Step:
+    """Make a step of a GRU, with gates z, r and h."""
+    step, n = cell.step("h"), cell.n_hidden
+    if before_reset:
+        # One matrix also has the two parts of the candidate, of which one is reset.
+        zeros = np.zeros_like
+        weight = np.block([
+            [cell.gate(cell.input, 0, 1), cell.gate(cell.recurrent, 0, 1)],
+            [cell.gate(cell.input, 2), zeros(cell.gate(cell.recurrent, 2))],
+            [zeros(cell.gate(cell.input, 2)), cell.gate(cell.recurrent, 2)]])
+        bias = np.concatenate([
+            cell.gate(cell.input_bias + cell.recurrent_bias, 0, 1), cell.gate(cell.input_bias, 2),
+            cell.gate(cell.recurrent_bias, 2)])
+        both = step.add("xh", Concat(0), "x", "h")
+        gates = step.add_layer(cell.name, weight, bias, both)
+    else:
+        gates = _gates(step, cell, cell.name, (0, 1), "h")
+    two = cell.activate(step, "gates", step.slice("gates", gates, 0, 0, 2 * n), 0)
+    z, r = step.slice("z", two, 0, 0, n), step.slice("r", two, 0, n, 2 * n)
+    if before_reset:
+        reset = step.add("reset", Multiply(), r, step.slice("new_h", gates, 0, 3 * n, 4 * n))
+        new = step.add("new", Add(), step.slice("new_x", gates, 0, 2 * n, 3 * n), reset)
+    else:
+        reset = step.add("reset", Multiply(), r, "h")
+        new = _gates(step, cell, f"{cell.name}.new", (2,), reset)
+    new = cell.activate(step, "candidate", new, 1)
+    # (1 - z) new + z h, with one product.
+    change = step.add("change", Multiply(), z, step.add("difference", Subtract(), "h", new))
+    h = step.add("h_next", Add(), new, change)
+    return step, h, {"h": h}
+
+
+def _rnn(cell: _Cell) -> _Step:
+    """Make a step of a simple recurrent network."""
+    step = cell.step("h")
+    h = cell.activate(step, "h_next", _gates(step, cell, cell.name, (0,), "h"), 0)
+    return step, h, {"h": h}
+
+
+def _gates(step: GraphBuilder, cell: _Cell, name: str, places: Sequence[int], state: str) -> str:
+    """Add a layer of gates on the input and a state."""
+    weight = np.hstack([cell.gate(cell.input, *places), cell.gate(cell.recurrent, *places)])
+    bias = cell.gate(cell.input_bias + cell.recurrent_bias, *places)
+    both = step.add("xr" if state == "reset" else "xh", Concat(0), "x", state)
+    return step.add_layer(name, weight, bias, both)
+
+
+def _recurrent(site: Site) -> tuple[Tensor, ...]:
+    """Handle LSTM, GRU and RNN."""
+    operation, options = site.node.op_type, site.options
+    first = 0 if options.get("layout", 0) else 1    # axis of the batch
+    sequence = site.batched(site.tensor(), first)
+    if len(sequence.shape) != 3:
+        raise FrontEndError(f"sequence must have three axes, not shape {sequence.shape}")
+    n_steps, n_inputs = sequence.sizes
+    if site.has(4) and (site.constant(4) != n_steps).any():
+        raise FrontEndError(f"lengths of the sequences must all be {n_steps}: run shorter ones by "
+                            "themselves")
+    direction = options.get("direction", b"forward").decode("utf-8", "replace")
+    directions = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+    if direction not in directions:
+        raise FrontEndError(f"direction must be {', '.join(directions)}, not {direction!r}")
+    cells = _cells(site, len(directions[direction]), n_inputs)
+    initial = [_initial(site, place, len(cells), cells[0].n_hidden, first)
+               for place in ((5, 6) if operation == "LSTM" else (5,))]
+    needs_state = operation == "LSTM" and len(site.node.output) > 2 and site.node.output[2] != ""
+    parts = []
+    for number, (cell, reverse) in enumerate(zip(cells, directions[direction])):
+        if operation == "LSTM":
+            step, result, states = _lstm(cell, needs_state)
+        elif operation == "GRU":
+            step, result, states = _gru(cell, bool(options.get("linear_before_reset", 0)))
+        else:
+            step, result, states = _rnn(cell)
+        before = _before(site, [each[number] for each in initial], sequence, cell.n_hidden)
+        scan = step.scan(result, states, reverse=reverse)
+        name = f"{site.name}{cell.suffix}"
+        parts.append(site.builder.add(name, scan, sequence.name, *before))
+    return _outputs(site, parts, directions[direction], sequence, cells[0].n_hidden, first,
+                    needs_state)
+
+
+def _cells(site: Site, n_directions: int, n_inputs: int) -> list[_Cell]:
+    """Get the weights of each direction."""
+    operation, options = site.node.op_type, site.options
+    n_gates, defaults = _GATES[operation]
+    weights, recurrent = _floats(site, 1), _floats(site, 2)
+    n = recurrent.shape[-1]
+    rows = n_gates * n
+    bias = _floats(site, 3) if site.has(3) else np.zeros((n_directions, 2 * rows))
+    peepholes = _floats(site, 7) if operation == "LSTM" and site.has(7) else None
+    for what, array, shape in (("weights", weights, (n_directions, rows, n_inputs)),
+                               ("recurrent weights", recurrent, (n_directions, rows, n)),
+                               ("biases", bias, (n_directions, 2 * rows)),
+                               ("peepholes", peepholes, (n_directions, 3 * n))):
+        if array is not None and array.shape != shape:
+            raise FrontEndError(f"{what} must have the shape {shape}, not {array.shape}")
+    if options.get("input_forget", 0):
+        raise FrontEndError("input_forget must be 0: train an LSTM whose input and forget gates "
+                            "are separate")
+    limit = options.get("clip", 0.0)
+    names = [each.decode("utf-8", "replace") for each in options.get("activations", [])] \
+        or list(defaults) * n_directions
+    if len(names) != len(defaults) * n_directions or any(name not in _ALLOWED for name in names):
+        raise FrontEndError(f"activations must be {len(defaults) * n_directions} of "
+                            f"{', '.join(_ALLOWED)}, not {', '.join(names)}")
+    if "activation_alpha" in options or "activation_beta" in options:
+        raise FrontEndError("activations must have their default parameters, not others")
+    made = [activation(name, {}) for name in names]
+    label = str(site.node.name or site.name)
+    cells = []
+    for number, suffix in enumerate([""] if n_directions == 1 else [".forward", ".reverse"]):
+        cells.append(_Cell(
+            f"{label}{suffix}", suffix, weights[number], recurrent[number], bias[number][:rows],
+            bias[number][rows:], None if peepholes is None else peepholes[number].reshape(3, n),
+            made[number * len(defaults):][:len(defaults)],
+            Clip(-limit, limit) if limit else None))
+    return cells
+
+
+def _floats(site: Site, place: int) -> Any:
+    site.constant(place)
+    return site.values.array(site.node.input[place])
+
+
+def _initial(site: Site, place: int, n_directions: int, n: int, first: int
+             ) -> list[Tensor | Array | None]:
+    """Get the initial value of a state for each direction; None for zeros."""
+    if not site.has(place):
+        return [None] * n_directions
+    value = site.value(place)
+    if isinstance(value, Tensor):
+        tensor = site.batched(value, first)
+        if tensor.sizes != (n_directions, n):
+            raise FrontEndError(f"initial state must have the shape {(n_directions, n)} for each "
+                                f"sample, not {tensor.sizes}")
+        return [site.result(site.builder.take(site.name, tensor.name, 0, number), tensor, 0)
+                for number in range(n_directions)]
+    if value.ndim != 3 or value.shape[1 - first] != n_directions or value.shape[2] != n:
+        raise FrontEndError(f"initial state must have {n_directions} directions and {n} elements, "
+                            f"not shape {value.shape}")
+    one = first_of(value, first)
+    if value.strides[first] and (value != np.expand_dims(one, first)).any():
+        raise FrontEndError("initial state must be the same for all samples, or be an input")
+    return [row if row.any() else None for row in one]
+
+
+def _before(site: Site, initial: Sequence[Tensor | Array | None], sequence: Tensor, n: int
+            ) -> list[str]:
+    """Name the initial values of all states, of which none is needed if all are zeros."""
+    if all(value is None for value in initial):
+        return []
+    names = []
+    for value in initial:
+        if not isinstance(value, Tensor):
+            value = site.filled(np.zeros(n) if value is None else value, sequence)
+        names.append(value.name)
+    return names
+
+
+def _outputs(site: Site, parts: Sequence[str], reverse: Sequence[bool], sequence: Tensor, n: int,
+             first: int, needs_state: bool) -> tuple[Tensor, ...]:
+    """Make the outputs Y, Y_h and Y_c from the results of each direction."""
+    builder, n_steps = site.builder, sequence.sizes[0]
+    used = [name != "" for name in site.node.output]
+    hidden = [builder.slice(site.name, part, 1, 0, n) for part in parts]
+    samples = sequence.n_samples
+    found = []
+    for place, _ in enumerate(used):
+        if not used[place]:
+            found.append(sequence)    # without a name
+            continue
+        if place == 0:
+            made = _together(builder, site.name, hidden, 1, (n_steps, 1, n))
+            sizes: tuple[int, ...] = (n_steps, len(parts), n)
+            batch = 2 if first else 0
+        else:
+            sources = hidden if place == 1 else [
+                builder.slice(site.name, part, 1, n, 2 * n) for part in parts]
+            last = [builder.slice(f"{site.name}.last", part, 0, *((0, 1) if back else
+                                                                  (n_steps - 1, n_steps)))
+                    for part, back in zip(sources, reverse)]
+            made = _together(builder, site.name, last, 0, (1, n))
+            sizes, batch = (len(parts), n), first
+        shape = (*sizes[:batch], samples, *sizes[batch:])
+        found.append(Tensor(made, shape, batch))
+    return tuple(found)
+
+
+def _together(builder: GraphBuilder, name: str, parts: Sequence[str], axis: int,
+              shape: tuple[int, ...]) -> str:
+    """Give each part a shape, and join them along an axis of it."""
+    shaped = [builder.reshape(name, part, shape) for part in parts]
+    return shaped[0] if len(shaped) == 1 else builder.add(name, Concat(axis), *shaped)
+
+
+#: Operations on a sequence.
+RECURRENT: dict[str, Callable[[Site], tuple[Tensor, ...]]] = dict.fromkeys(_GATES, _recurrent)
+

@@ -1,0 +1,156 @@
+"""Node of an ONNX graph, with its operands, while it is read."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from ..graph.graph import Computation
+from ..graph.operations import Affine
+from .common import FrontEndError
+from .graph_builder import GraphBuilder
+from .onnx_constants import attributes
+from .onnx_values import BATCH, Tensor, Value, Values, without
+
+__all__ = ["Site"]
+
+
+class Site:
+    """Node that is read, and the graph that it is added to.
+
+    Parameters
+    ----------
+    node : :class:`onnx.NodeProto`
+        Node.
+    values : :class:`~.onnx_values.Values`
+        Values of the tensors before it.
+    builder : :class:`~.graph_builder.GraphBuilder`
+        Graph under construction.
+    name : :class:`str`
+        Name for its results.
+
+    Raises
+    ------
+    FrontEndError, GraphError
+        In all methods, if operands are invalid; the message does not name the node.
+    """
+
+    def __init__(self, node: "onnx.NodeProto", values: Values, builder: GraphBuilder, name: str
+                 ) -> None:
+        self.node = node
+        self.values = values
+        self.builder = builder
+        self.name = name
+        self.options = attributes(node)
+
+    def has(self, place: int) -> bool:
+        """Check if there is an operand in that place."""
+        return place < len(self.node.input) and self.node.input[place] != ""
+
+    def value(self, place: int = 0) -> Value:
+        """Get an operand."""
+        if not self.has(place):
+            raise FrontEndError(f"operand {place + 1} must be given")
+        return self.values[self.node.input[place]]
+
+    def tensor(self, place: int = 0) -> Tensor:
+        """Get a computed operand."""
+        value = self.value(place)
+        if not isinstance(value, Tensor):
+            raise FrontEndError(f"input {self.node.input[place]!r} must be computed from an input "
+                                "of the model, not a constant: store the result as a constant")
+        return value
+
+    def constant(self, place: int) -> NDArray[Any]:
+        """Get a constant operand."""
+        if self.has(place) and self.values.tensor(self.node.input[place]):
+            raise FrontEndError(f"input {self.node.input[place]!r} must be a constant")
+        value = self.value(place)
+        assert not isinstance(value, Tensor)
+        return value
+
+    def number(self, place: int, option: str, otherwise: float) -> float:
+        """Get a number from a constant operand, or from an attribute."""
+        if not self.has(place):
+            return float(self.options.get(option, otherwise))
+        constant = self.constant(place)
+        if constant.size != 1:
+            raise FrontEndError(f"{option} must be one number, not of shape {constant.shape}")
+        return float(constant.item())
+
+    def integers(self, place: int, option: str = "") -> list[int] | None:
+        """Get integers from a constant operand, or from an attribute; None if there are none."""
+        if not self.has(place):
+            numbers = self.options.get(option)
+            return None if numbers is None else list(numbers)
+        constant = self.constant(place)
+        if constant.dtype.kind != "i":
+            raise FrontEndError(f"input {self.node.input[place]!r} must be integers, not "
+                                f"{constant.dtype}")
+        return [int(number) for number in constant.ravel()]
+
+    def emit(self, computation: Computation, *tensors: Tensor, batch: int | None) -> Tensor:
+        """Add a node; its result has the batch in that axis."""
+        name = self.builder.add(self.name, computation, *(tensor.name for tensor in tensors))
+        return self.result(name, tensors[0], batch)
+
+    def like(self, computation: Computation, tensor: Tensor) -> Tensor:
+        """Add a node on each element of a tensor."""
+        return self.emit(computation, tensor, batch=tensor.batch)
+
+    def result(self, name: str, before: Tensor, batch: int | None) -> Tensor:
+        """Describe a node as a tensor with the samples of one before."""
+        shape = self.builder.shapes[name]
+        if batch is not None:
+            shape = (*shape[:batch], before.n_samples, *shape[batch:])
+        return Tensor(name, shape, batch)
+
+    def reshape(self, tensor: Tensor, shape: Sequence[int], batch: int | None) -> Tensor:
+        """Change the shape of a tensor to one with the batch in that axis."""
+        shape = tuple(shape)
+        name = self.builder.reshape(self.name, tensor.name, without(shape, batch))
+        return Tensor(name, shape, batch)
+
+    def batched(self, tensor: Tensor, axis: int) -> Tensor:
+        """Require a tensor to have the batch in an axis."""
+        if tensor.batch == axis:
+            return tensor
+        if tensor.batch is None and axis < len(tensor.shape) and tensor.shape[axis] == 1:
+            return self.reshape(tensor, tensor.shape, axis)
+        found = "no batch" if tensor.batch is None else f"it in axis {tensor.batch}"
+        raise FrontEndError(f"operand must have the batch in axis {axis}, not {found}, of shape "
+                            f"{_show(tensor.shape)}: declare the axis of the batch, and no other, "
+                            "as of open size")
+
+    def image(self, tensor: Tensor, n: int) -> tuple[Tensor, tuple[int, int, int]]:
+        """Get images (channels, height, width) of `n` dimensions; one is a row of pixels."""
+        tensor = self.batched(tensor, 0)
+        sizes = tensor.sizes
+        if len(sizes) != n + 1 or n not in (1, 2):
+            raise FrontEndError("operand must have one or two dimensions after the channels, not "
+                                f"shape {_show(tensor.shape)}")
+        shape = sizes[0], sizes[1] if n == 2 else 1, sizes[-1]
+        return self.reshape(tensor, (tensor.n_samples, *shape), 0), shape
+
+    def rows(self, tensor: Tensor, n: int) -> Tensor:
+        """Give images (channels, height, width) `n` dimensions again."""
+        if n == 2:
+            return tensor
+        return self.reshape(tensor, (*tensor.shape[:2], *tensor.shape[3:]), 0)
+
+    def filled(self, constant: NDArray[Any], like: Tensor) -> Tensor:
+        """Make a computed tensor of a constant without the batch, for each sample of another."""
+        flat = self.builder.reshape(self.name, like.name, (math.prod(like.sizes),))
+        first = self.builder.slice(self.name, flat, 0, 0, 1)
+        flat_constant = np.array(constant, np.float64).reshape(-1)
+        name = self.builder.add(self.name, Affine(np.zeros_like(flat_constant), flat_constant),
+                                first)
+        shape = (like.n_samples, *constant.shape)
+        return self.reshape(Tensor(name, shape, 0), shape, 0)
+
+
+def _show(shape: Sequence[int]) -> str:
+    return f"({', '.join('batch' if size == BATCH else str(size) for size in shape)})"

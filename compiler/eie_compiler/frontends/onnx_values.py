@@ -1,0 +1,147 @@
+"""Tensors of an ONNX graph while it is read: computed ones, and constants."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..graph.operation import Shape
+from .common import FrontEndError
+from .onnx_constants import BOOLS, FLOATS, INTEGERS, Constants
+
+__all__ = ["BATCH", "Tensor", "Value", "Values", "first_of", "is_uniform",
+           "without"]
+
+#: Size of a batch of open size, in shapes: a prime, so that products keep it apart.
+BATCH = (1 << 31) - 1
+
+#: Kind of NumPy's types for types of constants.
+_KINDS = {**dict.fromkeys(FLOATS, "f"), **dict.fromkeys(INTEGERS, "i"),
+          **dict.fromkeys(BOOLS, "b")}
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """Computed tensor.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        Node or input of the graph under construction, whose axes are these without the batch.
+    shape : :class:`tuple` of :class:`int`
+        Size of each axis in ONNX.
+    batch : :class:`int`, optional
+        Axis of the batch; None if there is none, as a graph runs for each sample.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    batch: int | None
+
+    @property
+    def sizes(self) -> Shape:
+        """Shape without the batch."""
+        return without(self.shape, self.batch)
+
+    @property
+    def n_samples(self) -> int:
+        """Size of the batch."""
+        return 1 if self.batch is None else self.shape[self.batch]
+
+    def place(self, axis: int) -> int:
+        """Get an axis, counted from the end if it is negative, as one from 0 on."""
+        rank = len(self.shape)
+        if not -rank <= axis < rank:
+            raise FrontEndError(f"axis must be within the {rank} of the tensor, not {axis}")
+        return axis % rank
+
+    def axis(self, axis: int) -> int:
+        """Convert an axis of ONNX, not that of the batch, to one of the graph."""
+        place = self.place(axis)
+        if place == self.batch:
+            raise FrontEndError(f"axis must not be {place}, that of the batch, whose samples are "
+                                "computed one by one")
+        return place if self.batch is None or place < self.batch else place - 1
+
+
+#: Computed tensor or constant.
+Value = Tensor | Array
+
+
+def without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    """Leave out an axis of a shape."""
+    return shape if axis is None else shape[:axis] + shape[axis + 1:]
+
+
+def first_of(array: Array, axis: int | None) -> Array:
+    """Take the first element of an axis, without a copy of the array."""
+    return array if axis is None else array[(slice(None),) * axis + (0,)]
+
+
+def is_uniform(array: Array) -> bool:
+    """Check if a constant is one number, broadcast to its shape without taking memory."""
+    return not any(stride for stride, size in zip(array.strides, array.shape) if size > 1)
+
+
+class Values:
+    """Values of tensors by name: computed tensors, folded constants, and those of the graph.
+
+    It is the source of constants and shapes for :data:`~.onnx_steps.STEPS`.
+    """
+
+    def __init__(self, constants: Constants) -> None:
+        self._constants = constants
+        self._values: dict[str, Value] = {}
+
+    @property
+    def constants(self) -> "Values":
+        """Constants by name."""
+        return self
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(self._values.get(name), np.ndarray) if name in self._values \
+            else name in self._constants
+
+    def __setitem__(self, name: str, value: Value) -> None:
+        self._values[name] = value
+
+    def __getitem__(self, name: str) -> Value:
+        if name not in self._values:
+            return self._constants.value(name)
+        return self._values[name]
+
+    def tensor(self, name: str) -> Tensor | None:
+        """Get a computed tensor; None if it is a constant."""
+        value = self._values.get(name)
+        return value if isinstance(value, Tensor) else None
+
+    def shape(self, name: str) -> list[int | None] | None:
+        """Get the sizes of a tensor, None for the batch; None if it is not known yet."""
+        value = self._values.get(name)
+        if value is None:
+            return list(self._constants.shape(name)) if name in self._constants else None
+        batch = value.batch if isinstance(value, Tensor) else None
+        return [None if axis == batch else size for axis, size in enumerate(value.shape)]
+
+    def array(self, name: str, types: tuple[int, ...] = FLOATS) -> Array:
+        """Get a constant of one of the types."""
+        if name not in self._values:
+            return self._constants.array(name, types)
+        value = self._values[name]
+        if isinstance(value, Tensor):
+            raise FrontEndError(f"input {name!r} must be a constant")
+        if value.dtype.kind not in {_KINDS[each] for each in types}:
+            raise FrontEndError(f"constant {name!r}: type must not be {value.dtype}")
+        return value
+
+    def matrix(self, name: str) -> Any:
+        """Get a matrix of floating-point numbers."""
+        if name not in self._values:
+            return self._constants.matrix(name)
+        value = self.array(name)
+        if value.ndim != 2:
+            raise FrontEndError(f"constant {name!r} must be a matrix, not of shape {value.shape}")
+        return value

@@ -1,0 +1,295 @@
+"""Networks of any form in ONNX, compared with onnxruntime in floating point.
+
+They are read by `eie_compiler.frontends.onnx_network`, with
+`eie_compiler.frontends.onnx_arrangement`, `eie_compiler.frontends.onnx_batch`,
+`eie_compiler.frontends.onnx_elementwise`, `eie_compiler.frontends.onnx_folding`,
+`eie_compiler.frontends.onnx_pooling`, `eie_compiler.frontends.onnx_recurrent`,
+`eie_compiler.frontends.onnx_site`, `eie_compiler.frontends.onnx_tail`,
+`eie_compiler.frontends.onnx_values`.
+"""
+
+import io
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model
+from eie_compiler.graph.graph import Graph, Scan, evaluate_real
+from eie_compiler.graph.operations import Affine
+from eie_compiler.model import Model
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
+from support.probe_models import Probe, probes  # noqa: E402
+
+KWS = Path(__file__).parents[4] / "shared" / "data" / "kws"
+
+
+def expected_of(content, inputs):
+    """Compute all outputs with onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options).run(None, inputs)
+
+
+def read(content, **options):
+    """Read a model without its warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FrontEndWarning)
+        return from_onnx(onnx.load_model_from_string(content), **options)
+
+
+def check_outputs(graph, arrays, expected):
+    """Compare all outputs, whose batch may be along another axis in ONNX."""
+    values = evaluate_real(graph, arrays)
+    assert len(graph.outputs) == len(expected)
+    for name, output in zip(graph.outputs, expected):
+        got = values[name]
+        moved = [turned for axis in range(output.ndim)
+                 if (turned := np.moveaxis(output, axis, 0)).shape == got.shape]
+        assert any(np.allclose(got, each, rtol=1e-4, atol=1e-4) for each in moved), name
+
+
+def check(probe, **options):
+    """Check that a probe computes what it does in onnxruntime; return the graph."""
+    graph = read(probe.model, **options)
+    assert isinstance(graph, Graph)
+    check_outputs(graph, probe.arrays, expected_of(probe.model, probe.inputs))
+    return graph
+
+
+@pytest.mark.parametrize("name", [name for name in probes() if name != "lenet5"])
+def test_a_network_computes_what_onnxruntime_does(name):
+    check(probes()[name])
+
+
+def test_a_softmax_at_the_end_is_left_out():
+    probe = probes()["lenet5"]
+    with pytest.warns(FrontEndWarning, match="^the results are those before the Softmax, which has "
+                                             "their order: "):
+        graph = from_onnx(onnx.load_model_from_string(probe.model))
+    scores = np.exp(evaluate_real(graph, probe.arrays)[graph.outputs[0]])
+    expected, = expected_of(probe.model, probe.inputs)
+    np.testing.assert_allclose(scores / scores.sum(1, keepdims=True), expected, atol=1e-5)
+
+
+def test_layers_that_follow_one_another_are_one_node():
+    graph = read(probes()["lenet5"].model)
+    layers = {node.name: [(layer.name, layer.relu) for layer in node.computation.layers]
+              for node in graph.nodes if isinstance(node.computation, Model)}
+    assert layers == {"conv1": [("conv1", True)], "conv2": [("conv2", True)],
+                      "fc1": [("fc1", True), ("fc2", False)]}
+    depthwise = read(probes()["depthwise separable"].model)
+    assert [len(node.computation.layers) for node in depthwise.nodes] == [1, 2]
+
+
+def test_normalisations_are_not_folded_if_so_desired():
+    probe = probes()["depthwise separable"]
+    graph = check(probe, fold_batch_norm=False)
+    assert sum(isinstance(node.computation, Affine) for node in graph.nodes) == 3
+    folded = check(probe)
+    assert all(isinstance(node.computation, Model) for node in folded.nodes)
+
+
+def test_gates_of_a_recurrent_network_are_layers_of_a_step():
+    graph = read(probes()["gru of pytorch"].model)
+    scans = [node.computation for node in graph.nodes if isinstance(node.computation, Scan)]
+    assert [scan.reverse for scan in scans] == [False, True]
+    for scan in scans:
+        layers = [node for node in scan.body.nodes if isinstance(node.computation, Model)]
+        # z, r, and two parts of the candidate, of which each has zeros for the other.
+        assert [(node.computation.layers[0].n_rows, node.computation.layers[0].n_cols)
+                for node in layers] == [(28, 12)]
+
+
+@pytest.mark.parametrize("nodes, shape", [
+    ("""Transpose: x -> a | perm=[0, 3, 1, 2]
+        Flatten: a -> f
+        Gemm: f w<24,2> -> y""", [1, 2, 4, 3]),
+    ("""Conv: x w<3,2,2,2> -> h
+        Transpose: h -> y | perm=[0, 1, 3, 2]""", [1, 2, 4, 3]),
+    ("""Relu: x -> h
+        MatMul: h w<6,4> -> y""", ["n", 6]),
+    ("""MatMul: x w<6,4> -> h
+        Relu: h -> r
+        Add: r c<4> -> y""", ["n", 6]),
+    ("""Add: x c<3> -> a
+        Flatten: a -> f
+        MatMul: f w<6,4> -> y""", ["n", 2, 3]),
+    ("""MatMul: x w<6,4> -> h
+        Reshape: h s[-1,2,2] -> r
+        Relu: r -> y""", ["n", 6]),
+    ("""Add: x c=1.0 -> h
+        Conv: h w<3,2,2,2> -> y | pads=[1, 1, 1, 1]""", ["n", 2, 4, 4]),
+    ("""Conv: x w<3,2,2,2> -> h
+        MatMul: h v<3,3> -> y""", ["n", 2, 4, 4]),
+    ("""MatMul: v<5,4> x -> a
+        MatMul: a w<3,2> -> y""", ["n", 4, 3]),
+    ("""Shape: x -> s
+        Gather: s first[0] -> b | axis=0
+        Gather: s last[3] -> l | axis=0
+        Mul: l two[2] -> d
+        Concat: b d minus[-1] -> t | axis=0
+        Conv: x w<4,3,1,1> -> c
+        Reshape: c t -> r
+        ReduceMean: r -> m | axes=[1], keepdims=0
+        Expand: shift<1,16> t1[1,16] -> e
+        Add: m e -> y""", ["n", 3, 8, 8]),
+    # As PyTorch's exporter from torch.export writes an LSTM.
+    ("""Shape: x -> s0 | start=0, end=1
+        Concat: one[1] s0 seven[7] -> s1 | axis=0
+        Expand: nought<> s1 -> zeros0
+        Mul: zeros0 none=0.0 -> zeros
+        Transpose: x -> t | perm=[1, 0, 2]
+        Slice: zeros a[0] b[1] a[0] -> h0
+        LSTM: t W<1,28,5> R<1,28,7> B<1,56> _ h0 h0 -> l | hidden_size=7
+        Transpose: l -> u | perm=[0, 2, 1, 3]
+        Shape: u -> s2 | start=0
+        Slice: s2 a[0] b[1] -> p
+        Slice: s2 b[1] c[2] -> q
+        Slice: s2 c[2] d[3] -> r
+        Slice: s2 d[3] e[4] -> v
+        Mul: r v -> m
+        Reshape: m flat[-1] -> m1
+        Concat: p q m1 -> s3 | axis=0
+        Reshape: u s3 -> o
+        Transpose: o -> g | perm=[1, 0, 2]
+        Gather: g last[-1] -> y | axis=1""", ["n", 6, 5]),
+    ("""Conv: x w<6,2,2,2> -> a
+        Gather: a order[4,1,3,2,0,5] -> b | axis=1
+        Gather: b one[1] -> c | axis=1
+        Concat: b c b -> d | axis=1
+        ReduceSum: d axes[1,-1] -> e | keepdims=0
+        Relu: e -> y""", ["n", 2, 4, 4]),
+    ("""Conv: x w<6,2,2,2> -> a
+        ReduceMax: a -> b | axes=[2], keepdims=1
+        Min: b c=0.3 -> d
+        Min: d b -> e
+        Mean: e d -> f
+        Sum: f e d -> g
+        Neg: g -> h
+        Max: h low=-0.2 -> y""", ["n", 2, 4, 4]),
+    ("""Conv: x w<4,2,3,3> -> a | auto_pad="SAME_LOWER", strides=[2, 2]
+        MaxPool: a -> b | kernel_shape=[2, 2], auto_pad="SAME_UPPER", strides=[1, 1]
+        AveragePool: b -> y | kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], ceil_mode=1
+        """, ["n", 2, 7, 8]),
+    ("""Conv: x w<4,2,3,3> -> a
+        Pad: a p[0,0,-1,1,0,0,0,-2] -> b
+        Squeeze: s<1,4,1,1> axes[0] -> c
+        Mul: b c -> y""", ["n", 2, 7, 8]),
+    ("""RNN: x W<2,7,5> R<2,7,7> -> y | hidden_size=7, direction="bidirectional", clip=0.5""",
+     [6, "n", 5]),
+    ("""GRU: x W<1,21,5> R<1,21,7> B<1,42> -> y h | hidden_size=7, direction="reverse" """,
+     [6, 1, 5]),
+    ("LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h<1,1,7> _ P<1,21> -> y h2 c | hidden_size=7, "
+     "direction='reverse'", [6, 1, 5]),
+])
+def test_operations_in_other_forms_compute_what_onnxruntime_does(nodes, shape):
+    nodes = nodes.strip()
+    outputs = nodes.split(" -> ")[-1].split(" | ")[0]
+    check(Probe(nodes, {"x": shape}, outputs))
+
+
+def test_batches_first_of_recurrent_networks_are_read():
+    probe = Probe("""LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h0 -> y h c | hidden_size=7, layout=1""",
+                  {"x": ["n", 6, 5], "h0": ["n", 1, 7]}, "y h c")
+    graph = read(probe.model)
+    assert graph.notes == ()
+    values = evaluate_real(graph, probe.arrays)
+    # onnxruntime runs the other layout only.
+    turned = Probe("""LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h0 -> y h c | hidden_size=7""",
+                   {"x": [6, "n", 5], "h0": [1, "n", 7]}, "y h c")
+    expected = expected_of(turned.model, {name: np.moveaxis(array, 0, 1) for name, array
+                                          in probe.inputs.items()})
+    for name, output, axis in zip(graph.outputs, expected, (2, 1, 1)):
+        np.testing.assert_allclose(values[name], np.moveaxis(output, axis, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("nodes, shape, message", [
+    ("""MatMul: x w<6,4> -> a
+        Reshape: a s[-1] -> b
+        Mul: b two=2.0 -> y""", ["n", 6],
+     "Reshape node (a, s -> b): shape must keep the batch, and no other, in an axis, and the 4 "
+     "elements of each sample, not be [-1]"),
+    ("""MatMul: x w<6,4> -> a
+        ReduceMean: a -> y | axes=[0]""", ["n", 6],
+     "ReduceMean node (a -> y): axis must not be 0, that of the batch, whose samples are computed "
+     "one by one"),
+    ("""MatMul: x w<6,4> -> a
+        Pad: a p[0,1,0,1] one=1.0 -> y""", ["n", 6],
+     "Pad node (a, p, one -> y): padding must be with zeros, not by constant with 1.0: pad with "
+     "zeros, or on the host"),
+    ("""MaxPool: x -> a | kernel_shape=[2, 2], dilations=[2, 2]
+        Conv: a w<2,3,1,1> -> y""", ["n", 3, 8, 8],
+     "MaxPool node (x -> a): dilation of a pool must be 1, not (2, 2): pool without it"),
+    ("""MatMul: x w<6,4> -> h
+        Tanh: h -> y""", ["n", "t", 6],
+     "input 'x': shape must be known but for the batch, not (?, ?, 6): "),
+    ("""LSTM: x W<1,28,5> R<1,28,7> -> y | hidden_size=7, input_forget=1""", [6, "n", 5],
+     "LSTM node (x, W, R -> y): input_forget must be 0: train an LSTM whose input and forget gates "
+     "are separate"),
+    ("""GRU: x W<1,21,4> R<1,21,7> -> y | hidden_size=7""", [6, "n", 5],
+     "GRU node (x, W, R -> y): weights must have the shape (1, 21, 5), not (1, 21, 4)"),
+    ("""LSTM: x W<1,28,5> R<1,28,7> -> y | hidden_size=7""", ["n", 6, 5],
+     "LSTM node (x, W, R -> y): operand must have the batch in axis 1, not it in axis 0, of shape "
+     "(batch, 6, 5): declare the axis of the batch, and no other, as of open size"),
+    ("""RNN: x W<1,7,5> R<1,7,7> -> y | hidden_size=7, activations=["Softsign"]""", [6, "n", 5],
+     "RNN node (x, W, R -> y): activations must be 1 of Relu, Tanh, Sigmoid, LeakyRelu, "
+     "HardSigmoid, not Softsign"),
+])
+def test_what_cannot_be_read_is_refused_with_the_reason(nodes, shape, message):
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
+        read(Probe(nodes, {"x": shape}).model)
+
+
+@pytest.mark.skipif(not KWS.exists(), reason="needs the published networks for keyword spotting")
+@pytest.mark.parametrize("name, image", [("ds_cnn_s", True), ("basic_lstm_s", False),
+                                         ("gru_s", False)])
+def test_published_networks_for_keyword_spotting_are_read(name, image):
+    data = np.load(KWS / "features_49x10.npz")
+    frames = data["features"][:4, ::2 if name == "gru_s" else 1] * float(data["scale"])
+    features = frames[:, None] if image else frames
+    graph = read_model(KWS / f"{name}.onnx")
+    expected = expected_of((KWS / f"{name}.onnx").read_bytes(),
+                           {"features": features.astype(np.float32)})
+    check_outputs(graph, {"features": features}, expected)
+
+
+def test_a_network_exported_by_torch_computes_what_it_did():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    nn = torch.nn
+
+    class Network(nn.Module):
+        """Grouped and depthwise convolutions with a channel shuffle, and recurrent layers."""
+
+        def __init__(self):
+            super().__init__()
+            self.one = nn.Conv2d(4, 8, 1, groups=2)
+            self.two = nn.Conv2d(8, 8, 3, groups=8, padding=1)
+            self.lstm = nn.LSTM(6, 5, num_layers=2, batch_first=True)
+            self.gru = nn.GRU(5, 4, bidirectional=True)
+            self.fc = nn.Linear(8, 3)
+
+        def forward(self, x):
+            n, c, h, w = (y := self.one(x)).shape
+            y = y.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+            left, right = nn.functional.hardswish(self.two(y)).chunk(2, 1)
+            y = torch.cat([left, torch.relu(right) + left], 1).mean(2)
+            y = self.gru(self.lstm(y)[0].transpose(0, 1))[0]
+            return self.fc(y[-1])
+
+    torch.manual_seed(0)
+    module, x = Network().eval(), torch.randn(2, 4, 6, 6)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")    # deprecations within torch
+        torch.onnx.export(module, (x,), file, dynamo=False, input_names=["x"],
+                          dynamic_axes={"x": {0: "n"}})
+    graph = read(file.getvalue())
+    check_outputs(graph, {"x": x.numpy().astype(np.float64)}, [module(x).detach().numpy()])
