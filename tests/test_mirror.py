@@ -86,6 +86,8 @@ COVERED = {
         "cli/test_explore.py", "joins the modules that the command needs"),
     "eie_cli.bench": (
         "cli/test_main.py", "groups commands, whose help is tested there"),
+    "eie_cli.graph_builds": (
+        "cli/test_run_graph.py", "prints the builds and runs of that file"),
     "eie_cli.explore_tables": (
         "cli/test_explore.py", "prints the sweeps of that file"),
     "eie_cli.synth": (

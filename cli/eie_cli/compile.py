@@ -29,16 +29,33 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
     included, and a build report. Rows of hidden layers and inputs that no result depends on are
-    left out, unless all results are sent or rows are interleaved. Files of an earlier build in the
-    folder are replaced, all others are kept; a folder that has other files of their names is
-    refused.
+    left out, unless all results are sent or rows are interleaved. Of a network that is a graph,
+    each node of layers becomes a program; as many as fit the memories are loaded together. Files of
+    an earlier build in the folder are replaced, all others are kept; a folder that has other files
+    of their names is refused.
     """
-    from eie_compiler.files.network_file import read_network
+    from eie_compiler.files.graph_file import read_any
+    from eie_compiler.graph.graph import Graph
+    from eie_compiler.graph_folder import write_graph_build
     from eie_compiler.lowering.compile import compile_network
+    from eie_compiler.lowering.graph import compile_graph
 
     from .console import show_build
+    from .graph_builds import show_graph_build
 
-    build = compile_network(read_network(network), config,
+    read = read_any(network)
+    if isinstance(read, Graph):
+        if outputs == "all":
+            raise click.UsageError("--outputs all needs a network that is a chain of layers, not a "
+                                   "graph, whose outputs are in its file")
+        graph_build = compile_graph(read, config, mapping=mapping)    # type: ignore[arg-type]
+        write_graph_build(folder, graph_build)
+        show_graph_build(str(folder), graph_build)
+        warn_of_precision([layer | {"name": f"{path}/{layer['name']}"}
+                           for path, report in graph_build.report["programs"].items()
+                           for layer in report["layers"]])
+        return
+    build = compile_network(read, config,
                             mapping=mapping, outputs=outputs)    # type: ignore[arg-type]
     build.save(folder)
     show_build(str(folder), build)

@@ -17,19 +17,23 @@ def info_command(path: Path, as_json: bool) -> None:
 
     Checks that the file, or every file of the folder, is intact.
     """
-    from eie_compiler.build import Build
     from eie_compiler.files.graph_file import read_any
     from eie_compiler.files.json_file import to_json
     from eie_compiler.graph.graph import Graph
+    from eie_compiler.graph_build import GraphBuild
+    from eie_compiler.graph_folder import read_any_build
 
     from .console import show_build
+    from .graph_builds import show_graph_build
     from .graph_tables import describe_graph, show_graph
     from .network_tables import describe_network, show_network
 
     if path.is_dir():
-        build = Build.load(path)
+        build = read_any_build(path)
         if as_json:
             click.echo(to_json({"config": build.config.as_dict(), **build.report}))
+        elif isinstance(build, GraphBuild):
+            show_graph_build(str(path), build)
         else:
             show_build(str(path), build)
     else:

@@ -26,8 +26,9 @@ __all__ = ["run_command"]
 @click.argument("build", type=BUILD)
 @click.option("--input", "inputs", type=FILE, required=True, metavar="X.npy",
               help="Inputs, one per row; of a convolution, images (batch, channels, height, "
-                   "width). Numbers, whether integers or floating-point, are rounded to the "
-                   "format of the network.")
+                   "width); of a network with several inputs, an .npz file of them by name. "
+                   "Numbers, whether integers or floating-point, are rounded to the format of the "
+                   "network.")
 @click.option("--words", is_flag=True,
               help="Take the inputs as fixed-point words, which are integers.  [default: take them "
                    "as numbers]")
@@ -45,9 +46,9 @@ __all__ = ["run_command"]
                    "folder simulation of the output folder; its path is printed.  "
                    "[default: none]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
-              help="Folder for the outputs, one .npy file per layer, and statistics.json; "
-                   "with --engine cocotb also the folder simulation, for the log and the "
-                   "waveform.")
+              help="Folder for the outputs, one .npy file per layer or output, and "
+                   "statistics.json; with --engine cocotb also the folder simulation, for the log "
+                   "and the waveform.")
 def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, task: str | None,
                 engine: Literal["golden", "cycle-model", "cocotb", "verilator"], simulator: str,
                 waves: str | None, folder: Path) -> None:
@@ -62,19 +63,24 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     that are beyond their format saturate: they are counted for each layer, under saturation in
     statistics.json, and warned of. With --labels, prints the accuracy of the last layer, or R² if
     its outputs are numbers.
+
+    Of a network that is a graph, an inference is an image, a sequence or a vector, whatever the
+    shape of its inputs; results of all its nodes are compared, and cycles are given for each.
     """
     import numpy as np
 
     from eie_compiler.accuracy import Meter, match_labels
-    from eie_compiler.build import Build
     from eie_compiler.files.json_file import write_json
     from eie_compiler.files.untrusted_npz import read_array
+    from eie_compiler.graph_build import GraphBuild
+    from eie_compiler.graph_folder import read_any_build
     from eie_compiler.vectors import dequantise
     from eie_hdl.files import staged, write_file
     from eie_hdl.format import Layouts
     from eie_sim.inference import infer, shape_output
 
     from .console import show_inference, warn_of_saturation, working
+    from .run_graph import run_graph
 
     if task and not labels:
         raise click.UsageError("--task needs --labels")
@@ -83,7 +89,13 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
     if engine != "cocotb" and simulator != "verilator":
         raise click.UsageError(f"--sim {simulator} needs --engine cocotb, the only one that runs "
                                f"in it")
-    loaded = Build.load(build)
+    loaded = read_any_build(build)
+    if isinstance(loaded, GraphBuild):
+        if waves is not None:
+            raise click.UsageError("--waves needs a build of a chain of layers, not of a graph")
+        run_graph(loaded, inputs, folder, words=words, engine=engine, simulator=simulator,
+                  labels=labels, task=task)
+        return
     layouts = Layouts.of(loaded.config)
     instances = {name.partition(".")[0] for name, *_ in layouts.images(loaded.config)}
     if waves and waves not in instances:

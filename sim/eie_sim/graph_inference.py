@@ -80,6 +80,12 @@ class GraphInference:
         return self.engine == "cycle-model"
 
     @property
+    def all_equal(self) -> bool:
+        """True if several inferences all give the same results."""
+        return self.batch > 1 and all(bool((words == words[:1]).all())
+                                      for words in self.outputs.values())
+
+    @property
     def total(self) -> dict[str, Any]:
         """Sums over all nodes and inferences, as plain JSON; cycles are None if not known."""
         runs = [node for node in self.nodes.values() if node.on_accelerator]
@@ -102,7 +108,8 @@ class GraphInference:
         """Return everything except the outputs, as plain JSON."""
         return {"engine": self.engine, "simulator": self.simulator, "predicted": self.predicted,
                 "inferences": self.batch, "seconds": self.seconds, "outputs": list(self.outputs),
-                "saturated_inputs": self.saturated_inputs, "total": self.total,
+                "saturated_inputs": self.saturated_inputs, "all_equal": self.all_equal,
+                "total": self.total,
                 "nodes": [node.summary() for node in self.nodes.values()]}
 
 

@@ -140,6 +140,12 @@ class NodeRun:
         """Scale a sum over `of` of the vectors to all of them; None without any."""
         return what * self.vectors / of if of else None
 
+    @property
+    def entry_balance(self) -> float:
+        """Mean over greatest number of entries of a PE; 1 if there are none."""
+        entries = np.atleast_1d(self.entries)
+        return float(entries.mean() / entries.max()) if entries.max() else 1.0
+
     def summary(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
         shared = {"path": self.path, "operation": self.operation,
@@ -149,13 +155,12 @@ class NodeRun:
                   "first_difference": self.first and self.first._asdict()}
         if not self.on_accelerator:
             return shared
-        entries = np.atleast_1d(self.entries)
         return shared | self.counters | {
             "vectors": self.vectors, "cycles": self.scaled(self.cycles, self.timed),
             "timed_vectors": self.timed, "net_cycles": self.scaled(self.net_cycles, self.sampled),
             "sampled_vectors": self.sampled, "loads": self.loads, "load_cycles": self.load_cycles,
             "overflows": self.overflows,
-            "entry_balance": float(entries.mean() / entries.max()) if entries.max() else 1.0}
+            "entry_balance": self.entry_balance}
 
 
 def make_runs(build: GraphBuild, batch: int) -> dict[str, NodeRun]:

@@ -84,8 +84,9 @@ def test_a_flipped_constant_of_an_operation_is_refused(folder):
     ({"report": {}}, "report must be what this version compiles network.npz to, but differs"),
     ({"config": {}}, "config must be an object with the fields n_pe"),
     ({"extra": 1}, "manifest must be an object with the fields schema_version"),
-    ({"kind": "eie-build"}, "manifest.json must be the manifest of a build, with kind "
-                            "'eie-graph-build'"),
+    ({"kind": "eie-build"}, "must be the build of a graph, not of a chain of layers"),
+    ({"kind": "other"}, "manifest.json must be the manifest of a build, with kind "
+                        "'eie-graph-build'"),
     ({"incomplete": True}, "must contain a whole build"),
 ])
 def test_a_manifest_with_a_right_checksum_is_still_checked(folder, changes, message):

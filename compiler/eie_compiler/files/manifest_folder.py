@@ -22,8 +22,8 @@ __all__ = ["MANIFEST", "BuildError", "manifest_checksum", "parse_config", "read_
 #: File with the description of a build, and the checksums of its other files.
 MANIFEST = "manifest.json"
 
-#: Kinds of builds, each of which may replace the other.
-_KINDS = ("eie-build", "eie-graph-build")
+#: Kinds of builds, each of which may replace the other, and what they are of.
+_KINDS = {"eie-build": "a chain of layers", "eie-graph-build": "a graph"}
 
 #: Files of builds besides the manifest.
 _OWNED = re.compile(r"vectors\.npz|network\.npz|(load_\d+/)?[^/\\]+" + re.escape(image_file("")))
@@ -82,7 +82,7 @@ def _owned_files(folder: Path) -> set[str]:
         kind, files = manifest["kind"], set(manifest["files"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         kind, files = "", set()
-    if kind not in _KINDS or path.is_symlink():
+    if kind not in list(_KINDS) or path.is_symlink():
         raise BuildError(f"{path} must be the manifest of an earlier build, to be replaced, not "
                          f"another file: choose another folder, or remove it")
     return {name for name in files if isinstance(name, str) and _OWNED.fullmatch(name)}
@@ -110,7 +110,11 @@ def read_manifest(path: Path, kind: str) -> dict[str, Any]:
         If it is missing, changed, incomplete, of another kind or version.
     """
     manifest = _read_object(path)
-    if manifest.get("kind") != kind:
+    found = manifest.get("kind")
+    if type(found) is str and found != kind and found in _KINDS:
+        raise BuildError(f"{path.parent} must be the build of {_KINDS[kind]}, not of "
+                         f"{_KINDS[found]}")
+    if found != kind:
         raise BuildError(f"{path} must be the manifest of a build, with kind {kind!r}")
     if manifest.get("incomplete"):
         raise BuildError(f"{path.parent} must contain a whole build, but `eie compile` was "

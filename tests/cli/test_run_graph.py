@@ -1,0 +1,154 @@
+"""`eie compile`, `eie run` and `eie info` of graphs: `eie_cli.run_graph` and the tables of
+`eie_cli.graph_builds`.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from eie_compiler.files.graph_file import write_graph
+from eie_compiler.graph_folder import read_graph_build
+from eie_hdl.config import PRESETS
+from eie_sim.golden_runner import GoldenRunner
+from eie_sim.graph_inference import infer_graph
+from support.graphs import recurrent_network, residual_network
+
+TINY = PRESETS["tiny"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, eie):
+    """Folders of a build of convolutions and of one of a recurrent network, by name."""
+    folder = tmp_path_factory.mktemp("graphs")
+    for name, graph in (("residual", residual_network(TINY)),
+                        ("recurrent", recurrent_network(TINY))):
+        write_graph(folder / f"{name}.npz", graph)
+        code, text = eie("compile", folder / f"{name}.npz", "--preset", "tiny",
+                         "-o", folder / name)
+        assert code == 0, text
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(9).normal(size=(3, 2, 6, 6)))
+    return tmp_path / "x.npy"
+
+
+def statistics_of(folder):
+    return json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+
+
+def test_the_report_of_a_build_is_printed_by_compile_and_info(folders, eie):
+    code, text = eie("info", folders / "residual")
+    assert code == 0
+    assert "4 PEs, balanced, 3 programs in 2 loads; work of an inference" in text
+    assert "Share of the arithmetic on the accelerator: 77.1%." in text
+    assert "convolution 3 × 3, 36 → 4" in text and "MaxPool" in text
+    code, text = eie("info", folders / "residual", "--json")
+    report = json.loads(text)
+    assert report["config"]["n_pe"] == 4 and report["total"]["programs"] == 3
+
+
+def test_outputs_are_saved_by_name(folders, images, tmp_path, eie):
+    code, text = eie("run", folders / "residual", "--input", images, "-o", tmp_path / "out")
+    assert code == 0 and "3 inferences, golden; per inference" in text
+    expected = infer_graph(read_graph_build(folders / "residual"), np.load(images), engine="golden")
+    for name, words in expected.outputs.items():
+        assert np.load(tmp_path / "out" / f"{name}.npy").tolist() == words.tolist()
+    statistics = statistics_of(tmp_path / "out")
+    assert statistics["inferences"] == 3 and statistics["fraction_bits"] == {"fc": 4, "mean": 4}
+    assert statistics["accuracy"] is None and statistics["total"]["net_cycles"] is None
+
+
+@pytest.mark.parametrize("given", ["names", "array", "words"])
+def test_sequences_are_given_as_an_array_or_by_name_as_numbers_or_words(
+        folders, given, tmp_path, eie):
+    sequences = np.random.default_rng(10).integers(-16, 16, (4, 3, 3))
+    files = {"names": lambda path: np.savez(path, x=sequences / 16),
+             "array": lambda path: np.save(path, sequences / 16),
+             "words": lambda path: np.save(path, sequences)}
+    path = tmp_path / ("x.npz" if given == "names" else "x.npy")
+    files[given](path)
+    code, text = eie("run", folders / "recurrent", "--input", path, "-o", tmp_path / "out",
+                     *(["--words"] if given == "words" else []))
+    assert code == 0, text
+    expected = infer_graph(read_graph_build(folders / "recurrent"), sequences / 16, engine="golden")
+    assert np.load(tmp_path / "out" / "vector.npy").tolist() == expected.outputs["vector"].tolist()
+
+
+def test_the_hardware_is_compared_node_by_node(
+        folders, images, tmp_path, eie, verilator, monkeypatch):
+    code, text = eie("run", folders / "residual", "--input", images, "--engine", "verilator",
+                     "-o", tmp_path / "out")
+    assert code == 0
+    assert "The memories were loaded 2 times, in " in text
+    assert "Net cycles are scaled from 84 of 138 vectors, evenly spread." in text
+    assert "results of all nodes match the golden model bit for bit." in text
+    compute = GoldenRunner._compute
+
+    def flipped(self, path, words):
+        results, statistics = compute(self, path, words)
+        results[:, 0] ^= path == "conv2"
+        return results, statistics
+    monkeypatch.setattr(GoldenRunner, "_compute", flipped)
+    code, text = eie("run", folders / "residual", "--input", images, "--engine", "verilator",
+                     "-o", tmp_path / "out")
+    assert code == 1
+    assert "node conv2: " in text and "differ from the golden model." in text
+    nodes = {node["path"]: node for node in statistics_of(tmp_path / "out")["nodes"]}
+    assert nodes["conv2"]["first_difference"]["at"] == [0, 0] and not nodes["pool"]["differences"]
+
+
+def test_labels_give_the_accuracy_of_the_only_output(folders, tmp_path, eie):
+    rng = np.random.default_rng(11)
+    np.save(tmp_path / "x.npy", rng.normal(size=(20, 3, 3)))
+    np.save(tmp_path / "y.npy", rng.integers(0, 2, 20))
+    code, text = eie("run", folders / "recurrent", "--input", tmp_path / "x.npy",
+                     "--labels", tmp_path / "y.npy", "-o", tmp_path / "out")
+    assert code == 0 and "Accuracy " in text
+    words = np.load(tmp_path / "out" / "vector.npy")
+    share = (words.argmax(axis=1) == np.load(tmp_path / "y.npy")).mean()
+    assert statistics_of(tmp_path / "out")["accuracy"] == pytest.approx(share)
+
+
+def test_saturation_and_equal_results_are_warned_of(folders, tmp_path, eie):
+    x = np.full((2, 2, 6, 6), 1e6)
+    x[1] *= 2
+    np.save(tmp_path / "x.npy", x)
+    code, text = eie("run", folders / "residual", "--input", tmp_path / "x.npy",
+                     "-o", tmp_path / "out")
+    assert code == 0
+    assert ("eie: warning: 144 of 144 elements of input image (100.0%) were beyond its format and "
+            "saturated") in text
+    assert "were beyond their formats and saturated, most of " in text
+    assert statistics_of(tmp_path / "out")["saturated_inputs"] == {"image": 144}
+    np.save(tmp_path / "x.npy", x * 1e-12)
+    code, text = eie("run", folders / "residual", "--input", tmp_path / "x.npy",
+                     "-o", tmp_path / "out")
+    assert "eie: warning: all 2 inferences give the same results, although" in text
+    assert "saturated:" not in text
+
+
+@pytest.mark.parametrize("command, message", [
+    (("run", "residual", "--engine", "cocotb", "--waves"),
+     "--waves needs a build of a chain of layers, not of a graph"),
+    (("run", "residual", "--labels", "x.npy"),
+     "--labels needs a network with one output, a vector, not 'fc' of shape (3,), 'mean' of shape "
+     "(4,)"),
+    (("run", "recurrent"), "--input must be numbers, one or more of 'x' of shape (3, 3), not "
+                           "float64 of shape (3, 2, 6, 6)"),
+    (("compile", "residual.npz", "--outputs", "all"),
+     "--outputs all needs a network that is a chain of layers, not a graph"),
+    (("compile", "residual.npz", "--preset", "default"),
+     "v_width must be 3, for which the network was compressed, not 4"),
+    (("export", "residual"), "must be the build of a chain of layers, not of a graph"),
+])
+def test_what_does_not_apply_is_refused(folders, images, tmp_path, eie, command, message):
+    name, what, *options = command
+    options = [images if option == "x.npy" else option for option in options]
+    if name == "run":
+        options += ["--input", images]
+    code, text = eie(name, folders / what, *options, "-o", tmp_path / "out")
+    assert code == 2 and message in text
