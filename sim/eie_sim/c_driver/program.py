@@ -1,6 +1,7 @@
 """The C driver on simulated Verilog: compile, link and run it, for instance on the digits."""
 
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +23,7 @@ from ..rtl.simulators import SimulationError, run_step
 from ..rtl.verilator_host import make_host
 
 __all__ = ["C_FLAGS", "DIGITS", "DRIVER", "FAULTS", "compile_digits", "compile_example",
-           "make_machine", "run_program"]
+           "define_arrays", "link_example", "make_machine", "run_program"]
 
 #: Folder of the C driver.
 DRIVER = find_c_driver()
@@ -87,31 +88,43 @@ def compile_example(build: Build, words: NDArray[np.int64], labels: NDArray[np.i
     SimulationError
         If a source does not compile without warnings.
     """
-    machine = make_machine(build.config, cache=cache)
+    expected = np.concatenate(infer(build, words, words=True, engine="golden").outputs, axis=1)
+    files = {**export_files(build, name="network"), **define_arrays(
+        "digits_data", {"DIGITS_N_IMAGES": len(words)},
+        {"digits_images": words, "digits_labels": labels, "digits_expected": expected})}
+    return link_example(build.config, files, folder, [DRIVER / "eie.c", example], cache=cache)
+
+
+def link_example(config: EIEConfig, files: Mapping[str, str], folder: str | Path,
+                 sources: Sequence[Path], *, cache: str | Path | None = None) -> Path:
+    """Write files, compile those of C and further sources, and link all with the machine.
+
+    Returns and raises as :func:`compile_example`.
+    """
+    machine = make_machine(config, cache=cache)
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {**export_files(build, name="network"),
-                       **_data(build, words, labels)}.items():
+    for name, text in files.items():
         write_file(folder / name, text)
     objects = []
-    for source in (DRIVER / "eie.c", example, folder / "network.c", folder / "digits_data.c"):
+    for source in (*sources, *(folder / name for name in files if name.endswith(".c"))):
         objects.append(f"{source.stem}.o")
         run_step(["gcc", *C_FLAGS, "-I", ".", "-c", str(source), "-o", objects[-1]], folder)
     run_step(["g++", "-o", "program", *objects, str(machine), "-pthread"], folder)
     return folder / "program"
 
 
-def _data(build: Build, words: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, str]:
-    expected = np.concatenate(infer(build, words, words=True, engine="golden").outputs, axis=1)
-    arrays = {"digits_images": words, "digits_labels": labels, "digits_expected": expected}
+def define_arrays(name: str, sizes: Mapping[str, int], arrays: Mapping[str, NDArray[np.int64]]
+                  ) -> dict[str, str]:
+    """Format a header and a source file of constants: sizes, and arrays of words."""
     kind = "const int32_t"
-    declarations = "".join(f"extern {kind} {name}[];\n" for name in arrays)
+    constants = "".join(f"enum {{ {size} = {value} }};\n" for size, value in sizes.items())
+    declarations = "".join(f"extern {kind} {array_name}[];\n" for array_name in arrays)
     return {
-        "digits_data.h": "#include <stdint.h>\n\n"
-                         f"enum {{ DIGITS_N_IMAGES = {len(words)} }};\n{declarations}",
-        "digits_data.c": '#include "digits_data.h"\n\n' + "\n".join(
-            array(kind, name, map(str, values.ravel().tolist()))
-            for name, values in arrays.items())}
+        f"{name}.h": f"#include <stdint.h>\n\n{constants}{declarations}",
+        f"{name}.c": f'#include "{name}.h"\n\n' + "\n".join(
+            array(kind, array_name, map(str, values.ravel().tolist()))
+            for array_name, values in arrays.items())}
 
 
 def compile_digits(folder: str | Path, *, example: Path = DIGITS, n_pe: int = 16,
