@@ -38,14 +38,16 @@ def export_command(build: Path, kind: Literal["c", "hex"], name: str, no_driver:
     C: writes the network, its program and the positions of inputs and outputs as constants to
     NAME.h and NAME.c, and next to them the driver, eie.c and its headers. Together they compile as
     C99, and the headers as C++17 too. The program supplies a `struct eie_port`, whose functions
-    access the machine.
+    access the machine. A network that is a graph has all its programs, and the operations of the
+    processor between them as a table of steps for eie_network.c, with the size of its memory.
 
     hex: writes a file for each memory to the folder images, packets of inputs and the results of
     the golden model to inputs.hex and results.hex, and NAME_bench.v. Compile it with the files of
     `eie verilog` in Icarus Verilog or Verilator, and run it in the folder: it loads the images,
     sends the inputs, compares the results, and ends with PASS or FAIL.
     """
-    from eie_compiler.build import Build
+    from eie_compiler.graph_build import GraphBuild
+    from eie_compiler.graph_folder import read_any_build
 
     given = {"--no-driver": no_driver, "--input": inputs, "--words": words, "--machine": machine}
     others = {"c": ("--input", "--words", "--machine"), "hex": ("--no-driver",)}[kind]
@@ -55,18 +57,23 @@ def export_command(build: Path, kind: Literal["c", "hex"], name: str, no_driver:
                                    f"the other format")
     if words and not inputs:
         raise click.UsageError("--words needs --input")
-    loaded = Build.load(build)
+    loaded = read_any_build(build)
     if kind == "c":
         _export_c(loaded, folder, name=name, with_driver=not no_driver)
+    elif isinstance(loaded, GraphBuild):
+        raise click.UsageError("--format hex needs a build of a chain of layers, not of a graph, "
+                               "whose operations the bench cannot compute")
     else:
         _export_hex(loaded, folder, inputs, words=words, name=name, machine=machine or "eie")
 
 
 def _export_c(build, folder: Path, *, name: str, with_driver: bool) -> None:
+    from eie_compiler.graph_build import GraphBuild
     from eie_driver.c_export import export
+    from eie_driver.c_network import export_network
     from eie_driver.c_sources import find_c_driver, write_driver
 
-    sizes = export(build, folder, name=name)
+    sizes = (export_network if isinstance(build, GraphBuild) else export)(build, folder, name=name)
     if with_driver:
         sizes |= write_driver(folder)
     _print(folder, sizes)

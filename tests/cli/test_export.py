@@ -6,8 +6,14 @@ import subprocess
 import pytest
 
 from eie_compiler.build import Build
+from eie_compiler.graph_folder import write_graph_build
+from eie_compiler.lowering.graph import compile_graph
 from eie_driver.c_export import export_files
 from eie_driver.c_sources import SOURCES, find_c_driver
+from eie_hdl.config import PRESETS
+from support.graphs import recurrent_network
+
+TINY = PRESETS["tiny"]
 
 
 @pytest.mark.parametrize(("options", "driver"), [([], SOURCES), (["--no-driver"], ())])
@@ -38,6 +44,34 @@ def test_the_program_of_the_readme_compiles(tmp_path, build, eie):
     (tmp_path / "c" / "main.c").write_text(program, encoding="utf-8")
     subprocess.run(["gcc", "-std=c99", "-Wall", "-Werror", "-c", "main.c"], cwd=tmp_path / "c",
                    check=True)
+
+
+@pytest.fixture(scope="module")
+def graph_build(tmp_path_factory):
+    """Folder of the build of a graph."""
+    folder = tmp_path_factory.mktemp("graph")
+    write_graph_build(folder, compile_graph(recurrent_network(TINY), TINY))
+    return folder
+
+
+def test_a_network_that_is_a_graph_is_written_with_its_program_of_the_readme(tmp_path, graph_build,
+                                                                             eie):
+    code, text = eie("export", graph_build, "-o", tmp_path)
+    assert code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"model.h", "model.c", *SOURCES}
+    assert f"{tmp_path / 'eie_network.c'}: " in text
+    readme = (find_c_driver() / "README.md").read_text(encoding="utf-8")
+    programs = re.findall(r"^```c\n(#include.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    (tmp_path / "main.c").write_text(programs[1] + "const struct eie_port port;\n",
+                                     encoding="utf-8")
+    subprocess.run("gcc -std=c99 -Wall -Werror *.c -o main", cwd=tmp_path, shell=True, check=True)
+
+
+def test_a_network_that_is_a_graph_has_no_bench(tmp_path, graph_build, eie):
+    code, text = eie("export", graph_build, "--format", "hex", "-o", tmp_path)
+    assert code == 2
+    assert "--format hex needs a build of a chain of layers, not of a graph, whose" in text
+    assert not list(tmp_path.iterdir())
 
 
 def test_text_depends_on_nothing_but_the_build(tmp_path, build, eie):
