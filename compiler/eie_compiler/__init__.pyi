@@ -6,7 +6,14 @@ from .compression.calibration import report_formats as report_formats
 from .compression.compress import compress as compress
 from .compression.decompress import decompress as decompress
 from .compression.fidelity import measure_fidelity as measure_fidelity
+from .compression.graph import compress_graph as compress_graph
+from .compression.graph_fidelity import measure_graph_fidelity as measure_graph_fidelity
 from .errors import CompileError as CompileError, CompressError as CompressError
+from .files.graph_file import (
+    read_any as read_any,
+    read_graph as read_graph,
+    write_graph as write_graph,
+)
 from .files.json_file import SCHEMA_VERSION as SCHEMA_VERSION
 from .files.manifest_folder import BuildError as BuildError
 from .files.network_file import read_network as read_network, write_network as write_network

@@ -13,6 +13,10 @@ from .preprocessing import Preprocessing
 
 __all__ = ["Model", "ModelError", "ModelLayer", "check_columns"]
 
+#: Vectors that are multiplied by a sparse matrix at once. SciPy copies them transposed, which is
+#: slow beyond the cache.
+_PART = 128
+
 
 class ModelError(ValueError):
     """Invalid model; the message names the layer and the field."""
@@ -81,8 +85,12 @@ class ModelLayer:
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute outputs (batch, n_rows) for inputs (batch, n_cols)."""
-        y = (self.weight @ x.T).T + self.bias
-        return np.maximum(y, 0) if self.relu else y
+        if isinstance(self.weight, np.ndarray):
+            y = (self.weight @ x.T).T
+        else:
+            y = np.concatenate([(self.weight @ x[first:first + _PART].T).T
+                                for first in range(0, max(len(x), 1), _PART)])
+        return np.maximum(y + self.bias, 0) if self.relu else y + self.bias
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

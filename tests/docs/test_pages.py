@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eie_compiler.files.network_file import FILE_VERSION
+from eie_compiler.files.network_file import FILE_VERSION, GRAPH_VERSION
 from eie_hdl.format import FORMAT_VERSION
 from eie_hdl.registers import VERSION
 
@@ -69,6 +69,6 @@ def test_version_numbers_agree():
     assert table["package"] == version
     assert table["`FORMAT_VERSION`"] == str(FORMAT_VERSION)
     assert table["`VERSION`"] == ".".join(map(str, VERSION))
-    assert table["network file"] == str(FILE_VERSION)
+    assert table["network file"] == f"{FILE_VERSION}; {GRAPH_VERSION} of a graph"
     assert f"\n## [{version}] - " in changelog
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -17,9 +17,8 @@ from ..model import Model
 from ..network import CompressedNetwork
 from .calibration import fit_frac
 from .compress import compress
-from .decompress import decompress
 from .graph_formats import choose_fracs, find_nonnegative
-from .graph_layers import replace_layers
+from .graph_layers import decompress_dense, replace_layers
 from .graph_samples import VectorSample, check_samples, sample_batches
 from .prune import check_pruning
 from .weight_sharing import check_sharing
@@ -155,7 +154,7 @@ def _sample_vectors(graph: Graph, samples: Mapping[str, NDArray[Any]],
 def _set_formats(network: Graph, samples: Mapping[str, NDArray[Any]], act_width: int,
                  progress: Callable[[str], None]) -> Graph:
     """Choose all formats for the numbers that a network computes with samples."""
-    models = {path: decompress(node.computation) for path, node in network.walk()
+    models = {path: decompress_dense(node.computation) for path, node in network.walk()
               if isinstance(node.computation, CompressedNetwork)}
     #: Of inputs and results of nodes, and of the results of each layer of a node, by path.
     magnitudes: defaultdict[str, float] = defaultdict(float)

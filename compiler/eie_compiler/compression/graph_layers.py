@@ -10,7 +10,10 @@ from ..network import CompressedNetwork
 from .decompress import decompress
 from .losses import keep_weights
 
-__all__ = ["decompress_graph", "prune_graph", "replace_layers"]
+__all__ = ["decompress_dense", "decompress_graph", "prune_graph", "replace_layers"]
+
+#: Most weights of a matrix that is dense; bounds the memory.
+_MAX_DENSE = 1 << 22
 
 
 def replace_layers(graph: Graph, replace: Callable[[str, Any], Model | CompressedNetwork],
@@ -40,8 +43,20 @@ def replace_layers(graph: Graph, replace: Callable[[str, Any], Model | Compresse
 
 
 def decompress_graph(graph: Graph) -> Graph:
-    """Convert a compressed network to a model with its shared weights, as sparse matrices."""
-    return replace_layers(graph, lambda path, network: decompress(network))
+    """Convert a compressed network to a model, with the layers of :func:`decompress_dense`."""
+    return replace_layers(graph, lambda path, network: decompress_dense(network))
+
+
+def decompress_dense(network: CompressedNetwork) -> Model:
+    """Convert layers to a model with their shared weights.
+
+    Matrices are dense unless they are large. For many vectors this is faster, as SciPy would
+    transpose them for a sparse matrix.
+    """
+    model = decompress(network)
+    return dataclasses.replace(model, layers=tuple(
+        dataclasses.replace(layer, weight=layer.weight.toarray())
+        if layer.n_rows * layer.n_cols <= _MAX_DENSE else layer for layer in model.layers))
 
 
 def prune_graph(model: Graph, network: Graph) -> Graph:

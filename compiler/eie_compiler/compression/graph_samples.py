@@ -14,8 +14,8 @@ from ..network import CompressedNetwork
 
 __all__ = ["VectorSample", "check_samples", "sample_batches"]
 
-#: Numbers in the largest tensor of a batch, patches included; bounds the memory.
-_BATCH = 1 << 22
+#: Numbers in the largest tensor of a batch, patches included: few enough for the cache.
+_BATCH = 1 << 19
 
 #: Most numbers of a sample of vectors, which still has :data:`_MIN_VECTORS`.
 _MAX_NUMBERS = 1 << 21

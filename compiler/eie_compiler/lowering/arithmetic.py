@@ -19,7 +19,7 @@ from .fixed_point import choose_formats, fix_preprocessing
 __all__ = ["IntegerLayer", "IntegerNetwork"]
 
 #: Density of a matrix above which a dense product in floating point is faster than a sparse one.
-_MIN_DENSITY = 0.05
+_MIN_DENSITY = 0.01
 
 #: Most weights of a dense matrix; bounds the memory.
 _MAX_DENSE = 1 << 22
