@@ -46,6 +46,9 @@ _BINARY: dict[type[Operation], str] = {
 #: Limits that no result of a scaling exceeds.
 _NO_LIMITS = -1 << 62, 1 << 62
 
+#: Function that makes a tensor for elements between two steps.
+Make = Callable[[Shape], Tensor]
+
 
 class Operand(NamedTuple):
     """Tensor of a graph in the arena.
@@ -71,6 +74,15 @@ class Operand(NamedTuple):
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def place(self) -> int:
+        """First word in the arena."""
+        return self.tensor.place + self.offset
+
+    def part(self, offset: int) -> "Operand":
+        """Return the part that begins at a word."""
+        return self._replace(offset=self.offset + offset)
 
 
 @dataclasses.dataclass
@@ -107,9 +119,9 @@ class Step:
 
     def text(self, scalings: str) -> str:
         """Initialiser in C, with the name of the table of constants."""
-        places = [each.tensor.place + each.offset for each in self.operands]
+        places = [each.place for each in self.operands]
         fracs = [each.frac for each in self.operands]
-        result = self.result.tensor.place + self.result.offset if self.result else 0
+        result = self.result.place if self.result else 0
         return (f"{{eie_run_{self.run}, {{{', '.join(map(str, places or [0]))}}}, {result}, "
                 f"{{{', '.join(map(str, fracs or [0]))}}}, "
                 f"{self.result.frac if self.result else 0}, "
@@ -132,13 +144,8 @@ def copy(source: Operand, to: Operand, shape: Shape, strides: Sequence[tuple[int
 
 
 def operation_steps(operation: Operation, operands: Sequence[Operand], result: Operand,
-                    make: Callable[[Shape], Tensor]) -> list[Step]:
+                    make: Make) -> list[Step]:
     """Make the steps of an operation, other than a reshape, which moves no word.
-
-    Parameters
-    ----------
-    make
-        Makes a tensor for elements between the steps.
 
     Raises
     ------
@@ -146,9 +153,6 @@ def operation_steps(operation: Operation, operands: Sequence[Operand], result: O
         If the driver cannot compute it.
     """
     return _steps(operation, operands, result, make)
-
-
-Make = Callable[[Shape], Tensor]
 
 
 @functools.singledispatch
@@ -168,7 +172,7 @@ def _(operation: Transpose, operands: Sequence[Operand], result: Operand, make: 
 @_steps.register(Slice)
 def _(operation: Slice, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
     strides = list(strides_of(operands[0].shape))
-    source = operands[0]._replace(offset=operation.start * strides[operation.axis])
+    source = operands[0].part(operation.start * strides[operation.axis])
     strides[operation.axis] *= operation.step
     return [copy(source, result, result.shape, [tuple(strides), strides_of(result.shape)])]
 
@@ -176,7 +180,7 @@ def _(operation: Slice, operands: Sequence[Operand], result: Operand, make: Make
 @_steps.register(Pad)
 def _(operation: Pad, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
     (operand,), strides = operands, strides_of(result.shape)
-    inside = result._replace(offset=sum(map(math.prod, zip(operation.before, strides))))
+    inside = result.part(sum(map(math.prod, zip(operation.before, strides))))
     return [Step("zeros", f".counts = {{{result.size}, 0}}", result=result),
             copy(operand, inside, operand.shape, [strides_of(operand.shape), strides])]
 
@@ -185,14 +189,20 @@ def _(operation: Pad, operands: Sequence[Operand], result: Operand, make: Make) 
 def _(operation: Concat, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
     steps, offset, strides = [], 0, strides_of(result.shape)
     for operand in operands:
-        if operand.frac != result.frac:
-            converted = operand._replace(tensor=make(operand.shape), frac=result.frac)
-            steps.append(_map("convert", operand, converted))
-            operand = converted
-        steps.append(copy(operand, result._replace(offset=offset), operand.shape,
-                          [strides_of(operand.shape), strides]))
+        part = result.part(offset)._replace(shape=operand.shape)
+        if operand.frac != result.frac and math.prod(result.shape[:operation.axis]) == 1:
+            steps.append(_map("convert", operand, part))
+        elif operand.frac != result.frac:
+            converted = Operand(make(operand.shape), operand.shape, result.frac)
+            steps += [_map("convert", operand, converted), _insert(converted, part, strides)]
+        else:
+            steps.append(_insert(operand, part, strides))
         offset += operand.shape[operation.axis] * strides[operation.axis]
     return steps
+
+
+def _insert(operand: Operand, part: Operand, strides: tuple[int, ...]) -> Step:
+    return copy(operand, part, operand.shape, [strides_of(operand.shape), strides])
 
 
 def _map(function: str, operand: Operand, result: Operand) -> Step:
@@ -279,7 +289,7 @@ def _(operation: Mean, operands: Sequence[Operand], result: Operand, make: Make)
     order += operation.axes
     if order != sorted(order):      # the elements of a mean must be one after another
         shape = tuple(operand.shape[axis] for axis in order)
-        turned = operand._replace(tensor=make(shape), shape=shape)
+        turned = Operand(make(shape), shape, operand.frac)
         steps = operation_steps(Transpose(tuple(order)), operands, turned, make)
         operand = turned
     counts = f".counts = {{{result.size}, {operand.size // result.size}}}"

@@ -2,15 +2,16 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 
 from eie_compiler.build import Build
-from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.graph import Computation, Graph, Node, Scan
 from eie_compiler.graph.operation import GraphError, Operation, Shape
-from eie_compiler.graph.operations import Reshape
+from eie_compiler.graph.operations import Reshape, Slice
 from eie_compiler.network import CompressedNetwork
 
 from .c_arena import ALWAYS, Tensor, join, place
+from .c_elements import strides_of
 from .c_operations import Operand, Step, copy, operation_steps
 
 __all__ = ["LOOPS", "Steps"]
@@ -21,11 +22,30 @@ LOOPS = 4
 
 @dataclasses.dataclass(frozen=True)
 class _Scope:
-    """Graph whose nodes are computed: its path, and the number of loops around it."""
+    """Graph whose nodes are computed.
+
+    Attributes
+    ----------
+    prefix : :class:`str`
+        Its path.
+    loops : :class:`int`
+        Number of loops around it.
+    kept : set of :class:`str`
+        Nodes whose results are read from outside.
+    tensors : :class:`dict` of :class:`str` to :class:`~.c_operations.Operand`
+        Inputs and results.
+    """
 
     graph: Graph
     prefix: str
     loops: int
+    kept: Set[str]
+    tensors: dict[str, Operand]
+
+    def operand(self, name: str, tensor: Tensor, offset: int = 0) -> Operand:
+        """Make the operand of a node or input."""
+        assert self.graph.fracs is not None
+        return Operand(tensor, self.graph.shapes[name], self.graph.fracs[name], offset)
 
 
 class Steps:
@@ -46,7 +66,7 @@ class Steps:
         Steps that set the states of scans to zero, which are before all others.
     steps : :class:`list` of path and :class:`~.c_operations.Step`
         The other steps.
-    tensors : :class:`dict` of :class:`str` to :class:`~.c_arena.Tensor`
+    tensors : :class:`dict` of :class:`str` to :class:`~.c_operations.Operand`
         Inputs of the graph and results of its nodes.
     arena_words : :class:`int`
         Size of the arena.
@@ -60,15 +80,16 @@ class Steps:
     def __init__(self, graph: Graph, programs: Mapping[str, Build], name: str) -> None:
         self.resets: list[tuple[str, Step]] = []
         self.steps: list[tuple[str, Step]] = []
-        self._programs = programs
         self._objects = {path: f"{name}_program{number}" for number, path in enumerate(programs)}
         self._all: list[Tensor] = []
-        self.tensors = {input_: self._make(shape) for input_, shape in graph.inputs.items()}
-        for tensor in self.tensors.values():
-            tensor.use(-1)
-        self._add_nodes(_Scope(graph, "", 0), self.tensors)
+        scope = _Scope(graph, "", 0, frozenset(graph.outputs), {})
+        self.tensors = scope.tensors
+        for name, shape in graph.inputs.items():
+            self.tensors[name] = scope.operand(name, self._make(shape))
+            self.tensors[name].tensor.use(-1)
+        self._add_nodes(scope)
         for output in graph.outputs:
-            self.tensors[output].use(ALWAYS)
+            self.tensors[output].tensor.use(ALWAYS)
         for at, (_, step) in enumerate(self.steps):
             for operand in step.operands if step.in_place else ():
                 assert step.result is not None
@@ -89,105 +110,130 @@ class Steps:
             tensor.use(len(self.steps))
         self.steps.append((path, step))
 
-    def _add_nodes(self, scope: _Scope, tensors: dict[str, Tensor]) -> None:
-        """Add the steps of the nodes of a graph, and their results to `tensors`."""
+    def _add_nodes(self, scope: _Scope) -> None:
+        """Add the steps of the nodes of a graph, and their results to its tensors."""
         for node in scope.graph.nodes:
             try:
-                self._add_node(scope, node, tensors)
+                self._add_node(scope, node)
             except GraphError as error:
                 raise GraphError(f"node {scope.prefix + node.name!r}: {error}") from error
 
-    def _add_node(self, scope: _Scope, node: Node, tensors: dict[str, Tensor]) -> None:
-        path, shapes, fracs = scope.prefix + node.name, scope.graph.shapes, scope.graph.fracs
-        assert fracs is not None
-        computation = node.computation
-        if isinstance(computation, Reshape):
-            tensors[node.name] = tensors[node.inputs[0]]
-            return
-        result = tensors[node.name] = self._make(shapes[node.name])
-        if isinstance(computation, CompressedNetwork):
-            self._add_layers(path, computation, tensors[node.inputs[0]], result)
+    def _add_node(self, scope: _Scope, node: Node) -> None:
+        path, computation = scope.prefix + node.name, node.computation
+        operands = [scope.tensors[name] for name in node.inputs]
+        shape = scope.graph.shapes[node.name]
+        if (offset := _find_part(computation, operands[0].shape)) is not None:
+            scope.tensors[node.name] = operands[0].part(offset)._replace(shape=shape)
         elif isinstance(computation, Scan):
-            self._add_scan(scope, node, computation, tensors)
-        elif isinstance(computation, Operation):
-            operands = [Operand(tensors[each], shapes[each], fracs[each]) for each in node.inputs]
-            for step in operation_steps(computation, operands,
-                                        Operand(result, shapes[node.name], fracs[node.name]),
-                                        self._make):
-                self._add(path, step)
+            scope.tensors[node.name] = self._add_scan(scope, node, computation, operands)
+        else:
+            result = scope.operand(node.name, self._make(shape))
+            scope.tensors[node.name] = result
+            if isinstance(computation, CompressedNetwork):
+                self._add_layers(path, computation, operands, result)
+            elif isinstance(computation, Operation):
+                for step in operation_steps(computation, operands, result, self._make):
+                    self._add(path, step)
 
-    def _add_layers(self, path: str, network: CompressedNetwork, operand: Tensor, result: Tensor
-                    ) -> None:
+    def _add_layers(self, path: str, network: CompressedNetwork, operands: list[Operand],
+                    result: Operand) -> None:
         n_inputs, n_outputs = network.layers[0].n_cols, network.layers[-1].n_rows
-        name, patches, operands = self._objects[path], "NULL", [Operand(operand, ())]
+        name, patches = self._objects[path], "NULL"
         if network.patches is not None:
-            patches = f"&{name}_patches"
-            operands.append(Operand(self._make((max(n_inputs, n_outputs),)), ()))
-        self._add(path, Step("layers", f".layers = {{&{name}, {patches}, "
-                                       f"{result.size // n_outputs}}}", operands,
-                             Operand(result, ())))
+            patches, shape = f"&{name}_patches", (max(n_inputs, n_outputs),)
+            operands = [*operands, Operand(self._make(shape), shape)]
+        layers = f".layers = {{&{name}, {patches}, {result.size // n_outputs}}}"
+        self._add(path, Step("layers", layers, operands, result))
 
-    def _add_scan(self, scope: _Scope, node: Node, scan: Scan, tensors: dict[str, Tensor]) -> None:
-        """Add a loop around the steps of the body.
+    def _add_scan(self, scope: _Scope, node: Node, scan: Scan, operands: list[Operand]) -> Operand:
+        """Add a loop around the steps of the body; return the result.
 
-        Its first steps copy the element of the sequence, its last ones the element of the result
+        Its first step copies the element of the sequence, its last ones the element of the result
         and the next values of the states.
         """
         path, loop, body = scope.prefix + node.name, scope.loops, scan.body
         if loop == LOOPS:
             raise GraphError(f"scan must be in at most {LOOPS - 1} others in C")
-        sequence, *initial = (tensors[name] for name in node.inputs)
-        count = scope.graph.shapes[node.inputs[0]][0]
+        sequence, *initial = operands
         element, *states = body.inputs
-        inside = {name: self._make(shape) for name, shape in body.inputs.items()}
+        kept = {*body.outputs, *(source for _, source in scan.states)}
+        within = _Scope(body, f"{path}/", loop + 1, kept, {})
+        for name, shape in body.inputs.items():
+            within.tensors[name] = within.operand(name, self._make(shape))
         for number, state in enumerate(states):
-            if initial:
-                self._copy(path, inside[state], initial[number])
-            elif loop == 0:     # kept until the next run
-                inside[state].use(-1)
-                inside[state].use(ALWAYS)
-                self.resets.append((path, _zero(inside[state])))
-            else:
-                self._add(path, _zero(inside[state]))
-        first = len(self.steps)
-        self._add(path, _copy_element(inside[element], sequence, count, scan.reverse, loop,
-                                      to_sequence=False))
-        self._add_nodes(_Scope(body, f"{path}/", loop + 1), inside)
-        self._add(path, _copy_element(inside[body.outputs[0]], tensors[node.name], count,
-                                      scan.reverse, loop, to_sequence=True))
-        self._add_states(path, scan, inside)
+            self._begin_state(path, loop, within.tensors[state], initial[number:number + 1])
+        count, first = sequence.shape[0], len(self.steps)
+        size, at = within.tensors[element].size, count - 1 if scan.reverse else 0
+        step = -1 if scan.reverse else 1
+        self._copy(path, within.tensors[element], sequence.part(at * size),
+                   advance=(step * size, 0), loop=loop)
+        self._add_nodes(within)
+        source = within.tensors[body.outputs[0]]
+        last = count - 1 - at
+        if _is_only_read_at(scope, node.name, last):
+            # One element is enough: the tensor begins as many elements before.
+            tensor = self._make(source.shape)
+            result = scope.operand(node.name, tensor, -last * source.size)
+            self._copy(path, result.part(last * source.size), source)
+        else:
+            tensor = self._make((count, *source.shape))
+            result = scope.operand(node.name, tensor)
+            self._copy(path, result.part(at * source.size), source,
+                       advance=(0, step * source.size), loop=loop)
+        self._add_states(path, scan, within.tensors)
         self._add(path, Step("repeat", f".repeat = {{{count}, {len(self.steps) - first}, {loop}}}"))
         # What the loop reads of all iterations, or adds to, lives from its start to its end.
-        for tensor in (sequence, tensors[node.name], *(inside[state] for state in states)):
-            tensor.use(first)
-            tensor.use(len(self.steps) - 1)
+        for each in (sequence.tensor, tensor, *(within.tensors[state].tensor for state in states)):
+            each.use(first)
+            each.use(len(self.steps) - 1)
+        return result
 
-    def _add_states(self, path: str, scan: Scan, inside: Mapping[str, Tensor]) -> None:
+    def _begin_state(self, path: str, loop: int, state: Operand, initial: Sequence[Operand]
+                     ) -> None:
+        zeros = Step("zeros", f".counts = {{{state.size}, 0}}", result=state)
+        if initial:
+            self._copy(path, state, initial[0])
+        elif loop:
+            self._add(path, zeros)
+        else:    # kept until the next run
+            state.tensor.use(-1)
+            state.tensor.use(ALWAYS)
+            self.resets.append((path, zeros))
+
+    def _add_states(self, path: str, scan: Scan, tensors: Mapping[str, Operand]) -> None:
         """Copy the next values of all states, which may be present values of others."""
+        present = [tensors[name].tensor for name in scan.body.inputs]
         sources = {}
-        for state, source in scan.states:
-            sources[state] = inside[source]
-            if source in scan.body.inputs and source != state:
-                sources[state] = self._make((inside[source].size,))
-                self._copy(path, sources[state], inside[source])
-        for state, source_tensor in sources.items():
-            if source_tensor is not inside[state]:
-                self._copy(path, inside[state], source_tensor)
+        for state, name in scan.states:
+            source = tensors[name]
+            if source.tensor in present and source.tensor is not tensors[state].tensor:
+                source = Operand(self._make(source.shape), source.shape)
+                self._copy(path, source, tensors[name])
+            sources[state] = source
+        for state, source in sources.items():
+            if source.tensor is not tensors[state].tensor:
+                self._copy(path, tensors[state], source)
 
-    def _copy(self, path: str, to: Tensor, source: Tensor) -> None:
-        self._add(path, copy(Operand(source, ()), Operand(to, ()), (to.size,), [(1,), (1,)]))
+    def _copy(self, path: str, to: Operand, source: Operand, *, advance: tuple[int, int] = (0, 0),
+              loop: int = 0) -> None:
+        """Add a copy of the elements of the smaller one, which are one after another."""
+        size = min(to.size, source.size)
+        self._add(path, copy(source, to, (size,), [(1,), (1,)], advance=advance, loop=loop))
 
 
-def _zero(tensor: Tensor) -> Step:
-    return Step("zeros", f".counts = {{{tensor.size}, 0}}", result=Operand(tensor, ()))
+def _find_part(computation: Computation, shape: Shape) -> int | None:
+    """Return the first word of a result that is a part of an operand of a shape, if it is one."""
+    if isinstance(computation, Reshape):
+        return 0
+    if isinstance(computation, Slice) and computation.step == 1 \
+            and math.prod(shape[:computation.axis]) == 1:
+        return computation.start * strides_of(shape)[computation.axis]
+    return None
 
 
-def _copy_element(element: Tensor, sequence: Tensor, count: int, reverse: bool, loop: int, *,
-                  to_sequence: bool) -> Step:
-    """Copy an element of a sequence, or to it."""
-    size = element.size
-    inside = Operand(sequence, (), offset=(count - 1) * size if reverse else 0)
-    advance = -size if reverse else size
-    source, to, steps = (Operand(element, ()), inside, (0, advance)) if to_sequence \
-        else (inside, Operand(element, ()), (advance, 0))
-    return copy(source, to, (size,), [(1,), (1,)], advance=steps, loop=loop)
+def _is_only_read_at(scope: _Scope, name: str, last: int) -> bool:
+    """True if all that is read of a sequence is one element."""
+    users = [node.computation for node in scope.graph.nodes if name in node.inputs]
+    return bool(users) and name not in scope.kept and all(
+        isinstance(user, Slice) and user.axis == 0 and (user.start, user.stop) == (last, last + 1)
+        for user in users)

@@ -3,6 +3,8 @@
 The steps are those of eie_driver.c_operations.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from eie_hdl.config import EIEConfig
 from eie_sim.c_driver.network_library import CNetwork, compile_network_library
 from eie_sim.inference import infer
 from support.c_graphs import every_operation, nested_scans, sequence_lstm
+from support.graphs import recurrent_network
 
 CONFIG = EIEConfig(n_pe=2)
 
@@ -64,6 +67,16 @@ def test_scans_in_scans_have_the_results_of_their_definition(tmp_path):
         tensors = draw(build, seed, 8)
         computed, _ = expected(build, tensors)
         assert network.run(tensors)[1]["y"].tolist() == computed["y"][0].tolist()
+
+
+def test_a_sequence_of_which_the_last_step_is_read_takes_the_words_of_one(tmp_path):
+    graph = recurrent_network(CONFIG, steps=50)
+    build, network = make(graph, tmp_path)
+    tensors = draw(build, 1, 7)
+    assert network.run(tensors)[1]["vector"].tolist() == expected(
+        build, tensors)[0]["vector"][0].tolist()
+    whole = compile_graph(dataclasses.replace(graph, outputs=("vector", "lstm")), CONFIG)
+    assert len(network.arena) + 2 * (50 - 1) == Steps(whole.graph, whole.programs, "").arena_words
 
 
 def test_states_are_kept_between_the_parts_of_a_sequence(tmp_path):
