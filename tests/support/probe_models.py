@@ -21,7 +21,7 @@ class Probe:
     nodes : text
         One node a line: ``Operation: inputs -> outputs | attribute=value, ...``; ``name<4,3>`` is a
         random constant of that shape, ``name[1,-1]`` one of integers,
-        ``name=0.5`` a number.
+        ``name{1,-1}`` one of numbers, ``name=0.5`` a number.
     inputs : mapping of str to shape
         Shape of each input; ``"n"`` is the batch.
     outputs : text
@@ -77,6 +77,10 @@ class Probe:
         elif "[" in text:
             name, _, numbers = text[:-1].partition("[")
             self._constants[name] = np.array([int(each) for each in numbers.split(",")], np.int64)
+        elif "{" in text:
+            name, _, numbers = text[:-1].partition("{")
+            self._constants[name] = np.array([float(each) for each in numbers.split(",")],
+                                             np.float32)
         elif "=" in text:
             name, _, number = text.partition("=")
             self._constants[name] = np.float32(number)

@@ -1,10 +1,13 @@
 """Assembly of a graph from named nodes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from ..graph.graph import Computation, Graph, Node, Scan
-from ..graph.operation import Shape
-from ..graph.operations import Reshape, Slice, Transpose
+from ..graph.operation import Floats, Operation, Shape
+from ..graph.operations import Affine, Reshape, Slice, Transpose
 from ..model import Model, ModelLayer
 from ..patches import Patches
 from .common import plain_name
@@ -62,6 +65,27 @@ class GraphBuilder:
         self._layer_names.add(name)
         return self.add(name, Model((ModelLayer(name, weight, bias, relu),), patches), operand)
 
+    def apply(self, name: str, operation: Operation, operand: str) -> str:
+        """Add an operation of each element, before a change of the shape, so that layers absorb it.
+        """
+        node = self._nodes.get(operand)
+        if node is None or not isinstance(node.computation, Reshape):
+            return self.add(name, operation, operand)
+        return self.reshape(name, self.add(name, operation, *node.inputs), self.shapes[operand])
+
+    def scale(self, name: str, scale: Floats | float, shift: Floats | float, operand: str, *,
+              keep: bool = False) -> str:
+        """Multiply by a constant and add another, as :meth:`apply` where they broadcast as before.
+        """
+        node = self._nodes.get(operand)
+        if node is not None and isinstance(node.computation, Reshape):
+            before, shape = self.shapes[node.inputs[0]], self.shapes[operand]
+            parts = [_reshape_constant(part, shape, before) for part in (scale, shift)]
+            if all(part is not None for part in parts):
+                made = self.add(name, Affine(*parts), *node.inputs, keep=keep)
+                return self.reshape(name, made, shape)
+        return self.add(name, Affine(scale, shift), operand, keep=keep)
+
     def reshape(self, name: str, operand: str, shape: Sequence[int]) -> str:
         """Change the shape, not the order of the elements."""
         node = self._nodes.get(operand)
@@ -86,7 +110,7 @@ class GraphBuilder:
 
     def take(self, name: str, operand: str, axis: int, index: int) -> str:
         """Take one element of an axis, which is then no more."""
-        part = self.slice(name, operand, axis, index, index + 1)
+        part = self.slice(f"{name}.slice", operand, axis, index, index + 1)
         shape = self.shapes[operand]
         return self.reshape(name, part, shape[:axis] + shape[axis + 1:])
 
@@ -112,3 +136,19 @@ class GraphBuilder:
                 nodes.append(node)
         fused, outputs = fuse(nodes[::-1], outputs, self._kept, self.shapes)
         return tuple(fused), outputs, needed
+
+
+def _reshape_constant(constant: Floats | float, shape: Shape, before: Shape) -> Any:
+    """Reshape a constant that broadcasts to a shape as that shape was before; None if impossible.
+
+    The shapes may differ in axes of one element.
+    """
+    if np.size(constant) == 1:
+        return float(np.asarray(constant).item())
+    constant = np.asarray(constant)
+    sizes = (1,) * (len(shape) - constant.ndim) + constant.shape
+    if len(sizes) > len(shape) or [size for size in shape if size > 1] \
+            != [size for size in before if size > 1]:
+        return None
+    kept = iter([mine for mine, size in zip(sizes, shape) if size > 1])
+    return constant.reshape([next(kept) if size > 1 else 1 for size in before])

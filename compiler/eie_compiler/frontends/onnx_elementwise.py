@@ -41,11 +41,11 @@ def _clip(site: Site) -> Tensor:
     # Runtimes take the greatest number of a type for no limit.
     low, high = (math.copysign(math.inf, limit) if abs(limit) > 3e38 else limit
                  for limit in (low, high))
-    return site.like(Clip(low, high), site.tensor())
+    return site.elementwise(Clip(low, high), site.tensor())
 
 
 def _activate(site: Site) -> Tensor:
-    return site.like(activation(site.node.op_type, site.options), site.tensor())
+    return site.elementwise(activation(site.node.op_type, site.options), site.tensor())
 
 
 def _prelu(site: Site) -> Tensor:
@@ -63,10 +63,12 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
         raise FrontEndError(f"constant must have at most {rank} axes, not shape {constant.shape}")
     constant = constant[(np.newaxis,) * (rank - constant.ndim)]
     if tensor.batch is not None:
-        if constant.shape[tensor.batch] != 1 and constant.strides[tensor.batch]:
+        one = first_of(constant, tensor.batch)
+        if constant.shape[tensor.batch] != 1 and constant.strides[tensor.batch] \
+                and (constant != np.expand_dims(one, tensor.batch)).any():
             raise FrontEndError("constant must be the same for all samples of the batch, not of "
                                 f"shape {constant.shape}")
-        constant = first_of(constant, tensor.batch)
+        constant = one
     sizes = tensor.sizes
     if np.broadcast_shapes(constant.shape, sizes) != sizes:
         raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
@@ -113,7 +115,7 @@ def _pair(site: Site, operation: Operation, one: Value, other: Value) -> Value:
         return site.like(Affine(1.0, number), tensor)
     if not isinstance(number, float):
         raise FrontEndError(f"constant must be one number, not of shape {number.shape}; {CHOOSE}")
-    return site.like(Clip(number, math.inf), tensor)    # Maximum
+    return site.elementwise(Clip(number, math.inf), tensor)    # Maximum
 
 
 def _sum(site: Site) -> Tensor:
@@ -137,16 +139,16 @@ def _min(site: Site) -> Tensor:
         if constant.size != 1:
             raise FrontEndError(f"constant must be one number, not of shape {constant.shape}; "
                                 f"{CHOOSE}")
-        result = site.like(Clip(-math.inf, float(constant.item())), result)
+        result = site.elementwise(Clip(-math.inf, float(constant.item())), result)
     return result
 
 
 def _mean(site: Site) -> Tensor:
-    return site.like(Affine(1 / len(site.node.input), 0.0), _pairs(site, Add()))
+    return site.elementwise(Affine(1 / len(site.node.input), 0.0), _pairs(site, Add()))
 
 
 def _negate(site: Site, tensor: Tensor) -> Tensor:
-    return site.like(Affine(-1.0, 0.0), tensor)
+    return site.elementwise(Affine(-1.0, 0.0), tensor)
 
 
 def _neg(site: Site) -> Tensor:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from .common import FrontEndError
 from .onnx_constants import BOOLS, FLOATS, INTEGERS
-from .onnx_values import is_uniform
 
 __all__ = ["FOLDED", "check_size", "fold"]
 
@@ -30,18 +29,47 @@ def fold(operation: str, operands: Sequence[Array], options: Mapping[str, Any]) 
     """Compute an operation of :data:`FOLDED` on constants."""
     try:
         if operation in _ELEMENTWISE:
-            shape = np.broadcast_shapes(*(operand.shape for operand in operands))
-            if all(map(is_uniform, operands)) and all(operand.size for operand in operands):
-                # Of a batch of open size, too.
-                one = [operand[(0,) * operand.ndim] for operand in operands]
-                return np.broadcast_to(np.asarray(_ELEMENTWISE[operation](*one)), shape)
-            check_size(shape)
-            return np.asarray(_ELEMENTWISE[operation](*operands))
+            return _broadcast(_ELEMENTWISE[operation], operands)
         return np.asarray(_OTHERS[operation](operands, options))
     except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError) as error:
         if isinstance(error, FrontEndError):
             raise
         raise FrontEndError(f"constants must fit the operation: {error}") from error
+
+
+def _broadcast(function: Callable[..., Any], operands: Sequence[Array]) -> Array:
+    """Compute elements, once along axes that are broadcast, such as a batch of open size."""
+    shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+    small = [_collapse(operand) for operand in operands]
+    check_size(np.broadcast_shapes(*(each.shape for each in small)))
+    return np.broadcast_to(np.asarray(function(*small)), shape)
+
+
+def _collapse(array: Array, *, but: int = 0) -> Array:
+    """Take one element of each axis that is broadcast; not of the last ones, `but`."""
+    return array[tuple(slice(0, 1) if stride == 0 and size > 1 and axis < array.ndim - but
+                       else slice(None)
+                       for axis, (stride, size) in enumerate(zip(array.strides, array.shape)))]
+
+
+def _product_of(one: Array, other: Array) -> Array:
+    """Multiply matrices of constants."""
+    if min(one.ndim, other.ndim) < 2:
+        raise FrontEndError(f"constants must be matrices, not of shapes {one.shape} and "
+                            f"{other.shape}")
+    rows = _collapse(one, but=1)
+    for shape in (rows.shape, other.shape, (*rows.shape[:-1], other.shape[-1])):
+        check_size(shape)
+    return np.broadcast_to(rows @ other, (*one.shape[:-1], other.shape[-1]))
+
+
+def _gemm(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    one, other, *bias = operands
+    one = one.T if options.get("transA", 0) else one
+    other = other.T if options.get("transB", 0) else other
+    product = _product_of(one, options.get("alpha", 1.0) * other)
+    terms = [options.get("beta", 1.0) * each for each in bias]
+    return _broadcast(lambda *each: sum(each), [product, *terms])
 
 
 def _divide(one: Array, other: Array) -> Array:
@@ -55,10 +83,7 @@ def _cast(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
              **dict.fromkeys(BOOLS, np.bool_)}
     if options["to"] not in kinds:
         raise FrontEndError("must be a cast to floating-point numbers, integers or booleans")
-    one, = operands
-    if is_uniform(one) and one.size:
-        return np.broadcast_to(one[(0,) * one.ndim].astype(kinds[options["to"]]), one.shape)
-    return one.astype(kinds[options["to"]])
+    return _broadcast(lambda one: one.astype(kinds[options["to"]]), operands)
 
 
 def _constant_of_shape(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
@@ -106,11 +131,14 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "Max": lambda *each: np.max(np.broadcast_arrays(*each), 0),
     "Min": lambda *each: np.min(np.broadcast_arrays(*each), 0),
     "Mod": np.mod, "Mul": np.multiply, "Neg": np.negative, "Not": np.logical_not, "Pow": np.power,
-    "Reciprocal": np.reciprocal, "Sqrt": np.sqrt, "Sub": np.subtract, "Where": np.where}
+    "Reciprocal": np.reciprocal, "Relu": lambda one: np.maximum(one, 0),
+    "Sigmoid": lambda one: 0.5 + 0.5 * np.tanh(0.5 * one), "Sqrt": np.sqrt, "Sub": np.subtract,
+    "Tanh": np.tanh, "Where": np.where}
 
 _OTHERS: dict[str, Callable[[Sequence[Array], Mapping[str, Any]], Any]] = {
     "Cast": _cast, "ConstantOfShape": _constant_of_shape, "Expand": _expand, "Gather": _gather,
-    "Range": _range, "ReduceProd": _product}
+    "Gemm": _gemm, "MatMul": lambda operands, options: _product_of(*operands), "Range": _range,
+    "ReduceProd": _product}
 
 #: Operations that are computed while a graph is read, if all their operands are constants.
 FOLDED = {*_ELEMENTWISE, *_OTHERS}

@@ -20,6 +20,7 @@ from .onnx_graph import Graph
 from .onnx_operations import NEUTRAL, check_operations, find_left_out, operation_of, result_of
 from .onnx_pooling import POOLING
 from .onnx_recurrent import RECURRENT
+from .onnx_resampling import RESAMPLING
 from .onnx_site import Site
 from .onnx_steps import STEPS
 from .onnx_tail import Tail
@@ -28,7 +29,7 @@ from .onnx_values import BATCH, Tensor, Value, Values
 __all__ = ["SUPPORTED", "read_network"]
 
 _HANDLERS: dict[str, Callable[[Site], Any]] = {**ARRANGEMENTS, **ELEMENTWISE, **POOLING,
-                                               **RECURRENT}
+                                               **RECURRENT, **RESAMPLING}
 
 #: Operations on computed tensors.
 SUPPORTED = {*STEPS, *_HANDLERS}

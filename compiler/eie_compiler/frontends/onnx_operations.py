@@ -60,7 +60,7 @@ _REASONS = {
     "If": ("branching", "control flow is not run"),
     "ConvTranspose": ("", "is not run: enlarge the images on the host, and train a Conv on them"),
     "(Global)?LpPool|MaxRoiPool": ("", "the pools that are run are of maxima and means"),
-    "Resize|Upsample|Tile|GridSample": ("", "enlarge the images on the host"),
+    "Tile|GridSample|AffineGrid": ("", "enlarge the images on the host"),
     r"(.*\.)?(\w+Normalization|LRN|Normalizer)|ReduceL[12]": (
         "", "its scale depends on the input, unlike that of BatchNormalization"),
     r"ai\.onnx\.ml\.TreeEnsemble\w*": ("", "trees have no matrices: fit a perceptron"),
@@ -328,6 +328,8 @@ class _Scan:
                             f"host, and end with the scores, last={result!r}")
             return "", self._join(f"must be used by its output {result!r}, not {others[0]!r}",
                                   node, data)
+        if operation == "Gather" and node.input[0] not in data:
+            return "", self._join("look up elements on the host", node, data)
         if len(data) > 1 and operation in _ONE_INPUT:
             kind, reason = _ONE_INPUT[operation]
             return kind, self._join("must have one computed input besides constants, not "

@@ -81,7 +81,7 @@ def _reduce(site: Site) -> Tensor:
     count = 1
     for axis in axes:
         count *= tensor.sizes[axis]
-    return site.like(Affine(float(count), 0.0), mean)
+    return site.elementwise(Affine(float(count), 0.0), mean)
 
 
 def _maximum(site: Site, tensor: Tensor, axes: tuple[int, ...], keep: bool, batch: int | None
@@ -98,7 +98,7 @@ def _maximum(site: Site, tensor: Tensor, axes: tuple[int, ...], keep: bool, batc
         rows *= size
     for size in after:
         columns *= size
-    name = site.builder.reshape(site.name, tensor.name, (channels, rows, columns))
+    name = site.builder.reshape(f"{site.name}.image", tensor.name, (channels, rows, columns))
     name = site.builder.add(site.name, MaxPool((rows, 1), (1, 1)), name)
     name = site.builder.reshape(site.name, name,
                                 (*before, *(1,) * (len(within) * keep), *after))

@@ -276,7 +276,7 @@ def _outputs(site: Site, parts: Sequence[str], reverse: Sequence[bool], sequence
     """Make the outputs Y, Y_h and Y_c from the results of each direction."""
     builder, n_steps = site.builder, sequence.sizes[0]
     used = [name != "" for name in site.node.output]
-    hidden = [builder.slice(site.name, part, 1, 0, n) for part in parts]
+    hidden = [builder.slice(f"{site.name}.hidden", part, 1, 0, n) for part in parts]
     samples = sequence.n_samples
     found = []
     for place, _ in enumerate(used):
@@ -289,7 +289,7 @@ def _outputs(site: Site, parts: Sequence[str], reverse: Sequence[bool], sequence
             batch = 2 if first else 0
         else:
             sources = hidden if place == 1 else [
-                builder.slice(site.name, part, 1, n, 2 * n) for part in parts]
+                builder.slice(f"{site.name}.cell", part, 1, n, 2 * n) for part in parts]
             last = [builder.slice(f"{site.name}.last", part, 0, *((0, 1) if back else
                                                                   (n_steps - 1, n_steps)))
                     for part, back in zip(sources, reverse)]

@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ..graph.graph import Computation
+from ..graph.operation import Operation
 from ..graph.operations import Affine
 from .common import FrontEndError
 from .graph_builder import GraphBuilder
@@ -101,6 +102,11 @@ class Site:
         """Add a node on each element of a tensor."""
         return self.emit(computation, tensor, batch=tensor.batch)
 
+    def elementwise(self, operation: Operation, tensor: Tensor) -> Tensor:
+        """Add an operation of each element."""
+        name = self.builder.apply(self.name, operation, tensor.name)
+        return self.result(name, tensor, tensor.batch)
+
     def result(self, name: str, before: Tensor, batch: int | None) -> Tensor:
         """Describe a node as a tensor with the samples of one before."""
         shape = self.builder.shapes[name]
@@ -108,10 +114,11 @@ class Site:
             shape = (*shape[:batch], before.n_samples, *shape[batch:])
         return Tensor(name, shape, batch)
 
-    def reshape(self, tensor: Tensor, shape: Sequence[int], batch: int | None) -> Tensor:
-        """Change the shape of a tensor to one with the batch in that axis."""
+    def reshape(self, tensor: Tensor, shape: Sequence[int], batch: int | None, *,
+                end: str = "") -> Tensor:
+        """Change the shape of a tensor to one with the batch in that axis; `end`: of the name."""
         shape = tuple(shape)
-        name = self.builder.reshape(self.name, tensor.name, without(shape, batch))
+        name = self.builder.reshape(f"{self.name}{end}", tensor.name, without(shape, batch))
         return Tensor(name, shape, batch)
 
     def batched(self, tensor: Tensor, axis: int) -> Tensor:
@@ -119,7 +126,7 @@ class Site:
         if tensor.batch == axis:
             return tensor
         if tensor.batch is None and axis < len(tensor.shape) and tensor.shape[axis] == 1:
-            return self.reshape(tensor, tensor.shape, axis)
+            return self.reshape(tensor, tensor.shape, axis, end=".sample")
         found = "no batch" if tensor.batch is None else f"it in axis {tensor.batch}"
         raise FrontEndError(f"operand must have the batch in axis {axis}, not {found}, of shape "
                             f"{_show(tensor.shape)}: declare the axis of the batch, and no other, "
@@ -133,23 +140,24 @@ class Site:
             raise FrontEndError("operand must have one or two dimensions after the channels, not "
                                 f"shape {_show(tensor.shape)}")
         shape = sizes[0], sizes[1] if n == 2 else 1, sizes[-1]
-        return self.reshape(tensor, (tensor.n_samples, *shape), 0), shape
+        return self.reshape(tensor, (tensor.n_samples, *shape), 0, end=".image"), shape
 
     def rows(self, tensor: Tensor, n: int) -> Tensor:
         """Give images (channels, height, width) `n` dimensions again."""
         if n == 2:
             return tensor
-        return self.reshape(tensor, (*tensor.shape[:2], *tensor.shape[3:]), 0)
+        return self.reshape(tensor, (*tensor.shape[:2], *tensor.shape[3:]), 0, end=".row")
 
     def filled(self, constant: NDArray[Any], like: Tensor) -> Tensor:
         """Make a computed tensor of a constant without the batch, for each sample of another."""
-        flat = self.builder.reshape(self.name, like.name, (math.prod(like.sizes),))
-        first = self.builder.slice(self.name, flat, 0, 0, 1)
+        end = f"{self.name}.constant"
+        flat = self.builder.reshape(end, like.name, (math.prod(like.sizes),))
+        first = self.builder.slice(end, flat, 0, 0, 1)
         flat_constant = np.array(constant, np.float64).reshape(-1)
-        name = self.builder.add(self.name, Affine(np.zeros_like(flat_constant), flat_constant),
+        name = self.builder.add(end, Affine(np.zeros_like(flat_constant), flat_constant),
                                 first)
         shape = (like.n_samples, *constant.shape)
-        return self.reshape(Tensor(name, shape, 0), shape, 0)
+        return self.reshape(Tensor(name, shape, 0), shape, 0, end=".constant")
 
 
 def _show(shape: Sequence[int]) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..graph.operations import Affine
 from .assembly import Assembly, Matrix
 from .common import FrontEndError
 from .folding import ungroup
@@ -60,8 +59,8 @@ class Tail(Assembly):
         # The matrix is on the left: it multiplies columns.
         order = list(range(len(tensor.sizes)))
         order[-2:] = order[:-3:-1]
-        turned = site.builder.transpose(site.name, tensor.name, order)
-        layer = site.builder.add_layer(name or site.name, weight, bias, turned)
+        turned = site.builder.transpose(f"{site.name}.columns", tensor.name, order)
+        layer = site.builder.add_layer(self._plain(name), weight, bias, turned)
         back = site.builder.transpose(site.name, layer, order)
         self.tensor = site.result(back, tensor, tensor.batch)
 
@@ -71,20 +70,23 @@ class Tail(Assembly):
         images, shape = self._site.image(self.tensor, n)
         patches = geometry.patches(shape)
         matrix = ungroup(weight, geometry.groups)
-        made = self._site.builder.add_layer(name or self._site.name, matrix, bias, images.name,
-                                            patches)
+        made = self._site.builder.add_layer(self._plain(name), matrix, bias, images.name, patches)
         self.tensor = self._site.rows(self._site.result(made, images, 0), n)
 
     def affine(self, scale: ArrayLike, shift: ArrayLike) -> None:
         site, tensor = self._site, self.tensor
+        if (more := max(np.ndim(scale), np.ndim(shift)) - len(tensor.shape)) > 0:
+            # A constant with more axes adds them.
+            tensor = site.reshape(tensor, (1,) * more + tensor.shape,
+                                  None if tensor.batch is None else tensor.batch + more)
         parts = [constant_of(part, tensor) for part in (scale, shift)]
         if any(not np.isfinite(part).all() for part in parts):
             raise FrontEndError("constant scale and shift must be finite")
-        name = site.builder.add(site.name, Affine(*parts), tensor.name, keep=self._keep)
+        name = site.builder.scale(site.name, parts[0], parts[1], tensor.name, keep=self._keep)
         self.tensor = site.result(name, tensor, tensor.batch)
 
     def relu(self) -> None:
-        self.tensor = self._site.like(activation("Relu", {}), self.tensor)
+        self.tensor = self._site.elementwise(activation("Relu", {}), self.tensor)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -96,6 +98,10 @@ class Tail(Assembly):
         self._keep = False
 
 
+    def _plain(self, name: str) -> str:
+        """Name a layer without the prefix of PyTorch's exporter; as its node if it has no name."""
+        return name.removeprefix("node_") or self._site.name
+
     def _layer(self, name: str, weight: Matrix, bias: Any, tensor: Tensor) -> Tensor:
-        made = self._site.builder.add_layer(name or self._site.name, weight, bias, tensor.name)
+        made = self._site.builder.add_layer(self._plain(name), weight, bias, tensor.name)
         return self._site.result(made, tensor, tensor.batch)

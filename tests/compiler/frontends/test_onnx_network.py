@@ -4,8 +4,8 @@ They are read by `eie_compiler.frontends.onnx_network`, with
 `eie_compiler.frontends.onnx_arrangement`, `eie_compiler.frontends.onnx_batch`,
 `eie_compiler.frontends.onnx_elementwise`, `eie_compiler.frontends.onnx_folding`,
 `eie_compiler.frontends.onnx_pooling`, `eie_compiler.frontends.onnx_recurrent`,
-`eie_compiler.frontends.onnx_site`, `eie_compiler.frontends.onnx_tail`,
-`eie_compiler.frontends.onnx_values`.
+`eie_compiler.frontends.onnx_resampling`, `eie_compiler.frontends.onnx_site`,
+`eie_compiler.frontends.onnx_tail`, `eie_compiler.frontends.onnx_values`.
 """
 
 import io
@@ -182,6 +182,26 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
         Pad: a p[0,0,-1,1,0,0,0,-2] -> b
         Squeeze: s<1,4,1,1> axes[0] -> c
         Mul: b c -> y""", ["n", 2, 7, 8]),
+    ("""SpaceToDepth: x -> a | blocksize=2
+        Conv: a w<8,8,1,1> -> b
+        DepthToSpace: b -> c | blocksize=2
+        Conv: c v<4,2,1,1> -> d
+        DepthToSpace: d -> y | blocksize=2, mode="CRD" """, ["n", 2, 4, 6]),
+    ("""Conv: x w<4,2,3,3> -> a
+        Resize: a _ f{1,1,2,2} -> b | nearest_mode="round_prefer_floor"
+        Resize: b _ _ sizes[3,4,8,24] -> y | mode="nearest" """, ["n", 2, 4, 6]),
+    # Cells that are unrolled from a state of zeros.
+    ("""Shape: x -> s | start=0, end=1
+        Concat: s seven[7] -> t | axis=0
+        ConstantOfShape: t -> h
+        Gemm: h R<7,7> b<7> -> r | transB=1
+        Gather: x first[0] -> x3 | axis=1
+        Squeeze: x3 axes[1] -> x2
+        Gemm: x2 W<7,5> c<7> -> u | transB=1
+        Add: u r -> v
+        Tanh: v -> w
+        Mul: w h -> k
+        Add: k w -> y""", ["n", 3, 5]),
     ("""RNN: x W<2,7,5> R<2,7,7> -> y | hidden_size=7, direction="bidirectional", clip=0.5""",
      [6, "n", 5]),
     ("""GRU: x W<1,21,5> R<1,21,7> B<1,42> -> y h | hidden_size=7, direction="reverse" """,

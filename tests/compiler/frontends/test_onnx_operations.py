@@ -19,8 +19,7 @@ from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
 
 CONSTANTS = {name: np.asarray(value, np.float32) for name, value in {
     "w": np.eye(4), "v": np.eye(4), "k": np.ones((2, 2, 3, 3)), "scale": 0.5}.items()}
-CONSTANTS |= {"kernels": np.ones((2, 4, 3, 3), np.float32), "scales": np.ones(4, np.float32),
-              "factors": np.ones(2, np.float32)}
+CONSTANTS |= {"kernels": np.ones((2, 4, 3, 3), np.float32), "scales": np.ones(4, np.float32)}
 CONSTANTS |= {"first": np.int64([0]), "zero": np.uint8(0),
               "codes": np.eye(4, dtype=np.uint8)}
 
@@ -30,8 +29,7 @@ def graph_of(*nodes, outputs=("y",), rank=2):
     made = []
     for text, attributes in nodes:
         operation, inputs, results = re.split(": | -> ", text)
-        made.append(helper.make_node(operation, [name.strip("_") for name in inputs.split()],
-                                     results.split(), **attributes))
+        made.append(helper.make_node(operation, inputs.split(), results.split(), **attributes))
     return helper.make_model(
         helper.make_graph(
             made, "g",
@@ -174,9 +172,9 @@ def test_many_nodes_of_an_operation_are_counted():
     ([("MatMul: x w -> a", {}), ("QuantizeLinear: a scale zero -> y", {})],
      f"QuantizeLinear node (a, scale, zero -> y): model is quantised: {FIRST}export the model "
      "before its quantisation, as `eie compress` quantises it"),
-    ([("MatMul: x w -> a", {}), ("Resize: a _ factors -> b", {}), ("MatMul: b w -> y", {})],
-     f"Resize node (a, , factors -> b): {FIRST}enlarge the images on the host; end before it with "
-     "last='a', or begin after it with first='b'"),
+    ([("MatMul: x w -> a", {}), ("Gather: w a -> b", {}), ("MatMul: b w -> y", {})],
+     "Gather node (w, a -> b): look up elements on the host; end before it with last='a', or begin "
+     "after it with first='b'"),
     ([("MatMul: x w -> a", {}), ("LayerNormalization: a scales -> b", {}),
       ("MatMul: b w -> y", {})],
      f"LayerNormalization node (a, scales -> b): {FIRST}its scale depends on the input, unlike "
