@@ -22,7 +22,7 @@ def describe_graph(network: "Graph") -> dict[str, Any]:
 
     nodes = _describe_nodes(network, "")
     size = len(encode_graph(network))
-    dense = sum(_FLOAT32 * (layer["shape"][0] * (layer["shape"][1] + 1))
+    dense = sum(_FLOAT32 * (layer["weights"] + layer["shape"][0])
                 for node in nodes for layer in node["layers"])
     return {"inputs": [{"name": name, "shape": list(shape), "frac": (network.fracs or {})[name]}
                        for name, shape in network.inputs.items()],
@@ -31,6 +31,7 @@ def describe_graph(network: "Graph") -> dict[str, Any]:
 
 
 def _describe_nodes(network: "Graph", prefix: str) -> list[dict[str, Any]]:
+    from eie_compiler.compression.groups import count_groups
     from eie_compiler.graph.graph import Scan
     from eie_compiler.network import CompressedNetwork
 
@@ -38,9 +39,11 @@ def _describe_nodes(network: "Graph", prefix: str) -> list[dict[str, Any]]:
     for node in network.nodes:
         computation, path = node.computation, prefix + node.name
         layers = [{"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
+                   "weights": layer.n_rows * layer.n_cols // count_groups(
+                       layer.codes, None if number else computation.patches),
                    "nonzeros": layer.n_nonzeros, "relu": layer.relu,
                    "values": int(np.count_nonzero(layer.codebook))}
-                  for layer in computation.layers] \
+                  for number, layer in enumerate(computation.layers)] \
             if isinstance(computation, CompressedNetwork) else []
         rows.append({"path": path, "kind": "layers" if layers else type(computation).__name__,
                      "inputs": list(node.inputs), "shape": list(network.shapes[node.name]),
@@ -81,7 +84,7 @@ def _weights(layers: list[dict[str, Any]]) -> list[str]:
     if not layers:
         return ["", "", ""]
     nonzeros = sum(layer["nonzeros"] for layer in layers)
-    weights = sum(layer["shape"][0] * layer["shape"][1] for layer in layers)
+    weights = sum(layer["weights"] for layer in layers)
     return [f"{nonzeros:,}", f"{nonzeros / weights:.1%}",
             str(max(layer["values"] for layer in layers))]
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import eie_compiler.frontends
-from eie_compiler.files.graph_file import read_graph
+from eie_compiler.compression.graph import compress_graph
+from eie_compiler.files.graph_file import read_graph, write_graph
 from eie_compiler.graph.graph import Graph, Node, Scan, evaluate_real
 from eie_compiler.graph.operations import Add, Reshape, Slice, Tanh
 from eie_compiler.model import Model, ModelLayer
+from eie_compiler.patches import Patches
 
 
 def layer(n_rows, n_cols, seed):
@@ -89,7 +91,7 @@ def test_json_describes_nodes_and_costs(files, compress, eie):
     assert result["nodes"][1] == {
         "path": "scan/of_x", "kind": "layers", "inputs": ["x"], "shape": [8],
         "frac": result["nodes"][1]["frac"], "layers": [{
-            "name": "fc", "shape": [8, 6], "relu": False, "values": 1,
+            "name": "fc", "shape": [8, 6], "weights": 48, "relu": False, "values": 1,
             "nonzeros": result["nodes"][1]["layers"][0]["nonzeros"]}]}
     assert result["file"]["bytes"] == files["net.npz"].stat().st_size
     assert (result["check"]["verdict"], result["check"]["cause"]) == ("bad", "sharing")
@@ -152,3 +154,14 @@ def test_several_inputs_need_names(files, compress, monkeypatch):
     code, text = compress("--calibrate", "x.npz", "--v-width", 8)
     assert code == 0
     assert text.splitlines()[-1].startswith("Good: output y: the greatest output is ")
+
+
+def test_zeros_between_groups_of_a_convolution_are_no_weights(tmp_path, eie):
+    weight = np.zeros((4, 18))
+    weight[:2, :9], weight[2:, 9:] = 1.0, -1.0
+    patches = Patches((2, 5, 5), (3, 3))
+    graph = Graph({"x": (2, 5, 5)}, (
+        Node("conv", Model((ModelLayer("a", weight),), patches), ("x",)),), ("conv",))
+    write_graph(tmp_path / "net.npz", compress_graph(graph, {"x": np.ones((1, 2, 5, 5))}))
+    _, text = eie("info", tmp_path / "net.npz")
+    assert re.search(r"^conv +4 × 18 +4 × 3 × 3 +36 +100\.0% +2 ", text, re.M)

@@ -20,6 +20,7 @@ from .compress import compress
 from .graph_formats import choose_fracs, find_nonnegative
 from .graph_layers import decompress_dense, replace_layers
 from .graph_samples import VectorSample, check_samples, sample_batches
+from .groups import count_groups
 from .prune import check_pruning
 from .weight_sharing import check_sharing
 
@@ -48,7 +49,8 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
         Samples for each input. They are required: no bounds are known for states of scans.
     density : :class:`float`, or mapping of :class:`str` to :class:`float`, optional
         Share of the weights that stays, for all nodes or by path of a node, as for
-        :func:`~.prune.prune`. All nonzeros of other nodes stay.
+        :func:`~.prune.prune`; of a grouped convolution, of those in its groups. All nonzeros of
+        other nodes stay.
     v_width : :class:`int`, 2 to 8
         Width of a codebook index in bits.
     values : :class:`int`, or mapping of :class:`str` to :class:`int`, optional
@@ -79,9 +81,13 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
 
     def compress_node(path: str, model: Model) -> CompressedNetwork:
         progress(f"compressing {path}")
+        share = densities.get(path)
+        # Zeros between the groups of a convolution are no weights.
+        groups = count_groups(model.layers[0].weight, model.patches)
+        shares = None if share is None else [share / groups, *[share] * (len(model.layers) - 1)]
         try:
             network = compress(
-                dataclasses.replace(model, patches=None), density=densities.get(path),
+                dataclasses.replace(model, patches=None), density=shares,
                 v_width=v_width, n_shared=limits.get(path), kmeans_init=kmeans_init,
                 act_width=act_width, codebook_width=codebook_width, reconstruct=True,
                 calibration=vectors.pop(path), nonnegative_inputs=nonnegative[_operands[path]])

@@ -140,3 +140,14 @@ def test_results_that_are_not_finite_are_refused():
     graph = Graph({"x": (1,)}, (Node("fc", model, ("x",)),), ("fc",))
     with pytest.raises(CompressError, match="^node 'fc': .*results must be finite, but exceed "):
         compress_graph(graph, {"x": np.full((2, 1), 1e10)})
+
+
+def test_density_is_of_the_weights_in_groups():
+    rng = np.random.default_rng(7)
+    weight = np.kron(np.eye(4), np.ones((2, 9))) * rng.normal(size=(8, 36))
+    model = Model((ModelLayer("a", weight), ModelLayer("b", rng.normal(size=(3, 8)))),
+                  Patches((4, 5, 5), (3, 3)))
+    graph = Graph({"x": (4, 5, 5)}, (Node("conv", model, ("x",)),), ("conv",))
+    network = compress_graph(graph, {"x": rng.normal(size=(9, 4, 5, 5))}, density=0.5, v_width=8)
+    first, second = network.nodes[0].computation.layers
+    assert (first.n_nonzeros, second.n_nonzeros) == (36, 12)
