@@ -54,6 +54,8 @@ COVERED = {
         "sim/c_driver/test_network_library.py", "its steps are run by that file"),
     "eie_driver.c_steps": (
         "sim/c_driver/test_network_library.py", "its steps are run by that file"),
+    "eie_flows.measure_logic": (
+        "flows/test_logic.py", "synthesises what that file's estimates are fitted to"),
     "eie_sim.cycles.kernel": (
         "sim/cycles/test_model.py", "compiled by Numba, and called by the model alone"),
     "eie_sim.demo.demo": (

@@ -6,6 +6,7 @@ import click
 
 from eie_hdl.config import EIEConfig
 
+from .fit import find_machine, fit_option
 from .options import FILE, FOLDER, command, machine_options
 from .verdict import warn_of_precision
 
@@ -15,6 +16,7 @@ __all__ = ["compile_command"]
 @command("compile")
 @click.argument("network", type=FILE)
 @machine_options
+@fit_option
 @click.option("--mapping", type=click.Choice(["balanced", "interleaved"]), default="balanced",
               show_default=True,
               help="Distribution of the rows over the PEs: by their entries, or row i to PE i mod "
@@ -23,8 +25,8 @@ __all__ = ["compile_command"]
               help="Layers whose results are sent to the host.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
               help="Folder to write the build to.")
-def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str, folder: Path
-                    ) -> None:
+def compile_command(network: Path, config: EIEConfig, device: str | None, mapping: str,
+                    outputs: str, folder: Path) -> None:
     """Compile a network for a machine.
 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
@@ -43,6 +45,8 @@ def compile_command(network: Path, config: EIEConfig, mapping: str, outputs: str
     from .console import show_build
     from .graph_builds import show_graph_build
 
+    if device:
+        config = find_machine(network, device)
     read = read_any(network)
     if isinstance(read, Graph):
         if outputs == "all":

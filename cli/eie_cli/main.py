@@ -14,6 +14,7 @@ with end_quietly():
     from .doctor import doctor_command
     from .explore import explore_command
     from .export import export_command
+    from .fit import fit_command
     from .info import info_command
     from .registers import registers_command
     from .run import run_command
@@ -37,6 +38,7 @@ def main(traceback: bool) -> None:
 
 
 for command in (demo_command, doctor_command, verilog_command, train_command, compress_command,
-                compare_command, compile_command, export_command, registers_command, run_command,
-                info_command, explore_command, bench_group, synth_command, cache_command):
+                compare_command, fit_command, compile_command, export_command, registers_command,
+                run_command, info_command, explore_command, bench_group, synth_command,
+                cache_command):
     main.add_command(command)

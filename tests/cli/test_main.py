@@ -10,7 +10,7 @@ import pytest
 from eie_cli.main import main
 
 COMMANDS = ["bench", "cache", "compare", "compile", "compress", "demo", "doctor", "explore",
-            "export", "info", "registers", "run", "synth", "train", "verilog"]
+            "export", "fit", "info", "registers", "run", "synth", "train", "verilog"]
 
 
 def test_help_imports_no_heavy_dependency():

@@ -1,0 +1,45 @@
+"""Estimates of LUTs, against the machines that they are fitted to."""
+
+import json
+
+import pytest
+
+from eie_flows.devices import DEVICES
+from eie_flows.logic import MEASURED, estimate_luts, measured_error
+from eie_flows.measure_logic import format_rows
+from eie_hdl.config import EIEConfig
+
+ECP5 = DEVICES["ecp5-85"]
+MACHINES = json.loads(MEASURED.read_text(encoding="utf-8"))
+
+
+def test_the_error_for_machines_outside_the_fit_is_small():
+    assert 0 < measured_error() < 0.2
+
+
+def test_the_default_pe_has_the_luts_of_the_synthesis():
+    """916 LUT4, 101 carry cells of two and 68 LUT RAMs of six; docs/synthesis.md."""
+    two, one = (estimate_luts(ECP5, EIEConfig(n_pe=n_pe)) for n_pe in (4, 2))    # one node
+    assert (two - one) / 2 == pytest.approx(916 + 2 * 101 + 6 * 68, rel=0.05)
+
+
+@pytest.mark.parametrize("machine", MACHINES["machines"], ids=lambda machine: str(
+    machine["changes"]))
+def test_whole_machines_are_close_to_the_synthesis(machine):
+    config = EIEConfig(**machine["changes"])
+    sites = machine["lut4"] + 2 * machine["carry"] + config.n_pe * (916 + 2 * 101 + 6 * 68)
+    assert estimate_luts(ECP5, config) == pytest.approx(sites, rel=0.1)
+
+
+def test_the_file_is_as_it_is_written():
+    """By `eie_flows.measure_logic`."""
+    text = MEASURED.read_text(encoding="utf-8")
+    assert format_rows(json.loads(text)) == text
+
+
+def test_other_devices_have_their_own_luts():
+    config = EIEConfig(n_pe=4)
+    assert estimate_luts(DEVICES["artix7-100"], config) == pytest.approx(
+        0.51 * estimate_luts(ECP5, config), abs=1)
+    # The LUT RAMs of the accumulators and the queues.
+    assert estimate_luts(DEVICES["up5k"], config) == estimate_luts(ECP5, config) - 4 * 6 * 68
