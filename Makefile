@@ -113,7 +113,7 @@ lenet: $(VENV)/.train have-mnist ## train, compress and run LeNet-300-100; MNIST
 dsd: $(VENV)/.train have-mnist ## the effect of dense-sparse-dense training; MNIST=file
 	$(BIN)/python examples/lenet/dsd.py $(MNIST) -o $(BUILD)/dsd
 
-convolutional: $(VENV)/.convolutional have-mnist ## train and compress LeNet-5, a residual and a shuffle network; MNIST=file SEED=n
+convolutional: $(VENV)/.convolutional have-mnist ## train, compress and run LeNet-5, a residual and a shuffle network; MNIST=file SEED=n
 	$(BIN)/python examples/convolutional/convolutional.py $(MNIST) --seed $(SEED) \
 	    -o $(BUILD)/convolutional
 

@@ -1,6 +1,6 @@
 """Convolutional examples on generated images, as MNIST is not part of the project."""
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations.arrangement import Reshape
+from eie_compiler.model import Model, ModelLayer
 from eie_hdl.extras import install_command
+from eie_sim.graph_inference import infer_graph
 
 torch = pytest.importorskip("torch", reason=install_command("train"))
 
@@ -18,15 +22,9 @@ FOLDER = Path(__file__).parents[2] / "examples" / "convolutional"
 @pytest.fixture(scope="module")
 def example():
     """The script as a module."""
-    sys.path.insert(0, str(FOLDER))    # as Python does for a script
-    try:
-        spec = importlib.util.spec_from_file_location("convolutional",
-                                                      FOLDER / "convolutional.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(FOLDER))
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))    # as Python does for a script
+        return importlib.import_module("convolutional")
 
 
 @pytest.fixture
@@ -40,6 +38,15 @@ def mnist(tmp_path):
     return path
 
 
+def run_golden(build, images, *, engine, progress):
+    """Run the golden model in place of any engine, with 100 cycles for each vector."""
+    run = infer_graph(build, images, engine="golden", progress=progress)
+    for node in run.nodes.values():
+        node.sampled = node.timed = node.vectors
+        node.cycles = node.net_cycles = 100 * node.vectors
+    return run
+
+
 @pytest.mark.parametrize("name", ["lenet5", "residual", "shuffle"])
 def test_densities_are_those_of_layers(example, name):
     network = example.NETWORKS[name]()
@@ -48,19 +55,31 @@ def test_densities_are_those_of_layers(example, name):
     assert wrapped.n_outputs == 10
 
 
-def test_a_network_is_trained_compressed_and_exported(example, mnist, tmp_path, monkeypatch):
+def test_a_network_is_trained_compressed_exported_and_run(example, mnist, tmp_path, monkeypatch):
+    """Exports to an own small model, as exporters take several seconds, and runs no Verilog."""
     exported = {}
-    monkeypatch.setattr(example, "export", lambda network, path: exported.update(
-        {path.name: network}))    # exporters take several seconds
+    rng = np.random.default_rng(43)
+    layer = ModelLayer("fc", rng.integers(-7, 8, (10, 784)) / 16)
+    model = Graph({"image": example.SHAPE}, (
+        Node("flat", Reshape((784,)), ("image",)), Node("fc", Model((layer,)), ("flat",))), ("fc",))
     dense, sparse = example.OPTIONS["shuffle"]
     monkeypatch.setitem(example.OPTIONS, "shuffle", (
         {**dense, "epochs": 1}, {**sparse, "epochs": 1, "steps": 1}))
+    monkeypatch.setattr(example, "export", lambda network, path: exported.update(
+        {path.name: network}))
+    measure = sys.modules["measure"]
+    monkeypatch.setattr(measure, "read_model", lambda path: model)
+    monkeypatch.setattr(measure, "infer_graph", run_golden)
     monkeypatch.setattr(sys, "argv", ["convolutional.py", str(mnist), "--network", "shuffle",
-                                      "-o", str(tmp_path)])
-    example.main()
+                                      "--images", "15", "-o", str(tmp_path)])
+    assert example.main() == 0
     results = json.loads((tmp_path / "shuffle" / "results.json").read_text(encoding="utf-8"))
     assert results["schema_version"] == 1
     assert [record["stage"] for record in results["stages"]] == ["dense", "prune 1", "share"]
+    assert (results["images"], results["verilog"]["images"]) == (15, 15)
+    assert results["verilog"]["error"] == results["error"]
+    assert results["verilog"]["cycles"] == 100
+    assert (tmp_path / "results.md").read_text(encoding="utf-8").count("\n") == 3
     with np.load(tmp_path / "shuffle" / "calibration.npz") as samples:
         assert samples["image"].shape == (55, 1, 28, 28)
     assert list(exported) == ["float.onnx", "shared.onnx"]
