@@ -96,6 +96,8 @@ COVERED = {
         "flows/test_ecp5.py", "prints the report of that file"),
     "eie_cli.graph_tables": (
         "cli/test_compress_graph.py", "prints the graphs of that file"),
+    "eie_cli.bench.c_driver": (
+        "sim/c_driver/test_network_program.py", "prints the measurements of that file"),
     **{f"eie_cli.bench.{name}": (f"benchmarks/{file}", "prints the measurements of that file")
        for name, file in {"compile": "test_compile.py",
                           "end_to_end": "test_end_to_end.py", "host": "test_host.py",

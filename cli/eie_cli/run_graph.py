@@ -16,7 +16,7 @@ from .verdict import show_score, warn, warn_of_outputs
 if TYPE_CHECKING:
     from eie_compiler.graph_build import GraphBuild
 
-__all__ = ["run_graph"]
+__all__ = ["read_inputs", "run_graph"]
 
 
 def run_graph(build: "GraphBuild", inputs: Path, folder: Path, *, words: bool,
@@ -27,7 +27,7 @@ def run_graph(build: "GraphBuild", inputs: Path, folder: Path, *, words: bool,
     from eie_hdl.files import staged, write_file
     from eie_sim.graph_inference import infer_graph
 
-    given = _read_inputs(inputs)
+    given = read_inputs(inputs)
     tensors = build.to_words(given, words=words)
     scoring = _Scoring(build, labels, task, tensors.batch) if labels else None
     with progress_bar("golden model") as show:
@@ -58,7 +58,7 @@ def run_graph(build: "GraphBuild", inputs: Path, folder: Path, *, words: bool,
         sys.exit(1)
 
 
-def _read_inputs(path: Path) -> Any:
+def read_inputs(path: Path) -> Any:
     """Read the inputs: an array of the only input, or an .npz file with arrays by name."""
     from eie_compiler.files.untrusted_npz import read_array, read_arrays
 

@@ -143,7 +143,8 @@ def test_saturation_and_equal_results_are_warned_of(folders, tmp_path, eie):
      "--outputs all needs a network that is a chain of layers, not a graph"),
     (("compile", "residual.npz", "--preset", "default"),
      "v_width must be 3, for which the network was compressed, not 4"),
-    (("export", "residual"), "must be the build of a chain of layers, not of a graph"),
+    (("export", "residual", "--format", "hex"),
+     "--format hex needs a build of a chain of layers, not of a graph"),
 ])
 def test_what_does_not_apply_is_refused(folders, images, tmp_path, eie, command, message):
     name, what, *options = command

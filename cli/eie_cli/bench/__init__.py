@@ -2,6 +2,7 @@
 
 import click
 
+from .c_driver import c_driver_command
 from .compile import compile_command
 from .end_to_end import end_to_end_command
 from .host import host_command
@@ -22,5 +23,5 @@ def bench_group() -> None:
 
 
 for command in (layers_command, host_command, simulation_command, compile_command,
-                sharing_command, end_to_end_command, peers_command):
+                sharing_command, end_to_end_command, peers_command, c_driver_command):
     bench_group.add_command(command)

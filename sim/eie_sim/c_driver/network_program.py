@@ -1,19 +1,24 @@
 """Networks of the C driver on simulated Verilog: compile, link and run."""
 
 import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eie_compiler.files.json_file import write_json
 from eie_compiler.graph_build import GraphBuild, Inputs
 from eie_driver.c_network import network_files
 
 from ..graph_inference import infer_graph
+from .demo import MODES
 from .program import DRIVER, define_arrays, link_example, run_program
 
-__all__ = ["NetworkRun", "compile_network_program", "run_network_program"]
+__all__ = ["NetworkFigures", "NetworkRun", "compile_network_program", "measure_network",
+           "run_network_program"]
 
 #: Program that runs a network.
 INFERENCES = DRIVER / "example" / "inferences.c"
@@ -49,6 +54,51 @@ class NetworkRun(NamedTuple):
     cycles: float
     saturated: int
     outputs: int
+
+
+class NetworkFigures(NamedTuple):
+    """Figures of a network by the C driver.
+
+    Attributes
+    ----------
+    runs : :class:`dict` of :class:`str` to :class:`NetworkRun`
+        Runs that poll, take interrupts, and do so on a stalling bus.
+    code_bytes, constant_bytes : :class:`int`
+        Size of the driver, and of the network's constants, compiled for this computer.
+    """
+
+    runs: dict[str, NetworkRun]
+    code_bytes: int
+    constant_bytes: int
+
+
+def measure_network(build: GraphBuild, inputs: Inputs, folder: str | Path, *, words: bool = False,
+                    cache: str | Path | None = None,
+                    progress: Callable[[str], None] = lambda step: None) -> NetworkFigures:
+    """Run a network by the C driver, and compare every output with the golden model.
+
+    Parameters, other than `progress`, and exceptions are those of :func:`compile_network_program`
+    and :func:`run_network_program`. Writes ``report.json``, too.
+    """
+    progress("building a simulator and the program")
+    program = compile_network_program(build, inputs, folder, words=words, cache=cache)
+    runs = {}
+    for mode, arguments in MODES.items():
+        progress(f"running the program, {mode}")
+        runs[mode] = run_network_program(program, *arguments)
+    figures = NetworkFigures(runs, *(
+        sum(_count_bytes(program.parent / name) for name in names)
+        for names in (("eie.o", "eie_network.o"), ("net.o",))))
+    write_json(Path(folder) / "report.json", {
+        **figures._asdict(), "runs": {mode: run._asdict() for mode, run in runs.items()}})
+    return figures
+
+
+def _count_bytes(path: Path) -> int:
+    """Count the bytes of an object file that are code or constants."""
+    text = subprocess.run(["size", str(path)], capture_output=True, check=True,
+                          encoding="utf-8").stdout
+    return sum(map(int, text.splitlines()[1].split()[:2]))
 
 
 def compile_network_program(build: GraphBuild, inputs: Inputs, folder: str | Path, *,

@@ -1,11 +1,21 @@
 """Networks of the C driver on simulated hardware."""
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from eie_cli.main import main
+from eie_compiler.graph_folder import write_graph_build
 from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.vectors import memory_packets
 from eie_hdl.config import EIEConfig
-from eie_sim.c_driver.network_program import compile_network_program, run_network_program
+from eie_sim.c_driver.network_program import (
+    compile_network_program,
+    measure_network,
+    run_network_program,
+)
 from eie_sim.c_driver.program import run_program
 from eie_sim.rtl.simulators import SimulationError
 from support.c_graphs import every_operation
@@ -39,6 +49,18 @@ def test_every_output_is_that_of_the_golden_model(verilator, program, compiled, 
     assert 1000 < run.cycles < 100_000
 
 
+def test_a_measurement_has_a_run_for_each_way_to_wait(verilator, compiled, simulators, tmp_path):
+    build, words = compiled
+    figures = measure_network(build, words[:1], tmp_path, words=True, cache=simulators)
+    assert [run.outputs for run in figures.runs.values()] == 3 * [30]
+    assert 5_000 < figures.code_bytes < 50_000
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["runs"].keys() == figures.runs.keys()
+    beats = sum(len(packet) for paths in build.loads for packet in memory_packets(
+        CONFIG, build.programs[paths[0]].images))
+    assert report["constant_bytes"] == figures.constant_bytes > 8 * beats
+
+
 def test_an_expected_output_that_differs_is_reported(verilator, compiled, simulators, tmp_path,
                                                      monkeypatch):
     build, words = compiled
@@ -50,3 +72,16 @@ def test_an_expected_output_that_differs_is_reported(verilator, compiled, simula
     with pytest.raises(SimulationError, match=r"(?s)failed \(1\).*inference 0, output \d+: got -?\d"
                                               r"+, expected 0\n.* not as expected"):
         run_program(wrong)
+
+
+def test_the_command_prints_memory_and_cycles(verilator, compiled, simulators, tmp_path):
+    """:mod:`eie_cli.bench.c_driver`."""
+    build, words = compiled
+    write_graph_build(tmp_path / "build", build)
+    np.save(tmp_path / "x.npy", words / 512)
+    result = CliRunner().invoke(main, [
+        "bench", "c-driver", str(tmp_path / "build"), "--input", str(tmp_path / "x.npy"),
+        "--count", "2", "--simulators", str(simulators), "-o", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    assert "Memory: arena of " in result.output
+    assert "All 180 outputs match the golden model bit for bit." in result.output
