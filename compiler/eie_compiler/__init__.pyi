@@ -18,6 +18,7 @@ from .files.json_file import SCHEMA_VERSION as SCHEMA_VERSION
 from .files.manifest_folder import BuildError as BuildError
 from .files.network_file import read_network as read_network, write_network as write_network
 from .frontends import FrontEndError as FrontEndError, read_model as read_model
+from .graph.graph import Graph as Graph, Node as Node, Scan as Scan
 from .graph_build import GraphBuild as GraphBuild
 from .graph_folder import read_any_build as read_any_build, write_graph_build as write_graph_build
 from .lowering.compile import compile_network as compile_network

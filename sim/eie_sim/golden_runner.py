@@ -59,9 +59,10 @@ class GoldenRunner:
         if self._predict:
             for prediction in predict_build(program, words[sample]):
                 node.add_counters(prediction.counters)
-            first = words[:SAMPLE] if len(sample) else words[:0]
-            node.timed += len(first)
-            node.cycles += predict_back_to_back(program, first).interval if len(first) else 0
+            if len(sample):
+                spread = np.linspace(0, len(words) - 1, min(len(words), SAMPLE)).astype(int)
+                node.timed += len(spread)
+                node.cycles += predict_back_to_back(program, words[spread]).interval
             self._advance(path, len(words))
         self.calls.append(Call(results, sample))
         return results
