@@ -85,10 +85,10 @@ def walk_uses(graph: Graph, prefix: str = "", times: int = 1) -> Iterator[NodeUs
 
 
 def count_vectors(use: NodeUse) -> int:
-    """Count the vectors of an inference to which layers are applied: pixels, or steps."""
+    """Count the vectors of an inference to which layers are applied: patches, or steps."""
     assert isinstance(use.node.computation, CompressedNetwork)
     patches = use.node.computation.patches
-    return use.times * math.prod(patches.output_shape if patches else use.operands[0][:-1])
+    return use.times * (patches.n_patches if patches else math.prod(use.operands[0][:-1]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

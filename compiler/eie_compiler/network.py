@@ -157,6 +157,10 @@ class CompressedNetwork:
             raise NetworkError(f"layer {self.layers[0].name!r}: shape must have "
                                f"{self.patches.n_inputs} columns, one for each element of a patch, "
                                f"not {self.layers[0].n_cols}")
+        if self.patches is not None and self.layers[-1].n_rows % self.patches.pixels:
+            raise NetworkError(f"layer {self.layers[-1].name!r}: shape must have as many rows for "
+                               f"each of {self.patches.pixels} pixels of a patch, not "
+                               f"{self.layers[-1].n_rows} rows")
         if self.preprocessing is not None and \
                 len(self.preprocessing.scale) != self.layers[0].n_cols:
             raise NetworkError(f"preprocessing must have {self.layers[0].n_cols} elements, one for "

@@ -7,10 +7,10 @@ static void cut(const struct eie_patches *patches, uint32_t number, const int32_
     const int top = (int)number / patches->across * patches->stride[0] - patches->padding[0];
     const int left = (int)number % patches->across * patches->stride[1] - patches->padding[1];
     for (int channel = 0; channel < patches->channels; channel++)
-        for (int row = 0; row < patches->kernel[0]; row++)
-            for (int column = 0; column < patches->kernel[1]; column++) {
-                const int y = top + row * patches->dilation[0];
-                const int x = left + column * patches->dilation[1];
+        for (int row = 0; row < patches->n_rows; row++)
+            for (int column = 0; column < patches->n_columns; column++) {
+                const int y = top + row * patches->row_step;
+                const int x = left + patches->columns[column];
                 const bool inside = y >= 0 && y < patches->height && x >= 0 && x < patches->width;
                 *vector++ = inside
                     ? image[(channel * patches->height + y) * patches->width + x] : 0;
@@ -29,7 +29,20 @@ static enum eie_status submit(struct eie_execution *execution, const struct eie_
     return eie_submit(execution->eie, vector);      /* which leaves the vector free */
 }
 
-/* Take the results of the vector of this number: pixels of an image have one in each channel. */
+/* Place the results of a patch: each of its pixels has one in each channel. */
+static void place(const struct eie_patches *patches, uint32_t number, const int32_t *vector,
+                  uint32_t n_rows, int32_t *image)
+{
+    const uint32_t n_channels = n_rows / patches->pixels, *result = patches->result;
+    const uint32_t y = number / (uint32_t)patches->across;
+    const uint32_t left = number % (uint32_t)patches->across * patches->pixels;
+    for (uint32_t x = left; x < left + patches->pixels && x < result[1]; x++)
+        for (uint32_t channel = 0; channel < n_channels; channel++)
+            image[(channel * result[0] + y) * result[1] + x] =
+                vector[(x - left) * n_channels + channel];
+}
+
+/* Take the results of the vector of this number. */
 static enum eie_status collect(struct eie_execution *execution, const struct eie_step *step,
                                uint32_t number)
 {
@@ -40,8 +53,8 @@ static enum eie_status collect(struct eie_execution *execution, const struct eie
         return eie_collect(execution->eie, tensor + number * n_rows);
     int32_t *vector = execution->arena + step->operands[1];
     const enum eie_status status = eie_collect(execution->eie, vector);
-    for (uint32_t row = 0; status == EIE_OK && row < n_rows; row++)
-        tensor[row * layers->count + number] = vector[row];
+    if (status == EIE_OK)
+        place(layers->patches, number, vector, n_rows, tensor);
     return status;
 }
 

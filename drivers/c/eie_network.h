@@ -17,12 +17,18 @@ extern "C" {
 enum { EIE_LOOPS = 4 };     /* most loops inside each other */
 
 /* Patches of an image (channels, height, width), row by row; their elements by channel, row, column.
- */
+   A patch computes neighbouring pixels of a row of the result, one after another; of the last patch
+   in a row, there may be surplus ones. */
 struct eie_patches {
     int channels, height, width;
-    int kernel[2], stride[2], dilation[2];  /* along height and width */
+    int n_rows, n_columns;                  /* of a patch in each channel */
+    int row_step;                           /* rows of the image from one row of a patch to the next */
+    const int *columns;                     /* columns of the image, from the first of a patch */
+    int stride[2];                          /* from patch to patch, along height and width */
     int padding[2];                         /* rows above and columns before the image */
     int across;                             /* patches in a row */
+    uint32_t pixels;                        /* of a patch */
+    uint32_t result[2];                     /* height and width of the result */
 };
 
 /* One inference for each vector or patch. */

@@ -88,6 +88,17 @@ def test_patches_that_are_not_what_the_first_layer_reads_are_refused():
         CompressedNetwork(network.layers, 8, 4, Patches((3, 5, 5)))
 
 
+def test_pixels_of_a_patch_have_the_same_number_of_results():
+    layers, patches = random_network(np.random.default_rng(0), [9, 4, 3]).layers, Patches((3, 5, 5))
+    strips = Patches((3, 5, 5), pixels=3)
+    assert CompressedNetwork(layers, 8, 4, strips).patches == strips
+    with pytest.raises(NetworkError, match="^layer 'fc1': shape must have as many rows for each of "
+                                           "3 pixels of a patch, not 4 rows$"):
+        CompressedNetwork(layers[:1], 8, 4, strips)
+    with pytest.raises(NetworkError, match="^layer 'fc1': shape must have 3 columns"):
+        CompressedNetwork(layers, 8, 4, patches)
+
+
 @pytest.mark.parametrize("changes, message", [
     ({"input_frac": -65}, "input_frac must be an integer from -64 to 64, not -65"),
     ({"v_width": 9}, "v_width must be an integer from 2 to 8, not 9"),

@@ -50,6 +50,32 @@ def test_a_matrix_times_patches_is_a_convolution(options):
     np.testing.assert_array_equal(patches.join(cut @ weight.reshape(4, -1).T), expected)
 
 
+@pytest.mark.parametrize("options", [
+    {},
+    {"kernel": (3, 3), "padding": (1, 1, 1, 1)},
+    {"kernel": (2, 3), "stride": (2, 2), "padding": (0, 2, 0, 1)},
+    {"kernel": (2, 2), "dilation": (2, 3)},
+    {"kernel": (1, 2), "stride": (1, 2), "dilation": (1, 4), "padding": (0, 2, 0, 1)},
+    {"kernel": (3, 1), "stride": (3, 3)},
+])
+@pytest.mark.parametrize("pixels", [2, 3])
+def test_a_strip_has_the_patches_of_its_pixels(options, pixels):
+    single, strips = Patches(SHAPE, **options), Patches(SHAPE, **options, pixels=pixels)
+    height, width = single.output_shape
+    images = np.random.default_rng(62).integers(1, 50, (2, *SHAPE))
+    cut = strips.cut(images)
+    assert cut.shape == (2 * strips.n_patches, strips.n_inputs)
+    lines = cut.reshape(len(cut), SHAPE[0], strips.kernel[0], -1)
+    places = np.searchsorted(strips.columns, strips.kernel_columns)
+    found = lines[..., places].transpose(0, 3, 1, 2, 4).reshape(2, height, -1, single.n_inputs)
+    assert found.shape[2] >= width
+    np.testing.assert_array_equal(found[:, :, :width].reshape(-1, single.n_inputs),
+                                  single.cut(images))
+    # Results of a surplus pixel are dropped.
+    np.testing.assert_array_equal(
+        strips.join(found.reshape(len(cut), -1)), single.join(single.cut(images)))
+
+
 def test_patches_of_one_pixel_are_the_pixels():
     images = np.arange(24.0).reshape(1, 2, 3, 4)
     patches = Patches((2, 3, 4))
@@ -58,6 +84,10 @@ def test_patches_of_one_pixel_are_the_pixels():
 
 
 @pytest.mark.parametrize("options, message", [
+    ({"kernel": (3, 3), "pixels": 7},
+     "pixels must be an integer from 1 to 6, the width of the result, not 7"),
+    ({"pixels": 2.0},
+     "pixels must be an integer from 1 to 8, the width of the result, not 2.0"),
     ({"shape": (3, 9)}, "shape must be 3 integers of 1 or more, not (3, 9)"),
     ({"shape": [3, 9, 8]}, "shape must be 3 integers of 1 or more, not [3, 9, 8]"),
     ({"shape": (3, 0, 8)}, "shape must be 3 integers of 1 or more, not (3, 0, 8)"),

@@ -35,7 +35,7 @@ from .manifest_folder import (
     replaced,
     write_manifest,
 )
-from .stored_network import parse_patches
+from .stored_network import parse_patches, store_patches
 from .untrusted_npz import ArchiveError, read_arrays
 
 __all__ = ["StoredBuild", "read_build", "write_build", "write_images"]
@@ -135,7 +135,7 @@ def _write(folder: Path, build: StoredBuild) -> None:
     write_manifest(folder, _KIND, build.config, {
         "vectors": {key: {"name": vector.name, "base_word": vector.base_word,
                           "frac": vector.frac} for key, vector in vectors.items()},
-        "patches": build.patches and dataclasses.asdict(build.patches),
+        "patches": store_patches(build.patches),
         **({"preprocessing": True} if build.preprocessing is not None else {}),
         **({"nonnegative_inputs": True} if build.nonnegative_inputs else {}),
         **({"first_descriptor": build.first_descriptor} if build.first_descriptor else {}),

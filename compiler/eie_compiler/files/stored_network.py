@@ -17,7 +17,8 @@ from .json_file import check_fields
 from .run_length import MAX_RUN_WIDTH, Entries, RunError, from_entries, to_entries
 
 __all__ = ["NETWORK_FIELDS", "OPTIONAL_FIELDS", "DataReader", "StoredLayer", "parse_network",
-           "parse_numbers", "parse_patches", "store_layers", "store_network", "store_numbers"]
+           "parse_numbers", "parse_patches", "store_layers", "store_network", "store_numbers",
+           "store_patches"]
 
 #: Fields of a network and their types in JSON.
 NETWORK_FIELDS = {"v_width": int, "input_frac": int, "patches": (dict, NoneType), "layers": list}
@@ -28,7 +29,8 @@ _PREPROCESSING_FIELDS = {"offset": str, "scale": str}
 _LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "codebook": str,
                  "bias": str, "run_width": int, "entries": int, "codes": dict, "runs": dict}
 _STREAM_FIELDS = {"bits": int, "lengths": list}
-_PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)}
+_PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)
+                   if field.name != "pixels"}
 
 _FLOATS = {"float32": "<f4", "float64": "<f8"}
 
@@ -66,7 +68,7 @@ def store_network(network: CompressedNetwork) -> tuple[dict[str, Any], bytes]:
     """Encode a network; return its JSON object and its data."""
     layers = store_layers(network)
     header = {"v_width": network.v_width, "input_frac": network.input_frac,
-              "patches": network.patches and dataclasses.asdict(network.patches),
+              "patches": store_patches(network.patches),
               "layers": [layer.header for layer in layers]}
     data = b"".join(part for layer in layers for part in layer.parts)
     if network.preprocessing is not None:
@@ -80,6 +82,14 @@ def store_network(network: CompressedNetwork) -> tuple[dict[str, Any], bytes]:
         if getattr(network, name) is not None:
             header[name] = getattr(network, name)
     return header, data
+
+
+def store_patches(patches: Patches | None) -> dict[str, Any] | None:
+    """Encode patches as a JSON object; `pixels` is present only if it is not 1."""
+    if patches is None:
+        return None
+    fields = dataclasses.asdict(patches)
+    return {name: value for name, value in fields.items() if name != "pixels" or value != 1}
 
 
 def _store_layer(layer: Layer, v_width: int) -> StoredLayer:
@@ -196,9 +206,11 @@ def parse_patches(fields: Any) -> Patches | None:
     JsonError, PatchError
         If a field is missing, unknown or invalid.
     """
-    return None if fields is None else Patches(**{
-        name: tuple(numbers)
-        for name, numbers in check_fields("patches", fields, _PATCHES_FIELDS).items()})
+    if fields is None:
+        return None
+    checked = check_fields("patches", fields, _PATCHES_FIELDS, {"pixels": int})
+    return Patches(**{name: tuple(checked[name]) for name in _PATCHES_FIELDS},
+                   pixels=checked.get("pixels", 1))
 
 
 def _parse_patches(header: dict[str, Any]) -> Patches | None:

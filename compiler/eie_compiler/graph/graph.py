@@ -104,7 +104,7 @@ class Node:
         if patches is not None:
             if shape != patches.shape:
                 raise GraphError(f"operand must have shape {patches.shape}, not {shape}")
-            return layers[-1].n_rows, *patches.output_shape
+            return layers[-1].n_rows // patches.pixels, *patches.output_shape
         if not shape or shape[-1] != layers[0].n_cols:
             raise GraphError(f"operand must be vectors of {layers[0].n_cols}, not of shape {shape}")
         return *shape[:-1], layers[-1].n_rows

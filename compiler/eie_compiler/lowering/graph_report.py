@@ -1,6 +1,8 @@
 """Reports of builds of graphs: where each node is computed, and its work, as plain JSON."""
 
+import dataclasses
 import math
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,11 +55,24 @@ def _describe_program(use: NodeUse, programs: Mapping[str, Build], loads: list[i
     network = use.node.computation
     if not isinstance(network, CompressedNetwork):
         return {}
-    build, vectors = programs[use.path], count_vectors(use)
-    weights = build.report["total"]["nonzeros"]
+    build, vectors, patches = programs[use.path], count_vectors(use), network.patches
+    pixels = patches.pixels if patches else 1
+    # Work is that of the network, as often as it has results: a strip may have surplus pixels.
+    results = use.times * math.prod(patches.output_shape) if patches else vectors
+    weights, sizes = build.report["total"]["nonzeros"] // pixels, _sizes(network)
     return {"where": "accelerator", "load": loads.index(id(build.images)), "vectors": vectors,
-            "weights": weights, "weight_bits": network.v_width, "macs": vectors * weights,
-            "dense_macs": vectors * sum(layer.n_rows * layer.n_cols for layer in network.layers)}
+            "pixels": pixels, "weights": weights, "weight_bits": network.v_width,
+            "macs": results * weights,
+            "dense_macs": results * sum(map(operator.mul, sizes, sizes[1:]))}
+
+
+def _sizes(network: CompressedNetwork) -> list[int]:
+    """Inputs, and rows of each layer, for one pixel."""
+    patches = network.patches
+    if patches is None:
+        return [network.layers[0].n_cols, *(layer.n_rows for layer in network.layers)]
+    return [dataclasses.replace(patches, pixels=1).n_inputs,
+            *(layer.n_rows // patches.pixels for layer in network.layers)]
 
 
 def _name(use: NodeUse) -> str:
@@ -66,11 +81,11 @@ def _name(use: NodeUse) -> str:
     if isinstance(computation, Scan):
         return f"scan of {use.operands[0][0]} steps{', reversed' if computation.reverse else ''}"
     if isinstance(computation, CompressedNetwork):
-        sizes = " → ".join(str(layer.n_rows) for layer in computation.layers)
         patches = computation.patches
         what = f"convolution {patches.kernel[0]} × {patches.kernel[1]}" if patches else \
             "fully connected"
-        return f"{what}, {computation.layers[0].n_cols} → {sizes}"
+        strips = f", strips of {patches.pixels}" if patches and patches.pixels > 1 else ""
+        return f"{what}, {' → '.join(map(str, _sizes(computation)))}{strips}"
     return type(computation).__name__
 
 

@@ -92,9 +92,10 @@ def _patches(build: Build) -> str:
     if build.patches is None:
         return ""
     patches, (down, across) = build.patches, build.patches.output_shape
-    return (f"\n   A convolution: an inference is one of the {down} × {across} pixels of a result. "
-            f"Its input is the\n   patch of the image under it, {patches.shape[0]} channels × "
-            f"{patches.kernel[0]} rows × {patches.kernel[1]} columns.")
+    pixels = f"{patches.pixels} neighbours" if patches.pixels > 1 else "one"
+    return (f"\n   A convolution: an inference is {pixels} of the {down} × {across} pixels of a "
+            f"result. Its input is the\n   patch of the image under it, {patches.shape[0]} "
+            f"channels × {patches.kernel[0]} rows × {len(patches.columns)} columns.")
 
 
 def _source(build: Build, name: str) -> str:

@@ -118,11 +118,20 @@ def _source(build: GraphBuild, steps: Steps, name: str) -> Iterator[str]:
 
 
 def _patches(patches: Patches, name: str) -> str:
-    pairs = (patches.kernel, patches.stride, patches.dilation, patches.padding[:2])
-    numbers = ", ".join(f"{{{', '.join(map(str, pair))}}}" for pair in pairs)
-    shape = ", ".join(map(str, patches.shape))
-    return (f"static const struct eie_patches {name} = {{\n"
-            f"    {shape}, {numbers}, {patches.output_shape[1]},\n}};\n")
+    columns = ", ".join(map(str, patches.columns))
+    return f"static const int {name}_columns[] = {{{columns}}};\n" + structure(
+        "static const struct eie_patches", name, {
+            **dict(zip(("channels", "height", "width"), patches.shape)),
+            "n_rows": patches.kernel[0], "n_columns": len(patches.columns),
+            "row_step": patches.dilation[0], "columns": f"{name}_columns",
+            "stride": _pair(patches.stride[0], patches.stride[1] * patches.pixels),
+            "padding": _pair(*patches.padding[:2]),
+            "across": patches.n_patches // patches.output_shape[0],
+            "pixels": patches.pixels, "result": _pair(*patches.output_shape)})
+
+
+def _pair(*numbers: int) -> str:
+    return f"{{{', '.join(map(str, numbers))}}}"
 
 
 def _scalings(scaling: Scaling, name: str) -> str:

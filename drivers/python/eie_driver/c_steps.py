@@ -139,10 +139,12 @@ class Steps:
                     result: Operand) -> None:
         n_inputs, n_outputs = network.layers[0].n_cols, network.layers[-1].n_rows
         name, patches = self._objects[path], "NULL"
+        count = result.size // n_outputs
         if network.patches is not None:
             patches, shape = f"&{name}_patches", (max(n_inputs, n_outputs),)
             operands = [*operands, Operand(self._make(shape), shape)]
-        layers = f".layers = {{&{name}, {patches}, {result.size // n_outputs}}}"
+            count = network.patches.n_patches
+        layers = f".layers = {{&{name}, {patches}, {count}}}"
         self._add(path, Step("layers", layers, operands, result))
 
     def _add_scan(self, scope: _Scope, node: Node, scan: Scan, operands: list[Operand]) -> Operand:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from eie_compiler.files.network_file import read_network, write_network
+from eie_compiler.lowering.strips import make_strips
 from eie_compiler.network import CompressedNetwork, NetworkError
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
@@ -93,8 +94,10 @@ def test_numbers_are_exact(tmp_path, value):
 def test_patches_are_kept(tmp_path):
     layers = random_network(np.random.default_rng(0), [12, 3]).layers
     patches = Patches((3, 5, 7), kernel=(2, 2), stride=(1, 2), padding=(0, 1, 2, 3))
-    write_network(tmp_path / "net.npz", CompressedNetwork(layers, 8, 4, patches))
-    assert read_network(tmp_path / "net.npz").patches == patches
+    network = CompressedNetwork(layers, 8, 4, patches)
+    for stored in (network, make_strips(network, 3)):
+        write_network(tmp_path / "net.npz", stored)
+        assert read_network(tmp_path / "net.npz").patches == stored.patches
 
 
 def test_columns_after_the_last_weight_are_kept(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.graph_report import describe_graph
+from eie_compiler.lowering.strips import set_strips
 from eie_hdl.config import PRESETS
 from support.graphs import recurrent_network, residual_network
 
@@ -29,6 +30,17 @@ def test_work_of_convolutions_is_counted_for_each_pixel():
     assert nodes["sum"]["host_operations"] == nodes["mean"]["host_operations"] == 36
     assert total["accelerator_share"] == total["macs"] / (total["macs"] + total["host_operations"])
     assert total["programs"] == 3
+
+
+def test_work_of_strips_is_that_of_their_pixels():
+    graph = residual_network(TINY)
+    plain, total = nodes_of(graph)
+    nodes, of_strips = nodes_of(set_strips(graph, {"conv1": 4, "conv2": 2}))
+    assert nodes["conv1"]["operation"] == "convolution 3 × 3, 18 → 4, strips of 4"
+    assert [nodes[name]["pixels"] for name in ("conv1", "conv2", "fc")] == [4, 2, 1]
+    assert nodes["conv1"]["vectors"] == 6 * 2 and nodes["conv2"]["vectors"] == 3 * 2
+    for name in ("weights", "macs", "dense_macs"):
+        assert nodes["conv1"][name] == plain["conv1"][name] and of_strips[name] == total[name]
 
 
 def test_work_of_a_scan_is_counted_for_each_step():

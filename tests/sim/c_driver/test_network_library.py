@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from eie_compiler.graph.execution import Execution
+from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.strips import set_strips
+from eie_compiler.patches import Patches
 from eie_driver.c_steps import Steps
 from eie_hdl.config import EIEConfig
 from eie_sim.c_driver.network_library import CNetwork, compile_network_library
 from eie_sim.inference import infer
-from support.c_graphs import every_operation, nested_scans, sequence_lstm
+from support.c_graphs import every_operation, layers, nested_scans, sequence_lstm
 from support.graphs import recurrent_network
 
 CONFIG = EIEConfig(n_pe=2)
@@ -77,6 +80,20 @@ def test_a_sequence_of_which_the_last_step_is_read_takes_the_words_of_one(tmp_pa
         build, tensors)[0]["vector"][0].tolist()
     whole = compile_graph(dataclasses.replace(graph, outputs=("vector", "lstm")), CONFIG)
     assert len(network.arena) + 2 * (50 - 1) == Steps(whole.graph, whole.programs, "").arena_words
+
+
+def test_strips_have_the_results_of_single_pixels(tmp_path):
+    # The columns of a strip, 0, 1, 3 and 4, are not evenly spaced, and 5 strips have 9 pixels.
+    patches = Patches((2, 5, 9), (2, 2), stride=(2, 1), dilation=(1, 3), padding=(1, 1, 0, 2))
+    graph = Graph({"image": patches.shape}, (Node("conv", layers(
+        np.random.default_rng(1), [patches.n_inputs, 4, 3], 8, 8, patches=patches), ("image",)),),
+        ("conv",), {"image": 8, "conv": 8})
+    build, network = make(set_strips(graph, {"conv": 2}), tmp_path)
+    tensors = draw(build, 1)
+    computed, _ = expected(compile_graph(graph, CONFIG), tensors)
+    status, outputs = network.run(tensors)
+    assert status == OK
+    assert outputs["conv"].tolist() == computed["conv"][0].tolist()
 
 
 def test_states_are_kept_between_the_parts_of_a_sequence(tmp_path):

@@ -1,0 +1,120 @@
+"""Strips of convolutions: neighbouring pixels of a result as one matrix-vector product.
+
+A convolution with few rows leaves most PEs idle, and each pixel has cycles that do not depend on
+its work. A strip has the rows of several pixels; inputs that their kernels share are sent once.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from ..errors import CompileError
+from ..graph.graph import Computation, Graph, Node, Scan
+from ..network import CompressedNetwork, Layer
+from ..patches import PatchError, Patches
+
+__all__ = ["make_strips", "set_strips"]
+
+
+def make_strips(network: CompressedNetwork, n_pixels: int) -> CompressedNetwork:
+    """Make the network that computes several pixels of a convolution at a time.
+
+    The matrix of the first layer has a copy of its rows for each pixel, at the columns of the patch
+    that are the pixel's; those of the other layers are block-diagonal. Results are the same, bit
+    for bit: rows are copies, thus the bounds of their sums and the formats stay the same.
+
+    Parameters
+    ----------
+    network : :class:`~..network.CompressedNetwork`
+        Convolution, whose patches are of one pixel.
+    n_pixels : :class:`int`
+        Pixels of a strip, neighbours in a row of the result; at most its width.
+
+    Raises
+    ------
+    CompileError
+        If the network is no convolution, has strips already, or has preprocessing.
+    PatchError
+        If `n_pixels` is out of range, or the patches of an image become too large.
+    """
+    if network.patches is None:
+        raise CompileError("strips must be of a convolution, not of fully connected layers")
+    if network.patches.pixels > 1:
+        raise CompileError("strips must be of single pixels, not of strips")
+    if network.preprocessing is not None:
+        raise CompileError("strips must be of a network without preprocessing, which is of the "
+                           "elements of a patch: remove it, or use no strips")
+    patches = dataclasses.replace(network.patches, pixels=n_pixels)
+    first, *others = network.layers
+    layers = (_repeat(first, _pixel_columns(patches), patches.n_inputs),
+              *(_repeat(layer, np.arange(n_pixels * layer.n_cols).reshape(n_pixels, -1),
+                        n_pixels * layer.n_cols) for layer in others))
+    return dataclasses.replace(network, layers=layers, patches=patches)
+
+
+def _pixel_columns(patches: Patches) -> NDArray[np.int64]:
+    """Find the elements of a patch that each pixel reads, in the order of a patch of one pixel.
+
+    Returns
+    -------
+    int64 (pixels, channels · kernel height · kernel width)
+    """
+    columns = patches.columns
+    places = np.searchsorted(columns, patches.kernel_columns)
+    lines = np.arange(patches.shape[0] * patches.kernel[0]) * len(columns)
+    return (lines[:, np.newaxis] + places[:, np.newaxis]).reshape(patches.pixels, -1)
+
+
+def _repeat(layer: Layer, columns: NDArray[np.int64], n_cols: int) -> Layer:
+    """Repeat the rows of a layer for each pixel, with weights at its columns (pixels, n_cols)."""
+    n_pixels, codes = len(columns), layer.codes.tocoo()
+    rows = np.arange(n_pixels)[:, np.newaxis] * layer.n_rows + codes.coords[0]
+    repeated = csc_array((np.tile(codes.data, n_pixels),
+                          (rows.ravel(), columns[:, codes.coords[1]].ravel())),
+                         shape=(n_pixels * layer.n_rows, n_cols))
+    repeated.sort_indices()
+    return dataclasses.replace(layer, codes=repeated, bias=np.tile(layer.bias, n_pixels))
+
+
+def set_strips(graph: Graph, strips: Mapping[str, int]) -> Graph:
+    """Make strips of nodes of a compressed network.
+
+    Parameters
+    ----------
+    strips : mapping of :class:`str` to :class:`int`
+        Pixels of a strip, by the path of the node; other nodes stay as they are.
+
+    Raises
+    ------
+    CompileError
+        If a path is of no node of layers, or :func:`make_strips` raises; the message names the
+        node.
+    """
+    layers = {path for path, node in graph.walk()
+              if isinstance(node.computation, CompressedNetwork)}
+    if others := sorted(set(strips) - layers):
+        raise CompileError(f"strips must be of nodes of layers, not of {others[0]!r}")
+    return _set_strips(graph, strips, "")
+
+
+def _set_strips(graph: Graph, strips: Mapping[str, int], prefix: str) -> Graph:
+    return dataclasses.replace(graph, nodes=tuple(
+        dataclasses.replace(node, computation=_change(node, strips, prefix + node.name))
+        for node in graph.nodes))
+
+
+def _change(node: Node, strips: Mapping[str, int], path: str) -> Computation:
+    computation = node.computation
+    if isinstance(computation, Scan):
+        return dataclasses.replace(computation,
+                                   body=_set_strips(computation.body, strips, f"{path}/"))
+    if path not in strips:
+        return computation
+    assert isinstance(computation, CompressedNetwork)
+    try:
+        return make_strips(computation, strips[path])
+    except (CompileError, PatchError) as error:
+        raise CompileError(f"node {path!r}: {error}") from error
