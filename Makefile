@@ -12,6 +12,11 @@ BLOCKS ?= fast
 MNIST     ?= $(firstword $(wildcard mnist.npz ../shared/data/mnist.npz))
 PUBLISHED ?= $(firstword $(wildcard lenet300100_pruned.npz ../shared/data/lenet300100_pruned.npz))
 
+SQUEEZENET ?= $(firstword $(wildcard squeezenet ../shared/data/squeezenet))
+KWS        ?= $(firstword $(wildcard kws ../shared/data/kws))
+SILERO     ?= $(wildcard silero_vad_16k_op15.onnx)
+TRAINED    ?= $(wildcard $(BUILD)/convolutional)
+
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -88,6 +93,21 @@ bench-peers: ## the same networks on NNgen, a processor core and this machine; M
 	$(VENV)-peers/bin/eie bench peers $(PUBLISHED:%=--published %) $(MNIST:%=--mnist %) --seed $(SEED) \
 	    -o $(BUILD)/bench-peers
 
+squeezenet: $(VENV)/.bench ## the published SqueezeNet, one picture in Verilog; SQUEEZENET=folder
+	@test -d "$(SQUEEZENET)" || { echo "SQUEEZENET must be a folder, not '$(SQUEEZENET)':" \
+	    "docs/networks.md describes it" >&2; exit 2; }
+	$(BIN)/eie bench networks --squeezenet $(SQUEEZENET) -o $(BUILD)/squeezenet
+
+networks: $(VENV)/.dev ## probes of all forms of networks, LeNet-5, a residual network and an LSTM in Verilog; TRAINED=folder MNIST=file KWS=folder
+	$(BIN)/python scripts/write-probes.py $(BUILD)/probes
+	$(BIN)/eie bench networks --quick --probes $(BUILD)/probes $(KWS:%=--kws %) \
+	    $(TRAINED:%=--trained %) $(MNIST:%=--mnist %) -o $(BUILD)/networks
+
+networks-all: $(VENV)/.dev ## every row of docs/networks.md; the same, and SQUEEZENET=folder SILERO=file
+	$(BIN)/python scripts/write-probes.py $(BUILD)/probes
+	$(BIN)/eie bench networks --probes $(BUILD)/probes $(SQUEEZENET:%=--squeezenet %) $(KWS:%=--kws %) \
+	    $(SILERO:%=--silero %) $(TRAINED:%=--trained %) $(MNIST:%=--mnist %) -o $(BUILD)/networks-all
+
 registers: $(VENV)/.dev ## the registers as C header and reference
 	$(BIN)/eie registers -o $(BUILD)/registers
 	cp $(BUILD)/registers/eie_registers.h drivers/c
@@ -158,6 +178,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore registers waves pictures doctor \
+    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all registers waves \
+    pictures doctor \
     train lenet dsd magika pipelines \
     have-mnist have-published venv clean

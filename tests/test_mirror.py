@@ -101,7 +101,8 @@ COVERED = {
     **{f"eie_cli.bench.{name}": (f"benchmarks/{file}", "prints the measurements of that file")
        for name, file in {"compile": "test_compile.py",
                           "end_to_end": "test_end_to_end.py", "host": "test_host.py",
-                          "layers": "paper/test_run.py", "peers": "peers/test_run.py",
+                          "layers": "paper/test_run.py", "networks": "networks/test_measure.py",
+                          "peers": "peers/test_run.py",
                           "sharing": "test_sharing.py",
                           "simulation": "test_simulation.py"}.items()},
 }

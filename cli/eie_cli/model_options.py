@@ -10,7 +10,8 @@ from .options import FILE, numbers
 __all__ = ["model_options"]
 
 #: Parameters of :func:`eie_compiler.frontends.read_model`.
-_NAMES = ("first", "last", "layers", "relu", "ignore", "image", "shapes")
+_NAMES = ("first", "last", "layers", "relu", "ignore", "image", "shapes",
+          "topology")
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,6 +34,9 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--shapes", type=FILE, metavar="FILE",
                   help="File with the layers of a Deep Compression stream, which does not name "
                        "them.")
+    @click.option("--topology", type=FILE, metavar="FILE.json",
+                  help="File with the layers of a Deep Compression stream and their operands, of a "
+                       "network that is no chain.")
     def with_model(*arguments: Any, **options: Any) -> None:
         reading = {name: options.pop(name) or None for name in _NAMES}
         if reading["relu"] and len(reading["relu"]) == 1:

@@ -10,10 +10,11 @@ import click
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 from eie_hdl.files import protecting
 
-__all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Command",
-           "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options", "command",
-           "labels_option", "machine_options", "numbers", "pes_option", "published_option",
-           "renamed_option", "simulator_option", "simulators_option", "task_option"]
+__all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDER", "OUTPUT_FILE",
+           "Command", "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options",
+           "command", "labels_option", "machine_options", "numbers", "pes_option",
+           "published_option", "renamed_option", "simulator_option", "simulators_option",
+           "task_option"]
 
 
 class Input(click.Path):
@@ -37,6 +38,7 @@ class _Build(Input):
 FILE = Input(exists=True, dir_okay=False, path_type=Path)
 BUILD = _Build(exists=True, file_okay=False, path_type=Path)
 FILE_OR_FOLDER = Input(exists=True, path_type=Path)
+INPUT_FOLDER = Input(exists=True, file_okay=False, path_type=Path)
 OUTPUT_FILE = Output(dir_okay=False, path_type=Path)
 FOLDER = Output(file_okay=False, path_type=Path)
 #: A file that is revised.

@@ -7,6 +7,7 @@ from .compile import compile_command
 from .end_to_end import end_to_end_command
 from .host import host_command
 from .layers import layers_command
+from .networks import networks_command
 from .peers import peers_command
 from .sharing import sharing_command
 from .simulation import simulation_command
@@ -23,5 +24,6 @@ def bench_group() -> None:
 
 
 for command in (layers_command, host_command, simulation_command, compile_command,
-                sharing_command, end_to_end_command, peers_command, c_driver_command):
+                sharing_command, end_to_end_command, networks_command, peers_command,
+                c_driver_command):
     bench_group.add_command(command)

@@ -27,6 +27,7 @@ KINDS = {
     ".pth": ("pytorch_files", "read_state_dict", _NAMED),
 }
 _STREAM = ("stream", "read_stream", ("layers", "relu", "image", "shapes"))
+_TOPOLOGY = ("topology", "read_topology", ("topology",))
 
 #: Suffix of a file that is not read -> what to do with it.
 _OTHERS = {
@@ -46,11 +47,12 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
                layers: Sequence[str] | None = None, relu: bool | Sequence[bool] | None = None,
                image: Sequence[int] | None = None, ignore: Sequence[str] | None = None,
                shapes: "Mapping[str, LayerShape] | str | Path | None" = None,
-               fold_batch_norm: bool | None = None) -> Model | Graph:
+               topology: str | Path | None = None, fold_batch_norm: bool | None = None
+               ) -> Model | Graph:
     """Read a model from a file, which is not trusted; docs/models.md lists the formats.
 
-    A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX only, is a
-    :class:`~..graph.graph.Graph`.
+    A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX or
+    with a topology, is a :class:`~..graph.graph.Graph`.
 
     Parameters
     ----------
@@ -70,6 +72,9 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         State dicts, safetensors and .npz: names of tensors that are not used, or of modules.
     shapes : mapping or path, optional
         Names and shapes of the layers; marks the file as a Deep Compression stream.
+    topology : path, optional
+        JSON file with all layers of a network and their operands; marks the file as its Deep
+        Compression stream.
     fold_batch_norm : :class:`bool`, optional
         ONNX: false if the host computes the batch normalisations of a graph. By default, layers
         absorb them.
@@ -84,11 +89,12 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
     """
     given: dict[str, Any] = {"first": first, "last": last, "layers": layers, "relu": relu,
                              "image": image, "ignore": ignore, "shapes": shapes,
-                             "fold_batch_norm": fold_batch_norm}
+                             "topology": topology, "fold_batch_norm": fold_batch_norm}
     given = {name: value for name, value in given.items() if value is not None}
     with at(path):
         suffix = Path(path).suffix.lower()
-        kind = _STREAM if shapes is not None else KINDS.get(suffix)
+        kind = _TOPOLOGY if topology is not None else _STREAM if shapes is not None \
+            else KINDS.get(suffix)
         if Path(path).is_dir():
             raise FrontEndError("model must be a file, not a folder: `eie run` takes a build")
         if kind is None:

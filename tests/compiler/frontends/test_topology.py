@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.compression.compress import compress
-from eie_compiler.frontends import FrontEndError
+from eie_compiler.frontends import FrontEndError, read_model
 from eie_compiler.frontends.topology import read_topology
 from eie_compiler.graph.graph import evaluate_real
 from eie_compiler.graph.operations.arrangement import Concat, Reshape
@@ -75,6 +75,15 @@ def test_a_network_computes_what_pytorch_computes(read):
     expected = f.linear(f.linear(x, *weights["fc1"]).relu(), *weights["fc2"])
     assert graph.outputs == ("fc2",)
     np.testing.assert_allclose(evaluate_real(graph, {"data": images})["fc2"], expected, atol=1e-12)
+
+
+def test_a_topology_chooses_the_front_end(read, tmp_path):
+    expected = read(LAYERS)
+    graph = read_model(tmp_path / "net.bin", topology=tmp_path / "net.json")
+    assert graph.shapes == expected.shapes and graph.outputs == expected.outputs
+    with pytest.raises(FrontEndError, match="options for this format must be topology=, not "
+                                            "image="):
+        read_model(tmp_path / "net.bin", topology=tmp_path / "net.json", image=(3, 15, 14))
 
 
 def test_layers_that_alone_follow_others_are_of_one_node(read):

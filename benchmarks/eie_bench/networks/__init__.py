@@ -1,0 +1,1 @@
+"""Published networks and networks trained here, through the accelerator."""

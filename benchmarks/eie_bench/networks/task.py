@@ -1,0 +1,119 @@
+"""Networks to measure: a model with inputs, what is counted on them, and a machine."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.files.untrusted_npz import read_arrays
+from eie_compiler.frontends import read_model
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations.elementwise import Affine
+from eie_hdl.config import EIEConfig
+
+from ..sharing import DataError
+
+__all__ = ["MACHINE", "Floats", "Task", "read_fields", "read_graph"]
+
+Floats = NDArray[np.float64]
+
+#: Machine of all networks but SqueezeNet, so that one simulator for each width of codes suffices.
+MACHINE = EIEConfig(n_pe=16, spmat_depth=2048, ptr_depth=4096, act_depth=1024, n_codebooks=32,
+                    program_depth=256)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """A network and what is measured on it.
+
+    Parameters
+    ----------
+    name, source : :class:`str`
+        Name, and the origin of weights and data.
+    read : function
+        Reads the model. An error says why it cannot be run.
+    inputs : mapping of :class:`str` to float64 (n, ...)
+        Inputs by name.
+    calibration : mapping of :class:`str` to float64 (n, ...)
+        Inputs for which formats and shared weights are chosen.
+    v_widths : :class:`tuple` of :class:`int`
+        Widths of a code in bits.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        Machine, except `v_width`.
+    shared : mapping of :class:`int` to function
+        For a width, reads a model with shared weights, which was trained for it.
+    labels : int (n,), optional
+        Class of each input.
+    expected : float64 (m, n_outputs), optional
+        Results of another implementation for the first inputs.
+    n_verilog : :class:`int`
+        Number of inputs that also run in Verilog, the first ones.
+    batch : :class:`int`
+        Inputs that are computed at a time in software, which bounds memory.
+    remark : :class:`str`
+        What the calibration was, and what else a reader must know.
+    """
+
+    name: str
+    source: str
+    read: Callable[[], Graph]
+    inputs: Mapping[str, Floats]
+    calibration: Mapping[str, Floats]
+    v_widths: tuple[int, ...] = (8, 4)
+    config: EIEConfig = MACHINE
+    shared: Mapping[int, Callable[[], Graph]] = dataclasses.field(default_factory=dict)
+    labels: NDArray[Any] | None = None
+    expected: Floats | None = None
+    n_verilog: int = 1
+    batch: int = 128
+    remark: str = ""
+
+    def first(self, n: int) -> "Task":
+        """Return the task for the first `n` inputs, and for codes of 4 bits alone."""
+        return dataclasses.replace(
+            self, inputs={name: values[:n] for name, values in self.inputs.items()},
+            labels=None if self.labels is None else self.labels[:n],
+            expected=None if self.expected is None else self.expected[:n], v_widths=(4,))
+
+
+def read_fields(path: Path, *names: str) -> list[NDArray[Any]]:
+    """Read arrays of an .npz file.
+
+    Raises
+    ------
+    DataError
+        If one of them is missing.
+    ArchiveError
+        If the file is not an archive of plain arrays.
+    """
+    arrays = read_arrays(path)
+    if missing := [name for name in names if name not in arrays]:
+        raise DataError(f"{path} must contain {', '.join(names)}, but {missing[0]} is missing")
+    return [arrays[name] for name in names]
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a model; a chain becomes a graph of one node of layers, after its preprocessing.
+
+    Raises
+    ------
+    FrontEndError
+        If the model cannot be run.
+    """
+    model = read_model(path)
+    if isinstance(model, Graph):
+        return model
+    layers = dataclasses.replace(model, preprocessing=None)
+    shape = (model.layers[0].n_cols,) if model.patches is None else model.patches.shape
+    nodes, operand = [], "input"
+    if model.preprocessing is not None and model.patches is None:
+        offset, scale = model.preprocessing.offset, model.preprocessing.scale
+        nodes.append(Node("scaled", Affine(scale, -offset * scale), (operand,)))
+        operand = "scaled"
+    elif model.preprocessing is not None:
+        layers = model    # refused by the compression
+    return Graph({"input": shape}, (*nodes, Node("output", layers, (operand,))), ("output",),
+                 notes=model.notes)

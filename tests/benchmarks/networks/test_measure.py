@@ -1,0 +1,101 @@
+"""Rows of networks, by a small one; and the command `eie_cli.bench.networks`."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from eie_bench.networks import measure as module
+from eie_bench.networks.measure import measure, measure_all
+from eie_bench.networks.tables import headline, summarise
+from eie_cli.main import main
+from eie_compiler.frontends import FrontEndError
+from eie_compiler.graph.graph import evaluate_real
+
+
+def test_a_network_runs_in_floating_point_in_words_and_in_verilog(task, graph, verilator,
+                                                                  simulators):
+    steps = []
+    row = measure(task, cache=simulators, progress=steps.append)
+    real = evaluate_real(graph, task.inputs)["second"]
+    assert (row.n_inputs, row.n_matrices, row.n_weights, row.refusal) == (9, 2, 54, None)
+    assert row.real.accuracy == (real.argmax(axis=1) == task.labels).mean()
+    assert row.real.agreement == 1 and row.real.magnitude == np.abs(real).max()
+    assert 0 < row.words[4].error < 0.5 and row.words[4].saturated == 0
+    run = row.verilog[4]
+    assert (run.n_pe, run.inferences, run.vectors, run.differences, run.loads) == (2, 2, 4, 0, 1)
+    assert run.compared >= 2 * 9 and run.cycles > 0
+    assert steps == [f"small: {step}" for step in (
+        "in floating point", "compressing to 4 bits", "4 bits in machine arithmetic",
+        "4 bits in Verilog")]
+
+
+def test_results_of_another_implementation_are_compared(task, graph):
+    expected = evaluate_real(graph, task.inputs)["second"][:5] + 0.25
+    rows = list(measure_all([dataclasses.replace(task, expected=expected)], verilog=False))
+    assert rows[0].real.error == pytest.approx(0.25) and rows[0].verilog == {}
+
+
+def test_a_model_with_shared_weights_takes_the_place_of_compression(task, graph):
+    (row,) = measure_all([dataclasses.replace(task, shared={4: lambda: graph})], verilog=False)
+    (same,) = measure_all([task], verilog=False)
+    assert row == same
+
+
+def test_a_network_that_cannot_be_run_has_the_reason(task):
+    def refuse():
+        raise FrontEndError("net.onnx: no")
+
+    row = measure(dataclasses.replace(task, read=refuse))
+    assert row.refusal == "net.onnx: no" and row.verilog == {}
+    small = dataclasses.replace(task.config, act_depth=2)
+    row = measure(dataclasses.replace(task, config=small))
+    assert "act_depth" in row.refusal and row.words and not row.verilog
+
+
+@pytest.fixture
+def probe(tmp_path):
+    """Folder with a file in ONNX and its inputs."""
+    onnx = pytest.importorskip("onnx")
+    weights = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
+    value = onnx.helper.make_tensor_value_info
+    made = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])], "g",
+        [value("x", onnx.TensorProto.FLOAT, [None, 5])],
+        [value("y", onnx.TensorProto.FLOAT, [None, 3])],
+        [onnx.numpy_helper.from_array(weights, "w")])
+    folder = tmp_path / "probes"
+    folder.mkdir()
+    onnx.save(onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)]),
+              folder / "linear.onnx")
+    np.savez(folder / "linear.npz", input=np.eye(5, dtype=np.float32), expected=weights)
+    return folder
+
+
+def test_the_command_prints_the_verdict_and_writes_the_rows(probe, tmp_path):
+    arguments = ["bench", "networks", "--probes", str(probe), "--no-verilog", "-o",
+                 str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("networks: 0 of 1 run, 0 numbers compared, 0 differ\n")
+    content = json.loads((tmp_path / "out/networks.json").read_text())
+    assert content["rows"][0]["name"] == "linear" and content["rows"][0]["real"]["error"] < 1e-6
+    assert "| linear | 1 | 15 | 5 |" in (tmp_path / "out/networks.md").read_text()
+
+
+def test_the_exit_code_of_the_command_tells_of_differences(probe, tmp_path, monkeypatch, task):
+    row = module.Row("linear", "a test", "", 1, verilog={
+        4: module.Verilog(16, 1, 2, 30, 1, 100.0, 1, 0.5)})
+    monkeypatch.setattr(module, "measure_all", lambda tasks, **options: iter([row]))
+    result = CliRunner().invoke(main, ["bench", "networks", "--probes", str(probe), "-o",
+                                       str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert result.stdout.endswith(headline(summarise([row])) + "\n")
+    assert "1 of 1 run, 30 numbers compared, 1 differ" in result.stdout
+
+
+def test_the_command_needs_a_network():
+    result = CliRunner().invoke(main, ["bench", "networks"])
+    assert result.exit_code == 2 and "there must be --squeezenet, --kws" in result.output

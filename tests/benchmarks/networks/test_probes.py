@@ -1,0 +1,15 @@
+"""Tasks of a folder of small models."""
+
+import numpy as np
+
+from eie_bench.networks.probes import make_probes
+
+
+def test_each_model_gets_its_inputs_and_expected_results(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.onnx").write_bytes(b"")
+    np.savez(tmp_path / "a.npz", x=np.ones((2, 3), np.float32), expected=np.zeros((2, 1)))
+    np.savez(tmp_path / "b.npz", x=np.ones((4, 3), np.float32), y=np.ones((4, 1), np.float32))
+    first, second = make_probes(tmp_path)
+    assert (first.name, first.n_verilog, first.expected.shape) == ("a", 2, (2, 1))
+    assert list(second.inputs) == ["x", "y"] and second.expected is None

@@ -1,0 +1,37 @@
+"""Tables of networks."""
+
+from eie_bench.networks.measure import Row, Score, Verilog
+from eie_bench.networks.tables import format_rows, headline, markdown, summarise
+
+ROWS = [
+    Row("kws", "ARM", "calibrated on clips", 4890, None, 5, 22016,
+        Score(0.8885, 1.0, None, 1e-5, 30.0),
+        {8: Score(0.885, 0.99, None, 0.2, 30.0), 4: Score(0.8613, 0.95, None, 1.5, 30.0, 2)},
+        {8: Verilog(16, 20, 900, 1000, 0, 1234.4, 1, 2.0),
+         4: Verilog(16, 20, 900, 1000, 3, 999.6, 1, 2.0)}),
+    Row("pictures", "Deep Compression", "", 5, None, 26, 415921,
+        Score(None, 1.0, 1.0, 1.1e-5, 21.7), {8: Score(None, 1.0, 0.8, 0.0159, 21.7)}, {}),
+    Row("net", "a file", "", 3, "net.onnx: no"),
+]
+
+
+def test_cells_show_accuracy_or_the_largest_difference():
+    table = format_rows(summarise(ROWS))
+    assert table.rows == [
+        ("kws", "5", "22,016", "4,890", "88.85%", "88.50%", "86.13%", "20 / 20", "1,000 / 1,234",
+         "2,000", "3"),
+        ("pictures", "26", "415,921", "5", "± 1e-05", "top five 80%, ± 0.016 of 21.7", "–", "–",
+         "–", "–", "–"),
+        ("net", *["–"] * 9, "does not run")]
+
+
+def test_the_headline_counts_networks_and_numbers():
+    assert headline(summarise(ROWS)) == \
+        "networks: 1 of 3 run, 2,000 numbers compared, 3 differ"
+
+
+def test_markdown_lists_origins_and_reasons():
+    text = markdown(summarise([*ROWS, ROWS[1]]))
+    assert text.startswith("| network | matrices | weights | inputs | floating point |")
+    assert text.endswith("\n\n- kws: ARM; calibrated on clips.\n- pictures, pictures: Deep "
+                         "Compression.\n- net: a file; net.onnx: no.\n")
