@@ -21,9 +21,12 @@ from click.testing import CliRunner
 from scipy.sparse import csr_array, save_npz
 
 from eie_cli.main import main
+from eie_compiler.files.graph_file import write_graph
 from eie_compiler.files.manifest_folder import manifest_checksum
 from eie_compiler.files.network_file import read_network
+from eie_hdl.config import PRESETS
 from support import mutations
+from support.graphs import residual_network
 
 #: Limits of a case: processor time in seconds, and bytes beyond those of the process before.
 SECONDS, BYTES = 10, 1 << 30
@@ -173,15 +176,17 @@ def change_toml(rng, content):
 
 
 def change_build(rng, folder):
-    """Change the manifest, an image or the vectors of a build, and recompute its checksums."""
+    """Change the manifest, an image, or the vectors or network of a build, and recompute its
+    checksums.
+    """
     path = folder / "manifest.json"
     manifest = json.loads(path.read_bytes())
     kind = rng.random()
     if kind < 0.4:
-        name = "vectors.npz" if kind < 0.25 else rng.choice(sorted(manifest["files"]))
-        content = (folder / name).read_bytes()
-        content = change_npz(rng, content) if name == "vectors.npz" \
-            else _change_hex(rng, content)
+        archives = {"vectors.npz": change_npz, "network.npz": change_network}
+        name = rng.choice(sorted(set(archives) & set(manifest["files"]) if kind < 0.25
+                                 else manifest["files"]))
+        content = archives.get(name, _change_hex)(rng, (folder / name).read_bytes())
         (folder / name).write_bytes(content)
         manifest["files"][name] = hashlib.sha256(content).hexdigest()
     else:
@@ -225,6 +230,9 @@ KINDS = {
                            [["compress", "model.dc", "--shapes", "{}", "-o", "out/network.npz"]]),
     "network": ("network.npz", None, change_network,
                 [["compile", "{}", "--pes", "2", "-o", "out/build"], ["info", "{}"]]),
+    "network of a graph": ("graph.npz", None, change_network,
+                           [["compile", "{}", "--preset", "tiny", "-o", "out/build"],
+                            ["info", "{}"]]),
     "configuration": ("machine.toml", None, change_toml,
                       [["compile", "network.npz", "--config", "{}", "-o", "out/build"]]),
     "inputs": ("inputs.npy", None, change_npy, [RUN]),
@@ -233,6 +241,8 @@ KINDS = {
     "labels": ("labels.npy", None, change_npy, [[*RUN, "--labels", "{}"]]),
     "training data": ("data.npz", None, change_npz, [TRAIN]),
     "resealed build": ("build", None, change_build, [["info", "{}"], RUN]),
+    "resealed build of a graph": ("graph", None, change_build, [
+        ["info", "{}"], ["run", "{}", "--input", "images.npy", "-o", "out/run"]]),
 }
 
 
@@ -242,6 +252,8 @@ def originals(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("originals"), np.random.default_rng(1)
     np.savez(folder / "model.npz", **weights())
     stream(folder / "model.dc")
+    write_graph(folder / "graph.npz", residual_network(PRESETS["tiny"]))
+    np.save(folder / "images.npy", rng.normal(size=(1, 2, 6, 6)))
     np.save(folder / "inputs.npy", rng.normal(size=(4, 5)).astype(np.float32))
     np.save(folder / "calibration.npy", rng.normal(size=(9, 5)).astype(np.float32))
     np.save(folder / "labels.npy", rng.integers(0, 3, 4))
@@ -255,7 +267,8 @@ def originals(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for command in ([*COMPRESS[:1], "model.npz", "-o", "network.npz"],
-                        ["compile", "network.npz", "--pes", "2", "-o", "build"]):
+                        ["compile", "network.npz", "--pes", "2", "-o", "build"],
+                        ["compile", "graph.npz", "--preset", "tiny", "-o", "graph"]):
             assert CliRunner().invoke(main, command).exit_code == 0
     assert read_network(folder / "network.npz").layers
     return folder
