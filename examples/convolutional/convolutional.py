@@ -43,9 +43,9 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                               for block in (1, 2, 3) for number in (1, 2)},
                   "steps": 2, "epochs": 2, "rate": 1e-3, "decay": 0.01}),
     "shuffle": ({"epochs": 6, "rate": 4e-3, "decay": 0.1},
-                {"density": {f"unit{unit}.{part}.0": 0.5
+                {"density": {f"unit{unit}.{part}.0": 0.7
                              for unit in (1, 2, 3) for part in ("expand", "project")},
-                 "steps": 2, "epochs": 2, "rate": 1e-3, "decay": 0.01})}
+                 "steps": 1, "epochs": 3, "rate": 2e-3, "sharing_rate": 2e-3, "decay": 0.01})}
 
 #: Test images that run in Verilog.
 N_VERILOG = {"lenet5": 200, "residual": 20, "shuffle": 50}

@@ -1,5 +1,6 @@
 """Compression with retraining: prune in steps, train the shared weights, choose formats."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,9 +110,10 @@ def compress_with_retraining(
 def compress_module(
         module: nn.Module, shape: Sequence[int], data: Data, *,
         density: float | Mapping[str, float] = 1.0, v_width: int = 4, kmeans_init: str = "exact",
-        steps: int = 4, epochs: int = 5, rate: float = 1e-3, decay: float = 1e-2,
-        batch: int = 128, seed: int = 0, threads: int = 1, checkpoint: Path | None = None,
-        resume: bool = False, on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
+        steps: int = 4, epochs: int = 5, rate: float = 1e-3, sharing_rate: float | None = None,
+        decay: float = 1e-2, batch: int = 128, seed: int = 0, threads: int = 1,
+        checkpoint: Path | None = None, resume: bool = False,
+        on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
         progress: Callable[[str, int, int], None] = lambda step, done, total: None
         ) -> list[dict[str, Any]]:
     """Prune and share the weights of any PyTorch module in place, with retraining.
@@ -137,6 +139,9 @@ def compress_module(
         Matrices that are not named keep all weights.
     v_width, kmeans_init
         As for :func:`~..compression.compress.compress`.
+    sharing_rate : :class:`float`, optional
+        Learning rate of the shared values, by default a tenth of `rate`. Small networks need a
+        higher one, as k-means moves their few weights far.
     steps, epochs, rate, decay, batch, seed, threads, checkpoint, resume, on_epoch, progress
         As for :func:`compress_with_retraining`.
 
@@ -153,18 +158,22 @@ def compress_module(
         As for :func:`~.loop.train` and :func:`~.batch_norms.fold_batch_norms`; if the module has
         no such layers, or none of a given name.
     """
+    names = TorchModule(module, shape).names
+    if isinstance(density, Mapping):
+        if unknown := sorted(set(density) - set(names)):
+            raise TrainingError(f"density must be for {', '.join(names)}, not for "
+                                f"{', '.join(unknown)}")
+        shares = [density.get(name, 1.0) for name in names]
+    else:
+        shares = [density] * len(names)
+    sharing = sharing_stage(epochs, v_width=v_width, kmeans_init=kmeans_init, rate=rate)
+    if sharing_rate is not None:
+        sharing = dataclasses.replace(sharing, rate=sharing_rate)
+    stages = [*pruning_stages(steps if min(shares) < 1 else 0, epochs, shares, rate=rate,
+                              decay=decay, dropout=0), sharing]
+    # The module is changed only if all options are valid.
     fold_batch_norms(module, shape)
     wrapped = TorchModule(module, shape)
-    if isinstance(density, Mapping):
-        if unknown := sorted(set(density) - set(wrapped.names)):
-            raise TrainingError(f"density must be for {', '.join(wrapped.names)}, not for "
-                                f"{', '.join(unknown)}")
-        shares = [density.get(name, 1.0) for name in wrapped.names]
-    else:
-        shares = [density] * len(wrapped.names)
-    stages = [*pruning_stages(steps if min(shares) < 1 else 0, epochs, shares, rate=rate,
-                              decay=decay, dropout=0),
-              sharing_stage(epochs, v_width=v_width, kmeans_init=kmeans_init, rate=rate)]
     records = train(wrapped, data, stages, seed=seed, batch=batch, threads=threads,
                     checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
     wrapped.release()

@@ -77,11 +77,13 @@ def test_a_convolution_is_pruned_trained_and_shared_in_place(data):
 
 
 def test_a_run_that_is_complete_is_restored_from_its_checkpoint(data, tmp_path):
-    options = {"density": 0.5, "epochs": 1, "steps": 1, "checkpoint": tmp_path / "checkpoint.npz"}
+    options = {"density": 0.5, "epochs": 1, "steps": 1, "sharing_rate": 1e-2,
+               "checkpoint": tmp_path / "checkpoint.npz"}
     networks = [convolution(), convolution()]
     records = [compress_module(network, (1, 2, 4), data, resume=True, **options)
                for network in networks]
     assert records[0] == records[1]
+    assert records[0][-1]["rate"] == pytest.approx(1e-2 / 3)    # before the last of three batches
     assert torch.equal(networks[0][0].weight, networks[1][0].weight)
 
 
