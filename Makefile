@@ -108,6 +108,22 @@ networks-all: $(VENV)/.dev ## every row of docs/networks.md; the same, and SQUEE
 	$(BIN)/eie bench networks --probes $(BUILD)/probes $(SQUEEZENET:%=--squeezenet %) $(KWS:%=--kws %) \
 	    $(SILERO:%=--silero %) $(TRAINED:%=--trained %) $(MNIST:%=--mnist %) -o $(BUILD)/networks-all
 
+networks-c: $(VENV)/.dev ## LeNet-5 and an LSTM by the C driver in Verilog; TRAINED=folder KWS=folder
+	@test -d "$(TRAINED)" -a -d "$(KWS)" || { echo "TRAINED must be the folder of 'make" \
+	    "convolutional', not '$(TRAINED)', and KWS one that docs/networks.md describes, not" \
+	    "'$(KWS)'" >&2; exit 2; }
+	$(BIN)/eie compile $(TRAINED)/lenet5/network.npz --pes 16 -o $(BUILD)/networks-c/lenet5-build
+	$(BIN)/eie bench c-driver $(BUILD)/networks-c/lenet5-build \
+	    --input $(TRAINED)/lenet5/calibration.npz --count 20 -o $(BUILD)/networks-c/lenet5
+	$(BIN)/python -c "import numpy, sys; clips = numpy.load(sys.argv[1]); numpy.save(sys.argv[2], \
+	    clips['features'][996:1200] * clips['scale'])" \
+	    $(KWS)/features_49x10.npz $(BUILD)/networks-c/features.npy
+	$(BIN)/eie compress $(KWS)/basic_lstm_s.onnx --calibrate $(BUILD)/networks-c/features.npy \
+	    --accept-loss -o $(BUILD)/networks-c/lstm.npz
+	$(BIN)/eie compile $(BUILD)/networks-c/lstm.npz --pes 16 -o $(BUILD)/networks-c/lstm-build
+	$(BIN)/eie bench c-driver $(BUILD)/networks-c/lstm-build --input $(BUILD)/networks-c/features.npy \
+	    -o $(BUILD)/networks-c/lstm
+
 registers: $(VENV)/.dev ## the registers as C header and reference
 	$(BIN)/eie registers -o $(BUILD)/registers
 	cp $(BUILD)/registers/eie_registers.h drivers/c
@@ -178,7 +194,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all registers waves \
+    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c registers waves \
     pictures doctor \
     train lenet dsd magika pipelines \
     have-mnist have-published venv clean
