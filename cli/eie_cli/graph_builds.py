@@ -55,14 +55,15 @@ def show_graph_inference(title: str, inference: "GraphInference") -> None:
     batch, total = inference.batch, inference.total
     rows: list[list[Cell]] = [
         [node.path, node.operation, _mean(node.vectors, batch), _mean(node.counters["macs"], batch),
-         *_cycles(node, batch), _balance(node), f"{node.saturated:,}"]
+         *_cycles(node, batch), _share(node.pe_utilisation),
+         _share(node.entry_balance) if node.on_accelerator else "", f"{node.saturated:,}"]
         for node in inference.nodes.values() if node.on_accelerator or node.saturated]
     rows.append(["all", "", _mean(total["vectors"], batch), _mean(total["macs"], batch),
-                 _mean(total["net_cycles"], batch), _mean(total["cycles"], batch), "",
-                 f"{total['saturated']:,}"])
+                 _mean(total["net_cycles"], batch), _mean(total["cycles"], batch),
+                 _share(total["pe_utilisation"]), "", f"{total['saturated']:,}"])
     print_table(make_table(
-        "node", "operation", "vectors", "MACs", "net cycles", "end-to-end cycles", "entry balance",
-        "saturated, of all", title=f"{title}: {format_count(batch, 'inference')}, "
+        "node", "operation", "vectors", "MACs", "net cycles", "end-to-end cycles", "PE utilisation",
+        "entry balance", "saturated, of all", title=f"{title}: {format_count(batch, 'inference')}, "
                                    f"{inference.engine}; per inference"), rows)
     if total["loads"]:
         click.echo(f"The memories were loaded {format_count(total['loads'], 'time')}, in "
@@ -82,8 +83,8 @@ def _cycles(node: "NodeRun", batch: int) -> list[str]:
             _mean(node.scaled(node.cycles, node.timed), batch)]
 
 
-def _balance(node: "NodeRun") -> str:
-    return f"{node.entry_balance:.1%}" if node.on_accelerator else ""
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
 
 
 def _show_verdict(inference: "GraphInference") -> None:

@@ -89,14 +89,12 @@ class GraphInference:
     def total(self) -> dict[str, Any]:
         """Sums over all nodes and inferences, as plain JSON; cycles are None if not known."""
         runs = [node for node in self.nodes.values() if node.on_accelerator]
-        sums = {name: sum(node.counters[name] for node in runs)
-                for name in (runs[0].counters if runs else ())}
-        timed = all(node.sampled for node in runs)
-        return {**sums, "vectors": sum(node.vectors for node in runs),
-                "net_cycles": sum(node.scaled(node.net_cycles, node.sampled) or 0
-                                  for node in runs) if timed else None,
-                "cycles": sum(node.scaled(node.cycles, node.timed) or 0
-                              for node in runs) if timed else None,
+        sums = {name: sum(node.counters[name] for node in runs) for name in runs[0].counters}
+        net = _add([node.scaled(node.net_cycles, node.sampled) for node in runs])
+        cycles = _add([node.scaled(node.cycles, node.timed) for node in runs])
+        return {**sums, "vectors": sum(node.vectors for node in runs), "net_cycles": net,
+                "cycles": cycles, "pe_utilisation":
+                    sums["macs"] / (cycles * np.size(runs[0].entries)) if cycles else None,
                 "loads": sum(node.loads for node in runs),
                 "load_cycles": sum(node.load_cycles for node in runs),
                 "host_elements": sum(node.elements for node in self.nodes.values()
@@ -111,6 +109,12 @@ class GraphInference:
                 "saturated_inputs": self.saturated_inputs, "all_equal": self.all_equal,
                 "total": self.total,
                 "nodes": [node.summary() for node in self.nodes.values()]}
+
+
+def _add(cycles: list[float | None]) -> float | None:
+    """Sum of the cycles of all nodes; None if some are not known."""
+    known = [each for each in cycles if each is not None]
+    return sum(known) if len(known) == len(cycles) else None
 
 
 class _Runner(Protocol):

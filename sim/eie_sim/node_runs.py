@@ -141,6 +141,12 @@ class NodeRun:
         return what * self.vectors / of if of else None
 
     @property
+    def pe_utilisation(self) -> float | None:
+        """Products / (cycles back to back · PEs); None if cycles are not known."""
+        cycles = self.scaled(self.cycles, self.timed)
+        return self.counters["macs"] / (cycles * np.size(self.entries)) if cycles else None
+
+    @property
     def entry_balance(self) -> float:
         """Mean over greatest number of entries of a PE; 1 if there are none."""
         entries = np.atleast_1d(self.entries)
@@ -160,7 +166,7 @@ class NodeRun:
             "timed_vectors": self.timed, "net_cycles": self.scaled(self.net_cycles, self.sampled),
             "sampled_vectors": self.sampled, "loads": self.loads, "load_cycles": self.load_cycles,
             "overflows": self.overflows,
-            "entry_balance": self.entry_balance}
+            "entry_balance": self.entry_balance, "pe_utilisation": self.pe_utilisation}
 
 
 def make_runs(build: GraphBuild, batch: int) -> dict[str, NodeRun]:

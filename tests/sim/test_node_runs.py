@@ -36,7 +36,7 @@ def test_cycles_of_the_sample_are_scaled_to_all_vectors():
     summary = run.summary()
     assert summary["net_cycles"] == 600 and summary["cycles"] == 400
     assert summary["overflows"] == 1 and summary["load_cycles"] == 99
-    assert summary["entry_balance"] == 2 / 3
+    assert summary["entry_balance"] == 2 / 3 and summary["pe_utilisation"] == 20 / (400 * 2)
 
 
 def test_the_first_difference_is_kept():
