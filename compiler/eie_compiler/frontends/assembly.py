@@ -85,6 +85,10 @@ class Assembly(abc.ABC):
         gamma, beta, mean, variance = (
             np.asarray(part, np.float64).reshape(-1, *(1,) * n_dimensions)
             for part in (gamma, beta, mean, variance))
+        if not gamma.size == beta.size == mean.size == variance.size:
+            raise FrontEndError("scale, shift, mean and variance of a normalisation must be as "
+                                f"many, not {gamma.size}, {beta.size}, {mean.size} and "
+                                f"{variance.size}")
         if not (variance + epsilon > 0).all():
             raise FrontEndError("variance and epsilon of a normalisation must be above 0")
         scale = gamma / np.sqrt(variance + epsilon)

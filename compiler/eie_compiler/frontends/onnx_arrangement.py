@@ -231,6 +231,9 @@ def _concatenate(site: Site, values: Sequence[Value], axis: int) -> Value:
     if not tensors:
         arrays = [value for value in values if not isinstance(value, Tensor)]
         check_size([sum(array.size for array in arrays)])
+        if len({(*array.shape[:axis], *array.shape[axis + 1:]) for array in arrays}) != 1 \
+                or len({array.ndim for array in arrays}) != 1:
+            raise FrontEndError(f"constants must have one shape but for axis {axis}")
         return np.concatenate(arrays, axis)
     first = tensors[0]
     if any(tensor.batch != first.batch for tensor in tensors):

@@ -59,8 +59,9 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
     if constant.size == 1:
         return float(constant.item())
     rank = len(tensor.shape)
-    if constant.ndim > rank:
-        raise FrontEndError(f"constant must have at most {rank} axes, not shape {constant.shape}")
+    if constant.ndim > rank or not constant.size:
+        raise FrontEndError(f"constant must have elements along at most {rank} axes, not shape "
+                            f"{constant.shape}")
     constant = constant[(np.newaxis,) * (rank - constant.ndim)]
     if tensor.batch is not None:
         one = first_of(constant, tensor.batch)
@@ -70,7 +71,7 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
                                 f"shape {constant.shape}")
         constant = one
     sizes = tensor.sizes
-    if np.broadcast_shapes(constant.shape, sizes) != sizes:
+    if any(mine not in (1, size) for mine, size in zip(constant.shape, sizes)):
         raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
                             f"{given.shape} does: declare the full shape of the input")
     return constant
@@ -91,7 +92,7 @@ def join(site: Site, operation: Operation, one: Tensor, other: Tensor) -> Tensor
         if tensor.batch is None and batch is not None and shape[batch] != 1:
             raise FrontEndError(f"operand of shape {tensor.shape} must have the batch in axis "
                                 f"{batch}, as the other")
-        made.append(site.reshape(tensor, shape, batch))
+        made.append(site.reshape(tensor, shape, batch, end=".operand"))
     samples = max(made, key=lambda tensor: tensor.n_samples)
     name = site.builder.add(site.name, operation, made[0].name, made[1].name)
     return site.result(name, samples, batch)
@@ -156,7 +157,9 @@ def _neg(site: Site) -> Tensor:
 
 
 def _abs(site: Site) -> Tensor:
-    return join(site, Maximum(), site.tensor(), _neg(site))
+    negative = site.builder.apply(f"{site.name}.negative", Affine(-1.0, 0.0), site.tensor().name)
+    return join(site, Maximum(), site.tensor(), site.result(negative, site.tensor(),
+                                                            site.tensor().batch))
 
 
 def _expand(site: Site) -> Tensor:
@@ -165,7 +168,11 @@ def _expand(site: Site) -> Tensor:
     rank = max(len(tensor.shape), len(target))
     batch = None if tensor.batch is None else tensor.batch + rank - len(tensor.shape)
     shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
-    wide = np.broadcast_shapes(shape, tuple(target))
+    target = [1] * (rank - len(target)) + target
+    if any(1 not in (mine, size) and mine != size or size < 1
+           for mine, size in zip(shape, target)):
+        raise FrontEndError(f"shape must be one to which {shape} broadcasts, not {target}")
+    wide = tuple(max(pair) for pair in zip(shape, target))
     tensor = site.reshape(tensor, shape, batch)
     if wide == shape:
         return tensor

@@ -67,9 +67,10 @@ def _gemm(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
     one, other, *bias = operands
     one = one.T if options.get("transA", 0) else one
     other = other.T if options.get("transB", 0) else other
+    check_size(other.shape)
     product = _product_of(one, options.get("alpha", 1.0) * other)
-    terms = [options.get("beta", 1.0) * each for each in bias]
-    return _broadcast(lambda *each: sum(each), [product, *terms])
+    beta = options.get("beta", 1.0)
+    return _broadcast(lambda first, *terms: first + beta * sum(terms), [product, *bias])
 
 
 def _divide(one: Array, other: Array) -> Array:

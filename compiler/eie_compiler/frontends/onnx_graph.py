@@ -51,8 +51,10 @@ class Graph:
     def shape(self, name: str) -> list[int | None] | None:
         """Get the sizes of a tensor, None for open ones; None if the shape is unknown."""
         if not self._types:
+            # onnx does not check the numbers of shapes that it slices, and may end the process.
+            has_slice = any(node.op_type == "Slice" for node in self._model.graph.node)
             try:
-                model = onnx.shape_inference.infer_shapes(self._model, data_prop=True)
+                model = onnx.shape_inference.infer_shapes(self._model, data_prop=not has_slice)
             except (onnx.shape_inference.InferenceError, ValueError):
                 model = self._model
             graph = model.graph

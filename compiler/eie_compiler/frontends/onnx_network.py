@@ -137,6 +137,8 @@ class _Reader:
             shape = [shape[0], *self._image[4 - len(shape) and 0:1], *self._image[5 - len(shape):]]
         sizes = [BATCH if axis == batch and size is None else size
                  for axis, size in enumerate(shape)]
+        if any(size is not None and size < 1 for size in sizes):
+            raise FrontEndError(f"sizes must be 1 or more, not {sizes}")
         if None in sizes:
             raise FrontEndError(
                 f"shape must be known but for the batch, not "

@@ -10,6 +10,7 @@ from ..graph.operation import Operation
 from ..graph.operations import Add, Affine, Clip, Concat, Multiply, Subtract
 from .common import FrontEndError
 from .graph_builder import GraphBuilder
+from .onnx_constants import INTEGERS
 from .onnx_elementwise import activation
 from .onnx_site import Site
 from .onnx_values import Tensor, first_of
@@ -166,7 +167,7 @@ def _recurrent(site: Site) -> tuple[Tensor, ...]:
     if len(sequence.shape) != 3:
         raise FrontEndError(f"sequence must have three axes, not shape {sequence.shape}")
     n_steps, n_inputs = sequence.sizes
-    if site.has(4) and (site.constant(4) != n_steps).any():
+    if site.has(4) and (site.values.array(site.node.input[4], INTEGERS) != n_steps).any():
         raise FrontEndError(f"lengths of the sequences must all be {n_steps}: run shorter ones by "
                             "themselves")
     direction = options.get("direction", b"forward").decode("utf-8", "replace")

@@ -15,6 +15,9 @@ __all__ = ["RESAMPLING"]
 _REPEATING = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"),
               ("half_pixel", "round_prefer_ceil"), ("pytorch_half_pixel", "round_prefer_floor")}
 
+#: Greatest number of times that a pixel is repeated along an axis.
+_MAX_FACTOR = 64
+
 
 def _depth_to_space(site: Site) -> Tensor:
     images, (channels, height, width) = site.image(site.tensor(), 2)
@@ -67,7 +70,7 @@ def _resize(site: Site) -> Tensor:
            _word(site, "nearest_mode", "round_prefer_floor"))
     if _word(site, "mode", "nearest") != "nearest" or is_new and way not in _REPEATING \
             or len(factors) != 4 or (factors[:2] != 1).any() \
-            or (factors < 1).any() or (factors % 1).any():
+            or (factors < 1).any() or (factors % 1).any() or factors.max() > _MAX_FACTOR:
         raise FrontEndError("images must grow by integers, with mode nearest, not by "
                             f"{factors.tolist()[2:]} with mode {_word(site, 'mode', 'nearest')}: "
                             "resize them on the host")

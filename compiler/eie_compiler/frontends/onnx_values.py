@@ -78,7 +78,11 @@ def without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
 
 def first_of(array: Array, axis: int | None) -> Array:
     """Take the first element of an axis, without a copy of the array."""
-    return array if axis is None else array[(slice(None),) * axis + (0,)]
+    if axis is None:
+        return array
+    if not array.shape[axis]:
+        raise FrontEndError(f"constant must have elements, not shape {array.shape}")
+    return array[(slice(None),) * axis + (0,)]
 
 
 def is_uniform(array: Array) -> bool:
@@ -127,7 +131,7 @@ class Values:
         return [None if axis == batch else size for axis, size in enumerate(value.shape)]
 
     def array(self, name: str, types: tuple[int, ...] = FLOATS) -> Array:
-        """Get a constant of one of the types."""
+        """Get a constant of one of the types; its elements are those of any sample."""
         if name not in self._values:
             return self._constants.array(name, types)
         value = self._values[name]
@@ -135,7 +139,7 @@ class Values:
             raise FrontEndError(f"input {name!r} must be a constant")
         if value.dtype.kind not in {_KINDS[each] for each in types}:
             raise FrontEndError(f"constant {name!r}: type must not be {value.dtype}")
-        return value
+        return value[tuple(slice(0, 1 if size == BATCH else None) for size in value.shape)]
 
     def matrix(self, name: str) -> Any:
         """Get a matrix of floating-point numbers."""

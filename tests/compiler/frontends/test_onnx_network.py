@@ -24,6 +24,8 @@ from eie_compiler.model import Model
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from google.protobuf.message import DecodeError  # noqa: E402
+
 from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
 from support.probe_models import Probe, probes  # noqa: E402
 
@@ -265,6 +267,21 @@ def test_batches_first_of_recurrent_networks_are_read():
 def test_what_cannot_be_read_is_refused_with_the_reason(nodes, shape, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
         read(Probe(nodes, {"x": shape}).model)
+
+
+def test_any_changed_bytes_give_a_network_or_an_error():
+    rng = np.random.default_rng(0)
+    answers = set()
+    for name in ("squeeze and excite", "channel shuffle", "bidirectional lstm", "one dimension"):
+        for _ in range(100):
+            content = bytearray(probes()[name].model)
+            for place in rng.integers(len(content), size=2):
+                content[place] = rng.choice([0, 1, 127, 255, rng.integers(256)])
+            try:
+                answers.add(type(read(bytes(content))))
+            except (FrontEndError, DecodeError) as error:
+                answers.add(type(error))
+    assert answers == {Graph, FrontEndError, DecodeError}
 
 
 @pytest.mark.skipif(not KWS.exists(), reason="needs the published networks for keyword spotting")
