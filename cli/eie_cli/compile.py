@@ -23,10 +23,14 @@ __all__ = ["compile_command"]
                    "N.")
 @click.option("--outputs", type=click.Choice(["last", "all"]), default="last", show_default=True,
               help="Layers whose results are sent to the host.")
+@click.option("--strips", type=click.Choice(["auto", "1", "2", "4", "8", "16"]), default="auto",
+              show_default=True,
+              help="Pixels of a convolution that a program of a graph computes at a time: at most "
+                   "so many, or as many as save cycles and need no further load of the memories.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
               help="Folder to write the build to.")
 def compile_command(network: Path, config: EIEConfig, device: str | None, mapping: str,
-                    outputs: str, folder: Path) -> None:
+                    outputs: str, strips: str, folder: Path) -> None:
     """Compile a network for a machine.
 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
@@ -41,6 +45,8 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
     from eie_compiler.graph_folder import write_graph_build
     from eie_compiler.lowering.compile import compile_network
     from eie_compiler.lowering.graph import compile_graph
+    from eie_compiler.lowering.strip_choice import choose_strips
+    from eie_compiler.lowering.strips import set_strips, uniform_strips
 
     from .console import show_build
     from .graph_builds import show_graph_build
@@ -52,13 +58,18 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
         if outputs == "all":
             raise click.UsageError("--outputs all needs a network that is a chain of layers, not a "
                                    "graph, whose outputs are in its file")
-        graph_build = compile_graph(read, config, mapping=mapping)    # type: ignore[arg-type]
+        pixels = uniform_strips(read, int(strips)) if strips != "auto" else \
+            choose_strips(read, config, mapping=mapping)    # type: ignore[arg-type]
+        graph_build = compile_graph(set_strips(read, pixels), config,
+                                    mapping=mapping)    # type: ignore[arg-type]
         write_graph_build(folder, graph_build)
         show_graph_build(str(folder), graph_build)
         warn_of_precision([layer | {"name": f"{path}/{layer['name']}"}
                            for path, report in graph_build.report["programs"].items()
                            for layer in report["layers"]])
         return
+    if strips not in ("auto", "1"):
+        raise click.UsageError("--strips needs a network that is a graph, not a chain of layers")
     build = compile_network(read, config,
                             mapping=mapping, outputs=outputs)    # type: ignore[arg-type]
     build.save(folder)

@@ -24,7 +24,7 @@ def folders(tmp_path_factory, eie):
     for name, graph in (("residual", residual_network(TINY)),
                         ("recurrent", recurrent_network(TINY))):
         write_graph(folder / f"{name}.npz", graph)
-        code, text = eie("compile", folder / f"{name}.npz", "--preset", "tiny",
+        code, text = eie("compile", folder / f"{name}.npz", "--preset", "tiny", "--strips", 1,
                          "-o", folder / name)
         assert code == 0, text
     return folder
@@ -49,6 +49,20 @@ def test_the_report_of_a_build_is_printed_by_compile_and_info(folders, eie):
     code, text = eie("info", folders / "residual", "--json")
     report = json.loads(text)
     assert report["config"]["n_pe"] == 4 and report["total"]["programs"] == 3
+
+
+@pytest.mark.parametrize("option, pixels", [(("--strips", 4), [4, 3]), ((), [6, 3])])
+def test_strips_change_no_result(folders, images, tmp_path, eie, option, pixels):
+    code, text = eie("compile", folders / "residual.npz", "--preset", "tiny", *option,
+                     "-o", tmp_path / "strips")
+    assert code == 0 and f"convolution 3 × 3, 18 → 4, strips of {pixels[0]}" in text
+    strips, single = (read_graph_build(folder) for folder in (
+        tmp_path / "strips", folders / "residual"))
+    assert [strips.programs[name].patches.pixels for name in ("conv1", "conv2")] == pixels
+    one, other = (infer_graph(build, np.load(images), engine="golden")
+                  for build in (strips, single))
+    assert {name: words.tolist() for name, words in one.outputs.items()} == {
+        name: words.tolist() for name, words in other.outputs.items()}
 
 
 def test_outputs_are_saved_by_name(folders, images, tmp_path, eie):

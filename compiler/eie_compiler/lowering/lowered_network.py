@@ -20,7 +20,7 @@ from .fixed_point import choose_formats, fix_preprocessing
 from .memory_map import count_bias_words, widest_vectors
 from .row_mapping import MAPPINGS, n_slots, n_tiles
 
-__all__ = ["LoweredNetwork", "Mapping", "Outputs", "lower_network", "measure_needs"]
+__all__ = ["LoweredNetwork", "Mapping", "Outputs", "lower_network", "measure_needs", "row_weights"]
 
 #: Assignment of rows to PEs, and results that go to the host.
 Mapping = Literal["balanced", "interleaved"]
@@ -92,7 +92,7 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
     layers = live.network.layers
     sent = [outputs == "all" or layer is layers[-1] for layer in layers]
     columns = [_place_inputs(network, live),
-               *(MAPPINGS[mapping](config, _row_weights(layer)) for layer in layers)]
+               *(MAPPINGS[mapping](config, row_weights(layer)) for layer in layers)]
     codes = [sort_codes(config, layer.codes, after, before[before != NOT_SENT])
              for layer, before, after in zip(layers, columns, columns[1:])]
     needs = measure_needs(config, live.network, sent, [layer.counts for layer in codes],
@@ -127,7 +127,8 @@ def _place_inputs(network: CompressedNetwork, live: LiveNetwork) -> NDArray[np.i
     return columns
 
 
-def _row_weights(layer: Layer) -> NDArray[np.int64]:
+def row_weights(layer: Layer) -> NDArray[np.int64]:
+    """Count the weights of each row of a layer."""
     return np.bincount(layer.codes.indices, minlength=layer.n_rows)
 
 

@@ -7,10 +7,11 @@ from eie_hdl.config import EIEConfig
 from ..build import Build
 from ..errors import CompileError
 from ..network import CompressedNetwork
+from .capacity import Needs
 from .load import make_load
 from .lowered_network import LoweredNetwork, Mapping, Outputs, lower_network
 
-__all__ = ["compile_programs"]
+__all__ = ["compile_programs", "divide_loads", "lower_named"]
 
 
 def compile_programs(networks: MappingType[str, CompressedNetwork], config: EIEConfig, *,
@@ -39,18 +40,25 @@ def compile_programs(networks: MappingType[str, CompressedNetwork], config: EIEC
         If the machine cannot run a network alone. The message names each memory that is too small,
         and the network that needs most of it.
     """
-    lowered = {}
-    for name, network in networks.items():
-        try:
-            lowered[name] = lower_network(network, config, mapping=mapping, outputs=outputs,
-                                          keep_dead_rows=keep_dead_rows)
-        except CompileError as error:
-            raise CompileError(f"network {name!r}: {error}") from error
+    lowered = {name: lower_named(name, network, config, mapping=mapping, outputs=outputs,
+                                 keep_dead_rows=keep_dead_rows)
+               for name, network in networks.items()}
     _require_fit(config, lowered)
     builds: dict[str, Build] = {}
-    for names in _divide(config, lowered):
+    for names in divide_loads(config, {name: each.needs for name, each in lowered.items()}):
         builds |= zip(names, make_load(config, [lowered[name] for name in names]))
     return builds
+
+
+def lower_named(name: str, network: CompressedNetwork, config: EIEConfig, *,
+                mapping: Mapping = "balanced", outputs: Outputs = "last",
+                keep_dead_rows: bool = False) -> LoweredNetwork:
+    """Lower a network as :func:`~.lowered_network.lower_network` does; errors have its name."""
+    try:
+        return lower_network(network, config, mapping=mapping, outputs=outputs,
+                             keep_dead_rows=keep_dead_rows)
+    except CompileError as error:
+        raise CompileError(f"network {name!r}: {error}") from error
 
 
 def _require_fit(config: EIEConfig, lowered: MappingType[str, LoweredNetwork]) -> None:
@@ -64,15 +72,15 @@ def _require_fit(config: EIEConfig, lowered: MappingType[str, LoweredNetwork]) -
         raise CompileError("; ".join(greatest.values()))
 
 
-def _divide(config: EIEConfig, lowered: MappingType[str, LoweredNetwork]) -> list[list[str]]:
-    """Divide networks into loads."""
+def divide_loads(config: EIEConfig, needs: MappingType[str, Needs]) -> list[list[str]]:
+    """Divide networks into loads, in their order, by the memory that each needs."""
     loads: list[list[str]] = []
-    needs = None
-    for name, network in lowered.items():
-        joined = needs | network.needs if needs else network.needs
-        if needs is None or joined.find_shortages(config):
+    together = None
+    for name, alone in needs.items():
+        joined = together | alone if together else alone
+        if together is None or joined.find_shortages(config):
             loads.append([])
-            joined = network.needs
+            joined = alone
         loads[-1].append(name)
-        needs = joined
+        together = joined
     return loads

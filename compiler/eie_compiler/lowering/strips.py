@@ -16,7 +16,7 @@ from ..graph.graph import Computation, Graph, Node, Scan
 from ..network import CompressedNetwork, Layer
 from ..patches import PatchError, Patches
 
-__all__ = ["make_strips", "set_strips"]
+__all__ = ["find_pixels", "make_strips", "set_strips", "uniform_strips"]
 
 
 def make_strips(network: CompressedNetwork, n_pixels: int) -> CompressedNetwork:
@@ -77,6 +77,25 @@ def _repeat(layer: Layer, columns: NDArray[np.int64], n_cols: int) -> Layer:
                          shape=(n_pixels * layer.n_rows, n_cols))
     repeated.sort_indices()
     return dataclasses.replace(layer, codes=repeated, bias=np.tile(layer.bias, n_pixels))
+
+
+def uniform_strips(graph: Graph, n_pixels: int) -> dict[str, int]:
+    """Pixels of the strips of each convolution: as many as given, or as its results have in a row.
+
+    They are for :func:`set_strips`. Nodes that have strips, or preprocessing, have none.
+    """
+    found = {}
+    for path, node in graph.walk():
+        if isinstance(node.computation, CompressedNetwork) \
+                and (patches := find_pixels(node.computation)):
+            found[path] = min(n_pixels, patches.output_shape[1])
+    return found
+
+
+def find_pixels(network: CompressedNetwork) -> Patches | None:
+    """Find the patches that :func:`make_strips` joins; None if the network can have no strips."""
+    patches = network.patches
+    return patches if patches and patches.pixels == 1 and network.preprocessing is None else None
 
 
 def set_strips(graph: Graph, strips: Mapping[str, int]) -> Graph:

@@ -1,0 +1,104 @@
+"""Choice of strips: cycles, memory, and the nodes that stay as they are."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.errors import CompileError
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.strip_choice import choose_strips, estimate_cycles
+from eie_compiler.lowering.strips import make_strips, set_strips, uniform_strips
+from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
+from eie_compiler.random_networks import random_network
+from eie_hdl.config import EIEConfig
+from eie_sim.cycles.model import predict_back_to_back
+
+CONFIG = EIEConfig(n_pe=16)
+SAME_SIZE = {"kernel": (3, 3), "padding": (1, 1, 1, 1)}
+
+
+def convolution(shape, rows, seed=1, **geometry):
+    """Convolution with a layer for each of `rows`."""
+    patches = Patches(shape, **geometry)
+    network = random_network(np.random.default_rng(seed), [patches.n_inputs, *rows], density=0.5,
+                             frac=6)
+    return dataclasses.replace(network, patches=patches)
+
+
+def graph_of(*networks):
+    """Graph of convolutions one after another, from 'conv0'."""
+    names = ["image", *(f"conv{number}" for number in range(len(networks)))]
+    nodes = tuple(Node(name, network, (before,))
+                  for before, name, network in zip(names, names[1:], networks))
+    return Graph({"image": networks[0].patches.shape}, nodes, (names[-1],), dict.fromkeys(names, 6))
+
+
+def test_few_rows_become_strips_and_many_rows_do_not():
+    few = convolution((1, 6, 12), [8], **SAME_SIZE)
+    many = convolution((8, 6, 12), [512], **SAME_SIZE)
+    config = dataclasses.replace(CONFIG, spmat_depth=1 << 14, ptr_depth=1 << 13)
+    assert choose_strips(graph_of(few, many), config) == {"conv0": 12}
+
+
+@pytest.mark.parametrize("network", [
+    convolution((1, 3, 12), [4], **SAME_SIZE),
+    convolution((3, 4, 11), [24, 8], kernel=(3, 3), stride=(1, 2)),
+    convolution((4, 5, 6), [96], kernel=(2, 2)),
+])
+@pytest.mark.parametrize("n_pe", [4, 32])
+def test_chosen_strips_have_about_the_fewest_cycles_of_the_cycle_model(network, n_pe):
+    pytest.importorskip("numba")
+    config = dataclasses.replace(CONFIG, n_pe=n_pe)
+    chosen = choose_strips(graph_of(network), config).get("conv0", 1)
+    images = np.random.default_rng(2).integers(-20, 100, (1, *network.patches.shape))
+    cycles = {}
+    for n_pixels in range(1, network.patches.output_shape[1] + 1):
+        build = compile_network(make_strips(network, n_pixels), config)
+        words = build.patches.cut(np.maximum(images, 0))
+        cycles[n_pixels] = predict_back_to_back(build, words).interval
+    assert cycles[chosen] <= 1.1 * min(cycles.values())
+
+
+def test_of_strips_with_as_many_in_a_row_the_shortest_are_chosen():
+    # Of 34 pixels, strips of 13 to 16 are three in a row, as those of 12 are.
+    network = convolution((1, 8, 34), [2], kernel=(3, 1))
+    assert choose_strips(graph_of(network), CONFIG) == {"conv0": 12}
+    assert estimate_cycles(network, CONFIG, 12) < estimate_cycles(network, CONFIG, 11)
+
+
+@pytest.mark.parametrize("spmat_depth, n_loads, expected", [
+    (16, 2, {"conv0": 2}), (64, 1, {"conv0": 3, "conv1": 3, "conv2": 3}),
+    (256, 1, {"conv0": 12, "conv1": 12, "conv2": 12})])
+def test_strips_need_no_further_load(spmat_depth, n_loads, expected):
+    graph = graph_of(*(convolution((channels, 6, 12), [16], **SAME_SIZE)
+                       for channels in (4, 16, 16)))
+    config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=spmat_depth, ptr_depth=4096)
+    assert len(compile_graph(graph, config).loads) == n_loads
+    pixels = choose_strips(graph, config)
+    assert pixels == expected
+    assert len(compile_graph(set_strips(graph, pixels), config).loads) == n_loads
+
+
+def test_strips_that_do_not_fit_alone_are_shorter():
+    graph = graph_of(convolution((16, 6, 12), [16], **SAME_SIZE))
+    config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=32, ptr_depth=4096)
+    assert choose_strips(graph, config) == {"conv0": 3}
+
+
+def test_strips_and_nodes_without_patches_stay_as_they_are():
+    network = convolution((1, 6, 12), [4], **SAME_SIZE)
+    plain = dataclasses.replace(network, patches=None)
+    graph = Graph({"x": (9,)}, (Node("fc", plain, ("x",)),), ("fc",), {"x": 6, "fc": 6})
+    scaled = dataclasses.replace(network, preprocessing=Preprocessing(np.zeros(9), np.ones(9)))
+    for each in (graph, graph_of(make_strips(network, 2)), graph_of(scaled)):
+        assert choose_strips(each, CONFIG) == {} == uniform_strips(each, 2)
+
+
+def test_a_network_for_another_machine_is_named():
+    network = dataclasses.replace(convolution((1, 6, 12), [4]), act_width=8)
+    with pytest.raises(CompileError, match="^network 'conv0': act_width must be 8"):
+        choose_strips(graph_of(network), CONFIG)
