@@ -91,9 +91,8 @@ class Steps:
         for output in graph.outputs:
             self.tensors[output].tensor.use(ALWAYS)
         for at, (_, step) in enumerate(self.steps):
-            for operand in step.operands if step.in_place else ():
-                assert step.result is not None
-                join(operand.tensor, step.result.tensor, at)
+            if step.in_place:
+                _join_operands(step, at)
         self.arena_words = place(self._all)
 
     def object_of(self, path: str) -> str:
@@ -221,6 +220,15 @@ class Steps:
         """Add a copy of the elements of the smaller one, which are one after another."""
         size = min(to.size, source.size)
         self._add(path, copy(source, to, (size,), [(1,), (1,)], advance=advance, loop=loop))
+
+
+def _join_operands(step: Step, at: int) -> None:
+    """Let a result replace an operand, unless the step also reads a part of that."""
+    assert step.result is not None
+    for operand in step.operands:
+        same = [other for other in step.operands if other.tensor.owner is operand.tensor.owner]
+        if all(other.size == step.result.size for other in same):
+            join(operand.tensor, step.result.tensor, at)
 
 
 def _find_part(computation: Computation, shape: Shape) -> int | None:
