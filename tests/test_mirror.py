@@ -36,6 +36,10 @@ COVERED = {
         "compiler/frontends/test_onnx.py", "reads the chains of that file"),
     "eie_compiler.frontends.onnx_steps": (
         "compiler/frontends/test_onnx.py", "reads the operations of that file"),
+    "eie_compiler.frontends.onnx_problems": (
+        "compiler/frontends/test_onnx_operations.py", "lists the operations of that file"),
+    "eie_compiler.frontends.recurrent_cells": (
+        "compiler/frontends/test_onnx_network.py", "makes the cells of that file"),
     **{f"eie_compiler.frontends.onnx_{name}": (
         "compiler/frontends/test_onnx_network.py", "reads a part of the networks of that file")
        for name in ("arrangement", "batch", "elementwise", "folding", "pooling",

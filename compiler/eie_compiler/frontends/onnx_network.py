@@ -17,8 +17,9 @@ from .onnx_constants import label
 from .onnx_elementwise import ELEMENTWISE, PAIRS, join
 from .onnx_folding import FOLDED, fold
 from .onnx_graph import Graph
-from .onnx_operations import NEUTRAL, check_operations, find_left_out, operation_of, result_of
+from .onnx_operations import NEUTRAL, find_left_out, operation_of, result_of
 from .onnx_pooling import POOLING
+from .onnx_problems import check_operations
 from .onnx_recurrent import RECURRENT
 from .onnx_resampling import RESAMPLING
 from .onnx_site import Site

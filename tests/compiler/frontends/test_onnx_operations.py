@@ -1,7 +1,7 @@
 """Operations that cannot be run are listed at once, each with its remedy.
 
-What only keeps, or chooses by, the order of the results is left out at the end. Both are done by
-`eie_compiler.frontends.onnx_operations`.
+They are found by `eie_compiler.frontends.onnx_problems`. What only keeps, or chooses by, the order
+of the results is left out at the end (`eie_compiler.frontends.onnx_operations`).
 """
 
 import re
