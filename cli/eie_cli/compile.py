@@ -27,10 +27,13 @@ __all__ = ["compile_command"]
               show_default=True,
               help="Pixels of a convolution that a program of a graph computes at a time: at most "
                    "so many, or as many as save cycles and need no further load of the memories.")
+@click.option("--predict", type=FILE, metavar="X.npy",
+              help="Predict the cycles of each node of a graph for these inputs, as for `eie run`, "
+                   "without simulation; needs the extra [bench].  [default: no prediction]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
               help="Folder to write the build to.")
 def compile_command(network: Path, config: EIEConfig, device: str | None, mapping: str,
-                    outputs: str, strips: str, folder: Path) -> None:
+                    outputs: str, strips: str, predict: Path | None, folder: Path) -> None:
     """Compile a network for a machine.
 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
@@ -50,6 +53,7 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
 
     from .console import show_build
     from .graph_builds import show_graph_build
+    from .run_graph import predict_cycles
 
     if device:
         config = find_machine(network, device)
@@ -62,6 +66,8 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
             choose_strips(read, config, mapping=mapping)    # type: ignore[arg-type]
         graph_build = compile_graph(set_strips(read, pixels), config,
                                     mapping=mapping)    # type: ignore[arg-type]
+        if predict:
+            graph_build = predict_cycles(graph_build, predict)
         write_graph_build(folder, graph_build)
         show_graph_build(str(folder), graph_build)
         warn_of_precision([layer | {"name": f"{path}/{layer['name']}"}
@@ -70,6 +76,9 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
         return
     if strips not in ("auto", "1"):
         raise click.UsageError("--strips needs a network that is a graph, not a chain of layers")
+    if predict:
+        raise click.UsageError("--predict needs a network that is a graph; a chain of layers is "
+                               "predicted by `eie run --engine cycle-model`")
     build = compile_network(read, config,
                             mapping=mapping, outputs=outputs)    # type: ignore[arg-type]
     build.save(folder)

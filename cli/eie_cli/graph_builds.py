@@ -22,12 +22,17 @@ def show_graph_build(title: str, build: "GraphBuild") -> None:
     """Print where each node of a graph is computed, its work, and the memories of each load."""
     report = build.report
     total = report["total"]
+    predicted = build.predicted or {}
+    names = ("net_cycles", "cycles") if predicted else ()
     rows = [[node["path"], node["where"], node["operation"], _format_shape(node["shape"]),
-             *_work(node), str(node["frac"])] for node in report["nodes"]]
-    rows.append(["all", "", "", "", *_work(total), ""])
+             *_work(node), *(_mean(predicted.get(node["path"], {}).get(name), 1) for name in names),
+             str(node["frac"])] for node in report["nodes"]]
+    rows.append(["all", "", "", "", *_work(total), *(
+        _mean(sum(cycles[name] for cycles in predicted.values()), 1) for name in names), ""])
     print_table(make_table(
         "node", "computed by", "operation", "result", "vectors", "weights", "MACs",
-        "host operations", "fraction bits",
+        "host operations", *(["net cycles", "end-to-end cycles"] if predicted else []),
+        "fraction bits",
         title=f"{title}: {format_count(build.config.n_pe, 'PE')}, {report['mapping']}, "
               f"{format_count(total['programs'], 'program')} in "
               f"{format_count(total['loads'], 'load')}; work of an inference"), rows)

@@ -31,7 +31,8 @@ def info_command(path: Path, as_json: bool) -> None:
     if path.is_dir():
         build = read_any_build(path)
         if as_json:
-            click.echo(to_json({"config": build.config.as_dict(), **build.report}))
+            predicted = {"predicted": build.predicted} if isinstance(build, GraphBuild) else {}
+            click.echo(to_json({"config": build.config.as_dict(), **build.report, **predicted}))
         elif isinstance(build, GraphBuild):
             show_graph_build(str(path), build)
         else:

@@ -1,5 +1,6 @@
 """Inferences of a build of a graph, for `eie run`."""
 
+import dataclasses
 import io
 import sys
 import zipfile
@@ -16,7 +17,19 @@ from .verdict import show_score, warn, warn_of_outputs
 if TYPE_CHECKING:
     from eie_compiler.graph_build import GraphBuild
 
-__all__ = ["read_inputs", "run_graph"]
+__all__ = ["predict_cycles", "read_inputs", "run_graph"]
+
+
+def predict_cycles(build: "GraphBuild", inputs: Path) -> "GraphBuild":
+    """Add the cycles that the cycle model predicts for inputs, the mean of their inferences."""
+    from eie_sim.graph_inference import infer_graph
+
+    with progress_bar("golden model") as show:
+        inference = infer_graph(build, read_inputs(inputs), engine="cycle-model", progress=show)
+    return dataclasses.replace(build, predicted={
+        path: {"net_cycles": (node.scaled(node.net_cycles, node.sampled) or 0.0) / inference.batch,
+               "cycles": (node.scaled(node.cycles, node.timed) or 0.0) / inference.batch}
+        for path, node in inference.nodes.items() if node.on_accelerator})
 
 
 def run_graph(build: "GraphBuild", inputs: Path, folder: Path, *, words: bool,

@@ -108,6 +108,9 @@ class GraphBuild:
         one dictionary of images.
     report : :class:`dict`
         Build report; see docs/build-folder.md.
+    predicted : :class:`dict` of :class:`str` to :class:`dict`, optional
+        Predicted ``net_cycles`` and ``cycles``, back to back, of each program per inference, by
+        path.
     """
 
     config: EIEConfig
@@ -115,6 +118,7 @@ class GraphBuild:
     mapping: Literal["balanced", "interleaved"]
     programs: dict[str, Build]
     report: dict[str, Any]
+    predicted: dict[str, dict[str, float]] | None = None
 
     @functools.cached_property
     def loads(self) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """Build folders of graphs: network, images of each load, and manifest; docs/build-folder.md."""
 
+import dataclasses
 import hashlib
 import json
 import reprlib
@@ -39,6 +40,8 @@ _IS_COMPILED = f"what this version compiles {_NETWORK} to, but differs: compile 
 
 _FIELDS = {"schema_version": int, "kind": str, "format": int, "config": dict, "mapping": str,
            "loads": list, "report": dict, "files": dict, "checksum": str}
+_OPTIONAL_FIELDS = {"predicted": dict}
+_CYCLES = {"net_cycles": float, "cycles": float}
 
 
 def write_graph_build(folder: str | Path, build: GraphBuild) -> None:
@@ -62,6 +65,7 @@ def write_graph_build(folder: str | Path, build: GraphBuild) -> None:
             write_file(stage / name, content)
         write_manifest(stage, _KIND, build.config, {
             "mapping": build.mapping, "loads": build.loads, "report": build.report,
+            **({"predicted": build.predicted} if build.predicted is not None else {}),
             "files": {name: hashlib.sha256(content).hexdigest()
                       for name, content in contents.items()}})
 
@@ -82,12 +86,17 @@ def read_graph_build(folder: str | Path) -> GraphBuild:
     path = folder / MANIFEST
     manifest = read_manifest(path, _KIND)
     try:
-        check_fields("manifest", manifest, _FIELDS)
+        check_fields("manifest", manifest, _FIELDS, _OPTIONAL_FIELDS)
         config, mapping, sums = parse_config(manifest), manifest["mapping"], manifest["files"]
         if mapping not in MAPPINGS:
             raise JsonError(f"mapping must be {' or '.join(MAPPINGS)}, not {reprlib.repr(mapping)}")
         read_listed(folder, _NETWORK, sums)
         build = compile_graph(read_graph(folder / _NETWORK), config, mapping=mapping)
+        if predicted := manifest.get("predicted"):
+            check_fields("predicted", predicted, dict.fromkeys(build.programs, dict))
+            for node, cycles in predicted.items():
+                check_fields(f"predicted.{node}", cycles, _CYCLES)
+            build = dataclasses.replace(build, predicted=predicted)
     except (CompileError, ConfigError, JsonError, NetworkError) as error:
         raise BuildError(f"{path}: {error}") from error
     for what, found, expected in (

@@ -10,6 +10,7 @@ import pytest
 from eie_compiler.files.graph_file import write_graph
 from eie_compiler.graph_folder import read_graph_build
 from eie_hdl.config import PRESETS
+from eie_hdl.extras import install_command
 from eie_sim.golden_runner import GoldenRunner
 from eie_sim.graph_inference import infer_graph
 from support.graphs import recurrent_network, residual_network
@@ -63,6 +64,19 @@ def test_strips_change_no_result(folders, images, tmp_path, eie, option, pixels)
                   for build in (strips, single))
     assert {name: words.tolist() for name, words in one.outputs.items()} == {
         name: words.tolist() for name, words in other.outputs.items()}
+
+
+def test_cycles_are_predicted_if_asked(folders, images, tmp_path, eie):
+    pytest.importorskip("numba", reason=install_command("bench"))
+    code, text = eie("compile", folders / "residual.npz", "--preset", "tiny", "--strips", 1,
+                     "--predict", images, "-o", tmp_path / "build")
+    assert code == 0 and "net cycles  end-to-end cycles" in text
+    expected = infer_graph(read_graph_build(folders / "residual"), np.load(images),
+                           engine="cycle-model")
+    report = json.loads(eie("info", tmp_path / "build", "--json")[1])
+    assert sum(node["cycles"] for node in report["predicted"].values()) == pytest.approx(
+        expected.total["cycles"] / 3)
+    assert report["predicted"]["fc"]["net_cycles"] * 3 == expected.nodes["fc"].net_cycles
 
 
 def test_outputs_are_saved_by_name(folders, images, tmp_path, eie):

@@ -85,6 +85,9 @@ def test_a_flipped_constant_of_an_operation_is_refused(folder):
     ({"config": {}}, "config must be an object with the fields n_pe"),
     ({"extra": 1}, "manifest must be an object with the fields schema_version"),
     ({"kind": "eie-build"}, "must be the build of a graph, not of a chain of layers"),
+    ({"predicted": {"fc": {}}}, "predicted must be an object with the fields conv1, conv2, fc"),
+    ({"predicted": dict.fromkeys(["conv1", "conv2", "fc"], {"cycles": 1.0})},
+     "predicted.conv1 must be an object with the fields net_cycles, cycles"),
     ({"kind": "other"}, "manifest.json must be the manifest of a build, with kind "
                         "'eie-graph-build'"),
     ({"incomplete": True}, "must contain a whole build"),
