@@ -28,7 +28,8 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
              quality: float | Sequence[float] | None = None, balance: int | None = None,
              v_width: int = 4, n_shared: int | None = None, kmeans_init: str = "exact",
              act_width: int = 16, codebook_width: int = 16, reconstruct: bool = False,
-             calibration: NDArray[np.floating[Any]] | None = None, input_magnitude: float = 1.0,
+             calibration: NDArray[np.floating[Any]] | None = None,
+             reached: NDArray[np.float64] | None = None, input_magnitude: float = 1.0,
              nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
              progress: Callable[[str], None] = lambda step: None) -> CompressedNetwork:
     """Compress a model without retraining.
@@ -62,6 +63,9 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     calibration, input_magnitude, pins
         Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
         Samples are also used for the weights and biases.
+    reached : array like `calibration`, optional
+        The same samples as networks before this one compute them, for patches and preprocessing
+        none. Biases then correct the mean of those errors, too.
     nonnegative_inputs : :class:`bool`
         True if no input is ever negative: weights then keep more bits in a narrow accumulator.
         Negative inputs saturate at 0.
@@ -85,7 +89,7 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         active = [(vector.values != 0).any(axis=0) for vector in observe(model, calibration)][1:]
         model = equalise(model, n_shared, active)
     observed = None if calibration is None else observe(model, calibration)
-    correction = _Correction()
+    correction = _Correction(reached)
     layers = []
     for layer, share in zip(model.layers, shares):
         progress(f"compressing {layer.name}")
@@ -119,9 +123,9 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
 class _Correction:
     """Correction of the biases of successive layers by the mean error of their results."""
 
-    def __init__(self) -> None:
-        #: Samples of the inputs of the next shared layer; None as long as no weight has changed.
-        self._inputs: NDArray[np.float64] | None = None
+    def __init__(self, inputs: NDArray[np.float64] | None) -> None:
+        #: Samples of the inputs of the next shared layer; None as long as they have not changed.
+        self._inputs = inputs
 
     def apply(self, layer: ModelLayer, shared: Layer, inputs: NDArray[np.float64]) -> Layer:
         """Correct the bias of a layer with shared weights, for the inputs of the original one."""

@@ -12,13 +12,16 @@ from ..graph.graph import Graph, Node, Scan
 from ..model import Model
 from ..network import CompressedNetwork
 
-__all__ = ["VectorSample", "check_samples", "sample_batches"]
+__all__ = ["VectorSample", "check_samples", "choose_samples", "sample_batches"]
 
 #: Numbers in the largest tensor of a batch, patches included: few enough for the cache.
 _BATCH = 1 << 19
 
+#: Numbers in the largest tensor of all samples that are chosen for statistics.
+_MAX_NUMBERS_KEPT = 1 << 24
+
 #: Most numbers of a sample of vectors, which still has :data:`_MIN_VECTORS`.
-_MAX_NUMBERS = 1 << 21
+_MAX_NUMBERS = 1 << 24
 _MIN_VECTORS = 256
 
 Floats = NDArray[np.float64]
@@ -60,6 +63,14 @@ def _describe_inputs(graph: Graph) -> str:
                      for name, shape in graph.inputs.items())
 
 
+def choose_samples(graph: Graph, samples: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    """Choose as many samples, evenly, as fit the memory with their tensors."""
+    count = len(next(iter(samples.values())))
+    most = max(_MAX_NUMBERS_KEPT // _largest(graph, patches=False), 1)
+    chosen = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+    return {name: array[chosen].astype(np.float64) for name, array in samples.items()}
+
+
 def sample_batches(graph: Graph, samples: Mapping[str, NDArray[Any]]
                    ) -> Iterator[tuple[slice, dict[str, Floats]]]:
     """Divide samples into batches whose tensors fit the memory; yield their place and numbers."""
@@ -70,10 +81,10 @@ def sample_batches(graph: Graph, samples: Mapping[str, NDArray[Any]]
         yield some, {name: array[some].astype(np.float64) for name, array in samples.items()}
 
 
-def _largest(graph: Graph) -> int:
-    """Numbers in the largest tensor of a graph for one sample."""
+def _largest(graph: Graph, *, patches: bool = True) -> int:
+    """Numbers in the largest tensor of a graph for one sample, or of those of patches."""
     sizes = [math.prod(shape) for shape in graph.shapes.values()]
-    return max(*sizes, *(_inside(graph, node) for node in graph.nodes), 1)
+    return max(*sizes, *(_inside(graph, node) for node in graph.nodes if patches), 1)
 
 
 def _inside(graph: Graph, node: Node) -> int:

@@ -235,3 +235,12 @@ def test_offsets_that_are_folded_leave_signs_known():
     network = compress(model, calibration=samples, nonnegative_inputs=True)
     assert network.nonnegative_inputs
     assert not network.preprocessing.offset.any()
+
+
+def test_fewer_shared_weights_than_codes():
+    rng = np.random.default_rng(9)
+    model = Model((ModelLayer("fc", rng.normal(size=(8, 9))),))
+    network = compress(model, v_width=4, n_shared=3, calibration=rng.normal(size=(50, 9)),
+                       reconstruct=True)
+    assert network.layers[0].codebook.shape == (16,)
+    assert 0 < np.count_nonzero(network.layers[0].codebook) <= 3

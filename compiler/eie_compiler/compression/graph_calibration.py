@@ -1,0 +1,93 @@
+"""Formats of a compressed graph, from samples."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CompressError
+from ..graph.graph import Graph, Node, apply_layers, evaluate
+from ..graph.operation import Operation
+from ..network import CompressedNetwork
+from .calibration import fit_frac
+from .graph_formats import choose_fracs
+from .graph_layers import decompress_dense, replace_layers
+from .graph_samples import sample_batches
+
+__all__ = ["calibrate_graph", "find_operands", "measure_magnitude"]
+
+Floats = NDArray[np.float64]
+
+
+def calibrate_graph(network: Graph, samples: Mapping[str, NDArray[Any]], act_width: int,
+                    progress: Callable[[str], None]) -> Graph:
+    """Choose all formats for the numbers that a network computes with samples.
+
+    Parameters
+    ----------
+    network : :class:`~..graph.graph.Graph`
+        Compressed network; its formats are ignored.
+    samples : mapping of :class:`str` to array (n_samples, ...)
+        Samples for each input.
+    act_width, progress
+        As for :func:`~.graph.compress_graph`.
+
+    Raises
+    ------
+    CompressError
+        If results are not finite, or an operation cannot compute its result in any format.
+    """
+    models = {path: decompress_dense(node.computation) for path, node in network.walk()
+              if isinstance(node.computation, CompressedNetwork)}
+    #: Of inputs and results of nodes, and of the results of each layer of a node, by path.
+    magnitudes: defaultdict[str, float] = defaultdict(float)
+    inside: dict[str, list[float]] = {path: [0.0] * len(model.layers)
+                                      for path, model in models.items()}
+
+    def run(path: str, vectors: Floats) -> Floats:
+        for number, layer in enumerate(models[path].layers):
+            vectors = layer(vectors)
+            inside[path][number] = max(inside[path][number], measure_magnitude(path, vectors))
+        return vectors
+
+    def compute(path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
+        if isinstance(node.computation, Operation):
+            result = node.computation.real(*operands)
+        else:
+            result = apply_layers(models[path].patches, operands[0], lambda x: run(path, x))
+        magnitudes[path] = max(magnitudes[path], measure_magnitude(path, result))
+        return result
+
+    for some, batch in sample_batches(network, samples):
+        progress(f"choosing formats for sample {some.start + 1}")
+        for name, numbers in batch.items():
+            magnitudes[name] = max(magnitudes[name], measure_magnitude(name, numbers))
+        with np.errstate(over="ignore", invalid="ignore"):
+            evaluate(network, batch, compute)
+    frac_of, operands = choose_fracs(network, magnitudes, act_width), find_operands(network)
+
+    def set_fracs(path: str, found: CompressedNetwork) -> CompressedNetwork:
+        fracs = [*(fit_frac(one, act_width) for one in inside[path][:-1]), frac_of(path)]
+        return dataclasses.replace(
+            found, input_frac=frac_of(operands[path]),
+            layers=tuple(dataclasses.replace(layer, output_frac=frac)
+                         for layer, frac in zip(found.layers, fracs)))
+
+    return replace_layers(network, set_fracs, frac_of)
+
+
+def measure_magnitude(path: str, numbers: Floats) -> float:
+    """Greatest magnitude of numbers, which must be finite."""
+    greatest = float(np.abs(numbers).max())
+    if not np.isfinite(greatest):
+        raise CompressError(f"node {path!r}: results must be finite, but exceed the range of "
+                            "floating-point numbers: scale the weights down")
+    return greatest
+
+
+def find_operands(graph: Graph) -> dict[str, str]:
+    """Find the path of the first operand of each node, by path."""
+    return {path: path.removesuffix(node.name) + node.inputs[0] for path, node in graph.walk()}
