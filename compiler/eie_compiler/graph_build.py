@@ -24,8 +24,9 @@ __all__ = ["GraphBuild", "Inputs", "NodeUse", "Tensors", "count_vectors", "walk_
 #: Inputs of a network: by name, or the array alone if there is one input.
 Inputs = Mapping[str, ArrayLike] | ArrayLike
 
-#: Elements of the tensors of a part of a batch, in words of 64 bits.
-_PART = 1 << 24
+#: Elements of the tensors of a part of a batch, in words of 64 bits; and how much greater a part is
+#: if each one loads the memories.
+_PART, _LOADING = 1 << 24, 4
 
 
 class Tensors(NamedTuple):
@@ -134,7 +135,8 @@ class GraphBuild:
         tensors = sum(map(math.prod, self.graph.shapes.values()))
         vectors = max(count_vectors(use) * len(self.programs[use.path].input.columns)
                       for use in walk_uses(self.graph) if use.path in self.programs)
-        return max(1, _PART // (tensors + 2 * vectors))
+        limit = _PART if len(self.loads) == 1 else _PART * _LOADING
+        return max(1, limit // (tensors + 2 * vectors))
 
     @functools.cached_property
     def nonnegative_inputs(self) -> set[str]:

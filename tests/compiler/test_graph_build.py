@@ -85,7 +85,7 @@ def test_inputs_that_do_not_match_are_refused(pair, inputs, words, message):
 def test_parts_of_a_batch_bound_the_memory(images, monkeypatch):
     tensors = images.to_words(np.random.default_rng(5).normal(size=(7, 2, 6, 6)))
     assert len(list(images.parts(tensors))) == 1
-    monkeypatch.setattr("eie_compiler.graph_build._PART", 6000)
+    monkeypatch.setattr("eie_compiler.graph_build._PART", 1500)
     small = dataclasses.replace(images)
     assert isinstance(small, GraphBuild) and 1 < small.part < 7
     joined = np.concatenate([part["image"] for part in small.parts(tensors)])
