@@ -10,6 +10,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.format import BEAT_WIDTH
 
 from ..graph.graph import Graph
+from ..graph_build import NodeUse, walk_uses
 from ..network import MAX_SIDE, CompressedNetwork
 from ..patches import PatchError
 from .capacity import Needs
@@ -90,8 +91,8 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
     CompileError
         If the machine has no formats for a network.
     """
-    nodes = {path: _Node(path, node.computation, config, mapping) for path, node in graph.walk()
-             if isinstance(node.computation, CompressedNetwork)}
+    nodes = {use.path: _Node(use, config, mapping) for use in walk_uses(graph)
+             if isinstance(use.node.computation, CompressedNetwork)}
     pixels = {path: node.choose(MOST_PIXELS) for path, node in nodes.items()}
     while (loads := _count_loads(config, nodes, pixels)) > 1 \
             and loads > _count_loads(config, nodes, dict.fromkeys(nodes, 1)):
@@ -107,12 +108,13 @@ class _Node:
     Attributes
     ----------
     cycles : :class:`dict` of :class:`int` to :class:`float`
-        Estimated cycles by pixels, of the strips to choose from.
+        Estimated cycles of an inference by pixels, of the strips to choose from.
     """
 
-    def __init__(self, path: str, network: CompressedNetwork, config: EIEConfig, mapping: Mapping
-                 ) -> None:
-        self._path, self._network = path, network
+    def __init__(self, use: NodeUse, config: EIEConfig, mapping: Mapping) -> None:
+        network = use.node.computation
+        assert isinstance(network, CompressedNetwork)
+        self._path, self._network = use.path, network
         self._config, self._mapping = config, mapping
         self._needs: dict[int, Needs] = {}
         self.cycles = {1: 0.0}
@@ -123,7 +125,8 @@ class _Node:
             # Of strips with as many in a row of the result, the shortest have the least surplus.
             for n in {-(-width // n): n for n in range(most, 0, -1)}.values():
                 with contextlib.suppress(PatchError):    # patches of an image may be too large
-                    self.cycles[n] = estimate_cycles(network, config, n, mapping=mapping)
+                    self.cycles[n] = use.times * estimate_cycles(network, config, n,
+                                                                 mapping=mapping)
 
     def measure(self, n_pixels: int) -> Needs:
         """Measure the memory that strips need."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.errors import CompileError
-from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.strip_choice import choose_strips, estimate_cycles
@@ -87,6 +87,16 @@ def test_strips_that_do_not_fit_alone_are_shorter():
     graph = graph_of(convolution((16, 6, 12), [16], **SAME_SIZE))
     config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=32, ptr_depth=4096)
     assert choose_strips(graph, config) == {"conv0": 3}
+
+
+def test_memory_is_for_strips_of_nodes_that_are_computed_often():
+    network = convolution((8, 6, 12), [16], **SAME_SIZE)
+    body = graph_of(network)
+    graph = Graph({"images": (5, *network.patches.shape), "image": network.patches.shape}, (
+        Node("once", network, ("image",)), Node("scan", Scan(body, ()), ("images",))),
+        ("once", "scan"), dict.fromkeys(["images", "image", "once", "scan"], 6))
+    config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=20, ptr_depth=4096)
+    assert choose_strips(graph, config) == {"scan/conv0": 3}
 
 
 def test_strips_and_nodes_without_patches_stay_as_they_are():
