@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.operations import Concat
 from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.random_networks import random_network
 from eie_driver.errors import SaturationWarning
 from eie_driver.network import NetworkDriver
 from eie_sim.graph_inference import infer_graph
@@ -38,3 +41,24 @@ def test_memories_are_loaded_once_for_each_load_of_a_batch(driver, fake):
     driver.run(np.zeros((5, 2, 6, 6)))
     assert fake.log.count("CONTROL") == len(driver.build.loads)
     assert driver.select("fc") is False
+
+
+def test_loads_alternate_in_a_scan_whose_programs_do_not_fit_together(machine):
+    rng = np.random.default_rng(12)
+    first, second = (random_network(rng, sizes, density=0.6, v_width=3, frac=4)
+                     for sizes in ([5, 6, 4], [4, 6, 2]))    # of four codebooks, three fit
+    body = Graph({"x": (3,), "h": (2,)}, (
+        Node("joined", Concat(0), ("x", "h")), Node("first", first, ("joined",)),
+        Node("second", second, ("first",))), ("second",),
+        dict.fromkeys(["x", "h", "joined", "first", "second"], 4))
+    graph = Graph({"x": (4, 3)}, (Node("scan", Scan(body, (("h", "second"),)), ("x",)),),
+                  ("scan",), {"x": 4, "scan": 4})
+    driver = NetworkDriver(machine, compile_graph(graph, TINY))
+    assert driver.build.loads == [["scan/first"], ["scan/second"]]
+    x = rng.normal(size=(3, 4, 3))
+    loads = []
+    select = driver.select
+    driver.select = lambda path: loads.append(select(path))
+    run, expected = driver.run(x), infer_graph(driver.build, x, engine="golden")
+    assert run.outputs["scan"].tolist() == expected.outputs["scan"].tolist()
+    assert loads == [True] * 8
