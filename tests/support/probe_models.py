@@ -273,6 +273,16 @@ _PROBES = {
     "lstm with peepholes": ("""
         LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h0 c0 P<1,21> -> y h c | hidden_size=7""",
         {"x": [6, "n", 5], "h0": [1, "n", 7], "c0": [1, "n", 7]}, "y h c"),
+    "lstm with states in one input": ("""
+        Gather: s first[0] -> h1 | axis=0
+        Squeeze: h1 zero[0] -> h2
+        Unsqueeze: h2 zero[0] -> h3
+        Slice: s one[1] two[2] zero[0] -> c0
+        LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h3 c0 -> _ h c | hidden_size=7
+        Concat: h c -> t | axis=0
+        Squeeze: h zero[0] -> o
+        MatMul: o w<7,1> -> p
+        Sigmoid: p -> y""", {"x": [6, 1, 5], "s": [2, 1, 7]}, "y t"),
     "bidirectional lstm": ("""
         LSTM: x W<2,28,5> R<2,28,7> B<2,56> -> a h c | hidden_size=7, direction="bidirectional"
         Transpose: a -> b | perm=[0, 2, 1, 3]

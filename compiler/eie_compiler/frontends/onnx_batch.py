@@ -17,7 +17,7 @@ _IMAGES = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool
 _RECURRENT = ("LSTM", "GRU", "RNN")
 
 #: Operations that move axes in other ways.
-_MOVING = ("Reshape", "Flatten", "Gather", "Shape", "Size", "MatMul", "Gemm", "Expand")
+_MOVING = ("Reshape", "Flatten", "Shape", "Size", "MatMul", "Gemm", "Expand")
 
 
 def batch_axes(graph: Graph, nodes: Sequence["onnx.NodeProto"], names: Sequence[str]
@@ -55,7 +55,7 @@ def _trace(graph: Graph, nodes: Sequence["onnx.NodeProto"]) -> dict[str, int | N
                 found.setdefault(name, 0 if first else 1)
         elif node.output[0] in found and operation not in _MOVING:
             axis = found[node.output[0]]
-            if operation in ("Transpose", "Squeeze", "Unsqueeze"):
+            if operation in ("Transpose", "Squeeze", "Unsqueeze", "Gather"):
                 found.setdefault(inputs[0], _before(graph, node, axis))
                 continue
             rank = len(graph.shape(node.output[0]) or [])
@@ -74,6 +74,12 @@ def _before(graph: Graph, node: "onnx.NodeProto", axis: int | None) -> int | Non
         rank = len(graph.shape(node.input[0]) or [])
         order = list(options.get("perm", range(rank)[::-1]))
         return order[axis] if axis < len(order) else None
+    if node.op_type == "Gather":
+        if node.input[1] not in graph.constants:
+            return None
+        place = options.get("axis", 0) % max(len(graph.shape(node.input[0]) or []), 1)
+        is_one = not graph.constants.shape(node.input[1])
+        return axis + 1 if is_one and axis >= place else axis
     moved = options.get("axes", [])
     if len(node.input) > 1 and node.input[1] in graph.constants:
         moved = graph.constants.array(node.input[1], INTEGERS).ravel().tolist()

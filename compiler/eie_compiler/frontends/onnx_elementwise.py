@@ -162,6 +162,13 @@ def _abs(site: Site) -> Tensor:
                                                             site.tensor().batch))
 
 
+def _pow(site: Site) -> Tensor:
+    """Handle Pow with exponent 2."""
+    if (exponent := site.number(1, "", 1)) != 2:
+        raise FrontEndError(f"exponent must be 2, not {exponent:g}: {CHOOSE}")
+    return join(site, Multiply(), site.tensor(), site.tensor())
+
+
 def _expand(site: Site) -> Tensor:
     """Handle Expand to a shape that a tensor has already, or broadcasts to."""
     tensor, target = site.tensor(), site.integers(1) or []
@@ -197,4 +204,4 @@ ELEMENTWISE: dict[str, Callable[[Site], Tensor]] = {
     **dict.fromkeys(("HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid", "Sign", "Tanh"),
                     _activate),
     "Abs": _abs, "Clip": _clip, "Expand": _expand, "Max": _max, "Mean": _mean, "Min": _min,
-    "Neg": _neg, "PRelu": _prelu, "Sum": _sum}
+    "Neg": _neg, "Pow": _pow, "PRelu": _prelu, "Sum": _sum}

@@ -73,6 +73,7 @@ class _Reader:
         self._fold_batch_norm = fold_batch_norm
         self._notes: list[str] = []
         self._image = image
+        self._is_alone = len(starts) == 1
         producers = {name: node for node in nodes for name in node.output if name}
         self.left_out = find_left_out(nodes, graph.constants, ends)
         self._final = _final(producers, [self._end_of(name) for name in ends])
@@ -134,8 +135,10 @@ class _Reader:
         if shape is None:
             raise FrontEndError("shape must be declared: onnx.shape_inference.infer_shapes infers "
                                 "it for a tensor within a graph")
-        if self._image is not None and len(shape) in (3, 4):
-            shape = [shape[0], *self._image[4 - len(shape) and 0:1], *self._image[5 - len(shape):]]
+        is_open = any(size is None for axis, size in enumerate(shape) if axis != batch)
+        if self._image is not None and len(shape) in (3, 4) and (is_open or self._is_alone):
+            # With one dimension, the height is left out.
+            shape = [shape[0], self._image[0], *self._image[5 - len(shape):]]
         sizes = [BATCH if axis == batch and size is None else size
                  for axis, size in enumerate(shape)]
         if any(size is not None and size < 1 for size in sizes):

@@ -50,7 +50,7 @@ _REASONS = {
     r".*([Qq]uantize|Integer|NBits|\.QAttention|QLinear).*|.*\bQ(Gemm|Ordered\w+)": (
         "quantised", "export the model before its quantisation, as `eie compress` quantises it"),
     "If": ("branching", "control flow is not run"),
-    "ConvTranspose": ("", "is not run: enlarge the images on the host, and train a Conv on them"),
+    "ConvTranspose": ("", "is not run: replace it by Resize with mode nearest, and Conv"),
     "(Global)?LpPool|MaxRoiPool": ("", "the pools that are run are of maxima and means"),
     "Tile|GridSample|AffineGrid": ("", "enlarge the images on the host"),
     r"(.*\.)?(\w+Normalization|LRN|Normalizer)|ReduceL[12]": (

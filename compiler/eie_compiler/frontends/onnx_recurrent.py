@@ -116,7 +116,8 @@ def _initial(site: Site, place: int, n_directions: int, n: int, first: int
         if tensor.sizes != (n_directions, n):
             raise FrontEndError(f"initial state must have the shape {(n_directions, n)} for each "
                                 f"sample, not {tensor.sizes}")
-        return [site.result(site.builder.take(site.name, tensor.name, 0, number), tensor, 0)
+        return [site.result(site.builder.take(f"{site.name}.initial", tensor.name, 0, number),
+                            tensor, 0)
                 for number in range(n_directions)]
     if value.ndim != 3 or value.shape[1 - first] != n_directions or value.shape[2] != n:
         raise FrontEndError(f"initial state must have {n_directions} directions and {n} elements, "

@@ -174,7 +174,8 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
         Min: b c=0.3 -> d
         Min: d b -> e
         Mean: e d -> f
-        Sum: f e d -> g
+        Pow: f two=2.0 -> f2
+        Sum: f2 e d -> g
         Neg: g -> h
         Max: h low=-0.2 -> y""", ["n", 2, 4, 4]),
     ("""Conv: x w<4,2,3,3> -> a | auto_pad="SAME_LOWER", strides=[2, 2]

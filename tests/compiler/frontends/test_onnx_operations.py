@@ -193,5 +193,5 @@ def test_one_operation_is_one_line(nodes, message):
 def test_a_transposed_convolution_is_refused_with_a_remedy():
     model = graph_of(("Conv: x kernels -> a", {}), ("ConvTranspose: a k -> y", {}), rank=4)
     assert error_of(model) == [
-        f"ConvTranspose node (a, k -> y): {FIRST}is not run: enlarge the images on the host, and "
-        "train a Conv on them; end before it with last='a'"]
+        f"ConvTranspose node (a, k -> y): {FIRST}is not run: replace it by Resize with mode "
+        "nearest, and Conv; end before it with last='a'"]
