@@ -20,6 +20,7 @@ from eie_sim.c_driver.network_library import CNetwork, compile_network_library
 from eie_sim.inference import infer
 from support.c_graphs import every_operation, layers, nested_scans, sequence_lstm
 from support.graphs import recurrent_network
+from support.random_graphs import random_graph
 
 CONFIG = EIEConfig(n_pe=2)
 
@@ -107,6 +108,16 @@ def test_an_operand_is_kept_while_its_parts_are_read(tmp_path):
     build, network = make(graph, tmp_path)
     tensors = draw(build, 1)
     assert network.run(tensors)[1]["y"].tolist() == expected(build, tensors)[0]["y"][0].tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_graphs_have_the_results_of_their_definition(tmp_path, seed):
+    build, network = make(random_graph(seed), tmp_path)
+    for tensors in (draw(build, 1, 9), draw(build, 2, 12)):
+        computed, n_saturated = expected(build, tensors)
+        for name, words in network.run(tensors)[1].items():
+            assert words.tolist() == computed[name][0].tolist()
+        assert network.n_saturated == n_saturated
 
 
 def test_states_are_kept_between_the_parts_of_a_sequence(tmp_path):
