@@ -81,7 +81,7 @@ def test_a_flipped_constant_of_an_operation_is_refused(folder):
     ({"mapping": "interleaved"}, "must be what this version compiles network.npz to, but differs: "
                                  "compile again"),
     ({"loads": []}, "loads must be what this version compiles network.npz to, but differs"),
-    ({"report": {}}, "report must be what this version compiles network.npz to, but differs"),
+    ({"report": []}, "manifest.report must be an object, not []"),
     ({"config": {}}, "config must be an object with the fields n_pe"),
     ({"extra": 1}, "manifest must be an object with the fields schema_version"),
     ({"kind": "eie-build"}, "must be the build of a graph, not of a chain of layers"),
