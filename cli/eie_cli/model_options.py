@@ -37,8 +37,12 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--topology", type=FILE, metavar="FILE.json",
                   help="File with the layers of a Deep Compression stream and their operands, of a "
                        "network that is no chain.")
+    @click.option("--fold-batch-norm/--no-fold-batch-norm", default=None,
+                  help="Layers of an ONNX graph absorb batch normalisations, or the host computes "
+                       "them, which leaves weights that share values better.  [default: absorb]")
     def with_model(*arguments: Any, **options: Any) -> None:
         reading = {name: options.pop(name) or None for name in _NAMES}
+        reading["fold_batch_norm"] = options.pop("fold_batch_norm")
         if reading["relu"] and len(reading["relu"]) == 1:
             reading["relu"], = reading["relu"]    # for all layers
         command(*arguments, **options, reading=reading)

@@ -81,3 +81,9 @@ def test_files_where_a_build_is_needed_are_named(tmp_path, network, eie, command
     code, text = eie(command, network, "-o", tmp_path / "out")
     assert code == 2
     assert f"must be a folder that `eie compile` writes, not the file {network}" in text
+
+
+def test_batch_normalisations_are_folded_or_not_in_onnx_only(tmp_path, weights, eie):
+    code, text = eie("compress", weights, "--no-fold-batch-norm", "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert "options for this format must be " in text and "fold" in text
