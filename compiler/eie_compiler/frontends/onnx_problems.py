@@ -19,6 +19,7 @@ from .onnx_operations import (
     operation_of,
     result_of,
 )
+from .onnx_reasons import ACTIVATIONS, ONE_INPUT, REASONS
 
 __all__ = ["check_operations"]
 
@@ -31,11 +32,11 @@ _FLIPPING = ("Mul", "Div", "Sub")
 #: Operations whose shape depends on the input, but not the numbers.
 _SHAPES = ("Shape", "Size")
 
+#: Operations with graphs of their own, which read any tensor of this one.
+_CONTROL = ("If", "Loop", "Scan")
+
 #: Operations of which any output may be used.
 _MANY_OUTPUTS = ("Split", "LSTM", "GRU", "RNN")
-
-_ACTIVATIONS = (r"ThresholdedRelu|S?[Ee]lu|Celu|(.*\.)?\w*Gelu|Mish|Softplus|Softsign|Erf|Swish|"
-                r"Softmax|LogSoftmax|Exp")
 
 #: Beginning of messages about operations that are not supported.
 _MUST_BE = "operation must be one that docs/models.md lists; "
@@ -43,36 +44,8 @@ _MUST_BE = "operation must be one that docs/models.md lists; "
 #: Nodes of one operation that a message lists.
 _MAX_LISTED = 3
 
-#: Pattern of operations -> kind of the model, empty if it says nothing, and reason with remedy.
-_REASONS = {
-    "Scan|Loop": ("recurrent", "loops are not run: export the cell as LSTM, GRU or RNN, or "
-                               "unrolled"),
-    r".*([Qq]uantize|Integer|NBits|\.QAttention|QLinear).*|.*\bQ(Gemm|Ordered\w+)": (
-        "quantised", "export the model before its quantisation, as `eie compress` quantises it"),
-    "If": ("branching", "control flow is not run"),
-    "ConvTranspose": ("", "is not run: replace it by Resize with mode nearest, and Conv"),
-    "(Global)?LpPool|MaxRoiPool": ("", "the pools that are run are of maxima and means"),
-    "Tile|GridSample|AffineGrid": ("", "enlarge the images on the host"),
-    r"(.*\.)?(\w+Normalization|LRN|Normalizer)|ReduceL[12]": (
-        "", "its scale depends on the input, unlike that of BatchNormalization"),
-    r"ai\.onnx\.ml\.TreeEnsemble\w*": ("", "trees have no matrices: fit a perceptron"),
-    r"ai\.onnx\.ml\.SVM\w+": ("", "only SVMRegressor is run: fit LinearSVC, which has a score for "
-                                   "each class"),
-    _ACTIVATIONS: ("", "train with Relu, LeakyRelu, HardSwish, Sigmoid or Tanh"),
-    CHOICES: ("", "take the scores, and choose the class on the host"),
-    r"Gather\w+|OneHot|Where": ("", "look up elements on the host"),
-}
-
 #: Reason of an activation that is not between layers.
 _ON_HOST = "compute it on the host"
-
-#: Operations with one computed input besides constants -> kind of the model with more, and reason.
-_ONE_INPUT = {
-    **dict.fromkeys(("MatMul", "Gemm"), (
-        "attention", "one factor must be constant, unlike in attention")),
-    **dict.fromkeys(("Conv", "BatchNormalization", "PRelu"), ("", "weights must be constant")),
-    "Div": ("", "division by a computed tensor is not run"),
-}
 
 
 def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, starts: Iterable[str],
@@ -167,7 +140,8 @@ class _Scan:
         self._computed = set(self._starts)
         self._after_matrix: set[str] = set()
         for node in nodes:
-            if self._computed & set(node.input) and node.op_type not in _SHAPES:
+            if node.op_type in _CONTROL or \
+                    self._computed & set(node.input) and node.op_type not in _SHAPES:
                 self._computed |= set(node.output)
             if node.op_type in _MATRICES or self._after_matrix & set(node.input):
                 self._after_matrix |= set(node.output)
@@ -241,14 +215,14 @@ class _Scan:
                 operation in self._folded or self._is_constant(node)):
             return None
         if operation not in self._supported:
-            kind, reason = next((found for pattern, found in _REASONS.items()
+            kind, reason = next((found for pattern, found in REASONS.items()
                                  if re.fullmatch(pattern, operation)), ("", ""))
             if kind == "quantised":    # all parts are
                 return kind, reason
-            if not data:
+            if not data and operation not in _CONTROL:
                 return kind, self._join("", node, data)
             is_between = self._after_matrix & set(data) and self.before_matrix & set(node.output)
-            if re.fullmatch(_ACTIVATIONS, operation) and not is_between:
+            if re.fullmatch(ACTIVATIONS, operation) and not is_between:
                 reason = _ON_HOST
             return kind, self._join(reason, node, data)
         if not data:
@@ -264,8 +238,8 @@ class _Scan:
                                   node, data)
         if operation == "Gather" and node.input[0] not in data:
             return "", self._join("look up elements on the host", node, data)
-        if len(data) > 1 and operation in _ONE_INPUT:
-            kind, reason = _ONE_INPUT[operation]
+        if len(data) > 1 and operation in ONE_INPUT:
+            kind, reason = ONE_INPUT[operation]
             return kind, self._join("must have one computed input besides constants, not "
                                     f"{len(data)}, as {reason}", node, data)
         return None
@@ -277,7 +251,9 @@ class _Scan:
     def _join(self, reason: str, node: "onnx.NodeProto", data: Sequence[str], joint: str = "; "
               ) -> str:
         """Add to a reason how to choose the part before or after a node."""
-        if not data:
+        if not data and operation_of(node) in _CONTROL:
+            advice = ""
+        elif not data:
             advice = "it computes a constant: onnxruntime's basic optimisations store some of them"
         else:
             parts = []

@@ -49,6 +49,9 @@ def error_of(model, **options):
     return str(caught.value).split("\n")
 
 
+BRANCH = helper.make_graph([helper.make_node("Identity", ["x"], ["z"])], "branch", [],
+                           [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 4])])
+
 FIRST = "operation must be one that docs/models.md lists; "
 
 
@@ -172,6 +175,10 @@ def test_many_nodes_of_an_operation_are_counted():
     ([("MatMul: x w -> a", {}), ("QuantizeLinear: a scale zero -> y", {})],
      f"QuantizeLinear node (a, scale, zero -> y): model is quantised: {FIRST}export the model "
      "before its quantisation, as `eie compress` quantises it"),
+    ([("Shape: x -> s", {}), ("Cast: s -> c", {"to": TensorProto.BOOL}),
+      ("If: c -> a", {"then_branch": BRANCH, "else_branch": BRANCH}), ("MatMul: a w -> y", {})],
+     f"If node (c -> a): model is branching: {FIRST}control flow is not run: export the branch "
+     "that is used"),
     ([("MatMul: x w -> a", {}), ("Gather: w a -> b", {}), ("MatMul: b w -> y", {})],
      "Gather node (w, a -> b): look up elements on the host; end before it with last='a', or begin "
      "after it with first='b'"),
