@@ -40,32 +40,34 @@ fit_option = click.option(
 @click.option("-o", "--output", type=OUTPUT_FILE, metavar="FILE.toml",
               help="File for the configuration: the smallest machine with --max-cycles, else the "
                    "fastest.  [default: none]")
-@click.option("--json", "table", type=OUTPUT_FILE, metavar="FILE.json",
-              help="JSON file for all machines.  [default: none]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def fit_command(network: Path, device: str, max_cycles: float | None, inputs: Path | None,
-                output: Path | None, table: Path | None) -> None:
+                output: Path | None, as_json: bool) -> None:
     """Propose machines that hold a network.
 
     NETWORK is a file written by `eie compress`. For each number of PEs, the memories get the size
     that all weights, pointers, biases, codebooks, vectors and descriptors need, and the rest of
     the block RAMs that they then take. The table has the block RAMs and multipliers of each
     machine, LUTs estimated from synthesised machines, and cycles of an inference, back to back with
-    others, by the cycle model. Nothing is synthesised. Needs the extra [bench].
+    others, by the cycle model. Convolutions are predicted pixel by pixel: the strips of pixels that
+    `eie compile` makes take fewer cycles where the memories have room for them. Nothing is
+    synthesised. Needs the extra [bench].
     """
-    from eie_compiler.files.json_file import write_json
+    from eie_compiler.files.json_file import to_json
     from eie_hdl.files import write_file
 
     proposals, smallest, fastest = _fit(network, device, max_cycles, inputs)
-    _show(network, device, proposals, smallest, fastest)
-    if table:
-        write_json(table, {"network": network.name, "device": device,
-                           "machines": [one.as_dict() for one in proposals],
-                           "smallest": proposals.index(smallest),
-                           "fastest": proposals.index(fastest)})
+    if as_json:
+        click.echo(to_json({"network": network.name, "device": device,
+                            "machines": [one.as_dict() for one in proposals],
+                            "smallest": proposals.index(smallest),
+                            "fastest": proposals.index(fastest)}))
+    else:
+        _show(network, device, proposals, smallest, fastest)
     if output:
         chosen = smallest if max_cycles else fastest
         write_file(output, _to_toml(chosen.config))
-        click.echo(f"{output}: {_describe(chosen)}")
+        click.echo(f"{output}: {_describe(chosen)}", err=as_json)
 
 
 def find_machine(network: Path, device: str) -> EIEConfig:
