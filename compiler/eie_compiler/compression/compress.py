@@ -17,7 +17,7 @@ from .calibration import calibrate, check_calibration, observe, sample_vectors
 from .decompress import decompress, decompress_layer
 from .equalisation import equalise
 from .offsets import find_folded, fold_offsets
-from .prune import check_pruning, density_of, prune
+from .prune import check_pruning, density_of, prune, prune_by_effect
 from .reconstruction import reconstruct_layer
 from .weight_sharing import check_sharing, share_weights
 
@@ -58,8 +58,8 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     codebook_width : :class:`int`
         Width of a codebook entry of the target machine in bits, which the network records.
     reconstruct : :class:`bool`
-        True to choose codes and shared weights as :func:`~.reconstruction.reconstruct_layer` does,
-        which needs samples.
+        True to prune as :func:`~.prune.prune_by_effect` does, and to choose codes and shared
+        weights as :func:`~.reconstruction.reconstruct_layer` does; needs samples.
     calibration, input_magnitude, pins
         Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
         Samples are also used for the weights and biases.
@@ -94,7 +94,10 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     for layer, share in zip(model.layers, shares):
         progress(f"compressing {layer.name}")
         inputs = None if observed is None else next(observed).values
-        sparse = prune(layer.weight, density=share, balance=balance)
+        if reconstruct and inputs is not None and share < 1:
+            sparse = prune_by_effect(layer.weight, share, inputs, balance)
+        else:
+            sparse = prune(layer.weight, density=share, balance=balance)
         importance = None if inputs is None else \
             np.repeat(inputs.var(axis=0), np.diff(sparse.indptr))
         codebook, codes = share_weights(sparse.data, n_shared, kmeans_init, importance=importance)

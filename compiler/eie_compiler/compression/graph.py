@@ -47,8 +47,8 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
         Samples for each input. They are required: no bounds are known for states of scans.
     density : :class:`float`, or mapping of :class:`str` to :class:`float`, optional
         Share of the weights that stays, for all nodes or by path of a node, as for
-        :func:`~.prune.prune`; of a grouped convolution, of those in its groups. All nonzeros of
-        other nodes stay.
+        :func:`~.prune.prune_by_effect`; of a grouped convolution, of those in its groups. All
+        nonzeros of other nodes stay.
     v_width : :class:`int`, 2 to 8
         Width of a codebook index in bits.
     values : :class:`int`, or mapping of :class:`str` to :class:`int`, optional

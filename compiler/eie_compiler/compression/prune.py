@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, diags_array
 
 from ..errors import CompressError
 
-__all__ = ["check_pruning", "density_of", "prune"]
+__all__ = ["check_pruning", "density_of", "prune", "prune_by_effect"]
 
 
 def prune(weight: NDArray[np.floating[Any]] | csc_array, *, density: float | None = None,
@@ -59,6 +59,29 @@ def prune(weight: NDArray[np.floating[Any]] | csc_array, *, density: float | Non
                      shape=sparse.shape)
 
 
+def prune_by_effect(weight: NDArray[np.floating[Any]] | csc_array, density: float,
+                    inputs: NDArray[np.float64], balance: int | None = None) -> csc_array:
+    """Keep the weights whose products with their inputs vary most (Sun et al., `Wanda
+    <https://arxiv.org/abs/2306.11695>`_, 2023), as :func:`prune` keeps the greatest.
+
+    Parameters
+    ----------
+    weight, density, balance
+        As for :func:`prune`.
+    inputs : float64 (count, n_cols)
+        Samples of the inputs.
+    """
+    deviation = inputs.std(axis=0)
+    # Weights of inputs that never vary go first.
+    deviation = np.maximum(deviation, 1e-9 * deviation.max()) if deviation.any() \
+        else np.ones_like(deviation)
+    sparse = _nonzeros(weight)
+    kept = prune(sparse @ diags_array(deviation), density=density, balance=balance)
+    # The weights themselves, to the last bit.
+    data = sparse.data[np.searchsorted(_places(sparse), _places(kept))]
+    return csc_array((data, kept.indices, kept.indptr), shape=kept.shape)
+
+
 def density_of(weight: NDArray[np.floating[Any]] | csc_array, quality: float) -> float:
     """Compute the density, above 0, that a quality of :func:`prune` gives.
 
@@ -69,6 +92,12 @@ def density_of(weight: NDArray[np.floating[Any]] | csc_array, quality: float) ->
     threshold = quality * sparse.data.std() if sparse.nnz else 0.0
     n_kept = np.count_nonzero(np.abs(sparse.data) >= threshold)
     return max(int(n_kept), 1) / (sparse.shape[0] * sparse.shape[1])
+
+
+def _places(sparse: csc_array) -> NDArray[np.int64]:
+    """Number of each element, column by column."""
+    columns = np.repeat(np.arange(sparse.shape[1]), np.diff(sparse.indptr))
+    return columns * sparse.shape[0] + sparse.indices
 
 
 def _nonzeros(weight: NDArray[np.floating[Any]] | csc_array) -> csc_array:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array, csr_array
 
-from eie_compiler.compression.prune import density_of, prune
+from eie_compiler.compression.prune import density_of, prune, prune_by_effect
 from eie_compiler.errors import CompressError
 
 
@@ -130,3 +130,23 @@ def test_the_density_of_a_quality_is_what_it_leaves(dense, quality, kept):
 def test_wrong_options_are_refused(dense, options, message):
     with pytest.raises(CompressError, match=f"^{re.escape(message)}$"):
         prune(dense, **options)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csc_array])
+def test_weights_whose_products_vary_most_are_kept(kind):
+    rng = np.random.default_rng(8)
+    weight, deviation = rng.normal(size=(8, 5)), np.array([0, 1e-3, 1, 10, 100])
+    inputs = rng.normal(size=(1000, 5)) * deviation + 7
+    kept = prune_by_effect(kind(weight), 0.4, inputs).toarray()
+    effects = np.abs(weight) * inputs.std(axis=0)
+    expected = effects >= np.sort(effects.ravel())[-16]
+    np.testing.assert_array_equal(kept, np.where(expected, weight, 0))
+
+
+def test_inputs_that_never_vary_lose_no_weights_without_need():
+    weight = np.random.default_rng(8).normal(size=(3, 4))
+    np.testing.assert_array_equal(prune_by_effect(weight, 1.0, np.ones((9, 4))).toarray(), weight)
+    inputs = np.random.default_rng(9).normal(size=(9, 4)) * [1, 0, 1, 0]
+    kept = prune_by_effect(weight, 0.75, inputs).toarray()
+    assert np.count_nonzero(kept) == 9
+    assert kept[:, [0, 2]].all()
