@@ -30,24 +30,39 @@ def _rearrange(site: Site, shape: Sequence[int], batch: int | None) -> Value:
 
 def _reshape(site: Site) -> Value:
     value, target = site.value(), site.integers(1) or []
-    shape = value.shape
+    if isinstance(value, Tensor):
+        return _reshape_tensor(site, value, target)
+    return _rearrange(site, _resolve(_copy_sizes(site, target, value.shape), value.shape), None)
+
+
+def _copy_sizes(site: Site, target: list[int], shape: Sequence[int]) -> list[int]:
+    """Replace each size of 0 by that of the operand."""
     if not site.options.get("allowzero", 0):
         if any(size == 0 for size in target[len(shape):]):
             raise FrontEndError(f"shape must copy sizes of {shape}, not be {target}")
         target = [shape[axis] if size == 0 else size for axis, size in enumerate(target)]
-    if not isinstance(value, Tensor):
-        return _rearrange(site, _resolve(target, shape), None)
+    return target
+
+
+def _reshape_tensor(site: Site, value: Tensor, target: list[int]) -> Tensor:
+    target = _copy_sizes(site, target, value.shape)
+    value = value.apart
+    shape, n = value.shape, value.n_samples
     if value.batch is None:
-        return _rearrange(site, _resolve(target, shape), None)
-    n = value.n_samples
+        return site.reshape(value, _resolve(target, shape), None)
     for sizes in _candidates(target, n):
         if _count(sizes, shape):
             resolved = _resolve(sizes, shape)
             batch = _batch_of(resolved, shape, value.batch)
             if batch is not None:
-                return _rearrange(site, resolved, batch)
+                return site.reshape(value, resolved, batch)
             if n == 1:
-                return _rearrange(site, resolved, None)
+                return site.reshape(value, resolved, None)
+            if value.batch == 0 and resolved[0] % n == 0:
+                # Such as (batch · steps, features), for layers on vectors.
+                inner = (resolved[0] // n,)
+                name = site.builder.reshape(site.name, value.name, inner + resolved[1:])
+                return Tensor(name, resolved, 0, inner)
     raise FrontEndError(f"shape must keep the batch, and no other, in an axis, and the "
                         f"{math.prod(value.sizes)} elements of each sample, not be {target}")
 
@@ -132,6 +147,9 @@ def _transpose(site: Site) -> Value:
     order = permute(tuple(range(len(value.shape))), site.options.get("perm"))
     if not isinstance(value, Tensor):
         return value.transpose(order)
+    if order == tuple(range(len(order))):
+        return value
+    site.check_apart(value)
     name = site.builder.transpose(site.name, value.name, [
         value.axis(axis) for axis in order if axis != value.batch])
     return site.result(name, value, None if value.batch is None else order.index(value.batch))
@@ -171,7 +189,7 @@ def _gather(site: Site) -> Value:
     """Take elements of an axis at constant indices; of constants: :mod:`.onnx_folding`."""
     tensor, indices = site.tensor(), site.constant(1)
     axis = tensor.place(site.options.get("axis", 0))
-    places = [int(index) for index in indices.ravel()]
+    places = site.integers(1) or []
     if indices.ndim > 1 or not places or not all(
             -tensor.shape[axis] <= place < tensor.shape[axis] for place in places):
         raise FrontEndError(f"indices must be one or a list within the {tensor.shape[axis]} "
@@ -236,7 +254,7 @@ def _concatenate(site: Site, values: Sequence[Value], axis: int) -> Value:
             raise FrontEndError(f"constants must have one shape but for axis {axis}")
         return np.concatenate(arrays, axis)
     first = tensors[0]
-    if any(tensor.batch != first.batch for tensor in tensors):
+    if any((tensor.batch, tensor.inner) != (first.batch, first.inner) for tensor in tensors):
         raise FrontEndError("operands must have the batch in the same axis, not in "
                             f"{sorted({str(tensor.batch) for tensor in tensors})}")
     made = [value if isinstance(value, Tensor) else _computed(site, value, first)

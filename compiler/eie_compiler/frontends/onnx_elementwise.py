@@ -69,7 +69,7 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
                 and (constant != np.expand_dims(one, tensor.batch)).any():
             raise FrontEndError("constant must be the same for all samples of the batch, not of "
                                 f"shape {constant.shape}")
-        constant = one
+        constant = one[(np.newaxis,) * len(tensor.inner)]
     sizes = tensor.sizes
     if any(mine not in (1, size) for mine, size in zip(constant.shape, sizes)):
         raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
@@ -84,6 +84,9 @@ def join(site: Site, operation: Operation, one: Tensor, other: Tensor) -> Tensor
     if len(from_end) > 1:
         raise FrontEndError("operands must have the batch in the same axis, counted from the last, "
                             f"not of shapes {one.shape} and {other.shape}")
+    if one.inner != other.inner:
+        raise FrontEndError("operands must have the same axes joined with the batch, not "
+                            f"{one.inner} and {other.inner}")
     rank = max(len(one.shape), len(other.shape))
     batch = from_end.pop() + rank if from_end else None
     made = []

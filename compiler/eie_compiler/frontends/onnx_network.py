@@ -116,6 +116,9 @@ class _Reader:
             if value.batch not in (0, None):
                 self._note(f"the samples of {end!r} are along its first axis here, which is axis "
                            f"{value.batch} in the model")
+            if value.inner:
+                self._note(f"the samples of {end!r} are along an axis of their own here, before "
+                           f"that of {value.inner[0]} elements, with which the model joins it")
             if value.name not in outputs:
                 outputs.append(value.name)
         try:

@@ -25,7 +25,7 @@ def _pool(site: Site) -> Tensor:
     top, left, bottom, right = patches.padding
     # A window that begins in the image counts, also if it ends beyond its padding.
     rounded = [0, 0]
-    if site.options.get("ceil_mode", 0) and not isinstance(geometry.padding, str):
+    if site.options.get("ceil_mode", 0) == 1 and not isinstance(geometry.padding, str):
         for axis, (first, size, last) in enumerate(((top, shape[1], bottom),
                                                     (left, shape[2], right))):
             width, step = patches.kernel[axis], patches.stride[axis]

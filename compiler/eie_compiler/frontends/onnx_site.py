@@ -14,6 +14,7 @@ from ..graph.operations import Affine
 from .common import FrontEndError
 from .graph_builder import GraphBuilder
 from .onnx_constants import attributes
+from .onnx_folding import check_size
 from .onnx_values import BATCH, Tensor, Value, Values, without
 
 __all__ = ["Site"]
@@ -91,6 +92,7 @@ class Site:
         if constant.dtype.kind != "i":
             raise FrontEndError(f"input {self.node.input[place]!r} must be integers, not "
                                 f"{constant.dtype}")
+        check_size(constant.shape)
         return [int(number) for number in constant.ravel()]
 
     def emit(self, computation: Computation, *tensors: Tensor, batch: int | None) -> Tensor:
@@ -109,20 +111,25 @@ class Site:
 
     def result(self, name: str, before: Tensor, batch: int | None) -> Tensor:
         """Describe a node as a tensor with the samples of one before."""
-        shape = self.builder.shapes[name]
+        shape = self.builder.shapes[name][len(before.inner):]
         if batch is not None:
-            shape = (*shape[:batch], before.n_samples, *shape[batch:])
-        return Tensor(name, shape, batch)
+            n_rows = before.n_samples * math.prod(before.inner)
+            shape = (*shape[:batch], n_rows, *shape[batch:])
+        return Tensor(name, shape, batch, before.inner)
 
     def reshape(self, tensor: Tensor, shape: Sequence[int], batch: int | None, *,
                 end: str = "") -> Tensor:
         """Change the shape of a tensor to one with the batch in that axis; `end`: of the name."""
         shape = tuple(shape)
+        if (shape, batch) == (tensor.shape, tensor.batch):
+            return tensor
+        self.check_apart(tensor)
         name = self.builder.reshape(f"{self.name}{end}", tensor.name, without(shape, batch))
         return Tensor(name, shape, batch)
 
     def batched(self, tensor: Tensor, axis: int) -> Tensor:
         """Require a tensor to have the batch in an axis."""
+        self.check_apart(tensor)
         if tensor.batch == axis:
             return tensor
         if tensor.batch is None and axis < len(tensor.shape) and tensor.shape[axis] == 1:
@@ -131,6 +138,13 @@ class Site:
         raise FrontEndError(f"operand must have the batch in axis {axis}, not {found}, of shape "
                             f"{_show(tensor.shape)}: declare the axis of the batch, and no other, "
                             "as of open size")
+
+    @staticmethod
+    def check_apart(tensor: Tensor) -> None:
+        """Check that no axis is joined with the batch."""
+        if tensor.inner:
+            raise FrontEndError(f"axis of {tensor.inner[0]} elements of each sample must be apart "
+                                "from the batch: reshape the tensor before")
 
     def image(self, tensor: Tensor, n: int) -> tuple[Tensor, tuple[int, int, int]]:
         """Get images (channels, height, width) of `n` dimensions; one is a row of pixels."""
@@ -150,6 +164,7 @@ class Site:
 
     def filled(self, constant: NDArray[Any], like: Tensor) -> Tensor:
         """Make a computed tensor of a constant without the batch, for each sample of another."""
+        self.check_apart(like)
         end = f"{self.name}.constant"
         flat = self.builder.reshape(end, like.name, (math.prod(like.sizes),))
         first = self.builder.slice(end, flat, 0, 0, 1)

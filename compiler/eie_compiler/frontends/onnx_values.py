@@ -1,6 +1,7 @@
 """Tensors of an ONNX graph while it is read: computed ones, and constants."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -35,21 +36,29 @@ class Tensor:
         Size of each axis in ONNX.
     batch : :class:`int`, optional
         Axis of the batch; None if there is none, as a graph runs for each sample.
+    inner : :class:`tuple` of :class:`int`
+        Axes of each sample that ONNX joins with the batch, which is then the first axis.
     """
 
     name: str
     shape: tuple[int, ...]
     batch: int | None
+    inner: tuple[int, ...] = ()
 
     @property
     def sizes(self) -> Shape:
         """Shape without the batch."""
-        return without(self.shape, self.batch)
+        return self.inner + without(self.shape, self.batch)
 
     @property
     def n_samples(self) -> int:
         """Size of the batch."""
-        return 1 if self.batch is None else self.shape[self.batch]
+        return 1 if self.batch is None else self.shape[self.batch] // math.prod(self.inner)
+
+    @property
+    def apart(self) -> "Tensor":
+        """The same tensor with the axes apart that are joined with the batch."""
+        return Tensor(self.name, (self.n_samples, *self.sizes), 0) if self.inner else self
 
     def place(self, axis: int) -> int:
         """Get an axis, counted from the end if it is negative, as one from 0 on."""
@@ -64,7 +73,8 @@ class Tensor:
         if place == self.batch:
             raise FrontEndError(f"axis must not be {place}, that of the batch, whose samples are "
                                 "computed one by one")
-        return place if self.batch is None or place < self.batch else place - 1
+        return place if self.batch is None or place < self.batch \
+            else place - 1 + len(self.inner)
 
 
 #: Computed tensor or constant.

@@ -194,6 +194,16 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
     ("""Conv: x w<4,2,3,3> -> a
         Resize: a _ f{1,1,2,2} -> b | nearest_mode="round_prefer_floor"
         Resize: b _ _ sizes[3,4,8,24] -> y | mode="nearest" """, ["n", 2, 4, 6]),
+    # Layers on the vectors of all steps of all samples.
+    ("""Reshape: x rows[-1,5] -> a
+        Gemm: a W<7,5> b<7> -> c | transB=1
+        Relu: c -> d
+        Slice: d two[2] six[6] one[1] -> e
+        MatMul: e v<4,3> -> f
+        Tanh: f -> g
+        Add: g f -> h
+        Mul: h s<3> -> i
+        Reshape: i steps[-1,6,3] -> y""", ["n", 6, 5]),
     # Cells that are unrolled from a state of zeros.
     ("""Shape: x -> s | start=0, end=1
         Concat: s seven[7] -> t | axis=0
@@ -219,6 +229,18 @@ def test_operations_in_other_forms_compute_what_onnxruntime_does(nodes, shape):
     check(Probe(nodes, {"x": shape}, outputs))
 
 
+def test_results_joined_with_the_batch_are_apart_in_a_graph():
+    probe = Probe("""Reshape: x rows[-1,5] -> a
+                     Tanh: a -> b
+                     MatMul: b w<5,3> -> y""", {"x": ["n", 6, 5]})
+    with pytest.warns(FrontEndWarning, match="^the samples of 'y' are along an axis of their own "
+                                             "here, before that of 6 elements, "):
+        graph = from_onnx(onnx.load_model_from_string(probe.model))
+    expected, = expected_of(probe.model, probe.inputs)
+    np.testing.assert_allclose(evaluate_real(graph, probe.arrays)["y"].reshape(-1, 3), expected,
+                               atol=1e-5)
+
+
 def test_batches_first_of_recurrent_networks_are_read():
     probe = Probe("""LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h0 -> y h c | hidden_size=7, layout=1""",
                   {"x": ["n", 6, 5], "h0": ["n", 1, 7]}, "y h c")
@@ -236,10 +258,16 @@ def test_batches_first_of_recurrent_networks_are_read():
 
 @pytest.mark.parametrize("nodes, shape, message", [
     ("""MatMul: x w<6,4> -> a
-        Reshape: a s[-1] -> b
-        Mul: b two=2.0 -> y""", ["n", 6],
+        Reshape: a s[2,-1] -> b
+        Tanh: b -> y""", ["n", 6],
      "Reshape node (a, s -> b): shape must keep the batch, and no other, in an axis, and the 4 "
-     "elements of each sample, not be [-1]"),
+     "elements of each sample, not be [2, -1]"),
+    ("""Reshape: x rows[-1,4] -> a
+        Tanh: a -> b
+        Unsqueeze: b axes[1] -> c
+        MatMul: c w<4,4> -> y""", ["n", 6, 4],
+     "Unsqueeze node (b, axes -> c): axis of 6 elements of each sample must be apart from the "
+     "batch: reshape the tensor before"),
     ("""MatMul: x w<6,4> -> a
         ReduceMean: a -> y | axes=[0]""", ["n", 6],
      "ReduceMean node (a -> y): axis must not be 0, that of the batch, whose samples are computed "
