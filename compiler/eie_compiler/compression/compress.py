@@ -28,6 +28,7 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
              quality: float | Sequence[float] | None = None, balance: int | None = None,
              v_width: int = 4, n_shared: int | None = None, kmeans_init: str = "exact",
              act_width: int = 16, codebook_width: int = 16, reconstruct: bool = False,
+             damping: float | None = None,
              calibration: NDArray[np.floating[Any]] | None = None,
              reached: NDArray[np.float64] | None = None, input_magnitude: float = 1.0,
              nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
@@ -60,6 +61,10 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     reconstruct : :class:`bool`
         True to prune as :func:`~.prune.prune_by_effect` does, and to choose codes and shared
         weights as :func:`~.reconstruction.reconstruct_layer` does; needs samples.
+    damping : :class:`float`, optional
+        With `reconstruct`: as for :func:`~.reconstruction.reconstruct_layer`, and for errors of
+        weights, which then count in proportion to the sum of the variance of their inputs and its
+        mean times this.
     calibration, input_magnitude, pins
         Choice of formats: `samples` and other parameters of :func:`~.calibration.calibrate`.
         Samples are also used for the weights and biases.
@@ -98,13 +103,15 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
             sparse = prune_by_effect(layer.weight, share, inputs, balance)
         else:
             sparse = prune(layer.weight, density=share, balance=balance)
-        importance = None if inputs is None else \
-            np.repeat(inputs.var(axis=0), np.diff(sparse.indptr))
+        importance = None if inputs is None else np.repeat(
+            inputs.var(axis=0) + (damping or 0) * inputs.var(axis=0).mean(),
+            np.diff(sparse.indptr))
         codebook, codes = share_weights(sparse.data, n_shared, kmeans_init, importance=importance)
         changed = (codebook[codes] != sparse.data).any()
         sparse = csc_array((codes, sparse.indices, sparse.indptr), shape=sparse.shape)
         if reconstruct and inputs is not None and changed:
-            codebook, sparse = reconstruct_layer(layer.weight, codebook, sparse, inputs)
+            options = {} if damping is None else {"damping": damping}
+            codebook, sparse = reconstruct_layer(layer.weight, codebook, sparse, inputs, **options)
         codebook = np.pad(codebook, (0, (1 << v_width) - len(codebook)))
         shared = Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0)
         layers.append(shared if inputs is None else correction.apply(layer, shared, inputs))

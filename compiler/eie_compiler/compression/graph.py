@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None, *,
                    density: float | Mapping[str, float] | None = None, v_width: int = 4,
                    values: int | Mapping[str, int] | None = None, kmeans_init: str = "exact",
-                   act_width: int = 16, codebook_width: int = 16,
+                   act_width: int = 16, codebook_width: int = 16, damping: float | None = None,
                    progress: Callable[[str], None] = lambda step: None) -> Graph:
     """Compress a model that is a graph, without retraining.
 
@@ -54,7 +54,7 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     values : :class:`int`, or mapping of :class:`str` to :class:`int`, optional
         Most shared values of a codebook besides zero, for all nodes or by path of a node; by
         default ``2 ** v_width - 1``.
-    kmeans_init, act_width, codebook_width, progress
+    kmeans_init, act_width, codebook_width, damping, progress
         As for :func:`~.compress.compress`.
 
     Raises
@@ -65,6 +65,8 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     check_sharing(v_width, kmeans_init)
     EIEConfig.check("act_width", act_width)
     EIEConfig.check("codebook_width", codebook_width)
+    if damping is not None and not 0 < damping < np.inf:
+        raise CompressError(f"damping must be a finite number above 0, not {damping}")
     densities = _by_path(graph, "density", density)
     limits = _by_path(graph, "values", values)
     for share in densities.values():
@@ -87,8 +89,9 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
             network = compress(
                 dataclasses.replace(model, patches=None), density=shares, v_width=v_width,
                 n_shared=limits.get(path), kmeans_init=kmeans_init, act_width=act_width,
-                codebook_width=codebook_width, reconstruct=True, calibration=vectors,
-                reached=reached, nonnegative_inputs=nonnegative[operands[path]])
+                codebook_width=codebook_width, reconstruct=True, damping=damping,
+                calibration=vectors, reached=reached,
+                nonnegative_inputs=nonnegative[operands[path]])
         except CompressError as error:
             raise CompressError(f"node {path!r}: {error}") from error
         return dataclasses.replace(network, patches=model.patches)

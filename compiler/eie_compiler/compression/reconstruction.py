@@ -13,7 +13,7 @@ _MAX_PRODUCTS = 1 << 32
 #: Most sweeps over all weights; few change after the first.
 _MAX_SWEEPS = 12
 
-#: Share of the mean variance that is added to each input, so that few samples decide little.
+#: Damping by default, so that few samples decide little.
 _DAMPING = 0.01
 
 #: Least share of the error that a sweep must remove for another one.
@@ -23,7 +23,8 @@ Floats = NDArray[np.float64]
 
 
 def reconstruct_layer(weight: NDArray[np.float64] | csc_array, codebook: Floats,
-                      codes: csc_array, inputs: Floats) -> tuple[Floats, csc_array]:
+                      codes: csc_array, inputs: Floats, *, damping: float = _DAMPING
+                      ) -> tuple[Floats, csc_array]:
     """Choose codes and shared values of least error of the results, after their bias is corrected.
 
     Errors of weights whose inputs are correlated cancel, those of pruned weights included. Weights
@@ -41,6 +42,9 @@ def reconstruct_layer(weight: NDArray[np.float64] | csc_array, codebook: Floats,
         Code of each weight that is kept, to start from.
     inputs : float64 (count, n_cols)
         Samples of the inputs.
+    damping : :class:`float`, above 0
+        Share of the mean variance that is added to each input. More keeps each weight nearer to its
+        value, for inputs unlike the samples.
 
     Returns
     -------
@@ -53,7 +57,7 @@ def reconstruct_layer(weight: NDArray[np.float64] | csc_array, codebook: Floats,
     if n_cols > _MAX_COLUMNS or n_rows * n_cols ** 2 > _MAX_PRODUCTS:
         return codebook, codes
     covariance = np.cov(inputs, rowvar=False, bias=True).reshape(n_cols, n_cols)
-    covariance[np.diag_indices(n_cols)] += _DAMPING * (np.trace(covariance) / n_cols or 1.0)
+    covariance[np.diag_indices(n_cols)] += damping * (np.trace(covariance) / n_cols or 1.0)
     dense = weight if isinstance(weight, np.ndarray) else weight.toarray()
     fit = _Fit(dense, codebook, codes, covariance)
     error = fit.error

@@ -49,6 +49,18 @@ def errors(graph, network, samples):
             for name in model}
 
 
+def test_damping_keeps_weights_of_inputs_that_never_vary_in_the_samples():
+    weight = np.random.default_rng(6).normal(size=(40, 8)) * ([1] * 4 + [4] * 4)
+    graph = Graph({"x": (8,)}, (Node("fc", Model((ModelLayer("fc", weight),)), ("x",)),), ("fc",))
+    samples = {"x": np.random.default_rng(7).normal(size=(50, 8)) * ([1] * 4 + [0] * 4)}
+    others = {"x": np.random.default_rng(8).normal(size=(50, 8))}
+    without, damped = (errors(graph, compress_graph(graph, samples, v_width=4, damping=damping),
+                              others)["fc"] for damping in (None, 1.0))
+    assert damped < 0.7 * without
+    with pytest.raises(CompressError, match="^damping must be a finite number above 0, not 0$"):
+        compress_graph(graph, samples, damping=0)
+
+
 def test_each_node_is_compressed_with_its_own_inputs():
     graph = residual()
     steps = []
