@@ -13,6 +13,8 @@ from eie_compiler.frontends import FrontEndError
 from eie_compiler.graph.graph import Graph
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.strip_choice import choose_strips
+from eie_compiler.lowering.strips import set_strips
 from eie_compiler.model import Model
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
@@ -154,7 +156,7 @@ def measure(task: Task, *, cache: str | Path | None = None,
         for v_width in task.v_widths:
             report(f"compressing to {v_width} bits")
             network = compress_graph(task.shared[v_width]() if v_width in task.shared else model,
-                                     task.calibration, v_width=v_width)
+                                     task.calibration, v_width=v_width, damping=task.damping)
             config = dataclasses.replace(task.config, v_width=v_width)
             report(f"{v_width} bits in machine arithmetic")
             outputs, saturated = run_in_words(network, config, task.inputs, batch=task.batch)
@@ -168,7 +170,7 @@ def measure(task: Task, *, cache: str | Path | None = None,
 
 
 def _run(task: Task, network: Graph, config: EIEConfig, cache: str | Path | None) -> Verilog:
-    build = compile_graph(network, config)
+    build = compile_graph(set_strips(network, choose_strips(network, config)), config)
     found = infer_graph(build, {name: values[:task.n_verilog]
                                 for name, values in task.inputs.items()},
                         engine="verilator", cache=cache)

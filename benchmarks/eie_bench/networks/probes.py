@@ -9,7 +9,10 @@ from eie_compiler.files.untrusted_npz import read_arrays
 
 from .task import Task, read_graph
 
-__all__ = ["make_probes"]
+__all__ = ["PROBE", "make_probes"]
+
+#: Source of a probe.
+PROBE = "probes of random weights"
 
 
 def make_probes(folder: Path) -> list[Task]:
@@ -32,7 +35,8 @@ def make_probes(folder: Path) -> list[Task]:
                   for name, values in read_arrays(path.with_suffix(".npz")).items()}
         expected = arrays.pop("expected", None)
         n_inputs = len(next(iter(arrays.values())))
-        tasks.append(Task(path.stem, "probe of random weights", functools.partial(read_graph, path),
-                          arrays, arrays, (4,), expected=expected, n_verilog=n_inputs,
-                          remark="calibrated on its inputs, which are random"))
+        tasks.append(Task(
+            path.stem, PROBE, functools.partial(read_graph, path), arrays, arrays, (4,),
+            expected=expected, n_verilog=n_inputs,
+            remark="calibrated on its inputs, which are random"))
     return tasks

@@ -1,15 +1,21 @@
 """Rows of networks as plain JSON, as tables and as a verdict in one line."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .measure import Row
+from .probes import PROBE
 
-__all__ = ["COLUMNS", "Table", "format_rows", "headline", "markdown", "summarise"]
+__all__ = ["COLUMNS", "PROBE_COLUMNS", "Table", "format_rows", "headline", "make_tables",
+           "markdown", "summarise"]
 
 COLUMNS = ("network", "matrices", "weights", "inputs", "floating point", "8 bits", "4 bits",
            "in Verilog", "cycles", "compared", "differences")
+
+#: Columns of probes, which have random weights and inputs.
+PROBE_COLUMNS = ("probe", "matrices", "weights", "floating point", "4 bits", "in Verilog", "cycles",
+                 "compared", "differences")
 
 #: A row of :func:`summarise`.
 Plain = Mapping[str, Any]
@@ -39,26 +45,35 @@ def headline(rows: Sequence[Plain]) -> str:
             f"{sum(run['differences'] for run in runs):,} differ")
 
 
+def make_tables(rows: Sequence[Plain]) -> list[Table]:
+    """Make a table of networks, and one of probes, without those that have no rows."""
+    tables = [format_rows([row for row in rows if (row["source"] == PROBE) == is_probe])
+              for is_probe in (False, True)]
+    return [table for table in tables if table.rows]
+
+
 def format_rows(rows: Sequence[Plain]) -> Table:
-    """Format the table of :data:`COLUMNS`."""
-    return Table(COLUMNS, [_format(row) for row in rows])
+    """Format rows of networks, or of probes."""
+    columns = PROBE_COLUMNS if rows and rows[0]["source"] == PROBE else COLUMNS
+    return Table(columns, [tuple(_format(row)[column] for column in columns) for row in rows])
 
 
-def _format(row: Plain) -> tuple[str, ...]:
+def _format(row: Plain) -> dict[str, str]:
+    """Format all cells, by column."""
+    cells = dict.fromkeys((*COLUMNS, *PROBE_COLUMNS), "–")
+    cells["network"] = cells["probe"] = row["name"]
     if row["refusal"]:
-        return row["name"], *("–",) * (len(COLUMNS) - 2), "does not run"
-    runs = [run for _, run in sorted(row["verilog"].items())]
-    return (row["name"], f"{row['n_matrices']}", f"{row['n_weights']:,}", f"{row['n_inputs']:,}",
-            _score(row["real"], of_model=True),
-            *(_score(row["words"].get(width)) for width in ("8", "4")),
-            _join(f"{run['inferences']:,}" for run in runs),
-            _join(f"{run['cycles']:,.0f}" for run in runs),
-            f"{sum(run['compared'] for run in runs):,}" if runs else "–",
-            f"{sum(run['differences'] for run in runs):,}" if runs else "–")
-
-
-def _join(cells: Iterator[str]) -> str:
-    return " / ".join(cells) or "–"
+        return cells | {"differences": "does not run"}
+    cells |= {"matrices": f"{row['n_matrices']}", "weights": f"{row['n_weights']:,}",
+              "inputs": f"{row['n_inputs']:,}",
+              "floating point": _score(row["real"], of_model=True),
+              "8 bits": _score(row["words"].get("8")), "4 bits": _score(row["words"].get("4"))}
+    if runs := [run for _, run in sorted(row["verilog"].items(), reverse=True)]:
+        cells |= {"in Verilog": " / ".join(f"{run['inferences']:,}" for run in runs),
+                  "cycles": " / ".join(f"{run['cycles']:,.0f}" for run in runs),
+                  "compared": f"{sum(run['compared'] for run in runs):,}",
+                  "differences": f"{sum(run['differences'] for run in runs):,}"}
+    return cells
 
 
 def _score(score: Mapping[str, Any] | None, *, of_model: bool = False) -> str:
@@ -74,12 +89,13 @@ def _score(score: Mapping[str, Any] | None, *, of_model: bool = False) -> str:
 
 
 def markdown(rows: Sequence[Plain]) -> str:
-    """Format the table in Markdown, then origins, remarks and reasons of refusals."""
-    table = format_rows(rows)
-    lines = [table.columns, ("---",) * len(table.columns), *table.rows]
+    """Format the tables in Markdown, then origins, remarks and reasons of refusals."""
     notes: dict[str, list[str]] = {}
     for row in rows:
         parts = row["source"], row["refusal"] or row["remark"]
         notes.setdefault("; ".join(filter(None, parts)), []).append(row["name"])
-    return "".join([*(f"| {' | '.join(cells)} |\n" for cells in lines), "\n",
-                    *(f"- {', '.join(names)}: {note}.\n" for note, names in notes.items())])
+    return "\n".join([
+        *("".join(f"| {' | '.join(cells)} |\n" for cells in (
+            table.columns, ("---",) * len(table.columns), *table.rows))
+          for table in make_tables(rows)),
+        "".join(f"- {', '.join(names)}: {note}.\n" for note, names in notes.items())])

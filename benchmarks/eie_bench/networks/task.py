@@ -45,6 +45,8 @@ class Task:
         Machine, except `v_width`.
     shared : mapping of :class:`int` to function
         For a width, reads a model with shared weights, which was trained for it.
+    damping : :class:`float`, optional
+        As for :func:`~eie_compiler.compression.graph.compress_graph`.
     labels : int (n,), optional
         Class of each input.
     expected : float64 (m, n_outputs), optional
@@ -65,6 +67,7 @@ class Task:
     v_widths: tuple[int, ...] = (8, 4)
     config: EIEConfig = MACHINE
     shared: Mapping[int, Callable[[], Graph]] = dataclasses.field(default_factory=dict)
+    damping: float | None = None
     labels: NDArray[Any] | None = None
     expected: Floats | None = None
     n_verilog: int = 1

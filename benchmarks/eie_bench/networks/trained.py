@@ -10,8 +10,9 @@ from .task import Task, read_fields, read_graph
 
 __all__ = ["make_trained"]
 
-#: Networks in Verilog, and how many digits.
-_N_VERILOG = {"lenet5": 200, "residual": 20, "shuffle": 50}
+#: Folder of a network -> name, and number of digits in Verilog.
+_NETWORKS = {"lenet5": ("LeNet-5", 200), "residual": ("ResNet-8", 20),
+             "shuffle": ("shuffle network", 50)}
 
 #: Digits of a quick run.
 _QUICK = 1000
@@ -40,13 +41,13 @@ def make_trained(folder: Path, mnist: Path, *, quick: bool = False) -> list[Task
     order = np.random.default_rng(1).permutation(len(digits.labels))
     images = digits.inputs[order].reshape(-1, 1, 28, 28)
     tasks = []
-    for name, n_verilog in _N_VERILOG.items():
-        if not (folder / name).exists() or quick and name == "shuffle":
+    for name, (title, n_verilog) in _NETWORKS.items():
+        if not (folder / name / "shared.onnx").exists() or quick and name == "shuffle":
             continue
         (samples,) = read_fields(folder / name / "calibration.npz", "image")
         read = {part: functools.partial(read_graph, folder / name / f"{part}.onnx")
                 for part in ("float", "shared")}
-        task = Task(name, "trained here on MNIST", read["float"], {"image": images},
+        task = Task(title, "trained here on MNIST", read["float"], {"image": images},
                     {"image": samples}, (4,), shared={4: read["shared"]},
                     labels=digits.labels[order], n_verilog=20 if quick else n_verilog,
                     remark="calibrated on 1,000 training images")

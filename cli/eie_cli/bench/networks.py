@@ -52,7 +52,7 @@ def networks_command(squeezenet: Path | None, kws: Path | None, silero: Path | N
     from eie_bench.networks.probes import make_probes
     from eie_bench.networks.published import make_keyword_spotting, make_squeezenet
     from eie_bench.networks.silero import make_silero
-    from eie_bench.networks.tables import format_rows, headline, markdown, summarise
+    from eie_bench.networks.tables import headline, make_tables, markdown, summarise
     from eie_bench.networks.trained import make_trained
     from eie_compiler.files.json_file import write_json
     from eie_hdl.files import write_file
@@ -73,8 +73,8 @@ def networks_command(squeezenet: Path | None, kws: Path | None, silero: Path | N
             rows.append(row)
             write_json(folder / "networks.json", {"rows": summarise(rows)})
             write_file(folder / "networks.md", markdown(summarise(rows)))
-    table = format_rows(summarise(rows))
-    print_table(make_table(*table.columns), [list(cells) for cells in table.rows])
+    for table in make_tables(summarise(rows)):
+        print_table(make_table(*table.columns), [list(cells) for cells in table.rows])
     for row in rows:
         if row.refusal:
             make_console().print(f"{row.name} does not run: {row.refusal}", style="yellow")

@@ -1,7 +1,21 @@
 """Tables of networks."""
 
+import dataclasses
+import json
+from pathlib import Path
+
 from eie_bench.networks.measure import Row, Score, Verilog
-from eie_bench.networks.tables import format_rows, headline, markdown, summarise
+from eie_bench.networks.probes import PROBE
+from eie_bench.networks.tables import (
+    PROBE_COLUMNS,
+    format_rows,
+    headline,
+    make_tables,
+    markdown,
+    summarise,
+)
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 ROWS = [
     Row("kws", "ARM", "calibrated on clips", 4890, None, 5, 22016,
@@ -18,11 +32,28 @@ ROWS = [
 def test_cells_show_accuracy_or_the_largest_difference():
     table = format_rows(summarise(ROWS))
     assert table.rows == [
-        ("kws", "5", "22,016", "4,890", "88.85%", "88.50%", "86.13%", "20 / 20", "1,000 / 1,234",
+        ("kws", "5", "22,016", "4,890", "88.85%", "88.50%", "86.13%", "20 / 20", "1,234 / 1,000",
          "2,000", "3"),
         ("pictures", "26", "415,921", "5", "± 1e-05", "top five 80%, ± 0.016 of 21.7", "–", "–",
          "–", "–", "–"),
         ("net", *["–"] * 9, "does not run")]
+
+
+def test_probes_have_a_table_of_their_own():
+    probe = dataclasses.replace(ROWS[1], name="lstm", source=PROBE)
+    networks, probes = make_tables(summarise([probe, *ROWS]))
+    assert networks.rows == format_rows(summarise(ROWS)).rows
+    assert probes.columns == PROBE_COLUMNS
+    assert probes.rows == [("lstm", "26", "415,921", "± 1e-05", *["–"] * 5)]
+    assert make_tables(summarise(ROWS)) == [networks]
+
+
+def test_the_page_shows_the_measured_rows():
+    rows = json.loads((DOCS / "networks.json").read_text(encoding="utf-8"))["rows"]
+    for table in make_tables(rows):
+        for cells in table.rows:
+            assert f"| {' | '.join(cells)} |" in (DOCS / "networks.md").read_text(encoding="utf-8")
+    assert headline(rows) in (DOCS / "networks.md").read_text(encoding="utf-8")
 
 
 def test_the_headline_counts_networks_and_numbers():
