@@ -9,7 +9,7 @@ import onnx.checker
 import onnx.shape_inference
 
 from .common import FrontEndError
-from .onnx_constants import STANDARD, Constants, label
+from .onnx_constants import INTEGERS, STANDARD, Constants, label
 from .onnx_data import tensors
 from .onnx_operations import SHAPING, operation_of, result_of
 
@@ -51,10 +51,11 @@ class Graph:
     def shape(self, name: str) -> list[int | None] | None:
         """Get the sizes of a tensor, None for open ones; None if the shape is unknown."""
         if not self._types:
-            # onnx does not check the numbers of shapes that it slices, and may end the process.
-            has_slice = any(node.op_type == "Slice" for node in self._model.graph.node)
+            # onnx may end the process at a slice of sizes that it does not check, or backwards.
+            slices = [node for node in self._model.graph.node if node.op_type == "Slice"]
             try:
-                model = onnx.shape_inference.infer_shapes(self._model, data_prop=not has_slice)
+                model = self._model if any(map(self._may_reverse, slices)) else \
+                    onnx.shape_inference.infer_shapes(self._model, data_prop=not slices)
             except (onnx.shape_inference.InferenceError, ValueError):
                 model = self._model
             graph = model.graph
@@ -64,6 +65,14 @@ class Graph:
         if kind is None or not kind.HasField("shape"):
             return None
         return [size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim]
+
+    def _may_reverse(self, node: "onnx.NodeProto") -> bool:
+        """Check if a Slice may have negative steps."""
+        if len(node.input) < 5 or not node.input[4]:
+            return False
+        steps = node.input[4]
+        return steps not in self.constants \
+            or bool((self.constants.array(steps, INTEGERS) < 0).any())
 
     @property
     def functions(self) -> set[str]:
@@ -154,6 +163,10 @@ def _check(model: "onnx.ModelProto") -> None:
         if len(tensor.dims) > _MAX_DIMENSIONS:
             raise FrontEndError(f"constant {tensor.name!r} must have at most {_MAX_DIMENSIONS} "
                                 f"dimensions, not {len(tensor.dims)}")
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        sizes = [size.dim_value for size in value.type.tensor_type.shape.dim]
+        if min(sizes, default=0) < 0:
+            raise FrontEndError(f"tensor {value.name!r} must have sizes of 0 or more, not {sizes}")
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:

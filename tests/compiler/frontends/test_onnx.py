@@ -572,6 +572,18 @@ def test_constants_can_only_be_transposed_as_they_are():
         from_onnx(model)
 
 
+def test_sizes_at_which_shape_inference_would_end_the_process_are_refused():
+    model = graph_of([("Slice", "x i j i j", "y", {})], {"i": np.array([0]), "j": np.array([1])},
+                     [-1, 6])
+    with pytest.raises(FrontEndError, match=r"^tensor 'x' must have sizes of 0 or more, not "
+                                            r"\[-1, 6\]$"):
+        from_onnx(model)
+    model = graph_of([("Slice", "x i j i k", "h", {}), ("MatMul", "h w", "y", {})],
+                     {"i": np.array([0]), "j": np.array([1]), "k": np.array([-1]), "w": W}, [0, 6])
+    with pytest.raises(FrontEndError, match="^input 'x': sizes must be 1 or more, not "):
+        from_onnx(model)
+
+
 def test_many_transpositions_are_one():
     orders = RNG.permuted([range(4)] * 4999, axis=1)
     weight = floats(3, 2, 1, 5)
