@@ -22,6 +22,7 @@ from .onnx_pooling import POOLING
 from .onnx_problems import check_operations
 from .onnx_recurrent import RECURRENT
 from .onnx_resampling import RESAMPLING
+from .onnx_shapes import SHAPES
 from .onnx_site import Site
 from .onnx_steps import STEPS
 from .onnx_tail import Tail
@@ -30,7 +31,7 @@ from .onnx_values import BATCH, Tensor, Value, Values
 __all__ = ["SUPPORTED", "read_network"]
 
 _HANDLERS: dict[str, Callable[[Site], Any]] = {**ARRANGEMENTS, **ELEMENTWISE, **POOLING,
-                                               **RECURRENT, **RESAMPLING}
+                                               **RECURRENT, **RESAMPLING, **SHAPES}
 
 #: Operations on computed tensors.
 SUPPORTED = {*STEPS, *_HANDLERS}
@@ -47,8 +48,8 @@ def read_network(graph: Graph, first: str | None, last: str | None,
         If an operation cannot be read; the message names the node and its tensors.
     """
     nodes, starts, ends = graph.part(first, last)
-    check_operations(nodes, graph.constants, starts, ends, SUPPORTED, FOLDED | set(ARRANGEMENTS),
-                     functions=graph.functions)
+    check_operations(nodes, graph.constants, starts, ends, SUPPORTED,
+                     FOLDED | {*ARRANGEMENTS, *SHAPES}, functions=graph.functions)
     reader = _Reader(graph, nodes, starts, ends, image, fold_batch_norm)
     for node in nodes:
         if not set(filter(None, node.output)) <= set(reader.left_out):

@@ -4,9 +4,9 @@ They are read by `eie_compiler.frontends.onnx_network`, with
 `eie_compiler.frontends.onnx_arrangement`, `eie_compiler.frontends.onnx_batch`,
 `eie_compiler.frontends.onnx_elementwise`, `eie_compiler.frontends.onnx_folding`,
 `eie_compiler.frontends.onnx_pooling`, `eie_compiler.frontends.onnx_recurrent`,
-`eie_compiler.frontends.onnx_resampling`, `eie_compiler.frontends.onnx_site`,
-`eie_compiler.frontends.onnx_tail`, `eie_compiler.frontends.onnx_values`. Cells are those of
-`eie_compiler.frontends.recurrent_cells`.
+`eie_compiler.frontends.onnx_resampling`, `eie_compiler.frontends.onnx_shapes`,
+`eie_compiler.frontends.onnx_site`, `eie_compiler.frontends.onnx_tail`,
+`eie_compiler.frontends.onnx_values`. Cells are those of `eie_compiler.frontends.recurrent_cells`.
 """
 
 import io
