@@ -27,6 +27,7 @@ from .onnx_site import Site
 from .onnx_steps import STEPS
 from .onnx_tail import Tail
 from .onnx_values import BATCH, Tensor, Value, Values
+from .output_names import name_outputs
 
 __all__ = ["SUPPORTED", "read_network"]
 
@@ -77,7 +78,7 @@ class _Reader:
         self._is_alone = len(starts) == 1
         producers = {name: node for node in nodes for name in node.output if name}
         self.left_out = find_left_out(nodes, graph.constants, ends)
-        self._final = _final(producers, [self._end_of(name) for name in ends])
+        self._final = _final(producers, [self._end_of(name)[0] for name in ends])
         for name, axis in batch_axes(graph, nodes, starts).items():
             with at(f"input {name!r}"):
                 self._add_input(name, graph.shape(name), axis)
@@ -109,21 +110,25 @@ class _Reader:
 
     def result(self, ends: Sequence[str]) -> Model | Network:
         """Return the graph, or the model that it is."""
+        sources = [self._end_of(end) for end in ends]
+        exact = {self._tensor_of(end, source).name
+                 for end, (source, is_end) in zip(ends, sources) if is_end}
         outputs: list[str] = []
-        for end in ends:
-            value = self._values[self._end_of(end)]
-            if not isinstance(value, Tensor):
-                raise FrontEndError(f"output {end!r} must depend on an input")
+        names: list[str] = []
+        for end, (source, is_end) in zip(ends, sources):
+            value = self._tensor_of(end, source)
             if value.batch not in (0, None):
                 self._note(f"the samples of {end!r} are along its first axis here, which is axis "
                            f"{value.batch} in the model")
             if value.inner:
                 self._note(f"the samples of {end!r} are along an axis of their own here, before "
                            f"that of {value.inner[0]} elements, with which the model joins it")
-            if value.name not in outputs:
+            # What only stands for an output is needed once, under the name of its node.
+            if is_end or value.name not in exact | set(outputs):
                 outputs.append(value.name)
+                names.append(end if is_end else value.name)
         try:
-            graph = self._builder.graph(outputs, self._notes)
+            graph = name_outputs(self._builder.graph(outputs, self._notes), names)
         except (GraphError, ModelError) as error:
             raise FrontEndError(str(error)) from error
         if not any(not isinstance(node.computation, Model) or len(node.inputs) != 1
@@ -134,6 +139,12 @@ class _Reader:
         if not any(isinstance(node.computation, Model) for _, node in graph.walk()):
             raise FrontEndError("model must have a linear layer or a convolution")
         return graph
+
+    def _tensor_of(self, end: str, source: str) -> Tensor:
+        value = self._values[source]
+        if not isinstance(value, Tensor):
+            raise FrontEndError(f"output {end!r} must depend on an input")
+        return value
 
     def _add_input(self, name: str, shape: Sequence[int | None] | None, batch: int | None) -> None:
         if shape is None:
@@ -174,14 +185,16 @@ class _Reader:
             self._note(text)
         return tail.tensor
 
-    def _end_of(self, name: str) -> str:
-        """Find the tensor whose results stand for an output."""
+    def _end_of(self, name: str) -> tuple[str, bool]:
+        """Find the tensor whose results stand for an output, and whether they are the same."""
+        is_end = True
         while name in self.left_out:
             node, name = self.left_out[name]
             if operation_of(node) not in NEUTRAL:
+                is_end = False
                 self._note(f"the results are those before the {node.op_type}, which has their "
                            "order: compute it on the host where it is needed")
-        return name
+        return name, is_end
 
     def _note(self, text: str) -> None:
         if text not in self._notes:

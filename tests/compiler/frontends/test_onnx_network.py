@@ -62,6 +62,8 @@ def check(probe, **options):
     """Check that a probe computes what it does in onnxruntime; return the graph."""
     graph = read(probe.model, **options)
     assert isinstance(graph, Graph)
+    assert graph.outputs == tuple(output.name for output in
+                                  onnx.load_model_from_string(probe.model).graph.output)
     check_outputs(graph, probe.arrays, expected_of(probe.model, probe.inputs))
     return graph
 
@@ -86,7 +88,7 @@ def test_layers_that_follow_one_another_are_one_node():
     layers = {node.name: [(layer.name, layer.relu) for layer in node.computation.layers]
               for node in graph.nodes if isinstance(node.computation, Model)}
     assert layers == {"conv1": [("conv1", True)], "conv2": [("conv2", True)],
-                      "fc1": [("fc1", True), ("fc2", False)]}
+                      graph.outputs[0]: [("fc1", True), ("fc2", False)]}
     depthwise = read(probes()["depthwise separable"].model)
     assert [len(node.computation.layers) for node in depthwise.nodes] == [1, 2]
 
