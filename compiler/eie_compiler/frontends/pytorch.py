@@ -224,7 +224,7 @@ def _normalisation(chain: Chain, name: str, layer: Any) -> None:
         raise FrontEndError("track_running_stats must be true: inference needs the statistics")
     mean, variance = _numpy("mean", layer.running_mean), _numpy("variance", layer.running_var)
     gamma, beta = (_numpy("weight", layer.weight), _numpy("bias", layer.bias)) if layer.affine \
-        else (np.ones(1), np.zeros(1))
+        else (np.ones_like(mean), np.zeros_like(mean))
     assert chain.axis is not None
     n_dimensions = 2 if isinstance(layer, nn.BatchNorm2d) else -1 - chain.axis
     chain.normalise(gamma, beta, mean, variance, layer.eps, n_dimensions=n_dimensions)
