@@ -36,6 +36,8 @@ _REMEDIES = {
     "accumulator": ("the narrow accumulator", "give --config a machine of greater acc_width"),
     "arithmetic": ("rounding and saturation", "raise --act-width, or give --calibrate inputs of "
                                               "the full range"),
+    "scaler": ("the one format of inputs of different magnitudes, which the model then scales",
+               "scale the inputs on the host, and read the model after its scaler (--first)"),
     "weight_rounding": ("the width of weights", "give --config a machine of greater "
                                                 "codebook_width"),
 }

@@ -16,6 +16,7 @@ from ..errors import CompileError
 from ..graph.execution import Execution
 from ..graph.graph import Graph, Node, Scan, apply_layers, evaluate
 from ..graph.operation import Operation, Words
+from ..graph.operations import Affine
 from ..lowering.arithmetic import IntegerNetwork
 from ..model import Model
 from ..network import CompressedNetwork
@@ -25,6 +26,8 @@ from .graph_samples import check_samples, sample_batches
 from .judge import Judge
 
 __all__ = ["measure_graph_fidelity"]
+#: Relative error of scaled inputs above which it is their format that costs accuracy.
+_COARSE = 0.01
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +48,7 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
     Parameters
     ----------
     model, network : :class:`~..graph.graph.Graph`
-        Model, and the network that was made from it.
+        Model, and its network.
     config : :class:`~eie_hdl.config.EIEConfig`
         Machine, for its widths; its memories do not matter.
     samples : mapping of :class:`str` to array (n_samples, ...)
@@ -103,8 +106,11 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
                 meters[output][name].add(_rows(found[output]), _rows(tensors["model"][output]))
             if truth is not None:
                 meters["labels"][name].add(_rows(found[model.outputs[0]]), truth[some])
-    return result | _judge(model, tasks, count, meters) | {
-        "nodes": _describe_nodes(network, errors, machine)}
+    result |= _judge(model, tasks, count, meters)
+    result["nodes"] = _describe_nodes(network, errors, machine)
+    if result["cause"] == "arithmetic" and _has_coarse_scaler(network, result["nodes"]):
+        result["cause"] = "scaler"
+    return result
 
 
 def _choose_tasks(model: Graph, count: int, labels: NDArray[Any] | None, task: str | None
@@ -275,6 +281,16 @@ def _judge(model: Graph, tasks: Mapping[str, Task], count: int,
             "bad_outputs": by["arithmetic"].bad_outputs(by["model"], judge.limits[1]),
             "steps": [{"step": name, "score": score} for name, score in steps.items()],
             "outputs": outputs}
+
+
+def _has_coarse_scaler(network: Graph, nodes: list[dict[str, Any]]) -> bool:
+    """Check whether inputs, all in one format, are too coarse for the scales that follow."""
+    errors = {node["path"]: node["rounding_error"] or 0.0 for node in nodes}
+    origin = {name: name for name in network.inputs}
+    for node in network.nodes:
+        if isinstance(node.computation, Affine) and node.inputs[0] in origin:
+            origin[node.name] = origin[node.inputs[0]]
+    return any(errors[name] > max(_COARSE, 10 * errors[source]) for name, source in origin.items())
 
 
 def _describe_nodes(network: Graph, errors: _Errors, machine: _Machine) -> list[dict[str, Any]]:

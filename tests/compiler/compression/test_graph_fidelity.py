@@ -8,7 +8,7 @@ from eie_compiler.compression.graph import compress_graph
 from eie_compiler.compression.graph_fidelity import measure_graph_fidelity
 from eie_compiler.errors import CompressError
 from eie_compiler.graph.graph import Graph, Node, Scan, evaluate_real
-from eie_compiler.graph.operations import Add, Slice, Tanh
+from eie_compiler.graph.operations import Add, Affine, Slice, Tanh
 from eie_compiler.model import Model, ModelLayer
 from eie_hdl.config import EIEConfig
 
@@ -81,6 +81,24 @@ def test_the_worst_step_is_the_cause(config, options, cause):
     assert (check["verdict"], check["cause"]) == ("bad", cause)
     assert [step["step"] for step in check["steps"]] == [
         "model", *(["pruning"] if "density" in options else []), "sharing", "arithmetic"]
+
+
+def test_a_scaler_of_inputs_of_different_magnitudes_is_the_cause():
+    scale = np.array([1e-5, 1e-2, 10.0])
+    rng = np.random.default_rng(6)
+    samples = {"x": rng.normal(size=(200, 3)) / scale}
+    model = Graph({"x": (3,)}, (Node("scaled", Affine(scale, 0.0), ("x",)),
+                                Node("squashed", Tanh(), ("scaled",)),
+                                Node("end", layer(4, 3, 5), ("squashed",))), ("end",))
+    network = compress_graph(model, samples, v_width=8)
+    check = measure_graph_fidelity(model, network, CONFIG, samples)
+    assert check["verdict"] != "good" and check["cause"] == "scaler"
+    # The same with inputs that are scaled already.
+    even = Graph({"x": (3,)}, (Node("scaled", Affine(np.ones(3), 0.0), ("x",)), *model.nodes[1:]),
+                 ("end",))
+    samples = {"x": samples["x"] * scale}
+    network = compress_graph(even, samples, v_width=8)
+    assert measure_graph_fidelity(even, network, CONFIG, samples)["verdict"] == "good"
 
 
 def test_the_worst_output_decides():
