@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .columns import GAP, fit_columns, fold
+
 if TYPE_CHECKING:
     from eie_compiler.build import Build
     from eie_sim.demo.demo import Demo
@@ -192,25 +194,38 @@ def _show_verdict(inference: "Inference") -> None:
 
 def make_table(*columns: str, title: str | None = None) -> Table:
     """Create an empty table."""
-    table = Table(title=title, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(title=title, box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     return table
 
 
 def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
-    """Print a table with its rows; columns of numbers are right-aligned."""
+    """Print a table with its rows; columns of numbers are right-aligned.
+
+    Numbers are never wrapped, and names and paths at separators only. A table that does not fit
+    then exceeds the width of the terminal.
+    """
     console = make_console()
+    texts: list[list[Cell]] = []
     for column, cells in zip(table.columns, zip(*rows)):
-        if all(str(cell)[:1].isdigit() or str(cell) in ("–", "") for cell in cells):
-            column.justify = "right"
+        number = all(str(cell)[:1].isdigit() or str(cell) in ("–", "") for cell in cells)
+        column.justify = "right" if number else "left"
+        texts.append([] if number else list(cells))
+    fit = fit_columns([str(column.header) for column in table.columns],
+                      list(zip(*rows)) or [()] * len(table.columns),
+                      [bool(cells) for cells in texts], console.width)
+    for column, width in zip(table.columns, fit):
+        column.header = fold(str(column.header), width)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(fold(cell, width) if isinstance(cell, str) else cell
+                        for cell, width in zip(row, fit)))
     if table.title:
         # Rich would wrap the title at the width of the columns and split paths.
         console.print(table.title, style="table.title", soft_wrap=True)
         table.title = None
-    console.print(table)
+    console.width = max(console.width, sum(fit) + GAP * (len(fit) - 1))
+    console.print(table, crop=False)
     console.print()
 
 

@@ -90,6 +90,17 @@ def test_a_title_on_a_terminal_is_one_line(terminal):
     assert "\x1b[" in terminal.getvalue()
 
 
+def test_numbers_and_parts_of_paths_are_whole_on_a_narrow_terminal(terminal):
+    with redirect_stdout(terminal):
+        print_table(make_table("node", "on", "end-to-end cycles", "ok"), [
+            ["l.LSTM/h_next", "accelerator", "130,774.0", Text("yes", "green")],
+            ["all", "", "9,130,774.0", Text("no", "red")]])
+    assert [line.rstrip() for line in ESCAPE.sub("", terminal.getvalue()).splitlines()] == [
+        "                       end-to-end", "node     on                cycles  ok",
+        "l.LSTM/  accelerator    130,774.0  yes", "h_next",
+        "all                   9,130,774.0  no", ""]
+
+
 def test_colour_follows_the_current_output(terminal, capsys):
     make_console().print("text", style="red")
     with redirect_stdout(terminal):
