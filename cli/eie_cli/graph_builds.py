@@ -76,6 +76,10 @@ def show_graph_inference(title: str, inference: "GraphInference") -> None:
     if total["cycles"] is not None:
         click.echo("End-to-end cycles are those of the vectors of a node back to back. The steps "
                    "of the host between nodes take time of the host, which is not counted.")
+    if inference.machines > 1:
+        click.echo(f"{inference.machines} simulated machines shared these vectors, each of which "
+                   "fills and drains its pipeline: one takes fewer cycles, as --engine cycle-model "
+                   "predicts.")
     _show_verdict(inference)
 
 

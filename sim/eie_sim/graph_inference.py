@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -49,6 +50,9 @@ class GraphInference:
         Number of elements of each input that were beyond its format.
     seconds : :class:`float`
         Wall-clock time, without compiling the simulator.
+    machines : :class:`int`
+        Machines that shared the vectors of each node. Each fills and drains its pipeline, so cycles
+        are more than those of one, which the cycle model predicts.
     """
 
     engine: Engine
@@ -58,6 +62,7 @@ class GraphInference:
     nodes: dict[str, NodeRun]
     saturated_inputs: dict[str, int]
     seconds: float
+    machines: int = 1
 
     @property
     def compared(self) -> int:
@@ -105,7 +110,8 @@ class GraphInference:
     def summary(self) -> dict[str, Any]:
         """Return everything except the outputs, as plain JSON."""
         return {"engine": self.engine, "simulator": self.simulator, "predicted": self.predicted,
-                "inferences": self.batch, "seconds": self.seconds, "outputs": list(self.outputs),
+                "machines": self.machines, "inferences": self.batch, "seconds": self.seconds,
+                "outputs": list(self.outputs),
                 "saturated_inputs": self.saturated_inputs, "all_equal": self.all_equal,
                 "total": self.total,
                 "nodes": [node.summary() for node in self.nodes.values()]}
@@ -149,7 +155,7 @@ def infer_graph(build: GraphBuild, inputs: Inputs, *, engine: Engine, words: boo
         As for :func:`.rtl.cocotb_engine.run`.
     machines : :class:`int`, optional
         Machines of the engine ``verilator`` that share the vectors of each node. Default: one per
-        processor core.
+        processor core; 1 measures the cycles of hardware.
     progress : function of :class:`str`, :class:`int` and :class:`int`
         Called with the path of a node, and with the vectors that are done and of all nodes.
 
@@ -167,6 +173,7 @@ def infer_graph(build: GraphBuild, inputs: Inputs, *, engine: Engine, words: boo
                           f"{engine!r}")
     tensors = build.to_words(inputs, words=words)
     runs = make_runs(build, tensors.batch)
+    machines = (machines or len(os.sched_getaffinity(0))) if engine == "verilator" else 1
     passes = 1 if engine == "golden" else 2
     advance = _Advance(progress, passes * sum(run.planned for run in runs.values()))
     with contextlib.ExitStack() as stack:
@@ -180,12 +187,12 @@ def infer_graph(build: GraphBuild, inputs: Inputs, *, engine: Engine, words: boo
         engine, simulator if engine == "cocotb" else "verilator" if hardware else None,
         tensors.batch,
         {name: np.concatenate([part[name] for part in outputs]) for name in build.graph.outputs},
-        runs, tensors.saturated, time.perf_counter() - start)
+        runs, tensors.saturated, time.perf_counter() - start, machines)
 
 
 def _open_hardware(stack: contextlib.ExitStack, build: GraphBuild, engine: Engine, *,
                    simulator: str, folder: str | Path | None, cache: str | Path | None,
-                   machines: int | None) -> _Hardware | None:
+                   machines: int) -> _Hardware | None:
     """Make the hardware of an engine, if it has any; the stack ends it."""
     if engine == "verilator":
         running = stack.enter_context(VerilatorMachines(build, cache=cache, machines=machines))

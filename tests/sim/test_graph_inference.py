@@ -62,6 +62,19 @@ def test_all_nodes_run_and_agree(kind, engine, request, simulators):
 
 
 @pytest.mark.parametrize("kind", ["residual", "recurrent"])
+def test_cycles_of_one_machine_are_as_predicted(kind, verilator, simulators):
+    pytest.importorskip("numba")
+    build, inputs = build_and_inputs(kind, side=4)
+    predicted = infer_graph(build, inputs, engine="cycle-model")
+    one, two = (infer_graph(build, inputs, engine="verilator", cache=simulators, machines=machines)
+                for machines in (1, 2))
+    assert predicted.machines == one.machines == 1 and two.machines == 2
+    for path, run in predicted.nodes.items():
+        assert run.cycles == one.nodes[path].cycles <= two.nodes[path].cycles
+        assert run.net_cycles == one.nodes[path].net_cycles == two.nodes[path].net_cycles
+
+
+@pytest.mark.parametrize("kind", ["residual", "recurrent"])
 def test_one_simulation_in_cocotb_runs_the_whole_network(kind, icarus, simulators, monkeypatch):
     monkeypatch.setattr("eie_sim.node_runs.SAMPLE", 1)
     build, inputs = build_and_inputs(kind, batch=1, side=2)
