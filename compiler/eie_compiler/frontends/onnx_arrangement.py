@@ -10,7 +10,7 @@ from .onnx_constants import permute
 from .onnx_folding import check_size
 from .onnx_shapes import place_of
 from .onnx_site import Site
-from .onnx_values import Tensor, Value, first_of
+from .onnx_values import Tensor, Value, first_of, show_shape
 
 __all__ = ["ARRANGEMENTS"]
 
@@ -69,7 +69,7 @@ def _gather(site: Site) -> Value:
     if indices.ndim > 1 or not places or not all(
             -tensor.shape[axis] <= place < tensor.shape[axis] for place in places):
         raise FrontEndError(f"indices must be one or a list within the {tensor.shape[axis]} "
-                            f"elements of axis {axis}, not of shape {indices.shape}")
+                            f"elements of axis {axis}, not of shape {show_shape(indices.shape)}")
     places = [place % tensor.shape[axis] for place in places]
     if indices.ndim == 0:
         rest = [size for place, size in enumerate(tensor.shape) if place != axis]
@@ -142,7 +142,7 @@ def _computed(site: Site, constant: np.ndarray, like: Tensor) -> Tensor:
     """Make a computed tensor of a constant, which is the same for all samples."""
     if constant.ndim != len(like.shape):
         raise FrontEndError(f"constant must have {len(like.shape)} axes, not shape "
-                            f"{constant.shape}")
+                            f"{show_shape(constant.shape)}")
     made = site.filled(first_of(constant, like.batch), like)
     return site.result(made.name, like, like.batch)
 

@@ -25,7 +25,7 @@ from ..graph.operations import (
 from .common import FrontEndError
 from .onnx_operations import CHOOSE
 from .onnx_site import Site
-from .onnx_values import Tensor, Value, first_of
+from .onnx_values import Tensor, Value, first_of, show_shape
 
 __all__ = ["ELEMENTWISE", "PAIRS", "activation", "constant_of", "join"]
 
@@ -61,19 +61,19 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
     rank = len(tensor.shape)
     if constant.ndim > rank or not constant.size:
         raise FrontEndError(f"constant must have elements along at most {rank} axes, not shape "
-                            f"{constant.shape}")
+                            f"{show_shape(constant.shape)}")
     constant = constant[(np.newaxis,) * (rank - constant.ndim)]
     if tensor.batch is not None:
         one = first_of(constant, tensor.batch)
         if constant.shape[tensor.batch] != 1 and constant.strides[tensor.batch] \
                 and (constant != np.expand_dims(one, tensor.batch)).any():
             raise FrontEndError("constant must be the same for all samples of the batch, not of "
-                                f"shape {constant.shape}")
+                                f"shape {show_shape(constant.shape)}")
         constant = one[(np.newaxis,) * len(tensor.inner)]
     sizes = tensor.sizes
     if any(mine not in (1, size) for mine, size in zip(constant.shape, sizes)):
         raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
-                            f"{given.shape} does: declare the full shape of the input")
+                            f"{show_shape(given.shape)} does: declare the full shape of the input")
     return constant
 
 
@@ -83,7 +83,7 @@ def join(site: Site, operation: Operation, one: Tensor, other: Tensor) -> Tensor
                 if tensor.batch is not None}
     if len(from_end) > 1:
         raise FrontEndError("operands must have the batch in the same axis, counted from the last, "
-                            f"not of shapes {one.shape} and {other.shape}")
+                            f"not of shapes {show_shape(one.shape)} and {show_shape(other.shape)}")
     if one.inner != other.inner:
         raise FrontEndError("operands must have the same axes joined with the batch, not "
                             f"{one.inner} and {other.inner}")
@@ -93,8 +93,8 @@ def join(site: Site, operation: Operation, one: Tensor, other: Tensor) -> Tensor
     for tensor in (one, other):
         shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
         if tensor.batch is None and batch is not None and shape[batch] != 1:
-            raise FrontEndError(f"operand of shape {tensor.shape} must have the batch in axis "
-                                f"{batch}, as the other")
+            raise FrontEndError(f"operand of shape {show_shape(tensor.shape)} must have the batch "
+                                f"in axis {batch}, as the other")
         made.append(site.reshape(tensor, shape, batch, end=".operand"))
     samples = max(made, key=lambda tensor: tensor.n_samples)
     name = site.builder.add(site.name, operation, made[0].name, made[1].name)
@@ -118,7 +118,8 @@ def _pair(site: Site, operation: Operation, one: Value, other: Value) -> Value:
     if isinstance(operation, Add):
         return site.like(Affine(1.0, number), tensor)
     if not isinstance(number, float):
-        raise FrontEndError(f"constant must be one number, not of shape {number.shape}; {CHOOSE}")
+        raise FrontEndError(f"constant must be one number, not of shape "
+                            f"{show_shape(number.shape)}; {CHOOSE}")
     return site.elementwise(Clip(number, math.inf), tensor)    # Maximum
 
 
@@ -141,8 +142,8 @@ def _min(site: Site) -> Tensor:
     result = _negate(site, result) if len(tensors) > 1 else tensors[0]
     for constant in constants:
         if constant.size != 1:
-            raise FrontEndError(f"constant must be one number, not of shape {constant.shape}; "
-                                f"{CHOOSE}")
+            raise FrontEndError(f"constant must be one number, not of shape "
+                                f"{show_shape(constant.shape)}; {CHOOSE}")
         result = site.elementwise(Clip(-math.inf, float(constant.item())), result)
     return result
 
@@ -181,7 +182,8 @@ def _expand(site: Site) -> Tensor:
     target = [1] * (rank - len(target)) + target
     if any(1 not in (mine, size) and mine != size or size < 1
            for mine, size in zip(shape, target)):
-        raise FrontEndError(f"shape must be one to which {shape} broadcasts, not {target}")
+        raise FrontEndError(f"shape must be one to which {show_shape(shape)} broadcasts, not "
+                            f"{show_shape(target)}")
     wide = tuple(max(pair) for pair in zip(shape, target))
     tensor = site.reshape(tensor, shape, batch)
     if wide == shape:

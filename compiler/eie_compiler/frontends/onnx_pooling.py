@@ -6,7 +6,7 @@ from ..graph.operations import Affine, AveragePool, MaxPool, Mean
 from .common import FrontEndError
 from .onnx_site import Site
 from .onnx_steps import geometry_of
-from .onnx_values import Tensor
+from .onnx_values import Tensor, show_shape
 
 __all__ = ["POOLING"]
 
@@ -53,7 +53,8 @@ def _global_max(site: Site) -> Tensor:
 def _global_average(site: Site) -> Tensor:
     tensor = site.batched(site.tensor(), 0)
     if len(tensor.shape) < 3:
-        raise FrontEndError(f"operand must have axes after the channels, not shape {tensor.shape}")
+        raise FrontEndError(f"operand must have axes after the channels, not shape "
+                            f"{show_shape(tensor.shape)}")
     return site.like(Mean(tuple(range(1, len(tensor.sizes))), True), tensor)
 
 

@@ -12,7 +12,7 @@ from .graph_builder import GraphBuilder
 from .onnx_constants import INTEGERS
 from .onnx_elementwise import activation
 from .onnx_site import Site
-from .onnx_values import Tensor, first_of
+from .onnx_values import Tensor, first_of, show_shape
 from .recurrent_cells import Cell, make_gru, make_lstm, make_rnn
 
 __all__ = ["RECURRENT"]
@@ -33,7 +33,8 @@ def _recurrent(site: Site) -> tuple[Tensor, ...]:
     first = 0 if options.get("layout", 0) else 1    # axis of the batch
     sequence = site.batched(site.tensor(), first)
     if len(sequence.shape) != 3:
-        raise FrontEndError(f"sequence must have three axes, not shape {sequence.shape}")
+        raise FrontEndError(f"sequence must have three axes, not shape "
+                            f"{show_shape(sequence.shape)}")
     n_steps, n_inputs = sequence.sizes
     if site.has(4) and (site.values.array(site.node.input[4], INTEGERS) != n_steps).any():
         raise FrontEndError(f"lengths of the sequences must all be {n_steps}: run shorter ones by "
@@ -76,7 +77,8 @@ def _cells(site: Site, n_directions: int, n_inputs: int) -> list[Cell]:
                                ("biases", bias, (n_directions, 2 * rows)),
                                ("peepholes", peepholes, (n_directions, 3 * n))):
         if array is not None and array.shape != shape:
-            raise FrontEndError(f"{what} must have the shape {shape}, not {array.shape}")
+            raise FrontEndError(f"{what} must have the shape {show_shape(shape)}, not "
+                                f"{show_shape(array.shape)}")
     if options.get("input_forget", 0):
         raise FrontEndError("input_forget must be 0: train an LSTM whose input and forget gates "
                             "are separate")
@@ -119,9 +121,13 @@ def _initial(site: Site, place: int, n_directions: int, n: int, first: int
         return [site.result(site.builder.take(f"{site.name}.initial", tensor.name, 0, number),
                             tensor, 0)
                 for number in range(n_directions)]
+    if value.ndim == 3 and place == 6 and value.shape[2] != n:
+        raise FrontEndError(f"cell state must have the {n} elements of the hidden state: the "
+                            "operator has no projection (proj_size), which the exporter left out: "
+                            "train an LSTM without it, and if need be a linear layer behind")
     if value.ndim != 3 or value.shape[1 - first] != n_directions or value.shape[2] != n:
         raise FrontEndError(f"initial state must have {n_directions} directions and {n} elements, "
-                            f"not shape {value.shape}")
+                            f"not shape {show_shape(value.shape)}")
     one = first_of(value, first)
     if value.strides[first] and (value != np.expand_dims(one, first)).any():
         raise FrontEndError("initial state must be the same for all samples, or be an input")

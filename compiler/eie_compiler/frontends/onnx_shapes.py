@@ -7,7 +7,7 @@ import numpy as np
 
 from .common import FrontEndError
 from .onnx_site import Site
-from .onnx_values import Tensor, Value, is_uniform
+from .onnx_values import Tensor, Value, is_uniform, show_shape
 
 __all__ = ["SHAPES", "place_of"]
 
@@ -33,7 +33,8 @@ def _copy_sizes(site: Site, target: list[int], shape: Sequence[int]) -> list[int
     """Replace each size of 0 by that of the operand."""
     if not site.options.get("allowzero", 0):
         if any(size == 0 for size in target[len(shape):]):
-            raise FrontEndError(f"shape must copy sizes of {shape}, not be {target}")
+            raise FrontEndError(f"shape must copy sizes of {show_shape(shape)}, not be "
+                                f"{show_shape(target, '[]')}")
         target = [shape[axis] if size == 0 else size for axis, size in enumerate(target)]
     return target
 
@@ -58,7 +59,8 @@ def _reshape_tensor(site: Site, value: Tensor, target: list[int]) -> Tensor:
                 name = site.builder.reshape(site.name, value.name, inner + resolved[1:])
                 return Tensor(name, resolved, 0, inner)
     raise FrontEndError(f"shape must keep the batch, and no other, in an axis, and the "
-                        f"{math.prod(value.sizes)} elements of each sample, not be {target}")
+                        f"{math.prod(value.sizes)} elements of each sample, not be "
+                        f"{show_shape(target, '[]')}")
 
 
 def _candidates(target: list[int], n: int) -> list[list[int]]:
@@ -111,7 +113,7 @@ def _squeeze(site: Site) -> Value:
     axes = {axis for axis, size in enumerate(shape) if size == 1} if places is None \
         else {place_of(axis, len(shape)) for axis in places}
     if any(shape[axis] != 1 for axis in axes):
-        raise FrontEndError(f"axes must be of size 1, not {sorted(axes)} of {shape}")
+        raise FrontEndError(f"axes must be of size 1, not {sorted(axes)} of {show_shape(shape)}")
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     batch = value.batch if isinstance(value, Tensor) else None
     return _rearrange(site, [shape[axis] for axis in kept],

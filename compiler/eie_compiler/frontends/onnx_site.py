@@ -15,7 +15,7 @@ from .common import FrontEndError
 from .graph_builder import GraphBuilder
 from .onnx_constants import attributes
 from .onnx_folding import check_size
-from .onnx_values import BATCH, Tensor, Value, Values, without
+from .onnx_values import Tensor, Value, Values, show_shape, without
 
 __all__ = ["Site"]
 
@@ -80,7 +80,8 @@ class Site:
             return float(self.options.get(option, otherwise))
         constant = self.constant(place)
         if constant.size != 1:
-            raise FrontEndError(f"{option} must be one number, not of shape {constant.shape}")
+            raise FrontEndError(f"{option} must be one number, not of shape "
+                                f"{show_shape(constant.shape)}")
         return float(constant.item())
 
     def integers(self, place: int, option: str = "") -> list[int] | None:
@@ -136,8 +137,8 @@ class Site:
             return self.reshape(tensor, tensor.shape, axis, end=".sample")
         found = "no batch" if tensor.batch is None else f"it in axis {tensor.batch}"
         raise FrontEndError(f"operand must have the batch in axis {axis}, not {found}, of shape "
-                            f"{_show(tensor.shape)}: declare the axis of the batch, and no other, "
-                            "as of open size")
+                            f"{show_shape(tensor.shape)}: declare the axis of the batch, and no "
+                            "other, as of open size")
 
     @staticmethod
     def check_apart(tensor: Tensor) -> None:
@@ -151,8 +152,11 @@ class Site:
         tensor = self.batched(tensor, 0)
         sizes = tensor.sizes
         if len(sizes) != n + 1 or n not in (1, 2):
-            raise FrontEndError("operand must have one or two dimensions after the channels, not "
-                                f"shape {_show(tensor.shape)}")
+            wanted = {1: "one dimension", 2: "two dimensions"}.get(n, "one or two dimensions")
+            remedy = f": reshape it to (batch, {sizes[0]}, 1, {sizes[1]}) before" \
+                if n == 2 and len(sizes) == 2 else ""
+            raise FrontEndError(f"operand must have {wanted} after the channels, not shape "
+                                f"{show_shape(tensor.shape)}{remedy}")
         shape = sizes[0], sizes[1] if n == 2 else 1, sizes[-1]
         return self.reshape(tensor, (tensor.n_samples, *shape), 0, end=".image"), shape
 
@@ -173,7 +177,3 @@ class Site:
                                 first)
         shape = (like.n_samples, *constant.shape)
         return self.reshape(Tensor(name, shape, 0), shape, 0, end=".constant")
-
-
-def _show(shape: Sequence[int]) -> str:
-    return f"({', '.join('batch' if size == BATCH else str(size) for size in shape)})"

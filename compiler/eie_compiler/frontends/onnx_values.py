@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from .common import FrontEndError
 from .onnx_constants import BOOLS, FLOATS, INTEGERS, Constants
 
 __all__ = ["BATCH", "Tensor", "Value", "Values", "first_of", "is_uniform",
-           "without"]
+           "show_shape", "without"]
 
 #: Size of a batch of open size, in shapes: a prime, so that products keep it apart.
 BATCH = (1 << 31) - 1
@@ -91,7 +92,7 @@ def first_of(array: Array, axis: int | None) -> Array:
     if axis is None:
         return array
     if not array.shape[axis]:
-        raise FrontEndError(f"constant must have elements, not shape {array.shape}")
+        raise FrontEndError(f"constant must have elements, not shape {show_shape(array.shape)}")
     return array[(slice(None),) * axis + (0,)]
 
 
@@ -157,5 +158,14 @@ class Values:
             return self._constants.matrix(name)
         value = self.array(name)
         if value.ndim != 2:
-            raise FrontEndError(f"constant {name!r} must be a matrix, not of shape {value.shape}")
+            raise FrontEndError(f"constant {name!r} must be a matrix, not of shape "
+                                f"{show_shape(value.shape)}")
         return value
+
+
+def show_shape(shape: Sequence[int], brackets: str = "()") -> str:
+    """Format a shape for messages, with the batch of open size by its name."""
+    sizes = [str(size) if size < BATCH or size % BATCH else
+             "batch" if size == BATCH else f"{size // BATCH} × batch" for size in shape]
+    comma = "," if len(sizes) == 1 and brackets == "()" else ""
+    return f"{brackets[0]}{', '.join(sizes)}{comma}{brackets[1]}"

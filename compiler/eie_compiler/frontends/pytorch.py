@@ -158,8 +158,8 @@ def _step(layer: "nn.Module") -> Callable[[Chain, str, Any], None]:
     if type(layer).forward is not kind.forward or "forward" in vars(layer) \
             or not all(isinstance(hook, _WEIGHT_HOOKS) for hook in hooks):
         raise FrontEndError(f"forward must be that of {kind.__name__}, with no hooks but those of "
-                            "pruning and weight_norm: remove others, run a lazy module once, or "
-                            f"export to ONNX; {CHOOSE}")
+                            "pruning and weight_norm: remove others, or run a lazy module once; "
+                            f"{CHOOSE}")
     for hook in hooks:
         hook(layer, ())
     return _MODULES[kind]

@@ -13,7 +13,8 @@ __all__ = ["ARITHMETIC", "CHOOSE", "check_unused", "find_path", "inference", "la
 ARITHMETIC = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/"}
 
 #: Advice in messages: how to choose a part of the model.
-CHOOSE = "pass a part of the module, such as module.classifier"
+CHOOSE = ("pass a part of the module, such as module.classifier, or export the whole to ONNX "
+          "(torch.onnx.export), which is read as a graph")
 
 
 @contextlib.contextmanager
@@ -40,8 +41,8 @@ def trace(module: "nn.Module") -> list["fx.Node"]:
     try:
         return list(fx.symbolic_trace(module).graph.nodes)
     except Exception as error:    # the code of the module can raise any exception
-        raise FrontEndError(f"module must be one that torch.fx can trace: {error}; {CHOOSE}, or "
-                            "export it to ONNX") from error
+        raise FrontEndError(f"module must be one that torch.fx can trace: {error}; "
+                            f"{CHOOSE}") from error
 
 
 def find_path(nodes: Sequence["fx.Node"]) -> list["fx.Node"]:

@@ -42,7 +42,8 @@ _KINDS = {
         "a kernel of Keras or Flax, n_in × n_out: store its transpose as NAME.weight",
     r"_(orig|mask)$": "half of a pruned weight: save it after torch.nn.utils.prune.remove",
     r"_[ih]h_l\d+(_reverse)?$|weight_[ih]h$|bias_[ih]h$":
-        "a recurrent layer, which is no chain: read its matrices one by one from an .npz file",
+        "a recurrent layer, which is no chain: export the model to ONNX (torch.onnx.export), which "
+        "is read as a graph",
     r"zero_point$|scales?$|_packed_params|qweight$|qzeros$|absmax$":
         "a quantised model: save the floating-point model",
 }

@@ -28,6 +28,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from google.protobuf.message import DecodeError  # noqa: E402
 
 from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
+from eie_compiler.frontends.onnx_values import BATCH, show_shape  # noqa: E402
 from support.probe_models import Probe, probes  # noqa: E402
 
 KWS = Path(__file__).parents[4] / "shared" / "data" / "kws"
@@ -295,10 +296,28 @@ def test_batches_first_of_recurrent_networks_are_read():
     ("""RNN: x W<1,7,5> R<1,7,7> -> y | hidden_size=7, activations=["Softsign"]""", [6, "n", 5],
      "RNN node (x, W, R -> y): activations must be 1 of Relu, Tanh, Sigmoid, LeakyRelu, "
      "HardSigmoid, not Softsign"),
+    ("""LSTM: x W<1,28,5> R<1,28,7> _ _ h<1,1,7> c<1,1,8> -> y | hidden_size=7""", [6, "n", 5],
+     "LSTM node (x, W, R, , , h, c -> y): cell state must have the 7 elements of the hidden state: "
+     "the operator has no projection (proj_size)"),
+    ("""MatMul: x w<6,4> -> a
+        Resize: a _ scales{1,1,2} -> y""", ["n", 3, 6],
+     "Resize node (a, , scales -> y): operand must have two dimensions after the channels, not "
+     "shape (batch, 3, 4): reshape it to (batch, 3, 1, 4) before"),
+    ("""MatMul: x w<6,4> -> a
+        Unsqueeze: a axes[1] -> b
+        Transpose: b -> c | perm=[1, 0, 2]
+        Add: b c -> y""", ["n", 6],
+     "Add node (b, c -> y): operands must have the batch in the same axis, counted from the last, "
+     "not of shapes (batch, 1, 4) and (1, batch, 4)"),
 ])
 def test_what_cannot_be_read_is_refused_with_the_reason(nodes, shape, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
         read(Probe(nodes, {"x": shape}).model)
+
+
+def test_the_open_batch_is_shown_by_its_name():
+    assert show_shape((BATCH, 6)) == "(batch, 6)" and show_shape((3,)) == "(3,)"
+    assert show_shape([4 * BATCH, 1, -1], "[]") == "[4 × batch, 1, -1]"
 
 
 def test_any_changed_bytes_give_a_network_or_an_error():

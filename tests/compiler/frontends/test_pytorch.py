@@ -235,13 +235,14 @@ UNUSED = ("result must be used later, not discarded, and the input not be modifi
     (nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Tanh())),
      "module '1.0': module must be one of Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, "
      "Flatten, Identity, Dropout, Dropout1d, Dropout2d, not Tanh; pass a part of the module, such "
-     "as module.classifier"),
+     "as module.classifier, or export the whole to ONNX (torch.onnx.export), which is read as a "
+     "graph"),
     (Function(lambda x: (nn.functional.relu(x, True), x)[1]), f"function relu: {UNUSED}"),
     (Function(lambda x: (x.relu_(), x)[1]), f"function relu_: {UNUSED}"),
     (Function(lambda x: (x + 1, x)[1]), f"function add: {UNUSED}"),
     (Throws(), f"module 'relu': {UNUSED}"),
     (hooked(nn.Linear(4, 4)), "module '0': forward must be that of Linear, with no hooks but those "
-     "of pruning and weight_norm: remove others, run a lazy module once, or export to ONNX; "),
+     "of pruning and weight_norm: remove others, or run a lazy module once; "),
     (hooked(nn.Linear(4, 4), before=True), "module '0': forward must be that of Linear, "),
     (replaced(nn.Linear(4, 4)), "module '0': forward must be that of Linear, "),
     (QuantisedLinear(4, 4), "module '0': forward must be that of Linear, "),

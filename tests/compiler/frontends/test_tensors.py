@@ -156,8 +156,8 @@ REPARAMETRISED = ("(reparametrised weights: save them after remove_weight_norm o
     (nn.LayerNorm(4), "between.weight, between.bias (of no linear layer or convolution, but "),
     (nn.LayerNorm((2, 4)), "between.weight, between.bias (of no linear layer or convolution, but "),
     (nn.GRU(4, 4), "between.weight_ih_l0, between.weight_hh_l0, between.bias_ih_l0, "
-     "between.bias_hh_l0 (a recurrent layer, which is no chain: read its matrices one by one from "
-     "an .npz file)"),
+     "between.bias_hh_l0 (a recurrent layer, which is no chain: export the model to ONNX "
+     "(torch.onnx.export), which is read as a graph)"),
     (nn.utils.parametrizations.weight_norm(nn.Linear(4, 4, bias=False)),
      "between.parametrizations.weight.original0, between.parametrizations.weight.original1 "
      f"{REPARAMETRISED}"),
