@@ -24,9 +24,11 @@ from eie_cli.main import main
 from eie_compiler.files.graph_file import write_graph
 from eie_compiler.files.manifest_folder import manifest_checksum
 from eie_compiler.files.network_file import read_network
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations import AveragePool, Reshape
 from eie_hdl.config import PRESETS
 from support import mutations
-from support.graphs import residual_network
+from support.graphs import recurrent_network, residual_network
 
 #: Limits of a case: processor time in seconds, and bytes beyond those of the process before.
 SECONDS, BYTES = 10, 1 << 30
@@ -150,6 +152,14 @@ def change_network(rng, content):
                                 for name, array in arrays.items()])
 
 
+def pool_and_scan(path):
+    network = recurrent_network(PRESETS["tiny"])
+    nodes = (Node("pool", AveragePool((2, 2), (2, 2), (1, 0, 1, 0)), ("image",)),
+             Node("x", Reshape((3, 3)), ("pool",)))
+    write_graph(path, Graph({"image": (1, 4, 6)}, (*nodes, *network.nodes), network.outputs,
+                            {"image": 4, "pool": 4, **network.fracs}))
+
+
 def change_npy(rng, content):
     if rng.random() < 0.3:
         return mutations.change_bytes(rng, content)
@@ -233,6 +243,9 @@ KINDS = {
     "network of a graph": ("graph.npz", None, change_network,
                            [["compile", "{}", "--preset", "tiny", "-o", "out/build"],
                             ["info", "{}"]]),
+    "network of a pool and a scan": ("scan.npz", pool_and_scan, change_network,
+                                     [["compile", "{}", "--preset", "tiny", "-o", "out/build"],
+                                      ["info", "{}"]]),
     "configuration": ("machine.toml", None, change_toml,
                       [["compile", "network.npz", "--config", "{}", "-o", "out/build"]]),
     "inputs": ("inputs.npy", None, change_npy, [RUN]),

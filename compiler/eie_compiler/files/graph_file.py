@@ -14,6 +14,7 @@ from eie_hdl.files import write_file
 from ..graph.graph import Computation, Graph, Node, Scan
 from ..graph.operation import GraphError, Operation
 from ..graph.operations import OPERATIONS
+from ..graph.operations.fields import MAX_AXES, MAX_NUMBERS
 from ..network import MAX_FRAC, MAX_SIDE, CompressedNetwork, NetworkError, check_int, check_name
 from ..patches import PatchError
 from .json_file import JsonError, check_fields
@@ -35,12 +36,6 @@ from .stored_network import (
 )
 
 __all__ = ["encode_graph", "read_any", "read_graph", "write_graph"]
-
-#: Most elements of a tensor; bounds the memory that a small file can request.
-_MAX_NUMBERS = 1 << 26
-
-#: Most axes of a tensor, of which NumPy supports 64.
-_MAX_AXES = 8
 
 _GRAPH_FIELDS = {"inputs": list, "nodes": list, "outputs": list, "notes": list}
 _INPUT_FIELDS = {"name": str, "shape": list, "frac": int}
@@ -189,8 +184,8 @@ class _Reader:
         except GraphError as error:
             raise GraphError(f"{where}: {error}" if prefix else str(error)) from error
         for name, shape in graph.shapes.items():
-            if math.prod(shape) > _MAX_NUMBERS:
-                raise NetworkError(f"{where}: {name!r} must have at most {_MAX_NUMBERS} elements, "
+            if math.prod(shape) > MAX_NUMBERS:
+                raise NetworkError(f"{where}: {name!r} must have at most {MAX_NUMBERS} elements, "
                                    f"not shape {shape}")
         return graph
 
@@ -266,10 +261,10 @@ _FIELD = (int, float, bool, str, list, dict)
 
 
 def _parse_shape(where: str, shape: list[Any]) -> tuple[int, ...]:
-    if len(shape) > _MAX_AXES or not all(type(n) is int and 1 <= n <= _MAX_NUMBERS for n in shape) \
-            or math.prod(shape) > _MAX_NUMBERS:
-        raise NetworkError(f"{where} must be at most {_MAX_AXES} integers of 1 or more, whose "
-                           f"product is at most {_MAX_NUMBERS}, not {shape!r:.80}")
+    if len(shape) > MAX_AXES or not all(type(n) is int and 1 <= n <= MAX_NUMBERS for n in shape) \
+            or math.prod(shape) > MAX_NUMBERS:
+        raise NetworkError(f"{where} must be at most {MAX_AXES} integers of 1 or more, whose "
+                           f"product is at most {MAX_NUMBERS}, not {shape!r:.80}")
     return tuple(shape)
 
 

@@ -53,18 +53,21 @@ class Scan:
                                  f"value, {self.body.shapes.get(source)}, not "
                                  f"{self.body.shapes[state]}")
 
-    def shape(self, sequence: Shape, *states: Shape) -> Shape:
-        """Compute the shape of the result."""
+    def shape(self, *shapes: Shape) -> Shape:
+        """Compute the shape of the result from those of the sequence and of the states."""
+        if not shapes:
+            raise GraphError("a scan must have operands: a sequence, then states, if there are any")
+        sequence, *states = shapes
         first, *others = self.body.inputs.values()
         if sequence[1:] != first or len(sequence) != len(first) + 1:
             raise GraphError(f"elements of the sequence must have shape {first}, not "
                              f"{sequence[1:]}")
-        if states and list(states) != others:
-            raise GraphError(f"states must have shapes {others}, not {list(states)}")
+        if states and states != others:
+            raise GraphError(f"states must have shapes {others}, not {states}")
         return sequence[0], *self.body.shapes[self.body.outputs[0]]
 
 
-#: What a node computes: layers of a model or of a compressed network, a scan, or an operation of
+#: Computation of a node: layers of a model or of a compressed network, a scan, or an operation of
 #: the host.
 Computation = Model | CompressedNetwork | Scan | Operation
 

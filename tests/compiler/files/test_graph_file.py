@@ -140,6 +140,8 @@ def test_what_no_file_can_hold_is_not_written(made, message):
      "node 'relu': operation.kind must be one of Add, Affine, "),
     (["nodes", 1, "operation", "low"], "nan",
      "node 'relu': operation.low must be a number, not 'nan'"),
+    (["nodes", 1, "operation", "low"], 10 ** 400, "node 'relu': low must be at most 2 ** 53 if it "
+     "is an integer, not 1000000000"),
     (["nodes", 1, "operation", "low"], True,
      "node 'relu': operation.low must be a number, not True"),
     (["nodes", 1, "operation", "low"], None,
@@ -150,6 +152,10 @@ def test_what_no_file_can_hold_is_not_written(made, message):
      "node 'pool': operation.count_padding must be true or false, not 1"),
     (["nodes", 4, "operation", "to"], [8, 4],
      "node 'flat': operand must have as many elements as (8, 4), not shape (4, 3, 2)"),
+    (["nodes", 4, "operation", "to"], [1] * 100,
+     "node 'flat': result must have at most 8 dimensions, not 100"),
+    (["nodes", 6, "inputs"], [], "node 'scan': a scan must have operands: a sequence, then states, "
+                                 "if there are any"),
     (["nodes", 6, "scan", "states"], [["state"]],
      "node 'scan': scan.states must be pairs of names"),
     (["nodes", 6, "scan", "states"], [],

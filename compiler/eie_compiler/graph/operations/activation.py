@@ -1,7 +1,6 @@
 """Operations on each element of one tensor that are not linear."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from ...network import MAX_FRAC
 from ..operation import Floats, GraphError, Operation, Shape, Words, check_frac, rescale
 from .arithmetic import divide, fix_constants, fix_limit
-from .fields import broadcast, check_constant, check_number, is_number, only
+from .fields import broadcast, check_constant, check_number, only
 from .tanh_table import tanh
 
 __all__ = ["Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid", "Sign", "Tanh"]
@@ -45,9 +44,7 @@ class Clip(_Activation):
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            number = getattr(self, name)
-            if not is_number(number) or math.isnan(number):
-                raise GraphError(f"{name} must be a number, not {number!r}")
+            check_number(name, getattr(self, name), finite=False)
         if self.low > self.high:
             raise GraphError(f"low must be at most high, {self.high}, not {self.low}")
 

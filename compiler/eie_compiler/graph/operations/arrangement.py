@@ -37,6 +37,7 @@ class Reshape(_Arrangement):
 
     def __post_init__(self) -> None:
         check_integers("to", self.to, 1)
+        check_size(self.to)
 
     def shape(self, *shapes: Shape) -> Shape:
         shape = only(shapes)
@@ -47,6 +48,7 @@ class Reshape(_Arrangement):
     def real(self, *tensors: Floats) -> Floats:
         (tensor,) = tensors
         return tensor.reshape(len(tensor), *self.to)
+
 
 @dataclasses.dataclass(frozen=True)
 class Transpose(_Arrangement):

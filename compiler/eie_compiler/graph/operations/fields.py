@@ -8,11 +8,17 @@ import numpy as np
 
 from ..operation import GraphError, Shape
 
-__all__ = ["MAX_NUMBERS", "broadcast", "check_constant", "check_integer", "check_integers",
-           "check_number", "check_size", "expand", "is_number", "only"]
+__all__ = ["MAX_AXES", "MAX_NUMBERS", "broadcast", "check_constant", "check_integer",
+           "check_integers", "check_number", "check_size", "expand", "only"]
 
 #: Most elements of a tensor, as of the patches of an image; a small file can ask for any shape.
 MAX_NUMBERS = 1 << 26
+
+#: Most axes of a tensor, of which NumPy supports 64.
+MAX_AXES = 8
+
+#: Greatest magnitude of a number that is given as an integer; all of these are exact in float64.
+_MAX_INTEGER = 1 << 53
 
 
 def check_integer(name: str, value: Any, low: int) -> None:
@@ -30,15 +36,15 @@ def check_integers(name: str, values: Any, low: int, *, length: int | None = Non
                          f"{values!r}")
 
 
-def is_number(value: Any) -> bool:
-    """Return true for a number, be it infinite, and for nothing else."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def check_number(name: str, value: Any) -> None:
-    """Check a finite number."""
-    if not is_number(value) or not math.isfinite(value):
-        raise GraphError(f"{name} must be a finite number, not {value!r}")
+def check_number(name: str, value: Any, *, finite: bool = True) -> None:
+    """Check a number, which may be infinite if `finite` is false."""
+    if type(value) is int and abs(value) > _MAX_INTEGER:
+        raise GraphError(f"{name} must be at most 2 ** 53 if it is an integer, not "
+                         f"{str(value):.40}: write it with a decimal point")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) \
+            or math.isnan(value) or finite and math.isinf(value):
+        kind = "finite number" if finite else "number"
+        raise GraphError(f"{name} must be a {kind}, not {value!r}")
 
 
 def check_constant(name: str, value: Any) -> None:
@@ -52,10 +58,12 @@ def check_constant(name: str, value: Any) -> None:
         raise GraphError(f"{name} must be finite, but element {at} is {value[tuple(at)]}")
 
 
-def check_size(shape: Sequence[int]) -> Shape:
-    """Check that a result is not too large; return its shape."""
+def check_size(shape: Sequence[int], *, what: str = "result") -> Shape:
+    """Check that a result, or `what`, is not too large; return its shape."""
+    if len(shape) > MAX_AXES:
+        raise GraphError(f"{what} must have at most {MAX_AXES} dimensions, not {len(shape)}")
     if math.prod(shape) > MAX_NUMBERS:
-        raise GraphError(f"result must have at most {MAX_NUMBERS} elements, not shape "
+        raise GraphError(f"{what} must have at most {MAX_NUMBERS} elements, not shape "
                          f"{tuple(shape)}: use a smaller input")
     return tuple(shape)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..operation import Floats, GraphError, Operation, Shape, Words
 from .arithmetic import divide_sum
-from .fields import check_integers, only
+from .fields import check_integers, check_size, only
 
 __all__ = ["AveragePool", "MaxPool", "Mean"]
 
@@ -54,7 +54,8 @@ class _Pool(Operation):
                              f"{padded}")
         height, width = ((there - size) // stride + 1
                          for there, size, stride in zip(padded, self.kernel, self.stride))
-        return shape[0], height, width
+        check_size((shape[0], *padded), what="padded image")
+        return check_size((shape[0], height, width))
 
     def _reduce(self, images: NDArray[Any], fill: Any, join: Callable[..., Any]) -> NDArray[Any]:
         """Join the elements of each window, first along the height, then along the width."""
@@ -65,7 +66,7 @@ class _Pool(Operation):
             images = np.moveaxis(images, axis, 0)
             last = len(images) - size
             reduced = images[:last + 1:stride]
-            for at in range(1, size):
+            for at in range(1, size if images.size else 1):    # formats are checked with no images
                 reduced = join(reduced, images[at:last + at + 1:stride])
             images = np.moveaxis(reduced, 0, axis)
         return images
@@ -125,16 +126,22 @@ class AveragePool(_Pool):
         return all(operands)
 
     def _count(self, images: NDArray[Any]) -> NDArray[np.int64]:
-        """Count the elements of each window of images."""
-        pixels = np.ones((1, 1, *images.shape[2:]), np.int64)
-        if not self.count_padding:
-            return self._reduce(pixels, 0, np.add)
-        top, left, bottom, right = self.padding
-        rows, columns = self.uncounted
-        counted = np.pad(pixels, ((0, 0), (0, 0), (top, bottom - rows), (left, right - columns)),
-                         constant_values=1)
-        whole = dataclasses.replace(self, padding=(0, 0, rows, columns))
-        return whole._reduce(counted, 0, np.add)
+        """Count the elements of each window of images: those of its rows by those of its columns.
+        """
+        if not images.size:
+            return np.ones((1, 1), np.int64)
+        rows, columns = (self._count_along(axis, images.shape[axis + 2]) for axis in (0, 1))
+        return rows[:, np.newaxis] * columns
+
+    def _count_along(self, axis: int, length: int) -> NDArray[np.int64]:
+        """Count the elements of each window along the height (0) or the width (1)."""
+        before, after = self.padding[axis], self.padding[axis + 2]
+        size = self.kernel[axis]
+        starts = np.arange(0, before + length + after - size + 1, self.stride[axis])
+        # Places within the padded image that are counted.
+        first, last = (0, before + length + after - self.uncounted[axis]) if self.count_padding \
+            else (before, before + length)
+        return np.minimum(starts + size, last) - np.maximum(starts, first)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,8 @@ def test_valid_fields_pass():
     check_integers("n", (2, 3), 1, length=2)
     check_number("x", -1)
     check_number("x", np.float64(0.5))
+    check_number("x", -1 << 53)
+    check_number("x", float("-inf"), finite=False)
     check_constant("x", np.array(0.5))
     check_constant("x", np.zeros((0, 2)))
     assert check_size([2, 3]) == (2, 3)
@@ -43,6 +45,13 @@ def test_axes_are_inserted_after_the_batch():
     (lambda: check_number("x", 1j), "x must be a finite number, not 1j"),
     (lambda: check_size((1 << 40,)), "result must have at most 67108864 elements, not shape "
                                      "(1099511627776,): use a smaller input"),
+    (lambda: check_number("x", -10 ** 400), "x must be at most 2 ** 53 if it is an integer, not "
+     f"-1{'0' * 38}: write it with a decimal point"),
+    (lambda: check_number("x", float("inf")), "x must be a finite number, not inf"),
+    (lambda: check_number("x", float("nan"), finite=False), "x must be a number, not nan"),
+    (lambda: check_size([1] * 9), "result must have at most 8 dimensions, not 9"),
+    (lambda: check_size([1 << 20] * 2, what="image"), "image must have at most 67108864 elements, "
+     "not shape (1048576, 1048576): use a smaller input"),
     (lambda: only([]), "there must be one operand, not 0"),
     (lambda: broadcast((2,), (3,)),
      "operands must have shapes that broadcast together, not (2,) and (3,)"),

@@ -1,5 +1,6 @@
 import math
 import re
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -76,6 +77,20 @@ def test_average_is_exact_and_rounded_once(geometry, count_padding, uncounted):
     assert not operation.is_nonnegative(False)
 
 
+def test_windows_are_counted_without_images_of_ones():
+    tracemalloc.start()
+    for operation, height, width in (
+            (AveragePool((1 << 18, 1), (1 << 18, 1), ((1 << 18) - 1, 0, 0, 0)), 1, 256),
+            (AveragePool((1, 1), (1, 1)), 1 << 13, 1 << 13)):
+        empty = np.zeros((0, 1, height, width), np.int64)
+        shape = operation.words(empty, fracs=[0], frac=0).shape
+        assert shape == (0, *operation.shape(empty.shape[1:]))
+    wide = AveragePool((1 << 18, 1), (1, 1), ((1 << 18) - 1, 0, 0, 0))
+    assert wide.real(np.ones((1, 1, 1, 1))).tolist() == [[[[1]]]]
+    assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize("axes, keep, shape", [
     ((1, 2), False, (3,)), ((1, 2), True, (3, 1, 1)), ((0,), False, (5, 7)),
     ((0, 1, 2), False, ())])
@@ -120,6 +135,9 @@ def test_the_greatest_sum_fits_64_bits(word):
      "operand must have 3 dimensions, not shape (4, 4)"),
     (lambda: MaxPool((3, 5), (1, 1), (0, 0, 1, 0)).shape((1, 2, 4)),
      "kernel must fit the padded image, but (3, 5) does not fit (3, 4)"),
+    (lambda: AveragePool((1 << 18, 1), (1 << 18, 1), (262000, 0, 262000, 0)).shape((1, 64, 2048)),
+     "padded image must have at most 67108864 elements, not shape (1, 524064, 2048): use a smaller "
+     "input"),
     (lambda: Mean(()), "axes must be one or more in ascending order, not ()"),
     (lambda: Mean((1, 0)), "axes must be one or more in ascending order, not (1, 0)"),
     (lambda: Mean((-1,)), "axes must be a tuple of integers of 0 or more, not (-1,)"),
