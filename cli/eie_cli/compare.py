@@ -52,13 +52,14 @@ def compare_command(context: click.Context, model: Path, reading: dict[str, Any]
                     bits: tuple[int, ...], config: EIEConfig, output: Path | None) -> None:
     """Compare densities and widths of codes.
 
-    MODEL is a file that `eie compress` reads. For each combination the model is compressed without
-    retraining, as `eie compress` does, and measured: accuracy with --labels, else the agreement
-    with the model in floating point, in the arithmetic of the machine; bytes of the network file;
-    program cycles and end-to-end cycles of an inference by the cycle model; and the memory used, in
-    all and of the fullest spmat SRAM, which holds the weights. What does not fit the machine is
-    said below the table; without --config and --preset the machine has codes as wide as the
-    network's. Ctrl-C prints and writes the rows that are measured. Cycles need the extra [bench].
+    MODEL is a file that `eie compress` reads: a chain of layers, not a graph. For each combination
+    the model is compressed without retraining, as `eie compress` does, and measured: accuracy with
+    --labels, else the agreement with the model in floating point, in the arithmetic of the machine;
+    bytes of the network file; program cycles and end-to-end cycles of an inference by the cycle
+    model; and the memory used, in all and of the fullest spmat SRAM, which holds the weights. What
+    does not fit the machine is said below the table; without --config and --preset the machine has
+    codes as wide as the network's. Ctrl-C prints and writes the rows that are measured. Cycles need
+    the extra [bench].
     """
     from eie_bench.compare import Data, compare
     from eie_compiler.files.json_file import write_json

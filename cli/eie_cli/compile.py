@@ -22,7 +22,8 @@ __all__ = ["compile_command"]
               help="Distribution of the rows over the PEs: by their entries, or row i to PE i mod "
                    "N.")
 @click.option("--outputs", type=click.Choice(["last", "all"]), default="last", show_default=True,
-              help="Layers whose results are sent to the host.")
+              help="Layers whose results are sent to the host; all of a chain of layers only, not "
+                   "of a graph.")
 @click.option("--strips", type=click.Choice(["auto", "1", "2", "4", "8", "16"]), default="auto",
               show_default=True,
               help="Pixels of a convolution that a program of a graph computes at a time: at most "

@@ -20,7 +20,7 @@ from .options import (
     accept_loss_option,
     arithmetic_options,
     command,
-    labels_option,
+    compress_labels_option,
     numbers,
     renamed_option,
     task_option,
@@ -88,7 +88,7 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--nonnegative-inputs", is_flag=True,
               help="No input is ever negative: weights keep more bits in a narrow accumulator. "
                    "Negative inputs saturate at 0.")
-@labels_option
+@compress_labels_option
 @task_option
 @accept_loss_option
 @click.option("--pin", "pins", multiple=True, callback=_pins, metavar="LAYER=BITS",

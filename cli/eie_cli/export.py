@@ -41,10 +41,11 @@ def export_command(build: Path, kind: Literal["c", "hex"], name: str, no_driver:
     access the machine. A network that is a graph has all its programs, and the operations of the
     processor between them as a table of steps for eie_network.c, with the size of its memory.
 
-    hex: writes a file for each memory to the folder images, packets of inputs and the results of
-    the golden model to inputs.hex and results.hex, and NAME_bench.v. Compile it with the files of
-    `eie verilog` in Icarus Verilog or Verilator, and run it in the folder: it loads the images,
-    sends the inputs, compares the results, and ends with PASS or FAIL.
+    hex, of a chain of layers only, not of a graph: writes a file for each memory to the folder
+    images, packets of inputs and the results of the golden model to inputs.hex and results.hex, and
+    NAME_bench.v. Compile it with the files of `eie verilog` in Icarus Verilog or Verilator, and run
+    it in the folder: it loads the images, sends the inputs, compares the results, and ends with
+    PASS or FAIL.
     """
     from eie_compiler.graph_build import GraphBuild
     from eie_compiler.graph_folder import read_any_build

@@ -12,9 +12,9 @@ from eie_hdl.files import protecting
 
 __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDER", "OUTPUT_FILE",
            "Command", "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options",
-           "command", "labels_option", "machine_options", "numbers", "pes_option",
-           "published_option", "renamed_option", "simulator_option", "simulators_option",
-           "task_option"]
+           "command", "compress_labels_option", "labels_option", "machine_options", "numbers",
+           "pes_option", "published_option", "renamed_option", "run_labels_option",
+           "simulator_option", "simulators_option", "task_option"]
 
 
 class Input(click.Path):
@@ -76,10 +76,18 @@ simulator_option = click.option(
     help="Simulator of the Verilog; icarus needs cocotb. The machine is compiled once and kept, "
          "see `eie cache`.")
 
-labels_option = click.option(
-    "--labels", type=FILE, metavar="Y.npy",
-    help="Labels of the inputs, in the same order: classes as integers from 0, or one row of "
-         "floating-point numbers each.  [default: no labels]")
+
+
+def _labels_option(of: str = "") -> Any:
+    return click.option(
+        "--labels", type=FILE, metavar="Y.npy",
+        help="Labels of the inputs, in the same order: classes as integers from 0, or one row of "
+             f"floating-point numbers each{of}.  [default: no labels]")
+
+
+labels_option = _labels_option()
+compress_labels_option = _labels_option("; of a graph with several outputs, for the first")
+run_labels_option = _labels_option("; for networks with one output")
 
 task_option = click.option(
     "--task", type=click.Choice(["classification", "regression"]),

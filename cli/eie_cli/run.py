@@ -13,7 +13,7 @@ from .options import (
     FOLDER,
     Renamed,
     command,
-    labels_option,
+    run_labels_option,
     simulator_option,
     task_option,
 )
@@ -32,7 +32,7 @@ __all__ = ["run_command"]
 @click.option("--words", is_flag=True,
               help="Take the inputs as fixed-point words, which are integers.  [default: take them "
                    "as numbers]")
-@labels_option
+@run_labels_option
 @task_option
 @click.option("--engine", default="golden", show_default=True,
               type=Renamed(["golden", "cycle-model", "cocotb", "verilator"], rtl="cocotb",

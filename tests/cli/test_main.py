@@ -13,6 +13,15 @@ COMMANDS = ["bench", "cache", "compare", "compile", "compress", "demo", "doctor"
             "export", "fit", "info", "registers", "run", "synth", "train", "verilog"]
 
 
+@pytest.mark.parametrize(("command", "text"), [
+    ("compress", "of a graph with several outputs, for the first"),
+    ("run", "for networks with one output"), ("compare", "a chain of layers, not a graph"),
+    ("export", "hex, of a chain of layers only"), ("compile", "of a chain of layers only")])
+def test_help_says_what_graphs_lack(eie, command, text):
+    code, shown = eie(command, "--help")
+    assert code == 0 and text in " ".join(shown.split())
+
+
 def test_help_imports_no_heavy_dependency():
     """NumPy and larger packages are imported only by commands that need them."""
     script = ("import sys, eie_cli.main; "

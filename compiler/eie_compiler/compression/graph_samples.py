@@ -24,6 +24,9 @@ _MAX_NUMBERS_KEPT = 1 << 24
 _MAX_NUMBERS = 1 << 24
 _MIN_VECTORS = 256
 
+#: Remedy for a sample without an axis of samples.
+_ONE = ": a single sample x needs that axis too, as x[np.newaxis]"
+
 Floats = NDArray[np.float64]
 
 
@@ -50,7 +53,8 @@ def check_samples(graph: Graph, samples: Mapping[str, NDArray[Any]] | None
             shape = ", ".join(["samples", *map(str, graph.inputs[name])])
             raise CompressError(f"calibration must be numbers of shape ({shape}) for {name!r}, one "
                                 "or more samples, and as many for each input, not "
-                                f"{array.dtype} of shape {array.shape}")
+                                f"{array.dtype} of shape {array.shape}"
+                                f"{_ONE if array.shape == graph.inputs[name] else ''}")
         if not (finite := np.isfinite(array)).all():
             at = tuple(np.argwhere(~finite)[0].tolist())
             raise CompressError(f"calibration must be finite, but element {list(at)} for "

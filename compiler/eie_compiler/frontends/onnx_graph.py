@@ -167,6 +167,12 @@ def _check(model: "onnx.ModelProto") -> None:
         sizes = [size.dim_value for size in value.type.tensor_type.shape.dim]
         if min(sizes, default=0) < 0:
             raise FrontEndError(f"tensor {value.name!r} must have sizes of 0 or more, not {sizes}")
+    for kind, values in (("input", model.graph.input), ("output", model.graph.output)):
+        for value in values:
+            if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+                raise FrontEndError(f"{kind} {value.name!r} must have a shape: declare it, if only "
+                                    "its open axes; onnx.shape_inference.infer_shapes adds those "
+                                    "that follow from the inputs")
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:

@@ -82,6 +82,9 @@ class _Reader:
         for name, axis in batch_axes(graph, nodes, starts).items():
             with at(f"input {name!r}"):
                 self._add_input(name, graph.shape(name), axis)
+            if axis not in (0, None):
+                self._note(f"the samples of input {name!r} are along its first axis here, which "
+                           f"is axis {axis} in the model")
 
     def read(self, node: "onnx.NodeProto") -> None:
         """Read a node, all of whose operands are known."""

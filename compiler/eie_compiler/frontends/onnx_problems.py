@@ -209,8 +209,8 @@ class _Scan:
         names = node.input[:1] if operation in SHAPING else node.input
         data = [name for name in names if name in self._computed]
         if operation in self._functions:
-            return "", ("is a function of the model: onnx.inliner.inline_local_functions replaces "
-                        "it by its operations")
+            return "", ("it is a function of the model: onnx.inliner.inline_local_functions "
+                        "replaces it by its operations")
         if set(filter(None, node.output)) <= set(self._left_out) or not data and (
                 operation in self._folded or self._is_constant(node)):
             return None

@@ -15,7 +15,7 @@ REASONS = {
     r".*([Qq]uantize|Integer|NBits|\.QAttention|QLinear).*|.*\bQ(Gemm|Ordered\w+)": (
         "quantised", "export the model before its quantisation, as `eie compress` quantises it"),
     "If": ("branching", "control flow is not run: export the branch that is used"),
-    "ConvTranspose": ("", "is not run: replace it by Resize with mode nearest, and Conv"),
+    "ConvTranspose": ("", "replace it by Resize with mode nearest, and Conv"),
     "(Global)?LpPool|MaxRoiPool": ("", "the pools that are run are of maxima and means"),
     "Tile|GridSample|AffineGrid": ("", "enlarge the images on the host"),
     r"(.*\.)?(\w+Normalization|LRN|Normalizer)|ReduceL[12]": (

@@ -33,6 +33,10 @@ SUM = Graph({"a": (2,), "b": (2,)}, (Node("y", Sum(), ("a", "b")),), ("y",))
     ({"a": np.float64(1), "b": np.ones((1, 2))},
      "calibration must be numbers of shape (samples, 2) for 'a', one or more samples, and as many "
      "for each input, not float64 of shape ()"),
+    ({"a": np.ones(2), "b": np.ones(2)},
+     "calibration must be numbers of shape (samples, 2) for 'a', one or more samples, and as many "
+     "for each input, not float64 of shape (2,): a single sample x needs that axis too, as "
+     "x[np.newaxis]"),
 ])
 def test_samples_must_match_the_inputs(samples, message):
     with pytest.raises(CompressError, match=f"^{re.escape(message)}$"):

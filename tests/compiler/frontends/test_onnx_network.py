@@ -253,6 +253,9 @@ def test_batches_first_of_recurrent_networks_are_read():
     # onnxruntime runs the other layout only.
     turned = Probe("""LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h0 -> y h c | hidden_size=7""",
                    {"x": [6, "n", 5], "h0": [1, "n", 7]}, "y h c")
+    assert read(turned.model).notes[:2] == tuple(
+        f"the samples of input {name!r} are along its first axis here, which is axis 1 in the model"
+        for name in ("x", "h0"))
     expected = expected_of(turned.model, {name: np.moveaxis(array, 0, 1) for name, array
                                           in probe.inputs.items()})
     for name, output, axis in zip(graph.outputs, expected, (2, 1, 1)):
@@ -313,6 +316,15 @@ def test_batches_first_of_recurrent_networks_are_read():
 def test_what_cannot_be_read_is_refused_with_the_reason(nodes, shape, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
         read(Probe(nodes, {"x": shape}).model)
+
+
+def test_an_output_without_a_shape_is_refused_by_its_name():
+    model = onnx.load_model_from_string(probes()["squeeze and excite"].model)
+    output, = model.graph.output
+    output.type.tensor_type.ClearField("shape")
+    with pytest.raises(FrontEndError, match=f"^output {output.name!r} must have a shape: declare "):
+        from_onnx(model)
+    from_onnx(onnx.shape_inference.infer_shapes(model))
 
 
 def test_the_open_batch_is_shown_by_its_name():

@@ -153,7 +153,7 @@ def test_functions_of_a_model_are_refused_whatever_their_name():
         "odd", "Relu", ["i"], ["o"], [helper.make_node("Neg", ["i"], ["o"])],
         [helper.make_opsetid("", 17)]))
     assert error_of(model) == [
-        f"Relu node (a -> y): {FIRST}is a function of the model: onnx.inliner."
+        f"Relu node (a -> y): {FIRST}it is a function of the model: onnx.inliner."
         "inline_local_functions replaces it by its operations"]
 
 
@@ -200,5 +200,5 @@ def test_one_operation_is_one_line(nodes, message):
 def test_a_transposed_convolution_is_refused_with_a_remedy():
     model = graph_of(("Conv: x kernels -> a", {}), ("ConvTranspose: a k -> y", {}), rank=4)
     assert error_of(model) == [
-        f"ConvTranspose node (a, k -> y): {FIRST}is not run: replace it by Resize with mode "
+        f"ConvTranspose node (a, k -> y): {FIRST}replace it by Resize with mode "
         "nearest, and Conv; end before it with last='a'"]
