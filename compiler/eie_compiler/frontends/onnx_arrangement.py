@@ -10,7 +10,7 @@ from .onnx_constants import permute
 from .onnx_folding import check_size
 from .onnx_shapes import place_of
 from .onnx_site import Site
-from .onnx_values import Tensor, Value, first_of, show_shape
+from .onnx_values import Tensor, Value, sample_of, show_shape
 
 __all__ = ["ARRANGEMENTS"]
 
@@ -143,7 +143,7 @@ def _computed(site: Site, constant: np.ndarray, like: Tensor) -> Tensor:
     if constant.ndim != len(like.shape):
         raise FrontEndError(f"constant must have {len(like.shape)} axes, not shape "
                             f"{show_shape(constant.shape)}")
-    made = site.filled(first_of(constant, like.batch), like)
+    made = site.filled(sample_of(constant, like, like.batch), like)
     return site.result(made.name, like, like.batch)
 
 

@@ -25,7 +25,7 @@ from ..graph.operations import (
 from .common import FrontEndError
 from .onnx_operations import CHOOSE
 from .onnx_site import Site
-from .onnx_values import Tensor, Value, first_of, show_shape
+from .onnx_values import Tensor, Value, sample_of, show_shape
 
 __all__ = ["ELEMENTWISE", "PAIRS", "activation", "constant_of", "join"]
 
@@ -64,11 +64,7 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
                             f"{show_shape(constant.shape)}")
     constant = constant[(np.newaxis,) * (rank - constant.ndim)]
     if tensor.batch is not None:
-        one = first_of(constant, tensor.batch)
-        if constant.shape[tensor.batch] != 1 and constant.strides[tensor.batch] \
-                and (constant != np.expand_dims(one, tensor.batch)).any():
-            raise FrontEndError("constant must be the same for all samples of the batch, not of "
-                                f"shape {show_shape(constant.shape)}")
+        one = sample_of(constant, tensor, tensor.batch)
         constant = one[(np.newaxis,) * len(tensor.inner)]
     sizes = tensor.sizes
     if any(mine not in (1, size) for mine, size in zip(constant.shape, sizes)):

@@ -25,7 +25,11 @@ def _pool(site: Site) -> Tensor:
     top, left, bottom, right = patches.padding
     # A window that begins in the image counts, also if it ends beyond its padding.
     rounded = [0, 0]
-    if site.options.get("ceil_mode", 0) == 1 and not isinstance(geometry.padding, str):
+    is_ceil = site.options.get("ceil_mode", 0) == 1
+    if is_ceil and geometry.padding == "VALID":
+        raise FrontEndError("ceil_mode must be 0 with auto_pad VALID, as runtimes differ: give "
+                            "pads")
+    if is_ceil and not isinstance(geometry.padding, str):
         for axis, (first, size, last) in enumerate(((top, shape[1], bottom),
                                                     (left, shape[2], right))):
             width, step = patches.kernel[axis], patches.stride[axis]
@@ -67,13 +71,17 @@ def _reduce(site: Site) -> Tensor:
         if site.options.get("noop_with_empty_axes", 0):
             return tensor
         places = list(range(len(tensor.shape)))
-    if tensor.batch is not None and tensor.n_samples == 1 and not keep:
-        # The batch of 1 that was exported is no axis to reduce.
-        places = [axis for axis in places if tensor.place(axis) != tensor.batch]
-    axes = tuple(sorted({tensor.axis(axis) for axis in places}))
     batch = tensor.batch
+    if batch is not None and tensor.shape[batch] == 1 and not keep \
+            and batch in map(tensor.place, places):
+        # The batch of 1 that was exported is no axis to reduce: the result is without it.
+        places = [axis for axis in places if tensor.place(axis) != batch]
+        batch = None
+        if not places:
+            return site.reshape(tensor, tensor.sizes, None)
+    axes = tuple(sorted({tensor.axis(axis) for axis in places}))
     if not keep and batch is not None:
-        batch -= sum(tensor.place(axis) < batch for axis in places)
+        batch -= len({tensor.place(axis) for axis in places if tensor.place(axis) < batch})
     if site.node.op_type == "ReduceMax":
         return _maximum(site, tensor, axes, keep, batch)
     mean = site.emit(Mean(axes, keep), tensor, batch=batch)

@@ -12,7 +12,7 @@ from .graph_builder import GraphBuilder
 from .onnx_constants import INTEGERS
 from .onnx_elementwise import activation
 from .onnx_site import Site
-from .onnx_values import Tensor, first_of, show_shape
+from .onnx_values import Tensor, sample_of, show_shape
 from .recurrent_cells import Cell, make_gru, make_lstm, make_rnn
 
 __all__ = ["RECURRENT"]
@@ -44,7 +44,7 @@ def _recurrent(site: Site) -> tuple[Tensor, ...]:
     if direction not in directions:
         raise FrontEndError(f"direction must be {', '.join(directions)}, not {direction!r}")
     cells = _cells(site, len(directions[direction]), n_inputs)
-    initial = [_initial(site, place, len(cells), cells[0].n_hidden, first)
+    initial = [_initial(site, place, sequence, len(cells), cells[0].n_hidden, first)
                for place in ((5, 6) if operation == "LSTM" else (5,))]
     needs_state = operation == "LSTM" and len(site.node.output) > 2 and site.node.output[2] != ""
     parts = []
@@ -107,7 +107,7 @@ def _floats(site: Site, place: int) -> Any:
     return site.values.array(site.node.input[place])
 
 
-def _initial(site: Site, place: int, n_directions: int, n: int, first: int
+def _initial(site: Site, place: int, sequence: Tensor, n_directions: int, n: int, first: int
              ) -> list[Tensor | Array | None]:
     """Get the initial value of a state for each direction; None for zeros."""
     if not site.has(place):
@@ -128,10 +128,7 @@ def _initial(site: Site, place: int, n_directions: int, n: int, first: int
     if value.ndim != 3 or value.shape[1 - first] != n_directions or value.shape[2] != n:
         raise FrontEndError(f"initial state must have {n_directions} directions and {n} elements, "
                             f"not shape {show_shape(value.shape)}")
-    one = first_of(value, first)
-    if value.strides[first] and (value != np.expand_dims(one, first)).any():
-        raise FrontEndError("initial state must be the same for all samples, or be an input")
-    return [row if row.any() else None for row in one]
+    return [row if row.any() else None for row in sample_of(value, sequence, first)]
 
 
 def _before(site: Site, initial: Sequence[Tensor | Array | None], sequence: Tensor, n: int

@@ -7,7 +7,7 @@ import numpy as np
 from ..graph.operations import Affine
 from .common import FrontEndError
 from .onnx_site import Site
-from .onnx_values import Tensor
+from .onnx_values import BATCH, Tensor
 
 __all__ = ["RESAMPLING"]
 
@@ -62,6 +62,9 @@ def _resize(site: Site) -> Tensor:
     elif site.has(sizes):
         factors = np.array(site.integers(sizes), np.float64)
         if len(factors) == 4:
+            if images.n_samples != BATCH and factors[0] not in (1, images.n_samples):
+                raise FrontEndError(f"sizes must keep the batch of {images.n_samples}, not make it "
+                                    f"{factors[0]:g}")
             factors = factors / shape
             factors[0] = 1    # the batch, whatever its size
     else:

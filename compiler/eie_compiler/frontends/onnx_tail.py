@@ -53,7 +53,8 @@ class Tail(Assembly):
         if tensor.batch == rank + axis:
             raise FrontEndError(f"axis of the vectors must not be that of the batch, {axis}; "
                                 f"{self._choose}")
-        if axis == -1:
+        if axis == -1 or tensor.batch == rank - 1:
+            # Without a batch after them, the vectors are along the last axis of each sample.
             self.tensor = self._layer(name, weight, bias, tensor)
             return
         # The matrix is on the left: it multiplies columns.

@@ -12,8 +12,8 @@ from ..graph.operation import Shape
 from .common import FrontEndError
 from .onnx_constants import BOOLS, FLOATS, INTEGERS, Constants
 
-__all__ = ["BATCH", "Tensor", "Value", "Values", "first_of", "is_uniform",
-           "show_shape", "without"]
+__all__ = ["BATCH", "Tensor", "Value", "Values", "is_uniform", "sample_of", "show_shape",
+           "without"]
 
 #: Size of a batch of open size, in shapes: a prime, so that products keep it apart.
 BATCH = (1 << 31) - 1
@@ -87,13 +87,38 @@ def without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
     return shape if axis is None else shape[:axis] + shape[axis + 1:]
 
 
-def first_of(array: Array, axis: int | None) -> Array:
-    """Take the first element of an axis, without a copy of the array."""
+def sample_of(constant: Array, tensor: Tensor, axis: int | None) -> Array:
+    """Take what a constant is for any sample of a tensor, without a copy.
+
+    Parameters
+    ----------
+    constant : array
+        Constant with an axis of the batch.
+    tensor : :class:`Tensor`
+        Operand that has the batch.
+    axis : :class:`int`, optional
+        Axis of the batch of both; None if there is none.
+
+    Raises
+    ------
+    FrontEndError
+        If the constant differs by sample, or is for another number of samples.
+    """
     if axis is None:
-        return array
-    if not array.shape[axis]:
-        raise FrontEndError(f"constant must have elements, not shape {show_shape(array.shape)}")
-    return array[(slice(None),) * axis + (0,)]
+        return constant
+    size, n = constant.shape[axis], tensor.shape[axis]
+    if not constant.size:
+        raise FrontEndError(f"constant must have elements, not shape {show_shape(constant.shape)}")
+    if size not in (1, n) and n % BATCH:
+        raise FrontEndError(f"constant must be for a batch of {n}, or of any size, not of shape "
+                            f"{show_shape(constant.shape)}: declare the axis of the batch as of "
+                            "open size")
+    # Axes along which it is broadcast are compared once.
+    small = constant[tuple(slice(None if stride else 1) for stride in constant.strides)]
+    if (small != small.take([0], axis)).any():
+        raise FrontEndError("constant must be the same for all samples of the batch, not of "
+                            f"shape {show_shape(constant.shape)}: let it be an input of the model")
+    return constant[(slice(None),) * axis + (0,)]
 
 
 def is_uniform(array: Array) -> bool:

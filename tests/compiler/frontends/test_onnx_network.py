@@ -223,6 +223,14 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
      [6, "n", 5]),
     ("""GRU: x W<1,21,5> R<1,21,7> B<1,42> -> y h | hidden_size=7, direction="reverse" """,
      [6, 1, 5]),
+    # A matrix on the left of vectors whose last axis is that of the batch.
+    ("""MatMul: x w<4,4> -> a
+        Transpose: a -> b | perm=[2, 1, 0]
+        MatMul: A<5,4> b -> y""", ["n", 4, 4]),
+    ("""MatMul: x w<4,4> -> a
+        Tanh: a -> t
+        Transpose: t -> b | perm=[1, 2, 0]
+        MatMul: A<5,4> b -> y""", ["n", 4, 4]),
     ("LSTM: x W<1,28,5> R<1,28,7> B<1,56> _ h<1,1,7> _ P<1,21> -> y h2 c | hidden_size=7, "
      "direction='reverse'", [6, 1, 5]),
 ])
@@ -230,6 +238,22 @@ def test_operations_in_other_forms_compute_what_onnxruntime_does(nodes, shape):
     nodes = nodes.strip()
     outputs = nodes.split(" -> ")[-1].split(" | ")[0]
     check(Probe(nodes, {"x": shape}, outputs))
+
+
+@pytest.mark.parametrize("operation", [
+    "ReduceMean: a -> b | axes=[0], keepdims=0", "ReduceMax: a -> b | axes=[0], keepdims=0",
+    "ReduceMean: a -> b | axes=[0, 2], keepdims=0", "ReduceSum: a axes[-1,0] -> b | keepdims=0",
+    "ReduceMax: a -> b | axes=[0, 1, 2, 3], keepdims=0"])
+def test_a_batch_of_one_that_is_reduced_is_no_axis_of_the_result(operation):
+    probe = Probe(f"""MatMul: x w<4,4> -> a
+                      {operation}
+                      Unsqueeze: b first[0] -> c
+                      Concat: c c -> d | axis=0
+                      Tanh: d -> y""", {"x": [1, 2, 3, 4]})
+    expected, = expected_of(probe.model, probe.inputs)
+    found = evaluate_real(read(probe.model), probe.arrays)["y"]
+    assert found.shape == (1, *expected.shape)
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
 def test_results_joined_with_the_batch_are_apart_in_a_graph():
@@ -296,6 +320,25 @@ def test_batches_first_of_recurrent_networks_are_read():
     ("""LSTM: x W<1,28,5> R<1,28,7> -> y | hidden_size=7""", ["n", 6, 5],
      "LSTM node (x, W, R -> y): operand must have the batch in axis 1, not it in axis 0, of shape "
      "(batch, 6, 5): declare the axis of the batch, and no other, as of open size"),
+    ("""MatMul: x w<4,4> -> a
+        Concat: a k<3,4> -> b | axis=1
+        Tanh: b -> y""", ["n", 4],
+     "Concat node (a, k -> b): constant must be the same for all samples of the batch, not of "
+     "shape (3, 4): let it be an input of the model"),
+    ("""RNN: x W<1,7,5> R<1,7,7> _ _ h<1,3,7> -> y | hidden_size=7""", [6, 3, 5],
+     "RNN node (x, W, R, , , h -> y): constant must be the same for all samples"),
+    ("""MatMul: x w<4,4> -> a
+        Add: a k<2,4> -> b
+        Tanh: b -> y""", [1, 4],
+     "Add node (a, k -> b): constant must be for a batch of 1, or of any size, not of shape "
+     "(2, 4): declare the axis of the batch as of open size"),
+    ("""Conv: x w<2,3,1,1> -> a
+        AveragePool: a -> y | kernel_shape=[2, 2], strides=[2, 2], auto_pad="VALID", ceil_mode=1
+        """, ["n", 3, 5, 5],
+     "AveragePool node (a -> y): ceil_mode must be 0 with auto_pad VALID, as runtimes differ"),
+    ("""Conv: x w<2,3,1,1> -> a
+        Resize: a _ _ sizes[2,2,8,8] -> y | mode="nearest" """, [3, 3, 4, 4],
+     "Resize node (a, , , sizes -> y): sizes must keep the batch of 3, not make it 2"),
     ("""RNN: x W<1,7,5> R<1,7,7> -> y | hidden_size=7, activations=["Softsign"]""", [6, "n", 5],
      "RNN node (x, W, R -> y): activations must be 1 of Relu, Tanh, Sigmoid, LeakyRelu, "
      "HardSigmoid, not Softsign"),
