@@ -212,9 +212,10 @@ def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
         number = all(str(cell)[:1].isdigit() or str(cell) in ("–", "") for cell in cells)
         column.justify = "right" if number else "left"
         texts.append([] if number else list(cells))
-    fit = fit_columns([str(column.header) for column in table.columns],
-                      list(zip(*rows)) or [()] * len(table.columns),
-                      [bool(cells) for cells in texts], console.width)
+    fit, gap = fit_columns([str(column.header) for column in table.columns],
+                           list(zip(*rows)) or [()] * len(table.columns),
+                           [bool(cells) for cells in texts], console.width)
+    table.padding = (0, gap, 0, 0)
     for column, width in zip(table.columns, fit):
         column.header = fold(str(column.header), width)
     for row in rows:
@@ -224,7 +225,7 @@ def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
         # Rich would wrap the title at the width of the columns and split paths.
         console.print(table.title, style="table.title", soft_wrap=True)
         table.title = None
-    console.width = max(console.width, sum(fit) + GAP * (len(fit) - 1))
+    console.width = max(console.width, sum(fit) + gap * (len(fit) - 1))
     console.print(table, crop=False)
     console.print()
 

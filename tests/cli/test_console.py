@@ -96,9 +96,9 @@ def test_numbers_and_parts_of_paths_are_whole_on_a_narrow_terminal(terminal):
             ["l.LSTM/h_next", "accelerator", "130,774.0", Text("yes", "green")],
             ["all", "", "9,130,774.0", Text("no", "red")]])
     assert [line.rstrip() for line in ESCAPE.sub("", terminal.getvalue()).splitlines()] == [
-        "                       end-to-end", "node     on                cycles  ok",
-        "l.LSTM/  accelerator    130,774.0  yes", "h_next",
-        "all                   9,130,774.0  no", ""]
+        "                    end-to-end", "node   on               cycles ok",
+        "l.     accelerator   130,774.0 yes", "LSTM/", "h_next",
+        "all                9,130,774.0 no", ""]
 
 
 def test_colour_follows_the_current_output(terminal, capsys):
