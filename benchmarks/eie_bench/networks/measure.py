@@ -185,8 +185,15 @@ def _compare_expected(task: Task, real: Mapping[str, Floats]) -> Score:
     score = _compare(task, real, real, 0)
     if task.expected is None:
         return dataclasses.replace(score, error=None)
-    first = next(iter(real.values()))[:len(task.expected)]
-    return dataclasses.replace(score, error=float(np.abs(first - task.expected).max()))
+    found = next(iter(real.values()))
+    moved = [turned for axis in range(task.expected.ndim)
+             if (turned := np.moveaxis(task.expected, axis, 0)).shape[1:] == found.shape[1:]
+             and 0 < len(turned) <= len(found)]
+    if not moved:
+        raise GraphError(f"results of another implementation must be as those of the network, "
+                         f"{found.shape}, not of shape {task.expected.shape}")
+    return dataclasses.replace(score, error=min(
+        float(np.abs(found[:len(turned)] - turned).max()) for turned in moved))
 
 
 def _compare(task: Task, outputs: Mapping[str, Floats], real: Mapping[str, Floats],

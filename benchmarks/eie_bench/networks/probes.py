@@ -7,6 +7,7 @@ import numpy as np
 
 from eie_compiler.files.untrusted_npz import read_arrays
 
+from ..sharing import DataError
 from .task import Task, read_graph
 
 __all__ = ["PROBE", "make_probes"]
@@ -21,11 +22,13 @@ def make_probes(folder: Path) -> list[Task]:
     Parameters
     ----------
     folder : path
-        Folder of ``NAME.onnx``, and ``NAME.npz`` with an array (n, ...) for each input, and
-        optionally the first result of another implementation as ``expected``.
+        Folder of ``NAME.onnx``, and ``NAME.npz`` with an array (n, ...) for each input, and the
+        first result of another implementation as ``expected``, with any axis for the batch.
 
     Raises
     ------
+    DataError
+        If a probe has no such result, or no inputs.
     ArchiveError
         If the inputs cannot be read.
     """
@@ -34,6 +37,10 @@ def make_probes(folder: Path) -> list[Task]:
         arrays = {name: values.astype(np.float64)
                   for name, values in read_arrays(path.with_suffix(".npz")).items()}
         expected = arrays.pop("expected", None)
+        if expected is None or not arrays:
+            raise DataError(f"{path.with_suffix('.npz')} must contain inputs and expected, the "
+                            "first result of another implementation: write it with "
+                            "scripts/write-probes.py")
         n_inputs = len(next(iter(arrays.values())))
         tasks.append(Task(
             path.stem, PROBE, functools.partial(read_graph, path), arrays, arrays, (4,),

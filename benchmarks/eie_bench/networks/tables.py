@@ -1,4 +1,4 @@
-"""Rows of networks as plain JSON, as tables and as a verdict in one line."""
+"""Rows of networks as plain JSON, as tables, with their faults and as a verdict in one line."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from .measure import Row
 from .probes import PROBE
 
-__all__ = ["COLUMNS", "PROBE_COLUMNS", "Table", "format_rows", "headline", "make_tables",
-           "markdown", "summarise"]
+__all__ = ["COLUMNS", "PROBE_COLUMNS", "TOLERANCE", "Table", "find_faults", "format_rows",
+           "headline", "make_tables", "markdown", "summarise"]
 
 COLUMNS = ("network", "matrices", "weights", "inputs", "floating point", "8 bits", "4 bits",
            "in Verilog", "cycles", "compared", "differences")
@@ -16,6 +16,10 @@ COLUMNS = ("network", "matrices", "weights", "inputs", "floating point", "8 bits
 #: Columns of probes, which have random weights and inputs.
 PROBE_COLUMNS = ("probe", "matrices", "weights", "floating point", "4 bits", "in Verilog", "cycles",
                  "compared", "differences")
+
+#: Most that results in floating point may differ from those of another implementation, of the
+#: largest result.
+TOLERANCE = 1e-4
 
 #: A row of :func:`summarise`.
 Plain = Mapping[str, Any]
@@ -36,13 +40,43 @@ def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 for name in ("words", "verilog")}} for row in rows]
 
 
-def headline(rows: Sequence[Plain]) -> str:
-    """Format the verdict."""
-    runs = [run for row in rows for run in row["verilog"].values()]
-    n_run = sum(not row["refusal"] and bool(row["verilog"]) for row in rows)
-    return (f"networks: {n_run} of {len(rows)} run, "
-            f"{sum(run['compared'] for run in runs):,} numbers compared, "
-            f"{sum(run['differences'] for run in runs):,} differ")
+def find_faults(row: Plain, *, verilog: bool = True) -> list[str]:
+    """List what is wrong with a network; `verilog`: that nothing was compared in Verilog, too."""
+    faults = []
+    if row["refusal"]:
+        faults.append(f"does not run: {row['refusal']}")
+    elif verilog and not _count([row], "compared"):
+        faults.append("has no result that was compared in Verilog")
+    if differences := _count([row], "differences"):
+        faults.append(f"has {differences:,} results in Verilog that differ")
+    if _is_misread(row):
+        faults.append(f"differs in floating point by {row['real']['error']:.2g}, of "
+                      f"{row['real']['magnitude']:.3g}, from another implementation")
+    return faults
+
+
+def headline(rows: Sequence[Plain], *, verilog: bool = True) -> str:
+    """Format the verdict. A network that differs in floating point counts as one number that does.
+
+    `verilog`: a network is not run if nothing was compared in Verilog.
+    """
+    n_run = sum(not row["refusal"] and (not verilog or _count([row], "compared") > 0)
+                for row in rows)
+    differences = _count(rows, "differences") + sum(map(_is_misread, rows))
+    return (f"networks: {n_run} of {len(rows)} run, {_count(rows, 'compared'):,} numbers compared, "
+            f"{differences:,} differ")
+
+
+def _count(rows: Sequence[Plain], name: str) -> int:
+    """Sum a number of the runs in Verilog."""
+    return sum(run[name] for row in rows for run in row["verilog"].values())
+
+
+def _is_misread(row: Plain) -> bool:
+    """Check whether floating point differs from another implementation, be it as NaN."""
+    real = row["real"]
+    return real is not None and real["error"] is not None and \
+        not real["error"] <= TOLERANCE * real["magnitude"]
 
 
 def make_tables(rows: Sequence[Plain]) -> list[Table]:

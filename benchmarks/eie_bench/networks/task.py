@@ -49,8 +49,8 @@ class Task:
         As for :func:`~eie_compiler.compression.graph.compress_graph`.
     labels : int (n,), optional
         Class of each input.
-    expected : float64 (m, n_outputs), optional
-        Results of another implementation for the first inputs.
+    expected : float64 (m, ...), optional
+        Results of another implementation for the first inputs; their batch may be another axis.
     n_verilog : :class:`int`
         Number of inputs that also run in Verilog, the first ones.
     batch : :class:`int`

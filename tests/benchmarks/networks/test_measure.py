@@ -38,6 +38,15 @@ def test_results_of_another_implementation_are_compared(task, graph):
     assert rows[0].real.error == pytest.approx(0.25) and rows[0].verilog == {}
 
 
+def test_the_batch_may_be_another_axis_of_the_results_of_another_implementation(task, graph):
+    expected = evaluate_real(graph, task.inputs)["second"]
+    (row,) = measure_all([dataclasses.replace(task, expected=expected.T)], verilog=False)
+    assert row.real.error < 1e-12
+    (row,) = measure_all([dataclasses.replace(task, expected=expected[:, :2])], verilog=False)
+    assert row.refusal == ("results of another implementation must be as those of the network, "
+                           "(9, 3), not of shape (9, 2)")
+
+
 def test_a_model_with_shared_weights_takes_the_place_of_compression(task, graph):
     (row,) = measure_all([dataclasses.replace(task, shared={4: lambda: graph})], verilog=False)
     (same,) = measure_all([task], verilog=False)
@@ -79,10 +88,38 @@ def test_the_command_prints_the_verdict_and_writes_the_rows(probe, tmp_path):
                  str(tmp_path / "out")]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("networks: 0 of 1 run, 0 numbers compared, 0 differ\n")
+    assert result.stdout.endswith("networks: 1 of 1 run, 0 numbers compared, 0 differ\n")
     content = json.loads((tmp_path / "out/networks.json").read_text())
     assert content["rows"][0]["name"] == "linear" and content["rows"][0]["real"]["error"] < 1e-6
     assert "| linear | 1 | 15 | ±" in (tmp_path / "out/networks.md").read_text()
+
+
+@pytest.mark.parametrize("change, verdict, fault", [
+    (lambda weights: {"input": np.eye(5), "expected": weights + 1e6},
+     "1 of 1 run, 0 numbers compared, 1 differ", "linear differs in floating point by 1e+06, of "),
+    (lambda weights: {"input": np.eye(5), "expected": np.zeros((4, 4))},
+     "0 of 1 run, 0 numbers compared, 0 differ", "linear does not run: results of another"),
+])
+def test_the_exit_code_of_the_command_tells_of_faults(probe, tmp_path, change, verdict, fault):
+    with np.load(probe / "linear.npz") as arrays:
+        changed = change(arrays["expected"])
+    np.savez(probe / "linear.npz", **changed)
+    result = CliRunner().invoke(main, ["bench", "networks", "--probes", str(probe), "--no-verilog",
+                                       "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1, result.output
+    assert result.stdout.endswith(f"networks: {verdict}\n")
+    assert fault in result.output.replace("\n", " ")
+
+
+def test_the_command_compares_something_in_verilog(probe, tmp_path, monkeypatch):
+    row = module.Row("linear", "a test", "", 1)
+    monkeypatch.setattr(module, "measure_all", lambda tasks, **options: iter([row]))
+    arguments = ["bench", "networks", "--probes", str(probe), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "linear has no result that was compared in Verilog" in result.output
+    assert result.stdout.endswith("networks: 0 of 1 run, 0 numbers compared, 0 differ\n")
+    assert CliRunner().invoke(main, [*arguments, "--no-verilog"]).exit_code == 0
 
 
 def test_the_exit_code_of_the_command_tells_of_differences(probe, tmp_path, monkeypatch, task):

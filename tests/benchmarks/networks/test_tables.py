@@ -8,6 +8,7 @@ from eie_bench.networks.measure import Row, Score, Verilog
 from eie_bench.networks.probes import PROBE
 from eie_bench.networks.tables import (
     PROBE_COLUMNS,
+    find_faults,
     format_rows,
     headline,
     make_tables,
@@ -59,6 +60,27 @@ def test_the_page_shows_the_measured_rows():
 def test_the_headline_counts_networks_and_numbers():
     assert headline(summarise(ROWS)) == \
         "networks: 1 of 3 run, 2,000 numbers compared, 3 differ"
+
+
+def test_a_network_that_differs_in_floating_point_counts_as_a_number_that_differs():
+    kws, pictures, _ = ROWS
+    off, unknown = (dataclasses.replace(kws, real=dataclasses.replace(kws.real, error=error))
+                    for error in (0.0031, float("nan")))
+    assert headline(summarise([kws, off, unknown])) == \
+        "networks: 3 of 3 run, 6,000 numbers compared, 11 differ"
+    assert headline(summarise([pictures]), verilog=False) == \
+        "networks: 1 of 1 run, 0 numbers compared, 0 differ"
+
+
+def test_faults_name_what_is_wrong_with_a_network():
+    kws, pictures, refused = summarise(ROWS)
+    assert find_faults(kws) == ["has 3 results in Verilog that differ"]
+    assert find_faults(pictures) == ["has no result that was compared in Verilog"]
+    assert find_faults(pictures, verilog=False) == []
+    assert find_faults(refused) == ["does not run: net.onnx: no"]
+    off = pictures | {"real": pictures["real"] | {"error": 0.0022}}
+    assert find_faults(off, verilog=False) == [
+        "differs in floating point by 0.0022, of 21.7, from another implementation"]
 
 
 def test_markdown_lists_origins_and_reasons():
