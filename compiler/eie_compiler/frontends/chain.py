@@ -178,6 +178,9 @@ class Chain(Assembly):
         if self._patches is not None and self._axis != self._first_axis:
             self._notes.append("the results are images (channels, height, width), those before the "
                                "last Transpose")
+        elif self._axis not in (-1, self._first_axis):
+            self._notes.append("the results are vectors along the last axis, those before the last "
+                               "Transpose")
         return Model(tuple(self._layers), self._patches, self._preprocessing, tuple(self._notes))
 
     @np.errstate(all="ignore")

@@ -17,7 +17,7 @@ from .onnx_constants import label
 from .onnx_elementwise import ELEMENTWISE, PAIRS, join
 from .onnx_folding import FOLDED, fold
 from .onnx_graph import Graph
-from .onnx_operations import NEUTRAL, find_left_out, operation_of, result_of
+from .onnx_operations import NEUTRAL, axis_of, find_left_out, operation_of, result_of
 from .onnx_pooling import POOLING
 from .onnx_problems import check_operations
 from .onnx_recurrent import RECURRENT
@@ -50,7 +50,8 @@ def read_network(graph: Graph, first: str | None, last: str | None,
     """
     nodes, starts, ends = graph.part(first, last)
     check_operations(nodes, graph.constants, starts, ends, SUPPORTED,
-                     FOLDED | {*ARRANGEMENTS, *SHAPES}, functions=graph.functions)
+                     FOLDED | {*ARRANGEMENTS, *SHAPES}, functions=graph.functions,
+                     shapes=graph.shape)
     reader = _Reader(graph, nodes, starts, ends, image, fold_batch_norm)
     for node in nodes:
         if not set(filter(None, node.output)) <= set(reader.left_out):
@@ -75,9 +76,10 @@ class _Reader:
         self._fold_batch_norm = fold_batch_norm
         self._notes: list[str] = []
         self._image = image
+        self._shapes = graph.shape
         self._is_alone = len(starts) == 1
         producers = {name: node for node in nodes for name in node.output if name}
-        self.left_out = find_left_out(nodes, graph.constants, ends)
+        self.left_out = find_left_out(nodes, graph.constants, ends, graph.shape)
         self._final = _final(producers, [self._end_of(name)[0] for name in ends])
         for name, axis in batch_axes(graph, nodes, starts).items():
             with at(f"input {name!r}"):
@@ -114,7 +116,7 @@ class _Reader:
     def result(self, ends: Sequence[str]) -> Model | Network:
         """Return the graph, or the model that it is."""
         sources = [self._end_of(end) for end in ends]
-        exact = {self._tensor_of(end, source).name
+        exact = {self._tensor_of(end, source).name: end
                  for end, (source, is_end) in zip(ends, sources) if is_end}
         outputs: list[str] = []
         names: list[str] = []
@@ -127,9 +129,11 @@ class _Reader:
                 self._note(f"the samples of {end!r} are along an axis of their own here, before "
                            f"that of {value.inner[0]} elements, with which the model joins it")
             # What only stands for an output is needed once, under the name of its node.
-            if is_end or value.name not in exact | set(outputs):
+            if is_end or value.name not in exact.keys() | set(outputs):
                 outputs.append(value.name)
                 names.append(end if is_end else value.name)
+            elif value.name in exact:
+                self._note(f"output {end!r} is left out, as {exact[value.name]!r} has its order")
         try:
             graph = name_outputs(self._builder.graph(outputs, self._notes), names)
         except (GraphError, ModelError) as error:
@@ -195,8 +199,9 @@ class _Reader:
             node, name = self.left_out[name]
             if operation_of(node) not in NEUTRAL:
                 is_end = False
-                self._note(f"the results are those before the {node.op_type}, which has their "
-                           "order: compute it on the host where it is needed")
+                self._note(f"the results are those before the {node.op_type}"
+                           f"{axis_of(node, self._shapes)}, which has their order: compute it on "
+                           "the host where it is needed")
         return name, is_end
 
     def _note(self, text: str) -> None:

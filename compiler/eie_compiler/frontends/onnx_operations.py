@@ -1,14 +1,19 @@
 """Kinds of operations in ONNX, and those that are left out at the end."""
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import onnx
 
 from .onnx_constants import STANDARD, Constants, attributes
 
-__all__ = ["CHOICES", "CHOOSE", "NEUTRAL", "SCORES", "SHAPING", "find_left_out", "keeps_order",
-           "operation_of", "result_of"]
+__all__ = ["CHOICES", "CHOOSE", "NEUTRAL", "SCORES", "SHAPING", "Shapes", "axis_of",
+           "find_left_out", "keeps_order", "operation_of", "result_of"]
+
+#: Sizes of a tensor by its name, None for open ones; None if they are unknown.
+Shapes = Callable[[str], Sequence[int | None] | None]
 
 #: Advice in messages: how to choose a part of the model.
 CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
@@ -29,6 +34,50 @@ SCORES = {"ai.onnx.ml.LinearClassifier": 1}
 CHOICES = r"ArgMax|TopK|ai\.onnx\.ml\.(ZipMap|ArrayFeatureExtractor|LabelEncoder)"
 
 
+class Axis(NamedTuple):
+    """Axis along which a node chooses, or keeps the order.
+
+    Parameters
+    ----------
+    place : :class:`int`
+        Its number, from 0 on if the rank is known.
+    rank : :class:`int`, optional
+        Number of axes; None if it is unknown.
+    size, stride : :class:`int`, optional
+        Number of elements along it, and within one of them. They are the same after a change of
+        the shape that keeps the elements along the axis together. None if it is unknown.
+    """
+
+    place: int
+    rank: int | None
+    size: int | None
+    stride: int | None
+
+    def __str__(self) -> str:
+        is_last = self.place == (-1 if self.rank is None else self.rank - 1)
+        return "" if is_last else f" along axis {self.place}"
+
+    def has_elements_of(self, other: "Axis") -> bool:
+        """Check if the elements along it are those along another one."""
+        if None in (self.stride, other.stride):
+            return self[:2] == other[:2]
+        return self.stride == other.stride and (None in (self.size, other.size)
+                                                or self.size == other.size)
+
+
+def axis_of(node: "onnx.NodeProto", shapes: Shapes) -> Axis:
+    """Find the axis along which a node chooses, or keeps the order."""
+    operation, sizes = operation_of(node), shapes(node.input[0])
+    otherwise = 0 if operation == "ArgMax" else -1
+    place = attributes(node).get("axis", otherwise) if node.domain in STANDARD else -1
+    if not sizes or not -len(sizes) <= place < len(sizes):
+        return Axis(place, None, None, 1 if place == -1 else None)
+    place %= len(sizes)
+    within = [size for size in sizes[place + 1:] if size is not None]
+    stride = math.prod(within) if len(within) == len(sizes) - place - 1 else None
+    return Axis(place, len(sizes), sizes[place], stride)
+
+
 def operation_of(node: "onnx.NodeProto") -> str:
     """Name the operation of a node, after its domain unless that is the standard one."""
     return str(node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}")
@@ -39,8 +88,8 @@ def result_of(node: "onnx.NodeProto") -> str:
     return str(node.output[SCORES.get(operation_of(node), 0)])
 
 
-def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends: Iterable[str]
-                  ) -> dict[str, tuple["onnx.NodeProto", str]]:
+def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends: Iterable[str],
+                  shapes: Shapes) -> dict[str, tuple["onnx.NodeProto", str]]:
     """Find the results at the end that only keep or choose by the order of those before them.
 
     Parameters
@@ -51,6 +100,8 @@ def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends:
         Constants of the graph.
     ends : names of tensors
         Outputs.
+    shapes : function
+        Sizes of tensors.
 
     Returns
     -------
@@ -58,13 +109,17 @@ def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends:
         Name of a result -> node that computes it, and tensor with the order.
     """
     found: dict[str, tuple[onnx.NodeProto, str]] = {}
-    at_end = set(ends)
+    #: Tensors with the axes of those after them that are left out.
+    at_end: dict[str, set[Axis]] = {name: set() for name in ends}
     read: set[str] = set()    # by nodes that are not left out
     for node in reversed(nodes):
         names = [name for name in node.output if name in at_end]
         data = [name for name in node.input if name and name not in constants]
-        if names and data and not read & set(node.output) and (_chooses(node) or _is_copy(node)):
-            at_end.add(data[0])
+        after = set().union(*(at_end[name] for name in names))
+        if names and data and not read & set(node.output) and (
+                _is_copy(node) or _chooses(node, after, shapes)):
+            at_end.setdefault(data[0], set()).update(
+                after if _is_copy(node) else {axis_of(node, shapes)})
             found |= {name: (node, data[0]) for name in node.output if name}
             continue
         result = result_of(node)
@@ -79,17 +134,20 @@ def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends:
     return {name: found[name] for name in found if name in chosen}
 
 
-def _chooses(node: "onnx.NodeProto") -> bool:
-    return bool(re.fullmatch(CHOICES, operation_of(node))) or keeps_order(node)
+def _chooses(node: "onnx.NodeProto", after: Iterable[Axis], shapes: Shapes) -> bool:
+    """Check if a node chooses, or keeps the order along all axes that are left out after it."""
+    if re.fullmatch(CHOICES, operation_of(node)):
+        return True
+    return keeps_order(node, shapes) and all(map(axis_of(node, shapes).has_elements_of, after))
 
 
 def _is_copy(node: "onnx.NodeProto") -> bool:
     return operation_of(node) in NEUTRAL
 
 
-def keeps_order(node: "onnx.NodeProto") -> bool:
-    """Check if the results of a node have the order of its inputs."""
+def keeps_order(node: "onnx.NodeProto", shapes: Shapes) -> bool:
+    """Check if the results of a node have the order of its inputs along its axis."""
     operation = operation_of(node)
     if operation == "ai.onnx.ml.Normalizer":    # the norm MAX may be negative
         return attributes(node).get("norm", b"MAX") in (b"L1", b"L2")
-    return operation in _ORDER_KEEPING and attributes(node).get("axis", -1) != 0
+    return operation in _ORDER_KEEPING and axis_of(node, shapes).place != 0

@@ -14,6 +14,7 @@ from .onnx_operations import (
     NEUTRAL,
     SCORES,
     SHAPING,
+    Shapes,
     find_left_out,
     keeps_order,
     operation_of,
@@ -50,7 +51,7 @@ _ON_HOST = "compute it on the host"
 
 def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, starts: Iterable[str],
                      ends: Sequence[str], supported: Iterable[str], folded: Container[str], *,
-                     functions: Iterable[str] = ()) -> None:
+                     functions: Iterable[str], shapes: Shapes) -> None:
     """Check that all operations of nodes are supported.
 
     Parameters
@@ -65,13 +66,15 @@ def check_operations(nodes: Sequence["onnx.NodeProto"], constants: Constants, st
         Operations on computed tensors and on constants, as :func:`operation_of` names them.
     functions : names of operations
         Functions that the model defines.
+    shapes : function
+        Sizes of tensors.
 
     Raises
     ------
     FrontEndError
         If one is not; the message lists all of them.
     """
-    scan = _Scan(nodes, constants, starts, ends, supported, folded, functions)
+    scan = _Scan(nodes, constants, starts, ends, supported, folded, functions, shapes)
     problems = scan.problems
     if not problems:
         return
@@ -126,10 +129,10 @@ class _Scan:
 
     def __init__(self, nodes: Sequence["onnx.NodeProto"], constants: Constants,
                  starts: Iterable[str], ends: Sequence[str], supported: Iterable[str],
-                 folded: Container[str], functions: Iterable[str]) -> None:
+                 folded: Container[str], functions: Iterable[str], shapes: Shapes) -> None:
         self._supported = set(supported)
         self._folded = folded
-        self._left_out = find_left_out(nodes, constants, ends)
+        self._left_out = find_left_out(nodes, constants, ends, shapes)
         self._functions = set(functions)
         self._constants = constants
         self._nodes = nodes
@@ -152,7 +155,7 @@ class _Scan:
             if node.op_type in _MATRICES or self.before_matrix & set(node.output):
                 self.before_matrix |= set(node.input)
             is_copy = node.op_type in NEUTRAL or re.fullmatch(CHOICES, operation_of(node)) \
-                or keeps_order(node)
+                or keeps_order(node, shapes)
             if not is_copy or self._changed & set(node.output):
                 self._changed |= set(node.input)
         self.results: set[str] = set()

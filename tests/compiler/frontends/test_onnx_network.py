@@ -256,6 +256,16 @@ def test_a_batch_of_one_that_is_reduced_is_no_axis_of_the_result(operation):
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
+def test_a_transpose_of_vectors_at_the_end_is_noted():
+    nodes = """MatMul: x w<4,3> -> a
+               Transpose: a -> b | perm=[0, 2, 1]"""
+    model = read(Probe(nodes, {"x": ["n", 5, 4]}, "b").model)
+    assert model.notes == ("the results are vectors along the last axis, those before the last "
+                           "Transpose",)
+    turned = f"{nodes}\nTranspose: b -> y | perm=[0, 2, 1]"
+    assert read(Probe(turned, {"x": ["n", 5, 4]}).model).notes == ()
+
+
 def test_results_joined_with_the_batch_are_apart_in_a_graph():
     probe = Probe("""Reshape: x rows[-1,5] -> a
                      Tanh: a -> b

@@ -5,6 +5,7 @@ of the results is left out at the end (`eie_compiler.frontends.onnx_operations`)
 """
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -47,6 +48,13 @@ def error_of(model, **options):
     with pytest.raises(FrontEndError) as caught:
         from_onnx(model, **options)
     return str(caught.value).split("\n")
+
+
+def notes_of(model):
+    """Notes of what is left out of a model that can be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FrontEndWarning)
+        return list(from_onnx(model).notes)
 
 
 BRANCH = helper.make_graph([helper.make_node("Identity", ["x"], ["z"])], "branch", [],
@@ -123,8 +131,10 @@ def test_what_keeps_the_order_is_left_out_at_the_end_with_a_note(nodes, outputs,
     with pytest.warns(FrontEndWarning):
         model = from_onnx(graph_of(*nodes, outputs=outputs))
     assert model.layers[0].n_rows == 4 and len(model.layers) == 1
-    assert {re.match("the results are those before the (\\w+)", note)[1] for note in model.notes} \
-        == left_out
+    notes = [re.match("the results are those before the (\\w+)", note) for note in model.notes]
+    assert {note[1] for note in notes if note} == left_out
+    assert [note for note, match in zip(model.notes, notes) if not match] == (
+        ["output 'l' is left out, as 'q' has its order"] if outputs == "lq" else [])
 
 
 def test_a_class_that_is_read_cannot_be_left_out():
@@ -141,9 +151,50 @@ def test_scores_that_are_read_between_are_not_left_out():
     assert "  Softmax node (a -> y): train with Relu" in error_of(model)[2]
 
 
-def test_a_softmax_along_the_batch_has_another_order():
-    model = graph_of(("MatMul: x w -> a", {}), ("Softmax: a -> y", {"axis": 0}))
+@pytest.mark.parametrize("axis", [0, -2])
+def test_a_softmax_along_the_batch_has_another_order(axis):
+    model = graph_of(("MatMul: x w -> a", {}), ("Softmax: a -> y", {"axis": axis}))
     assert "compute it on the host; end before it with last='a'" in error_of(model)[0]
+
+
+@pytest.mark.parametrize("nodes, is_left_out", [
+    ([("ArgMax: p -> y", {"axis": 1})], False),
+    ([("ArgMax: p -> y", {})], False),
+    ([("ArgMax: p -> y", {"axis": -1})], True),
+    ([("ArgMax: p -> y", {"axis": 3})], True),
+    ([("TopK: p first -> q y", {"axis": 2})], False),
+    ([("Flatten: p -> q", {}), ("ArgMax: q -> y", {"axis": 1})], False),
+    ([("LogSoftmax: p -> y", {"axis": 1})], False),
+])
+def test_a_softmax_along_another_axis_than_the_choice_after_it_remains(nodes, is_left_out):
+    nodes = [("Conv: x kernels -> a", {}), ("Softmax: a -> p", {}), *nodes]
+    model = graph_of(*nodes, rank=4)
+    if is_left_out:
+        assert [note.split(", which has")[0] for note in notes_of(model)] == [
+            "the results are those before the ArgMax", "the results are those before the Softmax"]
+    else:
+        assert f"Softmax node (a -> p): {FIRST}" in error_of(model)[0]
+
+
+def test_an_axis_that_is_not_the_last_is_named():
+    nodes = [("Conv: x kernels -> a", {}), ("Softmax: a -> p", {"axis": -3}),
+             ("ArgMax: p -> y", {"axis": 1})]
+    expected = [f"the results are those before the {operation} along axis 1, which has their "
+                "order: compute it on the host where it is needed"
+                for operation in ("ArgMax", "Softmax")]
+    assert notes_of(graph_of(*nodes, rank=4)) == expected
+    # A change of the shape keeps the elements along it.
+    nodes = [("Conv: x kernels -> a", {}), ("GlobalAveragePool: a -> b", {}),
+             ("Softmax: b -> p", {"axis": 1}), ("Flatten: p -> q", {}),
+             ("ArgMax: q -> y", {"axis": 1})]
+    assert notes_of(graph_of(*nodes, rank=4)) == [expected[0].replace(" along axis 1", ""),
+                                                  expected[1]]
+
+
+def test_scores_and_their_softmax_are_one_output_with_a_note():
+    nodes = [("MatMul: x w -> a", {}), ("Tanh: a -> y", {}), ("Softmax: y -> z", {})]
+    assert notes_of(graph_of(*nodes, outputs="yz"))[1:] == [
+        "output 'z' is left out, as 'y' has its order"]
 
 
 def test_functions_of_a_model_are_refused_whatever_their_name():
