@@ -89,9 +89,9 @@ def test_the_command_prints_the_verdict_and_writes_the_rows(probe, tmp_path):
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("networks: 1 of 1 run, 0 numbers compared, 0 differ\n")
-    content = json.loads((tmp_path / "out/networks.json").read_text())
+    content = json.loads((tmp_path / "out/networks.json").read_text(encoding="utf-8"))
     assert content["rows"][0]["name"] == "linear" and content["rows"][0]["real"]["error"] < 1e-6
-    assert "| linear | 1 | 15 | ±" in (tmp_path / "out/networks.md").read_text()
+    assert "| linear | 1 | 15 | ±" in (tmp_path / "out/networks.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("change, verdict, fault", [
