@@ -114,6 +114,8 @@ def test_the_hardware_is_compared_node_by_node(
     assert "The memories were loaded 2 times, in " in text
     assert "Net cycles are scaled from 84 of 138 vectors, evenly spread." in text
     assert "results of all nodes match the golden model bit for bit." in text
+    machines = statistics_of(tmp_path / "out")["machines"]
+    assert (f"{machines} simulated machines shared these vectors" in text) == (machines > 1)
     compute = GoldenRunner._compute
 
     def flipped(self, path, words):
