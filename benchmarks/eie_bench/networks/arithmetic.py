@@ -6,11 +6,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.graph.execution import Execution
 from eie_compiler.graph.graph import Graph, evaluate_real
-from eie_compiler.lowering.arithmetic import IntegerNetwork
-from eie_compiler.network import CompressedNetwork
-from eie_compiler.vectors import dequantise, quantise
+from eie_compiler.graph.operation import Operation
+from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.vectors import dequantise
 from eie_hdl.config import EIEConfig
 
 from .task import Floats
@@ -44,23 +43,11 @@ def run_in_words(graph: Graph, config: EIEConfig, inputs: Mapping[str, Floats], 
     CompileError
         If a layer has no format on this machine.
     """
-    fracs = graph.fracs
-    assert fracs is not None
-    layers = {path: IntegerNetwork(node.computation, config).layers for path, node in graph.walk()
-              if isinstance(node.computation, CompressedNetwork)}
-
-    def run_layers(path: str, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        for layer in layers[path]:
-            words = layer(words)
-        return words
-
-    execution = Execution(graph, config.act_width, run_layers)
-    words = _join(graph.outputs, (
-        execution.run({name: quantise(values, fracs[name], config.act_width)
-                       for name, values in some.items()})
-        for some in _split(inputs, batch, progress)))
-    return {name: dequantise(found, fracs[name]) for name, found in words.items()}, \
-        execution.saturated
+    machine = IntegerGraph(graph, config)
+    words = _join(graph.outputs, (machine.run(some) for some in _split(inputs, batch, progress)))
+    return {name: dequantise(found, machine.fracs[name]) for name, found in words.items()}, {
+        path: machine.saturated[path] for path, node in graph.walk()
+        if isinstance(node.computation, Operation) and machine.saturated[path]}
 
 
 def _split(inputs: Mapping[str, Floats], batch: int, progress: Callable[[int], None]

@@ -9,30 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.numeric import saturate
 
 from ..accuracy import Meter, Task, choose_task, match_labels
 from ..errors import CompileError
-from ..graph.execution import Execution
 from ..graph.graph import Graph, Node, Scan, apply_layers, evaluate
-from ..graph.operation import Operation, Words
+from ..graph.operation import Operation
 from ..graph.operations import Affine
-from ..lowering.arithmetic import IntegerNetwork
+from ..lowering.integer_graph import IntegerGraph
 from ..model import Model
-from ..network import CompressedNetwork
-from ..vectors import dequantise, quantise
+from ..vectors import dequantise
 from .graph_layers import decompress_graph, prune_graph
 from .graph_samples import check_samples, sample_batches
 from .judge import Judge
 
 __all__ = ["measure_graph_fidelity"]
+
 #: Relative error of scaled inputs above which it is their format that costs accuracy.
 _COARSE = 0.01
 
 Floats = NDArray[np.float64]
-
-#: Width of a word that no number exceeds.
-_WIDE = 62
 
 #: Tensors of a batch by path; of a body, one for each step, in order of computation.
 _Tensors = dict[str, list[Floats]]
@@ -80,14 +75,17 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
     tasks, truth = _choose_tasks(model, count, labels, task)
     result: dict[str, Any] = {"samples": count, "task": tasks[model.outputs[0]],
                               "task_assumed": labels is None and task is None}
+    watched: defaultdict[str, list[Floats]] = defaultdict(list)
     try:
-        machine = _Machine(network, config)
+        machine = IntegerGraph(network, config, lambda path, words: watched[path].append(
+            dequantise(words, machine.fracs[path])))
     except CompileError as error:
         nothing: dict[str, Any] = dict.fromkeys(("agreement", "r2", "constant", "labels"))
         return result | {"verdict": "bad", "cause": "format", "reason": str(error), **nothing,
                          "bad_outputs": [], "steps": [], "outputs": [], "nodes": []}
     shared = decompress_graph(network)
-    runs = {"sharing": lambda batch: _evaluate(shared, batch), "arithmetic": machine.run}
+    runs = {"sharing": lambda batch: _evaluate(shared, batch),
+            "arithmetic": lambda batch: _run_machine(machine, batch, watched)}
     if pruned:
         kept = prune_graph(model, network)
         runs = {"pruning": lambda batch: _evaluate(kept, batch), **runs}
@@ -156,67 +154,13 @@ def _evaluate(model: Graph, batch: Mapping[str, Floats]) -> _Tensors:
     return found | {name: [tensor] for name, tensor in computed.items()}
 
 
-class _Machine:
-    """Network in words.
-
-    Attributes
-    ----------
-    saturated, counts : :class:`dict` of :class:`str` to :class:`int`
-        Of the elements of each input and of the results of each node, by path: number of those
-        beyond their format, and number of all.
-    """
-
-    def __init__(self, network: Graph, config: EIEConfig) -> None:
-        self._network, self._width = network, config.act_width
-        self._layers = {}
-        for path, node in network.walk():
-            if isinstance(node.computation, CompressedNetwork):
-                try:
-                    self._layers[path] = IntegerNetwork(node.computation, config).layers
-                except CompileError as error:
-                    raise CompileError(f"node {path!r}: {error}") from error
-        self._fracs = _all_fracs(network, "")
-        self.saturated: defaultdict[str, int] = defaultdict(int)
-        self.counts: defaultdict[str, int] = defaultdict(int)
-        self._found: defaultdict[str, list[Floats]] = defaultdict(list)
-
-    def run(self, batch: Mapping[str, Floats]) -> _Tensors:
-        """Compute all tensors, as numbers."""
-        self._found.clear()
-        execution = Execution(self._network, self._width, self._run_layers, self._add)
-        words = {}
-        for name, numbers in batch.items():
-            exact = quantise(numbers, self._fracs[name], _WIDE)
-            words[name] = saturate(exact, self._width)
-            self.saturated[name] += int(np.count_nonzero(words[name] != exact))
-            self._add(name, words[name])
-        computed = execution.run(words)
-        for path, clipped in execution.saturated.items():
-            self.saturated[path] += clipped
-        for name, found in computed.items():
-            self._found.setdefault(name, [dequantise(found, self._fracs[name])])
-        return dict(self._found)
-
-    def _add(self, path: str, words: Words) -> None:
-        self.counts[path] += words.size
-        self._found[path].append(dequantise(words, self._fracs[path]))
-
-    def _run_layers(self, path: str, words: Words) -> Words:
-        for layer in self._layers[path]:
-            exact = layer.exact(words)
-            words = saturate(exact, self._width)
-            self.saturated[path] += int(np.count_nonzero(words != exact))
-        return words
-
-
-def _all_fracs(network: Graph, prefix: str) -> dict[str, int]:
-    """Fraction bits of all inputs and nodes, by path."""
-    assert network.fracs is not None
-    fracs = {prefix + name: frac for name, frac in network.fracs.items()}
-    for node in network.nodes:
-        if isinstance(node.computation, Scan):
-            fracs |= _all_fracs(node.computation.body, f"{prefix}{node.name}/")
-    return fracs
+def _run_machine(machine: IntegerGraph, batch: Mapping[str, Floats],
+                 watched: defaultdict[str, list[Floats]]) -> _Tensors:
+    """Compute all tensors in words, as numbers; `watched` gets those that the machine shows."""
+    watched.clear()
+    for name, words in machine.run(batch).items():
+        watched.setdefault(name, [dequantise(words, machine.fracs[name])])
+    return dict(watched)
 
 
 class _Errors:
@@ -293,7 +237,7 @@ def _has_coarse_scaler(network: Graph, nodes: list[dict[str, Any]]) -> bool:
     return any(errors[name] > max(_COARSE, 10 * errors[source]) for name, source in origin.items())
 
 
-def _describe_nodes(network: Graph, errors: _Errors, machine: _Machine) -> list[dict[str, Any]]:
+def _describe_nodes(network: Graph, errors: _Errors, machine: IntegerGraph) -> list[dict[str, Any]]:
     rows = []
     for path in (*network.inputs, *(path for path, node in network.walk()
                                     if not isinstance(node.computation, Scan))):
