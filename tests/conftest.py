@@ -32,6 +32,7 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[cache.CACHE_VARIABLE] = str(Path(__file__).parents[1] / "build" / "simulators")
 
+
 #: Variables that change what Rich, click and their like print.
 DISPLAY = ("COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE",
            "TTY_INTERACTIVE")

@@ -24,6 +24,7 @@ with end_quietly():
 
 __all__ = ["main"]
 
+
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"],
                                            "max_content_width": 100})
 @click.version_option(package_name="eie-hdl")

@@ -77,7 +77,6 @@ simulator_option = click.option(
          "see `eie cache`.")
 
 
-
 def _labels_option(of: str = "") -> Any:
     return click.option(
         "--labels", type=FILE, metavar="Y.npy",

@@ -46,7 +46,7 @@ def measured_error() -> float:
 
 
 def _features(device: Device, config: EIEConfig) -> NDArray[np.float64]:
-    """What the LUTs of a PE depend on, besides its LUT RAMs."""
+    """Features on which the LUTs of a PE depend, besides its LUT RAMs."""
     return np.array([1, config.act_width + config.codebook_width, config.acc_width,
                      config.entries_per_word * config.entry_width, _count_lut_rams(config),
                      count_selected_bits(device, config)], np.float64)

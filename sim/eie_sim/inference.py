@@ -175,7 +175,6 @@ class Inference:
             "n_mismatches": len(self.mismatches),
             "mismatches": [dataclasses.asdict(one) for one in self.mismatches[:_MAX_LISTED]]}
 
-
     def describe_saturation(self) -> dict[str, dict[str, Any]]:
         """Return the saturation as plain JSON."""
         return {name: one._asdict() for name, one in self.saturation.items()}

@@ -14,6 +14,7 @@ WRITABLE = [register for register in REGISTERS if register.access is Access.WRIT
 READABLE = [register for register in REGISTERS if register.access is Access.READ]
 COMMANDS = [register for register in REGISTERS if register.access is Access.COMMAND]
 
+
 def mask(register):
     """Return the mask of a register's fields."""
     return sum((1 << field.width) - 1 << field.low for field in register.fields)

@@ -92,6 +92,7 @@ def test_folders_of_outputs_are_made_and_a_full_disk_leaves_none(
     arguments = command.format(weights=weights, network=network, build=build, inputs=inputs,
                                new=new).split()
     replace = os.replace
+
     def full(old, into):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

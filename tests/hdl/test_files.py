@@ -198,8 +198,6 @@ def test_a_log_can_be_read_while_it_is_written(tmp_path):
         assert (tmp_path / "new" / "log").read_text(encoding="utf-8") == "1\n"
 
 
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["mkdtemp", "replace", "rmtree"])
 def test_a_signal_while_a_folder_is_written_leaves_the_former_files_or_all_new_ones(

@@ -26,7 +26,7 @@ _CALIBRATION = slice(996, 1200)
 #: Clips of a quick run: the first 996 are 83 of each class.
 _QUICK = 996
 
-#: What is subtracted from the channels of a picture.
+#: Mean that is subtracted from the channels of a picture.
 _MEAN = np.array([104.0, 117.0, 123.0]).reshape(3, 1, 1)
 
 

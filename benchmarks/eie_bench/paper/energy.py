@@ -110,4 +110,3 @@ def count_energy(measured: Measurement) -> list[Term]:
 def sum_parts(terms: list[Term]) -> dict[str, float]:
     """Sum the energy in nJ by part."""
     return {part: sum(term.nanojoules for term in terms if term.part == part) for part in PARTS}
-

@@ -138,5 +138,3 @@ def _place_biases(config: EIEConfig, programs: list[_Program]) -> NDArray[np.int
             slot, pe = np.divmod(columns, config.n_pe)
             slots[pe, base * ACTS_PER_WORD + slot] = chosen.bias
     return slots.reshape(config.n_pe, words, ACTS_PER_WORD)
-
-

@@ -30,6 +30,7 @@ TINY = PRESETS["tiny"]
 
 ADDRESS = {register.name: register.address for register in REGISTERS}
 
+
 def compiled(config, sizes, outputs="last"):
     network = random_network(np.random.default_rng(3), sizes, density=0.5, frac=4,
                              v_width=config.v_width)
