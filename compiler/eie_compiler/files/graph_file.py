@@ -184,9 +184,9 @@ class _Reader:
         except GraphError as error:
             raise GraphError(f"{where}: {error}" if prefix else str(error)) from error
         for name, shape in graph.shapes.items():
-            if math.prod(shape) > MAX_NUMBERS:
-                raise NetworkError(f"{where}: {name!r} must have at most {MAX_NUMBERS} elements, "
-                                   f"not shape {shape}")
+            if math.prod(shape) > MAX_NUMBERS or len(shape) > MAX_AXES:
+                raise NetworkError(f"{where}: {name!r} must have at most {MAX_AXES} dimensions and "
+                                   f"{MAX_NUMBERS} elements, not shape {shape}")
         return graph
 
     def _parse_node(self, prefix: str, header: dict[str, Any]) -> Node:

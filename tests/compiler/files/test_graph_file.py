@@ -178,6 +178,16 @@ def test_a_wrong_field_is_refused(saved, path, value, message):
         read_graph(saved)
 
 
+def test_a_result_of_a_scan_has_few_dimensions(tmp_path):
+    body = Graph({"x": (3,)}, (Node("wide", Reshape((1,) * 7 + (3,)), ("x",)),), ("wide",),
+                 {"x": 4, "wide": 4})
+    write_graph(tmp_path / "scan.npz", Graph(
+        {"x": (2, 3)}, (Node("scan", Scan(body, ()), ("x",)),), ("scan",), {"x": 4, "scan": 4}))
+    with pytest.raises(NetworkError, match="scan.npz: header: 'scan' must have at most 8 "
+                                           "dimensions and 67108864 elements, not shape \\(2, 1, "):
+        read_graph(tmp_path / "scan.npz")
+
+
 def test_bytes_after_the_last_number_are_refused(saved):
     header, data = read(saved)
     write(saved, header, data.tobytes() + b"\0")
