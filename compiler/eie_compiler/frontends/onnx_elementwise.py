@@ -23,9 +23,10 @@ from ..graph.operations import (
     Tanh,
 )
 from .common import FrontEndError
+from .onnx_folding import check_copy, check_size, fold
 from .onnx_operations import CHOOSE
 from .onnx_site import Site
-from .onnx_values import Tensor, Value, sample_of, show_shape
+from .onnx_values import Tensor, Value, sample_of, show_shape, without
 
 __all__ = ["ELEMENTWISE", "PAIRS", "activation", "constant_of", "join"]
 
@@ -55,7 +56,7 @@ def _prelu(site: Site) -> Tensor:
 
 def constant_of(constant: Any, tensor: Tensor) -> Any:
     """Broadcast a constant to a tensor without its batch; one number is a float."""
-    given = constant = np.asarray(constant, np.float64)
+    given = constant = np.asarray(constant)
     if constant.size == 1:
         return float(constant.item())
     rank = len(tensor.shape)
@@ -70,7 +71,8 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
     if any(mine not in (1, size) for mine, size in zip(constant.shape, sizes)):
         raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
                             f"{show_shape(given.shape)} does: declare the full shape of the input")
-    return constant
+    check_copy(constant)
+    return constant.astype(np.float64, copy=False)
 
 
 def join(site: Site, operation: Operation, one: Tensor, other: Tensor) -> Tensor:
@@ -109,7 +111,8 @@ def _pair(site: Site, operation: Operation, one: Value, other: Value) -> Value:
         return join(site, operation, one, other)
     tensor, constant = (one, other) if isinstance(one, Tensor) else (other, one)
     if not isinstance(tensor, Tensor):
-        return operation.real(np.asarray(one)[None], np.asarray(other)[None])[0]
+        arrays = [value for value in (one, other) if not isinstance(value, Tensor)]
+        return fold("Add" if isinstance(operation, Add) else "Max", arrays, {})
     number = constant_of(constant, tensor)
     if isinstance(operation, Add):
         return site.like(Affine(1.0, number), tensor)
@@ -184,7 +187,8 @@ def _expand(site: Site) -> Tensor:
     tensor = site.reshape(tensor, shape, batch)
     if wide == shape:
         return tensor
-    sizes = tuple(size for axis, size in enumerate(wide) if axis != batch)
+    sizes = without(wide, batch)
+    check_size(sizes)
     return site.like(Affine(np.ones(sizes), 0.0), tensor)
 
 

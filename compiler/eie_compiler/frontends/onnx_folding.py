@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .common import FrontEndError
 from .onnx_constants import BOOLS, FLOATS, INTEGERS
 
-__all__ = ["FOLDED", "check_size", "fold"]
+__all__ = ["FOLDED", "check_copy", "check_size", "fold"]
 
 Array = NDArray[Any]
 
@@ -23,6 +23,12 @@ def check_size(shape: Sequence[int]) -> None:
     if math.prod(map(int, shape)) > _MAX_ELEMENTS or min(shape, default=0) < 0:
         raise FrontEndError(f"constant must have at most {_MAX_ELEMENTS} elements, not shape "
                             f"{tuple(shape)}: store it in the model")
+
+
+def check_copy(array: Array) -> None:
+    """Check that a constant that is broadcast without taking memory is small enough to take it."""
+    if any(not stride and size > 1 for stride, size in zip(array.strides, array.shape)):
+        check_size(array.shape)
 
 
 def fold(operation: str, operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
@@ -121,6 +127,7 @@ def _range(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
 
 
 def _product(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    check_size(operands[0].shape)
     axes = operands[1].tolist() if len(operands) > 1 else options.get("axes")
     return np.prod(operands[0], None if axes is None else tuple(axes),
                    keepdims=bool(options.get("keepdims", 1)))

@@ -1,7 +1,7 @@
 """Graphs of ONNX models: nodes between two tensors, constants and shapes."""
 
 import difflib
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import onnx
@@ -52,10 +52,14 @@ class Graph:
         """Get the sizes of a tensor, None for open ones; None if the shape is unknown."""
         if not self._types:
             # onnx may end the process at a slice of sizes that it does not check, or backwards.
+            # It computes the numbers of a Range one by one, however many.
             slices = [node for node in self._model.graph.node if node.op_type == "Slice"]
+            is_safe = not slices and not any(
+                node.op_type == "Range" for part in (self._model.graph, *self._model.functions)
+                for node in _nodes_of(part))
             try:
                 model = self._model if any(map(self._may_reverse, slices)) else \
-                    onnx.shape_inference.infer_shapes(self._model, data_prop=not slices)
+                    onnx.shape_inference.infer_shapes(self._model, data_prop=is_safe)
             except (onnx.shape_inference.InferenceError, ValueError):
                 model = self._model
             graph = model.graph
@@ -153,6 +157,15 @@ class Graph:
                 or difflib.get_close_matches(name, names) or names
             raise FrontEndError(f"{option} must be a computed tensor of the graph, such as "
                                 f"{', '.join(map(repr, near[-5:]))}, not {name!r}")
+
+
+def _nodes_of(part: "onnx.GraphProto | onnx.FunctionProto") -> Iterator["onnx.NodeProto"]:
+    """Iterate over the nodes of a graph or a function, and of the graphs within."""
+    for node in part.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes_of(inner)
 
 
 def _check(model: "onnx.ModelProto") -> None:

@@ -70,7 +70,7 @@ def _cells(site: Site, n_directions: int, n_inputs: int) -> list[Cell]:
     weights, recurrent = _floats(site, 1), _floats(site, 2)
     n = recurrent.shape[-1]
     rows = n_gates * n
-    bias = _floats(site, 3) if site.has(3) else np.zeros((n_directions, 2 * rows))
+    bias = _floats(site, 3) if site.has(3) else None
     peepholes = _floats(site, 7) if operation == "LSTM" and site.has(7) else None
     for what, array, shape in (("weights", weights, (n_directions, rows, n_inputs)),
                                ("recurrent weights", recurrent, (n_directions, rows, n)),
@@ -79,6 +79,8 @@ def _cells(site: Site, n_directions: int, n_inputs: int) -> list[Cell]:
         if array is not None and array.shape != shape:
             raise FrontEndError(f"{what} must have the shape {show_shape(shape)}, not "
                                 f"{show_shape(array.shape)}")
+    if bias is None:
+        bias = np.zeros((n_directions, 2 * rows))
     if options.get("input_forget", 0):
         raise FrontEndError("input_forget must be 0: train an LSTM whose input and forget gates "
                             "are separate")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .common import FrontEndError
+from .onnx_folding import check_copy
 from .onnx_site import Site
 from .onnx_values import Tensor, Value, is_uniform, show_shape
 
@@ -19,6 +20,8 @@ def _rearrange(site: Site, shape: Sequence[int], batch: int | None) -> Value:
         return site.reshape(value, shape, batch)
     if value.size and is_uniform(value):
         return np.broadcast_to(value[(0,) * value.ndim], shape)
+    if [size for size in value.shape if size != 1] != [size for size in shape if size != 1]:
+        check_copy(value)
     return value.reshape(shape)
 
 

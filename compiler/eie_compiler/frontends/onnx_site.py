@@ -14,7 +14,7 @@ from ..graph.operations import Affine
 from .common import FrontEndError
 from .graph_builder import GraphBuilder
 from .onnx_constants import attributes
-from .onnx_folding import check_size
+from .onnx_folding import check_copy, check_size
 from .onnx_values import Tensor, Value, Values, show_shape, without
 
 __all__ = ["Site"]
@@ -169,6 +169,7 @@ class Site:
     def filled(self, constant: NDArray[Any], like: Tensor) -> Tensor:
         """Make a computed tensor of a constant without the batch, for each sample of another."""
         self.check_apart(like)
+        check_copy(constant)
         end = f"{self.name}.constant"
         flat = self.builder.reshape(end, like.name, (math.prod(like.sizes),))
         first = self.builder.slice(end, flat, 0, 0, 1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..graph.operation import Shape
 from .common import FrontEndError
 from .onnx_constants import BOOLS, FLOATS, INTEGERS, Constants
+from .onnx_folding import check_copy
 
 __all__ = ["BATCH", "Tensor", "Value", "Values", "is_uniform", "sample_of", "show_shape",
            "without"]
@@ -175,7 +176,9 @@ class Values:
             raise FrontEndError(f"input {name!r} must be a constant")
         if value.dtype.kind not in {_KINDS[each] for each in types}:
             raise FrontEndError(f"constant {name!r}: type must not be {value.dtype}")
-        return value[tuple(slice(0, 1 if size == BATCH else None) for size in value.shape)]
+        value = value[tuple(slice(0, 1 if size == BATCH else None) for size in value.shape)]
+        check_copy(value)
+        return value
 
     def matrix(self, name: str) -> Any:
         """Get a matrix of floating-point numbers."""

@@ -34,6 +34,10 @@ from support.probe_models import Probe, probes  # noqa: E402
 KWS = Path(__file__).parents[4] / "shared" / "data" / "kws"
 
 
+#: Reason why a constant is refused.
+LARGE = "constant must have at most 4194304 elements, not shape"
+
+
 def expected_of(content, inputs):
     """Compute all outputs with onnxruntime."""
     options = onnxruntime.SessionOptions()
@@ -349,6 +353,41 @@ def test_batches_first_of_recurrent_networks_are_read():
     ("""Conv: x w<2,3,1,1> -> a
         Resize: a _ _ sizes[2,2,8,8] -> y | mode="nearest" """, [3, 3, 4, 4],
      "Resize node (a, , , sizes -> y): sizes must keep the batch of 3, not make it 2"),
+    # Small files that ask for a lot of memory.
+    ("""MatMul: x w<4,1> -> a
+        Expand: a s[1,200000,100000] -> b
+        Tanh: b -> y""", ["n", 1, 4], f"Expand node (a, s -> b): {LARGE} (200000, 100000)"),
+    ("""MatMul: x w<4,4> -> a
+        Expand: k<1,1,1> s[1,1,1073741824] -> b
+        Concat: a b -> c | axis=2
+        Tanh: c -> y""", ["n", 1, 4], f"Concat node (a, b -> c): {LARGE} (1, 1073741824)"),
+    ("""MatMul: x w<4,4> -> a
+        Expand: k<4> s[1073741824,4] -> b
+        Transpose: b -> c
+        Flatten: c -> d | axis=0
+        Gather: d i[0,1,2,3] -> e | axis=1
+        Add: a e -> y""", ["n", 4], f"Flatten node (c -> d): {LARGE} (4, 1073741824)"),
+    ("""MatMul: x w<4,4> -> a
+        Expand: k<4> s[1073741824,4] -> b
+        Add: a b -> y""", ["n", 4], f"Add node (a, b -> y): {LARGE} (1073741824, 4)"),
+    ("""MatMul: x w<4,4> -> a
+        Max: k<9000,1,1> l<9000,1> a -> y""", [1, 4],
+     f"Max node (k, l, a -> y): {LARGE} (9000, 9000, 1)"),
+    ("""ConstantOfShape: s[1,262144,4] -> w
+        ConstantOfShape: t[1,262144,65536] -> r
+        LSTM: x w r -> y | hidden_size=65536""", [5, "n", 4],
+     f"LSTM node (x, w, r -> y): {LARGE} (1, 262144, 65536)"),
+    ("""ConstantOfShape: s[4,4294967296] -> v
+        MatMul: x w<4,4> -> a
+        MatMul: a v -> y""", ["n", 4], f"MatMul node (a, v -> y): {LARGE} (4, 4294967296)"),
+    ("""MatMul: x w<4,4> -> a
+        Squeeze: zero[0] -> z
+        Squeeze: much[17179869184] -> m
+        Squeeze: one[1] -> o
+        Range: z m o -> r
+        Cast: r -> c | to=1
+        ReduceProd: c -> p | keepdims=0
+        Mul: a p -> y""", ["n", 4], f"Range node (z, m, o -> r): {LARGE} (17179869185,)"),
     ("""RNN: x W<1,7,5> R<1,7,7> -> y | hidden_size=7, activations=["Softsign"]""", [6, "n", 5],
      "RNN node (x, W, R -> y): activations must be 1 of Relu, Tanh, Sigmoid, LeakyRelu, "
      "HardSigmoid, not Softsign"),
