@@ -9,7 +9,7 @@ import onnx.checker
 import onnx.shape_inference
 
 from .common import FrontEndError
-from .onnx_constants import INTEGERS, STANDARD, Constants, label
+from .onnx_constants import INTEGERS, STANDARD, Constants, attributes, label
 from .onnx_data import tensors
 from .onnx_operations import SHAPING, operation_of, result_of
 
@@ -20,6 +20,13 @@ _MAX_DIMENSIONS = 32
 
 #: Older versions define BatchNormalization and Gemm differently.
 _MIN_OPSET = 9
+
+
+#: Operations whose sizes onnx would compute one by one, however many.
+_REPEATING = ("ConstantOfShape", "Expand", "Range", "Tile")
+
+#: Most parts of joined sizes that onnx may compute.
+_MAX_JOINED = 1 << 12
 
 
 class Graph:
@@ -52,11 +59,8 @@ class Graph:
         """Get the sizes of a tensor, None for open ones; None if the shape is unknown."""
         if not self._types:
             # onnx may end the process at a slice of sizes that it does not check, or backwards.
-            # It computes the numbers of a Range one by one, however many.
             slices = [node for node in self._model.graph.node if node.op_type == "Slice"]
-            is_safe = not slices and not any(
-                node.op_type == "Range" for part in (self._model.graph, *self._model.functions)
-                for node in _nodes_of(part))
+            is_safe = not slices and not _has_many_numbers(self._model)
             try:
                 model = self._model if any(map(self._may_reverse, slices)) else \
                     onnx.shape_inference.infer_shapes(self._model, data_prop=is_safe)
@@ -157,6 +161,24 @@ class Graph:
                 or difflib.get_close_matches(name, names) or names
             raise FrontEndError(f"{option} must be a computed tensor of the graph, such as "
                                 f"{', '.join(map(repr, near[-5:]))}, not {name!r}")
+
+
+def _has_many_numbers(model: "onnx.ModelProto") -> bool:
+    """Check if sizes that onnx computes, one by one, may be far more than a file has."""
+    parts = [model.graph, *model.functions]
+    nodes = [node for part in parts for node in _nodes_of(part)]
+    if any(node.op_type in _REPEATING for node in nodes):
+        return True
+    # Joined with themselves, they double: bounds of the numbers of each tensor, in any order.
+    counts: dict[str, int] = {}
+    for node in nodes:
+        own = [counts.get(name, 1) for name in node.input]
+        axis = attributes(node).get("axis", 0) if node.op_type == "Concat" else None
+        n = sum(own) if axis in (0, -1) else max(own, default=1)
+        if n > _MAX_JOINED:
+            return True
+        counts |= dict.fromkeys(node.output, n)
+    return False
 
 
 def _nodes_of(part: "onnx.GraphProto | onnx.FunctionProto") -> Iterator["onnx.NodeProto"]:

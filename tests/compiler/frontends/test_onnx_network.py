@@ -424,6 +424,26 @@ def test_the_open_batch_is_shown_by_its_name():
     assert show_shape([4 * BATCH, 1, -1], "[]") == "[4 × batch, 1, -1]"
 
 
+def test_sizes_that_double_are_not_computed_by_onnx():
+    doubled = "\n".join(f"Concat: a{n} a{n} -> a{n + 1} | axis=0" for n in range(1, 24))
+    nodes = f"""Concat: a[1] a -> a1 | axis=0
+                {doubled}
+                Reshape: x a24 -> z
+                MatMul: x w<4,4> -> b
+                Tanh: b -> y"""
+    assert read(_without_inference(nodes)).outputs == ("y",)
+
+
+def _without_inference(nodes):
+    """Make a model whose shapes are declared by hand, as inference would take all memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx.shape_inference, "infer_shapes", lambda model: model)
+        model = onnx.load_model_from_string(Probe(nodes, {"x": ["n", 4]}).model)
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(
+        "y", onnx.TensorProto.FLOAT, ["n", 4]))
+    return model.SerializeToString()
+
+
 def test_any_changed_bytes_give_a_network_or_an_error():
     rng = np.random.default_rng(0)
     answers = set()
