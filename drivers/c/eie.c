@@ -189,6 +189,16 @@ enum eie_status eie_init(struct eie *eie, const struct eie_port *port)
     return eie_reset(eie);
 }
 
+/* Wait until all packets are taken; `status` is that of sending them. */
+static enum eie_status end_sending(const struct eie *eie, enum eie_status status)
+{
+    if (status == EIE_OK)
+        status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
+    if (status != EIE_OK)
+        return status;
+    return has_error(eie) ? EIE_FAIL_MACHINE : EIE_OK;
+}
+
 enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
                          const struct eie_memory *memory)
 {
@@ -214,12 +224,9 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
         status = send(eie, beats, model->packets[number]);
         beats += model->packets[number];
     }
-    if (status == EIE_OK)
-        status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
+    status = end_sending(eie, status);
     if (status != EIE_OK)
         return status;
-    if (has_error(eie))
-        return EIE_FAIL_MACHINE;
     if (read_register(eie, EIE_CHECKSUM) != model->checksum)
         return EIE_FAIL_CHECKSUM;
     write_settings(eie, model);
@@ -249,14 +256,10 @@ enum eie_status eie_select(struct eie *eie, const struct eie_model *model,
     if (model->clear_beats > 0)
         for (uint32_t buffer = 0; status == EIE_OK && buffer < model->n_buffers; buffer++)
             status = send(eie, model->clears + buffer * model->clear_beats, model->clear_beats);
+    status = end_sending(eie, status);
     if (status == EIE_OK)
-        status = await_status(eie, EIE_STATUS_IDLE_MASK, EIE_STATUS_IDLE_MASK);
-    if (status != EIE_OK)
-        return status;
-    if (has_error(eie))
-        return EIE_FAIL_MACHINE;
-    eie->model = model;
-    return EIE_OK;
+        eie->model = model;
+    return status;
 }
 
 /* Two programs in flight and a start use the two input buffers in turn; one buffer, one program. */

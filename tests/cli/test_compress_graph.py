@@ -9,26 +9,17 @@ import pytest
 import eie_compiler.frontends
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.files.graph_file import read_graph, write_graph
-from eie_compiler.graph.graph import Graph, Node, Scan, evaluate_real
-from eie_compiler.graph.operations import Add, Reshape, Slice, Tanh
+from eie_compiler.graph.graph import Graph, Node, evaluate_real
+from eie_compiler.graph.operations import Add, Reshape
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
-
-
-def layer(n_rows, n_cols, seed):
-    rng = np.random.default_rng(seed)
-    return Model((ModelLayer("fc", rng.normal(size=(n_rows, n_cols)) / n_cols ** 0.5,
-                             rng.normal(size=n_rows)),))
+from support.graphs import random_layer, recurrent_model
 
 
 def recurrent():
-    body = Graph({"x": (6,), "h": (8,)}, (
-        Node("of_x", layer(8, 6, 1), ("x",)), Node("of_h", layer(8, 8, 2), ("h",)),
-        Node("sum", Add(), ("of_x", "of_h")), Node("new", Tanh(), ("sum",))), ("new",))
-    return Graph({"x": (5, 6)}, (
-        Node("scan", Scan(body, (("h", "new"),)), ("x",)), Node("last", Slice(0, 4, 5), ("scan",)),
-        Node("flat", Reshape((8,)), ("last",)), Node("end", layer(4, 8, 3), ("flat",))), ("end",),
-        notes=("a note",))
+    return recurrent_model(
+        Node("flat", Reshape((8,)), ("last",)), Node("end", random_layer(4, 8, 3), ("flat",)),
+        outputs=("end",), notes=("a note",))
 
 
 X = np.random.default_rng(4).normal(size=(200, 5, 6))
@@ -143,8 +134,8 @@ def test_options_of_graphs_are_refused_for_chains(tmp_path, weights, eie, option
 
 
 def test_several_inputs_need_names(files, compress, monkeypatch):
-    graph = Graph({"a": (6,), "b": (6,)}, (Node("y", Add(), ("a", "b")),
-                                           Node("end", layer(4, 6, 1), ("y",))), ("y", "end"))
+    nodes = Node("y", Add(), ("a", "b")), Node("end", random_layer(4, 6, 1), ("y",))
+    graph = Graph({"a": (6,), "b": (6,)}, nodes, ("y", "end"))
     monkeypatch.setattr(eie_compiler.frontends, "read_model", lambda path, **options: graph)
     code, text = compress("--calibrate", "x.npy")
     assert code == 2

@@ -19,6 +19,7 @@ from eie_compiler.graph.operations import (
     Slice,
     Tanh,
 )
+from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
 from eie_compiler.random_networks import random_network
 
@@ -96,3 +97,29 @@ def recurrent_network(config, steps=3, seed=2):
         Node("last", Slice(0, steps - 1, steps), ("lstm",)),
         Node("vector", Reshape((2,)), ("last",))), ("vector",),
         {"x": 4, "lstm": 4, "last": 4, "vector": 4})
+
+
+def layers_and_scan():
+    """Compressed layers, and a scan of further ones, without formats."""
+    fc, step = (random_network(np.random.default_rng(seed), [3, 3], v_width=3, frac=4)
+                for seed in (0, 1))
+    body = Graph({"x": (3,), "s": (3,)}, (Node("step", step, ("s",)),), ("step",))
+    return Graph({"x": (4, 3)}, (Node("fc", fc, ("x",)),
+                                 Node("scan", Scan(body, (("s", "step"),)), ("fc",))), ("scan",))
+
+
+def random_layer(n_rows, n_cols, seed):
+    """Layer of a model."""
+    rng = np.random.default_rng(seed)
+    return Model((ModelLayer("fc", rng.normal(size=(n_rows, n_cols)) / n_cols ** 0.5,
+                             rng.normal(size=n_rows)),))
+
+
+def recurrent_model(*nodes, outputs, **options):
+    """Model of a recurrent cell, ``scan``, its last state, ``last``, and further nodes."""
+    body = Graph({"x": (6,), "h": (8,)}, (
+        Node("of_x", random_layer(8, 6, 1), ("x",)), Node("of_h", random_layer(8, 8, 2), ("h",)),
+        Node("sum", Add(), ("of_x", "of_h")), Node("new", Tanh(), ("sum",))), ("new",))
+    return Graph({"x": (5, 6)}, (
+        Node("scan", Scan(body, (("h", "new"),)), ("x",)), Node("last", Slice(0, 4, 5), ("scan",)),
+        *nodes), outputs, **options)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CompressError
-from ..graph.graph import Graph, Node, apply_layers, evaluate
-from ..graph.operation import Operation
+from ..graph.graph import Graph, evaluate_real
+from ..graph.layers import replace_layers
 from ..network import CompressedNetwork
 from .calibration import fit_frac
 from .graph_formats import choose_fracs
-from .graph_layers import decompress_dense, replace_layers
+from .graph_layers import decompress_dense
 from .graph_samples import sample_batches
 
 __all__ = ["calibrate_graph", "find_operands", "measure_magnitude"]
@@ -47,26 +47,21 @@ def calibrate_graph(network: Graph, samples: Mapping[str, NDArray[Any]], act_wid
     inside: dict[str, list[float]] = {path: [0.0] * len(model.layers)
                                       for path, model in models.items()}
 
-    def run(path: str, vectors: Floats) -> Floats:
+    def run_layers(path: str, _network: CompressedNetwork, vectors: Floats) -> Floats:
         for number, layer in enumerate(models[path].layers):
             vectors = layer(vectors)
             inside[path][number] = max(inside[path][number], measure_magnitude(path, vectors))
         return vectors
 
-    def compute(path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
-        if isinstance(node.computation, Operation):
-            result = node.computation.real(*operands)
-        else:
-            result = apply_layers(models[path].patches, operands[0], lambda x: run(path, x))
+    def watch(path: str, result: Floats) -> None:
         magnitudes[path] = max(magnitudes[path], measure_magnitude(path, result))
-        return result
 
     for some, batch in sample_batches(network, samples):
         progress(f"choosing formats for sample {some.start + 1}")
         for name, numbers in batch.items():
-            magnitudes[name] = max(magnitudes[name], measure_magnitude(name, numbers))
+            watch(name, numbers)
         with np.errstate(over="ignore", invalid="ignore"):
-            evaluate(network, batch, compute)
+            evaluate_real(network, batch, run_layers=run_layers, watch=watch)
     frac_of, operands = choose_fracs(network, magnitudes, act_width), find_operands(network)
 
     def set_fracs(path: str, found: CompressedNetwork) -> CompressedNetwork:

@@ -12,11 +12,9 @@ from eie_hdl.config import EIEConfig
 
 from ..accuracy import Meter, Task, choose_task, match_labels
 from ..errors import CompileError
-from ..graph.graph import Graph, Node, Scan, apply_layers, evaluate
-from ..graph.operation import Operation
+from ..graph.graph import Graph, Scan, evaluate_real
 from ..graph.operations import Affine
 from ..lowering.integer_graph import IntegerGraph
-from ..model import Model
 from ..vectors import dequantise
 from .graph_layers import decompress_graph, prune_graph
 from .graph_samples import check_samples, sample_batches
@@ -141,16 +139,7 @@ def _evaluate(model: Graph, batch: Mapping[str, Floats]) -> _Tensors:
     """Compute all tensors of a model in floating point, bodies of scans included."""
     found: defaultdict[str, list[Floats]] = defaultdict(list)
 
-    def compute(path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
-        if isinstance(node.computation, Operation):
-            result = node.computation.real(*operands)
-        else:
-            assert isinstance(node.computation, Model)
-            result = apply_layers(node.computation.patches, operands[0], node.computation)
-        found[path].append(result)
-        return result
-
-    computed = evaluate(model, batch, compute)
+    computed = evaluate_real(model, batch, watch=lambda path, result: found[path].append(result))
     return found | {name: [tensor] for name, tensor in computed.items()}
 
 

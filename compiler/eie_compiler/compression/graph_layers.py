@@ -1,45 +1,18 @@
-"""Replacement of the layers of a graph."""
+"""Layers of a graph as those of its model: decompressed, or pruned."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
-from ..graph.graph import Graph, Scan
+from ..graph.graph import Graph
+from ..graph.layers import replace_layers
 from ..model import Model
 from ..network import CompressedNetwork
 from .decompress import decompress
 from .losses import keep_weights
 
-__all__ = ["decompress_dense", "decompress_graph", "prune_graph", "replace_layers"]
+__all__ = ["decompress_dense", "decompress_graph", "prune_graph"]
 
 #: Most weights of a matrix that is dense; bounds the memory.
 _MAX_DENSE = 1 << 22
-
-
-def replace_layers(graph: Graph, replace: Callable[[str, Any], Model | CompressedNetwork],
-                   frac_of: Callable[[str], int] | None = None, prefix: str = "") -> Graph:
-    """Replace the layers of all nodes, bodies of scans included, and set the formats.
-
-    Parameters
-    ----------
-    replace : function of path and layers
-        Computes the new layers of a node.
-    frac_of : function of a path, optional
-        Fraction bits of an input or of the result of a node. None: the graph has no formats.
-    prefix : :class:`str`
-        Path of the graph.
-    """
-    nodes = []
-    for node in graph.nodes:
-        computation, path = node.computation, prefix + node.name
-        if isinstance(computation, Scan):
-            body = replace_layers(computation.body, replace, frac_of, f"{path}/")
-            computation = dataclasses.replace(computation, body=body)
-        elif isinstance(computation, (Model, CompressedNetwork)):
-            computation = replace(path, computation)
-        nodes.append(dataclasses.replace(node, computation=computation))
-    fracs = frac_of and {name: frac_of(prefix + name) for name in graph.shapes}
-    return dataclasses.replace(graph, nodes=tuple(nodes), fracs=fracs)
 
 
 def decompress_graph(graph: Graph) -> Graph:

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ..errors import CompressError
-from ..graph.graph import Graph, Node, apply_layers, evaluate, evaluate_real
-from ..graph.operation import Operation
+from ..graph.graph import Graph, evaluate_real
+from ..graph.layers import replace_layers
 from ..model import Model
 from ..network import CompressedNetwork
 from .decompress import decompress_layer
 from .graph_calibration import measure_magnitude
-from .graph_layers import decompress_graph, replace_layers
+from .graph_layers import decompress_graph
 from .graph_samples import VectorSample, choose_samples, sample_batches
 
 __all__ = ["compress_in_order"]
@@ -97,18 +97,7 @@ def _sample(part: Graph, tensors: Mapping[str, Floats]) -> tuple[dict[str, Float
     """
     found: dict[str, VectorSample] = {}
 
-    def compute(path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
-        computation = node.computation
-        if isinstance(computation, Operation):
-            result = computation.real(*operands)
-        else:
-            assert isinstance(computation, Model)
-            result = apply_layers(computation.patches, operands[0],
-                                  lambda vectors: run(path, computation, vectors))
-        measure_magnitude(path, result)
-        return result
-
-    def run(path: str, model: Model, vectors: Floats) -> Floats:
+    def run_layers(path: str, model: Model, vectors: Floats) -> Floats:
         if model.preprocessing is not None:
             raise CompressError(f"node {path!r}: layers of a graph must have no preprocessing: use "
                                 "an operation")
@@ -120,5 +109,6 @@ def _sample(part: Graph, tensors: Mapping[str, Floats]) -> tuple[dict[str, Float
     results = []
     for _, batch in sample_batches(part, tensors):
         with np.errstate(over="ignore", invalid="ignore"):
-            results.append(evaluate(part, batch, compute)[part.outputs[0]])
+            results.append(evaluate_real(part, batch, run_layers=run_layers,
+                                         watch=measure_magnitude)[part.outputs[0]])
     return {path: sample.vectors for path, sample in found.items()}, np.concatenate(results)

@@ -126,7 +126,7 @@ def _initial(site: Site, place: int, sequence: Tensor, n_directions: int, n: int
     if value.ndim == 3 and place == 6 and value.shape[2] != n:
         raise FrontEndError(f"cell state must have the {n} elements of the hidden state: the "
                             "operator has no projection (proj_size), which the exporter left out: "
-                            "train an LSTM without it, and if need be a linear layer behind")
+                            "train an LSTM without it, followed by a linear layer if need be")
     if value.ndim != 3 or value.shape[1 - first] != n_directions or value.shape[2] != n:
         raise FrontEndError(f"initial state must have {n_directions} directions and {n} elements, "
                             f"not shape {show_shape(value.shape)}")

@@ -282,12 +282,28 @@ def apply_layers(patches: Patches | None, tensor: Array, run: Callable[[Array], 
     return results.reshape(*tensor.shape[:-1], results.shape[-1])
 
 
-def evaluate_real(graph: Graph, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Compute all nodes of a model in floating point, as :func:`evaluate` does."""
-    def compute(_path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
-        if isinstance(node.computation, Operation):
-            return node.computation.real(*operands)
-        assert isinstance(node.computation, Model)
-        return apply_layers(node.computation.patches, operands[0], node.computation)
+def evaluate_real(graph: Graph, tensors: Mapping[str, Floats], *,
+                  run_layers: Callable[[str, Any, Floats], Floats] = lambda path, layers, x:
+                  layers(x), watch: Callable[[str, Floats], object] = lambda path, result: None
+                  ) -> dict[str, Floats]:
+    """Compute all nodes of a model in floating point, as :func:`evaluate` does.
+
+    Parameters
+    ----------
+    run_layers : function of path, layers and vectors (vectors, n_inputs)
+        Computes the layers of a node: results (vectors, n_outputs).
+    watch : function of path and result (batch, ...)
+        Called as that of :class:`~.execution.Execution`.
+    """
+    def compute(path: str, _graph: Graph, node: Node, operands: list[Floats]) -> Floats:
+        layers = node.computation
+        if isinstance(layers, Operation):
+            result = layers.real(*operands)
+        else:
+            assert isinstance(layers, (Model, CompressedNetwork))
+            result = apply_layers(layers.patches, operands[0],
+                                  lambda vectors: run_layers(path, layers, vectors))
+        watch(path, result)
+        return result
 
     return evaluate(graph, tensors, compute)

@@ -10,7 +10,8 @@ from eie_hdl.numeric import saturate
 
 from ..errors import CompileError
 from ..graph.execution import Execution
-from ..graph.graph import Graph, Scan
+from ..graph.graph import Graph
+from ..graph.layers import all_fracs
 from ..graph.operation import Floats, Words
 from ..network import CompressedNetwork
 from ..vectors import quantise
@@ -59,7 +60,7 @@ class IntegerGraph:
                     self._layers[path] = IntegerNetwork(node.computation, config).layers
                 except CompileError as error:
                     raise CompileError(f"node {path!r}: {error}") from error
-        self.fracs = _all_fracs(graph, "")
+        self.fracs = all_fracs(graph)
         self.saturated: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
 
@@ -88,13 +89,3 @@ class IntegerGraph:
         words = saturate(exact, self._width)
         self.saturated[path] += int(np.count_nonzero(words != exact))
         return words
-
-
-def _all_fracs(graph: Graph, prefix: str) -> dict[str, int]:
-    """Fraction bits of all inputs and nodes, by path."""
-    assert graph.fracs is not None
-    fracs = {prefix + name: frac for name, frac in graph.fracs.items()}
-    for node in graph.nodes:
-        if isinstance(node.computation, Scan):
-            fracs |= _all_fracs(node.computation.body, f"{prefix}{node.name}/")
-    return fracs

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ..errors import CompileError
-from ..graph.graph import Computation, Graph, Node, Scan
+from ..graph.graph import Graph
+from ..graph.layers import all_fracs, replace_layers
 from ..network import CompressedNetwork, Layer
 from ..patches import PatchError, Patches
 
@@ -116,24 +117,13 @@ def set_strips(graph: Graph, strips: Mapping[str, int]) -> Graph:
               if isinstance(node.computation, CompressedNetwork)}
     if others := sorted(set(strips) - layers):
         raise CompileError(f"strips must be of nodes of layers, not of {others[0]!r}")
-    return _set_strips(graph, strips, "")
 
+    def change(path: str, network: CompressedNetwork) -> CompressedNetwork:
+        if path not in strips:
+            return network
+        try:
+            return make_strips(network, strips[path])
+        except (CompileError, PatchError) as error:
+            raise CompileError(f"node {path!r}: {error}") from error
 
-def _set_strips(graph: Graph, strips: Mapping[str, int], prefix: str) -> Graph:
-    return dataclasses.replace(graph, nodes=tuple(
-        dataclasses.replace(node, computation=_change(node, strips, prefix + node.name))
-        for node in graph.nodes))
-
-
-def _change(node: Node, strips: Mapping[str, int], path: str) -> Computation:
-    computation = node.computation
-    if isinstance(computation, Scan):
-        return dataclasses.replace(computation,
-                                   body=_set_strips(computation.body, strips, f"{path}/"))
-    if path not in strips:
-        return computation
-    assert isinstance(computation, CompressedNetwork)
-    try:
-        return make_strips(computation, strips[path])
-    except (CompileError, PatchError) as error:
-        raise CompileError(f"node {path!r}: {error}") from error
+    return replace_layers(graph, change, all_fracs(graph).__getitem__)

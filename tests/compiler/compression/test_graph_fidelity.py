@@ -7,28 +7,18 @@ from eie_compiler.accuracy import LabelError
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.compression.graph_fidelity import measure_graph_fidelity
 from eie_compiler.errors import CompressError
-from eie_compiler.graph.graph import Graph, Node, Scan, evaluate_real
-from eie_compiler.graph.operations import Add, Affine, Slice, Tanh
+from eie_compiler.graph.graph import Graph, Node, evaluate_real
+from eie_compiler.graph.operations import Affine, Tanh
 from eie_compiler.model import Model, ModelLayer
 from eie_hdl.config import EIEConfig
+from support.graphs import random_layer, recurrent_model
 
 CONFIG = EIEConfig(v_width=8)
 
 
-def layer(n_rows, n_cols, seed):
-    rng = np.random.default_rng(seed)
-    return Model((ModelLayer("fc", rng.normal(size=(n_rows, n_cols)) / n_cols ** 0.5,
-                             rng.normal(size=n_rows)),))
-
-
 def recurrent():
     """Recurrent cell with two outputs: a class by the last state, and all states."""
-    body = Graph({"x": (6,), "h": (8,)}, (
-        Node("of_x", layer(8, 6, 1), ("x",)), Node("of_h", layer(8, 8, 2), ("h",)),
-        Node("sum", Add(), ("of_x", "of_h")), Node("new", Tanh(), ("sum",))), ("new",))
-    return Graph({"x": (5, 6)}, (
-        Node("scan", Scan(body, (("h", "new"),)), ("x",)), Node("last", Slice(0, 4, 5), ("scan",)),
-        Node("end", layer(4, 8, 3), ("last",))), ("end", "scan"))
+    return recurrent_model(Node("end", random_layer(4, 8, 3), ("last",)), outputs=("end", "scan"))
 
 
 SAMPLES = {"x": np.random.default_rng(4).normal(size=(300, 5, 6))}
@@ -89,7 +79,7 @@ def test_a_scaler_of_inputs_of_different_magnitudes_is_the_cause():
     samples = {"x": rng.normal(size=(200, 3)) / scale}
     model = Graph({"x": (3,)}, (Node("scaled", Affine(scale, 0.0), ("x",)),
                                 Node("squashed", Tanh(), ("scaled",)),
-                                Node("end", layer(4, 3, 5), ("squashed",))), ("end",))
+                                Node("end", random_layer(4, 3, 5), ("squashed",))), ("end",))
     network = compress_graph(model, samples, v_width=8)
     check = measure_graph_fidelity(model, network, CONFIG, samples)
     assert check["verdict"] != "good" and check["cause"] == "scaler"
@@ -103,7 +93,7 @@ def test_a_scaler_of_inputs_of_different_magnitudes_is_the_cause():
 
 def test_the_worst_output_decides():
     body = Graph({"x": (2,)}, (Node("a", Model((ModelLayer("fc", np.eye(2)),)), ("x",)),
-                               Node("b", layer(6, 2, 1), ("x",))), ("a", "b"))
+                               Node("b", random_layer(6, 2, 1), ("x",))), ("a", "b"))
     x = {"x": np.random.default_rng(2).normal(size=(200, 2))}
     network = compress_graph(body, x, v_width=2, values=1)
     check = measure_graph_fidelity(body, network, CONFIG, x)

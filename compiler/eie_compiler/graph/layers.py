@@ -1,0 +1,47 @@
+"""Layers and formats of a whole graph, bodies of scans included."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from ..model import Model
+from ..network import CompressedNetwork
+from .graph import Graph, Scan
+
+__all__ = ["all_fracs", "replace_layers"]
+
+
+def all_fracs(graph: Graph, prefix: str = "") -> dict[str, int]:
+    """Fraction bits of all inputs and nodes of a compressed network, by path."""
+    assert graph.fracs is not None
+    fracs = {prefix + name: frac for name, frac in graph.fracs.items()}
+    for node in graph.nodes:
+        if isinstance(node.computation, Scan):
+            fracs |= all_fracs(node.computation.body, f"{prefix}{node.name}/")
+    return fracs
+
+
+def replace_layers(graph: Graph, replace: Callable[[str, Any], Model | CompressedNetwork],
+                   frac_of: Callable[[str], int] | None = None, prefix: str = "") -> Graph:
+    """Replace the layers of all nodes, bodies of scans included, and set the formats.
+
+    Parameters
+    ----------
+    replace : function of path and layers
+        Computes the new layers of a node.
+    frac_of : function of a path, optional
+        Fraction bits of an input or of the result of a node. None: the graph has no formats.
+    prefix : :class:`str`
+        Path of the graph.
+    """
+    nodes = []
+    for node in graph.nodes:
+        computation, path = node.computation, prefix + node.name
+        if isinstance(computation, Scan):
+            body = replace_layers(computation.body, replace, frac_of, f"{path}/")
+            computation = dataclasses.replace(computation, body=body)
+        elif isinstance(computation, (Model, CompressedNetwork)):
+            computation = replace(path, computation)
+        nodes.append(dataclasses.replace(node, computation=computation))
+    fracs = frac_of and {name: frac_of(prefix + name) for name in graph.shapes}
+    return dataclasses.replace(graph, nodes=tuple(nodes), fracs=fracs)
