@@ -9,7 +9,8 @@ import pytest
 import eie_compiler.frontends
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.files.graph_file import read_graph, write_graph
-from eie_compiler.graph.graph import Graph, Node, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Add, Reshape
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches

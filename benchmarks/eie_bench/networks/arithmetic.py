@@ -6,7 +6,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.graph.graph import Graph, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph
 from eie_compiler.graph.operation import Operation
 from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.vectors import dequantise

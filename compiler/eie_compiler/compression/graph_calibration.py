@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CompressError
-from ..graph.graph import Graph, evaluate_real
+from ..graph.evaluation import evaluate_real
+from ..graph.graph import Graph
 from ..graph.layers import replace_layers
 from ..network import CompressedNetwork
 from .calibration import fit_frac

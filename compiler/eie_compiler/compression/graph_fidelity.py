@@ -12,7 +12,8 @@ from eie_hdl.config import EIEConfig
 
 from ..accuracy import Meter, Task, choose_task, match_labels
 from ..errors import CompileError
-from ..graph.graph import Graph, Scan, evaluate_real
+from ..graph.evaluation import evaluate_real
+from ..graph.graph import Graph, Scan
 from ..graph.operations import Affine
 from ..lowering.integer_graph import IntegerGraph
 from ..vectors import dequantise

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ..errors import CompressError
-from ..graph.graph import Graph, evaluate_real
+from ..graph.evaluation import evaluate_real
+from ..graph.graph import Graph
 from ..graph.layers import replace_layers
 from ..model import Model
 from ..network import CompressedNetwork

@@ -7,7 +7,8 @@ import numpy as np
 from eie_hdl.numeric import saturate
 
 from ..network import CompressedNetwork
-from .graph import Graph, Node, apply_layers, evaluate
+from .evaluation import apply_layers, evaluate
+from .graph import Graph, Node
 from .operation import Operation, Words
 
 __all__ = ["Execution"]

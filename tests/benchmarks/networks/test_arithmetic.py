@@ -4,7 +4,7 @@ import numpy as np
 
 from eie_bench.networks.arithmetic import run_in_words, run_real
 from eie_compiler.compression.graph import compress_graph
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.lowering.graph import compile_graph
 from eie_sim.graph_inference import infer_graph
 

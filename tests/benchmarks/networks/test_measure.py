@@ -12,7 +12,7 @@ from eie_bench.networks.measure import measure, measure_all
 from eie_bench.networks.tables import headline, summarise
 from eie_cli.main import main
 from eie_compiler.frontends import FrontEndError
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 
 
 def test_a_network_runs_in_floating_point_in_words_and_in_verilog(task, graph, verilator,

@@ -7,7 +7,7 @@ import pytest
 
 from eie_bench.networks.projected_lstm import make_projected_lstm
 from eie_bench.sharing import DataError
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 
 N_INPUTS, N_CELLS, N_OUTPUTS, N_STEPS = 4, 5, 3, 6
 

@@ -7,7 +7,7 @@ import pytest
 
 from eie_bench.networks import silero
 from eie_bench.sharing import DataError
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 
 
 def test_sounds_are_within_the_range_and_repeatable():

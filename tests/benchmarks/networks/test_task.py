@@ -7,7 +7,7 @@ import pytest
 
 from eie_bench.networks.task import read_fields, read_graph
 from eie_bench.sharing import DataError
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 
 
 def test_a_chain_becomes_a_graph_of_one_node(tmp_path):

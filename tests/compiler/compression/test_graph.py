@@ -6,7 +6,8 @@ import pytest
 from eie_compiler.compression.graph import compress_graph, layer_paths
 from eie_compiler.compression.graph_layers import decompress_graph
 from eie_compiler.errors import CompressError
-from eie_compiler.graph.graph import Graph, Node, Scan, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing

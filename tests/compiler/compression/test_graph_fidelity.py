@@ -7,7 +7,8 @@ from eie_compiler.accuracy import LabelError
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.compression.graph_fidelity import measure_graph_fidelity
 from eie_compiler.errors import CompressError
-from eie_compiler.graph.graph import Graph, Node, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Affine, Tanh
 from eie_compiler.model import Model, ModelLayer
 from eie_hdl.config import EIEConfig

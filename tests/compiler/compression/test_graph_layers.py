@@ -1,7 +1,7 @@
 import numpy as np
 
 from eie_compiler.compression.graph_layers import decompress_graph
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 from support.graphs import layers_and_scan
 
 

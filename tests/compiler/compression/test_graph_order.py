@@ -5,7 +5,8 @@ from eie_compiler.compression import graph_samples
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.graph_layers import decompress_graph
 from eie_compiler.compression.graph_order import compress_in_order
-from eie_compiler.graph.graph import Graph, Node, Scan, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operations import Add, Clip
 from eie_compiler.model import Model, ModelLayer
 

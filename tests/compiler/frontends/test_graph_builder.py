@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.frontends.graph_builder import GraphBuilder
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.graph.operations import Add, Clip, Tanh
 

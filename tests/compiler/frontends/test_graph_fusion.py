@@ -6,7 +6,7 @@ import pytest
 from eie_compiler.frontends import folding
 from eie_compiler.frontends.graph_builder import GraphBuilder
 from eie_compiler.frontends.graph_fusion import fuse
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.operations import Add, Affine, Clip, Tanh
 from eie_compiler.patches import Patches
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.frontends import KINDS, FrontEndError, FrontEndWarning, read_model
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.patches import Patches
 
 onnx = pytest.importorskip("onnx")

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model
-from eie_compiler.graph.graph import Graph, Scan, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Scan
 from eie_compiler.graph.operations import Affine
 from eie_compiler.model import Model
 

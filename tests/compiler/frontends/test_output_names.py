@@ -1,7 +1,8 @@
 import numpy as np
 
 from eie_compiler.frontends.output_names import name_outputs
-from eie_compiler.graph.graph import Graph, Node, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Clip, Tanh
 
 

@@ -10,7 +10,7 @@ import pytest
 from eie_compiler.compression.compress import compress
 from eie_compiler.frontends import FrontEndError, read_model
 from eie_compiler.frontends.topology import read_topology
-from eie_compiler.graph.graph import evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.operations.arrangement import Concat, Reshape
 from eie_compiler.graph.operations.pooling import MaxPool, Mean
 from support.streams import random_layer, stream_of, weights_of

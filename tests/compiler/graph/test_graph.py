@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from eie_compiler.graph.graph import Graph, Node, Scan, evaluate_real
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
