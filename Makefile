@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit compared
 	$(BIN)/eie demo -o $(BUILD)/demo
@@ -146,8 +146,11 @@ lenet: $(VENV)/.train have-mnist ## train, compress and run LeNet-300-100; MNIST
 	$(BIN)/python examples/lenet/lenet.py $(MNIST) $(PUBLISHED:%=--published %) --seed $(SEED) \
 	    -o $(BUILD)/lenet
 
-dsd: $(VENV)/.train have-mnist ## the effect of dense-sparse-dense training; MNIST=file
+dsd: $(VENV)/.train have-mnist ## the effect of dense-sparse-dense training on LeNet-300-100; MNIST=file
 	$(BIN)/python examples/lenet/dsd.py $(MNIST) -o $(BUILD)/dsd
+
+dsd-convolutional: $(VENV)/.convolutional have-mnist ## the same on LeNet-5 and a residual network; MNIST=file
+	$(BIN)/python examples/convolutional/dsd.py $(MNIST) -o $(BUILD)/dsd-convolutional
 
 convolutional: $(VENV)/.convolutional have-mnist ## train, compress and run LeNet-5, a residual and a shuffle network; MNIST=file SEED=n
 	$(BIN)/python examples/convolutional/convolutional.py $(MNIST) --seed $(SEED) \
@@ -196,5 +199,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c registers waves \
     pictures doctor \
-    train lenet dsd magika pipelines \
+    train lenet dsd convolutional dsd-convolutional magika pipelines \
     have-mnist have-published venv clean

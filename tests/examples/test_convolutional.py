@@ -19,12 +19,16 @@ torch = pytest.importorskip("torch", reason=install_command("train"))
 FOLDER = Path(__file__).parents[2] / "examples" / "convolutional"
 
 
-@pytest.fixture(scope="module")
-def example():
-    """The script as a module."""
+def load(name):
+    """Import a script as a module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))    # as Python does for a script
-        return importlib.import_module("convolutional")
+        return importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def example():
+    return load("convolutional")
 
 
 @pytest.fixture
@@ -88,3 +92,22 @@ def test_a_network_is_trained_compressed_exported_and_run(example, mnist, tmp_pa
         assert not isinstance(layer, torch.nn.BatchNorm2d)
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
             assert len(layer.weight[layer.weight != 0].unique()) <= 15
+
+
+def test_dsd_is_compared_with_a_control_and_resumes(mnist, tmp_path, monkeypatch, capsys):
+    dsd = load("dsd")
+    monkeypatch.setitem(dsd.OPTIONS, "residual", {**dsd.OPTIONS["residual"], "epochs": 1})
+    monkeypatch.setattr(dsd, "SEEDS", (1, 2))
+    monkeypatch.setattr(sys, "argv", ["dsd.py", str(mnist), "--network", "residual",
+                                      "-o", str(tmp_path)])
+    dsd.main()
+    first = (tmp_path / "residual" / "dsd.json").read_bytes()
+    assert "residual, seed 2, dsd:\n  sparse 0/1: " in capsys.readouterr().out
+    for row in json.loads(first)["rows"]:
+        control, sparse = row["stages"]["control"], row["stages"]["dsd"]
+        assert control[0] == sparse[0]    # one first phase
+        assert [record["density"] for record in control] == [1, 1, 1]
+        assert sparse[1]["density"] == pytest.approx(1 - dsd.SHARE, abs=1e-3)
+        assert (row["dsd"], row["control"]) == (sparse[2]["test"], control[2]["test"])
+    dsd.main()    # from the checkpoints, with the times of the first run
+    assert (tmp_path / "residual" / "dsd.json").read_bytes() == first

@@ -75,14 +75,6 @@ def test_make_describes_missing_data(target, variable, message):
     assert run.stderr.startswith(message)
 
 
-def test_the_table_of_dsd_has_mean_and_spread():
-    rows = [{"seed": 1, "dense": 0.02, "control": 0.016, "dsd": 0.015, "change": -0.001},
-            {"seed": 2, "dense": 0.02, "control": 0.014, "dsd": 0.016, "change": 0.002}]
-    assert load("dsd").table(rows).splitlines()[2:] == [
-        "| 1 | 2.00% | 1.60% | 1.50% | -0.10 |", "| 2 | 2.00% | 1.40% | 1.60% | +0.20 |",
-        "| mean | 2.00% | 1.50% | 1.55% | +0.05 ± 0.21 |"]
-
-
 def test_the_file_of_dsd_has_a_version(tmp_path, monkeypatch):
     dsd = load("dsd")
     monkeypatch.setattr(dsd, "run", lambda mnist, folder, seed, share: [
