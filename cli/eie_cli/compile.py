@@ -49,8 +49,7 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
     from eie_compiler.graph_folder import write_graph_build
     from eie_compiler.lowering.compile import compile_network
     from eie_compiler.lowering.graph import compile_graph
-    from eie_compiler.lowering.strip_choice import choose_strips
-    from eie_compiler.lowering.strips import set_strips, uniform_strips
+    from eie_compiler.lowering.strips import uniform_strips
 
     from .console import show_build
     from .graph_builds import show_graph_build
@@ -63,10 +62,9 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
         if outputs == "all":
             raise click.UsageError("--outputs all needs a network that is a chain of layers, not a "
                                    "graph, whose outputs are in its file")
-        pixels = uniform_strips(read, int(strips)) if strips != "auto" else \
-            choose_strips(read, config, mapping=mapping)    # type: ignore[arg-type]
-        graph_build = compile_graph(set_strips(read, pixels), config,
-                                    mapping=mapping)    # type: ignore[arg-type]
+        graph_build = compile_graph(
+            read, config, mapping=mapping,    # type: ignore[arg-type]
+            strips=None if strips == "auto" else uniform_strips(read, int(strips)))
         if predict:
             graph_build = predict_cycles(graph_build, predict)
         write_graph_build(folder, graph_build)

@@ -24,8 +24,6 @@ from .graph_folder import read_any_build as read_any_build, write_graph_build as
 from .lowering.compile import compile_network as compile_network
 from .lowering.graph import compile_graph as compile_graph
 from .lowering.programs import compile_programs as compile_programs
-from .lowering.strip_choice import choose_strips as choose_strips
-from .lowering.strips import set_strips as set_strips
 from .model import Model as Model, ModelError as ModelError, ModelLayer as ModelLayer
 from .network import (
     CompressedNetwork as CompressedNetwork,

@@ -11,8 +11,6 @@ from eie_compiler.files.graph_file import write_graph
 from eie_compiler.frontends import read_model
 from eie_compiler.graph.graph import Graph
 from eie_compiler.lowering.graph import compile_graph
-from eie_compiler.lowering.strip_choice import choose_strips
-from eie_compiler.lowering.strips import set_strips
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 
@@ -40,7 +38,7 @@ def measure(folder: Path, images: NDArray[np.float32], labels: Labels, *, v_widt
         network = compress_graph(model, dict(samples), v_width=v_width)
     write_graph(folder / "network.npz", network)
     config = EIEConfig(v_width=v_width)
-    build = compile_graph(set_strips(network, choose_strips(network, config)), config)
+    build = compile_graph(network, config)
     golden = infer_graph(build, images, engine="golden", progress=_report("golden model"))
     run = infer_graph(build, images[:n_verilog], engine="verilator", progress=_report("Verilog"))
 

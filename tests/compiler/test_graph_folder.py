@@ -43,6 +43,14 @@ def test_a_build_is_read_as_it_was_written(folder):
             name: image.tolist() for name, image in expected.programs[path].images.items()}
 
 
+def test_strips_of_a_build_are_not_chosen_again(tmp_path):
+    graph = residual_network(TINY)
+    assert compile_graph(graph, TINY).programs["conv1"].patches.pixels > 2
+    write_graph_build(tmp_path, compile_graph(graph, TINY, strips={"conv2": 2}))
+    programs = read_any_build(tmp_path).programs
+    assert [programs[name].patches.pixels for name in ("conv1", "conv2")] == [1, 2]
+
+
 def test_builds_of_either_kind_replace_each_other(folder):
     (folder / "notes.txt").write_text("kept", encoding="utf-8")
     compile_small().save(folder)

@@ -13,8 +13,6 @@ from eie_compiler.frontends import FrontEndError
 from eie_compiler.graph.graph import Graph
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.lowering.graph import compile_graph
-from eie_compiler.lowering.strip_choice import choose_strips
-from eie_compiler.lowering.strips import set_strips
 from eie_compiler.model import Model
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
@@ -170,7 +168,7 @@ def measure(task: Task, *, cache: str | Path | None = None,
 
 
 def _run(task: Task, network: Graph, config: EIEConfig, cache: str | Path | None) -> Verilog:
-    build = compile_graph(set_strips(network, choose_strips(network, config)), config)
+    build = compile_graph(network, config)
     found = infer_graph(build, {name: values[:task.n_verilog]
                                 for name, values in task.inputs.items()},
                         engine="verilator", cache=cache)

@@ -1,5 +1,6 @@
 """Compilation of a graph: a program for each node of layers, and the report."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from eie_hdl.config import EIEConfig
@@ -10,12 +11,15 @@ from ..graph_build import GraphBuild
 from ..network import CompressedNetwork
 from .graph_report import describe_graph
 from .programs import compile_programs
+from .strip_choice import choose_strips
+from .strips import set_strips
 
 __all__ = ["compile_graph"]
 
 
 def compile_graph(graph: Graph, config: EIEConfig, *,
-                  mapping: Literal["balanced", "interleaved"] = "balanced") -> GraphBuild:
+                  mapping: Literal["balanced", "interleaved"] = "balanced",
+                  strips: Mapping[str, int] | None = None) -> GraphBuild:
     """Compile a compressed network that is a graph for a machine.
 
     Parameters
@@ -24,6 +28,10 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
         Compressed network, with formats.
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs, as for :func:`~.programs.compile_programs`.
+    strips : mapping of :class:`str` to :class:`int`, optional
+        Pixels of the strips of convolutions by path, as for :func:`~.strips.set_strips`; an empty
+        mapping makes none. Default: those that :func:`~.strip_choice.choose_strips` chooses for
+        the machine.
 
     Raises
     ------
@@ -34,14 +42,21 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if graph.fracs is None:
         raise CompileError("graph must be a compressed network, with fracs, not a model: compress "
                            "it first")
-    networks = {path: node.computation for path, node in graph.walk()
-                if isinstance(node.computation, CompressedNetwork)}
+    networks = _find_layers(graph)
     if not networks:
         raise CompileError("graph must have layers for the accelerator, but has none")
     for path, network in networks.items():
         if network.preprocessing is not None:
             raise CompileError(f"node {path!r}: layers must have no preprocessing, which is an "
                                "operation of a graph")
-    programs = compile_programs(networks, config, mapping=mapping)
+    if strips is None:
+        strips = choose_strips(graph, config, mapping=mapping)
+    graph = set_strips(graph, strips)
+    programs = compile_programs(_find_layers(graph), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
                       describe_graph(config, graph, mapping, programs))
+
+
+def _find_layers(graph: Graph) -> dict[str, CompressedNetwork]:
+    return {path: node.computation for path, node in graph.walk()
+            if isinstance(node.computation, CompressedNetwork)}

@@ -4,16 +4,15 @@ import json
 
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.graph_report import describe_graph
-from eie_compiler.lowering.strips import set_strips
 from eie_hdl.config import PRESETS
 from support.graphs import recurrent_network, residual_network
 
 TINY = PRESETS["tiny"]
 
 
-def nodes_of(graph):
-    build = compile_graph(graph, TINY)
-    report = describe_graph(TINY, graph, "balanced", build.programs)
+def nodes_of(graph, **strips):
+    build = compile_graph(graph, TINY, strips=strips)
+    report = describe_graph(TINY, build.graph, "balanced", build.programs)
     assert json.loads(json.dumps(report)) == build.report == report
     return {node["path"]: node for node in report["nodes"]}, report["total"]
 
@@ -35,7 +34,7 @@ def test_work_of_convolutions_is_counted_for_each_pixel():
 def test_work_of_strips_is_that_of_their_pixels():
     graph = residual_network(TINY)
     plain, total = nodes_of(graph)
-    nodes, of_strips = nodes_of(set_strips(graph, {"conv1": 4, "conv2": 2}))
+    nodes, of_strips = nodes_of(graph, conv1=4, conv2=2)
     assert nodes["conv1"]["operation"] == "convolution 3 × 3, 18 → 4, strips of 4"
     assert [nodes[name]["pixels"] for name in ("conv1", "conv2", "fc")] == [4, 2, 1]
     assert nodes["conv1"]["vectors"] == 6 * 2 and nodes["conv2"]["vectors"] == 3 * 2

@@ -10,7 +10,7 @@ from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.strip_choice import choose_strips, estimate_cycles
-from eie_compiler.lowering.strips import make_strips, set_strips, uniform_strips
+from eie_compiler.lowering.strips import make_strips, uniform_strips
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
@@ -77,10 +77,12 @@ def test_strips_need_no_further_load(spmat_depth, n_loads, expected):
     graph = graph_of(*(convolution((channels, 6, 12), [16], **SAME_SIZE)
                        for channels in (4, 16, 16)))
     config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=spmat_depth, ptr_depth=4096)
-    assert len(compile_graph(graph, config).loads) == n_loads
-    pixels = choose_strips(graph, config)
-    assert pixels == expected
-    assert len(compile_graph(set_strips(graph, pixels), config).loads) == n_loads
+    assert len(compile_graph(graph, config, strips={}).loads) == n_loads
+    assert choose_strips(graph, config) == expected
+    build = compile_graph(graph, config)
+    assert len(build.loads) == n_loads
+    assert {path: program.patches.pixels for path, program in build.programs.items()} == {
+        path: expected.get(path, 1) for path in build.programs}
 
 
 def test_strips_that_do_not_fit_alone_are_shorter():

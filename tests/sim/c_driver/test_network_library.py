@@ -12,7 +12,6 @@ from eie_compiler.graph.execution import Execution
 from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Multiply, Slice, Subtract
 from eie_compiler.lowering.graph import compile_graph
-from eie_compiler.lowering.strips import set_strips
 from eie_compiler.patches import Patches
 from eie_driver.c_steps import Steps
 from eie_hdl.config import EIEConfig
@@ -41,8 +40,8 @@ def draw(build, seed, width=11):
             for name, shape in build.graph.inputs.items()}
 
 
-def make(graph, folder):
-    build = compile_graph(graph, CONFIG)
+def make(graph, folder, **strips):
+    build = compile_graph(graph, CONFIG, strips=strips)
     n_words = Steps(build.graph, build.programs, "model").arena_words
     return build, CNetwork(compile_network_library(build, folder), build, n_words)
 
@@ -90,9 +89,9 @@ def test_strips_have_the_results_of_single_pixels(tmp_path):
     graph = Graph({"image": patches.shape}, (Node("conv", layers(
         np.random.default_rng(1), [patches.n_inputs, 4, 3], 8, 8, patches=patches), ("image",)),),
         ("conv",), {"image": 8, "conv": 8})
-    build, network = make(set_strips(graph, {"conv": 2}), tmp_path)
+    build, network = make(graph, tmp_path, conv=2)
     tensors = draw(build, 1)
-    computed, _ = expected(compile_graph(graph, CONFIG), tensors)
+    computed, _ = expected(compile_graph(graph, CONFIG, strips={}), tensors)
     status, outputs = network.run(tensors)
     assert status == OK
     assert outputs["conv"].tolist() == computed["conv"][0].tolist()
