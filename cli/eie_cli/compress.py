@@ -25,7 +25,13 @@ from .options import (
     renamed_option,
     task_option,
 )
-from .training_options import Learning, learning_options, show_stages, training_session
+from .training_options import (
+    Learning,
+    find_teacher,
+    learning_options,
+    show_stages,
+    training_session,
+)
 from .verdict import conclude, warn, warn_of_labels, warn_of_outputs, warn_of_precision
 
 if TYPE_CHECKING:
@@ -220,12 +226,13 @@ def _retrain(path: Path, model: "Model", options: dict[str, Any],
     from eie_compiler.training.retrain import compress_with_retraining
 
     data = read_data(data_file, validation=learning.validation, seed=learning.seed)
+    teacher = find_teacher(learning, data)
     with training_session(learning, path) as session:
         network, stages, samples = compress_with_retraining(
             model, data, **options, steps=steps, epochs=learning.epochs, rate=learning.rate,
             decay=learning.decay, dropout=learning.dropout, batch=learning.batch,
-            seed=learning.seed, threads=learning.threads, resume=learning.resume,
-            **session._asdict())
+            seed=learning.seed, threads=learning.threads, teacher=teacher,
+            resume=learning.resume, **session._asdict())
         write_network(path, network)
         return _Result(network, samples, data, stages)
 

@@ -8,7 +8,13 @@ from eie_hdl.config import EIEConfig
 
 from .console import working
 from .options import FILE, OUTPUT_FILE, accept_loss_option, command, numbers
-from .training_options import Learning, learning_options, show_stages, training_session
+from .training_options import (
+    Learning,
+    find_teacher,
+    learning_options,
+    show_stages,
+    training_session,
+)
 from .verdict import conclude, conclude_untrained, warn_of_labels, warn_of_outputs
 
 __all__ = ["train_command"]
@@ -54,9 +60,11 @@ def train_command(data: Path, layers: tuple[int, ...], output: Path, dsd: float 
     how = {"rate": learning.rate, "decay": learning.decay, "dropout": learning.dropout}
     stages = (dense_stages(learning.epochs, **how) if dsd is None
               else dsd_stages(learning.epochs, dsd, len(layers) + 1, **how))
+    teacher = find_teacher(learning, loaded)
     with training_session(learning, output) as session:
         records = train(module, loaded, stages, seed=learning.seed, batch=learning.batch,
-                        threads=learning.threads, resume=learning.resume, **session._asdict())
+                        threads=learning.threads, teacher=teacher, resume=learning.resume,
+                        **session._asdict())
         model = module.to_model()
         write_weights(output, model)
     show_stages(str(output), loaded.classifies, records)

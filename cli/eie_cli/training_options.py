@@ -3,15 +3,20 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from .console import make_table, print_table
-from .options import OUTPUT_FILE
+from .console import make_table, print_table, working
+from .options import FILE, OUTPUT_FILE
 from .progress import progress_bar
 
-__all__ = ["Learning", "Session", "learning_options", "show_stages", "training_session"]
+if TYPE_CHECKING:
+    from eie_compiler.training.data import Data
+    from eie_compiler.training.teacher import Teacher
+
+__all__ = ["Learning", "Session", "find_teacher", "learning_options", "show_stages",
+           "training_session"]
 
 
 class Learning(NamedTuple):
@@ -25,6 +30,9 @@ class Learning(NamedTuple):
     seed: int
     validation: float
     threads: int
+    teacher: Path | None
+    teacher_temperature: float | None
+    teacher_weight: float | None
     resume: bool
     log: Path | None
 
@@ -49,6 +57,15 @@ _OPTIONS = [
                  help="Share of the training data that is held out to choose options by."),
     click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True,
                  help="Number of PyTorch threads; changing it may alter low-order bits."),
+    click.option("--teacher", type=FILE, metavar="MODEL",
+                 help="Trained model of the same task, a file that `eie compress` reads, whose "
+                      "scores for the training data are learnt besides the labels.  [default: "
+                      "labels only]"),
+    click.option("--teacher-temperature", type=float, metavar="T",
+                 help="Divisor of the scores of both before the softmax.  [default: 4]"),
+    click.option("--teacher-weight", type=float, metavar="W",
+                 help="Weight of the teacher in the loss, 0 to 1; that of the labels is 1 - W.  "
+                      "[default: 0.9]"),
     click.option("--resume", is_flag=True,
                  help="Continue a stopped run of the same options."),
     click.option("--log", type=OUTPUT_FILE, metavar="FILE",
@@ -68,6 +85,21 @@ def learning_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         with_learning = option(with_learning)
     return with_learning
+
+
+def find_teacher(learning: Learning, data: "Data") -> "Teacher | None":
+    """Read the teacher, if one is given, and compute its scores for the training data."""
+    from eie_compiler.training.teacher import read_teacher
+
+    options = {name: value for name, value in (("temperature", learning.teacher_temperature),
+                                               ("weight", learning.teacher_weight))
+               if value is not None}
+    if learning.teacher is None:
+        if options:
+            raise click.UsageError(f"--teacher-{next(iter(options))} needs --teacher")
+        return None
+    with working("computing the teacher's scores"):
+        return read_teacher(learning.teacher, data, **options)
 
 
 class Session(NamedTuple):

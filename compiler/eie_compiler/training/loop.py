@@ -19,6 +19,7 @@ from .checkpoint import Progress, read_checkpoint, write_checkpoint
 from .data import Data, Part
 from .errors import TrainingError
 from .module import FreeWeight, SharedWeight, Trainable
+from .teacher import Teacher, class_scores
 
 __all__ = ["Stage", "error_rate", "train"]
 
@@ -64,7 +65,8 @@ class Stage:
 
 
 def train(module: Trainable, data: Data, stages: Sequence[Stage], *, seed: int = 0,
-          batch: int = 100, threads: int = 1, checkpoint: Path | None = None, resume: bool = False,
+          batch: int = 100, threads: int = 1, teacher: Teacher | None = None,
+          checkpoint: Path | None = None, resume: bool = False,
           on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
           progress: Callable[[str, int, int], None] = lambda step, done, total: None
           ) -> list[dict[str, Any]]:
@@ -81,6 +83,8 @@ def train(module: Trainable, data: Data, stages: Sequence[Stage], *, seed: int =
     threads : :class:`int`
         PyTorch threads; changing this may alter low-order bits. With the same seed and number of
         threads, results are bit-identical on processors of the same kind.
+    teacher : :class:`~.teacher.Teacher`, optional
+        Scores for the training data that are learnt besides the labels, in all stages.
     checkpoint : :class:`~pathlib.Path`, optional
         File written after each epoch.
     resume : :class:`bool`
@@ -104,7 +108,9 @@ def train(module: Trainable, data: Data, stages: Sequence[Stage], *, seed: int =
         another run.
     """
     _check(module, data)
-    plan = _plan(module, data, stages, seed, batch, threads)
+    if teacher is not None:
+        teacher.check(module.n_outputs, data)
+    plan = _plan(module, data, stages, seed, batch, threads, teacher)
     done, state = Progress(), None
     n_done, n_epochs = 0, sum(stage.epochs for stage in stages)
 
@@ -128,7 +134,8 @@ def train(module: Trainable, data: Data, stages: Sequence[Stage], *, seed: int =
                 record = {"stage": stage.name, "epoch": epoch, "epochs": stage.epochs}
                 if epoch:
                     generator = _generator(seed, number, epoch)
-                    record |= _epoch(module, data, stage, optimiser, batch, epoch, generator)
+                    record |= _epoch(module, data, stage, optimiser, batch, epoch, generator,
+                                     teacher)
                 record["validation"] = error_rate(module, data.validation)
                 if epoch == stage.epochs:
                     record["test"] = error_rate(module, data.test)
@@ -152,12 +159,13 @@ def error_rate(module: Trainable, part: Part) -> float | None:
         scores = torch.cat([module(inputs) for inputs
                             in torch.from_numpy(part.inputs).split(_EVALUATION_BATCH)])
     if part.targets.ndim == 1:
-        return float((_class_scores(scores).numpy().argmax(axis=1) != part.targets).mean())
+        return float((class_scores(scores).numpy().argmax(axis=1) != part.targets).mean())
     return float(((scores.numpy() - part.targets) ** 2).mean())
 
 
 def _epoch(module: Trainable, data: Data, stage: Stage, optimiser: torch.optim.Optimizer,
-           batch: int, epoch: int, generator: torch.Generator) -> dict[str, Any]:
+           batch: int, epoch: int, generator: torch.Generator, teacher: Teacher | None
+           ) -> dict[str, Any]:
     inputs, targets = map(torch.from_numpy, (data.train.inputs, data.train.targets))
     dropout = [0.0, *(stage.dropout * density ** 0.5 for density in module.densities[1:])]
     batches = torch.randperm(len(inputs), generator=generator).split(batch)
@@ -169,7 +177,10 @@ def _epoch(module: Trainable, data: Data, stage: Stage, optimiser: torch.optim.O
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.zero_grad()
-        loss = _loss(module(inputs[chosen], dropout, generator), targets[chosen])
+        scores = module(inputs[chosen], dropout, generator)
+        loss = _loss(scores, targets[chosen])
+        if teacher is not None:
+            loss = teacher.mix(loss, class_scores(scores), chosen)
         loss.backward()
         optimiser.step()
         total += loss.item() * len(chosen)
@@ -181,13 +192,8 @@ def _epoch(module: Trainable, data: Data, stage: Stage, optimiser: torch.optim.O
 
 def _loss(scores: Tensor, targets: Tensor) -> Tensor:
     if targets.dim() == 1:
-        return functional.cross_entropy(_class_scores(scores), targets)
+        return functional.cross_entropy(class_scores(scores), targets)
     return functional.mse_loss(scores, targets)
-
-
-def _class_scores(scores: Tensor) -> Tensor:
-    """Scores of each class. A single output is that of class 1, beside 0 of class 0."""
-    return scores if scores.shape[1] > 1 else functional.pad(scores, (1, 0))
 
 
 def _optimiser(module: Trainable, stage: Stage, state: dict[int, dict[str, Tensor]] | None
@@ -236,13 +242,13 @@ def _check(module: Trainable, data: Data) -> None:
 
 
 def _plan(module: Trainable, data: Data, stages: Sequence[Stage], seed: int, batch: int,
-          threads: int) -> str:
+          threads: int, teacher: Teacher | None) -> str:
     """Inputs that determine the result of a run, with checksums of weights and data."""
     arrays = [*(tensor.numpy() for tensor in module.state_dict().values()),
               data.train.inputs, data.train.targets]
     return json.dumps({
         "seed": seed, "batch": batch, "threads": threads, "torch": torch.__version__,
         "checksums": [zlib.crc32(array.tobytes()) for array in arrays],
-        "layers": module.structure,
+        "layers": module.structure, "teacher": teacher and teacher.identity,
         "stages": [{**dataclasses.asdict(stage), "change": repr(stage.change)}
                    for stage in stages]})

@@ -18,6 +18,7 @@ from .errors import TrainingError
 from .loop import train
 from .module import Module
 from .recipes import pruning_stages, sharing_stage
+from .teacher import Teacher
 from .torch_module import TorchModule
 
 __all__ = ["N_SAMPLES", "Retrained", "compress_module", "compress_with_retraining"]
@@ -52,7 +53,7 @@ def compress_with_retraining(
         nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
         steps: int = 4, epochs: int = 20, rate: float = 1e-3, decay: float = 1e-2,
         dropout: float = 0.0, batch: int = 128, seed: int = 0, threads: int = 1,
-        checkpoint: Path | None = None, resume: bool = False,
+        teacher: Teacher | None = None, checkpoint: Path | None = None, resume: bool = False,
         on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
         progress: Callable[[str, int, int], None] = lambda step, done, total: None
         ) -> Retrained:
@@ -77,7 +78,7 @@ def compress_with_retraining(
         Epochs of training in each step of pruning, and of the shared weights.
     rate, decay, dropout : :class:`float`
         As for :class:`~.loop.Stage`.
-    batch, seed, threads, checkpoint, resume, on_epoch, progress
+    batch, seed, threads, teacher, checkpoint, resume, on_epoch, progress
         As for :func:`~.loop.train`.
 
     Raises
@@ -99,7 +100,8 @@ def compress_with_retraining(
               sharing_stage(epochs, v_width=v_width, kmeans_init=kmeans_init, rate=rate)]
     module = Module.from_model(model)
     records = train(module, data, stages, seed=seed, batch=batch, threads=threads,
-                    checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
+                    teacher=teacher, checkpoint=checkpoint, resume=resume, on_epoch=on_epoch,
+                    progress=progress)
     # The module is pruned and shared already: compression keeps its weights exactly.
     network = compress(module.to_model(), v_width=v_width, kmeans_init=kmeans_init,
                        act_width=act_width, codebook_width=codebook_width, calibration=samples,
@@ -112,7 +114,7 @@ def compress_module(
         density: float | Mapping[str, float] = 1.0, v_width: int = 4, kmeans_init: str = "exact",
         steps: int = 4, epochs: int = 5, rate: float = 1e-3, sharing_rate: float | None = None,
         decay: float = 1e-2, batch: int = 128, seed: int = 0, threads: int = 1,
-        checkpoint: Path | None = None, resume: bool = False,
+        teacher: Teacher | None = None, checkpoint: Path | None = None, resume: bool = False,
         on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
         progress: Callable[[str, int, int], None] = lambda step, done, total: None
         ) -> list[dict[str, Any]]:
@@ -142,8 +144,8 @@ def compress_module(
     sharing_rate : :class:`float`, optional
         Learning rate of the shared values, by default a tenth of `rate`. Small networks need a
         higher one, as k-means moves their few weights far.
-    steps, epochs, rate, decay, batch, seed, threads, checkpoint, resume, on_epoch, progress
-        As for :func:`compress_with_retraining`.
+    steps, epochs, rate, decay, batch, seed, threads, teacher, checkpoint, resume
+        As for :func:`compress_with_retraining`, as are `on_epoch` and `progress`.
 
     Returns
     -------
@@ -175,6 +177,7 @@ def compress_module(
     fold_batch_norms(module, shape)
     wrapped = TorchModule(module, shape)
     records = train(wrapped, data, stages, seed=seed, batch=batch, threads=threads,
-                    checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, progress=progress)
+                    teacher=teacher, checkpoint=checkpoint, resume=resume, on_epoch=on_epoch,
+                    progress=progress)
     wrapped.release()
     return records
