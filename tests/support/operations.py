@@ -1,8 +1,44 @@
-"""Exact numbers of operations, for tests."""
+"""An operation of each kind, and their exact numbers, for tests."""
 
 from fractions import Fraction
 
 import numpy as np
+
+from eie_compiler.graph.operations import (
+    Add,
+    Affine,
+    AveragePool,
+    Clip,
+    Concat,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Maximum,
+    MaxPool,
+    Mean,
+    Multiply,
+    Pad,
+    Reshape,
+    Sigmoid,
+    Sign,
+    Slice,
+    Subtract,
+    Tanh,
+    Transpose,
+)
+
+IMAGE = (3, 4, 4)
+
+#: An operation of each kind, and the shapes of its operands.
+CASES = [
+    (Add(), [IMAGE, IMAGE]), (Affine(np.array([[[1.5]], [[-0.3]], [[2.0]]]), 0.25), [IMAGE]),
+    (AveragePool((3, 3), (1, 1), (1, 1, 1, 1)), [IMAGE]), (Clip(-0.3, 2.0), [IMAGE]),
+    (Concat(0), [IMAGE, (1, 4, 4)]), (HardSigmoid(0.2, 0.5), [IMAGE]), (HardSwish(), [IMAGE]),
+    (LeakyRelu(0.1), [IMAGE]), (MaxPool((2, 2), (2, 2)), [IMAGE]), (Maximum(), [IMAGE, (4, 4)]),
+    (Mean((1, 2)), [IMAGE]), (Multiply(), [IMAGE, (3, 1, 1)]), (Pad((0, 1, 1), (0, 1, 0)), [IMAGE]),
+    (Reshape((6, 8)), [IMAGE]), (Sigmoid(), [IMAGE]), (Sign(), [IMAGE]),
+    (Slice(2, 1, 4, 2), [IMAGE]), (Subtract(), [IMAGE, IMAGE]), (Tanh(), [IMAGE]),
+    (Transpose((2, 0, 1)), [IMAGE])]
 
 #: Round fractions to the nearest integers, halves up.
 to_words = np.vectorize(lambda number: (number + Fraction(1, 2)).__floor__(), otypes=[object])

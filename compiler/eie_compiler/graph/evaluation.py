@@ -18,8 +18,8 @@ Array = NDArray[Any]
 
 
 def evaluate(graph: Graph, tensors: Mapping[str, Array],
-             compute: Callable[[str, Graph, Node, list[Array]], Array], *, prefix: str = ""
-             ) -> dict[str, Array]:
+             compute: Callable[[str, Graph, Node, list[Array]], Array], *, prefix: str = "",
+             library: Any = np) -> dict[str, Array]:
     """Compute all nodes of a graph.
 
     Parameters
@@ -30,6 +30,8 @@ def evaluate(graph: Graph, tensors: Mapping[str, Array],
         Computes a node that is not a scan: path of the node, and the graph that it belongs to.
     prefix : :class:`str`
         Path of the graph.
+    library : module
+        Library of the arrays, with ``zeros`` and ``stack`` of NumPy, such as PyTorch.
 
     Returns
     -------
@@ -40,26 +42,28 @@ def evaluate(graph: Graph, tensors: Mapping[str, Array],
     for node in graph.nodes:
         operands = [values[name] for name in node.inputs]
         path = prefix + node.name
-        values[node.name] = _scan(path, node.computation, operands, compute) \
+        values[node.name] = _scan(path, node.computation, operands, compute, library) \
             if isinstance(node.computation, Scan) else compute(path, graph, node, operands)
     return values
 
 
 def _scan(path: str, scan: Scan, operands: list[Array],
-          compute: Callable[[str, Graph, Node, list[Array]], Array]) -> Array:
+          compute: Callable[[str, Graph, Node, list[Array]], Array], library: Any) -> Array:
     sequence, *initial = operands
     body = scan.body
     element, *states = body.inputs
     values = dict(zip(states, initial or (
-        np.zeros((len(sequence), *body.inputs[state]), sequence.dtype) for state in states)))
+        library.zeros((len(sequence), *body.inputs[state]), dtype=sequence.dtype)
+        for state in states)))
     results: list[Array] = []
     steps = range(sequence.shape[1])
     for step in reversed(steps) if scan.reverse else steps:
         computed = evaluate(body, {element: sequence[:, step], **values}, compute,
-                            prefix=f"{path}/")
+                            prefix=f"{path}/", library=library)
         values = {state: computed[source] for state, source in scan.states}
         results.append(computed[body.outputs[0]])
-    return np.stack(results[::-1] if scan.reverse else results, axis=1)
+    stacked: Array = library.stack(results[::-1] if scan.reverse else results, 1)
+    return stacked
 
 
 def apply_layers(patches: Patches | None, tensor: Array, run: Callable[[Array], Array]) -> Array:

@@ -12,7 +12,7 @@ from ..model import Model, ModelLayer
 from ..preprocessing import Preprocessing
 from .errors import TrainingError
 
-__all__ = ["FreeWeight", "Module", "SharedWeight", "Trainable"]
+__all__ = ["FreeWeight", "Module", "SharedWeight", "Trainable", "dense_matrix"]
 
 #: Most weights of a new network, which take 3 GB while they learn; VGG-16 has 124 million in its
 #: fully connected layers.
@@ -163,7 +163,7 @@ class Module(Trainable):
         if model.patches is not None:
             raise TrainingError("model to retrain must have fully connected layers only, not a "
                                 "convolution: compress it without retraining, or choose layers")
-        matrices = [_dense(layer) for layer in model.layers]
+        matrices = [dense_matrix(layer) for layer in model.layers]
         return cls([layer.name for layer in model.layers], [layer.relu for layer in model.layers],
                    [FreeWeight(matrix, matrix != 0) for matrix in matrices],
                    [torch.tensor(layer.bias, dtype=torch.float32) for layer in model.layers],
@@ -258,7 +258,8 @@ class Module(Trainable):
         return x
 
 
-def _dense(layer: ModelLayer) -> Tensor:
+def dense_matrix(layer: ModelLayer) -> Tensor:
+    """Convert the weights of a layer to a dense matrix of float32."""
     weight = layer.weight
     return torch.tensor(weight if isinstance(weight, np.ndarray) else weight.toarray(),
                         dtype=torch.float32)

@@ -1,0 +1,170 @@
+"""Operations of graphs in PyTorch, with gradients."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..graph.operation import Operation
+from ..graph.operations import (
+    Add,
+    Affine,
+    AveragePool,
+    Clip,
+    Concat,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Maximum,
+    MaxPool,
+    Mean,
+    Multiply,
+    Pad,
+    Reshape,
+    Sigmoid,
+    Sign,
+    Slice,
+    Subtract,
+    Tanh,
+    Transpose,
+)
+from ..graph.operations.fields import expand
+
+__all__ = ["TORCH_OPERATIONS", "TorchOperation"]
+
+#: Function of operands (batch, ...) that computes the real numbers of an operation.
+TorchOperation = Callable[..., Tensor]
+
+
+def _pair(compute: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any], TorchOperation]:
+    """Make an operation on two tensors that are broadcast together, without the batch axis."""
+    def apply(one: Tensor, other: Tensor) -> Tensor:
+        rank = max(one.dim(), other.dim()) - 1
+        return compute(expand(one, rank), expand(other, rank))
+    return lambda operation: apply
+
+
+def _each(compute: Callable[[Tensor], Tensor]) -> Callable[[Any], TorchOperation]:
+    """Make an operation without fields on each element."""
+    return lambda operation: compute
+
+
+class _Sign(torch.autograd.Function):
+    """Sign, whose gradient is that of the operand limited to -1 to 1 (Courbariaux et al., 2016)."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x.sign()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        x, = context.saved_tensors
+        return gradient * (x.abs() <= 1)
+
+
+def _affine(operation: Affine) -> TorchOperation:
+    scale, shift = map(torch.as_tensor, (operation.scale, operation.shift))
+    rank = max(scale.dim(), shift.dim())
+    return lambda x: expand(x, max(x.dim() - 1, rank)) * scale.to(x) + shift.to(x)
+
+
+def _leaky_relu(operation: LeakyRelu) -> TorchOperation:
+    slope = torch.as_tensor(operation.slope)
+    return lambda x: torch.where(x < 0, x * slope.to(x), x)
+
+
+def _clip(operation: Clip) -> TorchOperation:
+    if (operation.low, operation.high) == (0, float("inf")):
+        return functional.relu    # whose gradient at 0 is 0, as of layers
+    low, high = (torch.tensor(limit, dtype=torch.float64)
+                 for limit in (operation.low, operation.high))
+    return lambda x: x.clamp(low.to(x), high.to(x))
+
+
+def _hard_sigmoid(operation: HardSigmoid) -> TorchOperation:
+    return lambda x: (x * operation.alpha + operation.beta).clamp(0, 1)
+
+
+def _reshape(operation: Reshape) -> TorchOperation:
+    return lambda x: x.reshape(len(x), *operation.to)
+
+
+def _transpose(operation: Transpose) -> TorchOperation:
+    return lambda x: x.permute(0, *(axis + 1 for axis in operation.order))
+
+
+def _slice(operation: Slice) -> TorchOperation:
+    place = (slice(None),) * (operation.axis + 1)
+    return lambda x: x[*place, operation.start:operation.stop:operation.step]
+
+
+def _pad(operation: Pad) -> TorchOperation:
+    # From the last axis to the first.
+    sides = [n for pair in zip(operation.before[::-1], operation.after[::-1]) for n in pair]
+    return lambda x: functional.pad(x, sides)
+
+
+def _concat(operation: Concat) -> TorchOperation:
+    return lambda *tensors: torch.cat(tensors, operation.axis + 1)
+
+
+def _sides(padding: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Padding in the order of PyTorch: left, right, top, bottom."""
+    top, left, bottom, right = padding
+    return left, right, top, bottom
+
+
+def _max_pool(operation: MaxPool) -> TorchOperation:
+    def apply(x: Tensor) -> Tensor:
+        if any(operation.padding):
+            x = functional.pad(x, _sides(operation.padding), value=-float("inf"))
+        return functional.max_pool2d(x, operation.kernel, operation.stride)
+    return apply
+
+
+def _average_pool(operation: AveragePool) -> TorchOperation:
+    sides = _sides(operation.padding)
+
+    def add(x: Tensor) -> Tensor:
+        return functional.avg_pool2d(x, operation.kernel, operation.stride, divisor_override=1)
+
+    def apply(x: Tensor) -> Tensor:
+        counted = functional.pad(torch.ones_like(x[:1, :1]), sides,
+                                 value=float(operation.count_padding))
+        for axis, few in zip((2, 3), operation.uncounted):
+            counted.narrow(axis, counted.shape[axis] - few, few).zero_()
+        return add(functional.pad(x, sides)) / add(counted)
+    return apply
+
+
+def _mean(operation: Mean) -> TorchOperation:
+    return lambda x: x.mean([axis + 1 for axis in operation.axes], keepdim=operation.keep)
+
+
+#: Class of each operation -> function that makes it in PyTorch. It computes the real numbers of the
+#: operation; constants stay as they are.
+TORCH_OPERATIONS: dict[type[Operation], Callable[[Any], TorchOperation]] = {
+    Add: _pair(torch.add),
+    Affine: _affine,
+    AveragePool: _average_pool,
+    Clip: _clip,
+    Concat: _concat,
+    HardSigmoid: _hard_sigmoid,
+    HardSwish: _each(lambda x: x * (x + 3).clamp(0, 6) / 6),
+    LeakyRelu: _leaky_relu,
+    MaxPool: _max_pool,
+    Maximum: _pair(torch.maximum),
+    Mean: _mean,
+    Multiply: _pair(torch.mul),
+    Pad: _pad,
+    Reshape: _reshape,
+    Sigmoid: _each(torch.sigmoid),
+    Sign: _each(_Sign.apply),
+    Slice: _slice,
+    Subtract: _pair(torch.sub),
+    Tanh: _each(torch.tanh),
+    Transpose: _transpose,
+}
