@@ -43,7 +43,7 @@ COVERED = {
     **{f"eie_compiler.frontends.onnx_{name}": (
         "compiler/frontends/test_onnx_network.py", "reads a part of the networks of that file")
        for name in ("arrangement", "batch", "elementwise", "folding", "pooling",
-                    "recurrent", "resampling", "shapes", "site", "tail", "values")},
+                    "recurrent", "resampling", "roots", "shapes", "site", "tail", "values")},
     "eie_compiler.frontends.pytorch_graph": (
         "compiler/frontends/test_pytorch.py", "needs the modules of that file"),
     "eie_compiler.files.stored_network": (

@@ -159,6 +159,33 @@ static inline int64_t eie_maximum(int64_t one, int64_t other, const int *frac, i
     return left > right ? left : right;
 }
 
+/* Root of a number from 0 to below 2^62, rounded down. */
+static inline int64_t eie_floor_root(int64_t square)
+{
+    int64_t root = 0;
+    for (int64_t bit = (int64_t)1 << 30; bit > 0; bit >>= 1)
+        if ((root + bit) * (root + bit) <= square)
+            root += bit;
+    return root;
+}
+
+static inline int64_t eie_magnitude(int64_t one, int64_t other, const int *frac, int to)
+{
+    /* The root is needed to half a step of the result: that of the squares in quarters of its
+     * square. What is below, and below all bits of the other square, does not change how it
+     * rounds. */
+    const int least = frac[0] < frac[1] ? frac[0] : frac[1];
+    const int finest = least > to + 1 ? least : to + 1, drop = finest - to - 1;
+    const int64_t squares[2] = {one * one, other * other};
+    int64_t sum = 0;
+    for (unsigned operand = 0; operand < 2; operand++) {
+        const int shift = finest - frac[operand];
+        sum += shift >= 0 ? eie_shift_left(squares[operand], 2 * shift)
+                          : eie_shift_right(squares[operand], shift > -32 ? -2 * shift : 63);
+    }
+    return (eie_floor_root(eie_shift_right(sum, drop < 32 ? 2 * drop : 63)) + 1) / 2;
+}
+
 /* Product with a constant, and sum, for one format of the operand and one of the result. */
 struct eie_scaling {
     int32_t multiplier;

@@ -14,6 +14,7 @@ from eie_compiler.graph.operations import (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Magnitude,
     Maximum,
     MaxPool,
     Mean,
@@ -93,7 +94,8 @@ def every_operation(seed=1, *, reverse=True):
         ("hard", HardSigmoid(0.2, 0.5), "out", 12),
         ("sign", Sign(), "out", 3),
         ("greater", Maximum(), "swish hard", 10),
-        ("last", Subtract(), "greater sign", 13)])
+        ("less", Subtract(), "greater sign", 12),
+        ("last", Magnitude(), "less hard", 12)])
 
 
 def nested_scans(seed=2):

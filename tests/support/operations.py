@@ -13,6 +13,7 @@ from eie_compiler.graph.operations import (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Magnitude,
     Maximum,
     MaxPool,
     Mean,
@@ -34,7 +35,8 @@ CASES = [
     (Add(), [IMAGE, IMAGE]), (Affine(np.array([[[1.5]], [[-0.3]], [[2.0]]]), 0.25), [IMAGE]),
     (AveragePool((3, 3), (1, 1), (1, 1, 1, 1)), [IMAGE]), (Clip(-0.3, 2.0), [IMAGE]),
     (Concat(0), [IMAGE, (1, 4, 4)]), (HardSigmoid(0.2, 0.5), [IMAGE]), (HardSwish(), [IMAGE]),
-    (LeakyRelu(0.1), [IMAGE]), (MaxPool((2, 2), (2, 2)), [IMAGE]), (Maximum(), [IMAGE, (4, 4)]),
+    (LeakyRelu(0.1), [IMAGE]), (Magnitude(), [IMAGE, IMAGE]),
+    (MaxPool((2, 2), (2, 2)), [IMAGE]), (Maximum(), [IMAGE, (4, 4)]),
     (Mean((1, 2)), [IMAGE]), (Multiply(), [IMAGE, (3, 1, 1)]), (Pad((0, 1, 1), (0, 1, 0)), [IMAGE]),
     (Reshape((6, 8)), [IMAGE]), (Sigmoid(), [IMAGE]), (Sign(), [IMAGE]),
     (Slice(2, 1, 4, 2), [IMAGE]), (Subtract(), [IMAGE, IMAGE]), (Tanh(), [IMAGE]),
@@ -49,6 +51,13 @@ def exactly(compute, *tensors, fracs, frac):
     numbers = [np.vectorize(Fraction, otypes=[object])(tensor) / Fraction(2) ** one
                for tensor, one in zip(tensors, fracs)]
     return to_words(np.vectorize(compute, otypes=[object])(*numbers) * Fraction(2) ** frac)
+
+
+def highest_frac(operation, fracs):
+    """Most fraction bits of a result of an operation on two tensors."""
+    if operation is Multiply:
+        return sum(fracs) + 15
+    return min(fracs) + (6 if operation is Magnitude else 20)
 
 
 def random_words(rng, shape, width):

@@ -12,6 +12,7 @@ from eie_compiler.graph.operations import (
     Affine,
     Clip,
     Concat,
+    Magnitude,
     Maximum,
     MaxPool,
     Mean,
@@ -42,7 +43,7 @@ def random_graph(seed, n_nodes=20):
         recent = list(graph.shapes)[-6:]
         operands = [rng.choice(recent)]
         operation = _draw(rng, graph.shapes[operands[0]])
-        if isinstance(operation, (Add, Maximum, Multiply, Subtract, Concat)):
+        if isinstance(operation, (Add, Magnitude, Maximum, Multiply, Subtract, Concat)):
             operands += rng.choices(recent, k=1 if not isinstance(operation, Concat)
                                     else rng.randrange(3))
         name = f"n{len(nodes)}"
@@ -65,7 +66,7 @@ def _draw(rng, shape):
     rows = rng.choice([size for size in range(1, math.prod(shape) + 1)
                        if math.prod(shape) % size == 0])
     return rng.choice([
-        Add(), Maximum(), Multiply(), Subtract(), Add(), Multiply(), Concat(axis), Tanh(),
+        Add(), Maximum(), Multiply(), Subtract(), Magnitude(), Multiply(), Concat(axis), Tanh(),
         Clip(-1.0, rng.choice([2.0, math.inf])), Affine(0.7, 0.1), Mean((axis,), True),
         Transpose(tuple(order)), Reshape((rows, math.prod(shape) // rows)),
         Slice(axis, start, rng.randrange(start, shape[axis]) + 1, rng.choice([1, 1, 2])),

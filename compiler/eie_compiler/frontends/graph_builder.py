@@ -58,6 +58,10 @@ class GraphBuilder:
             self._kept.add(name)
         return name
 
+    def node(self, name: str) -> Node | None:
+        """Get a node; None for an input."""
+        return self._nodes.get(name)
+
     def add_layer(self, name: str, weight: object, bias: object, operand: str,
                   patches: Patches | None = None, *, relu: bool = False) -> str:
         """Add a layer of a matrix (n_out, n_in) on vectors, or on the pixels of `patches`."""

@@ -22,6 +22,7 @@ from .onnx_pooling import POOLING
 from .onnx_problems import check_operations
 from .onnx_recurrent import RECURRENT
 from .onnx_resampling import RESAMPLING
+from .onnx_roots import ROOTS
 from .onnx_shapes import SHAPES
 from .onnx_site import Site
 from .onnx_steps import STEPS
@@ -32,7 +33,7 @@ from .output_names import name_outputs
 __all__ = ["SUPPORTED", "read_network"]
 
 _HANDLERS: dict[str, Callable[[Site], Any]] = {**ARRANGEMENTS, **ELEMENTWISE, **POOLING,
-                                               **RECURRENT, **RESAMPLING, **SHAPES}
+                                               **RECURRENT, **RESAMPLING, **ROOTS, **SHAPES}
 
 #: Operations on computed tensors.
 SUPPORTED = {*STEPS, *_HANDLERS}

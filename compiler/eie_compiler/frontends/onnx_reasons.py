@@ -18,7 +18,7 @@ REASONS = {
     "ConvTranspose": ("", "replace it by Resize with mode nearest, and Conv"),
     "(Global)?LpPool|MaxRoiPool": ("", "the pools that are run are of maxima and means"),
     "Tile|GridSample|AffineGrid": ("", "enlarge the images on the host"),
-    r"(.*\.)?(\w+Normalization|LRN|Normalizer)|ReduceL[12]": (
+    r"(.*\.)?(\w+Normalization|LRN|Normalizer)|ReduceL1": (
         "", "its scale depends on the input, unlike that of BatchNormalization"),
     r"ai\.onnx\.ml\.TreeEnsemble\w*": ("", "trees have no matrices: fit a perceptron"),
     r"ai\.onnx\.ml\.SVM\w+": ("", "only SVMRegressor is run: fit LinearSVC, which has a score for "

@@ -17,6 +17,7 @@ from ..graph.operations import (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Magnitude,
     Maximum,
     MaxPool,
     Mean,
@@ -88,6 +89,11 @@ def _hard_sigmoid(operation: HardSigmoid) -> TorchOperation:
     return lambda x: (x * operation.alpha + operation.beta).clamp(0, 1)
 
 
+def _magnitude(one: Tensor, other: Tensor) -> Tensor:
+    # The root has no gradient at 0; it is 0 there.
+    return (one * one + other * other).clamp_min(1e-30).sqrt()
+
+
 def _reshape(operation: Reshape) -> TorchOperation:
     return lambda x: x.reshape(len(x), *operation.to)
 
@@ -155,6 +161,7 @@ TORCH_OPERATIONS: dict[type[Operation], Callable[[Any], TorchOperation]] = {
     HardSigmoid: _hard_sigmoid,
     HardSwish: _each(lambda x: x * (x + 3).clamp(0, 6) / 6),
     LeakyRelu: _leaky_relu,
+    Magnitude: _pair(_magnitude),
     MaxPool: _max_pool,
     Maximum: _pair(torch.maximum),
     Mean: _mean,

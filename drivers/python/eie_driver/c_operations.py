@@ -18,6 +18,7 @@ from eie_compiler.graph.operations import (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Magnitude,
     Maximum,
     MaxPool,
     Mean,
@@ -41,7 +42,8 @@ __all__ = ["Operand", "Step", "copy", "operation_steps"]
 _UNARY: dict[type[Operation], str] = {
     HardSwish: "hard_swish", Sigmoid: "sigmoid", Sign: "sign", Tanh: "tanh"}
 _BINARY: dict[type[Operation], str] = {
-    Add: "sum", Maximum: "maximum", Multiply: "product", Subtract: "difference"}
+    Add: "sum", Magnitude: "magnitude", Maximum: "maximum", Multiply: "product",
+    Subtract: "difference"}
 
 #: Limits that no result of a scaling exceeds.
 _NO_LIMITS = -1 << 62, 1 << 62
@@ -222,6 +224,7 @@ def _(operation: Operation, operands: Sequence[Operand], result: Operand, make: 
 @_steps.register(Add)
 @_steps.register(Subtract)
 @_steps.register(Multiply)
+@_steps.register(Magnitude)
 @_steps.register(Maximum)
 def _(operation: Operation, operands: Sequence[Operand], result: Operand, make: Make
       ) -> list[Step]:

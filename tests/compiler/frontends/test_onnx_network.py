@@ -4,9 +4,10 @@ They are read by `eie_compiler.frontends.onnx_network`, with
 `eie_compiler.frontends.onnx_arrangement`, `eie_compiler.frontends.onnx_batch`,
 `eie_compiler.frontends.onnx_elementwise`, `eie_compiler.frontends.onnx_folding`,
 `eie_compiler.frontends.onnx_pooling`, `eie_compiler.frontends.onnx_recurrent`,
-`eie_compiler.frontends.onnx_resampling`, `eie_compiler.frontends.onnx_shapes`,
-`eie_compiler.frontends.onnx_site`, `eie_compiler.frontends.onnx_tail`,
-`eie_compiler.frontends.onnx_values`. Cells are those of `eie_compiler.frontends.recurrent_cells`.
+`eie_compiler.frontends.onnx_resampling`, `eie_compiler.frontends.onnx_roots`,
+`eie_compiler.frontends.onnx_shapes`, `eie_compiler.frontends.onnx_site`,
+`eie_compiler.frontends.onnx_tail`, `eie_compiler.frontends.onnx_values`. Cells
+are those of `eie_compiler.frontends.recurrent_cells`.
 """
 
 import io
@@ -20,7 +21,7 @@ import pytest
 from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Scan
-from eie_compiler.graph.operations import Affine
+from eie_compiler.graph.operations import Affine, Magnitude, Multiply
 from eie_compiler.model import Model
 
 onnx = pytest.importorskip("onnx")
@@ -245,6 +246,31 @@ def test_operations_in_other_forms_compute_what_onnxruntime_does(nodes, shape):
     check(Probe(nodes, {"x": shape}, outputs))
 
 
+@pytest.mark.parametrize("nodes", [
+    """Slice: a zero[0] two[2] one[1] -> b
+       Slice: a two four[4] one -> c
+       Pow: b exponent=2.0 -> d
+       Mul: c c -> e
+       Add: d e -> f
+       Sqrt: f -> y""",
+    """Reshape: a shape[0,2,2,6] -> b
+       Mul: b b -> c
+       ReduceSum: c axes[-2] -> d | keepdims=0
+       Sqrt: d -> y""",
+    """Reshape: a shape[0,2,2,6] -> b
+       Transpose: b -> c | perm=[0, 1, 3, 2]
+       ReduceL2: c -> y | axes=[-1], keepdims=0""",
+    "ReduceL2: shaped -> y | axes=[2]"])
+def test_a_root_of_two_squares_is_one_operation(nodes):
+    nodes = f"""Conv: x w<4,3,3> -> a
+                Reshape: a pairs[0,2,2,6] -> shaped
+                {nodes}"""
+    graph = check(Probe(nodes, {"x": ["n", 3, 8]}))
+    operations = [node.computation for node in graph.nodes]
+    assert sum(isinstance(operation, Magnitude) for operation in operations) == 1
+    assert not any(isinstance(operation, (Affine, Multiply)) for operation in operations)
+
+
 @pytest.mark.parametrize("operation", [
     "ReduceMean: a -> b | axes=[0], keepdims=0", "ReduceMax: a -> b | axes=[0], keepdims=0",
     "ReduceMean: a -> b | axes=[0, 2], keepdims=0", "ReduceSum: a axes[-1,0] -> b | keepdims=0",
@@ -321,6 +347,15 @@ def test_batches_first_of_recurrent_networks_are_read():
         Pad: a p[0,1,0,1] one=1.0 -> y""", ["n", 6],
      "Pad node (a, p, one -> y): padding must be with zeros, not by constant with 1.0: pad with "
      "zeros, or on the host"),
+    ("""MatMul: x w<6,4> -> a
+        Mul: a a -> b
+        Add: b epsilon=0.1 -> c
+        Sqrt: c -> y""", ["n", 6],
+     "Sqrt node (c -> y): operand must be the sum of two squares, x * x + y * y, with no other "
+     "term: end before it with last='c', or begin after it with first='y'"),
+    ("""MatMul: x w<6,4> -> a
+        ReduceL2: a -> y | axes=[1], keepdims=0""", ["n", 6],
+     "ReduceL2 node (a -> y): axes must be one of two elements, not [1] of (batch, 4); "),
     ("""MaxPool: x -> a | kernel_shape=[2, 2], dilations=[2, 2]
         Conv: a w<2,3,1,1> -> y""", ["n", 3, 8, 8],
      "MaxPool node (x -> a): dilation of a pool must be 1, not (2, 2): pool without it"),

@@ -16,6 +16,7 @@ from eie_compiler.graph.operations import (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Magnitude,
     Maximum,
     MaxPool,
     Mean,
@@ -32,7 +33,7 @@ from eie_compiler.graph.operations.arithmetic import fix_constants, fix_limit
 from eie_compiler.graph.operations.tanh_table import TABLE
 from eie_hdl.numeric import saturate
 from eie_sim.c_driver.program import C_FLAGS
-from support.operations import random_words
+from support.operations import highest_frac, random_words
 
 #: Functions that a library exports under their own names; those of headers are inline.
 WRAPPERS = """
@@ -40,7 +41,8 @@ WRAPPERS = """
 int64_t (*const unary[])(int32_t, int, int) = {eie_convert, eie_sign, eie_hard_swish, eie_tanh,
                                                eie_sigmoid};
 int64_t (*const binary[])(int64_t, int64_t, const int *, int) = {eie_sum, eie_difference,
-                                                                 eie_product, eie_maximum};
+                                                                 eie_product, eie_maximum,
+                                                                 eie_magnitude};
 const uint16_t *table(void);
 const uint16_t *table(void) { return eie_tanh_table; }
 #define WRAP(type, name, parameters, arguments) \\
@@ -165,7 +167,7 @@ def test_functions_of_all_words(library, number, operation, fracs):
 
 
 @pytest.mark.parametrize("number, operation", [
-    (0, Add()), (1, Subtract()), (2, Multiply()), (3, Maximum())])
+    (0, Add()), (1, Subtract()), (2, Multiply()), (3, Maximum()), (4, Magnitude())])
 @pytest.mark.parametrize("seed", range(10))
 def test_pairs_of_words(library, number, operation, seed):
     rng = np.random.default_rng(seed)
@@ -173,7 +175,7 @@ def test_pairs_of_words(library, number, operation, seed):
     width = int(rng.choice([8, 16, 24]))
     one, other = (random_words(rng, shape, width).astype(np.int32) for shape in shapes)
     fracs = [int(frac) for frac in rng.integers(-12, 13, 2)] if seed < 8 else [64, -64]
-    highest = sum(fracs) + 15 if isinstance(operation, Multiply) else min(fracs) + 20
+    highest = highest_frac(type(operation), fracs)
     exact_of = [tensor[None].astype(np.int64) for tensor in (one, other)]
     shape = operation.shape(*shapes)
     for frac in (highest, min(fracs), -64):

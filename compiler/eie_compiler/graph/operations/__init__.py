@@ -3,14 +3,15 @@
 from ..operation import Operation
 from .activation import Clip, HardSigmoid, HardSwish, LeakyRelu, Sigmoid, Sign, Tanh
 from .arrangement import Concat, Pad, Reshape, Slice, Transpose
-from .elementwise import Add, Affine, Maximum, Multiply, Subtract
+from .elementwise import Add, Affine, Magnitude, Maximum, Multiply, Subtract
 from .pooling import AveragePool, MaxPool, Mean
 
 __all__ = ["OPERATIONS", "Add", "Affine", "AveragePool", "Clip", "Concat", "HardSigmoid",
-           "HardSwish", "LeakyRelu", "MaxPool", "Maximum", "Mean", "Multiply", "Pad", "Reshape",
-           "Sigmoid", "Sign", "Slice", "Subtract", "Tanh", "Transpose"]
+           "HardSwish", "LeakyRelu", "Magnitude", "MaxPool", "Maximum", "Mean", "Multiply", "Pad",
+           "Reshape", "Sigmoid", "Sign", "Slice", "Subtract", "Tanh", "Transpose"]
 
 #: Class of each operation by its name, for files.
 OPERATIONS: dict[str, type[Operation]] = {operation.__name__: operation for operation in (
-    Add, Affine, AveragePool, Clip, Concat, HardSigmoid, HardSwish, LeakyRelu, MaxPool, Maximum,
-    Mean, Multiply, Pad, Reshape, Sigmoid, Sign, Slice, Subtract, Tanh, Transpose)}
+    Add, Affine, AveragePool, Clip, Concat, HardSigmoid, HardSwish, LeakyRelu, Magnitude,
+    MaxPool, Maximum, Mean, Multiply, Pad, Reshape, Sigmoid, Sign, Slice, Subtract,
+    Tanh, Transpose)}

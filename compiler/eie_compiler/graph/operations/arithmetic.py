@@ -1,4 +1,4 @@
-"""Integer arithmetic of operations: sums, products, quotients, and constants as integers.
+"""Integer arithmetic of operations: sums, products, quotients, roots, constants as integers.
 
 A result is exact, rounded half up once, and fits 64 bits for words of up to 24 bits.
 """
@@ -17,7 +17,7 @@ from ...vectors import quantise
 from ..operation import Floats, GraphError, Words, check_frac
 
 __all__ = ["MULTIPLIER_BITS", "Scaling", "add", "divide", "divide_sum", "fix_constants",
-           "fix_limit", "multiply"]
+           "fix_limit", "magnitude", "multiply"]
 
 #: Width of the magnitude of a multiplier in bits; with its sign it has 16.
 MULTIPLIER_BITS = 15
@@ -32,6 +32,9 @@ _CONSTANT_WIDTH = 62
 
 #: Most fraction bits of a product beyond those of its operands together.
 _EXTRA_PRODUCT_FRAC = 15
+
+#: Most fraction bits of a magnitude beyond those of an operand, of which it is never less.
+_EXTRA_MAGNITUDE_FRAC = 6
 
 
 def add(one: Words, other: Words, *, fracs: Sequence[int], frac: int) -> Words:
@@ -56,6 +59,28 @@ def multiply(one: Words, other: Words, *, fracs: Sequence[int], frac: int) -> Wo
                          f"{frac}: choose a coarser format")
     product = one * other
     return product << -shift if shift < 0 else round_shift(product, min(shift, 62))
+
+
+def magnitude(one: Words, other: Words, *, fracs: Sequence[int], frac: int) -> Words:
+    """Compute the root of the sum of the squares of words of two formats."""
+    if frac > min(fracs) + _EXTRA_MAGNITUDE_FRAC:
+        raise GraphError(f"result must have at most {min(fracs) + _EXTRA_MAGNITUDE_FRAC} fraction "
+                         f"bits, {_EXTRA_MAGNITUDE_FRAC} more than an operand, not {frac}: choose "
+                         "a coarser format")
+    # The root is needed to half a step of the result: that of the squares in quarters of its
+    # square, rounded down. Bits of one square below these and below the other may be cut off.
+    finest = max(min(fracs), frac + 1)
+    left, right = (words * words << 2 * (finest - operand) if finest >= operand
+                   else words * words >> min(2 * (operand - finest), 63)
+                   for words, operand in zip((one, other), fracs))
+    return _floor_root(left + right >> min(2 * (finest - frac - 1), 63)) + 1 >> 1
+
+
+def _floor_root(squares: Words) -> Words:
+    """Compute roots of integers from 0 to below 2 ** 62, rounded down."""
+    roots = np.sqrt(squares.astype(np.float64)).astype(np.int64)    # at most one too much or less
+    roots -= roots * roots > squares
+    return roots + ((roots + 1) * (roots + 1) <= squares)
 
 
 def divide(numerator: Any, denominator: Any) -> Any:

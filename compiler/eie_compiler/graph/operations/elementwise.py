@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..operation import Floats, GraphError, Operation, Shape, Words, rescale
-from .arithmetic import add, fix_constants, multiply
+from .arithmetic import add, fix_constants, magnitude, multiply
 from .fields import broadcast, check_constant, expand, only
 
-__all__ = ["Add", "Affine", "Maximum", "Multiply", "Subtract"]
+__all__ = ["Add", "Affine", "Magnitude", "Maximum", "Multiply", "Subtract"]
 
 
 class _Pair(Operation):
@@ -84,6 +84,20 @@ class Maximum(_Pair):
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return any(operands)
+
+
+@dataclasses.dataclass(frozen=True)
+class Magnitude(_Pair):
+    """Root of the sum of the squares of two tensors, such as the parts of a spectrum."""
+
+    def real(self, *tensors: Floats) -> Floats:
+        return np.hypot(*_align(tensors))
+
+    def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
+        return magnitude(*_align(tensors), fracs=fracs, frac=frac)
+
+    def is_nonnegative(self, *operands: bool) -> bool:
+        return True
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,11 +1,19 @@
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from eie_compiler.graph.operation import GraphError
-from eie_compiler.graph.operations.elementwise import Add, Affine, Maximum, Multiply, Subtract
-from support.operations import exactly, random_words
+from eie_compiler.graph.operations.elementwise import (
+    Add,
+    Affine,
+    Magnitude,
+    Maximum,
+    Multiply,
+    Subtract,
+)
+from support.operations import exactly, highest_frac, random_words
 
 PAIRS = {Add: lambda x, y: x + y, Subtract: lambda x, y: x - y, Multiply: lambda x, y: x * y,
          Maximum: max}
@@ -18,7 +26,7 @@ def test_words_are_the_exact_numbers_rounded_once(operation, seed):
     width = int(rng.choice([4, 8, 16, 24]))
     x, y = (random_words(rng, (2, 40), width) for _ in range(2))
     fracs = rng.integers(-64, 65, 2) if seed % 2 else rng.integers(-5, 20) + rng.integers(-8, 9, 2)
-    highest = sum(fracs) + 15 if operation is Multiply else min(fracs) + 20
+    highest = highest_frac(operation, fracs)
     frac = highest if seed % 3 == 0 else rng.integers(min(-64, highest), highest + 1)
     fracs, frac = fracs.tolist(), int(frac)
     np.testing.assert_array_equal(operation().words(x, y, fracs=fracs, frac=frac),
@@ -33,6 +41,36 @@ def test_extreme_words_stay_within_64_bits(operation):
         np.testing.assert_array_equal(
             operation().words(x, y, fracs=fracs, frac=frac),
             exactly(PAIRS[operation], x, y, fracs=fracs, frac=frac))
+
+
+def check_magnitudes(x, y, fracs, frac):
+    """Check that no result is half a step or more from the root, but for halves rounded up."""
+    found = Magnitude().words(x, y, fracs=fracs, frac=frac)
+    for word, one, other in zip(found.ravel().tolist(), x.ravel().tolist(), y.ravel().tolist()):
+        square = sum(Fraction(each) ** 2 * Fraction(2) ** (2 * (frac - own))
+                     for each, own in zip((one, other), fracs))
+        assert word >= 0
+        assert square < (word + Fraction(1, 2)) ** 2
+        assert word == 0 or square >= (word - Fraction(1, 2)) ** 2
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_magnitudes_are_the_exact_roots_rounded_once(seed):
+    rng = np.random.default_rng(seed)
+    width = int(rng.choice([4, 8, 16, 24]))
+    x, y = (random_words(rng, (2, 40), width) for _ in range(2))
+    fracs = (rng.integers(-5, 20) + rng.integers(-8, 9, 2)).tolist()
+    check_magnitudes(x, y, fracs, min(fracs) + (6 if seed % 3 == 0 else int(rng.integers(-30, 7))))
+
+
+def test_magnitudes_of_extreme_words_and_formats():
+    extremes = np.array([-1 << 23, 1 - (1 << 23), -1, 0, 1, 3, (1 << 23) - 1])
+    x, y = map(np.ravel, np.meshgrid(extremes, extremes))
+    for fracs, frac in (([0, 0], 6), ([0, 20], 6), ([64, -64], -58), ([3, 4], -64), ([64, 64], -64),
+                        ([0, 1], -1), ([40, 0], -24), ([8, 8], 8)):
+        check_magnitudes(x, y, fracs, frac)
+    assert Magnitude().words(np.array([3, 1]), np.array([4, 0]), fracs=[0, 0],
+                             frac=-1).tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("operation", PAIRS)
@@ -53,6 +91,7 @@ def test_results_that_are_never_negative_are_known(operation, both, one):
     assert operation().is_nonnegative(True, True) == both
     assert operation().is_nonnegative(True, False) == one
     assert not operation().is_nonnegative(False, False)
+    assert Magnitude().is_nonnegative(False, False)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -113,6 +152,9 @@ def test_affine_with_constants_that_are_not_negative_keeps_the_sign():
     (lambda: Multiply().words(np.ones(2, int), np.ones(2, int), fracs=[3, 9], frac=28),
      "result must have at most 27 fraction bits, 15 more than the operands together, not 28: "
      "choose a coarser format"),
+    (lambda: Magnitude().words(np.ones(2, int), np.ones(2, int), fracs=[9, 3], frac=10),
+     "result must have at most 9 fraction bits, 6 more than an operand, not 10: choose a coarser "
+     "format"),
 ])
 def test_fields_operands_and_formats_are_checked(build, message):
     with pytest.raises(GraphError, match=f"^{re.escape(message)}$"):
