@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eie_compiler.compression.compress import compress
 from eie_compiler.compression.decompress import decompress
-from eie_compiler.compression.kmeans_inits import KMEANS_INITS
+from eie_compiler.compression.quantisers import KMEANS_INITS
 from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.model import Model
 

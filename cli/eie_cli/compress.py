@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from eie_compiler.compression.kmeans_inits import KMEANS_INITS
+from eie_compiler.compression.quantisers import KMEANS_INITS, QUANTISERS
 from eie_hdl.config import EIEConfig
 
 from .compress_graph import by_node, compress_graph_to_file, refuse_options
@@ -81,6 +81,9 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--v-width", type=click.IntRange(2, 8),
               help="Width of a codebook index in bits; 4 bits are 15 shared weights besides zero.  "
                    "[default: that of the machine, 4]")
+@click.option("--quantiser", type=click.Choice(QUANTISERS), default=QUANTISERS[0],
+              show_default=True, help="Choice of the shared weights: by k-means, or evenly spaced "
+                                      "from the least to the greatest weight.")
 @click.option("--kmeans-init", type=click.Choice(KMEANS_INITS), default=KMEANS_INITS[0],
               show_default=True, help="Initialisation of k-means for the shared weights.")
 @renamed_option("--start", "--kmeans-init", "kmeans_init")
@@ -105,17 +108,20 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
                    "weights. The options below are for retraining, which needs the extra [train].")
 @click.option("--steps", type=click.IntRange(min=1), default=4, show_default=True,
               help="Number of steps of pruning, with retraining after each.")
+@click.option("--update-labels", is_flag=True,
+              help="Let weights change their shared value while these are trained.")
 @learning_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
 def compress_command(context: click.Context, model: Path, network: Path, reading: dict[str, Any],
                      density: Any, values: Any,
                      quality: float | tuple[float, ...] | None, config: EIEConfig,
-                     balance: int | None, v_width: int | None, kmeans_init: str,
+                     balance: int | None, v_width: int | None, quantiser: str, kmeans_init: str,
                      act_width: int | None, calibrate: Path | None,
                      nonnegative_inputs: bool, labels: Path | None,
                      task: str | None, accept_loss: bool, pins: dict[str, int],
-                     retrain: Path | None, steps: int, learning: Learning, as_json: bool) -> None:
+                     retrain: Path | None, steps: int, update_labels: bool, learning: Learning,
+                     as_json: bool) -> None:
     """Prune a model and share its weights.
 
     MODEL is a file of ONNX, PyTorch or safetensors, a Deep Compression stream, or an .npz file of
@@ -129,10 +135,13 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     network is good, doubtful or bad, the main cause and the remedy; the exit code is 3 if it is
     bad.
     """
-    given = [name for name in ("steps", *Learning._fields)
+    given = [name for name in ("steps", "update_labels", *Learning._fields)
              if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
     if given and not retrain:
-        raise click.UsageError(f"--{given[0]} needs --retrain")
+        raise click.UsageError(f"--{given[0].replace('_', '-')} needs --retrain")
+    if quantiser != QUANTISERS[0] \
+            and context.get_parameter_source("kmeans_init") is not ParameterSource.DEFAULT:
+        raise click.UsageError(f"--kmeans-init needs --quantiser {QUANTISERS[0]}")
     if labels and not calibrate:
         raise click.UsageError("--labels needs --calibrate: they are labels of its inputs")
 
@@ -152,7 +161,8 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
         refuse_options(context)
         compress_graph_to_file(
             network, loaded, config, calibrate=calibrate, labels=truth, task=task,
-            options={"density": density, "values": values, "kmeans_init": kmeans_init},
+            options={"density": density, "values": values, "quantiser": quantiser,
+                     "kmeans_init": kmeans_init},
             accept_loss=accept_loss, as_json=as_json)
         return
     if values is not None or isinstance(density, dict):
@@ -162,11 +172,12 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
     samples = read_array(calibrate) if calibrate else None
     options: dict[str, Any] = {
         "density": density, "quality": quality, "balance": balance, "v_width": config.v_width,
-        "kmeans_init": kmeans_init, "act_width": config.act_width,
+        "quantiser": quantiser, "kmeans_init": kmeans_init, "act_width": config.act_width,
         "codebook_width": config.codebook_width, "calibration": samples,
         "nonnegative_inputs": nonnegative_inputs, "pins": pins}
     result = (_compress(network, loaded, options) if retrain is None else
-              _retrain(network, loaded, options, retrain, steps=steps, learning=learning))
+              _retrain(network, loaded, options, retrain, steps=steps, update_labels=update_labels,
+                       learning=learning))
     with working("measuring the accuracy"):
         formats = report_formats(result.network, config, samples=result.samples)
         check = _check(loaded, result, config, samples, truth, task)
@@ -219,7 +230,8 @@ def _compress(path: Path, model: "Model", options: dict[str, Any]) -> _Result:
 
 
 def _retrain(path: Path, model: "Model", options: dict[str, Any],
-             data_file: Path, *, steps: int, learning: Learning) -> _Result:
+             data_file: Path, *, steps: int, update_labels: bool, learning: Learning
+             ) -> _Result:
     """Compress a model with retraining, and write the network."""
     from eie_compiler.files.network_file import write_network
     from eie_compiler.training.data import read_data
@@ -229,10 +241,11 @@ def _retrain(path: Path, model: "Model", options: dict[str, Any],
     teacher = find_teacher(learning, data)
     with training_session(learning, path) as session:
         network, stages, samples = compress_with_retraining(
-            model, data, **options, steps=steps, epochs=learning.epochs, rate=learning.rate,
-            decay=learning.decay, dropout=learning.dropout, batch=learning.batch,
-            seed=learning.seed, threads=learning.threads, teacher=teacher,
-            resume=learning.resume, **session._asdict())
+            model, data, **options, update_labels=update_labels, steps=steps,
+            epochs=learning.epochs, rate=learning.rate, decay=learning.decay,
+            dropout=learning.dropout, batch=learning.batch, seed=learning.seed,
+            threads=learning.threads, teacher=teacher, resume=learning.resume,
+            **session._asdict())
         write_network(path, network)
         return _Result(network, samples, data, stages)
 

@@ -21,7 +21,7 @@ from eie_compiler.training.torch_module import TorchModule
 
 #: Epochs of each of the three phases, and rates as in convolutional.py; fixed before any run.
 OPTIONS: dict[str, dict[str, Any]] = {"lenet5": {"epochs": 3, "rate": 2e-3, "decay": 0.1},
-                                      "residual": {"epochs": 3, "rate": 4e-3, "decay": 0.1}}
+                                      "residual": {"epochs": 2, "rate": 4e-3, "decay": 0.1}}
 
 
 def compare(name: str, data: Data, folder: Path, seed: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from eie_bench.sharing import V_WIDTHS, DataError, measure_all, read_digits
 from eie_cli.main import main
-from eie_compiler.compression.kmeans_inits import KMEANS_INITS
+from eie_compiler.compression.quantisers import KMEANS_INITS
 from eie_compiler.frontends import read_model
 
 

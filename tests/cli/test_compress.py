@@ -76,6 +76,21 @@ def test_retraining_prunes_and_shares(tmp_path, data, dense, eie, pruning, nonze
 
 
 @pytest.mark.usefixtures("torch")
+def test_uniform_weights_are_trained_and_their_labels_updated(tmp_path, data, dense, eie):
+    path, codes, books = tmp_path / "net.npz", [], []
+    for options in (["--epochs", 0], ["--epochs", 1], ["--epochs", 1, "--update-labels"]):
+        assert eie("compress", dense, "--retrain", data, "--rate", 0.1, "--v-width", 2,
+                   "--quantiser", "uniform", "--accept-loss", *options, "-o", path)[0] == 0
+        layer = read_network(path).layers[0]
+        codes.append(layer.codes.toarray())
+        books.append(layer.codebook)
+    assert books[0][2] == pytest.approx((books[0][1] + books[0][3]) / 2)
+    assert (books[0] != books[1]).any()
+    np.testing.assert_array_equal(codes[0], codes[1])
+    assert (codes[1] != codes[2]).any()
+
+
+@pytest.mark.usefixtures("torch")
 def test_pins_and_quality_take_effect_and_formats_are_shown(tmp_path, dense, eie):
     path = tmp_path / "net.npz"
     code, text = eie("compress", dense, "--quality", 1, "--pin", "fc2=9", "--pin", "input=10",
@@ -98,6 +113,9 @@ def test_pins_and_quality_take_effect_and_formats_are_shown(tmp_path, dense, eie
                                                 "layers, not 2"),
     (["--kmeans-init", "nowhere"],
      "'nowhere' is not one of 'exact', 'linear', 'density', 'random'"),
+    (["--quantiser", "uniform", "--kmeans-init", "exact"],
+     "--kmeans-init needs --quantiser kmeans"),
+    (["--update-labels"], "--update-labels needs --retrain"),
     (["--balance-pes", "x"], "'x' is not a valid integer"),
     (["--balance-pes", "0"], "eie: --balance-pes must be a number of PEs, 1 or more, not 0"),
     # Not after hours of training.

@@ -7,7 +7,7 @@ from eie_compiler.training.recipes import dense_stages, pruning_stages, sharing_
 OPTIONS = {"rate": 1e-2, "decay": 1e-3, "dropout": 0.2}
 
 STAGES = [*dense_stages(2, **OPTIONS), *pruning_stages(2, 1, (0.4, 0.6), **OPTIONS),
-          sharing_stage(2, v_width=3, kmeans_init="linear", rate=1e-2)]
+          sharing_stage(2, v_width=3, kmeans_init="linear", update_labels=True, rate=1e-2)]
 
 
 def learn(data, stages, seed=7, **options):

@@ -24,7 +24,7 @@ def sharing_command(model: Path, data: Path, output: Path) -> None:
     file of test_images and test_labels, such as MNIST. Weights that are zero stay zero.
     """
     from eie_bench.sharing import V_WIDTHS, measure_all, read_digits, summarise
-    from eie_compiler.compression.kmeans_inits import KMEANS_INITS
+    from eie_compiler.compression.quantisers import KMEANS_INITS
     from eie_compiler.files.json_file import write_json
     from eie_compiler.frontends import read_chain
 

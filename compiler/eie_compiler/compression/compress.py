@@ -26,9 +26,9 @@ __all__ = ["check_options", "compress", "densities"]
 
 def compress(model: Model, *, density: float | Sequence[float] | None = None,
              quality: float | Sequence[float] | None = None, balance: int | None = None,
-             v_width: int = 4, n_shared: int | None = None, kmeans_init: str = "exact",
-             act_width: int = 16, codebook_width: int = 16, reconstruct: bool = False,
-             damping: float | None = None,
+             v_width: int = 4, n_shared: int | None = None, quantiser: str = "kmeans",
+             kmeans_init: str = "exact", act_width: int = 16, codebook_width: int = 16,
+             reconstruct: bool = False, damping: float | None = None,
              calibration: NDArray[np.floating[Any]] | None = None,
              reached: NDArray[np.float64] | None = None, input_magnitude: float = 1.0,
              nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
@@ -52,7 +52,7 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         Width of a codebook index in bits.
     n_shared : :class:`int`, optional
         Most shared weights of a layer besides zero; ``2 ** v_width - 1`` by default.
-    kmeans_init : :class:`str`
+    quantiser, kmeans_init : :class:`str`
         As for :func:`~.weight_sharing.share_weights`.
     act_width : :class:`int`
         Width of an activation of the target machine in bits, which the formats use fully.
@@ -60,7 +60,8 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         Width of a codebook entry of the target machine in bits, which the network records.
     reconstruct : :class:`bool`
         True to prune as :func:`~.prune.prune_by_effect` does, and to choose codes and shared
-        weights as :func:`~.reconstruction.reconstruct_layer` does; needs samples.
+        weights as :func:`~.reconstruction.reconstruct_layer` does; needs samples. Evenly spaced
+        weights stay so.
     damping : :class:`float`, optional
         With `reconstruct`: as for :func:`~.reconstruction.reconstruct_layer`, and for errors of
         weights, which then count in proportion to the sum of the variance of their inputs and its
@@ -82,8 +83,8 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
     CompressError, PatchError, ConfigError
         If an option is invalid, or results are not finite.
     """
-    check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
-                  codebook_width=codebook_width, calibration=calibration,
+    check_options(model, v_width=v_width, quantiser=quantiser, kmeans_init=kmeans_init,
+                  act_width=act_width, codebook_width=codebook_width, calibration=calibration,
                   input_magnitude=input_magnitude,
                   nonnegative_inputs=nonnegative_inputs, pins=pins)
     shares = densities(model, density=density, quality=quality)
@@ -106,12 +107,14 @@ def compress(model: Model, *, density: float | Sequence[float] | None = None,
         importance = None if inputs is None else np.repeat(
             inputs.var(axis=0) + (damping or 0) * inputs.var(axis=0).mean(),
             np.diff(sparse.indptr))
-        codebook, codes = share_weights(sparse.data, n_shared, kmeans_init, importance=importance)
+        codebook, codes = share_weights(sparse.data, n_shared, kmeans_init, importance=importance,
+                                        quantiser=quantiser)
         changed = (codebook[codes] != sparse.data).any()
         sparse = csc_array((codes, sparse.indices, sparse.indptr), shape=sparse.shape)
         if reconstruct and inputs is not None and changed:
             options = {} if damping is None else {"damping": damping}
-            codebook, sparse = reconstruct_layer(layer.weight, codebook, sparse, inputs, **options)
+            codebook, sparse = reconstruct_layer(layer.weight, codebook, sparse, inputs,
+                                                 fit=quantiser != "uniform", **options)
         codebook = np.pad(codebook, (0, (1 << v_width) - len(codebook)))
         shared = Layer(layer.name, sparse, codebook, layer.bias, layer.relu, output_frac=0)
         layers.append(shared if inputs is None else correction.apply(layer, shared, inputs))
@@ -156,12 +159,13 @@ class _Correction:
         return corrected
 
 
-def check_options(model: Model, *, v_width: int, kmeans_init: str, act_width: int,
-                  codebook_width: int = 16, calibration: NDArray[np.floating[Any]] | None = None,
+def check_options(model: Model, *, v_width: int, quantiser: str = "kmeans", kmeans_init: str,
+                  act_width: int, codebook_width: int = 16,
+                  calibration: NDArray[np.floating[Any]] | None = None,
                   input_magnitude: float = 1.0, nonnegative_inputs: bool = False,
                   pins: Mapping[str, int] | None = None) -> None:
     """Check options of :func:`compress` before any long computation; raise as it does."""
-    check_sharing(v_width, kmeans_init)
+    check_sharing(v_width, kmeans_init, quantiser)
     EIEConfig.check("act_width", act_width)
     EIEConfig.check("codebook_width", codebook_width)
     check_calibration(model, samples=calibration, input_magnitude=input_magnitude,

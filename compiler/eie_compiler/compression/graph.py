@@ -29,8 +29,9 @@ Floats = NDArray[np.float64]
 
 def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None, *,
                    density: float | Mapping[str, float] | None = None, v_width: int = 4,
-                   values: int | Mapping[str, int] | None = None, kmeans_init: str = "exact",
-                   act_width: int = 16, codebook_width: int = 16, damping: float | None = None,
+                   values: int | Mapping[str, int] | None = None, quantiser: str = "kmeans",
+                   kmeans_init: str = "exact", act_width: int = 16, codebook_width: int = 16,
+                   damping: float | None = None,
                    progress: Callable[[str], None] = lambda step: None) -> Graph:
     """Compress a model that is a graph, without retraining.
 
@@ -54,7 +55,7 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     values : :class:`int`, or mapping of :class:`str` to :class:`int`, optional
         Most shared values of a codebook besides zero, for all nodes or by path of a node; by
         default ``2 ** v_width - 1``.
-    kmeans_init, act_width, codebook_width, damping, progress
+    quantiser, kmeans_init, act_width, codebook_width, damping, progress
         As for :func:`~.compress.compress`.
 
     Raises
@@ -62,7 +63,7 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     CompressError, ConfigError
         If an option is invalid, samples do not match the graph, or results are not finite.
     """
-    check_sharing(v_width, kmeans_init)
+    check_sharing(v_width, kmeans_init, quantiser)
     EIEConfig.check("act_width", act_width)
     EIEConfig.check("codebook_width", codebook_width)
     if damping is not None and not 0 < damping < np.inf:
@@ -88,9 +89,9 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
         try:
             network = compress(
                 dataclasses.replace(model, patches=None), density=shares, v_width=v_width,
-                n_shared=limits.get(path), kmeans_init=kmeans_init, act_width=act_width,
-                codebook_width=codebook_width, reconstruct=True, damping=damping,
-                calibration=vectors, reached=reached,
+                n_shared=limits.get(path), quantiser=quantiser, kmeans_init=kmeans_init,
+                act_width=act_width, codebook_width=codebook_width, reconstruct=True,
+                damping=damping, calibration=vectors, reached=reached,
                 nonnegative_inputs=nonnegative[operands[path]])
         except CompressError as error:
             raise CompressError(f"node {path!r}: {error}") from error

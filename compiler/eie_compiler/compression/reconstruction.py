@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 
 
 def reconstruct_layer(weight: NDArray[np.float64] | csc_array, codebook: Floats,
-                      codes: csc_array, inputs: Floats, *, damping: float = _DAMPING
-                      ) -> tuple[Floats, csc_array]:
+                      codes: csc_array, inputs: Floats, *, fit: bool = True,
+                      damping: float = _DAMPING) -> tuple[Floats, csc_array]:
     """Choose codes and shared values of least error of the results, after their bias is corrected.
 
     Errors of weights whose inputs are correlated cancel, those of pruned weights included. Weights
@@ -42,6 +42,8 @@ def reconstruct_layer(weight: NDArray[np.float64] | csc_array, codebook: Floats,
         Code of each weight that is kept, to start from.
     inputs : float64 (count, n_cols)
         Samples of the inputs.
+    fit : :class:`bool`
+        False to keep the shared values and to choose codes alone.
     damping : :class:`float`, above 0
         Share of the mean variance that is added to each input. More keeps each weight nearer to its
         value, for inputs unlike the samples.
@@ -59,15 +61,17 @@ def reconstruct_layer(weight: NDArray[np.float64] | csc_array, codebook: Floats,
     covariance = np.cov(inputs, rowvar=False, bias=True).reshape(n_cols, n_cols)
     covariance[np.diag_indices(n_cols)] += damping * (np.trace(covariance) / n_cols or 1.0)
     dense = weight if isinstance(weight, np.ndarray) else weight.toarray()
-    fit = _Fit(dense, codebook, codes, covariance)
-    error = fit.error
+    chosen = _Fit(dense, codebook, codes, covariance)
+    error = chosen.error
     for _ in range(_MAX_SWEEPS):
-        fit.choose_codes()
-        fit.fit_values()
-        if fit.error > (1 - _MIN_GAIN) * error:
+        chosen.choose_codes()
+        if fit:
+            chosen.fit_values()
+        chosen.update()
+        if chosen.error > (1 - _MIN_GAIN) * error:
             break
-        error = fit.error
-    return fit.result(len(codebook))
+        error = chosen.error
+    return chosen.result(len(codebook))
 
 
 class _Fit:
@@ -92,9 +96,10 @@ class _Fit:
         self._values = np.unique(codebook)    # ascending, with zero among them
         #: Number of the value of each weight that is kept.
         self._chosen = np.searchsorted(self._values, codebook[codes.data])
-        self._update()
+        self.update()
 
-    def _update(self) -> None:
+    def update(self) -> None:
+        """Compute the error and its gradients for the present weights."""
         change = -self._weight
         change[self._places] += self._values[self._chosen]
         #: Derivative of the error for each weight, halved.
@@ -130,7 +135,6 @@ class _Fit:
         order = np.argsort(self._values, kind="stable")
         self._chosen = np.argsort(order)[self._chosen]
         self._values = self._values[order]
-        self._update()
 
     def result(self, length: int) -> tuple[Floats, csc_array]:
         """Codebook of some length, and codes."""

@@ -1,11 +1,11 @@
-"""Weight sharing by one-dimensional k-means (Deep Compression, section 3)."""
+"""Weight sharing by one-dimensional k-means (Deep Compression, section 3), or even spacing."""
 
 import kmeans1d
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CompressError
-from .kmeans_inits import KMEANS_INITS
+from .quantisers import KMEANS_INITS, QUANTISERS
 
 __all__ = ["check_sharing", "share_weights"]
 
@@ -20,12 +20,13 @@ _MAX_EXACT = 1 << 14
 
 
 def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str = "exact",
-                  seed: int = 0, importance: NDArray[np.float64] | None = None
+                  seed: int = 0, importance: NDArray[np.float64] | None = None, *,
+                  quantiser: str = QUANTISERS[0]
                   ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Cluster values by k-means, and replace each by the mean of its cluster.
+    """Replace each value by the nearest of a few shared ones.
 
-    In one dimension a cluster is a range of the sorted values, so an iteration needs only the
-    boundaries and a running sum.
+    By default they are the means of clusters, which k-means finds. In one dimension a cluster is a
+    range of the sorted values, so an iteration needs only the boundaries and a running sum.
 
     Parameters
     ----------
@@ -44,6 +45,9 @@ def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str =
         Seed of the random initialisation.
     importance : float64, like `values`, optional
         Factor of the squared error of each value, 0 or more. None: all the same.
+    quantiser : :class:`str`
+        ``kmeans``; or ``uniform``, shared values evenly spaced from the least to the greatest
+        weight, whatever `kmeans_init` and `importance` are.
 
     Returns
     -------
@@ -55,42 +59,52 @@ def share_weights(values: NDArray[np.float64], n_shared: int, kmeans_init: str =
     Raises
     ------
     CompressError
-        If the initialisation is unknown.
+        If the quantiser or the initialisation is unknown.
     """
-    _check_init(kmeans_init)
+    _check_names(quantiser, kmeans_init)
     codebook = np.zeros(n_shared + 1)
     ordered = np.sort(values)
     distinct = np.unique(ordered)
     if len(distinct) <= n_shared:
         codebook[1:len(distinct) + 1] = distinct
         return codebook, (np.searchsorted(distinct, values) + 1).astype(np.uint8)
-    centroids = _INITIALISERS[kmeans_init](ordered, n_shared, seed)
-    if importance is None or not importance.any():
-        centroids = _iterate(ordered, np.ones(len(ordered)), centroids)
+    if quantiser == "uniform":
+        centroids = _linear(ordered, n_shared, seed)
     else:
-        factors = importance[np.argsort(values)]
-        if kmeans_init == KMEANS_INITS[0]:
-            centroids = _exact(_even_steps(ordered, factors), n_shared, seed)
-        centroids = _iterate(ordered, factors, centroids)
+        centroids = _cluster(values, ordered, n_shared, kmeans_init, seed, importance)
     nearest = np.searchsorted(_boundaries(centroids), values)
-    # A centroid that started far from all weights, as next to an outlier, may end without members.
+    # A centroid far from all weights, as next to an outlier, may be without members.
     used = np.bincount(nearest, minlength=n_shared) > 0
     codebook[1:np.count_nonzero(used) + 1] = centroids[used]
     return codebook, np.cumsum(used)[nearest].astype(np.uint8)
 
 
-def check_sharing(v_width: int, kmeans_init: str) -> None:
+def check_sharing(v_width: int, kmeans_init: str, quantiser: str = QUANTISERS[0]) -> None:
     """Check the options of weight sharing; raise :class:`CompressError`."""
     if type(v_width) is not int or not 2 <= v_width <= 8:
         raise CompressError(f"v_width must be an integer from 2 to 8, not {v_width!r}")
-    _check_init(kmeans_init)
+    _check_names(quantiser, kmeans_init)
 
 
-def _check_init(kmeans_init: str) -> None:
-    if kmeans_init not in _INITIALISERS:
-        *most, last = _INITIALISERS
-        raise CompressError(f"kmeans_init must be {', '.join(most)} or {last}, not "
-                            f"{kmeans_init!r}")
+def _check_names(quantiser: str, kmeans_init: str) -> None:
+    for option, name, known in (("quantiser", quantiser, QUANTISERS),
+                                ("kmeans_init", kmeans_init, KMEANS_INITS)):
+        if name not in known:
+            *most, last = known
+            raise CompressError(f"{option} must be {', '.join(most)} or {last}, not {name!r}")
+
+
+def _cluster(values: NDArray[np.float64], ordered: NDArray[np.float64], n_shared: int,
+             kmeans_init: str, seed: int, importance: NDArray[np.float64] | None
+             ) -> NDArray[np.float64]:
+    """Find centroids by k-means; `ordered` are the sorted values."""
+    centroids = _INITIALISERS[kmeans_init](ordered, n_shared, seed)
+    if importance is None or not importance.any():
+        return _iterate(ordered, np.ones(len(ordered)), centroids)
+    factors = importance[np.argsort(values)]
+    if kmeans_init == KMEANS_INITS[0]:
+        centroids = _exact(_even_steps(ordered, factors), n_shared, seed)
+    return _iterate(ordered, factors, centroids)
 
 
 def _exact(ordered: NDArray[np.float64], n_shared: int, seed: int) -> NDArray[np.float64]:

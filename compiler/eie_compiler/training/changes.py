@@ -47,29 +47,36 @@ class Restore:
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """Weight sharing: k-means over the nonzero weights of each layer.
+    """Weight sharing: a few shared values for the nonzero weights of each layer.
 
     Parameters
     ----------
     v_width : :class:`int`
         Width of a code in bits: ``2 ** v_width - 1`` values besides zero.
-    kmeans_init : :class:`str`
+    kmeans_init, quantiser : :class:`str`
         As for :func:`eie_compiler.compression.weight_sharing.share_weights`.
+    update_labels : :class:`bool`
+        True to let weights change their shared value while they are trained.
     """
 
     v_width: int
     kmeans_init: str
+    quantiser: str = "kmeans"
+    update_labels: bool = False
 
     def __call__(self, module: Trainable) -> None:
         for number, weight in enumerate(module.weights):
             matrix = weight().detach()
             kept = matrix != 0
             codebook, members = share_weights(matrix[kept].numpy().astype("float64"),
-                                              (1 << self.v_width) - 1, self.kmeans_init)
+                                              (1 << self.v_width) - 1, self.kmeans_init,
+                                              quantiser=self.quantiser)
             codes = torch.zeros_like(matrix, dtype=torch.int64)
             codes[kept] = torch.from_numpy(members.astype("int64"))
-            module.weights[number] = SharedWeight(
-                torch.tensor(codebook, dtype=torch.float32), codes)
+            # Unused codes are no values to choose from.
+            used = torch.tensor(codebook[:max(int(codes.max()), 1) + 1], dtype=torch.float32)
+            module.weights[number] = SharedWeight(used, codes,
+                                                  matrix if self.update_labels else None)
 
 
 Change = Prune | Restore | Share

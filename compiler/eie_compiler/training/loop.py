@@ -199,10 +199,11 @@ def _loss(scores: Tensor, targets: Tensor) -> Tensor:
 def _optimiser(module: Trainable, stage: Stage, state: dict[int, dict[str, Tensor]] | None
                ) -> torch.optim.Optimizer:
     matrices = [weight.matrix for weight in module.weights if isinstance(weight, FreeWeight)]
-    codebooks = [weight.codebook for weight in module.weights if isinstance(weight, SharedWeight)]
+    shared = [parameter for weight in module.weights if isinstance(weight, SharedWeight)
+              for parameter in weight.parameters()]
     optimiser = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": stage.decay},
-         {"params": [*codebooks, *module.others], "weight_decay": 0.0}], lr=stage.rate, fused=True)
+         {"params": [*shared, *module.others], "weight_decay": 0.0}], lr=stage.rate, fused=True)
     if state is not None:
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     return optimiser

@@ -42,42 +42,60 @@ class FreeWeight(nn.Module):
 class SharedWeight(nn.Module):
     """Matrix of codes into a trainable codebook.
 
+    With `matrix`, the codes follow the weights in it: each weight that is not pruned has the code
+    of the nearest shared value. The gradient of a weight is that of its shared value
+    (straight-through estimator; Bengio et al., 2013).
+
     Parameters
     ----------
     codebook : n_codes
         Shared values; entry 0 stays zero.
     codes : int64 n_rows × n_cols
         Codebook index of each weight.
+    matrix : n_rows × n_cols, optional
+        Weights that choose the codes.
     """
 
-    def __init__(self, codebook: Tensor, codes: Tensor) -> None:
+    codes: Tensor
+
+    def __init__(self, codebook: Tensor, codes: Tensor, matrix: Tensor | None = None) -> None:
         super().__init__()
         self.codebook = nn.Parameter(codebook)
         self.register_buffer("codes", codes)
+        self.matrix = None if matrix is None else nn.Parameter(matrix)
 
     def forward(self) -> Tensor:
-        return _Lookup.apply(self.codebook, self.codes)
+        if self.matrix is not None:
+            self._choose_codes(self.matrix.detach())
+        return _Lookup.apply(self.codebook, self.codes, self.matrix)
+
+    def _choose_codes(self, matrix: Tensor) -> None:
+        ascending, order = self.codebook.detach()[1:].sort()
+        nearest = torch.bucketize(matrix, (ascending[1:] + ascending[:-1]) / 2)
+        # Pruned weights keep code 0.
+        self.codes = (order + 1)[nearest] * (self.codes != 0)
 
 
 class _Lookup(torch.autograd.Function):
     """``codebook[codes]``, where the gradient of a centroid is the sum over its members.
 
     This is section 3.3 of Deep Compression, except that entry 0, of the pruned weights, has no
-    gradient. Ten times as fast as the gradient of indexing.
+    gradient. Ten times as fast as the gradient of indexing. The matrix that chose the codes, if
+    there is one, gets the gradient of the result.
     """
 
     @staticmethod
-    def forward(context: Any, codebook: Tensor, codes: Tensor) -> Tensor:
+    def forward(context: Any, codebook: Tensor, codes: Tensor, matrix: Tensor | None) -> Tensor:
         context.save_for_backward(codes)
         context.n_codes = len(codebook)
         return codebook[codes]
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor | None]:
         codes, = context.saved_tensors
         sums = torch.bincount(codes.ravel(), gradient.ravel(), context.n_codes)
         sums[0] = 0
-        return sums, None
+        return sums, None, gradient * (codes != 0) if context.needs_input_grad[2] else None
 
 
 class Trainable(nn.Module):

@@ -73,13 +73,17 @@ def pruning_stages(steps: int, epochs: int, densities: Sequence[float], *,
         for step in range(1, steps + 1)]
 
 
-def sharing_stage(epochs: int, *, v_width: int, kmeans_init: str, rate: float) -> Stage:
-    """Make the stage of weight sharing, with training of the centroids.
+def sharing_stage(epochs: int, *, v_width: int, quantiser: str = "kmeans", kmeans_init: str,
+                  update_labels: bool = False, rate: float) -> Stage:
+    """Make the stage of weight sharing, with training of the shared values.
+
+    Options other than `epochs` and `rate` are those of :class:`~.changes.Share`.
 
     Raises
     ------
     CompressError
-        If the width is out of range or the initialisation unknown.
+        If the width is out of range, or the quantiser or the initialisation unknown.
     """
-    check_sharing(v_width, kmeans_init)
-    return Stage("share", epochs, rate * _SHARING_RATE, change=Share(v_width, kmeans_init))
+    check_sharing(v_width, kmeans_init, quantiser)
+    return Stage("share", epochs, rate * _SHARING_RATE,
+                 change=Share(v_width, kmeans_init, quantiser, update_labels))

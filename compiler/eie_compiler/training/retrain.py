@@ -48,8 +48,9 @@ class Retrained(NamedTuple):
 def compress_with_retraining(
         model: Model, data: Data, *, density: float | Sequence[float] | None = None,
         quality: float | Sequence[float] | None = None, balance: int | None = None,
-        v_width: int = 4, kmeans_init: str = "exact", act_width: int = 16,
-        codebook_width: int = 16, calibration: NDArray[np.floating[Any]] | None = None,
+        v_width: int = 4, quantiser: str = "kmeans", kmeans_init: str = "exact",
+        update_labels: bool = False, act_width: int = 16, codebook_width: int = 16,
+        calibration: NDArray[np.floating[Any]] | None = None,
         nonnegative_inputs: bool = False, pins: Mapping[str, int] | None = None,
         steps: int = 4, epochs: int = 20, rate: float = 1e-3, decay: float = 1e-2,
         dropout: float = 0.0, batch: int = 128, seed: int = 0, threads: int = 1,
@@ -68,8 +69,10 @@ def compress_with_retraining(
         Model to compress.
     data : :class:`~.data.Data`
         Data to train with, as from :func:`~.data.read_data`.
-    density, quality, balance, v_width, kmeans_init, act_width, codebook_width
+    density, quality, balance, v_width, quantiser, kmeans_init, act_width, codebook_width
         As for :func:`~..compression.compress.compress`, as are `nonnegative_inputs` and `pins`.
+    update_labels : :class:`bool`
+        True to let weights change their shared value while they are trained.
     calibration : array, optional
         Inputs for which the formats are chosen; by default, training inputs, at most 10,000.
     steps : :class:`int`
@@ -90,14 +93,15 @@ def compress_with_retraining(
     """
     shares = densities(model, density=density, quality=quality)
     samples = data.train.inputs[:N_SAMPLES] if calibration is None else calibration
-    check_options(model, v_width=v_width, kmeans_init=kmeans_init, act_width=act_width,
-                  codebook_width=codebook_width, calibration=samples,
+    check_options(model, v_width=v_width, quantiser=quantiser, kmeans_init=kmeans_init,
+                  act_width=act_width, codebook_width=codebook_width, calibration=samples,
                   nonnegative_inputs=nonnegative_inputs, pins=pins)
     if density is None and quality is None and balance is None:
         steps = 0
     stages = [*pruning_stages(steps, epochs, shares, balance=balance, rate=rate, decay=decay,
                               dropout=dropout),
-              sharing_stage(epochs, v_width=v_width, kmeans_init=kmeans_init, rate=rate)]
+              sharing_stage(epochs, v_width=v_width, quantiser=quantiser, kmeans_init=kmeans_init,
+                            update_labels=update_labels, rate=rate)]
     module = Module.from_model(model)
     records = train(module, data, stages, seed=seed, batch=batch, threads=threads,
                     teacher=teacher, checkpoint=checkpoint, resume=resume, on_epoch=on_epoch,
@@ -111,7 +115,8 @@ def compress_with_retraining(
 
 def compress_module(
         module: nn.Module, shape: Sequence[int], data: Data, *,
-        density: float | Mapping[str, float] = 1.0, v_width: int = 4, kmeans_init: str = "exact",
+        density: float | Mapping[str, float] = 1.0, v_width: int = 4, quantiser: str = "kmeans",
+        kmeans_init: str = "exact", update_labels: bool = False,
         steps: int = 4, epochs: int = 5, rate: float = 1e-3, sharing_rate: float | None = None,
         decay: float = 1e-2, batch: int = 128, seed: int = 0, threads: int = 1,
         teacher: Teacher | None = None, checkpoint: Path | None = None, resume: bool = False,
@@ -139,8 +144,8 @@ def compress_module(
         Share of the weights of each matrix that stays, by name of the layer; of an LSTM, GRU or
         RNN the name is followed by that of its direction: ``lstm.l0``, ``lstm.l0_reverse``.
         Matrices that are not named keep all weights.
-    v_width, kmeans_init
-        As for :func:`~..compression.compress.compress`.
+    v_width, quantiser, kmeans_init, update_labels
+        As for :func:`compress_with_retraining`.
     sharing_rate : :class:`float`, optional
         Learning rate of the shared values, by default a tenth of `rate`. Small networks need a
         higher one, as k-means moves their few weights far.
@@ -168,7 +173,8 @@ def compress_module(
         shares = [density.get(name, 1.0) for name in names]
     else:
         shares = [density] * len(names)
-    sharing = sharing_stage(epochs, v_width=v_width, kmeans_init=kmeans_init, rate=rate)
+    sharing = sharing_stage(epochs, v_width=v_width, quantiser=quantiser, kmeans_init=kmeans_init,
+                            update_labels=update_labels, rate=rate)
     if sharing_rate is not None:
         sharing = dataclasses.replace(sharing, rate=sharing_rate)
     stages = [*pruning_stages(steps if min(shares) < 1 else 0, epochs, shares, rate=rate,

@@ -86,6 +86,17 @@ def test_the_start_of_sharing_can_be_chosen(rng):
     assert (books[0] != books[1]).any()
 
 
+@pytest.mark.parametrize("reconstruct", [False, True])
+def test_uniform_weights_stay_so(rng, reconstruct):
+    model = make_model(rng, 40, 30)
+    samples = rng.normal(size=(200, 40))
+    weight = model.layers[0].weight
+    layer, = compress(model, v_width=3, quantiser="uniform", calibration=samples,
+                      reconstruct=reconstruct).layers
+    np.testing.assert_allclose(layer.codebook[1:],
+                               np.linspace(weight.min(), weight.max(), 7))
+
+
 def test_weights_whose_results_are_not_finite_are_refused():
     weight = np.array([[1e308, -1e308], [1e308, 1e308]])
     with pytest.raises(CompressError, match="^layer 'fc1': results must be finite, "):
@@ -100,6 +111,7 @@ def test_progress_is_reported(rng):
 
 @pytest.mark.parametrize("options", [{"pins": {"fc9": 3}}, {"calibration": np.ones((1, 3))},
                                      {"act_width": 99}, {"kmeans_init": "nowhere"},
+                                     {"quantiser": "nowhere"},
                                      {"density": 2.0}])
 def test_wrong_options_are_refused_before_any_work(rng, options):
     steps = []

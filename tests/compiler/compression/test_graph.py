@@ -122,12 +122,22 @@ def test_shared_weights_stay_exactly_as_they_are():
     assert not layer.bias.any()
 
 
+def test_uniform_weights_of_all_nodes_stay_so():
+    graph = recurrent()
+    network = compress_graph(graph, STEPS, v_width=3, quantiser="uniform")
+    for path in ("scan/fc", "end"):
+        model, shared = (dict(each.walk())[path].computation.layers[0] for each in (graph, network))
+        even = np.linspace(model.weight.min(), model.weight.max(), 7)
+        assert set(shared.codebook) <= {0, *even}
+
+
 @pytest.mark.parametrize("options, message", [
     ({"density": {"scan": 0.5}}, "density must be for scan/fc, end, not 'scan'"),
     ({"density": 0.0}, "density must be above 0 and at most 1, not 0.0"),
     ({"values": {"y": 3}}, "values must be for scan/fc, end, not 'y'"),
     ({"values": 16}, "values must be integers from 1 to 15, as v_width = 4, not 16"),
     ({"v_width": 9}, "v_width must be an integer from 2 to 8, not 9"),
+    ({"quantiser": "x"}, "quantiser must be kmeans or uniform, not 'x'"),
     ({"kmeans_init": "x"}, "kmeans_init must be exact, linear, density or random, not 'x'"),
 ])
 def test_wrong_options_are_refused(options, message):

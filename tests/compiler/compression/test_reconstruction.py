@@ -44,6 +44,14 @@ def test_a_sparse_matrix_gives_the_same_as_a_dense_one():
     np.testing.assert_array_equal(dense[1].toarray(), sparse[1].toarray())
 
 
+def test_codes_alone_are_chosen_without_a_fit():
+    start = share(WEIGHT)
+    codebook, codes = reconstruct_layer(WEIGHT, *start, INPUTS, fit=False)
+    np.testing.assert_array_equal(codebook, start[0])
+    fitted = reconstruct_layer(WEIGHT, *start, INPUTS)
+    assert error(*fitted) < error(codebook, codes) < 0.6 * error(*start)
+
+
 def test_no_single_change_of_a_code_lowers_the_error():
     codebook, codes = reconstruct_layer(WEIGHT, *share(WEIGHT), INPUTS)
     numbers, least = codes.toarray(), error(codebook, codes)

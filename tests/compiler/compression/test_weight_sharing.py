@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from eie_compiler.compression.kmeans_inits import KMEANS_INITS
+from eie_compiler.compression.quantisers import KMEANS_INITS, QUANTISERS
 from eie_compiler.compression.weight_sharing import share_weights
 from eie_compiler.errors import CompressError
 
@@ -90,11 +90,12 @@ def test_unused_values_of_a_codebook_are_zero_and_last():
     assert np.unique(codes).tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("quantiser", QUANTISERS)
 @pytest.mark.parametrize("start", KMEANS_INITS)
 @given(values=st.lists(st.sampled_from([-2.5, -1.0, 0.5, 3.0]), max_size=20))
-def test_few_distinct_values_are_kept_exactly(start, values):
+def test_few_distinct_values_are_kept_exactly(quantiser, start, values):
     values = np.array(values, np.float64)
-    codebook, codes = share_weights(values, 7, start)
+    codebook, codes = share_weights(values, 7, start, quantiser=quantiser)
     np.testing.assert_array_equal(codebook[codes], values)
     assert codes.dtype == np.uint8
 
@@ -107,10 +108,32 @@ def test_sharing_what_is_shared_changes_nothing(seed, start):
     np.testing.assert_array_equal(again[kept], codebook[codes])
 
 
-def test_another_start_is_refused():
-    with pytest.raises(CompressError, match=re.escape(
-            "kmeans_init must be exact, linear, density or random, not 'uniform'")):
-        share_weights(np.ones(3), 7, "uniform")
+@pytest.mark.parametrize("options, message", [
+    ({"kmeans_init": "uniform"},
+     "kmeans_init must be exact, linear, density or random, not 'uniform'"),
+    ({"quantiser": "exact"}, "quantiser must be kmeans or uniform, not 'exact'")])
+def test_another_name_is_refused(options, message):
+    with pytest.raises(CompressError, match=f"^{re.escape(message)}$"):
+        share_weights(np.ones(3), 7, **options)
+
+
+@pytest.mark.parametrize("n_shared", [3, 15, 255])
+def test_uniform_values_are_at_even_distances_and_the_nearest_is_taken(pruned, n_shared):
+    codebook, codes = share_weights(pruned, n_shared, quantiser="uniform")
+    grid = np.linspace(pruned.min(), pruned.max(), n_shared)
+    assert set(codebook[1:codes.max() + 1]) <= set(grid)    # without those between -1 and 1
+    distances = np.abs(pruned[:, None] - grid)
+    np.testing.assert_allclose(np.abs(pruned - codebook[codes]), distances.min(axis=1))
+    assert error(pruned, codebook, codes) > error(pruned, *share_weights(pruned, n_shared))
+
+
+def test_importance_does_not_move_uniform_values(pruned):
+    importance = np.random.default_rng(62).uniform(size=len(pruned))
+    (plain, codes), (weighted, others) = (
+        share_weights(pruned, 15, importance=each, quantiser="uniform")
+        for each in (None, importance))
+    np.testing.assert_array_equal(plain, weighted)
+    np.testing.assert_array_equal(codes, others)
 
 
 @pytest.mark.parametrize("kmeans_init", KMEANS_INITS)

@@ -41,3 +41,31 @@ def test_sharing_keeps_zeros_and_needs_no_more_values_than_it_may():
     np.testing.assert_array_equal(after == 0, before == 0)
     assert 8 < len(np.unique(after)) <= 16
     assert np.abs(after - before).max() < np.ptp(before) / 14
+
+
+def test_uniform_sharing_is_at_even_distances():
+    module = Module.new([40, 30], seed=5)
+    before, = weights(module)
+    Share(v_width=3, kmeans_init="exact", quantiser="uniform")(module)
+    after, = weights(module)
+    np.testing.assert_allclose(np.unique(after), np.linspace(before.min(), before.max(), 7),
+                               rtol=1e-6)
+
+
+def test_labels_can_be_updated_from_the_weights_before_sharing():
+    shared = []
+    for update_labels in (False, True):
+        module = Module.new([40, 30], seed=5)
+        Prune((0.3,))(module)
+        before, = weights(module)
+        Share(4, "exact", update_labels=update_labels)(module)
+        shared += weights(module)
+    np.testing.assert_array_equal(*shared)    # as long as nothing is trained
+    np.testing.assert_array_equal(module.weights[0].matrix.detach(), before)
+
+
+def test_a_layer_without_weights_is_shared():
+    module = Module.new([4, 3], seed=5)
+    module.weights[0].matrix.data.zero_()
+    Share(2, "exact", update_labels=True)(module)
+    assert not weights(module)[0].any()

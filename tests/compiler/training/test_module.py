@@ -7,7 +7,7 @@ from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.training import TrainingError
 from eie_compiler.training.changes import Prune, Share
-from eie_compiler.training.module import Module
+from eie_compiler.training.module import Module, SharedWeight
 
 
 def weights(module):
@@ -87,3 +87,17 @@ def test_the_gradient_of_a_centroid_is_the_sum_of_its_members():
         expected, = torch.autograd.grad(loss(book, number), book)
         assert weight.codebook.grad[0] == 0
         torch.testing.assert_close(weight.codebook.grad[1:], expected[1:])
+
+
+def test_labels_follow_the_weights_to_the_nearest_value():
+    matrix = torch.tensor([[-0.9, 0.2, 0.0], [0.6, 1.4, 0.0]])
+    # The codebook is in no order, and training may have led it there.
+    weight = SharedWeight(torch.tensor([0.0, 1.0, -1.0, 0.5]),
+                          torch.tensor([[1, 1, 0], [1, 1, 0]]), matrix)
+    factors = torch.tensor([[1.0, 2, 4], [8, 16, 32]])
+    (weight() * factors).sum().backward()
+    assert weight.codes.tolist() == [[2, 3, 0], [3, 1, 0]]
+    assert weight.codebook.grad.tolist() == [0, 16, 1, 10]
+    assert weight.matrix.grad.tolist() == [[1, 2, 0], [8, 16, 0]]    # straight through
+    weight.matrix.data[0, 0] = 0.8
+    assert weight().tolist() == [[1, 0.5, 0], [0.5, 1, 0]]

@@ -59,6 +59,8 @@ def test_quality_leaves_the_same_in_however_many_steps(steps):
      "balance must be a number of PEs, 1 or more, not 0"),
     (lambda: sharing_stage(1, v_width=4, kmeans_init="nowhere", rate=1e-2), CompressError,
      "kmeans_init must be exact, linear, density or random, not 'nowhere'"),
+    (lambda: sharing_stage(1, v_width=4, quantiser="linear", kmeans_init="exact", rate=1e-2),
+     CompressError, "quantiser must be kmeans or uniform, not 'linear'"),
     (lambda: sharing_stage(1, v_width=9, kmeans_init="exact", rate=1e-2), CompressError,
      "v_width must be an integer from 2 to 8, not 9"),
 ])

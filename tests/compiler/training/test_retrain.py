@@ -41,6 +41,25 @@ def test_without_pruning_the_weights_are_only_shared(model, data):
     assert [layer.n_nonzeros for layer in network.layers] == [128, 64]
 
 
+def test_quantiser_and_labels_reach_the_training(model, data):
+    options = {"v_width": 2, "quantiser": "uniform", "rate": 0.1, "batch": 10}
+    start, fixed, moved = (
+        compress_with_retraining(model, data, epochs=epochs, update_labels=update, **options)[0]
+        for epochs, update in ((0, False), (1, False), (1, True)))
+    for layer, original in zip(start.layers, model.layers):
+        np.testing.assert_allclose(layer.codebook[1:], np.linspace(
+            original.weight.min(), original.weight.max(), 3), rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(*(network.layers[0].codes.toarray()
+                                    for network in (start, fixed)))
+    assert (moved.layers[0].codes != fixed.layers[0].codes).nnz
+    network = convolution()
+    compress_module(network, (1, 2, 4), data, v_width=2, quantiser="uniform", epochs=0,
+                    update_labels=True)
+    for layer in (network[0], network[3]):
+        low, middle, high = layer.weight.unique().tolist()
+        assert middle == pytest.approx((low + high) / 2, abs=1e-6)
+
+
 def test_formats_are_those_of_the_calibration(model, data):
     samples = np.full((2, 8), 100.0)
     network, _, used = compress_with_retraining(model, data, epochs=0, calibration=samples)
