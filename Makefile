@@ -156,6 +156,10 @@ convolutional: $(VENV)/.convolutional have-mnist ## train, compress and run LeNe
 	$(BIN)/python examples/convolutional/convolutional.py $(MNIST) --seed $(SEED) \
 	    -o $(BUILD)/convolutional
 
+quantisers: $(VENV)/.convolutional have-mnist ## evenly spaced shared weights against k-means on LeNet-5; MNIST=file SEED=n
+	$(BIN)/python examples/convolutional/quantisers.py $(MNIST) --seed $(SEED) \
+	    -o $(BUILD)/convolutional
+
 magika: $(VENV)/.magika ## parts of a published network, compressed without retraining and run
 	$(BIN)/python examples/magika/measure.py -o $(BUILD)/magika
 
@@ -199,5 +203,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c registers waves \
     pictures doctor \
-    train lenet dsd convolutional dsd-convolutional magika pipelines \
+    train lenet dsd convolutional dsd-convolutional quantisers magika pipelines \
     have-mnist have-published venv clean

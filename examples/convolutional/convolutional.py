@@ -54,19 +54,24 @@ N_VERILOG = {"lenet5": 200, "residual": 20, "shuffle": 50}
 PAPER = "Deep Compression, LeNet-5: 0.80 % → 0.74 %, 44 KB, density 8 %"
 
 
-def make_models(name: str, data: Data, folder: Path, seed: int) -> dict[str, Any]:
-    """Train and compress a network; return its number of weights and the records of its stages."""
+def train_dense(name: str, data: Data, folder: Path, seed: int
+                ) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """Train all weights of a network; return it and its records."""
     torch.manual_seed(seed)
     network = NETWORKS[name]()
-    dense, sparse = OPTIONS[name]
-    common: dict[str, Any] = {"seed": seed, "batch": BATCH, "resume": True, "on_epoch": report}
-    stages = dense_stages(dense["epochs"], rate=dense["rate"], decay=dense["decay"], dropout=0.0)
     wrapped = TorchModule(network, SHAPE)
-    records = train(wrapped, data, stages, checkpoint=folder / "dense.npz", **common)
-    wrapped.release()
+    records = train(wrapped, data, dense_stages(**OPTIONS[name][0], dropout=0.0), seed=seed,
+                    batch=BATCH, checkpoint=folder / "dense.npz", resume=True, on_epoch=report)
+    return wrapped.release(), records
+
+
+def make_models(name: str, data: Data, folder: Path, seed: int) -> dict[str, Any]:
+    """Train and compress a network; return its number of weights and the records of its stages."""
+    network, records = train_dense(name, data, folder, seed)
     export(copy.deepcopy(network), folder / "float.onnx")
-    records += compress_module(network, SHAPE, data, v_width=V_WIDTH,
-                               checkpoint=folder / "sparse.npz", **sparse, **common)
+    records += compress_module(network, SHAPE, data, v_width=V_WIDTH, seed=seed, batch=BATCH,
+                               checkpoint=folder / "sparse.npz", resume=True, on_epoch=report,
+                               **OPTIONS[name][1])
     export(network, folder / "shared.onnx")
     return {"weights": sum(weight.numel() for weight in network.parameters() if weight.dim() > 1),
             "stages": [record for record in records if "test" in record]}

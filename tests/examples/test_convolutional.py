@@ -111,3 +111,36 @@ def test_dsd_is_compared_with_a_control_and_resumes(mnist, tmp_path, monkeypatch
         assert (row["dsd"], row["control"]) == (sparse[2]["test"], control[2]["test"])
     dsd.main()    # from the checkpoints, with the times of the first run
     assert (tmp_path / "residual" / "dsd.json").read_bytes() == first
+
+
+def test_quantisers_are_compared_with_and_without_training(mnist, tmp_path, monkeypatch):
+    quantisers = load("quantisers")
+    dense, sparse = quantisers.OPTIONS["lenet5"]
+    monkeypatch.setitem(quantisers.OPTIONS, "lenet5", (
+        {**dense, "epochs": 1}, {**sparse, "epochs": 0, "steps": 1}))
+    monkeypatch.setattr(quantisers, "V_WIDTHS", (2,))
+    stages = []
+    train = quantisers.train
+
+    def run(module, data, chosen, **options):
+        records = train(module, data, chosen, **options)
+        stages.append((chosen, [weight().unique().detach() for weight in module.weights]))
+        return records
+
+    monkeypatch.setattr(quantisers, "train", run)
+    monkeypatch.setattr(sys, "argv", ["quantisers.py", str(mnist), "-o", str(tmp_path)])
+    quantisers.main()
+    results = json.loads((tmp_path / "quantisers.json").read_text(encoding="utf-8"))
+    ways = [("kmeans", "none"), ("kmeans", "c"), ("kmeans", "c+l"),
+            ("uniform", "none"), ("uniform", "c"), ("uniform", "c+l")]
+    assert [(row["quantiser"], row["update"]) for row in results["rows"]] == ways
+    assert results["density"] == pytest.approx(0.084, abs=1e-3)
+    for ((stage,), values), (quantiser, update) in zip(stages[1:], ways, strict=True):
+        assert stage.change.quantiser == quantiser
+        assert (stage.epochs, stage.change.update_labels) == (update != "none", update == "c+l")
+        assert all(len(each) <= 4 for each in values)
+    errors = [row["error"] for row in results["rows"]]
+    assert (tmp_path / "quantisers.md").read_text(encoding="utf-8").splitlines()[2:] == [
+        "| bits | uniform | uniform, c | uniform, c+l | kmeans | kmeans, c | kmeans, c+l |",
+        "|---|---|---|---|---|---|---|",
+        f"| 2 | {' | '.join(f'{error:.2%}' for error in (*errors[3:], *errors[:3]))} |"]

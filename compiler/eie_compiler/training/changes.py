@@ -60,7 +60,7 @@ class Share:
     """
 
     v_width: int
-    kmeans_init: str
+    kmeans_init: str = "exact"
     quantiser: str = "kmeans"
     update_labels: bool = False
 
