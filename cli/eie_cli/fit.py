@@ -35,8 +35,8 @@ fit_option = click.option(
 @click.option("--max-cycles", type=click.FloatRange(min=1), metavar="N",
               help="Most predicted cycles of an inference.  [default: no limit]")
 @click.option("--input", "inputs", type=FILE, metavar="X.npy",
-              help="Inputs for which cycles are predicted, as for `eie run`.  [default: random "
-                   "inputs without zeros, for which a machine takes longest]")
+              help="Inputs for which cycles are predicted, as for `eie run`; at most 32, evenly "
+                   "spread.  [default: random inputs without zeros]")
 @click.option("-o", "--output", type=OUTPUT_FILE, metavar="FILE.toml",
               help="File for the configuration: the smallest machine with --max-cycles, else the "
                    "fastest.  [default: none]")
@@ -47,11 +47,11 @@ def fit_command(network: Path, device: str, max_cycles: float | None, inputs: Pa
 
     NETWORK is a file written by `eie compress`. For each number of PEs, the memories get the size
     that all weights, pointers, biases, codebooks, vectors and descriptors need, and the rest of
-    the block RAMs that they then take. The table has the block RAMs and multipliers of each
-    machine, LUTs estimated from synthesised machines, and cycles of an inference, back to back with
-    others, by the cycle model. Convolutions are predicted pixel by pixel: the strips of pixels that
-    `eie compile` makes take fewer cycles where the memories have room for them. Nothing is
-    synthesised. Needs the extra [bench].
+    the block RAMs that they then take; if the device has room, also for strips of pixels of the
+    convolutions of a graph. The table has the block RAMs and multipliers of each machine, LUTs
+    estimated from synthesised machines, and cycles of an inference, back to back with others, of
+    what `eie compile` makes, by the cycle model. Nothing is synthesised. Needs the extra
+    [bench].
     """
     from eie_compiler.files.json_file import to_json
     from eie_hdl.files import write_file
@@ -83,11 +83,15 @@ def _fit(network: Path, device: str, max_cycles: float | None, inputs: Path | No
          ) -> "tuple[list[Proposal], Proposal, Proposal]":
     from eie_compiler.files.graph_file import read_any
     from eie_compiler.files.untrusted_npz import read_array
+    from eie_compiler.graph.graph import Graph
     from eie_flows.fit import choose, fit
 
-    given = read_array(inputs) if inputs else None
+    from .run_graph import read_inputs
+
+    read = read_any(network)
+    read_given = read_inputs if isinstance(read, Graph) else read_array
     with working("choosing machines") as step:
-        proposals = fit(read_any(network), device, inputs=given, progress=step)
+        proposals = fit(read, device, inputs=inputs and read_given(inputs), progress=step)
     return proposals, *choose(proposals, device, max_cycles=max_cycles)
 
 

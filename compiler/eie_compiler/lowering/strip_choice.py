@@ -66,11 +66,11 @@ def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int
     return count * max(cycles, beats)
 
 
-def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced"
-                  ) -> dict[str, int]:
+def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced",
+                  most: int = MOST_PIXELS) -> dict[str, int]:
     """Choose the pixels of the strips of each convolution of a graph.
 
-    They have up to :data:`MOST_PIXELS` pixels and about the fewest cycles, by
+    They have up to `most` pixels and about the fewest cycles, by
     :func:`estimate_cycles`. If the graph then needs more loads than with single pixels, those are
     shortened first that lose the fewest cycles for the memory that they free.
 
@@ -80,6 +80,8 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
         Compressed network; nodes that have strips, or preprocessing, stay as they are.
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs.
+    most : :class:`int`
+        Most pixels of a strip.
 
     Returns
     -------
@@ -91,9 +93,9 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
     CompileError
         If the machine has no formats for a network.
     """
-    nodes = {use.path: _Node(use, config, mapping) for use in walk_uses(graph)
+    nodes = {use.path: _Node(use, config, mapping, most) for use in walk_uses(graph)
              if isinstance(use.node.computation, CompressedNetwork)}
-    pixels = {path: node.choose(MOST_PIXELS) for path, node in nodes.items()}
+    pixels = {path: node.choose(most) for path, node in nodes.items()}
     while (loads := _count_loads(config, nodes, pixels)) > 1 \
             and loads > _count_loads(config, nodes, dict.fromkeys(nodes, 1)):
         _, path = min((node.cost_of_shortening(pixels[path]), path)
@@ -111,7 +113,7 @@ class _Node:
         Estimated cycles of an inference by pixels, of the strips to choose from.
     """
 
-    def __init__(self, use: NodeUse, config: EIEConfig, mapping: Mapping) -> None:
+    def __init__(self, use: NodeUse, config: EIEConfig, mapping: Mapping, most: int) -> None:
         network = use.node.computation
         assert isinstance(network, CompressedNetwork)
         self._path, self._network = use.path, network
@@ -121,7 +123,7 @@ class _Node:
         if patches := find_pixels(network):
             width = patches.output_shape[1]
             sides = sum(layer.n_rows + layer.n_cols for layer in network.layers)
-            most = min(MOST_PIXELS, width, MAX_SIDE // sides)
+            most = min(most, width, MAX_SIDE // sides)
             # Of strips with as many in a row of the result, the shortest have the least surplus.
             for n in {-(-width // n): n for n in range(most, 0, -1)}.values():
                 with contextlib.suppress(PatchError):    # patches of an image may be too large

@@ -1,0 +1,78 @@
+"""Cycles of the programs of a graph, predicted from some of their vectors."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_compiler.graph.execution import Execution
+from eie_compiler.graph_build import GraphBuild
+from eie_compiler.lowering.arithmetic import IntegerNetwork
+from eie_compiler.network import CompressedNetwork
+
+from .model import predict_back_to_back
+from .steps import build_steps
+
+__all__ = ["predict_graph"]
+
+Words = NDArray[np.int64]
+
+#: Vectors of a call that are predicted, and calls of a program: steps of a scan.
+_VECTORS, _CALLS = 64, 8
+
+
+def predict_graph(build: GraphBuild, words: Mapping[str, Words]) -> dict[str, float]:
+    """Predict the cycles of each program for a batch, the vectors of a call back to back.
+
+    They are those of the engine ``"cycle-model"``, but layers are computed without the golden
+    model, and only some steps of a scan are predicted.
+
+    Parameters
+    ----------
+    words : mapping of :class:`str` to int64 (batch, ...)
+        Words of each input, as from :meth:`~eie_compiler.graph_build.GraphBuild.to_words`.
+
+    Returns
+    -------
+    :class:`dict` of :class:`str` to :class:`float`
+        Cycles by path.
+
+    Raises
+    ------
+    CycleModelError
+        If Numba is not installed.
+    """
+    layers = {path: IntegerNetwork(node.computation, build.config).layers
+              for path, node in build.graph.walk()
+              if isinstance(node.computation, CompressedNetwork)}
+    counts: dict[str, int] = defaultdict(int)
+    calls: dict[str, list[Words]] = defaultdict(list)
+
+    def run(path: str, vectors: Words) -> Words:
+        counts[path] += len(vectors)
+        calls[path].append(vectors[_spread(len(vectors), _VECTORS)])
+        for layer in layers[path]:
+            vectors = layer(vectors)
+        return vectors
+
+    Execution(build.graph, build.config.act_width, run).run(words)
+    return {path: counts[path] * _predict(build, path, [some[at] for at in
+                                                        _spread(len(some), _CALLS)])
+            for path, some in calls.items()}
+
+
+def _predict(build: GraphBuild, path: str, calls: list[Words]) -> float:
+    """Predict the mean cycles of a vector."""
+    program, together = build.programs[path], np.concatenate(calls)
+    steps, cycles, first = build_steps(program, together), 0, 0
+    for call in calls:
+        cycles += predict_back_to_back(program, call,
+                                       programs=steps[first:first + len(call)]).interval
+        first += len(call)
+    return cycles / len(together)
+
+
+def _spread(n: int, most: int) -> NDArray[np.int64]:
+    """Choose up to `most` of `n` places, evenly spread."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)

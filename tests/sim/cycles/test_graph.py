@@ -1,0 +1,37 @@
+"""Cycles of graphs (`eie_sim.cycles.graph`), compared with the engine `cycle-model`."""
+
+import numpy as np
+import pytest
+
+from eie_compiler.lowering.graph import compile_graph
+from eie_hdl.config import PRESETS
+from eie_hdl.extras import install_command
+from eie_sim.graph_inference import infer_graph
+from support.graphs import recurrent_network, residual_network
+
+pytest.importorskip("numba", reason=install_command("bench"))
+from eie_sim.cycles.graph import predict_graph  # noqa: E402
+
+TINY = PRESETS["tiny"]
+
+
+@pytest.mark.parametrize("graph, strips, batch", [
+    (residual_network(TINY), None, 2), (residual_network(TINY), {"conv1": 2}, 1),
+    (residual_network(TINY), {}, 8), (recurrent_network(TINY, steps=5), None, 3)])
+def test_cycles_are_those_of_the_engine(graph, strips, batch):
+    build = compile_graph(graph, TINY, strips=strips)
+    (shape,) = graph.inputs.values()
+    words = build.to_words(np.random.default_rng(1).normal(size=(batch, *shape))).words
+    nodes = infer_graph(build, words, words=True, engine="cycle-model").nodes
+    assert predict_graph(build, words) == pytest.approx({
+        path: node.scaled(node.cycles, node.timed) for path, node in nodes.items()
+        if node.on_accelerator})
+
+
+def test_some_steps_of_a_long_sequence_are_predicted():
+    build = compile_graph(recurrent_network(TINY, steps=50), TINY)
+    (shape,) = build.graph.inputs.values()
+    words = build.to_words(np.random.default_rng(1).normal(size=(1, *shape))).words
+    (cycles,) = predict_graph(build, words).values()
+    node = infer_graph(build, words, words=True, engine="cycle-model").nodes["lstm/gates"]
+    assert cycles == pytest.approx(node.cycles, rel=0.1)
