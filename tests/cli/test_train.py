@@ -8,6 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.network_file import read_network
+
 
 @pytest.mark.usefixtures("torch")
 def test_a_network_is_trained_and_its_stages_are_listed(tmp_path, data, eie):
@@ -44,6 +47,29 @@ def test_dsd_has_three_stages(tmp_path, data, eie):
     assert code == 0
     assert re.findall(r"^(dense again|dense|sparse) +1 +(\S+)", text, re.M) == [
         ("dense", "100.0%"), ("sparse", "75.0%"), ("dense again", "100.0%")]
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("scales, lead, per_row", [
+    (4, "its defaults", "no, shared"), (16, "--v-width 6", "yes")])
+def test_binary_weights_are_trained_and_their_scales_listed(tmp_path, data, eie, scales, lead,
+                                                            per_row):
+    path = tmp_path / "binary.npz"
+    code, text = eie("train", data, "--layers", 16, "--epochs", 8, "--rate", 0.01, "--binary",
+                     scales, "-o", path)
+    assert code == 0
+    assert re.search(rf"^fc1 +16 +{scales} +{per_row} *$", text, re.M)
+    assert re.search(r"^fc2 +3 +3 +yes *$", text, re.M)
+    assert f": after `eie compress` with {lead}, accuracy " in text
+    with np.load(path) as arrays:
+        assert len(np.unique(np.abs(arrays["fc1.weight"]))) == scales
+    # The network has the same weights.
+    network = tmp_path / "net.npz"
+    assert eie("compress", path, "--v-width", 6, "--accept-loss", "-o", network)[0] == 0
+    weights = {layer.weight.toarray().astype(np.float32).tobytes()
+               for layer in decompress(read_network(network)).layers}
+    with np.load(path) as arrays:
+        assert weights == {arrays[f"fc{number}.weight"].tobytes() for number in (1, 2)}
 
 
 @pytest.mark.usefixtures("torch")
@@ -123,6 +149,8 @@ def test_a_network_without_a_number_format_is_bad(tmp_path, data, eie, monkeypat
 @pytest.mark.parametrize("options, message", [
     (["--layers", "0"], "eie: --layers must have at least 1 output, not 0"),
     (["--layers", "99999999999"], "eie: --layers must have at most 134,217,728 weights in all"),
+    (["--layers", "8", "--binary", "0"],
+     "eie: --binary must be a number of scales from 1 to 127, not 0"),
     (["--layers", "8", "--dsd", "1.0"], "eie: --dsd must be a share from 0 to below 1, not 1.0"),
 ])
 def test_wrong_options_of_training_are_refused(tmp_path, data, eie, monkeypatch, options, message):

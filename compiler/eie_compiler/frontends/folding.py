@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csc_array, diags_array
 from ..model import ModelLayer
 from .common import FrontEndError
 
-__all__ = ["MAX_FOLDED_SHIFT", "fold_after", "fold_before", "ungroup"]
+__all__ = ["MAX_FOLDED_SHIFT", "drop_scales", "fold_after", "fold_before", "ungroup"]
 
 #: Greatest shift before a first layer that is folded, as numbers of magnitude 1 keep most of their
 #: resolution without it.
@@ -37,6 +37,23 @@ def fold_before(layer: ModelLayer, scale: NDArray[np.float64], shift: NDArray[np
     if (scale != 1).any():
         weight = weight @ diags_array(scale)
     return dataclasses.replace(layer, weight=weight, bias=bias)
+
+
+def drop_scales(layer: ModelLayer) -> ModelLayer:
+    """Divide rows of binary weights by their scales, which do not change the signs of results.
+
+    Weights become -1, 0 or 1, exactly, so that one codebook holds them whatever was folded into the
+    rows. A layer is unchanged if a row has weights of several magnitudes.
+    """
+    parts = coo_array(layer.weight)
+    magnitudes, rows = np.abs(parts.data), parts.coords[0]
+    scale = np.zeros(layer.n_rows)
+    np.maximum.at(scale, rows, magnitudes)
+    if (magnitudes != scale[rows])[magnitudes != 0].any():
+        return layer
+    signs = coo_array((np.sign(parts.data), parts.coords), shape=parts.shape)
+    weight = signs.toarray() if isinstance(layer.weight, np.ndarray) else signs.tocsc()
+    return dataclasses.replace(layer, weight=weight, bias=layer.bias / np.where(scale, scale, 1))
 
 
 def ungroup(weight: Any, groups: int) -> Any:

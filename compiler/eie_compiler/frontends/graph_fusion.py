@@ -9,10 +9,10 @@ import numpy as np
 
 from ..graph.graph import Computation, Node
 from ..graph.operation import Floats, Shape
-from ..graph.operations import Affine, Clip
+from ..graph.operations import Affine, Clip, Sign
 from ..model import Model
 from ..patches import Patches
-from .folding import MAX_FOLDED_SHIFT, fold_after, fold_before
+from .folding import MAX_FOLDED_SHIFT, drop_scales, fold_after, fold_before
 
 __all__ = ["fuse"]
 
@@ -23,7 +23,8 @@ def fuse(nodes: Iterable[Node], outputs: Sequence[str], kept: Set[str],
 
     Scales and shifts after a layer without ReLU are folded into its rows, others into the columns
     of the layer after them: between layers, or if they are one number. A ReLU belongs to the layer
-    before it. Layers on the vectors, or pixels, of layers become one node.
+    before it. Layers on the vectors, or pixels, of layers become one node. Binary weights whose
+    results only a Sign reads have no scales.
 
     Parameters
     ----------
@@ -78,6 +79,9 @@ class _Fusion:
                 fused = _with_relu(before.computation, node.computation)
             elif before is not None and isinstance(node.computation, Model):
                 fused = _join(before.computation, node.computation)
+            elif before is not None and isinstance(node.computation, Sign):
+                self._nodes[before.name] = dataclasses.replace(
+                    before, computation=_without_scales(before.computation))
         if fused is None:
             self._nodes[node.name] = node
             return
@@ -163,6 +167,12 @@ def _with_relu(before: Computation, clip: Clip) -> Computation | None:
         return None
     last = dataclasses.replace(before.layers[-1], relu=True)
     return dataclasses.replace(before, layers=(*before.layers[:-1], last))
+
+
+def _without_scales(before: Computation) -> Computation:
+    if not _is_layers(before):
+        return before
+    return dataclasses.replace(before, layers=(*before.layers[:-1], drop_scales(before.layers[-1])))
 
 
 def _join(before: Computation, after: Model) -> Computation | None:

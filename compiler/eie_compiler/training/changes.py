@@ -1,4 +1,4 @@
-"""Changes of the weights at the start of a stage of training: prune, restore, share."""
+"""Changes of the weights at the start of a stage of training: prune, restore, share, binarise."""
 
 import dataclasses
 
@@ -6,9 +6,10 @@ import torch
 
 from ..compression.prune import prune
 from ..compression.weight_sharing import share_weights
+from .binary_weight import BinaryWeight
 from .module import FreeWeight, SharedWeight, Trainable
 
-__all__ = ["Change", "Prune", "Restore", "Share"]
+__all__ = ["Binarise", "Change", "Prune", "Restore", "Share"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,4 +80,30 @@ class Share:
                                                   matrix if self.update_labels else None)
 
 
-Change = Prune | Restore | Share
+@dataclasses.dataclass(frozen=True)
+class Binarise:
+    """Binary weights: each weight of a row is plus or minus one scale.
+
+    A layer with more rows than scales shares them: rows are grouped by k-means over the mean
+    magnitude of their weights. Otherwise each row has its own. Zeros stay zero.
+
+    Parameters
+    ----------
+    n_scales : :class:`int`
+        Most scales of a layer. A codebook holds ``2 * n_scales`` values.
+    """
+
+    n_scales: int
+
+    def __call__(self, module: Trainable) -> None:
+        for number, weight in enumerate(module.weights):
+            matrix = weight().detach()
+            mask = torch.from_numpy(module.kept[number])
+            magnitudes = (matrix.abs() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+            # Codes begin at 1.
+            _, codes = share_weights(magnitudes.numpy().astype("float64"), self.n_scales)
+            groups = torch.from_numpy(codes.astype("int64") - 1)
+            module.weights[number] = BinaryWeight(matrix, mask, groups)
+
+
+Change = Binarise | Prune | Restore | Share

@@ -11,6 +11,7 @@ import torch
 from eie_hdl.files import open_output
 
 from ..files.untrusted_npz import ArchiveError, read_arrays
+from .binary_weight import BinaryWeight
 from .errors import TrainingError
 from .module import FreeWeight, SharedWeight, Trainable
 
@@ -77,8 +78,9 @@ def read_checkpoint(path: Path, plan: str, module: Trainable
             prefix = f"module.weights.{number}."
             fields = {name.removeprefix(prefix): torch.tensor(array)
                       for name, array in arrays.items() if name.startswith(prefix)}
-            module.weights[number] = (SharedWeight(**fields) if "codebook" in fields
-                                      else FreeWeight(**fields))
+            kind = (SharedWeight if "codebook" in fields else
+                    BinaryWeight if "groups" in fields else FreeWeight)
+            module.weights[number] = kind(**fields)
         module.load_state_dict({name.removeprefix("module."): torch.tensor(array)
                                 for name, array in arrays.items() if name.startswith("module.")})
         state: dict[int, dict[str, torch.Tensor]] = {}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .binary_weight import BinaryWeight
 from .changes import Change
 from .checkpoint import Progress, read_checkpoint, write_checkpoint
 from .data import Data, Part
@@ -99,7 +100,8 @@ def train(module: Trainable, data: Data, stages: Sequence[Stage], *, seed: int =
     list of :class:`dict`
         Records as plain JSON: ``stage``, ``epoch`` (0 before training), ``epochs``, ``rate`` and
         ``loss``; ``validation`` and, at the end of a stage, ``test``, the share of misclassified
-        inputs or the mean squared error; ``density``, ``densities``, ``seconds``.
+        inputs or the mean squared error; ``density``, ``densities``, ``seconds``; with binary
+        weights, ``scales``, the number of scales of each layer.
 
     Raises
     ------
@@ -139,6 +141,9 @@ def train(module: Trainable, data: Data, stages: Sequence[Stage], *, seed: int =
                 record["validation"] = error_rate(module, data.validation)
                 if epoch == stage.epochs:
                     record["test"] = error_rate(module, data.test)
+                if scales := [weight.n_scales for weight in module.weights
+                              if isinstance(weight, BinaryWeight)]:
+                    record["scales"] = scales
                 record |= {"density": module.density, "densities": module.densities,
                            "seconds": time.perf_counter() - start}
                 done.stage, done.epoch = number, epoch

@@ -1,14 +1,18 @@
-"""Stages of dense training, dense-sparse-dense training and Deep Compression."""
+"""Stages of dense, binary and dense-sparse-dense training and of Deep Compression."""
 
 from collections.abc import Sequence
 
 from ..compression.prune import check_pruning
 from ..compression.weight_sharing import check_sharing
-from .changes import Prune, Restore, Share
+from .changes import Binarise, Prune, Restore, Share
 from .errors import TrainingError
 from .loop import Stage
 
-__all__ = ["dense_stages", "dsd_stages", "pruning_stages", "sharing_stage"]
+__all__ = ["MAX_SCALES", "binary_stage", "dense_stages", "dsd_stages", "pruning_stages",
+           "sharing_stage"]
+
+#: Most scales of a layer with binary weights: plus and minus each fit a codebook of 8 bits.
+MAX_SCALES = 127
 
 #: Factor of the learning rate for centroids, which k-means leaves near their optimum.
 _SHARING_RATE = 0.1
@@ -42,6 +46,25 @@ def dsd_stages(epochs: int, share: float, n_layers: int, *, rate: float, decay: 
             # A tenth of the rate, as in the paper: this phase refines the result of the others.
             Stage("dense again", epochs, rate / 10, decay=decay, dropout=dropout,
                   change=Restore() if share else None)]
+
+
+def binary_stage(epochs: int, n_scales: int, *, rate: float, dropout: float) -> Stage:
+    """Make the stage of training binary weights (Rastegari et al., 2016), without decay.
+
+    Parameters
+    ----------
+    n_scales : :class:`int`, 1 to 127
+        Most scales of a layer, as for :class:`~.changes.Binarise`.
+
+    Raises
+    ------
+    TrainingError
+        If the number of scales is out of range.
+    """
+    if not 1 <= n_scales <= MAX_SCALES:
+        raise TrainingError(f"binary must be a number of scales from 1 to {MAX_SCALES}, not "
+                            f"{n_scales}")
+    return Stage("binary", epochs, rate, dropout=dropout, change=Binarise(n_scales))
 
 
 def pruning_stages(steps: int, epochs: int, densities: Sequence[float], *,

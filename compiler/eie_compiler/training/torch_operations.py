@@ -32,6 +32,7 @@ from ..graph.operations import (
     Transpose,
 )
 from ..graph.operations.fields import expand
+from .straight_through import sign
 
 __all__ = ["TORCH_OPERATIONS", "TorchOperation"]
 
@@ -50,20 +51,6 @@ def _pair(compute: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any], TorchO
 def _each(compute: Callable[[Tensor], Tensor]) -> Callable[[Any], TorchOperation]:
     """Make an operation without fields on each element."""
     return lambda operation: compute
-
-
-class _Sign(torch.autograd.Function):
-    """Sign, whose gradient is that of the operand limited to -1 to 1 (Courbariaux et al., 2016)."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor) -> Tensor:
-        context.save_for_backward(x)
-        return x.sign()
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        x, = context.saved_tensors
-        return gradient * (x.abs() <= 1)
 
 
 def _affine(operation: Affine) -> TorchOperation:
@@ -169,7 +156,7 @@ TORCH_OPERATIONS: dict[type[Operation], Callable[[Any], TorchOperation]] = {
     Pad: _pad,
     Reshape: _reshape,
     Sigmoid: _each(torch.sigmoid),
-    Sign: _each(_Sign.apply),
+    Sign: _each(sign),
     Slice: _slice,
     Subtract: _pair(torch.sub),
     Tanh: _each(torch.tanh),

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 
 from eie_compiler.frontends import folding
 from eie_compiler.frontends.graph_builder import GraphBuilder
 from eie_compiler.frontends.graph_fusion import fuse
 from eie_compiler.graph.evaluation import evaluate_real
-from eie_compiler.graph.operations import Add, Affine, Clip, Tanh
+from eie_compiler.graph.operations import Add, Affine, Clip, Sign, Tanh
 from eie_compiler.patches import Patches
 
 RNG = np.random.default_rng(0)
@@ -88,3 +89,37 @@ def test_groups_of_a_matrix_are_sparse():
     assert matrix.nnz == 12
     np.testing.assert_array_equal(matrix.toarray()[:2, :3], weight[:2])
     np.testing.assert_array_equal(matrix.toarray()[2:, 3:], weight[2:])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_binary_weights_before_a_sign_lose_their_scales(sparse):
+    builder = GraphBuilder({"x": (6,)})
+    signs = RNG.choice([-1.0, 0.0, 1.0], (4, 6))
+    signs[3] = 0
+    weight, bias = signs * RNG.uniform(0.1, 3, (4, 1)), RNG.normal(size=4)
+    fc = builder.add_layer("fc", csc_array(weight) if sparse else weight, bias, "x")
+    norm = builder.add("norm", Affine(np.array([2.0, -0.7, 0.3, 5.0]), RNG.normal(size=4)), fc)
+    name = builder.add("sign", Sign(), norm)
+    assert check(builder, name) == ["fc", "sign"]
+    layer, = builder.graph([name]).nodes[0].computation.layers
+    assert isinstance(layer.weight, csc_array) == sparse
+    found = layer.weight.toarray() if sparse else layer.weight
+    np.testing.assert_array_equal(found, signs * [[1], [-1], [1], [1]])
+
+
+@pytest.mark.parametrize("weight, reader", [
+    (np.array([[1.0, -1.0], [2.0, 3.0]]), Sign()),    # a row of two magnitudes
+    (np.array([[1.0, -1.0], [2.0, 2.0]]), Tanh()),
+])
+def test_other_weights_keep_their_scales(weight, reader):
+    builder = GraphBuilder({"x": (2,)})
+    name = builder.add("y", reader, builder.add_layer("fc", weight, np.ones(2), "x"))
+    layer, = builder.graph([name]).nodes[0].computation.layers
+    np.testing.assert_array_equal(layer.weight, weight)
+
+
+def test_weights_whose_results_are_also_read_elsewhere_keep_their_scales():
+    builder = GraphBuilder({"x": (2,)})
+    fc = builder.add_layer("fc", np.array([[3.0, -3.0]]), np.ones(1), "x")
+    graph = builder.graph([builder.add("sign", Sign(), fc), fc])
+    np.testing.assert_array_equal(graph.nodes[0].computation.layers[0].weight, [[3, -3]])

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from eie_compiler.training.changes import Prune, Restore, Share
+from eie_compiler.training.changes import Binarise, Prune, Restore, Share
 from eie_compiler.training.module import Module, SharedWeight
 
 
@@ -69,3 +69,26 @@ def test_a_layer_without_weights_is_shared():
     module.weights[0].matrix.data.zero_()
     Share(2, "exact", update_labels=True)(module)
     assert not weights(module)[0].any()
+
+
+def test_rows_have_scales_of_their_own_if_there_are_enough():
+    module = Module.new([20, 6, 4], seed=6)
+    Prune((0.5, 1.0))(module)
+    before = weights(module)
+    Binarise(n_scales=5)(module)
+    after = weights(module)
+    assert [weight.n_scales for weight in module.weights] == [5, 4]
+    for one, other, n_scales in zip(before, after, (5, 4)):
+        np.testing.assert_array_equal(np.sign(other), np.sign(one))
+        assert len(np.unique(np.abs(other[other != 0]))) == n_scales
+    rows = np.abs(before[1]).mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.abs(after[1]), np.broadcast_to(rows, (4, 6)), rtol=1e-6)
+
+
+def test_rows_of_similar_magnitude_share_a_scale():
+    module = Module.new([50, 4], seed=7)
+    with torch.no_grad():
+        module.weights[0].matrix *= torch.tensor([[1.0], [20.0], [1.1], [22.0]])
+    Binarise(n_scales=2)(module)
+    small, great, *others = np.abs(weights(module)[0]).max(axis=1)
+    assert small < 0.1 * great and others == [small, great]

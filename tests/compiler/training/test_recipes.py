@@ -9,6 +9,7 @@ from eie_compiler.errors import CompressError
 from eie_compiler.training import TrainingError
 from eie_compiler.training.module import Module
 from eie_compiler.training.recipes import (
+    binary_stage,
     dsd_stages,
     pruning_stages,
     sharing_stage,
@@ -67,3 +68,10 @@ def test_quality_leaves_the_same_in_however_many_steps(steps):
 def test_impossible_stages_are_refused_before_any_training(make, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         make()
+
+
+@pytest.mark.parametrize("n_scales", [0, 128])
+def test_scales_that_no_codebook_holds_are_refused(n_scales):
+    with pytest.raises(TrainingError, match="^binary must be a number of scales from 1 to 127, not "
+                                            f"{n_scales}$"):
+        binary_stage(1, n_scales, rate=1e-3, dropout=0.0)
