@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from eie_compiler.graph.graph import Graph, Node, Scan
-from eie_compiler.graph.operation import GraphError, Operation, rescale
+from eie_compiler.graph.operation import GraphError, Monotone, rescale, rescale_error
 from eie_compiler.graph.operations import (
     Add,
     Affine,
@@ -24,7 +24,7 @@ from eie_compiler.patches import Patches
 from eie_compiler.random_networks import random_network
 
 
-class Sum(Operation):
+class Sum(Monotone):
     """Sum of two tensors of one shape."""
 
     def shape(self, one, other):
@@ -37,6 +37,9 @@ class Sum(Operation):
 
     def words(self, one, other, *, fracs, frac):
         return rescale(one, fracs[0], frac) + rescale(other, fracs[1], frac)
+
+    def rounding(self, *tensors, fracs, frac):
+        return sum(rescale_error(one, frac) for one in fracs)
 
 
 def accumulator(**options):

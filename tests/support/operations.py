@@ -35,7 +35,7 @@ CASES = [
     (Add(), [IMAGE, IMAGE]), (Affine(np.array([[[1.5]], [[-0.3]], [[2.0]]]), 0.25), [IMAGE]),
     (AveragePool((3, 3), (1, 1), (1, 1, 1, 1)), [IMAGE]), (Clip(-0.3, 2.0), [IMAGE]),
     (Concat(0), [IMAGE, (1, 4, 4)]), (HardSigmoid(0.2, 0.5), [IMAGE]), (HardSwish(), [IMAGE]),
-    (LeakyRelu(0.1), [IMAGE]), (Magnitude(), [IMAGE, IMAGE]),
+    (LeakyRelu(0.1), [IMAGE]), (LeakyRelu(-0.5), [IMAGE]), (Magnitude(), [IMAGE, IMAGE]),
     (MaxPool((2, 2), (2, 2)), [IMAGE]), (Maximum(), [IMAGE, (4, 4)]),
     (Mean((1, 2)), [IMAGE]), (Multiply(), [IMAGE, (3, 1, 1)]), (Pad((0, 1, 1), (0, 1, 0)), [IMAGE]),
     (Reshape((6, 8)), [IMAGE]), (Sigmoid(), [IMAGE]), (Sign(), [IMAGE]),

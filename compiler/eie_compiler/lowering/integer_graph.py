@@ -40,6 +40,8 @@ class IntegerGraph:
     ----------
     fracs : :class:`dict` of :class:`str` to :class:`int`
         Fraction bits of each input and of the result of each node, by path.
+    layers : :class:`dict` of :class:`str` to :class:`list` of :class:`~.arithmetic.IntegerLayer`
+        Layers of each node that has some, by path.
     saturated, counts : :class:`collections.Counter` of :class:`str`
         Of the elements that `watch` was given and of the results of all layers before them, number
         of those beyond their format; and of the former, number of all, by path.
@@ -53,11 +55,11 @@ class IntegerGraph:
     def __init__(self, graph: Graph, config: EIEConfig,
                  watch: Callable[[str, Words], None] = lambda path, words: None) -> None:
         self._graph, self._width, self._watch = graph, config.act_width, watch
-        self._layers = {}
+        self.layers = {}
         for path, node in graph.walk():
             if isinstance(node.computation, CompressedNetwork):
                 try:
-                    self._layers[path] = IntegerNetwork(node.computation, config).layers
+                    self.layers[path] = IntegerNetwork(node.computation, config).layers
                 except CompileError as error:
                     raise CompileError(f"node {path!r}: {error}") from error
         self.fracs = all_fracs(graph)
@@ -81,7 +83,7 @@ class IntegerGraph:
         self._watch(path, words)
 
     def _run_layers(self, path: str, words: Words) -> Words:
-        for layer in self._layers[path]:
+        for layer in self.layers[path]:
             words = self._saturate(path, layer.exact(words))
         return words
 

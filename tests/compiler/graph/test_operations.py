@@ -7,14 +7,7 @@ import pytest
 
 from eie_compiler.graph import operations
 from eie_compiler.graph.operation import Operation
-from eie_compiler.graph.operations import (
-    OPERATIONS,
-    Affine,
-    HardSigmoid,
-    LeakyRelu,
-    Sigmoid,
-    Tanh,
-)
+from eie_compiler.graph.operations import OPERATIONS, Sigmoid
 from support.operations import CASES, random_words
 
 
@@ -42,22 +35,44 @@ def test_an_operation_is_defined_by_its_fields(operation, shapes):
             setattr(operation, next(iter(fields)), 0)
 
 
+#: Fraction bits of the operands and of the result.
+FORMATS = [(12, 11), (9, 14), (3, -2), (-2, 3)]
+
+
+@pytest.mark.parametrize("fine, coarse", FORMATS)
 @pytest.mark.parametrize("operation, shapes", CASES, ids=lambda case: type(case).__name__)
-def test_words_are_those_of_the_real_numbers(operation, shapes):
+def test_words_are_those_of_the_real_numbers(operation, shapes, fine, coarse):
     rng = np.random.default_rng(2)
-    fracs = [12 - (at and not operation.keeps_format) for at in range(len(shapes))]
-    words = [random_words(rng, (5, *shape), 16) for shape in shapes]
+    frac = fine if operation.keeps_format else coarse
+    if isinstance(operation, Sigmoid):    # refuses coarser ones
+        frac = max(frac, 1)
+    fracs = [fine - (at and not operation.keeps_format) for at in range(len(shapes))]
+    words = [random_words(rng, (50, *shape), 16) for shape in shapes]
     tensors = [word * 2.0 ** -frac for word, frac in zip(words, fracs)]
-    frac = 12 if operation.keeps_format else 11
     found = operation.words(*words, fracs=fracs, frac=frac)
     real = operation.real(*tensors)
     assert found.dtype == np.int64
-    assert found.shape == real.shape == (5, *operation.shape(*shapes))
-    tolerance = {Sigmoid: 2.0 ** -13.5, Tanh: 2.0 ** -12.5}.get(type(operation), 0)
-    if isinstance(operation, (Affine, LeakyRelu, HardSigmoid)):
-        # Constants have 15 bits.
-        tolerance = (np.abs(real).max() + 1) * 2.0 ** -15
-    assert np.abs(found * 2.0 ** -frac - real).max() <= 0.5 * 2.0 ** -frac + tolerance
+    assert found.shape == real.shape == (50, *operation.shape(*shapes))
+    errors = np.abs(found * 2.0 ** -frac - real)
+    bounds = np.broadcast_to(operation.rounding(*tensors, fracs=fracs, frac=frac), errors.shape)
+    assert (errors <= bounds).all()
+    # Where words are rounded, the bound is no empty one.
+    assert errors.max() >= 0.3 * bounds.max() or frac >= max(fracs)
+
+
+@pytest.mark.parametrize("operation, shapes", CASES, ids=lambda case: type(case).__name__)
+def test_intervals_enclose_all_results_and_hardly_more(operation, shapes):
+    rng = np.random.default_rng(4)
+    centres = [rng.normal(size=(40, *shape)) for shape in shapes]
+    radii = [np.abs(rng.normal(size=centre.shape)) for centre in centres]
+    least, greatest = operation.enclose(*((centre - radius, centre + radius)
+                                          for centre, radius in zip(centres, radii)))
+    found = np.array([operation.real(*(
+        centre + radius * np.clip(1.2 * rng.uniform(-1, 1, centre.shape), -1, 1)
+        for centre, radius in zip(centres, radii))) for _ in range(400)])
+    assert (least <= found + 1e-12).all() and (found - 1e-12 <= greatest).all()
+    reached = found.max(axis=0) - found.min(axis=0), greatest - least
+    assert reached[0].mean() > 0.4 * reached[1].mean()
 
 
 @pytest.mark.parametrize("operation, shapes", CASES, ids=lambda case: type(case).__name__)

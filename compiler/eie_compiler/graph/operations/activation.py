@@ -1,15 +1,27 @@
 """Operations on each element of one tensor that are not linear."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from ...network import MAX_FRAC
-from ..operation import Floats, GraphError, Operation, Shape, Words, check_frac, rescale
-from .arithmetic import divide, fix_constants, fix_limit
+from ..operation import (
+    Floats,
+    GraphError,
+    Interval,
+    Monotone,
+    Operation,
+    Shape,
+    Words,
+    check_frac,
+    rescale,
+    rescale_error,
+)
+from .arithmetic import constants_error, divide, fix_constants, fix_limit
 from .fields import broadcast, check_constant, check_number, only
-from .tanh_table import tanh
+from .tanh_table import TABLE_ERROR, tanh
 
 __all__ = ["Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid", "Sign", "Tanh"]
 
@@ -28,7 +40,7 @@ class _Activation(Operation):
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip(_Activation):
+class Clip(_Activation, Monotone):
     """Nearest number from `low` to `high`, such as ReLU, ``Clip(0, inf)``.
 
     In words, the limits are rounded half up.
@@ -55,6 +67,12 @@ class Clip(_Activation):
         # Rounding keeps the order, so that this is the rounded number.
         return np.clip(rescale(tensors[0], fracs[0], frac), fix_limit(self.low, frac),
                        fix_limit(self.high, frac))
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> Floats:
+        # Limits are not always words, and those of words have a greatest magnitude.
+        low, high = (math.ldexp(fix_limit(limit, frac), -frac) for limit in (self.low, self.high))
+        moved: Floats = np.abs(np.clip(tensors[0], low, high) - self.real(tensors[0]))
+        return moved + rescale_error(fracs[0], frac)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return self.low >= 0 or all(operands) and self.high >= 0
@@ -91,12 +109,22 @@ class LeakyRelu(_Activation):
         scaling = fix_constants(self.slope, 0.0, frac=fracs[0], to=frac)
         return np.where(tensors[0] < 0, scaling(tensors[0]), rescale(tensors[0], fracs[0], frac))
 
+    def enclose(self, *intervals: Interval) -> Interval:
+        least, greatest = intervals[0]
+        # Between the ends, the extreme is at 0.
+        corners = [self.real(each) for each in (least, greatest, np.clip(0.0, least, greatest))]
+        return np.min(corners, axis=0), np.max(corners, axis=0)
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> Floats:
+        error = constants_error(self.slope, 0.0, tensors[0], frac=fracs[0], to=frac)
+        return np.where(tensors[0] < 0, error, rescale_error(fracs[0], frac))
+
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands) or bool(np.all(np.asarray(self.slope) <= 0))
 
 
 @dataclasses.dataclass(frozen=True)
-class HardSigmoid(_Activation):
+class HardSigmoid(_Activation, Monotone):
     """Number ``alpha * x + beta``, limited to 0 to 1.
 
     In words, the constants are those of :func:`~.arithmetic.fix_constants`, and 1 is rounded half
@@ -121,6 +149,10 @@ class HardSigmoid(_Activation):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         scaling = fix_constants(self.alpha, self.beta, frac=fracs[0], to=frac)
         return np.clip(scaling(tensors[0]), 0, fix_limit(1.0, frac))
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> Floats:
+        # Half a step, by which 1 may be rounded, is included.
+        return constants_error(self.alpha, self.beta, tensors[0], frac=fracs[0], to=frac)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return True
@@ -150,12 +182,21 @@ class HardSwish(_Activation):
         line = rescale(words, operand, frac)
         return np.where(inside < three, curve, line)
 
+    def enclose(self, *intervals: Interval) -> Interval:
+        least, greatest = intervals[0]
+        # Between the ends, the extreme is the minimum, at -1.5.
+        corners = [self.real(each) for each in (least, greatest, np.clip(-1.5, least, greatest))]
+        return np.min(corners, axis=0), np.max(corners, axis=0)
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return math.ldexp(0.5, -frac)
+
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sign(_Activation):
+class Sign(_Activation, Monotone):
     """Sign: -1, 0 or 1."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -164,12 +205,15 @@ class Sign(_Activation):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         return rescale(np.sign(tensors[0]), 0, frac)
 
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return rescale_error(0, frac)
+
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sigmoid(_Activation):
+class Sigmoid(_Activation, Monotone):
     """Logistic function ``1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2``.
 
     In words, tanh is that of :func:`~.tanh_table.tanh`, so that results for `x` and `-x` are
@@ -183,12 +227,15 @@ class Sigmoid(_Activation):
         _check_table_frac("sigmoid", frac, 1)
         return (1 << frac - 1) + tanh(tensors[0], fracs[0] + 1, frac - 1)
 
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return TABLE_ERROR / 2 + math.ldexp(0.5, -frac)
+
     def is_nonnegative(self, *operands: bool) -> bool:
         return True
 
 
 @dataclasses.dataclass(frozen=True)
-class Tanh(_Activation):
+class Tanh(_Activation, Monotone):
     """Hyperbolic tangent.
 
     In words, it is that of :func:`~.tanh_table.tanh`, which is odd. The error is at most 2 ** -12.5
@@ -201,6 +248,9 @@ class Tanh(_Activation):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         _check_table_frac("tanh", frac, -MAX_FRAC)
         return tanh(tensors[0], fracs[0], frac)
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return TABLE_ERROR + math.ldexp(0.5, -frac)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)

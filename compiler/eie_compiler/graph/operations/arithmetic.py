@@ -16,8 +16,8 @@ from eie_hdl.numeric import round_shift
 from ...vectors import quantise
 from ..operation import Floats, GraphError, Words, check_frac
 
-__all__ = ["MULTIPLIER_BITS", "Scaling", "add", "divide", "divide_sum", "fix_constants",
-           "fix_limit", "magnitude", "multiply"]
+__all__ = ["MULTIPLIER_BITS", "Scaling", "add", "constants_error", "divide", "divide_sum",
+           "fix_constants", "fix_limit", "magnitude", "multiply"]
 
 #: Width of the magnitude of a multiplier in bits; with its sign it has 16.
 MULTIPLIER_BITS = 15
@@ -166,6 +166,29 @@ def fix_constants(scale: Floats | float, shift: Floats | float, *, frac: int, to
     multiplier, right = np.where(full, multiplier >> 1, multiplier), right - full
     addend = _fix(shift, to + right) + (1 << (right - 1))
     return Scaling(multiplier, addend, right)
+
+
+def constants_error(scale: Floats | float, shift: Floats | float, numbers: Floats, *, frac: int,
+                    to: int) -> Floats:
+    """Bound the error of ``x * scale + shift`` with the integers of :func:`fix_constants`.
+
+    It is that of the integers, and half a step of the result. Cancellation in floating point is
+    included.
+
+    Parameters
+    ----------
+    scale, shift, frac, to
+        As for :func:`fix_constants`.
+    numbers : float64 (batch, ...)
+        Operand `x`.
+    """
+    fixed = fix_constants(scale, shift, frac=frac, to=to)
+    products = np.ldexp(fixed.multiplier.astype(np.float64), frac - to - fixed.shift)
+    sums = np.ldexp((fixed.addend - (1 << fixed.shift - 1)).astype(np.float64), -to - fixed.shift)
+    magnitudes = np.abs(numbers)
+    error: Floats = magnitudes * np.abs(products - scale) + np.abs(sums - shift) \
+        + math.ldexp(0.5, -to) + 2.0 ** -50 * (magnitudes * np.abs(scale) + np.abs(shift))
+    return error
 
 
 def _fix(numbers: Floats, frac: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..operation import Floats, GraphError, Operation, Shape, Words, rescale
+from ..operation import Floats, GraphError, Monotone, Shape, Words, rescale, rescale_error
 from .fields import check_integer, check_integers, check_size, only
 
 __all__ = ["Concat", "Pad", "Reshape", "Slice", "Transpose"]
 
 
-class _Arrangement(Operation):
+class _Arrangement(Monotone):
     """Operation that moves the elements of one tensor, of any format."""
 
     keeps_format: ClassVar[bool] = True
@@ -21,6 +21,9 @@ class _Arrangement(Operation):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         # Integers, and zeros, move as real numbers do.
         return self.real(*tensors)    # type: ignore[arg-type, return-value]
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Pad(_Arrangement):
 
 
 @dataclasses.dataclass(frozen=True)
-class Concat(Operation):
+class Concat(Monotone):
     """Tensors one after another along an axis, each converted to the format of the result.
 
     Parameters
@@ -168,6 +171,9 @@ class Concat(Operation):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         return np.concatenate([rescale(tensor, one, frac) for tensor, one in zip(tensors, fracs)],
                               self.axis + 1)
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return rescale_error(max(fracs), frac)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)

@@ -1,13 +1,24 @@
 """Operations on each element of one tensor or of two."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..operation import Floats, GraphError, Operation, Shape, Words, rescale
-from .arithmetic import add, fix_constants, magnitude, multiply
+from ..operation import (
+    Floats,
+    GraphError,
+    Interval,
+    Monotone,
+    Operation,
+    Shape,
+    Words,
+    rescale,
+    rescale_error,
+)
+from .arithmetic import add, constants_error, fix_constants, magnitude, multiply
 from .fields import broadcast, check_constant, expand, only
 
 __all__ = ["Add", "Affine", "Magnitude", "Maximum", "Multiply", "Subtract"]
@@ -21,6 +32,9 @@ class _Pair(Operation):
             raise GraphError(f"there must be two operands, not {len(shapes)}")
         return broadcast(*shapes)
 
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return rescale_error(max(fracs), frac)
+
 
 def _align(tensors: Sequence[Any]) -> list[Any]:
     rank = max(tensor.ndim for tensor in tensors) - 1
@@ -28,7 +42,7 @@ def _align(tensors: Sequence[Any]) -> list[Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Add(_Pair):
+class Add(_Pair, Monotone):
     """Sum of two tensors."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -54,6 +68,10 @@ class Subtract(_Pair):
         one, other = _align(tensors)
         return add(one, -other, fracs=fracs, frac=frac)
 
+    def enclose(self, *intervals: Interval) -> Interval:
+        (least, greatest), (least_other, greatest_other) = intervals
+        return self.real(least, greatest_other), self.real(greatest, least_other)
+
 
 @dataclasses.dataclass(frozen=True)
 class Multiply(_Pair):
@@ -66,12 +84,19 @@ class Multiply(_Pair):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         return multiply(*_align(tensors), fracs=fracs, frac=frac)
 
+    def enclose(self, *intervals: Interval) -> Interval:
+        ends = [self.real(one, other) for one in intervals[0] for other in intervals[1]]
+        return np.min(ends, axis=0), np.max(ends, axis=0)
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return rescale_error(sum(fracs), frac)
+
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)
 
 
 @dataclasses.dataclass(frozen=True)
-class Maximum(_Pair):
+class Maximum(_Pair, Monotone):
     """Maximum of two tensors."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -96,12 +121,19 @@ class Magnitude(_Pair):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         return magnitude(*_align(tensors), fracs=fracs, frac=frac)
 
+    def enclose(self, *intervals: Interval) -> Interval:
+        return (self.real(*(np.clip(0.0, *interval) for interval in intervals)),
+                self.real(*(np.maximum(*np.abs(interval)) for interval in intervals)))
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return math.ldexp(0.5, -frac)
+
     def is_nonnegative(self, *operands: bool) -> bool:
         return True
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Affine(Operation):
+class Affine(Monotone):
     """Product with a constant plus a constant, such as a normalisation.
 
     In words, the constants are those of :func:`~.arithmetic.fix_constants`.
@@ -129,6 +161,10 @@ class Affine(Operation):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         scaling = fix_constants(self.scale, self.shift, frac=fracs[0], to=frac)
         return scaling(self._expand(tensors[0]))
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> Floats:
+        return constants_error(self.scale, self.shift, self._expand(tensors[0]), frac=fracs[0],
+                               to=frac)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands) and bool(np.all(np.asarray(self.scale) >= 0)

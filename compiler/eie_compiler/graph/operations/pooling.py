@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..operation import Floats, GraphError, Operation, Shape, Words
+from ..operation import Floats, GraphError, Monotone, Shape, Words
 from .arithmetic import divide_sum
 from .fields import check_integers, check_size, only
 
@@ -19,7 +19,7 @@ _MAX_COUNT = 1 << 18
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pool(Operation):
+class _Pool(Monotone):
     """Reduction of the windows of each channel of an image (channels, height, width).
 
     Parameters
@@ -87,6 +87,9 @@ class MaxPool(_Pool):
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
         return self._reduce(tensors[0], np.iinfo(np.int64).min, np.maximum)
 
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return 0.0
+
 
 @dataclasses.dataclass(frozen=True)
 class AveragePool(_Pool):
@@ -122,6 +125,9 @@ class AveragePool(_Pool):
         return divide_sum(self._reduce(tensors[0], 0, np.add), self._count(tensors[0]),
                           frac=fracs[0], to=frac)
 
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return math.ldexp(0.5, -frac)
+
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)
 
@@ -145,7 +151,7 @@ class AveragePool(_Pool):
 
 
 @dataclasses.dataclass(frozen=True)
-class Mean(Operation):
+class Mean(Monotone):
     """Mean along axes.
 
     Parameters
@@ -182,6 +188,9 @@ class Mean(Operation):
         count = math.prod(tensors[0].shape[axis] for axis in self._axes)
         return divide_sum(tensors[0].sum(self._axes, keepdims=self.keep), count,
                           frac=fracs[0], to=frac)
+
+    def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
+        return math.ldexp(0.5, -frac)
 
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)

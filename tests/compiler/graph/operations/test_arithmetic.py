@@ -6,6 +6,7 @@ import pytest
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.graph.operations.arithmetic import (
     add,
+    constants_error,
     divide,
     divide_sum,
     fix_constants,
@@ -60,9 +61,12 @@ def test_constants_are_within_their_bound(seed):
     assert right in (1, 37) or abs(int(scaling.multiplier)) >= 1 << 14
     ratio = Fraction(scale) * Fraction(2) ** (to - frac)
     words = [-1 << 23, -12345, -1, 0, 1, 999, (1 << 23) - 1]
-    for word, found in zip(words, scaling(np.array(words)).tolist()):
+    bounds = constants_error(scale, shift, np.ldexp(np.array(words, float), -frac), frac=frac,
+                             to=to)
+    for word, found, bound in zip(words, scaling(np.array(words)).tolist(), bounds):
         exact = word * ratio + Fraction(shift) * Fraction(2) ** to
         error = abs(found - exact)
+        assert error <= Fraction(float(bound)) * Fraction(2) ** to
         assert error <= Fraction(1, 2) + Fraction(abs(word) + 1, 2 << right)
         if right < 37:
             assert error <= Fraction(1, 2) + abs(word * ratio) / 2 ** 15 + Fraction(1, 2 << right)
@@ -94,6 +98,9 @@ def test_a_saturated_addend_saturates_its_results():
         scaling = fix_constants(2.0 ** -40, shift, frac=0, to=12)
         for x in (-1 << 23, (1 << 23) - 1):
             assert np.clip(scaling(np.array(x)), -1 << 23, (1 << 23) - 1) == word
+    scaling = fix_constants(2.0 ** -40, 1e30, frac=0, to=12)
+    error = abs(np.ldexp(float(scaling(np.array(0))), -12) - 1e30)
+    assert error <= constants_error(2.0 ** -40, 1e30, np.zeros(1), frac=0, to=12) < 1.001e30
 
 
 def test_scales_that_are_too_great_are_refused():

@@ -1,0 +1,118 @@
+"""Bounds of errors of graphs, against the errors of random ones."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.compression.error_bound import ErrorBound
+from eie_compiler.compression.graph import compress_graph
+from eie_compiler.compression.graph_layers import decompress_graph
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.layers import replace_layers
+from eie_compiler.graph.operations import (
+    Clip,
+    HardSwish,
+    LeakyRelu,
+    Multiply,
+    Sigmoid,
+    Sign,
+    Subtract,
+)
+from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.model import Model, ModelLayer
+from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import dequantise
+from eie_hdl.config import PRESETS, EIEConfig
+from support.graphs import recurrent_model, recurrent_network, residual_network
+from support.random_graphs import SHAPE, random_graph
+
+CONFIG = EIEConfig()
+NARROW = dataclasses.replace(CONFIG, act_width=6)
+
+
+def compare(network, model, config, inputs):
+    """Compute the errors of all tensors and their bounds, and compare them."""
+    found = ErrorBound(network, model, config).run(inputs)
+    machine = IntegerGraph(network, config)
+    words, real = machine.run(inputs), evaluate_real(model, inputs)
+    errors, bounds = [], []
+    for name, (numbers, bound) in found.items():
+        np.testing.assert_array_equal(numbers, dequantise(words[name], machine.fracs[name]))
+        errors.append(np.abs(numbers - real[name]).ravel())
+        bounds.append(bound.ravel())
+    error, bound = np.concatenate(errors), np.concatenate(bounds)
+    within = error <= bound
+    assert within.all(), f"{error[~within]} exceed {bound[~within]}"
+    return error, bound
+
+
+@pytest.mark.parametrize("config, scale", [(CONFIG, 1.0), (CONFIG, 2000.0), (NARROW, 0.5),
+                                           (NARROW, 3.0)])
+def test_no_error_of_random_graphs_exceeds_its_bound(config, scale):
+    ratios = []
+    for seed in range(25):
+        graph = random_graph(seed)
+        inputs = {"x": scale * np.random.default_rng(seed).normal(size=(4, *SHAPE))}
+        error, bound = compare(graph, decompress_graph(graph), config, inputs)
+        ratios.append(np.median(bound[error > 0] / error[error > 0]))
+    assert np.median(ratios) < 10
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("make", [residual_network, recurrent_network])
+def test_no_error_of_layers_and_states_exceeds_its_bound(make, scale):
+    network = make(PRESETS["tiny"])
+    (name, shape), = network.inputs.items()
+    inputs = {name: scale * np.random.default_rng(1).normal(size=(8, *shape))}
+    error, bound = compare(network, decompress_graph(network), PRESETS["tiny"], inputs)
+    assert bound.mean() < 20 * error.mean()
+
+
+@pytest.mark.parametrize("v_width", [2, 3])
+def test_the_change_of_the_weights_is_part_of_the_bound(v_width):
+    model = recurrent_model(
+        Node("hard", HardSwish(), ("last",)), Node("leaky", LeakyRelu(-0.5), ("last",)),
+        Node("logistic", Sigmoid(), ("hard",)), Node("clipped", Clip(-0.1, 0.1), ("leaky",)),
+        Node("difference", Subtract(), ("logistic", "clipped")), outputs=("difference",))
+    inputs = {"x": np.random.default_rng(2).normal(size=(20, 5, 6))}
+    network = compress_graph(model, inputs, v_width=v_width)
+    config = dataclasses.replace(CONFIG, v_width=v_width)
+    error, bound = compare(network, model, config, inputs)
+    assert bound.mean() < 20 * error.mean()
+    shared = compare(network, decompress_graph(network), config, inputs)[1]
+    assert shared.mean() < bound.mean()
+
+
+def test_layers_whose_scales_compression_moves_have_bounds():
+    rng = np.random.default_rng(3)
+    scales = 2.0 ** rng.integers(-6, 6, 12)
+    layers = (ModelLayer("one", scales[:, None] * rng.normal(size=(12, 8)),
+                         scales * rng.normal(size=12), relu=True),
+              ModelLayer("two", rng.normal(size=(3, 12)) / scales, rng.normal(size=3)))
+    model = Graph({"x": (8,)}, (Node("fc", Model(layers), ("x",)),), ("fc",))
+    inputs = {"x": rng.normal(size=(30, 8))}
+    error, bound = compare(compress_graph(model, inputs, v_width=4), model, CONFIG, inputs)
+    assert bound.mean() < 20 * error.mean()
+
+
+def test_a_sign_that_may_change_has_the_bound_two():
+    layer = Model((ModelLayer("fc", np.eye(3)),))
+    model = Graph({"x": (3,)}, (Node("fc", layer, ("x",)), Node("sign", Sign(), ("fc",))),
+                  ("sign",))
+    inputs = {"x": np.array([[0.7, -0.5, 1e-6]])}
+    network = compress_graph(model, {"x": np.eye(3)}, v_width=4)
+    found = ErrorBound(network, model, CONFIG).run(inputs)
+    assert found["sign"].errors[0, :2].max() < 1e-6 and found["sign"].errors[0, 2] >= 1
+
+
+def test_errors_without_a_bound_are_infinite():
+    fc = random_network(np.random.default_rng(0), [3, 3], frac=8)
+    network = Graph({"x": (3,)}, (Node("fc", fc, ("x",)),
+                                   Node("product", Multiply(), ("fc", "x"))),
+                    ("product",), {"x": 8, "fc": 8, "product": 8})
+    beyond = replace_layers(decompress_graph(network), lambda path, model: dataclasses.replace(
+        model, layers=(dataclasses.replace(model.layers[0], weight=np.full((3, 3), 1e307)),)))
+    found = ErrorBound(network, beyond, CONFIG).run({"x": np.array([[0.0, 90.0, 90.0]])})
+    assert np.isinf(found["product"].errors).all()
