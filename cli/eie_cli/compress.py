@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from eie_compiler.compression.quantisers import KMEANS_INITS, QUANTISERS
 from eie_hdl.config import EIEConfig
 
-from .compress_graph import by_node, compress_graph_to_file, refuse_options
+from .compress_graph import Retraining, by_node, compress_graph_to_file, refuse_options
 from .console import working
 from .model_options import model_options
 from .options import (
@@ -92,8 +92,8 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--calibrate", type=FILE, metavar="X.npy",
               help="Inputs, one per row or image, for whose range the number formats are chosen; "
                    "of a graph with several inputs, an .npz file with an array for each.  "
-                   "[default: the data of --retrain, or all inputs from -1 to 1; of a graph, "
-                   "required]")
+                   "[default: the data of --retrain, or all inputs from -1 to 1; one of both is "
+                   "required of a graph]")
 @click.option("--nonnegative-inputs", is_flag=True,
               help="No input is ever negative: weights keep more bits in a narrow accumulator. "
                    "Negative inputs saturate at 0.")
@@ -163,6 +163,8 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
             network, loaded, config, calibrate=calibrate, labels=truth, task=task,
             options={"density": density, "values": values, "quantiser": quantiser,
                      "kmeans_init": kmeans_init},
+            retraining=None if retrain is None else Retraining(
+                _read_data(retrain, learning), steps, update_labels, learning),
             accept_loss=accept_loss, as_json=as_json)
         return
     if values is not None or isinstance(density, dict):
@@ -234,10 +236,9 @@ def _retrain(path: Path, model: "Model", options: dict[str, Any],
              ) -> _Result:
     """Compress a model with retraining, and write the network."""
     from eie_compiler.files.network_file import write_network
-    from eie_compiler.training.data import read_data
     from eie_compiler.training.retrain import compress_with_retraining
 
-    data = read_data(data_file, validation=learning.validation, seed=learning.seed)
+    data = _read_data(data_file, learning)
     teacher = find_teacher(learning, data)
     with training_session(learning, path) as session:
         network, stages, samples = compress_with_retraining(
@@ -248,6 +249,12 @@ def _retrain(path: Path, model: "Model", options: dict[str, Any],
             **session._asdict())
         write_network(path, network)
         return _Result(network, samples, data, stages)
+
+
+def _read_data(path: Path, learning: Learning) -> "Data":
+    from eie_compiler.training.data import read_data
+
+    return read_data(path, validation=learning.validation, seed=learning.seed)
 
 
 def _check(model: "Model", result: _Result, config: EIEConfig, samples: Any, labels: Any,

@@ -68,7 +68,8 @@ def conclude(check: dict[str, Any], what: str, *, accept_loss: bool, quiet: bool
     lead : :class:`str`
         Beginning of the sentence.
     retrainable : :class:`bool`
-        False for a convolution, which cannot be retrained.
+        False for a chain with a convolution, or a graph of several inputs: they cannot be
+        retrained.
     """
     verdict = check["verdict"]
     text = lead + describe_score(check)

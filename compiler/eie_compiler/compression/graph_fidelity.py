@@ -35,7 +35,7 @@ _Tensors = dict[str, list[Floats]]
 def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
                            samples: Mapping[str, NDArray[Any]], *,
                            labels: NDArray[Any] | None = None, task: str | None = None,
-                           pruned: bool = False,
+                           pruned: bool = False, retrained: bool = False,
                            progress: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
     """Compare a compressed graph, in the arithmetic of a machine, with its model.
 
@@ -54,6 +54,9 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
         numbers for all that are no vectors.
     pruned : :class:`bool`
         True if weights were pruned: the loss that this causes is then measured apart.
+    retrained : :class:`bool`
+        True if the weights were trained for the first output after the model was read: other
+        outputs, and the results of nodes, are then not compared with those of the model.
     progress : function of :class:`str`
         Called with the name of each step as it begins.
 
@@ -83,13 +86,15 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
         return result | {"verdict": "bad", "cause": "format", "reason": str(error), **nothing,
                          "bad_outputs": [], "steps": [], "outputs": [], "nodes": []}
     shared = decompress_graph(network)
-    runs = {"sharing": lambda batch: _evaluate(shared, batch),
+    ideal = "retraining" if retrained else "sharing"
+    runs = {ideal: lambda batch: _evaluate(shared, batch),
             "arithmetic": lambda batch: _run_machine(machine, batch, watched)}
-    if pruned:
+    if pruned and not retrained:
         kept = prune_graph(model, network)
         runs = {"pruning": lambda batch: _evaluate(kept, batch), **runs}
     meters: dict[str, dict[str, Meter]] = {}    # by output or "labels", then by run
-    for key in (*model.outputs, *(["labels"] if truth is not None else [])):
+    outputs = model.outputs[:1] if retrained else model.outputs
+    for key in (*outputs, *(["labels"] if truth is not None else [])):
         meaning = tasks[model.outputs[0] if key == "labels" else key]
         meters[key] = {name: Meter(meaning) for name in ("model", *runs)}
     errors = _Errors()
@@ -97,14 +102,14 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
         progress(f"measuring sample {some.start + 1}")
         tensors = {"model": _evaluate(model, batch)}
         tensors |= {name: run(batch) for name, run in runs.items()}
-        errors.add(*(tensors[name] for name in ("model", "sharing", "arithmetic")))
+        errors.add(*(tensors[name] for name in ("model", ideal, "arithmetic")))
         for name, found in tensors.items():
-            for output in model.outputs:
+            for output in outputs:
                 meters[output][name].add(_rows(found[output]), _rows(tensors["model"][output]))
             if truth is not None:
                 meters["labels"][name].add(_rows(found[model.outputs[0]]), truth[some])
-    result |= _judge(model, tasks, count, meters)
-    result["nodes"] = _describe_nodes(network, errors, machine)
+    result |= _judge(model, tasks, count, meters, retrained)
+    result["nodes"] = _describe_nodes(network, errors, machine, retrained)
     if result["cause"] == "arithmetic" and _has_coarse_scaler(network, result["nodes"]):
         result["cause"] = "scaler"
     return result
@@ -176,15 +181,15 @@ class _Errors:
 
 
 def _judge(model: Graph, tasks: Mapping[str, Task], count: int,
-           meters: Mapping[str, Mapping[str, Meter]]) -> dict[str, Any]:
+           meters: Mapping[str, Mapping[str, Meter]], retrained: bool) -> dict[str, Any]:
     """Judge each output by the model, the first one by labels, if there are any; the worst counts.
     """
     outputs, judged = [], []
-    for number, output in enumerate(model.outputs):
+    for number, output in enumerate(name for name in model.outputs if name in meters):
         chosen = {"model": meters[output]["model"]}
         if number == 0 and "labels" in meters:
             chosen["labels"] = meters["labels"]["model"]
-        judge = Judge.choose(tasks[output], count, chosen)
+        judge = Judge.choose(tasks[output], count, chosen, retrained=retrained)
         scores = {name: meter.score
                   for name, meter in meters["labels" if judge.by == "labels" else output].items()}
         verdict = judge.verdict(scores["arithmetic"])
@@ -227,11 +232,13 @@ def _has_coarse_scaler(network: Graph, nodes: list[dict[str, Any]]) -> bool:
     return any(errors[name] > max(_COARSE, 10 * errors[source]) for name, source in origin.items())
 
 
-def _describe_nodes(network: Graph, errors: _Errors, machine: IntegerGraph) -> list[dict[str, Any]]:
+def _describe_nodes(network: Graph, errors: _Errors, machine: IntegerGraph, retrained: bool
+                    ) -> list[dict[str, Any]]:
     rows = []
     for path in (*network.inputs, *(path for path, node in network.walk()
                                     if not isinstance(node.computation, Scan))):
-        rows.append({"path": path, "error": errors.ratio(path, "error", "model"),
+        rows.append({"path": path,
+                     "error": None if retrained else errors.ratio(path, "error", "model"),
                      "rounding_error": errors.ratio(path, "rounding", "shared"),
                      "saturated": machine.saturated[path],
                      "elements": machine.counts[path]})
