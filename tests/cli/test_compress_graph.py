@@ -87,7 +87,7 @@ def test_json_describes_nodes_and_costs(files, compress, eie):
             "nonzeros": result["nodes"][1]["layers"][0]["nonzeros"]}]}
     assert result["file"]["bytes"] == files["net.npz"].stat().st_size
     assert (result["check"]["verdict"], result["check"]["cause"]) == ("bad", "sharing")
-    assert "The main cause is sharing of weights: raise --v-width, up to 8." in text
+    assert "sharing of weights: raise --v-width, up to 8, or give --retrain DATA.npz." in text
     code, text = eie("info", files["net.npz"], "--json")
     described = json.loads(text)
     assert described["nodes"] == result["nodes"]
@@ -102,7 +102,8 @@ def test_json_describes_nodes_and_costs(files, compress, eie):
     (["--calibrate", "x.npy", "--pin", "end=3"], "--pin must not be given for a graph"),
     (["--calibrate", "x.npy", "--nonnegative-inputs"],
      "--nonnegative-inputs must not be given for a graph"),
-    (["--retrain", "x.npz"], "--retrain must not be given for a graph: retrain with PyTorch"),
+    (["--retrain", "x.npz", "--dropout", "0.5"],
+     "--dropout must not be given for a graph: leave it out"),
     (["--calibrate", "x.npy", "--density", "end=half"],
      "must be a number, or NODE=NUMBER for each, separated by commas, not 'end=half'"),
     (["--calibrate", "x.npy", "--values", "many"],
@@ -115,6 +116,73 @@ def test_json_describes_nodes_and_costs(files, compress, eie):
 ])
 def test_wrong_options_are_refused(files, compress, options, message):
     code, text = compress(*options)
+    assert code == 2
+    assert message in text
+    assert not files["net.npz"].exists()
+
+
+@pytest.fixture
+def data(files, torch):
+    """Sequences with the class that the model finds, for retraining."""
+    x = np.random.default_rng(5).normal(size=(600, 5, 6))
+    labels = evaluate_real(recurrent(), {"x": x})["end"].argmax(axis=1)
+    files["data.npz"] = files["m.onnx"].with_name("data.npz")
+    arrays = {"inputs": x.reshape(600, -1), "labels": labels}
+    np.savez(files["data.npz"], **{f"{part}_{name}": array[some] for name, array in arrays.items()
+                                   for part, some in (("train", slice(400)),
+                                                      ("test", slice(400, 600)))})
+    return files["data.npz"]
+
+
+@pytest.mark.usefixtures("data")
+def test_a_graph_is_retrained_and_judged_by_held_out_labels(files, compress):
+    options = ("--retrain", "data.npz", "--steps", 2, "--batch", 16, "--density",
+               "scan/of_h=0.5,end=0.25", "--accept-loss")
+    code, untrained = compress(*options, "--epochs", 0)
+    assert code == 0
+    assert "on 40 validation inputs, 100.0% in floating point. The main cause is compression in " \
+        "spite of retraining: raise --density, --v-width or --epochs." in untrained
+    code, text = compress(*options, "--epochs", 6, "--rate", 0.03, "--log", files["y.npy"])
+    assert code == 0
+    assert re.findall(r"^(prune \d|share) +6 +(\S+)% ", text, re.M) == [
+        ("prune 1", "75.7"), ("prune 2", "61.1"), ("share", "61.1")]
+    # Nodes are not compared with those of the model, which others were trained from.
+    assert re.search(r"^scan/of_h +8 × 8 +8 +32 +50\.0% +\d+ +\d+ .* 0\.\d+% +–$", text, re.M)
+    before, after = (float(line[line.index("accuracy ") + 9:line.index("%")])
+                     for line in (untrained.splitlines()[-1], text.splitlines()[-1]))
+    assert after > before + 10
+    layers = [layer for _, node in read_graph(files["net.npz"]).walk()
+              for layer in getattr(node.computation, "layers", ())]
+    assert all(np.count_nonzero(layer.codebook) <= 15 for layer in layers)
+    assert len(files["y.npy"].read_text(encoding="utf-8").splitlines()) == 21
+
+
+def test_retraining_of_graphs_learns_from_a_teacher_and_labels_are_those_of_samples(
+        files, compress, data):
+    code, text = compress("--retrain", "data.npz", "--epochs", 1, "--teacher", "m.onnx",
+                          "--calibrate", "x.npy", "--labels", "y.npy", "--accept-loss", "--json")
+    assert code == 0
+    result = json.loads(text[:text.rindex("}") + 1])
+    assert [stage["stage"] for stage in result["stages"]] == ["share", "share"]
+    assert (result["check"]["data"], result["check"]["samples"]) == ("inputs", 200)
+    assert result["check"]["labels"]["judge"]
+    without = compress("--retrain", "data.npz", "--epochs", 1, "--accept-loss", "--json")[1]
+    assert json.loads(without[:without.rindex("}") + 1])["stages"][-1]["loss"] \
+        != result["stages"][-1]["loss"]
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--values", "3"], "--values must not be given with --retrain: give --v-width"),
+    (["--density", "scan=0.5"], "eie: --density must be for scan/of_x, scan/of_h, end, not 'scan'"),
+    (["--act-width", "99"], "eie: --act-width must be an integer from 4 to 24, not 99"),
+    (["--calibrate", "y.npy"], "eie: --calibrate must be numbers of shape (samples, 5, 6) for 'x'"),
+])
+def test_wrong_options_of_retraining_are_refused(files, compress, data, monkeypatch, options,
+                                                 message):
+    import eie_compiler.training.retrain_graph
+
+    monkeypatch.setattr(eie_compiler.training.retrain_graph, "train", None)
+    code, text = compress("--retrain", "data.npz", *options)
     assert code == 2
     assert message in text
     assert not files["net.npz"].exists()

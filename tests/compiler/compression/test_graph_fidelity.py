@@ -74,6 +74,18 @@ def test_the_worst_step_is_the_cause(config, options, cause):
         "model", *(["pruning"] if "density" in options else []), "sharing", "arithmetic"]
 
 
+def test_retrained_graphs_are_judged_by_labels_of_the_first_output():
+    labels = (CLASSES + 1) % 4    # which the model was not trained for
+    check = measure(measured={"labels": CLASSES, "retrained": True, "pruned": True}, values=1)
+    assert [step["step"] for step in check["steps"]] == ["model", "retraining", "arithmetic"]
+    assert check["cause"] == "retraining"
+    assert [output["name"] for output in check["outputs"]] == ["end"]
+    assert all(node["error"] is None and node["rounding_error"] > 0 for node in check["nodes"])
+    check = measure(measured={"labels": labels, "retrained": True})
+    assert check["labels"]["judge"] and check["verdict"] == "bad"
+    assert not measure(measured={"labels": labels})["labels"]["judge"]
+
+
 def test_a_scaler_of_inputs_of_different_magnitudes_is_the_cause():
     scale = np.array([1e-5, 1e-2, 10.0])
     rng = np.random.default_rng(6)
