@@ -1,5 +1,6 @@
 """`eie compress` of models that are graphs: `eie_cli.compress_graph` and `eie_cli.graph_tables`."""
 
+import importlib.util
 import json
 import re
 
@@ -29,6 +30,8 @@ X = np.random.default_rng(4).normal(size=(200, 5, 6))
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """Files of a model, which is replaced by a graph, of samples, labels and the network."""
+    if importlib.util.find_spec("torch"):
+        importlib.import_module("eie_compiler.training.teacher")    # which keeps the function
     monkeypatch.setattr(eie_compiler.frontends, "read_model", lambda path, **options: recurrent())
     found = {name: tmp_path / name for name in ("m.onnx", "x.npy", "x.npz", "y.npy", "net.npz")}
     found["m.onnx"].write_bytes(b"model")
@@ -159,7 +162,9 @@ def test_a_graph_is_retrained_and_judged_by_held_out_labels(files, compress):
 
 def test_retraining_of_graphs_learns_from_a_teacher_and_labels_are_those_of_samples(
         files, compress, data):
-    code, text = compress("--retrain", "data.npz", "--epochs", 1, "--teacher", "m.onnx",
+    teacher = files["m.onnx"].with_name("teacher.npz")
+    np.savez(teacher, **{"a.weight": np.random.default_rng(6).normal(size=(4, 30))})
+    code, text = compress("--retrain", "data.npz", "--epochs", 1, "--teacher", teacher,
                           "--calibrate", "x.npy", "--labels", "y.npy", "--accept-loss", "--json")
     assert code == 0
     result = json.loads(text[:text.rindex("}") + 1])
