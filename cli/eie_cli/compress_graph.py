@@ -90,8 +90,10 @@ def compress_graph_to_file(path: Path, model: "Graph", config: EIEConfig, *,
     retraining : :class:`Retraining`, optional
         Options of retraining; without, there is none.
     """
+    from eie_compiler.errors import CompileError
     from eie_compiler.files.graph_file import write_graph
     from eie_compiler.files.json_file import to_json
+    from eie_compiler.lowering.dead_channels import remove_dead_channels
 
     from .graph_tables import describe_graph, show_graph
 
@@ -102,15 +104,19 @@ def compress_graph_to_file(path: Path, model: "Graph", config: EIEConfig, *,
         network, stages = _compress(model, options), None
     else:
         network, stages = _retrain(path, model, options, retraining)
-    write_graph(path, network)
+    try:
+        live, removed = remove_dead_channels(network, config)
+    except CompileError:    # the check says why
+        live, removed = network, []
+    write_graph(path, live)
     check = _check(model, network, config, samples, labels, task, options, retraining)
     if as_json:
-        click.echo(to_json({"notes": model.notes, "stages": stages, **describe_graph(network),
-                            "check": check}))
+        click.echo(to_json({"stages": stages, **describe_graph(live), "check": check,
+                            "removed": [one._asdict() for one in removed]}))
     else:
         if retraining is not None and stages is not None:
             show_stages(str(path), retraining.data.classifies, stages)
-        show_graph(path, network, check)
+        show_graph(path, live, check)
     warn_of_labels(check)
     warn_of_outputs(check)
     several = len(check["outputs"]) > 1

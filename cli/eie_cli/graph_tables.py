@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 
 from .console import make_table, print_table
@@ -26,7 +27,7 @@ def describe_graph(network: "Graph") -> dict[str, Any]:
                 for node in nodes for layer in node["layers"])
     return {"inputs": [{"name": name, "shape": list(shape), "frac": (network.fracs or {})[name]}
                        for name, shape in network.inputs.items()],
-            "nodes": nodes, "outputs": list(network.outputs),
+            "nodes": nodes, "outputs": list(network.outputs), "notes": list(network.notes),
             "file": {"bytes": size, "ratio": dense / size}}
 
 
@@ -70,6 +71,8 @@ def show_graph(path: Path, network: "Graph", check: dict[str, Any] | None = None
     file = described["file"]
     print_table(make_table("file", "bytes", "ratio"),
                 [["", f"{file['bytes']:,}", f"{file['ratio']:.1f}"]])
+    for note in network.notes:
+        click.echo(f"note: {note}")
 
 
 def _layers(node: dict[str, Any]) -> list[str]:

@@ -91,7 +91,7 @@ def read_graph_build(folder: str | Path) -> GraphBuild:
             raise JsonError(f"mapping must be {' or '.join(MAPPINGS)}, not {reprlib.repr(mapping)}")
         read_listed(folder, _NETWORK, sums)
         build = compile_graph(read_graph(folder / _NETWORK), config, mapping=mapping,
-                              strips={})
+                              strips={}, keep_dead_channels=True)
         if predicted := manifest.get("predicted"):
             check_fields("predicted", predicted, dict.fromkeys(build.programs, dict))
             for node, cycles in predicted.items():

@@ -20,6 +20,10 @@ __all__ = ["MAX_FRAC", "MAX_NAME", "MAX_SIDE", "CompressedNetwork", "Layer", "Ne
 #: Greatest magnitude of a number of fraction bits.
 MAX_FRAC = 64
 
+#: Greatest magnitude of a limit of the fraction bits of weights: those of a result and of an input,
+#: and a shift.
+_MAX_WEIGHT_FRAC = 3 * MAX_FRAC
+
 #: Greatest width of a number of a machine; the machine's own limits are narrower.
 _MAX_WIDTH = 64
 
@@ -54,6 +58,8 @@ class Layer:
         True if negative results become zero.
     output_frac : :class:`int`
         Fraction bits of the results: word `y` represents ``y / 2 ** output_frac``.
+    max_weight_frac : :class:`int`, optional
+        Most fraction bits of the words of the codebook. None: as many as machine and sums allow.
 
     Raises
     ------
@@ -67,6 +73,7 @@ class Layer:
     bias: NDArray[np.float64]
     relu: bool
     output_frac: int
+    max_weight_frac: int | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -81,6 +88,9 @@ class Layer:
             if type(self.relu) is not bool:
                 raise NetworkError(f"relu must be true or false, not {self.relu!r}")
             check_int("output_frac", self.output_frac, -MAX_FRAC, MAX_FRAC)
+            if self.max_weight_frac is not None:
+                check_int("max_weight_frac", self.max_weight_frac, -_MAX_WEIGHT_FRAC,
+                          _MAX_WEIGHT_FRAC)
         except NetworkError as error:
             raise NetworkError(f"layer {reprlib.repr(self.name)}: {error}") from error
 

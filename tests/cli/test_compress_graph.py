@@ -230,3 +230,21 @@ def test_zeros_between_groups_of_a_convolution_are_no_weights(tmp_path, eie):
     write_graph(tmp_path / "net.npz", compress_graph(graph, {"x": np.ones((1, 2, 5, 5))}))
     _, text = eie("info", tmp_path / "net.npz")
     assert re.search(r"^conv +4 × 18 +4 × 3 × 3 +36 +100\.0% +2 ", text, re.M)
+
+
+def test_what_is_removed_is_said_and_left_out_of_the_file(files, compress, monkeypatch, eie):
+    first, second = random_layer(6, 6, 1), random_layer(3, 6, 2)
+    second.layers[0].weight[:, 4] = 0
+    graph = Graph({"x": (6,)}, (Node("one", first, ("x",)), Node("two", second, ("one",))),
+                  ("two",))
+    monkeypatch.setattr(eie_compiler.frontends, "read_model", lambda path, **options: graph)
+    np.savez(files["x.npz"], x=np.random.default_rng(1).normal(size=(50, 6)))
+    code, text = compress("--calibrate", "x.npz", "--v-width", 8, "--json")
+    assert code == 0
+    found = json.loads(text)
+    assert found["removed"] == [
+        {"path": "one", "layer": "fc", "rows": 6, "unread": 1, "constant": 0}]
+    note = "filters and neurons removed without changing results: 1 of 6 of one fc"
+    assert found["notes"] == [note]
+    assert read_graph(files["net.npz"]).shapes["one"] == (5,)
+    assert f"note: {note}" in eie("info", files["net.npz"])[1]

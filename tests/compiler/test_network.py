@@ -46,6 +46,7 @@ CODES = csc_array(np.array([[1, 0], [2, 3]], np.uint8))
     ({"bias": np.zeros(3)}, "bias must have one number for each of 2 rows, not shape (3,)"),
     ({"relu": 1}, "relu must be true or false, not 1"),
     ({"output_frac": 8.0}, "output_frac must be an integer from -64 to 64, not 8.0"),
+    ({"max_weight_frac": 193}, "max_weight_frac must be an integer from -192 to 192, not 193"),
 ])
 def test_a_wrong_layer_is_refused(changes, message):
     fields = {"name": "fc1", "codes": CODES, "codebook": CODEBOOK, "bias": np.zeros(2),

@@ -28,6 +28,7 @@ OPTIONAL_FIELDS = {"preprocessing": dict, "nonnegative_inputs": bool, "act_width
 _PREPROCESSING_FIELDS = {"offset": str, "scale": str}
 _LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "codebook": str,
                  "bias": str, "run_width": int, "entries": int, "codes": dict, "runs": dict}
+_OPTIONAL_LAYER_FIELDS = {"max_weight_frac": int}
 _STREAM_FIELDS = {"bits": int, "lengths": list}
 _PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)
                    if field.name != "pixels"}
@@ -102,6 +103,8 @@ def _store_layer(layer: Layer, v_width: int) -> StoredLayer:
               "output_frac": layer.output_frac, "codebook": codebook_type, "bias": bias_type,
               "run_width": entries.run_width, "entries": len(entries.v),
               "codes": codes_header, "runs": runs_header}
+    if layer.max_weight_frac is not None:
+        header["max_weight_frac"] = layer.max_weight_frac
     return StoredLayer(header, codebook, bias, codes, runs)
 
 
@@ -141,7 +144,8 @@ def parse_network(header: dict[str, Any], data: DataReader) -> CompressedNetwork
     JsonError, NetworkError
         If a field is invalid.
     """
-    layers = [check_fields(f"layers[{number}]", layer, _LAYER_FIELDS)
+    layers = [check_fields(f"layers[{number}]", layer, _LAYER_FIELDS,
+                           _OPTIONAL_LAYER_FIELDS)
               for number, layer in enumerate(header["layers"])]
     for number, layer in enumerate(layers):
         check_shape(f"layers[{number}].shape", layer["shape"])
@@ -171,7 +175,8 @@ def _parse_layer(where: str, header: dict[str, Any], v_width: int, data: DataRea
                              (n_rows, n_cols))
     except RunError as error:
         raise NetworkError(f"{where}.{error}") from error
-    return Layer(header["name"], codes, codebook, bias, header["relu"], header["output_frac"])
+    return Layer(header["name"], codes, codebook, bias, header["relu"], header["output_frac"],
+                 header.get("max_weight_frac"))
 
 
 def parse_numbers(where: str, kind: str, count: int, data: DataReader) -> NDArray[np.float64]:

@@ -133,6 +133,10 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
     reason = ""
     for shift in range(config.max_shift, -1, -1):
         weight_frac = shift + layer.output_frac - input_frac
+        if layer.max_weight_frac is not None and weight_frac > layer.max_weight_frac:
+            reason = (f"at a shift of {shift} weights have {weight_frac} fraction bits, more than "
+                      f"max_weight_frac = {layer.max_weight_frac}")
+            continue
         codebook = _scale(layer.codebook, weight_frac)
         if layer.codebook[used].any() and not codebook[used].any():
             reason = reason or f"at a shift of {shift} all weights round to zero"

@@ -9,6 +9,7 @@ from ..errors import CompileError
 from ..graph.graph import Graph
 from ..graph_build import GraphBuild
 from ..network import CompressedNetwork
+from .dead_channels import remove_dead_channels
 from .graph_report import describe_graph
 from .programs import compile_programs
 from .strip_choice import choose_strips
@@ -19,7 +20,8 @@ __all__ = ["compile_graph"]
 
 def compile_graph(graph: Graph, config: EIEConfig, *,
                   mapping: Literal["balanced", "interleaved"] = "balanced",
-                  strips: Mapping[str, int] | None = None) -> GraphBuild:
+                  strips: Mapping[str, int] | None = None,
+                  keep_dead_channels: bool = False) -> GraphBuild:
     """Compile a compressed network that is a graph for a machine.
 
     Parameters
@@ -32,6 +34,10 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
         Pixels of the strips of convolutions by path, as for :func:`~.strips.set_strips`; an empty
         mapping makes none. Default: those that :func:`~.strip_choice.choose_strips` chooses for
         the machine.
+    keep_dead_channels : :class:`bool`
+        True to keep the filters and neurons that
+        :func:`~.dead_channels.remove_dead_channels` removes. They are also kept if rows are
+        interleaved, as the number of such a row determines its PE.
 
     Raises
     ------
@@ -49,6 +55,8 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
         if network.preprocessing is not None:
             raise CompileError(f"node {path!r}: layers must have no preprocessing, which is an "
                                "operation of a graph")
+    if not keep_dead_channels and mapping != "interleaved":
+        graph, _ = remove_dead_channels(graph, config)
     if strips is None:
         strips = choose_strips(graph, config, mapping=mapping)
     graph = set_strips(graph, strips)

@@ -20,7 +20,8 @@ from .fixed_point import choose_formats, fix_preprocessing
 from .memory_map import count_bias_words, widest_vectors
 from .row_mapping import MAPPINGS, n_slots, n_tiles
 
-__all__ = ["LoweredNetwork", "Mapping", "Outputs", "lower_network", "measure_needs", "row_weights"]
+__all__ = ["LoweredNetwork", "Mapping", "Outputs", "lower_network", "measure_needs",
+           "require_widths", "row_weights"]
 
 #: Assignment of rows to PEs, and results that go to the host.
 Mapping = Literal["balanced", "interleaved"]
@@ -85,7 +86,7 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
         raise CompileError(f"mapping must be {' or '.join(MAPPINGS)}, not {mapping!r}")
     if outputs not in ("last", "all"):
         raise CompileError(f"outputs must be last or all, not {outputs!r}")
-    _require_widths(config, network)
+    require_widths(config, network)
     preprocessing = fix_preprocessing(config, network)
     live = _choose_rows(config, network, keep_all=keep_dead_rows or outputs == "all"
                         or mapping == "interleaved")
@@ -100,8 +101,8 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
     return LoweredNetwork(network, live, preprocessing, mapping, sent, columns, codes, needs)
 
 
-def _require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
-    """Check that the network was made for the widths of the machine."""
+def require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
+    """Check that a network was made for the widths of a machine; raise :class:`CompileError`."""
     for name, option in (("act_width", "--act-width {}"),
                          ("v_width", "--v-width {}"),
                          ("codebook_width", "--config FILE with codebook_width = {}")):

@@ -34,7 +34,7 @@ def saved(tmp_path):
 def fields(network):
     yield network.v_width, network.input_frac, len(network.layers), network.patches
     for layer in network.layers:
-        yield (layer.name, layer.relu, layer.output_frac, layer.codes.shape,
+        yield (layer.name, layer.relu, layer.output_frac, layer.max_weight_frac, layer.codes.shape,
                layer.codes.indptr.tolist(), layer.codes.indices.tolist(),
                layer.codes.data.tolist(), layer.codebook.tolist(), layer.bias.tolist())
 
@@ -116,6 +116,15 @@ def test_a_large_sparse_layer_is_small_in_the_file(tmp_path):
     assert bits / 8 < (tmp_path / "net.npz").stat().st_size < 1.05 * bits / 8 + numbers + 700
 
 
+def test_a_limit_of_the_fraction_bits_of_weights_is_saved(saved):
+    network = small_network()
+    first, *others = network.layers
+    limited = dataclasses.replace(first, max_weight_frac=-5)
+    network = dataclasses.replace(network, layers=(limited, *others))
+    write_network(saved, network)
+    assert list(fields(read_network(saved))) == list(fields(network))
+
+
 def test_the_same_network_gives_the_same_file(tmp_path, saved):
     write_network(tmp_path / "again.npz", small_network())
     assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()
@@ -177,7 +186,7 @@ def changed(header, path, value):
     if not path:
         return value
     copy = header.copy()
-    copy[path[0]] = changed(header[path[0]], path[1:], value)
+    copy[path[0]] = changed(header[path[0]], path[1:], value) if path[1:] else value
     return copy
 
 
@@ -315,6 +324,7 @@ def test_a_broken_header_is_refused(saved, text, message):
                                 "not []"),
     (["layers", 0, "name"], "a/b", "layer 'a/b': name must be printable text without slashes"),
     (["layers", 0, "name"], "fc2", "layer 'fc2': name must be unique"),
+    (["layers", 0, "max_weight_frac"], 8.5, "layers[0].max_weight_frac must be an integer"),
     (["layers", 0, "output_frac"], 65,
      "layer 'fc1': output_frac must be an integer from -64 to 64, not 65"),
 ])

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from fractions import Fraction
 
@@ -173,7 +174,19 @@ def test_a_layer_without_weights_has_a_format():
     assert chosen.bias.tolist() == [1 << at, 2 << at, -3 << at]
 
 
+def test_weights_have_no_more_fraction_bits_than_a_limit():
+    layer = make_layer(np.ones((1, 1), np.uint8), codebook=[0, 1, 0, 0], output_frac=8)
+    free = choose_format(EIEConfig(), layer, 4, limits(16))
+    limited = choose_format(EIEConfig(), dataclasses.replace(
+        layer, max_weight_frac=free.weight_frac - 3), 4, limits(16))
+    assert limited.weight_frac == free.weight_frac - 3
+    same = dataclasses.replace(layer, max_weight_frac=free.weight_frac)
+    assert choose_format(EIEConfig(), same, 4, limits(16)).weight_frac == free.weight_frac
+
+
 @pytest.mark.parametrize("changes, config, message", [
+    ({"codebook": [0, 1, 0, 0], "max_weight_frac": 3}, EIEConfig(),
+     "at a shift of 0 weights have 4 fraction bits, more than max_weight_frac = 3"),
     ({"codebook": [0, 1e6, 0, 0]}, EIEConfig(),
      "at a shift of 0 a weight is 16000000, which codebook_width = 16 bits do not hold"),
     ({"codebook": [0, 1e-6, 0, 0], "output_frac": -32}, EIEConfig(),
@@ -186,7 +199,8 @@ def test_a_layer_without_weights_has_a_format():
 ])
 def test_a_layer_that_no_scale_fits_is_refused(changes, config, message):
     fields = {"codes": np.ones((1, 1), np.uint8), "output_frac": 8} | changes
-    layer = make_layer(fields.pop("codes"), **fields)
+    limit = fields.pop("max_weight_frac", None)
+    layer = dataclasses.replace(make_layer(fields.pop("codes"), **fields), max_weight_frac=limit)
     whole = (f"layer 'fc1': some codebook scale must fit input_frac = 4 and output_frac = "
              f"{layer.output_frac}, but {message}: change output_frac, or widen the machine")
     with pytest.raises(CompileError, match=f"^{re.escape(whole)}$"):
