@@ -11,7 +11,20 @@ __all__ = ["model_options"]
 
 #: Parameters of :func:`eie_compiler.frontends.read_model`.
 _NAMES = ("first", "last", "layers", "relu", "ignore", "image", "shapes",
-          "topology")
+          "topology", "fix")
+
+
+def _fixed(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+           ) -> dict[str, Any]:
+    """Parse numbers by name; one number is not a list."""
+    fixed: dict[str, Any] = {}
+    for text in texts:
+        name, _, values = text.rpartition("=")
+        given = numbers(float)(context, parameter, values)
+        if not name:
+            raise click.BadParameter(f"must be NAME=VALUE, not {text!r}")
+        fixed[name] = given if len(given) > 1 else given[0]
+    return fixed
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -31,6 +44,10 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
                        "although it may change the results; may be given several times.")
     @click.option("--image", callback=numbers(int), metavar="C,H,W",
                   help="Channels, height and width in pixels of the images of a convolution.")
+    @click.option("--fix", multiple=True, callback=_fixed, metavar="NAME=VALUE",
+                  help="Value of an input of an ONNX graph, or values separated by commas, or an "
+                       "open size by its name, or by that of its input and its axis, such as "
+                       "input.1; may be given several times.")
     @click.option("--shapes", type=FILE, metavar="FILE",
                   help="File with the layers of a Deep Compression stream, which does not name "
                        "them.")

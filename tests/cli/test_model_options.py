@@ -87,3 +87,13 @@ def test_batch_normalisations_are_folded_or_not_in_onnx_only(tmp_path, weights, 
     code, text = eie("compress", weights, "--no-fold-batch-norm", "-o", tmp_path / "net.npz")
     assert code == 2
     assert "options for this format must be " in text and "fold" in text
+
+
+def test_inputs_are_fixed_in_onnx_only(tmp_path, weights, eie):
+    code, text = eie("compress", weights, "--fix", "sr=16000", "-o", tmp_path / "net.npz")
+    assert code == 2
+    assert "options for this format must be " in text and "--fix" in text
+    for value, message in (("16000", "must be NAME=VALUE, not '16000'"),
+                           ("sr=", "must be numbers separated by commas, not ''")):
+        code, text = eie("compress", weights, "--fix", value, "-o", tmp_path / "net.npz")
+        assert code == 2 and message in text

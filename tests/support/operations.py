@@ -20,6 +20,7 @@ from eie_compiler.graph.operations import (
     Multiply,
     Pad,
     Reshape,
+    Reverse,
     Sigmoid,
     Sign,
     Slice,
@@ -38,7 +39,7 @@ CASES = [
     (LeakyRelu(0.1), [IMAGE]), (LeakyRelu(-0.5), [IMAGE]), (Magnitude(), [IMAGE, IMAGE]),
     (MaxPool((2, 2), (2, 2)), [IMAGE]), (Maximum(), [IMAGE, (4, 4)]),
     (Mean((1, 2)), [IMAGE]), (Multiply(), [IMAGE, (3, 1, 1)]), (Pad((0, 1, 1), (0, 1, 0)), [IMAGE]),
-    (Reshape((6, 8)), [IMAGE]), (Sigmoid(), [IMAGE]), (Sign(), [IMAGE]),
+    (Reshape((6, 8)), [IMAGE]), (Reverse(1), [IMAGE]), (Sigmoid(), [IMAGE]), (Sign(), [IMAGE]),
     (Slice(2, 1, 4, 2), [IMAGE]), (Subtract(), [IMAGE, IMAGE]), (Tanh(), [IMAGE]),
     (Transpose((2, 0, 1)), [IMAGE])]
 

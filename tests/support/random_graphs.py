@@ -19,6 +19,7 @@ from eie_compiler.graph.operations import (
     Multiply,
     Pad,
     Reshape,
+    Reverse,
     Slice,
     Subtract,
     Tanh,
@@ -70,7 +71,7 @@ def _draw(rng, shape):
         Clip(-1.0, rng.choice([2.0, math.inf])), Affine(0.7, 0.1), Mean((axis,), True),
         Transpose(tuple(order)), Reshape((rows, math.prod(shape) // rows)),
         Slice(axis, start, rng.randrange(start, shape[axis]) + 1, rng.choice([1, 1, 2])),
-        Slice(0, shape[0] - 1, shape[0]), Pad((1,) * len(shape), (0,) * len(shape)),
+        Slice(0, shape[0] - 1, shape[0]), Reverse(axis), Pad((1,) * len(shape), (0,) * len(shape)),
         *([MaxPool((1, 2), (1, 1), (0, 0, 0, 1))] if len(shape) == 3 else []),
         *([_scan(rng, shape[1:])] if len(shape) > 1 else [])])
 

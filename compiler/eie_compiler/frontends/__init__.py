@@ -12,6 +12,7 @@ from ..model import Model
 from .common import FrontEndError, FrontEndWarning, at
 
 if TYPE_CHECKING:
+    from .onnx_fixed import Fixed
     from .stream import LayerShape
 
 __all__ = ["KINDS", "FrontEndError", "FrontEndWarning", "read_chain", "read_model"]
@@ -20,7 +21,8 @@ _NAMED = ("layers", "relu", "image", "ignore")
 
 #: Suffix of a file -> module, reader function, options of the reader.
 KINDS = {
-    ".onnx": ("onnx", "read_onnx", ("first", "last", "image", "fold_batch_norm")),
+    ".onnx": ("onnx", "read_onnx", ("first", "last", "image", "fold_batch_norm",
+                                     "fix")),
     ".npz": ("arrays", "read_npz", _NAMED),
     ".safetensors": ("pytorch_files", "read_safetensors", _NAMED),
     ".pt": ("pytorch_files", "read_state_dict", _NAMED),
@@ -47,8 +49,8 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
                layers: Sequence[str] | None = None, relu: bool | Sequence[bool] | None = None,
                image: Sequence[int] | None = None, ignore: Sequence[str] | None = None,
                shapes: "Mapping[str, LayerShape] | str | Path | None" = None,
-               topology: str | Path | None = None, fold_batch_norm: bool | None = None
-               ) -> Model | Graph:
+               topology: str | Path | None = None, fold_batch_norm: bool | None = None,
+               fix: "Mapping[str, Fixed] | None" = None) -> Model | Graph:
     """Read a model from a file, which is not trusted; docs/models.md lists the formats.
 
     A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX or
@@ -78,6 +80,9 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
     fold_batch_norm : :class:`bool`, optional
         ONNX: false if the host computes the batch normalisations of a graph. By default, layers
         absorb them.
+    fix : mapping of :class:`str` to number, or to numbers, optional
+        ONNX: values of inputs that are constant, such as a sampling rate, and of open sizes, by
+        name.
 
     Raises
     ------
@@ -89,7 +94,8 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
     """
     given: dict[str, Any] = {"first": first, "last": last, "layers": layers, "relu": relu,
                              "image": image, "ignore": ignore, "shapes": shapes,
-                             "topology": topology, "fold_batch_norm": fold_batch_norm}
+                             "topology": topology, "fold_batch_norm": fold_batch_norm,
+                             "fix": fix or None}
     given = {name: value for name, value in given.items() if value is not None}
     with at(path):
         suffix = Path(path).suffix.lower()

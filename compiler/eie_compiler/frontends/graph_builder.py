@@ -81,6 +81,10 @@ class GraphBuilder:
               keep: bool = False) -> str:
         """Multiply by a constant and add another, as :meth:`apply` where they broadcast as before.
         """
+        shape = self.shapes[operand]
+        if np.all(np.equal(scale, 1)) and not np.any(shift) \
+                and np.broadcast_shapes(shape, np.shape(scale), np.shape(shift)) == shape:
+            return operand
         node = self._nodes.get(operand)
         if node is not None and isinstance(node.computation, Reshape):
             before, shape = self.shapes[node.inputs[0]], self.shapes[operand]

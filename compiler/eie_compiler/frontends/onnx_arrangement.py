@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..graph.operations import Concat, Pad
+from ..graph.operations import Concat, Pad, Reverse
 from .common import FrontEndError
 from .onnx_constants import permute
 from .onnx_folding import check_size
@@ -13,6 +13,9 @@ from .onnx_site import Site
 from .onnx_values import Tensor, Value, sample_of, show_shape
 
 __all__ = ["ARRANGEMENTS"]
+
+#: Modes of padding.
+_PAD_MODES = ("constant", "reflect", "edge", "wrap")
 
 #: Most slices that a Gather becomes.
 _MAX_SLICES = 256
@@ -54,11 +57,16 @@ def _cut(site: Site, value: Value, axis: int, part: slice) -> Value:
     start, stop, step = part.indices(value.shape[axis])
     if (start, stop, step) == (0, value.shape[axis], 1):
         return value
-    if step < 1 or stop <= start:
-        raise FrontEndError(f"slice must be of one or more elements in ascending order, not "
-                            f"{start}:{stop}:{step}")
-    return site.result(site.builder.slice(site.name, value.name, value.axis(axis), start, stop,
-                                          step), value, value.batch)
+    places = range(start, stop, step)
+    if not places:
+        raise FrontEndError(f"slice must be of one or more elements, not {start}:{stop}:{step}")
+    ascending = places[::-1] if step < 0 else places
+    place = value.axis(axis)
+    name = site.builder.slice(site.name, value.name, place, ascending[0], ascending[-1] + 1,
+                              abs(step))
+    if step < 0 and len(places) > 1:
+        name = site.builder.add(site.name, Reverse(place), name)
+    return site.result(name, value, value.batch)
 
 
 def _gather(site: Site) -> Value:
@@ -78,6 +86,11 @@ def _gather(site: Site) -> Value:
         name = site.builder.take(site.name, tensor.name, tensor.axis(axis), places[0])
         batch = tensor.batch
         return site.result(name, tensor, batch if batch is None or batch < axis else batch - 1)
+    return _pick(site, tensor, axis, places)
+
+
+def _pick(site: Site, tensor: Tensor, axis: int, places: Sequence[int]) -> Value:
+    """Take elements of an axis at indices."""
     parts = _runs(places)
     if len(parts) > _MAX_SLICES:
         raise FrontEndError(f"indices must be at most {_MAX_SLICES} ranges, not {len(parts)}")
@@ -85,14 +98,16 @@ def _gather(site: Site) -> Value:
 
 
 def _runs(places: Sequence[int]) -> list[slice]:
-    """Split indices into ranges of ascending indices with equal steps."""
+    """Split indices into ranges with equal steps."""
     runs, start = [], 0
     while start < len(places):
         step = places[start + 1] - places[start] if start + 1 < len(places) else 1
         stop = start + 1
-        while step > 0 and stop < len(places) and places[stop] - places[stop - 1] == step:
+        while step and stop < len(places) and places[stop] - places[stop - 1] == step:
             stop += 1
-        runs.append(slice(places[start], places[stop - 1] + 1, max(step, 1)))
+        step = step if step and stop > start + 1 else 1
+        end = places[stop - 1] + (1 if step > 0 else -1)
+        runs.append(slice(places[start], None if end < 0 else end, step))
         start = stop
     return runs
 
@@ -151,9 +166,9 @@ def _pad(site: Site) -> Value:
     tensor = site.tensor()
     mode = site.options.get("mode", b"constant").decode("utf-8", "replace")
     value = site.number(2, "value", 0)
-    if mode != "constant" or value != 0:
-        raise FrontEndError(f"padding must be with zeros, not by {mode} with {value}: pad with "
-                            "zeros, or on the host")
+    if mode not in _PAD_MODES or value != 0:
+        raise FrontEndError(f"padding must be with zeros, or of mode reflect, edge or wrap, not by "
+                            f"{mode} with {value}: pad with zeros, or on the host")
     rank = len(tensor.shape)
     axes = [place_of(axis, rank) for axis in site.integers(3) or range(rank)]
     pads = site.integers(1, "pads") or []
@@ -166,6 +181,8 @@ def _pad(site: Site) -> Value:
         raise FrontEndError("padding must not add samples to the batch")
     if not any(before) and not any(after):
         return tensor
+    if mode != "constant":
+        return _mirror(site, tensor, list(zip(before, after)), mode)
     sizes = tensor.sizes
     for axis, (low, high) in enumerate(zip(before, after)):    # a negative number crops
         if low < 0 or high < 0:
@@ -174,6 +191,22 @@ def _pad(site: Site) -> Value:
             tensor = site.result(name, tensor, tensor.batch)
     return site.like(Pad(tuple(max(n, 0) for n in before), tuple(max(n, 0) for n in after)),
                      tensor)
+
+
+def _mirror(site: Site, tensor: Tensor, pads: Sequence[tuple[int, int]], mode: str) -> Value:
+    """Pad each axis without the batch with elements of its own."""
+    made: Value = tensor
+    kept = [axis for axis in range(len(tensor.shape)) if axis != tensor.batch]
+    for axis, (low, high) in zip(kept, pads):
+        size = tensor.shape[axis]
+        if max(low, high) >= size or min(low, high) < 0:
+            raise FrontEndError(f"padding of mode {mode} must be from 0 to less than the {size} "
+                                f"elements of axis {axis}, not {low} and {high}")
+        if low or high:
+            assert isinstance(made, Tensor)
+            places = np.pad(np.arange(size), (low, high), mode)    # type: ignore[call-overload]
+            made = _pick(site, made, axis, places.tolist())
+    return made
 
 
 #: Operations on tensors and constants.

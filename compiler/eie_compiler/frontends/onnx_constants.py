@@ -1,6 +1,6 @@
 """Constants of ONNX graphs, dense or sparse, and attributes of nodes."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,11 @@ class Constants:
             tensor.name: (tensor, _axes(tensor)) for tensor in graph.initializer}
         self._tensors |= {tensor.values.name: (tensor, _axes(tensor))
                           for tensor in graph.sparse_initializer}
-        for node in graph.node:
+        self.add(graph.node)
+
+    def add(self, nodes: Iterable["onnx.NodeProto"]) -> None:
+        """Add the constants that nodes give, in order."""
+        for node in nodes:
             if node.domain not in STANDARD:
                 continue
             if node.op_type == "Constant":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
+from numpy.typing import NDArray
 
 from ..graph.graph import Graph as Network, Node
 from ..graph.operation import GraphError
@@ -30,7 +31,9 @@ from .onnx_tail import Tail
 from .onnx_values import BATCH, Tensor, Value, Values
 from .output_names import name_outputs
 
-__all__ = ["SUPPORTED", "read_network"]
+__all__ = ["SUPPORTED", "Reader", "read_network"]
+
+Array = NDArray[Any]
 
 _HANDLERS: dict[str, Callable[[Site], Any]] = {**ARRANGEMENTS, **ELEMENTWISE, **POOLING,
                                                **RECURRENT, **RESAMPLING, **ROOTS, **SHAPES}
@@ -53,7 +56,9 @@ def read_network(graph: Graph, first: str | None, last: str | None,
     check_operations(nodes, graph.constants, starts, ends, SUPPORTED,
                      FOLDED | {*ARRANGEMENTS, *SHAPES}, functions=graph.functions,
                      shapes=graph.shape)
-    reader = _Reader(graph, nodes, starts, ends, image, fold_batch_norm)
+    reader = Reader(graph, nodes, starts, ends, image, fold_batch_norm)
+    for name, axis in batch_axes(graph, nodes, starts).items():
+        reader.add_input(name, axis)
     for node in nodes:
         if not set(filter(None, node.output)) <= set(reader.left_out):
             with at(label(node)):
@@ -61,7 +66,7 @@ def read_network(graph: Graph, first: str | None, last: str | None,
     return reader.result(ends)
 
 
-class _Reader:
+class Reader:
     """Reader of the nodes of a graph, in order.
 
     Attributes
@@ -82,12 +87,14 @@ class _Reader:
         producers = {name: node for node in nodes for name in node.output if name}
         self.left_out = find_left_out(nodes, graph.constants, ends, graph.shape)
         self._final = _final(producers, [self._end_of(name)[0] for name in ends])
-        for name, axis in batch_axes(graph, nodes, starts).items():
-            with at(f"input {name!r}"):
-                self._add_input(name, graph.shape(name), axis)
-            if axis not in (0, None):
-                self._note(f"the samples of input {name!r} are along its first axis here, which "
-                           f"is axis {axis} in the model")
+
+    def add_input(self, name: str, axis: int | None) -> None:
+        """Add an input with the batch in that axis."""
+        with at(f"input {name!r}"):
+            self._add_input(name, self._shapes(name), axis)
+        if axis not in (0, None):
+            self._note(f"the samples of input {name!r} are along its first axis here, which is "
+                       f"axis {axis} in the model")
 
     def read(self, node: "onnx.NodeProto") -> None:
         """Read a node, all of whose operands are known."""
@@ -113,6 +120,11 @@ class _Reader:
         for each, value in zip(node.output, results):
             if each:
                 self._values[each] = value
+
+    def constant(self, name: str) -> Array | None:
+        """Get a tensor that has been read; None if it is computed."""
+        value = self._values[name]
+        return None if isinstance(value, Tensor) else value
 
     def result(self, ends: Sequence[str]) -> Model | Network:
         """Return the graph, or the model that it is."""
@@ -158,6 +170,9 @@ class _Reader:
         if shape is None:
             raise FrontEndError("shape must be declared: onnx.shape_inference.infer_shapes infers "
                                 "it for a tensor within a graph")
+        if not shape:
+            raise FrontEndError("must have elements for each sample, not be one number: give its "
+                                f"value by fix={name}=VALUE")
         is_open = any(size is None for axis, size in enumerate(shape) if axis != batch)
         if self._image is not None and len(shape) in (3, 4) and (is_open or self._is_alone):
             # With one dimension, the height is left out.
@@ -170,8 +185,7 @@ class _Reader:
             raise FrontEndError(
                 f"shape must be known but for the batch, not "
                 f"({', '.join('?' if size is None else str(size) for size in shape)}): give "
-                "image=C,H,W for images; python -m onnxruntime.tools.make_dynamic_shape_fixed "
-                "stores other sizes in the model")
+                f"image=C,H,W for images, or each size by fix={name}.{sizes.index(None)}=SIZE")
         tensor = Tensor("", tuple(int(size) for size in sizes if size is not None), batch)
         plain = self._builder.add_input(name, tensor.sizes)
         self._values[name] = Tensor(plain, tensor.shape, batch)

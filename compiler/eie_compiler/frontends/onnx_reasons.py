@@ -14,7 +14,8 @@ REASONS = {
                                "unrolled"),
     r".*([Qq]uantize|Integer|NBits|\.QAttention|QLinear).*|.*\bQ(Gemm|Ordered\w+)": (
         "quantised", "export the model before its quantisation, as `eie compress` quantises it"),
-    "If": ("branching", "control flow is not run: export the branch that is used"),
+    "If": ("branching", "its condition must be constant: fix the input or size on which it "
+                        "depends with fix=NAME=VALUE, or export the branch that is used"),
     "ConvTranspose": ("", "replace it by Resize with mode nearest, and Conv"),
     "(Global)?LpPool|MaxRoiPool": ("", "the pools that are run are of maxima and means"),
     "Tile|GridSample|AffineGrid": ("", "enlarge the images on the host"),

@@ -24,6 +24,7 @@ from eie_compiler.graph.operations import (
     Mean,
     Multiply,
     Pad,
+    Reverse,
     Sigmoid,
     Sign,
     Slice,
@@ -177,6 +178,14 @@ def _(operation: Slice, operands: Sequence[Operand], result: Operand, make: Make
     source = operands[0].part(operation.start * strides[operation.axis])
     strides[operation.axis] *= operation.step
     return [copy(source, result, result.shape, [tuple(strides), strides_of(result.shape)])]
+
+
+@_steps.register(Reverse)
+def _(operation: Reverse, operands: Sequence[Operand], result: Operand, make: Make) -> list[Step]:
+    strides = list(strides_of(result.shape))
+    last = operands[0].part((result.shape[operation.axis] - 1) * strides[operation.axis])
+    strides[operation.axis] *= -1
+    return [copy(last, result, result.shape, [tuple(strides), strides_of(result.shape)])]
 
 
 @_steps.register(Pad)

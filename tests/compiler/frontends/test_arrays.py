@@ -195,7 +195,7 @@ def test_a_missing_file_is_reported(tmp_path):
     ("w.npz", {"first": "x"}, "options for this format must be layers=, relu=, image=, ignore=, "
                               "not first="),
     ("model.onnx", {"layers": ["x"]}, "options for this format must be first=, last=, image=, "
-                                      "fold_batch_norm=, not layers="),
+                                      "fold_batch_norm=, fix=, not layers="),
 ])
 def test_kinds_of_files_and_their_options_are_checked(name, options, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(f'{name}: {message}')}$"):

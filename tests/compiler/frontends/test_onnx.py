@@ -413,7 +413,7 @@ def test_a_convolution_of_the_whole_image_may_be_flattened():
 def test_the_shape_of_images_that_the_model_leaves_open_is_given():
     model = graph_of([("Conv", "x w", "y", {})], {"w": floats(6, 2, 3, 3)}, ["n", 2, "h", "w"])
     message = ("input 'x': shape must be known but for the batch, not (?, 2, ?, ?): give "
-               "image=C,H,W for images; ")
+               "image=C,H,W for images, or each size by fix=x.2=SIZE")
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
         from_onnx(model)
     check(model, floats(1, 2, 7, 9), image=(2, 7, 9))

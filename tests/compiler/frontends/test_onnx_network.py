@@ -345,8 +345,8 @@ def test_batches_first_of_recurrent_networks_are_read():
      "one by one"),
     ("""MatMul: x w<6,4> -> a
         Pad: a p[0,1,0,1] one=1.0 -> y""", ["n", 6],
-     "Pad node (a, p, one -> y): padding must be with zeros, not by constant with 1.0: pad with "
-     "zeros, or on the host"),
+     "Pad node (a, p, one -> y): padding must be with zeros, or of mode reflect, edge or wrap, not "
+     "by constant with 1.0: pad with zeros, or on the host"),
     ("""MatMul: x w<6,4> -> a
         Mul: a a -> b
         Add: b epsilon=0.1 -> c

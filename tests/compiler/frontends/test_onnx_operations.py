@@ -228,8 +228,8 @@ def test_many_nodes_of_an_operation_are_counted():
      "before its quantisation, as `eie compress` quantises it"),
     ([("Shape: x -> s", {}), ("Cast: s -> c", {"to": TensorProto.BOOL}),
       ("If: c -> a", {"then_branch": BRANCH, "else_branch": BRANCH}), ("MatMul: a w -> y", {})],
-     f"If node (c -> a): model is branching: {FIRST}control flow is not run: export the branch "
-     "that is used"),
+     f"If node (c -> a): model is branching: {FIRST}its condition must be constant: fix the "
+     "input or size on which it depends with fix=NAME=VALUE, or export the branch that is used"),
     ([("MatMul: x w -> a", {}), ("Gather: w a -> b", {}), ("MatMul: b w -> y", {})],
      "Gather node (w, a -> b): look up elements on the host; end before it with last='a', or begin "
      "after it with first='b'"),

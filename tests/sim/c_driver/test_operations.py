@@ -22,6 +22,7 @@ from eie_compiler.graph.operations import (
     Mean,
     Multiply,
     Pad,
+    Reverse,
     Sigmoid,
     Sign,
     Slice,
@@ -238,6 +239,7 @@ def test_means(library, frac, to):
 @pytest.mark.parametrize("operation, source, target", [
     (Transpose((2, 0, 1)), lambda x: x.transpose(2, 0, 1), lambda y: y),
     (Slice(1, 1, 4, 2), lambda x: x[:, 1:4:2], lambda y: y),
+    (Reverse(1), lambda x: x[:, ::-1], lambda y: y),
     (Pad((1, 0, 2), (0, 0, 1)), lambda x: x, lambda y: y[1:, :, 2:-1])])
 def test_words_are_moved(library, operation, source, target):
     words = random_words(np.random.default_rng(11), (3, 4, 5), 16).astype(np.int32)

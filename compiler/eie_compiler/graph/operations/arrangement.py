@@ -10,7 +10,7 @@ import numpy as np
 from ..operation import Floats, GraphError, Monotone, Shape, Words, rescale, rescale_error
 from .fields import check_integer, check_integers, check_size, only
 
-__all__ = ["Concat", "Pad", "Reshape", "Slice", "Transpose"]
+__all__ = ["Concat", "Pad", "Reshape", "Reverse", "Slice", "Transpose"]
 
 
 class _Arrangement(Monotone):
@@ -112,6 +112,31 @@ class Slice(_Arrangement):
         (tensor,) = tensors
         return tensor[(slice(None),) * (self.axis + 1)
                       + (slice(self.start, self.stop, self.step),)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reverse(_Arrangement):
+    """Tensor with the elements along one axis in the opposite order.
+
+    Parameters
+    ----------
+    axis : :class:`int`
+        Axis without the batch axis.
+    """
+
+    axis: int
+
+    def __post_init__(self) -> None:
+        check_integer("axis", self.axis, 0)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        shape = only(shapes)
+        if not self.axis < len(shape):
+            raise GraphError(f"operand must have {self.axis + 1} or more axes, not shape {shape}")
+        return shape
+
+    def real(self, *tensors: Floats) -> Floats:
+        return np.flip(tensors[0], self.axis + 1)
 
 
 @dataclasses.dataclass(frozen=True)
