@@ -1,6 +1,6 @@
 """Write the probes of the tests to a folder, for `eie bench networks --probes`.
 
-Each is a model in ONNX and an archive of its inputs, with the first result of ONNX Runtime: without
+Each is a model in ONNX and an archive of its inputs, with the results of ONNX Runtime: without
 a softmax at the end, which the front end leaves out.
 """
 
@@ -24,7 +24,8 @@ def main() -> None:
         path.write_bytes(probe.model)
         session = onnxruntime.InferenceSession(without_softmax(probe.model))
         np.savez(path.with_suffix(".npz"), allow_pickle=False, **probe.arrays,
-                 expected=session.run(None, probe.inputs)[0])
+                 **{f"expected{number}": results for number, results in
+                    enumerate(session.run(None, probe.inputs))})
 
 
 def without_softmax(content: bytes) -> bytes:

@@ -18,6 +18,7 @@ from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 
 from .arithmetic import run_in_words, run_real
+from .proof import Proof, prove, turn_batches
 from .task import Floats, Task
 
 __all__ = ["Row", "Score", "Verilog", "measure", "measure_all"]
@@ -44,6 +45,8 @@ class Score:
         Largest magnitude of a result in floating point.
     saturated : :class:`int`
         Elements that saturated in steps of the host.
+    proof : :class:`~.proof.Proof`, optional
+        Differences beside their proven bounds.
     """
 
     accuracy: float | None
@@ -52,6 +55,7 @@ class Score:
     error: float | None
     magnitude: float
     saturated: int = 0
+    proof: Proof | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,11 +150,12 @@ def measure(task: Task, *, cache: str | Path | None = None,
                   for layer in node.computation.layers]
         report("in floating point")
         real = run_real(model, task.inputs, batch=task.batch)
+        expected = _expected(task, real)
         row = dataclasses.replace(
             row, n_matrices=len(layers), n_weights=sum(
                 int(np.count_nonzero(layer.weight if isinstance(layer.weight, np.ndarray)
                                      else layer.weight.data)) for layer in layers),
-            real=_compare_expected(task, real))
+            real=_compare_expected(task, real, expected))
         for v_width in task.v_widths:
             report(f"compressing to {v_width} bits")
             network = compress_graph(task.shared[v_width]() if v_width in task.shared else model,
@@ -158,7 +163,9 @@ def measure(task: Task, *, cache: str | Path | None = None,
             config = dataclasses.replace(task.config, v_width=v_width)
             report(f"{v_width} bits in machine arithmetic")
             outputs, saturated = run_in_words(network, config, task.inputs, batch=task.batch)
-            row.words[v_width] = _compare(task, outputs, real, sum(saturated.values()))
+            row.words[v_width] = dataclasses.replace(
+                _compare(task, outputs, real, sum(saturated.values())),
+                proof=prove(network, model, config, task.inputs, expected) if task.proven else None)
             if task.n_verilog:
                 report(f"{v_width} bits in Verilog")
                 row.verilog[v_width] = _run(task, network, config, cache)
@@ -179,19 +186,19 @@ def _run(task: Task, network: Graph, config: EIEConfig, cache: str | Path | None
                    found.seconds)
 
 
-def _compare_expected(task: Task, real: Mapping[str, Floats]) -> Score:
-    score = _compare(task, real, real, 0)
-    if task.expected is None:
-        return dataclasses.replace(score, error=None)
-    found = next(iter(real.values()))
-    moved = [turned for axis in range(task.expected.ndim)
-             if (turned := np.moveaxis(task.expected, axis, 0)).shape[1:] == found.shape[1:]
-             and 0 < len(turned) <= len(found)]
-    if not moved:
-        raise GraphError(f"results of another implementation must be as those of the network, "
-                         f"{found.shape}, not of shape {task.expected.shape}")
-    return dataclasses.replace(score, error=min(
-        float(np.abs(found[:len(turned)] - turned).max()) for turned in moved))
+def _expected(task: Task, real: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Results of another implementation by output: of all of them, if bounds are proven."""
+    if len(task.expected) > len(real) or task.proven and len(task.expected) < len(real):
+        raise GraphError(f"there must be results of another implementation for {len(real)} "
+                         f"outputs, not {len(task.expected)}")
+    return turn_batches(task.expected, real)
+
+
+def _compare_expected(task: Task, real: Mapping[str, Floats], expected: Mapping[str, Floats]
+                      ) -> Score:
+    return dataclasses.replace(_compare(task, real, real, 0), error=max(
+        (float(np.abs(real[name][:len(results)] - results).max())
+         for name, results in expected.items()), default=None))
 
 
 def _compare(task: Task, outputs: Mapping[str, Floats], real: Mapping[str, Floats],

@@ -50,7 +50,7 @@ def make_squeezenet(folder: Path, n_verilog: int = 1) -> Task:
     return Task("SqueezeNet", "Deep Compression, as published",
                 functools.partial(read_topology, folder / "compressed_SqueezeNet.net",
                                   topology=folder / "network.json"),
-                inputs, inputs, (8,), SQUEEZENET_MACHINE, expected=logits, n_verilog=n_verilog,
+                inputs, inputs, (8,), SQUEEZENET_MACHINE, expected=(logits,), n_verilog=n_verilog,
                 batch=1, remark="formats chosen for the pictures that are classified")
 
 
@@ -72,12 +72,13 @@ def make_keyword_spotting(folder: Path, *, quick: bool = False) -> list[Task]:
     features, scale, labels = read_fields(folder / "features_49x10.npz", "features", "scale",
                                           "labels")
     clips = features * float(scale)
-    logits = read_arrays(folder / "reference_logits.npz")
+    logits = {key: (results,) for key, results in
+              read_arrays(folder / "reference_logits.npz").items()}
 
     def task(name: str, read: Callable[[], Graph], inputs: Floats, *, n_verilog: int = 10) -> Task:
         return Task(f"{name}_S", "ARM, ML-KWS-for-MCU", read, {"features": inputs},
                     {"features": inputs[_CALIBRATION]}, labels=labels,
-                    expected=logits.get(f"{name.lower()}_s"), n_verilog=n_verilog,
+                    expected=logits.get(f"{name.lower()}_s", ()), n_verilog=n_verilog,
                     remark="calibrated on clips 996 to 1199 of the test set, as there is no "
                            "training set")
 

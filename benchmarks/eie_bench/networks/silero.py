@@ -70,7 +70,7 @@ def make_silero(path: Path) -> Task:
     expected = np.stack([_run_reference(path, sound) for sound in measured])
     return Task("silero-vad", "Silero Team, silero-vad of PyPI, MIT licence",
                 functools.partial(_make_graph, arrays, _N_CHUNKS),
-                inputs, calibration, (8,), damping=_DAMPING, expected=expected,
+                inputs, calibration, (8,), damping=_DAMPING, expected=(expected,),
                 remark="probabilities of synthetic sounds, 125 chunks each, calibrated on others; "
                        "damping of the compression chosen on these sounds; the host computes "
                        "spectra in floating point")

@@ -14,8 +14,8 @@ COLUMNS = ("network", "matrices", "weights", "inputs", "floating point", "8 bits
            "in Verilog", "cycles", "compared", "differences")
 
 #: Columns of probes, which have random weights and inputs.
-PROBE_COLUMNS = ("probe", "matrices", "weights", "floating point", "4 bits", "in Verilog", "cycles",
-                 "compared", "differences")
+PROBE_COLUMNS = ("probe", "matrices", "weights", "floating point", "4 bits", "proven", "rounding",
+                 "in Verilog", "cycles", "compared", "differences")
 
 #: Most that results in floating point may differ from those of another implementation, of the
 #: largest result.
@@ -52,17 +52,21 @@ def find_faults(row: Plain, *, verilog: bool = True) -> list[str]:
     if _is_misread(row):
         faults.append(f"differs in floating point by {row['real']['error']:.2g}, of "
                       f"{row['real']['magnitude']:.3g}, from another implementation")
+    if exceeded := _exceeded(row):
+        faults.append(f"has {exceeded:,} results beyond their proven bounds")
     return faults
 
 
 def headline(rows: Sequence[Plain], *, verilog: bool = True) -> str:
-    """Format the verdict. A network that differs in floating point counts as one number that does.
+    """Format the verdict. A network that differs in floating point counts as one number that does,
+    a result beyond its proven bound as another.
 
     `verilog`: a network is not run if nothing was compared in Verilog.
     """
     n_run = sum(not row["refusal"] and (not verilog or _count([row], "compared") > 0)
                 for row in rows)
-    differences = _count(rows, "differences") + sum(map(_is_misread, rows))
+    differences = _count(rows, "differences") + sum(map(_is_misread, rows)) \
+        + sum(map(_exceeded, rows))
     return (f"networks: {n_run} of {len(rows)} run, {_count(rows, 'compared'):,} numbers compared, "
             f"{differences:,} differ")
 
@@ -77,6 +81,11 @@ def _is_misread(row: Plain) -> bool:
     real = row["real"]
     return real is not None and real["error"] is not None and \
         not real["error"] <= TOLERANCE * real["magnitude"]
+
+
+def _exceeded(row: Plain) -> int:
+    """Count the results beyond their proven bounds."""
+    return sum(score["proof"]["exceeded"] for score in row["words"].values() if score.get("proof"))
 
 
 def make_tables(rows: Sequence[Plain]) -> list[Table]:
@@ -102,6 +111,9 @@ def _format(row: Plain) -> dict[str, str]:
               "inputs": f"{row['n_inputs']:,}",
               "floating point": _score(row["real"], of_model=True),
               "8 bits": _score(row["words"].get("8")), "4 bits": _score(row["words"].get("4"))}
+    if proof := row["words"].get("4", {}).get("proof"):
+        cells |= {"proven": f"≤ {proof['bound']:.2g}",
+                  "rounding": f"± {proof['rounding']:.2g} ≤ {proof['rounding_bound']:.2g}"}
     if runs := [run for _, run in sorted(row["verilog"].items(), reverse=True)]:
         cells |= {"in Verilog": " / ".join(f"{run['inferences']:,}" for run in runs),
                   "cycles": " / ".join(f"{run['cycles']:,.0f}" for run in runs),

@@ -49,8 +49,11 @@ class Task:
         As for :func:`~eie_compiler.compression.graph.compress_graph`.
     labels : int (n,), optional
         Class of each input.
-    expected : float64 (m, ...), optional
-        Results of another implementation for the first inputs; their batch may be another axis.
+    expected : :class:`tuple` of float64 (m, ...)
+        Results of another implementation for the first inputs, of the first outputs; their batch
+        may be another axis.
+    proven : :class:`bool`
+        True to compare each element with its proven bound; needs results of all outputs.
     n_verilog : :class:`int`
         Number of inputs that also run in Verilog, the first ones.
     batch : :class:`int`
@@ -69,7 +72,8 @@ class Task:
     shared: Mapping[int, Callable[[], Graph]] = dataclasses.field(default_factory=dict)
     damping: float | None = None
     labels: NDArray[Any] | None = None
-    expected: Floats | None = None
+    expected: tuple[Floats, ...] = ()
+    proven: bool = False
     n_verilog: int = 1
     batch: int = 128
     remark: str = ""
@@ -79,7 +83,7 @@ class Task:
         return dataclasses.replace(
             self, inputs={name: values[:n] for name, values in self.inputs.items()},
             labels=None if self.labels is None else self.labels[:n],
-            expected=None if self.expected is None else self.expected[:n], v_widths=(4,))
+            expected=tuple(results[:n] for results in self.expected), v_widths=(4,))
 
 
 def read_fields(path: Path, *names: str) -> list[NDArray[Any]]:

@@ -34,17 +34,30 @@ def test_a_network_runs_in_floating_point_in_words_and_in_verilog(task, graph, v
 
 def test_results_of_another_implementation_are_compared(task, graph):
     expected = evaluate_real(graph, task.inputs)["second"][:5] + 0.25
-    rows = list(measure_all([dataclasses.replace(task, expected=expected)], verilog=False))
+    rows = list(measure_all([dataclasses.replace(task, expected=(expected,))], verilog=False))
     assert rows[0].real.error == pytest.approx(0.25) and rows[0].verilog == {}
 
 
 def test_the_batch_may_be_another_axis_of_the_results_of_another_implementation(task, graph):
     expected = evaluate_real(graph, task.inputs)["second"]
-    (row,) = measure_all([dataclasses.replace(task, expected=expected.T)], verilog=False)
+    (row,) = measure_all([dataclasses.replace(task, expected=(expected.T,))], verilog=False)
     assert row.real.error < 1e-12
-    (row,) = measure_all([dataclasses.replace(task, expected=expected[:, :2])], verilog=False)
+    (row,) = measure_all([dataclasses.replace(task, expected=(expected[:, :2],))], verilog=False)
     assert row.refusal == ("results of another implementation must be as those of the network, "
                            "(9, 3), not of shape (9, 2)")
+
+
+def test_elements_are_compared_with_their_proven_bounds(task, graph):
+    real = evaluate_real(graph, task.inputs)["second"]
+    task = dataclasses.replace(task, proven=True, expected=(real,))
+    (row,) = measure_all([task], verilog=False)
+    proof = row.words[4].proof
+    assert proof.error == row.words[4].error <= proof.bound and proof.exceeded == 0
+    (row,) = measure_all([dataclasses.replace(task, expected=())], verilog=False)
+    assert row.refusal == "there must be results of another implementation for 1 outputs, not 0"
+    (row,) = measure_all([dataclasses.replace(task, expected=(real, real), proven=False)],
+                         verilog=False)
+    assert row.refusal == "there must be results of another implementation for 1 outputs, not 2"
 
 
 def test_a_model_with_shared_weights_takes_the_place_of_compression(task, graph):
@@ -79,7 +92,7 @@ def probe(tmp_path):
     folder.mkdir()
     onnx.save(onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)]),
               folder / "linear.onnx")
-    np.savez(folder / "linear.npz", input=np.eye(5, dtype=np.float32), expected=weights)
+    np.savez(folder / "linear.npz", input=np.eye(5, dtype=np.float32), expected0=weights)
     return folder
 
 
@@ -95,14 +108,14 @@ def test_the_command_prints_the_verdict_and_writes_the_rows(probe, tmp_path):
 
 
 @pytest.mark.parametrize("change, verdict, fault", [
-    (lambda weights: {"input": np.eye(5), "expected": weights + 1e6},
-     "1 of 1 run, 0 numbers compared, 1 differ", "linear differs in floating point by 1e+06, of "),
-    (lambda weights: {"input": np.eye(5), "expected": np.zeros((4, 4))},
+    (lambda weights: {"input": np.eye(5), "expected0": weights + 1e6},
+     "1 of 1 run, 0 numbers compared, 16 differ", "linear differs in floating point by 1e+06, of "),
+    (lambda weights: {"input": np.eye(5), "expected0": np.zeros((4, 4))},
      "0 of 1 run, 0 numbers compared, 0 differ", "linear does not run: results of another"),
 ])
 def test_the_exit_code_of_the_command_tells_of_faults(probe, tmp_path, change, verdict, fault):
     with np.load(probe / "linear.npz") as arrays:
-        changed = change(arrays["expected"])
+        changed = change(arrays["expected0"])
     np.savez(probe / "linear.npz", **changed)
     result = CliRunner().invoke(main, ["bench", "networks", "--probes", str(probe), "--no-verilog",
                                        "-o", str(tmp_path / "out")])

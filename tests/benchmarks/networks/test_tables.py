@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eie_bench.networks.measure import Row, Score, Verilog
 from eie_bench.networks.probes import PROBE
+from eie_bench.networks.proof import Proof
 from eie_bench.networks.tables import (
     PROBE_COLUMNS,
     find_faults,
@@ -45,8 +46,20 @@ def test_probes_have_a_table_of_their_own():
     networks, probes = make_tables(summarise([probe, *ROWS]))
     assert networks.rows == format_rows(summarise(ROWS)).rows
     assert probes.columns == PROBE_COLUMNS
-    assert probes.rows == [("lstm", "26", "415,921", "± 1e-05", *["–"] * 5)]
+    assert probes.rows == [("lstm", "26", "415,921", "± 1e-05", *["–"] * 7)]
     assert make_tables(summarise(ROWS)) == [networks]
+
+
+def test_probes_show_their_bounds():
+    score = Score(None, 1.0, None, 0.2, 30.0, proof=Proof(0.21, 0.5, 0.00012, 0.00034, 0))
+    (row,) = summarise([dataclasses.replace(ROWS[1], source=PROBE, words={4: score})])
+    cells = format_rows([row]).rows[0]
+    assert cells[4:7] == ("± 0.2 of 30", "≤ 0.5", "± 0.00012 ≤ 0.00034")
+    assert find_faults(row, verilog=False) == []
+    row["words"]["4"]["proof"]["exceeded"] = 3
+    assert find_faults(row, verilog=False) == ["has 3 results beyond their proven bounds"]
+    assert headline([row], verilog=False) == \
+        "networks: 1 of 1 run, 0 numbers compared, 3 differ"
 
 
 def test_the_page_shows_the_measured_rows():

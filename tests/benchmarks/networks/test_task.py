@@ -42,7 +42,7 @@ def test_preprocessing_of_a_chain_becomes_an_operation(tmp_path, monkeypatch):
 def test_the_first_inputs_make_a_shorter_task(task):
     short = task.first(5)
     assert len(short.inputs["x"]) == len(short.labels) == 5 and short.v_widths == (4,)
-    assert short.expected is None and len(short.calibration["x"]) == 9
+    assert short.expected == () and len(short.calibration["x"]) == 9
 
 
 def test_missing_arrays_are_named(tmp_path):
