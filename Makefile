@@ -146,6 +146,12 @@ lenet: $(VENV)/.train have-mnist ## train, compress and run LeNet-300-100; MNIST
 	$(BIN)/python examples/lenet/lenet.py $(MNIST) $(PUBLISHED:%=--published %) --seed $(SEED) \
 	    -o $(BUILD)/lenet
 
+binary: $(VENV)/.train have-mnist ## train, compress and run binary networks; MNIST=file SEED=n
+	$(BIN)/python examples/lenet/binary.py $(MNIST) --seed $(SEED) -o $(BUILD)/binary
+
+distillation: $(VENV)/.train have-mnist ## the effect of distillation on a small network; MNIST=file
+	$(BIN)/python examples/lenet/distillation.py $(MNIST) -o $(BUILD)/distillation
+
 dsd: $(VENV)/.train have-mnist ## the effect of dense-sparse-dense training on LeNet-300-100; MNIST=file
 	$(BIN)/python examples/lenet/dsd.py $(MNIST) -o $(BUILD)/dsd
 
@@ -203,5 +209,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c registers waves \
     pictures doctor \
-    train lenet dsd convolutional dsd-convolutional quantisers magika pipelines \
+    train lenet binary distillation dsd convolutional dsd-convolutional quantisers magika pipelines \
     have-mnist have-published venv clean

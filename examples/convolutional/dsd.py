@@ -13,7 +13,8 @@ import torch
 from convolutional import BATCH, SHAPE, report
 from networks import NETWORKS
 
-from eie_bench.dsd import SEEDS, SHARE, make_row, write_comparison
+from eie_bench.dsd import SHARE, make_row, write_comparison
+from eie_bench.seeds import SEEDS
 from eie_compiler.training.data import Data, read_data
 from eie_compiler.training.loop import train
 from eie_compiler.training.recipes import dsd_stages

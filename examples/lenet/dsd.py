@@ -4,15 +4,13 @@ Writes logs, `dsd.json` and `dsd.md` to a folder.
 """
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from eie_bench.dsd import SEEDS, SHARE, make_row, write_comparison
+from eie_bench.dsd import SHARE, make_row, write_comparison
+from eie_bench.seeds import SEEDS, run_training
 
 #: All options were fixed beforehand.
 OPTIONS = {"layers": "300,100", "epochs": 10, "rate": 2e-3, "decay": 0.3, "dropout": 0.2}
@@ -21,14 +19,7 @@ OPTIONS = {"layers": "300,100", "epochs": 10, "rate": 2e-3, "decay": 0.3, "dropo
 def run(mnist: Path, folder: Path, seed: int, share: float) -> list[dict[str, Any]]:
     """Run `eie train`; return the last record of each stage."""
     name = folder / f"{'control' if share == 0 else 'dsd'}-{seed}"
-    log = name.with_suffix(".jsonl")
-    options = {**OPTIONS, "seed": seed, "dsd": share, "log": log}
-    subprocess.run(
-        [Path(sys.executable).with_name("eie"), "train", mnist, "-o", name.with_suffix(".npz"),
-         "--resume", *(f"--{option}={value}" for option, value in options.items())],
-        check=True, stdout=subprocess.DEVNULL)
-    records = map(json.loads, log.read_text(encoding="utf-8").splitlines())
-    return [record for record in records if "test" in record]
+    return run_training(mnist, name, {**OPTIONS, "seed": seed, "dsd": share})
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ from eie_cli.train import train_command
 from eie_compiler.compression.compress import compress
 from eie_compiler.files.network_file import write_network
 from eie_compiler.frontends import read_model
+from eie_hdl.extras import install_command
+from eie_sim.graph_inference import infer_graph
 from eie_sim.inference import infer
 
 ROOT = Path(__file__).parents[2]
@@ -123,3 +125,61 @@ def test_the_results_are_measured_and_carry_a_version(tmp_path, monkeypatch):
     assert row["verilog"]["images"] == 5 and row["verilog"]["cycles"] == 100
     assert row["verilog"]["pe_utilisation"] == pytest.approx(
         row["macs"] / 100 / row["verilog"]["pes"], rel=0.2)
+
+
+def test_a_student_is_compared_with_a_control_of_the_same_options(tmp_path, monkeypatch):
+    distillation, seen = load("distillation"), {}
+
+    def run(mnist, name, options):
+        seen[name.name] = options
+        return [{"test": 0.02 - ("teacher" in options) / 1000 + options["seed"] / 1000}]
+
+    monkeypatch.setattr(distillation, "run_training", run)
+    monkeypatch.setattr(sys, "argv", ["distillation.py", "mnist.npz", "-o", str(tmp_path)])
+    distillation.main()
+    for seed in (1, 2, 3):
+        assert seen[f"student-{seed}"] == {**seen[f"control-{seed}"],
+                                           "teacher": tmp_path / "teacher.npz"}
+    content = json.loads((tmp_path / "distillation.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 1
+    assert (tmp_path / "distillation.md").read_text(encoding="utf-8").splitlines()[-1] == (
+        "| mean | 2.20% | 2.10% | -0.10 ± 0.00 |")
+    sizes = (784, *map(int, content["options"]["layers"].split(",")), 10)
+    n_weights = sum(n_rows * n_cols for n_rows, n_cols in zip(sizes, sizes[1:]))
+    assert n_weights / 266_200 == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_binary_networks_are_trained_and_kept_exactly(tmp_path, monkeypatch, capsys):
+    """Uses random digits, and the golden model in place of the Verilog."""
+    pytest.importorskip("torch", reason=install_command("train"))
+    binary, rng = load("binary"), np.random.default_rng(7)
+    monkeypatch.setattr(binary, "SIZES", (784, 20, 12, 10))
+    np.savez(tmp_path / "mnist.npz", **{
+        f"{part}_{name}": array for part in ("train", "test") for name, array in (
+            ("images", rng.integers(0, 256, (60, 28, 28), np.uint8)),
+            ("labels", np.arange(60) % 10))})
+    np.savez(tmp_path / "dense.npz", **{
+        f"{number}.{name}": rng.normal(0, 0.1, shape)
+        for number, (n_cols, n_rows) in enumerate(zip(binary.SIZES, binary.SIZES[1:]))
+        for name, shape in (("weight", (n_rows, n_cols)), ("bias", n_rows))})
+
+    def pretend(build, images, *, engine, machines=None):
+        run = infer_graph(build, images, engine="golden")
+        for node in run.nodes.values():
+            node.sampled = node.timed = node.vectors
+            node.cycles = node.net_cycles = 100 * node.vectors
+        return run
+
+    monkeypatch.setattr(binary, "infer_graph", pretend)
+    for name in ("SHARED", "PRUNED", "BINARY", "XNOR"):
+        monkeypatch.setattr(binary, name, {**getattr(binary, name), "epochs": 1})
+    monkeypatch.setattr(binary, "PRUNED", {**binary.PRUNED, "steps": 1})
+    monkeypatch.setattr(sys, "argv", ["binary.py", str(tmp_path / "mnist.npz"), "--images", "3",
+                                      "-o", str(tmp_path)])
+    assert binary.main() == 0
+    rows = json.loads((tmp_path / "binary.json").read_text(encoding="utf-8"))["networks"]
+    assert [(row["v_width"], row["scales"]) for row in rows[2:]] == [
+        (2, [1, 1, 1]), (4, [7, 7, 7]), (8, [20, 12, 10]), (2, [1, 1, 1])]
+    assert all(row["exact"] and row["weights"] == 16_040 for row in rows[2:])
+    assert rows[2]["bytes"] < 16_040 / 8 + 2000
+    assert (tmp_path / "binary.md").read_text(encoding="utf-8").count("\n") == 9
