@@ -7,6 +7,7 @@ import click
 import numpy as np
 
 from .console import make_table, print_table
+from .network_tables import describe_preprocessing
 
 if TYPE_CHECKING:
     from eie_compiler.graph.graph import Graph
@@ -25,7 +26,8 @@ def describe_graph(network: "Graph") -> dict[str, Any]:
     size = len(encode_graph(network))
     dense = sum(_FLOAT32 * (layer["weights"] + layer["shape"][0])
                 for node in nodes for layer in node["layers"])
-    return {"inputs": [{"name": name, "shape": list(shape), "frac": (network.fracs or {})[name]}
+    return {"inputs": [{"name": name, "shape": list(shape), "frac": (network.fracs or {})[name],
+                        "preprocessing": describe_preprocessing(network.preprocessing.get(name))}
                        for name, shape in network.inputs.items()],
             "nodes": nodes, "outputs": list(network.outputs), "notes": list(network.notes),
             "file": {"bytes": size, "ratio": dense / size}}
@@ -59,7 +61,10 @@ def show_graph(path: Path, network: "Graph", check: dict[str, Any] | None = None
     described = describe_graph(network)
     measured = {node["path"]: node for node in check["nodes"]} if check else {}
     inputs = ", ".join(f"{one['name']} {_shape(one['shape'])}" for one in described["inputs"])
-    rows = [[one["name"], "input", _shape(one["shape"]), "", "", "", str(one["frac"]),
+    if scaled := [one["name"] for one in described["inputs"] if one["preprocessing"]]:
+        inputs += f": the host subtracts an offset from {' and '.join(scaled)}, and scales it"
+    rows = [[one["name"], "input, preprocessed" if one["preprocessing"] else "input",
+             _shape(one["shape"]), "", "", "", str(one["frac"]),
              *_costs(measured, one["name"])] for one in described["inputs"]]
     rows += [[node["path"], *_layers(node), str(node["frac"]), *_costs(measured, node["path"])]
              for node in described["nodes"]]

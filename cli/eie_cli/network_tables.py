@@ -9,8 +9,9 @@ from .console import format_size, make_table, print_table
 if TYPE_CHECKING:
     from eie_compiler.files.size_report import Storage
     from eie_compiler.network import CompressedNetwork
+    from eie_compiler.preprocessing import Preprocessing
 
-__all__ = ["describe_network", "show_network"]
+__all__ = ["describe_network", "describe_preprocessing", "show_network"]
 
 
 def describe_network(network: "CompressedNetwork") -> dict[str, Any]:
@@ -22,9 +23,7 @@ def describe_network(network: "CompressedNetwork") -> dict[str, Any]:
     size = len(encode_network(network))
     return {"v_width": network.v_width, "input_frac": network.input_frac,
             "patches": network.patches and dataclasses.asdict(network.patches),
-            "preprocessing": network.preprocessing and {
-                "offset": network.preprocessing.offset.tolist(),
-                "scale": network.preprocessing.scale.tolist()},
+            "preprocessing": describe_preprocessing(network.preprocessing),
             "nonnegative_inputs": network.nonnegative_inputs,
             "layers": [{"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
                         "relu": layer.relu, "output_frac": layer.output_frac,
@@ -32,6 +31,12 @@ def describe_network(network: "CompressedNetwork") -> dict[str, Any]:
                        for layer, storage in zip(network.layers, storages)],
             "total": _describe_storage(total),
             "file": {"bytes": size, "ratio": total.dense_bytes / size}}
+
+
+def describe_preprocessing(preprocessing: "Preprocessing | None") -> dict[str, Any] | None:
+    """Describe the preprocessing of an input as plain JSON."""
+    return None if preprocessing is None else {"offset": preprocessing.offset.tolist(),
+                                               "scale": preprocessing.scale.tolist()}
 
 
 def show_network(path: Path, network: "CompressedNetwork") -> None:

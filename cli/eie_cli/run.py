@@ -17,7 +17,7 @@ from .options import (
     simulator_option,
     task_option,
 )
-from .verdict import show_score, warn, warn_of_outputs
+from .verdict import show_score, warn, warn_of_outputs, warn_of_words
 
 __all__ = ["run_command"]
 
@@ -132,8 +132,7 @@ def run_command(build: Path, inputs: Path, words: bool, labels: Path | None, tas
         show_score(meaning, meter.score, meter.constant, len(truth))
         warn_of_outputs(measured)
     if words and loaded.preprocessing is not None:
-        warn("the offset and scale of each input were not applied: --words are inputs after "
-             "preprocessing; leave it out for inputs as the model takes them")
+        warn_of_words()
     if inference.all_equal and (samples != samples[:1]).any():
         warn(f"all {len(inference.entries):,} inferences give the same results, although their "
              "inputs differ: check the scale of --input, which should be that of `eie compress "

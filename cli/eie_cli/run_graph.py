@@ -12,7 +12,7 @@ import numpy as np
 
 from .graph_builds import show_graph_inference, warn_of_graph_saturation
 from .progress import progress_bar
-from .verdict import show_score, warn, warn_of_outputs
+from .verdict import show_score, warn, warn_of_outputs, warn_of_words
 
 if TYPE_CHECKING:
     from eie_compiler.graph_build import GraphBuild
@@ -57,11 +57,14 @@ def run_graph(build: "GraphBuild", inputs: Path, folder: Path, *, words: bool,
             np.save(content, output, allow_pickle=False)
             write_file(stage / f"{name}.npy", content.getvalue())
         write_json(stage / "statistics.json", inference.summary() | {
-            "fraction_bits": {name: fracs[name] for name in inference.outputs}, **measured})
+            "fraction_bits": {name: fracs[name] for name in inference.outputs},
+            "preprocessed": [] if words else list(build.preprocessing), **measured})
     show_graph_inference(str(folder), inference)
     if scoring:
         scoring.show()
         warn_of_outputs(measured)
+    if words and build.preprocessing:
+        warn_of_words()
     if inference.all_equal and _differ(given):
         warn(f"all {inference.batch:,} inferences give the same results, although their inputs "
              "differ: check the scale of --input, which should be that of `eie compress "

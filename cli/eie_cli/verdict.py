@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from eie_compiler.accuracy import Task
 
 __all__ = ["COLOURS", "conclude", "conclude_untrained", "describe_score", "show_score", "warn",
-           "warn_of_labels", "warn_of_outputs", "warn_of_precision"]
+           "warn_of_labels", "warn_of_outputs", "warn_of_precision", "warn_of_words"]
 
 #: Exit code of a network that is bad.
 _BAD = 3
@@ -228,6 +228,12 @@ def warn_of_precision(layers: list[dict[str, Any]]) -> None:
         warn(f"the accumulator is narrow: weights lose up to {precision['lost_bits']} bits (layer "
              f"{worst['name']!r}: they are rounded by {precision['error']:.2g} of their size, not "
              f"{precision['possible_error']:.2g}); no weight loses any with acc_width = {widest}")
+
+
+def warn_of_words() -> None:
+    """Warn of words for a network that preprocesses numbers."""
+    warn("the offset and scale of each input were not applied: --words are inputs after "
+         "preprocessing; leave it out for inputs as the model takes them")
 
 
 def warn(text: str) -> None:

@@ -15,7 +15,7 @@ from .build import Build
 from .graph.graph import Graph, Node, Scan
 from .graph.operation import Operation, Shape
 from .network import CompressedNetwork
-from .preprocessing import convert_inputs
+from .preprocessing import FixedPreprocessing, convert_inputs
 from .remedies import advise
 from .vectors import VectorError, dequantise
 
@@ -109,6 +109,8 @@ class GraphBuild:
         one dictionary of images.
     report : :class:`dict`
         Build report; see docs/build-folder.md.
+    preprocessing : :class:`dict` of :class:`str` to :class:`~.preprocessing.FixedPreprocessing`
+        Preprocessing of each input that has any.
     predicted : :class:`dict` of :class:`str` to :class:`dict`, optional
         Predicted ``net_cycles`` and ``cycles``, back to back, of each program per inference, by
         path.
@@ -119,6 +121,7 @@ class GraphBuild:
     mapping: Literal["balanced", "interleaved"]
     programs: dict[str, Build]
     report: dict[str, Any]
+    preprocessing: dict[str, FixedPreprocessing] = dataclasses.field(default_factory=dict)
     predicted: dict[str, dict[str, float]] | None = None
 
     @functools.cached_property
@@ -155,7 +158,7 @@ class GraphBuild:
         ----------
         inputs : mapping of :class:`str` to (batch, ...) or (...), or such an array
             Numbers, whether integers or floating-point, of each input by name, or of the only one;
-            or words, which must be integers.
+            or words, which must be integers, and are not preprocessed.
         words : :class:`bool`
             True if `inputs` are words already.
 
@@ -173,6 +176,7 @@ class GraphBuild:
             try:
                 converted[name], beyond = convert_inputs(
                     array, frac=self.graph.fracs[name], width=self.config.act_width, words=words,
+                    preprocessing=self.preprocessing.get(name),
                     nonnegative=name in self.nonnegative_inputs)
             except VectorError as error:
                 raise VectorError(str(error).replace("Inputs must", f"Inputs {name!r} must", 1)

@@ -130,10 +130,10 @@ class Model:
                              f"{self.patches.n_inputs} columns, one for each element of a patch, "
                              f"not {self.layers[0].n_cols}")
         if self.preprocessing is not None and \
-                len(self.preprocessing.scale) != self.layers[0].n_cols:
+                self.preprocessing.scale.shape != (self.layers[0].n_cols,):
             raise ModelError(f"preprocessing must have {self.layers[0].n_cols} elements, one for "
                              f"each column of layer {self.layers[0].name!r}, not "
-                             f"{len(self.preprocessing.scale)}")
+                             f"{' × '.join(map(str, self.preprocessing.scale.shape))}")
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute outputs (batch, n_outputs) for inputs (batch, n_inputs), in floating point."""

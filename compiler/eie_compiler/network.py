@@ -172,10 +172,10 @@ class CompressedNetwork:
                                f"each of {self.patches.pixels} pixels of a patch, not "
                                f"{self.layers[-1].n_rows} rows")
         if self.preprocessing is not None and \
-                len(self.preprocessing.scale) != self.layers[0].n_cols:
+                self.preprocessing.scale.shape != (self.layers[0].n_cols,):
             raise NetworkError(f"preprocessing must have {self.layers[0].n_cols} elements, one for "
                                f"each column of layer {self.layers[0].name!r}, not "
-                               f"{len(self.preprocessing.scale)}")
+                               f"{' × '.join(map(str, self.preprocessing.scale.shape))}")
         if type(self.nonnegative_inputs) is not bool:
             raise NetworkError(f"nonnegative_inputs must be true or false, not "
                                f"{self.nonnegative_inputs!r}")

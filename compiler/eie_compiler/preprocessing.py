@@ -12,8 +12,8 @@ from eie_hdl.numeric import limits
 from .remedies import advise
 from .vectors import VectorError, quantise
 
-__all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "convert_inputs",
-           "find_saturated", "quantise_inputs"]
+__all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "broadcasts",
+           "convert_inputs", "find_saturated", "quantise_inputs"]
 
 #: Width of an input in bits before it is preprocessed.
 RAW_WIDTH = 32
@@ -45,8 +45,10 @@ class Preprocessing:
 
     Parameters
     ----------
-    offset, scale : float64, n_inputs
-        Finite numbers, one for each column of the first layer; no scale is zero.
+    offset, scale : float64
+        Finite numbers of one shape; no scale is zero. Of a chain (n_inputs,), one for each column
+        of the first layer; of a graph any that is broadcast to the shape of the input, such as
+        (features,) for all steps of a sequence, or (channels, 1, 1) of images.
 
     Raises
     ------
@@ -61,19 +63,20 @@ class Preprocessing:
         for name in ("offset", "scale"):
             numbers = getattr(self, name)
             if not isinstance(numbers, np.ndarray) or numbers.dtype != np.float64 \
-                    or numbers.ndim != 1 or numbers.shape != self.offset.shape:
+                    or not numbers.ndim or numbers.shape != self.offset.shape:
                 raise PreprocessingError(
-                    f"{name} must be a one-dimensional array of float64, as long as the other, not "
-                    f"{getattr(numbers, 'dtype', type(numbers).__name__)} of shape "
-                    f"{getattr(numbers, 'shape', '()')}")
+                    f"{name} must be an array of float64 of one or more dimensions, of the shape "
+                    f"of the other, not {getattr(numbers, 'dtype', type(numbers).__name__)} of "
+                    f"shape {getattr(numbers, 'shape', '()')}")
             if not (finite := np.isfinite(numbers)).all():
-                at = int(np.argmin(finite))
-                raise PreprocessingError(f"{name}[{at}] must be finite, not {numbers[at]}")
+                at = tuple(np.argwhere(~finite)[0].tolist())
+                raise PreprocessingError(f"{name}[{_join(at)}] must be finite, not {numbers[at]}")
         if not self.scale.all():
-            raise PreprocessingError(f"scale[{int(np.argmin(np.abs(self.scale)))}] must not be 0")
+            at = tuple(np.argwhere(self.scale == 0)[0].tolist())
+            raise PreprocessingError(f"scale[{_join(at)}] must not be 0")
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Preprocess inputs (batch, n_inputs)."""
+        """Preprocess inputs (batch, ...)."""
         return (x - self.offset) * self.scale
 
     def fixed(self, frac: int, width: int) -> "FixedPreprocessing":
@@ -84,29 +87,34 @@ class Preprocessing:
         PreprocessingError
             If a number needs more than :data:`RAW_WIDTH` bits to be distinguished from others.
         """
-        elements = [self._fixed_element(at, frac, width) for at in range(len(self.scale))]
-        return FixedPreprocessing(*(np.array(numbers, np.int64)
+        elements = [self._fixed_element(at, frac, width) for at in np.ndindex(self.scale.shape)]
+        return FixedPreprocessing(*(np.array(numbers, np.int64).reshape(self.scale.shape)
                                     for numbers in zip(*elements, strict=True)))
 
-    def _fixed_element(self, at: int, frac: int, width: int) -> tuple[int, int, int, int]:
+    def _fixed_element(self, at: tuple[int, ...], frac: int, width: int
+                       ) -> tuple[int, int, int, int]:
         offset, scale = float(self.offset[at]), float(self.scale[at])
         # Words change by one with each step of the input.
         step = math.ldexp(1, -frac) / abs(scale)
         reach = max(abs(offset + word * step) for word in limits(width))
         raw_frac = RAW_WIDTH - 1 - math.frexp(reach)[1]    # reach · 2 ** raw_frac fits
         if not 0 < step < math.inf or not reach < math.inf or abs(raw_frac) > _MAX_RAW_FRAC:
-            raise PreprocessingError(f"scale of element {at} must suit {frac} fraction bits, not "
-                                     f"be {scale}")
+            raise PreprocessingError(f"scale of element {_join(at)} must suit {frac} fraction "
+                                     f"bits, not be {scale}")
         factor = math.ldexp(1 / step, -raw_frac)
         if factor > 1 << _MAX_LOST_BITS:
             raise PreprocessingError(
-                f"offset of element {at} must be at most 2 ** {RAW_WIDTH - 1} steps of {step:g}, "
-                f"the input's resolution, not {offset:g}: subtract it before inference")
+                f"offset of element {_join(at)} must be at most 2 ** {RAW_WIDTH - 1} steps of "
+                f"{step:g}, the input's resolution, not {offset:g}: subtract it before inference")
         shift = _MULTIPLIER_BITS - math.frexp(factor)[1]
         # Rounding may reach 2 ** _MULTIPLIER_BITS, which also fits.
         multiplier = round(math.ldexp(factor, shift)) * (1 if scale > 0 else -1)
         return (raw_frac, min(math.floor(math.ldexp(offset, raw_frac) + 0.5),
                               limits(RAW_WIDTH)[1]), multiplier, shift)
+
+
+def _join(at: tuple[int, ...]) -> str:
+    return ", ".join(map(str, at))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,8 +126,8 @@ class FixedPreprocessing:
 
     Attributes
     ----------
-    raw_frac, offset, multiplier, shift : int64, n_inputs
-        Integers of each element.
+    raw_frac, offset, multiplier, shift : int64
+        Integers of each element, of the shape of those of :class:`Preprocessing`.
     """
 
     raw_frac: NDArray[np.int64]
@@ -134,14 +142,14 @@ class FixedPreprocessing:
                 ("multiplier", -1 << _MULTIPLIER_BITS, 1 << _MULTIPLIER_BITS), ("shift", 1, 62)):
             numbers = getattr(self, name)
             if not isinstance(numbers, np.ndarray) or numbers.dtype != np.int64 \
-                    or numbers.ndim != 1 or not len(numbers) \
+                    or not numbers.ndim or not numbers.size \
                     or numbers.shape != self.raw_frac.shape \
                     or not least <= numbers.min() <= numbers.max() <= greatest:
                 raise PreprocessingError(f"{name} must be integers from {least} to {greatest}, one "
                                          "for each input")
 
     def quantise(self, values: ArrayLike, width: int) -> NDArray[np.int64]:
-        """Convert numbers (..., n_inputs) to words of `width` bits.
+        """Convert numbers (batch, ...), or those of one input, to words of `width` bits.
 
         Raises
         ------
@@ -149,18 +157,25 @@ class FixedPreprocessing:
             If a value is not finite, or their number is wrong.
         """
         numbers = np.asarray(values, np.float64)
-        if numbers.shape[-1:] != self.shift.shape:
-            raise VectorError(f"Input must have {len(self.shift)} elements, not shape "
-                              f"{numbers.shape}")
+        if not broadcasts(self.shift.shape, numbers.shape):
+            raise VectorError(f"Input must have {' × '.join(map(str, self.shift.shape))} elements, "
+                              f"not shape {numbers.shape}")
         raw = quantise(numbers, self.raw_frac, RAW_WIDTH)
         product = (raw - self.offset) * self.multiplier
         return np.clip((product + (1 << (self.shift - 1))) >> self.shift, *limits(width))
 
 
+def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Check whether an array of `shape` is broadcast to another shape, which it leaves as it is.
+    """
+    return len(shape) <= len(to) and all(size in (1, other) for size, other in
+                                         zip(shape[::-1], to[::-1]))
+
+
 def quantise_inputs(values: ArrayLike, *, frac: int, width: int,
                     preprocessing: FixedPreprocessing | None, nonnegative: bool
                     ) -> NDArray[np.int64]:
-    """Convert inputs (..., n_inputs) to words, as `drivers/c/eie_quantise.h` does.
+    """Convert inputs (batch, ...) to words, as `drivers/c/eie_quantise.h` does.
 
     Parameters
     ----------

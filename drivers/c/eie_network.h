@@ -108,6 +108,9 @@ struct eie_tensor {
     uint32_t place;                         /* first word in the arena */
     int frac;                               /* an element x means x / 2^frac */
     bool nonnegative;                       /* of an input: negative elements are refused */
+    const struct eie_preprocessing *preprocessing;  /* of an input, or NULL: element number i has
+                                             * number i / repeat % n_preprocessing */
+    uint32_t n_preprocessing, repeat;
 };
 
 /* A network compiled for one machine, as written by `eie export`. */

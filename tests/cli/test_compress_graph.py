@@ -1,5 +1,6 @@
 """`eie compress` of models that are graphs: `eie_cli.compress_graph` and `eie_cli.graph_tables`."""
 
+import dataclasses
 import importlib.util
 import json
 import re
@@ -15,6 +16,7 @@ from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Add, Reshape
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from support.graphs import random_layer, recurrent_model
 
 
@@ -65,6 +67,20 @@ def test_a_graph_is_compressed_measured_and_described(files, compress, eie):
     code, described = eie("info", files["net.npz"])
     assert code == 0
     assert re.search(r"^scan/of_h +8 × 8 +8 +64 +100\.0% +64 +\d+$", described, re.M)
+
+
+def test_preprocessing_of_an_input_is_described(files, compress, eie, monkeypatch):
+    scaler = Preprocessing(np.full(6, 0.5), np.array([1, 2, 4, 1, 2, 4.0]))
+    model = dataclasses.replace(recurrent(), preprocessing={"x": scaler})
+    monkeypatch.setattr(eie_compiler.frontends, "read_model", lambda path, **options: model)
+    code, text = compress("--calibrate", "x.npy", "--v-width", 8)
+    assert code == 0
+    assert text.startswith(f"{files['net.npz']}: a graph of x 5 × 6: the host subtracts an offset "
+                           "from x, and scales it\n")
+    assert re.search(r"^x +input, preprocessed +5 × 6 ", text, re.M)
+    described = json.loads(eie("info", files["net.npz"], "--json")[1])
+    assert described["inputs"][0]["preprocessing"] == {
+        "offset": [0.5] * 6, "scale": [1, 2, 4, 1, 2, 4]}
 
 
 def test_options_by_node_take_effect(files, compress):

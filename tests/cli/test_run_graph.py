@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from eie_compiler.files.graph_file import write_graph
-from eie_compiler.graph_folder import read_graph_build
+from eie_compiler.graph_folder import read_graph_build, write_graph_build
+from eie_compiler.lowering.graph import compile_graph
 from eie_hdl.config import PRESETS
 from eie_hdl.extras import install_command
 from eie_sim.golden_runner import GoldenRunner
 from eie_sim.graph_inference import infer_graph
-from support.graphs import recurrent_network, residual_network
+from support.graphs import recurrent_network, residual_network, scaled_inputs, scaled_network
 
 TINY = PRESETS["tiny"]
 
@@ -183,3 +184,22 @@ def test_what_does_not_apply_is_refused(folders, images, tmp_path, eie, command,
         options += ["--input", images]
     code, text = eie(name, folders / what, *options, "-o", tmp_path / "out")
     assert code == 2 and message in text
+
+
+def test_inputs_are_preprocessed_unless_they_are_words(tmp_path, eie):
+    write_graph_build(tmp_path / "scaled", compile_graph(scaled_network(TINY), TINY))
+    x = scaled_inputs(4)
+    x[0, 0, 0] = 1    # its magnitude is 1e-3
+    np.save(tmp_path / "x.npy", x)
+    code, text = eie("run", tmp_path / "scaled", "--input", tmp_path / "x.npy",
+                     "-o", tmp_path / "numbers")
+    assert code == 0 and "1 of 48 elements of input x (2.1%) were beyond its format" in text
+    assert statistics_of(tmp_path / "numbers")["preprocessed"] == ["x"]
+    assert statistics_of(tmp_path / "numbers")["saturated_inputs"] == {"x": 1}
+    np.save(tmp_path / "words.npy", read_graph_build(tmp_path / "scaled").to_words(x).words["x"])
+    code, text = eie("run", tmp_path / "scaled", "--input", tmp_path / "words.npy", "--words",
+                     "-o", tmp_path / "words")
+    assert code == 0 and "the offset and scale of each input were not applied: --words are" in text
+    assert statistics_of(tmp_path / "words")["preprocessed"] == []
+    assert np.load(tmp_path / "words" / "bounded.npy").tolist() == np.load(
+        tmp_path / "numbers" / "bounded.npy").tolist()

@@ -71,6 +71,21 @@ def test_every_input_has_its_own_integers():
         MIXED.fixed(8, 16).quantise(np.ones((2, 5)), 16)
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 1), (2, 1, 3), (5, 3)])
+def test_elements_of_images_are_broadcast(shape):
+    rng = np.random.default_rng(3)
+    compact = Preprocessing(rng.normal(size=shape), rng.normal(size=shape))
+    whole = Preprocessing(*(np.broadcast_to(numbers, (2, 5, 3)).copy()
+                            for numbers in (compact.offset, compact.scale)))
+    x = rng.normal(size=(20, 2, 5, 3))
+    assert compact(x).tolist() == whole(x).tolist()
+    fixed = compact.fixed(10, 16)
+    assert fixed.shift.shape == shape
+    assert fixed.quantise(x, 16).tolist() == whole.fixed(10, 16).quantise(x, 16).tolist()
+    with pytest.raises(VectorError, match="^Input must have "):
+        fixed.quantise(x[0, 0, 0], 16)
+
+
 def test_words_are_those_of_the_preprocessed_numbers_to_a_step():
     x = np.random.default_rng(2).normal(MIXED.offset, 1 / np.abs(MIXED.scale), (300, 6))
     found = dequantise(MIXED.fixed(12, 16).quantise(x, 16), 12)
@@ -78,12 +93,14 @@ def test_words_are_those_of_the_preprocessed_numbers_to_a_step():
 
 
 @pytest.mark.parametrize("offset, scale, message", [
-    (np.zeros(2), np.ones(3), "scale must be a one-dimensional array of float64, as long as the "
-                              "other, not float64 of shape (3,)"),
-    (np.zeros((1, 2)), np.ones(2), "offset must be a one-dimensional array of float64, as long as "
-                                   "the other, not float64 of shape (1, 2)"),
-    ([0.0], np.ones(1), "offset must be a one-dimensional array of float64, as long as the other, "
-                        "not list of shape ()"),
+    (np.zeros(2), np.ones(3), "scale must be an array of float64 of one or more dimensions, of the "
+                              "shape of the other, not float64 of shape (3,)"),
+    (np.array(0.0), np.array(1.0), "offset must be an array of float64 of one or more dimensions, "
+                                   "of the shape of the other, not float64 of shape ()"),
+    ([0.0], np.ones(1), "offset must be an array of float64 of one or more dimensions, of the "
+                        "shape of the other, not list of shape ()"),
+    (np.zeros((1, 2)), np.array([[1, 0.0]]), "scale[0, 1] must not be 0"),
+    (np.array([[0, np.inf]]), np.ones((1, 2)), "offset[0, 1] must be finite, not inf"),
     (np.zeros(2), np.array([1, np.inf]), "scale[1] must be finite, not inf"),
     (np.array([np.nan, 0]), np.ones(2), "offset[0] must be finite, not nan"),
     (np.zeros(2), np.array([1.0, 0]), "scale[1] must not be 0"),

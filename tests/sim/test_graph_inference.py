@@ -16,12 +16,14 @@ from eie_sim import graph_inference
 from eie_sim.golden_runner import GoldenRunner
 from eie_sim.graph_inference import infer_graph
 from eie_sim.inference import EngineError
-from support.graphs import recurrent_network, residual_network
+from support.graphs import recurrent_network, residual_network, scaled_inputs, scaled_network
 
 TINY = PRESETS["tiny"]
 
 
 def build_and_inputs(kind, batch=2, side=6):
+    if kind == "scaled":
+        return compile_graph(scaled_network(TINY), TINY), scaled_inputs(batch)
     graph, shape = {"residual": (residual_network(TINY, side=side), (2, side, side)),
                     "recurrent": (recurrent_network(TINY), (3, 3))}[kind]
     return compile_graph(graph, TINY), np.random.default_rng(7).normal(size=(batch, *shape))
@@ -37,7 +39,7 @@ def flip_bit(build, path, memory, word, bit):
         for path, program in build.programs.items()})
 
 
-@pytest.mark.parametrize("kind", ["residual", "recurrent"])
+@pytest.mark.parametrize("kind", ["residual", "recurrent", "scaled"])
 @pytest.mark.parametrize("engine", ["golden", "verilator"])
 def test_all_nodes_run_and_agree(kind, engine, request, simulators):
     if engine == "verilator":

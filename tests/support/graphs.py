@@ -21,6 +21,7 @@ from eie_compiler.graph.operations import (
 )
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 
 
@@ -76,6 +77,24 @@ def residual_network(config, seed=1, side=6):
              ("mean",)))
     fracs = dict.fromkeys(["image", *(node.name for node in nodes)], 4)
     return Graph({"image": (2, side, side)}, nodes, ("fc", "mean"), fracs)
+
+
+#: Preprocessing of features of magnitudes from 1e-3 to 1e4.
+SCALER = Preprocessing(np.array([2e-3, 0.0, -70.0, 1e4]), np.array([1e3, -1.5, 0.02, 1e-4]))
+
+
+def scaled_network(config, steps=3, seed=4):
+    """Compressed layers for sequences of four features, which are preprocessed by `SCALER`."""
+    layers = random_network(np.random.default_rng(seed), [4, 6, 5], density=0.6,
+                            v_width=config.v_width, frac=4)
+    return Graph({"x": (steps, 4)}, (
+        Node("fc", layers, ("x",)), Node("bounded", Tanh(), ("fc",))), ("bounded",),
+        dict.fromkeys(["x", "fc", "bounded"], 4), preprocessing={"x": SCALER})
+
+
+def scaled_inputs(batch, steps=3, seed=5):
+    """Draw inputs of :func:`scaled_network`, in the units of its user."""
+    return np.random.default_rng(seed).normal(size=(batch, steps, 4)) / SCALER.scale + SCALER.offset
 
 
 def recurrent_network(config, steps=3, seed=2):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.frontends import read_model
 from eie_compiler.graph.graph import Graph, Node
-from eie_compiler.graph.operations.elementwise import Affine
+from eie_compiler.preprocessing import Preprocessing
 from eie_hdl.config import EIEConfig
 
 from ..sharing import DataError
@@ -103,7 +103,7 @@ def read_fields(path: Path, *names: str) -> list[NDArray[Any]]:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a model; a chain becomes a graph of one node of layers, after its preprocessing.
+    """Read a model; a chain becomes a graph of one node of layers, with its preprocessing.
 
     Raises
     ------
@@ -113,14 +113,13 @@ def read_graph(path: Path) -> Graph:
     model = read_model(path)
     if isinstance(model, Graph):
         return model
-    layers = dataclasses.replace(model, preprocessing=None)
-    shape = (model.layers[0].n_cols,) if model.patches is None else model.patches.shape
-    nodes, operand = [], "input"
-    if model.preprocessing is not None and model.patches is None:
-        offset, scale = model.preprocessing.offset, model.preprocessing.scale
-        nodes.append(Node("scaled", Affine(scale, -offset * scale), (operand,)))
-        operand = "scaled"
-    elif model.preprocessing is not None:
-        layers = model    # refused by the compression
-    return Graph({"input": shape}, (*nodes, Node("output", layers, (operand,))), ("output",),
-                 notes=model.notes)
+    layers, n_inputs = dataclasses.replace(model, preprocessing=None), model.layers[0].n_cols
+    shape = (n_inputs,) if model.patches is None else model.patches.shape
+    preprocessing = {}
+    if (given := model.preprocessing) is not None:
+        # Of a convolution, all elements of a channel have the same.
+        one_each = (shape[0], *(1,) * (len(shape) - 1))
+        preprocessing["input"] = Preprocessing(*(
+            part[::n_inputs // shape[0]].reshape(one_each) for part in (given.offset, given.scale)))
+    return Graph({"input": shape}, (Node("output", layers, ("input",)),), ("output",),
+                 notes=model.notes, preprocessing=preprocessing)

@@ -18,7 +18,7 @@ from ..lowering.arithmetic import IntegerLayer
 from ..lowering.integer_graph import IntegerGraph
 from ..model import Model, ModelLayer
 from ..network import CompressedNetwork
-from ..vectors import dequantise, quantise
+from ..vectors import dequantise
 from .equalisation import find_factors
 
 __all__ = ["Bounded", "ErrorBound"]
@@ -54,7 +54,7 @@ class ErrorBound:
     The network is computed in words. With each word goes a bound of the distance of the number that
     it represents to that of the model, in exact arithmetic:
 
-    - of an input, the distance itself;
+    - of an input, after preprocessing, the distance itself;
     - of a layer ``W' x + b'`` with words of weights and biases, where the model has ``W`` and
       ``b``: the distance of both for the words `x`, ``|(W' - W) x + b' - b|``; errors of the
       inputs, ``|W| e``; and half a step, if the result is rounded;
@@ -82,8 +82,8 @@ class ErrorBound:
     """
 
     def __init__(self, network: Graph, model: Graph, config: EIEConfig) -> None:
-        self._network, self._width = network, config.act_width
-        machine = IntegerGraph(network, config)
+        self._network, self._model, self._width = network, model, config.act_width
+        self._machine = machine = IntegerGraph(network, config)
         models = {path: node.computation for path, node in model.walk()
                   if isinstance(node.computation, Model)}
         self._layers = {
@@ -94,9 +94,13 @@ class ErrorBound:
         """Compute inputs and results by name, with their bounds, for numbers (batch, ...)."""
         fracs, tensors = self._network.fracs, {}
         assert fracs is not None
+        exact = self._model.preprocess(inputs)
         for name, numbers in inputs.items():
-            words = quantise(numbers, fracs[name], self._width)
-            tensors[name] = _join(words, np.abs(dequantise(words, fracs[name]) - numbers))
+            words, _ = self._machine.to_words(name, numbers)
+            error = np.abs(dequantise(words, fracs[name]) - exact[name])
+            if exact[name] is not numbers:    # preprocessing rounds
+                error += _SLACK * np.abs(exact[name])
+            tensors[name] = _join(words, error)
         with np.errstate(over="ignore", invalid="ignore"):
             found = evaluate(self._network, tensors, self._compute)
         return {name: Bounded(dequantise(tensor["word"], fracs[name]), tensor["error"])

@@ -59,7 +59,7 @@ def calibrate_graph(network: Graph, samples: Mapping[str, NDArray[Any]], act_wid
 
     for some, batch in sample_batches(network, samples):
         progress(f"choosing formats for sample {some.start + 1}")
-        for name, numbers in batch.items():
+        for name, numbers in network.preprocess(batch).items():
             watch(name, numbers)
         with np.errstate(over="ignore", invalid="ignore"):
             evaluate_real(network, batch, run_layers=run_layers, watch=watch)

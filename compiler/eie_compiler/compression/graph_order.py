@@ -1,5 +1,6 @@
 """Compression of the nodes of a graph in order, with what the nodes before them compute."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,7 +50,8 @@ def compress_in_order(graph: Graph, samples: Mapping[str, NDArray[Any]], compres
         If a node has preprocessing, or a result is not finite.
     """
     #: Tensors of the model, and of the network; one array as long as they are equal.
-    values = {name: (array, array) for name, array in choose_samples(graph, samples).items()}
+    values = {name: (array, array) for name, array in
+              graph.preprocess(choose_samples(graph, samples)).items()}
     last = {name: node.name for node in graph.nodes for name in node.inputs}
     nodes = []
     for node in graph.nodes:
@@ -66,7 +68,7 @@ def compress_in_order(graph: Graph, samples: Mapping[str, NDArray[Any]], compres
         nodes.append(network.nodes[0])
         values[node.name] = result, result if same and _are_equal(part, network) \
             else _evaluate(decompress_graph(network), reached)
-    return Graph(graph.inputs, tuple(nodes), graph.outputs, notes=graph.notes)
+    return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
 def _compress_part(part: Graph, compress: Compress, vectors: Mapping[str, Floats],
@@ -101,7 +103,7 @@ def _sample(part: Graph, tensors: Mapping[str, Floats]) -> tuple[dict[str, Float
     def run_layers(path: str, model: Model, vectors: Floats) -> Floats:
         if model.preprocessing is not None:
             raise CompressError(f"node {path!r}: layers of a graph must have no preprocessing: use "
-                                "an operation")
+                                "that of the graph")
         if path not in found:
             found[path] = VectorSample(vectors.shape[1])
         found[path].add(vectors)

@@ -189,9 +189,9 @@ def read_build(folder: str | Path) -> StoredBuild:
         vectors = {key: Vector(columns=columns[key], **fields)
                    for key, fields in manifest["vectors"].items()}
         preprocessing = _make_preprocessing(columns) if manifest.get("preprocessing") else None
-        if preprocessing and len(preprocessing.shift) != len(columns["input"]):
-            raise PreprocessingError(f"preprocessing must be of {len(columns['input'])} "
-                                     f"inputs, not {len(preprocessing.shift)}")
+        if preprocessing and preprocessing.shift.shape != columns["input"].shape:
+            raise PreprocessingError(f"preprocessing must be of {len(columns['input'])} inputs, "
+                                     f"not {' × '.join(map(str, preprocessing.shift.shape))}")
     except (ArchiveError, JsonError, PreprocessingError) as error:
         raise BuildError(f"{folder / _VECTORS}: {error}") from error
     try:

@@ -17,6 +17,7 @@ from ..graph.operations import OPERATIONS
 from ..graph.operations.fields import MAX_AXES, MAX_NUMBERS
 from ..network import MAX_FRAC, MAX_SIDE, CompressedNetwork, NetworkError, check_int, check_name
 from ..patches import PatchError
+from ..preprocessing import Preprocessing, PreprocessingError
 from .json_file import JsonError, check_fields
 from .network_file import (
     GRAPH_VERSION,
@@ -39,6 +40,8 @@ __all__ = ["encode_graph", "read_any", "read_graph", "write_graph"]
 
 _GRAPH_FIELDS = {"inputs": list, "nodes": list, "outputs": list, "notes": list}
 _INPUT_FIELDS = {"name": str, "shape": list, "frac": int}
+_OPTIONAL_INPUT_FIELDS = {"preprocessing": dict}
+_PREPROCESSING_FIELDS = {"offset": dict, "scale": dict}
 _NODE_FIELDS = {"name": str, "inputs": list, "frac": int}
 #: Fields of which a node has one.
 _COMPUTATIONS = {"layers": dict, "scan": dict, "operation": dict}
@@ -96,12 +99,19 @@ def _store_graph(graph: Graph, parts: list[bytes]) -> dict[str, Any]:
         raise NetworkError("a graph must have formats to be written: compress it")
     for name in graph.shapes:
         check_name(name)
-    return {"inputs": [{"name": name, "shape": list(shape), "frac": graph.fracs[name]}
+    return {"inputs": [{"name": name, "shape": list(shape), "frac": graph.fracs[name],
+                        **_store_preprocessing(graph.preprocessing.get(name), parts)}
                        for name, shape in graph.inputs.items()],
             "nodes": [{"name": node.name, "inputs": list(node.inputs),
                        "frac": graph.fracs[node.name],
                        **_store_computation(node.computation, parts)} for node in graph.nodes],
             "outputs": list(graph.outputs), "notes": list(graph.notes)}
+
+
+def _store_preprocessing(preprocessing: Preprocessing | None, parts: list[bytes]
+                         ) -> dict[str, Any]:
+    return {} if preprocessing is None else {"preprocessing": {
+        name: _store_field(getattr(preprocessing, name), parts) for name in _PREPROCESSING_FIELDS}}
 
 
 def _store_computation(computation: Computation, parts: list[bytes]) -> dict[str, Any]:
@@ -160,15 +170,18 @@ class _Reader:
         """Make a graph of its JSON object; `prefix` is its path."""
         where = f"graph {prefix.removesuffix('/')!r}" if prefix else "header"
         check_fields(where, header, _GRAPH_FIELDS)
-        inputs, fracs = {}, {}
+        inputs, fracs, preprocessing = {}, {}, {}
         for number, one in enumerate(header["inputs"]):
-            check_fields(f"{where}.inputs[{number}]", one, _INPUT_FIELDS)
+            check_fields(f"{where}.inputs[{number}]", one, _INPUT_FIELDS, _OPTIONAL_INPUT_FIELDS)
             name = one["name"]
             check_name(name)
             if name in inputs:
                 raise NetworkError(f"{where}.inputs[{number}].name must be unique, not {name!r}")
             inputs[name] = _parse_shape(f"{where}.inputs[{number}].shape", one["shape"])
             fracs[name] = one["frac"]
+            if "preprocessing" in one:
+                preprocessing[name] = self._parse_preprocessing(
+                    f"{where}.inputs[{number}].preprocessing", one["preprocessing"])
         nodes = []
         for number, one in enumerate(header["nodes"]):
             check_fields(f"{where}.nodes[{number}]", one, _NODE_FIELDS, _COMPUTATIONS)
@@ -180,7 +193,7 @@ class _Reader:
         outputs, notes = (_parse_names(f"{where}.{name}", header[name])
                           for name in ("outputs", "notes"))
         try:
-            graph = Graph(inputs, tuple(nodes), outputs, fracs, notes)
+            graph = Graph(inputs, tuple(nodes), outputs, fracs, notes, preprocessing)
         except GraphError as error:
             raise GraphError(f"{where}: {error}" if prefix else str(error)) from error
         for name, shape in graph.shapes.items():
@@ -188,6 +201,14 @@ class _Reader:
                 raise NetworkError(f"{where}: {name!r} must have at most {MAX_AXES} dimensions and "
                                    f"{MAX_NUMBERS} elements, not shape {shape}")
         return graph
+
+    def _parse_preprocessing(self, where: str, header: dict[str, Any]) -> Preprocessing:
+        check_fields(where, header, _PREPROCESSING_FIELDS)
+        try:
+            return Preprocessing(*(self._parse_field(f"{where}.{name}", header[name])
+                                   for name in _PREPROCESSING_FIELDS))
+        except PreprocessingError as error:
+            raise NetworkError(f"{where}: {error}") from error
 
     def _parse_node(self, prefix: str, header: dict[str, Any]) -> Node:
         path = prefix + header["name"]

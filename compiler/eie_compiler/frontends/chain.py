@@ -12,7 +12,7 @@ from ..patches import Patches
 from ..preprocessing import Preprocessing
 from .assembly import Assembly, Matrix
 from .common import FrontEndError, plain_name
-from .folding import MAX_FOLDED_SHIFT, fold_after, fold_before, ungroup
+from .folding import MAX_FOLDED_SHIFT, fold_after, fold_before, separate, ungroup
 from .geometry import Geometry
 
 __all__ = ["Chain"]
@@ -211,11 +211,8 @@ class Chain(Assembly):
         """Keep ``scale * x + shift`` as preprocessing; return what remains to be folded."""
         if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
             raise FrontEndError("constant scale and shift before the first layer must be finite")
-        constant = scale == 0    # such elements do not depend on the input
-        scale = np.where(constant, 1, scale)
-        offset = np.where(constant | (shift == 0), 0, -shift / scale)    # no zero has a sign
-        self._preprocessing = Preprocessing(offset, scale)
-        return np.where(constant, 0.0, 1.0), np.where(constant, shift, 0)
+        self._preprocessing, scale, shift = separate(scale, shift)
+        return scale, shift
 
     def _vector(self, constant: NDArray[np.float64], n: int) -> NDArray[np.float64]:
         assert self._axis is not None

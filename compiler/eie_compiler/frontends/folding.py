@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, diags_array
 
 from ..model import ModelLayer
+from ..preprocessing import Preprocessing
 from .common import FrontEndError
 
-__all__ = ["MAX_FOLDED_SHIFT", "drop_scales", "fold_after", "fold_before", "ungroup"]
+__all__ = ["MAX_FOLDED_SHIFT", "drop_scales", "fold_after", "fold_before", "separate",
+           "ungroup"]
 
 #: Greatest shift before a first layer that is folded, as numbers of magnitude 1 keep most of their
 #: resolution without it.
@@ -54,6 +56,19 @@ def drop_scales(layer: ModelLayer) -> ModelLayer:
     signs = coo_array((np.sign(parts.data), parts.coords), shape=parts.shape)
     weight = signs.toarray() if isinstance(layer.weight, np.ndarray) else signs.tocsc()
     return dataclasses.replace(layer, weight=weight, bias=layer.bias / np.where(scale, scale, 1))
+
+
+def separate(scale: NDArray[np.float64], shift: NDArray[np.float64]
+             ) -> tuple[Preprocessing, NDArray[np.float64], NDArray[np.float64]]:
+    """Separate ``scale * x + shift`` into preprocessing, and a scale and a shift of its results.
+
+    The scale is 1, and the shift 0, for all elements but those that do not depend on the input.
+    """
+    constant = scale == 0
+    scale = np.where(constant, 1, scale)
+    offset = np.where(constant | (shift == 0), 0, -shift / scale)    # no zero has a sign
+    return (Preprocessing(offset, scale), np.where(constant, 0.0, 1.0),
+            np.where(constant, shift, 0))
 
 
 def ungroup(weight: Any, groups: int) -> Any:

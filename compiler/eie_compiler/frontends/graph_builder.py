@@ -12,6 +12,7 @@ from ..model import Model, ModelLayer
 from ..patches import Patches
 from .common import plain_name
 from .graph_fusion import fuse
+from .input_scaling import absorb_scales
 
 __all__ = ["GraphBuilder"]
 
@@ -123,10 +124,14 @@ class GraphBuilder:
         return self.reshape(name, part, shape[:axis] + shape[axis + 1:])
 
     def graph(self, outputs: Iterable[str], notes: Iterable[str] = ()) -> Graph:
-        """Make the graph of all nodes that the outputs depend on; layers absorb constants."""
+        """Make the graph of all nodes that the outputs depend on; layers and preprocessing absorb
+        constants.
+        """
         nodes, outputs, needed = self._fused(outputs)
         inputs = {name: shape for name, shape in self.inputs.items() if name in needed}
-        return Graph(inputs or self.inputs, nodes, outputs, notes=tuple(notes))
+        inputs = inputs or self.inputs
+        nodes, preprocessing = absorb_scales(inputs, nodes, outputs)
+        return Graph(inputs, nodes, outputs, notes=tuple(notes), preprocessing=preprocessing)
 
     def scan(self, result: str, states: Mapping[str, str], *, reverse: bool) -> Scan:
         """Make a scan of this graph: its result, and the node of the next value of each state."""

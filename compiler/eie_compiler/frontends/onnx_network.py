@@ -152,7 +152,8 @@ class Reader:
         except (GraphError, ModelError) as error:
             raise FrontEndError(str(error)) from error
         if not any(not isinstance(node.computation, Model) or len(node.inputs) != 1
-                   for node in graph.nodes) and len(graph.nodes) == 1 == len(graph.outputs):
+                   for node in graph.nodes) and len(graph.nodes) == 1 == len(graph.outputs) \
+                and not graph.preprocessing:
             node, = graph.nodes
             assert isinstance(node.computation, Model)
             return _model(graph, node)

@@ -90,6 +90,8 @@ def evaluate_real(graph: Graph, tensors: Mapping[str, Floats], *,
 
     Parameters
     ----------
+    tensors : mapping of :class:`str` to float64 (batch, ...)
+        Inputs by name, before preprocessing; those of the result are after it.
     run_layers : function of path, layers and vectors (vectors, n_inputs)
         Computes the layers of a node: results (vectors, n_outputs).
     watch : function of path and result (batch, ...)
@@ -106,4 +108,4 @@ def evaluate_real(graph: Graph, tensors: Mapping[str, Floats], *,
         watch(path, result)
         return result
 
-    return evaluate(graph, tensors, compute)
+    return evaluate(graph, graph.preprocess(tensors), compute)

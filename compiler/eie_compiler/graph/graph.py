@@ -8,7 +8,8 @@ import numpy as np
 
 from ..model import Model
 from ..network import CompressedNetwork
-from .operation import GraphError, Operation, Shape
+from ..preprocessing import Preprocessing, broadcasts
+from .operation import Floats, GraphError, Operation, Shape
 
 __all__ = ["Computation", "Graph", "Node", "Scan"]
 
@@ -38,6 +39,8 @@ class Scan:
     reverse: bool = False
 
     def __post_init__(self) -> None:
+        if self.body.preprocessing:
+            raise GraphError("body must have no preprocessing: preprocess the sequence")
         names = list(self.body.inputs)[1:]
         if [state for state, _ in self.states] != names:
             raise GraphError(f"states must be {', '.join(names) or 'none'}, the inputs of the body "
@@ -125,6 +128,9 @@ class Graph:
         layers are then compressed, and a state of a scan has the format of its next value.
     notes : :class:`tuple` of :class:`str`
         What a front end assumed, and the parts of its source that are not used.
+    preprocessing : mapping of :class:`str` to :class:`~..preprocessing.Preprocessing`
+        Offset and scale of inputs that have any, by name; broadcast to the shape of the input,
+        without the batch. Nodes, and the formats in `fracs`, take the input after it.
 
     Raises
     ------
@@ -138,10 +144,18 @@ class Graph:
     outputs: tuple[str, ...]
     fracs: Mapping[str, int] | None = None
     notes: tuple[str, ...] = ()
+    preprocessing: Mapping[str, Preprocessing] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.inputs or not self.outputs:
             raise GraphError("a graph must have one or more inputs and outputs")
+        for name, preprocessing in self.preprocessing.items():
+            if name not in self.inputs:
+                raise GraphError(f"preprocessing must be of inputs, not of {name!r}")
+            shape, wanted = preprocessing.scale.shape, tuple(self.inputs[name])
+            if not broadcasts(shape, wanted):
+                raise GraphError(f"preprocessing of {name!r} must have a shape that is broadcast "
+                                 f"to {wanted}, not {shape}")
         shapes = self.shapes    # checks the nodes
         for name in self.outputs:
             if name not in shapes:
@@ -170,6 +184,11 @@ class Graph:
             except GraphError as error:
                 raise GraphError(f"node {node.name!r}: {error}") from error
         return shapes
+
+    def preprocess(self, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Preprocess inputs (batch, ...), those that have preprocessing."""
+        return {name: self.preprocessing[name](tensor) if name in self.preprocessing else tensor
+                for name, tensor in tensors.items()}
 
     def _check_operation(self, node: Node, operation: Operation, fracs: Mapping[str, int]) -> None:
         """Check that an operation can compute its format, by its words for an empty batch."""

@@ -10,10 +10,9 @@ from eie_hdl.numeric import limits
 
 from ..errors import CompileError
 from ..network import CompressedNetwork, Layer
-from ..preprocessing import FixedPreprocessing, PreprocessingError
 
 __all__ = ["LayerFormat", "WeightPrecision", "activation_range", "choose_format", "choose_formats",
-           "exact_bias_shift", "fix_preprocessing", "layers_with_inputs", "measure_precision",
+           "exact_bias_shift", "layers_with_inputs", "measure_precision",
            "partial_sum_bounds", "replace_biases"]
 
 
@@ -241,22 +240,6 @@ def _rounding_error(layer: Layer, chosen: LayerFormat) -> float:
     power = (exact ** 2).sum()
     errors = np.ldexp(chosen.codebook.astype(np.float64), -chosen.weight_frac) - layer.codebook
     return float(((errors[layer.codes.data] ** 2).sum() / power) ** 0.5) if power else 0.0
-
-
-def fix_preprocessing(config: EIEConfig, network: CompressedNetwork) -> FixedPreprocessing | None:
-    """Choose the integers of the preprocessing of a network, if there is any.
-
-    Raises
-    ------
-    CompileError
-        If a number of an element suits no format.
-    """
-    if network.preprocessing is None:
-        return None
-    try:
-        return network.preprocessing.fixed(network.input_frac, config.act_width)
-    except PreprocessingError as error:
-        raise CompileError(f"preprocessing: {error}") from error
 
 
 def _scale(values: NDArray[np.float64], frac: int) -> NDArray[np.float64]:

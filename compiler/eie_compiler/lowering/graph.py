@@ -10,6 +10,7 @@ from ..graph.graph import Graph
 from ..graph_build import GraphBuild
 from ..network import CompressedNetwork
 from .dead_channels import remove_dead_channels
+from .fixed_inputs import fix_inputs
 from .graph_report import describe_graph
 from .programs import compile_programs
 from .strip_choice import choose_strips
@@ -53,8 +54,8 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
         raise CompileError("graph must have layers for the accelerator, but has none")
     for path, network in networks.items():
         if network.preprocessing is not None:
-            raise CompileError(f"node {path!r}: layers must have no preprocessing, which is an "
-                               "operation of a graph")
+            raise CompileError(f"node {path!r}: layers must have no preprocessing, which is that "
+                               "of an input of the graph")
     if not keep_dead_channels and mapping != "interleaved":
         graph, _ = remove_dead_channels(graph, config)
     if strips is None:
@@ -62,7 +63,8 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     graph = set_strips(graph, strips)
     programs = compile_programs(_find_layers(graph), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
-                      describe_graph(config, graph, mapping, programs))
+                      describe_graph(config, graph, mapping, programs),
+                      preprocessing=fix_inputs(config, graph))
 
 
 def _find_layers(graph: Graph) -> dict[str, CompressedNetwork]:

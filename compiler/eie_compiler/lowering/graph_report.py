@@ -32,7 +32,8 @@ def describe_graph(config: EIEConfig, graph: Graph, mapping: str, programs: Mapp
     arithmetic = total["macs"] + total["host_operations"]
     return {
         "mapping": mapping,
-        "inputs": {name: {"shape": list(shape), "frac": (graph.fracs or {})[name]}
+        "inputs": {name: {"shape": list(shape), "frac": (graph.fracs or {})[name],
+                          "preprocessed": name in graph.preprocessing}
                    for name, shape in graph.inputs.items()},
         "outputs": list(graph.outputs), "notes": list(graph.notes), "nodes": nodes,
         "total": total | {"programs": len(programs), "loads": len(loads),

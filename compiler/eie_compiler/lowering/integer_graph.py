@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import saturate
@@ -14,13 +15,11 @@ from ..graph.graph import Graph
 from ..graph.layers import all_fracs
 from ..graph.operation import Floats, Words
 from ..network import CompressedNetwork
-from ..vectors import quantise
+from ..preprocessing import convert_inputs
 from .arithmetic import IntegerNetwork
+from .fixed_inputs import fix_inputs
 
 __all__ = ["IntegerGraph"]
-
-#: Width of a word that no number exceeds.
-_WIDE = 62
 
 
 class IntegerGraph:
@@ -49,7 +48,8 @@ class IntegerGraph:
     Raises
     ------
     CompileError
-        If a layer has no format on this machine; the message names the node.
+        If a layer, or the preprocessing of an input, has no format on this machine; the message
+        names the node or input.
     """
 
     def __init__(self, graph: Graph, config: EIEConfig,
@@ -62,6 +62,7 @@ class IntegerGraph:
                     self.layers[path] = IntegerNetwork(node.computation, config).layers
                 except CompileError as error:
                     raise CompileError(f"node {path!r}: {error}") from error
+        self._preprocessing = fix_inputs(config, graph)
         self.fracs = all_fracs(graph)
         self.saturated: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -72,11 +73,17 @@ class IntegerGraph:
         execution = Execution(self._graph, self._width, self._run_layers, self._count)
         words = {}
         for name, numbers in inputs.items():
-            words[name] = self._saturate(name, quantise(numbers, self.fracs[name], _WIDE))
+            words[name], beyond = self.to_words(name, numbers)
+            self.saturated[name] += int(np.count_nonzero(beyond))
             self._count(name, words[name])
         computed = execution.run(words)
         self.saturated.update(execution.saturated)
         return computed
+
+    def to_words(self, name: str, numbers: Floats) -> tuple[Words, NDArray[np.bool_]]:
+        """Convert an input (batch, ...) to words; return them, and which elements saturate."""
+        return convert_inputs(numbers, frac=self.fracs[name], width=self._width, words=False,
+                              preprocessing=self._preprocessing.get(name))
 
     def _count(self, path: str, words: Words) -> None:
         self.counts[path] += words.size

@@ -19,7 +19,7 @@ from ..graph.operation import Operation
 from ..model import Model, ModelLayer
 from ..patches import Patches
 from .errors import TrainingError
-from .module import FreeWeight, Trainable, dense_matrix
+from .module import FreeWeight, Trainable, dense_matrix, preprocess
 from .torch_operations import TORCH_OPERATIONS
 
 __all__ = ["GraphModule"]
@@ -127,7 +127,8 @@ class GraphModule(Trainable):
             return result
 
         name, = self._graph.inputs
-        inputs: Mapping[str, Any] = {name: x.reshape(-1, *self._input_shape)}
+        inputs: Mapping[str, Any] = {name: preprocess(self._graph.preprocessing.get(name),
+                                                      x.reshape(-1, *self._input_shape))}
         return evaluate(self._graph, inputs, compute_node, library=torch)
 
     def _tensors(self) -> "dict[str, list[tuple[_Layer, Tensor, Tensor]]]":
@@ -203,8 +204,8 @@ class _Layer:
 
 def _prepare(path: str, model: Model) -> list[_Layer]:
     if model.preprocessing is not None:
-        raise TrainingError(f"node {path!r}: layers of a graph must have no preprocessing: use an "
-                            "operation")
+        raise TrainingError(f"node {path!r}: layers of a graph must have no preprocessing: use "
+                            "that of the graph")
     patches, groups = model.patches, count_groups(model.layers[0].weight, model.patches)
     prepared = []
     for layer in model.layers:
@@ -217,7 +218,9 @@ def _prepare(path: str, model: Model) -> list[_Layer]:
 
 def _describe(graph: Graph) -> Any:
     """Describe the computations of a graph as plain JSON; constants by their checksums."""
-    return [list(graph.inputs.items()), graph.outputs[0],
+    inputs = [[name, shape, *(_fields(graph.preprocessing[name]) if name in graph.preprocessing
+                              else [])] for name, shape in graph.inputs.items()]
+    return [inputs, graph.outputs[0],
             [[node.name, node.inputs, type(node.computation).__name__, *_fields(node.computation)]
              for node in graph.nodes]]
 

@@ -12,7 +12,7 @@ from ..model import Model, ModelLayer
 from ..preprocessing import Preprocessing
 from .errors import TrainingError
 
-__all__ = ["FreeWeight", "Module", "SharedWeight", "Trainable", "dense_matrix"]
+__all__ = ["FreeWeight", "Module", "SharedWeight", "Trainable", "dense_matrix", "preprocess"]
 
 #: Most weights of a new network, which take 3 GB while they learn; VGG-16 has 124 million in its
 #: fully connected layers.
@@ -262,10 +262,7 @@ class Module(Trainable):
         generator : :class:`torch.Generator`
             Generator for the choice of dropped inputs.
         """
-        if self._preprocessing is not None:
-            offset, scale = (torch.tensor(numbers, dtype=torch.float64) for numbers
-                             in (self._preprocessing.offset, self._preprocessing.scale))
-            x = ((x - offset) * scale).to(torch.float32)
+        x = preprocess(self._preprocessing, x)
         for number, (weight, bias, relu) in enumerate(zip(self.weights, self.biases, self.relus)):
             if dropout and dropout[number]:
                 kept = torch.rand(x.shape, generator=generator) >= dropout[number]
@@ -274,6 +271,15 @@ class Module(Trainable):
             if relu:
                 x = nn.functional.relu(x)
         return x
+
+
+def preprocess(preprocessing: Preprocessing | None, x: Tensor) -> Tensor:
+    """Preprocess inputs (batch, ...), if there is preprocessing, to float32."""
+    if preprocessing is None:
+        return x
+    offset, scale = (torch.tensor(numbers, dtype=torch.float64) for numbers
+                     in (preprocessing.offset, preprocessing.scale))
+    return ((x - offset) * scale).to(torch.float32)
 
 
 def dense_matrix(layer: ModelLayer) -> Tensor:

@@ -17,7 +17,7 @@ from eie_hdl.registers import REGISTER
 from .c_text import array, decimal, hexadecimal, string, structure
 
 __all__ = ["LoadTables", "count_input_beats", "count_result_beats", "machine_table",
-           "model_tables"]
+           "model_tables", "preprocessing_table"]
 
 _BITS_PER_BYTE = 8
 
@@ -111,7 +111,8 @@ def model_tables(build: Build, name: str, load: LoadTables, *, machine: str, sco
         table("uint64_t", "input_headers", hexadecimal(headers)),
         table("uint32_t", "input_places", _input_places(build)),
         *([table("uint64_t", "clears", hexadecimal(np.concatenate(clears)))] if clears else []),
-        places + _preprocessing(f"{name}_preprocessing", build.preprocessing),
+        places + ("" if build.preprocessing is None else
+                  preprocessing_table(f"{name}_preprocessing", build.preprocessing)),
         f"static const struct eie_output {name}_outputs[] = {{\n{''.join(outputs)}}};\n",
         structure(f"{scope}const struct eie_model", name, fields)])
 
@@ -127,10 +128,8 @@ def count_result_beats(build: Build) -> int:
     return sum(n_result_beats(build.config, n) for n in columns)
 
 
-def _preprocessing(name: str, preprocessing: FixedPreprocessing | None) -> str:
-    """Define the preprocessing of each element of an input."""
-    if preprocessing is None:
-        return ""
+def preprocessing_table(name: str, preprocessing: FixedPreprocessing) -> str:
+    """Format the preprocessing (n,) of elements of an input."""
     elements = np.stack([preprocessing.offset, preprocessing.multiplier, preprocessing.raw_frac,
                          preprocessing.shift], axis=1)
     return array("static const struct eie_preprocessing", name,

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from eie_compiler.graph.operation import Shape
 from eie_compiler.graph.operations.arithmetic import Scaling
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import FixedPreprocessing
 from eie_hdl.files import write_files
 
 from .c_export import check_name
@@ -18,6 +20,7 @@ from .c_model import (
     count_result_beats,
     machine_table,
     model_tables,
+    preprocessing_table,
 )
 from .c_steps import Steps
 from .c_text import array, header, string, structure
@@ -104,17 +107,35 @@ def _source(build: GraphBuild, steps: Steps, name: str) -> Iterator[str]:
     yield f"static const struct eie_step {name}_steps[] = {{\n{''.join(lines)}}};\n"
     sets = {"inputs": tuple(graph.inputs), "outputs": graph.outputs}
     for part, tensors in sets.items():
-        rows = "".join(
-            f"    {{{string(tensor)}, {math.prod(graph.shapes[tensor])}, "
-            f"{steps.tensors[tensor].place}, {graph.fracs[tensor]}, "
-            f"{'true' if part == 'inputs' and tensor in build.nonnegative_inputs else 'false'}}},\n"
-            for tensor in tensors)
-        yield f"static const struct eie_tensor {name}_{part}[] = {{\n{rows}}};\n"
+        rows = []
+        for number, tensor in enumerate(tensors):
+            preprocessing = "NULL, 0, 1"
+            if part == "inputs" and tensor in build.preprocessing:
+                table, repeat = _compact(build.preprocessing[tensor], graph.shapes[tensor])
+                yield preprocessing_table(f"{name}_preprocessing{number}", table)
+                preprocessing = f"{name}_preprocessing{number}, {len(table.shift)}, {repeat}"
+            nonnegative = part == "inputs" and tensor in build.nonnegative_inputs
+            rows.append(f"    {{{string(tensor)}, {math.prod(graph.shapes[tensor])}, "
+                        f"{steps.tensors[tensor].place}, {graph.fracs[tensor]}, "
+                        f"{str(nonnegative).lower()}, {preprocessing}}},\n")
+        yield f"static const struct eie_tensor {name}_{part}[] = {{\n{''.join(rows)}}};\n"
     yield structure("const struct eie_network", name, {
         "name": f'"{name}"', "width": config.act_width,
         "inputs": f"{name}_inputs", "n_inputs": len(sets["inputs"]),
         "outputs": f"{name}_outputs", "n_outputs": len(sets["outputs"]),
         "steps": f"{name}_steps", "n_steps": len(lines), "n_resets": len(steps.resets)})
+
+
+def _compact(preprocessing: FixedPreprocessing, shape: Shape) -> tuple[FixedPreprocessing, int]:
+    """Expand preprocessing to the axes between those along which it differs; return it as vectors,
+    and how often each of their elements is repeated.
+    """
+    sizes = (1,) * (len(shape) - preprocessing.shift.ndim) + preprocessing.shift.shape
+    differing = [axis for axis, size in enumerate(sizes) if size > 1] or [len(shape)]
+    kept = shape[differing[0]:differing[-1] + 1]
+    vectors = (np.broadcast_to(numbers.reshape(sizes[differing[0]:differing[-1] + 1]), kept).ravel()
+               for numbers in vars(preprocessing).values())
+    return FixedPreprocessing(*vectors), math.prod(shape[differing[-1] + 1:])
 
 
 def _patches(patches: Patches, name: str) -> str:

@@ -65,9 +65,10 @@ class NetworkDriver:
         Parameters
         ----------
         inputs : mapping of :class:`str` to (batch, ...) or (...), or such an array
-            Numbers, which are rounded to the format of each input; by name, or of the only input.
+            Numbers, which are preprocessed and rounded to the format of each input; by name, or of
+            the only input.
         words : :class:`bool`
-            True if `inputs` are fixed-point words already.
+            True if `inputs` are fixed-point words already, which are not preprocessed.
 
         Returns
         -------
@@ -86,9 +87,10 @@ class NetworkDriver:
         run = self.run(inputs, words=words)
         for name in self.build.graph.inputs:
             if n_saturated := run.saturated.get(name):
-                warnings.warn(f"{n_saturated:,} elements of input {name!r} were beyond the range "
-                              "of the network and saturated: scale the inputs, or compress the "
-                              "network with calibration=", SaturationWarning, stacklevel=2)
+                after = ", after preprocessing," if name in self.build.preprocessing else ""
+                warnings.warn(f"{n_saturated:,} elements of input {name!r}{after} were beyond the "
+                              "range of the network and saturated: scale the inputs, or compress "
+                              "the network with calibration=", SaturationWarning, stacklevel=2)
         return self.build.to_numbers(run.outputs)
 
     def run(self, inputs: Inputs, *, words: bool = False) -> NetworkRun:

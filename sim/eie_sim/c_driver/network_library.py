@@ -25,10 +25,10 @@ class _Execution(ctypes.Structure):
                 ("at", ctypes.c_size_t), ("iterations", ctypes.c_uint32 * _LOOPS)]
 
 
-def compile_network_library(build: GraphBuild, folder: Path) -> ctypes.CDLL:
-    """Compile the driver and a network, exported as ``model``, into a shared library."""
+def compile_network_library(build: GraphBuild, folder: Path, *sources: Path) -> ctypes.CDLL:
+    """Compile the driver, a network, exported as ``model``, and others into a shared library."""
     export_network(build, folder)
-    return link_library(folder, DRIVER / "eie.c", DRIVER / "eie_network.c")
+    return link_library(folder, DRIVER / "eie.c", DRIVER / "eie_network.c", *sources)
 
 
 class CNetwork:

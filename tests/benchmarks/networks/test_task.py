@@ -1,5 +1,6 @@
 """Tasks and how their models are read."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -18,25 +19,30 @@ def test_a_chain_becomes_a_graph_of_one_node(tmp_path):
     np.testing.assert_allclose(evaluate_real(graph, {"input": x})["output"], weight.T)
 
 
-def test_preprocessing_of_a_chain_becomes_an_operation(tmp_path, monkeypatch):
+@pytest.mark.parametrize("node, shape, weight, stored", [
+    ("MatMul", [3], np.arange(6).reshape(3, 2), (3,)),
+    ("Conv", [3, 4, 5], np.arange(24).reshape(2, 3, 2, 2), (3, 1, 1)),
+])
+def test_preprocessing_of_a_chain_is_that_of_the_input(tmp_path, node, shape, weight, stored):
     onnx = pytest.importorskip("onnx")
     value, helper = onnx.helper.make_tensor_value_info, onnx.helper
-    scale, shift, weight = (np.float32(array) for array in (
-        [2, 40, 1], [30, -1, 0], np.arange(6).reshape(3, 2)))
+    scale, shift = (np.float32(array).reshape(stored) for array in ([2, 40, 1], [30, -1, 0]))
     made = helper.make_graph(
         [helper.make_node("Mul", ["x", "s"], ["a"]), helper.make_node("Add", ["a", "t"], ["b"]),
-         helper.make_node("MatMul", ["b", "w"], ["y"])], "g",
-        [value("x", onnx.TensorProto.FLOAT, [None, 3])],
-        [value("y", onnx.TensorProto.FLOAT, [None, 2])],
+         helper.make_node(node, ["b", "w"], ["y"])], "g",
+        [value("x", onnx.TensorProto.FLOAT, [None, *shape])],
+        [value("y", onnx.TensorProto.FLOAT, [None] * (1 + len(shape)))],
         [onnx.numpy_helper.from_array(array, name)
-         for name, array in (("s", scale), ("t", shift), ("w", weight))])
+         for name, array in (("s", scale), ("t", shift), ("w", np.float32(weight)))])
     onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)]),
               tmp_path / "net.onnx")
     graph = read_graph(tmp_path / "net.onnx")
-    assert [node.name for node in graph.nodes] == ["scaled", "output"]
-    x = np.random.default_rng(1).normal(size=(4, 3))
+    assert [one.name for one in graph.nodes] == ["output"]
+    assert graph.preprocessing["input"].scale.shape == stored
+    x = np.random.default_rng(1).normal(size=(4, *shape))
+    layers = dataclasses.replace(graph, preprocessing={})
     np.testing.assert_allclose(evaluate_real(graph, {"input": x})["output"],
-                               (x * scale + shift) @ weight)
+                               evaluate_real(layers, {"input": x * scale + shift})["output"])
 
 
 def test_the_first_inputs_make_a_shorter_task(task):

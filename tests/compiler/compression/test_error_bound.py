@@ -25,7 +25,13 @@ from eie_compiler.model import Model, ModelLayer
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import PRESETS, EIEConfig
-from support.graphs import recurrent_model, recurrent_network, residual_network
+from support.graphs import (
+    recurrent_model,
+    recurrent_network,
+    residual_network,
+    scaled_inputs,
+    scaled_network,
+)
 from support.random_graphs import SHAPE, random_graph
 
 CONFIG = EIEConfig()
@@ -61,11 +67,12 @@ def test_no_error_of_random_graphs_exceeds_its_bound(config, scale):
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
-@pytest.mark.parametrize("make", [residual_network, recurrent_network])
+@pytest.mark.parametrize("make", [residual_network, recurrent_network, scaled_network])
 def test_no_error_of_layers_and_states_exceeds_its_bound(make, scale):
     network = make(PRESETS["tiny"])
     (name, shape), = network.inputs.items()
-    inputs = {name: scale * np.random.default_rng(1).normal(size=(8, *shape))}
+    inputs = {name: scale * (scaled_inputs(8) if network.preprocessing else
+                             np.random.default_rng(1).normal(size=(8, *shape)))}
     error, bound = compare(network, decompress_graph(network), PRESETS["tiny"], inputs)
     assert bound.mean() < 20 * error.mean()
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Affine, Tanh
 from eie_compiler.model import Model, ModelLayer
+from eie_compiler.preprocessing import Preprocessing
 from eie_hdl.config import EIEConfig
 from support.graphs import random_layer, recurrent_model
 
@@ -102,6 +104,25 @@ def test_a_scaler_of_inputs_of_different_magnitudes_is_the_cause():
     samples = {"x": samples["x"] * scale}
     network = compress_graph(even, samples, v_width=8)
     assert measure_graph_fidelity(even, network, CONFIG, samples)["verdict"] == "good"
+
+
+def test_preprocessed_inputs_cost_no_more_than_scaled_ones():
+    scaler = Preprocessing(np.array([-3e3, 0.5, 40.0]), np.array([1e-4, 3.0, 1e3]))
+    scaled = np.random.default_rng(6).normal(size=(200, 3))
+    after = Graph({"x": (3,)}, (Node("squashed", Tanh(), ("x",)),
+                                Node("end", random_layer(4, 3, 5), ("squashed",))), ("end",))
+    before = dataclasses.replace(after, preprocessing={"x": scaler})
+    errors = []
+    for model, x in ((after, scaled), (before, scaled / scaler.scale + scaler.offset)):
+        network = compress_graph(model, {"x": x}, v_width=8)
+        check = measure_graph_fidelity(model, network, CONFIG, {"x": x})
+        assert check["verdict"] == "good"
+        errors.append([nodes(check)[path]["rounding_error"] for path in ("x", "end")])
+    assert network.preprocessing == {"x": scaler}
+    np.testing.assert_allclose(errors[1], errors[0], rtol=0.1)
+    # Others saturate, which is counted.
+    check = measure_graph_fidelity(before, network, CONFIG, {"x": x * 1e6})
+    assert nodes(check)["x"]["saturated"] > 100
 
 
 def test_the_worst_output_decides():

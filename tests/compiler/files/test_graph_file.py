@@ -15,6 +15,7 @@ from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operations import Add, Affine, AveragePool, Clip, Reshape, Slice
 from eie_compiler.network import NetworkError
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from support.mutations import change_json
 
@@ -41,8 +42,9 @@ def graph():
         Node("some", Slice(0, 1, 6), ("flat",)),
         Node("scan", Scan(body(), (("state", "sum"),), reverse=True), ("some", "start")))
     names = ["image", "start", *(node.name for node in nodes)]
+    scaler = Preprocessing(np.array([[[1 / 3]], [[2.0]]]), np.array([[[1.0]], [[1e4]]]))
     return Graph({"image": (2, 8, 6), "start": (3,)}, nodes, ("scan", "conv"),
-                 dict.fromkeys(names, 4), ("a note",))
+                 dict.fromkeys(names, 4), ("a note",), {"image": scaler})
 
 
 def describe(graph):
@@ -60,7 +62,9 @@ def describe(graph):
             content = type(one), [value.tolist() if isinstance(value, np.ndarray) else value
                                   for value in vars(one).values()]
         nodes.append((node.name, node.inputs, content))
-    return graph.inputs, nodes, graph.outputs, graph.fracs, graph.notes
+    scalers = {name: (one.offset.tolist(), one.scale.tolist())
+               for name, one in graph.preprocessing.items()}
+    return graph.inputs, nodes, graph.outputs, graph.fracs, graph.notes, scalers
 
 
 def read(path):
@@ -87,6 +91,11 @@ def test_what_is_read_is_what_was_written(saved):
     assert encode_graph(found) == saved.read_bytes()
     assert list(found.inputs) == ["image", "start"]
     assert found.nodes[2].computation.scale.dtype == np.float64
+
+
+def test_files_without_preprocessing_are_as_before():
+    plain = dataclasses.replace(graph(), preprocessing={})
+    assert b"preprocessing" not in encode_graph(plain)
 
 
 def test_any_kind_of_network_is_read(saved, tmp_path):
@@ -123,6 +132,16 @@ def test_what_no_file_can_hold_is_not_written(made, message):
     (["inputs", 1, "name"], "../x", "name must be printable text without slashes that"),
     (["inputs", 0, "frac"], 65, "header: frac of 'image' must be an integer from -64 to 64, not "
                                 "65"),
+    (["inputs", 0, "preprocessing"], {"offset": {}}, "header.inputs[0].preprocessing must be an "
+     "object with the fields offset, scale, not ['offset']"),
+    (["inputs", 0, "preprocessing", "scale", "type"], "float16", "header.inputs[0].preprocessing."
+     "scale must be 'float32' or 'float64', not 'float16'"),
+    (["inputs", 0, "preprocessing", "scale"], 1, "header.inputs[0].preprocessing.scale must be an "
+     "object, not 1"),
+    (["inputs", 0, "preprocessing", "scale", "shape"], [2], "header.inputs[0].preprocessing: scale "
+     "must be an array of float64 of one or more dimensions, of the shape of the other, not "),
+    (["inputs", 0, "shape"], [3, 8, 6], "preprocessing of 'image' must have a shape that is "
+     "broadcast to (3, 8, 6), not (2, 1, 1)"),
     (["outputs"], ["x"], "output 'x' must be a node"),
     (["nodes", 0, "name"], "a/b", "name must be printable text without slashes that does not"),
     (["nodes", 0, "name"], "image", "node 'image': name must be unique"),
@@ -198,6 +217,7 @@ def test_bytes_after_the_last_number_are_refused(saved):
 def test_columns_of_many_nodes_take_no_memory(saved, monkeypatch):
     monkeypatch.setattr(graph_file, "MAX_SIDE", 1 << 20)
     header, data = read(saved)
+    del header["inputs"][0]["preprocessing"]
     empty = {"bits": 0, "lengths": []}
     wide = {"v_width": 2, "input_frac": 4, "patches": None, "layers": [{
         "name": "a", "shape": [1, 1 << 19], "relu": False, "output_frac": 4, "codebook": "float32",

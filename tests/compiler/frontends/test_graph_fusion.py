@@ -54,14 +54,14 @@ CHANNELS = Affine(np.array([2.0, 3.0]).reshape(2, 1, 1), np.array([1.0, 0.5]).re
     ([FC, RELU, Affine(np.arange(5.0), 1.0), (3, None)], (4,), ["n0"]),
     ([FC, Tanh(), (3, None)], (4,), ["n0", "n1", "n2"]),
     ([Affine(0.5, 2.0), FC], (4,), ["n1"]),
-    # Scales that differ, and great shifts, remain before a first layer.
+    # Scales that differ, and great shifts, remain before a first layer, or become preprocessing.
     ([Affine(np.arange(4.0), 2.0), FC], (4,), ["n0", "n1"]),
-    ([Affine(1.0, 99.0), FC], (4,), ["n0", "n1"]),
+    ([Affine(1.0, 99.0), FC], (4,), ["n1"]),
     ([Affine(0.5, 2.0), Affine(np.arange(4.0), 2.0), Tanh()], (4,), ["n0", "n2"]),
     # Zeros around an image are not shifted.
     ([Affine(2.0, 0.0), WIDE, RELU, (2, Patches((3, 4, 4)))], IMAGE, ["n1"]),
-    ([Affine(2.0, 1.0), WIDE], IMAGE, ["n0", "n1"]),
-    ([CHANNELS, WIDE, (4, Patches((3, 4, 4), stride=(2, 2)))], IMAGE, ["n0", "n1", "n2"]),
+    ([Affine(2.0, 1.0), WIDE], IMAGE, ["n1"]),
+    ([CHANNELS, WIDE, (4, Patches((3, 4, 4), stride=(2, 2)))], IMAGE, ["n1", "n2"]),
     ([(2, Patches(IMAGE)), CHANNELS, RELU, CHANNELS, (3, Patches(IMAGE))], IMAGE, ["n0"]),
     # One number for each column is none for each row.
     ([WIDE, Affine(np.arange(4.0), 0.0)], IMAGE, ["n0", "n1"]),

@@ -8,6 +8,7 @@ from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from support.graphs import Sum, accumulator
 
@@ -44,6 +45,37 @@ class TestGraph:
         np.testing.assert_allclose(
             computed["conv"], np.broadcast_to(
                 convolution.layers[0].weight.sum(axis=1)[:, None, None], (2, 4, 3, 3)))
+
+    def test_nodes_take_inputs_after_preprocessing(self):
+        fc = layers(2, 3)
+        graph = Graph({"x": (4, 3), "z": (3,)}, (
+            Node("a", fc, ("x",)), Node("b", Sum(), ("z", "z"))), ("a", "b"), preprocessing={
+                "x": Preprocessing(np.array([1.0, 2, -3]), np.array([2.0, 1, 0.25]))})
+        tensors = {name: np.random.default_rng(1).normal(size=(5, *shape))
+                   for name, shape in graph.inputs.items()}
+        computed = evaluate_real(graph, tensors)
+        scaled = (tensors["x"] - [1, 2, -3]) * [2, 1, 0.25]
+        np.testing.assert_allclose(computed["x"], scaled)
+        np.testing.assert_allclose(computed["a"], fc(scaled.reshape(-1, 3)).reshape(5, 4, 2))
+        np.testing.assert_allclose(computed["b"], 2 * tensors["z"])
+
+    @pytest.mark.parametrize("name, shape, message", [
+        ("y", (3,), "preprocessing must be of inputs, not of 'y'"),
+        ("x", (4,), "preprocessing of 'x' must have a shape that is broadcast to (2, 3), not (4,)"),
+        ("x", (1, 2, 3), "preprocessing of 'x' must have a shape that is broadcast to (2, 3), not "
+                         "(1, 2, 3)"),
+    ])
+    def test_preprocessing_must_suit_an_input(self, name, shape, message):
+        with pytest.raises(GraphError, match=f"^{re.escape(message)}$"):
+            Graph({"x": (2, 3)}, (Node("y", Sum(), ("x", "x")),), ("y",),
+                  preprocessing={name: Preprocessing(np.zeros(shape), np.ones(shape))})
+
+    def test_a_body_has_no_preprocessing(self):
+        body = Graph({"x": (3,)}, (Node("y", Sum(), ("x", "x")),), ("y",),
+                     preprocessing={"x": Preprocessing(np.zeros(3), np.ones(3))})
+        with pytest.raises(GraphError, match="^body must have no preprocessing: preprocess the "
+                                             "sequence$"):
+            Scan(body, ())
 
     @pytest.mark.parametrize(("inputs", "nodes", "outputs", "message"), [
         ({}, (), ("x",), "a graph must have one or more inputs and outputs"),

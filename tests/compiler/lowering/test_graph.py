@@ -37,7 +37,7 @@ def test_each_node_of_layers_becomes_a_program(graph, paths):
     (one_node(dataclasses.replace(
         random_network(np.random.default_rng(1), [4, 2], v_width=3, frac=4),
         preprocessing=Preprocessing(np.zeros(4), np.ones(4)))),
-     "node 'fc': layers must have no preprocessing, which is an operation of a graph"),
+     "node 'fc': layers must have no preprocessing, which is that of an input of the graph"),
     (one_node(random_network(np.random.default_rng(1), [4, 2], v_width=4, frac=4)),
      "network 'fc': v_width must be 4, for which the network was compressed, not 3"),
 ])

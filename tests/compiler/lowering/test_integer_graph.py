@@ -12,16 +12,18 @@ from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import PRESETS
 from eie_sim.graph_inference import infer_graph
-from support.graphs import recurrent_network, residual_network
+from support.graphs import recurrent_network, residual_network, scaled_inputs, scaled_network
 
 TINY = PRESETS["tiny"]
 
 
-@pytest.mark.parametrize("make", [residual_network, recurrent_network])
+@pytest.mark.parametrize("make", [residual_network, recurrent_network, scaled_network])
 def test_words_are_those_of_the_golden_model(make):
     graph = make(TINY)
     (name, shape), = graph.inputs.items()
     inputs = {name: np.random.default_rng(1).normal(size=(3, *shape))}
+    if graph.preprocessing:
+        inputs = {name: scaled_inputs(3)}
     watched = Counter()
     machine = IntegerGraph(graph, TINY, lambda path, words: watched.update({path: words.size}))
     found = machine.run(inputs)
@@ -47,6 +49,16 @@ def test_saturated_elements_are_counted_by_path():
     images[0, :, 0, 0] = 1e6
     machine.run({"image": images})
     assert machine.saturated["image"] == 2 and machine.saturated["scaled"] == 1
+
+
+def test_preprocessed_inputs_that_saturate_are_counted():
+    machine = IntegerGraph(scaled_network(TINY), TINY)
+    x = scaled_inputs(1)
+    machine.run({"x": x})
+    assert machine.saturated["x"] == 0
+    x[0, 1] += [1, 0, 0, -1e9]
+    machine.run({"x": x})
+    assert machine.saturated["x"] == 2
 
 
 def test_a_layer_without_a_format_is_named():

@@ -17,7 +17,7 @@ from eie_compiler.training.errors import TrainingError
 from eie_compiler.training.graph_module import GraphModule
 from eie_hdl.config import EIEConfig
 from support.c_graphs import every_operation, nested_scans
-from support.graphs import random_layer, recurrent_model, residual_network
+from support.graphs import random_layer, recurrent_model, residual_network, scaled_network
 from support.random_graphs import random_graph
 
 
@@ -54,6 +54,7 @@ MODELS = {
     "residual": lambda: decompress_graph(residual_network(EIEConfig())),
     "nested scans": nested_model, "groups": grouped_model, "recurrent": recurrent,
     "depthwise": lambda: grouped_model(1),
+    "preprocessed": lambda: decompress_graph(scaled_network(EIEConfig())),
     **{f"random {seed}": lambda seed=seed: decompress_graph(random_graph(seed))
        for seed in range(8)}}
 
@@ -151,11 +152,13 @@ def affine(scale):
 
 
 def test_the_structure_is_that_of_the_computation():
+    scaled = decompress_graph(scaled_network(EIEConfig()))
     structures = [json.dumps(GraphModule(graph).structure) for graph in (
+        dataclasses.replace(scaled, preprocessing={}),
         affine(np.ones(3)), affine(np.array([1, 1, 1 + 1e-9])), affine(1.0), recurrent(),
         *(make() for name, make in MODELS.items() if name != "recurrent"))]
     assert len(set(structures)) == len(structures)
-    assert json.dumps(GraphModule(affine(np.ones(3))).structure) == structures[0]
+    assert json.dumps(GraphModule(affine(np.ones(3))).structure) == structures[1]
 
 
 @pytest.mark.parametrize("graph, message", [
@@ -166,7 +169,7 @@ def test_the_structure_is_that_of_the_computation():
     (Graph({"x": (3,)}, (Node("fc", dataclasses.replace(
         random_layer(2, 3, 1), preprocessing=Preprocessing(np.zeros(3), np.ones(3))), ("x",)),),
         ("fc",)),
-     "^node 'fc': layers of a graph must have no preprocessing: use an operation$")])
+     "^node 'fc': layers of a graph must have no preprocessing: use that of the graph$")])
 def test_what_does_not_fit_is_refused(graph, message):
     with pytest.raises(TrainingError, match=message):
         GraphModule(graph)

@@ -9,7 +9,13 @@ from eie_driver.errors import SaturationWarning
 from eie_driver.network import NetworkDriver
 from eie_sim.graph_inference import infer_graph
 from support.driver_builds import TINY
-from support.graphs import recurrent_network, residual_network
+from support.graphs import (
+    SCALER,
+    recurrent_network,
+    residual_network,
+    scaled_inputs,
+    scaled_network,
+)
 
 
 @pytest.fixture
@@ -19,9 +25,10 @@ def driver(machine):
 
 def test_results_are_those_of_the_golden_model(machine):
     rng = np.random.default_rng(6)
-    for graph, shape in ((residual_network(TINY), (2, 2, 6, 6)), (recurrent_network(TINY), (3, 3))):
+    for graph, x in ((residual_network(TINY), rng.normal(size=(2, 2, 6, 6))),
+                     (recurrent_network(TINY), rng.normal(size=(3, 3))),
+                     (scaled_network(TINY), scaled_inputs(3))):
         driver = NetworkDriver(machine, compile_graph(graph, TINY))
-        x = rng.normal(size=shape)
         run, expected = driver.run(x), infer_graph(driver.build, x, engine="golden")
         assert {name: words.tolist() for name, words in run.outputs.items()} == {
             name: words.tolist() for name, words in expected.outputs.items()}
@@ -35,6 +42,18 @@ def test_inferences_give_numbers_and_warn_of_what_saturates(driver):
     assert {name: array.shape for name, array in numbers.items()} == {"fc": (1, 3), "mean": (1, 4)}
     words = driver.build.to_words(image).words
     assert (driver.infer(words, words=True)["mean"] == numbers["mean"]).all()
+
+
+def test_inputs_are_preprocessed_unless_they_are_words(machine):
+    driver = NetworkDriver(machine, compile_graph(scaled_network(TINY), TINY))
+    x = scaled_inputs(2)
+    numbers, words = driver.infer(x), driver.build.to_words(x).words
+    np.testing.assert_allclose(words["x"] / 16, SCALER(x), atol=1 / 32 + 1e-6)
+    assert (driver.infer(words, words=True)["bounded"] == numbers["bounded"]).all()
+    x[0, 0, 0] += 1
+    with pytest.warns(SaturationWarning, match="1 elements of input 'x', after preprocessing, were "
+                                               "beyond the range"):
+        driver.infer(x)
 
 
 def test_memories_are_loaded_once_for_each_load_of_a_batch(driver, fake):

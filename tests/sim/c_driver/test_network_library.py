@@ -3,6 +3,7 @@
 The steps are those of eie_driver.c_operations.
 """
 
+import ctypes
 import dataclasses
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from eie_compiler.graph.execution import Execution
 from eie_compiler.graph.graph import Graph, Node
-from eie_compiler.graph.operations import Multiply, Slice, Subtract
+from eie_compiler.graph.operations import Multiply, Slice, Subtract, Tanh
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
 from eie_driver.c_steps import Steps
 from eie_hdl.config import EIEConfig
 from eie_sim.c_driver.network_library import CNetwork, compile_network_library
@@ -195,3 +197,37 @@ def test_a_failure_in_any_step_is_reported_and_recovered_from(every, fault, port
         assert driver.call("clear") == OK
         assert network.run(tensors)[1]["last"].tolist() == computed
     assert BUSY in statuses
+
+
+SHAPES = {"all": ((3, 4), (1,)), "last": ((3, 4), (4,)), "first": ((2, 3, 4), (2, 1, 1)),
+          "middle": ((2, 3, 4), (3, 1)), "outer": ((2, 3, 4), (2, 1, 4)), "none": ((5,), None)}
+
+
+def test_numbers_become_words_as_in_python(tmp_path):
+    rng = np.random.default_rng(2)
+    nodes = [Node("fc", layers(rng, [4, 2], 8, 8), ("last",)),
+             *(Node(f"n_{name}", Tanh(), (name,)) for name in SHAPES)]
+    graph = Graph(
+        {name: shape for name, (shape, _) in SHAPES.items()}, tuple(nodes),
+        tuple(node.name for node in nodes), dict.fromkeys([*SHAPES, *(n.name for n in nodes)], 8),
+        preprocessing={name: Preprocessing(rng.normal(size=shape),
+                                           rng.normal(size=shape) * 10 ** rng.normal(size=shape))
+                       for name, (_, shape) in SHAPES.items() if shape})
+    build = compile_graph(graph, CONFIG)
+    (tmp_path / "q.c").write_text(
+        '#include "eie_quantise.h"\n#include "model.h"\n'
+        'size_t q(const double *x, int32_t *words);\n'
+        'size_t q(const double *x, int32_t *words)\n'
+        '{ return eie_network_words(&model, x, words); }\n', encoding="utf-8")
+    library = compile_network_library(build, tmp_path, tmp_path / "q.c")
+    library.q.restype = ctypes.c_size_t
+    for scale in (1, 100):
+        x = {name: scale * rng.normal(size=(1, *shape)) for name, (shape, _) in SHAPES.items()}
+        numbers = np.concatenate([part.ravel() for part in x.values()])
+        words = np.zeros(numbers.size, np.int32)
+        n_saturated = library.q(*(ctypes.c_void_p(array.ctypes.data) for array in (numbers, words)))
+        expected = build.to_words(x)
+        assert words.tolist() == np.concatenate(
+            [part.ravel() for part in expected.words.values()]).tolist()
+        assert n_saturated == sum(expected.saturated.values())
+        assert (n_saturated > 0) == (scale == 100)

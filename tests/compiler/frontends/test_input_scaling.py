@@ -1,0 +1,78 @@
+"""Scales and shifts of inputs that become their preprocessing."""
+
+import numpy as np
+import pytest
+
+from eie_compiler.frontends.graph_builder import GraphBuilder
+from eie_compiler.frontends.input_scaling import absorb_scales
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations import Add, Affine, Tanh
+
+RNG = np.random.default_rng(0)
+CHANNELS = Affine(np.array([[[2.0]], [[-3.0]]]), np.array([[[1.0]], [[0.5]]]))
+
+
+def absorb(inputs, nodes, outputs):
+    """Absorb the scales of a graph, which computes the same; return it."""
+    found, preprocessing = absorb_scales(inputs, nodes, outputs)
+    before, after = Graph(inputs, nodes, outputs), Graph(inputs, found, outputs,
+                                                         preprocessing=preprocessing)
+    x = {name: RNG.normal(size=(5, *shape)) for name, shape in inputs.items()}
+    for name in outputs:
+        np.testing.assert_allclose(evaluate_real(after, x)[name], evaluate_real(before, x)[name],
+                                   atol=1e-12)
+    return after
+
+
+@pytest.mark.parametrize("affine, shape, stored", [
+    (Affine(np.array([2.0, 5, 1e-3]), -1.0), (4, 3), (3,)),
+    (CHANNELS, (2, 3, 3), (2, 1, 1)),
+    (Affine(np.array([[[2.0]], [[3.0]]]), np.ones(3)), (2, 3, 3), (2, 1, 3)),
+    (Affine(0.5, 99.0), (2, 3), (1,)),
+])
+def test_a_scale_and_a_shift_become_preprocessing(affine, shape, stored):
+    nodes = (Node("scaled", affine, ("x",)), Node("a", Tanh(), ("scaled",)),
+             Node("y", Add(), ("scaled", "a")))
+    graph = absorb({"x": shape}, nodes, ("y",))
+    assert [(node.name, node.inputs) for node in graph.nodes] == [("a", ("x",)), ("y", ("x", "a"))]
+    assert graph.preprocessing["x"].scale.shape == stored
+
+
+@pytest.mark.parametrize("nodes, outputs", [
+    # Something else reads the input, or it is a result.
+    ((Node("s", CHANNELS, ("x",)), Node("y", Add(), ("s", "x"))), ("y",)),
+    ((Node("s", CHANNELS, ("x",)), Node("y", Tanh(), ("s",))), ("y", "x")),
+    # The scaled input is a result.
+    ((Node("s", CHANNELS, ("x",)), Node("y", Tanh(), ("s",))), ("y", "s")),
+    # A constant makes the input larger, or it does not matter.
+    ((Node("s", Affine(np.ones((4, 1, 1, 1)), 0.0), ("x",)), Node("y", Tanh(), ("s",))), ("y",)),
+    ((Node("s", Affine(0.0, CHANNELS.shift), ("x",)), Node("y", Tanh(), ("s",))), ("y",)),
+    # No offset is that great.
+    ((Node("s", Affine(1e-300, 1e300), ("x",)), Node("y", Tanh(), ("s",))), ("y",)),
+    ((Node("t", Tanh(), ("x",)), Node("y", CHANNELS, ("t",))), ("y",)),
+])
+def test_other_scales_stay(nodes, outputs):
+    graph = absorb({"x": (2, 3, 3)}, nodes, outputs)
+    assert [(one.name, one.computation, one.inputs) for one in graph.nodes] == [
+        (one.name, one.computation, one.inputs) for one in nodes]
+    assert not graph.preprocessing
+
+
+def test_elements_that_are_constant_stay_so():
+    affine = Affine(np.array([0.0, 3.0]), np.array([7.0, 1.0]))
+    graph = absorb({"x": (2,)}, (Node("s", affine, ("x",)), Node("y", Tanh(), ("s",))), ("y",))
+    assert graph.preprocessing["x"].scale.tolist() == [1, 3]
+    assert graph.nodes[0].computation.scale.tolist() == [0, 1]
+    assert graph.nodes[0].computation.shift.tolist() == [7, 0]
+
+
+def test_each_input_of_a_built_graph_has_its_own():
+    builder = GraphBuilder({"x": (3,), "z": (3,)})
+    scaled = builder.scale("s", np.array([1.0, 2, 3]), 0.0, "x")
+    scaled = builder.scale("t", 1.0, np.array([0.0, 1, 2]), scaled)
+    other = builder.scale("u", 4.0, -8.0, "z")
+    graph = builder.graph([builder.add("y", Add(), scaled, other)])
+    assert [node.name for node in graph.nodes] == ["y"] and graph.nodes[0].inputs == ("x", "z")
+    assert graph.preprocessing["x"].offset.tolist() == [0, -0.5, -2 / 3]
+    assert graph.preprocessing["z"].offset.tolist() == [2]
