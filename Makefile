@@ -15,7 +15,7 @@ PUBLISHED ?= $(firstword $(wildcard lenet300100_pruned.npz ../shared/data/lenet3
 SQUEEZENET ?= $(firstword $(wildcard squeezenet ../shared/data/squeezenet))
 KWS        ?= $(firstword $(wildcard kws ../shared/data/kws))
 SILERO     ?= $(wildcard silero_vad_16k_op15.onnx)
-TRAINED    ?= $(wildcard $(BUILD)/convolutional)
+TRAINED    ?= $(firstword $(wildcard $(BUILD)/convolutional) examples/convolutional/trained)
 
 BIN := $(VENV)/bin
 
@@ -108,13 +108,15 @@ networks-all: $(VENV)/.dev ## every row of docs/networks.md; the same, and SQUEE
 	$(BIN)/eie bench networks --probes $(BUILD)/probes $(SQUEEZENET:%=--squeezenet %) $(KWS:%=--kws %) \
 	    $(SILERO:%=--silero %) $(TRAINED:%=--trained %) $(MNIST:%=--mnist %) -o $(BUILD)/networks-all
 
-networks-c: $(VENV)/.dev ## LeNet-5 and an LSTM by the C driver in Verilog; TRAINED=folder KWS=folder
-	@test -d "$(TRAINED)" -a -d "$(KWS)" || { echo "TRAINED must be the folder of 'make" \
-	    "convolutional', not '$(TRAINED)', and KWS one that docs/networks.md describes, not" \
+networks-c: $(VENV)/.dev have-mnist ## LeNet-5 and an LSTM by the C driver in Verilog; TRAINED=folder MNIST=file KWS=folder
+	@test -d "$(KWS)" || { echo "KWS must be a folder that docs/networks.md describes, not" \
 	    "'$(KWS)'" >&2; exit 2; }
+	@mkdir -p $(BUILD)/networks-c
+	$(BIN)/python -c "import numpy, sys; digits = numpy.load(sys.argv[1])['test_images']; \
+	    numpy.save(sys.argv[2], digits[::500, None] / 256)" $(MNIST) $(BUILD)/networks-c/digits.npy
 	$(BIN)/eie compile $(TRAINED)/lenet5/network.npz --pes 16 -o $(BUILD)/networks-c/lenet5-build
 	$(BIN)/eie bench c-driver $(BUILD)/networks-c/lenet5-build \
-	    --input $(TRAINED)/lenet5/calibration.npz --count 20 -o $(BUILD)/networks-c/lenet5
+	    --input $(BUILD)/networks-c/digits.npy -o $(BUILD)/networks-c/lenet5
 	$(BIN)/python -c "import numpy, sys; clips = numpy.load(sys.argv[1]); numpy.save(sys.argv[2], \
 	    clips['features'][996:1200] * clips['scale'])" \
 	    $(KWS)/features_49x10.npz $(BUILD)/networks-c/features.npy

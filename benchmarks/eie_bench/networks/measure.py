@@ -158,8 +158,9 @@ def measure(task: Task, *, cache: str | Path | None = None,
             real=_compare_expected(task, real, expected))
         for v_width in task.v_widths:
             report(f"compressing to {v_width} bits")
-            network = compress_graph(task.shared[v_width]() if v_width in task.shared else model,
-                                     task.calibration, v_width=v_width, damping=task.damping)
+            network = task.compressed[v_width]() if v_width in task.compressed else compress_graph(
+                task.shared[v_width]() if v_width in task.shared else model,
+                task.calibration, v_width=v_width, damping=task.damping)
             config = dataclasses.replace(task.config, v_width=v_width)
             report(f"{v_width} bits in machine arithmetic")
             outputs, saturated = run_in_words(network, config, task.inputs, batch=task.batch)
@@ -196,7 +197,10 @@ def _expected(task: Task, real: Mapping[str, Floats]) -> dict[str, Floats]:
 
 def _compare_expected(task: Task, real: Mapping[str, Floats], expected: Mapping[str, Floats]
                       ) -> Score:
-    return dataclasses.replace(_compare(task, real, real, 0), error=max(
+    score = _compare(task, real, real, 0)
+    if task.recorded is not None:
+        score = dataclasses.replace(score, accuracy=task.recorded)
+    return dataclasses.replace(score, error=max(
         (float(np.abs(real[name][:len(results)] - results).max())
          for name, results in expected.items()), default=None))
 

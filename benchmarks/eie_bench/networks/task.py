@@ -45,10 +45,14 @@ class Task:
         Machine, except `v_width`.
     shared : mapping of :class:`int` to function
         For a width, reads a model with shared weights, which was trained for it.
+    compressed : mapping of :class:`int` to function
+        For a width, reads a compressed network, which is measured as it is.
     damping : :class:`float`, optional
         As for :func:`~eie_compiler.compression.graph.compress_graph`.
     labels : int (n,), optional
         Class of each input.
+    recorded : :class:`float`, optional
+        Accuracy in floating point of a trained model that `read` does not read.
     expected : :class:`tuple` of float64 (m, ...)
         Results of another implementation for the first inputs, of the first outputs; their batch
         may be another axis.
@@ -70,8 +74,10 @@ class Task:
     v_widths: tuple[int, ...] = (8, 4)
     config: EIEConfig = MACHINE
     shared: Mapping[int, Callable[[], Graph]] = dataclasses.field(default_factory=dict)
+    compressed: Mapping[int, Callable[[], Graph]] = dataclasses.field(default_factory=dict)
     damping: float | None = None
     labels: NDArray[Any] | None = None
+    recorded: float | None = None
     expected: tuple[Floats, ...] = ()
     proven: bool = False
     n_verilog: int = 1

@@ -2,11 +2,19 @@
 
 import functools
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..sharing import read_digits
-from .task import Task, read_fields, read_graph
+from eie_compiler.compression.decompress import decompress
+from eie_compiler.files.graph_file import read_graph as read_compressed
+from eie_compiler.files.json_file import parse_json
+from eie_compiler.graph.graph import Graph
+from eie_compiler.graph.layers import replace_layers
+
+from ..sharing import DataError, read_digits
+from .task import Floats, Task, read_fields, read_graph
 
 __all__ = ["make_trained"]
 
@@ -17,39 +25,88 @@ _NETWORKS = {"lenet5": ("LeNet-5", 200), "residual": ("ResNet-8", 20),
 #: Digits of a quick run.
 _QUICK = 1000
 
+_SHAPE = (1, 28, 28)
 
-def make_trained(folder: Path, mnist: Path, *, quick: bool = False) -> list[Task]:
+
+class _Digits(NamedTuple):
+    images: Floats
+    labels: NDArray[Any] | None
+
+
+def make_trained(folder: Path, mnist: Path | None, *, quick: bool = False) -> list[Task]:
     """Make a task for each network that was trained, with 15 shared values in each layer.
-
-    MNIST is grouped by class, so the digits are in random order.
 
     Parameters
     ----------
     folder : path
-        Folder with a folder for each network.
-    mnist : path
-        File of ``test_images`` and ``test_labels``.
+        Folder with a folder for each network: with ``float.onnx``, ``shared.onnx`` and
+        ``calibration.npz``; or only with ``network.npz``, which is then measured as it is, and
+        ``results.json``, which has the accuracy of the trained network.
+    mnist : path, optional
+        File of ``test_images`` and ``test_labels``. MNIST is grouped by class, so the digits are in
+        random order. Without the file, images are random, and there is no accuracy.
     quick : :class:`bool`
         True for fewer digits, and not the shuffle network.
 
     Raises
     ------
-    DataError, ArchiveError
-        If digits or samples are missing.
+    DataError, ArchiveError, NetworkError, JsonError
+        If digits or samples are missing, or files are invalid.
     """
-    digits = read_digits(mnist)
-    order = np.random.default_rng(1).permutation(len(digits.labels))
-    images = digits.inputs[order].reshape(-1, 1, 28, 28)
     tasks = []
     for name, (title, n_verilog) in _NETWORKS.items():
-        if not (folder / name / "shared.onnx").exists() or quick and name == "shuffle":
+        if not any((folder / name / file).exists() for file in ("shared.onnx", "network.npz")) \
+                or quick and name == "shuffle":
             continue
-        (samples,) = read_fields(folder / name / "calibration.npz", "image")
-        read = {part: functools.partial(read_graph, folder / name / f"{part}.onnx")
-                for part in ("float", "shared")}
-        task = Task(title, "trained here on MNIST", read["float"], {"image": images},
-                    {"image": samples}, (4,), shared={4: read["shared"]},
-                    labels=digits.labels[order], n_verilog=20 if quick else n_verilog,
-                    remark="calibrated on 1,000 training images")
+        n_verilog = 20 if quick else n_verilog
+        digits = _draw(n_verilog) if mnist is None else _read(mnist)
+        task = _make_task(folder / name, title, digits, n_verilog)
         tasks.append(task.first(_QUICK) if quick else task)
     return tasks
+
+
+@functools.cache
+def _read(mnist: Path) -> _Digits:
+    digits = read_digits(mnist)
+    order = np.random.default_rng(1).permutation(len(digits.labels))
+    return _Digits(digits.inputs[order].reshape(-1, *_SHAPE), digits.labels[order])
+
+
+def _draw(n: int) -> _Digits:
+    """Draw random images, of which four in five pixels are zero, as of digits."""
+    rng = np.random.default_rng(1)
+    return _Digits(rng.random((n, *_SHAPE)) * (rng.random((n, *_SHAPE)) < 0.2), None)
+
+
+def _make_task(folder: Path, title: str, digits: _Digits, n_verilog: int) -> Task:
+    inputs, source = {"image": digits.images}, "trained here on MNIST"
+    random = digits.labels is None
+    if not (folder / "shared.onnx").exists():
+        path = folder / "network.npz"
+        return Task(title, source, lambda: _decompress(path), inputs, {}, (4,),
+                    compressed={4: lambda: read_compressed(path)},
+                    recorded=None if random else _recorded(folder / "results.json"),
+                    labels=digits.labels, n_verilog=n_verilog,
+                    remark="network.npz as it is, with the weights that are left; " + (
+                        "random images" if random else "accuracy in floating point as recorded in "
+                        "training"))
+    (samples,) = read_fields(folder / "calibration.npz", "image")
+    read = {part: functools.partial(read_graph, folder / f"{part}.onnx")
+            for part in ("float", "shared")}
+    return Task(title, source, read["float"], inputs, {"image": samples}, (4,),
+                shared={4: read["shared"]}, labels=digits.labels, n_verilog=n_verilog,
+                remark="calibrated on 1,000 training images" + "; random images" * random)
+
+
+def _decompress(path: Path) -> Graph:
+    """Read the model with shared weights of a compressed network."""
+    return replace_layers(read_compressed(path), lambda _, network: decompress(network))
+
+
+def _recorded(path: Path) -> float:
+    """Read the accuracy after the first stage of training."""
+    try:
+        return 1 - float(parse_json(path.read_bytes())["stages"][0]["test"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise DataError(f"{path} must contain stages, the first one with its test error, but does "
+                        "not") from error

@@ -26,9 +26,11 @@ __all__ = ["networks_command"]
 @click.option("--silero", type=FILE, metavar="FILE.onnx",
               help="silero_vad_16k_op15.onnx of the package silero-vad.  [default: left out]")
 @click.option("--trained", type=INPUT_FOLDER, metavar="FOLDER",
-              help="Folder of `make convolutional`, with --mnist.  [default: left out]")
+              help="Folder of `make convolutional`, or examples/convolutional/trained.  [default: "
+                   "left out]")
 @click.option("--mnist", type=FILE, metavar="DATA.npz",
-              help="File of test_images and test_labels, for --trained.")
+              help="File of test_images and test_labels, for --trained.  [default: random images, "
+                   "without accuracy]")
 @click.option("--probes", type=INPUT_FOLDER, metavar="FOLDER",
               help="Folder of small models in ONNX, which get random inputs.  [default: left out]")
 @click.option("--quick", is_flag=True,
@@ -65,15 +67,23 @@ def networks_command(squeezenet: Path | None, kws: Path | None, silero: Path | N
     from eie_compiler.files.json_file import write_json
     from eie_hdl.files import write_file
 
+    for names, option, given in (
+            ("the networks for MNIST", "--trained", trained),
+            ("accuracy on MNIST", "--mnist", mnist or not trained),
+            ("SqueezeNet", "--squeezenet", squeezenet or quick),
+            ("silero-vad", "--silero", silero or quick),
+            ("keyword spotting", "--kws", kws), ("probes", "--probes", probes)):
+        if not given:
+            click.echo(f"left out, as {option} is not given: {names}", err=True)
     tasks = [
         *(make_probes(probes) if probes else ()),
-        *(make_trained(trained, mnist, quick=quick) if trained and mnist else ()),
+        *(make_trained(trained, mnist, quick=quick) if trained else ()),
         *([make_squeezenet(squeezenet)] if squeezenet else ()),
         *([make_silero(silero)] if silero else ()),
         *(make_keyword_spotting(kws, quick=quick) if kws else ())]
     if not tasks:
-        raise click.UsageError("there must be --squeezenet, --kws, --silero, --trained with "
-                               "--mnist, or --probes")
+        raise click.UsageError("there must be --squeezenet, --kws, --silero, --trained or "
+                               "--probes, with networks")
     rows: list[Row] = []
     with progress_bar("measuring") as progress:
         for row in measure_all(tasks, verilog=verilog, cache=cache,

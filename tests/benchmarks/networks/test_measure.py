@@ -149,3 +149,13 @@ def test_the_exit_code_of_the_command_tells_of_differences(probe, tmp_path, monk
 def test_the_command_needs_a_network():
     result = CliRunner().invoke(main, ["bench", "networks"])
     assert result.exit_code == 2 and "there must be --squeezenet, --kws" in result.output
+
+
+def test_the_command_says_what_is_left_out(probe, tmp_path):
+    arguments = ["bench", "networks", "--probes", str(probe), "--no-verilog", "-o",
+                 str(tmp_path / "out")]
+    for quick, names in ((True, ["trained", "kws"]),
+                         (False, ["trained", "squeezenet", "silero", "kws"])):
+        result = CliRunner().invoke(main, [*arguments, *["--quick"] * quick])
+        assert [line.split()[3] for line in result.stderr.splitlines()
+                if line.startswith("left out")] == [f"--{name}" for name in names]
