@@ -3,16 +3,26 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..graph.graph import Node
 from ..graph.operation import Shape
-from ..graph.operations import Affine
+from ..graph.operations import Affine, Reshape, Transpose
 from ..preprocessing import Preprocessing, PreprocessingError
 from .folding import separate
 
 __all__ = ["absorb_scales"]
+
+
+class _Moved(NamedTuple):
+    """Input that nothing else reads, as it is or rearranged: its name, and each element's number
+    in it."""
+
+    name: str
+    numbers: NDArray[np.int64]
 
 
 def absorb_scales(inputs: Mapping[str, Shape], nodes: Sequence[Node], outputs: Sequence[str]
@@ -20,7 +30,8 @@ def absorb_scales(inputs: Mapping[str, Shape], nodes: Sequence[Node], outputs: S
     """Make a scale and a shift of an input its preprocessing, if nothing else reads the input.
 
     The words of an input have one format, in which small elements beside great ones would lose
-    their resolution; preprocessing begins with numbers.
+    their resolution; preprocessing begins with numbers. It moves before reshapes and transpositions
+    of the input.
 
     Parameters
     ----------
@@ -35,37 +46,64 @@ def absorb_scales(inputs: Mapping[str, Shape], nodes: Sequence[Node], outputs: S
     -------
     nodes : :class:`tuple` of :class:`~..graph.graph.Node`
     preprocessing : :class:`dict` of :class:`str` to :class:`~..preprocessing.Preprocessing`
-        By name of the input.
+        By name of the input; of one element along axes where all are equal.
     """
     uses = Counter(name for node in nodes for name in node.inputs)
     uses.update(outputs)
+    moved = {name: _Moved(name, np.arange(np.prod(shape, dtype=np.int64)).reshape(1, *shape))
+             for name, shape in inputs.items() if shape and uses[name] == 1}
     found: dict[str, Preprocessing] = {}
     renamed: dict[str, str] = {}
     rest = []
     for node in nodes:
         node = dataclasses.replace(node, inputs=tuple(renamed.get(name, name)
                                                       for name in node.inputs))
-        name, affine = node.inputs[0], node.computation
-        if isinstance(affine, Affine) and name in inputs and uses[name] == 1 \
-                and node.name not in outputs and node.shape(inputs[name]) == inputs[name]:
-            remaining = _separate(name, affine, found)
-            if remaining is None:
-                renamed[node.name] = name
-                continue
-            node = dataclasses.replace(node, computation=remaining)
+        computation, source = node.computation, moved.get(node.inputs[0])
+        if source is not None and node.name not in outputs:
+            shape = source.numbers.shape[1:]
+            if isinstance(computation, (Reshape, Transpose)) and uses[node.name] == 1:
+                moved[node.name] = _Moved(source.name, computation.words(
+                    source.numbers, fracs=[0], frac=0))
+            elif isinstance(computation, Affine) and node.shape(shape) == shape \
+                    and (parts := _separate(computation)):
+                preprocessing, remaining = parts
+                found[source.name] = _move_back(preprocessing, source.numbers,
+                                                inputs[source.name])
+                if remaining is None:
+                    renamed[node.name] = node.inputs[0]
+                    continue
+                node = dataclasses.replace(node, computation=remaining)
         rest.append(node)
     return tuple(rest), found
 
 
-def _separate(name: str, affine: Affine, found: dict[str, Preprocessing]) -> Affine | None:
-    """Add the preprocessing of an input; return what remains of the scale and shift of it."""
+def _separate(affine: Affine) -> tuple[Preprocessing, Affine | None] | None:
+    """Separate preprocessing, and what remains; None if there is nothing or it is too great."""
     scale, shift = (np.atleast_1d(part) for part in np.broadcast_arrays(
         np.asarray(affine.scale, np.float64), np.asarray(affine.shift, np.float64)))
     if not scale.any():
-        return affine
+        return None
     try:
         with np.errstate(over="ignore"):
-            found[name], scale, shift = separate(scale, shift)
+            preprocessing, scale, shift = separate(scale, shift)
     except PreprocessingError:    # beyond float64
-        return affine
-    return Affine(scale, shift) if (scale == 0).any() else None
+        return None
+    return preprocessing, Affine(scale, shift) if (scale == 0).any() else None
+
+
+def _move_back(preprocessing: Preprocessing, numbers: NDArray[np.int64], shape: Shape
+               ) -> Preprocessing:
+    """Arrange preprocessing of a rearranged input as the input; keep one of equal elements."""
+    parts = []
+    for part in (preprocessing.offset, preprocessing.scale):
+        whole = np.zeros(numbers.size)
+        whole[numbers.ravel()] = np.broadcast_to(part, numbers.shape).ravel()
+        parts.append(whole.reshape(shape))
+    for axis in range(len(shape)):
+        firsts = [part.take([0], axis) for part in parts]
+        if all((part == first).all() for part, first in zip(parts, firsts)):
+            parts = firsts
+    sizes = parts[0].shape
+    while len(sizes) > 1 and sizes[0] == 1:
+        sizes = sizes[1:]
+    return Preprocessing(*(part.reshape(sizes) for part in parts))

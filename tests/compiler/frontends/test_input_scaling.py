@@ -7,7 +7,7 @@ from eie_compiler.frontends.graph_builder import GraphBuilder
 from eie_compiler.frontends.input_scaling import absorb_scales
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node
-from eie_compiler.graph.operations import Add, Affine, Tanh
+from eie_compiler.graph.operations import Add, Affine, Reshape, Tanh, Transpose
 
 RNG = np.random.default_rng(0)
 CHANNELS = Affine(np.array([[[2.0]], [[-3.0]]]), np.array([[[1.0]], [[0.5]]]))
@@ -28,7 +28,8 @@ def absorb(inputs, nodes, outputs):
 @pytest.mark.parametrize("affine, shape, stored", [
     (Affine(np.array([2.0, 5, 1e-3]), -1.0), (4, 3), (3,)),
     (CHANNELS, (2, 3, 3), (2, 1, 1)),
-    (Affine(np.array([[[2.0]], [[3.0]]]), np.ones(3)), (2, 3, 3), (2, 1, 3)),
+    (Affine(np.array([[[2.0]], [[3.0]]]), np.arange(3.0)), (2, 3, 3), (2, 1, 3)),
+    (Affine(np.array([[[2.0]], [[3.0]]]), np.ones((2, 3, 3))), (2, 3, 3), (2, 1, 1)),
     (Affine(0.5, 99.0), (2, 3), (1,)),
 ])
 def test_a_scale_and_a_shift_become_preprocessing(affine, shape, stored):
@@ -57,6 +58,38 @@ def test_other_scales_stay(nodes, outputs):
     assert [(one.name, one.computation, one.inputs) for one in graph.nodes] == [
         (one.name, one.computation, one.inputs) for one in nodes]
     assert not graph.preprocessing
+
+
+@pytest.mark.parametrize("moves, shape, stored", [
+    ([Reshape((12,))], (3, 4), (3, 4)),
+    ([Transpose((1, 2, 0)), Reshape((4, 3))], (3, 2, 2), (3, 2, 2)),
+    ([Transpose((2, 0, 1))], (2, 2, 3), (2, 3)),
+])
+@pytest.mark.parametrize("zero", [1.0, 0.0])
+def test_a_scale_moves_before_a_reshape_or_a_transposition(moves, shape, stored, zero):
+    nodes = []
+    for number, move in enumerate([*moves, None]):
+        operand = nodes[-1].name if nodes else "x"
+        nodes.append(Node(f"n{number}", move, (operand,)) if move else None)
+    shapes = Graph({"x": shape}, tuple(nodes[:-1]), (nodes[-2].name,)).shapes
+    moved = shapes[nodes[-2].name]
+    scale = RNG.normal(size=moved if len(moved) < 3 else (moved[0], 1, moved[2]))
+    scale.flat[0] *= zero
+    nodes[-1:] = [Node("s", Affine(scale, 0.0), (nodes[-2].name,)), Node("y", Tanh(), ("s",))]
+    graph = absorb({"x": shape}, tuple(nodes), ("y",))
+    assert graph.preprocessing["x"].scale.shape == stored
+    assert [node.name for node in graph.nodes].count("s") == (zero == 0)
+
+
+def test_a_scale_of_a_single_number_stays():
+    nodes = (Node("s", Affine(0.5, 99.0), ("x",)), Node("y", Tanh(), ("s",)))
+    assert not absorb({"x": ()}, nodes, ("y",)).preprocessing
+
+
+def test_a_scale_after_a_tensor_that_others_read_stays():
+    nodes = (Node("r", Reshape((6,)), ("x",)), Node("s", Affine(np.arange(6.0), 1.0), ("r",)),
+             Node("y", Add(), ("r", "s")))
+    assert not absorb({"x": (2, 3)}, nodes, ("y",)).preprocessing
 
 
 def test_elements_that_are_constant_stay_so():
