@@ -21,7 +21,7 @@ import pytest
 from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Scan
-from eie_compiler.graph.operations import Affine, Magnitude, Multiply
+from eie_compiler.graph.operations import Affine, Magnitude, Multiply, Sign
 from eie_compiler.model import Model
 
 onnx = pytest.importorskip("onnx")
@@ -106,6 +106,21 @@ def test_normalisations_are_not_folded_if_so_desired():
     assert sum(isinstance(node.computation, Affine) for node in graph.nodes) == 3
     folded = check(probe)
     assert all(isinstance(node.computation, Model) for node in folded.nodes)
+
+
+def test_binary_weights_before_a_sign_absorb_a_normalisation_exactly():
+    probe = Probe("""MatMul: x w<6,4> -> a
+        BatchNormalization: a gamma{2,-0.3,1,0.1} beta<4> mean<4> var{0.5,2,1,3} -> b
+        Sign: b -> c
+        MatMul: c v<4,3> -> y""", {"x": ["n", 6]})
+    model = onnx.load_model_from_string(probe.model)
+    weight, = (constant for constant in model.graph.initializer if constant.name == "w")
+    binary = np.sign(onnx.numpy_helper.to_array(weight)) * np.float32([0.5, 0.7, 3, 1])
+    weight.CopyFrom(onnx.numpy_helper.from_array(binary, "w"))
+    probe.model = model.SerializeToString()
+    graph = check(probe)
+    assert [type(node.computation) for node in graph.nodes] == [Model, Sign, Model]
+    np.testing.assert_array_equal(np.abs(graph.nodes[0].computation.layers[0].weight), 1)
 
 
 def test_gates_of_a_recurrent_network_are_layers_of_a_step():
