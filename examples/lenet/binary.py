@@ -153,6 +153,7 @@ def measure(name: str, made: dict[str, Any], data: Data, path: Path, n_verilog: 
     scores = evaluate_real(model, {"image": images.astype(np.float64)})[output]
     build = compile_graph(network, EIEConfig.from_mapping(
         {**CONFIG.as_dict(), "v_width": v_width}))
+    n_entries = sum(program.report["total"]["entries"] for program in build.programs.values())
     golden = infer_graph(build, images, engine="golden")
     run = infer_graph(build, images[:n_verilog], engine="verilator", machines=1)
 
@@ -165,7 +166,8 @@ def measure(name: str, made: dict[str, Any], data: Data, path: Path, n_verilog: 
             "scales": [len(np.unique(np.abs(weight[weight != 0]))) for weight in weights],
             "weights": sum(int(np.count_nonzero(weight)) for weight in weights),
             "exact": all(map(np.array_equal, weights, stored)),
-            "bytes": path.stat().st_size, "error_float": error(scores),
+            "bytes": path.stat().st_size,
+            "memory": n_entries * (v_width + CONFIG.z_width) // 8, "error_float": error(scores),
             "error_golden": error(golden.outputs[output]), "saturated": golden.total["saturated"],
             "verilog": {"pes": build.config.n_pe, "images": run.batch, "ok": run.ok,
                         "compared": run.compared, "differences": run.differences,
@@ -181,20 +183,20 @@ def _matrices(graph: Graph) -> list[NDArray[np.float64]]:
 
 def table(dense: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """Format results in Markdown."""
-    lines = ["| network | bits of a code | scales of fc1, fc2, fc3 | weights | file | error, "
-             "floating point | golden model, all digits | cycles per digit | Verilog |",
-             "|---" * 9 + "|",
-             f"| floating point | | | {dense['weights']:,} | {dense['bytes']:,} bytes | "
+    lines = ["| network | bits of a code | scales of fc1, fc2, fc3 | weights | file, bytes | "
+             "entries in the PEs, bytes | error, floating point | golden model, all digits | "
+             "cycles per digit | Verilog |", "|---" * 10 + "|",
+             f"| floating point | | | {dense['weights']:,} | {dense['bytes']:,} | | "
              f"{dense['error_float']:.2%} | | | |"]
     for row in rows:
         run = row["verilog"]
-        scales = ", ".join(map(str, row["scales"])) if max(row["values"]) == 2 * max(
-            row["scales"]) else ""
+        is_binary = row["stages"][-1]["stage"] == "binary"
+        scales = ", ".join(map(str, row["scales"])) if is_binary else ""
         lines.append(
             f"| {row['network']} | {row['v_width']} | {scales} | {row['weights']:,} | "
-            f"{row['bytes']:,} bytes | {row['error_float']:.2%} | {row['error_golden']:.2%} | "
-            f"{run['cycles']:,.0f} | {run['images']} digits, {run['compared']:,} numbers, "
-            f"{run['differences']} differ |")
+            f"{row['bytes']:,} | {row['memory']:,} | {row['error_float']:.2%} | "
+            f"{row['error_golden']:.2%} | {run['cycles']:,.0f} | {run['images']} digits, "
+            f"{run['compared']:,} numbers, {run['differences']} differ |")
     return "\n".join(lines) + "\n"
 
 
