@@ -108,6 +108,10 @@ networks-all: $(VENV)/.dev ## every row of docs/networks.md; the same, and SQUEE
 	$(BIN)/eie bench networks --probes $(BUILD)/probes $(SQUEEZENET:%=--squeezenet %) $(KWS:%=--kws %) \
 	    $(SILERO:%=--silero %) $(TRAINED:%=--trained %) $(MNIST:%=--mnist %) -o $(BUILD)/networks-all
 
+fit: $(VENV)/.dev ## machines that eie fit chooses for the same networks; the same, and PUBLISHED=file
+	$(BIN)/eie bench fit $(SQUEEZENET:%=--squeezenet %) $(KWS:%=--kws %) $(SILERO:%=--silero %) \
+	    $(TRAINED:%=--trained %) $(MNIST:%=--mnist %) $(PUBLISHED:%=--published %) -o $(BUILD)/fit
+
 networks-c: $(VENV)/.dev have-mnist ## LeNet-5 and an LSTM by the C driver in Verilog; TRAINED=folder MNIST=file KWS=folder
 	@test -d "$(KWS)" || { echo "KWS must be a folder that docs/networks.md describes, not" \
 	    "'$(KWS)'" >&2; exit 2; }
@@ -209,7 +213,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
-    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c registers waves \
+    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers magika pipelines \
     have-mnist have-published venv clean

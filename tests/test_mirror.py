@@ -102,6 +102,7 @@ COVERED = {
         "flows/test_ecp5.py", "prints the report of that file"),
     "eie_cli.graph_tables": (
         "cli/test_compress_graph.py", "prints the graphs of that file"),
+    "eie_cli.bench.fit": ("cli/test_fit.py", "chooses machines as the command of that file"),
     "eie_cli.bench.c_driver": (
         "sim/c_driver/test_network_program.py", "prints the measurements of that file"),
     **{f"eie_cli.bench.{name}": (f"benchmarks/{file}", "prints the measurements of that file")

@@ -21,7 +21,7 @@ from eie_sim.inference import BACK_TO_BACK, prepare
 from .devices import DEVICES
 from .sizing import Proposal, size_machines
 
-__all__ = ["FitError", "choose", "fit"]
+__all__ = ["FitError", "choose", "find_nearest", "fit"]
 
 #: Numbers of PEs.
 _PES = tuple(1 << number for number in range(9))
@@ -91,6 +91,11 @@ def _find_best(proposals: Sequence[Proposal]) -> Iterator[Proposal]:
             yield min(alike, key=lambda one: (max(one.lacking.values()), one.size))
 
 
+def find_nearest(proposals: Sequence[Proposal]) -> Proposal:
+    """Find the machine that lacks the least, if none fits."""
+    return min(proposals, key=lambda one: max(one.lacking.values()))
+
+
 def choose(proposals: Sequence[Proposal], device: str, *, max_cycles: float | None = None
            ) -> tuple[Proposal, Proposal]:
     """Return the smallest and the fastest machine that fit, of those that are fast enough.
@@ -102,7 +107,7 @@ def choose(proposals: Sequence[Proposal], device: str, *, max_cycles: float | No
     """
     fitting = [one for one in proposals if one.cycles is not None]
     if not fitting:
-        nearest = min(proposals, key=lambda one: max(one.lacking.values()))
+        nearest = find_nearest(proposals)
         needs = " and ".join(f"{factor:.1f} times the {what}"
                              for what, factor in nearest.lacking.items())
         raise FitError(f"device must hold the network, but {device} does not: the machine that is "

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.compression.graph import compress_graph
 from eie_compiler.errors import CompileError, CompressError
 from eie_compiler.frontends import FrontEndError
 from eie_compiler.graph.graph import Graph
@@ -158,9 +157,7 @@ def measure(task: Task, *, cache: str | Path | None = None,
             real=_compare_expected(task, real, expected))
         for v_width in task.v_widths:
             report(f"compressing to {v_width} bits")
-            network = task.compressed[v_width]() if v_width in task.compressed else compress_graph(
-                task.shared[v_width]() if v_width in task.shared else model,
-                task.calibration, v_width=v_width, damping=task.damping)
+            network = task.compress(model, v_width)
             config = dataclasses.replace(task.config, v_width=v_width)
             report(f"{v_width} bits in machine arithmetic")
             outputs, saturated = run_in_words(network, config, task.inputs, batch=task.batch)

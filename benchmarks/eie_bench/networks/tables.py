@@ -31,6 +31,11 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
+    def markdown(self) -> str:
+        """Format in Markdown."""
+        return "".join(f"| {' | '.join(cells)} |\n"
+                       for cells in (self.columns, ("---",) * len(self.columns), *self.rows))
+
 
 def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the rows as plain JSON."""
@@ -141,7 +146,5 @@ def markdown(rows: Sequence[Plain]) -> str:
         parts = row["source"], row["refusal"] or row["remark"]
         notes.setdefault("; ".join(filter(None, parts)), []).append(row["name"])
     return "\n".join([
-        *("".join(f"| {' | '.join(cells)} |\n" for cells in (
-            table.columns, ("---",) * len(table.columns), *table.rows))
-          for table in make_tables(rows)),
+        *(table.markdown() for table in make_tables(rows)),
         "".join(f"- {', '.join(names)}: {note}.\n" for note, names in notes.items())])

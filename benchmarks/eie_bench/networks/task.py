@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie_compiler.compression.graph import compress_graph
 from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.frontends import read_model
 from eie_compiler.graph.graph import Graph, Node
@@ -83,6 +84,19 @@ class Task:
     n_verilog: int = 1
     batch: int = 128
     remark: str = ""
+
+    def compress(self, model: Graph, v_width: int) -> Graph:
+        """Compress the model to a width, or read what takes the place of that.
+
+        Raises
+        ------
+        CompressError, NetworkError
+            If the model cannot be compressed, or a file is invalid.
+        """
+        if v_width in self.compressed:
+            return self.compressed[v_width]()
+        return compress_graph(self.shared[v_width]() if v_width in self.shared else model,
+                              self.calibration, v_width=v_width, damping=self.damping)
 
     def first(self, n: int) -> "Task":
         """Return the task for the first `n` inputs, and for codes of 4 bits alone."""

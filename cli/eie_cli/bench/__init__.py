@@ -5,6 +5,7 @@ import click
 from .c_driver import c_driver_command
 from .compile import compile_command
 from .end_to_end import end_to_end_command
+from .fit import fit_command
 from .host import host_command
 from .layers import layers_command
 from .networks import networks_command
@@ -24,6 +25,6 @@ def bench_group() -> None:
 
 
 for command in (layers_command, host_command, simulation_command, compile_command,
-                sharing_command, end_to_end_command, networks_command, peers_command,
-                c_driver_command):
+                sharing_command, end_to_end_command, networks_command, fit_command,
+                peers_command, c_driver_command):
     bench_group.add_command(command)

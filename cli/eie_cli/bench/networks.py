@@ -1,8 +1,9 @@
 """`eie bench networks`: published networks and probes, through the accelerator."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,25 +13,62 @@ from ..progress import progress_bar
 
 if TYPE_CHECKING:
     from eie_bench.networks.measure import Row
+    from eie_bench.networks.task import Task
 
-__all__ = ["networks_command"]
+__all__ = ["make_tasks", "network_options", "networks_command"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+#: Options of networks and their data.
+_OPTIONS = (
+    click.option("--squeezenet", type=INPUT_FOLDER, metavar="FOLDER",
+                  help="Folder of the compressed SqueezeNet, its topology and pictures.  "
+                       "[default: left out]"),
+    click.option("--kws", type=INPUT_FOLDER, metavar="FOLDER",
+                  help="Folder of the networks for keyword spotting and their clips.  [default: "
+                       "left out]"),
+    click.option("--silero", type=FILE, metavar="FILE.onnx",
+                  help="silero_vad_16k_op15.onnx of the package silero-vad.  [default: left out]"),
+    click.option("--trained", type=INPUT_FOLDER, metavar="FOLDER",
+                  help="Folder of `make convolutional`, or examples/convolutional/trained.  "
+                       "[default: left out]"),
+    click.option("--mnist", type=FILE, metavar="DATA.npz",
+                  help="File of test_images and test_labels, for --trained.  [default: random "
+                       "images, without accuracy]"))
+
+
+def network_options(function: Function) -> Function:
+    """Add the options of networks and their data, as of :func:`make_tasks`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def make_tasks(squeezenet: Path | None, kws: Path | None, silero: Path | None,
+               trained: Path | None, mnist: Path | None, *, quick: bool = False) -> "list[Task]":
+    """Make the tasks of the networks that are given; print what is left out."""
+    from eie_bench.networks.published import make_keyword_spotting, make_squeezenet
+    from eie_bench.networks.silero import make_silero
+    from eie_bench.networks.trained import make_trained
+
+    for names, option, given in (
+            ("the networks for MNIST", "--trained", trained),
+            ("accuracy on MNIST", "--mnist", mnist or not trained),
+            ("SqueezeNet", "--squeezenet", squeezenet or quick),
+            ("silero-vad", "--silero", silero or quick),
+            ("keyword spotting", "--kws", kws)):
+        if not given:
+            click.echo(f"left out, as {option} is not given: {names}", err=True)
+    return [
+        *(make_trained(trained, mnist, quick=quick) if trained else ()),
+        *([make_squeezenet(squeezenet)] if squeezenet else ()),
+        *([make_silero(silero)] if silero else ()),
+        *(make_keyword_spotting(kws, quick=quick) if kws else ())]
 
 
 @command("networks")
-@click.option("--squeezenet", type=INPUT_FOLDER, metavar="FOLDER",
-              help="Folder of the compressed SqueezeNet, its topology and pictures.  "
-                   "[default: left out]")
-@click.option("--kws", type=INPUT_FOLDER, metavar="FOLDER",
-              help="Folder of the networks for keyword spotting and their clips.  [default: left "
-                   "out]")
-@click.option("--silero", type=FILE, metavar="FILE.onnx",
-              help="silero_vad_16k_op15.onnx of the package silero-vad.  [default: left out]")
-@click.option("--trained", type=INPUT_FOLDER, metavar="FOLDER",
-              help="Folder of `make convolutional`, or examples/convolutional/trained.  [default: "
-                   "left out]")
-@click.option("--mnist", type=FILE, metavar="DATA.npz",
-              help="File of test_images and test_labels, for --trained.  [default: random images, "
-                   "without accuracy]")
+@network_options
 @click.option("--probes", type=INPUT_FOLDER, metavar="FOLDER",
               help="Folder of small models in ONNX, which get random inputs.  [default: left out]")
 @click.option("--quick", is_flag=True,
@@ -54,8 +92,6 @@ def networks_command(squeezenet: Path | None, kws: Path | None, silero: Path | N
     """
     from eie_bench.networks.measure import measure_all
     from eie_bench.networks.probes import make_probes
-    from eie_bench.networks.published import make_keyword_spotting, make_squeezenet
-    from eie_bench.networks.silero import make_silero
     from eie_bench.networks.tables import (
         find_faults,
         headline,
@@ -63,24 +99,13 @@ def networks_command(squeezenet: Path | None, kws: Path | None, silero: Path | N
         markdown,
         summarise,
     )
-    from eie_bench.networks.trained import make_trained
     from eie_compiler.files.json_file import write_json
     from eie_hdl.files import write_file
 
-    for names, option, given in (
-            ("the networks for MNIST", "--trained", trained),
-            ("accuracy on MNIST", "--mnist", mnist or not trained),
-            ("SqueezeNet", "--squeezenet", squeezenet or quick),
-            ("silero-vad", "--silero", silero or quick),
-            ("keyword spotting", "--kws", kws), ("probes", "--probes", probes)):
-        if not given:
-            click.echo(f"left out, as {option} is not given: {names}", err=True)
-    tasks = [
-        *(make_probes(probes) if probes else ()),
-        *(make_trained(trained, mnist, quick=quick) if trained else ()),
-        *([make_squeezenet(squeezenet)] if squeezenet else ()),
-        *([make_silero(silero)] if silero else ()),
-        *(make_keyword_spotting(kws, quick=quick) if kws else ())]
+    if not probes:
+        click.echo("left out, as --probes is not given: probes", err=True)
+    tasks = [*(make_probes(probes) if probes else ()),
+             *make_tasks(squeezenet, kws, silero, trained, mnist, quick=quick)]
     if not tasks:
         raise click.UsageError("there must be --squeezenet, --kws, --silero, --trained or "
                                "--probes, with networks")
