@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from eie_compiler.graph.graph import Graph
     from eie_compiler.training.data import Data
 
-__all__ = ["Retraining", "by_node", "compress_graph_to_file", "refuse_options"]
+__all__ = ["Retraining", "by_node", "compress_graph_to_file", "read_samples",
+           "refuse_options"]
 
 #: Options of `eie compress` that a graph does not have -> what to do instead.
 _NOT_FOR_GRAPHS = {
@@ -97,7 +98,7 @@ def compress_graph_to_file(path: Path, model: "Graph", config: EIEConfig, *,
 
     from .graph_tables import describe_graph, show_graph
 
-    samples = None if calibrate is None else _read_samples(calibrate, model)
+    samples = None if calibrate is None else read_samples(calibrate, model)
     options = {**options, "calibration": samples, "v_width": config.v_width,
                "act_width": config.act_width, "codebook_width": config.codebook_width}
     if retraining is None:
@@ -111,12 +112,12 @@ def compress_graph_to_file(path: Path, model: "Graph", config: EIEConfig, *,
     write_graph(path, live)
     check = _check(model, network, config, samples, labels, task, options, retraining)
     if as_json:
-        click.echo(to_json({"stages": stages, **describe_graph(live), "check": check,
+        click.echo(to_json({"stages": stages, **describe_graph(live, network), "check": check,
                             "removed": [one._asdict() for one in removed]}))
     else:
         if retraining is not None and stages is not None:
             show_stages(str(path), retraining.data.classifies, stages)
-        show_graph(path, live, check)
+        show_graph(path, live, check, network)
     warn_of_labels(check)
     warn_of_outputs(check)
     several = len(check["outputs"]) > 1
@@ -175,7 +176,7 @@ def _check(model: "Graph", network: "Graph", config: EIEConfig, samples: Any, la
             progress=progress)}
 
 
-def _read_samples(path: Path, model: "Graph") -> dict[str, Any]:
+def read_samples(path: Path, model: "Graph") -> dict[str, Any]:
     """Read samples of each input from an .npz file, or of the only one from an .npy file."""
     from eie_compiler.errors import CompressError
     from eie_compiler.files.untrusted_npz import read_array, read_arrays

@@ -18,14 +18,19 @@ __all__ = ["describe_graph", "show_graph"]
 _FLOAT32 = 4
 
 
-def describe_graph(network: "Graph") -> dict[str, Any]:
-    """Describe a compressed graph and its file as plain JSON, without the weights."""
+def describe_graph(network: "Graph", whole: "Graph | None" = None) -> dict[str, Any]:
+    """Describe a compressed graph and its file as plain JSON, without the weights.
+
+    The ratio is to the matrices of `whole`, the network before dead channels were removed, if it is
+    given.
+    """
     from eie_compiler.files.graph_file import encode_graph
 
     nodes = _describe_nodes(network, "")
     size = len(encode_graph(network))
     dense = sum(_FLOAT32 * (layer["weights"] + layer["shape"][0])
-                for node in nodes for layer in node["layers"])
+                for node in (_describe_nodes(whole, "") if whole else nodes)
+                for layer in node["layers"])
     return {"inputs": [{"name": name, "shape": list(shape), "frac": (network.fracs or {})[name],
                         "preprocessing": describe_preprocessing(network.preprocessing.get(name))}
                        for name, shape in network.inputs.items()],
@@ -56,9 +61,12 @@ def _describe_nodes(network: "Graph", prefix: str) -> list[dict[str, Any]]:
     return rows
 
 
-def show_graph(path: Path, network: "Graph", check: dict[str, Any] | None = None) -> None:
-    """Print the nodes of a compressed graph, and what they cost, if it was measured."""
-    described = describe_graph(network)
+def show_graph(path: Path, network: "Graph", check: dict[str, Any] | None = None,
+               whole: "Graph | None" = None) -> None:
+    """Print the nodes of a compressed graph, and what they cost, if it was measured; `whole` is as
+    for :func:`describe_graph`.
+    """
+    described = describe_graph(network, whole)
     measured = {node["path"]: node for node in check["nodes"]} if check else {}
     inputs = ", ".join(f"{one['name']} {_shape(one['shape'])}" for one in described["inputs"])
     if scaled := [one["name"] for one in described["inputs"] if one["preprocessing"]]:

@@ -18,6 +18,7 @@ with end_quietly():
     from .info import info_command
     from .registers import registers_command
     from .run import run_command
+    from .sensitivity import sensitivity_command
     from .synth import synth_command
     from .train import train_command
     from .verilog import verilog_command
@@ -38,8 +39,8 @@ def main(traceback: bool) -> None:
     """
 
 
-for command in (demo_command, doctor_command, verilog_command, train_command, compress_command,
-                compare_command, fit_command, compile_command, export_command, registers_command,
-                run_command, info_command, explore_command, bench_group, synth_command,
-                cache_command):
+for command in (demo_command, doctor_command, verilog_command, train_command, sensitivity_command,
+                compress_command, compare_command, fit_command, compile_command, export_command,
+                registers_command, run_command, info_command, explore_command, bench_group,
+                synth_command, cache_command):
     main.add_command(command)

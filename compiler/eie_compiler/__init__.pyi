@@ -8,6 +8,7 @@ from .compression.decompress import decompress as decompress
 from .compression.fidelity import measure_fidelity as measure_fidelity
 from .compression.graph import compress_graph as compress_graph
 from .compression.graph_fidelity import measure_graph_fidelity as measure_graph_fidelity
+from .compression.sensitivity import measure_sensitivity as measure_sensitivity
 from .errors import CompileError as CompileError, CompressError as CompressError
 from .files.graph_file import (
     read_any as read_any,

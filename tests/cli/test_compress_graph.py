@@ -263,4 +263,6 @@ def test_what_is_removed_is_said_and_left_out_of_the_file(files, compress, monke
     note = "filters and neurons removed without changing results: 1 of 6 of one fc"
     assert found["notes"] == [note]
     assert read_graph(files["net.npz"]).shapes["one"] == (5,)
+    # The ratio counts all 6 × 6 and 3 × 6 weights and 9 biases of the model.
+    assert found["file"]["ratio"] == 4 * 63 / found["file"]["bytes"]
     assert f"note: {note}" in eie("info", files["net.npz"])[1]

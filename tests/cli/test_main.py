@@ -10,7 +10,8 @@ import pytest
 from eie_cli.main import main
 
 COMMANDS = ["bench", "cache", "compare", "compile", "compress", "demo", "doctor", "explore",
-            "export", "fit", "info", "registers", "run", "synth", "train", "verilog"]
+            "export", "fit", "info", "registers", "run", "sensitivity",
+            "synth", "train", "verilog"]
 
 
 @pytest.mark.parametrize(("command", "text"), [

@@ -21,7 +21,7 @@ from .graph_layers import decompress_graph, prune_graph
 from .graph_samples import check_samples, sample_batches
 from .judge import Judge
 
-__all__ = ["measure_graph_fidelity"]
+__all__ = ["choose_tasks", "measure_graph_fidelity"]
 
 #: Relative error of scaled inputs above which it is their format that costs accuracy.
 _COARSE = 0.01
@@ -74,7 +74,7 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
     """
     checked = check_samples(model, samples)
     count = len(next(iter(checked.values())))
-    tasks, truth = _choose_tasks(model, count, labels, task)
+    tasks, truth = choose_tasks(model, count, labels, task)
     result: dict[str, Any] = {"samples": count, "task": tasks[model.outputs[0]],
                               "task_assumed": labels is None and task is None}
     watched: defaultdict[str, list[Floats]] = defaultdict(list)
@@ -115,8 +115,8 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
     return result
 
 
-def _choose_tasks(model: Graph, count: int, labels: NDArray[Any] | None, task: str | None
-                  ) -> tuple[dict[str, Task], NDArray[Any] | None]:
+def choose_tasks(model: Graph, count: int, labels: NDArray[Any] | None, task: str | None
+                 ) -> tuple[dict[str, Task], NDArray[Any] | None]:
     """Choose the meaning of each output, and check the labels of the first."""
     tasks: dict[str, Task] = {}
     for output in model.outputs:

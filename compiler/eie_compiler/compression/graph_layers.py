@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from ..graph.graph import Graph
 from ..graph.layers import replace_layers
 from ..model import Model
@@ -9,7 +11,7 @@ from ..network import CompressedNetwork
 from .decompress import decompress
 from .losses import keep_weights
 
-__all__ = ["decompress_dense", "decompress_graph", "prune_graph"]
+__all__ = ["decompress_dense", "decompress_graph", "densify", "prune_graph"]
 
 #: Most weights of a matrix that is dense; bounds the memory.
 _MAX_DENSE = 1 << 22
@@ -21,15 +23,18 @@ def decompress_graph(graph: Graph) -> Graph:
 
 
 def decompress_dense(network: CompressedNetwork) -> Model:
-    """Convert layers to a model with their shared weights.
+    """Convert layers to a model with their shared weights, as of :func:`densify`."""
+    return densify(decompress(network))
 
-    Matrices are dense unless they are large. For many vectors this is faster, as SciPy would
-    transpose them for a sparse matrix.
+
+def densify(model: Model) -> Model:
+    """Make matrices dense unless they are large.
+
+    For many vectors this is faster, as SciPy would transpose them for a sparse matrix.
     """
-    model = decompress(network)
     return dataclasses.replace(model, layers=tuple(
-        dataclasses.replace(layer, weight=layer.weight.toarray())
-        if layer.n_rows * layer.n_cols <= _MAX_DENSE else layer for layer in model.layers))
+        layer if isinstance(layer.weight, np.ndarray) or layer.n_rows * layer.n_cols > _MAX_DENSE
+        else dataclasses.replace(layer, weight=layer.weight.toarray()) for layer in model.layers))
 
 
 def prune_graph(model: Graph, network: Graph) -> Graph:

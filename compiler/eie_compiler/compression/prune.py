@@ -8,7 +8,7 @@ from scipy.sparse import csc_array, diags_array
 
 from ..errors import CompressError
 
-__all__ = ["check_pruning", "density_of", "prune", "prune_by_effect"]
+__all__ = ["check_pruning", "density_of", "prune", "prune_by_deviation", "prune_by_effect"]
 
 
 def prune(weight: NDArray[np.floating[Any]] | csc_array, *, density: float | None = None,
@@ -71,7 +71,12 @@ def prune_by_effect(weight: NDArray[np.floating[Any]] | csc_array, density: floa
     inputs : float64 (count, n_cols)
         Samples of the inputs.
     """
-    deviation = inputs.std(axis=0)
+    return prune_by_deviation(weight, density, inputs.std(axis=0), balance)
+
+
+def prune_by_deviation(weight: NDArray[np.floating[Any]] | csc_array, density: float,
+                       deviation: NDArray[np.float64], balance: int | None = None) -> csc_array:
+    """Prune as :func:`prune_by_effect` does, by the standard deviation of each input (n_cols,)."""
     # Weights of inputs that never vary go first.
     deviation = np.maximum(deviation, 1e-9 * deviation.max()) if deviation.any() \
         else np.ones_like(deviation)

@@ -17,6 +17,7 @@ from ..graph.operations import (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Magnitude,
     Maximum,
     MaxPool,
     Mean,
@@ -37,8 +38,8 @@ __all__ = ["Link", "Mask", "along", "fill", "link", "select", "shape_of"]
 Mask = NDArray[np.bool_]
 
 _MOVES = (Concat, Pad, Reshape, Slice, Transpose)
-_ELEMENTWISE = (Add, Affine, Clip, HardSigmoid, HardSwish, LeakyRelu, Maximum, Multiply, Sigmoid,
-                Sign, Subtract, Tanh)
+_ELEMENTWISE = (Add, Affine, Clip, HardSigmoid, HardSwish, LeakyRelu, Magnitude, Maximum, Multiply,
+                Sigmoid, Sign, Subtract, Tanh)
 
 
 class Link:
