@@ -129,7 +129,7 @@ class Patches:
         Parameters
         ----------
         images : (batch, channels, height, width)
-            Numbers of any type.
+            Numbers of any type; of images of height 1, also (batch, channels, width).
 
         Returns
         -------
@@ -137,6 +137,8 @@ class Patches:
             Patches of each image row by row; elements by channel, row, column. There are
             :attr:`n_patches` of an image.
         """
+        if images.ndim == 3 and self.shape[1] == 1:
+            images = images[:, :, np.newaxis]
         if images.ndim != 4 or images.shape[1:] != self.shape:
             raise PatchError(f"Images must have the shape (batch, "
                              f"{', '.join(map(str, self.shape))}), not {images.shape}"

@@ -83,6 +83,14 @@ def test_patches_of_one_pixel_are_the_pixels():
     np.testing.assert_array_equal(patches.join(patches.cut(images)), images)
 
 
+def test_rows_of_pixels_are_images_of_height_one():
+    patches = Patches((3, 1, 6), (1, 2))
+    rows = np.arange(36).reshape(2, 3, 6)
+    np.testing.assert_array_equal(patches.cut(rows), patches.cut(rows[:, :, None]))
+    with pytest.raises(PatchError, match="^Images must have the shape "):
+        Patches((3, 2, 3)).cut(rows)
+
+
 @pytest.mark.parametrize("options, message", [
     ({"kernel": (3, 3), "pixels": 7},
      "pixels must be an integer from 1 to 6, the width of the result, not 7"),

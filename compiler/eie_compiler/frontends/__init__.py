@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "FrontEndError", "FrontEndWarning", "read_chain", "read_model"]
 
+_PARTS = ("first", "last", "image", "fold_batch_norm", "fix")
 _NAMED = ("layers", "relu", "image", "ignore")
 
 #: Suffix of a file -> module, reader function, options of the reader.
 KINDS = {
-    ".onnx": ("onnx", "read_onnx", ("first", "last", "image", "fold_batch_norm",
-                                     "fix")),
+    ".onnx": ("onnx", "read_onnx", _PARTS),
+    ".pt2": ("pytorch_program", "read_program", _PARTS),
     ".npz": ("arrays", "read_npz", _NAMED),
     ".safetensors": ("pytorch_files", "read_safetensors", _NAMED),
     ".pt": ("pytorch_files", "read_state_dict", _NAMED),
@@ -33,8 +34,6 @@ _TOPOLOGY = ("topology", "read_topology", ("topology",))
 
 #: Suffix of a file that is not read -> what to do with it.
 _OTHERS = {
-    ".pt2": "export the program to ONNX with torch.onnx.export(torch.export.load(path), (), "
-            "'model.onnx')",
     **dict.fromkeys((".h5", ".keras", ".pb", ".tflite"), "export the model to ONNX with tf2onnx"),
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle can run code: load it, and pass the "
                     "model to its front end, or export it to ONNX"),
@@ -42,7 +41,7 @@ _OTHERS = {
 }
 
 #: Extras of the package that modules require.
-_EXTRAS = {"onnx": "onnx", "pytorch_files": "train"}
+_EXTRAS = {"onnx": "onnx", "pytorch_files": "train", "pytorch_program": "train"}
 
 
 def read_model(path: str | Path, *, first: str | None = None, last: str | None = None,
@@ -53,21 +52,22 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
                fix: "Mapping[str, Fixed] | None" = None) -> Model | Graph:
     """Read a model from a file, which is not trusted; docs/models.md lists the formats.
 
-    A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX or
+    A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX, .pt2 or
     with a topology, is a :class:`~..graph.graph.Graph`.
 
     Parameters
     ----------
     path : path
-        ``.onnx``; ``.npz`` of matrices by name, or of one from scipy.sparse.save_npz; a state dict
-        in ``.safetensors``, ``.pt`` or ``.pth``; any name for a Deep Compression stream.
+        ``.onnx``; ``.pt2`` of torch.export.save; ``.npz`` of matrices by name, or of one from
+        scipy.sparse.save_npz; a state dict in ``.safetensors``, ``.pt`` or ``.pth``; any name for a
+        Deep Compression stream.
     first, last : :class:`str`, optional
-        ONNX: first and last tensor of the part to read.
+        ONNX, .pt2: first and last tensor of the part to read.
     layers : sequence of :class:`str`, optional
-        All but ONNX: names of the layers in order of computation. None: all.
+        All but ONNX, .pt2: names of the layers in order of computation. None: all.
     relu : :class:`bool` or sequence of :class:`bool`, optional
-        All but ONNX: true if a layer ends in a ReLU; one for all, or one for each. None: all but
-        the last do.
+        All but ONNX, .pt2: true if a layer ends in a ReLU; one for all, or one for each. None: all
+        but the last do.
     image : (channels, height, width), optional
         Shape of the images, if the first layer is a convolution.
     ignore : sequence of :class:`str`, optional
@@ -78,11 +78,11 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         JSON file with all layers of a network and their operands; marks the file as its Deep
         Compression stream.
     fold_batch_norm : :class:`bool`, optional
-        ONNX: false if the host computes the batch normalisations of a graph. By default, layers
-        absorb them.
+        ONNX, .pt2: false if the host computes the batch normalisations of a graph. By default,
+        layers absorb them.
     fix : mapping of :class:`str` to number, or to numbers, optional
-        ONNX: values of inputs that are constant, such as a sampling rate, and of open sizes, by
-        name.
+        ONNX, .pt2: values of inputs that are constant, such as a sampling rate, and of open sizes,
+        by name.
 
     Raises
     ------

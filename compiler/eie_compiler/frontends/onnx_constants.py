@@ -1,5 +1,6 @@
 """Constants of ONNX graphs, dense or sparse, and attributes of nodes."""
 
+import re
 from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..network import MAX_SIDE
 from .common import FrontEndError, ReuseLimit, at
 
 __all__ = ["BOOLS", "FLOATS", "INTEGERS", "STANDARD", "Constants", "attributes", "label",
-           "permute"]
+           "module_of", "name_of", "permute"]
 
 _TYPES = onnx.TensorProto
 
@@ -20,6 +21,9 @@ _TYPES = onnx.TensorProto
 FLOATS = (_TYPES.FLOAT, _TYPES.DOUBLE, _TYPES.FLOAT16, _TYPES.BFLOAT16)
 INTEGERS = (_TYPES.INT64, _TYPES.INT32)
 BOOLS = (_TYPES.BOOL,)
+
+#: Property of nodes with their modules, of PyTorch's exporter.
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 #: Both names of the domain of standard operations.
 STANDARD = ("", "ai.onnx")
@@ -142,6 +146,30 @@ def label(node: "onnx.NodeProto") -> str:
     """Describe a node and its tensors in messages."""
     name = f" {node.name!r}" if node.name else ""
     return f"{node.op_type} node{name} ({', '.join(node.input)} -> {', '.join(node.output)})"
+
+
+def _scopes(node: "onnx.NodeProto") -> list[str]:
+    """Get the modules of a node that PyTorch exported, by their paths, and its function."""
+    text = next((each.value for each in node.metadata_props if each.key == _SCOPES), "")
+    return re.findall(r"'([^']*)'", text)[-2:]
+
+
+def module_of(node: "onnx.NodeProto") -> str:
+    """Name the module of a node that PyTorch exported; the node, if it is in none."""
+    scopes = _scopes(node)
+    if len(scopes) > 1 and scopes[0]:
+        return scopes[0]
+    name = str(node.name)
+    path = re.fullmatch(r"/(.+)/" + node.op_type + r"(_\d+)?", name)
+    return path[1].replace("/", ".") if path else name.removeprefix("node_")
+
+
+def name_of(node: "onnx.NodeProto") -> str:
+    """Name the results of a node: by its module and function in PyTorch, or by the node."""
+    scopes = _scopes(node)
+    if len(scopes) > 1 and scopes[0]:
+        return ".".join(scopes)
+    return str(node.name).removeprefix("node_") or next(filter(None, node.output))
 
 
 def _constant_of(node: "onnx.NodeProto") -> Any:

@@ -14,7 +14,7 @@ from .common import FrontEndError, at
 from .graph_builder import GraphBuilder
 from .onnx_arrangement import ARRANGEMENTS
 from .onnx_batch import batch_axes
-from .onnx_constants import label
+from .onnx_constants import label, name_of
 from .onnx_elementwise import ELEMENTWISE, PAIRS, join
 from .onnx_folding import FOLDED, fold
 from .onnx_graph import Graph
@@ -98,8 +98,7 @@ class Reader:
 
     def read(self, node: "onnx.NodeProto") -> None:
         """Read a node, all of whose operands are known."""
-        name = str(node.name).removeprefix("node_") or next(filter(None, node.output))
-        site = Site(node, self._values, self._builder, name)
+        site = Site(node, self._values, self._builder, name_of(node))
         operation = operation_of(node)
         # Constants are not read before they are needed.
         tensors = [tensor for each in node.input if (tensor := self._values.tensor(each))]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..graph.operations import Clip, Concat
 from .common import FrontEndError
 from .graph_builder import GraphBuilder
-from .onnx_constants import INTEGERS
+from .onnx_constants import INTEGERS, module_of
 from .onnx_elementwise import activation
 from .onnx_site import Site
 from .onnx_values import Tensor, sample_of, show_shape
@@ -93,7 +93,7 @@ def _cells(site: Site, n_directions: int, n_inputs: int) -> list[Cell]:
     if "activation_alpha" in options or "activation_beta" in options:
         raise FrontEndError("activations must have their default parameters, not others")
     made = [activation(name, {}) for name in names]
-    label = str(site.node.name or site.name)
+    label = module_of(site.node) or site.name
     cells = []
     for number, suffix in enumerate([""] if n_directions == 1 else [".forward", ".reverse"]):
         cells.append(Cell(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .assembly import Assembly
 from .common import FrontEndError
 from .geometry import Geometry
-from .onnx_constants import BOOLS, FLOATS, attributes
+from .onnx_constants import BOOLS, FLOATS, attributes, module_of
 from .onnx_operations import CHOOSE
 
 __all__ = ["ARITHMETIC", "STEPS", "Source", "Step", "geometry_of"]
@@ -202,11 +202,11 @@ def _batch_normalization(model: Assembly, source: Source, node: "onnx.NodeProto"
 
 
 def _name(node: "onnx.NodeProto", weight: int) -> str:
-    """Name of a layer: that of its weight if it ends with ``.weight``, else of the node."""
+    """Name of a layer: that of its weight if it ends with ``.weight``, else of its module."""
     name = str(node.input[weight])
     if name.endswith(".weight"):
         return name.removesuffix(".weight")
-    return str(node.name)
+    return module_of(node)
 
 
 Step = Callable[[Assembly, Source, "onnx.NodeProto", str], None]

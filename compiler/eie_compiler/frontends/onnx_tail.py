@@ -61,7 +61,7 @@ class Tail(Assembly):
         order = list(range(len(tensor.sizes)))
         order[-2:] = order[:-3:-1]
         turned = site.builder.transpose(f"{site.name}.columns", tensor.name, order)
-        layer = site.builder.add_layer(self._plain(name), weight, bias, turned)
+        layer = site.builder.add_layer(name or self._site.name, weight, bias, turned)
         back = site.builder.transpose(site.name, layer, order)
         self.tensor = site.result(back, tensor, tensor.batch)
 
@@ -71,7 +71,8 @@ class Tail(Assembly):
         images, shape = self._site.image(self.tensor, n)
         patches = geometry.patches(shape)
         matrix = ungroup(weight, geometry.groups)
-        made = self._site.builder.add_layer(self._plain(name), matrix, bias, images.name, patches)
+        made = self._site.builder.add_layer(name or self._site.name, matrix, bias, images.name,
+                                            patches)
         self.tensor = self._site.rows(self._site.result(made, images, 0), n)
 
     def affine(self, scale: ArrayLike, shift: ArrayLike) -> None:
@@ -98,11 +99,6 @@ class Tail(Assembly):
         super().normalise(gamma, beta, mean, variance, epsilon, n_dimensions=n_dimensions)
         self._keep = False
 
-
-    def _plain(self, name: str) -> str:
-        """Name a layer without the prefix of PyTorch's exporter; as its node if it has no name."""
-        return name.removeprefix("node_") or self._site.name
-
     def _layer(self, name: str, weight: Matrix, bias: Any, tensor: Tensor) -> Tensor:
-        made = self._site.builder.add_layer(self._plain(name), weight, bias, tensor.name)
+        made = self._site.builder.add_layer(name or self._site.name, weight, bias, tensor.name)
         return self._site.result(made, tensor, tensor.batch)

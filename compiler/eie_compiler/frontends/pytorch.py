@@ -14,11 +14,13 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.weight_norm import WeightNorm
 
+from ..graph.graph import Graph
 from ..model import Model
 from .arrays import FIELDS, make_matrix, make_part
 from .chain import Chain
 from .common import FrontEndError, ReuseLimit, at
 from .geometry import Geometry
+from .pytorch_export import from_module
 from .pytorch_graph import ARITHMETIC, CHOOSE, check_unused, find_path, inference, label, trace
 from .tensors import join_tensors
 
@@ -40,23 +42,33 @@ _SPARSE = {torch.sparse_coo: ("coo", ("_values", "_indices")),
 _WEIGHT_HOOKS = (BasePruningMethod, WeightNorm)
 
 
-def from_torch(module: "nn.Module", *, image: Sequence[int] | None = None) -> Model:
+def from_torch(module: "nn.Module", example_inputs: Sequence[Any] | None = None, *,
+               image: Sequence[int] | None = None, fold_batch_norm: bool = True) -> Model | Graph:
     """Read a module in inference mode: no dropout, running statistics.
 
     Parameters
     ----------
     module : :class:`torch.nn.Module`
-        Sequence of linear layers, convolutions and operations that fold into them. Its `forward`
-        is traced by :mod:`torch.fx`. The input of a BatchNorm1d between linear layers must have two
-        dimensions, (batch, features): with three, PyTorch would normalise along the second.
+        Without example inputs, a sequence of linear layers, convolutions and operations that fold
+        into them. Its `forward` is traced by :mod:`torch.fx`. The input of a BatchNorm1d between
+        linear layers must have two dimensions, (batch, features): with three, PyTorch would
+        normalise along the second.
+    example_inputs : sequence of tensors, optional
+        Arguments of the module, with a batch of any size: the module is exported to ONNX in memory,
+        and may be of any form that is read from it.
     image : (channels, height, width), optional
-        Shape of the images, if the first layer is a convolution; height 1 for a Conv1d.
+        Without example inputs: shape of the images, if the first layer is a convolution; height 1
+        for a Conv1d.
+    fold_batch_norm : :class:`bool`
+        With example inputs: as of :func:`~.onnx.from_onnx`.
 
     Raises
     ------
     FrontEndError
         If the module has other operations; the message names the submodule or the function.
     """
+    if example_inputs is not None:
+        return from_module(module, example_inputs, fold_batch_norm=fold_batch_norm)
     root = nn.Sequential(module)    # a single layer must also be traced as a layer
     with inference(root):
         nodes = trace(root)

@@ -15,7 +15,7 @@ from .common import FrontEndError
 from .pytorch import join_state
 from .tensors import layer_names
 
-__all__ = ["read_safetensors", "read_state_dict"]
+__all__ = ["check_stored", "read_safetensors", "read_state_dict"]
 
 _PROBLEM = ("must be a state dict of tensors, as torch.save(module.state_dict(), path) writes")
 
@@ -27,8 +27,7 @@ _ARCHIVES = {
     r"/code/": "TorchScript: torch.save(torch.jit.load(path).state_dict(), path) writes the state "
                "dict",
     r"/archive_format$|serialized_exported_program\.json$":
-        "an ExportedProgram: torch.onnx.export(torch.export.load(path), (), 'model.onnx') writes "
-        "the model with its operations",
+        "an ExportedProgram: name it .pt2",
     r"\.npy$": "an .npz archive of NumPy: name it so",
 }
 
@@ -86,14 +85,19 @@ def _check_archive(path: str | Path) -> None:
                                 "torch.save(torch.load(path, weights_only=True), path) converts a "
                                 "file of an earlier version")
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
         for pattern, what in _ARCHIVES.items():
-            if any(re.search(pattern, member.filename) for member in members):
+            if any(re.search(pattern, member.filename) for member in archive.infolist()):
                 raise FrontEndError(f"{_PROBLEM}, not {what}")
-        if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
-                or sum(member.file_size for member in members) > Path(path).stat().st_size:
-            raise FrontEndError("must not be deflated nor have overlapping parts, unlike files of "
-                                "torch.save")
+        check_stored(archive, path)
+
+
+def check_stored(archive: zipfile.ZipFile, path: str | Path) -> None:
+    """Check that no byte of an archive of PyTorch would be inflated, or read twice."""
+    members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
+            or sum(member.file_size for member in members) > Path(path).stat().st_size:
+        raise FrontEndError("must not be deflated nor have overlapping parts, unlike files of "
+                            "torch.save")
 
 
 def _describe_contents(path: str | Path) -> str:

@@ -13,8 +13,8 @@ __all__ = ["ARITHMETIC", "CHOOSE", "check_unused", "find_path", "inference", "la
 ARITHMETIC = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/"}
 
 #: Advice in messages: how to choose a part of the model.
-CHOOSE = ("pass a part of the module, such as module.classifier, or export the whole to ONNX "
-          "(torch.onnx.export), which is read as a graph")
+CHOOSE = ("pass a part of the module, such as module.classifier, or example inputs, (x,), with "
+          "which the whole is read as a graph")
 
 
 @contextlib.contextmanager

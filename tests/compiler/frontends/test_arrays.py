@@ -186,12 +186,9 @@ def test_a_missing_file_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize("name, options, message", [
-    ("model.pkl", {}, "file must be .onnx, .npz, .safetensors, .pt, .pth, or a Deep Compression "
-                      "stream with shapes=FILE: a pickle can run code: load it, and pass the "
-                      "model to its front end, or export it to ONNX"),
-    ("model.pt2", {}, "file must be .onnx, .npz, .safetensors, .pt, .pth, or a Deep Compression "
-                      "stream with shapes=FILE: export the program to ONNX with torch.onnx.export("
-                      "torch.export.load(path), (), 'model.onnx')"),
+    ("model.pkl", {}, "file must be .onnx, .pt2, .npz, .safetensors, .pt, .pth, or a Deep "
+                      "Compression stream with shapes=FILE: a pickle can run code: load it, and "
+                      "pass the model to its front end, or export it to ONNX"),
     ("w.npz", {"first": "x"}, "options for this format must be layers=, relu=, image=, ignore=, "
                               "not first="),
     ("model.onnx", {"layers": ["x"]}, "options for this format must be first=, last=, image=, "

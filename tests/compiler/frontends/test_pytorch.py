@@ -235,8 +235,7 @@ UNUSED = ("result must be used later, not discarded, and the input not be modifi
     (nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Tanh())),
      "module '1.0': module must be one of Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, "
      "Flatten, Identity, Dropout, Dropout1d, Dropout2d, not Tanh; pass a part of the module, such "
-     "as module.classifier, or export the whole to ONNX (torch.onnx.export), which is read as a "
-     "graph"),
+     "as module.classifier, or example inputs, (x,), with which the whole is read as a graph"),
     (Function(lambda x: (nn.functional.relu(x, True), x)[1]), f"function relu: {UNUSED}"),
     (Function(lambda x: (x.relu_(), x)[1]), f"function relu_: {UNUSED}"),
     (Function(lambda x: (x + 1, x)[1]), f"function add: {UNUSED}"),

@@ -131,8 +131,7 @@ def save_npz(path):
     (lambda path: path.write_bytes(pickle.dumps(Bomb())), f"{STATE} since PyTorch 1.6, not a "),
     (script, f"{STATE}, not TorchScript: torch.save(torch.jit.load(path).state_dict(), path) "
              "writes the state dict"),
-    (export_program, f"{STATE}, not an ExportedProgram: torch.onnx.export(torch.export.load(path), "
-                     "(), 'model.onnx') writes the model with its operations"),
+    (export_program, f"{STATE}, not an ExportedProgram: name it .pt2"),
     (save_npz, f"{STATE}, not an .npz archive of NumPy: name it so"),
 ])
 def test_other_files_of_pytorch_are_refused_with_the_remedy(tmp_path, capsys, save, message):
