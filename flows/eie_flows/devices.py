@@ -22,7 +22,8 @@ class Device:
     part : :class:`str`
         Name of the part.
     luts : :class:`int`, optional
-        LUTs; None if there are none to run out of, as in an ASIC.
+        LUTs, or logic cells with a LUT and a flip-flop; None if there are none to run out of, as in
+        an ASIC.
     lut_ratio : :class:`float`
         LUTs of this device for one of an ECP5, which has four inputs.
     rams, multipliers : :class:`int`, optional
@@ -59,7 +60,7 @@ DEVICES: Mapping[str, Device] = {
     "ecp5-85": _ecp5(part="LFE5U-85F", luts=83640, rams=208, multipliers=156),
     "artix7-100": Device(part="XC7A100T", luts=63400, lut_ratio=0.51, rams=270, multipliers=240,
                          ram_shapes=_shapes(512, 36, 18, 9, 4, 2, 1), factors=(25, 18)),
-    "up5k": Device(part="iCE40UP5K", luts=5280, rams=30, multipliers=8,
+    "up5k": Device(part="iCE40UP5K", luts=5280, lut_ratio=1.29, rams=30, multipliers=8,
                    ram_shapes=_shapes(256, 16, 8, 4, 2), factors=(16, 16), lut_ram=False),
     "asic": Device(part="any process"),
 }

@@ -42,4 +42,15 @@ def test_other_devices_have_their_own_luts():
     assert estimate_luts(DEVICES["artix7-100"], config) == pytest.approx(
         0.51 * estimate_luts(ECP5, config), abs=1)
     # The LUT RAMs of the accumulators and the queues.
-    assert estimate_luts(DEVICES["up5k"], config) == estimate_luts(ECP5, config) - 4 * 6 * 68
+    assert estimate_luts(DEVICES["up5k"], config) == pytest.approx(
+        1.29 * (estimate_luts(ECP5, config) - 4 * 6 * 68), abs=1)
+
+
+@pytest.mark.parametrize("changes, cells", [
+    ({"entries_per_word": 4}, 8224),
+    ({"z_width": 4, "entries_per_word": 4, "acc_depth": 16, "act_width": 8, "codebook_width": 8,
+      "acc_width": 24, "queue_depth": 4}, 7497)])
+def test_logic_cells_of_an_ice40_are_those_that_nextpnr_packed(changes, cells):
+    config = EIEConfig(n_pe=1, spmat_depth=1024, ptr_depth=256, act_depth=256, n_codebooks=3,
+                       program_depth=5, **changes)
+    assert estimate_luts(DEVICES["up5k"], config) == pytest.approx(cells, rel=0.03)
