@@ -1,13 +1,16 @@
 """Operations of ONNX that move elements, on computed tensors and on constants."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..graph.operations import Concat, Pad, Reverse
 from .common import FrontEndError
 from .onnx_constants import permute
-from .onnx_folding import check_size
+from .onnx_folding import check_copy, check_size
+from .onnx_operations import CHOOSE
 from .onnx_shapes import place_of
 from .onnx_site import Site
 from .onnx_values import Tensor, Value, sample_of, show_shape
@@ -127,6 +130,53 @@ def _split(site: Site) -> tuple[Value, ...]:
                  for each, end in zip(sizes, ends))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """Parts of a tensor along an axis, of one size or of several."""
+
+    value: Value
+    axis: int
+    sizes: int | list[int]
+
+
+def _split_to_sequence(site: Site) -> _Parts:
+    """Handle SplitToSequence, whose parts SequenceAt takes."""
+    value = site.value()
+    axis = place_of(site.options.get("axis", 0), len(value.shape))
+    sizes = site.integers(1)
+    if sizes is None or min(sizes, default=0) < 1:
+        raise FrontEndError(f"split must be one or more sizes, not {sizes}")
+    return _Parts(value, axis, sizes if site.constant(1).ndim else sizes[0])
+
+
+def _sequence_at(site: Site) -> Value:
+    parts: Any = site.value()
+    place = int(site.number(1, "", 0))
+    if not isinstance(parts, _Parts):
+        raise FrontEndError("sequence must be that of SplitToSequence")
+    sizes, length = parts.sizes, parts.value.shape[parts.axis]
+    n = -(-length // sizes) if isinstance(sizes, int) else len(sizes)
+    if not -n <= place < n:
+        raise FrontEndError(f"place must be within the {n} parts of the sequence, not {place}")
+    place %= n
+    start, size = (sizes * place, sizes) if isinstance(sizes, int) \
+        else (sum(sizes[:place]), sizes[place])
+    return _cut(site, parts.value, parts.axis, slice(start, start + size))
+
+
+def _cast_like(site: Site) -> Value:
+    """Handle CastLike to the type of a constant, or to floating point."""
+    value, like = site.value(), site.value(1)
+    kind = "f" if isinstance(like, Tensor) else like.dtype.kind
+    if isinstance(value, Tensor):
+        if kind != "f":
+            raise FrontEndError("must be a cast to floating-point numbers, to keep their values; "
+                                f"{CHOOSE}")
+        return value
+    check_copy(value)
+    return value.astype({"f": np.float64, "i": np.int64, "b": np.bool_}[kind])
+
+
 def _concat(site: Site) -> Value:
     values = [site.value(place) for place in range(len(site.node.input))]
     axis = place_of(site.options["axis"], len(values[0].shape))
@@ -210,6 +260,7 @@ def _mirror(site: Site, tensor: Tensor, pads: Sequence[tuple[int, int]], mode: s
 
 
 #: Operations on tensors and constants.
-ARRANGEMENTS: dict[str, Callable[[Site], Value | tuple[Value, ...]]] = {
-    "Concat": _concat, "Gather": _gather, "Pad": _pad, "Slice": _slice, "Split": _split,
-    "Transpose": _transpose}
+ARRANGEMENTS: dict[str, Callable[[Site], Any]] = {
+    "CastLike": _cast_like, "Concat": _concat, "Gather": _gather, "Pad": _pad,
+    "SequenceAt": _sequence_at, "Slice": _slice, "Split": _split,
+    "SplitToSequence": _split_to_sequence, "Transpose": _transpose}

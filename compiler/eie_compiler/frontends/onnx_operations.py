@@ -18,8 +18,8 @@ Shapes = Callable[[str], Sequence[int | None] | None]
 #: Advice in messages: how to choose a part of the model.
 CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
 
-#: Operations with further inputs that may be computed: only the shape of the result matters.
-SHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Dropout")
+#: Operations with further inputs that may be computed: they matter to the shape or type only.
+SHAPING = ("CastLike", "Reshape", "Squeeze", "Unsqueeze", "Dropout")
 
 #: Operations that change no number.
 NEUTRAL = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")

@@ -143,8 +143,9 @@ class _Scan:
         self._computed = set(self._starts)
         self._after_matrix: set[str] = set()
         for node in nodes:
+            names = node.input[:1] if operation_of(node) in SHAPING else node.input
             if node.op_type in _CONTROL or \
-                    self._computed & set(node.input) and node.op_type not in _SHAPES:
+                    self._computed & set(names) and node.op_type not in _SHAPES:
                 self._computed |= set(node.output)
             if node.op_type in _MATRICES or self._after_matrix & set(node.input):
                 self._after_matrix |= set(node.output)

@@ -187,6 +187,19 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
         Reshape: u s3 -> o
         Transpose: o -> g | perm=[1, 0, 2]
         Gather: g last[-1] -> y | axis=1""", ["n", 6, 5]),
+    # As PyTorch's exporter writes torch.split and torch.chunk.
+    ("""MatMul: x w<6,8> -> a
+        SplitToSequence: a sizes[2,3,3] -> s | axis=1
+        SequenceAt: s one[1] -> b
+        SequenceAt: s last[-1] -> c
+        Squeeze: three[3] -> size
+        SplitToSequence: a size -> t | axis=-1
+        SequenceAt: t two[2] -> d
+        CastLike: half=0.5 a -> e
+        CastLike: b half -> f
+        Mul: f e -> g
+        Add: g c -> h
+        Concat: h d -> y | axis=-1""", ["n", 6]),
     ("""Conv: x w<6,2,2,2> -> a
         Gather: a order[4,1,3,2,0,5] -> b | axis=1
         Gather: b one[1] -> c | axis=1
