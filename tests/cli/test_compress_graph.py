@@ -52,6 +52,21 @@ def compress(files, eie):
     return run
 
 
+def test_rows_of_different_magnitudes_are_scaled_by_the_host(files, compress, monkeypatch):
+    layer = random_layer(9, 30, 1)
+    layer.layers[0].weight[0] *= 1000
+    model = Graph({"x": (5, 6)}, (
+        Node("flat", Reshape((30,)), ("x",)), Node("fc", layer, ("flat",)),
+        Node("end", random_layer(4, 9, 3), ("fc",))), ("end",))
+    monkeypatch.setattr(eie_compiler.frontends, "read_model", lambda path, **options: model)
+    code, text = compress("--calibrate", "x.npy", "--v-width", 4, "--accept-loss", "--json")
+    assert code == 0
+    result = json.loads(text[:text.rindex("}") + 1])
+    check = {node["path"]: node for node in result["check"]["nodes"]}
+    assert list(check) == ["x", "flat", "fc", "fc_scaled", "end"]
+    assert check["fc_scaled"]["error"] < 0.3 and check["fc"]["error"] < 0.3
+
+
 def test_a_graph_is_compressed_measured_and_described(files, compress, eie):
     code, text = compress("--calibrate", "x.npy", "--labels", "y.npy", "--v-width", 8)
     assert code == 0

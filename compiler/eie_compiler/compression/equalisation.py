@@ -11,7 +11,7 @@ from ..model import Model, ModelLayer
 from ..network import CompressedNetwork
 from .decompress import decompress_layer
 
-__all__ = ["equalise", "find_factors"]
+__all__ = ["bits_lost", "equalise", "find_factors", "greatest_weights", "is_shared"]
 
 #: Least gain in bits for which weights are changed. Trained layers are below it unless scales were
 #: folded into them.
@@ -39,15 +39,15 @@ def equalise(model: Model, n_shared: int,
     layers = list(model.layers)
     for number, (before, after) in enumerate(zip(layers, layers[1:])):
         before = layers[number]    # its columns may have changed
-        rows, columns = _greatest(before, 1), _greatest(after, 0)
+        rows, columns = greatest_weights(before, 1), greatest_weights(after, 0)
         used = (rows > 0) & (columns > 0)
         if active is not None:
             used &= active[number]
-        if not used.any() or any(_is_shared(layer, n_shared) for layer in (before, after)):
+        if not used.any() or any(is_shared(layer, n_shared) for layer in (before, after)):
             continue
         of_rows, of_columns = np.log2(rows[used]), np.log2(columns[used])
-        lost = max(_bits_lost(of_rows), _bits_lost(of_columns))
-        if lost - _bits_lost((of_rows + of_columns) / 2) < _MIN_GAIN:
+        lost = max(bits_lost(of_rows), bits_lost(of_columns))
+        if lost - bits_lost((of_rows + of_columns) / 2) < _MIN_GAIN:
             continue
         factor = np.ones(before.n_rows)
         half = (of_columns - of_rows) / 2
@@ -73,7 +73,7 @@ def find_factors(model: Model, network: CompressedNetwork) -> list[NDArray[np.fl
     return factors[1:]
 
 
-def _greatest(layer: ModelLayer, axis: int) -> NDArray[np.float64]:
+def greatest_weights(layer: ModelLayer, axis: int) -> NDArray[np.float64]:
     """Greatest magnitude of the weights of each row (axis 1) or column (axis 0)."""
     greatest = abs(layer.weight).max(axis=axis)
     found: NDArray[np.float64] = greatest if isinstance(greatest, np.ndarray) \
@@ -81,11 +81,12 @@ def _greatest(layer: ModelLayer, axis: int) -> NDArray[np.float64]:
     return found
 
 
-def _bits_lost(logarithms: NDArray[np.float64]) -> float:
+def bits_lost(logarithms: NDArray[np.float64]) -> float:
     """Bits by which ranges are on average below the greatest, whose resolution all have."""
     return float(logarithms.max() - logarithms.mean())
 
 
-def _is_shared(layer: ModelLayer, n_shared: int) -> bool:
+def is_shared(layer: ModelLayer, n_shared: int) -> bool:
+    """Return true if a layer has no more than `n_shared` distinct weights besides zero."""
     weights = layer.weight if isinstance(layer.weight, np.ndarray) else layer.weight.data
     return len(np.unique(weights[weights != 0])) <= n_shared

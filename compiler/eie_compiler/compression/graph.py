@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_hdl.config import EIEConfig
+from eie_hdl.config import MAX_ACC_WIDTH, EIEConfig
 
 from ..errors import CompressError
 from ..graph.graph import Graph
@@ -18,6 +18,7 @@ from .graph_calibration import calibrate_graph, find_operands
 from .graph_formats import find_nonnegative
 from .graph_order import compress_in_order
 from .graph_samples import check_samples
+from .graph_states import refine_states
 from .groups import count_groups
 from .prune import check_pruning
 from .weight_sharing import check_sharing
@@ -97,8 +98,12 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
             raise CompressError(f"node {path!r}: {error}") from error
         return dataclasses.replace(network, patches=model.patches)
 
-    return calibrate_graph(compress_in_order(graph, samples, compress_node), samples, act_width,
-                           progress)
+    network = calibrate_graph(compress_in_order(graph, samples, compress_node), samples, act_width,
+                              progress)
+    # Rounding of weights must not depend on the accumulators of a machine.
+    config = EIEConfig(act_width=act_width, codebook_width=codebook_width, acc_width=MAX_ACC_WIDTH,
+                       v_width=v_width)
+    return refine_states(network, samples, config, progress)
 
 
 def layer_paths(graph: Graph) -> list[str]:

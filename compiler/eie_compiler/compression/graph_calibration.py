@@ -18,7 +18,7 @@ from .graph_formats import choose_fracs
 from .graph_layers import decompress_dense
 from .graph_samples import sample_batches
 
-__all__ = ["calibrate_graph", "find_operands", "measure_magnitude"]
+__all__ = ["calibrate_graph", "find_operands", "measure_magnitude", "set_formats"]
 
 Floats = NDArray[np.float64]
 
@@ -63,16 +63,39 @@ def calibrate_graph(network: Graph, samples: Mapping[str, NDArray[Any]], act_wid
             watch(name, numbers)
         with np.errstate(over="ignore", invalid="ignore"):
             evaluate_real(network, batch, run_layers=run_layers, watch=watch)
-    frac_of, operands = choose_fracs(network, magnitudes, act_width), find_operands(network)
+    def set_inside(path: str, found: CompressedNetwork) -> CompressedNetwork:
+        fracs = [fit_frac(one, act_width) for one in inside[path]]
+        return dataclasses.replace(found, layers=tuple(
+            dataclasses.replace(layer, output_frac=frac)
+            for layer, frac in zip(found.layers, fracs)))
 
-    def set_fracs(path: str, found: CompressedNetwork) -> CompressedNetwork:
-        fracs = [*(fit_frac(one, act_width) for one in inside[path][:-1]), frac_of(path)]
-        return dataclasses.replace(
-            found, input_frac=frac_of(operands[path]),
-            layers=tuple(dataclasses.replace(layer, output_frac=frac)
-                         for layer, frac in zip(found.layers, fracs)))
+    return set_formats(replace_layers(network, set_inside),
+                       choose_fracs(network, magnitudes, act_width))
 
-    return replace_layers(network, set_fracs, frac_of)
+
+def set_formats(network: Graph, frac_of: Callable[[str], int]) -> Graph:
+    """Set the formats of all inputs and results of nodes; those inside of nodes stay.
+
+    Parameters
+    ----------
+    network : :class:`~..graph.graph.Graph`
+        Compressed network.
+    frac_of : function of path
+        Fraction bits of an input or of the result of a node.
+
+    Raises
+    ------
+    GraphError
+        If formats do not match.
+    """
+    operands = find_operands(network)
+
+    def set_ends(path: str, found: CompressedNetwork) -> CompressedNetwork:
+        last = dataclasses.replace(found.layers[-1], output_frac=frac_of(path))
+        return dataclasses.replace(found, input_frac=frac_of(operands[path]),
+                                   layers=(*found.layers[:-1], last))
+
+    return replace_layers(network, set_ends, frac_of)
 
 
 def measure_magnitude(path: str, numbers: Floats) -> float:

@@ -11,7 +11,7 @@ from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
 from .calibration import fit_frac
 
-__all__ = ["choose_fracs", "find_nonnegative"]
+__all__ = ["choose_fracs", "find_groups", "find_nonnegative"]
 
 
 def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
@@ -38,8 +38,7 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
     CompressError
         If an operation cannot compute its result in any format.
     """
-    groups = _Groups()
-    _join(groups, graph, "")
+    groups = _group(graph)
     greatest: dict[str, float] = {}
     for path, magnitude in magnitudes.items():
         group = groups.find(path)
@@ -48,6 +47,17 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
     while _coarsen(graph, "", groups, fracs):    # a coarser operand may demand a coarser result
         pass
     return lambda path: fracs[groups.find(path)]
+
+
+def find_groups(graph: Graph) -> Callable[[str], str]:
+    """Find the tensors that must have one format: function of a path to that of its group."""
+    return _group(graph).find
+
+
+def _group(graph: Graph) -> "_Groups":
+    groups = _Groups()
+    _join(groups, graph, "")
+    return groups
 
 
 class _Groups:

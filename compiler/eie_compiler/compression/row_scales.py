@@ -1,0 +1,86 @@
+"""Scales of rows that are moved from the weights of a graph to operations of the host."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import diags_array
+
+from ..graph.graph import Graph, Node, Scan
+from ..graph.operations import Affine
+from ..model import Model, ModelLayer
+from .equalisation import bits_lost, greatest_weights, is_shared
+
+__all__ = ["scale_rows"]
+
+#: Least bits by which rows are on average below the greatest one for which scales are moved.
+_MIN_LOST = 3.0
+
+
+def scale_rows(graph: Graph, n_shared: int) -> Graph:
+    """Scale rows of different magnitudes by powers of two, and their results back.
+
+    A codebook that holds the weights of one great row has few values for all others. After the
+    last layer of a node the host multiplies the results, which do not change: a positive factor
+    passes through a ReLU. Layers whose results are outputs of a graph, or next values of states,
+    stay as they are, and those that have no more than `n_shared` distinct weights.
+
+    Parameters
+    ----------
+    graph : :class:`~..graph.graph.Graph`
+        Model before compression.
+    n_shared : :class:`int`
+        Number of shared weights.
+
+    Returns
+    -------
+    :class:`~..graph.graph.Graph`
+        Model with an operation `NAME_scaled` after each such node `NAME`.
+    """
+    nodes: list[Node] = []
+    renamed: dict[str, str] = {}
+    for node in graph.nodes:
+        computation = node.computation
+        if isinstance(computation, Scan):
+            computation = _scale_scan(computation, n_shared)
+        node = dataclasses.replace(node, computation=computation,
+                                   inputs=tuple(renamed.get(name, name) for name in node.inputs))
+        name = f"{node.name}_scaled"
+        factors = None if not isinstance(computation, Model) or node.name in graph.outputs \
+            or name in graph.shapes else _find_factors(computation.layers[-1], n_shared)
+        if factors is None:
+            nodes.append(node)
+            continue
+        assert isinstance(computation, Model)
+        *before, last = computation.layers
+        scaled = dataclasses.replace(last, weight=diags_array(1 / factors) @ last.weight,
+                                     bias=last.bias / factors)
+        # Rows of an image are its channels.
+        shape = (-1, 1, 1) if computation.patches is not None else (-1,)
+        nodes += [dataclasses.replace(node, computation=dataclasses.replace(
+                      computation, layers=(*before, scaled))),
+                  Node(name, Affine(factors.reshape(shape), 0.0), (node.name,))]
+        renamed[node.name] = name
+    return dataclasses.replace(graph, nodes=tuple(nodes))
+
+
+def _scale_scan(scan: Scan, n_shared: int) -> Scan:
+    """Scale rows in the body of a scan, but those of its results."""
+    body = scan.body
+    wanted = tuple(dict.fromkeys([body.outputs[0], *(source for _, source in scan.states)]))
+    scaled = scale_rows(dataclasses.replace(body, outputs=wanted), n_shared)
+    return dataclasses.replace(scan, body=dataclasses.replace(scaled, outputs=body.outputs))
+
+
+def _find_factors(layer: ModelLayer, n_shared: int) -> NDArray[np.float64] | None:
+    """Find powers of two that bring rows to the magnitude of the median one, if they are unequal.
+    """
+    greatest = greatest_weights(layer, 1)
+    if not greatest.any() or is_shared(layer, n_shared):
+        return None
+    logarithms = np.log2(greatest[greatest > 0])
+    if bits_lost(logarithms) < _MIN_LOST:
+        return None
+    factors = np.ones(layer.n_rows)
+    factors[greatest > 0] = np.exp2(np.rint(logarithms - np.median(logarithms)))
+    return factors

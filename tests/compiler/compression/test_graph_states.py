@@ -1,0 +1,64 @@
+"""Formats of states that accumulate."""
+
+import numpy as np
+import pytest
+
+from eie_compiler.compression.graph import compress_graph
+from eie_compiler.compression.graph_states import find_accumulators, refine_states
+from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.layers import all_fracs
+from eie_compiler.graph.operations import Add, Affine, Clip, Multiply, Slice, Tanh
+from eie_compiler.model import Model, ModelLayer
+from eie_hdl.config import EIEConfig
+from support.graphs import recurrent_network, residual_network
+
+STEPS = 60
+
+
+def leaky_sum(last):
+    """Sums of three elements, of which the first hardly decays; and what is read of them."""
+    body = Graph({"x": (3,), "c": (3,)}, (
+        Node("fc", Model((ModelLayer("fc", np.eye(3)),)), ("x",)),
+        Node("kept", Affine(np.array([0.9999, 0.8, 0.5]), 0.0), ("c",)),
+        Node("next", Add(), ("kept", "fc")), Node("y", last, ("next",))), ("y",))
+    return Graph({"x": (STEPS, 3)}, (
+        Node("scan", Scan(body, (("c", "next"),)), ("x",)),
+        Node("last", Slice(0, STEPS - 1, STEPS), ("scan",))), ("last",))
+
+
+def compress(graph, count=24):
+    x = np.random.default_rng(1).normal([4.0, 0.0, 0.0], 0.5, size=(count, STEPS, 3))
+    return compress_graph(graph, {"x": x}, v_width=8)
+
+
+def test_a_state_whose_greatest_numbers_do_not_matter_gets_a_finer_format():
+    network = compress(leaky_sum(Tanh()))
+    fracs = all_fracs(network)
+    assert fracs["scan/c"] == fracs["scan/next"] == fracs["scan/kept"] > 9
+
+
+def test_few_samples_change_no_format():
+    assert all_fracs(compress(leaky_sum(Tanh()), count=7))["scan/c"] < 8
+
+
+@pytest.mark.parametrize("last", [Affine(0.5, 0.0), Clip(-1e6, 1e6)])
+def test_a_state_whose_numbers_all_matter_keeps_its_format(last):
+    fracs = all_fracs(compress(leaky_sum(last)))
+    assert fracs["scan/c"] < 8
+
+
+def test_accumulators_follow_from_themselves_by_operations():
+    config = EIEConfig()
+    assert find_accumulators(recurrent_network(config)) == [["lstm/c", "lstm/kept", "lstm/next_c"]]
+    assert find_accumulators(residual_network(config)) == []
+    body = Graph({"x": (2,), "s": (2,)}, (Node("m", Multiply(), ("x", "s")),), ("m",))
+    inner = Graph({"x": (4, 2)}, (Node("i", Scan(body, (("s", "m"),)), ("x",)),), ("i",))
+    outer = Graph({"x": (3, 4, 2)}, (Node("o", Scan(inner, ()), ("x",)),), ("o",))
+    assert find_accumulators(outer) == [["o/i/s", "o/i/m"]]
+
+
+def test_a_network_without_a_format_on_the_machine_stays():
+    network = compress(leaky_sum(Tanh()))
+    narrow = EIEConfig(act_width=4, codebook_width=4, acc_width=8)
+    x = {"x": np.ones((9, STEPS, 3))}
+    assert refine_states(network, x, narrow, lambda step: None) is network

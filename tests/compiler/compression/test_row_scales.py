@@ -1,0 +1,81 @@
+"""Rows of different magnitudes, whose results the host scales."""
+
+import numpy as np
+import pytest
+
+from eie_compiler.compression.graph import compress_graph
+from eie_compiler.compression.graph_layers import decompress_graph
+from eie_compiler.compression.row_scales import scale_rows
+from eie_compiler.graph.evaluation import evaluate_real
+from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.operations import Affine, Tanh
+from eie_compiler.model import Model, ModelLayer
+from eie_compiler.patches import Patches
+
+N_SHARED = 15
+
+
+def unequal(n_rows, n_cols, *, relu=True, great=500.0):
+    """Layer with one row that is far greater than the others."""
+    rng = np.random.default_rng(n_rows)
+    weight, bias = rng.normal(size=(n_rows, n_cols)), rng.normal(size=n_rows)
+    weight[2] *= great
+    return ModelLayer("fc", weight, bias * [1, 1, great, *[1] * (n_rows - 3)], relu)
+
+
+def chain(*layers, patches=None, shape=(6,), outputs=("tanh",)):
+    return Graph({"x": shape}, (Node("fc", Model(layers, patches), ("x",)),
+                                Node("tanh", Tanh(), ("fc",))), outputs)
+
+
+@pytest.mark.parametrize("graph", [
+    chain(unequal(9, 6)), chain(unequal(9, 6, relu=False)),
+    chain(ModelLayer("before", np.eye(6)), unequal(9, 6)),
+    chain(unequal(9, 4), shape=(1, 5, 5), patches=Patches((1, 5, 5), (2, 2)))])
+def test_results_do_not_change_and_rows_are_equal(graph):
+    scaled = scale_rows(graph, N_SHARED)
+    assert [node.name for node in scaled.nodes] == ["fc", "fc_scaled", "tanh"]
+    assert scaled.nodes[2].inputs == ("fc_scaled",)
+    greatest = np.abs(scaled.nodes[0].computation.layers[-1].weight).max(axis=1)
+    assert greatest.max() < 3 * np.median(greatest)
+    x = {"x": np.random.default_rng(1).normal(size=(4, *graph.inputs["x"]))}
+    np.testing.assert_array_equal(evaluate_real(scaled, x)["tanh"],
+                                  evaluate_real(graph, x)["tanh"])
+    assert len(scale_rows(scaled, N_SHARED).nodes) == 3
+
+
+@pytest.mark.parametrize("graph", [
+    chain(unequal(9, 6, great=4.0)), chain(unequal(9, 6), outputs=("tanh", "fc")),
+    chain(ModelLayer("fc", np.diag(2.0 ** np.arange(6)))),
+    chain(ModelLayer("fc", np.zeros((3, 6))))])
+def test_rows_that_are_equal_shared_or_wanted_stay(graph):
+    assert [node.name for node in scale_rows(graph, N_SHARED).nodes] == ["fc", "tanh"]
+
+
+def test_rows_of_a_step_are_scaled_but_not_those_of_its_results():
+    body = Graph({"x": (6,), "s": (9,)}, (
+        Node("inner", Model((unequal(9, 6),)), ("x",)), Node("y", Tanh(), ("inner",)),
+        Node("next", Model((unequal(9, 9),)), ("s",))), ("y",))
+    graph = Graph({"x": (3, 6)}, (Node("scan", Scan(body, (("s", "next"),)), ("x",)),), ("scan",))
+    scaled = scale_rows(graph, N_SHARED)
+    assert [path for path, _ in scaled.walk()] == [
+        "scan", "scan/inner", "scan/inner_scaled", "scan/y", "scan/next"]
+    x = {"x": np.random.default_rng(1).normal(size=(4, 3, 6))}
+    np.testing.assert_array_equal(evaluate_real(scaled, x)["scan"],
+                                  evaluate_real(graph, x)["scan"])
+
+
+def test_a_row_of_zeros_keeps_its_scale():
+    layer = unequal(9, 6)
+    layer.weight[4] = 0
+    factors = scale_rows(chain(layer), N_SHARED).nodes[1].computation
+    assert isinstance(factors, Affine) and factors.scale[4] == 1 and factors.scale[2] > 100
+
+
+def test_shared_weights_are_more_exact_for_scaled_rows():
+    graph = chain(unequal(40, 6))
+    x = {"x": np.random.default_rng(1).normal(size=(50, 6))}
+    exact = evaluate_real(graph, x)["tanh"]
+    errors = [np.abs(evaluate_real(decompress_graph(compress_graph(model, x)), x)["tanh"]
+                     - exact).mean() for model in (graph, scale_rows(graph, N_SHARED))]
+    assert errors[1] < 0.8 * errors[0]
