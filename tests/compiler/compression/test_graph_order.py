@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operations import Add, Clip
 from eie_compiler.model import Model, ModelLayer
+from eie_compiler.preprocessing import Preprocessing
 
 X = np.random.default_rng(1).normal(size=(500, 6)) + 1
 
@@ -38,8 +41,10 @@ def run(graph, samples):
     return compress_in_order(graph, samples, compress_node), given
 
 
-def test_layers_get_the_vectors_of_the_model_and_those_of_the_network():
-    graph = branches(layer(8, 6, 1))
+@pytest.mark.parametrize("preprocessing", [{}, {
+    "x": Preprocessing(np.full(6, -3.0), np.logspace(-2, 2, 6))}])
+def test_layers_get_the_vectors_of_the_model_and_those_of_the_network(preprocessing):
+    graph = dataclasses.replace(branches(layer(8, 6, 1)), preprocessing=preprocessing)
     network, given = run(graph, {"x": X})
     dense, reached = (evaluate_real(each, {"x": X}) for each in (graph, decompress_graph(network)))
     assert given["a"][1] is None
