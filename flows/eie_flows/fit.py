@@ -64,15 +64,22 @@ def fit(network: CompressedNetwork | Graph, device: str, *, inputs: Any = None,
     proposals = []
     for n_pe in _PES:
         progress(f"machines of {n_pe} PEs")
-        for proposal in size_machines(network, DEVICES[device], n_pe):
-            if not proposal.lacking:
-                cycles = _predict(network, proposal.config, inputs)
-                proposal = dataclasses.replace(proposal, cycles=cycles)
-            proposals.append(proposal)
+        found = size_machines(network, DEVICES[device], n_pe)
+        proposals += [one for one in found if one.lacking]
+        proposals += [dataclasses.replace(one, cycles=_predict(network, one.config, inputs))
+                      for one in _drop_equally_fast([one for one in found if not one.lacking])]
     if not proposals:
         raise FitError("network must fit the largest memories of a machine, but does not: divide "
                        "it into several")
     return list(_find_best(proposals))
+
+
+def _drop_equally_fast(proposals: Sequence[Proposal]) -> Sequence[Proposal]:
+    """Drop machines that differ from a smaller one only in how entries are put into words."""
+    smallest: dict[tuple[int, int], Proposal] = {}
+    for one in sorted(proposals, key=lambda one: one.size):
+        smallest.setdefault((one.config.acc_depth, one.config.act_depth), one)
+    return list(smallest.values())
 
 
 def _find_best(proposals: Sequence[Proposal]) -> Iterator[Proposal]:
