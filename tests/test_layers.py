@@ -65,7 +65,7 @@ ROWS = [
     ["eie_driver.c_model", "eie_driver.c_operations", "eie_driver.registers", "eie_driver.pynq"],
     ["eie_driver.c_steps", "eie_driver.identity"],
     ["eie_driver.machine"],
-    ["eie_driver.batch"],
+    ["eie_driver.batch", "eie_driver.loading"],
     ["eie_driver.accelerator", "eie_driver.c_export"],
     ["eie_driver.c_network", "eie_driver.network"],
     ["eie_driver"],

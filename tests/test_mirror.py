@@ -56,6 +56,8 @@ COVERED = {
         "compiler/lowering/test_programs.py", "makes the load of that file's programs"),
     "eie_compiler.lowering.lowered_network": (
         "compiler/lowering/test_compile.py", "the first half of that compilation"),
+    "eie_driver.loading": (
+        "drivers/python/test_accelerator.py", "the driver of that file loads by it"),
     "eie_driver.c_operations": (
         "sim/c_driver/test_network_library.py", "its steps are run by that file"),
     "eie_driver.c_steps": (

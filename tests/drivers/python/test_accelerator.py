@@ -1,4 +1,4 @@
-"""The driver on a machine modelled in Python, and on the buses of the engines."""
+"""The driver, and `eie_driver.loading`, on a machine in Python and on buses of the engines."""
 
 import collections
 import dataclasses
