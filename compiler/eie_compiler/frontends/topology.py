@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..files.json_file import JsonError, check_fields, parse_json
-from ..graph.graph import Computation, Graph, Node
+from ..graph.graph import Graph
 from ..graph.operation import GraphError, Operation, Shape
-from ..graph.operations.arrangement import Concat, Reshape
+from ..graph.operations.arrangement import Concat
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
 from ..network import NetworkError, check_name
-from .chain import Chain
 from .common import FrontEndError, at
+from .folding import ungroup
+from .geometry import Geometry
+from .graph_builder import GraphBuilder
+from .output_names import name_outputs
 from .parts import Part
 from .stream import LayerShape, read_parts
 
@@ -115,17 +118,16 @@ class _Builder:
                 or not all(type(n) is int and 1 <= n < 1 << 24 for n in shape):
             raise FrontEndError("input must have a name and the shape [channels, height, width] or "
                                 "[elements]")
-        self._input = _plain(name)
         self._layers = layers
         self._layer_shapes = layer_shapes
         self._parts = parts
         self._notes: list[str] = []
         if "mean" in source:
             self._notes.append(f"the input is that after the mean {source['mean']} is subtracted")
-        self._shapes: dict[str, Shape] = {self._input: tuple(shape)}
-        self._nodes: dict[str, Node] = {}
-        #: Layers of the nodes that more layers can join.
-        self._chains: dict[str, Chain] = {}
+        self._builder = GraphBuilder()
+        self._input = self._builder.add_input(_plain(name), tuple(shape))
+        #: Node that computes each layer.
+        self._nodes: dict[str, str] = {self._input: self._input}
         self._readers: dict[str, list[str]] = {}
         for layer in layers:
             for operand in layer["inputs"]:
@@ -137,82 +139,63 @@ class _Builder:
             with at(f"layer {layer['name']!r}"), _as_front_end_error():
                 operands = [_plain(operand) for operand in layer["inputs"]]
                 for operand in operands:
-                    if operand not in self._shapes:
+                    if operand not in self._nodes:
                         raise FrontEndError(f"inputs must be {self._input!r} or layers before this "
                                             f"one, not {operand!r}")
                 self._add(layer, _plain(layer["name"]), operands)
-        outputs = tuple(name for name in self._nodes if self._is_read_by_softmax_alone(name))
-        return Graph({self._input: self._shapes[self._input]}, tuple(self._nodes.values()), outputs,
-                     notes=tuple(self._notes))
+        outputs = [name for name in self._nodes
+                   if name != self._input and self._is_read_by_softmax_alone(name)]
+        graph = self._builder.graph([self._nodes[name] for name in outputs], self._notes)
+        return name_outputs(graph, outputs)
 
     def _is_read_by_softmax_alone(self, name: str) -> bool:
         return set(self._readers.get(name, ())) <= {"softmax"}
 
     def _add(self, layer: Mapping[str, Any], name: str, operands: list[str]) -> None:
-        kind, shape = layer["kind"], self._shapes[operands[0]]
-        if kind == "softmax":
+        if layer["kind"] == "softmax":
             if name in self._readers or not self._is_read_by_softmax_alone(operands[0]):
                 raise FrontEndError("softmax must be at the end, and alone after its operand")
             self._notes.append(f"{layer['name']!r}, a softmax, is left out: the order of the "
                                "results does not depend on it")
             return
-        if kind == "conv":
-            self._convolve(name, operands[0], self._layer_shapes[layer["name"]], layer)
-        elif kind == "fc":
-            self._connect(name, operands[0], layer)
-        elif kind == "concat":
-            if layer.get("axis", "channels") != "channels":
-                raise FrontEndError(f"axis must be channels, not {layer['axis']!r}")
-            self._append(name, Concat(0), operands)
-        elif kind == "avgpool" and layer["kernel"] == "global":
-            self._append(name, Mean((1, 2), not self._is_read_by_softmax_alone(name)), operands)
-        else:
-            self._append(name, _pool(layer, shape), operands)
-        found = list(self._shapes[name])
+        if name in self._nodes:
+            raise FrontEndError(f"name must be unique, not {name!r}")
+        self._nodes[name] = self._compute(layer, name, [self._nodes[each] for each in operands])
+        found = list(self._builder.shapes[self._nodes[name]])
         expected = layer.get("output_shape", found)
         if found + [1] * (len(expected) - len(found)) != expected:
             raise FrontEndError(f"output_shape must be {found}, as computed, not {expected}")
 
-    def _convolve(self, name: str, operand: str, shape: LayerShape, layer: Mapping[str, Any]
-                  ) -> None:
-        if len(self._shapes[operand]) != 3:
-            raise FrontEndError("conv must follow images, not vectors")
-        is_pointwise = shape.shape[2:] == (1, 1) and (shape.stride, shape.padding) == (1, 0)
-        chain, source = self._open_chain(operand, is_pointwise)
+    def _compute(self, layer: Mapping[str, Any], name: str, nodes: Sequence[str]) -> str:
+        """Add a layer; return its node."""
+        kind, shape = layer["kind"], self._builder.shapes[nodes[0]]
+        if kind == "conv":
+            geometry = self._layer_shapes[layer["name"]].geometry
+            assert geometry is not None
+            if len(shape) != 3:
+                raise FrontEndError("conv must follow images, not vectors")
+            return self._add_layer(layer, name, nodes[0], geometry)
+        if kind == "fc":
+            flat = self._builder.reshape(f"{name}.input", nodes[0], (math.prod(shape),))
+            return self._add_layer(layer, name, flat)
+        if kind == "concat":
+            if layer.get("axis", "channels") != "channels":
+                raise FrontEndError(f"axis must be channels, not {layer['axis']!r}")
+            return self._builder.add(name, Concat(0), *nodes)
+        if kind == "avgpool" and layer["kernel"] == "global":
+            keep = not self._is_read_by_softmax_alone(name)
+            return self._builder.add(name, Mean((1, 2), keep), *nodes)
+        return self._builder.add(name, _pool(layer, shape), *nodes)
+
+    def _add_layer(self, layer: Mapping[str, Any], name: str, operand: str,
+                   geometry: Geometry | None = None) -> str:
         part = self._parts[layer["name"]]
-        assert shape.geometry is not None
-        chain.convolve(name, part.weight, shape.geometry, part.bias)
-        self._append_chain(name, chain, source, layer)
-
-    def _connect(self, name: str, operand: str, layer: Mapping[str, Any]) -> None:
-        if len(self._shapes[operand]) > 1:
-            self._append(f"{name}.input", Reshape((math.prod(self._shapes[operand]),)), [operand])
-            operand = f"{name}.input"
-            self._readers[operand] = ["fc"]
-        chain, source = self._open_chain(operand, True)
-        part = self._parts[layer["name"]]
-        chain.linear(name, part.weight, part.bias)
-        self._append_chain(name, chain, source, layer)
-
-    def _open_chain(self, operand: str, may_join: bool) -> tuple[Chain, str]:
-        """Take the layers that a layer joins, or none; return them and their operand."""
-        if not may_join or operand not in self._chains or len(self._readers[operand]) > 1:
-            return Chain(image=self._shapes[operand], choose="check the topology"), operand
-        del self._shapes[operand]
-        return self._chains.pop(operand), self._nodes.pop(operand).inputs[0]
-
-    def _append_chain(self, name: str, chain: Chain, source: str, layer: Mapping[str, Any]) -> None:
-        if layer.get("relu", False):
-            chain.relu()
-        self._append(name, chain.model(), [source])
-        self._chains[name] = chain
-
-    def _append(self, name: str, computation: Computation, operands: Sequence[str]) -> None:
-        node = Node(name, computation, tuple(operands))
-        if name in self._shapes:
-            raise FrontEndError(f"name must be unique, not {name!r}")
-        self._shapes[name] = node.shape(*(self._shapes[operand] for operand in operands))
-        self._nodes[name] = node
+        weight, patches = part.weight, None
+        if geometry is not None:
+            weight = ungroup(weight, geometry.groups)
+            patches = geometry.patches(self._builder.shapes[operand])
+        return self._builder.add_layer(name, weight, part.bias, operand, patches,
+                                       relu=layer.get("relu", False))
 
 
 def _plain(name: str) -> str:

@@ -90,10 +90,10 @@ def test_layers_that_alone_follow_others_are_of_one_node(read):
     graph = read(LAYERS)
     assert [node.name for node in graph.nodes] == [
         "conv1", "pool1", "fire.conv_squeeze", "fire.conv1x1", "fire.conv3x3", "fire.concat",
-        "conv3", "pool", "fc1.input", "fc2"]
+        "conv2", "pool", "fc1.input", "fc2"]
     layers = {node.name: [layer.name for layer in node.computation.layers]
               for node in graph.nodes if hasattr(node.computation, "layers")}
-    assert layers["conv3"] == ["conv2", "conv3"] and layers["fc2"] == ["fc1", "fc2"]
+    assert layers["conv2"] == ["conv2", "conv3"] and layers["fc2"] == ["fc1", "fc2"]
     assert layers["fire.conv1x1"] == ["fire.conv1x1"]    # the other branch reads its operand, too
 
 
