@@ -31,8 +31,8 @@ __all__ = ["sensitivity_command"]
               help="Widths of a codebook index in bits, 2 to 8.")
 @click.option("--max-loss", type=click.FloatRange(min=0), default=0.01, show_default=True,
               metavar="LOSS",
-              help="Greatest loss of the score that each layer alone may cost, for the densities "
-                   "that are proposed: 0.01 is one point of accuracy.")
+              help="Greatest loss of the score, for the densities that are proposed: 0.01 is one "
+                   "point of accuracy.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def sensitivity_command(model: Path, reading: dict[str, Any], calibrate: Path,
                         labels: Path | None, task: str | None, densities: Sequence[float],
@@ -44,8 +44,9 @@ def sensitivity_command(model: Path, reading: dict[str, Any], calibrate: Path,
     point, without retraining. The score is the accuracy, or R², of the outputs for the labels;
     without labels, for the outputs of the model itself.
 
-    The last line proposes a density for each layer, as `eie compress --density` takes them, and
-    says what all of them together cost.
+    The last lines propose densities, as `eie compress --density` takes them: those that each layer
+    bears alone, with what they cost together; and, if that is too much, higher ones for which the
+    loss of all together is as demanded.
     """
     from eie_compiler.compression.sensitivity import measure_sensitivity
     from eie_compiler.files.json_file import to_json
@@ -60,11 +61,12 @@ def sensitivity_command(model: Path, reading: dict[str, Any], calibrate: Path,
         found = measure_sensitivity(loaded, samples, labels=read_array(labels) if labels else None,
                                     task=task, densities=densities, widths=widths,
                                     max_loss=max_loss, progress=progress)
-    option = _spell(found["proposal"]["densities"], isinstance(loaded, Graph))
+    for proposal in found["proposals"]:
+        proposal["option"] = _spell(proposal["densities"], isinstance(loaded, Graph))
     if as_json:
-        click.echo(to_json({"notes": loaded.notes, **found, "option": option}))
+        click.echo(to_json({"notes": loaded.notes, **found}))
     else:
-        _show(str(model), found, option)
+        _show(str(model), found)
     if labels and found["score"] <= found["constant"]:
         warn(f"the model is no better than a constant answer ({found['constant']:.4g}), so that "
              "losses mean nothing: check the inputs and the labels")
@@ -76,8 +78,8 @@ def _spell(densities: dict[str, float], by_node: bool) -> str:
                                    for layer, share in densities.items())
 
 
-def _show(title: str, found: dict[str, Any], option: str) -> None:
-    """Print a table of densities, one of widths, and the proposal."""
+def _show(title: str, found: dict[str, Any]) -> None:
+    """Print a table of densities, one of widths, and the first and the last proposal."""
     classifies, score = found["task"] == "classification", found["score"]
     name = "R²" if not classifies else "accuracy" if found["labels"] else "agreement"
     form = ".2%" if classifies else ".4f"
@@ -91,10 +93,16 @@ def _show(title: str, found: dict[str, Any], option: str) -> None:
                   f"{what}"),
             [[row["layer"], f"{row['weights']:,}", f"{row['nonzeros'] / row['weights']:.1%}",
               *(f"{one['score']:{form}}" for one in row[key])] for row in found["layers"]])
-    proposal = found["proposal"]
-    loss = score - proposal["score"]
-    click.echo(f"Each layer alone loses at most {proposal['max_loss']:g} with {option}. Together "
-               f"they keep {proposal['density']:.1%} of the weights, and {name} is "
-               f"{proposal['score']:{form}}, a loss of {loss:.4f}, before retraining."
-               + (" Losses add up: for less, lower --max-loss." if loss > proposal["max_loss"]
-                  else ""))
+    first, last = found["proposals"][0], found["proposals"][-1]
+
+    def say(proposal: dict[str, Any], lead: str) -> None:
+        click.echo(f"{lead} {proposal['option']}: {proposal['density']:.1%} of the weights; "
+                   f"together, {name} is {proposal['score']:{form}}, a loss of "
+                   f"{score - proposal['score']:.4f}.")
+
+    say(first, f"Each layer alone loses at most {found['max_loss']:g} with")
+    if not found["holds"]:
+        click.echo(f"Losses add up: no proposal loses at most {found['max_loss']:g} together. "
+                   "Measure higher densities (--densities).")
+    elif last is not first:
+        say(last, f"Losses add up. All layers together lose at most {found['max_loss']:g} with")

@@ -29,18 +29,25 @@ def test_tables_have_each_layer_and_a_proposal(eie, weights, samples):
     assert re.search(r"^a +54 +100\.0% +\d+\.\d\d% +\d+\.\d\d%$", text, re.M)
     assert re.search(r"^b +27 +100\.0% +100\.00%$", text, re.M)
     assert f"{weights}: agreement on 60 inputs, 100.00%, with one layer pruned" in text
-    assert re.search(r"Each layer alone loses at most 1 with --density 0\.5,0\.5\. Together they "
-                     r"keep 49\.4% of the weights, and agreement is \d\d\.\d\d%, a loss of 0\.\d+, "
-                     r"before retraining\.$", text)
+    assert re.search(r"^Each layer alone loses at most 1 with --density 0\.5,0\.5: 50\.6% of the "
+                     r"weights; together, agreement is 73\.33%, a loss of 0\.2667\.\n$", text, re.M)
 
 
-def test_losses_that_add_up_are_said(eie, tmp_path):
-    rng = np.random.default_rng(6)
+@pytest.mark.parametrize("seed, count, densities, limit, last", [
+    (6, 200, "0.9,0.8,0.7,0.6,0.5,0.4", 0.2,
+     r"Losses add up\. All layers together lose at most 0\.2 with --density 0\..*"),
+    (2, 20, "0.9", 0, r"Losses add up: no proposal loses at most 0 together\. Measure higher "
+                      r"densities \(--densities\)\.")])
+def test_losses_that_add_up_are_said(eie, tmp_path, seed, count, densities, limit, last):
+    rng = np.random.default_rng(seed)
     np.savez(tmp_path / "w.npz", **{f"{name}.weight": rng.normal(size=(8, 8)) for name in "abc"})
-    np.save(tmp_path / "x.npy", rng.normal(size=(200, 8)))
+    np.save(tmp_path / "x.npy", rng.normal(size=(count, 8)))
     code, text = eie("sensitivity", tmp_path / "w.npz", "--calibrate", tmp_path / "x.npy",
-                     "--max-loss", 0.2, "--v-widths", "8")
-    assert code == 0 and text.endswith("Losses add up: for less, lower --max-loss.\n")
+                     "--no-relu", "--max-loss", limit, "--v-widths", "8", "--densities", densities)
+    first, second = text.splitlines()[-2:]
+    assert code == 0 and re.fullmatch(last, second)
+    assert first.startswith(f"Each layer alone loses at most {limit} with --density ")
+    assert float(first[-7:-1]) > limit    # the loss of all together
 
 
 def test_the_option_for_a_chain_is_what_compress_takes(eie, weights, samples, tmp_path):
@@ -49,7 +56,7 @@ def test_the_option_for_a_chain_is_what_compress_takes(eie, weights, samples, tm
     assert code == 0 and found["schema_version"] == 1
     assert set(found["layers"][0]) == {"layer", "weights", "nonzeros", "densities", "v_widths"}
     assert eie("compress", weights, "-o", tmp_path / "net.npz",
-               *found["option"].split(" "))[0] == 0
+               *found["proposals"][-1]["option"].split(" "))[0] == 0
 
 
 def test_the_option_for_a_graph_names_its_nodes(eie, weights, samples, monkeypatch):
@@ -58,7 +65,7 @@ def test_the_option_for_a_graph_names_its_nodes(eie, weights, samples, monkeypat
     monkeypatch.setattr(eie_compiler.frontends, "read_model", lambda path, **options: graph)
     code, text = eie("sensitivity", weights, "--calibrate", samples[0],
                      "--max-loss", 1, "--v-widths", "8")
-    assert code == 0 and "--density one=0.1,two=0.1. " in text
+    assert code == 0 and "--density one=0.1,two=0.1: " in text
 
 
 def test_a_model_that_is_no_better_than_a_constant_is_warned_of(eie, weights, samples):

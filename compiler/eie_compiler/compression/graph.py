@@ -11,6 +11,7 @@ from eie_hdl.config import MAX_ACC_WIDTH, EIEConfig
 
 from ..errors import CompressError
 from ..graph.graph import Graph
+from ..graph.layers import layer_names
 from ..model import Model
 from ..network import CompressedNetwork
 from .compress import compress
@@ -48,9 +49,9 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     calibration : mapping of :class:`str` to array (n_samples, ...)
         Samples for each input. They are required: no bounds are known for states of scans.
     density : :class:`float`, or mapping of :class:`str` to :class:`float`, optional
-        Share of the weights that stays, for all nodes or by path of a node, as for
-        :func:`~.prune.prune_by_effect`; of a grouped convolution, of those in its groups. All
-        nonzeros of other nodes stay.
+        Share of the weights that stays, for all nodes, by path of a node, or by name of a layer, as
+        of :func:`~..graph.layers.layer_names`, as for :func:`~.prune.prune_by_effect`; of a grouped
+        convolution, of those in its groups. All nonzeros of other layers stay.
     v_width : :class:`int`, 2 to 8
         Width of a codebook index in bits.
     values : :class:`int`, or mapping of :class:`str` to :class:`int`, optional
@@ -69,8 +70,9 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     EIEConfig.check("codebook_width", codebook_width)
     if damping is not None and not 0 < damping < np.inf:
         raise CompressError(f"damping must be a finite number above 0, not {damping}")
-    densities = _by_path(graph, "density", density)
-    limits = _by_path(graph, "values", values)
+    nodes = layer_paths(graph)
+    densities = _by_path(_list_layers(graph), nodes, "density", density)
+    limits = _by_path(nodes, nodes, "values", values)
     for share in densities.values():
         check_pruning(share, None)
     for limit in limits.values():
@@ -83,13 +85,13 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     def compress_node(path: str, model: Model, vectors: Floats, reached: Floats | None
                       ) -> CompressedNetwork:
         progress(f"compressing {path}")
-        share = densities.get(path)
-        # Zeros between the groups of a convolution are no weights.
-        groups = count_groups(model.layers[0].weight, model.patches)
-        shares = None if share is None else [share / groups, *[share] * (len(model.layers) - 1)]
+        shares = [densities.get(name, densities.get(path)) for name in layer_names(path, model)]
+        if shares[0] is not None:    # zeros between the groups of a convolution are no weights
+            shares[0] /= count_groups(model.layers[0].weight, model.patches)
         try:
             network = compress(
-                dataclasses.replace(model, patches=None), density=shares, v_width=v_width,
+                dataclasses.replace(model, patches=None),
+                density=[1.0 if share is None else share for share in shares], v_width=v_width,
                 n_shared=limits.get(path), quantiser=quantiser, kmeans_init=kmeans_init,
                 act_width=act_width, codebook_width=codebook_width, reconstruct=True,
                 damping=damping, calibration=vectors, reached=reached,
@@ -112,16 +114,22 @@ def layer_paths(graph: Graph) -> list[str]:
             if isinstance(node.computation, (Model, CompressedNetwork))]
 
 
-def _by_path(graph: Graph, option: str, values: Any) -> dict[str, Any]:
-    """Expand an option that is one number for all layers to one for each."""
-    paths = layer_paths(graph)
+def _list_layers(graph: Graph) -> list[str]:
+    """List the paths of the nodes that are layers, then the names of those of several layers."""
+    return list(dict.fromkeys((*layer_paths(graph), *(
+        name for path, node in graph.walk() if isinstance(node.computation, Model)
+        for name in layer_names(path, node.computation)))))
+
+
+def _by_path(known: list[str], nodes: list[str], option: str, values: Any) -> dict[str, Any]:
+    """Expand an option that is one number for all nodes to one for each."""
     if values is None:
         return {}
     if isinstance(values, (list, tuple)):
         raise CompressError(f"{option} must be one number for all nodes of a graph, or a number by "
                             f"path of a node, not {len(values)} numbers")
     if not isinstance(values, Mapping):
-        return dict.fromkeys(paths, values)
-    if others := [path for path in values if path not in paths]:
-        raise CompressError(f"{option} must be for {', '.join(paths)}, not {others[0]!r}")
+        return dict.fromkeys(nodes, values)
+    if others := [path for path in values if path not in known]:
+        raise CompressError(f"{option} must be for {', '.join(known)}, not {others[0]!r}")
     return dict(values)

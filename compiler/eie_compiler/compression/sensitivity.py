@@ -16,6 +16,7 @@ from scipy.sparse import csc_array
 
 from ..errors import CompressError
 from ..graph.graph import Graph
+from ..graph.layers import layer_names
 from ..graph.operation import Floats
 from ..model import Model
 from .graph_layers import densify
@@ -31,6 +32,12 @@ __all__ = ["DENSITIES", "WIDTHS", "measure_sensitivity", "propose_densities"]
 DENSITIES = (0.8, 0.6, 0.4, 0.2, 0.1)
 WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 
+#: Limits of the loss of each layer alone that are tried besides 0, each half of the one before.
+_HALVINGS = 5
+
+#: Difference of scores that is none.
+_ROUNDING = 1e-9
+
 
 def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]] | NDArray[Any], *,
                         labels: NDArray[Any] | None = None, task: str | None = None,
@@ -44,8 +51,9 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
     :func:`~.prune.prune_by_effect`, as in compression of a graph; shared weights are those of
     :func:`~.weight_sharing.share_weights`.
 
-    The proposal has, for each layer, the lowest density down to which it loses at most `max_loss`.
-    Losses of layers add up, so the score with all these densities together is measured, too.
+    A proposal has, for each layer, the lowest density down to which it loses at most a limit, and
+    is measured with all these densities together. The limit of the first is `max_loss`. Losses of
+    layers add up: it is then halved, and 0 at last, until all together lose at most `max_loss`.
 
     Parameters
     ----------
@@ -63,7 +71,7 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
     widths : sequence of :class:`int`
         Widths of a code in bits.
     max_loss : :class:`float`
-        Greatest loss of the score by one layer, for the proposal.
+        Greatest loss of the score, for the proposals.
     progress : function of :class:`str`
         Called with the name of each step as it begins.
 
@@ -90,36 +98,46 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
     if not isinstance(samples, Mapping):
         samples = {next(iter(graph.inputs)): samples}
     changes = LayerChanges(graph, samples, labels=labels, task=task, progress=progress)
-    layers = {path: _NodeLayers(node.computation, changes.deviations[path] if by_effect else None)
-              for path, node in graph.walk() if isinstance(node.computation, Model)}
+    layers = {name: _Prunable(path, node.computation, number,
+                              changes.deviations[path][number] if by_effect else None)
+              for path, node in graph.walk() if isinstance(node.computation, Model)
+              for number, name in enumerate(layer_names(path, node.computation))}
     shares = sorted(set(densities), reverse=True)
     rows = []
-    for path, node in layers.items():
-        scores = changes.score([{path: changed} if changed else {} for changed in (
-            *map(node.prune, shares), *map(node.share, widths))],
-            lambda step, path=path: progress(f"{path}: {step}"))    # type: ignore[misc]
+    for name, layer in layers.items():
+        scores = changes.score(
+            [_replace([(layer, weight)]) for weight in (*map(layer.prune, shares),
+                                                        *map(layer.share, widths))],
+            lambda step, name=name: progress(f"{name}: {step}"))    # type: ignore[misc]
         rows.append({
-            "layer": path, "weights": node.n_weights, "nonzeros": node.n_nonzeros,
+            "layer": name, "weights": layer.n_weights, "nonzeros": layer.n_nonzeros,
             "densities": [{"density": share, "score": score}
                           for share, score in zip(shares, scores)],
             "v_widths": [{"v_width": width, "score": score}
                          for width, score in zip(widths, scores[len(shares):])]})
-    proposal = propose_densities(rows, changes.whole, max_loss)
-    together = {path: changed for path, share in proposal.items()
-                if (changed := layers[path].prune(share))}
-    (combined,) = changes.score([together], lambda step: progress(f"all layers: {step}"))
-    kept = sum(min(node.n_nonzeros, math.floor(proposal[path] * node.n_weights))
-               for path, node in layers.items())
+    proposals: list[dict[str, Any]] = []
+    for limit in (*(max_loss / 2 ** halved for halved in range(_HALVINGS)), 0.0):
+        proposal = propose_densities(rows, changes.whole, limit)
+        if proposals and proposal == proposals[-1]["densities"]:
+            continue
+        pruned = [(layer, layer.prune(proposal[name])) for name, layer in layers.items()]
+        (score,) = changes.score([_replace(pruned)], lambda step: progress(f"all layers: {step}"))
+        proposals.append({
+            "limit": limit, "densities": proposal, "score": score,
+            "density": sum(weight.nnz for _, weight in pruned)
+            / sum(layer.n_weights for layer in layers.values())})
+        if changes.whole - score <= max_loss + _ROUNDING:
+            break
     return {
         "samples": changes.count, "task": changes.task, "labels": labels is not None,
         "score": changes.whole, "constant": changes.constant, "layers": rows,
-        "proposal": {"max_loss": max_loss, "densities": proposal, "score": combined,
-                     "density": kept / sum(node.n_weights for node in layers.values())}}
+        "max_loss": max_loss, "proposals": proposals,
+        "holds": changes.whole - proposals[-1]["score"] <= max_loss + _ROUNDING}
 
 
-def propose_densities(rows: Sequence[Mapping[str, Any]], score: float, max_loss: float
+def propose_densities(rows: Sequence[Mapping[str, Any]], score: float, limit: float
                       ) -> dict[str, float]:
-    """Propose the density of each layer: the lowest down to which all lose at most `max_loss`.
+    """Propose the density of each layer: the lowest down to which it loses at most a limit.
 
     Parameters
     ----------
@@ -132,59 +150,56 @@ def propose_densities(rows: Sequence[Mapping[str, Any]], score: float, max_loss:
     for row in rows:
         proposal[row["layer"]] = 1.0
         for one in row["densities"]:
-            if score - one["score"] > max_loss + 1e-9:
+            if score - one["score"] > limit + _ROUNDING:
                 break
             proposal[row["layer"]] = one["density"]
     return proposal
 
 
-class _NodeLayers:
-    """Layers of a node, with versions of fewer weights, or of fewer values.
+class _Prunable:
+    """Layer of a node, with its weights pruned or shared.
 
     Attributes
     ----------
+    path, number
+        Path of the node, and place of the layer in it.
+    model : :class:`~..model.Model`
+        Layers of the node.
     n_weights, n_nonzeros : :class:`int`
         Number of weights, without those between groups; and of those that are not zero.
     """
 
-    def __init__(self, model: Model, deviations: list[Floats] | None) -> None:
-        self._model, self._deviations = model, deviations
+    def __init__(self, path: str, model: Model, number: int, deviation: Floats | None) -> None:
+        self.path, self.model, self.number = path, model, number
+        self._weight, self._deviation = model.layers[number].weight, deviation
         # Zeros between the groups of a convolution are no weights.
-        groups = count_groups(model.layers[0].weight, model.patches)
-        self._groups = [groups, *[1] * (len(model.layers) - 1)]
-        self._counts = [layer.n_rows * layer.n_cols // count
-                        for layer, count in zip(model.layers, self._groups)]
-        self.n_weights = sum(self._counts)
-        self.n_nonzeros = sum(count_nonzeros(layer.weight) for layer in model.layers)
+        self._groups = count_groups(self._weight, None if number else model.patches)
+        n_rows, n_cols = self._weight.shape
+        self.n_weights = n_rows * n_cols // self._groups
+        self.n_nonzeros = count_nonzeros(self._weight)
 
-    def prune(self, share: float) -> Model | None:
-        """Prune the layers to a density; None if they have it."""
-        return self._replace([self._prune(number, share / groups)
-                              for number, groups in enumerate(self._groups)])
+    def prune(self, share: float) -> csc_array:
+        """Prune the layer to a density."""
+        share /= self._groups
+        return prune(self._weight, density=share) if self._deviation is None else \
+            prune_by_deviation(self._weight, share, self._deviation)
 
-    def _prune(self, number: int, share: float) -> csc_array:
-        weight = self._model.layers[number].weight
-        return prune(weight, density=share) if self._deviations is None else \
-            prune_by_deviation(weight, share, self._deviations[number])
-
-    def share(self, width: int) -> Model | None:
-        """Share the weights of each layer by codes of this width; None if they do."""
-        matrices = []
-        for layer in self._model.layers:
-            sparse = prune(layer.weight, density=1.0)
-            codebook, codes = share_weights(sparse.data, (1 << width) - 1)
-            matrices.append(csc_array((codebook[codes], sparse.indices, sparse.indptr),
-                                      shape=sparse.shape))
-        return self._replace(matrices)
-
-    def _replace(self, matrices: list[csc_array]) -> Model | None:
-        layers = tuple(dataclasses.replace(layer, weight=matrix)
-                       for layer, matrix in zip(self._model.layers, matrices))
-        changed = any(not np.array_equal(_nonzero_weights(before.weight), matrix.data)
-                      for before, matrix in zip(self._model.layers, matrices))
-        return densify(dataclasses.replace(self._model, layers=layers)) if changed else None
+    def share(self, width: int) -> csc_array:
+        """Share the weights by codes of this width."""
+        sparse = prune(self._weight, density=1.0)
+        codebook, codes = share_weights(sparse.data, (1 << width) - 1)
+        return csc_array((codebook[codes], sparse.indices, sparse.indptr), shape=sparse.shape)
 
 
-def _nonzero_weights(weight: Any) -> Floats:
-    """Nonzero weights in the order of :func:`~.prune.prune`."""
-    return prune(weight, density=1.0).data
+def _replace(weights: Sequence[tuple[_Prunable, csc_array]]) -> dict[str, Model]:
+    """Make the models of the nodes of layers with other weights, by path; only those that differ.
+    """
+    changed: dict[str, Model] = {}
+    for layer, weight in weights:
+        model = changed.get(layer.path, layer.model)
+        before = model.layers[layer.number]
+        if not np.array_equal(prune(before.weight, density=1.0).data, weight.data):
+            changed[layer.path] = dataclasses.replace(model, layers=(
+                *model.layers[:layer.number], dataclasses.replace(before, weight=weight),
+                *model.layers[layer.number + 1:]))
+    return {path: densify(model) for path, model in changed.items()}

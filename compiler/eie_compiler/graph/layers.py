@@ -8,7 +8,7 @@ from ..model import Model
 from ..network import CompressedNetwork
 from .graph import Graph, Scan
 
-__all__ = ["all_fracs", "replace_layers"]
+__all__ = ["all_fracs", "layer_names", "replace_layers"]
 
 
 def all_fracs(graph: Graph, prefix: str = "") -> dict[str, int]:
@@ -19,6 +19,14 @@ def all_fracs(graph: Graph, prefix: str = "") -> dict[str, int]:
         if isinstance(node.computation, Scan):
             fracs |= all_fracs(node.computation.body, f"{prefix}{node.name}/")
     return fracs
+
+
+def layer_names(path: str, layers: Model | CompressedNetwork) -> list[str]:
+    """Name each layer of a node by the path of the node, and by its own name if there are several.
+    """
+    if len(layers.layers) == 1:
+        return [path]
+    return [f"{path}/{layer.name}" for layer in layers.layers]
 
 
 def replace_layers(graph: Graph, replace: Callable[[str, Any], Model | CompressedNetwork],

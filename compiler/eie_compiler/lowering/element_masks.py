@@ -24,6 +24,7 @@ from ..graph.operations import (
     Multiply,
     Pad,
     Reshape,
+    Reverse,
     Sigmoid,
     Sign,
     Slice,
@@ -37,7 +38,7 @@ __all__ = ["Link", "Mask", "along", "fill", "link", "select", "shape_of"]
 #: Elements of a tensor, without the batch.
 Mask = NDArray[np.bool_]
 
-_MOVES = (Concat, Pad, Reshape, Slice, Transpose)
+_MOVES = (Concat, Pad, Reshape, Reverse, Slice, Transpose)
 _ELEMENTWISE = (Add, Affine, Clip, HardSigmoid, HardSwish, LeakyRelu, Magnitude, Maximum, Multiply,
                 Sigmoid, Sign, Subtract, Tanh)
 

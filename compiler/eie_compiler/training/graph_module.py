@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..compression.groups import count_groups
 from ..graph.evaluation import evaluate
 from ..graph.graph import Graph, Node, Scan
-from ..graph.layers import replace_layers
+from ..graph.layers import layer_names, replace_layers
 from ..graph.operation import Operation
 from ..model import Model, ModelLayer
 from ..patches import Patches
@@ -208,8 +208,7 @@ def _prepare(path: str, model: Model) -> list[_Layer]:
                             "that of the graph")
     patches, groups = model.patches, count_groups(model.layers[0].weight, model.patches)
     prepared = []
-    for layer in model.layers:
-        name = path if len(model.layers) == 1 else f"{path}/{layer.name}"
+    for name, layer in zip(layer_names(path, model), model.layers):
         prepared.append(_Layer(name, layer, patches, groups))
         if patches is not None:
             patches, groups = Patches((layer.n_rows, *patches.output_shape)), 1

@@ -105,6 +105,18 @@ def test_options_by_path_are_for_the_layers_of_a_node():
     assert len(found["end"].codebook) == 8
 
 
+def test_a_density_of_a_node_is_overridden_by_that_of_one_of_its_layers():
+    rng = np.random.default_rng(3)
+    layers = tuple(ModelLayer(name, rng.normal(size=(6, 6))) for name in ("a", "b"))
+    graph = Graph({"x": (6,)}, (Node("fc", Model(layers), ("x",)),), ("fc",))
+    counts = [[layer.n_nonzeros for layer in compress_graph(
+        graph, {"x": STEPS["x"][:, 0]}, v_width=8, density=density).nodes[0].computation.layers]
+        for density in ({"fc": 0.5}, {"fc": 0.5, "fc/b": 0.25}, {"fc/a": 0.25})]
+    assert counts == [[18, 18], [18, 9], [9, 36]]
+    with pytest.raises(CompressError, match="^density must be for fc, fc/a, fc/b, not 'a'$"):
+        compress_graph(graph, {"x": STEPS["x"][:, 0]}, density={"a": 0.5})
+
+
 def test_fewer_values_for_all():
     network = compress_graph(recurrent(), STEPS, values=3, density=0.5)
     for path, node in network.walk():

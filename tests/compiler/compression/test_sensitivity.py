@@ -55,6 +55,17 @@ def test_nodes_of_a_graph_are_pruned_by_their_effect():
     assert [row["layer"] for row in found["layers"]] == ["a", "b"]
 
 
+def test_layers_of_one_node_are_measured_apart_and_pruned_together():
+    node = Graph({"x": (8,)}, (Node("n", CHAIN, ("x",)),), ("n",))
+    alone, joined = (measure_sensitivity(one, {"x": X}, labels=Y, densities=[0.6], widths=[3],
+                                         max_loss=1) for one in (GRAPH, node))
+    assert [row["layer"] for row in joined["layers"]] == ["n/fc1", "n/fc2"]
+    for key in ("densities", "v_widths"):
+        assert scores(joined, key) == scores(alone, key)
+    assert [one["score"] for one in joined["proposals"]] == \
+        [one["score"] for one in alone["proposals"]]
+
+
 def test_weights_are_shared_one_layer_at_a_time():
     found = measure_sensitivity(CHAIN, X, labels=Y, densities=[], widths=[2, 8])
     expected = []
@@ -63,7 +74,7 @@ def test_weights_are_shared_one_layer_at_a_time():
         expected.append([accuracy(changed(number, codebook[codes].reshape(layer.weight.shape))),
                          1.0])
     assert scores(found, "v_widths") == expected
-    assert found["proposal"]["densities"] == {"fc1": 1.0, "fc2": 1.0}
+    assert found["proposals"][0]["densities"] == {"fc1": 1.0, "fc2": 1.0}
 
 
 def test_without_labels_outputs_are_compared_with_those_of_the_model():
@@ -77,9 +88,29 @@ def test_without_labels_outputs_are_compared_with_those_of_the_model():
 def test_all_proposed_densities_are_measured_together():
     found = measure_sensitivity(CHAIN, X, labels=Y, densities=[0.8, 0.6], widths=[], max_loss=1)
     pruned = [changed(n, prune(LAYERS[n].weight, density=0.6))[n] for n in range(2)]
-    assert found["proposal"] == {
-        "max_loss": 1, "densities": {"fc1": 0.6, "fc2": 0.6}, "score": accuracy(pruned),
-        "density": (48 + 18) / 110}
+    assert found["proposals"] == [{
+        "limit": 1, "densities": {"fc1": 0.6, "fc2": 0.6}, "score": accuracy(pruned),
+        "density": (48 + 18) / 110}]
+    assert found["holds"]
+
+
+def test_the_limit_of_each_layer_is_halved_until_all_together_lose_little():
+    found = measure_sensitivity(CHAIN, X, labels=Y, widths=[], max_loss=0.1,
+                                densities=np.arange(0.95, 0.3, -0.05).tolist())
+    losses = [1 - one["score"] for one in found["proposals"]]
+    limits = [one["limit"] for one in found["proposals"]]
+    assert len(losses) > 1 and losses[-2] > 0.1 >= losses[-1] and found["holds"]
+    assert limits[0] == 0.1 and set(limits[1:]) <= {0.05, 0.025, 0.0125, 0.00625, 0}
+
+
+def test_a_loss_that_no_proposal_keeps_to_is_said():
+    rng = np.random.default_rng(2)
+    model = Model(tuple(ModelLayer(name, rng.normal(size=(8, 8))) for name in "abc"))
+    found = measure_sensitivity(model, rng.normal(size=(20, 8)), densities=[0.9], widths=[],
+                                max_loss=0.0)
+    (proposal,) = found["proposals"]
+    assert proposal["densities"] == {"a": 0.9, "b": 1.0, "c": 0.9}
+    assert proposal["score"] == 0.95 and not found["holds"]    # neither a nor c loses alone
 
 
 def test_a_density_is_proposed_only_if_all_above_it_lose_little():
@@ -100,7 +131,7 @@ def test_zeros_between_groups_are_no_weights():
     (row,) = found["layers"]
     assert (row["weights"], row["nonzeros"]) == (8, 8)
     assert row["densities"][0]["score"] == 1.0 > row["densities"][1]["score"]
-    assert found["proposal"]["density"] == 0.5
+    assert found["proposals"][0]["density"] == 0.5
 
 
 @pytest.mark.parametrize("options, message", [

@@ -14,6 +14,7 @@ from eie_compiler.graph.operations import (
     Mean,
     Pad,
     Reshape,
+    Reverse,
     Slice,
     Transpose,
 )
@@ -23,7 +24,8 @@ from support.graphs import Sum
 CASES = [
     (Add(), [(3, 2, 4), (2, 1)]), (Concat(1), [(3, 2), (3, 4)]), (Clip(0.0, 1.0), [(3, 2)]),
     (Affine(np.array([[2.0], [1.0], [3.0]]), 0.5), [(3, 2)]), (Reshape((4, 3)), [(2, 6)]),
-    (Transpose((1, 0)), [(2, 3)]), (Slice(0, 1, 6, 2), [(6, 2)]), (Pad((1, 0), (0, 2)), [(2, 3)]),
+    (Transpose((1, 0)), [(2, 3)]), (Reverse(0), [(3, 2)]),
+    (Slice(0, 1, 6, 2), [(6, 2)]), (Pad((1, 0), (0, 2)), [(2, 3)]),
     (Mean((0,)), [(3, 4)]), (Mean((1, 2), True), [(2, 3, 4)]),
 ]
 POOLS = [(MaxPool((2, 2), (1, 1), (1, 0, 0, 0)), [(3, 3, 4)]), (AveragePool((2, 2), (2, 2)),
