@@ -21,13 +21,13 @@ from support.graphs import random_layer, recurrent_model, residual_network, scal
 from support.random_graphs import random_graph
 
 
-def nested_model():
+def nested_model(*, reverse=True):
     """Scans in scans, with initial states that are computed from the only input."""
     inner = decompress_graph(nested_scans()).nodes[0].computation
     return Graph({"x": (3, 4, 2)}, (
         Node("part", Slice(1, 1, 2), ("x",)), Node("rows", Slice(0, 2, 3), ("part",)),
         Node("initial", Reshape((2,)), ("rows",)),
-        Node("y", Scan(inner.body, inner.states, reverse=True), ("x", "initial"))), ("y",))
+        Node("y", Scan(inner.body, inner.states, reverse), ("x", "initial"))), ("y",))
 
 
 def grouped_model(groups=2):
@@ -156,6 +156,7 @@ def test_the_structure_is_that_of_the_computation():
     structures = [json.dumps(GraphModule(graph).structure) for graph in (
         dataclasses.replace(scaled, preprocessing={}),
         affine(np.ones(3)), affine(np.array([1, 1, 1 + 1e-9])), affine(1.0), recurrent(),
+        nested_model(reverse=False),
         *(make() for name, make in MODELS.items() if name != "recurrent"))]
     assert len(set(structures)) == len(structures)
     assert json.dumps(GraphModule(affine(np.ones(3))).structure) == structures[1]
