@@ -80,6 +80,22 @@ def test_a_network_computes_what_onnxruntime_does(name):
     check(probes()[name])
 
 
+@pytest.mark.parametrize("first, shape, stored", [
+    ("Sub: x mean<5> -> a\nDiv: a deviation{0.01,3,-2,0.5,40} -> s", ["n", 3, 5], (5,)),
+    ("Sub: x mean<5> -> a\nDiv: a deviation{0.01,3,-2,0.5,40} -> s", [3, "n", 5], (5,)),
+    ("BatchNormalization: x gamma{1,2,3,4,5} beta<5> mean<5> var{0.5,2,1,3,0.01} -> s", ["n", 5],
+     (5,)),
+    ("Flatten: x -> f\nMul: f scale{1,2,3,4,5,6} -> s", ["n", 2, 3], (2, 3)),
+    ("Transpose: x -> t | perm=[0, 2, 1]\nSub: t offset{1,20,300} -> s", ["n", 3, 5], (3, 1)),
+])
+def test_a_scaler_of_an_input_is_its_preprocessing(first, shape, stored):
+    n = {"Flatten": 6, "Transpose": 3}.get(first.partition(":")[0], 5)
+    graph = check(Probe(f"{first}\nMatMul: s w<{n},{n}> -> h\nTanh: h -> t2\nAdd: t2 h -> y",
+                        {"x": shape}))
+    assert graph.preprocessing["x"].scale.shape == stored
+    assert not any(isinstance(node.computation, Affine) for node in graph.nodes)
+
+
 def test_a_softmax_at_the_end_is_left_out():
     probe = probes()["lenet5"]
     with pytest.warns(FrontEndWarning, match="^the results are those before the Softmax, which has "
