@@ -33,7 +33,7 @@ __all__ = ["compile_command"]
                    "without simulation; needs the extra [bench].  [default: no prediction]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True,
               help="Folder to write the build to.")
-def compile_command(network: Path, config: EIEConfig, device: str | None, mapping: str,
+def compile_command(network: Path, config: EIEConfig, fit: str | None, mapping: str,
                     outputs: str, strips: str, predict: Path | None, folder: Path) -> None:
     """Compile a network for a machine.
 
@@ -55,8 +55,8 @@ def compile_command(network: Path, config: EIEConfig, device: str | None, mappin
     from .graph_builds import show_graph_build
     from .run_graph import predict_cycles
 
-    if device:
-        config = find_machine(network, device)
+    if fit:
+        config = find_machine(network, fit)
     read = read_any(network)
     if isinstance(read, Graph):
         if outputs == "all":

@@ -28,7 +28,7 @@ _TERMINATED = 143
 _MAX_MESSAGE = 4000
 
 #: Subject of the packages' messages, by the command's parameter, where the names differ.
-_SUBJECTS = {"calibrate": "calibration", "inputs": "Inputs"}
+_SUBJECTS = {"calibrate": "calibration", "inputs": "Inputs", "fit": "device"}
 
 #: Errors of a disk without space, or of a user's share of it.
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -23,7 +23,7 @@ DEVICES = click.Choice(["ecp5-25", "ecp5-45", "ecp5-85", "artix7-100", "up5k", "
 
 #: Device for which a command chooses the machine.
 fit_option = click.option(
-    "--fit", "device", type=DEVICES,
+    "--fit", type=DEVICES,
     help="Device for which `eie fit` chooses the fastest machine, instead of --config, --preset "
          "and --pes.  [default: none]")
 

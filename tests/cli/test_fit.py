@@ -53,11 +53,13 @@ def test_a_machine_is_either_given_or_chosen(network, tmp_path, eie):
     assert code == 2 and "--fit chooses the machine: leave out --config, --preset and --pes" in text
 
 
-def test_a_device_without_room_is_one_line(network, eie):
-    code, text = eie("fit", network, "--device", "up5k")
-    assert code == 2
-    assert text.startswith("eie: --device must hold the network, but up5k does not: ")
-    assert text.count("\n") == 1
+def test_a_device_without_room_is_one_line(network, tmp_path, eie):
+    for arguments, option in ((["fit", network, "--device", "up5k"], "--device"),
+                              (["compile", network, "--fit", "up5k", "-o", tmp_path], "--fit")):
+        code, text = eie(*arguments)
+        assert code == 2
+        assert text.startswith(f"eie: {option} must hold the network, but up5k does not: ")
+        assert text.count("\n") == 1
 
 
 def test_a_cell_has_the_machine_or_what_is_missing():
