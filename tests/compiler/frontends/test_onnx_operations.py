@@ -157,6 +157,17 @@ def test_a_softmax_along_the_batch_has_another_order(axis):
     assert "compute it on the host; end before it with last='a'" in error_of(model)[0]
 
 
+@pytest.mark.parametrize("axis, is_read", [(1, False), (0, True)])
+def test_the_batch_need_not_be_the_first_axis_before_a_softmax(axis, is_read):
+    model = graph_of(("MatMul: x w -> a", {}), ("Transpose: a -> b", {"perm": [1, 0]}),
+                     ("Softmax: b -> y", {"axis": axis}))
+    if is_read:
+        assert any(note.startswith("the results are those before the Softmax")
+                   for note in notes_of(model))
+    else:
+        assert "Softmax node (b -> y)" in error_of(model)[0]
+
+
 @pytest.mark.parametrize("nodes, is_left_out", [
     ([("ArgMax: p -> y", {"axis": 1})], False),
     ([("ArgMax: p -> y", {})], False),
