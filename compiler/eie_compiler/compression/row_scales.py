@@ -73,8 +73,7 @@ def _scale_scan(scan: Scan, n_shared: int) -> Scan:
 
 
 def _find_factors(layer: ModelLayer, n_shared: int) -> NDArray[np.float64] | None:
-    """Find powers of two that bring rows to the magnitude of the median one, if they are unequal.
-    """
+    """Find powers of two that bring great rows to the magnitude of the median one."""
     greatest = greatest_weights(layer, 1)
     if not greatest.any() or is_shared(layer, n_shared):
         return None
@@ -82,5 +81,6 @@ def _find_factors(layer: ModelLayer, n_shared: int) -> NDArray[np.float64] | Non
     if bits_lost(logarithms) < _MIN_LOST:
         return None
     factors = np.ones(layer.n_rows)
-    factors[greatest > 0] = np.exp2(np.rint(logarithms - np.median(logarithms)))
+    # Smaller rows stay: their biases, which have a limit beside their weights, would grow.
+    factors[greatest > 0] = np.exp2(np.maximum(np.rint(logarithms - np.median(logarithms)), 0))
     return factors
