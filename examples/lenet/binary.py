@@ -49,7 +49,7 @@ DENSE = {"layers": "300,100", "epochs": 25, "rate": 2e-3, "decay": 0.3, "dropout
 SHARED = {"epochs": 4, "rate": 2e-3, "decay": 0.3, "dropout": 0.2}
 PRUNED = {**SHARED, "density": (0.07, 0.09, 0.35), "steps": 4}
 BINARY = {"epochs": 12, "rate": 2e-3, "dropout": 0.2}
-XNOR = {"epochs": 25, "rate": 5e-3}
+XNOR = {"epochs": 15, "rate": 5e-3}
 
 #: Networks with binary weights -> most scales of a layer, bits of a code that hold them.
 SCALES = {"BWN, 1 scale a layer": (1, 2), "BWN, 7 scales a layer": (7, 4),
