@@ -1,6 +1,7 @@
 """Removal of filters and neurons of a graph that no result depends on, or that are constant."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from .lowered_network import require_widths
 
 __all__ = ["remove_dead_channels"]
 
+#: Most elements of all tensors together, each of which takes up to 30 bytes; a small file can ask
+#: for any shapes.
+_MAX_NUMBERS = 1 << 25
+
 
 def remove_dead_channels(graph: Graph, config: EIEConfig) -> tuple[Graph, list[RemovedRows]]:
     """Remove the rows of layers that no output depends on, and those that are constant.
@@ -27,7 +32,7 @@ def remove_dead_channels(graph: Graph, config: EIEConfig) -> tuple[Graph, list[R
     channel is removed from all tensors that it is a part of, or from none: through operations that
     map elements one by one, move them, or reduce windows or axes. Operands and results of other
     operations, and of scans, inputs, outputs and states keep all elements; bodies of scans are
-    graphs of their own.
+    graphs of their own. Graphs of more than 2²⁵ elements in all tensors stay as they are.
 
     The products of a constant become part of the biases of the layers that read it. Where biases
     do not hold the sums exactly, or padding would be another constant, it stays.
@@ -60,6 +65,8 @@ def remove_dead_channels(graph: Graph, config: EIEConfig) -> tuple[Graph, list[R
 
 def _remove(graph: Graph, config: EIEConfig, prefix: str) -> tuple[Graph, list[RemovedRows]]:
     """Remove the channels of a graph of this path."""
+    if sum(map(math.prod, graph.shapes.values())) > _MAX_NUMBERS:
+        return graph, []
     live = _Live(graph, config, prefix)
     live.grow()
     nodes, removed = [], []

@@ -237,6 +237,13 @@ def test_remaining_weights_that_all_round_to_zero_are_removed():
     assert live.nodes[0].computation.layers[0].n_nonzeros == 0
 
 
+def test_a_graph_of_very_large_tensors_stays_as_it_is():
+    graph = chain(pointwise([[1, 0], [0, 1]], (2, 1 << 12, 1 << 11)),
+                  pointwise([[1, 0]], (2, 1 << 12, 1 << 11)), shape=(2, 1 << 12, 1 << 11))
+    live, removed = remove_dead_channels(graph, MACHINE)
+    assert live is graph and removed == []
+
+
 def test_a_network_of_another_width_is_refused_by_the_name_of_its_node():
     graph = chain(dataclasses.replace(layer(np.ones((3, 3))), act_width=12), shape=(3,))
     with pytest.raises(CompileError, match=re.escape("network 'n0': act_width must be 12, ")):
