@@ -15,8 +15,7 @@ from .build import Build
 from .graph.graph import Graph, Node, Scan
 from .graph.operation import Operation, Shape
 from .network import CompressedNetwork
-from .preprocessing import FixedPreprocessing, convert_inputs
-from .remedies import advise
+from .preprocessing import FixedPreprocessing, convert_inputs, make_batch
 from .vectors import VectorError, dequantise
 
 __all__ = ["GraphBuild", "Inputs", "NodeUse", "Tensors", "count_vectors", "walk_uses"]
@@ -171,11 +170,11 @@ class GraphBuild:
         named = _name_inputs(self.graph, inputs)
         converted, saturated = {}, {}
         for name, shape in self.graph.inputs.items():
-            array = _batch(name, named[name], shape, words=words)
             assert self.graph.fracs is not None
             try:
                 converted[name], beyond = convert_inputs(
-                    array, frac=self.graph.fracs[name], width=self.config.act_width, words=words,
+                    make_batch(named[name], shape, words=words),
+                    frac=self.graph.fracs[name], width=self.config.act_width, words=words,
                     preprocessing=self.preprocessing.get(name),
                     nonnegative=name in self.nonnegative_inputs)
             except VectorError as error:
@@ -206,18 +205,6 @@ def _name_inputs(graph: Graph, inputs: Inputs) -> dict[str, ArrayLike]:
         raise VectorError(f"Inputs must be arrays by name, {', '.join(map(repr, names))}, not a "
                           "single array")
     return {names[0]: inputs}
-
-
-def _batch(name: str, values: ArrayLike, shape: Shape, *, words: bool) -> NDArray[Any]:
-    """Check the shape of an input; make a batch of one of a single one."""
-    array = given = np.asarray(values)
-    if array.ndim == len(shape):
-        array = array[np.newaxis]
-    if array.shape[1:] != shape or not len(array) or array.dtype.kind not in "iuf":
-        raise VectorError(f"Inputs must be numbers, one or more of {name!r} of shape {shape}, not "
-                          f"{array.dtype} of shape {given.shape}"
-                          f"{advise(given, shape, words=words)}")
-    return array
 
 
 def _find_nonnegative(graph: Graph) -> set[str]:

@@ -3,6 +3,7 @@ numbers."""
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,7 @@ from .remedies import advise
 from .vectors import VectorError, quantise
 
 __all__ = ["FixedPreprocessing", "Preprocessing", "PreprocessingError", "broadcasts",
-           "convert_inputs", "find_saturated", "quantise_inputs"]
+           "convert_inputs", "find_saturated", "make_batch", "quantise_inputs"]
 
 #: Width of an input in bits before it is preprocessed.
 RAW_WIDTH = 32
@@ -206,6 +207,36 @@ def find_saturated(values: ArrayLike, words: NDArray[np.int64], *, frac: int,
                       for bits in (RAW_WIDTH, _WIDE))
         beyond |= raw != exact
     return beyond
+
+
+def make_batch(inputs: ArrayLike, shape: tuple[int, ...], what: str = "", *, words: bool
+               ) -> NDArray[Any]:
+    """Check the shape and type of inputs; make a batch of one of a single one.
+
+    Parameters
+    ----------
+    inputs : (batch, ...) or (...)
+        Numbers, or words.
+    shape : :class:`tuple` of :class:`int`
+        Shape of one input.
+    what : :class:`str`
+        Noun for inputs, in the plural.
+    words : :class:`bool`
+        True if `inputs` are words.
+
+    Raises
+    ------
+    VectorError
+        If the batch is empty, inputs have another shape, or are no real numbers.
+    """
+    array = given = np.asarray(inputs)
+    if array.ndim == len(shape):
+        array = array[np.newaxis]
+    if array.shape[1:] != shape or not len(array) or array.dtype.kind not in "iuf":
+        raise VectorError(f"Inputs must be numbers, one or more {what}{' ' * bool(what)}of "
+                          f"{' × '.join(map(str, shape))}, not {array.dtype} of shape "
+                          f"{given.shape}{advise(given, shape, words=words)}")
+    return array
 
 
 def convert_inputs(inputs: ArrayLike, *, frac: int, width: int, words: bool,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build, Words
-from eie_compiler.remedies import advise
-from eie_compiler.vectors import VectorError, gather, output_columns, scatter
+from eie_compiler.preprocessing import make_batch
+from eie_compiler.vectors import gather, output_columns, scatter
 from eie_hdl.format import COUNTERS, n_result_beats
 
 from .cycles.model import predict_back_to_back, predict_build
@@ -214,20 +214,12 @@ def prepare(build: Build, inputs: ArrayLike, *, words: bool = False) -> NDArray[
 
 
 def _prepare(build: Build, inputs: ArrayLike, *, words: bool) -> Words:
-    array = given = np.asarray(inputs)
-    what = "row"
     shape: tuple[int, ...] = (len(build.input.columns),)
     patches = build.patches
-    if words and array.ndim <= len(shape) + 1:    # patches that are cut already
+    if words and np.ndim(inputs) <= len(shape) + 1:    # patches that are cut already
         patches = None
-    if patches is not None:
-        what, shape = "image", patches.shape
-    if array.ndim == len(shape):
-        array = array[np.newaxis]
-    if array.shape[1:] != shape or not len(array) or array.dtype.kind not in "iuf":
-        raise VectorError(f"Inputs must be numbers, one {what} or more of "
-                          f"{' × '.join(map(str, shape))}, not {array.dtype} of shape "
-                          f"{given.shape}{advise(given, shape, words=words)}")
+    what, shape = ("rows", shape) if patches is None else ("images", patches.shape)
+    array = make_batch(inputs, shape, what, words=words)
     return build.to_words(array if patches is None else patches.cut(array), words=words)
 
 

@@ -99,7 +99,7 @@ def test_inputs_of_a_wrong_shape_are_rejected(tmp_path, build, eie, shape):
     np.save(tmp_path / "x.npy", np.zeros(shape))
     code, text = eie("run", build, "--input", tmp_path / "x.npy", "-o", tmp_path / "out")
     assert code == 2
-    assert text == (f"eie: --input must be numbers, one row or more of 6, not float64 of shape "
+    assert text == (f"eie: --input must be numbers, one or more rows of 6, not float64 of shape "
                     f"{shape}\n")
 
 

@@ -168,7 +168,7 @@ def test_saturation_and_equal_results_are_warned_of(folders, tmp_path, eie):
     (("run", "residual", "--labels", "x.npy"),
      "--labels needs a network with one output, a vector, not 'fc' of shape (3,), 'mean' of shape "
      "(4,)"),
-    (("run", "recurrent"), "--input must be numbers, one or more of 'x' of shape (3, 3), not "
+    (("run", "recurrent"), "--input must be numbers, one or more of 3 × 3, not "
                            "float64 of shape (3, 2, 6, 6)"),
     (("compile", "residual.npz", "--outputs", "all"),
      "--outputs all needs a network that is a chain of layers, not a graph"),

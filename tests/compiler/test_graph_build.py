@@ -65,7 +65,7 @@ def test_numbers_are_those_of_the_words(pair):
     ({"a": np.zeros((3, 2, 2)), "b": np.zeros((1, 2))}, False,
      "Inputs must have batches of one size, not 3 of 'a', 1 of 'b'"),
     ({"a": np.zeros((3, 4)), "b": np.zeros((3, 2))}, False,
-     "Inputs must be numbers, one or more of 'a' of shape (2, 2), not float64 of shape (3, 4): "
+     "Inputs 'a' must be numbers, one or more of 2 × 2, not float64 of shape (3, 4): "
      "reshape them to (n, 2, 2), with x.reshape(-1, 2, 2)"),
     ({"a": np.zeros((1, 2, 2)), "b": [[0, np.inf]]}, False,
      "Inputs 'b' must be finite, but element [0, 1] is inf"),

@@ -105,7 +105,7 @@ def test_images_of_another_shape_are_refused(conv, shape):
     with pytest.raises(VectorError) as error:
         prepare(conv[1], np.zeros(shape))
     assert str(error.value) == (
-        f"Inputs must be numbers, one image or more of 3 × 5 × 4, not float64 of shape {shape}")
+        f"Inputs must be numbers, one or more images of 3 × 5 × 4, not float64 of shape {shape}")
 
 
 def test_run_reads_and_writes_images(conv, tmp_path):
