@@ -36,7 +36,8 @@ _REMEDY = "save it with torch.export.save of an installed PyTorch 2.9 or later"
 
 #: Operations that nodes may name. Functions of Python are those of sizes.
 _TARGETS = re.compile(
-    r"torch\.ops\.aten\.(?!from_file)([a-z]\w*|_unsafe_view|_to_copy|_assert_\w+)\.\w+|"
+    r"torch\.ops\.aten\.(?!from_file)(?P<operation>[a-z]\w*|_unsafe_view|_to_copy|_assert_\w+)\."
+    r"(?P<overload>[A-Za-z]\w*)|"
     r"_operator\.(add|sub|mul|floordiv|mod|neg|getitem|eq|ne|lt|le|gt|ge|truediv)|"
     r"torch\.sym_(max|min|sum|not|float|int)")
 
@@ -151,7 +152,7 @@ def _clean(value: Any, key: str = "") -> Any:
 
 
 def _check_text(key: str, text: str) -> None:
-    if key == "target" and not _TARGETS.fullmatch(text):
+    if key == "target" and not _is_operation(text):
         raise FrontEndError(f"operations must be those of torch.ops.aten, not {text!r}: decompose "
                             "it with ExportedProgram.run_decompositions, or write it with "
                             "operations of torch")
@@ -163,6 +164,15 @@ def _check_text(key: str, text: str) -> None:
         raise FrontEndError(f"names of tensors must be identifiers, not {text!r}")
     if key not in ("target", "expr_str") and not re.fullmatch(r"[\w.\-]{0,200}", text):
         raise FrontEndError(f"{key} must be letters, digits, dots and hyphens, not {text!r}")
+
+
+def _is_operation(target: str) -> bool:
+    """Check if a node names an operation, not another attribute of PyTorch."""
+    match = _TARGETS.fullmatch(target)
+    if match is None or match["operation"] is None:
+        return match is not None
+    packet = getattr(torch.ops.aten, match["operation"], None)
+    return isinstance(getattr(packet, match["overload"], None), torch._ops.OpOverload)
 
 
 def _metadata(given: Any) -> dict[str, str]:
