@@ -88,7 +88,8 @@ def networks_command(squeezenet: Path | None, kws: Path | None, silero: Path | N
     compared with the golden model. A network that cannot be run has a row with the reason. The exit
     code is 1 if a network does not run, none of its results is compared in Verilog, a result
     differs there, or floating point differs from another implementation by more than 0.0001 of the
-    largest result, which counts as one number that differs.
+    largest result, which counts as one number that differs. So does each result of a probe that
+    differs from the model by more than is proven possible.
     """
     from eie_bench.networks.measure import measure_all
     from eie_bench.networks.probes import make_probes
