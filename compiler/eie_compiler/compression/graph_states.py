@@ -65,7 +65,7 @@ def refine_states(network: Graph, samples: Mapping[str, NDArray[Any]], config: E
         found = list(_try_finer(network, {path for path in all_fracs(network)
                                           if group_of(path) in groups}, measure))
         best, left = min(found, key=lambda one: one[1], default=(network, error))
-        if left <= _MOST_LEFT * error:
+        if left < _MOST_LEFT * error:
             network, error = best, left
     return network
 
