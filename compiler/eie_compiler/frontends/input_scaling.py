@@ -67,12 +67,15 @@ def absorb_scales(inputs: Mapping[str, Shape], nodes: Sequence[Node], outputs: S
             elif isinstance(computation, Affine) and node.shape(shape) == shape \
                     and (parts := _separate(computation)):
                 preprocessing, remaining = parts
-                found[source.name] = _move_back(preprocessing, source.numbers,
-                                                inputs[source.name])
-                if remaining is None:
-                    renamed[node.name] = node.inputs[0]
-                    continue
-                node = dataclasses.replace(node, computation=remaining)
+                preprocessing = _move_back(preprocessing, source.numbers, inputs[source.name])
+                if combined := _combine(found.get(source.name), preprocessing):
+                    found[source.name] = combined
+                    if remaining is None:
+                        renamed[node.name] = node.inputs[0]
+                        if uses[node.name] > 1:    # each reader can have a scale of its own
+                            del moved[node.inputs[0]]
+                        continue
+                    node = dataclasses.replace(node, computation=remaining)
         rest.append(node)
     return tuple(rest), found
 
@@ -89,6 +92,18 @@ def _separate(affine: Affine) -> tuple[Preprocessing, Affine | None] | None:
     except PreprocessingError:    # beyond float64
         return None
     return preprocessing, Affine(scale, shift) if (scale == 0).any() else None
+
+
+def _combine(first: Preprocessing | None, then: Preprocessing) -> Preprocessing | None:
+    """Make one preprocessing of two in a row; None if it is beyond float64."""
+    if first is None:
+        return then
+    try:
+        with np.errstate(over="ignore"):
+            return Preprocessing(*np.broadcast_arrays(
+                first.offset + then.offset / first.scale, first.scale * then.scale))
+    except PreprocessingError:
+        return None
 
 
 def _move_back(preprocessing: Preprocessing, numbers: NDArray[np.int64], shape: Shape

@@ -81,6 +81,51 @@ def test_a_scale_moves_before_a_reshape_or_a_transposition(moves, shape, stored,
     assert [node.name for node in graph.nodes].count("s") == (zero == 0)
 
 
+def test_scales_in_a_row_are_one_preprocessing():
+    first, then = (Affine(RNG.uniform(1, 2, (3, 4)), RNG.normal(size=(1, 4))) for _ in range(2))
+    nodes = (Node("a", first, ("x",)), Node("b", Transpose((1, 0)), ("a",)),
+             Node("c", Reshape((3, 4)), ("b",)), Node("d", then, ("c",)), Node("y", Tanh(), ("d",)))
+    graph = absorb({"x": (3, 4)}, nodes, ("y",))
+    assert [node.name for node in graph.nodes] == ["b", "c", "y"]
+
+
+def test_scales_whose_product_no_number_holds_stay():
+    nodes = (Node("a", Affine(1e-200, 0.0), ("x",)), Node("b", Affine(1e-200, 1.0), ("a",)),
+             Node("y", Tanh(), ("b",)))
+    graph = absorb({"x": (3,)}, nodes, ("y",))
+    assert [node.name for node in graph.nodes] == ["b", "y"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_scales_moves_and_forks_keep_their_results(seed):
+    """Compute scales, with or without constant elements, reshapes and transpositions in any order;
+    two branches read a tensor between them."""
+    rng = np.random.default_rng(seed)
+    nodes, shape, tensors = [], (2, 3, 4), ["x"]
+    for number in range(rng.integers(1, 6)):
+        kind = rng.choice(["scale", "scale", "reshape", "transpose", "fork"])
+        if kind == "fork":
+            tensors.append(tensors[-1])
+            continue
+        if kind == "scale":
+            size = [n if rng.random() < 0.5 else 1 for n in shape]
+            move = Affine(rng.normal(size=size) * (rng.random(size) > 0.05), rng.normal(size=size))
+        elif kind == "reshape":
+            shape = [(24,), (6, 4), (2, 3, 4), (3, 8)][rng.integers(4)]
+            move = Reshape(shape)
+        else:
+            move = Transpose(tuple(map(int, rng.permutation(len(shape)))))
+            shape = tuple(shape[axis] for axis in move.order)
+        nodes.append(Node(f"n{number}", move, (tensors[-1],)))
+        tensors[-1] = f"n{number}"
+    outputs = [Node(f"y{at}", Tanh(), (name,)) for at, name in enumerate(tensors)]
+    scaled = [Node(f"z{at}", Affine(2.0 + at, -1.0), (name,)) for at, name in enumerate(tensors)]
+    ends = [Node(f"e{at}", Tanh(), (one.name,)) for at, one in enumerate(scaled)]
+    for last in (outputs, [*scaled, *ends]):
+        absorb({"x": (2, 3, 4)}, (*nodes, *last), tuple(
+            node.name for node in last if isinstance(node.computation, Tanh)))
+
+
 def test_a_scale_of_a_single_number_stays():
     nodes = (Node("s", Affine(0.5, 99.0), ("x",)), Node("y", Tanh(), ("s",)))
     assert not absorb({"x": ()}, nodes, ("y",)).preprocessing
