@@ -7,14 +7,14 @@ import click
 from eie_hdl.config import EIEConfig
 
 from .fit import find_machine, fit_option
-from .options import FILE, FOLDER, command, machine_options
+from .options import FILE, FOLDER, NETWORK, command, machine_options
 from .verdict import warn_of_precision
 
 __all__ = ["compile_command"]
 
 
 @command("compile")
-@click.argument("network", type=FILE)
+@click.argument("network", type=NETWORK)
 @machine_options
 @fit_option
 @click.option("--mapping", type=click.Choice(["balanced", "interleaved"]), default="balanced",

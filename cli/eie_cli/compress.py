@@ -69,7 +69,8 @@ def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
                    "nonzeros]")
 @click.option("--values", callback=by_node(int, "an integer"), metavar="N",
               help="Of a graph: most shared weights besides zero of each layer, for all nodes or "
-                   "NODE=N[,NODE=N...].  [default: as many as a code can name]")
+                   "NODE=N[,NODE=N...]. Not with --retrain, for which --v-width is.  [default: as "
+                   "many as a code can name]")
 @click.option("--quality", callback=_per_layer, metavar="Q[,Q...]",
               help="Keep the weights from Q standard deviations up, for all layers or for each; "
                    "replaces --density.")

@@ -37,11 +37,16 @@ def by_node(kind: type[int] | type[float], what: str) -> Any:
         try:
             if text is None or "=" not in text:
                 return text and kind(text)
-            pairs = (part.rpartition("=") for part in text.split(","))
-            return {node: kind(number) for node, _, number in pairs}
+            pairs = [part.rpartition("=") for part in text.split(",")]
+            numbers = {node: kind(number) for node, _, number in pairs}
         except ValueError as error:
             raise click.BadParameter(f"must be {what}, or NODE={what.split()[-1].upper()} for "
                                      f"each, separated by commas, not {text!r}") from error
+        if len(numbers) < len(pairs):
+            raise click.BadParameter(f"must name each node once, not as {text!r}: leave out all "
+                                     "but one number for each")
+        return numbers
+
     return parse
 
 

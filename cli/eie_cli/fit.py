@@ -10,7 +10,7 @@ from rich.text import Text
 from eie_hdl.config import EIEConfig
 
 from .console import Cell, make_table, print_table, working
-from .options import FILE, OUTPUT_FILE, command
+from .options import FILE, NETWORK, OUTPUT_FILE, command
 
 if TYPE_CHECKING:
     from eie_flows.fit import Proposal
@@ -29,7 +29,7 @@ fit_option = click.option(
 
 
 @command("fit")
-@click.argument("network", type=FILE)
+@click.argument("network", type=NETWORK)
 @click.option("--device", type=DEVICES, default="ecp5-85", show_default=True,
               help="FPGA, or an ASIC, whose memories are macros of any size.")
 @click.option("--max-cycles", type=click.FloatRange(min=1), metavar="N",

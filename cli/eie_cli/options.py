@@ -10,11 +10,11 @@ import click
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 from eie_hdl.files import protecting
 
-__all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDER", "OUTPUT_FILE",
-           "Command", "Input", "Output", "Renamed", "accept_loss_option", "arithmetic_options",
-           "command", "compress_labels_option", "labels_option", "machine_options", "numbers",
-           "pes_option", "published_option", "renamed_option", "run_labels_option",
-           "simulator_option", "simulators_option", "task_option"]
+__all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDER", "NETWORK",
+           "OUTPUT_FILE", "Command", "Input", "Output", "Renamed", "accept_loss_option",
+           "arithmetic_options", "command", "compress_labels_option", "labels_option",
+           "machine_options", "numbers", "pes_option", "published_option", "renamed_option",
+           "run_labels_option", "simulator_option", "simulators_option", "task_option"]
 
 
 class Input(click.Path):
@@ -23,6 +23,16 @@ class Input(click.Path):
 
 class Output(click.Path):
     """Path that is written; it must not be one that is read."""
+
+
+class _Network(Input):
+    """File of a network, not its build."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if Path(value).is_dir():
+            self.fail(f"must be a file that `eie compress` writes, not the folder {value}", param,
+                      ctx)
+        return super().convert(value, param, ctx)
 
 
 class _Build(Input):
@@ -36,6 +46,7 @@ class _Build(Input):
 
 
 FILE = Input(exists=True, dir_okay=False, path_type=Path)
+NETWORK = _Network(exists=True, dir_okay=False, path_type=Path)
 BUILD = _Build(exists=True, file_okay=False, path_type=Path)
 FILE_OR_FOLDER = Input(exists=True, path_type=Path)
 INPUT_FOLDER = Input(exists=True, file_okay=False, path_type=Path)

@@ -83,6 +83,13 @@ def test_files_where_a_build_is_needed_are_named(tmp_path, network, eie, command
     assert f"must be a folder that `eie compile` writes, not the file {network}" in text
 
 
+@pytest.mark.parametrize("command", ["compile", "fit"])
+def test_builds_where_a_network_is_needed_are_named(tmp_path, build, eie, command):
+    code, text = eie(command, build, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"must be a file that `eie compress` writes, not the folder {build}" in text
+
+
 def test_batch_normalisations_are_folded_or_not_in_onnx_only(tmp_path, weights, eie):
     code, text = eie("compress", weights, "--no-fold-batch-norm", "-o", tmp_path / "net.npz")
     assert code == 2
