@@ -34,6 +34,7 @@ IMAGE = (3, 4, 4)
 #: An operation of each kind, and the shapes of its operands.
 CASES = [
     (Add(), [IMAGE, IMAGE]), (Affine(np.array([[[1.5]], [[-0.3]], [[2.0]]]), 0.25), [IMAGE]),
+    (Affine(1.0, np.array([-0.75, 0.5]).reshape(2, 1, 1, 1)), [IMAGE]),
     (AveragePool((3, 3), (1, 1), (1, 1, 1, 1)), [IMAGE]), (Clip(-0.3, 2.0), [IMAGE]),
     (Concat(0), [IMAGE, (1, 4, 4)]), (HardSigmoid(0.2, 0.5), [IMAGE]), (HardSwish(), [IMAGE]),
     (LeakyRelu(0.1), [IMAGE]), (LeakyRelu(-0.5), [IMAGE]), (Magnitude(), [IMAGE, IMAGE]),

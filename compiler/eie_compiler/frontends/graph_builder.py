@@ -8,6 +8,7 @@ import numpy as np
 from ..graph.graph import Computation, Graph, Node, Scan
 from ..graph.operation import Floats, Operation, Shape
 from ..graph.operations import Affine, Reshape, Slice, Transpose
+from ..graph.operations.fields import broadcast
 from ..model import Model, ModelLayer
 from ..patches import Patches
 from .common import plain_name
@@ -83,12 +84,12 @@ class GraphBuilder:
         """Multiply by a constant and add another, as :meth:`apply` where they broadcast as before.
         """
         shape = self.shapes[operand]
-        if np.all(np.equal(scale, 1)) and not np.any(shift) \
-                and np.broadcast_shapes(shape, np.shape(scale), np.shape(shift)) == shape:
+        enlarges = broadcast(shape, np.shape(scale), np.shape(shift)) != shape
+        if np.all(np.equal(scale, 1)) and not np.any(shift) and not enlarges:
             return operand
         node = self._nodes.get(operand)
-        if node is not None and isinstance(node.computation, Reshape):
-            before, shape = self.shapes[node.inputs[0]], self.shapes[operand]
+        if node is not None and isinstance(node.computation, Reshape) and not enlarges:
+            before = self.shapes[node.inputs[0]]
             parts = [_reshape_constant(part, shape, before) for part in (scale, shift)]
             if all(part is not None for part in parts):
                 made = self.add(name, Affine(*parts), *node.inputs, keep=keep)

@@ -51,7 +51,9 @@ class _Fusion:
     def __init__(self, nodes: Iterable[Node], outputs: Sequence[str], kept: Set[str],
                  shapes: Mapping[str, Shape]) -> None:
         nodes = list(nodes)
-        self._kept = kept
+        # A layer has no room for what makes a tensor larger.
+        self._kept = kept | {node.name for node in nodes if isinstance(node.computation, Affine)
+                             and shapes[node.name] != shapes[node.inputs[0]]}
         self._shapes = shapes
         self._uses = Counter(name for node in nodes for name in node.inputs)
         self._uses.update(outputs)

@@ -54,8 +54,12 @@ def _prelu(site: Site) -> Tensor:
     return site.like(LeakyRelu(constant_of(site.constant(1), tensor)), tensor)
 
 
-def constant_of(constant: Any, tensor: Tensor) -> Any:
-    """Broadcast a constant to a tensor without its batch; one number is a float."""
+def constant_of(constant: Any, tensor: Tensor, *, enlarge: bool = False) -> Any:
+    """Broadcast a constant to a tensor without its batch; one number is a float.
+
+    Only with `enlarge`, the constant may have several elements along an axis where the tensor has
+    one.
+    """
     given = constant = np.asarray(constant)
     if constant.size == 1:
         return float(constant.item())
@@ -68,9 +72,15 @@ def constant_of(constant: Any, tensor: Tensor) -> Any:
         one = sample_of(constant, tensor, tensor.batch)
         constant = one[(np.newaxis,) * len(tensor.inner)]
     sizes = tensor.sizes
-    if any(mine not in (1, size) for mine, size in zip(constant.shape, sizes)):
-        raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
-                            f"{show_shape(given.shape)} does: declare the full shape of the input")
+    pairs = list(zip(constant.shape, sizes))
+    if any(1 not in pair and pair[0] != pair[1] for pair in pairs):
+        raise FrontEndError(f"constant must broadcast with the tensor of shape "
+                            f"{show_shape(tensor.shape)}, not be of shape "
+                            f"{show_shape(given.shape)}")
+    if not enlarge and any(mine > size for mine, size in pairs):
+        raise FrontEndError(f"constant must not make the tensor of shape "
+                            f"{show_shape(tensor.shape)} larger, as one of shape "
+                            f"{show_shape(given.shape)} does: expand the tensor before")
     check_copy(constant)
     return constant.astype(np.float64, copy=False)
 
@@ -113,7 +123,7 @@ def _pair(site: Site, operation: Operation, one: Value, other: Value) -> Value:
     if not isinstance(tensor, Tensor):
         arrays = [value for value in (one, other) if not isinstance(value, Tensor)]
         return fold("Add" if isinstance(operation, Add) else "Max", arrays, {})
-    number = constant_of(constant, tensor)
+    number = constant_of(constant, tensor, enlarge=isinstance(operation, Add))
     if isinstance(operation, Add):
         return site.like(Affine(1.0, number), tensor)
     if not isinstance(number, float):

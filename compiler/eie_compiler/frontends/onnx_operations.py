@@ -150,7 +150,9 @@ def keeps_order(node: "onnx.NodeProto", shapes: Shapes) -> bool:
     operation = operation_of(node)
     if operation == "ai.onnx.ml.Normalizer":    # the norm MAX may be negative
         return attributes(node).get("norm", b"MAX") in (b"L1", b"L2")
+    if operation not in _ORDER_KEEPING:
+        return False
     sizes = shapes(node.input[0]) or ()
     open_axes = [axis for axis, size in enumerate(sizes) if size is None]
     batch = open_axes[0] if len(open_axes) == 1 else 0
-    return operation in _ORDER_KEEPING and axis_of(node, shapes).place != batch
+    return axis_of(node, shapes).place != batch

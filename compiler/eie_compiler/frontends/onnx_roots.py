@@ -2,7 +2,18 @@
 
 from collections.abc import Callable
 
-from ..graph.operations import Add, Affine, Magnitude, Mean, Multiply
+import numpy as np
+
+from ..graph.operations import (
+    Add,
+    Affine,
+    Magnitude,
+    Mean,
+    Multiply,
+    Reshape,
+    Slice,
+    Transpose,
+)
 from .common import FrontEndError
 from .graph_builder import GraphBuilder
 from .onnx_operations import CHOOSE
@@ -12,34 +23,63 @@ from .onnx_values import Tensor, show_shape
 __all__ = ["ROOTS"]
 
 
-
 def _sqrt(site: Site) -> Tensor:
     """Handle Sqrt of the sum of two squares, which no longer need to be computed."""
     tensor, builder = site.tensor(), site.builder
-    operands = _added(builder, tensor.name) or _reduced(site, tensor.name)
+    found = _before_reshape(builder, tensor.name)
+    operands = _operands(site, found)
     if operands is None:
-        raise FrontEndError("operand must be the sum of two squares, x * x + y * y, with no other "
-                            f"term: end before it with last={site.node.input[0]!r}, or begin after "
-                            f"it with first={site.node.output[0]!r}")
+        remedy = "export the model without the constant that is added, such as an epsilon; or " \
+            if _has_constant(site, found) else ""
+        raise FrontEndError("operand must be the sum of two squares, x * x + y * y, of two tensors "
+                            "or along an axis of two elements, with no other term, nor a constant: "
+                            f"{remedy}end before it with last={site.node.input[0]!r}, or begin "
+                            f"after it with first={site.node.output[0]!r}")
     name = builder.add(site.name, Magnitude(), *operands)
     return site.result(builder.reshape(site.name, name, tensor.sizes), tensor, tensor.batch)
 
 
-def _squared(builder: GraphBuilder, name: str) -> str | None:
-    """Find the tensor of which another one is the square."""
+def _before_reshape(builder: GraphBuilder, name: str) -> str:
     node = builder.node(name)
-    if node is None or not isinstance(node.computation, Multiply):
+    return node.inputs[0] if node is not None and isinstance(node.computation, Reshape) else name
+
+
+def _operands(site: Site, name: str) -> list[str] | None:
+    """Find the tensors of whose squares another one is the sum."""
+    return _added(site, name) or _reduced(site, name)
+
+
+def _has_constant(site: Site, name: str) -> bool:
+    """Check if a tensor is the sum of two squares and a constant."""
+    node = site.builder.node(name)
+    return node is not None and isinstance(node.computation, Affine) \
+        and bool(np.equal(node.computation.scale, 1).all()) \
+        and _operands(site, _before_reshape(site.builder, node.inputs[0])) is not None
+
+
+def _squared(site: Site, name: str) -> str | None:
+    """Find the tensor of which another one is the square; arrange it as that is."""
+    builder = site.builder
+    arrangements = []
+    while (node := builder.node(name)) is not None \
+            and isinstance(node.computation, (Reshape, Slice, Transpose)):
+        arrangements.append(node.computation)
+        name, = node.inputs
+    if node is None or not isinstance(node.computation, Multiply) \
+            or len(set(node.inputs)) > 1:
         return None
-    one, other = node.inputs
-    return one if one == other else None
+    name = node.inputs[0]
+    for arrangement in reversed(arrangements):
+        name = builder.add(f"{site.name}.part", arrangement, name)
+    return name
 
 
-def _added(builder: GraphBuilder, name: str) -> list[str] | None:
+def _added(site: Site, name: str) -> list[str] | None:
     """Find the tensors whose squares a sum adds."""
-    node = builder.node(name)
+    node = site.builder.node(name)
     if node is None or not isinstance(node.computation, Add):
         return None
-    found = [_squared(builder, each) for each in node.inputs]
+    found = [_squared(site, each) for each in node.inputs]
     operands = [each for each in found if each is not None]
     return operands if len(operands) == len(found) else None
 
@@ -54,7 +94,7 @@ def _reduced(site: Site, name: str) -> list[str] | None:
     mean = builder.node(doubled.inputs[0])
     if mean is None or not isinstance(mean.computation, Mean) or len(mean.computation.axes) != 1:
         return None
-    operand = _squared(builder, mean.inputs[0])
+    operand = _squared(site, mean.inputs[0])
     return _halves(site, operand, mean.computation.axes[0]) if operand else None
 
 

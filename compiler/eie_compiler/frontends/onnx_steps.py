@@ -71,8 +71,8 @@ def _arithmetic(model: Assembly, source: Source, node: "onnx.NodeProto", data: s
     constant = source.constants.array(node.input[0 if constant_first else 1])
     sizes = (reversed(source.shape(name) or ()) for name in (data, node.output[0]))
     if any(None not in pair and pair[0] != pair[1] for pair in zip(*sizes)):
-        raise FrontEndError(f"constant must not make the tensor larger, as one of shape "
-                            f"{constant.shape} does: declare the full shape of the input")
+        raise FrontEndError(f"constant of a chain must not make the tensor larger, as one of shape "
+                            f"{constant.shape} does")
     model.arithmetic(ARITHMETIC[node.op_type], constant, constant_first=constant_first)
 
 

@@ -81,7 +81,7 @@ class Tail(Assembly):
             # A constant with more axes adds them.
             tensor = site.reshape(tensor, (1,) * more + tensor.shape,
                                   None if tensor.batch is None else tensor.batch + more)
-        parts = [constant_of(part, tensor) for part in (scale, shift)]
+        parts = [constant_of(part, tensor, enlarge=True) for part in (scale, shift)]
         if any(not np.isfinite(part).all() for part in parts):
             raise FrontEndError("constant scale and shift must be finite")
         name = site.builder.scale(site.name, parts[0], parts[1], tensor.name, keep=self._keep)

@@ -86,8 +86,11 @@ def _load(path: str | Path) -> "torch.export.ExportedProgram":
         if isinstance(error, FileNotFoundError) or not isinstance(error, OSError):
             raise
         raise FrontEndError(f"must be an intact archive: {error}") from error
-    except (KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile, JsonError,
-            NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise FrontEndError("must be an intact archive of torch.export.save, not a damaged or "
+                            f"incomplete file: {error}; copy it or save it again") from error
+    except (KeyError, TypeError, AttributeError, ValueError, JsonError, NotImplementedError,
+            RuntimeError) as error:
         raise FrontEndError(f"must be an intact archive of torch.export.save: {error!r}; {_REMEDY}"
                             ) from error
     return _deserialise(cleaned, weights, constants)

@@ -30,7 +30,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from google.protobuf.message import DecodeError  # noqa: E402
 
 from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
-from eie_compiler.frontends.onnx_values import BATCH, show_shape  # noqa: E402
+from eie_compiler.frontends.onnx_elementwise import constant_of  # noqa: E402
+from eie_compiler.frontends.onnx_values import BATCH, Tensor, show_shape  # noqa: E402
 from support.probe_models import Probe, probes  # noqa: E402
 
 KWS = Path(__file__).parents[4] / "shared" / "data" / "kws"
@@ -257,6 +258,22 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
         Add: g f -> h
         Mul: h s<3> -> i
         Reshape: i steps[-1,6,3] -> y""", ["n", 6, 5]),
+    # Constants that make a tensor larger, which no layer absorbs.
+    ("""Unsqueeze: x axes[1] -> a
+        Sub: a c<4,5> -> b
+        MatMul: b w<5,3> -> d
+        Tanh: d -> y""", ["n", 5]),
+    ("""MatMul: x w<5,1> -> a
+        Mul: c<6> a -> b
+        MatMul: b v<6,3> -> y""", ["n", 5]),
+    ("""Conv: x w<1,1,1,1> -> a
+        Add: a c<3,1,1> -> b
+        Mul: b d<3,1,1> -> e
+        Conv: e v<2,3,2,2> -> y""", ["n", 1, 4, 4]),
+    ("""Add: x c<2,1,1,5> -> a
+        MatMul: a w<5,3> -> y""", ["n", 4, 5]),
+    ("""Expand: x s[1,6] -> a
+        MatMul: a w<6,3> -> y""", ["n", 1]),
     # Cells that are unrolled from a state of zeros.
     ("""Shape: x -> s | start=0, end=1
         Concat: s seven[7] -> t | axis=0
@@ -301,6 +318,14 @@ def test_operations_in_other_forms_compute_what_onnxruntime_does(nodes, shape):
        Mul: b b -> c
        ReduceSum: c axes[-2] -> d | keepdims=0
        Sqrt: d -> y""",
+    # Parts of squares are squares of parts.
+    """Mul: shaped shaped -> b
+       Split: b -> c d | axis=2
+       Transpose: c -> e | perm=[0, 2, 1, 3]
+       Transpose: d -> f | perm=[0, 2, 1, 3]
+       Add: e f -> g
+       Squeeze: g axes[1] -> h
+       Sqrt: h -> y""",
     """Reshape: a shape[0,2,2,6] -> b
        Transpose: b -> c | perm=[0, 1, 3, 2]
        ReduceL2: c -> y | axes=[-1], keepdims=0""",
@@ -395,14 +420,29 @@ def test_batches_first_of_recurrent_networks_are_read():
         Mul: a a -> b
         Add: b epsilon=0.1 -> c
         Sqrt: c -> y""", ["n", 6],
-     "Sqrt node (c -> y): operand must be the sum of two squares, x * x + y * y, with no other "
-     "term: end before it with last='c', or begin after it with first='y'"),
+     "Sqrt node (c -> y): operand must be the sum of two squares, x * x + y * y, of two tensors or "
+     "along an axis of two elements, with no other term, nor a constant: end before it with "
+     "last='c', or begin after it with first='y'"),
+    ("""MatMul: x w<6,2> -> a
+        Mul: a a -> b
+        ReduceSum: b axes[1] -> c | keepdims=0
+        Add: c epsilon=0.1 -> d
+        Unsqueeze: d axes -> e
+        Sqrt: e -> y""", ["n", 6],
+     "Sqrt node (e -> y): operand must be the sum of two squares, x * x + y * y, of two tensors or "
+     "along an axis of two elements, with no other term, nor a constant: export the model without "
+     "the constant that is added, such as an epsilon; or end before it with last='e', or "),
     ("""MatMul: x w<6,4> -> a
         ReduceL2: a -> y | axes=[1], keepdims=0""", ["n", 6],
      "ReduceL2 node (a -> y): axes must be one of two elements, not [1] of (batch, 4); "),
     ("""MaxPool: x -> a | kernel_shape=[2, 2], dilations=[2, 2]
         Conv: a w<2,3,1,1> -> y""", ["n", 3, 8, 8],
      "MaxPool node (x -> a): dilation of a pool must be 1, not (2, 2): pool without it"),
+    ("""MatMul: x w<6,4> -> a
+        Unsqueeze: a axes[1] -> b
+        PRelu: b c<3,4> -> y""", ["n", 6],
+     "PRelu node (b, c -> y): constant must not make the tensor of shape (batch, 1, 4) larger, as "
+     "one of shape (3, 4) does: expand the tensor before"),
     ("""MatMul: x w<6,4> -> h
         Tanh: h -> y""", ["n", "t", 6],
      "input 'x': shape must be known but for the batch, not (?, ?, 6): "),
@@ -488,6 +528,12 @@ def test_batches_first_of_recurrent_networks_are_read():
 def test_what_cannot_be_read_is_refused_with_the_reason(nodes, shape, message):
     with pytest.raises(FrontEndError, match=f"^{re.escape(message)}"):
         read(Probe(nodes, {"x": shape}).model)
+
+
+def test_constants_that_do_not_fit_are_refused():
+    with pytest.raises(FrontEndError, match=re.escape(
+            "constant must broadcast with the tensor of shape (batch, 4), not be of shape (3,)")):
+        constant_of(np.ones(3), Tensor("a", (BATCH, 4), 0), enlarge=True)
 
 
 def test_an_output_without_a_shape_is_refused_by_its_name():

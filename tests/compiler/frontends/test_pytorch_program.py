@@ -171,11 +171,19 @@ def test_members_of_other_kinds_are_refused(write, name):
         read_model(write(**{name: b"x"}))
 
 
-def test_other_files_are_refused(tmp_path):
-    path = tmp_path / "m.pt2"
-    path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(FrontEndError, match="must be an intact archive of torch.export.save: "):
+@pytest.mark.parametrize("content", [lambda whole: whole[:-100], lambda whole: b"",
+                                     lambda whole: pickle.dumps(Bomb())])
+def test_damaged_files_are_refused(exported, write, content):
+    path = write(**exported)
+    path.write_bytes(content(path.read_bytes()))
+    message = f"{path}: must be an intact archive of torch.export.save, not a damaged or " \
+        "incomplete file: File is not a zip file; copy it or save it again"
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
         read_model(path)
+
+
+def test_deflated_files_are_refused(tmp_path):
+    path = tmp_path / "m.pt2"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("m/models/model.json", b" " * 1000)
     with pytest.raises(FrontEndError, match="must not be deflated nor have overlapping parts"):
