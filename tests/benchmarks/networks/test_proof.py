@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from eie_bench.networks.proof import FLOAT32, prove, turn_batches
+from eie_compiler.compression.error_bound import ErrorBound
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.operation import GraphError
@@ -41,6 +42,15 @@ def test_the_rounding_of_float32_is_allowed(task, graph, compressed, expected):
     assert prove(compressed, graph, task.config, task.inputs, expected).exceeded == 0
     assert exact.rounding == pytest.approx(
         prove(compressed, graph, task.config, task.inputs, expected).rounding)
+
+
+@pytest.mark.parametrize("share, exceeded", [(2.0 ** -22, 0), (2.0 ** -18, 1)])
+def test_little_more_than_the_rounding_of_float32_counts(task, graph, compressed, share, exceeded):
+    numbers, bounds = ErrorBound(compressed, graph, task.config).run(task.inputs)["second"]
+    results, least = numbers.copy(), np.abs(numbers).argmin()
+    results.flat[least] += bounds.flat[least] + share * np.abs(numbers).max()
+    assert prove(compressed, graph, task.config, task.inputs,
+                 {"second": results}).exceeded == exceeded
 
 
 def test_batches_are_turned_to_the_first_axis():

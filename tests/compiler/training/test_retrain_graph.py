@@ -1,5 +1,7 @@
 """Compression of graphs with retraining in one call."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -95,6 +97,16 @@ def test_formats_are_those_of_the_calibration(data):
     network, _ = compress_graph_with_retraining(
         convolution(), data, epochs=0, calibration={"x": np.full((2, 1, 2, 4), 100.0)})
     assert network.fracs["x"] == 8    # up to 127 in 16 bits
+
+
+def test_without_calibration_the_formats_are_those_of_the_training_inputs(data):
+    samples = {"x": data.train.inputs.reshape(-1, 1, 2, 4)}
+    other = dataclasses.replace(data.test, inputs=100 * data.test.inputs)
+    found, given = (compress_graph_with_retraining(
+        convolution(), dataclasses.replace(data, validation=other, test=other), epochs=0,
+        calibration=calibration).network.fracs for calibration in (None, samples))
+    assert found == given
+    assert found["x"] == 13    # up to 4 in 16 bits
 
 
 @pytest.mark.parametrize("options, error, message", [
