@@ -66,10 +66,8 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
 
 def _scale_scan(scan: Scan, n_shared: int) -> Scan:
     """Scale rows in the body of a scan, but those of its results."""
-    body = scan.body
-    wanted = tuple(dict.fromkeys([body.outputs[0], *(source for _, source in scan.states)]))
-    scaled = scale_rows(dataclasses.replace(body, outputs=wanted), n_shared)
-    return dataclasses.replace(scan, body=dataclasses.replace(scaled, outputs=body.outputs))
+    scaled = scale_rows(dataclasses.replace(scan.body, outputs=scan.results), n_shared)
+    return dataclasses.replace(scan, body=dataclasses.replace(scaled, outputs=scan.body.outputs))
 
 
 def _find_factors(layer: ModelLayer, n_shared: int) -> NDArray[np.float64] | None:

@@ -51,6 +51,11 @@ class Scan:
                                  f"value, {self.body.shapes.get(source)}, not "
                                  f"{self.body.shapes[state]}")
 
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Names of the body that are read after a step: its outputs, then next values of states."""
+        return tuple(dict.fromkeys([*self.body.outputs, *(source for _, source in self.states)]))
+
     def shape(self, *shapes: Shape) -> Shape:
         """Compute the shape of the result from those of the sequence and of the states."""
         if not shapes:

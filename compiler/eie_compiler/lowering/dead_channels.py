@@ -74,8 +74,10 @@ def _remove(graph: Graph, config: EIEConfig, prefix: str) -> tuple[Graph, list[R
         path = prefix + node.name
         computation: Computation | None = node.computation
         if isinstance(computation, Scan):
-            body, inside = _remove(computation.body, config, f"{path}/")
-            computation = dataclasses.replace(computation, body=body)
+            body, inside = _remove(dataclasses.replace(
+                computation.body, outputs=computation.results), config, f"{path}/")
+            computation = dataclasses.replace(computation, body=dataclasses.replace(
+                body, outputs=computation.body.outputs))
             removed += inside
         elif isinstance(computation, CompressedNetwork):
             computation = live.layers[node.name].make_network()

@@ -207,6 +207,23 @@ def test_a_body_of_a_scan_loses_channels_but_states_keep_theirs():
     assert live.shapes["n0"] == (5, 3)
 
 
+def test_a_state_of_which_a_readout_reads_a_part_keeps_all_elements():
+    weights = np.ones((4, 7))
+    weights[:, [4, 6]] = 0    # of the state
+    body = Graph({"x": (3,), "state": (4,)}, (
+        Node("both", Concat(0), ("x", "state")),
+        Node("sums", layer(weights, relu=False), ("both",)),
+        Node("next", Clip(-1.0, 1.0), ("sums",)),
+        Node("hidden", layer([[1, 0, 1, 0]] * 3), ("next",)),
+        Node("out", layer([[1, 0, 1]] * 3), ("hidden",))), ("out",),
+        dict.fromkeys(["x", "state", "both", "sums", "next", "hidden", "out"], FRAC))
+    graph = chain(layer(np.ones((3, 3))), Scan(body, (("state", "next"),)), shape=(5, 3))
+    live, removed = remove_dead_channels(graph, MACHINE)
+    assert_equal(graph, live)
+    assert removed == [("n1/hidden", "fc1", 3, 1, 0)]
+    assert live.nodes[1].computation.body.outputs == ("out",)
+
+
 def test_a_tensor_of_which_nothing_is_needed_keeps_one_channel():
     shapes, removed = live_shapes(chain(
         pointwise(np.ones((3, 2)), (2, 4, 4)), MaxPool((2, 2), (2, 2)),
