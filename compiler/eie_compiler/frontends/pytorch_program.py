@@ -70,6 +70,9 @@ def read_program(path: str | Path, **options: Any) -> Model | Graph:
 def _load(path: str | Path) -> "torch.export.ExportedProgram":
     try:
         with zipfile.ZipFile(path) as archive:
+            # Of an incomplete file, zipfile finds an archive that is a member.
+            if min((member.header_offset for member in archive.infolist()), default=0):
+                raise zipfile.BadZipFile("File is not a zip file")
             check_stored(archive, path)
             members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
             if other := next((name for name in members if not _MEMBERS.fullmatch(name)), None):
