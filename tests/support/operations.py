@@ -44,6 +44,18 @@ CASES = [
     (Slice(2, 1, 4, 2), [IMAGE]), (Subtract(), [IMAGE, IMAGE]), (Tanh(), [IMAGE]),
     (Transpose((2, 0, 1)), [IMAGE])]
 
+def near_squares():
+    """Words `x` and `y`, and floors of their magnitude, where float64 rounds the sum of squares.
+
+    They are odd squares, up to 2 ** 62, or one less than an odd square.
+    """
+    roots = 2 * np.concatenate([np.arange(1, 50), np.arange(8000, 8400),
+                                np.arange(1 << 15)[-400:]]) ** 2
+    odd = np.concatenate([roots + 1, (1 << np.arange(1, 32)) - 1])
+    ends = np.sqrt(2 * roots).astype(np.int64)    # r * r + 2 * r
+    return (np.append(roots, odd), np.append(ends, np.zeros_like(odd)), np.append(roots, odd))
+
+
 #: Round fractions to the nearest integers, halves up.
 to_words = np.vectorize(lambda number: (number + Fraction(1, 2)).__floor__(), otypes=[object])
 

@@ -34,7 +34,7 @@ from eie_compiler.graph.operations.arithmetic import fix_constants, fix_limit
 from eie_compiler.graph.operations.tanh_table import TABLE
 from eie_hdl.numeric import saturate
 from eie_sim.c_driver.program import C_FLAGS
-from support.operations import highest_frac, random_words
+from support.operations import highest_frac, near_squares, random_words
 
 #: Functions that a library exports under their own names; those of headers are inline.
 WRAPPERS = """
@@ -183,6 +183,14 @@ def test_pairs_of_words(library, number, operation, seed):
         exact = operation.words(*exact_of, fracs=fracs, frac=frac)[0]
         check(compute(library.combine, shape, *elements(shape, one, other), number, one, other,
                       None, fracs, frac, width), exact, width)
+
+
+def test_magnitudes_of_near_squares(library):
+    one, other, floors = near_squares()
+    one, other = one.astype(np.int32), other.astype(np.int32)
+    found, _ = compute(library.combine, one.shape, *elements(one.shape, one, other), 4, one,
+                       other, None, [0, 0], -1, 32)
+    np.testing.assert_array_equal(found, floors + 1 >> 1)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -78,9 +78,10 @@ def magnitude(one: Words, other: Words, *, fracs: Sequence[int], frac: int) -> W
 
 def _floor_root(squares: Words) -> Words:
     """Compute roots of integers from 0 to below 2 ** 62, rounded down."""
-    roots = np.sqrt(squares.astype(np.float64)).astype(np.int64)    # at most one too much or less
-    roots -= roots * roots > squares
-    return roots + ((roots + 1) * (roots + 1) <= squares)
+    # In float64, the root of a rounded square r * r is r, and neither rounding changes an order:
+    # the root of a number from there to below (r + 1) * (r + 1) is r, or r + 1, one too much.
+    roots = np.sqrt(squares.astype(np.float64)).astype(np.int64)
+    return roots - (roots * roots > squares)
 
 
 def divide(numerator: Any, denominator: Any) -> Any:

@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -11,10 +12,11 @@ from eie_compiler.graph.operations.arithmetic import (
     divide_sum,
     fix_constants,
     fix_limit,
+    magnitude,
     multiply,
 )
 from eie_hdl.config import EIEConfig
-from support.operations import exactly
+from support.operations import exactly, near_squares
 
 
 def test_words_of_the_widest_configuration_have_24_bits():
@@ -31,6 +33,16 @@ def test_sums_and_products_of_all_small_words_are_exact(function, compute):
         for frac in (-4, 0, 2, 5):
             np.testing.assert_array_equal(function(x, y, fracs=fracs, frac=frac),
                                           exactly(compute, x, y, fracs=fracs, frac=frac))
+
+
+def test_magnitudes_are_exact_where_float64_rounds_the_squares():
+    x, y, floors = near_squares()
+    assert all(math.isqrt(a * a + b * b) == root
+               for a, b, root in zip(x.tolist(), y.tolist(), floors.tolist()))
+    np.testing.assert_array_equal(magnitude(x, y, fracs=(0, 0), frac=-1), floors + 1 >> 1)
+    parts = np.arange(100, 363)    # the root is less than a half above a word
+    np.testing.assert_array_equal(magnitude(64 * parts ** 2, parts, fracs=(0, 0), frac=6),
+                                  4096 * parts ** 2)
 
 
 def test_halves_are_rounded_up():
