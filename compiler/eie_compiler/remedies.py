@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["advise"]
+__all__ = ["advise", "same_order"]
 
 
 def advise(array: NDArray[Any], shape: tuple[int, ...], *, words: bool = False) -> str:
@@ -29,12 +29,18 @@ def advise(array: NDArray[Any], shape: tuple[int, ...], *, words: bool = False) 
     if array.ndim == 4 and (*array.shape[3:], *array.shape[1:3]) == shape:
         return ": move the channels forward, with x.transpose(0, 3, 1, 2)"
     sizes = ", ".join(map(str, shape))
-    for given in (array.shape[1:], array.shape):
-        # Another order of the same lengths, as of a transposed image, is no matter of the shape.
-        same_order = 1 in (len(shape), len(_long(given))) or _long(given) == _long(shape)
-        if math.prod(given) == math.prod(shape) and same_order:
-            return f": reshape them to (n, {sizes}), with x.reshape(-1, {sizes})"
+    if any(same_order(given, shape) for given in (array.shape[1:], array.shape)):
+        return f": reshape them to (n, {sizes}), with x.reshape(-1, {sizes})"
     return ""
+
+
+def same_order(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Check if an array of one shape, reshaped to another, has its elements along the same axes.
+
+    Another order of the same lengths, as of a transposed image, is no matter of the shape.
+    """
+    return math.prod(given) == math.prod(shape) and (
+        1 in (len(shape), len(_long(given))) or _long(given) == _long(shape))
 
 
 def _long(shape: tuple[int, ...]) -> list[int]:

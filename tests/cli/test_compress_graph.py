@@ -166,7 +166,7 @@ def data(files, torch):
     x = np.random.default_rng(5).normal(size=(600, 5, 6))
     labels = evaluate_real(recurrent(), {"x": x})["end"].argmax(axis=1)
     files["data.npz"] = files["m.onnx"].with_name("data.npz")
-    arrays = {"inputs": x.reshape(600, -1), "labels": labels}
+    arrays = {"inputs": x, "labels": labels}    # of the shape of --calibrate
     np.savez(files["data.npz"], **{f"{part}_{name}": array[some] for name, array in arrays.items()
                                    for part, some in (("train", slice(400)),
                                                       ("test", slice(400, 600)))})

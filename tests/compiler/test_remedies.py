@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eie_compiler.remedies import advise
+from eie_compiler.remedies import advise, same_order
 
 
 @pytest.mark.parametrize("shape, expected, remedy", [
@@ -36,3 +36,10 @@ def test_no_remedy_is_guessed(x):
 
 def test_a_transposed_image_is_not_reshaped():
     assert advise(np.ones((3, 4, 5)), (3, 5, 4)) == advise(np.ones((2, 3, 4, 5)), (3, 5, 4)) == ""
+
+
+@pytest.mark.parametrize("given, shape, same", [
+    ((8, 8), (1, 8, 8), True), ((64,), (1, 8, 8), True), ((1, 8, 8), (64,), True),
+    ((3, 4, 4), (4, 4, 3), False), ((8, 8), (8, 9), False)])
+def test_axes_stay_where_their_lengths_do(given, shape, same):
+    assert same_order(given, shape) == same

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..accuracy import describe_classes
 from ..files.untrusted_npz import ArchiveError, read_arrays
-from ..remedies import advise
+from ..remedies import advise, same_order
 from .errors import TrainingError
 
 __all__ = ["Data", "Part", "read_data"]
@@ -48,11 +49,14 @@ class Data:
         empty.
     test : :class:`Part`
         Test data, for reports only.
+    shape : :class:`tuple` of :class:`int`, optional
+        Shape of an input before it was flattened; None if unknown.
     """
 
     train: Part
     validation: Part
     test: Part
+    shape: tuple[int, ...] | None = None
 
     @property
     def held_out(self) -> tuple[str, Part]:
@@ -78,12 +82,28 @@ class Data:
         return 1 + max(int(part.targets.max()) for part in (self.train, self.validation)
                        if len(part))
 
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Check that inputs, flattened and reshaped to a shape, keep the meaning of their axes.
+
+        Raises
+        ------
+        TrainingError
+            If they do not.
+        """
+        wanted, given = tuple(shape), self.shape
+        if given is None or len(given) == 1 or same_order(given, wanted):
+            return
+        sizes, found = (", ".join(map(str, ("n", *one))) for one in (wanted, given))
+        raise TrainingError(f"inputs of the data must be of shape ({sizes}), or rows of "
+                            f"{math.prod(wanted)} numbers, not of shape ({found})"
+                            f"{advise(self.train.inputs.reshape(-1, *given), wanted)}")
+
 
 def read_data(path: str | Path, *, validation: float = 0.1, seed: int = 0) -> Data:
     """Read a data set from an .npz file, without pickle.
 
-    The file holds ``train_inputs`` and ``test_inputs``, numbers (n, n_inputs), or
-    ``train_images`` and ``test_images``, uint8 (n, ...), which are flattened and divided by 256;
+    The file holds ``train_inputs`` and ``test_inputs``, numbers (n, ...), which are flattened, or
+    ``train_images`` and ``test_images``, uint8 (n, ...), which are also divided by 256;
     and ``train_labels`` and ``test_labels``, integers (n,) from 0 for classes or floating-point
     numbers (n, n_outputs) for regression.
 
@@ -105,8 +125,9 @@ def read_data(path: str | Path, *, validation: float = 0.1, seed: int = 0) -> Da
         raise TrainingError(f"validation must be a share from 0 to below 1, not {validation}")
     try:
         arrays = read_arrays(path)
-        train, test = (_read_part(arrays, which) for which in ("train", "test"))
-        if test.inputs.shape[1:] != train.inputs.shape[1:] \
+        (train, shape), (test, test_shape) = (_read_part(arrays, which)
+                                              for which in ("train", "test"))
+        if test_shape != shape \
                 or test.targets.dtype != train.targets.dtype \
                 or test.targets.shape[1:] != train.targets.shape[1:]:
             raise TrainingError("training and test data must be of the same kind and size")
@@ -122,10 +143,11 @@ def read_data(path: str | Path, *, validation: float = 0.1, seed: int = 0) -> Da
                             f"{len(train)} leaves none")
     held_out, kept = (Part(train.inputs[chosen], train.targets[chosen])
                       for chosen in (order[:n_held_out], order[n_held_out:]))
-    return Data(kept, held_out, test)
+    return Data(kept, held_out, test, shape)
 
 
-def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
+def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> tuple[Part, tuple[int, ...]]:
+    """Read a part of the data, and the shape of an input."""
     images, inputs, labels = f"{which}_images", f"{which}_inputs", f"{which}_labels"
     if labels not in arrays or (images in arrays) == (inputs in arrays):
         raise TrainingError(f"arrays must be {labels} and either {inputs} or {images}, "
@@ -135,10 +157,11 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
         if values.dtype != np.uint8 or values.ndim < 2 or not values.size:
             raise TrainingError(f"{images} must be one or more images of uint8, not "
                                 f"{values.dtype} of shape {values.shape}")
-        values = values.reshape(len(values), -1) / np.float32(256)
+        scale = 256
     else:
         values, targets = arrays[inputs], arrays[labels]
-        if values.dtype.kind not in "iuf" or values.ndim != 2 or not values.size \
+        scale = 1
+        if values.dtype.kind not in "iuf" or values.ndim < 2 or not values.size \
                 or not np.isfinite(values).all():
             raise TrainingError(f"{inputs} must be one or more rows of finite numbers, not "
                                 f"{values.dtype} of shape {values.shape}"
@@ -159,4 +182,6 @@ def _read_part(arrays: dict[str, NDArray[Any]], which: str) -> Part:
         if not 0 <= label < _MAX_CLASSES:
             raise TrainingError(f"{labels} must be classes from 0 to {_MAX_CLASSES - 1}, "
                                 f"not {label}{describe_classes(targets)}")
-    return Part(values.astype(np.float32), targets.astype(np.int64 if whole else np.float32))
+    flat = values.reshape(len(values), -1).astype(np.float32)
+    flat /= scale
+    return Part(flat, targets.astype(np.int64 if whole else np.float32)), values.shape[1:]

@@ -166,6 +166,7 @@ def compress_module(
         no such layers, or none of a given name.
     """
     names = TorchModule(module, shape).names
+    data.check_shape(shape)
     if isinstance(density, Mapping):
         if unknown := sorted(set(density) - set(names)):
             raise TrainingError(f"density must be for {', '.join(names)}, not for "

@@ -88,6 +88,8 @@ def compress_graph_with_retraining(
         targets, or a density is for no layer.
     """
     module = GraphModule(put_first(graph, choose_output(graph, data)))
+    for shape in graph.inputs.values():    # of which the module has only one
+        data.check_shape(shape)
     shares = _spread(module, density)
     stages = [*pruning_stages(steps if min(shares) < 1 else 0, epochs, shares, rate=rate,
                               decay=decay, dropout=0),

@@ -86,6 +86,7 @@ class Teacher:
         if math.prod(shape) != data.n_inputs:
             raise TrainingError(f"teacher must have {data.n_inputs} numbers per input, as the data "
                                 f"have, not {math.prod(shape)} of shape {shape}")
+        data.check_shape(shape)
         samples = {name: data.train.inputs.reshape(-1, *shape)}
         scores = np.concatenate([
             evaluate_real(graph, batch)[output].reshape(len(batch[name]), -1)

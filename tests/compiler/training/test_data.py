@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.training import TrainingError
-from eie_compiler.training.data import read_data
+from eie_compiler.training.data import Data, Part, read_data
 
 
 def test_validation_data_are_taken_from_the_training_data_by_seed(data_file, blobs):
@@ -50,6 +50,32 @@ def test_pixels_are_flattened_and_divided_by_256(tmp_path):
     np.testing.assert_array_equal(data.test.inputs, images[:1].reshape(1, 6) / 256)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8), (64,)])
+def test_inputs_of_any_shape_are_flattened(tmp_path, shape):
+    inputs = np.random.default_rng(3).normal(size=(20, *shape)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", train_inputs=inputs, train_labels=np.arange(20),
+             test_inputs=inputs[:5], test_labels=np.arange(5))
+    data = read_data(tmp_path / "d.npz", validation=0)
+    assert data.shape == shape
+    np.testing.assert_array_equal(data.test.inputs, inputs[:5].reshape(5, 64))
+    for wanted in ((1, 8, 8), (8, 8), (64,)):
+        data.check_shape(wanted)
+
+
+@pytest.mark.parametrize("given, wanted, found, remedy", [
+    ((8, 8, 3), (3, 8, 8), "3, 8, 8), or rows of 192 numbers, not of shape (n, 8, 8, 3)",
+     ": move the channels forward, with x.transpose(0, 3, 1, 2)"),
+    ((4, 8), (8, 4), "8, 4), or rows of 32 numbers, not of shape (n, 4, 8)", ""),
+    ((1, 8, 4), (64,), "64), or rows of 64 numbers, not of shape (n, 1, 8, 4)", "")])
+def test_axes_in_another_order_are_refused(given, wanted, found, remedy):
+    part = Part(np.zeros((6, int(np.prod(given))), np.float32), np.arange(6))
+    data = Data(part, part, part, given)
+    message = f"inputs of the data must be of shape (n, {found}{remedy}"
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
+        data.check_shape(wanted)
+    Data(part, part, part).check_shape(wanted)
+
+
 def test_integer_inputs_are_numbers(tmp_path):
     inputs = np.arange(24).reshape(8, 3)
     for kind in (np.uint8, np.int64, np.float64):
@@ -75,6 +101,11 @@ def test_floating_point_targets_are_for_regression(tmp_path):
      "train_images must be one or more images of uint8, not float64 of shape (400, 8)"),
     ({"train_inputs": np.full((400, 8), np.inf)},
      "train_inputs must be one or more rows of finite numbers, not float64 of shape (400, 8)"),
+    ({"train_inputs": np.zeros(400)},
+     "train_inputs must be one or more rows of finite numbers, not float64 of shape (400,): "
+     "reshape them to (n, 1), with x.reshape(-1, 1)"),
+    ({"test_inputs": np.zeros((200, 2, 4))},
+     "training and test data must be of the same kind and size"),
     ({"train_labels": np.full(400, -1)},
      "train_labels must be classes from 0 to 1048575, not -1"
      ": map their values -1 to the classes "

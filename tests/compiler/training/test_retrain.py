@@ -1,5 +1,7 @@
 """Compression with retraining in one call."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,8 @@ def test_a_run_that_is_complete_is_restored_from_its_checkpoint(data, tmp_path):
 def test_a_density_of_no_layer_is_refused(data):
     with pytest.raises(TrainingError, match="^density must be for 0, 3, not for fc$"):
         compress_module(convolution(), (1, 2, 4), data, density={"fc": 0.1})
+
+
+def test_axes_of_the_data_are_those_of_the_module(data):
+    with pytest.raises(TrainingError, match=r"^inputs of the data must be of shape \(n, 1, 2, 4\)"):
+        compress_module(convolution(), (1, 2, 4), dataclasses.replace(data, shape=(4, 2)))

@@ -124,6 +124,15 @@ def test_options_are_checked_before_training(data, monkeypatch, options, error, 
         compress_graph_with_retraining(convolution(), data, **options)
 
 
+def test_axes_of_the_data_are_those_of_the_input(data):
+    options = {"epochs": 0, "v_width": 2}
+    compress_graph_with_retraining(
+        convolution(), dataclasses.replace(data, shape=(2, 4, 1)), **options)
+    with pytest.raises(TrainingError, match=r"^inputs of the data must be of shape \(n, 1, 2, 4\)"):
+        compress_graph_with_retraining(
+            convolution(), dataclasses.replace(data, shape=(4, 2)), **options)
+
+
 def several(*outputs):
     """Graph with outputs of these shapes, of as many numbers each."""
     n = int(np.prod(outputs[0]))
