@@ -24,6 +24,7 @@ from eie_compiler.files.graph_file import write_graph
 from eie_compiler.files.json_file import write_json
 from eie_compiler.frontends import read_chain
 from eie_compiler.frontends.graph_builder import GraphBuilder
+from eie_compiler.graph.chain import from_chain
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph
 from eie_compiler.graph.operations import Affine, Sign
@@ -87,8 +88,8 @@ def train_xnor(data: Data, folder: Path, seed: int) -> tuple[Graph, list[dict[st
 @torch.no_grad()
 def _to_graph(network: nn.Sequential) -> Graph:
     """Convert layers, normalisations and signs; the layers absorb the normalisations."""
-    builder = GraphBuilder({"image": SIZES[:1]})
-    name = "image"
+    builder = GraphBuilder({"input": SIZES[:1]})
+    name = "input"
     for number, part in enumerate(network):
         if isinstance(part, nn.Linear):
             bias = torch.zeros(part.out_features) if part.bias is None else part.bias
@@ -111,14 +112,14 @@ def train_all(dense: Model, data: Data, folder: Path, seed: int) -> dict[str, di
         print(f"{name}:", flush=True)
         found = compress_with_retraining(dense, data, **options, **_common(seed),
                                          checkpoint=folder / f"{name.split(',')[0]}.npz")
-        made[name] = {"model": _as_graph(decompress(found.network)), "v_width": 4,
+        made[name] = {"model": from_chain(decompress(found.network)), "v_width": 4,
                       "records": found.records}
     for name, (n_scales, v_width) in SCALES.items():
         print(f"{name}:", flush=True)
         module = Module.from_model(dense)
         records = train(module, data, [binary_stage(n_scales=n_scales, **BINARY)],
                         checkpoint=folder / f"bwn-{n_scales}.npz", **_common(seed))
-        made[name] = {"model": _as_graph(module.to_model()), "v_width": v_width,
+        made[name] = {"model": from_chain(module.to_model()), "v_width": v_width,
                       "records": records}
     print("XNOR:", flush=True)
     model, records = train_xnor(data, folder, seed)
@@ -135,22 +136,17 @@ def _report(record: dict[str, Any]) -> None:
           f"{record['validation']:.2%}, {record['seconds']:.0f} s", flush=True)
 
 
-def _as_graph(model: Model) -> Graph:
-    builder = GraphBuilder({"image": SIZES[:1]})
-    return builder.graph([builder.add("layers", model, "image")])
-
-
 def measure(name: str, made: dict[str, Any], data: Data, path: Path, n_verilog: int
             ) -> dict[str, Any]:
     """Compress a network to a file, and run it; test images are in a random order."""
     order = np.random.default_rng(28).permutation(len(data.test))
     images, labels = data.test.inputs[order], data.test.targets[order]
     model, v_width = made["model"], made["v_width"]
-    network = compress_graph(model, {"image": data.train.inputs[:N_CALIBRATION]}, v_width=v_width)
+    network = compress_graph(model, {"input": data.train.inputs[:N_CALIBRATION]}, v_width=v_width)
     write_graph(path, network)
     (output,), stored = model.outputs, _matrices(decompress_graph(network))
     weights = _matrices(model)
-    scores = evaluate_real(model, {"image": images.astype(np.float64)})[output]
+    scores = evaluate_real(model, {"input": images.astype(np.float64)})[output]
     build = compile_graph(network, EIEConfig.from_mapping(
         {**CONFIG.as_dict(), "v_width": v_width}))
     n_entries = sum(program.report["total"]["entries"] for program in build.programs.values())

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.files.untrusted_npz import read_arrays
 from eie_compiler.frontends import read_model
-from eie_compiler.graph.graph import Graph, Node
-from eie_compiler.preprocessing import Preprocessing
+from eie_compiler.graph.chain import from_chain
+from eie_compiler.graph.graph import Graph
 from eie_hdl.config import EIEConfig
 
 from ..sharing import DataError
@@ -123,7 +123,7 @@ def read_fields(path: Path, *names: str) -> list[NDArray[Any]]:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a model; a chain becomes a graph of one node of layers, with its preprocessing.
+    """Read a model; a chain becomes a graph of one node.
 
     Raises
     ------
@@ -131,15 +131,4 @@ def read_graph(path: Path) -> Graph:
         If the model cannot be run.
     """
     model = read_model(path)
-    if isinstance(model, Graph):
-        return model
-    layers, n_inputs = dataclasses.replace(model, preprocessing=None), model.layers[0].n_cols
-    shape = (n_inputs,) if model.patches is None else model.patches.shape
-    preprocessing = {}
-    if (given := model.preprocessing) is not None:
-        # Of a convolution, all elements of a channel have the same.
-        one_each = (shape[0], *(1,) * (len(shape) - 1))
-        preprocessing["input"] = Preprocessing(*(
-            part[::n_inputs // shape[0]].reshape(one_each) for part in (given.offset, given.scale)))
-    return Graph({"input": shape}, (Node("output", layers, ("input",)),), ("output",),
-                 notes=model.notes, preprocessing=preprocessing)
+    return model if isinstance(model, Graph) else from_chain(model)

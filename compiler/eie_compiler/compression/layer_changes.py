@@ -1,6 +1,5 @@
 """Scores of a model with other layers in some of its nodes, in floating point."""
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,15 +9,14 @@ from numpy.typing import NDArray
 
 from ..accuracy import Meter, Task
 from ..graph.evaluation import evaluate_real
-from ..graph.graph import Graph, Node
+from ..graph.graph import Graph
 from ..graph.layers import replace_layers
 from ..graph.operation import Floats
 from ..model import Model
-from ..patches import Patches
 from .graph_fidelity import choose_tasks
 from .graph_samples import check_samples, sample_batches
 
-__all__ = ["LayerChanges", "as_graph"]
+__all__ = ["LayerChanges"]
 
 
 class LayerChanges:
@@ -111,26 +109,6 @@ class LayerChanges:
         inputs = dict.fromkeys(name for node in nodes for name in node.inputs
                                if name not in changed)
         return Graph({name: shapes[name] for name in inputs}, nodes, self._graph.outputs[:1])
-
-
-def as_graph(model: Model) -> Graph:
-    """Convert a chain of layers to a graph with a node for each layer, by its name.
-
-    Its input is `x`; that of a convolution is an image.
-    """
-    shape = (model.layers[0].n_cols,) if model.patches is None else model.patches.shape
-    nodes: list[Node] = []
-    for number, layer in enumerate(model.layers):
-        patches = model.patches
-        if patches is not None and number:    # 1 × 1 convolutions
-            patches = Patches((layer.n_cols, *patches.output_shape))
-        one = Model((layer,), patches, preprocessing=None if number else model.preprocessing)
-        nodes.append(Node(layer.name, one, (nodes[-1].name if nodes else "",)))
-    names = {node.name for node in nodes}
-    source = next(name for name in ("x", "input", *map(str, range(len(nodes) + 1)))
-                  if name not in names)
-    nodes[0] = dataclasses.replace(nodes[0], inputs=(source,))
-    return Graph({source: shape}, tuple(nodes), (nodes[-1].name,), notes=model.notes)
 
 
 class _Moments:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ..errors import CompressError
+from ..graph.chain import from_chain
 from ..graph.graph import Graph
 from ..graph.layers import layer_names
 from ..graph.operation import Floats
 from ..model import Model
 from .graph_layers import densify
 from .groups import count_groups
-from .layer_changes import LayerChanges, as_graph
+from .layer_changes import LayerChanges
 from .losses import count_nonzeros
 from .prune import check_pruning, prune, prune_by_deviation
 from .weight_sharing import check_sharing, share_weights
@@ -94,7 +95,7 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
     if not 0 <= max_loss < math.inf:
         raise CompressError(f"max_loss must be 0 or more and finite, not {max_loss}")
     by_effect = isinstance(model, Graph)
-    graph = model if isinstance(model, Graph) else as_graph(model)
+    graph = model if isinstance(model, Graph) else from_chain(model, split=True)
     if not isinstance(samples, Mapping):
         samples = {next(iter(graph.inputs)): samples}
     changes = LayerChanges(graph, samples, labels=labels, task=task, progress=progress)

@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from ..compression.graph_samples import sample_batches
 from ..frontends import read_model
+from ..graph.chain import from_chain
 from ..graph.evaluation import evaluate_real
-from ..graph.graph import Graph, Node
+from ..graph.graph import Graph
 from ..model import Model
 from .data import Data
 from .errors import TrainingError
@@ -76,7 +77,7 @@ class Teacher:
         TrainingError
             If the model does not suit the data, or an option is out of range.
         """
-        graph = model if isinstance(model, Graph) else _as_graph(model)
+        graph = model if isinstance(model, Graph) else from_chain(model)
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise TrainingError("teacher must have one input and one output, not "
                                 f"{len(graph.inputs)} and {len(graph.outputs)}: choose a part of "
@@ -157,8 +158,3 @@ def read_teacher(path: Path, data: Data, **options: float) -> Teacher:
         As for :meth:`Teacher.of`.
     """
     return Teacher.of(read_model(path), data, **options)
-
-
-def _as_graph(model: Model) -> Graph:
-    shape = (model.layers[0].n_cols,) if model.patches is None else model.patches.shape
-    return Graph({"input": shape}, (Node("output", model, ("input",)),), ("output",))

@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 
 from eie_compiler.accuracy import score
-from eie_compiler.compression.layer_changes import LayerChanges, as_graph
+from eie_compiler.compression.layer_changes import LayerChanges
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.layers import replace_layers
 from eie_compiler.graph.operations import Add, Reshape
 from eie_compiler.model import Model, ModelLayer
-from eie_compiler.patches import Patches
-from eie_compiler.preprocessing import Preprocessing
 from support.graphs import random_layer, recurrent_model
 
 RNG = np.random.default_rng(8)
@@ -53,16 +51,3 @@ def test_deviations_are_those_of_the_inputs_of_each_layer():
     first, second = LayerChanges(graph, {"x": inputs}).deviations["both"]
     np.testing.assert_allclose(first, inputs.std(axis=0))
     np.testing.assert_allclose(second, layers[0](inputs).std(axis=0))
-
-
-@pytest.mark.parametrize("patches, shape", [
-    (None, (12,)), (Patches((3, 4, 4), (2, 2), padding=(1, 1, 0, 0)), (3, 4, 4))])
-def test_a_chain_becomes_a_graph_of_the_same_results(patches, shape):
-    scaling = Preprocessing(np.full(12, 0.5), np.full(12, 2.0))
-    model = Model((ModelLayer("x", RNG.normal(size=(6, 12)), relu=True),
-                   ModelLayer("fc2", RNG.normal(size=(4, 6)))), patches, scaling)
-    inputs = RNG.normal(size=(7, *shape))
-    graph = as_graph(model)
-    (source,) = graph.inputs
-    expected = model(inputs) if patches is None else patches.join(model(patches.cut(inputs)))
-    np.testing.assert_allclose(evaluate_real(graph, {source: inputs})["fc2"], expected)
