@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.graph.operations import (
+    OPERATIONS,
     Add,
     Affine,
     AveragePool,
@@ -19,6 +20,7 @@ from eie_compiler.graph.operations import (
     Transpose,
 )
 from eie_compiler.lowering.element_masks import along, fill, link, select, shape_of
+from support import operations
 from support.graphs import Sum
 
 CASES = [
@@ -30,6 +32,15 @@ CASES = [
 ]
 POOLS = [(MaxPool((2, 2), (1, 1), (1, 0, 0, 0)), [(3, 3, 4)]), (AveragePool((2, 2), (2, 2)),
                                                                 [(2, 4, 4)])]
+
+#: Operations of which no element can be removed: a new one is to be linked, or listed here.
+OPAQUE: set[str] = set()
+
+
+def test_each_operation_is_linked_or_opaque():
+    linked = {type(operation).__name__ for operation, shapes in operations.CASES
+              if link(operation, shapes) is not None}
+    assert linked == set(OPERATIONS) - OPAQUE
 
 
 @pytest.mark.parametrize("operation, shapes", CASES + POOLS)
