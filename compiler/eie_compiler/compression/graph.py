@@ -40,7 +40,8 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     The layers of each node are compressed as :func:`~.compress.compress` does, for the vectors that
     they get with the samples, as :func:`~.graph_order.compress_in_order` does. Each tensor then
     gets the finest format that holds all numbers which the network computes with the samples, over
-    all steps of a scan.
+    all steps of a scan, except accumulating states, as :func:`~.graph_states.refine_states` does.
+    There is a note for each of them that saturates.
 
     Parameters
     ----------

@@ -1,7 +1,10 @@
 """Formats of the accumulating states of scans, chosen by their effect on results."""
 
+import dataclasses
+import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +31,25 @@ _MAX_FINER = 8
 #: Share of the squares of the errors that a finer format must leave at most, to be taken.
 _MOST_LEFT = 0.75
 
-#: Fewest samples from which it is known which numbers matter, and most that decide.
+#: Results of a sample are clearly worse if the squares of their errors exceed so many times those
+#: before plus so many times the mean of all samples, as rounding errors may cancel by chance.
+_WORSE, _RARE = 2.0, 4.0
+
+#: Fewest samples from which it is known which numbers matter, and most that choose a format, which
+#: all then confirm.
 _MIN_SAMPLES, _MAX_SAMPLES = 8, 32
 
+Samples = Mapping[str, NDArray[Any]]
 
-def refine_states(network: Graph, samples: Mapping[str, NDArray[Any]], config: EIEConfig,
+
+def refine_states(network: Graph, samples: Samples, config: EIEConfig,
                   progress: Callable[[str], None]) -> Graph:
     """Give accumulating states finer formats that saturate, if results become more exact.
 
     The rounding errors of such a state add up over all steps. Its greatest numbers often do not
     matter, as if only their tanh is read; a format that holds them all wastes bits. Formats are
-    compared by the errors of the results in words, for samples.
+    compared by the errors of the results in words: some samples choose a format, which must then
+    be better for all samples together and clearly worse for none of them.
 
     Parameters
     ----------
@@ -50,29 +61,43 @@ def refine_states(network: Graph, samples: Mapping[str, NDArray[Any]], config: E
         Machine, for its widths.
     progress : function of :class:`str`
         Called with the name of each step as it begins.
+
+    Returns
+    -------
+    :class:`~..graph.graph.Graph`
+        Network, with a note for each finer format of how many words of the samples saturate.
     """
     accumulators = find_accumulators(network)
-    if not accumulators or len(next(iter(samples.values()))) < _MIN_SAMPLES:
+    count = len(next(iter(samples.values())))
+    if not accumulators or count < _MIN_SAMPLES:
         return network
-    measure, group_of = _Measure(network, samples, config), find_groups(network)
-    try:
-        error = measure(network)
-    except CompileError:    # which a check of the network finds
-        return network
+    some = np.linspace(0, count - 1, min(count, _MAX_SAMPLES)).astype(np.int64)
+    measure, group_of = _Measure(network, _select(samples, some), config), find_groups(network)
+    measure_all = functools.cache(lambda: _Measure(network, samples, config))
     for paths in accumulators:
         progress(f"choosing the format of {paths[0]}")
         groups = {group_of(path) for path in paths}
-        found = list(_try_finer(network, {path for path in all_fracs(network)
-                                          if group_of(path) in groups}, measure))
-        best, left = min(found, key=lambda one: one[1], default=(network, error))
-        if left < _MOST_LEFT * error:
-            network, error = best, left
+        changed = {path for path in all_fracs(network) if group_of(path) in groups}
+        try:
+            most = _MOST_LEFT * measure(network).total
+        except CompileError:    # which a check of the network finds
+            return network
+        tried = [(finer, errors.total)
+                 for finer, errors in _try_finer(network, changed, measure)]
+        if not any(total < most for _, total in tried):
+            continue
+        progress(f"confirming the format of {paths[0]} with all samples")
+        network = _confirm(network, tried, paths, measure_all())
     return network
 
 
-def _try_finer(network: Graph, paths: set[str], measure: Callable[[Graph], float]
-               ) -> Iterator[tuple[Graph, float]]:
-    """Try finer formats of tensors, each with its error, as far as the graph can have them."""
+def _select(samples: Samples, some: NDArray[np.int64]) -> Samples:
+    return {name: array[some] for name, array in samples.items()}
+
+
+def _try_finer(network: Graph, paths: set[str], measure: "_Measure"
+               ) -> "Iterator[tuple[Graph, _Errors]]":
+    """Try finer formats of tensors, each with its errors, as far as the graph can have them."""
     fracs = all_fracs(network)
     coarsest = min(fracs[path] for path in paths)
     for least in range(coarsest + 1, coarsest + _MAX_FINER + 1):
@@ -83,6 +108,27 @@ def _try_finer(network: Graph, paths: set[str], measure: Callable[[Graph], float
             yield finer, measure(finer)
         except (GraphError, CompileError):    # of an operation, or a layer
             return
+
+
+def _confirm(network: Graph, tried: list[tuple[Graph, float]], paths: list[str],
+             measure: "_Measure") -> Graph:
+    """Take the best of the formats tried that all samples confirm, or stay with the network."""
+    before = measure(network)
+    limits = _WORSE * before.samples + _RARE * before.samples.mean()
+    while tried:
+        best = min(range(len(tried)), key=lambda number: tried[number][1])
+        finer = tried[best][0]
+        after = measure(finer)
+        if (after.samples <= limits).all():
+            if after.total >= _MOST_LEFT * before.total:
+                break
+            saturated, count = (sum(found[path] for path in paths)
+                                for found in (after.saturated, after.counts))
+            note = f"{saturated:,} of {count:,} words of {paths[0]} saturate with the " \
+                   "calibration, for less rounding error"
+            return dataclasses.replace(finer, notes=(*network.notes, note))
+        tried = tried[:best]    # of finer ones, more saturates
+    return network
 
 
 def find_accumulators(graph: Graph, prefix: str = "") -> list[list[str]]:
@@ -116,8 +162,29 @@ def _between(body: Graph, state: str, source: str) -> list[str]:
     return [node.name for node in body.nodes if node.name in after & before]
 
 
+class _Errors(NamedTuple):
+    """Errors of a network.
+
+    Attributes
+    ----------
+    samples : float64 n_samples
+        Squares of the errors of each sample, added over all outputs, each relative to the squares
+        of all its numbers.
+    saturated, counts : :class:`collections.Counter` of :class:`str`
+        As of :class:`~..lowering.integer_graph.IntegerGraph`.
+    """
+
+    samples: NDArray[np.float64]
+    saturated: Counter[str]
+    counts: Counter[str]
+
+    @property
+    def total(self) -> float:
+        return float(self.samples.sum())
+
+
 class _Measure:
-    """Error of results in words against the shared weights in floating point, for samples.
+    """Errors of results in words against the shared weights in floating point, for samples.
 
     Parameters
     ----------
@@ -129,27 +196,25 @@ class _Measure:
         Machine, for its widths.
     """
 
-    def __init__(self, network: Graph, samples: Mapping[str, NDArray[Any]], config: EIEConfig
-                 ) -> None:
-        count = len(next(iter(samples.values())))
-        some = np.linspace(0, count - 1, min(count, _MAX_SAMPLES)).astype(np.int64)
+    def __init__(self, network: Graph, samples: Samples, config: EIEConfig) -> None:
+        self._samples, self._config = samples, config
+        self._count = len(next(iter(samples.values())))
         shared = decompress_graph(network)
-        self._config = config
-        #: Inputs of each batch, and the results that are exact.
-        self._batches = [
-            (batch, {name: results[name] for name in network.outputs})
-            for _, batch in sample_batches(network, {name: array[some]
-                                                     for name, array in samples.items()})
-            for results in [evaluate_real(shared, batch)]]
+        exact = [[results[name] for name in network.outputs]
+                 for _, batch in sample_batches(network, samples)
+                 for results in [evaluate_real(shared, batch)]]
+        self._exact = {name: np.concatenate(parts)
+                       for name, parts in zip(network.outputs, zip(*exact))}
+        self._powers = {name: float((numbers ** 2).sum()) or 1.0
+                        for name, numbers in self._exact.items()}
 
-    def __call__(self, network: Graph) -> float:
-        """Sum the squares of the errors over all outputs, each relative to those of its numbers."""
+    def __call__(self, network: Graph) -> _Errors:
         machine = IntegerGraph(network, self._config)
-        errors, powers = (dict.fromkeys(network.outputs, 0.0) for _ in range(2))
-        for batch, exact in self._batches:
+        errors = np.zeros(self._count)
+        for some, batch in sample_batches(network, self._samples):
             words = machine.run(batch)
-            for name, numbers in exact.items():
+            for name, power in self._powers.items():
                 found = dequantise(words[name], machine.fracs[name])
-                errors[name] += float(((found - numbers) ** 2).sum())
-                powers[name] += float((numbers ** 2).sum())
-        return sum(errors[name] / (powers[name] or 1.0) for name in network.outputs)
+                squares = (found - self._exact[name][some]) ** 2
+                errors[some] += squares.reshape(len(squares), -1).sum(axis=1) / power
+        return _Errors(errors, machine.saturated, machine.counts)

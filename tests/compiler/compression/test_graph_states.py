@@ -1,5 +1,7 @@
 """Formats of states that accumulate."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -26,15 +28,32 @@ def leaky_sum(last):
         Node("last", Slice(0, STEPS - 1, STEPS), ("scan",))), ("last",))
 
 
-def compress(graph, count=24):
+def compress(graph, count=24, scale=1.0):
+    """Compress for samples, each of a scale (count, 1, 1)."""
     x = np.random.default_rng(1).normal([4.0, 0.0, 0.0], 0.5, size=(count, STEPS, 3))
-    return compress_graph(graph, {"x": x}, v_width=8)
+    return compress_graph(graph, {"x": scale * x}, v_width=8)
+
+
+def scale_one(number, scale, others, count=40):
+    """Scales of samples, of which one differs; 32 of 40 choose formats, number 4 is not one."""
+    scales = np.full((count, 1, 1), others)
+    scales[number] = scale
+    return scales
 
 
 def test_a_state_whose_greatest_numbers_do_not_matter_gets_a_finer_format():
     network = compress(leaky_sum(Tanh()))
     fracs = all_fracs(network)
     assert fracs["scan/c"] == fracs["scan/next"] == fracs["scan/kept"] > 9
+    (note,) = network.notes
+    found = re.fullmatch("([0-9,]+) of 8,640 words of scan/c saturate with the calibration, for "
+                         "less rounding error", note)
+    assert found and 1000 < int(found[1].replace(",", "")) < 2880    # of one element of three
+
+
+def test_a_sample_that_does_not_count_does_not_choose_alone():
+    network = compress(leaky_sum(Tanh()), scale=scale_one(0, 0.0, 1.0, 24))
+    assert all_fracs(network)["scan/c"] > 9
 
 
 def test_few_samples_change_no_format():
@@ -45,6 +64,19 @@ def test_few_samples_change_no_format():
 def test_a_state_whose_numbers_all_matter_keeps_its_format(last):
     fracs = all_fracs(compress(leaky_sum(last)))
     assert fracs["scan/c"] < 8
+
+
+@pytest.mark.parametrize("number", [4, 20])
+def test_a_state_whose_numbers_matter_in_one_sample_keeps_its_format(number):
+    network = compress(leaky_sum(Affine(0.5, 0.0)), 40, scale_one(number, 1.0, 0.01))
+    assert all_fracs(network)["scan/c"] == 15 - 8    # numbers up to about 240
+    assert network.notes == ()
+
+
+@pytest.mark.parametrize("number", [4, 20])
+def test_a_format_is_as_fine_as_the_results_of_each_sample_allow(number):
+    network = compress(leaky_sum(Clip(-20.0, 20.0)), 40, scale_one(number, 1.0, 0.01))
+    assert 7 < all_fracs(network)["scan/c"] <= 15 - 5    # numbers up to 20 matter
 
 
 def test_accumulators_follow_from_themselves_by_operations():

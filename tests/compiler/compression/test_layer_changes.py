@@ -51,3 +51,11 @@ def test_deviations_are_those_of_the_inputs_of_each_layer():
     first, second = LayerChanges(graph, {"x": inputs}).deviations["both"]
     np.testing.assert_allclose(first, inputs.std(axis=0))
     np.testing.assert_allclose(second, layers[0](inputs).std(axis=0))
+
+
+def test_deviations_are_those_of_the_samples_of_all_batches(monkeypatch):
+    monkeypatch.setattr("eie_compiler.compression.graph_samples._BATCH", 5 * 7)
+    graph = Graph({"x": (5,)}, (Node("fc", random_layer(5, 5, 1), ("x",)),), ("fc",))
+    inputs = RNG.normal(3, np.linspace(0.1, 2, 50)[:, np.newaxis], (50, 5))
+    (found,) = LayerChanges(graph, {"x": inputs}).deviations["fc"]
+    np.testing.assert_allclose(found, inputs.std(axis=0))

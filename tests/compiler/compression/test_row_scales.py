@@ -72,6 +72,14 @@ def test_a_row_of_zeros_keeps_its_scale():
     assert isinstance(factors, Affine) and factors.scale[4] == 1 and factors.scale[2] > 100
 
 
+def test_small_rows_and_their_biases_keep_their_scale():
+    layer = unequal(9, 6)
+    layer.weight[4] /= 1024
+    fc, scaled = scale_rows(chain(layer), N_SHARED).nodes[:2]
+    assert scaled.computation.scale[4] == 1
+    np.testing.assert_array_equal(fc.computation.layers[0].bias[4], layer.bias[4])
+
+
 def test_shared_weights_are_more_exact_for_scaled_rows():
     graph = chain(unequal(40, 6))
     x = {"x": np.random.default_rng(1).normal(size=(50, 6))}
