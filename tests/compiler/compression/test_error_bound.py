@@ -1,9 +1,11 @@
 """Bounds of errors of graphs, against the errors of random ones."""
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 
 from eie_compiler.compression.error_bound import ErrorBound
 from eie_compiler.compression.graph import compress_graph
@@ -15,13 +17,17 @@ from eie_compiler.graph.operations import (
     Clip,
     HardSwish,
     LeakyRelu,
+    Mean,
     Multiply,
+    Reverse,
     Sigmoid,
     Sign,
     Subtract,
 )
 from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.model import Model, ModelLayer
+from eie_compiler.network import CompressedNetwork, Layer
+from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import PRESETS, EIEConfig
@@ -35,6 +41,8 @@ from support.graphs import (
 from support.random_graphs import SHAPE, random_graph
 
 CONFIG = EIEConfig()
+#: Number that float64 rounds away beside 1.
+TINY = 2.0 ** -80
 NARROW = dataclasses.replace(CONFIG, act_width=6)
 
 
@@ -90,6 +98,62 @@ def test_the_change_of_the_weights_is_part_of_the_bound(v_width):
     assert bound.mean() < 20 * error.mean()
     shared = compare(network, decompress_graph(network), config, inputs)[1]
     assert shared.mean() < bound.mean()
+
+
+def check_beyond_float64(network, model, inputs, exact, name="y"):
+    """Check the bound of a tensor of one element against a fraction that float64 rounds."""
+    found = ErrorBound(network, model, CONFIG).run(inputs)[name]
+    distance = abs(Fraction(found.numbers.item()) - exact)
+    assert distance <= Fraction(found.errors.item()) <= distance + Fraction(1, 2 ** 8)
+
+
+def host_graph(computation, names, shape, **fracs):
+    return Graph(dict.fromkeys(names, shape), (Node("y", computation, names),), ("y",),
+                 {**dict.fromkeys(names, 8), **fracs})
+
+
+def test_a_difference_that_float64_rounds_is_part_of_the_bound():
+    graph = host_graph(Subtract(), ("a", "b"), (1,), y=8)
+    check_beyond_float64(graph, graph, {"a": np.full((1, 1), 64.0), "b": np.full((1, 1), TINY)},
+                         64 - Fraction(TINY))
+
+
+def test_a_mean_whose_sum_float64_rounds_is_part_of_the_bound():
+    n, great = 1 << 18, 2.0 ** 17
+    x = np.full(n, great)
+    # Sums of these lose the half of a unit in the last place.
+    x[:n // 2:16] = np.nextafter(great, 0)
+    x[n // 2:] = -great
+    x[1] += 8    # The mean of the words is just half a step.
+    graph = host_graph(Mean((0,)), ("x",), (n,), x=-3, y=14)
+    exact = Fraction(8, n) - Fraction(1, 2 ** 36) / 32
+    check_beyond_float64(graph, graph, {"x": x[None]}, exact)
+
+
+def test_preprocessing_with_a_great_offset_is_part_of_the_bound():
+    graph = dataclasses.replace(host_graph(Reverse(0), ("x",), (1,), y=8), preprocessing={
+        "x": Preprocessing(np.array([-64.0]), np.array([1.0]))})
+    check_beyond_float64(graph, graph, {"x": np.full((1, 1), TINY)}, 64 + Fraction(TINY),
+                         name="x")
+
+
+@pytest.mark.parametrize("weights, bias, relu, x, exact", [
+    # Changes of the weights and of the bias cancel.
+    ([0.0, -TINY], 1.0, False, [1.0, 1.0], 1 - Fraction(TINY)),
+    # Errors of the inputs add up.
+    ([1.0, 1.0], 0.0, False, [2.0 ** -10, TINY], Fraction(1, 1024) + Fraction(TINY)),
+    # One of them is added to the result.
+    ([1.0, 1.0], 0.0, True, [1.0, TINY], 1 + Fraction(TINY)),
+])
+def test_sums_of_a_layer_that_float64_rounds_are_part_of_the_bound(weights, bias, relu, x, exact):
+    stored = np.array([1.0, 1.0 if weights[0] else 0.0])
+    layer = Layer("fc", csc_array(stored[None].astype(np.uint8)), np.eye(16)[1], np.zeros(1),
+                  relu, 8, max_weight_frac=0)
+    model, network = (
+        Graph({"x": (2,)}, (Node("y", layers, ("x",)),), ("y",), fracs) for layers, fracs in (
+            (Model((ModelLayer("fc", np.array([weights]), np.array([bias]), relu),)), None),
+            (CompressedNetwork((layer,), 8, 4), {"x": 8, "y": 8})))
+    check_beyond_float64(network, model, {"x": np.array([x])}, exact)
 
 
 def test_layers_whose_scales_compression_moves_have_bounds():
