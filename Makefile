@@ -112,9 +112,7 @@ fit: $(VENV)/.dev ## machines that eie fit chooses for the same networks; the sa
 	$(BIN)/eie bench fit $(SQUEEZENET:%=--squeezenet %) $(KWS:%=--kws %) $(SILERO:%=--silero %) \
 	    $(TRAINED:%=--trained %) $(MNIST:%=--mnist %) $(PUBLISHED:%=--published %) -o $(BUILD)/fit
 
-networks-c: $(VENV)/.dev have-mnist ## LeNet-5 and an LSTM by the C driver in Verilog; TRAINED=folder MNIST=file KWS=folder
-	@test -d "$(KWS)" || { echo "KWS must be a folder that docs/networks.md describes, not" \
-	    "'$(KWS)'" >&2; exit 2; }
+networks-c: $(VENV)/.dev have-mnist have-kws ## LeNet-5 and an LSTM by the C driver in Verilog; TRAINED=folder MNIST=file KWS=folder
 	@mkdir -p $(BUILD)/networks-c
 	$(BIN)/python -c "import numpy, sys; digits = numpy.load(sys.argv[1])['test_images']; \
 	    numpy.save(sys.argv[2], digits[::500, None] / 256)" $(MNIST) $(BUILD)/networks-c/digits.npy
@@ -172,6 +170,9 @@ quantisers: $(VENV)/.convolutional have-mnist ## evenly spaced shared weights ag
 	$(BIN)/python examples/convolutional/quantisers.py $(MNIST) --seed $(SEED) \
 	    -o $(BUILD)/convolutional
 
+retrain-lstm: $(VENV)/.convolutional have-kws ## retrain a published LSTM for keyword spotting; KWS=folder
+	$(BIN)/python examples/keywords/retrain_lstm.py $(KWS) -o $(BUILD)/retrain-lstm
+
 magika: $(VENV)/.magika ## parts of a published network, compressed without retraining and run
 	$(BIN)/python examples/magika/measure.py -o $(BUILD)/magika
 
@@ -181,6 +182,10 @@ pipelines: $(VENV)/.train ## accuracy of networks with scalers and normalisation
 have-mnist:
 	@test -f "$(MNIST)" || { echo "MNIST must be a file, such as mnist.npz here, not '$(MNIST)':" \
 	    "'python examples/lenet/mnist.py FOLDER' creates it from the four published files" >&2; exit 2; }
+
+have-kws:
+	@test -d "$(KWS)" || { echo "KWS must be a folder that docs/networks.md describes, not" \
+	    "'$(KWS)'" >&2; exit 2; }
 
 have-published:
 	@test -f "$(PUBLISHED)" || { echo "PUBLISHED must be a file, such as lenet300100_pruned.npz here," \
@@ -215,5 +220,5 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 .PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
-    train lenet binary distillation dsd convolutional dsd-convolutional quantisers magika pipelines \
-    have-mnist have-published venv clean
+    train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \
+    have-kws have-mnist have-published venv clean
