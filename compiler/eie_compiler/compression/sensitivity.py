@@ -85,6 +85,8 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
     ------
     CompressError
         If an option is invalid, or samples do not match the model.
+    GraphError
+        As for :func:`~..graph.chain.from_chain`.
     LabelError
         If labels do not match the samples, or the task is unknown.
     """

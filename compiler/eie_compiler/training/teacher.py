@@ -76,6 +76,8 @@ class Teacher:
         ------
         TrainingError
             If the model does not suit the data, or an option is out of range.
+        GraphError
+            As for :func:`~..graph.chain.from_chain`.
         """
         graph = model if isinstance(model, Graph) else from_chain(model)
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
