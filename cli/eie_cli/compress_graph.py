@@ -96,7 +96,6 @@ def compress_graph_to_file(path: Path, model: "Graph", config: EIEConfig, *,
     retraining : :class:`Retraining`, optional
         Options of retraining; without, there is none.
     """
-    from eie_compiler.compression.row_scales import scale_rows
     from eie_compiler.errors import CompileError
     from eie_compiler.files.graph_file import write_graph
     from eie_compiler.files.json_file import to_json
@@ -108,8 +107,6 @@ def compress_graph_to_file(path: Path, model: "Graph", config: EIEConfig, *,
     options = {**options, "calibration": samples, "v_width": config.v_width,
                "act_width": config.act_width, "codebook_width": config.codebook_width}
     if retraining is None:
-        # All parts of the check refer to the model with these scales, which computes the same.
-        model = scale_rows(model, (1 << config.v_width) - 1)
         network, stages = _compress(model, options), None
     else:
         network, stages = _retrain(path, model, options, retraining)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.compression.row_scales import scale_rows
 from eie_compiler.errors import CompileError, CompressError
 from eie_compiler.frontends import FrontEndError
 from eie_compiler.graph.graph import Graph
@@ -158,14 +157,13 @@ def measure(task: Task, *, cache: str | Path | None = None,
             real=_compare_expected(task, real, expected))
         for v_width in task.v_widths:
             report(f"compressing to {v_width} bits")
-            scaled = scale_rows(model, (1 << v_width) - 1)
-            network = task.compress(scaled, v_width)
+            network = task.compress(model, v_width)
             config = dataclasses.replace(task.config, v_width=v_width)
             report(f"{v_width} bits in machine arithmetic")
             outputs, saturated = run_in_words(network, config, task.inputs, batch=task.batch)
             row.words[v_width] = dataclasses.replace(
                 _compare(task, outputs, real, sum(saturated.values())),
-                proof=prove(network, scaled, config, task.inputs, expected) if task.proven
+                proof=prove(network, model, config, task.inputs, expected) if task.proven
                 else None)
             if task.n_verilog:
                 report(f"{v_width} bits in Verilog")

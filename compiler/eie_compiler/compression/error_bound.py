@@ -20,6 +20,7 @@ from ..model import Model, ModelLayer
 from ..network import CompressedNetwork
 from ..vectors import dequantise
 from .equalisation import find_factors
+from .row_scales import repeat_scales
 
 __all__ = ["Bounded", "ErrorBound"]
 
@@ -84,7 +85,7 @@ class ErrorBound:
     def __init__(self, network: Graph, model: Graph, config: EIEConfig) -> None:
         self._network, self._model, self._width = network, model, config.act_width
         self._machine = machine = IntegerGraph(network, config)
-        models = {path: node.computation for path, node in model.walk()
+        models = {path: node.computation for path, node in repeat_scales(model, network).walk()
                   if isinstance(node.computation, Model)}
         self._layers = {
             path: _make_layers(node.computation, models[path], machine.layers[path])

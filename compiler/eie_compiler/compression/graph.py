@@ -22,6 +22,7 @@ from .graph_samples import check_samples
 from .graph_states import refine_states
 from .groups import count_groups
 from .prune import check_pruning
+from .row_scales import scale_rows
 from .weight_sharing import check_sharing
 
 __all__ = ["compress_graph", "layer_paths"]
@@ -37,11 +38,13 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
                    progress: Callable[[str], None] = lambda step: None) -> Graph:
     """Compress a model that is a graph, without retraining.
 
-    The layers of each node are compressed as :func:`~.compress.compress` does, for the vectors that
-    they get with the samples, as :func:`~.graph_order.compress_in_order` does. Each tensor then
-    gets the finest format that holds all numbers which the network computes with the samples, over
-    all steps of a scan, except accumulating states, as :func:`~.graph_states.refine_states` does.
-    There is a note for each of them that saturates.
+    Rows of different magnitudes are scaled first, as :func:`~.row_scales.scale_rows` does; layers
+    with shared weights stay. The layers of each node are compressed as
+    :func:`~.compress.compress` does, for the vectors that they get with the samples, as
+    :func:`~.graph_order.compress_in_order` does. Each tensor then gets the finest format that holds
+    all numbers which the network computes with the samples, over all steps of a scan, except
+    accumulating states, as :func:`~.graph_states.refine_states` does. There is a note for each of
+    them that saturates.
 
     Parameters
     ----------
@@ -81,6 +84,7 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
             raise CompressError(f"values must be integers from 1 to {(1 << v_width) - 1}, as "
                                 f"v_width = {v_width}, not {limit!r}")
     samples = check_samples(graph, calibration)
+    graph = scale_rows(graph, (1 << v_width) - 1)
     nonnegative, operands = find_nonnegative(graph), find_operands(graph)
 
     def compress_node(path: str, model: Model, vectors: Floats, reached: Floats | None

@@ -20,6 +20,7 @@ from ..vectors import dequantise
 from .graph_layers import decompress_graph, prune_graph
 from .graph_samples import check_samples, sample_batches
 from .judge import Judge
+from .row_scales import repeat_scales
 
 __all__ = ["choose_tasks", "measure_graph_fidelity"]
 
@@ -72,7 +73,7 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
     LabelError
         If labels do not match the samples, or the task is unknown.
     """
-    checked = check_samples(model, samples)
+    checked, model = check_samples(model, samples), repeat_scales(model, network)
     count = len(next(iter(checked.values())))
     tasks, truth = choose_tasks(model, count, labels, task)
     result: dict[str, Any] = {"samples": count, "task": tasks[model.outputs[0]],

@@ -1,20 +1,24 @@
 """Scales of rows that are moved from the weights of a graph to operations of the host."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import diags_array
 
 from ..graph.graph import Graph, Node, Scan
+from ..graph.operation import Floats
 from ..graph.operations import Affine
 from ..model import Model, ModelLayer
 from .equalisation import bits_lost, greatest_weights, is_shared
 
-__all__ = ["scale_rows"]
+__all__ = ["repeat_scales", "scale_rows"]
 
 #: Least bits by which rows are on average below the greatest one for which scales are moved.
 _MIN_LOST = 3.0
+
+#: Name of the operation after a node, after the name of that.
+_SUFFIX = "_scaled"
 
 
 def scale_rows(graph: Graph, n_shared: int) -> Graph:
@@ -37,17 +41,43 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
     :class:`~..graph.graph.Graph`
         Model with an operation `NAME_scaled` after each such node `NAME`.
     """
+    return _scale(graph, lambda path, layer: _find_factors(layer, n_shared))
+
+
+def repeat_scales(model: Graph, network: Graph) -> Graph:
+    """Scale the rows of a model as :func:`scale_rows` did when it was compressed.
+
+    Parameters
+    ----------
+    model, network : :class:`~..graph.graph.Graph`
+        Model, before or after that, and its network.
+
+    Returns
+    -------
+    :class:`~..graph.graph.Graph`
+        Model with the nodes of the network.
+    """
+    known = {path for path, _ in model.walk()}
+    factors = {path.removesuffix(_SUFFIX): np.ravel(node.computation.scale)
+               for path, node in network.walk()
+               if path not in known and isinstance(node.computation, Affine)}
+    return _scale(model, lambda path, layer: factors.get(path)) if factors else model
+
+
+def _scale(graph: Graph, find: Callable[[str, ModelLayer], Floats | None], prefix: str = ""
+           ) -> Graph:
+    """Scale the rows of the last layers of nodes by the factors found for them, if any."""
     nodes: list[Node] = []
     renamed: dict[str, str] = {}
     for node in graph.nodes:
-        computation = node.computation
+        computation, path = node.computation, prefix + node.name
         if isinstance(computation, Scan):
-            computation = _scale_scan(computation, n_shared)
+            computation = _scale_scan(computation, find, f"{path}/")
         node = dataclasses.replace(node, computation=computation,
                                    inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        name = f"{node.name}_scaled"
+        name = node.name + _SUFFIX
         factors = None if not isinstance(computation, Model) or node.name in graph.outputs \
-            or name in graph.shapes else _find_factors(computation.layers[-1], n_shared)
+            or name in graph.shapes else find(path, computation.layers[-1])
         if factors is None:
             nodes.append(node)
             continue
@@ -64,13 +94,13 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
     return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
-def _scale_scan(scan: Scan, n_shared: int) -> Scan:
+def _scale_scan(scan: Scan, find: Callable[[str, ModelLayer], Floats | None], prefix: str) -> Scan:
     """Scale rows in the body of a scan, but those of its results."""
-    scaled = scale_rows(dataclasses.replace(scan.body, outputs=scan.results), n_shared)
+    scaled = _scale(dataclasses.replace(scan.body, outputs=scan.results), find, prefix)
     return dataclasses.replace(scan, body=dataclasses.replace(scaled, outputs=scan.body.outputs))
 
 
-def _find_factors(layer: ModelLayer, n_shared: int) -> NDArray[np.float64] | None:
+def _find_factors(layer: ModelLayer, n_shared: int) -> Floats | None:
     """Find powers of two that bring great rows to the magnitude of the median one."""
     greatest = greatest_weights(layer, 1)
     if not greatest.any() or is_shared(layer, n_shared):

@@ -23,6 +23,7 @@ from eie_compiler.graph.operations import (
     Sigmoid,
     Sign,
     Subtract,
+    Tanh,
 )
 from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.model import Model, ModelLayer
@@ -166,6 +167,20 @@ def test_layers_whose_scales_compression_moves_have_bounds():
     inputs = {"x": rng.normal(size=(30, 8))}
     error, bound = compare(compress_graph(model, inputs, v_width=4), model, CONFIG, inputs)
     assert bound.mean() < 20 * error.mean()
+
+
+def test_bounds_are_to_the_model_before_its_rows_were_scaled():
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(9, 6))
+    weight[2] *= 1000
+    model = Graph({"x": (6,)}, (Node("fc", Model((ModelLayer("fc", weight),)), ("x",)),
+                                Node("tanh", Tanh(), ("fc",))), ("tanh",))
+    inputs = {"x": rng.normal(size=(30, 6))}
+    network = compress_graph(model, inputs, v_width=4)
+    assert [node.name for node in network.nodes] == ["fc", "fc_scaled", "tanh"]
+    numbers, bound = ErrorBound(network, model, CONFIG).run(inputs)["tanh"]
+    errors = np.abs(numbers - evaluate_real(model, inputs)["tanh"])
+    assert (errors <= bound).all() and bound.mean() < 20 * errors.mean()
 
 
 def test_a_sign_that_may_change_has_the_bound_two():

@@ -1,11 +1,13 @@
 """Rows of different magnitudes, whose results the host scales."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.compression.graph_layers import decompress_graph
-from eie_compiler.compression.row_scales import scale_rows
+from eie_compiler.compression.row_scales import repeat_scales, scale_rows
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operations import Affine, Tanh
@@ -80,10 +82,40 @@ def test_small_rows_and_their_biases_keep_their_scale():
     np.testing.assert_array_equal(fc.computation.layers[0].bias[4], layer.bias[4])
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_scales_of_a_network_are_repeated_in_its_model(inside):
+    graph = chain(unequal(9, 4), shape=(1, 5, 5), patches=Patches((1, 5, 5), (2, 2)))
+    if inside:
+        shape = 3, *graph.inputs["x"]
+        graph = Graph({"x": shape}, (Node("scan", Scan(graph, ()), ("x",)),), ("scan",))
+    scaled = scale_rows(graph, N_SHARED)
+    x = {"x": np.random.default_rng(1).normal(size=(4, *graph.inputs["x"]))}
+    network = compress_graph(graph, x)
+    for model in (graph, scaled):
+        found = repeat_scales(model, network)
+        assert [path for path, _ in found.walk()] == [path for path, _ in network.walk()]
+        for (_, one), (_, other) in zip(found.walk(), scaled.walk()):
+            if isinstance(one.computation, Model):
+                np.testing.assert_array_equal(one.computation.layers[0].weight,
+                                              other.computation.layers[0].weight)
+
+
+def test_retrained_weights_stay_exact_when_a_graph_is_compressed():
+    layer = unequal(9, 6, great=1.0)
+    layer.weight[:] = np.round(layer.weight)    # few values, with rows of different magnitudes
+    layer.weight[2] *= 2.0 ** 9
+    x = {"x": np.random.default_rng(1).normal(size=(50, 6))}
+    network = compress_graph(chain(layer), x)
+    assert [node.name for node in network.nodes] == ["fc", "tanh"]
+    np.testing.assert_array_equal(
+        decompress_graph(network).nodes[0].computation.layers[0].weight, layer.weight)
+
+
 def test_shared_weights_are_more_exact_for_scaled_rows():
     graph = chain(unequal(40, 6))
     x = {"x": np.random.default_rng(1).normal(size=(50, 6))}
     exact = evaluate_real(graph, x)["tanh"]
+    as_output = dataclasses.replace(graph, outputs=("tanh", "fc"))    # which stays
     errors = [np.abs(evaluate_real(decompress_graph(compress_graph(model, x)), x)["tanh"]
-                     - exact).mean() for model in (graph, scale_rows(graph, N_SHARED))]
+                     - exact).mean() for model in (as_output, graph)]
     assert errors[1] < 0.8 * errors[0]
