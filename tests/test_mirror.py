@@ -46,6 +46,8 @@ COVERED = {
         "compiler/frontends/test_onnx_network.py", "reads a part of the networks of that file")
        for name in ("arrangement", "batch", "elementwise", "folding", "pooling",
                     "recurrent", "resampling", "roots", "shapes", "site", "tail", "values")},
+    "eie_compiler.frontends.pytorch_work": (
+        "compiler/frontends/test_pytorch_program.py", "limits the programs of that file"),
     "eie_compiler.frontends.pytorch_graph": (
         "compiler/frontends/test_pytorch.py", "needs the modules of that file"),
     "eie_compiler.files.stored_network": (

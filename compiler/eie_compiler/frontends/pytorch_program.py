@@ -23,6 +23,7 @@ from ..model import Model
 from .common import FrontEndError, ReuseLimit, at
 from .pytorch_export import from_program, quiet
 from .pytorch_files import check_stored
+from .pytorch_work import check_work
 
 __all__ = ["read_program"]
 
@@ -50,6 +51,9 @@ _KINDS = {f"as_{kind}" for kind in (
 #: Kinds of inputs and outputs.
 _SPECS = {"parameter", "buffer", "tensor_constant", "user_input", "user_output", "buffer_mutation"}
 
+#: Equations of sums (einsum), and names of modes.
+_STRING = re.compile(r"[\w.,> \-]{0,200}")
+
 #: Size of one name or number, and of others.
 _ONE_SIZE = re.compile(
     r"Symbol\('[su]\d{1,6}'(, (positive|nonnegative|integer)=True)*\)|Integer\(-?\d{1,18}\)|"
@@ -64,6 +68,7 @@ _TYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int
 def read_program(path: str | Path, **options: Any) -> Model | Graph:
     """Read an exported program, as :func:`~.pytorch_export.from_program`. No code in it is run."""
     program = _load(path)
+    check_work(program)
     return from_program(program, **options)
 
 
@@ -168,17 +173,28 @@ def _check_text(key: str, text: str) -> None:
     if key in ("name", "as_name") and text and (not re.fullmatch(r"[A-Za-z_]\w{0,199}", text)
                                                 or keyword.iskeyword(text)):
         raise FrontEndError(f"names of tensors must be identifiers, not {text!r}")
-    if key not in ("target", "expr_str") and not re.fullmatch(r"[\w.\-]{0,200}", text):
+    if key == "as_string" and not _STRING.fullmatch(text):
+        raise FrontEndError(f"texts must be equations or names of modes, not {text!r}")
+    if key not in ("target", "expr_str", "as_string") \
+            and not re.fullmatch(r"[\w.\-]{0,200}", text):
         raise FrontEndError(f"{key} must be letters, digits, dots and hyphens, not {text!r}")
 
 
 def _is_operation(target: str) -> bool:
-    """Check if a node names an operation, not another attribute of PyTorch."""
+    """Check if a node names a function of tensors that the dispatcher runs.
+
+    Others change the state of PyTorch or write files; attributes of packages are no operations.
+    """
     match = _TARGETS.fullmatch(target)
     if match is None or match["operation"] is None:
         return match is not None
     packet = getattr(torch.ops.aten, match["operation"], None)
-    return isinstance(getattr(packet, match["overload"], None), torch._ops.OpOverload)
+    overload = getattr(packet, match["overload"], None)
+    if not isinstance(overload, torch._ops.OpOverload):
+        return False
+    schema = overload._schema
+    return torch._C._dispatch_has_kernel(overload.name()) and any(
+        "Tensor" in str(each.type) for each in (*schema.arguments, *schema.returns))
 
 
 def _metadata(given: Any) -> dict[str, str]:

@@ -15,7 +15,13 @@ pytest.importorskip("onnxscript")
 
 from torch import nn  # noqa: E402
 
-from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model  # noqa: E402
+from eie_compiler.frontends import (  # noqa: E402
+    FrontEndError,
+    FrontEndWarning,
+    pytorch_program,
+    pytorch_work,
+    read_model,
+)
 from eie_compiler.graph.evaluation import evaluate_real  # noqa: E402
 
 MODEL, WEIGHTS = "models/model.json", "data/weights/model_weights_config.json"
@@ -132,6 +138,7 @@ def set_meta(**fields):
 @pytest.mark.parametrize("member, change, message", [
     *((MODEL, set_target(target), f"operations must be those of torch.ops.aten, not '{target}': ")
       for target in ("torch.hub.load", "torch.ops.aten.from_file.default", "torch.load",
+                     "torch.ops.aten.save.default", "torch.ops.aten.manual_seed.default",
                      "torch.ops.load_library", "_operator.attrgetter", "math.exp",
                      "torch.ops.aten.relu.default.__class__", "torch.ops.aten.relu.__class__",
                      "torch.ops.aten.relu.overloads", "torch.ops.aten.name.format",
@@ -161,6 +168,57 @@ def test_no_code_of_a_file_is_run(exported, write, capsys, member, change, messa
     with pytest.raises(FrontEndError, match=f"^{re.escape(f'{path}: {message}')}"):
         read_model(path)
     assert capsys.readouterr() == ("", "")
+
+
+def list_parts(operation, size, *arguments):
+    """Add zeros of a size, and an operation that returns parts, of which two are declared."""
+    def change(program):
+        graph = graph_of(program)
+        tensors = graph["tensor_values"]
+        meta = next(iter(tensors.values()))
+        tensors |= {name: meta | {"sizes": sizes, "strides": [{"as_int": 1}] * len(sizes)}
+                    for name, sizes in (("big", [{"as_int": size}]), ("a", []), ("b", []))}
+        graph["nodes"][:0] = [
+            graph["nodes"][-1] | {"name": name, "target": f"torch.ops.aten.{target}", "inputs": [
+                {"name": name, "arg": value, "kind": 1} for name, value in inputs],
+                "outputs": outputs, "metadata": {}}
+            for name, target, inputs, outputs in (
+                ("big", "full.default", [("size", {"as_ints": [size]}),
+                                         ("fill_value", {"as_int": 0})],
+                 [{"as_tensor": {"name": "big"}}]),
+                ("parts", operation, [("self", {"as_tensor": {"name": "big"}}), *arguments],
+                 [{"as_tensors": [{"name": "a"}, {"name": "b"}]}]))]
+    return change
+
+
+@pytest.mark.parametrize("operation, size, n, arguments", [
+    ("unbind.int", 1 << 40, 1 << 40, []),
+    ("split.Tensor", 9000, 3000, [("split_size", {"as_int": 3})]),
+    ("chunk.default", 9000, 9000, [("chunks", {"as_int": 9000})])])
+def test_a_small_file_cannot_ask_for_much_work(exported, write, operation, size, n, arguments):
+    path = write(**changed(exported, MODEL, list_parts(operation, size, *arguments)))
+    with pytest.raises(FrontEndError, match=f"program must have at most 1024 tensors in lists, "
+                                            f"not {n} or more, at aten[.a-zA-Z]*$"):
+        read_model(path)
+
+
+def test_operations_are_limited(exported, write, monkeypatch):
+    monkeypatch.setattr(pytorch_work, "_MAX_OPERATIONS", 4)
+    with pytest.raises(FrontEndError, match="program must have at most 4 operations, not 5 or"):
+        read_model(write())
+
+
+def test_an_equation_is_passed_on(exported, write, monkeypatch):
+    def change(program):
+        graph = graph_of(program)
+        node = graph["nodes"][-1]
+        weight, x = (each["arg"]["as_tensor"] for each in (node["inputs"][1], node["inputs"][0]))
+        node.update(target="torch.ops.aten.einsum.default", inputs=[
+            {"name": "equation", "arg": {"as_string": "bi,oi->bo"}, "kind": 1},
+            {"name": "tensors", "arg": {"as_tensors": [x, weight]}, "kind": 1}])
+    monkeypatch.setattr(pytorch_program, "from_program", lambda program: program)
+    program = read_model(write(**changed(exported, MODEL, change)))
+    assert list(program.graph.nodes)[-2].args[0] == "bi,oi->bo"
 
 
 @pytest.mark.parametrize("name", ["data/aotinductor/model/x.so", "data/constants/custom_obj_0",
