@@ -126,6 +126,8 @@ class _Names:
     def __init__(self, graph: "onnx.GraphProto") -> None:
         self._taken = {value.name for values in (graph.input, graph.initializer)
                        for value in values} | {name for node in graph.node for name in node.output}
+        #: Name -> number of the last that was made of it.
+        self._counts: dict[str, int] = {}
 
     def inline(self, node: "onnx.NodeProto", branch: str) -> list["onnx.NodeProto"]:
         """Return the nodes of a branch, with its results as those of the If."""
@@ -136,8 +138,9 @@ class _Names:
         renamed = {}
         for name in made:
             new = name
-            while new in self._taken:
-                new += "_"
+            while new in self._taken:    # a counter, so that names stay short
+                self._counts[name] = self._counts.get(name, 0) + 1
+                new = f"{name}_{self._counts[name]}"
             self._taken.add(new)
             if new != name:
                 renamed[name] = new

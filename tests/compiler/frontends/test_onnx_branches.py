@@ -20,6 +20,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from eie_compiler.frontends.onnx import from_onnx  # noqa: E402
+from eie_compiler.frontends.onnx_branches import take_branches  # noqa: E402
+from eie_compiler.frontends.onnx_fixed import fix_inputs  # noqa: E402
 
 FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
 
@@ -119,6 +121,15 @@ def test_branches_within_branches_and_constants_of_their_own_are_read(x):
     found = evaluate_real(graph, {"x": x.astype(np.float64)})
     np.testing.assert_allclose(found["y"], np.tanh(expected + np.arange(4)), atol=1e-6)
     np.testing.assert_allclose(found["z"], np.abs(np.tanh(expected)), atol=1e-6)
+
+
+def test_names_of_many_branches_with_the_same_tensors_stay_short():
+    nodes = [node(f"If: c -> b{i}", then_branch=branch(
+        node(f"Neg: {f'b{i - 1}' if i else 'x'} -> t"), outputs=["t"]),
+        else_branch=branch(node("Abs: x -> t"), outputs=["t"])) for i in range(100)]
+    model = model_of(node("Equal: sr rate -> c"), *nodes, node("MatMul: b99 w -> y"))
+    taken, _ = take_branches(fix_inputs(model, {"sr": 16000, "steps": 5}), None, None, None)
+    assert max(len(name) for each in taken.graph.node for name in each.output) <= len("t_100")
 
 
 @pytest.mark.parametrize("fix", [{"sr": 16000, "x.1": 5}, {"sr": [16000], "steps": 5.0}])
