@@ -63,6 +63,7 @@ def calibrate_graph(network: Graph, samples: Mapping[str, NDArray[Any]], act_wid
             watch(name, numbers)
         with np.errstate(over="ignore", invalid="ignore"):
             evaluate_real(network, batch, run_layers=run_layers, watch=watch)
+
     def set_inside(path: str, found: CompressedNetwork) -> CompressedNetwork:
         fracs = [fit_frac(one, act_width) for one in inside[path]]
         return dataclasses.replace(found, layers=tuple(

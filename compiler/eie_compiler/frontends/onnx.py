@@ -21,6 +21,7 @@ from .onnx_network import read_network
 
 __all__ = ["from_onnx", "read_onnx"]
 
+
 def read_onnx(path: str | Path, *, first: str | None = None, last: str | None = None,
               image: Sequence[int] | None = None, fold_batch_norm: bool = True,
               fix: Mapping[str, Fixed] | None = None) -> Model | Network:
