@@ -79,6 +79,12 @@ def test_a_format_is_as_fine_as_the_results_of_each_sample_allow(number):
     assert 7 < all_fracs(network)["scan/c"] <= 15 - 5    # numbers up to 20 matter
 
 
+def test_a_format_must_be_better_for_all_samples_together(monkeypatch):
+    monkeypatch.setattr("eie_compiler.compression.graph_states._RARE", np.inf)
+    network = compress(leaky_sum(Affine(0.5, 0.0)), 40, scale_one(4, 1.0, 0.01))
+    assert all_fracs(network)["scan/c"] == 7
+
+
 def test_accumulators_follow_from_themselves_by_operations():
     config = EIEConfig()
     assert find_accumulators(recurrent_network(config)) == [["lstm/c", "lstm/kept", "lstm/next_c"]]
