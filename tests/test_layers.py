@@ -62,6 +62,7 @@ ROWS = [
 
     ["eie_driver.bus", "eie_driver.c_arena", "eie_driver.c_elements", "eie_driver.c_names",
      "eie_driver.c_text", "eie_driver.errors"],
+    ["eie_driver.c_step"],
     ["eie_driver.c_model", "eie_driver.c_operations", "eie_driver.registers", "eie_driver.pynq"],
     ["eie_driver.c_steps", "eie_driver.identity"],
     ["eie_driver.machine"],

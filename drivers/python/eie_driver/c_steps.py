@@ -12,7 +12,8 @@ from eie_compiler.network import CompressedNetwork
 
 from .c_arena import ALWAYS, Tensor, join, place
 from .c_elements import strides_of
-from .c_operations import Operand, Step, copy, operation_steps
+from .c_operations import operation_steps
+from .c_step import Operand, Step, copy
 
 __all__ = ["LOOPS", "Steps"]
 
@@ -32,7 +33,7 @@ class _Scope:
         Number of loops around it.
     kept : set of :class:`str`
         Nodes whose results are read from outside.
-    tensors : :class:`dict` of :class:`str` to :class:`~.c_operations.Operand`
+    tensors : :class:`dict` of :class:`str` to :class:`~.c_step.Operand`
         Inputs and results.
     """
 
@@ -62,11 +63,11 @@ class Steps:
 
     Attributes
     ----------
-    resets : :class:`list` of path and :class:`~.c_operations.Step`
+    resets : :class:`list` of path and :class:`~.c_step.Step`
         Steps that set the states of scans to zero, which are before all others.
-    steps : :class:`list` of path and :class:`~.c_operations.Step`
+    steps : :class:`list` of path and :class:`~.c_step.Step`
         The other steps.
-    tensors : :class:`dict` of :class:`str` to :class:`~.c_operations.Operand`
+    tensors : :class:`dict` of :class:`str` to :class:`~.c_step.Operand`
         Inputs of the graph and results of its nodes.
     arena_words : :class:`int`
         Size of the arena.
