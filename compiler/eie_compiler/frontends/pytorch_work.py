@@ -17,6 +17,11 @@ _MAX_OPERATIONS = 1 << 14
 #: Most tensors in the lists that operations return; PyTorch makes a node of each.
 _MAX_RESULTS = 1 << 10
 
+#: Most steps of recurrent layers, each of which PyTorch traces.
+_MAX_STEPS = 1 << 12
+
+_RECURRENT = {"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"}
+
 #: Operations that return a tensor for each element of an axis, or for each part of that size.
 _BY_ELEMENT, _BY_SIZE = {"aten::unbind"}, {"aten::split", "aten::unsafe_split"}
 
@@ -38,7 +43,7 @@ def check_work(program: "torch.export.ExportedProgram") -> None:
             fakes = [torch.empty([_length(size) for size in each.shape], dtype=each.dtype)
                      for each in inputs]
             with _Work():
-                torch.fx.Interpreter(program.graph_module).run(*fakes)
+                _Interpreter(program.graph_module).run(*fakes)
     except Exception as error:    # of any operation
         reason = str(error).strip().partition("\n")[0] or repr(error)
         if isinstance(error, FrontEndError):
@@ -50,6 +55,21 @@ def check_work(program: "torch.export.ExportedProgram") -> None:
 def _length(size: Any) -> int:
     """Return a size, or of an open one that which PyTorch takes as its example."""
     return int(size.node.hint) if isinstance(size, torch.SymInt) else size
+
+
+class _Interpreter(torch.fx.Interpreter):
+    """Interpreter that limits the steps of recurrent layers."""
+
+    _steps = 0
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Call a function, after the steps of a recurrent layer have been counted."""
+        if isinstance(target, torch._ops.OpOverload) and target._schema.name in _RECURRENT:
+            self._steps += max(args[0].shape[:-1])    # in either order with the batch
+            if self._steps > _MAX_STEPS:
+                raise FrontEndError(f"recurrent layers must have at most {_MAX_STEPS} steps in "
+                                    f"all, not {self._steps} or more")
+        return super().call_function(target, args, kwargs)
 
 
 class _Work(TorchDispatchMode):

@@ -202,9 +202,12 @@ def test_a_small_file_cannot_ask_for_much_work(exported, write, operation, size,
         read_model(path)
 
 
-def test_operations_are_limited(exported, write, monkeypatch):
-    monkeypatch.setattr(pytorch_work, "_MAX_OPERATIONS", 4)
-    with pytest.raises(FrontEndError, match="program must have at most 4 operations, not 5 or"):
+@pytest.mark.parametrize("limit, message", [
+    ("_MAX_OPERATIONS", "program must have at most 4 operations, not 5 or more, at aten"),
+    ("_MAX_STEPS", "recurrent layers must have at most 4 steps in all, not 8 or more$")])
+def test_operations_and_steps_are_limited(write, monkeypatch, limit, message):
+    monkeypatch.setattr(pytorch_work, limit, 4)
+    with pytest.raises(FrontEndError, match=message):
         read_model(write())
 
 
