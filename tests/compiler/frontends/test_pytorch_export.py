@@ -65,10 +65,10 @@ def test_images_of_a_residual_network(capsys):
 
 def test_recurrent_layers_of_both_conventions_and_their_states():
     torch.manual_seed(0)
-    module, x = Cell(), torch.randn(6, 2, 5)
+    module, x = Cell(), torch.randn(3, 2, 5)
     state = torch.randn(1, 2, 7), torch.randn(1, 2, 7)
     graph = read(module, x, state)
-    assert graph.inputs == {"x": (6, 5), "state_0": (1, 7), "state_1": (1, 7)}
+    assert graph.inputs == {"x": (3, 5), "state_0": (1, 7), "state_1": (1, 7)}
     scans = [node.name for node in graph.nodes if isinstance(node.computation, Scan)]
     assert scans == ["rnn.lstm", "gru.gru.forward", "gru.gru.reverse"]
     found = evaluate_real(graph, {
