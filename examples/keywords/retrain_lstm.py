@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.compression.graph_fidelity import measure_graph_fidelity
-from eie_compiler.compression.row_scales import scale_rows
 from eie_compiler.files.graph_file import write_graph
 from eie_compiler.files.json_file import write_json
 from eie_compiler.files.untrusted_npz import read_arrays
@@ -108,8 +107,7 @@ def main() -> None:
     for density, steps in STEPS.items():
         print(f"density {density} of the LSTM:", flush=True)
         shares = {"lstm/lstm": density}
-        compressed = compress_graph(scale_rows(model, (1 << V_WIDTH) - 1), samples, density=shares,
-                                    v_width=V_WIDTH)
+        compressed = compress_graph(model, samples, density=shares, v_width=V_WIDTH)
         network, records = compress_graph_with_retraining(
             model, data, density=shares, v_width=V_WIDTH, steps=steps, **options, resume=True,
             checkpoint=arguments.output / f"{density}.checkpoint.npz", on_epoch=report)
