@@ -1,8 +1,9 @@
 """Voice activity detector silero-vad, from its file in ONNX, on synthetic sounds.
 
-The host computes the spectrum of each chunk in floating point, as its root is no operation of a
-graph. The convolutions and the LSTM after it are the network. The file contains branches (If), so
-only its constants are read.
+The file, which the front end for ONNX reads whole, computes one chunk and takes the states of the
+LSTM from its user. Here, the chunks of a sound are a sequence with states that the network keeps,
+made from the constants of the file: the convolutions and the LSTM. The host computes the spectrum
+of each chunk in floating point.
 """
 
 import functools
