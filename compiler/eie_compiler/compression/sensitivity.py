@@ -23,7 +23,6 @@ from ..model import Model
 from .graph_layers import densify
 from .groups import count_groups
 from .layer_changes import LayerChanges
-from .losses import count_nonzeros
 from .prune import check_pruning, prune, prune_by_deviation
 from .weight_sharing import check_sharing, share_weights
 
@@ -168,30 +167,33 @@ class _Prunable:
         Path of the node, and place of the layer in it.
     model : :class:`~..model.Model`
         Layers of the node.
+    kept : csc_array of float64, n_rows × n_cols
+        Weights that are not zero.
     n_weights, n_nonzeros : :class:`int`
         Number of weights, without those between groups; and of those that are not zero.
     """
 
     def __init__(self, path: str, model: Model, number: int, deviation: Floats | None) -> None:
         self.path, self.model, self.number = path, model, number
-        self._weight, self._deviation = model.layers[number].weight, deviation
+        self.kept = prune(model.layers[number].weight, density=1.0)
+        self._deviation = deviation
         # Zeros between the groups of a convolution are no weights.
-        self._groups = count_groups(self._weight, None if number else model.patches)
-        n_rows, n_cols = self._weight.shape
+        self._groups = count_groups(self.kept, None if number else model.patches)
+        n_rows, n_cols = self.kept.shape
         self.n_weights = n_rows * n_cols // self._groups
-        self.n_nonzeros = count_nonzeros(self._weight)
+        self.n_nonzeros = self.kept.nnz
 
     def prune(self, share: float) -> csc_array:
         """Prune the layer to a density."""
         share /= self._groups
-        return prune(self._weight, density=share) if self._deviation is None else \
-            prune_by_deviation(self._weight, share, self._deviation)
+        return prune(self.kept, density=share) if self._deviation is None else \
+            prune_by_deviation(self.kept, share, self._deviation)
 
     def share(self, width: int) -> csc_array:
         """Share the weights by codes of this width."""
-        sparse = prune(self._weight, density=1.0)
-        codebook, codes = share_weights(sparse.data, (1 << width) - 1)
-        return csc_array((codebook[codes], sparse.indices, sparse.indptr), shape=sparse.shape)
+        codebook, codes = share_weights(self.kept.data, (1 << width) - 1)
+        return csc_array((codebook[codes], self.kept.indices, self.kept.indptr),
+                         shape=self.kept.shape)
 
 
 def _replace(weights: Sequence[tuple[_Prunable, csc_array]]) -> dict[str, Model]:
@@ -200,8 +202,8 @@ def _replace(weights: Sequence[tuple[_Prunable, csc_array]]) -> dict[str, Model]
     changed: dict[str, Model] = {}
     for layer, weight in weights:
         model = changed.get(layer.path, layer.model)
-        before = model.layers[layer.number]
-        if not np.array_equal(prune(before.weight, density=1.0).data, weight.data):
+        if not np.array_equal(layer.kept.data, weight.data):
+            before = model.layers[layer.number]
             changed[layer.path] = dataclasses.replace(model, layers=(
                 *model.layers[:layer.number], dataclasses.replace(before, weight=weight),
                 *model.layers[layer.number + 1:]))
