@@ -71,9 +71,11 @@ def refine_states(network: Graph, samples: Samples, config: EIEConfig,
     count = len(next(iter(samples.values())))
     if not accumulators or count < _MIN_SAMPLES:
         return network
-    some = np.linspace(0, count - 1, min(count, _MAX_SAMPLES)).astype(np.int64)
-    measure, group_of = _Measure(network, _select(samples, some), config), find_groups(network)
-    measure_all = functools.cache(lambda: _Measure(network, samples, config))
+    group_of = find_groups(network)
+    measure = measure_all = functools.cache(_Measure(network, samples, config))
+    if count > _MAX_SAMPLES:
+        some = np.linspace(0, count - 1, _MAX_SAMPLES).astype(np.int64)
+        measure = functools.cache(_Measure(network, _select(samples, some), config))
     for paths in accumulators:
         progress(f"choosing the format of {paths[0]}")
         groups = {group_of(path) for path in paths}
@@ -87,7 +89,7 @@ def refine_states(network: Graph, samples: Samples, config: EIEConfig,
         if not any(total < most for _, total in tried):
             continue
         progress(f"confirming the format of {paths[0]} with all samples")
-        network = _confirm(network, tried, paths, measure_all())
+        network = _confirm(network, tried, paths, measure_all)
     return network
 
 
@@ -95,7 +97,7 @@ def _select(samples: Samples, some: NDArray[np.int64]) -> Samples:
     return {name: array[some] for name, array in samples.items()}
 
 
-def _try_finer(network: Graph, paths: set[str], measure: "_Measure"
+def _try_finer(network: Graph, paths: set[str], measure: "Callable[[Graph], _Errors]"
                ) -> "Iterator[tuple[Graph, _Errors]]":
     """Try finer formats of tensors, each with its errors, as far as the graph can have them."""
     fracs = all_fracs(network)
@@ -111,7 +113,7 @@ def _try_finer(network: Graph, paths: set[str], measure: "_Measure"
 
 
 def _confirm(network: Graph, tried: list[tuple[Graph, float]], paths: list[str],
-             measure: "_Measure") -> Graph:
+             measure: "Callable[[Graph], _Errors]") -> Graph:
     """Take the best of the formats tried that all samples confirm, or stay with the network."""
     before = measure(network)
     limits = _WORSE * before.samples + _RARE * before.samples.mean()
@@ -197,16 +199,22 @@ class _Measure:
     """
 
     def __init__(self, network: Graph, samples: Samples, config: EIEConfig) -> None:
-        self._samples, self._config = samples, config
+        self._network, self._samples, self._config = network, samples, config
         self._count = len(next(iter(samples.values())))
-        shared = decompress_graph(network)
-        exact = [[results[name] for name in network.outputs]
-                 for _, batch in sample_batches(network, samples)
+
+    @functools.cached_property
+    def _exact(self) -> dict[str, NDArray[np.float64]]:
+        """Outputs in floating point."""
+        shared, names = decompress_graph(self._network), self._network.outputs
+        exact = [[results[name] for name in names]
+                 for _, batch in sample_batches(self._network, self._samples)
                  for results in [evaluate_real(shared, batch)]]
-        self._exact = {name: np.concatenate(parts)
-                       for name, parts in zip(network.outputs, zip(*exact))}
-        self._powers = {name: float((numbers ** 2).sum()) or 1.0
-                        for name, numbers in self._exact.items()}
+        return {name: np.concatenate(parts) for name, parts in zip(names, zip(*exact))}
+
+    @functools.cached_property
+    def _powers(self) -> dict[str, float]:
+        """Squares of all numbers of each output, or 1."""
+        return {name: float((numbers ** 2).sum()) or 1.0 for name, numbers in self._exact.items()}
 
     def __call__(self, network: Graph) -> _Errors:
         machine = IntegerGraph(network, self._config)
