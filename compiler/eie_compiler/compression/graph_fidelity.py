@@ -14,6 +14,7 @@ from ..accuracy import Meter, Task, choose_task, match_labels
 from ..errors import CompileError
 from ..graph.evaluation import evaluate_real
 from ..graph.graph import Graph, Scan
+from ..graph.operation import Words
 from ..graph.operations import Affine
 from ..lowering.integer_graph import IntegerGraph
 from ..vectors import dequantise
@@ -78,10 +79,8 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
     tasks, truth = choose_tasks(model, count, labels, task)
     result: dict[str, Any] = {"samples": count, "task": tasks[model.outputs[0]],
                               "task_assumed": labels is None and task is None}
-    watched: defaultdict[str, list[Floats]] = defaultdict(list)
     try:
-        machine = IntegerGraph(network, config, lambda path, words: watched[path].append(
-            dequantise(words, machine.fracs[path])))
+        machine = IntegerGraph(network, config)
     except CompileError as error:
         nothing: dict[str, Any] = dict.fromkeys(("agreement", "r2", "constant", "labels"))
         return result | {"verdict": "bad", "cause": "format", "reason": str(error), **nothing,
@@ -89,7 +88,7 @@ def measure_graph_fidelity(model: Graph, network: Graph, config: EIEConfig,
     shared = decompress_graph(network)
     ideal = "retraining" if retrained else "sharing"
     runs = {ideal: lambda batch: _evaluate(shared, batch),
-            "arithmetic": lambda batch: _run_machine(machine, batch, watched)}
+            "arithmetic": lambda batch: _run_machine(machine, batch)}
     if pruned and not retrained:
         kept = prune_graph(model, network)
         runs = {"pruning": lambda batch: _evaluate(kept, batch), **runs}
@@ -150,13 +149,16 @@ def _evaluate(model: Graph, batch: Mapping[str, Floats]) -> _Tensors:
     return found | {name: [tensor] for name, tensor in computed.items()}
 
 
-def _run_machine(machine: IntegerGraph, batch: Mapping[str, Floats],
-                 watched: defaultdict[str, list[Floats]]) -> _Tensors:
-    """Compute all tensors in words, as numbers; `watched` gets those that the machine shows."""
-    watched.clear()
-    for name, words in machine.run(batch).items():
-        watched.setdefault(name, [dequantise(words, machine.fracs[name])])
-    return dict(watched)
+def _run_machine(machine: IntegerGraph, batch: Mapping[str, Floats]) -> _Tensors:
+    """Compute all tensors in words, as numbers, bodies of scans included."""
+    found: defaultdict[str, list[Floats]] = defaultdict(list)
+
+    def watch(path: str, words: Words) -> None:
+        found[path].append(dequantise(words, machine.fracs[path]))
+
+    for name, words in machine.run(batch, watch).items():
+        found.setdefault(name, [dequantise(words, machine.fracs[name])])
+    return dict(found)
 
 
 class _Errors:

@@ -31,9 +31,6 @@ class IntegerGraph:
         Compressed network.
     config : :class:`~eie_hdl.config.EIEConfig`
         Machine, for its widths; its memories do not matter.
-    watch : function of path and words (batch, ...)
-        Called with each input and with the result of each node except scans, in bodies of scans
-        once for each step.
 
     Attributes
     ----------
@@ -42,8 +39,8 @@ class IntegerGraph:
     layers : :class:`dict` of :class:`str` to :class:`list` of :class:`~.arithmetic.IntegerLayer`
         Layers of each node that has some, by path.
     saturated, counts : :class:`collections.Counter` of :class:`str`
-        Of the elements that `watch` was given and of the results of all layers before them, number
-        of those beyond their format; and of the former, number of all, by path.
+        Of the elements that were watched in all runs and of the results of all layers before them,
+        number of those beyond their format; and of the former, number of all, by path.
 
     Raises
     ------
@@ -52,9 +49,8 @@ class IntegerGraph:
         names the node or input.
     """
 
-    def __init__(self, graph: Graph, config: EIEConfig,
-                 watch: Callable[[str, Words], None] = lambda path, words: None) -> None:
-        self._graph, self._width, self._watch = graph, config.act_width, watch
+    def __init__(self, graph: Graph, config: EIEConfig) -> None:
+        self._graph, self._width = graph, config.act_width
         self.layers = {}
         for path, node in graph.walk():
             if isinstance(node.computation, CompressedNetwork):
@@ -67,15 +63,26 @@ class IntegerGraph:
         self.saturated: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
 
-    def run(self, inputs: Mapping[str, Floats]) -> dict[str, Words]:
+    def run(self, inputs: Mapping[str, Floats],
+            watch: Callable[[str, Words], None] = lambda path, words: None) -> dict[str, Words]:
         """Compute all nodes for numbers (batch, ...); return words of inputs and results by name.
+
+        Parameters
+        ----------
+        watch : function of path and words (batch, ...)
+            Called with each input and with the result of each node except scans, in bodies of scans
+            once for each step.
         """
-        execution = Execution(self._graph, self._width, self._run_layers, self._count)
+        def count(path: str, words: Words) -> None:
+            self.counts[path] += words.size
+            watch(path, words)
+
+        execution = Execution(self._graph, self._width, self._run_layers, count)
         words = {}
         for name, numbers in inputs.items():
             words[name], beyond = self.to_words(name, numbers)
             self.saturated[name] += int(np.count_nonzero(beyond))
-            self._count(name, words[name])
+            count(name, words[name])
         computed = execution.run(words)
         self.saturated.update(execution.saturated)
         return computed
@@ -84,10 +91,6 @@ class IntegerGraph:
         """Convert an input (batch, ...) to words; return them, and which elements saturate."""
         return convert_inputs(numbers, frac=self.fracs[name], width=self._width, words=False,
                               preprocessing=self._preprocessing.get(name))
-
-    def _count(self, path: str, words: Words) -> None:
-        self.counts[path] += words.size
-        self._watch(path, words)
 
     def _run_layers(self, path: str, words: Words) -> Words:
         for layer in self.layers[path]:

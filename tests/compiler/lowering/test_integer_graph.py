@@ -25,8 +25,8 @@ def test_words_are_those_of_the_golden_model(make):
     if graph.preprocessing:
         inputs = {name: scaled_inputs(3)}
     watched = Counter()
-    machine = IntegerGraph(graph, TINY, lambda path, words: watched.update({path: words.size}))
-    found = machine.run(inputs)
+    machine = IntegerGraph(graph, TINY)
+    found = machine.run(inputs, lambda path, words: watched.update({path: words.size}))
     expected = infer_graph(compile_graph(graph, TINY), inputs, engine="golden").outputs
     for output, words in expected.items():
         np.testing.assert_array_equal(found[output], words)
