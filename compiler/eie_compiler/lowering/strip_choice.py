@@ -91,10 +91,12 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
     Raises
     ------
     CompileError
-        If the machine has no formats for a network.
+        If there is a choice, and the machine has no formats for a network.
     """
     nodes = {use.path: _Node(use, config, mapping, most) for use in walk_uses(graph)
              if isinstance(use.node.computation, CompressedNetwork)}
+    if all(len(node.cycles) == 1 for node in nodes.values()):    # no strips to choose from
+        return {}
     pixels = {path: node.choose(most) for path, node in nodes.items()}
     while (loads := _count_loads(config, nodes, pixels)) > 1 \
             and loads > _count_loads(config, nodes, dict.fromkeys(nodes, 1)):
