@@ -23,6 +23,7 @@ from .options import (
     compress_labels_option,
     numbers,
     renamed_option,
+    require_each_once,
     task_option,
 )
 from .training_options import (
@@ -53,9 +54,11 @@ def _per_layer(context: click.Context, parameter: click.Parameter, text: str | N
 def _pins(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
           ) -> dict[str, int]:
     try:
-        return {name: int(frac) for name, _, frac in (text.rpartition("=") for text in texts)}
+        pins = {name: int(frac) for name, _, frac in (text.rpartition("=") for text in texts)}
     except ValueError as error:
         raise click.BadParameter(f"must be LAYER=BITS, not {' '.join(texts)!r}") from error
+    require_each_once(texts, pins)
+    return pins
 
 
 @command("compress")

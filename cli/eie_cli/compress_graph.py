@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from eie_hdl.config import EIEConfig
 
 from .console import working
+from .options import require_each_once
 from .training_options import Learning, find_teacher, show_stages, training_session
 from .verdict import conclude, warn_of_labels, warn_of_outputs
 
@@ -42,9 +43,7 @@ def by_node(kind: type[int] | type[float], what: str) -> Any:
         except ValueError as error:
             raise click.BadParameter(f"must be {what}, or NODE={what.split()[-1].upper()} for "
                                      f"each, separated by commas, not {text!r}") from error
-        if len(numbers) < len(pairs):
-            raise click.BadParameter(f"must name each node once, not as {text!r}: leave out all "
-                                     "but one number for each")
+        require_each_once(pairs, numbers)
         return numbers
 
     return parse

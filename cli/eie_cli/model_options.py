@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .options import FILE, numbers
+from .options import FILE, numbers, require_each_once
 
 __all__ = ["model_options"]
 
@@ -24,6 +24,7 @@ def _fixed(context: click.Context, parameter: click.Parameter, texts: tuple[str,
         if not name:
             raise click.BadParameter(f"must be NAME=VALUE, not {text!r}")
         fixed[name] = given if len(given) > 1 else given[0]
+    require_each_once(texts, fixed)
     return fixed
 
 

@@ -1,7 +1,7 @@
 """Options shared by several commands."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDE
            "OUTPUT_FILE", "Command", "Input", "Output", "Renamed", "accept_loss_option",
            "arithmetic_options", "command", "compress_labels_option", "labels_option",
            "machine_options", "numbers", "pes_option", "published_option", "renamed_option",
-           "run_labels_option", "simulator_option", "simulators_option", "task_option"]
+           "require_each_once", "run_labels_option", "simulator_option", "simulators_option",
+           "task_option"]
 
 
 class Input(click.Path):
@@ -212,3 +213,9 @@ def numbers(kind: type[int] | type[float]) -> Callable[..., Any]:
             what = "integers" if kind is int else "numbers"
             raise click.BadParameter(f"must be {what} separated by commas, not {text!r}") from error
     return parse
+
+
+def require_each_once(given: Sequence[Any], named: Sized) -> None:
+    """Refuse ``NAME=VALUE`` of which one name is `given` more than once: `named` has each once."""
+    if len(named) < len(given):
+        raise click.BadParameter("must name each one once: leave out all but one value for each")

@@ -143,10 +143,9 @@ def test_json_describes_nodes_and_costs(files, compress, eie):
     (["--calibrate", "x.npy", "--values", "many"],
      "must be an integer, or NODE=INTEGER for each, separated by commas, not 'many'"),
     (("--calibrate", "x.npy", "--density", "end=0.5,end=0.1"),
-     "must name each node once, not as 'end=0.5,end=0.1': leave out all but one number for each"),
+     "must name each one once: leave out all but one value for each"),
     (("--calibrate", "x.npy", "--values", "end=4,scan=3,end=4"),
-     "must name each node once, not as 'end=4,scan=3,end=4': leave out all but one number for "
-     "each"),
+     "must name each one once: leave out all but one value for each"),
     (["--calibrate", "x.npy", "--values", "scan=3"],
      "eie: --values must be for scan/of_x, scan/of_h, end, not 'scan'"),
     (["--calibrate", "x.npy", "--values", "16"],

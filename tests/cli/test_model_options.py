@@ -104,3 +104,9 @@ def test_inputs_are_fixed_in_onnx_only(tmp_path, weights, eie):
                            ("sr=", "must be numbers separated by commas, not ''")):
         code, text = eie("compress", weights, "--fix", value, "-o", tmp_path / "net.npz")
         assert code == 2 and message in text
+
+
+@pytest.mark.parametrize("option", ["--fix", "--pin"])
+def test_a_name_is_given_one_value(tmp_path, weights, eie, option):
+    code, text = eie("compress", weights, option, "a=1", option, "a=2", "-o", tmp_path / "net.npz")
+    assert code == 2 and "must name each one once: leave out all but one value for each" in text
