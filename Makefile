@@ -15,7 +15,7 @@ PUBLISHED ?= $(firstword $(wildcard lenet300100_pruned.npz ../shared/data/lenet3
 SQUEEZENET ?= $(firstword $(wildcard squeezenet ../shared/data/squeezenet))
 KWS        ?= $(firstword $(wildcard kws ../shared/data/kws))
 SILERO     ?= $(wildcard silero_vad_16k_op15.onnx)
-TRAINED    ?= $(firstword $(wildcard $(BUILD)/convolutional) examples/convolutional/trained)
+TRAINED    ?= $(if $(wildcard $(BUILD)/convolutional/*/network.npz),$(BUILD)/convolutional,examples/convolutional/trained)
 
 BIN := $(VENV)/bin
 
