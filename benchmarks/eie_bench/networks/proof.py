@@ -61,8 +61,9 @@ def prove(network: Graph, model: Graph, config: EIEConfig, inputs: Mapping[str, 
     shared = decompress_graph(network)
     error, bound, exceeded = _compare(ErrorBound(network, model, config).run(inputs), expected,
                                       FLOAT32)
+    exact = evaluate_real(shared, inputs)
     rounding, rounding_bound, more = _compare(ErrorBound(network, shared, config).run(inputs), {
-        name: evaluate_real(shared, inputs)[name] for name in network.outputs}, 0.0)
+        name: exact[name] for name in network.outputs}, 0.0)
     return Proof(error, bound, rounding, rounding_bound, exceeded + more)
 
 
