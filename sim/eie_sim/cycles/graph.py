@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from eie_compiler.graph.execution import Execution
 from eie_compiler.graph_build import GraphBuild
-from eie_compiler.lowering.arithmetic import IntegerNetwork
-from eie_compiler.network import CompressedNetwork
+from eie_compiler.lowering.integer_graph import IntegerGraph
 
 from .model import predict_back_to_back
 from .steps import build_steps
@@ -43,9 +42,7 @@ def predict_graph(build: GraphBuild, words: Mapping[str, Words]) -> dict[str, fl
     CycleModelError
         If Numba is not installed.
     """
-    layers = {path: IntegerNetwork(node.computation, build.config).layers
-              for path, node in build.graph.walk()
-              if isinstance(node.computation, CompressedNetwork)}
+    layers = IntegerGraph(build.graph, build.config).layers
     counts: dict[str, int] = defaultdict(int)
     calls: dict[str, list[Words]] = defaultdict(list)
 
