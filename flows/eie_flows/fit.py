@@ -12,11 +12,13 @@ from eie_compiler.graph.graph import Graph
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.network import CompressedNetwork
+from eie_compiler.sampling import spread
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 from eie_sim.cycles.graph import predict_graph
 from eie_sim.cycles.model import predict_back_to_back
 from eie_sim.inference import BACK_TO_BACK, prepare
+from eie_sim.node_runs import SAMPLE
 
 from .devices import DEVICES
 from .sizing import Proposal, size_machines
@@ -136,7 +138,7 @@ def _predict(network: CompressedNetwork | Graph, config: EIEConfig, inputs: Any)
             if inputs is None else {
                 name: _choose(words, min(graph_build.part, BACK_TO_BACK))
                 for name, words in graph_build.to_words(inputs).words.items()}
-        return sum(predict_graph(graph_build, tensors).values()) / \
+        return sum(predict_graph(graph_build, tensors, SAMPLE).values()) / \
             len(next(iter(tensors.values())))
     build = compile_network(network, config)
     words = _draw((BACK_TO_BACK, len(build.input.columns)), config) if inputs is None else \
@@ -154,4 +156,4 @@ def _draw(shape: tuple[int, ...], config: EIEConfig) -> NDArray[np.int64]:
 
 def _choose(words: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Choose some inferences, evenly spread."""
-    return words[np.linspace(0, len(words) - 1, min(len(words), most)).astype(int)]
+    return words[spread(len(words), most)]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.graph_build import GraphBuild
+from eie_compiler.sampling import spread
 from eie_compiler.vectors import gather, scatter
 
 from .cycles.model import predict_back_to_back, predict_build
@@ -60,9 +61,9 @@ class GoldenRunner:
             for prediction in predict_build(program, words[sample]):
                 node.add_counters(prediction.counters)
             if len(sample):
-                spread = np.linspace(0, len(words) - 1, min(len(words), SAMPLE)).astype(int)
-                node.timed += len(spread)
-                node.cycles += predict_back_to_back(program, words[spread]).interval
+                timed = words[spread(len(words), SAMPLE)]
+                node.timed += len(timed)
+                node.cycles += predict_back_to_back(program, timed).interval
             self._advance(path, len(words))
         self.calls.append(Call(results, sample))
         return results

@@ -11,6 +11,7 @@ from ..errors import CompressError
 from ..graph.graph import Graph, Node, Scan
 from ..model import Model
 from ..network import CompressedNetwork
+from ..sampling import spread
 
 __all__ = ["VectorSample", "check_samples", "choose_samples", "sample_batches"]
 
@@ -71,7 +72,7 @@ def choose_samples(graph: Graph, samples: Mapping[str, NDArray[Any]]) -> dict[st
     """Choose as many samples, evenly, as fit the memory with their tensors."""
     count = len(next(iter(samples.values())))
     most = max(_MAX_NUMBERS_KEPT // _largest(graph, patches=False), 1)
-    chosen = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+    chosen = spread(count, most)
     return {name: array[chosen].astype(np.float64) for name, array in samples.items()}
 
 

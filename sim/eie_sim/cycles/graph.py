@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from eie_compiler.graph.execution import Execution
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.sampling import spread
 
 from .model import predict_back_to_back
 from .steps import build_steps
@@ -17,11 +18,11 @@ __all__ = ["predict_graph"]
 
 Words = NDArray[np.int64]
 
-#: Vectors of a call that are predicted, and calls of a program: steps of a scan.
-_VECTORS, _CALLS = 64, 8
+#: Calls of a program that are predicted: steps of a scan.
+_CALLS = 8
 
 
-def predict_graph(build: GraphBuild, words: Mapping[str, Words]) -> dict[str, float]:
+def predict_graph(build: GraphBuild, words: Mapping[str, Words], most: int) -> dict[str, float]:
     """Predict the cycles of each program for a batch, the vectors of a call back to back.
 
     They are those of the engine ``"cycle-model"``, but layers are computed without the golden
@@ -31,6 +32,9 @@ def predict_graph(build: GraphBuild, words: Mapping[str, Words]) -> dict[str, fl
     ----------
     words : mapping of :class:`str` to int64 (batch, ...)
         Words of each input, as from :meth:`~eie_compiler.graph_build.GraphBuild.to_words`.
+    most : :class:`int`
+        Most vectors of a call that are predicted; with :data:`~..node_runs.SAMPLE`, those of the
+        engine.
 
     Returns
     -------
@@ -48,14 +52,14 @@ def predict_graph(build: GraphBuild, words: Mapping[str, Words]) -> dict[str, fl
 
     def run(path: str, vectors: Words) -> Words:
         counts[path] += len(vectors)
-        calls[path].append(vectors[_spread(len(vectors), _VECTORS)])
+        calls[path].append(vectors[spread(len(vectors), most)])
         for layer in layers[path]:
             vectors = layer(vectors)
         return vectors
 
     Execution(build.graph, build.config.act_width, run).run(words)
     return {path: counts[path] * _predict(build, path, [some[at] for at in
-                                                        _spread(len(some), _CALLS)])
+                                                        spread(len(some), _CALLS)])
             for path, some in calls.items()}
 
 
@@ -68,8 +72,3 @@ def _predict(build: GraphBuild, path: str, calls: list[Words]) -> float:
                                        programs=steps[first:first + len(call)]).interval
         first += len(call)
     return cycles / len(together)
-
-
-def _spread(n: int, most: int) -> NDArray[np.int64]:
-    """Choose up to `most` of `n` places, evenly spread."""
-    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)

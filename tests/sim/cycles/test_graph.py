@@ -7,6 +7,7 @@ from eie_compiler.lowering.graph import compile_graph
 from eie_hdl.config import PRESETS
 from eie_hdl.extras import install_command
 from eie_sim.graph_inference import infer_graph
+from eie_sim.node_runs import SAMPLE
 from support.graphs import recurrent_network, residual_network
 
 pytest.importorskip("numba", reason=install_command("bench"))
@@ -23,7 +24,7 @@ def test_cycles_are_those_of_the_engine(graph, strips, batch):
     (shape,) = graph.inputs.values()
     words = build.to_words(np.random.default_rng(1).normal(size=(batch, *shape))).words
     nodes = infer_graph(build, words, words=True, engine="cycle-model").nodes
-    assert predict_graph(build, words) == pytest.approx({
+    assert predict_graph(build, words, SAMPLE) == pytest.approx({
         path: node.scaled(node.cycles, node.timed) for path, node in nodes.items()
         if node.on_accelerator})
 
@@ -32,6 +33,6 @@ def test_some_steps_of_a_long_sequence_are_predicted():
     build = compile_graph(recurrent_network(TINY, steps=50), TINY)
     (shape,) = build.graph.inputs.values()
     words = build.to_words(np.random.default_rng(1).normal(size=(1, *shape))).words
-    (cycles,) = predict_graph(build, words).values()
+    (cycles,) = predict_graph(build, words, SAMPLE).values()
     node = infer_graph(build, words, words=True, engine="cycle-model").nodes["lstm/gates"]
     assert cycles == pytest.approx(node.cycles, rel=0.1)
