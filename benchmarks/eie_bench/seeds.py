@@ -4,11 +4,11 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SEEDS", "format_changes", "run_training"]
+__all__ = ["SEEDS", "format_changes", "last_records", "run_training"]
 
 #: Seeds of all comparisons; fixed before any run.
 SEEDS = (1, 2, 3)
@@ -31,7 +31,11 @@ def run_training(mnist: Path, name: Path, options: Mapping[str, Any]) -> list[di
         [Path(sys.executable).with_name("eie"), "train", mnist, "-o", f"{name}.npz",
          "--resume", f"--log={log}", *(f"--{option}={value}" for option, value in options.items())],
         check=True, stdout=subprocess.DEVNULL)
-    records = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    return last_records(map(json.loads, log.read_text(encoding="utf-8").splitlines()))
+
+
+def last_records(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Choose the last record of each stage of training, which alone has the test error."""
     return [record for record in records if "test" in record]
 
 

@@ -19,6 +19,7 @@ from measure import measure
 from networks import NETWORKS
 from torch import nn
 
+from eie_bench.seeds import last_records
 from eie_compiler.files.json_file import write_json
 from eie_compiler.training.data import Data, read_data
 from eie_compiler.training.loop import train
@@ -74,7 +75,7 @@ def make_models(name: str, data: Data, folder: Path, seed: int) -> dict[str, Any
                                **OPTIONS[name][1])
     export(network, folder / "shared.onnx")
     return {"weights": sum(weight.numel() for weight in network.parameters() if weight.dim() > 1),
-            "stages": [record for record in records if "test" in record]}
+            "stages": last_records(records)}
 
 
 def report(record: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from convolutional import BATCH, SHAPE, report
 from networks import NETWORKS
 
 from eie_bench.dsd import SHARE, make_row, write_comparison
-from eie_bench.seeds import SEEDS
+from eie_bench.seeds import SEEDS, last_records
 from eie_compiler.training.data import Data, read_data
 from eie_compiler.training.loop import train
 from eie_compiler.training.recipes import dsd_stages
@@ -34,9 +34,9 @@ def compare(name: str, data: Data, folder: Path, seed: int) -> dict[str, Any]:
     def run(module: TorchModule, step: str, share: float, phases: slice) -> list[dict[str, Any]]:
         print(f"{name}, seed {seed}, {step}:", flush=True)
         stages = dsd_stages(**OPTIONS[name], share=share, n_layers=n_layers, dropout=0.0)
-        records = train(module, data, stages[phases], seed=seed, batch=BATCH, resume=True,
-                        checkpoint=folder / f"{step}-{seed}.npz", on_epoch=report)
-        return [record for record in records if "test" in record]
+        return last_records(train(
+            module, data, stages[phases], seed=seed, batch=BATCH, resume=True,
+            checkpoint=folder / f"{step}-{seed}.npz", on_epoch=report))
 
     dense = run(module, "dense", 0.0, slice(1))
     control, dsd = (dense + run(copy.deepcopy(module), step, share, slice(1, None))

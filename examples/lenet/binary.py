@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eie_bench.seeds import run_training
+from eie_bench.seeds import last_records, run_training
 from eie_compiler.compression.decompress import decompress
 from eie_compiler.compression.graph import compress_graph
 from eie_compiler.compression.graph_layers import decompress_graph
@@ -156,8 +156,7 @@ def measure(name: str, made: dict[str, Any], data: Data, path: Path, n_verilog: 
     def error(scores: NDArray[Any]) -> float:
         return float((scores.argmax(axis=1) != labels[:len(scores)]).mean())
 
-    return {"network": name, "v_width": v_width, "stages": [
-                record for record in made["records"] if "test" in record],
+    return {"network": name, "v_width": v_width, "stages": last_records(made["records"]),
             "values": [len(np.unique(weight[weight != 0])) for weight in weights],
             "scales": [len(np.unique(np.abs(weight[weight != 0]))) for weight in weights],
             "weights": sum(int(np.count_nonzero(weight)) for weight in weights),
