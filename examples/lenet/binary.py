@@ -223,8 +223,9 @@ def main() -> int:
         "seed": arguments.seed, "config": CONFIG.as_dict(),
         "options": {"dense": DENSE, "shared": SHARED, "pruned": PRUNED, "binary": BINARY,
                     "xnor": XNOR}, "dense": dense, "networks": rows})
-    (folder / "binary.md").write_text(table(dense, rows), encoding="utf-8")
-    print(f"\n{table(dense, rows)}")
+    text = table(dense, rows)
+    (folder / "binary.md").write_text(text, encoding="utf-8")
+    print(f"\n{text}")
     return not all(row["exact"] and row["verilog"]["ok"] for row in rows)
 
 
