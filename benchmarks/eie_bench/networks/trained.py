@@ -53,19 +53,19 @@ def make_trained(folder: Path, mnist: Path | None, *, quick: bool = False) -> li
     DataError, ArchiveError, NetworkError, JsonError
         If digits or samples are missing, or files are invalid.
     """
+    names = [name for name in _NETWORKS if not (quick and name == "shuffle") and any(
+        (folder / name / file).exists() for file in ("shared.onnx", "network.npz"))]
+    read = _read(mnist) if names and mnist is not None else None
     tasks = []
-    for name, (title, n_verilog) in _NETWORKS.items():
-        if not any((folder / name / file).exists() for file in ("shared.onnx", "network.npz")) \
-                or quick and name == "shuffle":
-            continue
+    for name in names:
+        title, n_verilog = _NETWORKS[name]
         n_verilog = 20 if quick else n_verilog
-        digits = _draw(n_verilog) if mnist is None else _read(mnist)
+        digits = read or _draw(n_verilog)
         task = _make_task(folder / name, title, digits, n_verilog)
         tasks.append(task.first(_QUICK) if quick else task)
     return tasks
 
 
-@functools.cache
 def _read(mnist: Path) -> _Digits:
     digits = read_digits(mnist)
     order = np.random.default_rng(1).permutation(len(digits.labels))
