@@ -99,7 +99,10 @@ class Task:
                               self.calibration, v_width=v_width, damping=self.damping)
 
     def first(self, n: int) -> "Task":
-        """Return the task for the first `n` inputs, and for codes of 4 bits alone."""
+        """Return the task for the first `n` inputs, and for codes of 4 bits alone.
+
+        The batch of results of another implementation must be their first axis.
+        """
         return dataclasses.replace(
             self, inputs={name: values[:n] for name, values in self.inputs.items()},
             labels=None if self.labels is None else self.labels[:n],
