@@ -50,11 +50,13 @@ def by_node(kind: type[int] | type[float], what: str) -> Any:
 
 
 def refuse_options(context: click.Context) -> None:
-    """Refuse options that a graph does not have."""
+    """Refuse options that a graph does not have, or not together."""
     for name, remedy in _NOT_FOR_GRAPHS.items():
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = next(one.opts[0] for one in context.command.params if one.name == name)
             raise click.UsageError(f"{option} must not be given for a graph: {remedy}")
+    if context.params["values"] is not None and context.params["retrain"] is not None:
+        raise click.UsageError("--values must not be given with --retrain: give --v-width")
 
 
 class Retraining(NamedTuple):
@@ -143,8 +145,7 @@ def _retrain(path: Path, model: "Graph", options: dict[str, Any], retraining: Re
     """Compress a graph with retraining; return the records, too."""
     from eie_compiler.training.retrain_graph import compress_graph_with_retraining
 
-    if options.pop("values") is not None:
-        raise click.UsageError("--values must not be given with --retrain: give --v-width")
+    del options["values"]    # which refuse_options has found to be None
     learning = retraining.learning
     teacher = find_teacher(learning, retraining.data)
     with training_session(learning, path) as session:

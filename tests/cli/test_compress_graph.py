@@ -213,6 +213,8 @@ def test_retraining_of_graphs_learns_from_a_teacher_and_labels_are_those_of_samp
 
 @pytest.mark.parametrize("options, message", [
     (["--values", "3"], "--values must not be given with --retrain: give --v-width"),
+    (["--values", "3", "--retrain", "y.npy"],    # before the data are read
+     "--values must not be given with --retrain: give --v-width"),
     (["--density", "scan=0.5"], "eie: --density must be for scan/of_x, scan/of_h, end, not 'scan'"),
     (["--act-width", "99"], "eie: --act-width must be an integer from 4 to 24, not 99"),
     (["--calibrate", "y.npy"], "eie: --calibrate must be numbers of shape (samples, 5, 6) for 'x'"),
