@@ -12,7 +12,7 @@ from ..graph.operation import Operation, Shape, Words
 from ..network import CompressedNetwork
 from ..patches import Patches
 from .arithmetic import IntegerNetwork
-from .element_masks import Mask, link
+from .element_masks import Mask, is_known
 
 __all__ = ["Constants", "find_constants"]
 
@@ -122,7 +122,7 @@ def _find_in_operation(graph: Graph, node: Node, operands: Sequence[Constants], 
     operation = node.computation
     assert graph.fracs is not None
     if not isinstance(operation, Operation) or not any(one.mask.any() for one in operands) \
-            or link(operation, [one.mask.shape for one in operands]) is None:
+            or not is_known(operation, [one.mask.shape for one in operands]):
         return None
     fracs = [graph.fracs[name] for name in node.inputs]
     with np.errstate(invalid="ignore"):

@@ -8,39 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..graph.operation import Operation, Shape
-from ..graph.operations import (
-    Add,
-    Affine,
-    AveragePool,
-    Clip,
-    Concat,
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    Magnitude,
-    Maximum,
-    MaxPool,
-    Mean,
-    Multiply,
-    Pad,
-    Reshape,
-    Reverse,
-    Sigmoid,
-    Sign,
-    Slice,
-    Subtract,
-    Tanh,
-    Transpose,
-)
+from ..graph.operations.activation import Activation, LeakyRelu
+from ..graph.operations.arrangement import Arrangement, Concat, Reshape, Slice
+from ..graph.operations.elementwise import Affine, Pair
+from ..graph.operations.pooling import AveragePool, MaxPool, Mean
 
-__all__ = ["Link", "Mask", "along", "fill", "link", "select", "shape_of"]
+__all__ = ["Link", "Mask", "along", "fill", "is_known", "link", "select", "shape_of"]
 
 #: Elements of a tensor, without the batch.
 Mask = NDArray[np.bool_]
-
-_MOVES = (Concat, Pad, Reshape, Reverse, Slice, Transpose)
-_ELEMENTWISE = (Add, Affine, Clip, HardSigmoid, HardSwish, LeakyRelu, Magnitude, Maximum, Multiply,
-                Sigmoid, Sign, Subtract, Tanh)
 
 
 class Link:
@@ -81,32 +57,37 @@ class Link:
             else mask
 
 
-def link(operation: Operation, shapes: Sequence[Shape]) -> list[Link] | None:
-    """Link each operand to the result; None if the operation is not known to map elements.
+def is_known(operation: Operation, shapes: Sequence[Shape]) -> bool:
+    """Return true if an operation is known to map the elements of operands of these shapes.
 
-    Of a known operation, elements can be removed from operands and result alike, as
-    :func:`select` does.
+    Elements can then be removed from operands and result alike, as :func:`select` does.
     """
+    if isinstance(operation, Affine):    # constants may repeat the operand
+        return shapes[0] == operation.shape(*shapes)
+    return isinstance(operation, (Activation, Arrangement, AveragePool, Concat, MaxPool, Mean,
+                                  Pair))
+
+
+def link(operation: Operation, shapes: Sequence[Shape]) -> list[Link] | None:
+    """Link each operand to the result; None unless :func:`is_known`."""
+    if not is_known(operation, shapes):
+        return None
     numbers = [np.arange(math.prod(shape), dtype=np.int32).reshape(shape) for shape in shapes]
     result = operation.shape(*shapes)
     if isinstance(operation, Concat):
         return [Link(shape, np.concatenate([one if at == number else np.full_like(one, -1)
                                             for at, one in enumerate(numbers)], operation.axis))
                 for number, shape in enumerate(shapes)]
-    if isinstance(operation, _MOVES):
+    if isinstance(operation, Arrangement):
         from_one = (numbers[0][np.newaxis] + 1).astype(np.float64)    # padding is 0
         return [Link(shapes[0], operation.real(from_one)[0].astype(np.int32) - 1, padding=True)]
-    if isinstance(operation, _ELEMENTWISE):
-        if len(shapes) == 1 and shapes[0] != result:    # constants that repeat the operand
-            return None
-        return [Link(shape, np.broadcast_to(one, result)) for shape, one in zip(shapes, numbers)]
     if isinstance(operation, (AveragePool, MaxPool)):
         return [Link(shapes[0], np.broadcast_to(numbers[0][:, :1, :1], result), (1, 2))]
     if isinstance(operation, Mean):
         first = numbers[0][tuple(slice(1) if axis in operation.axes else slice(None)
                                  for axis in range(len(shapes[0])))]
         return [Link(shapes[0], first.reshape(result), operation.axes)]
-    return None
+    return [Link(shape, np.broadcast_to(one, result)) for shape, one in zip(shapes, numbers)]
 
 
 def fill(mask: Mask) -> Mask:

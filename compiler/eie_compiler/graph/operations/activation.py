@@ -23,7 +23,7 @@ from .arithmetic import constants_error, divide, fix_constants, fix_limit
 from .fields import broadcast, check_constant, check_number, only
 from .tanh_table import TABLE_ERROR, tanh
 
-__all__ = ["Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid", "Sign", "Tanh"]
+__all__ = ["Activation", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid", "Sign", "Tanh"]
 
 #: Most fraction bits of the operand of a hard swish, whose square must fit 64 bits.
 _MAX_SWISH_FRAC = 32
@@ -32,7 +32,7 @@ _MAX_SWISH_FRAC = 32
 _MAX_TABLE_FRAC = 32
 
 
-class _Activation(Operation):
+class Activation(Operation):
     """Operation that keeps the shape of its only operand."""
 
     def shape(self, *shapes: Shape) -> Shape:
@@ -40,7 +40,7 @@ class _Activation(Operation):
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip(_Activation, Monotone):
+class Clip(Activation, Monotone):
     """Nearest number from `low` to `high`, such as ReLU, ``Clip(0, inf)``.
 
     In words, the limits are rounded half up.
@@ -79,7 +79,7 @@ class Clip(_Activation, Monotone):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LeakyRelu(_Activation):
+class LeakyRelu(Activation):
     """Number itself, or its product with a slope if it is negative.
 
     In words, the slope is that of :func:`~.arithmetic.fix_constants`.
@@ -124,7 +124,7 @@ class LeakyRelu(_Activation):
 
 
 @dataclasses.dataclass(frozen=True)
-class HardSigmoid(_Activation, Monotone):
+class HardSigmoid(Activation, Monotone):
     """Number ``alpha * x + beta``, limited to 0 to 1.
 
     In words, the constants are those of :func:`~.arithmetic.fix_constants`, and 1 is rounded half
@@ -159,7 +159,7 @@ class HardSigmoid(_Activation, Monotone):
 
 
 @dataclasses.dataclass(frozen=True)
-class HardSwish(_Activation):
+class HardSwish(Activation):
     """Number ``x * min(max(x + 3, 0), 6) / 6``, exact before it is rounded half up."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -196,7 +196,7 @@ class HardSwish(_Activation):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sign(_Activation, Monotone):
+class Sign(Activation, Monotone):
     """Sign: -1, 0 or 1."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -213,7 +213,7 @@ class Sign(_Activation, Monotone):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sigmoid(_Activation, Monotone):
+class Sigmoid(Activation, Monotone):
     """Logistic function ``1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2``.
 
     In words, tanh is that of :func:`~.tanh_table.tanh`, so that results for `x` and `-x` are
@@ -235,7 +235,7 @@ class Sigmoid(_Activation, Monotone):
 
 
 @dataclasses.dataclass(frozen=True)
-class Tanh(_Activation, Monotone):
+class Tanh(Activation, Monotone):
     """Hyperbolic tangent.
 
     In words, it is that of :func:`~.tanh_table.tanh`, which is odd. The error is at most 2 ** -12.5

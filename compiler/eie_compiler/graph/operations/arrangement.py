@@ -10,10 +10,10 @@ import numpy as np
 from ..operation import Floats, GraphError, Monotone, Shape, Words, rescale, rescale_error
 from .fields import check_integer, check_integers, check_size, only
 
-__all__ = ["Concat", "Pad", "Reshape", "Reverse", "Slice", "Transpose"]
+__all__ = ["Arrangement", "Concat", "Pad", "Reshape", "Reverse", "Slice", "Transpose"]
 
 
-class _Arrangement(Monotone):
+class Arrangement(Monotone):
     """Operation that moves the elements of one tensor, of any format."""
 
     keeps_format: ClassVar[bool] = True
@@ -27,7 +27,7 @@ class _Arrangement(Monotone):
 
 
 @dataclasses.dataclass(frozen=True)
-class Reshape(_Arrangement):
+class Reshape(Arrangement):
     """Tensor in another shape, with its elements in the same order.
 
     Parameters
@@ -54,7 +54,7 @@ class Reshape(_Arrangement):
 
 
 @dataclasses.dataclass(frozen=True)
-class Transpose(_Arrangement):
+class Transpose(Arrangement):
     """Tensor with its axes in another order.
 
     Parameters
@@ -80,7 +80,7 @@ class Transpose(_Arrangement):
 
 
 @dataclasses.dataclass(frozen=True)
-class Slice(_Arrangement):
+class Slice(Arrangement):
     """Elements ``start, start + step, ...`` before `stop`, along one axis.
 
     Parameters
@@ -115,7 +115,7 @@ class Slice(_Arrangement):
 
 
 @dataclasses.dataclass(frozen=True)
-class Reverse(_Arrangement):
+class Reverse(Arrangement):
     """Tensor with the elements along one axis in the opposite order.
 
     Parameters
@@ -140,7 +140,7 @@ class Reverse(_Arrangement):
 
 
 @dataclasses.dataclass(frozen=True)
-class Pad(_Arrangement):
+class Pad(Arrangement):
     """Tensor with zeros around it.
 
     Parameters

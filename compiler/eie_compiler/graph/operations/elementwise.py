@@ -21,10 +21,10 @@ from ..operation import (
 from .arithmetic import add, constants_error, fix_constants, magnitude, multiply
 from .fields import broadcast, check_constant, expand, only
 
-__all__ = ["Add", "Affine", "Magnitude", "Maximum", "Multiply", "Subtract"]
+__all__ = ["Add", "Affine", "Magnitude", "Maximum", "Multiply", "Pair", "Subtract"]
 
 
-class _Pair(Operation):
+class Pair(Operation):
     """Operation on two tensors that are broadcast together, without the batch axis."""
 
     def shape(self, *shapes: Shape) -> Shape:
@@ -42,7 +42,7 @@ def _align(tensors: Sequence[Any]) -> list[Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Add(_Pair, Monotone):
+class Add(Pair, Monotone):
     """Sum of two tensors."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -57,7 +57,7 @@ class Add(_Pair, Monotone):
 
 
 @dataclasses.dataclass(frozen=True)
-class Subtract(_Pair):
+class Subtract(Pair):
     """Difference of two tensors, the first less the second."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -74,7 +74,7 @@ class Subtract(_Pair):
 
 
 @dataclasses.dataclass(frozen=True)
-class Multiply(_Pair):
+class Multiply(Pair):
     """Product of two tensors."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -96,7 +96,7 @@ class Multiply(_Pair):
 
 
 @dataclasses.dataclass(frozen=True)
-class Maximum(_Pair, Monotone):
+class Maximum(Pair, Monotone):
     """Maximum of two tensors."""
 
     def real(self, *tensors: Floats) -> Floats:
@@ -112,7 +112,7 @@ class Maximum(_Pair, Monotone):
 
 
 @dataclasses.dataclass(frozen=True)
-class Magnitude(_Pair):
+class Magnitude(Pair):
     """Root of the sum of the squares of two tensors, such as the parts of a spectrum."""
 
     def real(self, *tensors: Floats) -> Floats:
