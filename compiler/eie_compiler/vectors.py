@@ -94,7 +94,7 @@ def quantise(values: ArrayLike, frac: int | NDArray[np.int64], width: int
     return floor.astype(np.int64) + (scaled - floor >= 0.5)
 
 
-def dequantise(words: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
+def dequantise(words: NDArray[np.int64], frac: int | NDArray[np.int64]) -> NDArray[np.float64]:
     """Convert fixed-point words to numbers, the inverse of :func:`quantise` up to rounding."""
     return np.ldexp(words.astype(np.float64), -frac)
 

@@ -11,6 +11,7 @@ from ..graph.graph import Graph, Node
 from ..graph.operation import Operation, Shape, Words
 from ..network import CompressedNetwork
 from ..patches import Patches
+from ..vectors import dequantise
 from .arithmetic import IntegerNetwork
 from .element_masks import Mask, is_known
 
@@ -127,7 +128,7 @@ def _find_in_operation(graph: Graph, node: Node, operands: Sequence[Constants], 
     fracs = [graph.fracs[name] for name in node.inputs]
     with np.errstate(invalid="ignore"):
         numbers = operation.real(*(
-            np.where(one.mask, np.ldexp(one.words.astype(np.float64), -frac), np.nan)[np.newaxis]
+            np.where(one.mask, dequantise(one.words, frac), np.nan)[np.newaxis]
             for one, frac in zip(operands, fracs)))
     exact = operation.words(*(one.words[np.newaxis] for one in operands), fracs=fracs,
                             frac=graph.fracs[node.name])

@@ -11,6 +11,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import relu, round_shift, saturate
 
 from ..network import CompressedNetwork, Layer
+from ..vectors import dequantise
 from .fixed_point import LayerFormat, exact_bias_shift, layers_with_inputs, replace_biases
 
 __all__ = ["LiveNetwork", "remove_dead_rows"]
@@ -130,7 +131,7 @@ class _Rows:
             return self.layer
         acc_frac = self.format.shift + self.layer.output_frac
         return dataclasses.replace(self.layer, codes=self.codes,
-                                   bias=np.ldexp(self.bias.astype(np.float64), -acc_frac))
+                                   bias=dequantise(self.bias, acc_frac))
 
     def make_format(self, config: EIEConfig, layer: Layer, input_frac: int,
                     act_range: tuple[int, int]) -> LayerFormat:

@@ -11,6 +11,7 @@ from eie_hdl.config import EIEConfig
 
 from ..graph.operation import Shape
 from ..network import CompressedNetwork, Layer
+from ..vectors import dequantise
 from .arithmetic import IntegerNetwork
 from .constants import Constants
 from .element_masks import Mask, along
@@ -158,5 +159,5 @@ def _hold_format(layer: Layer, before: LayerFormat, after: LayerFormat,
             and np.array_equal(after.bias << after.bias_shift, sums):
         return layer
     acc_frac = before.shift + layer.output_frac
-    return dataclasses.replace(layer, bias=np.ldexp(sums.astype(np.float64), -acc_frac),
+    return dataclasses.replace(layer, bias=dequantise(sums, acc_frac),
                                max_weight_frac=before.weight_frac)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eie_hdl.numeric import round_shift
 
-from ...vectors import quantise
+from ...vectors import dequantise, quantise
 from ..operation import Floats, GraphError, Words, check_frac
 
 __all__ = ["MULTIPLIER_BITS", "Scaling", "add", "constants_error", "divide", "divide_sum",
@@ -184,8 +184,8 @@ def constants_error(scale: Floats | float, shift: Floats | float, numbers: Float
         Operand `x`.
     """
     fixed = fix_constants(scale, shift, frac=frac, to=to)
-    products = np.ldexp(fixed.multiplier.astype(np.float64), frac - to - fixed.shift)
-    sums = np.ldexp((fixed.addend - (1 << fixed.shift - 1)).astype(np.float64), -to - fixed.shift)
+    products = dequantise(fixed.multiplier, to + fixed.shift - frac)
+    sums = dequantise(fixed.addend - (1 << fixed.shift - 1), to + fixed.shift)
     magnitudes = np.abs(numbers)
     error: Floats = magnitudes * np.abs(products - scale) + np.abs(sums - shift) \
         + math.ldexp(0.5, -to) + 2.0 ** -50 * (magnitudes * np.abs(scale) + np.abs(shift))
