@@ -153,10 +153,11 @@ class _Live:
 
     def _add(self, name: str, mask: Any) -> bool:
         """Add elements of a tensor; return true if it did not have them all."""
-        new = fill(self.tensors[name] | mask)
-        grown = bool((new != self.tensors[name]).any())
-        self.tensors[name] = new
-        return grown
+        wanted = self.tensors[name] | mask
+        if (wanted == self.tensors[name]).all():
+            return False
+        self.tensors[name] = fill(wanted)
+        return True
 
     def _grow_layers(self, node: Node) -> bool:
         (operand,) = node.inputs

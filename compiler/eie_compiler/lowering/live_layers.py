@@ -95,16 +95,15 @@ class LiveLayers:
     def _read(self, number: int) -> Mask:
         """Find the columns of a layer that its rows read, without constants."""
         codes = self._network.layers[number].codes
-        columns = np.repeat(np.arange(codes.shape[1]), np.diff(codes.indptr))
-        read = np.bincount(columns[self._kept[number + 1][codes.indices]],
-                           minlength=codes.shape[1]) > 0
-        return read & ~self._constants[number].mask
+        before = np.concatenate([[0], np.cumsum(self._kept[number + 1][codes.indices])])
+        return (np.diff(before[codes.indptr]) > 0) & ~self._constants[number].mask
 
     def _sums(self, number: int) -> NDArray[np.int64]:
         """Compute biases of the rows that remain, with the products of constants that do not."""
         layer = self._integers.layers[number]
         gone = np.where(self._kept[number], 0, self._constants[number].words)
-        return (layer.bias + layer.weights @ gone)[self._kept[number + 1]]
+        sums = layer.bias + layer.weights @ gone if gone.any() else layer.bias
+        return sums[self._kept[number + 1]]
 
     def make_network(self) -> CompressedNetwork:
         """Make the network of what remains, in the formats of the whole."""
