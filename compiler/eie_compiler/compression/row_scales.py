@@ -1,6 +1,7 @@
 """Scales of rows that are moved from the weights of a graph to operations of the host."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -72,7 +73,8 @@ def _scale(graph: Graph, find: Callable[[str, ModelLayer], Floats | None], prefi
     for node in graph.nodes:
         computation, path = node.computation, prefix + node.name
         if isinstance(computation, Scan):
-            computation = _scale_scan(computation, find, f"{path}/")
+            computation = computation.change_body(
+                functools.partial(_scale, find=find, prefix=f"{path}/"))
         node = dataclasses.replace(node, computation=computation,
                                    inputs=tuple(renamed.get(name, name) for name in node.inputs))
         name = node.name + _SUFFIX
@@ -92,12 +94,6 @@ def _scale(graph: Graph, find: Callable[[str, ModelLayer], Floats | None], prefi
                   Node(name, Affine(factors.reshape(shape), 0.0), (node.name,))]
         renamed[node.name] = name
     return dataclasses.replace(graph, nodes=tuple(nodes))
-
-
-def _scale_scan(scan: Scan, find: Callable[[str, ModelLayer], Floats | None], prefix: str) -> Scan:
-    """Scale rows in the body of a scan, but those of its results."""
-    scaled = _scale(dataclasses.replace(scan.body, outputs=scan.results), find, prefix)
-    return dataclasses.replace(scan, body=dataclasses.replace(scaled, outputs=scan.body.outputs))
 
 
 def _find_factors(layer: ModelLayer, n_shared: int) -> Floats | None:

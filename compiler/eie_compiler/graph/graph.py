@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -55,6 +55,12 @@ class Scan:
     def results(self) -> tuple[str, ...]:
         """Names of the body that are read after a step: its outputs, then next values of states."""
         return tuple(dict.fromkeys([*self.body.outputs, *(source for _, source in self.states)]))
+
+    def change_body(self, change: "Callable[[Graph], Graph]") -> "Scan":
+        """Change the body by a function, which gets it with all of `results` as its outputs."""
+        changed = change(dataclasses.replace(self.body, outputs=self.results))
+        return dataclasses.replace(self, body=dataclasses.replace(
+            changed, outputs=self.body.outputs))
 
     def shape(self, *shapes: Shape) -> Shape:
         """Compute the shape of the result from those of the sequence and of the states."""

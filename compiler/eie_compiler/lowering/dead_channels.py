@@ -1,6 +1,7 @@
 """Removal of filters and neurons of a graph that no result depends on, or that are constant."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -57,28 +58,26 @@ def remove_dead_channels(graph: Graph, config: EIEConfig) -> tuple[Graph, list[R
         If the machine has other widths than a layer, or no format for it; the message names the
         node, as a network.
     """
-    live, removed = _remove(graph, config, "")
+    removed: list[RemovedRows] = []
+    live = _remove(graph, config, removed)
     if removed:
         live = dataclasses.replace(live, notes=(*live.notes, _describe(removed)))
     return live, removed
 
 
-def _remove(graph: Graph, config: EIEConfig, prefix: str) -> tuple[Graph, list[RemovedRows]]:
-    """Remove the channels of a graph of this path."""
+def _remove(graph: Graph, config: EIEConfig, removed: list[RemovedRows], prefix: str = "") -> Graph:
+    """Remove the channels of a graph of this path, and append the rows to `removed`."""
     if sum(map(math.prod, graph.shapes.values())) > _MAX_NUMBERS:
-        return graph, []
+        return graph
     live = _Live(graph, config, prefix)
     live.grow()
-    nodes, removed = [], []
+    nodes = []
     for node in graph.nodes:
         path = prefix + node.name
         computation: Computation | None = node.computation
         if isinstance(computation, Scan):
-            body, inside = _remove(dataclasses.replace(
-                computation.body, outputs=computation.results), config, f"{path}/")
-            computation = dataclasses.replace(computation, body=dataclasses.replace(
-                body, outputs=computation.body.outputs))
-            removed += inside
+            computation = computation.change_body(functools.partial(
+                _remove, config=config, removed=removed, prefix=f"{path}/"))
         elif isinstance(computation, CompressedNetwork):
             computation = live.layers[node.name].make_network()
             removed += live.layers[node.name].list_removed(path)
@@ -86,7 +85,7 @@ def _remove(graph: Graph, config: EIEConfig, prefix: str) -> tuple[Graph, list[R
             computation = live.select(node)
         assert computation is not None
         nodes.append(dataclasses.replace(node, computation=computation))
-    return dataclasses.replace(graph, nodes=tuple(nodes)), removed
+    return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
 def _describe(removed: list[RemovedRows]) -> str:

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operation import GraphError
+from eie_compiler.graph.operations import Tanh
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
@@ -160,6 +162,20 @@ class TestScan:
                       ("y",))
         np.testing.assert_allclose(evaluate_real(graph, {"x": x, "start": start})["y"],
                                    1 + np.cumsum(x, axis=1))
+
+    def test_body_is_changed_with_all_that_is_read_as_outputs(self):
+        scan, seen = accumulator(), []
+        scan = Scan(dataclasses.replace(scan.body, nodes=(
+            *scan.body.nodes, Node("y", Tanh(), ("sum",))), outputs=("y",)), scan.states, True)
+
+        def change(body):
+            seen.append(body.outputs)
+            return dataclasses.replace(body, notes=("changed",))
+
+        changed = scan.change_body(change)
+        assert seen == [("y", "sum")]
+        assert changed.body.outputs == ("y",) and changed.body.notes == ("changed",)
+        assert changed.states == scan.states and changed.reverse
 
     def test_lists_nodes_of_its_body_by_path(self):
         assert [path for path, _ in self.graph(accumulator()).walk()] == ["y", "y/sum"]
