@@ -14,7 +14,7 @@ from eie_hdl.numeric import relu, round_shift, saturate
 from ..network import CompressedNetwork
 from ..preprocessing import quantise_inputs
 from ..vectors import dequantise
-from .fixed_inputs import fix_preprocessing
+from .fixed_inputs import fix_input
 from .fixed_point import choose_formats
 
 __all__ = ["IntegerLayer", "IntegerNetwork"]
@@ -102,8 +102,7 @@ class IntegerNetwork:
 
     def __init__(self, network: CompressedNetwork, config: EIEConfig) -> None:
         self.network, self.config = network, config
-        self.preprocessing = None if network.preprocessing is None else \
-            fix_preprocessing(config, network.preprocessing, network.input_frac)
+        self.preprocessing = fix_input(config, network)
         self.formats = choose_formats(config, network)
         self.layers = [
             IntegerLayer(

@@ -4,29 +4,22 @@ from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
 from ..graph.graph import Graph
+from ..network import CompressedNetwork
 from ..preprocessing import FixedPreprocessing, Preprocessing, PreprocessingError
 
-__all__ = ["fix_inputs", "fix_preprocessing"]
+__all__ = ["fix_input", "fix_inputs"]
 
 
-def fix_preprocessing(config: EIEConfig, preprocessing: Preprocessing, frac: int
-                      ) -> FixedPreprocessing:
-    """Choose the integers of the preprocessing of an input.
-
-    Parameters
-    ----------
-    frac : :class:`int`
-        Fraction bits of its words.
+def fix_input(config: EIEConfig, network: CompressedNetwork) -> FixedPreprocessing | None:
+    """Choose the integers of the preprocessing of the input of a network; None if it has none.
 
     Raises
     ------
     CompileError
         If a number of an element suits no format.
     """
-    try:
-        return preprocessing.fixed(frac, config.act_width)
-    except PreprocessingError as error:
-        raise CompileError(f"preprocessing: {error}") from error
+    return None if network.preprocessing is None else \
+        _fix(config, network.preprocessing, network.input_frac)
 
 
 def fix_inputs(config: EIEConfig, graph: Graph) -> dict[str, FixedPreprocessing]:
@@ -41,7 +34,15 @@ def fix_inputs(config: EIEConfig, graph: Graph) -> dict[str, FixedPreprocessing]
     for name, preprocessing in graph.preprocessing.items():
         assert graph.fracs is not None
         try:
-            found[name] = fix_preprocessing(config, preprocessing, graph.fracs[name])
+            found[name] = _fix(config, preprocessing, graph.fracs[name])
         except CompileError as error:
             raise CompileError(f"input {name!r}: {error}") from error
     return found
+
+
+def _fix(config: EIEConfig, preprocessing: Preprocessing, frac: int) -> FixedPreprocessing:
+    """Choose the integers of the preprocessing of an input with these fraction bits."""
+    try:
+        return preprocessing.fixed(frac, config.act_width)
+    except PreprocessingError as error:
+        raise CompileError(f"preprocessing: {error}") from error

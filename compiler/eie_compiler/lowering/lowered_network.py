@@ -16,7 +16,7 @@ from ..vectors import NOT_SENT
 from .capacity import Needs
 from .csc import SortedCodes, sort_codes
 from .dead_rows import LiveNetwork, remove_dead_rows
-from .fixed_inputs import fix_preprocessing
+from .fixed_inputs import fix_input
 from .fixed_point import choose_formats
 from .memory_map import count_bias_words, widest_vectors
 from .row_mapping import MAPPINGS, n_slots, n_tiles
@@ -88,8 +88,7 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
     if outputs not in ("last", "all"):
         raise CompileError(f"outputs must be last or all, not {outputs!r}")
     require_widths(config, network)
-    preprocessing = None if network.preprocessing is None else \
-        fix_preprocessing(config, network.preprocessing, network.input_frac)
+    preprocessing = fix_input(config, network)
     live = _choose_rows(config, network, keep_all=keep_dead_rows or outputs == "all"
                         or mapping == "interleaved")
     layers = live.network.layers
