@@ -17,6 +17,7 @@ from ..graph.graph import Graph, Scan
 from ..graph.layers import all_fracs
 from ..graph.operation import GraphError, Operation
 from ..lowering.integer_graph import IntegerGraph
+from ..sampling import spread
 from ..vectors import dequantise
 from .graph_calibration import set_formats
 from .graph_formats import find_groups
@@ -74,7 +75,7 @@ def refine_states(network: Graph, samples: Samples, config: EIEConfig,
     group_of = find_groups(network)
     measure = measure_all = functools.cache(_Measure(network, samples, config))
     if count > _MAX_SAMPLES:
-        some = np.linspace(0, count - 1, _MAX_SAMPLES).astype(np.int64)
+        some = spread(count, _MAX_SAMPLES)
         measure = functools.cache(_Measure(network, _select(samples, some), config))
     for paths in accumulators:
         progress(f"choosing the format of {paths[0]}")
