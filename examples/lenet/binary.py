@@ -27,6 +27,7 @@ from eie_compiler.frontends.graph_builder import GraphBuilder
 from eie_compiler.graph.chain import from_chain
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph
+from eie_compiler.graph.layers import find_layers
 from eie_compiler.graph.operations import Affine, Sign
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.model import Model
@@ -172,8 +173,7 @@ def measure(name: str, made: dict[str, Any], data: Data, path: Path, n_verilog: 
 
 def _matrices(graph: Graph) -> list[NDArray[np.float64]]:
     return [layer.weight if isinstance(layer.weight, np.ndarray) else layer.weight.toarray()
-            for _, node in graph.walk() if isinstance(node.computation, Model)
-            for layer in node.computation.layers]
+            for model in find_layers(graph, Model).values() for layer in model.layers]
 
 
 def table(dense: dict[str, Any], rows: list[dict[str, Any]]) -> str:

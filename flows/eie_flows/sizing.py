@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eie_compiler.graph.graph import Graph
+from eie_compiler.graph.layers import find_layers
 from eie_compiler.lowering.capacity import Needs
 from eie_compiler.lowering.lowered_network import LoweredNetwork, lower_network
 from eie_compiler.lowering.memory_map import place_activations
@@ -114,8 +115,7 @@ def _size(network: CompressedNetwork | Graph, device: Device, n_pe: int, pixels:
 def _list_networks(network: CompressedNetwork | Graph) -> list[CompressedNetwork]:
     if isinstance(network, CompressedNetwork):
         return [network]
-    return [node.computation for _, node in network.walk()
-            if isinstance(node.computation, CompressedNetwork)]
+    return list(find_layers(network, CompressedNetwork).values())
 
 
 def _make_base(networks: Sequence[CompressedNetwork], n_pe: int, acc_depth: int) -> EIEConfig:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eie_compiler.errors import CompileError, CompressError
 from eie_compiler.frontends import FrontEndError
 from eie_compiler.graph.graph import Graph
+from eie_compiler.graph.layers import find_layers
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.model import Model
@@ -145,8 +146,7 @@ def measure(task: Task, *, cache: str | Path | None = None,
     row = Row(task.name, task.source, task.remark, n_inputs)
     try:
         model = task.read()
-        layers = [layer for _, node in model.walk() if isinstance(node.computation, Model)
-                  for layer in node.computation.layers]
+        layers = [layer for found in find_layers(model, Model).values() for layer in found.layers]
         report("in floating point")
         real = run_real(model, task.inputs, batch=task.batch)
         expected = _expected(task, real)

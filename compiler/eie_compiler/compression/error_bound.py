@@ -13,6 +13,7 @@ from eie_hdl.numeric import relu, saturate
 
 from ..graph.evaluation import apply_layers, evaluate
 from ..graph.graph import Graph, Node
+from ..graph.layers import find_layers
 from ..graph.operation import Floats, Operation, Words
 from ..lowering.arithmetic import IntegerLayer
 from ..lowering.integer_graph import IntegerGraph
@@ -85,11 +86,9 @@ class ErrorBound:
     def __init__(self, network: Graph, model: Graph, config: EIEConfig) -> None:
         self._network, self._model, self._width = network, model, config.act_width
         self._machine = machine = IntegerGraph(network, config)
-        models = {path: node.computation for path, node in repeat_scales(model, network).walk()
-                  if isinstance(node.computation, Model)}
-        self._layers = {
-            path: _make_layers(node.computation, models[path], machine.layers[path])
-            for path, node in network.walk() if isinstance(node.computation, CompressedNetwork)}
+        models = find_layers(repeat_scales(model, network), Model)
+        self._layers = {path: _make_layers(found, models[path], machine.layers[path])
+                        for path, found in find_layers(network, CompressedNetwork).items()}
 
     def run(self, inputs: Mapping[str, Floats]) -> dict[str, Bounded]:
         """Compute inputs and results by name, with their bounds, for numbers (batch, ...)."""

@@ -11,7 +11,7 @@ from eie_hdl.config import MAX_ACC_WIDTH, EIEConfig
 
 from ..errors import CompressError
 from ..graph.graph import Graph
-from ..graph.layers import layer_names
+from ..graph.layers import find_layers, layer_names
 from ..model import Model
 from ..network import CompressedNetwork
 from .compress import compress
@@ -25,7 +25,7 @@ from .prune import check_pruning
 from .row_scales import scale_rows
 from .weight_sharing import check_sharing
 
-__all__ = ["compress_graph", "layer_paths"]
+__all__ = ["compress_graph"]
 
 Floats = NDArray[np.float64]
 
@@ -74,8 +74,10 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     EIEConfig.check("codebook_width", codebook_width)
     if damping is not None and not 0 < damping < np.inf:
         raise CompressError(f"damping must be a finite number above 0, not {damping}")
-    nodes = layer_paths(graph)
-    densities = _by_path(_list_layers(graph), nodes, "density", density)
+    models = find_layers(graph, Model)
+    nodes = list(models)
+    names = [name for path, model in models.items() for name in layer_names(path, model)]
+    densities = _by_path(list(dict.fromkeys(nodes + names)), nodes, "density", density)
     limits = _by_path(nodes, nodes, "values", values)
     for share in densities.values():
         check_pruning(share, None)
@@ -111,19 +113,6 @@ def compress_graph(graph: Graph, calibration: Mapping[str, NDArray[Any]] | None,
     config = EIEConfig(act_width=act_width, codebook_width=codebook_width, acc_width=MAX_ACC_WIDTH,
                        v_width=v_width)
     return refine_states(network, samples, config, progress)
-
-
-def layer_paths(graph: Graph) -> list[str]:
-    """List the paths of the nodes that are layers, those in bodies of scans included."""
-    return [path for path, node in graph.walk()
-            if isinstance(node.computation, (Model, CompressedNetwork))]
-
-
-def _list_layers(graph: Graph) -> list[str]:
-    """List the paths of the nodes that are layers, then the names of those of several layers."""
-    return list(dict.fromkeys((*layer_paths(graph), *(
-        name for path, node in graph.walk() if isinstance(node.computation, Model)
-        for name in layer_names(path, node.computation)))))
 
 
 def _by_path(known: list[str], nodes: list[str], option: str, values: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import CompressError
 from ..graph.evaluation import evaluate_real
 from ..graph.graph import Graph
-from ..graph.layers import replace_layers
+from ..graph.layers import find_layers, replace_layers
 from ..network import CompressedNetwork
 from .calibration import fit_frac
 from .graph_formats import choose_fracs
@@ -41,8 +41,8 @@ def calibrate_graph(network: Graph, samples: Mapping[str, NDArray[Any]], act_wid
     CompressError
         If results are not finite, or an operation cannot compute its result in any format.
     """
-    models = {path: decompress_dense(node.computation) for path, node in network.walk()
-              if isinstance(node.computation, CompressedNetwork)}
+    models = {path: decompress_dense(found)
+              for path, found in find_layers(network, CompressedNetwork).items()}
     #: Of inputs and results of nodes, and of the results of each layer of a node, by path.
     magnitudes: defaultdict[str, float] = defaultdict(float)
     inside: dict[str, list[float]] = {path: [0.0] * len(model.layers)

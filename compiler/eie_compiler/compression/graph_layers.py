@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from ..graph.graph import Graph
-from ..graph.layers import replace_layers
+from ..graph.layers import find_layers, replace_layers
 from ..model import Model
 from ..network import CompressedNetwork
 from .decompress import decompress
@@ -39,6 +39,5 @@ def densify(model: Model) -> Model:
 
 def prune_graph(model: Graph, network: Graph) -> Graph:
     """Keep those weights of a model that a network has."""
-    networks = {path: node.computation for path, node in network.walk()
-                if isinstance(node.computation, CompressedNetwork)}
+    networks = find_layers(network, CompressedNetwork)
     return replace_layers(model, lambda path, layers: keep_weights(layers, networks[path]))

@@ -11,7 +11,7 @@ from scipy.sparse import csc_array
 from ..errors import CompressError
 from ..graph.evaluation import evaluate_real
 from ..graph.graph import Graph
-from ..graph.layers import replace_layers
+from ..graph.layers import find_layers, replace_layers
 from ..model import Model
 from ..network import CompressedNetwork
 from .decompress import decompress_layer
@@ -79,12 +79,12 @@ def _compress_part(part: Graph, compress: Compress, vectors: Mapping[str, Floats
 
 def _are_equal(part: Graph, network: Graph) -> bool:
     """Return true if no weight or bias has changed; rounding may differ."""
-    networks: dict[str, Any] = {path: node.computation for path, node in network.walk()}
+    networks = find_layers(network, CompressedNetwork)
     return all(
         np.array_equal(before.bias, after.bias)
         and not (csc_array(before.weight) != decompress_layer(after).weight).nnz
-        for path, node in part.walk() if isinstance(node.computation, Model)
-        for before, after in zip(node.computation.layers, networks[path].layers))
+        for path, model in find_layers(part, Model).items()
+        for before, after in zip(model.layers, networks[path].layers))
 
 
 def _evaluate(part: Graph, tensors: Mapping[str, Floats]) -> Floats:

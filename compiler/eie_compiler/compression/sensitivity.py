@@ -17,7 +17,7 @@ from scipy.sparse import csc_array
 from ..errors import CompressError
 from ..graph.chain import from_chain
 from ..graph.graph import Graph
-from ..graph.layers import layer_names
+from ..graph.layers import find_layers, layer_names
 from ..graph.operation import Floats
 from ..model import Model
 from .graph_layers import densify
@@ -100,10 +100,10 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
     if not isinstance(samples, Mapping):
         samples = {next(iter(graph.inputs)): samples}
     changes = LayerChanges(graph, samples, labels=labels, task=task, progress=progress)
-    layers = {name: _Prunable(path, node.computation, number,
+    layers = {name: _Prunable(path, found, number,
                               changes.deviations[path][number] if by_effect else None)
-              for path, node in graph.walk() if isinstance(node.computation, Model)
-              for number, name in enumerate(layer_names(path, node.computation))}
+              for path, found in find_layers(graph, Model).items()
+              for number, name in enumerate(layer_names(path, found))}
     shares = sorted(set(densities), reverse=True)
     rows = []
     for name, layer in layers.items():

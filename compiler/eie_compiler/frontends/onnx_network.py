@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ..graph.graph import Graph as Network, Node
+from ..graph.layers import find_layers
 from ..graph.operation import GraphError
 from ..model import Model, ModelError
 from .common import FrontEndError, at
@@ -156,7 +157,7 @@ class Reader:
             node, = graph.nodes
             assert isinstance(node.computation, Model)
             return _model(graph, node)
-        if not any(isinstance(node.computation, Model) for _, node in graph.walk()):
+        if not find_layers(graph, Model):
             raise FrontEndError("model must have a linear layer or a convolution")
         return graph
 

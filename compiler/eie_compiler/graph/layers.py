@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ..model import Model
 from ..network import CompressedNetwork
 from .graph import Graph, Scan
 
-__all__ = ["all_fracs", "layer_names", "replace_layers"]
+__all__ = ["all_fracs", "find_layers", "layer_names", "replace_layers"]
+
+_Layers = TypeVar("_Layers", Model, CompressedNetwork)
 
 
 def all_fracs(graph: Graph, prefix: str = "") -> dict[str, int]:
@@ -19,6 +21,12 @@ def all_fracs(graph: Graph, prefix: str = "") -> dict[str, int]:
         if isinstance(node.computation, Scan):
             fracs |= all_fracs(node.computation.body, f"{prefix}{node.name}/")
     return fracs
+
+
+def find_layers(graph: Graph, kind: type[_Layers]) -> dict[str, _Layers]:
+    """Find the layers of all nodes, of a model or of a compressed network, by path."""
+    return {path: node.computation for path, node in graph.walk()
+            if isinstance(node.computation, kind)}
 
 
 def layer_names(path: str, layers: Model | CompressedNetwork) -> list[str]:

@@ -7,6 +7,7 @@ from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
 from ..graph.graph import Graph
+from ..graph.layers import find_layers
 from ..graph_build import GraphBuild
 from ..network import CompressedNetwork
 from .dead_channels import remove_dead_channels
@@ -49,7 +50,7 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if graph.fracs is None:
         raise CompileError("graph must be a compressed network, with fracs, not a model: compress "
                            "it first")
-    networks = _find_layers(graph)
+    networks = find_layers(graph, CompressedNetwork)
     if not networks:
         raise CompileError("graph must have layers for the accelerator, but has none")
     for path, network in networks.items():
@@ -61,12 +62,7 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if strips is None:
         strips = choose_strips(graph, config, mapping=mapping)
     graph = set_strips(graph, strips)
-    programs = compile_programs(_find_layers(graph), config, mapping=mapping)
+    programs = compile_programs(find_layers(graph, CompressedNetwork), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
                       describe_graph(config, graph, mapping, programs),
                       preprocessing=fix_inputs(config, graph))
-
-
-def _find_layers(graph: Graph) -> dict[str, CompressedNetwork]:
-    return {path: node.computation for path, node in graph.walk()
-            if isinstance(node.computation, CompressedNetwork)}

@@ -12,7 +12,7 @@ from eie_hdl.numeric import saturate
 from ..errors import CompileError
 from ..graph.execution import Execution
 from ..graph.graph import Graph
-from ..graph.layers import all_fracs
+from ..graph.layers import all_fracs, find_layers
 from ..graph.operation import Floats, Words
 from ..network import CompressedNetwork
 from ..preprocessing import convert_inputs
@@ -52,12 +52,11 @@ class IntegerGraph:
     def __init__(self, graph: Graph, config: EIEConfig) -> None:
         self._graph, self._width = graph, config.act_width
         self.layers = {}
-        for path, node in graph.walk():
-            if isinstance(node.computation, CompressedNetwork):
-                try:
-                    self.layers[path] = IntegerNetwork(node.computation, config).layers
-                except CompileError as error:
-                    raise CompileError(f"node {path!r}: {error}") from error
+        for path, network in find_layers(graph, CompressedNetwork).items():
+            try:
+                self.layers[path] = IntegerNetwork(network, config).layers
+            except CompileError as error:
+                raise CompileError(f"node {path!r}: {error}") from error
         self._preprocessing = fix_inputs(config, graph)
         self.fracs = all_fracs(graph)
         self.saturated: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from scipy.sparse import csc_array
 
 from ..errors import CompileError
 from ..graph.graph import Graph
-from ..graph.layers import all_fracs, replace_layers
+from ..graph.layers import all_fracs, find_layers, replace_layers
 from ..network import CompressedNetwork, Layer
 from ..patches import PatchError, Patches
 
@@ -85,12 +85,9 @@ def uniform_strips(graph: Graph, n_pixels: int) -> dict[str, int]:
 
     They are for :func:`set_strips`. Nodes that have strips, or preprocessing, have none.
     """
-    found = {}
-    for path, node in graph.walk():
-        if isinstance(node.computation, CompressedNetwork) \
-                and (patches := find_pixels(node.computation)):
-            found[path] = min(n_pixels, patches.output_shape[1])
-    return found
+    return {path: min(n_pixels, patches.output_shape[1])
+            for path, network in find_layers(graph, CompressedNetwork).items()
+            if (patches := find_pixels(network))}
 
 
 def find_pixels(network: CompressedNetwork) -> Patches | None:
@@ -113,9 +110,7 @@ def set_strips(graph: Graph, strips: Mapping[str, int]) -> Graph:
         If a path is of no node of layers, or :func:`make_strips` raises; the message names the
         node.
     """
-    layers = {path for path, node in graph.walk()
-              if isinstance(node.computation, CompressedNetwork)}
-    if others := sorted(set(strips) - layers):
+    if others := sorted(set(strips) - set(find_layers(graph, CompressedNetwork))):
         raise CompileError(f"strips must be of nodes of layers, not of {others[0]!r}")
 
     def change(path: str, network: CompressedNetwork) -> CompressedNetwork:

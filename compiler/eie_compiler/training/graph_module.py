@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..compression.groups import count_groups
 from ..graph.evaluation import evaluate
 from ..graph.graph import Graph, Node, Scan
-from ..graph.layers import layer_names, replace_layers
+from ..graph.layers import find_layers, layer_names, replace_layers
 from ..graph.operation import Operation
 from ..model import Model, ModelLayer
 from ..patches import Patches
@@ -58,8 +58,8 @@ class GraphModule(Trainable):
             raise TrainingError(f"graph to retrain must have one input, not "
                                 f"{', '.join(graph.inputs)}: retrain with PyTorch before the "
                                 "export")
-        self._layers = {path: _prepare(path, node.computation) for path, node in graph.walk()
-                        if isinstance(node.computation, Model)}
+        self._layers = {path: _prepare(path, model)
+                        for path, model in find_layers(graph, Model).items()}
         layers = [layer for several in self._layers.values() for layer in several]
         if not layers:
             raise TrainingError("graph to retrain must have layers")

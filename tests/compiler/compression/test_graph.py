@@ -3,12 +3,14 @@ import re
 import numpy as np
 import pytest
 
-from eie_compiler.compression.graph import compress_graph, layer_paths
+from eie_compiler.compression.graph import compress_graph
 from eie_compiler.compression.graph_layers import decompress_graph
 from eie_compiler.errors import CompressError
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.layers import find_layers
 from eie_compiler.model import Model, ModelLayer
+from eie_compiler.network import CompressedNetwork
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
 from support.graphs import Sum
@@ -97,8 +99,7 @@ def test_states_are_calibrated_over_all_steps():
 def test_options_by_path_are_for_the_layers_of_a_node():
     network = compress_graph(recurrent(), STEPS, v_width=3, density={"scan/fc": 0.5},
                              values={"end": 2})
-    found = {path: node.computation.layers[0] for path, node in network.walk()
-             if path in layer_paths(network)}
+    found = {path: one.layers[0] for path, one in find_layers(network, CompressedNetwork).items()}
     assert found["scan/fc"].n_nonzeros <= 18    # of 36
     assert found["end"].n_nonzeros > 9    # of 18
     assert np.count_nonzero(found["end"].codebook) == 2
@@ -119,11 +120,10 @@ def test_a_density_of_a_node_is_overridden_by_that_of_one_of_its_layers():
 
 def test_fewer_values_for_all():
     network = compress_graph(recurrent(), STEPS, values=3, density=0.5)
-    for path, node in network.walk():
-        if path in layer_paths(network):
-            layer, = node.computation.layers
-            assert np.count_nonzero(layer.codebook) <= 3
-            assert layer.n_nonzeros <= layer.n_rows * layer.n_cols / 2
+    for one in find_layers(network, CompressedNetwork).values():
+        layer, = one.layers
+        assert np.count_nonzero(layer.codebook) <= 3
+        assert layer.n_nonzeros <= layer.n_rows * layer.n_cols / 2
 
 
 def test_shared_weights_stay_exactly_as_they_are():
