@@ -117,6 +117,18 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
                           for share, score in zip(shares, scores)],
             "v_widths": [{"v_width": width, "score": score}
                          for width, score in zip(widths, scores[len(shares):])]})
+    proposals = _search_proposals(changes, layers, rows, max_loss, progress)
+    return {
+        "samples": changes.count, "task": changes.task, "labels": labels is not None,
+        "score": changes.whole, "constant": changes.constant, "layers": rows,
+        "max_loss": max_loss, "proposals": proposals,
+        "holds": changes.whole - proposals[-1]["score"] <= max_loss + _ROUNDING}
+
+
+def _search_proposals(changes: LayerChanges, layers: "Mapping[str, _Prunable]",
+                      rows: Sequence[Mapping[str, Any]], max_loss: float,
+                      progress: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Measure proposals, one or more, until all layers together lose at most a limit."""
     proposals: list[dict[str, Any]] = []
     for limit in (*(max_loss / 2 ** halved for halved in range(_HALVINGS)), 0.0):
         proposal = propose_densities(rows, changes.whole, limit)
@@ -130,11 +142,7 @@ def measure_sensitivity(model: Model | Graph, samples: Mapping[str, NDArray[Any]
             / sum(layer.n_weights for layer in layers.values())})
         if changes.whole - score <= max_loss + _ROUNDING:
             break
-    return {
-        "samples": changes.count, "task": changes.task, "labels": labels is not None,
-        "score": changes.whole, "constant": changes.constant, "layers": rows,
-        "max_loss": max_loss, "proposals": proposals,
-        "holds": changes.whole - proposals[-1]["score"] <= max_loss + _ROUNDING}
+    return proposals
 
 
 def propose_densities(rows: Sequence[Mapping[str, Any]], score: float, limit: float
