@@ -32,7 +32,7 @@ def from_module(module: "nn.Module", example_inputs: Sequence[Any], **options: A
         except Exception as error:    # the code of the module can raise any exception
             raise FrontEndError(f"module must be one that torch.export can trace: {error}"
                                 ) from error
-        return from_program(program, **options)
+    return from_program(program, **options)
 
 
 def from_program(program: "torch.export.ExportedProgram", *, first: str | None = None,

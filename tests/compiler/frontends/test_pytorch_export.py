@@ -89,6 +89,12 @@ def test_a_chain_is_a_model_with_the_names_of_its_layers():
     np.testing.assert_allclose(model.layers[1].weight, chain.layers[1].weight)
 
 
+def test_what_is_left_out_is_warned_of():
+    module = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))
+    with pytest.warns(FrontEndWarning, match="^the results are those before the Softmax, "):
+        from_torch(module, [torch.ones(1, 4)])
+
+
 def test_what_cannot_be_traced_or_converted_is_refused():
     class Branch(nn.Module):
         def forward(self, x):
