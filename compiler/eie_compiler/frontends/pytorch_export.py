@@ -65,16 +65,14 @@ def from_program(program: "torch.export.ExportedProgram", *, first: str | None =
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Discard what PyTorch and its exporter print and warn of."""
-    logger = logging.getLogger("torch")
-    level, children = logger.level, [logging.getLogger(name) for name in ("torch.onnx",
-                                                                          "torch.export")]
-    levels = [child.level for child in children]
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "torch.export")]
+    levels = [logger.level for logger in loggers]
     try:
-        for each in (logger, *children):
-            each.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        for each, before in zip((logger, *children), (level, *levels)):
-            each.setLevel(before)
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
