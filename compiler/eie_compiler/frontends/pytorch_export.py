@@ -20,7 +20,7 @@ from .pytorch_graph import inference
 if TYPE_CHECKING:
     from .onnx_fixed import Fixed
 
-__all__ = ["from_module", "from_program", "quiet"]
+__all__ = ["from_module", "from_program", "quiet", "reason_of"]
 
 
 def from_module(module: "nn.Module", example_inputs: Sequence[Any], **options: Any
@@ -54,12 +54,16 @@ def from_program(program: "torch.export.ExportedProgram", *, first: str | None =
     except ModuleNotFoundError as error:
         raise FrontEndError(missing(f"{error.name}", "to convert it to ONNX", "train")) from error
     except Exception as error:    # of any operation
-        reason = str(error.__cause__ or error).strip().partition("\n")[0]
-        raise FrontEndError(f"model must be one that PyTorch converts to ONNX: {reason}"
-                            ) from error
+        raise FrontEndError("model must be one that PyTorch converts to ONNX: "
+                            f"{reason_of(error.__cause__ or error)}") from error
     assert made is not None
     return from_onnx(made.model_proto, first=first, last=last, image=image,
                      fold_batch_norm=fold_batch_norm, fix=fix)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of the message of an exception, or its name if it has none."""
+    return str(error).strip().partition("\n")[0] or repr(error)
 
 
 @contextlib.contextmanager

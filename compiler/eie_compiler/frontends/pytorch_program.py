@@ -21,7 +21,7 @@ from ..files.json_file import JsonError, parse_json
 from ..graph.graph import Graph
 from ..model import Model
 from .common import FrontEndError, ReuseLimit, at
-from .pytorch_export import from_program, quiet
+from .pytorch_export import from_program, quiet, reason_of
 from .pytorch_files import check_stored
 from .pytorch_work import check_work
 
@@ -116,8 +116,8 @@ def _deserialise(program: Mapping[str, Any], weights: Mapping[str, "torch.Tensor
             return ExportedProgramDeserializer().deserialize(
                 made, dict(weights), dict(constants))
     except Exception as error:    # of any inconsistency
-        reason = str(error).strip().partition("\n")[0] or repr(error)
-        raise FrontEndError(f"must be a consistent program: {reason}; {_REMEDY}") from error
+        raise FrontEndError(f"must be a consistent program: {reason_of(error)}; {_REMEDY}"
+                            ) from error
 
 
 def _clean_program(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .common import FrontEndError
-from .pytorch_export import quiet
+from .pytorch_export import quiet, reason_of
 
 __all__ = ["check_work"]
 
@@ -45,7 +45,7 @@ def check_work(program: "torch.export.ExportedProgram") -> None:
             with _Work():
                 _Interpreter(program.graph_module).run(*fakes)
     except Exception as error:    # of any operation
-        reason = str(error).strip().partition("\n")[0] or repr(error)
+        reason = reason_of(error)
         if isinstance(error, FrontEndError):
             raise FrontEndError(reason) from None    # without the node in PyTorch's form
         raise FrontEndError(f"operations must match the shapes of their tensors: {reason}"
