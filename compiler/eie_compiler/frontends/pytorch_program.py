@@ -8,6 +8,7 @@ and weights are read as plain bytes.
 
 import json
 import keyword
+import math
 import re
 import zipfile
 from collections.abc import Mapping
@@ -90,9 +91,9 @@ def _load(path: str | Path) -> "torch.export.ExportedProgram":
         given = parse_json(content["models/model.json"])
         cleaned = _clean_program(given)
         weights, constants = (_read_tensors(content, kind) for kind in ("weights", "constants"))
-    except (FrontEndError, OSError) as error:
-        if isinstance(error, FileNotFoundError) or not isinstance(error, OSError):
-            raise
+    except (FrontEndError, FileNotFoundError):
+        raise
+    except OSError as error:
         raise FrontEndError(f"must be an intact archive: {error}") from error
     except (zipfile.BadZipFile, EOFError) as error:
         raise FrontEndError("must be an intact archive of torch.export.save, not a damaged or "
@@ -232,9 +233,7 @@ def _tensor(data: bytes, path: str, meta: Mapping[str, Any], reuse: ReuseLimit) 
         raise FrontEndError(f"must be a tensor of plain numbers, not {kind} of shape {sizes}")
     if 0 in sizes:
         return torch.empty(sizes, dtype=kind)
-    n = 1
-    for size in sizes:
-        n *= size
+    n = math.prod(sizes)
     available = len(data) // kind.itemsize
     if start + sum((size - 1) * stride for size, stride in zip(sizes, strides)) >= available:
         raise FrontEndError(f"must have its {n} numbers within the {available} that are stored")
