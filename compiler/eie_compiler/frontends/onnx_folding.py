@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .common import FrontEndError
 from .onnx_constants import BOOLS, FLOATS, INTEGERS
 
-__all__ = ["FOLDED", "check_copy", "check_size", "fold"]
+__all__ = ["FOLDED", "check_copy", "check_size", "collapse", "fold"]
 
 Array = NDArray[Any]
 
@@ -46,12 +46,12 @@ def fold(operation: str, operands: Sequence[Array], options: Mapping[str, Any]) 
 def _broadcast(function: Callable[..., Any], operands: Sequence[Array]) -> Array:
     """Compute elements, once along axes that are broadcast, such as a batch of open size."""
     shape = np.broadcast_shapes(*(operand.shape for operand in operands))
-    small = [_collapse(operand) for operand in operands]
+    small = [collapse(operand) for operand in operands]
     check_size(np.broadcast_shapes(*(each.shape for each in small)))
     return np.broadcast_to(np.asarray(function(*small)), shape)
 
 
-def _collapse(array: Array, *, but: int = 0) -> Array:
+def collapse(array: Array, *, but: int = 0) -> Array:
     """Take one element of each axis that is broadcast; not of the last ones, `but`."""
     return array[tuple(slice(0, 1) if stride == 0 and size > 1 and axis < array.ndim - but
                        else slice(None)
@@ -63,7 +63,7 @@ def _product_of(one: Array, other: Array) -> Array:
     if min(one.ndim, other.ndim) < 2:
         raise FrontEndError(f"constants must be matrices, not of shapes {one.shape} and "
                             f"{other.shape}")
-    rows = _collapse(one, but=1)
+    rows = collapse(one, but=1)
     for shape in (rows.shape, other.shape, (*rows.shape[:-1], other.shape[-1])):
         check_size(shape)
     return np.broadcast_to(rows @ other, (*one.shape[:-1], other.shape[-1]))

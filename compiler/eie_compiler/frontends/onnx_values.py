@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..graph.operation import Shape
 from .common import FrontEndError
 from .onnx_constants import BOOLS, FLOATS, INTEGERS, Constants
-from .onnx_folding import check_copy
+from .onnx_folding import check_copy, collapse
 
 __all__ = ["BATCH", "Tensor", "Value", "Values", "is_uniform", "sample_of", "show_shape",
            "without"]
@@ -115,7 +115,7 @@ def sample_of(constant: Array, tensor: Tensor, axis: int | None) -> Array:
                             f"{show_shape(constant.shape)}: declare the axis of the batch as of "
                             "open size")
     # Axes along which it is broadcast are compared once.
-    small = constant[tuple(slice(None if stride else 1) for stride in constant.strides)]
+    small = collapse(constant)
     if (small != small.take([0], axis)).any():
         raise FrontEndError("constant must be the same for all samples of the batch, not of "
                             f"shape {show_shape(constant.shape)}: let it be an input of the model")
