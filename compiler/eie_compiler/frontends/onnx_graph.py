@@ -11,7 +11,7 @@ import onnx.shape_inference
 from .common import FrontEndError
 from .onnx_constants import INTEGERS, STANDARD, Constants, attributes, label
 from .onnx_data import tensors
-from .onnx_operations import SHAPING, operation_of, result_of
+from .onnx_operations import data_inputs, operation_of, result_of
 
 __all__ = ["Graph"]
 
@@ -133,8 +133,7 @@ class Graph:
         while name != first and name in self._producers:
             node = self._producers[name]
             operation = operation_of(node)
-            names = node.input[:1] if operation in SHAPING else node.input
-            data = [each for each in names if each and each not in self.constants]
+            data = [each for each in data_inputs(node) if each and each not in self.constants]
             if operation not in supported or operation in functions or len(data) != 1 \
                     or name != result_of(node):
                 raise FrontEndError(f"{label(node)} must be an operation of a chain")

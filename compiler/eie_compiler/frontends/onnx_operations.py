@@ -9,7 +9,7 @@ import onnx
 
 from .onnx_constants import STANDARD, Constants, attributes
 
-__all__ = ["CHOICES", "CHOOSE", "NEUTRAL", "SCORES", "SHAPING", "Shapes", "axis_of",
+__all__ = ["CHOICES", "CHOOSE", "NEUTRAL", "SCORES", "Shapes", "axis_of", "data_inputs",
            "find_left_out", "keeps_order", "operation_of", "result_of"]
 
 #: Sizes of a tensor by its name, None for open ones; None if they are unknown.
@@ -19,7 +19,7 @@ Shapes = Callable[[str], Sequence[int | None] | None]
 CHOOSE = "choose a part of the graph with first=TENSOR and last=TENSOR"
 
 #: Operations with further inputs that may be computed: they matter to the shape or type only.
-SHAPING = ("CastLike", "Reshape", "Squeeze", "Unsqueeze", "Dropout")
+_SHAPING = ("CastLike", "Reshape", "Squeeze", "Unsqueeze", "Dropout")
 
 #: Operations that change no number.
 NEUTRAL = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
@@ -81,6 +81,11 @@ def axis_of(node: "onnx.NodeProto", shapes: Shapes) -> Axis:
 def operation_of(node: "onnx.NodeProto") -> str:
     """Name the operation of a node, after its domain unless that is the standard one."""
     return str(node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}")
+
+
+def data_inputs(node: "onnx.NodeProto") -> Sequence[str]:
+    """Name the inputs of a node that matter to more than the shape or type."""
+    return node.input[:1] if operation_of(node) in _SHAPING else node.input
 
 
 def result_of(node: "onnx.NodeProto") -> str:

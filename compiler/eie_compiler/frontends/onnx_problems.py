@@ -13,8 +13,8 @@ from .onnx_operations import (
     CHOOSE,
     NEUTRAL,
     SCORES,
-    SHAPING,
     Shapes,
+    data_inputs,
     find_left_out,
     keeps_order,
     operation_of,
@@ -143,9 +143,8 @@ class _Scan:
         self._computed = set(self._starts)
         self._after_matrix: set[str] = set()
         for node in nodes:
-            names = node.input[:1] if operation_of(node) in SHAPING else node.input
             if node.op_type in _CONTROL or \
-                    self._computed & set(names) and node.op_type not in _SHAPES:
+                    self._computed & set(data_inputs(node)) and node.op_type not in _SHAPES:
                 self._computed |= set(node.output)
             if node.op_type in _MATRICES or self._after_matrix & set(node.input):
                 self._after_matrix |= set(node.output)
@@ -210,8 +209,7 @@ class _Scan:
     def _problem(self, node: "onnx.NodeProto") -> tuple[str, str] | None:
         """Describe why a node cannot be run: kind of the model, and reason with remedy."""
         operation = operation_of(node)
-        names = node.input[:1] if operation in SHAPING else node.input
-        data = [name for name in names if name in self._computed]
+        data = [name for name in data_inputs(node) if name in self._computed]
         if operation in self._functions:
             return "", ("it is a function of the model: onnx.inliner.inline_local_functions "
                         "replaces it by its operations")
