@@ -69,9 +69,9 @@ def take_branches(model: "onnx.ModelProto", first: str | None, last: str | None,
     while waiting:
         node = waiting.pop()
         if _is_branch(node) and (condition := _condition(reader, node)) is not None:
-            branch = f"{'then' if condition else 'else'}_branch"
-            taken[label(node).partition(" (")[0]] = branch.partition("_")[0]
-            inlined = names.inline(node, branch)
+            branch = "then" if condition else "else"
+            taken[label(node).partition(" (")[0]] = branch
+            inlined = names.inline(node, f"{branch}_branch")
             graph.constants.add(inlined)
             waiting += inlined[::-1]
             if len(waiting) + len(nodes) > _MAX_NODES:

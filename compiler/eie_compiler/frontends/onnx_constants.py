@@ -149,15 +149,17 @@ def label(node: "onnx.NodeProto") -> str:
 
 
 def _scopes(node: "onnx.NodeProto") -> list[str]:
-    """Get the modules of a node that PyTorch exported, by their paths, and its function."""
+    """Get the module of a node that PyTorch exported, by its path, and its function; none if it is
+    in no module.
+    """
     text = next((each.value for each in node.metadata_props if each.key == _SCOPES), "")
-    return re.findall(r"'([^']*)'", text)[-2:]
+    scopes = re.findall(r"'([^']*)'", text)[-2:]
+    return scopes if len(scopes) > 1 and scopes[0] else []
 
 
 def module_of(node: "onnx.NodeProto") -> str:
     """Name the module of a node that PyTorch exported; the node, if it is in none."""
-    scopes = _scopes(node)
-    if len(scopes) > 1 and scopes[0]:
+    if scopes := _scopes(node):
         return scopes[0]
     name = str(node.name)
     path = re.fullmatch(r"/(.+)/" + node.op_type + r"(_\d+)?", name)
@@ -166,8 +168,7 @@ def module_of(node: "onnx.NodeProto") -> str:
 
 def name_of(node: "onnx.NodeProto") -> str:
     """Name the results of a node: by its module and function in PyTorch, or by the node."""
-    scopes = _scopes(node)
-    if len(scopes) > 1 and scopes[0]:
+    if scopes := _scopes(node):
         return ".".join(scopes)
     return str(node.name).removeprefix("node_") or next(filter(None, node.output))
 

@@ -121,10 +121,9 @@ def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends:
         names = [name for name in node.output if name in at_end]
         data = [name for name in node.input if name and name not in constants]
         after = set().union(*(at_end[name] for name in names))
-        if names and data and not read & set(node.output) and (
-                _is_copy(node) or _chooses(node, after, shapes)):
-            at_end.setdefault(data[0], set()).update(
-                after if _is_copy(node) else {axis_of(node, shapes)})
+        is_at_end = bool(names and data) and not read & set(node.output)
+        if is_at_end and (axes := _left_out_axes(node, after, shapes)) is not None:
+            at_end.setdefault(data[0], set()).update(axes)
             found |= {name: (node, data[0]) for name in node.output if name}
             continue
         result = result_of(node)
@@ -139,11 +138,18 @@ def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends:
     return {name: found[name] for name in found if name in chosen}
 
 
-def _chooses(node: "onnx.NodeProto", after: Iterable[Axis], shapes: Shapes) -> bool:
-    """Check if a node chooses, or keeps the order along all axes that are left out after it."""
-    if re.fullmatch(CHOICES, operation_of(node)):
-        return True
-    return keeps_order(node, shapes) and all(map(axis_of(node, shapes).has_elements_of, after))
+def _left_out_axes(node: "onnx.NodeProto", after: set[Axis], shapes: Shapes) -> set[Axis] | None:
+    """Find the axes that are left out from a node on; None if the node itself is not left out.
+
+    It is left out if it is a copy, chooses, or keeps the order along all axes left out after it.
+    """
+    if _is_copy(node):
+        return after
+    is_choice = re.fullmatch(CHOICES, operation_of(node))
+    if not is_choice and not keeps_order(node, shapes):
+        return None
+    axis = axis_of(node, shapes)
+    return {axis} if is_choice or all(map(axis.has_elements_of, after)) else None
 
 
 def _is_copy(node: "onnx.NodeProto") -> bool:

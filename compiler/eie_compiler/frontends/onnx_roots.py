@@ -18,7 +18,7 @@ from .common import FrontEndError
 from .graph_builder import GraphBuilder
 from .onnx_operations import CHOOSE
 from .onnx_site import Site
-from .onnx_values import Tensor, show_shape
+from .onnx_values import Tensor, show_shape, without
 
 __all__ = ["ROOTS"]
 
@@ -115,7 +115,7 @@ def _reduce_l2(site: Site) -> Tensor:
     if site.options.get("keepdims", 1):
         return result
     batch = tensor.batch
-    return site.reshape(result, result.shape[:axis] + result.shape[axis + 1:],
+    return site.reshape(result, without(result.shape, axis),
                         batch if batch is None or batch < axis else batch - 1)
 
 
