@@ -65,10 +65,8 @@ def from_onnx(model: "onnx.ModelProto", *, first: str | None = None, last: str |
     """
     if fix:
         model = fix_inputs(model, fix)
-    branches: list[str] = []
-    if has_branches(model):
-        model, branches = take_branches(model, first, last, image)
-    graph = Graph(model)
+    graph, branches = take_branches(model, first, last, image) if has_branches(model) \
+        else (Graph(model), [])
     try:
         result: Model | Network = read_chain(graph, first, last, image)
     except (FrontEndError, ModelError, PatchError):

@@ -30,7 +30,7 @@ def has_branches(model: "onnx.ModelProto") -> bool:
 
 
 def take_branches(model: "onnx.ModelProto", first: str | None, last: str | None,
-                  image: Sequence[int] | None) -> tuple["onnx.ModelProto", list[str]]:
+                  image: Sequence[int] | None) -> tuple[Graph, list[str]]:
     """Replace each If whose condition is constant by the nodes of its branch.
 
     Parameters
@@ -42,8 +42,8 @@ def take_branches(model: "onnx.ModelProto", first: str | None, last: str | None,
 
     Returns
     -------
-    model : :class:`onnx.ModelProto`
-        Model without these branches; others remain.
+    graph : :class:`~.onnx_graph.Graph`
+        Graph without these branches; others remain.
     notes : list of :class:`str`
         Which branches were taken.
 
@@ -93,12 +93,13 @@ def take_branches(model: "onnx.ModelProto", first: str | None, last: str | None,
     result.CopyFrom(model)
     del result.graph.node[:]
     result.graph.node.extend(nodes)
-    for node in Graph(result).part(first, last)[0]:
+    without_branches = Graph(result)
+    for node in without_branches.part(first, last)[0]:
         if _is_branch(node) and (cause := unknown[node.output[0]]):
             raise FrontEndError(f"{label(node)}: condition must be constant: fix the input or size "
                                 "on which it depends with fix=NAME=VALUE; it is not known because "
                                 f"of {cause}")
-    return result, [_note(taken)] if taken else []
+    return without_branches, [_note(taken)] if taken else []
 
 
 def _is_branch(node: "onnx.NodeProto") -> bool:
