@@ -29,6 +29,11 @@ class BinaryWeight(FreeWeight):
     def __init__(self, matrix: Tensor, mask: Tensor, groups: Tensor) -> None:
         super().__init__(matrix, mask)
         self.register_buffer("groups", groups)
+        # What follows from the others is not in checkpoints.
+        members = functional.one_hot(groups).to(matrix.dtype)
+        self.register_buffer("_members", members, persistent=False)
+        counts = (torch.ones_like(matrix) * mask).sum(dim=1) @ members
+        self.register_buffer("_counts", counts.clamp(min=1), persistent=False)
 
     @property
     def n_scales(self) -> int:
@@ -36,9 +41,7 @@ class BinaryWeight(FreeWeight):
         return int(self.groups.max()) + 1
 
     def forward(self) -> Tensor:
-        members = functional.one_hot(self.groups).to(self.matrix.dtype)
-        sums, counts = ((part * self.mask).sum(dim=1) @ members
-                        for part in (self.matrix.abs(), torch.ones_like(self.matrix)))
+        sums = (self.matrix.abs() * self.mask).sum(dim=1) @ self._members
         # Each sum is of one scale and zeros, and hence exactly that scale.
-        scales = members @ (sums / counts.clamp(min=1))
+        scales = self._members @ (sums / self._counts)
         return sign(self.matrix) * self.mask * scales[:, None]
