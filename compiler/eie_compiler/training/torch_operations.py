@@ -120,17 +120,10 @@ def _max_pool(operation: MaxPool) -> TorchOperation:
 
 
 def _average_pool(operation: AveragePool) -> TorchOperation:
-    sides = _sides(operation.padding)
-
-    def add(x: Tensor) -> Tensor:
-        return functional.avg_pool2d(x, operation.kernel, operation.stride, divisor_override=1)
-
     def apply(x: Tensor) -> Tensor:
-        counted = functional.pad(torch.ones_like(x[:1, :1]), sides,
-                                 value=float(operation.count_padding))
-        for axis, few in zip((2, 3), operation.uncounted):
-            counted.narrow(axis, counted.shape[axis] - few, few).zero_()
-        return add(functional.pad(x, sides)) / add(counted)
+        padded = functional.pad(x, _sides(operation.padding))
+        sums = functional.avg_pool2d(padded, operation.kernel, operation.stride, divisor_override=1)
+        return sums / torch.from_numpy(operation.count(x.shape)).to(x)
     return apply
 
 

@@ -119,10 +119,10 @@ class AveragePool(_Pool):
                              f"{self.padding[2:]}, not {self.uncounted}")
 
     def real(self, *tensors: Floats) -> Floats:
-        return self._reduce(tensors[0], 0.0, np.add) / self._count(tensors[0])
+        return self._reduce(tensors[0], 0.0, np.add) / self.count(tensors[0].shape)
 
     def words(self, *tensors: Words, fracs: Sequence[int], frac: int) -> Words:
-        return divide_sum(self._reduce(tensors[0], 0, np.add), self._count(tensors[0]),
+        return divide_sum(self._reduce(tensors[0], 0, np.add), self.count(tensors[0].shape),
                           frac=fracs[0], to=frac)
 
     def rounding(self, *tensors: Floats, fracs: Sequence[int], frac: int) -> float:
@@ -131,12 +131,14 @@ class AveragePool(_Pool):
     def is_nonnegative(self, *operands: bool) -> bool:
         return all(operands)
 
-    def _count(self, images: NDArray[Any]) -> NDArray[np.int64]:
-        """Count the elements of each window of images: those of its rows by those of its columns.
+    def count(self, shape: Shape) -> NDArray[np.int64]:
+        """Count the elements of each window of images (batch, channels, height, width).
+
+        They are those of its rows by those of its columns.
         """
-        if not images.size:
+        if 0 in shape:
             return np.ones((1, 1), np.int64)
-        rows, columns = (self._count_along(axis, images.shape[axis + 2]) for axis in (0, 1))
+        rows, columns = (self._count_along(axis, shape[axis + 2]) for axis in (0, 1))
         return rows[:, np.newaxis] * columns
 
     def _count_along(self, axis: int, length: int) -> NDArray[np.int64]:
