@@ -13,7 +13,7 @@ from ..model import Model
 from ..network import CompressedNetwork
 from ..sampling import spread
 
-__all__ = ["VectorSample", "check_samples", "choose_samples", "sample_batches"]
+__all__ = ["VectorSample", "check_samples", "choose_samples", "largest_tensor", "sample_batches"]
 
 #: Numbers in the largest tensor of a batch, patches included: few enough for the cache.
 _BATCH = 1 << 19
@@ -71,7 +71,7 @@ def _describe_inputs(graph: Graph) -> str:
 def choose_samples(graph: Graph, samples: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
     """Choose as many samples, evenly, as fit the memory with their tensors."""
     count = len(next(iter(samples.values())))
-    most = max(_MAX_NUMBERS_KEPT // _largest(graph, patches=False), 1)
+    most = max(_MAX_NUMBERS_KEPT // largest_tensor(graph, patches=False), 1)
     chosen = spread(count, most)
     return {name: array[chosen].astype(np.float64) for name, array in samples.items()}
 
@@ -79,14 +79,14 @@ def choose_samples(graph: Graph, samples: Mapping[str, NDArray[Any]]) -> dict[st
 def sample_batches(graph: Graph, samples: Mapping[str, NDArray[Any]]
                    ) -> Iterator[tuple[slice, dict[str, Floats]]]:
     """Divide samples into batches whose tensors fit the memory; yield their place and numbers."""
-    count = max(_BATCH // _largest(graph), 1)
+    count = max(_BATCH // largest_tensor(graph), 1)
     n_samples = len(next(iter(samples.values())))
     for first in range(0, n_samples, count):
         some = slice(first, min(first + count, n_samples))
         yield some, {name: array[some].astype(np.float64) for name, array in samples.items()}
 
 
-def _largest(graph: Graph, *, patches: bool = True) -> int:
+def largest_tensor(graph: Graph, *, patches: bool = True) -> int:
     """Numbers in the largest tensor of a graph for one sample, or of those of patches."""
     sizes = [math.prod(shape) for shape in graph.shapes.values()]
     return max(*sizes, *(_inside(graph, node) for node in graph.nodes if patches), 1)
@@ -95,7 +95,7 @@ def _largest(graph: Graph, *, patches: bool = True) -> int:
 def _inside(graph: Graph, node: Node) -> int:
     computation = node.computation
     if isinstance(computation, Scan):
-        return _largest(computation.body)
+        return largest_tensor(computation.body)
     if not isinstance(computation, (Model, CompressedNetwork)):
         return 0
     widest = max(computation.layers[0].n_cols, *(layer.n_rows for layer in computation.layers))

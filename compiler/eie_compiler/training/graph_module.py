@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..compression.graph_samples import largest_tensor
 from ..compression.groups import count_groups
 from ..graph.evaluation import evaluate
 from ..graph.graph import Graph, Node, Scan
@@ -110,14 +111,16 @@ class GraphModule(Trainable):
         output = self._graph.outputs[0]
         if torch.is_grad_enabled():
             return self.compute(x)[output].flatten(1)
-        largest = max(math.prod(shape) for shape in self._graph.shapes.values())
-        return torch.cat([self.compute(some)[output].flatten(1)
-                          for some in x.split(max(_MAX_NUMBERS // largest, 1))])
+        parameters = self._tensors()    # once for all parts of the batch
+        count = max(_MAX_NUMBERS // largest_tensor(self._graph, patches=False), 1)
+        return torch.cat([self._compute(some, parameters)[output].flatten(1)
+                          for some in x.split(count)])
 
     def compute(self, x: Tensor) -> dict[str, Tensor]:
         """Compute all nodes for inputs (batch, n_inputs): tensors (batch, ...) by name."""
-        parameters = self._tensors()    # once for all steps of a scan
+        return self._compute(x, self._tensors())
 
+    def _compute(self, x: Tensor, parameters: "_Parameters") -> dict[str, Tensor]:
         def compute_node(path: str, _graph: Graph, _node: Node, operands: list[Any]) -> Any:
             if path in self._operations:
                 return self._operations[path](*operands)
@@ -131,7 +134,7 @@ class GraphModule(Trainable):
                                                       x.reshape(-1, *self._input_shape))}
         return evaluate(self._graph, inputs, compute_node, library=torch)
 
-    def _tensors(self) -> "dict[str, list[tuple[_Layer, Tensor, Tensor]]]":
+    def _tensors(self) -> "_Parameters":
         """Layers with their current weights and biases, by path of the node."""
         tensors = zip(self.weights, self.biases)
         return {path: [(layer, weight(), bias) for layer, (weight, bias) in zip(layers, tensors)]
@@ -200,6 +203,10 @@ class _Layer:
     def _blocks(self, matrix: Tensor) -> Tensor:
         """View of a matrix as blocks: group of rows, row, group of columns, column."""
         return matrix.view(self.groups, len(matrix) // self.groups, self.groups, -1)
+
+
+#: Layers with their weights and biases, by path of the node.
+_Parameters = dict[str, list[tuple[_Layer, Tensor, Tensor]]]
 
 
 def _prepare(path: str, model: Model) -> list[_Layer]:
