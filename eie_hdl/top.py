@@ -19,16 +19,11 @@ from .host.supervisor import Supervisor
 from .lib.shared_module import Shared
 from .registers import ADDRESS_WIDTH, REGISTERS
 
-__all__ = ["Eie"]
+__all__ = ["Eie", "EieSignature"]
 
 
-class Eie(wiring.Component):
-    """Accelerator as an IP core: the core, its registers and its packet streams.
-
-    Parameters
-    ----------
-    config : :class:`EIEConfig`
-        Configuration.
+class EieSignature(wiring.Signature):
+    """Ports of an accelerator, which are the same for every configuration.
 
     Members
     -------
@@ -44,8 +39,7 @@ class Eie(wiring.Component):
     irq : :py:`Out(1)`
         Interrupt request, level-sensitive. Registered.
     """
-    def __init__(self, config: EIEConfig):
-        self._config = config
+    def __init__(self) -> None:
         super().__init__({
             "aclk":    In(1),
             "aresetn": In(1),
@@ -54,6 +48,24 @@ class Eie(wiring.Component):
             "m_axis":  Out(AxiStreamSignature()),
             "irq":     Out(1),
         })
+
+
+class Eie(wiring.Component):
+    """Accelerator as an IP core: the core, its registers and its packet streams.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    aclk, aresetn, s_axil, s_axis, m_axis, irq
+        As in :class:`EieSignature`.
+    """
+    def __init__(self, config: EIEConfig):
+        self._config = config
+        super().__init__(EieSignature())
 
     def elaborate(self, platform):
         m = Module()

@@ -14,7 +14,8 @@ FOLDERS = ["eie_hdl", "compiler/eie_compiler", "drivers/python/eie_driver", "sim
 #: Modules of the hardware that software may use: no component, hence no Amaranth elaboration; and
 #: how optional dependencies are installed, files written, and names checked.
 CONTRACT = ["eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing",
-            "eie_hdl.registers", "eie_hdl.extras", "eie_hdl.files", "eie_hdl.identifiers"]
+            "eie_hdl.registers", "eie_hdl.frames", "eie_hdl.extras", "eie_hdl.files",
+            "eie_hdl.identifiers"]
 #: Tools also emit the hardware. The package root is for names of these modules only: a name that it
 #: exports counts as an import of the module that defines it.
 HARDWARE = [*CONTRACT, "eie_hdl.export", "eie_hdl.__init__"]
@@ -33,14 +34,16 @@ ALLOWED = {
 #: Within a package, the longest prefix of a module's name decides its row. A module imports from
 #: rows above its own, and from its own prefix; prefixes of one row do not know each other.
 ROWS = [
-    ["eie_hdl.config", "eie_hdl.extras", "eie_hdl.files", "eie_hdl.identifiers", "eie_hdl.numeric"],
+    ["eie_hdl.config", "eie_hdl.extras", "eie_hdl.files", "eie_hdl.frames", "eie_hdl.identifiers",
+     "eie_hdl.numeric"],
     ["eie_hdl.format"],
     ["eie_hdl.packing", "eie_hdl.registers"],
     ["eie_hdl.lib"],
     ["eie_hdl.tree"],
     ["eie_hdl.pe", "eie_hdl.ccu", "eie_hdl.host"],
-    ["eie_hdl.core"],
+    ["eie_hdl.bridge", "eie_hdl.core"],
     ["eie_hdl.top"],
+    ["eie_hdl.bridged_top"],
     ["eie_hdl.export"],
     ["eie_hdl"],
 
@@ -63,8 +66,9 @@ ROWS = [
     ["eie_driver.bus", "eie_driver.c_arena", "eie_driver.c_elements", "eie_driver.c_names",
      "eie_driver.c_text", "eie_driver.errors"],
     ["eie_driver.c_step"],
-    ["eie_driver.c_model", "eie_driver.c_operations", "eie_driver.registers", "eie_driver.pynq"],
-    ["eie_driver.c_steps", "eie_driver.identity"],
+    ["eie_driver.c_model", "eie_driver.c_operations", "eie_driver.registers", "eie_driver.pynq",
+     "eie_driver.bridge_link"],
+    ["eie_driver.c_steps", "eie_driver.identity", "eie_driver.serial_bus"],
     ["eie_driver.machine"],
     ["eie_driver.batch", "eie_driver.loading"],
     ["eie_driver.accelerator", "eie_driver.c_export"],

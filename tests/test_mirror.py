@@ -16,6 +16,11 @@ MIRROR = {"eie_hdl": "hdl", "compiler/eie_compiler": "compiler",
 
 #: Modules without a test file of their name -> test file that covers them, and the reason.
 COVERED = {
+    **{f"eie_hdl.bridge.{name}": (
+        "hdl/bridge/test_bridge.py", "the bridge of that file consists of it")
+       for name in ("executor", "frame_receiver", "frame_sender")},
+    "eie_hdl.bridged_top": (
+        "hdl/export/test_verilog.py", "emitted with a bridge there"),
     "eie_hdl.host.word_assembler": (
         "hdl/host/test_packet_reader.py", "adds to the module of the reader"),
     "eie_compiler.files.manifest_folder": (

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,19 +20,25 @@ __all__ = ["verilog_command"]
               help="Name of the top module, and prefix of all other modules, files and macros: "
                    "lower-case letters, digits and underscores. Machines of different names fit "
                    "into one design.")
+@click.option("--bridge", type=click.Choice(["uart", "spi"]),
+              help="Add a module NAME_uart or NAME_spi: the machine with a serial line in place of "
+                   "its buses, for boards and chips with few pins.  [default: none]")
+@click.option("--bit-cycles", type=click.IntRange(4), default=16, show_default=True,
+              help="Clock cycles per bit of the UART: the clock rate over the baud rate.")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
-def verilog_command(config: EIEConfig, name: str, folder: Path) -> None:
+def verilog_command(config: EIEConfig, name: str, bridge: Literal["uart", "spi"] | None,
+                    bit_cycles: int, folder: Path) -> None:
     """Write the Verilog of an accelerator.
 
-    The top module is NAME; NAME.f lists the files that a tool must read. The same configuration
-    and name always give the same text. Prints the memories;
+    The top module is NAME, or the one that --bridge adds; NAME.f lists the files that a tool must
+    read. The same configuration and options always give the same text. Prints the memories;
     NAME_memories.json has the names of all instances.
     """
     from eie_hdl.export.memories import PORTS
     from eie_hdl.export.verilog import emit
 
     start = time.perf_counter()
-    emitted = emit(config, name)
+    emitted = emit(config, name, bridge=bridge, bit_cycles=bit_cycles)
     emitted.write(folder)
     size = sum(len(text.encode()) for text in emitted.files.values())
     click.echo(f"{folder}: {format_count(config.n_pe, 'PE')}, {len(emitted.files)} files, "

@@ -23,10 +23,10 @@ filesets:
 targets:
   default:
     filesets: [rtl]
-    toplevel: "{top}"
+    toplevel: "{toplevel}"
   lint:
     filesets: [rtl, waivers]
-    toplevel: "{top}"
+    toplevel: "{toplevel}"
     flow: lint
     flow_options:
       tool: verilator
@@ -44,16 +44,18 @@ targets:
 """
 
 
-def describe_core(top: str, version: str, *, sources: Iterable[str], bench: str, waivers: str
-                  ) -> str:
+def describe_core(top: str, version: str, *, toplevel: str, sources: Iterable[str], bench: str,
+                  waivers: str) -> str:
     """Describe the emitted files as a ``.core`` file.
 
     Parameters
     ----------
     top : :class:`str`
-        Top module, and name of the core.
+        Name of the machine and of the core.
     version : :class:`str`
         Version of the core.
+    toplevel : :class:`str`
+        Top module: the machine, or one that contains it.
     sources : iterable of :class:`str`
         Verilog files, in the folder of the ``.core`` file.
     bench : :class:`str`
@@ -61,5 +63,5 @@ def describe_core(top: str, version: str, *, sources: Iterable[str], bench: str,
     waivers : :class:`str`
         Verilator lint waivers.
     """
-    return _CORE.format(top=top, version=version, sources=", ".join(sources), bench=bench,
-                        waivers=waivers)
+    return _CORE.format(top=top, version=version, toplevel=toplevel, sources=", ".join(sources),
+                        bench=bench, waivers=waivers)

@@ -46,10 +46,10 @@ def folder(request, emitted, tmp_path_factory):
     return path
 
 
-def lint(folder, *waivers):
+def lint(folder, *waivers, top="eie"):
     return subprocess.run(
         [find_verilator().path, "--lint-only", "-Wall", *waivers, "-f", "eie.f",
-         "--top-module", "eie"],
+         "--top-module", top],
         cwd=folder, env=tool_environment(), capture_output=True, encoding="utf-8")
 
 
@@ -312,6 +312,20 @@ def test_text_is_the_same_whatever_the_hash_seed(emitted):
                          check=True, env={**os.environ, "PYTHONHASHSEED": "4711"})
     files = repr(sorted(emitted("tiny").items())).encode()
     assert run.stdout.strip() == hashlib.sha256(files).hexdigest()
+
+
+@pytest.mark.parametrize("bridge", ["uart", "spi"])
+def test_a_bridge_adds_a_top_module_without_warnings_and_changes_no_other(
+        bridge, emitted, tmp_path, verilator):
+    """With eie_hdl.bridged_top."""
+    files = emit(CONFIGS["one_pe"], bridge=bridge).files
+    plain = emitted("one_pe")
+    assert {name: text for name, text in files.items() if plain.get(name) != text}.keys() == {
+        f"eie_{bridge}.v", "eie.f", "eie.core", "eie.vlt", "eie_words.md", "eie_memories.json"}
+    assert f"eie_{bridge}.bridge.sender.buffer" in files["eie_memories.json"]
+    Emitted(files).write(tmp_path)
+    run = lint(tmp_path, "eie.vlt", top=f"eie_{bridge}")
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 #: SHA-256 of ``eie.v`` of the preset tiny. A change of the hardware or of the package's version

@@ -1,0 +1,140 @@
+"""Requests to the bridge of a machine over a line that may lose or damage bytes."""
+
+import collections
+import os
+import time
+from typing import Any, Protocol
+
+from eie_hdl.frames import (
+    FRAME_BYTES,
+    NONCE_BYTES,
+    SEQUENCES,
+    Command,
+    Decoder,
+    Reply,
+    Status,
+    encode,
+    hello_payload,
+)
+
+from .bus import BusError
+
+__all__ = ["BridgeLink", "Line"]
+
+
+class Line(Protocol):
+    """Line of bytes in both directions, such as a port of pyserial."""
+
+    #: Longest time that :meth:`read` waits, in seconds.
+    timeout: Any
+
+    def write(self, data: bytes) -> Any:
+        """Send all bytes."""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, at least one unless the time is over."""
+
+    @property
+    def in_waiting(self) -> int:
+        """Number of bytes that :meth:`read` returns at once."""
+
+
+class BridgeLink:
+    """Requests that are executed exactly once, although bytes are lost or damaged.
+
+    A request is sent again, with the same sequence number, until its reply comes. The bridge
+    executes it once, and sends the same reply again.
+
+    Parameters
+    ----------
+    line : :class:`Line`
+        The line.
+    byte_time : :class:`float`, seconds
+        Time of a byte on the line.
+    patience : :class:`float`, seconds
+        Time of a request and its reply, besides that of their bytes.
+    attempts : :class:`int`
+        Times that a request is sent before it fails.
+
+    Attributes
+    ----------
+    repeats : :class:`int`
+        Requests that were sent again: 0 on a sound line.
+    """
+
+    def __init__(self, line: Line, *, byte_time: float, patience: float = 0.25, attempts: int = 20
+                 ) -> None:
+        self._line = line
+        self._byte_time, self._patience, self._attempts = byte_time, patience, attempts
+        self._decoder = Decoder()
+        self._frames: collections.deque[bytes | None] = collections.deque()
+        self._sequence: int | None = None    # of the last request; None without a session
+        self.repeats = 0
+
+    def request(self, command: Command, payload: bytes = b"") -> Reply:
+        """Have a request executed, and return its reply.
+
+        After an interrupted call, as by Ctrl-C, the next one begins a new session: the interrupted
+        request has been executed once, or not at all.
+
+        Raises
+        ------
+        BusError
+            If no reply comes, the machine refuses an access, or the bridge has been reset.
+        """
+        sequence = self._sequence
+        if sequence is None:
+            sequence = self._begin()
+        self._sequence = None
+        sequence = (sequence + 1) % SEQUENCES
+        reply = self._exchange(sequence, command, payload)
+        if reply.status == Status.BAD_SEQUENCE:
+            raise BusError("Bridge must be in the session of this driver, but it was reset, or "
+                           "another program uses the line: clear the machine, and load it again")
+        if reply.status not in (Status.OK, Status.REFUSED):
+            raise BusError(f"Bridge must execute {command.name}, but answers with status "
+                           f"{reply.status}: use the software version of the hardware")
+        self._sequence = sequence
+        return reply
+
+    def _begin(self) -> int:
+        """Begin a session; return its first sequence number."""
+        nonce = os.urandom(NONCE_BYTES)
+        sequence = nonce[0]
+        reply = self._exchange(sequence, Command.HELLO, nonce, nonce)
+        if reply.status != Status.OK or reply.payload[NONCE_BYTES:] != hello_payload():
+            raise BusError(f"Bridge must use the protocol {hello_payload().hex()}, not "
+                           f"{reply.payload[NONCE_BYTES:].hex()}: use the software version of the "
+                           f"hardware")
+        return sequence
+
+    def _exchange(self, sequence: int, command: Command, payload: bytes, begin: bytes = b""
+                  ) -> Reply:
+        """Send a request until its reply comes, the payload of which begins with these bytes."""
+        frame = encode(bytes([sequence, command]) + payload)
+        # A frame has at most two bytes on the line for each of its own, and two delimiters.
+        slack = self._patience + self._byte_time * (len(frame) + 2 * FRAME_BYTES + 2)
+        for attempt in range(self._attempts):
+            self.repeats += attempt > 0
+            try:
+                self._line.write(frame)
+                deadline = time.monotonic() + slack
+                # A damaged frame may have been the reply, or the bridge reports a damaged request.
+                while (reply := self._receive(deadline)) and reply.status != Status.BAD_FRAME:
+                    if reply.sequence == sequence and reply.payload.startswith(begin):
+                        return reply
+            except OSError as error:
+                raise BusError(f"Line must stay connected, but: {error}") from error
+        raise BusError(f"Bridge must reply, but has not after {self._attempts} attempts of "
+                       f"{slack:.2g} s: check the port, the baud rate and the bitstream")
+
+    def _receive(self, deadline: float) -> Reply | None:
+        """Wait for the next frame; return None if it is damaged, or does not come in time."""
+        while not self._frames:
+            self._line.timeout = deadline - time.monotonic()
+            if self._line.timeout <= 0:
+                return None
+            received = self._line.read(max(1, self._line.in_waiting))
+            self._frames.extend(self._decoder.feed(received))
+        frame = self._frames.popleft()
+        return None if frame is None else Reply.of(frame)

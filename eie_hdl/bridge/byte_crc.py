@@ -1,0 +1,63 @@
+import zlib
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..frames import CRC_BYTES
+
+__all__ = ["ByteCrc"]
+
+_CRC_BITS = 8 * CRC_BYTES
+
+
+class ByteCrc(wiring.Component):
+    """CRC-32 of bytes, equal to ``zlib.crc32``.
+
+    Each bit of the next checksum is the exclusive or of bits of the current one and of the byte,
+    found by calling zlib. (The single gates of :mod:`amaranth.lib.crc` would be most of the
+    bridge's Verilog.)
+
+    Members
+    -------
+    clear : :py:`In(1)`
+        Strobe: restart; a byte of this cycle is ignored.
+    valid, byte : :py:`In(1)`, :py:`In(8)`
+        Byte to be included.
+    checksum : :py:`Out(32)`
+        Checksum of the bytes before this cycle.
+    is_sound : :py:`Out(1)`
+        The last four bytes were the checksum of those before, least significant byte first.
+    """
+    def __init__(self):
+        super().__init__({
+            "clear":    In(1),
+            "valid":    In(1),
+            "byte":     In(8),
+            "checksum": Out(_CRC_BITS),
+            "is_sound": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        def after(checksum, byte):
+            return zlib.crc32(bytes([byte]), checksum)
+
+        inputs  = Cat(self.checksum, self.byte)
+        nothing = after(0, 0)
+        effects = [nothing ^ after(1 << n, 0) for n in range(_CRC_BITS)]
+        effects += [nothing ^ after(0, 1 << n) for n in range(8)]
+        following = [
+            Cat(bit for bit, effect in zip(inputs, effects) if effect >> n & 1).xor()
+            ^ (nothing >> n & 1) for n in range(_CRC_BITS)]
+        with m.If(self.clear):
+            m.d.sync += self.checksum.eq(0)
+        with m.Elif(self.valid):
+            m.d.sync += self.checksum.eq(Cat(following))
+
+        # Any bytes followed by their checksum have the same one: that of no bytes and theirs.
+        residue = zlib.crc32(zlib.crc32(b"").to_bytes(CRC_BYTES, "little"))
+        m.d.comb += self.is_sound.eq(self.checksum == residue)
+
+        return m
