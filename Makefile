@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit compared
 	$(BIN)/eie demo -o $(BUILD)/demo
@@ -58,6 +58,19 @@ lint: $(VENV)/.dev ## style and types
 
 synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
 	$(BIN)/eie synth -o $(BUILD)/synth-pe
+
+synth: $(VENV)/.dev ## the whole machine of 2 PEs on an ECP5, three seeds, at least 105 MHz
+	$(BIN)/eie synth --module eie --pes 2 --seeds 1,2,3 --min-mhz 105 -o $(BUILD)/synth
+
+synth-16: $(VENV)/.dev ## the same of 16 PEs, at least 100 MHz; an hour or more, docs/synth-16.json
+	$(BIN)/eie synth --module eie --pes 16 --seeds 1,2,3 --min-mhz 100 -o $(BUILD)/synth-16; \
+	    code=$$?; test ! -f $(BUILD)/synth-16/synth.json || cp $(BUILD)/synth-16/synth.json \
+	    docs/synth-16.json; exit $$code
+
+synth-families: $(VENV)/.families ## one PE for every FPGA family, placed and routed where possible
+	@for target in ecp5 gowin nexus gatemate xilinx7 intel efinix microchip; do \
+	    $(BIN)/eie synth --target $$target -o $(BUILD)/synth-families/$$target || exit; done
+	$(BIN)/eie synth --target ice40 --preset tiny -o $(BUILD)/synth-families/ice40
 
 bench-sim: $(VENV)/.bench ## cycles per second of the simulated machine, and its build time
 	$(BIN)/eie bench simulation -o $(BUILD)/bench-sim.json
@@ -203,11 +216,14 @@ $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.convolutional: EXTRAS := sim,demo,train,onnx
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
 $(VENV)/.bench: EXTRAS := sim,demo,bench
+$(VENV)/.families: EXTRAS := sim,synth,families
 $(VENV)/.peers: EXTRAS := sim,demo,synth,bench,peers
-$(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers \
+$(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.bench \
+    $(VENV)/.families $(VENV)/.peers \
     $(VENV)/.dev: $(VENV)/.run
 
-$(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.bench $(VENV)/.peers \
+$(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.bench \
+    $(VENV)/.families $(VENV)/.peers \
     $(VENV)/.dev: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/install-packages.sh python3-venv
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
@@ -217,7 +233,8 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth-pe bench bench-quick \
+.PHONY: help demo demo-c fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
+    synth-families bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \

@@ -69,8 +69,12 @@ COVERED = {
         "sim/c_driver/test_network_library.py", "its steps are run by that file"),
     "eie_driver.c_steps": (
         "sim/c_driver/test_network_library.py", "its steps are run by that file"),
+    "eie_flows.synthesis": (
+        "cli/test_synth.py", "takes the steps of that command"),
     "eie_flows.measure_logic": (
         "flows/test_logic.py", "synthesises what that file's estimates are fitted to"),
+    "eie_hdl.export.families": (
+        "flows/test_mapping.py", "a PE is synthesised for each of them"),
     "eie_sim.cycles.kernel": (
         "sim/cycles/test_model.py", "compiled by Numba, and called by the model alone"),
     "eie_sim.demo.demo": (
@@ -107,8 +111,6 @@ COVERED = {
         "cli/test_run_graph.py", "prints the builds and runs of that file"),
     "eie_cli.explore_tables": (
         "cli/test_explore.py", "prints the sweeps of that file"),
-    "eie_cli.synth": (
-        "flows/test_ecp5.py", "prints the report of that file"),
     "eie_cli.graph_tables": (
         "cli/test_compress_graph.py", "prints the graphs of that file"),
     "eie_cli.bench.fit": ("cli/test_fit.py", "chooses machines as the command of that file"),

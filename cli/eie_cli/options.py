@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
+from eie_hdl.export.families import FAMILIES
 from eie_hdl.files import protecting
 
 __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDER", "NETWORK",
@@ -15,7 +16,7 @@ __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDE
            "arithmetic_options", "command", "compress_labels_option", "labels_option",
            "machine_options", "numbers", "pes_option", "published_option", "renamed_option",
            "require_each_once", "run_labels_option", "simulator_option", "simulators_option",
-           "task_option"]
+           "target_option", "task_option"]
 
 
 class Input(click.Path):
@@ -199,6 +200,12 @@ def machine_options(command: Callable[..., None], *, pes: bool = True) -> Callab
 
 #: The options of a machine of which only the widths matter.
 arithmetic_options = functools.partial(machine_options, pes=False)
+
+
+def target_option(note: str = "", **attributes: Any) -> Callable[[Any], Any]:
+    """Option ``--target`` of a command, with a `note` at the end of its help."""
+    return click.option("--target", type=click.Choice(list(FAMILIES)), **attributes,
+                        help=f"FPGA family.{note}")
 
 
 def numbers(kind: type[int] | type[float]) -> Callable[..., Any]:

@@ -7,9 +7,10 @@ from typing import Literal
 import click
 
 from eie_hdl.config import EIEConfig
+from eie_hdl.export.families import FAMILIES, RAM_STYLES
 
 from .console import format_count, make_table, print_table
-from .options import FOLDER, command, machine_options
+from .options import FOLDER, command, machine_options, target_option
 
 __all__ = ["verilog_command"]
 
@@ -25,9 +26,19 @@ __all__ = ["verilog_command"]
                    "its buses, for boards and chips with few pins.  [default: none]")
 @click.option("--bit-cycles", type=click.IntRange(4), default=16, show_default=True,
               help="Clock cycles per bit of the UART: the clock rate over the baud rate.")
+@target_option(" Decides --ram-style and --initial-values.  [default: none, for FPGAs with LUT "
+               "RAM]")
+@click.option("--ram-style", type=click.Choice(RAM_STYLES),
+              help="Attribute ram_style of small memories, which asks for LUT RAM, leaves the "
+                   "choice to the tool, or asks for block RAM or flip-flops.  [default: that of "
+                   "--target, else distributed]")
+@click.option("--initial-values/--no-initial-values", default=None,
+              help="Give flip-flops values before the reset, or leave them out for a technology "
+                   "that has none.  [default: that of --target, else with]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
 def verilog_command(config: EIEConfig, name: str, bridge: Literal["uart", "spi"] | None,
-                    bit_cycles: int, folder: Path) -> None:
+                    bit_cycles: int, target: str | None, ram_style: str | None,
+                    initial_values: bool | None, folder: Path) -> None:
     """Write the Verilog of an accelerator.
 
     The top module is NAME, or the one that --bridge adds; NAME.f lists the files that a tool must
@@ -38,7 +49,12 @@ def verilog_command(config: EIEConfig, name: str, bridge: Literal["uart", "spi"]
     from eie_hdl.export.verilog import emit
 
     start = time.perf_counter()
-    emitted = emit(config, name, bridge=bridge, bit_cycles=bit_cycles)
+    # The attributes of an ECP5 are those of the text for any FPGA.
+    family = FAMILIES[target or "ecp5"]
+    emitted = emit(config, name, bridge=bridge, bit_cycles=bit_cycles,
+                   ram_style=ram_style or family.ram_style,
+                   initial_values=family.initial_values if initial_values is None
+                   else initial_values)
     emitted.write(folder)
     size = sum(len(text.encode()) for text in emitted.files.values())
     click.echo(f"{folder}: {format_count(config.n_pe, 'PE')}, {len(emitted.files)} files, "

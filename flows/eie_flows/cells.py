@@ -11,7 +11,7 @@ from eie_hdl.export.names import source_files
 from eie_hdl.files import write_file
 from eie_sim.rtl.cache import make_once
 
-from .ecp5 import DSP, require_yosys, run_yosys
+from .tools import require_yosys, run_yosys
 
 __all__ = ["Cells", "count_cells", "summarise"]
 
@@ -82,7 +82,7 @@ def summarise(memories: Mapping[str, Any], cells: Mapping[str, Any], *, top: str
     kinds = _count(cells, top)
     instances = _count(memories, top) + Counter({top: 1})
     bits = sum(instances[name] * module["num_memory_bits"] for name, module in memories.items())
-    return Cells(kinds["LUT4"], kinds["CCU2C"], kinds["TRELLIS_FF"], kinds[DSP], bits)
+    return Cells(kinds["LUT4"], kinds["CCU2C"], kinds["TRELLIS_FF"], kinds["MULT18X18D"], bits)
 
 
 def _count(modules: Mapping[str, Any], top: str) -> Counter[str]:

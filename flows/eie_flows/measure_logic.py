@@ -5,7 +5,6 @@
 
 import json
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file
 
 from .cells import count_cells
-from .ecp5 import map_cells
 from .logic import MEASURED
+from .mapping import count, map_cells
 
 __all__ = ["format_rows", "measure"]
 
@@ -32,9 +31,9 @@ def measure() -> dict[str, list[dict[str, Any]]]:
 def _measure_pe(changes: dict[str, int]) -> dict[str, Any]:
     """Cells of a PE, its LUT RAMs left out."""
     with tempfile.TemporaryDirectory(prefix="eie-") as folder:
-        cells = map_cells(emit(EIEConfig.from_mapping(changes)).files, Path(folder), top="eie_pe")
-    kinds = Counter(cell["type"] for cell in cells.values())
-    return {"changes": changes, "lut4": kinds["LUT4"], "carry": kinds["CCU2C"]}
+        counts = count(map_cells(emit(EIEConfig.from_mapping(changes)).files, Path(folder),
+                                 top="eie_pe"))
+    return {"changes": changes, "lut4": counts.luts, "carry": counts.carry}
 
 
 def _measure_others(changes: dict[str, int]) -> dict[str, Any]:

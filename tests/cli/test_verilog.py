@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from eie_hdl.config import PRESETS
+from eie_hdl.export.verilog import Emitted
 from eie_sim.rtl.verilator_host import verilog
 
 
@@ -26,3 +29,24 @@ def test_a_name_that_cannot_be_is_an_error(tmp_path, eie):
 def test_a_name_is_that_of_all_files(tmp_path, eie):
     assert eie("verilog", "--preset", "tiny", "--pes", 1, "--name", "left", "-o", tmp_path)[0] == 0
     assert all(path.name.startswith("left") for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options, expected", [
+    ([], ("distributed", True)),
+    (["--target", "xilinx7"], ("distributed", True)),
+    (["--target", "ice40"], ("auto", True)),
+    (["--target", "microchip"], ("auto", False)),
+    (["--target", "microchip", "--initial-values", "--ram-style", "registers"],
+     ("registers", True)),
+    (["--no-initial-values", "--ram-style", "block"], ("block", False))])
+def test_a_target_decides_what_the_options_leave_open(options, expected, tmp_path, eie,
+                                                      monkeypatch):
+    asked = []
+
+    def emit(config, name, *, bridge, bit_cycles, ram_style, initial_values):
+        asked.append((ram_style, initial_values))
+        return Emitted()
+
+    monkeypatch.setattr("eie_hdl.export.verilog.emit", emit)
+    assert eie("verilog", *options, "-o", tmp_path)[0] == 0
+    assert asked == [expected]

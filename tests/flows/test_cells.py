@@ -2,7 +2,7 @@
 
 import pytest
 
-from eie_flows import cells, ecp5
+from eie_flows import cells, tools
 from eie_flows.cells import Cells, count_cells, summarise
 from eie_sim.rtl import toolchain
 from eie_sim.rtl.toolchain import Tool, ToolError
@@ -56,7 +56,7 @@ def test_cells_of_nested_modules_are_added_up():
 
 def test_a_missing_tool_is_named(tmp_path, monkeypatch):
     missing = Tool.check("pyosys", "synthesis", None, None, "1", "pip install pyosys")
-    monkeypatch.setattr(ecp5, "check_tools", lambda: [missing])
+    monkeypatch.setattr(tools, "check_tools", lambda: [missing])
     with pytest.raises(ToolError, match="^pyosys must be installed for synthesis, but was "
                                         "not found: pip install pyosys$"):
         count_cells(FILES, top="top", memories="ram_*", cache=tmp_path)

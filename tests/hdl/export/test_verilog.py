@@ -346,3 +346,37 @@ def test_title_lists_every_parameter(emitted):
     title = emitted("tiny")["eie.v"].split("module")[0]
     for name, value in PRESETS["tiny"].as_dict().items():
         assert f"//   {name} = {value}\n" in title
+
+
+def test_small_memories_have_the_style_that_is_asked_for(emitted, monkeypatch):
+    text = emitted("tiny")["eie.v"]
+    monkeypatch.setattr("eie_hdl.export.verilog.Eie", lambda config: None)
+    monkeypatch.setattr("eie_hdl.export.verilog.to_verilog",
+                        lambda _, name, prefix: text)
+    plain, other = (emit(PRESETS["tiny"], ram_style=style).files
+                    for style in ("distributed", "auto"))
+    assert plain["eie_regfile.v"] == emitted("tiny")["eie_regfile.v"]
+    assert [name for name in plain if plain[name] != other[name]] == ["eie_regfile.v"]
+    assert plain["eie_regfile.v"].replace('"distributed"', '"auto"') == other["eie_regfile.v"]
+    with pytest.raises(ValueError, match="^ram_style must be one of distributed, auto, block, "
+                                         "registers, not 'ultra'$"):
+        emit(PRESETS["tiny"], ram_style="ultra")
+
+
+def test_a_machine_without_initial_values_starts_by_its_reset(
+        tmp_path, emitted, icarus, monkeypatch):
+    """Icarus begins with unknown values; the bench reads the registers."""
+    text = emitted("one_pe")["eie.v"]
+    text = text[text.index("module "):]
+    monkeypatch.setattr("eie_hdl.export.verilog.Eie", lambda config: None)
+    monkeypatch.setattr("eie_hdl.export.verilog.to_verilog", lambda _, name, prefix: text)
+    machine = emit(CONFIGS["one_pe"], initial_values=False)
+    values = r"^  reg (?:\[\d+:0\] )?(\S+) *= \d+'|\(\* init = "
+    assert len(re.findall(values, text, re.MULTILINE)) > 200
+    assert not re.findall(values, machine.files["eie.v"], re.MULTILINE)
+    machine.write(tmp_path)
+    for command in (["iverilog", "-g2005", "-s", "eie_bench", "-o", "bench", "eie_bench.v",
+                     "-c", "eie.f"], ["vvp", "-n", "bench"]):
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert "PASS: 0 inferences" in run.stdout

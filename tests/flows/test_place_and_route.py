@@ -1,0 +1,48 @@
+"""Arguments of nextpnr for each family, and what is read from its reports."""
+
+import json
+
+import pytest
+
+from eie_flows import place_and_route as module
+from eie_flows.place_and_route import ROUTERS, place_and_route
+from eie_hdl.export.families import FAMILIES
+
+CLOCK = "posedge $glbnet$clk$TRELLIS_IO_IN"
+
+TIMING = {
+    "fmax": {"$glbnet$clk$TRELLIS_IO_IN": {"achieved": 123.5, "constraint": 100}},
+    "critical_paths": [
+        {"from": "<async>", "to": CLOCK, "path": []},
+        {"from": CLOCK, "to": CLOCK, "path": [
+            {"from": {"cell": "dut.x_TRELLIS_FF_Q_1", "port": "Q"},
+             "to": {"cell": "dut.n_LUT4_Z_PFUMX_ALUT", "port": "A"}},
+            {"from": {"cell": "dut.n_LUT4_Z", "port": "F"},
+             "to": {"cell": "dut.act.rows.0.0", "port": "ADB5"}}]}]}
+
+
+@pytest.mark.parametrize("target", ROUTERS)
+def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, monkeypatch):
+    asked = {}
+
+    def run(package, runs, folder):
+        asked[package] = runs
+        for arguments in runs.values():
+            name = arguments[arguments.index("--report") + 1]
+            (folder / name).write_text(json.dumps(TIMING), encoding="utf-8")
+        return [2.04, 3.0]
+
+    monkeypatch.setattr(module, "run_nextpnr", run)
+    router = ROUTERS[target]
+    routes = place_and_route(tmp_path, router, [7, 2], ["LUT4", "TRELLIS_FF"])
+    assert [(route.seed, route.mhz, route.seconds) for route in routes] == [
+        (7, 123.5, 2.0), (2, 123.5, 3.0)]
+    assert routes[0].critical == ("x.Q", "act.rows.0.0.ADB5")
+    runs = asked[router.package]
+    assert [arguments[arguments.index("--seed") + 1] for arguments in runs.values()] == ["7", "2"]
+    assert len({*runs}) == 2
+    assert (tmp_path / "pins.txt").exists() == ("cst=pins.txt" in router.arguments)
+
+
+def test_every_router_is_for_a_family():
+    assert ROUTERS.keys() <= FAMILIES.keys()
