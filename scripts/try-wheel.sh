@@ -21,7 +21,8 @@ names = {name.split("/")[0] for name in zipfile.ZipFile(sys.argv[1]).namelist()}
 foreign = sorted(name for name in names if not name.startswith("eie_"))
 sys.exit(f"a wheel must install packages eie_... only, not {', '.join(foreign)}" if foreign else 0)
 END
-"$bin/pip" install --quiet "$wheel[sim,demo]"
+# Python compiles the few modules that are imported.
+"$bin/pip" install --quiet --no-compile "$wheel[sim,demo]"
 
 mkdir "$work/empty"
 cd "$work/empty"

@@ -65,6 +65,7 @@ def run(exported, simulator, simulators, tmp_path):
                "verilator": [find_verilator().path, "--binary", "--timing", "-j", "2",
                              "-DLEFT_CHECK_COLLISIONS", "-DRIGHT_CHECK_COLLISIONS",
                              "-MAKEFLAGS", "OPT_FAST=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0",
+                             "-MAKEFLAGS", "VM_PARALLEL_BUILDS=0",
                              "--top-module", "everything", "-o", "../simulation",
                              "left.vlt", "right.vlt"]}[simulator]
 

@@ -68,8 +68,8 @@ def test_fusesoc_runs_the_simulation(simulators, verilator, tmp_path, monkeypatc
     Emitted(verilog(ONE_PE, simulators, name="one")).write(tmp_path / "one")
     core = tmp_path / "one" / "one.core"    # compiled quickly rather than well
     core.write_text(core.read_text(encoding="utf-8").replace(
-        "[--timing,", "[--timing, -MAKEFLAGS OPT_FAST=-O0, -MAKEFLAGS OPT_GLOBAL=-O0,"),
-        encoding="utf-8")
+        "[--timing,", "[--timing, -MAKEFLAGS OPT_FAST=-O0, -MAKEFLAGS OPT_GLOBAL=-O0, "
+        "-MAKEFLAGS VM_PARALLEL_BUILDS=0,"), encoding="utf-8")
     text = fusesoc([tmp_path / "one"], tmp_path, "--target", "sim", "one")
     assert "\nPASS: 0 inferences, 0 beats of results\n" in text
     assert "%Warning" not in text
