@@ -10,6 +10,7 @@ with end_quietly():
     from .compare import compare_command
     from .compile import compile_command
     from .compress import compress_command
+    from .constraints import constraints_command
     from .demo import demo_command
     from .doctor import doctor_command
     from .explore import explore_command
@@ -39,8 +40,8 @@ def main(traceback: bool) -> None:
     """
 
 
-for command in (demo_command, doctor_command, verilog_command, train_command, sensitivity_command,
-                compress_command, compare_command, fit_command, compile_command, export_command,
-                registers_command, run_command, info_command, explore_command, bench_group,
-                synth_command, cache_command):
+for command in (demo_command, doctor_command, verilog_command, constraints_command, train_command,
+                sensitivity_command, compress_command, compare_command, fit_command,
+                compile_command, export_command, registers_command, run_command, info_command,
+                explore_command, bench_group, synth_command, cache_command):
     main.add_command(command)

@@ -1,0 +1,158 @@
+"""Constraints in each format, read by the tools that are here."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from eie_hdl.config import PRESETS
+from eie_hdl.export.constraints import (
+    FORMATS,
+    ConstraintsError,
+    Port,
+    list_ports,
+    write_constraints,
+)
+from eie_sim.rtl.verilator_host import verilog
+
+#: A buffer-less library of one flip-flop for OpenSTA.
+LIBERTY = """\
+library(small) { delay_model : table_lookup;
+  time_unit : "1ns"; capacitive_load_unit (1,pf); voltage_unit : "1V"; current_unit : "1mA";
+  pulling_resistance_unit : "1kohm"; leakage_power_unit : "1nW";
+  input_threshold_pct_rise : 50; input_threshold_pct_fall : 50;
+  output_threshold_pct_rise : 50; output_threshold_pct_fall : 50;
+  slew_lower_threshold_pct_rise : 20; slew_lower_threshold_pct_fall : 20;
+  slew_upper_threshold_pct_rise : 80; slew_upper_threshold_pct_fall : 80;
+  cell(DFF) { area : 1; ff(IQ, IQN) { clocked_on : "C"; next_state : "D"; }
+    pin(C) { direction : input; clock : true; capacitance : 0.001; }
+    pin(D) { direction : input; capacitance : 0.001;
+      timing() { related_pin : "C"; timing_type : setup_rising;
+        rise_constraint(scalar) { values("0.05"); } fall_constraint(scalar) { values("0.05"); } } }
+    pin(Q) { direction : output; function : "IQ";
+      timing() { related_pin : "C"; timing_type : rising_edge;
+        cell_rise(scalar) { values("0.2"); } cell_fall(scalar) { values("0.2"); }
+        rise_transition(scalar) { values("0.1"); } fall_transition(scalar) { values("0.1"); } } } }
+}
+"""
+
+
+def statements(text, comment="#"):
+    return [line for line in text.splitlines() if line and not line.startswith(comment)]
+
+
+def test_ports_are_those_of_the_verilog(simulators):
+    text = verilog(PRESETS["tiny"], simulators)["eie.v"]
+    (module,) = re.findall(r"^module eie(?: #\(.*?\) )? ?\(.*?^endmodule", text, re.M | re.S)
+    found = [Port(name, direction == "in", int(high or 0) + 1) for direction, high, name in
+             re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", module, re.M)]
+    assert sorted(found) == sorted(list_ports())
+
+
+@pytest.mark.parametrize("suffix", ["sdc", "xdc"])
+def test_tcl_gives_each_port_the_delays_of_its_direction(suffix):
+    tcl = pytest.importorskip("tkinter").Tcl()
+    calls = []
+    tcl.createcommand("get_ports", lambda names: names)
+    for name in ("create_clock", "set_input_delay", "set_output_delay"):
+        tcl.createcommand(name, lambda *arguments, name=name: calls.append((name, *arguments)))
+    tcl.eval(write_constraints(125, io_percent=25)[f"eie.{suffix}"])
+    clock, *delays = calls
+    assert clock == ("create_clock", "-name", "aclk", "-period", "8.000", "aclk")
+    seen = []
+    for command, *options, ports in delays:
+        which, delay = options[2:]
+        assert options[:2] == ["-clock", "aclk"] and delay == {"-max": "2.000", "-min": "0.000"}[
+            which]
+        seen += [(command, which, port) for port in ports.split()]
+    assert sorted(seen) == sorted(
+        ("set_input_delay" if port.is_input else "set_output_delay", which,
+         port.name + "[*]" * (port.width > 1))
+        for port in list_ports() if port.name != "aclk" for which in ("-max", "-min"))
+
+
+def test_opensta_times_every_port(tmp_path):
+    if not shutil.which("sta"):
+        pytest.skip("OpenSTA is missing: apt install opensta")
+    ports = list_ports()
+    bits = [(port, f"{port.name}[{bit}]" if port.width > 1 else port.name)
+            for port in ports if port.name != "aclk" for bit in range(port.width)]
+    (tmp_path / "eie.v").write_text("\n".join([
+        f"module eie({', '.join(port.name for port in ports)});",
+        *(f"{'input' if port.is_input else 'output'} "
+          f"{f'[{port.width - 1}:0]' if port.width > 1 else ''} {port.name};" for port in ports),
+        *(f"DFF c{number} (.C(aclk), " + (f".D({bit}));" if port.is_input else
+                                         f".D(aresetn), .Q({bit}));")
+          for number, (port, bit) in enumerate(bits)), "endmodule\n"]), encoding="utf-8")
+    (tmp_path / "small.lib").write_text(LIBERTY, encoding="utf-8")
+    (tmp_path / "eie.sdc").write_text(write_constraints(125)["eie.sdc"], encoding="utf-8")
+    (tmp_path / "run.tcl").write_text(
+        "read_liberty small.lib\nread_verilog eie.v\nlink_design eie\nread_sdc eie.sdc\n"
+        "check_setup -verbose\nreport_checks -from [get_ports {s_axis_tdata[63]}]\n"
+        "report_checks -to [get_ports irq]\n", encoding="utf-8")
+    text = subprocess.run(["sta", "-exit", "run.tcl"], cwd=tmp_path, encoding="utf-8", check=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT).stdout
+    assert not re.search("^(Warning|Error)", text, re.M), text
+    # 8 ns - 3.2 ns outside - set-up or clock to output.
+    assert re.findall(r"(\d+\.\d+) +slack \(MET\)", text) == ["4.75", "4.60"]
+
+
+def test_other_formats_have_the_clock_rate_and_nothing_that_is_not_known():
+    files = write_constraints(125, name="left")
+    assert list(files) == [f"left.{suffix}" for suffix in FORMATS]
+    assert statements(files["left.lpf"]) == [
+        'FREQUENCY PORT "aclk" 125 MHZ;', 'INPUT_SETUP ALLPORTS 4.800 NS CLKPORT "aclk";',
+        'CLOCK_TO_OUT ALLPORTS 4.800 NS CLKPORT "aclk";']
+    assert statements(files["left.pcf"]) == ["set_frequency aclk 125"]
+    assert statements(files["left.cst"], "//") == [
+        f'IO_PORT "{name}" IO_TYPE=LVCMOS33;' for name in ("aclk", "aresetn", "irq")]
+    for text in files.values():
+        assert text.isascii() and re.search("one clock, aclk, of 125 MHz", text)
+        assert "aresetn is synchronous" in text and "irq is a level" in text
+
+
+#: Options of a place and route tool that reads each format, for a device with all the pins used.
+ROUTERS = {
+    "lpf": ("ecp5", ["--85k", "--package", "CABGA756", "--lpf", "eie.lpf",
+                     "--lpf-allow-unconstrained"]),
+    "pcf": ("ice40", ["--up5k", "--package", "sg48", "--pcf", "eie.pcf",
+                      "--pcf-allow-unconstrained"]),
+}
+
+
+@pytest.mark.parametrize("suffix", ROUTERS)
+def test_nextpnr_takes_the_clock_rate(suffix, tmp_path):
+    family, options = ROUTERS[suffix]
+    router = pytest.importorskip(f"yowasp_nextpnr_{family}")
+    yosys = pytest.importorskip("pyosys.libyosys")
+    (tmp_path / "eie.v").write_text(
+        "module eie(input aclk, input aresetn, output reg irq);\n"
+        "    always @(posedge aclk) irq <= aresetn & ~irq;\nendmodule\n", encoding="utf-8")
+    (tmp_path / f"eie.{suffix}").write_text(write_constraints(33)[f"eie.{suffix}"],
+                                            encoding="utf-8")
+    design = yosys.Design()
+    yosys.run_pass(f"tee -q read_verilog {tmp_path}/eie.v", design)
+    yosys.run_pass(f"tee -q synth_{family} -top eie -json {tmp_path}/eie.json", design)
+    code = (f"import sys, {router.__name__} as router\n"
+            f"sys.exit(router.run_nextpnr_{family}(sys.argv[1:]))")
+    run = subprocess.run([sys.executable, "-c", code, *options, "--json", "eie.json", "--report",
+                          "report.json"], cwd=tmp_path, capture_output=True, encoding="utf-8",
+                         stdin=subprocess.DEVNULL)
+    assert run.returncode == 0, run.stderr
+    (rate,) = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["fmax"].values()
+    assert rate["constraint"] == pytest.approx(33, rel=0.01)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"mhz": 0}, "clock rate must be a positive number of MHz, not 0"),
+    ({"mhz": float("nan")}, "clock rate must be a positive number of MHz, not nan"),
+    ({"mhz": 100, "io_percent": 100},
+     "part of a cycle outside the machine must be from 0 to below 100 percent, not 100"),
+])
+def test_rates_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ConstraintsError, match=f"^{message}$"):
+        write_constraints(**options)
