@@ -77,6 +77,9 @@ COVERED = {
         "flows/test_mapping.py", "a PE is synthesised for each of them"),
     "eie_sim.cycles.kernel": (
         "sim/cycles/test_model.py", "compiled by Numba, and called by the model alone"),
+    "eie_cli.board": ("cli/board/test_run.py", "groups the command of that file"),
+    "eie_sim.demo.on_board": (
+        "cli/board/test_run.py", "run by the command of that file"),
     "eie_sim.demo.demo": (
         "cli/test_demo.py", "takes a simulation, which the command runs as well"),
     "eie_sim.golden.fake_machine": (

@@ -9,9 +9,9 @@ import pytest
 
 from eie_cli.main import main
 
-COMMANDS = ["bench", "cache", "compare", "compile", "compress", "demo", "doctor", "explore",
-            "export", "fit", "info", "registers", "run", "sensitivity",
-            "synth", "train", "verilog"]
+COMMANDS = ["bench", "board", "cache", "compare", "compile", "compress", "demo", "doctor",
+            "explore", "export", "fit", "info", "registers", "run", "sensitivity", "synth", "train",
+            "verilog"]
 
 
 @pytest.mark.parametrize(("command", "text"), [
@@ -38,9 +38,12 @@ def test_every_command_and_option_is_explained(eie):
     assert code == 0
     assert re.findall(r"^  (\w+)  ", text, re.M) == COMMANDS
     assert "..." not in text.partition("Commands:")[2]    # all fit their line
-    bench = main.commands["bench"]
-    for name, command in [*main.commands.items(),
-                          *((f"bench {name}", inner) for name, inner in bench.commands.items())]:
+    bench, board = main.commands["bench"], main.commands["board"]
+    for name, command in [*main.commands.items(), *(
+            (f"{path} {name}", inner)
+            for path, group in {"bench": bench, "board": board,
+                                "board ulx3s": board.commands["ulx3s"]}.items()
+            for name, inner in group.commands.items())]:
         assert eie(*name.split(), "-h")[0] == 0
         assert command.help
         for option in command.params:

@@ -1,7 +1,9 @@
 """Frames of the serial bridge, with eie_hdl.frames."""
 
 import random
+import re
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,15 @@ def test_a_frame_is_as_documented():
     crc = zlib.crc32(body).to_bytes(4, "little")
     assert not {END, ESCAPE} & {*crc}
     assert encode(body) == bytes([END, 7, 1, ESCAPE, 0xDC, ESCAPE, 0xDD]) + crc + bytes([END])
+
+
+@pytest.mark.parametrize("kind", [Command, Status])
+def test_the_page_has_every_number(kind):
+    page = (Path(__file__).parents[2] / "docs" / "board.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) `(\w+)` \|", page, flags=re.MULTILINE)
+    assert {(int(number), name) for number, name in rows} >= {
+        (member.value, member.name) for member in kind}
+    assert len(rows) == len(Command) + len(Status)
 
 
 def test_every_command_fits_into_a_frame():

@@ -13,3 +13,4 @@ from .errors import (
 )
 from .network import NetworkDriver as NetworkDriver
 from .pynq import PynqBus as PynqBus
+from .serial_bus import SerialBus as SerialBus, open_serial as open_serial

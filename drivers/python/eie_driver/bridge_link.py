@@ -21,6 +21,9 @@ from .bus import BusError
 
 __all__ = ["BridgeLink", "Line"]
 
+#: Part of the time for a reply after which a request is sent again if a frame was damaged.
+_SETTLE = 1 / 8
+
 
 class Line(Protocol):
     """Line of bytes in both directions, such as a port of pyserial."""
@@ -67,7 +70,7 @@ class BridgeLink:
         self._line = line
         self._byte_time, self._patience, self._attempts = byte_time, patience, attempts
         self._decoder = Decoder()
-        self._frames: collections.deque[bytes | None] = collections.deque()
+        self._frames: collections.deque[bytes] = collections.deque()
         self._sequence: int | None = None    # of the last request; None without a session
         self.repeats = 0
 
@@ -111,30 +114,33 @@ class BridgeLink:
     def _exchange(self, sequence: int, command: Command, payload: bytes, begin: bytes = b""
                   ) -> Reply:
         """Send a request until its reply comes, the payload of which begins with these bytes."""
-        frame = encode(bytes([sequence, command]) + payload)
+        request = encode(bytes([sequence, command]) + payload)
         # A frame has at most two bytes on the line for each of its own, and two delimiters.
-        slack = self._patience + self._byte_time * (len(frame) + 2 * FRAME_BYTES + 2)
+        slack = self._patience + self._byte_time * (len(request) + 2 * FRAME_BYTES + 2)
         for attempt in range(self._attempts):
             self.repeats += attempt > 0
             try:
-                self._line.write(frame)
+                self._line.write(request)
                 deadline = time.monotonic() + slack
-                # A damaged frame may have been the reply, or the bridge reports a damaged request.
-                while (reply := self._receive(deadline)) and reply.status != Status.BAD_FRAME:
-                    if reply.sequence == sequence and reply.payload.startswith(begin):
+                while (frame := self._receive(deadline)) is not None:
+                    if not frame or (reply := Reply.of(frame)).status == Status.BAD_FRAME:
+                        # The reply or the request was damaged, or it was noise before it. Noise
+                        # may end several frames: one repetition for each would be more noise.
+                        deadline = min(deadline, time.monotonic() + slack * _SETTLE)
+                    elif reply.sequence == sequence and reply.payload.startswith(begin):
                         return reply
             except OSError as error:
                 raise BusError(f"Line must stay connected, but: {error}") from error
         raise BusError(f"Bridge must reply, but has not after {self._attempts} attempts of "
                        f"{slack:.2g} s: check the port, the baud rate and the bitstream")
 
-    def _receive(self, deadline: float) -> Reply | None:
-        """Wait for the next frame; return None if it is damaged, or does not come in time."""
+    def _receive(self, deadline: float) -> bytes | None:
+        """Wait for the next frame; return its contents, empty if damaged, None if there is none."""
         while not self._frames:
-            self._line.timeout = deadline - time.monotonic()
-            if self._line.timeout <= 0:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return None
+            self._line.timeout = left
             received = self._line.read(max(1, self._line.in_waiting))
-            self._frames.extend(self._decoder.feed(received))
-        frame = self._frames.popleft()
-        return None if frame is None else Reply.of(frame)
+            self._frames.extend(frame or b"" for frame in self._decoder.feed(received))
+        return self._frames.popleft()

@@ -135,14 +135,12 @@ def open_serial(port: str, *, baud: int = DEFAULT_BAUD, patience: float = 0.25,
     Raises
     ------
     BusError
-        If the port cannot be opened. The message has the reason.
-    ImportError
-        If pyserial is missing. The message has the remedy.
+        If the port cannot be opened, or pyserial is missing. The message has the reason.
     """
     try:
         import serial
     except ImportError as error:
-        raise ImportError(missing("pyserial", "for serial ports", "serial")) from error
+        raise BusError(missing("pyserial", "for serial ports", "serial")) from error
     try:
         line = serial.serial_for_url(port, baudrate=baud, timeout=0)
     except (OSError, ValueError) as error:    # pyserial's own error is an OSError

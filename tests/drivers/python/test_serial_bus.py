@@ -24,6 +24,6 @@ def test_a_port_that_returns_what_it_is_sent_is_no_bridge():
 
 def test_missing_pyserial_is_reported_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "serial", None)
-    with pytest.raises(ImportError, match=r"^pyserial must be installed for serial ports, but was "
-                                          r"not found: pip install .*\[serial\]"):
+    with pytest.raises(BusError, match=r"^pyserial must be installed for serial ports, but was "
+                                       r"not found: pip install .*\[serial\]"):
         open_serial("/dev/ttyUSB0")

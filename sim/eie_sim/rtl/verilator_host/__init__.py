@@ -19,10 +19,13 @@ from .. import toolchain
 from ..cache import make_once
 from ..simulators import MAKE, VERILATE, reuse_runtime, run_step
 
-__all__ = ["FOLDER", "make_host", "verilog"]
+__all__ = ["BIT_CYCLES", "FOLDER", "make_host", "verilog"]
 
 #: Folder of the C++ sources.
 FOLDER = Path(__file__).parent
+
+#: Clock cycles per bit of a simulated UART: the fewest.
+BIT_CYCLES = 4
 
 #: Verilator generates code for every PE and merges identical functions. One copy, which fits the
 #: processor's caches, is several times as fast as 64. So PEs are not inlined, and their ports stay
@@ -36,19 +39,23 @@ public_flat_rd -module "eie_pe" -port "*"
 _NUMBERING = ("-fno-dfg", "-fno-table")
 
 
-def verilog(config: EIEConfig, cache: str | Path | None, *, name: str = DEFAULT_NAME
-            ) -> dict[str, str]:
+def verilog(config: EIEConfig, cache: str | Path | None, *, name: str = DEFAULT_NAME,
+            bridged: bool = False) -> dict[str, str]:
     """Return the Verilog of a machine by file name, from the cache if possible.
 
     Parameters
     ----------
     name : :class:`str`
         Name of the machine, as for :func:`eie_hdl.export.verilog.emit`.
+    bridged : :class:`bool`
+        Add a UART bridge with :data:`BIT_CYCLES`.
     cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`..cache.make_once`.
     """
-    folder = make_once(cache, "verilog", [config.as_dict(), name, _generator()],
-                       lambda folder: emit(config, name).write(folder))
+    def make(folder: Path) -> None:
+        emit(config, name, bridge="uart" if bridged else None, bit_cycles=BIT_CYCLES).write(folder)
+
+    folder = make_once(cache, "verilog", [config.as_dict(), name, bridged, _generator()], make)
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
@@ -63,24 +70,27 @@ def _generator() -> list[str]:
 
 
 def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[Path] = (),
-              cache: str | Path | None) -> Path:
+              bridged: bool = False, cache: str | Path | None) -> Path:
     """Compile a host together with a machine, or reuse it.
 
     Parameters
     ----------
     source : :class:`~pathlib.Path`
-        C++ that includes ``host.h``.
+        C++ that includes ``host.h``, or ``Vtop.h`` alone.
     link : :class:`str`
-        Linker options: ``-shared`` for a library, ``-r -nostdlib`` for an object.
+        Linker options: ``-shared`` for a library, ``-r -nostdlib`` for an object; none for a
+        program.
     headers : sequence of :class:`~pathlib.Path`
         Other headers that `source` includes.
+    bridged : :class:`bool`
+        The design is ``eie_uart``, as of :func:`verilog`, instead of ``eie``.
     cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`..cache.make_once`.
 
     Returns
     -------
     :class:`~pathlib.Path`
-        The library or object, in one file.
+        The library, object or program, in one file.
 
     Raises
     ------
@@ -89,7 +99,7 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
     SimulationError
         If it does not compile.
     """
-    verilated = _verilate(config, cache)
+    verilated = _verilate(config, cache, bridged=bridged)
     folders = {FOLDER, verilated, *(header.parent for header in headers)}
     command = ["g++", "-std=gnu++20", "-O2", "-fPIC",
                *sorted(f"-I{folder}" for folder in folders),
@@ -101,13 +111,14 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
                      lambda folder: run_step(command, folder)) / "host"
 
 
-def _verilate(config: EIEConfig, cache: str | Path | None) -> Path:
+def _verilate(config: EIEConfig, cache: str | Path | None, *, bridged: bool) -> Path:
     """Compile a machine as a static library with headers, shared by all hosts."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
     texts = {name: _drop_instance_names(text)
-             for name, text in source_files(verilog(config, cache)).items()}
-    command = [tool.path, *VERILATE, *_NUMBERING, "--top-module", "eie", "-CFLAGS", "-fPIC",
+             for name, text in source_files(verilog(config, cache, bridged=bridged)).items()}
+    command = [tool.path, *VERILATE, *_NUMBERING, "--top-module",
+               "eie_uart" if bridged else "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
     texts["options.vlt"] = _SHARE
     # Most of the time goes into headers. Without cores to share the files of a small machine, one

@@ -1,0 +1,27 @@
+"""`eie board`: machines on boards."""
+
+import click
+
+from .run import run_command
+
+__all__ = ["board_group"]
+
+
+@click.group("board")
+def board_group() -> None:
+    """Run machines on boards.
+
+    A board is one whose bitstream has a machine behind a UART bridge.
+    """
+
+
+@board_group.group("ulx3s")
+def ulx3s_group() -> None:
+    """Use an ULX3S, or any board with the bridge.
+
+    Needs the extras [serial,demo], and [sim] for the simulated board.
+    """
+
+
+for command in (run_command,):
+    ulx3s_group.add_command(command)

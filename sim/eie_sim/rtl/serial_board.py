@@ -1,0 +1,73 @@
+"""A board in Verilator: the machine with its UART bridge, behind a pseudo-terminal."""
+
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from eie_hdl.config import EIEConfig
+
+from .simulators import SimulationError
+from .verilator_host import BIT_CYCLES, FOLDER, make_host
+
+__all__ = ["SerialBoard"]
+
+#: Seconds that the process may take to end.
+_END = 30
+
+
+class SerialBoard:
+    """Simulated board that is plugged in while the context is entered.
+
+    The Verilog is that of a real board, with fewer clock cycles per bit. A host opens the port as
+    it would open ``/dev/ttyUSB0``; the baud rate does not matter.
+
+    Parameters
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    cache : :class:`str` or :class:`~pathlib.Path`, optional
+        Cache of compiled simulators, as for :func:`.cache.make_once`.
+    noise : :class:`float`
+        Probability per byte that it is lost, damaged, or preceded by other bytes.
+    seed : :class:`int`
+        Seed of the noise, and of undefined power-on values.
+
+    Attributes
+    ----------
+    port : :class:`str`
+        Path of the terminal, while the context is entered.
+
+    Raises
+    ------
+    SimulationError, ToolError
+        If the machine cannot be built, or Verilator is missing.
+    """
+
+    def __init__(self, config: EIEConfig, *, cache: str | Path | None = None, noise: float = 0.0,
+                 seed: int = 1) -> None:
+        program = make_host(config, FOLDER / "serial_board.cpp", "", bridged=True, cache=cache)
+        self._command = [str(program), str(BIT_CYCLES), str(seed), str(noise)]
+        self.port = ""
+
+    def __enter__(self) -> "SerialBoard":
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, encoding="utf-8")
+        assert self._process.stdout is not None
+        self.port = self._process.stdout.readline().strip()
+        if not self.port:
+            self._end()
+            raise SimulationError("Simulated board must open a pseudo-terminal, but cannot: mount "
+                                  "/dev/pts")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            self._process.communicate(timeout=_END)    # closes its input, at which it ends
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
