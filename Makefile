@@ -75,6 +75,9 @@ synth-families: $(VENV)/.families ## one PE for every FPGA family, placed and ro
 	    $(BIN)/eie synth --target $$target -o $(BUILD)/synth-families/$$target || exit; done
 	$(BIN)/eie synth --target ice40 --preset tiny -o $(BUILD)/synth-families/ice40
 
+asic: $(VENV)/.dev ## the machine of 4 PEs in standard cells: area, clock rate, memories as macros
+	$(BIN)/eie asic --pes 4 -o $(BUILD)/asic
+
 bench-sim: $(VENV)/.bench ## cycles per second of the simulated machine, and its build time
 	$(BIN)/eie bench simulation -o $(BUILD)/bench-sim.json
 
@@ -237,7 +240,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
-    synth-families bench bench-quick \
+    synth-families asic bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \

@@ -114,6 +114,8 @@ COVERED = {
         "cli/test_run_graph.py", "prints the builds and runs of that file"),
     "eie_cli.explore_tables": (
         "cli/test_explore.py", "prints the sweeps of that file"),
+    "eie_cli.asic": (
+        "flows/asic/test_report.py", "prints the report of that file"),
     "eie_cli.graph_tables": (
         "cli/test_compress_graph.py", "prints the graphs of that file"),
     "eie_cli.bench.fit": ("cli/test_fit.py", "chooses machines as the command of that file"),

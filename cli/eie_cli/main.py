@@ -5,6 +5,7 @@ import click
 from .errors import Group, end_quietly
 
 with end_quietly():
+    from .asic import asic_command
     from .bench import bench_group
     from .board import board_group
     from .cache import cache_command
@@ -44,5 +45,8 @@ def main(traceback: bool) -> None:
 for command in (demo_command, doctor_command, verilog_command, constraints_command, train_command,
                 sensitivity_command, compress_command, compare_command, fit_command,
                 compile_command, export_command, registers_command, run_command, info_command,
-                explore_command, bench_group, synth_command, board_group, cache_command):
+for command in (demo_command, doctor_command, verilog_command, constraints_command, train_command,
+                sensitivity_command, compress_command, compare_command, fit_command,
+                compile_command, export_command, registers_command, run_command, info_command,
+                explore_command, bench_group, synth_command, asic_command, board_group, cache_command):
     main.add_command(command)

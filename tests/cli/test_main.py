@@ -9,9 +9,9 @@ import pytest
 
 from eie_cli.main import main
 
-COMMANDS = ["bench", "board", "cache", "compare", "compile", "compress", "demo", "doctor",
-            "explore", "export", "fit", "info", "registers", "run", "sensitivity", "synth", "train",
-            "verilog"]
+COMMANDS = ["asic", "bench", "board", "cache", "compare", "compile", "compress", "constraints",
+            "demo", "doctor", "explore", "export", "fit", "info", "registers", "run", "sensitivity",
+            "synth", "train", "verilog"]
 
 
 @pytest.mark.parametrize(("command", "text"), [

@@ -1,0 +1,48 @@
+"""`eie asic`: the machine in standard cells."""
+
+from pathlib import Path
+
+import click
+
+from eie_hdl.config import EIEConfig
+
+from .console import make_table, print_table, working
+from .options import FOLDER, command, machine_options
+
+__all__ = ["asic_command"]
+
+
+@command("asic")
+@machine_options
+@click.option("--library", "library", type=click.Choice(["osu018"]), default="osu018",
+              show_default=True, help="Standard cells, of Debian's qflow-tech-osu018.")
+@click.option("--period", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
+              metavar="NS", help="Clock period in ns at which gates are sized.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/asic"),
+              show_default=True, help="Folder for tables, netlist, constraints and macros.")
+def asic_command(config: EIEConfig, library: str, period: float, as_json: bool, folder: Path
+                 ) -> None:
+    """Synthesise a machine to standard cells.
+
+    Yosys maps all modules, with the memories as named macros; OpenSTA finds the longest paths
+    between registers. Prints area by module and the clock rate of one PE and of the machine,
+    without wires and with an ideal clock. Figures of the memories are estimates. The folder gets
+    wrappers, Liberty, LEF and models of the memories as well, and constraints in SDC. Takes some
+    minutes; needs the extra [synth], and Debian's packages opensta and qflow-tech-osu018.
+    """
+    from eie_compiler.files.json_file import to_json
+    from eie_flows.asic.libraries import LIBRARIES
+    from eie_flows.asic.report import AREA_COLUMNS, MACRO_COLUMNS, TIMING_COLUMNS, run
+
+    with working("synthesising the machine") as step:
+        report = run(config, LIBRARIES[library], folder, period=period, progress=step)
+    if as_json:
+        click.echo(to_json(report.as_dict()))
+        return
+    title = str(folder / "asic.md")
+    for columns, rows in ((AREA_COLUMNS, report.area_rows()),
+                          (TIMING_COLUMNS, report.timing_rows()),
+                          (MACRO_COLUMNS, report.macro_rows())):
+        print_table(make_table(*columns, title=title), rows)
+        title = ""

@@ -1,0 +1,1 @@
+"""The machine in standard cells: area, clock rate, power and layout."""

@@ -1,0 +1,152 @@
+"""Area and clock rate of one PE and of the whole machine in standard cells."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eie_compiler.files.json_file import write_json
+from eie_hdl.config import EIEConfig
+from eie_hdl.export.names import DEFAULT_NAME
+from eie_hdl.export.verilog import emit
+from eie_hdl.files import write_file
+
+from .libraries import Library
+from .macros import Macro, describe_lef, describe_liberty, describe_models, list_macros
+from .synthesis import Area, synthesise
+from .timing import Timing, analyse, require_opensta
+
+__all__ = ["PE", "Report", "run"]
+
+#: Path of the first PE, and of the parts of the machine that the table lists.
+PE = f"{DEFAULT_NAME}.core.pe_0"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Area and clock rate.
+
+    Attributes
+    ----------
+    library : :class:`~.libraries.Library`
+        Standard cells.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        Machine.
+    period : :class:`float`
+        Clock period in ns at which the gates were sized.
+    areas : :class:`dict` of :class:`str` to :class:`~.synthesis.Area`
+        By path of instances.
+    tile, machine : :class:`~.timing.Timing`
+        Of one PE, and of the whole.
+    macros : :class:`tuple` of :class:`~.macros.Macro`
+        Memories.
+    """
+
+    library: Library
+    config: EIEConfig
+    period: float
+    areas: dict[str, Area]
+    tile: Timing
+    machine: Timing
+    macros: tuple[Macro, ...]
+
+    def area_rows(self) -> list[list[str]]:
+        """Return rows of name, cells, flip-flops, and areas of logic and memories in µm²."""
+        def row(name: str, area: Area) -> list[str]:
+            return [name, f"{area.cells:,}", f"{area.flipflops:,}", f"{area.logic:,.0f}",
+                    f"{area.macros:,.0f}" if area.macros else "–"]
+
+        parts = [path for path in self.areas if path.rpartition(".")[0] == PE]
+        others = [path for path in self.areas
+                  if path.count(".") == 1 and path != f"{DEFAULT_NAME}.core"
+                  or path.startswith(f"{DEFAULT_NAME}.core.") and path.count(".") == 2
+                  and not path.startswith(f"{DEFAULT_NAME}.core.pe_")]
+        return [*(row(f"– {path.removeprefix(PE)[1:]}", self.areas[path]) for path in parts),
+                row("one PE", self.areas[PE]),
+                *(row(path.removeprefix(DEFAULT_NAME)[1:], self.areas[path]) for path in others),
+                row(f"the machine, {self.config.n_pe} PEs", self.areas[DEFAULT_NAME])]
+
+    def timing_rows(self) -> list[list[str]]:
+        """Return rows of module, clock rate, and start and end of the longest path."""
+        return [[name, f"{timing.mhz:.0f} MHz", f"`{timing.paths[0].start}`",
+                 f"`{timing.paths[0].end}`"]
+                for name, timing in (("one PE", self.tile), ("the machine", self.machine))]
+
+    def macro_rows(self) -> list[list[str]]:
+        """Return rows of the memories, all figures of which are estimates."""
+        return [[f"`{macro.name}`", f"{macro.words:,}", str(macro.bits), str(macro.count),
+                 f"{macro.area:,.0f}", f"{macro.access:.2f}", f"{macro.energy:.1f}"]
+                for macro in self.macros]
+
+    def markdown(self) -> str:
+        """Format all tables as Markdown."""
+        return "\n".join([
+            *_table(AREA_COLUMNS, self.area_rows()), *_table(TIMING_COLUMNS, self.timing_rows()),
+            *_table(MACRO_COLUMNS, self.macro_rows())])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        return {"library": self.library.name, "origin": self.library.origin,
+                "config": self.config.as_dict(), "period": self.period,
+                "areas": {path: dataclasses.asdict(area) for path, area in self.areas.items()},
+                "tile": dataclasses.asdict(self.tile),
+                "machine": dataclasses.asdict(self.machine),
+                "macros": [{"name": macro.name, "words": macro.words, "bits": macro.bits,
+                            "read_ports": 1, "write_ports": 1, "count": macro.count,
+                            "area_estimate": macro.area, "access_estimate": macro.access,
+                            "energy_estimate": macro.energy} for macro in self.macros]}
+
+
+#: Heads of the tables.
+AREA_COLUMNS = ("", "cells", "flip-flops", "logic, µm²", "memories, µm² (estimate)")
+TIMING_COLUMNS = ("", "clock", "longest path from", "longest path to")
+MACRO_COLUMNS = ("macro", "words", "bits", "count", "area, µm²", "access, ns", "energy, pJ")
+
+
+def _table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns),
+            *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def run(config: EIEConfig, library: Library, folder: str | Path, *, period: float,
+        progress: Callable[[str], None] = lambda step: None) -> Report:
+    """Synthesise a machine and find its clock rate; write all files to `folder`.
+
+    Those are ``asic.md``, ``asic.json``, the netlist, constraints, wrappers of the memories, and
+    LEF, Liberty and models of the macros.
+
+    Parameters
+    ----------
+    config, library
+        Machine and standard cells.
+    folder : :class:`str` or :class:`~pathlib.Path`
+        Destination.
+    period : :class:`float`
+        Clock period in ns at which gates are sized.
+    progress : function of :class:`str`
+        Called with the name of each step as it begins.
+
+    Raises
+    ------
+    ToolError
+        If a tool or the library is missing, or a tool fails.
+    """
+    folder = Path(folder)
+    library.find()
+    require_opensta()
+    progress("writing the Verilog")
+    emitted = emit(config)
+    macros = list_macros(emitted.memories, library.process)
+    for name, text in {"macros.lib": describe_liberty(macros), "macros.lef": describe_lef(macros),
+                       "macros_models.v": describe_models(macros)}.items():
+        write_file(folder / name, text)
+    progress("synthesising the machine")
+    areas = synthesise(emitted, library, macros, folder, period=period)
+    progress("analysing the timing")
+    tile, machine = (analyse(folder, library, top, clock=clock, period=period)
+                     for top, clock in ((f"{DEFAULT_NAME}_pe", "clk"), (DEFAULT_NAME, "aclk")))
+    report = Report(library, config, period, areas, tile, machine, tuple(macros))
+    write_file(folder / "asic.md", report.markdown())
+    write_json(folder / "asic.json", report.as_dict())
+    return report

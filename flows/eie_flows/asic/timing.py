@@ -1,0 +1,145 @@
+"""Static timing of the netlist by OpenSTA, with the emitted constraints."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from eie_hdl.files import write_file
+from eie_sim.rtl.toolchain import ToolError
+
+from .libraries import Library
+
+__all__ = ["LongPath", "Timing", "analyse", "describe_constraints", "read_paths", "require_opensta",
+           "run_opensta"]
+
+#: Share of the period that the surroundings take from a signal before an input, or after an output.
+_OUTSIDE = 0.2
+
+#: Paths that are listed.
+_PATHS = 5
+
+
+@dataclass(frozen=True)
+class LongPath:
+    """A path between two registers.
+
+    Attributes
+    ----------
+    start, end : :class:`str`
+        Names of the registers, by instances from the top module.
+    slack : :class:`float`
+        In ns.
+    """
+
+    start: str
+    end: str
+    slack: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Clock rate of a module.
+
+    Attributes
+    ----------
+    mhz : :class:`float`
+        Highest clock rate between registers, with ideal clock and without wires.
+    paths : :class:`tuple` of :class:`LongPath`
+        The longest paths, to different registers.
+    """
+
+    mhz: float
+    paths: tuple[LongPath, ...]
+
+
+def describe_constraints(library: Library, period: float, clock: str) -> str:
+    """Write constraints of a module as SDC, for any tool."""
+    outside = period * _OUTSIDE
+    return f"""# Everything is on one clock, also the reset, which is synchronous: no path is
+# false, and none takes several cycles.
+create_clock -name clk -period {period:g} [get_ports {clock}]
+set inputs [list]
+foreach input [all_inputs] {{
+  if {{[get_property $input full_name] ne "{clock}"}} {{ lappend inputs $input }}
+}}
+# The neighbours, which are registered, take a fifth of the period on each side.
+set_input_delay {outside:g} -clock clk $inputs
+set_output_delay {outside:g} -clock clk [all_outputs]
+set_driving_cell -lib_cell {library.driver} $inputs
+set_load {library.load:g} [all_outputs]
+"""
+
+
+def require_opensta() -> str:
+    """Return the path of OpenSTA.
+
+    Raises
+    ------
+    ToolError
+        If it is not installed.
+    """
+    path = shutil.which("sta")
+    if path is None:
+        raise ToolError("sta must be installed for timing and power, but was not found: "
+                        "apt install opensta")
+    return path
+
+
+def analyse(folder: Path, library: Library, top: str, *, clock: str, period: float) -> Timing:
+    """Find the longest paths between registers of a module in ``netlist.v`` in `folder`.
+
+    Writes the constraints, ``TOP.sdc``, and the paths in full, ``TOP-timing.txt``.
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA is missing or fails.
+    """
+    write_file(folder / f"{top}.sdc", describe_constraints(library, period, clock))
+    text = run_opensta(folder, library, top, [
+        "report_checks -path_delay max -format full -digits 4 -endpoint_count 1 "
+        f"-group_count {_PATHS} -from [all_registers -clock_pins] -to [all_registers -data_pins]"])
+    write_file(folder / f"{top}-timing.txt", text)
+    paths = read_paths(text)
+    if not paths:
+        raise ToolError(f"{top} must have paths between registers, but has none: see "
+                        f"{folder / f'{top}-timing.txt'}")
+    return Timing(1000 / (period - paths[0].slack), tuple(paths))
+
+
+def run_opensta(folder: Path, library: Library, top: str, commands: list[str]) -> str:
+    """Load the netlist, libraries and constraints in `folder`, run commands, return the output.
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA is missing, or reports an error. The message has the last lines.
+    """
+    program = require_opensta()
+    script = "\n".join([
+        f"read_liberty {{{library.find()}}}", "read_liberty macros.lib",
+        "read_verilog netlist.v", f"link_design {top}", f"source {top}.sdc", *commands, ""])
+    write_file(folder / f"{top}-sta.tcl", script)
+    result = subprocess.run([program, "-exit", f"{top}-sta.tcl"], cwd=folder, check=False,
+                            capture_output=True, encoding="utf-8", errors="replace",
+                            stdin=subprocess.DEVNULL)
+    text = result.stdout + result.stderr
+    if result.returncode or re.search(r"^Error", text, re.MULTILINE):
+        raise ToolError("\n".join(["OpenSTA failed; the end of its output:",
+                                   *text.splitlines()[-20:]]))
+    return text
+
+
+def read_paths(text: str) -> list[LongPath]:
+    """Read OpenSTA's full report of paths, the longest first."""
+    paths = [LongPath(_clean(start), _clean(end), float(slack)) for start, end, slack in re.findall(
+        r"^Startpoint: (\S+).*?^Endpoint: (\S+).*?^ *(-?[\d.]+) +slack", text,
+        re.MULTILINE | re.DOTALL)]
+    return sorted(paths, key=lambda path: path.slack)
+
+
+def _clean(name: str) -> str:
+    """Remove escapes, and the suffix that names a register's cell."""
+    return re.sub(r"(DFFPOSX1|sky130_fd_sc_hd__dfxtp_\d)$", "", name.replace("\\", ""))

@@ -1,0 +1,61 @@
+"""Tables of a machine in standard cells, and the command `eie_cli.asic` that prints them."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from eie_cli.main import main
+from eie_flows.asic import report
+from eie_flows.asic.libraries import LIBRARIES
+from eie_flows.asic.macros import Macro
+from eie_flows.asic.report import Report, run
+from eie_flows.asic.synthesis import Area
+from eie_flows.asic.timing import LongPath, Timing
+from eie_hdl.config import PRESETS
+from eie_sim.rtl.toolchain import ToolError
+
+LIBRARY = LIBRARIES["osu018"]
+TIMING = Timing(152.6, (LongPath("mac/a", "mac/b[0]", -1.5),))
+GIVEN = Report(
+    LIBRARY, PRESETS["tiny"], 5.0,
+    {"eie": Area(1000, 100, 4e4, 9e5), "eie.bank": Area(10, 2, 300.0, 0.0),
+     "eie.core": Area(900, 90, 3.9e4, 9e5), "eie.core.ccu": Area(50, 5, 2000.0, 0.0),
+     "eie.core.pe_0": Area(400, 40, 1.8e4, 4e5), "eie.core.pe_0.mac": Area(90, 9, 4321.5, 0.0),
+     "eie.core.pe_0.mac.inner": Area(1, 1, 1.0, 0.0),
+     "eie.core.pe_1": Area(400, 40, 1.8e4, 4e5)},
+    TIMING, TIMING, (Macro(64, 16, True, 2, LIBRARY.process),))
+
+
+def test_tables_have_the_parts_of_one_pe_and_of_the_machine():
+    rows = GIVEN.area_rows()
+    assert [row[0] for row in rows] == [
+        "– mac", "one PE", "bank", "core.ccu", f"the machine, {PRESETS['tiny'].n_pe} PEs"]
+    assert rows[0] == ["– mac", "90", "9", "4,322", "–"]
+    assert rows[1] == ["one PE", "400", "40", "18,000", "400,000"]
+    assert "| one PE | 153 MHz | `mac/a` | `mac/b[0]` |" in GIVEN.markdown()
+    assert GIVEN.macro_rows()[0][:4] == ["`eie_ram_64x16`", "64", "16", "2"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_command_prints_tables_or_json(tmp_path, monkeypatch, as_json):
+    monkeypatch.setattr(report, "run", lambda config, library, folder, **others: GIVEN)
+    result = CliRunner().invoke(main, ["asic", "-o", str(tmp_path), *(["--json"] * as_json)])
+    assert result.exit_code == 0, result.output
+    if as_json:
+        found = json.loads(result.stdout)
+        assert found["tile"]["mhz"] == 152.6
+        assert found["macros"][0]["area_estimate"] == GIVEN.macros[0].area
+    else:
+        assert "4,322" in result.stdout and "153 MHz" in result.stdout
+
+
+def test_nothing_is_written_without_the_tools(tmp_path, monkeypatch):
+    def missing():
+        raise ToolError("no sta")
+
+    monkeypatch.setattr(report, "require_opensta", missing)
+    monkeypatch.setattr(type(LIBRARY), "find", lambda self: self.file)
+    with pytest.raises(ToolError, match="^no sta$"):
+        run(PRESETS["tiny"], LIBRARY, tmp_path / "asic", period=5)
+    assert not (tmp_path / "asic").exists()

@@ -1,0 +1,85 @@
+"""Static timing by OpenSTA."""
+
+import shutil
+
+import pytest
+
+from eie_flows.asic import timing
+from eie_flows.asic.libraries import LIBRARIES
+from eie_flows.asic.macros import Macro, describe_liberty
+from eie_flows.asic.timing import LongPath, analyse, describe_constraints, read_paths
+from eie_sim.rtl.toolchain import ToolError
+
+LIBRARY = LIBRARIES["osu018"]
+needs_tools = pytest.mark.skipif(not shutil.which("sta") or not LIBRARY.file.exists(),
+                                 reason="opensta and qflow-tech-osu018 are not installed")
+
+REPORT = """Startpoint: core/pe_0/a\\[0\\]DFFPOSX1 (rising edge-triggered flip-flop clocked by clk)
+Endpoint: core/pe_0/b\\[3\\]DFFPOSX1
+          (rising edge-triggered flip-flop clocked by clk)
+ -0.16    4.84   library setup time
+          -1.50   slack (VIOLATED)
+
+Startpoint: core/x (rising edge-triggered flip-flop clocked by clk)
+Endpoint: core/y (rising edge-triggered flip-flop clocked by clk)
+          -1.75   slack (VIOLATED)
+"""
+
+#: A memory between two flip-flops, the second behind inverters.
+NETLIST = """
+module top(clk, d, q);
+  input clk, d;
+  output q;
+  wire a, e, f;
+  wire [3:0] m;
+  DFFPOSX1 aDFFPOSX1 ( .CLK(clk), .D(d), .Q(a) );
+  eie_ram_16x4 ram ( .clk(clk), .r_en(a), .r_addr({a, a, a, a}), .r_data(m), .w_en(a),
+                     .w_addr({a, a, a, a}), .w_data({a, a, a, a}) );
+  INVX1 _0_ ( .A(m[2]), .Y(e) );
+  INVX1 _1_ ( .A(e), .Y(f) );
+  DFFPOSX1 fDFFPOSX1 ( .CLK(clk), .D(f), .Q(q) );
+endmodule
+"""
+
+
+def test_paths_are_read_with_the_longest_first():
+    assert read_paths(REPORT) == [LongPath("core/x", "core/y", -1.75),
+                                  LongPath("core/pe_0/a[0]", "core/pe_0/b[3]", -1.5)]
+
+
+def test_constraints_name_clock_and_surroundings():
+    text = describe_constraints(LIBRARY, 10, "aclk")
+    assert "create_clock -name clk -period 10 [get_ports aclk]" in text
+    assert "set_input_delay 2 -clock clk $inputs" in text
+    assert "set_driving_cell -lib_cell BUFX4 $inputs" in text
+
+
+def prepare(folder, netlist=NETLIST):
+    macro = Macro(16, 4, True, 1, LIBRARY.process)
+    (folder / "netlist.v").write_text(netlist, encoding="utf-8")
+    (folder / "macros.lib").write_text(describe_liberty([macro]), encoding="utf-8")
+    return macro
+
+
+@needs_tools
+def test_a_path_from_a_macro_is_as_long_as_its_access_and_the_gates(tmp_path):
+    macro = prepare(tmp_path)
+    found = analyse(tmp_path, LIBRARY, "top", clock="clk", period=10)
+    assert (found.paths[0].start, found.paths[0].end) == ("ram", "f")
+    longest = 1000 / found.mhz
+    assert macro.access + 0.1 < longest < macro.access + 1.0
+    assert found.paths[0].slack == pytest.approx(10 - longest)
+
+
+@needs_tools
+def test_a_netlist_that_cannot_be_read_is_an_error(tmp_path):
+    prepare(tmp_path, NETLIST.replace("INVX1 _0_ (", "INVX1 {_0_} ("))
+    with pytest.raises(ToolError, match=r"(?s)^OpenSTA failed; the end of its output:\n.*Error"):
+        analyse(tmp_path, LIBRARY, "top", clock="clk", period=10)
+
+
+def test_a_missing_opensta_is_named_with_its_package(monkeypatch):
+    monkeypatch.setattr(timing.shutil, "which", lambda name: None)
+    with pytest.raises(ToolError, match="^sta must be installed for timing and power, but was not "
+                                        "found: apt install opensta$"):
+        timing.require_opensta()
