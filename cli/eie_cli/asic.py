@@ -17,12 +17,15 @@ __all__ = ["asic_command"]
 @click.option("--library", "library", type=click.Choice(["osu018"]), default="osu018",
               show_default=True, help="Standard cells, of Debian's qflow-tech-osu018.")
 @click.option("--period", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
-              metavar="NS", help="Clock period in ns at which gates are sized.")
+              metavar="NS", help="Clock period in ns at which gates are sized, and of the power.")
+@click.option("--power", "with_power", is_flag=True,
+              help="Also simulate an inference of the handwritten digits in Icarus, cell by cell, "
+                   "and compute its power; takes minutes more.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/asic"),
               show_default=True, help="Folder for tables, netlist, constraints and macros.")
-def asic_command(config: EIEConfig, library: str, period: float, as_json: bool, folder: Path
-                 ) -> None:
+def asic_command(config: EIEConfig, library: str, period: float, with_power: bool, as_json: bool,
+                 folder: Path) -> None:
     """Synthesise a machine to standard cells.
 
     Yosys maps all modules, with the memories as named macros; OpenSTA finds the longest paths
@@ -33,16 +36,25 @@ def asic_command(config: EIEConfig, library: str, period: float, as_json: bool, 
     """
     from eie_compiler.files.json_file import to_json
     from eie_flows.asic.libraries import LIBRARIES
-    from eie_flows.asic.report import AREA_COLUMNS, MACRO_COLUMNS, TIMING_COLUMNS, run
+    from eie_flows.asic.report import (
+        AREA_COLUMNS,
+        MACRO_COLUMNS,
+        POWER_COLUMNS,
+        TIMING_COLUMNS,
+        run,
+    )
 
     with working("synthesising the machine") as step:
-        report = run(config, LIBRARIES[library], folder, period=period, progress=step)
+        report = run(config, LIBRARIES[library], folder, period=period,
+                     with_power=with_power, progress=step)
     if as_json:
         click.echo(to_json(report.as_dict()))
         return
     title = str(folder / "asic.md")
     for columns, rows in ((AREA_COLUMNS, report.area_rows()),
                           (TIMING_COLUMNS, report.timing_rows()),
-                          (MACRO_COLUMNS, report.macro_rows())):
-        print_table(make_table(*columns, title=title), rows)
+                          (MACRO_COLUMNS, report.macro_rows()),
+                          (POWER_COLUMNS, report.power_rows())):
+        if rows:
+            print_table(make_table(*columns, title=title), rows)
         title = ""

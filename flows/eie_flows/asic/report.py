@@ -1,4 +1,4 @@
-"""Area and clock rate of one PE and of the whole machine in standard cells."""
+"""Area, clock rate and power of one PE and of the whole machine in standard cells."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,8 +12,10 @@ from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file
 
+from .inference import simulate
 from .libraries import Library
 from .macros import Macro, describe_lef, describe_liberty, describe_models, list_macros
+from .power import Power, measure
 from .synthesis import Area, synthesise
 from .timing import Timing, analyse, require_opensta
 
@@ -25,7 +27,7 @@ PE = f"{DEFAULT_NAME}.core.pe_0"
 
 @dataclass(frozen=True)
 class Report:
-    """Area and clock rate.
+    """Area, clock rate and power.
 
     Attributes
     ----------
@@ -41,6 +43,10 @@ class Report:
         Of one PE, and of the whole.
     macros : :class:`tuple` of :class:`~.macros.Macro`
         Memories.
+    power : :class:`dict` of :class:`str` to :class:`~.power.Power`
+        By path of instances; empty if it was not measured.
+    cycles : :class:`int`
+        Cycles of the inference whose power it is.
     """
 
     library: Library
@@ -50,6 +56,8 @@ class Report:
     tile: Timing
     machine: Timing
     macros: tuple[Macro, ...]
+    power: dict[str, Power] = dataclasses.field(default_factory=dict)
+    cycles: int = 0
 
     def area_rows(self) -> list[list[str]]:
         """Return rows of name, cells, flip-flops, and areas of logic and memories in µm²."""
@@ -57,15 +65,24 @@ class Report:
             return [name, f"{area.cells:,}", f"{area.flipflops:,}", f"{area.logic:,.0f}",
                     f"{area.macros:,.0f}" if area.macros else "–"]
 
+        return [row(name, self.areas[path]) for path, name in self._places()]
+
+    def power_rows(self) -> list[list[str]]:
+        """Return rows of name, and power of logic and memories in mW."""
+        return [[name, f"{self.power[path].logic:.2f}",
+                 f"{self.power[path].macros:.2f}" if self.power[path].macros else "–"]
+                for path, name in self._places() if path in self.power]
+
+    def _places(self) -> list[tuple[str, str]]:
+        """List path and name of the parts of one PE, of the PE, and of the parts of the machine."""
         parts = [path for path in self.areas if path.rpartition(".")[0] == PE]
         others = [path for path in self.areas
                   if path.count(".") == 1 and path != f"{DEFAULT_NAME}.core"
                   or path.startswith(f"{DEFAULT_NAME}.core.") and path.count(".") == 2
                   and not path.startswith(f"{DEFAULT_NAME}.core.pe_")]
-        return [*(row(f"– {path.removeprefix(PE)[1:]}", self.areas[path]) for path in parts),
-                row("one PE", self.areas[PE]),
-                *(row(path.removeprefix(DEFAULT_NAME)[1:], self.areas[path]) for path in others),
-                row(f"the machine, {self.config.n_pe} PEs", self.areas[DEFAULT_NAME])]
+        return [*((path, f"– {path.removeprefix(PE)[1:]}") for path in parts), (PE, "one PE"),
+                *((path, path.removeprefix(DEFAULT_NAME)[1:]) for path in others),
+                (DEFAULT_NAME, f"the machine, {self.config.n_pe} PE{'s' * (self.config.n_pe > 1)}")]
 
     def timing_rows(self) -> list[list[str]]:
         """Return rows of module, clock rate, and start and end of the longest path."""
@@ -83,7 +100,8 @@ class Report:
         """Format all tables as Markdown."""
         return "\n".join([
             *_table(AREA_COLUMNS, self.area_rows()), *_table(TIMING_COLUMNS, self.timing_rows()),
-            *_table(MACRO_COLUMNS, self.macro_rows())])
+            *_table(MACRO_COLUMNS, self.macro_rows()),
+            *(_table(POWER_COLUMNS, self.power_rows()) if self.power else [])])
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
@@ -95,13 +113,16 @@ class Report:
                 "macros": [{"name": macro.name, "words": macro.words, "bits": macro.bits,
                             "read_ports": 1, "write_ports": 1, "count": macro.count,
                             "area_estimate": macro.area, "access_estimate": macro.access,
-                            "energy_estimate": macro.energy} for macro in self.macros]}
+                            "energy_estimate": macro.energy} for macro in self.macros],
+                "power": {path: dataclasses.asdict(power) for path, power in self.power.items()},
+                "cycles": self.cycles}
 
 
 #: Heads of the tables.
 AREA_COLUMNS = ("", "cells", "flip-flops", "logic, µm²", "memories, µm² (estimate)")
 TIMING_COLUMNS = ("", "clock", "longest path from", "longest path to")
 MACRO_COLUMNS = ("macro", "words", "bits", "count", "area, µm²", "access, ns", "energy, pJ")
+POWER_COLUMNS = ("", "logic, mW", "memories, mW (estimate)")
 
 
 def _table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
@@ -110,7 +131,7 @@ def _table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
 
 
 def run(config: EIEConfig, library: Library, folder: str | Path, *, period: float,
-        progress: Callable[[str], None] = lambda step: None) -> Report:
+        with_power: bool = False, progress: Callable[[str], None] = lambda step: None) -> Report:
     """Synthesise a machine and find its clock rate; write all files to `folder`.
 
     Those are ``asic.md``, ``asic.json``, the netlist, constraints, wrappers of the memories, and
@@ -123,7 +144,9 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     folder : :class:`str` or :class:`~pathlib.Path`
         Destination.
     period : :class:`float`
-        Clock period in ns at which gates are sized.
+        Clock period in ns at which gates are sized, and of the power.
+    with_power : :class:`bool`
+        Also simulate an inference of the netlist, and compute its power.
     progress : function of :class:`str`
         Called with the name of each step as it begins.
 
@@ -147,6 +170,12 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     tile, machine = (analyse(folder, library, top, clock=clock, period=period)
                      for top, clock in ((f"{DEFAULT_NAME}_pe", "clk"), (DEFAULT_NAME, "aclk")))
     report = Report(library, config, period, areas, tile, machine, tuple(macros))
+    if with_power:
+        progress("simulating an inference of the netlist")
+        waveform = simulate(config, macros, folder)
+        progress("computing the power")
+        power, cycles = measure(folder, library, macros, emitted.memories, waveform, period=period)
+        report = dataclasses.replace(report, power=power, cycles=cycles)
     write_file(folder / "asic.md", report.markdown())
     write_json(folder / "asic.json", report.as_dict())
     return report

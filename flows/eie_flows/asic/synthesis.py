@@ -87,7 +87,7 @@ def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: 
         # OpenSTA reads neither concatenations on the left of an assignment nor undefined bits.
         "setundef -zero", "splitnets -format _", "opt_clean -purge",
         # Registers get the names of their signals; which pins are outputs, the library says.
-        f"read_liberty -lib {liberty}", "rename -wire t:*DFF* t:*dfxtp*",
+        f"read_liberty -lib {liberty}", "rename -wire -suffix _reg t:*DFF*",
         "tee -o cells.json stat -json", "write_verilog -noattr -noexpr -simple-lhs netlist.v",
         "design -reset", f"read_liberty {liberty}", "write_verilog -noattr cells.v"],
         folder, "yosys.log")

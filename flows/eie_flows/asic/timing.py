@@ -141,5 +141,5 @@ def read_paths(text: str) -> list[LongPath]:
 
 
 def _clean(name: str) -> str:
-    """Remove escapes, and the suffix that names a register's cell."""
-    return re.sub(r"(DFFPOSX1|sky130_fd_sc_hd__dfxtp_\d)$", "", name.replace("\\", ""))
+    """Remove escapes, and the suffix of registers."""
+    return name.replace("\\", "").removesuffix("_reg")

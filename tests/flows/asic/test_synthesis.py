@@ -167,7 +167,7 @@ def test_a_machine_becomes_cells_and_macros_with_names_of_the_design(tmp_path):
     assert found["eie.pe_0.act"] == Area(0, 0, 0.0, macro.area)
     netlist = (tmp_path / "netlist.v").read_text(encoding="utf-8")
     assert re.search(r"eie_ram_16x8 ram +\(", netlist)
-    assert re.search(r"DFFPOSX1 \\q\[7\]\\DFFPOSX1 +\(", netlist)
+    assert re.search(r"DFFPOSX1 \\q\[7\]_reg +\(", netlist)
     assert "assign {" not in netlist
     assert "module DFFPOSX1" in (tmp_path / "cells.v").read_text(encoding="utf-8")
 

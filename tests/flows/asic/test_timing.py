@@ -14,8 +14,8 @@ LIBRARY = LIBRARIES["osu018"]
 needs_tools = pytest.mark.skipif(not shutil.which("sta") or not LIBRARY.file.exists(),
                                  reason="opensta and qflow-tech-osu018 are not installed")
 
-REPORT = """Startpoint: core/pe_0/a\\[0\\]DFFPOSX1 (rising edge-triggered flip-flop clocked by clk)
-Endpoint: core/pe_0/b\\[3\\]DFFPOSX1
+REPORT = """Startpoint: core/pe_0/a\\[0\\]_reg (rising edge-triggered flip-flop clocked by clk)
+Endpoint: core/pe_0/b\\[3\\]_reg
           (rising edge-triggered flip-flop clocked by clk)
  -0.16    4.84   library setup time
           -1.50   slack (VIOLATED)
@@ -32,12 +32,12 @@ module top(clk, d, q);
   output q;
   wire a, e, f;
   wire [3:0] m;
-  DFFPOSX1 aDFFPOSX1 ( .CLK(clk), .D(d), .Q(a) );
+  DFFPOSX1 a_reg ( .CLK(clk), .D(d), .Q(a) );
   eie_ram_16x4 ram ( .clk(clk), .r_en(a), .r_addr({a, a, a, a}), .r_data(m), .w_en(a),
                      .w_addr({a, a, a, a}), .w_data({a, a, a, a}) );
   INVX1 _0_ ( .A(m[2]), .Y(e) );
   INVX1 _1_ ( .A(e), .Y(f) );
-  DFFPOSX1 fDFFPOSX1 ( .CLK(clk), .D(f), .Q(q) );
+  DFFPOSX1 f_reg ( .CLK(clk), .D(f), .Q(q) );
 endmodule
 """
 

@@ -1,0 +1,124 @@
+"""Power of the netlist at the activity of an inference, by OpenSTA, and of the memories."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eie_hdl.export.memories import MemoryKind
+from eie_hdl.export.names import DEFAULT_NAME
+from eie_hdl.files import write_file
+
+from .activity import Activity, read_activity
+from .libraries import Library
+from .macros import Macro
+from .timing import run_opensta
+
+__all__ = ["Power", "macro_power", "measure", "read_power"]
+
+#: Output pins of the cells of all libraries.
+_OUTPUTS = ("Y", "X", "Q", "YC", "YS")
+
+#: Port of the machine's clock.
+_CLOCK = "aclk"
+
+
+@dataclass(frozen=True)
+class Power:
+    """Power of an instance, with all that is inside it, in mW.
+
+    Attributes
+    ----------
+    logic : :class:`float`
+        Of the standard cells.
+    macros : :class:`float`
+        Estimate of the memories.
+    """
+
+    logic: float
+    macros: float
+
+
+def measure(folder: Path, library: Library, macros: Sequence[Macro],
+            memories: Sequence[MemoryKind], waveform: Path, *, period: float
+            ) -> tuple[dict[str, Power], int]:
+    """Compute the power of every instance by path, and count the cycles of the waveform.
+
+    Parameters
+    ----------
+    folder : :class:`~pathlib.Path`
+        Folder of the netlist and the constraints of the whole machine.
+    library, macros, memories
+        Cells, macros and where they are.
+    waveform : :class:`~pathlib.Path`
+        Waveform of :func:`.inference.simulate`.
+    period : :class:`float`
+        Clock period in ns.
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA is missing or fails.
+    """
+    places = {instance.split(".", 1)[1].replace(".", "/"): macro for macro in macros
+              for kind in memories if (kind.words, kind.bits) == (macro.words, macro.bits)
+              and (kind.module == f"{macro.prefix}_sram") == macro.block
+              for instance in kind.instances}
+    enables = [f"{place}/ram/{port}" for place, macro in places.items()
+               for port in (("r_en", "w_en") if macro.block else ("w_en",))]
+    with waveform.open(encoding="utf-8") as lines:
+        activity = read_activity(lines, _CLOCK, pins=_OUTPUTS, enables=enables)
+    write_file(folder / "activity.tcl", _describe(activity))
+    text = run_opensta(folder, library, DEFAULT_NAME, ["set corner [sta::cmd_corner]",
+                                                       "source activity.tcl"])
+    found = read_power(text)
+    for place, macro in places.items():
+        found[f"{DEFAULT_NAME}.{place.replace('/', '.')}.ram"] = Power(
+            0.0, macro_power(macro, activity, place, period))
+    return _add_up(found), activity.cycles
+
+
+def macro_power(macro: Macro, activity: Activity, place: str, period: float) -> float:
+    """Estimate the power of a memory in mW by its reads and writes.
+
+    A register file without read enable is read in every cycle.
+    """
+    ram = f"{place}/ram"
+    reads = activity.enabled[f"{ram}/r_en"] if macro.block else activity.cycles
+    accesses = reads + activity.enabled[f"{ram}/w_en"]
+    return macro.energy * accesses / (activity.cycles * period)
+
+
+def _describe(activity: Activity) -> str:
+    """Write commands that print the power of each cell at the activity of its output.
+
+    OpenSTA of 2019 propagates activities before it uses those that are given, and ends with a
+    segmentation fault on these netlists. It does not with a global activity, which is set for each
+    cell in turn. The clock keeps its own.
+    """
+    return "".join(
+        f"sta::set_power_global_activity {count / activity.cycles:.6f} {activity.high[path]:.6f}\n"
+        f"puts [concat {{POWER {cell}}} "
+        f"[sta::instance_power [sta::find_instance {{{cell}}}] $corner]]\n"
+        for path, count in activity.toggles.items()
+        for cell in [path.rpartition("/")[0].replace("[", "\\[").replace("]", "\\]")])
+
+
+def read_power(text: str) -> dict[str, Power]:
+    """Read the power of each cell by its path from the top module."""
+    return {f"{DEFAULT_NAME}.{path.replace('/', '.')}": Power(float(total) * 1000, 0.0)
+            for path, total in re.findall(r"^POWER (\S+) \S+ \S+ \S+ (\S+)$", text, re.MULTILINE)}
+
+
+def _add_up(found: Mapping[str, Power]) -> dict[str, Power]:
+    """Add the power of cells to all instances that contain them."""
+    logic: defaultdict[str, float] = defaultdict(float)
+    memory: defaultdict[str, float] = defaultdict(float)
+    for path, power in found.items():
+        parts = path.split(".")
+        for depth in range(1, len(parts)):
+            inside = ".".join(parts[:depth])
+            logic[inside] += power.logic
+            memory[inside] += power.macros
+    return {path: Power(logic[path], memory[path]) for path in logic}

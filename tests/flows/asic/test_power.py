@@ -1,0 +1,96 @@
+"""Power at the activity of a simulation."""
+
+import shutil
+
+import pytest
+
+from eie_flows.asic.activity import Activity
+from eie_flows.asic.libraries import LIBRARIES
+from eie_flows.asic.macros import Macro, describe_liberty
+from eie_flows.asic.power import Power, macro_power, measure, read_power
+from eie_flows.asic.timing import describe_constraints
+from eie_hdl.export.memories import MemoryKind
+
+LIBRARY = LIBRARIES["osu018"]
+MACRO = Macro(16, 4, True, 1, LIBRARY.process)
+
+#: A flip-flop that drives an inverter in a module, beside a memory.
+NETLIST = r"""
+module part(clk, d, q);
+  input clk, d;
+  output q;
+  wire \n[3] ;
+  DFFPOSX1 \n[3]_reg  ( .CLK(clk), .D(d), .Q(\n[3] ) );
+  INVX1 _0_ ( .A(\n[3] ), .Y(q) );
+  eie_ram_16x4 ram ( .clk(clk), .r_en(d), .r_addr({d, d, d, d}), .w_en(d),
+                     .w_addr({d, d, d, d}), .w_data({d, d, d, d}) );
+endmodule
+module eie(aclk, d, q);
+  input aclk, d;
+  output q;
+  part one ( .clk(aclk), .d(d), .q(q) );
+endmodule
+"""
+
+HEADER = r"""$scope module bench $end
+$scope module machine $end
+$var wire 1 ! aclk $end
+$scope module one $end
+$scope module \n[3]_reg $end
+$var wire 1 # Q $end
+$upscope $end
+$scope module _0_ $end
+$var wire 1 $ Y $end
+$upscope $end
+$scope module ram $end
+$var wire 1 % r_en $end
+$var wire 1 & w_en $end
+$enddefinitions $end
+#0
+0!
+0#
+1$
+1%
+0&
+"""
+
+
+def waveform(*, busy):
+    """A waveform of ten cycles, in which the flip-flop changes in each if busy."""
+    return HEADER + "".join(
+        f"#{10 * cycle + 5}\n1!\n" + (f"{(cycle + 1) % 2}#\n{cycle % 2}$\n" if busy else "")
+        + f"#{10 * cycle + 10}\n0!\n" for cycle in range(10))
+
+
+@pytest.mark.skipif(not shutil.which("sta") or not LIBRARY.file.exists(),
+                    reason="opensta and qflow-tech-osu018 are not installed")
+def test_power_follows_the_changes_of_the_waveform(tmp_path):
+    (tmp_path / "netlist.v").write_text(NETLIST, encoding="utf-8")
+    (tmp_path / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
+    (tmp_path / "eie.sdc").write_text(describe_constraints(LIBRARY, 10, "aclk"), encoding="utf-8")
+    memories = [MemoryKind("eie_sram", 16, 4, ("eie.one",))]
+    found = {}
+    for busy in (False, True):
+        (tmp_path / "a.vcd").write_text(waveform(busy=busy), encoding="utf-8")
+        found[busy], cycles = measure(tmp_path, LIBRARY, [MACRO], memories, tmp_path / "a.vcd",
+                                      period=10)
+        assert cycles == 10
+    assert list(found[True]) == ["eie", "eie.one"]
+    # The clock alone, and the energies of a flip-flop and an inverter that change.
+    assert 0.01 < found[False]["eie"].logic < 0.03
+    assert found[True]["eie"].logic > 1.3 * found[False]["eie"].logic
+    assert found[True]["eie"] == found[True]["eie.one"]
+    # A read in every cycle.
+    assert found[True]["eie"].macros == pytest.approx(MACRO.energy / 10)
+
+
+def test_reads_and_writes_of_a_macro_are_counted():
+    activity = Activity(100, {}, {}, {"a/ram/r_en": 30, "a/ram/w_en": 20})
+    assert macro_power(MACRO, activity, "a", 10) == pytest.approx(MACRO.energy * 0.5 / 10)
+    file = Macro(64, 40, False, 1, LIBRARY.process)
+    assert macro_power(file, activity, "a", 10) == pytest.approx(file.energy * 1.2 / 10)
+
+
+def test_the_total_of_each_cell_is_read_in_milliwatts():
+    text = "POWER core/mac/_1_ 1e-05 2e-05 0.0 3.0e-05\nother\n"
+    assert read_power(text) == {"eie.core.mac._1_": Power(pytest.approx(0.03), 0.0)}
