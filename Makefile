@@ -75,6 +75,12 @@ synth-families: $(VENV)/.families ## one PE for every FPGA family, placed and ro
 	    $(BIN)/eie synth --target $$target -o $(BUILD)/synth-families/$$target || exit; done
 	$(BIN)/eie synth --target ice40 --preset tiny -o $(BUILD)/synth-families/ice40
 
+netlist-sim: $(VENV)/.dev ## 2 PEs as cells of an ECP5 and as standard cells: every transfer as in the Verilog
+	$(BIN)/eie netlist-sim --pes 2 -o $(BUILD)/netlist-sim
+
+equiv: $(VENV)/.dev ## proof that the netlist of every module computes what its Verilog does
+	$(BIN)/eie equiv --pes 2 -o $(BUILD)/equiv
+
 asic: $(VENV)/.dev ## the machine of 4 PEs in standard cells: area, clock rate, memories as macros
 	$(BIN)/eie asic --pes 4 -o $(BUILD)/asic
 
@@ -240,7 +246,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
-    synth-families asic bench bench-quick \
+    synth-families netlist-sim equiv asic bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \

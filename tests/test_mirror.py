@@ -71,6 +71,10 @@ COVERED = {
         "sim/c_driver/test_network_library.py", "its steps are run by that file"),
     "eie_flows.synthesis": (
         "cli/test_synth.py", "takes the steps of that command"),
+    "eie_flows.netlist.synthesis": (
+        "flows/netlist/test_simulation.py", "makes the netlists of that file"),
+    "eie_flows.netlist.bench_netlist": (
+        "flows/netlist/test_simulation.py", "runs in the simulations of make netlist-sim"),
     "eie_flows.measure_logic": (
         "flows/test_logic.py", "synthesises what that file's estimates are fitted to"),
     "eie_hdl.export.families": (
@@ -116,6 +120,10 @@ COVERED = {
         "cli/test_explore.py", "prints the sweeps of that file"),
     "eie_cli.asic": (
         "flows/asic/test_report.py", "prints the report of that file"),
+    "eie_cli.netlist_sim": (
+        "flows/netlist/test_simulation.py", "prints the comparisons of that file"),
+    "eie_cli.equiv": (
+        "flows/netlist/test_equivalence.py", "prints the proofs of that file"),
     "eie_cli.graph_tables": (
         "cli/test_compress_graph.py", "prints the graphs of that file"),
     "eie_cli.bench.fit": ("cli/test_fit.py", "chooses machines as the command of that file"),

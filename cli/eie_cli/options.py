@@ -13,10 +13,10 @@ from eie_hdl.files import protecting
 
 __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDER", "NETWORK",
            "OUTPUT_FILE", "Command", "Input", "Output", "Renamed", "accept_loss_option",
-           "arithmetic_options", "command", "compress_labels_option", "labels_option",
-           "machine_options", "numbers", "pes_option", "published_option", "renamed_option",
-           "require_each_once", "run_labels_option", "simulator_option", "simulators_option",
-           "target_option", "task_option"]
+           "arithmetic_options", "cells_option", "command", "compress_labels_option",
+           "labels_option", "machine_options", "numbers", "pes_option", "published_option",
+           "renamed_option", "require_each_once", "run_labels_option", "simulator_option",
+           "simulators_option", "target_option", "task_option"]
 
 
 class Input(click.Path):
@@ -206,6 +206,14 @@ def target_option(note: str = "", **attributes: Any) -> Callable[[Any], Any]:
     """Option ``--target`` of a command, with a `note` at the end of its help."""
     return click.option("--target", type=click.Choice(list(FAMILIES)), **attributes,
                         help=f"FPGA family.{note}")
+
+
+#: Libraries of cells that a netlist consists of.
+cells_option = click.option(
+    "--cells", type=click.Choice(["ecp5", "osu018"]), multiple=True, default=["ecp5", "osu018"],
+    show_default="both",
+    help="Library of cells; can be repeated. Block RAM and LUT RAM are cells of an ECP5; with "
+         "standard cells memories stay the Verilog that macros replace.")
 
 
 def numbers(kind: type[int] | type[float]) -> Callable[..., Any]:

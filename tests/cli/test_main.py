@@ -10,8 +10,8 @@ import pytest
 from eie_cli.main import main
 
 COMMANDS = ["asic", "bench", "board", "cache", "compare", "compile", "compress", "constraints",
-            "demo", "doctor", "explore", "export", "fit", "info", "registers", "run", "sensitivity",
-            "synth", "train", "verilog"]
+            "demo", "doctor", "equiv", "explore", "export", "fit", "info", "netlist-sim",
+            "registers", "run", "sensitivity", "synth", "train", "verilog"]
 
 
 @pytest.mark.parametrize(("command", "text"), [

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +87,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         cache: str | Path | None = None, folder: str | Path | None = None,
         waves: str | None = None, load: str = "stream", read_counters: bool = True,
         alone: bool = False, pause: float = 0.0, seed: int = 1, timeout: float = 600,
-        bench: str = "bench_eie") -> SimulationResult:
+        bench: str = "bench_eie", files: Mapping[str, str] | None = None) -> SimulationResult:
     """Run inferences on the machine in cocotb, through its AXI buses and driver.
 
     Parameters
@@ -120,6 +120,9 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
         Time limit of the simulator, which is then killed.
     bench : :class:`str`
         Module of the cocotb bench, as for :func:`.cocotb_bench.run_bench`.
+    files : mapping of file name to text, optional
+        Verilog to simulate in place of the generator's, such as a netlist of it: a module ``eie``
+        of the same ports. Its memories can be loaded only through the bus.
 
     Raises
     ------
@@ -139,8 +142,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
            "driver": {"send": load == "stream", "read_counters": read_counters,
                       "alone": alone}}
 
-    design = compile_design(verilog(build.config, cache), top="eie", simulator=simulator,
-                            cache=cache, waves=waves and f"core.{waves}",
+    design = compile_design(files or verilog(build.config, cache), top="eie",
+                            simulator=simulator, cache=cache, waves=waves and f"core.{waves}",
                             repeated=["eie_pe"])
     with job_folder(folder) as path:
         build.save(path / "build")

@@ -1,0 +1,62 @@
+"""Proofs of modules, their refusal if a netlist is altered, and the command `eie_cli.equiv`."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from eie_cli.main import main
+from eie_flows.netlist import equivalence
+from eie_flows.netlist.equivalence import Proof, list_modules, map_module, prove, prove_module
+from eie_hdl.export import verilog
+
+#: Changes of the netlist of a module, by name: pattern, replacement.
+ALTERED = {
+    "a gate": ("eie_sum", r"\bXOR2X1\b", "XNOR2X1"),
+    "a LUT": ("eie_sum", r"(LUT4 #\(\s*\.INIT\(16'h)([0-9a-f])",
+              lambda match: f"{match[1]}{int(match[2], 16) ^ 8:x}"),
+    "the input of a memory": ("eie", r"\.w_en\(\w+\)", ".w_en(1'h0)"),
+    "the output of a module": ("eie", r"\.sum\(part\)", ".sum({part[6:0], part[7]})"),
+}
+
+
+def test_every_module_is_proven(library, machine, tmp_path):
+    progress = []
+    proofs = {proof.module: proof for proof in prove(
+        machine, library, tmp_path, advance=lambda *step: progress.append(step))}
+    assert list(proofs) == ["eie_sum", "eie", "signed_8_times_signed_8_to_16"]
+    assert progress == [("eie_sum", 1, 2), ("eie", 2, 2)]
+    assert all(proof.proven for proof in proofs.values())
+    assert proofs["eie"].cut == 4    # two memories, a module and a multiplication
+    # The register that nothing reads is not compared, and what is one port in both is trivial.
+    assert proofs["eie_sum"].points == 8
+    assert proofs["eie"].points > 36 + 16 + 8 + 2 * 8
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_an_altered_netlist_is_not_proven(library, machine, tmp_path, what):
+    module, pattern, replacement = ALTERED[what]
+    map_module(list_modules(machine), module, library, tmp_path)
+    netlist = tmp_path / "netlist.v"
+    text, count = re.subn(pattern, replacement, netlist.read_text(encoding="utf-8"), count=1)
+    if not count:
+        pytest.skip(f"{library.title} has no such cell")
+    netlist.write_text(text, encoding="utf-8")
+    proof = prove_module(module, library, tmp_path)
+    assert not proof.proven and proof.unproven
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_the_exit_code_tells_of_modules_that_are_not_proven(tmp_path, monkeypatch, proven):
+    proof = Proof("eie_pe_decode", 99, 1, 62, "registers", proven, () if proven else ("x",), 1.5)
+    monkeypatch.setattr(verilog, "emit", lambda config: verilog.Emitted(
+        {"eie.v": "module eie_pe_decode();\nendmodule\n"}))
+    monkeypatch.setattr(equivalence, "prove", lambda *arguments, **options: [proof])
+    result = CliRunner().invoke(main, ["equiv", "--preset", "tiny", "--cells", "ecp5", "--json",
+                                       "--module", "eie_pe_decode", "-o", str(tmp_path)])
+    assert result.exit_code == int(not proven)
+    assert json.loads(result.stdout) == json.loads(
+        (tmp_path / "equiv.json").read_text(encoding="utf-8"))
+    assert result.stderr == ("" if proven else "not proven: eie_pe_decode as ecp5: x; see "
+                             f"{tmp_path / 'ecp5' / 'eie_pe_decode' / 'proof.log'}\n")
