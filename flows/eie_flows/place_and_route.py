@@ -14,7 +14,7 @@ from .tools import run_nextpnr
 __all__ = ["ROUTERS", "Route", "Router", "place_and_route"]
 
 #: Target clock rate of the placer, which does less once it is reached.
-_TARGET_MHZ = 135
+_TARGET_MHZ = 120
 
 
 class Router(NamedTuple):

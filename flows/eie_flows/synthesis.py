@@ -63,7 +63,7 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     report = Report(
         target=target, module=module, n_pe=1 if module == "eie_pe" else config.n_pe, counts=counts,
         routes=routes, tools=tools, seconds=seconds,
-        min_mhz=MIN_MHZ if min_mhz is None and has_limits else min_mhz,
+        min_mhz=MIN_MHZ if min_mhz is None and has_limits and routes else min_mhz,
         max_luts=MAX_LUTS if has_limits else None)
     write_file(folder / "synth.md", report.markdown())
     write_json(folder / "synth.json", report.as_dict())
