@@ -78,8 +78,9 @@ FAMILIES: Mapping[str, Family] = {
         luts={"CC_LUT*": 1, "CC_L2T*": 1, "CC_MX*": 1}, carry=("CC_ADDF",),
         flipflops=("CC_DFF",), block_ram=("CC_BRAM_*",), multipliers=("CC_MULT",)),
     "xilinx7": Family(
-        title="AMD 7 series", synth="synth_xilinx -family xc7", luts={"LUT[1-6]": 1, "INV": 1},
-        carry=("CARRY4",), flipflops=("FD?E",), lut_ram=("RAM[36]*",), block_ram=("RAMB*",),
+        title="AMD 7 series", synth="synth_xilinx -family xc7",
+        luts={"LUT[1-6]": 1, "INV": 1, "SRL16E": 1}, carry=("CARRY4",),
+        flipflops=("FD?E",), lut_ram=("RAM[36]*",), block_ram=("RAMB*",),
         multipliers=("DSP48E1",)),
     "intel": Family(
         title="Intel Cyclone V", synth="synth_intel_alm -family cyclonev",

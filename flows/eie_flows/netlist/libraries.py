@@ -3,10 +3,12 @@
 import dataclasses
 import re
 from collections.abc import Callable
-from importlib import resources, util
+from importlib import resources
 from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError
+
+from ..tools import require_yosys
 
 __all__ = ["LIBRARIES", "Library"]
 
@@ -45,11 +47,8 @@ class Library:
 
 def _ecp5_models() -> str:
     """Take Yosys's models, and this project's of block RAM and multiplier."""
-    package = util.find_spec("pyosys")
-    if package is None or not package.submodule_search_locations:
-        raise ToolError("pyosys must be installed for its models of the cells of an ECP5, but was "
-                        "not found: pip install 'eie-hdl[synth]'")
-    folder = Path(next(iter(package.submodule_search_locations))) / "share" / "ecp5"
+    require_yosys()
+    folder = resources.files("pyosys") / "share" / "ecp5"
     text = "".join((folder / name).read_text(encoding="utf-8")
                    for name in ("common_sim.vh", "ccu2c_sim.vh"))
     modules = dict(re.findall(r"^(?=module (\w+) ?\()([\s\S]*?^endmodule\n)", text, re.MULTILINE))

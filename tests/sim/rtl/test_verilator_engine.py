@@ -289,8 +289,8 @@ def test_a_fatal_error_of_the_verilog_is_an_error_of_the_bus(verilator, simulato
     """As if every write to a memory met a read of its row."""
     texts = verilator_host.verilog
 
-    def collide(config, cache):
-        files = texts(config, cache)
+    def collide(config, cache, *, bridged):
+        files = texts(config, cache, bridged=bridged)
         memory = files["eie_sram.v"].replace("if (r_en && w_en && r_addr == w_addr)", "if (w_en)")
         assert memory != files["eie_sram.v"]
         return {**files, "eie_sram.v": memory}
