@@ -25,7 +25,7 @@ __all__ = ["equiv_command"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str, ...], folder: Path,
                   as_json: bool) -> None:
-    """Prove that the netlist of each module computes what its Verilog does.
+    """Prove that netlists compute what the Verilog does.
 
     Yosys synthesises each module of the machine, and proves that all registers, all outputs and all
     inputs of memories and of modules inside stay equal, whatever the inputs are. Memories and

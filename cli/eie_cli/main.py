@@ -47,8 +47,6 @@ def main(traceback: bool) -> None:
 for command in (demo_command, doctor_command, verilog_command, constraints_command, train_command,
                 sensitivity_command, compress_command, compare_command, fit_command,
                 compile_command, export_command, registers_command, run_command, info_command,
-for command in (demo_command, doctor_command, verilog_command, constraints_command, train_command,
-                sensitivity_command, compress_command, compare_command, fit_command,
-                compile_command, export_command, registers_command, run_command, info_command,
-                explore_command, bench_group, synth_command, netlist_sim_command, equiv_command, asic_command, board_group, cache_command):
+                explore_command, bench_group, synth_command, netlist_sim_command, equiv_command,
+                asic_command, board_group, cache_command):
     main.add_command(command)

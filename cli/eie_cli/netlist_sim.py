@@ -24,7 +24,7 @@ __all__ = ["netlist_sim_command"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def netlist_sim_command(config: EIEConfig, cells: tuple[str, ...], seed: int, folder: Path,
                         as_json: bool) -> None:
-    """Simulate a machine as a netlist of cells, and compare it with its Verilog.
+    """Simulate netlists of a machine beside its Verilog.
 
     Yosys maps the whole machine, with its buses, to cells. Icarus simulates the Verilog and the
     netlist, with unknown values, for a random network of three layers and for a convolution, whose
