@@ -1,10 +1,11 @@
 import zlib
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..frames import CRC_BYTES
+from ..host.crc32 import following_crc
 
 __all__ = ["ByteCrc"]
 
@@ -13,10 +14,6 @@ _CRC_BITS = 8 * CRC_BYTES
 
 class ByteCrc(wiring.Component):
     """CRC-32 of bytes, equal to ``zlib.crc32``.
-
-    Each bit of the next checksum is the exclusive or of bits of the current one and of the byte,
-    found by calling zlib. (The single gates of :mod:`amaranth.lib.crc` would be most of the
-    bridge's Verilog.)
 
     Members
     -------
@@ -41,20 +38,10 @@ class ByteCrc(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        def after(checksum, byte):
-            return zlib.crc32(bytes([byte]), checksum)
-
-        inputs  = Cat(self.checksum, self.byte)
-        nothing = after(0, 0)
-        effects = [nothing ^ after(1 << n, 0) for n in range(_CRC_BITS)]
-        effects += [nothing ^ after(0, 1 << n) for n in range(8)]
-        following = [
-            Cat(bit for bit, effect in zip(inputs, effects) if effect >> n & 1).xor()
-            ^ (nothing >> n & 1) for n in range(_CRC_BITS)]
         with m.If(self.clear):
             m.d.sync += self.checksum.eq(0)
         with m.Elif(self.valid):
-            m.d.sync += self.checksum.eq(Cat(following))
+            m.d.sync += self.checksum.eq(following_crc(self.checksum, self.byte))
 
         # Any bytes followed by their checksum have the same one: that of no bytes and theirs.
         residue = zlib.crc32(zlib.crc32(b"").to_bytes(CRC_BYTES, "little"))

@@ -7,15 +7,31 @@ from amaranth.lib.wiring import In, Out
 from ..format import BEAT_WIDTH
 from ..registers import REGISTER
 
-__all__ = ["Crc32"]
+__all__ = ["Crc32", "following_crc"]
+
+
+def following_crc(checksum, data):
+    """Return the ``zlib.crc32`` that follows `checksum` with whole bytes, least significant first.
+
+    Each bit is the exclusive or of bits of both, which are determined by calling zlib. (The single
+    gates of :mod:`amaranth.lib.crc` would be a quarter of all Verilog, and of the time to emit it.)
+    """
+    def after(start, number):
+        return zlib.crc32(number.to_bytes(len(data) // 8, "little"), start)
+
+    # Effect of each bit on the next checksum, relative to that of an all-zero input.
+    inputs  = Cat(checksum, data)
+    nothing = after(0, 0)
+    effects = [nothing ^ after(1 << n, 0) for n in range(len(checksum))]
+    effects += [nothing ^ after(0, 1 << n) for n in range(len(data))]
+    return Cat(Cat(bit for bit, effect in zip(inputs, effects) if effect >> n & 1).xor()
+               ^ (nothing >> n & 1) for n in range(len(checksum)))
 
 
 class Crc32(wiring.Component):
     """CRC-32 of beats, equal to ``zlib.crc32`` of their bytes, least significant first.
 
-    Each bit of the next checksum is the exclusive or of bits of the current one and of the beat,
-    which are determined by calling zlib. (The single gates of :mod:`amaranth.lib.crc` would be a
-    quarter of all Verilog, and of the time to emit it.) Throughput is one beat per cycle.
+    Throughput is one beat per cycle.
 
     Members
     -------
@@ -42,21 +58,9 @@ class Crc32(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        def after(checksum, beat):
-            return zlib.crc32(beat.to_bytes(BEAT_WIDTH // 8, "little"), checksum)
-
-        # Effect of each bit on the next checksum, relative to that of an all-zero input.
-        inputs  = Cat(self.checksum, self.beat)
-        nothing = after(0, 0)
-        effects = [nothing ^ after(1 << n, 0) for n in range(len(self.checksum))]
-        effects += [nothing ^ after(0, 1 << n) for n in range(len(self.beat))]
-        following = [
-            Cat(bit for bit, effect in zip(inputs, effects) if effect >> n & 1).xor()
-            ^ (nothing >> n & 1) for n in range(len(self.checksum))]
-
         with m.If(self.clear):
             m.d.sync += self.checksum.eq(0)
         with m.Elif(self.valid):
-            m.d.sync += self.checksum.eq(Cat(following))
+            m.d.sync += self.checksum.eq(following_crc(self.checksum, self.beat))
 
         return m
