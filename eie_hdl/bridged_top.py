@@ -1,6 +1,6 @@
 from functools import partial
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -8,6 +8,7 @@ from .bridge.bridge import Bridge
 from .bridge.spi import Spi
 from .bridge.uart import Uart
 from .config import EIEConfig
+from .lib.registered_reset import register_reset
 from .lib.shared_module import Shared
 from .top import Eie, EieSignature
 
@@ -57,15 +58,8 @@ class BridgedEie(wiring.Component):
         m.submodules.machine = machine = Shared("machine", "eie", EieSignature(),
                                                 partial(Eie, self._config))
 
-        # The bridge is reset a cycle after `aresetn`, like the machine.
-        in_reset = Signal(init=1)
-        m.domains += [ClockDomain("sync", local=True),
-                      ClockDomain("always", local=True, reset_less=True)]
-        m.d.always += in_reset.eq(~self.aresetn)
+        register_reset(m, self.aclk, self.aresetn)    # as the machine does
         m.d.comb += [
-            ClockSignal().eq(self.aclk),
-            ClockSignal("always").eq(self.aclk),
-            ResetSignal().eq(in_reset),
             machine.aclk.eq(self.aclk),
             machine.aresetn.eq(self.aresetn),
         ]

@@ -1,6 +1,6 @@
 from functools import partial
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -16,6 +16,7 @@ from .host.result_path import ResultPath
 from .host.run_counters import RunCounters
 from .host.start_control import StartControl
 from .host.supervisor import Supervisor
+from .lib.registered_reset import register_reset
 from .lib.shared_module import Shared
 from .registers import ADDRESS_WIDTH, REGISTERS
 
@@ -150,16 +151,7 @@ class Eie(wiring.Component):
 
         A host may start in the cycle in which `aresetn` is deasserted.
         """
-        in_reset = Signal(init=1)
-        m.domains += [ClockDomain("sync", local=True),
-                      ClockDomain("always", local=True, reset_less=True)]
-        m.d.always += in_reset.eq(~self.aresetn)
-        m.d.comb += [
-            ClockSignal().eq(self.aclk),
-            ClockSignal("always").eq(self.aclk),
-            ResetSignal().eq(in_reset),
-        ]
-        with m.If(in_reset):
+        with m.If(register_reset(m, self.aclk, self.aresetn)):
             m.d.comb += [port.eq(0) for port in (
                 self.s_axil.awready, self.s_axil.wready, self.s_axil.bvalid, self.s_axil.arready,
                 self.s_axil.rvalid, self.s_axis.tready, self.m_axis.tvalid)]
