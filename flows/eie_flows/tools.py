@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
 
-__all__ = ["require_package", "require_yosys", "run_nextpnr", "run_yosys"]
+__all__ = ["require_package", "require_yosys", "run_nextpnr", "run_yosys",
+           "yosys_folder"]
 
 _YOSYS = "import sys\nfrom pyosys import libyosys as y\nd = y.Design()\n" \
          "for c in sys.argv[1:]:\n    y.run_pass(c, d)\n"
@@ -29,6 +31,11 @@ def require_yosys() -> None:
         If not. The message has the remedy.
     """
     require_package("pyosys")
+
+
+def yosys_folder() -> Path:
+    """Return the folder of the package, which has more programs and the models of cells."""
+    return Path(str(resources.files("pyosys")))
 
 
 def require_package(package: str) -> str:

@@ -9,7 +9,7 @@ __all__ = ["Activity", "read_activity"]
 
 @dataclass(frozen=True)
 class Activity:
-    """What a simulation did.
+    """Activity of a simulation.
 
     Attributes
     ----------

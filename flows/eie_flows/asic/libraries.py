@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError
 
+from .. import osu018
 from .macros import Process
 
 __all__ = ["LIBRARIES", "Library"]
@@ -56,8 +57,7 @@ class Library:
 
 
 LIBRARIES: Mapping[str, Library] = {library.name: library for library in (
-    Library("osu018", Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib"),
-            "apt install qflow-tech-osu018",
+    Library("osu018", osu018.LIBERTY, osu018.INSTALL,
             Process(180, 1.8, 0.085, "metal3", ("metal1", "metal2", "metal3")),
             "BUFX4", 0.05, "Oklahoma State University's cells for 0.18 µm, typical, 1.8 V, 25 °C"),
 )}

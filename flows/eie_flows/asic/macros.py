@@ -17,7 +17,7 @@ MACRO_BITS = 1024
 
 @dataclass(frozen=True)
 class Process:
-    """What the estimates of memories need to know of a process.
+    """Figures of a process for the estimates of memories.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Macro:
         Rows, and bits of a row.
     block : :class:`bool`
         Synchronous read as by ``eie_sram`` if true; asynchronous read, as ``eie_regfile`` needs
-        behind its address register, if false.
+        after its address register, if false.
     count : :class:`int`
         Instances in the machine.
     process : :class:`Process`

@@ -12,11 +12,12 @@ from eie_hdl.export.verilog import Emitted
 from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError
 
+from ..images import remove_images
 from ..tools import require_yosys, run_yosys
 from .libraries import Library
 from .macros import Macro, describe_blackboxes, describe_wrappers
 
-__all__ = ["Area", "cell_areas", "list_instances", "remove_images", "summarise", "synthesise"]
+__all__ = ["Area", "cell_areas", "list_instances", "summarise", "synthesise"]
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,6 @@ class Area:
     flipflops: int
     logic: float
     macros: float
-
-
-def remove_images(text: str) -> str:
-    """Remove the parameters of memory images, which would make a module of each instance."""
-    text = re.sub(r'^(module \w+) #\(parameter IMAGE[^)]*\)', r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^ *\.IMAGE(?:_FOLDER)?\(.*\),?\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r",\n  \) ", "\n  ) ", text)
-    return re.sub(r" #\(\n  \)", "", text)
 
 
 def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: Path, *,

@@ -8,13 +8,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib import util
 from pathlib import Path
+from typing import TypeVar
 
 from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.files import write_files
 
-from ..tools import require_yosys, run_yosys
+from ..images import remove_images
+from ..tools import require_yosys, run_yosys, yosys_folder
 from .libraries import Library
 
 __all__ = ["Proof", "list_modules", "map_module", "prove", "prove_module"]
@@ -33,6 +34,8 @@ _MEMORIES = (f"{DEFAULT_NAME}_sram", f"{DEFAULT_NAME}_regfile")
 
 #: Files of a module: itself, what is cut out, the models of the cells, and the netlist.
 _RTL, _CUT_OUT, _MODELS, _NETLIST = "rtl.v", "cut.v", "cells.v", "netlist.v"
+
+_T = TypeVar("_T")
 
 _MODULE = r"^module (\w+)[\s\S]*?^endmodule\n"
 _STATUS = r"Of those cells (\d+) are proven and (\d+) are unproven"
@@ -107,38 +110,40 @@ def prove(files: Mapping[str, str], library: Library, folder: Path, *,
         else list(modules)
 
     def work(module: str) -> Proof:
-        begin = time.monotonic()
         map_module(found, module, library, folder / module)
-        proof = prove_module(module, library, folder / module)
-        return dataclasses.replace(proof, seconds=time.monotonic() - begin)
+        return prove_module(module, library, folder / module)
 
     def multiply(widths: tuple[int, ...]) -> Proof:
-        begin = time.monotonic()
-        proof = _prove_multiplier(widths, library, folder)
-        return dataclasses.replace(proof, seconds=time.monotonic() - begin)
+        return _prove_multiplier(widths, library, folder)
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         try:
-            for proof in pool.map(work, chosen):
+            for proof in pool.map(_timed(work), chosen):
                 proofs.append(proof)
                 advance(proof.module, len(proofs), len(chosen))
             shapes = sorted({shape for module in chosen
                              for shape in _list_multipliers(folder / module / _NETLIST)})
-            proofs += pool.map(multiply, shapes)
+            proofs += pool.map(_timed(multiply), shapes)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     return proofs
 
 
+def _timed(make: Callable[[_T], Proof]) -> Callable[[_T], Proof]:
+    """Return a function that adds the time that it takes to its proof."""
+    def run(what: _T) -> Proof:
+        begin = time.monotonic()
+        return dataclasses.replace(make(what), seconds=time.monotonic() - begin)
+
+    return run
+
+
 def list_modules(files: Mapping[str, str]) -> dict[str, str]:
     """Return the text of each module of a machine by name, memories included."""
-    text = "".join(source_files(files).values())
     # Parameters of memory images, strings, are not written as they were read.
-    text = re.sub(r"^ *\.IMAGE(?:_FOLDER)?\(.*\)(,?)\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r",?\n  \) (?=\w+ \(\n)", "\n  ) ", text)
-    return {match[1]: match[0].replace(" #(\n  )", "") for match in
-            re.finditer(_MODULE, text, re.MULTILINE)}
+    text = remove_images("".join(source_files(files).values()))
+    return {match[1]: match[0] for match in re.finditer(_MODULE, text, re.MULTILINE)}
 
 
 def map_module(modules: Mapping[str, str], module: str, library: Library, folder: Path) -> None:
@@ -213,12 +218,10 @@ def _prove_multiplier(widths: tuple[int, ...], library: Library, folder: Path) -
         f"read_verilog {_NETLIST}", library.functions, "hierarchy -check -top product", "proc",
         "flatten", *as_graph, "write_aiger gate.aig", "design -reset",
         f"read_verilog {_RTL}", *as_graph, "write_aiger gold.aig"], folder, "synthesis.log")
-    package = util.find_spec("pyosys")
-    assert package and package.submodule_search_locations
     answer = subprocess.run(
-        [Path(next(iter(package.submodule_search_locations))) / "yosys-abc", "-c",
-         "cec -n gold.aig gate.aig"], cwd=folder, capture_output=True, encoding="utf-8",
-        errors="replace", check=False, stdin=subprocess.DEVNULL).stdout
+        [yosys_folder() / "yosys-abc", "-c", "cec -n gold.aig gate.aig"], cwd=folder,
+        capture_output=True, encoding="utf-8", errors="replace", check=False,
+        stdin=subprocess.DEVNULL).stdout
     (folder / "proof.log").write_text(answer, encoding="utf-8")
     cells = json.loads((folder / "cells.json").read_text(encoding="utf-8")
                        )["modules"]["\\product"]["num_cells"]

@@ -4,11 +4,11 @@ import dataclasses
 import re
 from collections.abc import Callable
 from importlib import resources
-from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError
 
-from ..tools import require_yosys
+from ..osu018 import FOLDER as _OSU018, INSTALL, LIBERTY as _LIBERTY
+from ..tools import require_yosys, yosys_folder
 
 __all__ = ["LIBRARIES", "Library"]
 
@@ -16,8 +16,6 @@ __all__ = ["LIBRARIES", "Library"]
 #: ``ecp5_blocks.v``.
 _ECP5 = ("LUT2", "LUT4", "PFUMX", "L6MUX21", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4")
 
-_OSU018 = Path("/usr/share/qflow/tech/osu018")
-_LIBERTY = _OSU018 / "osu018_stdcells.lib"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Library:
 def _ecp5_models() -> str:
     """Take Yosys's models, and this project's of block RAM and multiplier."""
     require_yosys()
-    folder = resources.files("pyosys") / "share" / "ecp5"
+    folder = yosys_folder() / "share" / "ecp5"
     text = "".join((folder / name).read_text(encoding="utf-8")
                    for name in ("common_sim.vh", "ccu2c_sim.vh"))
     modules = dict(re.findall(r"^(?=module (\w+) ?\()([\s\S]*?^endmodule\n)", text, re.MULTILINE))
@@ -61,8 +59,8 @@ def _osu018_models() -> str:
     try:
         text = (_OSU018 / "osu018_stdcells.v").read_text(encoding="utf-8")
     except OSError:
-        raise ToolError(f"the cells osu018 must be installed in {_OSU018}, but were not found: apt "
-                        f"install qflow-tech-osu018") from None
+        raise ToolError(f"the cells osu018 must be installed in {_OSU018}, but were not found: "
+                        f"{INSTALL}") from None
     return _drop_delays(re.sub(r"^`timescale.*\n", "", text, flags=re.MULTILINE))
 
 

@@ -12,7 +12,6 @@ from eie_flows.asic.synthesis import (
     Area,
     cell_areas,
     list_instances,
-    remove_images,
     summarise,
     synthesise,
 )
@@ -85,41 +84,6 @@ def test_a_cell_that_is_not_mapped_is_refused():
     with pytest.raises(ToolError, match=r"^the netlist must have cells of the library alone, not "
                                         r"\$add$"):
         summarise(modules, cell_areas(LIBERTY), {}, {"eie": []})
-
-
-def test_parameters_of_images_are_removed():
-    text = """module eie_pe #(parameter IMAGE = "", parameter IMAGE_FOLDER = "") (clk);
-  eie_sram #(
-    .ADDR_WIDTH(32'd10),
-    .IMAGE({IMAGE, ".act.hex"}),
-    .IMAGE_FOLDER(IMAGE_FOLDER),
-    .WIDTH(32'd64)
-  ) act (
-  );
-  eie_pe #(
-    .IMAGE("pe_0"),
-    .IMAGE_FOLDER(IMAGE_FOLDER)
-  ) pe_0 (
-  );
-  eie_regfile #(
-    .WIDTH(32'd10),
-    .IMAGE(IMAGE)
-  ) acc (
-  );
-"""
-    assert remove_images(text) == """module eie_pe (clk);
-  eie_sram #(
-    .ADDR_WIDTH(32'd10),
-    .WIDTH(32'd64)
-  ) act (
-  );
-  eie_pe pe_0 (
-  );
-  eie_regfile #(
-    .WIDTH(32'd10)
-  ) acc (
-  );
-"""
 
 
 #: A machine of one module in another, with a memory and a register file that stays one.
