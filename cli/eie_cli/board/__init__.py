@@ -11,7 +11,7 @@ __all__ = ["board_group"]
 def board_group() -> None:
     """Run machines on boards.
 
-    A board is one whose bitstream has a machine behind a UART bridge.
+    The bitstream of a board must have a machine with a UART bridge.
     """
 
 
@@ -23,5 +23,4 @@ def ulx3s_group() -> None:
     """
 
 
-for command in (run_command,):
-    ulx3s_group.add_command(command)
+ulx3s_group.add_command(run_command)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from eie_hdl.config import EIEConfig
+from eie_hdl.frames import DEFAULT_BAUD
 
 from ..console import format_count, make_console, make_table, print_table, working
 from ..options import command
@@ -24,8 +25,8 @@ _SIMULATED_PATIENCE = 2.0
 @command("run")
 @click.option("--port", metavar="PORT", help="Serial port of the board, such as /dev/ttyUSB0.")
 @click.option("--simulated", is_flag=True,
-              help="Simulate the board in Verilator, behind a pseudo-terminal, instead of --port.")
-@click.option("--baud", type=click.IntRange(1), default=3_000_000, show_default=True,
+              help="Simulate the board in Verilator, at a pseudo-terminal, instead of --port.")
+@click.option("--baud", type=click.IntRange(1), default=DEFAULT_BAUD, show_default=True,
               help="Baud rate of the bitstream.")
 @click.option("--images", type=click.IntRange(1, 360), default=100, show_default=True,
               help="Number of images to run, 360 at most.")
@@ -33,7 +34,7 @@ _SIMULATED_PATIENCE = 2.0
 def run_command(port: str | None, simulated: bool, baud: int, images: int, as_json: bool) -> None:
     """Recognise handwritten digits on a board.
 
-    Reads the configuration of the machine behind the port, compiles the network for it, loads it
+    Reads the configuration of the machine at the port, compiles the network for it, loads it
     and runs images that it was not trained on. Every bit is compared with the golden model; the
     exit code is 1 if one differs. The same as `eie demo`, on hardware.
     """
@@ -43,8 +44,8 @@ def run_command(port: str | None, simulated: bool, baud: int, images: int, as_js
     from eie_driver.serial_bus import open_serial
     from eie_sim.demo.on_board import run_digits
 
-    with working("starting") as progress, _plug_in(port) as (name, patience):
-        run = run_digits(open_serial(name, baud=baud, patience=patience), images=images,
+    with working("starting") as progress, _plug_in(port) as (name, settings):
+        run = run_digits(open_serial(name, baud=baud, **settings), images=images,
                          progress=progress)
     if as_json:
         click.echo(to_json(dataclasses.asdict(run)))
@@ -64,12 +65,12 @@ def run_command(port: str | None, simulated: bool, baud: int, images: int, as_js
 
 
 @contextlib.contextmanager
-def _plug_in(port: str | None) -> Iterator[tuple[str, float]]:
-    """Return the port and the patience with it; of a simulated board if there is none."""
+def _plug_in(port: str | None) -> Iterator[tuple[str, dict[str, float]]]:
+    """Return the port and its settings; those of a simulated board if there is none."""
     if port is not None:
-        yield port, 0.25
+        yield port, {}
         return
     from eie_sim.rtl.serial_board import SerialBoard
 
     with SerialBoard(EIEConfig(n_pe=BOARD_PES)) as board:
-        yield board.port, _SIMULATED_PATIENCE
+        yield board.port, {"patience": _SIMULATED_PATIENCE}

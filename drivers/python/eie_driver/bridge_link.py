@@ -19,7 +19,10 @@ from eie_hdl.frames import (
 
 from .bus import BusError
 
-__all__ = ["BridgeLink", "Line"]
+__all__ = ["DEFAULT_PATIENCE", "BridgeLink", "Line"]
+
+#: Seconds for a request and its reply, besides those of their bytes.
+DEFAULT_PATIENCE = 0.25
 
 #: Part of the time for a reply after which a request is sent again if a frame was damaged.
 _SETTLE = 1 / 8
@@ -65,8 +68,8 @@ class BridgeLink:
         Requests that were sent again: 0 on a sound line.
     """
 
-    def __init__(self, line: Line, *, byte_time: float, patience: float = 0.25, attempts: int = 20
-                 ) -> None:
+    def __init__(self, line: Line, *, byte_time: float, patience: float = DEFAULT_PATIENCE,
+                 attempts: int = 20) -> None:
         self._line = line
         self._byte_time, self._patience, self._attempts = byte_time, patience, attempts
         self._decoder = Decoder()

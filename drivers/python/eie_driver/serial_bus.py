@@ -8,15 +8,12 @@ from numpy.typing import NDArray
 
 from eie_hdl.extras import missing
 from eie_hdl.format import BEAT_BYTES
-from eie_hdl.frames import MAX_BEATS, MAX_READS, Command, Reply, Status
+from eie_hdl.frames import DEFAULT_BAUD, MAX_BEATS, MAX_READS, Command, Reply, Status
 
-from .bridge_link import BridgeLink
+from .bridge_link import DEFAULT_PATIENCE, BridgeLink
 from .bus import Bus, BusError
 
-__all__ = ["DEFAULT_BAUD", "SerialBus", "open_serial"]
-
-#: Baud rate of the bitstreams of this project, which an FT231X of FTDI reaches.
-DEFAULT_BAUD = 3_000_000
+__all__ = ["SerialBus", "open_serial"]
 
 #: Bits of a byte on the line, with start and stop.
 _FRAME_BITS = 10
@@ -117,7 +114,7 @@ class SerialBus(Bus):
         return reply.irq or (self._expecting and reply.result)
 
 
-def open_serial(port: str, *, baud: int = DEFAULT_BAUD, patience: float = 0.25,
+def open_serial(port: str, *, baud: int = DEFAULT_BAUD, patience: float = DEFAULT_PATIENCE,
                 timeout: float = 5.0) -> SerialBus:
     """Open a serial port with a machine.
 

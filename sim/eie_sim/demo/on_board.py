@@ -1,4 +1,4 @@
-"""Handwritten digits on a machine behind a serial port, compared with the golden model."""
+"""Handwritten digits on a machine at a serial port, compared with the golden model."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""A board in Verilator: the machine with its UART bridge, behind a pseudo-terminal."""
+"""A board in Verilator: the machine with its UART bridge, at a pseudo-terminal."""
 
 import subprocess
 from pathlib import Path
