@@ -41,7 +41,7 @@ test: $(VENV)/.dev ## all tests, with every simulator that is installed; BLOCKS=
 
 test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SEED=n
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10 \
-	    --seed $(SEED) --packets 2000 --machines 40 --blocks all
+	    --seed $(SEED) --packets 2000 --machines 40 --full --blocks all
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, random packets; SEED=n
 	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import gc
 import os
 import re
 import signal
@@ -31,6 +32,20 @@ def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[cache.CACHE_VARIABLE] = str(Path(__file__).parents[1] / "build" / "simulators")
+    # Designs are many small objects, of which few are garbage: by default Python searches them, and
+    # all collected tests, so often that it takes a tenth of the time.
+    gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out tests marked `full` unless they are asked for."""
+    if not config.getoption("full"):
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+def pytest_collection_finish():
+    """Exclude the collected tests from the search for garbage."""
+    gc.freeze()
 
 
 #: Variables that change what Rich, click and their like print.
@@ -47,6 +62,8 @@ def pytest_addoption(parser):
                      help="random machines for the comparison with the cycle model")
     parser.addoption("--fuzz", type=int, default=20,
                      help="damaged files of each kind that the commands read")
+    parser.addoption("--full", action="store_true",
+                     help="also the tests marked `full`, combinations whose parts others have")
     parser.addoption("--blocks", choices=["fast", "slow", "all"], default="fast",
                      help="blocks of the docs to run: those that take seconds; pages with blocks "
                           "that simulate or synthesise for long, and the demo; or all")

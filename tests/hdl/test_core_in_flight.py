@@ -1,6 +1,7 @@
 """Core with two programs in flight, in Amaranth's simulator, against the golden model."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from eie_hdl.format import COUNTERS, Layouts, Memory
 from eie_hdl.packing import unpack
 from eie_hdl.registers import Error
 from eie_sim.golden.model import GoldenModel
-from support.simulation import get_vector, image_words, input_words, nothing, put
+from support.simulation import STALLS, get_vector, image_words, input_words, nothing, put
 
 SIZES = (13, 18, 22, 5)
 
@@ -145,8 +146,16 @@ def sparse_inputs(rng, count, n=SIZES[0]):
     return rng.integers(-128, 128, (count, n)) * (rng.random((count, n)) < 0.6)
 
 
-@pytest.mark.parametrize("outputs", ["last", "all"])
-@pytest.mark.parametrize("n_pe", [1, 8])
+def in_flight():
+    """Every kind of outputs and stalls on one PE; on eight, one kind of outputs for each stall."""
+    for n_pe, outputs, (name, stalls) in itertools.product((1, 8), ("last", "all"),
+                                                           STALLS.items()):
+        in_short = n_pe == 1 or (outputs == "last") == (stalls.input == stalls.output)
+        yield pytest.param(n_pe, outputs, stalls, id=f"{name}-{n_pe}-{outputs}",
+                           marks=[] if in_short else [pytest.mark.full])
+
+
+@pytest.mark.parametrize("n_pe, outputs, stalls", list(in_flight()))
 def test_two_programs_in_flight_give_the_results_of_the_golden_model(simulate, n_pe, outputs,
                                                                      stalls):
     build = make_build(n_pe, outputs=outputs)
