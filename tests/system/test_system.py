@@ -133,19 +133,19 @@ CASES = {
         [layer(random_codes(30, 20), relu=True, name="fc1", bias=np.linspace(-1, 1, 30)),
          layer(random_codes(26, 30, seed=3), relu=True, name="fc2"),
          layer(random_codes(10, 26, seed=4), name="fc3")],
-        random_inputs(20, batch=4), mapping="balanced"),
+        random_inputs(20, seed=5), mapping="balanced"),
     "three-layers-on-one-pe": lambda: Case(
         [layer(random_codes(33, 20), relu=True, name="fc1"),
          layer(random_codes(18, 33, seed=3), relu=True, name="fc2"),
-         layer(random_codes(5, 18, seed=4), name="fc3")], random_inputs(20), ONE_PE),
+         layer(random_codes(5, 18, seed=4), name="fc3")], random_inputs(20, batch=2), ONE_PE),
     "tiles-of-several-layers": lambda: Case(
-        [layer(random_codes(100, 20, 0.2), relu=True, name="fc1"),
-         layer(random_codes(70, 100, 0.1, seed=3), name="fc2")], random_inputs(20),
+        [layer(random_codes(80, 20, 0.2), relu=True, name="fc1"),
+         layer(random_codes(70, 80, 0.1, seed=3), name="fc2")], random_inputs(20, batch=2),
         KEEPS_EMPTY, mapping="balanced"),
     "widest-activations": lambda: Case(
         [layer(random_codes(70, 30), relu=True, name="fc1", frac=8),
          layer(random_codes(12, 70, seed=3), name="fc2", frac=8)],
-        random_inputs(30, low=-32768, high=32767), LONG, mapping="balanced"),
+        random_inputs(30, batch=2, low=-32768, high=32767), LONG, mapping="balanced"),
 }
 
 
