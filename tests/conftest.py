@@ -40,6 +40,8 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Leave out tests marked `full` unless they are asked for."""
     if not config.getoption("full"):
+        config.hook.pytest_deselected(items=[
+            item for item in items if item.get_closest_marker("full")])
         items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 

@@ -60,7 +60,7 @@ def test_verilator_reports_no_warning(folder, verilator):
     assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("folder", ["default", "one_pe"], indirect=True)
+@pytest.mark.parametrize("folder", ["tiny", "one_pe"], indirect=True)
 def test_each_waiver_is_needed_and_only_for_generated_text(folder, verilator):
     run = lint(folder)
     found = set(re.findall(r"%Warning-(\w+): (\S+?\.v)", run.stderr))
