@@ -21,7 +21,7 @@ __all__ = ["CACHE_VARIABLE", "UNFINISHED_PREFIX", "CacheError", "Entry", "cache_
 CACHE_VARIABLE = "EIE_CACHE"
 
 #: Version of the procedure that makes entries; a change invalidates older ones.
-_RECIPE = 1
+_RECIPE = 2
 
 #: Lock held shared by each process that uses the cache, until it exits; exclusive for clearing.
 _IN_USE = "in-use.lock"

@@ -121,16 +121,19 @@ def _verilate(config: EIEConfig, cache: str | Path | None, *, bridged: bool) -> 
                "eie_uart" if bridged else "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
     texts["options.vlt"] = _SHARE
+    # The compilation of a large machine pays off.
+    options = ["OPT_FAST=-O2"] if config.n_pe > 16 else []
     # Most of the time goes into headers. Without cores to share the files of a small machine, one
     # file of all compiles faster.
-    is_one_file = config.n_pe <= 16 and (os.cpu_count() or 1) <= 2
+    if config.n_pe <= 16 and (os.cpu_count() or 1) <= 2:
+        options.append("VM_PARALLEL_BUILDS=0")
 
     def make(folder: Path) -> None:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         run_step(command, folder)
-        with reuse_runtime(folder / "obj", cache, "pic"):
-            run_step([*MAKE, *(["VM_PARALLEL_BUILDS=0"] if is_one_file else [])], folder)
+        with reuse_runtime(folder / "obj", cache):
+            run_step([*MAKE, *options], folder)
         for made in [*(folder / "obj").glob("*.h"), *(folder / "obj").glob("lib*.a")]:
             made.rename(folder / made.name)
         shutil.rmtree(folder / "obj")
