@@ -13,10 +13,10 @@ from eie_compiler.frontends import read_chain
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.vectors import dequantise
 from eie_hdl.config import EIEConfig
-from eie_hdl.export.verilog import emit
-from eie_hdl.files import write_file
+from eie_hdl.files import write_file, write_files
 
 from ..inference import Inference, infer
+from ..rtl.verilator_host import verilog
 from .digits import FOLDER, load_digits
 
 __all__ = ["Demo", "demo"]
@@ -85,8 +85,8 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     test, labels = digits.first(images)
 
     progress("writing the Verilog")
-    verilog = emit(config)
-    verilog.write(folder / "verilog")
+    files = verilog(config, cache=None)    # the simulator takes the same from the cache
+    write_files(folder / "verilog", files)
 
     progress("compiling the network")
     network = read_network(FOLDER / "digits.npz")
@@ -105,6 +105,6 @@ def demo(folder: str | Path, *, n_pe: int = 16, images: int | None = None,
     result = Demo(
         build, inference, len(test),
         {name: float((score.argmax(axis=1) == labels).mean()) for name, score in scores.items()},
-        {name: len(text.encode()) for name, text in verilog.files.items()})
+        {name: len(text.encode()) for name, text in files.items()})
     write_json(folder / "report.json", result.summary())
     return result
