@@ -1,5 +1,6 @@
 """Mapping of memories and multipliers to the cells of each family, and their counts."""
 
+import functools
 from collections import Counter
 
 import pytest
@@ -76,11 +77,16 @@ def test_verilog_that_cannot_be_synthesised_is_reported(tmp_path):
         map_cells({"bad.v": "module bad; oops u(); endmodule\n"}, tmp_path, top="bad")
 
 
+@functools.cache    # most families have the same text
+def emitted(ram_style, initial_values):
+    return emit(SMALL, ram_style=ram_style, initial_values=initial_values).files
+
+
 @needs_yosys
 @pytest.mark.parametrize("target", FAMILIES)
 def test_a_pe_has_block_rams_and_a_multiplier_in_every_family(target, tmp_path):
     family = FAMILIES[target]
-    files = emit(SMALL, ram_style=family.ram_style, initial_values=family.initial_values).files
+    files = emitted(family.ram_style, family.initial_values)
     counts = count(map_cells(files, tmp_path, top="eie_pe", family=family), family)
     report = Report(target=target, module="eie_pe", n_pe=1, counts=counts, routes=(), tools={},
                     seconds=0)
