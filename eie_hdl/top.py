@@ -168,7 +168,8 @@ class Eie(wiring.Component):
             bank.status_error.eq(supervision.error_pending),
             bank.status_overflow.eq(bank.overflow_any),
             bank.status_buffer.eq(start.status.buffer & bank.status_busy),
-            bank.lock.eq(~bank.status_idle),
+            # A header that is accepted in this cycle is in use before the next write takes effect.
+            bank.lock.eq(~bank.status_idle | self.s_axis.tvalid),
         ]
         m.d.sync += self.irq.eq((bank.irq_status_done & bank.irq_enable_done)
                                 | (bank.irq_status_error & bank.irq_enable_error))

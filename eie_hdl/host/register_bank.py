@@ -14,11 +14,14 @@ __all__ = ["RegisterBank"]
 class RegisterBank(wiring.Component):
     """Register bank on an AXI4-Lite bus.
 
-    Reads and writes are independent. Write address and write data may arrive in any order. A read
-    is answered in the cycle after its address is accepted, with the register values of the cycle of
-    acceptance. A write is executed in the cycle after address and data have been accepted, or after
-    the previous response has, and answered a cycle later. Each direction thus sustains an access
-    every two cycles. No output of the bus depends combinationally on an input.
+    Reads and writes are independent. Write address and write data may arrive in any order. Each
+    direction sustains an access every two cycles. No output of the bus depends combinationally on
+    an input.
+
+    A read is answered two cycles after its address is accepted, or in the cycle after the previous
+    answer is taken if that is later, with the register values of the cycle before. A write is
+    decided in the cycle after address and data have been accepted, or in the one in which the
+    previous response is if that is later; executed a cycle later; and answered another cycle later.
 
     The lowest two bits of addresses, ``awprot`` and ``arprot`` are ignored. Fields are written
     bytewise, according to the strobes. The response is `Response.SLVERR`, and the access has no
@@ -37,10 +40,10 @@ class RegisterBank(wiring.Component):
     bus : :py:`In(AxiLiteSignature(addr_width))`
         Bus of the host.
     lock : :py:`In(1)`
-        Reject writes to registers that are `locked`.
+        Reject writes to registers that are `locked` and executed in the next cycle.
     restore : :py:`In(1)`
-        Strobe: return fields that the host writes or clears to their reset values. Takes precedence
-        over all other updates; bus accesses are unaffected.
+        Strobe: return fields that the host writes or clears to their reset values in the next
+        cycle. Takes precedence over all other updates; bus accesses are unaffected.
     {register}_{field} : :py:`In(width)` or :py:`Out(width)`
         Value of the field: an input for `Access.READ`, an output for `Access.WRITE` and
         `Access.STICKY`. For `Access.COMMAND`, the value written while {register}_write is set.
@@ -71,62 +74,75 @@ class RegisterBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        # These two come late in a cycle, or go to many flip-flops.
+        locked   = Signal()
+        restored = Signal()
+        m.d.sync += [locked.eq(self.lock), restored.eq(self.restore)]
+
         self._read(m)
-        address, data, strobe, execute, response = self._write(m)
+        address, data, strobe, decides = self._write(m, locked)
 
-        with m.Switch(address[2:]):
-            for register in self._registers:
-                with m.Case(register.address >> 2):
-                    m.d.comb += response.eq(self._check_write(register, strobe))
-        allowed = Signal()
-        m.d.comb += allowed.eq(execute & (response == Response.OKAY))
-
-        bits = Signal.like(data)
-        m.d.comb += bits.eq(Cat(byte.replicate(8) for byte in strobe))
         for register in self._registers:
             if register.access != Access.READ:
                 selected = Signal(name=f"{register.name.lower()}_selected")
-                m.d.comb += selected.eq(allowed & (address[2:] == register.address >> 2))
-                self._update(m, register, selected, data, bits)
+                m.d.sync += selected.eq(decides & _matches(address, register)
+                                        & _allows(register, strobe))
+                writes = selected & ~locked if register.locked else selected
+                self._update(m, register, writes, data, strobe)
+        with m.If(restored):
+            m.d.sync += [self._member(register, field).eq(field.reset)
+                         for register in self._registers
+                         if register.access in (Access.WRITE, Access.STICKY)
+                         for field in register.fields]
 
         return m
 
     def _read(self, m):
-        """Read channels: capture the word of the register as the address is accepted."""
-        bus = self.bus
-        found = {register.address >> 2: Cat(self._word(register), Const(1))
-                 for register in self._registers}
-        word  = Signal.like(bus.rdata)
-        known = Signal()
-        m.d.comb += Cat(word, known).eq(_select(found, bus.araddr[2:], REGISTER_WIDTH + 1))
-
-        m.d.comb += bus.arready.eq(~bus.rvalid)
-        with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(word), bus.rresp.eq(Response.SLVERR)]
-            with m.If(known):
-                m.d.sync += bus.rresp.eq(Response.OKAY)
+        """Read channels: find the register as the address is accepted, then answer."""
+        bus  = self.bus
+        word = Const(0, REGISTER_WIDTH)
+        for register in self._registers:
+            if register.access != Access.COMMAND:
+                selected = Signal(name=f"{register.name.lower()}_read")
+                with m.If(bus.arready):
+                    m.d.sync += selected.eq(_matches(bus.araddr, register))
+                word |= self._word(register) & selected.replicate(REGISTER_WIDTH)
+        is_read = Signal()
+        known   = Signal()
+        m.d.comb += bus.arready.eq(~is_read)
+        with m.If(bus.arready):
+            m.d.sync += [
+                is_read.eq(bus.arvalid),
+                known.eq(Cat(_matches(bus.araddr, register)
+                             for register in self._registers).any()),
+            ]
+        with m.If(is_read & ~bus.rvalid):
+            m.d.sync += [
+                is_read.eq(0),
+                bus.rvalid.eq(1),
+                bus.rdata.eq(word),
+                bus.rresp.eq(Mux(known, Response.OKAY, Response.SLVERR)),
+            ]
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 
     def _word(self, register):
         """Return the value that a read of the register returns."""
         word, end = [], 0
-        for field in register.fields if register.access != Access.COMMAND else ():
+        for field in register.fields:
             word += [Const(0, field.low - end), self._member(register, field)]
             end = field.low + field.width
         return Cat(*word, Const(0, REGISTER_WIDTH - end))
 
-    def _write(self, m):
-        """Write channels: hold address and data until both have arrived, then execute the write.
+    def _write(self, m, locked):
+        """Write channels: hold address and data until both have arrived, then decide and answer.
 
         Returns
         -------
         address, data, strobe : :class:`~amaranth.hdl.Signal`
-            The write.
-        execute : :class:`~amaranth.hdl.Signal`
-            The write is executed in this cycle.
-        response : :class:`~amaranth.lib.enum.EnumView`
-            To be driven with the response; `Response.SLVERR` by default.
+            The write, up to the cycle in which it is executed.
+        decides : :class:`~amaranth.hdl.Signal`
+            The write is executed in the next cycle.
         """
         bus = self.bus
         write_address = Signal.like(bus.awaddr)
@@ -134,74 +150,80 @@ class RegisterBank(wiring.Component):
         write_strobe  = Signal.like(bus.wstrb)
         has_address   = Signal()
         has_data      = Signal()
-        execute       = Signal()
-        response      = Signal(Response, init=Response.SLVERR)
+        decides       = Signal()
+        executes      = Signal()
+        is_allowed    = Signal()    # unless it is locked
+        is_lockable   = Signal()
         m.d.comb += [
             bus.awready.eq(~has_address),
             bus.wready.eq(~has_data),
-            execute.eq(has_address & has_data & ~bus.bvalid),
+            decides.eq(has_address & has_data & ~executes & (~bus.bvalid | bus.bready)),
         ]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [has_address.eq(1), write_address.eq(bus.awaddr)]
         with m.If(bus.wvalid & bus.wready):
             m.d.sync += [has_data.eq(1), write_data.eq(bus.wdata), write_strobe.eq(bus.wstrb)]
-        with m.If(execute):
-            m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1),
-                         bus.bresp.eq(response)]
+        with m.If(decides):
+            m.d.sync += [has_address.eq(0), has_data.eq(0)]
+        m.d.sync += [
+            executes.eq(decides),
+            is_allowed.eq(Cat(_matches(write_address, register) & _allows(register, write_strobe)
+                              for register in self._registers).any()),
+            is_lockable.eq(Cat(_matches(write_address, register)
+                               for register in self._registers if register.locked).any()),
+        ]
+        with m.If(executes):
+            m.d.sync += [
+                bus.bvalid.eq(1),
+                bus.bresp.eq(Mux(is_allowed & ~(is_lockable & locked),
+                                 Response.OKAY, Response.SLVERR)),
+            ]
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
-        return write_address, write_data, write_strobe, execute, response
+        return write_address, write_data, write_strobe, decides
 
-    def _check_write(self, register, strobe):
-        """Return the response to a write of `register` with these strobes."""
-        possible = register.access != Access.READ
+    def _update(self, m, register, writes, data, strobe):
+        """Update the fields of a register: if it `writes`, the bytes of `data` in `strobe`."""
         if register.access == Access.COMMAND:
-            needed = sum({1 << bit // 8 for field in register.fields
-                          for bit in range(field.low, field.low + field.width)})
-            possible = strobe & needed == needed
-        if register.locked:
-            possible &= ~self.lock
-        return Mux(possible, Response.OKAY, Response.SLVERR)
-
-    def _update(self, m, register, selected, data, bits):
-        """Update the fields of a register: if `selected`, write `data` where `bits` are set."""
-        if register.access == Access.COMMAND:
-            m.d.comb += getattr(self, f"{register.name.lower()}_write").eq(selected)
+            m.d.comb += getattr(self, f"{register.name.lower()}_write").eq(writes)
         for field in register.fields:
             value = self._member(register, field)
-            new   = _slice(data, field)
-            mask  = _slice(bits, field)
-            match register.access:
-                case Access.COMMAND:
-                    m.d.comb += value.eq(new)
-                    continue
-                case Access.WRITE:
-                    with m.If(selected):
-                        m.d.sync += value.eq(new & mask | value & ~mask)
-                case Access.STICKY:
-                    clear = new & mask & selected.replicate(field.width)
-                    raised = getattr(self, f"{member_name(register, field)}_set")
-                    m.d.sync += value.eq(value & ~clear | raised)
-            with m.If(self.restore):
-                m.d.sync += value.eq(field.reset)
+            if register.access == Access.COMMAND:
+                m.d.comb += value.eq(data[field.low:field.low + field.width])
+                continue
+            if register.access == Access.STICKY:
+                raised = getattr(self, f"{member_name(register, field)}_set")
+                m.d.sync += value.eq(value | raised)
+            # Whole bytes, so that an enable of flip-flops is enough.
+            for byte, low, high in _bytes(field):
+                part = slice(low - field.low, high - field.low)
+                with m.If(writes & strobe[byte]):
+                    if register.access == Access.STICKY:
+                        m.d.sync += value[part].eq(value[part] & ~data[low:high] | raised[part])
+                    else:
+                        m.d.sync += value[part].eq(data[low:high])
 
     def _member(self, register, field):
         return getattr(self, member_name(register, field))
 
 
-def _select(values, index, width):
-    """Select the value at an index, zero if there is none.
-
-    A tree of two-input multiplexers takes fewer cells than a comparison with each index.
-    """
-    if not values or not len(index):
-        return values.get(0, Const(0, width))
-    half = 1 << len(index) - 1
-    low  = {n: value for n, value in values.items() if n < half}
-    high = {n - half: value for n, value in values.items() if n >= half}
-    return Mux(index[-1], _select(high, index[:-1], width), _select(low, index[:-1], width))
+def _matches(address, register):
+    """Return a flag that is set if the address is that of the register."""
+    # Registers share the halves of the comparison.
+    place = register.address >> 2
+    return (address[2:5] == place & 7) & (address[5:] == place >> 3)
 
 
-def _slice(word, field):
-    """Return the bits of a word that belong to a field."""
-    return word[field.low:field.low + field.width]
+def _allows(register, strobe):
+    """Return a flag that is set if the register can be written with these strobes."""
+    if register.access == Access.COMMAND:
+        needed = sum({1 << byte for field in register.fields for byte, _, _ in _bytes(field)})
+        return strobe & needed == needed
+    return Const(register.access != Access.READ)
+
+
+def _bytes(field):
+    """Yield the bytes with bits of a field, and the first of these bits and the one after them."""
+    end = field.low + field.width
+    for byte in range(field.low // 8, (end - 1) // 8 + 1):
+        yield byte, max(field.low, 8 * byte), min(end, 8 * (byte + 1))

@@ -153,7 +153,7 @@ def test_nothing_is_taken_or_offered_until_the_reset_has_passed(simulate):
         assert handshakes(ctx, bus) == set()    # the reset is a register
         await ctx.tick()
         assert handshakes(ctx, bus) == taking
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         assert "s_axil.rvalid" in handshakes(ctx, bus)
         ctx.set(bus.aresetn, 0)
         await ctx.tick()

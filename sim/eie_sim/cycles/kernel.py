@@ -39,12 +39,13 @@ _FETCH, _DECODE, _CHECK, _BEGIN, _STARTED, ENDED = range(6)
 #: number of programs have ended.
 LOAD, START, EXPECT, TAKE, WAIT = range(5)
 
-#: Phases of a call: its start, the number of programs has been read, the interrupts are to be read,
-#: they have been read, and a wait for an interrupt or a vector.
-_CALL, _COUNTED, _CHECK_IRQ, _CHECKED, _SLEEP = range(5)
+#: Phases of a call: its start, the number of programs is read, it has been read, the interrupts are
+#: to be read, they are read, they have been read, and a wait for an interrupt or a vector.
+_CALL, _READ_COUNT, _COUNTED, _CHECK_IRQ, _READ_IRQ, _CHECKED, _SLEEP = range(7)
 
-#: Cycles of a register access.
-_READ_CYCLES, _WRITE_CYCLES = 2, 3
+#: Cycles of a register access, and from its start until the register is read or written.
+_READ_CYCLES, _WRITE_CYCLES = 3, 4
+_READ_DELAY, _WRITE_DELAY = 1, 2
 
 #: Cycles from the sending of a message to its arrival at a PE's scanner, vector sender, and
 #: activation queue, without those of the tree levels.
@@ -416,7 +417,7 @@ def _step_driver(driver, host, now):
         elif kind == START:
             is_done = phase != _CALL
             if not is_done:
-                driver.start_at = now + 1
+                driver.start_at = now + _WRITE_DELAY
                 driver.until = now + _WRITE_CYCLES
                 driver.phase = _SLEEP
         elif kind == EXPECT:
@@ -426,19 +427,25 @@ def _step_driver(driver, host, now):
             driver.complete = False
             driver.phase = _CHECK_IRQ
         elif phase == _CALL:
+            driver.until = now + _READ_DELAY
+            driver.phase = _READ_COUNT
+        elif phase == _READ_COUNT:
             driver.is_set = driver.n_ended >= host.calls[driver.call, 1]
-            driver.until = now + _READ_CYCLES
+            driver.until = now + _READ_CYCLES - _READ_DELAY
             driver.phase = _COUNTED
         elif phase == _COUNTED:
             is_done = driver.is_set
             driver.phase = _CHECK_IRQ
         elif phase == _CHECK_IRQ:
+            driver.until = now + _READ_DELAY
+            driver.phase = _READ_IRQ
+        elif phase == _READ_IRQ:
             driver.is_set = driver.irq_status
-            driver.until = now + _READ_CYCLES
+            driver.until = now + _READ_CYCLES - _READ_DELAY
             driver.phase = _CHECKED
         elif phase == _CHECKED and driver.is_set:
             # The interrupt is cleared, and ERROR is read.
-            driver.clear_at = now + 1
+            driver.clear_at = now + _WRITE_DELAY
             driver.until = now + _WRITE_CYCLES + _READ_CYCLES
             driver.phase = _CALL
         elif phase == _CHECKED:

@@ -100,6 +100,8 @@ def split(registers, bits, *accesses):
 class Watch:
     """Background bench that compares a bank with a `Map` in every cycle.
 
+    Lock and restore act a cycle later, and a read sees the registers a cycle after its address.
+
     Attributes
     ----------
     writes : list of (address, data, strobe)
@@ -131,6 +133,7 @@ class Watch:
             "bresp": bus.bresp, "rresp": bus.rresp, "rdata": bus.rdata,
         }
         before, cycle = None, 0
+        self.address, self.lock, self.restore = None, 0, 0
         async for _, _, *sampled in ctx.tick().sample(*signals.values()):
             now = dict(zip(signals, sampled))
             if before:
@@ -144,10 +147,15 @@ class Watch:
     def check(self, before, now):
         self.map.words |= split(self.registers, before["seen"], R)
 
-        assert now["r"] & 1 == (before["r"] == 0b01 or before["asked"])
-        if before["asked"]:
-            assert (now["rdata"], now["rresp"]) == self.map.read(before["address"])
+        answers = self.address is not None and not before["r"] & 1
+        assert now["r"] & 1 == (before["r"] == 0b01 or answers)
+        if answers:
+            assert (now["rdata"], now["rresp"]) == self.map.read(self.address)
             self.responses.append(now["rresp"])
+            self.address = None
+        if before["asked"]:
+            assert self.address is None
+            self.address = before["address"]
         if before["r"] == 0b01:
             assert (now["rdata"], now["rresp"]) == (before["rdata"], before["rresp"])
 
@@ -155,7 +163,7 @@ class Watch:
         if before["b"] == 0b01:
             assert now["b"] & 1 and now["bresp"] == before["bresp"]
         elif now["b"] & 1:    # executed in the last cycle
-            response, command = self.map.write(*self.writes.pop(0), before["lock"])
+            response, command = self.map.write(*self.writes.pop(0), self.lock)
             assert now["bresp"] == response
             self.responses.append(response)
             commanded = [command] if command else []
@@ -166,8 +174,9 @@ class Watch:
 
         for address, raised in split(self.registers, before["raised"], RW1C).items():
             self.map.words[address] |= raised
-        if before["restore"]:
+        if self.restore:
             self.map.restore()
+        self.lock, self.restore = before["lock"], before["restore"]
 
 
 async def send(ctx, bus, channel, payloads, *, delay=lambda: 0):
@@ -291,7 +300,7 @@ def test_each_direction_carries_an_access_every_two_cycles_at_the_same_time(simu
         return bench
 
     async def finish(ctx):
-        await ctx.tick().repeat(2 * n_accesses + 2)
+        await ctx.tick().repeat(2 * n_accesses + 3)
 
     simulate(dut, finish,
              channel(send, "aw", [{"addr": address} for address, *_ in writes]),
@@ -301,8 +310,8 @@ def test_each_direction_carries_an_access_every_two_cycles_at_the_same_time(simu
              channel(take, "r", n_accesses),
              background=[watch], deadline=3 * n_accesses)
     # Latency from the cycle in which address and data are offered.
-    assert watch.answers["b"] == list(range(2, 2 * n_accesses + 2, 2))
-    assert watch.answers["r"] == list(range(1, 2 * n_accesses + 1, 2))
+    assert watch.answers["b"] == list(range(3, 2 * n_accesses + 3, 2))
+    assert watch.answers["r"] == list(range(2, 2 * n_accesses + 2, 2))
 
 
 @pytest.mark.parametrize("first, second", [("aw", "w"), ("w", "aw")])
@@ -383,6 +392,7 @@ def test_fields_have_their_reset_values_at_first_and_after_restore(simulate):
             ctx.set(dut.restore, 1)
             await ctx.tick()
             ctx.set(dut.restore, 0)
+            await ctx.tick()
 
     simulate(dut, bench)
 
@@ -456,12 +466,12 @@ def test_an_event_in_the_cycle_of_its_clearing_is_not_lost(simulate):
     kept = []
 
     async def bench(ctx):
-        for pulse in range(4):    # the write is offered in cycle 0 and executed in cycle 1
+        for pulse in range(5):    # the write is offered in cycle 0 and executed in cycle 2
             ctx.set(dut.bus.bready, 1)
             ctx.set(dut.bus.awaddr, ADDRESS["EVENTS"])
             ctx.set(dut.bus.wdata, 1)
             ctx.set(dut.bus.wstrb, ALL_BYTES)
-            for cycle in range(4):
+            for cycle in range(5):
                 ctx.set(dut.bus.awvalid, cycle == 0)
                 ctx.set(dut.bus.wvalid, cycle == 0)
                 ctx.set(dut.events_x_set, cycle == pulse)
@@ -470,7 +480,7 @@ def test_an_event_in_the_cycle_of_its_clearing_is_not_lost(simulate):
             ctx.set(dut.events_x_set, 0)
 
     simulate(dut, bench)
-    assert kept == [0, 1, 1, 1]
+    assert kept == [0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["KEPT", "DO_LOCKED"])
