@@ -24,7 +24,7 @@ class Core(wiring.Component):
     Members
     -------
     load, run, read, watched, result, result_blocked, busy, done, sending, fault, overflow,
-    overflow_tile, counters
+    overflow_tile, counted
         As in :class:`~eie_hdl.ccu.ccu.CcuSignature`.
     """
     def __init__(self, config: EIEConfig):

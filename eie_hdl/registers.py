@@ -12,8 +12,8 @@ from .config import EIEConfig
 from .format import COUNTER_WIDTH, COUNTERS, Memory
 
 __all__ = [
-    "ADDRESS_WIDTH", "PRODUCT_ID", "REGISTER", "REGISTERS", "REGISTER_WIDTH", "VERSION", "Access",
-    "Error", "Field", "Register",
+    "ADDRESS_WIDTH", "COUNTER_REGISTERS", "PRODUCT_ID", "REGISTER", "REGISTERS", "REGISTER_WIDTH",
+    "VERSION", "Access", "Error", "Field", "Register",
 ]
 
 #: Width of a register.
@@ -296,6 +296,11 @@ def _assign_addresses(base: int, registers: Iterator[tuple[str, str, tuple[Field
 REGISTERS: tuple[Register, ...] = (
     *_assign_addresses(0, _identification()), *_assign_addresses(_CONFIG_BASE, _configuration()),
     *_assign_addresses(_CONTROL_BASE, _control()), *_assign_addresses(_COUNTER_BASE, _counters()))
+
+#: Registers of the counters, in order of address: the low and the high half of each. The hardware
+#: has them in a memory.
+COUNTER_REGISTERS: tuple[Register, ...] = tuple(
+    register for register in REGISTERS if register.address >= _COUNTER_BASE)
 
 #: Registers by name.
 REGISTER = {register.name: register for register in REGISTERS}

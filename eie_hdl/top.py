@@ -1,10 +1,11 @@
 from functools import partial
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .ccu.ccu import CcuSignature
+from .ccu.counters import Counters, counted_layout
 from .config import EIEConfig
 from .core import Core
 from .host.axi import AxiLiteSignature, AxiStreamSignature
@@ -18,7 +19,7 @@ from .host.start_control import StartControl
 from .host.supervisor import Supervisor
 from .lib.registered_reset import register_reset
 from .lib.shared_module import Shared
-from .registers import ADDRESS_WIDTH, REGISTERS
+from .registers import ADDRESS_WIDTH, COUNTER_REGISTERS, REGISTERS
 
 __all__ = ["Eie", "EieSignature"]
 
@@ -73,7 +74,9 @@ class Eie(wiring.Component):
 
         config = self._config
         # `faults` keeps its name in the Verilog, to which constraints and waveforms may refer.
-        m.submodules.bank     = bank     = RegisterBank(REGISTERS, addr_width=ADDRESS_WIDTH)
+        m.submodules.bank     = bank     = RegisterBank(
+            [register for register in REGISTERS if register not in COUNTER_REGISTERS],
+            addr_width=ADDRESS_WIDTH, stored=COUNTER_REGISTERS)
         m.submodules.faults   = faults   = Supervisor(config)
         m.submodules.load     = load     = LoadPath(config)
         m.submodules.start    = start    = StartControl(config)
@@ -109,7 +112,7 @@ class Eie(wiring.Component):
 
         # Registers.
         done = core.done & ~faults.supervision.core_aborting
-        connect(m, core.counters, counts.counters)
+        self._count(m, core, bank, counts, faults.supervision)
         m.d.comb += [
             counts.overflow.eq(core.overflow),
             counts.overflow_tile.eq(core.overflow_tile),
@@ -126,6 +129,19 @@ class Eie(wiring.Component):
         self._report_status(m, bank, load, start, faults.supervision)
 
         return m
+
+    def _count(self, m, core, bank, counts, supervision):
+        """Count the events of the core for the host."""
+        counters = Counters(self._config)
+        m.submodules.counters = ResetInserter(supervision.soft_reset)(counters)
+        counted = counted_layout(self._config)(core.counted)
+        connect(m, bank.stored, counters.r)
+        m.d.comb += [
+            counters.counted.eq(counted),
+            counters.counted.clear.eq(counted.clear | supervision.core_reset),
+            counters.copy.eq(counts.copy),
+            bank.wait.eq(counters.copying),
+        ]
 
     def _supervise(self, m, core, faults, start):
         """Report the state of the core, and whether the host takes its results."""

@@ -3,11 +3,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import COUNTER_WIDTH, COUNTERS, N_BUFFERS, Layouts, Memory, image_file
+from ..format import N_BUFFERS, Layouts, Memory, image_file
 from ..lib.sram import Sram
 from ..tree.tree import Link
 from .broadcast_throttle import BroadcastThrottle
-from .counters import Counters
+from .counters import counted_layout
 from .program_table import fault_layout
 from .sequencer import Sequencer
 from .tile_tracker import TileTracker
@@ -50,7 +50,7 @@ class CcuSignature(wiring.Signature):
     oldest : :py:`Out(1)`
         Program in flight that ends next, by its input buffer.
     done : :py:`Out(1)`
-        Strobe: the oldest program ends. The counters are final one cycle later.
+        Strobe: the oldest program ends. This is the last cycle whose events are of it.
     sending : :py:`Out(1)`
         A vector is being sent, of a program in flight, of an earlier one, or of a read.
     fault : :py:`Out(data.StructLayout({"code": 8, "address": clog2(program_depth)}))`
@@ -60,8 +60,8 @@ class CcuSignature(wiring.Signature):
         An accumulator overflowed in the program that ended last. Valid one cycle after `done`.
     overflow_tile : :py:`Out(clog2(program_depth))`
         Number of the first tile of this program, from 0, in which an accumulator overflowed.
-    counters : :py:`Out(wiring.Signature({name: Out(64) for name in COUNTERS}))`
-        Counts since a program started while none was in flight.
+    counted : :py:`Out(counted_layout(config))`
+        Events of this cycle. Counters are cleared when a program starts while none is in flight.
     """
     def __init__(self, config: EIEConfig) -> None:
         layouts = Layouts.of(config)
@@ -81,7 +81,7 @@ class CcuSignature(wiring.Signature):
             "fault":    Out(fault_layout(config)),
             "overflow": Out(1),
             "overflow_tile": Out(clog2(config.program_depth)),
-            "counters": Out(wiring.Signature({name: Out(COUNTER_WIDTH) for name in COUNTERS})),
+            "counted":  Out(counted_layout(config)),
         })
 
 
@@ -123,7 +123,6 @@ class Ccu(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.throttle  = throttle  = BroadcastThrottle(config)
         m.submodules.ledger    = ledger    = TileTracker(config)
-        m.submodules.counters  = counters  = Counters(config)
 
         # From the host to the PEs.
         connect(m, flipped(host).run, sequencer.run)
@@ -150,25 +149,24 @@ class Ccu(wiring.Component):
             host.sending.eq(sequencer.sending),
             host.fault.eq(sequencer.fault),
         ]
-        self._keep_books(m, sequencer, ledger, counters)
+        self._keep_books(m, sequencer, ledger)
 
         return m
 
-    def _keep_books(self, m, sequencer, ledger, counters):
-        """Track tiles and count events of the programs in flight."""
+    def _keep_books(self, m, sequencer, ledger):
+        """Track tiles and report events of the programs in flight."""
         host, link = self.host, self.link
         connect(m, sequencer.tile_started, ledger.started)
-        connect(m, counters.counts, flipped(host).counters)
         starts = host.run.valid & host.run.ready
         m.d.comb += [
             ledger.clear.eq(starts << host.run.p.buffer),
             sequencer.unwritten.eq(ledger.unwritten),
             sequencer.n_unwritten.eq(ledger.n_unwritten),
             sequencer.result_blocked.eq(host.result_blocked),
-            counters.clear.eq(starts & ~sequencer.running.any()),
-            counters.enable.eq(~sequencer.reading),
-            counters.events.eq(link.events),
-            counters.strobes.eq(sequencer.strobes),
+            host.counted.clear.eq(starts & ~sequencer.running.any()),
+            host.counted.enable.eq(~sequencer.reading),
+            host.counted.events.eq(link.events),
+            host.counted.strobes.eq(sequencer.strobes),
         ]
         with m.If(sequencer.done):
             m.d.sync += [

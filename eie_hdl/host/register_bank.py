@@ -1,9 +1,10 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In
 
+from ..config import clog2
 from ..registers import REGISTER_WIDTH, Access, Register
 from .axi import AxiLiteSignature, Response
 from .register_ports import RegisterPorts, member_name
@@ -34,6 +35,9 @@ class RegisterBank(wiring.Component):
         Registers, at distinct addresses.
     addr_width : :class:`int`
         Width of a byte address.
+    stored : sequence of :class:`~eie_hdl.registers.Register`
+        Read-only registers that are rows of a memory, in order and without gaps. The address of the
+        first is a multiple of the size of the memory, a power of two.
 
     Members
     -------
@@ -44,6 +48,10 @@ class RegisterBank(wiring.Component):
     restore : :py:`In(1)`
         Strobe: return fields that the host writes or clears to their reset values in the next
         cycle. Takes precedence over all other updates; bus accesses are unaffected.
+    stored : :py:`In(memory.ReadPort.Signature(...))`
+        Port to read a row with a latency of one cycle, if there are `stored` registers.
+    wait : :py:`In(1)`
+        Rows are changing: delay reads of `stored` registers, and those after them.
     {register}_{field} : :py:`In(width)` or :py:`Out(width)`
         Value of the field: an input for `Access.READ`, an output for `Access.WRITE` and
         `Access.STICKY`. For `Access.COMMAND`, the value written while {register}_write is set.
@@ -55,20 +63,29 @@ class RegisterBank(wiring.Component):
     Raises
     ------
     ValueError
-        If `addr_width` is too small for the registers.
+        If `addr_width` is too small for the registers, or `stored` are no rows of a memory.
     """
     lock: Signal
     restore: Signal
 
-    def __init__(self, registers: Sequence[Register], *, addr_width: int):
-        needed = max(register.address for register in registers).bit_length()
+    def __init__(self, registers: Sequence[Register], *, addr_width: int,
+                 stored: Sequence[Register] = ()):
+        needed = max(register.address for register in (*registers, *stored)).bit_length()
         if addr_width < needed:
             raise ValueError(f"addr_width must be at least {needed} for these registers, "
                              f"not {addr_width}")
+        if [register.address % (4 << clog2(len(stored))) for register in stored] != [
+                4 * row for row in range(len(stored))]:
+            raise ValueError(f"stored must be consecutive registers from a multiple of "
+                             f"{4 << clog2(len(stored))}, not at "
+                             f"{[register.address for register in stored]}")
         self._registers = tuple(registers)
+        self._stored    = tuple(stored)
         super().__init__({
             "bus": In(AxiLiteSignature(addr_width)), "lock": In(1), "restore": In(1),
             **RegisterPorts(registers).members,
+            **({"wait": In(1), "stored": In(memory.ReadPort.Signature(
+                addr_width=clog2(len(stored)), shape=REGISTER_WIDTH))} if stored else {}),
         })
 
     def elaborate(self, platform):
@@ -109,14 +126,19 @@ class RegisterBank(wiring.Component):
                 word |= self._word(register) & selected.replicate(REGISTER_WIDTH)
         is_read = Signal()
         known   = Signal()
+        waits   = Const(0)
+        if self._stored:
+            selected, stored = self._find_stored(m)
+            word |= stored & selected.replicate(REGISTER_WIDTH)
+            waits = selected & self.wait
         m.d.comb += bus.arready.eq(~is_read)
         with m.If(bus.arready):
             m.d.sync += [
                 is_read.eq(bus.arvalid),
                 known.eq(Cat(_matches(bus.araddr, register)
-                             for register in self._registers).any()),
+                             for register in (*self._registers, *self._stored)).any()),
             ]
-        with m.If(is_read & ~bus.rvalid):
+        with m.If(is_read & ~waits & ~bus.rvalid):
             m.d.sync += [
                 is_read.eq(0),
                 bus.rvalid.eq(1),
@@ -125,6 +147,16 @@ class RegisterBank(wiring.Component):
             ]
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
+
+    def _find_stored(self, m):
+        """Read a row as the address is accepted; return if one is selected, and its word."""
+        bus, port = self.bus, self.stored
+        selected  = Signal(name="stored_read")
+        m.d.comb += [port.addr.eq(bus.araddr[2:]), port.en.eq(bus.arready)]
+        with m.If(bus.arready):
+            m.d.sync += selected.eq(Cat(_matches(bus.araddr, register)
+                                        for register in self._stored).any())
+        return selected, port.data
 
     def _word(self, register):
         """Return the value that a read of the register returns."""

@@ -12,11 +12,11 @@ from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
 from eie_compiler.vectors import result_order, scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
-from eie_hdl.core import Core
-from eie_hdl.format import COUNTERS, Layouts, Memory
+from eie_hdl.format import Layouts, Memory
 from eie_hdl.lib.stream_queue import StreamQueue
 from eie_hdl.pe import queue
 from eie_sim.golden.model import GoldenModel
+from support.counting import CountingCore
 from support.simulation import get_vector, image_words, input_words, nothing, put
 
 SMALL = dataclasses.replace(PRESETS["tiny"], act_depth=32)
@@ -36,7 +36,7 @@ async def run(ctx, dut, offset=0, first=0):
         await ctx.tick()
     await ctx.tick()
     assert not ctx.get(dut.busy)
-    return {name: ctx.get(getattr(dut.counters, name)) for name in COUNTERS}
+    return {name: ctx.get(value) for name, value in dut.sums.items()}
 
 
 def golden(build, inputs):
@@ -99,7 +99,7 @@ def random_build(n_pe, sizes=(13, 18, 5), outputs="all"):
 @pytest.mark.parametrize("n_pe", [1, 2, 4, 8])
 def test_network_gives_the_results_of_the_golden_model(simulate, n_pe):
     build = random_build(n_pe)
-    dut = Core(build.config)
+    dut = CountingCore(build.config)
     simulate(dut, *inference(dut, build, random_inputs(np.random.default_rng(n_pe), 1, 13)))
 
 
@@ -109,7 +109,7 @@ def test_network_gives_the_same_with_a_slow_host(simulate, stalls):
     config = dataclasses.replace(SMALL, n_pe=2, acc_depth=4, drop_empty_columns=False)
     network = random_network(rng, [6, 19, 3], density=0.4, v_width=config.v_width, frac=4)
     build = compile_network(network, config)
-    dut = Core(config)
+    dut = CountingCore(config)
     counted = []
 
     n_blocked, blocks = 0, random.Random(48)
@@ -136,7 +136,7 @@ def test_network_gives_the_same_at_the_limits_of_widths(simulate, config):
     # One layer, since the machine may hold one codebook.
     network = random_network(rng, [11, 13], density=0.4, v_width=config.v_width, frac=8)
     build = compile_network(network, config)
-    dut = Core(config)
+    dut = CountingCore(config)
     simulate(dut, *inference(dut, build, random_inputs(rng, 1, 11, width=16)))
 
 
@@ -163,7 +163,7 @@ def test_no_queue_overflows_while_a_pe_that_has_all_the_work_fills_every_slot(
             levels.append(level)
 
     monkeypatch.setattr(queue, "StreamQueue", make_slots)
-    dut = Core(config)
+    dut = CountingCore(config)
     inputs = np.ones((1, 16), np.int64)
     simulate(dut, *inference(dut, build, inputs), background=[observer])
     assert len(slots) == n_pe
@@ -175,7 +175,7 @@ def test_busy_cycles_of_all_pes_are_the_entries_that_were_walked(simulate, n_pe)
     """One PE is watched at a time; what is watched may change while the program runs."""
     build = random_build(n_pe, sizes=(9, 14), outputs="last")
     values = random_inputs(np.random.default_rng(59), 1, 9)[0]
-    dut = Core(build.config)
+    dut = CountingCore(build.config)
 
     async def host(ctx):
         await put(ctx, dut.load, image_words(build.config, build.images))
@@ -206,7 +206,7 @@ def test_next_input_is_loaded_while_a_program_uses_the_other_buffer(simulate, n_
     spare = range(build.input.base_word + build.input_stride + build.input_words,
                   config.act_depth)
     written = {}
-    dut = Core(config)
+    dut = CountingCore(config)
     running, n_while_running = True, 0
 
     def words():

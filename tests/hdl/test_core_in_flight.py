@@ -10,11 +10,11 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import result_order, scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS
-from eie_hdl.core import Core
-from eie_hdl.format import COUNTERS, Layouts, Memory
+from eie_hdl.format import Layouts, Memory
 from eie_hdl.packing import unpack
 from eie_hdl.registers import Error
 from eie_sim.golden.model import GoldenModel
+from support.counting import CountingCore
 from support.simulation import STALLS, get_vector, image_words, input_words, nothing, put
 
 SIZES = (13, 18, 22, 5)
@@ -112,7 +112,7 @@ class Host:
         while ctx.get(dut.busy) and not ctx.get(dut.fault.code):
             await ctx.tick()
         await ctx.tick()
-        counts = {name: ctx.get(getattr(dut.counters, name)) for name in COUNTERS}
+        counts = {name: ctx.get(value) for name, value in dut.sums.items()}
         phases = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
         assert counts["cycles"] == sum(counts[name] for name in phases)
 
@@ -160,7 +160,7 @@ def test_two_programs_in_flight_give_the_results_of_the_golden_model(simulate, n
                                                                      stalls):
     build = make_build(n_pe, outputs=outputs)
     inputs = sparse_inputs(np.random.default_rng(n_pe), 7)
-    host = Host(Core(build.config), build, jobs_of(build, inputs), stalls=stalls)
+    host = Host(CountingCore(build.config), build, jobs_of(build, inputs), stalls=stalls)
     host.run(simulate)
     assert host.n_both > 100
 
@@ -174,7 +174,7 @@ def test_layers_of_several_tiles_give_the_results_of_the_golden_model(simulate, 
     build = make_build(n_pe, sizes=sizes, density=0.1, seed=seed, acc_depth=4, ptr_depth=512,
                        outputs=["last", "all"][seed % 3 % 2])
     inputs = sparse_inputs(rng, 5, 6)
-    Host(Core(build.config), build, jobs_of(build, inputs), stalls=(0, 0.3)).run(simulate)
+    Host(CountingCore(build.config), build, jobs_of(build, inputs), stalls=(0, 0.3)).run(simulate)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -188,7 +188,7 @@ def test_programs_of_different_lengths_run_in_the_two_buffers(simulate, stalls, 
         one, buffer = inputs[image:image + 1], int(rng.integers(2))
         jobs += (jobs_of(build, one, [buffer]) if buffer == seed % 2 or rng.random() < 0.2
                  else jobs_of_last_layers(build, one, buffer))
-    host = Host(Core(build.config), build, jobs, stalls=stalls)
+    host = Host(CountingCore(build.config), build, jobs, stalls=stalls)
     host.run(simulate)
     assert host.n_both > 20 and len({job.first for job in jobs}) == 2
 
@@ -199,7 +199,7 @@ def test_programs_that_share_rows_run_one_after_another(simulate, stalls):
     build = make_build(2, act_depth=roomy.report["memory"]["act"]["words_used"] - 1)
     assert build.input_stride and program_of(build)["alone"][0]
     inputs = sparse_inputs(np.random.default_rng(3), 6)
-    host = Host(Core(build.config), build, jobs_of(build, inputs), stalls=stalls)
+    host = Host(CountingCore(build.config), build, jobs_of(build, inputs), stalls=stalls)
     host.run(simulate)
     assert host.n_both > 100
 
@@ -212,7 +212,8 @@ def test_each_program_has_its_own_overflows(simulate, stalls):
     inputs = sparse_inputs(np.random.default_rng(4), 6) // np.array([1, 64, 9] * 2)[:, np.newaxis]
     ends = []
     for buffers in ([0] * 6, None):
-        host = Host(Core(build.config), build, jobs_of(build, inputs, buffers), stalls=stalls)
+        host = Host(CountingCore(build.config), build, jobs_of(build, inputs, buffers),
+                    stalls=stalls)
         host.run(simulate)
         ends.append(host.ends)
     assert ends[0] == ends[1] and len(set(ends[0])) > 1
@@ -235,6 +236,6 @@ def test_a_fault_of_a_younger_program_waits_for_the_results_of_the_older_one(sim
              *({"memory": Memory.ACT, "pe": pe, "address": 63, "data": 1}
                for pe in range(config.n_pe))]
     jobs.append(Job(1, words, [], address, fault=code.value))
-    host = Host(Core(config), build, jobs, stalls=stalls)
+    host = Host(CountingCore(config), build, jobs, stalls=stalls)
     host.run(simulate)
     assert host.n_both > 20

@@ -11,11 +11,11 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import result_order, scatter
 from eie_hdl.config import PRESETS
-from eie_hdl.core import Core
-from eie_hdl.format import COUNTERS, Layouts, Memory
+from eie_hdl.format import Layouts, Memory
 from eie_hdl.numeric import wrap
 from eie_hdl.registers import Error
 from eie_sim.golden.model import GoldenModel
+from support.counting import CountingCore
 from support.simulation import Unwatched, get_vector, image_words, input_words, nothing, put
 
 TINY = PRESETS["tiny"]
@@ -25,7 +25,7 @@ class Host:
     """A core, and what its host does with it to read memory."""
 
     def __init__(self, config, seed):
-        self.config, self.layouts, self.core = config, Layouts.of(config), Core(config)
+        self.config, self.layouts, self.core = config, Layouts.of(config), CountingCore(config)
         self.rng = random.Random(seed)
         self.requests = []
 
@@ -141,7 +141,7 @@ def test_program_runs_and_counts_as_if_nothing_had_been_read(simulate, readback)
     n_done = 0
 
     def state(ctx):
-        return [ctx.get(getattr(core.counters, name)) for name in COUNTERS] + [
+        return [ctx.get(value) for value in core.sums.values()] + [
             ctx.get(core.overflow), ctx.get(core.overflow_tile)]
 
     async def bench(ctx):
@@ -242,7 +242,7 @@ def test_reset_in_any_cycle_keeps_the_memories_and_a_working_machine(simulate, n
     async def bench(ctx):
         await machine.load(ctx)
         await machine.infer(ctx)
-        n_cycles = ctx.get(core.counters.cycles)
+        n_cycles = ctx.get(core.sums["cycles"])
         for _ in range(12):
             if rng.random() < 0.2:
                 machine.requests.append({"memory": Memory.ACT, "count": 20})

@@ -8,11 +8,11 @@ import types
 import pytest
 from amaranth.hdl import Shape
 
-from eie_hdl.ccu.ccu import Ccu
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, PRESETS, EIEConfig
-from eie_hdl.format import ANY_UNWRITTEN, COUNTERS, MAX_TILES, Kind, Layouts, Memory
+from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Kind, Layouts, Memory
 from eie_hdl.registers import Error
 from eie_hdl.tree.tree import EVENTS
+from support.counting import CountingCcu
 from support.simulation import get, nothing, put
 
 CONFIGS = {
@@ -335,7 +335,7 @@ async def run(ctx, dut, first=0, offset=0):
 
 
 def counters(ctx, dut):
-    return {name: ctx.get(getattr(dut.host.counters, name)) for name in COUNTERS}
+    return {name: ctx.get(value) for name, value in dut.sums.items()}
 
 
 def random_activations(rng, config, count):
@@ -366,7 +366,7 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
     runs = [Run(program, found, tokens[turn], offset) for turn in range(3)]
     loads = random_activations(rng, config, 12)
     expected = results(config, program, found)
-    dut = Ccu(config)
+    dut = CountingCcu(config)
     pes = Pes(dut, runs, n_pe=config.n_pe, stalls=stalls)
     last_run = False
 
@@ -427,7 +427,7 @@ def test_programs_in_flight_run_as_the_model_does(simulate, stalls, seed):
         program, found = programs[buffer]
         tokens = [int(rng.random() < 0.2) for each in program if not each["start"]["send"]]
         runs.append(Run(program, found, tokens, buffer * offset))
-    dut = Ccu(config)
+    dut = CountingCcu(config)
     pes = Pes(dut, runs, n_pe=config.n_pe, stalls=stalls, full=0.2)
     n_done, n_both = 0, 0
 
@@ -482,7 +482,7 @@ def test_activation_is_broadcast_in_every_cycle_one_cycle_after_the_scanner(simu
     config = PRESETS["tiny"]
     program = [tile(final=1)]
     elements = [{"column": n, "value": n + 1} for n in range(10)]
-    dut = Ccu(config)
+    dut = CountingCcu(config)
 
     async def bench(ctx):
         await put(ctx, dut.host.load, words(config, program))
@@ -504,7 +504,7 @@ def test_tiles_without_a_barrier_do_not_wait_to_be_written(simulate):
     config = PRESETS["tiny"]
     program = [tile(barrier=int(n == 0), final=int(n == MAX_TILES - 1))
                for n in range(MAX_TILES)]
-    dut = Ccu(config)
+    dut = CountingCcu(config)
     pes = Pes(dut, [Run(program, [[]] * MAX_TILES, [0] * MAX_TILES)])
     pes.may_write = False
 
@@ -527,7 +527,7 @@ def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
     """Ten more cycles of waiting lengthen the program by ten cycles and change no other counter."""
     config = PRESETS["tiny"]
     program = [tile(), tile(barrier=1), tile(final=1)]
-    dut = Ccu(config)
+    dut = CountingCcu(config)
     pes = Pes(dut, [Run(program, [[]] * 3, [0] * 3) for _ in range(3)])
     counts = []
 
@@ -546,7 +546,7 @@ def test_waiting_at_barriers_and_at_the_end_is_counted(simulate):
                 pes.may_write = False
             while ctx.get(dut.host.busy):
                 await ctx.tick()
-            counts.append({name: ctx.get(getattr(dut.host.counters, name))
+            counts.append({name: ctx.get(dut.sums[name])
                            for name in ("cycles", "stall_barrier", "stall_full", "stall_scan")})
 
     simulate(dut, bench, background=pes.benches())
@@ -562,7 +562,7 @@ def test_program_starts_at_the_requested_word_and_may_end_with_the_last(simulate
     depth = config.program_depth
     program = [tile(ptr_base=n, final=int(n == depth - 1)) for n in range(depth)]
     found = [[{"column": 0, "value": 1}]] * depth
-    dut = Ccu(config)
+    dut = CountingCcu(config)
     pes = Pes(dut, [Run(program[-3:], found[-3:], [0] * 3)])
 
     async def bench(ctx):
@@ -611,7 +611,7 @@ def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, er
     good = {"start": {"source": 8}, "end": {"destination": 20}, "valid": 1}
     program = [*[good] * address, wrong]
     elements = [{"column": n, "value": 1} for n in range(3)]
-    dut = Ccu(config)
+    dut = CountingCcu(config)
     vector = [{"word": [1, 2, 3, 4], "last_lane": 3}]
     found = [*[elements] * address, vector if wrong["start"].get("send") else elements]
     pes = Pes(dut, [Run(program, found, [0] * address, offset)])
@@ -641,7 +641,7 @@ def test_wrong_descriptor_stops_the_machine(simulate, address, wrong, offset, er
 def test_column_may_have_the_last_two_pointers(simulate):
     config = CONFIGS["tiny"]
     program = [tile(ptr_base=config.n_pointers - 4, final=1)]
-    dut = Ccu(config)
+    dut = CountingCcu(config)
     pes = Pes(dut, [Run(program, [[{"column": n, "value": 1} for n in range(3)]], [0])])
 
     async def bench(ctx):

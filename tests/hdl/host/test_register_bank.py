@@ -542,6 +542,50 @@ def test_the_place_within_a_word_is_ignored(simulate, within):
     simulate(dut, bench)
 
 
+def stored_at(*addresses):
+    return [Register(f"ROW_{address}", address, "", (Field("value", 0, 32, R, ""),))
+            for address in addresses]
+
+
+def test_stored_registers_are_rows_of_a_memory_that_wait_for_it(simulate):
+    dut = RegisterBank(SMALL, addr_width=7, stored=stored_at(0x60, 0x64, 0x68))
+    rows = [0x12345678, 0xFFFFFFFF, 0x87654321, 0x55555555]
+
+    async def memory(ctx):
+        async for _, _, address, enable in ctx.tick().sample(dut.stored.addr, dut.stored.en):
+            if enable:
+                ctx.set(dut.stored.data, rows[address])
+
+    async def bench(ctx):
+        for n, row in enumerate(rows[:3]):
+            assert await read(ctx, dut.bus, 0x60 + 4 * n) == (row, OKAY)
+            assert await write(ctx, dut.bus, 0x60 + 4 * n, 0) == SLVERR
+        assert await read(ctx, dut.bus, 0x6C) == await read(ctx, dut.bus, 0x7C) == (0, SLVERR)
+        assert await read(ctx, dut.bus, ADDRESS["WHOLE"]) == (0xCAFEF00D, OKAY)
+        ctx.set(dut.wait, 1)
+        assert await read(ctx, dut.bus, ADDRESS["WHOLE"]) == (0xCAFEF00D, OKAY)
+        assert await read(ctx, dut.bus, 0x6C) == (0, SLVERR)
+        await send(ctx, dut.bus, "ar", [{"addr": 0x64}])
+        for _ in range(5):
+            await ctx.tick()
+            assert not ctx.get(dut.bus.rvalid) and not ctx.get(dut.bus.arready)
+        ctx.set(dut.stored.data, 7)    # the row has changed meanwhile
+        ctx.set(dut.wait, 0)
+        await ctx.tick()
+        assert await take(ctx, dut.bus, "r", 1) == [(7, OKAY)]
+
+    simulate(dut, bench, background=[memory])
+
+
+@pytest.mark.parametrize("addresses, size", [
+    ((0x44, 0x48), 8), ((0x40, 0x48), 8), ((0x44, 0x40), 8), ((0x48, 0x4C, 0x50), 16)])
+def test_stored_registers_must_be_rows_of_a_memory(addresses, size):
+    message = (f"stored must be consecutive registers from a multiple of {size}, not at "
+               f"{list(addresses)}")
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        RegisterBank(SMALL, addr_width=7, stored=stored_at(*addresses))
+
+
 def test_members_have_the_widths_of_the_fields():
     dut = RegisterBank(REGISTERS, addr_width=ADDRESS_WIDTH)
     for register in REGISTERS:
