@@ -13,17 +13,19 @@ __all__ = ["Crc32", "following_crc"]
 def following_crc(checksum, data):
     """Return the ``zlib.crc32`` that follows `checksum` with whole bytes, least significant first.
 
-    Each bit is the exclusive or of bits of both, which are determined by calling zlib. (The single
-    gates of :mod:`amaranth.lib.crc` would be a quarter of all Verilog, and of the time to emit it.)
+    Each bit is the exclusive or of bits of the sum of both, which are determined by calling zlib.
+    (The single gates of :mod:`amaranth.lib.crc` would be a quarter of all Verilog, and of the time
+    to emit it.)
     """
     def after(start, number):
         return zlib.crc32(number.to_bytes(len(data) // 8, "little"), start)
 
-    # Effect of each bit on the next checksum, relative to that of an all-zero input.
-    inputs  = Cat(checksum, data)
+    # Effect of each bit on the next checksum, relative to that of an all-zero input. A bit of the
+    # checksum has that of the bit of the data with its number, so their sum is shared.
+    inputs  = checksum ^ data
     nothing = after(0, 0)
     effects = [nothing ^ after(1 << n, 0) for n in range(len(checksum))]
-    effects += [nothing ^ after(0, 1 << n) for n in range(len(data))]
+    effects += [nothing ^ after(0, 1 << n) for n in range(len(checksum), len(data))]
     return Cat(Cat(bit for bit, effect in zip(inputs, effects) if effect >> n & 1).xor()
                ^ (nothing >> n & 1) for n in range(len(checksum)))
 
