@@ -83,7 +83,8 @@ class ResultPacker(wiring.Component):
             with m.If(self.i.p.last_lane >= lane):
                 m.d.comb += elements[lane].eq(self.i.p.word[lane])
         has_space = kept < n_lanes
-        place = Cat(Const(0, clog2(self._lane_width)), kept)    # in bits
+        # If there is space, `kept` is `level` modulo `n_lanes`, which does not wait for the output.
+        place = Cat(Const(0, clog2(self._lane_width)), level[:clog2(n_lanes)])    # in bits
         m.d.comb += self.i.ready.eq(Mux(is_end, is_last & leaves, has_space))
         m.d.sync += [level.eq(kept), gathered.eq(rest)]
         with m.If(self.i.valid & ~is_end & has_space):

@@ -12,12 +12,15 @@ from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer, random_network
 from eie_compiler.vectors import result_order, scatter
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
+from eie_hdl.core import Core
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.lib.stream_queue import StreamQueue
 from eie_hdl.pe import queue
 from eie_sim.golden.model import GoldenModel
-from support.counting import CountingCore
+from support.counting import counting
 from support.simulation import get_vector, image_words, input_words, nothing, put
+
+CountingCore = counting(Core, lambda core: core.counted)
 
 SMALL = dataclasses.replace(PRESETS["tiny"], act_depth=32)
 PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")

@@ -11,12 +11,15 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import result_order, scatter
 from eie_hdl.config import PRESETS
+from eie_hdl.core import Core
 from eie_hdl.format import Layouts, Memory
 from eie_hdl.numeric import wrap
 from eie_hdl.registers import Error
 from eie_sim.golden.model import GoldenModel
-from support.counting import CountingCore
+from support.counting import counting
 from support.simulation import Unwatched, get_vector, image_words, input_words, nothing, put
+
+CountingCore = counting(Core, lambda core: core.counted)
 
 TINY = PRESETS["tiny"]
 

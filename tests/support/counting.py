@@ -1,53 +1,44 @@
 """Core and CCU with plain sums of the events that they report to the counters."""
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Module, Signal
 
-from eie_hdl.ccu.ccu import Ccu
 from eie_hdl.config import EIEConfig
-from eie_hdl.core import Core
 from eie_hdl.format import COUNTERS
 
-__all__ = ["CountingCcu", "CountingCore"]
+__all__ = ["counting"]
 
 
-def _sums() -> dict[str, Signal]:
-    return {name: Signal(64, name=f"sum_{name}") for name in COUNTERS}
+def counting(kind: Any, counted: Callable[[Any], Any]) -> Any:
+    """Make a class of components with the sums of what they report, by name, as `sums`.
 
+    They are of events since a program started alone, up to the cycle before.
 
-def _add_sums(m: Module, counted: Any, sums: dict[str, Signal], n_pe: int) -> None:
-    """Sum the events of each cycle, visible in the next one."""
-    steps = {name: part[name] for part in (counted.events, counted.strobes)
-             for name in part.shape().members}
-    steps["ptr_reads"] = steps["broadcasts"] * n_pe
-    with m.If(counted.clear):
-        m.d.sync += [value.eq(0) for value in sums.values()]
-    with m.Elif(counted.enable):
-        m.d.sync += [value.eq(value + steps[name]) for name, value in sums.items()]
+    Parameters
+    ----------
+    kind
+        Class of a component that is created from a configuration.
+    counted
+        Function that returns the port with the events.
+    """
+    class Counting(kind):
+        def __init__(self, config: EIEConfig) -> None:
+            super().__init__(config)
+            self.n_pe = config.n_pe
+            self.sums = {name: Signal(64, name=f"sum_{name}") for name in COUNTERS}
 
+        def elaborate(self, platform: Any) -> Module:
+            m = super().elaborate(platform)
+            port = counted(self)
+            steps = {name: part[name] for part in (port.events, port.strobes)
+                     for name in part.shape().members}
+            steps["ptr_reads"] = steps["broadcasts"] * self.n_pe
+            with m.If(port.clear):
+                m.d.sync += [value.eq(0) for value in self.sums.values()]
+            with m.Elif(port.enable):
+                m.d.sync += [value.eq(value + steps[name]) for name, value in self.sums.items()]
+            return m
 
-class CountingCore(Core):
-    """Core; `sums` are the events since a program started alone, up to the cycle before."""
-
-    def __init__(self, config: EIEConfig) -> None:
-        super().__init__(config)
-        self.config, self.sums = config, _sums()
-
-    def elaborate(self, platform: Any) -> Module:
-        m = super().elaborate(platform)
-        _add_sums(m, self.counted, self.sums, self.config.n_pe)
-        return m
-
-
-class CountingCcu(Ccu):
-    """CCU; `sums` as of :class:`CountingCore`."""
-
-    def __init__(self, config: EIEConfig) -> None:
-        super().__init__(config)
-        self.config, self.sums = config, _sums()
-
-    def elaborate(self, platform: Any) -> Module:
-        m = super().elaborate(platform)
-        _add_sums(m, self.host.counted, self.sums, self.config.n_pe)
-        return m
+    return Counting

@@ -8,12 +8,15 @@ import types
 import pytest
 from amaranth.hdl import Shape
 
+from eie_hdl.ccu.ccu import Ccu
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, PRESETS, EIEConfig
 from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Kind, Layouts, Memory
 from eie_hdl.registers import Error
 from eie_hdl.tree.tree import EVENTS
-from support.counting import CountingCcu
+from support.counting import counting
 from support.simulation import get, nothing, put
+
+CountingCcu = counting(Ccu, lambda ccu: ccu.host.counted)
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
