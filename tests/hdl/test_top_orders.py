@@ -264,7 +264,9 @@ class Machine:
             for item in now:
                 if isinstance(item, list):
                     beats.extend(item)
-                elif item in WRITES:
+            # A register is written a cycle after the write has been accepted, and decided.
+            for item in events.get(cycle + 1, ()):
+                if not isinstance(item, list) and item in WRITES:
                     writes.append(WRITES[item])
             ports.update({name: name in now for name in names & STROBES.keys()})
             ports.update(tvalid=bool(beats), awvalid=bool(writes), wvalid=bool(writes))
