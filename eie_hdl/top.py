@@ -120,7 +120,7 @@ class Eie(wiring.Component):
             counts.clear.eq(faults.supervision.soft_reset),
             core.watched.eq(bank.pe_index_value),
             bank.status_busy.eq(core.busy),
-            bank.restore.eq(faults.supervision.soft_reset),
+            bank.restore.eq(bank.control_write & bank.control_soft_reset),
             bank.irq_status_done_set.eq(done),
             bank.irq_status_error_set.eq(faults.new_error),
         ]

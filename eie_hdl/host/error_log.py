@@ -30,7 +30,7 @@ class ErrorLog(wiring.Component):
     error : :py:`Out(error_layout)`
         The first error since the last `clear`.
     pending : :py:`Out(1)`
-        The log holds an error.
+        The log holds an error. Registered.
     new : :py:`Out(1)`
         Strobe: an error is captured.
     """
@@ -52,17 +52,15 @@ class ErrorLog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        found = Signal(error_layout)
+        found    = Signal(error_layout)
+        is_found = Signal()
         for error in reversed(self.i):
             with m.If(error.code != Error.NONE):
-                m.d.comb += found.eq(error)
-        m.d.comb += [
-            self.pending.eq(self.error.code != Error.NONE),
-            self.new.eq((found.code != Error.NONE) & (~self.pending | self.clear)),
-        ]
-        with m.If(self.clear):
-            m.d.sync += self.error.eq(0)
-        with m.If(self.new):
+                m.d.comb += [found.eq(error), is_found.eq(1)]
+        m.d.comb += self.new.eq(is_found & (~self.pending | self.clear))
+        m.d.sync += self.pending.eq((self.pending & ~self.clear) | is_found)
+        # Without an error, zeros are captured.
+        with m.If(~self.pending | self.clear):
             m.d.sync += self.error.eq(found)
 
         return m

@@ -1,22 +1,29 @@
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import Layouts, Memory
 from ..registers import REGISTER, Error
-from .axi import stream_beat
-from .error_log import error_layout
+from .interfaces import load_beat
 
-__all__ = ["HeaderCheck"]
+__all__ = ["FAULTS", "HeaderCheck", "max_count"]
+
+#: Errors of load packets, in order of precedence.
+FAULTS = (Error.PARTIAL_BEAT, Error.BAD_HEADER, Error.BAD_PE, Error.BAD_ADDRESS,
+          Error.LOAD_IN_USE, Error.TRUNCATED, Error.OVERLONG)
+
+
+def max_count(config: EIEConfig) -> int:
+    """Return the greatest number of words of a valid load packet."""
+    depths = [image.depth for image in Layouts.of(config).memories.values()]
+    return max(*depths, config.act_depth * config.n_pe)
 
 
 class HeaderCheck(wiring.Component):
     """Check of the header of a load packet.
 
-    Latency is two cycles: sums are registered with the beat, the error one cycle later. Errors take
-    precedence in the order PARTIAL_BEAT, BAD_HEADER, BAD_PE, BAD_ADDRESS, LOAD_IN_USE,
-    TRUNCATED, OVERLONG.
+    Latency is one cycle: what takes long, as sums, is registered with the beat.
 
     Parameters
     ----------
@@ -25,101 +32,89 @@ class HeaderCheck(wiring.Component):
 
     Members
     -------
-    valid : :py:`In(1)`
-        Strobe: `beat` is a header.
-    beat : :py:`In(stream_beat)`
+    beat : :py:`In(load_beat)`
         The beat of the header.
     header : :py:`In(layouts.load_header)`
-        The same header, in the cycle after `valid`; zero if the beat is partial.
+        The same header, in the cycle after `beat`.
     input_base, input_words, input_stride, in_use
-        As in :class:`~eie_hdl.host.packet_reader.PacketReader`, in the cycle after `valid`.
-    error : :py:`Out(error_layout)`
-        Error of the header, two cycles after `valid`. Registered.
+        As in :class:`~eie_hdl.host.packet_reader.PacketReader`, in the cycle of `beat`.
+    faults : :py:`Out(len(FAULTS))`
+        Errors of the header, a bit for each of `FAULTS`, in the cycle after `beat`.
     """
     def __init__(self, config: EIEConfig):
         self._config  = config
         self._layouts = layouts = Layouts.of(config)
         super().__init__({
-            "valid":         In(1),
-            "beat":          In(stream_beat),
+            "beat":          In(load_beat),
             "header":        In(layouts.load_header),
             "input_base":    In(REGISTER["INPUT_BASE"].width()),
             "input_words":   In(REGISTER["INPUT_WORDS"].width("words")),
             "input_stride":  In(REGISTER["INPUT_STRIDE"].width()),
             "in_use":        In(1),
-            "error":         Out(error_layout),
+            "faults":        Out(len(FAULTS)),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        # The sum is registered with the beat, as the comparison that follows is slow.
-        arriving = self._layouts.load_header(self.beat.data)
-        log_n_pe = clog2(self._config.n_pe)
-        last = Signal()
-        part = Signal()
-        end  = Signal(len(arriving.address) + log_n_pe + 1)    # words up to the end of the packet
-        with m.If(self.valid):
-            m.d.sync += [
-                last.eq(self.beat.last),
-                part.eq(~self.beat.keep.all()),
-                end.eq((arriving.address << Mux(arriving.memory == Memory.INPUT, log_n_pe, 0))
-                       + arriving.count),
-            ]
-
-        has_memory, has_pe, has_words, is_free = self._look_up(m, end)
-        header = self.header
-        code   = Signal.like(self.error.code)
-        with m.If(part):
-            m.d.comb += code.eq(Error.PARTIAL_BEAT)
-        with m.Elif(~has_memory | header.reserved.any()):
-            m.d.comb += code.eq(Error.BAD_HEADER)
-        with m.Elif(~has_pe):
-            m.d.comb += code.eq(Error.BAD_PE)
-        with m.Elif(~has_words):
-            m.d.comb += code.eq(Error.BAD_ADDRESS)
-        with m.Elif(~is_free):
-            m.d.comb += code.eq(Error.LOAD_IN_USE)
-        with m.Elif(last & header.count.any()):
-            m.d.comb += code.eq(Error.TRUNCATED)
-        with m.Elif(~last & ~header.count.any()):
-            m.d.comb += code.eq(Error.OVERLONG)
-
+        header   = self.header
+        is_last  = Signal()
+        is_part  = Signal()
+        is_empty = Signal()
+        is_used  = Signal()
         m.d.sync += [
-            self.error.code.eq(code),
-            self.error.address.eq(header.address),
-            self.error.memory.eq(header.memory),
-            self.error.pe.eq(header.pe),
+            is_used.eq(self.in_use),
+            is_last.eq(self.beat.last),
+            is_part.eq(~self.beat.whole),
+            is_empty.eq(self._layouts.load_header(self.beat.data).count == 0),
         ]
+        is_input   = header.memory == Memory.INPUT
+        is_program = header.memory == Memory.PROGRAM
+        has_pe     = header.everyone | ~header.pe[clog2(self._config.n_pe):].any()
+        has_memory = Cat(header.memory == memory for memory in Memory).any()
+        m.d.comb += self.faults.eq(Cat(
+            is_part,
+            ~has_memory | header.reserved.any(),
+            ~has_pe & ~is_input & ~is_program,
+            ~self._has_words(m) | (is_input & ~self._has_buffer(m)),
+            is_used & ~is_input,
+            is_last & ~is_empty,
+            ~is_last & is_empty))
 
         return m
 
-    def _look_up(self, m, end):
-        """Return four bits: memory, PE and words up to `end` exist, and writing is allowed."""
-        header     = self.header
-        log_n_pe   = clog2(self._config.n_pe)
-        limit      = Signal.like(end)    # depth of the memory
-        in_sram    = Signal()            # the input buffers fit the SRAM
-        has_memory = Signal(init=1)
-        has_pe     = Signal(init=1)
-        has_buffer = Signal(init=1)
-        is_free    = Signal()
-        m.d.comb += is_free.eq(~self.in_use)
-        # Without a buffer 1, the stride is 0.
-        m.d.sync += in_sram.eq(self.input_base + self.input_stride + self.input_words
-                               <= self._config.act_depth)
-        with m.Switch(header.memory):
+    def _has_words(self, m):
+        """Return a flag that is set if the memory has the words of the packet."""
+        arriving = self._layouts.load_header(self.beat.data)
+        is_input = arriving.memory == Memory.INPUT
+        log_n_pe = clog2(self._config.n_pe)
+        width    = max_count(self._config).bit_length()
+        # Rows of an input buffer are counted in words, one of each PE. Greater numbers than fit
+        # `end` are out of range in any memory.
+        first    = Mux(is_input, arriving.address << log_n_pe, arriving.address)
+        is_great = Signal()
+        end      = Signal(width + 1)    # words up to the end of the packet
+        limit    = Signal(width)        # words of the memory
+        m.d.sync += [
+            is_great.eq(first[width:].any() | arriving.count[width:].any()),
+            end.eq(first[:width] + arriving.count[:width]),
+        ]
+        with m.Switch(arriving.memory):
             for memory, image in self._layouts.memories.items():
                 with m.Case(memory):
-                    m.d.comb += limit.eq(image.depth)
-                    if memory is not Memory.PROGRAM:
-                        m.d.comb += has_pe.eq(header.everyone | ~header.pe[log_n_pe:].any())
+                    m.d.sync += limit.eq(image.depth)
             with m.Case(Memory.INPUT):
-                m.d.comb += [
-                    limit.eq(self.input_words << log_n_pe),
-                    has_buffer.eq(in_sram & (self.input_stride.any() | ~header.buffer)),
-                    is_free.eq(1),
-                ]
-            with m.Default():
-                m.d.comb += has_memory.eq(0)
-        return has_memory, has_pe, has_buffer & (end <= limit), is_free
+                m.d.sync += limit.eq(self.input_words << log_n_pe)
+        return ~is_great & (end <= limit)
+
+    def _has_buffer(self, m):
+        """Return a flag that is set if the input buffers fit the SRAM, and the one is there."""
+        in_sram = Signal()
+        has_two = Signal()
+        # Without a buffer 1, the stride is 0.
+        m.d.sync += [
+            in_sram.eq(self.input_base + self.input_stride + self.input_words
+                       <= self._config.act_depth),
+            has_two.eq(self.input_stride.any()),
+        ]
+        return in_sram & (has_two | ~self.header.buffer)

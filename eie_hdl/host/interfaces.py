@@ -1,13 +1,16 @@
 """Signatures of the interfaces between the components of the host logic."""
 
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..format import N_BUFFERS
+from ..format import BEAT_WIDTH, N_BUFFERS
 from ..registers import REGISTER
 from .error_log import error_layout
 
-__all__ = ["Interlock", "StartStatus", "Supervision"]
+__all__ = ["Interlock", "StartStatus", "Supervision", "load_beat"]
+
+#: Beat of a load packet within the machine: `whole` is set if it has all its bytes.
+load_beat = data.StructLayout({"data": BEAT_WIDTH, "whole": 1, "last": 1})
 
 
 class Interlock(wiring.Signature):
@@ -16,7 +19,7 @@ class Interlock(wiring.Signature):
     Members
     -------
     failing : :py:`Out(1)`
-        A packet has an error that is not yet pending, but counts as if it was.
+        A packet has an error that is not yet pending, but counts as if it was. Registered.
     receiving, receiving_model, receiving_input : :py:`Out(1)`, :py:`Out(1)`, :py:`Out(2)`
         A packet is being received: any packet, one for a model, or one for each input buffer, as
         in :class:`~eie_hdl.host.packet_reader.PacketReader`.
@@ -25,6 +28,8 @@ class Interlock(wiring.Signature):
     in_use : :py:`In(1)`
         A program is running or pending, a vector is being sent or memory read: only input buffers
         may be written.
+    read_requested : :py:`In(1)`
+        Strobe: memory will be `in_use` from the next cycle on, unless the read is rejected.
     buffer_in_use : :py:`In(2)`
         Input buffers that must not be written: packets for them wait.
     """
@@ -32,7 +37,7 @@ class Interlock(wiring.Signature):
         super().__init__({
             "failing": Out(1), "receiving": Out(1), "receiving_model": Out(1),
             "receiving_input": Out(N_BUFFERS), "waiting_input": Out(N_BUFFERS), "in_use": In(1),
-            "buffer_in_use": In(N_BUFFERS),
+            "read_requested": In(1), "buffer_in_use": In(N_BUFFERS),
         })
 
 
@@ -50,7 +55,8 @@ class StartStatus(wiring.Signature):
     descriptor : :py:`Out(16)`
         First descriptor of the oldest program, or of the pending start if none is in flight.
     start_error, read_error : :py:`Out(error_layout)`
-        Errors of requests to start and to read, for one cycle each.
+        Errors of requests to start and to read, for one cycle each, in the cycle after the
+        request.
     """
     def __init__(self) -> None:
         super().__init__({
@@ -66,9 +72,10 @@ class Supervision(wiring.Signature):
     Members
     -------
     clear_request : :py:`Out(1)`
-        Strobe: the host clears the error, or requests a soft reset.
+        Strobe: the host clears the error, or requests a soft reset. Registered: it follows the
+        write to CONTROL by a cycle.
     soft_reset : :py:`Out(1)`
-        Strobe: the host requests a soft reset.
+        Strobe: the host requests a soft reset. Likewise.
     error_pending : :py:`Out(1)`
         An error is logged: packets are dropped, and nothing is started.
     core_resetting : :py:`Out(1)`

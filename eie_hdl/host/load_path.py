@@ -5,9 +5,9 @@ from amaranth.lib.wiring import In, Out, connect
 from ..config import EIEConfig
 from ..format import Layouts
 from ..lib.stream_queue import StreamQueue
-from .axi import AxiStreamSignature, stream_beat
+from .axi import AxiStreamSignature
 from .error_log import error_layout
-from .interfaces import Interlock, Supervision
+from .interfaces import Interlock, Supervision, load_beat
 from .memory_wiper import MemoryWiper
 from .packet_reader import PacketReader
 from .register_ports import RegisterPorts
@@ -45,7 +45,7 @@ class LoadPath(wiring.Component):
     waiting : :py:`Out(1)`
         The input queue holds a beat.
     error : :py:`Out(error_layout)`
-        Error of a packet, for one cycle.
+        Error of a packet, until it is pending.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -65,13 +65,13 @@ class LoadPath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        queue = StreamQueue(stream_beat, depth=2)
+        queue = StreamQueue(load_beat, depth=2)
         m.submodules.input   = ResetInserter(self.wipe)(queue)
         m.submodules.packets = packets = PacketReader(self._config)
         m.submodules.wiper   = wiper   = MemoryWiper(self._config)
         m.d.comb += [
             queue.i.p.data.eq(self.i.tdata),
-            queue.i.p.keep.eq(self.i.tkeep),
+            queue.i.p.whole.eq(self.i.tkeep.all()),
             queue.i.p.last.eq(self.i.tlast),
             queue.i.valid.eq(self.i.tvalid),
             self.i.tready.eq(queue.i.ready),
@@ -104,9 +104,7 @@ class LoadPath(wiring.Component):
             registers.checksum_value.eq(packets.checksum),
             packets.restart.eq(supervision.clear_request),
             packets.discard.eq(supervision.error_pending),
-            # The reset may wait for a host that first sends a packet, which is then dropped.
-            packets.hold.eq(supervision.core_resetting & ~supervision.error_pending),
-            packets.in_use.eq(interlock.in_use),
+            packets.in_use.eq(interlock.in_use | interlock.read_requested),
             packets.buffer_in_use.eq(interlock.buffer_in_use),
             interlock.failing.eq(packets.failing),
             interlock.receiving.eq(packets.receiving),
@@ -115,3 +113,7 @@ class LoadPath(wiring.Component):
             interlock.waiting_input.eq(packets.waiting_input),
             self.error.eq(packets.error),
         ]
+        # The reset may wait for a host that first sends a packet, which is then dropped.
+        m.d.sync += packets.hold.eq(
+            (supervision.core_resetting | supervision.soft_reset)
+            & (~supervision.error_pending | supervision.clear_request))

@@ -19,6 +19,9 @@ read_layout = data.StructLayout({
 class ReadRequest(wiring.Component):
     """Checks memory read requests before they reach the core.
 
+    A request is checked, and offered or rejected, in the cycle after it. Its memory, PE and address
+    must not change until then.
+
     Parameters
     ----------
     config : :class:`EIEConfig`
@@ -36,8 +39,10 @@ class ReadRequest(wiring.Component):
         Strobe: the core is reset; withdraw the request.
     read : :py:`Out(stream.Signature(layouts.read))`
         Valid requests. Withdrawn by `drop`.
+    busy : :py:`Out(1)`
+        A request is being checked or offered. Registers.
     error : :py:`Out(error_layout)`
-        BAD_READ, for one cycle.
+        BAD_READ, for one cycle, in the cycle after the request.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -45,47 +50,55 @@ class ReadRequest(wiring.Component):
         super().__init__({
             "i": In(read_layout), "hold": In(1), "refuse": In(1), "drop": In(1),
             "read": Out(stream.Signature(layouts.read)),
-            "error": Out(error_layout),
+            "busy": Out(1), "error": Out(error_layout),
         })
 
     def elaborate(self, platform):
         m = Module()
 
         in_range = self._look_up(m)
-        code = Signal(Error)
-        with m.If(self.read.ready | self.drop):
-            m.d.sync += self.read.valid.eq(0)
-        with m.If(self.i.valid & ~self.hold):
-            with m.If(in_range & ~self.refuse):
-                m.d.sync += [
-                    self.read.valid.eq(1),
-                    self.read.p.memory.eq(self.i.memory),
-                    self.read.p.pe.eq(self.i.pe),
-                    self.read.p.address.eq(self.i.address),
-                    self.read.p.count.eq(self.i.count),
-                ]
-            with m.Else():
-                m.d.comb += code.eq(Error.BAD_READ)
+        checking = Signal()
+        refused  = Signal()
+        m.d.sync += [checking.eq(self.i.valid & ~self.hold), refused.eq(self.refuse)]
         m.d.comb += [
-            self.error.code.eq(code),
+            self.busy.eq(checking | self.read.valid),
             self.error.address.eq(self.i.address),
             self.error.memory.eq(self.i.memory),
             self.error.pe.eq(self.i.pe),
         ]
+        with m.If(self.read.ready | self.drop):
+            m.d.sync += self.read.valid.eq(0)
+        with m.If(checking):
+            with m.If(in_range & ~refused):
+                m.d.sync += self.read.valid.eq(1)
+            with m.Else():
+                m.d.comb += self.error.code.eq(Error.BAD_READ)
+        # A request during another one is rejected.
+        with m.If(~self.read.valid):
+            m.d.sync += [self.read.p[name].eq(self.i[name]) for name in ("memory", "pe", "address")]
+            with m.If(~checking):
+                m.d.sync += self.read.p.count.eq(self.i.count)
 
         return m
 
     def _look_up(self, m):
-        """Return a flag that is set if the requested words exist and are readable."""
-        end      = Signal(len(self.i.address) + 1)
+        """Return a flag that is set if the words of a request, a cycle after it, are readable."""
+        memories = self._layouts.memories
+        # Greater numbers than fit `end` are out of range in any memory.
+        width    = max(image.depth for image in memories.values()).bit_length()
+        end      = Signal(width + 1)    # words up to the end of the request
+        can_be   = Signal()
         in_range = Signal()
-        m.d.comb += end.eq(self.i.address + self.i.count)
+        m.d.sync += [
+            end.eq(self.i.address[:width] + self.i.count[:width]),
+            can_be.eq(~self.i.address[width:].any() & ~self.i.count[width:].any()
+                      & self.i.count.any()),
+        ]
         with m.Switch(self.i.memory):
-            for memory, image in self._layouts.memories.items():
+            for memory, image in memories.items():
                 if memory is Memory.ACT or self._config.readback:
                     has_pe = memory in (Memory.ACT, Memory.PROGRAM)
                     with m.Case(memory):
-                        m.d.comb += in_range.eq(
-                            (end <= image.depth) & (self.i.count != 0)
-                            & (has_pe | (self.i.pe < self._config.n_pe)))
+                        m.d.comb += in_range.eq(can_be & (end <= image.depth)
+                                                & (has_pe | (self.i.pe < self._config.n_pe)))
         return in_range

@@ -76,10 +76,12 @@ class StartControl(wiring.Component):
             starts.running.eq(self.core_running),
             starts.reads_input.eq(self.core_reads_input),
             starts.oldest.eq(self.core_oldest),
-            starts.reading.eq(reads.read.valid | (self.core_busy & ~self.core_running.any())),
+            starts.reading.eq(self.registers.read_write | reads.busy
+                              | (self.core_busy & ~self.core_running.any())),
             starts.sending.eq(self.core_sending),
             self.interlock.in_use.eq(starts.waiting | self.core_busy | self.core_sending
-                                     | reads.read.valid),
+                                     | reads.busy),
+            self.interlock.read_requested.eq(self.registers.read_write),
             self.interlock.buffer_in_use.eq(starts.buffer_in_use),
         ]
 

@@ -38,7 +38,7 @@ class StartQueue(wiring.Component):
     refuse : :py:`In(1)`
         The core is being reset: reject requests with an error.
     input_stride : :py:`In(16)`
-        Register INPUT_STRIDE.
+        Register INPUT_STRIDE, which must not change in the cycle before a request.
     receiving_model, receiving_input : :py:`In(1)`, :py:`In(2)`
         A packet is being received: not for an input buffer; for each input buffer.
     waiting_input : :py:`In(2)`
@@ -55,9 +55,10 @@ class StartQueue(wiring.Component):
     descriptor : :py:`Out(16)`
         First descriptor of the oldest program, or of the pending start if none is in flight.
     buffer_in_use : :py:`Out(2)`
-        Input buffers that must not be written.
+        Input buffers that must not be written. Registered: a buffer is free one cycle late, and in
+        use in the cycle after each request.
     error : :py:`Out(error_layout)`
-        START_BUSY or START_RANGE, for one cycle.
+        START_BUSY or START_RANGE, for one cycle, in the cycle after the request.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -79,52 +80,75 @@ class StartQueue(wiring.Component):
 
         # The pending start, and the first descriptor of each program in flight.
         next_ = Signal(start_layout)
-        first = Array(Signal.like(self.descriptor, name=f"first_{n}") for n in range(N_BUFFERS))
-        has_two = self.input_stride.any()
-        comes_after = Signal()    # a packet that waited for the buffer came before the start
-        of_buffer   = 1 << next_.buffer
-        receiving   = (self.receiving_input & of_buffer).any()
-        packet_first = comes_after & ~receiving    # that packet still waits
-        is_delayed  = (self.receiving_model | receiving
-                       | (packet_first & (self.waiting_input & of_buffer).any()))
-        with m.If(receiving):
-            m.d.sync += comes_after.eq(0)
+        descriptor = next_.descriptor[:clog2(self._config.program_depth)]
+        first = Array(Signal.like(descriptor, name=f"first_{n}") for n in range(N_BUFFERS))
+        packet_first, is_delayed, comes_after = self._await_packets(m, next_)
+        has_two, has_buffer_1 = self._look_up(m)
+        with m.If(~next_.valid):
+            m.d.sync += [next_.descriptor.eq(self.i.descriptor), next_.buffer.eq(self.i.buffer)]
         m.d.comb += [
             self.waiting.eq(next_.valid),
             self.run.p.descriptor.eq(next_.descriptor),
             self.run.p.buffer.eq(next_.buffer),
             self.run.p.offset.eq(Mux(next_.buffer, self.input_stride, 0)),
             self.run.valid.eq(next_.valid & ~self.hold & ~self.refuse & ~is_delayed),
-            self.descriptor.eq(Mux(self.running.any(), first[self.oldest], next_.descriptor)),
-            self.buffer_in_use.eq(
-                self.reads_input | (of_buffer & (next_.valid & ~packet_first).replicate(N_BUFFERS))
-                | (self.reading | (self.sending & ~has_two)).replicate(N_BUFFERS)),
+            self.descriptor.eq(Mux(self.running.any(), first[self.oldest], descriptor)),
         ]
+        m.d.sync += self.buffer_in_use.eq(
+            self.reads_input | Mux(next_.valid & ~packet_first, 1 << next_.buffer, 0)
+            | Mux(self.i.valid, 1 << self.i.buffer, 0)
+            | (self.reading | (self.sending & ~has_two)).replicate(N_BUFFERS))
         with m.If(self.run.valid & self.run.ready):
-            m.d.sync += [
-                next_.valid.eq(0),
-                first[next_.buffer].eq(next_.descriptor),
-            ]
+            m.d.sync += [next_.valid.eq(0), first[next_.buffer].eq(descriptor)]
 
-        # The offset of buffer 1 must fit the field of the run stream.
-        has_buffer = ~self.i.buffer | (has_two & (self.input_stride < self._config.act_depth))
-        in_range = (self.i.descriptor < self._config.program_depth) & has_buffer
         code = Signal(Error)
-        m.d.comb += [
-            self.error.code.eq(code),
-            self.error.address.eq(self.i.descriptor),
-        ]
+        in_range = (self.i.descriptor < self._config.program_depth) & (has_buffer_1
+                                                                       | ~self.i.buffer)
+        m.d.sync += [self.error.code.eq(code), self.error.address.eq(self.i.descriptor)]
         with m.If(self.i.valid & ~self.hold):
             with m.If(next_.valid | self.refuse):
                 m.d.comb += code.eq(Error.START_BUSY)
             with m.Elif(~in_range):
                 m.d.comb += code.eq(Error.START_RANGE)
             with m.Else():
-                m.d.sync += [
-                    next_.eq(self.i),
-                    comes_after.eq(self.waiting_input.bit_select(self.i.buffer, 1)),
-                ]
+                m.d.sync += next_.valid.eq(1)
+        with m.If(self.i.valid & ~next_.valid):
+            m.d.sync += comes_after.eq(self.waiting_input.bit_select(self.i.buffer, 1))
         with m.If(self.drop):
             m.d.sync += next_.valid.eq(0)
 
         return m
+
+    def _look_up(self, m):
+        """Return two flags: there are two input buffers; and programs may read buffer 1."""
+        has_two = Signal()
+        fits    = Signal()    # the offset of buffer 1 fits the field of the run stream
+        m.d.sync += [
+            has_two.eq(self.input_stride.any()),
+            fits.eq(self.input_stride < self._config.act_depth),
+        ]
+        return has_two, has_two & fits
+
+    def _await_packets(self, m, next_):
+        """Order the pending start and the packets for its memories.
+
+        Returns
+        -------
+        packet_first : value
+            A packet waits for the buffer, and comes before the start.
+        is_delayed : value
+            The start has to wait for a packet.
+        comes_after : :class:`~amaranth.hdl.Signal`
+            To be set with a start: a packet waits for its buffer.
+        """
+        comes_after = Signal()
+        waiting     = Signal(N_BUFFERS)    # in the cycle before
+        m.d.sync += waiting.eq(self.waiting_input)
+        receiving   = self.receiving_input.bit_select(next_.buffer, 1)
+        is_first    = comes_after & waiting.bit_select(next_.buffer, 1)
+        # The packet is received from the cycle on in which it finds the buffer free.
+        is_taken    = (self.waiting_input & ~self.buffer_in_use).bit_select(next_.buffer, 1)
+        with m.If(~is_first | receiving):
+            m.d.sync += comes_after.eq(0)
+        return (is_first & ~receiving & ~is_taken, self.receiving_model | receiving | is_first,
+                comes_after)

@@ -43,7 +43,7 @@ class Supervisor(wiring.Component):
     starts : :py:`In(StartStatus())`
         Programs, and errors of requests.
     packet_error : :py:`In(error_layout)`
-        Error of a packet, for one cycle.
+        Error of a packet, until it is pending.
     wipe, wiping
         To the memory wiper, as in :class:`~eie_hdl.host.reset_control.ResetControl`.
     new_error : :py:`Out(1)`
@@ -110,14 +110,17 @@ class Supervisor(wiring.Component):
             registers.error_memory.eq(errors.error.memory),
             registers.error_pe.eq(errors.error.pe),
             registers.error_address_value.eq(errors.error.address),
-            supervision.soft_reset.eq(registers.control_write & registers.control_soft_reset),
-            supervision.clear_request.eq(
-                registers.control_write
-                & (registers.control_clear | registers.control_soft_reset)),
             supervision.error_pending.eq(errors.pending),
             supervision.core_reset.eq(resets.reset_core),
             supervision.core_resetting.eq(resets.stopping | resets.resetting),
             supervision.core_aborting.eq(supervision.core_resetting | supervision.soft_reset),
+        ]
+        # They go to much of the host logic.
+        m.d.sync += [
+            supervision.soft_reset.eq(registers.control_write & registers.control_soft_reset),
+            supervision.clear_request.eq(
+                registers.control_write
+                & (registers.control_clear | registers.control_soft_reset)),
         ]
 
         return m

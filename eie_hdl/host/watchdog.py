@@ -43,15 +43,15 @@ class Watchdog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        elapsed = Signal.like(self.limit)
-        m.d.sync += elapsed.eq(elapsed + 1)
+        elapsed   = Signal.like(self.limit, init=1)    # cycles, including this one
+        has_limit = Signal()
+        m.d.sync += [elapsed.eq(elapsed + 1), has_limit.eq(self.limit != 0)]
         with m.If(self.restart | ~self.active):
-            m.d.sync += elapsed.eq(0)
+            m.d.sync += elapsed.eq(1)
 
         # Compare one cycle in advance, as the comparison is slow.
         is_over = Signal()
-        m.d.sync += is_over.eq(self.active & ~self.restart & (self.limit != 0)
-                               & (elapsed == self.limit - 1))
+        m.d.sync += is_over.eq(self.active & ~self.restart & has_limit & (elapsed == self.limit))
         m.d.comb += [
             self.error.code.eq(Mux(is_over & self.active & ~self.restart,
                                    Mux(self.blocked, Error.RESULT_BLOCKED, Error.TIMEOUT),

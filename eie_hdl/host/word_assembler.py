@@ -1,116 +1,142 @@
-from typing import NamedTuple
-
-from amaranth.hdl import Cat, Mux, Signal, Value
-from amaranth.lib import stream
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
-from ..format import BEAT_WIDTH, Layouts, Memory, n_beats
+from ..format import BEAT_WIDTH, N_BUFFERS, Layouts, Memory, n_beats
+from .header_check import max_count
+from .interfaces import load_beat
 
-__all__ = ["Word", "WordAssembler"]
-
-
-class Word(NamedTuple):
-    """Status of the word being received.
-
-    This beat is its last one (`ends`); it is the last word of its packet (`is_final`); the output
-    can accept it in this cycle (`has_room`); `next_address` is the address of the following word.
-    """
-
-    ends: Value
-    is_final: Value
-    has_room: Value
-    next_address: Value
+__all__ = ["WordAssembler"]
 
 
-class WordAssembler:
-    """Logic that assembles the beats of load packets into words with their destination.
+class WordAssembler(wiring.Component):
+    """Assembles the beats of load packets into words with their destination.
 
-    It is added to the module of the :class:`~eie_hdl.host.packet_reader.PacketReader`.
+    A word is offered in the cycle after its last beat. Its beats are written to the payload of the
+    output one by one, so none may arrive while the word before is stalled.
 
     Parameters
     ----------
     config : :class:`EIEConfig`
         Configuration.
-    data : 64 bits
+
+    Members
+    -------
+    beat : :py:`In(load_beat)`
         Beat.
-    o : :py:`stream.Signature(layouts.load)`
-        Words and their destination.
-    input_row : value
-        First row, in the activation SRAMs, of the input buffer that a packet is for.
+    begins : :py:`In(1)`
+        It is the header of a packet.
+    writes : :py:`In(1)`
+        It is a beat of words, or will not be used; no word is stalled.
+    used : :py:`In(1)`
+        It is a valid beat of words.
+    for_input : :py:`In(2)`
+        Per input buffer: the packet is for it. Applies from the cycle of the header on, as does
+        `first_row`.
+    first_row : :py:`In(...)`
+        Address, in the output, of address 0 of the packet.
+    o : :py:`Out(stream.Signature(layouts.load))`
+        Words and their destination. Registered.
+    is_word : :py:`Out(1)`
+        Strobe: the beat completes a word.
+    ends_packet : :py:`Out(1)`
+        The next beat is the last one of its packet. Registered.
+    packet : :py:`Out(...)`
+        Memory and PE of the packet, and address and count of what remains, from the cycle after the
+        header on; zero after a partial header. Registered.
     """
-    def __init__(self, config: EIEConfig, data: Value, o: stream.Interface, input_row: Value):
-        layouts         = Layouts.of(config)
-        self._config    = config
-        self._images    = {**layouts.memories, Memory.INPUT: layouts.memories[Memory.ACT]}
-        self._data      = data
-        self._o         = o
-        self._input_row = input_row
+    beat: data.View
+    begins: Signal
+    writes: Signal
+    used: Signal
+    for_input: Signal
+    first_row: Signal
+    o: stream.Interface
+    is_word: Signal
+    ends_packet: Signal
+    packet: data.View
 
-    def assemble(self, m, packet, is_header, used, is_bad):
-        """Add the logic to a module; return the status of the word being received.
+    def __init__(self, config: EIEConfig):
+        layouts, memories = Layouts.of(config), Layouts.of(config).memories
+        self._config  = config
+        self._header  = layouts.load_header
+        self._lengths = {memory: n_beats(memories[place].shape) for memory, place in
+                         [*zip(memories, memories), (Memory.INPUT, Memory.ACT)]}
+        super().__init__({
+            "beat": In(load_beat), "begins": In(1), "writes": In(1), "used": In(1),
+            "for_input": In(N_BUFFERS), "first_row": In(layouts.load["address"].shape),
+            "o": Out(stream.Signature(layouts.load)),
+            "is_word": Out(1), "ends_packet": Out(1),
+            # The count is that of a valid packet.
+            "packet": Out(data.StructLayout({
+                **{name: self._header[name].shape
+                   for name in ("address", "pe", "everyone", "memory")},
+                "count": max_count(config).bit_length()})),
+        })
 
-        Parameters
-        ----------
-        m : :class:`~amaranth.hdl.Module`
-            Module.
-        packet : view of ``layouts.load_header``
-            Header, with the address and the count of what remains, which this updates.
-        is_header : 1 bit
-            A header is accepted.
-        used : 1 bit
-            A valid beat of words is accepted.
-        is_bad : 1 bit
-            The header of two cycles ago is invalid: a word that is new is withdrawn.
-        """
-        # `earlier` holds all beats of a word but the last one.
-        most_beats = max(n_beats(image.shape) for image in self._images.values())
-        earlier    = Signal(BEAT_WIDTH * (most_beats - 1))
-        beat       = Signal(range(most_beats))
-        last_beat  = Signal.like(beat)
-        bits       = Signal.like(self._o.p.data)
-        with m.Switch(packet.memory):
-            for memory, image in self._images.items():
-                with m.Case(memory):
-                    beats = n_beats(image.shape)
-                    m.d.comb += [
-                        last_beat.eq(beats - 1),
-                        bits.eq(Cat(earlier[BEAT_WIDTH * (most_beats - beats):], self._data)),
-                    ]
+    def elaborate(self, platform):
+        m = Module()
 
+        packet   = self.packet
+        header   = self._header(Mux(self.beat.whole, self.beat.data, 0))
+        lane     = Signal(range(max(self._lengths.values())))    # number of the beat in its word
+        ends     = Signal()    # the beat is the last one of its word
+        is_final = Signal()    # the word is the last one of its packet
+        turn     = Signal.like(self.o.p.pe)
+        is_short = self._has_length(m, header.memory, lambda length: length == 1)
+        will_end = self._has_length(m, packet.memory, lambda length: (
+            (length == 1) if length < 2 else ~ends & (lane == length - 2)))
+        m.d.comb += [
+            self.ends_packet.eq(ends & is_final),
+            self.is_word.eq(self.used & ends),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.begins):
+            m.d.sync += [
+                *(packet[name].eq(header[name]) for name in packet.shape().members),
+                is_final.eq(header.count == 1),
+                ends.eq(is_short),
+                lane.eq(0),
+                turn.eq(0),
+            ]
+        with m.If(self.used):
+            m.d.sync += [lane.eq(Mux(ends, 0, lane + 1)), ends.eq(will_end)]
         # An input buffer is filled row by row, and each row PE by PE.
-        is_input = packet.memory == Memory.INPUT
-        turn     = Signal.like(self._o.p.pe)
-        row      = self._input_row + packet.address
-        offered = Signal()
-        is_new  = Signal()    # offered in this cycle for the first time
-        word = Word(ends=beat == last_beat, is_final=packet.count == 1,
-                    has_room=~offered | self._o.ready,
-                    next_address=packet.address + (~is_input | (turn == self._config.n_pe - 1)))
-
-        # A new word is withdrawn if its header is invalid.
-        is_withdrawn = is_bad & is_new
-        m.d.comb += self._o.valid.eq(offered & ~is_withdrawn)
-        m.d.sync += is_new.eq(used & word.ends)
-        with m.If(self._o.ready | is_withdrawn):
-            m.d.sync += offered.eq(0)
-        with m.If(is_header):
-            m.d.sync += [beat.eq(0), turn.eq(0)]
-        with m.If(used):
+        is_row_end = ~self.for_input.any() | (turn == self._config.n_pe - 1)
+        with m.If(self.is_word):
             m.d.sync += [
-                beat.eq(beat + 1),
-                earlier.eq(Cat(earlier, self._data)[BEAT_WIDTH:]),
-            ]
-        with m.If(used & word.ends):
-            m.d.sync += [
-                beat.eq(0),
-                turn.eq(turn + 1),
-                packet.address.eq(word.next_address),
+                self.o.valid.eq(1),
                 packet.count.eq(packet.count - 1),
-                offered.eq(1),
-                self._o.p.address.eq(Mux(is_input, row, packet.address)),
-                self._o.p.data.eq(bits),
-                self._o.p.pe.eq(Mux(is_input, turn, packet.pe)),
-                self._o.p.everyone.eq(packet.everyone & ~is_input),
-                self._o.p.memory.eq(Mux(is_input, Memory.ACT, packet.memory)),
+                is_final.eq(packet.count == 2),
+                turn.eq(turn + 1),
+                packet.address.eq(packet.address + is_row_end),
             ]
-        return word
+        self._write(m, lane, turn)
+
+        return m
+
+    def _has_length(self, m, memory, rule):
+        """Return a flag: the number of beats of a word of this memory follows a rule."""
+        follows = Signal()
+        with m.Switch(memory):
+            for place, length in self._lengths.items():
+                with m.Case(place):
+                    m.d.comb += follows.eq(rule(length))
+        return follows
+
+    def _write(self, m, lane, turn):
+        """Write a beat to its place in the output, and the destination."""
+        o, packet, is_input = self.o.p, self.packet, self.for_input.any()
+        with m.If(self.writes):
+            m.d.sync += [
+                o.address.eq(packet.address + self.first_row),
+                o.pe.eq(Mux(is_input, turn, packet.pe)),
+                o.everyone.eq(packet.everyone & ~is_input),
+                o.memory.eq(Mux(is_input, Memory.ACT, packet.memory.as_value())),
+            ]
+        for number in range(max(self._lengths.values())):
+            part = o.data[BEAT_WIDTH * number:BEAT_WIDTH * (number + 1)]
+            with m.If(self.writes & (lane == number)):
+                m.d.sync += part.eq(self.beat.data)

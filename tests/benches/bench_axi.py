@@ -182,7 +182,7 @@ async def loading_takes_a_beat_a_cycle(dut):
         await host.within("Packets", host.source.wait())
         assert host.cycle - begin <= n_packets * len(beats) + 4, (
             f"{n_packets * len(beats)} beats for {memory.name} took {host.cycle - begin} cycles")
-    await host.received()
+        await host.received()    # then the registers of the input are no longer locked
     assert await host.fault() is None
     host.finish()
 

@@ -8,7 +8,7 @@ import numpy as np
 from amaranth.hdl import Shape
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import BEAT_BYTES, BEAT_WIDTH, Layouts, Memory, n_beats
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
 from eie_hdl.packing import unpack
 from eie_hdl.registers import Error
 
@@ -24,7 +24,6 @@ CONFIGS = {
     "widest": EIEConfig(n_pe=256, v_width=8, z_width=8, entries_per_word=16, act_width=24),
 }
 UNKNOWN = [value for value in range(8) if value not in {memory.value for memory in Memory}]
-WHOLE = (1 << BEAT_BYTES) - 1
 
 
 class Settings(NamedTuple):
@@ -57,7 +56,7 @@ def judge(config, settings, packet):
     """Return the expected outcome of a packet."""
     layouts = Layouts.of(config)
     words, first = [], packet[0]
-    if first["keep"] != WHOLE:
+    if not first["whole"]:
         return Outcome([], (Error.PARTIAL_BEAT, 0, 0, 0), [])
     header = {name: int(value) for name, value in
               unpack(layouts.load_header, np.array([first["data"]], np.uint64)).items()}
@@ -108,7 +107,7 @@ def judge(config, settings, packet):
         value = 0
         for part in range(length):
             beat = packet[1 + n * length + part]
-            if beat["keep"] != WHOLE:
+            if not beat["whole"]:
                 return fault(Error.PARTIAL_BEAT, where(n))
             if not is_input:
                 summed.append(beat["data"])
@@ -139,13 +138,13 @@ def header(memory, **fields):
 
 def beats(*data, last=True):
     """Beats, the last of which is marked if `last` is set."""
-    return [{"data": value, "keep": WHOLE, "last": int(last and n == len(data) - 1)}
+    return [{"data": value, "whole": 1, "last": int(last and n == len(data) - 1)}
             for n, value in enumerate(data)]
 
 
 def random_packet(rng, config, settings):
     """Random packet; half of them have a random value in some part."""
-    flaw = rng.choice(["", "", "", "", "address", "pe", "reserved", "length", "length", "keep"])
+    flaw = rng.choice(["", "", "", "", "address", "pe", "reserved", "length", "length", "whole"])
 
     def choose(part, good, anything):
         return anything if flaw == part else good
@@ -170,7 +169,7 @@ def random_packet(rng, config, settings):
     length = 1 if memory in UNKNOWN else n_beats(word_shape(layouts, memory))
     n_more = count * length + choose("length", 0, rng.choice([-1, 1, -rng.randrange(9), 3]))
     packet = beats(beat, *(rng.getrandbits(BEAT_WIDTH) for _ in range(n_more)))
-    rng.choice(packet)["keep"] = choose("keep", WHOLE, rng.randrange(WHOLE))
+    rng.choice(packet)["whole"] = choose("whole", 1, 0)
     return packet
 
 

@@ -1,4 +1,4 @@
-"""One-cycle inputs of components that report errors combinationally."""
+"""One-cycle inputs of components that report errors in the next cycle."""
 
 from eie_hdl.registers import Error
 
@@ -12,10 +12,10 @@ def set_inputs(ctx, dut, **inputs):
 
 
 async def strobe(ctx, dut, **inputs):
-    """Set inputs for one cycle; return the error and address reported in it, or None."""
+    """Set inputs for one cycle; return the error and address reported after it, or None."""
     before = {name: ctx.get(getattr(dut, name)) for name in inputs}
     set_inputs(ctx, dut, **inputs)
-    error = ctx.get(dut.error)
     await ctx.tick()
     set_inputs(ctx, dut, **before)
+    error = ctx.get(dut.error)
     return (Error(error.code), error.address) if error.code else None

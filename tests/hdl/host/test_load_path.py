@@ -93,15 +93,17 @@ def test_packet_for_a_memory_in_use_is_an_error_and_pending_errors_drop_packets(
         ctx.set(dut.interlock.in_use, 1)
         await send(ctx, dut.i, beats)
         await ctx.tick().repeat(4)
-        assert errors == [Error.LOAD_IN_USE]
+        assert set(errors) == {Error.LOAD_IN_USE}
         ctx.set(dut.interlock.in_use, 0)
         ctx.set(dut.supervision.error_pending, 1)
+        await ctx.tick().repeat(2)
+        n_errors = len(errors)
         await send(ctx, dut.i, beats)
         await nothing(ctx, dut.o)
         ctx.set(dut.supervision.error_pending, 0)
         await send(ctx, dut.i, beats)
         await get(ctx, dut.o, 1)
-        assert len(errors) == 1
+        assert len(errors) == n_errors
 
     async def watch(ctx):
         async for *_, code in ctx.tick().sample(dut.error.code):

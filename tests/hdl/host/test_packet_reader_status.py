@@ -6,7 +6,7 @@ import random
 import pytest
 
 from eie_hdl.config import EIEConfig
-from eie_hdl.format import Layouts, Memory, n_beats
+from eie_hdl.format import BEAT_WIDTH, Layouts, Memory, n_beats
 from eie_hdl.host.packet_reader import PacketReader
 from eie_hdl.registers import Error
 from support.load_packets import (
@@ -98,7 +98,7 @@ def test_a_packet_waits_until_its_input_buffer_is_free(simulate, buffer, count):
             await ctx.tick()
         ctx.set(dut.i.valid, 0)
         assert ctx.get(dut.waiting_input) == 0
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         assert not ctx.get(dut.receiving)
 
     simulate(dut, bench)
@@ -135,6 +135,7 @@ def test_a_packet_that_waits_is_dropped_when_there_is_an_error(simulate, transfe
         ctx.set(dut.buffer_in_use, 0b11)
         if when == "failing":    # the error of an earlier packet is not yet pending
             await put(ctx, dut.i, beats(header(Memory.PTR, count=2), 1))
+            await ctx.tick()
         ctx.set(dut.i.payload, beats(header(Memory.INPUT, count=1), 1)[0])
         ctx.set(dut.i.valid, 1)
         if when != "failing":
@@ -192,7 +193,7 @@ def test_a_packet_is_received_until_its_last_word_is_taken(simulate, memory, buf
     "overlong-header": lambda memory: beats(header(memory), 1),
     "truncated": lambda memory: beats(header(memory, count=2), 1),
     "partial": lambda memory: [*beats(header(memory, count=1), last=False),
-                               {"data": 1, "keep": 1, "last": 1}],
+                               {"data": 1, "whole": 0, "last": 1}],
 }.items(), ids=lambda value: value if isinstance(value, str) else "")
 def test_a_failed_packet_is_failing_until_its_error_is_pending(simulate, memory, model, inputs,
                                                                name, packet):
@@ -225,20 +226,22 @@ def test_a_failed_packet_is_failing_until_its_error_is_pending(simulate, memory,
     simulate(dut, bench, background=[no_spmat])
 
 
-def test_in_use_is_sampled_in_the_cycle_after_the_header(simulate):
-    """If a start and a header occur in the same cycle, one of them thus sees the other."""
+def test_in_use_is_sampled_in_the_cycle_of_the_header(simulate):
+    """A start of that cycle finds the packet being received in the next."""
     dut = PacketReader(TINY)
     errors, watch = watch_errors(dut)
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
         packet = beats(header(Memory.PTR, count=1), 1)
-        for used in ([1, 0, 0], [0, 0, 1], [0, 1, 0]):
+        for used in ([0, 1, 0], [0, 0, 1], [1, 0, 0]):
             for in_use, beat in zip(used, packet):
                 ctx.set(dut.in_use, in_use)
                 await put(ctx, dut.i, [beat])
+                assert ctx.get(dut.receiving_model) or ctx.get(dut.failing)
             ctx.set(dut.in_use, used[2])
             await ctx.tick()
+        await ctx.tick()
 
     simulate(dut, bench, background=[watch])
     assert [error[0] for error in errors] == [Error.LOAD_IN_USE]
@@ -262,7 +265,7 @@ def test_checksum_clear_includes_the_beat_of_its_cycle(simulate):
 
 
 def test_a_beat_is_accepted_in_every_cycle_across_packets(simulate):
-    """Packets for all memories, also empty and invalid ones; a word follows its beat by a cycle."""
+    """Packets for all memories, also empty and invalid ones; a word follows its beat by two."""
     config = CONFIGS["widest"]
     assert n_beats(Layouts.of(config).memories[Memory.SPMAT].shape) == 4
     rng = random.Random(5)
@@ -282,16 +285,20 @@ def test_a_beat_is_accepted_in_every_cycle_across_packets(simulate):
         ctx.set(dut.i.valid, 0)
         await ctx.tick().repeat(3)
         ctx.set(dut.i.valid, 1)
-        for n, beat in enumerate(beats(header(Memory.SPMAT, count=1), 1, 2, 3, 4)):
+        for beat in beats(header(Memory.SPMAT, count=1), 1, 2, 3, 4):
             ctx.set(dut.i.payload, beat)
             assert ctx.get(dut.i.ready)
             await ctx.tick()
-            assert ctx.get(dut.o.valid) == (n == 4)
+            assert not ctx.get(dut.o.valid)
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick()
+        assert ctx.get(dut.o.valid)
 
     simulate(dut, bench, background=[watch])
 
 
-def test_only_the_last_beat_of_a_word_waits_for_the_word_before_it(simulate):
+def test_beats_wait_only_while_the_word_before_them_is_offered(simulate):
+    """A beat is accepted meanwhile; the next ones wait."""
     config = EIEConfig()
     assert n_beats(Layouts.of(config).memories[Memory.SPMAT].shape) == 2
     dut = PacketReader(config)
@@ -301,9 +308,12 @@ def test_only_the_last_beat_of_a_word_waits_for_the_word_before_it(simulate):
         ctx.set(dut.i.payload, beats(4)[0])
         ctx.set(dut.i.valid, 1)
         for _ in range(3):
-            assert not ctx.get(dut.i.ready)
+            assert not ctx.get(dut.i.ready) and ctx.get(dut.o.valid)
             await ctx.tick()
         ctx.set(dut.o.ready, 1)
         assert ctx.get(dut.i.ready)
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        assert [word.data for word in await get(ctx, dut.o, 1)] == [3 + (4 << BEAT_WIDTH)]
 
     simulate(dut, bench)

@@ -13,14 +13,12 @@ STRIDE = 7
 
 
 async def write(ctx, dut, register, **fields):
-    """Write a command register, and return the code of the resulting error."""
+    """Write a command register, and return the code of the error in the next cycle."""
     for name, value in {"write": 1, **fields}.items():
         ctx.set(getattr(dut.registers, f"{register}_{name}"), value)
-    error = getattr(dut.status, f"{register}_error")
-    code = ctx.get(error.code)
     await ctx.tick()
     ctx.set(getattr(dut.registers, f"{register}_write"), 0)
-    return Error(code)
+    return Error(ctx.get(getattr(dut.status, f"{register}_error").code))
 
 
 async def take(ctx, dut, stream):
@@ -48,6 +46,7 @@ def run(simulate, rule):
 
     async def bench(ctx):
         ctx.set(dut.registers.input_stride_value, STRIDE)
+        await ctx.tick()
         await rule(ctx, dut)
 
     simulate(Unwatched(dut), bench)
@@ -65,6 +64,7 @@ def test_program_runs_from_its_descriptor_and_input_buffer(simulate):
         assert (ctx.get(dut.status.descriptor), ctx.get(dut.status.buffer)) == (2, 1)
         assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b10
         ctx.set(dut.core_reads_input, 0)
+        await ctx.tick()
         assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b00
         run_programs(ctx, dut, 0)
         assert not ctx.get(dut.interlock.in_use) and not ctx.get(dut.interlock.buffer_in_use)
@@ -104,6 +104,7 @@ def test_vector_that_is_still_sent_after_its_program_uses_the_memories(simulate,
         run_programs(ctx, dut, 0)
         await ctx.tick()
         ctx.set(dut.core_sending, 0)
+        await ctx.tick()
         assert not ctx.get(dut.interlock.in_use) and not ctx.get(dut.interlock.buffer_in_use)
         assert await write(ctx, dut, "read", count=2) == Error.NONE
 
@@ -115,6 +116,8 @@ def test_read_uses_both_input_buffers_and_excludes_other_reads(simulate):
         ctx.set(dut.registers.read_place_memory, Memory.ACT.value)
         ctx.set(dut.registers.read_address_value, 3)
         assert await write(ctx, dut, "read", count=2) == Error.NONE
+        assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b11
+        await ctx.tick()    # the request has been checked
         assert ctx.get(dut.interlock.in_use) and ctx.get(dut.interlock.buffer_in_use) == 0b11
         payload = await take(ctx, dut, dut.read)
         assert (payload.memory, payload.address, payload.count) == (Memory.ACT, 3, 2)
@@ -191,8 +194,14 @@ def test_start_comes_after_a_packet_that_waits_for_its_input_buffer(simulate):
         ctx.set(dut.interlock.waiting_input, 0b01)
         await write(ctx, dut, "start", descriptor=1)
         ctx.set(dut.core_reads_input, 0)
+        await ctx.tick()
         assert not ctx.get(dut.run.valid) and not ctx.get(dut.interlock.buffer_in_use)
+        await ctx.tick()    # in this cycle, the packet is accepted
         ctx.set(dut.interlock.waiting_input, 0)
+        ctx.set(dut.interlock.receiving_input, 0b01)
+        assert not ctx.get(dut.run.valid)
+        await ctx.tick()
+        ctx.set(dut.interlock.receiving_input, 0)
         assert ctx.get(dut.run.valid)
 
     run(simulate, rule)

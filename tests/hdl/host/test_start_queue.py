@@ -34,6 +34,7 @@ def queue():
 def run(simulate, dut, rule):
     async def bench(ctx):
         set_inputs(ctx, dut, input_stride=STRIDE)
+        await ctx.tick()    # what the queue derives from the stride is registered
         await rule(ctx)
 
     simulate(Unwatched(dut), bench)
@@ -98,6 +99,7 @@ def test_two_programs_run_one_is_pending_and_a_fourth_is_rejected(simulate, queu
 def test_descriptor_and_buffer_must_exist(simulate, queue, descriptor, buffer, stride, error):
     async def rule(ctx):
         set_inputs(ctx, queue, input_stride=stride)
+        await ctx.tick()
         found = await strobe(ctx, queue, i=start(descriptor, buffer))
         assert found == (error and (error, descriptor))
         assert ctx.get(queue.waiting) == (error is None)
@@ -171,8 +173,9 @@ def test_start_comes_after_a_packet_that_waits_for_its_input_buffer(simulate, qu
             await ctx.tick()
         # The pending start does not keep the buffer from the packet.
         set_inputs(ctx, queue, reads_input=0)
-        assert ctx.get(queue.buffer_in_use) == 0 and offered(ctx, queue) is None
         await ctx.tick()
+        assert ctx.get(queue.buffer_in_use) == 0 and offered(ctx, queue) is None
+        await ctx.tick()    # in this cycle, the packet is accepted
         set_inputs(ctx, queue, waiting_input=0, receiving_input=own)
         for waiting in (0, own, other):    # the next packet has arrived
             set_inputs(ctx, queue, waiting_input=waiting)
@@ -209,33 +212,41 @@ def test_next_start_does_not_wait_for_a_packet_that_was_dropped(simulate, queue)
         set_inputs(ctx, queue, hold=0, reads_input=0)
         await strobe(ctx, queue, i=start(6))
         set_inputs(ctx, queue, waiting_input=1)
-        assert offered(ctx, queue) == (6, 0, 0) and ctx.get(queue.buffer_in_use) == 1
+        for _ in range(3):
+            assert offered(ctx, queue) == (6, 0, 0) and ctx.get(queue.buffer_in_use) == 1
+            await ctx.tick()
 
     run(simulate, queue, rule)
 
 
 def test_buffers_of_programs_that_read_them_and_of_the_pending_start_are_in_use(simulate, queue):
+    """From the cycle after the request on, until the cycle after their use."""
     async def rule(ctx):
+        async def check(before, after):
+            assert ctx.get(queue.buffer_in_use) == before
+            await ctx.tick()
+            assert ctx.get(queue.buffer_in_use) == after
+
         assert ctx.get(queue.buffer_in_use) == 0b00
         await strobe(ctx, queue, i=start(0, 1))
-        assert ctx.get(queue.buffer_in_use) == 0b10
         ctx.set(queue.run.ready, 1)
-        await ctx.tick()
+        await check(0b10, 0b10)
         ctx.set(queue.run.ready, 0)
         set_inputs(ctx, queue, running=0b10, reads_input=0b10)
-        assert ctx.get(queue.buffer_in_use) == 0b10
+        await check(0b10, 0b10)
         await strobe(ctx, queue, i=start(0, 0))
-        assert ctx.get(queue.buffer_in_use) == 0b11
+        await check(0b11, 0b11)
         set_inputs(ctx, queue, reads_input=0)    # it runs, but has read its input
-        assert ctx.get(queue.buffer_in_use) == 0b01
+        await check(0b11, 0b01)
         await strobe(ctx, queue, drop=1)
-        assert ctx.get(queue.buffer_in_use) == 0b00
+        await check(0b01, 0b00)
         set_inputs(ctx, queue, reading=1)    # of any rows
-        assert ctx.get(queue.buffer_in_use) == 0b11
+        await check(0b00, 0b11)
         # Results are never in one of two buffers, but may be in the rows of a single one.
         set_inputs(ctx, queue, reading=0, sending=1)
-        assert ctx.get(queue.buffer_in_use) == 0b00
+        await check(0b11, 0b00)
         set_inputs(ctx, queue, input_stride=0)
+        await ctx.tick().repeat(2)
         assert ctx.get(queue.buffer_in_use) & 0b01
 
     run(simulate, queue, rule)
@@ -247,41 +258,50 @@ class Model:
     waiting: tuple | None = None
     packet_first: bool = False
     first: list = dataclasses.field(default_factory=lambda: [0, 0])
+    #: Registers: inputs of the cycle before, the error and the buffers in use.
+    before: dict = dataclasses.field(
+        default_factory=lambda: {"waiting_input": 0, "input_stride": STRIDE})
+    error: tuple | None = None
+    use: int = 0
 
     def step(self, request, inputs, ready):
         """Return the expected outputs of this cycle, and advance to the next."""
         descriptor, buffer = self.waiting or (0, 0)
         receiving = inputs["receiving_input"] >> buffer & 1
-        if self.waiting and receiving:
-            self.packet_first = False
-        is_delayed = inputs["receiving_model"] or receiving or (
-            self.packet_first and inputs["waiting_input"] >> buffer & 1)
+        has_two = self.before["input_stride"] != 0
+        waits = self.packet_first and self.before["waiting_input"] >> buffer & 1
         offer = None
-        if self.waiting and not (inputs["hold"] or inputs["refuse"] or is_delayed):
+        if self.waiting and not (inputs["hold"] or inputs["refuse"] or inputs["receiving_model"]
+                                 or receiving or waits):
             offer = descriptor, buffer, buffer * inputs["input_stride"]
-        error, accepted = Error.NONE, False
-        if request and not inputs["hold"]:
-            if self.waiting or inputs["refuse"]:
-                error = Error.START_BUSY
-            elif request[0] >= CONFIG.program_depth or request[1] and not inputs["input_stride"]:
-                error = Error.START_RANGE
-            else:
-                accepted = True
-        use = inputs["reads_input"]
-        if self.waiting and not self.packet_first:
-            use |= 1 << buffer
-        if inputs["reading"] or inputs["sending"] and not inputs["input_stride"]:
-            use = 0b11
-        expected = (self.waiting is not None, offer, error, use,
+        expected = (self.waiting is not None, offer, self.error, self.use,
                     self.first[inputs["oldest"]] if inputs["running"] else
                     self.waiting and descriptor)
+
+        is_taken = inputs["waiting_input"] & ~self.use & 1 << buffer
+        self.packet_first = bool(waits and not receiving)
+        self.use = inputs["reads_input"]
+        if self.waiting and not (self.packet_first and not is_taken):
+            self.use |= 1 << buffer
+        if request:
+            self.use |= 1 << request[1]
+        if inputs["reading"] or inputs["sending"] and not has_two:
+            self.use = 0b11
+        self.error = None
+        is_pending = self.waiting is not None
         if offer and ready:
             self.first[buffer], self.waiting = descriptor, None
-        if accepted:
-            self.waiting = request
-            self.packet_first = bool(inputs["waiting_input"] >> request[1] & 1)
+        if request and not inputs["hold"]:
+            if is_pending or inputs["refuse"]:
+                self.error = Error.START_BUSY, request[0]
+            elif request[0] >= CONFIG.program_depth or request[1] and not has_two:
+                self.error = Error.START_RANGE, request[0]
+            else:
+                self.waiting = request
+                self.packet_first = bool(inputs["waiting_input"] >> request[1] & 1)
         if inputs["drop"]:
             self.waiting = None
+        self.before = inputs
         return expected
 
 
@@ -304,17 +324,17 @@ def test_any_sequence_of_starts_follows_the_model(simulate, queue):
             set_inputs(ctx, queue, i=start(*request) if request else {}, **inputs)
             ctx.set(queue.run.ready, ready)
             waiting, offer, error, use, descriptor = model.step(request, inputs, ready)
+            found = ctx.get(queue.error)
             assert ctx.get(queue.waiting) == waiting
             assert offered(ctx, queue) == offer
-            assert ctx.get(queue.error.code) == error
-            assert error is Error.NONE or ctx.get(queue.error.address) == request[0]
+            assert ((found.code, found.address) if found.code else None) == error
             assert ctx.get(queue.buffer_in_use) == use
             assert descriptor is None or ctx.get(queue.descriptor) == descriptor
-            errors.add(error)
+            errors.add(error and error[0])
             n_taken += bool(offer and ready)
             n_packets_first += waiting and model.packet_first
             await ctx.tick()
-        assert errors == {Error.NONE, Error.START_BUSY, Error.START_RANGE}
+        assert errors == {None, Error.START_BUSY, Error.START_RANGE}
         assert n_taken > 100 and n_packets_first > 50
 
     run(simulate, queue, rule)

@@ -20,7 +20,7 @@ def put_error(ctx, dut, source, code, **fields):
 
 
 async def control(ctx, dut, *bits):
-    """Write to register CONTROL."""
+    """Write to register CONTROL, which takes effect in the cycle after the next."""
     for bit in ("write", *bits):
         ctx.set(getattr(dut.registers, f"control_{bit}"), 1)
     await ctx.tick()
@@ -44,6 +44,8 @@ def test_the_simultaneous_error_of_highest_priority_is_logged(simulate, source):
         for name in SOURCES:
             put_error(ctx, dut, name, Error.NONE)
         await control(ctx, dut, "clear")
+        assert ctx.get(dut.supervision.error_pending) and ctx.get(dut.supervision.clear_request)
+        await ctx.tick()
         assert not ctx.get(dut.supervision.error_pending)
 
     simulate(dut, bench)
@@ -210,13 +212,11 @@ def test_soft_reset_wipes_the_memories_and_clears_the_error(simulate):
         put_error(ctx, dut, "packet_error", Error.BAD_PE)
         await ctx.tick()
         put_error(ctx, dut, "packet_error", Error.NONE)
-        ctx.set(dut.registers.control_write, 1)
-        ctx.set(dut.registers.control_soft_reset, 1)
+        await control(ctx, dut, "soft_reset")
         for name in ("soft_reset", "clear_request", "core_aborting"):
             assert ctx.get(getattr(dut.supervision, name)), name
         assert not ctx.get(dut.supervision.core_resetting)
         await ctx.tick()
-        ctx.set(dut.registers.control_write, 0)
         assert ctx.get(dut.wipe) and ctx.get(dut.supervision.core_reset)
         assert not ctx.get(dut.supervision.error_pending)
         ctx.set(dut.wiping, 1)
