@@ -8,7 +8,7 @@ from .bridge.bridge import Bridge
 from .bridge.spi import Spi
 from .bridge.uart import Uart
 from .config import EIEConfig
-from .lib.registered_reset import register_reset
+from .lib.registered_reset import drive_domain
 from .lib.shared_module import Shared
 from .top import Eie, EieSignature
 
@@ -58,7 +58,7 @@ class BridgedEie(wiring.Component):
         m.submodules.machine = machine = Shared("machine", "eie", EieSignature(),
                                                 partial(Eie, self._config))
 
-        register_reset(m, self.aclk, self.aresetn)    # as the machine does
+        drive_domain(m, self.aclk, self.aresetn)    # as the machine does
         m.d.comb += [
             machine.aclk.eq(self.aclk),
             machine.aresetn.eq(self.aresetn),

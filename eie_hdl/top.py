@@ -17,7 +17,7 @@ from .host.result_path import ResultPath
 from .host.run_counters import RunCounters
 from .host.start_control import StartControl
 from .host.supervisor import Supervisor
-from .lib.registered_reset import register_reset
+from .lib.registered_reset import drive_domain
 from .lib.shared_module import Shared
 from .registers import ADDRESS_WIDTH, COUNTER_REGISTERS, REGISTERS
 
@@ -163,11 +163,12 @@ class Eie(wiring.Component):
         ]
 
     def _reset_buses(self, m):
-        """Reset the machine a cycle after `aresetn`, and keep its buses silent until then.
+        """Reset the machine a cycle after `aresetn`, and keep its buses silent until it is ready.
 
-        A host may start in the cycle in which `aresetn` is deasserted.
+        The reset lasts long enough for the core, which is ready when a word or a start can reach
+        it. A host may start in the cycle in which `aresetn` is deasserted.
         """
-        with m.If(register_reset(m, self.aclk, self.aresetn)):
+        with m.If(drive_domain(m, self.aclk, self.aresetn)):
             m.d.comb += [port.eq(0) for port in (
                 self.s_axil.awready, self.s_axil.wready, self.s_axil.bvalid, self.s_axil.arready,
                 self.s_axil.rvalid, self.s_axis.tready, self.m_axis.tvalid)]

@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
 from ..format import N_BUFFERS, Layouts, Memory, image_file
+from ..lib.data_register import data_register
 from ..lib.sram import Sram
 from ..tree.tree import Link
 from .broadcast_throttle import BroadcastThrottle
@@ -168,15 +169,18 @@ class Ccu(wiring.Component):
             host.counted.events.eq(link.events),
             host.counted.strobes.eq(sequencer.strobes),
         ]
+        overflow      = data_register(m, host.overflow)
+        overflow_tile = data_register(m, host.overflow_tile)
         with m.If(sequencer.done):
             m.d.sync += [
-                host.overflow.eq(ledger.overflow.bit_select(sequencer.oldest, 1)),
-                host.overflow_tile.eq(Array(ledger.overflow_tiles)[sequencer.oldest]),
+                overflow.eq(ledger.overflow.bit_select(sequencer.oldest, 1)),
+                overflow_tile.eq(Array(ledger.overflow_tiles)[sequencer.oldest]),
             ]
 
     def _broadcast_messages(self, m, sequencer, throttle):
         """Broadcast the messages of the sequencer unless an activation queue might overflow."""
         message, link = sequencer.message, self.link
+        sent = data_register(m, link.message.payload)
         m.d.comb += [
             throttle.filling.eq(link.filling),
             throttle.full.eq(link.full),
@@ -185,12 +189,13 @@ class Ccu(wiring.Component):
         ]
         m.d.sync += [
             link.message.valid.eq(throttle.sent),
-            link.message.payload.eq(message.payload),
+            sent.eq(message.payload),
         ]
 
     def _broadcast_words(self, m, sequencer):
         """Broadcast words except those of the program memory, which are written."""
         load, link, program = self.host.load, self.link.load, self.program.w
+        word = data_register(m, link.payload)
         is_program = load.p.memory == Memory.PROGRAM
         accepted = load.valid & load.ready
         m.d.comb += [
@@ -201,7 +206,7 @@ class Ccu(wiring.Component):
         ]
         m.d.sync += [
             link.valid.eq(accepted & ~is_program),
-            link.payload.eq(load.payload),
+            word.eq(load.payload),
         ]
         if self._config.n_pe == 1:    # it may take a cycle more to write a word
             m.d.comb += load.ready.eq(~(sequencer.busy & link.valid))
@@ -209,4 +214,4 @@ class Ccu(wiring.Component):
             request = sequencer.request
             m.d.comb += request.ready.eq(~load.valid)
             with m.If(request.valid & request.ready):
-                m.d.sync += [link.valid.eq(1), link.payload.eq(request.payload)]
+                m.d.sync += [link.valid.eq(1), word.eq(request.payload)]

@@ -75,7 +75,7 @@ class MemoryReader(wiring.Component):
         ]
 
         # A piece of the program has the form of a PE's answer: a value, then an end.
-        ended         = Signal()
+        ended         = Signal(reset_less=True)
         program_piece = Signal(self._layouts.result)
         m.d.comb += [
             program_piece.word[0].eq(self.program.data.word_select(piece, self._config.act_width)),

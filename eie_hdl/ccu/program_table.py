@@ -90,11 +90,13 @@ class ProgramTable(wiring.Component):
         m = Module()
 
         programs = range(N_BUFFERS)
-        addresses = Array(Signal.like(self.address, name=f"address_{n}") for n in programs)
-        offsets   = Array(Signal.like(self.offset, name=f"offset_{n}") for n in programs)
+        addresses = Array(Signal.like(self.address, name=f"address_{n}", reset_less=True)
+                          for n in programs)
+        offsets   = Array(Signal.like(self.offset, name=f"offset_{n}", reset_less=True)
+                          for n in programs)
         faults    = Array(Signal(fault_layout(self._config), name=f"fault_{n}") for n in programs)
-        complete  = Signal(N_BUFFERS)    # all descriptors have been started
-        uses      = Signal(N_BUFFERS)    # the input buffer has not been freed
+        complete  = Signal(N_BUFFERS, reset_less=True)    # all descriptors have been started
+        uses      = Signal(N_BUFFERS, reset_less=True)    # the input buffer has not been freed
         m.d.comb += [
             self.started.eq(self.run.valid & self.run.ready),
             self.run.ready.eq(~self.hold & ~self.running.bit_select(self.run.p.buffer, 1)),

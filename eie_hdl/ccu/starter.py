@@ -93,12 +93,13 @@ class Starter(wiring.Component):
         m = Module()
 
         m.submodules.programs = programs = ProgramTable(self._config)
-        descriptor = Signal(self._layouts.descriptor)    # of the selected program, or of a read
+        # Of the selected program, or of a read.
+        descriptor = Signal(self._layouts.descriptor, reset_less=True)
         selected   = Signal.like(programs.selected)
         is_pending = programs.pending.bit_select(selected, 1)
         others     = (programs.pending & ~(1 << selected)).any()
         check      = self._check(m, descriptor, programs)
-        error      = Signal.like(check.code)
+        error      = Signal.like(check.code, reset_less=True)
         self._share_programs(m, programs, selected)
         since      = self._count_tiles(m, programs)
         self._offer(m, descriptor, check, since, programs)

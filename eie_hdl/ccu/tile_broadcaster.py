@@ -79,8 +79,8 @@ class TileBroadcaster(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        tile     = Signal(tile_layout(self._config))
-        new      = Signal()    # nothing of the tile has been found yet
+        tile     = Signal(tile_layout(self._config), reset_less=True)
+        new      = Signal(reset_less=True)    # nothing of the tile has been found yet
         is_end   = Signal()    # of this tile
         is_found = Signal()    # an activation of this tile
         ends     = Signal()

@@ -17,6 +17,7 @@ from ..bridge.uart import Uart
 from ..bridged_top import BridgedEie
 from ..config import EIEConfig
 from ..files import write_files
+from ..lib.registered_reset import with_reset_register
 from ..lib.shared_module import Shared, ports
 from ..lib.sram import Sram
 from ..top import Eie
@@ -82,11 +83,14 @@ class VerilogPlatform:
         self.name = name
         self.modules: dict[str, str] = {}
 
-    def convert(self, component: wiring.Component, name: str) -> str:
-        """Convert `component` to module `name`, without the modules that it shares."""
+    def convert(self, component: wiring.Component, name: str, *, is_shared: bool = False) -> str:
+        """Convert `component` to module `name`, without the modules that it shares.
+
+        The reset of a shared module is registered in it.
+        """
         with builtin_yosys():
             text = verilog.convert(
-                component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
+                with_reset_register(component, self) if is_shared else component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
                 ports={port: (value, PortDirection.Input if flow == In else PortDirection.Output)
                        for port, flow, value in ports(component)})
         # Submodules and fields have names such as "top.queue" and "word.lane", but not all tools
@@ -103,7 +107,7 @@ class VerilogPlatform:
         module = (self.name if shared.module == DEFAULT_NAME
                   else prefix_text(shared.module, self.name))
         if module not in self.modules:
-            self.modules[module] = self.convert(shared.make(), module)
+            self.modules[module] = self.convert(shared.make(), module, is_shared=True)
         wires: dict[str, Any] = {("i_" if flow == In else "o_") + port: value
                                  for port, flow, value in ports(shared)}
         for parameter, value in zip(_PARAMETERS, (shared.name, "")):
@@ -235,7 +239,7 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
         waivers += re.sub(r"\b(eie)\.v", rf"\1_{bridge}.v", "".join(
             rule for rule in waivers.splitlines(keepends=True) if rule.startswith("lint_off")))
     if not initial_values:
-        verilog_files = {file: _remove_initial_values(text)
+        verilog_files = {file: remove_initial_values(text)
                          for file, text in verilog_files.items()}
     for file in _MEMORIES:
         verilog_files[prefix_text(file, name)] = prefix_text(read_source(file), name).replace(
@@ -254,8 +258,12 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
     }, tuple(memories))
 
 
-def _remove_initial_values(text: str) -> str:
-    """Remove the initial values of registers, and the attributes that repeat them."""
+def remove_initial_values(text: str) -> str:
+    """Remove the initial values of registers, which a chip lacks.
+
+    The attributes that repeat them go, too. Registers are random in Verilator, and x in Icarus,
+    until a reset or an assignment.
+    """
     text = re.sub(r"^  \(\* init = .* \*\)\n", "", text, flags=re.MULTILINE)
     # Values without a width are those of signals that only wake up simulators. The space ends the
     # names that are escaped.

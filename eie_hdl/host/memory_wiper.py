@@ -1,9 +1,10 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
 from ..format import Layouts
+from ..lib.registered_reset import RESET_CYCLES
 
 __all__ = ["MemoryWiper"]
 
@@ -11,8 +12,8 @@ __all__ = ["MemoryWiper"]
 class MemoryWiper(wiring.Component):
     """Writes zeros to all memories, so that no data of an earlier network remains.
 
-    One word per cycle, written to all PEs simultaneously. The first word is offered in the cycle
-    after `start`.
+    One word per cycle, written to all PEs simultaneously. The first word is offered when the core is
+    out of the reset that begins with `start`.
 
     Parameters
     ----------
@@ -52,17 +53,19 @@ class MemoryWiper(wiring.Component):
             for n, (place, image) in enumerate(self._memories.items()):
                 with m.Case(n):
                     m.d.comb += [memory.eq(place), last_address.eq(image.depth - 1)]
+        in_reset = Signal(RESET_CYCLES)    # one bit per cycle until the CCU accepts words
+        m.d.sync += in_reset.eq(Mux(self.start & ~self.busy, -1, in_reset >> 1))
         m.d.comb += [
             self.o.payload.eq(0),
             self.o.p.address.eq(address),
             self.o.p.everyone.eq(1),
             self.o.p.memory.eq(memory),
-            self.o.valid.eq(self.busy),
+            self.o.valid.eq(self.busy & ~in_reset[0]),
         ]
 
         with m.If(~self.busy):
             m.d.sync += self.busy.eq(self.start)
-        with m.Elif(self.o.ready):
+        with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += address.eq(address + 1)
             with m.If(address == last_address):
                 m.d.sync += [address.eq(0), number.eq(number + 1)]

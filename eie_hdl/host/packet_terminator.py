@@ -18,7 +18,7 @@ class PacketTerminator(wiring.Component):
     i : :py:`In(stream.Signature(stream_beat))`
         Packets.
     cut : :py:`In(1)`
-        Strobe: the source is reset. The current packet, if incomplete, is terminated.
+        The source is in reset. The current packet, if incomplete, is terminated.
     o : :py:`Out(stream.Signature(stream_beat))`
         Packets, all of them terminated. Registered.
     """

@@ -3,8 +3,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
+from ..lib.registered_reset import RESET_CYCLES
 
 __all__ = ["ResetControl"]
+
+#: Cycles from the beginning of a reset until the whole core is out of it: two levels of registers
+#: delay it.
+_RESTART_CYCLES = RESET_CYCLES + 2
 
 
 class ResetControl(wiring.Component):
@@ -25,13 +30,14 @@ class ResetControl(wiring.Component):
     sending : :py:`In(1)`
         The core sends a vector, or a reset would drop a part of one.
     soft_reset : :py:`In(1)`
-        Strobe: start a soft reset. Ignored while the memories are being wiped.
+        Strobe: start a soft reset. Ignored during another one.
     wiping : :py:`In(1)`
         The memory wiper is busy.
     wipe : :py:`Out(1)`
-        Strobe: start wiping.
+        Strobe: start wiping, when the core is out of reset.
     reset_core : :py:`Out(1)`
-        Reset of the core, for one cycle.
+        Reset of the core, for :data:`~eie_hdl.lib.registered_reset.RESET_CYCLES`. `stopping` or
+        `resetting` remain set until the core is out of reset.
     stopping : :py:`Out(1)`
         The core is being stopped after a failure.
     resetting : :py:`Out(1)`
@@ -59,43 +65,53 @@ class ResetControl(wiring.Component):
         m = Module()
 
         settled  = Signal(range(self._settle_cycles + 1))
-        is_quiet = settled == self._settle_cycles
+        is_quiet = Signal()    # registered, as a comparison is slow
         cuts     = Signal()    # a vector that is being sent is cut off
+        wipes    = Signal()    # in a soft reset
+        elapsed  = Signal(range(_RESTART_CYCLES))    # since the reset began
+        m.d.sync += is_quiet.eq(settled == self._settle_cycles)
 
         with m.FSM():
             with m.State("READY"):
-                m.d.sync += settled.eq(0)
+                m.d.sync += [settled.eq(0), is_quiet.eq(0)]
                 with m.If(self.soft_reset):
+                    m.d.sync += [wipes.eq(1), elapsed.eq(0)]
                     m.next = "RESET"
                 with m.Elif(self.failed | self.hung):
                     m.d.sync += cuts.eq(self.hung)
                     m.next = "STOP"
 
             with m.State("STOP"):
-                m.d.comb += [
-                    self.stopping.eq(1),
-                    self.reset_core.eq(is_quiet & (cuts | ~self.sending)),
-                ]
-                m.d.sync += settled.eq(settled + ~is_quiet)
-                with m.If(self.soft_reset):
+                m.d.comb += self.stopping.eq(1)
+                m.d.sync += settled.eq(settled + (settled != self._settle_cycles))
+                with m.If(self.soft_reset | (is_quiet & (cuts | ~self.sending))):
+                    m.d.sync += [wipes.eq(self.soft_reset), elapsed.eq(0)]
                     m.next = "RESET"
-                with m.Elif(self.reset_core):
-                    m.next = "READY"
 
             with m.State("RESET"):
                 m.d.comb += [
-                    self.resetting.eq(1),
-                    self.reset_core.eq(1),
-                    self.wipe.eq(1),
+                    self.stopping.eq(~wipes),
+                    self.resetting.eq(wipes),
+                    self.reset_core.eq(elapsed < RESET_CYCLES),
+                    self.wipe.eq(wipes & (elapsed == 0)),
                 ]
-                m.d.sync += settled.eq(0)
-                m.next = "WIPE"
+                m.d.sync += [
+                    elapsed.eq(elapsed + 1),
+                    settled.eq(0),
+                    is_quiet.eq(0),
+                ]
+                with m.If(self.soft_reset & ~wipes):
+                    m.d.sync += [wipes.eq(1), elapsed.eq(0)]
+                with m.Elif(elapsed == _RESTART_CYCLES - 1):
+                    m.next = "READY"
+                    with m.If(wipes):
+                        m.next = "WIPE"
 
             with m.State("WIPE"):
                 m.d.comb += self.resetting.eq(1)
-                m.d.sync += settled.eq(settled + 1)
+                m.d.sync += settled.eq(settled + (settled != self._settle_cycles))
                 with m.If(self.wiping):
-                    m.d.sync += settled.eq(0)
+                    m.d.sync += [settled.eq(0), is_quiet.eq(0)]
                 with m.Elif(is_quiet):
                     m.next = "READY"
 

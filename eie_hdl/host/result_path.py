@@ -27,7 +27,7 @@ class ResultPath(wiring.Component):
     i : :py:`In(stream.Signature(layouts.result))`
         Words of vectors.
     core_reset : :py:`In(1)`
-        Strobe: the core is reset; words that were taken but not sent are dropped.
+        The core is being reset; words that were taken but not sent are dropped.
     pending : :py:`Out(1)`
         A beat is complete that a reset of the core would drop.
     o : :py:`Out(AxiStreamSignature())`

@@ -4,8 +4,9 @@ from amaranth.hdl import Const, Elaboratable, Module, ResetInserter, Shape, Valu
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
-__all__ = ["Shared", "ports"]
+from .registered_reset import register_reset
 
+__all__ = ["Shared", "ports"]
 
 def ports(component):
     """Yield the Verilog name, flow and value of each port.
@@ -46,8 +47,9 @@ class Shared(Elaboratable):
     """Instance of a component that shares its Verilog module with other instances.
 
     Amaranth emits a copy of a module for each instance. The platform of
-    :mod:`eie_hdl.export.verilog` emits the module once, and an instance of it here. Without a
-    platform, in simulation, this contains the component itself.
+    :mod:`eie_hdl.export.verilog` emits the module once, and an instance of it here. The module
+    registers its reset. Without a platform, in simulation, this contains the component itself; the
+    reset of the clock domain acts at once.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class Shared(Elaboratable):
     make : callable
         Creates the component.
     reset : :class:`~amaranth.hdl.Signal`, optional
-        Synchronous reset, in addition to that of the clock domain.
+        Synchronous reset, in addition to that of the clock domain. Registered in both cases.
     """
     def __init__(self, name, module, signature, make, *, reset=None):
         self.signature = _plain(signature)
@@ -77,7 +79,9 @@ class Shared(Elaboratable):
         m = Module()
 
         inner = self.make()
-        m.submodules.inner = ResetInserter(self.reset)(inner)
+        reset, statements = register_reset(self.reset)
+        m.d.sync += statements
+        m.submodules.inner = ResetInserter(reset)(inner)
         for (_, flow, outer), (_, _, port) in zip(ports(self), ports(inner)):
             m.d.comb += port.eq(outer) if flow == In else outer.eq(port)
 

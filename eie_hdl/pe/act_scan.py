@@ -70,7 +70,7 @@ class ActScan(wiring.Component):
         found = output.i
 
         # A source waits until the previous one has been scanned, and until it has been written.
-        next_   = Signal.like(self.i.payload)
+        next_   = Signal.like(self.i.payload, reset_less=True)
         waiting = Signal()
         busy    = Signal()
         begins  = Signal()
@@ -90,8 +90,8 @@ class ActScan(wiring.Component):
         fetching, s2_valid, s2_word, s2_number = self._read_words(m, begins, next_, s2_ready)
 
         # Stage 3: output the pending activations of the word.
-        word    = Signal(self._layouts.act_word)
-        number  = Signal.like(self.r.addr)
+        word    = Signal(self._layouts.act_word, reset_less=True)
+        number  = Signal.like(self.r.addr, reset_less=True)
         pending = Signal(ACTS_PER_WORD)
         m.submodules.first = first = LeadingNonZero(ACTS_PER_WORD)
         rest = pending & ~(1 << first.index)
@@ -133,9 +133,9 @@ class ActScan(wiring.Component):
         """
         # Stage 1: read. The SRAM holds its word until stage 2 takes it; if another component reads
         # in between, the word is lost and read again.
-        addr      = Signal.like(self.r.addr)    # word to read next
-        last_word = Signal.like(self.r.addr)
-        taken     = Signal.like(self.r.addr)    # words taken so far
+        addr      = Signal.like(self.r.addr, reset_less=True)    # word to read next
+        last_word = Signal.like(self.r.addr, reset_less=True)
+        taken     = Signal.like(self.r.addr, reset_less=True)    # words taken so far
         fetching  = Signal()                    # words remain to be taken
         fetched   = Signal()                    # the SRAM output is the next word
         take      = Signal()
@@ -162,8 +162,8 @@ class ActScan(wiring.Component):
             ]
 
         # Stage 2: register the word, as block RAM output is too late for zero detection.
-        s2_word   = Signal(self._layouts.act_word)
-        s2_number = Signal.like(self.r.addr)
+        s2_word   = Signal(self._layouts.act_word, reset_less=True)
+        s2_number = Signal.like(self.r.addr, reset_less=True)
         s2_valid  = Signal()
         m.d.comb += take.eq(fetched & (~s2_valid | s2_ready))
         with m.If(s2_ready):

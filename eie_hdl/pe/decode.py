@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
 from ..format import Kind, Layouts
+from ..lib.data_register import data_register
 
 __all__ = ["EntryDecode"]
 
@@ -48,13 +49,14 @@ class EntryDecode(wiring.Component):
         m = Module()
 
         # Codebooks of this tile and the next one, in turn.
-        codebooks = Array(Signal(self._layouts.start.members["codebook"], name=f"codebook_{n}")
-                          for n in range(2))
+        codebooks = Array(Signal(self._layouts.start.members["codebook"], name=f"codebook_{n}",
+                                 reset_less=True) for n in range(2))
         started   = Signal()
         current   = Signal()
-        next_row  = Signal.like(self.o.p.row)
+        next_row  = Signal.like(self.o.p.row, reset_less=True)
         row       = Signal.like(self.o.p.row)
         entry     = self.i.p.entry
+        operation = data_register(m, self.o.payload)
         m.d.comb += [
             self.i.ready.eq(~self.o.valid | self.o.ready),
             row.eq(Mux(self.i.p.first, 0, next_row) + entry.z),
@@ -62,10 +64,10 @@ class EntryDecode(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 self.o.valid.eq(0),
-                self.o.p.kind.eq(self.i.p.kind),
-                self.o.p.body.eq(self.i.p.body.as_value()),
-                self.o.p.row.eq(row),
-                self.o.p.code.eq(Cat(entry.v, codebooks[current])),
+                operation.kind.eq(self.i.p.kind),
+                operation.body.eq(self.i.p.body.as_value()),
+                operation.row.eq(row),
+                operation.code.eq(Cat(entry.v, codebooks[current])),
             ]
             with m.If(self.i.valid):
                 with m.Switch(self.i.p.kind):

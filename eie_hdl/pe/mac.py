@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import Layouts
+from ..lib.data_register import data_register
 
 __all__ = ["Mac"]
 
@@ -70,7 +71,7 @@ class Mac(wiring.Component):
         config, layouts = self._config, self._layouts
 
         # Before stage 1: address the codebook.
-        s1          = Signal(layouts.operand)
+        s1          = Signal(layouts.operand, reset_less=True)
         s1_valid    = Signal()
         bias_weight = Signal(layouts.weight)
         m.d.comb += [
@@ -84,9 +85,9 @@ class Mac(wiring.Component):
         ]
 
         # Stage 1: weight from the codebook, or of a bias.
-        s2        = Signal(layouts.operand)
+        s2        = Signal(layouts.operand, reset_less=True)
         s2_valid  = Signal()
-        s2_weight = Signal(layouts.weight)
+        s2_weight = Signal(layouts.weight, reset_less=True)
         m.d.sync += [
             s2_valid.eq(s1_valid),
             s2.eq(s1),
@@ -94,10 +95,10 @@ class Mac(wiring.Component):
         ]
 
         # Stage 2: multiply and read the accumulator.
-        product    = Signal(signed(config.act_width + config.codebook_width))
-        s3         = Signal(layouts.operand)
+        product    = Signal(signed(config.act_width + config.codebook_width), reset_less=True)
+        s3         = Signal(layouts.operand, reset_less=True)
         s3_valid   = Signal()
-        is_same    = Signal()    # the preceding operand has the same row
+        is_same    = Signal(reset_less=True)    # the preceding operand has the same row
         m.d.comb += [
             self.acc_r.addr.eq(s2.row),
             self.acc_r.en.eq(s2_valid),
@@ -110,9 +111,11 @@ class Mac(wiring.Component):
         ]
 
         # Stage 3: add.
-        s4_row      = Signal.like(s2.row)
+        s4_row      = Signal.like(s2.row, reset_less=True)
+        acc         = data_register(m, self.o.p.acc)
+        last        = data_register(m, self.o.p.last)
         s4_valid    = Signal()
-        s4_acc      = Signal(layouts.acc)
+        s4_acc      = Signal(layouts.acc, reset_less=True)
         s4_overflow = Signal()
         old         = Signal(layouts.acc)
         total       = Signal(signed(config.acc_width + 1))
@@ -127,8 +130,8 @@ class Mac(wiring.Component):
             s4_acc.eq(total),
             s4_overflow.eq(s3_valid & ~s3.discard & (total[-1] != total[-2])),
             self.o.valid.eq(s3_valid & s3.drain & ~s3.discard),
-            self.o.p.acc.eq(total),
-            self.o.p.last.eq(s3.last),
+            acc.eq(total),
+            last.eq(s3.last),
         ]
         with m.If(s3.drain):
             m.d.sync += s4_acc.eq(0)

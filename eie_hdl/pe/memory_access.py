@@ -118,7 +118,7 @@ class MemoryAccess(wiring.Component):
             It is a load that arrived in the last cycle; it is to be written to the activation SRAM.
         """
         i       = self.i
-        load    = Signal(self._layouts.load)
+        load    = Signal(self._layouts.load, reset_less=True)
         loading = Signal()
         waits   = Signal()
         is_request = i.p.read if self._config.readback else Const(0)

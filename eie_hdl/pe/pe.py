@@ -156,7 +156,7 @@ class Pe(wiring.Component):
     def _count(self, m, scan, spmat_read, decode, mac):
         """Report events to the counters, busy cycles only if this PE is watched."""
         events  = self.link.events
-        watched = Signal()
+        watched = Signal(reset_less=True)
         with m.If(scan.i.valid):
             m.d.sync += watched.eq(scan.i.p.watched == self.index)
         m.d.sync += [

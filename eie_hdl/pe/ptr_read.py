@@ -62,9 +62,9 @@ class PtrRead(wiring.Component):
         # Stage 2: pointers at the outputs of the banks.
         body      = self._layouts.column.members["body"]
         s2_valid  = Signal()
-        s2_is_odd = Signal()
-        s2_kind   = Signal(Kind)
-        s2_body   = Signal(body)
+        s2_is_odd = Signal(reset_less=True)
+        s2_kind   = Signal(Kind, reset_less=True)
+        s2_body   = Signal(body, reset_less=True)
         m.d.sync += s2_valid.eq(self.i.valid)
         with m.If(self.i.valid):
             m.d.sync += [
@@ -75,10 +75,10 @@ class PtrRead(wiring.Component):
 
         # Stage 3: count the entries of registered pointers, as block RAM output is late.
         s3_valid  = Signal()
-        s3_kind   = Signal(Kind)
-        s3_body   = Signal(body)
-        s3_begin  = Signal(self._layouts.ptr)
-        s3_end    = Signal(self._layouts.count)    # low bits, sufficient for the count
+        s3_kind   = Signal(Kind, reset_less=True)
+        s3_body   = Signal(body, reset_less=True)
+        s3_begin  = Signal(self._layouts.ptr, reset_less=True)
+        s3_end    = Signal(self._layouts.count, reset_less=True)    # low bits: enough to count
         m.d.sync += s3_valid.eq(s2_valid)
         with m.If(s2_valid):
             m.d.sync += [

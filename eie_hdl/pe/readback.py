@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import Layouts, Memory
+from ..lib.data_register import data_register
 
 __all__ = ["Readback"]
 
@@ -50,7 +51,7 @@ class Readback(wiring.Component):
         m = Module()
 
         # The memories return their words in the cycle after the request.
-        request = Signal.like(self.i.payload)
+        request = Signal.like(self.i.payload, reset_less=True)
         pending = Signal()
         m.d.sync += pending.eq(self.i.valid)
         with m.If(self.i.valid):
@@ -70,13 +71,14 @@ class Readback(wiring.Component):
         # The value is output first, then the end.
         act_width = len(self.o.p.word[0])
         n_pieces  = -(-len(word) // act_width)
-        has_value = Signal()
+        has_value = Signal(reset_less=True)
+        value     = data_register(m, self.o.p.word[0])
         m.d.comb += self.o.p.end.eq(~has_value)
         with m.If(pending):
             m.d.sync += [
                 has_value.eq(request.pe == self.index),
                 self.o.valid.eq(1),
-                self.o.p.word[0].eq(word.word_select(request.data[:clog2(n_pieces)], act_width)),
+                value.eq(word.word_select(request.data[:clog2(n_pieces)], act_width)),
             ]
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += [

@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import Kind, Layouts
+from ..lib.data_register import data_register
 
 __all__ = ["SpmatRead"]
 
@@ -52,7 +53,7 @@ class SpmatRead(wiring.Component):
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
 
         # Stage 1: entry `n` of a column.
-        s1       = Signal(self._layouts.column)
+        s1       = Signal(self._layouts.column, reset_less=True)
         s1_valid = Signal()
         n        = Signal(self._layouts.count)
         column        = s1.body.activation
@@ -71,7 +72,7 @@ class SpmatRead(wiring.Component):
         # A word is read at its first entry, or at the first entry of a column unless already held.
         position   = Signal(self._layouts.ptr)
         first_word = column.begin[lane_width:]
-        held       = Signal.like(first_word)
+        held       = Signal(first_word.shape(), reset_less=True)
         held_valid = Signal()
         must_read  = Mux(n == 0, ~held_valid | (held != first_word), position[:lane_width] == 0)
         m.d.comb += [
@@ -85,23 +86,24 @@ class SpmatRead(wiring.Component):
             m.d.sync += held_valid.eq(0)
 
         # Stage 2: word at the output of the SRAM.
-        s2 = Signal(data.StructLayout({
-            "valid": 1, "first": 1, "lane": lane_width, "kind": Kind,
-            "body": len(self.o.p.body.as_value())}))
+        s2_valid = Signal()
+        s2       = Signal(data.StructLayout({
+            "first": 1, "lane": lane_width, "kind": Kind,
+            "body": len(self.o.p.body.as_value())}), reset_less=True)
         with m.If(advance):
             m.d.sync += [
-                s2.valid.eq(s1_valid & ~is_empty),
+                s2_valid.eq(s1_valid & ~is_empty),
                 s2.first.eq(n == 0),
                 s2.lane.eq(position),
                 s2.kind.eq(s1.kind),
                 s2.body.eq(s1.body.as_value()),
             ]
 
-        self._select_entry(m, advance, s2)
+        self._select_entry(m, advance, s2_valid, s2)
 
         return m
 
-    def _select_entry(self, m, advance, s2):
+    def _select_entry(self, m, advance, s2_valid, s2):
         """Select the entry of stage 2 from its word, in stages 3 and 4.
 
         Selecting a lane in one stage would be too slow.
@@ -110,19 +112,22 @@ class SpmatRead(wiring.Component):
         word  = self.r.data
         upper_half = s2.lane[-1:]
         lower = word[:-(-len(word) // 2)] if len(upper_half) else word
+        s3_valid   = Signal()
         s3         = Signal.like(s2)
-        s3_entries = Signal(data.ArrayLayout(self._layouts.entry, 1 << len(s2.lane[:-1])))
+        s3_entries = Signal(data.ArrayLayout(self._layouts.entry, 1 << len(s2.lane[:-1])),
+                            reset_less=True)
         with m.If(advance):
-            m.d.sync += [s3.eq(s2), s3_entries.eq(lower)]
+            m.d.sync += [s3_valid.eq(s2_valid), s3.eq(s2), s3_entries.eq(lower)]
             with m.If(upper_half):
                 m.d.sync += s3_entries.eq(word[len(lower):])
 
         # Stage 4: select the lane.
+        work = data_register(m, self.o.payload)
         with m.If(advance):
             m.d.sync += [
-                self.o.valid.eq(s3.valid),
-                self.o.p.kind.eq(s3.kind),
-                self.o.p.body.eq(s3.body),
-                self.o.p.entry.eq(s3_entries[s3.lane[:-1]]),
-                self.o.p.first.eq(s3.first),
+                self.o.valid.eq(s3_valid),
+                work.kind.eq(s3.kind),
+                work.body.eq(s3.body),
+                work.entry.eq(s3_entries[s3.lane[:-1]]),
+                work.first.eq(s3.first),
             ]

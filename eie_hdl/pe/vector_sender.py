@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import MAX_TILES, Layouts
+from ..lib.data_register import data_register
 
 __all__ = ["VectorSender"]
 
@@ -60,16 +61,18 @@ class VectorSender(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        vector   = Signal.like(self.i.payload)
-        is_after = Signal()    # this PE is after the last one
+        vector   = Signal.like(self.i.payload, reset_less=True)
+        is_after = Signal(reset_less=True)    # this PE is after the last one
         sending  = Signal()
-        n_before = Signal.like(self.unwritten)    # tiles to be written before the first word
-        number   = Signal.like(self.r.addr)    # row of the vector to read next
+        # Tiles to be written before the first word.
+        n_before = Signal.like(self.unwritten, reset_less=True)
+        number   = Signal.like(self.r.addr, reset_less=True)    # row of the vector to read next
         read     = Signal()    # the SRAM returns a word
-        was_last = Signal()    # no row remains after those read
+        was_last = Signal(reset_less=True)    # no row remains after those read
         is_last  = number == vector.last_word
         is_done  = was_last | (is_last & is_after & (vector.last_lane == 0))
         is_free  = Signal()
+        result   = data_register(m, self.o.payload)
         m.d.comb += [
             is_free.eq(sending & (n_before == 0) & ~self.o.valid & ~read),
             self.r.addr.eq(vector.source + number),
@@ -87,14 +90,14 @@ class VectorSender(wiring.Component):
         with m.If(read):
             m.d.sync += [
                 self.o.valid.eq(1),
-                self.o.p.word.eq(self.r.data),
-                self.o.p.last_lane.eq(Mux(was_last, vector.last_lane - is_after, -1)),
-                self.o.p.end.eq(0),
+                result.word.eq(self.r.data),
+                result.last_lane.eq(Mux(was_last, vector.last_lane - is_after, -1)),
+                result.end.eq(0),
             ]
         with m.If(is_free & is_done):
             m.d.sync += [
                 self.o.valid.eq(1),
-                self.o.p.end.eq(1),
+                result.end.eq(1),
                 sending.eq(0),
             ]
         with m.If(self.stored & (n_before != 0)):

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import Layouts
+from ..lib.data_register import data_register
 from ..numeric import limits
 from .mac import Mac
 
@@ -22,7 +23,7 @@ class _Truncated(NamedTuple):
     outside: Value
 
     def register(self, m, name):
-        registers = _Truncated(*(Signal(len(value), name=f"{name}_{field}")
+        registers = _Truncated(*(Signal(len(value), name=f"{name}_{field}", reset_less=True)
                                  for field, value in self._asdict().items()))
         m.d.sync += [register.eq(value) for register, value in zip(registers, self)]
         return registers
@@ -77,16 +78,19 @@ class WriteBack(wiring.Component):
 
         config = self._config
         busy   = Signal()
-        shift  = Signal(self._layouts.end.members["shift"])
-        relu   = Signal()
+        shift  = Signal(self._layouts.end.members["shift"], reset_less=True)
+        relu   = Signal(reset_less=True)
+        addr   = data_register(m, self.w.addr)
         m.d.comb += self.tile.ready.eq(~busy)
         with m.If(self.tile.valid & self.tile.ready):
             m.d.sync += [
                 busy.eq(1),
                 shift.eq(self.tile.p.shift),
                 relu.eq(self.tile.p.relu),
-                self.w.addr.eq(self.tile.p.destination),
+                addr.eq(self.tile.p.destination),
             ]
+        with m.If(self.w.en):
+            m.d.sync += addr.eq(addr + 1)
 
         # Shift by the highest powers of two first. Bits that the remaining shifts cannot bring into
         # range are dropped; `outside` notes if they differ from the sign. One fractional bit is
@@ -99,9 +103,9 @@ class WriteBack(wiring.Component):
         s2_shifted = self._shifted(s2, shift, steps[half:])
         s3 = s2_shifted.register(m, "s3")
         s2_valid = Signal()
-        s2_last  = Signal()
+        s2_last  = Signal(reset_less=True)
         s3_valid = Signal()
-        s3_last  = Signal()
+        s3_last  = Signal(reset_less=True)
         m.d.sync += [
             s2_valid.eq(self.i.valid),
             s2_last.eq(self.i.p.last),
@@ -114,8 +118,8 @@ class WriteBack(wiring.Component):
         rounded  = Signal(config.act_width + 1)
         overflow = Signal()
         s4_valid = Signal()
-        s4_last  = Signal()
-        s4_value = Signal(self._layouts.value)
+        s4_last  = Signal(reset_less=True)
+        s4_value = Signal(self._layouts.value, reset_less=True)
         m.d.comb += [
             rounded.eq((s3.low.as_signed() + 1) >> 1),
             overflow.eq(s3.outside | (s3.low[-1] != s3.sign) | (rounded[-1] != rounded[-2])),
@@ -136,20 +140,20 @@ class WriteBack(wiring.Component):
 
         A word is written in the cycle after its last row.
         """
-        lane = Signal(range(ACTS_PER_WORD))
+        lane     = Signal(range(ACTS_PER_WORD))
+        word     = data_register(m, self.w.data)
+        overflow = data_register(m, self.written.payload)
         m.d.sync += [self.w.en.eq(0), self.stored.eq(0)]
         with m.If(s4_valid):
             m.d.sync += [
                 lane.eq(lane + 1),
-                self.w.data.eq(Cat(self.w.data[self._config.act_width:], s4_value)),
+                word.eq(Cat(word[self._config.act_width:], s4_value)),
             ]
             with m.If(lane == ACTS_PER_WORD - 1):
                 m.d.sync += [
                     self.w.en.eq(1),
                     self.stored.eq(s4_last),
                 ]
-        with m.If(self.w.en):
-            m.d.sync += self.w.addr.eq(self.w.addr + 1)
         with m.If(self.stored):
             m.d.sync += self.written.valid.eq(1)
         with m.If(self.written.valid & self.written.ready):
@@ -158,7 +162,7 @@ class WriteBack(wiring.Component):
                 self.written.valid.eq(0),
             ]
         with m.If(self.i.valid & self.i.p.last):
-            m.d.sync += self.written.payload.eq(self.i.p.overflow)
+            m.d.sync += overflow.eq(self.i.p.overflow)
 
     def _shifted(self, number, shift, steps):
         """Shift by each of `steps` whose bit is set in `shift`."""

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
 from ..format import Layouts
+from ..lib.data_register import data_register
 from ..lib.shared_module import Shared
 from ..lib.stream_queue import StreamQueue
 from .lnzd import LnzdNode
@@ -140,6 +141,7 @@ class TreeNode(wiring.Component):
         # Up: written tiles. The token of a child is kept until all children have written the tile.
         kept_written  = Signal(len(children))
         kept_overflow = Signal(len(children))
+        any_overflow  = data_register(m, parent.written.payload)
         written  = kept_written | Cat(child.written.valid for child in children)
         overflow = kept_overflow | Cat(child.written.valid & child.written.payload & ~kept
                                        for child, kept in zip(children, kept_written))
@@ -152,7 +154,7 @@ class TreeNode(wiring.Component):
                 kept_written.eq(0),
                 kept_overflow.eq(0),
                 parent.written.valid.eq(1),
-                parent.written.payload.eq(overflow.any()),
+                any_overflow.eq(overflow.any()),
             ]
 
         # Up: back-pressure and events.
@@ -175,7 +177,7 @@ def register_broadcast(m, link, name):
         The stream, one cycle later.
     """
     i = getattr(link, name)
-    payload = Signal.like(i.payload, name=name)
+    payload = Signal.like(i.payload, name=name, reset_less=True)
     valid   = Signal(name=f"{name}_valid")
     m.d.sync += valid.eq(i.valid)
     with m.If(i.valid):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eie_hdl.export.names import source_files
+from eie_hdl.export.verilog import remove_initial_values
 
 from . import toolchain
 from .cache import CACHE_VARIABLE, UNFINISHED_PREFIX, cache_folder, entry_path, make_once
@@ -102,7 +103,7 @@ def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    sources = source_files(files)
+    sources = {file: remove_initial_values(text) for file, text in source_files(files).items()}
     build = _Verilator(top, waves, repeated) if simulator == "verilator" else _Icarus(top, waves)
 
     def make(folder: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts
 from eie_hdl.host.memory_wiper import MemoryWiper
+from eie_hdl.lib.registered_reset import RESET_CYCLES
 from support.simulation import get, nothing
 
 TINY = PRESETS["tiny"]
@@ -56,12 +57,15 @@ def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, na
     simulate(dut, bench)
 
 
-def test_a_word_is_written_in_every_cycle_after_the_start(simulate):
+def test_a_word_is_written_in_every_cycle_after_the_reset_of_the_core(simulate):
     dut = MemoryWiper(TINY)
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
         await pulse(dut)(ctx)
+        for _ in range(RESET_CYCLES):
+            assert not ctx.get(dut.o.valid) and ctx.get(dut.busy)
+            await ctx.tick()
         for _ in every_word(TINY):
             assert ctx.get(dut.o.valid) and ctx.get(dut.busy)
             await ctx.tick()
