@@ -10,7 +10,7 @@ __all__ = ["DescriptorCheck"]
 
 
 class DescriptorCheck(wiring.Component):
-    """Checks a descriptor before it is executed. Combinational.
+    """Checks a descriptor before it is executed. Latency is one cycle.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class DescriptorCheck(wiring.Component):
     Members
     -------
     descriptor : :py:`In(layouts.descriptor)`
-        The descriptor.
+        The descriptor. It must be kept, like the other inputs, until `code` is used.
     source : :py:`In(layouts.start.source + 1 bit)`
         First row of its source, including the offset of the program's buffer.
     destination : :py:`In(layouts.end.destination + 1 bit)`
@@ -46,15 +46,17 @@ class DescriptorCheck(wiring.Component):
         m = Module()
 
         config, start, end = self._config, self.descriptor.start, self.descriptor.end
+        source          = self._register(m, "source", self.source)
+        destination     = self._register(m, "destination", self.destination)
         # Sums keep their carry: a tile may be larger than the memory.
-        source_end      = self.source + start.last_word
-        destination_end = self.destination + end.last_word
-        bias_end        = end.bias + end.last_word
+        source_end      = self._register(m, "source_end", self.source + start.last_word)
+        destination_end = self._register(m, "destination_end", self.destination + end.last_word)
+        bias_end        = self._register(m, "bias_end", end.bias + end.last_word)
         overlaps        = Signal()
         bad_source      = Signal()
         bad_tile        = Signal()
         m.d.comb += [
-            overlaps.eq((self.destination <= source_end) & (self.source <= destination_end)),
+            overlaps.eq((destination <= source_end) & (source <= destination_end)),
             bad_source.eq(source_end >= config.act_depth),
             bad_tile.eq(~start.send & (
                 overlaps | (destination_end >= config.act_depth) | (bias_end >= config.act_depth)
@@ -67,3 +69,9 @@ class DescriptorCheck(wiring.Component):
             m.d.comb += self.code.eq(Error.BAD_DESCRIPTOR)
 
         return m
+
+    def _register(self, m, name, row):
+        """Register a row, as its comparison with others is slow."""
+        register = Signal(row.shape(), name=name, reset_less=True)
+        m.d.sync += register.eq(row)
+        return register

@@ -61,6 +61,8 @@ class ProgramTable(wiring.Component):
         Strobes: a program starts; the oldest program ends.
     fault : :py:`Out(fault_layout(config))`
         Fault of the oldest program. Held until a reset.
+    failed : :py:`Out(1)`
+        The oldest program has a fault.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -84,6 +86,7 @@ class ProgramTable(wiring.Component):
             "started":     Out(1),
             "done":        Out(1),
             "fault":       Out(fault_layout(config)),
+            "failed":      Out(1),
         })
 
     def elaborate(self, platform):
@@ -95,6 +98,7 @@ class ProgramTable(wiring.Component):
         offsets   = Array(Signal.like(self.offset, name=f"offset_{n}", reset_less=True)
                           for n in programs)
         faults    = Array(Signal(fault_layout(self._config), name=f"fault_{n}") for n in programs)
+        failed    = Signal(N_BUFFERS)    # a fault is held: registers, as comparing codes is slow
         complete  = Signal(N_BUFFERS, reset_less=True)    # all descriptors have been started
         uses      = Signal(N_BUFFERS, reset_less=True)    # the input buffer has not been freed
         m.d.comb += [
@@ -105,18 +109,20 @@ class ProgramTable(wiring.Component):
             self.reads_input.eq(self.running & uses),
             self.fault.eq(faults[self.oldest]),
             self.done.eq((self.running & complete & ~self.unwritten).bit_select(self.oldest, 1)
-                         & (self.fault.code == Error.NONE)),
+                         & ~self.failed),
+            self.failed.eq(failed.bit_select(self.oldest, 1)),
         ]
 
         for number in programs:
             fault, error = faults[number], self.errors[number]
             m.d.comb += self.pending[number].eq(
-                self.running[number] & ~complete[number] & (fault.code == Error.NONE))
-            with m.If(fault.code == Error.NONE):
+                self.running[number] & ~complete[number] & ~failed[number])
+            with m.If(~failed[number]):
                 with m.If(error.code != Error.NONE):
-                    m.d.sync += fault.eq(error)
+                    m.d.sync += [fault.eq(error), failed[number].eq(1)]
                 with m.Elif(self.selected == number):
-                    m.d.sync += [fault.code.eq(self.error), fault.address.eq(self.address)]
+                    m.d.sync += [fault.code.eq(self.error), fault.address.eq(self.address),
+                                 failed[number].eq(self.error != Error.NONE)]
             with m.If(self.frees_input[number]):
                 m.d.sync += uses[number].eq(0)
             with m.If(self.step & (self.selected == number)):

@@ -4,7 +4,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
 from ..format import MAX_TILES, N_BUFFERS, Kind, Layouts, Memory
-from ..registers import Error
 from .counters import strobes_layout
 from .memory_reader import MemoryReader
 from .program_table import fault_layout
@@ -106,14 +105,14 @@ class Sequencer(wiring.Component):
             starter.watched.eq(self.watched),
             starter.unwritten.eq(self.unwritten),
             starter.n_unwritten.eq(self.n_unwritten),
-            starter.broadcasting.eq(tiles.busy << tiles.program),
-            starter.frees_input.eq(tiles.frees_input),
-            starter.errors.eq(tiles.errors),
+            starter.frees_input.eq(tiles.frees_input), starter.errors.eq(tiles.errors),
             *(user.sending.eq(self.sending) for user in (starter, tiles)),
             *(getattr(self, name).eq(getattr(starter, name)) for name in (
                 "running", "reads_input", "oldest", "done", "fault", "reading")),
             self.busy.eq(self.running.any() | self.reading),
         ]
+        for number, bit in enumerate(starter.broadcasting):
+            m.d.comb += bit.eq(tiles.busy & (tiles.program == number))
         self._merge(m, starter, tiles)
         self._pass_results(m, starter)
         if self._config.readback:
@@ -125,7 +124,7 @@ class Sequencer(wiring.Component):
     def _merge(self, m, starter, tiles):
         """Merge starts and messages of tiles; starts have priority."""
         message  = self.message
-        no_fault = self.fault.code == Error.NONE
+        no_fault = ~starter.failed
         m.d.comb += [
             message.valid.eq((starter.o.valid | tiles.o.valid) & no_fault),
             starter.o.ready.eq(message.ready & no_fault),

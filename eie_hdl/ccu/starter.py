@@ -50,7 +50,7 @@ class Starter(wiring.Component):
         A vector is being sent, from the cycle after its start.
     frees_input, errors
         As of :class:`~eie_hdl.ccu.tile_broadcaster.TileBroadcaster`.
-    running, reads_input, oldest, done, fault
+    running, reads_input, oldest, done, fault, failed
         As of :class:`~eie_hdl.ccu.program_table.ProgramTable`.
     reading, reading_memory : :py:`Out(1)`
         Memory is being read; a memory other than `ACT`.
@@ -83,6 +83,7 @@ class Starter(wiring.Component):
             "oldest":       Out(clog2(N_BUFFERS)),
             "done":         Out(1),
             "fault":        Out(fault_layout(config)),
+            "failed":       Out(1),
             "reading":        Out(1),
             "reading_memory": Out(1),
             "read_done":      In(1),
@@ -93,8 +94,7 @@ class Starter(wiring.Component):
         m = Module()
 
         m.submodules.programs = programs = ProgramTable(self._config)
-        # Of the selected program, or of a read.
-        descriptor = Signal(self._layouts.descriptor, reset_less=True)
+        descriptor = Signal(self._layouts.descriptor, reset_less=True)    # of the selected one
         selected   = Signal.like(programs.selected)
         is_pending = programs.pending.bit_select(selected, 1)
         others     = (programs.pending & ~(1 << selected)).any()
@@ -127,6 +127,8 @@ class Starter(wiring.Component):
                     m.next = "READ"
             with m.State("DECODE"):
                 m.d.sync += descriptor.eq(self.program.data)
+                m.next = "SUM"
+            with m.State("SUM"):    # the check adds, then it compares
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += error.eq(check.code)
@@ -166,7 +168,7 @@ class Starter(wiring.Component):
         """Connect the table of programs, of which the selected one takes the next step."""
         connect(m, flipped(self).run, programs.run)
         m.d.comb += [
-            programs.hold.eq(self.reading | (self.fault.code != Error.NONE)),
+            programs.hold.eq(self.reading | self.failed),
             programs.selected.eq(selected),
             programs.frees_input.eq(self.frees_input),
             programs.unwritten.eq(self.unwritten),
@@ -176,6 +178,7 @@ class Starter(wiring.Component):
             self.oldest.eq(programs.oldest),
             self.done.eq(programs.done),
             self.fault.eq(programs.fault),
+            self.failed.eq(programs.failed),
         ]
 
     def _count_tiles(self, m, programs):

@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,7 +56,7 @@ class TileBroadcaster(wiring.Component):
     frees_input : :py:`Out(2)`
         Strobe per program: it does not read its input buffer any more.
     errors : :py:`Out(data.ArrayLayout(fault_layout(config), 2))`
-        Error of an activation, for one cycle, as of the program with this number.
+        Error of the activation sent in the cycle before, for one cycle, by program. Registered.
     strobes : :py:`Out(strobes_layout)`
         Events of this cycle, for the counters.
     """
@@ -91,31 +91,38 @@ class TileBroadcaster(wiring.Component):
             ends.eq(self.scan.ready & is_end),
             self.i.ready.eq(~self.busy | ends),
             self.program.eq(tile.program),
-            self.frees_input.eq((ends & tile.descriptor.frees_input) << tile.program),
         ]
+        m.d.comb += [bit.eq(ends & tile.descriptor.frees_input & (tile.program == number))
+                     for number, bit in enumerate(self.frees_input)]
         with m.If(self.i.ready):
             m.d.sync += [tile.eq(self.i.payload), self.busy.eq(self.i.valid), new.eq(1)]
         with m.Elif(self.scan.valid):
             m.d.sync += new.eq(0)
 
         must_wait = tile.descriptor.result_barrier & self.sending
-        m.d.comb += self.o.valid.eq(is_found | (is_end & ~must_wait))
-        self._drive_message(m, tile)
+        fails = self._drive_message(m, tile)
+        m.d.comb += self.o.valid.eq((is_found | (is_end & ~must_wait)) & ~fails.any())
         for_tiles = new & tile.descriptor.barrier    # its source may still have to be written
         self._count(m, for_tiles, is_found, is_end, must_wait)
 
         return m
 
     def _drive_message(self, m, tile):
-        """Drive the payload, and report an activation without pointers.
+        """Drive the payload, and report an activation without pointers in the next cycle.
 
         Its value becomes zero, as entries that are not of the tile could reach accumulators that
         this does not drain, which the next tile of the other program would then find.
         """
         found   = self.scan.p
         pointer = tile.descriptor.ptr_base + found.column
-        is_bad  = pointer > self._config.n_pointers - 2
-        error   = self.errors[tile.program]
+        # Last column that has pointers, negative if there is none; computed with the tile.
+        last_column = Signal(signed(1 + clog2(self._config.n_pointers)), reset_less=True)
+        with m.If(self.i.ready):
+            m.d.sync += last_column.eq(
+                self._config.n_pointers - 2 - self.i.p.descriptor.ptr_base)
+        is_bad  = found.column > last_column
+        fails   = Signal(N_BUFFERS)
+        address = Signal.like(tile.address, reset_less=True)
         with m.If(found.end):
             m.d.comb += [
                 self.o.p.kind.eq(Kind.END),
@@ -127,8 +134,13 @@ class TileBroadcaster(wiring.Component):
                 self.o.p.body.activation.pointer.eq(pointer),
                 self.o.p.body.activation.value.eq(Mux(is_bad, 0, found.value)),
             ]
-            with m.If(self.scan.ready & is_bad):
-                m.d.comb += [error.code.eq(Error.BAD_POINTER), error.address.eq(tile.address)]
+        m.d.sync += address.eq(tile.address)
+        for number, error in enumerate(self.errors):
+            m.d.sync += fails[number].eq(self.scan.ready & ~found.end & is_bad
+                                         & (tile.program == number))
+            m.d.comb += [error.code.eq(Mux(fails[number], Error.BAD_POINTER, Error.NONE)),
+                         error.address.eq(address)]
+        return fails
 
     def _count(self, m, for_tiles, is_found, is_end, must_wait):
         """Count the cycles of a tile in one phase each, and its activations."""

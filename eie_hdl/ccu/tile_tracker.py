@@ -4,7 +4,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
 from ..format import MAX_TILES, N_BUFFERS
-from ..lib.data_register import data_register
 from ..lib.stream_queue import StreamQueue
 
 __all__ = ["TileTracker"]
@@ -58,11 +57,9 @@ class TileTracker(wiring.Component):
             self.n_unwritten.eq(order.level),
             self.written.ready.eq(1),
         ]
-        has_overflow = data_register(m, self.overflow)
         for number in range(N_BUFFERS):
-            first_tile = data_register(m, self.overflow_tiles[number])
             count = Signal(range(MAX_TILES + 1), name=f"unwritten_{number}")
-            tile  = Signal.like(first_tile, name=f"tile_{number}")
+            tile  = Signal.like(self.overflow_tiles[number], name=f"tile_{number}")
             starts = self.started.valid & self.started.ready & (self.started.payload == number)
             ends   = self.written.valid & (order.o.payload == number)
             m.d.comb += self.unwritten[number].eq(count != 0)
@@ -70,8 +67,9 @@ class TileTracker(wiring.Component):
             with m.If(ends):
                 m.d.sync += tile.eq(tile + 1)
                 with m.If(self.written.payload & ~self.overflow[number]):
-                    m.d.sync += [has_overflow[number].eq(1), first_tile.eq(tile)]
+                    m.d.sync += [self.overflow[number].eq(1),
+                                 self.overflow_tiles[number].eq(tile)]
             with m.If(self.clear[number]):
-                m.d.sync += [has_overflow[number].eq(0), tile.eq(0)]
+                m.d.sync += [self.overflow[number].eq(0), tile.eq(0)]
 
         return m

@@ -88,9 +88,10 @@ class VerilogPlatform:
 
         The reset of a shared module is registered in it.
         """
+        elaborated = with_reset_register(component, self) if is_shared else component
         with builtin_yosys():
             text = verilog.convert(
-                with_reset_register(component, self) if is_shared else component, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
+                elaborated, name=name, platform=self, emit_src=False, strip_internal_attrs=True,
                 ports={port: (value, PortDirection.Input if flow == In else PortDirection.Output)
                        for port, flow, value in ports(component)})
         # Submodules and fields have names such as "top.queue" and "word.lane", but not all tools
@@ -239,7 +240,7 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
         waivers += re.sub(r"\b(eie)\.v", rf"\1_{bridge}.v", "".join(
             rule for rule in waivers.splitlines(keepends=True) if rule.startswith("lint_off")))
     if not initial_values:
-        verilog_files = {file: remove_initial_values(text)
+        verilog_files = {file: _remove_initial_values(text)
                          for file, text in verilog_files.items()}
     for file in _MEMORIES:
         verilog_files[prefix_text(file, name)] = prefix_text(read_source(file), name).replace(
@@ -258,12 +259,8 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
     }, tuple(memories))
 
 
-def remove_initial_values(text: str) -> str:
-    """Remove the initial values of registers, which a chip lacks.
-
-    The attributes that repeat them go, too. Registers are random in Verilator, and x in Icarus,
-    until a reset or an assignment.
-    """
+def _remove_initial_values(text: str) -> str:
+    """Remove the initial values of registers, and the attributes that repeat them."""
     text = re.sub(r"^  \(\* init = .* \*\)\n", "", text, flags=re.MULTILINE)
     # Values without a width are those of signals that only wake up simulators. The space ends the
     # names that are escaped.

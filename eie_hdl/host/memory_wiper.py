@@ -12,8 +12,8 @@ __all__ = ["MemoryWiper"]
 class MemoryWiper(wiring.Component):
     """Writes zeros to all memories, so that no data of an earlier network remains.
 
-    One word per cycle, written to all PEs simultaneously. The first word is offered when the core is
-    out of the reset that begins with `start`.
+    One word per cycle, written to all PEs simultaneously. The first word is offered when the core
+    is out of the reset that begins with `start`.
 
     Parameters
     ----------
@@ -58,8 +58,7 @@ class MemoryWiper(wiring.Component):
         m.d.comb += [
             self.o.payload.eq(0),
             self.o.p.address.eq(address),
-            self.o.p.everyone.eq(1),
-            self.o.p.memory.eq(memory),
+            self.o.p.everyone.eq(1), self.o.p.memory.eq(memory),
             self.o.valid.eq(self.busy & ~in_reset[0]),
         ]
 

@@ -8,6 +8,7 @@ from .registered_reset import register_reset
 
 __all__ = ["Shared", "ports"]
 
+
 def ports(component):
     """Yield the Verilog name, flow and value of each port.
 

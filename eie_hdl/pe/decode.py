@@ -58,7 +58,8 @@ class EntryDecode(wiring.Component):
         entry     = self.i.p.entry
         operation = data_register(m, self.o.payload)
         m.d.comb += [
-            self.i.ready.eq(~self.o.valid | self.o.ready),
+            # Also without an operation: that `o` is not ready is known early.
+            self.i.ready.eq(self.o.ready),
             row.eq(Mux(self.i.p.first, 0, next_row) + entry.z),
         ]
         with m.If(self.i.ready):

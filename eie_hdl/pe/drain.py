@@ -14,7 +14,8 @@ class Drain(wiring.Component):
     Draining a row is one more operand of the MAC, as if from one more column: the bias of the row
     with weight ``2 ** bias_shift``. As it follows all entries of the tile, the accumulator is
     complete; it is cleared for the next tile. One row is drained per cycle, while entries of the
-    next tile are stalled. After reset, all accumulators are cleared in the same way.
+    next tile are stalled. After reset, all accumulators are cleared in the same way. `i` is ready
+    unless rows are drained, or an end waits at it until `tile` is accepted.
 
     Parameters
     ----------
@@ -28,11 +29,12 @@ class Drain(wiring.Component):
     tile : :py:`Out(stream.Signature(layouts.end))`
         Tile whose rows follow at `o` once it is accepted.
     o : :py:`Out(stream.Signature(layouts.operand, always_ready=True))`
-        Operands, in the same cycle as `i`.
+        Operands, in the same cycle as `i`. The bias of a drained row is in the word at the output
+        of the SRAM.
     hold : :py:`Out(1)`
         `bias` is in use: no other component may read the SRAM.
     bias : :py:`In(memory.ReadPort.Signature(...))`
-        Read port of the activation SRAM.
+        Read port of the activation SRAM, of which the data is for the MAC.
     """
     i: stream.Interface
     tile: stream.Interface
@@ -55,17 +57,15 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        end   = self.i.p.body.end
-        row   = Signal(range(self._acc_depth))
-        lane  = row[:clog2(ACTS_PER_WORD)]
-        word  = row[clog2(ACTS_PER_WORD):]
-        biases = self._layouts.act_word(self.bias.data)
-
+        row     = Signal(range(self._acc_depth))
+        lane    = row[:clog2(ACTS_PER_WORD)]
+        word    = row[clog2(ACTS_PER_WORD):]
+        end     = Signal.like(self.tile.payload, reset_less=True)    # of the tile that is drained
+        is_last = Signal(reset_less=True)    # this is the last row
         m.d.comb += [
-            self.tile.payload.eq(end),
-            self.o.p.row.eq(row),
+            self.tile.payload.eq(self.i.p.body.end),
             self.o.p.code.eq(self.i.p.code),
-            self.o.p.value.eq(biases[lane]),
+            self.o.p.value.eq(self.i.p.body.activation.value),
             self.o.p.bias_shift.eq(end.bias_shift),
         ]
 
@@ -73,50 +73,48 @@ class Drain(wiring.Component):
         # the previous. A read that is not needed could collide with a write.
         with m.FSM(init="CLEAR"):
             with m.State("CLEAR"):
+                self._drain_row(m, row)
+                m.d.comb += self.o.p.discard.eq(1)
                 m.d.sync += row.eq(row + 1)
-                m.d.comb += [
-                    self.o.valid.eq(1),
-                    self.o.p.drain.eq(1),
-                    self.o.p.discard.eq(1),
-                ]
                 with m.If(row == self._acc_depth - 1):
                     m.next = "ENTRIES"
 
             with m.State("ENTRIES"):
-                with m.If(self.i.p.kind == Kind.END):
-                    m.d.comb += [
-                        self.tile.valid.eq(self.i.valid),
-                        self.hold.eq(self.i.valid),
-                        self.bias.addr.eq(end.bias),
-                        self.bias.en.eq(self.tile.valid & self.tile.ready),
-                    ]
-                    with m.If(self.tile.valid & self.tile.ready):
-                        m.next = "ROWS"
-                with m.Else():
-                    m.d.comb += [
-                        self.i.ready.eq(1),
-                        self.o.valid.eq(self.i.valid),
-                        self.o.p.row.eq(self.i.p.row),
-                        self.o.p.value.eq(self.i.p.body.activation.value),
-                    ]
+                is_end = self.i.valid & (self.i.p.kind == Kind.END)
+                m.d.comb += [
+                    self.tile.valid.eq(is_end),
+                    self.i.ready.eq(~is_end | self.tile.ready),
+                    self.hold.eq(is_end),
+                    self.bias.addr.eq(self.i.p.body.end.bias),
+                    self.bias.en.eq(is_end & self.tile.ready),
+                    self.o.valid.eq(self.i.valid & ~is_end),
+                    self.o.p.row.eq(self.i.p.row),
+                ]
+                m.d.sync += [end.eq(self.i.p.body.end), is_last.eq(0)]
+                with m.If(is_end & self.tile.ready):
+                    m.next = "ROWS"
 
             with m.State("ROWS"):
-                is_last = (lane == ACTS_PER_WORD - 1) & (word == end.last_word)
-                self._drain_row(m, is_last)
-                m.d.comb += self.bias.addr.eq(end.bias + word + 1)
-                m.d.comb += self.bias.en.eq((lane == ACTS_PER_WORD - 1) & ~is_last)
-                m.d.sync += row.eq(Mux(is_last, 0, row + 1))
+                self._drain_row(m, row)
+                m.d.comb += [
+                    self.hold.eq(1),
+                    self.o.p.last.eq(is_last),
+                    self.bias.addr.eq(end.bias + word + 1),
+                    self.bias.en.eq((lane == ACTS_PER_WORD - 1) & ~is_last),
+                ]
+                m.d.sync += [
+                    row.eq(Mux(is_last, 0, row + 1)),
+                    is_last.eq((lane == ACTS_PER_WORD - 2) & (word == end.last_word)),
+                ]
                 with m.If(is_last):
                     m.next = "ENTRIES"
 
         return m
 
-    def _drain_row(self, m, is_last):
-        """Send a row through the MAC; accept the end of the tile with the last row."""
+    def _drain_row(self, m, row):
+        """Send a row through the MAC."""
         m.d.comb += [
-            self.hold.eq(1),
-            self.i.ready.eq(is_last),
             self.o.valid.eq(1),
+            self.o.p.row.eq(row),
             self.o.p.drain.eq(1),
-            self.o.p.last.eq(is_last),
         ]

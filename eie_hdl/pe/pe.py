@@ -117,7 +117,7 @@ class Pe(wiring.Component):
         connect(m, write_back.w, access.act_w)
         m.d.comb += [
             scan.hold.eq(drain.hold | sender.r.en),
-            sender.unwritten.eq(scan.unwritten),
+            sender.unwritten.eq(scan.unwritten), mac.bias.eq(access.bias_r.data),
         ]
         m.d.comb += [user.stored.eq(write_back.stored) for user in (scan, sender)]
         m.d.comb += [user.hold.eq(drain.hold) for user in (sender, access)]

@@ -56,18 +56,8 @@ class SpmatRead(wiring.Component):
         s1       = Signal(self._layouts.column, reset_less=True)
         s1_valid = Signal()
         n        = Signal(self._layouts.count)
-        column        = s1.body.activation
-        is_activation = s1.kind == Kind.ACTIVATION
-        is_empty      = is_activation & (column.count == 0)
-        is_last       = ~is_activation | is_empty | (n + 1 == column.count)
-        m.d.comb += self.i.ready.eq(~s1_valid | (advance & is_last))
-        with m.If(s1_valid & advance):
-            m.d.sync += n.eq(Mux(is_last, 0, n + 1))
-        with m.If(self.i.ready):
-            m.d.sync += [
-                s1_valid.eq(self.i.valid),
-                s1.eq(self.i.payload),
-            ]
+        column     = s1.body.activation
+        has_entries = self._take_columns(m, advance, s1_valid, s1, n)
 
         # A word is read at its first entry, or at the first entry of a column unless already held.
         position   = Signal(self._layouts.ptr)
@@ -78,7 +68,7 @@ class SpmatRead(wiring.Component):
         m.d.comb += [
             position.eq(column.begin + n),
             self.r.addr.eq(position[lane_width:]),
-            self.r.en.eq(s1_valid & advance & is_activation & ~is_empty & must_read),
+            self.r.en.eq(s1_valid & advance & has_entries & must_read),
         ]
         with m.If(self.r.en):
             m.d.sync += [held.eq(self.r.addr), held_valid.eq(1)]
@@ -92,7 +82,7 @@ class SpmatRead(wiring.Component):
             "body": len(self.o.p.body.as_value())}), reset_less=True)
         with m.If(advance):
             m.d.sync += [
-                s2_valid.eq(s1_valid & ~is_empty),
+                s2_valid.eq(s1_valid & (has_entries | (s1.kind != Kind.ACTIVATION))),
                 s2.first.eq(n == 0),
                 s2.lane.eq(position),
                 s2.kind.eq(s1.kind),
@@ -102,6 +92,33 @@ class SpmatRead(wiring.Component):
         self._select_entry(m, advance, s2_valid, s2)
 
         return m
+
+    def _take_columns(self, m, advance, s1_valid, s1, n):
+        """Take a column to stage 1, and count its entries in `n`.
+
+        Returns
+        -------
+        has_entries : :class:`~amaranth.hdl.Signal`
+            It is a column with entries. A register, as comparisons are slow.
+        """
+        has_entries = Signal(reset_less=True)
+        is_last     = Signal(reset_less=True)
+        arriving    = self.i.p.body.activation
+        m.d.comb += self.i.ready.eq(~s1_valid | (advance & is_last))
+        with m.If(s1_valid & advance):
+            m.d.sync += [
+                n.eq(Mux(is_last, 0, n + 1)),
+                is_last.eq(n + 2 == s1.body.activation.count),
+            ]
+        with m.If(self.i.ready):
+            is_activation = self.i.p.kind == Kind.ACTIVATION
+            m.d.sync += [
+                s1_valid.eq(self.i.valid),
+                s1.eq(self.i.payload),
+                has_entries.eq(is_activation & (arriving.count != 0)),
+                is_last.eq(~is_activation | (arriving.count <= 1)),
+            ]
+        return has_entries
 
     def _select_entry(self, m, advance, s2_valid, s2):
         """Select the entry of stage 2 from its word, in stages 3 and 4.

@@ -64,13 +64,14 @@ class VectorSender(wiring.Component):
         vector   = Signal.like(self.i.payload, reset_less=True)
         is_after = Signal(reset_less=True)    # this PE is after the last one
         sending  = Signal()
-        # Tiles to be written before the first word.
-        n_before = Signal.like(self.unwritten, reset_less=True)
+        n_before = Signal.like(self.unwritten, reset_less=True)    # tiles to be written first
         number   = Signal.like(self.r.addr, reset_less=True)    # row of the vector to read next
         read     = Signal()    # the SRAM returns a word
         was_last = Signal(reset_less=True)    # no row remains after those read
-        is_last  = number == vector.last_word
-        is_done  = was_last | (is_last & is_after & (vector.last_lane == 0))
+        # Registers, as comparisons are slow: the row is the last one, which has no word here.
+        is_last  = Signal(reset_less=True)
+        omits    = Signal(reset_less=True)
+        is_done  = was_last | (is_last & omits)
         is_free  = Signal()
         result   = data_register(m, self.o.payload)
         m.d.comb += [
@@ -85,6 +86,7 @@ class VectorSender(wiring.Component):
         with m.If(self.r.en):
             m.d.sync += [
                 number.eq(number + 1),
+                is_last.eq(number + 1 == vector.last_word),
                 was_last.eq(is_last),
             ]
         with m.If(read):
@@ -108,6 +110,8 @@ class VectorSender(wiring.Component):
                                 self.unwritten - self.i.p.unwritten, 0)),
                 vector.eq(self.i.payload),
                 is_after.eq(self.index > self.i.p.last_pe),
+                is_last.eq(self.i.p.last_word == 0),
+                omits.eq((self.index > self.i.p.last_pe) & (self.i.p.last_lane == 0)),
                 sending.eq(1),
                 number.eq(0),
                 was_last.eq(0),

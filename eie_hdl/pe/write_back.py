@@ -98,13 +98,11 @@ class WriteBack(wiring.Component):
         steps = [1 << n for n in reversed(range(len(shift)))]
         half  = len(steps) // 2
         s1 = _Truncated(Cat(0, self.i.p.acc), self.i.p.acc[-1], Const(0, 1))
-        s1_shifted = self._shifted(s1, shift, steps[:half])
-        s2 = s1_shifted.register(m, "s2")
-        s2_shifted = self._shifted(s2, shift, steps[half:])
-        s3 = s2_shifted.register(m, "s3")
+        s2 = self._shifted(s1, shift, steps[:half]).register(m, "s2")
+        s3 = self._shifted(s2, shift, steps[half:]).register(m, "s3")
         s2_valid = Signal()
-        s2_last  = Signal(reset_less=True)
         s3_valid = Signal()
+        s2_last  = Signal(reset_less=True)
         s3_last  = Signal(reset_less=True)
         m.d.sync += [
             s2_valid.eq(self.i.valid),

@@ -19,6 +19,7 @@ from eie_compiler.vectors import (
 )
 from eie_hdl.config import ACTS_PER_WORD, PRESETS
 from eie_hdl.format import BEAT_BYTES, Layouts, Memory
+from eie_hdl.lib.shared_module import RESET_CYCLES
 from eie_hdl.packing import pack
 from eie_hdl.registers import PRODUCT_ID, REGISTER, VERSION, Error
 from eie_hdl.top import Eie
@@ -150,8 +151,9 @@ def test_nothing_is_taken_or_offered_until_the_reset_has_passed(simulate):
             assert handshakes(ctx, bus) == set() and not ctx.get(bus.irq)
             await ctx.tick()
         ctx.set(bus.aresetn, 1)
-        assert handshakes(ctx, bus) == set()    # the reset is a register
-        await ctx.tick()
+        for _ in range(RESET_CYCLES):    # the reset is a register, and long enough for the core
+            assert handshakes(ctx, bus) == set()
+            await ctx.tick()
         assert handshakes(ctx, bus) == taking
         await ctx.tick().repeat(2)
         assert "s_axil.rvalid" in handshakes(ctx, bus)

@@ -33,7 +33,7 @@ _NEVER = 1 << 62
 _NO_MORE = -1
 
 #: States of the starter, as in the RTL, and that after the end of the run.
-_FETCH, _DECODE, _CHECK, _BEGIN, _STARTED, ENDED = range(6)
+_FETCH, _DECODE, _SUM, _CHECK, _BEGIN, _STARTED, ENDED = range(7)
 
 #: Calls of the driver: load an input, start a program, expect a vector, take it, and wait until a
 #: number of programs have ended.
@@ -239,12 +239,13 @@ _PE = np.dtype([
     # Activation queue: messages in it, and the first of them.
     ("level", np.int64), ("head", np.int64),
     # Stages of the spmat read, the cycle of the last entry in the first; decode; starts and ends
-    # among them. While there are none, the stages after the first do not matter.
+    # among them, or being drained. While there are none, the stages after the first do not matter.
     ("n_controls", np.int64), ("last_at", np.int64),
     ("stage_1", np.int64), ("stage_2", np.int64), ("stage_3", np.int64), ("stage_4", np.int64),
     ("decoded", np.int64),
-    # Drain and write-back.
-    ("draining", np.bool_), ("writing", np.bool_), ("row", np.int64), ("written_at", np.int64),
+    # Drain and write-back; the tile that is drained.
+    ("draining", np.bool_), ("drained", np.int64), ("row", np.int64), ("writing", np.bool_),
+    ("written_at", np.int64),
     # Scanner: step of the source and of the one that waits, and the unwritten tiles that the
     # latter allows; tiles started and not yet written; words taken, word in stage 2 if any,
     # activations left to send in stage 3.
@@ -553,18 +554,18 @@ def _step_tree(machine, inners, outers, turns, active_until, due, waits, now):
 
 @njit(inline="always")
 def _step_drain(pe, outer, now, n_rows):
-    """Advance drain and write-back by one cycle; return true if the decoder advances."""
+    """Advance drain and write-back by one cycle; return true if the drain is ready."""
     is_end = pe.decoded >= _END
-    advances = not is_end
+    is_ready = not is_end and not pe.draining
     if pe.draining:
-        advances = pe.row == n_rows[pe.decoded - _END] - 1
         pe.row += 1
-        if advances:
+        if pe.row == n_rows[pe.drained]:
             pe.draining = False
+            pe.n_controls -= 1
             pe.written_at = now + _WRITTEN_DELAY
     elif is_end and not pe.writing and not outer.offered:
-        pe.draining = True
-        pe.writing = True
+        is_ready = pe.draining = pe.writing = True
+        pe.drained = pe.decoded - _END
         pe.row = 0
     outer.offered = outer.offered and not outer.taken
     if pe.written_at == now + 1:
@@ -572,7 +573,7 @@ def _step_drain(pe, outer, now, n_rows):
         pe.unwritten -= 1
         pe.n_before = max(0, pe.n_before - 1)
         outer.offered = True
-    return advances
+    return is_ready
 
 
 @njit(inline="always")
@@ -585,12 +586,11 @@ def _step_entries(pe, number, now, messages, entries, drop_empty):
 
 
 @njit(inline="always")
-def _step_path(pe, number, advances, now, messages, entries, drop_empty):
-    """Advance a path with start or end messages; the decoder keeps an end until it `advances`."""
-    takes = pe.decoded < _END or advances
-    moves = pe.stage_4 == _NOTHING or takes
-    if takes:
-        pe.n_controls -= (pe.decoded >= _END) + (pe.stage_4 == _START)
+def _step_path(pe, number, is_ready, now, messages, entries, drop_empty):
+    """Advance a path with start or end messages; the decoder stalls unless the drain `is_ready`."""
+    moves = pe.stage_4 == _NOTHING or is_ready
+    if is_ready:
+        pe.n_controls -= pe.stage_4 == _START
         pe.decoded = pe.stage_4 if pe.stage_4 >= _END else _NOTHING
     first = pe.stage_1
     is_done = first != _ENTRY or pe.last_at <= now
@@ -688,14 +688,14 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
         if due[number] > now:
             continue
         pe, outer = pes[number], outers[n_nodes + number]
-        drains, level, n_found = pe.decoded >= _END, pe.level, outer.level
-        waits = pe.n_before > 0
-        advances = True
-        if pe.n_controls or pe.writing or outer.offered:
-            advances = _step_drain(pe, outer, now, program.n_rows)
+        drains, level, n_found = pe.draining or pe.decoded >= _END, pe.level, outer.level
+        waits, has_controls = pe.n_before > 0, pe.n_controls > 0
+        is_ready = True
+        if has_controls or pe.writing or outer.offered:
+            is_ready = _step_drain(pe, outer, now, program.n_rows)
         begins = _begins(pe)
-        if pe.n_controls:
-            _step_path(pe, number, advances, now, messages, program.entries, machine.drop_empty)
+        if has_controls:
+            _step_path(pe, number, is_ready, now, messages, program.entries, machine.drop_empty)
         else:
             _step_entries(pe, number, now, messages, program.entries, machine.drop_empty)
         result, is_held = results[n_nodes + number], drains

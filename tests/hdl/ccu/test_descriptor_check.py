@@ -49,11 +49,12 @@ def model(config, fields, source, is_last):
     return Error.BAD_DESCRIPTOR if bad else Error.NONE
 
 
-def code(ctx, dut, layouts, fields, source, is_last):
+async def code(ctx, dut, layouts, fields, source, is_last):
     ctx.set(dut.descriptor, descriptor(layouts, fields))
     ctx.set(dut.source, source)
     ctx.set(dut.destination, fields["destination"])
     ctx.set(dut.last, is_last)
+    await ctx.tick()
     return Error(ctx.get(dut.code))
 
 
@@ -97,7 +98,8 @@ def test_every_rule_has_its_edge(simulate, changes, source, is_last, error):
     dut = DescriptorCheck(config)
 
     async def bench(ctx):
-        assert code(ctx, dut, Layouts.of(config), {**GOOD, **changes}, source, is_last) is error
+        found = await code(ctx, dut, Layouts.of(config), {**GOOD, **changes}, source, is_last)
+        assert found is error
 
     simulate(dut, bench)
 
@@ -134,7 +136,7 @@ def test_any_descriptor_is_judged_as_by_the_model(simulate, name):
             fields, is_last = random_fields(), rng.random() < 0.1
             source = rng.randrange(2 * config.act_depth >> rng.randrange(3))
             expected = model(config, fields, source, is_last)
-            assert code(ctx, dut, layouts, fields, source, is_last) is expected, fields
+            assert await code(ctx, dut, layouts, fields, source, is_last) is expected, fields
             seen[expected] += 1
         assert min(seen.values()) > 10
 

@@ -107,14 +107,15 @@ def test_streams_pass_through_as_plain_bits(simulate, stalls):
     simulate(dut, producer, consumer)
 
 
-def test_reset_reaches_the_component(simulate):
+def test_reset_reaches_the_component_a_cycle_later_and_for_two_cycles_or_more(simulate):
     reset = Signal()
     queue = StreamQueue(PAIR, depth=4)
     dut = Shared("queue", "queue", queue.signature, lambda: queue, reset=reset)
 
     async def bench(ctx):
         ctx.set(dut.i.valid, 1)
-        for expected, resets in [(0, 0), (1, 0), (2, 1), (0, 0), (1, 1), (0, 1), (0, 0), (1, 0)]:
+        for expected, resets in [(0, 0), (1, 0), (2, 1), (3, 0), (0, 0), (0, 0), (1, 1), (2, 1),
+                                 (0, 1), (0, 0), (0, 0), (1, 0)]:
             assert ctx.get(dut.level) == expected
             ctx.set(reset, resets)
             await ctx.tick()

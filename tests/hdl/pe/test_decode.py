@@ -125,12 +125,14 @@ def test_layout_of_an_end_is_kept(simulate):
     fields = {"destination": 300, "bias": 77, "last_word": 15, "shift": 9, "bias_shift": 5,
               "relu": 1}
 
-    async def bench(ctx):
+    async def producer(ctx):
         await put(ctx, dut.i, [end(**fields)])
+
+    async def consumer(ctx):
         [operation] = await get(ctx, dut.o, 1)
         assert operation.body.end == Layouts.of(config).end.const(fields)
 
-    simulate(dut, bench)
+    simulate(dut, producer, consumer)
 
 
 def test_a_maximal_run_is_skipped_by_padding_and_by_an_entry(simulate):
@@ -176,11 +178,16 @@ def test_throughput_and_latency_are_one_cycle(simulate):
     simulate(dut, bench)
 
 
-def test_no_entry_is_counted_while_the_output_is_stalled(simulate):
+@pytest.mark.parametrize("is_held", [False, True])
+def test_no_entry_is_accepted_or_counted_while_the_output_is_stalled(simulate, is_held):
+    """Whether an entry is held or not."""
     dut = EntryDecode(PRESETS["tiny"])
 
     async def bench(ctx):
-        await put(ctx, dut.i, [entry(1, 0, first=True)])
+        ctx.set(dut.o.ready, is_held)
+        if is_held:
+            await put(ctx, dut.i, [entry(1, 0, first=True)])
+        ctx.set(dut.o.ready, 0)
         ctx.set(dut.i.payload, entry(0, 3))
         ctx.set(dut.i.valid, 1)
         counted = [dut.i.ready, dut.walked, dut.padding]

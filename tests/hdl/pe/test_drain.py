@@ -24,7 +24,7 @@ class DrainAndSram(wiring.Component):
     """Drain and the SRAM of biases, of which other rows are read unless `hold` is asserted."""
 
     def __init__(self, config, biases):
-        layouts = Layouts.of(config)
+        self._layouts = layouts = Layouts.of(config)
         self._drain = Drain(config)
         width = layouts.act_word.size
         self._sram = Sram(width=width, depth=config.act_depth, init=[
@@ -45,7 +45,10 @@ class DrainAndSram(wiring.Component):
         m.submodules.sram = sram = self._sram
         connect(m, flipped(self.i), drain.i)
         connect(m, drain.tile, flipped(self.tile))
-        connect(m, drain.o, flipped(self.o))
+        m.d.comb += [self.o.payload.eq(drain.o.payload), self.o.valid.eq(drain.o.valid)]
+        with m.If(drain.o.p.drain):    # as in the MAC
+            biases = self._layouts.act_word(sram.r.data)
+            m.d.comb += self.o.p.value.eq(biases[drain.o.p.row[:2]])
         other = Signal.like(sram.r.addr)
         m.d.sync += other.eq(Mux(other == sram.depth - 1, 0, other + 1))
         m.d.comb += [
@@ -203,14 +206,14 @@ def test_rows_wait_until_their_tile_is_accepted_then_come_one_per_cycle(simulate
         for ready in (0, 0, 0, 1):
             ctx.set(dut.tile.ready, ready)
             assert ctx.get(dut.hold) and ctx.get(dut.tile.valid)
-            assert not ctx.get(dut.o.valid) and not ctx.get(dut.i.ready)
+            assert not ctx.get(dut.o.valid) and ctx.get(dut.i.ready) == ready
             await ctx.tick()
+        ctx.set(dut.i.payload, after)
         for row in rows:
             assert ctx.get(dut.o.valid) and ctx.get(dut.hold) and not ctx.get(dut.tile.valid)
             assert seen(ctx.get(dut.o.payload)) == row
-            assert ctx.get(dut.i.ready) == (row == rows[-1])
+            assert not ctx.get(dut.i.ready)
             await ctx.tick()
-        ctx.set(dut.i.payload, after)
         assert ctx.get(dut.o.valid) and ctx.get(dut.i.ready) and not ctx.get(dut.hold)
         assert seen(ctx.get(dut.o.payload)) == next(operands([after], biases))
 

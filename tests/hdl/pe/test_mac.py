@@ -50,7 +50,12 @@ class MacAndMemories(wiring.Component):
         connect(m, mac.acc_w, acc.w)
         connect(m, flipped(self.i), mac.i)
         connect(m, mac.o, flipped(self.o))
-        m.d.comb += self.accumulated.eq(mac.accumulated)
+        m.d.comb += [
+            self.accumulated.eq(mac.accumulated),
+            # A bias that is offered as the value; other lanes differ.
+            mac.bias.eq(~self.i.p.value.replicate(4)),
+            mac.bias[self.i.p.row[:2]].eq(self.i.p.value),
+        ]
         return m
 
 
