@@ -160,7 +160,6 @@ class Ccu(wiring.Component):
         connect(m, sequencer.tile_started, ledger.started)
         starts = host.run.valid & host.run.ready
         m.d.comb += [
-            ledger.clear.eq(starts << host.run.p.buffer),
             sequencer.unwritten.eq(ledger.unwritten),
             sequencer.n_unwritten.eq(ledger.n_unwritten),
             sequencer.result_blocked.eq(host.result_blocked),
@@ -169,6 +168,7 @@ class Ccu(wiring.Component):
             host.counted.events.eq(link.events),
             host.counted.strobes.eq(sequencer.strobes),
         ]
+        m.d.sync += ledger.clear.eq(starts << host.run.p.buffer)    # before its first tile
         overflow      = data_register(m, host.overflow)
         overflow_tile = data_register(m, host.overflow_tile)
         with m.If(sequencer.done):

@@ -48,7 +48,7 @@ class ProgramTable(wiring.Component):
     running : :py:`Out(2)`
         Per program: it is in flight.
     pending : :py:`Out(2)`
-        Per program: it has descriptors to start.
+        Per program: it has descriptors to start, and no fault. Registered.
     reads_input : :py:`Out(2)`
         Per program: it may read its input buffer.
     oldest : :py:`Out(1)`
@@ -99,7 +99,6 @@ class ProgramTable(wiring.Component):
                           for n in programs)
         faults    = Array(Signal(fault_layout(self._config), name=f"fault_{n}") for n in programs)
         failed    = Signal(N_BUFFERS)    # a fault is held: registers, as comparing codes is slow
-        complete  = Signal(N_BUFFERS, reset_less=True)    # all descriptors have been started
         uses      = Signal(N_BUFFERS, reset_less=True)    # the input buffer has not been freed
         m.d.comb += [
             self.started.eq(self.run.valid & self.run.ready),
@@ -108,37 +107,38 @@ class ProgramTable(wiring.Component):
             self.offset.eq(offsets[self.selected]),
             self.reads_input.eq(self.running & uses),
             self.fault.eq(faults[self.oldest]),
-            self.done.eq((self.running & complete & ~self.unwritten).bit_select(self.oldest, 1)
-                         & ~self.failed),
+            self.done.eq((self.running & ~self.pending & ~failed & ~self.unwritten)
+                         .bit_select(self.oldest, 1)),
             self.failed.eq(failed.bit_select(self.oldest, 1)),
         ]
 
         for number in programs:
             fault, error = faults[number], self.errors[number]
-            m.d.comb += self.pending[number].eq(
-                self.running[number] & ~complete[number] & ~failed[number])
-            with m.If(~failed[number]):
-                with m.If(error.code != Error.NONE):
-                    m.d.sync += [fault.eq(error), failed[number].eq(1)]
-                with m.Elif(self.selected == number):
-                    m.d.sync += [fault.code.eq(self.error), fault.address.eq(self.address),
-                                 failed[number].eq(self.error != Error.NONE)]
             with m.If(self.frees_input[number]):
                 m.d.sync += uses[number].eq(0)
             with m.If(self.step & (self.selected == number)):
-                m.d.sync += [
-                    addresses[number].eq(addresses[number] + 1),
-                    complete[number].eq(self.final),
-                ]
+                m.d.sync += addresses[number].eq(addresses[number] + 1)
+                with m.If(self.final):
+                    m.d.sync += self.pending[number].eq(0)
+            with m.If(~failed[number]):
+                with m.If(error.code != Error.NONE):
+                    m.d.sync += [fault.eq(error), failed[number].eq(1), self.pending[number].eq(0)]
+                with m.Elif(self.selected == number):
+                    m.d.sync += [fault.code.eq(self.error), fault.address.eq(self.address)]
+                    with m.If(self.error != Error.NONE):
+                        m.d.sync += [failed[number].eq(1), self.pending[number].eq(0)]
             with m.If(self.done & (self.oldest == number)):
                 m.d.sync += self.running[number].eq(0)
+            with m.If(~self.running[number]):    # until a program starts
+                m.d.sync += [
+                    addresses[number].eq(self.run.p.descriptor),
+                    offsets[number].eq(self.run.p.offset),
+                ]
             with m.If(self.started & (self.run.p.buffer == number)):
                 m.d.sync += [
                     self.running[number].eq(1),
-                    complete[number].eq(0),
+                    self.pending[number].eq(1),
                     uses[number].eq(1),
-                    addresses[number].eq(self.run.p.descriptor),
-                    offsets[number].eq(self.run.p.offset),
                 ]
 
         with m.If(self.done):

@@ -104,27 +104,27 @@ class Starter(wiring.Component):
         since      = self._count_tiles(m, programs)
         self._offer(m, descriptor, check, since, programs)
         in_vain    = Signal()    # since the last start, the younger program had to wait, too
-        could_fill = (others | (self.run.valid & (self.run.p.buffer != selected))) & ~in_vain
-        must_wait, for_result = self._wait(descriptor, since, programs, could_fill)
+        must_wait, for_result = self._wait(m, descriptor, programs, others & ~in_vain)
+        is_read    = self.read.valid & ~self.running.any()    # before any start
+        m.d.comb += programs.hold.eq(self.reading | self.failed | is_read)
 
         with m.If(programs.step):
             m.d.sync += [selected.eq(programs.oldest), in_vain.eq(0)]
         with m.FSM():
             with m.State("FETCH"):
                 m.d.comb += [
-                    self.program.en.eq(is_pending | programs.started),
-                    self.program.addr.eq(Mux(is_pending, programs.address, self.run.p.descriptor)),
+                    self.program.en.eq(is_pending),
+                    self.program.addr.eq(programs.address),
                 ]
                 with m.If(is_pending):
                     m.next = "DECODE"
                 with m.Elif(others):
                     m.d.sync += selected.eq(selected + 1)
-                with m.Elif(programs.started):
-                    m.d.sync += selected.eq(self.run.p.buffer)
-                    m.next = "DECODE"
-                with m.Elif(self.read.valid & ~self.running.any() & ~self.sending):
-                    m.d.sync += self.reading.eq(1)
-                    m.next = "READ"
+                with m.Else():
+                    m.d.sync += selected.eq(self.run.p.buffer)    # a program may start now
+                    with m.If(is_read & ~self.sending):
+                        m.d.sync += self.reading.eq(1)
+                        m.next = "READ"
             with m.State("DECODE"):
                 m.d.sync += descriptor.eq(self.program.data)
                 m.next = "SUM"
@@ -168,7 +168,6 @@ class Starter(wiring.Component):
         """Connect the table of programs, of which the selected one takes the next step."""
         connect(m, flipped(self).run, programs.run)
         m.d.comb += [
-            programs.hold.eq(self.reading | self.failed),
             programs.selected.eq(selected),
             programs.frees_input.eq(self.frees_input),
             programs.unwritten.eq(self.unwritten),
@@ -212,16 +211,20 @@ class Starter(wiring.Component):
             programs.final.eq(descriptor.final),
         ]
 
-    def _wait(self, descriptor, since, programs, could_fill):
+    def _wait(self, m, descriptor, programs, could_fill):
         """Return whether the descriptor must wait; and whether for the vector that is being sent.
 
         A vector waits until its program is the oldest one and its tiles have been broadcast. A tile
         whose source is the last one started is not started early if the other program `could_fill`
         the time.
         """
+        last_program = Signal.like(programs.selected, reset_less=True)    # of the last tile started
+        with m.If(self.tile_started.valid):
+            m.d.sync += last_program.eq(programs.selected)
         send       = descriptor.start.send
         is_younger = programs.selected != programs.oldest
-        is_early   = (since == 0) & self.unwritten.bit_select(programs.selected, 1)
+        is_early   = ((programs.selected == last_program)
+                      & self.unwritten.bit_select(programs.selected, 1))
         is_in_work = self.broadcasting.bit_select(programs.selected, 1)
         for_tiles  = descriptor.barrier & Mux(send, is_in_work, is_early & could_fill)
         for_turn   = (descriptor.alone | send) & is_younger

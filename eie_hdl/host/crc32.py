@@ -10,7 +10,7 @@ from ..registers import REGISTER
 __all__ = ["Crc32", "following_crc"]
 
 
-def following_crc(checksum, data):
+def following_crc(m, checksum, data):
     """Return the ``zlib.crc32`` that follows `checksum` with whole bytes, least significant first.
 
     Each bit is the exclusive or of bits of the sum of both, which are determined by calling zlib.
@@ -22,11 +22,12 @@ def following_crc(checksum, data):
 
     # Effect of each bit on the next checksum, relative to that of an all-zero input. A bit of the
     # checksum has that of the bit of the data with its number, so their sum is shared.
-    inputs  = checksum ^ data
+    added   = Signal(max(len(checksum), len(data)))
+    m.d.comb += added.eq(checksum ^ data)
     nothing = after(0, 0)
     effects = [nothing ^ after(1 << n, 0) for n in range(len(checksum))]
     effects += [nothing ^ after(0, 1 << n) for n in range(len(checksum), len(data))]
-    return Cat(Cat(bit for bit, effect in zip(inputs, effects) if effect >> n & 1).xor()
+    return Cat(Cat(bit for bit, effect in zip(added, effects) if effect >> n & 1).xor()
                ^ (nothing >> n & 1) for n in range(len(checksum)))
 
 
@@ -63,6 +64,6 @@ class Crc32(wiring.Component):
         with m.If(self.clear):
             m.d.sync += self.checksum.eq(0)
         with m.Elif(self.valid):
-            m.d.sync += self.checksum.eq(following_crc(self.checksum, self.beat))
+            m.d.sync += self.checksum.eq(following_crc(m, self.checksum, self.beat))
 
         return m

@@ -4,7 +4,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ..config import EIEConfig
 from ..format import Layouts
-from ..lib.stream_queue import StreamQueue
+from ..lib.register_queue import RegisterQueue
 from .axi import AxiStreamSignature
 from .error_log import error_layout
 from .interfaces import Interlock, Supervision, load_beat
@@ -65,7 +65,7 @@ class LoadPath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        queue = StreamQueue(load_beat, depth=2)
+        queue = RegisterQueue(load_beat)
         m.submodules.input   = ResetInserter(self.wipe)(queue)
         m.submodules.packets = packets = PacketReader(self._config)
         m.submodules.wiper   = wiper   = MemoryWiper(self._config)

@@ -173,7 +173,8 @@ class PacketReader(wiring.Component):
             words.used.eq(arrives & s1_beat.whole),
         ]
         connect(m, words.o, flipped(self.o))
-        for_input = self._look_up_buffer(m, s0_is_header, words)
+        may_begin = fsm.ongoing("HEADER") & ~s1_waits    # whether or not there is a header
+        for_input = self._look_up_buffer(m, may_begin, words)
         self._check(m, s1_beat, s1_is_header, arrives, words)
         self._update_checksum(m, s1_beat, s1_is_header & ~stopped, words.used, for_input)
         in_s1 = s1_is_header | s1_is_word
@@ -191,13 +192,13 @@ class PacketReader(wiring.Component):
                 in_turn.eq(~self.buffer_in_use.bit_select(header.buffer, 1)),
             ]
 
-    def _look_up_buffer(self, m, is_header, words):
+    def _look_up_buffer(self, m, may_begin, words):
         """Register the input buffer that a packet is for, if any, and its first row."""
         header    = self._layouts.load_header(self.i.p.data)
         is_input  = header.memory == Memory.INPUT
         for_input = Signal(N_BUFFERS)
         first_row = Signal.like(words.first_row)
-        with m.If(is_header):
+        with m.If(may_begin):
             m.d.sync += [
                 for_input.eq(Mux(is_input, 1 << header.buffer, 0)),
                 first_row.eq(Mux(is_input, self.input_base, 0)

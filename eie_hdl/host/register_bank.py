@@ -97,15 +97,14 @@ class RegisterBank(wiring.Component):
         m.d.sync += [locked.eq(self.lock), restored.eq(self.restore)]
 
         self._read(m)
-        address, data, strobe, decides = self._write(m, locked)
+        allowed, data, strobe, decides = self._write(m, locked)
 
-        for register in self._registers:
-            if register.access != Access.READ:
-                selected = Signal(name=f"{register.name.lower()}_selected")
-                m.d.sync += selected.eq(decides & _matches(address, register)
-                                        & _allows(register, strobe))
-                writes = selected & ~locked if register.locked else selected
-                self._update(m, register, writes, data, strobe)
+        writable = [register for register in self._registers if register.access != Access.READ]
+        selected = Signal(len(writable))    # one flag for each of them
+        m.d.sync += selected.eq(Cat(decides & allowed[register] for register in writable))
+        for register, flag in zip(writable, selected):
+            writes = flag & ~locked if register.locked else flag
+            self._update(m, register, writes, data, strobe)
         with m.If(restored):
             m.d.sync += [self._member(register, field).eq(field.reset)
                          for register in self._registers
@@ -118,25 +117,26 @@ class RegisterBank(wiring.Component):
         """Read channels: find the register as the address is accepted, then answer."""
         bus  = self.bus
         word = Const(0, REGISTER_WIDTH)
-        for register in self._registers:
-            if register.access != Access.COMMAND:
-                selected = Signal(name=f"{register.name.lower()}_read")
-                with m.If(bus.arready):
-                    m.d.sync += selected.eq(_matches(bus.araddr, register))
-                word |= self._word(register) & selected.replicate(REGISTER_WIDTH)
+        matches  = _match_all(bus.araddr, (*self._registers, *self._stored))
+        readable = [register for register in self._registers
+                    if register.access != Access.COMMAND]
+        reads = Signal(len(readable))    # one flag for each of them
+        with m.If(bus.arready):
+            m.d.sync += reads.eq(Cat(matches[register] for register in readable))
+        for register, flag in zip(readable, reads):
+            word |= self._word(register) & flag.replicate(REGISTER_WIDTH)
         is_read = Signal()
         known   = Signal()
         waits   = Const(0)
         if self._stored:
-            selected, stored = self._find_stored(m)
+            selected, stored = self._find_stored(m, matches)
             word |= stored & selected.replicate(REGISTER_WIDTH)
             waits = selected & self.wait
         m.d.comb += bus.arready.eq(~is_read)
         with m.If(bus.arready):
             m.d.sync += [
                 is_read.eq(bus.arvalid),
-                known.eq(Cat(_matches(bus.araddr, register)
-                             for register in (*self._registers, *self._stored)).any()),
+                known.eq(Cat(matches.values()).any()),
             ]
         with m.If(is_read & ~waits & ~bus.rvalid):
             m.d.sync += [
@@ -148,14 +148,13 @@ class RegisterBank(wiring.Component):
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 
-    def _find_stored(self, m):
+    def _find_stored(self, m, matches):
         """Read a row as the address is accepted; return if one is selected, and its word."""
         bus, port = self.bus, self.stored
         selected  = Signal(name="stored_read")
         m.d.comb += [port.addr.eq(bus.araddr[2:]), port.en.eq(bus.arready)]
         with m.If(bus.arready):
-            m.d.sync += selected.eq(Cat(_matches(bus.araddr, register)
-                                        for register in self._stored).any())
+            m.d.sync += selected.eq(Cat(matches[register] for register in self._stored).any())
         return selected, port.data
 
     def _word(self, register):
@@ -171,7 +170,9 @@ class RegisterBank(wiring.Component):
 
         Returns
         -------
-        address, data, strobe : :class:`~amaranth.hdl.Signal`
+        allowed : :class:`dict`
+            For each register a flag: it would be written unless it is locked.
+        data, strobe : :class:`~amaranth.hdl.Signal`
             The write, up to the cycle in which it is executed.
         decides : :class:`~amaranth.hdl.Signal`
             The write is executed in the next cycle.
@@ -186,6 +187,9 @@ class RegisterBank(wiring.Component):
         executes      = Signal()
         is_allowed    = Signal()    # unless it is locked
         is_lockable   = Signal()
+        matches = _match_all(write_address, self._registers)
+        allowed = {register: match & _allows(register, write_strobe)
+                   for register, match in matches.items()}
         m.d.comb += [
             bus.awready.eq(~has_address),
             bus.wready.eq(~has_data),
@@ -199,10 +203,9 @@ class RegisterBank(wiring.Component):
             m.d.sync += [has_address.eq(0), has_data.eq(0)]
         m.d.sync += [
             executes.eq(decides),
-            is_allowed.eq(Cat(_matches(write_address, register) & _allows(register, write_strobe)
-                              for register in self._registers).any()),
-            is_lockable.eq(Cat(_matches(write_address, register)
-                               for register in self._registers if register.locked).any()),
+            is_allowed.eq(Cat(allowed.values()).any()),
+            is_lockable.eq(Cat(match for register, match in matches.items()
+                               if register.locked).any()),
         ]
         with m.If(executes):
             m.d.sync += [
@@ -212,7 +215,7 @@ class RegisterBank(wiring.Component):
             ]
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
-        return write_address, write_data, write_strobe, decides
+        return allowed, write_data, write_strobe, decides
 
     def _update(self, m, register, writes, data, strobe):
         """Update the fields of a register: if it `writes`, the bytes of `data` in `strobe`."""
@@ -239,11 +242,16 @@ class RegisterBank(wiring.Component):
         return getattr(self, member_name(register, field))
 
 
-def _matches(address, register):
-    """Return a flag that is set if the address is that of the register."""
-    # Registers share the halves of the comparison.
-    place = register.address >> 2
-    return (address[2:5] == place & 7) & (address[5:] == place >> 3)
+def _match_all(address, registers):
+    """Return a flag for each register, which is set if the address is that of the register.
+
+    Registers share the halves of the comparison.
+    """
+    places = {register: divmod(register.address >> 2, 8) for register in registers}
+    high   = {place: address[5:] == place for place, _ in places.values()}
+    low    = {place: address[2:5] == place for _, place in places.values()}
+    return {register: high[place_high] & low[place_low]
+            for register, (place_high, place_low) in places.items()}
 
 
 def _allows(register, strobe):

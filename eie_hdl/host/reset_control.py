@@ -75,7 +75,7 @@ class ResetControl(wiring.Component):
             with m.State("READY"):
                 m.d.sync += [settled.eq(0), is_quiet.eq(0)]
                 with m.If(self.soft_reset):
-                    m.d.sync += [wipes.eq(1), elapsed.eq(0)]
+                    m.d.sync += [wipes.eq(1), elapsed.eq(0), self.reset_core.eq(1)]
                     m.next = "RESET"
                 with m.Elif(self.failed | self.hung):
                     m.d.sync += cuts.eq(self.hung)
@@ -85,23 +85,23 @@ class ResetControl(wiring.Component):
                 m.d.comb += self.stopping.eq(1)
                 m.d.sync += settled.eq(settled + (settled != self._settle_cycles))
                 with m.If(self.soft_reset | (is_quiet & (cuts | ~self.sending))):
-                    m.d.sync += [wipes.eq(self.soft_reset), elapsed.eq(0)]
+                    m.d.sync += [wipes.eq(self.soft_reset), elapsed.eq(0), self.reset_core.eq(1)]
                     m.next = "RESET"
 
             with m.State("RESET"):
                 m.d.comb += [
                     self.stopping.eq(~wipes),
                     self.resetting.eq(wipes),
-                    self.reset_core.eq(elapsed < RESET_CYCLES),
                     self.wipe.eq(wipes & (elapsed == 0)),
                 ]
                 m.d.sync += [
                     elapsed.eq(elapsed + 1),
+                    self.reset_core.eq(elapsed < RESET_CYCLES - 1),
                     settled.eq(0),
                     is_quiet.eq(0),
                 ]
                 with m.If(self.soft_reset & ~wipes):
-                    m.d.sync += [wipes.eq(1), elapsed.eq(0)]
+                    m.d.sync += [wipes.eq(1), elapsed.eq(0), self.reset_core.eq(1)]
                 with m.Elif(elapsed == _RESTART_CYCLES - 1):
                     m.next = "READY"
                     with m.If(wipes):

@@ -1,9 +1,8 @@
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
-from .data_register import data_register
 from .sram import Sram
 
 __all__ = ["StreamQueue"]
@@ -13,7 +12,7 @@ class StreamQueue(wiring.Component):
     """First-in, first-out queue between two streams of the same payload.
 
     There is no combinational path between input and output, in either direction. Throughput is one
-    payload per cycle at any depth; latency is one cycle. A queue of two has an output register.
+    payload per cycle at any depth; latency is one cycle.
 
     Parameters
     ----------
@@ -40,9 +39,8 @@ class StreamQueue(wiring.Component):
             raise TypeError(f"Queue depth must be an integer of at least 2, not {depth!r}")
 
         self._depth = depth
-        if depth > 2:
-            # The number of rows is a power of two, so that head and tail wrap around.
-            self._rows = Sram(width=Shape.cast(shape).width, depth=1 << clog2(depth), block=False)
+        # The number of rows is a power of two, so that head and tail wrap around.
+        self._rows = Sram(width=Shape.cast(shape).width, depth=1 << clog2(depth), block=False)
 
         super().__init__({
             "i": In(stream.Signature(shape)),
@@ -53,35 +51,6 @@ class StreamQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        if self._depth == 2:
-            self._hold_two(m)
-        else:
-            self._hold_rows(m)
-
-        return m
-
-    def _hold_two(self, m):
-        """Hold payloads in the output register, and in a spare one while that is not taken."""
-        head     = data_register(m, self.o.payload)
-        spare    = Signal.like(self.i.payload, reset_less=True)
-        is_spare = Signal()
-        m.d.comb += [
-            self.i.ready.eq(~is_spare),
-            self.level.eq(self.o.valid + is_spare),
-        ]
-        with m.If(~is_spare):
-            m.d.sync += spare.eq(self.i.payload)
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [
-                head.eq(Mux(is_spare, spare, self.i.payload)),
-                self.o.valid.eq(is_spare | self.i.valid),
-                is_spare.eq(0),
-            ]
-        with m.Elif(self.i.valid):
-            m.d.sync += is_spare.eq(1)
-
-    def _hold_rows(self, m):
-        """Hold payloads in the rows of a LUT RAM."""
         m.submodules.storage = rows = self._rows
         put = self.i.valid & self.i.ready
         get = self.o.valid & self.o.ready
@@ -107,3 +76,5 @@ class StreamQueue(wiring.Component):
             self.o.payload.eq(rows.r.data),
             self.o.valid.eq(self.level != 0),
         ]
+
+        return m

@@ -89,7 +89,8 @@ class PtrRead(wiring.Component):
             ]
         is_activation = s3_kind == Kind.ACTIVATION
         count         = (s3_end - s3_begin)[:len(s3_end)]
-        is_empty      = is_activation & (count == 0)
+        # Beside the subtraction, not after it.
+        is_empty      = is_activation & (s3_end == s3_begin[:len(s3_end)])
         # Bits above the bodies of other messages belong to activations only.
         column   = Cat(s3_body.activation.value, s3_begin, count)
         n_shared = max(each.size for kind, each in body.members.items() if kind != "activation")

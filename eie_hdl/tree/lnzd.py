@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import clog2
-from ..lib.stream_queue import StreamQueue
+from ..lib.register_queue import RegisterQueue
 
 __all__ = ["LeadingNonZero", "LnzdNode"]
 
@@ -102,7 +102,7 @@ class LnzdNode(wiring.Component):
         m = Module()
 
         n_children = len(self.i)
-        m.submodules.output = output = StreamQueue(self._shape, depth=2)
+        m.submodules.output = output = RegisterQueue(self._shape)
         m.submodules.in_turn = in_turn = LeadingNonZero(n_children)
         m.submodules.wrapped = wrapped = LeadingNonZero(n_children)
         connect(m, output.o, flipped(self.o))

@@ -10,6 +10,7 @@ from amaranth.sim import Simulator
 
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts, Memory
+from eie_hdl.lib.registered_reset import RESET_CYCLES
 from eie_hdl.packing import pack
 from eie_hdl.registers import REGISTER
 from eie_hdl.top import Eie
@@ -117,16 +118,16 @@ class Machine:
                  s_axil_wvalid=1, s_axil_wdata=REGISTER[register].pack(**fields))
         await self.tick()
         self.set(s_axil_awvalid=0, s_axil_wvalid=0)
-        await self.tick(3)
+        await self.tick(4)
 
     async def prepare(self):
         """Load the program, and set the location of the input buffers."""
         self.set(s_axis_tkeep=0xff, s_axil_wstrb=0xf, s_axil_bready=1, m_axis_tready=1)
         await self.tick()
         self.set(aresetn=1)
-        await self.tick()    # its release, too, is registered
+        await self.tick(RESET_CYCLES)    # until the machine is out of reset
         await self.send(header(Memory.PROGRAM, 1), echo())
-        await self.tick(4)    # until idle: only then can the input buffers be changed
+        await self.tick(8)    # until idle: only then can the input buffers be changed
         await self.write("INPUT_BASE", value=INPUT_BASE)
         await self.write("INPUT_WORDS", words=1)
         await self.write("INPUT_STRIDE", value=1)

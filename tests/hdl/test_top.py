@@ -19,7 +19,7 @@ from eie_compiler.vectors import (
 )
 from eie_hdl.config import ACTS_PER_WORD, PRESETS
 from eie_hdl.format import BEAT_BYTES, Layouts, Memory
-from eie_hdl.lib.shared_module import RESET_CYCLES
+from eie_hdl.lib.registered_reset import RESET_CYCLES
 from eie_hdl.packing import pack
 from eie_hdl.registers import PRODUCT_ID, REGISTER, VERSION, Error
 from eie_hdl.top import Eie

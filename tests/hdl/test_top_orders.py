@@ -34,12 +34,12 @@ INPUT_WORDS = 2
 #: Cycle of event A, and the cycles of event B relative to it.
 CENTRE, WINDOW = 12, range(-2, 8)
 #: Cycles of a run, and of one that an event prolongs: the core is stopped, or memories are wiped.
-LENGTH, LENGTHS = 28, {"send": 42, "fault": 42, "hold": 84, "timeout": 84, "soft reset": 140}
+LENGTH, LENGTHS = 28, {"send": 48, "fault": 48, "hold": 84, "timeout": 84, "soft reset": 140}
 #: Time limits of a start, in cycles, of which some end while a packet for it is received.
 LIMITS = {f"limit {cycles}": cycles for cycles in range(1, 2 * CENTRE)}
-LENGTHS |= dict.fromkeys(LIMITS, 2 * CENTRE + 42)
+LENGTHS |= dict.fromkeys(LIMITS, 2 * CENTRE + 48)
 #: Cycles before a run, in which registers are written.
-SETUP = 6
+SETUP = 9
 #: Last cycles of a run in which the host takes all results.
 DRAINED = 24
 #: Words of a vector, more than fit between core and host, and elements of the last one.

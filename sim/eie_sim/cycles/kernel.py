@@ -203,7 +203,9 @@ _MESSAGE = np.dtype([("kind", np.int64), ("target", np.int64), ("allowed", np.in
 #: written; tiles started after its last one; if it may read the input.
 _CONTEXT = np.dtype([
     ("running", np.bool_), ("step", np.int64), ("stop", np.int64), ("unwritten", np.int64),
-    ("n_since", np.int64), ("reads_input", np.bool_)], align=True)
+    ("n_since", np.int64), ("reads_input", np.bool_),
+    # In the cycle before, packets could not write its input buffer.
+    ("in_use", np.bool_)], align=True)
 
 #: Packer of results and its two output registers, each with a beat that may be the last; an end
 #: has been taken in this cycle.
@@ -225,12 +227,16 @@ _DRIVER = np.dtype([
     # and the last beat were sent.
     ("n_sent", np.int64), ("n_received", np.int64), ("input_pause", np.int64),
     ("result_pause", np.int64), ("first_sent", np.int64), ("last_sent", np.int64),
-    # Beats to send, and in the queue; packets begun; the packet in reception, and its word.
+    # Beats to send, and in the queue; packets begun; the packet in reception, its beats that are
+    # not yet accepted, and what is checked: its header, or a beat of a word.
     ("n_left", np.int64), ("queued", np.int64), ("n_packets", np.int64),
-    ("receives", np.bool_), ("buffer", np.int64), ("words_left", np.int64), ("beat", np.int64),
+    ("buffer", np.int64), ("beats_left", np.int64),
+    ("has_header", np.bool_), ("has_beat", np.bool_), ("beat", np.int64),
     ("offered", np.bool_), ("offered_buffer", np.int64), ("loads", np.bool_),
-    # The start that is pending; a packet for its buffer comes before it.
+    # The start that is pending; a packet for its buffer comes before it. In the cycle before, a
+    # header waited, for this buffer.
     ("pending", np.bool_), ("pending_buffer", np.int64), ("comes_after", np.bool_),
+    ("waited", np.bool_), ("waited_buffer", np.int64),
 ], align=True)
 
 #: A PE without its output.
@@ -463,28 +469,49 @@ def _step_driver(driver, host, now):
 @njit(inline="always")
 def _step_loads(driver, host, contexts, sending, has_slow_loads, now):
     """Advance packets and the pending start by one cycle; return true if a start is offered."""
-    next_buffer = driver.n_packets % host.n_buffers
-    of_buffer = driver.pending_buffer
-    waits = driver.queued > 0 and not driver.receives
-    receiving = ((driver.receives and driver.buffer == of_buffer)
+    next_buffer, of_buffer = driver.n_packets % host.n_buffers, driver.pending_buffer
+    in_words = driver.beats_left > 0
+    waits = driver.queued > 0 and not in_words
+    receives = in_words or driver.has_header or driver.has_beat
+    receiving = ((receives and driver.buffer == of_buffer)
                  or (driver.offered and driver.offered_buffer == of_buffer))
-    packet_first = driver.comes_after and not receiving
-    context = contexts[next_buffer]
-    in_use = ((context.running and context.reads_input)
-              or (driver.pending and not packet_first and of_buffer == next_buffer)
-              or (sending and host.n_buffers == 1))
+    is_first = driver.comes_after and driver.waited and driver.waited_buffer == of_buffer
+    is_taken = waits and next_buffer == of_buffer and not contexts[of_buffer].in_use
+    packet_first = is_first and not receiving and not is_taken
+    is_offered = driver.pending and not receiving and not is_first
     is_ready = not (has_slow_loads and driver.loads
                     and (contexts[0].running or contexts[1].running))
-    ends = driver.beat == host.word_beats - 1
-    takes = driver.queued > 0 and (
-        not ends or is_ready or not driver.offered if driver.receives else not in_use)
-    is_offered = driver.pending and not receiving and not (
-        packet_first and waits and next_buffer == of_buffer)
+    is_stalled = driver.has_beat and driver.offered and not is_ready
+    takes = (driver.queued > 0 and not is_stalled
+             and (in_words or not contexts[next_buffer].in_use))
+
+    driver.waited, driver.waited_buffer = waits, next_buffer
+    driver.comes_after = is_first and not receiving
+    is_requested = driver.start_at == now
+    requested = host.calls[driver.call, 1] if is_requested else 0
+    for number in range(N_BUFFERS):
+        contexts[number].in_use = (
+            (contexts[number].running and contexts[number].reads_input)
+            or (driver.pending and not packet_first and of_buffer == number)
+            or (is_requested and requested == number)
+            or (sending and host.n_buffers == 1))
 
     driver.loads = driver.offered and is_ready
-    if is_ready or not driver.offered:
-        driver.offered_buffer = driver.buffer
     driver.offered = driver.offered and not is_ready
+    if driver.has_beat and not is_stalled:
+        if driver.beat == host.word_beats - 1:
+            driver.offered, driver.offered_buffer = True, driver.buffer
+            driver.beat = 0
+        else:
+            driver.beat += 1
+    driver.has_header = takes and not in_words
+    driver.has_beat = is_stalled or (takes and in_words)
+    if driver.has_header:
+        driver.buffer, driver.beats_left = next_buffer, host.n_words * host.word_beats
+        driver.n_packets += 1
+    elif takes:
+        driver.beats_left -= 1
+
     is_pausing = driver.n_left > 0 and driver.input_pause > 0
     sends = driver.n_left > 0 and driver.queued != 2 and not is_pausing
     driver.input_pause -= is_pausing
@@ -496,21 +523,11 @@ def _step_loads(driver, host, contexts, sending, has_slow_loads, now):
         driver.n_sent += 1
         driver.input_pause = host.input_pauses[driver.n_sent % len(host.input_pauses)]
     driver.queued += sends - takes
-    if takes and not driver.receives:
-        driver.receives, driver.buffer = True, next_buffer
-        driver.n_packets += 1
-        driver.words_left, driver.beat = host.n_words, 0
-    elif takes:
-        driver.beat = 0 if ends else driver.beat + 1
-        driver.words_left -= ends
-        driver.offered = driver.offered or ends
-        driver.receives = driver.words_left > 0
 
-    driver.comes_after = packet_first
     driver.pending = driver.pending and not (is_offered and not contexts[of_buffer].running)
-    if driver.start_at == now:
-        driver.pending, driver.pending_buffer = True, host.calls[driver.call, 1]
-        driver.comes_after = waits and next_buffer == driver.pending_buffer
+    if is_requested:
+        driver.pending, driver.pending_buffer = True, requested
+        driver.comes_after = waits and next_buffer == requested
     return is_offered
 
 
@@ -822,7 +839,7 @@ def run(machine, program, host, n_sent, deadline):
     state, selected, oldest, last_allowed, in_vain = _FETCH, 0, 0, 0, False
     if not has_driver:
         contexts[0].running, contexts[0].stop = True, program.first_step[1]
-        n_programs, state = 1, _DECODE
+        n_programs = 1
     # The broadcaster: its tile, if any, and if nothing of it has been found yet.
     busy, tile, owner, is_new = False, 0, 0, True
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
@@ -866,8 +883,7 @@ def run(machine, program, host, n_sent, deadline):
         for_turn = is_ready and selected != oldest and (is_send or program.alone[step])
         for_tiles = has_barrier and (
             busy and owner == selected if is_send else
-            context.unwritten > 0 and context.n_since == 0 and not in_vain
-            and (other_pending or (run_offered and run_buffer != selected)))
+            context.unwritten > 0 and context.n_since == 0 and not in_vain and other_pending)
         must_wait = for_result or for_turn or for_tiles
         has_room = n_unwritten < MAX_TILES and n_unwritten <= last_allowed + 1
         offers = is_ready and not must_wait and (is_send or has_room)
@@ -940,7 +956,7 @@ def run(machine, program, host, n_sent, deadline):
             if other_pending:
                 selected = 1 - selected
             elif begins:
-                selected, state = run_buffer, _DECODE
+                selected = run_buffer
         elif state < _BEGIN:
             state += 1
         if done:

@@ -5,6 +5,7 @@ import pytest
 from eie_hdl.config import PRESETS
 from eie_hdl.host.error_log import error_layout
 from eie_hdl.host.supervisor import Supervisor
+from eie_hdl.lib.registered_reset import RESET_CYCLES
 from eie_hdl.registers import Error
 
 CONFIG = PRESETS["tiny"]
@@ -72,10 +73,18 @@ def test_failed_core_is_reset_once_and_its_fault_reported_once(simulate):
         assert ctx.get(dut.supervision.core_resetting) and ctx.get(dut.supervision.core_aborting)
         await control(ctx, dut, "clear")
         await ctx.tick().until(dut.supervision.core_reset)
+        n_cycles = 1
+        while ctx.get(dut.supervision.core_reset):
+            n_cycles += 1
+            await ctx.tick()
+        assert n_cycles == RESET_CYCLES
+        assert ctx.get(dut.supervision.core_resetting)    # the core is not yet out of reset
         put_error(ctx, dut, "fault", Error.NONE)
-        await ctx.tick()
-        for name in ("core_reset", "core_resetting", "core_aborting", "error_pending"):
-            assert not ctx.get(getattr(dut.supervision, name)), name
+        await ctx.tick().until(~dut.supervision.core_resetting)
+        for _ in range(100):
+            for name in ("core_reset", "core_resetting", "core_aborting", "error_pending"):
+                assert not ctx.get(getattr(dut.supervision, name)), name
+            await ctx.tick()
 
     simulate(dut, bench)
 
@@ -149,6 +158,7 @@ def test_failed_core_is_reset_when_no_part_of_a_result_can_be_lost(simulate, cau
             assert not ctx.get(dut.supervision.core_reset) and not ctx.get(dut.new_error)
             await ctx.tick()
         ctx.set(getattr(dut, cause), 0)
+        await ctx.tick()
         assert ctx.get(dut.supervision.core_reset)
         assert ctx.get(dut.registers.error_code) == Error.NO_END
 

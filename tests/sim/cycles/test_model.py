@@ -183,7 +183,7 @@ def test_a_model_that_does_not_end_is_an_error(build_and_words, monkeypatch):
     build, words = build_and_words
     monkeypatch.setattr(model, "_deadline", lambda *_: 40)
     with pytest.raises(CycleModelError, match=r"^The cycle model must end within 40 cycles, but "
-                                              r"the CCU is in state 3 after \d+ of \d+ broad"):
+                                              r"the CCU is in state 4 after \d+ of \d+ broad"):
         predict_build(build, words[np.newaxis])
 
 
