@@ -33,7 +33,7 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[cache.CACHE_VARIABLE] = str(Path(__file__).parents[1] / "build" / "simulators")
     # Designs are many small objects, of which few are garbage: by default Python searches them, and
-    # all collected tests, so often that it takes a tenth of the time.
+    # all collected tests, so often that it takes 7 % of the time.
     gc.set_threshold(20_000, 20, 20)
 
 

