@@ -104,7 +104,8 @@ class Starter(wiring.Component):
         since      = self._count_tiles(m, programs)
         self._offer(m, descriptor, check, since, programs)
         in_vain    = Signal()    # since the last start, the younger program had to wait, too
-        must_wait, for_result = self._wait(m, descriptor, programs, others & ~in_vain)
+        could_fill = (others | self._offers_other(m, selected)) & ~in_vain
+        must_wait, for_result = self._wait(m, descriptor, programs, could_fill)
         is_read    = self.read.valid & ~self.running.any()    # before any start
         m.d.comb += programs.hold.eq(self.reading | self.failed | is_read)
 
@@ -210,6 +211,16 @@ class Starter(wiring.Component):
             self.tile_started.payload.eq(programs.selected),
             programs.final.eq(descriptor.final),
         ]
+
+    def _offers_other(self, m, selected):
+        """Return whether a start of another program was offered in the cycle before.
+
+        Not in this one, as starts are offered late in a cycle.
+        """
+        offered = Signal()
+        buffer  = Signal.like(selected, reset_less=True)
+        m.d.sync += [offered.eq(self.run.valid), buffer.eq(self.run.p.buffer)]
+        return offered & (buffer != selected)
 
     def _wait(self, m, descriptor, programs, could_fill):
         """Return whether the descriptor must wait; and whether for the vector that is being sent.

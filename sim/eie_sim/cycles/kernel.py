@@ -837,6 +837,7 @@ def run(machine, program, host, n_sent, deadline):
     owners = np.zeros(n_steps, np.int64)
     n_programs, n_started, n_written, n_ended = 0, 0, 0, 0
     state, selected, oldest, last_allowed, in_vain = _FETCH, 0, 0, 0, False
+    is_offered, next_buffer = False, 0    # a start
     if not has_driver:
         contexts[0].running, contexts[0].stop = True, program.first_step[1]
         n_programs = 1
@@ -868,6 +869,8 @@ def run(machine, program, host, n_sent, deadline):
             run_offered = _step_loads(driver, host, contexts, sending, n_pe == 1, now)
             _step_interrupt(driver, done, now)
         begins = run_offered and not contexts[run_buffer].running
+        was_offered, offered_buffer = is_offered, next_buffer    # in the cycle before
+        is_offered, next_buffer = run_offered, run_buffer
         runs = contexts[0].running or contexts[1].running
 
         # The starter, which has priority.
@@ -883,7 +886,8 @@ def run(machine, program, host, n_sent, deadline):
         for_turn = is_ready and selected != oldest and (is_send or program.alone[step])
         for_tiles = has_barrier and (
             busy and owner == selected if is_send else
-            context.unwritten > 0 and context.n_since == 0 and not in_vain and other_pending)
+            context.unwritten > 0 and context.n_since == 0 and not in_vain
+            and (other_pending or (was_offered and offered_buffer != selected)))
         must_wait = for_result or for_turn or for_tiles
         has_room = n_unwritten < MAX_TILES and n_unwritten <= last_allowed + 1
         offers = is_ready and not must_wait and (is_send or has_room)
