@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.memory_map import n_words
 from eie_compiler.lowering.programs import compile_programs
@@ -17,7 +18,8 @@ from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.cycles import model
 from eie_sim.cycles.model import CycleModelError, predict, predict_back_to_back, predict_build
 from eie_sim.cycles.steps import Step, build_steps
-from eie_sim.inference import infer
+from eie_sim.demo.digits import FOLDER, load_digits
+from eie_sim.inference import BACK_TO_BACK, infer, prepare
 from eie_sim.pauses import Pauses
 from eie_sim.rtl import verilator_engine
 from eie_sim.rtl.verilator_bus import VerilatorBus
@@ -205,3 +207,13 @@ def test_code_that_cannot_be_cached_is_an_error_with_the_remedy(build_and_words)
     run = subprocess.run([sys.executable, "-c", script], encoding="utf-8",
                          capture_output=True, check=True)
     assert "set NUMBA_CACHE_DIR to a writable folder" in run.stdout
+
+
+def test_inferences_back_to_back_take_little_longer_than_their_broadcasts():
+    """While a program waits between layers, the machine works on the next one."""
+    build = compile_network(read_network(FOLDER / "digits.npz"), EIEConfig(n_pe=16),
+                            mapping="balanced")
+    words = prepare(build, load_digits().first(BACK_TO_BACK)[0])
+    n_broadcasts = sum(int(step.nonzero.sum()) for steps in build_steps(build, words)
+                       for step in steps)
+    assert n_broadcasts < predict_back_to_back(build, words).interval < 1.1 * n_broadcasts
