@@ -24,6 +24,7 @@ from ..top import Eie
 from .bench import describe_bench
 from .families import RAM_STYLES
 from .fusesoc import describe_core
+from .initial_values import remove_initial_values
 from .memories import MemoryKind, describe_memories, list_memories, memories_json
 from .names import DEFAULT_NAME, VerilogNameError, check_name, prefix_text, read_source
 from .word_tables import describe_words
@@ -240,7 +241,7 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
         waivers += re.sub(r"\b(eie)\.v", rf"\1_{bridge}.v", "".join(
             rule for rule in waivers.splitlines(keepends=True) if rule.startswith("lint_off")))
     if not initial_values:
-        verilog_files = {file: _remove_initial_values(text)
+        verilog_files = {file: remove_initial_values(text)
                          for file, text in verilog_files.items()}
     for file in _MEMORIES:
         verilog_files[prefix_text(file, name)] = prefix_text(read_source(file), name).replace(
@@ -257,15 +258,6 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
         f"{name}.core": describe_core(name, release, toplevel=top, sources=verilog_files,
                                      bench=bench, waivers=waivers_file),
     }, tuple(memories))
-
-
-def _remove_initial_values(text: str) -> str:
-    """Remove the initial values of registers, and the attributes that repeat them."""
-    text = re.sub(r"^  \(\* init = .* \*\)\n", "", text, flags=re.MULTILINE)
-    # Values without a width are those of signals that only wake up simulators. The space ends the
-    # names that are escaped.
-    return re.sub(r"^(  reg (?:\[\d+:0\] )?\S+) *= \d+'[hd]\w+;", r"\1 ;", text,
-                  flags=re.MULTILINE)
 
 
 def _guard(name: str) -> str:

@@ -5,20 +5,20 @@ import dataclasses
 import functools
 import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from eie_hdl.export.initial_values import remove_values_without_reset
 from eie_hdl.export.names import source_files
 
 from . import toolchain
 from .cache import CACHE_VARIABLE, UNFINISHED_PREFIX, cache_folder, entry_path, make_once
 
 __all__ = ["CLOCK_PERIOD", "MAKE", "SIMULATORS", "VERILATE", "CompiledDesign", "SimulationError",
-           "compile_design", "drop_initial_values", "end_of", "reuse_runtime", "run_step"]
+           "compile_design", "end_of", "reuse_runtime", "run_step"]
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -103,7 +103,8 @@ def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    sources = {file: drop_initial_values(text) for file, text in source_files(files).items()}
+    sources = {file: remove_values_without_reset(text)
+               for file, text in source_files(files).items()}
     build = _Verilator(top, waves, repeated) if simulator == "verilator" else _Icarus(top, waves)
 
     def make(folder: Path) -> None:
@@ -113,27 +114,6 @@ def compile_design(files: Mapping[str, str], *, top: str, simulator: str,
 
     folder = make_once(cache, f"{top}-{simulator}", [sources, build.identity()], make)
     return CompiledDesign(simulator, folder, top, build.waves_file)
-
-
-def drop_initial_values(verilog: str) -> str:
-    """Remove the initial values of registers without reset, which a chip lacks.
-
-    They are random in Verilator, and x in Icarus, until an assignment. Registers with a reset keep
-    their values, as memories must not be accessed at random before it.
-    """
-    return "".join(map(_drop_in_module, re.split(r"^(?=module )", verilog, flags=re.MULTILINE)))
-
-
-def _drop_in_module(text: str) -> str:
-    """Remove initial values in a module, whose reset assigns the next value of a register."""
-    with_reset = set(re.findall(r"^ +if \(\w*rst\) begin\n +(\S+) +=", text, re.MULTILINE))
-    following = dict(re.findall(r"^ +(\S+) <= (\S+) *;", text, re.MULTILINE))
-
-    def drop(match: re.Match[str]) -> str:
-        return match[0] if following.get(match[2]) in with_reset else f"{match[1]}{match[2]} ;"
-
-    return re.sub(r"^(  reg (?:\[\d+:0\] )?)(\S+) ? = \d+'[hd]\w+;", drop, text,
-                  flags=re.MULTILINE)
 
 
 def run_step(command: Sequence[str], folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from eie_hdl.export.names import read_source
 from eie_sim.rtl.cocotb_bench import run_bench
-from eie_sim.rtl.simulators import SimulationError, compile_design, drop_initial_values
+from eie_sim.rtl.simulators import SimulationError, compile_design
 
 #: A memory with the row selected by a port on another port.
 SHOW = {"show.v": """
@@ -156,26 +156,6 @@ def test_another_text_makes_another_design(simulators, icarus):
     first, second = (compile_design(files, top="show", simulator=icarus, cache=simulators)
                      for files in (SHOW, other))
     assert first.folder != second.folder
-
-
-def test_registers_without_reset_have_no_initial_values():
-    text = """module part(clk);
-  reg auto  = 0;
-  reg [{width}:0] \\new  = {data};
-  reg kept = {kept};
-  always @* begin
-    if (local_rst) begin
-      next = 1'h0;
-    end
-  end
-  always @(posedge clk)
-    kept <= next;
-  always @(posedge clk)
-    \\new  <= \\$1 ;
-endmodule
-"""
-    before = text.format(width=31, data="32'd0", kept="1'h0")
-    assert drop_initial_values(before) == before.replace(r"\new  = 32'd0;", r"\new ;", 1)
 
 
 def test_verilog_that_does_not_compile_is_reported(simulator, tmp_path):

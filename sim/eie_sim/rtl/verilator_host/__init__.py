@@ -12,12 +12,13 @@ from pathlib import Path
 
 import eie_hdl
 from eie_hdl.config import EIEConfig
+from eie_hdl.export.initial_values import remove_values_without_reset
 from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.export.verilog import emit
 
 from .. import toolchain
 from ..cache import make_once
-from ..simulators import MAKE, VERILATE, drop_initial_values, reuse_runtime, run_step
+from ..simulators import MAKE, VERILATE, reuse_runtime, run_step
 
 __all__ = ["BIT_CYCLES", "FOLDER", "make_host", "verilog"]
 
@@ -115,7 +116,7 @@ def _verilate(config: EIEConfig, cache: str | Path | None, *, bridged: bool) -> 
     """Compile a machine as a static library with headers, shared by all hosts."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
-    texts = {name: _drop_instance_names(drop_initial_values(text))
+    texts = {name: _drop_instance_names(remove_values_without_reset(text))
              for name, text in source_files(verilog(config, cache, bridged=bridged)).items()}
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module",
                "eie_uart" if bridged else "eie", "-CFLAGS", "-fPIC",
