@@ -22,7 +22,7 @@ COVERED = {
     "eie_hdl.bridged_top": (
         "hdl/export/test_verilog.py", "emitted with a bridge there"),
     "eie_hdl.host.word_assembler": (
-        "hdl/host/test_packet_reader.py", "adds to the module of the reader"),
+        "hdl/host/test_packet_reader.py", "assembles the words of the reader"),
     "eie_compiler.files.manifest_folder": (
         "compiler/files/test_build_folder.py", "reads and replaces the folders of that file"),
     "eie_compiler.frontends": (

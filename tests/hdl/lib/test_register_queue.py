@@ -1,5 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""RegisterQueue, cycle by cycle beside a StreamQueue of depth 2."""
+"""RegisterQueue, cycle by cycle beside a StreamQueue of depth 2.
+
+That it has no combinational path is tested in test_stream_queue.py.
+"""
 
 import random
 
@@ -53,20 +56,3 @@ def _find(queue, name):
     for part in name.split("."):
         queue = getattr(queue, part)
     return queue
-
-
-def test_there_is_no_combinational_path(simulate):
-    dut = RegisterQueue(8)
-
-    async def bench(ctx):
-        ctx.set(dut.i.valid, 1)
-        await ctx.delay(1e-9)
-        assert not ctx.get(dut.o.valid)
-        await ctx.tick().repeat(2)
-        for ready in (0, 1):
-            ctx.set(dut.o.ready, ready)
-            await ctx.delay(1e-9)
-            assert ctx.get(dut.o.valid)
-            assert not ctx.get(dut.i.ready)
-
-    simulate(dut, bench)

@@ -3,10 +3,12 @@
 
 import random
 import re
+from functools import partial
 
 import pytest
 from amaranth.lib import data
 
+from eie_hdl.lib.register_queue import RegisterQueue
 from eie_hdl.lib.stream_queue import StreamQueue
 from support.simulation import get, nothing, put
 
@@ -91,8 +93,9 @@ def test_queue_holds_as_many_as_its_depth(simulate, depth):
     simulate(dut, bench)
 
 
-def test_there_is_no_combinational_path(simulate):
-    dut = StreamQueue(8, depth=2)
+@pytest.mark.parametrize("make", [partial(StreamQueue, depth=2), RegisterQueue])
+def test_there_is_no_combinational_path(simulate, make):
+    dut = make(8)
 
     async def bench(ctx):
         ctx.set(dut.i.valid, 1)
