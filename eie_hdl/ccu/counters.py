@@ -188,7 +188,7 @@ class Counters(wiring.Component):
         """
         # After a reset, zeros are copied.
         n_copied = Signal(range(_PERIOD + 1), init=_PERIOD)    # rows yet to be copied
-        n_new    = Signal(range(_PERIOD + 1), init=_PERIOD)    # rows yet to be begun anew
+        n_new    = Signal(range(_PERIOD + 1), init=_PERIOD)    # rows yet to begin a new count
         awaits   = Signal()    # a new count begins when the old one has been copied
         is_free  = copies_now | (n_copied <= 1)
         with m.If(copies_now):

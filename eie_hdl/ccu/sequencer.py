@@ -105,7 +105,8 @@ class Sequencer(wiring.Component):
             starter.watched.eq(self.watched),
             starter.unwritten.eq(self.unwritten),
             starter.n_unwritten.eq(self.n_unwritten),
-            starter.frees_input.eq(tiles.frees_input), starter.errors.eq(tiles.errors),
+            starter.frees_input.eq(tiles.frees_input),
+            starter.errors.eq(tiles.errors),
             *(user.sending.eq(self.sending) for user in (starter, tiles)),
             *(getattr(self, name).eq(getattr(starter, name)) for name in (
                 "running", "reads_input", "oldest", "done", "fault", "reading")),

@@ -113,10 +113,8 @@ class Starter(wiring.Component):
             m.d.sync += [selected.eq(programs.oldest), in_vain.eq(0)]
         with m.FSM():
             with m.State("FETCH"):
-                m.d.comb += [
-                    self.program.en.eq(is_pending),
-                    self.program.addr.eq(programs.address),
-                ]
+                m.d.comb += [self.program.en.eq(is_pending),
+                             self.program.addr.eq(programs.address)]
                 with m.If(is_pending):
                     m.next = "DECODE"
                 with m.Elif(others):

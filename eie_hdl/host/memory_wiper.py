@@ -58,7 +58,8 @@ class MemoryWiper(wiring.Component):
         m.d.comb += [
             self.o.payload.eq(0),
             self.o.p.address.eq(address),
-            self.o.p.everyone.eq(1), self.o.p.memory.eq(memory),
+            self.o.p.everyone.eq(1),
+            self.o.p.memory.eq(memory),
             self.o.valid.eq(self.busy & ~in_reset[0]),
         ]
 

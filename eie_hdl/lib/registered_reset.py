@@ -1,4 +1,4 @@
-"""Resets, each registered so that it has a whole cycle to reach the flip-flops behind it."""
+"""Resets, each registered so that it has a whole cycle to reach the flip-flops that it resets."""
 
 from amaranth.hdl import (
     Cat,

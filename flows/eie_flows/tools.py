@@ -11,8 +11,7 @@ from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
 
-__all__ = ["require_package", "require_yosys", "run_nextpnr", "run_yosys",
-           "yosys_folder"]
+__all__ = ["require_package", "require_yosys", "run_nextpnr", "run_yosys", "yosys_folder"]
 
 _YOSYS = "import sys\nfrom pyosys import libyosys as y\nd = y.Design()\n" \
          "for c in sys.argv[1:]:\n    y.run_pass(c, d)\n"

@@ -17,7 +17,6 @@ __all__ = ["LIBRARIES", "Library"]
 _ECP5 = ("LUT2", "LUT4", "PFUMX", "L6MUX21", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4")
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Library:
     """A library of cells.
