@@ -31,6 +31,9 @@ demo: $(VENV)/.run ## handwritten digits through the accelerator, every bit comp
 demo-c: $(VENV)/.run ## the same with the C driver, polling and with interrupts
 	$(BIN)/eie demo --driver c -o $(BUILD)/demo-c
 
+board: $(VENV)/.dev ## the bitstream of the ULX3S
+	$(BIN)/eie board ulx3s build -o $(BUILD)/board
+
 board-sim: $(VENV)/.dev ## handwritten digits on the simulated board, through a pseudo-terminal
 	$(BIN)/eie board ulx3s run --simulated
 
@@ -223,7 +226,7 @@ clean: ## remove all build products except .venv
 
 # Stamp files of installed extras, for users and for developers; a change of pyproject.toml renews them.
 $(VENV)/.run: EXTRAS := sim,demo
-$(VENV)/.dev: EXTRAS := sim,demo,serial,train,onnx,magika,synth,registers,bench,test,lint
+$(VENV)/.dev: EXTRAS := sim,demo,board,train,onnx,magika,synth,registers,bench,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.convolutional: EXTRAS := sim,demo,train,onnx
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
@@ -245,7 +248,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	    'import sys; print("libpython{}.{}".format(*sys.version_info))')
 	@touch $@
 
-.PHONY: help demo demo-c board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
+.PHONY: help demo demo-c board board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
     synth-families netlist-sim equiv asic bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \

