@@ -150,10 +150,11 @@ def sparse_inputs(rng, count, n=SIZES[0]):
 
 
 def in_flight():
-    """Every kind of outputs and stalls on one PE; on eight, one kind of outputs for each stall."""
+    """All kinds of outputs and stalls on one PE and on eight; in short, each on one of them."""
+    on_eight = {("flowing", "all"), ("slow-both", "last")}
     for n_pe, outputs, (name, stalls) in itertools.product((1, 8), ("last", "all"),
                                                            STALLS.items()):
-        in_short = n_pe == 1 or (outputs == "last") == (stalls.input == stalls.output)
+        in_short = ((name, outputs) in on_eight) == (n_pe == 8)
         yield pytest.param(n_pe, outputs, stalls, id=f"{name}-{n_pe}-{outputs}",
                            marks=[] if in_short else [pytest.mark.full])
 
@@ -180,8 +181,16 @@ def test_layers_of_several_tiles_give_the_results_of_the_golden_model(simulate, 
     Host(CountingCore(build.config), build, jobs_of(build, inputs), stalls=(0, 0.3)).run(simulate)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_programs_of_different_lengths_run_in_the_two_buffers(simulate, stalls, seed):
+def lengths():
+    """All seeds with all stalls; in short, three seeds with the first and one with the others."""
+    for seed, (number, (name, stalls)) in itertools.product(range(3), enumerate(STALLS.items())):
+        in_short = number == 0 or seed == number - 1
+        yield pytest.param(seed, stalls, id=f"{name}-{seed}",
+                           marks=[] if in_short else [pytest.mark.full])
+
+
+@pytest.mark.parametrize("seed, stalls", list(lengths()))
+def test_programs_of_different_lengths_run_in_the_two_buffers(simulate, seed, stalls):
     """Whole inferences in one, the last layers alone in the other, or in both by chance."""
     rng = np.random.default_rng(seed)
     build = make_build(1 + seed % 2, outputs="all")
@@ -222,14 +231,26 @@ def test_each_program_has_its_own_overflows(simulate, stalls):
     assert ends[0] == ends[1] and len(set(ends[0])) > 1
 
 
-@pytest.mark.parametrize("wrong, code", [
+#: Descriptors with faults.
+WRONG = [
     ({}, Error.NO_END),
     ({"start": {"source": 63}, "end": {"destination": 63}, "valid": 1}, Error.BAD_DESCRIPTOR),
     ({"start": {"source": 63}, "end": {"destination": 62}, "ptr_base": 255, "valid": 1, "final": 1},
      Error.BAD_POINTER),
-])
-def test_a_fault_of_a_younger_program_waits_for_the_results_of_the_older_one(simulate, stalls,
-                                                                            wrong, code):
+]
+
+
+def faults():
+    """All faults with all stalls; in short, every second one."""
+    for (place, (wrong, code)), (number, (name, stalls)) in itertools.product(
+            enumerate(WRONG), enumerate(STALLS.items())):
+        yield pytest.param(wrong, code, stalls, id=f"{name}-{code.name}",
+                           marks=[pytest.mark.full] if (place + number) % 2 else [])
+
+
+@pytest.mark.parametrize("wrong, code, stalls", list(faults()))
+def test_a_fault_of_a_younger_program_waits_for_the_results_of_the_older_one(simulate, wrong, code,
+                                                                            stalls):
     build = make_build(2, outputs="all")
     config, address = build.config, 50
     descriptor = Layouts.of(config).descriptor.const(wrong).as_value().value

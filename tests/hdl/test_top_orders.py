@@ -151,6 +151,15 @@ PACKETS = {
     "model TRUNCATED in a word": packet(Memory.SPMAT, 2, count=1, fault=1),
     **{f"input {name}": value for name, value in kinds(Memory.INPUT, 1, buffer=1).items()},
 }
+#: Each error once, for either memory; the others need `--full`.
+EACH_ERROR = {
+    name: PACKETS[name] for name in (
+        "model good", "model BAD_HEADER", "model TRUNCATED in a word", "model OVERLONG header",
+        "model PARTIAL_BEAT", "input good", "input empty", "input BAD_ADDRESS",
+        "input TRUNCATED header", "input OVERLONG", "input PARTIAL_BEAT header")}
+OTHER_PACKETS = {name: packet for name, packet in PACKETS.items() if name not in EACH_ERROR}
+SETS_OF_PACKETS = [pytest.param(EACH_ERROR, id="each error"),
+                   pytest.param(OTHER_PACKETS, id="others", marks=pytest.mark.full)]
 INPUT_0 = packet(Memory.INPUT, 3, count=2)
 WRITES = {
     "start 0": ("START", {}), "start 1": ("START", {"buffer": 1}), "read": ("READ", {"count": 1}),
@@ -428,12 +437,13 @@ async def shift(ctx, machine, events, other, packet=None, *, double=True):
             raise AssertionError(f"with {other} {offset} cycles later: {error}") from error
 
 
+@pytest.mark.parametrize("packets", SETS_OF_PACKETS)
 @pytest.mark.parametrize("state", OTHERS)
-def test_a_packet_and_another_event_in_every_order(monkeypatch, state):
+def test_a_packet_and_another_event_in_every_order(monkeypatch, state, packets):
     machine = Machine(monkeypatch)
 
     async def bench(ctx):
-        for name, packet in PACKETS.items():
+        for name, packet in packets.items():
             for other in OTHERS[state]:
                 try:
                     await shift(ctx, machine, arrange(packet, state), other, packet)
@@ -443,13 +453,15 @@ def test_a_packet_and_another_event_in_every_order(monkeypatch, state):
     machine.run(bench)
 
 
-def test_a_packet_and_the_time_limit_of_the_start_that_waits_for_it_in_every_order(monkeypatch):
+@pytest.mark.parametrize("packets", SETS_OF_PACKETS)
+def test_a_packet_and_the_time_limit_of_the_start_that_waits_for_it_in_every_order(monkeypatch,
+                                                                                   packets):
     """A packet that fails before the start has timed out is the error, which names its remedy."""
     machine = Machine(monkeypatch)
     codes = collections.Counter()
 
     async def bench(ctx):
-        for name, packet in PACKETS.items():
+        for name, packet in packets.items():
             for limit in LIMITS:
                 log = await machine.play(ctx, arrange(packet, "waiting") | {0: [limit]})
                 try:
