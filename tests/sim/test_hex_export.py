@@ -31,6 +31,12 @@ TOP = ("module everything;\n    wire [2:0] done, failed;\n" + "".join(
       "endmodule\n")
 
 
+#: In short on Icarus alone: Verilator takes long to compile the benches, and the test of the
+#: FuseSoC core runs one in it.
+each_simulator = pytest.mark.parametrize(
+    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
+
+
 def make_build(name):
     machine, sizes = NETWORKS[name]
     rng = np.random.default_rng(list(NETWORKS).index(name))
@@ -95,6 +101,7 @@ def flip(path, line, digit):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@each_simulator
 def test_two_machines_and_three_networks_each_give_their_own_results(run):
     ended = run()
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -103,6 +110,7 @@ def test_two_machines_and_three_networks_each_give_their_own_results(run):
     assert "FAIL" not in ended.stdout
 
 
+@each_simulator
 def test_a_bit_of_an_image_makes_that_network_alone_fail(run):
     """The bits of a weight that is used, in the folder of one instance of two."""
     ended = run(lambda folder: [flip(folder / "three/images" / f"pe_{pe}.codebook.hex", line, 0)
@@ -113,6 +121,7 @@ def test_a_bit_of_an_image_makes_that_network_alone_fail(run):
     assert ended.stdout.count("PASS: ") == len(NETWORKS) - 1
 
 
+@each_simulator
 def test_a_bit_of_an_expected_result_makes_that_network_alone_fail(run):
     def change(folder):
         path = folder / "two/results.hex"
@@ -125,6 +134,7 @@ def test_a_bit_of_an_expected_result_makes_that_network_alone_fail(run):
     assert len(re.findall(r"^everything\.two: beat 0 is ", ended.stdout, re.MULTILINE)) == 1
 
 
+@each_simulator
 def test_an_image_that_is_missing_never_passes(run):
     ended = run(lambda folder: (folder / "one/images/pe_1.spmat.hex").unlink())
     assert "cannot read the image one/images/pe_1.spmat.hex" in ended.stdout
