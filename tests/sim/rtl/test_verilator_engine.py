@@ -286,20 +286,23 @@ def test_no_inputs_have_no_outputs(network, simulators):
 
 
 def test_a_fatal_error_of_the_verilog_is_an_error_of_the_bus(verilator, simulators, monkeypatch):
-    """As if every write to a memory met a read of its row."""
+    """A beat makes two ports of a memory meet, in a machine that has nothing else."""
     texts = verilator_host.verilog
 
     def collide(config, cache, *, bridged):
         files = texts(config, cache, bridged=bridged)
-        memory = files["eie_sram.v"].replace("if (r_en && w_en && r_addr == w_addr)", "if (w_en)")
-        assert memory != files["eie_sram.v"]
-        return {**files, "eie_sram.v": memory}
+        (top,) = re.findall(r"^module eie #.*?^endmodule", files["eie.v"], re.DOTALL | re.MULTILINE)
+        ports = "\n".join([top[:top.index(";") + 1],
+                           *re.findall(r"^  (?:in|out)put .*", top, re.MULTILINE)])
+        return {**files, "eie.v": ports + """
+            eie_sram act(.clk(aclk), .r_en(s_axis_tvalid), .r_addr(1'b0), .w_en(s_axis_tvalid),
+                         .w_addr(1'b0), .w_data(1'b0));
+            assign s_axis_tready = 1'b1;
+            endmodule
+            """}
 
     monkeypatch.setattr(verilator_host, "verilog", collide)
     config = dataclasses.replace(PRESETS["tiny"], n_pe=1)
     with contextlib.closing(VerilatorBus(verilator_engine.make_library(config, simulators))) as bus:
-        registers = Registers(bus)
-        bus.send(packet(config, Memory.CODEBOOK, np.ones((1, 1), np.uint64)))
         with pytest.raises(BusError, match="simulation must not end with the error above"):
-            for _ in range(20):
-                registers.read("STATUS")
+            bus.send(packet(config, Memory.CODEBOOK, np.ones((1, 1), np.uint64)))
