@@ -193,8 +193,8 @@ def test_the_path_of_the_waveform_is_printed(tmp_path, build, inputs, eie, icaru
 
 
 def test_hardware_runs_without_cocotb(tmp_path, network, inputs, eie, verilator):
-    # Two PEs: other tests compile the same machine.
-    assert eie("compile", network, "--pes", 2, "-o", tmp_path / "build")[0] == 0
+    # Four PEs: other tests compile the same machine.
+    assert eie("compile", network, "--pes", 4, "-o", tmp_path / "build")[0] == 0
     run = ("run", tmp_path / "build", "--input", inputs, "--engine", "verilator",
            "-o", tmp_path / "out")
     code, text = eie(*run)

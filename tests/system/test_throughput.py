@@ -19,7 +19,7 @@ from eie_sim.inference import infer
 #: The queue must bridge the time until a stopped broadcast restarts.
 FOUR_PES = dataclasses.replace(PRESETS["tiny"], ptr_depth=256, queue_depth=16)
 ONE_PE = dataclasses.replace(FOUR_PES, n_pe=1, spmat_depth=1024, act_depth=128)
-TWO_PES = EIEConfig(n_pe=2)    # with room for a long vector; other tests compile the same
+ROOMY = EIEConfig(n_pe=4)    # with room for a long vector; other tests compile the same
 KEEPS_EMPTY = dataclasses.replace(FOUR_PES, drop_empty_columns=False)
 
 
@@ -81,7 +81,7 @@ def test_input_of_the_next_inference_takes_no_broadcast_slots(verilator, simulat
     codes = np.zeros((8, n_inputs), np.uint8)
     codes[np.arange(n_inputs) % 8, np.arange(n_inputs)] = 1
     layer = make_layer(codes, codebook=np.arange(16) / 64, output_frac=4)
-    build = compile_network(CompressedNetwork((layer,), 4, 4), TWO_PES, mapping="interleaved")
+    build = compile_network(CompressedNetwork((layer,), 4, 4), ROOMY, mapping="interleaved")
     rng = np.random.default_rng(2)
     inputs = np.stack([rng.permutation(np.arange(n_inputs) < n_nonzero) * rng.integers(
         1, 128, n_inputs) for _ in range(4)])

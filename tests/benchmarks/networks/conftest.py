@@ -22,7 +22,7 @@ def graph():
 
 @pytest.fixture
 def task(graph):
-    """Task of that network with random inputs, for codes of 4 bits on two PEs."""
+    """Task of that network with random inputs, for codes of 4 bits on four PEs."""
     inputs = {"x": np.random.default_rng(3).normal(size=(9, 6))}
-    return Task("small", "a test", lambda: graph, inputs, inputs, (4,), EIEConfig(n_pe=2),
+    return Task("small", "a test", lambda: graph, inputs, inputs, (4,), EIEConfig(n_pe=4),
                 labels=np.arange(9) % 3, n_verilog=2, batch=4, remark="random")

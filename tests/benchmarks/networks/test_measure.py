@@ -25,7 +25,7 @@ def test_a_network_runs_in_floating_point_in_words_and_in_verilog(task, graph, v
     assert row.real.agreement == 1 and row.real.magnitude == np.abs(real).max()
     assert 0 < row.words[4].error < 0.5 and row.words[4].saturated == 0
     run = row.verilog[4]
-    assert (run.n_pe, run.inferences, run.vectors, run.differences, run.loads) == (2, 2, 4, 0, 1)
+    assert (run.n_pe, run.inferences, run.vectors, run.differences, run.loads) == (4, 2, 4, 0, 1)
     assert run.compared >= 2 * 9 and run.cycles > 0
     assert steps == [f"small: {step}" for step in (
         "in floating point", "compressing to 4 bits", "4 bits in machine arithmetic",
