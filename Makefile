@@ -7,6 +7,7 @@ JOBS   ?= $(shell nproc)
 SEED   ?= 1
 CASES  ?= 2500
 BLOCKS ?= fast
+MODULE ?= eie_pe_decode
 
 # Data sets that are not part of the project; see examples/lenet/README.md.
 MNIST     ?= $(firstword $(wildcard mnist.npz ../shared/data/mnist.npz))
@@ -86,6 +87,9 @@ equiv: $(VENV)/.dev ## proof that the netlist of every module computes what its 
 
 asic: $(VENV)/.dev ## the machine of 4 PEs in standard cells: area, clock rate, memories as macros
 	$(BIN)/eie asic --pes 4 -o $(BUILD)/asic
+
+layout: $(VENV)/.dev ## a module in standard cells, placed, routed, checked and drawn; MODULE=name
+	$(BIN)/eie layout --module $(MODULE) -o $(BUILD)/layout
 
 bench-sim: $(VENV)/.bench ## cycles per second of the simulated machine, and its build time
 	$(BIN)/eie bench simulation -o $(BUILD)/bench-sim.json
@@ -226,7 +230,7 @@ clean: ## remove all build products except .venv
 
 # Stamp files of installed extras, for users and for developers; a change of pyproject.toml renews them.
 $(VENV)/.run: EXTRAS := sim,demo
-$(VENV)/.dev: EXTRAS := sim,demo,board,train,onnx,magika,synth,registers,bench,test,lint
+$(VENV)/.dev: EXTRAS := sim,demo,board,train,onnx,magika,synth,layout,registers,bench,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.convolutional: EXTRAS := sim,demo,train,onnx
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika
@@ -249,7 +253,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c board board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
-    synth-families netlist-sim equiv asic bench bench-quick \
+    synth-families netlist-sim equiv asic layout bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \

@@ -120,6 +120,8 @@ COVERED = {
         "cli/test_explore.py", "prints the sweeps of that file"),
     "eie_cli.asic": (
         "flows/asic/test_report.py", "prints the report of that file"),
+    "eie_cli.layout": (
+        "flows/asic/layout/test_report.py", "prints the report of that file"),
     "eie_cli.netlist_sim": (
         "flows/netlist/test_simulation.py", "prints the comparisons of that file"),
     "eie_cli.equiv": (

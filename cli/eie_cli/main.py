@@ -20,6 +20,7 @@ with end_quietly():
     from .export import export_command
     from .fit import fit_command
     from .info import info_command
+    from .layout import layout_command
     from .netlist_sim import netlist_sim_command
     from .registers import registers_command
     from .run import run_command
@@ -48,5 +49,5 @@ for command in (demo_command, doctor_command, verilog_command, constraints_comma
                 sensitivity_command, compress_command, compare_command, fit_command,
                 compile_command, export_command, registers_command, run_command, info_command,
                 explore_command, bench_group, synth_command, netlist_sim_command, equiv_command,
-                asic_command, board_group, cache_command):
+                asic_command, layout_command, board_group, cache_command):
     main.add_command(command)

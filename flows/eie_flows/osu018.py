@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-__all__ = ["FOLDER", "INSTALL", "LIBERTY"]
+__all__ = ["FOLDER", "INSTALL", "LEF", "LIBERTY"]
 
 FOLDER = Path("/usr/share/qflow/tech/osu018")
 LIBERTY = FOLDER / "osu018_stdcells.lib"
+LEF = FOLDER / "osu018_stdcells.lef"
 
 #: Command that installs them.
 INSTALL = "apt install qflow-tech-osu018"

@@ -10,7 +10,7 @@ import pytest
 from eie_cli.main import main
 
 COMMANDS = ["asic", "bench", "board", "cache", "compare", "compile", "compress", "constraints",
-            "demo", "doctor", "equiv", "explore", "export", "fit", "info", "netlist-sim",
+            "demo", "doctor", "equiv", "explore", "export", "fit", "info", "layout", "netlist-sim",
             "registers", "run", "sensitivity", "synth", "train", "verilog"]
 
 

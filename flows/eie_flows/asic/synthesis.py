@@ -17,7 +17,11 @@ from ..tools import require_yosys, run_yosys
 from .libraries import Library
 from .macros import Macro, describe_blackboxes, describe_wrappers
 
-__all__ = ["Area", "cell_areas", "list_instances", "summarise", "synthesise"]
+__all__ = ["CONSTRAINTS", "Area", "cell_areas", "describe_surroundings", "list_instances",
+           "map_steps", "summarise", "synthesise"]
+
+#: File with what surrounds a module.
+CONSTRAINTS = "abc.constr"
 
 
 @dataclass(frozen=True)
@@ -67,16 +71,12 @@ def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: 
     folder.mkdir(parents=True, exist_ok=True)
     files = {"machine.v": remove_images(emitted.files[f"{DEFAULT_NAME}.v"]),
              "memories.v": describe_wrappers(macros), "macros_blackbox.v":
-             describe_blackboxes(macros), "abc.constr":
-             f"set_driving_cell {library.driver}\nset_load {library.load}\n"}
+             describe_blackboxes(macros), CONSTRAINTS: describe_surroundings(library)}
     for name, text in files.items():
         write_file(folder / name, text)
     run_yosys([
         "read_verilog -defer machine.v memories.v macros_blackbox.v",
-        f"hierarchy -check -top {DEFAULT_NAME}", f"synth -top {DEFAULT_NAME} -run begin:fine",
-        "opt -full", "memory_map", "opt -full", "techmap", "opt -fast",
-        f"dfflibmap -liberty {liberty}",
-        f"abc -liberty {liberty} -constr abc.constr -D {period * 1000:.0f}",
+        f"hierarchy -check -top {DEFAULT_NAME}", *map_steps(DEFAULT_NAME, liberty, period),
         # OpenSTA reads neither concatenations on the left of an assignment nor undefined bits.
         "setundef -zero", "splitnets -format _", "opt_clean -purge",
         # Registers get the names of their signals; which pins are outputs, the library says.
@@ -94,6 +94,21 @@ def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: 
     areas = cell_areas(liberty.read_text(encoding="utf-8"))
     return summarise(modules, areas, {macro.name: macro.area for macro in macros},
                      list_instances(netlist, modules))
+
+
+def describe_surroundings(library: Library) -> str:
+    """Write what surrounds a module, for abc."""
+    return f"set_driving_cell {library.driver}\nset_load {library.load}\n"
+
+
+def map_steps(top: str, liberty: Path, period: float) -> list[str]:
+    """Commands of Yosys that map a design to the cells of a library.
+
+    They read :data:`CONSTRAINTS`, as :func:`describe_surroundings` writes it.
+    """
+    return [f"synth -top {top} -run begin:fine", "opt -full", "memory_map", "opt -full", "techmap",
+            "opt -fast", f"dfflibmap -liberty {liberty}",
+            f"abc -liberty {liberty} -constr {CONSTRAINTS} -D {period * 1000:.0f}"]
 
 
 def cell_areas(liberty: str) -> dict[str, tuple[float, bool]]:

@@ -117,6 +117,7 @@ def check_tools() -> list[Tool]:
         *(_package(f"yowasp-nextpnr-{name}", "place and route", "families")
           for name in ("ice40", "nexus", "himbaechel-gowin")),
         _package("amaranth-boards", "bitstreams", "board"),
+        _package("klayout", "layouts", "layout"),
     ]
 
 

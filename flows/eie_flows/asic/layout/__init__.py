@@ -1,0 +1,1 @@
+"""Layout of one module in standard cells, and the checks of its geometry."""
