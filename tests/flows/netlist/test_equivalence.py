@@ -34,6 +34,16 @@ def test_every_module_is_proven(library, machine, tmp_path):
     assert proofs["eie"].points > 36 + 16 + 8 + 2 * 8
 
 
+def test_a_table_that_yosys_takes_for_a_memory_is_proven(library, tmp_path):
+    entries = "\n".join(f"    {row}: value = {row * row % 13};" for row in range(16))
+    table = ("module eie_table(input clk, input [3:0] row, output reg [3:0] out);\n"
+             "  reg [3:0] value;\n  always @* case (row)\n"
+             f"{entries}\n  endcase\n  always @(posedge clk) out <= value;\nendmodule\n")
+    map_module({"eie_table": table}, "eie_table", library, tmp_path)
+    proof = prove_module("eie_table", library, tmp_path)
+    assert proof.proven and proof.points == 4
+
+
 @pytest.mark.parametrize("what", ALTERED)
 def test_an_altered_netlist_is_not_proven(library, machine, tmp_path, what):
     module, pattern, replacement = ALTERED[what]
