@@ -162,11 +162,13 @@ def prove_module(module: str, library: Library, folder: Path) -> Proof:
         f"read_verilog {_NETLIST}", f"read_verilog -lib {_CUT_OUT}", library.functions,
         f"hierarchy -check -top {module}", "proc", "flatten",
         # Of two names of a net the one of the module must stay, not that inside a cell.
-        "rename -hide w:*.*", "opt_clean", f"rename {module} gate", "design -stash gate",
+        "rename -hide w:*.*", "splitnets", "opt_clean", f"rename {module} gate",
+        "design -stash gate",
         # Synthesis drops registers that nothing reads; only what is read is compared.
         # `proc` makes memories of tables, which cannot be compared.
         *_read(module), "memory_collect", "memory_map -rom-only", "simplemap t:$*dff*",
-        "opt_clean -purge", f"rename {module} gold",
+        # Bits are compared one by one, as synthesis makes registers narrower.
+        "splitnets", "opt_clean -purge", f"rename {module} gold",
         "design -stash gold", f"read_verilog -lib {_CUT_OUT}", "design -copy-from gold gold",
         "design -copy-from gate gate", "equiv_make gold gate equal", "hierarchy -top equal",
         "opt_clean", "equiv_simple -ignore-unknown-cells", "equiv_status",
@@ -187,8 +189,9 @@ def _read(module: str) -> list[str]:
     """Commands that read a module, with all that is to be cut out as a black box."""
     return [f"read_verilog -lib {_CUT_OUT}", f"read_verilog {_RTL}",
             f"hierarchy -check -top {module}", "proc",
-            # Synthesis drops registers that are constant, of which a proof would have to know why.
-            "opt", *_CUT]
+            # Synthesis drops registers that are constant, of which a proof would have to know why,
+            # and keeps any name of a register, such as that of a field, so that each must have one.
+            "opt", "opt_clean -purge", *_CUT]
 
 
 def _list_multipliers(netlist: Path) -> list[tuple[int, ...]]:

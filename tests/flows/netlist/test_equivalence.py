@@ -44,6 +44,16 @@ def test_a_table_that_yosys_takes_for_a_memory_is_proven(library, tmp_path):
     assert proof.proven and proof.points == 4
 
 
+def test_a_register_with_names_for_its_fields_is_compared(library, tmp_path):
+    fields = ("module eie_fields(input clk, input en, input [7:0] in, output reg out);\n"
+              "  reg [7:0] word;\n  wire [3:0] low;\n  assign low = word[3:0];\n"
+              "  always @(posedge clk) begin\n    if (en) word <= in;\n"
+              "    out <= low == 4'd5;\n  end\nendmodule\n")
+    map_module({"eie_fields": fields}, "eie_fields", library, tmp_path)
+    proof = prove_module("eie_fields", library, tmp_path)
+    assert proof.proven and proof.points == 1 + 4
+
+
 @pytest.mark.parametrize("what", ALTERED)
 def test_an_altered_netlist_is_not_proven(library, machine, tmp_path, what):
     module, pattern, replacement = ALTERED[what]
