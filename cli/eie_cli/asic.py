@@ -21,11 +21,14 @@ __all__ = ["asic_command"]
 @click.option("--power", "with_power", is_flag=True,
               help="Also simulate an inference of the handwritten digits in Icarus, cell by cell, "
                    "and compute its power; takes minutes more.")
+@click.option("--emit", "flow", type=click.Choice(["librelane", "orfs"]),
+              help="Only write what LibreLane, or OpenROAD-flow-scripts, needs to harden one PE in "
+                   "sky130: sources, constraints, views of the memories, and its configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/asic"),
               show_default=True, help="Folder for tables, netlist, constraints and macros.")
-def asic_command(config: EIEConfig, library: str, period: float, with_power: bool, as_json: bool,
-                 folder: Path) -> None:
+def asic_command(config: EIEConfig, library: str, period: float, with_power: bool,
+                 flow: str | None, as_json: bool, folder: Path) -> None:
     """Synthesise a machine to standard cells.
 
     Yosys maps all modules, with the memories as named macros; OpenSTA finds the longest paths
@@ -34,6 +37,11 @@ def asic_command(config: EIEConfig, library: str, period: float, with_power: boo
     wrappers, Liberty, LEF and models of the memories as well, and constraints in SDC. Takes some
     minutes; needs the extra [synth], and Debian's packages opensta and qflow-tech-osu018.
     """
+    if flow:
+        if with_power or as_json:
+            raise click.UsageError("--emit writes files alone: leave out --power and --json")
+        _emit(flow, config, period, folder)
+        return
     from eie_compiler.files.json_file import to_json
     from eie_flows.asic.libraries import LIBRARIES
     from eie_flows.asic.report import (
@@ -58,3 +66,13 @@ def asic_command(config: EIEConfig, library: str, period: float, with_power: boo
         if rows:
             print_table(make_table(*columns, title=title), rows)
         title = ""
+
+
+def _emit(flow: str, config: EIEConfig, period: float, folder: Path) -> None:
+    from eie_flows.asic.hardening import write_flow
+    from eie_hdl.files import write_files
+
+    files = write_flow(flow, config, period=period)
+    write_files(folder, files)
+    print_table(make_table("file", "bytes"), [[str(folder / name), f"{len(text.encode()):,}"]
+                                              for name, text in files.items()])
