@@ -168,7 +168,9 @@ def prove_module(module: str, library: Library, folder: Path) -> Proof:
         # `proc` makes memories of tables, which cannot be compared.
         *_read(module), "memory_collect", "memory_map -rom-only", "simplemap t:$*dff*",
         # Bits are compared one by one, as synthesis makes registers narrower.
-        "splitnets", "opt_clean -purge", f"rename {module} gold",
+        # Other names need not be in the netlist.
+        "splitnets", "rename -hide w:* i:* o:* t:$_*DFF* %co1:+[Q] w:* %i %u %u %d",
+        "opt_clean -purge", f"rename {module} gold",
         "design -stash gold", f"read_verilog -lib {_CUT_OUT}", "design -copy-from gold gold",
         "design -copy-from gate gate", "equiv_make gold gate equal", "hierarchy -top equal",
         "opt_clean", "equiv_simple -ignore-unknown-cells", "equiv_status",
