@@ -61,9 +61,10 @@ class Crc32(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        following = following_crc(m, self.checksum, self.beat)    # whether or not it is valid
         with m.If(self.clear):
             m.d.sync += self.checksum.eq(0)
         with m.Elif(self.valid):
-            m.d.sync += self.checksum.eq(following_crc(m, self.checksum, self.beat))
+            m.d.sync += self.checksum.eq(following)
 
         return m

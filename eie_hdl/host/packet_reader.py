@@ -132,7 +132,7 @@ class PacketReader(wiring.Component):
         # Stage s0 accepts beats; in stage s1 they are checked, and have their effect.
         s0_is_header = Signal()
         s0_is_word   = Signal()    # a beat of words
-        s1_beat      = Signal(load_beat)
+        s1_beat      = Signal(load_beat, reset_less=True)
         s1_is_header = Signal()    # as above, of packets that are not dropped
         s1_is_word   = Signal()
         s1_waits     = s1_is_word & self.o.valid & ~self.o.ready
@@ -175,8 +175,9 @@ class PacketReader(wiring.Component):
         connect(m, words.o, flipped(self.o))
         may_begin = fsm.ongoing("HEADER") & ~s1_waits    # whether or not there is a header
         for_input = self._look_up_buffer(m, may_begin, words)
-        self._check(m, s1_beat, s1_is_header, arrives, words)
-        self._update_checksum(m, s1_beat, s1_is_header & ~stopped, words.used, for_input)
+        is_invalid = self._check(m, s1_beat, s1_is_header, arrives, words)
+        is_sound   = s1_is_header & ~is_invalid & ~stopped
+        self._update_checksum(m, s1_beat, is_sound | words.used, for_input)
         in_s1 = s1_is_header | s1_is_word
         m.d.comb += self.receiving.eq(~fsm.ongoing("HEADER") | in_s1 | self.failing | self.o.valid)
         self._drive_receiving_flags(m, for_input, fsm.ongoing("WORDS") | in_s1, words.is_word)
@@ -208,7 +209,13 @@ class PacketReader(wiring.Component):
         return for_input
 
     def _check(self, m, beat, is_header, arrives, words):
-        """Check a beat, and report its error until it is pending."""
+        """Check a beat, and report its error until it is pending.
+
+        Returns
+        -------
+        is_invalid : value
+            The beat would be an invalid header.
+        """
         m.submodules.check = check = HeaderCheck(self._config)
         faults = Signal(len(FAULTS))    # one of each error, of the packet that is `failing`
         found  = Signal.like(faults)
@@ -242,21 +249,20 @@ class PacketReader(wiring.Component):
             self.error.memory.eq(words.packet.memory),
             self.error.pe.eq(words.packet.pe),
         ]
+        return check.faults.any()
 
-    def _update_checksum(self, m, beat, is_header, used, for_input):
-        """Update the checksum with the beats of valid packets that are not for input buffers."""
+    def _update_checksum(self, m, beat, is_sound, for_input):
+        """Update the checksum with a valid header or beat, of a packet not for an input buffer."""
         m.submodules.summer = crc = Crc32()
-        s2_is_header = Signal()
-        s2_counts    = Signal()
-        s2_beat      = Signal(BEAT_WIDTH)
+        s2_counts = Signal()
+        s2_beat   = Signal(BEAT_WIDTH, reset_less=True)
         m.d.sync += [
-            s2_is_header.eq(is_header),
-            s2_counts.eq((is_header | used) & ~for_input.any() & ~self.checksum_clear),
+            s2_counts.eq(is_sound & ~for_input.any() & ~self.checksum_clear),
             s2_beat.eq(beat.data),
         ]
         m.d.comb += [
             crc.beat.eq(s2_beat),
-            crc.valid.eq(s2_counts & ~(s2_is_header & self.failing)),
+            crc.valid.eq(s2_counts),
             crc.clear.eq(self.checksum_clear),
             self.checksum.eq(crc.checksum),
         ]
