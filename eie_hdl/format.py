@@ -136,8 +136,8 @@ class Layouts:
         Message after spmat read: an activation has become single entries, each beside its `body`;
         `first` marks the first entry of a column.
     operation : :class:`~amaranth.lib.data.StructLayout`
-        Message after entry decode: beside its `body`, an entry has its `row`, and its address
-        `code` in the codebook memory (codebook number above codebook index).
+        Entry or, with `is_end`, end after entry decode: beside its `body`, an entry has its `row`,
+        and its address `code` in the codebook memory (codebook number above codebook index).
     operand : :class:`~amaranth.lib.data.StructLayout`
         Operand of the MAC: `value` is multiplied by the codebook entry at `code` and added to
         accumulator `row`. With `drain`, it is multiplied by ``2 ** bias_shift`` instead, and the
@@ -249,7 +249,9 @@ class Layouts:
         value = data.StructLayout({"value": self.value})
         self.work = _message({"activation": value, "start": begin, "end": self.end},
                              entry=self.entry, first=1)
-        self.operation = _message({"activation": value, "end": self.end}, row=row, code=code)
+        self.operation = data.StructLayout({
+            "is_end": 1, "body": data.UnionLayout({"activation": value, "end": self.end}),
+            "row": row, "code": code})
 
         self.operand = data.StructLayout({
             "row": row, "code": code, "value": self.value, "drain": 1, "discard": 1, "last": 1,

@@ -139,18 +139,20 @@ class ActScan(wiring.Component):
         fetching  = Signal()                    # words remain to be taken
         fetched   = Signal()                    # the SRAM output is the next word
         take      = Signal()
-        is_last   = taken == last_word
+        is_last   = Signal(reset_less=True)     # it is the last one; registered
         is_lost   = fetched & ~take & self.hold
         m.d.comb += [
             self.r.addr.eq(addr),
-            self.r.en.eq(Mux(take, ~is_last, fetching & ~fetched) & ~self.hold),
+            self.r.en.eq(Mux(take, ~is_last, fetching & ~fetched)),
         ]
-        m.d.sync += fetched.eq(self.r.en | (fetched & ~take & ~self.hold))
-        with m.If(self.r.en | is_lost):
+        reads = self.r.en & ~self.hold
+        m.d.sync += fetched.eq(reads | (fetched & ~take & ~self.hold))
+        with m.If(reads | is_lost):
             m.d.sync += addr.eq(addr + Mux(is_lost, -1, 1))
         with m.If(take):
             m.d.sync += [
                 taken.eq(taken + 1),
+                is_last.eq(taken + 1 == last_word),
                 fetching.eq(~is_last),
             ]
         with m.If(begins):
@@ -159,6 +161,7 @@ class ActScan(wiring.Component):
                 addr.eq(source.source),
                 last_word.eq(source.last_word),
                 taken.eq(0),
+                is_last.eq(source.last_word == 0),
             ]
 
         # Stage 2: register the word, as block RAM output is too late for zero detection.

@@ -65,7 +65,7 @@ class EntryDecode(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 self.o.valid.eq(0),
-                operation.kind.eq(self.i.p.kind),
+                operation.is_end.eq(self.i.p.kind == Kind.END),
                 operation.body.eq(self.i.p.body.as_value()),
                 operation.row.eq(row),
                 operation.code.eq(Cat(entry.v, codebooks[current])),

@@ -3,7 +3,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import Kind, Layouts
+from ..format import Layouts
 
 __all__ = ["Drain"]
 
@@ -61,6 +61,7 @@ class Drain(wiring.Component):
         lane    = row[:clog2(ACTS_PER_WORD)]
         word    = row[clog2(ACTS_PER_WORD):]
         end     = Signal.like(self.tile.payload, reset_less=True)    # of the tile that is drained
+        bias    = Signal.like(self.bias.addr, reset_less=True)    # word to read next
         is_last = Signal(reset_less=True)    # this is the last row
         m.d.comb += [
             self.tile.payload.eq(self.i.p.body.end),
@@ -70,51 +71,50 @@ class Drain(wiring.Component):
         ]
 
         # The first bias word is read as the tile is accepted, each later one in the last lane of
-        # the previous. A read that is not needed could collide with a write.
-        with m.FSM(init="CLEAR"):
-            with m.State("CLEAR"):
-                self._drain_row(m, row)
+        # the previous. A read that is not needed could collide with a write. Flags and not an FSM,
+        # as one of them stalls the whole pipeline.
+        draining = Signal(init=1)    # rows, not entries, go through the MAC
+        clearing = Signal(init=1)    # after reset
+        is_end   = self.i.valid & self.i.p.is_end
+        with m.If(~draining):
+            m.d.comb += [
+                self.tile.valid.eq(is_end),
+                self.i.ready.eq(~is_end | self.tile.ready),
+                self.hold.eq(is_end),
+                self.bias.addr.eq(self.i.p.body.end.bias),
+                self.bias.en.eq(is_end & self.tile.ready),
+                self.o.valid.eq(self.i.valid & ~is_end),
+                self.o.p.row.eq(self.i.p.row),
+            ]
+            m.d.sync += [
+                end.eq(self.i.p.body.end),
+                bias.eq(self.i.p.body.end.bias + 1),
+                is_last.eq(0),
+                draining.eq(is_end & self.tile.ready),
+            ]
+        with m.Else():
+            m.d.comb += [
+                self.o.valid.eq(1),
+                self.o.p.row.eq(row),
+                self.o.p.drain.eq(1),
+            ]
+            with m.If(clearing):
                 m.d.comb += self.o.p.discard.eq(1)
                 m.d.sync += row.eq(row + 1)
                 with m.If(row == self._acc_depth - 1):
-                    m.next = "ENTRIES"
-
-            with m.State("ENTRIES"):
-                is_end = self.i.valid & (self.i.p.kind == Kind.END)
-                m.d.comb += [
-                    self.tile.valid.eq(is_end),
-                    self.i.ready.eq(~is_end | self.tile.ready),
-                    self.hold.eq(is_end),
-                    self.bias.addr.eq(self.i.p.body.end.bias),
-                    self.bias.en.eq(is_end & self.tile.ready),
-                    self.o.valid.eq(self.i.valid & ~is_end),
-                    self.o.p.row.eq(self.i.p.row),
-                ]
-                m.d.sync += [end.eq(self.i.p.body.end), is_last.eq(0)]
-                with m.If(is_end & self.tile.ready):
-                    m.next = "ROWS"
-
-            with m.State("ROWS"):
-                self._drain_row(m, row)
+                    m.d.sync += [draining.eq(0), clearing.eq(0)]
+            with m.Else():
                 m.d.comb += [
                     self.hold.eq(1),
                     self.o.p.last.eq(is_last),
-                    self.bias.addr.eq(end.bias + word + 1),
+                    self.bias.addr.eq(bias),
                     self.bias.en.eq((lane == ACTS_PER_WORD - 1) & ~is_last),
                 ]
                 m.d.sync += [
                     row.eq(Mux(is_last, 0, row + 1)),
                     is_last.eq((lane == ACTS_PER_WORD - 2) & (word == end.last_word)),
+                    draining.eq(~is_last),
+                    bias.eq(bias + (lane == ACTS_PER_WORD - 1)),
                 ]
-                with m.If(is_last):
-                    m.next = "ENTRIES"
 
         return m
-
-    def _drain_row(self, m, row):
-        """Send a row through the MAC."""
-        m.d.comb += [
-            self.o.valid.eq(1),
-            self.o.p.row.eq(row),
-            self.o.p.drain.eq(1),
-        ]

@@ -65,7 +65,10 @@ class VectorSender(wiring.Component):
         is_after = Signal(reset_less=True)    # this PE is after the last one
         sending  = Signal()
         n_before = Signal.like(self.unwritten, reset_less=True)    # tiles to be written first
-        number   = Signal.like(self.r.addr, reset_less=True)    # row of the vector to read next
+        is_due   = Signal(reset_less=True)    # there are none
+        # Registers, as sums are slow: the row to read next, and how many remain after it.
+        address  = Signal.like(self.r.addr, reset_less=True)
+        n_left   = Signal.like(vector.last_word, reset_less=True)
         read     = Signal()    # the SRAM returns a word
         was_last = Signal(reset_less=True)    # no row remains after those read
         # Registers, as comparisons are slow: the row is the last one, which has no word here.
@@ -75,8 +78,8 @@ class VectorSender(wiring.Component):
         is_free  = Signal()
         result   = data_register(m, self.o.payload)
         m.d.comb += [
-            is_free.eq(sending & (n_before == 0) & ~self.o.valid & ~read),
-            self.r.addr.eq(vector.source + number),
+            is_free.eq(sending & is_due & ~self.o.valid & ~read),
+            self.r.addr.eq(address),
             self.r.en.eq(is_free & ~self.hold & ~is_done),
         ]
 
@@ -85,8 +88,9 @@ class VectorSender(wiring.Component):
         m.d.sync += read.eq(self.r.en)
         with m.If(self.r.en):
             m.d.sync += [
-                number.eq(number + 1),
-                is_last.eq(number + 1 == vector.last_word),
+                address.eq(address + 1),
+                n_left.eq(n_left - 1),
+                is_last.eq(n_left == 1),
                 was_last.eq(is_last),
             ]
         with m.If(read):
@@ -102,18 +106,19 @@ class VectorSender(wiring.Component):
                 result.end.eq(1),
                 sending.eq(0),
             ]
-        with m.If(self.stored & (n_before != 0)):
-            m.d.sync += n_before.eq(n_before - 1)
+        with m.If(self.stored & ~is_due):
+            m.d.sync += [n_before.eq(n_before - 1), is_due.eq(n_before == 1)]
         with m.If(self.i.valid):
             m.d.sync += [
-                n_before.eq(Mux(self.unwritten > self.i.p.unwritten,
-                                self.unwritten - self.i.p.unwritten, 0)),
+                n_before.eq(self.unwritten - self.i.p.unwritten),
+                is_due.eq(self.unwritten <= self.i.p.unwritten),
                 vector.eq(self.i.payload),
                 is_after.eq(self.index > self.i.p.last_pe),
                 is_last.eq(self.i.p.last_word == 0),
                 omits.eq((self.index > self.i.p.last_pe) & (self.i.p.last_lane == 0)),
                 sending.eq(1),
-                number.eq(0),
+                address.eq(self.i.p.source),
+                n_left.eq(self.i.p.last_word),
                 was_last.eq(0),
             ]
 

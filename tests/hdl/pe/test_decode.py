@@ -76,9 +76,8 @@ def decode(work, config):
 
 
 def seen(operation):
-    if operation.kind is Kind.END:
+    if operation.is_end:
         return operation.body.end.destination, operation.body.end.relu
-    assert operation.kind is Kind.ACTIVATION
     return operation.row, operation.code, operation.body.activation.value
 
 

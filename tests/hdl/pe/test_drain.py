@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
-from eie_hdl.format import Kind, Layouts
+from eie_hdl.format import Layouts
 from eie_hdl.lib.sram import Sram
 from eie_hdl.pe.drain import Drain
 from support.simulation import get, put
@@ -69,14 +69,14 @@ def random_biases(rng, config):
 
 
 def entry(rng, config):
-    return {"kind": Kind.ACTIVATION, "body": {"activation": {"value": rng.randrange(-8, 8)}},
+    return {"is_end": 0, "body": {"activation": {"value": rng.randrange(-8, 8)}},
             "row": rng.randrange(config.acc_depth),
             "code": rng.randrange(config.n_codebooks << config.v_width)}
 
 
 def end(rng, config):
     n_words = rng.choice([1, rng.randint(1, config.tile_words), config.tile_words])
-    return {"kind": Kind.END, "body": {"end": {
+    return {"is_end": 1, "body": {"end": {
         "destination": rng.randrange(config.act_depth), "last_word": n_words - 1,
         "bias": rng.randint(0, config.act_depth - n_words), "relu": rng.randrange(2),
         "shift": rng.randint(0, config.max_shift),
@@ -98,7 +98,7 @@ def cleared(config):
 def operands(operations, biases):
     """Yield the expected operands of the MAC."""
     for operation in operations:
-        if operation["kind"] is Kind.ACTIVATION:
+        if not operation["is_end"]:
             value = operation["body"]["activation"]["value"]
             yield "entry", operation["row"], operation["code"], value
         else:
@@ -127,7 +127,7 @@ def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
     operations = random_operations(rng, config)
     expected = cleared(config) + list(operands(operations, biases))
     tiles = [operation["body"]["end"] for operation in operations
-             if operation["kind"] is Kind.END]
+             if operation["is_end"]]
     dut = DrainAndSram(config, biases)
 
     async def producer(ctx):
