@@ -32,7 +32,7 @@ class ErrorLog(wiring.Component):
     pending : :py:`Out(1)`
         The log holds an error. Registered.
     new : :py:`Out(1)`
-        Strobe: an error is captured.
+        Strobe: an error has been captured. Registered.
     """
     i: list[data.View]
     clear: Signal
@@ -57,8 +57,10 @@ class ErrorLog(wiring.Component):
         for error in reversed(self.i):
             with m.If(error.code != Error.NONE):
                 m.d.comb += [found.eq(error), is_found.eq(1)]
-        m.d.comb += self.new.eq(is_found & (~self.pending | self.clear))
-        m.d.sync += self.pending.eq((self.pending & ~self.clear) | is_found)
+        m.d.sync += [
+            self.new.eq(is_found & (~self.pending | self.clear)),
+            self.pending.eq((self.pending & ~self.clear) | is_found),
+        ]
         # Without an error, zeros are captured.
         with m.If(~self.pending | self.clear):
             m.d.sync += self.error.eq(found)

@@ -28,7 +28,7 @@ class ResetControl(wiring.Component):
     failed, hung : :py:`In(1)`
         A program has failed, or exceeds its time limit: stop the core.
     sending : :py:`In(1)`
-        The core sends a vector, or a reset would drop a part of one.
+        The core sends a vector, which a reset would cut off.
     soft_reset : :py:`In(1)`
         Strobe: start a soft reset. Ignored during another one.
     wiping : :py:`In(1)`
@@ -39,9 +39,9 @@ class ResetControl(wiring.Component):
         Reset of the core, for :data:`~eie_hdl.lib.registered_reset.RESET_CYCLES`. `stopping` or
         `resetting` remain set until the core is out of reset.
     stopping : :py:`Out(1)`
-        The core is being stopped after a failure.
+        The core is being stopped after a failure. Registered.
     resetting : :py:`Out(1)`
-        A soft reset is in progress.
+        A soft reset is in progress. Registered.
     """
     failed: Signal
     hung: Signal
@@ -67,7 +67,6 @@ class ResetControl(wiring.Component):
         settled  = Signal(range(self._settle_cycles + 1))
         is_quiet = Signal()    # registered, as a comparison is slow
         cuts     = Signal()    # a vector that is being sent is cut off
-        wipes    = Signal()    # in a soft reset
         elapsed  = Signal(range(_RESTART_CYCLES))    # since the reset began
         m.d.sync += is_quiet.eq(settled == self._settle_cycles)
 
@@ -75,44 +74,43 @@ class ResetControl(wiring.Component):
             with m.State("READY"):
                 m.d.sync += [settled.eq(0), is_quiet.eq(0)]
                 with m.If(self.soft_reset):
-                    m.d.sync += [wipes.eq(1), elapsed.eq(0), self.reset_core.eq(1)]
+                    m.d.sync += [self.resetting.eq(1), elapsed.eq(0), self.reset_core.eq(1)]
                     m.next = "RESET"
                 with m.Elif(self.failed | self.hung):
-                    m.d.sync += cuts.eq(self.hung)
+                    m.d.sync += [self.stopping.eq(1), cuts.eq(self.hung)]
                     m.next = "STOP"
 
             with m.State("STOP"):
-                m.d.comb += self.stopping.eq(1)
                 m.d.sync += settled.eq(settled + (settled != self._settle_cycles))
                 with m.If(self.soft_reset | (is_quiet & (cuts | ~self.sending))):
-                    m.d.sync += [wipes.eq(self.soft_reset), elapsed.eq(0), self.reset_core.eq(1)]
+                    m.d.sync += [elapsed.eq(0), self.reset_core.eq(1)]
                     m.next = "RESET"
+                with m.If(self.soft_reset):
+                    m.d.sync += [self.stopping.eq(0), self.resetting.eq(1)]
 
             with m.State("RESET"):
-                m.d.comb += [
-                    self.stopping.eq(~wipes),
-                    self.resetting.eq(wipes),
-                    self.wipe.eq(wipes & (elapsed == 0)),
-                ]
+                m.d.comb += self.wipe.eq(self.resetting & (elapsed == 0))
                 m.d.sync += [
                     elapsed.eq(elapsed + 1),
                     self.reset_core.eq(elapsed < RESET_CYCLES - 1),
                     settled.eq(0),
                     is_quiet.eq(0),
                 ]
-                with m.If(self.soft_reset & ~wipes):
-                    m.d.sync += [wipes.eq(1), elapsed.eq(0), self.reset_core.eq(1)]
+                with m.If(self.soft_reset & self.stopping):
+                    m.d.sync += [self.stopping.eq(0), self.resetting.eq(1),
+                                 elapsed.eq(0), self.reset_core.eq(1)]
                 with m.Elif(elapsed == _RESTART_CYCLES - 1):
+                    m.d.sync += self.stopping.eq(0)
                     m.next = "READY"
-                    with m.If(wipes):
+                    with m.If(self.resetting):
                         m.next = "WIPE"
 
             with m.State("WIPE"):
-                m.d.comb += self.resetting.eq(1)
                 m.d.sync += settled.eq(settled + (settled != self._settle_cycles))
                 with m.If(self.wiping):
                     m.d.sync += [settled.eq(0), is_quiet.eq(0)]
                 with m.Elif(is_quiet):
+                    m.d.sync += self.resetting.eq(0)
                     m.next = "READY"
 
         return m

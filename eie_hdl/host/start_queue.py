@@ -99,7 +99,10 @@ class StartQueue(wiring.Component):
             | Mux(self.i.valid, 1 << self.i.buffer, 0)
             | (self.reading | (self.sending & ~has_two)).replicate(N_BUFFERS))
         with m.If(self.run.valid & self.run.ready):
-            m.d.sync += [next_.valid.eq(0), first[next_.buffer].eq(descriptor)]
+            m.d.sync += next_.valid.eq(0)
+        for number, is_running in enumerate(self.running):
+            with m.If(~is_running):    # until a program starts
+                m.d.sync += first[number].eq(descriptor)
 
         code = Signal(Error)
         in_range = (self.i.descriptor < self._config.program_depth) & (has_buffer_1

@@ -24,7 +24,8 @@ class Watchdog(wiring.Component):
     descriptor : :py:`In(16)`
         First descriptor of the program, or of the oldest one.
     error : :py:`Out(error_layout)`
-        TIMEOUT or RESULT_BLOCKED, for one cycle.
+        TIMEOUT or RESULT_BLOCKED, for one cycle, in the cycle after the one that exceeds the limit,
+        if `active` is still set.
     """
     limit: Signal
     active: Signal
@@ -43,19 +44,30 @@ class Watchdog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        elapsed   = Signal.like(self.limit, init=1)    # cycles, including this one
+        goes_on   = self.active & ~self.restart
+        is_first  = Signal(init=1)    # this cycle counts as the first one
+        elapsed   = Signal.like(self.limit, reset_less=True)    # cycles with this one, if it is not
         has_limit = Signal()
-        m.d.sync += [elapsed.eq(elapsed + 1), has_limit.eq(self.limit != 0)]
-        with m.If(self.restart | ~self.active):
-            m.d.sync += elapsed.eq(1)
+        has_one   = Signal()
+        m.d.sync += [
+            is_first.eq(~goes_on),
+            elapsed.eq(elapsed + 1),
+            has_limit.eq(self.limit != 0),
+            has_one.eq(self.limit == 1),
+        ]
+        with m.If(is_first):
+            m.d.sync += elapsed.eq(2)
 
         # Compare one cycle in advance, as the comparison is slow.
         is_over = Signal()
-        m.d.sync += is_over.eq(self.active & ~self.restart & has_limit & (elapsed == self.limit))
+        expired = Signal()
+        m.d.sync += [
+            is_over.eq(goes_on & Mux(is_first, has_one, has_limit & (elapsed == self.limit))),
+            expired.eq(goes_on & is_over),
+        ]
         m.d.comb += [
-            self.error.code.eq(Mux(is_over & self.active & ~self.restart,
-                                   Mux(self.blocked, Error.RESULT_BLOCKED, Error.TIMEOUT),
-                                   Error.NONE)),
+            self.error.code.eq(Mux(
+                expired & self.active, Mux(self.blocked, Error.RESULT_BLOCKED, Error.TIMEOUT), Error.NONE)),
             self.error.address.eq(self.descriptor),
         ]
 

@@ -23,7 +23,7 @@ def test_first_error_of_the_lowest_source_stays_until_it_is_cleared(simulate):
     none = error_layout.const({})
 
     async def bench(ctx):
-        kept, n_kept_while_cleared = none, 0
+        kept, new, n_kept_while_cleared = none, False, 0
         for _ in range(600):
             found = [random_error(rng) if rng.random() < 0.03 else none for _ in range(n_sources)]
             clear = rng.random() < 0.2
@@ -31,10 +31,10 @@ def test_first_error_of_the_lowest_source_stays_until_it_is_cleared(simulate):
                 ctx.set(source, error)
             ctx.set(dut.clear, clear)
             first = next((error for error in found if error.code), none)
-            new = bool(first.code and (clear or not kept.code))
             assert ctx.get(dut.error) == kept
             assert ctx.get(dut.pending) == bool(kept.code)
             assert ctx.get(dut.new) == new
+            new = bool(first.code and (clear or not kept.code))
             n_kept_while_cleared += bool(new and kept.code)
             await ctx.tick()
             kept = first if new else none if clear else kept

@@ -308,19 +308,22 @@ class Model:
 def test_any_sequence_of_starts_follows_the_model(simulate, queue):
     rng = random.Random(97)
     often = {"drop": 0.02, "hold": 0.1, "refuse": 0.1,
-             "receiving_model": 0.1, "reading": 0.1, "oldest": 0.5, "sending": 0.3}
+             "receiving_model": 0.1, "reading": 0.1, "sending": 0.3}
 
     async def rule(ctx):
         model, n_taken, n_packets_first, errors = Model(), 0, 0, set()
+        running = []    # input buffers of programs in flight, the oldest one first
         for _ in range(3000):
             inputs = {name: rng.random() < chance for name, chance in often.items()}
-            for name in ("receiving_input", "waiting_input", "running", "reads_input"):
+            for name in ("receiving_input", "waiting_input", "reads_input"):
                 inputs[name] = rng.choice([0, 0, 1, 2, 3])
+            inputs |= {"running": sum(1 << buffer for buffer in running),
+                       "oldest": running[0] if running else rng.randrange(2)}
             inputs["input_stride"] = rng.choice([0, 1, STRIDE, CONFIG.act_depth - 1])
             request = None
             if rng.random() < 0.2:
                 request = rng.randrange(CONFIG.program_depth + 3), rng.randrange(2)
-            ready = rng.random() < 0.3
+            ready = rng.random() < 0.6 and (not model.waiting or model.waiting[1] not in running)
             set_inputs(ctx, queue, i=start(*request) if request else {}, **inputs)
             ctx.set(queue.run.ready, ready)
             waiting, offer, error, use, descriptor = model.step(request, inputs, ready)
@@ -332,6 +335,8 @@ def test_any_sequence_of_starts_follows_the_model(simulate, queue):
             assert descriptor is None or ctx.get(queue.descriptor) == descriptor
             errors.add(error and error[0])
             n_taken += bool(offer and ready)
+            del running[:running != [] and rng.random() < 0.2]
+            running += [offer[1]] if offer and ready else []
             n_packets_first += waiting and model.packet_first
             await ctx.tick()
         assert errors == {None, Error.START_BUSY, Error.START_RANGE}

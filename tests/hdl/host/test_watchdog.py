@@ -23,7 +23,7 @@ async def errors(ctx, dut, cycles, *, active=True, restart=False):
 def test_as_many_cycles_as_the_limit_are_allowed(simulate, limit):
     """The limit applies to a pending start, and to a program from the cycle after its start.
 
-    The error is reported once, in the cycle that exceeds the limit.
+    The error is reported once, in the cycle after the one that exceeds the limit.
     """
     dut = Watchdog()
 
@@ -32,11 +32,11 @@ def test_as_many_cycles_as_the_limit_are_allowed(simulate, limit):
         for _ in range(2):
             assert await errors(ctx, dut, limit) == []
             assert await errors(ctx, dut, 4, active=False) == []
-            assert await errors(ctx, dut, limit + 30) == [limit]
+            assert await errors(ctx, dut, limit + 30) == [limit + 1]
             assert await errors(ctx, dut, 1, active=False) == []
         assert await errors(ctx, dut, 1 + limit, restart=True) == []
         assert await errors(ctx, dut, 2, active=False) == []
-        assert await errors(ctx, dut, 1 + limit + 30, restart=True) == [1 + limit]
+        assert await errors(ctx, dut, 1 + limit + 30, restart=True) == [1 + limit + 1]
 
     simulate(dut, bench)
 
@@ -73,7 +73,7 @@ def test_error_distinguishes_a_blocked_result_and_names_the_program(simulate, bl
         ctx.set(dut.active, 1)
         ctx.set(dut.descriptor, 0xBEEF)
         ctx.set(dut.blocked, not blocked)
-        await ctx.tick().repeat(3)
+        await ctx.tick().repeat(4)
         ctx.set(dut.blocked, blocked)    # sampled in the cycle of the error
         assert ctx.get(dut.error) == error_layout.const({
             "code": Error.RESULT_BLOCKED if blocked else Error.TIMEOUT, "address": 0xBEEF})
