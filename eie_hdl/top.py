@@ -106,7 +106,6 @@ class Eie(wiring.Component):
             faults.packet_error.eq(load.error),
             faults.wiping.eq(load.wiping),
             load.wipe.eq(faults.wipe),
-            faults.result_pending.eq(result.pending),
             result.core_reset.eq(faults.supervision.core_reset),
         ]
 
@@ -122,7 +121,8 @@ class Eie(wiring.Component):
             bank.status_busy.eq(core.busy),
             bank.restore.eq(bank.control_write & bank.control_soft_reset),
             bank.irq_status_done_set.eq(done),
-            bank.irq_status_error_set.eq(faults.new_error),
+            # An error of the cycle before a soft reset is forgotten.
+            bank.irq_status_error_set.eq(faults.new_error & ~faults.supervision.soft_reset),
         ]
         for user in (load, start, faults, counts, identity):
             connect_registers(m, bank, user)

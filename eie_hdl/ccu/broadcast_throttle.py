@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -41,12 +41,15 @@ class BroadcastThrottle(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        recent = Signal(self._n_in_flight)    # one bit per cycle, the latest in bit 0
-        count  = Signal(range(self._n_in_flight + 1))
+        recent  = Signal(self._n_in_flight)    # one bit per cycle, the latest in bit 0
+        count   = Signal(range(self._n_in_flight + 1))
+        is_over = Signal()    # count > FILLING_LIMIT: a register, as `sent` depends on it
+        others  = count - recent[-1]
         m.d.sync += [
             recent.eq(recent << 1 | self.sent),
-            count.eq(count + self.sent - recent[-1]),
+            count.eq(others + self.sent),
+            is_over.eq(Mux(self.sent, others >= FILLING_LIMIT, others > FILLING_LIMIT)),
         ]
-        m.d.comb += self.stop.eq(self.full | (self.filling & (count > FILLING_LIMIT)))
+        m.d.comb += self.stop.eq(self.full | (self.filling & is_over))
 
         return m

@@ -56,7 +56,7 @@ class CcuSignature(wiring.Signature):
         A vector is being sent, of a program in flight, of an earlier one, or of a read.
     fault : :py:`Out(data.StructLayout({"code": 8, "address": clog2(program_depth)}))`
         Error of the oldest program, an :class:`~eie_hdl.registers.Error`, and the number of the
-        descriptor. Held until the core is reset.
+        descriptor. Held until the core is reset. Registered.
     overflow : :py:`Out(1)`
         An accumulator overflowed in the program that ended last. Valid one cycle after `done`.
     overflow_tile : :py:`Out(clog2(program_depth))`
@@ -148,8 +148,8 @@ class Ccu(wiring.Component):
             host.oldest.eq(sequencer.oldest),
             host.done.eq(sequencer.done),
             host.sending.eq(sequencer.sending),
-            host.fault.eq(sequencer.fault),
         ]
+        m.d.sync += host.fault.eq(sequencer.fault)
         self._keep_books(m, sequencer, ledger)
 
         return m

@@ -1,9 +1,10 @@
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
 from ..format import MAX_TILES, N_BUFFERS, Kind, Layouts, Memory
+from ..registers import Error
 from .counters import strobes_layout
 from .memory_reader import MemoryReader
 from .program_table import fault_layout
@@ -125,7 +126,10 @@ class Sequencer(wiring.Component):
     def _merge(self, m, starter, tiles):
         """Merge starts and messages of tiles; starts have priority."""
         message  = self.message
-        no_fault = ~starter.failed
+        # After a fault of the younger program there is none for a cycle, which does no harm.
+        is_fault = starter.failed | Cat(error.code != Error.NONE for error in tiles.errors).any()
+        no_fault = Signal(init=1)
+        m.d.sync += no_fault.eq(~is_fault)
         m.d.comb += [
             message.valid.eq((starter.o.valid | tiles.o.valid) & no_fault),
             starter.o.ready.eq(message.ready & no_fault),

@@ -39,7 +39,7 @@ class Starter(wiring.Component):
     o : :py:`Out(stream.Signature(layouts.start))`
         Starts to broadcast.
     tile : :py:`Out(stream.Signature(tile_layout(config)))`
-        Tiles that are started, in order.
+        Tiles that are started, in order. Must be ready while none is being broadcast.
     tile_started : :py:`Out(stream.Signature(1))`
         One token per tile that is started: its program, by its input buffer.
     unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(MAX_TILES + 1))`
@@ -105,7 +105,17 @@ class Starter(wiring.Component):
         self._offer(m, descriptor, check, since, programs)
         in_vain    = Signal()    # since the last start, the younger program had to wait, too
         could_fill = (others | self._offers_other(m, selected)) & ~in_vain
-        must_wait, for_result = self._wait(m, descriptor, programs, could_fill)
+        # Decided a cycle in advance, as it takes long. A descriptor that may start may do so until
+        # it does, or its program fails: then no message is sent in the next cycle.
+        must_wait  = Signal(reset_less=True)
+        may_start  = Signal(reset_less=True)
+        for_result = descriptor.start.send & self.sending
+        will_wait  = self._wait(m, descriptor, programs, could_fill, for_result)
+        m.d.sync += [
+            must_wait.eq(will_wait),
+            may_start.eq(~will_wait & (descriptor.start.send | self._has_room(m))
+                         & (check.code == Error.NONE) & is_pending),
+        ]
         is_read    = self.read.valid & ~self.running.any()    # before any start
         m.d.comb += programs.hold.eq(self.reading | self.failed | is_read)
 
@@ -134,7 +144,9 @@ class Starter(wiring.Component):
                 m.next = "START"
             with m.State("START"):
                 m.d.comb += self.for_result.eq(for_result)
-                with m.If((error != Error.NONE) | ~is_pending):
+                with m.If(may_start):
+                    self._start(m, descriptor, programs)
+                with m.Elif((error != Error.NONE) | ~is_pending):
                     m.d.comb += programs.error.eq(error)
                     m.next = "FETCH"
                 with m.Elif(must_wait & others):
@@ -142,10 +154,11 @@ class Starter(wiring.Component):
                     with m.If(selected != programs.oldest):
                         m.d.sync += in_vain.eq(1)
                     m.next = "FETCH"
-                with m.Elif(~must_wait):
-                    self._start(m, descriptor, programs)
             with m.State("STARTED"):
-                self._hand_over(m, programs)
+                m.d.comb += self.tile.valid.eq(1)
+                with m.If(self.tile.ready):    # the tile before ends
+                    m.d.comb += programs.step.eq(1)
+                    m.next = "FETCH"
             self._read(m, descriptor)
 
         return m
@@ -220,12 +233,12 @@ class Starter(wiring.Component):
         m.d.sync += [offered.eq(self.run.valid), buffer.eq(self.run.p.buffer)]
         return offered & (buffer != selected)
 
-    def _wait(self, m, descriptor, programs, could_fill):
-        """Return whether the descriptor must wait; and whether for the vector that is being sent.
+    def _wait(self, m, descriptor, programs, could_fill, for_result):
+        """Return whether the descriptor must wait.
 
-        A vector waits until its program is the oldest one and its tiles have been broadcast. A tile
-        whose source is the last one started is not started early if the other program `could_fill`
-        the time.
+        A vector waits until its program is the oldest one and its tiles have been broadcast; and
+        `for_result`, the vector that is being sent. A tile whose source is the last one started is
+        not started early if the other program `could_fill` the time.
         """
         last_program = Signal.like(programs.selected, reset_less=True)    # of the last tile started
         with m.If(self.tile_started.valid):
@@ -237,32 +250,31 @@ class Starter(wiring.Component):
         is_in_work = self.broadcasting.bit_select(programs.selected, 1)
         for_tiles  = descriptor.barrier & Mux(send, is_in_work, is_early & could_fill)
         for_turn   = (descriptor.alone | send) & is_younger
-        for_result = send & self.sending
-        return for_tiles | for_turn | for_result, for_result
+        return for_tiles | for_turn | for_result
+
+    def _has_room(self, m):
+        """Return whether there is room for a tile.
+
+        A PE has room for one start: the scan of the last one must have begun in all PEs.
+        """
+        last = Signal.like(self.o.p.unwritten)    # tiles that may be unwritten when it begins
+        with m.If(self.tile_started.valid):
+            m.d.sync += last.eq(self.o.p.unwritten)
+        return self.tile_started.ready & (self.n_unwritten <= last + 1)
 
     def _start(self, m, descriptor, programs):
         """Start a descriptor: a tile, or a vector that is sent while further ones are started."""
-        send = descriptor.start.send
-        # A PE has room for one start: the scan of the last one must have begun in all PEs.
-        last = Signal.like(self.o.p.unwritten)    # tiles that may be unwritten when it begins
-        has_room = self.tile_started.ready & (self.n_unwritten <= last + 1)
-        m.d.comb += self.o.valid.eq(send | has_room)
-        with m.If(self.o.valid & self.o.ready):
-            with m.If(send):
+        m.d.comb += self.o.valid.eq(1)
+        with m.If(self.o.ready):
+            with m.If(descriptor.start.send):
                 m.d.comb += programs.step.eq(1)
                 m.next = "FETCH"
             with m.Else():
                 m.d.comb += self.tile_started.valid.eq(1)
-                m.d.sync += last.eq(self.o.p.unwritten)
                 m.next = "STARTED"
-                self._hand_over(m, programs)
-
-    def _hand_over(self, m, programs):
-        """Hand a tile that is started over to be broadcast when the one before has ended."""
-        m.d.comb += self.tile.valid.eq(1)
-        with m.If(self.tile.ready):
-            m.d.comb += programs.step.eq(1)
-            m.next = "FETCH"
+                with m.If(~self.broadcasting.any()):    # it is accepted at once
+                    m.d.comb += [self.tile.valid.eq(1), programs.step.eq(1)]
+                    m.next = "FETCH"
 
     def _read(self, m, descriptor):
         """Turn a read of activations into a descriptor that sends them; await any other read."""

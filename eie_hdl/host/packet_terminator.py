@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,8 +10,7 @@ __all__ = ["PacketTerminator"]
 class PacketTerminator(wiring.Component):
     """Terminates a packet whose source has been reset by a null beat with TLAST.
 
-    A beat that has been offered to the host remains offered, as AXI4-Stream requires. Throughput is
-    one beat per cycle; latency is one cycle.
+    Combinational. The data of the null beat is undefined.
 
     Members
     -------
@@ -20,7 +19,7 @@ class PacketTerminator(wiring.Component):
     cut : :py:`In(1)`
         The source is in reset. The current packet, if incomplete, is terminated.
     o : :py:`Out(stream.Signature(stream_beat))`
-        Packets, all of them terminated. Registered.
+        Packets, all of them terminated. A beat that is offered may be withdrawn by `cut`.
     """
     i: stream.Interface
     cut: Signal
@@ -38,24 +37,16 @@ class PacketTerminator(wiring.Component):
 
         is_open = Signal()    # the last beat was not the end of its packet
         closing = Signal()
-        m.d.comb += self.i.ready.eq((~self.o.valid | self.o.ready) & ~closing & ~self.cut)
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                self.o.payload.eq(self.i.payload),
-                self.o.valid.eq(1),
-                is_open.eq(~self.i.p.last),
-            ]
-        with m.If(closing & (~self.o.valid | self.o.ready)):
-            m.d.sync += [
-                self.o.payload.eq(0),
-                self.o.p.last.eq(1),
-                self.o.valid.eq(1),
-                is_open.eq(0),
-                closing.eq(0),
-            ]
-        with m.If(self.cut & is_open & ~closing):
+        m.d.comb += [
+            self.i.ready.eq(self.o.ready & ~closing & ~self.cut),
+            self.o.valid.eq(closing | (self.i.valid & ~self.cut)),
+            self.o.p.data.eq(self.i.p.data),
+            self.o.p.keep.eq(Mux(closing, 0, self.i.p.keep)),
+            self.o.p.last.eq(closing | self.i.p.last),
+        ]
+        with m.If(self.cut & is_open):
             m.d.sync += closing.eq(1)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [is_open.eq(~self.o.p.last), closing.eq(0)]
 
         return m

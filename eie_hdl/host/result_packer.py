@@ -17,8 +17,8 @@ class ResultPacker(wiring.Component):
     at the end of a vector with `last` set; unused bytes are zero, and their `keep` bits deasserted.
 
     Throughput is one beat per cycle, and one word per cycle if a beat holds at least a word. A beat
-    that a word overfills is offered two cycles after this word, any other one in the cycle after
-    the word, or the end, that follows it.
+    that a word overfills is offered in the cycle after this word, any other one with the word, or
+    the end, that follows it.
 
     Parameters
     ----------
@@ -50,7 +50,6 @@ class ResultPacker(wiring.Component):
         capacity = n_lanes - 1 + ACTS_PER_WORD
         gathered = Signal(capacity * self._lane_width)
         level    = Signal(range(capacity + 1))
-        has_room = ~self.o.valid | self.o.ready
 
         # A beat leaves when something follows it: the end leaves it the last one.
         is_end  = self.i.valid & self.i.p.end
@@ -60,22 +59,15 @@ class ResultPacker(wiring.Component):
         rest    = Signal.like(gathered)
         m.d.comb += [
             is_last.eq(is_end & (level <= n_lanes)),
-            leaves.eq(((level > n_lanes) | (self.i.valid & (level == n_lanes)) | is_last)
-                      & has_room),
+            self.o.valid.eq((level > n_lanes) | (self.i.valid & (level == n_lanes)) | is_last),
+            self.o.p.data.eq(gathered[:BEAT_WIDTH]),
+            self.o.p.keep.eq(Cat((lane < level).replicate(BEAT_BYTES // n_lanes)
+                                 for lane in range(n_lanes))),
+            self.o.p.last.eq(is_last),
+            leaves.eq(self.o.valid & self.o.ready),
             kept.eq(Mux(leaves, Mux(is_last, 0, level - n_lanes), level)),
             rest.eq(Mux(leaves, gathered >> BEAT_WIDTH, gathered)),
         ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        with m.If(leaves):
-            m.d.sync += [
-                self.o.valid.eq(1),
-                self.o.p.data.eq(gathered[:BEAT_WIDTH]),
-                self.o.p.keep.eq(Cat((lane < level).replicate(BEAT_BYTES // n_lanes)
-                                     for lane in range(n_lanes))),
-                self.o.p.last.eq(is_last),
-            ]
-
         # A word is appended to the elements that stay.
         elements = Signal(data.ArrayLayout(self._lane_width, ACTS_PER_WORD))
         m.d.comb += elements[0].eq(self.i.p.word[0])

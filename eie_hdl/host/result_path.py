@@ -4,7 +4,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig
 from ..format import Layouts
-from .axi import AxiStreamSignature
+from ..lib.register_queue import RegisterQueue
+from .axi import AxiStreamSignature, stream_beat
 from .packet_terminator import PacketTerminator
 from .result_packer import ResultPacker
 
@@ -14,8 +15,8 @@ __all__ = ["ResultPath"]
 class ResultPath(wiring.Component):
     """Path from the results of the core to the host, in packets that always end.
 
-    A packet that a reset of the core cuts off ends with a beat without bytes. Latency from the word
-    or end that follows a beat is two cycles.
+    A packet that a reset of the core cuts off ends with a beat without bytes; a beat that has left
+    the packer is not lost. Latency from the word or end that follows a beat is one cycle.
 
     Parameters
     ----------
@@ -28,8 +29,6 @@ class ResultPath(wiring.Component):
         Words of vectors.
     core_reset : :py:`In(1)`
         The core is being reset; words that were taken but not sent are dropped.
-    pending : :py:`Out(1)`
-        A beat is complete that a reset of the core would drop.
     o : :py:`Out(AxiStreamSignature())`
         Packets, one for each vector.
     """
@@ -38,7 +37,6 @@ class ResultPath(wiring.Component):
         super().__init__({
             "i":          In(stream.Signature(Layouts.of(config).result)),
             "core_reset": In(1),
-            "pending":    Out(1),
             "o":          Out(AxiStreamSignature()),
         })
 
@@ -47,12 +45,13 @@ class ResultPath(wiring.Component):
 
         packer = ResultPacker(self._config)
         m.submodules.packer = ResetInserter(self.core_reset)(packer)
-        m.submodules.output = output = PacketTerminator()
+        m.submodules.terminator = terminator = PacketTerminator()
+        m.submodules.output = output = RegisterQueue(stream_beat)
         connect(m, flipped(self.i), packer.i)
-        connect(m, packer.o, output.i)
+        connect(m, packer.o, terminator.i)
+        connect(m, terminator.o, output.i)
         m.d.comb += [
-            output.cut.eq(self.core_reset),
-            self.pending.eq(packer.o.valid),
+            terminator.cut.eq(self.core_reset),
             self.o.tdata.eq(output.o.p.data),
             self.o.tkeep.eq(output.o.p.keep),
             self.o.tlast.eq(output.o.p.last),

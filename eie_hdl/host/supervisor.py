@@ -32,8 +32,6 @@ class Supervisor(wiring.Component):
         Registers CONTROL, ERROR, ERROR_ADDRESS and WATCHDOG.
     busy, sending : :py:`In(1)`
         The core runs a program, or reads memory; it sends a vector.
-    result_pending : :py:`In(1)`
-        A beat of a result would be lost in a reset of the core.
     done : :py:`In(1)`
         Strobe: a program has ended.
     fault : :py:`In(error_layout)`
@@ -47,7 +45,7 @@ class Supervisor(wiring.Component):
     wipe, wiping
         To the memory wiper, as in :class:`~eie_hdl.host.reset_control.ResetControl`.
     new_error : :py:`Out(1)`
-        Strobe: an error is logged.
+        Strobe: an error has been logged. Registered.
     supervision : :py:`Out(Supervision())`
         State for the rest of the host logic.
     """
@@ -57,7 +55,6 @@ class Supervisor(wiring.Component):
             "registers":    In(RegisterPorts.of("CONTROL", "ERROR", "ERROR_ADDRESS", "WATCHDOG")),
             "busy":         In(1),
             "sending":      In(1),
-            "result_pending": In(1),
             "done":         In(1),
             "fault":        In(error_layout),
             "blocked":      In(1),
@@ -101,7 +98,7 @@ class Supervisor(wiring.Component):
         m.d.comb += [
             resets.failed.eq(self.fault.code != Error.NONE),
             resets.hung.eq(watchdog.error.code != Error.NONE),
-            resets.sending.eq(self.sending | self.result_pending),
+            resets.sending.eq(self.sending),
             resets.soft_reset.eq(supervision.soft_reset),
             resets.wiping.eq(self.wiping),
             self.wipe.eq(resets.wipe),

@@ -66,8 +66,9 @@ class Watchdog(wiring.Component):
             expired.eq(goes_on & is_over),
         ]
         m.d.comb += [
-            self.error.code.eq(Mux(
-                expired & self.active, Mux(self.blocked, Error.RESULT_BLOCKED, Error.TIMEOUT), Error.NONE)),
+            self.error.code.eq(Mux(expired & self.active,
+                                   Mux(self.blocked, Error.RESULT_BLOCKED, Error.TIMEOUT),
+                                   Error.NONE)),
             self.error.address.eq(self.descriptor),
         ]
 

@@ -207,11 +207,11 @@ _CONTEXT = np.dtype([
     # In the cycle before, packets could not write its input buffer.
     ("in_use", np.bool_)], align=True)
 
-#: Packer of results and its two output registers, each with a beat that may be the last; an end
-#: has been taken in this cycle.
+#: Packer of results, which has taken an end in this cycle; and beats that wait for the host, up to
+#: two, each of which may be the last one of its packet.
 _PACKER = np.dtype([
-    ("level", np.int64), ("full", np.bool_), ("is_last", np.bool_), ("offered", np.bool_),
-    ("offers_last", np.bool_), ("ended", np.bool_)], align=True)
+    ("level", np.int64), ("ended", np.bool_), ("n_beats", np.int64), ("is_last", np.bool_),
+    ("next_is_last", np.bool_)], align=True)
 
 #: Driver and its interface to the core.
 _DRIVER = np.dtype([
@@ -385,19 +385,20 @@ def _pack(root, packer, is_sending, is_receiving, beat_elements):
     """Advance the packer by one cycle; return if the host, if it `is_receiving`, takes a beat."""
     has_item = is_sending and root.level > 0
     is_end = has_item and root.first == _END_OF_VECTOR
-    is_taken = packer.offered and is_receiving
-    moves = packer.full and (is_taken or not packer.offered)
+    is_taken = packer.n_beats > 0 and is_receiving
     level = packer.level
     is_last = is_end and level <= beat_elements
     leaves = ((level > beat_elements or (has_item and level == beat_elements) or is_last)
-              and (moves or not packer.full))
-    if moves:
-        packer.offers_last = packer.is_last
-    packer.offered = moves or (packer.offered and not is_taken)
+              and packer.n_beats < 2)
+    if is_taken:
+        packer.is_last = packer.next_is_last
+        packer.n_beats -= 1
     if leaves:
         level = 0 if is_last else level - beat_elements
-        packer.is_last = is_last
-    packer.full = leaves or (packer.full and not moves)
+        if packer.n_beats == 0:
+            packer.is_last = is_last
+        packer.next_is_last = is_last
+        packer.n_beats += 1
     packer.ended = is_last and leaves
     if packer.ended:
         _remove(root)
@@ -837,7 +838,8 @@ def run(machine, program, host, n_sent, deadline):
     owners = np.zeros(n_steps, np.int64)
     n_programs, n_started, n_written, n_ended = 0, 0, 0, 0
     state, selected, oldest, last_allowed, in_vain = _FETCH, 0, 0, 0, False
-    is_offered, next_buffer = False, 0    # a start
+    must_wait, may_start = False, False    # a descriptor, decided in the cycle before
+    is_offered, next_buffer = False, 0     # a start
     if not has_driver:
         contexts[0].running, contexts[0].stop = True, program.first_step[1]
         n_programs = 1
@@ -879,19 +881,22 @@ def run(machine, program, host, n_sent, deadline):
         is_pending = context.running and step < context.stop
         other_pending = other.running and other.step < other.stop
         is_ready = state == _BEGIN
-        is_send = is_ready and program.send[step]
-        has_barrier = is_ready and program.barrier[step]
+        is_known = is_ready or state == _CHECK
+        is_send = is_known and program.send[step]
+        has_barrier = is_known and program.barrier[step]
         allowed = context.n_since if has_barrier else ANY_UNWRITTEN
         for_result = is_send and sending
-        for_turn = is_ready and selected != oldest and (is_send or program.alone[step])
+        for_turn = is_known and selected != oldest and (is_send or program.alone[step])
         for_tiles = has_barrier and (
             busy and owner == selected if is_send else
             context.unwritten > 0 and context.n_since == 0 and not in_vain
             and (other_pending or (was_offered and offered_buffer != selected)))
+        offers = is_ready and may_start
+        starts = offers and not is_stopped
+        waited = must_wait    # decided in the cycle before, as `may_start`
         must_wait = for_result or for_turn or for_tiles
         has_room = n_unwritten < MAX_TILES and n_unwritten <= last_allowed + 1
-        offers = is_ready and not must_wait and (is_send or has_room)
-        starts = offers and not is_stopped
+        may_start = not must_wait and (is_send or has_room)
         broadcasts = (is_found or (is_end and not is_held)) and not (offers or is_stopped)
         ends = is_end and broadcasts
 
@@ -905,8 +910,8 @@ def run(machine, program, host, n_sent, deadline):
             scan += not (has_item or is_waiting)
         elif runs:
             barrier += n_unwritten > 0
-            output += n_unwritten == 0 and for_result
-            control += n_unwritten == 0 and not for_result
+            output += n_unwritten == 0 and is_ready and for_result
+            control += n_unwritten == 0 and not (is_ready and for_result)
 
         kind, target = _NOTHING, step
         if starts:
@@ -952,7 +957,7 @@ def run(machine, program, host, n_sent, deadline):
             selected, state, in_vain = oldest, _FETCH, False
         elif starts_tile:
             state = _STARTED
-        elif is_ready and must_wait and other_pending:
+        elif is_ready and waited and other_pending:
             in_vain = in_vain or selected != oldest
             selected = 1 - selected
             state = _FETCH
@@ -982,9 +987,9 @@ def run(machine, program, host, n_sent, deadline):
             sent += 1
 
         _step_tree(machine, inners, outers, turns, active_until, due, waits, now)
-        if sending or packer.full or packer.offered:
+        if sending or packer.n_beats > 0:
             result_root.was_full = result_root.level == 2
-            packer_last = packer.offers_last
+            packer_last = packer.is_last
             is_receiving = driver.armed and not is_pausing
             if (_pack(result_root, packer, sending, is_receiving, machine.beat_elements)
                     and has_driver):

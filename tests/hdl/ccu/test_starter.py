@@ -187,6 +187,7 @@ def test_one_tile_is_started_while_another_one_is_broadcast(simulate):
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
+        ctx.set(dut.broadcasting, 0b01)
         await run(ctx, dut, 0)
         for number in range(1, 4):
             assert len(pes.starts) == number
