@@ -124,13 +124,13 @@ class RegisterBank(wiring.Component):
         with m.If(bus.arready):
             m.d.sync += reads.eq(Cat(matches[register] for register in readable))
         for register, flag in zip(readable, reads):
-            word |= self._word(register) & flag.replicate(REGISTER_WIDTH)
+            word |= Mux(flag, self._word(register), 0)
         is_read = Signal()
         known   = Signal()
         waits   = Const(0)
         if self._stored:
             selected, stored = self._find_stored(m, matches)
-            word |= stored & selected.replicate(REGISTER_WIDTH)
+            word |= Mux(selected, stored, 0)
             waits = selected & self.wait
         m.d.comb += bus.arready.eq(~is_read)
         with m.If(bus.arready):
