@@ -38,10 +38,11 @@ class ByteCrc(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        following = following_crc(m, self.checksum, self.byte)    # whether or not it is valid
         with m.If(self.clear):
             m.d.sync += self.checksum.eq(0)
         with m.Elif(self.valid):
-            m.d.sync += self.checksum.eq(following_crc(m, self.checksum, self.byte))
+            m.d.sync += self.checksum.eq(following)
 
         # Any bytes followed by their checksum have the same one: that of no bytes and theirs.
         residue = zlib.crc32(zlib.crc32(b"").to_bytes(CRC_BYTES, "little"))

@@ -134,7 +134,7 @@ class ActScan(wiring.Component):
         # Stage 1: read. The SRAM holds its word until stage 2 takes it; if another component reads
         # in between, the word is lost and read again.
         addr      = Signal.like(self.r.addr, reset_less=True)    # word to read next
-        n_left    = Signal.like(self.r.addr, reset_less=True)    # words after the next one taken
+        last_word = Signal.like(self.r.addr, reset_less=True)
         taken     = Signal.like(self.r.addr, reset_less=True)    # words taken so far
         fetching  = Signal()                    # words remain to be taken
         fetched   = Signal()                    # the SRAM output is the next word
@@ -152,15 +152,14 @@ class ActScan(wiring.Component):
         with m.If(take):
             m.d.sync += [
                 taken.eq(taken + 1),
-                n_left.eq(n_left - 1),
-                is_last.eq(n_left == 1),
+                is_last.eq(taken + 1 == last_word),
                 fetching.eq(~is_last),
             ]
         with m.If(begins):
             m.d.sync += [
                 fetching.eq(1),
                 addr.eq(source.source),
-                n_left.eq(source.last_word),
+                last_word.eq(source.last_word),
                 taken.eq(0),
                 is_last.eq(source.last_word == 0),
             ]

@@ -76,6 +76,8 @@ class Drain(wiring.Component):
         draining = Signal(init=1)    # rows, not entries, go through the MAC
         clearing = Signal(init=1)    # after reset
         is_end   = self.i.valid & self.i.p.is_end
+        with m.If(self.bias.en):
+            m.d.sync += bias.eq(self.bias.addr + 1)
         with m.If(~draining):
             m.d.comb += [
                 self.tile.valid.eq(is_end),
@@ -88,7 +90,6 @@ class Drain(wiring.Component):
             ]
             m.d.sync += [
                 end.eq(self.i.p.body.end),
-                bias.eq(self.i.p.body.end.bias + 1),
                 is_last.eq(0),
                 draining.eq(is_end & self.tile.ready),
             ]
@@ -114,7 +115,6 @@ class Drain(wiring.Component):
                     row.eq(Mux(is_last, 0, row + 1)),
                     is_last.eq((lane == ACTS_PER_WORD - 2) & (word == end.last_word)),
                     draining.eq(~is_last),
-                    bias.eq(bias + (lane == ACTS_PER_WORD - 1)),
                 ]
 
         return m
