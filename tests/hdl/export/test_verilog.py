@@ -176,27 +176,29 @@ def test_waivers_of_a_machine_are_not_for_files_whose_name_ends_like_its_own(two
     assert "%Warning-WIDTHTRUNC: myleft.v" in run.stderr
 
 
+def emit_as(name, monkeypatch, emitted):
+    """Emit a small machine by a name, in no time."""
+    text = re.sub(r"\beie(?=\b|_)", name, emitted("tiny")["eie.v"])    # before `emit` is changed
+    monkeypatch.setattr("eie_hdl.export.verilog.Eie", lambda config: None)
+    monkeypatch.setattr("eie_hdl.export.verilog.to_verilog", lambda _, name, prefix: text)
+    emit(PRESETS["tiny"], name)
+
+
 @pytest.mark.parametrize("name", ["aclk", "irq", "s_axil_awaddr", "m_axis_tdata"])
 def test_a_name_of_a_port_is_refused(name, monkeypatch, emitted):
     """Verilator warns of a port that hides the module in which it is."""
-    monkeypatch.setattr("eie_hdl.export.verilog.Eie", lambda config: None)
-    monkeypatch.setattr("eie_hdl.export.verilog.to_verilog", lambda _, name, prefix: re.sub(
-        r"\beie(?=\b|_)", name, emitted("tiny")["eie.v"]))
     with pytest.raises(VerilogNameError, match=f"^name must not be {name}, which is a port of a "
                                                "module: choose another name$"):
-        emit(PRESETS["tiny"], name)
+        emit_as(name, monkeypatch, emitted)
 
 
 @pytest.mark.parametrize("name", ["left_core", "left_core_ccu", "a_b_pe", "x_sram", "x_regfile",
                                   "x_load_packets_check", "x_node4"])
 def test_a_name_that_another_machine_has_for_a_module_is_refused(name, monkeypatch, emitted):
-    monkeypatch.setattr("eie_hdl.export.verilog.Eie", lambda config: None)
-    monkeypatch.setattr("eie_hdl.export.verilog.to_verilog", lambda _, name, prefix: re.sub(
-        r"\beie(?=\b|_)", name, emitted("tiny")["eie.v"]))
     with pytest.raises(VerilogNameError, match=(
             rf"^name must not be {name}, which is a module of a machine named \w+: "
             "choose another name$")):
-        emit(PRESETS["tiny"], name)
+        emit_as(name, monkeypatch, emitted)
 
 
 def test_a_machine_whose_name_is_no_module_of_another_shares_no_module_with_it(folder):
