@@ -126,7 +126,7 @@ class Sequencer(wiring.Component):
     def _merge(self, m, starter, tiles):
         """Merge starts and messages of tiles; starts have priority."""
         message  = self.message
-        # After a fault of the younger program there is none for a cycle, which does no harm.
+        # A fault of the younger program stops the messages too, for a cycle, which does no harm.
         is_fault = starter.failed | Cat(error.code != Error.NONE for error in tiles.errors).any()
         no_fault = Signal(init=1)
         m.d.sync += no_fault.eq(~is_fault)
