@@ -57,12 +57,8 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        row     = Signal(range(self._acc_depth))
-        lane    = row[:clog2(ACTS_PER_WORD)]
-        word    = row[clog2(ACTS_PER_WORD):]
-        end     = Signal.like(self.tile.payload, reset_less=True)    # of the tile that is drained
-        bias    = Signal.like(self.bias.addr, reset_less=True)    # word to read next
-        is_last = Signal(reset_less=True)    # this is the last row
+        end      = Signal.like(self.tile.payload, reset_less=True)    # of the tile that is drained
+        draining = Signal(init=1)    # rows, not entries, go through the MAC
         m.d.comb += [
             self.tile.payload.eq(self.i.p.body.end),
             self.o.p.code.eq(self.i.p.code),
@@ -71,11 +67,10 @@ class Drain(wiring.Component):
         ]
 
         # The first bias word is read as the tile is accepted, each later one in the last lane of
-        # the previous. A read that is not needed could collide with a write. Flags and not an FSM,
-        # as one of them stalls the whole pipeline.
-        draining = Signal(init=1)    # rows, not entries, go through the MAC
-        clearing = Signal(init=1)    # after reset
-        is_end   = self.i.valid & self.i.p.is_end
+        # the previous. A read that is not needed could collide with a write. A flag and not an FSM,
+        # as it stalls the whole pipeline.
+        bias   = Signal.like(self.bias.addr, reset_less=True)    # word to read next
+        is_end = self.i.valid & self.i.p.is_end
         with m.If(self.bias.en):
             m.d.sync += bias.eq(self.bias.addr + 1)
         with m.If(~draining):
@@ -90,31 +85,39 @@ class Drain(wiring.Component):
             ]
             m.d.sync += [
                 end.eq(self.i.p.body.end),
-                is_last.eq(0),
                 draining.eq(is_end & self.tile.ready),
             ]
         with m.Else():
-            m.d.comb += [
-                self.o.valid.eq(1),
-                self.o.p.row.eq(row),
-                self.o.p.drain.eq(1),
-            ]
-            with m.If(clearing):
-                m.d.comb += self.o.p.discard.eq(1)
-                m.d.sync += row.eq(row + 1)
-                with m.If(row == self._acc_depth - 1):
-                    m.d.sync += [draining.eq(0), clearing.eq(0)]
-            with m.Else():
-                m.d.comb += [
-                    self.hold.eq(1),
-                    self.o.p.last.eq(is_last),
-                    self.bias.addr.eq(bias),
-                    self.bias.en.eq((lane == ACTS_PER_WORD - 1) & ~is_last),
-                ]
-                m.d.sync += [
-                    row.eq(Mux(is_last, 0, row + 1)),
-                    is_last.eq((lane == ACTS_PER_WORD - 2) & (word == end.last_word)),
-                    draining.eq(~is_last),
-                ]
+            self._drain_row(m, draining, end.last_word, bias)
 
         return m
+
+    def _drain_row(self, m, draining, last_word, bias):
+        """Send the next row through the MAC, and clear `draining` after the last one."""
+        row      = Signal(range(self._acc_depth))
+        lane     = row[:clog2(ACTS_PER_WORD)]
+        word     = row[clog2(ACTS_PER_WORD):]
+        is_last  = Signal()    # this is the last row
+        clearing = Signal(init=1)    # after reset
+        m.d.comb += [
+            self.o.valid.eq(1),
+            self.o.p.row.eq(row),
+            self.o.p.drain.eq(1),
+        ]
+        with m.If(clearing):
+            m.d.comb += self.o.p.discard.eq(1)
+            m.d.sync += row.eq(row + 1)
+            with m.If(row == self._acc_depth - 1):
+                m.d.sync += [draining.eq(0), clearing.eq(0)]
+        with m.Else():
+            m.d.comb += [
+                self.hold.eq(1),
+                self.o.p.last.eq(is_last),
+                self.bias.addr.eq(bias),
+                self.bias.en.eq((lane == ACTS_PER_WORD - 1) & ~is_last),
+            ]
+            m.d.sync += [
+                row.eq(Mux(is_last, 0, row + 1)),
+                is_last.eq((lane == ACTS_PER_WORD - 2) & (word == last_word)),
+                draining.eq(~is_last),
+            ]

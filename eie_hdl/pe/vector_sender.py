@@ -64,8 +64,7 @@ class VectorSender(wiring.Component):
         vector   = Signal.like(self.i.payload, reset_less=True)
         is_after = Signal(reset_less=True)    # this PE is after the last one
         sending  = Signal()
-        n_before = Signal.like(self.unwritten, reset_less=True)    # tiles to be written first
-        is_due   = Signal(reset_less=True)    # there are none
+        is_due   = self._await_tiles(m)
         # Registers, as sums are slow: the row to read next, and how many remain after it.
         address  = Signal.like(self.r.addr, reset_less=True)
         n_left   = Signal.like(vector.last_word, reset_less=True)
@@ -106,12 +105,8 @@ class VectorSender(wiring.Component):
                 result.end.eq(1),
                 sending.eq(0),
             ]
-        with m.If(self.stored & ~is_due):
-            m.d.sync += [n_before.eq(n_before - 1), is_due.eq(n_before == 1)]
         with m.If(self.i.valid):
             m.d.sync += [
-                n_before.eq(self.unwritten - self.i.p.unwritten),
-                is_due.eq(self.unwritten <= self.i.p.unwritten),
                 vector.eq(self.i.payload),
                 is_after.eq(self.index > self.i.p.last_pe),
                 is_last.eq(self.i.p.last_word == 0),
@@ -123,3 +118,16 @@ class VectorSender(wiring.Component):
             ]
 
         return m
+
+    def _await_tiles(self, m):
+        """Return a register that is set when no tile is to be written before the vector."""
+        n_before = Signal.like(self.unwritten, reset_less=True)
+        is_due   = Signal(reset_less=True)
+        with m.If(self.stored & ~is_due):
+            m.d.sync += [n_before.eq(n_before - 1), is_due.eq(n_before == 1)]
+        with m.If(self.i.valid):
+            m.d.sync += [
+                n_before.eq(self.unwritten - self.i.p.unwritten),
+                is_due.eq(self.unwritten <= self.i.p.unwritten),
+            ]
+        return is_due
