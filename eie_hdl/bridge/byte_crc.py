@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..frames import CRC_BYTES
-from ..host.crc32 import following_crc
+from ..host.crc32 import drive_crc
 
 __all__ = ["ByteCrc"]
 
@@ -38,11 +38,7 @@ class ByteCrc(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        following = following_crc(m, self.checksum, self.byte)    # whether or not it is valid
-        with m.If(self.clear):
-            m.d.sync += self.checksum.eq(0)
-        with m.Elif(self.valid):
-            m.d.sync += self.checksum.eq(following)
+        drive_crc(m, self.checksum, self.byte, clear=self.clear, valid=self.valid)
 
         # Any bytes followed by their checksum have the same one: that of no bytes and theirs.
         residue = zlib.crc32(zlib.crc32(b"").to_bytes(CRC_BYTES, "little"))

@@ -7,28 +7,33 @@ from amaranth.lib.wiring import In, Out
 from ..format import BEAT_WIDTH
 from ..registers import REGISTER
 
-__all__ = ["Crc32", "following_crc"]
+__all__ = ["Crc32", "drive_crc"]
 
 
-def following_crc(m, checksum, data):
-    """Return the ``zlib.crc32`` that follows `checksum` with whole bytes, least significant first.
+def drive_crc(m, checksum, data, *, clear, valid):
+    """Drive `checksum` by the ``zlib.crc32`` of whole bytes, least significant first.
 
-    Each bit is the exclusive or of bits of the sum of both, which are determined by calling zlib.
-    (The single gates of :mod:`amaranth.lib.crc` would be a quarter of all Verilog, and of the time
-    to emit it.)
+    It restarts with `clear`, else includes `data` if that is `valid`. Each bit is the exclusive or
+    of bits of the sum of checksum and data, which are determined by calling zlib. (The single gates
+    of :mod:`amaranth.lib.crc` would be a quarter of all Verilog, and of the time to emit it.)
     """
     def after(start, number):
         return zlib.crc32(number.to_bytes(len(data) // 8, "little"), start)
 
     # Effect of each bit on the next checksum, relative to that of an all-zero input. A bit of the
-    # checksum has that of the bit of the data with its number, so their sum is shared.
+    # checksum has that of the bit of the data with its number, so their sum is shared. It does not
+    # wait for `valid`: each bit would have a gate more.
     added   = Signal(max(len(checksum), len(data)))
     m.d.comb += added.eq(checksum ^ data)
     nothing = after(0, 0)
     effects = [nothing ^ after(1 << n, 0) for n in range(len(checksum))]
     effects += [nothing ^ after(0, 1 << n) for n in range(len(checksum), len(data))]
-    return Cat(Cat(bit for bit, effect in zip(added, effects) if effect >> n & 1).xor()
-               ^ (nothing >> n & 1) for n in range(len(checksum)))
+    following = Cat(Cat(bit for bit, effect in zip(added, effects) if effect >> n & 1).xor()
+                    ^ (nothing >> n & 1) for n in range(len(checksum)))
+    with m.If(clear):
+        m.d.sync += checksum.eq(0)
+    with m.Elif(valid):
+        m.d.sync += checksum.eq(following)
 
 
 class Crc32(wiring.Component):
@@ -61,10 +66,6 @@ class Crc32(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        following = following_crc(m, self.checksum, self.beat)    # whether or not it is valid
-        with m.If(self.clear):
-            m.d.sync += self.checksum.eq(0)
-        with m.Elif(self.valid):
-            m.d.sync += self.checksum.eq(following)
+        drive_crc(m, self.checksum, self.beat, clear=self.clear, valid=self.valid)
 
         return m
