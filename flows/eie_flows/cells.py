@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eie_hdl.export.names import source_files
-from eie_hdl.files import write_file
+from eie_hdl.files import write_files
 from eie_sim.rtl.cache import make_once
 
 from .tools import require_yosys, run_yosys
@@ -67,8 +67,7 @@ def count_cells(files: Mapping[str, str], *, top: str, memories: str,
                 f"synth_ecp5 -noflatten -top {top}", "tee -o cells.json stat -json"]
 
     def make(folder: Path) -> None:
-        for name, text in sources.items():
-            write_file(folder / name, text)
+        write_files(folder, sources)
         run_yosys(commands, folder, "yosys.log")
 
     folder = make_once(cache, "cells", [dict(sources), commands,

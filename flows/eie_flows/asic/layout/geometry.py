@@ -68,7 +68,7 @@ class Geometry:
         self.layout = layout
         self.metals, self.cuts = read_rules(lef)
         self._vias = set(re.findall(r"^VIA (\S+)", lef, re.MULTILINE))
-        self._layers = {layout.get_info(index).name: index for index in layout.layer_indexes()}
+        self.layers = {layout.get_info(index).name: index for index in layout.layer_indexes()}
 
     def region(self, *layers: str) -> "kdb.Region":
         """Return all shapes of some layers, merged."""
@@ -76,8 +76,8 @@ class Geometry:
 
         found = kdb.Region()
         for name in layers:
-            if name in self._layers:
-                found += kdb.Region(self.layout.top_cell().begin_shapes_rec(self._layers[name]))
+            if name in self.layers:
+                found += kdb.Region(self.layout.top_cell().begin_shapes_rec(self.layers[name]))
         # Those of different nets would not be merged.
         found.remove_properties()
         return found.merged()
@@ -99,7 +99,7 @@ class Geometry:
         """List each shape of a pin: the pin, its metal layer, and a point in it."""
         found, top = [], self.layout.top_cell()
         for rule in self.metals:
-            layer = self._layers.get(f"{rule.layer}.PIN")
+            layer = self.layers.get(f"{rule.layer}.PIN")
             if layer is not None:
                 found += [(("", shape.property(_PIN)), rule.layer, shape.bbox().center())
                           for shape in top.shapes(layer).each()]
@@ -130,14 +130,14 @@ class Geometry:
         return box.area() / _UNITS ** 2
 
     def _outline(self, cell: "kdb.Cell") -> "kdb.Box":
-        return next(cell.shapes(self._layers["OUTLINE"]).each()).bbox()
+        return next(cell.shapes(self.layers["OUTLINE"]).each()).bbox()
 
     def wires(self) -> dict[str, float]:
         """Return the length in µm of the wires of signals by metal layer."""
         top, length = self.layout.top_cell(), Counter[str]()
         for rule in self.metals:
-            if rule.layer in self._layers:
-                for shape in top.shapes(self._layers[rule.layer]).each():
+            if rule.layer in self.layers:
+                for shape in top.shapes(self.layers[rule.layer]).each():
                     if shape.is_path() and shape.property(_NET) not in (POWER, GROUND):
                         path = shape.path    # whose length has its ends beyond the last points
                         length[rule.layer] += (path.length() - path.bgn_ext - path.end_ext) / _UNITS
@@ -187,11 +187,9 @@ def draw(geometry: Geometry, file: Path, *, width: int = 1000) -> None:
         layers += [(f"{rule.layer}.OBS", colour), (f"{rule.layer}.PIN", colour),
                    (rule.layer, colour)]
     for name, colour in layers:
-        found = [index for index in geometry.layout.layer_indexes()
-                 if geometry.layout.get_info(index).name == name]
-        if found:
+        if name in geometry.layers:
             properties = lay.LayerPropertiesNode()
-            properties.source_layer_index = found[0]
+            properties.source_layer_index = geometry.layers[name]
             properties.frame_color = properties.fill_color = colour
             properties.dither_pattern = 1 if name == "OUTLINE" else 0    # hollow, solid
             properties.transparent = False    # the upper layers cover the lower
