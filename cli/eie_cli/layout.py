@@ -41,11 +41,11 @@ def layout_command(config: EIEConfig, module: str, period: float, seed: int, fol
     from eie_flows.netlist.equivalence import list_modules
     from eie_hdl.export.verilog import emit
 
-    files = emit(config).files
-    if module not in list_modules(files):
-        raise click.BadParameter(f"--module must be a module of the machine, not {module}: `eie "
-                                 "verilog` writes them")
     with working("writing the Verilog") as step:
+        files = emit(config).files
+        if module not in list_modules(files):
+            raise click.BadParameter(f"--module must be a module of the machine, not {module}: "
+                                     "`eie verilog` writes them")
         report = lay_out(files, module, LIBRARIES["osu018"], folder, period=period, seed=seed,
                          progress=step)
     if as_json:

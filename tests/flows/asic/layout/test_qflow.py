@@ -1,6 +1,7 @@
 """Placement and routing by qflow."""
 
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -54,10 +55,16 @@ def test_a_run_that_is_interrupted_ends_its_children(tmp_path):
     class Process(subprocess.Popen):
         communicate = interrupt
 
+        def __exit__(self, *error):
+            super().__exit__(*error)
+            ended.append(self.returncode)
+
+    ended = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Process)
         with pytest.raises(KeyboardInterrupt):
             qflow._run(["sh", "-c", "sleep 60 & wait"], tmp_path)
+    assert ended == [-signal.SIGKILL]
 
 
 @pytest.mark.skipif(not shutil.which("qflow") or not qflow._PARAMETERS.exists(),
