@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import N_BUFFERS, Layouts
+from ..lib.compare import is_below
 from ..registers import REGISTER, Error
 from .error_log import error_layout
 
@@ -105,8 +106,8 @@ class StartQueue(wiring.Component):
                 m.d.sync += first[number].eq(descriptor)
 
         code = Signal(Error)
-        in_range = (self.i.descriptor < self._config.program_depth) & (has_buffer_1
-                                                                       | ~self.i.buffer)
+        in_range = (is_below(self.i.descriptor, self._config.program_depth)
+                    & (has_buffer_1 | ~self.i.buffer))
         m.d.sync += [self.error.code.eq(code), self.error.address.eq(self.i.descriptor)]
         with m.If(self.i.valid & ~self.hold):
             with m.If(next_.valid | self.refuse):
@@ -128,7 +129,7 @@ class StartQueue(wiring.Component):
         fits    = Signal()    # the offset of buffer 1 fits the field of the run stream
         m.d.sync += [
             has_two.eq(self.input_stride.any()),
-            fits.eq(self.input_stride < self._config.act_depth),
+            fits.eq(is_below(self.input_stride, self._config.act_depth)),
         ]
         return has_two, has_two & fits
 

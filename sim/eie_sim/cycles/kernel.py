@@ -188,8 +188,10 @@ _QUEUE = [("level", np.int64), ("first", np.int64), ("second", np.int64), ("was_
 #: Output of a node or PE: columns, and the report of a written tile.
 _OUTPUT = np.dtype([*_QUEUE, ("offered", np.bool_), ("taken", np.bool_)], align=True)
 
-#: Output of results of a node, a queue, or of a PE, a register. `taken` is for the PE.
-_RESULT = np.dtype([*_QUEUE, ("taken", np.bool_)], align=True)
+#: Output of results of a node, a queue, or of a PE, a register: if it offers its end in this cycle,
+#: and did in the cycle before. `taken` is for the PE.
+_RESULT = np.dtype([*_QUEUE, ("ends", np.bool_), ("ended", np.bool_), ("taken", np.bool_)],
+                   align=True)
 
 #: A node's input from a child.
 _INPUT = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
@@ -333,27 +335,28 @@ def _report(first, stop, inners, outers, outer):
 def _merge_results(first, stop, results, outer, turn):
     """Advance a node's results by one cycle: forward a word of the child in turn, or the end.
 
-    A child that has offered its end has no turn. Returns as :func:`_merge` does.
+    A child that has offered its end, in an earlier cycle, has no turn. Returns as :func:`_merge`
+    does.
     """
     n_children = stop - first
-    n_ends, next_turn = 0, -1
-    for step in range(n_children):
-        child = first + (turn + step) % n_children
-        if results[child].level > 0 and results[child].first == _END_OF_VECTOR:
-            n_ends += 1
-        elif results[child].level > 0:
-            _put(outer, results[child].first)
-            _remove(results[child])
-            next_turn = (turn + step + 1) % n_children
-            break
-        else:
-            break
-    if n_ends == n_children:
+    all_end = True
+    for child in range(first, stop):
+        all_end = all_end and results[child].ends
+    if all_end:
         _put(outer, _END_OF_VECTOR)
         for child in range(first, stop):
             _remove(results[child])
-        next_turn = 0
-    return next_turn
+            results[child].ends = False
+        return 0
+    for step in range(n_children):
+        child = first + (turn + step) % n_children
+        if not results[child].ended:
+            if results[child].level > 0 and not results[child].ends:
+                _put(outer, results[child].first)
+                _remove(results[child])
+                return (turn + step + 1) % n_children
+            break
+    return -1
 
 
 @njit(inline="always")
@@ -371,10 +374,14 @@ def _step_results(machine, results, turns, due):
         first, stop = machine.first_child[node], machine.first_child[node + 1]
         for child in range(first, stop):
             results[child].was_full = results[child].level == 2
+            results[child].ends = (results[child].level > 0
+                                   and results[child].first == _END_OF_VECTOR)
         if not results[node].was_full:
             turn = _merge_results(first, stop, results, results[node], turns[node])
             if turn >= 0:
                 turns[node] = turn
+        for child in range(first, stop):
+            results[child].ended = results[child].ends
         for child in range(max(first, n_nodes), stop):
             if results[child].taken:
                 due[child - n_nodes] = min(due[child - n_nodes], 0)
