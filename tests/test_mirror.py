@@ -151,6 +151,7 @@ WITHOUT_MODULE = {
     "hdl/test_core_recovery.py": "part of the tests of core, by subject",
     "hdl/test_elaborate_lengths.py": "style of all modules",
     "hdl/test_top_orders.py": "part of the tests of top, by subject",
+    "flows/sky130/test_published.py": "the library of that folder beside the published one",
     "hdl/test_signal_names.py": "names in the Verilog of all modules",
     "sim/c_driver/test_operations.py": "a header of the C driver",
     "sim/golden/test_model_float.py": "golden.model against floating point, through the compiler",

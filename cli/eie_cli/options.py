@@ -210,8 +210,8 @@ def target_option(note: str = "", **attributes: Any) -> Callable[[Any], Any]:
 
 #: Libraries of cells that a netlist consists of.
 cells_option = click.option(
-    "--cells", type=click.Choice(["ecp5", "osu018"]), multiple=True, default=["ecp5", "osu018"],
-    show_default="both",
+    "--cells", type=click.Choice(["ecp5", "osu018", "sky130_fd_sc_hd"]), multiple=True,
+    default=["ecp5", "osu018"], show_default="ecp5 and osu018",
     help="Library of cells; can be repeated. Block RAM and LUT RAM are cells of an ECP5; with "
          "standard cells memories stay the Verilog that macros replace.")
 

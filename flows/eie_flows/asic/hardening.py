@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
 
 from ..images import remove_images
-from .libraries import Library
+from ..libraries import LIBRARIES
 from .macros import (
-    Process,
     describe_blackboxes,
     describe_lef,
     describe_liberty,
@@ -22,11 +20,8 @@ from .timing import describe_constraints
 
 __all__ = ["FLOWS", "write_flow"]
 
-#: The cells are part of the PDK that the flows bring. The delay of an inverter is scaled from that
-#: of 180 nm by the gate length, an estimate for the memories.
-_SKY130 = Library("sky130_fd_sc_hd", Path(), "",
-                  Process(130, 1.8, 0.061, "met3", ("met1", "met2", "met3")),
-                  "sky130_fd_sc_hd__buf_2", 0.033, "SkyWater's high-density cells")
+#: The cells themselves are part of the PDK that the flows bring.
+_SKY130 = LIBRARIES["sky130_fd_sc_hd"]
 
 _TOP, _CLOCK = f"{DEFAULT_NAME}_pe", "clk"
 

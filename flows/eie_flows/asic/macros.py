@@ -8,34 +8,13 @@ from eie_hdl.config import clog2
 from eie_hdl.export.memories import MemoryKind
 from eie_hdl.export.names import DEFAULT_NAME
 
-__all__ = ["MACRO_BITS", "Macro", "Process", "describe_blackboxes", "describe_lef",
+from ..libraries import Process
+
+__all__ = ["MACRO_BITS", "Macro", "describe_blackboxes", "describe_lef",
            "describe_liberty", "describe_models", "describe_wrappers", "list_macros"]
 
 #: Register files of fewer bits are built from flip-flops.
 MACRO_BITS = 1024
-
-
-@dataclass(frozen=True)
-class Process:
-    """Figures of a process for the estimates of memories.
-
-    Attributes
-    ----------
-    node : :class:`float`
-        Gate length in nm.
-    volts : :class:`float`
-        Supply.
-    fo4 : :class:`float`
-        Delay in ns of an inverter that drives four like it.
-    pin_layer, blocked_layers : :class:`str`, :class:`tuple`
-        Metal layer of the pins in LEF, and those that a macro covers.
-    """
-
-    node: float
-    volts: float
-    fo4: float
-    pin_layer: str
-    blocked_layers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +30,7 @@ class Macro:
         after its address register, if false.
     count : :class:`int`
         Instances in the machine.
-    process : :class:`Process`
+    process : :class:`~eie_flows.libraries.Process`
         Process.
     prefix : :class:`str`
         Name of the machine.

@@ -10,8 +10,8 @@ from eie_hdl.export.memories import MemoryKind
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.files import write_file
 
+from ..libraries import Library
 from .activity import Activity, read_activity
-from .libraries import Library
 from .macros import Macro
 from .timing import run_opensta
 

@@ -12,8 +12,8 @@ from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file, write_files
 
+from ..libraries import Library
 from .inference import simulate
-from .libraries import Library
 from .macros import Macro, describe_lef, describe_liberty, describe_models, list_macros
 from .power import Power, measure
 from .synthesis import Area, synthesise
@@ -31,7 +31,7 @@ class Report:
 
     Attributes
     ----------
-    library : :class:`~.libraries.Library`
+    library : :class:`~eie_flows.libraries.Library`
         Standard cells.
     config : :class:`~eie_hdl.config.EIEConfig`
         Machine.

@@ -13,8 +13,8 @@ from eie_hdl.files import write_file, write_files
 from eie_sim.rtl.toolchain import ToolError
 
 from ..images import remove_images
+from ..libraries import Library
 from ..tools import require_yosys, run_yosys
-from .libraries import Library
 from .macros import Macro, describe_blackboxes, describe_wrappers
 
 __all__ = ["CONSTRAINTS", "Area", "cell_areas", "describe_surroundings", "list_instances",
@@ -68,6 +68,8 @@ def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: 
     """
     require_yosys()
     liberty = library.find()
+    cells = cell_areas(liberty.read_text(encoding="utf-8"))
+    flipflops = " ".join(f"t:{name}" for name, (_, is_flipflop) in cells.items() if is_flipflop)
     write_files(folder, {
         "machine.v": remove_images(emitted.files[f"{DEFAULT_NAME}.v"]),
         "memories.v": describe_wrappers(macros), "macros_blackbox.v": describe_blackboxes(macros),
@@ -78,7 +80,7 @@ def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: 
         # OpenSTA reads neither concatenations on the left of an assignment nor undefined bits.
         "setundef -zero", "splitnets -format _", "opt_clean -purge",
         # Registers get the names of their signals; which pins are outputs, the library says.
-        f"read_liberty -lib {liberty}", "rename -wire -suffix _reg t:*DFF*",
+        f"read_liberty -lib {liberty}", f"rename -wire -suffix _reg {flipflops}",
         "tee -o cells.json stat -json", "write_verilog -noattr -noexpr -simple-lhs netlist.v",
         "design -reset", f"read_liberty {liberty}", "write_verilog -noattr cells.v"],
         folder, "yosys.log")
@@ -89,8 +91,7 @@ def synthesise(emitted: Emitted, library: Library, macros: list[Macro], folder: 
     found = json.loads((folder / "cells.json").read_text(encoding="utf-8"))["modules"]
     modules = {name.removeprefix("\\"): Counter(module["num_cells_by_type"])
                for name, module in found.items()}
-    areas = cell_areas(liberty.read_text(encoding="utf-8"))
-    return summarise(modules, areas, {macro.name: macro.area for macro in macros},
+    return summarise(modules, cells, {macro.name: macro.area for macro in macros},
                      list_instances(netlist, modules))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError
 
-from .libraries import Library
+from ..libraries import Library
 
 __all__ = ["LongPath", "Timing", "analyse", "describe_constraints", "read_paths", "require_opensta",
            "run_opensta"]

@@ -16,7 +16,7 @@ from eie_hdl.files import write_files
 
 from ..images import remove_images
 from ..tools import require_yosys, run_yosys, yosys_folder
-from .libraries import Library
+from .cell_sets import CellSet
 
 __all__ = ["Proof", "list_modules", "map_module", "prove", "prove_module"]
 
@@ -77,7 +77,7 @@ class Proof:
     seconds: float
 
 
-def prove(files: Mapping[str, str], library: Library, folder: Path, *,
+def prove(files: Mapping[str, str], library: CellSet, folder: Path, *,
           modules: Iterable[str] | None = None,
           advance: Callable[[str, int, int], None] = lambda module, done, total: None
           ) -> list[Proof]:
@@ -90,7 +90,7 @@ def prove(files: Mapping[str, str], library: Library, folder: Path, *,
     ----------
     files : mapping of file name to text
         Verilog of a machine named ``eie``.
-    library : :class:`.libraries.Library`
+    library : :class:`.cell_sets.CellSet`
         Cells to map to.
     folder : :class:`~pathlib.Path`
         Destination of the netlists and logs, in a folder for each module.
@@ -146,7 +146,7 @@ def list_modules(files: Mapping[str, str]) -> dict[str, str]:
     return {match[1]: match[0] for match in re.finditer(_MODULE, text, re.MULTILINE)}
 
 
-def map_module(modules: Mapping[str, str], module: str, library: Library, folder: Path) -> None:
+def map_module(modules: Mapping[str, str], module: str, library: CellSet, folder: Path) -> None:
     """Synthesise one module, without those inside it, to ``netlist.v`` in `folder`."""
     others = "".join(text for name, text in modules.items() if name != module)
     write_files(folder, {_RTL: modules[module], _CUT_OUT: others + _MULTIPLIER,
@@ -156,7 +156,7 @@ def map_module(modules: Mapping[str, str], module: str, library: Library, folder
               folder, "synthesis.log")
 
 
-def prove_module(module: str, library: Library, folder: Path) -> Proof:
+def prove_module(module: str, library: CellSet, folder: Path) -> Proof:
     """Prove the netlist in `folder` that :func:`map_module` has written."""
     run_yosys([
         f"read_verilog {_NETLIST}", f"read_verilog -lib {_CUT_OUT}", library.functions,
@@ -205,7 +205,7 @@ def _list_multipliers(netlist: Path) -> list[tuple[int, ...]]:
                                    netlist.read_text(encoding="utf-8"))]
 
 
-def _prove_multiplier(widths: tuple[int, ...], library: Library, folder: Path) -> Proof:
+def _prove_multiplier(widths: tuple[int, ...], library: CellSet, folder: Path) -> Proof:
     """Prove a multiplication against that of Yosys's own adders, which ABC finds equal.
 
     No solver multiplies words of 16 bits by its definition in reasonable time.

@@ -22,7 +22,7 @@ from eie_sim.inference import infer, prepare
 from eie_sim.rtl.cocotb_engine import SimulationResult, run
 from eie_sim.rtl.simulators import SimulationError
 
-from .libraries import LIBRARIES
+from .cell_sets import CELL_SETS
 from .synthesis import make_netlist
 
 __all__ = ["Comparison", "Recording", "Trial", "check", "compare", "make_trials", "record",
@@ -163,7 +163,7 @@ def simulate(config: EIEConfig, names: Sequence[str], folder: Path, *, seed: int
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
     names : sequence of :class:`str`
-        Libraries, by their names in :data:`.libraries.LIBRARIES`.
+        Sets of cells, by their names in :data:`.cell_sets.CELL_SETS`.
     folder : :class:`~pathlib.Path`
         Destination of netlists, logs and transfers.
     seed : :class:`int`
@@ -193,7 +193,7 @@ def simulate(config: EIEConfig, names: Sequence[str], folder: Path, *, seed: int
     found = []
     for name in names:
         step(f"synthesising {name}")
-        netlist = make_netlist(files, LIBRARIES[name], folder / name)
+        netlist = make_netlist(files, CELL_SETS[name], folder / name)
         for trial, one in zip(trials, expected):
             step(f"simulating {name}, {trial.name}")
             found.append(check(name, trial, one, netlist, folder / name))

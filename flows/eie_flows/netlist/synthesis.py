@@ -7,19 +7,19 @@ from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.files import write_files
 
 from ..tools import require_yosys, run_yosys
-from .libraries import Library
+from .cell_sets import CellSet
 
 __all__ = ["make_netlist"]
 
 
-def make_netlist(files: Mapping[str, str], library: Library, folder: Path) -> dict[str, str]:
+def make_netlist(files: Mapping[str, str], library: CellSet, folder: Path) -> dict[str, str]:
     """Synthesise a machine; return the Verilog of its netlist with the models of the cells.
 
     Parameters
     ----------
     files : mapping of file name to text
         Verilog of a machine named ``eie``.
-    library : :class:`.libraries.Library`
+    library : :class:`.cell_sets.CellSet`
         Cells to map to.
     folder : :class:`~pathlib.Path`
         Destination of the netlist, and of Yosys's log.

@@ -5,10 +5,10 @@ import shutil
 import pytest
 
 from eie_flows.asic.activity import Activity
-from eie_flows.asic.libraries import LIBRARIES
 from eie_flows.asic.macros import Macro, describe_liberty
 from eie_flows.asic.power import Power, macro_power, measure, read_power
 from eie_flows.asic.timing import describe_constraints
+from eie_flows.libraries import LIBRARIES
 from eie_hdl.export.memories import MemoryKind
 
 LIBRARY = LIBRARIES["osu018"]

@@ -7,11 +7,11 @@ from click.testing import CliRunner
 
 from eie_cli.main import main
 from eie_flows.asic import report
-from eie_flows.asic.libraries import LIBRARIES
 from eie_flows.asic.macros import Macro
 from eie_flows.asic.report import Report, run
 from eie_flows.asic.synthesis import Area
 from eie_flows.asic.timing import LongPath, Timing
+from eie_flows.libraries import LIBRARIES
 from eie_hdl.config import PRESETS
 from eie_sim.rtl.toolchain import ToolError
 

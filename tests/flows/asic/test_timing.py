@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from eie_flows.asic import timing
-from eie_flows.asic.libraries import LIBRARIES
 from eie_flows.asic.macros import Macro, describe_liberty
 from eie_flows.asic.timing import LongPath, analyse, describe_constraints, read_paths
+from eie_flows.libraries import LIBRARIES
 from eie_sim.rtl.toolchain import ToolError
 
 LIBRARY = LIBRARIES["osu018"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eie_flows.netlist.libraries import LIBRARIES
+from eie_flows.netlist.cell_sets import CELL_SETS
 from eie_hdl.export.names import read_source
 from eie_sim.rtl import toolchain
 
@@ -49,16 +49,16 @@ endmodule
 """.replace("module eie(", 'module eie #(parameter IMAGE = "") (')
 
 
-@pytest.fixture(params=LIBRARIES)
+@pytest.fixture(params=CELL_SETS)
 def library(request):
     """Each library that is installed."""
     if not all(tool.ok for tool in toolchain.check_tools() if tool.name == "pyosys"):
         pytest.skip("Yosys is not installed")
     try:
-        LIBRARIES[request.param].models()
+        CELL_SETS[request.param].models()
     except toolchain.ToolError as error:
         pytest.skip(str(error))
-    return LIBRARIES[request.param]
+    return CELL_SETS[request.param]
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.files import write_file, write_files
 
 from ...images import remove_images
+from ...libraries import Library
 from ...tools import require_yosys, run_yosys
-from ..libraries import Library
 from ..synthesis import CONSTRAINTS, describe_surroundings, map_steps
 
 __all__ = ["GROUND", "POWER", "Netlist", "Pin", "make_netlist", "read_blif"]
@@ -54,7 +54,7 @@ def make_netlist(files: Mapping[str, str], module: str, library: Library, folder
         Verilog of a machine named ``eie``.
     module : :class:`str`
         Module of the machine.
-    library : :class:`~eie_flows.asic.libraries.Library`
+    library : :class:`~eie_flows.libraries.Library`
         Standard cells.
     folder : :class:`~pathlib.Path`
         Destination.

@@ -10,8 +10,8 @@ from typing import Any
 from eie_compiler.files.json_file import write_json
 
 from ... import osu018
+from ...libraries import Library
 from ...tools import require_package
-from ..libraries import Library
 from ..synthesis import cell_areas
 from .checks import Connections, Violations, check_cells, check_connections, check_rules
 from .geometry import draw, read_geometry
@@ -130,7 +130,7 @@ def lay_out(files: Mapping[str, str], module: str, library: Library, folder: Pat
         Verilog of a machine named ``eie``.
     module : :class:`str`
         Module of the machine; memories in it are left out, and their pins become its ports.
-    library : :class:`~eie_flows.asic.libraries.Library`
+    library : :class:`~eie_flows.libraries.Library`
         Standard cells.
     folder : :class:`~pathlib.Path`
         Destination.

@@ -4,7 +4,7 @@ import pytest
 
 from eie_flows.asic.layout import netlist
 from eie_flows.asic.layout.netlist import make_netlist, read_blif
-from eie_flows.asic.libraries import LIBRARIES
+from eie_flows.libraries import LIBRARIES
 
 LIBRARY = LIBRARIES["osu018"]
 needs_tools = pytest.mark.skipif(not LIBRARY.file.exists(),

@@ -13,7 +13,7 @@ from eie_flows import osu018
 from eie_flows.asic.layout import report
 from eie_flows.asic.layout.checks import Connections, Violations
 from eie_flows.asic.layout.report import Layout, lay_out
-from eie_flows.asic.libraries import LIBRARIES
+from eie_flows.libraries import LIBRARIES
 from eie_hdl.export import verilog
 from eie_sim.rtl.toolchain import ToolError
 

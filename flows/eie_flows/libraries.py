@@ -6,10 +6,33 @@ from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError
 
-from .. import osu018
-from .macros import Process
+from . import osu018
+from .sky130.liberty import LIBERTY as SKY130_LIBERTY
 
-__all__ = ["LIBRARIES", "Library"]
+__all__ = ["LIBRARIES", "Library", "Process"]
+
+
+@dataclass(frozen=True)
+class Process:
+    """Figures of a process for the estimates of memories.
+
+    Attributes
+    ----------
+    node : :class:`float`
+        Gate length in nm.
+    volts : :class:`float`
+        Supply.
+    fo4 : :class:`float`
+        Delay in ns of an inverter that drives four like it.
+    pin_layer, blocked_layers : :class:`str`, :class:`tuple`
+        Metal layer of the pins in LEF, and those that a macro covers.
+    """
+
+    node: float
+    volts: float
+    fo4: float
+    pin_layer: str
+    blocked_layers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -23,8 +46,8 @@ class Library:
     file : :class:`~pathlib.Path`
         Liberty file.
     install : :class:`str`
-        Command that installs it; empty if it is part of the project.
-    process : :class:`~.macros.Process`
+        Command that installs it, or where it comes from.
+    process : :class:`Process`
         Process.
     driver : :class:`str`
         Cell that drives each input of a module, for synthesis.
@@ -56,8 +79,13 @@ class Library:
         return self.file
 
 
+#: A test compares the delays of the inverters with those that OpenSTA finds in the Liberty files.
 LIBRARIES: Mapping[str, Library] = {library.name: library for library in (
     Library("osu018", osu018.LIBERTY, osu018.INSTALL,
-            Process(180, 1.8, 0.085, "metal3", ("metal1", "metal2", "metal3")),
+            Process(180, 1.8, 0.099, "metal3", ("metal1", "metal2", "metal3")),
             "BUFX4", 0.05, "Oklahoma State University's cells for 0.18 µm, typical, 1.8 V, 25 °C"),
+    Library("sky130_fd_sc_hd", SKY130_LIBERTY, "it is part of this project",
+            Process(130, 1.8, 0.093, "met3", ("li1", "met1", "met2", "met3")),
+            "sky130_fd_sc_hd__buf_2", 0.033,
+            "SkyWater's cells for 0.13 µm, characterised here, typical, 1.8 V, 25 °C"),
 )}

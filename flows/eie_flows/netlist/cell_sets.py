@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 from importlib import resources
 
-from eie_sim.rtl.toolchain import ToolError
-
-from ..osu018 import FOLDER as _OSU018, INSTALL, LIBERTY as _LIBERTY
+from ..libraries import LIBRARIES
+from ..sky130.cells import CELLS, FLIPFLOPS
+from ..sky130.package import read_models
 from ..tools import require_yosys, yosys_folder
 
-__all__ = ["LIBRARIES", "Library"]
+__all__ = ["CELL_SETS", "CellSet"]
 
 #: Cells of an ECP5 that Yosys itself has models of; it maps to no others in a machine but those of
 #: ``ecp5_blocks.v``.
@@ -18,8 +18,8 @@ _ECP5 = ("LUT2", "LUT4", "PFUMX", "L6MUX21", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR
 
 
 @dataclasses.dataclass(frozen=True)
-class Library:
-    """A library of cells.
+class CellSet:
+    """Cells, how to map to them, and what they do.
 
     Attributes
     ----------
@@ -55,12 +55,9 @@ def _ecp5_models() -> str:
 
 
 def _osu018_models() -> str:
-    try:
-        text = (_OSU018 / "osu018_stdcells.v").read_text(encoding="utf-8")
-    except OSError:
-        raise ToolError(f"the cells osu018 must be installed in {_OSU018}, but were not found: "
-                        f"{INSTALL}") from None
-    return _drop_delays(re.sub(r"^`timescale.*\n", "", text, flags=re.MULTILINE))
+    models = LIBRARIES["osu018"].find().with_suffix(".v")
+    return _drop_delays(re.sub(r"^`timescale.*\n", "", models.read_text(encoding="utf-8"),
+                               flags=re.MULTILINE))
 
 
 def _drop_delays(text: str) -> str:
@@ -68,13 +65,20 @@ def _drop_delays(text: str) -> str:
     return re.sub(r"\bspecify\b[\s\S]*?\bendspecify\b", "", text)
 
 
-LIBRARIES = {
-    "ecp5": Library("ECP5", ("synth_ecp5 -top {top}",), True, "read_verilog cells.v",
-                    _ecp5_models),
-    "osu018": Library("osu018 standard cells", (
+def _standard_cells(name: str, models: Callable[[], str]) -> CellSet:
+    """Describe standard cells, which have no memories."""
+    liberty = LIBRARIES[name].file
+    return CellSet(f"{name} standard cells", (
         "synth -top {top}",
         # Flip-flops of an ASIC have no state at power-up, but get theirs by the reset.
-        "setattr -unset init w:*", f"dfflibmap -liberty {_LIBERTY}", f"abc -liberty {_LIBERTY}",
-        "opt_clean", "setundef -zero"), False, f"read_liberty -ignore_miss_func {_LIBERTY}",
-        _osu018_models),
+        "setattr -unset init w:*", f"dfflibmap -liberty {liberty}", f"abc -liberty {liberty}",
+        "opt_clean", "setundef -zero"), False, f"read_liberty -ignore_miss_func {liberty}", models)
+
+
+CELL_SETS = {
+    "ecp5": CellSet("ECP5", ("synth_ecp5 -top {top}",), True, "read_verilog cells.v",
+                    _ecp5_models),
+    "osu018": _standard_cells("osu018", _osu018_models),
+    "sky130_fd_sc_hd": _standard_cells("sky130_fd_sc_hd",
+                                       lambda: read_models([*FLIPFLOPS, *CELLS])),
 }
