@@ -106,9 +106,15 @@ def _describe(activity: Activity) -> str:
 
 
 def read_power(text: str) -> dict[str, Power]:
-    """Read the power of each cell by its path from the top module."""
-    return {f"{DEFAULT_NAME}.{path.replace('/', '.')}": Power(float(total) * 1000, 0.0)
-            for path, total in re.findall(r"^POWER (\S+) \S+ \S+ \S+ (\S+)$", text, re.MULTILINE)}
+    """Read the power of each cell by its path from the top module.
+
+    OpenSTA of 2019 takes the energies of a rise and of a fall for every change of a pin. Half of
+    its internal power is that of the library's tables.
+    """
+    return {f"{DEFAULT_NAME}.{path.replace('/', '.')}":
+            Power((float(internal) / 2 + float(switching) + float(leakage)) * 1000, 0.0)
+            for path, internal, switching, leakage in
+            re.findall(r"^POWER (\S+) (\S+) (\S+) (\S+) \S+$", text, re.MULTILINE)}
 
 
 def _add_up(found: Mapping[str, Power]) -> dict[str, Power]:
