@@ -117,6 +117,11 @@ class EIEConfig:
         Descriptors in the program memory of the CCU.
     readback : :class:`bool`
         If true, the host can read all memories. Activations can always be read.
+    mac_stages : :class:`int`, 4 or 5
+        Stages of the multiply-accumulate pipeline. With 4, a multiplication and an addition take a
+        cycle each. With 5, for the clock rates of ASICs, the halves of a sum are added in
+        successive cycles, and the last addition of the multiplication is part of this. It needs no
+        multipliers of an FPGA. Neither results nor builds depend on it.
 
     Raises
     ------
@@ -140,6 +145,7 @@ class EIEConfig:
     n_codebooks: int = _integer(4, 1, 256)
     program_depth: int = _integer(64, 2, 4096)
     readback: bool = False
+    mac_stages: int = _integer(4, 4, 5)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -215,6 +221,14 @@ class EIEConfig:
         return dataclasses.asdict(self)
 
     @property
+    def interface(self) -> dict[str, Any]:
+        """Names and values of the parameters that builds and drivers depend on: all but mac_stages.
+
+        Each has a register CONFIG_….
+        """
+        return {name: value for name, value in self.as_dict().items() if name != "mac_stages"}
+
+    @property
     def entry_width(self) -> int:
         """Bits of an entry: codebook index plus zero run."""
         return self.v_width + self.z_width
@@ -243,6 +257,13 @@ class EIEConfig:
     def n_levels(self) -> int:
         """Levels of 4:1 nodes between the CCU and the PEs."""
         return -(-clog2(self.n_pe) // 2)
+
+    @property
+    def acc_parts(self) -> tuple[int, ...]:
+        """Bits of the parts of an accumulator, added one after another, the lowest first."""
+        n_parts = self.mac_stages - 3
+        return tuple((part + 1) * self.acc_width // n_parts - part * self.acc_width // n_parts
+                     for part in range(n_parts))
 
     @property
     def n_in_flight(self) -> int:

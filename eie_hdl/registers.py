@@ -204,9 +204,9 @@ def _identification() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
 
 
 def _configuration() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
-    for field in dataclasses.fields(EIEConfig):
-        yield (f"CONFIG_{field.name.upper()}", f"Parameter {field.name} of the configuration.",
-               _value(R, f"{field.name} of EIEConfig"))
+    for name in EIEConfig().interface:
+        yield (f"CONFIG_{name.upper()}", f"Parameter {name} of the configuration.",
+               _value(R, f"{name} of EIEConfig"))
 
 
 def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:

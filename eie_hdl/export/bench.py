@@ -41,7 +41,7 @@ def describe_bench(config: EIEConfig, name: str, *, machine: str = DEFAULT_NAME,
     check_name(name)
     check_name(machine, parameter="machine")
     expected = {"ID": PRODUCT_ID, "FORMAT": FORMAT_VERSION} | {
-        f"CONFIG_{parameter.upper()}": int(value) for parameter, value in config.as_dict().items()}
+        f"CONFIG_{parameter.upper()}": int(value) for parameter, value in config.interface.items()}
     parts = {
         r"/\*n_inferences\*/ 0": str(n_inferences),
         r"/\*timeout\*/ 10000": str(timeout),

@@ -21,10 +21,11 @@ class Identification(wiring.Component):
     Members
     -------
     registers : :py:`In(RegisterPorts(...))`
-        Registers ID, VERSION and FORMAT, and a register CONFIG_* for each parameter.
+        Registers ID, VERSION and FORMAT, and a register CONFIG_* for each parameter
+        of the interface.
     """
     def __init__(self, config: EIEConfig):
-        self._parameters = config.as_dict()
+        self._parameters = config.interface
         super().__init__({"registers": In(RegisterPorts.of(
             "ID", "VERSION", "FORMAT", *(f"CONFIG_{name.upper()}" for name in self._parameters)))})
 

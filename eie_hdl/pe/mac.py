@@ -1,16 +1,20 @@
-from amaranth.hdl import Module, Mux, Signal, signed
+from itertools import accumulate, pairwise
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import Layouts
+from ..lib.carry_save import CarrySaveMultiplier
 from ..lib.data_register import data_register
+from ..lib.delayed import delayed
 
 __all__ = ["Mac"]
 
 
 class Mac(wiring.Component):
-    """Four-stage multiply-accumulate pipeline, one operand per cycle for any sequence of rows.
+    """Multiply-accumulate pipeline, one operand per cycle for any sequence of rows.
 
     (Han et al., ISCA 2016, section 4, "Arithmetic Unit".)
 
@@ -19,6 +23,11 @@ class Mac(wiring.Component):
        has the same row, as its sum is being written.
     3. Add product and accumulator. It is bypassed if the preceding operand has the same row.
     4. Write the sum, or zero if the row is drained.
+
+    With more than four ``mac_stages``, an accumulator is in parts, each of which is read, added and
+    written a cycle after the one of the lower bits, from which it takes the carry. Each part
+    bypasses its own preceding sums, so that an operand never waits. The multiplication then ends
+    before its last addition: two numbers are added to the accumulator, not their sum.
 
     Sums wrap at ``acc_width``.
 
@@ -32,14 +41,15 @@ class Mac(wiring.Component):
     i : :py:`In(stream.Signature(layouts.operand, always_ready=True))`
         Operands.
     o : :py:`Out(stream.Signature(sum, always_ready=True))`
-        Drained rows, four cycles after `i`: the accumulator `acc`, and `last` of the tile, with
-        which `overflow` is set if any addition of the tile overflowed.
+        Drained rows, ``mac_stages`` cycles after `i`: the accumulator `acc`, and `last` of the
+        tile, with which `overflow` is set if any addition of the tile overflowed.
     bias : :py:`In(layouts.act_word)`
         Word of biases that contains the one of a drained row, with `i`.
     accumulated : :py:`Out(1)`
         Strobe: an entry is accumulated.
     codebook, acc_r, acc_w : :py:`In(memory...Port.Signature(...))`
-        Ports of the codebook memory and of the accumulators.
+        Ports of the codebook memory, and of the accumulators, a
+        :class:`~..lib.skewed_sram.SkewedSram` with ``acc_parts``.
     """
     i: stream.Interface
     o: stream.Interface
@@ -57,6 +67,10 @@ class Mac(wiring.Component):
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts.of(config)
         self._config = config
+        # Part n of a sum is n cycles later than the lowest. The last has a bit for the overflow.
+        bounds = [*accumulate(config.acc_parts[:-1], initial=0), config.acc_width + 1]
+        self._parts = [slice(low, high) for low, high in pairwise(bounds)]
+        self._last  = len(self._parts) - 1
         row_width = clog2(config.acc_depth)
         super().__init__({
             "i": In(stream.Signature(layouts.operand, always_ready=True)),
@@ -75,24 +89,15 @@ class Mac(wiring.Component):
         s2_valid, s2, s2_weight = self._weigh(m)
 
         # Stage 2: multiply and read the accumulator, which may be being written.
-        config, layouts = self._config, self._layouts
-        product    = Signal(signed(config.act_width + config.codebook_width), reset_less=True)
-        s3         = Signal(layouts.operand, reset_less=True)
+        terms      = self._multiply(m, s2_weight, s2.value)
+        s3         = Signal(self._layouts.operand, reset_less=True)
         s3_valid   = Signal()
-        s3_acc     = Signal(layouts.acc, reset_less=True)
-        is_same    = Signal(reset_less=True)    # the preceding operand has the same row
-        m.d.sync += [
-            product.eq(s2_weight * s2.value),
-            s3_valid.eq(s2_valid),
-            s3.eq(s2),
-            s3_acc.eq(self.acc_r.data),
-            is_same.eq(s3_valid & (s3.row == s2.row)),
-        ]
-        with m.If(self.acc_w.en & (self.acc_w.addr == s2.row)):
-            m.d.sync += s3_acc.eq(self.acc_w.data)
+        m.d.sync += [s3_valid.eq(s2_valid), s3.eq(s2)]
+        old = self._read(m, self.acc_w.en & (self.acc_w.addr == s2.row),
+                         s3_valid & (s3.row == s2.row))
 
-        old = Mux(is_same, self.acc_w.data, s3_acc)
-        self._accumulate(m, s3_valid, s3, old + product)
+        # Stage 3: add; stage 4: write.
+        self._write(m, s3_valid, s3, self._add(m, old, terms))
 
         return m
 
@@ -134,7 +139,49 @@ class Mac(wiring.Component):
             m.d.sync += s2.value.eq(s1_biases[s1.row[0]])
         return s2_valid, s2, s2_weight
 
-    def _accumulate(self, m, s3_valid, s3, new):
+    def _multiply(self, m, weight, value):
+        """Multiply in stage 2. Return for each part of the sum what is to be added in its cycle."""
+        if self._last == 0:
+            product = Signal(signed(len(weight) + len(value)), reset_less=True)
+            m.d.sync += product.eq(weight * value)
+            return [[product]]
+        m.submodules.multiplier = multiplier = CarrySaveMultiplier(len(value), len(weight))
+        m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(weight)]
+        return [[*(delayed(m, number[part], n, "product") for number in multiplier.o),
+                 Const(multiplier.offset >> part.start, unsigned(part.stop - part.start))]
+                for n, part in enumerate(self._parts)]
+
+    def _read(self, m, is_written, follows):
+        """Return each part of the accumulator in its cycle of the addition.
+
+        Stage 2 reads it, or the sum if it `is_written`; stage 3 bypasses the preceding sum if the
+        operand `follows` one of the same row.
+        """
+        s3_acc  = Signal(self._layouts.acc, reset_less=True)
+        is_same = Signal(reset_less=True)    # the preceding operand has the same row
+        m.d.sync += [s3_acc.eq(self.acc_r.data), is_same.eq(follows)]
+        old = []
+        for n, part in enumerate(self._parts):
+            with m.If(delayed(m, is_written, n, "is_written")):
+                m.d.sync += s3_acc[part].eq(self.acc_w.data[part])
+            old.append(Mux(delayed(m, is_same, n, "is_same"),
+                           self.acc_w.data[part], s3_acc[part]))
+        return [*old[:-1], old[-1].as_signed()]
+
+    def _add(self, m, old, terms):
+        """Add in stage 3. Return the sum, each part in its cycle, with a bit for the overflow."""
+        total = Signal(signed(self._config.acc_width + 1))
+        carry = []
+        for n, (part, first, others) in enumerate(zip(self._parts, old, terms)):
+            new, place = sum([*others, *carry], first), total[part]
+            if n < self._last:
+                carry_out = Signal(2)    # of three numbers, a constant and a carry
+                carry     = [delayed(m, carry_out, 1, "carry")]
+                place     = Cat(place, carry_out)
+            m.d.comb += place.eq(new)
+        return total
+
+    def _write(self, m, s3_valid, s3, total):
         """Register the new sum in stage 3, and write it in stage 4."""
         # An overflow is found after the register, as the sum is late.
         s4_row    = Signal.like(s3.row, reset_less=True)
@@ -144,23 +191,22 @@ class Mac(wiring.Component):
         last      = data_register(m, self.o.p.last)
         s4_counts = Signal()
         s4_top    = Signal(2, reset_less=True)
-        total     = Signal(signed(self._config.acc_width + 1))
-        m.d.comb += [
-            total.eq(new),
-            self.accumulated.eq(s3_valid & ~s3.drain),
-        ]
+        n_late    = self._last
+        m.d.comb += self.accumulated.eq(s3_valid & ~s3.drain)
         m.d.sync += [
             s4_valid.eq(s3_valid),
             s4_row.eq(s3.row),
             s4_acc.eq(total),
-            s4_counts.eq(s3_valid & ~s3.discard),
+            s4_counts.eq(delayed(m, s3_valid & ~s3.discard, n_late, "counts", reset_less=False)),
             s4_top.eq(total[-2:]),
-            self.o.valid.eq(s3_valid & s3.drain & ~s3.discard),
-            acc.eq(total),
-            last.eq(s3.last),
+            self.o.valid.eq(delayed(m, s3_valid & s3.drain & ~s3.discard, n_late, "drains",
+                                    reset_less=False)),
         ]
-        with m.If(s3.drain):
-            m.d.sync += s4_acc.eq(0)
+        for n, part in enumerate(self._parts):
+            m.d.sync += acc[part].eq(delayed(m, total[part], n_late - n, "total"))
+            with m.If(delayed(m, s3.drain, n, "drain")):
+                m.d.sync += s4_acc[part].eq(0)
+        m.d.sync += last.eq(delayed(m, s3.last, n_late, "last"))
 
         # Stage 4: write.
         overflowed = Signal()    # in the current tile

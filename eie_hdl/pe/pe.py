@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
 from ..format import Kind, Layouts, Memory, image_file
+from ..lib.skewed_sram import make_skewed_sram
 from ..lib.sram import Sram
 from ..tree.tree import Link, register_broadcast
 from .act_scan import ActScan
@@ -72,7 +73,7 @@ class Pe(wiring.Component):
         self.spmat    = sram(Memory.SPMAT, image=image_file(".spmat"))
         self.act      = sram(Memory.ACT, image=image_file(".act"))
         self.codebook = sram(Memory.CODEBOOK, image=image_file(".codebook"))
-        self.acc      = Sram(width=config.acc_width, depth=config.acc_depth, block=False)
+        self.acc      = make_skewed_sram(widths=config.acc_parts, depth=config.acc_depth)
 
     def elaborate(self, platform):
         m = Module()

@@ -117,7 +117,7 @@ def small_memories(config: EIEConfig) -> list[tuple[int, int]]:
     They are the accumulators, the activation queue, and the queue of the scanner.
     """
     layouts = Layouts.of(config)
-    return [(config.acc_depth, config.acc_width),
+    return [*((config.acc_depth, bits) for bits in config.acc_parts),
             (1 << clog2(config.queue_depth + config.n_in_flight),
              Shape.cast(layouts.column).width),
             (2, Shape.cast(layouts.scan).width)]

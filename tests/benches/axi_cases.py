@@ -22,7 +22,7 @@ KNOWN = {
     "VERSION": REGISTER["VERSION"].pack(**dict(zip(("major", "minor", "patch"), VERSION))),
     "FORMAT": FORMAT_VERSION,
     "STATUS": 1,
-    **{f"CONFIG_{name.upper()}": int(value) for name, value in CONFIG.as_dict().items()},
+    **{f"CONFIG_{name.upper()}": int(value) for name, value in CONFIG.interface.items()},
 }
 
 

@@ -26,6 +26,7 @@ RANGES = {
     "act_depth": (2, 1 << 16, False),
     "n_codebooks": (1, 256, False),
     "program_depth": (2, 4096, False),
+    "mac_stages": (4, 5, False),
 }
 
 FLAGS = ("drop_empty_columns", "readback")
@@ -35,7 +36,7 @@ ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 102
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
          "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
-         "program_depth, readback")
+         "program_depth, readback, mac_stages")
 
 
 def refuses(message, make):
@@ -207,6 +208,17 @@ def test_any_bit_of_an_accumulator_can_be_shifted_into_range(sizes):
     config = EIEConfig(**sizes)
     assert config.max_shift >= config.acc_width - config.act_width
     assert (config.max_shift + 1).bit_count() == 1    # all values of the field
+
+
+def test_a_stage_of_the_mac_adds_a_part_of_an_accumulator():
+    assert [EIEConfig(mac_stages=stages).acc_parts for stages in (4, 5)] == [(40,), (20, 20)]
+    assert EIEConfig(**ROOMY, acc_width=9, mac_stages=5).acc_parts == (4, 5)
+
+
+def test_software_does_not_depend_on_the_stages_of_the_mac():
+    config = EIEConfig(mac_stages=5)
+    assert config.interface == EIEConfig().interface
+    assert config.as_dict() == {**config.interface, "mac_stages": 5}
 
 
 def test_largest_bias_shift_is_a_positive_weight():

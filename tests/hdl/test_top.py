@@ -169,7 +169,7 @@ def test_registers_hold_the_product_its_version_and_its_configuration(simulate):
         assert await host.read("ID") == {"value": PRODUCT_ID}
         version = await host.read("VERSION")
         assert (version["major"], version["minor"], version["patch"]) == VERSION
-        for name, value in CONFIG.as_dict().items():
+        for name, value in CONFIG.interface.items():
             assert await host.read(f"CONFIG_{name.upper()}") == {"value": int(value)}, name
 
     run(simulate, rule)

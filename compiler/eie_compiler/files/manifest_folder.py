@@ -164,9 +164,10 @@ def parse_config(manifest: Mapping[str, Any]) -> EIEConfig:
     ConfigError, JsonError
         If a parameter is missing, unknown or invalid.
     """
-    return EIEConfig.from_mapping(check_fields(
-        "config", manifest.get("config"),
-        {field.name: field.type for field in dataclasses.fields(EIEConfig)}))
+    kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(EIEConfig)}
+    # Builds of the same format may be older than parameters that they do not depend on.
+    needed = {name: kinds.pop(name) for name in EIEConfig().interface}
+    return EIEConfig.from_mapping(check_fields("config", manifest.get("config"), needed, kinds))
 
 
 def read_listed(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:

@@ -53,8 +53,8 @@ class LoadTables:
 def machine_table(config: EIEConfig, name: str) -> str:
     """Format the registers that identify a machine."""
     return _settings(name, {"FORMAT": FORMAT_VERSION, **{
-        f"CONFIG_{field.name.upper()}": int(getattr(config, field.name))
-        for field in dataclasses.fields(config)}})
+        f"CONFIG_{parameter.upper()}": int(value)
+        for parameter, value in config.interface.items()}})
 
 
 def model_tables(build: Build, name: str, load: LoadTables, *, machine: str, scope: str = ""

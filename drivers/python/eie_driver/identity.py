@@ -1,6 +1,5 @@
 """Identification of a machine and its configuration."""
 
-import dataclasses
 from typing import Any
 
 from eie_hdl.config import ConfigError, EIEConfig
@@ -30,11 +29,11 @@ def identify(registers: Registers) -> EIEConfig:
     if (number := registers.value("FORMAT")) != FORMAT_VERSION:
         raise DriverError(f"FORMAT must be {FORMAT_VERSION}, not {number}: use the software "
                           f"version of the hardware")
-    fields = dataclasses.fields(EIEConfig)
-    numbers = registers.values([f"CONFIG_{field.name.upper()}" for field in fields])
+    defaults = EIEConfig().interface
+    numbers = registers.values([f"CONFIG_{name.upper()}" for name in defaults])
     values: dict[str, Any] = {
-        field.name: bool(number) if field.type is bool else number
-        for field, number in zip(fields, numbers)}
+        name: bool(number) if type(default) is bool else number
+        for (name, default), number in zip(defaults.items(), numbers)}
     try:
         return EIEConfig(**values)
     except ConfigError as error:
@@ -44,7 +43,7 @@ def identify(registers: Registers) -> EIEConfig:
 
 def check_config(build: EIEConfig, machine: EIEConfig) -> None:
     """Check that a build is for the machine; raise :class:`~.errors.ConfigMismatch`."""
-    ours, theirs = build.as_dict(), machine.as_dict()
+    ours, theirs = build.interface, machine.interface
     differing = [f"{name} = {theirs[name]}, not {value}" for name, value in ours.items()
                  if value != theirs[name]]
     if differing:

@@ -57,8 +57,8 @@ _END_OF_VECTOR = 0
 #: History of queue status, one bit per cycle: more bits than a tree has levels.
 _HISTORY = 0xFFFF
 
-#: Cycles from the last row drained until the PE reports its tile written.
-_WRITTEN_DELAY = 9
+#: Cycles from the last row at the output of the MAC until the PE reports its tile written.
+_WRITTEN_DELAY = 5
 
 
 class Program(NamedTuple):
@@ -105,7 +105,7 @@ class TimingParameters(NamedTuple):
 
     Attributes
     ----------
-    n_levels, drop_empty
+    n_levels, drop_empty, mac_stages
         As in :class:`~eie_hdl.config.EIEConfig`.
     filling, full, in_flight, filling_limit
         Columns from which a queue counts as filling, and as full; the age in cycles of the queue
@@ -118,6 +118,7 @@ class TimingParameters(NamedTuple):
 
     n_levels: int
     drop_empty: bool
+    mac_stages: int
     filling: int
     full: int
     in_flight: int
@@ -578,7 +579,7 @@ def _step_tree(machine, inners, outers, turns, active_until, due, waits, now):
 
 
 @njit(inline="always")
-def _step_drain(pe, outer, now, n_rows):
+def _step_drain(pe, outer, now, n_rows, mac_stages):
     """Advance drain and write-back by one cycle; return true if the drain is ready."""
     is_end = pe.decoded >= _END
     is_ready = not is_end and not pe.draining
@@ -587,7 +588,7 @@ def _step_drain(pe, outer, now, n_rows):
         if pe.row == n_rows[pe.drained]:
             pe.draining = False
             pe.n_controls -= 1
-            pe.written_at = now + _WRITTEN_DELAY
+            pe.written_at = now + mac_stages + _WRITTEN_DELAY
     elif is_end and not pe.writing and not outer.offered:
         is_ready = pe.draining = pe.writing = True
         pe.drained = pe.decoded - _END
@@ -717,7 +718,7 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
         waits, has_controls = pe.n_before > 0, pe.n_controls > 0
         is_ready = True
         if has_controls or pe.writing or outer.offered:
-            is_ready = _step_drain(pe, outer, now, program.n_rows)
+            is_ready = _step_drain(pe, outer, now, program.n_rows, machine.mac_stages)
         begins = _begins(pe)
         if has_controls:
             _step_path(pe, number, is_ready, now, messages, program.entries, machine.drop_empty)

@@ -192,7 +192,7 @@ def _timing_parameters(config: EIEConfig, filling_limit: int):
 
     in_flight = config.n_in_flight
     return TimingParameters(
-        config.n_levels, config.drop_empty_columns, config.queue_depth,
+        config.n_levels, config.drop_empty_columns, config.mac_stages, config.queue_depth,
         config.queue_depth + in_flight - filling_limit, in_flight, filling_limit,
         BEAT_WIDTH // result_lane_width(config), *make_tree(config))
 

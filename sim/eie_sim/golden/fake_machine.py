@@ -61,7 +61,7 @@ class FakeMachine(Bus):
         self.set("ID", value=PRODUCT_ID)
         self.set("VERSION", major=VERSION[0])
         self.set("FORMAT", value=FORMAT_VERSION)
-        for name, value in self.config.as_dict().items():
+        for name, value in self.config.interface.items():
             self.set(f"CONFIG_{name.upper()}", value=int(value))
         self.set("STATUS", idle=1)
         self.images = {name: np.zeros((image.depth, n_beats(image.shape)), np.uint64)

@@ -36,6 +36,10 @@ def test_the_configuration_is_the_machines(machine):
     assert machine.config == TINY
 
 
+def test_a_build_for_other_stages_of_the_mac_is_loaded(machine):
+    machine.load(compiled(config=dataclasses.replace(TINY, mac_stages=5)))
+
+
 def test_a_build_for_another_machine_is_refused_and_every_difference_named(machine):
     other = dataclasses.replace(TINY, queue_depth=8, readback=False)
     with pytest.raises(ConfigMismatch, match=(

@@ -29,6 +29,7 @@ CONFIGS = {
     "two_pes_wide": EIEConfig(n_pe=2, v_width=8, z_width=8, entries_per_word=1),
     "eight_pes_shallow": dataclasses.replace(PRESETS["tiny"], n_pe=8, acc_depth=4,
                                              entries_per_word=16, drop_empty_columns=False),
+    "deepest_mac": dataclasses.replace(PRESETS["tiny"], n_pe=1, mac_stages=5),
 }
 
 
@@ -344,10 +345,12 @@ def test_sixty_four_pes_take_at_most_one_tenth_more_than_a_megabyte(emitted):
     assert sum(map(len, emitted("isca2016").values())) < 1_100_000
 
 
-def test_title_lists_every_parameter(emitted):
-    title = emitted("tiny")["eie.v"].split("module")[0]
-    for name, value in PRESETS["tiny"].as_dict().items():
-        assert f"//   {name} = {value}\n" in title
+@pytest.mark.parametrize("name, listed", [("tiny", "interface"), ("deepest_mac", "as_dict")])
+def test_title_lists_every_parameter_that_is_not_for_the_default_stages(name, listed, emitted):
+    title = emitted(name)["eie.v"].split("module")[0]
+    values = {"interface": CONFIGS[name].interface, "as_dict": CONFIGS[name].as_dict()}[listed]
+    assert re.findall(r"^//   (\w+ = \w+)$", title, re.MULTILINE) == [
+        f"{name} = {value}" for name, value in values.items()]
 
 
 def test_small_memories_have_the_style_that_is_asked_for(emitted, monkeypatch):

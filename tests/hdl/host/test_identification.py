@@ -1,7 +1,5 @@
 """Identification: constant registers of product and configuration."""
 
-import dataclasses
-
 import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
@@ -20,8 +18,7 @@ def test_registers_have_the_product_the_versions_and_every_parameter(simulate, c
         assert ctx.get(registers.format_value) == FORMAT_VERSION
         assert VERSION == tuple(ctx.get(getattr(registers, f"version_{part}"))
                                 for part in ("major", "minor", "patch"))
-        for field in dataclasses.fields(config):
-            assert ctx.get(getattr(registers, f"config_{field.name}_value")) == int(
-                getattr(config, field.name)), field.name
+        for name, value in config.interface.items():
+            assert ctx.get(getattr(registers, f"config_{name}_value")) == int(value), name
 
     simulate(dut, bench)

@@ -1,18 +1,20 @@
 """Mac with its memories, against sums wrapped after each addition."""
 
+import dataclasses
 import random
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts
+from eie_hdl.lib.skewed_sram import make_skewed_sram
 from eie_hdl.lib.sram import Sram
 from eie_hdl.numeric import limits, wrap
 from eie_hdl.pe.mac import Mac
-from support.simulation import get, put
+from support.simulation import Unwatched, get, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -21,7 +23,15 @@ CONFIGS = {
     "narrowest-sums": EIEConfig(act_width=8, codebook_width=6, acc_width=14, acc_depth=4,
                                 n_codebooks=1, v_width=2),
     "widest": EIEConfig(act_width=24, codebook_width=24, acc_width=60, v_width=8),
+    # Products that do not reach the upper parts of the sum.
+    "short-products": EIEConfig(act_width=4, codebook_width=5, acc_width=60, acc_depth=4),
 }
+
+ALL_STAGES = pytest.mark.parametrize("stages", [4, 5])
+
+
+def with_stages(config, stages):
+    return dataclasses.replace(config, mac_stages=stages)
 
 
 class MacAndMemories(wiring.Component):
@@ -32,7 +42,7 @@ class MacAndMemories(wiring.Component):
         self._codebook = Sram(
             width=config.codebook_width, depth=config.n_codebooks << config.v_width, init=[
                 weight & (1 << config.codebook_width) - 1 for weight in codebook])
-        self._acc = Sram(width=config.acc_width, depth=config.acc_depth, block=False, init=[
+        self._acc = make_skewed_sram(widths=config.acc_parts, depth=config.acc_depth, init=[
             acc & (1 << config.acc_width) - 1 for acc in accumulators])
         super().__init__({
             "i": In(stream.Signature(Layouts.of(config).operand, always_ready=True)),
@@ -118,16 +128,17 @@ async def offer(ctx, dut, operands, *, stall=0.0, rng=None):
         await put(ctx, dut.i, [operand])
 
 
-async def until_drained(ctx):
-    await ctx.tick().repeat(4)
+async def until_drained(ctx, config):
+    await ctx.tick().repeat(config.mac_stages)
 
 
+@ALL_STAGES
 @pytest.mark.parametrize("stall", [0, 0.5])
 @pytest.mark.parametrize("n_rows", [1, 3, 4])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall):
+def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall, stages):
     """Rows repeat after one, two and three operands, with and without gaps."""
-    config = CONFIGS[name]
+    config = with_stages(CONFIGS[name], stages)
     rng = random.Random(n_rows)
     codebook = random_codebook(rng, config)
     garbage = [random_number(rng, config.acc_width) for _ in range(config.acc_depth)]
@@ -143,7 +154,7 @@ def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall):
 
     async def consumer(ctx):
         assert seen(await get(ctx, dut.o, len(expected))) == expected
-        await until_drained(ctx)
+        await until_drained(ctx, config)
 
     async def observer(ctx):
         nonlocal n_accumulated
@@ -154,17 +165,18 @@ def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall):
     assert n_accumulated == 66
 
 
-@pytest.mark.parametrize("distance", [1, 2, 3, 4, 5])
+@ALL_STAGES
+@pytest.mark.parametrize("distance", [1, 2, 3, 4, 5, 6, 7])
 @pytest.mark.parametrize("gap", [False, True])
-def test_repeated_row_gets_its_latest_sum(simulate, distance, gap):
-    """Operands in between are for other rows, or invalid."""
-    config = PRESETS["tiny"]
+def test_repeated_row_gets_its_latest_sum(simulate, distance, gap, stages):
+    """Operands in between are for other rows, or invalid. Each changes the sign of the sum."""
+    config = with_stages(PRESETS["tiny"], stages)
     codebook = [0, 1, 2, 3, 4, 5, 6, 7]
     dut = MacAndMemories(config, codebook)
 
     async def producer(ctx):
         for n in range(8):
-            await put(ctx, dut.i, [{"row": 5, "code": 3, "value": n + 1}])
+            await put(ctx, dut.i, [{"row": 5, "code": 3, "value": (n + 1) * (-1)**n}])
             for other in range(1, distance):
                 if gap:
                     await ctx.tick()
@@ -173,23 +185,44 @@ def test_repeated_row_gets_its_latest_sum(simulate, distance, gap):
         await put(ctx, dut.i, [drained(5, 7, 6, bias_shift=2), drained(5, 0, 6)])
 
     async def consumer(ctx):
-        total = 3 * sum(range(1, 9)) + (7 << 2)
+        total = 3 * sum(n * (-1)**(n + 1) for n in range(1, 9)) + (7 << 2)
         assert seen(await get(ctx, dut.o, 2)) == [(total, True, False), (0, True, False)]
 
     simulate(dut, producer, consumer)
 
 
-def test_latency_is_four_cycles(simulate):
-    config = PRESETS["tiny"]
+@ALL_STAGES
+@pytest.mark.parametrize("values", [[1, -1] * 8, [-1, 1] * 8, [-1, 2, -3] * 5, [127, -128, 0] * 4])
+def test_carries_reach_all_parts_of_sums_back_to_back(simulate, values, stages):
+    """Most operands change all bits of the sum."""
+    config = with_stages(EIEConfig(act_width=8, codebook_width=8, acc_width=40, acc_depth=4),
+                         stages)
+    operands = [{"row": row, "code": 1, "value": value} for row in (0, 0, 1, 2)
+                for value in values] + [drained(row, 0, 4, bias_shift=0) for row in range(4)]
+    expected = accumulate(config, [0, 1], operands)
+    dut = MacAndMemories(config, [0, 1])
+
+    async def producer(ctx):
+        await put(ctx, dut.i, operands)
+
+    async def consumer(ctx):
+        assert seen(await get(ctx, dut.o, 4)) == expected
+
+    simulate(dut, producer, consumer)
+
+
+@ALL_STAGES
+def test_latency_is_one_cycle_for_each_stage(simulate, stages):
+    config = with_stages(PRESETS["tiny"], stages)
     dut = MacAndMemories(config, [0, 9])
 
     async def bench(ctx):
         await put(ctx, dut.i, [{"row": 2, "code": 1, "value": -3}])
         await put(ctx, dut.i, [drained(2, 0, 3)])
-        for cycle in range(2, 5):    # `put` returns in the cycle after
+        for cycle in range(2, stages + 1):    # `put` returns in the cycle after
             assert not ctx.get(dut.o.valid)
             await ctx.tick()
-            assert ctx.get(dut.o.valid) == (cycle == 4)
+            assert ctx.get(dut.o.valid) == (cycle == stages)
         assert ctx.get(dut.o.p.acc) == -27
 
     simulate(dut, bench)
@@ -210,8 +243,30 @@ def test_only_entries_read_the_codebook(simulate):
     simulate(dut, bench)
 
 
-def test_a_row_drains_in_every_cycle(simulate):
-    config = PRESETS["tiny"]
+@ALL_STAGES
+def test_nothing_is_output_after_a_reset(simulate, stages):
+    """Whatever the stage in which a reset of one cycle finds a row."""
+    config = with_stages(PRESETS["tiny"], stages)
+    reset, dut = Signal(), MacAndMemories(config, [0, 1])
+
+    async def bench(ctx):
+        for n in range(stages):
+            await put(ctx, dut.i, [drained(0, 1, 1, bias_shift=0)])
+            for _ in range(n):
+                await ctx.tick()
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            for _ in range(stages):
+                assert not ctx.get(dut.o.valid)
+                await ctx.tick()
+
+    simulate(Unwatched(ResetInserter(reset)(dut)), bench)
+
+
+@ALL_STAGES
+def test_a_row_drains_in_every_cycle(simulate, stages):
+    config = with_stages(PRESETS["tiny"], stages)
     dut = MacAndMemories(config, [0, 1])
     operands = [drained(row, row + 1, 16, bias_shift=row % 6) for row in range(16)]
     expected = accumulate(config, [], operands)
@@ -233,15 +288,18 @@ def test_a_row_drains_in_every_cycle(simulate):
     simulate(dut, producer, consumer)
 
 
+@ALL_STAGES
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("cause", ["entry", "bias"])
 @pytest.mark.parametrize("gap", [False, True])
-def test_overflow_is_reported_once_with_the_last_row_of_its_tile(simulate, sign, cause, gap):
+def test_overflow_is_reported_once_with_the_last_row_of_its_tile(simulate, sign, cause, gap,
+                                                                 stages):
     """The sum wraps. The tiles before and after use the full range without an overflow.
 
     Operands in the gaps would overflow if they were valid.
     """
-    config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4)
+    config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4,
+                       mac_stages=stages)
     low, high = limits(16)
     extreme = high if sign > 0 else low
     steps = [(127, 127)] * 2 + [(127, 4), (1, 1)] if sign > 0 else [(127, -128)] * 2 + [(-64, 4)]
@@ -274,8 +332,10 @@ def test_overflow_is_reported_once_with_the_last_row_of_its_tile(simulate, sign,
     simulate(dut, producer, consumer)
 
 
-def test_clearing_arbitrary_initial_contents_is_no_overflow(simulate):
-    config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4)
+@ALL_STAGES
+def test_clearing_arbitrary_initial_contents_is_no_overflow(simulate, stages):
+    config = EIEConfig(act_width=8, codebook_width=8, acc_width=16, acc_depth=4,
+                       mac_stages=stages)
     dut = MacAndMemories(config, [0, 1], [limits(16)[1]] * 4)
 
     async def producer(ctx):

@@ -21,6 +21,7 @@ CONFIGS = {
     "widest": EIEConfig(n_pe=2, v_width=8, z_width=8, entries_per_word=16, act_width=24,
                         codebook_width=24, acc_width=60, acc_depth=16, n_codebooks=2,
                         spmat_depth=64, ptr_depth=64, act_depth=64),
+    "deepest-mac": dataclasses.replace(PRESETS["tiny"], mac_stages=5),
 }
 N_COLUMNS = 6    # of a tile
 N_TILES = 4

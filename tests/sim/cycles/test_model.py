@@ -58,7 +58,7 @@ def random_machine(seed: int) -> EIEConfig:
         drop_empty_columns=bool(rng.integers(2)), acc_depth=1 << int(rng.integers(2, 11)),
         spmat_depth=4000, ptr_depth=2000, n_codebooks=3,
         act_depth=(5, 6, 20)[seed % 3] * n_words(greatest_size(n_pe), n_pe),
-        program_depth=int(rng.integers(40, 70)))
+        program_depth=int(rng.integers(40, 70)), mac_stages=int(rng.integers(4, 6)))
 
 
 def random_build(rng: np.random.Generator, config: EIEConfig):
