@@ -48,7 +48,7 @@ test-all: $(VENV)/.dev test-wheel ## all tests at full length, and the wheel; SE
 	    --seed $(SEED) --packets 2000 --machines 40 --full --blocks all
 
 test-axi: $(VENV)/.dev ## the machine on its buses: accesses, misuse, resets, random packets; SEED=n
-	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000
+	$(BIN)/python -m pytest -n $(JOBS) tests/system/test_axi.py --seed $(SEED) --packets 2000 --full
 
 fuzz: $(VENV)/.dev ## 2,500 damaged files of each kind, given to the commands; SEED=n CASES=n
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/system/test_fuzz.py -rA --seed $(SEED) --fuzz $(CASES)

@@ -60,7 +60,7 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=1, help="seed of the tests of the whole machine")
     parser.addoption("--packets", type=int, default=300,
                      help="random packets sent to the whole machine on each simulator")
-    parser.addoption("--machines", type=int, default=3,
+    parser.addoption("--machines", type=int, default=2,
                      help="random machines for the comparison with the cycle model")
     parser.addoption("--fuzz", type=int, default=20,
                      help="damaged files of each kind that the commands read")

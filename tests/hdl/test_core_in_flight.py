@@ -151,7 +151,7 @@ def sparse_inputs(rng, count, n=SIZES[0]):
 
 def in_flight():
     """All kinds of outputs and stalls on one PE and on eight; in short, each on one of them."""
-    on_eight = {("flowing", "all"), ("slow-both", "last")}
+    on_eight = {("slow-both", "all")}
     for n_pe, outputs, (name, stalls) in itertools.product((1, 8), ("last", "all"),
                                                            STALLS.items()):
         in_short = ((name, outputs) in on_eight) == (n_pe == 8)

@@ -20,6 +20,10 @@ TINY = PRESETS["tiny"]
 WIDE = dataclasses.replace(TINY, n_pe=2, act_width=17, acc_width=24)
 MACHINES = {"icarus": WIDE, "verilator": TINY}
 
+#: Takes up to a minute on Icarus.
+verilator_in_short = pytest.mark.parametrize(
+    "simulator", [pytest.param("icarus", marks=pytest.mark.full), "verilator"], indirect=True)
+
 
 @pytest.fixture
 def run(request, simulators, tmp_path):
@@ -51,13 +55,13 @@ def test_networks_are_loaded_run_read_back_and_replaced(run, simulator):
     run("benches.bench_axi", simulator, MACHINES[simulator])
 
 
-def test_every_misuse_has_its_error_and_no_other_effect(run, simulator, request):
-    if simulator == "icarus" and request.config.getoption("--packets") < 1000:
-        pytest.skip("misuse takes a minute on Icarus: `make test-axi` does it")
+@verilator_in_short
+def test_every_misuse_has_its_error_and_no_other_effect(run, simulator):
     errors = run("benches.bench_axi_misuse,benches.bench_axi_failures", simulator)["errors"]
     assert set(errors) == {error.name for error in Error} - {"NONE"}
 
 
+@verilator_in_short
 def test_resets_at_any_time_leave_a_working_machine_without_residue(run, simulator):
     run("benches.bench_axi_reset", simulator, MACHINES[simulator])
 

@@ -176,6 +176,8 @@ def test_an_unknown_simulator_is_refused(tmp_path):
         compile_design(SHOW, top="show", simulator="spice", cache=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
 def test_waveforms_can_be_limited_to_an_instance(simulator, simulators, bench, tmp_path):
     sizes = []
     for waves in ("", "pe_0"):
