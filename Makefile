@@ -74,6 +74,17 @@ synth-16: $(VENV)/.dev ## the same of 16 PEs, at least 100 MHz; an hour or more,
 	    code=$$?; test ! -f $(BUILD)/synth-16/synth.json || cp $(BUILD)/synth-16/synth.json \
 	    docs/synth-16.json; exit $$code
 
+synth-report: $(VENV)/.dev ## size, clock rate and cycles of this commit for docs/history.csv, and its picture
+	@mkdir -p $(BUILD)
+	$(BIN)/python -m eie_bench.history docs/history.csv $(BUILD)/history    # refuses before the work
+	rm -rf $(BUILD)/synth-report
+	@# A missed requirement is no reason to leave the commit out.
+	for module in eie_pe eie; do $(BIN)/eie synth --module $$module --pes 2 --seeds 1,2,3 \
+	    -o $(BUILD)/synth-report/$$module || test -f $(BUILD)/synth-report/$$module/synth.json || exit; done
+	$(BIN)/python -m eie_bench.history docs/history.csv $(BUILD)/history \
+	    $(BUILD)/synth-report/eie_pe/synth.json $(BUILD)/synth-report/eie/synth.json
+	cp $(BUILD)/history/history.svg docs/figures
+
 synth-families: $(VENV)/.families ## one PE for every FPGA family, placed and routed where possible
 	@for target in ecp5 gowin nexus gatemate xilinx7 intel efinix microchip; do \
 	    $(BIN)/eie synth --target $$target -o $(BUILD)/synth-families/$$target || exit; done
@@ -257,7 +268,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 	@touch $@
 
 .PHONY: help demo demo-c board board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
-    synth-families netlist-sim equiv asic layout liberty bench bench-quick \
+    synth-report synth-families netlist-sim equiv asic layout liberty bench bench-quick \
     bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \

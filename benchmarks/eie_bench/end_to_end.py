@@ -28,8 +28,8 @@ from .paper.measure import make_simulators
 from .paper.nine_layers import LAYERS, MACHINES, QUICK, Machine, make_inputs, make_network
 from .sharing import DataError
 
-__all__ = ["Case", "Row", "headline", "make_cases", "measure", "measure_all", "read_lenet",
-           "summarise"]
+__all__ = ["PES", "Case", "Row", "headline", "make_case", "make_cases", "measure", "measure_all",
+           "read_digits", "read_lenet", "summarise"]
 
 #: Machine of the layers, of which only the number of PEs changes for the networks.
 TUNED = MACHINES["tuned"]
@@ -114,6 +114,18 @@ def read_lenet(model: Path, mnist: Path, seed: int) -> Network:
     return lenet.network, lenet.images[:BACK_TO_BACK]
 
 
+def read_digits() -> Network:
+    """Read the network of the demo and held-out digits.
+
+    Raises
+    ------
+    ToolError
+        If scikit-learn, which contains the digits, is not installed.
+    """
+    test, _ = load_digits().first(BACK_TO_BACK)
+    return read_network(FOLDER / "digits.npz"), test
+
+
 def make_cases(lenet: Network | None, *, seed: int, all_verilog: bool = False) -> list[Case]:
     """Compile the digits, LeNet-300-100 if given, and the three quick layers of the paper.
 
@@ -131,16 +143,15 @@ def make_cases(lenet: Network | None, *, seed: int, all_verilog: bool = False) -
     ToolError
         If scikit-learn, which contains the digits, is not installed.
     """
-    test, _ = load_digits().first(BACK_TO_BACK)
-    digits = read_network(FOLDER / "digits.npz"), test
-    many = _compile("digits", digits, MANY_PES)
-    networks = {"digits": digits, **({"lenet": lenet} if lenet else {})}
-    return [*(_compile(name, network, n_pe) for name, network in networks.items() for n_pe in PES),
+    networks = {"digits": read_digits(), **({"lenet": lenet} if lenet else {})}
+    many = make_case("digits", networks["digits"], MANY_PES)
+    return [*(make_case(name, network, n_pe) for name, network in networks.items() for n_pe in PES),
             many if all_verilog else many._replace(engine="cycle-model"),
             *(_generate(name, seed) for name in QUICK)]
 
 
-def _compile(name: str, network: Network, n_pe: int) -> Case:
+def make_case(name: str, network: Network, n_pe: int) -> Case:
+    """Compile a network for the machine of the layers with `n_pe` PEs, to run in Verilog."""
     machine, (compressed, inputs) = TUNED, network
     config = dataclasses.replace(machine.config, n_pe=n_pe)
     build = compile_network(compressed, config, mapping=machine.mapping)
