@@ -13,7 +13,8 @@ from eie_hdl.export import verilog
 
 #: Changes of the netlist of a module, by name: pattern, replacement.
 ALTERED = {
-    "a gate": ("eie_sum", r"\bXOR2X1\b", "XNOR2X1"),
+    "a gate": ("eie_sum", r"\b(?:XOR2X1|sky130_fd_sc_hd__nand2_1)\b",
+               lambda match: {"XOR2X1": "XNOR2X1"}.get(match[0], "sky130_fd_sc_hd__nor2_1")),
     "a LUT": ("eie_sum", r"(LUT4 #\(\s*\.INIT\(16'h)([0-9a-f])",
               lambda match: f"{match[1]}{int(match[2], 16) ^ 8:x}"),
     "the input of a memory": ("eie", r"\.w_en\(\w+\)", ".w_en(1'h0)"),
