@@ -2,7 +2,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .data_register import data_register
+from .delayed import delayed
 
 __all__ = ["CarrySaveMultiplier"]
 
@@ -25,7 +25,7 @@ class CarrySaveMultiplier(wiring.Component):
     Attributes
     ----------
     offset : :class:`int`
-        Constant part of the product, which is negative: `o` are not.
+        Constant part of the product. It is negative, as the numbers are not.
 
     Members
     -------
@@ -49,19 +49,20 @@ class CarrySaveMultiplier(wiring.Component):
         columns = self._multiples(m)
         for height in _heights(max(map(len, columns))):
             columns = _reduce(m, columns, height)
-        one   = data_register(m, self.o[0])
-        other = data_register(m, self.o[1])
-        m.d.sync += [number.eq(Cat((*column, Const(0), Const(0))[n] for column in columns))
-                     for n, number in enumerate((one, other))]
+        # A column of one bit leaves the other number 0 there, without a register: synthesis tools
+        # may refuse those of constants.
+        for n, column in enumerate(columns):
+            for place, (number, bit) in enumerate(zip(self.o, column)):
+                m.d.comb += number[n].eq(delayed(m, bit, 1, f"o_{place}_{n}"))
 
         return m
 
     def _multiples(self, m):
         """Return the columns of the multiples of `a`, one for each digit of `b`.
 
-        A negative multiple is inverted, and one is added. Its sign bit counts -1, which is -1 plus
-        the inverted bit: the sum of all these constants is subtracted once, by `offset` and the
-        constant bits of the columns.
+        A negative multiple is inverted, and one is added. A sign bit counts negatively, which is
+        the inverted bit minus one. The sum of these ones is subtracted once for all multiples, by
+        `offset` and the constant bits of the columns.
         """
         columns  = [[] for _ in self.o[0]]
         a, b     = self.a, Cat(0, self.b, self.b[-1])

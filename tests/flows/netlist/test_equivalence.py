@@ -10,6 +10,7 @@ from eie_cli.main import main
 from eie_flows.netlist import equivalence
 from eie_flows.netlist.equivalence import Proof, list_modules, map_module, prove, prove_module
 from eie_hdl.export import verilog
+from eie_hdl.lib.carry_save import CarrySaveMultiplier
 
 #: Changes of the netlist of a module, by name: pattern, replacement.
 ALTERED = {
@@ -53,6 +54,15 @@ def test_a_register_with_names_for_its_fields_is_compared(library, tmp_path):
     map_module({"eie_fields": fields}, "eie_fields", library, tmp_path)
     proof = prove_module("eie_fields", library, tmp_path)
     assert proof.proven and proof.points == 1 + 4
+
+
+def test_a_multiplier_up_to_the_last_addition_is_proven(library, tmp_path):
+    """Some of its columns have a single bit: the other is constant."""
+    name = "eie_carry_save"
+    multiplier = verilog.to_verilog(CarrySaveMultiplier(4, 5), name)
+    map_module({name: multiplier}, name, library, tmp_path)
+    proof = prove_module(name, library, tmp_path)
+    assert proof.proven and proof.points == 2 * 10
 
 
 @pytest.mark.parametrize("what", ALTERED)
