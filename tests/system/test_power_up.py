@@ -4,6 +4,8 @@ Simulators compile the Verilog without their initial values. Icarus begins with 
 bits drawn from a seed. A register without reset on whose contents something depends shows.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,11 +19,12 @@ from eie_sim.rtl import cocotb_engine, verilator_engine
 TINY = PRESETS["tiny"]
 
 
-@pytest.fixture(scope="module")
-def build():
+@pytest.fixture(scope="module", params=[4, pytest.param(5, marks=pytest.mark.full)])
+def build(request):
+    """Build for a machine of so many stages of the MAC."""
     network = random_network(np.random.default_rng(1), [20, 70, 9], density=0.3,
                              v_width=TINY.v_width, frac=4)
-    return compile_network(network, TINY)
+    return compile_network(network, dataclasses.replace(TINY, mac_stages=request.param))
 
 
 @pytest.fixture(scope="module")
