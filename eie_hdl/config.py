@@ -120,8 +120,8 @@ class EIEConfig:
     mac_stages : :class:`int`, 4 or 5
         Stages of the multiply-accumulate pipeline. With 4, a multiplication and an addition take a
         cycle each. With 5, for the clock rates of ASICs, the halves of a sum are added in
-        successive cycles, and the last addition of the multiplication is part of this. It needs no
-        multipliers of an FPGA. Neither results nor builds depend on it.
+        successive cycles, together with the last addition of the multiplication; multipliers of an
+        FPGA are not used. Neither results nor builds depend on it.
 
     Raises
     ------

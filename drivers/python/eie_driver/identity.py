@@ -13,7 +13,7 @@ __all__ = ["check_config", "identify"]
 
 
 def identify(registers: Registers) -> EIEConfig:
-    """Read the configuration of the machine.
+    """Read the configuration of the machine. Parameters without a register have their default.
 
     Raises
     ------
