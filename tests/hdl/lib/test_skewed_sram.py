@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from amaranth.hdl import Fragment
+from amaranth.hdl import Fragment, ResetInserter, Signal
 
 from eie_hdl.lib.skewed_sram import SkewedSram, make_skewed_sram
 from eie_hdl.lib.sram import Sram
@@ -46,6 +46,25 @@ def test_each_part_is_a_cycle_later_than_the_one_below(simulate, widths):
                 assert cut(ctx.get(dut.r.data), n) == contents[read_rows[n]]
 
     simulate(Unwatched(dut), bench)
+
+
+def test_a_reset_ends_a_write_before_its_later_parts(simulate):
+    reset, dut = Signal(), SkewedSram(widths=(3, 4), depth=5)
+
+    async def bench(ctx):
+        ctx.set(dut.r.addr, 2)
+        ctx.set(dut.r.en, 1)
+        ctx.set(dut.w.addr, 2)
+        ctx.set(dut.w.data, 0b1111_111)
+        ctx.set(dut.w.en, 1)
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(dut.w.en, 0)
+        ctx.set(reset, 0)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.r.data) == 0b0000_111
+
+    simulate(Unwatched(ResetInserter(reset)(dut)), bench)
 
 
 def test_a_row_of_one_part_is_a_plain_register_file():
