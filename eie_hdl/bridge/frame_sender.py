@@ -48,7 +48,7 @@ class FrameSender(wiring.Component):
     i : :py:`In(ReplySignature())`
         Reply.
     o : :py:`Out(stream.Signature(8))`
-        Bytes of the line. Those of a frame follow one another by at most three cycles.
+        Bytes of the line. Those of a frame follow one another by at most four cycles.
     """
     def __init__(self):
         self._buffer = Sram(width=8, depth=FRAME_BYTES)
@@ -71,6 +71,7 @@ class FrameSender(wiring.Component):
         """Give the parts of a frame to the stuffing."""
         buffer = self._buffer
         number = Signal.like(self.i.length)
+        byte   = Signal(8, reset_less=True)    # of the payload
         sent   = token.valid & token.ready
         m.d.comb += [
             crc.byte.eq(token.p.byte),
@@ -109,9 +110,12 @@ class FrameSender(wiring.Component):
                     follow("fetch", HEADER_BYTES)
             with m.State("fetch"):
                 m.d.comb += buffer.r.en.eq(1)
+                m.next = "fetched"
+            with m.State("fetched"):    # block RAM output is late
+                m.d.sync += byte.eq(buffer.r.data)
                 m.next = "payload"
             with m.State("payload"):
-                m.d.comb += [token.valid.eq(1), token.p.byte.eq(buffer.r.data)]
+                m.d.comb += [token.valid.eq(1), token.p.byte.eq(byte)]
                 with m.If(sent):
                     m.next = "fetch"
                 follow("crc", self.i.length)
