@@ -65,9 +65,10 @@ class LnzdNode(wiring.Component):
 
     Arbitration is round-robin. Of scans, children that offer nothing are skipped; columns are
     nearly in ascending order, so that neighbours share spmat words. Of results, each child is
-    awaited until it has offered its end, in an earlier cycle: the order is exact. When all children
-    offer their end, a single end is output. Throughput is one item per cycle, but for a turn of a
-    child whose end just comes; latency is one cycle.
+    awaited until it has offered its end, in an earlier cycle: the order is exact. One that ends
+    before another is skipped, as when a memory of a single PE is read. When all children offer
+    their end, a single end is output. Throughput is one item per cycle, but for a turn of a child
+    whose end just comes; latency is one cycle.
 
     Parameters
     ----------
