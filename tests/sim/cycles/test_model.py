@@ -26,7 +26,7 @@ from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
 
 #: Numbers of PEs of random machines, in turn.
-PES = (1, 2, 8, 32, 4, 16, 64)
+PES = (1, 8, 2, 32, 4, 16, 64)
 
 #: Layers run on each machine.
 N_LAYERS = 50
