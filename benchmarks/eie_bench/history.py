@@ -7,7 +7,6 @@ commit that is checked out, and draws all rows to FOLDER. Without a report it on
 import argparse
 import csv
 import io
-import json
 import math
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eie_compiler.files.json_file import JsonError, parse_json
 from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError
 
@@ -23,7 +23,7 @@ from .end_to_end import PES, make_case, measure, read_digits
 from .plotting import PlottingError, require_matplotlib, save_figure
 
 __all__ = ["HistoryError", "Row", "add_row", "checked_out", "draw", "format_history", "make_row",
-           "read_history"]
+           "read_history", "read_report"]
 
 #: Axis labels of the figures that are drawn.
 _FIGURES = {"luts": "LUTs", "flipflops": "flip-flops", "mhz": "MHz",
@@ -149,6 +149,20 @@ def checked_out(folder: Path, own: Sequence[str]) -> tuple[str, str]:
     return commit, date
 
 
+def read_report(path: Path) -> dict[str, Any]:
+    """Read a report of `eie synth`.
+
+    Raises
+    ------
+    HistoryError
+        If it cannot be read, or is damaged.
+    """
+    try:
+        return dict(parse_json(path.read_bytes()))
+    except (JsonError, OSError, TypeError, ValueError) as error:
+        raise HistoryError(f"{path} must be a synth.json of `eie synth`: {error}") from error
+
+
 def make_row(report: Mapping[str, Any], commit: str, date: str, cycles: float) -> Row:
     """Make the row of a report of `eie synth`.
 
@@ -214,8 +228,7 @@ def _main(path: Path, folder: Path, reports: Sequence[Path]) -> None:
     commit, date = checked_out(path.parent, [path.name, "figures/history.svg"])
     cycles = measure_cycles() if reports else 0.0
     for report in reports:
-        rows = add_row(rows, make_row(json.loads(report.read_text(encoding="utf-8")), commit, date,
-                                      cycles))
+        rows = add_row(rows, make_row(read_report(report), commit, date, cycles))
     if reports:
         draw(rows, folder)
         write_file(path, format_history(rows))

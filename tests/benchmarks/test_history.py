@@ -14,6 +14,7 @@ from eie_bench.history import (
     format_history,
     make_row,
     read_history,
+    read_report,
 )
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "history.csv"
@@ -86,6 +87,16 @@ def test_a_checkout_with_changes_is_refused(tmp_path):
     (tmp_path / "file").write_text("two", encoding="utf-8")
     with pytest.raises(HistoryError, match="^the checkout must have no changes, .*\nM file$"):
         checked_out(docs, ["history.csv"])
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]", "1"])
+def test_a_damaged_report_is_named(tmp_path, content):
+    path = tmp_path / "synth.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(HistoryError) as caught:
+        read_report(path)
+    assert str(caught.value).startswith(f"{path} must be a synth.json of `eie synth`: ")
 
 
 def test_the_picture_is_always_the_same_and_has_every_module(tmp_path):
