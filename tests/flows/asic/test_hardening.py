@@ -101,6 +101,14 @@ def test_the_command_writes_the_files(tmp_path):
                                        str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert {path.name for path in tmp_path.iterdir()} >= {"config.mk", "machine.v", "macros.lef"}
-    result = CliRunner().invoke(main, ["asic", "--emit", "orfs", "--json"])
+
+
+@pytest.mark.parametrize("option, message", [
+    (["--json"], "--emit writes files alone: leave out --power and --json"),
+    (["--library", "osu018"], "--emit is for sky130_fd_sc_hd: leave out --library osu018"),
+])
+def test_options_of_the_synthesis_are_refused(option, message, tmp_path):
+    result = CliRunner().invoke(main, ["asic", "--emit", "orfs", *option, "-o", str(tmp_path)])
     assert result.exit_code == 2
-    assert "--emit writes files alone: leave out --power and --json" in result.stderr
+    assert f"Error: {message}\n" in result.stderr
+    assert not list(tmp_path.iterdir())
