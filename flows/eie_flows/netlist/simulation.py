@@ -22,6 +22,7 @@ from eie_sim.inference import infer, prepare
 from eie_sim.rtl.cocotb_engine import SimulationResult, run
 from eie_sim.rtl.simulators import SimulationError
 
+from ..tools import require_yosys
 from .cell_sets import CELL_SETS
 from .synthesis import make_netlist
 
@@ -180,6 +181,9 @@ def simulate(config: EIEConfig, names: Sequence[str], folder: Path, *, seed: int
     ToolError
         If a tool or a library is missing.
     """
+    require_yosys()
+    for name in names:
+        CELL_SETS[name].models()    # A library that is missing is reported before minutes of work.
     files = emit(config).files
     trials = make_trials(config, seed) if trials is None else trials
     expected = []

@@ -17,6 +17,7 @@ from eie_cli.main import main
 from eie_flows.netlist import simulation
 from eie_flows.netlist.simulation import Comparison, Recording, compare
 from eie_flows.netlist.synthesis import make_netlist
+from eie_hdl.config import PRESETS
 from eie_sim.rtl import toolchain
 from eie_sim.rtl.cocotb_engine import SimulationResult
 
@@ -103,6 +104,18 @@ def test_each_difference_is_named(recording, changes, transfers, message):
     got = Recording(simulation.dataclasses.replace(recording.result, **changes),
                     recording.transfers | transfers)
     assert compare(recording, got) == [message]
+
+
+def test_a_missing_library_is_reported_before_any_work(tmp_path, monkeypatch):
+    def models():
+        raise toolchain.ToolError("no cells")
+
+    monkeypatch.setattr(simulation, "require_yosys", lambda: None)
+    monkeypatch.setitem(simulation.CELL_SETS, "osu018", simulation.dataclasses.replace(
+        simulation.CELL_SETS["osu018"], models=models))
+    with pytest.raises(toolchain.ToolError, match="^no cells$"):
+        simulation.simulate(PRESETS["tiny"], ["osu018"], tmp_path, trials=[], step=pytest.fail)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("differences", [(), ("cycles must be 50, not 51",)])
