@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eie_hdl.files import write_file
 from eie_sim.rtl.cache import make_once
+from eie_sim.rtl.toolchain import ToolError
 
 from .cells import CELLS, FLIPFLOPS
 from .flipflop import Constraints, measure_constraints, measure_flipflop
@@ -61,4 +62,7 @@ def _sources() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ToolError as error:
+        sys.exit(f"eie_flows.sky130.characterise: {error}")

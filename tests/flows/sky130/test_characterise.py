@@ -1,6 +1,9 @@
 """Characterisation of all cells."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -91,3 +94,11 @@ def test_a_cell_is_measured_again_if_something_changed(name, value, again, tmp_p
     monkeypatch.setattr(characterise, name, value)
     run(tmp_path)
     assert measured == again
+
+
+def test_a_missing_ngspice_ends_the_program_with_its_message():
+    result = subprocess.run([sys.executable, "-m", characterise.__name__], check=False,
+                            env={**os.environ, "PATH": ""}, capture_output=True, encoding="utf-8")
+    assert result.returncode == 1
+    assert result.stderr == ("eie_flows.sky130.characterise: ngspice must be installed for "
+                             "characterisation, but was not found: apt install ngspice\n")
