@@ -20,7 +20,7 @@ from .spice import ngspice_version
 __all__ = ["main"]
 
 #: Files of this folder that decide what is measured, and how it is written.
-_SOURCES = ("flipflop.py", "liberty.py", "measure.py", "spice.py")
+_SOURCES = ("flipflop.py", "liberty.py", "measure.py", "parasitics.py", "spice.py")
 
 
 def main(output: Path = LIBERTY, cache: Path | None = None) -> None:
