@@ -1,7 +1,7 @@
 """The library beside SkyWater's, of which a few figures are copied here.
 
 They are of google/skywater-pdk-libs-sky130_fd_sc_hd, cells/CELL/sky130_fd_sc_hd__CELL_SIZE__
-tt_025C_1v80.lib.json.
+tt_025C_1v80.lib.json, copyright 2020 The SkyWater PDK Authors, Apache-2.0.
 """
 
 import re
