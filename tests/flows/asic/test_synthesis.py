@@ -16,7 +16,7 @@ from eie_flows.asic.synthesis import (
 )
 from eie_flows.libraries import LIBRARIES
 from eie_hdl.export.verilog import Emitted
-from eie_sim.rtl.toolchain import ToolError
+from eie_sim.rtl.toolchain import ToolError, check_tools
 
 LIBERTY = """
 library (l) {
@@ -126,6 +126,8 @@ def test_a_machine_becomes_cells_and_macros_with_names_of_the_design(name, flipf
     library = LIBRARIES[name]
     if not library.file.exists():
         pytest.skip(library.install)
+    if not all(tool.ok for tool in check_tools() if tool.name == "pyosys"):
+        pytest.skip("pyosys is not installed")
     macro = Macro(16, 8, True, 1, library.process)
     found = synthesise(Emitted({"eie.v": MACHINE}), library, [macro], tmp_path, period=5)
     assert list(found) == ["eie", "eie.pe_0", "eie.pe_0.act"]
