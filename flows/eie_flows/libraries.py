@@ -46,7 +46,7 @@ class Library:
     file : :class:`~pathlib.Path`
         Liberty file.
     install : :class:`str`
-        Command that installs it, or where it comes from.
+        Command or step that installs it.
     process : :class:`Process`
         Process.
     driver : :class:`str`
@@ -84,8 +84,8 @@ LIBRARIES: Mapping[str, Library] = {library.name: library for library in (
     Library("osu018", osu018.LIBERTY, osu018.INSTALL,
             Process(180, 1.8, 0.099, "metal3", ("metal1", "metal2", "metal3")),
             "BUFX4", 0.05, "Oklahoma State University's cells for 0.18 µm, typical, 1.8 V, 25 °C"),
-    Library("sky130_fd_sc_hd", SKY130_LIBERTY, "it is part of this project",
+    Library("sky130_fd_sc_hd", SKY130_LIBERTY, "reinstall this package, which has it",
             Process(130, 1.8, 0.093, "met3", ("li1", "met1", "met2", "met3")),
             "sky130_fd_sc_hd__buf_2", 0.033,
-            "SkyWater's cells for 0.13 µm, characterised here, typical, 1.8 V, 25 °C"),
+            "SkyWater's cells for 0.13 µm, characterised by EIE, typical, 1.8 V, 25 °C"),
 )}
