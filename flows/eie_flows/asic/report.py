@@ -11,6 +11,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file, write_files
+from eie_sim.rtl.toolchain import find_icarus, require
 
 from ..libraries import Library
 from .inference import simulate
@@ -99,6 +100,8 @@ class Report:
     def markdown(self) -> str:
         """Format all tables as Markdown."""
         return "\n".join([
+            f"{self.library.origin}. Gates are sized for {self.period:g} ns. Before layout: "
+            "without wires, with an ideal clock.", "",
             *_table(AREA_COLUMNS, self.area_rows()), *_table(TIMING_COLUMNS, self.timing_rows()),
             *_table(MACRO_COLUMNS, self.macro_rows()),
             *(_table(POWER_COLUMNS, self.power_rows()) if self.power else [])])
@@ -158,6 +161,8 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     folder = Path(folder)
     library.find()
     require_opensta()
+    if with_power:
+        require(find_icarus())
     progress("writing the Verilog")
     emitted = emit(config)
     macros = list_macros(emitted.memories, library.process)

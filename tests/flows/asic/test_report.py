@@ -50,12 +50,20 @@ def test_the_command_prints_tables_or_json(tmp_path, monkeypatch, as_json):
         assert "4,322" in result.stdout and "153 MHz" in result.stdout
 
 
-def test_nothing_is_written_without_the_tools(tmp_path, monkeypatch):
+@pytest.mark.parametrize("tool", ["require_opensta", "find_icarus"])
+def test_nothing_is_written_without_the_tools(tool, tmp_path, monkeypatch):
     def missing():
-        raise ToolError("no sta")
+        raise ToolError(f"no {tool}")
 
-    monkeypatch.setattr(report, "require_opensta", missing)
+    monkeypatch.setattr(report, "require_opensta", lambda: "sta")
+    monkeypatch.setattr(report, tool, missing)
     monkeypatch.setattr(type(LIBRARY), "find", lambda self: self.file)
-    with pytest.raises(ToolError, match="^no sta$"):
-        run(PRESETS["tiny"], LIBRARY, tmp_path / "asic", period=5)
+    with pytest.raises(ToolError, match=f"^no {tool}$"):
+        run(PRESETS["tiny"], LIBRARY, tmp_path / "asic", period=5, with_power=True)
     assert not (tmp_path / "asic").exists()
+
+
+def test_the_report_names_its_library_and_conditions():
+    assert GIVEN.markdown().splitlines()[0] == (
+        f"{LIBRARY.origin}. Gates are sized for 5 ns. Before layout: without wires, with an ideal "
+        "clock.")
