@@ -56,6 +56,16 @@ def test_a_register_with_names_for_its_fields_is_compared(library, tmp_path):
     assert proof.proven and proof.points == 1 + 4
 
 
+def test_an_output_that_synthesis_finds_to_be_a_register_is_proven(library, tmp_path):
+    """The Verilog selects one of two words, whose lower halves are the same register."""
+    word = ("module eie_word(input clk, input en, input upper, input [7:0] in, output [7:0] out);\n"
+            "  reg [7:0] word;\n  assign out = upper ? {4'd9, word[3:0]} : word;\n"
+            "  always @(posedge clk) if (en) word <= in;\nendmodule\n")
+    map_module({"eie_word": word}, "eie_word", library, tmp_path)
+    proof = prove_module("eie_word", library, tmp_path)
+    assert proof.proven and proof.points == 8 + 8
+
+
 def test_a_multiplier_up_to_the_last_addition_is_proven(library, tmp_path):
     """Some of its columns have a single bit: the other is constant."""
     name = "eie_carry_save"
