@@ -5,7 +5,7 @@ import json
 import urllib.parse
 import urllib.request
 
-__all__ = ["install_command", "missing"]
+__all__ = ["install_alone", "install_command", "missing"]
 
 _NAME = "eie-hdl"
 
@@ -48,3 +48,8 @@ def install_command(extra: str = "") -> str:
     if vcs := source.get("vcs_info"):
         address = f"{vcs['vcs']}+{address}@{vcs['commit_id']}"
     return f"pip install '{_NAME}{extras} @ {address}'"
+
+
+def install_alone(package: str) -> str:
+    """Return the command that installs a package without those that it depends on."""
+    return f"pip install --no-deps {package}"

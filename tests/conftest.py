@@ -66,9 +66,9 @@ def pytest_addoption(parser):
                      help="damaged files of each kind that the commands read")
     parser.addoption("--full", action="store_true",
                      help="also the tests marked `full`, combinations whose parts others have")
-    parser.addoption("--blocks", choices=["fast", "readme", "slow", "all"], default="fast",
-                     help="blocks of the docs to run: those that take seconds; also those of the "
-                          "README, and its demo; only pages with blocks that simulate or "
+    parser.addoption("--blocks", choices=["fast", "demo", "slow", "all"], default="fast",
+                     help="blocks of the docs to run: those that take seconds; also the demo as "
+                          "printed in the README; only pages with blocks that simulate or "
                           "synthesise for long, and the demo; or all")
 
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import types
 
+import pytest
 from click.testing import CliRunner
 
 from eie_bench import simulation
@@ -14,6 +15,7 @@ from eie_cli.main import main
 from eie_hdl.config import EIEConfig
 
 
+@pytest.mark.full
 def test_a_machine_is_built_and_timed(verilator, simulators, monkeypatch, tmp_path):
     """In the folder of compiled simulators instead of an empty one, as others compile the same."""
     for name, value in {"PES": (4,), "N_COLS": 16, "ROWS_PER_PE": 4, "IMAGES": 8, "ROUNDS": 1,

@@ -77,7 +77,7 @@ def run(block, folder):
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_run_as_printed(page, folder, request):
     which = request.config.getoption("blocks")
-    has_slow = which in ("slow", "all") or (which, page) == ("readme", "README.md")
+    has_slow = which in ("slow", "all")
     own = [block for block in blocks_of(page) if has_slow or not block.is_slow]
     if not own:
         pytest.skip("all blocks are slow: run them with --blocks slow")

@@ -537,7 +537,8 @@ def test_a_vector_and_another_event_in_every_order(monkeypatch, state):
     machine.run(bench)
 
 
-@pytest.mark.parametrize("state", ["ends", "ends in the next program"])
+@pytest.mark.parametrize("state", [
+    "ends", pytest.param("ends in the next program", marks=pytest.mark.full)])
 def test_a_vector_and_two_other_events_in_every_order(monkeypatch, state):
     """A fault, a timeout and a soft reset while the host may have stopped taking the vector."""
     machine = Machine(monkeypatch)

@@ -51,6 +51,7 @@ def test_registers_match_the_register_map(run, simulator):
     run("benches.bench_axi_registers", simulator, MACHINES[simulator])
 
 
+@verilator_in_short
 def test_networks_are_loaded_run_read_back_and_replaced(run, simulator):
     run("benches.bench_axi", simulator, MACHINES[simulator])
 

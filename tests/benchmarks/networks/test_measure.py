@@ -15,6 +15,7 @@ from eie_compiler.frontends import FrontEndError
 from eie_compiler.graph.evaluation import evaluate_real
 
 
+@pytest.mark.full
 def test_a_network_runs_in_floating_point_in_words_and_in_verilog(task, graph, verilator,
                                                                   simulators):
     steps = []

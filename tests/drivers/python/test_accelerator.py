@@ -461,6 +461,7 @@ def two_networks(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.full
 def test_driver_cases_pass_with_x_states(icarus, simulators, two_networks):
     """Run `driver_cases` in a simulator with undefined values."""
     design = compile_design(verilog(TINY, simulators), top="eie", simulator=icarus,

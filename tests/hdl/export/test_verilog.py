@@ -55,7 +55,9 @@ def lint(folder, *waivers, top="eie"):
 
 
 # Linting 64 PEs takes Verilator longer than all other configurations together.
-@pytest.mark.parametrize("folder", sorted(CONFIGS.keys() - {"isca2016"}), indirect=True)
+@pytest.mark.parametrize("folder", [
+    pytest.param(name, marks=[] if name in ("default", "deepest_mac") else [pytest.mark.full])
+    for name in sorted(CONFIGS.keys() - {"isca2016"})], indirect=True)
 def test_verilator_reports_no_warning(folder, verilator):
     run = lint(folder, "eie.vlt")
     assert (run.returncode, run.stderr) == (0, "")

@@ -290,7 +290,7 @@ def test_a_batch_left_at_any_access_never_gives_its_results_to_the_next_one(inte
     assert at > 10
 
 
-@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("late", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_load_left_at_any_access_is_never_run(interrupter, late):
     driver, attempt = interrupter
     words = inputs_of(driver.build, 2)
