@@ -13,7 +13,7 @@ from .format import COUNTER_WIDTH, COUNTERS, Memory
 
 __all__ = [
     "ADDRESS_WIDTH", "COUNTER_REGISTERS", "PRODUCT_ID", "REGISTER", "REGISTERS", "REGISTER_WIDTH",
-    "VERSION", "Access", "Error", "Field", "Register",
+    "VERSION", "Access", "Error", "Field", "Register", "config_registers",
 ]
 
 #: Width of a register.
@@ -203,10 +203,15 @@ def _identification() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
         R, "must equal the version that a build was made for")
 
 
+def config_registers(config: EIEConfig) -> dict[str, int]:
+    """Return the values of the registers CONFIG_… by name, in the order of their parameters."""
+    return {f"CONFIG_{name.upper()}": int(value) for name, value in config.interface.items()}
+
+
 def _configuration() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
-    for name in EIEConfig().interface:
-        yield (f"CONFIG_{name.upper()}", f"Parameter {name} of the configuration.",
-               _value(R, f"{name} of EIEConfig"))
+    for register, parameter in zip(config_registers(EIEConfig()), EIEConfig().interface):
+        yield (register, f"Parameter {parameter} of the configuration.",
+               _value(R, f"{parameter} of EIEConfig"))
 
 
 def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ..config import EIEConfig
 from ..format import FORMAT_VERSION
-from ..registers import PRODUCT_ID, REGISTER
+from ..registers import PRODUCT_ID, REGISTER, config_registers
 from .names import DEFAULT_NAME, check_name, prefix_text, read_source
 
 __all__ = ["describe_bench"]
@@ -40,8 +40,7 @@ def describe_bench(config: EIEConfig, name: str, *, machine: str = DEFAULT_NAME,
     """
     check_name(name)
     check_name(machine, parameter="machine")
-    expected = {"ID": PRODUCT_ID, "FORMAT": FORMAT_VERSION} | {
-        f"CONFIG_{parameter.upper()}": int(value) for parameter, value in config.interface.items()}
+    expected = {"ID": PRODUCT_ID, "FORMAT": FORMAT_VERSION} | config_registers(config)
     parts = {
         r"/\*n_inferences\*/ 0": str(n_inferences),
         r"/\*timeout\*/ 10000": str(timeout),

@@ -4,7 +4,7 @@ from amaranth.lib.wiring import In
 
 from ..config import EIEConfig
 from ..format import FORMAT_VERSION
-from ..registers import PRODUCT_ID, VERSION
+from ..registers import PRODUCT_ID, VERSION, config_registers
 from .register_ports import RegisterPorts
 
 __all__ = ["Identification"]
@@ -25,9 +25,9 @@ class Identification(wiring.Component):
         of the interface.
     """
     def __init__(self, config: EIEConfig):
-        self._parameters = config.interface
+        self._configuration = config_registers(config)
         super().__init__({"registers": In(RegisterPorts.of(
-            "ID", "VERSION", "FORMAT", *(f"CONFIG_{name.upper()}" for name in self._parameters)))})
+            "ID", "VERSION", "FORMAT", *self._configuration))})
 
     def elaborate(self, platform):
         m = Module()
@@ -40,8 +40,8 @@ class Identification(wiring.Component):
             registers.version_minor.eq(minor),
             registers.version_patch.eq(patch),
             registers.format_value.eq(FORMAT_VERSION),
-            *(getattr(registers, f"config_{name}_value").eq(int(value))
-              for name, value in self._parameters.items()),
+            *(getattr(registers, f"{name.lower()}_value").eq(value)
+              for name, value in self._configuration.items()),
         ]
 
         return m

@@ -9,7 +9,7 @@ from eie_compiler.vectors import packet
 from eie_hdl.format import BEAT_BYTES, FORMAT_VERSION, Layouts, Memory, n_beats
 from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
-from eie_hdl.registers import PRODUCT_ID, REGISTER, REGISTERS, VERSION, Error
+from eie_hdl.registers import PRODUCT_ID, REGISTER, REGISTERS, VERSION, Error, config_registers
 
 #: TKEEP of a complete beat.
 WHOLE = (1 << BEAT_BYTES) - 1
@@ -22,7 +22,7 @@ KNOWN = {
     "VERSION": REGISTER["VERSION"].pack(**dict(zip(("major", "minor", "patch"), VERSION))),
     "FORMAT": FORMAT_VERSION,
     "STATUS": 1,
-    **{f"CONFIG_{name.upper()}": int(value) for name, value in CONFIG.interface.items()},
+    **config_registers(CONFIG),
 }
 
 

@@ -12,7 +12,7 @@ from eie_compiler.preprocessing import FixedPreprocessing
 from eie_compiler.vectors import memory_packets, output_columns, result_order, result_type
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import BEAT_WIDTH, FORMAT_VERSION, Layouts, n_beats, n_result_beats
-from eie_hdl.registers import REGISTER
+from eie_hdl.registers import REGISTER, config_registers
 
 from .c_text import array, decimal, hexadecimal, string, structure
 
@@ -52,9 +52,7 @@ class LoadTables:
 
 def machine_table(config: EIEConfig, name: str) -> str:
     """Format the registers that identify a machine."""
-    return _settings(name, {"FORMAT": FORMAT_VERSION, **{
-        f"CONFIG_{parameter.upper()}": int(value)
-        for parameter, value in config.interface.items()}})
+    return _settings(name, {"FORMAT": FORMAT_VERSION, **config_registers(config)})
 
 
 def model_tables(build: Build, name: str, load: LoadTables, *, machine: str, scope: str = ""

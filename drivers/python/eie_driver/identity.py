@@ -4,7 +4,7 @@ from typing import Any
 
 from eie_hdl.config import ConfigError, EIEConfig
 from eie_hdl.format import FORMAT_VERSION
-from eie_hdl.registers import PRODUCT_ID, VERSION
+from eie_hdl.registers import PRODUCT_ID, VERSION, config_registers
 
 from .errors import ConfigMismatch, DriverError
 from .registers import Registers
@@ -30,7 +30,7 @@ def identify(registers: Registers) -> EIEConfig:
         raise DriverError(f"FORMAT must be {FORMAT_VERSION}, not {number}: use the software "
                           f"version of the hardware")
     defaults = EIEConfig().interface
-    numbers = registers.values([f"CONFIG_{name.upper()}" for name in defaults])
+    numbers = registers.values([*config_registers(EIEConfig())])
     values: dict[str, Any] = {
         name: bool(number) if type(default) is bool else number
         for (name, default), number in zip(defaults.items(), numbers)}

@@ -17,7 +17,15 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, n_pieces
 from eie_hdl.numeric import wrap
 from eie_hdl.packing import unpack
-from eie_hdl.registers import PRODUCT_ID, REGISTER_WIDTH, REGISTERS, VERSION, Access, Error
+from eie_hdl.registers import (
+    PRODUCT_ID,
+    REGISTER_WIDTH,
+    REGISTERS,
+    VERSION,
+    Access,
+    Error,
+    config_registers,
+)
 
 from .model import GoldenModel
 
@@ -61,8 +69,8 @@ class FakeMachine(Bus):
         self.set("ID", value=PRODUCT_ID)
         self.set("VERSION", major=VERSION[0])
         self.set("FORMAT", value=FORMAT_VERSION)
-        for name, value in self.config.interface.items():
-            self.set(f"CONFIG_{name.upper()}", value=int(value))
+        for name, value in config_registers(self.config).items():
+            self.set(name, value=value)
         self.set("STATUS", idle=1)
         self.images = {name: np.zeros((image.depth, n_beats(image.shape)), np.uint64)
                        for name, *_, image in Layouts.of(self.config).images(self.config)}
