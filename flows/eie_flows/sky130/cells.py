@@ -50,11 +50,6 @@ class Cell:
     output: str
     function: str
 
-    @property
-    def drive(self) -> int:
-        """Drive strength, the last number of the name."""
-        return int(self.name.rsplit("_", 1)[1])
-
     def evaluate(self, values: Mapping[str, int]) -> int:
         """Compute the output for values of the inputs."""
         text = self.function.replace("!", " not ").replace("&", " and ").replace("|", " or ")

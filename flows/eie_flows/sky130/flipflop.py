@@ -12,9 +12,10 @@ from .measure import (
     Measured,
     Table,
     Timing,
-    edge_times,
     energy_drawn,
     input_capacitance,
+    loads_of,
+    read_edge,
 )
 from .spice import VDD, Run, ramp, simulate
 
@@ -40,8 +41,7 @@ Constraints = dict[str, dict[str, Table]]
 
 def measure_flipflop(name: str, constraints: Constraints) -> Measured:
     """Measure a flip-flop with the pins CLK, D and Q, but for its setup and hold."""
-    drive = int(name.rsplit("_", 1)[1])
-    loads = tuple(load * drive for load in LOADS)
+    loads = loads_of(name)
     timing, clock, leakage = _clock_to_output(name, loads)
     data, capacitance = _passive(name)
     return Measured(capacitance, leakage, {"CLK": [timing]}, loads, {"CLK": clock, "D": data},
@@ -65,17 +65,11 @@ def _clock_to_output(name: str, loads: Sequence[float]
     waves = simulate(name, "Q", [Run({"CLK": _clock(slew), "D": data}, load)
                                  for slew in SLEWS for load in loads], _EDGES[3] + _PERIOD / 2)
     timing = Timing(False)
-    shape = (len(SLEWS), len(loads))
+    alone  = np.reshape([energy_drawn(wave, _after(_EDGES[2])) for wave in waves],
+                        (len(SLEWS), len(loads)))
     for edge, at in zip(_BOTH, (_EDGES[1], _EDGES[3])):
-        delay, slew, energy = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        for number, (row, column) in enumerate(np.ndindex(*shape)):
-            wave = waves[number]
-            delay[row, column], slew[row, column] = edge_times(wave, "Q", at, _after(at),
-                                                               rising=edge == "rise")
-            energy[row, column] = (
-                energy_drawn(wave, _after(at), loads[column] if edge == "rise" else 0)
-                - energy_drawn(wave, _after(_EDGES[2])))
-        timing.delay[edge], timing.slew[edge], timing.energy[edge] = delay, slew, energy
+        read_edge(timing, edge, waves, "Q", loads, at, _after(at))
+        timing.energy[edge] -= alone
     usual = waves[MIDDLE[0] * len(loads) + MIDDLE[1]]
     clock = (energy_drawn(usual, _after(_EDGES[2])),
              energy_drawn(usual, _after(_EDGES[1] + _PERIOD / 2)))

@@ -11,7 +11,7 @@ from .cells import Arc, Cell
 from .spice import VDD, Run, Waves, ramp, simulate
 
 __all__ = ["LOADS", "MIDDLE", "SLEWS", "Measured", "Table", "Timing", "edge_times", "energy_drawn",
-           "input_capacitance", "measure_cell"]
+           "input_capacitance", "loads_of", "measure_cell", "read_edge"]
 
 #: Transition times of inputs, from 20 % to 80 %, in ns.
 SLEWS = (0.01, 0.0531329, 0.122474, 0.282311, 0.650743)
@@ -77,9 +77,15 @@ class Measured:
     constraints: dict[str, dict[str, Table]] = field(default_factory=dict)
 
 
+def loads_of(name: str) -> tuple[float, ...]:
+    """Return the loads in pF of a cell, by its name without prefix, which ends with its drive."""
+    drive = int(name.rpartition("_")[2])
+    return tuple(load * drive for load in LOADS)
+
+
 def measure_cell(cell: Cell) -> Measured:
     """Measure a combinational cell: for each input and sense, the state with the slowest output."""
-    loads = tuple(load * cell.drive for load in LOADS)
+    loads = loads_of(cell.name)
     arcs = _slowest(cell, loads)
     runs = [_pulse(cell, arc, slew, load) for arc in arcs for slew in SLEWS for load in loads]
     states = [Run({pin: ramp([], bit) for pin, bit in state.items()}, loads[0])
@@ -127,15 +133,20 @@ def _tables(waves: Sequence[Waves], output: str, loads: Sequence[float], *, inve
     timing = Timing(inverts)
     edges = ("fall", "rise") if inverts else ("rise", "fall")
     for edge, window, start in zip(edges, _WINDOWS, (_RISE, _FALL)):
-        shape = (len(SLEWS), len(loads))
-        delay, slew, energy = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        for at, (row, column) in enumerate(np.ndindex(*shape)):
-            delay[row, column], slew[row, column] = edge_times(
-                waves[at], output, start, window, rising=edge == "rise")
-            energy[row, column] = energy_drawn(waves[at], window,
-                                               loads[column] if edge == "rise" else 0)
-        timing.delay[edge], timing.slew[edge], timing.energy[edge] = delay, slew, energy
+        read_edge(timing, edge, waves, output, loads, start, window)
     return timing
+
+
+def read_edge(timing: Timing, edge: str, waves: Sequence[Waves], output: str,
+              loads: Sequence[float], start: float, window: tuple[float, float]) -> None:
+    """Enter the tables of an edge of the output, from the runs of all slews and loads."""
+    shape = (len(SLEWS), len(loads))
+    delay, slew, energy = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for wave, (row, column) in zip(waves, np.ndindex(*shape)):
+        delay[row, column], slew[row, column] = edge_times(wave, output, start, window,
+                                                           rising=edge == "rise")
+        energy[row, column] = energy_drawn(wave, window, loads[column] if edge == "rise" else 0)
+    timing.delay[edge], timing.slew[edge], timing.energy[edge] = delay, slew, energy
 
 
 def edge_times(waves: Waves, output: str, start: float, window: tuple[float, float], *,

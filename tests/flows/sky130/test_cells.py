@@ -1,7 +1,6 @@
 """Functions and arcs of the cells."""
 
 import importlib.util
-import re
 import shutil
 import subprocess
 
@@ -62,8 +61,3 @@ def test_an_arc_is_listed_for_every_state_in_which_the_input_matters():
     assert CELLS["xor2_1"].arcs == [
         Arc("A", {"B": 0}, False), Arc("A", {"B": 1}, True),
         Arc("B", {"A": 0}, False), Arc("B", {"A": 1}, True)]
-
-
-def test_the_drive_strength_is_in_the_name():
-    assert all(cell.drive == int(re.fullmatch(r"\w+_(\d+)", name)[1])
-               for name, cell in CELLS.items())

@@ -1,10 +1,12 @@
 """Measurement of combinational cells."""
 
+import re
+
 import numpy as np
 import pytest
 
 from eie_flows.sky130 import measure
-from eie_flows.sky130.cells import CELLS
+from eie_flows.sky130.cells import CELLS, FLIPFLOPS
 from eie_flows.sky130.measure import (
     LOADS,
     MIDDLE,
@@ -12,6 +14,7 @@ from eie_flows.sky130.measure import (
     edge_times,
     energy_drawn,
     input_capacitance,
+    loads_of,
     measure_cell,
 )
 from eie_flows.sky130.spice import VDD, Waves
@@ -95,3 +98,9 @@ def test_a_capacitance_is_charge_by_voltage():
 
 def test_the_middle_is_inside_the_tables():
     assert 0 < MIDDLE[0] < len(SLEWS) and 0 < MIDDLE[1] < len(LOADS)
+
+
+def test_loads_are_multiples_of_the_drive_strength_in_the_name():
+    for name in (*CELLS, *FLIPFLOPS):
+        drive = int(re.fullmatch(r"\w+_(\d+)", name)[1])
+        assert loads_of(name) == tuple(load * drive for load in LOADS)
