@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What a history has once."""
+        """Commit, family, module and PEs, which together a history has once."""
         return self.commit, self.target, self.module, self.n_pe
 
 

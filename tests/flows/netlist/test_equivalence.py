@@ -36,13 +36,18 @@ def test_every_module_is_proven(library, machine, tmp_path):
     assert proofs["eie"].points > 36 + 16 + 8 + 2 * 8
 
 
+def prove_alone(name, text, library, folder):
+    """Synthesise a module without others, and prove it."""
+    map_module({name: text}, name, library, folder)
+    return prove_module(name, library, folder)
+
+
 def test_a_table_that_yosys_takes_for_a_memory_is_proven(library, tmp_path):
     entries = "\n".join(f"    {row}: value = {row * row % 13};" for row in range(16))
     table = ("module eie_table(input clk, input [3:0] row, output reg [3:0] out);\n"
              "  reg [3:0] value;\n  always @* case (row)\n"
              f"{entries}\n  endcase\n  always @(posedge clk) out <= value;\nendmodule\n")
-    map_module({"eie_table": table}, "eie_table", library, tmp_path)
-    proof = prove_module("eie_table", library, tmp_path)
+    proof = prove_alone("eie_table", table, library, tmp_path)
     assert proof.proven and proof.points == 4
 
 
@@ -51,8 +56,7 @@ def test_a_register_with_names_for_its_fields_is_compared(library, tmp_path):
               "  reg [7:0] word;\n  wire [3:0] low;\n  assign low = word[3:0];\n"
               "  always @(posedge clk) begin\n    if (en) word <= in;\n"
               "    out <= low == 4'd5;\n  end\nendmodule\n")
-    map_module({"eie_fields": fields}, "eie_fields", library, tmp_path)
-    proof = prove_module("eie_fields", library, tmp_path)
+    proof = prove_alone("eie_fields", fields, library, tmp_path)
     assert proof.proven and proof.points == 1 + 4
 
 
@@ -61,8 +65,7 @@ def test_an_output_that_synthesis_finds_to_be_a_register_is_proven(library, tmp_
     word = ("module eie_word(input clk, input en, input upper, input [7:0] in, output [7:0] out);\n"
             "  reg [7:0] word;\n  assign out = upper ? {4'd9, word[3:0]} : word;\n"
             "  always @(posedge clk) if (en) word <= in;\nendmodule\n")
-    map_module({"eie_word": word}, "eie_word", library, tmp_path)
-    proof = prove_module("eie_word", library, tmp_path)
+    proof = prove_alone("eie_word", word, library, tmp_path)
     assert proof.proven and proof.points == 8 + 8
 
 
@@ -70,8 +73,7 @@ def test_a_multiplier_up_to_the_last_addition_is_proven(library, tmp_path):
     """Some of its columns have a single bit: the other is constant."""
     name = "eie_carry_save"
     multiplier = verilog.to_verilog(CarrySaveMultiplier(4, 5), name)
-    map_module({name: multiplier}, name, library, tmp_path)
-    proof = prove_module(name, library, tmp_path)
+    proof = prove_alone(name, multiplier, library, tmp_path)
     assert proof.proven and proof.points == 2 * 10
 
 
