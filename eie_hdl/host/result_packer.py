@@ -74,10 +74,11 @@ class ResultPacker(wiring.Component):
         for lane in range(1, ACTS_PER_WORD):
             with m.If(self.i.p.last_lane >= lane):
                 m.d.comb += elements[lane].eq(self.i.p.word[lane])
-        has_space = kept < n_lanes
-        # If there is space, `kept` is `level` modulo `n_lanes`, which does not wait for the output.
+        # With a word, a full beat leaves as soon as the output is ready; and if there is space,
+        # `kept` is `level` modulo `n_lanes`. Neither waits for `valid`.
+        has_space = (level < n_lanes) | (self.o.ready & (level < 2 * n_lanes))
         place = Cat(Const(0, clog2(self._lane_width)), level[:clog2(n_lanes)])    # in bits
-        m.d.comb += self.i.ready.eq(Mux(is_end, is_last & leaves, has_space))
+        m.d.comb += self.i.ready.eq(Mux(self.i.p.end, self.o.ready & (level <= n_lanes), has_space))
         m.d.sync += [level.eq(kept), gathered.eq(rest)]
         with m.If(self.i.valid & ~is_end & has_space):
             m.d.sync += [

@@ -1,5 +1,8 @@
 """Leading-nonzero detection (Han et al., ISCA 2016, section 4), within a word and across PEs."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -105,41 +108,52 @@ class LnzdNode(wiring.Component):
 
         n_children = len(self.i)
         m.submodules.output = output = RegisterQueue(self._shape)
-        m.submodules.in_turn = in_turn = LeadingNonZero(n_children)
-        m.submodules.wrapped = wrapped = LeadingNonZero(n_children)
         connect(m, output.o, flipped(self.o))
 
-        valid = Cat(child.valid for child in self.i)
-        end   = Cat(child.valid & child.payload.end for child in self.i)
-
-        # Grant the first candidate from `turn` on, otherwise wrap around to the lowest. An end in
-        # order counts a cycle later, so that who is granted depends on registers alone.
-        turn       = Signal(clog2(n_children))
-        ended      = Signal(n_children)
-        candidates = Signal(n_children)
-        m.d.sync += ended.eq(end)
-        m.d.comb += [
-            candidates.eq(~ended if self._in_order else valid & ~end),
-            in_turn.mask.eq(candidates & (-1 << turn)),
-            wrapped.mask.eq(candidates),
-        ]
-
-        granted = Signal(clog2(n_children))
-        offers  = Signal()
+        item    = Signal(n_children)
+        end     = Signal(n_children)
         all_end = Signal()
         m.d.comb += [
-            granted.eq(Mux(in_turn.found, in_turn.index, wrapped.index)),
-            offers.eq(wrapped.found & (valid & ~end).bit_select(granted, 1)),
+            item.eq(Cat(child.valid & ~child.payload.end for child in self.i)),
+            end.eq(Cat(child.valid & child.payload.end for child in self.i)),
             all_end.eq(end.all()),
-            output.i.payload.eq(Array(child.payload for child in self.i)[granted]),
-            output.i.valid.eq(offers | all_end),
         ]
+
+        candidates = Signal(n_children)
+        if self._in_order:
+            # An end counts a cycle later, so that who is granted depends on registers alone.
+            ended = Signal(n_children)
+            m.d.comb += candidates.eq(~ended)
+            m.d.sync += ended.eq(Mux(output.i.ready & all_end, 0, end))
+        else:
+            m.d.comb += candidates.eq(item)
+
+        # Grant the candidate before which there is no other, from `turn` on and around. A bit for
+        # each child, of few levels of logic.
+        turn    = Signal(clog2(n_children))
+        granted = Signal(n_children)
+        for child in range(n_children):
+            before = Array(sum(1 << (first + n) % n_children
+                               for n in range((child - first) % n_children))
+                           for first in range(n_children))
+            m.d.comb += granted[child].eq(candidates[child] & ~(candidates & before[turn]).any())
+
+        def of_granted(values):
+            return reduce(or_, (Mux(grant, value, 0) for grant, value in zip(granted, values)))
+
+        taken = Signal(n_children)
+        m.d.comb += [
+            taken.eq(granted & item),
+            output.i.payload.eq(of_granted(child.payload.as_value() for child in self.i)),
+            output.i.payload.end.eq(all_end),
+            output.i.valid.eq(taken.any() | all_end),
+        ]
+        m.d.comb += [child.ready.eq(output.i.ready & (all_end | takes))
+                     for child, takes in zip(self.i, taken)]
         with m.If(output.i.ready):
             with m.If(all_end):
-                m.d.comb += [child.ready.eq(1) for child in self.i]
-                m.d.sync += [turn.eq(0), ended.eq(0)]
-            with m.Elif(offers):
-                m.d.comb += Array(child.ready for child in self.i)[granted].eq(1)
-                m.d.sync += turn.eq(granted + 1)
+                m.d.sync += turn.eq(0)
+            with m.Elif(taken.any()):
+                m.d.sync += turn.eq(of_granted((n + 1) % n_children for n in range(n_children)))
 
         return m

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import EIEConfig, clog2
 from ..format import Layouts
 from ..lib.data_register import data_register
+from ..lib.register_queue import RegisterQueue
 from ..lib.shared_module import Shared
-from ..lib.stream_queue import StreamQueue
 from .lnzd import LnzdNode
 
 __all__ = ["EVENTS", "Link", "TreeNode", "TreeNodeSignature", "add_tree_nodes",
@@ -126,7 +126,7 @@ class TreeNode(wiring.Component):
         m.submodules.lnzd = lnzd = LnzdNode(layouts.scan, n_children=len(children),
                                             in_order=False)
         for n, child in enumerate(children):
-            m.submodules[f"scan_{n}"] = scan = StreamQueue(layouts.scan, depth=2)
+            m.submodules[f"scan_{n}"] = scan = RegisterQueue(layouts.scan)
             connect(m, flipped(child).scan, scan.i)
             connect(m, scan.o, lnzd.i[n])
         connect(m, lnzd.o, flipped(parent).scan)
