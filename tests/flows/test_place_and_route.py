@@ -21,6 +21,14 @@ TIMING = {
              "to": {"cell": "dut.act.rows.0.0", "port": "ADB5"}}]}]}
 
 
+#: A chain of two cells that begins with a constant, and a cell of another kind.
+NETLIST = {"modules": {"$box": {}, "harness": {"cells": {
+    "low": {"type": "VLO", "connections": {"Z": [4]}},
+    "first": {"type": "CCU2", "connections": {"A0": [4], "CIN": [4], "COUT": [5]}},
+    "second": {"type": "CCU2", "connections": {"A0": [4], "CIN": [5], "COUT": [6]}},
+    "other": {"type": "LUT4", "connections": {"CIN": [4], "Z": [7]}}}}}}
+
+
 @pytest.mark.parametrize("target", ROUTERS)
 def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, monkeypatch):
     asked = {}
@@ -33,6 +41,8 @@ def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, monkeypat
         return [2.04, 3.0]
 
     monkeypatch.setattr(module, "run_nextpnr", run)
+    netlist = tmp_path / "flat.json"
+    netlist.write_text(json.dumps(NETLIST), encoding="utf-8")
     router = ROUTERS[target]
     routes = place_and_route(tmp_path, router, [7, 2], ["LUT4", "TRELLIS_FF"])
     assert [(route.seed, route.mhz, route.seconds) for route in routes] == [
@@ -41,7 +51,11 @@ def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, monkeypat
     runs = asked[router.package]
     assert [arguments[arguments.index("--seed") + 1] for arguments in runs.values()] == ["7", "2"]
     assert len({*runs}) == 2
-    assert (tmp_path / "pins.txt").exists() == ("cst=pins.txt" in router.arguments)
+    assert (tmp_path / "pins.txt").exists() == any(
+        argument.endswith("pins.txt") for argument in router.arguments)
+    is_open = {name: "CIN" not in cell["connections"] for name, cell in
+               json.loads(netlist.read_text())["modules"]["harness"]["cells"].items()}
+    assert is_open == {"low": True, "first": target == "nexus", "second": False, "other": False}
 
 
 def test_every_router_is_for_a_family():
