@@ -15,7 +15,7 @@ from eie_hdl.files import write_files
 from eie_hdl.frames import DEFAULT_BAUD
 
 from .mapping import Counts, count
-from .place_and_route import ROUTERS, TIMING_WEIGHT
+from .place_and_route import PLACER, ROUTERS
 from .tools import require_package, run_ecppack, run_nextpnr, run_yosys
 
 __all__ = ["BITSTREAM", "CLOCK_MHZ", "BoardReport", "build"]
@@ -124,7 +124,7 @@ def build(config: EIEConfig, folder: str | Path, *, seed: int = 1,
 
     progress("placing and routing")
     run_nextpnr(_NEXTPNR, {"nextpnr.log": [
-        *_DEVICE, *TIMING_WEIGHT, "--json", f"{_TOP}.json", "--lpf", f"{_TOP}.lpf",
+        *_DEVICE, *PLACER, "--json", f"{_TOP}.json", "--lpf", f"{_TOP}.lpf",
         "--textcfg", f"{_TOP}.config", "--report", _TIMING, "--seed", str(seed)]}, folder)
 
     progress("packing the bitstream")
