@@ -4,7 +4,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig
 from ..format import Layouts
-from ..lib.register_queue import RegisterQueue
+from ..lib.stream_queue import StreamQueue
 from .axi import AxiStreamSignature, stream_beat
 from .packet_terminator import PacketTerminator
 from .result_packer import ResultPacker
@@ -46,7 +46,7 @@ class ResultPath(wiring.Component):
         packer = ResultPacker(self._config)
         m.submodules.packer = ResetInserter(self.core_reset)(packer)
         m.submodules.terminator = terminator = PacketTerminator()
-        m.submodules.output = output = RegisterQueue(stream_beat)
+        m.submodules.output = output = StreamQueue(stream_beat, depth=2)
         connect(m, flipped(self.i), packer.i)
         connect(m, packer.o, terminator.i)
         connect(m, terminator.o, output.i)
