@@ -74,8 +74,8 @@ class ResultPacker(wiring.Component):
         for lane in range(1, ACTS_PER_WORD):
             with m.If(self.i.p.last_lane >= lane):
                 m.d.comb += elements[lane].eq(self.i.p.word[lane])
-        # With a word, a full beat leaves as soon as the output is ready; and if there is space,
-        # `kept` is `level` modulo `n_lanes`. Neither waits for `valid`.
+        # A word makes a full beat leave once the output is ready, so that space does not depend on
+        # `valid`. If there is space, `kept` is `level` modulo `n_lanes`.
         has_space = (level < n_lanes) | (self.o.ready & (level < 2 * n_lanes))
         place = Cat(Const(0, clog2(self._lane_width)), level[:clog2(n_lanes)])    # in bits
         m.d.comb += self.i.ready.eq(Mux(self.i.p.end, self.o.ready & (level <= n_lanes), has_space))

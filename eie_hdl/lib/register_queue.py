@@ -10,8 +10,9 @@ __all__ = ["RegisterQueue"]
 class RegisterQueue(wiring.Component):
     """First-in, first-out queue of two payloads between two streams, in registers.
 
-    As :class:`~.stream_queue.StreamQueue` of depth 2, for streams whose `ready` is late: a payload
-    is taken by an enable, without an address of a LUT RAM. It costs a LUT more for each bit.
+    As :class:`~.stream_queue.StreamQueue` of depth 2, for streams whose `ready` comes late or whose
+    payload is needed early: there is no LUT RAM to address or to read. It costs a LUT more for each
+    bit.
 
     Parameters
     ----------

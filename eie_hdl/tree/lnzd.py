@@ -128,8 +128,8 @@ class LnzdNode(wiring.Component):
         else:
             m.d.comb += candidates.eq(item)
 
-        # Grant the candidate before which there is no other, from `turn` on and around. A bit for
-        # each child, of few levels of logic.
+        # Grant the first candidate from `turn` on, around all children. Each child has a bit of its
+        # own, which takes fewer levels of logic than an index.
         turn    = Signal(clog2(n_children))
         granted = Signal(n_children)
         for child in range(n_children):
@@ -139,6 +139,7 @@ class LnzdNode(wiring.Component):
             m.d.comb += granted[child].eq(candidates[child] & ~(candidates & before[turn]).any())
 
         def of_granted(values):
+            """Return the value of the granted child, zero if there is none."""
             return reduce(or_, (Mux(grant, value, 0) for grant, value in zip(granted, values)))
 
         taken = Signal(n_children)

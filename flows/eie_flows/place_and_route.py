@@ -11,7 +11,7 @@ from eie_hdl.files import write_file
 from .mapping import NETLIST
 from .tools import run_nextpnr
 
-__all__ = ["PLACER", "ROUTERS", "Route", "Router", "place_and_route"]
+__all__ = ["PLACER", "ROUTERS", "CarryCell", "Route", "Router", "place_and_route"]
 
 #: Target clock rate of the placer, which does less once it is reached.
 _TARGET_MHZ = 120
@@ -19,12 +19,20 @@ _TARGET_MHZ = 120
 #: File of the constraints of pins.
 _PINS = "pins.txt"
 
-#: Placer for the ECP5, whose wires are shorter by a third than the default one's in 16 PEs.
+#: Placer for the ECP5. Wires of 16 PEs are a third shorter than by the default one.
 PLACER = ("--placer", "static")
 
 
-class Chain(NamedTuple):
-    """Type of the cells of carry chains, and the ports that connect them."""
+class CarryCell(NamedTuple):
+    """Cell of carry chains, whose first one ignores its carry input.
+
+    Attributes
+    ----------
+    kind : :class:`str`
+        Type.
+    carry_in, carry_out : :class:`str`
+        Ports that connect the cells of a chain.
+    """
 
     kind: str
     carry_in: str
@@ -41,18 +49,18 @@ class Router(NamedTuple):
     device : :class:`str`
         Device, for people.
     arguments : :class:`tuple` of :class:`str`
-        Arguments that choose the device, and what the placer aims for.
+        Arguments that choose the device and the placer.
     pins : :class:`str`
-        Constraints in :data:`_PINS`, if pins must be given.
-    chain : :class:`Chain`, optional
-        Cells of carry chains, if the input of the first one of a chain must be open.
+        Constraints in ``pins.txt``, if pins must be given.
+    carry : :class:`CarryCell`, optional
+        Carry cell, if nextpnr wants the carry input of a chain open.
     """
 
     package: str
     device: str
     arguments: tuple[str, ...]
     pins: str = ""
-    chain: Chain | None = None
+    carry: CarryCell | None = None
 
 
 #: Routers by the names of families.
@@ -71,7 +79,7 @@ ROUTERS: Mapping[str, Router] = {
                     ("--device", "LIFCL-40-9BG400C", "--pdc", _PINS),
                     "".join(f"ldc_set_location -site {{{site}}} [get_ports {port}]\n"
                             for port, site in (("clk", "E11"), ("si", "G14"), ("so", "G15"))),
-                    Chain("CCU2", "CIN", "COUT")),
+                    CarryCell("CCU2", "CIN", "COUT")),
 }
 
 
@@ -100,6 +108,8 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
                     ) -> tuple[Route, ...]:
     """Place and route the netlist of :func:`~.mapping.map_cells` in `folder`.
 
+    If the router has a carry cell, the netlist is written again with open carry inputs.
+
     Parameters
     ----------
     folder : :class:`~pathlib.Path`
@@ -118,8 +128,8 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
     """
     if router.pins:
         write_file(folder / _PINS, router.pins)
-    if router.chain:
-        _open_chains(folder / NETLIST, router.chain)
+    if router.carry:
+        _open_carry_inputs(folder / NETLIST, router.carry)
     seconds = run_nextpnr(router.package, {
         f"nextpnr{seed}.log": [*router.arguments, "--json", NETLIST,
                                "--report", f"nextpnr{seed}.json", "--seed", str(seed),
@@ -130,18 +140,20 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
                  for seed, time in zip(seeds, seconds))
 
 
-def _open_chains(netlist: Path, chain: Chain) -> None:
+def _open_carry_inputs(netlist: Path, carry: CarryCell) -> None:
     """Leave the carry input of the first cell of each chain open.
 
-    abc9 of Yosys connects it to a constant (YosysHQ/yosys#5639), which nextpnr refuses.
+    The cell ignores it. abc9 of Yosys connects it to a constant (YosysHQ/yosys#5639), which nextpnr
+    refuses.
     """
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
-    cells = [cell["connections"] for module in design["modules"].values()
-             for cell in module.get("cells", {}).values() if cell["type"] == chain.kind]
-    carries = {bit for ports in cells for bit in ports[chain.carry_out]}
-    for ports in cells:
-        if carries.isdisjoint(ports.get(chain.carry_in, ())):
-            ports.pop(chain.carry_in, None)
+    for module in design["modules"].values():
+        cells = [cell["connections"] for cell in module.get("cells", {}).values()
+                 if cell["type"] == carry.kind]
+        carries = {bit for ports in cells for bit in ports.get(carry.carry_out, ())}
+        for ports in cells:
+            if carries.isdisjoint(ports.get(carry.carry_in, ())):
+                ports.pop(carry.carry_in, None)
     write_file(netlist, json.dumps(design))
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from eie_flows import place_and_route as module
+from eie_flows.mapping import NETLIST
 from eie_flows.place_and_route import ROUTERS, place_and_route
 from eie_hdl.export.families import FAMILIES
 
@@ -20,17 +21,17 @@ TIMING = {
             {"from": {"cell": "dut.n_LUT4_Z", "port": "F"},
              "to": {"cell": "dut.act.rows.0.0", "port": "ADB5"}}]}]}
 
-
 #: A chain of two cells that begins with a constant, and a cell of another kind.
-NETLIST = {"modules": {"$box": {}, "harness": {"cells": {
+CARRY_CHAIN = {"modules": {"$box": {}, "harness": {"cells": {
     "low": {"type": "VLO", "connections": {"Z": [4]}},
     "first": {"type": "CCU2", "connections": {"A0": [4], "CIN": [4], "COUT": [5]}},
     "second": {"type": "CCU2", "connections": {"A0": [4], "CIN": [5], "COUT": [6]}},
     "other": {"type": "LUT4", "connections": {"CIN": [4], "Z": [7]}}}}}}
 
 
-@pytest.mark.parametrize("target", ROUTERS)
-def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, monkeypatch):
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Runs of nextpnr by package, which only write reports; and a netlist for them."""
     asked = {}
 
     def run(package, runs, folder):
@@ -38,11 +39,15 @@ def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, monkeypat
         for arguments in runs.values():
             name = arguments[arguments.index("--report") + 1]
             (folder / name).write_text(json.dumps(TIMING), encoding="utf-8")
-        return [2.04, 3.0]
+        return [2.04, 3.0][:len(runs)]
 
     monkeypatch.setattr(module, "run_nextpnr", run)
-    netlist = tmp_path / "flat.json"
-    netlist.write_text(json.dumps(NETLIST), encoding="utf-8")
+    (tmp_path / NETLIST).write_text(json.dumps(CARRY_CHAIN), encoding="utf-8")
+    return asked
+
+
+@pytest.mark.parametrize("target", ROUTERS)
+def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, asked):
     router = ROUTERS[target]
     routes = place_and_route(tmp_path, router, [7, 2], ["LUT4", "TRELLIS_FF"])
     assert [(route.seed, route.mhz, route.seconds) for route in routes] == [
@@ -51,10 +56,21 @@ def test_each_seed_is_a_run_with_a_report_of_its_own(target, tmp_path, monkeypat
     runs = asked[router.package]
     assert [arguments[arguments.index("--seed") + 1] for arguments in runs.values()] == ["7", "2"]
     assert len({*runs}) == 2
-    assert (tmp_path / "pins.txt").exists() == any(
-        argument.endswith("pins.txt") for argument in router.arguments)
-    is_open = {name: "CIN" not in cell["connections"] for name, cell in
-               json.loads(netlist.read_text())["modules"]["harness"]["cells"].items()}
+
+
+@pytest.mark.parametrize("target", ROUTERS)
+def test_constraints_of_pins_are_written_if_nextpnr_is_given_them(target, tmp_path, asked):
+    router = ROUTERS[target]
+    place_and_route(tmp_path, router, [1], ["LUT4"])
+    is_given = any(argument.endswith("pins.txt") for argument in router.arguments)
+    assert (tmp_path / "pins.txt").exists() == is_given == (target in ("gowin", "nexus"))
+
+
+@pytest.mark.parametrize("target", ROUTERS)
+def test_first_carry_inputs_are_open_for_nexus_alone(target, tmp_path, asked):
+    place_and_route(tmp_path, ROUTERS[target], [1], ["LUT4"])
+    cells = json.loads((tmp_path / NETLIST).read_text(encoding="utf-8"))["modules"]["harness"]
+    is_open = {name: "CIN" not in cell["connections"] for name, cell in cells["cells"].items()}
     assert is_open == {"low": True, "first": target == "nexus", "second": False, "other": False}
 
 

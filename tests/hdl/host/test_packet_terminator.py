@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from eie_hdl.host.axi import stream_beat
 from eie_hdl.host.packet_terminator import PacketTerminator
-from eie_hdl.lib.register_queue import RegisterQueue
+from eie_hdl.lib.stream_queue import StreamQueue
 from support.simulation import get, nothing, put
 
 CLOSING = stream_beat.const({"last": 1})
@@ -25,7 +25,7 @@ class Queued(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.terminator = terminator = PacketTerminator()
-        m.submodules.queue = queue = RegisterQueue(stream_beat)
+        m.submodules.queue = queue = StreamQueue(stream_beat, depth=2)
         connect(m, flipped(self.i), terminator.i)
         connect(m, terminator.o, queue.i)
         connect(m, queue.o, flipped(self.o))
