@@ -19,12 +19,14 @@ from eie_sim.rtl import cocotb_engine, verilator_engine
 TINY = PRESETS["tiny"]
 
 
-@pytest.fixture(scope="module", params=[4, pytest.param(5, marks=pytest.mark.full)])
+@pytest.fixture(scope="module", params=[
+    {}, pytest.param({"n_pe": 1, "spmat_depth": 512}, marks=pytest.mark.full),
+    pytest.param({"mac_stages": 5}, marks=pytest.mark.full)], ids=["tiny", "1 PE", "5 stages"])
 def build(request):
-    """Build for a machine of so many stages of the MAC."""
+    """Build for a machine with these changes."""
     network = random_network(np.random.default_rng(1), [20, 70, 9], density=0.3,
                              v_width=TINY.v_width, frac=4)
-    return compile_network(network, dataclasses.replace(TINY, mac_stages=request.param))
+    return compile_network(network, dataclasses.replace(TINY, **request.param))
 
 
 @pytest.fixture(scope="module")
