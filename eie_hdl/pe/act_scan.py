@@ -4,8 +4,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import MAX_TILES, Layouts
+from ..lib.leading_nonzero import LeadingNonZero
 from ..lib.stream_queue import StreamQueue
-from ..tree.lnzd import LeadingNonZero
 
 __all__ = ["ActScan"]
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Leading-nonzero detection within a word, and in a node of the tree."""
+"""Leading-nonzero detection in a node of the tree."""
 
 import random
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.format import Layouts
-from eie_hdl.tree.lnzd import LeadingNonZero, LnzdNode
+from eie_hdl.tree.lnzd import LnzdNode
 from support.simulation import get, nothing, put
 
 CONFIGS = pytest.mark.parametrize(
@@ -85,27 +85,6 @@ def producers(dut, sent, *, stall=0.0):
         return bench
 
     return [producer(child) for child in range(len(sent))]
-
-
-@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 8])
-def test_first_set_bit_of_every_mask_is_found(simulate, width):
-    dut = LeadingNonZero(width)
-
-    async def bench(ctx):
-        for mask in range(2 ** width):
-            ctx.set(dut.mask, mask)
-            await ctx.delay(1e-9)
-            assert ctx.get(dut.found) == (mask != 0)
-            assert ctx.get(dut.index) == next((n for n in range(width) if mask >> n & 1), 0)
-
-    simulate(dut, bench)
-
-
-@pytest.mark.parametrize("width", [0, -1, 4.0, "4", None])
-def test_invalid_mask_width_is_rejected(width):
-    message = f"Mask width must be a positive integer, not {width!r}"
-    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
-        LeadingNonZero(width)
 
 
 @pytest.mark.parametrize("n_children", [0, 1, 3, 8, "4", None])
