@@ -69,7 +69,7 @@ synth-pe: $(VENV)/.dev ## one PE on an ECP5: cells and clock rate
 synth: $(VENV)/.dev ## the whole machine of 2 PEs on an ECP5, three seeds, at least 105 MHz
 	$(BIN)/eie synth --module eie --pes 2 --seeds 1,2,3 --min-mhz 105 -o $(BUILD)/synth
 
-synth-16: $(VENV)/.dev ## the same of 16 PEs, at least 100 MHz; an hour or more, docs/synth-16.json
+synth-16: $(VENV)/.dev ## the same of 16 PEs, at least 100 MHz; 40 minutes, docs/synth-16.json
 	$(BIN)/eie synth --module eie --pes 16 --seeds 1,2,3 --min-mhz 100 -o $(BUILD)/synth-16; \
 	    code=$$?; test ! -f $(BUILD)/synth-16/synth.json || cp $(BUILD)/synth-16/synth.json \
 	    docs/synth-16.json; exit $$code

@@ -13,7 +13,7 @@ from .tools import run_nextpnr
 
 __all__ = ["PLACER", "ROUTERS", "CarryCell", "Route", "Router", "place_and_route"]
 
-#: Target clock rate of the placer, which does less once it is reached.
+#: Clock rate in MHz that nextpnr aims for.
 _TARGET_MHZ = 120
 
 #: File of the constraints of pins.

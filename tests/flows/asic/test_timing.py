@@ -25,7 +25,7 @@ Endpoint: core/y (rising edge-triggered flip-flop clocked by clk)
           -1.75   slack (VIOLATED)
 """
 
-#: A memory between two flip-flops, the second behind inverters.
+#: A memory between two flip-flops, the second one after inverters.
 NETLIST = """
 module top(clk, d, q);
   input clk, d;
