@@ -99,7 +99,8 @@ def random_build(n_pe, sizes=(13, 18, 5), outputs="all"):
     return compile_network(network, config, outputs=outputs)
 
 
-@pytest.mark.parametrize("n_pe", [1, 2, 4, 8])
+# Two programs at once run on 8 PEs in test_core_in_flight.py.
+@pytest.mark.parametrize("n_pe", [1, 2, 4, pytest.param(8, marks=pytest.mark.full)])
 def test_network_gives_the_results_of_the_golden_model(simulate, n_pe):
     build = random_build(n_pe)
     dut = CountingCore(build.config)

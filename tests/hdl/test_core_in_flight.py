@@ -16,6 +16,7 @@ from eie_hdl.packing import unpack
 from eie_hdl.registers import Error
 from eie_sim.golden.model import GoldenModel
 from support.counting import counting
+from support.short import each_once
 from support.simulation import STALLS, get_vector, image_words, input_words, nothing, put
 
 CountingCore = counting(Core, lambda core: core.counted)
@@ -150,14 +151,13 @@ def sparse_inputs(rng, count, n=SIZES[0]):
 
 
 def in_flight():
-    """All kinds of outputs and stalls on one PE and on eight; in short, each of them once."""
-    short = {(1, "last", "flowing"), (1, "all", "slow-input"), (1, "last", "slow-output"),
-             (8, "all", "slow-both")}
+    """All kinds of outputs and stalls on one PE and on eight; in short, all stalls once."""
+    in_short = {(1, "last", "flowing"), (1, "all", "slow-input"), (1, "last", "slow-output"),
+                (8, "all", "slow-both")}
     for n_pe, outputs, (name, stalls) in itertools.product((1, 8), ("last", "all"),
                                                            STALLS.items()):
-        in_short = (n_pe, outputs, name) in short
         yield pytest.param(n_pe, outputs, stalls, id=f"{name}-{n_pe}-{outputs}",
-                           marks=[] if in_short else [pytest.mark.full])
+                           marks=[] if (n_pe, outputs, name) in in_short else [pytest.mark.full])
 
 
 @pytest.mark.parametrize("n_pe, outputs, stalls", list(in_flight()))
@@ -182,15 +182,7 @@ def test_layers_of_several_tiles_give_the_results_of_the_golden_model(simulate, 
     Host(CountingCore(build.config), build, jobs_of(build, inputs), stalls=(0, 0.3)).run(simulate)
 
 
-def lengths():
-    """All seeds with all stalls; in short, each of them once."""
-    for seed, (number, (name, stalls)) in itertools.product(range(3), enumerate(STALLS.items())):
-        in_short = seed == number % 3
-        yield pytest.param(seed, stalls, id=f"{name}-{seed}",
-                           marks=[] if in_short else [pytest.mark.full])
-
-
-@pytest.mark.parametrize("seed, stalls", list(lengths()))
+@pytest.mark.parametrize("seed, stalls", each_once(range(3), STALLS))
 def test_programs_of_different_lengths_run_in_the_two_buffers(simulate, seed, stalls):
     """Whole inferences in one, the last layers alone in the other, or in both by chance."""
     rng = np.random.default_rng(seed)
@@ -240,35 +232,27 @@ def test_each_program_has_its_own_overflows(simulate, stalls):
     assert ends[0] == ends[1] and len(set(ends[0])) > 1
 
 
-#: Descriptors with faults.
-WRONG = [
-    ({}, Error.NO_END),
-    ({"start": {"source": 63}, "end": {"destination": 63}, "valid": 1}, Error.BAD_DESCRIPTOR),
-    ({"start": {"source": 63}, "end": {"destination": 62}, "ptr_base": 255, "valid": 1, "final": 1},
-     Error.BAD_POINTER),
-]
+#: Descriptors with faults, by the name of their error.
+WRONG = {
+    "NO_END": {},
+    "BAD_DESCRIPTOR": {"start": {"source": 63}, "end": {"destination": 63}, "valid": 1},
+    "BAD_POINTER": {"start": {"source": 63}, "end": {"destination": 62}, "ptr_base": 255,
+                    "valid": 1, "final": 1},
+}
 
 
-def faults():
-    """All faults with all stalls; in short, each of them once."""
-    for (place, (wrong, code)), (number, (name, stalls)) in itertools.product(
-            enumerate(WRONG), enumerate(STALLS.items())):
-        yield pytest.param(wrong, code, stalls, id=f"{name}-{code.name}",
-                           marks=[] if place == number % 3 else [pytest.mark.full])
-
-
-@pytest.mark.parametrize("wrong, code, stalls", list(faults()))
-def test_a_fault_of_a_younger_program_waits_for_the_results_of_the_older_one(simulate, wrong, code,
+@pytest.mark.parametrize("fault, stalls", each_once(list(WRONG), STALLS))
+def test_a_fault_of_a_younger_program_waits_for_the_results_of_the_older_one(simulate, fault,
                                                                             stalls):
     build = make_build(2, outputs="all")
     config, address = build.config, 50
-    descriptor = Layouts.of(config).descriptor.const(wrong).as_value().value
+    descriptor = Layouts.of(config).descriptor.const(WRONG[fault]).as_value().value
     inputs = sparse_inputs(np.random.default_rng(6), 3)
     jobs = jobs_of(build, inputs)
     words = [{"memory": Memory.PROGRAM, "address": address, "data": descriptor},
              *({"memory": Memory.ACT, "pe": pe, "address": 63, "data": 1}
                for pe in range(config.n_pe))]
-    jobs.append(Job(1, words, [], address, fault=code.value))
+    jobs.append(Job(1, words, [], address, fault=Error[fault].value))
     host = Host(CountingCore(config), build, jobs, stalls=stalls)
     host.run(simulate)
     assert host.n_both > 20

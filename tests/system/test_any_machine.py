@@ -28,7 +28,8 @@ def random_config(rng: np.random.Generator) -> EIEConfig:
         mac_stages=int(rng.integers(4, 6)))
 
 
-@pytest.mark.parametrize("seed", range(2))
+# One machine in short, as the tests of the cycle model also draw some.
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
 def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
     rng = np.random.default_rng(seed)
     config = random_config(rng)
@@ -45,6 +46,9 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
     assert result.overflows == 0
 
 
+# Verilator compiles the machine for longer than everything else here takes.
+@pytest.mark.parametrize(
+    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
 def test_the_deepest_mac_computes_the_same_in_as_many_cycles_as_predicted(simulator, simulators):
     """Rows repeat in successive entries: a column has one or two rows in each PE."""
     rng = np.random.default_rng(6)

@@ -47,6 +47,7 @@ def run(request, simulators, tmp_path):
     return run
 
 
+@verilator_in_short
 def test_registers_match_the_register_map(run, simulator):
     run("benches.bench_axi_registers", simulator, MACHINES[simulator])
 

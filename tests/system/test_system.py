@@ -188,8 +188,20 @@ def three_layers() -> tuple[Build, np.ndarray, list[np.ndarray]]:
     return build, case.inputs, infer(build, case.inputs, words=True, engine="golden").outputs
 
 
-@pytest.mark.parametrize(("load", "pause", "count"), [
-    ("images", 0.0, True), ("images", 0.5, False), ("stream", 0.0, False), ("stream", 0.3, True)])
+#: Each way of loading, with pauses and without.
+LOADING = [("images", 0.0, True), ("images", 0.5, False), ("stream", 0.0, False),
+           ("stream", 0.3, True)]
+
+
+def loading():
+    """All of them on each simulator; in short, each on one of them."""
+    for number, case in enumerate(LOADING):
+        for simulator in ("icarus", "verilator"):
+            in_short = (simulator == "icarus") == (number in (1, 2))
+            yield pytest.param(simulator, *case, marks=[] if in_short else [pytest.mark.full])
+
+
+@pytest.mark.parametrize("simulator, load, pause, count", list(loading()), indirect=["simulator"])
 def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator, simulators):
     build, inputs, expected = three_layers()
     result = cocotb_engine.run(build, inputs, simulator=simulator, cache=simulators, load=load,
@@ -197,10 +209,10 @@ def test_loading_and_pauses_do_not_change_results(load, pause, count, simulator,
     assert cocotb_engine.compare(build, result.outputs, expected) == []
 
 
-def test_the_pynq_bus_gives_the_same_results(simulator, simulators):
+def test_the_pynq_bus_gives_the_same_results(verilator, simulators):
     """`benches.bench_pynq` mocks PYNQ's classes."""
     build, inputs, expected = three_layers()
-    result = cocotb_engine.run(build, inputs, simulator=simulator, cache=simulators,
+    result = cocotb_engine.run(build, inputs, simulator=verilator, cache=simulators,
                                bench="benches.bench_pynq")
     assert cocotb_engine.compare(build, result.outputs, expected) == []
     assert result.traffic["result_packets"] == len(expected) * len(inputs)
@@ -249,6 +261,11 @@ def _flip_relu(build: Build) -> Build:
     return dataclasses.replace(build, images={**build.images, "ccu.program": image})
 
 
+#: Half the time of Icarus.
+verilator_in_short = pytest.mark.parametrize(
+    "simulator", [pytest.param("icarus", marks=pytest.mark.full), "verilator"], indirect=True)
+
+
 def corrupted():
     """A bit of each memory on each simulator; in short, of each memory on one of them."""
     for number, (instance, bit) in enumerate([
@@ -273,6 +290,8 @@ def test_a_corrupted_bit_in_an_image_is_reported(instance, bit, simulator, simul
     assert {int(place[one.row]) for one in first} == {2}
 
 
+# The simulators differ in how they load images, of which the tests above corrupt some on each.
+@verilator_in_short
 def test_a_corrupted_bit_in_the_program_is_reported(simulator, simulators):
     """Without ReLU the first layer has negative results in place of zeros."""
     build, inputs, expected = three_layers()
@@ -285,6 +304,7 @@ def test_a_corrupted_bit_in_the_program_is_reported(simulator, simulators):
     assert max(one.got for one in first) < 0
 
 
+@verilator_in_short
 def test_a_corrupted_bit_in_an_expected_output_is_reported(simulator, simulators):
     build, inputs, expected = three_layers()
     result = cocotb_engine.run(build, inputs, simulator=simulator, cache=simulators)

@@ -14,7 +14,8 @@ from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Kind, Layouts, Memory
 from eie_hdl.registers import Error
 from eie_hdl.tree.tree import EVENTS
 from support.counting import counting
-from support.simulation import get, nothing, put
+from support.short import each_once
+from support.simulation import STALLS, get, nothing, put
 
 CountingCcu = counting(Ccu, lambda ccu: ccu.host.counted)
 
@@ -348,8 +349,8 @@ def random_activations(rng, config, count):
              "everyone": rng.randrange(2)} for _ in range(count)]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_program_runs_as_the_model_does(simulate, stalls, name):
+@pytest.mark.parametrize("config, stalls", each_once(CONFIGS, STALLS))
+def test_program_runs_as_the_model_does(simulate, config, stalls):
     """Messages and results in order, barriers kept, everything counted, all tiles written.
 
     A program may begin while the vector of the one before is being sent.
@@ -358,7 +359,6 @@ def test_program_runs_as_the_model_does(simulate, stalls, name):
     activation SRAMs in between. An accumulator overflows late in the first run and early in the
     last.
     """
-    config = CONFIGS[name]
     layouts = Layouts.of(config)
     rng = random.Random(29)
     offset = rng.randrange(config.act_depth)
@@ -411,8 +411,8 @@ def check_counters(ctx, dut, pes):
     assert counts["macs"] > 0
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_programs_in_flight_run_as_the_model_does(simulate, stalls, seed):
+@pytest.mark.parametrize("seed, stalls", each_once(range(3), STALLS))
+def test_programs_in_flight_run_as_the_model_does(simulate, seed, stalls):
     """Of different lengths and first descriptors, one for each buffer, some of them `alone`.
 
     They end in the order of their starts, and their results are sent in this order. Each has its

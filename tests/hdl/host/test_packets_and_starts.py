@@ -101,7 +101,7 @@ def offer(ctx, axis, beats):
             ctx.set(port, value)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_packets_and_starts_take_effect_in_the_order_of_their_arrival(simulate, seed):
     """All of them do, in each buffer; and no word is written to a buffer that is read."""
     rng = random.Random(seed)

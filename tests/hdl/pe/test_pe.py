@@ -9,7 +9,8 @@ from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
 from eie_hdl.format import Kind, Layouts, Memory
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 from eie_hdl.pe.pe import Pe
-from support.simulation import get, get_vector, nothing, put
+from support.short import each_once
+from support.simulation import STALLS, get, get_vector, nothing, put
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -158,10 +159,10 @@ class Case:
         return saturate(relu(value) if fields["relu"] else value, self.config.act_width)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_tiles_are_computed_as_the_model_does(simulate, stalls, name):
+@pytest.mark.parametrize("config, stalls", each_once(CONFIGS, STALLS))
+def test_tiles_are_computed_as_the_model_does(simulate, config, stalls):
     """Tiles follow one another without waiting for what is written, with vectors in between."""
-    case = Case(CONFIGS[name], seed=41)
+    case = Case(config, seed=41)
     words, overflows, events = case.results()
     assert events["macs"] > 0
     dut = Pe(case.config)

@@ -83,6 +83,11 @@ def images(folder, text="123456789abcdef01\n2\n"):
     return [f"+eie_images={folder}"]
 
 
+#: How a bench ends does not depend on the simulator.
+icarus_in_short = pytest.mark.parametrize(
+    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
+
+
 def test_a_memory_is_loaded_from_its_image(design, bench, tmp_path):
     run_bench(design, bench(BENCH), tmp_path / "run", plusargs=images(tmp_path / "images"))
     log = (tmp_path / "run/simulator.log").read_text(encoding="utf-8")
@@ -122,28 +127,33 @@ def test_reading_the_row_that_is_written_is_fatal(bench, tmp_path, simulator, si
         run_bench(design, bench(COLLIDE_BENCH.replace("LAST", "(1, 1, 2)")), tmp_path / "together")
 
 
+@icarus_in_short
 def test_a_bench_without_tests_fails(design, bench, tmp_path):
     with pytest.raises(SimulationError, match="(?s)ended without results.*No tests were disc"):
         run_bench(design, bench("import cocotb\n"), tmp_path / "run")
 
 
+@icarus_in_short
 def test_a_bench_that_skips_all_tests_fails(design, bench, tmp_path):
     text = "import cocotb\n\n@cocotb.test(skip=True)\nasync def skipped(dut):\n    pass\n"
     with pytest.raises(SimulationError, match=r"bench_show in \w+ ran no test"):
         run_bench(design, bench(text), tmp_path / "run")
 
 
+@icarus_in_short
 def test_a_bench_that_cannot_be_imported_fails(design, bench, tmp_path):
     with pytest.raises(SimulationError, match=r"(?s)bench_show in \w+ .*no_such_module"):
         run_bench(design, bench("import no_such_module\n"), tmp_path / "run")
 
 
+@icarus_in_short
 def test_a_simulation_that_does_not_end_is_killed(design, bench, tmp_path):
     text = BENCH.replace("for row", "import time; time.sleep(3600)\n    for row")
     with pytest.raises(SimulationError, match=r"\w+ did not end within 3 s"):
         run_bench(design, bench(text), tmp_path / "run", timeout=3)
 
 
+@icarus_in_short
 def test_a_design_is_compiled_once(design, simulators):
     stamp = design.folder.stat().st_mtime_ns
     again = compile_design(SHOW, top="show", simulator=design.simulator, cache=simulators)
@@ -176,8 +186,7 @@ def test_an_unknown_simulator_is_refused(tmp_path):
         compile_design(SHOW, top="show", simulator="spice", cache=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
+@icarus_in_short
 def test_waveforms_can_be_limited_to_an_instance(simulator, simulators, bench, tmp_path):
     sizes = []
     for waves in ("", "pe_0"):
