@@ -104,13 +104,11 @@ class Mac(wiring.Component):
     def _weigh(self, m):
         """Find the weight and the value of an operand, for stage 2."""
         layouts = self._layouts
-        # Before stage 1: address the codebook. The bias is in one of two lanes then: selecting it
-        # from the word at once would take too long after block RAM.
+        # Before stage 1: address the codebook. Register the biases, as block RAM is late.
         s1          = Signal(layouts.operand, reset_less=True)
         s1_valid    = Signal()
-        s1_biases   = Signal(data.ArrayLayout(layouts.value, ACTS_PER_WORD // 2), reset_less=True)
+        s1_biases   = Signal(layouts.act_word, reset_less=True)
         bias_weight = Signal(layouts.weight)
-        biases      = self.bias.as_value()
         m.d.comb += [
             self.codebook.addr.eq(self.i.p.code),
             self.codebook.en.eq(self.i.valid & ~self.i.p.drain),
@@ -119,7 +117,7 @@ class Mac(wiring.Component):
         m.d.sync += [
             s1_valid.eq(self.i.valid),
             s1.eq(self.i.payload),
-            s1_biases.eq(biases.word_select(self.i.p.row[1], len(biases) // 2)),
+            s1_biases.eq(self.bias),
         ]
 
         # Stage 1: weight from the codebook, or of a bias. Address the accumulator.
@@ -136,7 +134,7 @@ class Mac(wiring.Component):
             s2_weight.eq(Mux(s1.drain, bias_weight, self.codebook.data)),
         ]
         with m.If(s1.drain):
-            m.d.sync += s2.value.eq(s1_biases[s1.row[0]])
+            m.d.sync += s2.value.eq(s1_biases[s1.row[:clog2(ACTS_PER_WORD)]])
         return s2_valid, s2, s2_weight
 
     def _multiply(self, m, weight, value):

@@ -75,18 +75,26 @@ class PtrRead(wiring.Component):
 
         # Stage 3: count the entries of registered pointers, as block RAM output is late.
         s3_valid  = Signal()
+        s3_is_odd = Signal(reset_less=True)
         s3_kind   = Signal(Kind, reset_less=True)
         s3_body   = Signal(body, reset_less=True)
-        s3_begin  = Signal(self._layouts.ptr, reset_less=True)
-        s3_end    = Signal(self._layouts.count, reset_less=True)    # low bits: enough to count
+        s3_even   = Signal(self._layouts.ptr, reset_less=True)
+        s3_odd    = Signal(self._layouts.ptr, reset_less=True)
+        s3_begin  = Signal(self._layouts.ptr)
+        s3_end    = Signal(self._layouts.count)    # low bits: enough to count
         m.d.sync += s3_valid.eq(s2_valid)
         with m.If(s2_valid):
             m.d.sync += [
+                s3_is_odd.eq(s2_is_odd),
                 s3_kind.eq(s2_kind),
                 s3_body.eq(s2_body),
-                s3_begin.eq(Mux(s2_is_odd, self.odd.data, self.even.data)),
-                s3_end.eq(Mux(s2_is_odd, self.even.data, self.odd.data)),
+                s3_even.eq(self.even.data),
+                s3_odd.eq(self.odd.data),
             ]
+        m.d.comb += [
+            s3_begin.eq(Mux(s3_is_odd, s3_odd, s3_even)),
+            s3_end.eq(Mux(s3_is_odd, s3_even, s3_odd)),
+        ]
         is_activation = s3_kind == Kind.ACTIVATION
         count         = (s3_end - s3_begin)[:len(s3_end)]
         # Beside the subtraction, not after it.

@@ -122,22 +122,13 @@ class SpmatRead(wiring.Component):
         return has_entries
 
     def _select_entry(self, m, advance, s2_valid, s2):
-        """Select the entry of stage 2 from its word, in stages 3 and 4.
-
-        Selecting a lane in one stage would be too slow.
-        """
-        # Stage 3: select a half of the word.
-        word  = self.r.data
-        upper_half = s2.lane[-1:]
-        lower = word[:-(-len(word) // 2)] if len(upper_half) else word
+        """Select the entry of stage 2 from its word, in stages 3 and 4."""
+        # Stage 3: register the word, as block RAM output is late.
         s3_valid   = Signal()
         s3         = Signal.like(s2)
-        s3_entries = Signal(data.ArrayLayout(self._layouts.entry, 1 << len(s2.lane[:-1])),
-                            reset_less=True)
+        s3_entries = Signal(self._layouts.spmat_word, reset_less=True)
         with m.If(advance):
-            m.d.sync += [s3_valid.eq(s2_valid), s3.eq(s2), s3_entries.eq(lower)]
-            with m.If(upper_half):
-                m.d.sync += s3_entries.eq(word[len(lower):])
+            m.d.sync += [s3_valid.eq(s2_valid), s3.eq(s2), s3_entries.eq(self.r.data)]
 
         # Stage 4: select the lane.
         work = data_register(m, self.o.payload)
@@ -146,6 +137,6 @@ class SpmatRead(wiring.Component):
                 self.o.valid.eq(s3_valid),
                 work.kind.eq(s3.kind),
                 work.body.eq(s3.body),
-                work.entry.eq(s3_entries[s3.lane[:-1]]),
+                work.entry.eq(s3_entries[s3.lane]),
                 work.first.eq(s3.first),
             ]
