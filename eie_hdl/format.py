@@ -127,8 +127,8 @@ class Layouts:
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
         Word to be written to a memory of PE `pe`, or of all PEs if `everyone` is set. With `read`,
-        which exists only with ``readback``, the PE returns the word at the address instead:
-        ``act_width`` bits from bit ``data * act_width``.
+        which exists only with ``readback``, PE `pe` returns the word at the address instead:
+        ``act_width`` bits from bit ``data * act_width``, where only the low bits of `data` count.
     column : :class:`~amaranth.lib.data.StructLayout`
         Message after pointer read: an activation has become `count` entries from entry `begin`,
         all to be multiplied by `value`.

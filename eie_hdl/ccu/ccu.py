@@ -1,4 +1,4 @@
-from amaranth.hdl import Array, Module, Shape
+from amaranth.hdl import Array, Module, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -105,7 +105,7 @@ class Ccu(wiring.Component):
     host : :py:`Out(CcuSignature(config))`
         To the host.
     link : :py:`In(Link(config))`
-        To the PEs. Messages and words are registered.
+        To the PEs. Messages are registered.
     """
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -195,7 +195,6 @@ class Ccu(wiring.Component):
     def _broadcast_words(self, m, sequencer):
         """Broadcast words except those of the program memory, which are written."""
         load, link, program = self.host.load, self.link.load, self.program.w
-        word = data_register(m, link.payload)
         is_program = load.p.memory == Memory.PROGRAM
         accepted = load.valid & load.ready
         m.d.comb += [
@@ -203,15 +202,22 @@ class Ccu(wiring.Component):
             program.addr.eq(load.p.address),
             program.data.eq(load.p.data),
             program.en.eq(accepted & is_program),
-        ]
-        m.d.sync += [
             link.valid.eq(accepted & ~is_program),
-            word.eq(load.payload),
+            link.payload.eq(load.payload),
         ]
         if self._config.n_pe == 1:    # it may take a cycle more to write a word
-            m.d.comb += load.ready.eq(~(sequencer.busy & link.valid))
+            was_sent = Signal()
+            m.d.sync += was_sent.eq(link.valid)
+            m.d.comb += load.ready.eq(~(sequencer.busy & was_sent))
         if self._config.readback:
             request = sequencer.request
             m.d.comb += request.ready.eq(~load.valid)
             with m.If(request.valid & request.ready):
-                m.d.sync += [link.valid.eq(1), word.eq(request.payload)]
+                m.d.comb += [
+                    link.valid.eq(1),
+                    link.p.read.eq(1),
+                    link.p.memory.eq(request.p.memory),
+                    link.p.pe.eq(request.p.pe),
+                    link.p.address.eq(request.p.address),
+                    link.p.data[:len(request.p.piece)].eq(request.p.piece),
+                ]

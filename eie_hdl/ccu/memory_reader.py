@@ -1,11 +1,25 @@
 from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
 from ..format import Layouts, Memory, n_pieces
 
-__all__ = ["MemoryReader"]
+__all__ = ["MemoryReader", "request_layout"]
+
+
+def _n_pieces(config):
+    """Return the number of pieces of a word of each memory, by its code."""
+    return {memory.value: n_pieces(config, image.shape)
+            for memory, image in Layouts.of(config).memories.items()}
+
+
+def request_layout(config: EIEConfig) -> data.StructLayout:
+    """Layout of a request to a PE: the number of a piece of the word at an address of a memory."""
+    load = Layouts.of(config).load
+    return data.StructLayout({
+        **{name: load[name].shape for name in ("memory", "pe", "address")},
+        "piece": range(max(_n_pieces(config).values()))})
 
 
 class MemoryReader(wiring.Component):
@@ -24,7 +38,7 @@ class MemoryReader(wiring.Component):
     i : :py:`In(stream.Signature(layouts.read))`
         Requests: at least one word, of any memory but `ACT` and `INPUT`. Accepted with the last
         piece.
-    request : :py:`Out(stream.Signature(layouts.load))`
+    request : :py:`Out(stream.Signature(request_layout(config)))`
         Requests to the PEs, each for one piece.
     answer : :py:`In(stream.Signature(layouts.result))`
         Answers of the PEs: for each request, a value in lane 0, and an end.
@@ -44,7 +58,7 @@ class MemoryReader(wiring.Component):
         self._layouts = layouts = Layouts.of(config)
         super().__init__({
             "i":       In(stream.Signature(layouts.read)),
-            "request": Out(stream.Signature(layouts.load)),
+            "request": Out(stream.Signature(request_layout(config))),
             "answer":  In(stream.Signature(layouts.result)),
             "program": In(memory.ReadPort.Signature(
                 addr_width=clog2(config.program_depth), shape=layouts.descriptor.size)),
@@ -54,10 +68,9 @@ class MemoryReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        n_pieces_of = {kind.value: n_pieces(self._config, image.shape)
-                       for kind, image in self._layouts.memories.items()}
+        n_pieces_of = _n_pieces(self._config)
         offset   = Signal.like(self.i.p.count)    # words read
-        piece    = Signal(range(max(n_pieces_of.values())))
+        piece    = Signal.like(self.request.p.piece)
         address  = Signal(self._layouts.load.members["address"])
         memory_code   = self.i.p.memory.as_value()
         pieces        = Array(n_pieces_of.get(code, 1) for code in range(1 << len(memory_code)))
@@ -67,10 +80,9 @@ class MemoryReader(wiring.Component):
         m.d.comb += [
             address.eq(self.i.p.address + offset),
             self.request.p.address.eq(address),
-            self.request.p.data.eq(piece),
+            self.request.p.piece.eq(piece),
             self.request.p.pe.eq(self.i.p.pe),
             self.request.p.memory.eq(self.i.p.memory),
-            self.request.p.read.eq(1),
             self.program.addr.eq(address),
         ]
 

@@ -6,7 +6,7 @@ from ..config import EIEConfig, clog2
 from ..format import MAX_TILES, N_BUFFERS, Kind, Layouts, Memory
 from ..registers import Error
 from .counters import strobes_layout
-from .memory_reader import MemoryReader
+from .memory_reader import MemoryReader, request_layout
 from .program_table import fault_layout
 from .starter import Starter
 from .tile_broadcaster import TileBroadcaster
@@ -41,7 +41,7 @@ class Sequencer(wiring.Component):
     message : :py:`Out(stream.Signature(layouts.message))`
         Messages to broadcast. An offered message is withdrawn after a fault, and may be replaced by
         a start.
-    request : :py:`Out(stream.Signature(layouts.load))`
+    request : :py:`Out(stream.Signature(request_layout(config)))`
         Requests for memory. Exists only with ``readback``.
     scan : :py:`In(stream.Signature(layouts.scan))`
         Activations that the scanners find.
@@ -78,7 +78,8 @@ class Sequencer(wiring.Component):
             "program": In(memory.ReadPort.Signature(
                 addr_width=clog2(program.depth), shape=Shape.cast(program.shape).width)),
             "message": Out(stream.Signature(layouts.message)),
-            **({"request": Out(stream.Signature(layouts.load))} if config.readback else {}),
+            **({"request": Out(stream.Signature(request_layout(config)))}
+               if config.readback else {}),
             "scan":    In(stream.Signature(layouts.scan)),
             "answer":  In(stream.Signature(layouts.result)),
             "results": Out(stream.Signature(layouts.result)),

@@ -1,10 +1,10 @@
-from amaranth.hdl import Module, Mux, ResetInserter
+from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ..config import EIEConfig
 from ..format import Layouts
-from ..lib.register_queue import RegisterQueue
+from ..lib.stream_queue import StreamQueue
 from .axi import AxiStreamSignature
 from .error_log import error_layout
 from .interfaces import Interlock, Supervision, load_beat
@@ -65,7 +65,7 @@ class LoadPath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        queue = RegisterQueue(load_beat)
+        queue = StreamQueue(load_beat, depth=2)
         m.submodules.input   = ResetInserter(self.wipe)(queue)
         m.submodules.packets = packets = PacketReader(self._config)
         m.submodules.wiper   = wiper   = MemoryWiper(self._config)
@@ -79,16 +79,24 @@ class LoadPath(wiring.Component):
         connect(m, queue.o, packets.i)
         self._control(m, packets)
 
-        # The wiper works while the packet reader is held, once its last word has been taken.
+        # The wiper works while the packet reader is held, once its last word has been taken. The
+        # reader drives the zeros, by a reset of its register: bits of data need no multiplexer.
         m.d.comb += [
             wiper.start.eq(self.wipe),
             self.wiping.eq(wiper.busy),
             self.waiting.eq(queue.o.valid),
-            self.o.payload.eq(Mux(wiper.busy, wiper.o.payload, packets.o.payload)),
+            packets.blank.eq(wiper.busy),
+            self.o.payload.eq(packets.o.payload),
             self.o.valid.eq(wiper.o.valid | packets.o.valid),
             wiper.o.ready.eq(self.o.ready),
             packets.o.ready.eq(self.o.ready),
         ]
+        with m.If(wiper.busy):
+            m.d.comb += [
+                self.o.p.address.eq(wiper.o.p.address),
+                self.o.p.memory.eq(wiper.o.p.memory),
+                self.o.p.everyone.eq(1),
+            ]
 
         return m
 

@@ -1,5 +1,5 @@
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig
@@ -10,10 +10,10 @@ __all__ = ["MemoryWiper"]
 
 
 class MemoryWiper(wiring.Component):
-    """Writes zeros to all memories, so that no data of an earlier network remains.
+    """Addresses all words of all memories, so that zeros can replace an earlier network.
 
-    One word per cycle, written to all PEs simultaneously. The first word is offered when the core
-    is out of the reset that begins with `start`.
+    One word per cycle, of all PEs simultaneously. The first word is offered when the core and its
+    PEs are out of the reset that begins with `start`.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class MemoryWiper(wiring.Component):
     -------
     start : :py:`In(1)`
         Strobe: start wiping. Ignored while `busy` is asserted.
-    o : :py:`Out(stream.Signature(layouts.load))`
-        Zero words.
+    o : :py:`Out(stream.Signature(...))`
+        Words, each by its `memory` and `address`.
     busy : :py:`Out(1)`
         Words remain to be accepted.
     """
@@ -38,7 +38,8 @@ class MemoryWiper(wiring.Component):
         self._memories = layouts.memories
         super().__init__({
             "start": In(1),
-            "o": Out(stream.Signature(layouts.load)),
+            "o": Out(stream.Signature(data.StructLayout(
+                {name: layouts.load[name].shape for name in ("memory", "address")}))),
             "busy": Out(1),
         })
 
@@ -53,12 +54,10 @@ class MemoryWiper(wiring.Component):
             for n, (place, image) in enumerate(self._memories.items()):
                 with m.Case(n):
                     m.d.comb += [memory.eq(place), last_address.eq(image.depth - 1)]
-        in_reset = Signal(RESET_CYCLES)    # one bit per cycle until the CCU accepts words
+        in_reset = Signal(RESET_CYCLES + 1)    # one bit per cycle until words reach the PEs
         m.d.sync += in_reset.eq(Mux(self.start & ~self.busy, -1, in_reset >> 1))
         m.d.comb += [
-            self.o.payload.eq(0),
             self.o.p.address.eq(address),
-            self.o.p.everyone.eq(1),
             self.o.p.memory.eq(memory),
             self.o.valid.eq(self.busy & ~in_reset[0]),
         ]

@@ -62,6 +62,8 @@ class PacketReader(wiring.Component):
         follow each `error`.
     hold : :py:`In(1)`
         Stall the input.
+    blank : :py:`In(1)`
+        Clear the data of `o`, offered or not.
     failing : :py:`Out(1)`
         An error was found that is not yet pending. Set from the second cycle after an invalid beat
         until the cycle after `discard` or `restart`; meanwhile, packets are dropped. Registered.
@@ -93,6 +95,7 @@ class PacketReader(wiring.Component):
     restart: Signal
     discard: Signal
     hold: Signal
+    blank: Signal
     failing: Signal
     receiving: Signal
     receiving_model: Signal
@@ -116,6 +119,7 @@ class PacketReader(wiring.Component):
             "restart": In(1),
             "discard": In(1),
             "hold": In(1),
+            "blank": In(1),
             "failing": Out(1),
             "waiting_input": Out(N_BUFFERS),
             "receiving": Out(1),
@@ -168,6 +172,7 @@ class PacketReader(wiring.Component):
         arrives = s1_is_word & ~s1_waits & ~stopped
         m.d.comb += [
             words.beat.eq(s1_beat),
+            words.blank.eq(self.blank),
             words.begins.eq(s1_is_header & ~self.failing),    # `error` has the packet that failed
             words.writes.eq(s1_is_word & ~s1_waits),
             words.used.eq(arrives & s1_beat.whole),

@@ -31,6 +31,8 @@ class WordAssembler(wiring.Component):
         It is a beat of words, or will not be used; no word is stalled.
     used : :py:`In(1)`
         It is a valid beat of words.
+    blank : :py:`In(1)`
+        Clear the data of `o`.
     for_input : :py:`In(2)`
         Per input buffer: the packet is for it. Applies from the cycle of the header on, as does
         `first_row`.
@@ -50,6 +52,7 @@ class WordAssembler(wiring.Component):
     begins: Signal
     writes: Signal
     used: Signal
+    blank: Signal
     for_input: Signal
     first_row: Signal
     o: stream.Interface
@@ -65,6 +68,7 @@ class WordAssembler(wiring.Component):
                          [*zip(memories, memories), (Memory.INPUT, Memory.ACT)]}
         super().__init__({
             "beat": In(load_beat), "begins": In(1), "writes": In(1), "used": In(1),
+            "blank": In(1),
             "for_input": In(N_BUFFERS), "first_row": In(layouts.load["address"].shape),
             "o": Out(stream.Signature(layouts.load)),
             "is_word": Out(1), "ends_packet": Out(1),
@@ -140,3 +144,5 @@ class WordAssembler(wiring.Component):
             part = o.data[BEAT_WIDTH * number:BEAT_WIDTH * (number + 1)]
             with m.If(self.writes & (lane == number)):
                 m.d.sync += part.eq(self.beat.data)
+            with m.If(self.blank):
+                m.d.sync += part.eq(0)

@@ -53,12 +53,11 @@ class Pes:
     async def answer(self, ctx):
         while True:
             [request] = await get(ctx, self.dut.request, 1, stall=self.stall, rng=self.rng)
-            assert request.read and not request.everyone
             memory = Memory(request.memory)
             assert memory in MEMORIES and memory is not Memory.PROGRAM
             self.requests.append(request)
             value = wrap(self.word(memory, request.pe, request.address)
-                         >> request.data * self.config.act_width, self.config.act_width)
+                         >> request.piece * self.config.act_width, self.config.act_width)
             await put(ctx, self.dut.answer, [{"word": [value]}, {"end": 1}], stall=self.stall,
                       rng=self.rng)
 

@@ -521,8 +521,7 @@ def test_read_of_another_memory_asks_for_its_pieces(simulate):
     async def pes(ctx):
         for address in (4, 5):
             [request] = await get(ctx, dut.request, 1)
-            assert (request.read, request.memory, request.pe, request.address) == (
-                1, Memory.CODEBOOK, 1, address)
+            assert (request.memory, request.pe, request.address) == (Memory.CODEBOOK, 1, address)
             await put(ctx, dut.answer, [{"word": [address]}, {"end": 1}])
 
     async def consumer(ctx):

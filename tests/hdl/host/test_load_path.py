@@ -190,6 +190,8 @@ def test_wipe_writes_zero_to_every_word_while_packets_wait(simulate):
     beats = packet(CONFIG, Memory.PTR, pointers(random.Random(31), 1))
 
     async def producer(ctx):
+        await send(ctx, dut.i, beats)    # a word that remains in the register
+        await ctx.tick().until(dut.o.valid)
         ctx.set(dut.supervision.core_resetting, 1)
         ctx.set(dut.wipe, 1)
         await ctx.tick()
@@ -201,8 +203,10 @@ def test_wipe_writes_zero_to_every_word_while_packets_wait(simulate):
 
     async def consumer(ctx):
         count = sum(image.depth for image in memories.values())
+        [word] = await get(ctx, dut.o, 1)
+        assert word.data == beats[1]
         received = await get(ctx, dut.o, count)
-        assert all(word.everyone and word.data == 0 for word in received)
+        assert all(word.everyone and word.data == word.read == 0 for word in received)
         assert {(word.memory, word.address) for word in received} == {
             (memory, address) for memory, image in memories.items()
             for address in range(image.depth)}

@@ -13,9 +13,8 @@ from support.simulation import get, nothing
 TINY = PRESETS["tiny"]
 CONFIGS = {
     "tiny": TINY,
-    # Depths that are not powers of two, a zero-width `pe`, and no field `read`.
-    "one-pe": dataclasses.replace(TINY, n_pe=1, spmat_depth=37, ptr_depth=11, act_depth=2,
-                                  program_depth=3, readback=False),
+    "odd depths": dataclasses.replace(TINY, spmat_depth=37, ptr_depth=11, act_depth=2,
+                                      program_depth=3),
 }
 
 
@@ -34,7 +33,7 @@ def pulse(dut):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, name):
+def test_every_word_of_every_memory_is_found(simulate, stalls, name):
     """Wipe twice; a strobe in between is ignored."""
     config = CONFIGS[name]
     dut = MemoryWiper(config)
@@ -49,21 +48,19 @@ def test_zero_goes_to_every_word_of_every_memory_of_all_pes(simulate, stalls, na
             await pulse(dut)(ctx)
             received += await get(ctx, dut.o, len(expected) - 5, stall=stalls.output)
             assert [(word.memory, word.address) for word in received] == expected
-            assert all(word.everyone and not word.data and not getattr(word, "read", 0)
-                       for word in received)
             assert not ctx.get(dut.busy)
             await nothing(ctx, dut.o)
 
     simulate(dut, bench)
 
 
-def test_a_word_is_written_in_every_cycle_after_the_reset_of_the_core(simulate):
+def test_a_word_is_offered_in_every_cycle_after_the_reset_of_the_core(simulate):
     dut = MemoryWiper(TINY)
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
         await pulse(dut)(ctx)
-        for _ in range(RESET_CYCLES):
+        for _ in range(RESET_CYCLES + 1):    # a cycle later in the PEs
             assert not ctx.get(dut.o.valid) and ctx.get(dut.busy)
             await ctx.tick()
         for _ in every_word(TINY):
