@@ -1,6 +1,7 @@
 """Power of the netlist at the activity of an inference, by OpenSTA, and of the memories."""
 
 import re
+import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,16 +10,20 @@ from pathlib import Path
 from eie_hdl.export.memories import MemoryKind
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.files import write_file
+from eie_sim.rtl.toolchain import ToolError
 
 from ..libraries import Library
 from .activity import Activity, read_activity
 from .macros import Macro
-from .timing import run_opensta
+from .timing import require_opensta, run_opensta
 
-__all__ = ["Power", "macro_power", "measure", "read_power"]
+__all__ = ["Power", "macro_power", "measure", "read_power", "require_calibrated_opensta"]
 
 #: Output pins of the cells of all libraries.
 _OUTPUTS = ("Y", "X", "Q", "YC", "YS")
+
+#: The version of OpenSTA, that of Debian, whose powers were compared with tables of a library.
+_CALIBRATED = "2.0."
 
 #: Port of the machine's clock.
 _CLOCK = "aclk"
@@ -38,6 +43,23 @@ class Power:
 
     logic: float
     macros: float
+
+
+def require_calibrated_opensta() -> None:
+    """Check that the installed OpenSTA is one whose powers are known to be right.
+
+    Raises
+    ------
+    ToolError
+        If it is missing, or has another version.
+    """
+    version = subprocess.run([require_opensta(), "-version"], check=False, capture_output=True,
+                             encoding="utf-8", errors="replace",
+                             stdin=subprocess.DEVNULL).stdout.strip()
+    if not version.startswith(_CALIBRATED):
+        raise ToolError(f"eie asic --power needs OpenSTA {_CALIBRATED}x, as of Debian, but found "
+                        f"{version or 'no version'}: others may count internal power otherwise. "
+                        "Without --power any version will do")
 
 
 def measure(folder: Path, library: Library, macros: Sequence[Macro],

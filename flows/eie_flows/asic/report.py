@@ -16,7 +16,7 @@ from eie_sim.rtl.toolchain import find_icarus, require
 from ..libraries import Library
 from .inference import simulate
 from .macros import Macro, describe_lef, describe_liberty, describe_models, list_macros
-from .power import Power, measure
+from .power import Power, measure, require_calibrated_opensta
 from .synthesis import Area, synthesise
 from .timing import Timing, analyse, require_opensta
 
@@ -162,6 +162,7 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     library.find()
     require_opensta()
     if with_power:
+        require_calibrated_opensta()
         require(find_icarus())
     progress("writing the Verilog")
     emitted = emit(config)

@@ -1,5 +1,6 @@
 """Power at the activity of a simulation."""
 
+import os
 import re
 import shutil
 
@@ -7,10 +8,17 @@ import pytest
 
 from eie_flows.asic.activity import Activity
 from eie_flows.asic.macros import Macro, describe_liberty
-from eie_flows.asic.power import Power, macro_power, measure, read_power
+from eie_flows.asic.power import (
+    Power,
+    macro_power,
+    measure,
+    read_power,
+    require_calibrated_opensta,
+)
 from eie_flows.asic.timing import describe_constraints
 from eie_flows.libraries import LIBRARIES
 from eie_hdl.export.memories import MemoryKind
+from eie_sim.rtl.toolchain import ToolError
 
 LIBRARY = LIBRARIES["osu018"]
 MACRO = Macro(16, 4, True, 1, LIBRARY.process)
@@ -112,3 +120,15 @@ def test_reads_and_writes_of_a_macro_are_counted():
 def test_the_power_of_each_cell_is_read_in_milliwatts_with_half_of_the_internal_one():
     text = "POWER core/mac/_1_ 1e-05 2e-05 4e-05 7.0e-05\nother\n"
     assert read_power(text) == {"eie.core.mac._1_": Power(pytest.approx(0.065), 0.0)}
+
+
+@pytest.mark.parametrize("version", ["2.0.17", "2.6.0", "12.0.1", ""])
+def test_only_a_version_whose_powers_were_compared_is_used(tmp_path, monkeypatch, version):
+    (tmp_path / "sta").write_text(f"#!/bin/sh\necho {version}\n", encoding="utf-8")
+    (tmp_path / "sta").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    if version == "2.0.17":
+        require_calibrated_opensta()
+    else:
+        with pytest.raises(ToolError, match=rf"needs OpenSTA 2\.0\.x.*found {version or 'no'}"):
+            require_calibrated_opensta()

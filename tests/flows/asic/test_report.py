@@ -50,12 +50,14 @@ def test_the_command_prints_tables_or_json(tmp_path, monkeypatch, as_json):
         assert "4,322" in result.stdout and "153 MHz" in result.stdout
 
 
-@pytest.mark.parametrize("tool", ["require_opensta", "find_icarus"])
+@pytest.mark.parametrize("tool", [
+    "require_opensta", "require_calibrated_opensta", "find_icarus"])
 def test_nothing_is_written_without_the_tools(tool, tmp_path, monkeypatch):
     def missing():
         raise ToolError(f"no {tool}")
 
-    monkeypatch.setattr(report, "require_opensta", lambda: "sta")
+    for installed in ("require_opensta", "require_calibrated_opensta"):
+        monkeypatch.setattr(report, installed, lambda: "sta")
     monkeypatch.setattr(report, tool, missing)
     monkeypatch.setattr(type(LIBRARY), "find", lambda self: self.file)
     with pytest.raises(ToolError, match=f"^no {tool}$"):
