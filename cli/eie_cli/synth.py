@@ -25,7 +25,8 @@ __all__ = ["synth_command"]
 @renamed_option("--seed", "--seeds", "seeds")
 @click.option("--no-route", is_flag=True, help="Synthesise only: no clock rate.")
 @click.option("--min-mhz", type=click.FloatRange(min=0, min_open=True),
-              help="Least clock rate, in MHz.  [default: 115 for eie_pe on ecp5, else none]")
+              help="Least clock rate, in MHz.  [default: 115 for eie_pe of the default "
+                   "configuration on ecp5, else none]")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/synth"),
               show_default=True, help="Folder for synth.md, synth.json, netlists and logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -35,7 +36,7 @@ def synth_command(config: EIEConfig, target: str, module: str, seeds: tuple[int,
 
     Yosys synthesises the module out of context, and nextpnr places and routes it if it knows the
     family. The memories and multipliers must be in cells for them, the clock rate must reach
-    --min-mhz, and a PE on an ECP5 must have at most the LUTs of the default configuration. Takes
+    --min-mhz, and a PE of the default configuration on an ECP5 has a greatest number of LUTs. Takes
     some minutes; needs the extra [synth], and [families] for place and route on others than an
     ECP5. The exit code is 1 if a requirement is missed.
     """

@@ -31,6 +31,8 @@ class Report:
         Verilog module.
     n_pe : :class:`int`
         PEs in the module.
+    n_multipliers : :class:`int`
+        Multipliers that there should be, if the family has them.
     counts : :class:`~.mapping.Counts`
         Cells of the module.
     routes : :class:`tuple` of :class:`~.place_and_route.Route`
@@ -46,6 +48,7 @@ class Report:
     target: str
     module: str
     n_pe: int
+    n_multipliers: int
     counts: Counts
     routes: tuple[Route, ...]
     tools: dict[str, str]
@@ -76,9 +79,9 @@ class Report:
             if not any(matches(kind, patterns) for kind in found):
                 wrong.append(f"{name} must be in {_join(patterns)}, not "
                              f"{_format_cells(found)}")
-        if family.multipliers and self.counts.multipliers < self.n_pe:
-            wrong.append(f"there must be at least {self.n_pe} {_join(family.multipliers)}, not "
-                         f"{self.counts.multipliers}")
+        if family.multipliers and self.counts.multipliers < self.n_multipliers:
+            wrong.append(f"there must be at least {self.n_multipliers} "
+                         f"{_join(family.multipliers)}, not {self.counts.multipliers}")
         return wrong
 
     def rows(self) -> list[list[str]]:
@@ -94,7 +97,8 @@ class Report:
             (f"block RAM ({_join(family.block_ram)})", counts.block_ram, ""),
             *((f"– {name}", _format_cells(cells), required.get(name, ""))
               for name, cells in counts.memories.items()),
-            (f"multipliers ({_join(family.multipliers)})", counts.multipliers, f"≥ {self.n_pe}")
+            (f"multipliers ({_join(family.multipliers)})", counts.multipliers,
+             f"≥ {self.n_multipliers}" if self.n_multipliers else "")
             if family.multipliers else
             ("multipliers", "in LUTs: Yosys maps to none", ""),
             ("Fmax", self._format_rate(), f"≥ {self.min_mhz:g} MHz" if self.min_mhz else "")]

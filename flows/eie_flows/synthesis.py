@@ -1,5 +1,6 @@
 """Synthesis of a module of a machine for an FPGA family, placed and routed where possible."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,7 +40,8 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     seeds : sequence of :class:`int`
         Seeds of the placer, each once; none for synthesis alone.
     min_mhz : :class:`float`, optional
-        Least clock rate. By default that of :data:`~.report.MIN_MHZ` for a PE on an ECP5.
+        Least clock rate. By default that of :data:`~.report.MIN_MHZ` for a PE of the default
+        configuration on an ECP5.
     progress : function of :class:`str`
         Called with each step.
 
@@ -59,10 +61,14 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     seconds = round(time.monotonic() - start, 1)
     progress(f"placing and routing {module}")
     routes = place_and_route(folder, router, seeds, counts.cells) if router else ()
-    has_limits = (target, module) == ("ecp5", "eie_pe")
+    has_limits = ((target, module) == ("ecp5", "eie_pe")
+                  and dataclasses.replace(config, n_pe=EIEConfig().n_pe) == EIEConfig())
+    n_pe = 1 if module == "eie_pe" else config.n_pe
+    # A sum in several parts is added to a product that is not added up, in LUTs.
+    has_multipliers = len(config.acc_parts) == 1
     report = Report(
-        target=target, module=module, n_pe=1 if module == "eie_pe" else config.n_pe, counts=counts,
-        routes=routes, tools=tools, seconds=seconds,
+        target=target, module=module, n_pe=n_pe, n_multipliers=n_pe if has_multipliers else 0,
+        counts=counts, routes=routes, tools=tools, seconds=seconds,
         min_mhz=MIN_MHZ if min_mhz is None and has_limits and routes else min_mhz,
         max_luts=MAX_LUTS if has_limits else None)
     write_file(folder / "synth.md", report.markdown())

@@ -70,6 +70,15 @@ def test_a_miss_sets_the_exit_code(options, miss, tmp_path, eie, asked):
     assert miss is None or f"missed: {miss}\n" in text
 
 
+def test_another_pe_has_no_limits_and_one_of_five_stages_multiplies_in_luts(
+        tmp_path, eie, asked, monkeypatch):
+    asked["mhz"] = 100.0
+    (tmp_path / "machine.toml").write_text("mac_stages = 5\n", encoding="utf-8")
+    monkeypatch.setattr(synthesis, "count", lambda cells, family: COUNTS._replace(multipliers=0))
+    code, text = eie("synth", "--config", tmp_path / "machine.toml", "-o", tmp_path / "new")
+    assert code == 0 and "100.0 MHz" in text and "≥" not in text and "≤" not in text
+
+
 def test_a_family_without_nextpnr_is_only_synthesised(tmp_path, eie, asked):
     _, text = eie("synth", "--target", "microchip", "--json", "-o", tmp_path)
     assert asked["family"] is FAMILIES["microchip"]

@@ -10,7 +10,7 @@ from eie_flows.report import Report
 
 #: What a PE should be, for the tests of what is said if it is not.
 GOOD = Report(
-    target="ecp5", module="eie_pe", n_pe=1, counts=Counts(
+    target="ecp5", module="eie_pe", n_pe=1, n_multipliers=1, counts=Counts(
         luts=800, carry=90, flipflops=1000, lut_ram=69, block_ram=10, multipliers=1,
         memories={"spmat": {"DP16KD": 5}, "ptr_even": {"DP16KD": 1}, "ptr_odd": {"DP16KD": 1},
                   "act": {"DP16KD": 2}, "acc": {"TRELLIS_DPR16X4": 40}}, cells={"LUT4": 800}),
@@ -39,7 +39,7 @@ def test_a_good_pe_misses_nothing():
      "the clock rate must be at least 105 MHz, not 104.0"),
     (replace({"luts": 921}), "there must be at most 920 LUTs, not 921"),
     (replace({"multipliers": 0}), "there must be at least 1 MULT18X18D, not 0"),
-    (replace({"multipliers": 3}, n_pe=4), "there must be at least 4 MULT18X18D, not 3"),
+    (replace({"multipliers": 3}, n_multipliers=4), "there must be at least 4 MULT18X18D, not 3"),
     (replace({"memories": {**GOOD.counts.memories, "acc": {"DP16KD": 1}}}),
      "acc must be in TRELLIS_DPR16X4, not 1 DP16KD"),
     (replace({"memories": {**GOOD.counts.memories, "ptr_odd": {}}}),
