@@ -39,9 +39,9 @@ ENVIRONMENTS = {
 }
 
 
-@pytest.fixture
-def network(tmp_path):
-    path = tmp_path / "net.npz"
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "net.npz"
     write_network(path, random_network(np.random.default_rng(2), [12, 40, 5], density=0.3))
     return path
 
@@ -158,9 +158,15 @@ def test_names_of_layers_are_no_markup(compiled, capsys):
     assert f"\n{NAME.replace('/', '')}  " in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def usual(network):
+    """Output of `eie info` in the usual environment."""
+    return run("info", network).decode()
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
-def test_a_pipe_gets_the_same_in_every_environment(network, environment):
-    expected = run("info", network).decode()
+def test_a_pipe_gets_the_same_in_every_environment(network, usual, environment):
+    expected = usual
     assert expected.splitlines()[0] == str(network)
     got = run("info", network, **environment)
     if "PYTHONUTF8" in environment:
