@@ -164,7 +164,7 @@ def in_flight():
 def test_two_programs_in_flight_give_the_results_of_the_golden_model(simulate, n_pe, outputs,
                                                                      stalls):
     build = make_build(n_pe, outputs=outputs)
-    inputs = sparse_inputs(np.random.default_rng(n_pe), 7)
+    inputs = sparse_inputs(np.random.default_rng(n_pe), 5)
     host = Host(CountingCore(build.config), build, jobs_of(build, inputs), stalls=stalls)
     host.run(simulate)
     assert host.n_both > 100

@@ -298,7 +298,7 @@ def test_result_of_a_program_is_whole_although_the_next_one_fails(simulate, bad)
             while not (await host.read("STATUS"))["error"]:
                 pass
             await host.write("CONTROL", clear=1)
-            await ctx.tick().repeat(100)
+            await ctx.tick().repeat(30)
             is_sending = (await host.read("STATUS"))["resetting"]
             # Two beats have left it.
             assert is_sending == (n_beats < N_ELEMENTS // BEAT_BYTES - 2), n_beats
@@ -315,7 +315,7 @@ def test_result_of_a_program_is_whole_although_the_next_one_fails(simulate, bad)
 def test_result_that_is_cut_off_ends_with_tlast(simulate, cause):
     """The program has ended; the two beats that have left the core remain."""
     async def rule(ctx, host):
-        for n_beats in (0, 1, 3):
+        for n_beats in (0, 3):
             await host.write("WATCHDOG", value=400 * (cause == "timeout"))
             elements = await send_rows(host)
             first = await host.receive(n_beats) if n_beats else []

@@ -17,12 +17,10 @@ from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 from eie_sim.inference import Inference, infer
 from eie_sim.rtl import cocotb_engine, verilator_engine
+from support.machines import KEEPS_EMPTY, ONE_PE
 
 #: 4 PEs of 16 accumulators, runs of up to 3 zeros, 8-bit activations.
 TINY = PRESETS["tiny"]
-ONE_PE = dataclasses.replace(TINY, n_pe=1, act_depth=128)
-#: As in the paper, columns that are empty in a PE still occupy its queue.
-KEEPS_EMPTY = dataclasses.replace(TINY, drop_empty_columns=False)
 #: The default widths, with room for long vectors.
 LONG = EIEConfig(n_pe=4, v_width=3, ptr_depth=4096, act_depth=1024)
 

@@ -4,7 +4,6 @@ The fixed cost of a program, its fill and drain, is measured with all inputs zer
 too high, as the scan is not hidden then.
 """
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -13,14 +12,11 @@ import pytest
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.random_networks import make_layer
-from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.config import EIEConfig
 from eie_sim.inference import infer
+from support.machines import FOUR_PES, KEEPS_EMPTY, ONE_PE
 
-#: The queue must bridge the time until a stopped broadcast restarts.
-FOUR_PES = dataclasses.replace(PRESETS["tiny"], ptr_depth=256, queue_depth=16)
-ONE_PE = dataclasses.replace(FOUR_PES, n_pe=1, spmat_depth=1024, act_depth=128)
 ROOMY = EIEConfig(n_pe=4)    # with room for a long vector; other tests compile the same
-KEEPS_EMPTY = dataclasses.replace(FOUR_PES, drop_empty_columns=False)
 
 
 @pytest.fixture

@@ -39,7 +39,10 @@ def emitted(simulators):
     return lambda name: verilog(CONFIGS[name], simulators)
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(scope="module", params=[
+    # In short, the default machine has a tree of two levels, and `deepest_mac` unusual parameters.
+    pytest.param(name, marks=[pytest.mark.full] if name == "eight_pes_shallow" else [])
+    for name in CONFIGS])
 def folder(request, emitted, tmp_path_factory):
     """Folder with the files of a configuration."""
     path = tmp_path_factory.mktemp(request.param)

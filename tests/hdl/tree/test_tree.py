@@ -16,8 +16,9 @@ from support.simulation import get, get_vector, nothing, put
 SIZES = {"act_width": 8, "codebook_width": 7, "acc_width": 20, "acc_depth": 16, "spmat_depth": 256,
          "act_depth": 16}
 CHILDREN = pytest.mark.parametrize("n_children", [2, 4])
-#: Trees of one and two levels, with nodes of two and four children.
-TREES = pytest.mark.parametrize("n_pe", [2, 4, 8, 32])
+#: Trees of one to three levels, with nodes of two and four children. In short, only results and
+#: broadcasts pass three levels.
+TREES = pytest.mark.parametrize("n_pe", [2, 4, 8, pytest.param(32, marks=pytest.mark.full)])
 
 
 class Tree(wiring.Component):
@@ -89,7 +90,7 @@ def written(dut, tokens, stalls):
 
 
 # With pauses, there are also payloads in consecutive cycles.
-@TREES
+@pytest.mark.parametrize("n_pe", [2, 4, 8, 32])
 @pytest.mark.parametrize("stall", [pytest.param(0, marks=pytest.mark.full), 0.5])
 @pytest.mark.parametrize("name, payloads", [("message", messages), ("load", words)])
 def test_broadcast_arrives_everywhere_one_cycle_later_per_level(simulate, n_pe, stall, name,

@@ -119,6 +119,8 @@ def test_an_image_that_does_not_fit_stops_the_simulation(design, bench, tmp_path
                   plusargs=images(tmp_path / "images", text))
 
 
+# The tests of the engine verilator have the same in it.
+@icarus_in_short
 def test_reading_the_row_that_is_written_is_fatal(bench, tmp_path, simulator, simulators):
     design = compile_design(COLLIDE, top="collide", simulator=simulator, cache=simulators)
     run_bench(design, bench(COLLIDE_BENCH.replace("LAST", "(1, 1, 3)")), tmp_path / "apart")
