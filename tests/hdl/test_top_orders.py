@@ -235,11 +235,21 @@ class Machine:
         top.submodules.inputs = inputs = Module()
         inputs.d.comb += Cat(driven.values()).eq(self.drive)
         top.d.comb += self.seen.eq(Cat(observed.values()))
+        self.bench = None
+
+        async def main(ctx):
+            await self.bench(ctx)
+
         self.simulator = Simulator(top)
         self.simulator.add_clock(1e-6)
+        self.simulator.add_testbench(main)
 
     def run(self, bench):
-        self.simulator.add_testbench(bench)
+        """Run a bench from power-up."""
+        if self.bench:
+            self.simulator.reset()
+        self.bench = bench
+        self.ports.clear()
         self.simulator.run()
 
     def set_ports(self, ctx):
@@ -298,6 +308,13 @@ class Machine:
                 beats.clear()
             log.append(seen)
         return log[SETUP:]
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """A machine, which takes longer to elaborate than to start again."""
+    with pytest.MonkeyPatch.context() as patch:
+        return Machine(patch)
 
 
 def find(log, name):
@@ -439,9 +456,7 @@ async def shift(ctx, machine, events, other, packet=None, *, double=True):
 
 @pytest.mark.parametrize("packets", SETS_OF_PACKETS)
 @pytest.mark.parametrize("state", OTHERS)
-def test_a_packet_and_another_event_in_every_order(monkeypatch, state, packets):
-    machine = Machine(monkeypatch)
-
+def test_a_packet_and_another_event_in_every_order(machine, state, packets):
     async def bench(ctx):
         for name, packet in packets.items():
             for other in OTHERS[state]:
@@ -454,10 +469,9 @@ def test_a_packet_and_another_event_in_every_order(monkeypatch, state, packets):
 
 
 @pytest.mark.parametrize("packets", SETS_OF_PACKETS)
-def test_a_packet_and_the_time_limit_of_the_start_that_waits_for_it_in_every_order(monkeypatch,
+def test_a_packet_and_the_time_limit_of_the_start_that_waits_for_it_in_every_order(machine,
                                                                                    packets):
     """A packet that fails before the start has timed out is the error, which names its remedy."""
-    machine = Machine(monkeypatch)
     codes = collections.Counter()
 
     async def bench(ctx):
@@ -478,10 +492,8 @@ def test_a_packet_and_the_time_limit_of_the_start_that_waits_for_it_in_every_ord
 
 
 @pytest.mark.parametrize("event", ["finish", "fault", "start 0", "read"])
-def test_two_events_without_a_packet_in_every_order(monkeypatch, event):
+def test_two_events_without_a_packet_in_every_order(machine, event):
     """While a program runs, or not, and another one is pending, or not."""
-    machine = Machine(monkeypatch)
-
     async def bench(ctx):
         for before in ({}, {2: ["start 0"]}, {2: ["start 0"], 5: ["start 1"]}):
             for other in ("finish", "fault", "start 1", "read", "clear"):
@@ -492,9 +504,7 @@ def test_two_events_without_a_packet_in_every_order(monkeypatch, event):
 
 
 @pytest.mark.parametrize("event", ["model TRUNCATED in a word", "input good", "finish", "read"])
-def test_a_soft_reset_in_every_order(monkeypatch, event):
-    machine = Machine(monkeypatch)
-
+def test_a_soft_reset_in_every_order(machine, event):
     async def bench(ctx):
         if event in PACKETS:
             states = ["waiting", "its buffer is read"][:1 + event.startswith("input")]
@@ -529,9 +539,7 @@ AROUND = ("send", "finish", "fault", "timeout", "soft reset", "start 0", "read",
 @pytest.mark.parametrize("state", [
     pytest.param(state, marks=[pytest.mark.full] if state == "ends after its program" else [])
     for state in SENDING])
-def test_a_vector_and_another_event_in_every_order(monkeypatch, state):
-    machine = Machine(monkeypatch)
-
+def test_a_vector_and_another_event_in_every_order(machine, state):
     async def bench(ctx):
         assert find(await machine.play(ctx, SENDING[state]), "sending")
         for other in AROUND:
@@ -542,10 +550,8 @@ def test_a_vector_and_another_event_in_every_order(monkeypatch, state):
 
 @pytest.mark.parametrize("state", [
     "ends", pytest.param("ends in the next program", marks=pytest.mark.full)])
-def test_a_vector_and_two_other_events_in_every_order(monkeypatch, state):
+def test_a_vector_and_two_other_events_in_every_order(machine, state):
     """A fault, a timeout and a soft reset while the host may have stopped taking the vector."""
-    machine = Machine(monkeypatch)
-
     async def bench(ctx):
         for event, other in [("fault", "hold"), ("fault", "timeout"), ("fault", "soft reset"),
                              ("fault", "clear"), ("timeout", "fault"), ("hold", "fault"),
@@ -561,9 +567,8 @@ def test_a_vector_and_two_other_events_in_every_order(monkeypatch, state):
 
 
 @pytest.mark.parametrize("double", [True, False])
-def test_a_vector_and_a_packet_in_every_order(monkeypatch, double):
+def test_a_vector_and_a_packet_in_every_order(machine, double):
     """No word is written to a memory in use, but to one of two input buffers."""
-    machine = Machine(monkeypatch)
     packets = [PACKETS["model good"], PACKETS["input good"] if double else INPUT_0]
 
     async def bench(ctx):
