@@ -7,10 +7,11 @@ import pytest
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
-from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 from eie_sim.cycles.model import predict_build
 from eie_sim.inference import infer
+from support.machines import DEEPEST_MAC
 
 
 def random_config(rng: np.random.Generator) -> EIEConfig:
@@ -52,16 +53,15 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
 def test_the_deepest_mac_computes_the_same_in_as_many_cycles_as_predicted(simulator, simulators):
     """Rows repeat in successive entries: a column has one or two rows in each PE."""
     rng = np.random.default_rng(6)
-    config = dataclasses.replace(PRESETS["tiny"], n_pe=2, acc_depth=4, mac_stages=5)
-    network = random_network(rng, [40, 4, 30], density=0.5, v_width=config.v_width, frac=4)
-    build = compile_network(network, config, outputs="all")
+    network = random_network(rng, [40, 4, 30], density=0.5, v_width=DEEPEST_MAC.v_width, frac=4)
+    build = compile_network(network, DEEPEST_MAC, outputs="all")
     inputs = rng.integers(-128, 128, (4, 40))
     result = infer(build, inputs, words=True, engine="cocotb", simulator=simulator,
                    cache=simulators, load="images")
     assert [str(mismatch) for mismatch in result.mismatches] == []
     predicted = [prediction.counters["cycles"] for prediction in predict_build(build, inputs)]
     assert result.counters["cycles"].tolist() == predicted
-    shallower = dataclasses.replace(build, config=dataclasses.replace(config, mac_stages=4))
+    shallower = dataclasses.replace(build, config=dataclasses.replace(DEEPEST_MAC, mac_stages=4))
     assert all(prediction.counters["cycles"] < cycles for prediction, cycles
                in zip(predict_build(shallower, inputs), predicted))
 

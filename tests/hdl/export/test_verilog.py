@@ -19,6 +19,7 @@ from eie_hdl.export.verilog import Emitted, emit, to_verilog
 from eie_hdl.lib.sram import Sram
 from eie_sim.rtl.toolchain import find_verilator, tool_environment
 from eie_sim.rtl.verilator_host import verilog
+from support.machines import DEEPEST_MAC
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -29,7 +30,7 @@ CONFIGS = {
     "two_pes_wide": EIEConfig(n_pe=2, v_width=8, z_width=8, entries_per_word=1),
     "eight_pes_shallow": dataclasses.replace(PRESETS["tiny"], n_pe=8, acc_depth=4,
                                              entries_per_word=16, drop_empty_columns=False),
-    "deepest_mac": dataclasses.replace(PRESETS["tiny"], n_pe=1, mac_stages=5),
+    "deepest_mac": DEEPEST_MAC,
 }
 
 
@@ -158,11 +159,11 @@ def test_two_machines_fit_into_one_design_without_a_warning(two_machines, simula
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_two_machines_of_one_name_are_an_error_even_if_warnings_are_not(two_machines, simulators,
-                                                                        simulator):
+def test_two_machines_of_one_name_are_an_error_even_if_warnings_are_not(two_machines, simulator):
     """Verilator would take the modules of the first one for both."""
+    other = (two_machines / "right" / "right.v").read_text(encoding="utf-8")
     (two_machines / "again.v").write_text(
-        verilog(PRESETS["tiny"], simulators, name="left")["left.v"], encoding="utf-8")
+        other.replace("right", "left").replace("RIGHT", "LEFT"), encoding="utf-8")
     command = {
         "verilator": [find_verilator().path, "--lint-only", "-Wno-fatal", "--top-module", "left"],
         "icarus": ["iverilog", "-g2005", "-t", "null", "-s", "left"]}[simulator]
