@@ -23,6 +23,9 @@ CountingCore = counting(Core, lambda core: core.counted)
 
 TINY = PRESETS["tiny"]
 
+#: A core of one PE has all parts of one of two but a tree.
+ONE_PE_IN_FULL = pytest.mark.parametrize("n_pe", [pytest.param(1, marks=pytest.mark.full), 2])
+
 
 class Host:
     """A core, and what its host does with it to read memory."""
@@ -183,7 +186,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("n_pe", [1, 2])
+@ONE_PE_IN_FULL
 def test_failed_program_writes_nothing_and_the_next_one_succeeds(simulate, n_pe):
     """Each wrong descriptor in turn; only a reset gets the machine out of it."""
     machine = Machine(n_pe, seed=5)
@@ -236,7 +239,7 @@ def test_tiles_before_a_wrong_descriptor_are_not_harmed_by_a_program_that_runs_o
     simulate(machine.reset_inserted(), bench, background=[machine.ask])
 
 
-@pytest.mark.parametrize("n_pe", [1, 2])
+@ONE_PE_IN_FULL
 def test_reset_in_any_cycle_keeps_the_memories_and_a_working_machine(simulate, n_pe):
     """Traffic of a program, with a fast or a slow host, or of a read."""
     machine = Machine(n_pe, seed=11)
