@@ -28,7 +28,7 @@ def draw():
     p.arrow((resets.top()[0], bank.bottom()[1]), resets.top(), text="CONTROL", at=(256, 178),
             align="left")
     p.arrow(resets.bottom(), wiper.top(), text="wipe", at=(256, 284), align="left")
-    p.arrow(wiper.left(), mux.right(), text="zeros", at=(180, 320))
+    p.arrow(wiper.left(), mux.right(), text="address", at=(180, 320))
     p.arrow(resets.right(), (324, 230), (324, 404), text="reset", at=(332, 376), align="left")
 
     # Requests and errors.

@@ -8,7 +8,7 @@ from ..format import Layouts, Memory, n_pieces
 __all__ = ["MemoryReader", "request_layout"]
 
 
-def _n_pieces(config):
+def _pieces_by_memory(config):
     """Return the number of pieces of a word of each memory, by its code."""
     return {memory.value: n_pieces(config, image.shape)
             for memory, image in Layouts.of(config).memories.items()}
@@ -19,7 +19,7 @@ def request_layout(config: EIEConfig) -> data.StructLayout:
     load = Layouts.of(config).load
     return data.StructLayout({
         **{name: load[name].shape for name in ("memory", "pe", "address")},
-        "piece": range(max(_n_pieces(config).values()))})
+        "piece": range(max(_pieces_by_memory(config).values()))})
 
 
 class MemoryReader(wiring.Component):
@@ -68,7 +68,7 @@ class MemoryReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        n_pieces_of = _n_pieces(self._config)
+        n_pieces_of = _pieces_by_memory(self._config)
         offset   = Signal.like(self.i.p.count)    # words read
         piece    = Signal.like(self.request.p.piece)
         address  = Signal(self._layouts.load.members["address"])

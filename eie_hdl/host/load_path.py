@@ -19,7 +19,8 @@ class LoadPath(wiring.Component):
     """Path from the load packets of the host, or the zeros of a soft reset, to the core's memories.
 
     Throughput is one beat per cycle. While memories are being wiped, the input is stalled. Beats
-    that were accepted before are dropped, but not a word that is already offered.
+    that were accepted before are dropped, but not a word that is already offered, which the core
+    must take within two cycles.
 
     Parameters
     ----------

@@ -105,8 +105,8 @@ class Machine(Host):
 @pytest.mark.parametrize("n_pe", [1, 4])
 def test_every_memory_reads_as_it_was_loaded(simulate, n_pe):
     """Random contents, random ranges; activations are in order of column between other reads."""
-    config = dataclasses.replace(TINY, n_pe=n_pe, spmat_depth=9, ptr_depth=3, act_depth=6,
-                                 n_codebooks=1, program_depth=3)
+    config = dataclasses.replace(TINY, n_pe=n_pe, entries_per_word=16, spmat_depth=9, ptr_depth=3,
+                                 act_depth=6, n_codebooks=1, program_depth=3)
     host = Host(config, seed=n_pe)
     core, layouts, rng = host.core, host.layouts, host.rng
     contents = {(memory, pe): [rng.getrandbits(Shape.cast(image.shape).width)

@@ -1,5 +1,6 @@
 """LoadPath: packets to words, and the zeros of a wipe."""
 
+import dataclasses
 import random
 import zlib
 
@@ -185,9 +186,10 @@ def test_checksum_restarts_on_command(simulate, bit):
 
 
 def test_wipe_writes_zero_to_every_word_while_packets_wait(simulate):
-    dut = LoadPath(CONFIG)
-    memories = Layouts.of(CONFIG).memories
-    beats = packet(CONFIG, Memory.PTR, pointers(random.Random(31), 1))
+    config = dataclasses.replace(CONFIG, entries_per_word=16)    # words of two beats
+    dut = LoadPath(config)
+    memories = Layouts.of(config).memories
+    beats = packet(config, Memory.SPMAT, np.array([[5, 6]], np.uint64), pe=1)
 
     async def producer(ctx):
         await send(ctx, dut.i, beats)    # a word that remains in the register
@@ -204,7 +206,7 @@ def test_wipe_writes_zero_to_every_word_while_packets_wait(simulate):
     async def consumer(ctx):
         count = sum(image.depth for image in memories.values())
         [word] = await get(ctx, dut.o, 1)
-        assert word.data == beats[1]
+        assert word.data == 6 << 64 | 5
         received = await get(ctx, dut.o, count)
         assert all(word.everyone and word.data == word.read == 0 for word in received)
         assert {(word.memory, word.address) for word in received} == {
