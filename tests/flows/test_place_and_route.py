@@ -21,12 +21,15 @@ TIMING = {
             {"from": {"cell": "dut.n_LUT4_Z", "port": "F"},
              "to": {"cell": "dut.act.rows.0.0", "port": "ADB5"}}]}]}
 
-#: A chain of two cells that begins with a constant, and a cell of another kind.
-CARRY_CHAIN = {"modules": {"$box": {}, "harness": {"cells": {
+#: Netlist of a multiplier with a register, and of a carry chain.
+CELLS = {
     "low": {"type": "VLO", "connections": {"Z": [4]}},
-    "first": {"type": "CCU2", "connections": {"A0": [4], "CIN": [4], "COUT": [5]}},
-    "second": {"type": "CCU2", "connections": {"A0": [4], "CIN": [5], "COUT": [6]}},
-    "other": {"type": "LUT4", "connections": {"CIN": [4], "Z": [7]}}}}}}
+    "first": {"type": "CCU2", "connections": {"CIN": [4], "COUT": [5]}},
+    "multiplier": {"type": "MULT18X18D", "connections": {"P0": [6]}, "parameters": {},
+                   "port_directions": {}},
+    "register": {"type": "TRELLIS_FF", "connections": {
+        "CLK": [2], "DI": [6], "LSR": ["0"], "Q": [7]},
+        "parameters": {"CEMUX": "1", "CLKMUX": "CLK", "REGSET": "RESET"}}}
 
 
 @pytest.fixture
@@ -42,7 +45,8 @@ def asked(tmp_path, monkeypatch):
         return [2.04, 3.0][:len(runs)]
 
     monkeypatch.setattr(module, "run_nextpnr", run)
-    (tmp_path / NETLIST).write_text(json.dumps(CARRY_CHAIN), encoding="utf-8")
+    (tmp_path / NETLIST).write_text(json.dumps({"modules": {"harness": {"cells": CELLS}}}),
+                                    encoding="utf-8")
     return asked
 
 
@@ -67,11 +71,12 @@ def test_constraints_of_pins_are_written_if_nextpnr_is_given_them(target, tmp_pa
 
 
 @pytest.mark.parametrize("target", ROUTERS)
-def test_first_carry_inputs_are_open_for_nexus_alone(target, tmp_path, asked):
+def test_the_netlist_is_changed_for_an_ecp5_and_for_nexus(target, tmp_path, asked):
     place_and_route(tmp_path, ROUTERS[target], [1], ["LUT4"])
-    cells = json.loads((tmp_path / NETLIST).read_text(encoding="utf-8"))["modules"]["harness"]
-    is_open = {name: "CIN" not in cell["connections"] for name, cell in cells["cells"].items()}
-    assert is_open == {"low": True, "first": target == "nexus", "second": False, "other": False}
+    cells = json.loads((tmp_path / NETLIST).read_text(encoding="utf-8"))["modules"]["harness"][
+        "cells"]
+    assert ("register" not in cells) == (target == "ecp5")
+    assert ("CIN" not in cells["first"]["connections"]) == (target == "nexus")
 
 
 def test_every_router_is_for_a_family():

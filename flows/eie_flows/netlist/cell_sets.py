@@ -2,10 +2,12 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
+from typing import Any
 
 from ..libraries import LIBRARIES
+from ..netlist_changes import absorb_registers
 from ..sky130.cells import CELLS, FLIPFLOPS
 from ..sky130.package import read_models
 from ..tools import require_yosys, yosys_folder
@@ -33,6 +35,8 @@ class CellSet:
         Command of Yosys that reads what the cells compute, for a proof.
     models : function that returns :class:`str`
         Verilog of the cells, for simulation. Raises ToolError if the library is not installed.
+    change : function of a module, optional
+        What is changed in the netlist before it is simulated, as before place and route.
     """
 
     title: str
@@ -40,6 +44,7 @@ class CellSet:
     has_memories: bool
     functions: str
     models: Callable[[], str]
+    change: Callable[[Mapping[str, Any]], None] | None = None
 
 
 def _ecp5_models() -> str:
@@ -77,7 +82,7 @@ def _standard_cells(name: str, models: Callable[[], str]) -> CellSet:
 
 CELL_SETS = {
     "ecp5": CellSet("ECP5", ("synth_ecp5 -top {top}",), True, "read_verilog cells.v",
-                    _ecp5_models),
+                    _ecp5_models, absorb_registers),
     "osu018": _standard_cells("osu018", _osu018_models),
     "sky130_fd_sc_hd": _standard_cells("sky130_fd_sc_hd",
                                        lambda: read_models([*FLIPFLOPS, *CELLS])),

@@ -6,10 +6,14 @@ from pathlib import Path
 from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.files import write_files
 
+from ..netlist_changes import change_netlist
 from ..tools import require_yosys, run_yosys
 from .cell_sets import CellSet
 
 __all__ = ["make_netlist"]
+
+#: The netlist in the JSON of Yosys.
+_NETLIST = "netlist.json"
 
 
 def make_netlist(files: Mapping[str, str], library: CellSet, folder: Path) -> dict[str, str]:
@@ -50,6 +54,9 @@ def make_netlist(files: Mapping[str, str], library: CellSet, folder: Path) -> di
         # Yosys 0.70 fails in abc9 on the unread wires that `flatten` leaves.
         "opt_clean -purge",
         *(command.format(top=top) for command in library.synthesis),
-        f"write_verilog -noattr {logic}"], folder, "yosys.log")
+        f"write_json {_NETLIST}"], folder, "yosys.log")
+    if library.change:
+        change_netlist(folder / _NETLIST, library.change)
+    run_yosys([f"read_json {_NETLIST}", f"write_verilog -noattr {logic}"], folder, "verilog.log")
     netlist = (folder / logic).read_text(encoding="utf-8")
     return {logic: netlist, "cells.v": models} | ({} if library.has_memories else memories)

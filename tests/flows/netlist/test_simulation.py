@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from eie_cli.main import main
 from eie_flows.netlist import simulation
+from eie_flows.netlist.cell_sets import CELL_SETS
 from eie_flows.netlist.simulation import Comparison, Recording, compare
 from eie_flows.netlist.synthesis import make_netlist
 from eie_hdl.config import PRESETS
@@ -76,6 +77,16 @@ def test_a_netlist_is_simulated_as_its_verilog(library, machine, tmp_path, count
         if count:
             break
     assert count_differences({**netlist, "eie.v": text}) > 0
+
+
+@needs_icarus
+def test_the_register_of_an_ecp5_multiplier_is_in_it(machine, tmp_path, count_differences):
+    netlist = make_netlist(machine, CELL_SETS["ecp5"], tmp_path / "netlist")
+    text = netlist["eie.v"]
+    assert text.count('.REG_OUTPUT_CLK("CLK0")') == 1
+    assert count_differences({**netlist, "eie.v": text.replace(".RST0(1'h0)", ".RST0(1'h1)")}) > 0
+    without = text.replace('.REG_OUTPUT_CLK("CLK0")', '.REG_OUTPUT_CLK("NONE")')
+    assert count_differences({**netlist, "eie.v": without}) > 0
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ module DP16KD (
         DOB4, DOB3, DOB2, DOB1, DOB0} = b_read;
 endmodule
 
-// Multiplier of 18 × 18 bits without registers.
+// Multiplier of 18 × 18 bits, without registers or with one at the output.
 module MULT18X18D (
     input A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0,
     input B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0,
@@ -164,10 +164,13 @@ module MULT18X18D (
 );
     parameter REG_INPUTA_CLK = "NONE", REG_INPUTB_CLK = "NONE", REG_INPUTC_CLK = "NONE";
     parameter REG_PIPELINE_CLK = "NONE", REG_OUTPUT_CLK = "NONE";
+    parameter REG_OUTPUT_CE = "CE0", REG_OUTPUT_RST = "RST0", GSR = "ENABLED";
 
     generate
         if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_INPUTC_CLK != "NONE"
-            || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "NONE")
+            || REG_PIPELINE_CLK != "NONE"
+            || REG_OUTPUT_CLK != "NONE" && {REG_OUTPUT_CLK, REG_OUTPUT_CE, REG_OUTPUT_RST}
+                != {"CLK0", "CE0", "RST0"})
             MULT18X18D_in_a_mode_that_is_not_modelled unknown();
     endgenerate
 
@@ -175,7 +178,12 @@ module MULT18X18D (
     wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
     wire signed [35:0] left = $signed({{18{a[17] & SIGNEDA}}, a});
     wire signed [35:0] right = $signed({{18{b[17] & SIGNEDB}}, b});
+    reg [35:0] kept = 0;
+    always @(posedge CLK0)
+        if (RST0) kept <= 0;
+        else if (CE0) kept <= left * right;
     assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18,
-        P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = left * right;
+        P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} =
+        REG_OUTPUT_CLK == "NONE" ? left * right : kept;
     assign SIGNEDP = SIGNEDA | SIGNEDB;
 endmodule
