@@ -20,8 +20,9 @@ __all__ = ["synth_command"]
 @click.option("--module", type=click.Choice(["eie_pe", "eie_core", "eie"]), default="eie_pe",
               show_default=True,
               help="Verilog module: one PE, the machine without its buses, or all of it.")
-@click.option("--seeds", default="1", show_default=True, callback=numbers(int), metavar="N,N,…",
-              help="Seeds of the placer, separated by commas. The clock rate is the median.")
+@click.option("--seeds", callback=numbers(int), metavar="N,N,…",
+              help="Seeds of the placer, separated by commas. The clock rate is the median.  "
+                   "[default: 1]")
 @renamed_option("--seed", "--seeds", "seeds")
 @click.option("--no-route", is_flag=True, help="Synthesise only: no clock rate.")
 @click.option("--min-mhz", type=click.FloatRange(min=0, min_open=True),
@@ -30,7 +31,7 @@ __all__ = ["synth_command"]
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/synth"),
               show_default=True, help="Folder for synth.md, synth.json, netlists and logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def synth_command(config: EIEConfig, target: str, module: str, seeds: tuple[int, ...],
+def synth_command(config: EIEConfig, target: str, module: str, seeds: tuple[int, ...] | None,
                   no_route: bool, min_mhz: float | None, folder: Path, as_json: bool) -> None:
     """Synthesise a PE, or a machine, for an FPGA.
 
@@ -44,6 +45,9 @@ def synth_command(config: EIEConfig, target: str, module: str, seeds: tuple[int,
     from eie_flows.place_and_route import ROUTERS
     from eie_flows.synthesis import synthesise
 
+    if no_route and seeds:
+        raise click.UsageError("--seeds are for place and route: leave them or --no-route out")
+    seeds = seeds or (1,)
     if len(set(seeds)) < len(seeds) or min(seeds) < 1:
         raise click.BadParameter("--seeds must be different numbers from 1, not "
                                  f"{','.join(map(str, seeds))}")

@@ -24,8 +24,9 @@ __all__ = ["verilog_command"]
 @click.option("--bridge", type=click.Choice(["uart", "spi"]),
               help="Add a module NAME_uart or NAME_spi: the machine with a serial line in place of "
                    "its buses, for boards and chips with few pins.  [default: none]")
-@click.option("--bit-cycles", type=click.IntRange(4), default=16, show_default=True,
-              help="Clock cycles per bit of the UART: the clock rate over the baud rate.")
+@click.option("--bit-cycles", type=click.IntRange(4),
+              help="Clock cycles per bit of --bridge uart: the clock rate over the baud rate.  "
+                   "[default: 16]")
 @target_option(" Decides --ram-style and --initial-values.  [default: none, for FPGAs with LUT "
                "RAM]")
 @click.option("--ram-style", type=click.Choice(RAM_STYLES),
@@ -37,7 +38,7 @@ __all__ = ["verilog_command"]
                    "that has none.  [default: that of --target, else with]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
 def verilog_command(config: EIEConfig, name: str, bridge: Literal["uart", "spi"] | None,
-                    bit_cycles: int, target: str | None, ram_style: str | None,
+                    bit_cycles: int | None, target: str | None, ram_style: str | None,
                     initial_values: bool | None, folder: Path) -> None:
     """Write the Verilog of an accelerator.
 
@@ -48,10 +49,13 @@ def verilog_command(config: EIEConfig, name: str, bridge: Literal["uart", "spi"]
     from eie_hdl.export.memories import PORTS
     from eie_hdl.export.verilog import emit
 
+    if bit_cycles is not None and bridge != "uart":
+        raise click.UsageError("--bit-cycles needs --bridge uart: leave it out, as no other module "
+                               "has a bit rate")
     start = time.perf_counter()
     # The attributes of an ECP5 are those of the text for any FPGA.
     family = FAMILIES[target or "ecp5"]
-    emitted = emit(config, name, bridge=bridge, bit_cycles=bit_cycles,
+    emitted = emit(config, name, bridge=bridge, bit_cycles=bit_cycles or 16,
                    ram_style=ram_style or family.ram_style,
                    initial_values=family.initial_values if initial_values is None
                    else initial_values)

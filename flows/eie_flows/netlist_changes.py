@@ -40,7 +40,7 @@ def open_carry_inputs(module: _Module) -> None:
 def absorb_registers(module: _Module) -> None:
     """Move the register that follows a multiplier of an ECP5 into it.
 
-    Yosys does so for other families, and Lattice's tools for this one. All outputs of the
+    Yosys does so for Nexus, and Lattice's tools for this family. All outputs of the
     multiplier must go to flip-flops of one clock alone, which begin with 0 and have neither enable
     nor reset. The multiplier then has their name.
     """

@@ -95,6 +95,8 @@ def test_place_and_route_can_be_left_out(tmp_path, eie, asked):
 @pytest.mark.parametrize("options, message", [
     (["--seeds", "1,1"], "--seeds must be different numbers from 1, not 1,1"),
     (["--seeds", "0"], "--seeds must be different numbers from 1, not 0"),
+    (["--no-route", "--seeds", "1,2"], "--seeds are for place and route: leave them or --no-route "
+     "out"),
     (["--no-route", "--min-mhz", "90"], "--min-mhz needs place and route, which is only for ecp5, "
      "ice40, gowin, nexus, without --no-route: leave it out"),
     (["--target", "intel", "--min-mhz", "90"], "--min-mhz needs place and route, which is only "

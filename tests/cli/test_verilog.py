@@ -31,6 +31,13 @@ def test_a_name_is_that_of_all_files(tmp_path, eie):
     assert all(path.name.startswith("left") for path in tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("bridge", [[], ["--bridge", "spi"]])
+def test_a_bit_rate_without_a_uart_is_refused(bridge, tmp_path, eie):
+    code, text = eie("verilog", *bridge, "--bit-cycles", 25, "-o", tmp_path / "new")
+    assert code == 2 and "--bit-cycles needs --bridge uart: leave it out" in text
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("options, expected", [
     ([], ("distributed", True)),
     (["--target", "xilinx7"], ("distributed", True)),

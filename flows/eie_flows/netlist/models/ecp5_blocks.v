@@ -1,8 +1,8 @@
 // Block RAM and multiplier of an ECP5 for simulation, as Yosys uses them; its own library has only
 // their ports. After Lattice's descriptions of the cells (FPGA-TN-02204 and FPGA-TN-02205).
 //
-// Yosys uses neither the output registers of a block RAM nor the registers of a multiplier. A cell
-// that does is not one of these, and a simulator ends at the unknown module of that name.
+// Nothing uses the output registers of a block RAM, or registers of a multiplier but those of its
+// output. A cell that does is not one of these: a simulator ends at the unknown module of that name.
 
 // 1,024 rows of 18 bits, of two bytes of 9; the ninth bit of a byte is used by widths of 9, 18, 36.
 //
