@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from eie_compiler.build import Build
+from eie_compiler.errors import CompileError
 from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
 from eie_hdl.config import EIEConfig
@@ -15,12 +17,28 @@ from eie_sim.rtl.toolchain import ToolError, find_icarus, require
 
 from .macros import Macro, describe_models
 
-__all__ = ["simulate"]
+__all__ = ["compile_digits", "simulate"]
 
 _BENCH = "digits_bench"
 
 
-def simulate(config: EIEConfig, macros: list[Macro], folder: Path, *, images: int = 1) -> Path:
+def compile_digits(config: EIEConfig) -> Build:
+    """Compile the network of the digits.
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot hold it.
+    """
+    try:
+        return compile_network(read_network(FOLDER / "digits.npz"), config)
+    except CompileError as error:
+        raise CompileError("for its power the machine must hold the network of the digits, but "
+                           f"{str(error).partition(':')[0]}: choose another machine, or leave out "
+                           "--power") from error
+
+
+def simulate(build: Build, macros: list[Macro], folder: Path, *, images: int = 1) -> Path:
     """Run images through ``netlist.v`` in `folder`, and return the waveform of the inferences.
 
     The memories are filled before the first cycle. The waveform begins with the first input beat
@@ -32,7 +50,6 @@ def simulate(config: EIEConfig, macros: list[Macro], folder: Path, *, images: in
         If Icarus is missing, or the netlist computes anything else than the golden model.
     """
     require(find_icarus())
-    build = compile_network(read_network(FOLDER / "digits.npz"), config)
     inputs, _ = load_digits().first(images)
     export_hex(build, folder, inputs, name="digits")
     bench = (folder / f"{_BENCH}.v").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from eie_hdl.files import write_file, write_files
 from eie_sim.rtl.toolchain import find_icarus, require
 
 from ..libraries import Library
-from .inference import simulate
+from .inference import compile_digits, simulate
 from .macros import Macro, describe_lef, describe_liberty, describe_models, list_macros
 from .power import Power, measure, require_calibrated_opensta
 from .synthesis import Area, synthesise
@@ -157,6 +157,8 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     ------
     ToolError
         If a tool or the library is missing, or a tool fails.
+    CompileError
+        If the power is to be computed, and the machine cannot hold the network.
     """
     folder = Path(folder)
     library.find()
@@ -164,6 +166,7 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     if with_power:
         require_calibrated_opensta()
         require(find_icarus())
+        build = compile_digits(config)
     progress("writing the Verilog")
     emitted = emit(config)
     macros = list_macros(emitted.memories, library.process)
@@ -177,7 +180,7 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     report = Report(library, config, period, areas, tile, machine, tuple(macros))
     if with_power:
         progress("simulating an inference of the netlist")
-        waveform = simulate(config, macros, folder)
+        waveform = simulate(build, macros, folder)
         progress("computing the power")
         power, cycles = measure(folder, library, macros, emitted.memories, waveform, period=period)
         report = dataclasses.replace(report, power=power, cycles=cycles)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eie_compiler.build import Build
 from eie_compiler.compression.compress import compress
+from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
@@ -96,17 +97,28 @@ class Comparison:
 
 
 def make_trials(config: EIEConfig, seed: int) -> list[Trial]:
-    """Draw a network of three layers, and a convolution, whose host pauses now and then."""
+    """Draw a network of three layers, and a convolution, whose host pauses now and then.
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot hold them.
+    """
     rng = np.random.default_rng(seed)
-    layers = compile_network(random_network(rng, _LAYERS, density=_DENSITY,
-                                            v_width=config.v_width), config, outputs="all")
+    network = random_network(rng, _LAYERS, density=_DENSITY, v_width=config.v_width)
     size = _PATCHES.n_inputs
     kernel = ModelLayer("conv", rng.normal(0, size ** -0.5, (_CHANNELS, size)),
                         rng.normal(0, 0.3, _CHANNELS), True)
     images = rng.normal(0, 1, (1, *_PATCHES.shape))
-    convolution = compile_network(
-        compress(Model((kernel,), _PATCHES), density=[0.8], v_width=config.v_width,
-                 calibration=images), config)
+    try:
+        layers = compile_network(network, config, outputs="all")
+        convolution = compile_network(
+            compress(Model((kernel,), _PATCHES), density=[0.8], v_width=config.v_width,
+                     calibration=images), config)
+    except CompileError as error:
+        raise CompileError("the machine must hold the networks that are simulated, of layers of "
+                           f"{', '.join(map(str, _LAYERS))} activations of 16 bits, but "
+                           f"{str(error).partition(':')[0]}: choose another machine") from error
     return [Trial("three layers", layers, prepare(layers, rng.normal(0, 1, (2, _LAYERS[0]))), 0.0),
             Trial("convolution", convolution, prepare(convolution, images), _PAUSE)]
 

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from eie_cli.main import main
+from eie_compiler.errors import CompileError
 from eie_flows.netlist import simulation
 from eie_flows.netlist.cell_sets import CELL_SETS
 from eie_flows.netlist.simulation import Comparison, Recording, compare
@@ -115,6 +116,13 @@ def test_each_difference_is_named(recording, changes, transfers, message):
     got = Recording(simulation.dataclasses.replace(recording.result, **changes),
                     recording.transfers | transfers)
     assert compare(recording, got) == [message]
+
+
+def test_a_machine_without_room_for_the_networks_is_an_error():
+    with pytest.raises(CompileError, match="^the machine must hold the networks that are "
+                                           "simulated, .*, but act_width .*: choose another "
+                                           "machine$"):
+        simulation.make_trials(PRESETS["tiny"], seed=1)
 
 
 def test_a_missing_library_is_reported_before_any_work(tmp_path, monkeypatch):
