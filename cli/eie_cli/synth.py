@@ -49,7 +49,7 @@ def synth_command(config: EIEConfig, target: str, module: str, seeds: tuple[int,
         raise click.UsageError("--seeds are for place and route: leave them or --no-route out")
     seeds = seeds or (1,)
     if len(set(seeds)) < len(seeds) or min(seeds) < 1:
-        raise click.BadParameter("--seeds must be different numbers from 1, not "
+        raise click.BadParameter("--seeds must be numbers of 1 or more, each once, not "
                                  f"{','.join(map(str, seeds))}")
     if min_mhz is not None and (no_route or target not in ROUTERS):
         raise click.UsageError(f"--min-mhz needs place and route, which is only for "

@@ -98,7 +98,7 @@ class Report:
             *((f"– {name}", _format_cells(cells), required.get(name, ""))
               for name, cells in counts.memories.items()),
             (f"multipliers ({_join(family.multipliers)})", counts.multipliers,
-             f"≥ {self.n_multipliers}" if self.n_multipliers else "")
+             f"≥ {self.n_multipliers}" if self.n_multipliers else "none: mac_stages is above 4")
             if family.multipliers else
             ("multipliers", "in LUTs: Yosys maps to none", ""),
             ("Fmax", self._format_rate(), f"≥ {self.min_mhz:g} MHz" if self.min_mhz else "")]

@@ -59,7 +59,8 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     emitted = emit(config, ram_style=family.ram_style, initial_values=family.initial_values)
     counts = count(map_cells(emitted.files, folder, top=module, family=family), family)
     seconds = round(time.monotonic() - start, 1)
-    progress(f"placing and routing {module}")
+    if router:
+        progress(f"placing and routing {module}")
     routes = place_and_route(folder, router, seeds, counts.cells) if router else ()
     has_limits = ((target, module) == ("ecp5", "eie_pe")
                   and dataclasses.replace(config, n_pe=EIEConfig().n_pe) == EIEConfig())

@@ -77,6 +77,7 @@ def test_another_pe_has_no_limits_and_one_of_five_stages_multiplies_in_luts(
     monkeypatch.setattr(synthesis, "count", lambda cells, family: COUNTS._replace(multipliers=0))
     code, text = eie("synth", "--config", tmp_path / "machine.toml", "-o", tmp_path / "new")
     assert code == 0 and "100.0 MHz" in text and "≥" not in text and "≤" not in text
+    assert "none: mac_stages is above 4" in text
 
 
 def test_a_family_without_nextpnr_is_only_synthesised(tmp_path, eie, asked):
@@ -93,8 +94,8 @@ def test_place_and_route_can_be_left_out(tmp_path, eie, asked):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--seeds", "1,1"], "--seeds must be different numbers from 1, not 1,1"),
-    (["--seeds", "0"], "--seeds must be different numbers from 1, not 0"),
+    (["--seeds", "1,1"], "--seeds must be numbers of 1 or more, each once, not 1,1"),
+    (["--seeds", "0"], "--seeds must be numbers of 1 or more, each once, not 0"),
     (["--no-route", "--seeds", "1,2"], "--seeds are for place and route: leave them or --no-route "
      "out"),
     (["--no-route", "--min-mhz", "90"], "--min-mhz needs place and route, which is only for ecp5, "
