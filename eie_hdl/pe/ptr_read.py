@@ -50,30 +50,10 @@ class PtrRead(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Stage 1: address both banks. The successor of an odd pointer is in the next even row.
-        pointer = self.i.p.body.activation.pointer
-        m.d.comb += [
-            self.odd.addr.eq(pointer >> 1),
-            self.even.addr.eq((pointer + 1) >> 1),
-            self.odd.en.eq(self.i.valid),
-            self.even.en.eq(self.i.valid),
-        ]
-
-        # Stage 2: pointers at the outputs of the banks.
-        body      = self._layouts.column.members["body"]
-        s2_valid  = Signal()
-        s2_is_odd = Signal(reset_less=True)
-        s2_kind   = Signal(Kind, reset_less=True)
-        s2_body   = Signal(body, reset_less=True)
-        m.d.sync += s2_valid.eq(self.i.valid)
-        with m.If(self.i.valid):
-            m.d.sync += [
-                s2_is_odd.eq(pointer[0]),
-                s2_kind.eq(self.i.p.kind),
-                s2_body.eq(self.i.p.body.as_value()[:body.size]),
-            ]
+        s2_valid, s2_is_odd, s2_kind, s2_body = self._look_up(m)
 
         # Stage 3: count the entries of registered pointers, as block RAM output is late.
+        body      = s2_body.shape()
         s3_valid  = Signal()
         s3_is_odd = Signal(reset_less=True)
         s3_kind   = Signal(Kind, reset_less=True)
@@ -111,3 +91,29 @@ class PtrRead(wiring.Component):
         ]
 
         return m
+
+    def _look_up(self, m):
+        """Address both banks, and return the valid, parity, kind and body of the message beside."""
+        # Stage 1: address both banks. The successor of an odd pointer is in the next even row.
+        pointer = self.i.p.body.activation.pointer
+        m.d.comb += [
+            self.odd.addr.eq(pointer >> 1),
+            self.even.addr.eq((pointer + 1) >> 1),
+            self.odd.en.eq(self.i.valid),
+            self.even.en.eq(self.i.valid),
+        ]
+
+        # Stage 2: pointers at the outputs of the banks.
+        body      = self._layouts.column.members["body"]
+        s2_valid  = Signal()
+        s2_is_odd = Signal(reset_less=True)
+        s2_kind   = Signal(Kind, reset_less=True)
+        s2_body   = Signal(body, reset_less=True)
+        m.d.sync += s2_valid.eq(self.i.valid)
+        with m.If(self.i.valid):
+            m.d.sync += [
+                s2_is_odd.eq(pointer[0]),
+                s2_kind.eq(self.i.p.kind),
+                s2_body.eq(self.i.p.body.as_value()[:body.size]),
+            ]
+        return s2_valid, s2_is_odd, s2_kind, s2_body

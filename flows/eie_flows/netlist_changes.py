@@ -9,13 +9,16 @@ from typing import Any
 
 from eie_hdl.files import write_file
 
-__all__ = ["absorb_registers", "change_netlist", "open_carry_inputs"]
+__all__ = ["Change", "absorb_registers", "change_netlist", "open_carry_inputs"]
 
 #: A module in the JSON of Yosys.
 _Module = Mapping[str, Any]
 
+#: Function that changes a module in place.
+Change = Callable[[_Module], None]
 
-def change_netlist(file: Path, change: Callable[[_Module], None]) -> None:
+
+def change_netlist(file: Path, change: Change) -> None:
     """Change every module of a netlist in the JSON of Yosys."""
     design: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     for module in design["modules"].values():
@@ -40,9 +43,9 @@ def open_carry_inputs(module: _Module) -> None:
 def absorb_registers(module: _Module) -> None:
     """Move the register that follows a multiplier of an ECP5 into it.
 
-    Yosys does so for Nexus, and Lattice's tools for this family. All outputs of the
-    multiplier must go to flip-flops of one clock alone, which begin with 0 and have neither enable
-    nor reset. The multiplier then has their name.
+    Yosys does so for Nexus, and Lattice's tools for this family. All outputs of the multiplier must
+    go to flip-flops of one clock alone, which begin with 0 and have neither enable nor reset. The
+    multiplier then has their name.
     """
     cells = module["cells"]
     users = _list_users(module)

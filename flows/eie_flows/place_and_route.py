@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eie_hdl.files import write_file
 
 from .mapping import NETLIST
-from .netlist_changes import absorb_registers, change_netlist, open_carry_inputs
+from .netlist_changes import Change, absorb_registers, change_netlist, open_carry_inputs
 from .tools import run_nextpnr
 
 __all__ = ["PLACER", "ROUTERS", "Route", "Router", "place_and_route"]
@@ -45,7 +45,7 @@ class Router(NamedTuple):
     device: str
     arguments: tuple[str, ...]
     pins: str = ""
-    change: Callable[[Mapping[str, Any]], None] | None = None
+    change: Change | None = None
 
 
 #: Routers by the names of families.

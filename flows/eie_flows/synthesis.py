@@ -12,7 +12,7 @@ from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file
 
 from .mapping import count, map_cells
-from .place_and_route import ROUTERS, place_and_route
+from .place_and_route import ROUTERS, Route, place_and_route
 from .report import MAX_LUTS, MIN_MHZ, Report
 from .tools import require_package
 
@@ -59,9 +59,10 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     emitted = emit(config, ram_style=family.ram_style, initial_values=family.initial_values)
     counts = count(map_cells(emitted.files, folder, top=module, family=family), family)
     seconds = round(time.monotonic() - start, 1)
+    routes: tuple[Route, ...] = ()
     if router:
         progress(f"placing and routing {module}")
-    routes = place_and_route(folder, router, seeds, counts.cells) if router else ()
+        routes = place_and_route(folder, router, seeds, counts.cells)
     has_limits = ((target, module) == ("ecp5", "eie_pe")
                   and dataclasses.replace(config, n_pe=EIEConfig().n_pe) == EIEConfig())
     n_pe = 1 if module == "eie_pe" else config.n_pe

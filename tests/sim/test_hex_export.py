@@ -16,6 +16,7 @@ from eie_sim.rtl.cache import make_once
 from eie_sim.rtl.simulators import run_step
 from eie_sim.rtl.toolchain import find_verilator
 from eie_sim.rtl.verilator_host import verilog
+from support.short import icarus_in_short
 
 MACHINES = {"left": dataclasses.replace(PRESETS["tiny"], n_pe=2), "right": PRESETS["tiny"]}
 
@@ -29,12 +30,6 @@ TOP = ("module everything;\n    wire [2:0] done, failed;\n" + "".join(
     + "    initial begin\n        wait (done == 3'b111);\n"
       "        if (failed != 0) $fatal(1, \"a bench failed\");\n        $finish;\n    end\n"
       "endmodule\n")
-
-
-#: In short on Icarus alone: Verilator takes long to compile the benches, and the test of the
-#: FuseSoC core runs one in it.
-each_simulator = pytest.mark.parametrize(
-    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
 
 
 def make_build(name):
@@ -101,7 +96,8 @@ def flip(path, line, digit):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-@each_simulator
+# Verilator takes long to compile the benches, and the test of the FuseSoC core runs one in it.
+@icarus_in_short
 def test_two_machines_and_three_networks_each_give_their_own_results(run):
     ended = run()
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -110,7 +106,7 @@ def test_two_machines_and_three_networks_each_give_their_own_results(run):
     assert "FAIL" not in ended.stdout
 
 
-@each_simulator
+@icarus_in_short
 def test_a_bit_of_an_image_makes_that_network_alone_fail(run):
     """The bits of a weight that is used, in the folder of one instance of two."""
     ended = run(lambda folder: [flip(folder / "three/images" / f"pe_{pe}.codebook.hex", line, 0)
@@ -121,7 +117,7 @@ def test_a_bit_of_an_image_makes_that_network_alone_fail(run):
     assert ended.stdout.count("PASS: ") == len(NETWORKS) - 1
 
 
-@each_simulator
+@icarus_in_short
 def test_a_bit_of_an_expected_result_makes_that_network_alone_fail(run):
     def change(folder):
         path = folder / "two/results.hex"
@@ -134,7 +130,7 @@ def test_a_bit_of_an_expected_result_makes_that_network_alone_fail(run):
     assert len(re.findall(r"^everything\.two: beat 0 is ", ended.stdout, re.MULTILINE)) == 1
 
 
-@each_simulator
+@icarus_in_short
 def test_an_image_that_is_missing_never_passes(run):
     ended = run(lambda folder: (folder / "one/images/pe_1.spmat.hex").unlink())
     assert "cannot read the image one/images/pe_1.spmat.hex" in ended.stdout

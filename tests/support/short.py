@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-__all__ = ["each_once"]
+__all__ = ["each_once", "icarus_in_short", "verilator_in_short"]
+
+#: The test runs on both simulators; in short, on one of them.
+icarus_in_short = pytest.mark.parametrize(
+    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
+verilator_in_short = pytest.mark.parametrize(
+    "simulator", [pytest.param("icarus", marks=pytest.mark.full), "verilator"], indirect=True)
 
 
 def each_once(first: Iterable[Any], second: Mapping[str, Any]) -> list[Any]:

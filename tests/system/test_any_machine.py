@@ -12,6 +12,7 @@ from eie_hdl.numeric import limits
 from eie_sim.cycles.model import predict_build
 from eie_sim.inference import infer
 from support.machines import DEEPEST_MAC
+from support.short import icarus_in_short
 
 
 def random_config(rng: np.random.Generator) -> EIEConfig:
@@ -48,8 +49,7 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
 
 
 # Verilator compiles the machine for longer than everything else here takes.
-@pytest.mark.parametrize(
-    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
+@icarus_in_short
 def test_the_deepest_mac_computes_the_same_in_as_many_cycles_as_predicted(simulator, simulators):
     """Rows repeat in successive entries: a column has one or two rows in each PE."""
     rng = np.random.default_rng(6)

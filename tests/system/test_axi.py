@@ -13,16 +13,13 @@ from eie_hdl.registers import Error
 from eie_sim.rtl.cocotb_bench import run_bench
 from eie_sim.rtl.simulators import SimulationError, compile_design
 from eie_sim.rtl.verilator_host import verilog
+from support.short import verilator_in_short
 
 TINY = PRESETS["tiny"]
 
 #: Wide activations: a row of the activation SRAM takes two beats of a packet.
 WIDE = dataclasses.replace(TINY, n_pe=2, act_width=17, acc_width=24)
 MACHINES = {"icarus": WIDE, "verilator": TINY}
-
-#: Takes up to a minute on Icarus.
-verilator_in_short = pytest.mark.parametrize(
-    "simulator", [pytest.param("icarus", marks=pytest.mark.full), "verilator"], indirect=True)
 
 
 @pytest.fixture
@@ -47,6 +44,7 @@ def run(request, simulators, tmp_path):
     return run
 
 
+# Icarus takes up to a minute for each.
 @verilator_in_short
 def test_registers_match_the_register_map(run, simulator):
     run("benches.bench_axi_registers", simulator, MACHINES[simulator])

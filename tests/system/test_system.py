@@ -18,6 +18,7 @@ from eie_hdl.packing import pack, unpack
 from eie_sim.inference import Inference, infer
 from eie_sim.rtl import cocotb_engine, verilator_engine
 from support.machines import KEEPS_EMPTY, ONE_PE
+from support.short import verilator_in_short
 
 #: 4 PEs of 16 accumulators, runs of up to 3 zeros, 8-bit activations.
 TINY = PRESETS["tiny"]
@@ -257,11 +258,6 @@ def _flip_relu(build: Build) -> Build:
     changed = image ^ build.images["ccu.program"]
     assert sum(int(beat).bit_count() for beat in changed.ravel()) == 1
     return dataclasses.replace(build, images={**build.images, "ccu.program": image})
-
-
-#: Half the time of Icarus.
-verilator_in_short = pytest.mark.parametrize(
-    "simulator", [pytest.param("icarus", marks=pytest.mark.full), "verilator"], indirect=True)
 
 
 def corrupted():

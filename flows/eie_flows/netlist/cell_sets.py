@@ -2,12 +2,11 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import resources
-from typing import Any
 
 from ..libraries import LIBRARIES
-from ..netlist_changes import absorb_registers
+from ..netlist_changes import Change, absorb_registers
 from ..sky130.cells import CELLS, FLIPFLOPS
 from ..sky130.package import read_models
 from ..tools import require_yosys, yosys_folder
@@ -44,7 +43,7 @@ class CellSet:
     has_memories: bool
     functions: str
     models: Callable[[], str]
-    change: Callable[[Mapping[str, Any]], None] | None = None
+    change: Change | None = None
 
 
 def _ecp5_models() -> str:

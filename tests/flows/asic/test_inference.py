@@ -29,7 +29,6 @@ def test_a_missing_icarus_is_named(tmp_path, monkeypatch):
         simulate(compile_digits(EIEConfig(n_pe=1)), [], tmp_path)
 
 
-
 def test_a_machine_without_room_for_the_network_is_an_error():
     with pytest.raises(CompileError, match="^for its power the machine must hold the network of "
                                            "the digits, but .*: choose another machine, or leave "

@@ -10,6 +10,7 @@ import pytest
 from eie_hdl.export.names import read_source
 from eie_sim.rtl.cocotb_bench import run_bench
 from eie_sim.rtl.simulators import SimulationError, compile_design
+from support.short import icarus_in_short
 
 #: A memory with the row selected by a port on another port.
 SHOW = {"show.v": """
@@ -83,11 +84,6 @@ def images(folder, text="123456789abcdef01\n2\n"):
     return [f"+eie_images={folder}"]
 
 
-#: How a bench ends does not depend on the simulator.
-icarus_in_short = pytest.mark.parametrize(
-    "simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.full)], indirect=True)
-
-
 def test_a_memory_is_loaded_from_its_image(design, bench, tmp_path):
     run_bench(design, bench(BENCH), tmp_path / "run", plusargs=images(tmp_path / "images"))
     log = (tmp_path / "run/simulator.log").read_text(encoding="utf-8")
@@ -129,6 +125,7 @@ def test_reading_the_row_that_is_written_is_fatal(bench, tmp_path, simulator, si
         run_bench(design, bench(COLLIDE_BENCH.replace("LAST", "(1, 1, 2)")), tmp_path / "together")
 
 
+# How a bench ends does not depend on the simulator.
 @icarus_in_short
 def test_a_bench_without_tests_fails(design, bench, tmp_path):
     with pytest.raises(SimulationError, match="(?s)ended without results.*No tests were disc"):
