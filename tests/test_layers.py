@@ -12,10 +12,10 @@ FOLDERS = ["eie_hdl", "compiler/eie_compiler", "drivers/python/eie_driver", "sim
            "benchmarks/eie_bench", "flows/eie_flows", "cli/eie_cli"]
 
 #: Modules of the hardware that software may use: no component, hence no Amaranth elaboration; and
-#: how optional dependencies are installed, files written, and names checked.
+#: how optional dependencies are installed, files written, names checked, and the commit found.
 CONTRACT = ["eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing",
-            "eie_hdl.registers", "eie_hdl.frames", "eie_hdl.extras", "eie_hdl.files",
-            "eie_hdl.identifiers"]
+            "eie_hdl.registers", "eie_hdl.frames", "eie_hdl.checkout", "eie_hdl.extras",
+            "eie_hdl.files", "eie_hdl.identifiers"]
 #: Tools also emit the hardware. The package root is for names of these modules only: a name that it
 #: exports counts as an import of the module that defines it.
 HARDWARE = [*CONTRACT, "eie_hdl.export", "eie_hdl.__init__"]
@@ -34,8 +34,8 @@ ALLOWED = {
 #: Within a package, the longest prefix of a module's name decides its row. A module imports from
 #: rows above its own, and from its own prefix; prefixes of one row do not know each other.
 ROWS = [
-    ["eie_hdl.config", "eie_hdl.extras", "eie_hdl.files", "eie_hdl.frames", "eie_hdl.identifiers",
-     "eie_hdl.numeric"],
+    ["eie_hdl.checkout", "eie_hdl.config", "eie_hdl.extras", "eie_hdl.files", "eie_hdl.frames",
+     "eie_hdl.identifiers", "eie_hdl.numeric"],
     ["eie_hdl.format"],
     ["eie_hdl.packing", "eie_hdl.registers"],
     ["eie_hdl.lib"],

@@ -8,7 +8,6 @@ import argparse
 import csv
 import io
 import math
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eie_compiler.files.json_file import JsonError, parse_json
+from eie_hdl.checkout import CheckoutError, find_checkout
 from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError
 
@@ -133,20 +133,15 @@ def checked_out(folder: Path, own: Sequence[str]) -> tuple[str, str]:
     HistoryError
         If another file has changes, or it is no checkout.
     """
-    def git(*arguments: str) -> str:
-        run = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8",
-                             check=False, stdin=subprocess.DEVNULL)
-        if run.returncode:
-            raise HistoryError(f"{folder} must be in a checkout with a commit: "
-                               f"{run.stderr.strip()}")
-        return run.stdout.strip()
-
-    changed = git("status", "--porcelain", "--", ":/", *(f":(exclude){path}" for path in own))
-    if changed:
+    try:
+        found = find_checkout(folder, [":/", *(f":(exclude){path}" for path in own)])
+    except CheckoutError as error:
+        raise HistoryError(f"{folder} must be in a checkout with a commit: {error}") from error
+    if found.changes:
+        changes = "\n".join(found.changes)
         raise HistoryError(f"the checkout must have no changes, or figures would be those of no "
-                           f"commit: commit or stash\n{changed}")
-    commit, date = git("log", "-1", "--format=%H %cs").split()
-    return commit, date
+                           f"commit: commit or stash\n{changes}")
+    return found.commit, found.date
 
 
 def read_report(path: Path) -> dict[str, Any]:

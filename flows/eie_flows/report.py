@@ -2,14 +2,16 @@
 
 import dataclasses
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
+from eie_hdl.checkout import Checkout
+from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES, Family
 
 from .mapping import Counts, matches
 from .place_and_route import ROUTERS, Route
 
-__all__ = ["MAX_LUTS", "MIN_MHZ", "Report"]
+__all__ = ["MAX_LUTS", "MIN_MHZ", "Report", "Requirement"]
 
 #: Limits for one PE of the default configuration on an ECP5.
 MIN_MHZ = 115
@@ -17,6 +19,41 @@ MAX_LUTS = 1020
 
 #: Memories of a PE that must be block RAMs.
 _BLOCK_RAMS = ("spmat", "ptr_even", "ptr_odd", "act")
+
+
+class Requirement(NamedTuple):
+    """Requirement of a synthesis, checked.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Clock rate, cells or memory, by its key in the JSON file.
+    relation : :class:`str`
+        ``>=`` or ``<=`` for a number; ``in`` for a memory and its cells.
+    limit : :class:`float` or :class:`tuple` of :class:`str`
+        Limit, or patterns of the types of cells of which the memory must have one.
+    found : :class:`float` or :class:`dict`
+        Figure, or cells of the memory by type.
+    met : :class:`bool`
+        Whether the figure is within the limit.
+    text : :class:`str`
+        Limit, for a table.
+    miss : :class:`str`
+        Sentence for a requirement that is missed.
+    """
+
+    name: str
+    relation: str
+    limit: float | tuple[str, ...]
+    found: float | dict[str, int]
+    met: bool
+    text: str
+    miss: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the entry in the JSON file."""
+        return {"name": self.name, "relation": self.relation, "limit": self.limit,
+                "found": self.found, "met": self.met}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +66,8 @@ class Report:
         Name of the family, in :data:`~eie_hdl.export.families.FAMILIES`.
     module : :class:`str`
         Verilog module.
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
     n_pe : :class:`int`
         PEs in the module.
     n_multipliers : :class:`int`
@@ -39,6 +78,8 @@ class Report:
         Place and route of each seed; empty if it was only synthesised.
     tools : :class:`dict` of :class:`str` to :class:`str`
         Version of each tool.
+    sources : :class:`~eie_hdl.checkout.Checkout`, optional
+        Commit of the Verilog and of this flow; None if they are in no checkout.
     seconds : :class:`float`
         Time that synthesis took, without place and route.
     min_mhz, max_luts : :class:`float`, :class:`int`, optional
@@ -47,11 +88,13 @@ class Report:
 
     target: str
     module: str
+    config: EIEConfig
     n_pe: int
     n_multipliers: int
     counts: Counts
     routes: tuple[Route, ...]
     tools: dict[str, str]
+    sources: Checkout | None
     seconds: float
     min_mhz: float | None = None
     max_luts: int | None = None
@@ -66,30 +109,43 @@ class Report:
         """Device that was placed and routed; None without place and route."""
         return ROUTERS[self.target].device if self.routes else None
 
+    def requirements(self) -> list[Requirement]:
+        """List what is required of the module, and whether it is met."""
+        family, counts, found = FAMILIES[self.target], self.counts, []
+        if self.min_mhz is not None and self.mhz is not None:
+            found.append(Requirement(
+                "mhz", ">=", self.min_mhz, self.mhz, self.mhz >= self.min_mhz,
+                f"≥ {self.min_mhz:g} MHz",
+                f"the clock rate must be at least {self.min_mhz:g} MHz, not {self.mhz:.1f}"))
+        if self.max_luts is not None:
+            found.append(Requirement(
+                "luts", "<=", self.max_luts, counts.luts, counts.luts <= self.max_luts,
+                f"≤ {self.max_luts}",
+                f"there must be at most {self.max_luts} LUTs, not {counts.luts}"))
+        for name, patterns in _memory_kinds(family).items():
+            cells = counts.memories.get(name, {})
+            found.append(Requirement(
+                name, "in", patterns, cells, any(matches(kind, patterns) for kind in cells),
+                _join(patterns),
+                f"{name} must be in {_join(patterns)}, not {_format_cells(cells)}"))
+        if family.multipliers and self.n_multipliers:
+            found.append(Requirement(
+                "multipliers", ">=", self.n_multipliers, counts.multipliers,
+                counts.multipliers >= self.n_multipliers, f"≥ {self.n_multipliers}",
+                f"there must be at least {self.n_multipliers} {_join(family.multipliers)}, not "
+                f"{counts.multipliers}"))
+        return found
+
     def misses(self) -> list[str]:
         """List the requirements that are missed, one sentence each."""
-        family, wrong = FAMILIES[self.target], []
-        if self.min_mhz is not None and self.mhz is not None and self.mhz < self.min_mhz:
-            wrong.append(f"the clock rate must be at least {self.min_mhz:g} MHz, not "
-                         f"{self.mhz:.1f}")
-        if self.max_luts is not None and self.counts.luts > self.max_luts:
-            wrong.append(f"there must be at most {self.max_luts} LUTs, not {self.counts.luts}")
-        for name, patterns in _memory_kinds(family).items():
-            found = self.counts.memories.get(name, {})
-            if not any(matches(kind, patterns) for kind in found):
-                wrong.append(f"{name} must be in {_join(patterns)}, not "
-                             f"{_format_cells(found)}")
-        if family.multipliers and self.counts.multipliers < self.n_multipliers:
-            wrong.append(f"there must be at least {self.n_multipliers} "
-                         f"{_join(family.multipliers)}, not {self.counts.multipliers}")
-        return wrong
+        return [one.miss for one in self.requirements() if not one.met]
 
     def rows(self) -> list[list[str]]:
         """Return rows of name, value and requirement."""
         family, counts = FAMILIES[self.target], self.counts
-        required = {name: _join(kinds) for name, kinds in _memory_kinds(family).items()}
+        required = {one.name: one.text for one in self.requirements()}
         rows: list[tuple[str, Any, str]] = [
-            ("LUTs (LUT RAM aside)", counts.luts, f"≤ {self.max_luts}" if self.max_luts else ""),
+            ("LUTs (LUT RAM aside)", counts.luts, required.get("luts", "")),
             (f"carry cells ({_join(family.carry)})", counts.carry, ""),
             ("flip-flops", counts.flipflops, ""),
             (f"LUT RAM ({_join(family.lut_ram)})" if family.lut_ram else "LUT RAM", counts.lut_ram,
@@ -98,10 +154,10 @@ class Report:
             *((f"– {name}", _format_cells(cells), required.get(name, ""))
               for name, cells in counts.memories.items()),
             (f"multipliers ({_join(family.multipliers)})", counts.multipliers,
-             f"≥ {self.n_multipliers}" if self.n_multipliers else "none: mac_stages is above 4")
+             required.get("multipliers", "none: mac_stages is above 4"))
             if family.multipliers else
             ("multipliers", "in LUTs: Yosys maps to none", ""),
-            ("Fmax", self._format_rate(), f"≥ {self.min_mhz:g} MHz" if self.min_mhz else "")]
+            ("Fmax", self._format_rate(), required.get("mhz", ""))]
         for route in self.routes:
             by_seed = f", seed {route.seed}" if len(self.routes) > 1 else ""
             rows += [(f"longest path from{by_seed}", f"`{route.critical[0]}`", ""),
@@ -125,9 +181,13 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the JSON file."""
         return {"target": self.target, "module": self.module, "n_pe": self.n_pe,
+                "config": self.config.as_dict(),
+                "sources": self.sources and self.sources._asdict(),
                 **self.counts._asdict(), "device": self.device, "mhz": self.mhz,
                 "routes": [route._asdict() for route in self.routes], "tools": self.tools,
-                "seconds": self.seconds, "misses": self.misses()}
+                "seconds": self.seconds,
+                "requirements": [one.as_dict() for one in self.requirements()],
+                "misses": self.misses()}
 
 
 def _memory_kinds(family: Family) -> dict[str, tuple[str, ...]]:

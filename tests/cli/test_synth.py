@@ -1,12 +1,15 @@
 """`eie synth` (`eie_cli.synth`), and the steps of `eie_flows.synthesis`."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from eie_flows import synthesis
 from eie_flows.mapping import Counts
 from eie_flows.place_and_route import Route
+from eie_hdl.checkout import CheckoutError, find_checkout
+from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES
 from eie_hdl.export.verilog import Emitted
 
@@ -54,6 +57,31 @@ def test_a_pe_on_an_ecp5_has_limits_and_the_report_is_written(tmp_path, eie, ask
     assert [route["seed"] for route in written["routes"]] == [3, 1]
     assert "| LUTs (LUT RAM aside) | 800 | ≤ 1020 |" in (tmp_path / "synth.md").read_text(
         encoding="utf-8")
+
+
+def test_the_report_has_the_machine_its_commit_and_its_requirements(tmp_path, eie, asked):
+    _, text = eie("synth", "--module", "eie", "--pes", "1", "--min-mhz", "90", "--json",
+                  "-o", tmp_path)
+    written = json.loads(text)
+    assert written == json.loads((tmp_path / "synth.json").read_text(encoding="utf-8"))
+    assert EIEConfig.from_mapping(written["config"]) == EIEConfig(n_pe=1)
+    assert [(one["name"], one["limit"], one["met"]) for one in written["requirements"]
+            if one["relation"] != "in"] == [("mhz", 90, True), ("multipliers", 1, True)]
+    try:
+        commit = find_checkout(Path(synthesis.__file__).parent).commit
+    except CheckoutError:    # of a wheel
+        assert written["sources"] is None
+    else:
+        assert written["sources"]["commit"] == commit
+
+
+def test_sources_that_are_in_no_checkout_are_null(tmp_path, eie, asked, monkeypatch):
+    def find(folder, paths):
+        raise CheckoutError("not a git repository")
+
+    monkeypatch.setattr(synthesis, "find_checkout", find)
+    _, text = eie("synth", "--json", "-o", tmp_path)
+    assert json.loads(text)["sources"] is None
 
 
 @pytest.mark.parametrize("options, miss", [
