@@ -1,29 +1,31 @@
+from collections.abc import Mapping
 from functools import partial
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Member, Out, connect
 
 from .bridge.bridge import Bridge
-from .bridge.spi import Spi
-from .bridge.uart import Uart
+from .bridge.spi import SPI_WIRES, Spi
+from .bridge.uart import UART_WIRES, Uart
 from .config import EIEConfig
 from .lib.registered_reset import drive_domain
 from .lib.shared_module import Shared
 from .top import Eie, EieSignature
 
-__all__ = ["BridgedEie"]
+__all__ = ["LINES", "BridgedEie", "BridgedSignature"]
+
+#: Name of a byte layer -> its pins.
+LINES: Mapping[str, Mapping[str, Member]] = {"uart": UART_WIRES, "spi": SPI_WIRES}
 
 
-class BridgedEie(wiring.Component):
-    """Accelerator with few pins: a serial line takes the place of its buses.
+class BridgedSignature(wiring.Signature):
+    """Ports of an accelerator with a serial line, which are the same for every configuration.
 
     Parameters
     ----------
-    config : :class:`EIEConfig`
-        Configuration.
-    line : :class:`~.bridge.uart.Uart` or :class:`~.bridge.spi.Spi`
-        Byte layer.
+    wires : mapping of :class:`str` to :class:`~amaranth.lib.wiring.Member`
+        Pins of the line, of :data:`LINES`.
 
     Members
     -------
@@ -36,19 +38,32 @@ class BridgedEie(wiring.Component):
     rx, tx; or sck, cs_n, mosi, miso
         As in the byte layer.
     """
-    def __init__(self, config: EIEConfig, line: Uart | Spi):
-        self._config = config
-        self._line = line
-        self._wires = {name: member for name, member in line.signature.members.items()
-                       if member.is_port}
+    def __init__(self, wires: Mapping[str, Member]) -> None:
         super().__init__({
             "aclk":      In(1),
             "aresetn":   In(1),
-            **self._wires,
+            **wires,
             "irq":       Out(1),
             "connected": Out(1),
             "bad_frame": Out(1),
         })
+
+
+class BridgedEie(wiring.Component):
+    """Accelerator with few pins: a serial line takes the place of its buses.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+    line : :class:`~.bridge.uart.Uart` or :class:`~.bridge.spi.Spi`
+        Byte layer.
+    """
+    def __init__(self, config: EIEConfig, line: Uart | Spi):
+        self._config = config
+        self._line = line
+        self._wires = LINES["uart" if isinstance(line, Uart) else "spi"]
+        super().__init__(BridgedSignature(self._wires))
 
     def elaborate(self, platform):
         m = Module()

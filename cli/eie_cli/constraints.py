@@ -1,6 +1,7 @@
 """`eie constraints`: clock and I/O timing for FPGA and ASIC tools."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -18,18 +19,22 @@ __all__ = ["constraints_command"]
                                       "inputs arrive and after outputs leave.")
 @click.option("--name", default="eie", show_default=True,
               help="Name of the top module and of the files, as for `eie verilog`.")
+@click.option("--bridge", type=click.Choice(["uart", "spi"]),
+              help="The top module is NAME_uart or NAME_spi, as for `eie verilog`.  "
+                   "[default: none]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
-def constraints_command(mhz: float, io_percent: float, name: str, folder: Path) -> None:
+def constraints_command(mhz: float, io_percent: float, name: str,
+                        bridge: Literal["uart", "spi"] | None, folder: Path) -> None:
     """Write timing constraints of an accelerator.
 
     They are the clock rate and the delays at the ports, in the formats SDC, XDC, LPF, PCF and CST;
-    comments explain which paths need no constraint and why. The ports are the same in every
-    configuration.
+    comments explain which paths need no constraint or are false, and why. The ports are the same
+    in every configuration.
     """
     from eie_hdl.export.constraints import FORMATS, write_constraints
     from eie_hdl.files import write_files
 
-    files = write_constraints(mhz, name=name, io_percent=io_percent)
+    files = write_constraints(mhz, name=name, bridge=bridge, io_percent=io_percent)
     write_files(folder, files)
     print_table(make_table("file", "read by"),
                 [[str(folder / file), FORMATS[file.rsplit(".", 1)[1]][0]] for file in files])

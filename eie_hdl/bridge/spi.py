@@ -5,7 +5,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..frames import END
 
-__all__ = ["Spi"]
+__all__ = ["SPI_WIRES", "Spi"]
+
+#: Members of :class:`Spi` that are pins.
+SPI_WIRES = {"sck": In(1), "cs_n": In(1, init=1),    # type: ignore[call-arg]
+             "mosi": In(1), "miso": Out(1)}
 
 
 class Spi(wiring.Component):
@@ -30,10 +34,7 @@ class Spi(wiring.Component):
     """
     def __init__(self):
         super().__init__({
-            "sck":      In(1),
-            "cs_n":     In(1, init=1),
-            "mosi":     In(1),
-            "miso":     Out(1),
+            **SPI_WIRES,
             "received": Out(stream.Signature(8, always_ready=True)),
             "sent":     In(stream.Signature(8)),
         })

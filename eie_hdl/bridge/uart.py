@@ -5,12 +5,15 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["MIN_BIT_CYCLES", "Uart"]
+__all__ = ["MIN_BIT_CYCLES", "UART_WIRES", "Uart"]
 
 #: Least clock cycles per bit: the receiver samples in the middle of one, after a synchroniser.
 MIN_BIT_CYCLES = 4
 
 _DATA_BITS = 8
+
+#: Members of :class:`Uart` that are pins.
+UART_WIRES = {"rx": In(1, init=1), "tx": Out(1, init=1)}    # type: ignore[call-arg]
 
 
 class Uart(wiring.Component):
@@ -42,8 +45,7 @@ class Uart(wiring.Component):
 
         self._bit_cycles = bit_cycles
         super().__init__({
-            "rx":       In(1, init=1),    # type: ignore[call-arg]
-            "tx":       Out(1, init=1),    # type: ignore[call-arg]
+            **UART_WIRES,
             "received": Out(stream.Signature(_DATA_BITS, always_ready=True)),
             "sent":     In(stream.Signature(_DATA_BITS)),
         })

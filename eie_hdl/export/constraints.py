@@ -1,16 +1,19 @@
 """Timing constraints of a machine for FPGA and ASIC tools: one description, a writer per format."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from amaranth.hdl import Shape
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Signature
 
+from ..bridged_top import LINES, BridgedSignature
 from ..top import EieSignature
 from .names import DEFAULT_NAME, check_name
 
-__all__ = ["CLOCK", "FORMATS", "ConstraintsError", "Port", "list_ports", "write_constraints"]
+__all__ = ["CLOCK", "FORMATS", "ConstraintsError", "Port", "describe_delays", "list_ports",
+           "read_ports", "write_constraints"]
 
 CLOCK, RESET, INTERRUPT = "aclk", "aresetn", "irq"
 
@@ -30,30 +33,67 @@ class Port(NamedTuple):
         Direction.
     width : :class:`int`
         Bits.
+    is_timed : :class:`bool`
+        False if the other side has another clock, or none.
     """
 
     name: str
     is_input: bool
     width: int
+    is_timed: bool = True
 
 
 class _Timing(NamedTuple):
-    """Clock rate, and the delays outside the machine on each side, in ns."""
+    """Clock rate, the delays outside the machine and inside on each side in ns, and the ports."""
 
     name: str
     mhz: float
     period: float
     outside: float
     inside: float
+    ports: Sequence[Port]
+
+    @property
+    def untimed(self) -> list[Port]:
+        return [port for port in self.ports if not port.is_timed]
 
 
-def list_ports() -> list[Port]:
-    """Ports of the top module, which are the same in every configuration."""
-    return [Port("_".join(map(str, path)), member.flow == In, Shape.cast(member.shape).width)
-            for path, member in EieSignature().members.flatten() if member.is_port]
+def list_ports(bridge: Literal["uart", "spi"] | None = None) -> list[Port]:
+    """Ports of the top module, which are the same in every configuration.
+
+    Parameters
+    ----------
+    bridge : :class:`str`, optional
+        As for :func:`~.verilog.emit`.
+    """
+    if bridge is None:
+        return _flatten(EieSignature())
+    return _flatten(BridgedSignature(LINES[bridge]), untimed=LINES[bridge])
 
 
-def write_constraints(mhz: float, *, name: str = DEFAULT_NAME, io_percent: float = 40
+def _flatten(signature: Signature, untimed: Container[str] = ()) -> list[Port]:
+    return [Port("_".join(map(str, path)), member.flow == In, Shape.cast(member.shape).width,
+                 str(path[0]) not in untimed)
+            for path, member in signature.members.flatten() if member.is_port]
+
+
+def read_ports(verilog: str, module: str) -> list[Port]:
+    """Ports of one module of a text that Amaranth or Yosys has written.
+
+    Raises
+    ------
+    ValueError
+        If the text does not have the module.
+    """
+    found = re.search(rf"^module {module}\b.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    if not found:
+        raise ValueError(f"text must have the module {module}, but has not")
+    return [Port(name, direction == "in", int(high or 0) + 1) for direction, high, name in
+            re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", found[0], re.MULTILINE)]
+
+
+def write_constraints(mhz: float, *, name: str = DEFAULT_NAME,
+                      bridge: Literal["uart", "spi"] | None = None, io_percent: float = 40
                       ) -> dict[str, str]:
     """Write the constraints of a machine in all formats.
 
@@ -61,8 +101,8 @@ def write_constraints(mhz: float, *, name: str = DEFAULT_NAME, io_percent: float
     ----------
     mhz : :class:`float`
         Clock rate in MHz.
-    name : :class:`str`
-        Top module, and name of the files.
+    name, bridge
+        As for :func:`~.verilog.emit`: the top module, which also is the name of the files.
     io_percent : :class:`float`
         Part of a cycle, in percent, that passes outside the machine before its inputs arrive, and
         after its outputs leave.
@@ -85,8 +125,18 @@ def write_constraints(mhz: float, *, name: str = DEFAULT_NAME, io_percent: float
                                f"percent, not {io_percent:g}")
     period = 1e3 / mhz
     outside = period * io_percent / 100
-    timing = _Timing(name, mhz, period, outside, period - outside)
-    return {f"{name}.{suffix}": write(timing) for suffix, (_, write) in FORMATS.items()}
+    top = f"{name}_{bridge}" if bridge else name
+    timing = _Timing(top, mhz, period, outside, period - outside, list_ports(bridge))
+    return {f"{top}.{suffix}": write(timing) for suffix, (_, write) in FORMATS.items()}
+
+
+#: First port of a bridge without timing -> why it has none.
+_UNTIMED = {
+    "rx": f"rx has no clock: two flip-flops of {CLOCK} synchronise it. tx is sampled in the middle "
+          "of a bit.\nBoth have false paths.",
+    "sck": f"sck, cs_n and mosi have no clock: two flip-flops of {CLOCK} synchronise each. miso "
+           "changes\nthree cycles or less after a falling edge of sck, and the next edge follows "
+           "after eight or more.\nAll have false paths."}
 
 
 def _explain(timing: _Timing, comment: str, *more: str) -> str:
@@ -102,20 +152,42 @@ def _explain(timing: _Timing, comment: str, *more: str) -> str:
         f"is right only for an interrupt controller that synchronises it to a clock other than "
         f"{CLOCK}.",
         "No output depends combinationally on an input: there is no path from pin to pin.",
+        *(line for port in timing.untimed for line in _UNTIMED.get(port.name, "").splitlines()),
         *more]
     return "".join(f"{comment} {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
-def _delays(timing: _Timing) -> str:
-    """Commands of SDC for the clock and all ports."""
-    text = f"create_clock -name {CLOCK} -period {timing.period:.3f} [get_ports {CLOCK}]\n"
-    for is_input, option in ((True, "set_input_delay"), (False, "set_output_delay")):
-        names = [port.name if port.width == 1 else f"{port.name}[*]" for port in list_ports()
-                 if port.is_input == is_input and port.name != CLOCK]
-        ports = " ".join(names)
-        text += (f"\n{option} -clock {CLOCK} -max {timing.outside:.3f} [get_ports {{{ports}}}]\n"
-                 f"{option} -clock {CLOCK} -min 0.000 [get_ports {{{ports}}}]\n")
-    return f"{text}\n# set_false_path -to [get_ports {INTERRUPT}]\n"
+def describe_delays(ports: Iterable[Port], *, clock: str, period: float, outside: float) -> str:
+    """Write the clock, the delays of all ports, and the false paths, as SDC.
+
+    Parameters
+    ----------
+    ports : iterable of :class:`Port`
+        Ports of a module.
+    clock : :class:`str`
+        The one that is its clock.
+    period, outside : :class:`float`
+        Clock period, and the part of it that passes outside before an input arrives, or after an
+        output leaves, in ns.
+    """
+    text = f"create_clock -name {clock} -period {period:.3f} [get_ports {clock}]\n"
+    for is_input, option, end in ((True, "set_input_delay", "-from"),
+                                  (False, "set_output_delay", "-to")):
+        timed, untimed = (" ".join(
+            port.name if port.width == 1 else f"{port.name}[*]" for port in ports
+            if port.is_input == is_input and port.is_timed == is_timed and port.name != clock)
+            for is_timed in (True, False))
+        text += (f"\n{option} -clock {clock} -max {outside:.3f} [get_ports {{{timed}}}]\n"
+                 f"{option} -clock {clock} -min 0.000 [get_ports {{{timed}}}]\n")
+        if untimed:
+            text += f"set_false_path {end} [get_ports {{{untimed}}}]\n"
+    return text
+
+
+def _write_tcl(timing: _Timing) -> str:
+    return describe_delays(timing.ports, clock=CLOCK, period=timing.period,
+                           outside=timing.outside) + (
+        f"\n# set_false_path -to [get_ports {INTERRUPT}]\n")
 
 
 _BUDGET = "Inputs arrive {0:.3f} ns after the edge at the latest, outputs are needed {0:.3f} ns " \
@@ -127,7 +199,7 @@ def _write_sdc(timing: _Timing) -> str:
         timing, "#", _BUDGET.format(timing.outside),
         "For Quartus, Gowin, OpenSTA and ASIC flows, with the machine as top module.",
         "Inside a larger design its clock and ports are constrained there: leave this file out."
-        ) + _delays(timing)
+        ) + _write_tcl(timing)
 
 
 def _write_xdc(timing: _Timing) -> str:
@@ -135,7 +207,7 @@ def _write_xdc(timing: _Timing) -> str:
         timing, "#", _BUDGET.format(timing.outside),
         "For Vivado, with the machine synthesised out of context, or as top module:",
         "read_xdc -mode out_of_context. In the design around it the clock comes from there.",
-        ) + _delays(timing)
+        ) + _write_tcl(timing)
 
 
 def _write_lpf(timing: _Timing) -> str:
@@ -146,7 +218,9 @@ def _write_lpf(timing: _Timing) -> str:
         f'LOCATE COMP "{CLOCK}" SITE "PIN"; IOBUF PORT "{CLOCK}" IO_TYPE=LVCMOS33;') + (
         f'FREQUENCY PORT "{CLOCK}" {timing.mhz:g} MHZ;\n'
         f'INPUT_SETUP ALLPORTS {timing.inside:.3f} NS CLKPORT "{CLOCK}";\n'
-        f'CLOCK_TO_OUT ALLPORTS {timing.inside:.3f} NS CLKPORT "{CLOCK}";\n')
+        f'CLOCK_TO_OUT ALLPORTS {timing.inside:.3f} NS CLKPORT "{CLOCK}";\n') + "".join(
+        f'BLOCK PATH {"FROM" if port.is_input else "TO"} PORT "{port.name}";\n'
+        for port in timing.untimed)
 
 
 def _write_pcf(timing: _Timing) -> str:
@@ -160,7 +234,8 @@ def _write_cst(timing: _Timing) -> str:
         timing, "//", f"The format has places only: times are in {timing.name}.sdc, or for",
         f"nextpnr-himbaechel in its option --freq {timing.mhz:g}. Pins are those of the board:",
         f'IO_LOC "{CLOCK}" PIN;') + "".join(
-        f'IO_PORT "{name}" IO_TYPE=LVCMOS33;\n' for name in (CLOCK, RESET, INTERRUPT))
+        f'IO_PORT "{port.name}" IO_TYPE=LVCMOS33;\n' for port in timing.ports
+        if timing.untimed or port.name in (CLOCK, RESET, INTERRUPT))    # buses are no pins
 
 
 #: Suffix of a file -> the tools that read it, and its writer.

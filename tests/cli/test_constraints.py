@@ -12,6 +12,13 @@ def test_all_files_are_written(tmp_path, eie):
                 80, name="left", io_percent=10)
 
 
+def test_a_bridge_has_files_of_its_own(tmp_path, eie):
+    code, _ = eie("constraints", "--mhz", 80, "--bridge", "spi", "-o", tmp_path)
+    assert code == 0
+    assert (tmp_path / "eie_spi.sdc").read_text(encoding="utf-8") == write_constraints(
+        80, bridge="spi")["eie_spi.sdc"]
+
+
 def test_a_rate_that_is_no_number_is_refused(tmp_path, eie):
     code, text = eie("constraints", "--mhz", "nan", "-o", tmp_path / "new")
     assert (code, text) == (2, "eie: clock rate must be a positive number of MHz, not nan\n")

@@ -57,11 +57,12 @@ def write_flow(flow: str, config: EIEConfig, *, period: float) -> dict[str, str]
                 if any(f"{DEFAULT_NAME}.core.pe_" in path for path in kind.instances)]
     macros = list_macros(memories, _SKY130.process)
     name, describe = FLOWS[flow]
+    machine = remove_images(emitted.files[f"{DEFAULT_NAME}.v"])
     return {
-        "machine.v": remove_images(emitted.files[f"{DEFAULT_NAME}.v"]),
+        "machine.v": machine,
         "memories.v": describe_wrappers(macros), "macros_blackbox.v": describe_blackboxes(macros),
         _LEF: describe_lef(macros), _LIBERTY: describe_liberty(macros),
-        _SDC: describe_constraints(_SKY130, period, _CLOCK),
+        _SDC: describe_constraints(_SKY130, machine, _TOP, clock=_CLOCK, period=period),
         name: describe(period, [macro.name for macro in macros])}
 
 

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from eie_hdl.export.constraints import describe_delays, read_ports
 from eie_hdl.files import write_file
 from eie_sim.rtl.toolchain import ToolError
 
@@ -54,22 +55,31 @@ class Timing:
     paths: tuple[LongPath, ...]
 
 
-def describe_constraints(library: Library, period: float, clock: str) -> str:
-    """Write constraints of a module as SDC, for any tool."""
-    outside = period * _OUTSIDE
-    return f"""# Everything is on one clock, also the reset, which is synchronous: no path is
-# false, and none takes several cycles.
-create_clock -name clk -period {period:g} [get_ports {clock}]
-set inputs [list]
-foreach input [all_inputs] {{
-  if {{[get_property $input full_name] ne "{clock}"}} {{ lappend inputs $input }}
-}}
-# The neighbours, which are registered, take a fifth of the period on each side.
-set_input_delay {outside:g} -clock clk $inputs
-set_output_delay {outside:g} -clock clk [all_outputs]
-set_driving_cell -lib_cell {library.driver} $inputs
-set_load {library.load:g} [all_outputs]
-"""
+def describe_constraints(library: Library, verilog: str, top: str, *, clock: str, period: float
+                         ) -> str:
+    """Write constraints of a module as SDC, for any tool.
+
+    Parameters
+    ----------
+    library : :class:`~eie_flows.libraries.Library`
+        Cells.
+    verilog, top : :class:`str`
+        Text that has the module, and its name.
+    clock : :class:`str`
+        Its clock.
+    period : :class:`float`
+        Clock period in ns.
+    """
+    ports = read_ports(verilog, top)
+    inputs = " ".join(f"{port.name}[*]" if port.width > 1 else port.name for port in ports
+                      if port.is_input and port.name != clock)
+    return "\n".join([
+        "# Everything is on one clock, also the reset, which is synchronous: no path is",
+        "# false, and none takes several cycles.",
+        "# The neighbours, which are registered, take a fifth of the period on each side.",
+        describe_delays(ports, clock=clock, period=period, outside=period * _OUTSIDE),
+        f"set_driving_cell -lib_cell {library.driver} [get_ports {{{inputs}}}]",
+        f"set_load {library.load:g} [all_outputs]", ""])
 
 
 def require_opensta() -> str:
@@ -97,7 +107,9 @@ def analyse(folder: Path, library: Library, top: str, *, clock: str, period: flo
     ToolError
         If OpenSTA is missing or fails.
     """
-    write_file(folder / f"{top}.sdc", describe_constraints(library, period, clock))
+    netlist = (folder / "netlist.v").read_text(encoding="utf-8")
+    write_file(folder / f"{top}.sdc", describe_constraints(library, netlist, top, clock=clock,
+                                                           period=period))
     text = run_opensta(folder, library, top, [
         "report_checks -path_delay max -format full -digits 4 -endpoint_count 1 "
         f"-group_count {_PATHS} -from [all_registers -clock_pins] -to [all_registers -data_pins]"])

@@ -63,7 +63,7 @@ def test_every_file_that_is_named_is_written_and_the_other_way_round(flow, files
 def test_design_is_a_pe_with_views_of_its_memories(flow, files):
     assert variables(flow, files)["DESIGN_NAME"] == "eie_pe"
     assert re.search(r"^module eie_pe \(", files["machine.v"], re.MULTILINE)
-    assert "-period 8 [get_ports clk]" in files["eie_pe.sdc"]
+    assert "-period 8.000 [get_ports clk]" in files["eie_pe.sdc"]
     macros = set(re.findall(r"^MACRO (\w+)", files["macros.lef"], re.MULTILINE))
     assert macros == set(re.findall(r"^module (\w+)", files["macros_blackbox.v"], re.MULTILINE))
     assert macros == set(re.findall(r"^  cell \((\w+)\)", files["macros.lib"], re.MULTILINE))

@@ -35,7 +35,8 @@ module part(clk, d, q);
                      .w_addr({d, d, d, d}), .w_data({d, d, d, d}) );
 endmodule
 module eie(aclk, d, q);
-  input aclk, d;
+  input aclk;
+  input d;
   output q;
   part one ( .clk(aclk), .d(d), .q(q) );
 endmodule
@@ -76,7 +77,8 @@ def waveform(*, busy):
 def test_power_follows_the_changes_of_the_waveform(tmp_path):
     (tmp_path / "netlist.v").write_text(NETLIST, encoding="utf-8")
     (tmp_path / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
-    (tmp_path / "eie.sdc").write_text(describe_constraints(LIBRARY, 10, "aclk"), encoding="utf-8")
+    (tmp_path / "eie.sdc").write_text(describe_constraints(
+        LIBRARY, NETLIST, "eie", clock="aclk", period=10), encoding="utf-8")
     memories = [MemoryKind("eie_sram", 16, 4, ("eie.one",))]
     found = {}
     for busy in (False, True):
@@ -100,7 +102,8 @@ def test_a_flipflop_that_does_not_change_takes_the_energy_of_its_clock(tmp_path)
         "INVX1": "inv_1", "DFFPOSX1": "dfxtp_1"}[found[0]], NETLIST)
     (tmp_path / "netlist.v").write_text(netlist, encoding="utf-8")
     (tmp_path / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
-    (tmp_path / "eie.sdc").write_text(describe_constraints(library, 10, "aclk"), encoding="utf-8")
+    (tmp_path / "eie.sdc").write_text(describe_constraints(
+        library, netlist, "eie", clock="aclk", period=10), encoding="utf-8")
     (tmp_path / "a.vcd").write_text(waveform(busy=False), encoding="utf-8")
     found, _ = measure(tmp_path, library, [MACRO], [], tmp_path / "a.vcd", period=10)
     clock = library.file.read_text(encoding="utf-8").partition("pin (CLK)")[2]

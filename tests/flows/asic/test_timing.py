@@ -28,7 +28,8 @@ Endpoint: core/y (rising edge-triggered flip-flop clocked by clk)
 #: A memory between two flip-flops, the second one after inverters.
 NETLIST = """
 module top(clk, d, q);
-  input clk, d;
+  input clk;
+  input d;
   output q;
   wire a, e, f;
   wire [3:0] m;
@@ -47,11 +48,13 @@ def test_paths_are_read_with_the_longest_first():
                                   LongPath("core/pe_0/a[0]", "core/pe_0/b[3]", -1.5)]
 
 
-def test_constraints_name_clock_and_surroundings():
-    text = describe_constraints(LIBRARY, 10, "aclk")
-    assert "create_clock -name clk -period 10 [get_ports aclk]" in text
-    assert "set_input_delay 2 -clock clk $inputs" in text
-    assert "set_driving_cell -lib_cell BUFX4 $inputs" in text
+def test_constraints_name_clock_ports_and_surroundings():
+    lines = describe_constraints(LIBRARY, NETLIST.replace("input d", "input [3:0] d"), "top",
+                                 clock="clk", period=10).splitlines()
+    assert "create_clock -name clk -period 10.000 [get_ports clk]" in lines
+    assert "set_input_delay -clock clk -max 2.000 [get_ports {d[*]}]" in lines
+    assert "set_output_delay -clock clk -max 2.000 [get_ports {q}]" in lines
+    assert "set_driving_cell -lib_cell BUFX4 [get_ports {d[*]}]" in lines
 
 
 def prepare(folder, netlist=NETLIST):

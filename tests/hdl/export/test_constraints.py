@@ -14,9 +14,10 @@ from eie_hdl.export.constraints import (
     ConstraintsError,
     Port,
     list_ports,
+    read_ports,
     write_constraints,
 )
-from eie_sim.rtl.verilator_host import verilog
+from eie_hdl.export.verilog import emit
 
 #: A buffer-less library of one flip-flop for OpenSTA.
 LIBERTY = """\
@@ -44,61 +45,95 @@ def statements(text, comment="#"):
     return [line for line in text.splitlines() if line and not line.startswith(comment)]
 
 
-def test_ports_are_those_of_the_verilog(simulators):
-    text = verilog(PRESETS["tiny"], simulators)["eie.v"]
-    (module,) = re.findall(r"^module eie(?: #\(.*?\) )? ?\(.*?^endmodule", text, re.M | re.S)
-    found = [Port(name, direction == "in", int(high or 0) + 1) for direction, high, name in
-             re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", module, re.M)]
-    assert sorted(found) == sorted(list_ports())
+@pytest.mark.parametrize("bridge", [None, "uart", "spi"])
+def test_ports_are_those_of_the_verilog(bridge):
+    files = emit(PRESETS["tiny"], bridge=bridge).files
+    top = f"eie_{bridge}" if bridge else "eie"
+    found = read_ports(files[f"{top}.v"], top)
+    assert [port._replace(is_timed=True) for port in sorted(list_ports(bridge))] == sorted(found)
+    assert {port.name for port in list_ports(bridge) if not port.is_timed} == {
+        None: set(), "uart": {"rx", "tx"}, "spi": {"sck", "cs_n", "mosi", "miso"}}[bridge]
 
 
+def test_ports_are_those_of_one_module():
+    text = ("module eie_pe_mac(clk);\n  input clk;\nendmodule\n"
+            "module eie_pe(clk, a, b);\n  input clk;\n  wire c;\n  input [3:0] a;\n"
+            "  output b;\n  reg b;\nendmodule\n")
+    assert read_ports(text, "eie_pe") == [Port("clk", True, 1), Port("a", True, 4),
+                                          Port("b", False, 1)]
+    with pytest.raises(ValueError, match="^text must have the module eie_p, but has not$"):
+        read_ports(text, "eie_p")
+
+
+@pytest.mark.parametrize("bridge", [None, "uart", "spi"])
 @pytest.mark.parametrize("suffix", ["sdc", "xdc"])
-def test_tcl_gives_each_port_the_delays_of_its_direction(suffix):
+def test_tcl_gives_each_port_the_delays_of_its_direction(suffix, bridge):
     tcl = pytest.importorskip("tkinter").Tcl()
     calls = []
     tcl.createcommand("get_ports", lambda names: names)
-    for name in ("create_clock", "set_input_delay", "set_output_delay"):
+    for name in ("create_clock", "set_input_delay", "set_output_delay", "set_false_path"):
         tcl.createcommand(name, lambda *arguments, name=name: calls.append((name, *arguments)))
-    tcl.eval(write_constraints(125, io_percent=25)[f"eie.{suffix}"])
+    files = write_constraints(125, bridge=bridge, io_percent=25)
+    tcl.eval(files[f"eie_{bridge}.{suffix}" if bridge else f"eie.{suffix}"])
     clock, *delays = calls
     assert clock == ("create_clock", "-name", "aclk", "-period", "8.000", "aclk")
     seen = []
     for command, *options, ports in delays:
-        which, delay = options[2:]
-        assert options[:2] == ["-clock", "aclk"] and delay == {"-max": "2.000", "-min": "0.000"}[
-            which]
+        *options, which = options if command == "set_false_path" else options[:3]
+        assert options == ([] if command == "set_false_path" else ["-clock", "aclk"])
         seen += [(command, which, port) for port in ports.split()]
-    assert sorted(seen) == sorted(
-        ("set_input_delay" if port.is_input else "set_output_delay", which,
-         port.name + "[*]" * (port.width > 1))
-        for port in list_ports() if port.name != "aclk" for which in ("-max", "-min"))
+    assert {delay for _, *options, _ in delays for which, delay in zip(options, options[1:])
+            if which == "-max"} == {"2.000"}
+    assert {delay for _, *options, _ in delays for which, delay in zip(options, options[1:])
+            if which == "-min"} == {"0.000"}
+    expected = []
+    for port in list_ports(bridge):
+        name, command = port.name + "[*]" * (port.width > 1), ("set_input_delay" if port.is_input
+                                                               else "set_output_delay")
+        if not port.is_timed:
+            expected += [("set_false_path", "-from" if port.is_input else "-to", name)]
+        elif name != "aclk":
+            expected += [(command, which, name) for which in ("-max", "-min")]
+    assert sorted(seen) == sorted(expected)
 
 
-def test_opensta_times_every_port(tmp_path):
+def run_opensta(folder, top, ports, *, bridge=None, commands):
+    """Let OpenSTA read constraints for a module with a flip-flop at each port."""
     if not shutil.which("sta"):
         pytest.skip("OpenSTA is missing: apt install opensta")
-    ports = list_ports()
     bits = [(port, f"{port.name}[{bit}]" if port.width > 1 else port.name)
             for port in ports if port.name != "aclk" for bit in range(port.width)]
-    (tmp_path / "eie.v").write_text("\n".join([
-        f"module eie({', '.join(port.name for port in ports)});",
+    (folder / "top.v").write_text("\n".join([
+        f"module {top}({', '.join(port.name for port in ports)});",
         *(f"{'input' if port.is_input else 'output'} "
           f"{f'[{port.width - 1}:0]' if port.width > 1 else ''} {port.name};" for port in ports),
         *(f"DFF c{number} (.C(aclk), " + (f".D({bit}));" if port.is_input else
                                          f".D(aresetn), .Q({bit}));")
           for number, (port, bit) in enumerate(bits)), "endmodule\n"]), encoding="utf-8")
-    (tmp_path / "small.lib").write_text(LIBERTY, encoding="utf-8")
-    (tmp_path / "eie.sdc").write_text(write_constraints(125)["eie.sdc"], encoding="utf-8")
-    (tmp_path / "run.tcl").write_text(
-        "read_liberty small.lib\nread_verilog eie.v\nlink_design eie\nread_sdc eie.sdc\n"
-        "check_setup -verbose\nreport_checks -from [get_ports {s_axis_tdata[63]}]\n"
-        "report_checks -to [get_ports irq]\n", encoding="utf-8")
-    text = subprocess.run(["sta", "-exit", "run.tcl"], cwd=tmp_path, encoding="utf-8", check=True,
+    (folder / "small.lib").write_text(LIBERTY, encoding="utf-8")
+    (folder / "top.sdc").write_text(write_constraints(125, bridge=bridge)[f"{top}.sdc"],
+                                    encoding="utf-8")
+    (folder / "run.tcl").write_text(
+        f"read_liberty small.lib\nread_verilog top.v\nlink_design {top}\nread_sdc top.sdc\n"
+        f"{commands}", encoding="utf-8")
+    text = subprocess.run(["sta", "-exit", "run.tcl"], cwd=folder, encoding="utf-8", check=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT).stdout
     assert not re.search("^(Warning|Error)", text, re.M), text
     # 8 ns - 3.2 ns outside - set-up or clock to output.
-    assert re.findall(r"(\d+\.\d+) +slack \(MET\)", text) == ["4.75", "4.60"]
+    return re.findall(r"(\d+\.\d+) +slack \(MET\)", text), text.count("No paths found.")
+
+
+def test_opensta_times_every_port(tmp_path):
+    assert run_opensta(tmp_path, "eie", list_ports(), commands=(
+        "check_setup -verbose\nreport_checks -from [get_ports {s_axis_tdata[63]}]\n"
+        "report_checks -to [get_ports irq]\n")) == (["4.75", "4.60"], 0)
+
+
+def test_opensta_times_no_wire_of_a_bridge(tmp_path):
+    assert run_opensta(tmp_path, "eie_uart", list_ports("uart"), bridge="uart", commands=(
+        "report_checks -from [get_ports rx]\nreport_checks -to [get_ports tx]\n"
+        "report_checks -to [get_ports irq]\n")) == (["4.60"], 2)
 
 
 def test_other_formats_have_the_clock_rate_and_nothing_that_is_not_known():
@@ -113,6 +148,17 @@ def test_other_formats_have_the_clock_rate_and_nothing_that_is_not_known():
     for text in files.values():
         assert text.isascii() and re.search("one clock, aclk, of 125 MHz", text)
         assert "aresetn is synchronous" in text and "irq is a level" in text
+
+
+def test_pins_of_a_bridge_without_timing_are_named_in_the_formats_that_can():
+    files = write_constraints(100, bridge="spi")
+    assert statements(files["eie_spi.lpf"])[3:] == [
+        'BLOCK PATH FROM PORT "sck";', 'BLOCK PATH FROM PORT "cs_n";',
+        'BLOCK PATH FROM PORT "mosi";', 'BLOCK PATH TO PORT "miso";']
+    assert [line.split('"')[1] for line in statements(files["eie_spi.cst"], "//")] == [
+        port.name for port in list_ports("spi")]
+    for text in files.values():
+        assert re.search(r"sck, cs_n and mosi have no clock", text)
 
 
 #: Options of a place and route tool that reads each format, for a device with all the pins used.
