@@ -1,4 +1,4 @@
-"""A board in Verilator: the machine with its UART bridge, at a pseudo-terminal."""
+"""A board in Verilator: the machine with a bridge, at a pseudo-terminal."""
 
 import subprocess
 from pathlib import Path
@@ -7,9 +7,12 @@ from types import TracebackType
 from eie_hdl.config import EIEConfig
 
 from .simulators import SimulationError
-from .verilator_host import BIT_CYCLES, FOLDER, make_host
+from .verilator_host import BIT_CYCLES, FOLDER, Bridge, make_host
 
 __all__ = ["SerialBoard"]
+
+#: Clock cycles per bit of a UART, and per phase of the clock of an SPI: the fewest.
+_CYCLES: dict[Bridge, int] = {"uart": BIT_CYCLES, "spi": 8}
 
 #: Seconds that the process may take to end.
 _END = 30
@@ -19,12 +22,15 @@ class SerialBoard:
     """Simulated board that is plugged in while the context is entered.
 
     The Verilog is that of a real board, with fewer clock cycles per bit. A host opens the port as
-    it would open ``/dev/ttyUSB0``; the baud rate does not matter.
+    it would open ``/dev/ttyUSB0``; the baud rate does not matter. At an SPI bridge is an adapter,
+    the host of the SPI: it clocks until replies have come.
 
     Parameters
     ----------
     config : :class:`~eie_hdl.config.EIEConfig`
         The machine.
+    bridge : :class:`str`
+        ``uart`` or ``spi``.
     cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache of compiled simulators, as for :func:`.cache.make_once`.
     noise : :class:`float`
@@ -43,10 +49,11 @@ class SerialBoard:
         If the machine cannot be built, or Verilator is missing.
     """
 
-    def __init__(self, config: EIEConfig, *, cache: str | Path | None = None, noise: float = 0.0,
-                 seed: int = 1) -> None:
-        program = make_host(config, FOLDER / "serial_board.cpp", "", bridged=True, cache=cache)
-        self._command = [str(program), str(BIT_CYCLES), str(seed), str(noise)]
+    def __init__(self, config: EIEConfig, *, bridge: Bridge = "uart",
+                 cache: str | Path | None = None, noise: float = 0.0, seed: int = 1) -> None:
+        program = make_host(config, FOLDER / f"{bridge}_board.cpp", "", bridge=bridge,
+                            headers=[FOLDER / "serial_board.h"], cache=cache)
+        self._command = [str(program), str(_CYCLES[bridge]), str(seed), str(noise)]
         self.port = ""
 
     def __enter__(self) -> "SerialBoard":

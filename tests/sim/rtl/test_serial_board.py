@@ -29,12 +29,14 @@ def connect(simulators, verilator):
     return make
 
 
+@pytest.mark.parametrize("bridge", ["uart", "spi"])
 @pytest.mark.parametrize("noise", [0, NOISE])
-def test_results_through_the_terminal_are_those_of_the_golden_model(connect, simulators, noise):
+def test_results_through_the_terminal_are_those_of_the_golden_model(connect, simulators, noise,
+                                                                    bridge):
     """Without and with bytes lost, damaged and inserted in both directions."""
     build = compiled(outputs="all", config=CONFIG)
     words = random_words(build, 4)
-    with SerialBoard(CONFIG, cache=simulators, noise=noise, seed=3) as board:
+    with SerialBoard(CONFIG, bridge=bridge, cache=simulators, noise=noise, seed=3) as board:
         bus = connect(board)
         machine = Accelerator(bus, timeout=60)
         assert machine.config == CONFIG

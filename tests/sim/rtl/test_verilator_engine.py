@@ -289,8 +289,8 @@ def test_a_fatal_error_of_the_verilog_is_an_error_of_the_bus(verilator, simulato
     """A beat makes two ports of a memory meet, in a machine that has nothing else."""
     texts = verilator_host.verilog
 
-    def collide(config, cache, *, bridged):
-        files = texts(config, cache, bridged=bridged)
+    def collide(config, cache, *, bridge):
+        files = texts(config, cache, bridge=bridge)
         (top,) = re.findall(r"^module eie #.*?^endmodule", files["eie.v"], re.DOTALL | re.MULTILINE)
         ports = "\n".join([top[:top.index(";") + 1],
                            *re.findall(r"^  (?:in|out)put .*", top, re.MULTILINE)])

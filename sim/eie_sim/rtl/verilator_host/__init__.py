@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import eie_hdl
 from eie_hdl.config import EIEConfig
@@ -20,7 +21,10 @@ from .. import toolchain
 from ..cache import make_once
 from ..simulators import MAKE, VERILATE, reuse_runtime, run_step
 
-__all__ = ["BIT_CYCLES", "FOLDER", "make_host", "verilog"]
+__all__ = ["BIT_CYCLES", "FOLDER", "Bridge", "make_host", "verilog"]
+
+#: Bridges that a machine may have.
+Bridge = Literal["uart", "spi"]
 
 #: Folder of the C++ sources.
 FOLDER = Path(__file__).parent
@@ -41,22 +45,22 @@ _NUMBERING = ("-fno-dfg", "-fno-table")
 
 
 def verilog(config: EIEConfig, cache: str | Path | None, *, name: str = DEFAULT_NAME,
-            bridged: bool = False) -> dict[str, str]:
+            bridge: Bridge | None = None) -> dict[str, str]:
     """Return the Verilog of a machine by file name, from the cache if possible.
 
     Parameters
     ----------
     name : :class:`str`
         Name of the machine, as for :func:`eie_hdl.export.verilog.emit`.
-    bridged : :class:`bool`
-        Add a UART bridge with :data:`BIT_CYCLES`.
+    bridge : :class:`str`, optional
+        Bridge to add: ``spi``, or ``uart`` with :data:`BIT_CYCLES`.
     cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`..cache.make_once`.
     """
     def make(folder: Path) -> None:
-        emit(config, name, bridge="uart" if bridged else None, bit_cycles=BIT_CYCLES).write(folder)
+        emit(config, name, bridge=bridge, bit_cycles=BIT_CYCLES).write(folder)
 
-    folder = make_once(cache, "verilog", [config.as_dict(), name, bridged, _generator()], make)
+    folder = make_once(cache, "verilog", [config.as_dict(), name, bridge, _generator()], make)
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
@@ -71,7 +75,7 @@ def _generator() -> list[str]:
 
 
 def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[Path] = (),
-              bridged: bool = False, cache: str | Path | None) -> Path:
+              bridge: Bridge | None = None, cache: str | Path | None) -> Path:
     """Compile a host together with a machine, or reuse it.
 
     Parameters
@@ -83,8 +87,8 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
         program.
     headers : sequence of :class:`~pathlib.Path`
         Other headers that `source` includes.
-    bridged : :class:`bool`
-        The design is ``eie_uart``, as of :func:`verilog`, instead of ``eie``.
+    bridge : :class:`str`, optional
+        The design is ``eie_uart`` or ``eie_spi``, as of :func:`verilog`, instead of ``eie``.
     cache : :class:`str` or :class:`~pathlib.Path`, optional
         Cache folder, as for :func:`..cache.make_once`.
 
@@ -100,7 +104,7 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
     SimulationError
         If it does not compile.
     """
-    verilated = _verilate(config, cache, bridged=bridged)
+    verilated = _verilate(config, cache, bridge=bridge)
     folders = {FOLDER, verilated, *(header.parent for header in headers)}
     command = ["g++", "-std=gnu++20", "-O2", "-fPIC",
                *sorted(f"-I{folder}" for folder in folders),
@@ -112,14 +116,14 @@ def make_host(config: EIEConfig, source: Path, link: str, *, headers: Sequence[P
                      lambda folder: run_step(command, folder)) / "host"
 
 
-def _verilate(config: EIEConfig, cache: str | Path | None, *, bridged: bool) -> Path:
+def _verilate(config: EIEConfig, cache: str | Path | None, *, bridge: Bridge | None) -> Path:
     """Compile a machine as a static library with headers, shared by all hosts."""
     tool = toolchain.require_verilator()
     assert tool.path is not None
     texts = {name: _drop_instance_names(remove_values_without_reset(text))
-             for name, text in source_files(verilog(config, cache, bridged=bridged)).items()}
+             for name, text in source_files(verilog(config, cache, bridge=bridge)).items()}
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module",
-               "eie_uart" if bridged else "eie", "-CFLAGS", "-fPIC",
+               f"eie_{bridge}" if bridge else "eie", "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
     texts["options.vlt"] = _SHARE
     # The compilation of a large machine pays off.

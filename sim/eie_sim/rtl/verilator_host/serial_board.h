@@ -1,11 +1,18 @@
-// The accelerator with a UART bridge in Verilator, as a board that is plugged in: a process whose
-// UART is a pseudo-terminal. The UART is simulated bit by bit.
+// The accelerator with a bridge in Verilator, as a board that is plugged in: a process whose line of
+// bytes is a pseudo-terminal. The line is simulated bit by bit, by a class of the source that
+// includes this:
 //
-// usage: host BIT_CYCLES SEED NOISE
+//   Line(Vtop &top, int cycles)      cycles per bit, or per phase of a clock
+//   bool tick()                      one clock cycle of the board; true if a byte is on the line
+//   outgoing, received               bytes to and from the board
+//
+// usage: host CYCLES SEED NOISE
 //
 // The first line of output is the path of the terminal. The process ends when its standard input
 // does. NOISE is the probability per byte and direction that it is lost, damaged, or preceded by
 // others; SEED is that of the noise and of undefined power-on values.
+#ifndef EIE_SERIAL_BOARD_H
+#define EIE_SERIAL_BOARD_H
 
 #include <cstdint>
 #include <cstdio>
@@ -21,9 +28,9 @@
 #include "Vtop.h"
 #include "verilated.h"
 
-namespace {
+namespace board {
 
-constexpr int BITS = 10;                // of a byte, with start and stop
+constexpr uint8_t END = 0xC0;           // begins and ends frames
 constexpr int STEP = 1000;              // cycles between two looks at the terminal
 constexpr int AWAKE = 20 * STEP;        // cycles without a byte before the board sleeps
 constexpr int NAP = 5;                  // milliseconds
@@ -41,7 +48,7 @@ public:
             byte ^= 1u << random() % 8;
         else if (kind < 3)
             for (unsigned n = random() % 9; n; n--)
-                line.push_back(random() % 2 ? 0xC0 : random());
+                line.push_back(random() % 2 ? END : random());
         line.push_back(byte);
     }
 
@@ -51,46 +58,16 @@ private:
     std::uniform_real_distribution<double> chance;
 };
 
-// The end of the line at the host: bits to and from the pins of the board.
-class Line {
-public:
-    Line(Vtop &top, int bit_cycles) : top(top), bit_cycles(bit_cycles) {}
-
-    // One clock cycle. True if a byte is on the line.
-    bool tick()
-    {
-        if (!out_cycles && !outgoing.empty()) {
-            out_bits = 1u << (BITS - 1) | outgoing.front() << 1;
-            outgoing.pop_front();
-            out_cycles = BITS * bit_cycles;
-        }
-        top.rx = out_cycles ? out_bits >> (BITS - 1 - (out_cycles - 1) / bit_cycles) & 1 : 1;
-        out_cycles -= out_cycles > 0;
-        top.aclk = 0;
-        top.eval();
-        top.aclk = 1;
-        top.eval();
-        if (!in_cycles && !top.tx)
-            in_cycles = BITS * bit_cycles - bit_cycles / 2;
-        else if (in_cycles && --in_cycles % bit_cycles == 0) {
-            in_bits = in_bits >> 1 | top.tx << (BITS - 1);
-            if (!in_cycles && top.tx)
-                received.push_back(in_bits >> 1);
-        }
-        return out_cycles || in_cycles;
-    }
-
-    std::deque<uint8_t> outgoing, received;
-
-private:
-    Vtop &top;
-    const int bit_cycles;
-    int out_cycles = 0, in_cycles = 0;
-    unsigned out_bits = 0, in_bits = 0;
-};
+inline void clock(Vtop &top)
+{
+    top.aclk = 0;
+    top.eval();
+    top.aclk = 1;
+    top.eval();
+}
 
 // Create a terminal; print its path, and return the end that is not the host's.
-int open_terminal()
+inline int open_terminal()
 {
     const int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
     if (master < 0 || grantpt(master) || unlockpt(master))
@@ -108,13 +85,11 @@ int open_terminal()
     return master;
 }
 
-}  // namespace
-
-int main(int argc, char **argv)
+template <typename Line> int run(int argc, char **argv)
 {
     if (argc != 4)
         return 2;
-    const int bit_cycles = std::atoi(argv[1]);
+    const int cycles = std::atoi(argv[1]);
     const unsigned seed = std::strtoul(argv[2], nullptr, 10);
     const double rate = std::strtod(argv[3], nullptr);
     const int terminal = open_terminal();
@@ -126,7 +101,7 @@ int main(int argc, char **argv)
     context.randReset(2);
     context.randSeed(static_cast<int>(seed));
     Vtop top(&context);
-    Line line(top, bit_cycles);
+    Line line(top, cycles);
     Noise to_board(rate, seed), to_host(rate, seed + 1);
     top.aresetn = 0;
     line.tick();
@@ -156,3 +131,7 @@ int main(int argc, char **argv)
     top.final();
     return 0;
 }
+
+}  // namespace board
+
+#endif
