@@ -60,7 +60,7 @@ def asic_command(context: click.Context, config: EIEConfig, library: str, period
     )
     from eie_flows.libraries import LIBRARIES
 
-    with working("synthesising the machine") as step:
+    with working("checking the tools", log=True) as step:
         report = run(config, LIBRARIES[library], folder, period=period,
                      with_power=with_power, progress=step)
     if as_json:

@@ -49,11 +49,20 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 @contextlib.contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Show a spinner with the current step, which can be changed. Silent in a pipe."""
+def working(what: str, *, log: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show a spinner with the current step, which can be changed.
+
+    In a pipe, steps are lines on standard error if `log`, as a command of minutes should; or else
+    not shown.
+    """
     console = make_console()
     if not console.is_interactive:
-        yield lambda step: None
+        def show(step: str) -> None:
+            if log:
+                click.echo(step, err=True)
+
+        show(what)
+        yield show
         return
     # A spinner parses strings as markup, whatever the setting of its console.
     with console.status(Text(f"{what} …")) as status:

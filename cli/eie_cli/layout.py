@@ -41,7 +41,7 @@ def layout_command(config: EIEConfig, module: str, period: float, seed: int, fol
     from eie_flows.netlist.equivalence import list_modules
     from eie_hdl.export.verilog import emit
 
-    with working("writing the Verilog") as step:
+    with working("writing the Verilog", log=True) as step:
         files = emit(config).files
         if module not in list_modules(files):
             raise click.BadParameter(f"--module must be a module of the machine, not {module}: "

@@ -54,7 +54,7 @@ def synth_command(config: EIEConfig, target: str, module: str, seeds: tuple[int,
     if min_mhz is not None and (no_route or target not in ROUTERS):
         raise click.UsageError(f"--min-mhz needs place and route, which is only for "
                                f"{', '.join(ROUTERS)}, without --no-route: leave it out")
-    with working(f"synthesising {module}") as step:
+    with working("checking the tools", log=True) as step:
         report = synthesise(config, folder, target=target, module=module,
                             seeds=() if no_route else seeds, min_mhz=min_mhz, progress=step)
     if as_json:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,8 +89,8 @@ class Route(NamedTuple):
     seconds: float
 
 
-def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: Iterable[str]
-                    ) -> tuple[Route, ...]:
+def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: Iterable[str],
+                    progress: Callable[[str], None] = lambda step: None) -> tuple[Route, ...]:
     """Place and route the netlist of :func:`~.mapping.map_cells` in `folder`.
 
     The netlist is changed as the router says.
@@ -105,6 +105,8 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
         Seeds of the placer, each once.
     kinds : iterable of :class:`str`
         Types of cells, which Yosys appends to the design's names.
+    progress : function of :class:`str`
+        Called at the end of each seed with its clock rate.
 
     Raises
     ------
@@ -115,14 +117,21 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
         write_file(folder / _PINS, router.pins)
     if router.change:
         change_netlist(folder / NETLIST, router.change)
-    seconds = run_nextpnr(router.package, {
-        f"nextpnr{seed}.log": [*router.arguments, "--json", NETLIST,
-                               "--report", f"nextpnr{seed}.json", "--seed", str(seed),
-                               "--freq", str(_TARGET_MHZ), "--timing-allow-fail"]
-        for seed in seeds}, folder)
     suffix = re.compile(rf"_(?:{'|'.join(map(re.escape, kinds))})_\w*")
-    return tuple(_read(folder / f"nextpnr{seed}.json", seed, time, suffix)
-                 for seed, time in zip(seeds, seconds))
+    logs = {f"nextpnr{seed}.log": seed for seed in seeds}
+    routes: dict[int, Route] = {}
+
+    def read(log: str, seconds: float) -> None:
+        seed = logs[log]
+        routes[seed] = route = _read(folder / f"nextpnr{seed}.json", seed, seconds, suffix)
+        progress(f"placed and routed {len(routes)} of {len(seeds)} seeds: {route.mhz:.1f} MHz with "
+                 f"seed {seed}, in {seconds:.0f} s")
+
+    run_nextpnr(router.package, {
+        log: [*router.arguments, "--json", NETLIST, "--report", f"nextpnr{seed}.json",
+              "--seed", str(seed), "--freq", str(_TARGET_MHZ), "--timing-allow-fail"]
+        for log, seed in logs.items()}, folder, read)
+    return tuple(routes[seed] for seed in seeds)
 
 
 def _read(report: Path, seed: int, seconds: float, suffix: re.Pattern[str]) -> Route:

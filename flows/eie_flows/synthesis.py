@@ -65,8 +65,9 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     seconds = round(time.monotonic() - start, 1)
     routes: tuple[Route, ...] = ()
     if router:
-        progress(f"placing and routing {module}")
-        routes = place_and_route(folder, router, seeds, counts.cells)
+        progress(f"placing and routing {module} with seed{'s' if len(seeds) > 1 else ''} "
+                 f"{', '.join(map(str, seeds))}")
+        routes = place_and_route(folder, router, seeds, counts.cells, progress)
     has_limits = ((target, module) == ("ecp5", "eie_pe")
                   and dataclasses.replace(config, n_pe=EIEConfig().n_pe) == EIEConfig())
     n_pe = 1 if module == "eie_pe" else config.n_pe

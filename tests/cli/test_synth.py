@@ -33,7 +33,7 @@ def asked(monkeypatch):
         asked.update(top=top, family=family)
         return {}
 
-    def place_and_route(folder, router, seeds, kinds):
+    def place_and_route(folder, router, seeds, kinds, progress):
         asked.update(seeds=seeds, kinds=[*kinds])
         return tuple(Route(seed, asked["mhz"], ("a.Q", "b.D"), 1.5) for seed in seeds)
 
@@ -62,8 +62,8 @@ def test_a_pe_on_an_ecp5_has_limits_and_the_report_is_written(tmp_path, eie, ask
 def test_the_report_has_the_machine_its_commit_and_its_requirements(tmp_path, eie, asked):
     _, text = eie("synth", "--module", "eie", "--pes", "1", "--min-mhz", "90", "--json",
                   "-o", tmp_path)
-    written = json.loads(text)
-    assert written == json.loads((tmp_path / "synth.json").read_text(encoding="utf-8"))
+    assert text.endswith((tmp_path / "synth.json").read_text(encoding="utf-8"))
+    written = json.loads((tmp_path / "synth.json").read_text(encoding="utf-8"))
     assert EIEConfig.from_mapping(written["config"]) == EIEConfig(n_pe=1)
     assert [(one["name"], one["limit"], one["met"]) for one in written["requirements"]
             if one["relation"] != "in"] == [("mhz", 90, True), ("multipliers", 1, True)]
@@ -80,8 +80,14 @@ def test_sources_that_are_in_no_checkout_are_null(tmp_path, eie, asked, monkeypa
         raise CheckoutError("not a git repository")
 
     monkeypatch.setattr(synthesis, "find_checkout", find)
-    _, text = eie("synth", "--json", "-o", tmp_path)
-    assert json.loads(text)["sources"] is None
+    eie("synth", "-o", tmp_path)
+    assert json.loads((tmp_path / "synth.json").read_text(encoding="utf-8"))["sources"] is None
+
+
+def test_each_step_is_a_line(tmp_path, eie, asked):
+    _, text = eie("synth", "--seeds", "3,1", "-o", tmp_path)
+    assert text.startswith("checking the tools\nsynthesising eie_pe\n"
+                           "placing and routing eie_pe with seeds 3, 1\n")
 
 
 @pytest.mark.parametrize("options, miss", [

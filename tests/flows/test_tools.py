@@ -27,11 +27,14 @@ def test_compiled_code_goes_to_a_cache_that_can_be_written(tmp_path, monkeypatch
 
 
 def test_every_run_has_its_log_and_time(tmp_path):
-    seconds = tools._run("import sys; print(sys.argv[1:])", {
-        f"{number}.log": ["run", str(number)] for number in range(4)}, tmp_path)
+    seconds = {}
+    tools._run("import sys; print(sys.argv[1:])", {
+        f"{number}.log": ["run", str(number)] for number in range(4)}, tmp_path,
+        seconds.__setitem__)
     assert [(tmp_path / f"{number}.log").read_text(encoding="utf-8") for number in range(4)] == [
         f"['run', '{number}']\n" for number in range(4)]
-    assert all(each > 0 for each in seconds)
+    assert sorted(seconds) == [f"{number}.log" for number in range(4)]
+    assert all(each > 0 for each in seconds.values())
 
 
 def test_a_failure_shows_the_end_of_its_log_and_ends_other_runs(tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ def build_command(pes: int, seed: int, as_json: bool, folder: Path) -> None:
     from eie_flows.devices import DEVICES
     from eie_flows.ulx3s import BITSTREAM, build
 
-    with working("starting") as progress:
+    with working("checking the tools", log=True) as progress:
         report = build(EIEConfig(n_pe=pes), folder, seed=seed, progress=progress)
     if as_json:
         click.echo(to_json(report.as_dict()))

@@ -145,4 +145,5 @@ def test_a_difference_sets_the_exit_code(tmp_path, monkeypatch, differences):
     assert result.exit_code == len(differences)
     assert json.loads((tmp_path / "netlist-sim.json").read_text(encoding="utf-8")
                       )["comparisons"][0]["transfers"] == 6
-    assert result.stderr == "".join(f"ecp5, three layers: {one}\n" for one in differences)
+    assert result.stderr == "emitting the Verilog\n" + "".join(
+        f"ecp5, three layers: {one}\n" for one in differences)
