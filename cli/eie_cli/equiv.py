@@ -9,7 +9,7 @@ import click
 from eie_hdl.config import EIEConfig
 
 from .console import make_table, print_table
-from .options import FOLDER, cells_option, command, machine_options
+from .options import FOLDER, cells_option, command, machine_options, once, require_modules
 from .progress import progress_bar
 
 __all__ = ["equiv_command"]
@@ -18,7 +18,7 @@ __all__ = ["equiv_command"]
 @command("equiv")
 @machine_options
 @cells_option
-@click.option("--module", "modules", multiple=True, metavar="NAME",
+@click.option("--module", "modules", multiple=True, callback=once, metavar="NAME",
               help="Prove this module, such as eie_pe_decode; can be repeated.  [default: all]")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/equiv"),
               show_default=True, help="Folder for equiv.json, netlists and logs.")
@@ -36,12 +36,12 @@ def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str,
     from eie_compiler.files.json_file import to_json, write_json
     from eie_flows.netlist.cell_sets import CELL_SETS
     from eie_flows.netlist.equivalence import list_modules, prove
+    from eie_hdl.export.module_names import list_names
     from eie_hdl.export.verilog import emit
 
+    require_modules(modules, list_names(config))
     files = emit(config).files
-    if unknown := set(modules) - list_modules(files).keys():
-        raise click.BadParameter(f"--module must be a module of the machine, not "
-                                 f"{', '.join(sorted(unknown))}: `eie verilog` writes them")
+    require_modules(modules, list_modules(files))    # without those of constants alone
     rows = []
     for name in cells:
         with progress_bar(name) as advance:

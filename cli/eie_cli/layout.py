@@ -8,7 +8,7 @@ import click
 from eie_hdl.config import EIEConfig
 
 from .console import make_table, print_table, working
-from .options import FOLDER, command, machine_options
+from .options import FOLDER, command, machine_options, require_modules
 
 __all__ = ["layout_command"]
 
@@ -39,13 +39,13 @@ def layout_command(config: EIEConfig, module: str, period: float, seed: int, fol
     from eie_flows.asic.layout.report import COLUMNS, lay_out
     from eie_flows.libraries import LIBRARIES
     from eie_flows.netlist.equivalence import list_modules
+    from eie_hdl.export.module_names import list_names
     from eie_hdl.export.verilog import emit
 
+    require_modules([module], list_names(config))
     with working("writing the Verilog", log=True) as step:
         files = emit(config).files
-        if module not in list_modules(files):
-            raise click.BadParameter(f"--module must be a module of the machine, not {module}: "
-                                     "`eie verilog` writes them")
+        require_modules([module], list_modules(files))    # without those of constants alone
         report = lay_out(files, module, LIBRARIES["osu018"], folder, period=period, seed=seed,
                          progress=step)
     if as_json:

@@ -1,7 +1,8 @@
 """Options shared by several commands."""
 
+import difflib
 import functools
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDE
            "OUTPUT_FILE", "Command", "Input", "Output", "Renamed", "accept_loss_option",
            "arithmetic_options", "cells_option", "command", "compress_labels_option",
            "labels_option", "machine_options", "numbers", "pes_option", "published_option",
-           "renamed_option", "require_each_once", "run_labels_option", "simulator_option",
-           "simulators_option", "target_option", "task_option"]
+           "once", "renamed_option", "require_each_once", "require_modules", "run_labels_option",
+           "simulator_option", "simulators_option", "target_option", "task_option"]
+
+#: Most names of modules that an error lists.
+_MAX_NAMES = 8
 
 
 class Input(click.Path):
@@ -208,10 +212,16 @@ def target_option(note: str = "", **attributes: Any) -> Callable[[Any], Any]:
                         help=f"FPGA family.{note}")
 
 
+def once(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+         ) -> tuple[str, ...]:
+    """Callback of an option that can be repeated: each value once, as the work for it is done."""
+    return tuple(dict.fromkeys(values))
+
+
 #: Libraries of cells that a netlist consists of.
 cells_option = click.option(
     "--cells", type=click.Choice(["ecp5", "osu018", "sky130_fd_sc_hd"]), multiple=True,
-    default=["ecp5", "osu018"], show_default="ecp5 and osu018",
+    callback=once, default=["ecp5", "osu018"], show_default="ecp5 and osu018",
     help="Library of cells; can be repeated. Block RAM and LUT RAM are cells of an ECP5; with "
          "standard cells memories stay the Verilog that macros replace.")
 
@@ -234,3 +244,13 @@ def require_each_once(given: Sequence[Any], named: Sized) -> None:
     """Refuse ``NAME=VALUE`` of which one name is `given` more than once: `named` has each once."""
     if len(named) < len(given):
         raise click.BadParameter("must name each one once: leave out all but one value for each")
+
+
+def require_modules(given: Iterable[str], names: Collection[str]) -> None:
+    """Refuse a ``--module`` that is not one of the `names` in a machine."""
+    for name in given:
+        if name not in names:
+            nearest = difflib.get_close_matches(name, names, _MAX_NAMES, cutoff=0)
+            raise click.BadParameter(
+                f"--module must be a module of the machine, not {name}: the nearest names, of "
+                f"{len(names)}, are {', '.join(nearest)}; `eie verilog` writes all of them")

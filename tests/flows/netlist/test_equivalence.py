@@ -90,6 +90,30 @@ def test_an_altered_netlist_is_not_proven(library, machine, tmp_path, what):
     assert not proof.proven and proof.unproven
 
 
+def test_the_command_refuses_a_module_that_is_not_there_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(verilog, "emit", lambda config: pytest.fail("emitted"))
+    result = CliRunner().invoke(main, ["equiv", "--preset", "tiny", "--module", "eie_pe_decode",
+                                       "--module", "eie_pe_macs", "-o", str(tmp_path / "new")])
+    assert result.exit_code == 2
+    assert "--module must be a module of the machine, not eie_pe_macs: the nearest names, of " \
+        in result.stderr
+    assert "are eie_pe_mac, " in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_module_and_a_library_that_are_given_twice_are_proven_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(verilog, "emit", lambda config: verilog.Emitted({"eie.v": "".join(
+        f"module {name}();\nendmodule\n" for name in ("eie_pe_mac", "eie_pe_decode"))}))
+    asked = []
+    monkeypatch.setattr(equivalence, "prove", lambda files, library, folder, *, modules, advance:
+                        asked.append((folder.name, modules)) or [])
+    twice = ["--module", "eie_pe_mac", "--module", "eie_pe_decode", "--module", "eie_pe_mac",
+             "--cells", "ecp5", "--cells", "ecp5"]
+    result = CliRunner().invoke(main, ["equiv", "--preset", "tiny", *twice, "-o", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert asked == [("ecp5", ("eie_pe_mac", "eie_pe_decode"))]
+
+
 @pytest.mark.parametrize("proven", [True, False])
 def test_the_exit_code_tells_of_modules_that_are_not_proven(tmp_path, monkeypatch, proven):
     proof = Proof("eie_pe_decode", 99, 1, 62, "registers", proven, () if proven else ("x",), 1.5)

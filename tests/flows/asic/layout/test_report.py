@@ -62,12 +62,17 @@ def test_the_command_prints_json_and_fails_with_the_checks(tmp_path, monkeypatch
     assert ("missed: 1 routes failed" in result.stderr) == bool(failed)
 
 
-@pytest.mark.usefixtures("machine")
-def test_the_command_refuses_a_module_that_is_not_there(tmp_path):
-    result = CliRunner().invoke(main, ["layout", "--preset", "tiny", "--module", "eie_none", "-o",
+@pytest.mark.parametrize("module", ["eie_none", "eie_identity"])
+def test_the_command_refuses_a_module_that_is_not_there(tmp_path, request, monkeypatch, module):
+    """At once, but one of constants alone, which the Verilog lacks."""
+    if module == "eie_identity":
+        request.getfixturevalue("machine")
+    else:
+        monkeypatch.setattr(verilog, "emit", lambda config: pytest.fail("emitted"))
+    result = CliRunner().invoke(main, ["layout", "--preset", "tiny", "--module", module, "-o",
                                        str(tmp_path / "layout")])
     assert result.exit_code == 2
-    assert "--module must be a module of the machine, not eie_none" in result.stderr
+    assert f"--module must be a module of the machine, not {module}: " in result.stderr
     assert not (tmp_path / "layout").exists()
 
 
