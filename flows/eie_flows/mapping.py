@@ -11,7 +11,7 @@ from eie_hdl.export.families import FAMILIES, Family
 from eie_hdl.export.names import source_files
 from eie_hdl.files import write_file, write_files
 
-from .tools import require_yosys, run_yosys
+from .tools import FLATTEN, require_yosys, run_yosys
 
 __all__ = ["CLOCK", "MEMORIES", "NETLIST", "Counts", "count", "map_cells",
            "matches"]
@@ -79,9 +79,8 @@ def map_cells(files: Mapping[str, str], folder: Path, *, top: str,
     write_file(folder / "harness.v", _harness(top, _read(folder / "ports.json")[top]["ports"]))
     run_yosys([
         read, "read_verilog harness.v", "hierarchy -check -top harness", "proc",
-        f"setattr -mod -set keep_hierarchy 1 {top}", "flatten",
-        # Yosys 0.70 fails in abc9 on the unread wires that `flatten` leaves.
-        "opt_clean -purge", f"{family.synth} -top harness", "write_json mapped.json",
+        f"setattr -mod -set keep_hierarchy 1 {top}", *FLATTEN,
+        f"{family.synth} -top harness", "write_json mapped.json",
         f"setattr -mod -unset keep_hierarchy {top}", "flatten", *family.pads,
         f"write_json {NETLIST}"],
         folder, "yosys.log")

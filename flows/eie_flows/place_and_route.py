@@ -12,7 +12,7 @@ from .mapping import NETLIST
 from .netlist_changes import Change, absorb_registers, change_netlist, open_carry_inputs
 from .tools import run_nextpnr
 
-__all__ = ["PLACER", "ROUTERS", "Route", "Router", "place_and_route"]
+__all__ = ["PLACER", "ROUTERS", "Route", "Router", "place_and_route", "run_router"]
 
 #: Clock rate in MHz that nextpnr aims for.
 _TARGET_MHZ = 120
@@ -93,8 +93,6 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
                     progress: Callable[[str], None] = lambda step: None) -> tuple[Route, ...]:
     """Place and route the netlist of :func:`~.mapping.map_cells` in `folder`.
 
-    The netlist is changed as the router says.
-
     Parameters
     ----------
     folder : :class:`~pathlib.Path`
@@ -115,8 +113,6 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
     """
     if router.pins:
         write_file(folder / _PINS, router.pins)
-    if router.change:
-        change_netlist(folder / NETLIST, router.change)
     suffix = re.compile(rf"_(?:{'|'.join(map(re.escape, kinds))})_\w*")
     logs = {f"nextpnr{seed}.log": seed for seed in seeds}
     routes: dict[int, Route] = {}
@@ -127,11 +123,37 @@ def place_and_route(folder: Path, router: Router, seeds: Sequence[int], kinds: I
         progress(f"placed and routed {len(routes)} of {len(seeds)} seeds: {route.mhz:.1f} MHz with "
                  f"seed {seed}, in {seconds:.0f} s")
 
-    run_nextpnr(router.package, {
-        log: [*router.arguments, "--json", NETLIST, "--report", f"nextpnr{seed}.json",
-              "--seed", str(seed), "--freq", str(_TARGET_MHZ), "--timing-allow-fail"]
+    run_router(router, NETLIST, {
+        log: ["--report", f"nextpnr{seed}.json", "--seed", str(seed), "--freq", str(_TARGET_MHZ),
+              "--timing-allow-fail"]
         for log, seed in logs.items()}, folder, read)
     return tuple(routes[seed] for seed in seeds)
+
+
+def run_router(router: Router, netlist: str, runs: Mapping[str, Sequence[str]], folder: Path,
+               done: Callable[[str, float], None] = lambda log, seconds: None) -> None:
+    """Change a netlist of Yosys as the router says, and run nextpnr on it.
+
+    Parameters
+    ----------
+    router : :class:`Router`
+        Tool and device.
+    netlist : :class:`str`
+        File in `folder`, which is changed.
+    runs : mapping of :class:`str` to sequences of :class:`str`
+        Further arguments of each run, by the name of its log.
+    folder, done
+        As for :func:`~.tools.run_nextpnr`.
+
+    Raises
+    ------
+    ToolError
+        If nextpnr is missing or fails.
+    """
+    if router.change:
+        change_netlist(folder / netlist, router.change)
+    run_nextpnr(router.package, {log: [*router.arguments, "--json", netlist, *arguments]
+                                 for log, arguments in runs.items()}, folder, done)
 
 
 def _read(report: Path, seed: int, seconds: float, suffix: re.Pattern[str]) -> Route:

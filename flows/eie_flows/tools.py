@@ -11,8 +11,12 @@ from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError, check_tools, require
 
-__all__ = ["require_package", "require_yosys", "run_ecppack", "run_nextpnr", "run_yosys",
+__all__ = ["FLATTEN", "require_package", "require_yosys", "run_ecppack", "run_nextpnr", "run_yosys",
            "yosys_folder"]
+
+#: Commands of Yosys that flatten a design before it is synthesised. Yosys 0.70 fails in abc9 on the
+#: unread wires that the first leaves.
+FLATTEN = ("flatten", "opt_clean -purge")
 
 _YOSYS = "import sys\nfrom pyosys import libyosys as y\nd = y.Design()\n" \
          "for c in sys.argv[1:]:\n    y.run_pass(c, d)\n"

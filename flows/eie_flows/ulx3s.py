@@ -9,14 +9,15 @@ from typing import Any
 
 from eie_compiler.files.json_file import write_json
 from eie_hdl.config import EIEConfig
+from eie_hdl.export.families import FAMILIES
 from eie_hdl.export.names import source_files
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_files
 from eie_hdl.frames import DEFAULT_BAUD
 
 from .mapping import Counts, count
-from .place_and_route import PLACER, ROUTERS
-from .tools import require_package, run_ecppack, run_nextpnr, run_yosys
+from .place_and_route import PLACER, ROUTERS, run_router
+from .tools import FLATTEN, require_package, run_ecppack, run_yosys
 
 __all__ = ["BITSTREAM", "CLOCK_MHZ", "BoardReport", "build"]
 
@@ -30,8 +31,9 @@ _VCO_DIVIDE = 8
 #: Name of the bitstream in the folder of a build.
 BITSTREAM = "eie_ulx3s.bit"
 _TOP = "eie_ulx3s"
-_DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
-_NEXTPNR = ROUTERS["ecp5"].package
+_FAMILY = FAMILIES["ecp5"]
+_ROUTER = ROUTERS["ecp5"]._replace(arguments=("--85k", "--package", "CABGA381", "--speed", "6",
+                                              *PLACER))
 _TIMING = "nextpnr.json"
 
 #: Ports of ulx3s.v -> name, number and part of a resource of amaranth-boards.
@@ -50,7 +52,7 @@ class BoardReport:
     n_pe : :class:`int`
         Processing elements.
     counts : :class:`~.mapping.Counts`
-        Cells of the whole design.
+        Cells of the whole design, as it is placed: registers of multipliers are in them.
     clock_mhz : :class:`int`
         Clock rate of the machine on the board.
     mhz : :class:`float`
@@ -106,7 +108,7 @@ def build(config: EIEConfig, folder: str | Path, *, seed: int = 1,
     """
     folder, start = Path(folder), time.monotonic()
     tools = {package: require_package(package)
-             for package in ("amaranth-boards", "pyosys", _NEXTPNR)}
+             for package in ("amaranth-boards", "pyosys", _ROUTER.package)}
     (folder / BITSTREAM).unlink(missing_ok=True)
 
     progress("writing the Verilog")
@@ -117,15 +119,14 @@ def build(config: EIEConfig, folder: str | Path, *, seed: int = 1,
     progress("synthesising")
     # -defer, as parameters have values only in an instance.
     run_yosys([f"read_verilog -defer {' '.join(sources)}", f"read_verilog {_TOP}.v",
-               f"hierarchy -top {_TOP}", "proc", "flatten",
-               # Yosys 0.70 fails in abc9 on the unread wires that `flatten` leaves.
-               "opt_clean -purge", f"synth_ecp5 -top {_TOP} -json {_TOP}.json"],
+               f"hierarchy -top {_TOP}", "proc", *FLATTEN, f"{_FAMILY.synth} -top {_TOP}",
+               f"write_json {_TOP}.json"],
               folder, "yosys.log")
 
     progress("placing and routing")
-    run_nextpnr(_NEXTPNR, {"nextpnr.log": [
-        *_DEVICE, *PLACER, "--json", f"{_TOP}.json", "--lpf", f"{_TOP}.lpf",
-        "--textcfg", f"{_TOP}.config", "--report", _TIMING, "--seed", str(seed)]}, folder)
+    run_router(_ROUTER, f"{_TOP}.json", {"nextpnr.log": [
+        "--lpf", f"{_TOP}.lpf", "--textcfg", f"{_TOP}.config", "--report", _TIMING,
+        "--seed", str(seed)]}, folder)
 
     progress("packing the bitstream")
     run_ecppack(["--compress", f"{_TOP}.config", BITSTREAM], folder, "ecppack.log")
@@ -164,7 +165,7 @@ def _constraints() -> str:
 
 
 def _count(folder: Path) -> Counts:
-    """Count the cells of the netlist."""
+    """Count the cells of the netlist that was placed."""
     cells = _read(folder / f"{_TOP}.json")["modules"][_TOP]["cells"]
     return count({name: cell["type"] for name, cell in cells.items()})
 

@@ -8,6 +8,7 @@ from eie_flows import place_and_route as module
 from eie_flows.mapping import NETLIST
 from eie_flows.place_and_route import ROUTERS, place_and_route
 from eie_hdl.export.families import FAMILIES
+from support.multiplier_cells import MULTIPLIER_CELLS
 
 CLOCK = "posedge $glbnet$clk$TRELLIS_IO_IN"
 
@@ -25,11 +26,7 @@ TIMING = {
 CELLS = {
     "low": {"type": "VLO", "connections": {"Z": [4]}},
     "first": {"type": "CCU2", "connections": {"CIN": [4], "COUT": [5]}},
-    "multiplier": {"type": "MULT18X18D", "connections": {"P0": [6]}, "parameters": {},
-                   "port_directions": {}},
-    "register": {"type": "TRELLIS_FF", "connections": {
-        "CLK": [2], "DI": [6], "LSR": ["0"], "Q": [7]},
-        "parameters": {"CEMUX": "1", "CLKMUX": "CLK", "REGSET": "RESET"}}}
+    **MULTIPLIER_CELLS}
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ import subprocess
 
 import pytest
 
-from eie_flows import ulx3s
+from eie_flows import place_and_route, ulx3s
 from eie_flows.tools import run_yosys
 from eie_hdl.config import PRESETS
 from eie_hdl.export.verilog import emit
 from eie_hdl.frames import DEFAULT_BAUD
 from eie_sim.rtl.toolchain import Tool, ToolError
+from support.multiplier_cells import MULTIPLIER_CELLS
 
 pytest.importorskip("amaranth_boards")
 pytest.importorskip("pyosys")
@@ -60,14 +61,15 @@ def emitted():
 def tools(monkeypatch, emitted):
     """Replace the tools, and take Verilog that is there; return the arguments of each."""
     calls, rate = {}, {"achieved": 81.5, "constraint": 75.0}
-    cells = {str(name): {"type": kind} for name, kind in enumerate(["LUT4", "LUT4", "DP16KD"])}
+    cells = {str(name): {"type": kind, "connections": {}}
+             for name, kind in enumerate(["LUT4", "LUT4", "DP16KD"])}
 
     def synthesise(commands, folder, log):
         calls["yosys"] = commands
         (folder / "eie_ulx3s.json").write_text(json.dumps(
-            {"modules": {"eie_ulx3s": {"cells": cells}}}), encoding="utf-8")
+            {"modules": {"eie_ulx3s": {"cells": cells | MULTIPLIER_CELLS}}}), encoding="utf-8")
 
-    def route(package, runs, folder):
+    def route(package, runs, folder, done):
         [calls["nextpnr"]] = runs.values()
         (folder / "nextpnr.json").write_text(json.dumps({"fmax": {
             "other": {"achieved": 76.0, "constraint": 25.0}, "clk": rate}}), encoding="utf-8")
@@ -78,7 +80,7 @@ def tools(monkeypatch, emitted):
 
     monkeypatch.setattr(ulx3s, "emit", lambda *_, **options: calls.update(emit=options) or emitted)
     monkeypatch.setattr(ulx3s, "run_yosys", synthesise)
-    monkeypatch.setattr(ulx3s, "run_nextpnr", route)
+    monkeypatch.setattr(place_and_route, "run_nextpnr", route)
     monkeypatch.setattr(ulx3s, "run_ecppack", pack)
     return calls
 
@@ -91,7 +93,9 @@ def test_a_build_writes_bitstream_and_report(tmp_path, tools):
     assert (report.mhz, report.seed) == (81.5, 5)
     written = json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))
     assert written["clock_mhz"] == 75 and written["n_pe"] == PRESETS["tiny"].n_pe
-    assert written["cells"] == {"DP16KD": 1, "LUT4": 2} and "pyosys" in written["tools"]
+    # The register that follows the multiplier is in it.
+    assert written["cells"] == {"DP16KD": 1, "LUT4": 2, "MULT18X18D": 1}
+    assert "pyosys" in written["tools"]
     assert steps == ["writing the Verilog", "synthesising", "placing and routing",
                      "packing the bitstream"]
     # WebAssembly does not see all absolute paths; nothing allows the clock rate to be missed.
@@ -155,10 +159,10 @@ def test_the_machine_is_in_reset_without_the_clock_and_while_the_button_is_press
 def test_a_clock_rate_that_is_not_reached_leaves_no_bitstream(tmp_path, tools, monkeypatch):
     (tmp_path / ulx3s.BITSTREAM).write_bytes(b"former")
 
-    def fail(package, runs, folder):
+    def fail(package, runs, folder, done):
         raise ToolError("synthesis failed")
 
-    monkeypatch.setattr(ulx3s, "run_nextpnr", fail)
+    monkeypatch.setattr(place_and_route, "run_nextpnr", fail)
     with pytest.raises(ToolError):
         ulx3s.build(PRESETS["tiny"], tmp_path)
     assert not (tmp_path / ulx3s.BITSTREAM).exists()

@@ -7,7 +7,7 @@ from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.files import write_files
 
 from ..netlist_changes import change_netlist
-from ..tools import require_yosys, run_yosys
+from ..tools import FLATTEN, require_yosys, run_yosys
 from .cell_sets import CellSet
 
 __all__ = ["make_netlist"]
@@ -50,9 +50,7 @@ def make_netlist(files: Mapping[str, str], library: CellSet, folder: Path) -> di
         f"read_verilog -defer rtl/{logic}",
         *(f"read_verilog {'-defer' if library.has_memories else '-lib'} rtl/{name}"
           for name in memories),
-        f"hierarchy -check -top {top}", "proc", "flatten",
-        # Yosys 0.70 fails in abc9 on the unread wires that `flatten` leaves.
-        "opt_clean -purge",
+        f"hierarchy -check -top {top}", "proc", *FLATTEN,
         *(command.format(top=top) for command in library.synthesis),
         f"write_json {_NETLIST}"], folder, "yosys.log")
     if library.change:
