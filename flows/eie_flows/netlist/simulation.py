@@ -99,13 +99,16 @@ class Comparison:
 def make_trials(config: EIEConfig, seed: int) -> list[Trial]:
     """Draw a network of three layers, and a convolution, whose host pauses now and then.
 
+    Widths are those of the machine, sizes always the same.
+
     Raises
     ------
     CompileError
         If the machine cannot hold them.
     """
     rng = np.random.default_rng(seed)
-    network = random_network(rng, _LAYERS, density=_DENSITY, v_width=config.v_width)
+    network = random_network(rng, _LAYERS, density=_DENSITY, v_width=config.v_width,
+                             frac=config.act_width // 2)
     size = _PATCHES.n_inputs
     kernel = ModelLayer("conv", rng.normal(0, size ** -0.5, (_CHANNELS, size)),
                         rng.normal(0, 0.3, _CHANNELS), True)
@@ -114,11 +117,13 @@ def make_trials(config: EIEConfig, seed: int) -> list[Trial]:
         layers = compile_network(network, config, outputs="all")
         convolution = compile_network(
             compress(Model((kernel,), _PATCHES), density=[0.8], v_width=config.v_width,
+                     act_width=config.act_width, codebook_width=config.codebook_width,
                      calibration=images), config)
     except CompileError as error:
         raise CompileError("the machine must hold the networks that are simulated, of layers of "
-                           f"{', '.join(map(str, _LAYERS))} activations of 16 bits, but "
-                           f"{str(error).partition(':')[0]}: choose another machine") from error
+                           f"{', '.join(map(str, _LAYERS))} activations, but "
+                           f"{str(error).partition(':')[0]}: choose a machine with more PEs, or "
+                           f"larger memories") from error
     return [Trial("three layers", layers, prepare(layers, rng.normal(0, 1, (2, _LAYERS[0]))), 0.0),
             Trial("convolution", convolution, prepare(convolution, images), _PAUSE)]
 

@@ -5,6 +5,7 @@ The netlist of a whole machine is simulated by `make netlist-sim`, with the benc
 `eie_flows.netlist.bench_netlist`.
 """
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -19,7 +20,8 @@ from eie_flows.netlist import simulation
 from eie_flows.netlist.cell_sets import CELL_SETS
 from eie_flows.netlist.simulation import Comparison, Recording, compare
 from eie_flows.netlist.synthesis import make_netlist
-from eie_hdl.config import PRESETS
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_sim.inference import infer
 from eie_sim.rtl import toolchain
 from eie_sim.rtl.cocotb_engine import SimulationResult
 
@@ -118,11 +120,22 @@ def test_each_difference_is_named(recording, changes, transfers, message):
     assert compare(recording, got) == [message]
 
 
+@pytest.mark.parametrize("config", [EIEConfig(n_pe=2), PRESETS["tiny"]], ids=["default", "tiny"])
+def test_networks_have_the_widths_of_the_machine_and_meaningful_results(config):
+    for trial in simulation.make_trials(config, seed=1):
+        assert trial.build.config == config
+        outputs = infer(trial.build, trial.words, engine="golden", words=True).outputs
+        for numbers in (trial.words, *outputs):
+            assert len(np.unique(numbers)) > 8
+            assert np.abs(numbers).max() < (1 << config.act_width - 1) - 1    # none saturates
+
+
 def test_a_machine_without_room_for_the_networks_is_an_error():
     with pytest.raises(CompileError, match="^the machine must hold the networks that are "
-                                           "simulated, .*, but act_width .*: choose another "
-                                           "machine$"):
-        simulation.make_trials(PRESETS["tiny"], seed=1)
+                                           "simulated, of layers of 40, 32, 24, 10 activations, "
+                                           "but spmat .* not 256: choose a machine with more PEs, "
+                                           "or larger memories$"):
+        simulation.make_trials(dataclasses.replace(PRESETS["tiny"], n_pe=1), seed=1)
 
 
 def test_a_missing_library_is_reported_before_any_work(tmp_path, monkeypatch):
