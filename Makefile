@@ -96,8 +96,9 @@ netlist-sim: $(VENV)/.dev ## 2 PEs as cells of an ECP5 and as standard cells: ev
 equiv: $(VENV)/.dev ## proof that the netlist of every module computes what its Verilog does
 	$(BIN)/eie equiv --pes 2 -o $(BUILD)/equiv
 
-asic: $(VENV)/.dev ## the machine of 4 PEs in standard cells: area, clock rate, memories as macros
+asic: $(VENV)/.dev ## the machine of 4 PEs in standard cells: area, clock rate, memories as macros, power
 	$(BIN)/eie asic --pes 4 -o $(BUILD)/asic
+	$(BIN)/eie asic --pes 4 --power --period 10 -o $(BUILD)/asic-power
 
 layout: $(VENV)/.dev ## a module in standard cells, placed, routed, checked and drawn; MODULE=name
 	$(BIN)/eie layout --module $(MODULE) -o $(BUILD)/layout

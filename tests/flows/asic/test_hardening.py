@@ -1,7 +1,9 @@
 """Configurations for LibreLane and OpenROAD-flow-scripts: variables, files, and their contents."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -94,6 +96,18 @@ def test_librelane_accepts_types_and_files_of_its_configuration(tmp_path):
                           pdk_root=str(tmp_path), _load_pdk_configs=False)
     assert read["VERILOG_FILES"][0] == str(tmp_path / "machine.v")
     assert float(read["CLOCK_PERIOD"]) == 8
+
+
+@pytest.mark.skipif("FLOW_HOME" not in os.environ,
+                    reason="FLOW_HOME must be the folder flow of OpenROAD-flow-scripts")
+def test_openroad_flow_scripts_knows_every_variable_and_misses_none():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    known = yaml.safe_load((Path(os.environ["FLOW_HOME"]) / "scripts/variables.yaml").read_text(
+        encoding="utf-8"))
+    given = variables("orfs", write_flow("orfs", PRESETS["tiny"], period=8))
+    assert given.keys() <= known.keys()
+    assert not [name for name in given if known[name].get("deprecated")]
+    assert {name for name, about in known.items() if about.get("required")} <= given.keys()
 
 
 def test_the_command_writes_the_files(tmp_path):
