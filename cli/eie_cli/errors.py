@@ -16,7 +16,10 @@ import click
 
 from .encoding import tolerate_encoding
 
-__all__ = ["Group", "end_quietly"]
+__all__ = ["COMMAND", "Group", "end_quietly"]
+
+#: Key of the command that runs in `meta` of contexts, which nested groups share.
+COMMAND = "eie_cli.command"
 
 #: Exit code after Ctrl-C, as of shells: 128 + SIGINT.
 _INTERRUPTED = 130
@@ -49,7 +52,7 @@ class Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            with _show_warnings(self, context):
+            with _show_warnings(context):
                 return super().invoke(context)
         except KeyboardInterrupt:
             # Unfinished objects of the interrupted step would warn that they are unused.
@@ -64,8 +67,8 @@ class Group(click.Group):
                 remedy = "free space on the disk" if error.errno in _FULL else "check the path"
                 error = OSError(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; "
                                 f"{remedy}, or choose another one")
-            command = self.get_command(context, context.invoked_subcommand or "")
-            click.echo(f"eie: {_spell_options(_shorten(str(error)), command)}", err=True)
+            message = _spell_options(_shorten(str(error)), context.meta.get(COMMAND))
+            click.echo(f"eie: {message}", err=True)
             sys.exit(2)
 
 
@@ -101,12 +104,12 @@ def _exit_when_terminated() -> Iterator[None]:
 
 
 @contextmanager
-def _show_warnings(group: click.Group, context: click.Context) -> Iterator[None]:
+def _show_warnings(context: click.Context) -> Iterator[None]:
     """Print the project's warnings in one line each."""
     def show(message: Warning | str, category: type[Warning], *others: Any) -> None:
         if category.__module__.startswith("eie_"):
-            command = group.get_command(context, context.invoked_subcommand or "")
-            click.echo(f"eie: warning: {_spell_options(str(message), command)}", err=True)
+            text = _spell_options(str(message), context.meta.get(COMMAND))
+            click.echo(f"eie: warning: {text}", err=True)
         else:
             python_show(message, category, *others)
 

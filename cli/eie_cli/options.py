@@ -12,6 +12,8 @@ from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 from eie_hdl.export.families import FAMILIES
 from eie_hdl.files import protecting
 
+from .errors import COMMAND
+
 __all__ = ["BUILD", "DOCUMENT", "FILE", "FILE_OR_FOLDER", "FOLDER", "INPUT_FOLDER", "NETWORK",
            "OUTPUT_FILE", "Command", "Input", "Output", "Renamed", "accept_loss_option",
            "arithmetic_options", "cells_option", "command", "compress_labels_option",
@@ -63,9 +65,10 @@ DOCUMENT = Output(exists=True, dir_okay=False, path_type=Path)
 
 
 class Command(click.Command):
-    """Command whose outputs never replace its inputs."""
+    """Command whose outputs never replace its inputs, and whose errors spell its options."""
 
     def invoke(self, context: click.Context) -> Any:
+        context.meta[COMMAND] = self
         given = {kind: [value for parameter in self.params if isinstance(parameter.type, kind)
                         and (value := context.params.get(parameter.name or ""))]
                  for kind in (Input, Output)}

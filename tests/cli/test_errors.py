@@ -27,6 +27,7 @@ from eie_hdl.files import staged
     ("compress", "the density must be lower", "the density must be lower"),
     ("compress", "calibration must be finite", "--calibrate must be finite"),
     ("info", "layers must be there", "layers must be there"),
+    ("board ulx3s run", "port must be there", "--port must be there"),
 ])
 def test_parameters_are_spelled_as_options(eie, monkeypatch, name, message, expected):
     from eie_compiler.errors import CompressError
@@ -34,8 +35,12 @@ def test_parameters_are_spelled_as_options(eie, monkeypatch, name, message, expe
     def fail(**options):
         raise CompressError(message)
 
-    monkeypatch.setattr(main.commands[name], "callback", fail)
-    code, text = eie(name, __file__, *(["-o", "net.npz"] if name == "compress" else []))
+    command = main
+    for part in name.split():
+        command = command.commands[part]
+    monkeypatch.setattr(command, "callback", fail)
+    options = {"compress": [__file__, "-o", "net.npz"], "info": [__file__]}.get(name, [])
+    code, text = eie(*name.split(), *options)
     assert code == 2
     assert text == f"eie: {expected}\n"
 

@@ -1,5 +1,7 @@
 """Bus of a machine whose bitstream has a UART bridge, through a serial port."""
 
+import errno
+import os
 import time
 from collections.abc import Sequence
 
@@ -17,6 +19,15 @@ __all__ = ["SerialBus", "open_serial"]
 
 #: Bits of a byte on the line, with start and stop.
 _FRAME_BITS = 10
+
+#: What is wrong with a port, and what to do, by the error of the system.
+_PROBLEMS = {
+    errno.ENOENT: ("does not exist", "connect the board, or choose one of those that `python -m "
+                                     "serial.tools.list_ports` lists"),
+    errno.EACCES: ("may not be used by you", "join the group that owns it, such as dialout"),
+    errno.EISDIR: ("is a folder", "name a device such as /dev/ttyUSB0"),
+    errno.ENOTTY: ("is not a terminal", "name a device such as /dev/ttyUSB0"),
+}
 
 #: Seconds between polls of a machine that does not accept beats, or that is waited for.
 _POLL = 1e-3
@@ -132,7 +143,8 @@ def open_serial(port: str, *, baud: int = DEFAULT_BAUD, patience: float = DEFAUL
     Raises
     ------
     BusError
-        If the port cannot be opened, or pyserial is missing. The message has the reason.
+        If the port cannot be opened or have the baud rate, or pyserial is missing. The message has
+        the reason and the remedy.
     """
     try:
         import serial
@@ -140,8 +152,27 @@ def open_serial(port: str, *, baud: int = DEFAULT_BAUD, patience: float = DEFAUL
         raise BusError(missing("pyserial", "for serial ports", "serial")) from error
     try:
         line = serial.serial_for_url(port, baudrate=baud, timeout=0)
-    except (OSError, ValueError) as error:    # pyserial's own error is an OSError
-        raise BusError(f"Port must be one with a machine, but {port} cannot be opened: {error}"
+    except OverflowError as error:
+        raise BusError(f"baud must be a rate of the port, not {baud}: give that of the bitstream"
                        ) from error
+    except (OSError, ValueError) as error:    # pyserial's own error is an OSError
+        problem, remedy = _explain(error)
+        raise BusError(f"port must be a serial port with a machine, but {port or repr(port)} "
+                       f"{problem}: {remedy}") from error
     return SerialBus(BridgeLink(line, byte_time=_FRAME_BITS / baud, patience=patience),
                      timeout=timeout)
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """Say what is wrong with a port, and what to do.
+
+    The text of pyserial repeats the port and itself; the system's error is the context of its own.
+    """
+    cause = error.__context__ or error
+    number = cause.args[0] if cause.args else None
+    if not isinstance(number, int):    # the error of no system call
+        return ("is no device or URL of pyserial", "name a device such as /dev/ttyUSB0, or a URL "
+                                                   "such as socket://host:port")
+    reason = getattr(cause, "strerror", None) or os.strerror(number)
+    return _PROBLEMS.get(number, (f"cannot be opened ({reason})", "check the name and what is "
+                                                                  "connected"))

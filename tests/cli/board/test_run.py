@@ -65,7 +65,9 @@ def test_one_board_must_be_named(eie, options):
 
 def test_a_port_that_does_not_exist_is_reported(eie, tmp_path):
     code, text = eie("board", "ulx3s", "run", "--port", tmp_path / "tty")
-    assert code == 2 and text.startswith("eie: Port must be one with a machine, but ")
+    assert code == 2 and text.startswith(
+        f"eie: --port must be a serial port with a machine, but {tmp_path / 'tty'} does not exist")
+    assert text.count("\n") == 1
 
 
 def test_the_simulated_board_is_plugged_in_while_it_is_used(monkeypatch):
