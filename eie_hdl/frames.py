@@ -9,16 +9,21 @@ import enum
 import zlib
 from typing import NamedTuple
 
-__all__ = ["CRC_BYTES", "DEFAULT_BAUD", "END", "ESCAPE", "ESCAPED", "FRAME_BYTES", "HEADER_BYTES",
-           "IRQ_BIT", "MAX_BEATS", "MAX_READS", "NONCE_BYTES", "PROTOCOL_VERSION", "RESULT_BIT",
-           "SEQUENCES", "STATUS_WIDTH", "Command", "Decoder", "Reply", "Status", "encode",
-           "hello_payload"]
+__all__ = ["CRC_BYTES", "DEFAULT_BAUD", "DEFAULT_BIT_CYCLES", "END", "ESCAPE", "ESCAPED",
+           "FRAME_BYTES", "HEADER_BYTES", "IRQ_BIT", "MAX_BEATS", "MAX_READS", "MIN_BIT_CYCLES",
+           "NONCE_BYTES", "PROTOCOL_VERSION", "RESULT_BIT", "SEQUENCES", "STATUS_WIDTH", "Command",
+           "Decoder", "Reply", "Status", "encode", "hello_payload"]
 
 #: Version of commands, replies and their payloads, which the reply to `HELLO` carries.
 PROTOCOL_VERSION = 1
 
 #: Baud rate of the bitstreams of this project, which an FT231X of FTDI reaches.
 DEFAULT_BAUD = 3_000_000
+
+#: Clock cycles per bit of the UART unless another number is given.
+DEFAULT_BIT_CYCLES = 16
+#: Least clock cycles per bit: the receiver samples in the middle of one, after a synchroniser.
+MIN_BIT_CYCLES = 4
 
 #: Byte before and after each frame; also what an idle SPI bus carries. Empty frames mean nothing.
 END = 0xC0

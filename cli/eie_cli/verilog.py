@@ -8,6 +8,7 @@ import click
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES, RAM_STYLES
+from eie_hdl.frames import DEFAULT_BIT_CYCLES, MIN_BIT_CYCLES
 
 from .console import format_count, make_table, print_table
 from .options import FOLDER, command, machine_options, target_option
@@ -24,9 +25,9 @@ __all__ = ["verilog_command"]
 @click.option("--bridge", type=click.Choice(["uart", "spi"]),
               help="Add a module NAME_uart or NAME_spi: the machine with a serial line in place of "
                    "its buses, for boards and chips with few pins.  [default: none]")
-@click.option("--bit-cycles", type=click.IntRange(4),
+@click.option("--bit-cycles", type=click.IntRange(MIN_BIT_CYCLES),
               help="Clock cycles per bit of --bridge uart: the clock rate over the baud rate.  "
-                   "[default: 16]")
+                   f"[default: {DEFAULT_BIT_CYCLES}]")
 @target_option(" Decides --ram-style and --initial-values.  [default: none, for FPGAs with LUT "
                "RAM]")
 @click.option("--ram-style", type=click.Choice(RAM_STYLES),
@@ -55,7 +56,7 @@ def verilog_command(config: EIEConfig, name: str, bridge: Literal["uart", "spi"]
     start = time.perf_counter()
     # The attributes of an ECP5 are those of the text for any FPGA.
     family = FAMILIES[target or "ecp5"]
-    emitted = emit(config, name, bridge=bridge, bit_cycles=bit_cycles or 16,
+    emitted = emit(config, name, bridge=bridge, bit_cycles=bit_cycles or DEFAULT_BIT_CYCLES,
                    ram_style=ram_style or family.ram_style,
                    initial_values=family.initial_values if initial_values is None
                    else initial_values)

@@ -5,10 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["MIN_BIT_CYCLES", "UART_WIRES", "Uart"]
+from ..frames import MIN_BIT_CYCLES
 
-#: Least clock cycles per bit: the receiver samples in the middle of one, after a synchroniser.
-MIN_BIT_CYCLES = 4
+__all__ = ["UART_WIRES", "Uart"]
 
 _DATA_BITS = 8
 
@@ -25,7 +24,8 @@ class Uart(wiring.Component):
     Parameters
     ----------
     bit_cycles : :class:`int`
-        Clock cycles per bit, at least :data:`MIN_BIT_CYCLES`: the clock rate over the baud rate.
+        Clock cycles per bit, at least :data:`~..frames.MIN_BIT_CYCLES`: the clock rate over the
+        baud rate.
 
     Members
     -------

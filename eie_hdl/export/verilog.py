@@ -17,6 +17,7 @@ from ..bridge.uart import Uart
 from ..bridged_top import BridgedEie
 from ..config import EIEConfig
 from ..files import write_files
+from ..frames import DEFAULT_BIT_CYCLES
 from ..lib.registered_reset import with_reset_register
 from ..lib.shared_module import Shared, ports
 from ..lib.sram import Sram
@@ -196,7 +197,7 @@ def to_verilog(component: wiring.Component, name: str, *, prefix: str = DEFAULT_
 
 
 def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
-         bridge: Literal["uart", "spi"] | None = None, bit_cycles: int = 16,
+         bridge: Literal["uart", "spi"] | None = None, bit_cycles: int = DEFAULT_BIT_CYCLES,
          ram_style: str = RAM_STYLES[0], initial_values: bool = True) -> Emitted:
     """Emit the Verilog of an accelerator.
 

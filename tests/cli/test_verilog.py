@@ -1,10 +1,12 @@
 """`eie verilog` (`eie_cli.verilog`): its files."""
 
+import inspect
 import re
 
 import pytest
 
 from eie_hdl.config import PRESETS
+from eie_hdl.export import verilog as export
 from eie_hdl.export.verilog import Emitted
 from eie_sim.rtl.verilator_host import verilog
 
@@ -36,6 +38,18 @@ def test_a_bit_rate_without_a_uart_is_refused(bridge, tmp_path, eie):
     code, text = eie("verilog", *bridge, "--bit-cycles", 25, "-o", tmp_path / "new")
     assert code == 2 and "--bit-cycles needs --bridge uart: leave it out" in text
     assert not (tmp_path / "new").exists()
+
+
+def test_the_bit_rate_of_the_help_is_that_of_the_verilog(tmp_path, eie, monkeypatch):
+    default = inspect.signature(export.emit).parameters["bit_cycles"].default
+    described = " ".join(eie("verilog", "--help")[1].split()).split("--bit-cycles")[1]
+    assert re.search(r"\[default: (\d+)\]", described)[1] == str(default)
+    asked = []
+    monkeypatch.setattr(export, "emit", lambda config, name, *, bit_cycles, **others:
+                        asked.append(bit_cycles) or Emitted())
+    for options in ([], ["--bit-cycles", 25]):
+        assert eie("verilog", "--bridge", "uart", *options, "-o", tmp_path)[0] == 0
+    assert asked == [default, 25]
 
 
 @pytest.mark.parametrize("options, expected", [

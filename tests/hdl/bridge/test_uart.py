@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from eie_hdl.bridge.uart import MIN_BIT_CYCLES, Uart
+from eie_hdl.bridge.uart import Uart
+from eie_hdl.frames import MIN_BIT_CYCLES
 from support.simulation import get, put
 
 BYTES = [0x00, 0xFF, 0xC0, 0xDB, 0x55, 0xAA, *random.Random(5).randbytes(6)]
