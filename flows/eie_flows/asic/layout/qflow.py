@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from eie_hdl.files import write_file, write_files
@@ -39,7 +40,8 @@ def require_qflow() -> None:
                         f"found in {_PARAMETERS}: {osu018.INSTALL}")
 
 
-def place_and_route(module: str, folder: Path, *, seed: int) -> tuple[Path, int]:
+def place_and_route(module: str, folder: Path, *, seed: int,
+                    progress: Callable[[str], None] = lambda step: None) -> tuple[Path, int]:
     """Place and route ``NAME.blif`` in `folder`; return the DEF file, and routes that failed.
 
     Parameters
@@ -50,6 +52,8 @@ def place_and_route(module: str, folder: Path, *, seed: int) -> tuple[Path, int]
         Folder; qflow works in ``qflow`` inside it.
     seed : :class:`int`
         Seed of the placer.
+    progress : function of :class:`str`
+        Called whenever the number of nets without a route is a multiple of 1,000.
 
     Raises
     ------
@@ -67,7 +71,8 @@ def place_and_route(module: str, folder: Path, *, seed: int) -> tuple[Path, int]
                         _PARAMETERS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     write_files(work, {f"layout/{module}.par": parameters, f"synthesis/{module}_powerground":
                        f"set vddnet={POWER}\nset gndnet={GROUND}\n"})
-    output = _run(["qflow", "-t", _TECHNOLOGY, "-p", str(work), "place", "route", module], work)
+    output = _run(["qflow", "-t", _TECHNOLOGY, "-p", str(work), "place", "route", module], work,
+                  progress)
     write_file(folder / "qflow.log", output)
     log = work / "log" / "route.log"
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
@@ -85,15 +90,21 @@ def read_failures(log: str) -> int | None:
     return int(found[1] or 0) if found else None
 
 
-def _run(arguments: list[str], folder: Path) -> str:
+def _run(arguments: list[str], folder: Path, progress: Callable[[str], None]) -> str:
     """Run a program whose children end with this one; return its output."""
     # Without a display the placer draws nothing.
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    lines = []
     with subprocess.Popen(arguments, cwd=folder, env=environment, start_new_session=True,
                           encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
         try:
-            return process.communicate()[0]
+            for line in process.stdout:
+                lines.append(line)
+                if found := re.match(r"Nets remaining: (\d+)000$", line):
+                    progress(f"routing: {found[1]},000 nets remain")
+            return "".join(lines)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise

@@ -152,7 +152,7 @@ def lay_out(files: Mapping[str, str], module: str, library: Library, folder: Pat
     netlist = make_netlist(files, module, library, folder, period=period)
     progress(f"placing and routing {len(netlist.kinds):,} cells")
     begin = time.monotonic()
-    definition, failed = place_and_route(module, folder, seed=seed)
+    definition, failed = place_and_route(module, folder, seed=seed, progress=progress)
     seconds = time.monotonic() - begin
     progress("checking the layout")
     geometry = read_geometry(definition, osu018.LEF)

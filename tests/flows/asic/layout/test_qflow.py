@@ -43,27 +43,34 @@ def folder(tmp_path):
 def test_end_of_the_output_is_in_the_error(folder, monkeypatch):
     monkeypatch.setattr(qflow, "require_qflow", lambda: None)
     monkeypatch.setattr(qflow, "_PARAMETERS", folder / "top.v")
-    monkeypatch.setattr(qflow, "_run", lambda arguments, work: "some\nfault")
+    monkeypatch.setattr(qflow, "_run", lambda arguments, work, progress: "some\nfault")
     with pytest.raises(ToolError, match="^qflow failed; the end of .*qflow.log:\nsome\nfault$"):
         place_and_route("top", folder, seed=1)
 
 
+def test_nets_that_remain_are_told_by_the_thousand(tmp_path):
+    text = "".join(f"{prefix}Nets remaining: {count}\n" for prefix, count in
+                   (("", 12000), ("", 11999), ("", 1000), ("", 999), ("", 0), ("x ", 3000)))
+    steps = []
+    assert qflow._run(["printf", text.replace("\n", "\\n")], tmp_path, steps.append) == text
+    assert steps == ["routing: 12,000 nets remain", "routing: 1,000 nets remain"]
+
+
 def test_a_run_that_is_interrupted_ends_its_children(tmp_path):
-    def interrupt(self, *args, **kwargs):
-        raise KeyboardInterrupt
-
     class Process(subprocess.Popen):
-        communicate = interrupt
-
         def __exit__(self, *error):
             super().__exit__(*error)
             ended.append(self.returncode)
+
+    def interrupt(step):
+        raise KeyboardInterrupt
 
     ended = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Process)
         with pytest.raises(KeyboardInterrupt):
-            qflow._run(["sh", "-c", "sleep 60 & wait"], tmp_path)
+            qflow._run(["sh", "-c", "echo 'Nets remaining: 1000'; sleep 60 & wait"], tmp_path,
+                       interrupt)
     assert ended == [-signal.SIGKILL]
 
 
