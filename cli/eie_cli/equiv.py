@@ -44,7 +44,7 @@ def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str,
     require_modules(modules, list_modules(files))    # without those of constants alone
     rows = []
     for name in cells:
-        with progress_bar(name) as advance:
+        with progress_bar(name, log=True) as advance:
             rows += [(name, proof) for proof in prove(
                 files, CELL_SETS[name], folder / name, modules=modules or None, advance=advance)]
     summary = {"proofs": [{"library": name, **dataclasses.asdict(proof)} for name, proof in rows]}

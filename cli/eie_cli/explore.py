@@ -101,7 +101,7 @@ def explore_command(context: click.Context, network: Path | None, inputs: Path |
                                                  arithmetic, names)
         about = {"network": network.name, "saturation": inference.describe_saturation()}
         warn_of_saturation(inference)
-    with progress_bar("exploring") as bar:
+    with progress_bar("exploring", log=True) as bar:
         tables = explore(folder, sweeps, machines, workloads, jobs=jobs, scheduler=scheduler,
                          about=about, progress=lambda done, total: bar("exploring", done, total))
     for table in tables:

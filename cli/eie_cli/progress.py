@@ -1,8 +1,9 @@
-"""Progress bar on the standard error of a terminal."""
+"""Progress on standard error: a bar on a terminal, or lines in a pipe."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 
+import click
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,10 +19,21 @@ from .console import make_console
 __all__ = ["progress_bar"]
 
 
+#: Lines for each number of parts in a pipe.
+_LINES = 10
+
+
 @contextlib.contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar; the body calls the function with step, parts done and total parts."""
+def progress_bar(title: str, *, log: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar; the body calls the function with step, parts done and total parts.
+
+    In a pipe, every tenth of the parts is a line on standard error if `log`, as a command of
+    minutes should; or else nothing is shown.
+    """
     console = make_console(stderr=True)
+    if log and not console.is_interactive:
+        yield _Log()
+        return
     # A column parses text as markup, whatever the setting of its console.
     with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
                   TimeRemainingColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -29,3 +41,16 @@ def progress_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
         task = bar.add_task(title, total=None)
         yield lambda step, done, total: bar.update(task, description=step, completed=done,
                                                    total=total)
+
+
+class _Log:
+    """Progress as lines."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        reached = _LINES * done // total if total else 0
+        if done and reached != self._shown:
+            click.echo(f"{step}: {done} of {total}", err=True)
+        self._shown = reached

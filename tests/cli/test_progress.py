@@ -1,4 +1,4 @@
-"""Progress bar: on a terminal only, and its text is no markup."""
+"""Progress: a bar on a terminal, whose text is no markup, or lines in a pipe."""
 
 import io
 from contextlib import redirect_stderr
@@ -25,3 +25,13 @@ def test_nothing_is_displayed_in_a_pipe(capsys):
     with progress_bar("training") as progress:
         progress("prune [1/2]", 3, 4)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_has_a_line_for_each_tenth(capsys):
+    with progress_bar("proving", log=True) as progress:
+        for done in range(31):
+            progress(f"module {done}", done, 30)
+        progress("the next", 0, 2)
+        progress("the next", 1, 2)
+    assert capsys.readouterr() == ("", "".join(
+        f"module {done}: {done} of 30\n" for done in range(3, 31, 3)) + "the next: 1 of 2\n")

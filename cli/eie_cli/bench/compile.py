@@ -34,7 +34,7 @@ def compile_command(output: Path) -> None:
     from eie_compiler.files.json_file import write_json
 
     rows = []
-    with progress_bar("compiling") as progress:
+    with progress_bar("compiling", log=True) as progress:
         network = make_network()
         before = peak_mib()
         for row in measure_all(network):

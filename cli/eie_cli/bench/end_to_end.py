@@ -45,7 +45,7 @@ def end_to_end_command(published: Path | None, mnist: Path | None, all_verilog: 
     from eie_compiler.files.json_file import write_json
 
     rows: list[Row] = []
-    with progress_bar("compiling") as progress:
+    with progress_bar("compiling", log=True) as progress:
         lenet = read_lenet(published, mnist, seed) if published and mnist else None
         cases = make_cases(lenet, seed=seed, all_verilog=all_verilog)
         for row in measure_all(cases, cache=cache,

@@ -51,7 +51,7 @@ def fit_command(squeezenet: Path | None, kws: Path | None, silero: Path | None,
     names = devices or tuple(DEVICES.choices)
     table = Table(("network", *names), [])
     rows: list[dict[str, Any]] = []
-    with progress_bar("choosing") as progress:
+    with progress_bar("choosing", log=True) as progress:
         lenet = prepare_lenet(published, read_arrays(mnist), 1) if published and mnist else None
         cases = make_cases(make_tasks(squeezenet, kws, silero, trained, mnist), lenet)
         for row in find_machines(cases, names,

@@ -35,7 +35,7 @@ def host_command(machine: str, seed: int, output: Path) -> None:
     from eie_compiler.files.json_file import write_json
 
     rows = []
-    with progress_bar("measuring") as progress:
+    with progress_bar("measuring", log=True) as progress:
         for row in measure_all(machine, seed):
             rows.append(row)
             progress(row.layer, len(rows), len(LAYERS))

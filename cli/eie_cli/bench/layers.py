@@ -61,7 +61,7 @@ def layers_command(names: str | None, quick: bool, machine_names: str | None,
     layers = QUICK if quick else _choose("layers", names, LAYERS)
     machines = _choose("machines", machine_names, MACHINES)
     prepare_folder(folder)
-    with progress_bar("running") as progress:
+    with progress_bar("running", log=True) as progress:
         report = run([LAYERS[name] for name in layers],
                      {name: MACHINES[name] for name in machines},
                      engine=engine, seed=seed, cache=cache,

@@ -111,7 +111,7 @@ def networks_command(squeezenet: Path | None, kws: Path | None, silero: Path | N
         raise click.UsageError("there must be --squeezenet, --kws, --silero, --trained or "
                                "--probes, with networks")
     rows: list[Row] = []
-    with progress_bar("measuring") as progress:
+    with progress_bar("measuring", log=True) as progress:
         for row in measure_all(tasks, verilog=verilog, cache=cache,
                                progress=lambda step: progress(step, len(rows), len(tasks))):
             rows.append(row)

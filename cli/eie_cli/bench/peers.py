@@ -51,7 +51,7 @@ def peers_command(published: Path | None, mnist: Path | None, with_cells: bool, 
         tasks.append(make_lenet(published, mnist, seed))
     clock = clock_rate(_CPU.read_text(encoding="utf-8")) if _CPU.exists() else None
     rows = []
-    with progress_bar("measuring") as progress:
+    with progress_bar("measuring", log=True) as progress:
         total, steps = count_steps(tasks), iter(range(count_steps(tasks)))
         for row in measure_all(tasks, folder, count_cells=count if with_cells else None,
                                clock=clock,

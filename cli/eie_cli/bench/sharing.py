@@ -31,7 +31,7 @@ def sharing_command(model: Path, data: Path, output: Path) -> None:
     loaded, digits = read_chain(model), read_digits(data)
     accuracy = digits.accuracy(loaded)
     rows = []
-    with progress_bar("sharing") as progress:
+    with progress_bar("sharing", log=True) as progress:
         for row in measure_all(loaded, digits):
             rows.append(row)
             progress(f"{row.v_width} bits, {row.kmeans_init}", len(rows),

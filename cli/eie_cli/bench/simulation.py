@@ -25,7 +25,7 @@ def simulation_command(output: Path) -> None:
     from eie_compiler.files.json_file import write_json
 
     rows = []
-    with progress_bar("measuring") as progress:
+    with progress_bar("measuring", log=True) as progress:
         for row in measure_all():
             rows.append(row)
             progress(f"{row.n_pe} PEs", len(rows), len(PES))
