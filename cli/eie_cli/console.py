@@ -52,8 +52,8 @@ def make_console(*, stderr: bool = False) -> Console:
 def working(what: str, *, log: bool = False) -> Iterator[Callable[[str], None]]:
     """Show a spinner with the current step, which can be changed.
 
-    In a pipe, steps are lines on standard error if `log`, as a command of minutes should; or else
-    not shown.
+    In a pipe, each step is a line on standard error with `log`, which is for commands that take
+    minutes. Without it nothing is shown.
     """
     console = make_console()
     if not console.is_interactive:

@@ -217,7 +217,7 @@ def target_option(note: str = "", **attributes: Any) -> Callable[[Any], Any]:
 
 def once(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
          ) -> tuple[str, ...]:
-    """Callback of an option that can be repeated: each value once, as the work for it is done."""
+    """Drop repeated values of an option; its callback."""
     return tuple(dict.fromkeys(values))
 
 

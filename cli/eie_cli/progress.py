@@ -27,8 +27,8 @@ _LINES = 10
 def progress_bar(title: str, *, log: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar; the body calls the function with step, parts done and total parts.
 
-    In a pipe, every tenth of the parts is a line on standard error if `log`, as a command of
-    minutes should; or else nothing is shown.
+    In a pipe, each tenth of the parts is a line on standard error with `log`, which is for commands
+    that take minutes. Without it nothing is shown.
     """
     console = make_console(stderr=True)
     if log and not console.is_interactive:

@@ -133,10 +133,10 @@ def write_constraints(mhz: float, *, name: str = DEFAULT_NAME,
 #: First port of a bridge without timing -> why it has none.
 _UNTIMED = {
     "rx": f"rx has no clock: two flip-flops of {CLOCK} synchronise it. tx is sampled in the middle "
-          "of a bit.\nBoth have false paths.",
+          "of a bit.\nTheir paths are false.",
     "sck": f"sck, cs_n and mosi have no clock: two flip-flops of {CLOCK} synchronise each. miso "
            "changes\nthree cycles or less after a falling edge of sck, and the next edge follows "
-           "after eight or more.\nAll have false paths."}
+           "after eight or more.\nTheir paths are false."}
 
 
 def _explain(timing: _Timing, comment: str, *more: str) -> str:

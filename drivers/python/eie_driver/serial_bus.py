@@ -152,10 +152,12 @@ def open_serial(port: str, *, baud: int = DEFAULT_BAUD, patience: float = DEFAUL
         raise BusError(missing("pyserial", "for serial ports", "serial")) from error
     try:
         line = serial.serial_for_url(port, baudrate=baud, timeout=0)
-    except OverflowError as error:
-        raise BusError(f"baud must be a rate of the port, not {baud}: give that of the bitstream"
-                       ) from error
-    except (OSError, ValueError) as error:    # pyserial's own error is an OSError
+    except (OSError, OverflowError, ValueError) as error:    # pyserial's own error is an OSError
+        # The driver of the port may refuse a rate, with the error of a system call.
+        if isinstance(error, OverflowError) or (isinstance(error, ValueError)
+                                                and "baud" in str(error)):
+            raise BusError(f"baud must be a rate of the port, not {baud}: give that of the "
+                           "bitstream") from error
         problem, remedy = _explain(error)
         raise BusError(f"port must be a serial port with a machine, but {port or repr(port)} "
                        f"{problem}: {remedy}") from error
@@ -170,6 +172,8 @@ def _explain(error: Exception) -> tuple[str, str]:
     """
     cause = error.__context__ or error
     number = cause.args[0] if cause.args else None
+    if isinstance(cause, TimeoutError):    # of a socket, without a number
+        number = errno.ETIMEDOUT
     if not isinstance(number, int):    # the error of no system call
         return ("is no device or URL of pyserial", "name a device such as /dev/ttyUSB0, or a URL "
                                                    "such as socket://host:port")

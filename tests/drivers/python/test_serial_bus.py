@@ -1,7 +1,9 @@
 """SerialBus; its accesses are tested on the RTL, in tests/hdl/bridge/test_bridge.py."""
 
 import errno
+import fcntl
 import os
+import socket
 import sys
 
 import pytest
@@ -45,12 +47,32 @@ def test_a_port_without_permission_is_reported(monkeypatch):
         open_serial("ttyX")
 
 
-def test_a_baud_rate_that_no_port_has_is_reported():
+def test_a_socket_that_does_not_answer_is_reported(monkeypatch):
+    def wait(address, timeout):
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket, "create_connection", wait)
+    with pytest.raises(BusError, match=r"^port must be a serial port with a machine, but "
+                                       r"socket://host:1 cannot be opened \(Connection timed out"
+                                       r"\): check the name and what is connected$"):
+        open_serial("socket://host:1")
+
+
+@pytest.mark.parametrize("baud, is_refused", [(10 ** 12, False), (-5, False), (12345, True)])
+def test_a_baud_rate_that_no_port_has_is_reported(monkeypatch, baud, is_refused):
+    """Also one that the driver of the port refuses."""
+    def refuse(*arguments):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
     main, port = os.openpty()
     try:
-        with pytest.raises(BusError, match="^baud must be a rate of the port, not 1000000000000: "
-                                           "give that of the bitstream$"):
-            open_serial(os.ttyname(port), baud=10 ** 12)
+        name = os.ttyname(port)
+        with monkeypatch.context() as patch:
+            if is_refused:
+                patch.setattr(fcntl, "ioctl", refuse)
+            with pytest.raises(BusError, match=f"^baud must be a rate of the port, not {baud}: "
+                                               "give that of the bitstream$"):
+                open_serial(name, baud=baud)
     finally:
         os.close(main)
         os.close(port)

@@ -16,6 +16,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.export.initial_values import remove_values_without_reset
 from eie_hdl.export.names import DEFAULT_NAME, source_files
 from eie_hdl.export.verilog import emit
+from eie_hdl.frames import MIN_BIT_CYCLES
 
 from .. import toolchain
 from ..cache import make_once
@@ -29,8 +30,8 @@ Bridge = Literal["uart", "spi"]
 #: Folder of the C++ sources.
 FOLDER = Path(__file__).parent
 
-#: Clock cycles per bit of a simulated UART: the fewest.
-BIT_CYCLES = 4
+#: Clock cycles per bit of a simulated UART.
+BIT_CYCLES = MIN_BIT_CYCLES
 
 #: Verilator generates code for every PE and merges identical functions. One copy, which fits the
 #: processor's caches, is several times as fast as 64. So PEs are not inlined, and their ports stay
