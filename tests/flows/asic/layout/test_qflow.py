@@ -48,7 +48,7 @@ def test_end_of_the_output_is_in_the_error(folder, monkeypatch):
         place_and_route("top", folder, seed=1)
 
 
-def test_nets_that_remain_are_told_by_the_thousand(tmp_path):
+def test_nets_that_remain_are_reported_by_the_thousand(tmp_path):
     text = "".join(f"{prefix}Nets remaining: {count}\n" for prefix, count in
                    (("", 12000), ("", 11999), ("", 1000), ("", 999), ("", 0), ("x ", 3000)))
     steps = []
