@@ -21,6 +21,9 @@ __all__ = ["asic_command"]
                    "for 0.13 µm, whose library is part of this package.")
 @click.option("--period", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
               metavar="NS", help="Clock period in ns at which gates are sized, and of the power.")
+@click.option("--clock-gates", is_flag=True,
+              help="Gate the clock of flip-flops with a common enable, which takes less area and "
+                   "power; --library osu018 only.")
 @click.option("--power", "with_power", is_flag=True,
               help="Also simulate an inference of the handwritten digits in Icarus, cell by cell, "
                    "and compute its power; takes minutes more.")
@@ -32,7 +35,8 @@ __all__ = ["asic_command"]
               show_default=True, help="Folder for tables, netlist, constraints and macros.")
 @click.pass_context
 def asic_command(context: click.Context, config: EIEConfig, library: str, period: float,
-                 with_power: bool, flow: str | None, as_json: bool, folder: Path) -> None:
+                 clock_gates: bool, with_power: bool, flow: str | None, as_json: bool,
+                 folder: Path) -> None:
     """Synthesise a machine to standard cells.
 
     Yosys maps all modules, with the memories as named macros; OpenSTA finds the longest paths
@@ -43,8 +47,9 @@ def asic_command(context: click.Context, config: EIEConfig, library: str, period
     --library osu018.
     """
     if flow:
-        if with_power or as_json:
-            raise click.UsageError("--emit writes files alone: leave out --power and --json")
+        if clock_gates or with_power or as_json:
+            raise click.UsageError("--emit writes files alone: leave out --clock-gates, --power "
+                                   "and --json")
         if (library == "osu018"
                 and context.get_parameter_source("library") is not ParameterSource.DEFAULT):
             raise click.UsageError("--emit is for sky130_fd_sc_hd: leave out --library osu018")
@@ -61,7 +66,7 @@ def asic_command(context: click.Context, config: EIEConfig, library: str, period
     from eie_flows.libraries import LIBRARIES
 
     with working("checking the tools", log=True) as step:
-        report = run(config, LIBRARIES[library], folder, period=period,
+        report = run(config, LIBRARIES[library], folder, period=period, clock_gates=clock_gates,
                      with_power=with_power, progress=step)
     if as_json:
         click.echo(to_json(report.as_dict()))

@@ -1,7 +1,7 @@
 """Standard-cell libraries that the flow knows, and where they are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eie_sim.rtl.toolchain import ToolError
@@ -55,6 +55,11 @@ class Library:
         Load of each output of a module in pF, for synthesis.
     origin : :class:`str`
         Where the figures come from.
+    clock_gate : :class:`str`
+        Instances of Verilog from ``clk`` and ``en`` to ``gclk``, by the wires ``low`` and ``open``;
+        empty if the library has no latch.
+    areas : mapping of :class:`str` to :class:`float`
+        Areas in µm² of cells whose area in the file is 0.
     """
 
     name: str
@@ -64,6 +69,8 @@ class Library:
     driver: str
     load: float
     origin: str
+    clock_gate: str = ""
+    areas: Mapping[str, float] = field(default_factory=dict)
 
     def find(self) -> Path:
         """Return the Liberty file.
@@ -83,7 +90,8 @@ class Library:
 LIBRARIES: Mapping[str, Library] = {library.name: library for library in (
     Library("osu018", osu018.LIBERTY, osu018.INSTALL,
             Process(180, 1.8, 0.099, "metal3", ("metal1", "metal2", "metal3")),
-            "BUFX4", 0.05, "Oklahoma State University's cells for 0.18 µm, typical, 1.8 V, 25 °C"),
+            "BUFX4", 0.05, "Oklahoma State University's cells for 0.18 µm, typical, 1.8 V, 25 °C",
+            osu018.CLOCK_GATE, osu018.AREAS),
     Library("sky130_fd_sc_hd", SKY130_LIBERTY, "reinstall this package, which has it",
             Process(130, 1.8, 0.093, "met3", ("li1", "met1", "met2", "met3")),
             "sky130_fd_sc_hd__buf_2", 0.033,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from eie_flows import osu018
 from eie_flows.libraries import LIBRARIES
 from eie_sim.rtl.toolchain import ToolError
 
@@ -50,3 +51,13 @@ def test_the_delay_of_an_inverter_with_four_loads_is_that_of_the_library(name, t
     # An even number of stages: as many rises as falls.
     delay = (arrival[STAGES - 2] - arrival[STAGES - 6]) / 4
     assert library.process.fo4 == pytest.approx(delay, abs=0.0005)
+
+
+@pytest.mark.skipif(not osu018.LEF.exists(), reason="qflow-tech-osu018 is not installed")
+def test_areas_that_a_library_lacks_are_those_of_its_outlines():
+    outlines = {name: float(width) * float(height) for name, width, height in re.findall(
+        r"MACRO (\w+)\n(?:(?!END).*\n)*?\s*SIZE ([\d.]+) BY ([\d.]+)",
+        osu018.LEF.read_text(encoding="utf-8"))}
+    assert LIBRARIES["osu018"].areas == {"LATCH": pytest.approx(outlines["LATCH"])}
+    # Outlines are the areas of the others: of a flip-flop, too.
+    assert outlines["DFFPOSX1"] == pytest.approx(96)

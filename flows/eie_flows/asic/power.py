@@ -14,6 +14,7 @@ from eie_sim.rtl.toolchain import ToolError
 
 from ..libraries import Library
 from .activity import Activity, read_activity
+from .clock_gates import is_gate
 from .macros import Macro
 from .timing import require_opensta, run_opensta
 
@@ -25,8 +26,8 @@ _OUTPUTS = ("Y", "X", "Q", "YC", "YS")
 #: The version of OpenSTA, that of Debian, whose powers were compared with tables of a library.
 _CALIBRATED = "2.0."
 
-#: Port of the machine's clock.
-_CLOCK = "aclk"
+#: Port of the machine's clock, and pin of a flip-flop or latch.
+_CLOCK, _CLOCK_PIN = "aclk", "CLK"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def measure(folder: Path, library: Library, macros: Sequence[Macro],
     enables = [f"{place}/ram/{port}" for place, macro in places.items()
                for port in (("r_en", "w_en") if macro.block else ("w_en",))]
     with waveform.open(encoding="utf-8") as lines:
-        activity = read_activity(lines, _CLOCK, pins=_OUTPUTS, enables=enables)
+        activity = read_activity(lines, _CLOCK, pins=(*_OUTPUTS, _CLOCK_PIN),
+                                 enables=enables)
     write_file(folder / "activity.tcl", _describe(activity))
     text = run_opensta(folder, library, DEFAULT_NAME, ["set corner [sta::cmd_corner]",
                                                        "source activity.tcl"])
@@ -117,26 +119,44 @@ def _describe(activity: Activity) -> str:
 
     OpenSTA of 2019 propagates activities before it uses those that are given, and ends with a
     segmentation fault on these netlists. It does not with a global activity, which is set for each
-    cell in turn. The clock keeps its own.
+    cell in turn. The clock keeps its own, also after a gate: what it causes is printed once more,
+    with the share of the cycles in which it does not come. The tree of the clock is left out after
+    a gate as before it: transitions are short, and the load of a gate takes no power.
     """
-    return "".join(
-        f"sta::set_power_global_activity {count / activity.cycles:.6f} {activity.high[path]:.6f}\n"
-        f"puts [concat {{POWER {cell}}} "
-        f"[sta::instance_power [sta::find_instance {{{cell}}}] $corner]]\n"
-        for path, count in activity.toggles.items()
-        for cell in [path.rpartition("/")[0].replace("[", "\\[").replace("]", "\\]")])
+    ideal, lines, idle = [], [], ["sta::set_power_global_activity 0 0"]
+    for path, count in activity.toggles.items():
+        plain, _, pin = path.rpartition("/")
+        if pin == _CLOCK_PIN:
+            continue
+        cell = plain.replace("[", "\\[").replace("]", "\\]")
+        power = f"[sta::instance_power [sta::find_instance {{{cell}}}] $corner]"
+        clock = activity.toggles.get(f"{plain}/{_CLOCK_PIN}", 2 * activity.cycles)
+        if is_gate(plain):
+            clock, count, power = count, 0, f"[lreplace {power} 1 1 0]"
+            ideal.append(f"set_assigned_transition 0 [get_pins {{{cell}/{pin}}}]")
+        lines += [f"sta::set_power_global_activity {count / activity.cycles:.6f} "
+                  f"{activity.high[path]:.6f}", f"puts [concat {{POWER {cell} 1}} {power}]"]
+        if (pulses := (clock + 1) // 2) < activity.cycles:
+            idle.append(f"puts [concat {{POWER {cell} {pulses / activity.cycles - 1:.6f}}} "
+                        f"{power}]")
+    return "\n".join([*ideal, *lines, *idle, ""])
 
 
 def read_power(text: str) -> dict[str, Power]:
     """Read the power of each cell by its path from the top module.
 
+    Each line has a factor of its dynamic power: 1, or minus the share of the cycles without clock.
+
     OpenSTA of 2019 takes the energies of a rise and of a fall for every change of a pin. Half of
     its internal power is that of the library's tables.
     """
-    return {f"{DEFAULT_NAME}.{path.replace('/', '.')}":
-            Power((float(internal) / 2 + float(switching) + float(leakage)) * 1000, 0.0)
-            for path, internal, switching, leakage in
-            re.findall(r"^POWER (\S+) (\S+) (\S+) (\S+) \S+$", text, re.MULTILINE)}
+    found: defaultdict[str, float] = defaultdict(float)
+    for path, factor, internal, switching, leakage in re.findall(
+            r"^POWER (\S+) (\S+) (\S+) (\S+) (\S+) \S+$", text, re.MULTILINE):
+        dynamic = float(factor) * (float(internal) / 2 + float(switching))
+        found[f"{DEFAULT_NAME}.{path.replace('/', '.')}"] += 1000 * (
+            dynamic + (float(leakage) if dynamic > 0 else 0.0))
+    return {path: Power(power, 0.0) for path, power in found.items()}
 
 
 def _add_up(found: Mapping[str, Power]) -> dict[str, Power]:

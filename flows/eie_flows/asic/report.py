@@ -11,14 +11,14 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file, write_files
-from eie_sim.rtl.toolchain import find_icarus, require
+from eie_sim.rtl.toolchain import ToolError, find_icarus, require
 
 from ..libraries import Library
 from .inference import compile_digits, simulate
 from .macros import Macro, describe_lef, describe_liberty, describe_models, list_macros
 from .power import Power, measure, require_calibrated_opensta
 from .synthesis import Area, synthesise
-from .timing import Timing, analyse, require_opensta
+from .timing import LongPath, Timing, analyse, require_opensta
 
 __all__ = ["PE", "Report", "run"]
 
@@ -63,7 +63,8 @@ class Report:
     def area_rows(self) -> list[list[str]]:
         """Return rows of name, cells, flip-flops, and areas of logic and memories in µm²."""
         def row(name: str, area: Area) -> list[str]:
-            return [name, f"{area.cells:,}", f"{area.flipflops:,}", f"{area.logic:,.0f}",
+            gated = f", {area.gated:,} gated" if area.gated else ""
+            return [name, f"{area.cells:,}", f"{area.flipflops:,}{gated}", f"{area.logic:,.0f}",
                     f"{area.macros:,.0f}" if area.macros else "–"]
 
         return [row(name, self.areas[path]) for path, name in self._places()]
@@ -86,10 +87,17 @@ class Report:
                 (DEFAULT_NAME, f"the machine, {self.config.n_pe} PE{'s' * (self.config.n_pe > 1)}")]
 
     def timing_rows(self) -> list[list[str]]:
-        """Return rows of module, clock rate, and start and end of the longest path."""
-        return [[name, f"{timing.mhz:.0f} MHz", f"`{timing.paths[0].start}`",
-                 f"`{timing.paths[0].end}`"]
-                for name, timing in (("one PE", self.tile), ("the machine", self.machine))]
+        """Return rows of module, clock rate, and start and end of the longest path.
+
+        Also of the longest path to a clock gate, if there is one.
+        """
+        def row(name: str, path: LongPath) -> list[str]:
+            return [name, f"{1000 / (self.period - path.slack):.0f} MHz", f"`{path.start}`",
+                    f"`{path.end}`"]
+
+        return [each for name, timing in (("one PE", self.tile), ("the machine", self.machine))
+                for each in (row(name, timing.paths[0]),
+                             *([row("– to clock gates", timing.gate)] if timing.gate else []))]
 
     def macro_rows(self) -> list[list[str]]:
         """Return rows of the memories, all figures of which are estimates."""
@@ -134,7 +142,8 @@ def _table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
 
 
 def run(config: EIEConfig, library: Library, folder: str | Path, *, period: float,
-        with_power: bool = False, progress: Callable[[str], None] = lambda step: None) -> Report:
+        clock_gates: bool = False, with_power: bool = False,
+        progress: Callable[[str], None] = lambda step: None) -> Report:
     """Synthesise a machine and find its clock rate; write all files to `folder`.
 
     Those are ``asic.md``, ``asic.json``, the netlist, constraints, wrappers of the memories, and
@@ -148,6 +157,8 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
         Destination.
     period : :class:`float`
         Clock period in ns at which gates are sized, and of the power.
+    clock_gates : :class:`bool`
+        Give words of registers with a common enable a gate of their clock.
     with_power : :class:`bool`
         Also simulate an inference of the netlist, and compute its power.
     progress : function of :class:`str`
@@ -156,12 +167,15 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     Raises
     ------
     ToolError
-        If a tool or the library is missing, or a tool fails.
+        If a tool or the library is missing, or has no latch for clock gates, or a tool fails.
     CompileError
         If the power is to be computed, and the machine cannot hold the network.
     """
     folder = Path(folder)
     library.find()
+    if clock_gates and not library.clock_gate:
+        raise ToolError(f"clock gates need a library with a latch, which {library.name}, as it is "
+                        "characterised here, has not: choose osu018, or leave out --clock-gates")
     require_opensta()
     if with_power:
         require_calibrated_opensta()
@@ -173,7 +187,8 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     write_files(folder, {"macros.lib": describe_liberty(macros), "macros.lef": describe_lef(macros),
                          "macros_models.v": describe_models(macros)})
     progress("synthesising the machine")
-    areas = synthesise(emitted, library, macros, folder, period=period)
+    areas = synthesise(emitted, library, macros, folder, period=period,
+                       clock_gates=clock_gates)
     progress("analysing the timing")
     tile, machine = (analyse(folder, library, top, clock=clock, period=period)
                      for top, clock in ((f"{DEFAULT_NAME}_pe", "clk"), (DEFAULT_NAME, "aclk")))

@@ -118,7 +118,8 @@ def test_the_command_writes_the_files(tmp_path):
 
 
 @pytest.mark.parametrize("option, message", [
-    (["--json"], "--emit writes files alone: leave out --power and --json"),
+    (["--json"], "--emit writes files alone: leave out --clock-gates, --power and --json"),
+    (["--clock-gates"], "--emit writes files alone: leave out --clock-gates, --power and --json"),
     (["--library", "osu018"], "--emit is for sky130_fd_sc_hd: leave out --library osu018"),
 ])
 def test_options_of_the_synthesis_are_refused(option, message, tmp_path):

@@ -95,6 +95,57 @@ def test_power_follows_the_changes_of_the_waveform(tmp_path):
     assert found[True]["eie"].macros == pytest.approx(MACRO.energy / 10)
 
 
+#: A flip-flop without gate, and 40 with one.
+GATED = """
+module eie(aclk, d, q);
+  input aclk, d;
+  output [40:0] q;
+  wire low, open, gated;
+  DFFPOSX1 free_reg ( .CLK(aclk), .D(d), .Q(q[40]) );
+  INVX1 clock_gate_0_inverter ( .A(aclk), .Y(low) );
+  LATCH clock_gate_0_latch ( .CLK(low), .D(d), .Q(open) );
+  AND2X2 clock_gate_0_gate ( .A(open), .B(aclk), .Y(gated) );
+""" + "".join(f"  DFFPOSX1 q{n}_reg ( .CLK(gated), .D(d), .Q(q[{n}]) );\n"
+              for n in range(40)) + "endmodule\n"
+
+
+def gated_waveform(pulses):
+    """A waveform of ten cycles, in so many of which the gate is open; nothing else changes."""
+    def scope(name, *pins):
+        return f"$scope module {name} $end\n" + "".join(
+            f"$var wire 1 {code} {pin} $end\n" for pin, code in pins) + "$upscope $end\n"
+
+    header = ("$scope module bench $end\n$scope module machine $end\n$var wire 1 ! aclk $end\n"
+              + scope("free_reg", ("CLK", "!"), ("Q", "q"))
+              + scope("clock_gate_0_inverter", ("Y", "n"))
+              + scope("clock_gate_0_latch", ("CLK", "n"), ("Q", "o"))
+              + scope("clock_gate_0_gate", ("Y", "g"))
+              + "".join(scope(f"q{n}_reg", ("CLK", "g"), ("Q", "q")) for n in range(40)))
+    changes = "".join(
+        f"#{10 * cycle + 5}\n1!\n0n\n" + "1g\n" * (cycle < pulses)
+        + f"#{10 * cycle + 10}\n0!\n1n\n" + "0g\n" * (cycle < pulses) for cycle in range(10))
+    return f"{header}$enddefinitions $end\n#0\n0!\n1n\n0o\n0g\n0q\n{changes}"
+
+
+@pytest.mark.skipif(not shutil.which("sta") or not LIBRARY.file.exists(),
+                    reason="opensta and qflow-tech-osu018 are not installed")
+def test_a_clock_that_does_not_pass_its_gate_takes_no_power_after_it(tmp_path):
+    (tmp_path / "netlist.v").write_text(GATED, encoding="utf-8")
+    (tmp_path / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
+    (tmp_path / "eie.sdc").write_text(describe_constraints(
+        LIBRARY, GATED, "eie", clock="aclk", period=10), encoding="utf-8")
+    power = {}
+    for pulses in (0, 5, 10):
+        (tmp_path / "a.vcd").write_text(gated_waveform(pulses), encoding="utf-8")
+        found, _ = measure(tmp_path, LIBRARY, [], [], tmp_path / "a.vcd", period=10)
+        power[pulses] = found["eie"].logic
+    # The free flip-flop, inverter and latch have the clock in any case: 0.011, 0.010 and 0.007 mW.
+    assert 0.02 < power[0] < 0.035
+    # 40 flip-flops and the inside of the gate, without the charge of the 40 pins.
+    assert power[10] - power[0] == pytest.approx(40 * 0.0111 + 0.006, rel=0.02)
+    assert power[5] == pytest.approx((power[0] + power[10]) / 2, rel=1e-3)
+
+
 @pytest.mark.skipif(not shutil.which("sta"), reason="opensta is not installed")
 def test_a_flipflop_that_does_not_change_takes_the_energy_of_its_clock(tmp_path):
     library = LIBRARIES["sky130_fd_sc_hd"]
@@ -121,8 +172,14 @@ def test_reads_and_writes_of_a_macro_are_counted():
 
 
 def test_the_power_of_each_cell_is_read_in_milliwatts_with_half_of_the_internal_one():
-    text = "POWER core/mac/_1_ 1e-05 2e-05 4e-05 7.0e-05\nother\n"
+    text = "POWER core/mac/_1_ 1 1e-05 2e-05 4e-05 7.0e-05\nother\n"
     assert read_power(text) == {"eie.core.mac._1_": Power(pytest.approx(0.065), 0.0)}
+
+
+def test_the_power_of_a_missing_clock_is_taken_off_without_leakage():
+    text = ("POWER a_reg 1 1e-05 2e-05 4e-05 7.0e-05\n"
+            "POWER a_reg -0.75 0.8e-05 1e-05 4e-05 5.8e-05\n")
+    assert read_power(text) == {"eie.a_reg": Power(pytest.approx(0.065 - 0.75 * 0.014), 0.0)}
 
 
 @pytest.mark.parametrize("version", ["2.0.17", "2.6.0", "12.0.1", ""])

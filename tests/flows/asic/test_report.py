@@ -1,5 +1,6 @@
 """Tables of a machine in standard cells, and the command `eie_cli.asic` that prints them."""
 
+import dataclasses
 import json
 
 import pytest
@@ -16,7 +17,7 @@ from eie_hdl.config import PRESETS
 from eie_sim.rtl.toolchain import ToolError
 
 LIBRARY = LIBRARIES["osu018"]
-TIMING = Timing(152.6, (LongPath("mac/a", "mac/b[0]", -1.5),))
+TIMING = Timing(152.6, (LongPath("mac/a", "mac/b[0]", -1.553),))
 GIVEN = Report(
     LIBRARY, PRESETS["tiny"], 5.0,
     {"eie": Area(1000, 100, 4e4, 9e5), "eie.bank": Area(10, 2, 300.0, 0.0),
@@ -35,6 +36,36 @@ def test_tables_have_the_parts_of_one_pe_and_of_the_machine():
     assert rows[1] == ["one PE", "400", "40", "18,000", "400,000"]
     assert "| one PE | 153 MHz | `mac/a` | `mac/b[0]` |" in GIVEN.markdown()
     assert GIVEN.macro_rows()[0][:4] == ["`eie_ram_64x16`", "64", "16", "2"]
+
+
+def test_flipflops_with_gated_clocks_and_the_paths_to_the_gates_are_in_the_tables():
+    timing = Timing(100.0, TIMING.paths, LongPath("scan/a", "scan/clock_gate_1_latch", -5.0))
+    gated = dataclasses.replace(GIVEN, tile=timing, areas={
+        path: dataclasses.replace(area, gated=area.flipflops // 2)
+        for path, area in GIVEN.areas.items()})
+    assert gated.area_rows()[0] == ["– mac", "90", "9, 4 gated", "4,322", "–"]
+    assert gated.timing_rows()[:2] == [
+        ["one PE", "153 MHz", "`mac/a`", "`mac/b[0]`"],
+        ["– to clock gates", "100 MHz", "`scan/a`", "`scan/clock_gate_1_latch`"]]
+
+
+def test_a_library_without_gates_is_refused_before_anything_is_written(tmp_path):
+    library = LIBRARIES["sky130_fd_sc_hd"]
+    with pytest.raises(ToolError, match="^clock gates need a library with a latch, which "
+                                        "sky130_fd_sc_hd, as it is characterised here, has not: "
+                                        "choose osu018, or leave out --clock-gates$"):
+        run(PRESETS["tiny"], library, tmp_path / "asic", period=5, clock_gates=True)
+    assert not (tmp_path / "asic").exists()
+
+
+@pytest.mark.parametrize("options, expected", [([], False), (["--clock-gates"], True)])
+def test_the_command_asks_for_gates(tmp_path, monkeypatch, options, expected):
+    given = {}
+    monkeypatch.setattr(report, "run",
+                        lambda config, library, folder, **others: given.update(others) or GIVEN)
+    result = CliRunner().invoke(main, ["asic", "-o", str(tmp_path), *options])
+    assert result.exit_code == 0, result.output
+    assert given["clock_gates"] is expected
 
 
 @pytest.mark.parametrize("as_json", [False, True])

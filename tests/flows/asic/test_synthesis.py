@@ -79,6 +79,17 @@ def test_areas_are_added_up_for_every_instance():
     assert list(found)[:3] == ["eie", "eie.pe_0", "eie.pe_0.spmat"]
 
 
+def test_gated_flipflops_are_added_up_too():
+    found = summarise(MODULES, cell_areas(LIBERTY), {"eie_ram_4x4": 1000.0},
+                      list_instances(NETLIST, MODULES), {"eie_pe": 1})
+    assert [found[path].gated for path in ("eie", "eie.pe_0", "eie.pe_0.spmat")] == [2, 1, 0]
+
+
+def test_an_area_that_the_library_lacks_is_given_beside_it():
+    text = LIBERTY.replace("area : 96.5", "area : 0")
+    assert cell_areas(text, {"DFF": 96.0}) == {"INVX1": (16.0, False), "DFF": (96.0, True)}
+
+
 def test_a_cell_that_is_not_mapped_is_refused():
     modules = {**MODULES, "eie": Counter({"$add": 1})}
     with pytest.raises(ToolError, match=r"^the netlist must have cells of the library alone, not "

@@ -72,6 +72,39 @@ def test_a_path_from_a_macro_is_as_long_as_its_access_and_the_gates(tmp_path):
     longest = 1000 / found.mhz
     assert macro.access + 0.1 < longest < macro.access + 1.0
     assert found.paths[0].slack == pytest.approx(10 - longest)
+    assert found.gate is None
+
+
+#: Two flip-flops, the second with its clock from a gate, whose enable comes through inverters.
+GATED = """
+module top(clk, d, q);
+  input clk, d;
+  output q;
+  wire a, low, open, gated;
+""" + "".join(f"  wire n{n};\n  INVX1 i{n} ( .A({f'n{n - 1}' if n else 'a'}), .Y(n{n}) );\n"
+              for n in range(40)) + """
+  DFFPOSX1 a_reg ( .CLK(clk), .D(d), .Q(a) );
+  INVX1 low_inverter ( .A(clk), .Y(low) );
+  LATCH open_latch ( .CLK(low), .D(n39), .Q(open) );
+  AND2X2 gate ( .A(open), .B(clk), .Y(gated) );
+  DFFPOSX1 b_reg ( .CLK(gated), .D(a), .Q(q) );
+endmodule
+"""
+
+
+@needs_tools
+@pytest.mark.parametrize("period", [1, 3, 5, 20])
+def test_an_enable_has_the_whole_period_to_reach_its_gate(period, tmp_path):
+    prepare(tmp_path, GATED)
+    found = analyse(tmp_path, LIBRARY, "top", clock="clk", period=period)
+    # A flip-flop with a gated clock is the end of a path, too.
+    assert [(path.start, path.end) for path in found.paths] == [("a", "b")]
+    assert (found.gate.start, found.gate.end) == ("a", "open_latch")
+    # Of 40 inverters, not twice as much: the latch is open until the edge.
+    assert 40 * 0.03 < 1000 / found.mhz < 40 * 0.06
+    assert found.gate.slack == pytest.approx(period - 1000 / found.mhz)
+    assert found.mhz == pytest.approx(
+        analyse(tmp_path, LIBRARY, "top", clock="clk", period=7).mhz)
 
 
 @needs_tools
