@@ -109,15 +109,16 @@ class BridgeLink:
         sequence = nonce[0]
         reply = self._exchange(sequence, Command.HELLO, nonce, nonce)
         if reply.status != Status.OK or reply.payload[NONCE_BYTES:] != hello_payload():
-            raise BusError(f"Bridge must use the protocol {hello_payload().hex()}, not "
-                           f"{reply.payload[NONCE_BYTES:].hex()}: use the software version of the "
-                           f"hardware")
+            named = reply.payload[NONCE_BYTES:].hex() or "none"
+            raise BusError(f"Bridge must use the protocol {hello_payload().hex()}, not {named}: "
+                           f"use the software version of the hardware")
         return sequence
 
     def _exchange(self, sequence: int, command: Command, payload: bytes, begin: bytes = b""
                   ) -> Reply:
         """Send a request until its reply comes, the payload of which begins with these bytes."""
-        request = encode(bytes([sequence, command]) + payload)
+        contents = bytes([sequence, command]) + payload
+        request = encode(contents)
         # A frame has at most two bytes on the line for each of its own, and two delimiters.
         slack = self._patience + self._byte_time * (len(request) + 2 * FRAME_BYTES + 2)
         for attempt in range(self._attempts):
@@ -126,6 +127,11 @@ class BridgeLink:
                 self._line.write(request)
                 deadline = time.monotonic() + slack
                 while (frame := self._receive(deadline)) is not None:
+                    # No reply to any command has the contents of its request.
+                    if frame == contents:
+                        raise BusError("Line must lead to a bridge, but returns the request itself:"
+                                       " TX and RX are joined; connect each to the other of the "
+                                       "machine")
                     if not frame or (reply := Reply.of(frame)).status == Status.BAD_FRAME:
                         # The reply or the request was damaged, or it was noise before it. Noise
                         # may end several frames: one repetition for each would be more noise.

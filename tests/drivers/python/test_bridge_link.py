@@ -115,6 +115,25 @@ def test_another_protocol_is_refused(line):
         link(line).request(Command.READ)
 
 
+def test_a_reply_that_names_no_protocol_is_refused(line):
+    line.answer = lambda body: [encode(bytes([body[0], 0x40]) + body[2:])]
+    with pytest.raises(BusError, match="^Bridge must use the protocol 010004, not none: "):
+        link(line).request(Command.READ)
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+def test_a_line_that_returns_requests_is_reported_at_once(line, in_session):
+    bridge = link(line)
+    if in_session:
+        bridge.request(Command.READ)
+    line.answer = lambda body: [encode(body)]
+    with pytest.raises(BusError, match="^Line must lead to a bridge, but returns the request "
+                                       "itself: TX and RX are joined; connect each to the other of "
+                                       "the machine$"):
+        bridge.request(Command.READ)
+    assert bridge.repeats == 0
+
+
 def test_a_status_that_is_not_known_is_refused(line):
     bridge = link(line)
     bridge.request(Command.READ)
