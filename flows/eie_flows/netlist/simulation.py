@@ -22,6 +22,7 @@ from eie_hdl.export.verilog import emit
 from eie_sim.inference import infer, prepare
 from eie_sim.rtl.cocotb_engine import SimulationResult, run
 from eie_sim.rtl.simulators import SimulationError
+from eie_sim.rtl.toolchain import find_icarus, require
 
 from ..tools import require_yosys
 from .cell_sets import CELL_SETS
@@ -198,9 +199,11 @@ def simulate(config: EIEConfig, names: Sequence[str], folder: Path, *, seed: int
     ToolError
         If a tool or a library is missing.
     """
+    # What is missing is reported before minutes of work.
     require_yosys()
+    require(find_icarus())
     for name in names:
-        CELL_SETS[name].models()    # A library that is missing is reported before minutes of work.
+        CELL_SETS[name].models()
     files = emit(config).files
     trials = make_trials(config, seed) if trials is None else trials
     expected = []

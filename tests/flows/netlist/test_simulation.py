@@ -142,10 +142,23 @@ def test_a_missing_library_is_reported_before_any_work(tmp_path, monkeypatch):
     def models():
         raise toolchain.ToolError("no cells")
 
-    monkeypatch.setattr(simulation, "require_yosys", lambda: None)
+    for tool in ("require_yosys", "find_icarus"):
+        monkeypatch.setattr(simulation, tool, lambda: None)
+    monkeypatch.setattr(simulation, "require", lambda tool: tool)
     monkeypatch.setitem(simulation.CELL_SETS, "osu018", simulation.dataclasses.replace(
         simulation.CELL_SETS["osu018"], models=models))
     with pytest.raises(toolchain.ToolError, match="^no cells$"):
+        simulation.simulate(PRESETS["tiny"], ["osu018"], tmp_path, trials=[], step=pytest.fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_icarus_is_reported_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulation, "require_yosys", lambda: None)
+    monkeypatch.setattr(simulation, "emit", lambda config: pytest.fail("emitted"))
+    monkeypatch.setattr(simulation, "find_icarus", lambda: toolchain.Tool.check(
+        "iverilog", "simulation", None, None, "11.0", "apt install iverilog"))
+    with pytest.raises(toolchain.ToolError, match="^iverilog must be installed for simulation, "
+                                                  "but was not found: apt install iverilog$"):
         simulation.simulate(PRESETS["tiny"], ["osu018"], tmp_path, trials=[], step=pytest.fail)
     assert not list(tmp_path.iterdir())
 
