@@ -10,6 +10,7 @@ import click
 
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig
 from eie_hdl.export.families import FAMILIES
+from eie_hdl.export.names import MEMORY_MODULES
 from eie_hdl.files import protecting
 
 from .errors import COMMAND
@@ -250,10 +251,13 @@ def require_each_once(given: Sequence[Any], named: Sized) -> None:
 
 
 def require_modules(given: Iterable[str], names: Collection[str]) -> None:
-    """Refuse a ``--module`` that is not one of the `names` in a machine."""
+    """Refuse a ``--module`` that is not one of the `names` in a machine, or is a memory."""
+    logic = [name for name in names if name not in MEMORY_MODULES]
     for name in given:
-        if name not in names:
-            nearest = difflib.get_close_matches(name, names, _MAX_NAMES, cutoff=0)
+        if name not in logic:
+            nearest = difflib.get_close_matches(name, logic, _MAX_NAMES, cutoff=0)
+            exception = " other than its memories" if name in names else ""
             raise click.BadParameter(
-                f"--module must be a module of the machine, not {name}: the nearest names, of "
-                f"{len(names)}, are {', '.join(nearest)}; `eie verilog` writes all of them")
+                f"--module must be a module of the machine{exception}, not {name or repr(name)}: "
+                f"the nearest names, of {len(logic)}, are {', '.join(nearest)}; `eie verilog` "
+                "writes all of them")

@@ -6,11 +6,14 @@ from importlib import resources
 
 from ..identifiers import VERILOG, find_fault
 
-__all__ = ["DEFAULT_NAME", "VerilogNameError", "check_name", "prefix_text",
+__all__ = ["DEFAULT_NAME", "MEMORY_MODULES", "VerilogNameError", "check_name", "prefix_text",
            "read_source", "source_files"]
 
 #: Name of a machine, and prefix of its modules, files and macros, unless another is given.
 DEFAULT_NAME = "eie"
+
+#: Modules of the memories, which macros or the memories of an FPGA replace.
+MEMORY_MODULES = (f"{DEFAULT_NAME}_sram", f"{DEFAULT_NAME}_regfile")
 
 
 class VerilogNameError(ValueError):

@@ -1,7 +1,9 @@
 """`eie_cli.options`: options that several commands share."""
 
+import click
 import pytest
 
+from eie_cli.options import require_modules
 from eie_compiler.build import Build
 from eie_hdl.config import EIEConfig
 
@@ -29,3 +31,18 @@ def test_wrong_configuration_is_one_line(tmp_path, eie, arguments, message):
     assert text.startswith(message.replace("FILE", str(path)))
     assert text.count("\n") == 1
     assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize("name, exception, found", [
+    ("eie_pe_drains", "", "eie_pe_drains"), ("", "", "''"),
+    ("eie_sram", " other than its memories", "eie_sram"),
+    ("eie_regfile", " other than its memories", "eie_regfile")])
+def test_a_module_that_is_not_there_or_a_memory_is_refused_and_others_are_named(name, exception,
+                                                                                found):
+    names = ["eie_regfile", "eie_sram", "eie_pe_drain"]
+    require_modules(["eie_pe_drain"], names)
+    with pytest.raises(click.BadParameter) as raised:
+        require_modules(["eie_pe_drain", name], names)
+    assert raised.value.message == (
+        f"--module must be a module of the machine{exception}, not {found}: the nearest names, of "
+        "1, are eie_pe_drain; `eie verilog` writes all of them")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from eie_hdl.export.names import DEFAULT_NAME, source_files
+from eie_hdl.export.names import DEFAULT_NAME, MEMORY_MODULES, source_files
 from eie_hdl.files import write_files
 
 from ..images import remove_images
@@ -28,9 +28,6 @@ endmodule
 """
 _CUT = ("wreduce t:$mul", "rename -enumerate -pattern multiplier_% t:$mul",
         "chtype -set eie_multiplier t:$mul")
-
-#: Memories, which are cut out of every module.
-_MEMORIES = (f"{DEFAULT_NAME}_sram", f"{DEFAULT_NAME}_regfile")
 
 #: Files of a module: itself, what is cut out, the models of the cells, and the netlist.
 _RTL, _CUT_OUT, _MODELS, _NETLIST = "rtl.v", "cut.v", "cells.v", "netlist.v"
@@ -106,7 +103,7 @@ def prove(files: Mapping[str, str], library: CellSet, folder: Path, *,
     """
     require_yosys()
     found, proofs = list_modules(files), []
-    chosen = [module for module in found if module not in _MEMORIES] if modules is None \
+    chosen = [module for module in found if module not in MEMORY_MODULES] if modules is None \
         else list(modules)
 
     def work(module: str) -> Proof:
