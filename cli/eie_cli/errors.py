@@ -54,12 +54,12 @@ class Group(click.Group):
         try:
             with _show_warnings(context):
                 return super().invoke(context)
-        except KeyboardInterrupt:
-            # Unfinished objects of the interrupted step would warn that they are unused.
+        except BaseException as error:
+            # Unfinished objects of the step that ends here would warn that they are unused.
             warnings.simplefilter("ignore")
-            click.echo("eie: interrupted", err=True)
-            sys.exit(_INTERRUPTED)
-        except Exception as error:
+            if isinstance(error, KeyboardInterrupt):
+                click.echo("eie: interrupted", err=True)
+                sys.exit(_INTERRUPTED)
             expected = type(error).__module__.startswith("eie_") or isinstance(error, OSError)
             if not expected or context.params.get("traceback"):
                 raise

@@ -114,3 +114,30 @@ import eie_cli.main
 print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 """], capture_output=True, encoding="utf-8", check=True)
     assert run.stdout == "True\n"
+
+
+@pytest.mark.parametrize("end, code, message", [
+    ("signal.raise_signal(signal.SIGTERM)", 143, "eie: terminated\n"),
+    ("signal.raise_signal(signal.SIGINT)", 130, "eie: interrupted\n"),
+    ("raise CompileError('it must fit')", 2, "eie: it must fit\n")])
+def test_unfinished_objects_of_a_command_that_ends_do_not_warn(end, code, message):
+    run = subprocess.run([sys.executable, "-c", f"""
+import signal, sys
+from amaranth.hdl import Elaboratable, Fragment, Module
+from eie_cli.main import main
+from eie_compiler.errors import CompileError
+signal.signal(signal.SIGINT, signal.default_int_handler)
+Fragment.get(Module(), None)    # Amaranth warns only after it has elaborated something
+class Unfinished(Elaboratable):
+    pass
+def end(**options):
+    unfinished = Unfinished()
+    {end}
+main.commands["info"].callback = end
+try:
+    main(["info", {__file__!r}])
+except SystemExit as error:
+    code = error.code
+sys.exit(code)    # the objects are gone
+"""], capture_output=True, encoding="utf-8", check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (code, "", message)
