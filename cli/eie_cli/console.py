@@ -72,7 +72,8 @@ def working(what: str, *, log: bool = False) -> Iterator[Callable[[str], None]]:
 def show_tools(tools: "list[Tool]") -> None:
     """Print a table of tools, then the remedy for each that is missing or too old."""
     rows: list[list[Cell]] = [
-        [tool.name, tool.purpose, tool.version or "–", f"≥ {tool.minimum}",
+        [tool.name, tool.purpose, tool.version or ("unknown" if tool.path else "–"),
+         "any" if tool.minimum == "0" else f"≥ {tool.minimum}",
          Text("yes", "green") if tool.ok else Text("no", "red") if tool.failed else "optional"]
         for tool in tools]
     print_table(make_table("tool", "for", "found", "minimum", "ok"), rows)

@@ -17,14 +17,16 @@ def doctor_command(as_json: bool) -> None:
 
     Prints the version of each Python package and program, the minimum version and whether it is
     met, then a command for each that is missing or too old. Nothing is written or installed.
-    Packages of extras and Icarus are optional; Verilator, a C++ compiler, make, perl and libpython
-    are required if the extra [sim] is installed. The exit code is 1 if a tool that was found is too
-    old or does not run, or if a required one is missing; optional ones may be missing.
+    Packages of extras are optional, and so are Icarus and what standard cells and boards need;
+    Verilator, a C++ compiler, make, perl and libpython are required if the extra [sim] is
+    installed. The exit code is 1 if a tool that was found is too old or does not run, or if a
+    required one is missing; optional ones may be missing.
     """
     from eie_compiler.files.json_file import to_json
+    from eie_flows.libraries import LIBRARIES
     from eie_sim.rtl.toolchain import check_tools
 
-    tools = check_tools()
+    tools = [*check_tools(), LIBRARIES["osu018"].check()]
     if as_json:
         click.echo(to_json({"tools": [dataclasses.asdict(tool) for tool in tools]}))
     else:

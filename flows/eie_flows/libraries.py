@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eie_sim.rtl.toolchain import ToolError
+from eie_sim.rtl.toolchain import Tool, ToolError
 
 from . import osu018
 from .sky130.liberty import LIBERTY as SKY130_LIBERTY
@@ -84,6 +84,12 @@ class Library:
             raise ToolError(f"the library {self.name} must be installed for synthesis, but was not "
                             f"found in {self.file}: {self.install}")
         return self.file
+
+    def check(self) -> Tool:
+        """Check that it is installed; its files name no version."""
+        path = str(self.file) if self.file.exists() else None
+        return Tool(self.name, "standard cells", None, path, "0", path is not None,
+                    "" if path else f"not found: {self.install}")
 
 
 #: A test compares the delays of the inverters with those that OpenSTA finds in the Liberty files.

@@ -34,6 +34,20 @@ def test_doctor_gives_the_remedy(monkeypatch, eie, tool, code, ok):
     assert json.loads(text)["schema_version"] == 1
 
 
+@pytest.mark.parametrize("path, row", [
+    (None, ["–", "any", "optional"]), ("/cells.lib", ["unknown", "any", "yes"])])
+def test_any_version_of_a_tool_will_do_if_it_has_none(monkeypatch, eie, path, row):
+    monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [
+        Tool("cells", "layouts", None, path, "0", path is not None, "" if path else "get them")])
+    assert eie("doctor")[1].splitlines()[1].split()[2:] == row
+
+
+def test_standard_cells_are_checked(monkeypatch, eie):
+    monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [])
+    code, text = eie("doctor", "--json")
+    assert code == 0 and [tool["name"] for tool in json.loads(text)["tools"]] == ["osu018"]
+
+
 def test_commands_are_not_broken_on_a_narrow_terminal(monkeypatch, eie):
     monkeypatch.setattr("eie_sim.rtl.toolchain.check_tools", lambda: [check("4.2")])
     monkeypatch.setattr("eie_cli.console.make_console", lambda: Console(width=40, markup=False))

@@ -25,6 +25,14 @@ def test_a_library_that_is_not_installed_is_named_with_its_package():
                                         "was not found in /nowhere/osu018.lib: apt install "
                                         "qflow-tech-osu018$"):
         library.find()
+    found = library.check()
+    assert (found.ok, found.failed) == (False, False)
+    assert found.advice == "not found: apt install qflow-tech-osu018"
+
+
+def test_a_library_that_is_installed_passes_the_check_without_a_version():
+    found = LIBRARIES["sky130_fd_sc_hd"].check()
+    assert (found.ok, found.version, found.advice) == (True, None, "")
 
 
 @pytest.mark.parametrize("name", LIBRARIES)

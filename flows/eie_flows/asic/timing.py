@@ -1,14 +1,13 @@
 """Static timing of the netlist by OpenSTA, with the emitted constraints."""
 
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eie_hdl.export.constraints import describe_delays, read_ports
 from eie_hdl.files import write_file
-from eie_sim.rtl.toolchain import ToolError
+from eie_sim.rtl.toolchain import ToolError, find_opensta, require
 
 from ..libraries import Library
 
@@ -100,11 +99,7 @@ def require_opensta() -> str:
     ToolError
         If it is not installed.
     """
-    path = shutil.which("sta")
-    if path is None:
-        raise ToolError("sta must be installed for timing and power, but was not found: "
-                        "apt install opensta")
-    return path
+    return require(find_opensta()).path or ""
 
 
 def analyse(folder: Path, library: Library, top: str, *, clock: str, period: float) -> Timing:

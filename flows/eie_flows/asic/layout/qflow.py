@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eie_hdl.files import write_file, write_files
-from eie_sim.rtl.toolchain import ToolError
+from eie_sim.rtl.toolchain import ToolError, find_qflow, require
 
 from ... import osu018
 from .netlist import GROUND, POWER
@@ -32,9 +32,7 @@ def require_qflow() -> None:
     ToolError
         If not. The message has the remedy.
     """
-    if shutil.which("qflow") is None:
-        raise ToolError("qflow must be installed for a layout, but was not found: apt install "
-                        "qflow")
+    require(find_qflow())
     if not _PARAMETERS.exists():
         raise ToolError(f"the library {_TECHNOLOGY} must be installed for a layout, but was not "
                         f"found in {_PARAMETERS}: {osu018.INSTALL}")

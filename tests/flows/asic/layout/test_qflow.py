@@ -8,7 +8,7 @@ import pytest
 
 from eie_flows.asic.layout import qflow
 from eie_flows.asic.layout.qflow import place_and_route, read_failures
-from eie_sim.rtl.toolchain import ToolError
+from eie_sim.rtl.toolchain import Tool, ToolError
 
 BLIF = (".model top\n.inputs a b c\n.outputs y\n.gate NAND2X1 A=a B=b Y=d\n"
         ".gate NAND2X1 A=d B=c Y=y\n.end\n")
@@ -22,11 +22,12 @@ def test_failures_are_those_at_the_end_of_the_log(log, failures):
 
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(ToolError, match="^qflow must be installed for a layout, but was not found: "
+    missing = Tool.check("qflow", "layouts", None, None, "0", "apt install qflow")
+    monkeypatch.setattr(qflow, "find_qflow", lambda: missing)
+    with pytest.raises(ToolError, match="^qflow must be installed for layouts, but was not found: "
                                         "apt install qflow$"):
         place_and_route("top", tmp_path, seed=1)
-    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(qflow, "require", lambda tool: tool)
     monkeypatch.setattr(qflow, "_PARAMETERS", tmp_path / "none.par")
     with pytest.raises(ToolError, match="^the library osu018 must be installed for a layout, but "
                                         "was not found in .*: apt install qflow-tech-osu018$"):
