@@ -36,10 +36,12 @@ def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str,
     from eie_compiler.files.json_file import to_json, write_json
     from eie_flows.netlist.cell_sets import CELL_SETS
     from eie_flows.netlist.equivalence import list_modules, prove
+    from eie_flows.provenance import trace
     from eie_hdl.export.module_names import list_names
     from eie_hdl.export.verilog import emit
 
     require_modules(modules, list_names(config))
+    provenance = trace(config, "pyosys")
     files = emit(config).files
     require_modules(modules, list_modules(files))    # without those of constants alone
     rows = []
@@ -47,7 +49,8 @@ def equiv_command(config: EIEConfig, cells: tuple[str, ...], modules: tuple[str,
         with progress_bar(name, log=True) as advance:
             rows += [(name, proof) for proof in prove(
                 files, CELL_SETS[name], folder / name, modules=modules or None, advance=advance)]
-    summary = {"proofs": [{"library": name, **dataclasses.asdict(proof)} for name, proof in rows]}
+    summary = {**provenance.as_dict(), "proofs": [
+        {"library": name, **dataclasses.asdict(proof)} for name, proof in rows]}
     write_json(folder / "equiv.json", summary)
     if as_json:
         click.echo(to_json(summary))

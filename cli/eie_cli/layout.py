@@ -46,8 +46,8 @@ def layout_command(config: EIEConfig, module: str, period: float, seed: int, fol
     with working("writing the Verilog", log=True) as step:
         files = emit(config).files
         require_modules([module], list_modules(files))    # without those of constants alone
-        report = lay_out(files, module, LIBRARIES["osu018"], folder, period=period, seed=seed,
-                         progress=step)
+        report = lay_out(config, files, module, LIBRARIES["osu018"], folder, period=period,
+                         seed=seed, progress=step)
     if as_json:
         click.echo(to_json(report.as_dict()))
     else:

@@ -36,10 +36,13 @@ def netlist_sim_command(config: EIEConfig, cells: tuple[str, ...], seed: int, fo
     """
     from eie_compiler.files.json_file import to_json, write_json
     from eie_flows.netlist.simulation import simulate
+    from eie_flows.provenance import trace
 
+    provenance = trace(config, "pyosys", "iverilog", "cocotb")
     with working("emitting the Verilog", log=True) as step:
         found = simulate(config, cells, folder, seed=seed, step=step)
-    summary = {"comparisons": [dataclasses.asdict(one) for one in found]}
+    summary = {**provenance.as_dict(), "seed": seed,
+               "comparisons": [dataclasses.asdict(one) for one in found]}
     write_json(folder / "netlist-sim.json", summary)
     if as_json:
         click.echo(to_json(summary))

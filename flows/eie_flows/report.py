@@ -4,12 +4,11 @@ import dataclasses
 from statistics import median
 from typing import Any, NamedTuple
 
-from eie_hdl.checkout import Checkout
-from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES, Family
 
 from .mapping import Counts, matches
 from .place_and_route import ROUTERS, Route
+from .provenance import Provenance
 
 __all__ = ["MAX_LUTS", "MIN_MHZ", "Report", "Requirement"]
 
@@ -62,12 +61,12 @@ class Report:
 
     Attributes
     ----------
+    provenance : :class:`~.provenance.Provenance`
+        Machine, commit and tools.
     target : :class:`str`
         Name of the family, in :data:`~eie_hdl.export.families.FAMILIES`.
     module : :class:`str`
         Verilog module.
-    config : :class:`~eie_hdl.config.EIEConfig`
-        The machine.
     n_pe : :class:`int`
         PEs in the module.
     n_multipliers : :class:`int`
@@ -76,25 +75,19 @@ class Report:
         Cells of the module.
     routes : :class:`tuple` of :class:`~.place_and_route.Route`
         Place and route of each seed; empty if it was only synthesised.
-    tools : :class:`dict` of :class:`str` to :class:`str`
-        Version of each tool.
-    sources : :class:`~eie_hdl.checkout.Checkout`, optional
-        Commit of the Verilog and of this flow; None if they are in no checkout.
     seconds : :class:`float`
         Time that synthesis took, without place and route.
     min_mhz, max_luts : :class:`float`, :class:`int`, optional
         Least clock rate, and greatest number of LUTs.
     """
 
+    provenance: Provenance
     target: str
     module: str
-    config: EIEConfig
     n_pe: int
     n_multipliers: int
     counts: Counts
     routes: tuple[Route, ...]
-    tools: dict[str, str]
-    sources: Checkout | None
     seconds: float
     min_mhz: float | None = None
     max_luts: int | None = None
@@ -163,7 +156,7 @@ class Report:
             rows += [(f"longest path from{by_seed}", f"`{route.critical[0]}`", ""),
                      (f"longest path to{by_seed}", f"`{route.critical[1]}`", "")]
         rows.append(("tools", ", ".join(f"{name} {version}"
-                                        for name, version in self.tools.items()), ""))
+                                        for name, version in self.provenance.tools.items()), ""))
         return [[name, str(value), requirement] for name, value, requirement in rows]
 
     def _format_rate(self) -> str:
@@ -181,10 +174,8 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the JSON file."""
         return {"target": self.target, "module": self.module, "n_pe": self.n_pe,
-                "config": self.config.as_dict(),
-                "sources": self.sources and self.sources._asdict(),
-                **self.counts._asdict(), "device": self.device, "mhz": self.mhz,
-                "routes": [route._asdict() for route in self.routes], "tools": self.tools,
+                **self.provenance.as_dict(), **self.counts._asdict(), "device": self.device,
+                "mhz": self.mhz, "routes": [route._asdict() for route in self.routes],
                 "seconds": self.seconds,
                 "requirements": [one.as_dict() for one in self.requirements()],
                 "misses": self.misses()}

@@ -1,14 +1,11 @@
 """Synthesis of a module of a machine for an FPGA family, placed and routed where possible."""
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import eie_hdl
 from eie_compiler.files.json_file import write_json
-from eie_hdl.checkout import Checkout, CheckoutError, find_checkout
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES
 from eie_hdl.export.verilog import emit
@@ -16,8 +13,8 @@ from eie_hdl.files import write_file
 
 from .mapping import count, map_cells
 from .place_and_route import ROUTERS, Route, place_and_route
+from .provenance import trace
 from .report import MAX_LUTS, MIN_MHZ, Report
-from .tools import require_package
 
 __all__ = ["synthesise"]
 
@@ -55,9 +52,7 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     """
     folder, family = Path(folder), FAMILIES[target]
     router = ROUTERS.get(target) if seeds else None
-    tools = {package: require_package(package)
-             for package in ("pyosys", *([router.package] if router else []))}
-    sources = _find_sources()
+    provenance = trace(config, "pyosys", *([router.package] if router else []))
     progress(f"synthesising {module}")
     start = time.monotonic()
     emitted = emit(config, ram_style=family.ram_style, initial_values=family.initial_values)
@@ -74,19 +69,11 @@ def synthesise(config: EIEConfig, folder: str | Path, *, target: str = "ecp5",
     # A sum in several parts is added to a product that is not added up, in LUTs.
     has_multipliers = len(config.acc_parts) == 1
     report = Report(
-        target=target, module=module, config=config, n_pe=n_pe,
+        provenance=provenance, target=target, module=module, n_pe=n_pe,
         n_multipliers=n_pe if has_multipliers else 0,
-        counts=counts, routes=routes, tools=tools, sources=sources, seconds=seconds,
+        counts=counts, routes=routes, seconds=seconds,
         min_mhz=MIN_MHZ if min_mhz is None and has_limits and routes else min_mhz,
         max_luts=MAX_LUTS if has_limits else None)
     write_file(folder / "synth.md", report.markdown())
     write_json(folder / "synth.json", report.as_dict())
     return report
-
-
-def _find_sources() -> Checkout | None:
-    """Find the commit of the Verilog and of this flow; None for an installed wheel."""
-    folders = Path(eie_hdl.__file__).parent, Path(__file__).parent
-    with contextlib.suppress(CheckoutError):
-        return find_checkout(folders[0], folders)
-    return None

@@ -1,14 +1,14 @@
 """`eie synth` (`eie_cli.synth`), and the steps of `eie_flows.synthesis`."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from eie_flows import synthesis
 from eie_flows.mapping import Counts
 from eie_flows.place_and_route import Route
-from eie_hdl.checkout import CheckoutError, find_checkout
+from eie_flows.provenance import Provenance
+from eie_hdl.checkout import Checkout
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES
 from eie_hdl.export.verilog import Emitted
@@ -17,6 +17,8 @@ COUNTS = Counts(
     luts=800, carry=90, flipflops=1000, lut_ram=69, block_ram=10, multipliers=1,
     memories={"spmat": {"DP16KD": 5}, "ptr_even": {"DP16KD": 1}, "ptr_odd": {"DP16KD": 1},
               "act": {"DP16KD": 2}, "acc": {"TRELLIS_DPR16X4": 40}}, cells={"LUT4": 800})
+
+CHECKOUT = Checkout("a" * 40, "2026-01-02", ())
 
 
 @pytest.fixture
@@ -37,7 +39,8 @@ def asked(monkeypatch):
         asked.update(seeds=seeds, kinds=[*kinds])
         return tuple(Route(seed, asked["mhz"], ("a.Q", "b.D"), 1.5) for seed in seeds)
 
-    monkeypatch.setattr(synthesis, "require_package", lambda package: "1.2")
+    monkeypatch.setattr(synthesis, "trace", lambda config, *tools: Provenance(
+        config, CHECKOUT, dict.fromkeys(tools, "1.2")))
     monkeypatch.setattr(synthesis, "emit", emit)
     monkeypatch.setattr(synthesis, "map_cells", map_cells)
     monkeypatch.setattr(synthesis, "count", lambda cells, family: COUNTS)
@@ -67,21 +70,7 @@ def test_the_report_has_the_machine_its_commit_and_its_requirements(tmp_path, ei
     assert EIEConfig.from_mapping(written["config"]) == EIEConfig(n_pe=1)
     assert [(one["name"], one["limit"], one["met"]) for one in written["requirements"]
             if one["relation"] != "in"] == [("mhz", 90, True), ("multipliers", 1, True)]
-    try:
-        commit = find_checkout(Path(synthesis.__file__).parent).commit
-    except CheckoutError:    # of a wheel
-        assert written["sources"] is None
-    else:
-        assert written["sources"]["commit"] == commit
-
-
-def test_sources_that_are_in_no_checkout_are_null(tmp_path, eie, asked, monkeypatch):
-    def find(folder, paths):
-        raise CheckoutError("not a git repository")
-
-    monkeypatch.setattr(synthesis, "find_checkout", find)
-    eie("synth", "-o", tmp_path)
-    assert json.loads((tmp_path / "synth.json").read_text(encoding="utf-8"))["sources"] is None
+    assert written["sources"] == {"commit": "a" * 40, "date": "2026-01-02", "changes": []}
 
 
 def test_each_step_is_a_line(tmp_path, eie, asked):

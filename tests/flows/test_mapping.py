@@ -7,6 +7,7 @@ import pytest
 
 from eie_flows import mapping
 from eie_flows.mapping import count, map_cells, matches
+from eie_flows.provenance import Provenance
 from eie_flows.report import Report
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES
@@ -88,8 +89,8 @@ def test_a_pe_has_block_rams_and_a_multiplier_in_every_family(target, tmp_path):
     family = FAMILIES[target]
     files = emitted(family.ram_style, family.initial_values)
     counts = count(map_cells(files, tmp_path, top="eie_pe", family=family), family)
-    report = Report(target=target, module="eie_pe", config=SMALL, n_pe=1, n_multipliers=1,
-                    counts=counts, routes=(), tools={}, sources=None, seconds=0)
+    report = Report(provenance=Provenance(SMALL, None, {}), target=target, module="eie_pe", n_pe=1,
+                    n_multipliers=1, counts=counts, routes=(), seconds=0)
     assert report.misses() == []
     assert min(counts.luts, counts.carry, counts.flipflops, counts.block_ram) > 0
     assert bool(family.multipliers) == bool(counts.multipliers)

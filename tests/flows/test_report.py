@@ -6,19 +6,21 @@ import pytest
 
 from eie_flows.mapping import Counts
 from eie_flows.place_and_route import Route
+from eie_flows.provenance import Provenance
 from eie_flows.report import Report
 from eie_hdl.checkout import Checkout
 from eie_hdl.config import PRESETS, EIEConfig
 
 #: What a PE should be, for the tests of what is said if it is not.
 GOOD = Report(
-    target="ecp5", module="eie_pe", config=EIEConfig(), n_pe=1, n_multipliers=1, counts=Counts(
+    provenance=Provenance(EIEConfig(), Checkout("a" * 40, "2026-01-02", ("M eie_hdl/core.py",)),
+                          {"pyosys": "0.70"}),
+    target="ecp5", module="eie_pe", n_pe=1, n_multipliers=1, counts=Counts(
         luts=800, carry=90, flipflops=1000, lut_ram=69, block_ram=10, multipliers=1,
         memories={"spmat": {"DP16KD": 5}, "ptr_even": {"DP16KD": 1}, "ptr_odd": {"DP16KD": 1},
                   "act": {"DP16KD": 2}, "acc": {"TRELLIS_DPR16X4": 40}}, cells={"LUT4": 800}),
     routes=(Route(1, 105.25, ("scan.mask.Q", "act.rows.0.0.ADB5"), 30.0),),
-    tools={"pyosys": "0.70"},
-    sources=Checkout("a" * 40, "2026-01-02", ("M eie_hdl/core.py",)), seconds=9.5,
+    seconds=9.5,
     min_mhz=105, max_luts=920)
 
 
@@ -76,10 +78,12 @@ def test_a_family_whose_multiplier_yosys_does_not_know_needs_none():
 
 
 def test_the_json_has_the_machine_the_commit_and_every_requirement():
-    written = replace({"luts": 921}, config=PRESETS["tiny"]).as_dict()
+    written = replace({"luts": 921}, provenance=GOOD.provenance._replace(config=PRESETS["tiny"])
+                      ).as_dict()
     assert EIEConfig.from_mapping(written["config"]) == PRESETS["tiny"]
     assert written["sources"] == {"commit": "a" * 40, "date": "2026-01-02",
                                   "changes": ("M eie_hdl/core.py",)}
+    assert written["tools"] == {"pyosys": "0.70"}
     mhz, luts, *memories, multipliers = written["requirements"]
     assert mhz == {"name": "mhz", "relation": ">=", "limit": 105, "found": 105.25, "met": True}
     assert luts == {"name": "luts", "relation": "<=", "limit": 920, "found": 921, "met": False}
@@ -95,4 +99,3 @@ def test_what_is_not_required_is_not_listed():
     report = replace({"multipliers": 0}, min_mhz=None, max_luts=None, n_multipliers=0)
     assert {one["name"] for one in report.as_dict()["requirements"]} == {
         "spmat", "ptr_even", "ptr_odd", "act", "acc"}
-    assert replace(sources=None).as_dict()["sources"] is None

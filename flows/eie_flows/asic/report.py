@@ -11,14 +11,15 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file, write_files
-from eie_sim.rtl.toolchain import ToolError, find_icarus, require
+from eie_sim.rtl.toolchain import ToolError
 
 from ..libraries import Library
+from ..provenance import Provenance, trace
 from .inference import compile_digits, simulate
 from .macros import Macro, describe_lef, describe_liberty, describe_models, list_macros
 from .power import Power, measure, require_calibrated_opensta
 from .synthesis import Area, synthesise
-from .timing import LongPath, Timing, analyse, require_opensta
+from .timing import LongPath, Timing, analyse
 
 __all__ = ["PE", "Report", "run"]
 
@@ -34,8 +35,8 @@ class Report:
     ----------
     library : :class:`~eie_flows.libraries.Library`
         Standard cells.
-    config : :class:`~eie_hdl.config.EIEConfig`
-        Machine.
+    provenance : :class:`~eie_flows.provenance.Provenance`
+        Machine, commit and tools.
     period : :class:`float`
         Clock period in ns at which the gates were sized.
     areas : :class:`dict` of :class:`str` to :class:`~.synthesis.Area`
@@ -51,7 +52,7 @@ class Report:
     """
 
     library: Library
-    config: EIEConfig
+    provenance: Provenance
     period: float
     areas: dict[str, Area]
     tile: Timing
@@ -77,6 +78,7 @@ class Report:
 
     def _places(self) -> list[tuple[str, str]]:
         """List path and name of the parts of one PE, of the PE, and of the parts of the machine."""
+        n_pe = self.provenance.config.n_pe
         parts = [path for path in self.areas if path.rpartition(".")[0] == PE]
         others = [path for path in self.areas
                   if path.count(".") == 1 and path != f"{DEFAULT_NAME}.core"
@@ -84,7 +86,7 @@ class Report:
                   and not path.startswith(f"{DEFAULT_NAME}.core.pe_")]
         return [*((path, f"– {path.removeprefix(PE)[1:]}") for path in parts), (PE, "one PE"),
                 *((path, path.removeprefix(DEFAULT_NAME)[1:]) for path in others),
-                (DEFAULT_NAME, f"the machine, {self.config.n_pe} PE{'s' * (self.config.n_pe > 1)}")]
+                (DEFAULT_NAME, f"the machine, {n_pe} PE{'s' * (n_pe > 1)}")]
 
     def timing_rows(self) -> list[list[str]]:
         """Return rows of module, clock rate, and start and end of the longest path.
@@ -117,7 +119,7 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
         return {"library": self.library.name, "origin": self.library.origin,
-                "config": self.config.as_dict(), "period": self.period,
+                **self.provenance.as_dict(), "period": self.period,
                 "areas": {path: dataclasses.asdict(area) for path, area in self.areas.items()},
                 "tile": dataclasses.asdict(self.tile),
                 "machine": dataclasses.asdict(self.machine),
@@ -176,10 +178,9 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     if clock_gates and not library.clock_gate:
         raise ToolError(f"clock gates need a library with a latch, which {library.name}, as it is "
                         "characterised here, has not: choose osu018, or leave out --clock-gates")
-    require_opensta()
+    provenance = trace(config, "pyosys", "sta", *(["iverilog"] if with_power else []))
     if with_power:
         require_calibrated_opensta()
-        require(find_icarus())
         build = compile_digits(config)
     progress("writing the Verilog")
     emitted = emit(config)
@@ -192,7 +193,7 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     progress("analysing the timing")
     tile, machine = (analyse(folder, library, top, clock=clock, period=period)
                      for top, clock in ((f"{DEFAULT_NAME}_pe", "clk"), (DEFAULT_NAME, "aclk")))
-    report = Report(library, config, period, areas, tile, machine, tuple(macros))
+    report = Report(library, provenance, period, areas, tile, machine, tuple(macros))
     if with_power:
         progress("simulating an inference of the netlist")
         waveform = simulate(build, macros, folder)

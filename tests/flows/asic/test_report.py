@@ -13,13 +13,14 @@ from eie_flows.asic.report import Report, run
 from eie_flows.asic.synthesis import Area
 from eie_flows.asic.timing import LongPath, Timing
 from eie_flows.libraries import LIBRARIES
-from eie_hdl.config import PRESETS
+from eie_flows.provenance import Provenance
+from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim.rtl.toolchain import ToolError
 
 LIBRARY = LIBRARIES["osu018"]
 TIMING = Timing(152.6, (LongPath("mac/a", "mac/b[0]", -1.553),))
 GIVEN = Report(
-    LIBRARY, PRESETS["tiny"], 5.0,
+    LIBRARY, Provenance(PRESETS["tiny"], None, {"sta": "2.0.17"}), 5.0,
     {"eie": Area(1000, 100, 4e4, 9e5), "eie.bank": Area(10, 2, 300.0, 0.0),
      "eie.core": Area(900, 90, 3.9e4, 9e5), "eie.core.ccu": Area(50, 5, 2000.0, 0.0),
      "eie.core.pe_0": Area(400, 40, 1.8e4, 4e5), "eie.core.pe_0.mac": Area(90, 9, 4321.5, 0.0),
@@ -75,23 +76,25 @@ def test_the_command_prints_tables_or_json(tmp_path, monkeypatch, as_json):
     assert result.exit_code == 0, result.output
     if as_json:
         found = json.loads(result.stdout)
+        assert EIEConfig.from_mapping(found["config"]) == PRESETS["tiny"]
+        assert (found["sources"], found["tools"]) == (None, {"sta": "2.0.17"})
         assert found["tile"]["mhz"] == 152.6
         assert found["macros"][0]["area_estimate"] == GIVEN.macros[0].area
     else:
         assert "4,322" in result.stdout and "153 MHz" in result.stdout
 
 
-@pytest.mark.parametrize("tool", [
-    "require_opensta", "require_calibrated_opensta", "find_icarus"])
-def test_nothing_is_written_without_the_tools(tool, tmp_path, monkeypatch):
-    def missing():
-        raise ToolError(f"no {tool}")
+@pytest.mark.parametrize("missing", ["pyosys", "sta", "a calibrated sta", "iverilog"])
+def test_nothing_is_written_without_the_tools(missing, tools, tmp_path, monkeypatch):
+    def require():
+        if missing == "a calibrated sta":
+            raise ToolError("a calibrated sta must be installed")
 
-    for installed in ("require_opensta", "require_calibrated_opensta"):
-        monkeypatch.setattr(report, installed, lambda: "sta")
-    monkeypatch.setattr(report, tool, missing)
+    monkeypatch.setattr(report, "require_calibrated_opensta", require)
+    tools[:] = [tool if tool.name != missing else dataclasses.replace(tool, path=None)
+                for tool in tools]
     monkeypatch.setattr(type(LIBRARY), "find", lambda self: self.file)
-    with pytest.raises(ToolError, match=f"^no {tool}$"):
+    with pytest.raises(ToolError, match=f"^{missing} must be installed"):
         run(PRESETS["tiny"], LIBRARY, tmp_path / "asic", period=5, with_power=True)
     assert not (tmp_path / "asic").exists()
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from eie_cli.main import main
 from eie_flows.netlist import equivalence
 from eie_flows.netlist.equivalence import Proof, list_modules, map_module, prove, prove_module
+from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.export import verilog
 from eie_hdl.lib.carry_save import CarrySaveMultiplier
 
@@ -101,6 +102,7 @@ def test_the_command_refuses_a_module_that_is_not_there_at_once(tmp_path, monkey
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("tools")
 def test_a_module_and_a_library_that_are_given_twice_are_proven_once(tmp_path, monkeypatch):
     monkeypatch.setattr(verilog, "emit", lambda config: verilog.Emitted({"eie.v": "".join(
         f"module {name}();\nendmodule\n" for name in ("eie_pe_mac", "eie_pe_decode"))}))
@@ -114,6 +116,7 @@ def test_a_module_and_a_library_that_are_given_twice_are_proven_once(tmp_path, m
     assert asked == [("ecp5", ("eie_pe_mac", "eie_pe_decode"))]
 
 
+@pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize("proven", [True, False])
 def test_the_exit_code_tells_of_modules_that_are_not_proven(tmp_path, monkeypatch, proven):
     proof = Proof("eie_pe_decode", 99, 1, 62, "registers", proven, () if proven else ("x",), 1.5)
@@ -123,7 +126,9 @@ def test_the_exit_code_tells_of_modules_that_are_not_proven(tmp_path, monkeypatc
     result = CliRunner().invoke(main, ["equiv", "--preset", "tiny", "--cells", "ecp5", "--json",
                                        "--module", "eie_pe_decode", "-o", str(tmp_path)])
     assert result.exit_code == int(not proven)
-    assert json.loads(result.stdout) == json.loads(
-        (tmp_path / "equiv.json").read_text(encoding="utf-8"))
+    record = json.loads(result.stdout)
+    assert record == json.loads((tmp_path / "equiv.json").read_text(encoding="utf-8"))
+    assert EIEConfig.from_mapping(record["config"]) == PRESETS["tiny"]
+    assert "sources" in record and record["tools"] == {"pyosys": "1.2"}
     assert result.stderr == ("" if proven else "not proven: eie_pe_decode as ecp5: x; see "
                              f"{tmp_path / 'ecp5' / 'eie_pe_decode' / 'proof.log'}\n")

@@ -163,13 +163,17 @@ def test_a_missing_icarus_is_reported_before_any_work(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize("differences", [(), ("cycles must be 50, not 51",)])
 def test_a_difference_sets_the_exit_code(tmp_path, monkeypatch, differences):
     found = Comparison("ecp5", "three layers", 50, 6, 2, differences, 1.0)
     monkeypatch.setattr(simulation, "simulate", lambda *arguments, **options: [found])
     result = CliRunner().invoke(main, ["netlist-sim", "--preset", "tiny", "-o", str(tmp_path)])
     assert result.exit_code == len(differences)
-    assert json.loads((tmp_path / "netlist-sim.json").read_text(encoding="utf-8")
-                      )["comparisons"][0]["transfers"] == 6
+    record = json.loads((tmp_path / "netlist-sim.json").read_text(encoding="utf-8"))
+    assert record["comparisons"][0]["transfers"] == 6
+    assert EIEConfig.from_mapping(record["config"]) == PRESETS["tiny"]
+    assert record["tools"] == dict.fromkeys(["pyosys", "iverilog", "cocotb"], "1.2")
+    assert "sources" in record and record["seed"] == 1
     assert result.stderr == "emitting the Verilog\n" + "".join(
         f"ecp5, three layers: {one}\n" for one in differences)

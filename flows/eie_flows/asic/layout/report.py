@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from eie_compiler.files.json_file import write_json
+from eie_hdl.config import EIEConfig
 
 from ... import osu018
 from ...libraries import Library
-from ...tools import require_package
+from ...provenance import Provenance, trace
 from ..synthesis import cell_areas
 from .checks import Connections, Violations, check_cells, check_connections, check_rules
 from .geometry import draw, read_geometry
@@ -39,8 +40,12 @@ class Layout:
 
     Attributes
     ----------
+    provenance : :class:`~eie_flows.provenance.Provenance`
+        Machine, commit and tools.
     library, module : :class:`str`
         Names.
+    period : :class:`float`
+        Clock period in ns at which the gates were sized.
     seed : :class:`int`
         Seed of the placer.
     cells, flipflops : :class:`int`
@@ -67,8 +72,10 @@ class Layout:
         Time of placement and routing.
     """
 
+    provenance: Provenance
     library: str
     module: str
+    period: float
     seed: int
     cells: int
     flipflops: int
@@ -117,17 +124,23 @@ class Layout:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
-        return {**dataclasses.asdict(self), "not_checked": NOT_CHECKED, "misses": self.misses()}
+        figures = dataclasses.asdict(self)
+        del figures["provenance"]
+        return {**self.provenance.as_dict(), **figures, "not_checked": NOT_CHECKED,
+                "misses": self.misses()}
 
 
-def lay_out(files: Mapping[str, str], module: str, library: Library, folder: Path, *, period: float,
-            seed: int, progress: Callable[[str], None] = lambda step: None) -> Layout:
+def lay_out(config: EIEConfig, files: Mapping[str, str], module: str, library: Library,
+            folder: Path, *, period: float, seed: int,
+            progress: Callable[[str], None] = lambda step: None) -> Layout:
     """Lay out one module; write its netlist, DEF, GDS, picture and figures to `folder`.
 
     Parameters
     ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
     files : mapping of :class:`str` to :class:`str`
-        Verilog of a machine named ``eie``.
+        Its Verilog, named ``eie``.
     module : :class:`str`
         Module of the machine; memories in it are left out, and their pins become its ports.
     library : :class:`~eie_flows.libraries.Library`
@@ -146,7 +159,7 @@ def lay_out(files: Mapping[str, str], module: str, library: Library, folder: Pat
     ToolError
         If a tool or the library is missing, or a tool fails.
     """
-    require_package("klayout")
+    provenance = trace(config, "pyosys", "qflow", "klayout")
     require_qflow()
     progress(f"synthesising {module}")
     netlist = make_netlist(files, module, library, folder, period=period)
@@ -162,7 +175,8 @@ def lay_out(files: Mapping[str, str], module: str, library: Library, folder: Pat
     cells = [kind for kind in geometry.kinds().values() if kind != _FILLER]
     area = sum(map(geometry.cell_area, cells))
     report = Layout(
-        library.name, module, seed, len(cells), sum(areas[kind][1] for kind in cells), area,
+        provenance, library.name, module, period, seed, len(cells),
+        sum(areas[kind][1] for kind in cells), area,
         *geometry.die(), area / geometry.core(), geometry.wires(), geometry.vias(), failed,
         tuple(check_cells(geometry, netlist, [_FILLER])), check_connections(geometry, netlist),
         check_rules(geometry), seconds)

@@ -14,11 +14,14 @@ from eie_flows.asic.layout import report
 from eie_flows.asic.layout.checks import Connections, Violations
 from eie_flows.asic.layout.report import Layout, lay_out
 from eie_flows.libraries import LIBRARIES
+from eie_flows.provenance import Provenance
+from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.export import verilog
 from eie_sim.rtl.toolchain import ToolError
 
-GIVEN = Layout("osu018", "eie_pe_mac", 1, 1234, 56, 4321.0, 144.0, 96.0, 0.5, {"metal1": 1000.5},
-               77, 0, (), Connections(10, 20, (), ()), {"metal1": Violations(0, 0, 0)}, 1.0)
+GIVEN = Layout(Provenance(PRESETS["tiny"], None, {"qflow": "1.3"}), "osu018", "eie_pe_mac", 5.5, 1,
+               1234, 56, 4321.0, 144.0, 96.0, 0.5, {"metal1": 1000.5}, 77, 0, (),
+               Connections(10, 20, (), ()), {"metal1": Violations(0, 0, 0)}, 1.0)
 
 
 def test_table_has_the_figures_and_what_was_not_checked():
@@ -51,13 +54,16 @@ def machine(monkeypatch):
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("failed", [0, 1])
 def test_the_command_prints_json_and_fails_with_the_checks(tmp_path, monkeypatch, failed):
-    monkeypatch.setattr(report, "lay_out", lambda files, module, *args, **others:
+    monkeypatch.setattr(report, "lay_out", lambda config, files, module, *args, **others:
                         dataclasses.replace(GIVEN, module=module, failed_routes=failed))
     result = CliRunner().invoke(main, ["layout", "--preset", "tiny", "--module", "eie_pe_drain",
                                        "--json", "-o", str(tmp_path)])
     assert result.exit_code == failed, result.output
     found = json.loads(result.stdout)
     assert found["module"] == "eie_pe_drain"
+    assert EIEConfig.from_mapping(found["config"]) == PRESETS["tiny"]
+    assert (found["sources"], found["tools"], found["period"]) == (None, {"qflow": "1.3"}, 5.5)
+    assert "provenance" not in found
     assert found["not_checked"] == list(report.NOT_CHECKED)
     assert ("missed: 1 routes failed" in result.stderr) == bool(failed)
 
@@ -76,14 +82,15 @@ def test_the_command_refuses_a_module_that_is_not_there(tmp_path, request, monke
     assert not (tmp_path / "layout").exists()
 
 
+@pytest.mark.usefixtures("tools")
 def test_nothing_is_written_without_the_tools(tmp_path, monkeypatch):
     def missing():
         raise ToolError("no qflow")
 
-    monkeypatch.setattr(report, "require_package", lambda name: "")
     monkeypatch.setattr(report, "require_qflow", missing)
     with pytest.raises(ToolError, match="^no qflow$"):
-        lay_out({}, "eie", LIBRARIES["osu018"], tmp_path / "layout", period=5, seed=1)
+        lay_out(PRESETS["tiny"], {}, "eie", LIBRARIES["osu018"], tmp_path / "layout", period=5,
+                seed=1)
     assert not (tmp_path / "layout").exists()
 
 
