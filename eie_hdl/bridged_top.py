@@ -6,8 +6,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out, connect
 
 from .bridge.bridge import Bridge
-from .bridge.spi import SPI_WIRES, Spi
-from .bridge.uart import UART_WIRES, Uart
+from .bridge.spi import Spi
+from .bridge.uart import Uart
 from .config import EIEConfig
 from .lib.registered_reset import drive_domain
 from .lib.shared_module import Shared
@@ -16,7 +16,7 @@ from .top import Eie, EieSignature
 __all__ = ["LINES", "BridgedEie", "BridgedSignature"]
 
 #: Name of a byte layer -> its pins.
-LINES: Mapping[str, Mapping[str, Member]] = {"uart": UART_WIRES, "spi": SPI_WIRES}
+LINES: Mapping[str, Mapping[str, Member]] = {"uart": Uart.WIRES, "spi": Spi.WIRES}
 
 
 class BridgedSignature(wiring.Signature):
@@ -62,8 +62,7 @@ class BridgedEie(wiring.Component):
     def __init__(self, config: EIEConfig, line: Uart | Spi):
         self._config = config
         self._line = line
-        self._wires = LINES["uart" if isinstance(line, Uart) else "spi"]
-        super().__init__(BridgedSignature(self._wires))
+        super().__init__(BridgedSignature(line.WIRES))
 
     def elaborate(self, platform):
         m = Module()
@@ -90,7 +89,7 @@ class BridgedEie(wiring.Component):
             self.connected.eq(bridge.connected),
             self.bad_frame.eq(bridge.bad_frame),
         ]
-        for name, member in self._wires.items():
+        for name, member in self._line.WIRES.items():
             inner, outer = getattr(line, name), getattr(self, name)
             m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
 

@@ -5,11 +5,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..frames import END
 
-__all__ = ["SPI_WIRES", "Spi"]
-
-#: Members of :class:`Spi` that are pins.
-SPI_WIRES = {"sck": In(1), "cs_n": In(1, init=1),    # type: ignore[call-arg]
-             "mosi": In(1), "miso": Out(1)}
+__all__ = ["Spi"]
 
 
 class Spi(wiring.Component):
@@ -32,9 +28,13 @@ class Spi(wiring.Component):
     sent : :py:`In(stream.Signature(8))`
         Bytes to the host. Within a frame, each must be valid in time for the next eight clocks.
     """
+    #: Members that are pins.
+    WIRES = {"sck": In(1), "cs_n": In(1, init=1),    # type: ignore[call-arg]
+             "mosi": In(1), "miso": Out(1)}
+
     def __init__(self):
         super().__init__({
-            **SPI_WIRES,
+            **self.WIRES,
             "received": Out(stream.Signature(8, always_ready=True)),
             "sent":     In(stream.Signature(8)),
         })

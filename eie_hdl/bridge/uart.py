@@ -7,12 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..frames import MIN_BIT_CYCLES
 
-__all__ = ["UART_WIRES", "Uart"]
+__all__ = ["Uart"]
 
 _DATA_BITS = 8
-
-#: Members of :class:`Uart` that are pins.
-UART_WIRES = {"rx": In(1, init=1), "tx": Out(1, init=1)}    # type: ignore[call-arg]
 
 
 class Uart(wiring.Component):
@@ -36,6 +33,9 @@ class Uart(wiring.Component):
     sent : :py:`In(stream.Signature(8))`
         Bytes to the host.
     """
+    #: Members that are pins.
+    WIRES = {"rx": In(1, init=1), "tx": Out(1, init=1)}    # type: ignore[call-arg]
+
     def __init__(self, *, bit_cycles: int):
         if not isinstance(bit_cycles, int):
             raise TypeError(f"bit_cycles must be an integer, not {bit_cycles!r}")
@@ -45,7 +45,7 @@ class Uart(wiring.Component):
 
         self._bit_cycles = bit_cycles
         super().__init__({
-            **UART_WIRES,
+            **self.WIRES,
             "received": Out(stream.Signature(_DATA_BITS, always_ready=True)),
             "sent":     In(stream.Signature(_DATA_BITS)),
         })

@@ -24,12 +24,13 @@ _SIMULATED_PATIENCE = 2.0
 @click.option("--port", metavar="PORT", help="Serial port of the board, such as /dev/ttyUSB0.")
 @click.option("--simulated", is_flag=True,
               help="Simulate the board in Verilator, at a pseudo-terminal, instead of --port.")
-@click.option("--baud", type=click.IntRange(1), default=DEFAULT_BAUD, show_default=True,
-              help="Baud rate of the bitstream.")
+@click.option("--baud", type=click.IntRange(1),
+              help=f"Baud rate of the bitstream at --port.  [default: {DEFAULT_BAUD}]")
 @click.option("--images", type=click.IntRange(1, 360), default=100, show_default=True,
               help="Number of images to run, 360 at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def run_command(port: str | None, simulated: bool, baud: int, images: int, as_json: bool) -> None:
+def run_command(port: str | None, simulated: bool, baud: int | None, images: int, as_json: bool
+                ) -> None:
     """Recognise handwritten digits on a board.
 
     Reads the configuration of the machine at the port, compiles the network for it, loads it
@@ -38,12 +39,15 @@ def run_command(port: str | None, simulated: bool, baud: int, images: int, as_js
     """
     if (port is None) != simulated:
         raise click.UsageError("give either --port, or --simulated")
+    if simulated and baud is not None:
+        raise click.UsageError("--baud is for --port: leave it out, as the simulated board has its "
+                               "own")
     from eie_compiler.files.json_file import to_json
     from eie_driver.serial_bus import open_serial
     from eie_sim.demo.on_board import run_digits
 
     with working("starting") as progress, _plug_in(port) as (name, settings):
-        run = run_digits(open_serial(name, baud=baud, **settings), images=images,
+        run = run_digits(open_serial(name, baud=baud or DEFAULT_BAUD, **settings), images=images,
                          progress=progress)
     if as_json:
         click.echo(to_json(dataclasses.asdict(run)))
@@ -58,7 +62,8 @@ def run_command(port: str | None, simulated: bool, baud: int, images: int, as_js
         if not run.mismatches:
             make_console().print("All outputs match the golden model bit for bit.", style="green")
     if run.mismatches:
-        click.echo(f"{run.mismatches} outputs differ from those of the golden model", err=True)
+        click.echo(f"{format_count(run.mismatches, 'output')} unlike those of the golden model",
+                   err=True)
         sys.exit(1)
 
 

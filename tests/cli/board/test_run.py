@@ -48,12 +48,17 @@ def test_json_has_the_fields_of_the_result(eie, port):
     assert (result["images"], result["mismatches"], result["repeats"]) == (2, 0, 0)
 
 
+def test_a_baud_rate_of_the_simulated_board_is_refused(eie):
+    code, text = eie("board", "ulx3s", "run", "--simulated", "--baud", 9600)
+    assert code == 2 and "--baud is for --port: leave it out" in text
+
+
 def test_a_bit_that_differs_is_reported(eie, port, monkeypatch):
     load = Accelerator.load
     monkeypatch.setattr(Accelerator, "load",
                         lambda self, build: (load(self, build), port.append(1)))
     code, text = eie("board", "ulx3s", "run", "--port", "ttyX", "--images", 2)
-    assert code == 1 and "1 outputs differ from those of the golden model" in text
+    assert code == 1 and "1 output unlike those of the golden model" in text
     assert "match" not in text
 
 
