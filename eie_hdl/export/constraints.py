@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Signature
 
 from ..bridged_top import LINES, BridgedSignature
 from ..top import EieSignature
-from .names import DEFAULT_NAME, check_name
+from .names import DEFAULT_NAME, VerilogNameError, check_name
 
 __all__ = ["CLOCK", "FORMATS", "ConstraintsError", "Port", "describe_delays", "list_ports",
            "read_ports", "write_constraints"]
@@ -116,8 +116,16 @@ def write_constraints(mhz: float, *, name: str = DEFAULT_NAME,
     ------
     ConstraintsError
         If the clock rate is not positive, or the percentage not from 0 to below 100.
+    VerilogNameError
+        If `name` is not a name of :func:`~.names.check_name`, or that of a machine with a bridge.
     """
     check_name(name)
+    for each in LINES:
+        if name.endswith(f"_{each}"):
+            machine = name.removesuffix(f"_{each}")
+            raise VerilogNameError(f"name must not be {name}, which is the top module of a machine "
+                                   f"named {machine} with the bridge {each}: give that name, and "
+                                   "the bridge")
     if not (math.isfinite(mhz) and mhz > 0):
         raise ConstraintsError(f"clock rate must be a positive number of MHz, not {mhz:g}")
     if not 0 <= io_percent < 100:
@@ -148,9 +156,9 @@ def _explain(timing: _Timing, comment: str, *more: str) -> str:
         f"{CLOCK} clocks every flip-flop and memory at its rising edge: no path crosses clocks.",
         f"{RESET} is synchronous and registered first: it is timed like any other input, without a",
         "false path. An asynchronous reset needs a synchroniser outside, and a false path to it.",
-        f"{INTERRUPT} is a level from a flip-flop. It is timed like any other output; a false path",
-        f"is right only for an interrupt controller that synchronises it to a clock other than "
-        f"{CLOCK}.",
+        f"{', '.join(_levels(timing))}: levels from flip-flops, timed like any other output. A",
+        f"false path is right only where they are synchronised to a clock other than {CLOCK}, or "
+        "light a LED.",
         "No output depends combinationally on an input: there is no path from pin to pin.",
         *(line for port in timing.untimed for line in _UNTIMED.get(port.name, "").splitlines()),
         *more]
@@ -187,11 +195,22 @@ def describe_delays(ports: Iterable[Port], *, clock: str, period: float, outside
 def _write_tcl(timing: _Timing) -> str:
     return describe_delays(timing.ports, clock=CLOCK, period=timing.period,
                            outside=timing.outside) + (
-        f"\n# set_false_path -to [get_ports {INTERRUPT}]\n")
+        f"\n# set_clock_uncertainty NS [get_clocks {CLOCK}]\n"
+        f"# set_false_path -to [get_ports {{{' '.join(_levels(timing))}}}]\n")
+
+
+def _levels(timing: _Timing) -> list[str]:
+    """Outputs that change rarely, and may be for a person."""
+    return [port.name for port in timing.ports if port.name in (INTERRUPT, "connected",
+                                                                "bad_frame")]
 
 
 _BUDGET = "Inputs arrive {0:.3f} ns after the edge at the latest, outputs are needed {0:.3f} ns " \
           "before the next."
+
+
+#: Flip-flops that synchronise the wires of a bridge.
+_SYNCHRONISERS = "[get_cells -hierarchical -filter {NAME =~ line/*synchroniser/stage?_reg}]"
 
 
 def _write_sdc(timing: _Timing) -> str:
@@ -207,7 +226,8 @@ def _write_xdc(timing: _Timing) -> str:
         timing, "#", _BUDGET.format(timing.outside),
         "For Vivado, with the machine synthesised out of context, or as top module:",
         "read_xdc -mode out_of_context. In the design around it the clock comes from there.",
-        ) + _write_tcl(timing)
+        ) + _write_tcl(timing) + (f"\nset_property ASYNC_REG TRUE {_SYNCHRONISERS}\n"
+                                  if timing.untimed else "")
 
 
 def _write_lpf(timing: _Timing) -> str:

@@ -17,6 +17,7 @@ from eie_hdl.export.constraints import (
     read_ports,
     write_constraints,
 )
+from eie_hdl.export.names import VerilogNameError
 from eie_hdl.export.verilog import emit
 
 #: A buffer-less library of one flip-flop for OpenSTA.
@@ -55,6 +56,25 @@ def test_ports_are_those_of_the_verilog(bridge):
         None: set(), "uart": {"rx", "tx"}, "spi": {"sck", "cs_n", "mosi", "miso"}}[bridge]
 
 
+@pytest.mark.parametrize("bridge, inputs", [("uart", 1), ("spi", 3)])
+def test_synchronisers_of_a_bridge_have_the_names_of_its_property(bridge, inputs):
+    text = emit(PRESETS["tiny"], bridge=bridge).files[f"eie_{bridge}.v"]
+    assert re.search(rf"^  eie_{bridge}_line +line \(", text, re.MULTILINE)
+    found = re.findall(rf"^module (eie_{bridge}_line_(\w*synchroniser)) .*?^endmodule", text,
+                       re.MULTILINE | re.DOTALL)
+    assert len(found) == inputs
+    for module, instance in found:
+        assert re.search(rf"^  {module} +{instance} \(", text, re.MULTILINE)
+        body = text.partition(f"module {module} ")[2].partition("endmodule")[0]
+        assert re.findall(r"^  reg (\w+)", body, re.MULTILINE) == ["stage0", "stage1"]
+
+
+def test_a_name_with_the_suffix_of_a_bridge_is_refused():
+    with pytest.raises(VerilogNameError, match="^name must not be my_spi, which is the top module "
+                                               "of a machine named my with the bridge spi: give "):
+        write_constraints(100, name="my_spi")
+
+
 def test_ports_are_those_of_one_module():
     text = ("module eie_pe_mac(clk);\n  input clk;\nendmodule\n"
             "module eie_pe(clk, a, b);\n  input clk;\n  wire c;\n  input [3:0] a;\n"
@@ -69,13 +89,17 @@ def test_ports_are_those_of_one_module():
 @pytest.mark.parametrize("suffix", ["sdc", "xdc"])
 def test_tcl_gives_each_port_the_delays_of_its_direction(suffix, bridge):
     tcl = pytest.importorskip("tkinter").Tcl()
-    calls = []
+    calls, properties = [], []
     tcl.createcommand("get_ports", lambda names: names)
     for name in ("create_clock", "set_input_delay", "set_output_delay", "set_false_path"):
         tcl.createcommand(name, lambda *arguments, name=name: calls.append((name, *arguments)))
+    tcl.createcommand("get_cells", lambda *arguments: arguments[-1])
+    tcl.createcommand("set_property", lambda *arguments: properties.append(arguments))
     files = write_constraints(125, bridge=bridge, io_percent=25)
     tcl.eval(files[f"eie_{bridge}.{suffix}" if bridge else f"eie.{suffix}"])
     clock, *delays = calls
+    assert properties == ([("ASYNC_REG", "TRUE", "NAME =~ line/*synchroniser/stage?_reg")]
+                          if bridge and suffix == "xdc" else [])
     assert clock == ("create_clock", "-name", "aclk", "-period", "8.000", "aclk")
     seen = []
     for command, *options, ports in delays:
@@ -147,7 +171,7 @@ def test_other_formats_have_the_clock_rate_and_nothing_that_is_not_known():
         f'IO_PORT "{name}" IO_TYPE=LVCMOS33;' for name in ("aclk", "aresetn", "irq")]
     for text in files.values():
         assert text.isascii() and re.search("one clock, aclk, of 125 MHz", text)
-        assert "aresetn is synchronous" in text and "irq is a level" in text
+        assert "aresetn is synchronous" in text and "irq: levels from" in text
 
 
 def test_pins_of_a_bridge_without_timing_are_named_in_the_formats_that_can():
