@@ -24,14 +24,18 @@ class Process:
         Supply.
     fo4 : :class:`float`
         Delay in ns of an inverter that drives four like it.
-    pin_layer, blocked_layers : :class:`str`, :class:`tuple`
-        Metal layer of the pins in LEF, and those that a macro covers.
+    pin_layer, supply_layer : :class:`str`
+        Metal layers of the signal pins in LEF, and of the straps of the supply, which must be the
+        next to that of the straps of a chip.
+    blocked_layers : :class:`tuple`
+        Those that a macro covers.
     """
 
     node: float
     volts: float
     fo4: float
     pin_layer: str
+    supply_layer: str
     blocked_layers: tuple[str, ...]
 
 
@@ -95,11 +99,11 @@ class Library:
 #: A test compares the delays of the inverters with those that OpenSTA finds in the Liberty files.
 LIBRARIES: Mapping[str, Library] = {library.name: library for library in (
     Library("osu018", osu018.LIBERTY, osu018.INSTALL,
-            Process(180, 1.8, 0.099, "metal3", ("metal1", "metal2", "metal3")),
+            Process(180, 1.8, 0.099, "metal3", "metal4", ("metal1", "metal2", "metal3")),
             "BUFX4", 0.05, "Oklahoma State University's cells for 0.18 µm, typical, 1.8 V, 25 °C",
             osu018.CLOCK_GATE, osu018.AREAS),
     Library("sky130_fd_sc_hd", SKY130_LIBERTY, "reinstall this package, which has it",
-            Process(130, 1.8, 0.093, "met3", ("li1", "met1", "met2", "met3")),
+            Process(130, 1.8, 0.093, "met3", "met4", ("li1", "met1", "met2", "met3")),
             "sky130_fd_sc_hd__buf_2", 0.033,
             "SkyWater's cells for 0.13 µm, characterised by EIE, typical, 1.8 V, 25 °C"),
 )}

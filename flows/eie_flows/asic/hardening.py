@@ -16,7 +16,7 @@ from .macros import (
     describe_wrappers,
     list_macros,
 )
-from .timing import describe_constraints
+from .timing import OUTSIDE, describe_constraints
 
 __all__ = ["FLOWS", "write_flow"]
 
@@ -57,13 +57,15 @@ def write_flow(flow: str, config: EIEConfig, *, period: float) -> dict[str, str]
                 if any(f"{DEFAULT_NAME}.core.pe_" in path for path in kind.instances)]
     macros = list_macros(memories, _SKY130.process)
     name, describe = FLOWS[flow]
+    configuration = describe(period, [macro.name for macro in macros])
     machine = remove_images(emitted.files[f"{DEFAULT_NAME}.v"])
-    return {
+    files = {
         "machine.v": machine,
         "memories.v": describe_wrappers(macros), "macros_blackbox.v": describe_blackboxes(macros),
         _LEF: describe_lef(macros), _LIBERTY: describe_liberty(macros),
-        _SDC: describe_constraints(_SKY130, machine, _TOP, clock=_CLOCK, period=period),
-        name: describe(period, [macro.name for macro in macros])}
+        _SDC: describe_constraints(_SKY130, machine, _TOP, clock=_CLOCK, period=period)}
+    return {**{file: text for file, text in files.items() if file in configuration},
+            name: configuration}
 
 
 def _describe_librelane(period: float, macros: Sequence[str]) -> str:
@@ -72,7 +74,8 @@ def _describe_librelane(period: float, macros: Sequence[str]) -> str:
         "DESIGN_NAME": _TOP, "PDK": "sky130A", "STD_CELL_LIBRARY": _SKY130.name,
         "VERILOG_FILES": [f"dir::{name}" for name in _VERILOG],
         "CLOCK_PORT": _CLOCK, "CLOCK_PERIOD": period,
-        "PNR_SDC_FILE": f"dir::{_SDC}", "SIGNOFF_SDC_FILE": f"dir::{_SDC}",
+        # Its own constraints are the same, with margins for the tree of the clock.
+        "IO_DELAY_CONSTRAINT": 100 * OUTSIDE,
         # Not MACROS, which demands a GDS of each.
         "EXTRA_LEFS": [f"dir::{_LEF}"], "EXTRA_LIBS": [f"dir::{_LIBERTY}"],
         # Instance, power and ground of the PE, power and ground of the macro.

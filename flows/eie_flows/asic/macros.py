@@ -234,7 +234,11 @@ _PITCH, _WIDTH, _STRAP = 1.4, 0.4, 2.0
 
 
 def describe_lef(macros: Iterable[Macro]) -> str:
-    """Write outlines as LEF: signal pins at the bottom edge, supply straps left and right."""
+    """Write outlines as LEF: signal pins at the bottom edge, supply straps left and right.
+
+    The straps are vertical, on the layer above those of the macro: straps of a chip cross them on
+    the next one.
+    """
     return ('VERSION 5.8 ;\nBUSBITCHARS "[]" ;\nDIVIDERCHAR "/" ;\n'
             + "".join(map(_outline, macros)) + "END LIBRARY\n")
 
@@ -244,9 +248,10 @@ def _outline(macro: Macro) -> str:
             for direction, name, width in macro.ports() for bit in range(width or 1)]
     wide = max(math.sqrt(macro.area), (len(pins) + 4) * _PITCH + 2 * _STRAP)
     high = macro.area / wide
-    layer = macro.process.pin_layer
+    supply = macro.process.supply_layer
 
-    def pin(name: str, direction: str, use: str, box: tuple[float, ...]) -> str:
+    def pin(name: str, direction: str, use: str, box: tuple[float, ...],
+            layer: str = macro.process.pin_layer) -> str:
         rectangle = " ".join(f"{edge:.3f}" for edge in box)
         return (f"  PIN {name}\n    DIRECTION {direction} ;\n    USE {use} ;\n    PORT\n"
                 f"      LAYER {layer} ;\n        RECT {rectangle} ;\n    END\n  END {name}\n")
@@ -257,11 +262,9 @@ def _outline(macro: Macro) -> str:
         left = _STRAP + (number + 2) * _PITCH
         text += pin(name, direction.upper(), "CLOCK" if name == "clk" else "SIGNAL",
                     (left, 0, left + _WIDTH, 1.0))
-    text += pin("VDD", "INOUT", "POWER", (0, 1.5, _STRAP, high))
-    text += pin("VSS", "INOUT", "GROUND", (wide - _STRAP, 1.5, wide, high))
+    text += pin("VDD", "INOUT", "POWER", (0, 0, _STRAP, high), supply)
+    text += pin("VSS", "INOUT", "GROUND", (wide - _STRAP, 0, wide, high), supply)
     obstruction = "".join(
-        f"    LAYER {each} ;\n      RECT {left:.3f} 1.500 {right:.3f} {high:.3f} ;\n"
-        for each in macro.process.blocked_layers
-        for left, right in [((0, wide) if each != layer else
-                             (_STRAP + _PITCH, wide - _STRAP - _PITCH))])
+        f"    LAYER {each} ;\n      RECT 0.000 1.500 {wide:.3f} {high:.3f} ;\n"
+        for each in macro.process.blocked_layers)
     return f"{text}  OBS\n{obstruction}  END\nEND {macro.name}\n"

@@ -11,11 +11,11 @@ from eie_sim.rtl.toolchain import ToolError, find_opensta, require
 
 from ..libraries import Library
 
-__all__ = ["LongPath", "Timing", "analyse", "describe_constraints", "read_paths", "require_opensta",
-           "run_opensta"]
+__all__ = ["OUTSIDE", "LongPath", "Timing", "analyse", "describe_constraints", "read_paths",
+           "require_opensta", "run_opensta"]
 
 #: Share of the period that the surroundings take from a signal before an input, or after an output.
-_OUTSIDE = 0.2
+OUTSIDE = 0.2
 
 #: Paths that are listed.
 _PATHS = 5
@@ -86,7 +86,7 @@ def describe_constraints(library: Library, verilog: str, top: str, *, clock: str
         "# Everything is on one clock, also the reset, which is synchronous: no path is",
         "# false, and none takes several cycles.",
         "# The neighbours, which are registered, take a fifth of the period on each side.",
-        describe_delays(ports, clock=clock, period=period, outside=period * _OUTSIDE),
+        describe_delays(ports, clock=clock, period=period, outside=period * OUTSIDE),
         f"set_driving_cell -lib_cell {library.driver} [get_ports {{{inputs}}}]",
         f"set_load {library.load:g} [all_outputs]", ""])
 

@@ -19,7 +19,7 @@ from eie_hdl.export.names import read_source
 from eie_sim.rtl.toolchain import find_icarus
 from support.verilog_runs import run_icarus
 
-PROCESS = Process(130, 1.8, 0.06, "met3", ("met1", "met2", "met3"))
+PROCESS = Process(130, 1.8, 0.06, "met3", "met4", ("met1", "met2", "met3"))
 RAM = Macro(64, 12, True, 2, PROCESS)
 FILE = Macro(32, 40, False, 1, PROCESS)
 
@@ -100,7 +100,7 @@ def test_estimated_areas_are_near_those_of_published_macros(words, bits, publish
 
 
 def test_the_energy_of_the_paper_is_kept_for_its_own_memory():
-    paper = Process(45, 1.0, 0.02, "metal3", ())
+    paper = Process(45, 1.0, 0.02, "metal3", "metal4", ())
     assert Macro(8192, 32, True, 1, paper).energy == pytest.approx(5.0)
 
 
@@ -114,6 +114,16 @@ def test_liberty_and_black_boxes_have_the_same_pins():
         assert f"area : {macro.area:.1f};" in cell
     assert liberty.count("{") == liberty.count("}")
     assert 'related_bus_pins : "r_addr";' in liberty and "timing_type : combinational;" in liberty
+
+
+def test_supply_is_where_straps_of_a_chip_cross_it():
+    text = describe_lef([RAM])
+    wide, high = re.search(r"SIZE ([\d.]+) BY ([\d.]+)", text).groups()
+    for name, left, right in (("VDD", "0.000", "2.000"), ("VSS", None, wide)):
+        layer, *box = re.search(rf"PIN {name}\n.*?LAYER (\S+) ;\s+RECT (\S+) (\S+) (\S+) (\S+) ;",
+                                text, re.DOTALL).groups()
+        assert layer == "met4" and f"LAYER {layer} " not in text.partition("OBS")[2]
+        assert (box[1], box[2], box[3]) == ("0.000", right, high) and left in (box[0], None)
 
 
 def test_lef_has_the_estimated_area_and_pins_inside_it():
