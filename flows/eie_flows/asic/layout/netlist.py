@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eie_hdl.export.names import DEFAULT_NAME, source_files
-from eie_hdl.files import write_file, write_files
+from eie_hdl.files import write_files
 
 from ...images import remove_images
 from ...libraries import Library
 from ...tools import require_yosys, run_yosys
 from ..synthesis import CONSTRAINTS, describe_surroundings, map_steps
 
-__all__ = ["GROUND", "POWER", "Netlist", "Pin", "make_netlist", "read_blif"]
+__all__ = ["GROUND", "POWER", "Netlist", "Pin", "make_netlist", "read_blif", "to_verilog"]
 
 #: Nets of the supply, which also are the constants: the library has no cell that ties a net.
 POWER, GROUND = "vdd", "gnd"
 
 #: Modules that are cut out.
 _MEMORIES = (f"{DEFAULT_NAME}_sram", f"{DEFAULT_NAME}_regfile")
+
+#: Most flip-flops on one net of a clock, and those of a buffer where there are more. The router
+#: takes 311, and gave up the 1,441 of a PE.
+_CLOCK_PINS, _BUFFERED = 400, 32
 
 #: Instance and name of a pin; a port of the module has the instance "".
 Pin = tuple[str, str]
@@ -46,7 +50,8 @@ def make_netlist(files: Mapping[str, str], module: str, library: Library, folder
                  period: float) -> Netlist:
     """Synthesise one module flat to ``NAME.blif`` and ``NAME.v`` in `folder`.
 
-    Memories are cut out: their pins become ports of the module.
+    Memories are cut out: their pins become ports of the module. A clock of many flip-flops gets
+    buffers.
 
     Parameters
     ----------
@@ -78,12 +83,12 @@ def make_netlist(files: Mapping[str, str], module: str, library: Library, folder
         f"expose -evert -sep _ {' '.join(f't:*{name}*' for name in _MEMORIES)}",
         *map_steps(module, liberty, period), "setundef -zero", "splitnets -ports -format _",
         "opt_clean -purge", "select -set ports x:*", "rename -hide w:* @ports %d",
-        "rename -hide c:*", "rename -enumerate", f"write_verilog -noattr -noexpr {module}.v",
+        "rename -hide c:*", "rename -enumerate",
         # A port that has the net of another, or a constant, gets a buffer.
         f"write_blif -gates -true - {POWER} -false - {GROUND} -undef - {GROUND} -buf BUFX2 A Y "
         f"{module}.blif"], folder, "yosys.log")
-    text = _plain((folder / f"{module}.blif").read_text(encoding="utf-8"))
-    write_file(folder / f"{module}.blif", text)
+    text = _buffer_clocks(_plain((folder / f"{module}.blif").read_text(encoding="utf-8")))
+    write_files(folder, {f"{module}.blif": text, f"{module}.v": to_verilog(text)})
     return read_blif(text)
 
 
@@ -107,20 +112,61 @@ def _plain(text: str) -> str:
                      for line in text.split("\n"))
 
 
+def _buffer_clocks(text: str) -> str:
+    """Drive groups of flip-flops by buffers where a clock has more of them than a net can have."""
+    clock = re.compile(r"(?<= CLK=)\w+")
+    sizes = Counter(clock.findall(text))
+    numbers: Counter[str] = Counter()
+
+    def split(match: re.Match[str]) -> str:
+        net = match[0]
+        if sizes[net] <= _CLOCK_PINS:
+            return net
+        numbers[net] += 1
+        return f"{net}_buffered_{(numbers[net] - 1) // _BUFFERED}"
+
+    text = clock.sub(split, text)
+    buffers = "".join(f".gate CLKBUF1 A={net} Y={net}_buffered_{number}\n"
+                      for net, count in numbers.items()
+                      for number in range(-(-count // _BUFFERED)))
+    return text.replace(".gate", f"{buffers}.gate", 1)
+
+
 def read_blif(text: str) -> Netlist:
     """Read a netlist; cells are named by type and number, as qflow names them."""
+    nets: dict[str, set[Pin]] = {port: {("", port)} for ports in _read_ports(text).values()
+                                 for port in ports}
+    cells = _read_cells(text)
+    for name, (_, connections) in cells.items():
+        for pin, net in connections.items():
+            nets.setdefault(net, set()).add((name, pin))
+    return Netlist({name: kind for name, (kind, _) in cells.items()},
+                   {net: frozenset(pins) for net, pins in nets.items()})
+
+
+def to_verilog(text: str) -> str:
+    """Write a netlist as Verilog, with the names that the layout has."""
+    (module,) = re.findall(r"^\.model (\S+)", text, re.MULTILINE)
+    ports = _read_ports(text)
+    lines = [f"module {module} ({', '.join(port for each in ports.values() for port in each)});",
+             *(f"  {direction} {port};" for direction, each in ports.items() for port in each),
+             f"  supply1 {POWER};", f"  supply0 {GROUND};",
+             *(f"  {kind} {name} ({', '.join(f'.{pin}({net})' for pin, net in pins.items())});"
+               for name, (kind, pins) in _read_cells(text).items()), "endmodule", ""]
+    return "\n".join(lines)
+
+
+def _read_ports(text: str) -> dict[str, list[str]]:
+    """Ports of a netlist by direction, as Verilog calls it."""
+    return {direction: [port for ports in re.findall(rf"^\.{direction}s(.*)", text, re.MULTILINE)
+                        for port in ports.split()] for direction in ("input", "output")}
+
+
+def _read_cells(text: str) -> dict[str, tuple[str, dict[str, str]]]:
+    """Type of each cell, and its nets by pin."""
     numbers: Counter[str] = Counter()
-    kinds: dict[str, str] = {}
-    nets: dict[str, set[Pin]] = {}
-    for words in map(str.split, text.splitlines()):
-        if words and words[0] in (".inputs", ".outputs"):
-            for port in words[1:]:
-                nets.setdefault(port, set()).add(("", port))
-        elif words and words[0] == ".gate":
-            numbers[words[1]] += 1
-            name = f"{words[1]}_{numbers[words[1]]}"
-            kinds[name] = words[1]
-            for connection in words[2:]:
-                pin, net = connection.split("=")
-                nets.setdefault(net, set()).add((name, pin))
-    return Netlist(kinds, {net: frozenset(pins) for net, pins in nets.items()})
+    cells: dict[str, tuple[str, dict[str, str]]] = {}
+    for kind, pins in re.findall(r"^\.gate (\S+)(.*)", text, re.MULTILINE):
+        numbers[kind] += 1
+        cells[f"{kind}_{numbers[kind]}"] = kind, dict(re.findall(r"(\w+)=(\w+)", pins))
+    return cells

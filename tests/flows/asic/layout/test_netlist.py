@@ -3,7 +3,7 @@
 import pytest
 
 from eie_flows.asic.layout import netlist
-from eie_flows.asic.layout.netlist import make_netlist, read_blif
+from eie_flows.asic.layout.netlist import make_netlist, read_blif, to_verilog
 from eie_flows.libraries import LIBRARIES
 
 LIBRARY = LIBRARIES["osu018"]
@@ -43,6 +43,31 @@ def test_cells_are_numbered_by_type():
 def test_names_get_plain_characters_and_stay_different():
     text = netlist._plain(".model m\n.inputs a$1 a_1 b.c\n.gate INV A=a$1 Y=b.c\n")
     assert text == ".model m\n.inputs a_1_ a_1 b_c\n.gate INV A=a_1_ Y=b_c\n"
+
+
+def test_a_clock_of_many_flipflops_gets_buffers():
+    def design(count):
+        return ".model m\n.inputs clk d\n.outputs q\n" + "".join(
+            f".gate DFFPOSX1 CLK=clk D=d Q=q{number}\n" for number in range(count)) + ".end\n"
+
+    assert netlist._buffer_clocks(design(400)) == design(400)
+    found = read_blif(netlist._buffer_clocks(design(420)))
+    buffers = [name for name, kind in found.kinds.items() if kind == "CLKBUF1"]
+    assert len(buffers) == 14 and sum(kind == "DFFPOSX1" for kind in found.kinds.values()) == 420
+    assert found.nets["clk"] == {("", "clk"), *((name, "A") for name in buffers)}
+    driven = [[pin for pin in pins if pin[1] == "CLK"] for net, pins in found.nets.items()
+              if pins & {(name, "Y") for name in buffers}]
+    assert [len(pins) for pins in driven] == [32] * 13 + [4]
+    assert len({pin for pins in driven for pin in pins}) == 420
+
+
+def test_verilog_has_cells_and_nets_of_the_layout():
+    text = (".model m\n.inputs a b\n.outputs y\n.gate INV A=a Y=c\n.gate AND A=c B=vdd Y=d\n"
+            ".gate INV A=d Y=y\n.end\n")
+    assert to_verilog(text) == (
+        "module m (a, b, y);\n  input a;\n  input b;\n  output y;\n  supply1 vdd;\n"
+        "  supply0 gnd;\n  INV INV_1 (.A(a), .Y(c));\n  AND AND_1 (.A(c), .B(vdd), .Y(d));\n"
+        "  INV INV_2 (.A(d), .Y(y));\nendmodule\n")
 
 
 @needs_tools
