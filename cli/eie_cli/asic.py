@@ -20,7 +20,8 @@ __all__ = ["asic_command"]
               help="Standard cells: those for 0.18 µm of Debian's qflow-tech-osu018, or SkyWater's "
                    "for 0.13 µm, whose library is part of this package.")
 @click.option("--period", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
-              metavar="NS", help="Clock period in ns at which gates are sized, and of the power.")
+              metavar="NS", help="Clock period in ns at which gates are sized, and of the power. "
+                                 "--emit has no default.")
 @click.option("--clock-gates", is_flag=True,
               help="Gate the clock of flip-flops with a common enable, which takes less area and "
                    "power; --library osu018 only.")
@@ -42,9 +43,9 @@ def asic_command(context: click.Context, config: EIEConfig, library: str, period
     Yosys maps all modules, with the memories as named macros; OpenSTA finds the longest paths
     between registers. Prints area by module and the clock rate of one PE and of the machine,
     without wires and with an ideal clock. Figures of the memories are estimates. The folder gets
-    wrappers, Liberty, LEF and models of the memories as well, and constraints in SDC. Takes some
-    minutes; needs the extra [synth], and Debian's packages opensta, and qflow-tech-osu018 for
-    --library osu018.
+    wrappers, Liberty, LEF and models of the memories as well, and constraints in SDC. Takes
+    half a minute, and minutes more with --power; needs the extra [synth], and Debian's packages
+    opensta, iverilog for --power, and qflow-tech-osu018 for --library osu018.
     """
     if flow:
         if clock_gates or with_power or as_json:
@@ -53,6 +54,9 @@ def asic_command(context: click.Context, config: EIEConfig, library: str, period
         if (library == "osu018"
                 and context.get_parameter_source("library") is not ParameterSource.DEFAULT):
             raise click.UsageError("--emit is for sky130_fd_sc_hd: leave out --library osu018")
+        if context.get_parameter_source("period") is ParameterSource.DEFAULT:
+            raise click.UsageError("--emit needs --period NS: a PE of the default machine reaches "
+                                   "7 ns before its layout, and less after it")
         _emit(flow, config, period, folder)
         return
     from eie_compiler.files.json_file import to_json

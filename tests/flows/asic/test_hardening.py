@@ -111,8 +111,8 @@ def test_openroad_flow_scripts_knows_every_variable_and_misses_none():
 
 
 def test_the_command_writes_the_files(tmp_path):
-    result = CliRunner().invoke(main, ["asic", "--preset", "tiny", "--emit", "orfs", "-o",
-                                       str(tmp_path)])
+    result = CliRunner().invoke(main, ["asic", "--preset", "tiny", "--emit", "orfs",
+                                       "--period", "10", "-o", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert {path.name for path in tmp_path.iterdir()} >= {"config.mk", "machine.v", "macros.lef"}
 
@@ -120,6 +120,8 @@ def test_the_command_writes_the_files(tmp_path):
 @pytest.mark.parametrize("option, message", [
     (["--json"], "--emit writes files alone: leave out --clock-gates, --power and --json"),
     (["--clock-gates"], "--emit writes files alone: leave out --clock-gates, --power and --json"),
+    ([], "--emit needs --period NS: a PE of the default machine reaches 7 ns before its layout, "
+         "and less after it"),
     (["--library", "osu018"], "--emit is for sky130_fd_sc_hd: leave out --library osu018"),
 ])
 def test_options_of_the_synthesis_are_refused(option, message, tmp_path):
