@@ -17,7 +17,8 @@ from eie_hdl.frames import DEFAULT_BAUD
 
 from .mapping import Counts, count
 from .place_and_route import PLACER, ROUTERS, run_router
-from .tools import FLATTEN, require_package, run_ecppack, run_yosys
+from .provenance import Provenance, trace
+from .tools import FLATTEN, run_ecppack, run_yosys
 
 __all__ = ["BITSTREAM", "CLOCK_MHZ", "BoardReport", "build"]
 
@@ -49,8 +50,8 @@ class BoardReport:
 
     Attributes
     ----------
-    n_pe : :class:`int`
-        Processing elements.
+    provenance : :class:`~.provenance.Provenance`
+        Machine, commit and tools.
     counts : :class:`~.mapping.Counts`
         Cells of the whole design, as it is placed: registers of multipliers are in them.
     clock_mhz : :class:`int`
@@ -65,11 +66,9 @@ class BoardReport:
         Bytes of the bitstream.
     seconds : :class:`float`
         Time that the build took.
-    tools : :class:`dict` of :class:`str` to :class:`str`
-        Version of each tool.
     """
 
-    n_pe: int
+    provenance: Provenance
     counts: Counts
     clock_mhz: int
     mhz: float
@@ -77,12 +76,12 @@ class BoardReport:
     seed: int
     size: int
     seconds: float
-    tools: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the JSON file."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**fields.pop("counts")._asdict(), **fields}
+        return {**fields.pop("provenance").as_dict(), "n_pe": self.provenance.config.n_pe,
+                **fields.pop("counts")._asdict(), **fields}
 
 
 def build(config: EIEConfig, folder: str | Path, *, seed: int = 1,
@@ -107,8 +106,7 @@ def build(config: EIEConfig, folder: str | Path, *, seed: int = 1,
         the log. A former bitstream is removed first.
     """
     folder, start = Path(folder), time.monotonic()
-    tools = {package: require_package(package)
-             for package in ("amaranth-boards", "pyosys", _ROUTER.package)}
+    provenance = trace(config, "amaranth-boards", "pyosys", _ROUTER.package)
     (folder / BITSTREAM).unlink(missing_ok=True)
 
     progress("writing the Verilog")
@@ -131,9 +129,9 @@ def build(config: EIEConfig, folder: str | Path, *, seed: int = 1,
     progress("packing the bitstream")
     run_ecppack(["--compress", f"{_TOP}.config", BITSTREAM], folder, "ecppack.log")
     report = BoardReport(
-        n_pe=config.n_pe, counts=_count(folder), clock_mhz=CLOCK_MHZ, mhz=_read_rate(folder),
+        provenance=provenance, counts=_count(folder), clock_mhz=CLOCK_MHZ, mhz=_read_rate(folder),
         baud=DEFAULT_BAUD, seed=seed, size=(folder / BITSTREAM).stat().st_size,
-        seconds=round(time.monotonic() - start, 1), tools=tools)
+        seconds=round(time.monotonic() - start, 1))
     write_json(folder / "board.json", report.as_dict())
     return report
 

@@ -7,7 +7,7 @@ import pytest
 
 from eie_flows import place_and_route, ulx3s
 from eie_flows.tools import run_yosys
-from eie_hdl.config import PRESETS
+from eie_hdl.config import PRESETS, EIEConfig
 from eie_hdl.export.verilog import emit
 from eie_hdl.frames import DEFAULT_BAUD
 from eie_sim.rtl.toolchain import Tool, ToolError
@@ -95,7 +95,8 @@ def test_a_build_writes_bitstream_and_report(tmp_path, tools):
     assert written["clock_mhz"] == 75 and written["n_pe"] == PRESETS["tiny"].n_pe
     # The register that follows the multiplier is in it.
     assert written["cells"] == {"DP16KD": 1, "LUT4": 2, "MULT18X18D": 1}
-    assert "pyosys" in written["tools"]
+    assert "pyosys" in written["tools"] and "sources" in written
+    assert EIEConfig.from_mapping(written["config"]) == PRESETS["tiny"]
     assert steps == ["writing the Verilog", "synthesising", "placing and routing",
                      "packing the bitstream"]
     # WebAssembly does not see all absolute paths; nothing allows the clock rate to be missed.
@@ -170,7 +171,7 @@ def test_a_clock_rate_that_is_not_reached_leaves_no_bitstream(tmp_path, tools, m
 
 def test_without_the_pins_nothing_is_begun(tmp_path, tools, monkeypatch):
     missing = Tool.check("amaranth-boards", "bitstreams", None, None, "0", "pip install x")
-    monkeypatch.setattr("eie_flows.tools.check_tools", lambda: [missing])
+    monkeypatch.setattr("eie_flows.provenance.check_tools", lambda: [missing])
     with pytest.raises(ToolError, match="^amaranth-boards must be installed for bitstreams, but "
                                         "was not found: pip install x$"):
         ulx3s.build(PRESETS["tiny"], tmp_path / "new")

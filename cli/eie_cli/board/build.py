@@ -41,8 +41,8 @@ def build_command(pes: int, seed: int, as_json: bool, folder: Path) -> None:
     if as_json:
         click.echo(to_json(report.as_dict()))
         return
-    counts, device = report.counts, DEVICES["ecp5-85"]
-    print_table(make_table(str(folder / BITSTREAM), format_count(report.n_pe, "PE")), [
+    counts, device, origin = report.counts, DEVICES["ecp5-85"], report.provenance
+    print_table(make_table(str(folder / BITSTREAM), format_count(origin.config.n_pe, "PE")), [
         ["LUT4 (LUT RAM aside)", f"{counts.luts:,}"],
         ["carry cells, two LUTs each", f"{counts.carry:,}"],
         ["flip-flops", f"{counts.flipflops:,}"],
@@ -54,4 +54,4 @@ def build_command(pes: int, seed: int, as_json: bool, folder: Path) -> None:
         ["baud rate", f"{report.baud:,}"],
         ["bytes of the bitstream", f"{report.size:,}"],
         ["seconds", f"{report.seconds:.0f}"],
-        ["tools", ", ".join(f"{name} {version}" for name, version in report.tools.items())]])
+        ["tools", ", ".join(f"{name} {version}" for name, version in origin.tools.items())]])

@@ -6,10 +6,13 @@ import pytest
 
 from eie_flows import ulx3s
 from eie_flows.mapping import Counts
+from eie_flows.provenance import Provenance
+from eie_hdl.config import EIEConfig
 
 REPORT = ulx3s.BoardReport(
-    n_pe=2, counts=Counts(7000, 700, 7100, 300, 45, 4, {}, {"LUT4": 7000}), clock_mhz=75, mhz=90.04,
-    baud=3_000_000, seed=3, size=591_024, seconds=279.6, tools={"pyosys": "0.70"})
+    provenance=Provenance(EIEConfig(n_pe=2), None, {"pyosys": "0.70"}),
+    counts=Counts(7000, 700, 7100, 300, 45, 4, {}, {"LUT4": 7000}), clock_mhz=75, mhz=90.04,
+    baud=3_000_000, seed=3, size=591_024, seconds=279.6)
 
 
 @pytest.fixture
