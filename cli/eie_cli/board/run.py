@@ -50,7 +50,10 @@ def run_command(port: str | None, simulated: bool, baud: int | None, images: int
         run = run_digits(open_serial(name, baud=baud or DEFAULT_BAUD, **settings), images=images,
                          progress=progress)
     if as_json:
-        click.echo(to_json(dataclasses.asdict(run)))
+        # Neither port nor baud rate of a simulated board means anything.
+        click.echo(to_json({"simulated": simulated, "port": port,
+                            "baud": None if simulated else baud or DEFAULT_BAUD,
+                            **dataclasses.asdict(run)}))
     else:
         print_table(make_table(name, format_count(run.config.n_pe, "PE")), [
             ["images", str(run.images)],

@@ -1,5 +1,6 @@
 """`eie board ulx3s run` (eie_cli.board.run), which runs eie_sim.demo.on_board, in eie_cli.board."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -43,9 +44,18 @@ def test_digits_are_recognised_and_shown(eie, port):
 def test_json_has_the_fields_of_the_result(eie, port):
     code, text = eie("board", "ulx3s", "run", "--port", "ttyX", "--images", 2, "--json")
     result = json.loads(text)
-    assert code == 0 and result.keys() == {"schema_version"} | {
+    assert code == 0 and result.keys() == {"schema_version", "simulated", "port", "baud"} | {
         field.name for field in dataclasses.fields(on_board.BoardRun)}
     assert (result["images"], result["mismatches"], result["repeats"]) == (2, 0, 0)
+    assert (result["simulated"], result["port"], result["baud"]) == (False, "ttyX", 3_000_000)
+
+
+def test_json_of_a_simulated_board_has_neither_port_nor_baud_rate(eie, port, monkeypatch):
+    monkeypatch.setattr(run, "_plug_in", lambda port: contextlib.nullcontext(("pts", {})))
+    code, text = eie("board", "ulx3s", "run", "--simulated", "--images", 2, "--json")
+    result = json.loads(text)
+    assert code == 0
+    assert (result["simulated"], result["port"], result["baud"]) == (True, None, None)
 
 
 def test_a_baud_rate_of_the_simulated_board_is_refused(eie):
