@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from eie_hdl.export.names import DEFAULT_NAME, source_files
+from eie_hdl.export.names import MEMORY_MODULES, source_files
 from eie_hdl.files import write_files
 
 from ...images import remove_images
@@ -18,9 +18,6 @@ __all__ = ["GROUND", "POWER", "Netlist", "Pin", "make_netlist", "read_blif", "to
 
 #: Nets of the supply, which also are the constants: the library has no cell that ties a net.
 POWER, GROUND = "vdd", "gnd"
-
-#: Modules that are cut out.
-_MEMORIES = (f"{DEFAULT_NAME}_sram", f"{DEFAULT_NAME}_regfile")
 
 #: Most flip-flops on one net of a clock, and those of a buffer where there are more. The router
 #: takes 311, and gave up the 1,441 of a PE.
@@ -79,8 +76,8 @@ def make_netlist(files: Mapping[str, str], module: str, library: Library, folder
     run_yosys([
         # -defer, as parameters have values only in an instance.
         f"read_verilog -defer {' '.join(sources)}", f"hierarchy -check -top {module}", "proc",
-        *(f"blackbox *{name}*" for name in _MEMORIES), "flatten",
-        f"expose -evert -sep _ {' '.join(f't:*{name}*' for name in _MEMORIES)}",
+        *(f"blackbox *{name}*" for name in MEMORY_MODULES), "flatten",
+        f"expose -evert -sep _ {' '.join(f't:*{name}*' for name in MEMORY_MODULES)}",
         *map_steps(module, liberty, period), "setundef -zero", "splitnets -ports -format _",
         "opt_clean -purge", "select -set ports x:*", "rename -hide w:* @ports %d",
         "rename -hide c:*", "rename -enumerate",
