@@ -30,7 +30,8 @@ __all__ = ["asic_command"]
                    "and compute its power; takes minutes more.")
 @click.option("--emit", "flow", type=click.Choice(["librelane", "orfs"]),
               help="Only write what LibreLane, or OpenROAD-flow-scripts, needs to harden one PE in "
-                   "sky130: sources, constraints, views of the memories, and its configuration.")
+                   "sky130: sources, views of the memories, the configuration, and, for the "
+                   "latter, constraints.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("-o", "--output", "folder", type=FOLDER, default=Path("build/asic"),
               show_default=True, help="Folder for tables, netlist, constraints and macros.")

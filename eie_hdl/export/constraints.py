@@ -158,7 +158,7 @@ def _explain(timing: _Timing, comment: str, *more: str) -> str:
         "false path. An asynchronous reset needs a synchroniser outside, and a false path to it.",
         f"{', '.join(_levels(timing))}: levels from flip-flops, timed like any other output. A",
         f"false path is right only where they are synchronised to a clock other than {CLOCK}, or "
-        "light a LED.",
+        "light an LED.",
         "No output depends combinationally on an input: there is no path from pin to pin.",
         *(line for port in timing.untimed for line in _UNTIMED.get(port.name, "").splitlines()),
         *more]

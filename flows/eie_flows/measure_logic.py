@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eie_hdl.config import EIEConfig
+from eie_hdl.export.names import MEMORY_MODULES
 from eie_hdl.export.verilog import emit
 from eie_hdl.files import write_file
 
@@ -17,8 +18,6 @@ from .logic import MEASURED
 from .mapping import count, map_cells
 
 __all__ = ["format_rows", "measure"]
-
-_MEMORIES = "eie_sram eie_regfile"
 
 
 def measure() -> dict[str, list[dict[str, Any]]]:
@@ -39,7 +38,7 @@ def _measure_pe(changes: dict[str, int]) -> dict[str, Any]:
 def _measure_others(changes: dict[str, int]) -> dict[str, Any]:
     """Cells of a machine without its PEs and memories, each module on its own."""
     config = EIEConfig.from_mapping(changes)
-    machine, pe = (count_cells(emit(config).files, top=top, memories=_MEMORIES)
+    machine, pe = (count_cells(emit(config).files, top=top, memories=" ".join(MEMORY_MODULES))
                    for top in ("eie", "eie_pe"))
     return {"changes": changes, "lut4": machine.lut4 - config.n_pe * pe.lut4,
             "carry": machine.carry - config.n_pe * pe.carry}

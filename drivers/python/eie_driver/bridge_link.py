@@ -127,8 +127,9 @@ class BridgeLink:
                 self._line.write(request)
                 deadline = time.monotonic() + slack
                 while (frame := self._receive(deadline)) is not None:
-                    # No reply to any command has the contents of its request.
-                    if frame == contents:
+                    # No reply has the payload of its request with the command as status; without
+                    # payload, a damaged READ is answered by its own bytes.
+                    if payload and frame == contents:
                         raise BusError("Line must lead to a bridge, but returns the request itself:"
                                        " TX and RX are joined; connect each to the other of the "
                                        "machine")

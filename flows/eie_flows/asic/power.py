@@ -1,7 +1,6 @@
 """Power of the netlist at the activity of an inference, by OpenSTA, and of the memories."""
 
 import re
-import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from pathlib import Path
 from eie_hdl.export.memories import MemoryKind
 from eie_hdl.export.names import DEFAULT_NAME
 from eie_hdl.files import write_file
-from eie_sim.rtl.toolchain import ToolError
+from eie_sim.rtl.toolchain import ToolError, find_opensta, require
 
 from ..libraries import Library
 from .activity import Activity, read_activity
 from .clock_gates import is_gate
 from .macros import Macro
-from .timing import require_opensta, run_opensta
+from .timing import run_opensta
 
 __all__ = ["Power", "macro_power", "measure", "read_power", "require_calibrated_opensta"]
 
@@ -54,13 +53,11 @@ def require_calibrated_opensta() -> None:
     ToolError
         If it is missing, or has another version.
     """
-    version = subprocess.run([require_opensta(), "-version"], check=False, capture_output=True,
-                             encoding="utf-8", errors="replace",
-                             stdin=subprocess.DEVNULL).stdout.strip()
+    version = require(find_opensta()).version or ""
     if not version.startswith(_CALIBRATED):
         raise ToolError(f"eie asic --power needs OpenSTA {_CALIBRATED}x, as of Debian, but found "
-                        f"{version or 'no version'}: others may count internal power otherwise. "
-                        "Without --power any version will do")
+                        f"{version}: others may count internal power otherwise. Without --power "
+                        "any version will do")
 
 
 def measure(folder: Path, library: Library, macros: Sequence[Macro],
@@ -155,7 +152,7 @@ def read_power(text: str) -> dict[str, Power]:
             r"^POWER (\S+) (\S+) (\S+) (\S+) (\S+) \S+$", text, re.MULTILINE):
         dynamic = float(factor) * (float(internal) / 2 + float(switching))
         found[f"{DEFAULT_NAME}.{path.replace('/', '.')}"] += 1000 * (
-            dynamic + (float(leakage) if dynamic > 0 else 0.0))
+            dynamic + (float(leakage) if float(factor) > 0 else 0.0))
     return {path: Power(power, 0.0) for path, power in found.items()}
 
 

@@ -176,8 +176,8 @@ def run(config: EIEConfig, library: Library, folder: str | Path, *, period: floa
     folder = Path(folder)
     library.find()
     if clock_gates and not library.clock_gate:
-        raise ToolError(f"clock gates need a library with a latch, which {library.name}, as it is "
-                        "characterised here, has not: choose osu018, or leave out --clock-gates")
+        raise ToolError(f"clock gates need a library with a latch, but {library.name}, as "
+                        "characterised here, has none: choose osu018, or leave out --clock-gates")
     provenance = trace(config, "pyosys", "sta", *(["iverilog"] if with_power else []))
     if with_power:
         require_calibrated_opensta()

@@ -130,8 +130,18 @@ def test_a_line_that_returns_requests_is_reported_at_once(line, in_session):
     with pytest.raises(BusError, match="^Line must lead to a bridge, but returns the request "
                                        "itself: TX and RX are joined; connect each to the other of "
                                        "the machine$"):
-        bridge.request(Command.READ)
+        bridge.request(Command.WRITE, b"123456")
     assert bridge.repeats == 0
+
+
+def test_a_damaged_read_whose_report_has_its_own_bytes_is_sent_again(line):
+    bridge = link(line)
+    bridge.request(Command.READ)
+    line.answer = lambda body: [encode(bytes([body[0], Status.BAD_FRAME]))
+                                if len(line.requests) < 4 else line.execute(body)]
+    assert bridge.request(Command.READ).status == Status.OK
+    assert line.requests[2] == bytes([line.requests[2][0], Status.BAD_FRAME])
+    assert bridge.repeats == 1
 
 
 def test_a_status_that_is_not_known_is_refused(line):

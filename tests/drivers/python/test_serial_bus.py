@@ -80,8 +80,8 @@ def test_a_baud_rate_that_no_port_has_is_reported(monkeypatch, baud, is_refused)
 
 def test_a_port_that_returns_what_it_is_sent_is_no_bridge():
     bus = open_serial("loop://")
-    with pytest.raises(BusError, match="^Bridge must use the protocol 010004, not : use the "
-                                       "software version of the hardware$"):
+    with pytest.raises(BusError, match="^Line must lead to a bridge, but returns the request "
+                                       "itself: "):
         bus.read(0)
 
 

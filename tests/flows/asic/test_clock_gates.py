@@ -39,7 +39,6 @@ module eie(aclk, rst, en, d, word, both, above, low, narrow, plain);
   always @(posedge aclk) plain <= low + narrow;
 endmodule
 """
-OUTPUTS = "{word, both, above, low, narrow, plain}"
 
 #: Both beside each other; inputs change right after an edge of the clock, as registers do.
 BENCH = """

@@ -70,7 +70,10 @@ def test_design_is_a_pe_with_views_of_its_memories(flow, files):
     assert macros == set(re.findall(r"^  cell \((\w+)\)", files["macros.lib"], re.MULTILINE))
     assert macros == set(re.findall(r"(\w+) ram \(", files["memories.v"]))
     assert macros
-    if flow == "orfs":
+    if flow == "librelane":
+        assert variables(flow, files)["CLOCK_PERIOD"] == 8
+        assert variables(flow, files)["IO_DELAY_CONSTRAINT"] == 20
+    else:
         assert "-period 8.000 [get_ports clk]" in files["eie_pe.sdc"]
         assert all(re.fullmatch(variables(flow, files)["GDS_ALLOW_EMPTY"], name)
                    for name in macros)

@@ -118,12 +118,12 @@ def test_liberty_and_black_boxes_have_the_same_pins():
 
 def test_supply_is_where_straps_of_a_chip_cross_it():
     text = describe_lef([RAM])
-    wide, high = re.search(r"SIZE ([\d.]+) BY ([\d.]+)", text).groups()
-    for name, left, right in (("VDD", "0.000", "2.000"), ("VSS", None, wide)):
+    wide, high = map(float, re.search(r"SIZE ([\d.]+) BY ([\d.]+)", text).groups())
+    for name, left, right in (("VDD", 0, 2), ("VSS", wide - 2, wide)):
         layer, *box = re.search(rf"PIN {name}\n.*?LAYER (\S+) ;\s+RECT (\S+) (\S+) (\S+) (\S+) ;",
                                 text, re.DOTALL).groups()
         assert layer == "met4" and f"LAYER {layer} " not in text.partition("OBS")[2]
-        assert (box[1], box[2], box[3]) == ("0.000", right, high) and left in (box[0], None)
+        assert [*map(float, box)] == pytest.approx([left, 0, right, high])
 
 
 def test_lef_has_the_estimated_area_and_pins_inside_it():

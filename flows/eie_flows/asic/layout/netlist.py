@@ -20,7 +20,7 @@ __all__ = ["GROUND", "POWER", "Netlist", "Pin", "make_netlist", "read_blif", "to
 POWER, GROUND = "vdd", "gnd"
 
 #: Most flip-flops on one net of a clock, and those of a buffer where there are more. The router
-#: takes 311, and gave up the 1,369 of a PE.
+#: takes 311, and gave up on the 1,369 of a PE.
 _CLOCK_PINS, _BUFFERED = 400, 32
 
 #: Instance and name of a pin; a port of the module has the instance "".
