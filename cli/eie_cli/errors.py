@@ -56,7 +56,7 @@ class Group(click.Group):
                 return super().invoke(context)
         except BaseException as error:
             # Unfinished objects of the step that ends here would warn that they are unused.
-            warnings.simplefilter("ignore")
+            warnings.filterwarnings("ignore", ".* created but never used")
             if isinstance(error, KeyboardInterrupt):
                 click.echo("eie: interrupted", err=True)
                 sys.exit(_INTERRUPTED)

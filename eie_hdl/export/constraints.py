@@ -156,9 +156,9 @@ def _explain(timing: _Timing, comment: str, *more: str) -> str:
         f"{CLOCK} clocks every flip-flop and memory at its rising edge: no path crosses clocks.",
         f"{RESET} is synchronous and registered first: it is timed like any other input, without a",
         "false path. An asynchronous reset needs a synchroniser outside, and a false path to it.",
-        f"{', '.join(_levels(timing))}: levels from flip-flops, timed like any other output. A",
-        f"false path is right only where they are synchronised to a clock other than {CLOCK}, or "
-        "light an LED.",
+        "Levels from flip-flops are timed like any other output. A false path is right only where",
+        f"one is synchronised to a clock other than {CLOCK}, or lights an LED: "
+        f"{', '.join(_levels(timing))}.",
         "No output depends combinationally on an input: there is no path from pin to pin.",
         *(line for port in timing.untimed for line in _UNTIMED.get(port.name, "").splitlines()),
         *more]

@@ -116,9 +116,10 @@ def _describe(activity: Activity) -> str:
 
     OpenSTA of 2019 propagates activities before it uses those that are given, and ends with a
     segmentation fault on these netlists. It does not with a global activity, which is set for each
-    cell in turn. The clock keeps its own, also after a gate: what it causes is printed once more,
-    with the share of the cycles in which it does not come. The tree of the clock is left out after
-    a gate as before it: transitions are short, and the load of a gate takes no power.
+    cell in turn. The clock keeps its own, also after a gate. The power that it causes in a cell is
+    therefore printed a second time, with the share of the cycles in which the gate is closed, and
+    is taken off. The tree of the clock is left out after a gate as before it: transitions are
+    short, and the load of a gate takes no power.
     """
     ideal, lines, idle = [], [], ["sta::set_power_global_activity 0 0"]
     for path, count in activity.toggles.items():

@@ -82,8 +82,10 @@ class Tool:
             advice = ""
         elif path is None:
             advice = f"not found: {install}"
+        elif version is None:
+            advice = f"{path} does not say its version: {install}"
         else:
-            advice = f"{version or 'unknown version'} found, {minimum} or newer needed: {install}"
+            advice = f"{version} found, {minimum} or newer needed: {install}"
         return cls(name, purpose, version, path, minimum, ok, advice, required)
 
 
