@@ -1,9 +1,10 @@
 """`eie constraints`: clock and I/O timing for FPGA and ASIC tools."""
 
 from pathlib import Path
-from typing import Literal
 
 import click
+
+from eie_hdl.export.names import BRIDGES, Bridge
 
 from .console import make_table, print_table
 from .options import FOLDER, command
@@ -19,12 +20,12 @@ __all__ = ["constraints_command"]
                                       "inputs arrive and after outputs leave.")
 @click.option("--name", default="eie", show_default=True,
               help="Name of the top module and of the files, as for `eie verilog`.")
-@click.option("--bridge", type=click.Choice(["uart", "spi"]),
+@click.option("--bridge", type=click.Choice(BRIDGES),
               help="The top module is NAME_uart or NAME_spi, as for `eie verilog`.  "
                    "[default: none]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
 def constraints_command(mhz: float, io_percent: float, name: str,
-                        bridge: Literal["uart", "spi"] | None, folder: Path) -> None:
+                        bridge: Bridge | None, folder: Path) -> None:
     """Write timing constraints of an accelerator.
 
     They are the clock rate and the delays at the ports, in the formats SDC, XDC, LPF, PCF and CST;

@@ -2,12 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.families import FAMILIES, RAM_STYLES
+from eie_hdl.export.names import BRIDGES, Bridge
 from eie_hdl.frames import DEFAULT_BIT_CYCLES, MIN_BIT_CYCLES
 
 from .console import format_count, make_table, print_table
@@ -22,7 +22,7 @@ __all__ = ["verilog_command"]
               help="Name of the top module, and prefix of all other modules, files and macros: "
                    "lower-case letters, digits and underscores. Machines of different names fit "
                    "into one design.")
-@click.option("--bridge", type=click.Choice(["uart", "spi"]),
+@click.option("--bridge", type=click.Choice(BRIDGES),
               help="Add a module NAME_uart or NAME_spi: the machine with a serial line in place of "
                    "its buses, for boards and chips with few pins.  [default: none]")
 @click.option("--bit-cycles", type=click.IntRange(MIN_BIT_CYCLES),
@@ -38,7 +38,7 @@ __all__ = ["verilog_command"]
               help="Give flip-flops values before the reset, or leave them out for a technology "
                    "that has none.  [default: that of --target, else with]")
 @click.option("-o", "--output", "folder", type=FOLDER, required=True, help="Folder to write to.")
-def verilog_command(config: EIEConfig, name: str, bridge: Literal["uart", "spi"] | None,
+def verilog_command(config: EIEConfig, name: str, bridge: Bridge | None,
                     bit_cycles: int | None, target: str | None, ram_style: str | None,
                     initial_values: bool | None, folder: Path) -> None:
     """Write the Verilog of an accelerator.

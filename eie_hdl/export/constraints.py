@@ -2,15 +2,15 @@
 
 import math
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import NamedTuple
 
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In, Signature
 
 from ..bridged_top import LINES, BridgedSignature
 from ..top import EieSignature
-from .names import DEFAULT_NAME, VerilogNameError, check_name
+from .names import BRIDGES, DEFAULT_NAME, Bridge, VerilogNameError, check_name, name_top
 
 __all__ = ["CLOCK", "FORMATS", "ConstraintsError", "Port", "describe_delays", "list_ports",
            "read_ports", "write_constraints"]
@@ -42,6 +42,11 @@ class Port(NamedTuple):
     width: int
     is_timed: bool = True
 
+    @property
+    def pattern(self) -> str:
+        """Pattern of Tcl for all bits."""
+        return f"{self.name}[*]" if self.width > 1 else self.name
+
 
 class _Timing(NamedTuple):
     """Clock rate, the delays outside the machine and inside on each side in ns, and the ports."""
@@ -58,7 +63,7 @@ class _Timing(NamedTuple):
         return [port for port in self.ports if not port.is_timed]
 
 
-def list_ports(bridge: Literal["uart", "spi"] | None = None) -> list[Port]:
+def list_ports(bridge: Bridge | None = None) -> list[Port]:
     """Ports of the top module, which are the same in every configuration.
 
     Parameters
@@ -93,7 +98,7 @@ def read_ports(verilog: str, module: str) -> list[Port]:
 
 
 def write_constraints(mhz: float, *, name: str = DEFAULT_NAME,
-                      bridge: Literal["uart", "spi"] | None = None, io_percent: float = 40
+                      bridge: Bridge | None = None, io_percent: float = 40
                       ) -> dict[str, str]:
     """Write the constraints of a machine in all formats.
 
@@ -120,7 +125,7 @@ def write_constraints(mhz: float, *, name: str = DEFAULT_NAME,
         If `name` is not a name of :func:`~.names.check_name`, or that of a machine with a bridge.
     """
     check_name(name)
-    for each in LINES:
+    for each in BRIDGES:
         if name.endswith(f"_{each}"):
             machine = name.removesuffix(f"_{each}")
             raise VerilogNameError(f"name must not be {name}, which is the top module of a machine "
@@ -133,7 +138,7 @@ def write_constraints(mhz: float, *, name: str = DEFAULT_NAME,
                                f"percent, not {io_percent:g}")
     period = 1e3 / mhz
     outside = period * io_percent / 100
-    top = f"{name}_{bridge}" if bridge else name
+    top = name_top(name, bridge)
     timing = _Timing(top, mhz, period, outside, period - outside, list_ports(bridge))
     return {f"{top}.{suffix}": write(timing) for suffix, (_, write) in FORMATS.items()}
 
@@ -165,12 +170,12 @@ def _explain(timing: _Timing, comment: str, *more: str) -> str:
     return "".join(f"{comment} {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
-def describe_delays(ports: Iterable[Port], *, clock: str, period: float, outside: float) -> str:
+def describe_delays(ports: Sequence[Port], *, clock: str, period: float, outside: float) -> str:
     """Write the clock, the delays of all ports, and the false paths, as SDC.
 
     Parameters
     ----------
-    ports : iterable of :class:`Port`
+    ports : sequence of :class:`Port`
         Ports of a module.
     clock : :class:`str`
         The one that is its clock.
@@ -182,7 +187,7 @@ def describe_delays(ports: Iterable[Port], *, clock: str, period: float, outside
     for is_input, option, end in ((True, "set_input_delay", "-from"),
                                   (False, "set_output_delay", "-to")):
         timed, untimed = (" ".join(
-            port.name if port.width == 1 else f"{port.name}[*]" for port in ports
+            port.pattern for port in ports
             if port.is_input == is_input and port.is_timed == is_timed and port.name != clock)
             for is_timed in (True, False))
         text += (f"\n{option} -clock {clock} -max {outside:.3f} [get_ports {{{timed}}}]\n"

@@ -3,11 +3,16 @@
 import re
 from collections.abc import Mapping
 from importlib import resources
+from typing import Literal, get_args
 
 from ..identifiers import VERILOG, find_fault
 
-__all__ = ["DEFAULT_NAME", "MEMORY_MODULES", "VerilogNameError", "check_name", "prefix_text",
-           "read_source", "source_files"]
+__all__ = ["BRIDGES", "DEFAULT_NAME", "MEMORY_MODULES", "Bridge", "VerilogNameError", "check_name",
+           "name_top", "prefix_text", "read_source", "source_files"]
+
+#: Serial lines that can take the place of a machine's buses.
+Bridge = Literal["uart", "spi"]
+BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 
 #: Name of a machine, and prefix of its modules, files and macros, unless another is given.
 DEFAULT_NAME = "eie"
@@ -30,6 +35,11 @@ def check_name(name: str, *, parameter: str = "name") -> None:
     """
     if fault := find_fault(name, VERILOG):
         raise VerilogNameError(f"{parameter} {fault}")
+
+
+def name_top(name: str, bridge: Bridge | None) -> str:
+    """Name the top module of a machine called `name`, which may have a bridge."""
+    return f"{name}_{bridge}" if bridge else name
 
 
 def prefix_text(text: str, name: str) -> str:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Instance, ResetSignal
@@ -27,7 +27,16 @@ from .families import RAM_STYLES
 from .fusesoc import describe_core
 from .initial_values import remove_initial_values
 from .memories import MemoryKind, describe_memories, list_memories, memories_json
-from .names import DEFAULT_NAME, VerilogNameError, check_name, prefix_text, read_source
+from .names import (
+    BRIDGES,
+    DEFAULT_NAME,
+    Bridge,
+    VerilogNameError,
+    check_name,
+    name_top,
+    prefix_text,
+    read_source,
+)
 from .word_tables import describe_words
 from .yosys import builtin_yosys
 
@@ -197,7 +206,7 @@ def to_verilog(component: wiring.Component, name: str, *, prefix: str = DEFAULT_
 
 
 def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
-         bridge: Literal["uart", "spi"] | None = None, bit_cycles: int = DEFAULT_BIT_CYCLES,
+         bridge: Bridge | None = None, bit_cycles: int = DEFAULT_BIT_CYCLES,
          ram_style: str = RAM_STYLES[0], initial_values: bool = True) -> Emitted:
     """Emit the Verilog of an accelerator.
 
@@ -239,10 +248,9 @@ def emit(config: EIEConfig, name: str = DEFAULT_NAME, *,
     _check_other_machines(name, text)
     verilog_files = {f"{name}.v": title + _guard(name) + text}
     waivers = read_source(_WAIVERS)
-    top, modules = name, text
+    top, modules = name_top(name, bridge), text
     if bridge:
         line: Uart | Spi = Uart(bit_cycles=bit_cycles) if bridge == "uart" else Spi()
-        top = f"{name}_{bridge}"
         platform = VerilogPlatform(name)
         platform.modules[name] = re.split(r"^(?=module )", text, flags=re.MULTILINE)[1]
         bridge_text = platform.convert(BridgedEie(config, line), top)
@@ -291,7 +299,7 @@ def _check_other_machines(name: str, text: str) -> None:
     """
     parts = [module.removeprefix(f"{name}_")
              for module in re.findall(r"^module (\w+)", text, re.MULTILINE)[1:]]
-    for part in [*parts, "sram", "regfile", "bench", "uart", "spi"]:
+    for part in [*parts, "sram", "regfile", "bench", *BRIDGES]:
         if name.endswith(f"_{part}"):
             other = name.removesuffix(f"_{part}")
             raise VerilogNameError(f"name must not be {name}, which is a module of a machine named "

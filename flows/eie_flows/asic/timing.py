@@ -80,8 +80,7 @@ def describe_constraints(library: Library, verilog: str, top: str, *, clock: str
         Clock period in ns.
     """
     ports = read_ports(verilog, top)
-    inputs = " ".join(f"{port.name}[*]" if port.width > 1 else port.name for port in ports
-                      if port.is_input and port.name != clock)
+    inputs = " ".join(port.pattern for port in ports if port.is_input and port.name != clock)
     return "\n".join([
         "# Everything is on one clock, also the reset, which is synchronous: no path is",
         "# false, and none takes several cycles.",

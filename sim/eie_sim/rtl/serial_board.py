@@ -5,9 +5,10 @@ from pathlib import Path
 from types import TracebackType
 
 from eie_hdl.config import EIEConfig
+from eie_hdl.export.names import Bridge
 
 from .simulators import SimulationError
-from .verilator_host import BIT_CYCLES, FOLDER, Bridge, make_host
+from .verilator_host import BIT_CYCLES, FOLDER, make_host
 
 __all__ = ["SerialBoard"]
 

@@ -9,12 +9,11 @@ import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import eie_hdl
 from eie_hdl.config import EIEConfig
 from eie_hdl.export.initial_values import remove_values_without_reset
-from eie_hdl.export.names import DEFAULT_NAME, source_files
+from eie_hdl.export.names import DEFAULT_NAME, Bridge, name_top, source_files
 from eie_hdl.export.verilog import emit
 from eie_hdl.frames import MIN_BIT_CYCLES
 
@@ -22,10 +21,7 @@ from .. import toolchain
 from ..cache import make_once
 from ..simulators import MAKE, VERILATE, reuse_runtime, run_step
 
-__all__ = ["BIT_CYCLES", "FOLDER", "Bridge", "make_host", "verilog"]
-
-#: Bridges that a machine may have.
-Bridge = Literal["uart", "spi"]
+__all__ = ["BIT_CYCLES", "FOLDER", "make_host", "verilog"]
 
 #: Folder of the C++ sources.
 FOLDER = Path(__file__).parent
@@ -124,7 +120,7 @@ def _verilate(config: EIEConfig, cache: str | Path | None, *, bridge: Bridge | N
     texts = {name: _drop_instance_names(remove_values_without_reset(text))
              for name, text in source_files(verilog(config, cache, bridge=bridge)).items()}
     command = [tool.path, *VERILATE, *_NUMBERING, "--top-module",
-               f"eie_{bridge}" if bridge else "eie", "-CFLAGS", "-fPIC",
+               name_top(DEFAULT_NAME, bridge), "-CFLAGS", "-fPIC",
                "options.vlt", *texts]
     texts["options.vlt"] = _SHARE
     # The compilation of a large machine pays off.
