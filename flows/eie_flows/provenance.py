@@ -1,4 +1,4 @@
-"""What the figures of a record are of: the machine, the commit and the tools."""
+"""Origin of the figures of a record: the machine, the commit and the tools."""
 
 import contextlib
 from pathlib import Path

@@ -56,16 +56,15 @@ def write_flow(flow: str, config: EIEConfig, *, period: float) -> dict[str, str]
     memories = [kind for kind in emitted.memories
                 if any(f"{DEFAULT_NAME}.core.pe_" in path for path in kind.instances)]
     macros = list_macros(memories, _SKY130.process)
-    name, describe = FLOWS[flow]
-    configuration = describe(period, [macro.name for macro in macros])
+    name, describe, needs_constraints = FLOWS[flow]
     machine = remove_images(emitted.files[f"{DEFAULT_NAME}.v"])
-    files = {
+    return {
         "machine.v": machine,
         "memories.v": describe_wrappers(macros), "macros_blackbox.v": describe_blackboxes(macros),
         _LEF: describe_lef(macros), _LIBERTY: describe_liberty(macros),
-        _SDC: describe_constraints(_SKY130, machine, _TOP, clock=_CLOCK, period=period)}
-    return {**{file: text for file, text in files.items() if file in configuration},
-            name: configuration}
+        **({_SDC: describe_constraints(_SKY130, machine, _TOP, clock=_CLOCK, period=period)}
+           if needs_constraints else {}),
+        name: describe(period, [macro.name for macro in macros])}
 
 
 def _describe_librelane(period: float, macros: Sequence[str]) -> str:
@@ -97,6 +96,7 @@ def _describe_orfs(period: float, macros: Sequence[str]) -> str:
     return "".join(f"export {name} = {value}\n" for name, value in values.items())
 
 
-#: Name of a flow -> name of its configuration, and its writer.
-FLOWS: Mapping[str, tuple[str, Callable[[float, Sequence[str]], str]]] = {
-    "librelane": ("config.json", _describe_librelane), "orfs": ("config.mk", _describe_orfs)}
+#: Name of a flow -> name of its configuration, its writer, and whether it needs constraints.
+FLOWS: Mapping[str, tuple[str, Callable[[float, Sequence[str]], str], bool]] = {
+    "librelane": ("config.json", _describe_librelane, False),
+    "orfs": ("config.mk", _describe_orfs, True)}

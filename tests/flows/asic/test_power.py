@@ -73,13 +73,18 @@ def waveform(*, busy):
         + f"#{10 * cycle + 10}\n0!\n" for cycle in range(10))
 
 
+def prepare(folder, library, netlist):
+    """Write what OpenSTA reads."""
+    (folder / "netlist.v").write_text(netlist, encoding="utf-8")
+    (folder / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
+    (folder / "eie.sdc").write_text(describe_constraints(
+        library, netlist, "eie", clock="aclk", period=10), encoding="utf-8")
+
+
 @pytest.mark.skipif(not shutil.which("sta") or not LIBRARY.file.exists(),
                     reason="opensta and qflow-tech-osu018 are not installed")
 def test_power_follows_the_changes_of_the_waveform(tmp_path):
-    (tmp_path / "netlist.v").write_text(NETLIST, encoding="utf-8")
-    (tmp_path / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
-    (tmp_path / "eie.sdc").write_text(describe_constraints(
-        LIBRARY, NETLIST, "eie", clock="aclk", period=10), encoding="utf-8")
+    prepare(tmp_path, LIBRARY, NETLIST)
     memories = [MemoryKind("eie_sram", 16, 4, ("eie.one",))]
     found = {}
     for busy in (False, True):
@@ -131,10 +136,7 @@ def gated_waveform(pulses):
 @pytest.mark.skipif(not shutil.which("sta") or not LIBRARY.file.exists(),
                     reason="opensta and qflow-tech-osu018 are not installed")
 def test_a_clock_that_does_not_pass_its_gate_takes_no_power_after_it(tmp_path):
-    (tmp_path / "netlist.v").write_text(GATED, encoding="utf-8")
-    (tmp_path / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
-    (tmp_path / "eie.sdc").write_text(describe_constraints(
-        LIBRARY, GATED, "eie", clock="aclk", period=10), encoding="utf-8")
+    prepare(tmp_path, LIBRARY, GATED)
     power = {}
     for pulses in (0, 5, 10):
         (tmp_path / "a.vcd").write_text(gated_waveform(pulses), encoding="utf-8")
@@ -152,10 +154,7 @@ def test_a_flipflop_that_does_not_change_takes_the_energy_of_its_clock(tmp_path)
     library = LIBRARIES["sky130_fd_sc_hd"]
     netlist = re.sub(r"INVX1|DFFPOSX1", lambda found: "sky130_fd_sc_hd__" + {
         "INVX1": "inv_1", "DFFPOSX1": "dfxtp_1"}[found[0]], NETLIST)
-    (tmp_path / "netlist.v").write_text(netlist, encoding="utf-8")
-    (tmp_path / "macros.lib").write_text(describe_liberty([MACRO]), encoding="utf-8")
-    (tmp_path / "eie.sdc").write_text(describe_constraints(
-        library, netlist, "eie", clock="aclk", period=10), encoding="utf-8")
+    prepare(tmp_path, library, netlist)
     (tmp_path / "a.vcd").write_text(waveform(busy=False), encoding="utf-8")
     found, _ = measure(tmp_path, library, [MACRO], [], tmp_path / "a.vcd", period=10)
     clock = library.file.read_text(encoding="utf-8").partition("pin (CLK)")[2]
