@@ -122,6 +122,10 @@ class EIEConfig:
         cycle each. With 5, for the clock rates of ASICs, the halves of a sum are added in
         successive cycles, together with the last addition of the multiplication; multipliers of an
         FPGA are not used. Neither results nor builds depend on it.
+    loops : :class:`bool`
+        If true, a descriptor can run a whole convolution: its tile is repeated for each pixel, and
+        the source of a pixel is a list of segments of a feature map. Other layers take a few cycles
+        longer, as starts are walked first.
 
     Raises
     ------
@@ -146,6 +150,7 @@ class EIEConfig:
     program_depth: int = _integer(64, 2, 4096)
     readback: bool = False
     mac_stages: int = _integer(4, 4, 5)
+    loops: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -274,6 +279,14 @@ class EIEConfig:
         one per level. (Tests fill every slot.)
         """
         return 2 * self.n_levels + 5
+
+    @property
+    def max_tiles(self) -> int:
+        """Most tiles that are started but not yet written.
+
+        With ``loops``, as many pixels of one work each must hide the latency of a tile.
+        """
+        return 7 if self.loops else 3
 
     @property
     def max_shift(self) -> int:

@@ -10,8 +10,8 @@ from amaranth.lib import data, enum
 from .config import ACTS_PER_WORD, EIEConfig, clog2
 
 __all__ = [
-    "ANY_UNWRITTEN", "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION",
-    "Image", "Kind", "Layouts", "MAX_TILES", "Memory", "N_BUFFERS", "SCHEMA_VERSION", "image_file",
+    "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
+    "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCHEMA_VERSION", "any_unwritten", "image_file",
     "last_element", "n_beats", "n_elements", "n_pieces", "n_result_beats", "result_lane_width",
 ]
 
@@ -28,11 +28,8 @@ BEAT_BYTES = BEAT_WIDTH // 8
 #: Greatest number of input buffers, and of programs in flight, each of which has one.
 N_BUFFERS = 2
 
-#: Greatest number of tiles that are started but not yet written.
-MAX_TILES = 3
-
-#: Value of `unwritten` in a start that waits for no tile: no more can be unwritten before a tile.
-ANY_UNWRITTEN = MAX_TILES - 1
+#: Segments that can wait in a PE to be scanned, and greatest number of segments of a pixel.
+N_SEGMENTS = 16
 
 #: Width of a performance counter.
 COUNTER_WIDTH = 64
@@ -115,20 +112,27 @@ class Layouts:
         One row of the activation SRAM; the lowest slot is in the least significant bits.
     scan : :class:`~amaranth.lib.data.StructLayout`
         Scanned activation: `column` = slot · n_pe + PE, and its `value`. `end` marks the end of the
-        scan and carries no activation.
+        scan and carries no activation. With ``loops``, the slot is that in the SRAM, not that in
+        the source, and `segment` is the number of the segment, modulo :data:`N_SEGMENTS`.
     activation, start, end : :class:`~amaranth.lib.data.StructLayout`
         Bodies of a message, by :class:`Kind`. `pointer` is the pointer of the column; `source`,
         `destination` and `bias` are rows of the activation SRAM, and `last_word` is the number of
         such rows minus one; the busy cycles of PE `watched` are counted. A PE begins the scan of a
         start when at most `unwritten` of the tiles before it are yet to be written. With `send`, it
         sends a vector to the host instead: `last_word`, `last_lane` and `last_pe` are the place of
-        its last element.
+        its last element. With ``loops``, a start is a segment, from lane `first_lane` of PE
+        `first_pe` in the first row up to such a place; `begins_loop` marks the first segment of a
+        descriptor, and `ends_tile` the last one of a tile. An end drains the accumulators up to
+        lane `last_lane` of word `last_word`; `begins_loop` and `ends_loop` mark the first and the
+        last tile of a descriptor, and only the first has a destination.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
         Word to be written to a memory of PE `pe`, or of all PEs if `everyone` is set. With `read`,
         which exists only with ``readback``, PE `pe` returns the word at the address instead:
         ``act_width`` bits from bit ``data * act_width``, where only the low bits of `data` count.
+    pe_load : :class:`~amaranth.lib.data.StructLayout`
+        The same, with `data` as wide as the memories of a PE.
     column : :class:`~amaranth.lib.data.StructLayout`
         Message after pointer read: an activation has become `count` entries from entry `begin`,
         all to be multiplied by `value`.
@@ -153,7 +157,8 @@ class Layouts:
         offset. `frees_input`: no later descriptor reads or overwrites the input. `alone`, in the
         first descriptor: wait until earlier programs have ended, as not all vectors are in the
         region of the buffer. `final`: the program ends. `valid` is set in all descriptors, so that
-        cleared memory is not a program.
+        cleared memory is not a program. With ``loops``, the tile is repeated as `loop` says, which
+        docs/architecture.md defines, "Convolution loops".
     run : :class:`~amaranth.lib.data.StructLayout`
         Start of a program: the first `descriptor`, the input `buffer`, and its `offset` in rows,
         which is added to the sources and destinations of descriptors with `offset_source` and
@@ -198,24 +203,29 @@ class Layouts:
 
         column_number = unsigned(clog2(config.act_depth * ACTS_PER_WORD * config.n_pe))
         self.scan = data.StructLayout({
-            "column": column_number, "value": self.value, "end": 1})
+            "column": column_number, "value": self.value, "end": 1,
+            **({"segment": clog2(N_SEGMENTS)} if config.loops else {})})
 
         # Bodies begin with the same fields in every layout along the path, so that passing a
         # message on takes no multiplexers.
         self.activation = data.StructLayout({"value": self.value, "pointer": pointer})
         start = {"codebook": codebook, "source": act_addr, "last_word": act_addr, "send": 1,
                  "last_lane": lane, "last_pe": pe}
+        end = {"destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
+               "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
+               "relu": 1, **({"last_lane": lane} if config.loops else {})}
         self.start = data.StructLayout({
-            **start, "watched": pe, "unwritten": clog2(ANY_UNWRITTEN + 1)})
+            **start, "watched": pe, "unwritten": clog2(any_unwritten(config) + 1),
+            **({"first_lane": lane, "first_pe": pe, "begins_loop": 1, "ends_tile": 1}
+               if config.loops else {})})
         self.end = data.StructLayout({
-            "destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
-            "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
-            "relu": 1})
+            **end, **({"begins_loop": 1, "ends_loop": 1} if config.loops else {})})
 
         self.descriptor = data.StructLayout({
-            "start": data.StructLayout(start), "end": self.end, "ptr_base": pointer,
+            "start": data.StructLayout(start), "end": data.StructLayout(end), "ptr_base": pointer,
             "offset_source": 1, "offset_destination": 1, "frees_input": 1, "alone": 1,
-            "barrier": 1, "result_barrier": 1, "final": 1, "valid": 1})
+            "barrier": 1, "result_barrier": 1, "final": 1, "valid": 1,
+            **({"loop": _loop(column_number, pointer, act_addr)} if config.loops else {})})
 
         self.memories = {
             Memory.SPMAT: Image(self.spmat_word, config.spmat_depth),
@@ -228,11 +238,13 @@ class Layouts:
             "address": 24, "count": 24, "pe": 8, "everyone": 1, "memory": Memory,
             "buffer": clog2(N_BUFFERS), "reserved": 3})
         address = unsigned(max(clog2(image.depth) for image in self.memories.values()))
-        self.load = data.StructLayout({
-            "address": address,
-            "data": max(Shape.cast(image.shape).width for image in self.memories.values()),
-            "pe": pe, "everyone": 1, "memory": Memory,
-            **({"read": 1} if config.readback else {})})
+        widths  = {memory: Shape.cast(image.shape).width
+                   for memory, image in self.memories.items()}
+        load    = {"address": address, "data": max(widths.values()), "pe": pe, "everyone": 1,
+                   "memory": Memory, **({"read": 1} if config.readback else {})}
+        self.load    = data.StructLayout(load)
+        self.pe_load = data.StructLayout({**load, "data": max(
+            width for memory, width in widths.items() if memory is not Memory.PROGRAM)})
         self.run = data.StructLayout({"descriptor": clog2(config.program_depth),
                                       "buffer": clog2(N_BUFFERS), "offset": act_addr})
         self.read = data.StructLayout({
@@ -268,6 +280,32 @@ class Layouts:
             yield f"pe_{pe}.ptr_odd", Memory.PTR, pe, bank
             for memory in (Memory.SPMAT, Memory.ACT, Memory.CODEBOOK):
                 yield f"pe_{pe}.{memory.name.lower()}", memory, pe, self.memories[memory]
+
+
+def _loop(column: Shape, pointer: Shape, row: Shape) -> data.StructLayout:
+    """Layout of the loops of a descriptor, of which the number of pixels is derived.
+
+    All but the last two are in columns of the source. `x`, `y`: first column of the first segment
+    in its row of the map, and first column of this row; signed, as a kernel reaches beyond the map.
+    `x_step`, `y_step`: from one pixel to the next, and from one row of pixels to the next.
+    `segment_step`: from the row of one segment to that of the next. `width`: columns of a row of
+    the map that exist. `length`, `columns`: of a segment, and of all segments of a pixel. `last_x`:
+    pixels in a row, minus one. `last_slot`: last slot of the destination.
+    """
+    place, size = signed(column.width + 1), unsigned(column.width + 1)
+    return data.StructLayout({
+        "x": place, "x_step": column, "width": size, "y": place, "y_step": column,
+        "segment_step": column, "length": size, "columns": pointer,
+        "last_x": row.width + clog2(ACTS_PER_WORD), "last_slot": row.width + clog2(ACTS_PER_WORD)})
+
+
+def any_unwritten(config: EIEConfig) -> int:
+    """Return the `unwritten` of a start that waits for no tile: no more can be unwritten before.
+
+    With ``loops``, so many tiles of the other program can have been started before a vector. They
+    may wait until it has left, so that it must wait for none of them.
+    """
+    return config.max_tiles if config.loops else config.max_tiles - 1
 
 
 def _message(bodies: Mapping[str, data.Layout], **fields: ShapeLike) -> data.StructLayout:

@@ -26,7 +26,7 @@ ADDRESS_WIDTH = 10
 PRODUCT_ID = int.from_bytes(b"EIE\x01")
 
 #: Semantic version of the hardware as seen by software: major, minor, patch.
-VERSION = (2, 0, 0)
+VERSION = (2, 1, 0)
 
 
 class Error(enum.IntEnum):
@@ -57,11 +57,11 @@ class Error(enum.IntEnum):
                     "its descriptor"
     START_RANGE = 9, "start with a descriptor or an input buffer that does not exist; number of " \
                      "the descriptor"
-    BAD_DESCRIPTOR = 10, "descriptor with rows, a codebook or a shift out of range, or with a " \
-                         "destination inside its source; its number"
+    BAD_DESCRIPTOR = 10, "descriptor with rows, a codebook, a shift or a loop out of range, or " \
+                         "with a destination inside its source; its number"
     NO_END = 11, "program that ran into a word that is not a descriptor; its number"
     BAD_POINTER = 12, "activation without pointers, as ptr_base plus its column is out of range; " \
-                      "number of the descriptor"
+                      "number of the descriptor; with loops, a BAD_DESCRIPTOR instead"
     TIMEOUT = 13, "program, pending start, memory read or result that exceeded WATCHDOG; number " \
                   "of the first descriptor, undefined for a read"
     RESULT_BLOCKED = 14, "as TIMEOUT, while the host stalled a result"
@@ -263,7 +263,8 @@ def _control() -> Iterator[tuple[str, str, tuple[Field, ...]]]:
     yield "PROGRAMS", "Programs completed without an error since reset.", _value(
         R, "modulo 2 ** 32")
     yield "OVERFLOW", "Accumulator overflow in the last completed program.", _fields(
-        ("tile", 0, 16, R, "number of the first tile with an overflow, from 0"),
+        ("tile", 0, 16, R, "number of the first tile with an overflow, from 0; the tiles of a "
+                           "loop have one number"),
         ("any", 16, 1, R, "an accumulator overflowed"))
     yield "PE_INDEX", "PE selected for counter PE_BUSY.", _value(
         RW, "modulo the number of PEs; takes effect with the next tile", width=8)

@@ -110,6 +110,11 @@ extern "C" {
 #define EIE_CONFIG_READBACK_VALUE_SHIFT 0u
 #define EIE_CONFIG_READBACK_VALUE_WIDTH 32u
 
+// reg - eie::CONFIG_LOOPS
+#define EIE_CONFIG_LOOPS_VALUE_MASK 0xffffffffu
+#define EIE_CONFIG_LOOPS_VALUE_SHIFT 0u
+#define EIE_CONFIG_LOOPS_VALUE_WIDTH 32u
+
 // reg - eie::CONTROL
 #define EIE_CONTROL_CLEAR_MASK 0x1u
 #define EIE_CONTROL_CLEAR_SHIFT 0u
@@ -432,7 +437,8 @@ typedef struct {
     uint32_t CONFIG_N_CODEBOOKS;
     uint32_t CONFIG_PROGRAM_DEPTH;
     uint32_t CONFIG_READBACK;
-    uint8_t RESERVED_50_7f[0x30];
+    uint32_t CONFIG_LOOPS;
+    uint8_t RESERVED_54_7f[0x2c];
     uint32_t CONTROL;
     uint32_t STATUS;
     uint32_t ERROR;
@@ -502,6 +508,7 @@ typedef struct {
 #define EIE_CONFIG_N_CODEBOOKS 0x044u
 #define EIE_CONFIG_PROGRAM_DEPTH 0x048u
 #define EIE_CONFIG_READBACK 0x04cu
+#define EIE_CONFIG_LOOPS 0x050u
 #define EIE_CONTROL 0x080u
 #define EIE_STATUS 0x084u
 #define EIE_ERROR 0x088u
@@ -552,7 +559,7 @@ typedef struct {
 // Values of registers ID, VERSION and FORMAT
 #define EIE_PRODUCT_ID 0x45494501u
 #define EIE_VERSION_MAJOR 2u
-#define EIE_VERSION_MINOR 0u
+#define EIE_VERSION_MINOR 1u
 #define EIE_VERSION_PATCH 0u
 #define EIE_FORMAT_VERSION 4u
 
@@ -576,9 +583,9 @@ typedef struct {
     X(LOAD_IN_USE, 7, "packet for a memory other than an input buffer while a program is running or pending, a vector is being sent, or memory is being read; its address") \
     X(START_BUSY, 8, "start while another start is pending or the core is being reset; number of its descriptor") \
     X(START_RANGE, 9, "start with a descriptor or an input buffer that does not exist; number of the descriptor") \
-    X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook or a shift out of range, or with a destination inside its source; its number") \
+    X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook, a shift or a loop out of range, or with a destination inside its source; its number") \
     X(NO_END, 11, "program that ran into a word that is not a descriptor; its number") \
-    X(BAD_POINTER, 12, "activation without pointers, as ptr_base plus its column is out of range; number of the descriptor") \
+    X(BAD_POINTER, 12, "activation without pointers, as ptr_base plus its column is out of range; number of the descriptor; with loops, a BAD_DESCRIPTOR instead") \
     X(TIMEOUT, 13, "program, pending start, memory read or result that exceeded WATCHDOG; number of the first descriptor, undefined for a read") \
     X(RESULT_BLOCKED, 14, "as TIMEOUT, while the host stalled a result") \
     X(BAD_READ, 15, "read of words that do not exist or are not readable, or while the machine is busy; its address")

@@ -24,7 +24,8 @@ def describe_words(config: EIEConfig) -> str:
         _describe_memories(config),
         _table("SPMAT: a word of entries", layouts.spmat_word),
         _table("ACT and INPUT: a word of activations or biases, signed", layouts.act_word),
-        _table("PROGRAM: a descriptor", layouts.descriptor),
+        _table(f"PROGRAM: a descriptor{', loop.x and loop.y signed' * config.loops}",
+               layouts.descriptor),
         _describe_results(config),
     ])
 

@@ -29,14 +29,14 @@ RANGES = {
     "mac_stages": (4, 5, False),
 }
 
-FLAGS = ("drop_empty_columns", "readback")
+FLAGS = ("drop_empty_columns", "readback", "loops")
 
 #: Sizes that allow every other size its least and its greatest value.
 ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
          "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
-         "program_depth, readback, mac_stages")
+         "program_depth, readback, mac_stages, loops")
 
 
 def refuses(message, make):
