@@ -3,7 +3,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import MAX_TILES, Layouts
+from ..format import Layouts
 from ..lib.leading_nonzero import LeadingNonZero
 from ..lib.stream_queue import StreamQueue
 
@@ -33,7 +33,7 @@ class ActScan(wiring.Component):
         and until at most `unwritten` tiles are unwritten.
     stored : :py:`In(1)`
         Strobe: the last word of a tile, the source of which has been scanned, is being written.
-    unwritten : :py:`Out(range(MAX_TILES + 1))`
+    unwritten : :py:`Out(range(config.max_tiles + 1))`
         Tiles that were started before this cycle, and are not written by its end.
     o : :py:`Out(stream.Signature(layouts.scan))`
         Activations found, and the end.
@@ -55,7 +55,7 @@ class ActScan(wiring.Component):
             "index": In(clog2(config.n_pe)),
             "i":     In(stream.Signature(layouts.start, always_ready=True)),
             "stored": In(1),
-            "unwritten": Out(range(MAX_TILES + 1)),
+            "unwritten": Out(range(config.max_tiles + 1)),
             "o":     Out(stream.Signature(layouts.scan)),
             "hold":  In(1),
             "r":     In(memory.ReadPort.Signature(

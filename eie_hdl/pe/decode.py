@@ -13,8 +13,8 @@ class EntryDecode(wiring.Component):
     """Decodes zero runs into rows: an entry is `z` + 1 rows after the previous one.
 
     (Han et al., ISCA 2016, section 3.) The first entry of a column counts from row -1. Padding
-    (`v` = 0) advances the row and is dropped. A start selects the codebook of its tile and is
-    dropped; it may come before the end of the previous tile. Throughput is one entry per cycle;
+    (`v` = 0) advances the row and is dropped. A start selects the codebook of its descriptor and is
+    dropped; it may come before the last end of the previous one. Throughput is one entry per cycle;
     latency is one cycle.
 
     Parameters
@@ -37,6 +37,7 @@ class EntryDecode(wiring.Component):
     padding: Signal
 
     def __init__(self, config: EIEConfig):
+        self._loops = config.loops
         self._layouts = layouts = Layouts.of(config)
         super().__init__({
             "i": In(stream.Signature(layouts.work)),
@@ -87,6 +88,7 @@ class EntryDecode(wiring.Component):
                             started.eq(~started),
                         ]
                     with m.Case(Kind.END):
-                        m.d.sync += [self.o.valid.eq(1), current.eq(~current)]
+                        is_last = self.i.p.body.end.ends_loop if self._loops else 1
+                        m.d.sync += [self.o.valid.eq(1), current.eq(current ^ is_last)]
 
         return m

@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,7 +32,8 @@ class Drain(wiring.Component):
         Operands, in the same cycle as `i`. The bias of a drained row is in the word at the output
         of the SRAM.
     hold : :py:`Out(1)`
-        `bias` is in use: no other component may read the SRAM.
+        `bias` is in use: no other component may read the SRAM. Without ``loops``, also while an end
+        waits.
     bias : :py:`In(memory.ReadPort.Signature(...))`
         Read port of the activation SRAM, of which the data is for the MAC.
     """
@@ -44,7 +45,7 @@ class Drain(wiring.Component):
 
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts.of(config)
-        self._acc_depth = config.acc_depth
+        self._config = config
         super().__init__({
             "i":    In(stream.Signature(layouts.operation)),
             "tile": Out(stream.Signature(layouts.end)),
@@ -59,6 +60,7 @@ class Drain(wiring.Component):
 
         end      = Signal.like(self.tile.payload, reset_less=True)    # of the tile that is drained
         draining = Signal(init=1)    # rows, not entries, go through the MAC
+        is_last  = Signal()    # the row that is drained is the last one
         m.d.comb += [
             self.tile.payload.eq(self.i.p.body.end),
             self.o.p.code.eq(self.i.p.code),
@@ -77,7 +79,7 @@ class Drain(wiring.Component):
             m.d.comb += [
                 self.tile.valid.eq(is_end),
                 self.i.ready.eq(~is_end | self.tile.ready),
-                self.hold.eq(is_end),
+                self.hold.eq(is_end & self.tile.ready if self._config.loops else is_end),
                 self.bias.addr.eq(self.i.p.body.end.bias),
                 self.bias.en.eq(is_end & self.tile.ready),
                 self.o.valid.eq(self.i.valid & ~is_end),
@@ -87,17 +89,19 @@ class Drain(wiring.Component):
                 end.eq(self.i.p.body.end),
                 draining.eq(is_end & self.tile.ready),
             ]
+            if self._config.loops:
+                arriving = self.i.p.body.end
+                m.d.sync += is_last.eq(Cat(arriving.last_lane, arriving.last_word) == 0)
         with m.Else():
-            self._drain_row(m, draining, end.last_word, bias)
+            self._drain_row(m, draining, is_last, end, bias)
 
         return m
 
-    def _drain_row(self, m, draining, last_word, bias):
+    def _drain_row(self, m, draining, is_last, end, bias):
         """Send the next row through the MAC, and clear `draining` after the last one."""
-        row      = Signal(range(self._acc_depth))
+        row      = Signal(range(self._config.acc_depth))
         lane     = row[:clog2(ACTS_PER_WORD)]
         word     = row[clog2(ACTS_PER_WORD):]
-        is_last  = Signal()    # this is the last row
         clearing = Signal(init=1)    # after reset
         m.d.comb += [
             self.o.valid.eq(1),
@@ -107,7 +111,7 @@ class Drain(wiring.Component):
         with m.If(clearing):
             m.d.comb += self.o.p.discard.eq(1)
             m.d.sync += row.eq(row + 1)
-            with m.If(row == self._acc_depth - 1):
+            with m.If(row == self._config.acc_depth - 1):
                 m.d.sync += [draining.eq(0), clearing.eq(0)]
         with m.Else():
             m.d.comb += [
@@ -118,6 +122,7 @@ class Drain(wiring.Component):
             ]
             m.d.sync += [
                 row.eq(Mux(is_last, 0, row + 1)),
-                is_last.eq((lane == ACTS_PER_WORD - 2) & (word == last_word)),
+                is_last.eq(row + 1 == Cat(end.last_lane, end.last_word) if self._config.loops else
+                           (lane == ACTS_PER_WORD - 2) & (word == end.last_word)),
                 draining.eq(~is_last),
             ]

@@ -40,7 +40,7 @@ class MemoryAccess(wiring.Component):
     -------
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
-    i : :py:`In(stream.Signature(layouts.load, always_ready=True))`
+    i : :py:`In(stream.Signature(layouts.pe_load, always_ready=True))`
         Words to load, and requests.
     ptr_even, ptr_odd, spmat, codebook, act : :py:`In(...)`
         Memories, each with a read port `r` and a write port `w`.
@@ -70,7 +70,7 @@ class MemoryAccess(wiring.Component):
         act_r, act_w = ports["act"]
         super().__init__({
             "index":  In(clog2(config.n_pe)),
-            "i":      In(stream.Signature(layouts.load, always_ready=True)),
+            "i":      In(stream.Signature(layouts.pe_load, always_ready=True)),
             **{name: In(wiring.Signature({"r": Out(r), "w": Out(w)}))
                for name, (r, w) in ports.items()},
             **{f"{name}_r": Out(ports[name][0]) for name in _LOADED},
@@ -118,7 +118,7 @@ class MemoryAccess(wiring.Component):
             It is a load that arrived in the last cycle; it is to be written to the activation SRAM.
         """
         i       = self.i
-        load    = Signal(self._layouts.load, reset_less=True)
+        load    = Signal(self._layouts.pe_load, reset_less=True)
         loading = Signal()
         waits   = Signal()
         is_request = i.p.read if self._config.readback else Const(0)

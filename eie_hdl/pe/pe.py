@@ -14,6 +14,7 @@ from .mac import Mac
 from .memory_access import MemoryAccess
 from .ptr_read import PtrRead
 from .queue import ActivationQueue
+from .segment_scan import SegmentScan
 from .spmat_read import SpmatRead
 from .vector_sender import VectorSender
 from .write_back import WriteBack
@@ -79,7 +80,7 @@ class Pe(wiring.Component):
         m = Module()
 
         config, link = self._config, self.link
-        m.submodules.scan       = scan       = ActScan(config)
+        m.submodules.scan       = scan       = (SegmentScan if config.loops else ActScan)(config)
         m.submodules.sender     = sender     = VectorSender(config)
         m.submodules.ptr_read   = ptr_read   = PtrRead(config)
         m.submodules.queue      = queue      = ActivationQueue(config)
@@ -137,21 +138,24 @@ class Pe(wiring.Component):
         return m
 
     def _receive(self, m, scan, sender, ptr_read):
-        """Register messages and distribute them. A vector is sent without the pipeline.
+        """Register messages and distribute them.
 
-        The scanner has a register of its own for a start, which may wait there.
+        A vector is sent without the pipeline, which gets only the first start of a descriptor. The
+        scanner has a register of its own for a start, which may wait there.
         """
         message, valid = register_broadcast(m, self.link, "message")
-        starts, sends = valid & (message.kind == Kind.START), message.body.start.send
+        start = message.body.start
+        starts, sends = valid & (message.kind == Kind.START), start.send
+        skips = sends | ~start.begins_loop if self._config.loops else sends
         arriving = self.link.message.p
         m.d.comb += [
             scan.i.payload.eq(arriving.body.start),
             scan.i.valid.eq(self.link.message.valid & (arriving.kind == Kind.START)
                             & ~arriving.body.start.send),
-            sender.i.payload.eq(message.body.start),
+            sender.i.payload.eq(start),
             sender.i.valid.eq(starts & sends),
             ptr_read.i.payload.eq(message),
-            ptr_read.i.valid.eq(valid & ~(starts & sends)),
+            ptr_read.i.valid.eq(valid & ~(starts & skips)),
         ]
 
     def _count(self, m, scan, spmat_read, decode, mac):

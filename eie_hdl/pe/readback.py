@@ -24,7 +24,7 @@ class Readback(wiring.Component):
     -------
     index : :py:`In(clog2(n_pe))`
         Number of this PE. Constant.
-    i : :py:`In(stream.Signature(layouts.load, always_ready=True))`
+    i : :py:`In(stream.Signature(layouts.pe_load, always_ready=True))`
         Requests. Must not arrive before the end of the previous response has been accepted.
     words : :py:`In(data.StructLayout({"spmat": ..., "ptr_even": ..., ...}))`
         Outputs of the memories, one cycle after the request, all at its address.
@@ -40,7 +40,7 @@ class Readback(wiring.Component):
         layouts = Layouts.of(config)
         super().__init__({
             "index": In(clog2(config.n_pe)),
-            "i":     In(stream.Signature(layouts.load, always_ready=True)),
+            "i":     In(stream.Signature(layouts.pe_load, always_ready=True)),
             "words": In(data.StructLayout({
                 "spmat": layouts.spmat_word.size, "ptr_even": layouts.ptr,
                 "ptr_odd": layouts.ptr, "codebook": Shape.cast(layouts.weight).width})),

@@ -3,7 +3,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EIEConfig, clog2
-from ..format import MAX_TILES, Layouts
+from ..format import Layouts
 from ..lib.data_register import data_register
 
 __all__ = ["VectorSender"]
@@ -30,7 +30,7 @@ class VectorSender(wiring.Component):
     i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
         Vector to send, when at most `unwritten` of the tiles started before are not written. Must
         not arrive before the end of the previous one has been accepted.
-    stored, unwritten : :py:`In(1)`, :py:`In(range(MAX_TILES + 1))`
+    stored, unwritten : :py:`In(1)`, :py:`In(range(config.max_tiles + 1))`
         As of :class:`~eie_hdl.pe.act_scan.ActScan`.
     o : :py:`Out(stream.Signature(layouts.result))`
         Words, and the end. Registered.
@@ -51,7 +51,7 @@ class VectorSender(wiring.Component):
             "index": In(clog2(config.n_pe)),
             "i":     In(stream.Signature(layouts.start, always_ready=True)),
             "stored": In(1),
-            "unwritten": In(range(MAX_TILES + 1)),
+            "unwritten": In(range(config.max_tiles + 1)),
             "o":     Out(stream.Signature(layouts.result)),
             "hold":  In(1),
             "r":     In(memory.ReadPort.Signature(

@@ -29,6 +29,13 @@ class _Truncated(NamedTuple):
         return registers
 
 
+class _Row(NamedTuple):
+    """Activation in stage 4, and if it is the last one of its tile."""
+    valid: Value
+    last: Value
+    value: Value
+
+
 class WriteBack(wiring.Component):
     """Converts drained accumulators to activations and writes them in words of four.
 
@@ -47,7 +54,8 @@ class WriteBack(wiring.Component):
         Destination and conversion of the rows that follow. Stalled until the previous tile has been
         written, and `written` accepted.
     i : :py:`In(stream.Signature(Mac.sum_layout(config), always_ready=True))`
-        Rows, a multiple of four.
+        Rows, a multiple of four without ``loops``. With them, the rows of a tile that is not the
+        `last` of its descriptor are followed by those of the next one, in the same word.
     written : :py:`Out(stream.Signature(1))`
         One token per tile written to the SRAM. The payload is set if an accumulator overflowed.
     stored : :py:`Out(1)`
@@ -87,7 +95,7 @@ class WriteBack(wiring.Component):
                 busy.eq(1),
                 shift.eq(self.tile.p.shift),
                 relu.eq(self.tile.p.relu),
-                addr.eq(self.tile.p.destination),
+                addr.eq(self._place(addr)),
             ]
         with m.If(self.w.en):
             m.d.sync += addr.eq(addr + 1)
@@ -129,29 +137,55 @@ class WriteBack(wiring.Component):
         ]
         with m.If(relu & s3.sign):
             m.d.sync += s4_value.eq(0)
-        self._collect(m, s4_valid, s4_last, s4_value, busy)
+        lane = Signal(range(ACTS_PER_WORD))    # of the row in stage 4
+        row  = _Row(s4_valid, s4_last, s4_value)
+        self._collect(m, lane, self._fill_up(m, lane, row) if config.loops else row, busy)
 
         return m
 
-    def _collect(self, m, s4_valid, s4_last, s4_value, busy):
+    def _place(self, addr):
+        """Return the row of a tile that is accepted; only the first of a descriptor names it."""
+        tile = self.tile.p
+        if not self._config.loops:
+            return tile.destination
+        return Mux(tile.begins_loop, tile.destination, addr)
+
+    def _fill_up(self, m, lane, row):
+        """Add rows of zeros after the last row of a descriptor, up to the end of a word.
+
+        So words are never written in successive cycles, as :class:`~.memory_access.MemoryAccess`
+        requires.
+        """
+        fills   = Signal(reset_less=True)    # the last word of the tile is to be filled up
+        filling = Signal()
+        with m.If(self.tile.valid & self.tile.ready):
+            m.d.sync += fills.eq(self.tile.p.ends_loop)
+        is_last = lane == ACTS_PER_WORD - 1
+        ends    = filling | (row.valid & row.last & fills)
+        m.d.sync += filling.eq(ends & ~is_last)
+        return _Row(row.valid | filling, Mux(ends, is_last, row.valid & row.last),
+                    Mux(filling, 0, row.value))
+
+    def _collect(self, m, lane, row, busy):
         """Collect rows into words, and report the tile after its last word.
 
         A word is written in the cycle after its last row.
         """
-        lane     = Signal(range(ACTS_PER_WORD))
         word     = data_register(m, self.w.data)
         overflow = data_register(m, self.written.payload)
         m.d.sync += [self.w.en.eq(0), self.stored.eq(0)]
-        with m.If(s4_valid):
+        with m.If(row.valid):
             m.d.sync += [
                 lane.eq(lane + 1),
-                word.eq(Cat(word[self._config.act_width:], s4_value)),
+                word.eq(Cat(word[self._config.act_width:], row.value)),
             ]
             with m.If(lane == ACTS_PER_WORD - 1):
                 m.d.sync += [
                     self.w.en.eq(1),
-                    self.stored.eq(s4_last),
+                    self.stored.eq(row.last),
                 ]
+            if self._config.loops:    # also of a tile that ends within a word
+                m.d.sync += self.stored.eq(row.last)
         with m.If(self.stored):
             m.d.sync += self.written.valid.eq(1)
         with m.If(self.written.valid & self.written.ready):

@@ -32,7 +32,7 @@ class Link(wiring.Signature):
     -------
     message : :py:`In(stream.Signature(layouts.message, always_ready=True))`
         Broadcast.
-    load : :py:`In(stream.Signature(layouts.load, always_ready=True))`
+    load : :py:`In(stream.Signature(layouts.pe_load, always_ready=True))`
         Words for the memories, also broadcast, with the latency of `message`. A start must follow a
         word of its source by one cycle or more.
     scan : :py:`Out(stream.Signature(layouts.scan))`
@@ -52,7 +52,7 @@ class Link(wiring.Signature):
         count = unsigned(clog2(config.n_pe + 1))
         super().__init__({
             "message": In(stream.Signature(layouts.message, always_ready=True)),
-            "load":    In(stream.Signature(layouts.load, always_ready=True)),
+            "load":    In(stream.Signature(layouts.pe_load, always_ready=True)),
             "scan":    Out(stream.Signature(layouts.scan)),
             "result":  Out(stream.Signature(layouts.result)),
             "written": Out(stream.Signature(1)),

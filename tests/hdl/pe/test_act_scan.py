@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Layouts
+from eie_hdl.format import Layouts, any_unwritten
 from eie_hdl.pe.act_scan import ActScan
 from support.simulation import get, nothing, put
 
@@ -16,6 +16,9 @@ CONFIGS = {
     "one PE, no power of two": replace(PRESETS["tiny"], n_pe=1, act_depth=21),
     "least": EIEConfig(n_pe=256, act_width=4, act_depth=2),
 }
+#: The same in all of them.
+MAX_TILES = CONFIGS["default"].max_tiles
+ANY_UNWRITTEN = any_unwritten(CONFIGS["default"])
 
 
 class Vector:

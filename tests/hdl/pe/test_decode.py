@@ -12,6 +12,7 @@ from support.simulation import get, nothing, put
 CONFIGS = {
     "tiny": PRESETS["tiny"],
     "default": EIEConfig(),
+    "loops": EIEConfig(loops=True),
     "narrowest": EIEConfig(n_pe=1, v_width=2, z_width=2, acc_depth=4, entries_per_word=1,
                            n_codebooks=1),
     "widest": EIEConfig(v_width=8, z_width=8, acc_depth=1024, n_codebooks=256),
@@ -52,7 +53,13 @@ def random_work(rng, config, *, tiles=12, columns=5):
         is_early = tile + 1 < tiles and rng.random() < 0.5
         if is_early:
             body.insert(rng.randrange(len(body) + 1), start(rng.randrange(config.n_codebooks)))
-        work += [*body, end(destination=tile, relu=tile % 2)]
+        work += body
+        if config.loops:    # more tiles of the same descriptor, or none
+            work += [message for _ in range(tile % 3) for message in (
+                end(destination=tile, ends_loop=0), *random_column(rng, config))]
+            work.append(end(destination=tile, relu=tile % 2, ends_loop=1))
+        else:
+            work.append(end(destination=tile, relu=tile % 2))
     return work
 
 
@@ -64,8 +71,8 @@ def decode(work, config):
         if message["kind"] is Kind.START:
             codebooks.append(body["start"]["codebook"])
         elif message["kind"] is Kind.END:
-            operations.append((body["end"]["destination"], body["end"]["relu"]))
-            codebooks.pop(0)
+            operations.append((body["end"]["destination"], body["end"].get("relu", 0)))
+            codebooks = codebooks[body["end"].get("ends_loop", 1):]
         else:
             v, z = message["entry"]["v"], message["entry"]["z"]
             row = (-1 if message["first"] else row) + z + 1

@@ -16,6 +16,7 @@ from support.simulation import get, put
 CONFIGS = {
     "tiny": PRESETS["tiny"],
     "default": EIEConfig(act_depth=32),
+    "loops": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True),
     "one-word": EIEConfig(n_pe=1, acc_depth=4, act_depth=5, v_width=2, n_codebooks=1),
 }
 
@@ -76,11 +77,12 @@ def entry(rng, config):
 
 def end(rng, config):
     n_words = rng.choice([1, rng.randint(1, config.tile_words), config.tile_words])
+    last_lane = {"last_lane": rng.randrange(ACTS_PER_WORD)} if config.loops else {}
     return {"is_end": 1, "body": {"end": {
         "destination": rng.randrange(config.act_depth), "last_word": n_words - 1,
         "bias": rng.randint(0, config.act_depth - n_words), "relu": rng.randrange(2),
         "shift": rng.randint(0, config.max_shift),
-        "bias_shift": rng.randint(0, config.max_bias_shift)}}}
+        "bias_shift": rng.randint(0, config.max_bias_shift), **last_lane}}}
 
 
 def random_operations(rng, config, tiles=6):
@@ -105,6 +107,7 @@ def operands(operations, biases):
             fields = operation["body"]["end"]
             rows = [bias for word in biases[fields["bias"]:][:fields["last_word"] + 1]
                     for bias in word]
+            rows = rows[:len(rows) - 3 + fields.get("last_lane", 3)]
             for row, bias in enumerate(rows):
                 yield "row", row, bias, fields["bias_shift"], row == len(rows) - 1
 

@@ -1,5 +1,6 @@
 """WriteBack, against the functions of eie_hdl.numeric."""
 
+import dataclasses
 import random
 
 import pytest
@@ -116,6 +117,59 @@ def test_words_and_tokens_follow_the_model(simulate, stalls, name):
 
     simulate(dut, producer, consumer, background=[recorder(dut, config, written)])
     assert written == expected
+
+
+def random_loop(rng, config):
+    """Tiles of one descriptor, of which each has the same number of rows."""
+    n_tiles, n_rows = rng.choice([1, 2, 5]), rng.randint(1, 9)
+    n_words = -(-n_tiles * n_rows // ACTS_PER_WORD)
+    fields = {"destination": rng.randint(0, config.act_depth - n_words),
+              "shift": rng.randint(0, config.max_shift), "relu": rng.randrange(2)}
+    return [({**fields, "begins_loop": number == 0, "ends_loop": number == n_tiles - 1},
+             [random_acc(rng, config, fields["shift"]) for _ in range(n_rows)], rng.randrange(2))
+            for number in range(n_tiles)]
+
+
+def test_rows_of_the_tiles_of_a_loop_follow_one_another(simulate, stalls):
+    """The last word is filled up with zeros. Words are never written in successive cycles."""
+    config = dataclasses.replace(PRESETS["tiny"], loops=True)
+    rng = random.Random(9)
+    loops = [random_loop(rng, config) for _ in range(24)]
+    tiles = sum(loops, [])
+    expected = []
+    for loop in loops:
+        accs = sum((accs for _, accs, _ in loop), [])
+        expected += writes(loop[0][0], accs, config)
+        expected[-1][1].extend([0] * (-len(accs) % ACTS_PER_WORD))
+    dut, written, stored, cycles = WriteBack(config), [], [], []
+
+    async def producer(ctx):
+        await feed(ctx, dut, tiles, stall=stalls.input, rng=rng)
+
+    async def consumer(ctx):
+        for number, (_, _, overflow) in enumerate(tiles):
+            assert await get(ctx, dut.written, 1, stall=stalls.output) == [overflow], number
+            assert len(stored) == number + 1
+        await nothing(ctx, dut.written)
+
+    async def watch(ctx):
+        cycle = 0
+        async for *_, enable, stores, token in ctx.tick().sample(
+                dut.w.en, dut.stored, dut.written.valid):
+            cycle += 1
+            if enable:
+                cycles.append(cycle)
+            if stores:
+                assert not token
+                stored.append(len(cycles))
+
+    simulate(dut, producer, consumer, background=[recorder(dut, config, written), watch])
+    assert written == expected
+    assert min(after - before for before, after in zip(cycles, cycles[1:])) > 1
+    ends = [number for number, (fields, _, _) in enumerate(tiles) if fields["ends_loop"]]
+    assert [stored[number] for number in ends] == [
+        sum(-(-sum(len(accs) for _, accs, _ in loop) // ACTS_PER_WORD)
+            for loop in loops[:number + 1]) for number in range(len(loops))]
 
 
 def test_halves_are_rounded_up_and_excess_is_saturated(simulate):
