@@ -158,6 +158,8 @@ class Ccu(wiring.Component):
         """Track tiles and report events of the programs in flight."""
         host, link = self.host, self.link
         connect(m, sequencer.tile_started, ledger.started)
+        if self._config.loops:
+            m.d.comb += ledger.closes.eq(sequencer.closes)
         starts = host.run.valid & host.run.ready
         m.d.comb += [
             sequencer.unwritten.eq(ledger.unwritten),
@@ -203,7 +205,7 @@ class Ccu(wiring.Component):
             program.data.eq(load.p.data),
             program.en.eq(accepted & is_program),
             link.valid.eq(accepted & ~is_program),
-            link.payload.eq(load.payload),
+            *(link.p[name].eq(load.p[name]) for name in Layouts.of(self._config).pe_load.members),
         ]
         if self._config.n_pe == 1:    # it may take a cycle more to write a word
             was_sent = Signal()

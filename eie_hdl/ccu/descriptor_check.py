@@ -1,9 +1,9 @@
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import EIEConfig
-from ..format import Layouts
+from ..config import ACTS_PER_WORD, EIEConfig, clog2
+from ..format import N_SEGMENTS, Layouts
 from ..registers import REGISTER, Error
 
 __all__ = ["DescriptorCheck"]
@@ -50,7 +50,9 @@ class DescriptorCheck(wiring.Component):
         destination     = self._register(m, "destination", self.destination)
         # Sums keep their carry: a tile may be larger than the memory.
         source_end      = self._register(m, "source_end", self.source + start.last_word)
-        destination_end = self._register(m, "destination_end", self.destination + end.last_word)
+        last_written    = self.descriptor.loop.last_slot >> clog2(ACTS_PER_WORD) \
+            if config.loops else end.last_word
+        destination_end = self._register(m, "destination_end", self.destination + last_written)
         bias_end        = self._register(m, "bias_end", end.bias + end.last_word)
         overlaps        = Signal()
         bad_source      = Signal()
@@ -61,7 +63,8 @@ class DescriptorCheck(wiring.Component):
             bad_tile.eq(~start.send & (
                 overlaps | (destination_end >= config.act_depth) | (bias_end >= config.act_depth)
                 | (start.codebook >= config.n_codebooks)
-                | (end.bias_shift > config.max_bias_shift))),
+                | (end.bias_shift > config.max_bias_shift)
+                | (self._find_bad_loop(m) if config.loops else 0))),
         ]
         with m.If(~self.descriptor.valid | (self.last & ~self.descriptor.final)):
             m.d.comb += self.code.eq(Error.NO_END)
@@ -69,6 +72,18 @@ class DescriptorCheck(wiring.Component):
             m.d.comb += self.code.eq(Error.BAD_DESCRIPTOR)
 
         return m
+
+    def _find_bad_loop(self, m):
+        """Return if the loop has no columns, bad segments, pointers or slots."""
+        config, end = self._config, self.descriptor.end
+        loop, ptr_base = self.descriptor.loop, self.descriptor.ptr_base
+        last_row    = Cat(end.last_lane, end.last_word)
+        pointer_end = self._register(m, "pointer_end", ptr_base + loop.columns)
+        bad_loop    = Signal(reset_less=True)
+        m.d.sync += bad_loop.eq(
+            (loop.width == 0) | (loop.length == 0) | (loop.length > loop.columns)
+            | (loop.columns > loop.length * N_SEGMENTS) | (loop.last_slot < last_row))
+        return bad_loop | (pointer_end >= config.n_pointers)
 
     def _register(self, m, name, row):
         """Register a row, as its comparison with others is slow."""

@@ -3,11 +3,13 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import MAX_TILES, N_BUFFERS, Kind, Layouts, Memory
+from ..format import N_BUFFERS, Kind, Layouts, Memory
+from ..lib.data_register import data_register
 from ..registers import Error
 from .counters import strobes_layout
 from .memory_reader import MemoryReader, request_layout
 from .program_table import fault_layout
+from .segment_table import SegmentTable
 from .starter import Starter
 from .tile_broadcaster import TileBroadcaster
 
@@ -51,7 +53,9 @@ class Sequencer(wiring.Component):
         Vectors and memory contents for the host.
     tile_started : :py:`Out(stream.Signature(1))`
         One token per tile that is started: its program, by its input buffer.
-    unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(MAX_TILES + 1))`
+    closes : :py:`Out(1)`
+        The tile is the last one of its descriptor. Exists only with ``loops``.
+    unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(config.max_tiles + 1))`
         As of :class:`~eie_hdl.ccu.tile_tracker.TileTracker`.
     reading : :py:`Out(1)`
         A memory is being read; no program is running.
@@ -84,8 +88,9 @@ class Sequencer(wiring.Component):
             "answer":  In(stream.Signature(layouts.result)),
             "results": Out(stream.Signature(layouts.result)),
             "tile_started": Out(stream.Signature(clog2(N_BUFFERS))),
+            **({"closes": Out(1)} if config.loops else {}),
             "unwritten":    In(N_BUFFERS),
-            "n_unwritten":  In(range(MAX_TILES + 1)),
+            "n_unwritten":  In(range(config.max_tiles + 1)),
             "reading":      Out(1),
             "queues_full":    In(1),
             "result_blocked": In(1),
@@ -102,7 +107,7 @@ class Sequencer(wiring.Component):
         connect(m, starter.program, flipped(self).program)
         connect(m, starter.tile_started, flipped(self).tile_started)
         connect(m, starter.tile, tiles.i)
-        connect(m, flipped(self).scan, tiles.scan)
+        self._connect_scan(m, starter, tiles)
         m.d.comb += [
             starter.watched.eq(self.watched),
             starter.unwritten.eq(self.unwritten),
@@ -117,12 +122,23 @@ class Sequencer(wiring.Component):
         for number, bit in enumerate(starter.broadcasting):
             m.d.comb += bit.eq(tiles.busy & (tiles.program == number))
         self._merge(m, starter, tiles)
-        self._pass_results(m, starter)
+        self._pass_results(m, starter, tiles)
         if self._config.readback:
             self._read_memory(m, starter)
         self._count(m, starter, tiles)
 
         return m
+
+    def _connect_scan(self, m, starter, tiles):
+        """Connect what the scanners find; with ``loops``, through a table of the segments."""
+        if not self._config.loops:
+            connect(m, flipped(self).scan, tiles.scan)
+            return
+        m.submodules.segments = segments = SegmentTable(self._config)
+        connect(m, starter.segment, segments.start)
+        connect(m, flipped(self).scan, segments.i)
+        connect(m, segments.o, tiles.scan)
+        m.d.comb += self.closes.eq(starter.closes)
 
     def _merge(self, m, starter, tiles):
         """Merge starts and messages of tiles; starts have priority."""
@@ -147,7 +163,7 @@ class Sequencer(wiring.Component):
                 message.p.body.eq(tiles.o.p.body.as_value()),
             ]
 
-    def _pass_results(self, m, starter):
+    def _pass_results(self, m, starter, tiles):
         """Pass results to the host while a vector is being sent."""
         m.d.comb += [
             self.results.payload.eq(self.answer.payload),
@@ -158,6 +174,13 @@ class Sequencer(wiring.Component):
             m.d.sync += self.sending.eq(0)
         with m.If(starter.o.valid & starter.o.ready & starter.o.p.send):
             m.d.sync += self.sending.eq(1)
+        if self._config.loops:
+            region = data_register(m, tiles.sent_region)
+            with m.If(~self.sending):
+                m.d.sync += [
+                    region.program.eq(starter.tile.p.program),
+                    region.is_own.eq(starter.tile.p.descriptor.offset_source),
+                ]
 
     def _read_memory(self, m, starter):
         """Read a memory word by word: broadcast requests, and send the answers to the host."""

@@ -1,12 +1,15 @@
-from amaranth.hdl import Array, Module, Mux, Shape, Signal
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EIEConfig, clog2
-from ..format import ANY_UNWRITTEN, MAX_TILES, N_BUFFERS, Layouts, Memory
+from ..format import N_BUFFERS, Layouts, Memory, any_unwritten
 from ..registers import Error
 from .descriptor_check import DescriptorCheck
+from .loop_starter import LoopStarter
 from .program_table import ProgramTable, fault_layout
+from .segment_table import started_layout
+from .start_order import StartOrder
 from .tile_broadcaster import tile_layout
 
 __all__ = ["Starter"]
@@ -42,7 +45,12 @@ class Starter(wiring.Component):
         Tiles that are started, in order. Must be ready while none is being broadcast.
     tile_started : :py:`Out(stream.Signature(1))`
         One token per tile that is started: its program, by its input buffer.
-    unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(MAX_TILES + 1))`
+    closes : :py:`Out(1)`
+        The tile is the last one of its descriptor. Exists only with ``loops``.
+    segment : :py:`Out(stream.Signature(...))`
+        Segments that are started, as of :class:`~.segment_table.SegmentTable`. Exists only with
+        ``loops``.
+    unwritten, n_unwritten : :py:`In(2)`, :py:`In(range(config.max_tiles + 1))`
         As of :class:`~eie_hdl.ccu.tile_tracker.TileTracker`.
     broadcasting : :py:`In(2)`
         Per program: one of its tiles is being broadcast.
@@ -72,8 +80,10 @@ class Starter(wiring.Component):
             "o":       Out(stream.Signature(layouts.start)),
             "tile":    Out(stream.Signature(tile_layout(config))),
             "tile_started": Out(stream.Signature(clog2(N_BUFFERS))),
+            **({"closes": Out(1), "segment": Out(stream.Signature(started_layout(config)))}
+               if config.loops else {}),
             "unwritten":    In(N_BUFFERS),
-            "n_unwritten":  In(range(MAX_TILES + 1)),
+            "n_unwritten":  In(range(config.max_tiles + 1)),
             "broadcasting": In(N_BUFFERS),
             "sending":      In(1),
             "frees_input":  In(N_BUFFERS),
@@ -101,26 +111,30 @@ class Starter(wiring.Component):
         check      = self._check(m, descriptor, programs)
         error      = Signal.like(check.code, reset_less=True)
         self._share_programs(m, programs, selected)
-        since      = self._count_tiles(m, programs)
-        self._offer(m, descriptor, check, since, programs)
-        in_vain    = Signal()    # since the last start, the younger program had to wait, too
-        could_fill = (others | self._offers_other(m, selected)) & ~in_vain
+        order      = self._order(m, descriptor, programs, others)
+        self._offer(m, descriptor, check, order.since, programs)
+        loops      = (self._offer_segments(m, descriptor, check, order) if self._config.loops
+                      else None)
         # Decided a cycle in advance, as it takes long. A descriptor that may start may do so until
         # it does, or its program fails: then no message is sent in the next cycle.
         must_wait  = Signal(reset_less=True)
         may_start  = Signal(reset_less=True)
-        for_result = descriptor.start.send & self.sending
-        will_wait  = self._wait(m, descriptor, programs, could_fill, for_result)
         m.d.sync += [
-            must_wait.eq(will_wait),
-            may_start.eq(~will_wait & (descriptor.start.send | self._has_room(m))
-                         & (check.code == Error.NONE) & is_pending),
+            must_wait.eq(order.must_wait),
+            may_start.eq(~order.must_wait & (check.code == Error.NONE) & is_pending
+                         & (1 if loops else descriptor.start.send | self._has_room(m))),
         ]
         is_read    = self.read.valid & ~self.running.any()    # before any start
         m.d.comb += programs.hold.eq(self.reading | self.failed | is_read)
 
         with m.If(programs.step):
-            m.d.sync += [selected.eq(programs.oldest), in_vain.eq(0)]
+            m.d.sync += selected.eq(programs.oldest)
+            if loops:    # a vector that interrupts a loop is followed by the rest of it
+                with m.If(loops.began & descriptor.start.send):
+                    m.d.sync += selected.eq(selected + 1)
+        if loops:
+            with m.If(loops.gives_way):
+                m.d.sync += selected.eq(programs.oldest)
         with m.FSM():
             with m.State("FETCH"):
                 m.d.comb += [self.program.en.eq(is_pending),
@@ -138,27 +152,26 @@ class Starter(wiring.Component):
                 m.d.sync += descriptor.eq(self.program.data)
                 m.next = "SUM"
             with m.State("SUM"):    # the check adds, then it compares
+                if loops:
+                    m.d.comb += loops.begin.eq(~loops.began)
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += error.eq(check.code)
                 m.next = "START"
             with m.State("START"):
-                m.d.comb += self.for_result.eq(for_result)
-                with m.If(may_start):
-                    self._start(m, descriptor, programs)
+                m.d.comb += self.for_result.eq(order.for_result)
+                goes_on = loops.began & ~descriptor.start.send if loops else None
+                with m.If(may_start | goes_on if loops else may_start):
+                    self._start(m, descriptor, programs, loops)
                 with m.Elif((error != Error.NONE) | ~is_pending):
                     m.d.comb += programs.error.eq(error)
                     m.next = "FETCH"
                 with m.Elif(must_wait & others):
                     m.d.sync += selected.eq(selected + 1)
-                    with m.If(selected != programs.oldest):
-                        m.d.sync += in_vain.eq(1)
+                    m.d.comb += order.puts_aside.eq(1)
                     m.next = "FETCH"
-            with m.State("STARTED"):
-                m.d.comb += self.tile.valid.eq(1)
-                with m.If(self.tile.ready):    # the tile before ends
-                    m.d.comb += programs.step.eq(1)
-                    m.next = "FETCH"
+            if not loops:
+                self._hand_over(m, programs)
             self._read(m, descriptor)
 
         return m
@@ -192,21 +205,23 @@ class Starter(wiring.Component):
             self.failed.eq(programs.failed),
         ]
 
-    def _count_tiles(self, m, programs):
-        """Return the number of tiles that were started after the selected program's last one.
-
-        As far as it matters: a tile waits for none of `ANY_UNWRITTEN` or more. A vector may wait
-        for a later tile then, all but the last of which have been broadcast.
-        """
-        n_since = Array(Signal(range(ANY_UNWRITTEN + 1), name=f"n_since_{n}")
-                        for n in range(N_BUFFERS))
-        for number, count in enumerate(n_since):
-            with m.If(self.tile_started.valid & self.tile_started.ready):
-                with m.If(programs.selected == number):
-                    m.d.sync += count.eq(0)
-                with m.Elif(count != ANY_UNWRITTEN):
-                    m.d.sync += count.eq(count + 1)
-        return n_since[programs.selected]
+    def _order(self, m, descriptor, programs, others):
+        """Connect what decides whether the descriptor must wait."""
+        m.submodules.order = order = StartOrder(self._config)
+        m.d.comb += [
+            order.descriptor.eq(descriptor),
+            order.selected.eq(programs.selected),
+            order.oldest.eq(programs.oldest),
+            order.others.eq(others),
+            order.offered.eq(self.run.valid),
+            order.buffer.eq(self.run.p.buffer),
+            order.unwritten.eq(self.unwritten),
+            order.broadcasting.eq(self.broadcasting),
+            order.sending.eq(self.sending),
+            order.tile_started.eq(self.tile_started.valid & self.tile_started.ready),
+            order.step.eq(programs.step),
+        ]
+        return order
 
     def _offer(self, m, descriptor, check, since, programs):
         """Drive the payloads of a start."""
@@ -214,7 +229,7 @@ class Starter(wiring.Component):
             self.o.payload.eq(descriptor.start.as_value()),
             self.o.p.source.eq(check.source),
             self.o.p.watched.eq(self.watched),
-            self.o.p.unwritten.eq(Mux(descriptor.barrier, since, ANY_UNWRITTEN)),
+            self.o.p.unwritten.eq(Mux(descriptor.barrier, since, any_unwritten(self._config))),
             self.tile.p.descriptor.eq(descriptor),
             self.tile.p.descriptor.end.destination.eq(check.destination),
             self.tile.p.address.eq(programs.address),
@@ -222,35 +237,6 @@ class Starter(wiring.Component):
             self.tile_started.payload.eq(programs.selected),
             programs.final.eq(descriptor.final),
         ]
-
-    def _offers_other(self, m, selected):
-        """Return whether a start of another program was offered in the cycle before.
-
-        Not in this one, as starts are offered late in a cycle.
-        """
-        offered = Signal()
-        buffer  = Signal.like(selected, reset_less=True)
-        m.d.sync += [offered.eq(self.run.valid), buffer.eq(self.run.p.buffer)]
-        return offered & (buffer != selected)
-
-    def _wait(self, m, descriptor, programs, could_fill, for_result):
-        """Return whether the descriptor must wait.
-
-        A vector waits until its program is the oldest one and its tiles have been broadcast; and
-        `for_result`, the vector that is being sent. A tile whose source is the last one started is
-        not started early if the other program `could_fill` the time.
-        """
-        last_program = Signal.like(programs.selected, reset_less=True)    # of the last tile started
-        with m.If(self.tile_started.valid):
-            m.d.sync += last_program.eq(programs.selected)
-        send       = descriptor.start.send
-        is_younger = programs.selected != programs.oldest
-        is_early   = ((programs.selected == last_program)
-                      & self.unwritten.bit_select(programs.selected, 1))
-        is_in_work = self.broadcasting.bit_select(programs.selected, 1)
-        for_tiles  = descriptor.barrier & Mux(send, is_in_work, is_early & could_fill)
-        for_turn   = (descriptor.alone | send) & is_younger
-        return for_tiles | for_turn | for_result
 
     def _has_room(self, m):
         """Return whether there is room for a tile.
@@ -262,8 +248,19 @@ class Starter(wiring.Component):
             m.d.sync += last.eq(self.o.p.unwritten)
         return self.tile_started.ready & (self.n_unwritten <= last + 1)
 
-    def _start(self, m, descriptor, programs):
+    def _hand_over(self, m, programs):
+        """Hand a tile that has been started over to the broadcaster."""
+        with m.State("STARTED"):
+            m.d.comb += self.tile.valid.eq(1)
+            with m.If(self.tile.ready):    # the tile before ends
+                m.d.comb += programs.step.eq(1)
+                m.next = "FETCH"
+
+    def _start(self, m, descriptor, programs, loops):
         """Start a descriptor: a tile, or a vector that is sent while further ones are started."""
+        if loops:
+            self._start_loop(m, descriptor, programs, loops)
+            return
         m.d.comb += self.o.valid.eq(1)
         with m.If(self.o.ready):
             with m.If(descriptor.start.send):
@@ -275,6 +272,41 @@ class Starter(wiring.Component):
                 with m.If(~self.broadcasting.any()):    # it is accepted at once
                     m.d.comb += [self.tile.valid.eq(1), programs.step.eq(1)]
                     m.next = "FETCH"
+
+    def _offer_segments(self, m, descriptor, check, order):
+        """Offer the segments of a loop instead of whole rows. Return what starts them."""
+        m.submodules.loops = loops = LoopStarter(self._config)
+        m.d.comb += [
+            loops.descriptor.eq(descriptor),
+            loops.source.eq(check.source),
+            loops.o.ready.eq(self.o.ready),
+            loops.tile_started.ready.eq(self.tile_started.ready),
+            loops.tile.ready.eq(self.tile.ready & loops.go),
+            loops.interrupts.eq(order.interrupts),
+            self.closes.eq(loops.closes),
+        ]
+        connect(m, loops.segment, flipped(self).segment)
+        with m.If(~descriptor.start.send):
+            m.d.comb += [self.o.p[name].eq(loops.o.p[name])
+                         for name in loops.o.p.shape().members if name in self.o.p.shape().members]
+            with m.If(~loops.o.p.begins_loop):    # later segments and tiles wait for no other tile
+                m.d.comb += self.o.p.unwritten.eq(any_unwritten(self._config))
+        return loops
+
+    def _start_loop(self, m, descriptor, programs, loops):
+        """Start a descriptor, segment by segment, or a vector."""
+        with m.If(descriptor.start.send):
+            m.d.comb += [self.o.valid.eq(1), programs.step.eq(self.o.ready)]
+        with m.Elif(~loops.gives_way):
+            m.d.comb += [
+                loops.go.eq(1),
+                self.o.valid.eq(loops.o.valid),
+                self.tile_started.valid.eq(loops.tile_started.valid),
+                self.tile.valid.eq(loops.tile.valid),
+                programs.step.eq(loops.done),
+            ]
+        with m.If(programs.step | loops.gives_way):
+            m.next = "FETCH"
 
     def _read(self, m, descriptor):
         """Turn a read of activations into a descriptor that sends them; await any other read."""

@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -7,6 +7,7 @@ from ..format import N_BUFFERS, Kind, Layouts
 from ..registers import Error
 from .counters import strobes_layout
 from .program_table import fault_layout
+from .segment_table import located_layout
 
 __all__ = ["TileBroadcaster", "tile_layout"]
 
@@ -31,6 +32,8 @@ def _message_layout(config: EIEConfig) -> data.StructLayout:
 class TileBroadcaster(wiring.Component):
     """Broadcasts the activations that the scanners find in the source of a tile, then its end.
 
+    With ``loops``, a descriptor has a tile for each pixel.
+
     The scan of the next tile may have been started before: its activations wait in the tree. If the
     tile has a `result_barrier`, its end waits until earlier results have been sent.
 
@@ -44,11 +47,16 @@ class TileBroadcaster(wiring.Component):
     i : :py:`In(stream.Signature(tile_layout(config)))`
         Tiles, each accepted when the one before has ended.
     scan : :py:`In(stream.Signature(layouts.scan))`
-        Activations, and an end for each tile.
+        Activations, and an end for each tile. With ``loops``, they have pointers already:
+        :py:`In(stream.Signature(located_layout(config)))`.
     o : :py:`Out(stream.Signature(...))`
         Messages to broadcast: a `kind` and a `body`, as in ``layouts.message``, without starts.
     sending : :py:`In(1)`
         A vector is being sent.
+    sent_region : :py:`In(data.StructLayout({"program": 1, "is_own": 1}))`
+        Program of this vector, and if the vector is in the region of its buffer. A tile of another
+        program that writes to the region of its own buffer does not wait for it. Exists only with
+        ``loops``.
     queues_full : :py:`In(1)`
         Cause of a stalled activation, for the counters.
     busy, program : :py:`Out(1)`
@@ -65,9 +73,12 @@ class TileBroadcaster(wiring.Component):
         layouts = Layouts.of(config)
         super().__init__({
             "i":       In(stream.Signature(tile_layout(config))),
-            "scan":    In(stream.Signature(layouts.scan)),
+            "scan":    In(stream.Signature(
+                located_layout(config) if config.loops else layouts.scan)),
             "o":       Out(stream.Signature(_message_layout(config))),
             "sending": In(1),
+            **({"sent_region": In(data.StructLayout(
+                {"program": clog2(N_BUFFERS), "is_own": 1}))} if config.loops else {}),
             "queues_full": In(1),
             "busy":    Out(1),
             "program": Out(clog2(N_BUFFERS)),
@@ -83,16 +94,17 @@ class TileBroadcaster(wiring.Component):
         new      = Signal(reset_less=True)    # nothing of the tile has been found yet
         is_end   = Signal()    # of this tile
         is_found = Signal()    # an activation of this tile
-        ends     = Signal()
+        ends     = Signal()    # of a tile
+        closes   = Signal()    # the last one of its descriptor
         m.d.comb += [
             is_end.eq(self.busy & self.scan.valid & self.scan.p.end),
             is_found.eq(self.busy & self.scan.valid & ~self.scan.p.end),
             self.scan.ready.eq(self.o.valid & self.o.ready),
             ends.eq(self.scan.ready & is_end),
-            self.i.ready.eq(~self.busy | ends),
+            self.i.ready.eq(~self.busy | closes),
             self.program.eq(tile.program),
         ]
-        m.d.comb += [bit.eq(ends & tile.descriptor.frees_input & (tile.program == number))
+        m.d.comb += [bit.eq(closes & tile.descriptor.frees_input & (tile.program == number))
                      for number, bit in enumerate(self.frees_input)]
         with m.If(self.i.ready):
             m.d.sync += [tile.eq(self.i.payload), self.busy.eq(self.i.valid), new.eq(1)]
@@ -100,12 +112,43 @@ class TileBroadcaster(wiring.Component):
             m.d.sync += new.eq(0)
 
         must_wait = tile.descriptor.result_barrier & self.sending
-        fails = self._drive_message(m, tile)
+        if self._config.loops:
+            must_wait &= ~(self.sent_region.is_own & tile.descriptor.offset_destination
+                           & (self.sent_region.program != tile.program))
+            fails = Const(0)
+            self._drive_loop(m, tile, ends, closes)
+        else:
+            fails = self._drive_message(m, tile)
+            m.d.comb += closes.eq(ends)
         m.d.comb += self.o.valid.eq((is_found | (is_end & ~must_wait)) & ~fails.any())
         for_tiles = new & tile.descriptor.barrier    # its source may still have to be written
         self._count(m, for_tiles, is_found, is_end, must_wait)
 
         return m
+
+    def _drive_loop(self, m, tile, ends, closes):
+        """Drive the payload of a tile of a loop, of which the scan tells the last one."""
+        descriptor, found, end = tile.descriptor, self.scan.p, self.o.p.body.end
+        is_first = Signal(reset_less=True)
+        m.d.comb += closes.eq(ends & found.closes)
+        with m.If(ends):
+            m.d.sync += is_first.eq(0)
+        with m.If(self.i.ready):
+            m.d.sync += is_first.eq(1)
+        with m.If(found.end):
+            m.d.comb += [
+                self.o.p.kind.eq(Kind.END),
+                *(end[name].eq(descriptor.end[name])
+                  for name in descriptor.end.shape().members),
+                end.begins_loop.eq(is_first),
+                end.ends_loop.eq(found.closes),
+            ]
+        with m.Else():
+            m.d.comb += [
+                self.o.p.kind.eq(Kind.ACTIVATION),
+                self.o.p.body.activation.pointer.eq(found.pointer),
+                self.o.p.body.activation.value.eq(found.value),
+            ]
 
     def _drive_message(self, m, tile):
         """Drive the payload, and report an activation without pointers in the next cycle.

@@ -10,7 +10,7 @@ from amaranth.hdl import Shape
 
 from eie_hdl.ccu.ccu import Ccu
 from eie_hdl.config import ACTS_PER_WORD, FILLING_LIMIT, PRESETS, EIEConfig
-from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Kind, Layouts, Memory
+from eie_hdl.format import Kind, Layouts, Memory, any_unwritten
 from eie_hdl.registers import Error
 from eie_hdl.tree.tree import EVENTS
 from support.counting import counting
@@ -25,6 +25,9 @@ CONFIGS = {
     "smallest": EIEConfig(n_pe=1, n_codebooks=1, acc_depth=4, act_depth=2, ptr_depth=2,
                           program_depth=2),
 }
+#: The same in all of them.
+MAX_TILES = CONFIGS["default"].max_tiles
+ANY_UNWRITTEN = any_unwritten(CONFIGS["default"])
 END = {"end": 1}
 
 
@@ -388,7 +391,7 @@ def test_program_runs_as_the_model_does(simulate, config, stalls):
                 assert ctx.get(dut.host.overflow_tile) == tokens[turn].index(1)
             check_counters(ctx, dut, pes)
         await ctx.tick().repeat(30)
-        assert pes.loads == [layouts.load.const(load) for load in loads]
+        assert pes.loads == [layouts.pe_load.const(load) for load in loads]
 
     async def loader(ctx):
         while not last_run:

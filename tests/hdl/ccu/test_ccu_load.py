@@ -19,9 +19,9 @@ def random_words(rng, count, memories=PE_MEMORIES):
     """Words as the host offers them, and as they are broadcast."""
     words = [{"address": rng.randrange(LAYOUTS.memories[memory].depth), "memory": memory,
               "pe": rng.randrange(CONFIG.n_pe), "everyone": rng.randrange(2),
-              "data": rng.getrandbits(LAYOUTS.load.members["data"])}
+              "data": rng.getrandbits(LAYOUTS.pe_load.members["data"])}
              for memory in rng.choices(memories, k=count)]
-    return words, [LAYOUTS.load.const(word) for word in words]
+    return words, [LAYOUTS.pe_load.const(word) for word in words]
 
 
 def descriptor(layouts=LAYOUTS, address=0, **fields):
@@ -86,7 +86,7 @@ def test_words_are_taken_at_the_rate_of_a_pe_while_a_program_waits(simulate, n_p
     layouts = Layouts.of(config := dataclasses.replace(CONFIG, n_pe=n_pe))
     words = [{**word, "pe": number % n_pe}
              for number, word in enumerate(random_words(random.Random(37), 30, [Memory.ACT])[0])]
-    expected = [layouts.load.const(word) for word in words]
+    expected = [layouts.pe_load.const(word) for word in words]
     dut = Ccu(config)
     loads, listen = listener(dut.link.load)
 
@@ -137,7 +137,7 @@ def test_requests_wait_for_words(simulate):
     config = dataclasses.replace(CONFIG, readback=True)
     dut = Ccu(config)
     loads, listen = listener(dut.link.load)
-    words, expected = random_words(random.Random(47), 10, [Memory.ACT])
+    words, expected = random_words(random.Random(48), 10, [Memory.ACT])
 
     async def loader(ctx):
         await put(ctx, dut.host.load, words)

@@ -104,6 +104,44 @@ def test_every_rule_has_its_edge(simulate, changes, source, is_last, error):
     simulate(dut, bench)
 
 
+#: A loop of 3 pixels of 6 rows, with 3 segments of 5 columns, which ends at every edge.
+LOOP = {"width": 1, "length": 5, "columns": 16, "last_slot": 17, "ptr_base": 239, "last_row": 5}
+
+
+@pytest.mark.parametrize("changes, error", [
+    ({}, Error.NONE),
+    ({"width": 0}, Error.BAD_DESCRIPTOR),
+    ({"length": 0}, Error.BAD_DESCRIPTOR),
+    ({"length": 16}, Error.NONE),
+    ({"length": 17}, Error.BAD_DESCRIPTOR),
+    ({"length": 1}, Error.NONE),
+    ({"length": 1, "columns": 17, "ptr_base": 0}, Error.BAD_DESCRIPTOR),
+    ({"ptr_base": 240}, Error.BAD_DESCRIPTOR),    # pointer 256 does not exist
+    ({"ptr_base": 255, "columns": 255}, Error.BAD_DESCRIPTOR),
+    ({"last_slot": 5}, Error.NONE),
+    ({"last_slot": 4}, Error.BAD_DESCRIPTOR),
+    ({"last_slot": 19}, Error.NONE),    # the last row of the memory
+    ({"last_slot": 20}, Error.BAD_DESCRIPTOR),
+    ({"send": 1, "width": 0, "length": 0, "last_slot": 20, "ptr_base": 255}, Error.NONE),
+])
+def test_every_rule_of_loops_has_its_edge(simulate, changes, error):
+    config = dataclasses.replace(CONFIGS["tiny"], loops=True)
+    assert (config.n_pointers, config.act_depth) == (256, 64)
+    dut = DescriptorCheck(config)
+    fields = {"send": 0, **LOOP, **changes}
+
+    async def bench(ctx):
+        ctx.set(dut.descriptor, {
+            "start": {"send": fields["send"]}, "ptr_base": fields["ptr_base"], "valid": 1,
+            "end": {"last_word": fields["last_row"] // 4, "last_lane": fields["last_row"] % 4},
+            "loop": {name: fields[name] for name in ("width", "length", "columns", "last_slot")}})
+        ctx.set(dut.destination, 59)
+        await ctx.tick()
+        assert Error(ctx.get(dut.code)) is error
+
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_any_descriptor_is_judged_as_by_the_model(simulate, name):
     """Half of them have rows that are likely to exist."""

@@ -8,12 +8,13 @@ import pytest
 
 from eie_hdl.ccu.sequencer import Sequencer
 from eie_hdl.config import PRESETS
-from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Kind, Layouts, Memory
+from eie_hdl.format import Kind, Layouts, Memory, any_unwritten
 from eie_hdl.registers import Error
 from support.simulation import Unwatched, get, nothing, put
 
 CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts.of(CONFIG)
+ANY_UNWRITTEN = any_unwritten(CONFIG)
 N_ACTIVATIONS = 3
 #: Tokens of a vector: two words and its end.
 VECTOR = [{"word": [1, 2, 3, 4], "last_lane": 3}, {"word": [5, 6, 7, 8], "last_lane": 1},
@@ -66,7 +67,7 @@ class Pes:
         while True:
             ctx.set(dut.unwritten, sum({1 << program for program in self.order}))
             ctx.set(dut.n_unwritten, len(self.order))
-            ctx.set(dut.tile_started.ready, len(self.order) < MAX_TILES)
+            ctx.set(dut.tile_started.ready, len(self.order) < CONFIG.max_tiles)
             *_, starts, program, ends = await ctx.tick().sample(
                 dut.tile_started.valid & dut.tile_started.ready, dut.tile_started.payload,
                 dut.message.valid & dut.message.ready & (dut.message.p.kind == Kind.END))

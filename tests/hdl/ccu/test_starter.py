@@ -1,15 +1,16 @@
-"""Starter: order of the starts of two programs, with scripts in place of PEs and tiles."""
+"""Starter and `eie_hdl.ccu.start_order`: starts of two programs, with scripts in place of PEs."""
 
 import pytest
 
 from eie_hdl.ccu.starter import Starter
 from eie_hdl.config import PRESETS
-from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, Layouts, Memory
+from eie_hdl.format import Layouts, Memory, any_unwritten
 from eie_hdl.registers import Error
 from support.simulation import Unwatched, put
 
 CONFIG = PRESETS["tiny"]
 LAYOUTS = Layouts.of(CONFIG)
+ANY_UNWRITTEN = any_unwritten(CONFIG)
 #: First descriptor of the program of each buffer.
 FIRST = (0, 8)
 
@@ -67,7 +68,7 @@ class Script:
     def show(self, ctx):
         ctx.set(self.dut.unwritten, sum({1 << program for program in self.order}))
         ctx.set(self.dut.n_unwritten, len(self.order))
-        ctx.set(self.dut.tile_started.ready, len(self.order) < MAX_TILES)
+        ctx.set(self.dut.tile_started.ready, len(self.order) < CONFIG.max_tiles)
 
     async def write(self, ctx, count=1):
         """Write the oldest tiles."""
@@ -228,7 +229,7 @@ def test_a_vector_is_sent_in_its_turn(simulate, wait):
     play(bench)
 
 
-@pytest.mark.parametrize("n_later", range(MAX_TILES))
+@pytest.mark.parametrize("n_later", range(CONFIG.max_tiles))
 @pytest.mark.parametrize("barrier", [0, 1])
 def test_a_vector_waits_in_the_pes_for_its_tiles_but_not_for_later_ones(simulate, n_later, barrier):
     later = [*[tile()] * (n_later - 1), tile(final=1)]

@@ -1,5 +1,6 @@
 """TileBroadcaster, with scripts in place of the starter and the scanners."""
 
+import dataclasses
 import random
 
 import pytest
@@ -199,3 +200,55 @@ def test_items_are_not_taken_without_a_tile(simulate):
             assert not phases(ctx, dut) and not ctx.get(dut.busy)
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("result_barrier", [0, 1])
+def test_a_loop_has_an_end_for_each_tile_and_is_one_descriptor(simulate, stalls, result_barrier):
+    """Pointers come from the scan. The input buffer is freed at the last end."""
+    config = dataclasses.replace(CONFIG, loops=True)
+    dut = TileBroadcaster(config)
+    rng = random.Random(5)
+    loops = []    # the number of tiles, and the descriptor
+    for number in range(12):
+        n_tiles, last_row = rng.choice([1, 2, 5]), rng.randrange(9)
+        loops.append((n_tiles, {
+            "end": {"destination": number, "last_word": last_row // 4, "last_lane": last_row % 4},
+            "frees_input": 1, "result_barrier": result_barrier}))
+    scans = [[{"pointer": rng.randrange(256), "value": rng.randrange(1, 99)}
+              for _ in range(rng.choice([0, 1, 3]))] for n_tiles, _ in loops
+             for _ in range(n_tiles)]
+    closes = [tile == n_tiles - 1 for n_tiles, _ in loops for tile in range(n_tiles)]
+    expected, places = [], iter(scans)
+    for number, (n_tiles, _) in enumerate(loops):
+        for tile in range(n_tiles):
+            expected += [(Kind.ACTIVATION, item["pointer"], item["value"])
+                         for item in next(places)]
+            expected.append((Kind.END, number, tile == 0, tile == n_tiles - 1))
+    freed = []
+
+    async def starter(ctx):
+        await put(ctx, dut.i, [{"descriptor": descriptor, "program": number % 2}
+                               for number, (_, descriptor) in enumerate(loops)],
+                  stall=stalls.input, rng=rng)
+
+    async def scanners(ctx):
+        for found, is_last in zip(scans, closes):
+            await put(ctx, dut.scan, [*found, {"end": 1, "closes": is_last}], stall=stalls.input,
+                      rng=rng)
+
+    async def consumer(ctx):
+        received = await get(ctx, dut.o, len(expected), stall=stalls.output, rng=rng)
+        assert [(*seen(message), message.body.end.begins_loop, message.body.end.ends_loop)
+                if message.kind is Kind.END else seen(message)
+                for message in received] == expected
+        assert not ctx.get(dut.busy)
+
+    async def watch(ctx):
+        async for *_, frees, closes in ctx.tick().sample(
+                dut.frees_input, dut.o.valid & dut.o.ready & (dut.o.p.kind == Kind.END)
+                & dut.o.p.body.end.ends_loop):
+            assert bool(frees) == closes
+            freed.extend([frees] * bool(frees))
+
+    simulate(dut, starter, scanners, consumer, background=[watch])
+    assert freed == [1 << number % 2 for number in range(len(loops))]

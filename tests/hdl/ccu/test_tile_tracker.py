@@ -1,13 +1,14 @@
 """TileTracker, against a list of the tiles in flight."""
 
 import collections
+import dataclasses
 import random
 
 import pytest
 
 from eie_hdl.ccu.tile_tracker import TileTracker
 from eie_hdl.config import PRESETS
-from eie_hdl.format import MAX_TILES, N_BUFFERS
+from eie_hdl.format import N_BUFFERS
 from support.simulation import put
 
 CONFIG = PRESETS["tiny"]
@@ -16,7 +17,7 @@ CONFIG = PRESETS["tiny"]
 def check(ctx, dut, order, tokens):
     """Compare the outputs with the programs of unwritten tiles, and the tokens of each program."""
     assert ctx.get(dut.n_unwritten) == len(order)
-    assert ctx.get(dut.started.ready) == (len(order) < MAX_TILES)
+    assert ctx.get(dut.started.ready) == (len(order) < CONFIG.max_tiles)
     for program in range(N_BUFFERS):
         assert ctx.get(dut.unwritten) >> program & 1 == (program in order)
         assert ctx.get(dut.overflow) >> program & 1 == any(tokens[program])
@@ -47,8 +48,8 @@ def test_the_tiles_of_each_program_are_tracked(simulate, seed):
             ctx.set(dut.written.payload, overflows)
             ctx.set(dut.written.valid, writes)
             assert ctx.get(dut.written.ready)
-            starts = starts and len(order) < MAX_TILES
-            n_full += len(order) == MAX_TILES
+            starts = starts and len(order) < CONFIG.max_tiles
+            n_full += len(order) == CONFIG.max_tiles
             await ctx.tick()
             if writes:
                 tokens[order.popleft()].append(overflows)
@@ -76,5 +77,23 @@ def test_an_overflow_is_known_until_the_next_program_of_its_buffer(simulate):
             assert ctx.get(dut.overflow) == overflow
             if overflow:
                 assert ctx.get(dut.overflow_tiles[1]) == 1
+
+    simulate(dut, bench)
+
+
+def test_the_tiles_of_a_loop_have_one_number(simulate):
+    """Two programs: one of a tile and loops of 3 and 2 tiles, one of a loop of 2 tiles."""
+    dut = TileTracker(dataclasses.replace(CONFIG, loops=True))
+    tiles = [(0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 1, 0), (1, 1, 1), (0, 0, 0),
+             (0, 1, 1)]
+
+    async def bench(ctx):
+        for program, closes, overflows in tiles:
+            ctx.set(dut.closes, closes)
+            await put(ctx, dut.started, [program])
+            await put(ctx, dut.written, [overflows])
+        await ctx.tick()
+        assert ctx.get(dut.overflow) == 0b11
+        assert [ctx.get(tile) for tile in dut.overflow_tiles] == [2, 0]
 
     simulate(dut, bench)
