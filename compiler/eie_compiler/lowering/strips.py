@@ -17,7 +17,8 @@ from ..graph.layers import all_fracs, find_layers, replace_layers
 from ..network import CompressedNetwork, Layer
 from ..patches import PatchError, Patches
 
-__all__ = ["find_pixels", "make_strips", "set_strips", "uniform_strips"]
+__all__ = ["find_pixels", "make_strips", "repeat_codes", "set_strips",
+           "uniform_strips"]
 
 
 def make_strips(network: CompressedNetwork, n_pixels: int) -> CompressedNetwork:
@@ -25,7 +26,8 @@ def make_strips(network: CompressedNetwork, n_pixels: int) -> CompressedNetwork:
 
     The matrix of the first layer has a copy of its rows for each pixel, at the columns of the patch
     that are the pixel's; those of the other layers are block-diagonal. Results are the same, bit
-    for bit: rows are copies, thus the bounds of their sums and the formats stay the same.
+    for bit: rows are copies, thus the bounds of their sums and the formats stay the same. Of a
+    loop, only the length of its strips changes.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ def make_strips(network: CompressedNetwork, n_pixels: int) -> CompressedNetwork:
     if network.preprocessing is not None:
         raise CompileError("strips must be of a network without preprocessing, which is of the "
                            "elements of a patch: remove it, or use no strips")
+    if network.patches.loop:
+        patches = dataclasses.replace(network.patches, loop=n_pixels)
+        return dataclasses.replace(network, patches=patches)
     patches = dataclasses.replace(network.patches, pixels=n_pixels)
     first, *others = network.layers
     layers = (_repeat(first, _pixel_columns(patches), patches.n_inputs),
@@ -71,13 +76,30 @@ def _pixel_columns(patches: Patches) -> NDArray[np.int64]:
 
 def _repeat(layer: Layer, columns: NDArray[np.int64], n_cols: int) -> Layer:
     """Repeat the rows of a layer for each pixel, with weights at its columns (pixels, n_cols)."""
-    n_pixels, codes = len(columns), layer.codes.tocoo()
-    rows = np.arange(n_pixels)[:, np.newaxis] * layer.n_rows + codes.coords[0]
-    repeated = csc_array((np.tile(codes.data, n_pixels),
-                          (rows.ravel(), columns[:, codes.coords[1]].ravel())),
-                         shape=(n_pixels * layer.n_rows, n_cols))
+    codes = repeat_codes(layer.codes, columns, layer.n_rows, n_cols)
+    return dataclasses.replace(layer, codes=codes, bias=np.tile(layer.bias, len(columns)))
+
+
+def repeat_codes(codes: csc_array, columns: NDArray[np.int64], n_rows: int, n_cols: int
+                 ) -> csc_array:
+    """Repeat a matrix for each pixel: in the next `n_rows` rows, at its `columns`.
+
+    Parameters
+    ----------
+    codes : csc_array
+        Matrix of a pixel, of at most `n_rows` rows.
+    columns : int64 (pixels, n_columns)
+        Column of the result for each column of the matrix.
+    n_rows, n_cols : :class:`int`
+        Rows of a pixel in the result, and columns of the result.
+    """
+    n_pixels, single = len(columns), codes.tocoo()
+    rows = np.arange(n_pixels)[:, np.newaxis] * n_rows + single.coords[0]
+    repeated = csc_array((np.tile(single.data, n_pixels),
+                          (rows.ravel(), columns[:, single.coords[1]].ravel())),
+                         shape=(n_pixels * n_rows, n_cols))
     repeated.sort_indices()
-    return dataclasses.replace(layer, codes=repeated, bias=np.tile(layer.bias, n_pixels))
+    return repeated
 
 
 def uniform_strips(graph: Graph, n_pixels: int) -> dict[str, int]:

@@ -1,14 +1,18 @@
 """Cycles of the programs of a graph, predicted from some of their vectors."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eie_compiler.graph.evaluation import apply_layers
 from eie_compiler.graph.execution import Execution
+from eie_compiler.graph.layers import find_layers
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.network import CompressedNetwork
 from eie_compiler.sampling import spread
 
 from .model import predict_back_to_back
@@ -47,12 +51,23 @@ def predict_graph(build: GraphBuild, words: Mapping[str, Words], most: int) -> d
         If Numba is not installed.
     """
     layers = IntegerGraph(build.graph, build.config).layers
+    networks = find_layers(build.graph, CompressedNetwork)
     counts: dict[str, int] = defaultdict(int)
     calls: dict[str, list[Words]] = defaultdict(list)
 
     def run(path: str, vectors: Words) -> Words:
         counts[path] += len(vectors)
         calls[path].append(vectors[spread(len(vectors), most)])
+        patches = networks[path].patches
+        if not patches or not patches.loop:
+            return compute(path, vectors)
+        # A vector is an image, of which the layers are computed pixel by pixel.
+        images = vectors.reshape(len(vectors), *patches.shape)
+        results = apply_layers(dataclasses.replace(patches, loop=0), images,
+                               lambda pixels: compute(path, pixels))
+        return results.reshape(len(vectors), -1)
+
+    def compute(path: str, vectors: Words) -> Words:
         for layer in layers[path]:
             vectors = layer(vectors)
         return vectors

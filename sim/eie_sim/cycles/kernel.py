@@ -15,16 +15,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from eie_hdl.format import ANY_UNWRITTEN, MAX_TILES, N_BUFFERS
+from eie_hdl.format import N_BUFFERS, N_SEGMENTS
 
 __all__ = ["ENDED", "EXPECT", "LOAD", "START", "TAKE", "WAIT", "CcuCounters", "Host", "Program",
            "TimingParameters", "run"]
 
-#: Contents of a PE stage: nothing, a column without entries, an entry, the start of a tile, or the
-#: end of tile `n` as ``_END + n``. Broadcast messages use the same codes, and one for a vector to
-#: send.
+#: Contents of a PE stage: nothing, a column without entries, an entry, the start of a descriptor,
+#: or the end of a tile of step `n` as ``_END + 2 * n``, plus 1 for its last tile. Messages use the
+#: same codes, one for a later segment of a descriptor, and one for a vector to send.
 _NOTHING, _EMPTY, _ENTRY, _START, _END = range(5)
-_SEND = -1
+_SEND, _SEGMENT = -1, -2
 
 #: Due cycle of a PE that waits for input.
 _NEVER = 1 << 62
@@ -51,6 +51,9 @@ _READ_DELAY, _WRITE_DELAY = 1, 2
 #: activation queue, without those of the tree levels.
 _SCAN_DELAY, _SEND_DELAY, _QUEUE_DELAY = 1, 2, 4
 
+#: Stages of the walk through the segments of a loop before its output.
+_WALK_STAGES = 3
+
 #: Marker of the end in a stream of result words, of which other items are the number of elements.
 _END_OF_VECTOR = 0
 
@@ -68,16 +71,25 @@ class Program(NamedTuple):
     ----------
     first_step : int64 (n_programs + 1,)
         The steps of program `n` are ``first_step[n]`` to ``first_step[n + 1] - 1``.
-    send, barrier, result_barrier, alone, frees_input : bool (n_steps,)
+    send, barrier, result_barrier, alone, frees_input, in_region : bool (n_steps,)
         True if the step sends its source to the host; if it waits for all earlier tiles of its
         program; if its tile waits for earlier results; if it waits for earlier programs; if it is
-        the last that reads the input.
-    n_words, first_word : int64 (n_steps,)
-        Words of the source, and the index of the first in `mask`.
+        the last that reads the input; if the vector that it sends, or writes, is in the region of
+        its program's buffer.
+    first_segment : int64 (n_steps + 1,)
+        The segments of step `n` are ``first_segment[n]`` to ``first_segment[n + 1] - 1``. Without
+        loops, a tile has one.
+    words, first_word, origin : int64 (n_segments,)
+        Words of a segment, the index of the first in `mask`, and the index in `entries` of column 0
+        of this word.
+    ends, skipped : bool (n_segments,)
+        True if the segment is the last of its tile; if it is walked but not scanned.
+    n_sent_words : int64 (n_steps,)
+        Words that the first PE sends.
     last_lane, last_pe : int64 (n_steps,)
         Lane and PE of the last element that is sent.
-    n_rows, first_column : int64 (n_steps,)
-        Rows drained, and the index of the first column in `entries`.
+    n_tiles, n_rows, n_fill : int64 (n_steps,)
+        Tiles, rows drained for each, and rows of zeros after the last one.
     mask : uint8 (n_pe, n_words)
         Bit mask of the nonzero ones among the four activations of a word. PEs in tree order.
     entries : uint16 (n_pe, n_columns)
@@ -90,12 +102,19 @@ class Program(NamedTuple):
     result_barrier: NDArray[np.bool_]
     alone: NDArray[np.bool_]
     frees_input: NDArray[np.bool_]
-    n_words: NDArray[np.int64]
+    in_region: NDArray[np.bool_]
+    first_segment: NDArray[np.int64]
+    words: NDArray[np.int64]
     first_word: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    ends: NDArray[np.bool_]
+    skipped: NDArray[np.bool_]
+    n_sent_words: NDArray[np.int64]
     last_lane: NDArray[np.int64]
     last_pe: NDArray[np.int64]
+    n_tiles: NDArray[np.int64]
     n_rows: NDArray[np.int64]
-    first_column: NDArray[np.int64]
+    n_fill: NDArray[np.int64]
     mask: NDArray[np.uint8]
     entries: NDArray[np.uint16]
 
@@ -105,8 +124,10 @@ class TimingParameters(NamedTuple):
 
     Attributes
     ----------
-    n_levels, drop_empty, mac_stages
+    n_levels, drop_empty, mac_stages, loops, max_tiles
         As in :class:`~eie_hdl.config.EIEConfig`.
+    any_unwritten
+        Unwritten tiles of a start that waits for none.
     filling, full, in_flight, filling_limit
         Columns from which a queue counts as filling, and as full; the age in cycles of the queue
         status that the CCU sees; messages allowed in flight while a queue is filling.
@@ -119,6 +140,9 @@ class TimingParameters(NamedTuple):
     n_levels: int
     drop_empty: bool
     mac_stages: int
+    loops: bool
+    max_tiles: int
+    any_unwritten: int
     filling: int
     full: int
     in_flight: int
@@ -202,6 +226,24 @@ _INPUT = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
 _MESSAGE = np.dtype([("kind", np.int64), ("target", np.int64), ("allowed", np.int64),
                      ("sent", np.int64)])
 
+#: A segment that waits to be scanned, and the unwritten tiles that it allows.
+_QUEUED = np.dtype([("segment", np.int64), ("allowed", np.int64)])
+
+#: Starter of loops: the segment in its first stage, which is followed by those in two stages before
+#: the output; if one has been started, if the tile of the one at the output has, if the descriptor
+#: has been handed over, and if all segments have been sent.
+_LOOP = np.dtype([
+    ("walked", np.int64), ("began", np.bool_), ("opened", np.bool_), ("handed", np.bool_),
+    ("sent", np.bool_),
+    # A vector has had to wait; and need not any more, so that it interrupts the loop.
+    ("vector_waits", np.bool_), ("interrupted", np.bool_)], align=True)
+
+#: Table of segments: segments in use, those freed in the cycle before, and those started of the
+#: tile that is being started; the column or end in its register.
+_TABLE = np.dtype([
+    ("n_used", np.int64), ("n_freed", np.int64), ("count", np.int64), ("valid", np.bool_),
+    ("column", np.int64)], align=True)
+
 #: Per input buffer, its program: steps to start, from `step` to before `stop`; tiles not yet
 #: written; tiles started after its last one; if it may read the input.
 _CONTEXT = np.dtype([
@@ -255,13 +297,20 @@ _PE = np.dtype([
     # Drain and write-back; the tile that is drained.
     ("draining", np.bool_), ("drained", np.int64), ("row", np.int64), ("writing", np.bool_),
     ("written_at", np.int64),
-    # Scanner: step of the source and of the one that waits, and the unwritten tiles that the
-    # latter allows; tiles started and not yet written; words taken, word in stage 2 if any,
-    # activations left to send in stage 3.
-    ("step", np.int64), ("waiting", np.bool_), ("next_step", np.int64), ("allowed", np.int64),
-    ("unwritten", np.int64),
+    # Tiles started and not yet written, and those of them whose last segment is being scanned.
+    ("unwritten", np.int64), ("n_begun", np.int64),
+    # Scanner: segment of the source and of the one that waits, and the unwritten tiles that the
+    # latter allows; words taken, word in stage 2 if any, activations left to send in stage 3.
+    ("segment", np.int64), ("waiting", np.bool_), ("next_segment", np.int64),
+    ("allowed", np.int64),
     ("busy", np.bool_), ("fetching", np.bool_), ("fetched", np.bool_), ("n_taken", np.int64),
     ("has_word", np.bool_), ("word", np.int64), ("pending", np.int64), ("number", np.int64),
+    # Scanner of segments: those taken from the queue; the word that is walked to, the one that is
+    # read, and the segment of `word`, as that of `number` is `segment`; if an end follows.
+    ("n_popped", np.int64),
+    ("walks", np.bool_), ("walked_segment", np.int64), ("walked_word", np.int64),
+    ("has_read", np.bool_), ("read_segment", np.int64), ("read_word", np.int64),
+    ("word_segment", np.int64), ("ends", np.bool_),
     # Vector sender: tiles to be written before, rows to read after the next, if that is the last
     # and has no word of this PE, elements of the last word, if the SRAM returns a word, and if it
     # is, or was, the last.
@@ -579,16 +628,18 @@ def _step_tree(machine, inners, outers, turns, active_until, due, waits, now):
 
 
 @njit(inline="always")
-def _step_drain(pe, outer, now, n_rows, mac_stages):
+def _step_drain(pe, outer, now, n_rows, n_fill, mac_stages):
     """Advance drain and write-back by one cycle; return true if the drain is ready."""
     is_end = pe.decoded >= _END
     is_ready = not is_end and not pe.draining
     if pe.draining:
         pe.row += 1
-        if pe.row == n_rows[pe.drained]:
+        if pe.row == n_rows[pe.drained >> 1]:
             pe.draining = False
             pe.n_controls -= 1
             pe.written_at = now + mac_stages + _WRITTEN_DELAY
+            if pe.drained & 1:
+                pe.written_at += n_fill[pe.drained >> 1]
     elif is_end and not pe.writing and not outer.offered:
         is_ready = pe.draining = pe.writing = True
         pe.drained = pe.decoded - _END
@@ -597,6 +648,7 @@ def _step_drain(pe, outer, now, n_rows, mac_stages):
     if pe.written_at == now + 1:
         pe.writing = False
         pe.unwritten -= 1
+        pe.n_begun -= 1
         pe.n_before = max(0, pe.n_before - 1)
         outer.offered = True
     return is_ready
@@ -636,7 +688,7 @@ def _step_path(pe, number, is_ready, now, messages, entries, drop_empty):
 def _next_message(pe, number, now, messages, entries, drop_empty):
     """Move the first message of the queue to the first stage."""
     head = pe.head
-    while messages[head].kind == _SEND or (
+    while messages[head].kind < 0 or (
             drop_empty and _is_empty(messages[head], entries, number)):
         head += 1
     pe.stage_1 = messages[head].kind
@@ -676,9 +728,9 @@ def _step_sender(pe, result, drains, waits):
 
 
 @njit(inline="always")
-def _step_scanner(pe, number, outer, is_held, n_words, mask, first_word):
+def _step_scanner(pe, number, outer, is_held, program):
     """Advance a scanner by one cycle. If it `is_held`, another part reads the activation SRAM."""
-    pending = pe.pending
+    pending, n_words, mask = pe.pending, program.words[pe.segment], program.mask
     rest = pending & (pending - 1)
     is_free = pending == 0 or (rest == 0 and not outer.was_full)
     takes = pe.fetched and (is_free or not pe.has_word)
@@ -690,14 +742,14 @@ def _step_scanner(pe, number, outer, is_held, n_words, mask, first_word):
             lane = 0
             while not pending >> lane & 1:
                 lane += 1
-            _put(outer, (4 * pe.number + lane) * len(mask) + pe.index)
+            _put(outer, program.origin[pe.segment] + (4 * pe.number + lane) * len(mask) + pe.index)
         elif not pe.has_word and not pe.fetching:
             _put(outer, _NO_MORE)
             pe.busy = False
         pe.pending = rest
     if pe.has_word and is_free:
         pe.number = pe.word
-        pe.pending = mask[number, first_word + pe.word]
+        pe.pending = mask[number, program.first_word[pe.segment] + pe.word]
     pe.has_word = takes or (pe.has_word and not is_free)
     pe.fetched = (reads or (pe.fetched and not takes)) and not is_held
     if takes:
@@ -707,7 +759,57 @@ def _step_scanner(pe, number, outer, is_held, n_words, mask, first_word):
 
 
 @njit(inline="always")
-def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, program, machine):
+def _step_segments(pe, number, outer, is_held, queue, n_queued, program):
+    """Advance a scanner of segments by one cycle, as :func:`_step_scanner` does."""
+    pending, ends, is_free = pe.pending, pe.ends, not outer.was_full
+    rest = pending & (pending - 1)
+    is_done = pending == 0 or (rest == 0 and not ends)
+    moves = (pending == 0 and not ends) or (is_done and is_free)
+    takes = pe.fetched and (not pe.has_word or moves)
+    walks_on = not pe.has_read or takes
+    reads = (pe.has_read and not pe.fetched) or (pe.walks and walks_on)
+    is_last = pe.walks and pe.walked_word == program.words[pe.walked_segment] - 1
+    pops = _may_pop(pe, queue, n_queued) and (not pe.walks or (walks_on and is_last))
+
+    if is_free:
+        if pending:
+            lane = 0
+            while not pending >> lane & 1:
+                lane += 1
+            _put(outer, program.origin[pe.segment]
+                 + (4 * pe.number + lane) * len(program.mask) + pe.index)
+        elif ends:
+            _put(outer, _NO_MORE)
+        pe.pending = rest
+        pe.ends = ends and pending != 0
+    if pe.has_word and moves:
+        pe.segment, pe.number = pe.word_segment, pe.word
+        pe.pending = program.mask[number, program.first_word[pe.segment] + pe.word]
+        pe.ends = program.ends[pe.segment] and pe.word == program.words[pe.segment] - 1
+    pe.has_word = takes or (pe.has_word and not moves)
+    if takes:
+        pe.word_segment, pe.word = pe.read_segment, pe.read_word
+    pe.fetched = (reads or (pe.fetched and not takes)) and not is_held
+    if walks_on:
+        pe.has_read, pe.read_segment, pe.read_word = pe.walks, pe.walked_segment, pe.walked_word
+        pe.walks = pe.walks and not is_last
+        pe.walked_word += 1
+    if pops:
+        pe.walks, pe.walked_segment, pe.walked_word = True, queue[pe.n_popped].segment, 0
+        pe.n_popped += 1
+        pe.n_begun += program.ends[pe.walked_segment]
+    pe.busy = pe.walks or pe.has_read or pe.has_word or pe.pending != 0 or pe.ends
+
+
+@njit(inline="always")
+def _may_pop(pe, queue, n_queued):
+    """Check if the first segment that waits may begin."""
+    return pe.n_popped < n_queued and pe.n_begun <= queue[pe.n_popped].allowed
+
+
+@njit(inline="always")
+def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, queue, n_queued,
+              program, machine):
     """Advance all PEs by one cycle."""
     n_nodes = len(machine.first_child) - 1
     for number in range(len(pes)):
@@ -715,10 +817,13 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
             continue
         pe, outer = pes[number], outers[n_nodes + number]
         drains, level, n_found = pe.draining or pe.decoded >= _END, pe.level, outer.level
+        if machine.loops:    # an end that waits leaves the SRAM to others
+            drains = pe.draining or (pe.decoded >= _END and not pe.writing and not outer.offered)
         waits, has_controls = pe.n_before > 0, pe.n_controls > 0
         is_ready = True
         if has_controls or pe.writing or outer.offered:
-            is_ready = _step_drain(pe, outer, now, program.n_rows, machine.mac_stages)
+            is_ready = _step_drain(pe, outer, now, program.n_rows, program.n_fill,
+                                   machine.mac_stages)
         begins = _begins(pe)
         if has_controls:
             _step_path(pe, number, is_ready, now, messages, program.entries, machine.drop_empty)
@@ -727,11 +832,13 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
         result, is_held = results[n_nodes + number], drains
         if pe.sending or pe.reads or result.taken:
             is_held = _step_sender(pe, result, drains, waits) or is_held
-        if pe.busy:
-            _step_scanner(pe, number, outer, is_held, program.n_words[pe.step], program.mask,
-                          program.first_word[pe.step])
+        if machine.loops:
+            if pe.busy or pe.n_popped < n_queued:
+                _step_segments(pe, number, outer, is_held, queue, n_queued, program)
+        elif pe.busy:
+            _step_scanner(pe, number, outer, is_held, program)
         if begins:
-            pe.waiting, pe.step = False, pe.next_step
+            pe.waiting, pe.segment = False, pe.next_segment
             pe.busy = pe.fetching = True
             pe.n_taken = 0
         if pe.level < level:
@@ -740,7 +847,8 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, pr
         if n_nodes and outer.level != n_found:
             active_until[machine.parent[n_nodes + number]] = now + 1
         if (pe.n_controls or pe.writing or outer.offered or pe.sending
-                or (pe.busy and not _is_blocked(pe, outer)) or _begins(pe)):
+                or (pe.busy and not _is_blocked(pe, outer)) or _begins(pe)
+                or (machine.loops and _may_pop(pe, queue, n_queued))):
             due[number] = now + 1
         elif pe.stage_1 == _NOTHING and pe.level == 0:
             due[number] = _NEVER
@@ -757,13 +865,14 @@ def _begins(pe):
 @njit(inline="always")
 def _is_blocked(pe, outer):
     """Check if the scanner is stalled until its output is taken."""
-    return outer.level == 2 and pe.fetched and pe.has_word and pe.pending != 0
+    return (outer.level == 2 and pe.fetched and pe.has_word
+            and (pe.pending != 0 or pe.ends))
 
 
 @njit(inline="always")
 def _arrive(message, pes, due, n_over, now, program, machine):
-    """Add a message to the activation queues, except that of a vector."""
-    for number in range(len(pes) if message.kind != _SEND else 0):
+    """Add a message to the activation queues, except those of vectors and later segments."""
+    for number in range(len(pes) if message.kind >= 0 else 0):
         if not (machine.drop_empty and _is_empty(message, program.entries, number)):
             pe = pes[number]
             pe.level += 1
@@ -779,7 +888,17 @@ def _start_scanners(pes, due, now, message):
     for number in range(len(pes)):
         pes[number].waiting = True
         pes[number].unwritten += 1
-        pes[number].next_step, pes[number].allowed = message.target, message.allowed
+        pes[number].next_segment, pes[number].allowed = message.target, message.allowed
+
+
+@njit(inline="always")
+def _queue_segment(pes, due, now, message, queue, n_queued, program):
+    """Add a segment to the queue of each scanner."""
+    due[:] = now + 1
+    queue[n_queued].segment, queue[n_queued].allowed = message.target, message.allowed
+    if program.ends[message.target]:
+        for number in range(len(pes)):
+            pes[number].unwritten += 1
 
 
 @njit(inline="always")
@@ -793,6 +912,25 @@ def _start_senders(pes, due, now, allowed, n_words, last_lane, last_pe):
         pe.n_left = n_words - 1
         pe.omits = size == 0
         pe.last_size = size
+
+
+@njit(inline="always")
+def _step_loop(loop, table, begins, starts, is_shown, hands_over, ends_tile, is_last):
+    """Advance the starter of loops by one cycle; return true if a descriptor is done."""
+    is_done = ((loop.handed or hands_over)
+               and (loop.sent or (starts and is_last)))
+    if starts or not is_shown:
+        loop.walked += 1
+    if starts:
+        loop.began, loop.opened, loop.sent = True, not ends_tile, is_last
+        table.n_used += 1
+        table.count += 1
+    loop.handed = loop.handed or hands_over
+    if is_done:
+        loop.began = loop.handed = loop.sent = False
+    if begins:
+        loop.walked, loop.opened = 0, False
+    return is_done
 
 
 @njit(cache=True)
@@ -822,7 +960,9 @@ def run(machine, program, host, n_sent, deadline):
     result_turns = np.zeros(n_nodes, np.int64)
     active_until = np.zeros(n_nodes, np.int64)
     due = np.full(n_pe, _NEVER)
-    messages = np.zeros(n_sent + 2 * n_steps, _MESSAGE)
+    n_tiles = np.count_nonzero(program.ends)
+    messages = np.zeros(n_sent + n_steps + len(program.ends) + n_tiles, _MESSAGE)
+    queue, n_queued = np.zeros(len(program.ends), _QUEUED), 0    # segments for the scanners
     pes = np.zeros(n_pe, _PE)
     for number in range(n_pe):
         pes[number].index = machine.pes[number]
@@ -833,7 +973,7 @@ def run(machine, program, host, n_sent, deadline):
     sent, scanned, received, queued, seen = 0, 0, 0, 0, 0
     n_over = np.zeros(2, np.int64)    # queues that are filling, and full
     filling, is_full = 0, 0           # history of "some queue is", one bit per cycle
-    sending = False                   # a vector is being sent
+    sending, sender, sent_in_region = False, 0, False    # a vector is being sent, of a program
     interval, latency = 0, 0
     packers, drivers = np.zeros(1, _PACKER), np.zeros(1, _DRIVER)
     has_driver = len(host.calls) > 0
@@ -843,16 +983,20 @@ def run(machine, program, host, n_sent, deadline):
     # The starter: the program that takes the next step and the oldest one, by input buffer; the
     # tiles that the last start allows. Owners of the tiles, in order of their starts.
     contexts = np.zeros(N_BUFFERS, _CONTEXT)
-    owners = np.zeros(n_steps, np.int64)
+    owners = np.zeros(n_tiles, np.int64)
     n_programs, n_started, n_written, n_ended = 0, 0, 0, 0
+    loops, tables = np.zeros(1, _LOOP), np.zeros(1, _TABLE)
+    tile_segments = np.zeros(n_tiles, np.int64)    # segments of each tile that were started
+    n_counted, n_freed = 0, 0                      # tiles of which they are known, and not used
     state, selected, oldest, last_allowed, in_vain = _FETCH, 0, 0, 0, False
     must_wait, may_start = False, False    # a descriptor, decided in the cycle before
     is_offered, next_buffer = False, 0     # a start
     if not has_driver:
         contexts[0].running, contexts[0].stop = True, program.first_step[1]
         n_programs = 1
-    # The broadcaster: its tile, if any, and if nothing of it has been found yet.
-    busy, tile, owner, is_new = False, 0, 0, True
+    # The broadcaster: its step, if any, if nothing of it has been found yet, and its tiles that
+    # have ended.
+    busy, tile, owner, is_new, n_done = False, 0, 0, True, 0
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
     now = 0
     while state != ENDED and now < deadline:
@@ -861,10 +1005,15 @@ def run(machine, program, host, n_sent, deadline):
             seen += 1
         is_over_limit = sent - seen > machine.filling_limit
         is_stopped = is_full >> n_levels & 1 or (filling >> n_levels & 1 and is_over_limit)
-        has_item = root.level > 0
-        is_end = busy and has_item and root.first == _NO_MORE
+        loop, table = loops[0], tables[0]
+        has_item, item = root.level > 0, root.first
+        if machine.loops:
+            has_item, item = table.valid, table.column
+        is_end = busy and has_item and item == _NO_MORE
         is_found = busy and has_item and not is_end
-        is_held = is_end and sending and program.result_barrier[tile]
+        is_held = (is_end and sending and program.result_barrier[tile]
+                   and not (machine.loops and program.in_region[tile] and sent_in_region
+                            and sender != owner))
 
         # Programs that end and start.
         driver, packer = drivers[0], packers[0]
@@ -892,7 +1041,7 @@ def run(machine, program, host, n_sent, deadline):
         is_known = is_ready or state == _CHECK
         is_send = is_known and program.send[step]
         has_barrier = is_known and program.barrier[step]
-        allowed = context.n_since if has_barrier else ANY_UNWRITTEN
+        allowed = context.n_since if has_barrier else machine.any_unwritten
         for_result = is_send and sending
         for_turn = is_known and selected != oldest and (is_send or program.alone[step])
         for_tiles = has_barrier and (
@@ -900,13 +1049,30 @@ def run(machine, program, host, n_sent, deadline):
             context.unwritten > 0 and context.n_since == 0 and not in_vain
             and (other_pending or (was_offered and offered_buffer != selected)))
         offers = is_ready and may_start
-        starts = offers and not is_stopped
+        segment = program.first_segment[step] if is_pending else 0
+        is_shown = is_last = ends_tile = False    # a segment, at the output of the walk
+        goes_on = gives_way = False               # a loop, or interrupted by a vector
+        if machine.loops and is_pending:
+            segment += loop.walked - _WALK_STAGES
+            last_segment = program.first_segment[step + 1] - 1
+            is_shown = (loop.walked >= _WALK_STAGES and segment <= last_segment
+                        and not program.skipped[segment])
+            is_last = segment == last_segment
+            ends_tile = is_shown and program.ends[segment]
+            if is_ready and not is_send:
+                goes_on = loop.began
+                gives_way = goes_on and is_shown and not loop.opened and loop.interrupted
+                offers = ((may_start or goes_on) and not gives_way and is_shown
+                          and table.n_used < N_SEGMENTS
+                          and (loop.opened or n_unwritten < machine.max_tiles))
+        starts, starter = offers and not is_stopped, selected
         waited = must_wait    # decided in the cycle before, as `may_start`
         must_wait = for_result or for_turn or for_tiles
-        has_room = n_unwritten < MAX_TILES and n_unwritten <= last_allowed + 1
-        may_start = not must_wait and (is_send or has_room)
+        has_room = n_unwritten < machine.max_tiles and n_unwritten <= last_allowed + 1
+        may_start = not must_wait and (is_send or has_room or machine.loops)
         broadcasts = (is_found or (is_end and not is_held)) and not (offers or is_stopped)
         ends = is_end and broadcasts
+        closes = ends and n_done + 1 == program.n_tiles[tile]
 
         is_waiting = busy and is_new and not has_item and program.barrier[tile]
         if busy:
@@ -922,50 +1088,85 @@ def run(machine, program, host, n_sent, deadline):
             control += n_unwritten == 0 and not (is_ready and for_result)
 
         kind, target = _NOTHING, step
-        if starts:
-            kind = _SEND if is_send else _START
+        if starts and is_send:
+            kind = _SEND
+        elif starts:
+            kind, target = _SEGMENT if loop.began else _START, segment
+            allowed = machine.any_unwritten if loop.began else allowed
         elif ends:
-            kind, target = _END + tile, tile
+            kind, target = _END + 2 * tile + closes, tile
         elif broadcasts:
-            kind, target = _ENTRY, program.first_column[tile] + root.first
+            kind, target = _ENTRY, item
         waits = n_ended > 0
         root.was_full = root.level == 2
         root.taken = root.offered
-        if broadcasts:
+        takes = broadcasts
+        if machine.loops:
+            takes = root.level > 0 and (broadcasts or not table.valid)
+            if broadcasts or not table.valid:
+                table.valid, table.column = root.level > 0, root.first
+        if takes:
             _take(root)
             if n_nodes:
                 active_until[0] = now + 1
             else:
                 due[0] = now
 
-        starts_tile = starts and not is_send
-        hands_over = starts_tile or state == _STARTED
-        accepts = ends or not busy
+        is_resumed = False    # the loop that the vector has interrupted
+        starts_segment = starts and not is_send
+        starts_tile = starts_segment and not loop.opened
+        hands_over = starts_segment or state == _STARTED
+        accepts = closes or not busy
+        is_done = hands_over and accepts
+        if machine.loops:
+            hands_over = ((starts_segment or goes_on) and not gives_way) and not loop.handed
+            is_interrupted = (loop.vector_waits and selected != oldest and not sending
+                              and not (busy and owner == oldest))
+            loop.vector_waits = ((loop.vector_waits and not (starts and is_send))
+                                 or (is_send and is_ready and waited and other_pending))
+            loop.interrupted = is_interrupted
+            is_resumed = loop.began and is_send
+            is_done = _step_loop(loop, table, state == _SUM and not loop.began, starts_segment,
+                                 is_shown or (loop.began and not is_ready) or is_resumed,
+                                 hands_over and accepts, ends_tile, is_last)
+            if starts_segment and ends_tile:
+                tile_segments[n_counted] = table.count
+                table.count = 0
+                n_counted += 1
+            table.n_used -= table.n_freed
+            table.n_freed = 0
+            if ends:
+                table.n_freed = tile_segments[n_freed]
+                n_freed += 1
         if root.offered:
             contexts[owners[n_written]].unwritten -= 1
             n_written += 1
             n_ended -= 1
         if ends:
             n_ended += 1
-            if program.frees_input[tile]:
-                contexts[owner].reads_input = False
+            n_done += 1
+        if closes and program.frees_input[tile]:
+            contexts[owner].reads_input = False
         if starts_tile:
             owners[n_started] = selected
             n_started += 1
             last_allowed = allowed
             context.unwritten += 1
             context.n_since = 0
-            other.n_since = min(other.n_since + 1, ANY_UNWRITTEN)
+            other.n_since = min(other.n_since + 1, machine.any_unwritten)
         if accepts:
-            busy, tile, owner, is_new = hands_over, step, selected, True
+            busy, tile, owner, is_new, n_done = hands_over, step, selected, True, 0
         elif has_item:
             is_new = False
-        if (starts and is_send) or (hands_over and accepts):
+        if (starts and is_send) or is_done:
             context.step += 1
-            selected, state, in_vain = oldest, _FETCH, False
-        elif starts_tile:
+            selected = 1 - selected if is_resumed else oldest
+            state, in_vain = _FETCH, False
+        elif gives_way:
+            selected, state = oldest, _FETCH
+        elif starts_tile and not machine.loops:
             state = _STARTED
-        elif is_ready and waited and other_pending:
+        elif is_ready and waited and other_pending and not goes_on:
             in_vain = in_vain or selected != oldest
             selected = 1 - selected
             state = _FETCH
@@ -1012,23 +1213,29 @@ def run(machine, program, host, n_sent, deadline):
                 if n_nodes == 0 and result_root.taken:
                     due[0] = min(due[0], 0)
             sending = sending and not packer.ended
-        sending = sending or kind == _SEND
+        if kind == _SEND:
+            sending, sender, sent_in_region = True, starter, program.in_region[target]
 
         filling = (filling << 1 | (n_over[0] > 0)) & _HISTORY
         is_full = (is_full << 1 | (n_over[1] > 0)) & _HISTORY
-        _step_pes(pes, outers, results, active_until, due, n_over, now, messages, program,
-                  machine)
+        _step_pes(pes, outers, results, active_until, due, n_over, now, messages, queue, n_queued,
+                  program, machine)
         if queued < sent and messages[queued].sent + n_levels + _QUEUE_DELAY == now:
             _arrive(messages[queued], pes, due, n_over, now, program, machine)
             queued += 1
         if received < sent and messages[received].sent + n_levels + _SEND_DELAY == now:
             if messages[received].kind == _SEND:
                 started = messages[received].target
-                _start_senders(pes, due, now, messages[received].allowed, program.n_words[started],
-                               program.last_lane[started], program.last_pe[started])
+                _start_senders(pes, due, now, messages[received].allowed,
+                               program.n_sent_words[started], program.last_lane[started],
+                               program.last_pe[started])
             received += 1
         if scanned < sent and messages[scanned].sent + n_levels + _SCAN_DELAY == now:
-            if messages[scanned].kind == _START:
+            scanned_kind = messages[scanned].kind
+            if machine.loops and (scanned_kind == _START or scanned_kind == _SEGMENT):
+                _queue_segment(pes, due, now, messages[scanned], queue, n_queued, program)
+                n_queued += 1
+            elif scanned_kind == _START:
                 _start_scanners(pes, due, now, messages[scanned])
             scanned += 1
         now += 1

@@ -19,6 +19,7 @@ from eie_hdl.format import (
     BEAT_WIDTH,
     COUNTERS,
     Layouts,
+    any_unwritten,
     last_element,
     n_beats,
     n_result_beats,
@@ -146,7 +147,7 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64], *,
 
 
 def _count_entries(config: EIEConfig, steps: Sequence[Step]) -> NDArray[np.int64]:
-    return sum((step.entries[:, step.nonzero].sum(axis=1) for step in steps),
+    return sum((step.entries @ step.times for step in steps),
                np.zeros(config.n_pe, np.int64))
 
 
@@ -192,7 +193,8 @@ def _timing_parameters(config: EIEConfig, filling_limit: int):
 
     in_flight = config.n_in_flight
     return TimingParameters(
-        config.n_levels, config.drop_empty_columns, config.mac_stages, config.queue_depth,
+        config.n_levels, config.drop_empty_columns, config.mac_stages, config.loops,
+        config.max_tiles, any_unwritten(config), config.queue_depth,
         config.queue_depth + in_flight - filling_limit, in_flight, filling_limit,
         BEAT_WIDTH // result_lane_width(config), *make_tree(config))
 
@@ -205,8 +207,11 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
     def starts(sizes: list[int]) -> NDArray[np.int64]:
         return np.cumsum([0, *sizes[:-1]])
 
-    bits = 1 << np.arange(ACTS_PER_WORD)
-    words = [step.nonzero.reshape(-1, ACTS_PER_WORD, config.n_pe) for step in steps]
+    n_pe = config.n_pe
+    tiles = [step for step in steps if not step.n_sent]
+    segments = [step.segments for step in tiles]
+    n_segments = [0 if step.n_sent else len(step.segments.first) for step in steps]
+    words = np.concatenate([each.words(n_pe) for each in segments])
     last = [last_element(config, max(1, step.n_sent)) for step in steps]
     pes = make_tree(config).pes
     # Programs of a batch share the entries of their steps.
@@ -219,28 +224,37 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
         result_barrier=np.array([step.result_barrier for step in steps]),
         alone=np.array([step.alone for step in steps]),
         frees_input=np.array([step.frees_input for step in steps]),
-        n_words=np.array([len(word) or end["last_word"] + 1 for word, end in zip(words, last)]),
-        first_word=starts([len(word) for word in words]),
+        in_region=np.array([step.in_region for step in steps]),
+        first_segment=np.cumsum([0, *n_segments]),
+        words=words,
+        first_word=np.cumsum(words) - words,
+        origin=np.concatenate([each.origin(n_pe) + places[id(step.entries)]
+                               for each, step in zip(segments, tiles)]),
+        ends=np.concatenate([each.ends for each in segments]),
+        skipped=np.concatenate([each.skipped for each in segments]),
+        n_sent_words=np.array([end["last_word"] + 1 for end in last]),
         last_lane=np.array([end["last_lane"] for end in last]),
         last_pe=np.array([end["last_pe"] for end in last]),
-        n_rows=np.array([step.words * ACTS_PER_WORD for step in steps]),
-        first_column=np.array([places[id(step.entries)] for step in steps]),
-        mask=np.concatenate([np.einsum("wlp,l->pw", word, bits) for word in words], axis=1
-                            )[pes].astype(np.uint8),
+        n_tiles=np.array([0 if step.n_sent else step.segments.n_tiles for step in steps]),
+        n_rows=np.array([step.rows for step in steps]),
+        n_fill=np.array([0 if step.n_sent else -step.rows * step.segments.n_tiles % ACTS_PER_WORD
+                         for step in steps]),
+        mask=np.concatenate([each.mask(np.atleast_2d(step.nonzero), n_pe)
+                             for each, step in zip(segments, tiles)], axis=1)[pes],
         entries=np.concatenate(shared, axis=1)[pes].astype(np.uint16))
 
 
 def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int64]) -> int:
     """Upper bound of the cycles, without any overlap of CCU and PEs."""
-    columns = sum(len(step.nonzero) for step in steps)
-    rows = sum(step.words * ACTS_PER_WORD + _SLACK for step in steps)
+    columns = sum(step.nonzero.size for step in steps)
+    rows = sum((step.rows + _SLACK) * max(1, len(np.atleast_2d(step.nonzero))) for step in steps)
     return int(entries.sum()) + 2 * config.n_pe * columns + rows
 
 
 def _count(config: EIEConfig, steps: Sequence[Step], ccu, entries: NDArray[np.int64]
            ) -> dict[str, int]:
     broadcasts = int((ccu.order >= 0).sum())
-    paddings = sum(int(step.padding[:, step.nonzero].sum()) for step in steps)
+    paddings = sum(int((step.padding @ step.times).sum()) for step in steps)
     known = {
         "cycles": ccu.cycles, "phase_control": ccu.control, "phase_compute": ccu.compute,
         "phase_output": ccu.output, "broadcasts": broadcasts,

@@ -14,8 +14,10 @@ from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts, n_elements
 
+from ..golden.loops import Loop
 from ..golden.model import GoldenModel
 from ..golden.tile import Memories
+from .segments import Segments
 
 __all__ = ["Step", "build_steps", "layer_steps"]
 
@@ -25,13 +27,14 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    nonzero : bool (n_columns,)
-        Mask of the source's columns that are broadcast, by column number: slot · n_pe + PE. The
-        slots fill whole words of the activation SRAM. Empty for an output.
+    nonzero : bool (n_columns,), or (n_tiles, n_columns) with a loop
+        Mask of the columns that are broadcast for each tile. Without a loop they are all columns of
+        the source, slot · n_pe + PE, and fill whole words of the activation SRAM. Empty for an
+        output.
     begin, entries, padding : int64 (n_pe, n_columns)
         First entry of each column, entries including padding, and padding.
-    words : :class:`int`
-        Result words written by each PE; 0 for an output.
+    rows : :class:`int`
+        Results that each PE computes for a tile; 0 for an output.
     barrier : :class:`bool`
         True if all earlier tiles must have been written.
     result_barrier : :class:`bool`
@@ -42,18 +45,34 @@ class Step(NamedTuple):
         True if earlier programs must have ended.
     frees_input : :class:`bool`
         True if the step is the last of its program that reads the input.
+    loop : :class:`~..golden.loops.Loop`, optional
+        Loop of the descriptor, in a machine with loops.
+    in_region : :class:`bool`
+        True if the vector that the step sends, or writes, is in the region of its buffer.
     """
 
     nonzero: NDArray[np.bool_]
     begin: NDArray[np.int64]
     entries: NDArray[np.int64]
     padding: NDArray[np.int64]
-    words: int
+    rows: int
     barrier: bool
     result_barrier: bool = False
     n_sent: int = 0
     alone: bool = False
     frees_input: bool = False
+    loop: Loop | None = None
+    in_region: bool = False
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """How often each column is broadcast, int64 (n_columns,)."""
+        return np.atleast_2d(self.nonzero).sum(axis=0)
+
+    @property
+    def segments(self) -> Segments:
+        """Segments of its tiles."""
+        return Segments.of(self.loop) if self.loop else Segments.whole(len(self.nonzero))
 
     @classmethod
     def output(cls, n_pe: int, n_sent: int, *, barrier: bool = True) -> "Step":
@@ -96,7 +115,8 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
     slots = n_slots(layer.n_rows, n_pe)
     return [
         *(Step(nonzero, begin[:, tile], entries[:, tile], padding[:, tile],
-               -(-min(config.acc_depth, slots - tile * config.acc_depth) // ACTS_PER_WORD),
+               -(-min(config.acc_depth, slots - tile * config.acc_depth) // ACTS_PER_WORD)
+               * ACTS_PER_WORD,
                tile == 0, result_barrier=True, frees_input=tile == entries.shape[1] - 1)
           for tile in range(entries.shape[1])),
         Step.output(n_pe, layer.n_rows)]
@@ -124,7 +144,8 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
     memories = Memories(config, build.images)
     paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
     program = memories.program
-    shared = [_step(config, memories, paddings, program, number, np.any(nonzero, axis=0))
+    shared = [_step(config, memories, paddings, program, number,
+                    np.any(nonzero, axis=tuple(range(nonzero.ndim - 1))))
               for number, nonzero in enumerate(masks, build.first_descriptor)]
     return [[step if step.n_sent else step._replace(nonzero=nonzero[image])
              for step, nonzero in zip(shared, masks)] for image in range(len(words))]
@@ -133,20 +154,27 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
 def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], program: Any,
           number: int, nonzero: NDArray[np.bool_]) -> Step:
     barrier = bool(program["barrier"][number])
-    start = {name: int(field[number]) for name, field in program["start"].items()}
+    start, end = ({name: int(field[number]) for name, field in program[part].items()}
+                  for part in ("start", "end"))
     if start["send"]:
         return Step.output(config.n_pe, n_elements(config, start), barrier=barrier)._replace(
-            alone=bool(program["alone"][number]))
+            alone=bool(program["alone"][number]),
+            in_region=bool(program["offset_source"][number]))
     # Columns that are never sent may have no pointers; they count as empty.
     base = int(program["ptr_base"][number])
     columns = np.flatnonzero(nonzero)
     begin, entries, padding = np.zeros((3, config.n_pe, len(nonzero)), np.int64)
     begin[:, columns] = memories.pointers[:, base + columns]
-    end = memories.pointers[:, base + columns + 1]
-    entries[:, columns] = (end - begin[:, columns]) % (1 << Layouts.of(config).ptr.width)
+    counts = memories.pointers[:, base + columns + 1] - begin[:, columns]
+    entries[:, columns] = counts % (1 << Layouts.of(config).ptr.width)
     first = begin + memories.first_entry[:-1, np.newaxis]
     padding[:] = paddings[first + entries] - paddings[first]
-    return Step(nonzero, begin, entries, padding, int(program["end"]["last_word"][number]) + 1,
-                barrier, bool(program["result_barrier"][number]),
-                alone=bool(program["alone"][number]),
-                frees_input=bool(program["frees_input"][number]))
+    rows = end["last_word"] * ACTS_PER_WORD + end.get("last_lane", ACTS_PER_WORD - 1) + 1
+    loop = None
+    if config.loops:
+        fields = {name: int(field[number]) for name, field in program["loop"].items()}
+        loop = Loop.decode(config, fields, n_elements=n_elements(config, start), n_rows=rows)
+    return Step(nonzero, begin, entries, padding, rows, barrier,
+                bool(program["result_barrier"][number]), alone=bool(program["alone"][number]),
+                frees_input=bool(program["frees_input"][number]), loop=loop,
+                in_region=bool(program["offset_destination"][number]))

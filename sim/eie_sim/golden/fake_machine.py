@@ -67,7 +67,7 @@ class FakeMachine(Bus):
         for (name, key), field in self._fields.items():
             self.set(name, **{key: field.reset})
         self.set("ID", value=PRODUCT_ID)
-        self.set("VERSION", major=VERSION[0])
+        self.set("VERSION", major=VERSION[0], minor=VERSION[1])
         self.set("FORMAT", value=FORMAT_VERSION)
         for name, value in config_registers(self.config).items():
             self.set(name, value=value)

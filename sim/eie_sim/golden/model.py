@@ -1,15 +1,15 @@
 """Bit-exact reference of the machine, executing the same memory images as the hardware."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import n_elements
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
+from .descriptors import Program, Step
 from .tile import GoldenError, Memories, Tile
 
 __all__ = ["GoldenError", "GoldenModel", "Statistics"]
@@ -37,19 +37,6 @@ class Statistics(NamedTuple):
     paddings: NDArray[np.int64]
     entries: NDArray[np.int64]
     saturated: NDArray[np.int64]
-
-
-class _Step(NamedTuple):
-    """A decoded descriptor; `tile` is None for an output of `n_sent` elements."""
-
-    source: slice
-    n_sent: int = 0
-    tile: Tile | None = None
-    destination: slice = slice(0, 0)
-    bias: slice = slice(0, 0)
-    bias_shift: int = 0
-    shift: int = 0
-    relu: bool = False
 
 
 class GoldenModel:
@@ -81,11 +68,8 @@ class GoldenModel:
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
                  first: int = 0, offset: int = 0) -> None:
         self._config = config
-        self._offset = offset
         self._memories = Memories(config, images)
-        self._numbers = self._descriptors(first)
-        self._steps = [self._decode(number) for number in self._numbers]
-        self._check_barriers()
+        self._program = Program(config, self._memories, first, offset)
 
     def run(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.int64]]:
         """Run a batch as :meth:`run_counted` does and return its outputs alone."""
@@ -118,8 +102,7 @@ class GoldenModel:
         size = max(1, _CHUNK // n_columns)
         # At least one chunk, so that shapes are right for an empty batch too.
         starts = range(0, max(1, len(padded)), size)
-        # The broadcast masks are as large as the sources, so they are dropped.
-        results = [self._run_chunk(padded[start:start + size], first, n_columns)[::2]
+        results = [self._run_chunk(padded[start:start + size], first, n_columns)
                    for start in starts]
         outputs, statistics = zip(*results)
         return ([np.concatenate(parts) for parts in zip(*outputs)],
@@ -132,10 +115,13 @@ class GoldenModel:
 
         Returns
         -------
-        :class:`list` of bool (batch, n_columns)
-            By column number; one array per descriptor, including outputs.
+        :class:`list` of bool (batch, n_columns), or (batch, n_pixels, n_columns) of a loop
+            By column number; one array per descriptor, including outputs. Column
+            ``segment · length + c − x`` of a pixel is column c of the segment's row of the map.
         """
-        return self._run_chunk(*self._place(inputs, base))[1]
+        masks: list[NDArray[np.bool_]] = []
+        self._run_chunk(*self._place(inputs, base), masks)
+        return masks
 
     def _place(self, inputs: NDArray[np.int64], base: int) -> tuple[NDArray[np.int64], int, int]:
         """Inputs padded to whole rows, the column number of the first, and columns in use."""
@@ -158,47 +144,60 @@ class GoldenModel:
 
         # Unused rows are not allocated.
         n_columns = max([(base + n_rows) * group,
-                         *(rows.stop for step in self._steps
+                         *(rows.stop for step in self._program.steps
                            for rows in (step.source, step.destination, step.bias))])
         return padded, base * group, n_columns
 
-    def _run_chunk(self, inputs: NDArray[np.int64], first: int, n_columns: int
-                   ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], Statistics]:
+    def _run_chunk(self, inputs: NDArray[np.int64], first: int, n_columns: int,
+                   masks: list[NDArray[np.bool_]] | None = None
+                   ) -> tuple[list[NDArray[np.int64]], Statistics]:
+        """Run a batch at once. Masks are as large as the patches, so they are made on request."""
         batch = len(inputs)
         # All activations by column number, so that a vector is a range of rows.
         state = np.empty((n_columns, batch), np.int64)
         state[:] = self._memories.activations[:n_columns, np.newaxis]
         state[first:first + inputs.shape[1]] = inputs.T
 
-        outputs, masks = [], []
+        outputs = []
         broadcasts = np.zeros(batch, np.int64)
         macs = np.zeros(batch, np.int64)
         entries = np.zeros((batch, self._config.n_pe), np.int64)
         saturated: list[NDArray[np.int64]] = []
         scanned = None
-        for number, step in zip(self._numbers, self._steps):
-            source = state[step.source]
-            nonzero = source != 0
-            masks.append(nonzero.T)
+        for number, step in zip(self._program.numbers, self._program.steps):
+            if masks is not None:
+                masks.append(_mask(step, state[step.source]))
             if (tile := step.tile) is None:
-                outputs.append(source[:step.n_sent].T.copy())
+                outputs.append(state[step.source][:step.n_sent].T.copy())
                 continue
-            self._check_columns(number, tile, nonzero)
-            once = nonzero.astype(np.int32)
-            broadcasts += once.sum(axis=0)
-            macs += tile.macs @ once
-            entries += np.einsum("ck,cb->bk", tile.entries, once)
-            results = self._round(step, tile.weights @ source, state[step.bias])
-            state[step.destination] = written = saturate(results, self._config.act_width)
             if step.source != scanned:
                 saturated.append(np.zeros(batch, np.int64))
                 scanned = step.source
-            saturated[-1] += (written != results).sum(axis=0)
-        return outputs, masks, Statistics(
+            end = step.destination.start
+            for patches in _patches(step, state[step.source]):
+                nonzero = patches != 0
+                self._check_columns(number, tile, nonzero)
+                # Of a loop, int32 might not suffice.
+                once = nonzero.sum(axis=1, dtype=np.int64 if step.loop else np.int32)
+                broadcasts += once.sum(axis=0)
+                macs += tile.macs @ once
+                entries += np.einsum("ck,cb->bk", tile.entries, once)
+                n_pixels = patches.shape[1]
+                sums = tile.weights @ patches.reshape(len(patches), n_pixels * batch)
+                results = self._round(step, sums.reshape(len(sums), n_pixels, batch),
+                                      state[step.bias, np.newaxis])
+                written = saturate(results, self._config.act_width)
+                saturated[-1] += (written != results).sum(axis=(0, 1))
+                # The slots of a pixel follow those of the pixel before.
+                begin, end = end, end + n_pixels * len(written)
+                state[begin:end] = written.swapaxes(0, 1).reshape(end - begin, batch)
+            # Zeros fill up the last row.
+            state[end:end + -end % (ACTS_PER_WORD * self._config.n_pe)] = 0
+        return outputs, Statistics(
             broadcasts, macs, entries.sum(axis=1) - macs, entries,
             np.reshape(saturated, (len(saturated), batch)).T)
 
-    def _round(self, step: _Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
+    def _round(self, step: Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
                ) -> NDArray[np.int64]:
         """Results before saturation."""
         # int64 sums may have wrapped at 64 bits; the low acc_width bits are still correct.
@@ -207,94 +206,18 @@ class GoldenModel:
         return relu(rounded) if step.relu else rounded
 
     def _check_columns(self, number: int, tile: Tile, nonzero: NDArray[np.bool_]) -> None:
-        bad = tile.invalid[nonzero[tile.invalid].any(axis=1)]
+        bad = tile.invalid[nonzero[tile.invalid].any(axis=(1, 2))]
         if bad.size:
             raise GoldenError(f"Descriptor {number}: {tile.explain(int(bad[0]))}")
 
-    def _descriptors(self, first: int) -> list[int]:
-        final = self._memories.program["final"]
-        if not 0 <= first < final.size:
-            raise GoldenError(f"Program must start at a descriptor from 0 to {final.size - 1}, "
-                              f"not {first}")
-        last = np.flatnonzero(final[first:])
-        if not last.size:
-            raise GoldenError(f"Program must have a final descriptor from {first} on, but none up "
-                              f"to {final.size - 1} is final")
-        numbers = np.arange(first, first + int(last[0]) + 1)
-        empty = numbers[self._memories.program["valid"][numbers] == 0]
-        if empty.size:
-            raise GoldenError(f"Descriptor {empty[0]}: valid must be set, as in all descriptors")
-        return [int(number) for number in numbers]
 
-    def _decode(self, number: int) -> _Step:
-        config = self._config
-        fields = _at(self._memories.program, number)
-        start, end = fields["start"], fields["end"]
-        first = start["source"] + self._offset * fields["offset_source"]
-        source = self._rows(number, "start.source", first, start["last_word"])
-        if start["send"]:
-            return _Step(source, n_elements(config, start))
-        if end["bias_shift"] > config.max_bias_shift:
-            raise GoldenError(f"Descriptor {number}: end.bias_shift must be at most "
-                              f"{config.max_bias_shift}, not {end['bias_shift']}")
-        written = end["destination"] + self._offset * fields["offset_destination"]
-        destination = self._rows(number, "end.destination", written, end["last_word"])
-        bias = self._rows(number, "end.bias", end["bias"], end["last_word"])
-        if _overlap(destination, source):
-            raise GoldenError(f"Descriptor {number}: end.destination must not overlap its source, "
-                              f"at {first}, but is at {written}")
-        if _overlap(destination, bias):
-            raise GoldenError(f"Descriptor {number}: end.destination must not overlap the biases, "
-                              f"at {end['bias']}, but is at {written}")
-        tile = Tile.decode(
-            config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
-            n_columns=source.stop - source.start, n_rows=(end["last_word"] + 1) * ACTS_PER_WORD)
-        return _Step(source, 0, tile, destination, bias, end["bias_shift"], end["shift"],
-                     bool(end["relu"]))
-
-    def _rows(self, number: int, name: str, first: int, last_word: int) -> slice:
-        """Convert rows of the activation SRAMs to a range of column numbers."""
-        if first + last_word >= self._config.act_depth:
-            raise GoldenError(f"Descriptor {number}: {name} must leave its {last_word + 1} rows "
-                              f"below act_depth = {self._config.act_depth}, not begin at {first}")
-        group = ACTS_PER_WORD * self._config.n_pe
-        return slice(first * group, (first + last_word + 1) * group)
-
-    def _check_barriers(self) -> None:
-        """Check that no step reads rows of a tile that may be unwritten.
-
-        A barrier delays only its own step: after a vector, tiles before it may still be unwritten.
-        Check also that no tile overwrites a result that may still be being sent, by this program or
-        by itself before, of either buffer. Hosts let other programs end first.
-        """
-        program, group = self._memories.program, ACTS_PER_WORD * self._config.n_pe
-        first, n_rows = program["start"]["source"], program["start"]["last_word"] + 1
-        shift = self._offset * program["offset_source"]
-        sent = [(number, slice(int(begin[number]) * group,
-                               int(begin[number] + n_rows[number]) * group))
-                for number in self._numbers if program["start"]["send"][number]
-                for begin in (first, first + shift)]
-        unwritten: dict[int, slice] = {}
-        for number, step in zip(self._numbers, self._steps):
-            waits = program["barrier"][number]
-            if waits and not program["start"]["send"][number]:
-                unwritten.clear()
-            for writer, rows in unwritten.items():
-                if _overlap(rows, step.source) and not waits:
-                    raise GoldenError(f"Descriptor {number}: barrier must be set, as it scans "
-                                      f"rows that descriptor {writer} writes")
-            unwritten[number] = step.destination
-            for sender, rows in sent:
-                if _overlap(step.destination, rows) and not program["result_barrier"][number]:
-                    raise GoldenError(f"Descriptor {number}: result_barrier must be set, as it "
-                                      f"writes rows that descriptor {sender} sends")
+def _patches(step: Step, source: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
+    """Activations of a tile (n_columns, pixels, batch), for some pixels at a time."""
+    return step.loop.patches(source, _CHUNK) if step.loop else [source[:, np.newaxis]]
 
 
-def _overlap(one: slice, other: slice) -> bool:
-    return max(one.start, other.start) < min(one.stop, other.stop)
-
-
-def _at(fields: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Fields of one word."""
-    return {name: _at(value, number) if isinstance(value, Mapping) else int(value[number])
-            for name, value in fields.items()}
+def _mask(step: Step, source: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mask of the nonzero activations of a step, as from :meth:`GoldenModel.broadcasts`."""
+    if step.loop is None:
+        return (source != 0).T
+    return np.concatenate([patches != 0 for patches in _patches(step, source)], axis=1).T

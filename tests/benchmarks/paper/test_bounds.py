@@ -18,7 +18,7 @@ def bounds(config, *columns):
     """Create a program of one tile with all columns sent, from the entries of both PEs."""
     count = np.array(columns).T
     zeros = np.zeros_like(count)
-    return find_bounds(config, [Step(np.ones(len(columns), bool), zeros, count, zeros, 1, True)])
+    return find_bounds(config, [Step(np.ones(len(columns), bool), zeros, count, zeros, 4, True)])
 
 
 @pytest.mark.parametrize("config, columns", [(KEEPS, 5), (DROPS, 4)])

@@ -1,5 +1,7 @@
 """Cycles of graphs (`eie_sim.cycles.graph`), compared with the engine `cycle-model`."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -14,13 +16,16 @@ pytest.importorskip("numba", reason=install_command("bench"))
 from eie_sim.cycles.graph import predict_graph  # noqa: E402
 
 TINY = PRESETS["tiny"]
+LOOPS = dataclasses.replace(TINY, loops=True, act_depth=256, ptr_depth=1024, spmat_depth=1024)
 
 
-@pytest.mark.parametrize("graph, strips, batch", [
-    (residual_network(TINY), None, 2), (residual_network(TINY), {"conv1": 2}, 1),
-    (residual_network(TINY), {}, 8), (recurrent_network(TINY, steps=5), None, 3)])
-def test_cycles_are_those_of_the_engine(graph, strips, batch):
-    build = compile_graph(graph, TINY, strips=strips)
+@pytest.mark.parametrize("config, graph, strips, batch", [
+    (TINY, residual_network(TINY), None, 2), (TINY, residual_network(TINY), {"conv1": 2}, 1),
+    (TINY, residual_network(TINY), {}, 8), (TINY, recurrent_network(TINY, steps=5), None, 3),
+    (LOOPS, residual_network(LOOPS), None, 3)])
+def test_cycles_are_those_of_the_engine(config, graph, strips, batch):
+    build = compile_graph(graph, config, strips=strips)
+    assert any(node.get("loop") for node in build.report["nodes"]) == config.loops
     (shape,) = graph.inputs.values()
     words = build.to_words(np.random.default_rng(1).normal(size=(batch, *shape))).words
     nodes = infer_graph(build, words, words=True, engine="cycle-model").nodes

@@ -10,6 +10,7 @@ import pytest
 
 from eie_compiler.files.network_file import read_network
 from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.convolution import Convolution, FeatureMap, channel_pitch
 from eie_compiler.lowering.memory_map import n_words
 from eie_compiler.lowering.programs import compile_programs
 from eie_compiler.random_networks import random_network
@@ -24,6 +25,7 @@ from eie_sim.pauses import Pauses
 from eie_sim.rtl import verilator_engine
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
+from support.convolutions import CONFIGS, make_program, random_program
 
 #: Numbers of PEs of random machines, in turn.
 PES = (1, 8, 2, 32, 4, 16, 64)
@@ -33,6 +35,9 @@ N_LAYERS = 50
 
 #: Networks run on each machine as a batch, without and with pauses.
 N_BATCHES = 10
+
+#: Random programs of convolutions, run on each machine.
+N_CONVOLUTIONS = 4
 
 #: Reduced memories of the published machine; those of 64 PEs take long to simulate.
 SMALL = {"spmat_depth": 256, "ptr_depth": 1024, "act_depth": 64}
@@ -58,7 +63,8 @@ def random_machine(seed: int) -> EIEConfig:
         drop_empty_columns=bool(rng.integers(2)), acc_depth=1 << int(rng.integers(2, 11)),
         spmat_depth=4000, ptr_depth=2000, n_codebooks=3,
         act_depth=(5, 6, 20)[seed % 3] * n_words(greatest_size(n_pe), n_pe),
-        program_depth=int(rng.integers(40, 70)), mac_stages=int(rng.integers(4, 6)))
+        program_depth=int(rng.integers(40, 70)), mac_stages=int(rng.integers(4, 6)),
+        loops=seed % 2 == 1)
 
 
 def random_build(rng: np.random.Generator, config: EIEConfig):
@@ -173,7 +179,7 @@ def test_one_broadcast_less_is_noticed():
     nonzero = np.ones(64, np.bool_)
     count = np.ones((4, 64), np.int64)
     begin = np.cumsum(count, axis=1) - count
-    step = Step(nonzero, begin, count, 0 * count, 1, True)
+    step = Step(nonzero, begin, count, 0 * count, 4, True)
     fewer = nonzero.copy()
     fewer[-1] = False
     all_, one_less = (predict(config, [step._replace(nonzero=which)]).counters["cycles"]
@@ -217,3 +223,54 @@ def test_inferences_back_to_back_take_little_longer_than_their_broadcasts():
     n_broadcasts = sum(int(step.nonzero.sum()) for steps in build_steps(build, words)
                        for step in steps)
     assert n_broadcasts < predict_back_to_back(build, words).interval < 1.1 * n_broadcasts
+
+
+# 64 PEs take a minute to compile.
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.full] * (config.n_pe > 16))
+    for name, config in CONFIGS.items()])
+def test_counters_and_cycles_of_convolutions_are_predicted(name, verilator, simulators):
+    """Two programs are in flight for every second one."""
+    config = CONFIGS[name]
+    rng = np.random.default_rng(config.n_pe)
+    bus = VerilatorBus(make_library(config, simulators), timeout_cycles=1_000_000)
+    with contextlib.closing(bus):
+        machine = Accelerator(bus, timeout=1.0)
+        for seed in range(N_CONVOLUTIONS):
+            program = random_program(config, seed, n_images=4, n_buffers=1 + seed % 2)
+            build, words = program.build, program.inputs
+            machine.load(build)
+            counted = machine.run(words, words=True)
+            predictions = predict_build(build, words)
+            assert [each.counters for each in predictions] == counted.counters, f"seed {seed}"
+            for pauses in (Pauses(), random_pauses(rng)):
+                result = verilator_engine.run(build, words, cache=simulators, machines=1,
+                                              read_counters=False, pauses=pauses)
+                assert np.array_equal(result.outputs[0], program.expected), f"seed {seed}"
+                predicted = predict_back_to_back(build, words, pauses=pauses)
+                assert predicted.interval == result.interval, f"seed {seed}, {pauses}"
+
+
+@pytest.mark.parametrize("channels, kernel, density", [
+    ((16, 16), 1, 0), ((1, 16), 1, 1), ((8, 16), 3, 0.2), ((16, 64), 3, 0.1), ((2, 128), 1, 0.2)])
+def test_a_pixel_of_a_loop_costs_at_most_ten_cycles_beside_its_work(channels, kernel, density):
+    """Of two rows of pixels that differ in length; the first has neither activations nor weights.
+
+    Work is the greater of broadcasts and, in the PE with most, entries and drained rows.
+    """
+    config = EIEConfig(n_pe=16, loops=True, act_depth=2048, spmat_depth=4096, ptr_depth=4096)
+    cycles, work = [], []
+    for n_pixels in (20, 40):
+        rng = np.random.default_rng(1)
+        source = FeatureMap(height=kernel, width=n_pixels + kernel - 1, pitch=channels[0],
+                            row_pixels=n_pixels + kernel - 1)
+        convolution = Convolution(source=source, kernel=(kernel, kernel), output=(1, n_pixels),
+                                  pitch=channel_pitch(config, channels[1], 1))
+        inputs = (rng.random((1, kernel, source.width, channels[0])) < density).astype(int)
+        codes = (rng.random((*channels[::-1], kernel, kernel)) < density).astype(int)
+        program = make_program(config, rng, [convolution], channels, inputs=inputs, codes=[codes])
+        (prediction,) = predict_build(program.build, program.inputs)
+        cycles.append(prediction.counters["cycles"])
+        drained = n_pixels * convolution.pitch // config.n_pe
+        work.append(max(prediction.counters["broadcasts"], prediction.entries.max() + drained))
+    assert np.diff(cycles) - np.diff(work) <= 10 * 20

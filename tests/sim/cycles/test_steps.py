@@ -19,7 +19,7 @@ def test_a_layer_without_images_is_the_same_program(build_and_words, n_tiles):
     assert len(steps) == len(expected) == n_tiles + 1
     for step, other in zip(steps, expected):
         used = other.nonzero
-        assert (step.words, step.barrier) == (other.words, other.barrier)
+        assert (step.rows, step.barrier) == (other.rows, other.barrier)
         assert np.array_equal(step.nonzero, used) or not step.words
         for name in ("entries", "padding", "begin"):
             where = other.entries[:, used] > 0

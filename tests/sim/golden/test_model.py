@@ -1,4 +1,7 @@
-"""Golden model against a sequential interpreter of a few lines."""
+"""Golden model against a sequential interpreter of a few lines.
+
+Programs that `eie_sim.golden.descriptors` must reject are here, too.
+"""
 
 import dataclasses
 

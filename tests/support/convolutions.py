@@ -1,0 +1,374 @@
+"""Random programs of convolutions for machines with loops, with results computed directly.
+
+They are small, so that RTL simulators run them in a few thousand cycles.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from eie_compiler.build import Build
+from eie_compiler.errors import CompileError
+from eie_compiler.files.build_manifest import describe_memory
+from eie_compiler.lowering.convolution import Convolution, FeatureMap, channel_pitch
+from eie_compiler.vectors import Vector
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import last_element
+from eie_hdl.numeric import relu, round_shift, saturate, wrap
+
+from .loop_machine import LoopMachine
+
+__all__ = ["CONFIGS", "ConvolutionProgram", "Finish", "make_program", "random_program"]
+
+#: Machines that have room for random programs.
+CONFIGS = {
+    "1 PE, runs of 3": EIEConfig(
+        n_pe=1, v_width=3, z_width=2, entries_per_word=2, queue_depth=4, act_width=12,
+        codebook_width=7, acc_width=24, acc_depth=32, spmat_depth=4096, ptr_depth=512,
+        act_depth=301, n_codebooks=2, program_depth=8, loops=True),
+    "2 PEs, products fill an accumulator": EIEConfig(
+        n_pe=2, v_width=2, z_width=3, entries_per_word=1, queue_depth=2, act_width=16,
+        codebook_width=8, acc_width=24, acc_depth=16, spmat_depth=4096, ptr_depth=300,
+        act_depth=177, n_codebooks=1, program_depth=5, loops=True),
+    "4 PEs, runs of 3": EIEConfig(
+        n_pe=4, v_width=3, z_width=2, entries_per_word=2, queue_depth=4, act_width=8,
+        codebook_width=7, acc_width=20, acc_depth=16, spmat_depth=1024, ptr_depth=512,
+        act_depth=90, n_codebooks=3, program_depth=6, readback=True, loops=True),
+    "16 PEs, no column dropped": EIEConfig(
+        n_pe=16, act_width=8, acc_depth=8, acc_width=30, act_depth=61, drop_empty_columns=False,
+        loops=True),
+    "64 PEs": EIEConfig(n_pe=64, z_width=4, acc_depth=4, act_depth=64, loops=True),
+}
+
+#: Most broadcasts of a program, if no activation were zero, with an allowance for each strip.
+_MAX_WORK = 4000
+_STRIP_WORK = 20
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ConvolutionProgram:
+    """Program of one to three convolutions, an optional dense layer, and an output.
+
+    Attributes
+    ----------
+    config : :class:`~eie_hdl.config.EIEConfig`
+        The machine.
+    images : :class:`dict` of :class:`str` to uint64 (n_words, n_beats)
+        Contents of its memories, as :class:`~eie_sim.golden.model.GoldenModel` takes them.
+    inputs : int64 (batch, n_columns)
+        Input maps in order of column number. Pixels and channels that no kernel reads are random.
+    expected : int64 (batch, n_columns)
+        Elements of the vector that the program sends, in order of column number.
+    geometries : :class:`tuple` of :class:`~eie_compiler.lowering.convolution.Convolution`
+        Its convolutions.
+    places : :class:`list` of :class:`int`
+        First row of the input map and of each result in the activation SRAMs.
+    stride : :class:`int`
+        Rows from the first input buffer to the second; 0 if there is one.
+    """
+
+    config: EIEConfig
+    images: dict[str, NDArray[np.uint64]]
+    inputs: NDArray[np.int64]
+    expected: NDArray[np.int64]
+    geometries: tuple[Convolution, ...]
+    places: list[int]
+    stride: int
+
+    @property
+    def base(self) -> int:
+        """First row of the input map in the activation SRAMs."""
+        return self.places[0]
+
+    @property
+    def build(self) -> Build:
+        """The program as a build, of which every column of a vector is an element."""
+        sizes = [self.inputs.shape[1],
+                 *(geometry.result.n_columns for geometry in self.geometries)]
+        if len(sizes) < len(self.places):
+            sizes.append(self.expected.shape[1])
+        source, *layers = (
+            Vector(f"layer{number}" if number else "input", place, np.arange(size), 0)
+            for number, (place, size) in enumerate(zip(self.places, sizes)))
+        # No engine uses more of a report than its memories.
+        report = {
+            "mapping": "interleaved", "dead_inputs": 0, "total": {},
+            "memory": describe_memory(self.config, self.images, self.config.act_depth),
+            "layers": [{
+                "name": layer.name, "shape": [len(layer.columns), 1], "density": 1.0, "tiles": 1,
+                "entries": 0, "paddings": 0, "entry_balance": 1.0,
+                "dead_rows": {"unread": [], "constant": []},
+                "formats": {"input_frac": 0, "output_frac": 0},
+                "overflow": {"acc_width": self.config.acc_width}} for layer in layers]}
+        return Build(config=self.config, images=self.images, input=source,
+                     input_words=_n_rows(self.config, sizes[:1])[0], input_stride=self.stride,
+                     outputs=(layers[-1],), layers=tuple(layers), report=report)
+
+
+class Finish(NamedTuple):
+    """Conversion of accumulators to results, with the biases of all columns of a pixel."""
+
+    codebook: int
+    bias: NDArray[np.int64]
+    bias_shift: int
+    shift: int
+    relu: int
+
+    def __call__(self, config, sums):
+        """Results of accumulators (…, n) with these biases."""
+        rounded = round_shift(wrap(sums + (self.bias << self.bias_shift), config.acc_width),
+                              self.shift)
+        return saturate(relu(rounded) if self.relu else rounded, config.act_width)
+
+
+def random_program(config: EIEConfig, seed: int, n_images: int = 2, n_buffers: int = 1
+                   ) -> ConvolutionProgram:
+    """Make a random program that fits the machine; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    while True:
+        channels = _draw(rng, 1, 4)
+        n_convolutions = _draw(rng, 1, 3)
+        geometries, n_channels = _draw_geometries(rng, config, channels, n_convolutions)
+        # None, few, or so many that there are two tiles.
+        n_dense = int(rng.choice([0, _draw(rng, 1, 40),
+                                  config.acc_depth * config.n_pe + _draw(rng, 1, 40)]))
+        if _fits(config, geometries, n_channels, n_dense, n_buffers):
+            return make_program(config, rng, geometries, n_channels, n_dense, n_images=n_images,
+                                n_buffers=n_buffers)
+
+
+def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequence[Convolution],
+                 n_channels: Sequence[int], n_dense: int = 0, *, n_images: int = 2,
+                 n_buffers: int = 1, at_end: bool = False,
+                 inputs: NDArray[np.int64] | None = None,
+                 codebooks: NDArray[np.int64] | None = None,
+                 codes: Sequence[NDArray[np.int64]] | None = None,
+                 finishes: Sequence[Finish] | None = None) -> ConvolutionProgram:
+    """Make a program of convolutions. What is not given is drawn.
+
+    Parameters
+    ----------
+    geometries : sequence of :class:`~eie_compiler.lowering.convolution.Convolution`
+        Convolutions, each of the map before.
+    n_channels : sequence of :class:`int`
+        Channels of the input and of each result.
+    n_dense : :class:`int`
+        Rows of a dense layer after them; 0 for none.
+    n_buffers : :class:`int`
+        Input buffers. With two, each has a region of its own for all vectors.
+    at_end : :class:`bool`
+        Place the input at the end of the activation SRAMs; only for a single input buffer.
+    inputs : int64 (batch, height, row_pixels, pitch), optional
+        Input maps.
+    codebooks : int64 (n_codebooks, 2 ** v_width), optional
+        Codebooks.
+    codes : sequence of int64 (n_out, n_in, kernel height, kernel width), optional
+        Codes of each convolution.
+    finishes : sequence of :class:`Finish`, optional
+        Conversion of each convolution.
+    """
+    limit, weights = 1 << config.act_width - 1, 1 << config.codebook_width - 1
+    if codebooks is None:
+        codebooks = rng.integers(-weights, weights, (config.n_codebooks, 1 << config.v_width))
+    machine = LoopMachine(config, codebooks)
+    machine.activations[:] = rng.integers(-limit, limit, machine.activations.shape)
+    places, stride, next_bias = _place(config, geometries, n_dense, n_buffers, at_end)
+
+    first = geometries[0].source
+    if inputs is None:
+        shape = n_images, first.height, first.row_pixels, first.pitch
+        inputs = rng.integers(-limit, limit, shape) * (rng.random(shape) < 0.6)
+    values = inputs[:, :, :first.width, :n_channels[0]]
+    n_vectors = len(places)
+    # Of a single input buffer, only the row of the input is offset.
+    offsets = {"offset_source": 1, "offset_destination": 1} if stride else {}
+
+    def add(number, matrix, finish, *, start, end, loop):
+        """Add the tile that computes vector `number`, with the biases after those before."""
+        nonlocal next_bias
+        n_slots = len(matrix) // config.n_pe
+        machine.activations[next_bias * machine.group:][:len(matrix)] = finish.bias
+        is_first = not machine.program
+        machine.tile(
+            matrix, start={"source": places[number - 1], "codebook": finish.codebook, **start},
+            end={"bias": next_bias, "bias_shift": finish.bias_shift, "shift": finish.shift,
+                 "relu": finish.relu, **end}, loop=loop,
+            # Vectors alternate between two places, of which the last one has the one sent.
+            result_barrier=int((n_vectors - 1 - number) % 2 == 0), **(
+                {"offset_source": int(is_first), "alone": int(is_first)} if not stride else
+                offsets | {"frees_input": int(is_first)}))
+        next_bias += -(-n_slots // ACTS_PER_WORD)
+
+    for number, (geometry, n_in, n_out) in enumerate(zip(geometries, n_channels, n_channels[1:]),
+                                                     1):
+        taps = np.zeros((geometry.pitch, n_in, *geometry.kernel), np.int64)
+        taps[:n_out] = (_draw_codes(rng, config, (n_out, *taps.shape[1:])) if codes is None else
+                        codes[number - 1])
+        if finishes is None:
+            finish = _draw_finish(rng, config, geometry.pitch)
+            # Those of channels that are not there are mostly 0.
+            finish.bias[n_out:] *= rng.random(geometry.pitch - n_out) < 0.1
+        else:
+            finish = finishes[number - 1]
+        fields = geometry.fields(config)
+        add(number, geometry.codes(csc_array(taps[:n_out].reshape(n_out, -1))).toarray(),
+            finish._replace(bias=np.tile(finish.bias, geometry.strip)), start=fields["start"],
+            end={"destination": places[number]}, loop=fields["loop"])
+        machine.program[-1]["barrier"] = 1
+        maps = _convolve(config, geometry, values, _weigh(codebooks, finish, taps), finish)
+        values = maps[:, :, :geometry.output[1], :n_out]
+    vector = maps.reshape(len(inputs), -1)
+
+    if n_dense:
+        result = geometries[-1].result
+        finish = _draw_finish(rng, config, -(-n_dense // machine.group) * machine.group)
+        dense = np.zeros((len(finish.bias), *maps.shape[1:]), np.int64)
+        dense[:n_dense, :, :result.width, :n_channels[-1]] = _draw_codes(
+            rng, config, (n_dense, *values.shape[1:]))
+        dense = dense.reshape(len(dense), -1)
+        n_columns, n_rows = dense.shape[1], config.acc_depth * config.n_pe
+        for tile, begin in enumerate(range(0, len(dense), n_rows)):
+            part = slice(begin, begin + n_rows)
+            add(n_vectors - 1, dense[part], finish._replace(bias=finish.bias[part]),
+                start=last_element(config, n_columns),
+                end={"destination": places[-1] + tile * config.tile_words},
+                loop={"width": n_columns, "length": n_columns,
+                      "last_slot": len(dense[part]) // config.n_pe - 1})
+            machine.program[-1]["barrier"] = int(tile == 0)
+        sums = np.einsum("bc,rc->br", vector, _weigh(codebooks, finish, dense))
+        vector = finish(config, sums)[:, :n_dense]
+    machine.send(places[-1], vector.shape[1], **({"offset_source": 1} if stride else {}))
+    return ConvolutionProgram(config, machine.images(), inputs.reshape(len(inputs), -1), vector,
+                              tuple(geometries), places, stride)
+
+
+def _convolve(config, geometry, maps, weights, finish):
+    """Compute a convolution of maps (batch, height, width, channels), pixel by pixel.
+
+    The results have surplus pixels, and all columns of a pixel.
+    """
+    batch, height, width, _ = maps.shape
+    n_rows, n_pixels = geometry.output[0], geometry.result.row_pixels
+    results = np.zeros((batch, n_rows, n_pixels, len(weights)), np.int64)
+    for row, pixel in np.ndindex(n_rows, n_pixels):
+        sums = np.zeros((batch, len(weights)), np.int64)
+        for tap_y, tap_x in np.ndindex(*geometry.kernel):
+            y = row * geometry.stride[0] + tap_y * geometry.dilation[0] - geometry.padding[0]
+            x = pixel * geometry.stride[1] + tap_x * geometry.dilation[1] - geometry.padding[1]
+            if 0 <= y < height and 0 <= x < width:
+                sums += maps[:, y, x] @ weights[:, :, tap_y, tap_x].T
+        results[:, row, pixel] = finish(config, sums)
+    return results
+
+
+def _weigh(codebooks, finish, codes):
+    """Look up weights; code 0 is none."""
+    return np.where(codes == 0, 0, codebooks[finish.codebook][codes])
+
+
+def _draw(rng, low, high):
+    """Draw a number from `low` to `high`."""
+    return int(rng.integers(low, high + 1))
+
+
+def _draw_geometries(rng, config, channels, count):
+    """Draw convolutions in a row; return them and the channels of all maps."""
+    width = _draw(rng, 1, 9)
+    source = FeatureMap(height=_draw(rng, 1, 9), width=width, pitch=channels + _draw(rng, 0, 1),
+                        row_pixels=width + _draw(rng, 0, 1))
+    geometries, n_channels = [], [channels]
+    for _ in range(count):
+        kernel, stride, dilation, before, after = (
+            tuple(rng.choice(numbers, 2).tolist())
+            for numbers in ([1, 2, 3, 4, 5], [1, 1, 1, 2, 3], [1, 1, 2], [0, 1, 2], [0, 1, 2]))
+        output = tuple(
+            max(1, 1 + (size + sum(around) - reach * (taps - 1) - 1) // step)
+            for size, *around, reach, taps, step in zip(
+                (source.height, source.width), before, after, dilation, kernel, stride))
+        n_channels.append(_draw(rng, 1, 5))
+        strip = int(rng.choice([1, 2, 4]))
+        geometries.append(Convolution(
+            source=source, kernel=kernel, stride=stride, dilation=dilation, padding=before,
+            output=output, strip=strip, pitch=channel_pitch(config, n_channels[-1], strip)))
+        source = geometries[-1].result
+    return geometries, n_channels
+
+
+def _draw_codes(rng, config, shape):
+    """Draw codes, of which one output may have none."""
+    codes = rng.integers(1, 1 << config.v_width, shape)
+    codes *= rng.random(shape) < rng.choice([0.15, 0.5, 1])
+    if rng.random() < 0.3:
+        codes[_draw(rng, 0, len(codes) - 1)] = 0
+    return codes
+
+
+def _draw_finish(rng, config, n_rows):
+    """Draw the conversion of `n_rows` accumulators, mostly to the range of an activation."""
+    limit = 1 << config.act_width - 2
+    shift = config.codebook_width + _draw(rng, -3, 1)
+    return Finish(_draw(rng, 0, config.n_codebooks - 1), rng.integers(-limit, limit, n_rows),
+                   _draw(rng, 0, config.max_bias_shift), min(shift, config.max_shift),
+                   _draw(rng, 0, 1))
+
+
+def _place(config, geometries, n_dense, n_buffers=1, at_end=False):
+    """Place vectors alternately in two places, then the biases.
+
+    Returns
+    -------
+    The rows of all vectors, those from one buffer to the next, and the row of the first biases.
+    """
+    first, *sizes = _n_rows(config, [geometries[0].source.n_columns,
+                                     *(geometry.result.n_columns for geometry in geometries),
+                                     *[n_dense] * bool(n_dense)])
+    odd, even, base, stride = max(sizes[0::2]), max(sizes[1::2], default=0), 1, 0
+    if n_buffers > 1:    # no vector overwrites the input
+        others = base + first, base + first + odd
+        stride = first + odd + even
+        biases = base + 2 * stride
+    elif at_end:
+        base = config.act_depth - max(first, even)
+        others, biases = (0, base), odd
+    else:
+        others = base + max(first, even), base
+        biases = others[0] + odd
+    return [base, *(others[number % 2] for number in range(len(sizes)))], stride, biases
+
+
+def _n_rows(config, counts):
+    """Rows of the activation SRAMs for vectors of these numbers of elements."""
+    group = ACTS_PER_WORD * config.n_pe
+    return [-(-count // group) for count in counts]
+
+
+def _fits(config, geometries, n_channels, n_dense, n_buffers):
+    """True if a program fits the machine, and is small."""
+    last = geometries[-1].result
+    tiles = [(geometry.strip * geometry.pitch, geometry.n_columns) for geometry in geometries]
+    work = sum(geometry.output[0] * geometry.result.row_pixels // geometry.strip
+               * (geometry.n_columns // geometry.source.pitch * n_in + _STRIP_WORK)
+               for geometry, n_in in zip(geometries, n_channels))
+    n_parts = 0
+    if n_dense:
+        group = ACTS_PER_WORD * config.n_pe
+        n_rows = -(-n_dense // group) * group
+        n_parts = -(-n_rows // (config.acc_depth * config.n_pe))
+        tiles += [(n_rows, last.n_columns)] + [(0, last.n_columns)] * (n_parts - 1)
+        work += n_parts * last.n_columns
+    first_bias = _place(config, geometries, n_dense, n_buffers)[2]
+    biases = sum(_n_rows(config, [n_rows for n_rows, _ in tiles]))
+    try:
+        for geometry in geometries:
+            geometry.fields(config)
+    except CompileError:
+        return False
+    return (work <= _MAX_WORK and first_bias + biases <= config.act_depth
+            and len(geometries) + n_parts < config.program_depth
+            and sum(columns for _, columns in tiles) < config.n_pointers
+            and sum(n_rows // config.n_pe * columns for n_rows, columns in tiles)
+            <= config.n_entries)
