@@ -26,8 +26,9 @@ __all__ = ["compile_command"]
                    "of a graph.")
 @click.option("--strips", type=click.Choice(["auto", "1", "2", "4", "8", "16"]), default="auto",
               show_default=True,
-              help="Pixels of a convolution that a program of a graph computes at a time: at most "
-                   "so many, or as many as save cycles and need no further load of the memories.")
+              help="Pixels of a convolution of a graph that a program, or a loop of the machine, "
+                   "computes at a time: at most so many, or as many as save cycles and need no "
+                   "further load of the memories.")
 @click.option("--predict", type=FILE, metavar="X.npy",
               help="Predict the cycles of each node of a graph for these inputs, as for `eie run`, "
                    "without simulation; needs the extra [bench].  [default: no prediction]")
@@ -40,9 +41,10 @@ def compile_command(network: Path, config: EIEConfig, fit: str | None, mapping: 
     NETWORK is a file written by `eie compress`. The build holds the memory images, the program
     included, and a build report. Rows of hidden layers and inputs that no result depends on are
     left out, unless all results are sent or rows are interleaved. Of a network that is a graph,
-    each node of layers becomes a program; as many as fit the memories are loaded together. Files of
-    an earlier build in the folder are replaced, all others are kept; a folder that has other files
-    of their names is refused.
+    each node of layers becomes a program; as many as fit the memories are loaded together. On a
+    machine with loops, a convolution that fits it is run over a whole image; a note says why
+    another one is not. Files of an earlier build in the folder are replaced, all others are kept; a
+    folder that has other files of their names is refused.
     """
     from eie_compiler.files.graph_file import read_any
     from eie_compiler.graph.graph import Graph

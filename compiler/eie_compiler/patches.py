@@ -36,6 +36,9 @@ class Patches:
     of the next; :func:`~.lowering.strips.make_strips` makes it. The last strip of an image row
     reaches into further zeros at the right if need be, and its surplus results are dropped.
 
+    With a loop, the machine runs the convolution over a whole image: a vector is an image, and its
+    results are the whole result. The matrix remains that of a pixel.
+
     Parameters
     ----------
     shape : (channels, height, width)
@@ -46,6 +49,8 @@ class Patches:
         Rows and columns of zeros around the image, in the order of ONNX.
     pixels : :class:`int`
         Pixels of the result that a patch computes, neighbours in a row; at most its width.
+    loop : :class:`int`
+        Pixels that the machine computes at a time in its loop over an image; 0 if there is none.
 
     Raises
     ------
@@ -60,6 +65,7 @@ class Patches:
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     pixels: int = dataclasses.field(default=1, kw_only=True)
+    loop: int = dataclasses.field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         for name, length, low in (("shape", 3, 1), ("kernel", 2, 1), ("stride", 2, 1),
@@ -76,6 +82,9 @@ class Patches:
         if type(self.pixels) is not int or not 1 <= self.pixels <= self.output_shape[1]:
             raise PatchError(f"pixels must be an integer from 1 to {self.output_shape[1]}, the "
                              f"width of the result, not {self.pixels!r}")
+        most = 0 if self.pixels > 1 else (1 << 31) - 1
+        if type(self.loop) is not int or not 0 <= self.loop <= most:
+            raise PatchError(f"loop must be an integer from 0 to {most}, not {self.loop!r}")
         channels, (height, width) = self.shape[0], self._padded_shape
         for what, count in (("image with its padding", channels * height * width),
                             ("patches of an image", self.n_patches * self.n_inputs)):
@@ -85,7 +94,7 @@ class Patches:
 
     @property
     def n_inputs(self) -> int:
-        """Number of elements of a patch."""
+        """Number of elements of a patch, of columns of its matrix."""
         # The kernel of a pixel `later` to the right has the same column, `apart` to the left in it.
         # Each column of the image counts where it occurs first.
         common = math.gcd(self.dilation[1], self.stride[1])
@@ -94,8 +103,15 @@ class Patches:
         return self.shape[0] * self.kernel[0] * (self.kernel[1] * self.pixels - shared)
 
     @property
+    def n_elements(self) -> int:
+        """Number of elements of a vector: of a patch, or of an image."""
+        return math.prod(self.shape) if self.loop else self.n_inputs
+
+    @property
     def n_patches(self) -> int:
-        """Number of patches of an image."""
+        """Number of vectors of an image: of patches, or 1 with a loop."""
+        if self.loop:
+            return 1
         height, width = self.output_shape
         return height * -(-width // self.pixels)
 
@@ -133,9 +149,9 @@ class Patches:
 
         Returns
         -------
-        (batch · patches, n_inputs)
+        (batch · patches, n_elements)
             Patches of each image row by row; elements by channel, row, column. There are
-            :attr:`n_patches` of an image.
+            :attr:`n_patches` of an image. With a loop, the images.
         """
         if images.ndim == 3 and self.shape[1] == 1:
             images = images[:, :, np.newaxis]
@@ -143,6 +159,8 @@ class Patches:
             raise PatchError(f"Images must have the shape (batch, "
                              f"{', '.join(map(str, self.shape))}), not {images.shape}"
                              f"{advise(images, self.shape)}")
+        if self.loop:
+            return images.reshape(len(images), self.n_elements)
         top, left, bottom, right = self.padding
         step, columns = self.pixels * self.stride[1], self.columns
         height, width = self.output_shape
@@ -162,9 +180,12 @@ class Patches:
         Parameters
         ----------
         results : (batch · patches, pixels · n_out)
-            Results of each patch, pixel by pixel. Those of surplus pixels are dropped.
+            Results of each patch, pixel by pixel. Those of surplus pixels are dropped. With a loop,
+            results (batch, n_out · pixels) by channel, row, column.
         """
         height, width = self.output_shape
+        if self.loop:
+            return results.reshape(-1, results.shape[1] // (height * width), height, width)
         rows = results.reshape(-1, height, -(-width // self.pixels) * self.pixels,
                                results.shape[1] // self.pixels)
         return rows[:, :, :width].transpose(0, 3, 1, 2)

@@ -67,6 +67,26 @@ def test_strips_change_no_result(folders, images, tmp_path, eie, option, pixels)
         name: words.tolist() for name, words in other.outputs.items()}
 
 
+def test_compile_says_which_nodes_are_loops_and_why_others_are_not(folders, images, tmp_path, eie):
+    (tmp_path / "loops.toml").write_text('preset = "tiny"\nloops = true\nact_depth = 14\n',
+                                         encoding="utf-8")
+    code, text = eie("compile", folders / "residual.npz", "--config", tmp_path / "loops.toml",
+                     "-o", tmp_path / "loops")
+    assert code == 0 and "convolution 3 × 3, 36 → 4, loop of strips of 3" in text
+    note = "note: no loop of the machine: node 'conv1': activation SRAM must have 15 words"
+    assert note in text and note in eie("info", tmp_path / "loops")[1]
+    nodes = {node["path"]: node
+             for node in json.loads(eie("info", tmp_path / "loops", "--json")[1])["nodes"]}
+    assert [nodes[name]["loop"] for name in ("conv1", "conv2", "fc")] == [False, True, False]
+    code, text = eie("run", tmp_path / "loops", "--input", images, "--engine", "golden",
+                     "-o", tmp_path / "run")
+    assert code == 0
+    one, other = (infer_graph(read_graph_build(folder), np.load(images), engine="golden")
+                  for folder in (tmp_path / "loops", folders / "residual"))
+    assert {name: words.tolist() for name, words in one.outputs.items()} == {
+        name: words.tolist() for name, words in other.outputs.items()}
+
+
 def test_cycles_are_predicted_if_asked(folders, images, tmp_path, eie):
     pytest.importorskip("numba", reason=install_command("bench"))
     code, text = eie("compile", folders / "residual.npz", "--preset", "tiny", "--strips", 1,

@@ -51,6 +51,20 @@ def test_strips_of_a_build_are_not_chosen_again(tmp_path):
     assert [programs[name].patches.pixels for name in ("conv1", "conv2")] == [1, 2]
 
 
+@pytest.mark.parametrize("strips", [None, {"conv2": 2}])
+def test_loops_of_a_build_are_not_chosen_again(tmp_path, strips):
+    config = dataclasses.replace(TINY, loops=True, act_depth=14)    # conv1 does not fit
+    graph = residual_network(TINY)
+    write_graph_build(tmp_path, build := compile_graph(graph, config, strips=strips))
+    loaded = read_any_build(tmp_path)
+    assert loaded.report == build.report
+    patches = [{path: build.programs[path].patches for path in ("conv1", "conv2")}
+               for build in (build, loaded)]
+    assert patches[0] == patches[1] and patches[0]["conv2"].loop > 1
+    assert patches[0]["conv1"].loop == 0
+    assert any("'conv1'" in note for note in loaded.graph.notes) == (strips is None)
+
+
 def test_builds_of_either_kind_replace_each_other(folder):
     (folder / "notes.txt").write_text("kept", encoding="utf-8")
     compile_small().save(folder)

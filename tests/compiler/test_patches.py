@@ -91,7 +91,21 @@ def test_rows_of_pixels_are_images_of_height_one():
         Patches((3, 2, 3)).cut(rows)
 
 
+def test_with_a_loop_a_vector_is_a_whole_image():
+    patches = Patches(SHAPE, (3, 3), loop=4)
+    images = np.arange(2 * 3 * 9 * 8).reshape(2, *SHAPE)
+    assert (patches.n_patches, patches.n_elements, patches.n_inputs) == (1, 3 * 9 * 8, 27)
+    assert patches.cut(images).tolist() == images.reshape(2, -1).tolist()
+    assert patches.cut(images[:0]).shape == (0, 3 * 9 * 8)
+    results = np.arange(2 * 5 * 7 * 6)
+    assert patches.join(results.reshape(2, -1)).tolist() \
+        == results.reshape(2, 5, 7, 6).tolist()
+
+
 @pytest.mark.parametrize("options, message", [
+    ({"loop": -1}, "loop must be an integer from 0 to 2147483647, not -1"),
+    ({"loop": True}, "loop must be an integer from 0 to 2147483647, not True"),
+    ({"loop": 1, "pixels": 2}, "loop must be an integer from 0 to 0, not 1"),
     ({"kernel": (3, 3), "pixels": 7},
      "pixels must be an integer from 1 to 6, the width of the result, not 7"),
     ({"pixels": 2.0},
@@ -132,10 +146,11 @@ def test_a_model_must_have_a_column_for_each_number_of_a_patch():
         Model((ModelLayer("conv", np.ones((2, 3))),), Patches(SHAPE, kernel=(2, 2)))
 
 
-def test_a_build_keeps_its_patches(tmp_path):
-    patches = Patches(SHAPE, kernel=(3, 2), stride=(2, 1), padding=(1, 0, 0, 1))
+@pytest.mark.parametrize("loop", [0, 2])
+def test_a_build_keeps_its_patches(tmp_path, loop):
+    patches = Patches(SHAPE, kernel=(3, 2), stride=(2, 1), padding=(1, 0, 0, 1), loop=loop)
     model = Model((ModelLayer("conv", np.ones((5, patches.n_inputs))),), patches)
-    build = compile_network(compress(model), EIEConfig(n_pe=2))
+    build = compile_network(compress(model), EIEConfig(n_pe=2, loops=True))
     assert build.patches == patches
     build.save(tmp_path / "conv")
     assert Build.load(tmp_path / "conv").patches == patches

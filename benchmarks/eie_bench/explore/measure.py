@@ -10,6 +10,8 @@ from scipy.sparse import csc_array
 from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.lowered_network import measure_needs
+from eie_compiler.lowering.memory_map import vector_sizes
+from eie_compiler.lowering.row_mapping import n_slots
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import clog2
 from eie_hdl.format import Layouts
@@ -151,7 +153,9 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     walked = macs + total["paddings"]
     entries = np.stack([step.entries for step in runs[0] if not step.n_sent], axis=1)
     network = CompressedNetwork((layer,), input_frac=0, v_width=clog2(len(layer.codebook)))
-    needs = measure_needs(config, network, [True], [entries], [])
+    n_columns = n_slots(layer.n_cols, config.n_pe) * config.n_pe
+    needs = measure_needs(config, network, [True], vector_sizes(network),
+                          [entries[:, :, :n_columns]], [])
     needs.require_fit(config)
     word_bits = config.entry_width * config.entries_per_word
     spmat_words = -(-int(entries.sum(axis=(1, 2)).max()) // config.entries_per_word)

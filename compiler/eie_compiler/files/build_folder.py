@@ -200,9 +200,9 @@ def read_build(folder: str | Path) -> StoredBuild:
         raise BuildError(f"{folder / MANIFEST}: {error}") from error
     layers = tuple(vectors[f"layer{number}"] for number in range(len(vectors) - 1))
     patches = parse_patches(manifest.get("patches"))    # older builds lack the field
-    if patches and patches.n_inputs != len(columns["input"]):
+    if patches and patches.n_elements != len(columns["input"]):
         raise BuildError(f"{folder / MANIFEST}: patches must have {len(columns['input'])} "
-                         f"elements, as the input, not {patches.n_inputs}")
+                         f"elements, as the input, not {patches.n_elements}")
     return StoredBuild(config=config, images=images, input=vectors["input"],
                input_words=manifest["input_words"],
                input_stride=manifest["input_stride"], layers=layers,

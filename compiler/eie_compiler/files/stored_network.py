@@ -30,8 +30,10 @@ _LAYER_FIELDS = {"name": str, "shape": list, "relu": bool, "output_frac": int, "
                  "bias": str, "run_width": int, "entries": int, "codes": dict, "runs": dict}
 _OPTIONAL_LAYER_FIELDS = {"max_weight_frac": int}
 _STREAM_FIELDS = {"bits": int, "lengths": list}
+#: Fields of patches that are present only if they differ from this.
+_OPTIONAL_PATCHES = {"pixels": 1, "loop": 0}
 _PATCHES_FIELDS = {field.name: list for field in dataclasses.fields(Patches)
-                   if field.name != "pixels"}
+                   if field.name not in _OPTIONAL_PATCHES}
 
 _FLOATS = {"float32": "<f4", "float64": "<f8"}
 
@@ -86,11 +88,11 @@ def store_network(network: CompressedNetwork) -> tuple[dict[str, Any], bytes]:
 
 
 def store_patches(patches: Patches | None) -> dict[str, Any] | None:
-    """Encode patches as a JSON object; `pixels` is present only if it is not 1."""
+    """Encode patches as a JSON object, without optional fields that say nothing."""
     if patches is None:
         return None
     fields = dataclasses.asdict(patches)
-    return {name: value for name, value in fields.items() if name != "pixels" or value != 1}
+    return {name: value for name, value in fields.items() if value != _OPTIONAL_PATCHES.get(name)}
 
 
 def _store_layer(layer: Layer, v_width: int) -> StoredLayer:
@@ -213,9 +215,11 @@ def parse_patches(fields: Any) -> Patches | None:
     """
     if fields is None:
         return None
-    checked = check_fields("patches", fields, _PATCHES_FIELDS, {"pixels": int})
-    return Patches(**{name: tuple(checked[name]) for name in _PATCHES_FIELDS},
-                   pixels=checked.get("pixels", 1))
+    checked = check_fields("patches", fields, _PATCHES_FIELDS,
+                           dict.fromkeys(_OPTIONAL_PATCHES, int))
+    arguments: dict[str, Any] = {name: tuple(value) if type(value) is list else value
+                                 for name, value in checked.items()}
+    return Patches(**arguments)
 
 
 def _parse_patches(header: dict[str, Any]) -> Patches | None:

@@ -3,9 +3,12 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from eie_hdl.config import EIEConfig
 
 from ..network import Layer
+from ..vectors import NOT_SENT
 from .csc import Encoded
 from .fixed_point import LayerFormat, layers_with_inputs, measure_precision
 from .lowered_network import LoweredNetwork
@@ -43,7 +46,7 @@ def describe_program(config: EIEConfig, lowered: LoweredNetwork, plans: list[Lay
             layers_with_inputs(config, lowered.whole))]
     return {
         "mapping": lowered.mapping,
-        "dead_inputs": lowered.whole.layers[0].n_cols - len(live.inputs), "layers": layers,
+        "dead_inputs": int(np.count_nonzero(lowered.columns[0] == NOT_SENT)), "layers": layers,
         "total": {name: sum(layer[name] for layer in layers)
                   for name in ("nonzeros", "entries", "paddings", "macs_dense_input")}}
 

@@ -53,8 +53,8 @@ def decode(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
            start: int = 0) -> list[DecodedLayer]:
     """Decode the layers of the program at `start` from the images alone.
 
-    A layer begins at a tile with `barrier`. The columns of a tile end at the pointers of the next
-    tile or at the end of its source.
+    A layer begins at a tile with `barrier`. The columns of a tile are those of its loop. On a
+    machine without loops, they end at the pointers of the next tile or at the end of its source.
 
     Raises
     ------
@@ -110,11 +110,17 @@ def _decode_layer(config: EIEConfig, program: Any, memories: _Memories,
         base = int(program["ptr_base"][step])
         later = bases[bases > base]
         limit = int(later[0]) if len(later) else memories.pointers.shape[1] - 1
-        n_columns = min((int(start["last_word"][step]) + 1) * ACTS_PER_WORD * config.n_pe,
-                        limit - base)
-        slots = (int(end["last_word"][step]) + 1) * ACTS_PER_WORD
-        rows = int(end["bias"][step]) + np.arange(slots // ACTS_PER_WORD)
-        bias.append(memories.activations[:, rows].reshape(config.n_pe, slots))
+        if config.loops:
+            n_columns = int(program["loop"]["columns"][step])
+            last_lane = int(end["last_lane"][step])
+        else:
+            n_columns = min((int(start["last_word"][step]) + 1) * ACTS_PER_WORD * config.n_pe,
+                            limit - base)
+            last_lane = ACTS_PER_WORD - 1
+        n_bias_words = int(end["last_word"][step]) + 1
+        slots = (n_bias_words - 1) * ACTS_PER_WORD + last_lane + 1
+        rows = int(end["bias"][step]) + np.arange(n_bias_words)
+        bias.append(memories.activations[:, rows].reshape(config.n_pe, -1)[:, :slots])
         for pe in range(config.n_pe):
             row, column, code = _decode_columns(config, memories, step, pe,
                                                 memories.pointers[pe, base:base + n_columns + 1],

@@ -1,6 +1,7 @@
 """Removal of rows and inputs that no result depends on, and of hidden rows that are constant."""
 
 import dataclasses
+import math
 from typing import Self
 
 import numpy as np
@@ -65,7 +66,8 @@ def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: lis
     saturated, so that saturated results of rows that are read are counted as before. A layer
     without live rows keeps one, whose result is 0.
 
-    An input is dead if no row that remains reads it. If all are, the first one remains.
+    An input is dead if no row that remains reads it. If all are, the first one remains. Of a
+    convolution that is a loop, inputs are channels of the map.
 
     Parameters
     ----------
@@ -84,7 +86,8 @@ def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: lis
             removed = _remove(before, after, _fold_constants(config, before, after))
             before.constant = np.union1d(before.constant, removed)
             found |= len(removed) > 0
-    inputs = _remove_inputs(layers[0])
+    patches = network.patches
+    inputs = _remove_inputs(layers[0], math.prod(patches.kernel) if patches and patches.loop else 1)
     live = dataclasses.replace(network, layers=tuple(rows.make_layer() for rows in layers),
                                patches=None, preprocessing=None)
     return LiveNetwork(
@@ -157,11 +160,14 @@ def _remove(before: _Rows, after: _Rows, dead: NDArray[np.bool_]) -> NDArray[np.
     return removed
 
 
-def _remove_inputs(first: _Rows) -> NDArray[np.int64]:
-    """Remove the columns of the first layer that have no weights; return the others."""
-    live = np.flatnonzero(np.diff(first.codes.indptr))
-    if len(live) == 0:    # a vector has elements: one remains, and no weight reads it
-        live = np.zeros(1, np.int64)
+def _remove_inputs(first: _Rows, together: int) -> NDArray[np.int64]:
+    """Remove the columns of the first layer that have no weights; return the others.
+
+    So many columns at a time are removed together.
+    """
+    read = (np.diff(first.codes.indptr) > 0).reshape(-1, together).any(axis=1)
+    read[0] |= not read.any()    # a vector has elements: one remains, and no weight reads it
+    live = np.flatnonzero(np.repeat(read, together))
     if len(live) < first.codes.shape[1]:
         first.codes = first.codes[:, live]
     return live

@@ -13,8 +13,9 @@ from ..network import CompressedNetwork
 from .dead_channels import remove_dead_channels
 from .fixed_inputs import fix_inputs
 from .graph_report import describe_graph
+from .loop_choice import choose_loops
+from .loops import find_loops
 from .programs import compile_programs
-from .strip_choice import choose_strips
 from .strips import set_strips
 
 __all__ = ["compile_graph"]
@@ -33,9 +34,9 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs, as for :func:`~.programs.compile_programs`.
     strips : mapping of :class:`str` to :class:`int`, optional
-        Pixels of the strips of convolutions by path, as for :func:`~.strips.set_strips`; an empty
-        mapping makes none. Default: those that :func:`~.strip_choice.choose_strips` chooses for
-        the machine.
+        Pixels of the strips of convolutions by path, as for :func:`~.strips.set_strips`, which are
+        loops if the machine can run them; an empty mapping makes neither strips nor loops. Default:
+        those that :func:`~.loop_choice.choose_loops` chooses for the machine.
     keep_dead_channels : :class:`bool`
         True to keep the filters and neurons that
         :func:`~.dead_channels.remove_dead_channels` removes. They are also kept if rows are
@@ -60,7 +61,9 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if not keep_dead_channels and mapping != "interleaved":
         graph, _ = remove_dead_channels(graph, config)
     if strips is None:
-        strips = choose_strips(graph, config, mapping=mapping)
+        graph, strips = choose_loops(graph, config, mapping=mapping)
+    elif strips:
+        graph = find_loops(graph, config, mapping=mapping, strips=strips)
     graph = set_strips(graph, strips)
     programs = compile_programs(find_layers(graph, CompressedNetwork), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,

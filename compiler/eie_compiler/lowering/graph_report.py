@@ -57,13 +57,13 @@ def _describe_program(use: NodeUse, programs: Mapping[str, Build], loads: list[i
     if not isinstance(network, CompressedNetwork):
         return {}
     build, vectors, patches = programs[use.path], count_vectors(use), network.patches
-    pixels = patches.pixels if patches else 1
+    pixels = patches.loop or patches.pixels if patches else 1
     # Work is that of the network, as often as it has results: a strip may have surplus pixels.
     results = use.times * math.prod(patches.output_shape) if patches else vectors
     weights, sizes = build.report["total"]["nonzeros"] // pixels, _sizes(network)
     return {"where": "accelerator", "load": loads.index(id(build.images)), "vectors": vectors,
-            "pixels": pixels, "weights": weights, "weight_bits": network.v_width,
-            "macs": results * weights,
+            "pixels": pixels, "loop": bool(patches and patches.loop),
+            "weights": weights, "weight_bits": network.v_width, "macs": results * weights,
             "dense_macs": results * sum(map(operator.mul, sizes, sizes[1:]))}
 
 
@@ -86,6 +86,8 @@ def _name(use: NodeUse) -> str:
         what = f"convolution {patches.kernel[0]} × {patches.kernel[1]}" if patches else \
             "fully connected"
         strips = f", strips of {patches.pixels}" if patches and patches.pixels > 1 else ""
+        if patches and patches.loop:
+            strips = f", loop of strips of {patches.loop}"
         return f"{what}, {' → '.join(map(str, _sizes(computation)))}{strips}"
     return type(computation).__name__
 

@@ -18,6 +18,7 @@ from ..network import CompressedNetwork
 from ..preprocessing import convert_inputs
 from .arithmetic import IntegerNetwork
 from .fixed_inputs import fix_inputs
+from .loops import set_loops
 
 __all__ = ["IntegerGraph"]
 
@@ -50,7 +51,8 @@ class IntegerGraph:
     """
 
     def __init__(self, graph: Graph, config: EIEConfig) -> None:
-        self._graph, self._width = graph, config.act_width
+        # Layers are computed pixel by pixel, whatever a machine does.
+        self._graph, self._width = set_loops(graph, {}), config.act_width
         self.layers = {}
         for path, network in find_layers(graph, CompressedNetwork).items():
             try:

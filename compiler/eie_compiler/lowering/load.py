@@ -18,7 +18,6 @@ from .csc import Encoded, pack_entries, pack_pointers
 from .lowered_network import LoweredNetwork
 from .memory_map import ActMap, n_words, place_activations
 from .program import LayerPlan, pack_program
-from .row_mapping import n_slots
 
 __all__ = ["make_load"]
 
@@ -52,7 +51,7 @@ def make_load(config: EIEConfig, networks: Sequence[LoweredNetwork]) -> list[Bui
     first_vector = sum(network.needs.biases for network in networks)
     first_pointer = first_bias = 0
     for network in networks:
-        act_map = place_activations(config, network.live.network, network.sent,
+        act_map = place_activations(config, network.live.network, network.sent, network.vectors,
                                     first_bias=first_bias, first_vector=first_vector)
         programs.append(_place(config, network, act_map, codebooks, first_pointer))
         first_bias += network.needs.biases
@@ -85,9 +84,11 @@ def _place(config: EIEConfig, network: LoweredNetwork, act_map: ActMap,
     names = ["input", *(layer.name for layer in layers)]
     plans = [
         LayerPlan(source=act_map.vectors[at], reads_input=at == 0,
-                  source_words=n_words(layer.n_cols, config.n_pe),
+                  source_words=n_words(network.vectors[at], config.n_pe),
                   destination=act_map.vectors[at + 1], bias=act_map.biases[at],
-                  rows=layer.n_rows, columns=n_slots(layer.n_cols, config.n_pe) * config.n_pe,
+                  rows=layer.n_rows, columns=network.codes[at].counts.shape[2],
+                  results=int(network.columns[at + 1].max()) + 1,
+                  convolution=network.convolutions[at] if network.convolutions else None,
                   codebook=codebooks.setdefault(chosen.codebook.tobytes(), len(codebooks)),
                   shift=chosen.shift, bias_shift=chosen.bias_shift, relu=layer.relu,
                   sent=network.sent[at], overwrites_result=act_map.overwrites_result[at])
@@ -133,8 +134,8 @@ def _place_biases(config: EIEConfig, programs: list[_Program]) -> NDArray[np.int
             words = max(words, program.act_map.n_words)
     slots = np.zeros((config.n_pe, words * ACTS_PER_WORD), np.int64)
     for program in programs:
-        for base, columns, chosen in zip(program.act_map.biases, program.network.columns[1:],
-                                         program.network.live.formats):
-            slot, pe = np.divmod(columns, config.n_pe)
+        for base, rows, chosen in zip(program.act_map.biases, program.network.rows,
+                                      program.network.live.formats):
+            slot, pe = np.divmod(rows, config.n_pe)
             slots[pe, base * ACTS_PER_WORD + slot] = chosen.bias
     return slots.reshape(config.n_pe, words, ACTS_PER_WORD)

@@ -14,12 +14,14 @@ from ..network import CompressedNetwork, Layer
 from ..preprocessing import FixedPreprocessing
 from ..vectors import NOT_SENT
 from .capacity import Needs
+from .convolution import Convolution
 from .csc import SortedCodes, sort_codes
 from .dead_rows import LiveNetwork, remove_dead_rows
 from .fixed_inputs import fix_input
 from .fixed_point import choose_formats
-from .memory_map import count_bias_words, widest_vectors
-from .row_mapping import MAPPINGS, n_slots, n_tiles
+from .loop_layers import make_loops
+from .memory_map import count_bias_words, vector_sizes, widest_vectors
+from .row_mapping import MAPPINGS
 
 __all__ = ["LoweredNetwork", "Mapping", "Outputs", "lower_network", "measure_needs",
            "require_widths", "row_weights"]
@@ -47,6 +49,13 @@ class LoweredNetwork:
         For each layer, true if its results go to the host.
     columns : :class:`list` of int64 arrays
         Column numbers of all inputs of the whole network, and of the results of each layer.
+    rows : :class:`list` of int64 arrays
+        Column number of each row of each layer, within what its program computes at a time.
+    vectors : :class:`list` of :class:`int`
+        Elements of the input, and of the results of each layer, in the activation SRAMs.
+    convolutions : :class:`list` of :class:`~.convolution.Convolution`
+        Geometry of each layer if the layers are loops, whose rows and weights are those of their
+        tiles; else empty.
     codes : :class:`list` of :class:`~.csc.SortedCodes`
         Weights of each layer.
     needs : :class:`~.capacity.Needs`
@@ -59,6 +68,9 @@ class LoweredNetwork:
     mapping: str
     sent: list[bool]
     columns: list[NDArray[np.int64]]
+    rows: list[NDArray[np.int64]]
+    vectors: list[int]
+    convolutions: list[Convolution]
     codes: list[SortedCodes]
     needs: Needs
 
@@ -81,25 +93,36 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
     Raises
     ------
     CompileError
-        If the machine has other widths than the network, or no formats for it.
+        If the machine has other widths than the network, or no formats for it; or if the network
+        is a loop that the machine cannot run.
     """
     if mapping not in MAPPINGS:
         raise CompileError(f"mapping must be {' or '.join(MAPPINGS)}, not {mapping!r}")
     if outputs not in ("last", "all"):
         raise CompileError(f"outputs must be last or all, not {outputs!r}")
     require_widths(config, network)
+    _require_loops(config, network)
     preprocessing = fix_input(config, network)
     live = _choose_rows(config, network, keep_all=keep_dead_rows or outputs == "all"
                         or mapping == "interleaved")
+    convolutions: list[Convolution] = []
+    if network.patches is not None and network.patches.loop:
+        convolutions, live, columns = make_loops(config, live, network.patches, mapping)
+        rows = [np.arange(layer.n_rows) for layer in live.network.layers]
+        codes = [_sort_tile(config, layer) for layer in live.network.layers]
+        vectors = [convolutions[0].source.n_columns,
+                   *(convolution.result.n_columns for convolution in convolutions)]
+    else:
+        rows = [MAPPINGS[mapping](config, row_weights(layer)) for layer in live.network.layers]
+        codes = [sort_codes(config, layer.codes, after, before) for layer, before, after
+                 in zip(live.network.layers, [np.arange(len(live.inputs)), *rows], rows)]
+        columns, vectors = [_place_inputs(network, live), *rows], vector_sizes(live.network)
     layers = live.network.layers
     sent = [outputs == "all" or layer is layers[-1] for layer in layers]
-    columns = [_place_inputs(network, live),
-               *(MAPPINGS[mapping](config, row_weights(layer)) for layer in layers)]
-    codes = [sort_codes(config, layer.codes, after, before[before != NOT_SENT])
-             for layer, before, after in zip(layers, columns, columns[1:])]
-    needs = measure_needs(config, live.network, sent, [layer.counts for layer in codes],
+    needs = measure_needs(config, live.network, sent, vectors, [layer.counts for layer in codes],
                           [chosen.codebook for chosen in live.formats])
-    return LoweredNetwork(network, live, preprocessing, mapping, sent, columns, codes, needs)
+    return LoweredNetwork(network, live, preprocessing, mapping, sent, columns, rows, vectors,
+                          convolutions, codes, needs)
 
 
 def require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
@@ -115,11 +138,27 @@ def require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
                 f"model again for this one (`eie compress {option.format(there)}`)")
 
 
+def _require_loops(config: EIEConfig, network: CompressedNetwork) -> None:
+    """Check that a loop is for a machine with loops, and for words."""
+    if network.patches is not None and network.patches.loop:
+        if not config.loops:
+            raise CompileError("loops must be true, for a network that was compiled for loops")
+        if network.preprocessing is not None:
+            raise CompileError("a loop must be of a network without preprocessing, which is of the "
+                               "elements of a patch")
+
+
 def _choose_rows(config: EIEConfig, network: CompressedNetwork, *, keep_all: bool) -> LiveNetwork:
     """Choose the formats of the whole network, then the rows and inputs that remain."""
     formats = choose_formats(config, network)
     return LiveNetwork.whole(network, formats) if keep_all else \
         remove_dead_rows(config, network, formats)
+
+
+def _sort_tile(config: EIEConfig, layer: Layer) -> SortedCodes:
+    """Sort the codes of the tile of a loop, which has no columns to fill up a slot."""
+    codes = sort_codes(config, layer.codes, np.arange(layer.n_rows), np.arange(layer.n_cols))
+    return dataclasses.replace(codes, counts=codes.counts[:, :, :layer.n_cols])
 
 
 def _place_inputs(network: CompressedNetwork, live: LiveNetwork) -> NDArray[np.int64]:
@@ -135,25 +174,25 @@ def row_weights(layer: Layer) -> NDArray[np.int64]:
 
 
 def measure_needs(config: EIEConfig, network: CompressedNetwork, sent: Sequence[bool],
-                  counts: Sequence[NDArray[np.int64]], codebooks: Sequence[NDArray[np.int64]]
-                  ) -> Needs:
+                  vectors: Sequence[int], counts: Sequence[NDArray[np.int64]],
+                  codebooks: Sequence[NDArray[np.int64]]) -> Needs:
     """Measure the memory that a network needs.
 
     Parameters
     ----------
     sent : sequence of :class:`bool`
         For each layer, true if its results go to the host.
+    vectors : sequence of :class:`int`
+        Elements of the input, and of the results of each layer.
     counts : sequence of int64, n_pe × n_tiles × n_columns
         Number of entries of each column, for each layer.
     codebooks : sequence of int64 arrays
         Codebook of each layer.
     """
-    vectors, widest = widest_vectors(config, network)
-    tiles = [n_tiles(config, layer.n_rows) for layer in network.layers]
-    columns = [n_slots(layer.n_cols, config.n_pe) * config.n_pe for layer in network.layers]
+    n_vector_words, widest = widest_vectors(config, network, vectors)
     return Needs(
-        descriptors=sum(tiles) + sum(sent),
-        pointers=sum(count * of_tile for count, of_tile in zip(tiles, columns)),
+        descriptors=sum(count.shape[1] for count in counts) + sum(sent),
+        pointers=sum(count.shape[1] * count.shape[2] for count in counts),
         entries=sum((count.sum(axis=(1, 2)) for count in counts), np.zeros(config.n_pe, np.int64)),
         codebooks=frozenset(codebook.tobytes() for codebook in codebooks),
-        biases=count_bias_words(config, network), vectors=vectors, widest=widest)
+        biases=count_bias_words(config, network), vectors=n_vector_words, widest=widest)

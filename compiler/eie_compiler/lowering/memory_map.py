@@ -3,12 +3,15 @@
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 
-from ..network import CompressedNetwork, Layer
+from ..network import CompressedNetwork
 from .row_mapping import n_slots
 
-__all__ = ["ActMap", "count_bias_words", "n_words", "place_activations", "widest_vectors"]
+__all__ = ["ActMap", "count_bias_words", "count_region_words", "n_words", "place_activations",
+           "vector_sizes", "widest_vectors"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,22 +48,39 @@ def n_words(n_elements: int, n_pe: int) -> int:
     return -(-n_slots(n_elements, n_pe) // ACTS_PER_WORD)
 
 
+def vector_sizes(network: CompressedNetwork) -> list[int]:
+    """List the elements of the input, and of the results of each layer."""
+    return [network.layers[0].n_cols, *(layer.n_rows for layer in network.layers)]
+
+
 def count_bias_words(config: EIEConfig, network: CompressedNetwork) -> int:
     """Compute the rows of the biases of all layers."""
     return sum(n_words(layer.n_rows, config.n_pe) for layer in network.layers)
 
 
-def widest_vectors(config: EIEConfig, network: CompressedNetwork) -> tuple[int, str]:
-    """Compute the least rows that the vectors need; return them and the layer that needs them."""
-    def count(layer: Layer) -> int:
-        return sum(n_words(elements, config.n_pe) for elements in (layer.n_cols, layer.n_rows))
+def widest_vectors(config: EIEConfig, network: CompressedNetwork, vectors: Sequence[int]
+                   ) -> tuple[int, str]:
+    """Compute the least rows that the vectors need; return them and the layer that needs them.
 
-    widest = max(network.layers, key=count)
-    return count(widest), widest.name
+    Vectors are numbers of elements, as from :func:`vector_sizes`.
+    """
+    rows = [n_words(elements, config.n_pe) for elements in vectors]
+    pairs = [source + results for source, results in zip(rows, rows[1:])]
+    return max(pairs), network.layers[int(np.argmax(pairs))].name
 
 
-def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Sequence[bool], *,
-                      first_bias: int = 0, first_vector: int | None = None) -> ActMap:
+def count_region_words(config: EIEConfig, vectors: Sequence[int], sent: Sequence[bool]) -> int:
+    """Compute the rows of a region: the input and results, those that are `sent` apart.
+
+    Vectors are numbers of elements, as from :func:`vector_sizes`.
+    """
+    n_input, *results = [n_words(elements, config.n_pe) for elements in vectors]
+    return n_input + _set_apart(0, results, sent)[1]
+
+
+def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Sequence[bool],
+                      vectors: Sequence[int], *, first_bias: int = 0,
+                      first_vector: int | None = None) -> ActMap:
     """Place the biases first, then the vectors from both ends of the space after them.
 
     A vector is live from the layer that computes it to the layer that reads it, so only successive
@@ -77,6 +97,8 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
     ----------
     sent : sequence of :class:`bool`
         For each layer, true if its results go to the host.
+    vectors : sequence of :class:`int`
+        Elements of the input, and of the results of each layer.
     first_bias : :class:`int`
         First row of the biases.
     first_vector : :class:`int`, optional
@@ -94,9 +116,9 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
         biases.append(base)
         base += n_words(layer.n_rows, config.n_pe)
     base = base if first_vector is None else first_vector
-    elements = [network.layers[0].n_cols, *(layer.n_rows for layer in network.layers)]
-    sizes = [n_words(count, config.n_pe) for count in elements]
+    sizes = [n_words(count, config.n_pe) for count in vectors]
     n_input, results = sizes[0], sizes[1:]
+    region = count_region_words(config, vectors, sent)
 
     def make_map(vectors: tuple[int, ...], top: int, *, input_stride: int = 0,
                  in_regions: bool = False) -> ActMap:
@@ -105,7 +127,6 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
 
     apart = _set_apart(base, results, sent)
     vectors, top = apart
-    region = top + n_input - base
     if base + 2 * region <= config.act_depth:
         return make_map((top, *vectors), base + 2 * region, input_stride=region, in_regions=True)
     for vectors, top in (apart, _alternate(base, results)):

@@ -1,14 +1,18 @@
 """Program of a network: the descriptors that the CCU executes."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from amaranth.lib import data
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts, last_element
 from eie_hdl.packing import pack
 
+from .convolution import Convolution
 from .row_mapping import n_slots, n_tiles
 
 __all__ = ["LayerPlan", "pack_program"]
@@ -27,7 +31,11 @@ class LayerPlan:
     source_words : :class:`int`
         Number of rows of the source.
     rows, columns : :class:`int`
-        Number of results, and of columns of the source.
+        Rows of the layer, and pointers of a tile: columns of the source, or of the tile of a loop.
+    results : :class:`int`
+        Elements of the results that go to the host, if they do.
+    convolution : :class:`~.convolution.Convolution`, optional
+        Geometry, if the layer is a loop.
     codebook : :class:`int`
         Number of the codebook.
     shift, bias_shift : :class:`int`
@@ -45,6 +53,8 @@ class LayerPlan:
     bias: int
     rows: int
     columns: int
+    results: int
+    convolution: Convolution | None
     codebook: int
     shift: int
     bias_shift: int
@@ -71,7 +81,7 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool
     first_pointer : :class:`int`
         Pointer of the first column of the first tile.
     """
-    fields: list[dict[str, int]] = []
+    steps: list[dict[str, Any]] = []
     ptr_base = first_pointer
     for layer in layers:
         last_tile = layer.n_tiles(config) - 1
@@ -79,30 +89,41 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool
             slots = min(config.acc_depth,
                         n_slots(layer.rows, config.n_pe) - tile * config.acc_depth)
             row = tile * config.tile_words
-            fields.append({
-                "source": layer.source, "offset_source": in_regions or layer.reads_input,
+            loop = layer.convolution.fields(config) if layer.convolution is not None \
+                else _one_pixel(config, layer, -(-slots // ACTS_PER_WORD))
+            steps.append({
+                "start": {"source": layer.source, "codebook": layer.codebook, **loop["start"]},
+                "end": {"destination": layer.destination + row, "bias": layer.bias + row,
+                        "shift": layer.shift, "bias_shift": layer.bias_shift, "relu": layer.relu,
+                        **loop["end"]},
+                "offset_source": in_regions or layer.reads_input,
                 "offset_destination": in_regions,
                 "frees_input": two_inputs and layer.reads_input and tile == last_tile,
-                "alone": not (in_regions or fields), "last_word": layer.source_words - 1,
-                "codebook": layer.codebook,
-                "destination": layer.destination + row, "bias": layer.bias + row,
-                "end_last_word": -(-slots // ACTS_PER_WORD) - 1,
-                "shift": layer.shift, "bias_shift": layer.bias_shift, "relu": layer.relu,
-                "ptr_base": ptr_base, "barrier": tile == 0,
-                "result_barrier": layer.overwrites_result})
+                "alone": not (in_regions or steps), "ptr_base": ptr_base, "barrier": tile == 0,
+                "result_barrier": layer.overwrites_result, "loop": loop["loop"]})
             ptr_base += layer.columns
         if layer.sent:
-            fields.append({"source": layer.destination, "offset_source": in_regions, "send": 1,
-                           "barrier": 1, **last_element(config, layer.rows)})
+            steps.append({"start": {"source": layer.destination, "send": 1,
+                                    **last_element(config, layer.results)},
+                          "offset_source": in_regions, "barrier": 1})
+    steps[-1]["final"] = 1
+    layout = Layouts.of(config).descriptor
+    return pack(layout, _collect(layout, [{**step, "valid": 1} for step in steps]))
 
-    def get(name: str) -> NDArray[np.int64]:
-        return np.array([step.get(name, 0) for step in fields], np.int64)
 
-    return pack(Layouts.of(config).descriptor, {
-        "start": {name: get(name) for name in Layouts.of(config).descriptor["start"].shape.members},
-        "end": {"last_word": get("end_last_word"),
-                **{name: get(name)
-                   for name in ("destination", "bias", "shift", "bias_shift", "relu")}},
-        **{name: get(name) for name in ("ptr_base", "offset_source", "offset_destination",
-                                        "frees_input", "alone", "barrier", "result_barrier")},
-        "final": np.arange(len(fields)) == len(fields) - 1, "valid": np.ones(len(fields), bool)})
+def _one_pixel(config: EIEConfig, layer: LayerPlan, n_words: int) -> dict[str, dict[str, int]]:
+    """Make the fields of a tile that is a loop of one pixel, the source of which is a segment."""
+    whole_rows = ({"last_lane": ACTS_PER_WORD - 1, "last_pe": config.n_pe - 1}
+                  if config.loops else {})
+    return {"start": {"last_word": layer.source_words - 1, **whole_rows},
+            "end": {"last_word": n_words - 1, "last_lane": ACTS_PER_WORD - 1},
+            "loop": {**dict.fromkeys(("width", "length", "columns"), layer.columns),
+                     "last_slot": n_words * ACTS_PER_WORD - 1}}
+
+
+def _collect(layout: data.StructLayout, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Collect each field of a layout from all descriptors; fields that are not given are 0."""
+    return {name: _collect(shape, [step.get(name, {}) for step in steps])
+            if isinstance(shape, data.StructLayout)
+            else np.array([step.get(name, 0) for step in steps], np.int64)
+            for name, shape in layout.members.items()}

@@ -9,13 +9,16 @@ import numpy as np
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import BEAT_WIDTH
 
+from ..errors import CompileError
 from ..graph.graph import Graph
 from ..graph_build import NodeUse, walk_uses
 from ..network import MAX_SIDE, CompressedNetwork
-from ..patches import PatchError
+from ..patches import PatchError, Patches
 from .capacity import Needs
+from .loop_layers import place_channels, plan_convolutions
+from .loops import list_strips
 from .lowered_network import Mapping, row_weights
-from .memory_map import n_words
+from .memory_map import count_region_words, n_words
 from .programs import divide_loads, lower_named
 from .row_mapping import MAPPINGS, n_tiles
 from .strips import find_pixels, make_strips
@@ -28,6 +31,12 @@ MOST_PIXELS = 16
 #: Cycles of a tile for each level of the tree, and of a row of its results in the activation SRAMs,
 #: fitted to the cycle model.
 _TILE_CYCLES, _ROW_CYCLES = 12, 5
+
+#: Cycles of a vector from the host besides its beats, for each level of the tree, fitted as well.
+_VECTOR_CYCLES = 8
+
+#: Further cycles of a strip of a loop, as in simulations of the hardware.
+_STRIP_CYCLES = 5
 
 #: Cycles relative to the fewest up to which shorter strips are chosen, as they need less memory.
 _TOLERANCE = 1.05
@@ -48,6 +57,9 @@ def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int
     n_pixels : :class:`int`
         Pixels of a strip; 1 without patches.
     """
+    if network.patches is not None and network.patches.loop:
+        return _estimate_loop(network, dataclasses.replace(network.patches, loop=n_pixels), config,
+                              mapping)
     count, first = 1, network.layers[0].n_cols
     if network.patches is not None:
         patches = dataclasses.replace(network.patches, pixels=n_pixels)
@@ -63,7 +75,39 @@ def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int
             + _ROW_CYCLES * n_words(len(weights), config.n_pe)
         columns = len(weights)
     beats = max(first, columns) * config.act_width / BEAT_WIDTH
-    return count * max(cycles, beats)
+    return count * max(cycles, beats + _VECTOR_CYCLES * config.n_levels)
+
+
+def _estimate_loop(network: CompressedNetwork, patches: Patches, config: EIEConfig,
+                   mapping: Mapping) -> float:
+    """Estimate the cycles of an image of a convolution that is a loop.
+
+    If there is no room for two regions, the last layer is not computed before the results of the
+    image before have been sent.
+    """
+    convolutions = plan_convolutions(config, patches, patches.shape[0],
+                                     [layer.n_rows for layer in network.layers])
+    cycles = []
+    for layer, convolution in zip(network.layers, convolutions):
+        strip, result, weights = convolution.strip, convolution.result, row_weights(layer)
+        places = place_channels(config, weights, strip, mapping)
+        pes = (np.arange(strip)[:, np.newaxis] * result.pitch + places) % config.n_pe
+        fullest = np.bincount(pes.ravel(), np.tile(weights, strip)).max()
+        channels = layer.n_cols // math.prod(convolution.kernel)
+        columns = convolution.n_columns // convolution.source.pitch * channels
+        rows = strip * result.pitch // config.n_pe
+        of_strip = _STRIP_CYCLES + max(_ACTIVE * columns + convolution.kernel[0],
+                                       _ACTIVE * fullest + rows)
+        cycles.append(result.n_columns // (strip * result.pitch) * of_strip
+                      + _TILE_CYCLES * config.n_levels)
+    vectors = [convolutions[0].source.n_columns, *(convolution.result.n_columns
+                                                   for convolution in convolutions)]
+    received, sent = (vectors[end] * config.act_width / BEAT_WIDTH for end in (0, -1))
+    is_sent = [convolution is convolutions[-1] for convolution in convolutions]
+    biases = sum(n_words(convolution.strip * convolution.result.pitch, config.n_pe)
+                 for convolution in convolutions)
+    in_regions = biases + 2 * count_region_words(config, vectors, is_sent) <= config.act_depth
+    return float(max(sum(cycles), received, sent if in_regions else cycles[-1] + sent))
 
 
 def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced",
@@ -77,7 +121,8 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
     Parameters
     ----------
     graph : :class:`~..graph.graph.Graph`
-        Compressed network; nodes that have strips, or preprocessing, stay as they are.
+        Compressed network; nodes that have strips, or preprocessing, stay as they are. Loops are
+        those of :func:`~.loops.find_loops`.
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs.
     most : :class:`int`
@@ -86,7 +131,8 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
     Returns
     -------
     :class:`dict` of :class:`str` to :class:`int`
-        Pixels by path, for :func:`~.strips.set_strips`, of those nodes that become strips.
+        Pixels by path, for :func:`~.strips.set_strips`, of those nodes that become strips, and of
+        all loops.
 
     Raises
     ------
@@ -95,15 +141,16 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
     """
     nodes = {use.path: _Node(use, config, mapping, most) for use in walk_uses(graph)
              if isinstance(use.node.computation, CompressedNetwork)}
-    if all(len(node.cycles) == 1 for node in nodes.values()):    # no strips to choose from
+    if all(list(node.cycles) == [1] for node in nodes.values()):    # no strips to choose from
         return {}
     pixels = {path: node.choose(most) for path, node in nodes.items()}
     while (loads := _count_loads(config, nodes, pixels)) > 1 \
-            and loads > _count_loads(config, nodes, dict.fromkeys(nodes, 1)):
+            and loads > _count_loads(config, nodes, {path: node.shortest
+                                                     for path, node in nodes.items()}):
         _, path = min((node.cost_of_shortening(pixels[path]), path)
-                      for path, node in nodes.items() if pixels[path] > 1)
+                      for path, node in nodes.items() if pixels[path] > node.shortest)
         pixels[path] = nodes[path].choose(pixels[path] - 1)
-    return {path: n for path, n in pixels.items() if n > 1}
+    return {path: n for path, n in pixels.items() if n > 1 or nodes[path].is_loop}
 
 
 class _Node:
@@ -113,6 +160,8 @@ class _Node:
     ----------
     cycles : :class:`dict` of :class:`int` to :class:`float`
         Estimated cycles of an inference by pixels, of the strips to choose from.
+    is_loop : :class:`bool`
+        True if the layers are loops, which must fit whatever their strips.
     """
 
     def __init__(self, use: NodeUse, config: EIEConfig, mapping: Mapping, most: int) -> None:
@@ -122,7 +171,12 @@ class _Node:
         self._config, self._mapping = config, mapping
         self._needs: dict[int, Needs] = {}
         self.cycles = {1: 0.0}
-        if patches := find_pixels(network):
+        patches = find_pixels(network)
+        self.is_loop = patches is not None and patches.loop > 0
+        if patches and self.is_loop:
+            self.cycles = {n: use.times * estimate_cycles(network, config, n, mapping=mapping)
+                           for n in list_strips(patches) if self._fits(n)}
+        elif patches:
             width = patches.output_shape[1]
             sides = sum(layer.n_rows + layer.n_cols for layer in network.layers)
             most = min(most, width, MAX_SIDE // sides)
@@ -132,10 +186,16 @@ class _Node:
                     self.cycles[n] = use.times * estimate_cycles(network, config, n,
                                                                  mapping=mapping)
 
+    @property
+    def shortest(self) -> int:
+        """Pixels of the shortest strips."""
+        return min(self.cycles)
+
     def measure(self, n_pixels: int) -> Needs:
         """Measure the memory that strips need."""
         if n_pixels not in self._needs:
-            strips = self._network if n_pixels == 1 else make_strips(self._network, n_pixels)
+            strips = make_strips(self._network, n_pixels) if n_pixels > 1 or self.is_loop \
+                else self._network
             self._needs[n_pixels] = lower_named(self._path, strips, self._config,
                                                 mapping=self._mapping).needs
         return self._needs[n_pixels]
@@ -143,15 +203,22 @@ class _Node:
     def choose(self, most: int) -> int:
         """Choose the shortest strips of at most so many pixels that have about the fewest cycles.
 
-        They fit the memories alone, as far as single pixels do.
+        They fit the memories alone, as far as single pixels do; those of a loop always do.
         """
-        options = sorted(n for n in self.cycles if n <= most)
+        options = sorted(n for n in self.cycles if n <= max(most, self.shortest))
         fastest = next(n for n in sorted(options, key=self.cycles.__getitem__) if self._fits(n))
         enough = _TOLERANCE * self.cycles[fastest]
         return next(n for n in options if self.cycles[n] <= enough and self._fits(n))
 
     def _fits(self, n_pixels: int) -> bool:
-        return n_pixels == 1 or not self.measure(n_pixels).find_shortages(self._config)
+        if n_pixels == 1 and not self.is_loop:
+            return True
+        try:
+            return not self.measure(n_pixels).find_shortages(self._config)
+        except CompileError:
+            if self.is_loop:    # these strips are too long for a loop
+                return False
+            raise
 
     def cost_of_shortening(self, n_pixels: int) -> float:
         """Compute the cycles that shorter strips cost for the memory that they free."""

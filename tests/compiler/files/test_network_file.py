@@ -95,7 +95,8 @@ def test_patches_are_kept(tmp_path):
     layers = random_network(np.random.default_rng(0), [12, 3]).layers
     patches = Patches((3, 5, 7), kernel=(2, 2), stride=(1, 2), padding=(0, 1, 2, 3))
     network = CompressedNetwork(layers, 8, 4, patches)
-    for stored in (network, make_strips(network, 3)):
+    loop = dataclasses.replace(network, patches=dataclasses.replace(patches, loop=2))
+    for stored in (network, make_strips(network, 3), loop):
         write_network(tmp_path / "net.npz", stored)
         assert read_network(tmp_path / "net.npz").patches == stored.patches
 

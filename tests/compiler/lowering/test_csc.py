@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.csc import encode
 from eie_compiler.lowering.csc_decode import DecodeError, decode
 from eie_compiler.network import CompressedNetwork
+from eie_compiler.patches import Patches
 from eie_compiler.random_networks import make_layer, random_codes, random_network
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import Layouts
@@ -180,3 +182,18 @@ def test_a_program_without_end_is_not_decoded():
     images["ccu.program"] = pack(Layouts.of(config).descriptor, fields)
     with pytest.raises(DecodeError, match="^Program must end, but no descriptor from 0 is final$"):
         decode(config, images)
+
+
+def test_the_tile_of_a_loop_is_decoded_with_its_columns_and_rows():
+    config = make_config(n_pe=4, acc_depth=8, loops=True)
+    patches = Patches((3, 5, 6), kernel=(2, 3), loop=2)
+    network = dataclasses.replace(
+        random_network(np.random.default_rng(6), [patches.n_inputs, 6], v_width=config.v_width),
+        patches=patches)
+    build = compile_network(network, config, keep_dead_rows=True)
+    (layer,) = decode(config, build.images)
+    # Two rows of the kernel over four columns of three channels; a strip of two pixels of six.
+    assert layer.codes.shape == (12, 2 * 4 * 3)
+    assert layer.codes.nnz == 2 * network.layers[0].n_nonzeros
+    np.testing.assert_array_equal(np.sort(layer.codes.data),
+                                  np.sort(np.tile(network.layers[0].codes.data, 2)))

@@ -1,5 +1,6 @@
 """Report of a build (`eie_compiler.lowering.graph_report`)."""
 
+import dataclasses
 import json
 
 from eie_compiler.lowering.graph import compile_graph
@@ -40,6 +41,19 @@ def test_work_of_strips_is_that_of_their_pixels():
     assert nodes["conv1"]["vectors"] == 6 * 2 and nodes["conv2"]["vectors"] == 3 * 2
     for name in ("weights", "macs", "dense_macs"):
         assert nodes["conv1"][name] == plain["conv1"][name] and of_strips[name] == total[name]
+
+
+def test_work_of_a_loop_is_that_of_its_pixels():
+    graph, config = residual_network(TINY), dataclasses.replace(TINY, loops=True)
+    plain, _ = nodes_of(graph)
+    report = compile_graph(graph, config, strips={"conv1": 4}).report
+    (node,) = [node for node in report["nodes"] if node["path"] == "conv1"]
+    assert node["operation"] == "convolution 3 × 3, 18 → 4, loop of strips of 4"
+    assert (node["loop"], node["pixels"], node["vectors"]) == (True, 4, 1)
+    for name in ("weights", "macs", "dense_macs"):
+        assert node[name] == plain["conv1"][name]
+    assert [node["loop"] for node in report["nodes"] if node["where"] == "accelerator"] \
+        == [True, False, False]
 
 
 def test_work_of_a_scan_is_counted_for_each_step():

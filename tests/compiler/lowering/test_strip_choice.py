@@ -9,6 +9,7 @@ from eie_compiler.errors import CompileError
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.loops import find_loops, list_strips
 from eie_compiler.lowering.strip_choice import choose_strips, estimate_cycles
 from eie_compiler.lowering.strips import make_strips, uniform_strips
 from eie_compiler.patches import Patches
@@ -83,6 +84,63 @@ def test_strips_need_no_further_load(spmat_depth, n_loads, expected):
     assert len(build.loads) == n_loads
     assert {path: program.patches.pixels for path, program in build.programs.items()} == {
         path: expected.get(path, 1) for path in build.programs}
+
+
+@pytest.mark.parametrize("network, n_pe, expected", [
+    # Few channels leave most PEs idle: 16 pixels of 4 channels fill 64 PEs.
+    (convolution((1, 6, 16), [4], **SAME_SIZE), 64, 16),
+    # Broadcasts are the bound, and a whole row shares most.
+    (convolution((1, 6, 12), [4], **SAME_SIZE), 16, 12),
+    # From four pixels on, entries are the bound.
+    (convolution((8, 6, 12), [16], **SAME_SIZE), 16, 4),
+    # All PEs are busy with one pixel.
+    (convolution((8, 6, 12), [512], **SAME_SIZE), 16, 1),
+    # Results of strips of three would have 64 columns a pixel; these of four 16.
+    (convolution((1, 6, 3), [16], **SAME_SIZE), 64, 4),
+])
+def test_strips_of_loops_are_those_of_about_the_fewest_cycles(network, n_pe, expected):
+    config = dataclasses.replace(CONFIG, n_pe=n_pe, spmat_depth=1 << 14, ptr_depth=1 << 13,
+                                 act_depth=1 << 13, loops=True)
+    graph = find_loops(graph_of(network), config)
+    assert choose_strips(graph, config) == {"conv0": expected}
+    loop = graph.nodes[0].computation
+    cycles = {n: estimate_cycles(loop, config, n) for n in list_strips(network.patches)}
+    assert cycles[expected] <= 1.05 * min(cycles.values())
+
+
+def test_loops_have_shorter_strips_where_the_memories_are_small():
+    network = convolution((8, 6, 12), [16], **SAME_SIZE)
+    found = []
+    for spmat_depth in (256, 12, 8):
+        config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=spmat_depth, ptr_depth=4096,
+                                     loops=True)
+        graph = find_loops(graph_of(network), config)
+        found.append(choose_strips(graph, config).get("conv0", 1))
+    assert found == [4, 2, 1]
+
+
+def test_a_loop_that_needs_strips_has_them_whatever_the_most_pixels():
+    # Maps of single pixels would have 64 columns for each of them.
+    network = convolution((1, 6, 12), [4], **SAME_SIZE)
+    config = dataclasses.replace(CONFIG, n_pe=64, act_depth=4, loops=True)
+    graph = find_loops(graph_of(network), config)
+    assert graph.nodes[0].computation.patches.loop == 16
+    assert choose_strips(graph, config, most=1) == {"conv0": 16}
+    assert choose_strips(graph, config) == {"conv0": 16}
+
+
+def test_strips_of_loops_need_no_further_load():
+    graph = graph_of(*(convolution((channels, 6, 12), [16], **SAME_SIZE)
+                       for channels in (4, 16, 16)))
+    config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=64, ptr_depth=4096, loops=True)
+    pixels = []
+    for each in (config, dataclasses.replace(config, spmat_depth=1024)):
+        chosen = choose_strips(find_loops(graph, each), each)
+        build = compile_graph(graph, each, strips=chosen)
+        assert len(build.loads) == 1
+        assert all(program.patches.loop for program in build.programs.values())
+        pixels.append(sum(chosen.values()))
+    assert pixels[0] < pixels[1]
 
 
 def test_strips_that_do_not_fit_alone_are_shorter():

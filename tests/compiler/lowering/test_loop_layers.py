@@ -1,0 +1,169 @@
+"""Layers as loops: the results of single pixels, bit for bit."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from scipy.sparse import csc_array
+
+from eie_compiler.errors import CompileError
+from eie_compiler.lowering.arithmetic import IntegerNetwork
+from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.loop_layers import map_width, place_channels
+from eie_compiler.patches import Patches
+from eie_compiler.preprocessing import Preprocessing
+from eie_compiler.random_networks import random_network
+from eie_compiler.vectors import NOT_SENT, output_columns
+from eie_hdl.config import EIEConfig
+from eie_sim.inference import infer, shape_output
+
+CONFIG = EIEConfig(n_pe=4, v_width=3, z_width=2, entries_per_word=2, act_width=8, codebook_width=7,
+                   acc_width=20, acc_depth=16, spmat_depth=1 << 10, ptr_depth=512, act_depth=512,
+                   n_codebooks=4, loops=True)
+
+
+def convolution(seed, rows=(6, 4, 5), shape=(3, 5, 9), density=0.4, *, loop, **geometry):
+    """Convolution with 1 × 1 convolutions after it."""
+    patches = Patches(shape, **geometry)
+    network = random_network(np.random.default_rng(seed), [patches.n_inputs, *rows],
+                             density=density, v_width=CONFIG.v_width, frac=3)
+    return dataclasses.replace(network, patches=dataclasses.replace(patches, loop=loop))
+
+
+def images_of(network, seed=7):
+    return np.random.default_rng(seed).integers(-60, 60, (2, *network.patches.shape))
+
+
+def run_pixels(network, images):
+    """Results of the layers in integers, pixel by pixel."""
+    patches = dataclasses.replace(network.patches, loop=0)
+    words = patches.cut(images)
+    for layer in IntegerNetwork(network, CONFIG).layers:
+        words = layer(words)
+    return patches.join(words)
+
+
+def run_golden(network, images, config=CONFIG, **options):
+    build = compile_network(network, config, **options)
+    result = infer(build, images, words=True, engine="golden")
+    assert len(result.entries) == len(images)    # an inference is an image
+    return shape_output(build, result.outputs[-1])
+
+
+@pytest.mark.parametrize("geometry", [
+    {"kernel": (3, 3), "padding": (1, 1, 1, 1)},
+    {"kernel": (2, 3), "stride": (2, 2), "padding": (1, 1, 0, 2)},
+    {"kernel": (2, 2), "dilation": (1, 3)},
+    {"kernel": (1, 1), "stride": (1, 2)},
+    {"kernel": (1, 1)},
+    {"kernel": (5, 9)},
+])
+@pytest.mark.parametrize("loop", [1, 2, 3, 4])
+@pytest.mark.parametrize("mapping", ["balanced", "interleaved"])
+def test_loops_have_the_results_of_single_pixels(geometry, loop, mapping):
+    network = convolution(3, loop=loop, **geometry)
+    images = images_of(network)
+    np.testing.assert_array_equal(run_golden(network, images, mapping=mapping),
+                                  run_pixels(network, images))
+
+
+@pytest.mark.parametrize("n_pe", [1, 2, 16, 64])
+def test_results_are_the_same_on_any_machine(n_pe):
+    config = dataclasses.replace(CONFIG, n_pe=n_pe, acc_depth=32)
+    network = convolution(4, kernel=(3, 2), padding=(0, 1, 1, 0), loop=2)
+    images = images_of(network)
+    np.testing.assert_array_equal(run_golden(network, images, config),
+                                  run_pixels(network, images))
+
+
+def test_dead_channels_of_an_image_are_not_sent_and_dead_rows_are_not_computed():
+    network = convolution(5, (8, 4), kernel=(3, 3), density=0.9, loop=2)
+    first, last = network.layers
+    codes = first.codes.toarray()
+    codes[:, 9:18] = 0    # the second of three channels
+    codes[:, 3] = 0       # an element of another one, which is sent for other elements
+    after = last.codes.toarray()
+    after[:, [1, 6]] = 0
+    network = dataclasses.replace(network, layers=(
+        dataclasses.replace(first, codes=csc_array(codes)),
+        dataclasses.replace(last, codes=csc_array(after))))
+    images = images_of(network)
+    np.testing.assert_array_equal(run_golden(network, images), run_pixels(network, images))
+    build = compile_network(network, CONFIG)
+    columns = build.input.columns.reshape(3, 45)
+    assert (columns[1] == NOT_SENT).all()
+    assert columns[[0, 2]].T.ravel().tolist() == list(range(90))
+    assert build.report["dead_inputs"] == 45
+    assert build.report["layers"][0]["dead_rows"]["unread"] == [1, 6]
+    # Six rows of two pixels, and the columns of a 3 × 4 part of two channels.
+    assert build.report["layers"][0]["shape"] == [12, 24]
+
+
+def test_results_of_every_layer_can_be_sent():
+    network = convolution(6, kernel=(2, 2), loop=2)
+    build = compile_network(network, CONFIG, outputs="all")
+    images = images_of(network)
+    result = infer(build, images, words=True, engine="golden")
+    for number, output in enumerate(result.outputs, 1):
+        part = dataclasses.replace(network, layers=network.layers[:number])
+        assert shape_output(build, output).tolist() == run_pixels(part, images).tolist()
+
+
+def test_a_build_counts_columns_of_maps_and_of_segments():
+    build = compile_network(convolution(1, (6, 3), kernel=(3, 2), loop=2), CONFIG)
+    # The image has 3 · 5 · 9 elements, in rows of 16. Of 8 pixels in each of 3 rows of the result,
+    # there are 4 columns each, of which three are channels.
+    assert build.input_words == 9
+    assert build.outputs[0].columns.max() == 3 * 8 * 4 - 2
+    assert output_columns(CONFIG, build.program) == [3 * 8 * 4 - 1]
+    # Pointers of 3 segments of 3 pixels of 3 channels, of 2 pixels of 6 channels, and the end.
+    assert build.images["pe_0.ptr_even"].shape[0] == (27 + 12 + 1) // 2
+
+
+@pytest.mark.parametrize("n_pe, n_channels, strip", [
+    (16, 40, 1), (16, 6, 8), (64, 40, 2), (64, 10, 4), (4, 7, 3)])
+def test_channels_are_placed_to_balance_the_strip(n_pe, n_channels, strip):
+    config = EIEConfig(n_pe=n_pe)
+    weights = np.random.default_rng(1).integers(0, 40, n_channels)
+    found = {}
+    for mapping in ("balanced", "interleaved"):
+        places = place_channels(config, weights, strip, mapping)
+        assert len(set(places)) == n_channels
+        pitch = next(q for q in range(n_channels, 999) if q * strip % n_pe == 0)
+        assert 0 <= places.min() <= places.max() < pitch
+        pes = (np.arange(strip)[:, np.newaxis] * pitch + places) % n_pe
+        found[mapping] = np.bincount(pes.ravel(), np.tile(weights, strip), n_pe).max()
+    assert found["balanced"] <= found["interleaved"]
+    assert places.tolist() == list(range(n_channels))
+
+
+def test_a_map_of_pixels_alone_is_one_row():
+    assert map_width(Patches((3, 5, 9))) == 45
+    assert map_width(Patches((3, 5, 9), stride=(1, 2))) == 5
+    network = convolution(8, shape=(3, 3, 3), loop=4)
+    build = compile_network(network, CONFIG)
+    # Nine pixels of five columns follow one another, in strips of four across rows.
+    assert sorted(build.outputs[0].columns) == list(range(5 * 9))
+
+
+@pytest.mark.parametrize("network, config, message", [
+    (convolution(1, loop=1), dataclasses.replace(CONFIG, loops=False),
+     "loops must be true, for a network that was compiled for loops"),
+    (convolution(1, (17, 5), density=0.9, loop=4), CONFIG,
+     "layer 'fc1': results of a strip must be at most acc_depth = 16 in each PE, not 17"),
+    (convolution(1, (4, 18), density=0.9, loop=4), CONFIG,
+     "layer 'fc2': results of a strip must be at most acc_depth = 16 in each PE, not 18"),
+    (dataclasses.replace(convolution(1, loop=1),
+                         preprocessing=Preprocessing(np.zeros(3), np.ones(3))), CONFIG,
+     "a loop must be of a network without preprocessing, which is of the elements of a patch"),
+])
+def test_loops_that_the_machine_cannot_run_are_refused(network, config, message):
+    with pytest.raises(CompileError, match=f"^{re.escape(message)}"):
+        compile_network(network, config)
+
+
+def test_a_map_that_does_not_fit_is_refused():
+    config = dataclasses.replace(CONFIG, act_depth=16)
+    with pytest.raises(CompileError, match="^activation SRAM must have"):
+        compile_network(convolution(1, kernel=(3, 3), loop=4), config)
