@@ -189,6 +189,15 @@ enum eie_status eie_init(struct eie *eie, const struct eie_port *port)
     return eie_reset(eie);
 }
 
+/* Read a register that identifies the machine. A machine of version 2.0 has no loops, and answers a
+ * read of their register with an error. */
+static uint32_t read_identity(const struct eie *eie, uint32_t address)
+{
+    const bool absent = address == EIE_CONFIG_LOOPS
+        && (read_register(eie, EIE_VERSION) & EIE_VERSION_MINOR_MASK) == 0;
+    return absent ? 0 : read_register(eie, address);
+}
+
 /* Wait until all packets are taken; `status` is that of sending them. */
 static enum eie_status end_sending(const struct eie *eie, enum eie_status status)
 {
@@ -207,7 +216,7 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
     eie->model = NULL;
     for (size_t number = 0; number < model->n_expected; number++) {
         eie->address = model->expected[number].address;
-        if (read_register(eie, eie->address) != model->expected[number].value)
+        if (read_identity(eie, eie->address) != model->expected[number].value)
             return EIE_FAIL_CONFIG;
     }
     if (has_error(eie))

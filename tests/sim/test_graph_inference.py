@@ -63,6 +63,19 @@ def test_all_nodes_run_and_agree(kind, engine, request, simulators):
     assert json.loads(json.dumps(inference.summary()))["total"]["differences"] == 0
 
 
+def test_loops_run_and_agree(verilator, simulators):
+    config = dataclasses.replace(TINY, loops=True)
+    build = compile_graph(residual_network(TINY), config)
+    images = np.random.default_rng(7).normal(size=(3, 2, 6, 6))
+    inference = infer_graph(build, images, engine="verilator", cache=simulators)
+    assert inference.ok
+    assert {run.path: run.vectors for run in inference.nodes.values() if run.on_accelerator} \
+        == {"conv1": 3, "conv2": 3, "fc": 3}
+    expected = infer_graph(compile_graph(residual_network(TINY), TINY), images, engine="golden")
+    for name, words in inference.outputs.items():
+        assert words.tolist() == expected.outputs[name].tolist()
+
+
 @pytest.mark.parametrize("kind", ["residual", "recurrent"])
 def test_cycles_of_one_machine_are_as_predicted(kind, verilator, simulators):
     pytest.importorskip("numba")

@@ -94,7 +94,7 @@ def _source(build: GraphBuild, steps: Steps, name: str) -> Iterator[str]:
         yield load.text
         for path in paths:
             program, text = build.programs[path], steps.object_of(path)
-            if program.patches is not None:
+            if program.patches is not None and not program.patches.loop:
                 yield _patches(program.patches, f"{text}_patches")
             yield model_tables(program, text, load, machine=machine, scope="static ")
     lines: list[str] = []

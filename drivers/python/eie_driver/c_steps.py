@@ -81,6 +81,7 @@ class Steps:
     def __init__(self, graph: Graph, programs: Mapping[str, Build], name: str) -> None:
         self.resets: list[tuple[str, Step]] = []
         self.steps: list[tuple[str, Step]] = []
+        self._programs = programs
         self._objects = {path: f"{name}_program{number}" for number, path in enumerate(programs)}
         self._all: list[Tensor] = []
         scope = _Scope(graph, "", 0, frozenset(graph.outputs), {})
@@ -137,10 +138,10 @@ class Steps:
 
     def _add_layers(self, path: str, network: CompressedNetwork, operands: list[Operand],
                     result: Operand) -> None:
-        n_inputs, n_outputs = network.layers[0].n_cols, network.layers[-1].n_rows
-        name, patches = self._objects[path], "NULL"
+        program, name, patches = self._programs[path], self._objects[path], "NULL"
+        n_inputs, n_outputs = len(program.input.columns), len(program.outputs[0].columns)
         count = result.size // n_outputs
-        if network.patches is not None:
+        if network.patches is not None and not network.patches.loop:
             patches, shape = f"&{name}_patches", (max(n_inputs, n_outputs),)
             operands = [*operands, Operand(self._make(shape), shape)]
             count = network.patches.n_patches

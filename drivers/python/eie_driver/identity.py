@@ -23,17 +23,22 @@ def identify(registers: Registers) -> EIEConfig:
     if (product := registers.value("ID")) != PRODUCT_ID:
         raise DriverError(f"ID must be 0x{PRODUCT_ID:08X}, not 0x{product:08X}: there is no EIE at "
                           f"this address")
-    if (major := registers.read("VERSION")["major"]) != VERSION[0]:
+    version = registers.read("VERSION")
+    if (major := version["major"]) != VERSION[0]:
         raise DriverError(f"VERSION.major must be {VERSION[0]}, not {major}: use the "
                           f"software version of the hardware")
     if (number := registers.value("FORMAT")) != FORMAT_VERSION:
         raise DriverError(f"FORMAT must be {FORMAT_VERSION}, not {number}: use the software "
                           f"version of the hardware")
     defaults = EIEConfig().interface
-    numbers = registers.values([*config_registers(EIEConfig())])
+    # Hardware of version 2.0 has no loops, and answers a read of their register with an error.
+    names = {parameter: register for parameter, register
+             in zip(defaults, config_registers(EIEConfig()))
+             if parameter != "loops" or version["minor"] >= 1}
+    numbers = registers.values([*names.values()])
     values: dict[str, Any] = {
-        name: bool(number) if type(default) is bool else number
-        for (name, default), number in zip(defaults.items(), numbers)}
+        name: bool(number) if type(defaults[name]) is bool else number
+        for name, number in zip(names, numbers)}
     try:
         return EIEConfig(**values)
     except ConfigError as error:

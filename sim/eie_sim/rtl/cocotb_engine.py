@@ -195,12 +195,17 @@ def _check_instance(build: Build, waves: str | None) -> None:
 def deadline(build: Build) -> int:
     """Upper bound in cycles of loading a build or running one inference, with ample margin."""
     config = build.config
-    start = unpack(Layouts.of(config).descriptor, build.images["ccu.program"])["start"]
-    scanned = int((start["last_word"] + 1).sum()) * ACTS_PER_WORD * config.n_pe
+    program = unpack(Layouts.of(config).descriptor, build.images["ccu.program"])
+    scanned = int((program["start"]["last_word"] + 1).sum()) * ACTS_PER_WORD * config.n_pe
     loaded = max(image.size for image in build.images.values())
     entries = config.entries_per_word * max(
         len(image) for name, image in build.images.items() if name.endswith(".spmat"))
-    return 4 * (loaded + scanned + entries + len(start["send"]) * (8 * config.acc_depth + 500))
+    pixels = np.ones(len(program["final"]), np.int64)
+    if config.loops:
+        rows = program["end"]["last_word"] * ACTS_PER_WORD + program["end"]["last_lane"] + 1
+        pixels = (program["loop"]["last_slot"] + 1) // rows
+    return 4 * (loaded + int(pixels.max()) * (scanned + entries)
+                + int(pixels.sum()) * (8 * config.acc_depth + 500))
 
 
 @contextlib.contextmanager

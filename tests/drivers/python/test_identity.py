@@ -6,12 +6,14 @@ import re
 import pytest
 
 from eie_driver.accelerator import Accelerator
+from eie_driver.bus import BusError
 from eie_driver.errors import (
     ConfigMismatch,
     DriverError,
 )
 from eie_hdl.format import FORMAT_VERSION
-from eie_hdl.registers import PRODUCT_ID, VERSION
+from eie_hdl.registers import PRODUCT_ID, REGISTER, VERSION
+from eie_sim.golden.fake_machine import FakeMachine
 from support.driver_builds import TINY, compiled
 
 
@@ -34,6 +36,28 @@ def test_other_devices_and_versions_are_refused(fake, register, value, message):
 
 def test_the_configuration_is_the_machines(machine):
     assert machine.config == TINY
+
+
+class _Older(FakeMachine):
+    """Machine of version 2.0, without the register of loops."""
+
+    def read(self, address):
+        if address == REGISTER["CONFIG_LOOPS"].address:
+            raise BusError("Read was answered with SLVERR")
+        return super().read(address)
+
+
+def test_a_machine_of_version_2_0_has_no_loops():
+    older = _Older(TINY)
+    older.set("VERSION", major=2, minor=0)
+    assert Accelerator(older).config == TINY
+
+
+def test_a_machine_of_version_2_1_may_have_loops():
+    config = dataclasses.replace(TINY, loops=True)
+    newer = FakeMachine(config)
+    newer.set("VERSION", major=2, minor=1)
+    assert Accelerator(newer).config == config
 
 
 def test_a_build_for_other_stages_of_the_mac_is_loaded(machine):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -5,8 +7,10 @@ from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operations import Concat
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.random_networks import random_network
+from eie_driver.accelerator import Accelerator
 from eie_driver.errors import SaturationWarning
 from eie_driver.network import NetworkDriver
+from eie_sim.golden.fake_machine import FakeMachine
 from eie_sim.graph_inference import infer_graph
 from support.driver_builds import TINY
 from support.graphs import (
@@ -32,6 +36,21 @@ def test_results_are_those_of_the_golden_model(machine):
         run, expected = driver.run(x), infer_graph(driver.build, x, engine="golden")
         assert {name: words.tolist() for name, words in run.outputs.items()} == {
             name: words.tolist() for name, words in expected.outputs.items()}
+
+
+@pytest.mark.parametrize("act_depth, buffers", [(64, 2), (20, 1)])
+def test_a_convolution_that_is_a_loop_runs_once_for_an_image(act_depth, buffers):
+    config = dataclasses.replace(TINY, loops=True, act_depth=act_depth)
+    fake, graph = FakeMachine(config), residual_network(TINY)
+    driver = NetworkDriver(Accelerator(fake, timeout=0.5), compile_graph(graph, config))
+    programs = driver.build.programs
+    assert programs["conv1"].patches.loop and programs["conv1"].input_buffers == buffers
+    images = np.random.default_rng(6).normal(size=(4, 2, 6, 6))
+    run, expected = driver.run(images), infer_graph(compile_graph(graph, TINY), images,
+                                                    engine="golden")
+    assert {name: words.tolist() for name, words in run.outputs.items()} == {
+        name: words.tolist() for name, words in expected.outputs.items()}
+    assert fake.log.count("START") == 4 * len(programs)
 
 
 def test_inferences_give_numbers_and_warn_of_what_saturates(driver):

@@ -149,6 +149,12 @@ def test_another_machine_is_detected(driver, name):
     assert driver.submit(inputs_of(driver.build)[0]) == EMPTY
 
 
+def test_the_register_of_loops_is_not_read_from_a_machine_of_version_2_0(driver):
+    driver.fake.set("VERSION", minor=0)
+    driver.fake.words["CONFIG_LOOPS"] = 1
+    assert driver.load() == OK
+
+
 def test_a_bit_that_flips_while_loading_is_noticed(driver):
     driver.flip = 1
     assert driver.load() == CHECKSUM

@@ -99,6 +99,25 @@ def test_strips_have_the_results_of_single_pixels(tmp_path):
     assert outputs["conv"].tolist() == computed["conv"][0].tolist()
 
 
+def test_loops_have_the_results_of_single_pixels(tmp_path):
+    graph = every_operation()
+    build = compile_graph(graph, dataclasses.replace(CONFIG, loops=True))
+    assert build.programs["conv"].patches.loop > 0
+    steps = Steps(build.graph, build.programs, "model")
+    network = CNetwork(compile_network_library(build, tmp_path), build, steps.arena_words)
+    plain = compile_graph(graph, CONFIG, strips={})
+    for seed in range(2):
+        tensors = draw(build, seed)
+        computed, n_saturated = expected(plain, tensors)
+        status, outputs = network.run(tensors)
+        assert status == OK and network.n_saturated == n_saturated
+        for name, words in outputs.items():
+            assert words.tolist() == computed[name][0].tolist()
+    # One vector, and no room for patches.
+    (layers,) = [step.text("") for path, step in steps.steps if path == "conv"]
+    assert "NULL, 1}" in layers and "_patches" not in layers
+
+
 def test_an_operand_is_kept_while_its_parts_are_read(tmp_path):
     rng = np.random.default_rng(1)
     graph = Graph({"x": (3, 4)}, (

@@ -7,12 +7,14 @@ import pytest
 import scipy.sparse
 
 from eie_compiler.lowering.compile import compile_network
+from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.network import CompressedNetwork, Layer
 from eie_hdl.config import PRESETS
 from eie_hdl.format import Layouts
 from eie_hdl.packing import pack, unpack
 from eie_sim.rtl import cocotb_engine
 from eie_sim.rtl.simulators import SimulationError
+from support.graphs import residual_network
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,20 @@ def test_wrong_options_are_refused(build, inputs, options, message):
     with pytest.raises(ValueError) as error:
         cocotb_engine.run(build, inputs, **options)
     assert str(error.value) == message
+
+
+def test_the_deadline_of_a_loop_is_for_all_its_pixels():
+    config = dataclasses.replace(PRESETS["tiny"], loops=True)
+    graph, least = residual_network(config, side=12), 0
+    for strip in (4, 2, 1):
+        build = compile_graph(graph, config, strips={"conv1": strip}).programs["conv1"]
+        assert build.patches.loop == strip
+        found = cocotb_engine.deadline(build)
+        # Each strip may drain all accumulators.
+        assert found > max(least, 12 * 12 // strip * config.acc_depth)
+        least = found
+    assert cocotb_engine.deadline(compile_graph(graph, config, strips={}).programs["conv1"]) \
+        < least / 10
 
 
 def test_results_that_were_never_computed_are_reported(build, inputs, icarus, simulators):
