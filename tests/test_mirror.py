@@ -21,6 +21,8 @@ COVERED = {
        for name in ("executor", "frame_receiver", "frame_sender")},
     "eie_hdl.bridged_top": (
         "hdl/export/test_verilog.py", "emitted with a bridge there"),
+    "eie_hdl.ccu.start_order": (
+        "hdl/ccu/test_starter.py", "decides the order of starts there"),
     "eie_hdl.host.word_assembler": (
         "hdl/host/test_packet_reader.py", "assembles the words of the reader"),
     "eie_compiler.files.manifest_folder": (
@@ -88,6 +90,8 @@ COVERED = {
         "cli/test_demo.py", "takes a simulation, which the command runs as well"),
     "eie_sim.golden.fake_machine": (
         "drivers/python/conftest.py", "the driver's tests run on it"),
+    "eie_sim.golden.descriptors": (
+        "sim/golden/test_model.py", "decodes what the golden model runs"),
     "eie_sim.golden.tile": (
         "sim/golden/test_model.py", "decodes what the golden model runs"),
     "eie_sim.golden_runner": (
@@ -148,6 +152,7 @@ WITHOUT_MODULE = {
     "hdl/host/test_packet_reader_status.py": "part of the tests of host.packet_reader, by subject",
     "hdl/host/test_packets_and_starts.py": "packets and starts in any order, in several modules",
     "hdl/test_core_in_flight.py": "part of the tests of core, by subject",
+    "hdl/test_core_loops.py": "part of the tests of core, by subject",
     "hdl/test_core_recovery.py": "part of the tests of core, by subject",
     "hdl/test_elaborate_lengths.py": "style of all modules",
     "hdl/test_top_orders.py": "part of the tests of top, by subject",

@@ -100,8 +100,10 @@ def bad_packets(rng, input_words):
         for given in range(4):
             yield case(Error.TRUNCATED, given=given, memory=memory, address=3 % input_words,
                        count=4, pe=1)
-        for count, given in [(0, 1), (1, 2), (4, 5), (4, 13)]:
-            yield case(Error.OVERLONG, given=given, memory=memory, count=count, pe=2)
+        per_word = len(random_words(rng, Memory(memory), 1))
+        for count, surplus in [(0, 1), (1, 1), (4, 1), (4, 9)]:
+            yield case(Error.OVERLONG, given=count * per_word + surplus, memory=memory, count=count,
+                       pe=2)
         for place in range(5):
             bits = int(rng.integers(0, WHOLE))
             yield case(Error.PARTIAL_BEAT, given=4, keep={place: bits}, memory=memory, count=4)

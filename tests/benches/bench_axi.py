@@ -173,8 +173,8 @@ async def loading_takes_a_beat_a_cycle(dut):
         n = {Memory.INPUT: CONFIG.act_depth * CONFIG.n_pe // 2}.get(memory) \
             or host.model.words[memory].shape[1]
         await host.set_input(0, CONFIG.act_depth // 2, True)
-        # A word is one beat here, and packets are back to back.
-        beats = packet(CONFIG, memory, random_words(rng, memory, n).reshape(n, 1))
+        # Packets are back to back.
+        beats = packet(CONFIG, memory, random_words(rng, memory, n).reshape(n, -1))
         await host.cycles(1)
         begin, n_packets = host.cycle, 3
         for _ in range(n_packets):

@@ -6,10 +6,10 @@ import cocotb
 import numpy as np
 
 from benches.axi_buses import CONFIG, seed
-from benches.axi_cases import expect_words, random_build, random_inputs, reset_word
+from benches.axi_cases import LAYOUTS, expect_words, random_build, random_inputs, reset_word
 from benches.axi_host import Host
 from eie_compiler.vectors import input_packets, memory_packets, packet
-from eie_hdl.format import Memory
+from eie_hdl.format import Memory, n_beats
 from eie_hdl.registers import REGISTER, Error
 from eie_sim.golden.host_model import Fault, HostModel
 
@@ -30,7 +30,9 @@ class Work:
         (self.inputs,) = random_inputs(build, 1)
         self._inputs = [input_packets(CONFIG, build.input, self.inputs[np.newaxis],
                                       buffer=buffer)[0] for buffer in range(build.input_buffers)]
-        packets = [*memory_packets(CONFIG, build.images), self._inputs[0]]
+        program, *packets = [*memory_packets(CONFIG, build.images), self._inputs[0]]
+        if n_beats(LAYOUTS.descriptor) == 1:    # else words use all bits of their first beats
+            packets.insert(0, program)
         for beats in (*packets, self._inputs[1]):
             beats[1:] |= _POISON
         self._build, self._packets = build, packets
@@ -69,6 +71,7 @@ async def prepare(dut):
     cocotb.start_soon(host.watch_offers())
     build = random_build(1)
     work = Work(host, build)
+    await host.load(build)
     begin = host.cycle
     await work.once()
     return host, build, work, host.cycle - begin, list(work.results)

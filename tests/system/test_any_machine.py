@@ -11,6 +11,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 from eie_sim.cycles.model import predict_build
 from eie_sim.inference import infer
+from support.convolutions import random_program
 from support.machines import DEEPEST_MAC
 from support.short import icarus_in_short
 
@@ -27,11 +28,12 @@ def random_config(rng: np.random.Generator) -> EIEConfig:
         acc_depth=2 ** int(rng.integers(2, 9)), spmat_depth=int(rng.integers(2500, 4000)),
         ptr_depth=int(rng.integers(1000, 1500)), act_depth=int(rng.integers(100, 300)),
         n_codebooks=int(rng.integers(3, 6)), program_depth=int(rng.integers(40, 70)),
-        mac_stages=int(rng.integers(4, 6)))
+        mac_stages=int(rng.integers(4, 6)), loops=bool(rng.integers(2)))
 
 
 # One machine in short, as the tests of the cycle model also draw some.
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full)
+                                       for seed in (1, 5))])
 def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
     rng = np.random.default_rng(seed)
     config = random_config(rng)
@@ -46,6 +48,17 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
                    load="images")
     assert [str(mismatch) for mismatch in result.mismatches] == [], config
     assert result.overflows == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(4))
+def test_a_random_machine_runs_random_convolutions(seed, icarus, simulators):
+    config = dataclasses.replace(random_config(np.random.default_rng(seed)), loops=True)
+    program = random_program(config, seed, n_images=3, n_buffers=1 + seed % 2)
+    result = infer(program.build, program.inputs, words=True, engine="cocotb", simulator=icarus,
+                   cache=simulators, load="images")
+    assert [str(mismatch) for mismatch in result.mismatches] == [], config
+    assert result.outputs[0].tolist() == program.expected.tolist()
 
 
 # Verilator compiles the machine for longer than everything else here takes.

@@ -1,6 +1,7 @@
 """Random networks that share the memories, run in any order on the Verilog."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ from eie_sim.rtl.verilator_engine import make_library
 TINY = PRESETS["tiny"]
 
 
-@pytest.fixture
-def machine(verilator, simulators):
-    with contextlib.closing(VerilatorBus(make_library(TINY, simulators))) as bus:
+@pytest.fixture(params=[
+    TINY, pytest.param(dataclasses.replace(TINY, loops=True), marks=pytest.mark.full)],
+    ids=["tiny", "loops"])
+def machine(request, verilator, simulators):
+    with contextlib.closing(VerilatorBus(make_library(request.param, simulators))) as bus:
         yield Accelerator(bus, timeout=0.1)
 
 
-def random_programs(rng):
+def random_programs(rng, config):
     """Programs of two to four networks of any size, in one load or in several."""
     while True:
         networks = {str(number): random_network(
@@ -31,7 +34,7 @@ def random_programs(rng):
             density=rng.choice([0.01, 0.1, 0.5]), frac=4, v_width=3, relu=False)
             for number in range(rng.integers(2, 5))}
         with contextlib.suppress(CompileError):
-            return compile_programs(networks, TINY, keep_dead_rows=bool(rng.integers(2)),
+            return compile_programs(networks, config, keep_dead_rows=bool(rng.integers(2)),
                                     mapping=rng.choice(["balanced", "interleaved"]))
 
 
@@ -40,8 +43,9 @@ def test_programs_run_in_any_order(machine):
     # The biases leave room for one input of the last network.
     sets = [compile_programs({name: random_network(rng, sizes, v_width=3, frac=4, density=0.05)
                               for name, sizes in [("a", (4, 250)), ("b", (4, 250)),
-                                                  ("c", (200, 64))]}, TINY, keep_dead_rows=True),
-            *(random_programs(rng) for _ in range(20))]
+                                                  ("c", (200, 64))]}, machine.config,
+                             keep_dead_rows=True),
+            *(random_programs(rng, machine.config) for _ in range(20))]
     seen = set()
     for builds in map(list, (programs.values() for programs in sets)):
         seen.add(("loads", min(2, len({id(build.images) for build in builds}))))
