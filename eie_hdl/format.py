@@ -12,7 +12,8 @@ from .config import ACTS_PER_WORD, EIEConfig, clog2
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
     "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCHEMA_VERSION", "any_unwritten", "image_file",
-    "last_element", "n_beats", "n_elements", "n_pieces", "n_result_beats", "result_lane_width",
+    "last_element", "n_beats", "n_drained", "n_elements", "n_pieces", "n_result_beats",
+    "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -293,10 +294,11 @@ def _loop(column: Shape, pointer: Shape, row: Shape) -> data.StructLayout:
     pixels in a row, minus one. `last_slot`: last slot of the destination.
     """
     place, size = signed(column.width + 1), unsigned(column.width + 1)
+    slot = unsigned(row.width + clog2(ACTS_PER_WORD))
     return data.StructLayout({
         "x": place, "x_step": column, "width": size, "y": place, "y_step": column,
         "segment_step": column, "length": size, "columns": pointer,
-        "last_x": row.width + clog2(ACTS_PER_WORD), "last_slot": row.width + clog2(ACTS_PER_WORD)})
+        "last_x": slot, "last_slot": slot})
 
 
 def any_unwritten(config: EIEConfig) -> int:
@@ -338,6 +340,11 @@ def n_elements(config: EIEConfig, start: Mapping[str, Any]) -> Any:
     """Invert :func:`last_element`, for numbers or for arrays of them."""
     slot = start["last_word"] * ACTS_PER_WORD + start["last_lane"]
     return slot * config.n_pe + start["last_pe"] + 1
+
+
+def n_drained(end: Mapping[str, Any]) -> Any:
+    """Return the accumulators that a PE drains at an `end`, for numbers or for arrays of them."""
+    return end["last_word"] * ACTS_PER_WORD + end.get("last_lane", ACTS_PER_WORD - 1) + 1
 
 
 def n_result_beats(config: EIEConfig, n: int) -> int:

@@ -26,7 +26,7 @@ class LoopStarter(wiring.Component):
     descriptor, source, begin
         As of :class:`~.segment_walk.SegmentWalk`.
     go : :py:`In(1)`
-        The descriptor may start, from now on until it is `done`.
+        The descriptor may start, from now on until it is `done`, or gives way.
     o : :py:`Out(stream.Signature(segment_layout(config)))`
         Segments to broadcast.
     segment : :py:`Out(stream.Signature(started_layout(config)))`
@@ -39,7 +39,7 @@ class LoopStarter(wiring.Component):
         A vector is to be started; now, as the next segment is the first one of a tile. It waits:
         meanwhile the descriptor may change, if it is the same again two cycles before `go`.
     began, done : :py:`Out(1)`
-        A segment has been started; strobe: all have, and the descriptor has been handed_over over.
+        A segment has been started; strobe: all have, and the descriptor has been handed over.
     """
     descriptor: data.View
     source: Signal
@@ -90,7 +90,7 @@ class LoopStarter(wiring.Component):
         all_started = Signal()
         hands_over  = self.tile.valid & self.tile.ready
         m.d.comb += [
-            self.tile.valid.eq((starts | self.began) & ~handed_over),
+            self.tile.valid.eq((starts | (self.began & self.go)) & ~handed_over),
             self.done.eq((handed_over | hands_over) & (all_started | closes)),
         ]
         m.d.sync += [

@@ -65,6 +65,7 @@ class StartOrder(wiring.Component):
     puts_aside: Signal
     must_wait: Signal
     for_result: Signal
+    interrupts: Signal
     since: Signal
 
     def __init__(self, config: EIEConfig):

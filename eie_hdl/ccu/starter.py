@@ -280,8 +280,11 @@ class Starter(wiring.Component):
             loops.descriptor.eq(descriptor),
             loops.source.eq(check.source),
             loops.o.ready.eq(self.o.ready),
+            self.o.valid.eq(loops.o.valid),
             loops.tile_started.ready.eq(self.tile_started.ready),
-            loops.tile.ready.eq(self.tile.ready & loops.go),
+            self.tile_started.valid.eq(loops.tile_started.valid),
+            loops.tile.ready.eq(self.tile.ready),
+            self.tile.valid.eq(loops.tile.valid),
             loops.interrupts.eq(order.interrupts),
             self.closes.eq(loops.closes),
         ]
@@ -298,13 +301,7 @@ class Starter(wiring.Component):
         with m.If(descriptor.start.send):
             m.d.comb += [self.o.valid.eq(1), programs.step.eq(self.o.ready)]
         with m.Elif(~loops.gives_way):
-            m.d.comb += [
-                loops.go.eq(1),
-                self.o.valid.eq(loops.o.valid),
-                self.tile_started.valid.eq(loops.tile_started.valid),
-                self.tile.valid.eq(loops.tile.valid),
-                programs.step.eq(loops.done),
-            ]
+            m.d.comb += [loops.go.eq(1), programs.step.eq(loops.done)]
         with m.If(programs.step | loops.gives_way):
             m.next = "FETCH"
 

@@ -127,7 +127,7 @@ class TileBroadcaster(wiring.Component):
         return m
 
     def _drive_loop(self, m, tile, ends, closes):
-        """Drive the payload of a tile of a loop, of which the scan tells the last one."""
+        """Drive the payload of a tile of a loop; the scan marks the last one."""
         descriptor, found, end = tile.descriptor, self.scan.p, self.o.p.body.end
         is_first = Signal(reset_less=True)
         m.d.comb += closes.eq(ends & found.closes)

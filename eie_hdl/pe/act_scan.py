@@ -7,7 +7,46 @@ from ..format import Layouts
 from ..lib.leading_nonzero import LeadingNonZero
 from ..lib.stream_queue import StreamQueue
 
-__all__ = ["ActScan"]
+__all__ = ["ActScan", "ActScanSignature"]
+
+
+class ActScanSignature(wiring.Signature):
+    """Interface of a scanner.
+
+    Parameters
+    ----------
+    config : :class:`EIEConfig`
+        Configuration.
+
+    Members
+    -------
+    index : :py:`In(clog2(n_pe))`
+        Number of this PE. Constant.
+    i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
+        Source to scan.
+    stored : :py:`In(1)`
+        Strobe: the last word of a tile, the source of which has been scanned, is being written.
+    unwritten : :py:`Out(range(config.max_tiles + 1))`
+        Tiles that were started before this cycle, and are not written by its end.
+    o : :py:`Out(stream.Signature(layouts.scan))`
+        Activations found, and the end.
+    hold : :py:`In(1)`
+        The SRAM is read by another component: `r` has no effect in this cycle.
+    r : :py:`In(memory.ReadPort.Signature(...))`
+        Read port of the activation SRAM.
+    """
+    def __init__(self, config: EIEConfig) -> None:
+        layouts = Layouts.of(config)
+        super().__init__({
+            "index": In(clog2(config.n_pe)),
+            "i":     In(stream.Signature(layouts.start, always_ready=True)),
+            "stored": In(1),
+            "unwritten": Out(range(config.max_tiles + 1)),
+            "o":     Out(stream.Signature(layouts.scan)),
+            "hold":  In(1),
+            "r":     In(memory.ReadPort.Signature(
+                addr_width=clog2(config.act_depth), shape=layouts.act_word.size)),
+        })
 
 
 class ActScan(wiring.Component):
@@ -26,21 +65,11 @@ class ActScan(wiring.Component):
 
     Members
     -------
-    index : :py:`In(clog2(n_pe))`
-        Number of this PE. Constant.
+    index, stored, unwritten, o, hold, r
+        As in :class:`ActScanSignature`.
     i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
         Source to scan. May arrive during the previous scan, if this has begun; it waits for its end
         and until at most `unwritten` tiles are unwritten.
-    stored : :py:`In(1)`
-        Strobe: the last word of a tile, the source of which has been scanned, is being written.
-    unwritten : :py:`Out(range(config.max_tiles + 1))`
-        Tiles that were started before this cycle, and are not written by its end.
-    o : :py:`Out(stream.Signature(layouts.scan))`
-        Activations found, and the end.
-    hold : :py:`In(1)`
-        The SRAM is read by another component: `r` has no effect in this cycle.
-    r : :py:`In(memory.ReadPort.Signature(...))`
-        Read port of the activation SRAM.
     """
     index: Signal
     i: stream.Interface
@@ -50,17 +79,8 @@ class ActScan(wiring.Component):
     r: memory.ReadPort
 
     def __init__(self, config: EIEConfig):
-        self._layouts = layouts = Layouts.of(config)
-        super().__init__({
-            "index": In(clog2(config.n_pe)),
-            "i":     In(stream.Signature(layouts.start, always_ready=True)),
-            "stored": In(1),
-            "unwritten": Out(range(config.max_tiles + 1)),
-            "o":     Out(stream.Signature(layouts.scan)),
-            "hold":  In(1),
-            "r":     In(memory.ReadPort.Signature(
-                addr_width=clog2(config.act_depth), shape=layouts.act_word.size)),
-        })
+        self._layouts = Layouts.of(config)
+        super().__init__(ActScanSignature(config))
 
     def elaborate(self, platform):
         m = Module()

@@ -1,11 +1,12 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import N_SEGMENTS, Layouts
 from ..lib.leading_nonzero import LeadingNonZero
 from ..lib.stream_queue import StreamQueue
+from .act_scan import ActScanSignature
 
 __all__ = ["SegmentScan"]
 
@@ -37,7 +38,7 @@ class SegmentScan(wiring.Component):
     Members
     -------
     index, stored, unwritten, o, hold, r
-        As of :class:`~.act_scan.ActScan`.
+        As in :class:`~.act_scan.ActScanSignature`.
     i : :py:`In(stream.Signature(layouts.start, always_ready=True))`
         Segments to scan. At most :data:`~eie_hdl.format.N_SEGMENTS` may wait; each waits until at
         most `unwritten` of the tiles before its own are unwritten.
@@ -51,17 +52,8 @@ class SegmentScan(wiring.Component):
 
     def __init__(self, config: EIEConfig):
         self._config = config
-        self._layouts = layouts = Layouts.of(config)
-        super().__init__({
-            "index": In(clog2(config.n_pe)),
-            "i":     In(stream.Signature(layouts.start, always_ready=True)),
-            "stored": In(1),
-            "unwritten": Out(range(config.max_tiles + 1)),
-            "o":     Out(stream.Signature(layouts.scan)),
-            "hold":  In(1),
-            "r":     In(memory.ReadPort.Signature(
-                addr_width=clog2(config.act_depth), shape=layouts.act_word.size)),
-        })
+        self._layouts = Layouts.of(config)
+        super().__init__(ActScanSignature(config))
         self._word_layout = data.StructLayout({
             "row": clog2(config.act_depth), "mask": ACTS_PER_WORD, "is_last": 1,
             "segment": clog2(N_SEGMENTS)})

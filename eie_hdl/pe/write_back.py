@@ -55,7 +55,7 @@ class WriteBack(wiring.Component):
         written, and `written` accepted.
     i : :py:`In(stream.Signature(Mac.sum_layout(config), always_ready=True))`
         Rows, a multiple of four without ``loops``. With them, the rows of a tile that is not the
-        `last` of its descriptor are followed by those of the next one, in the same word.
+        last of its descriptor are followed by those of the next one, in the same word.
     written : :py:`Out(stream.Signature(1))`
         One token per tile written to the SRAM. The payload is set if an accumulator overflowed.
     stored : :py:`Out(1)`

@@ -24,6 +24,9 @@ from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
 
+#: Geometry of a 3 × 3 convolution that keeps height and width.
+SAME_SIZE = {"kernel": (3, 3), "padding": (1, 1, 1, 1)}
+
 
 class Sum(Monotone):
     """Sum of two tensors of one shape."""
@@ -52,10 +55,26 @@ def accumulator(**options):
 
 def convolution(rng, config, shape, n_out, *, frac=4, **options):
     """Layers of a 3 × 3 convolution that keeps height and width, compressed for a machine."""
-    patches = Patches(shape, (3, 3), padding=(1, 1, 1, 1))
+    patches = Patches(shape, **SAME_SIZE)
     network = random_network(rng, [patches.n_inputs, n_out], density=0.4, v_width=config.v_width,
                              frac=frac)
     return dataclasses.replace(network, patches=patches, **options)
+
+
+def random_convolution(shape, rows, seed=1, **geometry):
+    """Convolution with a layer for each of `rows`, for machines of the default widths."""
+    patches = Patches(shape, **geometry)
+    network = random_network(np.random.default_rng(seed), [patches.n_inputs, *rows], density=0.5,
+                             frac=6)
+    return dataclasses.replace(network, patches=patches)
+
+
+def graph_of(*networks):
+    """Graph of convolutions one after another, from 'conv0'."""
+    names = ["image", *(f"conv{number}" for number in range(len(networks)))]
+    nodes = tuple(Node(name, network, (before,))
+                  for before, name, network in zip(names, names[1:], networks))
+    return Graph({"image": networks[0].patches.shape}, nodes, (names[-1],), dict.fromkeys(names, 6))
 
 
 def residual_network(config, seed=1, side=6):

@@ -381,12 +381,17 @@ def test_an_invalid_loop_is_reported_and_writes_nothing(machine, kind):
         expect_results(machine, program)
 
 
-@pytest.mark.parametrize("n_buffers", [1, 2])
-def test_the_machine_works_after_the_time_limit_in_any_cycle_of_a_loop(machine, n_buffers):
+def load_and_time(machine, n_buffers):
+    """Load two loops, and run them. Return the program and its cycles."""
     program = pair(n_buffers)
     machine.load(program.build)
     expect_results(machine, program)
-    n_cycles = machine.counters()["cycles"]
+    return program, machine.counters()["cycles"]
+
+
+@pytest.mark.parametrize("n_buffers", [1, 2])
+def test_the_machine_works_after_the_time_limit_in_any_cycle_of_a_loop(machine, n_buffers):
+    program, n_cycles = load_and_time(machine, n_buffers)
     rng = np.random.default_rng(1)
     for limit in rng.integers(5, n_cycles - 5, 20).tolist():
         machine.registers.write("WATCHDOG", value=limit)
@@ -397,10 +402,7 @@ def test_the_machine_works_after_the_time_limit_in_any_cycle_of_a_loop(machine, 
 
 @pytest.mark.parametrize("n_buffers", [1, 2])
 def test_the_machine_works_after_a_soft_reset_in_any_cycle_of_a_loop(machine, n_buffers):
-    program = pair(n_buffers)
-    machine.load(program.build)
-    expect_results(machine, program)
-    n_cycles = machine.counters()["cycles"]
+    program, n_cycles = load_and_time(machine, n_buffers)
     rng = np.random.default_rng(1)
     for n in rng.integers(n_cycles * n_buffers, size=10).tolist():
         for buffer in range(n_buffers):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from eie_hdl.format import N_SEGMENTS, Layouts, last_element
 from ..errors import CompileError
 from .strips import repeat_codes
 
-__all__ = ["Convolution", "FeatureMap", "channel_pitch"]
+__all__ = ["Convolution", "FeatureMap", "channel_pitch", "map_sizes"]
 
 
 def channel_pitch(config: EIEConfig, channels: int, strip: int) -> int:
@@ -174,6 +175,12 @@ class Convolution:
                               np.arange(width) * self.dilation[1])
         columns = channels + rows + pixels[:, np.newaxis, np.newaxis] * self.source.pitch
         return repeat_codes(codes, columns.reshape(self.strip, -1), self.pitch, self.n_columns)
+
+
+def map_sizes(convolutions: Sequence[Convolution]) -> list[int]:
+    """List the columns of the first map, and of the results of each convolution."""
+    return [convolutions[0].source.n_columns,
+            *(convolution.result.n_columns for convolution in convolutions)]
 
 
 def _check_places(config: EIEConfig, loop: dict[str, int], n_rows: int) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import Layouts, n_drained
 from eie_hdl.packing import unpack
 
 __all__ = ["DecodeError", "DecodedLayer", "decode"]
@@ -112,14 +112,11 @@ def _decode_layer(config: EIEConfig, program: Any, memories: _Memories,
         limit = int(later[0]) if len(later) else memories.pointers.shape[1] - 1
         if config.loops:
             n_columns = int(program["loop"]["columns"][step])
-            last_lane = int(end["last_lane"][step])
         else:
             n_columns = min((int(start["last_word"][step]) + 1) * ACTS_PER_WORD * config.n_pe,
                             limit - base)
-            last_lane = ACTS_PER_WORD - 1
-        n_bias_words = int(end["last_word"][step]) + 1
-        slots = (n_bias_words - 1) * ACTS_PER_WORD + last_lane + 1
-        rows = int(end["bias"][step]) + np.arange(n_bias_words)
+        slots = int(n_drained(end)[step])
+        rows = int(end["bias"][step]) + np.arange(int(end["last_word"][step]) + 1)
         bias.append(memories.activations[:, rows].reshape(config.n_pe, -1)[:, :slots])
         for pe in range(config.n_pe):
             row, column, code = _decode_columns(config, memories, step, pe,

@@ -12,15 +12,11 @@ from ..graph.graph import Graph
 from ..graph.layers import all_fracs, find_layers, replace_layers
 from ..network import CompressedNetwork
 from ..patches import Patches
-from .capacity import Needs
 from .loop_layers import map_width
 from .lowered_network import Mapping as RowMapping, lower_network
-from .strips import find_pixels
+from .strips import MOST_PIXELS, find_pixels
 
-__all__ = ["add_notes", "find_loops", "list_strips", "measure_loop", "set_loops"]
-
-#: Most pixels of a strip.
-_MOST_PIXELS = 16
+__all__ = ["add_notes", "find_loops", "list_strips", "set_loops"]
 
 #: Beginning of the note of a node that does not run as a loop.
 _NOTE = "no loop of the machine: "
@@ -92,11 +88,14 @@ def add_notes(graph: Graph, reasons: Mapping[str, str]) -> Graph:
 def _find_strip(network: CompressedNetwork, config: EIEConfig, mapping: RowMapping,
                 tried: Iterable[int]) -> int | _Failure:
     """Find the first strip that fits; or the reason of that which lacks the least memory."""
+    assert network.patches is not None
     failures = []
     for strip in tried:
         try:
-            shortages = measure_loop(network, config, strip, mapping=mapping) \
-                .find_shortages(config).values()
+            loop = dataclasses.replace(network, patches=dataclasses.replace(network.patches,
+                                                                            loop=strip))
+            shortages = lower_network(loop, config, mapping=mapping) \
+                .needs.find_shortages(config).values()
         except CompileError as error:
             failures.append(_Failure(math.inf, str(error)))
             continue
@@ -114,24 +113,9 @@ def list_strips(patches: Patches) -> list[int]:
     lengths with as many strips in a row, the shortest.
     """
     width = map_width(patches)
-    powers = [1 << bit for bit in range(_MOST_PIXELS.bit_length()) if 1 << bit < 2 * width]
-    shortest = {-(-width // n): n for n in range(min(_MOST_PIXELS, width), 0, -1)}
+    powers = [1 << bit for bit in range(MOST_PIXELS.bit_length()) if 1 << bit < 2 * width]
+    shortest = {-(-width // n): n for n in range(min(MOST_PIXELS, width), 0, -1)}
     return sorted({*powers, *shortest.values()})
-
-
-def measure_loop(network: CompressedNetwork, config: EIEConfig, strip: int, *,
-                 mapping: RowMapping = "balanced") -> Needs:
-    """Measure the memory that a convolution needs as a loop.
-
-    Raises
-    ------
-    CompileError
-        If it is not a loop of this machine, whatever its memories hold.
-    """
-    assert network.patches is not None
-    patches = dataclasses.replace(network.patches, loop=strip)
-    return lower_network(dataclasses.replace(network, patches=patches), config,
-                         mapping=mapping).needs
 
 
 def set_loops(graph: Graph, loops: Mapping[str, int]) -> Graph:

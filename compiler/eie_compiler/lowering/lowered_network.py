@@ -14,7 +14,7 @@ from ..network import CompressedNetwork, Layer
 from ..preprocessing import FixedPreprocessing
 from ..vectors import NOT_SENT
 from .capacity import Needs
-from .convolution import Convolution
+from .convolution import Convolution, map_sizes
 from .csc import SortedCodes, sort_codes
 from .dead_rows import LiveNetwork, remove_dead_rows
 from .fixed_inputs import fix_input
@@ -110,8 +110,7 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
         convolutions, live, columns = make_loops(config, live, network.patches, mapping)
         rows = [np.arange(layer.n_rows) for layer in live.network.layers]
         codes = [_sort_tile(config, layer) for layer in live.network.layers]
-        vectors = [convolutions[0].source.n_columns,
-                   *(convolution.result.n_columns for convolution in convolutions)]
+        vectors = map_sizes(convolutions)
     else:
         rows = [MAPPINGS[mapping](config, row_weights(layer)) for layer in live.network.layers]
         codes = [sort_codes(config, layer.codes, after, before) for layer, before, after

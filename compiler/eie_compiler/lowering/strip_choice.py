@@ -15,18 +15,16 @@ from ..graph_build import NodeUse, walk_uses
 from ..network import MAX_SIDE, CompressedNetwork
 from ..patches import PatchError, Patches
 from .capacity import Needs
+from .convolution import map_sizes
 from .loop_layers import place_channels, plan_convolutions
 from .loops import list_strips
 from .lowered_network import Mapping, row_weights
 from .memory_map import count_region_words, n_words
 from .programs import divide_loads, lower_named
 from .row_mapping import MAPPINGS, n_tiles
-from .strips import find_pixels, make_strips
+from .strips import MOST_PIXELS, find_pixels, make_strips
 
-__all__ = ["MOST_PIXELS", "choose_strips", "estimate_cycles"]
-
-#: Most pixels of a strip that is chosen.
-MOST_PIXELS = 16
+__all__ = ["choose_strips", "estimate_cycles"]
 
 #: Cycles of a tile for each level of the tree, and of a row of its results in the activation SRAMs,
 #: fitted to the cycle model.
@@ -100,8 +98,7 @@ def _estimate_loop(network: CompressedNetwork, patches: Patches, config: EIEConf
                                        _ACTIVE * fullest + rows)
         cycles.append(result.n_columns // (strip * result.pitch) * of_strip
                       + _TILE_CYCLES * config.n_levels)
-    vectors = [convolutions[0].source.n_columns, *(convolution.result.n_columns
-                                                   for convolution in convolutions)]
+    vectors = map_sizes(convolutions)
     received, sent = (vectors[end] * config.act_width / BEAT_WIDTH for end in (0, -1))
     is_sent = [convolution is convolutions[-1] for convolution in convolutions]
     biases = sum(n_words(convolution.strip * convolution.result.pitch, config.n_pe)

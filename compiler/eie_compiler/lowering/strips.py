@@ -17,8 +17,11 @@ from ..graph.layers import all_fracs, find_layers, replace_layers
 from ..network import CompressedNetwork, Layer
 from ..patches import PatchError, Patches
 
-__all__ = ["find_pixels", "make_strips", "repeat_codes", "set_strips",
+__all__ = ["MOST_PIXELS", "find_pixels", "make_strips", "repeat_codes", "set_strips",
            "uniform_strips"]
+
+#: Most pixels of a strip that is chosen.
+MOST_PIXELS = 16
 
 
 def make_strips(network: CompressedNetwork, n_pixels: int) -> CompressedNetwork:

@@ -210,7 +210,15 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
     n_pe = config.n_pe
     tiles = [step for step in steps if not step.n_sent]
     segments = [step.segments for step in tiles]
-    n_segments = [0 if step.n_sent else len(step.segments.first) for step in steps]
+
+    def of_steps(values: list[int]) -> NDArray[np.int64]:
+        """Values of the tiles, as values of all steps."""
+        of_all = np.zeros(len(steps), np.int64)
+        of_all[[step.n_sent == 0 for step in steps]] = values
+        return of_all
+
+    n_tiles = of_steps([each.n_tiles for each in segments])
+    n_rows = np.array([step.rows for step in steps])
     words = np.concatenate([each.words(n_pe) for each in segments])
     last = [last_element(config, max(1, step.n_sent)) for step in steps]
     pes = make_tree(config).pes
@@ -225,7 +233,7 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
         alone=np.array([step.alone for step in steps]),
         frees_input=np.array([step.frees_input for step in steps]),
         in_region=np.array([step.in_region for step in steps]),
-        first_segment=np.cumsum([0, *n_segments]),
+        first_segment=np.cumsum([0, *of_steps([len(each.first) for each in segments])]),
         words=words,
         first_word=np.cumsum(words) - words,
         origin=np.concatenate([each.origin(n_pe) + places[id(step.entries)]
@@ -235,10 +243,7 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
         n_sent_words=np.array([end["last_word"] + 1 for end in last]),
         last_lane=np.array([end["last_lane"] for end in last]),
         last_pe=np.array([end["last_pe"] for end in last]),
-        n_tiles=np.array([0 if step.n_sent else step.segments.n_tiles for step in steps]),
-        n_rows=np.array([step.rows for step in steps]),
-        n_fill=np.array([0 if step.n_sent else -step.rows * step.segments.n_tiles % ACTS_PER_WORD
-                         for step in steps]),
+        n_tiles=n_tiles, n_rows=n_rows, n_fill=-n_rows * n_tiles % ACTS_PER_WORD,
         mask=np.concatenate([each.mask(np.atleast_2d(step.nonzero), n_pe)
                              for each, step in zip(segments, tiles)], axis=1)[pes],
         entries=np.concatenate(shared, axis=1)[pes].astype(np.uint16))

@@ -12,7 +12,7 @@ from eie_compiler.lowering.row_mapping import MAPPINGS, n_slots
 from eie_compiler.network import Layer
 from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, n_elements
+from eie_hdl.format import Layouts, n_drained, n_elements
 
 from ..golden.loops import Loop
 from ..golden.model import GoldenModel
@@ -66,7 +66,7 @@ class Step(NamedTuple):
 
     @property
     def times(self) -> NDArray[np.int64]:
-        """How often each column is broadcast, int64 (n_columns,)."""
+        """Number of broadcasts of each column, int64 (n_columns,)."""
         return np.atleast_2d(self.nonzero).sum(axis=0)
 
     @property
@@ -169,7 +169,7 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     entries[:, columns] = counts % (1 << Layouts.of(config).ptr.width)
     first = begin + memories.first_entry[:-1, np.newaxis]
     padding[:] = paddings[first + entries] - paddings[first]
-    rows = end["last_word"] * ACTS_PER_WORD + end.get("last_lane", ACTS_PER_WORD - 1) + 1
+    rows = n_drained(end)
     loop = None
     if config.loops:
         fields = {name: int(field[number]) for name, field in program["loop"].items()}

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import N_SEGMENTS, n_elements
+from eie_hdl.format import N_SEGMENTS, n_drained, n_elements
 
 from .loops import Loop
 from .tile import GoldenError, Memories, Tile
@@ -91,9 +91,8 @@ class Program:
         if end["bias_shift"] > config.max_bias_shift:
             raise GoldenError(f"Descriptor {number}: end.bias_shift must be at most "
                               f"{config.max_bias_shift}, not {end['bias_shift']}")
-        n_rows, last_word = (end["last_word"] + 1) * ACTS_PER_WORD, end["last_word"]
+        n_rows, last_word = n_drained(end), end["last_word"]
         if config.loops:
-            n_rows += end["last_lane"] + 1 - ACTS_PER_WORD
             self._check_loop(number, fields, n_rows)
             last_word = fields["loop"]["last_slot"] // ACTS_PER_WORD
         written = end["destination"] + self._offset * fields["offset_destination"]

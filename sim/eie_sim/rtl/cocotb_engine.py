@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import Layouts
+from eie_hdl.format import Layouts, n_drained
 from eie_hdl.packing import unpack
 
 from .cocotb_bench import run_bench
@@ -202,8 +202,7 @@ def deadline(build: Build) -> int:
         len(image) for name, image in build.images.items() if name.endswith(".spmat"))
     pixels = np.ones(len(program["final"]), np.int64)
     if config.loops:
-        rows = program["end"]["last_word"] * ACTS_PER_WORD + program["end"]["last_lane"] + 1
-        pixels = (program["loop"]["last_slot"] + 1) // rows
+        pixels = (program["loop"]["last_slot"] + 1) // n_drained(program["end"])
     return 4 * (loaded + int(pixels.max()) * (scanned + entries)
                 + int(pixels.sum()) * (8 * config.acc_depth + 500))
 

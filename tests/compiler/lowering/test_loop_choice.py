@@ -5,31 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.loop_choice import choose_loops
 from eie_compiler.lowering.loops import find_loops
 from eie_compiler.lowering.strips import make_strips
-from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
-from eie_compiler.random_networks import random_network
 from eie_hdl.config import EIEConfig
+from support.graphs import SAME_SIZE, graph_of, random_convolution
 
 CONFIG = EIEConfig(loops=True, spmat_depth=1 << 14, ptr_depth=1 << 13, act_depth=1 << 13)
-
-
-def convolution(shape, rows):
-    patches = Patches(shape, kernel=(3, 3), padding=(1, 1, 1, 1))
-    network = random_network(np.random.default_rng(1), [patches.n_inputs, rows], density=0.5,
-                             frac=6)
-    return dataclasses.replace(network, patches=patches)
-
-
-def graph_of(*networks):
-    names = ["image", *(f"conv{number}" for number in range(len(networks)))]
-    nodes = tuple(Node(name, network, (before,))
-                  for before, name, network in zip(names, names[1:], networks))
-    return Graph({"image": networks[0].patches.shape}, nodes, (names[-1],), dict.fromkeys(names, 6))
 
 
 @pytest.mark.parametrize("most", [0.9, 1.1])
@@ -39,7 +23,7 @@ def test_strips_are_kept_if_they_need_fewer_cycles(monkeypatch, most):
 
     for module in ("loop_choice", "strip_choice"):
         monkeypatch.setattr(f"eie_compiler.lowering.{module}.estimate_cycles", estimate)
-    graph, strips = choose_loops(graph_of(convolution((2, 6, 12), 4)), CONFIG)
+    graph, strips = choose_loops(graph_of(random_convolution((2, 6, 12), [4], **SAME_SIZE)), CONFIG)
     is_loop = graph.nodes[0].computation.patches.loop > 0
     assert is_loop == (most < 1)
     assert graph.notes == (() if is_loop else (
@@ -49,7 +33,7 @@ def test_strips_are_kept_if_they_need_fewer_cycles(monkeypatch, most):
 
 
 def test_there_are_no_loops_if_they_need_more_loads():
-    graph = graph_of(*(convolution((4, 6, 12), 4) for _ in range(3)))
+    graph = graph_of(*(random_convolution((4, 6, 12), [4], **SAME_SIZE) for _ in range(3)))
     config = dataclasses.replace(CONFIG, n_pe=64, act_depth=8, acc_depth=16, spmat_depth=64,
                                  ptr_depth=112)
     plain = compile_graph(graph, dataclasses.replace(config, loops=False))
@@ -61,7 +45,7 @@ def test_there_are_no_loops_if_they_need_more_loads():
 
 
 def test_notes_name_strips_that_are_stored_and_preprocessing():
-    network = convolution((2, 6, 12), 4)
+    network = random_convolution((2, 6, 12), [4], **SAME_SIZE)
     scaled = dataclasses.replace(network, preprocessing=Preprocessing(np.zeros(18), np.ones(18)))
     for stored, reason in ((make_strips(network, 3), "it has strips of 3 pixels"),
                            (scaled, "it has preprocessing")):

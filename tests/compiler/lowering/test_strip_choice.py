@@ -12,43 +12,25 @@ from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.loops import find_loops, list_strips
 from eie_compiler.lowering.strip_choice import choose_strips, estimate_cycles
 from eie_compiler.lowering.strips import make_strips, uniform_strips
-from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
-from eie_compiler.random_networks import random_network
 from eie_hdl.config import EIEConfig
 from eie_sim.cycles.model import predict_back_to_back
+from support.graphs import SAME_SIZE, graph_of, random_convolution
 
 CONFIG = EIEConfig(n_pe=16)
-SAME_SIZE = {"kernel": (3, 3), "padding": (1, 1, 1, 1)}
-
-
-def convolution(shape, rows, seed=1, **geometry):
-    """Convolution with a layer for each of `rows`."""
-    patches = Patches(shape, **geometry)
-    network = random_network(np.random.default_rng(seed), [patches.n_inputs, *rows], density=0.5,
-                             frac=6)
-    return dataclasses.replace(network, patches=patches)
-
-
-def graph_of(*networks):
-    """Graph of convolutions one after another, from 'conv0'."""
-    names = ["image", *(f"conv{number}" for number in range(len(networks)))]
-    nodes = tuple(Node(name, network, (before,))
-                  for before, name, network in zip(names, names[1:], networks))
-    return Graph({"image": networks[0].patches.shape}, nodes, (names[-1],), dict.fromkeys(names, 6))
 
 
 def test_few_rows_become_strips_and_many_rows_do_not():
-    few = convolution((1, 6, 12), [8], **SAME_SIZE)
-    many = convolution((8, 6, 12), [512], **SAME_SIZE)
+    few = random_convolution((1, 6, 12), [8], **SAME_SIZE)
+    many = random_convolution((8, 6, 12), [512], **SAME_SIZE)
     config = dataclasses.replace(CONFIG, spmat_depth=1 << 14, ptr_depth=1 << 13)
     assert choose_strips(graph_of(few, many), config) == {"conv0": 12}
 
 
 @pytest.mark.parametrize("network", [
-    convolution((1, 3, 12), [4], **SAME_SIZE),
-    convolution((3, 4, 11), [24, 8], kernel=(3, 3), stride=(1, 2)),
-    convolution((4, 5, 6), [96], kernel=(2, 2)),
+    random_convolution((1, 3, 12), [4], **SAME_SIZE),
+    random_convolution((3, 4, 11), [24, 8], kernel=(3, 3), stride=(1, 2)),
+    random_convolution((4, 5, 6), [96], kernel=(2, 2)),
 ])
 @pytest.mark.parametrize("n_pe", [4, 32])
 def test_chosen_strips_have_about_the_fewest_cycles_of_the_cycle_model(network, n_pe):
@@ -66,7 +48,7 @@ def test_chosen_strips_have_about_the_fewest_cycles_of_the_cycle_model(network, 
 
 def test_of_strips_with_as_many_in_a_row_the_shortest_are_chosen():
     # Of 34 pixels, strips of 13 to 16 are three in a row, as those of 12 are.
-    network = convolution((1, 8, 34), [2], kernel=(3, 1))
+    network = random_convolution((1, 8, 34), [2], kernel=(3, 1))
     assert choose_strips(graph_of(network), CONFIG) == {"conv0": 12}
     assert estimate_cycles(network, CONFIG, 12) < estimate_cycles(network, CONFIG, 11)
 
@@ -75,7 +57,7 @@ def test_of_strips_with_as_many_in_a_row_the_shortest_are_chosen():
     (16, 2, {"conv0": 2}), (64, 1, {"conv0": 3, "conv1": 3, "conv2": 3}),
     (256, 1, {"conv0": 12, "conv1": 12, "conv2": 12})])
 def test_strips_need_no_further_load(spmat_depth, n_loads, expected):
-    graph = graph_of(*(convolution((channels, 6, 12), [16], **SAME_SIZE)
+    graph = graph_of(*(random_convolution((channels, 6, 12), [16], **SAME_SIZE)
                        for channels in (4, 16, 16)))
     config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=spmat_depth, ptr_depth=4096)
     assert len(compile_graph(graph, config, strips={}).loads) == n_loads
@@ -88,15 +70,15 @@ def test_strips_need_no_further_load(spmat_depth, n_loads, expected):
 
 @pytest.mark.parametrize("network, n_pe, expected", [
     # Few channels leave most PEs idle: 16 pixels of 4 channels fill 64 PEs.
-    (convolution((1, 6, 16), [4], **SAME_SIZE), 64, 16),
+    (random_convolution((1, 6, 16), [4], **SAME_SIZE), 64, 16),
     # Broadcasts are the bound, and a whole row shares most.
-    (convolution((1, 6, 12), [4], **SAME_SIZE), 16, 12),
+    (random_convolution((1, 6, 12), [4], **SAME_SIZE), 16, 12),
     # From four pixels on, entries are the bound.
-    (convolution((8, 6, 12), [16], **SAME_SIZE), 16, 4),
+    (random_convolution((8, 6, 12), [16], **SAME_SIZE), 16, 4),
     # All PEs are busy with one pixel.
-    (convolution((8, 6, 12), [512], **SAME_SIZE), 16, 1),
+    (random_convolution((8, 6, 12), [512], **SAME_SIZE), 16, 1),
     # Results of strips of three would have 64 columns a pixel; these of four 16.
-    (convolution((1, 6, 3), [16], **SAME_SIZE), 64, 4),
+    (random_convolution((1, 6, 3), [16], **SAME_SIZE), 64, 4),
 ])
 def test_strips_of_loops_are_those_of_about_the_fewest_cycles(network, n_pe, expected):
     config = dataclasses.replace(CONFIG, n_pe=n_pe, spmat_depth=1 << 14, ptr_depth=1 << 13,
@@ -109,7 +91,7 @@ def test_strips_of_loops_are_those_of_about_the_fewest_cycles(network, n_pe, exp
 
 
 def test_loops_have_shorter_strips_where_the_memories_are_small():
-    network = convolution((8, 6, 12), [16], **SAME_SIZE)
+    network = random_convolution((8, 6, 12), [16], **SAME_SIZE)
     found = []
     for spmat_depth in (256, 12, 8):
         config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=spmat_depth, ptr_depth=4096,
@@ -121,7 +103,7 @@ def test_loops_have_shorter_strips_where_the_memories_are_small():
 
 def test_a_loop_that_needs_strips_has_them_whatever_the_most_pixels():
     # Maps of single pixels would have 64 columns for each of them.
-    network = convolution((1, 6, 12), [4], **SAME_SIZE)
+    network = random_convolution((1, 6, 12), [4], **SAME_SIZE)
     config = dataclasses.replace(CONFIG, n_pe=64, act_depth=4, loops=True)
     graph = find_loops(graph_of(network), config)
     assert graph.nodes[0].computation.patches.loop == 16
@@ -130,7 +112,7 @@ def test_a_loop_that_needs_strips_has_them_whatever_the_most_pixels():
 
 
 def test_strips_of_loops_need_no_further_load():
-    graph = graph_of(*(convolution((channels, 6, 12), [16], **SAME_SIZE)
+    graph = graph_of(*(random_convolution((channels, 6, 12), [16], **SAME_SIZE)
                        for channels in (4, 16, 16)))
     config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=64, ptr_depth=4096, loops=True)
     pixels = []
@@ -144,13 +126,13 @@ def test_strips_of_loops_need_no_further_load():
 
 
 def test_strips_that_do_not_fit_alone_are_shorter():
-    graph = graph_of(convolution((16, 6, 12), [16], **SAME_SIZE))
+    graph = graph_of(random_convolution((16, 6, 12), [16], **SAME_SIZE))
     config = dataclasses.replace(CONFIG, acc_depth=16, spmat_depth=32, ptr_depth=4096)
     assert choose_strips(graph, config) == {"conv0": 3}
 
 
 def test_memory_is_for_strips_of_nodes_that_are_computed_often():
-    network = convolution((8, 6, 12), [16], **SAME_SIZE)
+    network = random_convolution((8, 6, 12), [16], **SAME_SIZE)
     body = graph_of(network)
     graph = Graph({"images": (5, *network.patches.shape), "image": network.patches.shape}, (
         Node("once", network, ("image",)), Node("scan", Scan(body, ()), ("images",))),
@@ -160,7 +142,7 @@ def test_memory_is_for_strips_of_nodes_that_are_computed_often():
 
 
 def test_strips_and_nodes_without_patches_stay_as_they_are():
-    network = convolution((1, 6, 12), [4], **SAME_SIZE)
+    network = random_convolution((1, 6, 12), [4], **SAME_SIZE)
     plain = dataclasses.replace(network, patches=None)
     graph = Graph({"x": (9,)}, (Node("fc", plain, ("x",)),), ("fc",), {"x": 6, "fc": 6})
     scaled = dataclasses.replace(network, preprocessing=Preprocessing(np.zeros(9), np.ones(9)))
@@ -169,6 +151,6 @@ def test_strips_and_nodes_without_patches_stay_as_they_are():
 
 
 def test_a_network_for_another_machine_is_named():
-    network = dataclasses.replace(convolution((1, 6, 12), [4]), act_width=8)
+    network = dataclasses.replace(random_convolution((1, 6, 12), [4]), act_width=8)
     with pytest.raises(CompileError, match="^network 'conv0': act_width must be 8"):
         choose_strips(graph_of(network), CONFIG)

@@ -44,14 +44,31 @@ class Log:
             self.cycle += 1
 
 
+async def give_way(ctx, dut, log, fields):
+    """Let the descriptor wait, and change meanwhile: nothing is started or handed over."""
+    ctx.set(dut.go, 0)
+    await ctx.tick()    # now all that happened before is in the log
+    before = len(log.segments), len(log.tiles), len(log.handed)
+    for other in [*(random_fields(CONFIG, log.rng) for _ in range(4)), fields, fields]:
+        ctx.set(dut.descriptor, other)
+        await ctx.tick()
+        assert ctx.get(dut.began) and not ctx.get(dut.tile.valid)
+    ctx.set(dut.interrupts, 0)
+    ctx.set(dut.go, 1)
+    assert before == (len(log.segments), len(log.tiles), len(log.handed))
+
+
 @pytest.mark.parametrize("ready", [0.3, 1])
-def test_every_segment_is_started_once_and_the_descriptor_handed_over_once(simulate, ready):
-    """It begins after `go`, and is done when both have happened."""
+@pytest.mark.parametrize("interrupted", [0, 0.3])
+def test_every_segment_is_started_once_and_the_descriptor_handed_over_once(simulate, ready,
+                                                                           interrupted):
+    """It begins after `go`, may give way, and is done when both have happened."""
     rng = random.Random(11)
     dut = LoopStarter(CONFIG)
     log = Log(dut, rng, ready)
 
     async def bench(ctx):
+        n_interrupted = 0
         for number in range(12):
             fields = random_fields(CONFIG, rng)
             expected = [(last, closes, origin) for *_, origin, last, closes in walk(CONFIG, fields)]
@@ -64,7 +81,12 @@ def test_every_segment_is_started_once_and_the_descriptor_handed_over_once(simul
             assert not log.segments and not ctx.get(dut.began)
             ctx.set(dut.go, 1)
             while len(log.done) == number:
+                ctx.set(dut.interrupts, rng.random() < interrupted)
+                if ctx.get(dut.gives_way):
+                    n_interrupted += 1
+                    await give_way(ctx, dut, log, fields)
                 await ctx.tick()
+            ctx.set(dut.interrupts, 0)
             ctx.set(dut.go, 0)
             await ctx.tick()
             mask = (1 << len(dut.o.p.origin)) - 1
@@ -76,6 +98,7 @@ def test_every_segment_is_started_once_and_the_descriptor_handed_over_once(simul
             assert log.tiles == [0] * (n_tiles - 1) + [1]
             assert len(log.handed) == number + 1 and log.handed[-1] <= log.done[-1]
             log.segments, log.tiles = [], []
+        assert (n_interrupted > 5) == (interrupted > 0)
 
     simulate(Unwatched(dut), bench, background=[log.watch])
 
