@@ -126,6 +126,9 @@ class EIEConfig:
         If true, a descriptor can run a whole convolution: its tile is repeated for each pixel, and
         the source of a pixel is a list of segments of a feature map. Other layers take a few cycles
         longer, as starts are walked first.
+    local : :class:`bool`
+        If true, a loop can be in local mode: a PE multiplies the activations that it stores itself,
+        without a broadcast, as depthwise and grouped convolutions need. Requires ``loops``.
 
     Raises
     ------
@@ -151,6 +154,7 @@ class EIEConfig:
     readback: bool = False
     mac_stages: int = _integer(4, 4, 5)
     loops: bool = False
+    local: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -164,6 +168,8 @@ class EIEConfig:
                 f"spmat_depth must hold more than one full column, more than acc_depth = "
                 f"{self.acc_depth} entries at {self.entries_per_word} per word, "
                 f"not {self.spmat_depth} words")
+        if self.local and not self.loops:
+            raise ConfigError("loops must be true if local is, as local mode is one of loops")
 
     @classmethod
     def check(cls, name: str, value: object) -> None:

@@ -11,9 +11,9 @@ from .config import ACTS_PER_WORD, EIEConfig, clog2
 
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
-    "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCHEMA_VERSION", "any_unwritten", "image_file",
-    "last_element", "n_beats", "n_drained", "n_elements", "n_pieces", "n_result_beats",
-    "result_lane_width",
+    "LOCAL_MULTIPLES", "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCHEMA_VERSION",
+    "any_unwritten", "image_file", "last_element", "n_beats", "n_drained", "n_elements", "n_pieces",
+    "n_result_beats", "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -32,6 +32,9 @@ N_BUFFERS = 2
 #: Segments that can wait in a PE to be scanned, and greatest number of segments of a pixel.
 N_SEGMENTS = 16
 
+#: Fields of a loop that must be multiples of the number of PEs in local mode.
+LOCAL_MULTIPLES = ("x", "x_step", "y", "y_step", "segment_step", "width", "length", "columns")
+
 #: Width of a performance counter.
 COUNTER_WIDTH = 64
 
@@ -47,7 +50,7 @@ COUNTERS = {
     "macs": "entries multiplied and accumulated, in all PEs",
     "paddings": "padding entries decoded, in all PEs",
     "spmat_reads": "words read from the spmat SRAMs, in all PEs",
-    "ptr_reads": "pairs of pointers read, in all PEs",
+    "ptr_reads": "pairs of pointers read for broadcasts, in all PEs",
     "pe_busy": "cycles in which the selected PE decoded an entry, including padding",
     "stall_full": "cycles in which back-pressure of an activation queue stalled a broadcast",
     "stall_scan": "cycles of phase_compute in which the scanners delivered nothing",
@@ -65,6 +68,8 @@ class Kind(enum.Enum, shape=2):
     START = 1
     #: End of a tile: drain the accumulators.
     END = 2
+    #: End of the tiles of a descriptor in local mode: each PE finds for itself where they end.
+    LOCAL_END = 3
 
 
 class Memory(enum.Enum, shape=3):
@@ -115,6 +120,9 @@ class Layouts:
         Scanned activation: `column` = slot · n_pe + PE, and its `value`. `end` marks the end of the
         scan and carries no activation. With ``loops``, the slot is that in the SRAM, not that in
         the source, and `segment` is the number of the segment, modulo :data:`N_SEGMENTS`.
+    leaf_scan : :class:`~amaranth.lib.data.StructLayout`
+        The same at the output of a scanner: with ``local``, an item is `local` if its tile is in
+        local mode.
     activation, start, end : :class:`~amaranth.lib.data.StructLayout`
         Bodies of a message, by :class:`Kind`. `pointer` is the pointer of the column; `source`,
         `destination` and `bias` are rows of the activation SRAM, and `last_word` is the number of
@@ -123,9 +131,12 @@ class Layouts:
         sends a vector to the host instead: `last_word`, `last_lane` and `last_pe` are the place of
         its last element. With ``loops``, a start is a segment, from lane `first_lane` of PE
         `first_pe` in the first row up to such a place; `begins_loop` marks the first segment of a
-        descriptor, and `ends_tile` the last one of a tile. An end drains the accumulators up to
+        descriptor, and `ends_tile` the last one of a tile. With ``local``, the activations of a
+        `local` segment go to the PE itself: `origin` is the pointer of slot 0 of its SRAM, and
+        `closes` marks the last tile of the descriptor. An end drains the accumulators up to
         lane `last_lane` of word `last_word`; `begins_loop` and `ends_loop` mark the first and the
-        last tile of a descriptor, and only the first has a destination.
+        last tile of a descriptor, and only the first has a destination. In local mode, an end is
+        sent once for all tiles, before the first; each PE repeats it for each tile.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
@@ -203,9 +214,10 @@ class Layouts:
         self.act_word = data.ArrayLayout(self.value, ACTS_PER_WORD)
 
         column_number = unsigned(clog2(config.act_depth * ACTS_PER_WORD * config.n_pe))
-        self.scan = data.StructLayout({
-            "column": column_number, "value": self.value, "end": 1,
-            **({"segment": clog2(N_SEGMENTS)} if config.loops else {})})
+        scan = {"column": column_number, "value": self.value, "end": 1,
+                **({"segment": clog2(N_SEGMENTS)} if config.loops else {})}
+        self.scan = data.StructLayout(scan)
+        self.leaf_scan = data.StructLayout({**scan, **({"local": 1} if config.local else {})})
 
         # Bodies begin with the same fields in every layout along the path, so that passing a
         # message on takes no multiplexers.
@@ -218,7 +230,8 @@ class Layouts:
         self.start = data.StructLayout({
             **start, "watched": pe, "unwritten": clog2(any_unwritten(config) + 1),
             **({"first_lane": lane, "first_pe": pe, "begins_loop": 1, "ends_tile": 1}
-               if config.loops else {})})
+               if config.loops else {}),
+            **({"origin": pointer, "local": 1, "closes": 1} if config.local else {})})
         self.end = data.StructLayout({
             **end, **({"begins_loop": 1, "ends_loop": 1} if config.loops else {})})
 
@@ -226,7 +239,8 @@ class Layouts:
             "start": data.StructLayout(start), "end": data.StructLayout(end), "ptr_base": pointer,
             "offset_source": 1, "offset_destination": 1, "frees_input": 1, "alone": 1,
             "barrier": 1, "result_barrier": 1, "final": 1, "valid": 1,
-            **({"loop": _loop(column_number, pointer, act_addr)} if config.loops else {})})
+            **({"loop": _loop(config, column_number, pointer, act_addr)}
+               if config.loops else {})})
 
         self.memories = {
             Memory.SPMAT: Image(self.spmat_word, config.spmat_depth),
@@ -283,22 +297,26 @@ class Layouts:
                 yield f"pe_{pe}.{memory.name.lower()}", memory, pe, self.memories[memory]
 
 
-def _loop(column: Shape, pointer: Shape, row: Shape) -> data.StructLayout:
+def _loop(config: EIEConfig, column: Shape, pointer: Shape, row: Shape) -> data.StructLayout:
     """Layout of the loops of a descriptor, of which the number of pixels is derived.
 
-    All but the last two are in columns of the source. `x`, `y`: first column of the first segment
-    in its row of the map, and first column of this row; signed, as a kernel reaches beyond the map.
-    `x_step`, `y_step`: from one pixel to the next, and from one row of pixels to the next.
-    `segment_step`: from the row of one segment to that of the next. `width`: columns of a row of
-    the map that exist. `length`, `columns`: of a segment, and of all segments of a pixel. `last_x`:
-    pixels in a row, minus one. `last_slot`: last slot of the destination.
+    All but `last_x`, `last_slot` and `local` are in columns of the source. `x`, `y`: first column
+    of the first segment in its row of the map, and first column of this row; signed, as a kernel
+    reaches beyond the map. `x_step`, `y_step`: from one pixel to the next, and from one row of
+    pixels to the next. `segment_step`: from the row of one segment to that of the next. `width`:
+    columns of a row of the map that exist. `length`, `columns`: of a segment, and of all segments
+    of a pixel. `last_x`: pixels in a row, minus one. `last_slot`: last slot of the destination.
+    `local`, only with ``local``: local mode, in which :data:`LOCAL_MULTIPLES` are multiples of the
+    number of PEs.
     """
     place, size = signed(column.width + 1), unsigned(column.width + 1)
     slot = unsigned(row.width + clog2(ACTS_PER_WORD))
+    # A PE has a pointer for each column, or in local mode for each n_pe columns.
+    columns = unsigned(pointer.width + clog2(config.n_pe)) if config.local else pointer
     return data.StructLayout({
         "x": place, "x_step": column, "width": size, "y": place, "y_step": column,
-        "segment_step": column, "length": size, "columns": pointer,
-        "last_x": slot, "last_slot": slot})
+        "segment_step": column, "length": size, "columns": columns,
+        "last_x": slot, "last_slot": slot, **({"local": 1} if config.local else {})})
 
 
 def any_unwritten(config: EIEConfig) -> int:

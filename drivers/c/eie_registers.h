@@ -115,6 +115,11 @@ extern "C" {
 #define EIE_CONFIG_LOOPS_VALUE_SHIFT 0u
 #define EIE_CONFIG_LOOPS_VALUE_WIDTH 32u
 
+// reg - eie::CONFIG_LOCAL
+#define EIE_CONFIG_LOCAL_VALUE_MASK 0xffffffffu
+#define EIE_CONFIG_LOCAL_VALUE_SHIFT 0u
+#define EIE_CONFIG_LOCAL_VALUE_WIDTH 32u
+
 // reg - eie::CONTROL
 #define EIE_CONTROL_CLEAR_MASK 0x1u
 #define EIE_CONTROL_CLEAR_SHIFT 0u
@@ -438,7 +443,8 @@ typedef struct {
     uint32_t CONFIG_PROGRAM_DEPTH;
     uint32_t CONFIG_READBACK;
     uint32_t CONFIG_LOOPS;
-    uint8_t RESERVED_54_7f[0x2c];
+    uint32_t CONFIG_LOCAL;
+    uint8_t RESERVED_58_7f[0x28];
     uint32_t CONTROL;
     uint32_t STATUS;
     uint32_t ERROR;
@@ -509,6 +515,7 @@ typedef struct {
 #define EIE_CONFIG_PROGRAM_DEPTH 0x048u
 #define EIE_CONFIG_READBACK 0x04cu
 #define EIE_CONFIG_LOOPS 0x050u
+#define EIE_CONFIG_LOCAL 0x054u
 #define EIE_CONTROL 0x080u
 #define EIE_STATUS 0x084u
 #define EIE_ERROR 0x088u

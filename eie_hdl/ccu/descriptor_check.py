@@ -1,9 +1,9 @@
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import N_SEGMENTS, Layouts
+from ..format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts
 from ..registers import REGISTER, Error
 
 __all__ = ["DescriptorCheck"]
@@ -74,15 +74,20 @@ class DescriptorCheck(wiring.Component):
         return m
 
     def _find_bad_loop(self, m):
-        """Return if the loop has no columns, bad segments, pointers or slots."""
+        """Return if the loop has no columns, or bad segments, pointers, slots or multiples."""
         config, end = self._config, self.descriptor.end
         loop, ptr_base = self.descriptor.loop, self.descriptor.ptr_base
         last_row    = Cat(end.last_lane, end.last_word)
-        pointer_end = self._register(m, "pointer_end", ptr_base + loop.columns)
+        n_pointers  = loop.columns
+        is_bad      = ((loop.width == 0) | (loop.length == 0) | (loop.length > loop.columns)
+                       | (loop.columns > loop.length * N_SEGMENTS) | (loop.last_slot < last_row))
+        if config.local:
+            log_n_pe   = clog2(config.n_pe)
+            n_pointers = Mux(loop.local, loop.columns >> log_n_pe, loop.columns)
+            is_bad |= loop.local & Cat(loop[name][:log_n_pe] for name in LOCAL_MULTIPLES).any()
+        pointer_end = self._register(m, "pointer_end", ptr_base + n_pointers)
         bad_loop    = Signal(reset_less=True)
-        m.d.sync += bad_loop.eq(
-            (loop.width == 0) | (loop.length == 0) | (loop.length > loop.columns)
-            | (loop.columns > loop.length * N_SEGMENTS) | (loop.last_slot < last_row))
+        m.d.sync += bad_loop.eq(is_bad)
         return bad_loop | (pointer_end >= config.n_pointers)
 
     def _register(self, m, name, row):

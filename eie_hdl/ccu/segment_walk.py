@@ -1,4 +1,4 @@
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,9 +12,9 @@ __all__ = ["SegmentWalk", "segment_layout"]
 def segment_layout(config: EIEConfig) -> data.StructLayout:
     """Segment to scan: the fields of a start, and those for the CCU.
 
-    `origin` is the pointer of column 0 of the SRAMs, modulo its width. `opens` and
-    `ends_tile` mark the first and the last segment of a pixel, `begins_loop` the first one of a
-    descriptor, and `closes` the last pixel.
+    `origin` is the pointer of column 0 of the SRAMs, modulo its width; in local mode, of slot 0 of
+    those of each PE. `opens` and `ends_tile` mark the first and the last segment of a pixel,
+    `begins_loop` the first one of a descriptor, and `closes` the last pixel.
     """
     start = Layouts.of(config).start
     return data.StructLayout({
@@ -66,6 +66,9 @@ class SegmentWalk(wiring.Component):
         self._place = data.StructLayout({
             "pe": clog2(config.n_pe), "lane": clog2(ACTS_PER_WORD),
             "row": layouts.start["source"].shape})
+        # In local mode, pointers are counted in columns: they are n_pe times as large.
+        pointer = layouts.activation["pointer"].shape
+        self._pointer = unsigned(pointer.width + clog2(config.n_pe)) if config.local else pointer
 
     def elaborate(self, platform):
         m = Module()
@@ -104,7 +107,7 @@ class SegmentWalk(wiring.Component):
         s1_valid = Signal()
         s1       = Signal(data.StructLayout({
             "x": signed(column.width + 1), "y": signed(column.width + 1),
-            "pointer": self._layouts.activation["pointer"].shape, "ends_tile": 1, "closes": 1}))
+            "pointer": self._pointer, "ends_tile": 1, "closes": 1}))
         row_y    = Signal.like(s1.y, reset_less=True)    # of the first segment in this row
         x        = Signal.like(s1.x, reset_less=True)
         y        = Signal.like(s1.y, reset_less=True)
@@ -120,8 +123,10 @@ class SegmentWalk(wiring.Component):
             s1.ends_tile.eq(columns_left < loop.length),
             s1.closes.eq(slots_left <= last_row),
         ]
-        first_of_pixel = [columns_left.eq(loop.columns - loop.length),
-                          pointer.eq(self.descriptor.ptr_base)]
+        base = self.descriptor.ptr_base
+        if self._config.local:
+            base = Mux(loop.local, base << clog2(self._config.n_pe), base)
+        first_of_pixel = [columns_left.eq(loop.columns - loop.length), pointer.eq(base)]
         with m.If(advance & s1_valid):
             m.d.sync += [
                 y.eq(y + loop.segment_step),
@@ -152,6 +157,12 @@ class SegmentWalk(wiring.Component):
                 s1_valid.eq(1),
             ]
         return s1_valid, s1
+
+    def _to_pointer(self, columns):
+        """Convert what is counted in columns to the number of a pointer."""
+        if not self._config.local:
+            return columns
+        return Mux(self.descriptor.loop.local, columns >> clog2(self._config.n_pe), columns)
 
     def _last_row(self):
         """Return the last accumulator of a pixel that is written."""
@@ -210,7 +221,7 @@ class SegmentWalk(wiring.Component):
                 segment.first_pe.eq(Mux(s3.is_out, 0, s3.begin.pe)),
                 segment.last_lane.eq(Mux(s3.is_out, 0, s3.end.lane)),
                 segment.last_pe.eq(Mux(s3.is_out, -1, s3.end.pe)),
-                segment.origin.eq(s3.origin),
+                segment.origin.eq(self._to_pointer(s3.origin)),
                 segment.ends_tile.eq(s3.ends_tile),
                 segment.closes.eq(s3.closes),
             ]

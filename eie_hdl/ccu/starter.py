@@ -292,6 +292,8 @@ class Starter(wiring.Component):
         with m.If(~descriptor.start.send):
             m.d.comb += [self.o.p[name].eq(loops.o.p[name])
                          for name in loops.o.p.shape().members if name in self.o.p.shape().members]
+            if self._config.local:
+                m.d.comb += self.o.p["local"].eq(descriptor.loop["local"])
             with m.If(~loops.o.p.begins_loop):    # later segments and tiles wait for no other tile
                 m.d.comb += self.o.p.unwritten.eq(any_unwritten(self._config))
         return loops

@@ -32,7 +32,8 @@ def _message_layout(config: EIEConfig) -> data.StructLayout:
 class TileBroadcaster(wiring.Component):
     """Broadcasts the activations that the scanners find in the source of a tile, then its end.
 
-    With ``loops``, a descriptor has a tile for each pixel.
+    With ``loops``, a descriptor has a tile for each pixel. In local mode, the end of all of them is
+    broadcast first; then the scan delivers only the end of each tile.
 
     The scan of the next tile may have been started before: its activations wait in the tree. If the
     tile has a `result_barrier`, its end waits until earlier results have been sent.
@@ -99,7 +100,6 @@ class TileBroadcaster(wiring.Component):
         m.d.comb += [
             is_end.eq(self.busy & self.scan.valid & self.scan.p.end),
             is_found.eq(self.busy & self.scan.valid & ~self.scan.p.end),
-            self.scan.ready.eq(self.o.valid & self.o.ready),
             ends.eq(self.scan.ready & is_end),
             self.i.ready.eq(~self.busy | closes),
             self.program.eq(tile.program),
@@ -120,11 +120,39 @@ class TileBroadcaster(wiring.Component):
         else:
             fails = self._drive_message(m, tile)
             m.d.comb += closes.eq(ends)
-        m.d.comb += self.o.valid.eq((is_found | (is_end & ~must_wait)) & ~fails.any())
+        sent      = self.o.valid & self.o.ready
+        is_late   = self.busy & ~self.scan.valid
+        sends_end = at_end = is_end
+        takes     = sent
+        if self._config.local:
+            is_local, announced = self._announce(m, tile, sent)
+            announces = self.busy & is_local & ~announced
+            sends_end = Mux(is_local, announces, is_end)
+            at_end    = is_end | announces
+            takes     = Mux(is_local, announced, sent)
+            is_late  &= ~is_local    # the PEs compute
+        m.d.comb += [
+            self.o.valid.eq((is_found | (sends_end & ~must_wait)) & ~fails.any()),
+            self.scan.ready.eq(takes),
+        ]
         for_tiles = new & tile.descriptor.barrier    # its source may still have to be written
-        self._count(m, for_tiles, is_found, is_end, must_wait)
+        self._count(m, is_late, is_late & for_tiles, is_found, at_end, sends_end & must_wait)
 
         return m
+
+    def _announce(self, m, tile, sent):
+        """Broadcast the end of local tiles first. Return if the tile is local, and if that is done.
+
+        It waits for results on behalf of all tiles: a vector that is sent after the first one is in
+        the region of another program.
+        """
+        is_local  = tile.descriptor.loop["local"]
+        announced = Signal()
+        with m.If(sent):
+            m.d.sync += announced.eq(is_local)
+        with m.If(self.i.ready):
+            m.d.sync += announced.eq(0)
+        return is_local, announced
 
     def _drive_loop(self, m, tile, ends, closes):
         """Drive the payload of a tile of a loop; the scan marks the last one."""
@@ -135,9 +163,13 @@ class TileBroadcaster(wiring.Component):
             m.d.sync += is_first.eq(0)
         with m.If(self.i.ready):
             m.d.sync += is_first.eq(1)
-        with m.If(found.end):
+        kind, is_end = Kind.END, found.end
+        if self._config.local:
+            is_local = descriptor.loop["local"]
+            kind, is_end = Mux(is_local, Kind.LOCAL_END, Kind.END), found.end | is_local
+        with m.If(is_end):
             m.d.comb += [
-                self.o.p.kind.eq(Kind.END),
+                self.o.p.kind.eq(kind),
                 *(end[name].eq(descriptor.end[name])
                   for name in descriptor.end.shape().members),
                 end.begins_loop.eq(is_first),
@@ -185,15 +217,13 @@ class TileBroadcaster(wiring.Component):
                          error.address.eq(address)]
         return fails
 
-    def _count(self, m, for_tiles, is_found, is_end, must_wait):
+    def _count(self, m, is_late, at_barrier, is_found, at_end, must_wait):
         """Count the cycles of a tile in one phase each, and its activations."""
-        is_late    = self.busy & ~self.scan.valid
-        at_barrier = is_late & for_tiles
         m.d.comb += [
             self.strobes.stall_barrier.eq(at_barrier),
-            self.strobes.phase_compute.eq(self.busy & ~is_end & ~at_barrier),
-            self.strobes.phase_output.eq(is_end & must_wait),
-            self.strobes.phase_control.eq(is_end & ~must_wait),
+            self.strobes.phase_compute.eq(self.busy & ~at_end & ~at_barrier),
+            self.strobes.phase_output.eq(must_wait),
+            self.strobes.phase_control.eq(at_end & ~must_wait),
             self.strobes.broadcasts.eq(is_found & self.scan.ready),
             self.strobes.stall_full.eq(is_found & self.queues_full),
             self.strobes.stall_scan.eq(is_late & ~at_barrier),

@@ -28,7 +28,7 @@ class ActScanSignature(wiring.Signature):
         Strobe: the last word of a tile, the source of which has been scanned, is being written.
     unwritten : :py:`Out(range(config.max_tiles + 1))`
         Tiles that were started before this cycle, and are not written by its end.
-    o : :py:`Out(stream.Signature(layouts.scan))`
+    o : :py:`Out(stream.Signature(layouts.leaf_scan))`
         Activations found, and the end.
     hold : :py:`In(1)`
         The SRAM is read by another component: `r` has no effect in this cycle.
@@ -42,7 +42,7 @@ class ActScanSignature(wiring.Signature):
             "i":     In(stream.Signature(layouts.start, always_ready=True)),
             "stored": In(1),
             "unwritten": Out(range(config.max_tiles + 1)),
-            "o":     Out(stream.Signature(layouts.scan)),
+            "o":     Out(stream.Signature(layouts.leaf_scan)),
             "hold":  In(1),
             "r":     In(memory.ReadPort.Signature(
                 addr_width=clog2(config.act_depth), shape=layouts.act_word.size)),
@@ -85,7 +85,7 @@ class ActScan(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.output = output = StreamQueue(self._layouts.scan, depth=2)
+        m.submodules.output = output = StreamQueue(self._layouts.leaf_scan, depth=2)
         connect(m, output.o, flipped(self.o))
         found = output.i
 

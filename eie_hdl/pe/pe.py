@@ -10,6 +10,7 @@ from ..tree.tree import Link, register_broadcast
 from .act_scan import ActScan
 from .decode import EntryDecode
 from .drain import Drain
+from .local_feed import LocalFeed
 from .mac import Mac
 from .memory_access import MemoryAccess
 from .ptr_read import PtrRead
@@ -92,7 +93,8 @@ class Pe(wiring.Component):
         m.submodules.access     = access     = MemoryAccess(config)
 
         # Broadcast.
-        self._receive(m, scan, sender, ptr_read)
+        feed = self._add_feed(m, scan, queue, ptr_read) if config.local else ptr_read.i
+        self._receive(m, scan, sender, feed)
         connect(m, flipped(link).load, access.i)
         m.d.comb += [user.index.eq(self.index) for user in (scan, sender, access)]
 
@@ -128,7 +130,8 @@ class Pe(wiring.Component):
         connect(m, mac.acc_w, self.acc.w)
 
         # Activations, results, written tiles and events.
-        connect(m, scan.o, flipped(link).scan)
+        if not config.local:
+            connect(m, scan.o, flipped(link).scan)
         connect(m, sender.o, access.vector)
         connect(m, access.o, flipped(link).result)
         connect(m, write_back.written, flipped(link).written)
@@ -137,8 +140,21 @@ class Pe(wiring.Component):
 
         return m
 
-    def _receive(self, m, scan, sender, ptr_read):
-        """Register messages and distribute them.
+    def _add_feed(self, m, scan, queue, ptr_read):
+        """Add what the scanner finds in local mode to the messages. Return the stream of these."""
+        m.submodules.feed = feed = LocalFeed(self._config)
+        connect(m, scan.o, feed.found)
+        connect(m, feed.tree, flipped(self.link).scan)
+        connect(m, feed.o, ptr_read.i)
+        m.d.comb += [
+            feed.segment.payload.eq(scan.i.payload),
+            feed.segment.valid.eq(scan.i.valid),
+            feed.filling.eq(queue.filling),
+        ]
+        return feed.message
+
+    def _receive(self, m, scan, sender, messages):
+        """Register messages and distribute them, those for the pipeline to `messages`.
 
         A vector is sent without the pipeline, which gets only the first start of a descriptor. The
         scanner has a register of its own for a start, which may wait there.
@@ -154,8 +170,8 @@ class Pe(wiring.Component):
                             & ~arriving.body.start.send),
             sender.i.payload.eq(start),
             sender.i.valid.eq(starts & sends),
-            ptr_read.i.payload.eq(message),
-            ptr_read.i.valid.eq(valid & ~(starts & skips)),
+            messages.payload.eq(message),
+            messages.valid.eq(valid & ~(starts & skips)),
         ]
 
     def _count(self, m, scan, spmat_read, decode, mac):

@@ -15,8 +15,14 @@ def _waiting_layout(config: EIEConfig) -> data.StructLayout:
     """Segment that waits: its rows, and masks of the lanes that belong to it in this PE."""
     start = Layouts.of(config).start
     return data.StructLayout({
-        **{name: start[name].shape for name in ("source", "last_word", "unwritten", "ends_tile")},
+        **{name: start[name].shape
+           for name in ("source", "last_word", "unwritten", "ends_tile", *_passed_on(config))},
         "first_mask": ACTS_PER_WORD, "last_mask": ACTS_PER_WORD})
+
+
+def _passed_on(config: EIEConfig) -> tuple[str, ...]:
+    """Fields of a segment that each of its words, and all that is found in it, has."""
+    return ("local",) if config.local else ()
 
 
 class SegmentScan(wiring.Component):
@@ -56,7 +62,7 @@ class SegmentScan(wiring.Component):
         super().__init__(ActScanSignature(config))
         self._word_layout = data.StructLayout({
             "row": clog2(config.act_depth), "mask": ACTS_PER_WORD, "is_last": 1,
-            "segment": clog2(N_SEGMENTS)})
+            "segment": clog2(N_SEGMENTS), **dict.fromkeys(_passed_on(config), 1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -70,7 +76,7 @@ class SegmentScan(wiring.Component):
 
     def _find(self, m, s3_valid, s3, s3_word, s3_ready):
         """Find the activations of the word, then the end of a tile, in stage 4."""
-        m.submodules.output = output = StreamQueue(self._layouts.scan, depth=2)
+        m.submodules.output = output = StreamQueue(self._layouts.leaf_scan, depth=2)
         connect(m, output.o, flipped(self.o))
         found   = output.i
         s4      = Signal(self._word_layout, reset_less=True)
@@ -88,6 +94,7 @@ class SegmentScan(wiring.Component):
             found.p.value.eq(word[first.index]),
             found.p.segment.eq(s4.segment),
             found.p.end.eq(~first.found),
+            *(found.p[name].eq(s4[name]) for name in _passed_on(self._config)),
         ]
         with m.If(found.ready):
             m.d.sync += [pending.eq(rest), ends.eq(ends & first.found)]
@@ -109,7 +116,8 @@ class SegmentScan(wiring.Component):
         m.d.comb += [
             waiting.i.valid.eq(self.i.valid),
             *(waiting.i.p[name].eq(i[name])
-              for name in ("source", "last_word", "unwritten", "ends_tile")),
+              for name in ("source", "last_word", "unwritten", "ends_tile",
+                           *_passed_on(self._config))),
             waiting.i.p.first_mask.eq(Cat((i.first_lane < n) | ((i.first_lane == n) & ~is_before)
                                           for n in range(ACTS_PER_WORD))),
             waiting.i.p.last_mask.eq(Cat((i.last_lane > n) | ((i.last_lane == n) & ~is_after)
@@ -165,6 +173,7 @@ class SegmentScan(wiring.Component):
                 s1.mask.eq(start.first_mask & Mux(is_short, start.last_mask, -1)),
                 s1.is_last.eq(is_short & start.ends_tile),
                 s1.segment.eq(count),
+                *(s1[name].eq(start[name]) for name in _passed_on(self._config)),
                 is_last.eq(is_short),
                 of_tile.eq(start.ends_tile),
                 count.eq(count + 1),

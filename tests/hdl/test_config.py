@@ -29,14 +29,14 @@ RANGES = {
     "mac_stages": (4, 5, False),
 }
 
-FLAGS = ("drop_empty_columns", "readback", "loops")
+FLAGS = ("drop_empty_columns", "readback", "loops", "local")
 
 #: Sizes that allow every other size its least and its greatest value.
 ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
          "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
-         "program_depth, readback, mac_stages, loops")
+         "program_depth, readback, mac_stages, loops, local")
 
 
 def refuses(message, make):
@@ -99,6 +99,12 @@ def test_spmat_must_hold_more_than_a_full_column():
     refuses("spmat_depth must hold more than one full column, more than acc_depth = 64 entries "
             "at 8 per word, not 8 words", lambda: EIEConfig(spmat_depth=8))
     assert EIEConfig(spmat_depth=9).n_entries == 72
+
+
+def test_local_mode_is_one_of_loops():
+    refuses("loops must be true if local is, as local mode is one of loops",
+            lambda: EIEConfig(local=True))
+    assert EIEConfig(loops=True, local=True).local
 
 
 def test_configuration_cannot_be_changed():

@@ -8,7 +8,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.core import Core
 from eie_hdl.format import Layouts, Memory
 from eie_sim.golden.model import GoldenModel
-from support.convolutions import CONFIGS, random_program
+from support.convolutions import CONFIGS, LOCAL_CONFIGS, random_program
 from support.counting import counting
 from support.random_loops import random_machine
 from support.simulation import STALLS, get_vector, image_words, nothing, put
@@ -24,7 +24,14 @@ RAW = {
     "two PEs": EIEConfig(n_pe=2, act_depth=22, ptr_depth=70, **SMALL),
     "five stages": EIEConfig(n_pe=2, act_depth=16, ptr_depth=512, mac_stages=5, queue_depth=2,
                              **SMALL),
+    "one PE, local": EIEConfig(n_pe=1, act_depth=29, ptr_depth=1024, local=True, **SMALL),
+    "two PEs, local": EIEConfig(n_pe=2, act_depth=22, ptr_depth=70, local=True, **SMALL),
+    "four PEs, local": EIEConfig(n_pe=4, act_depth=16, ptr_depth=128, mac_stages=5, queue_depth=2,
+                                 drop_empty_columns=False, local=True, **SMALL),
 }
+
+#: Machines of convolutions.
+MACHINES = CONFIGS | LOCAL_CONFIGS
 
 CountingCore = counting(Core, lambda core: core.counted)
 
@@ -45,10 +52,10 @@ def map_words(program, values):
 # Larger machines run on the simulators of Verilog, in tests/system.
 @pytest.mark.parametrize("name, seed", [
     pytest.param(name, seed, marks=[pytest.mark.full] * (config.n_pe != 2 or seed > 0))
-    for name, config in CONFIGS.items() if config.n_pe <= 4 for seed in range(4)])
+    for name, config in MACHINES.items() if config.n_pe <= 4 for seed in range(4)])
 def test_random_convolutions_give_the_results_of_direct_ones(simulate, name, seed):
     stalls = [*STALLS.values()][-1 - seed]
-    program = random_program(CONFIGS[name], seed)
+    program = random_program(MACHINES[name], seed)
     config = program.config
     dut = CountingCore(config)
     _, statistics = GoldenModel(config, program.images).run_counted(program.inputs, program.base)

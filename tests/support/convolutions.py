@@ -22,7 +22,8 @@ from eie_hdl.numeric import relu, round_shift, saturate, wrap
 
 from .loop_machine import LoopMachine
 
-__all__ = ["CONFIGS", "ConvolutionProgram", "Finish", "make_program", "random_program"]
+__all__ = ["CONFIGS", "LOCAL_CONFIGS", "ConvolutionProgram", "Finish", "make_program",
+           "random_program"]
 
 #: Machines that have room for random programs.
 CONFIGS = {
@@ -43,6 +44,10 @@ CONFIGS = {
         loops=True),
     "64 PEs": EIEConfig(n_pe=64, z_width=4, acc_depth=4, act_depth=64, loops=True),
 }
+
+#: The same with local mode.
+LOCAL_CONFIGS = {f"{name}, local": dataclasses.replace(config, local=True)
+                 for name, config in CONFIGS.items()}
 
 #: Most broadcasts of a program, if no activation were zero, with an allowance for each strip.
 _MAX_WORK = 4000
@@ -65,6 +70,8 @@ class ConvolutionProgram:
         Elements of the vector that the program sends, in order of column number.
     geometries : :class:`tuple` of :class:`~eie_compiler.lowering.convolution.Convolution`
         Its convolutions.
+    local : :class:`tuple` of :class:`bool`
+        True for those in local mode.
     places : :class:`list` of :class:`int`
         First row of the input map and of each result in the activation SRAMs.
     stride : :class:`int`
@@ -76,6 +83,7 @@ class ConvolutionProgram:
     inputs: NDArray[np.int64]
     expected: NDArray[np.int64]
     geometries: tuple[Convolution, ...]
+    local: tuple[bool, ...]
     places: list[int]
     stride: int
 
@@ -127,18 +135,22 @@ class Finish(NamedTuple):
 
 def random_program(config: EIEConfig, seed: int, n_images: int = 2, n_buffers: int = 1
                    ) -> ConvolutionProgram:
-    """Make a random program that fits the machine; the same for the same seed."""
+    """Make a random program that fits the machine; the same for the same seed.
+
+    With ``local``, three of four convolutions are in local mode.
+    """
     rng = np.random.default_rng(seed)
     while True:
-        channels = _draw(rng, 1, 4)
+        channels = _draw(rng, 1, _greatest_channels(config))
         n_convolutions = _draw(rng, 1, 3)
         geometries, n_channels = _draw_geometries(rng, config, channels, n_convolutions)
         # None, few, or so many that there are two tiles.
         n_dense = int(rng.choice([0, _draw(rng, 1, 40),
                                   config.acc_depth * config.n_pe + _draw(rng, 1, 40)]))
         if _fits(config, geometries, n_channels, n_dense, n_buffers):
+            local = config.local and [bool(rng.random() < 0.75) for _ in geometries]
             return make_program(config, rng, geometries, n_channels, n_dense, n_images=n_images,
-                                n_buffers=n_buffers)
+                                n_buffers=n_buffers, local=local or None)
 
 
 def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequence[Convolution],
@@ -147,7 +159,8 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
                  inputs: NDArray[np.int64] | None = None,
                  codebooks: NDArray[np.int64] | None = None,
                  codes: Sequence[NDArray[np.int64]] | None = None,
-                 finishes: Sequence[Finish] | None = None) -> ConvolutionProgram:
+                 finishes: Sequence[Finish] | None = None,
+                 local: Sequence[bool] | None = None) -> ConvolutionProgram:
     """Make a program of convolutions. What is not given is drawn.
 
     Parameters
@@ -170,7 +183,11 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         Codes of each convolution.
     finishes : sequence of :class:`Finish`, optional
         Conversion of each convolution.
+    local : sequence of :class:`bool`, optional
+        True for each convolution in local mode; by default none is. Its results have only weights
+        of channels in their own PE, and pixels of both maps fill whole slots.
     """
+    local = tuple(local or [False] * len(geometries))
     limit, weights = 1 << config.act_width - 1, 1 << config.codebook_width - 1
     if codebooks is None:
         codebooks = rng.integers(-weights, weights, (config.n_codebooks, 1 << config.v_width))
@@ -208,6 +225,9 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         taps = np.zeros((geometry.pitch, n_in, *geometry.kernel), np.int64)
         taps[:n_out] = (_draw_codes(rng, config, (n_out, *taps.shape[1:])) if codes is None else
                         codes[number - 1])
+        if local[number - 1]:
+            outputs, channels = (np.arange(n) % config.n_pe for n in taps.shape[:2])
+            taps[outputs[:, np.newaxis] != channels] = 0
         if finishes is None:
             finish = _draw_finish(rng, config, geometry.pitch)
             # Those of channels that are not there are mostly 0.
@@ -217,7 +237,8 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         fields = geometry.fields(config)
         add(number, geometry.codes(csc_array(taps[:n_out].reshape(n_out, -1))).toarray(),
             finish._replace(bias=np.tile(finish.bias, geometry.strip)), start=fields["start"],
-            end={"destination": places[number]}, loop=fields["loop"])
+            end={"destination": places[number]},
+            loop=fields["loop"] | ({"local": 1} if local[number - 1] else {}))
         machine.program[-1]["barrier"] = 1
         maps = _convolve(config, geometry, values, _weigh(codebooks, finish, taps), finish)
         values = maps[:, :, :geometry.output[1], :n_out]
@@ -243,7 +264,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         vector = finish(config, sums)[:, :n_dense]
     machine.send(places[-1], vector.shape[1], **({"offset_source": 1} if stride else {}))
     return ConvolutionProgram(config, machine.images(), inputs.reshape(len(inputs), -1), vector,
-                              tuple(geometries), places, stride)
+                              tuple(geometries), local, places, stride)
 
 
 def _convolve(config, geometry, maps, weights, finish):
@@ -275,10 +296,22 @@ def _draw(rng, low, high):
     return int(rng.integers(low, high + 1))
 
 
+def _greatest_channels(config):
+    """Most channels of an input; in local mode, more than one for some PEs."""
+    return 4 + config.n_pe if config.local else 4
+
+
+def _round_up(number, multiple):
+    return -(-number // multiple) * multiple
+
+
 def _draw_geometries(rng, config, channels, count):
     """Draw convolutions in a row; return them and the channels of all maps."""
     width = _draw(rng, 1, 9)
-    source = FeatureMap(height=_draw(rng, 1, 9), width=width, pitch=channels + _draw(rng, 0, 1),
+    # In local mode, a pixel fills whole slots.
+    multiple = config.n_pe if config.local else 1
+    source = FeatureMap(height=_draw(rng, 1, 9), width=width,
+                        pitch=_round_up(channels + _draw(rng, 0, 1), multiple),
                         row_pixels=width + _draw(rng, 0, 1))
     geometries, n_channels = [], [channels]
     for _ in range(count):
@@ -289,11 +322,12 @@ def _draw_geometries(rng, config, channels, count):
             max(1, 1 + (size + sum(around) - reach * (taps - 1) - 1) // step)
             for size, *around, reach, taps, step in zip(
                 (source.height, source.width), before, after, dilation, kernel, stride))
-        n_channels.append(_draw(rng, 1, 5))
+        n_channels.append(_draw(rng, 1, _greatest_channels(config) + 1))
         strip = int(rng.choice([1, 2, 4]))
         geometries.append(Convolution(
             source=source, kernel=kernel, stride=stride, dilation=dilation, padding=before,
-            output=output, strip=strip, pitch=channel_pitch(config, n_channels[-1], strip)))
+            output=output, strip=strip, pitch=_round_up(
+                channel_pitch(config, n_channels[-1], strip), multiple)))
         source = geometries[-1].result
     return geometries, n_channels
 

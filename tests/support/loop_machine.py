@@ -42,18 +42,26 @@ class LoopMachine:
         return ACTS_PER_WORD * self.config.n_pe
 
     def tile(self, codes, *, start, end, loop, **flags):
-        """Add a tile: row r · n_pe + k of `codes` is accumulator r of PE k."""
-        n_rows, columns = codes.shape
+        """Add a tile: row r · n_pe + k of `codes` is accumulator r of PE k.
+
+        In local mode, codes are 0 unless their row and column are of the same PE.
+        """
+        n_pe, (n_rows, columns) = self.config.n_pe, codes.shape
         encoded = encode(self.config, csc_array(codes.astype(np.uint8)), np.arange(n_rows),
                          np.arange(columns))
-        # Without the columns that fill up a slot.
-        self._encoded.append(dataclasses.replace(
-            encoded, counts=encoded.counts[:, :, :columns]))
-        last_word, last_lane = divmod(n_rows // self.config.n_pe - 1, ACTS_PER_WORD)
+        if loop.get("local"):
+            # Of each PE, its own column of each slot.
+            slots = encoded.counts.reshape(n_pe, 1, -1, n_pe)
+            counts = np.einsum("ktsk->kts", slots)
+            assert counts.sum() == slots.sum()
+        else:    # without the columns that fill up a slot
+            counts = encoded.counts[:, :, :columns]
+        self._encoded.append(dataclasses.replace(encoded, counts=counts))
+        last_word, last_lane = divmod(n_rows // n_pe - 1, ACTS_PER_WORD)
         self.program.append({
             "start": start, "loop": {"columns": columns, **loop}, "ptr_base": self._n_pointers,
             "end": {"last_word": last_word, "last_lane": last_lane, **end}, "valid": 1, **flags})
-        self._n_pointers += columns
+        self._n_pointers += counts.shape[2]
 
     def send(self, source, n, **flags):
         """Add an output of `n` elements."""

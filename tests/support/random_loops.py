@@ -1,27 +1,38 @@
 """Random loops without a meaning as a convolution, for machines with loops."""
 
+import numpy as np
+
 from .loop_machine import LoopMachine
 
 __all__ = ["place_width", "random_machine"]
 
 
-def random_loop(rng, config, *, n_rows, n_elements, last_slot):
-    """Fields of a loop, which may be beyond the map on all sides; some scan very little."""
-    n_segments = int(rng.integers(1, 17)) if rng.random() < 0.3 else int(rng.integers(1, 5))
-    length = int(rng.integers(1, 8))
-    columns = n_segments * length
-    columns += int(rng.integers(min(length, 16 * length - columns + 1)))
+def random_loop(rng, config, *, n_elements, last_slot):
+    """Fields of a loop, which may be beyond the map on all sides; some scan very little.
+
+    With ``local``, one of two is in local mode.
+    """
+    local = config.local and rng.random() < 0.5
+    group = config.n_pe if local else 1
+    while True:
+        n_segments = int(rng.integers(1, 17)) if rng.random() < 0.3 else int(rng.integers(1, 5))
+        length = int(rng.integers(1, 8))
+        columns = n_segments * length
+        columns += int(rng.integers(min(length, 16 * length - columns + 1)))
+        if columns * group < config.n_pointers:
+            break
     width = int(rng.integers(1, 12))
     # Sometimes so far that places wrap to just before their start after two steps.
-    far = (1 << place_width(config) - 1) - 1 if rng.random() < 0.3 else None
+    far = (1 << place_width(config) - 1) // group - 1 if rng.random() < 0.3 else None
     return {
-        "x": int(rng.integers(-length, width)),
-        "x_step": far or int(rng.integers(4)),
+        "x": group * int(rng.integers(-length, width)),
+        "x_step": group * (far or int(rng.integers(4))),
         "last_x": int(rng.integers(6)),
-        "y": int(rng.integers(-2 * width, n_elements // 2)),
-        "y_step": far or int(rng.integers(2 * width)),
-        "segment_step": int(rng.integers(2 * width)), "width": width, "length": length,
-        "columns": columns, "last_slot": last_slot}
+        "y": group * int(rng.integers(-2 * width, n_elements // group // 2)),
+        "y_step": group * (far or int(rng.integers(2 * width))),
+        "segment_step": group * int(rng.integers(2 * width)), "width": group * width,
+        "length": group * length, "columns": group * columns, "last_slot": last_slot,
+        **({"local": 1} if local else {})}
 
 
 def place_width(config):
@@ -30,7 +41,12 @@ def place_width(config):
 
 
 def random_machine(config, rng):
-    """Machine with a tile whose source begins in row 0, and an output of all activations."""
+    """Machine with a tile whose source begins in row 0, and an output of all activations.
+
+    Returns
+    -------
+    The machine, and the codes of the tile.
+    """
     limit, weights = 1 << config.act_width - 1, 1 << config.codebook_width - 1
     machine = LoopMachine(config, rng.integers(
         -weights, weights, (config.n_codebooks, 1 << config.v_width)))
@@ -41,9 +57,12 @@ def random_machine(config, rng):
     n_slots = int(rng.integers(n_rows, 4 * (bias - destination) + 1))
     last = int(rng.integers(destination * machine.group))
     slot, pe = divmod(last, config.n_pe)
-    loop = random_loop(rng, config, n_rows=n_rows, n_elements=last + 1, last_slot=n_slots - 1)
+    loop = random_loop(rng, config, n_elements=last + 1, last_slot=n_slots - 1)
     shape = n_rows * config.n_pe, loop["columns"]
     codes = rng.integers(1, 1 << config.v_width, shape) * (rng.random(shape) < rng.random())
+    if loop.get("local"):
+        rows, columns = (np.arange(n) % config.n_pe for n in shape)
+        codes *= np.equal.outer(rows, columns)
     machine.tile(
         codes, loop=loop, result_barrier=1,
         start={"source": 0, "last_word": slot // 4, "last_lane": slot % 4, "last_pe": pe,

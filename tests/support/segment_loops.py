@@ -14,6 +14,7 @@ def walk(config, fields):
     extent = (4 * start["last_word"] + start["last_lane"]) * config.n_pe + start["last_pe"] + 1
     width = Layouts.of(config).scan["column"].shape.width + 1
     n_segments = loop["columns"] // loop["length"]
+    per_pointer = config.n_pe if loop.get("local") else 1
     slot, row_y = 0, loop["y"]
     while True:
         x = loop["x"]
@@ -24,7 +25,8 @@ def walk(config, fields):
                 first, last = max(x, 0), min(x + loop["length"], loop["width"]) - 1
                 is_last = number == n_segments - 1
                 if 0 <= y <= extent - loop["width"] and first <= last:
-                    origin = fields["ptr_base"] + number * loop["length"] - (base + y + x)
+                    before = number * loop["length"] - (base + y + x)
+                    origin = fields["ptr_base"] + before // per_pointer
                     yield base + y + first, base + y + last, origin, is_last, closes
                 elif is_last:
                     yield None, None, None, is_last, closes
@@ -37,8 +39,13 @@ def walk(config, fields):
 
 
 def random_fields(config, rng):
-    """Descriptor of a random convolution on a random map, with surplus pixels in a row."""
-    pitch, n_x, n_y = rng.randint(1, 5), rng.randint(1, 4), rng.randint(1, 4)
+    """Descriptor of a random convolution on a random map, with surplus pixels in a row.
+
+    With ``local``, two of three are in local mode.
+    """
+    group = config.n_pe if config.local and rng.random() < 2 / 3 else 1
+    mode = {"local": int(group == config.n_pe)} if config.local else {}
+    pitch, n_x, n_y = group * rng.randint(1, 5), rng.randint(1, 4), rng.randint(1, 4)
     height, width = rng.randint(1, 4), rng.randint(1, 4)
     kernel = rng.randint(1, 4), rng.randint(1, 4)
     padding = rng.randint(0, 2), rng.randint(0, 2)
@@ -54,5 +61,5 @@ def random_fields(config, rng):
             "x": -padding[1] * pitch, "x_step": step * pitch, "last_x": n_x - 1,
             "width": width * pitch, "y": -padding[0] * row, "y_step": rng.randint(1, 3) * row,
             "segment_step": rng.randint(1, 2) * row, "length": length,
-            "columns": kernel[0] * length + rng.randrange(length),
+            "columns": kernel[0] * length + rng.randrange(length) // group * group, **mode,
             "last_slot": rows * n_x * n_y - 1 + rng.randrange(rows)}}

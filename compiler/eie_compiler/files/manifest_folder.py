@@ -165,8 +165,9 @@ def parse_config(manifest: Mapping[str, Any]) -> EIEConfig:
         If a parameter is missing, unknown or invalid.
     """
     kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(EIEConfig)}
-    # Builds of the same format may be older than mac_stages and loops.
-    needed = {name: kinds.pop(name) for name in EIEConfig().interface if name != "loops"}
+    # Builds of the same format may be older than mac_stages, loops and local.
+    needed = {name: kinds.pop(name) for name in EIEConfig().interface
+              if name not in ("loops", "local")}
     return EIEConfig.from_mapping(check_fields("config", manifest.get("config"), needed, kinds))
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import N_SEGMENTS, n_drained, n_elements
+from eie_hdl.format import LOCAL_MULTIPLES, N_SEGMENTS, n_drained, n_elements
 
 from .loops import Loop
 from .tile import GoldenError, Memories, Tile
@@ -108,23 +108,30 @@ class Program:
                            n_rows=n_rows) if config.loops else None
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
-            n_columns=loop.n_columns if loop else source.stop - source.start, n_rows=n_rows)
+            n_columns=loop.n_columns if loop else source.stop - source.start, n_rows=n_rows,
+            local=loop is not None and loop.local)
         bias = slice(bias.start, bias.start + n_rows * config.n_pe)
         return Step(source, 0, tile, loop, destination, bias, end["bias_shift"], end["shift"],
                     bool(end["relu"]))
 
     def _check_loop(self, number: int, fields: Mapping[str, Any], n_rows: int) -> None:
-        loop, n_pointers = fields["loop"], self._config.n_pointers
+        config, loop = self._config, fields["loop"]
         length, columns = loop["length"], loop["columns"]
+        group = config.n_pe if config.local and loop["local"] else 1
+        for name in LOCAL_MULTIPLES:
+            if loop[name] % group:
+                raise GoldenError(f"Descriptor {number}: loop.{name} must be a multiple of n_pe = "
+                                  f"{group} in local mode, not {loop[name]}")
         if loop["width"] == 0:
             raise GoldenError(f"Descriptor {number}: loop.width must be at least 1, not 0")
         least = max(1, -(-columns // N_SEGMENTS))
         if not least <= length <= columns:
             raise GoldenError(f"Descriptor {number}: loop.length must be from {least} to "
                               f"loop.columns = {columns}, not {length}")
-        if fields["ptr_base"] + columns >= n_pointers:
-            raise GoldenError(f"Descriptor {number}: ptr_base must leave its {columns + 1} "
-                              f"pointers below {n_pointers}, not begin at {fields['ptr_base']}")
+        last = columns // group
+        if fields["ptr_base"] + last >= config.n_pointers:
+            raise GoldenError(f"Descriptor {number}: ptr_base must leave its {last + 1} pointers "
+                              f"below {config.n_pointers}, not begin at {fields['ptr_base']}")
         if loop["last_slot"] < n_rows - 1:
             raise GoldenError(f"Descriptor {number}: loop.last_slot must be at least {n_rows - 1}, "
                               f"that of the first pixel, not {loop['last_slot']}")

@@ -33,6 +33,8 @@ class Loop:
         Columns of a row of the map, and of a segment.
     last_row : :class:`int`
         Last column with which a row of the map can begin.
+    local : :class:`bool`
+        True in local mode.
     """
 
     n_pixels: int
@@ -42,6 +44,7 @@ class Loop:
     width: int
     length: int
     last_row: int
+    local: bool
 
     @classmethod
     def decode(cls, config: EIEConfig, loop: dict[str, Any], *, n_elements: int, n_rows: int
@@ -62,7 +65,7 @@ class Loop:
         y = loop["y"] + row * loop["y_step"]
         return cls(n_pixels, loop["columns"], wrap(loop["x"] + place * loop["x_step"], width),
                    wrap(y[:, np.newaxis] + segments, width), loop["width"], loop["length"],
-                   n_elements - loop["width"])
+                   n_elements - loop["width"], bool(config.local and loop["local"]))
 
     def patches(self, source: NDArray[np.int64], n_numbers: int) -> Iterator[NDArray[np.int64]]:
         """Yield the activations that the columns of the tile have, for some pixels at a time.

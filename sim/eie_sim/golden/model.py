@@ -179,7 +179,8 @@ class GoldenModel:
                 self._check_columns(number, tile, nonzero)
                 # Of a loop, int32 might not suffice.
                 once = nonzero.sum(axis=1, dtype=np.int64 if step.loop else np.int32)
-                broadcasts += once.sum(axis=0)
+                if not (step.loop and step.loop.local):
+                    broadcasts += once.sum(axis=0)
                 macs += tile.macs @ once
                 entries += np.einsum("ck,cb->bk", tile.entries, once)
                 n_pixels = patches.shape[1]

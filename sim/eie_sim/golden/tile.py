@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.packing import unpack
 
-__all__ = ["GoldenError", "Memories", "Tile"]
+__all__ = ["Columns", "GoldenError", "Memories", "Tile"]
 
 #: Reasons for which a column is invalid, by the code that :meth:`Tile.decode` stores.
 _REASONS = {
@@ -27,6 +27,25 @@ _REASONS = {
 
 class GoldenError(ValueError):
     """Invalid memory images; the message names image or descriptor, PE and column."""
+
+
+class Columns(NamedTuple):
+    """Entries of the columns of a tile.
+
+    Attributes
+    ----------
+    pointer : int64 (n_columns,)
+        Number of the pointer to the first entry; the next one points after the last.
+    begin, entries : int64 (n_pe, n_columns)
+        Number of the first entry, and entries; 0 in the other PEs if the column belongs to one.
+    missing : bool (n_pe, n_columns)
+        True if one of the two pointers is not in the images.
+    """
+
+    pointer: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    entries: NDArray[np.int64]
+    missing: NDArray[np.bool_]
 
 
 class Memories:
@@ -48,8 +67,6 @@ class Memories:
         Fields `v` and `z` of all spmat entries, PE 0 first.
     first_entry : int64 (n_pe + 1,)
         Start of each PE's entries in `codes` and `zeros`.
-    pointers : int64 (n_pe, n_pointers)
-        Pointers of both banks; −1 for those missing from the image.
     codebooks : int64 (n_pe, n_codebooks << v_width)
         Weights; those from the PE's `n_weights` on are missing from the image.
     n_weights : int64 (n_pe,)
@@ -84,19 +101,42 @@ class Memories:
         self.codes = np.concatenate([entry["v"].ravel() for entry in entries])
         self.zeros = np.concatenate([entry["z"].ravel() for entry in entries])
         self.first_entry = np.cumsum([0, *(entry["v"].size for entry in entries)])
-        self.pointers = np.full((config.n_pe, config.n_pointers), -1)
+        # The last one stands for all numbers that are too great.
+        self._pointers = np.full((config.n_pe, config.n_pointers + 1), -1)
+        self._ptr_width = Layouts.of(config).ptr.width
         self.codebooks = np.zeros((config.n_pe, config.n_codebooks << config.v_width), np.int64)
         activations = np.zeros((config.act_depth * ACTS_PER_WORD, config.n_pe), np.int64)
         for pe in pes:
             for bank, name in enumerate(("ptr_even", "ptr_odd")):
                 pointers = fields[f"pe_{pe}.{name}"]
-                self.pointers[pe, bank:2 * len(pointers):2] = pointers
+                self._pointers[pe, bank:2 * len(pointers):2] = pointers
             weights = fields[f"pe_{pe}.codebook"]
             self.codebooks[pe, :len(weights)] = weights
             slots = fields[f"pe_{pe}.act"].ravel()
             activations[:len(slots), pe] = slots
         self.activations = activations.ravel()
         self.n_weights = np.array([len(fields[f"pe_{pe}.codebook"]) for pe in pes])
+
+    def columns(self, ptr_base: int, n_columns: int, *, local: bool) -> Columns:
+        """Find the entries of the columns of a tile.
+
+        Parameters
+        ----------
+        ptr_base : :class:`int`
+            Field of the descriptor.
+        local : :class:`bool`
+            True in local mode: the columns of a slot share the number of a pointer, and each
+            belongs to one PE.
+        """
+        n_pe, stop = len(self._pointers), self._pointers.shape[1] - 1
+        group = n_pe if local else 1
+        slot, place = np.divmod(np.arange(n_columns), group)
+        pointer = ptr_base + slot
+        is_own = np.equal.outer(np.arange(n_pe) % group, place)
+        begin, end = (np.where(is_own, self._pointers[:, np.minimum(number, stop)], 0)
+                      for number in (pointer, pointer + 1))
+        return Columns(pointer, begin, (end - begin) & ((1 << self._ptr_width) - 1),
+                       (begin < 0) | (end < 0))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,7 +164,7 @@ class Tile:
 
     @classmethod
     def decode(cls, config: EIEConfig, memories: Memories, *, ptr_base: int, codebook: int,
-               n_columns: int, n_rows: int) -> "Tile":
+               n_columns: int, n_rows: int, local: bool) -> "Tile":
         """Decode all columns of a tile.
 
         Parameters
@@ -133,15 +173,12 @@ class Tile:
             Fields of the descriptor.
         n_columns, n_rows : :class:`int`
             Columns of the source, and accumulators that each PE writes.
+        local : :class:`bool`
+            As of :meth:`Memories.columns`.
         """
-        pointers = np.full((config.n_pe, n_columns + 1), -1)
-        given = memories.pointers[:, ptr_base:ptr_base + n_columns + 1]
-        pointers[:, :given.shape[1]] = given
-        begin, end = pointers[:, :-1], pointers[:, 1:]
-        count = (end - begin) & ((1 << Layouts.of(config).ptr.width) - 1)
-
+        pointer, begin, count, missing = memories.columns(ptr_base, n_columns, local=local)
         n_entries = np.diff(memories.first_entry)[:, np.newaxis]
-        reasons = np.select([(begin < 0) | (end < 0), count > config.acc_depth,
+        reasons = np.select([missing, count > config.acc_depth,
                              (count > 0) & (begin + count > n_entries)], [1, 2, 3])
         valid_count = np.where(reasons, 0, count).ravel()
 
@@ -169,7 +206,7 @@ class Tile:
         return cls(weights, valid_count.reshape(reasons.shape).T.astype(np.int32, order="C"),
                    np.bincount(column[used], minlength=n_columns).astype(np.int32),
                    np.flatnonzero(reasons.any(axis=0)), reasons,
-                   {"ptr_base": ptr_base, "begin": begin, "count": count, "given": n_entries,
+                   {"pointer": pointer, "begin": begin, "count": count, "given": n_entries,
                     "depth": config.acc_depth, "rows": n_rows})
 
     def explain(self, column: int) -> str:
@@ -178,7 +215,7 @@ class Tile:
         details = self._details
         begin, count = int(details["begin"][pe, column]), int(details["count"][pe, column])
         reason = _REASONS[int(self._reasons[pe, column])].format(
-            pointer=details["ptr_base"] + column, begin=begin, end=begin + count, count=count,
+            pointer=details["pointer"][column], begin=begin, end=begin + count, count=count,
             depth=details["depth"], given=details["given"][pe, 0], rows=details["rows"])
         return f"PE {pe} cannot walk column {column}: {reason}"
 

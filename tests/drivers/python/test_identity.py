@@ -39,10 +39,10 @@ def test_the_configuration_is_the_machines(machine):
 
 
 class _Older(FakeMachine):
-    """Machine of version 2.0, without the register of loops."""
+    """Machine of version 2.0, without the registers of loops and of local mode."""
 
     def read(self, address):
-        if address == REGISTER["CONFIG_LOOPS"].address:
+        if address in (REGISTER["CONFIG_LOOPS"].address, REGISTER["CONFIG_LOCAL"].address):
             raise BusError("Read was answered with SLVERR")
         return super().read(address)
 
@@ -53,8 +53,9 @@ def test_a_machine_of_version_2_0_has_no_loops():
     assert Accelerator(older).config == TINY
 
 
-def test_a_machine_of_version_2_1_may_have_loops():
-    config = dataclasses.replace(TINY, loops=True)
+@pytest.mark.parametrize("local", [False, True])
+def test_a_machine_of_version_2_1_may_have_loops(local):
+    config = dataclasses.replace(TINY, loops=True, local=local)
     newer = FakeMachine(config)
     newer.set("VERSION", major=2, minor=1)
     assert Accelerator(newer).config == config

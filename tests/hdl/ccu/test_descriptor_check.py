@@ -7,7 +7,7 @@ import pytest
 
 from eie_hdl.ccu.descriptor_check import DescriptorCheck
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import LOCAL_MULTIPLES, Layouts
 from eie_hdl.registers import Error
 
 CONFIGS = {
@@ -135,6 +135,36 @@ def test_every_rule_of_loops_has_its_edge(simulate, changes, error):
             "start": {"send": fields["send"]}, "ptr_base": fields["ptr_base"], "valid": 1,
             "end": {"last_word": fields["last_row"] // 4, "last_lane": fields["last_row"] % 4},
             "loop": {name: fields[name] for name in ("width", "length", "columns", "last_slot")}})
+        ctx.set(dut.destination, 59)
+        await ctx.tick()
+        assert Error(ctx.get(dut.code)) is error
+
+    simulate(dut, bench)
+
+
+#: A local loop of 3 segments of 12 columns, with 9 pointers before the last.
+LOCAL = {"x": -8, "x_step": 4, "y": -16, "y_step": 32, "segment_step": 16, "width": 16,
+         "length": 12, "columns": 36, "last_slot": 17, "local": 1}
+
+
+@pytest.mark.parametrize("ptr_base, changes, error", [
+    (246, {}, Error.NONE),
+    (247, {}, Error.BAD_DESCRIPTOR),    # pointer 256 does not exist
+    (246, {"local": 0}, Error.BAD_DESCRIPTOR),
+    *((0, {name: LOCAL[name] + more}, Error.BAD_DESCRIPTOR)
+      for name in LOCAL_MULTIPLES for more in (1, -2)),
+    *((0, {name: LOCAL[name] + 4}, Error.NONE) for name in LOCAL_MULTIPLES),
+    (0, {"local": 0, **{name: LOCAL[name] + 1 for name in LOCAL_MULTIPLES}}, Error.NONE),
+])
+def test_numbers_of_a_local_loop_are_multiples_of_the_pes(simulate, ptr_base, changes, error):
+    config = dataclasses.replace(CONFIGS["tiny"], loops=True, local=True)
+    assert (config.n_pe, config.n_pointers) == (4, 256)
+    dut = DescriptorCheck(config)
+
+    async def bench(ctx):
+        ctx.set(dut.descriptor, {"ptr_base": ptr_base, "valid": 1,
+                                 "end": {"last_word": 1, "last_lane": 1},
+                                 "loop": {**LOCAL, **changes}})
         ctx.set(dut.destination, 59)
         await ctx.tick()
         assert Error(ctx.get(dut.code)) is error

@@ -16,6 +16,9 @@ CONFIGS = {
     "default": EIEConfig(loops=True),
     "one PE, no power of two": replace(PRESETS["tiny"], n_pe=1, act_depth=21, loops=True),
     "64 PEs": EIEConfig(n_pe=64, act_depth=8192, ptr_depth=8192, loops=True),
+    "tiny, local": replace(PRESETS["tiny"], act_depth=256, loops=True, local=True),
+    "one PE, local": replace(PRESETS["tiny"], n_pe=1, act_depth=256, loops=True, local=True),
+    "64 PEs, local": EIEConfig(n_pe=64, act_depth=8192, ptr_depth=8192, loops=True, local=True),
 }
 
 

@@ -12,6 +12,7 @@ from eie_hdl.registers import Error
 from support.simulation import get, put
 
 CONFIG = PRESETS["tiny"]
+LOCAL = dataclasses.replace(CONFIG, loops=True, local=True)
 LAYOUTS = Layouts.of(CONFIG)
 PHASES = ("phase_control", "phase_compute", "phase_output", "stall_barrier")
 FLAGS = ("barrier", "result_barrier", "frees_input")
@@ -29,7 +30,7 @@ def random_tile(rng):
 
 
 def seen(message):
-    if message.kind is Kind.END:
+    if message.kind is not Kind.ACTIVATION:
         return message.kind, message.body.end.destination
     return message.kind, message.body.activation.pointer, message.body.activation.value
 
@@ -252,3 +253,103 @@ def test_a_loop_has_an_end_for_each_tile_and_is_one_descriptor(simulate, stalls,
 
     simulate(dut, starter, scanners, consumer, background=[watch])
     assert freed == [1 << number % 2 for number in range(len(loops))]
+
+
+@pytest.mark.parametrize("result_barrier", [0, 1])
+def test_of_local_tiles_only_their_ends_are_found_after_a_message_for_all(simulate, stalls,
+                                                                         result_barrier):
+    """Other loops come between. Their activations are the only broadcasts that are counted."""
+    dut = TileBroadcaster(LOCAL)
+    rng = random.Random(6)
+    descriptors, items, expected, log = [], [], [], []
+    n_activations = n_broadcasts = 0
+    for number in range(16):
+        local, n_tiles = int(number % 4 != 2), rng.choice([1, 2, 5])
+        descriptors.append({"descriptor": {
+            "end": {"destination": number}, "loop": {"local": local}, "frees_input": number % 3 > 0,
+            "barrier": rng.randrange(2), "result_barrier": result_barrier}, "program": number % 2})
+        expected += [(Kind.LOCAL_END, number)] * local
+        for tile in range(n_tiles):
+            closes = tile == n_tiles - 1
+            if not local:
+                found = [{"pointer": rng.randrange(256), "value": rng.randrange(1, 99)}
+                         for _ in range(rng.choice([0, 3]))]
+                items += found
+                n_activations += len(found)
+                expected += [*((Kind.ACTIVATION, item["pointer"], item["value"])
+                               for item in found), (Kind.END, number)]
+            items.append({"end": 1, "closes": closes})
+            expected.append(("taken", closes << number % 2 if number % 3 else 0))
+
+    async def starter(ctx):
+        await put(ctx, dut.i, descriptors, stall=stalls.input, rng=rng)
+
+    async def scanners(ctx):
+        await put(ctx, dut.scan, items, stall=stalls.input, rng=rng)
+
+    async def consumer(ctx):
+        await get(ctx, dut.o, sum(kind != "taken" for kind, *_ in expected), stall=stalls.output,
+                  rng=rng)
+        while ctx.get(dut.busy):
+            await ctx.tick()
+
+    async def sender(ctx):
+        others = random.Random(7)
+        while True:
+            if ctx.get(dut.sending) or not ctx.get(dut.o.valid):    # a message offered stays
+                ctx.set(dut.sending, others.random() < stalls.output)
+            await ctx.tick()
+
+    async def watch(ctx):
+        nonlocal n_broadcasts
+        async for *_, busy, strobes, frees, sent, message, ends in ctx.tick().sample(
+                dut.busy, dut.strobes, dut.frees_input, dut.o.valid & dut.o.ready, dut.o.payload,
+                dut.scan.valid & dut.scan.ready & dut.scan.p.end):
+            assert sum(getattr(strobes, name) for name in PHASES) == busy
+            assert ends or not frees
+            n_broadcasts += strobes.broadcasts
+            log.extend([seen(message)] * sent + [("taken", frees)] * ends)
+
+    simulate(dut, starter, scanners, consumer, background=[sender, watch])
+    assert log == expected
+    assert n_broadcasts == n_activations
+
+
+@pytest.mark.parametrize("result_barrier", [0, 1])
+def test_only_the_message_for_local_tiles_waits_for_results(simulate, result_barrier):
+    """It marks the first tile of a loop. Ends that are found are taken without another one."""
+    dut = TileBroadcaster(LOCAL)
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.sending, 1)
+        await put(ctx, dut.i, [{"descriptor": {"result_barrier": result_barrier, "barrier": 1,
+                                               "frees_input": 1, "loop": {"local": 1}}}])
+        for valid in [0, 1] * 4 * result_barrier:
+            ctx.set(dut.scan.payload, {"end": 1})
+            ctx.set(dut.scan.valid, valid)
+            assert not ctx.get(dut.o.valid) and not ctx.get(dut.scan.ready)
+            assert phases(ctx, dut) == ["phase_output"]
+            await ctx.tick()
+        ctx.set(dut.scan.valid, 0)
+        ctx.set(dut.sending, not result_barrier)
+        assert ctx.get(dut.o.valid) and ctx.get(dut.o.p.kind) is Kind.LOCAL_END
+        assert phases(ctx, dut) == ["phase_control"]
+        await ctx.tick()
+        ctx.set(dut.sending, 1)
+        for closes in (0, 1):
+            ctx.set(dut.scan.valid, 0)
+            # The PEs compute, or wait for earlier tiles, of which nothing is known.
+            for _ in range(3):
+                assert phases(ctx, dut) == ["phase_compute"] and not ctx.get(dut.o.valid)
+                assert not ctx.get(dut.strobes.stall_scan)
+                await ctx.tick()
+            ctx.set(dut.scan.payload, {"end": 1, "closes": closes})
+            ctx.set(dut.scan.valid, 1)
+            assert ctx.get(dut.scan.ready) and not ctx.get(dut.o.valid)
+            assert phases(ctx, dut) == ["phase_control"]
+            assert ctx.get(dut.frees_input) == closes and ctx.get(dut.i.ready) == closes
+            await ctx.tick()
+        assert not ctx.get(dut.busy)
+
+    simulate(dut, bench)

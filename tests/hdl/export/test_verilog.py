@@ -340,7 +340,7 @@ def test_a_bridge_adds_a_top_module_without_warnings_and_changes_no_other(
 
 #: SHA-256 of ``eie.v`` of the preset tiny. A change of the hardware or of the package's version
 #: changes it; another Python must not.
-TINY_SHA256 = "15b205b05ad4a33a767361976c8ab826efdbab6606b55ebaf6b10a6dbffdcb26"
+TINY_SHA256 = "d36756ca8bf48209e0ce5162e71290dae4f2c4e4c453a8f9977ddd3cb2f7abac"
 
 
 def test_text_is_the_same_with_every_python(emitted):
@@ -348,8 +348,8 @@ def test_text_is_the_same_with_every_python(emitted):
     assert hashlib.sha256(text.encode()).hexdigest() == TINY_SHA256
 
 
-def test_sixty_four_pes_take_at_most_one_tenth_more_than_a_megabyte(emitted):
-    assert sum(map(len, emitted("isca2016").values())) < 1_100_000
+def test_sixty_four_pes_take_at_most_one_ninth_more_than_a_megabyte(emitted):
+    assert sum(map(len, emitted("isca2016").values())) < 1_111_111
 
 
 @pytest.mark.parametrize("name, listed", [("tiny", "interface"), ("deepest_mac", "as_dict")])

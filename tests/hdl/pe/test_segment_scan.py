@@ -14,18 +14,19 @@ CONFIGS = {
     "tiny": replace(PRESETS["tiny"], loops=True),
     "default": EIEConfig(act_depth=32, loops=True),
     "one PE, no power of two": replace(PRESETS["tiny"], n_pe=1, act_depth=21, loops=True),
+    "local": replace(PRESETS["tiny"], loops=True, local=True),
     "least": EIEConfig(n_pe=256, act_width=4, act_depth=2, loops=True),
 }
 DEFAULT = CONFIGS["default"]
 
 
-def start_of(config, first, last, *, ends, unwritten=None):
+def start_of(config, first, last, *, ends, unwritten=None, **more):
     """Start of the segment of columns `first` to `last`, which is empty if `last` is lower."""
     slot, last_slot = first // config.n_pe, last // config.n_pe
     return {"source": slot // 4, "first_lane": slot % 4, "first_pe": first % config.n_pe,
             "last_word": last_slot // 4 - slot // 4, "last_lane": last_slot % 4,
             "last_pe": last % config.n_pe, "ends_tile": ends,
-            "unwritten": any_unwritten(config) if unwritten is None else unwritten}
+            "unwritten": any_unwritten(config) if unwritten is None else unwritten, **more}
 
 
 class Slots:
@@ -77,7 +78,10 @@ def test_activations_of_segments_are_found_in_order(simulate, rows, stalls, name
     dut = SegmentScan(config)
     _, serve = rows(dut.r, slots.words, taken=dut.hold)
     segments = list(random_segments(config, rng, 20))
-    expected = [item for number, segment in enumerate(segments)
+    # With local mode, all that is found is marked so or not, and ends have a segment, too.
+    modes = [{"local": rng.randrange(2)} if config.local else {} for _ in segments]
+    expected = [(item, mode and {**mode, "segment": number % N_SEGMENTS})
+                for number, (segment, mode) in enumerate(zip(segments, modes))
                 for item in slots.found(number, *segment)]
     n_taken = n_ended = 0
 
@@ -86,12 +90,14 @@ def test_activations_of_segments_are_found_in_order(simulate, rows, stalls, name
         for number, (first, last, ends) in enumerate(segments):
             while number - n_ended >= N_SEGMENTS or rng.random() < stalls.input:
                 await ctx.tick()
-            await put(ctx, dut.i, [start_of(config, first, last, ends=ends)])
+            await put(ctx, dut.i, [start_of(config, first, last, ends=ends, **modes[number])])
 
     async def consumer(ctx):
         nonlocal n_taken, n_ended
-        for item in expected:
-            assert plain(*await get(ctx, dut.o, 1, stall=stalls.output, rng=rng)) == item
+        for item, marks in expected:
+            [payload] = await get(ctx, dut.o, 1, stall=stalls.output, rng=rng)
+            assert plain(payload) == item
+            assert {name: payload[name] for name in marks} == marks
             n_taken += 1
             if item == "end":    # its tile is written a little later
                 ctx.set(dut.stored, 1)

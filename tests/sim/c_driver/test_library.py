@@ -149,9 +149,10 @@ def test_another_machine_is_detected(driver, name):
     assert driver.submit(inputs_of(driver.build)[0]) == EMPTY
 
 
-def test_the_register_of_loops_is_not_read_from_a_machine_of_version_2_0(driver):
+@pytest.mark.parametrize("name", ["CONFIG_LOOPS", "CONFIG_LOCAL"])
+def test_the_register_of_loops_is_not_read_from_a_machine_of_version_2_0(driver, name):
     driver.fake.set("VERSION", minor=0)
-    driver.fake.words["CONFIG_LOOPS"] = 1
+    driver.fake.words[name] = 1
     assert driver.load() == OK
 
 

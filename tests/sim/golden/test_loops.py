@@ -1,20 +1,28 @@
-"""`eie_sim.golden.loops`: the pseudocode of the definition of loops, one pixel at a time."""
+"""`eie_sim.golden.loops`: pseudocode and convolutions, one pixel at a time; local mode."""
 
 import dataclasses
 import types
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+from numpy.typing import NDArray
 
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, n_elements
+from eie_hdl.format import Layouts, last_element, n_elements
+from eie_hdl.numeric import relu, round_shift, saturate
 from eie_sim.golden.model import GoldenModel
 from eie_sim.golden.tile import GoldenError
-from support.convolutions import CONFIGS as CONFIGS_OF_CONVOLUTIONS, random_program
+from support.convolutions import (
+    CONFIGS as CONFIGS_OF_CONVOLUTIONS,
+    LOCAL_CONFIGS,
+    random_program,
+)
 from support.loop_machine import LoopMachine
 from support.random_loops import place_width, random_machine
 
+LOCAL = dataclasses.replace(PRESETS["tiny"], loops=True, local=True, spmat_depth=2048)
 CONFIGS = {
     "tiny": dataclasses.replace(PRESETS["tiny"], loops=True, spmat_depth=2048),
     "one PE, no power of two": EIEConfig(
@@ -22,6 +30,10 @@ CONFIGS = {
         act_depth=61, loops=True),
     "short runs": EIEConfig(n_pe=16, z_width=2, acc_depth=32, act_width=8, acc_width=26,
                             act_depth=64, loops=True),
+    "local": LOCAL,
+    "local, one PE": EIEConfig(n_pe=1, acc_depth=8, act_depth=61, loops=True, local=True),
+    "local, short runs": EIEConfig(n_pe=16, z_width=2, acc_depth=32, act_width=8, acc_width=26,
+                                   act_depth=64, loops=True, local=True),
 }
 
 
@@ -51,8 +63,8 @@ def interpret(machine, codes, codebooks, activations):
                 for c in range(max(x, 0), min(x + loop.length, loop.width)):
                     value, column = int(activations[row + c]), s * loop.length + c - x
                     mask[column] = value != 0
-                    for r, weight in enumerate(weights[:, column].tolist()):
-                        acc[r] += weight * value
+                    for r in np.flatnonzero(weights[:, column]):
+                        acc[r] += int(weights[r, column]) * value
             masks.append(mask)
             for r, total in enumerate(acc):
                 bias = int(activations[end["bias"] * machine.group + r])
@@ -101,7 +113,8 @@ def test_loops_do_what_their_pseudocode_does(name, seed):
         assert outputs[image].tolist() == found.tolist()
         assert masks[image].tolist() == mask.tolist()
         assert (whole[image] == (found != 0)).all()
-        assert statistics.broadcasts[image] == mask.sum()
+        is_local = machine.program[0]["loop"].get("local", 0)
+        assert statistics.broadcasts[image] == (0 if is_local else mask.sum())
         assert statistics.macs[image] == (mask @ (codes != 0).sum(axis=0)).sum()
         assert statistics.entries[image].tolist() == (mask @ entries).sum(axis=0).tolist()
         assert statistics.saturated[image].tolist() == [saturated]
@@ -251,10 +264,10 @@ def test_rows_of_any_pixel_that_are_sent_need_a_result_barrier():
 SEEDS = range(40)
 
 
-@pytest.mark.parametrize("name", CONFIGS_OF_CONVOLUTIONS)
+@pytest.mark.parametrize("name", CONFIGS_OF_CONVOLUTIONS | LOCAL_CONFIGS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_convolutions_have_the_results_of_direct_computation(name, seed):
-    program = random_program(CONFIGS_OF_CONVOLUTIONS[name], seed)
+    program = random_program((CONFIGS_OF_CONVOLUTIONS | LOCAL_CONFIGS)[name], seed)
     (outputs,) = GoldenModel(program.config, program.images).run(program.inputs, program.base)
     assert outputs.tolist() == program.expected.tolist()
 
@@ -300,10 +313,12 @@ def test_a_seed_always_makes_the_same_program():
     assert one.inputs.tolist() != random_program(config, 4).inputs.tolist()
 
 
-@pytest.fixture(scope="module")
-def program():
+@pytest.fixture(scope="module", params=["4 PEs, runs of 3", "4 PEs, runs of 3, local"])
+def program(request):
     """Program whose first convolution has several strips in a row, rows, segments, and padding."""
-    return random_program(CONFIGS_OF_CONVOLUTIONS["4 PEs, runs of 3"], 118)
+    if request.param in LOCAL_CONFIGS:
+        return random_program(LOCAL_CONFIGS[request.param], 203)
+    return random_program(CONFIGS_OF_CONVOLUTIONS[request.param], 118)
 
 
 def is_seen(program, name, address, bit):
@@ -319,12 +334,13 @@ def is_seen(program, name, address, bit):
 
 
 def test_each_bit_of_a_loop_matters(program):
-    """Except those that change the columns after the last segment, and add a strip at the end."""
+    """Except those that only add columns after the last segment, or a strip at the end."""
     loop = Layouts.of(program.config).descriptor["loop"]
     unseen = [(name, bit) for name, field in loop.shape
               for bit in range(Shape.cast(field.shape).width)
               if not is_seen(program, "ccu.program", 0, loop.offset + field.offset + bit)]
-    assert unseen == [("columns", 0), ("last_slot", 0)]
+    assert unseen == ([("columns", 2), ("columns", 4)] if program.local[0] else
+                      [("columns", 0), ("last_slot", 0)])
 
 
 @pytest.mark.parametrize("field", ["last_word", "last_lane"])
@@ -342,3 +358,243 @@ def test_flipped_bits_of_entries_and_pointers_are_seen(program, name, address):
              for instance, *_, image in Layouts.of(program.config).images(program.config)}[name]
     assert [is_seen(program, name, address, bit)
             for bit in range(Shape.cast(shape).width)].count(False) <= 1
+
+
+#: Without padding, so that entries are weights.
+DEPTHWISE_CONFIGS = {
+    "1 PE": EIEConfig(n_pe=1, z_width=4, acc_depth=16, act_depth=800, loops=True, local=True),
+    "4 PEs": EIEConfig(n_pe=4, z_width=4, acc_depth=16, act_depth=800, loops=True, local=True),
+    "32 PEs": EIEConfig(n_pe=32, z_width=3, acc_depth=8, act_depth=800, loops=True, local=True),
+}
+DEPTHWISE_SHIFT = 6
+
+
+class Depthwise(NamedTuple):
+    """Depthwise convolution of a map at row 0, with its results after it."""
+
+    machine: LoopMachine
+    source: NDArray[np.int64]     # height, width, channels
+    weights: NDArray[np.int64]    # kernel height, kernel width, channels
+    bias: NDArray[np.int64]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: tuple[int, int]
+    output: tuple[int, int]       # with surplus pixels
+
+    def run(self, source):
+        """Results (height, width, channels) by the golden model, and its counts."""
+        model = GoldenModel(self.machine.config, self.machine.images())
+        (outputs,), statistics = model.run_counted(source.reshape(1, -1))
+        return outputs.reshape(*self.output, -1), statistics
+
+    def compute(self):
+        """Results, and products of each channel, pixel by pixel and channel by channel."""
+        height, width, n_channels = self.source.shape
+        results = np.zeros((*self.output, n_channels), np.int64)
+        products = [0] * n_channels
+        for row, pixel, channel in np.ndindex(results.shape):
+            total = int(self.bias[channel])
+            for tap_y, tap_x in np.ndindex(self.weights.shape[:2]):
+                y = row * self.stride[0] + tap_y * self.dilation[0] - self.padding[0]
+                x = pixel * self.stride[1] + tap_x * self.dilation[1] - self.padding[1]
+                if 0 <= y < height and 0 <= x < width:
+                    weight, value = self.weights[tap_y, tap_x, channel], self.source[y, x, channel]
+                    total += int(weight * value)
+                    products[channel] += int(weight != 0 and value != 0)
+            results[row, pixel, channel] = total
+        act_width = self.machine.config.act_width
+        return saturate(relu(round_shift(results, DEPTHWISE_SHIFT)), act_width), products
+
+
+def draw_depthwise(config, seed):
+    """Draw a convolution in local mode, whose fields are written out by hand."""
+    rng = np.random.default_rng(seed)
+    n_channels = config.n_pe * int(rng.integers(1, 3))
+    (height, width), kernel, output = rng.integers(1, [[7], [4], [5]], (3, 2)).tolist()
+    stride, dilation = rng.integers(1, 3, (2, 2)).tolist()
+    padding, strip = rng.integers(0, 3, 2).tolist(), int(rng.choice([1, 2, 4]))
+    n_strips = -(-output[1] // strip)
+
+    # Codes by tap and channel; a pixel of the strip is a block of rows.
+    codes = rng.integers(1, 1 << config.v_width, (*kernel, n_channels))
+    codes *= rng.random(codes.shape) < 0.8
+    pixels = (strip - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
+    matrix = np.zeros((strip, n_channels, kernel[0], pixels, n_channels), np.int64)
+    for number, tap_y, tap_x, channel in np.ndindex(strip, *codes.shape):
+        place = number * stride[1] + tap_x * dilation[1]
+        matrix[number, channel, tap_y, place, channel] = codes[tap_y, tap_x, channel]
+
+    # No weight of the codebook is 0.
+    codebooks = rng.integers(1, 50, (config.n_codebooks, 1 << config.v_width))
+    codebooks *= rng.choice([-1, 1], codebooks.shape)
+    machine = LoopMachine(config, codebooks)
+    bias = rng.integers(-999, 999, n_channels)
+    n_rows = -(-height * width * n_channels // machine.group)
+    biases = config.act_depth - config.tile_words
+    machine.activations[biases * machine.group:][:strip * n_channels] = np.tile(bias, strip)
+    machine.tile(
+        matrix.reshape(strip * n_channels, -1), barrier=1, result_barrier=1,
+        start=last_element(config, height * width * n_channels),
+        end={"destination": n_rows, "bias": biases, "shift": DEPTHWISE_SHIFT, "relu": 1},
+        loop={"x": -padding[1] * n_channels, "x_step": strip * stride[1] * n_channels,
+              "last_x": n_strips - 1, "y": -padding[0] * width * n_channels,
+              "y_step": stride[0] * width * n_channels,
+              "segment_step": dilation[0] * width * n_channels, "width": width * n_channels,
+              "length": pixels * n_channels, "local": 1,
+              "last_slot": output[0] * n_strips * strip * n_channels // config.n_pe - 1})
+    output = output[0], n_strips * strip
+    machine.send(n_rows, output[0] * output[1] * n_channels)
+    source = rng.integers(-99, 99, (height, width, n_channels))
+    source *= rng.random(source.shape) < 0.6
+    weights = np.where(codes == 0, 0, codebooks[0, codes])
+    return Depthwise(machine, source, weights, bias, stride, dilation, padding, output)
+
+
+@pytest.mark.parametrize("name", DEPTHWISE_CONFIGS)
+@pytest.mark.parametrize("seed", range(20))
+def test_depthwise_convolution_is_computed(name, seed):
+    case = draw_depthwise(DEPTHWISE_CONFIGS[name], seed)
+    results, statistics = case.run(case.source)
+    expected, products = case.compute()
+    assert results.tolist() == expected.tolist()
+    assert statistics.broadcasts.tolist() == statistics.paddings.tolist() == [0]
+    assert statistics.macs.tolist() == [sum(products)]
+    entries = np.reshape(products, (-1, DEPTHWISE_CONFIGS[name].n_pe)).sum(axis=0)
+    assert statistics.entries.tolist() == [entries.tolist()]
+
+
+def test_an_activation_changes_results_of_its_own_channel_only():
+    case = draw_depthwise(DEPTHWISE_CONFIGS["4 PEs"], 57)
+    case.machine.program[0]["end"]["relu"] = 0
+    before, _ = case.run(case.source)
+    n_changed = 0
+    for place in np.ndindex(case.source.shape):
+        source = case.source.copy()
+        source[place] ^= 1 << 6
+        after, _ = case.run(source)
+        channels = set(np.nonzero(before != after)[2].tolist())
+        assert channels <= {place[-1]}
+        n_changed += len(channels)
+    assert n_changed > 0.9 * case.source.size
+
+
+def test_a_machine_with_local_mode_runs_other_loops_as_before():
+    """Their numbers of columns need not be multiples of n_pe."""
+    without = dataclasses.replace(LOCAL, local=False)
+    for seed in range(5):
+        machine, _ = random_machine(without, np.random.default_rng(seed))
+        expected = GoldenModel(without, machine.images()).run_counted(np.zeros((1, 0), np.int64))
+        machine.config = LOCAL
+        found = GoldenModel(LOCAL, machine.images()).run_counted(np.zeros((1, 0), np.int64))
+        for one, other in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
+            assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize("name", LOCAL_CONFIGS)
+def test_only_other_tiles_of_a_program_count_as_broadcast(name):
+    config = LOCAL_CONFIGS[name]
+    n_mixed = 0
+    for seed in range(20):
+        program = random_program(config, seed)
+        model = GoldenModel(config, program.images)
+        _, statistics = model.run_counted(program.inputs, program.base)
+        *tiles, _ = model.broadcasts(program.inputs, program.base)
+        local = [*program.local] + [False] * (len(tiles) - len(program.local))
+        counts = [mask.reshape(len(mask), -1).sum(axis=1)
+                  for mask, is_local in zip(tiles, local) if not is_local]
+        assert statistics.broadcasts.tolist() == sum(counts, np.zeros(2, np.int64)).tolist()
+        n_mixed += 0 < sum(local) < len(local)
+    assert n_mixed >= 3
+
+
+def copies(**changes):
+    """Machine of 4 PEs that copies a map of 8 channels, four pixels in a row, by weights of 1."""
+    machine = LoopMachine(LOCAL, np.ones((LOCAL.n_codebooks, 1 << LOCAL.v_width), np.int64))
+    machine.tile(
+        np.eye(8, dtype=np.int64), result_barrier=1, start=last_element(LOCAL, 32),
+        end={"destination": 4, "bias": 16},
+        loop={"x_step": 8, "last_x": 3, "width": 32, "length": 8, "last_slot": 7, "local": 1})
+    machine.send(4, 32)
+    machine.program[0]["ptr_base"] = changes.pop("ptr_base", 0)
+    machine.program[0]["loop"] |= changes
+    return machine
+
+
+def run_copies(machine, images=None):
+    inputs = np.arange(1, 33)[np.newaxis]
+    return GoldenModel(LOCAL, images or machine.images()).run(inputs)[0].tolist()
+
+
+def test_pointers_are_those_of_slots():
+    """A tile of two slots has three pointers in each PE, and here an entry for each slot."""
+    assert run_copies(copies()) == [[*range(1, 33)]]
+    images = copies().images()
+    for pe in range(4):
+        assert images[f"pe_{pe}.ptr_even"].tolist() == [[0], [2]]
+        assert images[f"pe_{pe}.ptr_odd"].tolist() == [[1]]
+
+
+@pytest.mark.parametrize("name, value", [
+    ("x", -2), ("x_step", 1), ("y", 2), ("y_step", 2), ("segment_step", 6), ("width", 33),
+    ("length", 6), ("columns", 10)])
+def test_numbers_of_columns_must_be_multiples_of_n_pe(name, value):
+    machine = copies(**{name: value})
+    with pytest.raises(GoldenError, match=rf"^Descriptor 0: loop\.{name} must be a multiple of "
+                                          rf"n_pe = 4 in local mode, not {value}$"):
+        run_copies(machine)
+    machine.program[0]["loop"]["local"] = 0
+    GoldenModel(LOCAL, machine.images())
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"width": 0}, r"loop\.width must be at least 1, not 0"),
+    ({"length": 0}, r"loop\.length must be from 1 to loop\.columns = 8, not 0"),
+    ({"length": 12}, r"loop\.length must be from 1 to loop\.columns = 8, not 12"),
+    ({"columns": 252, "length": 252, "ptr_base": 193},
+     r"ptr_base must leave its 64 pointers below 256, not begin at 193"),
+    ({"last_slot": 0}, r"loop\.last_slot must be at least 1, that of the first pixel, not 0"),
+])
+def test_checks_of_other_loops_hold(changes, message):
+    with pytest.raises(GoldenError, match=f"^Descriptor 0: {message}$"):
+        run_copies(copies(**changes))
+
+
+def test_most_pointers_are_accepted():
+    GoldenModel(LOCAL, copies(columns=252, length=252, ptr_base=192).images())
+
+
+@pytest.mark.parametrize("extent", [{"last_pe": 1}, {"last_lane": 2, "last_pe": 0}])
+def test_a_map_may_end_in_any_pe(extent):
+    """A row of which the map has only a part is not scanned."""
+    machine = copies()
+    machine.program[0]["start"] |= extent
+    assert run_copies(machine) == [[0] * 32]
+
+
+def test_local_mode_is_ignored_where_a_vector_is_sent():
+    machine = copies()
+    machine.program[1]["loop"] = {"local": 1, "x": 1, "length": 3}
+    assert run_copies(machine) == [[*range(1, 33)]]
+
+
+def test_a_missing_pointer_matters_to_its_own_pe_only():
+    """Column 6 is slot 1 of PE 2, with pointers 1 and 2."""
+    machine = copies()
+    images = machine.images()
+    images["pe_2.ptr_even"] = images["pe_2.ptr_even"][:1]
+    with pytest.raises(GoldenError, match=(
+            r"^Descriptor 0: PE 2 cannot walk column 6: its pointers, 1 and 1 \+ 1, are not in the "
+            r"ptr images$")):
+        run_copies(machine, images)
+    inputs = np.arange(1, 33)[np.newaxis] * (np.arange(32) % 8 != 6)
+    assert GoldenModel(LOCAL, images).run(inputs)[0].tolist() == inputs.tolist()
+
+
+def test_entries_of_a_column_are_explained_by_its_own_pe():
+    machine = copies()
+    images = machine.images()
+    images["pe_3.ptr_odd"][0] = 60
+    with pytest.raises(GoldenError, match=(
+            r"^Descriptor 0: PE 3 cannot walk column 3: its pointers span entries 0 to 60, 60 "
+            r"entries; a column has at most acc_depth = 16$")):
+        run_copies(machine, images)
