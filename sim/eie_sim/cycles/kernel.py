@@ -22,15 +22,21 @@ __all__ = ["ENDED", "EXPECT", "LOAD", "START", "TAKE", "WAIT", "CcuCounters", "H
 
 #: Contents of a PE stage: nothing, a column without entries, an entry, the start of a descriptor,
 #: or the end of a tile of step `n` as ``_END + 2 * n``, plus 1 for its last tile. Messages use the
-#: same codes, one for a later segment of a descriptor, and one for a vector to send.
+#: same codes, one for a later segment of a descriptor, one for a vector to send, and one for the
+#: end of local tiles.
 _NOTHING, _EMPTY, _ENTRY, _START, _END = range(5)
-_SEND, _SEGMENT = -1, -2
+_SEND, _SEGMENT, _LOCAL_END = -1, -2, -3
 
 #: Due cycle of a PE that waits for input.
 _NEVER = 1 << 62
 
-#: Marker in target of a column after the last activation of a source.
-_NO_MORE = -1
+#: Markers in place of a column: after the last activation of a source, and of a local tile, which
+#: may be the last one of its descriptor. An activation of a local tile has this added to its place.
+_NO_MORE, _LOCAL_NO_MORE, _LAST_NO_MORE = -1, -2, -3
+_LOCAL = 1 << 48
+
+#: Word that no PE reads.
+_NO_WORD = -1
 
 #: States of the starter, as in the RTL, and that after the end of the run.
 _FETCH, _DECODE, _SUM, _CHECK, _BEGIN, _STARTED, ENDED = range(7)
@@ -82,8 +88,9 @@ class Program(NamedTuple):
     words, first_word, origin : int64 (n_segments,)
         Words of a segment, the index of the first in `mask`, and the index in `entries` of column 0
         of this word.
-    ends, skipped : bool (n_segments,)
-        True if the segment is the last of its tile; if it is walked but not scanned.
+    ends, closes, skipped, local : bool (n_segments,)
+        True if the segment is the last of its tile, or of its step; if it is walked but not
+        scanned; if its tile is in local mode.
     n_sent_words : int64 (n_steps,)
         Words that the first PE sends.
     last_lane, last_pe : int64 (n_steps,)
@@ -94,6 +101,8 @@ class Program(NamedTuple):
         Bit mask of the nonzero ones among the four activations of a word. PEs in tree order.
     entries : uint16 (n_pe, n_columns)
         Entries of each column.
+    first_word_read, last_word_read : int32 (n_pe, n_columns)
+        Words of the spmat SRAM that they begin and end in.
     """
 
     first_step: NDArray[np.int64]
@@ -108,7 +117,9 @@ class Program(NamedTuple):
     first_word: NDArray[np.int64]
     origin: NDArray[np.int64]
     ends: NDArray[np.bool_]
+    closes: NDArray[np.bool_]
     skipped: NDArray[np.bool_]
+    local: NDArray[np.bool_]
     n_sent_words: NDArray[np.int64]
     last_lane: NDArray[np.int64]
     last_pe: NDArray[np.int64]
@@ -117,6 +128,8 @@ class Program(NamedTuple):
     n_fill: NDArray[np.int64]
     mask: NDArray[np.uint8]
     entries: NDArray[np.uint16]
+    first_word_read: NDArray[np.int32]
+    last_word_read: NDArray[np.int32]
 
 
 class TimingParameters(NamedTuple):
@@ -124,13 +137,14 @@ class TimingParameters(NamedTuple):
 
     Attributes
     ----------
-    n_levels, drop_empty, mac_stages, loops, max_tiles
+    n_levels, drop_empty, mac_stages, loops, local, max_tiles
         As in :class:`~eie_hdl.config.EIEConfig`.
     any_unwritten
         Unwritten tiles of a start that waits for none.
-    filling, full, in_flight, filling_limit
-        Columns from which a queue counts as filling, and as full; the age in cycles of the queue
-        status that the CCU sees; messages allowed in flight while a queue is filling.
+    filling, full, n_slots, in_flight, filling_limit
+        Columns from which a queue counts as filling, and as full, and those that it can hold; the
+        age in cycles of the queue status that the CCU sees; messages allowed in flight while a
+        queue is filling.
     beat_elements
         Elements of a beat of results.
     first_child, parent, pes
@@ -141,10 +155,12 @@ class TimingParameters(NamedTuple):
     drop_empty: bool
     mac_stages: int
     loops: bool
+    local: bool
     max_tiles: int
     any_unwritten: int
     filling: int
     full: int
+    n_slots: int
     in_flight: int
     filling_limit: int
     beat_elements: int
@@ -186,9 +202,8 @@ class CcuCounters(NamedTuple):
         :data:`ENDED`, or the state of the starter at the deadline.
     cycles, control, compute, output, full, scan, barrier : :class:`int`
         Total cycles, cycles of each phase, and stalls by cause.
-    order : int64 (n_broadcasts + n_tiles,)
-        Columns in the order of their broadcast, numbered over all steps; -1 for the start of a
-        tile.
+    broadcasts, spmat_reads : :class:`int`
+        Activations broadcast, and words read from the spmat SRAMs of all PEs.
     interval, latency : :class:`int`
         Cycles from the first and from the last beat of inputs to the last beat of results; the
         interval includes both.
@@ -202,7 +217,8 @@ class CcuCounters(NamedTuple):
     full: int
     scan: int
     barrier: int
-    order: NDArray[np.int64]
+    broadcasts: int
+    spmat_reads: int
     interval: int
     latency: int
 
@@ -211,7 +227,10 @@ class CcuCounters(NamedTuple):
 _QUEUE = [("level", np.int64), ("first", np.int64), ("second", np.int64), ("was_full", np.bool_)]
 
 #: Output of a node or PE: columns, and the report of a written tile.
-_OUTPUT = np.dtype([*_QUEUE, ("offered", np.bool_), ("taken", np.bool_)], align=True)
+_OUTPUT = np.dtype([
+    *_QUEUE, ("offered", np.bool_), ("taken", np.bool_),
+    # Of a PE: its first column is not for the tree, or not yet; the tree has taken one.
+    ("withheld", np.bool_), ("moved", np.bool_)], align=True)
 
 #: Output of results of a node, a queue, or of a PE, a register: if it offers its end in this cycle,
 #: and did in the cycle before. `taken` is for the PE.
@@ -220,6 +239,9 @@ _RESULT = np.dtype([*_QUEUE, ("ends", np.bool_), ("ended", np.bool_), ("taken", 
 
 #: A node's input from a child.
 _INPUT = np.dtype([*_QUEUE, ("written", np.bool_)], align=True)
+
+#: A message in an activation queue; `target` is the column.
+_SLOT = np.dtype([("kind", np.int64), ("target", np.int64)])
 
 #: A broadcast message: `target` is the column, or the step of a start or end; a start allows a
 #: number of unwritten tiles; `sent` is the cycle.
@@ -287,8 +309,14 @@ _DRIVER = np.dtype([
 #: A PE without its output.
 _PE = np.dtype([
     ("index", np.int64),
-    # Activation queue: messages in it, and the first of them.
-    ("level", np.int64), ("head", np.int64),
+    # Activation queue: messages in it, the slot of the first of them, and if it is filling; the
+    # word that the spmat read holds, and words read.
+    ("level", np.int64), ("head", np.int64), ("is_filling", np.bool_),
+    ("held_word", np.int64), ("n_reads", np.int64),
+    # Local feed: stages, the end of the tile has entered them, and activations on their way to the
+    # queue. The step whose end has been broadcast, if any.
+    ("feed_1", np.int64), ("feed_2", np.int64), ("feed_ends", np.bool_), ("is_feeding", np.bool_),
+    ("fed_1", np.int64), ("fed_2", np.int64), ("is_open", np.bool_), ("open_step", np.int64),
     # Stages of the spmat read, the cycle of the last entry in the first; decode; starts and ends
     # among them, or being drained. While there are none, the stages after the first do not matter.
     ("n_controls", np.int64), ("last_at", np.int64),
@@ -616,8 +644,9 @@ def _step_tree(machine, inners, outers, turns, active_until, due, waits, now):
         for child in range(first, stop):
             inner, below = inners[child], outers[child]
             below.was_full = below.level == 2
-            if below.level > 0 and not inner.was_full:
-                _put(inner, _take(below))
+            if below.level > 0 and not (inner.was_full or below.withheld):
+                _put(inner, max(_take(below), _NO_MORE))
+                below.moved = True
                 active_until[node] = now + 1
                 if child < n_nodes:
                     active_until[child] = now + 1
@@ -655,16 +684,16 @@ def _step_drain(pe, outer, now, n_rows, n_fill, mac_stages):
 
 
 @njit(inline="always")
-def _step_entries(pe, number, now, messages, entries, drop_empty):
+def _step_entries(pe, number, now, slots, program):
     """Advance a path without start or end messages by one cycle; nothing can stall it."""
     if pe.stage_1 != _ENTRY or pe.last_at <= now:
         pe.stage_1 = _NOTHING
         if pe.level > 0:
-            _next_message(pe, number, now, messages, entries, drop_empty)
+            _next_message(pe, number, now, slots, program)
 
 
 @njit(inline="always")
-def _step_path(pe, number, is_ready, now, messages, entries, drop_empty):
+def _step_path(pe, number, is_ready, now, slots, program):
     """Advance a path with start or end messages; the decoder stalls unless the drain `is_ready`."""
     moves = pe.stage_4 == _NOTHING or is_ready
     if is_ready:
@@ -681,30 +710,81 @@ def _step_path(pe, number, is_ready, now, messages, entries, drop_empty):
     if first == _NOTHING or (moves and is_done):
         pe.stage_1 = _NOTHING
         if pe.level > 0:
-            _next_message(pe, number, now, messages, entries, drop_empty)
+            _next_message(pe, number, now, slots, program)
 
 
 @njit(inline="always")
-def _next_message(pe, number, now, messages, entries, drop_empty):
+def _next_message(pe, number, now, slots, program):
     """Move the first message of the queue to the first stage."""
-    head = pe.head
-    while messages[head].kind < 0 or (
-            drop_empty and _is_empty(messages[head], entries, number)):
-        head += 1
-    pe.stage_1 = messages[head].kind
+    slot = slots[number, pe.head]
+    pe.stage_1 = slot.kind
     if pe.stage_1 == _ENTRY:
-        n_entries = entries[number, messages[head].target]
+        n_entries = program.entries[number, slot.target]
         pe.last_at = now + n_entries
-        pe.stage_1 = _ENTRY if n_entries else _EMPTY
+        if n_entries:
+            first, last = (program.first_word_read[number, slot.target],
+                           program.last_word_read[number, slot.target])
+            pe.n_reads += last - first + (first != pe.held_word)
+            pe.held_word = last
+        else:
+            pe.stage_1 = _EMPTY
     else:
         pe.n_controls += 1
-    pe.head = head + 1
+        if pe.stage_1 == _START:
+            pe.held_word = _NO_WORD
+    pe.head = pe.head + 1 if pe.head + 1 < slots.shape[1] else 0
     pe.level -= 1
 
 
 @njit(inline="always")
-def _is_empty(message, entries, number):
-    return message.kind == _ENTRY and entries[number, message.target] == 0
+def _put_message(pe, number, kind, target, slots, n_over, program, machine):
+    """Add a message to an activation queue, but for a column without entries that is dropped."""
+    if machine.drop_empty and kind == _ENTRY and program.entries[number, target] == 0:
+        return False
+    place = pe.head + pe.level
+    slot = slots[number, place if place < slots.shape[1] else place - slots.shape[1]]
+    slot.kind, slot.target = kind, target
+    pe.level += 1
+    n_over[0] += pe.level == machine.filling
+    n_over[1] += pe.level == machine.full
+    return True
+
+
+@njit(inline="always")
+def _step_feed(pe, outer, has_message):
+    """Advance the local feed by one cycle; return what arrives at the activation queue."""
+    arriving = pe.fed_2
+    pe.fed_2, pe.fed_1 = pe.fed_1, _NOTHING
+    feeds = pe.feed_2 != _NOTHING and not (pe.is_filling or has_message)
+    moves = pe.is_open and (pe.feed_2 == _NOTHING or feeds)
+    takes = (outer.level > 0 and not outer.moved and _is_local(outer.first)
+             and not pe.feed_ends and (pe.feed_1 == _NOTHING or moves))
+    if outer.moved:
+        pe.feed_ends = outer.moved = False
+    if feeds:
+        pe.fed_1, pe.feed_2 = pe.feed_2, _NOTHING
+        if pe.fed_1 == _LAST_NO_MORE:
+            pe.is_open = False
+    if moves:
+        pe.feed_2, pe.feed_1 = pe.feed_1, _NOTHING
+    if takes:
+        pe.feed_1 = outer.first
+        pe.feed_ends = outer.first < 0
+        if not pe.feed_ends:
+            _take(outer)
+    return arriving
+
+
+@njit(inline="always")
+def _is_local(column):
+    return column >= _LOCAL or column < _NO_MORE
+
+
+@njit(inline="always")
+def _is_withheld(pe, outer):
+    """Check if the first column at the output of a PE is not for the tree, or not yet."""
+    is_done = pe.feed_ends and pe.feed_1 == _NOTHING and pe.feed_2 == _NOTHING
+    return outer.level > 0 and _is_local(outer.first) and not is_done
 
 
 @njit(inline="always")
@@ -777,7 +857,10 @@ def _step_segments(pe, number, outer, is_held, queue, n_queued, program):
             while not pending >> lane & 1:
                 lane += 1
             _put(outer, program.origin[pe.segment]
-                 + (4 * pe.number + lane) * len(program.mask) + pe.index)
+                 + (4 * pe.number + lane) * len(program.mask) + pe.index
+                 + _LOCAL * program.local[pe.segment])
+        elif ends and program.local[pe.segment]:
+            _put(outer, _LAST_NO_MORE if program.closes[pe.segment] else _LOCAL_NO_MORE)
         elif ends:
             _put(outer, _NO_MORE)
         pe.pending = rest
@@ -808,8 +891,8 @@ def _may_pop(pe, queue, n_queued):
 
 
 @njit(inline="always")
-def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, queue, n_queued,
-              program, machine):
+def _step_pes(pes, outers, results, active_until, due, n_over, now, has_message, slots, queue,
+              n_queued, program, machine):
     """Advance all PEs by one cycle."""
     n_nodes = len(machine.first_child) - 1
     for number in range(len(pes)):
@@ -826,12 +909,13 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, qu
                                    machine.mac_stages)
         begins = _begins(pe)
         if has_controls:
-            _step_path(pe, number, is_ready, now, messages, program.entries, machine.drop_empty)
+            _step_path(pe, number, is_ready, now, slots, program)
         else:
-            _step_entries(pe, number, now, messages, program.entries, machine.drop_empty)
+            _step_entries(pe, number, now, slots, program)
         result, is_held = results[n_nodes + number], drains
         if pe.sending or pe.reads or result.taken:
             is_held = _step_sender(pe, result, drains, waits) or is_held
+        arriving = _step_feed(pe, outer, has_message) if machine.local else _NOTHING
         if machine.loops:
             if pe.busy or pe.n_popped < n_queued:
                 _step_segments(pe, number, outer, is_held, queue, n_queued, program)
@@ -844,10 +928,22 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, messages, qu
         if pe.level < level:
             n_over[0] -= level == machine.filling
             n_over[1] -= level == machine.full
-        if n_nodes and outer.level != n_found:
+        if arriving != _NOTHING:
+            kind, target = _ENTRY, arriving - _LOCAL
+            if arriving < 0:
+                kind, target = _END + 2 * pe.open_step + (arriving == _LAST_NO_MORE), 0
+            _put_message(pe, number, kind, target, slots, n_over, program, machine)
+        was_withheld, feeds = outer.withheld, False
+        if machine.local:
+            pe.is_filling = level >= machine.filling
+            outer.was_full = outer.level == 2
+            outer.withheld = _is_withheld(pe, outer)
+            feeds = (outer.withheld or pe.feed_1 != _NOTHING or pe.feed_2 != _NOTHING
+                     or pe.fed_1 != _NOTHING or pe.fed_2 != _NOTHING)
+        if n_nodes and (outer.level != n_found or outer.withheld != was_withheld):
             active_until[machine.parent[n_nodes + number]] = now + 1
         if (pe.n_controls or pe.writing or outer.offered or pe.sending
-                or (pe.busy and not _is_blocked(pe, outer)) or _begins(pe)
+                or (pe.busy and not _is_blocked(pe, outer)) or _begins(pe) or feeds
                 or (machine.loops and _may_pop(pe, queue, n_queued))):
             due[number] = now + 1
         elif pe.stage_1 == _NOTHING and pe.level == 0:
@@ -870,16 +966,12 @@ def _is_blocked(pe, outer):
 
 
 @njit(inline="always")
-def _arrive(message, pes, due, n_over, now, program, machine):
-    """Add a message to the activation queues, except those of vectors and later segments."""
+def _arrive(message, pes, due, n_over, now, slots, program, machine):
+    """Add a message to the activation queues, except those that the PEs keep elsewhere."""
     for number in range(len(pes) if message.kind >= 0 else 0):
-        if not (machine.drop_empty and _is_empty(message, program.entries, number)):
-            pe = pes[number]
-            pe.level += 1
-            n_over[0] += pe.level == machine.filling
-            n_over[1] += pe.level == machine.full
-            if due[number] == _NEVER:
-                due[number] = now + 1
+        if (_put_message(pes[number], number, message.kind, message.target, slots, n_over, program,
+                         machine) and due[number] == _NEVER):
+            due[number] = now + 1
 
 
 @njit(inline="always")
@@ -967,6 +1059,8 @@ def run(machine, program, host, n_sent, deadline):
     for number in range(n_pe):
         pes[number].index = machine.pes[number]
         pes[number].written_at = -1
+        pes[number].held_word = _NO_WORD
+    slots = np.zeros((n_pe, machine.n_slots), _SLOT)    # of the activation queues
     root, result_root = outers[0], results[0]
 
     # Messages sent, and arrived at the scanners, at the vector senders, and at the queues.
@@ -997,6 +1091,8 @@ def run(machine, program, host, n_sent, deadline):
     # The broadcaster: its step, if any, if nothing of it has been found yet, and its tiles that
     # have ended.
     busy, tile, owner, is_new, n_done = False, 0, 0, True, 0
+    is_announced = False    # the end of its local tiles
+    n_broadcasts = 0
     control, compute, output, full, scan, barrier = 0, 0, 0, 0, 0, 0
     now = 0
     while state != ENDED and now < deadline:
@@ -1006,12 +1102,16 @@ def run(machine, program, host, n_sent, deadline):
         is_over_limit = sent - seen > machine.filling_limit
         is_stopped = is_full >> n_levels & 1 or (filling >> n_levels & 1 and is_over_limit)
         loop, table = loops[0], tables[0]
-        has_item, item = root.level > 0, root.first
+        has_found = root.level > 0 and not root.withheld
+        has_item, item = has_found, root.first
         if machine.loops:
             has_item, item = table.valid, table.column
         is_end = busy and has_item and item == _NO_MORE
         is_found = busy and has_item and not is_end
-        is_held = (is_end and sending and program.result_barrier[tile]
+        is_local = busy and program.local[program.first_segment[tile]]
+        announces = is_local and not is_announced
+        at_end, sends_end = is_end or announces, announces if is_local else is_end
+        is_held = (sends_end and sending and program.result_barrier[tile]
                    and not (machine.loops and program.in_region[tile] and sent_in_region
                             and sender != owner))
 
@@ -1070,18 +1170,20 @@ def run(machine, program, host, n_sent, deadline):
         must_wait = for_result or for_turn or for_tiles
         has_room = n_unwritten < machine.max_tiles and n_unwritten <= last_allowed + 1
         may_start = not must_wait and (is_send or has_room or machine.loops)
-        broadcasts = (is_found or (is_end and not is_held)) and not (offers or is_stopped)
-        ends = is_end and broadcasts
+        broadcasts = (is_found or (sends_end and not is_held)) and not (offers or is_stopped)
+        is_ready_for = is_announced if is_local else broadcasts
+        ends = is_end and is_ready_for
         closes = ends and n_done + 1 == program.n_tiles[tile]
 
-        is_waiting = busy and is_new and not has_item and program.barrier[tile]
+        is_late = busy and not (has_item or at_end or is_local)
+        is_waiting = is_late and is_new and program.barrier[tile]
         if busy:
             barrier += is_waiting
-            compute += not (is_end or is_waiting)
+            compute += not (at_end or is_waiting)
             output += is_held
-            control += is_end and not is_held
+            control += at_end and not is_held
             full += is_found and is_stopped
-            scan += not (has_item or is_waiting)
+            scan += is_late and not is_waiting
         elif runs:
             barrier += n_unwritten > 0
             output += n_unwritten == 0 and is_ready and for_result
@@ -1093,20 +1195,25 @@ def run(machine, program, host, n_sent, deadline):
         elif starts:
             kind, target = _SEGMENT if loop.began else _START, segment
             allowed = machine.any_unwritten if loop.began else allowed
-        elif ends:
+        elif broadcasts and announces:
+            kind, target = _LOCAL_END, tile
+        elif broadcasts and is_end:
             kind, target = _END + 2 * tile + closes, tile
         elif broadcasts:
             kind, target = _ENTRY, item
-        waits = n_ended > 0
+            n_broadcasts += 1
+        # In local mode, a PE may have written its part of a tile before others have found theirs.
+        waits = n_ended > 0 or (machine.local and n_written < n_started)
         root.was_full = root.level == 2
         root.taken = root.offered
         takes = broadcasts
         if machine.loops:
-            takes = root.level > 0 and (broadcasts or not table.valid)
-            if broadcasts or not table.valid:
-                table.valid, table.column = root.level > 0, root.first
+            takes = has_found and (is_ready_for or not table.valid)
+            if is_ready_for or not table.valid:
+                table.valid, table.column = has_found, max(root.first, _NO_MORE)
         if takes:
             _take(root)
+            root.moved = True
             if n_nodes:
                 active_until[0] = now + 1
             else:
@@ -1156,8 +1263,10 @@ def run(machine, program, host, n_sent, deadline):
             other.n_since = min(other.n_since + 1, machine.any_unwritten)
         if accepts:
             busy, tile, owner, is_new, n_done = hands_over, step, selected, True, 0
-        elif has_item:
-            is_new = False
+            is_announced = False
+        else:
+            is_new = is_new and not has_item
+            is_announced = is_announced or (broadcasts and announces)
         if (starts and is_send) or is_done:
             context.step += 1
             selected = 1 - selected if is_resumed else oldest
@@ -1218,13 +1327,20 @@ def run(machine, program, host, n_sent, deadline):
 
         filling = (filling << 1 | (n_over[0] > 0)) & _HISTORY
         is_full = (is_full << 1 | (n_over[1] > 0)) & _HISTORY
-        _step_pes(pes, outers, results, active_until, due, n_over, now, messages, queue, n_queued,
-                  program, machine)
+        is_received = received < sent and messages[received].sent + n_levels + _SEND_DELAY == now
+        received_kind = messages[received].kind if is_received else _SEND
+        has_message = received_kind != _SEND and received_kind != _SEGMENT
+        _step_pes(pes, outers, results, active_until, due, n_over, now, has_message, slots, queue,
+                  n_queued, program, machine)
         if queued < sent and messages[queued].sent + n_levels + _QUEUE_DELAY == now:
-            _arrive(messages[queued], pes, due, n_over, now, program, machine)
+            _arrive(messages[queued], pes, due, n_over, now, slots, program, machine)
             queued += 1
-        if received < sent and messages[received].sent + n_levels + _SEND_DELAY == now:
-            if messages[received].kind == _SEND:
+        if is_received:
+            if received_kind == _LOCAL_END:
+                for number in range(n_pe):
+                    pes[number].is_open = True
+                    pes[number].open_step = messages[received].target
+            elif received_kind == _SEND:
                 started = messages[received].target
                 _start_senders(pes, due, now, messages[received].allowed,
                                program.n_sent_words[started], program.last_lane[started],
@@ -1239,7 +1355,5 @@ def run(machine, program, host, n_sent, deadline):
                 _start_scanners(pes, due, now, messages[scanned])
             scanned += 1
         now += 1
-    kinds = messages["kind"][:sent]
-    order = np.where(kinds == _ENTRY, messages["target"][:sent], -1)
-    return CcuCounters(state, now, control, compute, output, full, scan, barrier,
-                       order[(kinds == _ENTRY) | (kinds == _START)], interval, latency)
+    return CcuCounters(state, now, control, compute, output, full, scan, barrier, n_broadcasts,
+                       pes["n_reads"].sum(), interval, latency)

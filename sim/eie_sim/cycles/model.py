@@ -154,13 +154,14 @@ def _count_entries(config: EIEConfig, steps: Sequence[Step]) -> NDArray[np.int64
 def _run(config: EIEConfig, programs: Sequence[Sequence[Step]], host, filling_limit: int,
          deadline: int):
     kernel = _import_kernel()
-    n_sent = sum(int(step.nonzero.sum()) for steps in programs for step in steps)
+    n_sent = sum(int(step.nonzero.sum()) for steps in programs for step in steps
+                 if not step.is_local)
     ccu = kernel.run(_timing_parameters(config, filling_limit), _program(config, programs), host,
                      n_sent, deadline)
     if ccu.state != kernel.ENDED:
         raise CycleModelError(f"The cycle model must end within {ccu.cycles} cycles, but the CCU "
-                              f"is in state {ccu.state} after {(ccu.order >= 0).sum()} of "
-                              f"{n_sent} broadcasts")
+                              f"is in state {ccu.state} after {ccu.broadcasts} of {n_sent} "
+                              f"broadcasts")
     return ccu
 
 
@@ -194,8 +195,9 @@ def _timing_parameters(config: EIEConfig, filling_limit: int):
     in_flight = config.n_in_flight
     return TimingParameters(
         config.n_levels, config.drop_empty_columns, config.mac_stages, config.loops,
-        config.max_tiles, any_unwritten(config), config.queue_depth,
-        config.queue_depth + in_flight - filling_limit, in_flight, filling_limit,
+        config.local, config.max_tiles, any_unwritten(config), config.queue_depth,
+        config.queue_depth + in_flight - filling_limit, config.queue_depth + in_flight, in_flight,
+        filling_limit,
         BEAT_WIDTH // result_lane_width(config), *make_tree(config))
 
 
@@ -223,8 +225,11 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
     last = [last_element(config, max(1, step.n_sent)) for step in steps]
     pes = make_tree(config).pes
     # Programs of a batch share the entries of their steps.
-    shared = list({id(step.entries): step.entries for step in steps}.values())
-    places = dict(zip(map(id, shared), starts([entries.shape[1] for entries in shared])))
+    shared = list({id(step.entries): step for step in steps}.values())
+    entries, begin = (np.concatenate([getattr(step, name) for step in shared], axis=1)[pes]
+                      for name in ("entries", "begin"))
+    places = dict(zip([id(step.entries) for step in shared],
+                      starts([step.entries.shape[1] for step in shared])))
     return Program(
         first_step=np.cumsum([0, *map(len, programs)]),
         send=np.array([step.n_sent > 0 for step in steps]),
@@ -239,14 +244,19 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
         origin=np.concatenate([each.origin(n_pe) + places[id(step.entries)]
                                for each, step in zip(segments, tiles)]),
         ends=np.concatenate([each.ends for each in segments]),
+        closes=np.concatenate([np.arange(len(each.ends)) == len(each.ends) - 1
+                               for each in segments]),
         skipped=np.concatenate([each.skipped for each in segments]),
+        local=np.repeat([step.is_local for step in tiles], [len(each.ends) for each in segments]),
         n_sent_words=np.array([end["last_word"] + 1 for end in last]),
         last_lane=np.array([end["last_lane"] for end in last]),
         last_pe=np.array([end["last_pe"] for end in last]),
         n_tiles=n_tiles, n_rows=n_rows, n_fill=-n_rows * n_tiles % ACTS_PER_WORD,
         mask=np.concatenate([each.mask(np.atleast_2d(step.nonzero), n_pe)
                              for each, step in zip(segments, tiles)], axis=1)[pes],
-        entries=np.concatenate(shared, axis=1)[pes].astype(np.uint16))
+        entries=entries.astype(np.uint16),
+        first_word_read=(begin // config.entries_per_word).astype(np.int32),
+        last_word_read=((begin + entries - 1) // config.entries_per_word).astype(np.int32))
 
 
 def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int64]) -> int:
@@ -258,32 +268,13 @@ def _deadline(config: EIEConfig, steps: Sequence[Step], entries: NDArray[np.int6
 
 def _count(config: EIEConfig, steps: Sequence[Step], ccu, entries: NDArray[np.int64]
            ) -> dict[str, int]:
-    broadcasts = int((ccu.order >= 0).sum())
     paddings = sum(int((step.padding @ step.times).sum()) for step in steps)
     known = {
         "cycles": ccu.cycles, "phase_control": ccu.control, "phase_compute": ccu.compute,
-        "phase_output": ccu.output, "broadcasts": broadcasts,
+        "phase_output": ccu.output, "broadcasts": ccu.broadcasts,
         "macs": int(entries.sum()) - paddings, "paddings": paddings,
-        "spmat_reads": _spmat_reads(config, steps, ccu.order),
-        "ptr_reads": broadcasts * config.n_pe, "pe_busy": int(entries[0]),
+        "spmat_reads": int(ccu.spmat_reads),
+        "ptr_reads": ccu.broadcasts * config.n_pe, "pe_busy": int(entries[0]),
         "stall_full": ccu.full, "stall_scan": ccu.scan, "stall_barrier": ccu.barrier,
         "stall_result": 0}
     return {name: known[name] for name in COUNTERS}
-
-
-def _spmat_reads(config: EIEConfig, steps: Sequence[Step], order: NDArray[np.int64]) -> int:
-    """Spmat words read: those of each column, except a first one shared with the column before.
-
-    After the start of a tile, which may be in the middle of another, a word is read again.
-    """
-    columns, n_starts = order[order >= 0], np.cumsum(order < 0)[order >= 0]
-    # By PE, in broadcast order; columns without entries read nothing.
-    begin, entries = (np.concatenate([getattr(step, name) for step in steps], axis=1)[:, columns]
-                      for name in ("begin", "entries"))
-    pe, place = np.nonzero(entries)
-    begin, end = begin[pe, place], (begin + entries)[pe, place] - 1
-    first_word, last_word = begin // config.entries_per_word, end // config.entries_per_word
-    part = n_starts[place]
-    shared = ((pe[1:] == pe[:-1]) & (part[1:] == part[:-1])
-              & (first_word[1:] == last_word[:-1]))
-    return int((last_word - first_word + 1).sum() - shared.sum())

@@ -12,7 +12,7 @@ from eie_compiler.lowering.row_mapping import MAPPINGS, n_slots
 from eie_compiler.network import Layer
 from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, n_drained, n_elements
+from eie_hdl.format import n_drained, n_elements
 
 from ..golden.loops import Loop
 from ..golden.model import GoldenModel
@@ -28,11 +28,12 @@ class Step(NamedTuple):
     Attributes
     ----------
     nonzero : bool (n_columns,), or (n_tiles, n_columns) with a loop
-        Mask of the columns that are broadcast for each tile. Without a loop they are all columns of
-        the source, slot · n_pe + PE, and fill whole words of the activation SRAM. Empty for an
-        output.
+        Mask of the columns whose activations are processed for each tile. Without a loop they are
+        all columns of the source, slot · n_pe + PE, and fill whole words of the activation SRAM.
+        Empty for an output.
     begin, entries, padding : int64 (n_pe, n_columns)
-        First entry of each column, entries including padding, and padding.
+        First entry of each column, entries including padding, and padding. In local mode, 0 in all
+        PEs but that of the column.
     rows : :class:`int`
         Results that each PE computes for a tile; 0 for an output.
     barrier : :class:`bool`
@@ -66,8 +67,13 @@ class Step(NamedTuple):
 
     @property
     def times(self) -> NDArray[np.int64]:
-        """Number of broadcasts of each column, int64 (n_columns,)."""
+        """Activations of each column in all tiles, int64 (n_columns,)."""
         return np.atleast_2d(self.nonzero).sum(axis=0)
+
+    @property
+    def is_local(self) -> bool:
+        """True in local mode: no activation is broadcast."""
+        return self.loop is not None and self.loop.local
 
     @property
     def segments(self) -> Segments:
@@ -160,20 +166,17 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
         return Step.output(config.n_pe, n_elements(config, start), barrier=barrier)._replace(
             alone=bool(program["alone"][number]),
             in_region=bool(program["offset_source"][number]))
-    # Columns that are never sent may have no pointers; they count as empty.
-    base = int(program["ptr_base"][number])
-    columns = np.flatnonzero(nonzero)
-    begin, entries, padding = np.zeros((3, config.n_pe, len(nonzero)), np.int64)
-    begin[:, columns] = memories.pointers[:, base + columns]
-    counts = memories.pointers[:, base + columns + 1] - begin[:, columns]
-    entries[:, columns] = counts % (1 << Layouts.of(config).ptr.width)
-    first = begin + memories.first_entry[:-1, np.newaxis]
-    padding[:] = paddings[first + entries] - paddings[first]
     rows = n_drained(end)
     loop = None
     if config.loops:
         fields = {name: int(field[number]) for name, field in program["loop"].items()}
         loop = Loop.decode(config, fields, n_elements=n_elements(config, start), n_rows=rows)
+    # Columns that are never processed may have no pointers; they count as empty.
+    columns = memories.columns(int(program["ptr_base"][number]), len(nonzero),
+                               local=loop is not None and loop.local)
+    begin, entries = np.where(nonzero, columns.begin, 0), np.where(nonzero, columns.entries, 0)
+    first = begin + memories.first_entry[:-1, np.newaxis]
+    padding = paddings[first + entries] - paddings[first]
     return Step(nonzero, begin, entries, padding, rows, barrier,
                 bool(program["result_barrier"][number]), alone=bool(program["alone"][number]),
                 frees_input=bool(program["frees_input"][number]), loop=loop,

@@ -25,7 +25,10 @@ from eie_sim.pauses import Pauses
 from eie_sim.rtl import verilator_engine
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
-from support.convolutions import CONFIGS, make_program, random_program
+from support.convolutions import CONFIGS, LOCAL_CONFIGS, make_program, random_program
+
+#: Machines of convolutions.
+MACHINES = CONFIGS | LOCAL_CONFIGS
 
 #: Numbers of PEs of random machines, in turn.
 PES = (1, 8, 2, 32, 4, 16, 64)
@@ -64,7 +67,7 @@ def random_machine(seed: int) -> EIEConfig:
         spmat_depth=4000, ptr_depth=2000, n_codebooks=3,
         act_depth=(5, 6, 20)[seed % 3] * n_words(greatest_size(n_pe), n_pe),
         program_depth=int(rng.integers(40, 70)), mac_stages=int(rng.integers(4, 6)),
-        loops=seed % 2 == 1)
+        loops=seed % 2 == 1, local=seed % 4 == 3)
 
 
 def random_build(rng: np.random.Generator, config: EIEConfig):
@@ -228,10 +231,10 @@ def test_inferences_back_to_back_take_little_longer_than_their_broadcasts():
 # 64 PEs take a minute to compile.
 @pytest.mark.parametrize("name", [
     pytest.param(name, marks=[pytest.mark.full] * (config.n_pe > 16))
-    for name, config in CONFIGS.items()])
+    for name, config in MACHINES.items()])
 def test_counters_and_cycles_of_convolutions_are_predicted(name, verilator, simulators):
     """Two programs are in flight for every second one."""
-    config = CONFIGS[name]
+    config = MACHINES[name]
     rng = np.random.default_rng(config.n_pe)
     bus = VerilatorBus(make_library(config, simulators), timeout_cycles=1_000_000)
     with contextlib.closing(bus):
@@ -249,6 +252,26 @@ def test_counters_and_cycles_of_convolutions_are_predicted(name, verilator, simu
                 assert np.array_equal(result.outputs[0], program.expected), f"seed {seed}"
                 predicted = predict_back_to_back(build, words, pauses=pauses)
                 assert predicted.interval == result.interval, f"seed {seed}, {pauses}"
+
+
+@pytest.mark.parametrize("n_pe, local, most", [
+    (16, True, 38), (64, True, 18), (16, False, 510), (64, False, 510)])
+def test_a_pixel_of_a_depthwise_convolution_takes_few_cycles_in_local_mode(n_pe, local, most):
+    """Of 3 × 3 on 64 channels, none of whose activations is zero; of two lengths of a row."""
+    config = EIEConfig(n_pe=n_pe, loops=True, local=True, act_depth=1024, ptr_depth=4096)
+    cycles = []
+    for n_pixels in (10, 20):
+        rng = np.random.default_rng(1)
+        source = FeatureMap(height=5, width=n_pixels, pitch=64, row_pixels=n_pixels)
+        convolution = Convolution(source=source, kernel=(3, 3), padding=(1, 1),
+                                  output=(5, n_pixels), pitch=64)
+        codes = np.eye(64, dtype=int)[..., np.newaxis, np.newaxis] * rng.integers(
+            1, 16, (64, 1, 3, 3))
+        program = make_program(config, rng, [convolution], (64, 64), codes=[codes], local=[local],
+                               inputs=np.ones((1, 5, n_pixels, 64), int))
+        (prediction,) = predict_build(program.build, program.inputs)
+        cycles.append(prediction.counters["cycles"])
+    assert 0.6 * most < (cycles[1] - cycles[0]) / 50 <= most
 
 
 @pytest.mark.parametrize("channels, kernel, density", [
