@@ -43,9 +43,10 @@ def compile_command(network: Path, config: EIEConfig, fit: str | None, mapping: 
     left out, unless all results are sent or rows are interleaved. Of a network that is a graph,
     each node of layers becomes a program; as many as fit the memories are loaded together. On a
     machine with loops, a convolution of a graph is run over a whole image, if it fits the machine
-    and strips need no fewer cycles; a note says why another one is not. Files of an earlier build
-    in the folder are replaced, all others are kept; a folder that has other files of their names is
-    refused.
+    and strips need no fewer cycles; a note says why another one is not. On one with local mode, a
+    depthwise or grouped one is computed without a broadcast, where that needs fewer cycles. Files
+    of an earlier build in the folder are replaced, all others are kept; a folder that has other
+    files of their names is refused.
     """
     from eie_compiler.files.graph_file import read_any
     from eie_compiler.graph.graph import Graph

@@ -11,12 +11,18 @@ import pytest
 from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Affine
 from eie_compiler.lowering.graph import compile_graph
-from eie_hdl.config import PRESETS
+from eie_hdl.config import PRESETS, EIEConfig
 from eie_sim import graph_inference
 from eie_sim.golden_runner import GoldenRunner
 from eie_sim.graph_inference import infer_graph
 from eie_sim.inference import EngineError
-from support.graphs import recurrent_network, residual_network, scaled_inputs, scaled_network
+from support.graphs import (
+    recurrent_network,
+    residual_network,
+    scaled_inputs,
+    scaled_network,
+    separable_network,
+)
 
 TINY = PRESETS["tiny"]
 
@@ -74,6 +80,24 @@ def test_loops_run_and_agree(verilator, simulators):
     expected = infer_graph(compile_graph(residual_network(TINY), TINY), images, engine="golden")
     for name, words in inference.outputs.items():
         assert words.tolist() == expected.outputs[name].tolist()
+
+
+@pytest.mark.parametrize("n_pe", [2, pytest.param(8, marks=pytest.mark.full)])
+def test_loops_in_local_mode_run_and_agree(n_pe, verilator, simulators):
+    config = EIEConfig(n_pe=n_pe, loops=True, local=True)
+    build = compile_graph(separable_network(), config)
+    assert [node["local"] for node in build.report["nodes"]] == [True, True]
+    images = np.random.default_rng(7).normal(size=(3, 5, 6, 7))
+    inference = infer_graph(build, images, engine="verilator", cache=simulators, machines=1)
+    assert inference.ok
+    plain = infer_graph(compile_graph(separable_network(), EIEConfig(n_pe=n_pe)), images,
+                        engine="golden")
+    assert inference.outputs["conv1"].tolist() == plain.outputs["conv1"].tolist()
+    pytest.importorskip("numba")
+    predicted = infer_graph(build, images, engine="cycle-model")
+    for path, run in predicted.nodes.items():
+        assert (run.cycles, run.net_cycles) == (
+            inference.nodes[path].cycles, inference.nodes[path].net_cycles)
 
 
 @pytest.mark.parametrize("kind", ["residual", "recurrent"])

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operation import GraphError, Monotone, rescale, rescale_error
@@ -69,12 +70,28 @@ def random_convolution(shape, rows, seed=1, **geometry):
     return dataclasses.replace(network, patches=patches)
 
 
+def grouped(network, n_groups):
+    """Remove the weights of a convolution between the groups of its channels."""
+    first, *others = network.layers
+    codes = first.codes.toarray()
+    rows, columns = (np.arange(n) * n_groups // n for n in codes.shape)
+    kept = csc_array(np.where(rows[:, np.newaxis] == columns, codes, np.uint8(0)))
+    return dataclasses.replace(network, layers=(dataclasses.replace(first, codes=kept), *others))
+
+
 def graph_of(*networks):
     """Graph of convolutions one after another, from 'conv0'."""
     names = ["image", *(f"conv{number}" for number in range(len(networks)))]
     nodes = tuple(Node(name, network, (before,))
                   for before, name, network in zip(names, names[1:], networks))
     return Graph({"image": networks[0].patches.shape}, nodes, (names[-1],), dict.fromkeys(names, 6))
+
+
+def separable_network():
+    """Depthwise convolutions, each with a 1 × 1 convolution after it; 5, 7, and 6 channels."""
+    return graph_of(
+        grouped(random_convolution((5, 6, 7), (5, 7), **SAME_SIZE), 5),
+        grouped(random_convolution((7, 6, 7), (7, 6), 2, kernel=(3, 2), stride=(2, 1)), 7))
 
 
 def residual_network(config, seed=1, side=6):

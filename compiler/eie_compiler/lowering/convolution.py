@@ -83,6 +83,9 @@ class Convolution:
         strip of a row, and are part of the results.
     pitch : :class:`int`
         Columns of a pixel of the result, as from :func:`channel_pitch`.
+    local : :class:`bool`
+        True in local mode, in which weights are only from columns of the source to columns of the
+        result in the same PE. The columns of a pixel of both are a multiple of the number of PEs.
     """
 
     source: FeatureMap
@@ -93,6 +96,7 @@ class Convolution:
     output: tuple[int, int]
     strip: int = 1
     pitch: int
+    local: bool = False
 
     @property
     def result(self) -> FeatureMap:
@@ -111,6 +115,11 @@ class Convolution:
     def n_columns(self) -> int:
         """Columns of the tile: those of all segments."""
         return self.kernel[0] * self.length
+
+    @property
+    def n_strips(self) -> int:
+        """Strips of the whole result."""
+        return self.result.n_columns // (self.strip * self.pitch)
 
     def fields(self, config: EIEConfig) -> dict[str, dict[str, Any]]:
         """Compute the fields of the descriptor that depend on the geometry.
@@ -139,6 +148,8 @@ class Convolution:
                                f"in each PE, not {rows}")
         if self.kernel[0] > N_SEGMENTS:
             raise CompileError(f"kernel must have at most {N_SEGMENTS} rows, not {self.kernel[0]}")
+        if self.local:
+            self._check_local(config)
         source, result = self.source, self.result
         x_step, y_step = self.strip * self.stride[1], self.stride[0]
         n_strips = result.row_pixels // self.strip
@@ -149,10 +160,18 @@ class Convolution:
             "y": -self.padding[0] * source.row_columns, "y_step": y_step * source.row_columns,
             "segment_step": self.dilation[0] * source.row_columns,
             "width": source.width * source.pitch, "length": self.length,
-            "columns": self.n_columns, "last_slot": self.output[0] * n_strips * rows - 1}
+            "columns": self.n_columns, "last_slot": self.output[0] * n_strips * rows - 1,
+            **({"local": 1} if self.local else {})}
         _check_places(config, loop, self.output[0])
         return {"start": last_element(config, source.n_columns),
                 "end": {"last_word": last_word, "last_lane": last_lane}, "loop": loop}
+
+    def _check_local(self, config: EIEConfig) -> None:
+        """Check that columns keep their PEs in all pixels."""
+        for what, pitch in (("source", self.source.pitch), ("result", self.pitch)):
+            if pitch % config.n_pe:
+                raise CompileError(f"columns of a pixel of the {what} must be a multiple of "
+                                   f"n_pe = {config.n_pe} in local mode, not {pitch}")
 
     def codes(self, codes: csc_array) -> csc_array:
         """Make the codes of a strip: channel `c` of its pixel `p` is row ``p · pitch + c``.

@@ -53,8 +53,9 @@ def decode(config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
            start: int = 0) -> list[DecodedLayer]:
     """Decode the layers of the program at `start` from the images alone.
 
-    A layer begins at a tile with `barrier`. The columns of a tile are those of its loop. On a
-    machine without loops, they end at the pointers of the next tile or at the end of its source.
+    A layer begins at a tile with `barrier`. The columns of a tile are those of its loop; in
+    local mode, each PE has its own columns. On a machine without loops, they end at the pointers of
+    the next tile or at the end of its source.
 
     Raises
     ------
@@ -115,13 +116,13 @@ def _decode_layer(config: EIEConfig, program: Any, memories: _Memories,
         else:
             n_columns = min((int(start["last_word"][step]) + 1) * ACTS_PER_WORD * config.n_pe,
                             limit - base)
+        is_local = config.local and program["loop"]["local"][step] == 1
         slots = int(n_drained(end)[step])
         rows = int(end["bias"][step]) + np.arange(int(end["last_word"][step]) + 1)
         bias.append(memories.activations[:, rows].reshape(config.n_pe, -1)[:, :slots])
         for pe in range(config.n_pe):
-            row, column, code = _decode_columns(config, memories, step, pe,
-                                                memories.pointers[pe, base:base + n_columns + 1],
-                                                slots)
+            columns = np.arange(pe, n_columns, config.n_pe) if is_local else np.arange(n_columns)
+            row, column, code = _decode_columns(config, memories, step, pe, base, columns, slots)
             parts.append(((tile * config.acc_depth + row) * config.n_pe + pe, column, code))
     row, column, code = (np.concatenate(part) for part in zip(*parts))
     biases = np.concatenate(bias, axis=1).T.ravel()
@@ -134,26 +135,28 @@ def _decode_layer(config: EIEConfig, program: Any, memories: _Memories,
         destination=int(end["destination"][first]))
 
 
-def _decode_columns(config: EIEConfig, memories: _Memories, step: int, pe: int,
-                    pointers: NDArray[np.int64], slots: int) -> tuple[NDArray[np.int64], ...]:
-    """Row, column and code of the nonzeros of one tile in one PE."""
+def _decode_columns(config: EIEConfig, memories: _Memories, step: int, pe: int, base: int,
+                    columns: NDArray[np.int64], slots: int) -> tuple[NDArray[np.int64], ...]:
+    """Row, column and code of the nonzeros of one tile in one PE, whose first pointer is `base`."""
     where = f"descriptor {step}, PE {pe}"
+    pointers = memories.pointers[pe, base:base + len(columns) + 1]
     begin = pointers[:-1]
     counts = (pointers[1:] - begin) % (1 << Layouts.of(config).ptr.width)
     if counts.max() > config.acc_depth:
         wrong = int(np.argmax(counts))
-        raise DecodeError(f"{where}, column {wrong}: pointers must be at most "
+        raise DecodeError(f"{where}, column {columns[wrong]}: pointers must be at most "
                           f"acc_depth = {config.acc_depth} apart, not {counts[wrong]}")
-    column = np.repeat(np.arange(len(counts)), counts)
+    place = np.repeat(np.arange(len(counts)), counts)
+    column = columns[place]
     first = np.cumsum(counts) - counts
-    at = (begin - first)[column] + np.arange(len(column))
+    at = (begin - first)[place] + np.arange(len(place))
     if len(at) and at.max() >= len(memories.v[pe]):
         wrong = column[int(np.argmax(at))]
         raise DecodeError(f"{where}, column {wrong}: entries must be before "
                           f"{len(memories.v[pe])}, the end of the image, not at {at.max()}")
     v, z = memories.v[pe][at], memories.z[pe][at]
     walked = np.concatenate([[0], np.cumsum(z + 1)])
-    row = walked[1:] - walked[first][column] - 1
+    row = walked[1:] - walked[first][place] - 1
     if len(row) and row.max() >= slots:
         wrong = column[int(np.argmax(row))]
         raise DecodeError(f"{where}, column {wrong}: rows must be below {slots}, the rows of the "

@@ -61,8 +61,10 @@ def _describe_program(use: NodeUse, programs: Mapping[str, Build], loads: list[i
     # Work is that of the network, as often as it has results: a strip may have surplus pixels.
     results = use.times * math.prod(patches.output_shape) if patches else vectors
     weights, sizes = build.report["total"]["nonzeros"] // pixels, _sizes(network)
-    return {"where": "accelerator", "load": loads.index(id(build.images)), "vectors": vectors,
-            "pixels": pixels, "loop": bool(patches and patches.loop),
+    is_local = build.report["layers"][0]["local"]
+    return {"where": "accelerator", "operation": _name(use, is_local=is_local),
+            "load": loads.index(id(build.images)), "vectors": vectors, "pixels": pixels,
+            "loop": bool(patches and patches.loop), "local": is_local,
             "weights": weights, "weight_bits": network.v_width, "macs": results * weights,
             "dense_macs": results * sum(map(operator.mul, sizes, sizes[1:]))}
 
@@ -76,8 +78,8 @@ def _sizes(network: CompressedNetwork) -> list[int]:
             *(layer.n_rows // patches.pixels for layer in network.layers)]
 
 
-def _name(use: NodeUse) -> str:
-    """Name of the computation, for people."""
+def _name(use: NodeUse, *, is_local: bool = False) -> str:
+    """Name of the computation, for people; a loop may be in local mode."""
     computation = use.node.computation
     if isinstance(computation, Scan):
         return f"scan of {use.operands[0][0]} steps{', reversed' if computation.reverse else ''}"
@@ -87,7 +89,7 @@ def _name(use: NodeUse) -> str:
             "fully connected"
         strips = f", strips of {patches.pixels}" if patches and patches.pixels > 1 else ""
         if patches and patches.loop:
-            strips = f", loop of strips of {patches.loop}"
+            strips = f", {'local ' * is_local}loop of strips of {patches.loop}"
         return f"{what}, {' → '.join(map(str, _sizes(computation)))}{strips}"
     return type(computation).__name__
 

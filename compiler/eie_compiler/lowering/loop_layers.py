@@ -1,5 +1,6 @@
 """Layers of a convolution as loops of the machine: their geometry, tiles and places of maps."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from ..errors import CompileError
 from ..network import Layer
 from ..patches import Patches
 from ..vectors import NOT_SENT
+from .channel_groups import find_groups, place_groups
 from .convolution import Convolution, FeatureMap, channel_pitch
 from .dead_rows import LiveNetwork
 from .fixed_point import LayerFormat
@@ -43,8 +45,9 @@ class LoopLayers(NamedTuple):
     columns: list[NDArray[np.int64]]
 
 
-def make_loops(config: EIEConfig, live: LiveNetwork, patches: Patches, mapping: str) -> LoopLayers:
-    """Make loops of the layers of a convolution.
+def make_loops(config: EIEConfig, live: LiveNetwork, patches: Patches, mapping: str
+               ) -> list[LoopLayers]:
+    """Make loops of the layers of a convolution; the first layer can also be in local mode.
 
     Parameters
     ----------
@@ -55,25 +58,62 @@ def make_loops(config: EIEConfig, live: LiveNetwork, patches: Patches, mapping: 
     mapping : :class:`str`
         Assignment of channels to PEs.
 
+    Returns
+    -------
+    :class:`list` of :class:`LoopLayers`
+        Loops to choose from: without local mode, then with it if the machine has it, and the
+        channels are not all connected by weights.
+
     Raises
     ------
     CompileError
         If a layer is not a single loop of this machine; the message names it.
     """
     layers, n_taps = live.network.layers, math.prod(patches.kernel)
-    channels = live.inputs[::n_taps] // n_taps
-    convolutions = plan_convolutions(config, patches, len(channels),
-                                     [layer.n_rows for layer in layers])
-    for layer, convolution in zip(layers, convolutions):
+    n_channels = len(live.inputs) // n_taps
+    places = [np.arange(n_channels),
+              *(place_channels(config, np.bincount(layer.codes.indices, minlength=layer.n_rows),
+                               patches.loop, mapping) for layer in layers)]
+    pitches = [n_channels,
+               *(channel_pitch(config, layer.n_rows, patches.loop) for layer in layers)]
+    convolutions = plan_convolutions(patches, pitches)
+    _check(config, live, convolutions)
+    options = [_make_loops(live, patches, convolutions, places)]
+    groups = find_groups(layers[0].codes, n_taps) if config.local else None
+    if groups is not None and len(groups.weights) > 1:
+        places[:2] = place_groups(config, groups, mapping)
+        # Each column keeps its PE in all pixels.
+        pitches[:2] = (channel_pitch(config, int(place.max()) + 1, 1) for place in places[:2])
+        convolutions = plan_convolutions(patches, pitches, local=True)
+        with contextlib.suppress(CompileError):    # such pixels may be too large
+            _check(config, live, convolutions)
+            options.append(_make_loops(live, patches, convolutions, places))
+    return options
+
+
+def _check(config: EIEConfig, live: LiveNetwork, convolutions: Sequence[Convolution]) -> None:
+    """Check that each layer is a single loop of this machine; raise :class:`CompileError`."""
+    for layer, convolution in zip(live.network.layers, convolutions):
         try:
             convolution.fields(config)
         except CompileError as error:
             raise CompileError(f"layer {layer.name!r}: {error}") from error
-    places = [np.arange(len(channels)),
-              *(place_channels(config, np.bincount(layer.codes.indices, minlength=layer.n_rows),
-                               patches.loop, mapping) for layer in layers)]
+
+
+def _make_loops(live: LiveNetwork, patches: Patches, convolutions: list[Convolution],
+                places: Sequence[NDArray[np.int64]]) -> LoopLayers:
+    """Make the tiles of convolutions, and place their maps.
+
+    Parameters
+    ----------
+    places : sequence of int64 arrays
+        Column within a pixel of each channel of the image that remains, then of the results of
+        each layer.
+    """
+    layers = live.network.layers
     whole = np.full((patches.shape[0], math.prod(patches.shape[1:])), NOT_SENT)
-    whole[channels] = _columns(convolutions[0].source, places[0])
+    n_taps = math.prod(patches.kernel)
+    whole[live.inputs[::n_taps] // n_taps] = _columns(convolutions[0].source, places[0])
     tiles = [_make_tile(*layer) for layer in zip(convolutions, layers, live.formats, places,
                                                  places[1:])]
     network = dataclasses.replace(live.network, layers=tuple(layer for layer, _ in tiles),
@@ -85,28 +125,28 @@ def make_loops(config: EIEConfig, live: LiveNetwork, patches: Patches, mapping: 
                           for convolution, place in zip(convolutions, places[1:]))])
 
 
-def plan_convolutions(config: EIEConfig, patches: Patches, n_channels: int, n_rows: Sequence[int]
+def plan_convolutions(patches: Patches, pitches: Sequence[int], *, local: bool = False
                       ) -> list[Convolution]:
     """Plan the loop of each layer: a convolution, then 1 × 1 convolutions in strips as long.
 
     Parameters
     ----------
-    n_channels : :class:`int`
-        Channels of the image.
-    n_rows : sequence of :class:`int`
-        Channels of the results of each layer.
+    pitches : sequence of :class:`int`
+        Columns of a pixel of the image, then of the results of each layer.
+    local : :class:`bool`
+        True if the first layer is in local mode.
     """
     (height, width), output = patches.shape[1:], patches.output_shape
     if _is_pointwise(patches):
         (height, width), output = (1, height * width), (1, math.prod(output))
-    strip, pitches = patches.loop, [channel_pitch(config, count, patches.loop) for count in n_rows]
+    first, second, *others = pitches
     found = [Convolution(
-        source=FeatureMap(height=height, width=width, pitch=n_channels, row_pixels=width),
+        source=FeatureMap(height=height, width=width, pitch=first, row_pixels=width),
         kernel=patches.kernel, stride=patches.stride, dilation=patches.dilation,
-        padding=patches.padding[:2], output=output, strip=strip, pitch=pitches[0])]
-    for pitch in pitches[1:]:
+        padding=patches.padding[:2], output=output, strip=patches.loop, pitch=second, local=local)]
+    for pitch in others:
         found.append(Convolution(source=found[-1].result, kernel=(1, 1), output=output,
-                                 strip=strip, pitch=pitch))
+                                 strip=patches.loop, pitch=pitch))
     return found
 
 

@@ -19,7 +19,8 @@ from .csc import SortedCodes, sort_codes
 from .dead_rows import LiveNetwork, remove_dead_rows
 from .fixed_inputs import fix_input
 from .fixed_point import choose_formats
-from .loop_layers import make_loops
+from .loop_cycles import estimate_loops
+from .loop_layers import LoopLayers, make_loops
 from .memory_map import count_bias_words, vector_sizes, widest_vectors
 from .row_mapping import MAPPINGS
 
@@ -29,6 +30,9 @@ __all__ = ["LoweredNetwork", "Mapping", "Outputs", "lower_network", "measure_nee
 #: Assignment of rows to PEs, and results that go to the host.
 Mapping = Literal["balanced", "interleaved"]
 Outputs = Literal["last", "all"]
+
+#: Entries of the fullest PE, relative to the fewest, up to which loops are chosen by their cycles.
+_MORE_ENTRIES = 1.5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,6 +78,10 @@ class LoweredNetwork:
     codes: list[SortedCodes]
     needs: Needs
 
+    def estimate_loops(self, config: EIEConfig) -> float:
+        """Estimate the cycles of an image, of layers that are loops."""
+        return estimate_loops(config, self.convolutions, self.live.network.layers, self.columns)
+
 
 def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Mapping = "balanced",
                   outputs: Outputs = "last", keep_dead_rows: bool = False) -> LoweredNetwork:
@@ -105,23 +113,29 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
     preprocessing = fix_input(config, network)
     live = _choose_rows(config, network, keep_all=keep_dead_rows or outputs == "all"
                         or mapping == "interleaved")
-    convolutions: list[Convolution] = []
+
+    def complete(live: LiveNetwork, columns: list[NDArray[np.int64]], rows: list[NDArray[np.int64]],
+                 vectors: list[int], codes: list[SortedCodes],
+                 convolutions: list[Convolution]) -> LoweredNetwork:
+        layers = live.network.layers
+        sent = [outputs == "all" or layer is layers[-1] for layer in layers]
+        needs = measure_needs(config, live.network, sent, vectors,
+                              [layer.counts for layer in codes],
+                              [chosen.codebook for chosen in live.formats])
+        return LoweredNetwork(network, live, preprocessing, mapping, sent, columns, rows, vectors,
+                              convolutions, codes, needs)
+
     if network.patches is not None and network.patches.loop:
-        convolutions, live, columns = make_loops(config, live, network.patches, mapping)
-        rows = [np.arange(layer.n_rows) for layer in live.network.layers]
-        codes = [_sort_tile(config, layer) for layer in live.network.layers]
-        vectors = map_sizes(convolutions)
-    else:
-        rows = [MAPPINGS[mapping](config, row_weights(layer)) for layer in live.network.layers]
-        codes = [sort_codes(config, layer.codes, after, before) for layer, before, after
-                 in zip(live.network.layers, [np.arange(len(live.inputs)), *rows], rows)]
-        columns, vectors = [_place_inputs(network, live), *rows], vector_sizes(live.network)
-    layers = live.network.layers
-    sent = [outputs == "all" or layer is layers[-1] for layer in layers]
-    needs = measure_needs(config, live.network, sent, vectors, [layer.counts for layer in codes],
-                          [chosen.codebook for chosen in live.formats])
-    return LoweredNetwork(network, live, preprocessing, mapping, sent, columns, rows, vectors,
-                          convolutions, codes, needs)
+        return _choose_mode(config, [
+            complete(loops.live, loops.columns,
+                     [np.arange(layer.n_rows) for layer in loops.live.network.layers],
+                     map_sizes(loops.convolutions), _sort_tiles(config, loops), loops.convolutions)
+            for loops in make_loops(config, live, network.patches, mapping)])
+    rows = [MAPPINGS[mapping](config, row_weights(layer)) for layer in live.network.layers]
+    codes = [sort_codes(config, layer.codes, after, before) for layer, before, after
+             in zip(live.network.layers, [np.arange(len(live.inputs)), *rows], rows)]
+    return complete(live, [_place_inputs(network, live), *rows], rows, vector_sizes(live.network),
+                    codes, [])
 
 
 def require_widths(config: EIEConfig, network: CompressedNetwork) -> None:
@@ -154,10 +168,35 @@ def _choose_rows(config: EIEConfig, network: CompressedNetwork, *, keep_all: boo
         remove_dead_rows(config, network, formats)
 
 
-def _sort_tile(config: EIEConfig, layer: Layer) -> SortedCodes:
-    """Sort the codes of the tile of a loop, which has no columns to fill up a slot."""
-    codes = sort_codes(config, layer.codes, np.arange(layer.n_rows), np.arange(layer.n_cols))
-    return dataclasses.replace(codes, counts=codes.counts[:, :, :layer.n_cols])
+def _choose_mode(config: EIEConfig, options: Sequence[LoweredNetwork]) -> LoweredNetwork:
+    """Choose the loops that fit, or lack the least memory, and of these the fastest.
+
+    Other programs need memory, too: loops with many more entries in a PE are the last choice.
+    """
+    fullest = [int(option.needs.entries.max()) for option in options]
+
+    def rate(option: LoweredNetwork) -> tuple[float, bool, float]:
+        shortages = option.needs.find_shortages(config).values()
+        return (max((shortage.excess for shortage in shortages), default=0.0),
+                int(option.needs.entries.max()) > _MORE_ENTRIES * min(fullest),
+                option.estimate_loops(config))
+
+    return min(options, key=rate)
+
+
+def _sort_tiles(config: EIEConfig, loops: LoopLayers) -> list[SortedCodes]:
+    """Sort the codes of the tiles of loops, which have no columns to fill up a slot.
+
+    In local mode, a PE has only the columns of its own lanes.
+    """
+    tiles = []
+    for layer, convolution in zip(loops.live.network.layers, loops.convolutions):
+        codes = sort_codes(config, layer.codes, np.arange(layer.n_rows), np.arange(layer.n_cols))
+        counts = codes.counts[:, :, :layer.n_cols]
+        if convolution.local:
+            counts = np.stack([of_pe[:, pe::config.n_pe] for pe, of_pe in enumerate(counts)])
+        tiles.append(dataclasses.replace(codes, counts=counts))
+    return tiles
 
 
 def _place_inputs(network: CompressedNetwork, live: LiveNetwork) -> NDArray[np.int64]:

@@ -31,7 +31,8 @@ class LayerPlan:
     source_words : :class:`int`
         Number of rows of the source.
     rows, columns : :class:`int`
-        Rows of the layer, and pointers of a tile: columns of the source, or of the tile of a loop.
+        Rows of the layer, and pointers of a tile: columns of the source, or of the tile of a loop,
+        or its slots in local mode.
     results : :class:`int`
         Elements of the results that go to the host, if they do.
     convolution : :class:`~.convolution.Convolution`, optional

@@ -13,34 +13,26 @@ from ..errors import CompileError
 from ..graph.graph import Graph
 from ..graph_build import NodeUse, walk_uses
 from ..network import MAX_SIDE, CompressedNetwork
-from ..patches import PatchError, Patches
+from ..patches import PatchError
 from .capacity import Needs
-from .convolution import map_sizes
-from .loop_layers import place_channels, plan_convolutions
+from .loop_cycles import ACTIVE, TILE_CYCLES
 from .loops import list_strips
-from .lowered_network import Mapping, row_weights
-from .memory_map import count_region_words, n_words
+from .lowered_network import Mapping, lower_network, row_weights
+from .memory_map import n_words
 from .programs import divide_loads, lower_named
 from .row_mapping import MAPPINGS, n_tiles
 from .strips import MOST_PIXELS, find_pixels, make_strips
 
 __all__ = ["choose_strips", "estimate_cycles"]
 
-#: Cycles of a tile for each level of the tree, and of a row of its results in the activation SRAMs,
-#: fitted to the cycle model.
-_TILE_CYCLES, _ROW_CYCLES = 12, 5
+#: Cycles of a row of the results of a tile in the activation SRAMs, fitted to the cycle model.
+_ROW_CYCLES = 5
 
 #: Cycles of a vector from the host besides its beats, for each level of the tree, fitted as well.
 _VECTOR_CYCLES = 8
 
-#: Further cycles of a strip of a loop, as in simulations of the hardware.
-_STRIP_CYCLES = 5
-
 #: Cycles relative to the fewest up to which shorter strips are chosen, as they need less memory.
 _TOLERANCE = 1.05
-
-#: Share of the activations that are not zero.
-_ACTIVE = 0.5
 
 
 def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int, *,
@@ -54,10 +46,15 @@ def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int
     ----------
     n_pixels : :class:`int`
         Pixels of a strip; 1 without patches.
+
+    Raises
+    ------
+    CompileError
+        If the network is a loop that the machine cannot run in such strips.
     """
     if network.patches is not None and network.patches.loop:
-        return _estimate_loop(network, dataclasses.replace(network.patches, loop=n_pixels), config,
-                              mapping)
+        strips = make_strips(network, n_pixels)
+        return lower_network(strips, config, mapping=mapping).estimate_loops(config)
     count, first = 1, network.layers[0].n_cols
     if network.patches is not None:
         patches = dataclasses.replace(network.patches, pixels=n_pixels)
@@ -68,43 +65,12 @@ def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int
         pes = MAPPINGS[mapping](config, weights) % config.n_pe
         fullest = np.bincount(pes, weights).max()
         tiles = n_tiles(config, len(weights))
-        cycles += _ACTIVE * max(tiles * columns, fullest) \
-            + _TILE_CYCLES * tiles * config.n_levels \
+        cycles += ACTIVE * max(tiles * columns, fullest) \
+            + TILE_CYCLES * tiles * config.n_levels \
             + _ROW_CYCLES * n_words(len(weights), config.n_pe)
         columns = len(weights)
     beats = max(first, columns) * config.act_width / BEAT_WIDTH
     return count * max(cycles, beats + _VECTOR_CYCLES * config.n_levels)
-
-
-def _estimate_loop(network: CompressedNetwork, patches: Patches, config: EIEConfig,
-                   mapping: Mapping) -> float:
-    """Estimate the cycles of an image of a convolution that is a loop.
-
-    If there is no room for two regions, the last layer is not computed before the results of the
-    image before have been sent.
-    """
-    convolutions = plan_convolutions(config, patches, patches.shape[0],
-                                     [layer.n_rows for layer in network.layers])
-    cycles = []
-    for layer, convolution in zip(network.layers, convolutions):
-        strip, result, weights = convolution.strip, convolution.result, row_weights(layer)
-        places = place_channels(config, weights, strip, mapping)
-        pes = (np.arange(strip)[:, np.newaxis] * result.pitch + places) % config.n_pe
-        fullest = np.bincount(pes.ravel(), np.tile(weights, strip)).max()
-        channels = layer.n_cols // math.prod(convolution.kernel)
-        columns = convolution.n_columns // convolution.source.pitch * channels
-        rows = strip * result.pitch // config.n_pe
-        of_strip = _STRIP_CYCLES + max(_ACTIVE * columns + convolution.kernel[0],
-                                       _ACTIVE * fullest + rows)
-        cycles.append(result.n_columns // (strip * result.pitch) * of_strip
-                      + _TILE_CYCLES * config.n_levels)
-    vectors = map_sizes(convolutions)
-    received, sent = (vectors[end] * config.act_width / BEAT_WIDTH for end in (0, -1))
-    is_sent = [convolution is convolutions[-1] for convolution in convolutions]
-    biases = sum(n_words(convolution.strip * convolution.result.pitch, config.n_pe)
-                 for convolution in convolutions)
-    in_regions = biases + 2 * count_region_words(config, vectors, is_sent) <= config.act_depth
-    return float(max(sum(cycles), received, sent if in_regions else cycles[-1] + sent))
 
 
 def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced",
@@ -167,12 +133,13 @@ class _Node:
         self._path, self._network = use.path, network
         self._config, self._mapping = config, mapping
         self._needs: dict[int, Needs] = {}
+        self._loop_cycles: dict[int, float] = {}
         self.cycles = {1: 0.0}
         patches = find_pixels(network)
         self.is_loop = patches is not None and patches.loop > 0
         if patches and self.is_loop:
-            self.cycles = {n: use.times * estimate_cycles(network, config, n, mapping=mapping)
-                           for n in list_strips(patches) if self._fits(n)}
+            self.cycles = {n: use.times * self._loop_cycles[n] for n in list_strips(patches)
+                           if self._fits(n)}
         elif patches:
             width = patches.output_shape[1]
             sides = sum(layer.n_rows + layer.n_cols for layer in network.layers)
@@ -193,8 +160,10 @@ class _Node:
         if n_pixels not in self._needs:
             strips = make_strips(self._network, n_pixels) if n_pixels > 1 or self.is_loop \
                 else self._network
-            self._needs[n_pixels] = lower_named(self._path, strips, self._config,
-                                                mapping=self._mapping).needs
+            lowered = lower_named(self._path, strips, self._config, mapping=self._mapping)
+            self._needs[n_pixels] = lowered.needs
+            if self.is_loop:
+                self._loop_cycles[n_pixels] = lowered.estimate_loops(self._config)
         return self._needs[n_pixels]
 
     def choose(self, most: int) -> int:

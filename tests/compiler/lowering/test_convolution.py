@@ -50,9 +50,22 @@ def test_fields_fit_the_descriptor():
         assert {name: const[name] for name in fields} == fields
 
 
+LOCAL = dataclasses.replace(CONFIG, local=True)
+#: Map whose pixels are whole slots.
+WHOLE = FeatureMap(height=5, width=7, pitch=4, row_pixels=8)
+
+
+def test_columns_of_a_local_tile_keep_their_pes():
+    fields = convolution(source=WHOLE, pitch=8, local=True).fields(LOCAL)
+    assert fields["loop"]["local"] == 1
+    places = ("x", "x_step", "y", "y_step", "segment_step", "width", "length", "columns")
+    assert [fields["loop"][name] % 4 for name in places] == [0] * 8
+
+
 def test_the_result_has_surplus_pixels():
     assert convolution().result == FeatureMap(height=2, width=3, pitch=6, row_pixels=4)
     assert convolution().result.n_columns == 2 * 4 * 6
+    assert convolution().n_strips == 2 * 2
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -90,6 +103,10 @@ def test_codes_are_those_of_each_tap_and_pixel(seed):
     (dataclasses.replace(CONFIG, act_depth=8), {"stride": (6, 1), "output": (1, 3)},
      "kernels must be at columns from -128 to 127 of a map, within act_depth = 8, not at -24 to "
      "144"),
+    (LOCAL, {"local": True}, "columns of a pixel of the source must be a multiple of n_pe = 4 in "
+                             "local mode, not 3"),
+    (LOCAL, {"local": True, "source": WHOLE}, "columns of a pixel of the result must be a multiple "
+                                              "of n_pe = 4 in local mode, not 6"),
 ])
 def test_convolution_that_is_no_single_loop_is_rejected(config, changes, message):
     if message is None:

@@ -9,6 +9,7 @@ from scipy.sparse import csc_array
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.csc import encode
 from eie_compiler.lowering.csc_decode import DecodeError, decode
+from eie_compiler.lowering.lowered_network import lower_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.patches import Patches
 from eie_compiler.random_networks import make_layer, random_codes, random_network
@@ -16,6 +17,7 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
+from support.graphs import grouped
 
 
 def powers(low, high):
@@ -197,3 +199,19 @@ def test_the_tile_of_a_loop_is_decoded_with_its_columns_and_rows():
     assert layer.codes.nnz == 2 * network.layers[0].n_nonzeros
     np.testing.assert_array_equal(np.sort(layer.codes.data),
                                   np.sort(np.tile(network.layers[0].codes.data, 2)))
+
+
+def test_a_local_tile_is_decoded_with_weights_within_pes():
+    config = make_config(n_pe=4, acc_depth=8, loops=True, local=True)
+    patches = Patches((8, 5, 6), kernel=(2, 3), loop=2)
+    network = grouped(dataclasses.replace(
+        random_network(np.random.default_rng(6), [patches.n_inputs, 8], density=0.7,
+                       v_width=config.v_width), patches=patches), 8)
+    lowered = lower_network(network, config)
+    assert lowered.convolutions[0].local
+    (layer,) = decode(config, compile_network(network, config).images)
+    (tile,) = lowered.live.network.layers
+    assert layer.codes.shape == (16, 2 * 4 * 8)
+    np.testing.assert_array_equal(layer.codes.toarray()[:tile.n_rows], tile.codes.toarray())
+    row, column = layer.codes.tocoo().coords
+    assert len(row) > 50 and (row % 4 == column % 4).all()

@@ -5,8 +5,14 @@ import json
 
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.graph_report import describe_graph
-from eie_hdl.config import PRESETS
-from support.graphs import recurrent_network, residual_network
+from eie_hdl.config import PRESETS, EIEConfig
+from support.graphs import (
+    graph_of,
+    grouped,
+    random_convolution,
+    recurrent_network,
+    residual_network,
+)
 
 TINY = PRESETS["tiny"]
 
@@ -54,6 +60,16 @@ def test_work_of_a_loop_is_that_of_its_pixels():
         assert node[name] == plain["conv1"][name]
     assert [node["loop"] for node in report["nodes"] if node["where"] == "accelerator"] \
         == [True, False, False]
+
+
+def test_a_loop_in_local_mode_is_said_to_be_so():
+    graph = graph_of(grouped(random_convolution((8, 6, 6), (8,), kernel=(3, 3)), 8))
+    config = EIEConfig(n_pe=4, loops=True)
+    for is_local, name in ((False, "loop"), (True, "local loop")):
+        config = dataclasses.replace(config, local=is_local)
+        (node,) = compile_graph(graph, config, strips={"conv0": 2}).report["nodes"]
+        assert (node["loop"], node["local"]) == (True, is_local)
+        assert node["operation"] == f"convolution 3 × 3, 72 → 8, {name} of strips of 2"
 
 
 def test_work_of_a_scan_is_counted_for_each_step():

@@ -12,8 +12,17 @@ from eie_compiler.lowering.loops import find_loops, list_strips, set_loops
 from eie_compiler.lowering.strips import set_strips
 from eie_compiler.patches import Patches
 from eie_hdl.config import PRESETS, EIEConfig
+from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
 from eie_sim.graph_inference import infer_graph
-from support.graphs import convolution, residual_network
+from support.graphs import (
+    SAME_SIZE,
+    convolution,
+    graph_of,
+    grouped,
+    random_convolution,
+    residual_network,
+)
 from support.pruned_graphs import pruned_graph
 from support.random_graphs import random_graph
 
@@ -34,8 +43,8 @@ def assert_same(graph, build, seed=1, batch=2):
     rng = np.random.default_rng(seed)
     inputs = {name: rng.normal(size=(batch, *shape)) for name, shape in graph.inputs.items()}
     found = infer_graph(build, inputs, engine="golden")
-    plain = infer_graph(compile_graph(graph, dataclasses.replace(build.config, loops=False)),
-                        inputs, engine="golden")
+    simpler = dataclasses.replace(build.config, loops=False, local=False)
+    plain = infer_graph(compile_graph(graph, simpler), inputs, engine="golden")
     exact = IntegerGraph(graph, build.config).run(inputs)
     for name in graph.outputs:
         np.testing.assert_array_equal(found.outputs[name], plain.outputs[name])
@@ -95,6 +104,26 @@ def test_convolutions_in_a_scan_are_loops_in_each_step():
     images = np.random.default_rng(4).normal(size=(2, 5, 2, 4, 4))
     np.testing.assert_array_equal(infer_graph(build, images, engine="golden").outputs["scan"],
                                   IntegerGraph(graph, TINY).run({"images": images})["scan"])
+
+
+@pytest.mark.parametrize("n_pe", [1, 4, 16])
+@pytest.mark.parametrize("mapping", ["balanced", "interleaved"])
+def test_depthwise_convolutions_are_local_loops(n_pe, mapping):
+    config = dataclasses.replace(ROOMY, n_pe=n_pe, ptr_depth=8192, act_depth=4096, local=True)
+    graph = graph_of(
+        random_convolution((3, 9, 8), [16], **SAME_SIZE),
+        *(grouped(random_convolution((channels, 9, 8), rows, **SAME_SIZE), n_groups)
+          for channels, rows, n_groups in ((16, [16, 16], 16), (16, [16, 9], 8))),
+        grouped(random_convolution((9, 9, 8), [18, 5], kernel=(3, 3), stride=(2, 1),
+                                   padding=(1, 0, 1, 2)), 9))
+    build = compile_graph(graph, config, mapping=mapping)
+    assert len(loops_of(build)) == 4 or n_pe == 1
+    for path in loops_of(build):
+        tiles = 1 if path == "conv0" else 2
+        fields = unpack(Layouts.of(config).descriptor, build.programs[path].program[:tiles])
+        # Only the first layer is local, and in a machine of one PE there is nothing to gain.
+        assert fields["loop"]["local"].tolist() == [int(n_pe > 1), 0][2 - tiles:]
+    assert_same(graph, build)
 
 
 def node_of(seed=1, shape=(3, 6, 8), n_out=4, **geometry):

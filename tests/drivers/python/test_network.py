@@ -10,6 +10,7 @@ from eie_compiler.random_networks import random_network
 from eie_driver.accelerator import Accelerator
 from eie_driver.errors import SaturationWarning
 from eie_driver.network import NetworkDriver
+from eie_hdl.config import EIEConfig
 from eie_sim.golden.fake_machine import FakeMachine
 from eie_sim.graph_inference import infer_graph
 from support.driver_builds import TINY
@@ -19,6 +20,7 @@ from support.graphs import (
     residual_network,
     scaled_inputs,
     scaled_network,
+    separable_network,
 )
 
 
@@ -51,6 +53,17 @@ def test_a_convolution_that_is_a_loop_runs_once_for_an_image(act_depth, buffers)
     assert {name: words.tolist() for name, words in run.outputs.items()} == {
         name: words.tolist() for name, words in expected.outputs.items()}
     assert fake.log.count("START") == 4 * len(programs)
+
+
+def test_a_convolution_in_local_mode_has_the_results_of_any_other():
+    config = EIEConfig(n_pe=4, loops=True, local=True)
+    driver = NetworkDriver(Accelerator(FakeMachine(config), timeout=0.5),
+                           compile_graph(separable_network(), config))
+    assert [node["local"] for node in driver.build.report["nodes"]] == [True, True]
+    images = np.random.default_rng(6).normal(size=(4, 5, 6, 7))
+    plain = infer_graph(compile_graph(separable_network(), EIEConfig(n_pe=4)), images,
+                        engine="golden")
+    assert driver.run(images).outputs["conv1"].tolist() == plain.outputs["conv1"].tolist()
 
 
 def test_inferences_give_numbers_and_warn_of_what_saturates(driver):

@@ -20,7 +20,7 @@ from eie_hdl.config import EIEConfig
 from eie_sim.c_driver.network_library import CNetwork, compile_network_library
 from eie_sim.inference import infer
 from support.c_graphs import every_operation, layers, nested_scans, sequence_lstm
-from support.graphs import recurrent_network
+from support.graphs import recurrent_network, separable_network
 from support.random_graphs import random_graph
 
 CONFIG = EIEConfig(n_pe=2)
@@ -116,6 +116,20 @@ def test_loops_have_the_results_of_single_pixels(tmp_path):
     # One vector, and no room for patches.
     (layers,) = [step.text("") for path, step in steps.steps if path == "conv"]
     assert "NULL, 1}" in layers and "_patches" not in layers
+
+
+def test_loops_in_local_mode_have_the_results_of_single_pixels(tmp_path):
+    """The host leaves out columns between the channels of a pixel."""
+    graph = separable_network()
+    build = compile_graph(graph, dataclasses.replace(CONFIG, loops=True, local=True))
+    assert [node["local"] for node in build.report["nodes"]] == [True, True]
+    network = CNetwork(compile_network_library(build, tmp_path), build,
+                       Steps(build.graph, build.programs, "model").arena_words)
+    tensors = draw(build, 1)
+    computed, n_saturated = expected(compile_graph(graph, CONFIG, strips={}), tensors)
+    status, outputs = network.run(tensors)
+    assert status == OK and network.n_saturated == n_saturated
+    assert outputs["conv1"].tolist() == computed["conv1"][0].tolist()
 
 
 def test_an_operand_is_kept_while_its_parts_are_read(tmp_path):

@@ -1,0 +1,64 @@
+"""Estimate of the cycles of layers that are loops."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie_hdl.config import EIEConfig
+from eie_hdl.format import BEAT_WIDTH
+
+from ..network import Layer
+from ..vectors import NOT_SENT
+from .convolution import Convolution, map_sizes
+from .memory_map import count_region_words, n_words
+
+__all__ = ["ACTIVE", "TILE_CYCLES", "estimate_loops"]
+
+#: Share of the activations that are not zero.
+ACTIVE = 0.5
+
+#: Cycles of a tile for each level of the tree, fitted to the cycle model.
+TILE_CYCLES = 12
+
+#: Further cycles of a strip, as in simulations of the hardware.
+_STRIP_CYCLES = 5
+
+
+def estimate_loops(config: EIEConfig, convolutions: Sequence[Convolution], layers: Sequence[Layer],
+                   columns: Sequence[NDArray[np.int64]]) -> float:
+    """Estimate the cycles of an image of a convolution that is a loop.
+
+    If there is no room for two regions, the last layer is not computed before the results of the
+    image before have been sent.
+
+    Parameters
+    ----------
+    convolutions, layers, columns
+        As of :class:`~.loop_layers.LoopLayers`; layers are tiles.
+    """
+    cycles = [_estimate_layer(config, *each) for each in zip(convolutions, layers, columns)]
+    vectors = map_sizes(convolutions)
+    received, sent = (vectors[end] * config.act_width / BEAT_WIDTH for end in (0, -1))
+    is_sent = [convolution is convolutions[-1] for convolution in convolutions]
+    biases = sum(n_words(layer.n_rows, config.n_pe) for layer in layers)
+    in_regions = biases + 2 * count_region_words(config, vectors, is_sent) <= config.act_depth
+    return float(max(sum(cycles), received, sent if in_regions else cycles[-1] + sent))
+
+
+def _estimate_layer(config: EIEConfig, convolution: Convolution, layer: Layer,
+                    source: NDArray[np.int64]) -> float:
+    """Estimate the cycles of all strips of a layer, whose source has elements in these columns.
+
+    Activations are broadcast one after another. In local mode, each PE finds its own.
+    """
+    there = convolution.source
+    if convolution.local:
+        scanned = convolution.n_columns // config.n_pe
+    else:    # columns of a pixel without a channel are zero
+        pixels = convolution.n_columns // there.pitch
+        scanned = pixels * int((source != NOT_SENT).sum()) // (there.height * there.width)
+    fullest = int(np.bincount(layer.codes.indices % config.n_pe, minlength=1).max())
+    rows = layer.n_rows // config.n_pe
+    strip = _STRIP_CYCLES + max(ACTIVE * scanned + convolution.kernel[0], ACTIVE * fullest + rows)
+    return convolution.n_strips * strip + TILE_CYCLES * config.n_levels
