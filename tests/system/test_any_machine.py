@@ -28,7 +28,8 @@ def random_config(rng: np.random.Generator) -> EIEConfig:
         acc_depth=2 ** int(rng.integers(2, 9)), spmat_depth=int(rng.integers(2500, 4000)),
         ptr_depth=int(rng.integers(1000, 1500)), act_depth=int(rng.integers(100, 300)),
         n_codebooks=int(rng.integers(3, 6)), program_depth=int(rng.integers(40, 70)),
-        mac_stages=int(rng.integers(4, 6)), loops=bool(rng.integers(2)))
+        mac_stages=int(rng.integers(4, 6)), loops=(loops := bool(rng.integers(2))),
+        local=loops and bool(rng.integers(2)))
 
 
 # One machine in short, as the tests of the cycle model also draw some.
@@ -51,9 +52,10 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_random_machine_runs_random_convolutions(seed, icarus, simulators):
-    config = dataclasses.replace(random_config(np.random.default_rng(seed)), loops=True)
+    config = dataclasses.replace(random_config(np.random.default_rng(seed)), loops=True,
+                                 local=seed >= 4)
     program = random_program(config, seed, n_images=3, n_buffers=1 + seed % 2)
     result = infer(program.build, program.inputs, words=True, engine="cocotb", simulator=icarus,
                    cache=simulators, load="images")

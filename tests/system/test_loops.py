@@ -12,7 +12,7 @@ from eie_driver.accelerator import Accelerator
 from eie_driver.errors import MachineError
 from eie_driver.machine import POLL_INTERVAL
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import N_SEGMENTS, Layouts, Memory
+from eie_hdl.format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts, Memory
 from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import Error
@@ -23,14 +23,29 @@ from eie_sim.rtl import cocotb_engine, verilator_engine
 from eie_sim.rtl.simulators import CLOCK_PERIOD
 from eie_sim.rtl.verilator_bus import VerilatorBus
 from eie_sim.rtl.verilator_engine import make_library
-from support.convolutions import CONFIGS, Finish, make_program, random_program
+from support.convolutions import (
+    CONFIGS,
+    LOCAL_CONFIGS,
+    Finish,
+    make_program,
+    random_program,
+)
 
+MACHINES = CONFIGS | LOCAL_CONFIGS
 FOUR_PES = "4 PEs, runs of 3"
 
-#: Each machine; in short, one that compiles fast.
-machines = pytest.mark.parametrize("config", [
-    pytest.param(config, id=name, marks=[] if name == FOUR_PES else [pytest.mark.full])
-    for name, config in CONFIGS.items()])
+#: Machines that compile fast, without and with local mode.
+FAST = FOUR_PES, f"{FOUR_PES}, local"
+
+
+def on(names):
+    """Parametrise a test by machines, of which the fast ones run in short."""
+    return pytest.mark.parametrize("config", [
+        pytest.param(MACHINES[name], id=name, marks=[] if name in FAST else [pytest.mark.full])
+        for name in names])
+
+
+machines = on(MACHINES)
 
 
 def check(program, result):
@@ -68,15 +83,36 @@ def test_two_programs_in_flight_do_not_disturb_each_other(config, seed, pause, v
                                         pause=pause, read_counters=False, machines=1))
 
 
+@on(LOCAL_CONFIGS)
+@pytest.mark.parametrize("local", [(0, 1, 0), (1, 0, 1)])
+@pytest.mark.parametrize("pauses", [(0,), (300,), (1, 90)])
+def test_local_and_other_loops_alternate_in_two_programs(config, local, pauses, verilator,
+                                                         simulators):
+    """The host delays results, for which the loops that overwrite them wait."""
+    n = 2 * config.n_pe
+    first = convolve(config, packed(config, 3, 4, n), n, **padded(2))
+    second = convolve(config, first.result, n, kernel=(2, 3), padding=(1, 1), after=(0, 1))
+    third = convolve(config, second.result, n, kernel=(1, 2), strip=2)
+    program = make_program(config, np.random.default_rng(1), [first, second, third], [n] * 4,
+                           n_images=6, n_buffers=2, local=local)
+    check(program, verilator_engine.run(program.build, program.inputs, cache=simulators,
+                                        read_counters=False, machines=1,
+                                        pauses=Pauses(results=pauses)))
+
+
 @pytest.mark.parametrize("name, seed, n_buffers, pause, load", [
-    ("2 PEs, products fill an accumulator", 0, 2, 0.3, "stream"), *(
+    ("2 PEs, products fill an accumulator, local", 21, 2, 0.3, "stream"), *(
         pytest.param(*case, marks=pytest.mark.full) for case in [
+            ("2 PEs, products fill an accumulator", 0, 2, 0.3, "stream"),
             ("1 PE, runs of 3", 1, 1, 0, "images"), ("1 PE, runs of 3", 2, 2, 0.5, "stream"),
             (FOUR_PES, 3, 2, 0, "images"), (FOUR_PES, 4, 1, 0.3, "stream"),
-            ("16 PEs, no column dropped", 5, 2, 0, "images")])])
+            ("16 PEs, no column dropped", 5, 2, 0, "images"),
+            ("1 PE, runs of 3, local", 1, 1, 0, "images"),
+            (f"{FOUR_PES}, local", 0, 1, 0.3, "images"),
+            ("16 PEs, no column dropped, local", 5, 2, 0, "stream")])])
 def test_random_convolutions_in_icarus_have_no_unknown_values(name, seed, n_buffers, pause, load,
                                                               icarus, simulators):
-    program = random_program(CONFIGS[name], seed, n_images=4, n_buffers=n_buffers)
+    program = random_program(MACHINES[name], seed, n_images=4, n_buffers=n_buffers)
     check(program, cocotb_engine.run(
         program.build, program.inputs, simulator=icarus, cache=simulators, pause=pause, load=load,
         read_counters=n_buffers == 1))
@@ -89,23 +125,40 @@ def convolve(config, source, n_out, *, kernel=(1, 1), stride=(1, 1), dilation=(1
                    in zip((source.height, source.width), padding, after, dilation, kernel, stride))
     return Convolution(source=source, kernel=kernel, stride=stride, dilation=dilation,
                        padding=padding, output=output, strip=strip,
-                       pitch=channel_pitch(config, n_out, strip))
+                       pitch=whole_slots(config, channel_pitch(config, n_out, strip)))
 
 
-def packed(height, width, channels):
-    """Map without surplus columns."""
-    return FeatureMap(height=height, width=width, pitch=channels, row_pixels=width)
+def packed(config, height, width, channels):
+    """Map without surplus columns but those that local mode needs."""
+    return FeatureMap(height=height, width=width, pitch=whole_slots(config, channels),
+                      row_pixels=width)
+
+
+def whole_slots(config, columns):
+    """Columns of a pixel; in local mode, they fill whole slots."""
+    return -(-columns // config.n_pe) * config.n_pe if config.local else columns
+
+
+def make(config, rng, geometries, n_channels, **more):
+    """Make a program of convolutions, in local mode if the machine has it.
+
+    Then there are channels in each PE.
+    """
+    if config.local:
+        n_channels = [max(number, config.n_pe) for number in n_channels]
+    return make_program(config, rng, geometries, n_channels,
+                        local=[config.local] * len(geometries), **more)
 
 
 def one(config, rng, n_buffers, height, width, channels, n_out, *, inputs=None, **geometry):
     """Program of one convolution."""
-    return make_program(config, rng, [convolve(config, packed(height, width, channels), n_out,
-                                               **geometry)],
-                        [channels, n_out], n_images=4, n_buffers=n_buffers, inputs=inputs)
+    return make(config, rng, [convolve(config, packed(config, height, width, channels), n_out,
+                                       **geometry)],
+                [channels, n_out], n_images=4, n_buffers=n_buffers, inputs=inputs)
 
 
 def zero_map(config, rng, n_buffers):
-    inputs = rng.integers(-9, 9, (4, 4, 5, 3))
+    inputs = rng.integers(-9, 9, (4, 4, 5, packed(config, 4, 5, 3).pitch))
     inputs[[0, 2]] = 0
     return one(config, rng, n_buffers, 4, 5, 3, 4, inputs=inputs, **padded(2))
 
@@ -113,17 +166,17 @@ def zero_map(config, rng, n_buffers):
 def zero_rows(config, rng, n_buffers):
     """Two convolutions: one of which a PE has no weights, and one without any."""
     n_out = 2 * config.n_pe
-    geometry = convolve(config, packed(3, 4, 2), n_out, kernel=(2, 2))
+    geometry = convolve(config, packed(config, 3, 4, 2), n_out, kernel=(2, 2))
     after = convolve(config, geometry.result, 3, kernel=(1, 2))
-    codes = np.ones((n_out, 2, 2, 2), np.int64)
+    codes = np.ones((n_out, 1, 2, 2), np.int64)
     codes[::config.n_pe] = 0
-    return make_program(config, rng, [geometry, after], [2, n_out, 3], n_buffers=n_buffers,
-                        codes=[codes, np.zeros((3, n_out, 1, 2), np.int64)])
+    return make(config, rng, [geometry, after], [2, n_out, 3], n_buffers=n_buffers,
+                codes=[codes, np.zeros((1, 1, 1, 2), np.int64)])
 
 
 def saturated(config, rng, n_buffers):
-    geometry = convolve(config, packed(3, 3, 2), 5, kernel=(2, 2))
-    program = make_program(
+    geometry = convolve(config, packed(config, 3, 3, 2), 5, kernel=(2, 2))
+    program = make(
         config, rng, [geometry], [2, 5], n_buffers=n_buffers,
         finishes=[Finish(0, rng.integers(-9, 9, geometry.pitch), config.max_bias_shift, 0, 0)])
     assert all((program.expected == limit).any() for limit in limits(config.act_width))
@@ -132,7 +185,8 @@ def saturated(config, rng, n_buffers):
 
 def long_tiles(config, rng, n_buffers):
     """Loop of which more tiles than can wait are started when the vector before is sent."""
-    inputs = rng.integers(1, limits(config.act_width)[1], (6, 4, 4, 8))
+    inputs = rng.integers(1, limits(config.act_width)[1],
+                          (6, 4, 4, packed(config, 4, 4, 8).pitch))
     return one(config, rng, n_buffers, 4, 4, 8, 4, kernel=(2, 2), inputs=inputs)
 
 
@@ -141,21 +195,22 @@ def full_memory(config, rng, _):
 
     The kernel is in its corners. There is no room for a second input buffer.
     """
-    height, width = config.act_depth - 2, ACTS_PER_WORD * config.n_pe // 2
-    geometry = convolve(config, packed(height, width, 2), config.n_pe, kernel=(2, 2),
+    height = config.act_depth - 2
+    width = ACTS_PER_WORD * config.n_pe // whole_slots(config, 2)
+    geometry = convolve(config, packed(config, height, width, 2), config.n_pe, kernel=(2, 2),
                         stride=(height - 2, max(1, width - 2)))
-    program = make_program(config, rng, [geometry], [2, config.n_pe], at_end=True)
+    program = make(config, rng, [geometry], [2, config.n_pe], at_end=True)
     assert program.places == [2, 0]
     return program
 
 
 def last_pointers(config, rng, n_buffers):
     """The last pointer of the second convolution is the last one of the memory."""
-    geometry = convolve(config, packed(3, 3, 2), 4, kernel=(2, 2))
+    geometry = convolve(config, packed(config, 3, 3, 2), 4, kernel=(2, 2))
     after = convolve(config, geometry.result, 2, kernel=(1, 2))
-    program = make_program(config, rng, [geometry, after], [2, 4, 2], n_buffers=n_buffers)
-    used = geometry.n_columns + after.n_columns + 1
-    first, images = config.n_pointers - used, dict(program.images)
+    program = make(config, rng, [geometry, after], [2, 4, 2], n_buffers=n_buffers)
+    counts = [each.n_columns // columns_of_a_pointer(config) for each in (geometry, after)]
+    first, images = config.n_pointers - sum(counts) - 1, dict(program.images)
     for pe in range(config.n_pe):
         banks = [program.images[f"pe_{pe}.ptr_{bank}"] for bank in ("even", "odd")]
         pointers = np.zeros((config.n_pointers, 1), np.uint64)
@@ -163,9 +218,14 @@ def last_pointers(config, rng, n_buffers):
         pointers[first + 1::2] = banks[1][:len(pointers[first + 1::2])]
         images |= {f"pe_{pe}.ptr_even": pointers[0::2], f"pe_{pe}.ptr_odd": pointers[1::2]}
     program = dataclasses.replace(program, images=images)
-    for number, base in enumerate((first, first + geometry.n_columns)):
+    for number, base in enumerate((first, first + counts[0])):
         program = changed(program, number, lambda *fields, base=base: [("", "ptr_base", base)])
     return program
+
+
+def columns_of_a_pointer(config):
+    """Columns of a tile for each of its pointers in a PE."""
+    return config.n_pe if config.local else 1
 
 
 def padded(taps, **more):
@@ -207,7 +267,8 @@ CASES = {
     "rows of weights that are zero": zero_rows,
     "one channel": lambda *to: one(*to, 5, 5, 1, 1, **padded(2)),
     "channels that are no multiple of anything": lambda *to: one(*to, 3, 3, 7, 5, **padded(2)),
-    "strips longer than a row": lambda *to: one(*to, 3, 3, 3, 2, **padded(2, strip=8)),
+    "strips longer than a row": lambda config, *to: one(
+        config, *to, 3, 2, 3, 2, **padded(2, strip=min(8, config.acc_depth))),
     "the most segments of a pixel": lambda *to: one(
         *to, N_SEGMENTS + 1, 1, 1, 2, kernel=(N_SEGMENTS, 1), padding=(3, 0), after=(3, 0)),
     "results that saturate": saturated,
@@ -248,40 +309,40 @@ def test_results_are_not_overwritten_before_they_have_left(config, n_buffers, ve
 
 
 # Products of the other machines would need more columns.
-@pytest.mark.parametrize("config", [
-    pytest.param(config, id=name, marks=[] if name == FOUR_PES else [pytest.mark.full])
-    for name, config in CONFIGS.items() if config.n_pe <= 4])
+@on(name for name, config in MACHINES.items() if config.n_pe <= 4)
 def test_an_overflow_is_reported_with_the_number_of_its_loop(config, verilator, simulators):
     """The tiles of a loop count as one. In the second loop, only the middle one overflows."""
     low, high = 2, limits(config.act_width)[1]
-    first = convolve(config, packed(4, 4, 8), 20, kernel=(3, 3))
-    second = convolve(config, first.result, 4, kernel=(2, 2), padding=(1, 1), after=(1, 1))
-    assert first.output == (2, 2) and second.output == (3, 3)
-    maps = np.zeros((5, 4, 4, 8), np.int64)
+    n = 8 * columns_of_a_pointer(config)    # channels, of which 8 are multiplied for a result
+    first = convolve(config, packed(config, 5, 5, n), n, kernel=(3, 3))
+    second = convolve(config, first.result, n, kernel=(3, 3), padding=(1, 1), after=(1, 1))
+    assert first.output == second.output == (3, 3)
+    maps = np.zeros((5, 5, 5, n), np.int64)
     maps[1], maps[2], maps[3, 0, 0], maps[4] = high, low, low, high
-    program = make_program(
-        config, np.random.default_rng(1), [first, second], [8, 20, 4], inputs=maps,
+    program = make(
+        config, np.random.default_rng(1), [first, second], [n, n, n], inputs=maps,
         codebooks=np.full((config.n_codebooks, 1 << config.v_width),
                           limits(config.codebook_width)[1]),
-        codes=[np.ones((20, 8, 3, 3), np.int64), np.ones((4, 20, 2, 2), np.int64)],
-        finishes=[Finish(0, np.zeros(each.pitch, np.int64), 0, 0, 0) for each in (first, second)])
+        codes=[np.ones((n, n, 3, 3), np.int64)] * 2,
+        finishes=[Finish(0, np.zeros(n, np.int64), 0, 0, 0)] * 2)
     result = verilator_engine.run(program.build, program.inputs, cache=simulators, machines=1)
     check(program, result)
     assert [int(tile) if any_ else None for any_, tile
             in zip(result.overflow, result.overflow_tile)] == [None, 0, 1, None, 0]
 
 
-@pytest.fixture
-def machine(verilator, simulators):
-    with contextlib.closing(VerilatorBus(make_library(CONFIGS[FOUR_PES], simulators))) as bus:
+@pytest.fixture(params=FAST)
+def machine(request, verilator, simulators):
+    library = make_library(MACHINES[request.param], simulators)
+    with contextlib.closing(VerilatorBus(library)) as bus:
         yield Accelerator(bus, timeout=0.01)
 
 
-def pair(n_buffers):
-    """Program of two convolutions for the machine, with several rows, segments and pixels."""
-    config = CONFIGS[FOUR_PES]
-    source = convolve(config, packed(4, 5, 2), 8, kernel=(3, 2), padding=(1, 1), after=(1, 0))
-    return make_program(
+def pair(config, n_buffers):
+    """Program of two convolutions, with several rows, segments and pixels."""
+    source = convolve(config, packed(config, 4, 5, 2), 8, kernel=(3, 2), padding=(1, 1),
+                      after=(1, 0))
+    return make(
         config, np.random.default_rng(1),
         [source, convolve(config, source.result, 7, kernel=(2, 2), padding=(1, 0))], [2, 8, 7],
         n_images=3, n_buffers=n_buffers)
@@ -324,9 +385,11 @@ def test_loops_write_their_results_and_nothing_else(machine, case):
     assert dump(machine).tolist() == model.words[Memory.ACT].tolist()
 
 
+@pytest.mark.parametrize("name, program_seed", [*zip(FAST, (118, 19))])
 @pytest.mark.parametrize("seed", range(5))
-def test_no_value_at_power_up_reaches_results_or_counters(seed, verilator, simulators):
-    program = random_program(CONFIGS[FOUR_PES], 118)
+def test_no_value_at_power_up_reaches_results_or_counters(name, program_seed, seed, verilator,
+                                                          simulators):
+    program = random_program(MACHINES[name], program_seed)
     runs = [verilator_engine.run(program.build, program.inputs, cache=simulators, seed=number,
                                  machines=1) for number in (100, seed)]
     for each in runs:
@@ -340,11 +403,11 @@ INVALID = {
     "a map without columns": lambda config, start, end, loop: [("loop", "width", 0)],
     "segments without columns": lambda config, start, end, loop: [("loop", "length", 0)],
     "a segment longer than all columns": lambda config, start, end, loop: [
-        ("loop", "length", loop["columns"] + 1)],
+        ("loop", "length", loop["columns"] + columns_of_a_pointer(config))],
     "too many segments": lambda config, start, end, loop: [
-        ("loop", "length", (loop["columns"] - 1) // N_SEGMENTS)],
+        ("loop", "columns", N_SEGMENTS * loop["length"] + columns_of_a_pointer(config))],
     "pointers beyond the last one": lambda config, start, end, loop: [
-        ("", "ptr_base", config.n_pointers - loop["columns"])],
+        ("", "ptr_base", config.n_pointers - loop["columns"] // columns_of_a_pointer(config))],
     "a first pixel beyond the last slot": lambda config, start, end, loop: [
         ("loop", "last_slot", end["last_word"] * ACTS_PER_WORD + end["last_lane"] - 1)],
     "results beyond the memory": lambda config, start, end, loop: [
@@ -362,12 +425,20 @@ INVALID = {
         ("end", "bias_shift", config.max_bias_shift + 1)],
 }
 
+#: Such functions for local mode.
+INVALID_LOCALLY = {
+    f"{name} not of whole slots": lambda config, start, end, loop, name=name: [
+        ("loop", name, loop[name] + 1)] for name in LOCAL_MULTIPLES}
 
-@pytest.mark.parametrize("kind", INVALID)
+
+@pytest.mark.parametrize("machine, kind", [
+    *((name, kind) for name in FAST for kind in INVALID),
+    *((name, kind) for name in FAST if MACHINES[name].local for kind in INVALID_LOCALLY)],
+    indirect=["machine"])
 def test_an_invalid_loop_is_reported_and_writes_nothing(machine, kind):
-    program = pair(1)
+    program = pair(machine.config, 1)
     for number, written in enumerate([slice(0, 0), slice(program.places[1], None)]):
-        bad = changed(program, number, INVALID[kind])
+        bad = changed(program, number, (INVALID | INVALID_LOCALLY)[kind])
         assert bad.images["ccu.program"].tolist() != program.images["ccu.program"].tolist()
         machine.load(bad.build)
         machine.bus.send(bad.build.input_packets(program.inputs[:1])[0])
@@ -383,7 +454,7 @@ def test_an_invalid_loop_is_reported_and_writes_nothing(machine, kind):
 
 def load_and_time(machine, n_buffers):
     """Load two loops, and run them. Return the program and its cycles."""
-    program = pair(n_buffers)
+    program = pair(machine.config, n_buffers)
     machine.load(program.build)
     expect_results(machine, program)
     return program, machine.counters()["cycles"]
@@ -416,7 +487,7 @@ def test_the_machine_works_after_a_soft_reset_in_any_cycle_of_a_loop(machine, n_
 
 
 def test_an_invalid_loop_of_the_younger_of_two_programs_leaves_the_older_one_alone(machine):
-    program = pair(2)
+    program = pair(machine.config, 2)
     n = len(program.images["ccu.program"])
     bad = changed(program, 1, INVALID["segments without columns"])
     build = dataclasses.replace(program, images=program.images | {"ccu.program": np.concatenate(
