@@ -134,9 +134,11 @@ class TileBroadcaster(wiring.Component):
         m.d.comb += [
             self.o.valid.eq((is_found | (sends_end & ~must_wait)) & ~fails.any()),
             self.scan.ready.eq(takes),
+            self.strobes.broadcasts.eq(is_found & self.scan.ready),
+            self.strobes.stall_full.eq(is_found & self.queues_full),
         ]
         for_tiles = new & tile.descriptor.barrier    # its source may still have to be written
-        self._count(m, is_late, is_late & for_tiles, is_found, at_end, sends_end & must_wait)
+        self._count(m, is_late, is_late & for_tiles, at_end, sends_end & must_wait)
 
         return m
 
@@ -217,14 +219,12 @@ class TileBroadcaster(wiring.Component):
                          error.address.eq(address)]
         return fails
 
-    def _count(self, m, is_late, at_barrier, is_found, at_end, must_wait):
-        """Count the cycles of a tile in one phase each, and its activations."""
+    def _count(self, m, is_late, at_barrier, at_end, must_wait):
+        """Count the cycles of a tile in one phase each."""
         m.d.comb += [
             self.strobes.stall_barrier.eq(at_barrier),
             self.strobes.phase_compute.eq(self.busy & ~at_end & ~at_barrier),
             self.strobes.phase_output.eq(must_wait),
             self.strobes.phase_control.eq(at_end & ~must_wait),
-            self.strobes.broadcasts.eq(is_found & self.scan.ready),
-            self.strobes.stall_full.eq(is_found & self.queues_full),
             self.strobes.stall_scan.eq(is_late & ~at_barrier),
         ]

@@ -93,8 +93,7 @@ class Pe(wiring.Component):
         m.submodules.access     = access     = MemoryAccess(config)
 
         # Broadcast.
-        feed = self._add_feed(m, scan, queue, ptr_read) if config.local else ptr_read.i
-        self._receive(m, scan, sender, feed)
+        self._receive(m, scan, sender, self._feed(m, scan, queue, ptr_read))
         connect(m, flipped(link).load, access.i)
         m.d.comb += [user.index.eq(self.index) for user in (scan, sender, access)]
 
@@ -130,8 +129,6 @@ class Pe(wiring.Component):
         connect(m, mac.acc_w, self.acc.w)
 
         # Activations, results, written tiles and events.
-        if not config.local:
-            connect(m, scan.o, flipped(link).scan)
         connect(m, sender.o, access.vector)
         connect(m, access.o, flipped(link).result)
         connect(m, write_back.written, flipped(link).written)
@@ -140,8 +137,14 @@ class Pe(wiring.Component):
 
         return m
 
-    def _add_feed(self, m, scan, queue, ptr_read):
-        """Add what the scanner finds in local mode to the messages. Return the stream of these."""
+    def _feed(self, m, scan, queue, ptr_read):
+        """Connect the scanner to the tree and, in local mode, to the pointer read.
+
+        Return the stream of messages that are broadcast.
+        """
+        if not self._config.local:
+            connect(m, scan.o, flipped(self.link).scan)
+            return ptr_read.i
         m.submodules.feed = feed = LocalFeed(self._config)
         connect(m, scan.o, feed.found)
         connect(m, feed.tree, flipped(self.link).scan)

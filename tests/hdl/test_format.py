@@ -134,6 +134,6 @@ def test_results_take_as_many_beats_as_they_need(width, beats):
 
 def test_kinds_and_memories_have_the_numbers_that_the_host_sends():
     assert [kind.name for kind in sorted(Kind, key=lambda kind: kind.value)] == [
-        "ACTIVATION", "START", "END"]
+        "ACTIVATION", "START", "END", "LOCAL_END"]
     assert {memory.name: memory.value for memory in Memory} == {
         "SPMAT": 0, "PTR": 1, "ACT": 2, "CODEBOOK": 3, "PROGRAM": 4, "INPUT": 5}
