@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "MAX_ACC_WIDTH", "PRESETS", "ConfigError", "EIEConfig",
-           "clog2", "read_toml"]
+__all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "LATER_PARAMETERS", "MAX_ACC_WIDTH", "PRESETS",
+           "ConfigError", "EIEConfig", "clog2", "read_toml"]
 
 #: Most bytes of a TOML file, and dots in a line: dotted keys take time beyond proportion.
 _MAX_TOML = 1 << 16
 _MAX_DOTS = 200
+
+#: Parameters that the first hardware of the major version and the first builds of the format do not
+#: have. They are false there.
+LATER_PARAMETERS = ("loops", "local")
 
 #: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4

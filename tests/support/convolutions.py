@@ -70,8 +70,6 @@ class ConvolutionProgram:
         Elements of the vector that the program sends, in order of column number.
     geometries : :class:`tuple` of :class:`~eie_compiler.lowering.convolution.Convolution`
         Its convolutions.
-    local : :class:`tuple` of :class:`bool`
-        True for those in local mode.
     places : :class:`list` of :class:`int`
         First row of the input map and of each result in the activation SRAMs.
     stride : :class:`int`
@@ -83,9 +81,13 @@ class ConvolutionProgram:
     inputs: NDArray[np.int64]
     expected: NDArray[np.int64]
     geometries: tuple[Convolution, ...]
-    local: tuple[bool, ...]
     places: list[int]
     stride: int
+
+    @property
+    def local(self) -> tuple[bool, ...]:
+        """True for each convolution in local mode."""
+        return tuple(geometry.local for geometry in self.geometries)
 
     @property
     def base(self) -> int:
@@ -187,7 +189,8 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         True for each convolution in local mode; by default none is. Its results have only weights
         of channels in their own PE, and pixels of both maps fill whole slots.
     """
-    local = tuple(local or [False] * len(geometries))
+    geometries = [dataclasses.replace(geometry, local=is_local) for geometry, is_local
+                  in zip(geometries, local or [False] * len(geometries), strict=True)]
     limit, weights = 1 << config.act_width - 1, 1 << config.codebook_width - 1
     if codebooks is None:
         codebooks = rng.integers(-weights, weights, (config.n_codebooks, 1 << config.v_width))
@@ -225,7 +228,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         taps = np.zeros((geometry.pitch, n_in, *geometry.kernel), np.int64)
         taps[:n_out] = (_draw_codes(rng, config, (n_out, *taps.shape[1:])) if codes is None else
                         codes[number - 1])
-        if local[number - 1]:
+        if geometry.local:
             outputs, channels = (np.arange(n) % config.n_pe for n in taps.shape[:2])
             taps[outputs[:, np.newaxis] != channels] = 0
         if finishes is None:
@@ -238,7 +241,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         add(number, geometry.codes(csc_array(taps[:n_out].reshape(n_out, -1))).toarray(),
             finish._replace(bias=np.tile(finish.bias, geometry.strip)), start=fields["start"],
             end={"destination": places[number]},
-            loop=fields["loop"] | ({"local": 1} if local[number - 1] else {}))
+            loop=fields["loop"])
         machine.program[-1]["barrier"] = 1
         maps = _convolve(config, geometry, values, _weigh(codebooks, finish, taps), finish)
         values = maps[:, :, :geometry.output[1], :n_out]
@@ -264,7 +267,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         vector = finish(config, sums)[:, :n_dense]
     machine.send(places[-1], vector.shape[1], **({"offset_source": 1} if stride else {}))
     return ConvolutionProgram(config, machine.images(), inputs.reshape(len(inputs), -1), vector,
-                              tuple(geometries), local, places, stride)
+                              tuple(geometries), places, stride)
 
 
 def _convolve(config, geometry, maps, weights, finish):

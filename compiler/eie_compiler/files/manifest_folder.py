@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from eie_hdl.config import EIEConfig
+from eie_hdl.config import LATER_PARAMETERS, EIEConfig
 from eie_hdl.files import staged
 from eie_hdl.format import FORMAT_VERSION, image_file
 
@@ -165,9 +165,9 @@ def parse_config(manifest: Mapping[str, Any]) -> EIEConfig:
         If a parameter is missing, unknown or invalid.
     """
     kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(EIEConfig)}
-    # Builds of the same format may be older than mac_stages, loops and local.
+    # Builds of the same format may be older than mac_stages, too.
     needed = {name: kinds.pop(name) for name in EIEConfig().interface
-              if name not in ("loops", "local")}
+              if name not in LATER_PARAMETERS}
     return EIEConfig.from_mapping(check_fields("config", manifest.get("config"), needed, kinds))
 
 

@@ -152,15 +152,14 @@ class Convolution:
             self._check_local(config)
         source, result = self.source, self.result
         x_step, y_step = self.strip * self.stride[1], self.stride[0]
-        n_strips = result.row_pixels // self.strip
         last_word, last_lane = divmod(rows - 1, ACTS_PER_WORD)
         loop = {
             "x": -self.padding[1] * source.pitch, "x_step": x_step * source.pitch,
-            "last_x": n_strips - 1,
+            "last_x": result.row_pixels // self.strip - 1,
             "y": -self.padding[0] * source.row_columns, "y_step": y_step * source.row_columns,
             "segment_step": self.dilation[0] * source.row_columns,
             "width": source.width * source.pitch, "length": self.length,
-            "columns": self.n_columns, "last_slot": self.output[0] * n_strips * rows - 1,
+            "columns": self.n_columns, "last_slot": self.n_strips * rows - 1,
             **({"local": 1} if self.local else {})}
         _check_places(config, loop, self.output[0])
         return {"start": last_element(config, source.n_columns),

@@ -173,12 +173,14 @@ def _choose_mode(config: EIEConfig, options: Sequence[LoweredNetwork]) -> Lowere
 
     Other programs need memory, too: loops with many more entries in a PE are the last choice.
     """
-    fullest = [int(option.needs.entries.max()) for option in options]
+    if len(options) == 1:    # as on each machine without local mode
+        return options[0]
+    most = _MORE_ENTRIES * min(int(option.needs.entries.max()) for option in options)
 
     def rate(option: LoweredNetwork) -> tuple[float, bool, float]:
         shortages = option.needs.find_shortages(config).values()
         return (max((shortage.excess for shortage in shortages), default=0.0),
-                int(option.needs.entries.max()) > _MORE_ENTRIES * min(fullest),
+                int(option.needs.entries.max()) > most,
                 option.estimate_loops(config))
 
     return min(options, key=rate)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -116,6 +117,13 @@ def choose_strips(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanc
     return {path: n for path, n in pixels.items() if n > 1 or nodes[path].is_loop}
 
 
+class _Measured(NamedTuple):
+    """Memory that strips need, and estimated cycles of an image if they are those of a loop."""
+
+    needs: Needs
+    loop_cycles: float
+
+
 class _Node:
     """Layers of a node, as strips of any number of pixels.
 
@@ -132,13 +140,12 @@ class _Node:
         assert isinstance(network, CompressedNetwork)
         self._path, self._network = use.path, network
         self._config, self._mapping = config, mapping
-        self._needs: dict[int, Needs] = {}
-        self._loop_cycles: dict[int, float] = {}
+        self._measured: dict[int, _Measured] = {}
         self.cycles = {1: 0.0}
         patches = find_pixels(network)
         self.is_loop = patches is not None and patches.loop > 0
         if patches and self.is_loop:
-            self.cycles = {n: use.times * self._loop_cycles[n] for n in list_strips(patches)
+            self.cycles = {n: use.times * self._lower(n).loop_cycles for n in list_strips(patches)
                            if self._fits(n)}
         elif patches:
             width = patches.output_shape[1]
@@ -157,14 +164,17 @@ class _Node:
 
     def measure(self, n_pixels: int) -> Needs:
         """Measure the memory that strips need."""
-        if n_pixels not in self._needs:
+        return self._lower(n_pixels).needs
+
+    def _lower(self, n_pixels: int) -> _Measured:
+        """Lower the layers, once for each number of pixels."""
+        if n_pixels not in self._measured:
             strips = make_strips(self._network, n_pixels) if n_pixels > 1 or self.is_loop \
                 else self._network
             lowered = lower_named(self._path, strips, self._config, mapping=self._mapping)
-            self._needs[n_pixels] = lowered.needs
-            if self.is_loop:
-                self._loop_cycles[n_pixels] = lowered.estimate_loops(self._config)
-        return self._needs[n_pixels]
+            self._measured[n_pixels] = _Measured(
+                lowered.needs, lowered.estimate_loops(self._config) if self.is_loop else 0.0)
+        return self._measured[n_pixels]
 
     def choose(self, most: int) -> int:
         """Choose the shortest strips of at most so many pixels that have about the fewest cycles.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from eie_hdl.config import ConfigError, EIEConfig
+from eie_hdl.config import LATER_PARAMETERS, ConfigError, EIEConfig
 from eie_hdl.format import FORMAT_VERSION
 from eie_hdl.registers import PRODUCT_ID, VERSION, config_registers
 
@@ -31,10 +31,10 @@ def identify(registers: Registers) -> EIEConfig:
         raise DriverError(f"FORMAT must be {FORMAT_VERSION}, not {number}: use the software "
                           f"version of the hardware")
     defaults = EIEConfig().interface
-    # Hardware of version 2.0 has neither, and answers a read of their registers with an error.
+    # Hardware of version 2.0 answers a read of their registers with an error.
     names = {parameter: register for parameter, register
              in zip(defaults, config_registers(EIEConfig()))
-             if parameter not in ("loops", "local") or version["minor"] >= 1}
+             if parameter not in LATER_PARAMETERS or version["minor"] >= 1}
     numbers = registers.values([*names.values()])
     values: dict[str, Any] = {
         name: bool(number) if type(defaults[name]) is bool else number

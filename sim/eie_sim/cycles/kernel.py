@@ -315,7 +315,7 @@ _PE = np.dtype([
     ("held_word", np.int64), ("n_reads", np.int64),
     # Local feed: stages, the end of the tile has entered them, and activations on their way to the
     # queue. The step whose end has been broadcast, if any.
-    ("feed_1", np.int64), ("feed_2", np.int64), ("feed_ends", np.bool_), ("is_feeding", np.bool_),
+    ("feed_1", np.int64), ("feed_2", np.int64), ("feed_ends", np.bool_),
     ("fed_1", np.int64), ("fed_2", np.int64), ("is_open", np.bool_), ("open_step", np.int64),
     # Stages of the spmat read, the cycle of the last entry in the first; decode; starts and ends
     # among them, or being drained. While there are none, the stages after the first do not matter.
