@@ -63,8 +63,10 @@ COVERED = {
         "compiler/lowering/test_csc.py", "decodes what that file encodes"),
     "eie_compiler.lowering.load": (
         "compiler/lowering/test_programs.py", "makes the load of that file's programs"),
-    "eie_compiler.lowering.lowered_network": (
+    "eie_compiler.lowering.lower": (
         "compiler/lowering/test_compile.py", "the first half of that compilation"),
+    "eie_compiler.lowering.lowered_network": (
+        "compiler/lowering/test_compile.py", "the result of the first half of that compilation"),
     "eie_driver.loading": (
         "drivers/python/test_accelerator.py", "the driver of that file loads by it"),
     "eie_driver.c_operations": (

@@ -8,7 +8,8 @@ from typing import Any
 from eie_compiler.graph.graph import Graph
 from eie_compiler.graph.layers import find_layers
 from eie_compiler.lowering.capacity import Needs
-from eie_compiler.lowering.lowered_network import LoweredNetwork, lower_network
+from eie_compiler.lowering.lower import lower_network
+from eie_compiler.lowering.lowered_network import LoweredNetwork
 from eie_compiler.lowering.memory_map import place_activations
 from eie_compiler.lowering.strip_choice import choose_strips
 from eie_compiler.lowering.strips import set_strips
@@ -136,7 +137,7 @@ def _size_memories(base: EIEConfig, lowered: Sequence[LoweredNetwork], device: D
     needs: Needs = lowered[0].needs
     for other in lowered[1:]:
         needs = needs | other.needs
-    roomy = max(place_activations(base, one.live.network, one.sent, one.vectors,
+    roomy = max(place_activations(base, one.layers, one.sent, one.vectors,
                                   first_vector=needs.biases).n_words for one in lowered)
     for act_depth, entries_per_word in itertools.product(
             (needs.biases + needs.vectors, roomy), _ENTRIES_PER_WORD):

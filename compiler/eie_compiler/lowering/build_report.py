@@ -10,7 +10,7 @@ from eie_hdl.config import EIEConfig
 from ..network import Layer
 from ..vectors import NOT_SENT
 from .csc import Encoded
-from .fixed_point import LayerFormat, layers_with_inputs, measure_precision
+from .fixed_point import LayerFormat, measure_precision
 from .lowered_network import LoweredNetwork
 from .program import LayerPlan
 from .row_mapping import n_slots
@@ -29,21 +29,19 @@ def describe_program(config: EIEConfig, lowered: LoweredNetwork, plans: list[Lay
     plans, encoded
         Program and entries of its layers.
     """
-    live = lowered.live
     layers = [
         {"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
-         "dead_rows": {"unread": unread.tolist(), "constant": constant.tolist()},
+         "dead_rows": {name: rows.tolist() for name, rows in dead._asdict().items()},
          **_describe_work(config, layer, plan, entries),
-         "formats": _describe_formats(layer, chosen, inputs[1]),
+         "formats": _describe_formats(layer, chosen, inputs.frac),
          "overflow": {"lowest": chosen.lowest, "highest": chosen.highest,
                       "acc_width": config.acc_width, "spare_bits": chosen.spare_bits},
          "precision": dataclasses.asdict(measure_precision(config, chosen, *inputs)),
          "codebook": plan.codebook, "source": plan.source, "destination": plan.destination,
          "bias": plan.bias, "sent": plan.sent}
         # The formats were chosen for the whole network, whose precision they determine.
-        for layer, unread, constant, plan, chosen, entries, inputs in zip(
-            live.network.layers, live.unread, live.constant, plans, live.formats, encoded,
-            layers_with_inputs(config, lowered.whole))]
+        for layer, dead, plan, chosen, entries, inputs in zip(
+            lowered.layers, lowered.dead, plans, lowered.formats, encoded, lowered.whole)]
     return {
         "mapping": lowered.mapping,
         "dead_inputs": int(np.count_nonzero(lowered.columns[0] == NOT_SENT)), "layers": layers,

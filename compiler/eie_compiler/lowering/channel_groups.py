@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from eie_hdl.config import EIEConfig
 
-__all__ = ["ChannelGroups", "find_groups", "place_groups"]
+__all__ = ["ChannelGroups", "find_groups", "follow_groups", "place_groups"]
 
 
 class ChannelGroups(NamedTuple):
@@ -48,23 +48,51 @@ def find_groups(codes: csc_array, n_taps: int) -> ChannelGroups:
                          np.bincount(groups[n_sources:][results], minlength=n_groups))
 
 
-def place_groups(config: EIEConfig, groups: ChannelGroups, mapping: str
-                 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def place_groups(config: EIEConfig, groups: ChannelGroups, mapping: str, *,
+                 before: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Place the channels of source and result within a pixel, those of a group in one PE.
 
     Parameters
     ----------
     mapping : ``"balanced"`` or ``"interleaved"``
         Groups by their weights, or group *i* in PE ``i mod n_pe``.
+    before : int64 (n_sources,)
+        Weights with which the layer before computes each channel of the source, in the same PE.
 
     Returns
     -------
     sources, results : int64 arrays
         Column number, slot · n_pe + PE, of each channel, within a pixel of either map.
     """
-    pes = _balance(config.n_pe, groups) if mapping == "balanced" \
-        else np.arange(len(groups.weights)) % config.n_pe
+    work = groups.weights.copy()
+    np.add.at(work, groups.sources, before)
+    pes = _balance(config.n_pe, groups._replace(weights=work)) if mapping == "balanced" \
+        else np.arange(len(work)) % config.n_pe
     return _number(config.n_pe, pes[groups.sources]), _number(config.n_pe, pes[groups.results])
+
+
+def follow_groups(config: EIEConfig, groups: ChannelGroups, sources: NDArray[np.int64]
+                  ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Place the channels of a result where those of the source are.
+
+    Parameters
+    ----------
+    sources : int64 array
+        Column number of each channel of the source, within a pixel.
+
+    Returns
+    -------
+    sources, results : int64 arrays
+        As from :func:`place_groups`; None if a group is in several PEs.
+    """
+    first, last = np.full(len(groups.weights), config.n_pe), np.full(len(groups.weights), -1)
+    np.minimum.at(first, groups.sources, sources % config.n_pe)
+    np.maximum.at(last, groups.sources, sources % config.n_pe)
+    is_free = last < 0    # a row without weights
+    if (first != last)[~is_free].any():
+        return None
+    pes = np.where(is_free, np.arange(len(first)) % config.n_pe, first)
+    return sources, _number(config.n_pe, pes[groups.results])
 
 
 def _balance(n_pe: int, groups: ChannelGroups) -> NDArray[np.int64]:

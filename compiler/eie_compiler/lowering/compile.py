@@ -5,7 +5,7 @@ from eie_hdl.config import EIEConfig
 from ..build import Build
 from ..network import CompressedNetwork
 from .load import make_load
-from .lowered_network import Mapping, Outputs, lower_network
+from .lower import Mapping, Outputs, lower_network
 
 __all__ = ["compile_network"]
 
@@ -18,7 +18,7 @@ def compile_network(network: CompressedNetwork, config: EIEConfig, *,
     Parameters
     ----------
     mapping, outputs, keep_dead_rows
-        As for :func:`~.lowered_network.lower_network`.
+        As for :func:`~.lower.lower_network`.
 
     Raises
     ------

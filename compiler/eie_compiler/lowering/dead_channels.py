@@ -17,7 +17,7 @@ from .arithmetic import IntegerNetwork
 from .constants import find_constants
 from .element_masks import Link, Mask, fill, link, select
 from .live_layers import LiveLayers, RemovedRows
-from .lowered_network import require_widths
+from .lower import require_widths
 
 __all__ = ["remove_dead_channels"]
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,25 @@ from ..network import CompressedNetwork, Layer
 from ..vectors import dequantise
 from .fixed_point import LayerFormat, exact_bias_shift, layers_with_inputs, replace_biases
 
-__all__ = ["LiveNetwork", "remove_dead_rows"]
+__all__ = ["DeadRows", "LiveNetwork", "remove_dead_rows"]
+
+
+class DeadRows(NamedTuple):
+    """Rows removed from a layer, numbered as in the whole network.
+
+    Attributes
+    ----------
+    unread, constant : int64 arrays
+        Those that no weight reads, and those that have no weights.
+    """
+
+    unread: NDArray[np.int64]
+    constant: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> Self:
+        """No rows."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,23 +50,22 @@ class LiveNetwork:
         Inputs that remain, numbered as in the whole network.
     rows : :class:`list` of int64 arrays
         Rows of each layer that remain, numbered as in the whole network.
-    unread, constant : :class:`list` of int64 arrays
-        Rows removed from each layer as no weight reads them, or as they have no weights.
+    dead : :class:`list` of :class:`DeadRows`
+        Rows removed from each layer.
     """
 
     network: CompressedNetwork
     formats: list[LayerFormat]
     inputs: NDArray[np.int64]
     rows: list[NDArray[np.int64]]
-    unread: list[NDArray[np.int64]]
-    constant: list[NDArray[np.int64]]
+    dead: list[DeadRows]
 
     @classmethod
     def whole(cls, network: CompressedNetwork, formats: list[LayerFormat]) -> Self:
         """Keep all rows and inputs."""
-        none = [np.zeros(0, np.int64)] * len(network.layers)
         return cls(network, formats, np.arange(network.layers[0].n_cols),
-                   [np.arange(layer.n_rows) for layer in network.layers], none, none)
+                   [np.arange(layer.n_rows) for layer in network.layers],
+                   [DeadRows.none() for _ in network.layers])
 
 
 def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: list[LayerFormat]
@@ -94,7 +111,7 @@ def remove_dead_rows(config: EIEConfig, network: CompressedNetwork, formats: lis
         live, [rows.make_format(config, *source)
                for rows, source in zip(layers, layers_with_inputs(config, live))],
         inputs, [rows.numbers for rows in layers],
-        [rows.unread for rows in layers], [rows.constant for rows in layers])
+        [DeadRows(rows.unread, rows.constant) for rows in layers])
 
 
 class _Rows:

@@ -1,6 +1,7 @@
 """Number formats of a layer that exclude overflow of its accumulators."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from eie_hdl.numeric import limits
 from ..errors import CompileError
 from ..network import CompressedNetwork, Layer
 
-__all__ = ["LayerFormat", "WeightPrecision", "activation_range", "choose_format", "choose_formats",
-           "exact_bias_shift", "layers_with_inputs", "measure_precision",
+__all__ = ["LayerFormat", "LayerInput", "WeightPrecision", "activation_range", "choose_format",
+           "choose_formats", "exact_bias_shift", "layers_with_inputs", "measure_precision",
            "partial_sum_bounds", "replace_biases"]
 
 
@@ -46,6 +47,24 @@ class LayerFormat:
     lowest: int
     highest: int
     spare_bits: int
+
+
+class LayerInput(NamedTuple):
+    """Layer with its inputs.
+
+    Attributes
+    ----------
+    layer : :class:`~..network.Layer`
+        The layer.
+    frac : :class:`int`
+        Fraction bits of an input.
+    act_range : pair of :class:`int`
+        Least and greatest word of an input.
+    """
+
+    layer: Layer
+    frac: int
+    act_range: tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,12 +235,11 @@ def choose_formats(config: EIEConfig, network: CompressedNetwork) -> list[LayerF
     return [choose_format(config, *inputs) for inputs in layers_with_inputs(config, network)]
 
 
-def layers_with_inputs(config: EIEConfig, network: CompressedNetwork
-                       ) -> list[tuple[Layer, int, tuple[int, int]]]:
-    """Return each layer with the fraction bits and the range of its inputs."""
+def layers_with_inputs(config: EIEConfig, network: CompressedNetwork) -> list[LayerInput]:
+    """Return each layer with its inputs."""
     rows, frac, nonnegative = [], network.input_frac, network.nonnegative_inputs
     for layer in network.layers:
-        rows.append((layer, frac, activation_range(config, nonnegative=nonnegative)))
+        rows.append(LayerInput(layer, frac, activation_range(config, nonnegative=nonnegative)))
         frac, nonnegative = layer.output_frac, layer.relu
     return rows
 

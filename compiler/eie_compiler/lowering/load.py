@@ -51,7 +51,7 @@ def make_load(config: EIEConfig, networks: Sequence[LoweredNetwork]) -> list[Bui
     first_vector = sum(network.needs.biases for network in networks)
     first_pointer = first_bias = 0
     for network in networks:
-        act_map = place_activations(config, network.live.network, network.sent, network.vectors,
+        act_map = place_activations(config, network.layers, network.sent, network.vectors,
                                     first_bias=first_bias, first_vector=first_vector)
         programs.append(_place(config, network, act_map, codebooks, first_pointer))
         first_bias += network.needs.biases
@@ -70,8 +70,8 @@ def make_load(config: EIEConfig, networks: Sequence[LoweredNetwork]) -> list[Bui
             outputs=tuple(vector for vector, sent in zip(vectors[1:], network.sent) if sent),
             report={**describe_program(config, network, program.plans, program.encoded),
                     "memory": memory},
-            patches=network.whole.patches, preprocessing=network.preprocessing,
-            nonnegative_inputs=network.whole.nonnegative_inputs))
+            patches=network.input.patches, preprocessing=network.input.preprocessing,
+            nonnegative_inputs=network.input.nonnegative))
         first_descriptor += len(program.descriptors)
     return builds
 
@@ -79,8 +79,8 @@ def make_load(config: EIEConfig, networks: Sequence[LoweredNetwork]) -> list[Bui
 def _place(config: EIEConfig, network: LoweredNetwork, act_map: ActMap,
            codebooks: dict[bytes, int], first_pointer: int) -> _Program:
     """Place a network; add its codebooks to those of the load, which are numbered in order."""
-    layers, formats = network.live.network.layers, network.live.formats
-    fracs = [network.whole.input_frac, *(layer.output_frac for layer in layers)]
+    layers, formats = network.layers, network.formats
+    fracs = [network.input.frac, *(layer.output_frac for layer in layers)]
     names = ["input", *(layer.name for layer in layers)]
     plans = [
         LayerPlan(source=act_map.vectors[at], reads_input=at == 0,
@@ -135,7 +135,7 @@ def _place_biases(config: EIEConfig, programs: list[_Program]) -> NDArray[np.int
     slots = np.zeros((config.n_pe, words * ACTS_PER_WORD), np.int64)
     for program in programs:
         for base, rows, chosen in zip(program.act_map.biases, program.network.rows,
-                                      program.network.live.formats):
+                                      program.network.formats):
             slot, pe = np.divmod(rows, config.n_pe)
             slots[pe, base * ACTS_PER_WORD + slot] = chosen.bias
     return slots.reshape(config.n_pe, words, ACTS_PER_WORD)

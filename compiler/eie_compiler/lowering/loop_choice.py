@@ -6,7 +6,7 @@ from ..graph.graph import Graph
 from ..graph.layers import find_layers
 from ..network import CompressedNetwork
 from .loops import add_notes, find_loops, set_loops
-from .lowered_network import Mapping
+from .lower import Mapping
 from .programs import divide_loads, lower_named
 from .strip_choice import choose_strips, estimate_cycles
 from .strips import set_strips

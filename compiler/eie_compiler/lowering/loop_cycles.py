@@ -1,6 +1,7 @@
 """Estimate of the cycles of layers that are loops."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from ..vectors import NOT_SENT
 from .convolution import Convolution, map_sizes
 from .memory_map import count_region_words, n_words
 
-__all__ = ["ACTIVE", "TILE_CYCLES", "estimate_loops"]
+__all__ = ["ACTIVE", "TILE_CYCLES", "TileWork", "estimate_loops"]
 
 #: Share of the activations that are not zero.
 ACTIVE = 0.5
@@ -21,8 +22,33 @@ ACTIVE = 0.5
 #: Cycles of a tile for each level of the tree, fitted to the cycle model.
 TILE_CYCLES = 12
 
-#: Further cycles of a strip, as in simulations of the hardware.
-_STRIP_CYCLES = 5
+#: Further cycles of a tile of a loop, as in simulations of the hardware.
+_LOOP_CYCLES = 5
+
+
+class TileWork(NamedTuple):
+    """Work of a tile of a loop.
+
+    Attributes
+    ----------
+    scanned : :class:`float`
+        Columns that are scanned one after another.
+    segments : :class:`int`
+        Segments of the scan.
+    entries, rows : :class:`float`
+        Entries of the fullest PE, and results of each.
+    """
+
+    scanned: float
+    segments: int
+    entries: float
+    rows: float
+
+    @property
+    def cycles(self) -> float:
+        """Estimate of the cycles."""
+        return _LOOP_CYCLES + max(ACTIVE * self.scanned + self.segments,
+                                  ACTIVE * self.entries + self.rows)
 
 
 def estimate_loops(config: EIEConfig, convolutions: Sequence[Convolution], layers: Sequence[Layer],
@@ -59,6 +85,5 @@ def _estimate_layer(config: EIEConfig, convolution: Convolution, layer: Layer,
         pixels = convolution.n_columns // there.pitch
         scanned = pixels * int((source != NOT_SENT).sum()) // (there.height * there.width)
     fullest = int(np.bincount(layer.codes.indices % config.n_pe, minlength=1).max())
-    rows = layer.n_rows // config.n_pe
-    strip = _STRIP_CYCLES + max(ACTIVE * scanned + convolution.kernel[0], ACTIVE * fullest + rows)
-    return convolution.n_strips * strip + TILE_CYCLES * config.n_levels
+    strip = TileWork(scanned, convolution.kernel[0], fullest, layer.n_rows // config.n_pe)
+    return convolution.n_strips * strip.cycles + TILE_CYCLES * config.n_levels

@@ -13,7 +13,7 @@ from ..graph.layers import all_fracs, find_layers, replace_layers
 from ..network import CompressedNetwork
 from ..patches import Patches
 from .loop_layers import map_width
-from .lowered_network import Mapping as RowMapping, lower_network
+from .lower import Mapping as RowMapping, lower_network
 from .strips import MOST_PIXELS, find_pixels
 
 __all__ = ["add_notes", "find_loops", "list_strips", "set_loops"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 
-from ..network import CompressedNetwork
+from ..network import Layer
 from .row_mapping import n_slots
 
 __all__ = ["ActMap", "count_bias_words", "count_region_words", "n_words", "place_activations",
@@ -48,17 +48,17 @@ def n_words(n_elements: int, n_pe: int) -> int:
     return -(-n_slots(n_elements, n_pe) // ACTS_PER_WORD)
 
 
-def vector_sizes(network: CompressedNetwork) -> list[int]:
+def vector_sizes(layers: Sequence[Layer]) -> list[int]:
     """List the elements of the input, and of the results of each layer."""
-    return [network.layers[0].n_cols, *(layer.n_rows for layer in network.layers)]
+    return [layers[0].n_cols, *(layer.n_rows for layer in layers)]
 
 
-def count_bias_words(config: EIEConfig, network: CompressedNetwork) -> int:
+def count_bias_words(config: EIEConfig, layers: Sequence[Layer]) -> int:
     """Compute the rows of the biases of all layers."""
-    return sum(n_words(layer.n_rows, config.n_pe) for layer in network.layers)
+    return sum(n_words(layer.n_rows, config.n_pe) for layer in layers)
 
 
-def widest_vectors(config: EIEConfig, network: CompressedNetwork, vectors: Sequence[int]
+def widest_vectors(config: EIEConfig, layers: Sequence[Layer], vectors: Sequence[int]
                    ) -> tuple[int, str]:
     """Compute the least rows that the vectors need; return them and the layer that needs them.
 
@@ -66,7 +66,7 @@ def widest_vectors(config: EIEConfig, network: CompressedNetwork, vectors: Seque
     """
     rows = [n_words(elements, config.n_pe) for elements in vectors]
     pairs = [source + results for source, results in zip(rows, rows[1:])]
-    return max(pairs), network.layers[int(np.argmax(pairs))].name
+    return max(pairs), layers[int(np.argmax(pairs))].name
 
 
 def count_region_words(config: EIEConfig, vectors: Sequence[int], sent: Sequence[bool]) -> int:
@@ -78,7 +78,7 @@ def count_region_words(config: EIEConfig, vectors: Sequence[int], sent: Sequence
     return n_input + _set_apart(0, results, sent)[1]
 
 
-def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Sequence[bool],
+def place_activations(config: EIEConfig, layers: Sequence[Layer], sent: Sequence[bool],
                       vectors: Sequence[int], *, first_bias: int = 0,
                       first_vector: int | None = None) -> ActMap:
     """Place the biases first, then the vectors from both ends of the space after them.
@@ -112,7 +112,7 @@ def place_activations(config: EIEConfig, network: CompressedNetwork, sent: Seque
         :func:`widest_vectors` need.
     """
     biases, base = [], first_bias
-    for layer in network.layers:
+    for layer in layers:
         biases.append(base)
         base += n_words(layer.n_rows, config.n_pe)
     base = base if first_vector is None else first_vector

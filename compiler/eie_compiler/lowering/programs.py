@@ -9,7 +9,8 @@ from ..errors import CompileError
 from ..network import CompressedNetwork
 from .capacity import Needs
 from .load import make_load
-from .lowered_network import LoweredNetwork, Mapping, Outputs, lower_network
+from .lower import Mapping, Outputs, lower_network
+from .lowered_network import LoweredNetwork
 
 __all__ = ["compile_programs", "divide_loads", "lower_named"]
 
@@ -27,7 +28,7 @@ def compile_programs(networks: MappingType[str, CompressedNetwork], config: EIEC
     networks : mapping of :class:`str` to :class:`~..network.CompressedNetwork`
         Networks by name, in the order in which they are run.
     mapping, outputs, keep_dead_rows
-        As for :func:`~.lowered_network.lower_network`, for all networks.
+        As for :func:`~.lower.lower_network`, for all networks.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def compile_programs(networks: MappingType[str, CompressedNetwork], config: EIEC
 def lower_named(name: str, network: CompressedNetwork, config: EIEConfig, *,
                 mapping: Mapping = "balanced", outputs: Outputs = "last",
                 keep_dead_rows: bool = False) -> LoweredNetwork:
-    """Lower a network as :func:`~.lowered_network.lower_network` does; errors have its name."""
+    """Lower a network as :func:`~.lower.lower_network` does; errors have its name."""
     try:
         return lower_network(network, config, mapping=mapping, outputs=outputs,
                              keep_dead_rows=keep_dead_rows)

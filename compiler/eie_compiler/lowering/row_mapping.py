@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from eie_hdl.config import EIEConfig
 
-__all__ = ["MAPPINGS", "balanced", "interleaved", "n_slots", "n_tiles"]
+from ..network import Layer
+
+__all__ = ["MAPPINGS", "balanced", "interleaved", "n_slots", "n_tiles", "row_weights"]
+
+
+def row_weights(layer: Layer) -> NDArray[np.int64]:
+    """Count the weights of each row of a layer."""
+    return np.bincount(layer.codes.indices, minlength=layer.n_rows)
 
 
 def n_slots(n_elements: int, n_pe: int) -> int:

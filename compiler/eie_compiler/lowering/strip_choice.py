@@ -18,10 +18,10 @@ from ..patches import PatchError
 from .capacity import Needs
 from .loop_cycles import ACTIVE, TILE_CYCLES
 from .loops import list_strips
-from .lowered_network import Mapping, lower_network, row_weights
+from .lower import Mapping, lower_network
 from .memory_map import n_words
 from .programs import divide_loads, lower_named
-from .row_mapping import MAPPINGS, n_tiles
+from .row_mapping import MAPPINGS, n_tiles, row_weights
 from .strips import MOST_PIXELS, find_pixels, make_strips
 
 __all__ = ["choose_strips", "estimate_cycles"]
@@ -55,7 +55,7 @@ def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int
     """
     if network.patches is not None and network.patches.loop:
         strips = make_strips(network, n_pixels)
-        return lower_network(strips, config, mapping=mapping).estimate_loops(config)
+        return lower_network(strips, config, mapping=mapping).loop_cycles
     count, first = 1, network.layers[0].n_cols
     if network.patches is not None:
         patches = dataclasses.replace(network.patches, pixels=n_pixels)
@@ -173,7 +173,7 @@ class _Node:
                 else self._network
             lowered = lower_named(self._path, strips, self._config, mapping=self._mapping)
             self._measured[n_pixels] = _Measured(
-                lowered.needs, lowered.estimate_loops(self._config) if self.is_loop else 0.0)
+                lowered.needs, lowered.loop_cycles if self.is_loop else 0.0)
         return self._measured[n_pixels]
 
     def choose(self, most: int) -> int:

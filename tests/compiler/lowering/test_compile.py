@@ -1,4 +1,6 @@
-"""`eie_compiler.lowering.compile`, with `eie_compiler.lowering.lowered_network`."""
+"""`eie_compiler.lowering.compile`, with `eie_compiler.lowering.lower` and its result in
+`eie_compiler.lowering.lowered_network`.
+"""
 
 import dataclasses
 import re

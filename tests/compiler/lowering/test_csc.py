@@ -9,7 +9,7 @@ from scipy.sparse import csc_array
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.csc import encode
 from eie_compiler.lowering.csc_decode import DecodeError, decode
-from eie_compiler.lowering.lowered_network import lower_network
+from eie_compiler.lowering.lower import lower_network
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.patches import Patches
 from eie_compiler.random_networks import make_layer, random_codes, random_network
@@ -210,7 +210,7 @@ def test_a_local_tile_is_decoded_with_weights_within_pes():
     lowered = lower_network(network, config)
     assert lowered.convolutions[0].local
     (layer,) = decode(config, compile_network(network, config).images)
-    (tile,) = lowered.live.network.layers
+    (tile,) = lowered.layers
     assert layer.codes.shape == (16, 2 * 4 * 8)
     np.testing.assert_array_equal(layer.codes.toarray()[:tile.n_rows], tile.codes.toarray())
     row, column = layer.codes.tocoo().coords

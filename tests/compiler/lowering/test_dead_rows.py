@@ -86,12 +86,11 @@ def test_a_network_without_its_dead_rows_computes_the_same(sizes, seed):
 def test_each_row_remains_or_is_removed_for_one_reason_and_none_is_left(sizes, seed):
     network = draw_network(np.random.default_rng(seed), sizes)
     live = remove(network)
-    for whole, rows, unread, constant in zip(network.layers, live.rows, live.unread,
-                                             live.constant):
+    for whole, rows, (unread, constant) in zip(network.layers, live.rows, live.dead):
         np.testing.assert_array_equal(np.sort(np.concatenate([rows, unread, constant])),
                                       np.arange(whole.n_rows))
         assert (np.diff(rows) > 0).all()
-    assert not len(live.unread[-1]) and not len(live.constant[-1])
+    assert not any(map(len, live.dead[-1]))
     for layer, after in zip(live.network.layers, live.network.layers[1:]):
         assert (np.diff(after.codes.indptr) > 0).all() or layer.n_rows == 1
     first = live.network.layers[0]
@@ -120,8 +119,8 @@ def test_unread_rows_leave_earlier_rows_unread():
     network = chain([[1], [1], [1]], [[1, 1, 0], [0, 0, 1]], [[1, 0]],
                     biases=[[0, 0, 0], [0, 0], [0]])
     live = remove(network)
-    assert [rows.tolist() for rows in live.unread] == [[2], [1], []]
-    assert [rows.tolist() for rows in live.constant] == [[], [], []]
+    assert [dead.unread.tolist() for dead in live.dead] == [[2], [1], []]
+    assert [dead.constant.tolist() for dead in live.dead] == [[], [], []]
     assert [layer.codes.shape for layer in live.network.layers] == [(2, 1), (1, 2), (1, 1)]
 
 
@@ -190,7 +189,7 @@ def test_constants_are_added_to_biases_and_make_later_rows_constant():
     # Row 1 is 3. It makes row 1 of the second layer the constant 3 + 2, which is subtracted last.
     network = chain([[1], [0]], [[1, 1], [0, 1]], [[1, 2]], biases=[[0, 3], [1, 2], [7]])
     live = remove(network)
-    assert [rows.tolist() for rows in live.constant] == [[1], [1], []]
+    assert [dead.constant.tolist() for dead in live.dead] == [[1], [1], []]
     assert [layer.bias.tolist() for layer in live.network.layers] == [[0], [4], [2]]
     assert [layer.codes.toarray().tolist() for layer in live.network.layers] == [[[1]]] * 3
 
@@ -205,8 +204,8 @@ def test_a_constant_remains_where_the_biases_have_no_exact_words():
     # The second bias needs a shift with which 1/256 of the constant cannot be represented.
     network = chain([[1], [0]], [[1, 1], [1, 0]], biases=[[0, 1 / 256], [0, 120]], fracs=[8, 8])
     config = dataclasses.replace(CONFIG, act_width=8)
-    assert not any(map(len, remove(network, config).constant))
-    assert any(map(len, remove(network).constant))
+    assert not any(len(dead.constant) for dead in remove(network, config).dead)
+    assert any(len(dead.constant) for dead in remove(network).dead)
     inputs = np.arange(-3, 4)[:, np.newaxis]
     np.testing.assert_array_equal(*(run(network, inputs, config, keep_dead_rows=keep).outputs[0]
                                     for keep in (True, False)))
@@ -265,8 +264,7 @@ def test_the_published_lenet_loses_most_of_its_rows_and_no_bit():
     images = rng.integers(0, 256, (200, 784)) / 256 * (rng.random((200, 784)) < 0.2)
     network = compress(read_model(LENET), calibration=images)
     live = remove(network, EIEConfig())
-    assert [len(unread) + len(constant)
-            for unread, constant in zip(live.unread, live.constant)] == [238, 82, 0]
+    assert [sum(map(len, dead)) for dead in live.dead] == [238, 82, 0]
     assert len(live.inputs) == 784 - 322
     words = np.rint(np.ldexp(images, network.input_frac)).astype(np.int64)
     np.testing.assert_array_equal(*(

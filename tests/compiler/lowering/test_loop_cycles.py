@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
-from eie_compiler.lowering.lowered_network import lower_network
+from eie_compiler.lowering.lower import lower_network
 from eie_compiler.patches import Patches
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import EIEConfig
@@ -39,13 +39,13 @@ def test_a_strip_needs_the_most_of_activations_and_entries(config, n_taps, of_st
     lowered = lower(config, n_taps=n_taps)
     assert lowered.convolutions[0].local == config.local
     # The result has 4 · 6 pixels.
-    assert lowered.estimate_loops(config) == 12 * (5 + of_strip) + 12 * config.n_levels
+    assert lowered.loop_cycles == 12 * (5 + of_strip) + 12 * config.n_levels
 
 
 def test_layers_follow_one_another():
     both, first = lower(CONFIG, (16, 4)), lower(CONFIG)
     # Two pixels of 16 channels are broadcast; a PE has a row of each.
-    assert both.estimate_loops(CONFIG) - first.estimate_loops(CONFIG) \
+    assert both.loop_cycles - first.loop_cycles \
         == 12 * (5 + max(2 * 16 / 2 + 1, 2 * 16 / 2 + 2)) + 12 * CONFIG.n_levels
 
 
@@ -53,5 +53,5 @@ def test_results_that_take_longer_to_send_are_not_computed_in_local_mode():
     config = dataclasses.replace(CONFIG, n_pe=64)
     lowered = lower(config)
     # The 16 channels would be in two slots of 8 of 64 PEs.
-    assert lowered.estimate_loops(config) < 24 * 2 * 64 * config.act_width / BEAT_WIDTH
+    assert lowered.loop_cycles < 24 * 2 * 64 * config.act_width / BEAT_WIDTH
     assert not lowered.convolutions[0].local

@@ -13,8 +13,9 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.dead_rows import LiveNetwork
 from eie_compiler.lowering.fixed_point import choose_formats
 from eie_compiler.lowering.loop_cycles import estimate_loops
-from eie_compiler.lowering.loop_layers import make_loops, map_width, place_channels
-from eie_compiler.lowering.lowered_network import lower_network
+from eie_compiler.lowering.loop_layers import make_loops, map_width
+from eie_compiler.lowering.lower import lower_network
+from eie_compiler.lowering.stages import list_stages
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
@@ -46,6 +47,7 @@ LOCAL = dataclasses.replace(CONFIG, acc_depth=64, spmat_depth=1 << 12, ptr_depth
 def prefer_local(monkeypatch):
     """Take local mode wherever it is possible, whatever the cycles and entries."""
     prefer_few_cycles(monkeypatch)
+    monkeypatch.setattr("eie_compiler.lowering.map_places._is_faster", lambda *_: True)
     monkeypatch.setattr("eie_compiler.lowering.lowered_network._MORE_ENTRIES", 1000)
 
 
@@ -82,6 +84,7 @@ def run_golden(network, images, config=CONFIG, **options):
     {"kernel": (1, 1), "stride": (1, 2)},
     {"kernel": (1, 1)},
     {"kernel": (5, 9)},
+    {"kernel": (2, 9), "stride": (2, 3)},
 ])
 @pytest.mark.parametrize("loop", [1, 2, 3, 4])
 @pytest.mark.parametrize("mapping", ["balanced", "interleaved"])
@@ -145,26 +148,12 @@ def test_a_build_counts_columns_of_maps_and_of_segments():
     assert build.images["pe_0.ptr_even"].shape[0] == (27 + 12 + 1) // 2
 
 
-@pytest.mark.parametrize("n_pe, n_channels, strip", [
-    (16, 40, 1), (16, 6, 8), (64, 40, 2), (64, 10, 4), (4, 7, 3)])
-def test_channels_are_placed_to_balance_the_strip(n_pe, n_channels, strip):
-    config = EIEConfig(n_pe=n_pe)
-    weights = np.random.default_rng(1).integers(0, 40, n_channels)
-    found = {}
-    for mapping in ("balanced", "interleaved"):
-        places = place_channels(config, weights, strip, mapping)
-        assert len(set(places)) == n_channels
-        pitch = next(q for q in range(n_channels, 999) if q * strip % n_pe == 0)
-        assert 0 <= places.min() <= places.max() < pitch
-        pes = (np.arange(strip)[:, np.newaxis] * pitch + places) % n_pe
-        found[mapping] = np.bincount(pes.ravel(), np.tile(weights, strip), n_pe).max()
-    assert found["balanced"] <= found["interleaved"]
-    assert places.tolist() == list(range(n_channels))
-
-
 def test_a_map_of_pixels_alone_is_one_row():
     assert map_width(Patches((3, 5, 9))) == 45
     assert map_width(Patches((3, 5, 9), stride=(1, 2))) == 5
+    # So is one under kernels of whole rows, and its result.
+    assert map_width(Patches((3, 5, 9), kernel=(2, 9), stride=(1, 4))) == 4
+    assert map_width(Patches((3, 5, 9), kernel=(2, 9), padding=(0, 0, 1, 0))) == 1
     network = convolution(8, shape=(3, 3, 3), loop=4)
     build = compile_network(network, CONFIG)
     # Nine pixels of five columns follow one another, in strips of four across rows.
@@ -264,18 +253,26 @@ def test_pointers_of_a_local_tile_are_one_for_each_slot(monkeypatch):
     assert words == [(72 + 16 + 1) // 2 + 1, (18 + 16 + 1) // 2 + 1]
 
 
-def test_the_mode_with_fewer_cycles_is_taken():
+def test_the_mode_with_fewer_cycles_is_taken(monkeypatch):
     found = set()
     for n_groups, density in ((8, 0.9), (4, 0.9), (2, 0.9), (8, 0.2)):
         network = grouped(convolution(2, (8, 5), (8, 5, 9), density, kernel=(2, 2), loop=2),
                           n_groups)
         live = LiveNetwork.whole(network, choose_formats(LOCAL, network))
-        cycles = [estimate_loops(LOCAL, each.convolutions, each.live.network.layers, each.columns)
-                  for each in make_loops(LOCAL, live, network.patches, "balanced")]
+        cycles = [estimate_loops(LOCAL, each.convolutions, each.layers, each.columns)
+                  for each in make_loops(LOCAL, list_stages(live, network.patches), "balanced",
+                                         channels=np.arange(8))]
         lowered = lower_network(network, LOCAL, keep_dead_rows=True)
-        assert lowered.estimate_loops(LOCAL) == min(cycles)
-        assert lowered.convolutions[0].local == (cycles[1] < cycles[0])
+        assert lowered.loop_cycles == min(cycles)
+        assert lowered.convolutions[0].local == (len(cycles) > 1)
         found.add(lowered.convolutions[0].local)
+        # Local mode is offered where it would be faster.
+        with monkeypatch.context() as patch:
+            prefer_local(patch)
+            _, local = make_loops(LOCAL, list_stages(live, network.patches), "balanced",
+                                  channels=np.arange(8))
+        of_local = estimate_loops(LOCAL, local.convolutions, local.layers, local.columns)
+        assert (of_local < cycles[0]) == (len(cycles) > 1)
     assert found == {False, True}
 
 

@@ -34,10 +34,10 @@ def test_no_layer_overwrites_its_source_or_a_bias_or_a_result(sizes, data):
     """Nor does it touch the region of the other buffer, or the other input."""
     network = network_of(sizes, density=0.01)
     sent = data.draw(st.lists(st.booleans(), min_size=len(sizes) - 1, max_size=len(sizes) - 1))
-    places = place_activations(ROOMY, network, sent, sizes)
+    places = place_activations(ROOMY, network.layers, sent, sizes)
     in_regions = data.draw(st.booleans())
     if not in_regions:
-        places = place_activations(tighten(ROOMY, places), network, sent, sizes)
+        places = place_activations(tighten(ROOMY, places), network.layers, sent, sizes)
     assert places.in_regions == in_regions and places.input_stride
     vectors = [set(range(base, base + n_words(size, ROOMY.n_pe)))
                for base, size in zip(places.vectors, sizes)]
@@ -68,13 +68,13 @@ def test_vectors_share_rows_with_others_if_they_must():
     sent = [False, False, True]
     config, shapes = ROOMY, []
     for _ in range(4):
-        places = place_activations(config, network, sent, sizes)
+        places = place_activations(config, network.layers, sent, sizes)
         shapes.append((places.in_regions, places.input_stride > 0, places.overwrites_result))
         config = tighten(config, places)
     assert shapes == [
         (True, True, (False, False, True)), (False, True, (False, False, True)),
         (False, True, (True, False, True)), (False, False, (True, False, True))]
-    assert place_activations(config, network, sent, sizes).n_words == config.act_depth + 1
+    assert place_activations(config, network.layers, sent, sizes).n_words == config.act_depth + 1
 
 
 @pytest.mark.parametrize("spare", [0, -1])
@@ -82,10 +82,10 @@ def test_the_input_has_a_second_buffer_if_it_fits(spare):
     sizes = [64, 40, 64, 64]
     network = network_of(sizes, density=0.1)
     sent = [False, False, False]    # as if there is no room for results of their own
-    in_regions = place_activations(ROOMY, network, sent, sizes)
-    roomy = place_activations(tighten(ROOMY, in_regions), network, sent, sizes)
+    in_regions = place_activations(ROOMY, network.layers, sent, sizes)
+    roomy = place_activations(tighten(ROOMY, in_regions), network.layers, sent, sizes)
     config = dataclasses.replace(ROOMY, act_depth=roomy.n_words + spare)
-    places = place_activations(config, network, [False, False, True], sizes)
+    places = place_activations(config, network.layers, [False, False, True], sizes)
     build = compile_network(network, config)
     assert build.input_words == 4
     assert build.input_buffers == (1 if spare else 2)
