@@ -40,7 +40,7 @@ def describe_graph(network: "Graph", whole: "Graph | None" = None) -> dict[str, 
 
 def _describe_nodes(network: "Graph", prefix: str) -> list[dict[str, Any]]:
     from eie_compiler.compression.groups import count_groups
-    from eie_compiler.graph.graph import Scan
+    from eie_compiler.graph.graph import Scan, Subgraph
     from eie_compiler.network import CompressedNetwork
 
     rows = []
@@ -56,7 +56,7 @@ def _describe_nodes(network: "Graph", prefix: str) -> list[dict[str, Any]]:
         rows.append({"path": path, "kind": "layers" if layers else type(computation).__name__,
                      "inputs": list(node.inputs), "shape": list(network.shapes[node.name]),
                      "frac": (network.fracs or {})[node.name], "layers": layers})
-        if isinstance(computation, Scan):
+        if isinstance(computation, (Scan, Subgraph)):
             rows += _describe_nodes(computation.body, f"{path}/")
     return rows
 

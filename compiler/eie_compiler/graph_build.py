@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from eie_hdl.config import EIEConfig
 
 from .build import Build
-from .graph.graph import Graph, Node, Scan
+from .graph.graph import Graph, Node, Scan, Subgraph
 from .graph.operation import Operation, Shape
 from .network import CompressedNetwork
 from .preprocessing import FixedPreprocessing, convert_inputs, make_batch
@@ -85,7 +85,10 @@ def walk_uses(graph: Graph, prefix: str = "", times: int = 1) -> Iterator[NodeUs
 
 
 def count_vectors(use: NodeUse) -> int:
-    """Count the vectors of an inference to which layers are applied: patches, or steps."""
+    """Count the vectors of an inference to which a program is applied: patches, images, or steps.
+    """
+    if isinstance(use.node.computation, Subgraph):
+        return use.times
     assert isinstance(use.node.computation, CompressedNetwork)
     patches = use.node.computation.patches
     return use.times * (patches.n_patches if patches else math.prod(use.operands[0][:-1]))
@@ -104,8 +107,8 @@ class GraphBuild:
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs.
     programs : :class:`dict` of :class:`str` to :class:`~.build.Build`
-        Program of each node of layers, by path. Programs that are in the memories together share
-        one dictionary of images.
+        Program of each node of layers, and of each subgraph, by path. Programs that are in the
+        memories together share one dictionary of images.
     report : :class:`dict`
         Build report; see docs/build-folder.md.
     preprocessing : :class:`dict` of :class:`str` to :class:`~.preprocessing.FixedPreprocessing`
@@ -219,6 +222,9 @@ def _find_nonnegative(graph: Graph) -> set[str]:
             inside = _find_nonnegative(computation.body)
             needed.update(operand for operand, name in zip(node.inputs, computation.body.inputs)
                           if name in inside)
+        elif isinstance(computation, Subgraph):
+            if _find_nonnegative(computation.body):
+                needed.update(node.inputs)
         elif isinstance(computation, Operation) and node.name in needed \
                 and not computation.is_nonnegative(*[False] * len(node.inputs)):
             needed.update(node.inputs)

@@ -172,8 +172,9 @@ class NodeRun:
 def make_runs(build: GraphBuild, batch: int) -> dict[str, NodeRun]:
     """Make the empty runs of all nodes, by path, for a batch."""
     runs = {}
-    for use, row in zip(walk_uses(build.graph), build.report["nodes"], strict=True):
-        run = NodeRun(use.path, row["operation"], use.path in build.programs)
+    operations = {row["path"]: row["operation"] for row in build.report["nodes"]}
+    for use in walk_uses(build.graph):
+        run = NodeRun(use.path, operations[use.path], use.path in build.programs)
         if run.on_accelerator:
             run.planned = batch * count_vectors(use)
         elif not isinstance(use.node.computation, Scan):    # whose elements are those of its nodes

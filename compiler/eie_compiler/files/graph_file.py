@@ -11,7 +11,7 @@ import numpy as np
 
 from eie_hdl.files import write_file
 
-from ..graph.graph import Computation, Graph, Node, Scan
+from ..graph.graph import Computation, Graph, Node, Scan, Subgraph
 from ..graph.operation import GraphError, Operation
 from ..graph.operations import OPERATIONS
 from ..graph.operations.fields import MAX_AXES, MAX_NUMBERS
@@ -44,7 +44,7 @@ _OPTIONAL_INPUT_FIELDS = {"preprocessing": dict}
 _PREPROCESSING_FIELDS = {"offset": dict, "scale": dict}
 _NODE_FIELDS = {"name": str, "inputs": list, "frac": int}
 #: Fields of which a node has one.
-_COMPUTATIONS = {"layers": dict, "scan": dict, "operation": dict}
+_COMPUTATIONS = {"layers": dict, "scan": dict, "operation": dict, "subgraph": dict}
 _SCAN_FIELDS = {"body": dict, "states": list, "reverse": bool}
 _ARRAY_FIELDS = {"shape": list, "type": str}
 
@@ -119,6 +119,8 @@ def _store_computation(computation: Computation, parts: list[bytes]) -> dict[str
         return {"scan": {"body": _store_graph(computation.body, parts),
                          "states": [list(pair) for pair in computation.states],
                          "reverse": computation.reverse}}
+    if isinstance(computation, Subgraph):
+        return {"subgraph": _store_graph(computation.body, parts)}
     if isinstance(computation, Operation):
         fields = {field.name: _store_field(getattr(computation, field.name), parts)
                   for field in dataclasses.fields(computation)}    # type: ignore[arg-type]
@@ -221,6 +223,8 @@ class _Reader:
             content = header[kinds[0]]
             if kinds == ["scan"]:
                 computation: Computation = self._parse_scan(path, content)
+            elif kinds == ["subgraph"]:
+                computation = Subgraph(self.parse_graph(f"{path}/", content))
             else:
                 computation = self._parse_layers(content) if kinds == ["layers"] \
                     else self._parse_operation(content)

@@ -8,7 +8,7 @@ from eie_hdl.numeric import saturate
 
 from ..network import CompressedNetwork
 from .evaluation import apply_layers, evaluate
-from .graph import Graph, Node
+from .graph import Graph, Node, Subgraph
 from .operation import Operation, Words
 
 __all__ = ["Execution"]
@@ -24,7 +24,7 @@ class Execution:
     width : :class:`int`
         Width of a word in bits.
     run_layers : function of path and words (vectors, n_inputs)
-        Computes the layers of the node of that path: words (vectors, n_outputs).
+        Computes the layers, or the subgraph, of the node of that path: words (vectors, n_outputs).
     watch : function of path and words (batch, ...)
         Called with the result of each node except scans, in bodies of scans once for each step.
 
@@ -55,6 +55,9 @@ class Execution:
         if isinstance(computation, CompressedNetwork):
             return apply_layers(computation.patches, operands[0],
                                 lambda words: self._run_layers(path, words))
+        if isinstance(computation, Subgraph):
+            results = self._run_layers(path, operands[0].reshape(len(operands[0]), -1))
+            return results.reshape(len(results), *graph.shapes[node.name])
         assert isinstance(computation, Operation)
         assert graph.fracs is not None
         exact = computation.words(*operands, fracs=[graph.fracs[name] for name in node.inputs],

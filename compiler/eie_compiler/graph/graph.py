@@ -11,7 +11,7 @@ from ..network import CompressedNetwork
 from ..preprocessing import Preprocessing, broadcasts
 from .operation import Floats, GraphError, Operation, Shape
 
-__all__ = ["Computation", "Graph", "Node", "Scan"]
+__all__ = ["Computation", "Graph", "Node", "Scan", "Subgraph"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,9 +76,46 @@ class Scan:
         return sequence[0], *self.body.shapes[self.body.outputs[0]]
 
 
-#: Computation of a node: layers of a model or of a compressed network, a scan, or an operation of
-#: the host.
-Computation = Model | CompressedNetwork | Scan | Operation
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subgraph:
+    """Nodes of a build that one program of the machine computes: their results stay on the chip.
+
+    Its node has the name and the operand of the last and of the first of them, so that they could
+    take its place.
+
+    Parameters
+    ----------
+    body : :class:`Graph`
+        The nodes. Each reads the one before it alone, the first one the only input; the last one is
+        the output.
+    """
+
+    body: "Graph"
+
+    def __post_init__(self) -> None:
+        if self.body.preprocessing:
+            raise GraphError("body must have no preprocessing: preprocess the input of the graph")
+        names = [*self.body.inputs, *(node.name for node in self.body.nodes)]
+        if len(self.body.inputs) != 1 or self.body.outputs != (names[-1],) \
+                or any(node.inputs != (name,) for name, node in zip(names, self.body.nodes)):
+            raise GraphError("body must be a chain of nodes from one input to one output")
+
+    @property
+    def input(self) -> str:
+        """Name of the operand."""
+        return next(iter(self.body.inputs))
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Compute the shape of the result from that of the operand."""
+        if shapes != (self.body.inputs[self.input],):
+            raise GraphError(f"operand must have shape {self.body.inputs[self.input]}, not "
+                             f"{', '.join(map(str, shapes)) or 'none'}")
+        return self.body.shapes[self.body.outputs[0]]
+
+
+#: Computation of a node: layers of a model or of a compressed network, a scan, an operation of the
+#: host, or, in a build, nodes that the machine computes together.
+Computation = Model | CompressedNetwork | Scan | Operation | Subgraph
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,7 +145,12 @@ class Node:
         GraphError
             If the node cannot take operands of these shapes.
         """
-        if isinstance(self.computation, (Scan, Operation)):
+        if isinstance(self.computation, Subgraph) \
+                and (self.computation.body.outputs, (self.computation.input,)) \
+                != ((self.name,), self.inputs):
+            raise GraphError("operand and name must be those of its nodes, "
+                             f"{self.computation.input!r} and {self.computation.body.outputs[0]!r}")
+        if isinstance(self.computation, (Scan, Operation, Subgraph)):
             return self.computation.shape(*shapes)
         if len(shapes) != 1:
             raise GraphError(f"layers must have one operand, not {len(shapes)}")
@@ -183,11 +225,12 @@ class Graph:
     @functools.cached_property
     def shapes(self) -> dict[str, Shape]:
         """Shape of each input and of the result of each node, without the batch."""
-        shapes = dict(self.inputs)
+        shapes, names = dict(self.inputs), set(self.inputs)
         for node in self.nodes:
             try:
-                if node.name in shapes:
+                if names & (inside := _names(node)):
                     raise GraphError("name must be unique")
+                names |= inside
                 if missing := [name for name in node.inputs if name not in shapes]:
                     raise GraphError(f"operand {missing[0]!r} must be an input or a node before "
                                      "this one")
@@ -220,6 +263,13 @@ class Graph:
         return found
 
 
+def _names(node: Node) -> set[str]:
+    """Name of a node, or those of the nodes of a subgraph, which could take its place."""
+    if isinstance(node.computation, Subgraph):
+        return {one.name for one in node.computation.body.nodes}
+    return {node.name}
+
+
 def _check_formats(node: Node, fracs: Mapping[str, int]) -> None:
     """Check that the formats at a node agree with those inside."""
     computation, operands = node.computation, [fracs[name] for name in node.inputs]
@@ -239,6 +289,11 @@ def _check_formats(node: Node, fracs: Mapping[str, int]) -> None:
             if body[state] != body[source]:
                 raise GraphError(f"node {node.name!r}: state {state!r} must have {body[source]} "
                                  f"fraction bits, as its next value, not {body[state]}")
+    elif isinstance(computation, Subgraph):
+        if computation.body.fracs is None:
+            raise GraphError(f"node {node.name!r}: its graph must have fracs")
+        inside = [computation.body.fracs[computation.input]]
+        result = computation.body.fracs[node.name]
     elif computation.keeps_format:
         inside, result = operands, operands[0]
     if inside and inside != operands or result != fracs[node.name]:

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from ..model import Model
 from ..network import CompressedNetwork
-from .graph import Graph, Scan
+from .graph import Graph, Scan, Subgraph
 
-__all__ = ["all_fracs", "find_layers", "layer_names", "replace_layers"]
+__all__ = ["all_fracs", "find_layers", "find_programs", "layer_names", "replace_layers"]
 
 _Layers = TypeVar("_Layers", Model, CompressedNetwork)
 
@@ -27,6 +27,14 @@ def find_layers(graph: Graph, kind: type[_Layers]) -> dict[str, _Layers]:
     """Find the layers of all nodes, of a model or of a compressed network, by path."""
     return {path: node.computation for path, node in graph.walk()
             if isinstance(node.computation, kind)}
+
+
+def find_programs(graph: Graph) -> dict[str, CompressedNetwork | Subgraph]:
+    """Find what is a program of the machine in a compressed network: layers, and subgraphs, by
+    path.
+    """
+    return {path: node.computation for path, node in graph.walk()
+            if isinstance(node.computation, (CompressedNetwork, Subgraph))}
 
 
 def layer_names(path: str, layers: Model | CompressedNetwork) -> list[str]:

@@ -7,12 +7,14 @@ from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
 from ..graph.graph import Graph
-from ..graph.layers import find_layers
+from ..graph.layers import find_layers, find_programs
+from ..graph.subgraphs import inline_subgraphs
 from ..graph_build import GraphBuild
 from ..network import CompressedNetwork
 from .dead_channels import remove_dead_channels
 from .fixed_inputs import fix_inputs
 from .graph_report import describe_graph
+from .joining import join_programs
 from .loop_choice import choose_loops
 from .loops import find_loops
 from .programs import compile_programs
@@ -35,8 +37,9 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
         Assignment of rows to PEs, as for :func:`~.programs.compile_programs`.
     strips : mapping of :class:`str` to :class:`int`, optional
         Pixels of the strips of convolutions by path, as for :func:`~.strips.set_strips`, which are
-        loops if the machine can run them; an empty mapping makes neither strips nor loops. Default:
-        those that :func:`~.loop_choice.choose_loops` chooses for the machine.
+        loops if the machine can run them; an empty mapping makes neither strips nor loops nor
+        subgraphs, and keeps those of a build. Default: those that
+        :func:`~.loop_choice.choose_loops` chooses for the machine.
     keep_dead_channels : :class:`bool`
         True to keep the filters and neurons that
         :func:`~.dead_channels.remove_dead_channels` removes. They are also kept if rows are
@@ -51,9 +54,12 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if graph.fracs is None:
         raise CompileError("graph must be a compressed network, with fracs, not a model: compress "
                            "it first")
-    networks = find_layers(graph, CompressedNetwork)
-    if not networks:
+    keeps_programs = strips is not None and not strips
+    if not keeps_programs:
+        graph = inline_subgraphs(graph)
+    if not find_programs(graph):
         raise CompileError("graph must have layers for the accelerator, but has none")
+    networks = find_layers(graph, CompressedNetwork)
     for path, network in networks.items():
         if network.preprocessing is not None:
             raise CompileError(f"node {path!r}: layers must have no preprocessing, which is that "
@@ -65,7 +71,9 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     elif strips:
         graph = find_loops(graph, config, mapping=mapping, strips=strips)
     graph = set_strips(graph, strips)
-    programs = compile_programs(find_layers(graph, CompressedNetwork), config, mapping=mapping)
+    if not keeps_programs:
+        graph = join_programs(graph, config, mapping=mapping)
+    programs = compile_programs(find_programs(graph), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
                       describe_graph(config, graph, mapping, programs),
                       preprocessing=fix_inputs(config, graph))

@@ -9,7 +9,7 @@ from typing import Any
 from eie_hdl.config import EIEConfig
 
 from ..build import Build
-from ..graph.graph import Graph, Scan
+from ..graph.graph import Graph, Scan, Subgraph
 from ..graph.operation import Operation
 from ..graph_build import NodeUse, count_vectors, walk_uses
 from ..network import CompressedNetwork
@@ -26,8 +26,15 @@ def describe_graph(config: EIEConfig, graph: Graph, mapping: str, programs: Mapp
                    ) -> dict[str, Any]:
     """Make the report of a build of a graph; docs/build-folder.md defines each number."""
     loads = list(dict.fromkeys(id(build.images) for build in programs.values()))
-    nodes = [_describe_node(config, use) | _describe_program(use, programs, loads)
-             for use in walk_uses(graph)]
+    nodes: list[dict[str, Any]] = []
+    for use in walk_uses(graph):
+        row = _describe_node(config, use)
+        nodes.append(row)
+        if use.path in programs:
+            build = programs[use.path]
+            row |= {"where": "accelerator", "load": loads.index(id(build.images)),
+                    "vectors": count_vectors(use)}
+            nodes += _describe_program(config, use, build, row)
     total: dict[str, Any] = {name: sum(node[name] for node in nodes) for name in _SUMS}
     arithmetic = total["macs"] + total["host_operations"]
     return {
@@ -51,20 +58,36 @@ def _describe_node(config: EIEConfig, use: NodeUse) -> dict[str, Any]:
                 ("vectors", "macs", "dense_macs", "weights"), 0)}
 
 
-def _describe_program(use: NodeUse, programs: Mapping[str, Build], loads: list[int]
-                      ) -> dict[str, Any]:
-    network = use.node.computation
-    if not isinstance(network, CompressedNetwork):
-        return {}
-    build, vectors, patches = programs[use.path], count_vectors(use), network.patches
+def _describe_program(config: EIEConfig, use: NodeUse, build: Build, row: dict[str, Any]
+                      ) -> list[dict[str, Any]]:
+    """Complete the row of a program; return those of the nodes of a subgraph."""
+    computation, layers = use.node.computation, build.report["layers"]
+    if isinstance(computation, CompressedNetwork):
+        row |= _describe_layers(use, computation, layers)
+        return []
+    assert isinstance(computation, Subgraph)
+    rows = []
+    for node in computation.body.nodes:
+        inside = NodeUse(f"{use.path}/{node.name}", computation.body, node, use.times)
+        rows.append(_describe_node(config, inside) | {
+            "where": "accelerator", "load": row["load"], "host_operations": 0})
+        if isinstance(node.computation, CompressedNetwork):
+            n_layers = len(node.computation.layers)
+            rows[-1] |= _describe_layers(inside, node.computation, layers[:n_layers])
+            layers = layers[n_layers:]
+    return rows
+
+
+def _describe_layers(use: NodeUse, network: CompressedNetwork, layers: list[dict[str, Any]]
+                     ) -> dict[str, Any]:
+    """Describe the layers of a node; `layers` are their reports."""
+    patches = network.patches
     pixels = patches.loop or patches.pixels if patches else 1
     # Work is that of the network, as often as it has results: a strip may have surplus pixels.
-    results = use.times * math.prod(patches.output_shape) if patches else vectors
-    weights, sizes = build.report["total"]["nonzeros"] // pixels, _sizes(network)
-    is_local = build.report["layers"][0]["local"]
-    return {"where": "accelerator", "operation": _name(use, is_local=is_local),
-            "load": loads.index(id(build.images)), "vectors": vectors, "pixels": pixels,
-            "loop": bool(patches and patches.loop), "local": is_local,
+    results = use.times * math.prod(patches.output_shape if patches else use.operands[0][:-1])
+    weights, sizes = sum(layer["nonzeros"] for layer in layers) // pixels, _sizes(network)
+    return {"operation": _name_layers(network, is_local=layers[0]["local"]), "pixels": pixels,
+            "loop": bool(patches and patches.loop), "local": layers[0]["local"],
             "weights": weights, "weight_bits": network.v_width, "macs": results * weights,
             "dense_macs": results * sum(map(operator.mul, sizes, sizes[1:]))}
 
@@ -78,20 +101,25 @@ def _sizes(network: CompressedNetwork) -> list[int]:
             *(layer.n_rows // patches.pixels for layer in network.layers)]
 
 
-def _name(use: NodeUse, *, is_local: bool = False) -> str:
-    """Name of the computation, for people; a loop may be in local mode."""
+def _name(use: NodeUse) -> str:
+    """Name of a computation, for people."""
     computation = use.node.computation
     if isinstance(computation, Scan):
         return f"scan of {use.operands[0][0]} steps{', reversed' if computation.reverse else ''}"
-    if isinstance(computation, CompressedNetwork):
-        patches = computation.patches
-        what = f"convolution {patches.kernel[0]} × {patches.kernel[1]}" if patches else \
-            "fully connected"
-        strips = f", strips of {patches.pixels}" if patches and patches.pixels > 1 else ""
-        if patches and patches.loop:
-            strips = f", {'local ' * is_local}loop of strips of {patches.loop}"
-        return f"{what}, {' → '.join(map(str, _sizes(computation)))}{strips}"
+    if isinstance(computation, Subgraph):
+        return f"subgraph of {len(computation.body.nodes)} nodes"
     return type(computation).__name__
+
+
+def _name_layers(network: CompressedNetwork, *, is_local: bool) -> str:
+    """Name of layers, for people; a loop may be in local mode."""
+    patches = network.patches
+    what = f"convolution {patches.kernel[0]} × {patches.kernel[1]}" if patches else \
+        "fully connected"
+    strips = f", strips of {patches.pixels}" if patches and patches.pixels > 1 else ""
+    if patches and patches.loop:
+        strips = f", {'local ' * is_local}loop of strips of {patches.loop}"
+    return f"{what}, {' → '.join(map(str, _sizes(network)))}{strips}"
 
 
 def _count_operations(use: NodeUse) -> int:

@@ -14,6 +14,7 @@ from ..graph.execution import Execution
 from ..graph.graph import Graph
 from ..graph.layers import all_fracs, find_layers
 from ..graph.operation import Floats, Words
+from ..graph.subgraphs import inline_subgraphs
 from ..network import CompressedNetwork
 from ..preprocessing import convert_inputs
 from .arithmetic import IntegerNetwork
@@ -51,8 +52,9 @@ class IntegerGraph:
     """
 
     def __init__(self, graph: Graph, config: EIEConfig) -> None:
-        # Layers are computed pixel by pixel, whatever a machine does.
-        self._graph, self._width = set_loops(graph, {}), config.act_width
+        # Nodes are computed one by one, and layers pixel by pixel, whatever a machine does.
+        graph = set_loops(inline_subgraphs(graph), {})
+        self._graph, self._width = graph, config.act_width
         self.layers = {}
         for path, network in find_layers(graph, CompressedNetwork).items():
             try:

@@ -6,16 +6,18 @@ from eie_hdl.config import EIEConfig
 
 from ..build import Build
 from ..errors import CompileError
+from ..graph.graph import Subgraph
 from ..network import CompressedNetwork
 from .capacity import Needs
 from .load import make_load
 from .lower import Mapping, Outputs, lower_network
 from .lowered_network import LoweredNetwork
+from .subgraphs import lower_subgraph
 
 __all__ = ["compile_programs", "divide_loads", "lower_named"]
 
 
-def compile_programs(networks: MappingType[str, CompressedNetwork], config: EIEConfig, *,
+def compile_programs(networks: MappingType[str, CompressedNetwork | Subgraph], config: EIEConfig, *,
                      mapping: Mapping = "balanced", outputs: Outputs = "last",
                      keep_dead_rows: bool = False) -> dict[str, Build]:
     """Compile networks for a machine, as many in one load as its memories hold.
@@ -25,8 +27,8 @@ def compile_programs(networks: MappingType[str, CompressedNetwork], config: EIEC
 
     Parameters
     ----------
-    networks : mapping of :class:`str` to :class:`~..network.CompressedNetwork`
-        Networks by name, in the order in which they are run.
+    networks : mapping of :class:`str` to network or :class:`~..graph.graph.Subgraph`
+        Networks and subgraphs by name, in the order in which they are run.
     mapping, outputs, keep_dead_rows
         As for :func:`~.lower.lower_network`, for all networks.
 
@@ -51,11 +53,14 @@ def compile_programs(networks: MappingType[str, CompressedNetwork], config: EIEC
     return builds
 
 
-def lower_named(name: str, network: CompressedNetwork, config: EIEConfig, *,
+def lower_named(name: str, network: CompressedNetwork | Subgraph, config: EIEConfig, *,
                 mapping: Mapping = "balanced", outputs: Outputs = "last",
                 keep_dead_rows: bool = False) -> LoweredNetwork:
-    """Lower a network as :func:`~.lower.lower_network` does; errors have its name."""
+    """Lower a network as :func:`~.lower.lower_network` does, or a subgraph; errors have its name.
+    """
     try:
+        if isinstance(network, Subgraph):
+            return lower_subgraph(network, config, mapping=mapping)
         return lower_network(network, config, mapping=mapping, outputs=outputs,
                              keep_dead_rows=keep_dead_rows)
     except CompileError as error:

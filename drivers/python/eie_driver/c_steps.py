@@ -8,7 +8,6 @@ from eie_compiler.build import Build
 from eie_compiler.graph.graph import Computation, Graph, Node, Scan
 from eie_compiler.graph.operation import GraphError, Operation, Shape
 from eie_compiler.graph.operations import Reshape, Slice
-from eie_compiler.network import CompressedNetwork
 
 from .c_arena import ALWAYS, Tensor, join, place
 from .c_elements import strides_of
@@ -130,21 +129,20 @@ class Steps:
         else:
             result = scope.operand(node.name, self._make(shape))
             scope.tensors[node.name] = result
-            if isinstance(computation, CompressedNetwork):
-                self._add_layers(path, computation, operands, result)
-            elif isinstance(computation, Operation):
+            if isinstance(computation, Operation):
                 for step in operation_steps(computation, operands, result, self._make):
                     self._add(path, step)
+            else:
+                self._add_program(path, operands, result)
 
-    def _add_layers(self, path: str, network: CompressedNetwork, operands: list[Operand],
-                    result: Operand) -> None:
+    def _add_program(self, path: str, operands: list[Operand], result: Operand) -> None:
         program, name, patches = self._programs[path], self._objects[path], "NULL"
         n_inputs, n_outputs = len(program.input.columns), len(program.outputs[0].columns)
         count = result.size // n_outputs
-        if network.patches is not None and not network.patches.loop:
+        if program.patches is not None and not program.patches.loop:
             patches, shape = f"&{name}_patches", (max(n_inputs, n_outputs),)
             operands = [*operands, Operand(self._make(shape), shape)]
-            count = network.patches.n_patches
+            count = program.patches.n_patches
         layers = f".layers = {{&{name}, {patches}, {count}}}"
         self._add(path, Step("layers", layers, operands, result))
 

@@ -2,16 +2,17 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.graph.evaluation import apply_layers
 from eie_compiler.graph.execution import Execution
-from eie_compiler.graph.layers import find_layers
+from eie_compiler.graph.layers import find_programs
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.lowering.loops import set_loops
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.sampling import spread
 
@@ -50,32 +51,50 @@ def predict_graph(build: GraphBuild, words: Mapping[str, Words], most: int) -> d
     CycleModelError
         If Numba is not installed.
     """
-    layers = IntegerGraph(build.graph, build.config).layers
-    networks = find_layers(build.graph, CompressedNetwork)
     counts: dict[str, int] = defaultdict(int)
     calls: dict[str, list[Words]] = defaultdict(list)
+    compute = _make_runner(build)
 
     def run(path: str, vectors: Words) -> Words:
         counts[path] += len(vectors)
         calls[path].append(vectors[spread(len(vectors), most)])
-        patches = networks[path].patches
-        if not patches or not patches.loop:
-            return compute(path, vectors)
-        # A vector is an image, of which the layers are computed pixel by pixel.
-        images = vectors.reshape(len(vectors), *patches.shape)
-        results = apply_layers(dataclasses.replace(patches, loop=0), images,
-                               lambda pixels: compute(path, pixels))
-        return results.reshape(len(vectors), -1)
-
-    def compute(path: str, vectors: Words) -> Words:
-        for layer in layers[path]:
-            vectors = layer(vectors)
-        return vectors
+        return compute(path, vectors)
 
     Execution(build.graph, build.config.act_width, run).run(words)
     return {path: counts[path] * _predict(build, path, [some[at] for at in
                                                         spread(len(some), _CALLS)])
             for path, some in calls.items()}
+
+
+def _make_runner(build: GraphBuild) -> Callable[[str, Words], Words]:
+    """Make a runner of programs, as of :class:`~eie_compiler.graph.execution.Execution`, in NumPy.
+    """
+    layers, programs = IntegerGraph(build.graph, build.config).layers, find_programs(build.graph)
+
+    def run(path: str, vectors: Words) -> Words:
+        for layer in layers[path]:
+            vectors = layer(vectors)
+        return vectors
+
+    def run_program(path: str, vectors: Words) -> Words:
+        program = programs[path]
+        if isinstance(program, CompressedNetwork):
+            patches = program.patches
+            if not patches or not patches.loop:
+                return run(path, vectors)
+            # A vector is an image, of which the layers are computed pixel by pixel.
+            pixels = dataclasses.replace(patches, loop=0)
+            results = apply_layers(pixels, vectors.reshape(len(vectors), *patches.shape),
+                                   lambda words: run(path, words))
+        else:
+            prefix, body = path.removesuffix(path.rpartition("/")[2]), set_loops(program.body, {})
+            shape = body.inputs[program.input]
+            results = Execution(body, build.config.act_width, lambda name, words: run(
+                prefix + name, words)).run({program.input: vectors.reshape(-1, *shape)}
+                                           )[body.outputs[0]]
+        return results.reshape(len(vectors), -1)
+
+    return run_program
 
 
 def _predict(build: GraphBuild, path: str, calls: list[Words]) -> float:

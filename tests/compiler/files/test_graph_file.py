@@ -148,7 +148,7 @@ def test_what_no_file_can_hold_is_not_written(made, message):
     (["nodes", 0, "inputs"], ["conv"], "node 'conv': operand 'conv' must be an input or a node "
                                        "before this one"),
     (["nodes", 0, "scan"], {}, "node 'conv': must have one of the fields layers, scan, operation, "
-                               "not layers, scan"),
+                               "subgraph, not layers, scan"),
     (["nodes", 0, "layers", "v_width"], 9,
      "node 'conv': v_width must be an integer from 2 to 8, not 9"),
     (["nodes", 0, "layers", "patches", "kernel"], [0, 3],
