@@ -112,9 +112,6 @@ class Mac(wiring.Component):
         s1_valid    = Signal()
         s1_biases   = Signal(layouts.act_word, reset_less=True)
         bias_weight = Signal(layouts.weight)
-        weight      = self.codebook.data
-        if self._config.maximum:
-            weight = Mux(s1.maximum, 0, weight)
         m.d.comb += [
             self.codebook.addr.eq(self.i.p.code),
             self.codebook.en.eq(self.i.valid & ~self.i.p.drain),
@@ -137,10 +134,13 @@ class Mac(wiring.Component):
         m.d.sync += [
             s2_valid.eq(s1_valid),
             s2.eq(s1),
-            s2_weight.eq(Mux(s1.drain, bias_weight, weight)),
+            s2_weight.eq(Mux(s1.drain, bias_weight, self.codebook.data)),
         ]
         with m.If(s1.drain):
             m.d.sync += s2.value.eq(s1_biases[s1.row[:clog2(ACTS_PER_WORD)]])
+        if self._config.maximum:
+            with m.If(s1.maximum):    # by the resets of the registers
+                m.d.sync += s2_weight.eq(0)
         return s2_valid, s2, s2_weight
 
     def _multiply(self, m, weight, value):
@@ -175,7 +175,7 @@ class Mac(wiring.Component):
     def _add(self, m, s3, old, terms):
         """Add in stage 3. Return the sum, each part in its cycle, with a bit for the overflow.
 
-        A maximum is the sum, or replaces its low bits.
+        A maximum is this sum, or replaces its low bits.
         """
         total = Signal(signed(self._config.acc_width + 1))
         carry = []
@@ -188,7 +188,8 @@ class Mac(wiring.Component):
             m.d.comb += place.eq(new)
         if self._config.maximum:
             value = Cat(s3.value[:-1], ~s3.value[-1])
-            with m.If(s3.maximum & (value > old[0][:len(value)])):
+            # Yosys makes a greater comparison of `>`, which needs equality, too.
+            with m.If(s3.maximum & (old[0][:len(value)] < value)):
                 m.d.comb += total[:len(value)].eq(value)
         return total
 
