@@ -16,7 +16,7 @@ _MAX_DOTS = 200
 
 #: Parameters that the first hardware of the major version and the first builds of the format do not
 #: have. They are false there.
-LATER_PARAMETERS = ("loops", "local")
+LATER_PARAMETERS = ("loops", "local", "maximum")
 
 #: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4
@@ -133,6 +133,10 @@ class EIEConfig:
     local : :class:`bool`
         If true, a loop can be in local mode: a PE multiplies the activations that it stores itself,
         without a broadcast, as depthwise and grouped convolutions need. Requires ``loops``.
+    maximum : :class:`bool`
+        If true, a tile can take the maximum of activations instead of a sum of products, as pooling
+        needs, and activations that are zero can be processed, too. Requires ``loops``, and with 5
+        ``mac_stages`` an ``acc_width`` of ``2 * act_width`` or more.
 
     Raises
     ------
@@ -159,6 +163,7 @@ class EIEConfig:
     mac_stages: int = _integer(4, 4, 5)
     loops: bool = False
     local: bool = False
+    maximum: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -174,6 +179,14 @@ class EIEConfig:
                 f"not {self.spmat_depth} words")
         if self.local and not self.loops:
             raise ConfigError("loops must be true if local is, as local mode is one of loops")
+        if self.maximum and not self.loops:
+            raise ConfigError("loops must be true if maximum is, as maxima are those of loops")
+        # A maximum is in the part of an accumulator that is added first.
+        least = self.act_width * len(self.acc_parts)
+        if self.maximum and self.acc_width < least:
+            raise ConfigError(
+                f"acc_width must be {least} bits or more, or mac_stages 4, if maximum is true, "
+                f"not {self.acc_width}")
 
     @classmethod
     def check(cls, name: str, value: object) -> None:

@@ -46,7 +46,7 @@ COUNTERS = {
     "phase_control": "cycles spent fetching, starting and completing descriptors",
     "phase_compute": "cycles spent scanning and broadcasting the source of a tile",
     "phase_output": "cycles spent waiting until an earlier result was sent",
-    "broadcasts": "nonzero activations broadcast",
+    "broadcasts": "activations broadcast",
     "macs": "entries multiplied and accumulated, in all PEs",
     "paddings": "padding entries decoded, in all PEs",
     "spmat_reads": "words read from the spmat SRAMs, in all PEs",
@@ -62,7 +62,7 @@ COUNTERS = {
 class Kind(enum.Enum, shape=2):
     """Kind of a broadcast message. All kinds take the same path and stay in order."""
 
-    #: A nonzero activation, to be multiplied by its column.
+    #: An activation, to be multiplied by its column.
     ACTIVATION = 0
     #: Start of a tile: scan the source, select the codebook.
     START = 1
@@ -133,10 +133,13 @@ class Layouts:
         `first_pe` in the first row up to such a place; `begins_loop` marks the first segment of a
         descriptor, and `ends_tile` the last one of a tile. With ``local``, the activations of a
         `local` segment go to the PE itself: `origin` is the pointer of slot 0 of its SRAM, and
-        `closes` marks the last tile of the descriptor. An end drains the accumulators up to
-        lane `last_lane` of word `last_word`; `begins_loop` and `ends_loop` mark the first and the
-        last tile of a descriptor, and only the first has a destination. In local mode, an end is
-        sent once for all tiles, before the first; each PE repeats it for each tile.
+        `closes` marks the last tile of the descriptor. With ``maximum``, a start has two more
+        flags: with `maximum`, the accumulators of its tile take the maximum of activations instead
+        of the sum of products; with `zeros`, activations that are zero are processed, too, not
+        skipped. An end drains the accumulators up to lane `last_lane` of word `last_word`;
+        `begins_loop` and `ends_loop` mark the first and the last tile of a descriptor, and only the
+        first has a destination. In local mode, an end is sent once for all tiles, before the first;
+        each PE repeats it for each tile.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
@@ -153,12 +156,14 @@ class Layouts:
         `first` marks the first entry of a column.
     operation : :class:`~amaranth.lib.data.StructLayout`
         Entry or, with `is_end`, end after entry decode: beside its `body`, an entry has its `row`,
-        and its address `code` in the codebook memory (codebook number above codebook index).
+        and its address `code` in the codebook memory (codebook number above codebook index); with
+        ``maximum``, also the flag `maximum` of its tile.
     operand : :class:`~amaranth.lib.data.StructLayout`
         Operand of the MAC: `value` is multiplied by the codebook entry at `code` and added to
         accumulator `row`. With `drain`, it is multiplied by ``2 ** bias_shift`` instead, and the
         accumulator is output and cleared, or only cleared with `discard`. `last` marks the last
-        operand of a tile.
+        operand of a tile. With `maximum`, which exists only with ``maximum``, the accumulator
+        becomes the maximum of itself and ``value + 2 ** (act_width - 1)`` instead.
     descriptor : :class:`~amaranth.lib.data.StructLayout`
         One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
         to obtain its pointer, and completes the tile with `end`. `barrier`: each PE waits until it
@@ -222,8 +227,10 @@ class Layouts:
         # Bodies begin with the same fields in every layout along the path, so that passing a
         # message on takes no multiplexers.
         self.activation = data.StructLayout({"value": self.value, "pointer": pointer})
-        start = {"codebook": codebook, "source": act_addr, "last_word": act_addr, "send": 1,
-                 "last_lane": lane, "last_pe": pe}
+        maximum = {"maximum": 1} if config.maximum else {}
+        start = {"codebook": codebook, **maximum, **({"zeros": 1} if config.maximum else {}),
+                 "source": act_addr, "last_word": act_addr, "send": 1, "last_lane": lane,
+                 "last_pe": pe}
         end = {"destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
                "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
                "relu": 1, **({"last_lane": lane} if config.loops else {})}
@@ -267,7 +274,7 @@ class Layouts:
         self.message = _message({"activation": self.activation, "start": self.start,
                                  "end": self.end})
 
-        begin = data.StructLayout({"codebook": codebook})
+        begin = data.StructLayout({"codebook": codebook, **maximum})
         self.column = _message({
             "activation": data.StructLayout({
                 "value": self.value, "begin": self.ptr, "count": self.count}),
@@ -278,11 +285,11 @@ class Layouts:
                              entry=self.entry, first=1)
         self.operation = data.StructLayout({
             "is_end": 1, "body": data.UnionLayout({"activation": value, "end": self.end}),
-            "row": row, "code": code})
+            "row": row, "code": code, **maximum})
 
         self.operand = data.StructLayout({
             "row": row, "code": code, "value": self.value, "drain": 1, "discard": 1, "last": 1,
-            "bias_shift": self.end.members["bias_shift"]})
+            "bias_shift": self.end.members["bias_shift"], **maximum})
 
         self.result = data.StructLayout({"word": self.act_word, "last_lane": lane, "end": 1})
 

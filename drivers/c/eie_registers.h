@@ -120,6 +120,11 @@ extern "C" {
 #define EIE_CONFIG_LOCAL_VALUE_SHIFT 0u
 #define EIE_CONFIG_LOCAL_VALUE_WIDTH 32u
 
+// reg - eie::CONFIG_MAXIMUM
+#define EIE_CONFIG_MAXIMUM_VALUE_MASK 0xffffffffu
+#define EIE_CONFIG_MAXIMUM_VALUE_SHIFT 0u
+#define EIE_CONFIG_MAXIMUM_VALUE_WIDTH 32u
+
 // reg - eie::CONTROL
 #define EIE_CONTROL_CLEAR_MASK 0x1u
 #define EIE_CONTROL_CLEAR_SHIFT 0u
@@ -444,7 +449,8 @@ typedef struct {
     uint32_t CONFIG_READBACK;
     uint32_t CONFIG_LOOPS;
     uint32_t CONFIG_LOCAL;
-    uint8_t RESERVED_58_7f[0x28];
+    uint32_t CONFIG_MAXIMUM;
+    uint8_t RESERVED_5c_7f[0x24];
     uint32_t CONTROL;
     uint32_t STATUS;
     uint32_t ERROR;
@@ -516,6 +522,7 @@ typedef struct {
 #define EIE_CONFIG_READBACK 0x04cu
 #define EIE_CONFIG_LOOPS 0x050u
 #define EIE_CONFIG_LOCAL 0x054u
+#define EIE_CONFIG_MAXIMUM 0x058u
 #define EIE_CONTROL 0x080u
 #define EIE_STATUS 0x084u
 #define EIE_ERROR 0x088u

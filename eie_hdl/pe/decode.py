@@ -13,9 +13,9 @@ class EntryDecode(wiring.Component):
     """Decodes zero runs into rows: an entry is `z` + 1 rows after the previous one.
 
     (Han et al., ISCA 2016, section 3.) The first entry of a column counts from row -1. Padding
-    (`v` = 0) advances the row and is dropped. A start selects the codebook of its descriptor and is
-    dropped; it may come before the last end of the previous one. Throughput is one entry per cycle;
-    latency is one cycle.
+    (`v` = 0) advances the row and is dropped. A start selects the codebook of its descriptor, and
+    sum or maximum, and is dropped; it may come before the last end of the previous one. Throughput
+    is one entry per cycle; latency is one cycle.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class EntryDecode(wiring.Component):
     padding: Signal
 
     def __init__(self, config: EIEConfig):
-        self._loops = config.loops
+        self._config = config
         self._layouts = layouts = Layouts.of(config)
         super().__init__({
             "i": In(stream.Signature(layouts.work)),
@@ -49,9 +49,10 @@ class EntryDecode(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Codebooks of this tile and the next one, in turn.
+        # Codebooks of this tile and the next one, in turn, and if they take maxima.
         codebooks = Array(Signal(self._layouts.start.members["codebook"], name=f"codebook_{n}",
                                  reset_less=True) for n in range(2))
+        maxima    = Array(Signal(name=f"maximum_{n}", reset_less=True) for n in range(2))
         started   = Signal()
         current   = Signal()
         next_row  = Signal.like(self.o.p.row, reset_less=True)
@@ -71,6 +72,8 @@ class EntryDecode(wiring.Component):
                 operation.row.eq(row),
                 operation.code.eq(Cat(entry.v, codebooks[current])),
             ]
+            if self._config.maximum:
+                m.d.sync += operation.maximum.eq(maxima[current])
             with m.If(self.i.valid):
                 with m.Switch(self.i.p.kind):
                     with m.Case(Kind.ACTIVATION):
@@ -87,8 +90,10 @@ class EntryDecode(wiring.Component):
                             codebooks[started].eq(self.i.p.body.start.codebook),
                             started.eq(~started),
                         ]
+                        if self._config.maximum:
+                            m.d.sync += maxima[started].eq(self.i.p.body.start.maximum)
                     with m.Case(Kind.END):
-                        is_last = self.i.p.body.end.ends_loop if self._loops else 1
+                        is_last = self.i.p.body.end.ends_loop if self._config.loops else 1
                         m.d.sync += [self.o.valid.eq(1), current.eq(current ^ is_last)]
 
         return m

@@ -89,6 +89,8 @@ class Drain(wiring.Component):
                 end.eq(self.i.p.body.end),
                 draining.eq(is_end & self.tile.ready),
             ]
+            if self._config.maximum:    # biases are added in any case
+                m.d.comb += self.o.p.maximum.eq(self.i.p.maximum)
             if self._config.loops:
                 arriving = self.i.p.body.end
                 m.d.sync += is_last.eq(Cat(arriving.last_lane, arriving.last_word) == 0)

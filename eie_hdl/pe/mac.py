@@ -29,7 +29,10 @@ class Mac(wiring.Component):
     bypasses its own preceding sums, so that an operand never waits. The multiplication then ends
     before its last addition: two numbers are added to the accumulator, not their sum.
 
-    Sums wrap at ``acc_width``.
+    Sums wrap at ``acc_width``. With `maximum`, which exists only with ``maximum``, the weight is
+    taken as zero, and the value replaces the sum if it is greater. It is compared with the
+    accumulator while that is added to zero. To be unsigned, its sign bit is inverted: only the low
+    ``act_width`` bits, in the lowest part, are compared, as the others are zero.
 
     Parameters
     ----------
@@ -97,7 +100,7 @@ class Mac(wiring.Component):
                          s3_valid & (s3.row == s2.row))
 
         # Stage 3: add; stage 4: write.
-        self._write(m, s3_valid, s3, self._add(m, old, terms))
+        self._write(m, s3_valid, s3, self._add(m, s3, old, terms))
 
         return m
 
@@ -135,6 +138,9 @@ class Mac(wiring.Component):
         ]
         with m.If(s1.drain):
             m.d.sync += s2.value.eq(s1_biases[s1.row[:clog2(ACTS_PER_WORD)]])
+        if self._config.maximum:
+            with m.If(s1.maximum):    # by the resets of the registers
+                m.d.sync += s2_weight.eq(0)
         return s2_valid, s2, s2_weight
 
     def _multiply(self, m, weight, value):
@@ -166,8 +172,11 @@ class Mac(wiring.Component):
                            self.acc_w.data[part], s3_acc[part]))
         return [*old[:-1], old[-1].as_signed()]
 
-    def _add(self, m, old, terms):
-        """Add in stage 3. Return the sum, each part in its cycle, with a bit for the overflow."""
+    def _add(self, m, s3, old, terms):
+        """Add in stage 3. Return the sum, each part in its cycle, with a bit for the overflow.
+
+        A maximum is this sum, or replaces its low bits.
+        """
         total = Signal(signed(self._config.acc_width + 1))
         carry = []
         for n, (part, first, others) in enumerate(zip(self._parts, old, terms)):
@@ -177,6 +186,11 @@ class Mac(wiring.Component):
                 carry     = [delayed(m, carry_out, 1, "carry")]
                 place     = Cat(place, carry_out)
             m.d.comb += place.eq(new)
+        if self._config.maximum:
+            value = Cat(s3.value[:-1], ~s3.value[-1])
+            # Yosys makes a greater comparison of `>`, which needs equality, too.
+            with m.If(s3.maximum & (old[0][:len(value)] < value)):
+                m.d.comb += total[:len(value)].eq(value)
         return total
 
     def _write(self, m, s3_valid, s3, total):

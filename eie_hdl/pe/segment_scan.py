@@ -16,13 +16,18 @@ def _waiting_layout(config: EIEConfig) -> data.StructLayout:
     start = Layouts.of(config).start
     return data.StructLayout({
         **{name: start[name].shape
-           for name in ("source", "last_word", "unwritten", "ends_tile", *_passed_on(config))},
+           for name in ("source", "last_word", "unwritten", "ends_tile", *_of_words(config))},
         "first_mask": ACTS_PER_WORD, "last_mask": ACTS_PER_WORD})
 
 
-def _passed_on(config: EIEConfig) -> tuple[str, ...]:
+def _of_found(config: EIEConfig) -> tuple[str, ...]:
     """Fields of a segment that each of its words, and all that is found in it, has."""
     return ("local",) if config.local else ()
+
+
+def _of_words(config: EIEConfig) -> tuple[str, ...]:
+    """Fields of a segment that each of its words has."""
+    return (*_of_found(config), *(("zeros",) if config.maximum else ()))
 
 
 class SegmentScan(wiring.Component):
@@ -33,8 +38,10 @@ class SegmentScan(wiring.Component):
     after it. A tile has one or more segments, which are scanned without a pause, and so are those
     of the next tile. Activations are output with the column of their place in the SRAMs and the
     number of their segment, counted modulo :data:`~eie_hdl.format.N_SEGMENTS`; an end follows the
-    last segment of a tile. Throughput is one activation per cycle; a word without one takes a
-    cycle, and so does an end. The first activation is at `o` six cycles after `i`.
+    last segment of a tile. Of a segment with `zeros`, which exists only with ``maximum``,
+    activations that are zero are output, too. Throughput is one activation per cycle; a word
+    without one takes a cycle, and so does an end. The first activation is at `o` six cycles after
+    `i`.
 
     Parameters
     ----------
@@ -62,7 +69,7 @@ class SegmentScan(wiring.Component):
         super().__init__(ActScanSignature(config))
         self._word_layout = data.StructLayout({
             "row": clog2(config.act_depth), "mask": ACTS_PER_WORD, "is_last": 1,
-            "segment": clog2(N_SEGMENTS), **dict.fromkeys(_passed_on(config), 1)})
+            "segment": clog2(N_SEGMENTS), **dict.fromkeys(_of_words(config), 1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -94,16 +101,18 @@ class SegmentScan(wiring.Component):
             found.p.value.eq(word[first.index]),
             found.p.segment.eq(s4.segment),
             found.p.end.eq(~first.found),
-            *(found.p[name].eq(s4[name]) for name in _passed_on(self._config)),
+            *(found.p[name].eq(s4[name]) for name in _of_found(self._config)),
         ]
         with m.If(found.ready):
             m.d.sync += [pending.eq(rest), ends.eq(ends & first.found)]
         with m.If(s3_valid & s3_ready):
-            nonzero = Cat(s3_word[n] != 0 for n in range(ACTS_PER_WORD))
+            sent = Cat(s3_word[n] != 0 for n in range(ACTS_PER_WORD))
+            if self._config.maximum:
+                sent |= s3.zeros.replicate(ACTS_PER_WORD)
             m.d.sync += [
                 s4.eq(s3),
                 word.eq(s3_word),
-                pending.eq(nonzero & s3.mask),
+                pending.eq(sent & s3.mask),
                 ends.eq(s3.is_last),
             ]
 
@@ -117,7 +126,7 @@ class SegmentScan(wiring.Component):
             waiting.i.valid.eq(self.i.valid),
             *(waiting.i.p[name].eq(i[name])
               for name in ("source", "last_word", "unwritten", "ends_tile",
-                           *_passed_on(self._config))),
+                           *_of_words(self._config))),
             waiting.i.p.first_mask.eq(Cat((i.first_lane < n) | ((i.first_lane == n) & ~is_before)
                                           for n in range(ACTS_PER_WORD))),
             waiting.i.p.last_mask.eq(Cat((i.last_lane > n) | ((i.last_lane == n) & ~is_after)
@@ -173,7 +182,7 @@ class SegmentScan(wiring.Component):
                 s1.mask.eq(start.first_mask & Mux(is_short, start.last_mask, -1)),
                 s1.is_last.eq(is_short & start.ends_tile),
                 s1.segment.eq(count),
-                *(s1[name].eq(start[name]) for name in _passed_on(self._config)),
+                *(s1[name].eq(start[name]) for name in _of_words(self._config)),
                 is_last.eq(is_short),
                 of_tile.eq(start.ends_tile),
                 count.eq(count + 1),

@@ -29,14 +29,14 @@ RANGES = {
     "mac_stages": (4, 5, False),
 }
 
-FLAGS = ("drop_empty_columns", "readback", "loops", "local")
+FLAGS = ("drop_empty_columns", "readback", "loops", "local", "maximum")
 
 #: Sizes that allow every other size its least and its greatest value.
 ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
          "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
-         "program_depth, readback, mac_stages, loops, local")
+         "program_depth, readback, mac_stages, loops, local, maximum")
 
 
 def refuses(message, make):
@@ -105,6 +105,20 @@ def test_local_mode_is_one_of_loops():
     refuses("loops must be true if local is, as local mode is one of loops",
             lambda: EIEConfig(local=True))
     assert EIEConfig(loops=True, local=True).local
+
+
+def test_maxima_are_those_of_loops():
+    refuses("loops must be true if maximum is, as maxima are those of loops",
+            lambda: EIEConfig(maximum=True))
+    assert EIEConfig(loops=True, maximum=True).maximum
+
+
+def test_a_maximum_is_in_one_part_of_an_accumulator():
+    narrow = {"act_width": 16, "codebook_width": 8, "loops": True, "maximum": True}
+    refuses("acc_width must be 32 bits or more, or mac_stages 4, if maximum is true, not 31",
+            lambda: EIEConfig(acc_width=31, mac_stages=5, **narrow))
+    assert EIEConfig(acc_width=32, mac_stages=5, **narrow).acc_parts == (16, 16)
+    assert EIEConfig(acc_width=24, **narrow).acc_parts == (24,)
 
 
 def test_configuration_cannot_be_changed():

@@ -23,11 +23,12 @@ RAW = {
     "one PE": EIEConfig(n_pe=1, act_depth=29, ptr_depth=1024, **SMALL),
     "two PEs": EIEConfig(n_pe=2, act_depth=22, ptr_depth=70, **SMALL),
     "five stages": EIEConfig(n_pe=2, act_depth=16, ptr_depth=512, mac_stages=5, queue_depth=2,
-                             **SMALL),
-    "one PE, local": EIEConfig(n_pe=1, act_depth=29, ptr_depth=1024, local=True, **SMALL),
+                             maximum=True, **SMALL),
+    "one PE, local": EIEConfig(n_pe=1, act_depth=29, ptr_depth=1024, local=True,
+                               maximum=True, **SMALL),
     "two PEs, local": EIEConfig(n_pe=2, act_depth=22, ptr_depth=70, local=True, **SMALL),
     "four PEs, local": EIEConfig(n_pe=4, act_depth=16, ptr_depth=128, mac_stages=5, queue_depth=2,
-                                 drop_empty_columns=False, local=True, **SMALL),
+                                 drop_empty_columns=False, local=True, maximum=True, **SMALL),
 }
 
 #: Machines of convolutions.

@@ -90,6 +90,20 @@ def test_a_descriptor_starts_a_tile_with_the_bits_that_are_broadcast(config):
     assert sent["watched"].offset == start.size
 
 
+def test_a_start_keeps_its_maximum_beside_its_codebook():
+    """In all bodies along the path, so that none multiplexes it."""
+    layouts, without = (Layouts.of(EIEConfig(loops=True, maximum=maximum))
+                        for maximum in (True, False))
+    starts = [getattr(layouts, name).members["body"].members["start"]
+              for name in ("message", "column", "work")]
+    starts.append(layouts.descriptor.members["start"])
+    for start in starts:
+        assert start["maximum"].offset == start["codebook"].width
+    assert "zeros" in starts[0].members and "zeros" in starts[-1].members
+    for name in ("start", "operation", "operand"):
+        assert not {"maximum", "zeros"} & getattr(without, name).members.keys()
+
+
 def test_every_instance_has_an_image(config):
     images = list(Layouts.of(config).images(config))
     assert len({name for name, *_ in images}) == len(images) == 1 + 5 * config.n_pe

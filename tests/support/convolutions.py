@@ -5,6 +5,7 @@ They are small, so that RTL simulators run them in a few thousand cycles.
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +23,8 @@ from eie_hdl.numeric import relu, round_shift, saturate, wrap
 
 from .loop_machine import LoopMachine
 
-__all__ = ["CONFIGS", "LOCAL_CONFIGS", "ConvolutionProgram", "Finish", "make_program",
-           "random_program"]
+__all__ = ["CONFIGS", "LOCAL_CONFIGS", "ConvolutionProgram", "Finish", "Reduction",
+           "make_program", "random_program"]
 
 #: Machines that have room for random programs.
 CONFIGS = {
@@ -45,8 +46,9 @@ CONFIGS = {
     "64 PEs": EIEConfig(n_pe=64, z_width=4, acc_depth=4, act_depth=64, loops=True),
 }
 
-#: The same with local mode.
-LOCAL_CONFIGS = {f"{name}, local": dataclasses.replace(config, local=True)
+#: The same with local mode, and all but one with maxima.
+LOCAL_CONFIGS = {f"{name}, local": dataclasses.replace(config, local=True,
+                                                       maximum=config.drop_empty_columns)
                  for name, config in CONFIGS.items()}
 
 #: Most broadcasts of a program, if no activation were zero, with an allowance for each strip.
@@ -135,13 +137,23 @@ class Finish(NamedTuple):
         return saturate(relu(rounded) if self.relu else rounded, config.act_width)
 
 
+class Reduction(NamedTuple):
+    """Fields of a start that decide what an accumulator is; only with ``maximum``."""
+
+    maximum: int = 0
+    zeros: int = 0
+
+
 def random_program(config: EIEConfig, seed: int, n_images: int = 2, n_buffers: int = 1
                    ) -> ConvolutionProgram:
     """Make a random program that fits the machine; the same for the same seed.
 
-    With ``local``, three of four convolutions are in local mode.
+    With ``local``, three of four convolutions are in local mode; with ``maximum``, half of them
+    take maxima, and a quarter of all send zeros.
     """
     rng = np.random.default_rng(seed)
+    # Apart, so that all else is the same on other machines.
+    modes = np.random.default_rng([seed, 1])
     while True:
         channels = _draw(rng, 1, _greatest_channels(config))
         n_convolutions = _draw(rng, 1, 3)
@@ -152,7 +164,9 @@ def random_program(config: EIEConfig, seed: int, n_images: int = 2, n_buffers: i
         if _fits(config, geometries, n_channels, n_dense, n_buffers):
             local = config.local and [bool(rng.random() < 0.75) for _ in geometries]
             return make_program(config, rng, geometries, n_channels, n_dense, n_images=n_images,
-                                n_buffers=n_buffers, local=local or None)
+                                n_buffers=n_buffers, local=local or None, reductions=[
+                                    Reduction(int(modes.random() < 0.5), int(modes.random() < 0.25))
+                                    for _ in geometries] if config.maximum else None)
 
 
 def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequence[Convolution],
@@ -162,7 +176,8 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
                  codebooks: NDArray[np.int64] | None = None,
                  codes: Sequence[NDArray[np.int64]] | None = None,
                  finishes: Sequence[Finish] | None = None,
-                 local: Sequence[bool] | None = None) -> ConvolutionProgram:
+                 local: Sequence[bool] | None = None,
+                 reductions: Sequence[Reduction] | None = None) -> ConvolutionProgram:
     """Make a program of convolutions. What is not given is drawn.
 
     Parameters
@@ -188,7 +203,10 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
     local : sequence of :class:`bool`, optional
         True for each convolution in local mode; by default none is. Its results have only weights
         of channels in their own PE, and pixels of both maps fill whole slots.
+    reductions : sequence of :class:`Reduction`, optional
+        Reduction of each convolution; sums by default.
     """
+    reductions = reductions or [Reduction()] * len(geometries)
     geometries = [dataclasses.replace(geometry, local=is_local) for geometry, is_local
                   in zip(geometries, local or [False] * len(geometries), strict=True)]
     limit, weights = 1 << config.act_width - 1, 1 << config.codebook_width - 1
@@ -223,8 +241,8 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
                 offsets | {"frees_input": int(is_first)}))
         next_bias += -(-n_slots // ACTS_PER_WORD)
 
-    for number, (geometry, n_in, n_out) in enumerate(zip(geometries, n_channels, n_channels[1:]),
-                                                     1):
+    for number, (geometry, n_in, n_out, reduction) in enumerate(
+            zip(geometries, n_channels, n_channels[1:], reductions), 1):
         taps = np.zeros((geometry.pitch, n_in, *geometry.kernel), np.int64)
         taps[:n_out] = (_draw_codes(rng, config, (n_out, *taps.shape[1:])) if codes is None else
                         codes[number - 1])
@@ -233,17 +251,23 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
             taps[outputs[:, np.newaxis] != channels] = 0
         if finishes is None:
             finish = _draw_finish(rng, config, geometry.pitch)
+            if reduction.maximum:    # the range of an activation is larger than needed
+                finish = finish._replace(
+                    bias=np.maximum(finish.bias - limit, -limit),
+                    bias_shift=finish.bias_shift % 2, shift=finish.shift % 3)
             # Those of channels that are not there are mostly 0.
             finish.bias[n_out:] *= rng.random(geometry.pitch - n_out) < 0.1
         else:
             finish = finishes[number - 1]
         fields = geometry.fields(config)
         add(number, geometry.codes(csc_array(taps[:n_out].reshape(n_out, -1))).toarray(),
-            finish._replace(bias=np.tile(finish.bias, geometry.strip)), start=fields["start"],
+            finish._replace(bias=np.tile(finish.bias, geometry.strip)),
+            start=fields["start"] | (reduction._asdict() if config.maximum else {}),
             end={"destination": places[number]},
             loop=fields["loop"])
         machine.program[-1]["barrier"] = 1
-        maps = _convolve(config, geometry, values, _weigh(codebooks, finish, taps), finish)
+        maps = _convolve(geometry, values, taps,
+                         partial(_compute, config, codebooks, reduction, finish))
         values = maps[:, :, :geometry.output[1], :n_out]
     vector = maps.reshape(len(inputs), -1)
 
@@ -270,23 +294,37 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
                               tuple(geometries), places, stride)
 
 
-def _convolve(config, geometry, maps, weights, finish):
+def _convolve(geometry, maps, taps, compute):
     """Compute a convolution of maps (batch, height, width, channels), pixel by pixel.
 
-    The results have surplus pixels, and all columns of a pixel.
+    The results have surplus pixels, and all columns of a pixel. `compute` gets the patch of each,
+    and its codes.
     """
     batch, height, width, _ = maps.shape
     n_rows, n_pixels = geometry.output[0], geometry.result.row_pixels
-    results = np.zeros((batch, n_rows, n_pixels, len(weights)), np.int64)
+    results = np.zeros((batch, n_rows, n_pixels, len(taps)), np.int64)
     for row, pixel in np.ndindex(n_rows, n_pixels):
-        sums = np.zeros((batch, len(weights)), np.int64)
+        patch, codes = [np.zeros((batch, 0), np.int64)], [taps[:, :0, 0, 0]]
         for tap_y, tap_x in np.ndindex(*geometry.kernel):
             y = row * geometry.stride[0] + tap_y * geometry.dilation[0] - geometry.padding[0]
             x = pixel * geometry.stride[1] + tap_x * geometry.dilation[1] - geometry.padding[1]
             if 0 <= y < height and 0 <= x < width:
-                sums += maps[:, y, x] @ weights[:, :, tap_y, tap_x].T
-        results[:, row, pixel] = finish(config, sums)
+                patch.append(maps[:, y, x])
+                codes.append(taps[:, :, tap_y, tap_x])
+        results[:, row, pixel] = compute(*(np.concatenate(parts, axis=1)
+                                           for parts in (patch, codes)))
     return results
+
+
+def _compute(config, codebooks, reduction, finish, patch, codes):
+    """Compute the results (batch, n_out) of a patch (batch, n_in) and codes (n_out, n_in)."""
+    if reduction.maximum:
+        counts = (codes != 0) & ((patch != 0) | bool(reduction.zeros))[:, np.newaxis]
+        from_lowest = patch + (1 << config.act_width - 1)
+        acc = np.max(from_lowest[:, np.newaxis] * counts, axis=2, initial=0)
+    else:
+        acc = patch @ _weigh(codebooks, finish, codes).T
+    return finish(config, acc)
 
 
 def _weigh(codebooks, finish, codes):

@@ -35,6 +35,11 @@ def random_loop(rng, config, *, n_elements, last_slot):
         **({"local": 1} if local else {})}
 
 
+def _random_mode(rng):
+    """Fields of a start that only ``maximum`` has."""
+    return {"maximum": int(rng.random() < 0.7), "zeros": int(rng.random() < 0.5)}
+
+
 def place_width(config):
     """Bits of a place in a map: one more than those of a column number."""
     return (config.act_depth * 4 * config.n_pe - 1).bit_length() + 1
@@ -42,6 +47,8 @@ def place_width(config):
 
 def random_machine(config, rng):
     """Machine with a tile whose source begins in row 0, and an output of all activations.
+
+    With ``maximum``, two of three tiles take maxima, and half of them send zeros.
 
     Returns
     -------
@@ -51,6 +58,9 @@ def random_machine(config, rng):
     machine = LoopMachine(config, rng.integers(
         -weights, weights, (config.n_codebooks, 1 << config.v_width)))
     machine.activations[:] = rng.integers(-limit, limit, machine.activations.shape)
+    mode = _random_mode(rng) if config.maximum else {}
+    if mode:    # as only few are zero
+        machine.activations *= rng.random(machine.activations.shape) < rng.random()
     n_rows = int(rng.integers(1, config.acc_depth + 1))
     destination = int(rng.integers(1, config.act_depth // 2))
     bias = config.act_depth - config.tile_words
@@ -66,9 +76,9 @@ def random_machine(config, rng):
     machine.tile(
         codes, loop=loop, result_barrier=1,
         start={"source": 0, "last_word": slot // 4, "last_lane": slot % 4, "last_pe": pe,
-               "codebook": int(rng.integers(config.n_codebooks))},
+               "codebook": int(rng.integers(config.n_codebooks)), **mode},
         end={"destination": destination, "bias": bias, "relu": int(rng.integers(2)),
-             "shift": int(rng.integers(config.max_shift + 1)),
+             "shift": int(rng.integers(4 if mode.get("maximum") else config.max_shift + 1)),
              "bias_shift": int(rng.integers(config.max_bias_shift + 1))})
     machine.send(0, config.act_depth * machine.group)
     return machine, codes

@@ -24,12 +24,13 @@ def random_config(rng: np.random.Generator) -> EIEConfig:
         z_width=int(rng.integers(2, 9)), entries_per_word=2 ** int(rng.integers(5)),
         queue_depth=int(rng.integers(2, 20)), drop_empty_columns=bool(rng.integers(2)),
         act_width=act_width, codebook_width=codebook_width,
-        acc_width=act_width + codebook_width + int(rng.integers(8, 13)),
+        # With room for maxima, too.
+        acc_width=max(act_width + codebook_width + int(rng.integers(8, 13)), 2 * act_width),
         acc_depth=2 ** int(rng.integers(2, 9)), spmat_depth=int(rng.integers(2500, 4000)),
         ptr_depth=int(rng.integers(1000, 1500)), act_depth=int(rng.integers(100, 300)),
         n_codebooks=int(rng.integers(3, 6)), program_depth=int(rng.integers(40, 70)),
         mac_stages=int(rng.integers(4, 6)), loops=(loops := bool(rng.integers(2))),
-        local=loops and bool(rng.integers(2)))
+        local=loops and bool(rng.integers(2)), maximum=loops and bool(rng.integers(2)))
 
 
 # One machine in short, as the tests of the cycle model also draw some.
@@ -55,7 +56,7 @@ def test_a_random_machine_runs_a_random_network(seed, icarus, simulators):
 @pytest.mark.parametrize("seed", range(8))
 def test_a_random_machine_runs_random_convolutions(seed, icarus, simulators):
     config = dataclasses.replace(random_config(np.random.default_rng(seed)), loops=True,
-                                 local=seed >= 4)
+                                 local=seed >= 4, maximum=seed % 4 > 1)
     program = random_program(config, seed, n_images=3, n_buffers=1 + seed % 2)
     result = infer(program.build, program.inputs, words=True, engine="cocotb", simulator=icarus,
                    cache=simulators, load="images")

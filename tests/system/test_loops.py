@@ -27,6 +27,7 @@ from support.convolutions import (
     CONFIGS,
     LOCAL_CONFIGS,
     Finish,
+    Reduction,
     make_program,
     random_program,
 )
@@ -46,6 +47,7 @@ def on(names):
 
 
 machines = on(MACHINES)
+with_maxima = on(name for name, config in MACHINES.items() if config.maximum)
 
 
 def check(program, result):
@@ -89,15 +91,33 @@ def test_two_programs_in_flight_do_not_disturb_each_other(config, seed, pause, v
 def test_local_and_other_loops_alternate_in_two_programs(config, local, pauses, verilator,
                                                          simulators):
     """The host delays results, for which the loops that overwrite them wait."""
+    program = three(config, local=local)
+    check(program, verilator_engine.run(program.build, program.inputs, cache=simulators,
+                                        read_counters=False, machines=1,
+                                        pauses=Pauses(results=pauses)))
+
+
+@with_maxima
+@pytest.mark.parametrize("maximum", [(0, 1, 0), (1, 0, 1), (1, 1, 0)])
+@pytest.mark.parametrize("local", [(0, 0, 0), (1, 1, 1), (0, 1, 1)])
+@pytest.mark.parametrize("pause", [0, 0.4])
+def test_maxima_and_sums_alternate_in_two_programs(config, maximum, local, pause, verilator,
+                                                   simulators):
+    """A tile is started while the one before it takes maxima, or sums, of another codebook."""
+    program = three(config, local=local, reductions=[
+        Reduction(which, zeros) for which, zeros in zip(maximum, (1, 0, 1))])
+    check(program, verilator_engine.run(program.build, program.inputs, cache=simulators,
+                                        pause=pause, read_counters=False, machines=1))
+
+
+def three(config, **more):
+    """Program of three convolutions, for two input buffers."""
     n = 2 * config.n_pe
     first = convolve(config, packed(config, 3, 4, n), n, **padded(2))
     second = convolve(config, first.result, n, kernel=(2, 3), padding=(1, 1), after=(0, 1))
     third = convolve(config, second.result, n, kernel=(1, 2), strip=2)
-    program = make_program(config, np.random.default_rng(1), [first, second, third], [n] * 4,
-                           n_images=6, n_buffers=2, local=local)
-    check(program, verilator_engine.run(program.build, program.inputs, cache=simulators,
-                                        read_counters=False, machines=1,
-                                        pauses=Pauses(results=pauses)))
+    return make_program(config, np.random.default_rng(1), [first, second, third], [n] * 4,
+                        n_images=6, n_buffers=2, **more)
 
 
 @pytest.mark.parametrize("name, seed, n_buffers, pause, load", [
@@ -296,6 +316,62 @@ def test_extremes(config, case, verilator, simulators):
             read_counters=n_buffers == 1, machines=1))
 
 
+def pool(config, draw, *, zeros, local, n_buffers=1, codes=1, **geometry):
+    """Program of the maximum under a kernel of 2 × 3, with stride 1, of each channel."""
+    rng, n, (low, _) = np.random.default_rng(1), 2 * config.n_pe, limits(config.act_width)
+    geometry = convolve(config, packed(config, 4, 5, n), n, kernel=(2, 3), **geometry)
+    diagonal = np.eye(n, dtype=int)[..., np.newaxis, np.newaxis]
+    return make_program(
+        config, rng, [geometry], [n, n], inputs=draw(rng, (4, 4, 5, n), *limits(config.act_width)),
+        n_buffers=n_buffers, codes=[diagonal * np.ones(geometry.kernel, int) * codes],
+        finishes=[Finish(0, np.full(geometry.pitch, low), 0, 0, 0)], local=[local],
+        reductions=[Reduction(1, zeros)])
+
+
+#: Name -> how to draw maps with numbers from the lowest to the greatest one.
+MAXIMA = {
+    "negative numbers": lambda rng, shape, low, high: rng.integers(low, 0, shape),
+    "negative numbers and zeros": lambda rng, shape, low, high: (
+        rng.integers(low, 0, shape) * rng.integers(0, 2, shape)),
+    "zeros": lambda rng, shape, low, high: np.zeros(shape, int),
+    "equal numbers": lambda rng, shape, low, high: np.full(shape, -5),
+    "neighbours": lambda rng, shape, low, high: rng.integers(-2, 3, shape),
+    "lowest and greatest numbers": lambda rng, shape, low, high: rng.choice([low, high], shape),
+    "lowest numbers": lambda rng, shape, low, high: np.full(shape, low),
+}
+
+
+@with_maxima
+@pytest.mark.parametrize("draw", MAXIMA.values(), ids=MAXIMA)
+@pytest.mark.parametrize("zeros", [0, 1])
+@pytest.mark.parametrize("local", [0, 1])
+def test_extremes_of_maxima(config, draw, zeros, local, verilator, simulators):
+    """Some windows of the padded map have no element, and their maximum is the lowest number."""
+    for padding in ((0, 0), (2, 3)):
+        program = pool(config, draw, zeros=zeros, local=local, padding=padding, after=padding)
+        if zeros and not any(padding):
+            maps = program.inputs.reshape(4, 4, 5, -1)
+            windows = np.lib.stride_tricks.sliding_window_view(maps, (2, 3), axis=(1, 2))
+            assert program.expected.tolist() == windows.max(axis=(-2, -1)).reshape(4, -1).tolist()
+        if any(padding):
+            assert (program.expected[:, :2 * config.n_pe] == limits(config.act_width)[0]).all()
+        check(program, verilator_engine.run(program.build, program.inputs, cache=simulators,
+                                            machines=1))
+
+
+@with_maxima
+@pytest.mark.parametrize("local", [0, 1])
+def test_a_row_without_entries_has_the_lowest_number_as_maximum(config, local, verilator,
+                                                                simulators):
+    n = 2 * config.n_pe
+    codes = (np.arange(n) % 3 > 0)[:, np.newaxis, np.newaxis, np.newaxis]
+    program = pool(config, MAXIMA["neighbours"], zeros=1, local=local, codes=codes)
+    pixels = program.expected.reshape(4, -1, n)
+    assert (pixels[..., ::3] == limits(config.act_width)[0]).all()
+    assert (np.abs(pixels[..., 1::3]) <= 2).all()
+    check(program, verilator_engine.run(program.build, program.inputs, cache=simulators,
+                                        machines=1))
+
 
 @machines
 @pytest.mark.parametrize("n_buffers", [1, 2])
@@ -339,13 +415,17 @@ def machine(request, verilator, simulators):
 
 
 def pair(config, n_buffers):
-    """Program of two convolutions, with several rows, segments and pixels."""
+    """Program of two convolutions, with several rows, segments and pixels.
+
+    With ``maximum``, the first one takes maxima and sends zeros.
+    """
     source = convolve(config, packed(config, 4, 5, 2), 8, kernel=(3, 2), padding=(1, 1),
                       after=(1, 0))
     return make(
         config, np.random.default_rng(1),
         [source, convolve(config, source.result, 7, kernel=(2, 2), padding=(1, 0))], [2, 8, 7],
-        n_images=3, n_buffers=n_buffers)
+        n_images=3, n_buffers=n_buffers,
+        reductions=[Reduction(1, 1), Reduction()] if config.maximum else None)
 
 
 def expect_error(machine, program, code, number):

@@ -17,7 +17,8 @@ __all__ = ["Program", "Step"]
 class Step(NamedTuple):
     """A decoded descriptor; `tile` is None for an output of `n_sent` elements.
 
-    Ranges are of column numbers. `loop` is None on machines without loops.
+    Ranges are of column numbers. `loop` is None on machines without loops. With `zeros`,
+    activations that are zero are sent, too.
     """
 
     source: slice
@@ -29,6 +30,7 @@ class Step(NamedTuple):
     bias_shift: int = 0
     shift: int = 0
     relu: bool = False
+    zeros: bool = False
 
 
 class Program:
@@ -109,10 +111,10 @@ class Program:
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
             n_columns=loop.n_columns if loop else source.stop - source.start, n_rows=n_rows,
-            local=loop is not None and loop.local)
+            local=loop is not None and loop.local, maximum=bool(start.get("maximum")))
         bias = slice(bias.start, bias.start + n_rows * config.n_pe)
         return Step(source, 0, tile, loop, destination, bias, end["bias_shift"], end["shift"],
-                    bool(end["relu"]))
+                    bool(end["relu"]), bool(start.get("zeros")))
 
     def _check_loop(self, number: int, fields: Mapping[str, Any], n_rows: int) -> None:
         config, loop = self._config, fields["loop"]

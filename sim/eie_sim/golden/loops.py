@@ -67,7 +67,8 @@ class Loop:
                    wrap(y[:, np.newaxis] + segments, width), loop["width"], loop["length"],
                    n_elements - loop["width"], bool(config.local and loop["local"]))
 
-    def patches(self, source: NDArray[np.int64], n_numbers: int) -> Iterator[NDArray[np.int64]]:
+    def patches(self, source: NDArray[np.int64], n_numbers: int
+                ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
         """Yield the activations that the columns of the tile have, for some pixels at a time.
 
         Parameters
@@ -77,15 +78,19 @@ class Loop:
         n_numbers : :class:`int`
             Activations at a time; at least those of one pixel.
 
-        Returns
-        -------
-        iterator of int64 (n_columns, pixels, batch)
+        Yields
+        ------
+        activations : int64 (n_columns, pixels, batch)
+            Those that do not exist in the map are 0.
+        exists : bool (n_columns, pixels)
+            True if they exist.
         """
         batch = source.shape[1]
         padded = np.concatenate([source, np.zeros((1, batch), np.int64)])
         step = max(1, n_numbers // max(1, self.n_columns * batch))
         for first in range(0, self.n_pixels, step):
-            yield padded[self._places(slice(first, first + step)).T]
+            places = self._places(slice(first, first + step)).T
+            yield padded[places], places != _NO_PLACE
 
     def _places(self, pixels: slice) -> NDArray[np.int64]:
         """Column number in the source of each column of the tile (pixels, n_columns)."""

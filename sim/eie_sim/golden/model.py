@@ -1,6 +1,6 @@
 """Bit-exact reference of the machine, executing the same memory images as the hardware."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -109,7 +109,9 @@ class GoldenModel:
                 Statistics(*(np.concatenate(parts) for parts in zip(*statistics))))
 
     def broadcasts(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.bool_]]:
-        """Return masks of the nonzero activations in each descriptor's source.
+        """Return masks of the activations in each descriptor's source that are processed.
+
+        Those are the nonzero ones or, with `zeros`, all.
 
         Parameters and errors are those of :meth:`run_counted`.
 
@@ -174,19 +176,17 @@ class GoldenModel:
                 saturated.append(np.zeros(batch, np.int64))
                 scanned = step.source
             end = step.destination.start
-            for patches in _patches(step, state[step.source]):
-                nonzero = patches != 0
-                self._check_columns(number, tile, nonzero)
+            for patches, sent in _patches(step, state[step.source]):
+                self._check_columns(number, tile, sent)
                 # Of a loop, int32 might not suffice.
-                once = nonzero.sum(axis=1, dtype=np.int64 if step.loop else np.int32)
+                once = sent.sum(axis=1, dtype=np.int64 if step.loop else np.int32)
                 if not (step.loop and step.loop.local):
                     broadcasts += once.sum(axis=0)
                 macs += tile.macs @ once
                 entries += np.einsum("ck,cb->bk", tile.entries, once)
                 n_pixels = patches.shape[1]
-                sums = tile.weights @ patches.reshape(len(patches), n_pixels * batch)
-                results = self._round(step, sums.reshape(len(sums), n_pixels, batch),
-                                      state[step.bias, np.newaxis])
+                acc = tile.accumulate(patches, sent, limits(self._config.act_width)[0])
+                results = self._round(step, acc, state[step.bias, np.newaxis])
                 written = saturate(results, self._config.act_width)
                 saturated[-1] += (written != results).sum(axis=(0, 1))
                 # The slots of a pixel follow those of the pixel before.
@@ -206,19 +206,28 @@ class GoldenModel:
         rounded = round_shift(acc, step.shift)
         return relu(rounded) if step.relu else rounded
 
-    def _check_columns(self, number: int, tile: Tile, nonzero: NDArray[np.bool_]) -> None:
-        bad = tile.invalid[nonzero[tile.invalid].any(axis=(1, 2))]
+    def _check_columns(self, number: int, tile: Tile, sent: NDArray[np.bool_]) -> None:
+        bad = tile.invalid[sent[tile.invalid].any(axis=(1, 2))]
         if bad.size:
             raise GoldenError(f"Descriptor {number}: {tile.explain(int(bad[0]))}")
 
 
-def _patches(step: Step, source: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
-    """Activations of a tile (n_columns, pixels, batch), for some pixels at a time."""
-    return step.loop.patches(source, _CHUNK) if step.loop else [source[:, np.newaxis]]
+def _patches(step: Step, source: NDArray[np.int64]
+             ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """Yield the activations of a tile and the mask of those that are sent, for some pixels.
+
+    Both are (n_columns, pixels, batch).
+    """
+    if step.loop is None:
+        yield source[:, np.newaxis], source[:, np.newaxis] != 0
+        return
+    for patches, exists in step.loop.patches(source, _CHUNK):
+        yield patches, (np.broadcast_to(exists[..., np.newaxis], patches.shape) if step.zeros
+                        else patches != 0)
 
 
 def _mask(step: Step, source: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mask of the nonzero activations of a step, as from :meth:`GoldenModel.broadcasts`."""
+    """Mask of the activations of a step, as from :meth:`GoldenModel.broadcasts`."""
     if step.loop is None:
         return (source != 0).T
-    return np.concatenate([patches != 0 for patches in _patches(step, source)], axis=1).T
+    return np.concatenate([sent for _, sent in _patches(step, source)], axis=1).T

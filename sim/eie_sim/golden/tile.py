@@ -14,6 +14,9 @@ from eie_hdl.packing import unpack
 
 __all__ = ["Columns", "GoldenError", "Memories", "Tile"]
 
+#: Most numbers of which maxima are taken at a time: 32 MB.
+_CHUNK = 1 << 22
+
 #: Reasons for which a column is invalid, by the code that :meth:`Tile.decode` stores.
 _REASONS = {
     1: "its pointers, {pointer} and {pointer} + 1, are not in the ptr images",
@@ -146,25 +149,29 @@ class Tile:
     Attributes
     ----------
     weights : :class:`scipy.sparse.csr_array` of int64, n_pe * n_rows × n_columns
-        Accumulator `r` of PE `k` is row ``r * n_pe + k``, the column number of its result.
+        Accumulator `r` of PE `k` is row ``r * n_pe + k``, the column number of its result. With
+        `maximum`, each entry is 1.
     entries : int32 (n_columns, n_pe)
         Entries of each column, padding included. int32 suffices: the spmat SRAMs bound every sum.
     macs : int32 (n_columns,)
         Entries of all PEs without padding.
     invalid : int64 (n_invalid,)
         Columns with invalid entries in some PE. They are errors only if they are broadcast.
+    maximum : :class:`bool`
+        True if accumulators are maxima of activations, not sums of products.
     """
 
     weights: csr_array
     entries: NDArray[np.int32]
     macs: NDArray[np.int32]
     invalid: NDArray[np.int64]
+    maximum: bool
     _reasons: NDArray[np.int64]
     _details: Mapping[str, Any]
 
     @classmethod
     def decode(cls, config: EIEConfig, memories: Memories, *, ptr_base: int, codebook: int,
-               n_columns: int, n_rows: int, local: bool) -> "Tile":
+               n_columns: int, n_rows: int, local: bool, maximum: bool) -> "Tile":
         """Decode all columns of a tile.
 
         Parameters
@@ -175,6 +182,8 @@ class Tile:
             Columns of the source, and accumulators that each PE writes.
         local : :class:`bool`
             As of :meth:`Memories.columns`.
+        maximum : :class:`bool`
+            Field of the descriptor. Weights are then not used, and need not be in the image.
         """
         pointer, begin, count, missing = memories.columns(ptr_base, n_columns, local=local)
         n_entries = np.diff(memories.first_entry)[:, np.newaxis]
@@ -193,21 +202,55 @@ class Tile:
 
         weight = (codebook << config.v_width) + code
         used = code != 0    # padding may point past the last row
-        reason = np.select([used & (row >= n_rows), used & (weight >= memories.n_weights[pe])],
-                           [4, 5])
+        has_weight = maximum | (weight < memories.n_weights[pe])
+        reason = np.select([used & (row >= n_rows), used & ~has_weight], [4, 5])
         bad = np.flatnonzero(reason)
         np.maximum.at(reasons.reshape(-1), cell[bad], reason[bad])
         kept = used & (reason == 0)
         weights = csr_array(
-            (memories.codebooks[pe[kept], weight[kept]],
+            (np.ones(np.count_nonzero(kept), np.int64) if maximum else
+             memories.codebooks[pe[kept], weight[kept]],
              ((row[kept] * config.n_pe + pe[kept]).astype(np.int32),
               column[kept].astype(np.int32))),
             shape=(n_rows * config.n_pe, n_columns))
         return cls(weights, valid_count.reshape(reasons.shape).T.astype(np.int32, order="C"),
                    np.bincount(column[used], minlength=n_columns).astype(np.int32),
-                   np.flatnonzero(reasons.any(axis=0)), reasons,
+                   np.flatnonzero(reasons.any(axis=0)), maximum, reasons,
                    {"pointer": pointer, "begin": begin, "count": count, "given": n_entries,
                     "depth": config.acc_depth, "rows": n_rows})
+
+    def accumulate(self, activations: NDArray[np.int64], sent: NDArray[np.bool_], lowest: int
+                   ) -> NDArray[np.int64]:
+        """Return the accumulators (n_pe * n_rows, pixels, batch) after the last column.
+
+        Parameters
+        ----------
+        activations : int64 (n_columns, pixels, batch)
+            Activations of the columns; 0 if they are not sent.
+        sent : bool (n_columns, pixels, batch)
+            True if they are sent.
+        lowest : :class:`int`
+            Lowest value of an activation. Maxima are counted from there.
+        """
+        if self.maximum:
+            values = np.where(sent, activations - lowest, 0)
+            sums = self._find_maxima(values.reshape(len(values), -1))
+        else:
+            sums = self.weights @ activations.reshape(len(activations), -1)
+        return sums.reshape(len(sums), *activations.shape[1:])
+
+    def _find_maxima(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Maxima of the columns of each row (n_pe * n_rows, n), at least 0."""
+        weights = self.weights
+        maxima = np.zeros((weights.shape[0], values.shape[1]), np.int64)
+        rows = np.flatnonzero(np.diff(weights.indptr))
+        if rows.size:
+            step = max(1, _CHUNK // weights.nnz)
+            for first in range(0, values.shape[1], step):
+                part = slice(first, first + step)
+                maxima[rows, part] = np.maximum.reduceat(values[weights.indices, part],
+                                                         weights.indptr[rows])
+        return maxima
 
     def explain(self, column: int) -> str:
         """Return the reason why a column is invalid, for the first PE concerned."""

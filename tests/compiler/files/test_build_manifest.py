@@ -82,7 +82,7 @@ def test_any_value_in_any_field_of_a_resealed_manifest_is_refused_or_right(saved
     # What another writer may choose, or leave out.
     assert all(path[0] == "report"
                or path[-1] in ("name", "patches", "nonnegative_inputs", "mac_stages", "loops",
-                               "local")
+                               "local", "maximum")
                for path in accepted), accepted
 
 
@@ -138,7 +138,7 @@ def test_a_machine_that_the_images_are_not_for_is_refused(saved, changes):
 def test_a_build_without_the_stages_of_the_mac_and_loops_is_loaded(saved):
     """Builds of the same format were written before they could be chosen."""
     config = PRESETS["tiny"].interface
-    del config["loops"], config["local"]
+    del config["loops"], config["local"], config["maximum"]
     reseal(saved, config=config)
     assert Build.load(saved).config == PRESETS["tiny"]
 

@@ -39,10 +39,11 @@ def test_the_configuration_is_the_machines(machine):
 
 
 class _Older(FakeMachine):
-    """Machine of version 2.0, without the registers of loops and of local mode."""
+    """Machine of version 2.0, without the registers of later parameters."""
 
     def read(self, address):
-        if address in (REGISTER["CONFIG_LOOPS"].address, REGISTER["CONFIG_LOCAL"].address):
+        if address in [REGISTER[f"CONFIG_{name}"].address
+                       for name in ("LOOPS", "LOCAL", "MAXIMUM")]:
             raise BusError("Read was answered with SLVERR")
         return super().read(address)
 
@@ -54,8 +55,9 @@ def test_a_machine_of_version_2_0_has_no_loops():
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_a_machine_of_version_2_1_may_have_loops(local):
-    config = dataclasses.replace(TINY, loops=True, local=local)
+@pytest.mark.parametrize("maximum", [False, True])
+def test_a_machine_of_version_2_1_may_have_loops(local, maximum):
+    config = dataclasses.replace(TINY, loops=True, local=local, maximum=maximum)
     newer = FakeMachine(config)
     newer.set("VERSION", major=2, minor=1)
     assert Accelerator(newer).config == config

@@ -13,6 +13,7 @@ CONFIGS = {
     "tiny": PRESETS["tiny"],
     "default": EIEConfig(),
     "loops": EIEConfig(loops=True),
+    "maximum": EIEConfig(loops=True, maximum=True),
     "narrowest": EIEConfig(n_pe=1, v_width=2, z_width=2, acc_depth=4, entries_per_word=1,
                            n_codebooks=1),
     "widest": EIEConfig(v_width=8, z_width=8, acc_depth=1024, n_codebooks=256),
@@ -24,8 +25,10 @@ def entry(v, z, *, first=False, value=1):
             "entry": {"v": v, "z": z}, "first": first}
 
 
-def start(codebook):
-    return {"kind": Kind.START, "body": {"start": {"codebook": codebook}}}
+def start(rng, config):
+    mode = {"maximum": rng.randrange(2)} if config.maximum else {}
+    return {"kind": Kind.START, "body": {"start": {
+        "codebook": rng.randrange(config.n_codebooks), **mode}}}
 
 
 def end(**fields):
@@ -48,11 +51,11 @@ def random_work(rng, config, *, tiles=12, columns=5):
     work, is_early = [], False
     for tile in range(tiles):
         if not is_early:
-            work.append(start(rng.randrange(config.n_codebooks)))
+            work.append(start(rng, config))
         body = [message for _ in range(columns) for message in random_column(rng, config)]
         is_early = tile + 1 < tiles and rng.random() < 0.5
         if is_early:
-            body.insert(rng.randrange(len(body) + 1), start(rng.randrange(config.n_codebooks)))
+            body.insert(rng.randrange(len(body) + 1), start(rng, config))
         work += body
         if config.loops:    # more tiles of the same descriptor, or none
             work += [message for _ in range(tile % 3) for message in (
@@ -64,28 +67,29 @@ def random_work(rng, config, *, tiles=12, columns=5):
 
 
 def decode(work, config):
-    """Expected output: (row, code, value) of an entry, (destination, relu) of an end."""
-    operations, codebooks, row = [], [], None
+    """Expected output: (row, code, value, maximum) of an entry, (destination, relu) of an end."""
+    operations, starts, row = [], [], None
     for message in work:
         body = message["body"]
         if message["kind"] is Kind.START:
-            codebooks.append(body["start"]["codebook"])
+            starts.append(body["start"])
         elif message["kind"] is Kind.END:
             operations.append((body["end"]["destination"], body["end"].get("relu", 0)))
-            codebooks = codebooks[body["end"].get("ends_loop", 1):]
+            starts = starts[body["end"].get("ends_loop", 1):]
         else:
             v, z = message["entry"]["v"], message["entry"]["z"]
             row = (-1 if message["first"] else row) + z + 1
             if v != 0:
-                operations.append((row, codebooks[0] * 2**config.v_width + v,
-                                   body["activation"]["value"]))
+                operations.append((row, starts[0]["codebook"] * 2**config.v_width + v,
+                                   body["activation"]["value"], starts[0].get("maximum")))
     return operations
 
 
 def seen(operation):
     if operation.is_end:
         return operation.body.end.destination, operation.body.end.relu
-    return operation.row, operation.code, operation.body.activation.value
+    maximum = operation.maximum if "maximum" in operation.shape().members else None
+    return operation.row, operation.code, operation.body.activation.value, maximum
 
 
 def count_entries(work):

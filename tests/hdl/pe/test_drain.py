@@ -17,6 +17,7 @@ CONFIGS = {
     "tiny": PRESETS["tiny"],
     "default": EIEConfig(act_depth=32),
     "loops": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True),
+    "maximum": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True, maximum=True),
     "one-word": EIEConfig(n_pe=1, acc_depth=4, act_depth=5, v_width=2, n_codebooks=1),
 }
 
@@ -72,7 +73,8 @@ def random_biases(rng, config):
 def entry(rng, config):
     return {"is_end": 0, "body": {"activation": {"value": rng.randrange(-8, 8)}},
             "row": rng.randrange(config.acc_depth),
-            "code": rng.randrange(config.n_codebooks << config.v_width)}
+            "code": rng.randrange(config.n_codebooks << config.v_width),
+            **({"maximum": rng.randrange(2)} if config.maximum else {})}
 
 
 def end(rng, config):
@@ -102,7 +104,8 @@ def operands(operations, biases):
     for operation in operations:
         if not operation["is_end"]:
             value = operation["body"]["activation"]["value"]
-            yield "entry", operation["row"], operation["code"], value
+            yield ("entry", operation["row"], operation["code"], value,
+                   operation.get("maximum", 0))
         else:
             fields = operation["body"]["end"]
             rows = [bias for word in biases[fields["bias"]:][:fields["last_word"] + 1]
@@ -113,9 +116,11 @@ def operands(operations, biases):
 
 
 def seen(operand):
+    maximum = operand.maximum if "maximum" in operand.shape().members else 0
     if not operand.drain:
         assert not operand.last and not operand.discard
-        return "entry", operand.row, operand.code, operand.value
+        return "entry", operand.row, operand.code, operand.value, maximum
+    assert not maximum    # of the next entry
     if operand.discard:
         assert not operand.last
         return "clear", operand.row

@@ -27,6 +27,15 @@ CONFIGS = {
     "short-products": EIEConfig(act_width=4, codebook_width=5, acc_width=60, acc_depth=4),
 }
 
+#: Machines with maxima, of which the first parts of sums with five stages have as many bits as an
+#: activation, or more.
+MAXIMUM_CONFIGS = {name: dataclasses.replace(config, loops=True, maximum=True) for name, config in {
+    "tiny": CONFIGS["tiny"],
+    "default": CONFIGS["default"],
+    "widest activations": EIEConfig(act_width=24, codebook_width=24, acc_width=48, acc_depth=4),
+    "narrowest activations": EIEConfig(act_width=4, codebook_width=5, acc_width=9, acc_depth=4),
+}.items()}
+
 ALL_STAGES = pytest.mark.parametrize("stages", [4, 5])
 
 
@@ -106,6 +115,8 @@ def accumulate(config, codebook, operands):
         row, drain = operand["row"], operand.get("drain")
         weight = 2**operand["bias_shift"] if drain else codebook[operand["code"]]
         exact = acc[row] + weight * operand["value"]
+        if operand.get("maximum"):
+            exact = max(acc[row], operand["value"] + (1 << config.act_width - 1))
         acc[row] = wrap(exact, config.acc_width)
         overflow |= acc[row] != exact
         if drain:
@@ -126,6 +137,11 @@ async def offer(ctx, dut, operands, *, stall=0.0, rng=None):
             ctx.set(dut.i.payload.as_value(), rng.getrandbits(len(dut.i.payload.as_value())))
             await ctx.tick()
         await put(ctx, dut.i, [operand])
+
+
+def maxima(tile):
+    """Take the maximum instead of the sum in a tile."""
+    return [operand if operand.get("drain") else {**operand, "maximum": 1} for operand in tile]
 
 
 async def until_drained(ctx, config):
@@ -163,6 +179,60 @@ def test_sums_and_overflows_follow_the_model(simulate, name, n_rows, stall, stag
 
     simulate(dut, producer, consumer, background=[observer])
     assert n_accumulated == 66
+
+
+@ALL_STAGES
+@pytest.mark.parametrize("stall", [0, 0.5])
+@pytest.mark.parametrize("n_rows", [1, 3, 4])
+@pytest.mark.parametrize("name", MAXIMUM_CONFIGS)
+def test_maxima_and_sums_alternate_as_in_the_model(simulate, name, n_rows, stall, stages):
+    config = with_stages(MAXIMUM_CONFIGS[name], stages)
+    rng = random.Random(n_rows)
+    codebook = random_codebook(rng, config)
+    operands = [operand for number, count in enumerate([0, 5, 1, 5, 20, 20, 40, 40, 1])
+                for operand in (maxima if number % 4 else list)(
+                    random_tile(rng, config, codebook, n_rows, count))]
+    expected = accumulate(config, codebook, operands)
+    dut = MacAndMemories(config, codebook)
+
+    async def producer(ctx):
+        await put(ctx, dut.i, clearing(rng, config))
+        await offer(ctx, dut, operands, stall=stall, rng=rng)
+
+    async def consumer(ctx):
+        assert seen(await get(ctx, dut.o, len(expected))) == expected
+
+    simulate(dut, producer, consumer)
+
+
+@ALL_STAGES
+@pytest.mark.parametrize("name", MAXIMUM_CONFIGS)
+@pytest.mark.parametrize("distance", [1, 2, 3, 4, 5])
+def test_the_greatest_value_of_a_row_is_found(simulate, name, distance, stages):
+    """In any order, with other rows in between; without a value, it is the lowest, by the bias."""
+    config = with_stages(MAXIMUM_CONFIGS[name], stages)
+    low, high = limits(config.act_width)
+    tiles = [[low, high, low], [high, low], [low, low], [-1, 0, -1], [0, -1, 1], [-3, -2, -2],
+             [-3, -2, -4], [high, high - 1], [high - 1, high], [low, low + 1, low], [5, 5], [0], []]
+    operands = []
+    for tile in tiles:
+        for value in tile:
+            operands.append({"row": 1, "code": 1, "value": value})
+            operands += [{"row": 2 + other % 2, "code": 1, "value": high}
+                         for other in range(1, distance)]
+        operands += [drained(row, low, 4, bias_shift=0) for row in range(4)]
+    dut = MacAndMemories(config, [0, limits(config.codebook_width)[0]])
+
+    async def producer(ctx):
+        await put(ctx, dut.i, maxima(operands))
+
+    async def consumer(ctx):
+        received = await get(ctx, dut.o, 4 * len(tiles))
+        assert [got.acc for got in received[1::4]] == [max(tile, default=low) for tile in tiles]
+        assert {got.acc for got in received[0::4]} == {low}
+        assert not any(got.overflow for got in received)
+
+    simulate(dut, producer, consumer)
 
 
 @ALL_STAGES

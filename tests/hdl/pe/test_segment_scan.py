@@ -15,6 +15,8 @@ CONFIGS = {
     "default": EIEConfig(act_depth=32, loops=True),
     "one PE, no power of two": replace(PRESETS["tiny"], n_pe=1, act_depth=21, loops=True),
     "local": replace(PRESETS["tiny"], loops=True, local=True),
+    "maximum": replace(PRESETS["tiny"], loops=True, maximum=True),
+    "local, maximum": replace(PRESETS["tiny"], loops=True, local=True, maximum=True),
     "least": EIEConfig(n_pe=256, act_width=4, act_depth=2, loops=True),
 }
 DEFAULT = CONFIGS["default"]
@@ -44,11 +46,12 @@ class Slots:
         shape = Layouts.of(self.config).act_word
         return [shape.const(self.slots[n:n + 4]).as_bits() for n in range(0, len(self.slots), 4)]
 
-    def found(self, number, first, last, ends):
-        """Expected items of segment `number`."""
+    def found(self, number, first, last, ends, *, zeros=0):
+        """Expected items of segment `number`, also of zeros if it has these."""
+        columns = (slot * self.config.n_pe + self.index for slot in range(len(self.slots)))
         items = [(column, value, number % N_SEGMENTS)
-                 for slot, value in enumerate(self.slots)
-                 if value and first <= (column := slot * self.config.n_pe + self.index) <= last]
+                 for column, value in zip(columns, self.slots)
+                 if (value or zeros) and first <= column <= last]
         return [*items, *["end"] * ends]
 
 
@@ -80,9 +83,10 @@ def test_activations_of_segments_are_found_in_order(simulate, rows, stalls, name
     segments = list(random_segments(config, rng, 20))
     # With local mode, all that is found is marked so or not, and ends have a segment, too.
     modes = [{"local": rng.randrange(2)} if config.local else {} for _ in segments]
+    zeros = [{"zeros": rng.randrange(2)} if config.maximum else {} for _ in segments]
     expected = [(item, mode and {**mode, "segment": number % N_SEGMENTS})
                 for number, (segment, mode) in enumerate(zip(segments, modes))
-                for item in slots.found(number, *segment)]
+                for item in slots.found(number, *segment, **zeros[number])]
     n_taken = n_ended = 0
 
     async def bench(ctx):
@@ -90,7 +94,8 @@ def test_activations_of_segments_are_found_in_order(simulate, rows, stalls, name
         for number, (first, last, ends) in enumerate(segments):
             while number - n_ended >= N_SEGMENTS or rng.random() < stalls.input:
                 await ctx.tick()
-            await put(ctx, dut.i, [start_of(config, first, last, ends=ends, **modes[number])])
+            await put(ctx, dut.i, [start_of(config, first, last, ends=ends, **modes[number],
+                                           **zeros[number])])
 
     async def consumer(ctx):
         nonlocal n_taken, n_ended
@@ -118,13 +123,14 @@ def test_activations_of_segments_are_found_in_order(simulate, rows, stalls, name
 
 
 @pytest.mark.parametrize("n_pe", [1, 4])
-def test_segment_with_every_lane_masked_gives_an_end_alone(simulate, rows, n_pe):
-    config = replace(DEFAULT, n_pe=n_pe)
-    slots = Slots(config, 0, density=1)
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_segment_with_every_lane_masked_gives_an_end_alone(simulate, rows, n_pe, zeros):
+    config = replace(DEFAULT, n_pe=n_pe, maximum=True)
+    slots = Slots(config, 0, density=0.5)
     dut = SegmentScan(config)
     _, serve = rows(dut.r, slots.words)
     empty = {"source": 3, "last_word": 0, "first_lane": 1, "first_pe": 0, "last_lane": 0,
-             "last_pe": n_pe - 1, "ends_tile": 1}
+             "last_pe": n_pe - 1, "ends_tile": 1, "zeros": zeros}
 
     async def bench(ctx):
         await put(ctx, dut.i, [empty])

@@ -34,6 +34,10 @@ CONFIGS = {
     "local, one PE": EIEConfig(n_pe=1, acc_depth=8, act_depth=61, loops=True, local=True),
     "local, short runs": EIEConfig(n_pe=16, z_width=2, acc_depth=32, act_width=8, acc_width=26,
                                    act_depth=64, loops=True, local=True),
+    "maximum": dataclasses.replace(LOCAL, maximum=True),
+    "maximum, 24 bits": EIEConfig(
+        n_pe=2, v_width=2, z_width=2, act_width=24, codebook_width=8, acc_width=48, acc_depth=8,
+        act_depth=61, mac_stages=5, loops=True, maximum=True),
 }
 
 
@@ -46,6 +50,7 @@ def interpret(machine, codes, codebooks, activations):
     config, step = machine.config, machine.program[0]
     loop, end, n_pe = types.SimpleNamespace(**step["loop"]), step["end"], machine.config.n_pe
     weights = codebooks[step["start"]["codebook"]][codes] * (codes != 0)
+    takes_maximum, sends_zeros = (step["start"].get(name, 0) for name in ("maximum", "zeros"))
     n_rows, last = len(codes) // n_pe, n_elements(config, step["start"]) - 1
     width = place_width(config)
     first, limit = end["destination"] * machine.group, 1 << config.act_width - 1
@@ -62,9 +67,12 @@ def interpret(machine, codes, codebooks, activations):
                     continue
                 for c in range(max(x, 0), min(x + loop.length, loop.width)):
                     value, column = int(activations[row + c]), s * loop.length + c - x
-                    mask[column] = value != 0
-                    for r in np.flatnonzero(weights[:, column]):
-                        acc[r] += int(weights[r, column]) * value
+                    mask[column] = value != 0 or sends_zeros
+                    if not mask[column]:
+                        continue
+                    for r in np.flatnonzero(codes[:, column]):
+                        acc[r] = (max(acc[r], value + limit) if takes_maximum else
+                                  acc[r] + int(weights[r, column]) * value)
             masks.append(mask)
             for r, total in enumerate(acc):
                 bias = int(activations[end["bias"] * machine.group + r])
@@ -317,7 +325,8 @@ def test_a_seed_always_makes_the_same_program():
 def program(request):
     """Program whose first convolution has several strips in a row, rows, segments, and padding."""
     if request.param in LOCAL_CONFIGS:
-        return random_program(LOCAL_CONFIGS[request.param], 203)
+        # With maxima, weights and most activations would not matter.
+        return random_program(dataclasses.replace(LOCAL_CONFIGS[request.param], maximum=False), 203)
     return random_program(CONFIGS_OF_CONVOLUTIONS[request.param], 118)
 
 
