@@ -94,6 +94,29 @@ def separable_network():
         grouped(random_convolution((7, 6, 7), (7, 6), 2, kernel=(3, 2), stride=(2, 1)), 7))
 
 
+def pooled_network(*, relu=True, seed=1):
+    """Convolutions with maximum pooling after them, then fully connected layers, as LeNet-5.
+
+    Without ReLU, numbers that are pooled are of both signs.
+    """
+    rng = np.random.default_rng(seed)
+
+    def layers(sizes, patches=None):
+        network = random_network(rng, sizes, density=0.5, frac=6, relu=relu)
+        return dataclasses.replace(network, patches=patches, layers=tuple(
+            dataclasses.replace(layer, relu=relu) for layer in network.layers))
+
+    nodes = (
+        Node("conv1", layers([9, 6], Patches((1, 13, 12), (3, 3))), ("image",)),
+        Node("pool1", MaxPool((3, 3), (2, 2), (0, 1, 0, 1)), ("conv1",)),
+        Node("conv2", layers([24, 7], Patches((6, 5, 5), (2, 2))), ("pool1",)),
+        Node("pool2", MaxPool((2, 2), (2, 2)), ("conv2",)),
+        Node("flat", Reshape((28,)), ("pool2",)),
+        Node("fc", layers([28, 9, 5]), ("flat",)))
+    return Graph({"image": (1, 13, 12)}, nodes, ("fc",),
+                 dict.fromkeys(["image", *(node.name for node in nodes)], 6))
+
+
 def residual_network(config, seed=1, side=6):
     """Compressed convolutions with pooling and a residual addition, and a fully connected layer.
 

@@ -86,6 +86,8 @@ class Convolution:
     local : :class:`bool`
         True in local mode, in which weights are only from columns of the source to columns of the
         result in the same PE. The columns of a pixel of both are a multiple of the number of PEs.
+    maximum, zeros : :class:`bool`
+        As of :class:`~.stages.Stage`.
     """
 
     source: FeatureMap
@@ -97,6 +99,8 @@ class Convolution:
     strip: int = 1
     pitch: int
     local: bool = False
+    maximum: bool = False
+    zeros: bool = False
 
     @property
     def result(self) -> FeatureMap:
@@ -162,7 +166,11 @@ class Convolution:
             "columns": self.n_columns, "last_slot": self.n_strips * rows - 1,
             **({"local": 1} if self.local else {})}
         _check_places(config, loop, self.output[0])
-        return {"start": last_element(config, source.n_columns),
+        if (self.maximum or self.zeros) and not config.maximum:
+            raise CompileError("maximum must be true for maxima of activations")
+        maximum = {name: int(getattr(self, name)) for name in ("maximum", "zeros")
+                   if config.maximum}
+        return {"start": {**last_element(config, source.n_columns), **maximum},
                 "end": {"last_word": last_word, "last_lane": last_lane}, "loop": loop}
 
     def _check_local(self, config: EIEConfig) -> None:

@@ -11,6 +11,7 @@ from eie_hdl.config import EIEConfig
 from ..build import Build
 from ..graph.graph import Graph, Scan, Subgraph
 from ..graph.operation import Operation
+from ..graph.operations.pooling import MaxPool
 from ..graph_build import NodeUse, count_vectors, walk_uses
 from ..network import CompressedNetwork
 
@@ -75,6 +76,11 @@ def _describe_program(config: EIEConfig, use: NodeUse, build: Build, row: dict[s
             n_layers = len(node.computation.layers)
             rows[-1] |= _describe_layers(inside, node.computation, layers[:n_layers])
             layers = layers[n_layers:]
+        elif isinstance(node.computation, MaxPool):
+            is_local, pixels = layers[0]["local"], layers[0]["pixels"]
+            rows[-1] |= {"operation": f"{_name(inside)}, {_name_loop(pixels, is_local=is_local)}",
+                         "pixels": pixels, "loop": True, "local": is_local}
+            layers = layers[1:]
     return rows
 
 
@@ -118,8 +124,12 @@ def _name_layers(network: CompressedNetwork, *, is_local: bool) -> str:
         "fully connected"
     strips = f", strips of {patches.pixels}" if patches and patches.pixels > 1 else ""
     if patches and patches.loop:
-        strips = f", {'local ' * is_local}loop of strips of {patches.loop}"
+        strips = f", {_name_loop(patches.loop, is_local=is_local)}"
     return f"{what}, {' → '.join(map(str, _sizes(network)))}{strips}"
+
+
+def _name_loop(pixels: int, *, is_local: bool) -> str:
+    return f"{'local ' * is_local}loop of strips of {pixels}"
 
 
 def _count_operations(use: NodeUse) -> int:

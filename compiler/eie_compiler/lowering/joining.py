@@ -10,6 +10,7 @@ from ..errors import CompileError
 from ..graph.graph import Graph, Node, Scan, Subgraph
 from ..graph.layers import find_programs
 from ..graph.operations.arrangement import Reshape
+from ..graph.operations.pooling import MaxPool
 from ..graph.subgraphs import join_nodes, make_subgraph
 from ..network import CompressedNetwork
 from .lower import Mapping
@@ -22,8 +23,8 @@ __all__ = ["join_programs"]
 def join_programs(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced") -> Graph:
     """Join nodes that follow one another to subgraphs, as many as fit the machine.
 
-    A subgraph begins with a convolution that is a loop. Nodes stay apart if the graph would need
-    more loads of the memories otherwise.
+    A subgraph begins with a convolution that is a loop, or with maximum pooling. Nodes stay apart
+    if the graph would need more loads of the memories otherwise.
 
     Parameters
     ----------
@@ -70,10 +71,10 @@ def _follow(graph: Graph, node: Node) -> list[str]:
 
 
 def _begins(node: Node) -> bool:
-    """True for a loop."""
+    """True for a loop, or for pooling before one."""
     network = node.computation
-    return isinstance(network, CompressedNetwork) and network.patches is not None \
-        and network.patches.loop > 0
+    return isinstance(network, MaxPool) or isinstance(network, CompressedNetwork) \
+        and network.patches is not None and network.patches.loop > 0
 
 
 def _continues(node: Node) -> bool:
@@ -85,10 +86,10 @@ def _continues(node: Node) -> bool:
 
 def _fit(graph: Graph, names: Sequence[str], config: EIEConfig, mapping: Mapping) -> Sequence[str]:
     """Find the most of these nodes, from the first, that fit the machine as one program."""
-    layers = {node.name for node in graph.nodes if isinstance(node.computation, CompressedNetwork)}
+    stages = {node.name for node in graph.nodes if not isinstance(node.computation, Reshape)}
     for end in range(len(names), 1, -1):
         part = names[:end]
-        if part[-1] in layers and layers.intersection(part[1:]) \
+        if part[-1] in stages and len(stages.intersection(part)) > 1 \
                 and _fits(make_subgraph(graph, part), config, mapping):
             return part
     return []

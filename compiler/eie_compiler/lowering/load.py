@@ -89,7 +89,8 @@ def _place(config: EIEConfig, network: LoweredNetwork, act_map: ActMap,
                   rows=layer.n_rows, columns=network.codes[at].counts.shape[2],
                   results=int(network.columns[at + 1].max()) + 1,
                   convolution=network.convolutions[at] if network.convolutions else None,
-                  codebook=codebooks.setdefault(chosen.codebook.tobytes(), len(codebooks)),
+                  codebook=0 if network.maximum[at] else
+                  codebooks.setdefault(chosen.codebook.tobytes(), len(codebooks)),
                   shift=chosen.shift, bias_shift=chosen.bias_shift, relu=layer.relu,
                   sent=network.sent[at], overwrites_result=act_map.overwrites_result[at])
         for at, (layer, chosen) in enumerate(zip(layers, formats))]

@@ -37,18 +37,22 @@ class TileWork(NamedTuple):
         Segments of the scan.
     entries, rows : :class:`float`
         Entries of the fullest PE, and results of each.
+    zeros : :class:`bool`
+        True if activations that are zero are processed, too.
     """
 
     scanned: float
     segments: int
     entries: float
     rows: float
+    zeros: bool = False
 
     @property
     def cycles(self) -> float:
         """Estimate of the cycles."""
-        return _LOOP_CYCLES + max(ACTIVE * self.scanned + self.segments,
-                                  ACTIVE * self.entries + self.rows)
+        active = 1.0 if self.zeros else ACTIVE
+        return _LOOP_CYCLES + max(active * self.scanned + self.segments,
+                                  active * self.entries + self.rows)
 
 
 def estimate_loops(config: EIEConfig, convolutions: Sequence[Convolution], layers: Sequence[Layer],
@@ -85,5 +89,6 @@ def _estimate_layer(config: EIEConfig, convolution: Convolution, layer: Layer,
         pixels = convolution.n_columns // there.pitch
         scanned = pixels * int((source != NOT_SENT).sum()) // (there.height * there.width)
     fullest = int(np.bincount(layer.codes.indices % config.n_pe, minlength=1).max())
-    strip = TileWork(scanned, convolution.kernel[0], fullest, layer.n_rows // config.n_pe)
+    strip = TileWork(scanned, convolution.kernel[0], fullest, layer.n_rows // config.n_pe,
+                     convolution.zeros)
     return convolution.n_strips * strip.cycles + TILE_CYCLES * config.n_levels

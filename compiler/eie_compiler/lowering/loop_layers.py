@@ -15,14 +15,14 @@ from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
 from ..network import Layer
-from ..patches import Patches
 from ..vectors import NOT_SENT
 from .convolution import Convolution, FeatureMap
 from .fixed_point import LayerFormat
+from .loop_geometry import join_rows
 from .map_places import PlacedMaps, place_maps
 from .stages import Stage
 
-__all__ = ["LoopLayers", "make_loops", "map_width"]
+__all__ = ["LoopLayers", "make_loops"]
 
 
 class LoopLayers(NamedTuple):
@@ -85,7 +85,7 @@ def make_loops(config: EIEConfig, stages: Sequence[Stage], mapping: str, *,
 def _make_loops(config: EIEConfig, stages: Sequence[Stage], maps: PlacedMaps,
                 channels: NDArray[np.int64]) -> LoopLayers:
     """Make the tiles of layers whose maps are placed."""
-    convolutions = _plan_convolutions([stage.patches for stage in stages], maps)
+    convolutions = _plan_convolutions(stages, maps)
     for stage, convolution in zip(stages, convolutions):
         try:
             convolution.fields(config)
@@ -101,47 +101,25 @@ def _make_loops(config: EIEConfig, stages: Sequence[Stage], maps: PlacedMaps,
                           for convolution, places in zip(convolutions, maps.places[1:]))])
 
 
-def _plan_convolutions(geometries: Sequence[Patches], maps: PlacedMaps) -> list[Convolution]:
+def _plan_convolutions(stages: Sequence[Stage], maps: PlacedMaps) -> list[Convolution]:
     """Plan the loop of each layer, which reads the result of the one before."""
     found: list[Convolution] = []
-    for patches, pitches, local in zip(geometries, pairwise(maps.pitches), maps.local):
+    for stage, pitches, local in zip(stages, pairwise(maps.pitches), maps.local):
+        patches = stage.patches
         _, height, width = patches.shape
         before = found[-1].result if found else None
         # A result that is one row has no surplus pixels between the rows that it is read as.
         row_pixels = before.row_pixels if before and before.height == height else width
         if row_pixels == width:
-            patches = _join_rows(patches)
+            patches = join_rows(patches)
             _, height, width = patches.shape
             row_pixels = width
         found.append(Convolution(
             source=FeatureMap(height=height, width=width, pitch=pitches[0], row_pixels=row_pixels),
             kernel=patches.kernel, stride=patches.stride, dilation=patches.dilation,
             padding=patches.padding[:2], output=patches.output_shape, strip=patches.loop,
-            pitch=pitches[1], local=local))
+            pitch=pitches[1], local=local, maximum=stage.maximum, zeros=stage.zeros))
     return found
-
-
-def map_width(patches: Patches) -> int:
-    """Pixels in a row of the result, along which strips are."""
-    return _join_rows(patches).output_shape[1]
-
-
-def _join_rows(patches: Patches) -> Patches:
-    """Join the rows of a map to one if no kernel reaches beyond a row that it does not cover.
-
-    The result is then a single row, too, and a kernel is one segment of the map.
-    """
-    channels, height, width = patches.shape
-    if any(patches.padding) or patches.dilation != (1, 1) or height == 1:
-        return patches
-    if patches.kernel == patches.stride == (1, 1):
-        kernel, stride = 1, 1
-    elif patches.kernel[1] == width:
-        kernel, stride = patches.kernel[0] * width, patches.stride[0] * width
-    else:
-        return patches
-    return dataclasses.replace(patches, shape=(channels, 1, height * width), kernel=(1, kernel),
-                               stride=(1, stride))
 
 
 def _columns(there: FeatureMap, places: NDArray[np.int64]) -> NDArray[np.int64]:

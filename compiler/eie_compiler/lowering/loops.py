@@ -11,12 +11,11 @@ from ..errors import CompileError
 from ..graph.graph import Graph
 from ..graph.layers import all_fracs, find_layers, replace_layers
 from ..network import CompressedNetwork
-from ..patches import Patches
-from .loop_layers import map_width
+from .loop_geometry import list_strips
 from .lower import Mapping as RowMapping, lower_network
-from .strips import MOST_PIXELS, find_pixels
+from .strips import find_pixels
 
-__all__ = ["add_notes", "find_loops", "list_strips", "set_loops"]
+__all__ = ["add_notes", "find_loops", "set_loops"]
 
 #: Beginning of the note of a node that does not run as a loop.
 _NOTE = "no loop of the machine: "
@@ -104,18 +103,6 @@ def _find_strip(network: CompressedNetwork, config: EIEConfig, mapping: RowMappi
         failures.append(_Failure(max(shortage.excess for shortage in shortages),
                                  "; ".join(shortage.message for shortage in shortages)))
     return min(failures, key=lambda failure: failure.excess)
-
-
-def list_strips(patches: Patches) -> list[int]:
-    """List lengths of strips of a loop to choose from, of which at least one is not too long.
-
-    These are powers of two, with which fewer columns fill up the strips of a result, and, of the
-    lengths with as many strips in a row, the shortest.
-    """
-    width = map_width(patches)
-    powers = [1 << bit for bit in range(MOST_PIXELS.bit_length()) if 1 << bit < 2 * width]
-    shortest = {-(-width // n): n for n in range(min(MOST_PIXELS, width), 0, -1)}
-    return sorted({*powers, *shortest.values()})
 
 
 def set_loops(graph: Graph, loops: Mapping[str, int]) -> Graph:

@@ -30,6 +30,9 @@ __all__ = ["Mapping", "Outputs", "lower_network", "lower_stages", "require_width
 Mapping = Literal["balanced", "interleaved"]
 Outputs = Literal["last", "all"]
 
+#: Entries of the fullest PE, relative to the fewest, up to which loops are chosen by their cycles.
+_MORE_ENTRIES = 1.5
+
 
 def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Mapping = "balanced",
                   outputs: Outputs = "last", keep_dead_rows: bool = False) -> LoweredNetwork:
@@ -81,7 +84,8 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
 
 def lower_stages(config: EIEConfig, source: ProgramInput, whole: Sequence[LayerInput],
                  stages: Sequence[Stage], mapping: Mapping, *, channels: NDArray[np.int64],
-                 dead: Sequence[DeadRows], outputs: Outputs = "last") -> LoweredNetwork:
+                 dead: Sequence[DeadRows], outputs: Outputs = "last",
+                 more_entries: float = _MORE_ENTRIES) -> LoweredNetwork:
     """Lower stages to loops of a machine.
 
     Parameters
@@ -92,6 +96,8 @@ def lower_stages(config: EIEConfig, source: ProgramInput, whole: Sequence[LayerI
         As for :func:`~.loop_layers.make_loops`.
     outputs
         As for :func:`lower_network`.
+    more_entries
+        As for :func:`~.lowered_network.choose_mode`.
 
     Raises
     ------
@@ -105,7 +111,8 @@ def lower_stages(config: EIEConfig, source: ProgramInput, whole: Sequence[LayerI
             columns=loops.columns, rows=[np.arange(layer.n_rows) for layer in loops.layers],
             vectors=map_sizes(loops.convolutions), convolutions=loops.convolutions,
             codes=_sort_tiles(config, loops))
-        for loops in make_loops(config, stages, mapping, channels=channels)])
+        for loops in make_loops(config, stages, mapping, channels=channels)],
+        more_entries=more_entries)
 
 
 def require_widths(config: EIEConfig, network: CompressedNetwork) -> None:

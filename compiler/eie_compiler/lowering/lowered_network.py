@@ -23,10 +23,6 @@ from .memory_map import count_bias_words, widest_vectors
 
 __all__ = ["LoweredNetwork", "ProgramInput", "choose_mode", "measure_needs"]
 
-#: Entries of the fullest PE, relative to the fewest, up to which loops are chosen by their cycles.
-_MORE_ENTRIES = 1.5
-
-
 class ProgramInput(NamedTuple):
     """Input of a program.
 
@@ -103,7 +99,14 @@ class LoweredNetwork:
         """Memory that the layers need."""
         return measure_needs(self.config, self.layers, self.sent, self.vectors,
                              [codes.counts for codes in self.codes],
-                             [chosen.codebook for chosen in self.formats])
+                             [chosen.codebook for chosen, is_maximum
+                              in zip(self.formats, self.maximum) if not is_maximum])
+
+    @property
+    def maximum(self) -> Sequence[bool]:
+        """For each layer, true if it takes maxima, for which any codebook will do."""
+        return [convolution.maximum for convolution in self.convolutions] \
+            or [False] * len(self.layers)
 
     @property
     def loop_cycles(self) -> float:
@@ -111,14 +114,18 @@ class LoweredNetwork:
         return estimate_loops(self.config, self.convolutions, self.layers, self.columns)
 
 
-def choose_mode(options: Sequence[LoweredNetwork]) -> LoweredNetwork:
+def choose_mode(options: Sequence[LoweredNetwork], *, more_entries: float) -> LoweredNetwork:
     """Choose the loops that fit, or lack the least memory, and of these the fastest.
 
-    Other programs need memory, too: loops with many more entries in a PE are the last choice.
+    Parameters
+    ----------
+    more_entries : :class:`float`
+        Other programs need memory, too: loops with more entries in a PE, relative to the fewest,
+        are the last choice.
     """
     if len(options) == 1:    # as on each machine without local mode
         return options[0]
-    most = _MORE_ENTRIES * min(int(option.needs.entries.max()) for option in options)
+    most = more_entries * min(int(option.needs.entries.max()) for option in options)
 
     def rate(option: LoweredNetwork) -> tuple[float, bool, float]:
         shortages = option.needs.find_shortages(option.config).values()
@@ -142,7 +149,7 @@ def measure_needs(config: EIEConfig, layers: Sequence[Layer], sent: Sequence[boo
     counts : sequence of int64, n_pe × n_tiles × n_columns
         Number of entries of each column, for each layer.
     codebooks : sequence of int64 arrays
-        Codebook of each layer.
+        Codebook of each layer that has one.
     """
     n_vector_words, widest = widest_vectors(config, layers, vectors)
     return Needs(

@@ -84,9 +84,9 @@ def _is_faster(config: EIEConfig, stage: Stage, sources: NDArray[np.int64],
     weights, n_pe = row_weights(stage.layer), config.n_pe
     local = TileWork(
         stage.n_taps * (int(sources.max()) // n_pe + 1), stage.patches.kernel[0],
-        np.bincount(results % n_pe, weights).max(), int(results.max()) // n_pe + 1)
+        np.bincount(results % n_pe, weights).max(), int(results.max()) // n_pe + 1, stage.zeros)
     broadcast = TileWork(stage.layer.n_cols, stage.patches.kernel[0], weights.sum() / n_pe,
-                         -(-len(weights) // n_pe))
+                         -(-len(weights) // n_pe), stage.zeros)
     return bool(local.cycles < broadcast.cycles)
 
 

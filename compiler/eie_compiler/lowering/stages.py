@@ -23,11 +23,17 @@ class Stage:
         Its format.
     patches : :class:`~..patches.Patches`
         Geometry: `shape` is that of the map, `loop` the pixels of a strip.
+    maximum : :class:`bool`
+        True if a result is the greatest activation for which its row has a weight, not a sum.
+    zeros : :class:`bool`
+        True if activations that are zero count.
     """
 
     layer: Layer
     chosen: LayerFormat
     patches: Patches
+    maximum: bool = False
+    zeros: bool = False
 
     @property
     def n_taps(self) -> int:

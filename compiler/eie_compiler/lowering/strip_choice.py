@@ -17,12 +17,12 @@ from ..network import MAX_SIDE, CompressedNetwork
 from ..patches import PatchError
 from .capacity import Needs
 from .loop_cycles import ACTIVE, TILE_CYCLES
-from .loops import list_strips
+from .loop_geometry import list_strips
 from .lower import Mapping, lower_network
 from .memory_map import n_words
 from .programs import divide_loads, lower_named
 from .row_mapping import MAPPINGS, n_tiles, row_weights
-from .strips import MOST_PIXELS, find_pixels, make_strips
+from .strips import MOST_PIXELS, TOLERANCE, find_pixels, make_strips
 
 __all__ = ["choose_strips", "estimate_cycles"]
 
@@ -31,9 +31,6 @@ _ROW_CYCLES = 5
 
 #: Cycles of a vector from the host besides its beats, for each level of the tree, fitted as well.
 _VECTOR_CYCLES = 8
-
-#: Cycles relative to the fewest up to which shorter strips are chosen, as they need less memory.
-_TOLERANCE = 1.05
 
 
 def estimate_cycles(network: CompressedNetwork, config: EIEConfig, n_pixels: int, *,
@@ -183,7 +180,7 @@ class _Node:
         """
         options = sorted(n for n in self.cycles if n <= max(most, self.shortest))
         fastest = next(n for n in sorted(options, key=self.cycles.__getitem__) if self._fits(n))
-        enough = _TOLERANCE * self.cycles[fastest]
+        enough = TOLERANCE * self.cycles[fastest]
         return next(n for n in options if self.cycles[n] <= enough and self._fits(n))
 
     def _fits(self, n_pixels: int) -> bool:

@@ -17,11 +17,14 @@ from ..graph.layers import all_fracs, find_layers, replace_layers
 from ..network import CompressedNetwork, Layer
 from ..patches import PatchError, Patches
 
-__all__ = ["MOST_PIXELS", "find_pixels", "make_strips", "repeat_codes", "set_strips",
+__all__ = ["MOST_PIXELS", "TOLERANCE", "find_pixels", "make_strips", "repeat_codes", "set_strips",
            "uniform_strips"]
 
 #: Most pixels of a strip that is chosen.
 MOST_PIXELS = 16
+
+#: Cycles relative to the fewest up to which shorter strips are chosen, as they need less memory.
+TOLERANCE = 1.05
 
 
 def make_strips(network: CompressedNetwork, n_pixels: int) -> CompressedNetwork:

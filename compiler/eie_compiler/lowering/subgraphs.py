@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,12 +13,14 @@ from ..errors import CompileError
 from ..graph.graph import Node, Subgraph
 from ..graph.operation import Shape
 from ..graph.operations.arrangement import Reshape
+from ..graph.operations.pooling import MaxPool
 from ..network import CompressedNetwork
-from ..patches import Patches
+from ..patches import PatchError, Patches
 from .dead_rows import DeadRows, LiveNetwork
 from .fixed_point import LayerInput, choose_formats, layers_with_inputs
 from .lower import Mapping, lower_stages, require_widths
 from .lowered_network import LoweredNetwork, ProgramInput
+from .pooling import pool_stage
 from .stages import Stage, list_stages
 
 __all__ = ["lower_subgraph"]
@@ -26,8 +30,9 @@ def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = 
                    ) -> LoweredNetwork:
     """Lower a subgraph for a machine.
 
-    Convolutions are in strips of their loop, or of one pixel; each layer that is fully connected is
-    a convolution whose kernel covers the whole map before it.
+    Convolutions are in strips of their loop, or of one pixel. Each layer that is fully connected is
+    a convolution whose kernel covers the whole map before it, and maximum pooling one that takes
+    maxima.
 
     Raises
     ------
@@ -36,26 +41,37 @@ def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = 
     """
     if not config.loops:
         raise CompileError("loops must be true, for a subgraph, whose layers are loops")
-    body = subgraph.body
-    shape = _as_map(body.inputs[subgraph.input])
-    assert body.fracs is not None
-    whole: list[LayerInput] = []
-    stages: list[Stage] = []
+    body, found = subgraph.body, _Found([], [])
+    shape, is_nonnegative = _as_map(body.inputs[subgraph.input]), _needs_nonnegative(body.nodes)
+    source = ProgramInput((body.fracs or {})[subgraph.input], is_nonnegative)
     for node in body.nodes:
         try:
-            inputs, added = _make_stages(config, node, shape)
-        except CompileError as error:
+            found.add(_make_stages(config, node, shape, (body.fracs or {})[node.inputs[0]],
+                                   nonnegative=is_nonnegative))
+        except (CompileError, PatchError) as error:
             raise CompileError(f"node {node.name!r}: {error}") from error
-        whole += inputs
-        stages += added
-        if stages and not isinstance(node.computation, Reshape):
+        if not isinstance(node.computation, Reshape):    # the order of the elements stays
             shape = _as_map(body.shapes[node.name])
-    if not stages:
+            is_nonnegative = found.stages[-1].layer.relu
+    if all(stage.maximum for stage in found.stages):
         raise CompileError("a subgraph must have layers")
     return lower_stages(
-        config, ProgramInput(body.fracs[subgraph.input], _is_nonnegative(body.nodes[0])), whole,
-        _name_apart(stages), mapping, channels=np.arange(stages[0].patches.shape[0]),
-        dead=[DeadRows.none()] * len(stages))
+        config, source, found.whole, _name_apart(found.stages), mapping,
+        channels=np.arange(found.stages[0].patches.shape[0]),
+        dead=[DeadRows.none()] * len(found.stages),
+        more_entries=math.inf)    # nodes are joined only if no further load is needed
+
+
+class _Found(NamedTuple):
+    """Stages, and the layers of which they are."""
+
+    whole: list[LayerInput]
+    stages: list[Stage]
+
+    def add(self, others: "_Found") -> None:
+        """Add those of the next node."""
+        self.whole.extend(others.whole)
+        self.stages.extend(others.stages)
 
 
 def _as_map(shape: Shape) -> tuple[int, int, int]:
@@ -67,23 +83,28 @@ def _as_map(shape: Shape) -> tuple[int, int, int]:
     raise CompileError(f"tensors must be images or vectors, not of shape {shape}")
 
 
-def _is_nonnegative(node: Node) -> bool:
-    """True if the first node of a subgraph relies on an input that is never negative."""
-    return isinstance(node.computation, CompressedNetwork) and node.computation.nonnegative_inputs
+def _needs_nonnegative(nodes: Sequence[Node]) -> bool:
+    """True if the first layers rely on an input that is never negative; pools keep signs."""
+    return next((node.computation.nonnegative_inputs for node in nodes
+                 if isinstance(node.computation, CompressedNetwork)), False)
 
 
-def _make_stages(config: EIEConfig, node: Node, shape: tuple[int, int, int]
-                 ) -> tuple[list[LayerInput], list[Stage]]:
-    """Make the stages of a node, which reads a map of this shape."""
+def _make_stages(config: EIEConfig, node: Node, shape: tuple[int, int, int], frac: int, *,
+                 nonnegative: bool) -> _Found:
+    """Make the stages of a node, which reads a map of this shape and format."""
     computation = node.computation
-    if isinstance(computation, Reshape):    # the order of the elements stays
-        return [], []
+    if isinstance(computation, Reshape):
+        return _Found([], [])
+    if isinstance(computation, MaxPool):
+        source, stage = pool_stage(config, node.name, computation, shape, frac=frac,
+                                   nonnegative=nonnegative)
+        return _Found([source], [stage])
     if not isinstance(computation, CompressedNetwork):
         raise CompileError(f"the machine does not compute {type(computation).__name__}")
     require_widths(config, computation)
-    formats = choose_formats(config, computation)
-    return layers_with_inputs(config, computation), list_stages(
-        LiveNetwork.whole(computation, formats), _find_geometry(computation, shape))
+    live = LiveNetwork.whole(computation, choose_formats(config, computation))
+    return _Found(layers_with_inputs(config, computation),
+                  list_stages(live, _find_geometry(computation, shape)))
 
 
 def _find_geometry(network: CompressedNetwork, shape: tuple[int, int, int]) -> Patches:

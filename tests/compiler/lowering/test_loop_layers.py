@@ -13,8 +13,9 @@ from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.dead_rows import LiveNetwork
 from eie_compiler.lowering.fixed_point import choose_formats
 from eie_compiler.lowering.loop_cycles import estimate_loops
-from eie_compiler.lowering.loop_layers import make_loops, map_width
+from eie_compiler.lowering.loop_layers import make_loops
 from eie_compiler.lowering.lower import lower_network
+from eie_compiler.lowering.lowered_network import choose_mode
 from eie_compiler.lowering.stages import list_stages
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
@@ -48,7 +49,8 @@ def prefer_local(monkeypatch):
     """Take local mode wherever it is possible, whatever the cycles and entries."""
     prefer_few_cycles(monkeypatch)
     monkeypatch.setattr("eie_compiler.lowering.map_places._is_faster", lambda *_: True)
-    monkeypatch.setattr("eie_compiler.lowering.lowered_network._MORE_ENTRIES", 1000)
+    monkeypatch.setattr("eie_compiler.lowering.lower.choose_mode",
+                        lambda options, **_: choose_mode(options, more_entries=1000))
 
 
 def prefer_few_cycles(monkeypatch):
@@ -148,14 +150,8 @@ def test_a_build_counts_columns_of_maps_and_of_segments():
     assert build.images["pe_0.ptr_even"].shape[0] == (27 + 12 + 1) // 2
 
 
-def test_a_map_of_pixels_alone_is_one_row():
-    assert map_width(Patches((3, 5, 9))) == 45
-    assert map_width(Patches((3, 5, 9), stride=(1, 2))) == 5
-    # So is one under kernels of whole rows, and its result.
-    assert map_width(Patches((3, 5, 9), kernel=(2, 9), stride=(1, 4))) == 4
-    assert map_width(Patches((3, 5, 9), kernel=(2, 9), padding=(0, 0, 1, 0))) == 1
-    network = convolution(8, shape=(3, 3, 3), loop=4)
-    build = compile_network(network, CONFIG)
+def test_strips_of_single_pixels_cross_rows():
+    build = compile_network(convolution(8, shape=(3, 3, 3), loop=4), CONFIG)
     # Nine pixels of five columns follow one another, in strips of four across rows.
     assert sorted(build.outputs[0].columns) == list(range(5 * 9))
 

@@ -8,7 +8,7 @@ import pytest
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
-from eie_compiler.lowering.loops import find_loops, list_strips, set_loops
+from eie_compiler.lowering.loops import find_loops, set_loops
 from eie_compiler.lowering.strips import set_strips
 from eie_compiler.patches import Patches
 from eie_hdl.config import PRESETS, EIEConfig
@@ -188,12 +188,3 @@ def test_strips_of_a_loop_change_only_its_length():
     longer = set_strips(graph, {"conv": 4}).nodes[0].computation
     assert longer.patches == Patches((3, 6, 8), (3, 3), padding=(1, 1, 1, 1), loop=4)
     assert longer.layers is graph.nodes[0].computation.layers
-
-
-@pytest.mark.parametrize("patches, expected", [
-    (Patches((1, 5, 5), (3, 3)), [1, 2, 3, 4]),
-    (Patches((1, 9, 9), (5, 5)), [1, 2, 3, 4, 5, 8]),
-    (Patches((1, 3, 3)), [1, 2, 3, 4, 5, 8, 9, 16]),
-    (Patches((1, 1, 40), (1, 3)), [1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 16])])
-def test_strips_to_choose_from_are_powers_of_two_and_divisions_of_a_row(patches, expected):
-    assert list_strips(patches) == expected

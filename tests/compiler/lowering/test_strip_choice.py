@@ -10,7 +10,8 @@ from eie_compiler.errors import CompileError
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.lowering.graph import compile_graph
-from eie_compiler.lowering.loops import find_loops, list_strips
+from eie_compiler.lowering.loop_geometry import list_strips
+from eie_compiler.lowering.loops import find_loops
 from eie_compiler.lowering.strip_choice import choose_strips, estimate_cycles
 from eie_compiler.lowering.strips import make_strips, uniform_strips
 from eie_compiler.preprocessing import Preprocessing

@@ -1,0 +1,109 @@
+"""`eie_compiler.lowering.joining`: nodes that become one program."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.operations import Add, MaxPool, Tanh
+from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.lowering.joining import join_programs
+from eie_hdl.config import EIEConfig
+from eie_sim.graph_inference import infer_graph
+from support.graphs import SAME_SIZE, graph_of, pooled_network, random_convolution
+from support.pruned_graphs import pruned_graph
+
+CONFIG = EIEConfig(n_pe=4, act_depth=1024, spmat_depth=4096, ptr_depth=4096, loops=True,
+                   local=True, maximum=True)
+
+
+def programs_of(graph, **changes):
+    """Programs of a graph, each with its nodes."""
+    build = compile_graph(graph, dataclasses.replace(CONFIG, **changes))
+    nodes = [row["path"] for row in build.report["nodes"]]
+    return {path: [node.rpartition("/")[2] for node in nodes if node.startswith(f"{path}/")]
+            for path in build.programs}
+
+
+def test_a_whole_network_is_one_program_if_the_machine_computes_all_of_it():
+    graph = pooled_network()
+    assert programs_of(graph) == {"fc": ["conv1", "pool1", "conv2", "pool2", "flat", "fc"]}
+    assert programs_of(graph, maximum=False) == {"conv1": [], "conv2": [], "fc": []}
+    # Fully connected layers are no longer than one tile in a program of loops.
+    assert programs_of(graph, n_pe=2, acc_depth=4) == {
+        "pool2": ["conv1", "pool1", "conv2", "pool2"], "fc": []}
+    assert programs_of(graph, loops=False, local=False, maximum=False) == {
+        "conv1": [], "conv2": [], "fc": []}
+
+
+def with_nodes(graph, *nodes, outputs):
+    """Graph with further nodes, all of one format."""
+    return Graph(graph.inputs, (*graph.nodes, *nodes), outputs,
+                 {**graph.fracs, **{node.name: 6 for node in nodes}})
+
+
+def test_a_result_that_others_read_ends_a_program():
+    graph = pooled_network()
+    assert programs_of(dataclasses.replace(graph, outputs=("fc", "pool1"))) == {
+        "pool1": ["conv1", "pool1"], "fc": ["conv2", "pool2", "flat", "fc"]}
+    sums = with_nodes(graph, Node("sum", Add(), ("conv2", "conv2")), outputs=("fc", "sum"))
+    assert programs_of(sums) == {
+        "conv2": ["conv1", "pool1", "conv2"], "fc": ["pool2", "flat", "fc"]}
+    assert programs_of(with_nodes(graph, Node("end", Tanh(), ("fc",)), outputs=("end",))) == {
+        "fc": ["conv1", "pool1", "conv2", "pool2", "flat", "fc"]}
+
+
+def test_pooling_alone_is_left_to_the_host():
+    graph = graph_of(random_convolution((3, 6, 6), [4], **SAME_SIZE))
+    both = with_nodes(graph, Node("bounded", Tanh(), ("conv0",)),
+                      Node("pool", MaxPool((2, 2), (2, 2)), ("bounded",)), outputs=("pool",))
+    assert programs_of(both) == {"conv0": []}
+
+
+def test_nodes_stay_apart_if_they_would_not_fit_together():
+    graph = graph_of(*(random_convolution((6, 8, 8), [6], seed, **SAME_SIZE)
+                       for seed in range(4)))
+    together = programs_of(graph)
+    assert together == {"conv3": ["conv0", "conv1", "conv2", "conv3"]}
+    # Of four codebooks, a load holds two: the first of two loads ends with the second node.
+    assert programs_of(graph, n_codebooks=2) == {"conv1": ["conv0", "conv1"],
+                                                 "conv3": ["conv2", "conv3"]}
+
+
+def test_nodes_stay_apart_if_they_would_need_more_loads(monkeypatch):
+    graph = graph_of(*(random_convolution((6, 8, 8), [6], seed, **SAME_SIZE)
+                       for seed in range(3)))
+    monkeypatch.setattr("eie_compiler.lowering.joining._count_loads",
+                        lambda graph, *_: 3 - len(graph.nodes))
+    assert programs_of(graph) == {"conv0": [], "conv1": [], "conv2": []}
+
+
+def test_nodes_in_the_body_of_a_scan_are_joined():
+    body = pooled_network()
+    graph = Graph({"images": (3, 1, 13, 12)}, (Node("scan", Scan(body, ()), ("images",)),),
+                  ("scan",), {"images": 6, "scan": 6})
+    build = compile_graph(graph, CONFIG)
+    assert list(build.programs) == ["scan/fc"]
+    row = next(row for row in build.report["nodes"] if row["path"] == "scan/fc")
+    assert row["vectors"] == row["times"] == 3
+    images = np.random.default_rng(2).normal(size=(2, 3, 1, 13, 12))
+    np.testing.assert_array_equal(infer_graph(build, images, engine="golden").outputs["scan"],
+                                  IntegerGraph(graph, CONFIG).run({"images": images})["scan"])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_have_the_same_results(seed):
+    graph = pruned_graph(seed)
+    build = compile_graph(graph, CONFIG)
+    images = np.random.default_rng(seed).normal(size=(2, *graph.inputs["image"]))
+    found = infer_graph(build, images, engine="golden").outputs
+    exact = IntegerGraph(graph, CONFIG).run({"image": images})
+    for name in graph.outputs:
+        np.testing.assert_array_equal(found[name], exact[name])
+
+
+def test_a_machine_without_loops_has_no_subgraphs():
+    graph = pooled_network()
+    assert join_programs(graph, EIEConfig(n_pe=4)) is graph

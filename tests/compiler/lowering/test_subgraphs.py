@@ -1,0 +1,140 @@
+"""`eie_compiler.lowering.subgraphs`, with pooling from `eie_compiler.lowering.pooling`."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from eie_compiler.errors import CompileError
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations import MaxPool, Reshape, Tanh
+from eie_compiler.graph.subgraphs import join_nodes, make_subgraph
+from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.lowering.loops import set_loops
+from eie_compiler.lowering.subgraphs import lower_subgraph
+from eie_compiler.random_networks import random_network
+from eie_hdl.config import EIEConfig
+from eie_hdl.format import Layouts
+from eie_hdl.packing import unpack
+from eie_sim.graph_inference import infer_graph
+from support.graphs import SAME_SIZE, graph_of, grouped, pooled_network, random_convolution
+
+CONFIG = EIEConfig(n_pe=4, act_depth=1024, spmat_depth=4096, ptr_depth=4096, loops=True,
+                   local=True, maximum=True)
+
+
+def run_joined(graph, config, loops, **options):
+    """Results of a graph all of whose nodes are one program; and its build."""
+    graph = set_loops(graph, loops)
+    joined = join_nodes(graph, [node.name for node in graph.nodes])
+    build = compile_graph(joined, config, strips={}, **options)
+    assert list(build.programs) == list(graph.outputs)
+    rng = np.random.default_rng(5)
+    images = {name: rng.normal(size=(3, *shape)) for name, shape in graph.inputs.items()}
+    results = infer_graph(build, images, engine="golden")
+    expected = IntegerGraph(graph, config).run(images)
+    for name in graph.outputs:
+        np.testing.assert_array_equal(results.outputs[name], expected[name])
+        assert (np.ptp(results.outputs[name], axis=0) > 0).any()    # of the images
+    return build
+
+
+@pytest.mark.parametrize("n_pe", [1, 2, 4, 16, 64])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("mapping", ["balanced", "interleaved"])
+@pytest.mark.parametrize("local", [False, True])
+def test_a_network_with_pooling_is_one_program(n_pe, relu, mapping, local):
+    config = dataclasses.replace(CONFIG, n_pe=n_pe, local=local)
+    build = run_joined(pooled_network(relu=relu), config, {"conv1": 4, "conv2": 2},
+                       mapping=mapping)
+    fields = unpack(Layouts.of(config).descriptor, build.programs["fc"].program)
+    tiles = fields["start"]["send"] == 0
+    assert fields["start"]["maximum"][tiles].tolist() == [0, 1, 0, 1, 0, 0]
+    # Zeros are skipped where they are the least numbers.
+    assert fields["start"]["zeros"][tiles].tolist() == [0, 1 - relu, 0, 1 - relu, 0, 0]
+    if not local:
+        assert not any(layer["local"] for layer in build.programs["fc"].report["layers"])
+
+
+@pytest.mark.parametrize("loops", [(1, 1), (3, 4), (8, 2), (16, 16)])
+@pytest.mark.parametrize("pool", [
+    MaxPool((2, 2), (2, 2)), MaxPool((3, 3), (1, 1), (1, 1, 1, 1)),
+    MaxPool((1, 4), (3, 2), (0, 3, 0, 1)), MaxPool((2, 10), (1, 1)), MaxPool((11, 10), (1, 1))],
+    ids=str)
+def test_pooling_of_any_window_is_exact(pool, loops):
+    first = pooled_network(relu=False).nodes[0]
+    _, height, width = pool.shape((6, 11, 10))
+    nodes = (first, Node("pool", pool, ("conv1",)), Node("conv", random_convolution(
+        (6, height, width), [4], kernel=(1, 1)), ("pool",)))
+    graph = Graph({"image": (1, 13, 12)}, nodes, ("conv",),
+                  dict.fromkeys(["image", "conv1", "pool", "conv"], 6))
+    run_joined(graph, CONFIG, dict(zip(("conv1", "conv"), loops)))
+
+
+def test_pooling_can_be_first_and_last():
+    nodes = (Node("pool1", MaxPool((2, 2), (2, 2)), ("image",)),
+             Node("conv", random_convolution((3, 4, 5), [9], **SAME_SIZE), ("pool1",)),
+             Node("pool2", MaxPool((2, 2), (1, 1)), ("conv",)))
+    graph = Graph({"image": (3, 8, 10)}, nodes, ("pool2",),
+                  dict.fromkeys(["image", "pool1", "conv", "pool2"], 6))
+    build = run_joined(graph, CONFIG, {"conv": 2})
+    # Maxima use no weights, and need no codebook.
+    assert len(build.programs["pool2"].images["pe_0.codebook"]) == 16
+    assert build.programs["pool2"].outputs[0].columns.shape == (9 * 3 * 4,)
+
+
+@pytest.mark.parametrize("n_pe", [2, 16])
+@pytest.mark.parametrize("loops", [(1, 1, 1), (4, 2, 8)])
+def test_depthwise_convolutions_follow_dense_ones_and_pooling(n_pe, loops):
+    convolutions = (random_convolution((3, 9, 8), [20], **SAME_SIZE),
+                    grouped(random_convolution((20, 9, 8), [20, 12], **SAME_SIZE), 20),
+                    grouped(random_convolution((12, 9, 8), [12, 5], kernel=(3, 2)), 12))
+    graph = graph_of(*convolutions)
+    build = run_joined(graph, dataclasses.replace(
+        CONFIG, n_pe=n_pe, acc_depth=256, spmat_depth=1 << 14, ptr_depth=1 << 13, n_codebooks=8),
+        dict(zip(("conv0", "conv1", "conv2"), loops)))
+    assert [layer["local"] for layer in build.programs["conv2"].report["layers"]] \
+        == [False, True, False, True, False]
+
+
+def test_results_have_the_names_of_their_layers_also_if_nodes_have_the_same():
+    build = run_joined(graph_of(*(random_convolution((4, 5, 6), [4, 4], **SAME_SIZE),) * 2),
+                       CONFIG, {"conv0": 2, "conv1": 2})
+    names = [vector.name for vector in build.programs["conv1"].layers]
+    assert names == ["fc1.0", "fc2.1", "fc1.2", "fc2.3"]
+
+
+def chain(*nodes, shape=(4, 5, 6)):
+    names = ["x", *(name for name, _ in nodes)]
+    made = tuple(Node(name, computation, (before,))
+                 for before, (name, computation) in zip(names, nodes))
+    return make_subgraph(Graph({"x": shape}, made, names[-1:], dict.fromkeys(names, 6)), names[1:])
+
+
+CONV = random_convolution((4, 5, 6), [4], **SAME_SIZE)
+
+
+@pytest.mark.parametrize("subgraph, changes, message", [
+    (chain(("a", CONV), ("b", CONV)), {"loops": False, "local": False, "maximum": False},
+     "loops must be true, for a subgraph, whose layers are loops"),
+    (chain(("a", CONV), ("b", MaxPool((2, 2), (1, 1)))), {"maximum": False},
+     "layer 'b': maximum must be true for maxima of activations"),
+    (chain(("a", CONV), ("b", Tanh())), {}, "node 'b': the machine does not compute Tanh"),
+    (chain(("a", CONV), ("b", Reshape((4, 6, 5))),
+           ("c", random_convolution((4, 6, 5), [4], **SAME_SIZE))), {},
+     "node 'c': the map must have the shape of the image, (4, 6, 5), not (4, 5, 6)"),
+    (chain(("a", CONV), ("b", random_network(np.random.default_rng(1), [6, 2], frac=6))), {},
+     "node 'b': layers must be of the whole map, not of each of several vectors"),
+    (chain(("a", CONV), ("b", Reshape((120,))),
+           ("c", random_network(np.random.default_rng(1), [120, 300], frac=6))), {},
+     "layer 'fc1.1': results of a strip must be at most acc_depth = 64 in each PE, not 75"),
+    (chain(("a", MaxPool((2, 2), (1, 1))), ("b", MaxPool((2, 2), (1, 1)))), {},
+     "a subgraph must have layers"),
+    (chain(("a", random_network(np.random.default_rng(1), [6, 2], frac=6)), shape=(4, 6)), {},
+     "tensors must be images or vectors, not of shape (4, 6)"),
+])
+def test_what_the_machine_cannot_run_is_refused(subgraph, changes, message):
+    with pytest.raises(CompileError, match=f"^{re.escape(message)}"):
+        lower_subgraph(subgraph, dataclasses.replace(CONFIG, **changes))
