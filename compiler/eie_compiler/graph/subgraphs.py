@@ -3,45 +3,46 @@
 import dataclasses
 from collections.abc import Sequence
 
+from ..network import CompressedNetwork
 from .graph import Graph, Node, Scan, Subgraph
 
 __all__ = ["inline_subgraphs", "join_nodes", "make_subgraph"]
 
 
-def join_nodes(graph: Graph, names: Sequence[str]) -> Graph:
-    """Join nodes of a compressed network to one.
+def make_subgraph(graph: Graph, nodes: Sequence[Node]) -> Subgraph:
+    """Make the subgraph of nodes that follow one another.
 
     Parameters
     ----------
-    names : sequence of :class:`str`
-        Nodes that follow one another, each the only operand of the next one, and read by no other.
+    graph : :class:`~.graph.Graph`
+        Compressed network.
+    nodes : sequence of :class:`~.graph.Node`
+        Nodes, each of which reads the one before it alone. They are those of the graph, or what
+        takes their place: then layers, which have the format of their results.
 
     Raises
     ------
     GraphError
         If they do not follow one another.
     """
-    return dataclasses.replace(graph, nodes=tuple(
-        Node(node.name, make_subgraph(graph, names), (_operand(graph, names[0]),))
-        if node.name == names[-1] else node
-        for node in graph.nodes if node.name not in names[:-1]),
+    (operand,), fracs = nodes[0].inputs, dict(graph.fracs or {})
+    for node in nodes:
+        if isinstance(node.computation, CompressedNetwork):
+            fracs[node.name] = node.computation.layers[-1].output_frac
+    return Subgraph(Graph({operand: graph.shapes[operand]}, tuple(nodes), (nodes[-1].name,),
+                          {name: fracs[name] for name in (operand, *(node.name for node in nodes))}
+                          ))
+
+
+def join_nodes(graph: Graph, subgraph: Subgraph) -> Graph:
+    """Replace the nodes of a subgraph, which no others read, by the subgraph."""
+    names = {node.name for node in subgraph.body.nodes}
+    (last,) = subgraph.body.outputs
+    return dataclasses.replace(
+        graph, nodes=tuple(Node(last, subgraph, (subgraph.input,)) if node.name == last else node
+                           for node in graph.nodes if node.name not in names - {last}),
         fracs=graph.fracs and {name: frac for name, frac in graph.fracs.items()
-                               if name not in names[:-1]})
-
-
-def make_subgraph(graph: Graph, names: Sequence[str]) -> Subgraph:
-    """Make the subgraph of nodes of a compressed network, as for :func:`join_nodes`."""
-    operand = _operand(graph, names[0])
-    fracs = graph.fracs or {}
-    return Subgraph(Graph(
-        {operand: graph.shapes[operand]}, tuple(node for node in graph.nodes if node.name in names),
-        (names[-1],), {name: fracs[name] for name in (operand, *names)}))
-
-
-def _operand(graph: Graph, name: str) -> str:
-    """Name of the only operand of a node."""
-    (operand,) = next(node.inputs for node in graph.nodes if node.name == name)
-    return operand
+                               if name not in names - {last}})
 
 
 def inline_subgraphs(graph: Graph) -> Graph:

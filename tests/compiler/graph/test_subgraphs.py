@@ -14,8 +14,18 @@ from support.graphs import pooled_network
 GRAPH = pooled_network()
 
 
+def part_of(graph, names):
+    """Subgraph of nodes of a graph."""
+    return make_subgraph(graph, [node for node in graph.nodes if node.name in names])
+
+
+def join(graph, names):
+    """Join nodes of a graph to a subgraph."""
+    return join_nodes(graph, part_of(graph, names))
+
+
 def test_joined_nodes_become_one_with_their_operand_and_result():
-    joined = join_nodes(GRAPH, ["pool1", "conv2", "pool2"])
+    joined = join(GRAPH, ["pool1", "conv2", "pool2"])
     assert [node.name for node in joined.nodes] == ["conv1", "pool2", "flat", "fc"]
     assert joined.nodes[1].inputs == ("conv1",)
     body = joined.nodes[1].computation.body
@@ -31,8 +41,8 @@ def test_subgraphs_are_inlined_in_bodies_of_scans_too():
     scan = Graph({"images": (3, 1, 13, 12)}, (Node("scan", Scan(body, ()), ("images",)),),
                  ("scan",), {"images": 6, "scan": 6})
     joined = dataclasses.replace(scan, nodes=(dataclasses.replace(scan.nodes[0], computation=Scan(
-        join_nodes(body, ["conv1", "pool1"]), ())),))
-    for graph, expected in ((join_nodes(GRAPH, ["conv1", "pool1", "conv2"]), GRAPH),
+        join(body, ["conv1", "pool1"]), ())),))
+    for graph, expected in ((join(GRAPH, ["conv1", "pool1", "conv2"]), GRAPH),
                             (joined, scan), (GRAPH, GRAPH)):
         inlined = inline_subgraphs(graph)
         assert inlined.walk() == expected.walk() or [
@@ -42,7 +52,7 @@ def test_subgraphs_are_inlined_in_bodies_of_scans_too():
 
 
 def body_of(**changes):
-    return dataclasses.replace(make_subgraph(GRAPH, ["conv1", "pool1"]).body, **changes)
+    return dataclasses.replace(part_of(GRAPH, ["conv1", "pool1"]).body, **changes)
 
 
 @pytest.mark.parametrize("body", [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eie_compiler.graph.graph import Graph, Node, Scan
-from eie_compiler.graph.operations import Add, MaxPool, Tanh
+from eie_compiler.graph.operations import Add, AveragePool, MaxPool, Mean, Tanh
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.lowering.joining import join_programs
@@ -33,7 +33,7 @@ def test_a_whole_network_is_one_program_if_the_machine_computes_all_of_it():
     assert programs_of(graph, maximum=False) == {"conv1": [], "conv2": [], "fc": []}
     # Fully connected layers are no longer than one tile in a program of loops.
     assert programs_of(graph, n_pe=2, acc_depth=4) == {
-        "pool2": ["conv1", "pool1", "conv2", "pool2"], "fc": []}
+        "flat": ["conv1", "pool1", "conv2", "pool2", "flat"], "fc": []}
     assert programs_of(graph, loops=False, local=False, maximum=False) == {
         "conv1": [], "conv2": [], "fc": []}
 
@@ -53,6 +53,22 @@ def test_a_result_that_others_read_ends_a_program():
         "conv2": ["conv1", "pool1", "conv2"], "fc": ["pool2", "flat", "fc"]}
     assert programs_of(with_nodes(graph, Node("end", Tanh(), ("fc",)), outputs=("end",))) == {
         "fc": ["conv1", "pool1", "conv2", "pool2", "flat", "fc"]}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_means_are_layers_in_local_mode(keep):
+    graph = graph_of(random_convolution((6, 6, 6), [8], **SAME_SIZE))
+    both = with_nodes(graph, Node("mean", Mean((1, 2), keep), ("conv0",)), outputs=("mean",))
+    assert programs_of(both) == {"mean": ["conv0", "mean"] if keep
+                                 else ["conv0", "mean.image", "mean"]}
+    assert programs_of(both, local=False) == {"conv0": []}
+    build = compile_graph(both, CONFIG)
+    assert [note[:12] for note in build.report["notes"]] == ["node 'mean':"]
+    assert [layer["local"] for layer in build.programs["mean"].report["layers"]] == [False, True]
+    # Means of windows with padding are of different numbers of elements.
+    other = AveragePool((3, 3), (1, 1), (1, 1, 1, 1))
+    assert programs_of(with_nodes(graph, Node("mean", other, ("conv0",)), outputs=("mean",))) \
+        == {"conv0": []}
 
 
 def test_pooling_alone_is_left_to_the_host():
@@ -99,7 +115,8 @@ def test_random_graphs_have_the_same_results(seed):
     build = compile_graph(graph, CONFIG)
     images = np.random.default_rng(seed).normal(size=(2, *graph.inputs["image"]))
     found = infer_graph(build, images, engine="golden").outputs
-    exact = IntegerGraph(graph, CONFIG).run({"image": images})
+    # Means may differ from those of the host.
+    exact = IntegerGraph(build.graph, CONFIG).run({"image": images})
     for name in graph.outputs:
         np.testing.assert_array_equal(found[name], exact[name])
 

@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eie_compiler.graph.operations import MaxPool
-from eie_compiler.lowering.pooling import pool_stage
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations import AveragePool, MaxPool, Mean, Tanh
+from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.lowering.pooling import average_layers, pool_stage
 from eie_hdl.config import EIEConfig
 
 CONFIG = EIEConfig(n_pe=4, loops=True, local=True, maximum=True)
@@ -38,3 +40,44 @@ def test_strips_are_long_if_that_needs_fewer_cycles(acc_depth, shape, strip):
     _, stage = pool_stage(config, "pool", MaxPool((2, 1), (2, 1)), shape, frac=6,
                           nonnegative=True)
     assert stage.patches.loop == strip
+
+
+def means(operation, shape=(3, 5, 8), frac=8):
+    """Graph of one operation, whose node is "mean"."""
+    return Graph({"x": shape}, (Node("mean", operation, ("x",)),), ("mean",),
+                 {"x": 6, "mean": frac})
+
+
+@pytest.mark.parametrize("operation, n", [
+    (Mean((1, 2)), 40), (Mean((1, 2), keep=True), 40), (AveragePool((5, 8), (1, 1)), 40),
+    (AveragePool((2, 2), (2, 2)), 4), (AveragePool((2, 4), (1, 3)), 8),
+    (AveragePool((3, 3), (1, 2)), 9)], ids=str)
+@pytest.mark.parametrize("frac", [5, 6, 9])
+def test_layers_compute_means_within_the_error_of_their_weight(operation, n, frac):
+    graph = means(operation, frac=frac)
+    nodes, note = average_layers(CONFIG, graph, graph.nodes[0])
+    made = dataclasses.replace(graph, nodes=nodes, fracs={
+        **graph.fracs, **{node.name: frac for node in nodes}})
+    assert made.shapes["mean"] == graph.shapes["mean"]
+    # Of numbers of 16 bits, as far as their means fit.
+    x = np.random.default_rng(1).normal(size=(20, 3, 5, 8)) * 2.0 ** (9 - max(0, frac - 6))
+    got, expected = (IntegerGraph(each, CONFIG).run({"x": x})["mean"] for each in (made, graph))
+    is_exact = n & n - 1 == 0
+    assert (note is None) == is_exact
+    assert np.abs(got - expected).max() <= (0 if is_exact else 1)
+    if not is_exact:
+        assert f"sums of {n} numbers by 0.0249996185, not 1/40" in note or n == 9
+
+
+@pytest.mark.parametrize("operation, shape", [
+    (AveragePool((2, 2), (2, 2), (1, 1, 0, 0)), (3, 5, 8)), (Mean((2,)), (3, 5, 8)),
+    (Mean((0,)), (6,)), (Tanh(), (3, 5, 8))], ids=str)
+def test_other_windows_are_left_to_the_host(operation, shape):
+    graph = means(operation, shape)
+    assert average_layers(CONFIG, graph, graph.nodes[0]) is None
+
+
+def test_a_result_whose_name_is_taken_is_left_to_the_host():
+    graph = Graph({"x": (3, 5, 8), "mean.image": (2,)}, (Node("mean", Mean((1, 2)), ("x",)),),
+                  ("mean",), {"x": 6, "mean.image": 6, "mean": 6})
+    assert average_layers(CONFIG, graph, graph.nodes[0]) is None

@@ -28,7 +28,7 @@ CONFIG = EIEConfig(n_pe=4, act_depth=1024, spmat_depth=4096, ptr_depth=4096, loo
 def run_joined(graph, config, loops, **options):
     """Results of a graph all of whose nodes are one program; and its build."""
     graph = set_loops(graph, loops)
-    joined = join_nodes(graph, [node.name for node in graph.nodes])
+    joined = join_nodes(graph, make_subgraph(graph, graph.nodes))
     build = compile_graph(joined, config, strips={}, **options)
     assert list(build.programs) == list(graph.outputs)
     rng = np.random.default_rng(5)
@@ -110,7 +110,7 @@ def chain(*nodes, shape=(4, 5, 6)):
     names = ["x", *(name for name, _ in nodes)]
     made = tuple(Node(name, computation, (before,))
                  for before, (name, computation) in zip(names, nodes))
-    return make_subgraph(Graph({"x": shape}, made, names[-1:], dict.fromkeys(names, 6)), names[1:])
+    return make_subgraph(Graph({"x": shape}, made, names[-1:], dict.fromkeys(names, 6)), made)
 
 
 CONV = random_convolution((4, 5, 6), [4], **SAME_SIZE)
