@@ -84,9 +84,9 @@ def test_random_convolutions_give_the_results_of_direct_ones(simulate, name, see
     simulate(dut, host, consumer)
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.full)
-                                          for seed in range(2, 12))])
-@pytest.mark.parametrize("name", RAW)
+@pytest.mark.parametrize("name, seed", [
+    pytest.param(name, seed, marks=[pytest.mark.full] * (seed >= (6 if config.maximum else 2)))
+    for name, config in RAW.items() for seed in range(12)])
 def test_raw_loops_do_what_the_golden_model_does(simulate, name, seed):
     """They may have places that wrap, maps of any extent, and columns that no segment has."""
     config, rng = RAW[name], np.random.default_rng(seed)

@@ -73,12 +73,14 @@ def random_machine(config, rng):
     if loop.get("local"):
         rows, columns = (np.arange(n) % config.n_pe for n in shape)
         codes *= np.equal.outer(rows, columns)
+    # A maximum is in the range of an activation: larger shifts would leave little of it.
+    shift, bias_shift = (2, 1) if mode.get("maximum") else (config.max_shift, config.max_bias_shift)
     machine.tile(
         codes, loop=loop, result_barrier=1,
         start={"source": 0, "last_word": slot // 4, "last_lane": slot % 4, "last_pe": pe,
                "codebook": int(rng.integers(config.n_codebooks)), **mode},
         end={"destination": destination, "bias": bias, "relu": int(rng.integers(2)),
-             "shift": int(rng.integers(4 if mode.get("maximum") else config.max_shift + 1)),
-             "bias_shift": int(rng.integers(config.max_bias_shift + 1))})
+             "shift": int(rng.integers(shift + 1)),
+             "bias_shift": int(rng.integers(bias_shift + 1))})
     machine.send(0, config.act_depth * machine.group)
     return machine, codes

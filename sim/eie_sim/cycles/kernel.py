@@ -98,7 +98,7 @@ class Program(NamedTuple):
     n_tiles, n_rows, n_fill : int64 (n_steps,)
         Tiles, rows drained for each, and rows of zeros after the last one.
     mask : uint8 (n_pe, n_words)
-        Bit mask of the nonzero ones among the four activations of a word. PEs in tree order.
+        Bit mask of those of the four activations of a word that are processed. PEs in tree order.
     entries : uint16 (n_pe, n_columns)
         Entries of each column.
     first_word_read, last_word_read : int32 (n_pe, n_columns)

@@ -1,8 +1,8 @@
 """Cycle model: exact counters of a program and cycles of a batch, without simulating the Verilog.
 
-Timing depends only on which activations are nonzero and how many entries their columns have in each
-PE. Counters are those of a program that runs alone, with a host that takes results at once. Cycles
-of a batch include packets, results and the register accesses of the driver.
+Timing depends only on which activations are processed and how many entries their columns have in
+each PE. Counters are those of a program that runs alone, with a host that takes results at once.
+Cycles of a batch include packets, results and the register accesses of the driver.
 """
 
 from collections.abc import Sequence

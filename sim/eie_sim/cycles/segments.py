@@ -71,7 +71,7 @@ class Segments(NamedTuple):
         return self.offset + self.first // group * group
 
     def mask(self, nonzero: NDArray[np.bool_], n_pe: int) -> NDArray[np.uint8]:
-        """Mark the nonzero ones among the four activations of each word that is scanned.
+        """Mark those of the four activations of each word that are processed.
 
         Parameters
         ----------

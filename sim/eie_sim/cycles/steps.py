@@ -28,9 +28,9 @@ class Step(NamedTuple):
     Attributes
     ----------
     nonzero : bool (n_columns,), or (n_tiles, n_columns) with a loop
-        Mask of the columns whose activations are processed for each tile. Without a loop they are
-        all columns of the source, slot · n_pe + PE, and fill whole words of the activation SRAM.
-        Empty for an output.
+        Mask of the columns whose activations are processed for each tile: those that are not zero,
+        or with `zeros` all. Without a loop they are all columns of the source, slot · n_pe + PE,
+        and fill whole words of the activation SRAM. Empty for an output.
     begin, entries, padding : int64 (n_pe, n_columns)
         First entry of each column, entries including padding, and padding. In local mode, 0 in all
         PEs but that of the column.
@@ -131,7 +131,7 @@ def layer_steps(config: EIEConfig, layer: Layer, mapping: Literal["balanced", "i
 def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
     """Make the steps of a build's program, for each input of a batch.
 
-    The golden model determines which activations are zero. Pointers and padding come from the
+    The golden model determines which activations are processed. Pointers and padding come from the
     images; all inputs share these arrays.
 
     Parameters

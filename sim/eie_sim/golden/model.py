@@ -96,7 +96,7 @@ class GoldenModel:
         Raises
         ------
         GoldenError
-            If the inputs do not fit, or a nonzero activation selects an invalid column.
+            If the inputs do not fit, or an activation that is processed selects an invalid column.
         """
         padded, first, n_columns = self._place(inputs, base)
         size = max(1, _CHUNK // n_columns)

@@ -57,7 +57,7 @@ def test_a_result_that_others_read_ends_a_program():
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_means_are_layers_in_local_mode(keep):
-    graph = graph_of(random_convolution((6, 6, 6), [8], **SAME_SIZE))
+    graph = graph_of(random_convolution((8, 12, 12), [8], **SAME_SIZE))
     both = with_nodes(graph, Node("mean", Mean((1, 2), keep), ("conv0",)), outputs=("mean",))
     assert programs_of(both) == {"mean": ["conv0", "mean"] if keep
                                  else ["conv0", "mean.image", "mean"]}

@@ -1,4 +1,4 @@
-"""`eie_sim.golden.loops`: pseudocode and convolutions, one pixel at a time; local mode."""
+"""`eie_sim.golden.loops`: pseudocode and convolutions, one pixel at a time; local mode; maxima."""
 
 import dataclasses
 import types
@@ -147,7 +147,7 @@ def sums(*, n_columns=4, n_rows=2, **changes):
 
 
 def run(machine, inputs=ONE_TO_EIGHT):
-    return GoldenModel(SMALL, machine.images()).run(np.array([inputs]))[0].tolist()
+    return GoldenModel(machine.config, machine.images()).run(np.array([inputs]))[0].tolist()
 
 
 def test_a_window_ends_at_the_borders_of_a_map():
@@ -607,3 +607,70 @@ def test_entries_of_a_column_are_explained_by_its_own_pe():
             r"^Descriptor 0: PE 3 cannot walk column 3: its pointers span entries 0 to 60, 60 "
             r"entries; a column has at most acc_depth = 16$")):
         run_copies(machine, images)
+
+
+#: Numbers of a map of two rows, of which most are negative.
+MIXED = (-5, 0, -7, -3, -128, -2, 0, 127)
+
+
+def maxima(*, zeros, **changes):
+    """Machine that takes the maximum of the windows of :func:`sums`."""
+    machine = sums(**changes)
+    machine.config = dataclasses.replace(SMALL, maximum=True)
+    machine.program[0]["start"] |= {"maximum": 1, "zeros": zeros}
+    machine.activations[16 * machine.group:18 * machine.group] = -128
+    return machine
+
+
+@pytest.mark.parametrize("zeros, expected", [
+    (0, [[-5] * 4 + [-2] * 4 + [-2] * 4 + [127] * 4]),
+    (1, [[-5] * 4 + [0] * 4 + [0] * 4 + [127] * 4])])
+def test_a_maximum_is_that_of_a_window(zeros, expected):
+    """Rows −5 0 −7 −3 and −128 −2 0 127; the column left of the map does not exist."""
+    assert run(maxima(zeros=zeros), MIXED) == expected
+
+
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_the_maximum_of_no_element_is_the_lowest_number(zeros):
+    assert run(maxima(zeros=zeros, y=8), MIXED) == [[-128] * 16]
+    machine = maxima(zeros=zeros, y=8)
+    machine.program[0]["end"]["relu"] = 1
+    assert run(machine, MIXED) == [[0] * 16]
+
+
+def test_zeros_of_a_sum_are_only_counted():
+    results, counts = [], []
+    for zeros in (0, 1):
+        machine = maxima(zeros=zeros)
+        machine.program[0]["start"]["maximum"] = 0
+        (outputs,), statistics = GoldenModel(machine.config, machine.images()).run_counted(
+            np.array([MIXED]))
+        results.append(outputs.tolist())
+        counts.append((int(statistics.broadcasts[0]), int(statistics.macs[0])))
+    assert results[0] == results[1]
+    # 14 elements in the windows, two of them 0 in two windows each; four entries in each column.
+    assert counts == [(10, 40), (14, 56)]
+
+
+def test_weights_of_a_maximum_need_not_exist_and_do_not_matter():
+    machine = maxima(zeros=1)
+    expected = run(machine, MIXED)
+    images = machine.images()
+    for pe in range(SMALL.n_pe):
+        images[f"pe_{pe}.codebook"] = images[f"pe_{pe}.codebook"][:0]
+    assert GoldenModel(machine.config, images).run(np.array([MIXED]))[0].tolist() == expected
+    machine.codebooks[:] = 0
+    assert run(machine, MIXED) == expected
+
+
+def test_many_maxima_are_found_in_parts(monkeypatch):
+    expected = run(maxima(zeros=1), MIXED)
+    monkeypatch.setattr("eie_sim.golden.tile._CHUNK", 1)
+    assert run(maxima(zeros=1), MIXED) == expected
+
+
+def test_maxima_are_ignored_where_a_vector_is_sent():
+    machine = maxima(zeros=1)
+    expected = run(machine, MIXED)
+    machine.program[1]["start"] |= {"maximum": 1, "zeros": 1}
+    assert run(machine, MIXED) == expected
