@@ -188,7 +188,7 @@ class Mac(wiring.Component):
             m.d.comb += place.eq(new)
         if self._config.maximum:
             value = Cat(s3.value[:-1], ~s3.value[-1])
-            # Yosys makes a greater comparison of `>`, which needs equality, too.
+            # Not `value > …`, for which Yosys computes equality, too.
             with m.If(s3.maximum & (old[0][:len(value)] < value)):
                 m.d.comb += total[:len(value)].eq(value)
         return total
